@@ -1,0 +1,41 @@
+# Every target sets itself up: a fresh clone needs Python 3.11-3.13 and make, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: install quickstart test lint format golden bench-foundation clean
+
+install: $(VENV)/.installed
+
+# pip is brought up to date first: 23.2.1, which comes with Python 3.11, can't resolve this set.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[azure,local,dev]'
+	touch $@
+
+quickstart: install
+	$(BIN)/python pipelines/quickstart/generate.py --out pipelines/quickstart/data
+	$(BIN)/azdistill run pipelines/quickstart/job.yaml -o runs/quickstart
+
+test: lint
+	$(BIN)/python -m pytest -n 2
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# What is generated and committed: component files, the JSON Schema, golden bundles.
+golden: install
+	$(BIN)/python -m tests.goldens
+
+bench-foundation: install
+	$(BIN)/python benchmarks/foundation.py
+
+clean:
+	rm -rf runs .azdistill build dist

@@ -1,0 +1,1 @@
+"""What crosses a boundary: errors, row records, manifests and each step's config."""

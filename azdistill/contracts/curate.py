@@ -1,0 +1,27 @@
+"""curate: completions to rows worth learning from."""
+
+from pydantic import Field
+
+from azdistill.contracts.step import Port, Step, StepConfig
+from azdistill.contracts.task import TaskName
+
+
+class CurateConfig(StepConfig):
+    """Which completions become labels. Test rows never do."""
+
+    task: TaskName = Field("conversation", description="decides whether an answer is valid")
+    min_chars: int = Field(1, ge=1, description="drop answers shorter than this, characters")
+    max_chars: int = Field(100_000, ge=1, description="drop answers longer than this, characters")
+    drop_disagreeing: bool = Field(
+        False, description="drop rows whose reference answer says something else than the teacher"
+    )
+    max_drop_ratio: float = Field(0.5, ge=0, le=1, description="fail when more than this part had to be dropped")
+
+
+STEP = Step(
+    name="curate",
+    description="Drop truncated, filtered, empty, unparseable and disagreeing answers; write training rows.",
+    config=CurateConfig,
+    inputs={"completions": Port("uri_folder", "completions.jsonl")},
+    outputs={"curated": Port("uri_folder", "train.jsonl, validation.jsonl and drops.json")},
+)

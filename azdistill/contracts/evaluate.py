@@ -1,0 +1,46 @@
+"""evaluate: student, baseline and teacher on the same held-out rows, and the gates."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from azdistill.contracts.step import Port, Step, StepConfig
+from azdistill.contracts.task import TaskName
+
+
+class Gates(BaseModel):
+    """What the student must reach. None leaves a gate out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_retention: float | None = Field(
+        0.9, gt=0, le=2, description="student accuracy as a part of the teacher's, on the same rows"
+    )
+    min_gain: float | None = Field(0.0, ge=-1, le=1, description="student accuracy above the baseline's, absolute")
+    min_accuracy: float | None = Field(None, ge=0, le=1, description="student accuracy")
+    accept_inconclusive: bool = Field(
+        False, description="register also when the interval holds the bound, so that the rows can't tell"
+    )
+
+
+class EvaluateConfig(StepConfig):
+    """How answers are scored, and what decides."""
+
+    task: TaskName = Field("conversation", description="decides what an answer says and when it is right")
+    seed: int = Field(0, ge=0, description="bootstrap")
+    resamples: int = Field(2000, ge=100, le=100_000, description="bootstrap resamples of the intervals")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="of the intervals")
+    enforce_gates: bool = Field(True, description="false: gates are reported and do not keep the student from its name")
+    gates: Gates = Field(Gates(), description="what the student must reach")
+
+
+STEP = Step(
+    name="evaluate",
+    description="Score student, baseline and teacher on the same test rows; decide the gates; exit 0.",
+    config=EvaluateConfig,
+    inputs={
+        "prompts": Port("uri_folder", "prompts.jsonl with the test rows and their reference answers"),
+        "completions": Port("uri_folder", "the teacher's answers"),
+        "student": Port("uri_folder", "the student's predictions"),
+        "baseline": Port("uri_folder", "the untouched model's predictions"),
+    },
+    outputs={"evaluation": Port("uri_folder", "metrics.json, gate.json and scores.jsonl")},
+)

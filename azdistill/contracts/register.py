@@ -1,0 +1,27 @@
+"""register: a name for a student that is proven."""
+
+from pydantic import Field
+
+from azdistill.contracts.step import Port, Step, StepConfig
+
+
+class RegisterConfig(StepConfig):
+    """Under what name."""
+
+    registered_model: str = Field(
+        "student", pattern=r"^[A-Za-z0-9._-]+$", max_length=255, description="name in the model registry"
+    )
+
+
+STEP = Step(
+    name="register",
+    description="Register the student with its lineage, or refuse with exit code 3 when a gate is not passed.",
+    config=RegisterConfig,
+    inputs={
+        "model": Port("custom_model", "the distilled student"),
+        "completions": Port("uri_folder", "of teacher, for the lineage"),
+        "curated": Port("uri_folder", "of curate, for the lineage"),
+        "evaluation": Port("uri_folder", "metrics.json and gate.json"),
+    },
+    outputs={"registration": Port("uri_folder", "lineage.json")},
+)

@@ -1,0 +1,5 @@
+"""The names of the task types."""
+
+from typing import Literal
+
+TaskName = Literal["nli", "conversation", "qa", "math", "summarization"]

@@ -1,0 +1,1 @@
+"""The user's files to prompts, and completions to training rows."""

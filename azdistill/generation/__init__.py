@@ -1,0 +1,1 @@
+"""Batched generation with latency, memory and throughput."""

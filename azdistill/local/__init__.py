@@ -1,0 +1,1 @@
+"""The local engine: runs any pipeline YAML; knows nothing of distillation."""

@@ -1,0 +1,1 @@
+"""Azure ML pipeline YAML as data; knows nothing of distillation."""

@@ -1,0 +1,1 @@
+"""Rendering of a run's manifests as HTML, Markdown and JSON."""

@@ -1,0 +1,1 @@
+"""A teacher endpoint on loopback that speaks the real wire format."""

@@ -1,0 +1,1 @@
+"""One thin module per step of the pipeline."""

@@ -1,0 +1,1 @@
+"""The teacher engine: every answer bought once."""
