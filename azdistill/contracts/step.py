@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
+from azdistill.contracts.findings import findings
 
 PortType = Literal["uri_file", "uri_folder", "custom_model"]
 SCALARS: tuple[type, ...] = (bool, int, float, str)
@@ -94,19 +95,12 @@ def parse(step: Step[Config], argv: Sequence[str]) -> Arguments[Config]:
     try:
         config = step.config.model_validate(values)
     except ValidationError as problem:
-        raise InputError(f"step {step.name}: {explain(problem)}") from None
+        text = "; ".join(sentence for _, sentence in findings(problem))
+        raise InputError(f"step {step.name}: {text}") from None
     return Arguments(
         config,
         {name: Path(given[name]) for name in step.inputs if name in given},
         {name: Path(given[name]) for name in step.outputs if name in given},
-    )
-
-
-def explain(problem: ValidationError) -> str:
-    """All of a pydantic error's findings in one line: field, value, what was expected."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in error['loc']) or 'value'}={error['input']!r}: {error['msg']}"
-        for error in problem.errors()
     )
 
 

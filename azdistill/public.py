@@ -1,0 +1,19 @@
+"""The public names of the package, resolved when they are first asked for."""
+
+from importlib import import_module
+from typing import Any
+
+NAMES = {
+    "DistillationJob": "azdistill.spec.job",
+    "compile_job": "azdistill.bundle",
+    "load_job": "azdistill.spec.loading",
+    "run_pipeline": "azdistill.local.engine",
+}
+"""Name -> the module that defines it. A test pins this list."""
+
+
+def resolve(name: str) -> Any:
+    """Import the one module that defines a public name. Raises AttributeError for any other."""
+    if name not in NAMES:
+        raise AttributeError(f"module 'azdistill' has no attribute {name!r}; public: {', '.join(sorted(NAMES))}")
+    return getattr(import_module(NAMES[name]), name)
