@@ -21,6 +21,11 @@ def findings(problem: ValidationError) -> Iterator[tuple[Place, str]]:
         yield error["loc"], _sentence(error)
 
 
+def explain(problem: ValidationError) -> str:
+    """All findings in one line."""
+    return "; ".join(sentence for _, sentence in findings(problem))
+
+
 def named(place: Place) -> str:
     """`teacher.teachers.0.model` for a place in a document."""
     return ".".join(str(part) for part in place)

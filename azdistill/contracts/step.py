@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
-from azdistill.contracts.findings import findings
+from azdistill.contracts.findings import explain as explain
 
 PortType = Literal["uri_file", "uri_folder", "custom_model"]
 SCALARS: tuple[type, ...] = (bool, int, float, str)
@@ -95,8 +95,7 @@ def parse(step: Step[Config], argv: Sequence[str]) -> Arguments[Config]:
     try:
         config = step.config.model_validate(values)
     except ValidationError as problem:
-        text = "; ".join(sentence for _, sentence in findings(problem))
-        raise InputError(f"step {step.name}: {text}") from None
+        raise InputError(f"step {step.name}: {explain(problem)}") from None
     return Arguments(
         config,
         {name: Path(given[name]) for name in step.inputs if name in given},

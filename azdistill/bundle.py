@@ -1,0 +1,183 @@
+"""Write a plan as a bundle: the folder that the local engine, the SDK and `az ml` all consume.
+
+::
+
+    DIR/pipeline.yml                    the pipeline, written last
+    DIR/components/<step>/component.yml, code/azdistill/...
+    DIR/environments/<name>/            dependencies only
+    DIR/inputs/                         the job's local files, and nested settings as JSON
+
+The same job gives the same bytes from any directory and at any time.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from azdistill.components import component, step_of
+from azdistill.contracts.errors import InputError, SpecError
+from azdistill.contracts.files import write_text
+from azdistill.pipeline.emit import to_yaml
+from azdistill.plan import GRAPH, PUBLISHED, Node, Plan, PlannedFile, plan
+from azdistill.snapshot import PACKAGE, ROOT, closure
+from azdistill.spec.job import Compute, DistillationJob
+from azdistill.spec.paths import is_remote, missing
+
+PIPELINE = "pipeline.yml"
+PARTS = ("components", "environments", "inputs", PIPELINE)
+SCHEMA = "https://azuremlschemas.azureedge.net/latest/pipelineJob.schema.json"
+
+Content = str | Path
+"""What a file of the bundle holds: text, or the bytes of another file."""
+
+
+def compile_job(job: DistillationJob, folder: Path) -> Path:
+    """Write the bundle of `job` into `folder`, and return the path of its pipeline.yml.
+
+    Only what differs is written, so compiling again into the same folder leaves
+    unchanged files untouched. Raises SpecError for local files that aren't there,
+    InputError when `folder` holds something that is no bundle.
+    """
+    _check_files(job)
+    _check_folder(folder)
+    _synchronise(folder, dict(_files(plan(job))))
+    return folder / PIPELINE
+
+
+def _check_files(job: DistillationJob) -> None:
+    if absent := [sentence for _, sentence in missing(job)]:
+        raise SpecError("\n".join(absent))
+
+
+def _check_folder(folder: Path) -> None:
+    strange = [path.name for path in folder.iterdir() if path.name not in PARTS] if folder.is_dir() else []
+    if strange or (folder.exists() and not folder.is_dir()):
+        found = f"holds {strange[0]!r}" if strange else "is a file"
+        raise InputError(f"output folder {str(folder)!r} {found}, so it is no bundle: name a new or empty folder")
+
+
+def _synchronise(folder: Path, files: Mapping[str, Content]) -> None:
+    """Make `folder` hold exactly `files`. pipeline.yml goes first and comes back last: half a bundle has none."""
+    stale = [path for path in folder.rglob("*") if path.is_file() and path.relative_to(folder).as_posix() not in files]
+    changed = [name for name, content in files.items() if not _same(folder / name, content)]
+    if stale or changed:
+        (folder / PIPELINE).unlink(missing_ok=True)
+    for path in stale:
+        path.unlink(missing_ok=True)
+    for name in changed:
+        _write(folder / name, files[name])
+    if stale or changed:
+        _write(folder / PIPELINE, files[PIPELINE])
+
+
+def _same(path: Path, content: Content) -> bool:
+    """As rsync does: a copied file is the same when size and modification time are."""
+    if not path.is_file():
+        return False
+    if isinstance(content, str):
+        return path.read_bytes() == content.encode()
+    ours, theirs = path.stat(), content.stat()
+    return (ours.st_size, ours.st_mtime_ns) == (theirs.st_size, theirs.st_mtime_ns)
+
+
+def _write(path: Path, content: Content) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, str):
+        write_text(path, content)
+    else:
+        shutil.copyfile(content, path)
+        shutil.copystat(content, path)
+
+
+def _files(planned: Plan) -> Iterator[tuple[str, Content]]:
+    for name in dict.fromkeys(wiring.step for wiring in GRAPH.values()):
+        yield from _component_files(name)
+    for name in sorted({node.step.environment for node in planned.nodes}):
+        yield from _folder_files(_environments() / name, f"environments/{name}")
+    for name, file in planned.files.items():
+        yield from _input_files(name, file)
+    yield PIPELINE, to_yaml(pipeline_document(planned))
+
+
+def _component_files(name: str) -> Iterator[tuple[str, Content]]:
+    step = step_of(name)
+    yield f"components/{name}/component.yml", to_yaml(component(step, {"code": "./code"}))
+    for path in closure(step.module):
+        yield f"components/{name}/code/{path.as_posix()}", ROOT / path
+
+
+def _environments() -> Path:
+    """In a checkout beside the package, in an installed package among its data."""
+    installed = PACKAGE / "_assets" / "environments"
+    return installed if installed.is_dir() else ROOT / "environments"
+
+
+def _folder_files(source: Path, target: str) -> Iterator[tuple[str, Content]]:
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            yield f"{target}/{path.relative_to(source).as_posix()}", path
+
+
+def _input_files(name: str, file: PlannedFile) -> Iterator[tuple[str, Content]]:
+    if not isinstance(file.content, str):
+        text = json.dumps(file.content, indent=2, sort_keys=True, ensure_ascii=False)
+        yield _input_path(name, file), text + "\n"
+    elif not is_remote(file.content):
+        source = Path(file.content)
+        yield from (
+            _folder_files(source, _input_path(name, file)) if source.is_dir() else [(_input_path(name, file), source)]
+        )
+
+
+def _input_path(name: str, file: PlannedFile) -> str:
+    """Where an input lies in the bundle: named after the input, so that no name of the user's disk gets in."""
+    if not isinstance(file.content, str):
+        return f"inputs/{name}.json"
+    return f"inputs/{name}{Path(file.content).suffix if file.type == 'uri_file' else ''}"
+
+
+def pipeline_document(planned: Plan) -> dict[str, Any]:
+    """The pipeline.yml of a plan, as Azure ML's pipeline job schema has it."""
+    job = planned.job
+    return {
+        "$schema": SCHEMA,
+        "type": "pipeline",
+        "display_name": job.name,
+        "experiment_name": job.name,
+        **({"description": job.description} if job.description else {}),
+        **({"tags": dict(sorted(job.tags.items()))} if job.tags else {}),
+        "identity": {"type": "managed_identity"},
+        "settings": {"default_compute": _compute(job.compute.cpu)},
+        "inputs": {name: _file_input(name, file) for name, file in planned.files.items()} | dict(planned.scalars),
+        "outputs": {name: {"type": "uri_folder", "mode": "rw_mount"} for name in PUBLISHED},
+        "jobs": {node.name: _node(node, job.compute) for node in planned.nodes},
+    }
+
+
+def _file_input(name: str, file: PlannedFile) -> dict[str, Any]:
+    remote = isinstance(file.content, str) and is_remote(file.content)
+    return {"type": file.type, "path": file.content if remote else f"./{_input_path(name, file)}", "mode": "download"}
+
+
+def _node(node: Node, compute: Compute) -> dict[str, Any]:
+    return {
+        "type": "command",
+        "component": f"./components/{node.step.name}/component.yml",
+        **_placement(node.step.environment, compute),
+        "inputs": dict(node.inputs),
+        "outputs": dict(node.outputs),
+    }
+
+
+def _placement(environment: Literal["cpu", "gpu"], compute: Compute) -> dict[str, Any]:
+    """Where a node runs. A cluster has its VM size already; serverless is told."""
+    cluster = compute.gpu if environment == "gpu" else compute.cpu
+    size = compute.gpu_instance_type if environment == "gpu" else compute.cpu_instance_type
+    resources = {"resources": {"instance_type": size}} if cluster == "serverless" else {}
+    return {"compute": _compute(cluster), **resources}
+
+
+def _compute(name: str) -> str:
+    return name if name == "serverless" else f"azureml:{name}"
