@@ -20,7 +20,7 @@ class Simulation(BaseModel):
 
     expert: Literal["support"] = Field("support", description="the task that the stand-in is an expert of")
     seed: int = Field(0, ge=0, description="decides which rows meet which fault")
-    latency_ms: float = Field(5, ge=0, le=60_000, description="mean time to answer, milliseconds")
+    latency_ms: float = Field(5.0, ge=0, le=60_000, description="mean time to answer, milliseconds")
     wrong_rate: Rate = Field(0.02, description="part of the rows answered wrongly, in good faith")
     throttle_rate: Rate = Field(0.0, description="part of the rows refused once with 429 and Retry-After")
     error_rate: Rate = Field(0.0, description="part of the rows refused once with a 5xx")
@@ -68,7 +68,7 @@ class TeacherConfig(StepConfig):
     top_p: float = Field(1.0, gt=0, le=1, description="nucleus sampling")
     max_tokens: int = Field(1024, ge=1, le=131_072, description="longest answer, tokens")
     max_attempts: int = Field(6, ge=1, le=100, description="tries of one row before it is kept aside")
-    timeout_s: float = Field(300, gt=0, le=3600, description="longest wait for one answer, seconds")
+    timeout_s: float = Field(300.0, gt=0, le=3600, description="longest wait for one answer, seconds")
     max_reject_ratio: float = Field(0.05, ge=0, le=1, description="fail when more rows than this part got no answer")
 
     @model_validator(mode="after")

@@ -18,7 +18,7 @@ class TrainConfig(StepConfig):
     batch_size: int = Field(
         8, ge=1, description="rows of an average batch: the token budget is batch_size times the average row"
     )
-    num_epochs: float = Field(3, gt=0, le=1000, description="passes over the training rows")
+    num_epochs: float = Field(3.0, gt=0, le=1000, description="passes over the training rows")
     max_length: int = Field(2048, ge=16, description="longest row, tokens; longer rows are kept aside, not cut")
     warmup_ratio: float = Field(0.03, ge=0, lt=1, description="part of the steps that the learning rate rises")
     scheduler: Literal["linear", "cosine", "constant_with_warmup"] = Field("cosine", description="after the warmup")
@@ -42,7 +42,7 @@ STEP = Step(
     outputs={
         "model": Port("custom_model", "the distilled student: safetensors, config and tokenizer"),
         "metrics": Port("uri_folder", "metrics.json and history.jsonl"),
-        "checkpoints": Port("uri_folder", "where an interrupted run continues"),
+        "checkpoints": Port("uri_folder", "where an interrupted run continues", mode="rw_mount"),
     },
     environment="gpu",
 )

@@ -79,3 +79,14 @@ def test_the_repr_of_a_job_holds_names_of_keys_only() -> None:
     assert "TEACHER_KEY" in repr(job(teacher={"teachers": [teacher]}))
     with pytest.raises(ValidationError):
         job(teacher={"teachers": [teacher | {"api_key": "sk-1"}]})
+
+
+def test_a_default_is_written_as_the_same_value_given_would_be() -> None:
+    """A default of 3 beside a given 3.0 would read as a change, and rerun a paid node."""
+    given = job(training={"num_epochs": 3}, teacher={**TEACHER, "timeout_s": 300})
+    assert repr(given.training) == repr(job().training)
+    assert repr(given.teacher) == repr(job().teacher)
+    models = [type(section) for _, section in given if isinstance(section, StepConfig)]
+    floats = [info.default for model in models for info in model.model_fields.values() if info.annotation is float]
+    assert floats
+    assert all(isinstance(default, float) for default in floats)

@@ -1,0 +1,1 @@
+"""A student's name and lineage in an MLflow registry."""

@@ -1,0 +1,72 @@
+"""Where a student comes from: the content it was made of, and the proof that it is worth a name."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from azdistill.contracts.files import read_json
+from azdistill.contracts.manifest import NAME, read_manifest, sha256_file
+
+DIGEST_TAG = "azdistill.model_digest"
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What travels with a registered student. Digests are sha256, hex.
+
+    `model_digest` is of the model's file names and bytes, so the same model has
+    the same digest in any folder. `completions_manifest` and `curated_manifest`
+    are digests of those folders' manifests, which in turn hold each file's.
+    """
+
+    model_digest: str
+    completions_manifest: str
+    curated_manifest: str
+    teacher: str
+    teacher_route: str
+    gate: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+
+    def tags(self) -> dict[str, str]:
+        """As tags of a run or a model version: text, under names of our own."""
+        return {
+            DIGEST_TAG: self.model_digest,
+            "azdistill.completions_manifest": self.completions_manifest,
+            "azdistill.curated_manifest": self.curated_manifest,
+            "azdistill.teacher": self.teacher,
+            "azdistill.teacher_route": self.teacher_route,
+            "azdistill.gate": str(self.gate["decision"]),
+        }
+
+    def figures(self) -> dict[str, float]:
+        """The few numbers by which students are compared in the registry."""
+        models = self.metrics["models"]
+        figures = {f"{name}_accuracy": models[name]["accuracy"]["value"] for name in sorted(models)}
+        figures |= {name: self.metrics[name]["value"] for name in ("retention", "gain")}
+        figures["student_bleu"] = models["student"]["bleu"]
+        return {name: float(value) for name, value in figures.items() if value is not None}
+
+
+def read_lineage(model: Path, completions: Path, curated: Path, evaluation: Path, gate: Mapping[str, Any]) -> Lineage:
+    """The lineage of a student from the folders it was made of. Raises DataError for a folder that isn't complete."""
+    for folder in (completions, curated):
+        read_manifest(folder)
+    usage = read_json(completions / "usage.json")
+    return Lineage(
+        model_digest=model_digest(model),
+        completions_manifest=sha256_file(completions / NAME),
+        curated_manifest=sha256_file(curated / NAME),
+        teacher=usage["teacher"],
+        teacher_route=usage["route"],
+        gate=gate,
+        metrics=read_json(evaluation / "metrics.json"),
+    )
+
+
+def model_digest(model: Path) -> str:
+    """Hex sha256 of what a complete model folder holds: its files' names and digests."""
+    files = read_manifest(model).files
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()

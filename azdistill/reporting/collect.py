@@ -1,0 +1,130 @@
+"""From the folders of all steps to one Report. Reads no clock, so the same folders give the same report."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from azdistill.contracts.files import read_json, read_rows
+from azdistill.contracts.manifest import read_manifest
+from azdistill.contracts.rows import Completion
+from azdistill.reporting.examples import pick_examples
+from azdistill.reporting.report import WHO, CurvePoint, Interval, ModelFigures, Report, Stage, Usage, Verdict, Who
+from azdistill.reporting.wording import headline
+
+MOST_POINTS = 200
+"""More points than this can't be told apart in a curve as wide as a page."""
+
+PROFILE = (
+    "latency_p50_s",
+    "latency_p95_s",
+    "peak_memory_bytes",
+    "weight_bytes",
+    "parameters",
+    "tokens_per_s",
+    "device",
+)
+
+
+@dataclass(frozen=True)
+class Folders:
+    """What a report is made of: one complete folder of each step."""
+
+    prompts: Path
+    completions: Path
+    curated: Path
+    training: Path
+    student: Path
+    baseline: Path
+    evaluation: Path
+
+
+def collect(folders: Folders, title: str, registered_model: str) -> Report:
+    """The report of one distillation. Raises DataError for a folder that isn't complete."""
+    for folder in vars(folders).values():
+        read_manifest(folder)
+    metrics = read_json(folders.evaluation / "metrics.json")
+    verdict = _verdict(read_json(folders.evaluation / "gate.json"))
+    usage = Usage.model_validate(read_json(folders.completions / "usage.json"))
+    models = {who: _figures(who, metrics["models"][who], folders, usage) for who in WHO}
+    retention = Interval.model_validate(metrics["retention"])
+    return Report(
+        title=title,
+        registered_model=registered_model,
+        task=metrics["task"],
+        test_rows=metrics["rows"],
+        reference=metrics.get("reference", "gold"),
+        headline=headline(verdict, models["student"], models["baseline"], retention, metrics["rows"]),
+        verdict=verdict,
+        models=models,
+        retention=retention,
+        gain=Interval.model_validate(metrics["gain"]),
+        stages=tuple(_stages(folders)),
+        usage=usage,
+        training=read_json(folders.training / "metrics.json"),
+        curve=_curve(folders.training / "history.jsonl"),
+        examples=pick_examples(folders.prompts, folders.completions, folders.evaluation, _answers(folders)),
+    )
+
+
+def _verdict(gate: Mapping[str, Any]) -> Verdict:
+    return Verdict(
+        decision=gate["decision"],
+        enforced=gate["enforced"],
+        register_student=gate["register"],
+        gates=gate["gates"],
+    )
+
+
+def _answers(folders: Folders) -> dict[Who, Path]:
+    return {"student": folders.student, "baseline": folders.baseline}
+
+
+def _figures(who: Who, scores: Mapping[str, Any], folders: Folders, usage: Usage) -> ModelFigures:
+    """A teacher behind an endpoint shows its latency only; a model of ours has a profile."""
+    if who == "teacher":
+        profile = {"latency_p50_s": usage.latency_p50_s, "latency_p95_s": usage.latency_p95_s}
+    else:
+        found = read_json(_answers(folders)[who] / "profile.json")
+        profile = {name: found.get(name) for name in PROFILE}
+    return ModelFigures.model_validate({**scores, **profile})
+
+
+def _stages(folders: Folders) -> Iterator[Stage]:
+    """The way of the rows, in the order that steps took them."""
+    prepared = read_manifest(folders.prompts).counts
+    kept = {"train": prepared["train"], "validation": prepared["validation"], "test": prepared["test"]}
+    left = _counted(prepared["reasons"] | {"duplicate": prepared["duplicates"], "leaked": prepared["leaked"]})
+    yield Stage(name="read", rows=sum(kept.values()) + sum(left.values()), left_behind={})
+    yield Stage(name="prepared", rows=sum(kept.values()), left_behind=left)
+    answered = read_manifest(folders.completions).counts
+    yield Stage(name="answered by the teacher", rows=answered["answered"], left_behind=_counted(answered["reasons"]))
+    drops = read_json(folders.curated / "drops.json")
+    held_out = sum(row.split == "test" for row in read_rows(folders.completions / "completions.jsonl", Completion))
+    curated = sum(drops["kept"].values())
+    yield Stage(
+        name="curated", rows=curated, left_behind=_counted(drops["dropped"] | {"held out for the test": held_out})
+    )
+    yield _trained(drops["kept"], read_json(folders.training / "metrics.json")["train_rows"])
+
+
+def _trained(kept: Mapping[str, int], rows: int) -> Stage:
+    left = {"kept for validation": kept["validation"], "too long": kept["train"] - rows}
+    return Stage(name="trained on", rows=rows, left_behind=_counted(left))
+
+
+def _counted(reasons: Mapping[str, int]) -> dict[str, int]:
+    """Most frequent first; what never happened isn't worth a line."""
+    found = {reason.replace("_", " "): count for reason, count in reasons.items() if count}
+    return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def _curve(path: Path) -> tuple[CurvePoint, ...]:
+    points = list(read_rows(path, CurvePoint))
+    stride = -(-len(points) // MOST_POINTS) or 1
+    last = len(points) - 1
+    return tuple(
+        point
+        for number, point in enumerate(points)
+        if number % stride == 0 or number == last or point.validation_loss is not None
+    )

@@ -1,0 +1,50 @@
+"""A Report as a page and as Markdown. Text from data is escaped; the page runs no script and loads nothing."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from azdistill.reporting import wording
+from azdistill.reporting.curve import curve
+from azdistill.reporting.report import WHO, Report
+from azdistill.reporting.tables import comparison
+
+TEMPLATES = Path(__file__).parent
+MARKDOWN_MEANS = str.maketrans(
+    {character: f"\\{character}" for character in r"\`*_[]|#~"} | {"<": "&lt;", "&": "&amp;"}
+)
+
+
+def html(report: Report) -> str:
+    """One self-contained page."""
+    return _render("report.html.jinja", report, autoescape=True)
+
+
+def markdown(report: Report) -> str:
+    """The same in Markdown, for a pull request or a job summary."""
+    return _render("report.md.jinja", report, autoescape=False)
+
+
+def _render(template: str, report: Report, *, autoescape: bool) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"inline": inline, "literal": literal}
+    return environment.get_template(template).render(
+        report=report, who=WHO, comparison=comparison(report), curve=curve(report.curve), say=wording
+    )
+
+
+def inline(text: str) -> str:
+    """Text inside a Markdown paragraph or cell: one line, and nothing in it is markup."""
+    return " ".join(text.split()).translate(MARKDOWN_MEANS)
+
+
+def literal(text: str) -> str:
+    """Text as an indented block, which unlike a fence nothing in the text can end."""
+    return "\n".join(f"    {line}" for line in text.splitlines() or [""])

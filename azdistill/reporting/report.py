@@ -1,0 +1,129 @@
+"""What report.json holds: everything the pages and the terminal show, and nothing else."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from azdistill.contracts.rows import Message
+
+Who = Literal["teacher", "baseline", "student"]
+WHO: tuple[Who, ...] = ("teacher", "baseline", "student")
+
+
+class Part(BaseModel):
+    """Base of the report's parts: immutable. Fields that a step adds later are not ours to refuse."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Interval(Part):
+    """A figure and its confidence interval. None: not defined, such as retention of a teacher that is never right."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class ModelFigures(Part):
+    """One model on the test rows. Latency in seconds, memory in bytes; None: not known or not ours to know."""
+
+    accuracy: Interval
+    agreement: Interval
+    bleu: float
+    bleu_signature: str
+    answered: int
+    latency_p50_s: float | None = None
+    latency_p95_s: float | None = None
+    peak_memory_bytes: int | None = None
+    weight_bytes: int | None = None
+    parameters: int | None = None
+    tokens_per_s: float | None = None
+    device: str | None = None
+
+
+class Gate(Part):
+    """One gate: the bound the spec set, and what was measured against it."""
+
+    name: str
+    bound: float
+    value: float | None
+    low: float | None
+    high: float | None
+    outcome: str
+
+
+class Verdict(Part):
+    """What the gates decided, and what follows for the registry."""
+
+    decision: Literal["passed", "refused", "inconclusive"]
+    enforced: bool
+    register_student: bool
+    gates: tuple[Gate, ...]
+
+
+class Stage(Part):
+    """One stage of the rows' way: how many came out of it, and how many stayed behind and why."""
+
+    name: str
+    rows: int
+    left_behind: dict[str, int]
+
+
+class Usage(Part):
+    """What the teacher was asked for, as usage.json counts it. Latency in seconds."""
+
+    teacher: str
+    route: str
+    asked: int
+    answered: int
+    rejected: int
+    from_store: int
+    calls: int
+    retries: dict[str, int]
+    prompt_tokens: int
+    completion_tokens: int
+    latency_p50_s: float | None = None
+    latency_p95_s: float | None = None
+
+    @property
+    def simulated(self) -> bool:
+        return self.route == "simulated"
+
+
+class CurvePoint(Part):
+    """One line of history.jsonl."""
+
+    step: int
+    loss: float | None = None
+    learning_rate: float | None = None
+    validation_loss: float | None = None
+
+
+class Example(Part):
+    """One test row: the conversation, and what each model answered. None: no answer, or nothing to hold it against."""
+
+    id: str
+    messages: tuple[Message, ...]
+    gold: str | None
+    answers: dict[Who, str | None]
+    correct: dict[Who, bool | None]
+
+
+class Report(Part):
+    """One distillation, as its report tells it. `reference` says whose answers the test rows are held against."""
+
+    title: str
+    registered_model: str
+    task: str
+    test_rows: int
+    reference: Literal["gold", "teacher"]
+    headline: str
+    verdict: Verdict
+    models: dict[Who, ModelFigures]
+    retention: Interval
+    gain: Interval
+    stages: tuple[Stage, ...]
+    usage: Usage
+    training: dict[str, Any]
+    curve: tuple[CurvePoint, ...]
+    examples: tuple[Example, ...]

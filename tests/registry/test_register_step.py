@@ -1,0 +1,64 @@
+"""The step as its own process: what Azure ML and the local engine see."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from mlflow.tracking import MlflowClient
+
+from azdistill.contracts.manifest import NAME, read_manifest
+
+
+def register(inputs: dict[str, Path], output: Path, registry: str | None) -> subprocess.CompletedProcess[str]:
+    ports = [part for name, path in inputs.items() for part in (f"--{name}", str(path))]
+    command = [sys.executable, "-m", "azdistill.steps.register", *ports, "--registration", str(output)]
+    known = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    environment = known | ({"MLFLOW_TRACKING_URI": registry} if registry else {})
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+
+
+def test_registers_and_says_where(inputs: dict[str, Path], registry: str, tmp_path: Path) -> None:
+    done = register(inputs, tmp_path / "out", registry)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"registered models:/student/1 in {registry}\n"
+    written = json.loads((tmp_path / "out" / "lineage.json").read_text())
+    assert {"registered_model": "student", "version": 1, "model_uri": "models:/student/1"}.items() <= written.items()
+    assert written["registry"] == registry
+    assert written["gate"]["decision"] == "passed"
+    assert written["metrics"]["rows"] == 500
+    assert read_manifest(tmp_path / "out").counts == {"registered_model": "student", "version": 1}
+
+
+def test_refuses_with_3_before_anything_is_created(
+    inputs: dict[str, Path], evaluated: Callable[..., Path], registry: str, tmp_path: Path
+) -> None:
+    done = register(inputs | {"evaluation": evaluated("refused")}, tmp_path / "out", registry)
+    assert done.returncode == 3
+    assert "gate min_retention=0.9 refused at 0.711 [0.680, 0.742]" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out" / NAME).exists()
+    assert not MlflowClient(tracking_uri=registry).search_registered_models()
+
+
+def test_inconclusive_is_refused_too(
+    inputs: dict[str, Path], evaluated: Callable[..., Path], registry: str, tmp_path: Path
+) -> None:
+    done = register(inputs | {"evaluation": evaluated("inconclusive")}, tmp_path / "out", registry)
+    assert done.returncode == 3
+    assert "the student is inconclusive" in done.stderr
+
+
+def test_a_half_written_model_is_refused(inputs: dict[str, Path], registry: str, tmp_path: Path) -> None:
+    (inputs["model"] / NAME).unlink()
+    done = register(inputs, tmp_path / "out", registry)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert str(inputs["model"]) in done.stderr
+
+
+def test_no_registry_named(inputs: dict[str, Path], tmp_path: Path) -> None:
+    done = register(inputs, tmp_path / "out", None)
+    assert done.returncode == 2
+    assert "MLFLOW_TRACKING_URI is not set" in done.stderr

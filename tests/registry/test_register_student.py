@@ -1,0 +1,90 @@
+"""A real sqlite registry: one version for one content, with its lineage."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from azdistill.contracts.errors import AzdistillError
+from azdistill.contracts.files import write_text
+from azdistill.contracts.manifest import close_folder
+from azdistill.registry.gate import read_gate
+from azdistill.registry.lineage import Lineage, model_digest, read_lineage
+from azdistill.registry.student import register_student, without_secrets
+
+
+def lineage(inputs: dict[str, Path]) -> Lineage:
+    return read_lineage(**inputs, gate=read_gate(inputs["evaluation"]))
+
+
+def test_a_version_points_at_the_folder_and_carries_its_lineage(inputs: dict[str, Path], registry: str) -> None:
+    found = register_student(inputs["model"], "support", lineage(inputs), registry)
+    version = MlflowClient(tracking_uri=registry).get_model_version("support", "1")
+    assert (found.version, found.model_uri) == (1, "models:/support/1")
+    assert version.source == found.source == inputs["model"].as_uri()
+    assert version.tags == lineage(inputs).tags()
+    run = MlflowClient(tracking_uri=registry).get_run(found.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["student_accuracy"] == 0.948
+    assert run.data.metrics["retention"] == 0.969
+    assert run.data.tags["azdistill.teacher_route"] == "simulated"
+
+
+def test_the_same_content_is_one_version_and_one_run(inputs: dict[str, Path], registry: str, tmp_path: Path) -> None:
+    first = register_student(inputs["model"], "support", lineage(inputs), registry)
+    copied = Path(shutil.copytree(inputs["model"], tmp_path / "elsewhere"))
+    assert register_student(copied, "support", lineage(inputs), registry) == first
+    client = MlflowClient(tracking_uri=registry)
+    assert len(client.search_runs([client.get_run(first.run_id).info.experiment_id])) == 1
+
+
+def test_other_content_is_the_next_version(inputs: dict[str, Path], registry: str) -> None:
+    register_student(inputs["model"], "support", lineage(inputs), registry)
+    write_text(inputs["model"] / "model.safetensors", "other weights")
+    close_folder(inputs["model"], "train", {})
+    assert register_student(inputs["model"], "support", lineage(inputs), registry).version == 2
+
+
+def test_a_version_whose_files_are_gone_is_not_handed_out(
+    inputs: dict[str, Path], registry: str, tmp_path: Path
+) -> None:
+    known = lineage(inputs)
+    register_student(inputs["model"], "support", known, registry)
+    moved = Path(shutil.move(inputs["model"], tmp_path / "moved"))
+    again = register_student(moved, "support", known, registry)
+    assert (again.version, again.source) == (2, moved.as_uri())
+
+
+def test_the_run_of_the_job_is_used_and_left_open(inputs: dict[str, Path], registry: str) -> None:
+    client = MlflowClient(tracking_uri=registry)
+    job = client.create_run(client.create_experiment("job")).info.run_id
+    assert register_student(inputs["model"], "support", lineage(inputs), registry, job).run_id == job
+    run = client.get_run(job)
+    assert (run.info.status, run.data.metrics["gain"]) == ("RUNNING", 0.948)
+    assert client.get_experiment_by_name("support") is None
+
+
+def test_counts_in_the_manifest_do_not_make_another_model(inputs: dict[str, Path]) -> None:
+    before = model_digest(inputs["model"])
+    close_folder(inputs["model"], "train", {"seconds": 12.3})
+    assert model_digest(inputs["model"]) == before
+
+
+def test_a_registry_that_is_none_is_one_line_without_its_password(inputs: dict[str, Path]) -> None:
+    with pytest.raises(AzdistillError) as caught:
+        register_student(inputs["model"], "support", lineage(inputs), "ftp://me:hunter2@registry.example/x")
+    assert "ftp://registry.example/x" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("https://me:hunter2@mlflow.example/api", "https://mlflow.example/api"),
+        ("sqlite:////home/me/mlflow.db", "sqlite:////home/me/mlflow.db"),
+    ],
+)
+def test_user_and_password_are_not_shown(uri: str, shown: str) -> None:
+    assert without_secrets(uri) == shown

@@ -1,0 +1,84 @@
+"""From folders to a Report: the way of the rows, the figures, the verdict's sentence."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from azdistill.contracts.errors import DataError
+from azdistill.contracts.manifest import NAME
+from azdistill.reporting.collect import Folders, collect
+from azdistill.reporting.report import Report
+
+Distil = Callable[..., dict[str, Path]]
+
+
+def told(folders: dict[str, Path]) -> Report:
+    return collect(Folders(**folders), "quickstart", "support-student")
+
+
+def test_rows_add_up_from_stage_to_stage(distil: Distil) -> None:
+    stages = {stage.name: stage for stage in told(distil()).stages}
+    assert stages["read"].rows == stages["prepared"].rows + sum(stages["prepared"].left_behind.values()) == 2916
+    assert stages["prepared"].left_behind == {"duplicate": 9, "empty content": 3, "leaked": 3, "unknown role": 1}
+    assert stages["answered by the teacher"].left_behind == {"content filter": 38}
+    assert stages["curated"].left_behind == {"held out for the test": 40, "length": 40, "empty": 6}
+    assert stages["trained on"].rows == 2216
+    assert stages["trained on"].left_behind == {"kept for validation": 118, "too long": 4}
+
+
+def test_a_teacher_has_latency_and_our_models_have_a_profile(distil: Distil) -> None:
+    models = told(distil()).models
+    assert (models["teacher"].latency_p50_s, models["teacher"].parameters) == (0.0061, None)
+    assert (models["student"].latency_p50_s, models["student"].parameters) == (0.021, 1_054_000)
+
+
+@pytest.mark.parametrize(
+    ("decision", "sentence"),
+    [
+        ("passed", "The student passed its gates. It is right on 94.8% of 500 held-out rows"),
+        ("refused", "The student was refused: retention 0.711 [0.680, 0.742] against at least 0.9."),
+        ("inconclusive", "These rows can't tell if the student is good enough: retention 0.905 [0.880, 0.930]"),
+    ],
+)
+def test_the_headline_says_what_was_decided(distil: Distil, decision: str, sentence: str) -> None:
+    assert told(distil(decision)).headline.startswith(sentence)
+
+
+def test_examples_are_where_the_student_learned_and_where_it_is_wrong(distil: Distil) -> None:
+    examples = told(distil()).examples
+    assert [example.correct["student"] for example in examples] == [True, True, True, False, False]
+    assert not any(example.correct["baseline"] for example in examples)
+    assert all(example.answers["student"] == example.gold for example in examples[:3])
+    assert told(distil()).examples == examples
+
+
+def test_a_test_row_the_teacher_left_out_shows_no_answer(distil: Distil) -> None:
+    folders = distil()
+    (folders["completions"] / "completions.jsonl").write_text("")
+    assert {example.answers["teacher"] for example in told(folders).examples} == {None}
+
+
+def test_a_long_answer_is_cut_and_says_so(distil: Distil) -> None:
+    answer = told(distil(teacher_says="word " * 1000)).examples[0].answers["teacher"]
+    assert answer is not None
+    assert answer.endswith("… (3800 more characters)")
+
+
+def test_a_folder_that_is_not_complete_is_named(distil: Distil) -> None:
+    folders = distil()
+    (folders["evaluation"] / NAME).unlink()
+    with pytest.raises(DataError, match=r"evaluation: no manifest\.json"):
+        told(folders)
+
+
+def test_a_long_history_is_thinned_and_keeps_its_ends_and_validation(distil: Distil) -> None:
+    folders = distil()
+    lines = [f'{{"step": {step}, "loss": 1.0}}\n' for step in range(1, 1002)]
+    (folders["training"] / "history.jsonl").write_text(
+        "".join([*lines[:7], '{"step": 7, "validation_loss": 1}\n', *lines[7:]])
+    )
+    curve = told(folders).curve
+    assert len(curve) <= 205
+    assert (curve[0].step, curve[-1].step) == (1, 1001)
+    assert sum(point.validation_loss is not None for point in curve) == 1

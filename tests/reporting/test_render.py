@@ -1,0 +1,123 @@
+"""The forms of the report: complete, self-contained, safe to open."""
+
+import io
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from azdistill.reporting.collect import Folders, collect
+from azdistill.reporting.console import summary
+from azdistill.reporting.render import html, markdown
+from azdistill.reporting.report import Report
+
+Distil = Callable[..., dict[str, Path]]
+HOSTILE = "</dd><script>alert('x')</script><img src=x onerror=alert(1)> | **bold** {{ 7 * 7 }}\n# heading"
+VOID = {"meta", "img", "br", "link", "input"}
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements and attributes, and whether they nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def told(folders: dict[str, Path]) -> Report:
+    return collect(Folders(**folders), "quickstart", "support-student")
+
+
+def terminal(report: Report, width: int = 100) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(summary(report.model_dump(mode="json")))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_the_page_is_well_formed_and_loads_nothing(distil: Distil) -> None:
+    page = Page(html(told(distil())))
+    assert page.open == []
+    assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
+    assert not {"src", "href", "onclick", "onerror", "onload"} & {name for name, _ in page.attributes}
+
+
+def test_text_from_data_is_shown_and_never_run(distil: Distil) -> None:
+    report = told(distil(teacher_says=HOSTILE, baseline_says=HOSTILE))
+    text = html(report)
+    page = Page(text)
+    assert page.open == []
+    assert not {"script", "img"} & set(page.tags)
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;" in text
+    assert "{{ 7 * 7 }}" in text
+    assert "default-src 'none'" in text
+
+
+def test_in_markdown_text_from_data_stays_inside_its_block(distil: Distil) -> None:
+    lines = markdown(told(distil(teacher_says=HOSTILE))).splitlines()
+    holding = [line for line in lines if "<script>" in line or "# heading" in line]
+    assert holding
+    assert all(line.startswith("    ") for line in holding)
+
+
+@pytest.mark.parametrize("form", [html, markdown, terminal])
+def test_every_form_tells_the_figures(distil: Distil, form: Callable[[Report], str]) -> None:
+    text = form(told(distil()))
+    for figure in ("94.8%", "97.8%", "0.0%", "96.3", "21 ms", "512 MiB", "0.969 [0.951, 0.986]", "duplicate 9"):
+        assert figure in text, figure
+    assert "models:/support-student" in text
+    assert "simulated" in text
+
+
+@pytest.mark.parametrize("form", [html, markdown, terminal])
+def test_a_refused_student_has_no_name(distil: Distil, form: Callable[[Report], str]) -> None:
+    text = form(told(distil("refused")))
+    assert "exit code 3" in text
+    assert "models:/" not in text
+
+
+def test_gates_that_are_only_reported_say_so(distil: Distil) -> None:
+    report = told(distil("inconclusive"))
+    for form in (html, markdown):
+        assert "not enforced" in form(report)
+        assert "although its gates did not pass" in form(report)
+
+
+def test_the_same_folders_give_the_same_bytes(distil: Distil) -> None:
+    folders = distil()
+    assert html(told(folders)) == html(told(folders))
+    assert markdown(told(folders)) == markdown(told(folders))
+
+
+def test_figures_that_are_not_known_are_a_dash(distil: Distil) -> None:
+    unknown = {"value": None, "low": None, "high": None}
+    report = told(distil()).model_copy(update={"curve": (), "examples": ()})
+    bare = Report.model_validate(report.model_dump() | {"retention": unknown})
+    for form in (html, markdown, terminal):
+        assert "n/a" in form(bare)
+    assert "No row was scored" in html(bare)
+    assert "<svg" not in html(bare)
+
+
+def test_rich_markup_in_data_is_text(distil: Distil) -> None:
+    report = told(distil())
+    named = report.model_copy(update={"headline": "[bold red]not markup[/]"})
+    assert "[bold red]not markup[/]" in terminal(named)

@@ -1,0 +1,35 @@
+"""The step as its own process."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from azdistill.contracts.manifest import NAME, read_manifest
+from azdistill.reporting.report import Report
+
+
+def run(folders: dict[str, Path], output: Path) -> subprocess.CompletedProcess[str]:
+    ports = [part for name, path in folders.items() for part in (f"--{name}", str(path))]
+    config = ["--title", "quickstart", "--registered-model", "support-student"]
+    command = [sys.executable, "-m", "azdistill.steps.report", *ports, *config, "--report", str(output)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_writes_three_forms_and_says_the_headline(distil: Callable[..., dict[str, Path]], tmp_path: Path) -> None:
+    done = run(distil(), tmp_path / "out")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("The student passed its gates.")
+    assert set(read_manifest(tmp_path / "out").files) == {"report.html", "report.md", "report.json"}
+    assert Report.model_validate(json.loads((tmp_path / "out" / "report.json").read_text())).title == "quickstart"
+
+
+def test_a_missing_folder_is_one_line(distil: Callable[..., dict[str, Path]], tmp_path: Path) -> None:
+    folders = distil()
+    (folders["training"] / NAME).unlink()
+    done = run(folders, tmp_path / "out")
+    assert done.returncode == 2
+    assert done.stderr.startswith("report: ")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out" / NAME).exists()

@@ -1,0 +1,51 @@
+"""Figures as people read them, at the edges of their units."""
+
+import pytest
+
+from azdistill.reporting.report import Interval
+from azdistill.reporting.wording import count, percent_interval, seconds, size, times, width
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "n/a"), (0.0061, "6.1 ms"), (0.0999, "100 ms"), (0.412, "412 ms"), (1.0, "1.0 s"), (312.44, "312.4 s")],
+)
+def test_seconds(value: float | None, shown: str) -> None:
+    assert seconds(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "n/a"),
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1023 * 1024, "1023 KiB"),
+        (4_216_000, "4.02 MiB"),
+        (2**43, "8192 GiB"),
+    ],
+)
+def test_size(value: float | None, shown: str) -> None:
+    assert size(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "n/a"), (0, "0"), (999, "999"), (1000, "1 k"), (27_900, "27.9 k"), (3_840_000_000, "3.84 B")],
+)
+def test_count(value: float | None, shown: str) -> None:
+    assert count(value) == shown
+
+
+def test_a_part_of_nothing_is_not_a_number() -> None:
+    assert times(0.4, 0.0, "teacher") == times(None, 1.0, "teacher") == ""
+    assert times(0.5, 2.0, "teacher") == "0.25 x teacher"
+
+
+def test_an_interval_without_ends_is_its_value() -> None:
+    assert percent_interval(Interval(value=0.5, low=None, high=None)) == "50.0%"
+    assert percent_interval(Interval(value=0.5, low=0.4, high=0.6)) == "50.0% [40.0, 60.0]"
+
+
+def test_a_bar_stays_in_its_track() -> None:
+    assert [width(part) for part in (None, -0.1, 0.5, 1.2)] == ["0.00", "0.00", "50.00", "100.00"]
