@@ -1,0 +1,55 @@
+"""Serve the simulated teacher on loopback until it is told to stop."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+
+from azdistill.contracts.teacher import Simulation
+from azdistill.simulate.experts import support
+from azdistill.simulate.loopback import listening
+from azdistill.simulate.teacher import Expert, SimulatedTeacher
+
+EXPERTS: Mapping[str, Expert] = {"support": support}
+
+
+def serve(
+    simulation: Simulation,
+    *,
+    port: int = 0,
+    key: str | None = None,
+    lifetime_s: float | None = None,
+    with_parent: bool = False,
+    announce: Callable[[str], None] = print,
+) -> None:
+    """Serve until SIGTERM, Ctrl-C or `lifetime_s` seconds; with `with_parent`, also until stdin closes,
+    which happens when the process that holds its other end dies. `announce` gets the base URL."""
+    teacher = SimulatedTeacher(simulation, EXPERTS[simulation.expert], key)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(teacher, port, lifetime_s, with_parent, announce))
+
+
+async def _serve(
+    teacher: SimulatedTeacher, port: int, lifetime_s: float | None, with_parent: bool, announce: Callable[[str], None]
+) -> None:
+    stop = asyncio.Event()
+    with contextlib.suppress(NotImplementedError):  # Windows ends a process without asking
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    if with_parent:
+        _stop_with_stdin(asyncio.get_running_loop(), stop)
+    async with listening(teacher, port) as url:
+        announce(url)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), lifetime_s)
+
+
+def _stop_with_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    def wait() -> None:
+        while os.read(0, 4096):
+            pass
+        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+            loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=wait, daemon=True).start()

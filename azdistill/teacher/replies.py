@@ -1,0 +1,134 @@
+"""What an endpoint's reply means: an answer, a refusal of the row, a reason to ask again, or the end of the job.
+
+Decided by status code, never by the text of a message. Source: the error shapes of Azure's serverless
+and Foundry endpoints.
+"""
+
+import email.utils
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+
+RETRIED = frozenset({408, 424, 429})
+FATAL = {
+    401: "the key was refused; check key_variable and that the key belongs to this endpoint",
+    403: "access is denied; check the key's rights and the endpoint's network rules",
+    404: "no such model or path; check model and endpoint",
+}
+LONGEST_DETAIL = 300
+LONGEST_RETRY_AFTER_S = 900.0  # a clock that is wrong must not park a row for a day
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the teacher said, and what it was counted as in tokens."""
+
+    completion: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """This row will never be answered."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Ask again, after `after_s` seconds where the endpoint named a time. `throttled`: the row is not at fault."""
+
+    reason: str
+    detail: str
+    after_s: float | None = None
+    throttled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fatal:
+    """No row will be answered: nothing more is asked."""
+
+    detail: str
+
+
+Reply = Answer | Refusal | Retry | Fatal
+
+
+def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
+    """Judge one HTTP reply. `headers` are looked up without regard to case, as aiohttp's are."""
+    content = _json(body)
+    if status == HTTPStatus.OK:
+        return _answer(content)
+    detail = f"HTTP {status}: {_message(content, body)}"
+    if status in RETRIED or status >= 500:
+        throttled = status == HTTPStatus.TOO_MANY_REQUESTS
+        return Retry(f"http_{status}", detail, retry_after(headers.get("Retry-After")), throttled)
+    if status in FATAL:
+        return Fatal(f"{FATAL[status]} ({detail})")
+    if 300 <= status < 400:
+        return Fatal(f"it redirects to {headers.get('Location', '?')!r}; give that address as endpoint")
+    return Refusal("content_filter" if _is_filtered(content) else f"http_{status}", detail)
+
+
+def retry_after(text: str | None, now: float | None = None) -> float | None:
+    """Seconds from a Retry-After header, which holds seconds or an HTTP date; None when it holds neither."""
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        date = email.utils.parsedate_tz(text)
+        if date is None:
+            return None
+        seconds = email.utils.mktime_tz(date) - (time.time() if now is None else now)
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S) if seconds == seconds else None
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _answer(content: Any) -> Reply:
+    try:
+        choice, usage = content["choices"][0], content.get("usage") or {}
+        text = choice["message"].get("content") or ""
+        if not isinstance(text, str):
+            raise TypeError(f"content is {type(text).__name__}")
+        tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+        return Answer(text, str(choice.get("finish_reason") or "missing"), *tokens)
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as problem:
+        return Refusal("not_a_completion", f"HTTP 200 without a chat completion in it ({problem!r})")
+
+
+def _is_filtered(content: Any) -> bool:
+    """Both shapes of a prompt refused by the content filter, of which some come with status 400."""
+    if not isinstance(content, dict):
+        return False
+    error, choices = content.get("error"), content.get("choices")
+    if isinstance(error, dict):
+        inner = error.get("innererror")
+        codes = {error.get("code"), inner.get("code") if isinstance(inner, dict) else None}
+        return bool(codes & {"content_filter", "ResponsibleAIPolicyViolation"})
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return isinstance(first, dict) and str(first.get("finish_reason")).startswith("content_filter")
+
+
+def _message(content: Any, body: bytes) -> str:
+    """The endpoint's own words, in one short line."""
+    text: Any = body.decode("utf-8", "replace")
+    if isinstance(content, dict):
+        error = content.get("error")
+        inner = error.get("message") if isinstance(error, dict) else error
+        text = inner or content.get("message") or content.get("detail") or text
+    line = " ".join(str(text).split())
+    return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 3] + "..."

@@ -1,0 +1,153 @@
+"""The wire format, the faults, and that it says what it is."""
+
+import asyncio
+from collections import Counter
+
+import aiohttp
+import pytest
+
+from azdistill.simulate.draws import draw
+from azdistill.simulate.wire import first_tokens
+
+PATHS = ["/chat/completions", "/v1/chat/completions", "/models/chat/completions", "/openai/v1/chat/completions"]
+
+
+def body(text="hello", **parameters):
+    return {"model": "m", "messages": [{"role": "user", "content": text}], **parameters}
+
+
+async def chat(session, text="hello", path="/v1/chat/completions", headers=None, **parameters):
+    try:
+        async with session.post(path, json=body(text, **parameters), headers=headers) as response:
+            kind = response.content_type
+            return response.status, response.headers, await (response.json() if "json" in kind else response.text())
+    except (aiohttp.ClientError, OSError):
+        return 0, {}, "reset"
+
+
+async def chats(session, count, **parameters):
+    return [await chat(session, f"hello {number}", **parameters) for number in range(count)]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_it_answers_on_every_path_and_says_that_it_is_a_stand_in(simulated, path):
+    status, headers, reply = simulated(lambda session: chat(session, path=path))
+    assert status == 200
+    assert headers["x-azdistill-simulated"] == "true"
+    assert reply["model"] == "m (simulated)"
+    assert "stand-in" in reply["system_fingerprint"]
+    assert reply["choices"][0]["message"] == {"role": "assistant", "content": "You said: hello"}
+    assert reply["choices"][0]["finish_reason"] == "stop"
+    assert reply["usage"] == {"prompt_tokens": 5, "completion_tokens": 4, "total_tokens": 9}
+
+
+def test_the_root_page_says_what_it_is_and_what_it_answered(simulated):
+    async def asking(session):
+        await chat(session)
+        return await (await session.get("/")).text()
+
+    page = simulated(asking)
+    assert "stand-in, not a language model" in page
+    assert "answered 1" in page
+
+
+@pytest.mark.parametrize("headers", [{"api-key": "right"}, {"Authorization": "Bearer right"}])
+def test_the_key_opens_in_either_header(simulated, headers):
+    assert simulated(lambda session: chat(session, headers=headers), key="right")[0] == 200
+
+
+@pytest.mark.parametrize("headers", [{}, {"api-key": "wrong"}, {"Authorization": "Bearer "}])
+def test_a_wrong_key_is_refused_in_the_gateways_shape(simulated, headers):
+    status, _, reply = simulated(lambda session: chat(session, headers=headers), key="right")
+    assert (status, reply["statusCode"]) == (401, 401)
+    assert "error" not in reply
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"top_k": 3}, {"messages": []}, {"max_tokens": 0}, {"stream": True}, {"n": 2}, {"temperature": 9}]
+)
+def test_what_a_real_endpoint_refuses_is_refused_by_name(simulated, parameters):
+    status, _, reply = simulated(lambda session: chat(session, **parameters))
+    assert status == 400
+    assert next(iter(parameters)) in reply["error"]["message"]
+
+
+def test_what_the_expert_does_not_understand_is_refused(simulated):
+    status, _, reply = simulated(lambda session: chat(session, "? what"))
+    assert status == 400
+    assert "a question mark" in reply["error"]["message"]
+
+
+def test_the_token_limit_cuts_the_answer(simulated):
+    _, _, reply = simulated(lambda session: chat(session, max_tokens=2))
+    assert reply["choices"][0]["message"]["content"] == "You said"
+    assert reply["choices"][0]["finish_reason"] == "length"
+    assert reply["usage"]["completion_tokens"] == 2
+
+
+@pytest.mark.parametrize(
+    ("rate", "statuses"), [("throttle_rate", {429}), ("error_rate", {500, 502, 503}), ("reset_rate", {0})]
+)
+def test_a_passing_fault_hits_its_part_of_the_rows_once(simulated, rate, statuses):
+    async def asking(session):
+        return [await chats(session, 60) for _ in range(2)]
+
+    first, second = simulated(asking, **{rate: 0.3})
+    hit = [status for status, _, _ in first if status != 200]
+    assert set(hit) == statuses
+    assert 8 <= len(hit) <= 28
+    assert {status for status, _, _ in second} == {200}
+
+
+def test_a_refusal_by_the_rate_limit_names_its_time(simulated):
+    status, headers, reply = simulated(chat, throttle_rate=1.0)
+    assert (status, headers["Retry-After"], reply["statusCode"]) == (429, "1", 429)
+
+
+def test_lasting_faults_hit_the_same_rows_in_every_process(simulated):
+    def outcomes(seed):
+        rates = {"truncated_rate": 0.3, "filtered_rate": 0.3, "wrong_rate": 0.3}
+        found = simulated(lambda session: chats(session, 40), seed=seed, **rates)
+        return [(status, reply) for status, _, reply in found]
+
+    def kinds(found):
+        return [(status, reply.get("choices", [{}])[0].get("message")) for status, reply in found]
+
+    assert kinds(outcomes(1)) == kinds(outcomes(1))
+    assert kinds(outcomes(1)) != kinds(outcomes(2))
+    reasons = Counter(
+        reply["choices"][0]["finish_reason"] if "choices" in reply else reply["error"]["code"]
+        for _, reply in outcomes(1)
+    )
+    assert set(reasons) == {"stop", "length", "content_filter"}
+    shapes = {"error" in reply for status, reply in outcomes(1) if status == 400}
+    assert shapes == {True, False}
+
+
+def test_wrong_answers_come_at_their_rate(simulated):
+    found = simulated(lambda session: chats(session, 100), wrong_rate=0.2)
+    wrong = sum(reply["choices"][0]["message"]["content"] == "I do not know." for _, _, reply in found)
+    assert 8 <= wrong <= 35
+
+
+def test_latency_is_spread_about_its_mean(simulated):
+    async def asking(session):
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        await chats(session, 10)
+        return (loop.time() - started) / 10
+
+    assert 0.01 <= simulated(asking, latency_ms=20) <= 0.06
+
+
+def test_draws_are_even_and_fixed():
+    assert draw(0, "wrong", "a") == draw(0, "wrong", "a") != draw(1, "wrong", "a")
+    draws = [draw(seed, "wrong", "a") for seed in range(1000)]
+    assert 0.45 < sum(draws) / 1000 < 0.55
+    assert min(draws) >= 0
+    assert max(draws) < 1
+
+
+@pytest.mark.parametrize(("count", "cut"), [(1, "a"), (2, "a ,"), (3, "a , b "), (9, "a , b ")])
+def test_first_tokens(count, cut):
+    assert first_tokens("a , b ", count) == cut

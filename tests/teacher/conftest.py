@@ -1,0 +1,135 @@
+"""A simulated teacher on real loopback HTTP, in a thread of the test, with a small expert of the tests' own."""
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from azdistill.contracts.files import write_rows
+from azdistill.contracts.manifest import close_folder
+from azdistill.contracts.rows import Message, Prompt, prompt_id
+from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Simulation, Teacher, TeacherConfig
+from azdistill.simulate.loopback import listening
+from azdistill.simulate.teacher import SimulatedTeacher
+
+
+class Echo:
+    """Answers with the last turn; does not understand a turn that starts with `?`."""
+
+    def answer(self, messages: Sequence[Message]) -> str:
+        if messages[-1].content.startswith("?"):
+            raise ValueError("a question mark")
+        return f"You said: {messages[-1].content}"
+
+    def wrong_answer(self, messages: Sequence[Message]) -> str:
+        return "I do not know."
+
+
+@contextlib.contextmanager
+def serving(teacher: SimulatedTeacher, port: int = 0) -> Iterator[str]:
+    """The base URL of `teacher`, which answers from a thread of its own until the block ends."""
+    loop, ready, stop = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
+    addresses: list[str] = []
+
+    async def serve() -> None:
+        async with listening(teacher, port) as url:
+            addresses.append(url)
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield addresses[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture
+def simulate() -> Iterator[Callable[..., tuple[SimulatedTeacher, str]]]:
+    """Start a simulated teacher with the given rates; returns it and its base URL."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*, key: str | None = None, **rates: Any) -> tuple[SimulatedTeacher, str]:
+            quiet = {"latency_ms": 1, "wrong_rate": 0.0, **rates}
+            teacher = SimulatedTeacher(Simulation(**quiet), Echo(), key)
+            return teacher, stack.enter_context(serving(teacher))
+
+        yield start
+
+
+@pytest.fixture
+def prompts() -> Callable[..., list[Prompt]]:
+    """Prompts that say their number, a tenth of them test rows."""
+
+    def make(count: int, text: str = "row") -> list[Prompt]:
+        conversations = [(Message(role="user", content=f"{text} {number} wants an answer"),) for number in range(count)]
+        return [
+            Prompt(id=prompt_id(talk), split="test" if n % 10 == 9 else "train", messages=talk, source=f"rows:{n + 1}")
+            for n, talk in enumerate(conversations)
+        ]
+
+    return make
+
+
+@pytest.fixture
+def configure() -> Callable[..., TeacherConfig]:
+    """A config for a teacher at an address, or for the simulated route without one."""
+
+    def make(endpoint: str | None = None, *, teacher: dict[str, Any] | None = None, **fields: Any) -> TeacherConfig:
+        one = Teacher(**{"model": "deepseek-v3", "endpoint": endpoint, **(teacher or {})})
+        return TeacherConfig(teachers=(one,), **{"teacher_route": "endpoint" if endpoint else "simulated", **fields})
+
+    return make
+
+
+class StepFolders:
+    """The step as a process: its folders, its command line, its environment, and `limits` as ulimit commands."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.limits = ""
+        self.completions, self.store, self.prompts = root / "completions", root / "store", root / "prompts"
+
+    def write_prompts(self, rows: list[Prompt]) -> None:
+        write_rows(self.prompts / "prompts.jsonl", rows)
+        close_folder(self.prompts, "prepare", {})
+
+    def start(self, config: TeacherConfig, address: str | None = None, **environ: str) -> "subprocess.Popen[str]":
+        teachers = self.root / "teachers.json"
+        teachers.write_text(json.dumps([teacher.model_dump() for teacher in config.teachers]))
+        flags = config.model_dump(exclude={"teachers", "prompting"})
+        options = [part for name, value in flags.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+        folders = ["--prompts", self.prompts, "--completions", self.completions, "--store", self.store]
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AZUREML", "AZDISTILL"))}
+        command = [sys.executable, "-m", "azdistill.steps.teacher", "--teachers", str(teachers), *options]
+        limited = ["sh", "-c", f'{self.limits} exec "$0" "$@"'] if self.limits else []
+        return subprocess.Popen(
+            [*limited, *command, *map(str, folders)],
+            env={**inherited, **({SIMULATOR_VARIABLE: address} if address else {}), **environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, config: TeacherConfig, address: str | None = None, **environ: str) -> tuple[int, str, str]:
+        """Exit code, stdout and stderr of a run to its end."""
+        process = self.start(config, address, **environ)
+        out, err = process.communicate(timeout=60)
+        return process.returncode, out, err
+
+
+@pytest.fixture
+def step(tmp_path: Path) -> StepFolders:
+    return StepFolders(tmp_path)

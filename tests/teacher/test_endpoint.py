@@ -1,0 +1,101 @@
+"""Addresses that users paste, keys by name, and where a teacher may be asked from."""
+
+import pickle
+
+import pytest
+
+from azdistill.contracts.errors import InputError
+from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Simulation, Teacher
+from azdistill.teacher.endpoint import chat_url, resolve, simulated_identity
+
+PASTED = [
+    ("https://t.eastus.models.ai.azure.com", "https://t.eastus.models.ai.azure.com/v1/chat/completions"),
+    ("https://t.eastus.models.ai.azure.com/", "https://t.eastus.models.ai.azure.com/v1/chat/completions"),
+    ("https://t.eastus.models.ai.azure.com/chat/completions", "https://t.eastus.models.ai.azure.com/chat/completions"),
+    (
+        "https://r.services.ai.azure.com/models",
+        "https://r.services.ai.azure.com/models/chat/completions?api-version=2024-05-01-preview",
+    ),
+    (
+        "https://r.services.ai.azure.com/models/chat/completions?api-version=2024-08-01",
+        "https://r.services.ai.azure.com/models/chat/completions?api-version=2024-08-01",
+    ),
+    ("https://r.services.ai.azure.com", "https://r.services.ai.azure.com/openai/v1/chat/completions"),
+    ("https://r.services.ai.azure.com/openai/v1/", "https://r.services.ai.azure.com/openai/v1/chat/completions"),
+    (
+        "https://r.services.ai.azure.com/api/projects/p",
+        "https://r.services.ai.azure.com/api/projects/p/openai/v1/chat/completions",
+    ),
+    (
+        "https://r.services.ai.azure.com/api/projects/p/openai/v1",
+        "https://r.services.ai.azure.com/api/projects/p/openai/v1/chat/completions",
+    ),
+    ("https://r.openai.azure.com", "https://r.openai.azure.com/openai/v1/chat/completions"),
+    (" http://127.0.0.1:8000/v1\n", "http://127.0.0.1:8000/v1/chat/completions"),
+    ("http://[::1]:8000", "http://[::1]:8000/v1/chat/completions"),
+]
+
+
+@pytest.mark.parametrize(("pasted", "url"), PASTED)
+def test_base_and_full_urls_lead_to_the_same_place_however_often(pasted, url):
+    assert chat_url(pasted) == url
+    assert chat_url(url) == url
+
+
+@pytest.mark.parametrize("pasted", ["", "teacher", "ftp://x/v1", "https:///v1", "http://[::1", "https://x:99999/v1"])
+def test_what_is_no_url_is_refused(pasted):
+    with pytest.raises(InputError, match="endpoint"):
+        chat_url(pasted)
+
+
+def test_a_password_in_a_url_is_refused_and_not_repeated():
+    with pytest.raises(InputError) as refused:
+        chat_url("https://me:hunter2@host/v1")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_key_is_named_and_never_held():
+    environ = {"KEY": "s3cret"}
+    endpoint = resolve(Teacher(model="m", endpoint="https://host/v1", key_variable="KEY"), "endpoint", environ)
+    assert endpoint.headers(environ) == {"Authorization": "Bearer s3cret", "api-key": "s3cret"}
+    assert "s3cret" not in repr(endpoint)
+    assert b"s3cret" not in pickle.dumps(endpoint)
+    assert endpoint.redact("Incorrect key: s3cret", environ) == "Incorrect key: [key]"
+
+
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_a_missing_key_names_its_variable(value):
+    environ = {} if value is None else {"KEY": value}
+    endpoint = resolve(Teacher(model="m", endpoint="https://host/v1", key_variable="KEY"), "endpoint", environ)
+    with pytest.raises(InputError, match="'KEY' is not set"):
+        endpoint.headers(environ)
+
+
+@pytest.mark.parametrize("value", ["line\nbreak", "schl\u00fcssel", "nul\0"])
+def test_a_key_that_no_header_can_hold_is_refused_and_not_repeated(value):
+    endpoint = resolve(Teacher(model="m", endpoint="https://host/v1", key_variable="KEY"), "endpoint", {})
+    with pytest.raises(InputError, match="'KEY' holds characters") as refused:
+        endpoint.headers({"KEY": value})
+    assert value not in str(refused.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.8.8.8"])
+def test_loopback_is_refused_inside_azure_ml(host):
+    teacher = Teacher(model="m", endpoint=f"http://{host}:1/v1")
+    assert resolve(teacher, "endpoint", {}).url
+    with pytest.raises(InputError, match="inside Azure ML"):
+        resolve(teacher, "endpoint", {"AZUREML_RUN_ID": "r"})
+
+
+def test_passing_faults_do_not_change_what_a_simulated_answer_is_stored_under():
+    plain = Simulation()
+    assert simulated_identity(plain) == simulated_identity(Simulation(latency_ms=9, throttle_rate=0.5, reset_rate=0.5))
+    for other in (Simulation(seed=1), Simulation(wrong_rate=0.5), Simulation(truncated_rate=0.5)):
+        assert simulated_identity(other) != simulated_identity(plain)
+
+
+def test_the_simulated_address_does_not_enter_the_identity():
+    teacher = Teacher(model="m")
+    first, second = (resolve(teacher, "simulated", {SIMULATOR_VARIABLE: f"http://127.0.0.1:{n}"}) for n in (1, 2))
+    assert first.url != second.url
+    assert first.identity == second.identity

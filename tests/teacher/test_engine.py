@@ -1,0 +1,184 @@
+"""Asking in this process: who is asked when, how often, and what a row is charged for."""
+
+import asyncio
+import contextlib
+import email.utils
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from aiohttp import web
+
+from azdistill.contracts.errors import EndpointError
+from azdistill.contracts.rows import Message, Prompt
+from azdistill.teacher.collect import collect
+from azdistill.teacher.endpoint import resolve
+from azdistill.teacher.engine import LONGEST_WAIT_S, wait_s
+from azdistill.teacher.replies import Retry
+from azdistill.teacher.store import ResponseStore
+
+ANSWER = {"choices": [{"message": {"content": "yes"}, "finish_reason": "stop"}], "usage": {}}
+
+
+class Endpoint:
+    """Real HTTP that replies as `reply(row, times_asked)` says, and remembers when each row came."""
+
+    def __init__(self, reply: Callable[[str, int], web.Response | float]) -> None:
+        self.reply, self.times = reply, dict[str, list[float]]()
+        self.now = self.most = 0
+
+    async def chat(self, request: web.Request) -> web.Response:
+        row = (await request.json())["messages"][-1]["content"]
+        self.times.setdefault(row, []).append(time.monotonic())
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            found = self.reply(row, len(self.times[row]))
+            if isinstance(found, float):
+                await asyncio.sleep(found)
+                return web.json_response(ANSWER)
+            return found
+        finally:
+            self.now -= 1
+
+    @contextlib.asynccontextmanager
+    async def listening(self):
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", self.chat)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        try:
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        finally:
+            await runner.cleanup()
+
+
+@pytest.fixture
+def ask(tmp_path, prompts, configure):
+    """Ask `count` rows of an endpoint that replies as told; returns the endpoint and what was collected."""
+
+    def run(reply, count, *, in_flight=64, rows=None, **fields):
+        async def asking():
+            endpoint = Endpoint(reply)
+            async with endpoint.listening() as url:
+                config = configure(url, teacher={"max_in_flight": in_flight}, **{"max_reject_ratio": 1.0, **fields})
+                store = ResponseStore(tmp_path / "store", "run")
+                address = resolve(config.teachers[0], "endpoint", {})
+                return endpoint, await collect(rows or prompts(count), config, address, store)
+
+        return asyncio.run(asking())
+
+    return run
+
+
+def refused(status: int, **headers: str) -> web.Response:
+    return web.json_response({"statusCode": status, "message": "no"}, status=status, headers=headers)
+
+
+@pytest.mark.parametrize("as_date", [False, True])
+def test_retry_after_holds_the_refused_row_and_no_other(ask, as_date):
+    def reply(row, times):
+        if row.startswith("row 0 ") and times == 1:
+            header = email.utils.formatdate(time.time() + 2, usegmt=True) if as_date else "1"
+            return web.Response(status=429, headers={"Retry-After": header})
+        return 0.005
+
+    endpoint, collected = ask(reply, 60, in_flight=4)
+    assert len(collected.completions) == 60
+    first, second = next(times for row, times in endpoint.times.items() if row.startswith("row 0 "))
+    assert 0.95 <= second - first <= 2.6
+    others = [times for row, times in endpoint.times.items() if not row.startswith("row 0 ")]
+    assert all(len(times) == 1 and times[0] - first < 0.9 for times in others)
+
+
+def test_places_in_flight_are_refilled_at_once_and_never_exceeded(ask):
+    slow = 1.2
+    endpoint, _ = ask(lambda row, times: slow if row.startswith("row 0 ") else 0.02, 150, in_flight=8)
+    started = [times[0] for times in endpoint.times.values()]
+    assert endpoint.most == 8
+    # 149 rows of 20 ms in 7 places: none waits for the slow one, as it would behind a batch.
+    assert max(started) - min(started) < slow
+
+
+def test_a_row_that_waited_goes_before_rows_that_were_never_asked(ask):
+    def reply(row, times):
+        return refused(500, **{"Retry-After": "0"}) if row.startswith("row 0 ") and times == 1 else 0.01
+
+    endpoint, _ = ask(reply, 50, in_flight=2)
+    order = sorted((time, row) for row, times in endpoint.times.items() for time in times)
+    assert max(n for n, (_, row) in enumerate(order) if row.startswith("row 0 ")) < 10
+
+
+def test_duplicates_are_asked_once_and_each_row_gets_its_answer(ask, prompts):
+    rows = [row.model_copy(update={"source": f"rows:{n}"}) for n in range(3) for row in prompts(10)]
+    endpoint, collected = ask(lambda row, times: 0.0, 0, rows=rows)
+    assert Counter(len(times) for times in endpoint.times.values()) == {1: 10}
+    assert [row.source for row in collected.completions] == [row.source for row in rows]
+    assert (collected.usage["asked"], collected.usage["answered"]) == (10, 30)
+
+
+def test_a_row_is_given_up_after_its_tries_with_the_last_reason(ask):
+    def reply(row, times):
+        return refused(503, **{"Retry-After": "0"}) if row.startswith("row 3 ") else 0.0
+
+    endpoint, collected = ask(reply, 10, max_attempts=4)
+    assert [(reject.reason, reject.source) for reject in collected.rejects] == [("http_503", "rows:4")]
+    assert "given up after 4 tries; the last: HTTP 503: no" in collected.rejects[0].detail
+    assert len(endpoint.times["row 3 wants an answer"]) == 4
+
+
+def test_rows_that_a_rate_limit_refuses_are_not_charged_while_others_are_answered(ask):
+    open_for = iter(range(10_000))
+
+    def reply(row, times):
+        return 0.0 if next(open_for) % 5 == 0 else refused(429, **{"Retry-After": "0.01"})
+
+    endpoint, collected = ask(reply, 60, in_flight=30, max_attempts=6)
+    assert len(collected.completions) == 60
+    assert max(len(times) for times in endpoint.times.values()) > 6
+
+
+def test_a_limit_that_never_opens_ends(ask):
+    _, collected = ask(lambda row, times: refused(429, **{"Retry-After": "0"}), 5, max_attempts=3)
+    assert Counter(reject.reason for reject in collected.rejects) == {"http_429": 5}
+
+
+def test_a_silent_endpoint_times_out_and_is_asked_again(ask):
+    _, collected = ask(lambda row, times: 5.0 if times == 1 else 0.0, 3, timeout_s=0.2)
+    assert len(collected.completions) == 3
+    assert collected.usage["retries"] == {"timeout": 3}
+
+
+@pytest.mark.parametrize(("status", "said"), [(401, "key"), (403, "denied"), (404, "model"), (307, "redirects")])
+def test_what_refuses_all_stops_at_once(ask, status, said):
+    with pytest.raises(EndpointError, match=said):
+        ask(lambda row, times: refused(status, Location="http://127.0.0.1:9/"), 500, in_flight=4)
+
+
+def test_empty_and_cut_answers_are_kept_as_they_came(ask):
+    def reply(row, times):
+        choice = {"message": {"content": None}, "finish_reason": "length"}
+        return web.json_response({"choices": [choice]})
+
+    _, collected = ask(reply, 3)
+    assert [(row.completion, row.finish_reason) for row in collected.completions] == [("", "length")] * 3
+    assert collected.counts()["finish_reasons"] == {"length": 3}
+
+
+def test_the_system_prompt_is_the_teachers_alone(tmp_path, ask):
+    asked = [Message(role="user", content="hello")]
+    row = Prompt(id="1", split="train", messages=tuple(asked), source="rows:1")
+    _, collected = ask(lambda row, times: 0.0, 0, rows=[row], prompting={"system_prompt": "Be brief."})
+    assert collected.completions[0].messages == tuple(asked)
+    plain = ask(lambda row, times: 0.0, 0, rows=[row])[1]
+    assert plain.usage["from_store"] == 0
+
+
+def test_waits_grow_to_a_bound_and_keep_the_endpoints_word():
+    trouble, throttled = Retry("http_500", ""), Retry("http_429", "", throttled=True)
+    assert 0.125 <= wait_s(1, trouble) <= 0.25
+    assert 1.0 <= wait_s(1, throttled) <= 2.0
+    assert all(LONGEST_WAIT_S / 2 <= wait_s(tries, trouble) <= LONGEST_WAIT_S for tries in (8, 40, 5000))
+    assert 7.0 <= wait_s(3, Retry("http_429", "", 7.0)) <= 7.7

@@ -1,0 +1,113 @@
+"""What each status and shape of reply means."""
+
+import email.utils
+import json
+
+import pytest
+
+from azdistill.teacher.replies import Answer, Fatal, Refusal, Retry, read_reply, retry_after
+
+
+def whole(content, finish_reason="stop", usage=None):
+    choice = {"message": {"role": "assistant", "content": content}, "finish_reason": finish_reason}
+    return json.dumps({"choices": [choice], "usage": usage}).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "finish_reason", "meant"),
+    [
+        ("yes", "stop", Answer("yes", "stop", 0, 0)),
+        ("yes and", "length", Answer("yes and", "length", 0, 0)),
+        ("", "content_filter", Answer("", "content_filter", 0, 0)),
+        (None, "tool_calls", Answer("", "tool_calls", 0, 0)),
+        ("yes", None, Answer("yes", "missing", 0, 0)),
+    ],
+)
+def test_a_whole_reply_is_an_answer_with_the_endpoints_finish_reason(content, finish_reason, meant):
+    assert read_reply(200, {}, whole(content, finish_reason)) == meant
+
+
+@pytest.mark.parametrize("count", ["1e999", '"many"', "[]"])
+def test_a_count_that_is_none_does_not_break_the_run(count):
+    body = whole("yes").replace(b"null", f'{{"prompt_tokens": {count}}}'.encode())
+    assert isinstance(read_reply(200, {}, body), Answer | Refusal)
+
+
+def test_usage_is_taken_as_counted():
+    reply = read_reply(200, {}, whole("yes", usage={"prompt_tokens": 7, "completion_tokens": 2}))
+    assert reply == Answer("yes", "stop", 7, 2)
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>hello</html>", b"{}", b'{"choices": []}', b"[]", b'{"choices":[{"message":{"content":[1]}}]}']
+)
+def test_a_200_without_a_completion_is_kept_aside_and_not_paid_for_again(body):
+    reply = read_reply(200, {}, body)
+    assert isinstance(reply, Refusal)
+    assert reply.reason == "not_a_completion"
+
+
+@pytest.mark.parametrize("status", [408, 424, 429, 500, 502, 503, 504, 529])
+def test_passing_trouble_is_asked_again(status):
+    reply = read_reply(status, {"Retry-After": "3"}, b"")
+    assert isinstance(reply, Retry)
+    assert (reply.reason, reply.after_s, reply.throttled) == (f"http_{status}", 3.0, status == 429)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 301, 308])
+def test_what_refuses_one_row_refuses_all(status):
+    assert isinstance(read_reply(status, {"Location": "https://elsewhere"}, b"{}"), Fatal)
+
+
+FILTERED = [
+    {"error": {"code": "content_filter", "message": "filtered", "innererror": {"code": "x"}}},
+    {"error": {"code": "BadRequest", "innererror": {"code": "ResponsibleAIPolicyViolation"}}},
+    {"object": "chat.completion", "choices": [{"finish_reason": "content_filter", "message": {"content": ""}}]},
+    {"choices": [{"finish_reason": "content_filter_error"}]},
+]
+
+
+@pytest.mark.parametrize("body", FILTERED)
+def test_both_shapes_of_the_content_filter_refuse_the_row(body):
+    reply = read_reply(400, {}, json.dumps(body).encode())
+    assert isinstance(reply, Refusal)
+    assert reply.reason == "content_filter"
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b'{"error": {"message": "Unknown parameter:\\n max_tokens"}}', "HTTP 400: Unknown parameter: max_tokens"),
+        (b'{"error": "no"}', "HTTP 400: no"),
+        (b'{"error": null, "message": "no"}', "HTTP 400: no"),
+        (b'{"statusCode": 400, "message": "no"}', "HTTP 400: no"),
+        (b'{"detail": [{"loc": ["body"]}]}', "HTTP 400: [{'loc': ['body']}]"),
+        (b"\xff\xfe no", "HTTP 400: \ufffd\ufffd no"),
+        (b"x" * 1000, "HTTP 400: " + "x" * 297 + "..."),
+    ],
+)
+def test_any_other_refusal_keeps_the_endpoints_words_in_one_short_line(body, detail):
+    assert read_reply(400, {}, body) == Refusal("http_400", detail)
+
+
+NOW = 1_700_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("nan", None),
+        ("0", 0.0),
+        ("1.5", 1.5),
+        ("-4", 0.0),
+        ("99999", 900.0),
+        ("inf", 900.0),
+        (email.utils.formatdate(NOW + 20, usegmt=True), 20.0),
+        (email.utils.formatdate(NOW - 20, usegmt=True), 0.0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(text, seconds):
+    assert retry_after(text, NOW) == seconds
