@@ -1,0 +1,61 @@
+"""The user's files to prompts, each row in one split."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from azdistill.contracts.errors import DataError
+from azdistill.contracts.prepare import PrepareConfig
+from azdistill.contracts.rows import SPLITS, Reject, Split
+from azdistill.data.cases import SourcedCase, read_cases
+from azdistill.data.splits import Splits, split_prompts
+
+NAMED = 3
+"""Bad rows that an error names; all of them are in rejects.jsonl."""
+
+
+@dataclass(frozen=True)
+class ReadFiles:
+    """The usable rows of each file, and the others."""
+
+    cases: Mapping[Split, Sequence[SourcedCase]]
+    rejects: Sequence[Reject]
+
+
+def read_files(files: Mapping[Split, Path], config: PrepareConfig) -> ReadFiles:
+    """Read every file to its end. Raises DataError for a file that is no use as a whole."""
+    cases: dict[Split, list[SourcedCase]] = {}
+    rejects: list[Reject] = []
+    for split in SPLITS:
+        if split in files:
+            cases[split], bad = read_cases(files[split], config.task, config.rows)
+            rejects += bad
+    return ReadFiles(cases, rejects)
+
+
+def prepare(read: ReadFiles, config: PrepareConfig) -> Splits:
+    """Prompts of all splits. Raises DataError when too many rows are bad, or none is left to learn from or test on."""
+    _check_ratio(read, config.max_reject_ratio)
+    return split_prompts(read.cases, config)
+
+
+def counts(read: ReadFiles, splits: Splits) -> dict[str, Any]:
+    """What the manifest says of the rows."""
+    left_out = {"rejected": len(read.rejects), "duplicates": splits.duplicates, "leaked": splits.leaked}
+    reasons = Counter(reject.reason for reject in read.rejects)
+    return {split: splits.count(split) for split in SPLITS} | left_out | {"reasons": dict(sorted(reasons.items()))}
+
+
+def _check_ratio(read: ReadFiles, most: float) -> None:
+    bad = len(read.rejects)
+    rows = bad + sum(map(len, read.cases.values()))
+    if bad <= most * rows:
+        return
+    named = "; ".join(f"{reject.source}: {reject.reason}, {reject.detail}" for reject in read.rejects[:NAMED])
+    more = f"; and {bad - NAMED} more, all in rejects.jsonl" if bad > NAMED else ""
+    raise DataError(
+        f"{bad} of {rows} rows can't be used, more than data.max_reject_ratio={most:g} allows: {named}{more}. "
+        "Mend them, or raise max_reject_ratio to go on without them"
+    )

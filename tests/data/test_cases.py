@@ -1,0 +1,92 @@
+"""What of a user's file can be used, and what is kept aside with its line and reason."""
+
+import json
+
+import pytest
+
+from azdistill.contracts.errors import DataError
+from azdistill.data.cases import check_file, read_cases
+
+U, A, S = ({"role": role, "content": f"{role} says"} for role in ("user", "assistant", "system"))
+
+BAD_ROWS = [
+    ('{"messages": [', "broken_json", "column 15"),
+    ("[" * 100_000, "broken_json", "recursion"),
+    ("9" * 5000, "broken_json", "digits"),
+    ("[1, 2]", "not_an_object", "a list"),
+    ('"text"', "not_an_object", "text"),
+    ({"text": "hello"}, "missing_field", "'text'"),
+    ({"messages": []}, "no_messages", "an empty list"),
+    ({"messages": "hello"}, "no_messages", "text"),
+    ({"messages": ["hello"]}, "not_a_message", "messages[0] is text"),
+    ({"messages": [U, {"role": "tool", "content": "x"}]}, "unknown_role", "messages[1].role='tool'"),
+    ({"messages": [{"role": ["user"], "content": "x"}]}, "unknown_role", "['user']"),
+    ({"messages": [{"content": "x"}]}, "unknown_role", "None"),
+    ({"messages": [{"role": "user", "content": " \n"}]}, "empty_content", "messages[0].content is empty"),
+    ({"messages": [{"role": "user"}]}, "not_text", "messages[0].content is null"),
+    ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "not_text", "a list"),
+    ('{"messages": [{"role": "user", "content": "\\ud83d"}]}', "not_unicode", "half a character"),
+    ({"messages": [A, U]}, "assistant_first", "assistant speaks first"),
+    ({"messages": [S, A, U]}, "assistant_first", "assistant speaks first"),
+    ({"messages": [S]}, "no_user_turn", "system"),
+    ({"messages": [A]}, "no_user_turn", "assistant"),
+    ({"messages": [U, S]}, "late_system", "only the first"),
+    ({"messages": [U, U]}, "turns_not_alternating", "two user turns"),
+    ({"messages": [U, A, A]}, "turns_not_alternating", "two assistant turns"),
+    ({"messages": [U], "gold": ["a"]}, "not_text", "gold is a list"),
+    ({"messages": [U], "gold": ""}, "empty_content", "gold is empty"),
+    ({"messages": [U, A], "gold": "something else"}, "two_references", "gold differs"),
+]
+
+
+@pytest.mark.parametrize(("bad", "reason", "seen"), BAD_ROWS)
+def test_a_bad_row_is_kept_aside_with_its_line(jsonl, row, bad, reason, seen):
+    path = jsonl([row("one?"), bad, row("two?")])
+    cases, rejects = read_cases(path, "conversation")
+    assert [case.source for case in cases] == ["rows.jsonl:1", "rows.jsonl:3"]
+    assert [(reject.source, reject.reason) for reject in rejects] == [("rows.jsonl:2", reason)]
+    assert seen in rejects[0].detail
+    assert "\n" not in rejects[0].detail
+    assert check_file(path, "conversation") == rejects
+
+
+def test_a_reference_that_says_nothing_in_the_task_is_no_label(jsonl, row):
+    assert check_file(jsonl([row(gold="who knows")]), "nli")[0].reason == "gold_unparseable"
+    assert check_file(jsonl([row(gold="neutral")]), "nli") == []
+
+
+def test_a_last_assistant_turn_is_the_reference_and_is_not_shown(jsonl, row):
+    turns = [S, U, A, {"role": "user", "content": "and then?", "weight": 1}, {"role": "assistant", "content": "done"}]
+    (found,), _ = read_cases(jsonl([{"messages": turns, "gold": "done"}]), "conversation")
+    assert [message.role for message in found.case.messages] == ["system", "user", "assistant", "user"]
+    assert found.case.gold == "done"
+
+
+def test_lines_are_counted_as_editors_count_them(tmp_path, row):
+    path = tmp_path / "rows.jsonl"
+    rows = [row("line \u2028 separator"), row("zwei")]
+    text = "\ufeff" + "\r\n\r\n".join(json.dumps(one, ensure_ascii=False) for one in rows)
+    path.write_bytes(text.encode())
+    assert [case.source for case in read_cases(path, "conversation")[0]] == ["rows.jsonl:1", "rows.jsonl:3"]
+
+
+def test_only_the_first_rows_are_read_when_so_many_are_wanted(jsonl, row):
+    path = jsonl([row("1"), "", "broken", row("2"), row("3")])
+    cases, rejects = read_cases(path, "conversation", rows=3)
+    assert ([case.source for case in cases], len(rejects)) == (["rows.jsonl:1", "rows.jsonl:4"], 1)
+
+
+def test_a_file_of_no_use_is_an_error_that_names_it(tmp_path, jsonl):
+    latin = tmp_path / "latin.jsonl"
+    latin.write_bytes(b'{"messages": []}\n{"text": "caf\xe9"}\n')
+    for path, said in [
+        (tmp_path / "absent.jsonl", "no such file"),
+        (tmp_path, "is a folder"),
+        (jsonl([], "empty.jsonl"), "holds no row"),
+        (jsonl(["", "  "], "blank.jsonl"), "holds no row"),
+        (latin, "latin.jsonl:2: not UTF-8 (byte 0xe9 at column 14)"),
+    ]:
+        with pytest.raises(DataError) as found:
+            check_file(path, "conversation")
+        assert said in str(found.value)
+        assert str(path) in str(found.value)

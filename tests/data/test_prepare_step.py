@@ -1,0 +1,105 @@
+"""prepare as a process: what it writes, and each bad input as its user meets it."""
+
+import json
+
+import pytest
+
+from azdistill.contracts.files import read_rows
+from azdistill.contracts.manifest import read_manifest
+from azdistill.contracts.rows import Prompt, Reject
+
+
+def rows_of(row, count, start=0):
+    return [
+        row(f"Where is order {number}?", f"Order {number} is on its way.") for number in range(start, start + count)
+    ]
+
+
+def test_prompts_rejects_and_counts(jsonl, row, prepare_step):
+    train = jsonl([*rows_of(row, 98), rows_of(row, 1)[0], {"messages": 7}, rows_of(row, 1, 200)[0]], "train.jsonl")
+    test = jsonl(rows_of(row, 5, 200), "test.jsonl")
+    done = prepare_step(train, test_data=test)
+    assert (done.code, done.err) == (0, "")
+    prompts = list(read_rows(done.folder / "prompts.jsonl", Prompt))
+    (reject,) = read_rows(done.folder / "rejects.jsonl", Reject)
+    assert (reject.source, reject.reason) == ("train.jsonl:100", "no_messages")
+    counts = read_manifest(done.folder).counts
+    assert counts == {
+        "train": sum(prompt.split == "train" for prompt in prompts),
+        "validation": sum(prompt.split == "validation" for prompt in prompts),
+        "test": 5,
+        "rejected": 1,
+        "duplicates": 1,
+        "leaked": 1,
+        "reasons": {"no_messages": 1},
+    }
+    assert len(prompts) == 98 + 5
+    assert prompts[-1].gold == "Order 204 is on its way."
+    assert prompts[-1].source == "test.jsonl:5"
+    assert "5 test rows; 1 kept aside, 1 duplicates, 1 leaked" in done.out
+
+
+def test_the_same_files_give_the_same_bytes_wherever_they_lie(jsonl, row, prepare_step, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    paths = [jsonl(rows_of(row, 50), name) for name in ("rows.jsonl", "elsewhere/rows.jsonl")]
+    written = []
+    for path in paths:
+        done = prepare_step(path, seed=3)
+        written.append([(done.folder / name).read_bytes() for name in ("prompts.jsonl", "manifest.json")])
+    assert written[0] == written[1]
+
+
+def turns(*said):
+    return {"messages": [{"role": role, "content": content} for role, content in said]}
+
+
+BAD_LINES = [
+    ('{"messages": [{"role"', "broken_json"),
+    (turns(("customer", "Hello")), "unknown_role, messages[0].role='customer' is none of system, user, assistant"),
+    (turns(("assistant", "Hello"), ("user", "Hi")), "assistant_first"),
+    (turns(("user", "")), "empty_content, messages[0].content is empty"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), BAD_LINES)
+def test_a_bad_line_stops_a_small_file_and_is_named(jsonl, row, prepare_step, line, said):
+    done = prepare_step(jsonl([*rows_of(row, 20), line], "train.jsonl"))
+    done.assert_refused(f"train.jsonl:21: {said}", "1 of 21 rows", "max_reject_ratio=0.02")
+    assert len(list(read_rows(done.folder / "rejects.jsonl", Reject))) == 1
+
+
+def test_a_bad_line_within_the_ratio_is_data(jsonl, row, prepare_step):
+    path = jsonl([*rows_of(row, 20), *(line for line, _ in BAD_LINES)])
+    assert prepare_step(path, max_reject_ratio=0.2).code == 0
+    many = prepare_step(path, max_reject_ratio=0.1)
+    many.assert_refused("4 of 24 rows", "rows.jsonl:21", "rows.jsonl:23", "and 1 more, all in rejects.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "train.jsonl: no such file"),
+        (b"", "train.jsonl: the file holds no row"),
+        (b"\n \n", "train.jsonl: the file holds no row"),
+        (b'{"messages": []}\n\xff\xfe{', "train.jsonl:2: not UTF-8"),
+        ('{"text": "x"}'.encode("utf-16"), "train.jsonl:1: not UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("ratio", [0.02, 1])
+def test_a_file_of_no_use_stops_at_once(tmp_path, prepare_step, content, said, ratio):
+    path = tmp_path / "train.jsonl"
+    if content is not None:
+        path.write_bytes(content)
+    prepare_step(path, max_reject_ratio=ratio).assert_refused(f"prepare: {path.parent}", said)
+
+
+def test_a_failed_try_leaves_nothing_that_is_taken_for_whole(jsonl, row, prepare_step):
+    path = jsonl(rows_of(row, 20))
+    assert prepare_step(path).code == 0
+    path.write_text(json.dumps({"messages": 1}))
+    prepare_step(path).assert_refused("rows.jsonl:1: no_messages")
+
+
+def test_a_typo_in_a_flag_is_refused(jsonl, row, prepare_step):
+    prepare_step(jsonl(rows_of(row, 5)), sead=3).assert_refused("--sead")
+    prepare_step(jsonl(rows_of(row, 5)), test_fraction=1.5).assert_refused("test_fraction='1.5'")

@@ -1,0 +1,138 @@
+"""What answers say in each task, and when two say the same."""
+
+import time
+
+import pytest
+
+from azdistill.tasks.registry import TASKS
+from azdistill.tasks.summarization import common_subsequence, rouge_l
+from azdistill.tasks.task import BadRow
+
+LABELS = [
+    ("Entailment.", "entailment"),
+    ("The premise entails the hypothesis.", "entailment"),
+    ("This is not entailment; it contradicts the premise.", "contradiction"),
+    ("It could be neutral or entailment. Answer: neutral", "neutral"),
+    ("**Label:** contradiction", "contradiction"),
+    ("<think>entailment? no, neutral</think>neutral", "neutral"),
+    ("neutral or entailment", None),
+    ("<think>entailment, or is it", None),
+    ("I can't say.", None),
+    ("", None),
+]
+
+
+@pytest.mark.parametrize(("text", "label"), LABELS)
+def test_nli_reads_the_one_label_that_is_meant(text, label):
+    assert TASKS["nli"].answer(text) == label
+
+
+NUMBERS = [
+    ("She has 5-3=2 apples left, so the answer is 2.", "2"),
+    ("48/2 = 24 and 48+24 = 72\n#### 72", "72"),
+    ("so \\boxed{\\frac{1}{2}} it is, 7 of 9 readers agree", "1/2"),
+    ("The answer is $1,234.50.", "2469/2"),
+    ("The answer is **18** eggs", "18"),
+    ("12,000 people came", "12000"),
+    ("of 1, 2 and 3, 2 is the answer: 3.", "3"),
+    ("first 3, then 4, finally -7.", "-7"),
+    ("it is .5", "1/2"),
+    ("2e3", "2000"),
+    ("\\boxed{x^{2}+1}", "x^{2}+1"),
+    ("<think>12</think>The answer is 13", "13"),
+    ("50\\%", "50"),
+    ("1/0", "1/0"),
+    ("none of it", None),
+]
+
+
+@pytest.mark.parametrize(("text", "number"), NUMBERS)
+def test_math_reads_the_final_number(text, number):
+    assert TASKS["math"].answer(text) == number
+
+
+@pytest.mark.parametrize("text", ["1e99999999", "9" * 10_000, "\\boxed{" * 3000, "1," * 20_000, "answer is " * 5000])
+def test_no_text_is_slow_to_read(text):
+    started = time.perf_counter()
+    for task in TASKS.values():
+        task.answer(text)
+    assert time.perf_counter() - started < 1.0
+
+
+@pytest.mark.parametrize(
+    ("task", "one", "other", "same"),
+    [
+        ("conversation", "Order 7:  refund\nAPPROVED", "order 7: refund approved", True),
+        ("conversation", "Order 7: refund approved", "Order 8: refund approved", False),
+        ("math", "0.5", "\\boxed{1/2}", True),
+        ("math", "0.3333333", "1/3", True),
+        ("math", "0.33", "1/3", False),
+        ("math", "1,000", "1000.0", True),
+        ("math", "\\boxed{x + 1}", "\\boxed{x+1}", True),
+        ("qa", "The Eiffel Tower.", "eiffel tower", True),
+        ("qa", "Answer: A", "a", True),
+        ("qa", "The answer is Paris", "Paris", True),
+        ("qa", "Lyon", "Paris", False),
+        ("nli", "it entails", "entailment", True),
+        ("summarization", "The cat sat on the mat today", "Today the cat sat on a mat", True),
+        ("summarization", "Stocks fell in Tokyo", "The cat sat on the mat", False),
+    ],
+)
+def test_two_answers_say_the_same(task, one, other, same):
+    chosen = TASKS[task]
+    assert chosen.correct(chosen.answer(one), chosen.answer(other)) is same
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("text", ["", "  \n ", "<think>never ends"])
+def test_nothing_said_is_no_answer(task, text):
+    assert TASKS[task].answer(text) is None
+
+
+CASES = [
+    ("nli", {"premise": "It rains.", "hypothesis": "It is wet.", "label": 0}, "entailment"),
+    ("nli", {"sentence1": "It rains.", "sentence2": "It is dry.", "gold_label": "contradiction"}, "contradiction"),
+    ("nli", {"premise": "It rains.", "hypothesis": "It is wet.", "label": -1}, None),
+    ("nli", {"premise": "It rains.", "hypothesis": "It is wet."}, None),
+    ("qa", {"question": "Where?", "context": "In Paris.", "answer": "Paris"}, "Paris"),
+    ("qa", {"question": "Where?", "answers": {"text": ["Paris", "paris"], "answer_start": [3, 3]}}, "Paris"),
+    ("qa", {"question": "Where?", "answers": {"text": [], "answer_start": []}}, None),
+    ("math", {"question": "2+2?", "answer": 4}, "4"),
+    ("math", {"problem": "2+2?", "solution": "so \\boxed{4}"}, "so \\boxed{4}"),
+    ("summarization", {"document": "A long tale.", "summary": "A tale."}, "A tale."),
+    ("conversation", {"prompt": "Hello", "response": "Hi"}, "Hi"),
+]
+
+
+@pytest.mark.parametrize(("task", "record", "gold"), CASES)
+def test_natural_fields_become_a_question(task, record, gold):
+    case = TASKS[task].case(record)
+    assert [message.role for message in case.messages] == ["user"]
+    assert case.gold == gold
+    first = next(iter(record.values()))
+    assert first in case.messages[0].content
+
+
+@pytest.mark.parametrize(
+    ("task", "record", "reason"),
+    [
+        ("nli", {"premise": "It rains."}, "missing_field"),
+        ("nli", {"premise": "It rains.", "hypothesis": "x", "label": "maybe"}, "unknown_label"),
+        ("qa", {"question": " "}, "empty_content"),
+        ("qa", {"question": ["Where?"]}, "not_text"),
+        ("qa", {"question": "Where?", "answers": [None]}, "not_text"),
+        ("math", {"question": True}, "not_text"),
+        ("summarization", {"text": "half \ud83d a smile"}, "not_unicode"),
+        ("conversation", {}, "missing_field"),
+    ],
+)
+def test_a_row_without_its_fields_says_which(task, record, reason):
+    with pytest.raises(BadRow) as found:
+        TASKS[task].case(record)
+    assert found.value.reason == reason
+
+
+def test_the_common_subsequence_is_the_longest():
+    assert common_subsequence("a b c d e".split(), "b x d e a".split()) == 3
+    assert common_subsequence([], ["a"]) == common_subsequence(["a"], []) == 0
+    assert rouge_l("police kill the gunman", "police killed the gunman") == 0.75
