@@ -1,0 +1,87 @@
+"""Answers of three models to a few test rows, in memory and as the folders that steps leave."""
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from azdistill.contracts.files import write_rows
+from azdistill.contracts.manifest import close_folder
+from azdistill.contracts.rows import Completion, Message, Prediction, Prompt, Usage
+from azdistill.evaluation.answers import Answer, TestRow
+
+ASKED = (Message(role="user", content="Does it?"),)
+
+
+def prompt(number, gold="neutral", split="test"):
+    return Prompt(id=f"{number:016x}", split=split, messages=ASKED, gold=gold, source=f"test.jsonl:{number}")
+
+
+def completion(number, text="neutral", finish_reason="stop", split="test", gold="neutral"):
+    return Completion(
+        **prompt(number, gold, split).model_dump(),
+        completion=text,
+        finish_reason=finish_reason,
+        teacher="deepseek-v3",
+        key="0" * 64,
+        usage=Usage(),
+    )
+
+
+def prediction(number, text="neutral", truncated=False):
+    return Prediction(id=f"{number:016x}", completion=text, truncated=truncated)
+
+
+def row_of(gold, teacher, baseline, student, number=1):
+    """One row of what the models said; None is an answer that was cut off."""
+    said = {"teacher": teacher, "baseline": baseline, "student": student}
+    answers = {who: Answer() if text is None else Answer(text, whole=True) for who, text in said.items()}
+    return TestRow(f"{number:016x}", gold, answers)
+
+
+@pytest.fixture
+def made():
+    return SimpleNamespace(prompt=prompt, completion=completion, prediction=prediction, row=row_of)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Write the folders that evaluate reads: the teacher right on all rows, the student on nine of ten."""
+
+    def write(rows=200, **changed):
+        numbers = range(1, rows + 1)
+        files = {
+            "prompts": ("prompts.jsonl", [prompt(n) for n in numbers]),
+            "completions": ("completions.jsonl", [completion(n) for n in numbers]),
+            "student": (
+                "predictions.jsonl",
+                [prediction(n, "entailment" if n % 10 == 0 else "neutral") for n in numbers],
+            ),
+            "baseline": ("predictions.jsonl", [prediction(n, "I can't say") for n in numbers]),
+        }
+        for name, (file, given) in files.items():
+            write_rows(tmp_path / name / file, changed.get(name, given))
+            close_folder(tmp_path / name, name, {})
+        return {name: tmp_path / name for name in files}
+
+    return write
+
+
+@pytest.fixture
+def evaluate_step(tmp_path):
+    """evaluate as Azure ML starts it: a process with folders and flags."""
+
+    def run(inputs, gates=None, output="evaluation", **flags):
+        folder = tmp_path / output
+        if gates is not None:
+            flags["gates"] = tmp_path / "gates.json"
+            flags["gates"].write_text(json.dumps(gates))
+        given = {**inputs, "evaluation": folder, "task": "nli", **flags}
+        argv = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+        command = [sys.executable, "-m", "azdistill.steps.evaluate", *argv]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return SimpleNamespace(code=done.returncode, out=done.stdout, err=done.stderr, folder=folder)
+
+    return run

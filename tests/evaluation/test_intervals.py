@@ -1,0 +1,69 @@
+"""Intervals: against scipy where it has them, by simulation where it hasn't."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from azdistill.evaluation.intervals import Interval, PairedBootstrap, wilson
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+@pytest.mark.parametrize(("right", "rows"), [(0, 1), (1, 1), (0, 20), (7, 20), (20, 20), (465, 500), (99_999, 100_000)])
+def test_the_wilson_interval_is_that_of_scipy(right, rows, confidence):
+    found = wilson(right, rows, confidence)
+    expected = binomtest(right, rows).proportion_ci(confidence, method="wilson")
+    assert found.value == pytest.approx(right / rows, abs=1e-6)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
+
+
+def test_what_can_not_be_measured_is_not_defined():
+    none = np.array([], dtype=bool)
+    bootstrap = PairedBootstrap(0, 200, 0.95)
+    assert wilson(0, 0, 0.95) == bootstrap.gain(none, none) == bootstrap.retention(none, none) == Interval()
+    assert bootstrap.retention(np.ones(5, dtype=bool), np.zeros(5, dtype=bool)) == Interval()
+    assert bootstrap.gain(np.ones(5, dtype=bool), np.zeros(5, dtype=bool)).value == 1
+
+
+def drawn(generator, probabilities, rows):
+    """Whether two models are right on each row; outcomes are neither, the other, the one, both."""
+    outcomes = generator.choice(4, size=rows, p=probabilities)
+    return outcomes >= 2, outcomes % 2 == 1
+
+
+@pytest.mark.parametrize("rows", [50, 500])
+@pytest.mark.parametrize("probabilities", [(0.1, 0.15, 0.05, 0.7), (0.3, 0.02, 0.38, 0.3)])
+def test_intervals_hold_the_truth_as_often_as_they_say(probabilities, rows):
+    generator, bootstrap = np.random.default_rng(1), PairedBootstrap(0, 400, 0.9)
+    one, other = probabilities[2] + probabilities[3], probabilities[1] + probabilities[3]
+    truth = {"gain": one - other, "retention": one / other}
+    held = dict.fromkeys(truth, 0)
+    for _ in range(400):
+        ours, theirs = drawn(generator, probabilities, rows)
+        for name, value in truth.items():
+            found = getattr(bootstrap, name)(ours, theirs)
+            held[name] += found.low <= value <= found.high
+    assert {name: count / 400 for name, count in held.items()} == pytest.approx(dict.fromkeys(truth, 0.9), abs=0.05)
+
+
+def test_models_that_share_their_mistakes_are_told_apart_sooner():
+    right = np.arange(200) % 10 != 0
+    bootstrap = PairedBootstrap(0, 2000, 0.95)
+    same = bootstrap.gain(right, right)
+    shifted = bootstrap.gain(right, np.roll(right, 5))
+    assert same.value == shifted.value == 0
+    assert same.high - same.low < (shifted.high - shifted.low) / 3
+
+
+def test_a_dozen_rows_that_agree_prove_little():
+    right = np.ones(12, dtype=bool)
+    found = PairedBootstrap(0, 2000, 0.95).retention(right, right)
+    assert found.value == 1
+    assert found.low < 0.95
+
+
+def test_a_seed_gives_the_same_interval_and_a_value_lies_in_its_own():
+    ours, theirs = drawn(np.random.default_rng(3), (0.1, 0.2, 0.1, 0.6), 100)
+    first, again, other = (PairedBootstrap(seed, 300, 0.95).retention(ours, theirs) for seed in (1, 1, 2))
+    assert first == again != other
+    assert first.value == other.value
+    assert first.low <= first.value <= first.high
