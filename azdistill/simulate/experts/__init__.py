@@ -1,0 +1,1 @@
+"""What the simulated teacher knows: one module per task."""

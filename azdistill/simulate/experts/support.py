@@ -1,0 +1,192 @@
+"""The support expert: a shop's returns policy, applied to what a customer said over several turns."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+from azdistill.contracts.rows import Message
+
+Condition = Literal["broken", "sealed", "opened"]
+Fact = Literal["order", "item", "days", "condition", "member"]
+
+RETURN_DAYS, MEMBER_RETURN_DAYS, REPLACE_DAYS, REPAIR_DAYS = 30, 60, 30, 365
+
+KINDS: Mapping[str, Sequence[str]] = {
+    "device": ("blender", "camera", "drill", "fan", "heater", "kettle", "lamp", "mixer", "phone", "radio", "toaster"),
+    "home": ("backpack", "blanket", "carpet", "chair", "coat", "desk", "mirror", "shelf", "tent", "vase"),
+    "food": ("cake", "cheese", "chocolate", "coffee", "honey", "jam", "pasta", "tea"),
+}
+KIND_OF: Mapping[str, str] = {item: kind for kind, items in KINDS.items() for item in items}
+
+QUESTIONS: Mapping[Fact, str] = {
+    "order": "What is the order number?",
+    "item": "Which item is it about?",
+    "days": "How many days ago did it arrive?",
+    "condition": "Is it sealed, opened or broken?",
+    "member": "Are you a member?",
+}
+VERDICTS: Mapping[str, str] = {
+    "refund": "we refund the {item} in full, as it is sealed and in time.",
+    "credit": "we give store credit for the {item}, as it was opened but is in time.",
+    "replace": "we send a new {item}, as it broke within 30 days.",
+    "repair": "we repair the {item}, as it broke within a year.",
+    "escalate": "we ask a manager about the {item}, as it broke too long ago.",
+    "late": "we cannot take the {item} back, as it arrived too long ago.",
+    "eaten": "we cannot take the {item} back, as it is opened food.",
+}
+MISTAKES: Mapping[str, str] = {
+    "refund": "credit",
+    "credit": "refund",
+    "replace": "repair",
+    "repair": "replace",
+    "escalate": "late",
+    "late": "refund",
+    "eaten": "credit",
+}
+"""What a hasty agent confuses each verdict with."""
+
+_ITEM = re.compile(rf"\b({'|'.join(KIND_OF)})\b")
+_ORDER = re.compile(r"(?<![\d.,])\d{4,9}(?![\d.,]*\d)")
+_DAYS = re.compile(r"\b(\d{1,3}|an?|one|two|three|four) (day|week|month)s?\b|\b(today|yesterday)\b")
+_CONDITIONS: Mapping[Condition, re.Pattern[str]] = {
+    "broken": re.compile(r"\b(broken|broke|cracked|faulty|damaged|stopped working|(does not|doesn't|won't) work)\b"),
+    "sealed": re.compile(r"\b(sealed|unopened|((not|never|haven't|isn't)( been)?|un) ?opened|unused)\b"),
+    "opened": re.compile(r"\b(opened|unsealed|used|tried)\b"),
+}
+_MEMBER = re.compile(r"\b(?P<no>(not|never|no longer|isn't) (yet )?(an? )?|non-?)?member\b")
+_YES, _NO = re.compile(r"\b(yes|yeah|yep|i am)\b"), re.compile(r"\b(no(?! idea)|nope|not|i'm not)\b")
+_SUBJECT = re.compile(r"\b(order(ed)?|return(ed|s)?|refund|deliver(ed|y)|arrived?|bought|purchase|exchange)\b")
+
+_NUMBERS: Mapping[str, int] = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "today": 0, "yesterday": 1}
+_UNIT_DAYS: Mapping[str, int] = {"day": 1, "week": 7, "month": 30}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is known of a customer's case; None for what was not said yet. `days` count since delivery."""
+
+    order: str | None = None
+    item: str | None = None
+    days: int | None = None
+    condition: Condition | None = None
+    member: bool | None = None
+
+
+def answer(messages: Sequence[Message]) -> str:
+    """The policy's verdict on the case, or the question for the fact that is still needed.
+
+    Raises ValueError when the conversation is not a support case.
+    """
+    return _worded(read_case(messages), wrong=False)
+
+
+def wrong_answer(messages: Sequence[Message]) -> str:
+    """A plausible mistake: another verdict, or a question for the wrong fact. Raises ValueError as `answer` does."""
+    return _worded(read_case(messages), wrong=True)
+
+
+def read_case(messages: Sequence[Message]) -> Case:
+    """The facts in the user's turns, where a later turn corrects an earlier one.
+
+    Raises ValueError when no user turn speaks of an order.
+    """
+    if not messages or messages[-1].role != "user":
+        raise ValueError("the last turn is not the user's")
+    case, on_subject = Case(), False
+    for question, said in _exchanges(messages):
+        case = _updated(case, question, said)
+        on_subject = on_subject or bool(_SUBJECT.search(said))
+    if not on_subject and case == Case():
+        raise ValueError("no user turn speaks of an order")
+    return case
+
+
+def missing(case: Case) -> Fact | None:
+    """The next fact that the policy needs, or None when the case can be decided."""
+    for fact in fields(case):
+        if getattr(case, fact.name) is None and (fact.name != "member" or _membership_matters(case)):
+            return fact.name  # type: ignore[return-value]
+    return None
+
+
+def verdict(case: Case) -> str:
+    """The policy: a key of VERDICTS for a case in which nothing is missing."""
+    assert case.item is not None
+    assert case.days is not None
+    if case.condition == "broken":
+        return _verdict_on_broken(KIND_OF[case.item], case.days)
+    if case.condition == "opened" and KIND_OF[case.item] == "food":
+        return "eaten"
+    if case.days > (MEMBER_RETURN_DAYS if case.member else RETURN_DAYS):
+        return "late"
+    return "refund" if case.condition == "sealed" else "credit"
+
+
+def _verdict_on_broken(kind: str, days: int) -> str:
+    if days <= REPLACE_DAYS:
+        return "replace"
+    return "repair" if kind == "device" and days <= REPAIR_DAYS else "escalate"
+
+
+def _membership_matters(case: Case) -> bool:
+    return verdict(replace(case, member=True)) != verdict(replace(case, member=False))
+
+
+def _worded(case: Case, wrong: bool) -> str:
+    if fact := missing(case):
+        return QUESTIONS[_after(fact) if wrong else fact]
+    name = verdict(case)
+    return f"Order #{case.order}: {VERDICTS[MISTAKES[name] if wrong else name].format(item=case.item)}"
+
+
+def _after(fact: Fact) -> Fact:
+    asked = list(QUESTIONS)
+    return asked[(asked.index(fact) + 1) % len(asked)]
+
+
+def _exchanges(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
+    """Each user turn with the turn before it, in lower case; a short reply means what was asked."""
+    before = ""
+    for message in messages:
+        text = message.content.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+        if message.role == "user":
+            yield before, text
+        before = text if message.role == "assistant" else ""
+
+
+def _updated(case: Case, question: str, said: str) -> Case:
+    found = {
+        "order": _last(_ORDER, said),
+        "item": _last(_ITEM, said),
+        "days": _days(question, said),
+        "condition": _condition(said),
+        "member": _member(question, said),
+    }
+    return replace(case, **{name: value for name, value in found.items() if value is not None})  # type: ignore[arg-type]
+
+
+def _last(pattern: re.Pattern[str], said: str) -> str | None:
+    found = [match.group() for match in pattern.finditer(said)]
+    return found[-1] if found else None
+
+
+def _days(question: str, said: str) -> int | None:
+    if found := _DAYS.search(said):
+        count, unit, word = found.groups()
+        return _NUMBERS[word] if word else (_NUMBERS.get(count) or int(count)) * _UNIT_DAYS[unit]
+    alone = re.fullmatch(r"\D*\b(\d{1,3})\b\D*", said)
+    return int(alone.group(1)) if alone and "days" in question else None
+
+
+def _condition(said: str) -> Condition | None:
+    """The first that matches: broken goods are broken in an opened box too, and 'not opened' holds 'opened'."""
+    return next((condition for condition, pattern in _CONDITIONS.items() if pattern.search(said)), None)
+
+
+def _member(question: str, said: str) -> bool | None:
+    if found := _MEMBER.search(said):
+        return found["no"] is None
+    if "member" not in question:
+        return None
+    return False if _NO.search(said) else True if _YES.search(said) else None
