@@ -16,6 +16,7 @@ A message names the boundary, the value (`!r`), the field and the next move, in
 one line. Anything that is not an `AzdistillError` is a bug and keeps its traceback.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -32,7 +33,11 @@ class InputError(AzdistillError):
 
 
 class SpecError(InputError):
-    """A job file or a `DistillationJob` is wrong."""
+    """A job file or a `DistillationJob` is wrong; `found` tells place and sentence of each finding, if there are."""
+
+    def __init__(self, message: str, found: Sequence[tuple[tuple[str | int, ...], str]] = ()) -> None:
+        super().__init__(message)
+        self.found = tuple(found)
 
 
 class DataError(InputError):

@@ -1,23 +1,26 @@
 """`DistillationJob`: what the user writes. Each section is the config model of its step."""
 
-from typing import Any, Literal
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from azdistill.contracts.curate import CurateConfig
+from azdistill.contracts.errors import SpecError
 from azdistill.contracts.evaluate import EvaluateConfig
+from azdistill.contracts.findings import Place
 from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.step import StepConfig
 from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import TeacherConfig
 from azdistill.contracts.train import TrainConfig
-from azdistill.spec.catalog import STUDENTS
+from azdistill.spec.catalog import Catalog
+from azdistill.spec.models import BUILT_IN
 from azdistill.spec.paths import SpecPath
-from azdistill.spec.short import expand
-
-INHERITED = {"task": "task", "seed": "seed", "weights": "student.weights"}
-"""Fields that several steps share: declared once in the job, handed to every section that has them."""
+from azdistill.spec.short import INHERITED, Values, expand
+from azdistill.spec.wording import in_words
 
 
 class Section(BaseModel):
@@ -41,11 +44,6 @@ class Student(Section):
     weights: Literal["pretrained", "random"] = Field(
         "pretrained", description="random: the folder holds only config and tokenizer, start from scratch"
     )
-
-    @field_validator("model", mode="wrap")
-    @classmethod
-    def _catalog_name(cls, value: Any, resolve: Any) -> Any:
-        return STUDENTS[value].address if value in STUDENTS else resolve(value)
 
 
 class Compute(Section):
@@ -74,7 +72,7 @@ class DistillationJob(Section):
     `training_data`, `validation_data`, `task_type` and `hyperparameters`, whose
     `temperature` is the teacher's sampling temperature and whose `batch_size` is the
     rows of an average batch (token budget = batch_size times the average row).
-    Raises pydantic's ValidationError with every finding at once.
+    A name of the catalog stands for its model. Raises SpecError with every finding at once.
     """
 
     name: str = Field(
@@ -93,27 +91,86 @@ class DistillationJob(Section):
     compute: Compute = Compute()
     outputs: Outputs = Outputs()
     tags: dict[str, str] = Field(default_factory=dict, description="for cost and search, on the pipeline")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, values: Any) -> Any:
-        return expand(values) if isinstance(values, dict) else values
+    catalog: Catalog = Field(Catalog(), description="facts of models that azdistill doesn't know, or that have changed")
+    licences_acknowledged: tuple[str, ...] = Field(
+        (), description="licences whose duties you have read and will keep, as docs/models.md names them"
+    )
 
     @model_validator(mode="after")
-    def _hand_down(self) -> "DistillationJob":
-        """Give each section the fields that all steps share; a section that says otherwise is an error."""
+    def _hand_down(self) -> Self:
+        """Give each section the fields that all steps share."""
         shared = {"task": self.task, "seed": self.seed, "weights": self.student.weights}
         for name, section in self:
-            if not isinstance(section, StepConfig):
-                continue
-            mine = {field: value for field, value in shared.items() if field in type(section).model_fields}
-            for field, value in mine.items():
-                if field in section.model_fields_set and getattr(section, field) != value:
-                    raise ValueError(f"{name}.{field}: set {INHERITED[field]} instead, all steps share it")
-            object.__setattr__(self, name, section.model_copy(update=mine))
+            if isinstance(section, StepConfig):
+                mine = {field: value for field, value in shared.items() if field in type(section).model_fields}
+                object.__setattr__(self, name, section.model_copy(update=mine))
         return self
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """The short form in full and names as addresses. Values that a secret may be among never reach a message."""
+        if not isinstance(values, dict):
+            return validate(values)
+        values = {name: _plain(value) for name, value in values.items()}
+        full, found = in_full(values)
+        found += _contradictions(full)
+        try:
+            job = validate(full)
+        except ValidationError as problem:
+            found += in_words(problem, cls, values)
+        if found:
+            raise SpecError("\n".join(sentence for _, sentence in found), found)
+        return job
+
+    @cached_property
+    def known(self) -> Catalog:
+        """The job's own facts of models laid over those that azdistill comes with."""
+        return self.catalog.over(BUILT_IN)
 
     @property
     def registered_model(self) -> str:
         """The name behind the gates."""
         return self.outputs.registered_model or f"{self.name}-distilled"
+
+
+def _plain(value: Any) -> Any:
+    """A section that was made in Python, as what was said in it."""
+    return value.model_dump(exclude_unset=True) if isinstance(value, BaseModel) else value
+
+
+def in_full(values: Values) -> tuple[Values, list[tuple[Place, str]]]:
+    """The short form in full and names as addresses, and what is said twice."""
+    known = known_to(values)
+    full, twice = expand(values, known)
+    student = full.get("student")
+    if isinstance(student, dict) and isinstance(student.get("model"), str):
+        full["student"] = {**student, "model": known.address(student["model"])}
+    return full, twice
+
+
+def known_to(values: Values) -> Catalog:
+    """The catalog of values that may be wrong; a catalog that is wrong itself knows nothing more."""
+    try:
+        return Catalog.model_validate(values.get("catalog", {})).over(BUILT_IN)
+    except ValidationError:
+        return BUILT_IN
+
+
+def _contradictions(full: Values) -> Iterator[tuple[Place, str]]:
+    """A section that says otherwise about what all steps share."""
+    for name, info in DistillationJob.model_fields.items():
+        section, kind = full.get(name), info.annotation
+        if not isinstance(section, dict) or not isinstance(kind, type) or not issubclass(kind, StepConfig):
+            continue
+        for field, where in INHERITED.items():
+            if field in section and section[field] != _shared(full, where):
+                yield (name, field), f"{name}.{field}={section[field]!r}: set {where} instead, all steps share it"
+
+
+def _shared(full: Values, where: str) -> Any:
+    """What the job says once for all steps, or its default."""
+    section, _, field = where.rpartition(".")
+    model, values = (Student, full.get(section)) if section else (DistillationJob, full)
+    default = model.model_fields[field or where].default
+    return values.get(field or where, default) if isinstance(values, dict) else default

@@ -1,19 +1,23 @@
 """Read a job file: YAML with positions, so that every finding names its line."""
 
 from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from azdistill.contracts.errors import SpecError
-from azdistill.contracts.findings import Place, findings
-from azdistill.spec.job import DistillationJob
-from azdistill.spec.paths import missing
-from azdistill.spec.short import written
+from azdistill.contracts.findings import Finding, Place, Severity, named
+from azdistill.document import Document, read_document
+from azdistill.spec.advice import advice
+from azdistill.spec.catalog import Catalog
+from azdistill.spec.job import DistillationJob, known_to
+from azdistill.spec.models import AS_OF
+from azdistill.spec.paths import absent
+from azdistill.spec.short import Values, as_written, expand
+from azdistill.spec.wording import in_words
+
+Found = list[tuple[Place, str]]
 
 
 def load_job(path: Path | str) -> DistillationJob:
@@ -21,65 +25,67 @@ def load_job(path: Path | str) -> DistillationJob:
 
     Raises SpecError, one line a finding: `job.yaml:12: training.learning_rate=0.2: ...`.
     """
-    path = Path(path)
-    document = read_yaml(path)
-    try:
-        job = DistillationJob.model_validate(_plain(document), context={"base": path.parent})
-    except ValidationError as problem:
-        raise SpecError(_report(path, document, findings(problem))) from None
-    if absent := list(missing(job)):
-        raise SpecError(_report(path, document, absent))
+    job, found = check_job(path)
+    if job is None:
+        raise SpecError("\n".join(map(str, found)))
     return job
 
 
-def read_yaml(path: Path) -> CommentedMap:
-    """The mapping in a YAML 1.2 file, with positions. Raises SpecError with the line of what is wrong."""
+def check_job(path: Path | str, today: date = AS_OF) -> tuple[DistillationJob | None, list[Finding]]:
+    """The job of a YAML file and what is to be said about it, line by line: no job and its errors, or a
+    job and its warnings. Raises SpecError for a file that is no YAML mapping at all.
+
+    `today` decides which models are retired.
+    """
+    document = read_document(Path(path), SpecError, "job file")
+    values, errors = _with_catalog(document)
+    job, found = _validated(values, document.path.parent)
+    errors += _located(document, "error", found)
+    if job is None or errors:
+        return None, sorted(errors, key=lambda finding: finding.line)
+    return job, sorted(_located(document, "warning", advice(job, today)), key=lambda finding: finding.line)
+
+
+def _located(document: Document, severity: Severity, found: Iterable[tuple[Place, str]]) -> list[Finding]:
+    return [_finding(document, severity, place, text) for place, text in found]
+
+
+def _finding(document: Document, severity: Severity, place: Place, text: str) -> Finding:
+    """Named as its author wrote the field, which may be in the short form."""
+    written = as_written(place, document.value)
+    shown = named(written) + text.removeprefix(named(place)) if text.startswith(named(place)) else text
+    return Finding(severity, document.path, document.line(written), named(written), shown)
+
+
+def _validated(values: Values, base: Path) -> tuple[DistillationJob | None, Found]:
+    """The job, or everything that is wrong with the values and with the files they name."""
+    known = known_to(values)
+    full, _ = expand(values, known)
+    data, student = (section if isinstance(section := full.get(name), dict) else {} for name in ("data", "student"))
+    gone = list(absent(data, student, known, base))
     try:
-        document = YAML(typ="rt", pure=True).load(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise SpecError(f"{path}: {problem.strerror}; name a job file (YAML)") from None
-    except UnicodeDecodeError as problem:
-        raise SpecError(f"{path}: not UTF-8 at byte {problem.start}; save it as UTF-8") from None
-    except MarkedYAMLError as problem:
-        line = problem.problem_mark.line + 1 if problem.problem_mark else 1
-        raise SpecError(f"{path}:{line}: not YAML ({problem.problem})") from None
-    except YAMLError as problem:
-        raise SpecError(f"{path}: not YAML ({str(problem).splitlines()[0]})") from None
-    if not isinstance(document, CommentedMap):
-        raise SpecError(f"{path}: holds no mapping of fields; start with task: and data:")
-    return document
+        job = DistillationJob.model_validate(values, context={"base": base})
+    except SpecError as problem:
+        return None, [*problem.found, *gone]
+    return (None if gone else job), gone
 
 
-def _report(path: Path, document: CommentedMap, found: Iterable[tuple[Place, str]]) -> str:
-    lines = sorted((_line(document, place), sentence) for place, sentence in found)
-    return "\n".join(f"{path}:{line}: {sentence}" for line, sentence in lines)
+def _with_catalog(document: Document) -> tuple[Values, list[Finding]]:
+    """The values, with the catalog in their midst where they name a file of it."""
+    values = document.value
+    if not isinstance(name := values.get("catalog"), str):
+        return values, []
+    try:
+        catalog, found = _read_catalog(document.path.parent / name)
+    except SpecError as problem:
+        catalog, found = {}, _located(document, "error", [(("catalog",), f"catalog={name!r}: {problem}")])
+    return {**values, "catalog": catalog}, found
 
 
-def _line(document: CommentedMap, place: Place) -> int:
-    """1-based line of the deepest part of `place` that the file holds."""
-    return max(_descend(document, option) for option in (place, *written(place)))
-
-
-def _descend(node: Any, place: Place) -> int:
-    line: int = node.lc.line + 1
-    for part in place:
-        if isinstance(node, CommentedMap) and part in node:
-            line = node.lc.key(part)[0] + 1
-        elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
-            line = node.lc.item(part)[0] + 1
-        else:
-            break
-        node = node[part]
-    return line
-
-
-def _plain(node: Any) -> Any:
-    """Plain dicts, lists and scalars, without ruamel's own types."""
-    if isinstance(node, CommentedMap):
-        return {str(key): _plain(value) for key, value in node.items()}
-    if isinstance(node, CommentedSeq):
-        return [_plain(value) for value in node]
-    for kind in (bool, int, float, str):
-        if isinstance(node, kind):
-            return kind(node)
-    return node
+def _read_catalog(path: Path) -> tuple[Values, list[Finding]]:
+    document = read_document(path, SpecError, "catalog")
+    try:
+        catalog = Catalog.model_validate(document.value, context={"base": path.parent})
+    except ValidationError as problem:
+        return {}, _located(document, "error", in_words(problem, Catalog, document.value))
+    return catalog.model_dump(exclude_unset=True), []

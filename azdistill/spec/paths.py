@@ -1,17 +1,20 @@
 """Paths in a spec: local ones are relative to the spec, everything else is left as it is."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, ValidationInfo
 
-from azdistill.contracts.findings import Place, named
-from azdistill.spec.catalog import STUDENTS
+from azdistill.contracts.findings import Place
 
 if TYPE_CHECKING:
+    from azdistill.spec.catalog import Catalog
     from azdistill.spec.job import DistillationJob
+
+FILES = ("training_data", "validation_data", "test_data")
 
 _REMOTE = re.compile(r"^(azureml:|https?://|wasbs?://|abfss?://)")
 
@@ -32,8 +35,47 @@ SpecPath = Annotated[str, AfterValidator(_resolve)]
 
 def missing(job: "DistillationJob") -> Iterator[tuple[Place, str]]:
     """Place and sentence of each local path in the job that doesn't exist."""
-    files = {("data", name): getattr(job.data, name) for name in ("training_data", "validation_data", "test_data")}
-    for place, path in {**files, ("student", "model"): job.student.model}.items():
-        if path and not is_remote(path) and not Path(path).exists():
-            known = "" if place[0] == "data" else f", nor one of the names {', '.join(STUDENTS)}"
-            yield place, f"{named(place)}={path!r}: no such file or folder{known}"
+    return absent(job.data.model_dump(include=set(FILES)), {"model": job.student.model}, job.known, Path())
+
+
+def absent(
+    data: Mapping[str, Any], student: Mapping[str, Any], known: "Catalog", base: Path
+) -> Iterator[tuple[Place, str]]:
+    """As `missing`, of values that may be wrong in other ways; relative paths are looked for in `base`."""
+    for name in FILES:
+        path = data.get(name)
+        if isinstance(path, str) and _gone(path, base):
+            yield ("data", name), f"data.{name}={path!r}: no such file{_neighbour(path, base)}"
+    model = student.get("model")
+    if isinstance(model, str) and _gone(known.address(model), base):
+        yield ("student", "model"), f"student.model={model!r}: {_no_student(model, known, base)}"
+
+
+def _gone(path: str, base: Path) -> bool:
+    return not is_remote(path) and not Path(base, path).exists()
+
+
+def _neighbour(path: str, base: Path) -> str:
+    """A file of a like name in the same folder, which is what a typo meant."""
+    folder = Path(base, path).parent
+    if not folder.is_dir():
+        return "; paths are relative to the job file"
+    close = get_close_matches(Path(path).name, [found.name for found in folder.iterdir()], 1)
+    return f"; did you mean {_beside(path, close[0])}?" if close else f" in {folder.name or '.'}/"
+
+
+def _beside(path: str, name: str) -> str:
+    """The path with another last part, written as its author wrote it."""
+    return path[: len(path) - len(Path(path).name)] + name
+
+
+def _no_student(student: str, known: "Catalog", base: Path) -> str:
+    facts, name = known.student(student), Path(student).name.casefold()
+    if facts and facts.source and name in known.students:
+        return f"no Azure registry is known to have it; download {facts.source} from Hugging Face and name the folder"
+    if "/" in student and (near := _neighbour(student, base)).startswith("; did"):
+        return f"no such folder{near}"
+    close = get_close_matches(name, known.students, 1)
+    if close:
+        return f"no such folder, nor a name of the catalog; did you mean {close[0]}?"
+    return "no such folder, nor a name of the catalog; name a folder, an azureml: address or a model of docs/models.md"

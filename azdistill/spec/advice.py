@@ -1,0 +1,112 @@
+"""Best practice: what runs, and is yet worth a second look. It warns and never forbids."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+from azdistill.contracts.findings import Place, named, number
+from azdistill.spec.catalog import Facts
+from azdistill.spec.job import DistillationJob
+from azdistill.spec.models import AS_OF
+from azdistill.spec.paths import FILES
+
+USUAL = {"learning_rate": (1e-5, 5e-5), "num_epochs": (2, 5)}
+"""Least and most of full fine-tuning from pretrained weights."""
+
+MUTABLE = "azureml://datastores/"
+LATEST = ("@latest", "/labels/latest")
+
+TEACHER: Place = ("teacher", "teachers", 0, "model")
+STUDENT: Place = ("student", "model")
+
+Advice = Iterator[tuple[Place, str]]
+
+
+def advice(job: DistillationJob, today: date = AS_OF) -> list[tuple[Place, str]]:
+    """Place and sentence of each warning, none for a job that follows best practice.
+
+    Pure: it reads no clock, so whoever knows better than the catalog's own day says what day it is.
+    """
+    parts = (_training, _licences, _route, _contexts, _sizes, _test_rows, _changing)
+    return [*_lifecycles(job, today), *(found for part in parts for found in part(job))]
+
+
+def _about(place: Place, value: Any, text: str) -> tuple[Place, str]:
+    return place, f"{named(place)}={value!r}: {text}"
+
+
+def _training(job: DistillationJob) -> Advice:
+    for name, (least, most) in USUAL.items() if job.student.weights == "pretrained" else ():
+        value = getattr(job.training, name)
+        if not least <= value <= most:
+            why = "so little is learned" if value < least else "so much that it knew is lost"
+            usual = f"full fine-tuning of a pretrained student takes {number(least)} to {number(most)} as a rule"
+            yield _about(("training", name), value, f"{usual}; {'below' if value < least else 'above'}, {why}")
+
+
+def _models(job: DistillationJob) -> Iterator[tuple[Place, str, Facts]]:
+    """Teacher and student that something is known of: place, name as given, facts."""
+    teacher, student = job.teacher.teachers[0].model, job.student.model
+    found = ((TEACHER, teacher, job.known.teacher(teacher)), (STUDENT, student, job.known.student(student)))
+    yield from ((place, name, facts) for place, name, facts in found if facts)
+
+
+def _lifecycles(job: DistillationJob, today: date) -> Advice:
+    for place, name, facts in _models(job):
+        if facts.leaves(today):
+            verb = "was retired" if facts.gone(today) else f"is {facts.lifecycle}, to be retired"
+            when = f" on {facts.retires}" if facts.retires else ""
+            instead = f"; Azure names {facts.replacement} in its place" if facts.replacement else ""
+            still = "; weights that you have can still be trained" if place == STUDENT else ""
+            yield _about(place, name, f"{facts.name} {verb}{when} (as of {AS_OF}){instead}{still}")
+
+
+def _licences(job: DistillationJob) -> Advice:
+    for place, name, facts in _models(job):
+        if facts.duty and facts.licence not in job.licences_acknowledged:
+            then = f"if you keep to it, add {facts.licence} to licences_acknowledged"
+            yield _about(place, name, f"licence {facts.licence}: {facts.duty}; {then}")
+
+
+def _route(job: DistillationJob) -> Advice:
+    teacher = job.teacher.teachers[0].model
+    if (facts := job.known.teacher(teacher)) and facts.route == "messages":
+        text = "served by the Messages API, where azdistill asks for chat completions; put a gateway between the two"
+        yield _about(TEACHER, teacher, text)
+
+
+def _contexts(job: DistillationJob) -> Advice:
+    wanted = {
+        TEACHER: (("teacher", "max_tokens"), job.teacher.max_tokens),
+        STUDENT: (("training", "max_length"), job.training.max_length),
+    }
+    for place, _, facts in _models(job):
+        field, tokens = wanted[place]
+        if facts.context and tokens > facts.context:
+            yield _about(field, tokens, f"more than the {facts.context} tokens of {facts.name}; give at most those")
+
+
+def _sizes(job: DistillationJob) -> Advice:
+    sizes = {place: facts.parameters for place, _, facts in _models(job) if facts.parameters}
+    teacher, student = sizes.get(TEACHER), sizes.get(STUDENT)
+    if teacher and student and teacher < student:
+        text = f"{student:g} billion parameters, and its teacher has {teacher:g}; choose a student smaller than that"
+        yield _about(STUDENT, job.student.model, text)
+
+
+def _test_rows(job: DistillationJob) -> Advice:
+    if job.data.test_data is None:
+        drawn = f"{job.data.test_fraction:.0%} of the training rows are held out to test on"
+        yield ("data", "test_data"), f"data.test_data: not given, so {drawn}; rows that were gathered apart prove more"
+
+
+def _changing(job: DistillationJob) -> Advice:
+    paths = {("data", name): getattr(job.data, name) or "" for name in FILES} | {STUDENT: job.student.model}
+    for place, path in paths.items():
+        if path.startswith(MUTABLE):
+            text = (
+                "Azure ML reuses results while this text stays, whatever lies there; name a data asset with a version"
+            )
+            yield _about(place, path, text)
+        if path.startswith("azureml:") and path.endswith(LATEST):
+            yield _about(place, path, "latest moves under a job that doesn't change; name a version")
