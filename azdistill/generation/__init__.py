@@ -1,1 +1,1 @@
-"""Batched generation with latency, memory and throughput."""
+"""Batched generation, measured; and talking to a student."""

@@ -1,1 +1,1 @@
-"""Fine-tuning of a student inside transformers' Trainer."""
+"""Fine-tuning of a student in transformers' Trainer, with our batches and losses in it."""

@@ -1,0 +1,31 @@
+"""`python -m azdistill.steps.predict`: a model's answers to the test rows."""
+
+import sys
+from dataclasses import asdict
+
+from azdistill.contracts.files import read_rows, write_json, write_rows
+from azdistill.contracts.manifest import close_folder, open_folder, read_manifest
+from azdistill.contracts.predict import STEP, PredictConfig
+from azdistill.contracts.rows import Prompt
+from azdistill.contracts.step import Arguments
+from azdistill.steps.runner import run_step
+
+
+def body(arguments: Arguments[PredictConfig]) -> None:
+    """Write predictions.jsonl and profile.json."""
+    from azdistill.generation.predict import predict
+    from azdistill.students.loading import load_student
+
+    config, prompts = arguments.config, arguments.inputs["prompts"]
+    folder = open_folder(arguments.outputs["predictions"])
+    read_manifest(prompts)
+    rows = [row for row in read_rows(prompts / "prompts.jsonl", Prompt) if row.split == "test"]
+    student = load_student(arguments.inputs["model"], config.weights, config.seed)
+    predictions, profile = predict(student, rows, config)
+    write_rows(folder / "predictions.jsonl", predictions)
+    write_json(folder / "profile.json", asdict(profile))
+    close_folder(folder, STEP.name, {"rows": profile.rows, "truncated": sum(row.truncated for row in predictions)})
+
+
+if __name__ == "__main__":
+    sys.exit(run_step(STEP, body, sys.argv[1:]))
