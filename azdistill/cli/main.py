@@ -1,0 +1,39 @@
+"""The command `azdistill`: verbs, and how an error reaches a person."""
+
+import sys
+
+import typer
+
+from azdistill.cli import chat, compile, run, simulate, validate
+from azdistill.contracts.errors import AzdistillError
+
+app = typer.Typer(
+    name="azdistill",
+    help="Distil a large language model into a small one on Azure Machine Learning, and rehearse it here.",
+    epilog="A job file says everything: teacher, student, data, gates. Start with: azdistill validate job.yaml",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("validate")(validate.validate)
+app.command("compile")(compile.compile_)
+app.command("run")(run.run)
+app.command("chat")(chat.chat)
+app.command("simulate")(simulate.simulate)
+
+
+def main() -> None:
+    """Exit codes: 0 done, 1 the work failed, 2 wrong input, 3 a gate refused the student, 130 interrupted."""
+    try:
+        app()
+    except AzdistillError as problem:
+        print(_shown(str(problem)), file=sys.stderr)
+        sys.exit(problem.exit_code)
+    except KeyboardInterrupt:  # between imports; typer turns a later one into exit code 130
+        sys.exit(130)
+
+
+def _shown(message: str) -> str:
+    """Several findings stand as they are, `file:line: ...` at the start of each line, where editors look."""
+    return message if "\n" in message else f"azdistill: {message}"

@@ -1,0 +1,62 @@
+"""What a PATH on the command line is: a job file, a bundle, or a pipeline file of anyone's."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from azdistill.contracts.errors import InputError, SpecError
+
+if TYPE_CHECKING:
+    from azdistill.pipeline.documents import Pipeline
+    from azdistill.spec.job import DistillationJob
+
+PIPELINE = "pipeline.yml"
+
+
+def pipeline_file(path: Path) -> Path | None:
+    """The pipeline file that `path` names, or None when it is a job file.
+
+    Raises InputError when there is nothing there that could be either.
+    """
+    if path.is_dir():
+        if not (path / PIPELINE).is_file():
+            raise InputError(f"{path}: no {PIPELINE} in this folder; name a job file, a bundle or a pipeline file")
+        return path / PIPELINE
+    from azdistill.document import read_document
+
+    fields = read_document(path, InputError, "job or pipeline file").value
+    return path if "jobs" in fields or fields.get("type") == "pipeline" else None
+
+
+def job_file(path: Path) -> Path:
+    """`path`, when it is no pipeline; raises InputError when it is."""
+    if pipeline_file(path):
+        raise InputError(f"{path}: a pipeline, and this needs the job file that it was compiled from")
+    return path
+
+
+def read_job(path: Path) -> "DistillationJob":
+    """The job of a job file, once its warnings are told. Raises SpecError, one line a finding."""
+    from azdistill.spec.loading import check_job
+
+    job, found = check_job(path)
+    if job is None:
+        raise SpecError("\n".join(map(str, found)))
+    tell(found)
+    return job
+
+
+def read_pipeline(path: Path) -> "Pipeline":
+    """The pipeline of a file, once its warnings are told. Its errors are left to whoever runs it."""
+    from azdistill.pipeline.checks import findings
+    from azdistill.pipeline.loading import load_pipeline
+
+    pipeline = load_pipeline(path)
+    tell(finding for finding in findings(pipeline) if finding.severity == "warning")
+    return pipeline
+
+
+def tell(warnings: Iterable[object]) -> None:
+    for warning in warnings:
+        print(warning, file=sys.stderr)

@@ -1,0 +1,53 @@
+"""The simulated teacher around a run whose teacher_route is simulated."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from pydantic import ValidationError
+
+from azdistill.cli.request import Request
+from azdistill.contracts.errors import InputError
+from azdistill.contracts.files import read_json
+from azdistill.contracts.findings import explain as explain_findings
+from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig
+from azdistill.local.engine import explain
+from azdistill.local.settings import with_inputs
+from azdistill.local.storage import local_path
+from azdistill.pipeline.documents import Data, Pipeline
+from azdistill.simulate.process import running
+
+TEACHERS = "inputs.teachers"
+
+
+@contextmanager
+def stand_in(pipeline: Pipeline, request: Request) -> Iterator[Mapping[str, str]]:
+    """Yields the environment that names the simulated teacher, which lives as long as the block.
+
+    Empty for a run that asks a real teacher, or that asks none because every node is reused.
+    Raises InputError for a `teachers` file that holds no teacher.
+    """
+    teacher = _simulated(pipeline, request)
+    if teacher is None or _reused(request, pipeline):
+        yield {}
+        return
+    print(f"{teacher.model} is simulated: a stand-in on loopback answers, no language model", file=sys.stderr)
+    with running(teacher.simulation) as url:
+        yield {SIMULATOR_VARIABLE: url}
+
+
+def _simulated(pipeline: Pipeline, request: Request) -> Teacher | None:
+    inputs = with_inputs(pipeline, request.inputs).inputs
+    teachers = inputs.get("teachers")
+    if inputs.get("teacher_route") != "simulated" or not isinstance(teachers, Data):
+        return None
+    path = local_path(teachers, request.home, TEACHERS)
+    try:
+        config = TeacherConfig.model_validate({"teachers": read_json(path), "teacher_route": "simulated"})
+    except ValidationError as problem:
+        raise InputError(f"{TEACHERS}={str(path)!r}: {explain_findings(problem)}") from None
+    return config.teachers[0]
+
+
+def _reused(request: Request, pipeline: Pipeline) -> bool:
+    return all(node.reused for node in explain(pipeline.path, request.folder, inputs=request.inputs, home=request.home))

@@ -1,0 +1,88 @@
+"""A run while it runs: plain lines where nobody watches, a live table on a terminal."""
+
+import io
+import os
+import pty
+import re
+import subprocess
+from pathlib import Path
+
+from azdistill.cli.progress import Lines, last_line
+from azdistill.local.results import Event, NodeRun
+from tests.cli.conftest import AZDISTILL, Writer, command
+
+ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def test_a_node_that_takes_long_tells_its_last_words_now_and_then(tmp_path: Path) -> None:
+    out, log = io.StringIO(), tmp_path / "log.txt"
+    log.write_text("loading\nteacher: 120/2400 (35.1/s, 65 s left)\n")
+    lines = Lines(out, period_s=0)
+    for _ in range(4):  # the same words are not told twice
+        lines(Event({"teacher": NodeRun("teacher", "running", log)}))
+    lines(Event({"teacher": NodeRun("teacher", "completed", log, 31.24, 0)}))
+    assert out.getvalue().splitlines() == [
+        "teacher: started",
+        "teacher: 120/2400 (35.1/s, 65 s left)",
+        "teacher: completed in 31.2 s",
+    ]
+
+
+def test_a_node_that_is_soon_done_tells_no_more_than_that(tmp_path: Path) -> None:
+    out = io.StringIO()
+    lines = Lines(out)
+    for _ in range(3):
+        lines(Event({"say": NodeRun("say", "running", tmp_path / "log.txt")}))
+    assert out.getvalue() == "say: started\n"
+
+
+def test_the_last_words_of_a_log_are_its_last_line_that_says_something(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    assert last_line(log) == ""
+    log.write_bytes(b"x" * 10_000 + b"\n 10%\r 20%\r\n\n\xff\n  \n")
+    assert last_line(log) == "\N{REPLACEMENT CHARACTER}"
+    log.write_bytes(b" 10%\r 20%\r")
+    assert last_line(log) == "20%"
+
+
+def test_a_terminal_shows_a_table_that_is_drawn_over_itself(pipeline: Writer) -> None:
+    read = command("cat ${{inputs.x}}", inputs={"x": "${{parent.jobs.bad.outputs.x}}"})
+    bad = command("echo broken; exit 7", outputs={"x": {"type": "uri_folder"}})
+    code, shown = on_a_terminal("run", pipeline({"good": "sleep 0.5; echo fine", "bad": bad, "after": read}), "-o", "r")
+    assert code == 1
+    last_table = ESCAPES.sub(b"", shown[shown.rindex(b"\x1b[2K") :]).decode()
+    assert re.search(r"good +completed +0\.\d s +fine", last_table)
+    assert re.search(r"bad +failed +0\.\d s +broken", last_table)
+    assert re.search(r"after +skipped", last_table)
+    assert "node bad exited with 7" in last_table
+    assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h") == 1  # the cursor is hidden once, and comes back
+
+
+def test_a_dumb_terminal_gets_plain_lines(pipeline: Writer) -> None:
+    code, shown = on_a_terminal("run", pipeline({"say": "echo hello"}), TERM="dumb")
+    assert (code, b"\x1b" in shown) == (0, False)
+    assert b"say: started\r\n" in shown
+
+
+def on_a_terminal(*arguments: str | Path, **variables: str) -> tuple[int, bytes]:
+    """The exit code of the command, and all that the terminal got."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*AZDISTILL, *map(str, arguments)],
+        env={**os.environ, "TERM": "xterm", **variables},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b"".join(iter(lambda: _read(ours), b""))
+    os.close(ours)
+    return process.wait(), shown
+
+
+def _read(handle: int) -> bytes:
+    """Linux answers with EIO once the other end is closed."""
+    try:
+        return os.read(handle, 65536)
+    except OSError:
+        return b""

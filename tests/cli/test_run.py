@@ -1,0 +1,175 @@
+"""azdistill run on someone else's pipeline: outcomes, exit codes, settings, and what would run."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Command, Writer, command, folders, promoted
+
+TWICE = {
+    "write": command(
+        "for i in $(seq ${{inputs.times}}); do echo ${{inputs.word}} >> ${{outputs.text}}/words.txt; done",
+        inputs={"times": "${{parent.inputs.times}}", "word": "${{parent.inputs.word}}"},
+        outputs={"text": {"type": "uri_folder"}},
+    ),
+    "copy": command(
+        "cp ${{inputs.text}}/words.txt ${{outputs.copied}}; echo copied",
+        inputs={"text": "${{parent.jobs.write.outputs.text}}"},
+        outputs=promoted("copied"),
+    ),
+}
+
+
+@pytest.fixture
+def twice(pipeline: Writer) -> Path:
+    return pipeline(TWICE, inputs={"times": 2, "word": "hello"}, outputs=folders("copied"))
+
+
+def test_it_prints_where_the_outputs_lie_and_one_line_for_each_change_of_state(azdistill: Command, twice: Path) -> None:
+    done = azdistill("run", twice, "-o", "here")
+    assert (done.code, done.out) == (0, "copied: here/copy/copied\n")
+    assert Path("here/copy/copied/words.txt").read_text() == "hello\nhello\n"
+    lines = done.err.splitlines()
+    assert [line.split(" in ")[0] for line in lines] == [
+        "write: started",
+        "write: completed",
+        "copy: started",
+        "copy: completed",
+    ]
+
+
+def test_what_has_not_changed_is_reused(azdistill: Command, twice: Path) -> None:
+    azdistill("run", twice)
+    done = azdistill("run", twice)
+    assert (done.code, done.err) == (0, "write: reused\ncopy: reused\n")
+
+
+def test_a_pipeline_without_outputs_of_its_own_names_those_of_its_nodes(azdistill: Command, pipeline: Writer) -> None:
+    touch = command("touch ${{outputs.file}}/x", outputs={"file": {"type": "uri_folder"}})
+    assert azdistill("run", pipeline({"touch": touch}), "-o", "r").out == "touch.file: r/touch/file\n"
+
+
+@pytest.mark.parametrize(("file", "name"), [("hello.yml", "hello"), ("greet/pipeline.yml", "greet")])
+def test_the_run_folder_is_named_after_the_file(azdistill: Command, pipeline: Writer, file: str, name: str) -> None:
+    assert azdistill("run", pipeline({"say": "echo hello"}, file=file)).code == 0
+    assert Path("runs", name, "say/log.txt").read_text() == "hello\n"
+
+
+def test_a_bundle_is_run_from_its_folder(azdistill: Command, twice: Path) -> None:
+    assert azdistill("run", twice.parent, "-o", "r").out == "copied: r/copy/copied\n"
+
+
+def test_set_gives_an_input_with_the_type_it_has(azdistill: Command, twice: Path) -> None:
+    done = azdistill("run", twice, "-o", "r", "--set", "inputs.times=1", "--set", "inputs.word=a=b")
+    assert done.code == 0
+    assert Path("r/copy/copied/words.txt").read_text() == "a=b\n"
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("inputs.times=two", "--set inputs.times='two': expected int"),
+        ("inputs.rows=3", "--set inputs.rows='3': the pipeline has no such input; it has"),
+        ("times=3", "--set 'times=3': expected inputs.NAME=VALUE"),
+        ("inputs.times", "--set 'inputs.times': expected inputs.NAME=VALUE"),
+        ("settings.force_rerun=true", "only pipeline inputs can be set"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_one_line_and_nothing_runs(
+    azdistill: Command, twice: Path, setting: str, said: str
+) -> None:
+    done = azdistill("run", twice, "-o", "r", "--set", setting)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+    assert done.err.count("\n") == 1
+    assert not Path("r/write").exists()
+
+
+def test_a_run_folder_that_is_a_file_is_one_line(azdistill: Command, twice: Path) -> None:
+    done = azdistill("run", twice, "-o", twice)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert done.err.startswith(f"azdistill: run folder {str(twice)!r} is a file")
+
+
+def test_explain_says_which_nodes_would_run_and_why_and_runs_none(azdistill: Command, twice: Path) -> None:
+    first = azdistill("run", twice, "-o", "r", "--explain")
+    assert (first.code, first.err) == (0, "")
+    assert first.out == "write  runs: it has not run in this folder\ncopy   runs: write runs before it\n"
+    assert not Path("r").exists()
+    azdistill("run", twice, "-o", "r")
+    assert azdistill("run", twice, "-o", "r", "--explain").out == "write  reused\ncopy   reused\n"
+    changed = azdistill("run", twice, "-o", "r", "--explain", "--set", "inputs.times=3").out
+    assert changed.startswith("write  runs: parameter times: 2 -> 3\n")
+
+
+def test_explain_compiles_a_job_and_leaves_no_trace(azdistill: Command, job: Path) -> None:
+    done = azdistill("run", job, "--explain")
+    assert done.code == 0
+    assert done.out.startswith("prepare           runs: it has not run in this folder\n")
+    assert not Path("runs").exists()
+
+
+def test_a_failed_node_is_named_with_its_last_lines_and_its_log(azdistill: Command, pipeline: Writer) -> None:
+    after = command("cat ${{inputs.x}}/x", inputs={"x": "${{parent.jobs.bad.outputs.x}}"})
+    bad = command("echo the reason >&2; exit 7", outputs={"x": {"type": "uri_folder"}})
+    done = azdistill("run", pipeline({"bad": bad, "after": after, "good": "echo fine"}), "-o", "r")
+    assert (done.code, done.out) == (1, "")
+    assert "node bad exited with 7" in done.err
+    assert "the reason" in done.err
+    assert "r/bad/log.txt" in done.err
+    assert "after: skipped, as what it reads failed" in done.err
+    assert "good: completed" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_warnings_are_told_before_the_run(azdistill: Command, pipeline: Writer) -> None:
+    done = azdistill("run", pipeline({"say": command("echo hello", colour="blue")}))
+    assert done.code == 0
+    assert ": warning: jobs.say.colour: unknown field" in done.err.splitlines()[0]
+
+
+def gate(folder: Path, text: str) -> dict[str, Any]:
+    """A pipeline's evaluation that holds `text` as its gate.json."""
+    (folder / "gate.json").write_text(text)
+    return command(
+        "cp ${{inputs.gate}} ${{outputs.evaluation}}/gate.json",
+        inputs={"gate": {"type": "uri_file", "path": "./gate.json"}},
+        outputs=promoted("evaluation"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "exit_code", "code"),
+    [
+        (json.dumps({"register": False}), 3, 3),
+        (json.dumps({"register": True}), 3, 1),
+        (json.dumps({"register": False}), 1, 1),
+        ("[]", 3, 1),
+        ("{", 3, 1),
+    ],
+)
+def test_only_a_gate_that_refused_reads_as_a_refusal(
+    azdistill: Command, pipeline: Writer, folder: Path, text: str, exit_code: int, code: int
+) -> None:
+    line = f"cat ${{{{inputs.evaluation}}}}/gate.json; echo; echo 'register: refused, .7 is below .9'; exit {exit_code}"
+    register = command(line, inputs={"evaluation": "${{parent.jobs.judge.outputs.evaluation}}"})
+    nodes = {"judge": gate(folder, text), "register": register}
+    done = azdistill("run", pipeline(nodes, outputs=folders("evaluation")))
+    assert done.code == code
+    sentence = "azdistill: register: refused, .7 is below .9"
+    assert (done.err.splitlines()[-1] == sentence) == (code == 3)
+
+
+def test_a_second_failure_beside_the_refusal_is_a_failure(azdistill: Command, pipeline: Writer, folder: Path) -> None:
+    nodes = {"judge": gate(folder, '{"register": false}'), "register": "exit 3", "other": "exit 1"}
+    assert azdistill("run", pipeline(nodes, outputs=folders("evaluation"))).code == 1
+
+
+def test_a_reader_that_leaves_early_gets_no_traceback(twice: Path, start: Any) -> None:
+    process: subprocess.Popen[str] = start("run", twice)
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+    assert "Traceback" not in err

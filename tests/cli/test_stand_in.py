@@ -1,0 +1,90 @@
+"""The simulated teacher around a run: up for the nodes that ask it, gone when they are done."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Command, Writer, command
+
+ASK = """{ echo $AZDISTILL_SIMULATED_TEACHER; python - <<'END'
+import os, urllib.request
+print(urllib.request.urlopen(os.environ["AZDISTILL_SIMULATED_TEACHER"]).read().decode())
+END
+} > ${{outputs.answer}}/answer.txt"""
+TEACHERS = [{"model": "DeepSeek-V3.2", "connection": "deepseek", "simulation": {"latency_ms": 0}}]
+
+
+@pytest.fixture
+def asking(pipeline: Writer, folder: Path) -> Path:
+    """A pipeline whose one node asks the teacher at the address it is given."""
+    (folder / "teachers.json").write_text(json.dumps(TEACHERS))
+    inputs = {"teacher_route": "simulated", "teachers": {"type": "uri_file", "path": "./teachers.json"}}
+    route: dict[str, Any] = {"route": "${{parent.inputs.teacher_route}}"}
+    ask = command(f": ${{{{inputs.route}}}}\n{ASK}", inputs=route, outputs={"answer": {"type": "uri_folder"}})
+    return pipeline({"ask": ask}, inputs=inputs)
+
+
+def test_it_answers_while_the_run_runs_and_is_gone_afterwards(azdistill: Command, asking: Path) -> None:
+    done = azdistill("run", asking, "-o", "r")
+    assert done.code == 0, done.err
+    assert done.err.splitlines()[0] == ("DeepSeek-V3.2 is simulated: a stand-in on loopback answers, no language model")
+    address, answer, *_ = Path("r/ask/answer/answer.txt").read_text().splitlines()
+    assert address.startswith("http://127.0.0.1:")
+    assert "stand-in" in answer
+    assert simulators() == []
+
+
+def simulators() -> list[str]:
+    """Command lines of our own children that are simulated teachers."""
+    ours = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    lines = [Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ") for child in ours]
+    return [line for line in lines if "azdistill.simulate" in line]
+
+
+def test_it_is_not_started_for_a_run_that_is_reused_nor_to_explain(azdistill: Command, asking: Path) -> None:
+    assert "stand-in" not in azdistill("run", asking, "-o", "r", "--explain").err
+    azdistill("run", asking, "-o", "r")
+    done = azdistill("run", asking, "-o", "r")
+    assert (done.code, done.err) == (0, "ask: reused\n")
+
+
+def test_it_is_not_started_when_the_route_leads_to_the_real_teacher(azdistill: Command, asking: Path) -> None:
+    done = azdistill("run", asking, "-o", "r", "--set", "inputs.teacher_route=endpoint")
+    assert done.code == 1
+    assert "stand-in" not in done.err
+
+
+def test_it_is_gone_after_a_failed_run(azdistill: Command, asking: Path) -> None:
+    asking.write_text(asking.read_text().replace("print(", "1/0; print("))
+    assert azdistill("run", asking, "-o", "r").code == 1
+    assert simulators() == []
+
+
+@pytest.mark.parametrize(
+    ("teachers", "said"),
+    [
+        ("[]", "teachers"),
+        ("{}", "teachers"),
+        ("[", "teachers.json: not JSON"),
+        ('[{"model": "m", "simulation": {"latency": 1}}]', "teachers.0.simulation.latency"),
+    ],
+)
+def test_a_file_that_holds_no_teacher_is_one_line(
+    azdistill: Command, asking: Path, folder: Path, teachers: str, said: str
+) -> None:
+    (folder / "teachers.json").write_text(teachers)
+    done = azdistill("run", asking, "-o", "r")
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_teachers_file_that_is_not_there_is_one_line(azdistill: Command, asking: Path, folder: Path) -> None:
+    (folder / "teachers.json").unlink()
+    done = azdistill("run", asking, "-o", "r")
+    assert (done.code, done.out) == (2, "")
+    assert "inputs.teachers" in done.err
+    assert done.err.count("\n") == 1
