@@ -25,6 +25,7 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: install
 	$(BIN)/ruff check --fix .
@@ -32,7 +33,7 @@ format: install
 
 # What is generated and committed: component files, the JSON Schema, golden bundles.
 golden: install
-	$(BIN)/python -m tests.goldens
+	$(BIN)/python -m tests.generated
 
 bench-foundation: install
 	$(BIN)/python benchmarks/foundation.py

@@ -54,9 +54,18 @@ def command(step: Step[Any]) -> str:
 
 
 def amlignore(step: Step[Any]) -> str:
-    """The `.amlignore` that narrows `additional_includes: [../../azdistill]` to the step's closure."""
-    kept = [f"!{path.as_posix()}" for path in closure(step.module)]
-    return "\n".join(["# generated: only the step's import closure is uploaded", "azdistill/**", *kept]) + "\n"
+    """The `.amlignore` that narrows `additional_includes: [../../azdistill]` to the step's closure.
+
+    As in Git, nothing below an excluded folder can be taken back, so each folder on the
+    way is taken back first and emptied again.
+    """
+    kept = set(closure(step.module))
+    folders = sorted({folder for path in kept for folder in path.parents if folder.name})
+    lines = ["# generated: only the step's import closure is uploaded"]
+    for folder in folders:
+        inside = sorted(path for path in kept.union(folders) if path.parent == folder)
+        lines += [f"{folder.as_posix()}/*", *(f"!{path.as_posix()}" for path in inside)]
+    return "\n".join(lines) + "\n"
 
 
 def _ports(step: Step[Any]) -> dict[str, Any]:
