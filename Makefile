@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install quickstart test lint format golden bench-foundation clean
+.PHONY: install quickstart test test-slow lint format golden bench-foundation clean
 
 install: $(VENV)/.installed
 
@@ -20,6 +20,9 @@ quickstart: install
 
 test: lint
 	$(BIN)/python -m pytest -n 2
+
+test-slow: install
+	$(BIN)/python -m pytest --with slow -m slow
 
 lint: install
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ import pytest
 NOT_HERE = {
     "gpu": "needs a CUDA device",
     "cloud": "needs an Azure subscription",
+    "slow": "takes a minute or more; `make test-slow` runs it",
 }
 """Marks of tests that the default run leaves out. They are counted in the summary."""
 
@@ -61,7 +62,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if counts is None:  # with xdist the workers collect, so count from the sources' marks
         counts = _count_marks(config)
     for mark, count in counts.items():
-        terminalreporter.write_line(f"left out: {count} tests marked {mark} ({NOT_HERE[mark]}); run with --with {mark}")
+        terminalreporter.write_line(f"left out: {count} tests marked {mark}: {NOT_HERE[mark]} (--with {mark})")
 
 
 def _count_marks(config: pytest.Config) -> dict[str, int]:

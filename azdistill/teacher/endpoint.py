@@ -24,6 +24,10 @@ class Endpoint:
     identity: str
     key_variable: str | None = None
 
+    def __str__(self) -> str:
+        key = f" with the key in {self.key_variable}" if self.key_variable else ""
+        return f"teacher {self.model!r} at {self.url}{key}"
+
     def headers(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
         """Both headers that Azure's endpoints know. Raises InputError when the key's variable is not set."""
         if self.key_variable is None:

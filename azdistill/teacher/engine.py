@@ -130,7 +130,7 @@ class Engine:
             return
         self._failures_in_a_row = 0
         if isinstance(reply, Fatal):
-            raise EndpointError(f"teacher {self.endpoint.model!r} at {self.endpoint.url}: {self._clean(reply.detail)}")
+            raise EndpointError(f"{self.endpoint}: {self._clean(reply.detail)}")
         if isinstance(reply, Refusal):
             self._settle(job, Refusal(reply.reason, self._clean(reply.detail)))
             return
