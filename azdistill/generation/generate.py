@@ -1,11 +1,9 @@
-"""Greedy generation in batches of prompts of like length."""
+"""Greedy generation (see `greedy` in students.loading) in batches of prompts of like length."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from transformers import GenerationConfig
 
 from azdistill.students.loading import Student
 
@@ -29,41 +27,23 @@ def generate(
 
     Prompts go longest first, so that what doesn't fit into memory fails at once and not at the end.
     """
-    settings = _settings(student, max_new_tokens)
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
     found: dict[int, Generated] = {}
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
-        found |= zip(batch, _answer(student, [prompts[index] for index in batch], settings), strict=True)
+        found |= zip(batch, _answer(student, [prompts[index] for index in batch], max_new_tokens), strict=True)
         advance(len(batch))
     return [found[index] for index in range(len(prompts))]
 
 
-def _settings(student: Student, max_new_tokens: int) -> GenerationConfig:
-    """Greedy, whatever sampling the model's own generation config asks for; its end marks stay."""
-    return GenerationConfig(
-        do_sample=False,
-        max_new_tokens=max_new_tokens,
-        pad_token_id=student.tokenizer.pad_token_id,
-        eos_token_id=end_marks(student),
-    )
-
-
-def end_marks(student: Student) -> list[int]:
-    """The ids that end an answer: the model's own and the tokenizer's."""
-    own = student.model.generation_config.eos_token_id
-    marks = own if isinstance(own, list) else [own]
-    return sorted({mark for mark in [*marks, student.tokenizer.eos_token_id] if mark is not None})
-
-
 @torch.inference_mode()
-def _answer(student: Student, prompts: Sequence[list[int]], settings: Any) -> list[Generated]:
-    longest = max(map(len, prompts))
+def _answer(student: Student, prompts: Sequence[list[int]], max_new_tokens: int) -> list[Generated]:
+    longest, settings = max(map(len, prompts)), student.model.generation_config
     padding = [longest - len(prompt) for prompt in prompts]
     ids = torch.tensor([[settings.pad_token_id] * left + prompt for left, prompt in zip(padding, prompts, strict=True)])
     mask = torch.tensor([[0] * left + [1] * len(prompt) for left, prompt in zip(padding, prompts, strict=True)])
     written = student.model.generate(
-        input_ids=ids.to(student.device), attention_mask=mask.to(student.device), generation_config=settings
+        input_ids=ids.to(student.device), attention_mask=mask.to(student.device), max_new_tokens=max_new_tokens
     )
     return [_cut(row, settings.eos_token_id) for row in written[:, longest:].tolist()]
 

@@ -55,7 +55,7 @@ def _alone(student: Student, prompt: list[int], config: PredictConfig) -> float:
 
 
 def _predictions(student: Student, prompts: Sequence[Prompt], answers: Sequence[Generated]) -> list[Prediction]:
-    texts = student.tokenizer.batch_decode([answer.ids for answer in answers], skip_special_tokens=True)
+    texts = [student.tokenizer.decode(answer.ids, skip_special_tokens=True) for answer in answers]
     rows = zip(prompts, texts, answers, strict=True)
     return [Prediction(id=row.id, completion=text, truncated=answer.truncated) for row, text, answer in rows]
 

@@ -13,12 +13,12 @@ from azdistill.steps.runner import run_step
 
 def body(arguments: Arguments[PredictConfig]) -> None:
     """Write predictions.jsonl and profile.json."""
+    read_manifest(arguments.inputs["prompts"])  # before the slow imports
     from azdistill.generation.predict import predict
     from azdistill.students.loading import load_student
 
     config, prompts = arguments.config, arguments.inputs["prompts"]
     folder = open_folder(arguments.outputs["predictions"])
-    read_manifest(prompts)
     rows = [row for row in read_rows(prompts / "prompts.jsonl", Prompt) if row.split == "test"]
     student = load_student(arguments.inputs["model"], config.weights, config.seed)
     predictions, profile = predict(student, rows, config)

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, set_seed
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, set_seed
 from transformers.utils import logging
 
 from azdistill.contracts.errors import DataError
-from azdistill.students.folders import model_part, tokenizer_part, weight_files
+from azdistill.students.folders import model_part, weight_files
+from azdistill.students.problems import reading, writing
+from azdistill.students.template import end_mark
+from azdistill.students.tokenizer import load_tokenizer
 
 Weights = Literal["pretrained", "random"]
 
@@ -28,8 +31,9 @@ class Student:
 
     def save(self, folder: Path, dtype: str) -> None:
         """Write safetensors, config and tokenizer; `dtype` is that of the weights on disk."""
-        self.model.to(getattr(torch, dtype)).save_pretrained(folder, safe_serialization=True)
-        self.tokenizer.save_pretrained(folder)
+        with writing(folder, "the student"):
+            self.model.to(getattr(torch, dtype)).save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
 
 
 def load_student(folder: Path, weights: Weights = "pretrained", seed: int = 0, dtype: str = "auto") -> Student:
@@ -41,26 +45,26 @@ def load_student(folder: Path, weights: Weights = "pretrained", seed: int = 0, d
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     tokenizer = load_tokenizer(folder)
-    try:
-        model = _random(folder, seed) if weights == "random" else _pretrained(folder, dtype)
-    except (OSError, ValueError, KeyError) as problem:
-        raise DataError(f"student {str(folder)!r}: not a model that can be loaded ({_first_line(problem)})") from None
+    model = _random(folder, seed) if weights == "random" else _pretrained(folder, dtype)
+    _check_vocabulary(folder, model, tokenizer)
+    model.generation_config = greedy(model, tokenizer)
     return Student(model.to(best_device()).eval(), tokenizer)
 
 
-def load_tokenizer(folder: Path) -> Any:
-    """Padding goes to the left, so that answers end side by side. Raises DataError."""
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            tokenizer_part(folder), local_files_only=True, trust_remote_code=False, padding_side="left"
-        )
-    except (OSError, ValueError, KeyError) as problem:
-        raise DataError(f"student {str(folder)!r}: no usable tokenizer ({_first_line(problem)})") from None
-    if not tokenizer.chat_template:
-        raise DataError(f"student {str(folder)!r}: its tokenizer has no chat_template; take a chat or instruct model")
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
+def greedy(model: Any, tokenizer: Any) -> GenerationConfig:
+    """The likeliest word each time, until the model's own marks, the tokenizer's or the template's end the answer.
+
+    It replaces what the model's authors advise (sampling, penalties), and is saved with the
+    student: what is served is what was evaluated.
+    """
+    own = model.generation_config.eos_token_id
+    marks = {*(own if isinstance(own, list) else [own]), tokenizer.eos_token_id, end_mark(tokenizer)} - {None}
+    return GenerationConfig(
+        do_sample=False,
+        eos_token_id=sorted(marks),
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=model.generation_config.bos_token_id,
+    )
 
 
 def best_device() -> torch.device:
@@ -74,9 +78,11 @@ def best_dtype() -> str:
 
 
 def _random(folder: Path, seed: int) -> Any:
+    place = model_part(folder)
     set_seed(seed)
-    config = AutoConfig.from_pretrained(model_part(folder), local_files_only=True, trust_remote_code=False)
-    return AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype=torch.float32)
+    with reading(folder, "model"):
+        config = AutoConfig.from_pretrained(place, local_files_only=True, trust_remote_code=False)
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype=torch.float32)
 
 
 def _pretrained(folder: Path, dtype: str) -> Any:
@@ -85,14 +91,28 @@ def _pretrained(folder: Path, dtype: str) -> Any:
             f"student {str(folder)!r}: no *.safetensors beside config.json; convert pickled weights to safetensors, "
             "or set student.weights: random to start from scratch"
         )
-    return AutoModelForCausalLM.from_pretrained(
-        model_part(folder),
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-        dtype=best_dtype() if dtype == "auto" else dtype,
-    )
+    with reading(folder, "model"):
+        model, found = AutoModelForCausalLM.from_pretrained(
+            model_part(folder),
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=best_dtype() if dtype == "auto" else dtype,
+            output_loading_info=True,
+        )
+    if missing := sorted(found["missing_keys"]):  # transformers would go on with random ones
+        raise DataError(
+            f"student {str(folder)!r}: {len(missing)} weights of its architecture are in no *.safetensors "
+            f"(the first is {missing[0]!r}); copy the whole model"
+        )
+    return model
 
 
-def _first_line(problem: Exception) -> str:
-    return str(problem).strip().partition("\n")[0]
+def _check_vocabulary(folder: Path, model: Any, tokenizer: Any) -> None:
+    """A model may know more ids than its tokenizer has (rows added to round the number), never fewer."""
+    rows, ids = model.get_input_embeddings().num_embeddings, max(tokenizer.get_vocab().values()) + 1
+    if ids > rows:
+        raise DataError(
+            f"student {str(folder)!r}: its tokenizer has {ids} ids and its model knows {rows} "
+            "(vocab_size in config.json); take both from the same model"
+        )

@@ -3,9 +3,10 @@
 import math
 import random
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Sampler
 
 from azdistill.students.template import Encoded
 
@@ -19,12 +20,13 @@ class TokenBudgetSampler(Sampler[list[int]]):
     A batch's padded size (rows times its longest row) stays within `batch_size` times the
     average row; a single longer row is a batch by itself. Which rows share a batch also changes
     from epoch to epoch: rows of the same length are shuffled before they are cut.
+    Of `world` processes each takes every `world`-th batch; the first ones come again where that doesn't come out even.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
-        self.lengths, self.seed, self.epoch = lengths, seed, 0
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, rank: int = 0, world: int = 1) -> None:
+        self.lengths, self.seed, self.epoch, self.rank, self.world = lengths, seed, 0, rank, world
         self.budget = max(math.ceil(batch_size * sum(lengths) / len(lengths)), 1)
-        self._count = len(self._cut(sorted(range(len(lengths)), key=self.lengths.__getitem__)))
+        self._count = math.ceil(len(self._cut(sorted(range(len(lengths)), key=self.lengths.__getitem__))) / world)
 
     def set_epoch(self, epoch: int) -> None:
         """The epoch that the next iteration draws; Trainer says it, also when it resumes."""
@@ -40,18 +42,28 @@ class TokenBudgetSampler(Sampler[list[int]]):
         order.sort(key=self.lengths.__getitem__)
         batches = self._cut(order)
         luck.shuffle(batches)
-        return iter(batches)
+        return (batches[number % len(batches)] for number in range(self.rank, self._count * self.world, self.world))
 
     def _cut(self, order: Sequence[int]) -> list[list[int]]:
         """Cuts depend on lengths alone, so that every epoch has as many batches."""
         batches: list[list[int]] = []
-        room = 0
         for index in order:
-            if not batches or (len(batches[-1]) + 1) * self.lengths[index] > max(room, self.lengths[index]):
+            if not batches or (len(batches[-1]) + 1) * self.lengths[index] > self.budget:
                 batches.append([])
-                room = self.budget
             batches[-1].append(index)
         return batches
+
+
+class TokenBudgetLoader(DataLoader[Encoded]):
+    """A loader that Trainer takes as it is: accelerate's own can't divide batches of varying size among processes."""
+
+    def __init__(self, rows: Sequence[Encoded], sampler: TokenBudgetSampler, **options: Any) -> None:
+        # A generator of its own: how often a student is validated doesn't move the random numbers of its training.
+        super().__init__(rows, batch_sampler=sampler, generator=torch.Generator(), **options)  # type: ignore[arg-type]
+        self.sampler_of_epochs = sampler
+
+    def set_epoch(self, epoch: int) -> None:
+        self.sampler_of_epochs.set_epoch(epoch)
 
 
 def collate(rows: Sequence[Encoded], pad: int) -> dict[str, torch.Tensor | int]:

@@ -8,7 +8,8 @@ from azdistill.contracts.train import TrainConfig
 from azdistill.students.template import Encoded
 from azdistill.students.usage import parameters, peak_memory_bytes
 from azdistill.training.batches import TokenBudgetSampler
-from azdistill.training.trainer import StudentTrainer, precision
+from azdistill.training.setup import precision
+from azdistill.training.trainer import StudentTrainer
 
 
 @dataclass(frozen=True)

@@ -8,24 +8,32 @@ from typing import Any
 
 from transformers import set_seed
 
+from azdistill.contracts.errors import Interrupted
 from azdistill.contracts.rows import TrainRow
 from azdistill.contracts.train import TrainConfig
 from azdistill.students.loading import Student, load_student
 from azdistill.students.usage import parameters
-from azdistill.training.checkpoints import last_checkpoint
+from azdistill.training.checkpoints import last_checkpoint, step_of
 from azdistill.training.figures import TrainingFigures, training_figures
-from azdistill.training.history import history
+from azdistill.training.history import ShowProgress, history
 from azdistill.training.rows import encode, encode_training
-from azdistill.training.trainer import precision, student_trainer
+from azdistill.training.setup import precision, student_trainer
+from azdistill.training.threads import fitting_threads
+from azdistill.training.trainer import StudentTrainer
+from azdistill.training.watch import RefuseNonFinite, StopWhenAsked
 
 
 @dataclass(frozen=True)
 class FineTuned:
-    """The distilled student, its figures, and the points of history.jsonl."""
+    """The distilled student, its figures, and the points of history.jsonl.
+
+    Of several processes that trained it together one `leads`: that one writes.
+    """
 
     student: Student
     figures: TrainingFigures
     history: list[dict[str, Any]]
+    leads: bool
 
 
 def fine_tune(
@@ -40,27 +48,37 @@ def fine_tune(
 
     Checkpoints go to `checkpoints`, and a whole one of the same `work` (any text that names
     rows and settings) is continued. The same seed on the same machine gives the same model.
-    Raises DataError for a student or rows that can't be trained on.
+    Raises DataError for a student or rows that can't be trained on, AzdistillError for a student that
+    diverges or a disk that is full, Interrupted once SIGTERM was heard and a checkpoint is written.
     """
     loaded = load_student(student, config.weights, config.seed, dtype="float32")
     rows = encode_training(train, loaded.tokenizer, config)
     held = encode(validation, loaded.tokenizer, config)
     set_seed(config.seed)
-    trainer = student_trainer(loaded, rows, held, config, checkpoints, work)
-    resumed = last_checkpoint(checkpoints, work)
-    print(_opening(loaded, rows, config, resumed), flush=True)
+    stop = StopWhenAsked()
+    callbacks = [RefuseNonFinite(), stop, ShowProgress()]
+    trainer = student_trainer(loaded, rows, held, config, checkpoints, work, callbacks)
+    leads: bool = trainer.is_world_process_zero()
+    with trainer.args.main_process_first(local=False):
+        resumed = last_checkpoint(checkpoints, work)
+    if leads:
+        print(_opening(loaded, rows, config, resumed), flush=True)
     started = time.monotonic()
-    trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    with stop.by_sigterm(trainer.args.world_size), fitting_threads(loaded):
+        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     seconds = time.monotonic() - started
+    _check_finished(trainer)
     points = history(trainer.state.log_history)
-    figures = training_figures(trainer, rows, held, config, points, seconds, _step(resumed))
-    return FineTuned(Student(trainer.model.eval(), loaded.tokenizer), figures, points)
+    figures = training_figures(trainer, rows, held, config, points, seconds, step_of(resumed) if resumed else 0)
+    return FineTuned(Student(trainer.model.eval(), loaded.tokenizer), figures, points, leads)
+
+
+def _check_finished(trainer: StudentTrainer) -> None:
+    done, planned = trainer.state.global_step, trainer.state.max_steps
+    if done < planned:
+        raise Interrupted(f"training: stopped by SIGTERM after step {done} of {planned}; run again to continue there")
 
 
 def _opening(student: Student, rows: Sequence[Any], config: TrainConfig, resumed: Path | None) -> str:
     size = f"{parameters(student.model):,} parameters on {student.device.type} in {precision(config)}"
     return f"train: {len(rows)} rows, {size}{f', continued from {resumed.name}' if resumed else ''}"
-
-
-def _step(checkpoint: Path | None) -> int:
-    return int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0

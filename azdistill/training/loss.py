@@ -20,5 +20,8 @@ def answer_loss(
     logits = outputs.logits[:, :-1].float()
     targets = labels[:, labels.shape[1] - logits.shape[1] :]
     total = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
-    count = (targets != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
-    return total / count
+    return total / (learned_tokens(labels) if num_items_in_batch is None else num_items_in_batch)
+
+
+def learned_tokens(labels: torch.Tensor) -> torch.Tensor:
+    return (labels != IGNORED).sum()
