@@ -4,21 +4,28 @@ import sys
 
 import typer
 
-from azdistill.cli import chat, compile, run, simulate, validate
+from azdistill.cli import chat, clean, compile, init, logs, plan, run, runs, schema, simulate, store, validate
 from azdistill.contracts.errors import AzdistillError
 
 app = typer.Typer(
     name="azdistill",
     help="Distil a large language model into a small one on Azure Machine Learning, and rehearse it here.",
-    epilog="A job file says everything: teacher, student, data, gates. Start with: azdistill validate job.yaml",
+    epilog="A job file says everything: teacher, student, data, gates. Start with: azdistill init my-job",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("init")(init.init)
 app.command("validate")(validate.validate)
+app.command("schema")(schema.schema)
 app.command("compile")(compile.compile_)
+app.command("plan")(plan.plan)
 app.command("run")(run.run)
+app.command("runs")(runs.runs)
+app.command("logs")(logs.logs)
+app.command("clean")(clean.clean)
+app.add_typer(store.store, name="store")
 app.command("chat")(chat.chat)
 app.command("simulate")(simulate.simulate)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azdistill.cli.progress import last_line
+from azdistill.cli.request import Request
 from azdistill.contracts.errors import DataError, GateRefused
 from azdistill.contracts.files import read_json
 from azdistill.local.results import RunResult
@@ -32,6 +33,16 @@ def tell(result: RunResult) -> None:
     if _is_refusal(result):
         raise GateRefused("; ".join(last_line(node.log) for node in result.failed))
     result.check()
+
+
+def tell_rehearsal(result: RunResult, request: Request) -> None:
+    """Without the figures, which mean nothing. Raises NodeFailed as `tell` does."""
+    result.check()
+    report = result.outputs.get(("", "report"))
+    if report:
+        print(f"report (its figures mean nothing):  {_near(report / 'report.html')}")
+    print(f"dry run: {len(result.nodes)} nodes fit together; no teacher was asked, nothing was published")
+    print(f"the run itself:  {shlex.join(['azdistill', 'run', str(request.path)])}")
 
 
 def _summary(report: Path) -> "Group | None":

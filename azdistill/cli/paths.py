@@ -1,4 +1,4 @@
-"""What a PATH on the command line is: a job file, a bundle, or a pipeline file of anyone's."""
+"""What a PATH on the command line is: a job file, a bundle, or a pipeline or component file of anyone's."""
 
 import sys
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ PIPELINE = "pipeline.yml"
 
 
 def pipeline_file(path: Path) -> Path | None:
-    """The pipeline file that `path` names, or None when it is a job file.
+    """The pipeline or component file that `path` names, or None when it is a job file.
 
     Raises InputError when there is nothing there that could be either.
     """
@@ -26,13 +26,13 @@ def pipeline_file(path: Path) -> Path | None:
     from azdistill.document import read_document
 
     fields = read_document(path, InputError, "job or pipeline file").value
-    return path if "jobs" in fields or fields.get("type") == "pipeline" else None
+    return path if fields.keys() & {"jobs", "command"} or fields.get("type") == "pipeline" else None
 
 
 def job_file(path: Path) -> Path:
     """`path`, when it is no pipeline; raises InputError when it is."""
     if pipeline_file(path):
-        raise InputError(f"{path}: a pipeline, and this needs the job file that it was compiled from")
+        raise InputError(f"{path}: a pipeline or component, and this needs a job file")
     return path
 
 

@@ -1,45 +1,61 @@
 """What a command line asks `azdistill run` for."""
 
-import os
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azdistill.cli.paths import PIPELINE, pipeline_file, read_job
 from azdistill.contracts.errors import InputError
+from azdistill.local.part import WHOLE, Part
+from azdistill.local.storage import home_folder
 
 if TYPE_CHECKING:
     from azdistill.spec.job import DistillationJob
 
-HOME_VARIABLE = "AZDISTILL_HOME"
 INPUTS = "inputs."
+FOLDER_NAMED = (PIPELINE, "component.yml")
+"""Files that are all called the same, so that their folder tells them apart."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A job or a pipeline file, the folder to run it in, inputs to set, and the home of what runs share."""
+    """A job or a pipeline file, the folder to run it in, inputs to set, what of it to run, the home of what runs
+    share, and variables for the nodes' processes. A dry run takes a job."""
 
     path: Path
     what: "DistillationJob | Path"
     folder: Path
     inputs: Mapping[str, str]
     home: Path
+    part: Part = WHOLE
+    dry: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def command(self) -> str:
         """The command line that asks for the same again."""
-        settings = [part for name, value in self.inputs.items() for part in ("--set", f"{INPUTS}{name}={value}")]
-        return shlex.join(["azdistill", "run", str(self.path), "-o", str(self.folder), *settings])
+        return shlex.join(["azdistill", "run", str(self.path), "-o", str(self.folder), *self._options()])
+
+    def _options(self) -> Iterator[str]:
+        for name, value in self.inputs.items():
+            yield from ("--set", f"{INPUTS}{name}={value}")
+        for option, node in (("--until", self.part.until), ("--from", self.part.start)):
+            yield from (option, node) if node is not None else ()
+        yield from ["--dry-run"] if self.dry else []
 
 
-def read_request(path: Path, output: Path | None, settings: Sequence[str]) -> Request:
+def read_request(
+    path: Path, output: Path | None, settings: Sequence[str], part: Part = WHOLE, dry: bool = False
+) -> Request:
     """Raises InputError for what can't be understood, SpecError for a wrong job."""
     inputs = dict(map(_setting, settings))
     what = pipeline_file(path) or read_job(path)
-    home = Path(os.environ.get(HOME_VARIABLE) or ".azdistill")
-    return Request(path, what, output or Path("runs", _name(what)), inputs, home)
+    if dry and isinstance(what, Path):
+        raise InputError(f"--dry-run {str(path)!r}: it replaces what a job names; give the job file")
+    name = f"{_name(what)}{'-dry-run' if dry else ''}"
+    return Request(path, what, output or Path("runs", name), inputs, home_folder(), part, dry)
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -53,4 +69,4 @@ def _name(what: "DistillationJob | Path") -> str:
     """Of the job; of a file, its stem, or its folder's name where every pipeline file has the same."""
     if not isinstance(what, Path):
         return what.name
-    return what.resolve().parent.name if what.name == PIPELINE else what.stem
+    return what.resolve().parent.name if what.name in FOLDER_NAMED else what.stem

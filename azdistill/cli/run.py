@@ -8,7 +8,7 @@ import typer
 
 def run(
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="a job file, a bundle, or any pipeline of command components")
+        Path, typer.Argument(metavar="PATH", help="a job file, a bundle, or anyone's pipeline or command component")
     ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="run folder; default: runs/NAME, of the job or the file")
@@ -17,23 +17,43 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="inputs.NAME=VALUE", help="set a pipeline input; again for more"),
     ] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="only the first N rows of each file: --set inputs.rows=N")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="NODE", help="run this node and what it needs, then stop")
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="NODE", help="run this node and all after it again; those before are reused"),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="rehearse a job: simulated teacher, tiny student, first rows, no gates")
+    ] = False,
     explain: Annotated[bool, typer.Option("--explain", help="say which nodes would run and why; run none")] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="nodes side by side; default: as many as cores")] = None,
 ) -> None:
-    """Run a job, a bundle or any pipeline on this machine.
+    """Run a job, bundle, pipeline or component on this machine.
 
     It runs as Azure ML would run it: same bundle, same commands. A job is compiled into the run folder first.
     What has not changed is not run again, and an interrupted run continues where it was. AZDISTILL_HOME
     (default: .azdistill) is the folder of what runs share: the teacher's answers and the model registry.
 
-    Example: azdistill run job.yaml -o runs/first --set inputs.rows=100
+    A component's own inputs are set with --set inputs.NAME=VALUE; a path is relative to the current folder.
+
+    A dry run takes the job's own bundle and sets its inputs: it proves that the parts fit together before
+    anything is paid for, says what it replaced, and keeps to its run folder (default: runs/NAME-dry-run).
+
+    Example: azdistill run job.yaml -o runs/first --until curate --rows 100
 
     Exit codes: 0 done, 1 a node failed, 2 wrong input, 3 a gate refused the student, 130 interrupted.
     """
     from azdistill.cli.request import read_request
     from azdistill.cli.running import explain_run, perform
+    from azdistill.local.part import Part
 
-    request = read_request(path, output, settings or [])
+    given = [*(settings or []), *([f"inputs.rows={rows}"] if rows else [])]
+    request = read_request(path, output, given, Part(until, start), dry_run)
     if explain:
         explain_run(request)
     else:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from azdistill.cli.outcome import tell
+from azdistill.cli.outcome import tell, tell_rehearsal
 from azdistill.cli.paths import read_pipeline
 from azdistill.cli.progress import progress
 from azdistill.cli.request import Request
@@ -15,14 +15,16 @@ from azdistill.cli.stand_in import stand_in
 from azdistill.contracts.errors import Interrupted
 from azdistill.local.engine import explain, run_pipeline
 from azdistill.local.guards import locked
+from azdistill.local.results import RunResult
 from azdistill.pipeline.documents import Pipeline
 
 
 def explain_run(request: Request) -> None:
-    """Print for each node whether it would be reused, and if not, why. Leaves the run folder as it is."""
+    """Print for each node whether it would be reused, and if not, why. Runs none of them."""
+    request = _with_replacements(request)
     with tempfile.TemporaryDirectory() as bundle:
         pipeline = _pipeline(request, Path(bundle))
-        found = explain(pipeline.path, request.folder, inputs=request.inputs, home=request.home)
+        found = explain(pipeline.path, request.folder, inputs=request.inputs, part=request.part, home=request.home)
     width = max(len(node.node) for node in found)
     for node in found:
         print(f"{node.node:<{width}}", "reused" if node.reused else f"runs: {'; '.join(node.reasons)}", sep="  ")
@@ -37,18 +39,33 @@ def perform(request: Request, jobs: int | None) -> None:
     """
     with _interruptible(request):
         with locked(request.folder):  # a run under way reads this bundle
+            replaced = _with_replacements(request)
             pipeline = _pipeline(request, request.folder / "bundle")
-        with stand_in(pipeline, request) as environment, progress() as watch:
-            result = run_pipeline(
-                pipeline.path,
-                request.folder,
-                inputs=request.inputs,
-                environment=environment,
-                home=request.home,
-                watch=watch,
-                jobs=jobs,
-            )
-        tell(result)
+        result = _run(replaced, pipeline, jobs)
+        tell_rehearsal(result, request) if request.dry else tell(result)
+
+
+def _run(request: Request, pipeline: Pipeline, jobs: int | None) -> RunResult:
+    with stand_in(pipeline, request) as teacher, progress() as watch:
+        return run_pipeline(
+            pipeline.path,
+            request.folder,
+            inputs=request.inputs,
+            part=request.part,
+            environment={**teacher, **request.environment},
+            home=request.home,
+            watch=watch,
+            jobs=jobs,
+        )
+
+
+def _with_replacements(request: Request) -> Request:
+    """A dry run's inputs are set; any other request is left as it is."""
+    if not request.dry or isinstance(request.what, Path):
+        return request
+    from azdistill.cli.dry_run import rehearsal
+
+    return rehearsal(request, request.what)
 
 
 def _pipeline(request: Request, bundle: Path) -> Pipeline:

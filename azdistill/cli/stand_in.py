@@ -15,16 +15,18 @@ from azdistill.local.engine import explain
 from azdistill.local.settings import with_inputs
 from azdistill.local.storage import local_path
 from azdistill.pipeline.documents import Data, Pipeline
+from azdistill.pipeline.expressions import PipelineInput
 from azdistill.simulate.process import running
 
 TEACHERS = "inputs.teachers"
+ROUTE = PipelineInput("teacher_route")
 
 
 @contextmanager
 def stand_in(pipeline: Pipeline, request: Request) -> Iterator[Mapping[str, str]]:
     """Yields the environment that names the simulated teacher, which lives as long as the block.
 
-    Empty for a run that asks a real teacher, or that asks none because every node is reused.
+    Empty for a run that asks a real teacher, or none because the node that asks is reused or left out.
     Raises InputError for a `teachers` file that holds no teacher.
     """
     teacher = _simulated(pipeline, request)
@@ -39,7 +41,7 @@ def stand_in(pipeline: Pipeline, request: Request) -> Iterator[Mapping[str, str]
 def _simulated(pipeline: Pipeline, request: Request) -> Teacher | None:
     inputs = with_inputs(pipeline, request.inputs).inputs
     teachers = inputs.get("teachers")
-    if inputs.get("teacher_route") != "simulated" or not isinstance(teachers, Data):
+    if inputs.get(ROUTE.name) != "simulated" or not isinstance(teachers, Data):
         return None
     path = local_path(teachers, request.home, TEACHERS)
     try:
@@ -50,4 +52,7 @@ def _simulated(pipeline: Pipeline, request: Request) -> Teacher | None:
 
 
 def _reused(request: Request, pipeline: Pipeline) -> bool:
-    return all(node.reused for node in explain(pipeline.path, request.folder, inputs=request.inputs, home=request.home))
+    """Whether no node has to ask: those that take the route are reused, or left out."""
+    asking = {name for name, node in pipeline.nodes.items() if ROUTE in node.inputs.values()}
+    found = explain(pipeline.path, request.folder, inputs=request.inputs, part=request.part, home=request.home)
+    return all(node.reused for node in found if node.node in asking)

@@ -1,13 +1,20 @@
 """azdistill validate: is a job, a bundle or a pipeline right, before anything is spent?"""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
+class Format(StrEnum):
+    text = "text"
+    json = "json"
+
+
 def validate(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="a job file, a bundle, or any pipeline file")],
+    format: Annotated[Format, typer.Option("--format", help="json: a list of findings, for programs")] = Format.text,
 ) -> None:
     """Check a job, a bundle or a pipeline, and run nothing.
 
@@ -18,26 +25,6 @@ def validate(
 
     Exit codes: 0 it is right, 2 it is not.
     """
-    from azdistill.cli.paths import pipeline_file
+    from azdistill.cli.checking import tell_as_json, tell_in_words
 
-    pipeline = pipeline_file(path)
-    print(_pipeline(pipeline) if pipeline else _job(path))
-
-
-def _job(path: Path) -> str:
-    from azdistill.cli.paths import read_job
-
-    job = read_job(path)
-    return f"{path}: right; job {job.name}: {job.teacher.teachers[0].model} teaches {job.student.model} ({job.task})"
-
-
-def _pipeline(path: Path) -> str:
-    from azdistill.cli.paths import tell
-    from azdistill.contracts.errors import PipelineError
-    from azdistill.pipeline.validation import validate
-
-    found = validate(path)
-    if any(finding.severity == "error" for finding in found):
-        raise PipelineError("\n".join(map(str, found)))
-    tell(found)
-    return f"{path}: right; nothing that Azure ML would refuse"
+    (tell_as_json if format == Format.json else tell_in_words)(path)

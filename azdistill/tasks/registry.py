@@ -1,9 +1,12 @@
-"""The task types by name."""
+"""The task types by name, and a user's own by its file."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
-from azdistill.contracts.task import TaskName
+from azdistill.contracts.errors import InputError
+from azdistill.contracts.task import OWN, TaskChoice, TaskName
 from azdistill.tasks import conversation, math, nli, qa, summarization
+from azdistill.tasks.own import load_task
 from azdistill.tasks.task import Task
 
 TASKS: Mapping[TaskName, Task] = {
@@ -13,3 +16,12 @@ TASKS: Mapping[TaskName, Task] = {
     "math": math,
     "summarization": summarization,
 }
+
+
+def task_of(choice: TaskChoice, file: Path | None = None) -> Task:
+    """The task of a name, or of the user's `file` when `choice` is own. Raises InputError."""
+    if choice != OWN:
+        return TASKS[choice]
+    if file is None:
+        raise InputError(f"task={choice!r}: no task_file is given; give the Python file of the task")
+    return load_task(file)

@@ -26,5 +26,5 @@ def test_a_folder_that_is_no_bundle_is_left_alone(azdistill: Command, job: Path)
 def test_a_pipeline_is_not_a_job(azdistill: Command, pipeline: Writer) -> None:
     done = azdistill("compile", pipeline({"say": "echo hello"}), "-o", "bundle")
     assert done.code == 2
-    assert "a pipeline, and this needs the job file" in done.err
+    assert "a pipeline or component, and this needs a job file" in done.err
     assert not Path("bundle").exists()

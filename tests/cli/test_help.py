@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.conftest import Command, Writer
 
-VERBS = ("validate", "compile", "run", "chat", "simulate")
+VERBS = ("init", "validate", "schema", "compile", "run", "runs", "logs", "clean", "chat", "simulate")
 HEAVY = ("torch", "transformers", "mlflow", "azure", "aiohttp", "numpy", "rich", "filelock")
 PROGRAM = f"""\
 import atexit, sys

@@ -51,6 +51,15 @@ def test_it_is_not_started_for_a_run_that_is_reused_nor_to_explain(azdistill: Co
     assert (done.code, done.err) == (0, "ask: reused\n")
 
 
+def test_it_is_not_started_for_a_part_of_the_run_that_asks_nobody(azdistill: Command, asking: Path) -> None:
+    document = json.loads(asking.read_text())
+    document["jobs"]["other"] = command("echo other")
+    asking.write_text(json.dumps(document))
+    done = azdistill("run", asking, "-o", "r", "--until", "other")
+    assert done.code == 0
+    assert "stand-in" not in done.err
+
+
 def test_it_is_not_started_when_the_route_leads_to_the_real_teacher(azdistill: Command, asking: Path) -> None:
     done = azdistill("run", asking, "-o", "r", "--set", "inputs.teacher_route=endpoint")
     assert done.code == 1

@@ -1,5 +1,6 @@
 """azdistill validate: a job, a bundle or a pipeline, right or with every finding at once."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,39 @@ def test_a_path_that_leads_nowhere_is_one_line(azdistill: Command, verb: str, pa
     assert (done.code, done.out) == (2, "")
     assert said in done.err
     assert done.err.count("\n") == 1
+
+
+def test_programs_read_the_findings_as_a_list(azdistill: Command, job: Path) -> None:
+    job.write_text(JOB.replace("task: conversation", "task: talk") + "training:\n  learning_rate: 7\n")
+    done = azdistill("validate", job, "--format", "json")
+    assert (done.code, done.err) == (2, "")
+    task, rate = json.loads(done.out)
+    assert (task["severity"], task["file"], task["line"], task["field"]) == ("error", str(job), 2, "task")
+    assert rate["text"].startswith("training.learning_rate=7: expected at most 0.01")
+
+
+def test_what_is_right_is_an_empty_list_for_programs(azdistill: Command, job: Path, pipeline: Writer) -> None:
+    assert azdistill("validate", job, "--format", "json").out == "[]\n"
+    assert azdistill("validate", pipeline({"say": command("echo hello")}), "--format", "json").out == "[]\n"
+
+
+def test_warnings_are_in_the_list_and_leave_the_exit_code_alone(azdistill: Command, pipeline: Writer) -> None:
+    done = azdistill("validate", pipeline({"say": command("echo hello", colour="blue")}), "--format", "json")
+    assert (done.code, done.err) == (0, "")
+    assert [finding["severity"] for finding in json.loads(done.out)] == ["warning"]
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "said"),
+    [("name: [\n", 2, "not YAML ("), ("- a\n", 0, "holds no mapping"), (None, 0, "No such file")],
+)
+def test_a_file_that_cannot_be_read_is_a_finding_too(
+    azdistill: Command, folder: Path, content: str | None, line: int, said: str
+) -> None:
+    if content:
+        (folder / "job.yaml").write_text(content)
+    done = azdistill("validate", "job.yaml", "--format", "json")
+    assert (done.code, done.err) == (2, "")
+    (finding,) = json.loads(done.out)
+    assert (finding["file"], finding["line"], finding["field"]) == ("job.yaml", line, "")
+    assert finding["text"].startswith(said)

@@ -1,0 +1,69 @@
+"""What is to be said of a job or pipeline file, for people and for programs."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from azdistill.cli.paths import pipeline_file, tell
+from azdistill.contracts.errors import InputError
+from azdistill.contracts.findings import Finding
+
+FIELDS = ("severity", "file", "line", "field", "text")
+
+Checked = tuple[str, Sequence[Finding]]
+"""A sentence for when it is right, and the findings."""
+
+
+def tell_in_words(path: Path) -> None:
+    """Print that it is right, once the warnings are told. Raises InputError with all findings when it isn't."""
+    right, found = _check(path)
+    if _is_wrong(found):
+        raise InputError("\n".join(map(str, found)))
+    tell(found)
+    print(right)
+
+
+def tell_as_json(path: Path) -> None:
+    """Print a list of objects, one a finding, in which line 0 is the file as a whole. Exits with 2 when it is wrong."""
+    try:
+        _, found = _check(path)
+    except InputError as problem:
+        found = [_unreadable(path, problem)]
+    rows = [{name: getattr(finding, name) for name in FIELDS} for finding in found]
+    print(json.dumps(rows, indent=2, default=str))
+    raise typer.Exit(InputError.exit_code if _is_wrong(found) else 0)
+
+
+def _check(path: Path) -> Checked:
+    """Raises InputError for what can't be read at all."""
+    pipeline = pipeline_file(path)
+    return _pipeline(pipeline) if pipeline else _job(path)
+
+
+def _job(path: Path) -> Checked:
+    from azdistill.spec.loading import check_job
+
+    job, found = check_job(path)
+    if job is None:
+        return "", found
+    pair = f"{job.teacher.teachers[0].model} teaches {job.student.model}"
+    return f"{path}: right; job {job.name}: {pair} ({job.task})", found
+
+
+def _pipeline(path: Path) -> Checked:
+    from azdistill.pipeline.validation import validate
+
+    return f"{path}: right; nothing that Azure ML would refuse", validate(path)
+
+
+def _is_wrong(found: Sequence[Finding]) -> bool:
+    return any(finding.severity == "error" for finding in found)
+
+
+def _unreadable(path: Path, problem: InputError) -> Finding:
+    """What keeps a file from being read, which comes as one sentence with its place."""
+    place = re.fullmatch(rf"{re.escape(str(path))}(?::(\d+))?: (.*)", str(problem), re.DOTALL)
+    return Finding("error", path, int(place[1] or 0) if place else 0, "", place[2] if place else str(problem))

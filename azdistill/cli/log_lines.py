@@ -1,0 +1,62 @@
+"""The log of a node on the terminal, as far as it goes or as it grows."""
+
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from azdistill.cli.run_folder import RunFolder, run_at
+from azdistill.contracts.errors import InputError
+from azdistill.local.results import LOG
+from azdistill.pipeline.findings import suggestion
+
+PERIOD_S = 0.2
+URGENT = ("failed", "running", "interrupted")
+
+
+def chosen_node(run: RunFolder, name: str | None) -> str:
+    """The node of that name, or the one that a person asks about: failed, running, else the last to be active.
+
+    Raises InputError for a name that the run doesn't have.
+    """
+    if name is not None and name not in run.records:
+        raise InputError(f"node {name!r}: not in {run.path}, or not started; {suggestion(name, run.records)}")
+    urgent = (node for state in URGENT for node, record in run.records.items() if record.state == state)
+    return name or next(urgent, list(run.records)[-1])
+
+
+def show(run: RunFolder, node: str, lines: int, follow: bool) -> None:
+    """Print the last `lines` of the node's log, 0 for all; with `follow` also what it still writes."""
+    print(f"{node}: {run.records[node].state}", file=sys.stderr)
+    log = run.path / node / LOG
+    if not log.is_file():
+        return
+    with log.open(encoding="utf-8", errors="replace", newline="\n") as stream:
+        for line in deque(stream, maxlen=lines or None):
+            print(_printable(line), flush=True)
+        for line in _growing(stream, run.path, node) if follow else ():
+            print(_printable(line), flush=True)
+
+
+def _growing(stream: TextIO, folder: Path, node: str) -> Iterator[str]:
+    """Lines as they are written, until the node has ended; the last may have no end yet."""
+    while True:
+        running = _runs(folder, node)  # asked before reading, so that nothing is missed
+        yield from stream
+        if not running:
+            return
+        time.sleep(PERIOD_S)
+
+
+def _runs(folder: Path, node: str) -> bool:
+    run = run_at(folder)
+    return run is not None and run.records[node].state == "running" and run.in_use
+
+
+def _printable(line: str) -> str:
+    """A line safe to print, whatever is in it."""
+    return "".join(
+        one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in line.rstrip("\r\n").expandtabs()
+    )

@@ -1,0 +1,49 @@
+"""A quick look at a file of rows, before any step has read it. What is wrong with a row is prepare's to tell."""
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+REFERENCES = ("gold", "answer", "summary", "response", "completion", "solution", "highlights", "label")
+"""Where the rows of public data sets have their reference answer."""
+
+
+def first_rows(path: Path, most: int | None) -> Iterator[Any]:
+    """The first rows, or all; a line that is no JSON stands for itself."""
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        for line in islice(stream, most):
+            try:
+                yield json.loads(line)
+            except (ValueError, RecursionError):
+                yield line
+
+
+def count_rows(path: Path) -> int:
+    """Lines of a file of any size."""
+    count, last = 0, b"\n"
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            count, last = count + chunk.count(b"\n"), chunk
+    return count + (not last.endswith(b"\n"))
+
+
+def said(row: Any) -> Iterator[str]:
+    """Every text in a row."""
+    if isinstance(row, str):
+        yield row
+    elif isinstance(row, (dict, list)):
+        for part in row.values() if isinstance(row, dict) else row:
+            yield from said(part)
+
+
+def reference_in(row: Any) -> str:
+    """The reference answer of a row, empty where it has none."""
+    if not isinstance(row, dict):
+        return ""
+    turns = row.get("messages")
+    last = turns[-1] if isinstance(turns, list) and turns else None
+    if isinstance(last, dict) and last.get("role") == "assistant":
+        return str(last.get("content"))
+    return next((str(row[name]) for name in REFERENCES if row.get(name)), "")

@@ -1,0 +1,1 @@
+"""A job folder to start from; the files beside this one are its templates."""

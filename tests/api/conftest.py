@@ -1,0 +1,39 @@
+"""The simulated teacher as a process, the quickstart's student, and a few rows of its kind."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from azdistill.contracts.teacher import Simulation
+from azdistill.simulate.process import running
+
+STUDENT = Path(__file__).parents[2] / "pipelines/quickstart/student"
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """Of a teacher that is always right and at once."""
+    with running(Simulation(expert="support", latency_ms=0, wrong_rate=0)) as url:
+        yield url
+
+
+@pytest.fixture
+def teacher(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A teacher as in a job file; what it answers is kept below the test's folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AZDISTILL_HOME", raising=False)
+    return {"model": "DeepSeek-V3.2", "endpoint": address, "max_tokens": 64}
+
+
+@pytest.fixture
+def student() -> Path:
+    """A third of a million weights, to be drawn."""
+    return STUDENT
+
+
+def asked(*numbers: int) -> list[dict[str, Any]]:
+    """Rows that the desk has to ask back about."""
+    turns = [{"role": "user", "content": f"Hi, I need help with order #{4711 + number}."} for number in numbers]
+    return [{"messages": [turn]} for turn in turns]

@@ -1,0 +1,36 @@
+"""Run folders as the engine leaves them."""
+
+import json
+import os
+from pathlib import Path
+
+from azdistill.local.records import Key, Record, State, write_record
+
+SINCE = 1_700_000_000
+"""When the first node of each run ended, seconds since the epoch."""
+
+
+def a_run(path: Path, *, day: int = 0, **states: State) -> Path:
+    """A run whose nodes ended one after another, each with a log of three lines."""
+    path.mkdir(parents=True)
+    (path / ".lock").touch()
+    for number, (node, state) in enumerate(states.items()):
+        code = {"completed": 0, "failed": 1}.get(state)
+        write_record(path / node, Record(state, Key({}), exit_code=code, seconds=40.0))
+        (path / node / "log.txt").write_text("".join(f"{node} line {line}\n" for line in (1, 2, 3)))
+        written = SINCE + day * 86_400 + number
+        os.utime(path / node / "node.json", (written, written))
+    return path
+
+
+def evaluated(path: Path, decision: str = "passed", accuracy: float = 0.75) -> Path:
+    """The run with an evaluation beside its node's record."""
+    folder = path / "evaluate/evaluation"
+    folder.mkdir(parents=True)
+    (folder / "gate.json").write_text(json.dumps({"decision": decision, "register": decision == "passed"}))
+    (folder / "metrics.json").write_text(json.dumps({"models": {"student": {"accuracy": {"value": accuracy}}}}))
+    return path
+
+
+def exited_with(path: Path, node: str, code: int) -> None:
+    write_record(path / node, Record("failed", Key({}), exit_code=code, seconds=1.0))

@@ -1,0 +1,152 @@
+"""azdistill run --dry-run: a production job through its own bundle, with everything replaced that costs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from azdistill.bundle import compile_job
+from azdistill.cli.dry_run import rehearsal
+from azdistill.cli.request import Request
+from azdistill.cli.tiny_student import architecture_in, tiny_student
+from azdistill.contracts.errors import InputError
+from azdistill.spec.job import DistillationJob
+from azdistill.spec.loading import load_job
+from tests.cli.conftest import Command
+
+PRODUCTION = """\
+name: nli-prod
+task: nli
+data:
+  training_data: ./train.jsonl
+  test_data: ./test.jsonl
+teacher:
+  teachers:
+    - model: DeepSeek-V3.2
+      connection: deepseek-v3
+student:
+  model: phi-4-mini
+training:
+  batch_size: 16
+evaluation:
+  gates: {min_retention: 0.9, min_gain: 0.1}
+compute:
+  gpu: a-cluster
+"""
+
+
+@pytest.fixture
+def production(folder: Path) -> Path:
+    """Many rows, a teacher in a workspace, a student in a registry, a cluster with GPUs."""
+    for name, first in (("train", 0), ("test", 1000)):
+        rows = [
+            {"premise": f"{n} men sit in a room.", "hypothesis": f"There are {n} men.", "label": n % 3}
+            for n in range(first, first + 300)
+        ]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "job.yaml").write_text(PRODUCTION)
+    return folder / "job.yaml"
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_it_takes_a_production_job_to_its_end_in_the_very_bundle_of_the_real_run(
+    azdistill: Command, production: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////nowhere/real-registry.db")
+    compile_job(load_job(production), folder / "real")
+    done = azdistill("run", production, "--dry-run", "--rows", "20")
+    assert done.code == 0, done.err
+    run = Path("runs/nli-prod-dry-run")
+    for told in (
+        "student  azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1 -> a tiny Phi3ForCausalLM",
+        "teacher  DeepSeek-V3.2 -> a stand-in on loopback (expert nli)",
+        "gates    enforced -> reported",
+        "name     nli-prod-distilled -> nli-prod-distilled-dry-run, in a registry of this run",
+        "epochs   3 -> 1",
+    ):
+        assert f"  {told}" in done.err
+    assert "dry run: 9 nodes fit together; no teacher was asked, nothing was published" in done.out
+
+    assert content(run / "bundle") == content(folder / "real")
+
+    assert len((run / "prepare/prompts/prompts.jsonl").read_text().splitlines()) == 40
+    assert json.loads((run / "evaluate/evaluation/gate.json").read_text())["enforced"] is False
+    lineage = json.loads((run / "register/registration/lineage.json").read_text())
+    assert lineage["registered_model"] == "nli-prod-distilled-dry-run"
+    assert (run / ".dry-run/mlflow.db").is_file()
+    assert not (folder / "home").exists()
+
+    again = azdistill("run", production, "--dry-run", "--rows", "20", "--explain")
+    assert {line.split(maxsplit=1)[1] for line in again.out.splitlines()} == {"reused"}
+
+
+def request(job: Path, **inputs: str) -> tuple[Request, DistillationJob]:
+    loaded = load_job(job)
+    return Request(job, loaded, job.parent / "run", inputs, job.parent / "home", dry=True), loaded
+
+
+def test_what_the_user_sets_stays_and_is_no_replacement(production: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    set_here = {"student": "./mine", "weights": "pretrained", "rows": "7", "teacher_route": "endpoint"}
+    found = rehearsal(*request(production, **set_here))
+    assert found.inputs == set_here | {
+        "enforce_gates": "false",
+        "registered_model": "nli-prod-distilled-dry-run",
+        "num_epochs": "1",
+        "max_new_tokens": "32",
+    }
+    assert found.home == production.parent / "run/.dry-run"
+    assert "Phi3" not in capsys.readouterr().err
+
+
+def test_a_job_that_is_small_and_harmless_already_keeps_its_own(production: Path) -> None:
+    text = PRODUCTION.replace("  batch_size: 16", "  num_epochs: 0.5").replace("data:\n", "data:\n  rows: 10\n")
+    text = text.replace("teacher:\n", "teacher:\n  teacher_route: simulated\n").replace(
+        "task: nli", "task: nli\nseed: 3"
+    )
+    production.write_text(f"{text}prediction: {{max_new_tokens: 8}}\n")
+    assert rehearsal(*request(production, student="./mine")).inputs == {
+        "student": "./mine",
+        "enforce_gates": "false",
+        "registered_model": "nli-prod-distilled-dry-run",
+    }
+
+
+def test_data_that_is_not_here_is_told_at_once_with_the_way_out(azdistill: Command, production: Path) -> None:
+    remote = PRODUCTION.replace("./train.jsonl", "azureml:train:1").replace("./test.jsonl", "azureml:test:2")
+    production.write_text(remote)
+    done = azdistill("run", production, "--dry-run")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines()[-3:] == [
+        "a dry run reads its rows on this machine; give a local copy of",
+        "  inputs.training_data='azureml:train:1': --set inputs.training_data=FILE",
+        "  inputs.test_data='azureml:test:2': --set inputs.test_data=FILE",
+    ]
+    given = {"training_data": "train.jsonl", "test_data": "test.jsonl", "student": "./mine"}
+    assert rehearsal(*request(production, **given)).inputs["training_data"] == "train.jsonl"
+    with pytest.raises(InputError, match="test_data='azureml:test:2'"):
+        rehearsal(*request(production, training_data="train.jsonl"))
+
+
+def test_an_architecture_that_is_not_known_becomes_a_llama_and_that_is_said(
+    production: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (production.parent / "house").mkdir()
+    (production.parent / "house/config.json").write_text('{"architectures": ["HouseForCausalLM"]}')
+    production.write_text(PRODUCTION.replace("phi-4-mini", "./house"))
+    found = rehearsal(*request(production))
+    assert architecture_in(Path(found.inputs["student"])) == "LlamaForCausalLM"
+    assert "a tiny LlamaForCausalLM with random weights, as HouseForCausalLM is not known" in capsys.readouterr().err
+
+
+def test_the_tiny_student_is_made_once_for_the_same_rows(production: Path) -> None:
+    files = [str(production.with_name("train.jsonl"))]
+    home = production.parent / "home"
+    first = tiny_student(home, "Phi3ForCausalLM", files, 5)
+    stamp = (first / "config.json").stat().st_mtime_ns
+    assert tiny_student(home, "Phi3ForCausalLM", files, 5) == first
+    assert (first / "config.json").stat().st_mtime_ns == stamp
+    assert tiny_student(home, "Phi3ForCausalLM", files, 6) != first
+    assert {path.name for path in home.iterdir()} == {first.name, tiny_student(home, "Phi3ForCausalLM", files, 6).name}

@@ -1,0 +1,99 @@
+"""azdistill init: a job folder that is right as it is."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from azdistill.data.prepare import read_files
+from azdistill.scaffold.folder import TASKS
+from azdistill.spec.loading import load_job
+from azdistill.spec.schema import job_schema
+from tests.cli.conftest import Command
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_job_is_right_as_it_is_and_so_are_its_rows(azdistill: Command, task: str) -> None:
+    done = azdistill("init", "my-job", "--task", task)
+    assert (done.code, done.err) == (0, "")
+    assert azdistill("validate", "my-job/job.yaml").code == 0
+    job = load_job("my-job/job.yaml")
+    files = {"train": Path(job.data.training_data), "test": Path(job.data.test_data or "")}
+    read = read_files(files, job.data, Path(job.task_file) if job.task_file else None)
+    assert [len(cases) for cases in read.cases.values()] == [4, 2]
+    assert all(case.case.gold for case in read.cases["test"])
+    assert read.rejects == []
+
+
+def test_it_tells_what_it_wrote_and_what_to_do_next(azdistill: Command) -> None:
+    done = azdistill("init", "my job")
+    assert done.out.splitlines() == [
+        "wrote my job/job.yaml",
+        "check it: azdistill validate 'my job/job.yaml'",
+        "run it:   azdistill run 'my job/job.yaml' --dry-run",
+    ]
+    names = {path.name for path in Path("my job").iterdir()}
+    assert names == {"job.yaml", "job.schema.json", "training_data.jsonl", "test_data.jsonl", "README.md", ".gitignore"}
+    assert load_job("my job/job.yaml").name == "my-job"
+    assert len(Path("my job/README.md").read_text().splitlines()) == 5
+
+
+def test_an_editor_finds_the_schema_beside_the_job(azdistill: Command) -> None:
+    azdistill("init", "my-job")
+    header = Path("my-job/job.yaml").read_text().splitlines()[0]
+    assert header == "# yaml-language-server: $schema=./job.schema.json"
+    assert json.loads(Path("my-job/job.schema.json").read_text()) == job_schema()
+
+
+def test_choices_are_taken(azdistill: Command, folder: Path) -> None:
+    (folder / "model").mkdir()
+    done = azdistill("init", "deep/job", "--task", "qa", "--teacher", "gpt-oss-120b", "--student", "model")
+    assert done.code == 0
+    job = load_job("deep/job/job.yaml")
+    assert (job.task, job.teacher.teachers[0].model) == ("qa", "gpt-oss-120b")
+    assert Path(job.student.model).resolve() == folder / "model"
+
+
+def test_a_licence_duty_of_a_choice_is_told(azdistill: Command) -> None:
+    done = azdistill("init", "job", "--teacher", "llama-3.3-70b")
+    assert done.code == 0
+    assert "warning: teacher.teachers.0.model='llama-3.3-70b': licence llama3.3" in done.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--task", "sumarization"], "--task 'sumarization': no such choice; did you mean 'summarization'?"),
+        (["--student", "phi4mini"], "--student: student.model='phi4mini': no such folder, nor a name of the catalog"),
+        (["--example", "shop"], "--example 'shop': no such choice; it has support"),
+    ],
+)
+def test_a_choice_that_there_is_not_is_one_line_and_nothing_is_written(
+    azdistill: Command, options: list[str], said: str
+) -> None:
+    done = azdistill("init", "job", *options)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert said in done.err
+    assert not Path("job").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--example", "support"]])
+def test_a_folder_that_holds_something_is_left_alone(azdistill: Command, folder: Path, options: list[str]) -> None:
+    (folder / "rows.csv").write_text("mine")
+    done = azdistill("init", ".", *options)
+    assert (done.code, done.err) == (2, "azdistill: folder '.' holds 'rows.csv'; name a new or empty folder\n")
+    assert [path.name for path in folder.iterdir()] == ["rows.csv"]
+    assert "is a file" in azdistill("init", "rows.csv", *options).err
+
+
+def test_the_example_is_a_job_with_its_rows_and_its_student(azdistill: Command) -> None:
+    done = azdistill("init", "shop", "--example", "support")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.endswith("run it:   azdistill run shop/job.yaml\n")
+    job = load_job("shop/job.yaml")
+    assert (job.teacher.teacher_route, job.student.weights) == ("simulated", "random")
+    assert len(Path(job.data.training_data).read_text().splitlines()) == 5000
+    text = Path("shop/job.yaml").read_text()
+    assert text.startswith("# yaml-language-server: $schema=./job.schema.json\n# Customer support")
+    assert "pipelines/" not in text
+    assert Path("shop/generate.py").is_file()

@@ -1,0 +1,122 @@
+"""azdistill plan: what a job does and takes, quickly and without asking anybody."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import AZDISTILL, JOB, Command
+from tests.cli.test_help import PROGRAM
+
+
+@pytest.fixture
+def job(folder: Path) -> Path:
+    """A job of 100 rows of 600 characters, with prices."""
+    row = {"messages": [{"role": "user", "content": "x" * 596}], "gold": "y" * 50}
+    (folder / "rows.jsonl").write_text(f"{json.dumps(row)}\n" * 100)
+    prices = "connection: deepseek\n      input_price: 1\n      output_price: 10"
+    text = JOB.replace("connection: deepseek", prices).replace("model: ./student", "model: phi-4-mini")
+    (folder / "job.yaml").write_text(text.replace("  test_data: ./rows.jsonl\n", ""))
+    return folder / "job.yaml"
+
+
+def planned(azdistill: Command, job: Path) -> dict:  # type: ignore[type-arg]
+    done = azdistill("plan", job, "--format", "json")
+    assert (done.code, done.err) == (0, "")
+    found: dict = json.loads(done.out)  # type: ignore[type-arg]
+    return found
+
+
+def test_it_shows_the_graph_the_rows_the_cost_and_the_memory(azdistill: Command, job: Path) -> None:
+    done = azdistill("plan", job)
+    assert (done.code, done.err) == (0, "")
+    text = " ".join(done.out.replace("│", " ").split())
+    assert "predict_student train, prepare serverless Standard_NC24ads_A100_v4" in text
+    assert "86 train, 4 validation, 10 test" in text
+    assert "DeepSeek-V3.2: asked 100 times at most" in text
+    assert "13,000 to 21,667" in text
+    assert "1,000 to 102,400, at most max_tokens=1024 a row" in text
+    assert "0.02 to 1.05" in text
+    assert "full fine-tuning takes 68 GB before activations, Standard_NC24ads_A100_v4 has 80" in text
+    assert "job.yaml:3: warning: data.test_data: not given" in text
+
+
+def test_it_is_one_object_for_programs(azdistill: Command, job: Path) -> None:
+    found = planned(azdistill, job)
+    assert found["nodes"][1] == {
+        "name": "teacher",
+        "after": ["prepare"],
+        "compute": "serverless",
+        "instance_type": "Standard_E4s_v3",
+    }
+    assert (found["job"], found["asked"], found["rows"]["train"]) == ("small", 100, 86)
+    assert found["memory"]["fits"] is True
+    assert len(found["warnings"]) == 1
+
+
+def test_without_prices_it_says_so_and_shows_no_cost(azdistill: Command, job: Path) -> None:
+    job.write_text(job.read_text().replace("      output_price: 10\n", ""))
+    assert planned(azdistill, job)["cost"] is None
+    assert "no prices given: set input_price and output_price" in azdistill("plan", job).out
+
+
+def test_a_budget_bounds_the_cost(azdistill: Command, job: Path) -> None:
+    job.write_text(job.read_text().replace("teacher:\n", "teacher:\n  budget: 0.5\n"))
+    assert planned(azdistill, job)["cost"]["high"] == 0.5
+
+
+def test_rows_that_are_elsewhere_are_not_counted(azdistill: Command, job: Path) -> None:
+    job.write_text(job.read_text().replace("./rows.jsonl", "azureml:rows:1"))
+    found = planned(azdistill, job)
+    assert (found["rows"], found["asked"], found["cost"]) == (
+        {"train": None, "validation": None, "test": None},
+        None,
+        None,
+    )
+    assert "unknown, as not all rows are on this machine" in azdistill("plan", job).out
+
+
+def test_only_the_first_rows_count_when_the_job_takes_no_more(azdistill: Command, job: Path) -> None:
+    job.write_text(job.read_text().replace("data:\n", "data:\n  rows: 20\n"))
+    assert planned(azdistill, job)["asked"] == 20
+
+
+def test_a_student_that_does_not_fit_gets_a_vm_that_would_do(azdistill: Command, job: Path) -> None:
+    job.write_text(job.read_text().replace("phi-4-mini", "phi-4"))
+    assert "DOES NOT FIT; take Standard_NC96ads_A100_v4" in " ".join(azdistill("plan", job).out.split())
+
+
+def test_nobody_is_asked_on_another_route(azdistill: Command, job: Path) -> None:
+    job.write_text(job.read_text().replace("teacher:\n", "teacher:\n  teacher_route: simulated\n"))
+    assert "nobody is asked, the route is simulated" in azdistill("plan", job).out
+
+
+@pytest.mark.parametrize(("change", "said"), [(("task: ", "tusk: "), "tusk: unknown field"), (("job", "jib"), "")])
+def test_a_wrong_job_is_told_as_validate_does(
+    azdistill: Command, job: Path, change: tuple[str, str], said: str
+) -> None:
+    job.write_text(job.read_text().replace(*change))
+    done = azdistill("plan", job if said else job.with_name("jib.yaml"))
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+
+
+def test_a_pipeline_is_no_job(azdistill: Command, folder: Path) -> None:
+    (folder / "pipeline.yml").write_text("jobs: {}\n")
+    assert "this needs a job file" in azdistill("plan", folder).err
+
+
+def test_it_is_quick_and_imports_nothing_heavy(job: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "plan", str(job), "--format", "json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "heavy: []"
+    started = time.perf_counter()
+    subprocess.run([*AZDISTILL, "plan", str(job)], capture_output=True, check=True)
+    assert time.perf_counter() - started < 5

@@ -1,0 +1,128 @@
+"""azdistill run: parts of a pipeline, the first rows, and one component alone."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from azdistill.cli.request import Request
+from azdistill.local.part import Part
+from tests.cli.conftest import Command, Writer, command, folders, promoted
+
+LINE = {
+    "get": command(
+        "seq ${{inputs.rows}} > ${{outputs.out}}/rows",
+        inputs={"rows": "${{parent.inputs.rows}}"},
+        outputs={"out": {"type": "uri_folder"}},
+    ),
+    "use": command(
+        "cp ${{inputs.in}}/rows ${{outputs.used}}",
+        inputs={"in": "${{parent.jobs.get.outputs.out}}"},
+        outputs=promoted("used"),
+    ),
+}
+
+
+@pytest.fixture
+def line(pipeline: Writer) -> Path:
+    return pipeline(LINE, inputs={"rows": 3}, outputs=folders("used"))
+
+
+def test_until_stops_after_a_node_and_tells_where_its_rows_lie(azdistill: Command, line: Path) -> None:
+    done = azdistill("run", line, "-o", "r", "--until", "get", "--rows", "2")
+    assert (done.code, done.out) == (0, "get.out: r/get/out\n")
+    assert Path("r/get/out/rows").read_text() == "1\n2\n"
+    assert azdistill("run", line, "-o", "r", "--rows", "2").err.splitlines()[0] == "get: reused"
+
+
+def test_from_runs_a_node_again_and_explain_says_so(azdistill: Command, line: Path) -> None:
+    azdistill("run", line, "-o", "r")
+    explained = azdistill("run", line, "-o", "r", "--from", "use", "--explain").out.splitlines()
+    assert explained == ["get  reused", "use  runs: from use on all nodes are to run again"]
+    done = azdistill("run", line, "-o", "r", "--from", "use")
+    assert [row.split(" in ")[0] for row in done.err.splitlines()] == ["get: reused", "use: started", "use: completed"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--until", "usee"], "--until 'usee': no such node in what is to run; did you mean 'use'?"),
+        (
+            ["--from", "use"],
+            "--from 'use': get, which comes before it, can't be reused (it has not run in this folder)",
+        ),
+        (["--dry-run"], "it replaces what a job names; give the job file"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_nothing_runs(
+    azdistill: Command, line: Path, options: list[str], said: str
+) -> None:
+    done = azdistill("run", line, "-o", "r", *options)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert said in done.err
+    assert not Path("r/get").exists()
+
+
+def test_rows_of_a_pipeline_without_rows_are_refused(azdistill: Command, pipeline: Writer) -> None:
+    done = azdistill("run", pipeline({"say": "echo hello"}), "--rows", "2")
+    assert done.code == 2
+    assert "--set inputs.rows='2': the pipeline has no such input" in done.err
+
+
+def test_the_command_that_continues_asks_for_the_same_part() -> None:
+    request = Request(Path("p.yml"), Path("p.yml"), Path("r"), {"rows": "2"}, Path("h"), Part("use", "get"), True)
+    expected = "azdistill run p.yml -o r --set inputs.rows=2 --until use --from get --dry-run"
+    assert request.command == expected
+
+
+def test_a_component_of_anyone_runs_alone(azdistill: Command, folder: Path) -> None:
+    component = {
+        "$schema": "https://azuremlschemas.azureedge.net/latest/commandComponent.schema.json",
+        "name": "greet",
+        "inputs": {"names": {"type": "uri_file"}, "word": {"type": "string"}},
+        "outputs": {"said": {"type": "uri_file"}},
+        "environment": "azureml:any:1",
+        "command": "sed 's/^/${{inputs.word}} /' ${{inputs.names}} > ${{outputs.said}}",
+    }
+    (folder / "greet").mkdir()
+    (folder / "greet/component.yml").write_text(json.dumps(component, indent=1))
+    (folder / "names.txt").write_text("Ann\nBob\n")
+    missing = azdistill("run", "greet/component.yml")
+    assert missing.code == 2
+    assert [name in missing.err for name in ("inputs.names=VALUE", "inputs.word=VALUE")] == [True, True]
+    done = azdistill("run", "greet/component.yml", "--set", "inputs.names=names.txt", "--set", "inputs.word=Hi")
+    assert (done.code, done.out) == (0, "greet.said: runs/greet/greet/said\n")
+    assert Path("runs/greet/greet/said").read_text() == "Hi Ann\nHi Bob\n"
+
+
+def test_a_step_of_ours_runs_alone(azdistill: Command, folder: Path) -> None:
+    (folder / "rows.jsonl").write_text("".join(f'{{"question": "Is it {n}?", "answer": "yes"}}\n' for n in range(50)))
+    component = Path(__file__).parents[2] / "components/prepare/component.yml"
+    settings = ("--set", "inputs.training_data=rows.jsonl", "--set", "inputs.task=qa", "--rows", "40")
+    done = azdistill("run", component, "-o", "r", *settings)
+    assert (done.code, done.out) == (0, "azdistill_prepare.prompts: r/azdistill_prepare/prompts\n")
+    assert len(Path("r/azdistill_prepare/prompts/prompts.jsonl").read_text().splitlines()) == 40
+
+
+def test_a_component_is_right_or_not(azdistill: Command, folder: Path) -> None:
+    component = Path(__file__).parents[2] / "components/train/component.yml"
+    assert azdistill("validate", component).code == 0
+    (folder / "component.yml").write_text("command: echo ${{inputs.gone}}\nenvironment: azureml:any:1\n")
+    done = azdistill("validate", "component.yml")
+    assert (done.code, "inputs.gone, which isn't declared" in done.err) == (2, True)
+
+
+def test_a_job_with_completions_asks_nobody(azdistill: Command, job: Path, folder: Path) -> None:
+    talks = [[{"role": "user", "content": f"Question {number}?"}] for number in range(20)]
+    (folder / "rows.jsonl").write_text("".join(json.dumps({"messages": talk}) + "\n" for talk in talks))
+    answers = ({"messages": [*talk, {"role": "assistant", "content": "Yes."}]} for talk in talks[1:])
+    (folder / "answers.jsonl").write_text("".join(json.dumps(answer) + "\n" for answer in answers))
+    head, _, tail = job.read_text().partition("teacher:")
+    section = "teacher:\n  completions: ./answers.jsonl\n  max_reject_ratio: 0.1\nstudent:"
+    job.write_text(head.replace("  test_data: ./rows.jsonl\n", "") + section + tail.partition("student:")[2])
+    done = azdistill("run", job, "-o", "r", "--until", "curate")
+    assert done.code == 0, done.err
+    rejected = [json.loads(row) for row in Path("r/teacher/completions/rejects.jsonl").read_text().splitlines()]
+    assert [(row["source"], row["reason"]) for row in rejected] == [("training_data.jsonl:1", "no_completion")]
+    learned = [json.loads(row) for row in Path("r/curate/curated/train.jsonl").read_text().splitlines()]
+    assert {row["messages"][-1]["content"] for row in learned} == {"Yes."}

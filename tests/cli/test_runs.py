@@ -1,0 +1,87 @@
+"""azdistill runs: one line a run, and what state it is in."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from azdistill.cli.run_folder import run_at
+from azdistill.cli.runs import _duration as duration
+from azdistill.local.guards import locked
+from tests.cli.conftest import Command, Writer, command
+from tests.cli.run_folders import a_run, evaluated, exited_with
+
+
+@pytest.fixture
+def in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_utc")
+def test_the_latest_run_comes_first(azdistill: Command) -> None:
+    evaluated(a_run(Path("runs/first"), prepare="completed", evaluate="completed"))
+    a_run(Path("runs/second"), day=1, prepare="completed", teacher="failed")
+    Path("runs/notes.txt").write_text("no run")
+    done = azdistill("runs")
+    assert (done.code, done.err) == (0, "")
+    heading, second, first = done.out.splitlines()
+    assert heading == "run     state      last active       node time   nodes   decision  accuracy"
+    assert first.split() == "first completed 2023-11-14 22:13 1 min 20 s 2 of 2 passed 75.0%".split()
+    assert second.split() == "second failed 2023-11-15 22:13 1 min 20 s 1 of 2".split()
+
+
+def state(path: Path) -> str:
+    run = run_at(path)
+    assert run
+    return run.state
+
+
+def test_a_run_is_running_while_another_process_holds_it(folder: Path) -> None:
+    path = a_run(folder / "r", prepare="completed", teacher="running")
+    assert state(path) == "interrupted"
+    with locked(path):
+        assert state(path) == "running"
+    assert state(path) == "interrupted"
+
+
+def test_a_refusal_is_told_from_a_failure(folder: Path) -> None:
+    path = evaluated(a_run(folder / "r", evaluate="completed", register="failed"), decision="refused")
+    assert state(path) == "failed"
+    exited_with(path, "register", 3)
+    assert state(path) == "refused"
+    exited_with(path, "report", 1)
+    assert state(path) == "failed"
+
+
+def test_an_evaluation_of_an_earlier_try_is_not_shown(azdistill: Command) -> None:
+    evaluated(a_run(Path("runs/r"), evaluate="completed", train="failed"))
+    assert "passed" not in azdistill("runs").out
+
+
+def test_a_run_of_the_engine_is_listed(azdistill: Command, pipeline: Writer) -> None:
+    azdistill("run", pipeline({"say": command("echo hello")}), "-o", "elsewhere/mine")
+    assert azdistill("runs", "elsewhere").out.splitlines()[1].startswith("mine  completed")
+
+
+def test_a_folder_that_is_not_there_is_one_line(azdistill: Command) -> None:
+    done = azdistill("runs")
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "'runs': no such folder" in done.err
+
+
+def test_a_folder_without_runs_lists_none(azdistill: Command, folder: Path) -> None:
+    (folder / "runs").mkdir()
+    assert azdistill("runs").out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0.0 s"), (59.94, "59.9 s"), (61, "1 min 1 s"), (3599, "59 min 59 s"), (7500, "2 h 5 min")],
+)
+def test_a_duration_is_told_in_the_units_of_its_size(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -1,0 +1,170 @@
+"""A task of the user's own: what a task file must be, and how its mistakes are told."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from azdistill.contracts.errors import InputError
+from azdistill.tasks.registry import task_of
+from azdistill.tasks.source import MAY_IMPORT, findings
+from azdistill.tasks.task import BadRow
+
+ROOT = Path(__file__).parents[2]
+
+RIGHT = """\
+from azdistill.tasks.fields import ask, required
+from azdistill.tasks.task import Case
+
+
+def case(record):
+    return Case(ask(required(record, "question")), record.get("label"))
+
+
+def answer(text):
+    return text.strip().upper() or None
+
+
+def correct(answer, reference):
+    return answer == reference
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Write a task file: RIGHT, with some of its text replaced."""
+
+    def write(old="", new="", text=RIGHT):
+        assert old in text
+        path = tmp_path / "my_task.py"
+        path.write_text(text.replace(old, new) if old else text)
+        return path
+
+    return write
+
+
+def test_a_file_with_three_functions_is_a_task(file):
+    task = task_of("own", file())
+    assert task.case({"question": "Ham or spam?", "label": "ham"}).gold == "ham"
+    assert (task.answer(" ham"), task.answer(" "), task.correct("HAM", "SPAM")) == ("HAM", None, False)
+
+
+PAGE = (ROOT / "docs/jobs.md").read_text(encoding="utf-8")
+EXAMPLES = [
+    next(block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "def case" in block),
+    (ROOT / "azdistill/scaffold/my_task.py").read_text(encoding="utf-8"),
+]
+
+
+@pytest.mark.parametrize("text", EXAMPLES, ids=["page", "scaffold"])
+def test_the_examples_are_tasks(file, text):
+    task = task_of("own", file(text=text))
+    assert task.case({"ticket": "I was charged twice.", "team": "billing"}).gold == "billing"
+    assert task.correct(task.answer("Billing."), "billing")
+    assert task.answer("billing or returns") is None
+
+
+def test_functions_of_a_task_that_is_there_can_be_taken_from_it(file):
+    text = "from azdistill.tasks.math import answer, correct\nfrom azdistill.tasks.qa import case as case\n"
+    assert task_of("own", file(text=text)).answer("it is 2/4") == "1/2"
+
+
+def test_a_task_file_may_hold_dataclasses_and_leaves_no_bytecode(file):
+    classes = "from dataclasses import dataclass\n\n@dataclass\nclass Label:\n    name: str\n\n\ndef case"
+    path = file("def case", classes)
+    assert task_of("own", path).answer("x") == "X"
+    assert list(path.parent.iterdir()) == [path]
+
+
+WRONG = [
+    ("def answer(text):", "def answer(text:", [(9, "not Python ('(' was never closed); mend it")]),
+    (
+        "def answer",
+        "def reply",
+        [(1, "no function answer; define answer(text), or import one from a module of azdistill.tasks")],
+    ),
+    (
+        "(answer, reference)",
+        "(answer)",
+        [(13, "correct(answer): it is called with 2; make it correct(answer, reference)")],
+    ),
+    ("(text)", "(text, *, strict)", [(9, "answer(text, *, strict): it is called with 1; make it answer(text)")]),
+    ("def answer", "async def answer", [(9, "answer is async; make it a plain function answer(text)")]),
+    ("def case(record)", "class case", [(5, "case is a class; make it a plain function case(record)")]),
+    (
+        "from azdistill.tasks.task",
+        "import re, numpy\nfrom azdistill.tasks.task",
+        [(2, f"import numpy: {MAY_IMPORT}; nothing else is sure to be where its steps run")],
+    ),
+    (
+        "    return text.strip",
+        "    from azdistill.contracts.train import STEP\n    return text.strip",
+        [(10, f"from azdistill.contracts.train: {MAY_IMPORT}; nothing else is sure to be where its steps run")],
+    ),
+    (
+        "from azdistill.tasks.task",
+        "from .labels import LABELS\nfrom azdistill.tasks.task",
+        [(2, f"from .labels: a task file travels alone; {MAY_IMPORT}")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "found"), WRONG)
+def test_a_file_that_is_no_task_is_told_by_its_lines(file, old, new, found):
+    path = file(old, new)
+    assert findings(path) == found
+    with pytest.raises(InputError) as problem:
+        task_of("own", path)
+    assert str(problem.value) == "\n".join(f"{path}:{line}: {text}" for line, text in found)
+
+
+@pytest.mark.parametrize("content", [b"name = '\xe9'\n", b"x = '\0'\n"])
+def test_bytes_that_are_no_python_are_told_in_one_line(tmp_path, content):
+    (tmp_path / "t.py").write_bytes(content)
+    ((line, text),) = findings(tmp_path / "t.py")
+    assert text.startswith("not Python (")
+    assert line == 1
+    assert findings(tmp_path / "absent.py")[0][1].startswith("No such file")
+
+
+def test_everything_wrong_with_a_file_is_told_at_once(file):
+    assert [line for line, _ in findings(file(text="import numpy\n"))] == [1, 1, 1, 1]
+
+
+def test_reading_a_file_runs_nothing_of_it(file):
+    assert findings(file("def case", "raise SystemExit\n\n\ndef case")) == []
+
+
+def test_a_file_that_fails_when_it_is_loaded_says_where(file):
+    with pytest.raises(InputError, match=r"my_task\.py:5: ZeroDivisionError: division by zero when the file was load"):
+        task_of("own", file("def case", "1 / 0\n\n\ndef case"))
+
+
+def test_a_row_that_case_fails_on_is_a_bad_row(file):
+    with pytest.raises(BadRow) as found:
+        task_of("own", file('required(record, "question")', 'record["question"]')).case({"text": "x"})
+    assert (found.value.reason, found.value.detail) == ("task_failed", "my_task.py:6: KeyError: 'question'")
+
+
+PROMISES = [
+    (
+        "text.strip().upper() or None",
+        "str(int(text))",
+        r"my_task\.py:10: ValueError: .* in answer\('one'\); a model may",
+    ),
+    ("text.strip().upper() or None", "len(text)", r"my_task\.py: answer\('one'\) returned 3; return str or None"),
+    ("answer == reference", "None", r"my_task\.py: correct\('one', 'two'\) returned None; return True or False"),
+    ("return Case(", "return (", r"my_task\.py: case\({'question': 'one'}\) returned .*; return a Case"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "said"), PROMISES)
+def test_a_task_that_breaks_its_promise_is_told_with_what_it_was_given(file, old, new, said):
+    task = task_of("own", file(old, new))
+    with pytest.raises(InputError, match=said):
+        task.case({"question": "one"}), task.answer("one"), task.correct("one", "two")
+
+
+def test_an_own_task_needs_its_file():
+    with pytest.raises(InputError, match="task='own': no task_file is given"):
+        task_of("own")
