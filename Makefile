@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install quickstart test test-slow lint format golden bench-foundation clean
+.PHONY: install quickstart test test-slow lint format golden bench-foundation bench-robust clean
 
 install: $(VENV)/.installed
 
@@ -39,7 +39,10 @@ golden: install
 	$(BIN)/python -m tests.generated
 
 bench-foundation: install
-	$(BIN)/python benchmarks/foundation.py
+	$(BIN)/python -m benchmarks.foundation
+
+bench-robust: install
+	$(BIN)/python -m benchmarks.robust
 
 clean:
 	rm -rf runs .azdistill build dist

@@ -16,14 +16,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from azdistill.assets import asset
 from azdistill.components import component, step_of
 from azdistill.contracts.errors import InputError, SpecError
 from azdistill.contracts.files import write_text
 from azdistill.pipeline.emit import to_yaml
 from azdistill.plan import GRAPH, PUBLISHED, Node, Plan, PlannedFile, plan
-from azdistill.snapshot import PACKAGE, ROOT, closure
+from azdistill.snapshot import ROOT, closure
 from azdistill.spec.job import Compute, DistillationJob
 from azdistill.spec.paths import is_remote, missing
+from azdistill.spec.task import wrong_task
 
 PIPELINE = "pipeline.yml"
 PARTS = ("components", "environments", "inputs", PIPELINE)
@@ -47,8 +49,8 @@ def compile_job(job: DistillationJob, folder: Path) -> Path:
 
 
 def _check_files(job: DistillationJob) -> None:
-    if absent := [sentence for _, sentence in missing(job)]:
-        raise SpecError("\n".join(absent))
+    if wrong := [*(sentence for _, sentence in missing(job)), *map(str, wrong_task(job.task))]:
+        raise SpecError("\n".join(wrong))
 
 
 def _check_folder(folder: Path) -> None:
@@ -95,7 +97,7 @@ def _files(planned: Plan) -> Iterator[tuple[str, Content]]:
     for name in dict.fromkeys(wiring.step for wiring in GRAPH.values()):
         yield from _component_files(name)
     for name in sorted({node.step.environment for node in planned.nodes}):
-        yield from _folder_files(_environments() / name, f"environments/{name}")
+        yield from _folder_files(asset("environments") / name, f"environments/{name}")
     for name, file in planned.files.items():
         yield from _input_files(name, file)
     yield PIPELINE, to_yaml(pipeline_document(planned))
@@ -106,12 +108,6 @@ def _component_files(name: str) -> Iterator[tuple[str, Content]]:
     yield f"components/{name}/component.yml", to_yaml(component(step, {"code": "./code"}))
     for path in closure(step.module):
         yield f"components/{name}/code/{path.as_posix()}", ROOT / path
-
-
-def _environments() -> Path:
-    """In a checkout beside the package, in an installed package among its data."""
-    installed = PACKAGE / "_assets" / "environments"
-    return installed if installed.is_dir() else ROOT / "environments"
 
 
 def _folder_files(source: Path, target: str) -> Iterator[tuple[str, Content]]:

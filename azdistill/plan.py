@@ -11,10 +11,20 @@ from azdistill.contracts.register import RegisterConfig
 from azdistill.contracts.report import ReportConfig
 from azdistill.contracts.step import Port, PortType, Step, StepConfig, scalar_type
 from azdistill.spec.job import DistillationJob
+from azdistill.spec.paths import FILES
 
 Scalar = str | int | float | bool
 
-VARYING = ("rows", "seed", "teacher_route", "enforce_gates", "weights", "registered_model")
+VARYING = (
+    "rows",
+    "seed",
+    "teacher_route",
+    "enforce_gates",
+    "weights",
+    "num_epochs",
+    "max_new_tokens",
+    "registered_model",
+)
 """Fields that a dry run sets otherwise than the real run: pipeline inputs, never literals of a node."""
 
 
@@ -32,10 +42,15 @@ GRAPH: Mapping[str, Wiring] = {
     "prepare": Wiring(
         "prepare",
         "data",
-        {"training_data": "training_data", "validation_data": "validation_data", "test_data": "test_data"},
+        {
+            "training_data": "training_data",
+            "validation_data": "validation_data",
+            "test_data": "test_data",
+            "task_file": "task_file",
+        },
     ),
-    "teacher": Wiring("teacher", "teacher", {"prompts": "prepare.prompts"}),
-    "curate": Wiring("curate", "curation", {"completions": "teacher.completions"}),
+    "teacher": Wiring("teacher", "teacher", {"prompts": "prepare.prompts", "answers": "completions"}),
+    "curate": Wiring("curate", "curation", {"completions": "teacher.completions", "task_file": "task_file"}),
     "train": Wiring("train", "training", {"curated": "curate.curated", "student": "student"}),
     "predict_student": Wiring(
         "predict", "prediction", {"model": "train.model", "prompts": "prepare.prompts"}, {"weights": "pretrained"}
@@ -49,6 +64,7 @@ GRAPH: Mapping[str, Wiring] = {
             "completions": "teacher.completions",
             "student": "predict_student.predictions",
             "baseline": "predict_baseline.predictions",
+            "task_file": "task_file",
         },
     ),
     "report": Wiring(
@@ -120,7 +136,8 @@ class Plan:
 def plan(job: DistillationJob) -> Plan:
     """The plan of a job. Pure: reads no file, clock, network or environment."""
     sections = _sections(job)
-    data = {name: getattr(job.data, name) for name in step_of("prepare").inputs}
+    data = {name: getattr(job.data, name) for name in FILES}
+    data |= {"task_file": job.task_file, "completions": job.teacher.completions}
     return Plan(
         job=job,
         files=_data_files(data, job.student.model) | _nested_files(sections),

@@ -6,6 +6,8 @@ from typing import Any
 NAMES = {
     "DistillationJob": "azdistill.spec.job",
     "compile_job": "azdistill.bundle",
+    "fine_tune_student": "azdistill.two_stages.fine_tune",
+    "generate_teacher_responses": "azdistill.two_stages.generate",
     "load_job": "azdistill.spec.loading",
     "run_pipeline": "azdistill.local.engine",
 }

@@ -1,9 +1,10 @@
 """What is generated and committed: component files, the pipelines of the ready jobs, the
-reference of fields.
+reference of fields, the JSON Schema of a job.
 
 `make golden` writes them; `tests/test_generated.py` fails when one differs.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from azdistill.document import read_document
 from azdistill.pipeline.emit import to_yaml
 from azdistill.plan import plan
 from azdistill.spec.job import DistillationJob
+from azdistill.spec.schema import job_schema
 from tests.reference import reference
 
 ROOT = Path(__file__).parent.parent
@@ -39,6 +41,7 @@ def generated() -> dict[Path, str]:
             *[(path.with_name("pipeline.golden.yml"), _pipeline(_spec(path))) for path in _ready_jobs()],
             (ROOT / "tests" / "goldens" / "tutorial.yml", _pipeline(TUTORIAL)),
             (ROOT / "docs" / "reference.md", reference()),
+            (ROOT / "pipelines" / "job.schema.json", json.dumps(job_schema(), indent=2) + "\n"),
         ]
     )
 

@@ -3,13 +3,13 @@
 from pydantic import Field
 
 from azdistill.contracts.step import Port, Step, StepConfig
-from azdistill.contracts.task import TaskName
+from azdistill.contracts.task import TASK_FILE, TaskChoice
 
 
 class CurateConfig(StepConfig):
     """Which completions become labels. Test rows never do."""
 
-    task: TaskName = Field("conversation", description="decides whether an answer is valid")
+    task: TaskChoice = Field("conversation", description="decides whether an answer is valid")
     min_chars: int = Field(1, ge=1, description="drop answers shorter than this, characters")
     max_chars: int = Field(100_000, ge=1, description="drop answers longer than this, characters")
     drop_disagreeing: bool = Field(
@@ -22,6 +22,6 @@ STEP = Step(
     name="curate",
     description="Drop truncated, filtered, empty, unparseable and disagreeing answers; write training rows.",
     config=CurateConfig,
-    inputs={"completions": Port("uri_folder", "completions.jsonl")},
+    inputs={"completions": Port("uri_folder", "completions.jsonl"), "task_file": TASK_FILE},
     outputs={"curated": Port("uri_folder", "train.jsonl, validation.jsonl and drops.json")},
 )

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from azdistill.contracts.step import Port, Step, StepConfig
-from azdistill.contracts.task import TaskName
+from azdistill.contracts.task import TASK_FILE, TaskChoice
 
 
 class Gates(BaseModel):
@@ -24,7 +24,7 @@ class Gates(BaseModel):
 class EvaluateConfig(StepConfig):
     """How answers are scored, and what decides."""
 
-    task: TaskName = Field("conversation", description="decides what an answer says and when it is right")
+    task: TaskChoice = Field("conversation", description="decides what an answer says and when it is right")
     seed: int = Field(0, ge=0, description="bootstrap")
     resamples: int = Field(2000, ge=100, le=100_000, description="bootstrap resamples of the intervals")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="of the intervals")
@@ -41,6 +41,7 @@ STEP = Step(
         "completions": Port("uri_folder", "the teacher's answers"),
         "student": Port("uri_folder", "the student's predictions"),
         "baseline": Port("uri_folder", "the untouched model's predictions"),
+        "task_file": TASK_FILE,
     },
     outputs={"evaluation": Port("uri_folder", "metrics.json, gate.json and scores.jsonl")},
 )

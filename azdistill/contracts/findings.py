@@ -50,7 +50,8 @@ _WORDS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding. `text` begins with the field and its value; `str()` puts file and line before it."""
+    """One finding. `text` begins with the field and its value; `str()` puts file and line before it. Line 0 is
+    the file as a whole."""
 
     severity: Severity
     file: Path
@@ -59,7 +60,8 @@ class Finding:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {'warning: ' if self.severity == 'warning' else ''}{self.text}"
+        place = f"{self.file}:{self.line}" if self.line else str(self.file)
+        return f"{place}: {'warning: ' if self.severity == 'warning' else ''}{self.text}"
 
 
 def findings(problem: ValidationError) -> Iterator[tuple[Place, str]]:

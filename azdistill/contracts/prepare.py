@@ -3,13 +3,13 @@
 from pydantic import Field
 
 from azdistill.contracts.step import Port, Step, StepConfig
-from azdistill.contracts.task import TaskName
+from azdistill.contracts.task import TASK_FILE, TaskChoice
 
 
 class PrepareConfig(StepConfig):
     """How the user's rows become prompts, and how they are split."""
 
-    task: TaskName = Field("conversation", description="what the rows are")
+    task: TaskChoice = Field("conversation", description="what the rows are")
     seed: int = Field(0, ge=0, description="decides the split, by a hash of seed and row")
     validation_fraction: float = Field(
         0.05, ge=0, lt=1, description="part of the training rows kept for validation when no validation data is given"
@@ -31,6 +31,7 @@ STEP = Step(
         "training_data": Port("uri_file", "JSONL rows to learn from"),
         "validation_data": Port("uri_file", "JSONL rows to validate on", optional=True),
         "test_data": Port("uri_file", "JSONL rows to evaluate on, with their reference answers", optional=True),
+        "task_file": TASK_FILE,
     },
     outputs={"prompts": Port("uri_folder", "prompts.jsonl and rejects.jsonl")},
 )

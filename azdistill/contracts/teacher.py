@@ -10,7 +10,33 @@ STORE_PATH = "azureml://datastores/workspaceblobstore/paths/azdistill/store"
 SIMULATOR_VARIABLE = "AZDISTILL_SIMULATED_TEACHER"
 """Names the address of the simulated teacher. `azdistill run` sets it; nothing else reads or writes it."""
 
+ExpertName = Literal["conversation", "nli", "qa", "math", "summarization", "support"]
+"""`support` knows the policy of a shop; the others know nothing and answer in the form of their task."""
+
 Rate = Annotated[float, Field(ge=0, le=1)]
+
+
+Parameter = Literal[
+    "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "n", "logprobs", "top_logprobs"
+]
+
+
+class SimulatedLimits(BaseModel):
+    """Rate limits of the simulated teacher: buckets that fill evenly, and refuse with 429 and Retry-After."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    requests_per_minute: int | None = Field(None, ge=1, description="absent: any number")
+    tokens_per_minute: int | None = Field(None, ge=1, description="of prompts and answers together; absent: any number")
+    burst_s: float = Field(
+        1.0, gt=0, le=60, description="what may come at once, as seconds of the rate; Azure looks at 1, 10 or 60 s"
+    )
+    tokens_counted: Literal["asked", "answered"] = Field(
+        "answered", description="asked: prompt and max_tokens, on arrival, as Azure OpenAI does; answered: those used"
+    )
+    headers: Literal["sent", "negative", "absent"] = Field(
+        "sent", description="x-ratelimit-limit-* and -remaining-*: true, with less than nothing remaining, or not sent"
+    )
 
 
 class Simulation(BaseModel):
@@ -18,15 +44,37 @@ class Simulation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    expert: Literal["support"] = Field("support", description="the task that the stand-in is an expert of")
+    expert: ExpertName = Field("conversation", description="what the stand-in answers; default in a job: its task")
+    examples: tuple[str, ...] = Field(
+        (), description="answers that it draws from in place of the expert's, such as those of a task of your own"
+    )
     seed: int = Field(0, ge=0, description="decides which rows meet which fault")
     latency_ms: float = Field(5.0, ge=0, le=60_000, description="mean time to answer, milliseconds")
+    latency_sigma: float | None = Field(
+        None, ge=0, le=3, description="spread of a lognormal latency; absent: even, half the mean to one and a half"
+    )
     wrong_rate: Rate = Field(0.02, description="part of the rows answered wrongly, in good faith")
     throttle_rate: Rate = Field(0.0, description="part of the rows refused once with 429 and Retry-After")
     error_rate: Rate = Field(0.0, description="part of the rows refused once with a 5xx")
     reset_rate: Rate = Field(0.0, description="part of the rows whose connection is reset once")
+    not_ready_rate: Rate = Field(0.0, description="part of the rows refused once with 424, model_not_ready")
+    gateway_timeout_rate: Rate = Field(0.0, description="part of the rows refused once with 504 and a page of HTML")
+    hang_rate: Rate = Field(0.0, description="part of the rows that get no reply the first time, ever")
+    slow_rate: Rate = Field(0.0, description="part of the rows whose first byte takes slow_ms longer once")
+    slow_ms: float = Field(10_000, ge=0, le=3_600_000, description="how long, milliseconds")
+    broken_rate: Rate = Field(0.0, description="part of the rows whose answer, paid for, arrives once as half a body")
     truncated_rate: Rate = Field(0.0, description="part of the rows whose answer ends early (finish_reason length)")
     filtered_rate: Rate = Field(0.0, description="part of the rows refused by the content filter")
+    degenerate_rate: Rate = Field(0.0, description="part of the rows whose logprobs are 0 and -9999")
+    reasoning: Literal["reasoning_content", "think"] | None = Field(
+        None, description="a reasoning model: its trace in a field of its own, or in <think> before the answer"
+    )
+    refused_parameters: tuple[Parameter, ...] = Field((), description="refused with 400 by name")
+    ignored_parameters: tuple[Parameter, ...] = Field((), description="accepted, without effect")
+    entra_scope: str | None = Field(
+        None, pattern=r"^https://\S+/\.default$", description="ask for an Entra token of this scope, not expired"
+    )
+    limits: SimulatedLimits = Field(SimulatedLimits(), description="rate limits; none by default")
 
 
 class Teacher(BaseModel):
@@ -44,7 +92,15 @@ class Teacher(BaseModel):
         pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]{2,32}$",
         description="name of the workspace connection that holds endpoint and key",
     )
+    input_price: float | None = Field(None, ge=0, description="of a million prompt tokens, for plan and budget")
+    output_price: float | None = Field(None, ge=0, description="of a million answered tokens, for plan and budget")
     max_in_flight: int = Field(64, ge=1, le=4096, description="requests in flight at once")
+    requests_per_minute: int | None = Field(
+        None, ge=1, description="kept exactly when given; else learned from what the endpoint accepts"
+    )
+    tokens_per_minute: int | None = Field(
+        None, ge=1, description="of prompts and answers together, kept when given; else learned with the requests"
+    )
     simulation: Simulation = Field(Simulation(), description="the stand-in for a run with teacher_route simulated")
 
 
@@ -60,13 +116,19 @@ class TeacherConfig(StepConfig):
     """Whom to ask, how, and how hard to try."""
 
     teachers: tuple[Teacher, ...] = Field(min_length=1, max_length=1, description="the teacher to ask")
-    teacher_route: Literal["endpoint", "simulated"] = Field(
-        "endpoint", description="ask the real endpoint, or the simulated teacher that azdistill run starts"
+    teacher_route: Literal["endpoint", "simulated", "completions"] = Field(
+        "endpoint",
+        description="ask the real endpoint or the simulated teacher that azdistill run starts, or take completions",
     )
     prompting: Prompting = Field(Prompting(), description="what only the teacher sees")
     temperature: float = Field(0.0, ge=0, le=2, description="the teacher's sampling temperature")
     top_p: float = Field(1.0, gt=0, le=1, description="nucleus sampling")
     max_tokens: int = Field(1024, ge=1, le=131_072, description="longest answer, tokens")
+    budget: float | None = Field(
+        None,
+        gt=0,
+        description="most that this job's answers may cost, those found in the store included; needs prices",
+    )
     max_attempts: int = Field(6, ge=1, le=100, description="tries of one row before it is kept aside")
     timeout_s: float = Field(300.0, gt=0, le=3600, description="longest wait for one answer, seconds")
     max_reject_ratio: float = Field(0.05, ge=0, le=1, description="fail when more rows than this part got no answer")
@@ -79,6 +141,8 @@ class TeacherConfig(StepConfig):
                     f"teacher {teacher.model!r} has neither endpoint nor connection: give one, "
                     "or set teacher_route to simulated to rehearse"
                 )
+            if self.budget is not None and None in (teacher.input_price, teacher.output_price):
+                raise ValueError(f"teacher {teacher.model!r}: a budget needs its input_price and output_price")
         return self
 
 
@@ -86,7 +150,10 @@ STEP = Step(
     name="teacher",
     description="Ask the teacher for an answer to every prompt; keep each answer in the store.",
     config=TeacherConfig,
-    inputs={"prompts": Port("uri_folder", "prompts.jsonl")},
+    inputs={
+        "prompts": Port("uri_folder", "prompts.jsonl"),
+        "answers": Port("uri_file", "JSONL of answers that are there already, for route completions", optional=True),
+    },
     outputs={
         "completions": Port("uri_folder", "completions.jsonl, rejects.jsonl and usage.json"),
         "store": Port("uri_folder", "the response store, shared by all runs", mode="rw_mount", path=STORE_PATH),

@@ -1,14 +1,14 @@
 """A user's file as cases of a task, and the rows of it that aren't."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from azdistill.contracts.rows import Reject
-from azdistill.contracts.task import TaskName
 from azdistill.data.chat import chat_case
 from azdistill.data.lines import read_lines, read_object
-from azdistill.tasks.registry import TASKS
 from azdistill.tasks.task import BadRow, Case, Task
 
 Fingerprint = tuple[tuple[str, str], ...]
@@ -27,30 +27,28 @@ class SourcedCase:
         return tuple((turn.role, " ".join(turn.content.casefold().split())) for turn in self.case.messages)
 
 
-def read_cases(path: Path, task: TaskName, rows: int = 0) -> tuple[list[SourcedCase], list[Reject]]:
+def read_cases(path: Path, task: Task, rows: int = 0) -> tuple[list[SourcedCase], list[Reject]]:
     """The cases of a JSONL file and what was kept aside, of its first `rows` rows; 0 for all.
 
     Raises DataError for a file that isn't there, holds no row, or isn't UTF-8.
     """
+    lines = islice(read_lines(path), rows or None)
+    return cases_of(((f"{path.name}:{number}", text) for number, text in lines), task)
+
+
+def cases_of(rows: Iterable[tuple[str, str | Mapping[str, Any]]], task: Task) -> tuple[list[SourcedCase], list[Reject]]:
+    """The cases of rows, each with its source and as a line of JSON or a mapping, and what was kept aside."""
     cases: list[SourcedCase] = []
     rejects: list[Reject] = []
-    for taken, (number, text) in enumerate(read_lines(path)):
-        if rows and taken == rows:
-            break
-        source = f"{path.name}:{number}"
+    for source, row in rows:
         try:
-            cases.append(SourcedCase(_case(read_object(text), TASKS[task]), source))
+            cases.append(SourcedCase(_case(read_object(row) if isinstance(row, str) else row, task), source))
         except BadRow as problem:
             rejects.append(Reject(source=source, reason=problem.reason, detail=problem.detail))
     return cases, rejects
 
 
-def check_file(path: Path, task: TaskName, rows: int = 0) -> list[Reject]:
-    """What prepare would keep aside of a file, without writing anything. Raises DataError as `read_cases` does."""
-    return read_cases(path, task, rows)[1]
-
-
-def _case(record: dict[str, Any], task: Task) -> Case:
+def _case(record: Mapping[str, Any], task: Task) -> Case:
     case = chat_case(record) if "messages" in record else task.case(record)
     if case.gold is not None and task.answer(case.gold) is None:
         raise BadRow("gold_unparseable", f"the reference answer {shorten(case.gold)!r} says nothing in this task")

@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from azdistill.contracts.curate import CurateConfig
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.rows import Completion, Message, Reject, Split, TrainRow
-from azdistill.tasks.registry import TASKS
-from azdistill.tasks.task import BadRow
+from azdistill.tasks.registry import task_of
+from azdistill.tasks.task import BadRow, Task
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,19 @@ class Curated:
         return {"kept": kept, "dropped": dict(sorted(dropped.items()))}
 
 
-def curate(completions: Iterable[Completion], config: CurateConfig) -> Curated:
-    """Keep the answers that are whole and valid, in their order. Test rows are passed over."""
+def curate(completions: Iterable[Completion], config: CurateConfig, task_file: Path | None = None) -> Curated:
+    """Keep the answers that are whole and valid, in their order. Test rows are passed over.
+
+    Raises InputError for a `task_file` that is no task.
+    """
+    task = task_of(config.task, task_file)
     kept: dict[Split, list[TrainRow]] = {"train": [], "validation": []}
     drops: list[Reject] = []
     for row in completions:
         if row.split == "test":
             continue
         try:
-            _check(row, config)
+            _check(row, task, config)
             kept[row.split].append(_train_row(row))
         except BadRow as problem:
             drops.append(Reject(source=row.source, reason=problem.reason, detail=problem.detail))
@@ -55,7 +60,7 @@ def check_drops(curated: Curated, most: float) -> None:
         raise DataError(f"no answer is left to learn from ({reasons}); see drops.jsonl, or give more training rows")
 
 
-def _check(row: Completion, config: CurateConfig) -> None:
+def _check(row: Completion, task: Task, config: CurateConfig) -> None:
     """Raises BadRow with the first thing that is wrong with an answer."""
     if row.finish_reason != "stop":
         raise BadRow(row.finish_reason, "the endpoint's finish_reason; only stop is a whole answer")
@@ -66,11 +71,10 @@ def _check(row: Completion, config: CurateConfig) -> None:
         raise BadRow("too_short", f"{length} characters, min_chars={config.min_chars}")
     if length > config.max_chars:
         raise BadRow("too_long", f"{length} characters, max_chars={config.max_chars}")
-    _check_meaning(row, config)
+    _check_meaning(row, task, config)
 
 
-def _check_meaning(row: Completion, config: CurateConfig) -> None:
-    task = TASKS[config.task]
+def _check_meaning(row: Completion, task: Task, config: CurateConfig) -> None:
     said = task.answer(row.completion)
     if said is None:
         raise BadRow("unparseable", f"not an answer of task {config.task}: {row.completion[:60]!r}")

@@ -35,7 +35,7 @@ def split_prompts(files: Mapping[Split, Iterable[SourcedCase]], config: PrepareC
     """
     unique, duplicates, leaked = _unique(files)
     placed = _draw(unique.pop("train"), _fractions(files, config), config.seed)
-    placed += [_prompt(case, split) for split, cases in unique.items() for case in cases]
+    placed += [prompt_of(case, split) for split, cases in unique.items() for case in cases]
     ordered = sorted(placed, key=lambda prompt: SPLITS.index(prompt.split))
     splits = Splits(tuple(ordered), duplicates, leaked)
     _check(splits)
@@ -75,7 +75,7 @@ def _draw(cases: Sequence[SourcedCase], fractions: Mapping[Split, float], seed: 
         # Of a few rows the hash may give a split none; it gets the one that came closest.
         if fractions.get(split) and split not in goes and goes.count("train") > 1:
             goes[min((draw, place) for place, draw in enumerate(draws) if goes[place] == "train")[1]] = split
-    return [_prompt(case, split) for case, split in zip(cases, goes, strict=True)]
+    return [prompt_of(case, split) for case, split in zip(cases, goes, strict=True)]
 
 
 def _drawn(draw: float, fractions: Mapping[Split, float]) -> Split:
@@ -93,7 +93,8 @@ def _unit(seed: int, case: SourcedCase) -> float:
     return int.from_bytes(digest[:6]) / 2**48
 
 
-def _prompt(case: SourcedCase, split: Split) -> Prompt:
+def prompt_of(case: SourcedCase, split: Split) -> Prompt:
+    """A case as a row of a split."""
     messages, gold = case.case.messages, case.case.gold
     return Prompt(id=prompt_id(messages), split=split, messages=messages, gold=gold, source=case.source)
 

@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from azdistill.contracts.evaluate import EvaluateConfig
-from azdistill.contracts.task import TaskName
+from azdistill.contracts.task import TaskChoice
 from azdistill.evaluation.answers import WHO, Reference, TestRow, Who
 from azdistill.evaluation.bleu import bleu
 from azdistill.evaluation.intervals import Interval, PairedBootstrap, Rights, wilson
 from azdistill.evaluation.scores import Score, reference_of, score
-from azdistill.tasks.registry import TASKS
+from azdistill.tasks.registry import task_of
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Metrics:
     student with teacher and baseline on the same rows.
     """
 
-    task: TaskName
+    task: TaskChoice
     reference: Reference
     rows: int
     unscored: int
@@ -52,10 +53,13 @@ class Evaluation:
     scores: tuple[Score, ...]
 
 
-def evaluate(rows: Sequence[TestRow], config: EvaluateConfig) -> Evaluation:
-    """Score every row and sum up. An answer that is missing, cut off or says nothing is wrong."""
-    reference = reference_of(rows)
-    scores = tuple(score(row, TASKS[config.task], reference) for row in rows)
+def evaluate(rows: Sequence[TestRow], config: EvaluateConfig, task_file: Path | None = None) -> Evaluation:
+    """Score every row and sum up. An answer that is missing, cut off or says nothing is wrong.
+
+    Raises InputError for a `task_file` that is no task.
+    """
+    task, reference = task_of(config.task, task_file), reference_of(rows)
+    scores = tuple(score(row, task, reference) for row in rows)
     right = {who: _flags(scores, who, "correct") for who in WHO}
     bootstrap = PairedBootstrap(config.seed, config.resamples, config.confidence)
     scored = len(right["student"])

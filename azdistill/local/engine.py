@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from azdistill.contracts.errors import Interrupted
+from azdistill.contracts.errors import InputError, Interrupted
 from azdistill.local.guards import check_system, disk_errors, interrupts, locked
 from azdistill.local.hashing import Hashes
+from azdistill.local.part import WHOLE, Part, before, since
 from azdistill.local.processes import GRACE_S, Processes, variables
 from azdistill.local.records import Record, State, differences, read_record, write_record
 from azdistill.local.resolve import Produced, Resolved, Resolver
@@ -41,6 +42,7 @@ def run_pipeline(
     folder: Path,
     *,
     inputs: Mapping[str, str] = NONE,
+    part: Part = WHOLE,
     environment: Mapping[str, str] = NONE,
     home: Path,
     watch: Callable[[Event], None] = lambda event: None,
@@ -49,37 +51,58 @@ def run_pipeline(
 ) -> RunResult:
     """Run a pipeline file in a run folder; what is unchanged there is reused.
 
-    `inputs` set pipeline inputs, as text. `environment` adds variables to the processes and does
-    not count for reuse. `home` holds what runs share: datastores and the model registry. `jobs`
-    is how many nodes run side by side, the number of cores when None. An interrupted run gives
-    its nodes `grace` seconds to end. A failed node lets independent ones finish; see
-    `RunResult.check`.
+    `inputs` set pipeline inputs, as text. `part` is what of the pipeline to run. `environment` adds
+    variables to the processes and does not count for reuse. `home` holds what runs share: datastores
+    and the model registry. `jobs` is how many nodes run side by side, the number of cores when None.
+    An interrupted run gives its nodes `grace` seconds to end. A failed node lets independent ones
+    finish; see `RunResult.check`.
 
-    Raises PipelineError for a pipeline that can't run, InputError when another run uses the
-    folder, Interrupted on Ctrl-C or SIGTERM, with a folder that the next run continues.
+    Raises PipelineError for a pipeline that can't run, InputError when another run uses the folder
+    or `part` starts after a node that would have to run, Interrupted on Ctrl-C or SIGTERM, with a
+    folder that the next run continues.
     """
     check_system()
-    loaded = _checked(pipeline, inputs)
-    run = _Run(loaded, folder, home, environment, watch, jobs or os.cpu_count() or 1, grace)
+    loaded = _checked(pipeline, inputs, part)
+    run = _Run(loaded, folder, home, part, environment, watch, jobs or os.cpu_count() or 1, grace)
     run.resolver.check_data()
     with disk_errors(folder), locked(folder), interrupts() as interrupted:
+        _check_start(_looking(loaded, folder, home, part))
         return run.run(interrupted)
 
 
-def explain(pipeline: Path, folder: Path, *, inputs: Mapping[str, str] = NONE, home: Path) -> tuple[Explanation, ...]:
+def explain(
+    pipeline: Path, folder: Path, *, inputs: Mapping[str, str] = NONE, part: Part = WHOLE, home: Path
+) -> tuple[Explanation, ...]:
     """For each node, in the order of the run: reused, or what has changed since it ran in `folder`.
 
     Raises PipelineError for a pipeline that can't run. Runs and writes nothing.
     """
-    run = _Run(_checked(pipeline, inputs), folder, home, NONE, lambda event: None, 1, GRACE_S)
+    run = _looking(_checked(pipeline, inputs, part), folder, home, part)
     run.resolver.check_data()
     return tuple(run.explain())
 
 
-def _checked(path: Path, inputs: Mapping[str, str]) -> Pipeline:
+def _checked(path: Path, inputs: Mapping[str, str], part: Part) -> Pipeline:
     pipeline = with_inputs(load_pipeline(path), inputs)
     check(pipeline)
-    return pipeline
+    return part.of(pipeline)
+
+
+def _looking(pipeline: Pipeline, folder: Path, home: Path, part: Part) -> "_Run":
+    """A run that only looks."""
+    return _Run(pipeline, folder, home, part, NONE, lambda event: None, 1, GRACE_S)
+
+
+def _check_start(run: "_Run") -> None:
+    """Raises InputError when a node before the one to start from would have to run."""
+    start = run.part.start
+    needed = before(run.pipeline.nodes, start) if start else frozenset()
+    for one in run.explain() if needed else ():
+        if one.node in needed and not one.reused:
+            raise InputError(
+                f"--from {start!r}: {one.node}, which comes before it, can't be reused ({'; '.join(one.reasons)}); "
+                f"leave --from out, or give --from {one.node}"
+            )
 
 
 class _Run:
@@ -90,13 +113,15 @@ class _Run:
         pipeline: Pipeline,
         folder: Path,
         home: Path,
+        part: Part,
         environment: Mapping[str, str],
         watch: Callable[[Event], None],
         jobs: int,
         grace: float,
     ) -> None:
         self.pipeline, self.folder, self.home, self.watch, self.jobs = pipeline, folder, home, watch, jobs
-        self.environment = environment
+        self.environment, self.part = environment, part
+        self.forced = since(pipeline.nodes, part.start) if part.start else frozenset()
         self.hashes = Hashes(folder / ".hashes.json")
         self.resolver = Resolver(pipeline, folder, home, self.hashes)
         self.processes = Processes(grace)
@@ -179,6 +204,8 @@ class _Run:
             return [f"its last try was {'cut short' if record.state == 'running' else record.state}"]
         if self.pipeline.force_rerun or not node.component.deterministic:
             return ["settings.force_rerun: true" if self.pipeline.force_rerun else "is_deterministic: false"]
+        if node.name in self.forced:
+            return [f"from {self.part.start} on all nodes are to run again"]
         return [f"output {name} is not as it was left" for name in self._spoiled(node, resolved, record)]
 
     def _spoiled(self, node: Node, resolved: Resolved, record: Record) -> list[str]:

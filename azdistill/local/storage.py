@@ -1,12 +1,20 @@
 """Where Azure ML addresses lie on this machine."""
 
+import os
 import re
 from pathlib import Path
 
 from azdistill.contracts.errors import PipelineError
 from azdistill.pipeline.documents import Data, OutputSetting
 
+HOME_VARIABLE = "AZDISTILL_HOME"
+
 _DATASTORE = re.compile(r"azureml://(?:subscriptions/.*/)?datastores/([\w-]+)/paths/(.+)")
+
+
+def home_folder() -> Path:
+    """The folder of what runs share: datastores, and the model registry."""
+    return Path(os.environ.get(HOME_VARIABLE) or ".azdistill")
 
 
 def datastore_path(address: str, home: Path) -> Path | None:

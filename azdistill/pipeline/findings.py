@@ -3,29 +3,20 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Literal
 
-Severity = Literal["error", "warning"]
+from azdistill.contracts import findings as contracts
+from azdistill.contracts.findings import Severity as Severity
 
 Scope = Literal["everywhere", "azure", "local"]
 """Who refuses: everyone, Azure ML alone (no compute named), or the local engine alone (a sweep)."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One finding. `text` begins with the field and its value; `str()` puts file and line before it."""
+class Finding(contracts.Finding):
+    """One finding, and who refuses."""
 
-    severity: Severity
-    file: Path
-    line: int
-    field: str
-    text: str
     scope: Scope = "everywhere"
-
-    def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else str(self.file)
-        return f"{place}: {'warning: ' if self.severity == 'warning' else ''}{self.text}"
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from azdistill.contracts.errors import PipelineError
 from azdistill.document import Document, Unreadable, parse_document, read_document
+from azdistill.pipeline.alone import component_alone, is_component
 from azdistill.pipeline.components import job_as_component, read_component, read_port
 from azdistill.pipeline.documents import (
     ANY,
@@ -41,13 +42,16 @@ _DROPPED = {"command": ("retry_settings",), "sweep": ("identity", "environment_v
 
 
 def load_pipeline(path: Path) -> Pipeline:
-    """The pipeline of a file, with its findings. Raises PipelineError only when it is no YAML mapping."""
+    """The pipeline of a file, or the one that runs the component in it alone, with its findings.
+
+    Raises PipelineError only when it is no YAML mapping.
+    """
     return read_pipeline(read_document(path, PipelineError, "pipeline file"))
 
 
 def read_pipeline(document: Document) -> Pipeline:
-    """The pipeline of a document, with its findings."""
-    return _Reader(document, ()).pipeline()
+    """The pipeline of a document, or the one that runs the component in it alone, with its findings."""
+    return component_alone(document) if is_component(document) else _Reader(document, ()).pipeline()
 
 
 class _Reader:

@@ -50,6 +50,7 @@ class NodeCheck:
             elif needs_quotes(port, value):
                 part.warning("the input is a string; put it in quotes")
         given = {name for name, part in self.part.at("inputs").entries() if part.value is not None}
+        given |= self.node.inputs.keys()
         for name, port in component.inputs.items():
             if port.required and name not in given | searched:
                 self.part.at("inputs", name).error("required, and not given")

@@ -1,6 +1,13 @@
 """Luck that repeats: every draw is a hash of the seed, what is drawn, and the conversation."""
 
 import hashlib
+import math
+from statistics import NormalDist
+
+from azdistill.contracts.teacher import Simulation
+
+NORMAL = NormalDist()
+LEAST = 1e-12  # the normal distribution has no value at 0
 
 
 def draw(seed: int, what: str, conversation: str) -> float:
@@ -8,3 +15,12 @@ def draw(seed: int, what: str, conversation: str) -> float:
     which is a hash of the messages."""
     digest = hashlib.sha256(f"{seed}\0{what}\0{conversation}".encode()).digest()
     return int.from_bytes(digest[:7], "big") / 2**56
+
+
+def latency_s(simulation: Simulation, conversation: str) -> float:
+    """Seconds that an answer to this conversation takes: about the mean, evenly or lognormally spread."""
+    luck, mean = draw(simulation.seed, "latency", conversation), simulation.latency_ms / 1000
+    if simulation.latency_sigma is None:
+        return mean * (0.5 + luck)
+    sigma = simulation.latency_sigma
+    return mean * math.exp(sigma * NORMAL.inv_cdf(max(luck, LEAST)) - sigma**2 / 2)

@@ -7,12 +7,20 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 
-from azdistill.contracts.teacher import Simulation
-from azdistill.simulate.experts import support
+from azdistill.contracts.teacher import ExpertName, Simulation
+from azdistill.simulate.experts import conversation, math, nli, qa, summarization, support
+from azdistill.simulate.experts.examples import Examples
 from azdistill.simulate.loopback import listening
 from azdistill.simulate.teacher import Expert, SimulatedTeacher
 
-EXPERTS: Mapping[str, Expert] = {"support": support}
+EXPERTS: Mapping[ExpertName, Expert] = {
+    "support": support,
+    "conversation": conversation,
+    "nli": nli,
+    "qa": qa,
+    "math": math,
+    "summarization": summarization,
+}
 
 
 def serve(
@@ -26,7 +34,8 @@ def serve(
 ) -> None:
     """Serve until SIGTERM, Ctrl-C or `lifetime_s` seconds; with `with_parent`, also until stdin closes,
     which happens when the process that holds its other end dies. `announce` gets the base URL."""
-    teacher = SimulatedTeacher(simulation, EXPERTS[simulation.expert], key)
+    examples = Examples(simulation.examples, simulation.seed) if simulation.examples else None
+    teacher = SimulatedTeacher(simulation, examples or EXPERTS[simulation.expert], key)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(teacher, port, lifetime_s, with_parent, announce))
 

@@ -3,18 +3,21 @@
 Source: the chat completions reference of Azure AI Foundry and of serverless endpoints.
 """
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 import orjson
-from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from azdistill.contracts.rows import Message, prompt_id
+from azdistill.contracts.teacher import Parameter
 
 STAND_IN = "azdistill simulated teacher: a stand-in, not a language model"
+JSON, HTML = "application/json", "text/html"
 
 
 class ChatRequest(BaseModel):
@@ -29,8 +32,16 @@ class ChatRequest(BaseModel):
     temperature: float = Field(1.0, ge=0, le=2)
     top_p: float = Field(1.0, gt=0, le=1)
     seed: int | None = None
-    n: int = Field(1, ge=1, le=1)
+    n: int = Field(1, ge=1, le=128)
+    logprobs: bool = False
+    top_logprobs: int = Field(0, ge=0, le=20)
     stream: Literal[False] = False
+
+    @model_validator(mode="after")
+    def _top_needs_logprobs(self) -> "ChatRequest":
+        if self.top_logprobs and not self.logprobs:
+            raise ValueError("top_logprobs needs logprobs to be true")
+        return self
 
     @cached_property
     def conversation(self) -> str:
@@ -41,6 +52,33 @@ class ChatRequest(BaseModel):
     def token_limit(self) -> int | None:
         return self.max_completion_tokens or self.max_tokens
 
+    def without(self, parameters: Sequence[Parameter]) -> "ChatRequest":
+        """The request as an endpoint reads it to which these mean nothing."""
+        return self.model_copy(update={name: type(self).model_fields[name].default for name in parameters})
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One answer, with what a reasoning model thought before it, and its tokens, the thoughts' included."""
+
+    content: str
+    finish_reason: str
+    tokens: int
+    trace: str | None = None
+    trace_tokens: int = 0
+    logprobs: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One HTTP reply, and how it ends: whole, cut in the middle, by a reset in place of it, or never."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+    ending: Literal["whole", "cut", "reset", "never"] = "whole"
+
 
 def count_tokens(text: str) -> int:
     """Words and marks, about what a tokenizer would count."""
@@ -50,21 +88,34 @@ def count_tokens(text: str) -> int:
 def first_tokens(text: str, count: int) -> str:
     """The part of `text` that `count_tokens` counts as the first `count`."""
     ends = [found.end() for found in re.finditer(r"\w+|[^\w\s]", text)]
-    return text if count >= len(ends) else text[: ends[count - 1]]
+    return text if count >= len(ends) else text[: ends[count - 1]] if count else ""
 
 
-def completion(request: ChatRequest, number: int, answer: str, finish_reason: str) -> dict[str, Any]:
+def completion(request: ChatRequest, number: int, choices: Sequence[Choice]) -> dict[str, Any]:
     """A `chat.completion` body. Model and fingerprint say that it is a stand-in."""
-    asked, answered = prompt_tokens(request.messages), count_tokens(answer)
     return {
         "id": f"simulated-{number}",
         "object": "chat.completion",
         "created": 0,
         "model": f"{request.model} (simulated)",
         "system_fingerprint": STAND_IN,
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": finish_reason}],
-        "usage": {"prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered},
+        "choices": [_choice(index, choice) for index, choice in enumerate(choices)],
+        "usage": _usage(prompt_tokens(request.messages), choices),
     }
+
+
+def _choice(index: int, choice: Choice) -> dict[str, Any]:
+    message = {"role": "assistant", "content": choice.content}
+    if choice.trace is not None:
+        message["reasoning_content"] = choice.trace
+    found: dict[str, Any] = {"index": index, "message": message, "finish_reason": choice.finish_reason}
+    return found if choice.logprobs is None else {**found, "logprobs": choice.logprobs}
+
+
+def _usage(asked: int, choices: Sequence[Choice]) -> dict[str, Any]:
+    answered, thought = sum(choice.tokens for choice in choices), sum(choice.trace_tokens for choice in choices)
+    usage: dict[str, Any] = {"prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered}
+    return {**usage, "completion_tokens_details": {"reasoning_tokens": thought}} if thought else usage
 
 
 def prompt_tokens(messages: Sequence[Message]) -> int:
@@ -85,10 +136,48 @@ def gateway(status: int, message: str) -> dict[str, Any]:
     return {"statusCode": status, "message": message}
 
 
-def reply(status: int, body: dict[str, Any], **headers: str) -> web.Response:
-    """An HTTP response with the header that says what answered. Names of headers come with underscores."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    text = orjson.dumps(body)
-    return web.Response(
-        status=status, body=text, content_type="application/json", headers={"x-azdistill-simulated": "true", **named}
-    )
+def refusal(code: str, message: str, **more: str) -> dict[str, Any]:
+    """The shape of the model's own server."""
+    return {"error": {"code": code, "message": message, **more}}
+
+
+def invalid(message: str) -> Reply:
+    return reply(400, refusal("invalid_request", message))
+
+
+def unsupported(parameter: str) -> Reply:
+    """How a reasoning model refuses a parameter."""
+    message = f"Unsupported parameter: '{parameter}' is not supported with this model (simulated)."
+    more = {"type": "invalid_request_error", "param": parameter}
+    return reply(400, refusal("unsupported_parameter", message, **more))
+
+
+def throttled(wait_s: float, luck: float) -> Reply:
+    """A refusal by a rate limit, in one of the two shapes seen in the field. Retry-After holds whole seconds."""
+    seconds = max(math.ceil(wait_s), 1)
+    message = f"Rate limit is exceeded. Try again in {seconds} seconds (simulated)."
+    body = gateway(429, message) if luck < 0.5 else refusal("429", message)
+    return reply(429, body, {"Retry-After": str(seconds)})
+
+
+def server_error(luck: float) -> Reply:
+    return page((500, 502, 503)[int(luck * 3)], "upstream failed")
+
+
+def gateway_timeout() -> Reply:
+    return page(504, "504 Gateway Time-out")
+
+
+def not_ready() -> Reply:
+    """A serverless endpoint whose model is still being loaded."""
+    reason = {"ms-azureml-model-error-statuscode": "503", "ms-azureml-model-error-reason": "model_not_ready"}
+    return reply(424, gateway(424, "The model is not ready (simulated)."), reason)
+
+
+def reply(status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Reply:
+    return Reply(status, orjson.dumps(body), headers=headers or {})
+
+
+def page(status: int, title: str) -> Reply:
+    text = f"<html><head><title>{title}</title></head><body>{title} (simulated)</body></html>"
+    return Reply(status, text.encode(), HTML)

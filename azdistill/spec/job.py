@@ -13,13 +13,14 @@ from azdistill.contracts.findings import Place
 from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.step import StepConfig
-from azdistill.contracts.task import TaskName
-from azdistill.contracts.teacher import TeacherConfig
+from azdistill.contracts.task import OWN
 from azdistill.contracts.train import TrainConfig
 from azdistill.spec.catalog import Catalog
 from azdistill.spec.models import BUILT_IN
 from azdistill.spec.paths import SpecPath
 from azdistill.spec.short import INHERITED, Values, expand
+from azdistill.spec.task import PURPOSE, SpecTask, is_file
+from azdistill.spec.teaching import Teaching
 from azdistill.spec.wording import in_words
 
 
@@ -79,10 +80,10 @@ class DistillationJob(Section):
         "distillation", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$", description="of job and experiment"
     )
     description: str = Field("", description="a sentence for the studio")
-    task: TaskName = Field(description="what the rows are")
+    task: SpecTask = Field(description=PURPOSE)
     seed: int = Field(0, ge=0, description="decides split, weights, order of batches and bootstrap")
     data: Data
-    teacher: TeacherConfig
+    teacher: Teaching
     curation: CurateConfig = CurateConfig()
     student: Student
     training: TrainConfig = TrainConfig()
@@ -99,11 +100,12 @@ class DistillationJob(Section):
     @model_validator(mode="after")
     def _hand_down(self) -> Self:
         """Give each section the fields that all steps share."""
-        shared = {"task": self.task, "seed": self.seed, "weights": self.student.weights}
+        shared = {"task": OWN if self.task_file else self.task, "seed": self.seed, "weights": self.student.weights}
         for name, section in self:
             if isinstance(section, StepConfig):
                 mine = {field: value for field, value in shared.items() if field in type(section).model_fields}
                 object.__setattr__(self, name, section.model_copy(update=mine))
+        object.__setattr__(self, "teacher", self.teacher.rehearsed_as(self.task))
         return self
 
     @model_validator(mode="wrap")
@@ -127,6 +129,11 @@ class DistillationJob(Section):
     def known(self) -> Catalog:
         """The job's own facts of models laid over those that azdistill comes with."""
         return self.catalog.over(BUILT_IN)
+
+    @property
+    def task_file(self) -> str | None:
+        """The Python file of a task of the user's own."""
+        return self.task if is_file(self.task) else None
 
     @property
     def registered_model(self) -> str:

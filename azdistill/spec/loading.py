@@ -15,6 +15,7 @@ from azdistill.spec.job import DistillationJob, known_to
 from azdistill.spec.models import AS_OF
 from azdistill.spec.paths import absent
 from azdistill.spec.short import Values, as_written, expand
+from azdistill.spec.task import wrong_task
 from azdistill.spec.wording import in_words
 
 Found = list[tuple[Place, str]]
@@ -41,8 +42,9 @@ def check_job(path: Path | str, today: date = AS_OF) -> tuple[DistillationJob | 
     values, errors = _with_catalog(document)
     job, found = _validated(values, document.path.parent)
     errors += _located(document, "error", found)
+    errors += wrong_task(values.get("task", values.get("task_type")), document.path.parent)
     if job is None or errors:
-        return None, sorted(errors, key=lambda finding: finding.line)
+        return None, sorted(errors, key=lambda finding: (finding.file != document.path, finding.line))
     return job, sorted(_located(document, "warning", advice(job, today)), key=lambda finding: finding.line)
 
 
@@ -61,8 +63,7 @@ def _validated(values: Values, base: Path) -> tuple[DistillationJob | None, Foun
     """The job, or everything that is wrong with the values and with the files they name."""
     known = known_to(values)
     full, _ = expand(values, known)
-    data, student = (section if isinstance(section := full.get(name), dict) else {} for name in ("data", "student"))
-    gone = list(absent(data, student, known, base))
+    gone = list(absent(full, known, base))
     try:
         job = DistillationJob.model_validate(values, context={"base": base})
     except SpecError as problem:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, ValidationInfo
 
-from azdistill.contracts.findings import Place
+from azdistill.contracts.findings import Place, named
 
 if TYPE_CHECKING:
     from azdistill.spec.catalog import Catalog
@@ -24,28 +24,33 @@ def is_remote(path: str) -> bool:
     return bool(_REMOTE.match(path))
 
 
-def _resolve(path: str, info: ValidationInfo) -> str:
+def resolve(path: str, info: ValidationInfo) -> str:
+    """A local path as it is from the current folder."""
     base = (info.context or {}).get("base")
     return path if base is None or is_remote(path) else str(Path(base, path))
 
 
-SpecPath = Annotated[str, AfterValidator(_resolve)]
+SpecPath = Annotated[str, AfterValidator(resolve)]
 """A local path or a remote address. Loading from a file resolves it against the file's folder."""
 
 
 def missing(job: "DistillationJob") -> Iterator[tuple[Place, str]]:
     """Place and sentence of each local path in the job that doesn't exist."""
-    return absent(job.data.model_dump(include=set(FILES)), {"model": job.student.model}, job.known, Path())
+    data = job.data.model_dump(include=set(FILES))
+    others = {"teacher": {"completions": job.teacher.completions}, "student": {"model": job.student.model}}
+    return absent({"task": job.task, "data": data, **others}, job.known, Path())
 
 
-def absent(
-    data: Mapping[str, Any], student: Mapping[str, Any], known: "Catalog", base: Path
-) -> Iterator[tuple[Place, str]]:
-    """As `missing`, of values that may be wrong in other ways; relative paths are looked for in `base`."""
-    for name in FILES:
-        path = data.get(name)
+def absent(values: Mapping[str, Any], known: "Catalog", base: Path) -> Iterator[tuple[Place, str]]:
+    """As `missing`, of values in full that may be wrong in other ways; relative paths are looked for in `base`."""
+    sections = ("data", "teacher", "student")
+    data, teacher, student = (part if isinstance(part := values.get(name), dict) else {} for name in sections)
+    files: dict[Place, Any] = {("data", name): data.get(name) for name in FILES}
+    files[("teacher", "completions")] = teacher.get("completions")
+    task = values.get("task")
+    for place, path in {("task",): task if str(task).endswith(".py") else None, **files}.items():
         if isinstance(path, str) and _gone(path, base):
-            yield ("data", name), f"data.{name}={path!r}: no such file{_neighbour(path, base)}"
+            yield place, f"{named(place)}={path!r}: no such file{_neighbour(path, base)}"
     model = student.get("model")
     if isinstance(model, str) and _gone(known.address(model), base):
         yield ("student", "model"), f"student.model={model!r}: {_no_student(model, known, base)}"

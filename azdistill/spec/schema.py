@@ -37,7 +37,8 @@ def _either(sections: dict[str, Schema], short: str, place: tuple[str | int, ...
     full: Schema = {"required": [section]}
     if field:
         full["properties"] = {section: {"required": field}}
-    return {"anyOf": [full, {"required": [short]}]}
+    given = [{"required": [section], "properties": {section: {"required": ["completions"]}}}]
+    return {"anyOf": [full, {"required": [short]}, *(given if place == FLAT["teacher_model"] else [])]}
 
 
 def _short(schema: Schema, sections: dict[str, Schema]) -> Schema:

@@ -21,8 +21,10 @@ PATTERNS = {
     r"^[A-Za-z0-9._-]+$": "letters, digits, '.', '_' and '-'",
     r"^\w+$": "a VM size such as Standard_NC24ads_A100_v4",
     r"^https?://": "an address that starts with https://",
+    r"^https://\S+/\.default$": "a scope such as https://cognitiveservices.azure.com/.default",
     r"^[A-Za-z_][A-Za-z0-9_]*$": "the name of an environment variable (letters, digits and '_'), never the key itself",
     r"^[a-zA-Z0-9][a-zA-Z0-9_-]{2,32}$": "3 to 33 letters, digits, '_' and '-', the first a letter or digit",
+    r"\.py$": "a Python file",
     r"^azureml:": "an address that starts with azureml:",
 }
 """Patterns of the models in words."""

@@ -15,9 +15,10 @@ def body(arguments: Arguments[CurateConfig]) -> None:
     from azdistill.data.curate import check_drops, curate
 
     config, completions = arguments.config, arguments.inputs["completions"]
+    task_file = arguments.inputs.get("task_file")
     folder = open_folder(arguments.outputs["curated"])
     read_manifest(completions)
-    curated = curate(read_rows(completions / "completions.jsonl", Completion), config)
+    curated = curate(read_rows(completions / "completions.jsonl", Completion), config, task_file)
     write_rows(folder / "drops.jsonl", curated.drops)
     write_json(folder / "drops.json", curated.counts())
     check_drops(curated, config.max_drop_ratio)

@@ -22,14 +22,14 @@ def body(arguments: Arguments[EvaluateConfig]) -> None:
 
     folder = open_folder(arguments.outputs["evaluation"])
     files = arguments.inputs
-    for complete in files.values():
-        read_manifest(complete)
+    for complete in ("prompts", "completions", *OURS):
+        read_manifest(files[complete])
     rows = align(
         read_rows(files["prompts"] / "prompts.jsonl", Prompt),
         read_rows(files["completions"] / "completions.jsonl", Completion),
         {who: read_rows(files[who] / "predictions.jsonl", Prediction) for who in OURS},
     )
-    evaluation = evaluate(rows, arguments.config)
+    evaluation = evaluate(rows, arguments.config, files.get("task_file"))
     gate = decide(evaluation.metrics, arguments.config)
     write_json(folder / "metrics.json", asdict(evaluation.metrics))
     write_json(folder / "gate.json", asdict(gate))

@@ -1,7 +1,6 @@
 """`python -m azdistill.steps.prepare`: the user's files to prompts."""
 
 import sys
-from pathlib import Path
 
 from azdistill.contracts.files import write_rows
 from azdistill.contracts.manifest import close_folder, open_folder
@@ -18,8 +17,8 @@ def body(arguments: Arguments[PrepareConfig]) -> None:
     from azdistill.data.prepare import counts, prepare, read_files
 
     config, folder = arguments.config, open_folder(arguments.outputs["prompts"])
-    files: dict[Split, Path] = {FILES[port]: path for port, path in arguments.inputs.items()}
-    read = read_files(files, config)
+    files = {split: arguments.inputs[port] for port, split in FILES.items() if port in arguments.inputs}
+    read = read_files(files, config, arguments.inputs.get("task_file"))
     write_rows(folder / "rejects.jsonl", read.rejects)
     splits = prepare(read, config)
     write_rows(folder / "prompts.jsonl", splits.prompts)

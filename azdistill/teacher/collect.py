@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from azdistill.contracts.rows import Completion, Prompt, Reject, Usage
 from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.endpoint import Endpoint
 from azdistill.teacher.engine import Engine
+from azdistill.teacher.money import Purse
 from azdistill.teacher.questions import Question, question
 from azdistill.teacher.replies import Answer, Refusal
 from azdistill.teacher.store import ResponseStore
@@ -47,18 +48,19 @@ class _TooManyRefused(Exception):
 class _Outcomes:
     """What became of each question, and how many more rows may be refused."""
 
-    def __init__(self, asked: Mapping[str, Question], found: Mapping[str, Answer], allowed: int) -> None:
+    def __init__(self, asked: Mapping[str, Question], found: Mapping[str, Answer | Refusal], allowed: int) -> None:
         self.by_key: dict[str, Answer | Refusal] = dict(found)
         self.found = frozenset(found)
         self.missing = list({q.key: q for q in asked.values() if q.key not in found}.values())
         self.progress = Progress("teacher", len(self.missing))
         self._rows = Counter(q.key for q in asked.values())
         self._refused, self._allowed = 0, allowed
+        self.spent: Callable[[], str] = str
 
     def settle(self, question: Question, outcome: Answer | Refusal) -> None:
         self.by_key[question.key] = outcome
         self._refused += self._rows[question.key] * isinstance(outcome, Refusal)
-        self.progress.advance(note=f"{self._refused} rejected" if self._refused else "")
+        self.progress.advance(note=self._note())
         if self._refused > self._allowed:
             raise _TooManyRefused
 
@@ -66,7 +68,11 @@ class _Outcomes:
         """Keep the progress line alive while rows wait for a rate limit or an outage to pass."""
         while True:
             await asyncio.sleep(WAITING_SHOWN_EVERY_S)
-            self.progress.advance(0, f"{engine.waiting} wait to be asked again" if engine.waiting else "")
+            self.progress.advance(0, self._note(f"{engine.waiting} wait to be asked again" if engine.waiting else ""))
+
+    def _note(self, more: str = "") -> str:
+        rejected = f"{self._refused} rejected" if self._refused else ""
+        return ", ".join(filter(None, (self.spent(), rejected, more)))
 
 
 async def collect(
@@ -81,7 +87,8 @@ async def collect(
     found = store.find({q.key for q in asked.values()})
     outcomes = _Outcomes(asked, found, allowed_rejects(len(prompts), config))
     print(_opening(endpoint, outcomes, store), flush=True)
-    engine = Engine(endpoint, config, store, outcomes.settle)
+    engine = Engine(endpoint, config, store, outcomes.settle, spent=_worth(found.values(), config))
+    outcomes.spent = engine.purse.note
     showing = asyncio.create_task(outcomes.show_waiting(engine))
     try:
         with contextlib.suppress(_TooManyRefused):
@@ -89,6 +96,13 @@ async def collect(
     finally:
         showing.cancel()
     return _collected(prompts, asked, outcomes, engine)
+
+
+def _worth(found: Iterable[Answer | Refusal], config: TeacherConfig) -> float:
+    """What the answers in the store were bought for: a run that goes on after a crash goes on counting."""
+    purse = Purse(config.teachers[0], None)
+    answers = (outcome for outcome in found if isinstance(outcome, Answer))
+    return sum(purse.cost(answer.prompt_tokens, answer.completion_tokens) for answer in answers)
 
 
 def _collected(

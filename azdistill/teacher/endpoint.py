@@ -1,6 +1,7 @@
 """Where a teacher lives and how to be let in. A key is read from the environment when a session opens, never held."""
 
 import ipaddress
+import json
 import os
 import urllib.request
 from collections.abc import Mapping
@@ -92,9 +93,10 @@ def _simulated(teacher: Teacher, environ: Mapping[str, str]) -> Endpoint:
 
 def simulated_identity(simulation: Simulation) -> str:
     """What decides a simulated answer. Not the address, which changes, nor the faults that pass."""
+    examples = f"&examples={json.dumps(simulation.examples)}" if simulation.examples else ""
     return (
         f"simulated:{simulation.expert}?seed={simulation.seed}"
-        f"&wrong_rate={simulation.wrong_rate}&truncated_rate={simulation.truncated_rate}"
+        f"&wrong_rate={simulation.wrong_rate}&truncated_rate={simulation.truncated_rate}{examples}"
     )
 
 

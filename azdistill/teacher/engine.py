@@ -2,14 +2,15 @@
 
 There are no batches. A row that has to wait (a retry, a Retry-After) gives its place in flight to the next
 row and comes back ahead of rows that were never asked. A place is free again as soon as an answer has
-arrived; the answer is written behind its back.
+arrived; the answer is written behind its back. While the endpoint is down one row alone asks whether it is
+back, and no row is charged for it.
 """
 
 import asyncio
 import random
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -20,6 +21,8 @@ if sys.platform != "win32":
 from azdistill.contracts.errors import EndpointError
 from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.endpoint import Endpoint
+from azdistill.teacher.money import BudgetReached, Purse
+from azdistill.teacher.pace import Pace
 from azdistill.teacher.questions import Question
 from azdistill.teacher.replies import Answer, Fatal, Refusal, Reply, Retry, read_reply
 from azdistill.teacher.store import ResponseStore, StoredAnswer
@@ -30,7 +33,12 @@ FIRST_THROTTLED_WAIT_S = 2.0  # limits are counted by the minute
 LONGEST_WAIT_S = 30.0
 LONGEST_CONNECT_S = 30.0
 FEWEST_FAILURES = 10
+LONGEST_OUTAGE_S = 900.0
 SPARE_FILES = 64
+OUTAGE_LOOK_S = 0.2
+BYTES_A_TOKEN = 4
+MAY_BE_BILLED = frozenset({"timeout", "connection"})
+OUTAGE = Retry("outage", "the endpoint is down")
 
 Outcome = Answer | Refusal
 Settled = Callable[[Question, Outcome], None]
@@ -62,16 +70,34 @@ class Engine:
     """Asks one endpoint. `settled` is called on the event loop for each question once its outcome is final, and
     for an answer once it is durable."""
 
-    def __init__(self, endpoint: Endpoint, config: TeacherConfig, store: ResponseStore, settled: Settled) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        config: TeacherConfig,
+        store: ResponseStore,
+        settled: Settled,
+        *,
+        spent: float = 0.0,
+        share: float = 1.0,
+        longest_outage_s: float = LONGEST_OUTAGE_S,
+    ) -> None:
+        teacher = config.teachers[0]
         self.endpoint, self.config, self.store, self.settled = endpoint, config, store, settled
-        self.tally = Tally()
+        self.purse = Purse(teacher, config.budget, spent)
+        self.tally = Tally(self.purse.cost)
+        self.pace = Pace(teacher.requests_per_minute, teacher.tokens_per_minute, share)
+        self.longest_outage_s = longest_outage_s
         self.waiting = 0  # rows between two tries
         self._jobs: asyncio.PriorityQueue[Job] = asyncio.PriorityQueue()
         self._failures_in_a_row = 0
+        self._up = asyncio.Event()
+        self._up.set()
+        self._stopped: BudgetReached | None = None
 
     async def ask(self, questions: Iterable[Question]) -> None:
-        """Settle every question. Raises EndpointError when the endpoint refuses all, AzdistillError when the
-        store can't be written. Cancelling it loses nothing that has arrived."""
+        """Settle every question. Raises EndpointError when the endpoint refuses all or stays down, BudgetReached
+        once what was in flight has arrived, AzdistillError when the store can't be written. Cancelling it loses
+        nothing that has arrived."""
         for number, question in enumerate(questions):
             self._jobs.put_nowait(Job(0, number, question))
         places = min(self.config.teachers[0].max_in_flight, self._jobs.qsize())
@@ -86,11 +112,14 @@ class Engine:
             raise _first(group) from None
         finally:
             self.store.close()
+        if self._stopped:
+            raise self._stopped
 
     async def _settle_all(self, session: aiohttp.ClientSession, places: int) -> None:
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(self._work(session)) for _ in range(places)]
             running.append(tasks.create_task(self.store.commit_forever()))
+            running.append(tasks.create_task(self._watch_for_the_end_of_an_outage(session)))
             await self._jobs.join()
             for task in running:
                 task.cancel()
@@ -108,27 +137,64 @@ class Engine:
 
     async def _work(self, session: aiohttp.ClientSession) -> None:
         while True:
+            await self._up.wait()
             job = await self._jobs.get()
-            asked_at = time.monotonic()
-            reply = await self._call(session, job.question)
-            self._judge(job, reply, time.monotonic() - asked_at)
+            if self._up.is_set():
+                await self._ask(session, job)
+            else:  # for the one row that asks whether the endpoint is back
+                self._jobs.put_nowait(job)
+                self._jobs.task_done()
 
-    async def _call(self, session: aiohttp.ClientSession, question: Question) -> Reply:
+    async def _ask(self, session: aiohttp.ClientSession, job: Job) -> Reply | None:
+        """Ask one row and see to its reply. None when nothing is asked any more."""
+        size = len(job.question.body)
+        try:
+            reserved = await self.purse.reserve(size, self.config.max_tokens)
+        except BudgetReached as problem:
+            self._stopped = problem
+            self._jobs.task_done()
+            return None
+        tokens = self._expected_tokens(size)
+        await self.pace.turn(tokens)
+        asked_at = time.monotonic()
+        reply, headers = await self._call(session, job.question)
+        self._account(reply, headers, reserved, tokens)
+        self._judge(job, reply, time.monotonic() - asked_at)
+        return reply
+
+    def _expected_tokens(self, size: int) -> int:
+        """Of a request of `size` bytes and its answer, for a limit of tokens a minute."""
+        return size // BYTES_A_TOKEN + (self.tally.mean_completion() or self.config.max_tokens)
+
+    def _account(self, reply: Reply, headers: Mapping[str, str], reserved: float, tokens: int) -> None:
+        """Money and pace of one call."""
+        if isinstance(reply, Answer):
+            self.purse.settle(reserved, reply.prompt_tokens, reply.completion_tokens)
+            self.pace.accepted(headers, tokens, reply.prompt_tokens + reply.completion_tokens)
+        elif isinstance(reply, Retry) and reply.reason in MAY_BE_BILLED:
+            self.purse.lose(reserved)
+        else:
+            self.purse.settle(reserved, 0, 0)
+        if isinstance(reply, Retry) and reply.throttled:
+            self.pace.refused(tokens, reply.after_s)
+
+    async def _call(self, session: aiohttp.ClientSession, question: Question) -> tuple[Reply, Mapping[str, str]]:
         self.tally.calls += 1
         try:
             # A redirect is never followed: it would take the key to another host.
             async with session.post(self.endpoint.url, data=question.body, allow_redirects=False) as response:
-                return read_reply(response.status, response.headers, await response.read())
+                return read_reply(response.status, response.headers, await response.read()), response.headers
         except TimeoutError:
-            return Retry("timeout", f"no answer within {self.config.timeout_s} s")
+            return Retry("timeout", f"no answer within {self.config.timeout_s} s"), {}
         except (aiohttp.ClientError, OSError) as problem:
-            return Retry("connection", f"{type(problem).__name__}: {problem}")
+            return Retry("connection", f"{type(problem).__name__}: {problem}"), {}
 
     def _judge(self, job: Job, reply: Reply, seconds: float) -> None:
         if isinstance(reply, Retry):
             self._again(job, reply)
             return
         self._failures_in_a_row = 0
+        self._up.set()
         if isinstance(reply, Fatal):
             raise EndpointError(f"{self.endpoint}: {self._clean(reply.detail)}")
         if isinstance(reply, Refusal):
@@ -143,16 +209,16 @@ class Engine:
         self._jobs.task_done()
 
     def _again(self, job: Job, reply: Retry) -> None:
-        """Put the row back after its wait, or give it up when its tries are spent."""
+        """Put the row back after its wait, or give it up when its tries are spent. An outage costs no row a try."""
         self.tally.retried(reply)
         self._watch_for_an_outage(reply)
-        if job.charge(reply, self.tally.bought) >= self.config.max_attempts:
+        if self._up.is_set() and job.charge(reply, self.tally.bought) >= self.config.max_attempts:
             detail = f"given up after {job.tries} tries; the last: {self._clean(reply.detail)}"
             self._settle(job, Refusal(reply.reason, detail))
             return
         job.priority = -job.tries
         self.waiting += 1
-        asyncio.get_running_loop().call_later(wait_s(job.tries, reply), self._put_back, job)
+        asyncio.get_running_loop().call_later(wait_s(max(job.tries, 1), reply), self._put_back, job)
 
     def _put_back(self, job: Job) -> None:
         self.waiting -= 1
@@ -160,16 +226,39 @@ class Engine:
         self._jobs.task_done()
 
     def _watch_for_an_outage(self, reply: Retry) -> None:
-        """Stop when nothing was ever answered and each place in flight has failed three times."""
+        """Each place in flight has failed, and none was answered in between: the endpoint is down. When nothing
+        was ever answered it is more likely wrong, and the job ends after three failures of each place."""
         if reply.throttled:
             return
         self._failures_in_a_row += 1
-        patience = max(FEWEST_FAILURES, 3 * self.config.teachers[0].max_in_flight)
-        if self.tally.bought == 0 and self._failures_in_a_row >= patience:
+        places = max(FEWEST_FAILURES, self.config.teachers[0].max_in_flight)
+        if self.tally.bought and self._failures_in_a_row >= places:
+            self._up.clear()
+        if not self.tally.bought and self._failures_in_a_row >= 3 * places:
             raise EndpointError(
-                f"teacher {self.endpoint.model!r} at {self.endpoint.url}: no answer to the first {self.tally.calls} "
-                f"calls; the last: {self._clean(reply.detail)}; check that the endpoint is up, then run again"
+                f"{self.endpoint}: no answer to the first {self.tally.calls} calls; the last: "
+                f"{self._clean(reply.detail)}; check that the endpoint is up, then run again"
             )
+
+    async def _watch_for_the_end_of_an_outage(self, session: aiohttp.ClientSession) -> None:
+        """While the endpoint is down, one row at a time asks whether it is back, at growing distances."""
+        while True:
+            await asyncio.sleep(OUTAGE_LOOK_S)
+            if not self._up.is_set():
+                await self._wait_out(session)
+
+    async def _wait_out(self, session: aiohttp.ClientSession) -> None:
+        began, tries = time.monotonic(), 0
+        print(f"{self.endpoint}: down; one row at a time asks whether it is back", flush=True)
+        while not self._up.is_set():
+            if time.monotonic() - began > self.longest_outage_s:
+                raise EndpointError(
+                    f"{self.endpoint}: down for {self.longest_outage_s:.0f} s; no row was charged and all that was "
+                    "answered is stored; run again when it is back"
+                )
+            tries += 1
+            await asyncio.sleep(wait_s(tries, OUTAGE))
+            await self._ask(session, await self._jobs.get())
 
     def _clean(self, detail: str) -> str:
         return self.endpoint.redact(detail)

@@ -2,42 +2,79 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from azdistill.teacher.replies import Answer, Retry
 
+USEFUL = "stop"
+"""The only finish_reason of a whole answer."""
+
+Cost = Callable[[int, int], float]
+
+
+@dataclass
+class Ledger:
+    """Calls of one outcome and what they were billed for. Tokens as the endpoint counted them."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+
+    def add(self, answer: Answer, cost: float) -> None:
+        self.calls += 1
+        self.prompt_tokens += answer.prompt_tokens
+        self.completion_tokens += answer.completion_tokens
+        self.cost += cost
+
 
 @dataclass
 class Tally:
-    """Counts of one run. Tokens and latencies are of the answers bought in it, not of those found in the store."""
+    """Counts of one run: of the answers bought in it, not of those found in the store.
 
+    A useful answer is whole and not blank; an unusable one is paid all the same.
+    """
+
+    cost: Cost = lambda prompt_tokens, completion_tokens: 0.0
     calls: int = 0
-    bought: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    useful: Ledger = field(default_factory=Ledger)
+    unusable: Ledger = field(default_factory=Ledger)
     retries: Counter[str] = field(default_factory=Counter)
     latencies_s: list[float] = field(default_factory=list)
 
+    @property
+    def bought(self) -> int:
+        return self.useful.calls + self.unusable.calls
+
     def answered(self, answer: Answer, seconds: float) -> None:
-        self.bought += 1
-        self.prompt_tokens += answer.prompt_tokens
-        self.completion_tokens += answer.completion_tokens
+        useful = answer.finish_reason == USEFUL and answer.completion.strip()
+        ledger = self.useful if useful else self.unusable
+        ledger.add(answer, self.cost(answer.prompt_tokens, answer.completion_tokens))
         self.latencies_s.append(seconds)
 
     def retried(self, reply: Retry) -> None:
         self.retries[reply.reason] += 1
+
+    def mean_completion(self) -> int:
+        """Tokens of an average answer; 0 before there is one."""
+        return (self.useful.completion_tokens + self.unusable.completion_tokens) // max(self.bought, 1)
 
     def usage(self) -> dict[str, Any]:
         """The part of usage.json that this run measured. Latencies in seconds, None when nothing was bought."""
         return {
             "calls": self.calls,
             "retries": dict(self.retries),
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": self.completion_tokens,
+            "prompt_tokens": self.useful.prompt_tokens + self.unusable.prompt_tokens,
+            "completion_tokens": self.useful.completion_tokens + self.unusable.completion_tokens,
             "latency_p50_s": percentile(self.latencies_s, 0.50),
             "latency_p95_s": percentile(self.latencies_s, 0.95),
+            "ledger": {
+                "useful": asdict(self.useful),
+                "unusable": asdict(self.unusable),
+                "retried": {"calls": self.retries.total()},
+            },
         }
 
 

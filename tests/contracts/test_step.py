@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from azdistill.contracts.errors import InputError
-from azdistill.contracts.step import parse, scalar_type
+from azdistill.contracts.step import flag, parse, scalar_type
 
 TRAIN_PORTS = ["--curated", "a", "--student", "b", "--model", "c", "--metrics", "d", "--checkpoints", "e"]
 STEPS = ["prepare", "teacher", "curate", "train", "predict", "evaluate", "report", "register"]
@@ -32,7 +32,7 @@ def test_flags_become_a_config_and_ports() -> None:
 def test_a_nested_field_travels_in_a_file(tmp_path: Path) -> None:
     gates = tmp_path / "gates.json"
     gates.write_text('{"min_retention": 0.5}')
-    argv = [part for port in [*step_of("evaluate").inputs, "evaluation"] for part in (f"--{port}", "x")]
+    argv = [part for port in [*step_of("evaluate").inputs, "evaluation"] for part in (flag(port), "x")]
     assert parse(step_of("evaluate"), [*argv, "--gates", str(gates)]).config.gates.min_retention == 0.5
     assert scalar_type(step_of("evaluate").config.model_fields["gates"]) is None
 

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from azdistill.contracts.errors import DataError
-from azdistill.data.cases import check_file, read_cases
+from azdistill.data.cases import read_cases
+from azdistill.tasks.registry import TASKS
 
 U, A, S = ({"role": role, "content": f"{role} says"} for role in ("user", "assistant", "system"))
 
@@ -42,22 +43,21 @@ BAD_ROWS = [
 @pytest.mark.parametrize(("bad", "reason", "seen"), BAD_ROWS)
 def test_a_bad_row_is_kept_aside_with_its_line(jsonl, row, bad, reason, seen):
     path = jsonl([row("one?"), bad, row("two?")])
-    cases, rejects = read_cases(path, "conversation")
+    cases, rejects = read_cases(path, TASKS["conversation"])
     assert [case.source for case in cases] == ["rows.jsonl:1", "rows.jsonl:3"]
     assert [(reject.source, reject.reason) for reject in rejects] == [("rows.jsonl:2", reason)]
     assert seen in rejects[0].detail
     assert "\n" not in rejects[0].detail
-    assert check_file(path, "conversation") == rejects
 
 
 def test_a_reference_that_says_nothing_in_the_task_is_no_label(jsonl, row):
-    assert check_file(jsonl([row(gold="who knows")]), "nli")[0].reason == "gold_unparseable"
-    assert check_file(jsonl([row(gold="neutral")]), "nli") == []
+    assert read_cases(jsonl([row(gold="who knows")]), TASKS["nli"])[1][0].reason == "gold_unparseable"
+    assert read_cases(jsonl([row(gold="neutral")]), TASKS["nli"])[1] == []
 
 
 def test_a_last_assistant_turn_is_the_reference_and_is_not_shown(jsonl, row):
     turns = [S, U, A, {"role": "user", "content": "and then?", "weight": 1}, {"role": "assistant", "content": "done"}]
-    (found,), _ = read_cases(jsonl([{"messages": turns, "gold": "done"}]), "conversation")
+    (found,), _ = read_cases(jsonl([{"messages": turns, "gold": "done"}]), TASKS["conversation"])
     assert [message.role for message in found.case.messages] == ["system", "user", "assistant", "user"]
     assert found.case.gold == "done"
 
@@ -67,12 +67,12 @@ def test_lines_are_counted_as_editors_count_them(tmp_path, row):
     rows = [row("line \u2028 separator"), row("zwei")]
     text = "\ufeff" + "\r\n\r\n".join(json.dumps(one, ensure_ascii=False) for one in rows)
     path.write_bytes(text.encode())
-    assert [case.source for case in read_cases(path, "conversation")[0]] == ["rows.jsonl:1", "rows.jsonl:3"]
+    assert [case.source for case in read_cases(path, TASKS["conversation"])[0]] == ["rows.jsonl:1", "rows.jsonl:3"]
 
 
 def test_only_the_first_rows_are_read_when_so_many_are_wanted(jsonl, row):
     path = jsonl([row("1"), "", "broken", row("2"), row("3")])
-    cases, rejects = read_cases(path, "conversation", rows=3)
+    cases, rejects = read_cases(path, TASKS["conversation"], rows=3)
     assert ([case.source for case in cases], len(rejects)) == (["rows.jsonl:1", "rows.jsonl:4"], 1)
 
 
@@ -87,6 +87,6 @@ def test_a_file_of_no_use_is_an_error_that_names_it(tmp_path, jsonl):
         (latin, "latin.jsonl:2: not UTF-8 (byte 0xe9 at column 14)"),
     ]:
         with pytest.raises(DataError) as found:
-            check_file(path, "conversation")
+            read_cases(path, TASKS["conversation"])
         assert said in str(found.value)
         assert str(path) in str(found.value)

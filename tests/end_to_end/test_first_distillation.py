@@ -11,7 +11,8 @@ import mlflow
 import pytest
 
 from azdistill.contracts.manifest import read_manifest
-from tests.end_to_end.conftest import AZDISTILL, run, variables
+from tests.end_to_end.conftest import run
+from tests.small_job import AZDISTILL, variables
 
 pytestmark = pytest.mark.xdist_group("end_to_end")
 
@@ -76,7 +77,8 @@ def test_gates_that_only_report_let_the_student_have_its_name(job: Path, first: 
     assert {node for node, state in states.items() if state == "reused"} == set(NODES) - {"evaluate", "report"}
     lineage = json.loads((folder / "register" / "registration" / "lineage.json").read_text())
     assert (lineage["registered_model"], lineage["version"]) == ("support-student", 1)
-    client = mlflow.MlflowClient(registry_uri=f"sqlite:///{home}/mlflow.db")
+    registry = f"sqlite:///{home}/mlflow.db"
+    client = mlflow.MlflowClient(tracking_uri=registry, registry_uri=registry)
     assert client.get_model_version("support-student", "1").tags["azdistill.teacher"] == "DeepSeek-V3.2"
 
 
@@ -108,7 +110,7 @@ def wait_for(log: Path, text: str, longest_s: float = 90) -> None:
 
 def test_an_endpoint_that_refuses_the_key_is_one_clear_message(job: Path, tmp_path: Path) -> None:
     command = [AZDISTILL[0], "-m", "azdistill.simulate", "--with-parent", "--key-variable", "RIGHT_KEY"]
-    known = variables(tmp_path, {"RIGHT_KEY": "right"})
+    known = variables(tmp_path, RIGHT_KEY="right")
     server = subprocess.Popen(command, env=known, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout

@@ -10,7 +10,8 @@ import pytest
 
 from azdistill.contracts.rows import Message
 from azdistill.simulate.experts import support
-from tests.end_to_end.conftest import QUICKSTART, run
+from tests.end_to_end.conftest import run
+from tests.small_job import QUICKSTART
 
 
 @pytest.fixture(scope="session")

@@ -3,30 +3,13 @@
 import asyncio
 from collections import Counter
 
-import aiohttp
 import pytest
 
 from azdistill.simulate.draws import draw
 from azdistill.simulate.wire import first_tokens
+from tests.simulate.asking import chat, chats
 
 PATHS = ["/chat/completions", "/v1/chat/completions", "/models/chat/completions", "/openai/v1/chat/completions"]
-
-
-def body(text="hello", **parameters):
-    return {"model": "m", "messages": [{"role": "user", "content": text}], **parameters}
-
-
-async def chat(session, text="hello", path="/v1/chat/completions", headers=None, **parameters):
-    try:
-        async with session.post(path, json=body(text, **parameters), headers=headers) as response:
-            kind = response.content_type
-            return response.status, response.headers, await (response.json() if "json" in kind else response.text())
-    except (aiohttp.ClientError, OSError):
-        return 0, {}, "reset"
-
-
-async def chats(session, count, **parameters):
-    return [await chat(session, f"hello {number}", **parameters) for number in range(count)]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -64,7 +47,7 @@ def test_a_wrong_key_is_refused_in_the_gateways_shape(simulated, headers):
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"top_k": 3}, {"messages": []}, {"max_tokens": 0}, {"stream": True}, {"n": 2}, {"temperature": 9}]
+    "parameters", [{"top_k": 3}, {"messages": []}, {"max_tokens": 0}, {"stream": True}, {"n": 0}, {"temperature": 9}]
 )
 def test_what_a_real_endpoint_refuses_is_refused_by_name(simulated, parameters):
     status, _, reply = simulated(lambda session: chat(session, **parameters))
@@ -100,8 +83,8 @@ def test_a_passing_fault_hits_its_part_of_the_rows_once(simulated, rate, statuse
 
 
 def test_a_refusal_by_the_rate_limit_names_its_time(simulated):
-    status, headers, reply = simulated(chat, throttle_rate=1.0)
-    assert (status, headers["Retry-After"], reply["statusCode"]) == (429, "1", 429)
+    status, headers, _ = simulated(chat, throttle_rate=1.0)
+    assert (status, headers["Retry-After"]) == (429, "1")
 
 
 def test_lasting_faults_hit_the_same_rows_in_every_process(simulated):

@@ -110,7 +110,12 @@ class StepFolders:
         teachers = self.root / "teachers.json"
         teachers.write_text(json.dumps([teacher.model_dump() for teacher in config.teachers]))
         flags = config.model_dump(exclude={"teachers", "prompting"})
-        options = [part for name, value in flags.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+        options = [
+            part
+            for name, value in flags.items()
+            if value is not None
+            for part in (f"--{name.replace('_', '-')}", str(value))
+        ]
         folders = ["--prompts", self.prompts, "--completions", self.completions, "--store", self.store]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AZUREML", "AZDISTILL"))}
         command = [sys.executable, "-m", "azdistill.steps.teacher", "--teachers", str(teachers), *options]

@@ -90,7 +90,8 @@ def test_loopback_is_refused_inside_azure_ml(host):
 def test_passing_faults_do_not_change_what_a_simulated_answer_is_stored_under():
     plain = Simulation()
     assert simulated_identity(plain) == simulated_identity(Simulation(latency_ms=9, throttle_rate=0.5, reset_rate=0.5))
-    for other in (Simulation(seed=1), Simulation(wrong_rate=0.5), Simulation(truncated_rate=0.5)):
+    for changed in ({"seed": 1}, {"wrong_rate": 0.5}, {"truncated_rate": 0.5}, {"examples": ("a", "b")}):
+        other = Simulation(**changed)
         assert simulated_identity(other) != simulated_identity(plain)
 
 

@@ -1,0 +1,142 @@
+"""Writing to the store: what arrives within one window is written and synced together.
+
+On a local disk a segment grows. On a mounted blob container nothing is durable before the file is closed and
+no file can be appended to, so there each window is a segment of its own.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO
+
+from azdistill.contracts.errors import AzdistillError
+from azdistill.teacher.store.found import Found
+from azdistill.teacher.store.lines import StoredAnswer, encode
+from azdistill.teacher.store.segments import SUFFIX, Create, create, hold, sync_folder, write_all
+
+LOCAL_WINDOW_S = 0.03
+MOUNT_WINDOW_S = 3.0
+
+Pending = list[tuple[bytes, Callable[[], None]]]
+
+
+class ResponseStore:
+    """Append outcomes, and find those of earlier runs. `window_s` is the longest time that one is not durable."""
+
+    def __init__(
+        self,
+        folder: Path,
+        run: str,
+        rank: int = 0,
+        *,
+        window_s: float = LOCAL_WINDOW_S,
+        grow: bool = True,
+        create: Create = create,
+    ) -> None:
+        self.folder, self.prefix = folder, f"{re.sub('[^A-Za-z0-9._]', '_', run)}-{rank}"
+        self.window_s, self.grow, self.create = window_s, grow, create
+        self.unreadable = 0
+        self._pending: Pending = []
+        self._arrived = asyncio.Event()
+        self._segment: IO[bytes] | None = None
+        self._number = 0
+        self._writer = ThreadPoolExecutor(1, "store")  # one thread, so that batches are written in turn
+
+    def find(self, keys: Iterable[str]) -> Found:
+        """What is stored of `keys`: of each an answer, else a refusal, the earliest where there are several. A
+        torn or foreign line is counted in `unreadable` and passed over."""
+        found = Found(self.folder, keys)
+        self.unreadable = found.unreadable
+        return found
+
+    def check_writable(self) -> None:
+        """Raise AzdistillError before anything is bought when answers could not be kept."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as problem:
+            raise self._failed(problem) from None
+
+    def put(self, stored: StoredAnswer, durable: Callable[[], None]) -> None:
+        """Queue an answer or a refusal for the next commit; `durable` is called on the event loop once it is on
+        disk."""
+        self._pending.append((encode(stored), durable))
+        self._arrived.set()
+
+    async def commit_forever(self) -> None:
+        """Write and sync what arrived, once per window. Runs beside the work, until cancelled."""
+        while True:
+            await self._arrived.wait()
+            await asyncio.sleep(self.window_s)
+            self._arrived.clear()
+            batch, self._pending = self._pending, []
+            await asyncio.shield(asyncio.wrap_future(self._writer.submit(self._write, batch)))
+            for _, durable in batch:
+                durable()
+
+    def close(self) -> None:
+        """Write and sync what is pending. An answer that arrived before is never lost."""
+        self._writer.submit(self._finish).result()
+
+    def _finish(self) -> None:
+        """Comes after a batch that is being written; one that could not be written is tried once more."""
+        batch, self._pending = self._pending, []
+        try:
+            self._write(batch)
+        finally:
+            segment, self._segment = self._segment, None
+            if segment:
+                segment.close()
+
+    def _write(self, batch: Pending) -> None:
+        if not batch:
+            return
+        try:
+            self._append(b"".join(line for line, _ in batch))
+        except OSError as problem:
+            self._pending[:0] = batch
+            raise self._failed(problem) from None
+
+    def _append(self, lines: bytes) -> None:
+        """A segment that this fails on is given up: its last line may be torn, and another would share it."""
+        segment, self._segment = self._segment or self._open(), None
+        with contextlib.ExitStack() as ending:
+            ending.callback(segment.close)
+            write_all(segment, lines)
+            os.fsync(segment.fileno())
+            if self.grow:
+                ending.pop_all()
+                self._segment = segment
+
+    def _failed(self, problem: OSError) -> AzdistillError:
+        return AzdistillError(
+            f"store {str(self.folder)!r}: can't be written ({problem.strerror}); make room or give another folder, "
+            "then run again: what is already in it is not asked again"
+        )
+
+    def _open(self) -> IO[bytes]:
+        """A segment that no other process has: a taken name is passed over, never appended to."""
+        while True:
+            path = self.folder / f"{self.prefix}-{self._number}{SUFFIX}"
+            self._number += 1
+            try:
+                segment = self.create(path)
+            except FileExistsError:
+                continue
+            hold(segment)
+            sync_folder(self.folder)
+            return segment
+
+
+def open_store(folder: Path, environ: Mapping[str, str] = os.environ) -> ResponseStore:
+    """The store of this process: in Azure ML on a mount, named after the run; elsewhere on a local disk."""
+    run, rank = environ.get("AZUREML_RUN_ID"), int(environ.get("RANK", "0"))
+    if run:
+        return ResponseStore(folder, run, rank, window_s=MOUNT_WINDOW_S, grow=False)
+    return ResponseStore(folder, f"local{os.getpid()}", rank)

@@ -1,0 +1,175 @@
+"""Kills at random moments, wrong pipelines, the engine's overhead, and a dry run of a production job.
+
+`make bench-robust` prints a table, then one line of JSON: `kills` (SIGKILLs that hit the engine or
+one of its nodes), `crash_lost` and `crash_duplicated` (rows that a run lacks or has twice in the
+end, compared with a run that was left alone; the metrics have to be the same, or the benchmark
+fails), `wrong_pipelines_found` (of the 14 kinds that the SDK's own validation was measured on),
+`node_overhead_s` (wall seconds a node of a chain of 20 that do nothing) and `dry_run_s`.
+"""
+
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from azdistill.local.engine import run_pipeline
+from tests.pipeline.conftest import Desk
+from tests.pipeline.test_wrong_pipelines import ERRORS, WARNINGS
+from tests.small_job import AZDISTILL, small_job, variables
+
+ROOT = Path(__file__).parent.parent
+SEED, ROUNDS, KILLS_A_ROUND, CHAIN = 7, 4, 5, 20
+PRODUCTION = ROOT / "pipelines" / "support" / "job.yaml"
+
+FOURTEEN = (
+    "missing required input",
+    "unknown input",
+    "unknown job",
+    "a file for a folder",
+    "out of range",
+    "a string for an integer",
+    "a cycle",
+    "shm_size",
+    "no compute",
+    "missing component file",
+    "unknown name in an optional expression",
+    "two jobs write one output",
+    "variables in a component",
+    "more processes than GPUs",
+)
+"""Of the tables in tests/pipeline: one of each kind that a pipeline is commonly wrong in."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a finished run holds: how often each row, and the metrics."""
+
+    found: Counter[str]
+    metrics: Any
+
+
+def rows(folder: Path) -> Rows:
+    lines = (folder / "teacher/completions/completions.jsonl").read_text().splitlines()
+    metrics = json.loads((folder / "evaluate/evaluation/metrics.json").read_text())
+    return Rows(Counter(json.loads(line)["id"] for line in lines), metrics)
+
+
+def start(job: Path, folder: Path, home: Path) -> "subprocess.Popen[bytes]":
+    command = [*AZDISTILL, "run", str(job), "-o", str(folder)]
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(command, env=variables(home), stdout=quiet, stderr=quiet)
+
+
+def whole_run(job: Path, folder: Path, home: Path) -> float:
+    """Seconds of a run that is left alone; it ends with a refusal, as few rows teach little."""
+    started = time.perf_counter()
+    code = start(job, folder, home).wait()
+    if code != 3:
+        sys.exit(f"a run that was left alone ended with {code}; see {folder}")
+    return time.perf_counter() - started
+
+
+def kill_once(job: Path, folder: Path, home: Path, luck: random.Random, longest: float) -> bool:
+    """SIGKILL the engine, or with even odds one of its nodes; False when the run was done before."""
+    engine = start(job, folder, home)
+    try:
+        engine.wait(luck.uniform(0.5, longest))
+    except subprocess.TimeoutExpired:
+        children = psutil.Process(engine.pid).children(recursive=True)
+        victims = [child for child in children if "azdistill.steps" in " ".join(command_of(child))]
+        victim = luck.choice(victims) if victims and luck.random() < 0.5 else psutil.Process(engine.pid)
+        victim.kill()
+        engine.wait()
+        return True
+    return False
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def crashes(folder: Path) -> dict[str, int]:
+    """Rounds of kills on one run folder each, then the run to its end."""
+    job, luck, kills = small_job(folder / "job"), random.Random(SEED), 0
+    took = whole_run(job, folder / "alone", folder / "home")
+    alone, lost, twice = rows(folder / "alone"), 0, 0
+    for number in range(ROUNDS):
+        run, home = folder / f"run-{number}", folder / f"home-{number}"
+        while kills < (number + 1) * KILLS_A_ROUND:
+            kills += kill_once(job, run, home, luck, took)
+            print(f"kill {kills} of {ROUNDS * KILLS_A_ROUND}", flush=True)
+        whole_run(job, run, home)
+        ended = rows(run)
+        lost += len(alone.found.keys() - ended.found.keys())
+        twice += sum(count - 1 for count in ended.found.values())
+        if ended.metrics != alone.metrics:
+            sys.exit(f"{run}: other metrics than the run that was left alone")
+    return {"kills": kills, "crash_lost": lost, "crash_duplicated": twice}
+
+
+def wrong_pipelines(folder: Path) -> int:
+    """How many of the fourteen are found, each by the very sentence that its test asserts."""
+    found = 0
+    for number, kind in enumerate(FOURTEEN):
+        file, before, after, expected = (ERRORS | WARNINGS)[kind]
+        desk = Desk(folder / str(number))
+        desk.edit(file, before, after)
+        found += expected in (line.replace(repr(str(desk.root)), "'.'") for line in desk.told())
+    return found
+
+
+def node_overhead(folder: Path) -> float:
+    """A chain of nodes that do nothing, each reading what the one before it wrote."""
+    folder.mkdir()
+    jobs = []
+    for number in range(CHAIN):
+        reads = f"inputs: {{before: '${{{{parent.jobs.n{number - 1}.outputs.out}}}}'}}" if number else "inputs: {}"
+        jobs.append(
+            f"  n{number}:\n    command: echo > ${{{{outputs.out}}}}/done\n    environment: azureml:any:1\n"
+            f"    {reads}\n    outputs: {{out: {{type: uri_folder}}}}\n"
+        )
+    (folder / "pipeline.yml").write_text("type: pipeline\njobs:\n" + "".join(jobs))
+    started = time.perf_counter()
+    run_pipeline(folder / "pipeline.yml", folder / "run", home=folder / "home").check()
+    return (time.perf_counter() - started) / CHAIN
+
+
+def dry_run(folder: Path) -> float:
+    """Seconds of a production job's rehearsal, from nothing."""
+    data = ROOT / "pipelines" / "quickstart"
+    subprocess.run([sys.executable, data / "generate.py", "--out", data / "data"], check=True)
+    started = time.perf_counter()
+    command = [*AZDISTILL, "run", str(PRODUCTION), "--dry-run", "-o", str(folder / "dry")]
+    done = subprocess.run(command, env={**variables(folder / "home")}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"the dry run ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        figures: dict[str, Any] = {
+            **crashes(folder / "crashes"),
+            "wrong_pipelines_found": wrong_pipelines(folder / "wrong"),
+            "node_overhead_s": round(node_overhead(folder / "chain"), 4),
+            "dry_run_s": round(dry_run(folder), 1),
+        }
+    for figure, value in figures.items():
+        print(f"{figure:<22} {value}")
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""Asking a chat endpoint as a client does; a connection that is lost has status 0."""
+
+import aiohttp
+
+
+def body(text="hello", **parameters):
+    return {"model": "m", "messages": [{"role": "user", "content": text}], **parameters}
+
+
+async def chat(session, text="hello", path="/v1/chat/completions", headers=None, **parameters):
+    try:
+        async with session.post(path, json=body(text, **parameters), headers=headers) as response:
+            kind = response.content_type
+            return response.status, response.headers, await (response.json() if "json" in kind else response.text())
+    except (aiohttp.ClientError, OSError):
+        return 0, {}, "reset"
+
+
+async def chats(session, count, **parameters):
+    return [await chat(session, f"hello {number}", **parameters) for number in range(count)]

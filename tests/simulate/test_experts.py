@@ -1,0 +1,61 @@
+"""The rehearsal experts know nothing, and each answer has the form that its task asks for."""
+
+from typing import Any, get_args
+
+import pytest
+
+from azdistill.contracts.rows import Message
+from azdistill.contracts.task import TaskName
+from azdistill.contracts.teacher import ExpertName
+from azdistill.simulate.serving import EXPERTS
+from azdistill.tasks.registry import TASKS
+
+ROWS: dict[TaskName, list[dict[str, Any]]] = {
+    "nli": [
+        {"premise": "A man plays a guitar.", "hypothesis": "A man plays."},
+        {"premise": "A man plays a guitar.", "hypothesis": "Nobody plays a guitar."},
+        {"premise": "A man plays a guitar.", "hypothesis": "Dogs bark loudly outside."},
+    ],
+    "qa": [{"question": "Who wrote it?", "context": "Jane Austen wrote Emma."}, {"question": "a?"}, {"question": "?"}],
+    "math": [{"question": "Ann has 3 pens and buys 4. How many?"}, {"question": "How many are none?"}],
+    "summarization": [{"document": "One two three. " * 40}, {"document": "x"}],
+    "conversation": [{"prompt": "Hi, where is my order?"}, {"prompt": "\N{GRINNING FACE}"}],
+}
+CASES = [(task, row) for task, rows in ROWS.items() for row in rows]
+
+
+def test_every_task_has_an_expert_and_every_name_a_module() -> None:
+    assert set(EXPERTS) == set(get_args(ExpertName))
+    assert set(get_args(TaskName)) <= set(EXPERTS)
+    assert set(ROWS) == set(get_args(TaskName))
+
+
+@pytest.mark.parametrize(("task", "row"), CASES)
+def test_right_and_wrong_answers_are_answers_of_the_task(task: TaskName, row: dict[str, Any]) -> None:
+    messages = TASKS[task].case(row).messages
+    right, wrong = EXPERTS[task].answer(messages), EXPERTS[task].wrong_answer(messages)
+    assert TASKS[task].answer(right) is not None
+    assert TASKS[task].answer(wrong) is not None
+    assert right == EXPERTS[task].answer(messages)
+
+
+@pytest.mark.parametrize(("task", "row"), [case for case in CASES if case[0] in ("nli", "math")])
+def test_a_wrong_answer_of_a_task_with_one_right_one_is_wrong(task: TaskName, row: dict[str, Any]) -> None:
+    messages = TASKS[task].case(row).messages
+    right, wrong = (
+        TASKS[task].answer(answer(messages)) for answer in (EXPERTS[task].answer, EXPERTS[task].wrong_answer)
+    )
+    assert right is not None
+    assert wrong is not None
+    assert not TASKS[task].correct(wrong, right)
+
+
+def test_the_answers_of_inference_differ() -> None:
+    assert len({EXPERTS["nli"].answer(TASKS["nli"].case(row).messages) for row in ROWS["nli"]}) == 3
+
+
+@pytest.mark.parametrize("task", get_args(TaskName))
+def test_rows_that_came_as_messages_get_an_answer_too(task: TaskName) -> None:
+    turns = [("system", "Be brief."), ("user", "Is 4 more than 3?"), ("assistant", "Yes."), ("user", "Why?")]
+    messages = [Message(role=role, content=content) for role, content in turns]  # type: ignore[arg-type]
+    assert TASKS[task].answer(EXPERTS[task].answer(messages)) is not None

@@ -1,0 +1,36 @@
+"""A small version of the quickstart, for tests and benchmarks: its job with few rows and one epoch."""
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+QUICKSTART = Path(__file__).parents[1] / "pipelines" / "quickstart"
+AZDISTILL = [sys.executable, "-c", "from azdistill.cli.main import main; main()"]
+SMALLER = {"num_epochs: 3": "num_epochs: 1", "max_new_tokens: 48": "max_new_tokens: 16"}
+ROWS = {"training_data.jsonl": 300, "test_data.jsonl": 60}
+
+
+def small_job(folder: Path) -> Path:
+    """Write the job with its data and student into `folder`; returns the job file."""
+    (folder / "data").mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as every:
+        subprocess.run([sys.executable, QUICKSTART / "generate.py", "--out", every], check=True)
+        for name, rows in ROWS.items():
+            with Path(every, name).open() as source:
+                (folder / "data" / name).write_text("".join(itertools.islice(source, rows)))
+    shutil.copytree(QUICKSTART / "student", folder / "student")
+    text = (QUICKSTART / "job.yaml").read_text()
+    for before, after in SMALLER.items():
+        assert before in text, before
+        text = text.replace(before, after)
+    (folder / "job.yaml").write_text(text)
+    return folder / "job.yaml"
+
+
+def variables(home: Path, **extra: str) -> dict[str, str]:
+    """The environment of a run in a home of its own, on one thread so that runs side by side don't disturb."""
+    return {**os.environ, "AZDISTILL_HOME": str(home), "OMP_NUM_THREADS": "1", **extra}

@@ -1,0 +1,93 @@
+"""A budget that is never exceeded, whatever is in flight, and a ledger that adds up."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from aiohttp import web
+from pydantic import ValidationError
+
+from azdistill.contracts.teacher import TeacherConfig
+from azdistill.teacher.collect import collect
+from azdistill.teacher.endpoint import resolve
+from azdistill.teacher.money import BudgetReached
+from azdistill.teacher.store import ResponseStore
+from tests.teacher.test_engine import Endpoint
+
+PRICES = {"input_price": 1.0, "output_price": 4.0, "max_in_flight": 16}
+COST = (100 * 1.0 + 50 * 4.0) / 1e6
+
+
+def reply_of(finish_reason="stop", prompt_tokens=100, completion_tokens=50):
+    usage = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
+    choice = {"message": {"content": "yes"}, "finish_reason": finish_reason}
+    return web.json_response({"choices": [choice], "usage": usage})
+
+
+@pytest.fixture
+def buy(tmp_path, prompts, configure):
+    def run(reply, count, **fields):
+        async def asking():
+            endpoint = Endpoint(reply)
+            async with endpoint.listening() as url:
+                config: TeacherConfig = configure(url, teacher=PRICES, max_tokens=60, **fields)
+                address = replace(resolve(config.teachers[0], "endpoint", {}), identity="one and the same")
+                store = ResponseStore(tmp_path / "store", "run")
+                try:
+                    return endpoint, await collect(prompts(count), config, address, store)
+                except BudgetReached as problem:
+                    return endpoint, problem
+
+        return asyncio.run(asking())
+
+    return run
+
+
+def test_a_budget_stops_before_it_is_exceeded_and_is_nearly_used(buy):
+    budget = 40 * COST
+    endpoint, problem = buy(lambda row, times: reply_of(), 200, budget=budget)
+    calls = sum(map(len, endpoint.times.values()))
+    assert isinstance(problem, BudgetReached)
+    assert calls * COST <= budget
+    assert calls >= 38
+    assert "raise the budget, then run again: what was answered is kept" in str(problem)
+
+
+def test_a_run_that_goes_on_counts_what_was_spent_before(buy):
+    first, _ = buy(lambda row, times: reply_of(), 200, budget=40 * COST)
+    second, problem = buy(lambda row, times: reply_of(), 200, budget=60 * COST)
+    calls = sum(map(len, first.times.values())) + sum(map(len, second.times.values()))
+    assert isinstance(problem, BudgetReached)
+    assert 57 <= calls <= 60
+    third, collected = buy(lambda row, times: reply_of(), 200, budget=201 * COST)
+    assert calls + sum(map(len, third.times.values())) == 200
+    assert len(collected.completions) == 200
+
+
+def test_the_ledger_tells_useful_unusable_and_retried_apart(buy):
+    def reply(row, times):
+        if row.startswith("row 1 ") and times == 1:
+            return web.Response(status=500)
+        return reply_of("length" if row.startswith("row 2 ") else "stop")
+
+    _, collected = buy(reply, 20)
+    ledger = collected.usage["ledger"]
+    assert (ledger["useful"]["calls"], ledger["unusable"]["calls"], ledger["retried"]["calls"]) == (19, 1, 1)
+    assert ledger["useful"]["cost"] == pytest.approx(19 * COST)
+    assert ledger["unusable"]["cost"] == pytest.approx(COST)
+    assert collected.usage["prompt_tokens"] == 20 * 100
+
+
+def test_a_call_that_never_came_back_counts_against_the_budget(buy):
+    _endpoint, found = buy(lambda row, times: 1.0, 4, budget=1.0, timeout_s=0.1, max_attempts=1, max_reject_ratio=1.0)
+    assert {reject.reason for reject in found.rejects} == {"timeout"}
+
+
+def test_what_is_spent_is_shown_as_it_grows(buy, capsys):
+    buy(lambda row, times: reply_of(prompt_tokens=1_000_000), 5, budget=100.0)
+    assert "spent 5.00 of 100" in capsys.readouterr().out
+
+
+def test_a_budget_needs_prices():
+    with pytest.raises(ValidationError, match="a budget needs its input_price and output_price"):
+        TeacherConfig(teachers=({"model": "m", "endpoint": "http://127.0.0.1:1"},), budget=5.0)
