@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install quickstart test test-slow lint format golden bench-foundation bench-robust clean
+.PHONY: install quickstart test test-slow lint format golden bench-foundation bench-robust bench-teacher clean
 
 install: $(VENV)/.installed
 
@@ -43,6 +43,10 @@ bench-foundation: install
 
 bench-robust: install
 	$(BIN)/python -m benchmarks.robust
+
+# Peers are installed under .bench/, each in a virtual environment of its own, the first time.
+bench-teacher: install
+	$(BIN)/python -m benchmarks.teacher
 
 clean:
 	rm -rf runs .azdistill build dist

@@ -5,6 +5,7 @@
 
 import asyncio
 import sys
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,8 +23,7 @@ class Place(asyncio.Protocol):
         self._requests, self._answers, self._done = requests, answers, done
         self._buffer = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP has no other
         self._transport = transport
         self._next()
 
@@ -64,8 +64,8 @@ async def ask(url: str, prompts: Path, in_flight: int) -> int:
     loop, address = asyncio.get_running_loop(), urlsplit(url)
     waiting, answers = requests(address.netloc, prompts), list[str]()
     places: list[asyncio.Future[None]] = [loop.create_future() for _ in range(in_flight)]
-    for place in places:
-        await loop.create_connection(lambda done=place: Place(waiting, answers, done), address.hostname, address.port)
+    for done in places:
+        await loop.create_connection(partial(Place, waiting, answers, done), str(address.hostname), address.port or 80)
     await asyncio.gather(*places)
     return len(answers)
 

@@ -50,8 +50,7 @@ class Ear(asyncio.Protocol):
         self._notes, self._buffer = notes, b""
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP has no other
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
@@ -84,7 +83,7 @@ class Ear(asyncio.Protocol):
     def _send(self, reply: Reply) -> None:
         if reply.ending == "reset":
             reset(self._transport)
-        if reply.ending in ("reset", "never"):
+        if reply.ending in ("reset", "never") or self._transport.is_closing():
             return
         self._transport.write(head(reply) + reply.body[: len(reply.body) // 2 if reply.ending == "cut" else None])
         if reply.ending == "cut":
@@ -97,14 +96,14 @@ def head(reply: Reply) -> bytes:
     return "\r\n".join(lines).encode() + END_OF_HEAD
 
 
-async def serve(simulation: Simulation) -> None:
+async def serve(simulation: Simulation, port: int) -> None:
     loop = asyncio.get_running_loop()
     notes = Notes(SimulatedTeacher(simulation, conversation))
-    server = await loop.create_server(lambda: Ear(notes), HOST, 0, backlog=4096)
+    server = await loop.create_server(lambda: Ear(notes), HOST, port, backlog=4096)
     print(f"http://{HOST}:{server.sockets[0].getsockname()[1]}", flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(Simulation.model_validate_json(sys.argv[1])))
+        runner.run(serve(Simulation.model_validate_json(sys.argv[1]), int(sys.argv[2])))

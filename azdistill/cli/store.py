@@ -64,10 +64,11 @@ def show(
     Exit codes: 0 shown, 1 it can't be read, 2 no record or several.
     """
     from azdistill.cli.stored import tell_record
+    from azdistill.contracts.errors import InputError
 
     *folders, prefix = words
     if len(folders) > 1:
-        raise typer.BadParameter(f"one folder and one key, not {len(words)} words", param_hint="[FOLDER] KEY_PREFIX")
+        raise InputError(f"azdistill store show {' '.join(words)!r}: give one folder and the beginning of one key")
     tell_record(_folder(Path(*folders) if folders else None), prefix, format)
 
 

@@ -1,12 +1,12 @@
 """What lies in a store, for people and for programs."""
 
 import dataclasses
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+
+import orjson
 
 from azdistill.cli.validate import Format
 from azdistill.teacher.replies import Refusal
@@ -14,17 +14,17 @@ from azdistill.teacher.store.compaction import compact
 from azdistill.teacher.store.lines import StoredAnswer
 from azdistill.teacher.store.summary import Summary, iso, record, summarize
 
-WIDTH = 120
-"""Columns where no terminal tells its own."""
-
 MANY_SEGMENTS = 1000
+
+Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
+"""Headings, and rows of as many cells."""
 
 
 def tell_summary(folder: Path, format: Format) -> None:
     """The store at a glance, then its teachers."""
     found = summarize(folder)
     if format == Format.json:
-        _print_json(dataclasses.asdict(found))
+        _print_json(found)
         return
     teachers = [
         (name, *(f"{count:,}" for count in dataclasses.astuple(figures))) for name, figures in found.teachers.items()
@@ -49,13 +49,13 @@ def tell_record(folder: Path, prefix: str, format: Format) -> None:
 def tell_compacted(folder: Path, forget_refusals: bool, format: Format) -> None:
     done = compact(folder, forget_refusals=forget_refusals)
     if format == Format.json:
-        _print_json(dataclasses.asdict(done))
+        _print_json(done)
         return
     dropped = {"repeated": done.repeated, "unreadable": done.unreadable, "refused": done.refusals_forgotten}
-    print(f"{folder}: {done.segments:,} segments before, {done.now:,} now, with {done.kept:,} records")
+    print(f"{folder}: segments {done.segments:,} before, {done.now:,} now; records kept {done.kept:,}")
     print(f"dropped: {_counts(dropped)}")
     if done.in_use:
-        print(f"left alone, as they may still be written: {done.in_use:,} segments")
+        print(f"left alone, as they may still be written: segments {done.in_use:,}")
 
 
 def _figures(found: Summary) -> Iterator[tuple[str, str]]:
@@ -86,21 +86,31 @@ def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in Counter(counts).most_common() if count) or "none"
 
 
-def _print_json(found: Mapping[str, Any]) -> None:
-    print(json.dumps(found, indent=2, ensure_ascii=False))
+def _print_json(found: object) -> None:
+    print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
 
 
-def _print_tables(*tables: tuple[tuple[str, ...], list[tuple[str, ...]]]) -> None:
-    """With lines on a terminal, only aligned elsewhere."""
-    from rich import box
+def _print_tables(*tables: Table) -> None:
+    for headings, rows in tables:
+        if sys.stdout.isatty():
+            _print_framed(headings, rows)
+        else:
+            _print_aligned([headings, *rows])
+
+
+def _print_framed(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    terminal = sys.stdout.isatty()
-    console = Console(width=None if terminal else WIDTH)
-    for headings, rows in tables:
-        table = Table(*headings, box=box.ROUNDED if terminal else None, pad_edge=terminal)
-        for row in rows:
-            table.add_row(*map(Text, row))
-        console.print(table)
+    table = Table(*headings)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+def _print_aligned(rows: list[tuple[str, ...]]) -> None:
+    """Whole, however long: a program may read it."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

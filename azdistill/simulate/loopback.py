@@ -90,9 +90,9 @@ async def _gone(request: web.Request) -> None:
         await asyncio.sleep(LOOK_AGAIN_S)
 
 
-def reset(transport: asyncio.BaseTransport | None) -> None:
+def reset(transport: asyncio.Transport | None) -> None:
     """Close with an RST, as a dying gateway does: linger 0 drops what was not sent."""
-    if isinstance(transport, asyncio.Transport):
+    if transport is not None:
         raw = transport.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from azdistill.contracts.rows import Message, prompt_id
 from azdistill.contracts.teacher import Parameter
@@ -37,6 +37,11 @@ class ChatRequest(BaseModel):
     top_logprobs: int = Field(0, ge=0, le=20)
     stream: Literal[False] = False
 
+    @field_validator("messages", mode="before")
+    @classmethod
+    def _texts(cls, messages: Any) -> Any:
+        return [_joined(message) for message in messages] if isinstance(messages, list) else messages
+
     @model_validator(mode="after")
     def _top_needs_logprobs(self) -> "ChatRequest":
         if self.top_logprobs and not self.logprobs:
@@ -55,6 +60,14 @@ class ChatRequest(BaseModel):
     def without(self, parameters: Sequence[Parameter]) -> "ChatRequest":
         """The request as an endpoint reads it to which these mean nothing."""
         return self.model_copy(update={name: type(self).model_fields[name].default for name in parameters})
+
+
+def _joined(message: Any) -> Any:
+    """A message whose content is a list of text parts, as one whose content is a text. Any other goes through."""
+    parts = message.get("content") if isinstance(message, dict) else None
+    if isinstance(parts, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in parts):
+        return {**message, "content": "".join(str(part.get("text", "")) for part in parts)}
+    return message
 
 
 @dataclass(frozen=True, slots=True)

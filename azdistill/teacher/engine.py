@@ -158,7 +158,7 @@ class Engine:
         await self.pace.turn(tokens)
         asked_at = time.monotonic()
         reply, headers = await self._call(session, job.question)
-        self._account(reply, headers, reserved, tokens)
+        self._account(reply, headers, asked_at, reserved, tokens)
         self._judge(job, reply, time.monotonic() - asked_at)
         return reply
 
@@ -166,17 +166,17 @@ class Engine:
         """Of a request of `size` bytes and its answer, for a limit of tokens a minute."""
         return size // BYTES_A_TOKEN + (self.tally.mean_completion() or self.config.max_tokens)
 
-    def _account(self, reply: Reply, headers: Mapping[str, str], reserved: float, tokens: int) -> None:
+    def _account(self, reply: Reply, headers: Mapping[str, str], asked_at: float, reserved: float, tokens: int) -> None:
         """Money and pace of one call."""
         if isinstance(reply, Answer):
             self.purse.settle(reserved, reply.prompt_tokens, reply.completion_tokens)
-            self.pace.accepted(headers, tokens, reply.prompt_tokens + reply.completion_tokens)
+            self.pace.accepted(asked_at, headers, tokens, reply.prompt_tokens + reply.completion_tokens)
         elif isinstance(reply, Retry) and reply.reason in MAY_BE_BILLED:
             self.purse.lose(reserved)
         else:
             self.purse.settle(reserved, 0, 0)
         if isinstance(reply, Retry) and reply.throttled:
-            self.pace.refused(tokens, reply.after_s)
+            self.pace.refused(asked_at, tokens, reply.after_s)
 
     async def _call(self, session: aiohttp.ClientSession, question: Question) -> tuple[Reply, Mapping[str, str]]:
         self.tally.calls += 1

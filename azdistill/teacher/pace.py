@@ -3,8 +3,8 @@
 import asyncio
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 CATCH_UP_S = 0.02
 """A timer that wakes late may catch up by so much; more would be a burst."""
@@ -31,58 +31,106 @@ class Gate:
         self._next += units / self.rate
 
 
+@dataclass
+class Window:
+    """What became of the requests that were sent since a moment. Those sent before it tell of an earlier rate."""
+
+    since: float
+    sent: int = 0
+    accepted: int = 0
+    refused: int = 0
+
+    @property
+    def answered(self) -> int:
+        return self.accepted + self.refused
+
+    @property
+    def refused_part(self) -> float:
+        return self.refused / max(self.answered, 1)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was before a cut: the rates, and the part that was refused."""
+
+    rate: float
+    known: float
+    refused: float
+
+
 class LearnedRate(Gate):
     """A rate of requests that nobody told: grown while all is accepted, cut to what was accepted when it is not.
 
-    Growth is slow near the rate that was refused last and faster the longer ago that was,
-    so a steady limit costs a refusal now and then, and a limit that was raised is found.
+    Growth is slow near the rate that was refused last and faster the longer ago that was, so a
+    steady limit costs a refusal now and then, and a limit that was raised is found. A cut that
+    does not lessen the refusals is undone: they are noise, and no limit.
     """
 
     FIRST, LEAST = 200.0, 1.0
-    STEP_S, RAMP, CREEP = 0.25, 2.0, 0.005
-    WINDOW_S, FEEDBACK_S = 1.0, 0.5
-    BELOW, NEAR, USED = 0.985, 0.9, 0.5
+    ENOUGH, SHORT_S, LONG_S = 60, 0.25, 2.0
+    TOLERATED, DOUBLING, NOISY, CLOSED = 0.02, 0.15, 0.2, 0.5
+    BELOW, NEAR, FAR, USED = 0.985, 0.9, 0.25, 0.5
+    CREEP = 0.005
 
     def __init__(self, now: float) -> None:
         super().__init__(self.FIRST, now)
         self.known = math.inf  # the rate that was accepted when more was refused
-        self._accepted: deque[float] = deque()
-        self._started = self._stepped = self._cut = now
+        self.noise = 0.0  # the part that is refused whatever the rate
+        self._window, self._cut = Window(now), now
+        self._trial: Trial | None = None
+
+    def take(self, now: float, units: float) -> None:
+        super().take(now, units)
+        self._window.sent += 1
 
     def seed(self, rate: float) -> None:
         """Take an endpoint's own word for its limit until something was refused."""
         if rate > 0 and self.known == math.inf:
             self.known, self.rate = rate, min(self.rate, rate * self.BELOW)
 
-    def accepted(self, now: float) -> None:
-        self._accepted.append(now)
-        if now - self._stepped >= self.STEP_S:
-            self._stepped = now
-            self._grow(now)
-
-    def refused(self, now: float) -> None:
-        """A refusal by a rate limit. Those that were on their way when the rate was cut don't cut it again."""
-        if now - self._cut < self.FEEDBACK_S:
+    def hear(self, sent_at: float, now: float, *, accepted: bool) -> None:
+        """What became of a request that was sent at a time."""
+        window = self._window
+        if sent_at < window.since:
             return
-        self._cut = self._stepped = now
-        measured = self.measured(now)
-        self.known = measured if self.known == math.inf else max(measured, self.known / 2)
-        self.rate = max(min(measured, self.rate) * self.BELOW, self.LEAST)
+        window.accepted += accepted
+        window.refused += not accepted
+        age = now - window.since
+        if age >= self.LONG_S or (age >= self.SHORT_S and window.answered >= self.ENOUGH):
+            self._window = Window(now)
+            self._decide(window, now)
 
-    def measured(self, now: float) -> float:
-        """Requests a second that were accepted of late."""
-        window = min(self.WINDOW_S, max(now - self._started, self.STEP_S))
-        while self._accepted and self._accepted[0] < now - window:
-            self._accepted.popleft()
-        return len(self._accepted) / window
+    def _decide(self, window: Window, now: float) -> None:
+        trial, self._trial = self._trial, None
+        refused = window.refused_part
+        if trial and trial.refused / 2 < refused < self.NOISY:
+            self.rate, self.known, self.noise = trial.rate, trial.known, max(self.noise, refused)
+        elif window.refused > self._tolerated(window.answered):
+            self._lower(window, now)
+        elif window.sent / (now - window.since) >= self.USED * self.rate:
+            self._raise(window, now)
+        # else something else holds the requests back: that more would be accepted is not known
 
-    def _grow(self, now: float) -> None:
-        if self.measured(now) < self.USED * self.rate:
-            return  # something else holds the requests back: that more would be accepted is not known
+    def _tolerated(self, answered: int) -> float:
+        """Refusals that say nothing: one, a few in a hundred, and what chance makes of the noise. While the rate
+        doubles, a limit that it meets refuses far more than that."""
+        part = self.TOLERATED if self.known < math.inf else self.DOUBLING
+        return max(1.0, answered * (part + self.noise) + 2 * math.sqrt(answered * self.noise))
+
+    def _lower(self, window: Window, now: float) -> None:
+        refused, accepted = window.refused_part, window.sent * (1 - window.refused_part) / (now - window.since)
+        self._trial = Trial(self.rate, self.known, refused) if refused < self.NOISY else None
+        if refused <= self.CLOSED or self.known == math.inf:
+            self.known = accepted  # a door that is shut for a while tells nothing of the rate when it opens
+        self.rate = max(min(accepted, self.rate) * self.BELOW, self.LEAST)
+        self._cut = now
+
+    def _raise(self, window: Window, now: float) -> None:
         if self.rate < self.NEAR * self.known:
-            self.rate = min(self.rate * self.RAMP, self.NEAR * self.known)
+            factor = 4.0 if self.rate < self.FAR * self.known < math.inf else 2.0
+            self.rate = min(self.rate * factor, self.NEAR * self.known)
         else:
-            self.rate *= 1 + self.CREEP * self.STEP_S * (now - self._cut)
+            self.rate *= 1 + self.CREEP * (now - self._cut) * (now - window.since)
 
 
 class Pace:
@@ -115,21 +163,21 @@ class Pace:
             if self._tokens:
                 self._tokens.take(now, tokens)
 
-    def accepted(self, headers: Mapping[str, str], reserved: int, tokens: int) -> None:
+    def accepted(self, sent_at: float, headers: Mapping[str, str], reserved: int, tokens: int) -> None:
         """An answer came, of `tokens` where `reserved` were counted at its turn."""
         if self._tokens:
             self._tokens.correct(tokens - reserved)
         if isinstance(self._requests, LearnedRate):
             self._requests.seed(_number(headers.get("x-ratelimit-limit-requests")) / MINUTE_S * self._share)
-            self._requests.accepted(self._clock())
+            self._requests.hear(sent_at, self._clock(), accepted=True)
 
-    def refused(self, reserved: int, after_s: float | None = None) -> None:
+    def refused(self, sent_at: float, reserved: int, after_s: float | None = None) -> None:
         """A rate limit refused a request, which therefore used none of the tokens. One that may come again
         at once (`after_s`, from Retry-After) met a moment's crowd and says nothing of a quota."""
         if self._tokens:
             self._tokens.correct(-reserved)
-        if isinstance(self._requests, LearnedRate) and (after_s is None or after_s >= LearnedRate.FEEDBACK_S):
-            self._requests.refused(self._clock())
+        if isinstance(self._requests, LearnedRate) and (after_s is None or after_s >= LearnedRate.SHORT_S):
+            self._requests.hear(sent_at, self._clock(), accepted=False)
 
     def _wait(self) -> float:
         now = self._clock()

@@ -55,6 +55,15 @@ def test_what_a_real_endpoint_refuses_is_refused_by_name(simulated, parameters):
     assert next(iter(parameters)) in reply["error"]["message"]
 
 
+def test_content_may_come_in_parts(simulated):
+    def asked(parts):
+        return simulated(lambda session: chat(session, messages=[{"role": "user", "content": parts}]))
+
+    status, _, reply = asked([{"type": "text", "text": "hel"}, {"type": "text", "text": "lo"}])
+    assert (status, reply["choices"][0]["message"]["content"]) == (200, "You said: hello")
+    assert asked([{"type": "image_url", "image_url": {"url": "x"}}])[0] == 400
+
+
 def test_what_the_expert_does_not_understand_is_refused(simulated):
     status, _, reply = simulated(lambda session: chat(session, "? what"))
     assert status == 400

@@ -3,11 +3,19 @@
 import asyncio
 import io
 import os
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from azdistill.teacher.replies import Answer, Refusal
 from azdistill.teacher.store import Found, ResponseStore, StoredAnswer
+
+FIRST_VERSION = (
+    b'{"key":"old","asked_at":"https://host","teacher":"m","answer":'
+    b'{"completion":"yes","finish_reason":"stop","prompt_tokens":3,"completion_tokens":1}}\n'
+)
+"""A line that the first version wrote."""
 
 
 def stored(key: str, text: str = "yes", when: int = 1_764_000_000_000) -> StoredAnswer:
@@ -22,13 +30,16 @@ def fill(store: ResponseStore, *outcomes: StoredAnswer, close: bool = True) -> N
     """Put, and wait until all is durable."""
 
     async def put_all() -> None:
-        committing = asyncio.create_task(store.commit_forever())
         durable = [asyncio.Event() for _ in outcomes]
-        for outcome, event in zip(outcomes, durable, strict=True):
-            store.put(outcome, event.set)
-        await asyncio.gather(*(event.wait() for event in durable))
-        committing.cancel()
+        async with asyncio.TaskGroup() as tasks:
+            committing = tasks.create_task(store.commit_forever())
+            for outcome, event in zip(outcomes, durable, strict=True):
+                store.put(outcome, event.set)
+            for event in durable:
+                await event.wait()
+            committing.cancel()
 
+    store.check_writable()
     asyncio.run(put_all())
     if close:
         store.close()
@@ -46,6 +57,14 @@ def find(folder: Path, keys: Iterable[str]) -> Found:
 
 def segments(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*.jsonl"))
+
+
+def run_python(program: str, *arguments: str | Path) -> str:
+    """What a program prints in a process of its own."""
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 class _Upload(io.FileIO):

@@ -65,13 +65,13 @@ def ask(rows: int, limit_of: Callable[[Clock], Limit], in_flight: int = 64, **to
                     continue
                 row = queue.popleft()
                 await pace.turn(100)
-                accepted = limit.ask()
+                sent_at, accepted = clock.now, limit.ask()
                 await asyncio.sleep(LATENCY_S * luck.lognormvariate(0, 0.35))
                 if accepted:
-                    pace.accepted({}, 100, 100)
+                    pace.accepted(sent_at, {}, 100, 100)
                     done += 1
                 else:
-                    pace.refused(100)
+                    pace.refused(sent_at, 100)
                     clock.loop.call_later(1.0, queue.append, row)
 
         await asyncio.gather(*(work() for _ in range(in_flight)))
@@ -100,6 +100,33 @@ def test_without_a_limit_the_places_in_flight_are_what_holds_requests_back() -> 
     assert 6000 / seconds >= 0.9 * 64 / (LATENCY_S * 1.063)  # the mean of that lognormal
 
 
+@pytest.mark.parametrize(("part", "least"), [(0.03, 0.75), (0.1, 0.65)])
+def test_refusals_that_have_nothing_to_do_with_the_rate_are_no_limit(part: float, least: float) -> None:
+    class Noisy(Limit):
+        def ask(self) -> bool:
+            self.luck = getattr(self, "luck", random.Random(2))
+            return self.luck.random() >= part and super().ask()
+
+    _, seconds = ask(6000, lambda clock: Noisy(1e6, 1e6, clock))
+    assert 6000 / seconds >= least * 64 / (LATENCY_S * 1.063)
+
+
+def test_a_door_that_is_shut_for_the_rest_of_a_minute_opens_to_the_rate_before() -> None:
+    class Minute(Limit):
+        """3,000 in each minute, as fast as they come, and then nothing."""
+
+        def ask(self) -> bool:
+            if self.clock.now // 60 != self.filled // 60:
+                self.level, self.filled = self.burst, self.clock.now
+            self.level -= 1
+            self.refused += self.level < 0
+            return self.level >= 0
+
+    limit, seconds = ask(8000, lambda clock: Minute(0, 3000, clock))
+    assert seconds <= 180
+    assert limit.refused <= 8000 * 0.05
+
+
 def test_a_limit_that_drops_and_rises_again_is_followed() -> None:
     class Moving(Limit):
         def ask(self) -> bool:
@@ -119,7 +146,7 @@ def test_tokens_a_minute_are_kept_by_what_answers_really_took() -> None:
         pace = Pace(tokens_per_minute=60_000, clock=lambda: clock.now)
         for _ in range(100):
             await pace.turn(2000)
-            pace.accepted({}, 2000, 500)
+            pace.accepted(clock.now, {}, 2000, 500)
 
     clock.loop.run_until_complete(run())
     clock.loop.close()
@@ -145,7 +172,7 @@ def test_an_endpoint_s_word_for_its_limit_is_a_start_and_nonsense_is_none(header
 
     async def run() -> float:
         pace = Pace(clock=lambda: clock.now)
-        pace.accepted({"x-ratelimit-limit-requests": header}, 1, 1)
+        pace.accepted(0.0, {"x-ratelimit-limit-requests": header}, 1, 1)
         started = clock.now
         for _ in range(100):
             await pace.turn(1)

@@ -2,10 +2,8 @@
 
 import json
 import os
-import subprocess
-import sys
 import threading
-from pathlib import Path
+from zlib import crc32
 
 import orjson
 import pytest
@@ -13,12 +11,8 @@ import pytest
 from azdistill.contracts.errors import AzdistillError
 from azdistill.teacher.replies import Answer, Refusal
 from azdistill.teacher.store import ResponseStore, open_store
-from tests.teacher.stores import fill, filled, find, refused, segments, stored
-
-FIRST_VERSION = (
-    b'{"key":"old","asked_at":"https://host","teacher":"m","answer":'
-    b'{"completion":"yes","finish_reason":"stop","prompt_tokens":3,"completion_tokens":1}}\n'
-)
+from azdistill.teacher.store.lines import encode
+from tests.teacher.stores import FIRST_VERSION, fill, filled, find, refused, run_python, segments, stored
 
 
 def test_an_answer_is_on_disk_when_it_is_called_durable(tmp_path):
@@ -105,15 +99,11 @@ def test_a_torn_tail_is_never_appended_to(tmp_path):
 
 def test_a_flipped_bit_is_noticed_wherever_it_is(tmp_path):
     segment = filled(tmp_path, "run", stored("a"))
-    whole = bytearray(segment.read_bytes())
-    for place in range(len(whole)):
-        whole[place] ^= 1
-        segment.write_bytes(whole)
-        try:
-            assert "a" not in find(tmp_path, ["a"]) or place == len(whole) - 1, place
-        except AzdistillError as problem:  # it may read as another version
-            assert "version 3" in str(problem)
-        whole[place] ^= 1
+    whole = segment.read_bytes()
+    of_another_version = whole.index(b"2")
+    for place in set(range(len(whole) - 1)) - {of_another_version}:
+        segment.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert "a" not in find(tmp_path, ["a"]), place
 
 
 WRONG_TYPE = b'{"key":"a","asked_at":"","teacher":"","answer":{"completion":[],"finish_reason":"","prompt_tokens":1}}'
@@ -162,25 +152,20 @@ def test_a_version_of_the_future_is_an_error_that_says_where(tmp_path):
 
 
 def test_a_field_of_the_future_is_passed_over(tmp_path):
-    from azdistill.teacher.store.lines import crc32, encode
-
     fields = orjson.loads(encode(stored("a"))) | {"mood": "good"}
-    rest = orjson.dumps({name: value for name, value in fields.items() if name not in ("v", "crc")})[1:]
-    (tmp_path / "a.jsonl").write_bytes(b'{"v":2,"crc":"%08x",%b\n' % (crc32(rest), rest))
+    rest = b'",' + orjson.dumps({name: value for name, value in fields.items() if name not in ("v", "crc")})[1:]
+    (tmp_path / "a.jsonl").write_bytes(b'{"v":2,"crc":"%08x%b\n' % (crc32(rest), rest))
     assert find(tmp_path, ["a"]).stored("a") == stored("a")
 
 
-def test_what_was_found_is_read_after_another_process_took_its_segment_away(tmp_path):
+@pytest.mark.parametrize("name_is_taken", [False, True])
+def test_what_was_found_is_read_after_another_process_moved_it(tmp_path, name_is_taken):
     segment = filled(tmp_path, "run", stored("a"), stored("b"))
     found = find(tmp_path, ["a", "b"])
-    segment.rename(tmp_path / "compact.jsonl")
-    filled(tmp_path, "run", stored("x"))  # the name may even stand for something else now
-    assert found["b"] == stored("b").outcome
-    (tmp_path / "compact.jsonl").unlink()
-    for path in tmp_path.iterdir():
-        path.unlink()
-    gone = find(tmp_path, [])
-    assert len(gone) == 0
+    segment.rename(tmp_path / "moved.jsonl")
+    if name_is_taken:
+        filled(tmp_path, "run", stored("x"))
+    assert found == {"a": stored("a").outcome, "b": stored("b").outcome}
 
 
 def test_a_record_that_vanishes_is_an_error_not_a_question_to_pay_again(tmp_path):
@@ -301,13 +286,6 @@ def test_a_full_disk_ends_in_one_message_and_all_that_was_durable_is_there(tmp_p
     # What the full file refused was tried once more when the store was closed, in a file that had room.
     assert len(later) > int(durable) > 50
     assert later.unreadable <= 1
-
-
-def run_python(program: str, *arguments: str | Path) -> str:
-    command = [sys.executable, "-c", program, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_fifty_thousand_answers_are_found_in_little_memory_and_time(tmp_path):

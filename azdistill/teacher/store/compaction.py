@@ -35,7 +35,7 @@ class Compacted:
     refusals_forgotten: int
 
 
-def compact(folder: Path, *, forget_refusals: bool = False) -> Compacted:
+def compact(folder: Path, *, forget_refusals: bool = False, largest_bytes: int = LARGEST_BYTES) -> Compacted:
     """Merge the segments of a store that nobody writes any more; refused questions may be forgotten, to be asked
     again. The same store gives the same bytes.
 
@@ -47,7 +47,7 @@ def compact(folder: Path, *, forget_refusals: bool = False) -> Compacted:
     with _disk_errors(folder), _alone(folder):
         finished, writing = _sorted_out(folder)
         choice = _Choice(finished, forget_refusals)
-        made = _replace(folder, finished, choice.lines())
+        made = _replace(folder, finished, _write(folder, choice.lines(), largest_bytes))
     return Compacted(
         len(finished) + writing,
         made + writing,
@@ -74,7 +74,7 @@ def _disk_errors(folder: Path) -> Iterator[None]:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """One compaction at a time, without what one that was killed has left behind."""
-    with (folder / LOCK).open("ab") as lock:
+    with (folder / LOCK).open("wb") as lock:
         if not hold(lock, wait=False):
             raise AzdistillError(
                 f"store {str(folder)!r}: another compaction is under way, or the file system knows no locks; "
@@ -137,9 +137,9 @@ def _line(content: bytes) -> bytes:
     return line if key_of(line) else encode(decode(content))
 
 
-def _replace(folder: Path, old: Sequence[Path], lines: Iterator[bytes]) -> int:
-    """New segments for old ones; returns their number."""
-    made = list(_write(folder, lines))
+def _replace(folder: Path, old: Sequence[Path], new: Iterable[tuple[Path, Path]]) -> int:
+    """New segments for old ones; returns their number. None gets its name before all are complete."""
+    made = list(new)
     for partial, path in made:
         partial.replace(path)
     sync_folder(folder)
@@ -148,22 +148,22 @@ def _replace(folder: Path, old: Sequence[Path], lines: Iterator[bytes]) -> int:
     return len(made)
 
 
-def _write(folder: Path, lines: Iterator[bytes]) -> Iterator[tuple[Path, Path]]:
+def _write(folder: Path, lines: Iterator[bytes], largest: int) -> Iterator[tuple[Path, Path]]:
     """Complete segments under names that no reader looks at, with the names they are to have: of their content, so
     that a name never stands for something else."""
     for number in count():
         partial = folder / f"{number}{PARTIAL}"
-        digest = _fill(partial, lines)
+        digest = _fill(partial, lines, largest)
         if digest is None:
             return
         yield partial, folder / f"compact-{number:05}-{digest}{SUFFIX}"
 
 
-def _fill(path: Path, lines: Iterator[bytes]) -> str | None:
+def _fill(path: Path, lines: Iterator[bytes], largest: int) -> str | None:
     """Write one segment's worth of `lines`; returns the hash of its content, None when there were none left."""
     size, digest = 0, hashlib.sha256()
     with path.open("wb") as segment:
-        while size < LARGEST_BYTES and (line := next(lines, None)):
+        while size < largest and (line := next(lines, None)):
             segment.write(line)
             digest.update(line)
             size += len(line)

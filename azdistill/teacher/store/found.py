@@ -7,7 +7,7 @@ from typing import IO
 
 from azdistill.contracts.errors import AzdistillError
 from azdistill.teacher.replies import Answer, Refusal
-from azdistill.teacher.store.lines import TIME_BITS, StoredAnswer, decode, pieces, rank
+from azdistill.teacher.store.lines import TIME_BITS, StoredAnswer, decode, key_of, pieces, rank
 from azdistill.teacher.store.segments import any_key, reading, scan, segments
 
 OFFSET_BITS, NUMBER_BITS = 40, 24
@@ -95,7 +95,8 @@ class _Opened:
 
     def record(self, offset: int) -> bytes:
         self._segment.seek(offset)
-        return next(pieces(self._segment.readline()), b"")
+        line = self._segment.readline()
+        return line if key_of(line) else next(pieces(line), b"")
 
 
 def _opened(path: Path) -> _Opened:

@@ -27,11 +27,11 @@ TIME_BITS = 48
 
 _BEGIN = b'{"v":%d,"crc":"' % VERSION
 _CRC = slice(len(_BEGIN), len(_BEGIN) + 8)
-_CHECKED = slice(_CRC.stop + len('",'), -len("\n"))
-_KEY = _CHECKED.start + len('"key":"')
+_CHECKED = slice(_CRC.stop, -len("\n"))
+_KEY = _CRC.stop + len('","key":"')
 _RANK = re.compile(rb'","when":(\d+),"(answer|refusal)":')
 _FIRST_VERSION = re.compile(rb'\{"key":"([^"\\]+)","asked_at":.*\}')
-_ANY_VERSION = re.compile(rb'\{"v":(\d+),')
+_ANY_VERSION = re.compile(rb'\{"v":(\d{1,6}),')
 _START = re.compile(rb'(?=\{"(?:v":\d+,"crc|key)":")')
 """Where a record begins. Inside of one these bytes can't stand: quotes in a text are escaped."""
 
@@ -62,10 +62,9 @@ def encode(stored: StoredAnswer) -> bytes:
     """One line, newline included."""
     kind = "refusal" if isinstance(stored.outcome, Refusal) else "answer"
     fields = {"key": stored.key, "when": stored.when, kind: stored.outcome}
-    rest = orjson.dumps(
-        fields | {"asked_at": stored.asked_at, "teacher": stored.teacher, "latency_s": stored.latency_s}
-    )[1:]
-    return b'%b%08x",%b\n' % (_BEGIN, crc32(rest), rest)
+    about = {"asked_at": stored.asked_at, "teacher": stored.teacher, "latency_s": stored.latency_s}
+    rest = b'",' + orjson.dumps(fields | about).removeprefix(b"{")
+    return b"%b%08x%b\n" % (_BEGIN, crc32(rest), rest)
 
 
 def key_of(line: bytes) -> str | None:

@@ -101,8 +101,8 @@ def record(folder: Path, prefix: str) -> StoredAnswer:
         return Found(folder, keys).stored(keys[0])
     if not keys:
         raise InputError(f"store {str(folder)!r}: no key begins with {prefix!r}; completions.jsonl tells them")
-    shown = ", ".join(keys[:KEYS_SHOWN])
-    raise InputError(f"store {str(folder)!r}: {len(keys):,} keys begin with {prefix!r}, give more of it: {shown}, ...")
+    shown = ", ".join([*keys[:KEYS_SHOWN], *(["..."] if len(keys) > KEYS_SHOWN else [])])
+    raise InputError(f"store {str(folder)!r}: {len(keys):,} keys begin with {prefix!r}, give more of it: {shown}")
 
 
 def _check(folder: Path) -> None:

@@ -71,6 +71,9 @@ class ResponseStore:
 
     async def commit_forever(self) -> None:
         """Write and sync what arrived, once per window. Runs beside the work, until cancelled."""
+        self._arrived = asyncio.Event()  # of the loop that runs now
+        if self._pending:
+            self._arrived.set()
         while True:
             await self._arrived.wait()
             await asyncio.sleep(self.window_s)

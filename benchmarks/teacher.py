@@ -1,0 +1,329 @@
+"""The teacher step against a bare client and its peers, at limits, through faults and kills.
+
+`make bench-teacher` prints tables, then one line of JSON; `python -m benchmarks.teacher --only c64 told` runs
+some of the figures. Each run has a fresh endpoint on loopback (benchmarks/endpoint.py, the simulated teacher behind
+a lean server) that answers in 200 ms, lognormal with sigma .35, and notes when each answer left: all clients are
+measured by the same notes. Ours is `python -m azdistill.steps.teacher` with its store on disk.
+
+A rate is that of the steady window: from a tenth of the answers to nine tenths, without ramp and tail.
+
+c64, c256      10,000 rows at so many in flight; `ratio_*` is ours by the bare client's, medians of runs in turn.
+               `vs_openai_c256` is ours by AsyncOpenAI's; `cpu_s_per_1k` of our process at 64, its start included
+start          `first_request_s`: from the start of the process to its first request, median of 5
+told, learned  a limit of 100 requests/s that sends 429 and Retry-After, and no headers that tell it.
+               `*_goodput`: answers in the steady window by the limit; `*_refused`: of all calls of the run
+faults         3% answered by a 5xx once and 2% reset once: `faults_span_ratio` is first request to last answer, by
+               that of a run without faults; `lost` and `duplicated` rows
+kills          SIGKILL at 20 moments drawn over the length of a run: `lost` and `duplicated` rows against a run left
+               alone, with the same bytes; `paid_twice_over_inflight`: answers bought twice by kill and place in flight,
+               in the worst round
+store          `resume_scan_s_1m` and `rss_mb_1m`, see benchmarks/teacher_store.py
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from azdistill.contracts.files import write_json, write_rows
+from azdistill.contracts.manifest import close_folder
+from azdistill.contracts.rows import Message, Prompt, prompt_id
+from azdistill.contracts.teacher import SimulatedLimits, Simulation
+from benchmarks.peers.venvs import PEERS, Peer, python_of
+
+ROOT = Path(__file__).parent.parent
+LATENCY_S, SIGMA = 0.2, 0.35
+ROWS = 10_000
+REPEATS = {64: 1, 256: 3}  # a run at 64 lasts as long as four at 256
+STARTS = 5
+LIMIT, LIMITED_ROWS = 100, 3000
+FAULTY_ROWS, FAULTY_IN_FLIGHT = 4000, 64
+SEED, KILLS, KILLED_ROWS, KILLED_IN_FLIGHT = 7, 20, 1000, 64
+
+SLOW = Simulation(latency_ms=LATENCY_S * 1000, latency_sigma=SIGMA, wrong_rate=0)
+LIMITED = SLOW.model_copy(update={"limits": SimulatedLimits(requests_per_minute=LIMIT * 60, headers="absent")})
+FAULTY = SLOW.model_copy(update={"error_rate": 0.03, "reset_rate": 0.02})
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A running endpoint, and what it has noted so far."""
+
+    url: str
+
+    def notes(self) -> dict[str, Any]:
+        with urllib.request.urlopen(self.url, timeout=30) as reply:
+            return dict(json.load(reply))
+
+
+@contextlib.contextmanager
+def endpoint(simulation: Simulation, port: int = 0) -> Iterator[Endpoint]:
+    command = [sys.executable, "-m", "benchmarks.endpoint", simulation.model_dump_json(), str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    try:
+        yield Endpoint(process.stdout.readline().strip())
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One run of a client to its end."""
+
+    notes: dict[str, Any]
+    started: float
+    cpu_s: float
+
+    @property
+    def rate(self) -> float:
+        """Answers a second in the steady window."""
+        answered = self.notes["answered"]
+        first, last = len(answered) // 10, len(answered) * 9 // 10
+        return float((last - first) / (answered[last] - answered[first]))
+
+    @property
+    def span_s(self) -> float:
+        return float(self.notes["answered"][-1] - self.notes["first_request"])
+
+    @property
+    def cpu_s_per_1k(self) -> float:
+        return self.cpu_s / len(self.notes["answered"]) * 1000
+
+    @property
+    def refused(self) -> float:
+        calls = self.notes["calls"]
+        return float(calls.get("limited", 0) / sum(calls.values()))
+
+
+Client = Callable[[str], list[str]]
+"""The command line of a client that asks the endpoint at a URL."""
+
+
+def run(client: Client, simulation: Simulation) -> Ran:
+    with endpoint(simulation) as asked:
+        command, started = client(asked.url), time.monotonic()
+        with tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode:
+                said.seek(0)
+                raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{said.read().decode()}")
+        return Ran(asked.notes(), started, used.ru_utime + used.ru_stime)
+
+
+class Step:
+    """`python -m azdistill.steps.teacher` on `rows` prompts, in a folder of its own, to be asked as it is told."""
+
+    def __init__(self, folder: Path, rows: int, in_flight: int, **teacher: Any) -> None:
+        self.folder, self._teacher = folder, {"model": "m", "max_in_flight": in_flight, **teacher}
+        self.completions = folder / "completions"
+        write_rows(folder / "prompts" / "prompts.jsonl", map(prompt, range(rows)))
+        close_folder(folder / "prompts", "prepare", {})
+
+    def __call__(self, url: str) -> list[str]:
+        teachers = self.folder / "teachers.json"
+        write_json(teachers, [{**self._teacher, "endpoint": url}])
+        names = ("prompts", "completions", "store")
+        folders = [part for name in names for part in (f"--{name}", str(self.folder / name))]
+        return [sys.executable, "-m", "azdistill.steps.teacher", "--teachers", str(teachers), *folders]
+
+    def rows(self) -> Counter[str]:
+        lines = (self.completions / "completions.jsonl").read_text().splitlines()
+        return Counter(json.loads(line)["id"] for line in lines)
+
+
+def prompt(number: int) -> Prompt:
+    text = f"Order {number}: one of {number % 17} items is broken. What may the customer do about it, and by when?"
+    messages = (Message(role="user", content=text),)
+    return Prompt(id=prompt_id(messages), split="train", messages=messages, source=f"orders:{number + 1}")
+
+
+@contextlib.contextmanager
+def step(rows: int, in_flight: int, **teacher: Any) -> Iterator[Step]:
+    with tempfile.TemporaryDirectory(dir=ROOT / ".bench") as folder:
+        yield Step(Path(folder), rows, in_flight, **teacher)
+
+
+def ours(rows: int, in_flight: int, simulation: Simulation, **teacher: Any) -> Ran:
+    with step(rows, in_flight, **teacher) as client:
+        ran = run(client, simulation)
+        lost = rows - len(client.rows())
+        if lost:
+            raise RuntimeError(f"{lost} of {rows} rows have no answer")
+        return ran
+
+
+def other(python: Path, script: list[str], in_flight: int) -> Ran:
+    with step(ROWS, in_flight) as client:
+        prompts = str(client.folder / "prompts" / "prompts.jsonl")
+        return run(lambda url: [str(python), *script, url, prompts, str(in_flight)], SLOW)
+
+
+def side_by_side(in_flight: int) -> dict[str, list[Ran]]:
+    """Runs by client. Ours and the bare one go in turn, so that a busy machine slows both alike."""
+    found: dict[str, list[Ran]] = {"bare": [], "azdistill": []}
+    for _ in range(REPEATS[in_flight]):
+        found["bare"].append(other(Path(sys.executable), ["-m", "benchmarks.bare"], in_flight))
+        found["azdistill"].append(ours(ROWS, in_flight, SLOW))
+    for peer in PEERS:
+        found |= _peer(peer, in_flight)
+    return found
+
+
+def _peer(peer: Peer, in_flight: int) -> dict[str, list[Ran]]:
+    try:
+        python = python_of(peer)
+        return {peer.name: [other(python, [str(peer.script)], in_flight)]}
+    except RuntimeError as problem:
+        print(f"{peer.name}: left out: {str(problem).splitlines()[-1]}")
+        return {}
+
+
+def compared(in_flight: int) -> tuple[Figures, float]:
+    """Our rate by each other client's, and our CPU seconds; prints the table."""
+    found = side_by_side(in_flight)
+    rates = {name: statistics.median(ran.rate for ran in runs) for name, runs in found.items()}
+    print(f"{in_flight} in flight     answers/s  of ideal  of bare  CPU-s per 1k   load {os.getloadavg()[0]:.1f}")
+    for name, runs in found.items():
+        ideal, bare = rates[name] * LATENCY_S / in_flight, rates[name] / rates["bare"]
+        cpu = statistics.median(ran.cpu_s_per_1k for ran in runs)
+        print(f"{name:<16} {rates[name]:10.1f} {ideal:9.3f} {bare:8.3f} {cpu:13.2f}")
+    pairs = zip(found["azdistill"], found["bare"], strict=True)
+    ratios = {
+        "bare": statistics.median(mine.rate / bare.rate for mine, bare in pairs),
+        **{name: rates["azdistill"] / rate for name, rate in rates.items() if name not in ("bare", "azdistill")},
+    }
+    return ratios, statistics.median(ran.cpu_s_per_1k for ran in found["azdistill"])
+
+
+def c64() -> Figures:
+    ratios, cpu = compared(64)
+    return {"ratio_c64": ratios["bare"], "cpu_s_per_1k": cpu}
+
+
+def c256() -> Figures:
+    ratios, _ = compared(256)
+    return {"ratio_c256": ratios["bare"], "vs_openai_c256": ratios.get("AsyncOpenAI", float("nan"))}
+
+
+def start() -> Figures:
+    runs = [ours(16, 16, SLOW) for _ in range(STARTS)]
+    return {"first_request_s": statistics.median(ran.notes["first_request"] - ran.started for ran in runs)}
+
+
+def told() -> Figures:
+    ran = ours(LIMITED_ROWS, 64, LIMITED, requests_per_minute=LIMIT * 60)
+    return {"told_goodput": ran.rate / LIMIT, "told_refused": ran.refused}
+
+
+def learned() -> Figures:
+    ran = ours(LIMITED_ROWS, 64, LIMITED)
+    return {"learned_goodput": ran.rate / LIMIT, "learned_refused": ran.refused}
+
+
+def faults() -> Figures:
+    clean = ours(FAULTY_ROWS, FAULTY_IN_FLIGHT, SLOW)
+    with step(FAULTY_ROWS, FAULTY_IN_FLIGHT) as client:
+        faulty, rows = run(client, FAULTY), client.rows()
+    return {"faults_span_ratio": faulty.span_s / clean.span_s, **_wrong(rows, FAULTY_ROWS)}
+
+
+def _wrong(rows: Counter[str], expected: int) -> Figures:
+    return {"lost": expected - len(rows), "duplicated": sum(rows.values()) - len(rows)}
+
+
+def kills() -> Figures:
+    """Rounds of one job each, killed and started again until it ends by itself."""
+    luck, hits, found = random.Random(SEED), 0, list[Figures]()
+    port, whole_s, expected = _left_alone()
+    while hits < KILLS:
+        with step(KILLED_ROWS, KILLED_IN_FLIGHT) as client, endpoint(SLOW, port) as asked:
+            killed = _until_done(client, asked, lambda: luck.uniform(0, whole_s), KILLS - hits)
+            hits += len(killed)
+            notes, asking = asked.notes(), max(sum(killed), 1)
+            if (client.completions / "completions.jsonl").read_bytes() != expected:
+                raise RuntimeError("the completions of a run that was killed differ from those of one left alone")
+            twice = (notes["bought"] - notes["distinct"]) / asking / KILLED_IN_FLIGHT
+            found.append({**_wrong(client.rows(), KILLED_ROWS), "paid_twice_over_inflight": twice})
+            print(f"kills: {len(killed)}, {sum(killed)} of them while it asked; paid twice {twice:.2f} of the places")
+    return {
+        **{name: sum(one[name] for one in found) for name in ("lost", "duplicated")},
+        "paid_twice_over_inflight": max(one["paid_twice_over_inflight"] for one in found),
+    }
+
+
+def _left_alone() -> tuple[int, float, bytes]:
+    """The port that it asked, which goes into its keys; how long it takes; what it writes."""
+    with step(KILLED_ROWS, KILLED_IN_FLIGHT) as client, endpoint(SLOW) as asked:
+        started = time.monotonic()
+        subprocess.run(client(asked.url), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        port = urllib.parse.urlsplit(asked.url).port
+        assert port
+        return port, time.monotonic() - started, (client.completions / "completions.jsonl").read_bytes()
+
+
+def _until_done(client: Step, asked: Endpoint, moment: Callable[[], float], most: int) -> list[bool]:
+    """Of each kill, whether it came after the process had asked."""
+    killed: list[bool] = []
+    while True:
+        before = sum(asked.notes()["calls"].values())
+        process = subprocess.Popen(client(asked.url), cwd=ROOT, stdout=subprocess.DEVNULL)
+        try:
+            process.wait(moment() if len(killed) < most else None)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            time.sleep(LATENCY_S * 5)  # what was in flight is answered, and bought
+            killed.append(sum(asked.notes()["calls"].values()) > before)
+            continue
+        if process.returncode:
+            raise RuntimeError(f"the step ended with {process.returncode}")
+        return killed
+
+
+def store() -> Figures:
+    from benchmarks.teacher_store import resume_scan
+
+    found = resume_scan()
+    return {name: found[name] for name in ("rss_mb_1m", "resume_scan_s_1m")}
+
+
+FIGURES: Mapping[str, Callable[[], Figures]] = {
+    figure.__name__: figure for figure in (c64, c256, start, told, learned, faults, kills, store)
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=FIGURES, default=list(FIGURES), help="run these figures only")
+    (ROOT / ".bench").mkdir(exist_ok=True)
+    figures: Counter[str] = Counter()
+    for name in parser.parse_args().only:
+        found = FIGURES[name]()
+        figures.update(found)  # lost and duplicated rows of faults and kills add up
+        for figure, value in found.items():
+            print(f"{figure:<26} {value:10.3f}", flush=True)
+    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()

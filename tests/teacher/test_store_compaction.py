@@ -1,0 +1,204 @@
+"""Compaction: nothing is lost at any moment, and the same store gives the same bytes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from azdistill.contracts.errors import AzdistillError, InputError
+from azdistill.teacher.replies import Refusal
+from azdistill.teacher.store import ResponseStore
+from azdistill.teacher.store.compaction import compact
+from azdistill.teacher.store.segments import hold
+from tests.teacher.stores import FIRST_VERSION, fill, filled, find, refused, run_python, segments, stored
+
+
+def content(folder: Path) -> bytes:
+    return b"".join((folder / name).read_bytes() for name in segments(folder))
+
+
+def test_segments_become_one_with_the_record_that_counts_of_each_key(tmp_path):
+    filled(tmp_path, "a", stored("k", "second", when=1_764_000_000_002), stored("l"), refused("m"), refused("n"))
+    filled(tmp_path, "b", stored("k", "first", when=1_764_000_000_001), stored("n"))
+    (tmp_path / "c.jsonl").write_bytes(b"garbage\n")
+    before = dict(find(tmp_path, "klmn"))
+    done = compact(tmp_path)
+    assert (done.segments, done.now, done.kept, done.repeated, done.unreadable) == (3, 1, 4, 2, 1)
+    found = find(tmp_path, "klmn")
+    assert (dict(found), found.unreadable) == (before, 0)
+    assert found["k"].completion == "first"
+    assert isinstance(found["m"], Refusal)
+
+
+def test_records_keep_their_bytes_and_those_of_the_first_version_get_a_checksum(tmp_path):
+    lines = filled(tmp_path, "run", stored("a"), stored("b")).read_bytes()
+    (tmp_path / "old.jsonl").write_bytes(FIRST_VERSION)
+    before = find(tmp_path, ["old"]).stored("old")
+    compact(tmp_path)
+    assert find(tmp_path, ["old"]).stored("old") == before
+    assert content(tmp_path).count(b'{"v":2,"crc":"') == 3
+    assert lines in content(tmp_path)
+
+
+def test_the_same_store_gives_the_same_bytes_and_a_compact_one_stays_as_it_is(tmp_path):
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        filled(folder, "a", *(stored(f"{number}") for number in range(50)))
+        filled(folder, "b", *(stored(f"{number}") for number in range(30, 80)))
+        compact(folder)
+    assert segments(tmp_path / "one") == segments(tmp_path / "two")
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+    again = compact(tmp_path / "one")
+    assert (again.segments, again.now, again.repeated) == (1, 1, 0)
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+
+
+def test_a_large_store_becomes_several_segments(tmp_path):
+    filled(tmp_path, "a", *(stored(f"{number}") for number in range(50)))
+    before = content(tmp_path)
+    done = compact(tmp_path, largest_bytes=2000)
+    assert done.now > 3
+    assert content(tmp_path) == before
+    names = segments(tmp_path)
+    assert compact(tmp_path, largest_bytes=2000).now == done.now
+    assert segments(tmp_path) == names
+
+
+def test_refusals_can_be_forgotten_so_that_they_are_asked_again(tmp_path):
+    filled(tmp_path, "run", stored("a"), refused("b"), refused("c"))
+    done = compact(tmp_path, forget_refusals=True)
+    assert (done.kept, done.refusals_forgotten) == (1, 2)
+    assert set(find(tmp_path, "abc")) == {"a"}
+
+
+def test_a_store_of_a_newer_version_is_left_as_it_is(tmp_path):
+    filled(tmp_path, "run", stored("a"))
+    (tmp_path / "new.jsonl").write_bytes(b'{"v":3,"key":"a"}\n')
+    before = content(tmp_path)
+    with pytest.raises(AzdistillError, match="version 3"):
+        compact(tmp_path)
+    assert content(tmp_path) == before
+
+
+def test_a_segment_that_is_being_written_is_left_alone(tmp_path):
+    filled(tmp_path, "over", stored("a"), stored("b"))
+    store = ResponseStore(tmp_path, "running")
+    fill(store, stored("c"), close=False)
+    (tmp_path / "made-this-moment.jsonl").touch()
+    done = compact(tmp_path)
+    assert (done.segments, done.now, done.in_use) == (3, 3, 2)
+    fill(store, stored("d"))
+    assert set(find(tmp_path, "abcd")) == set("abcd")
+    assert compact(tmp_path).kept == 4
+
+
+def test_two_compactions_at_once_are_refused(tmp_path):
+    filled(tmp_path, "run", stored("a"))
+    with (tmp_path / ".compacting").open("ab") as lock:
+        assert hold(lock)
+        with pytest.raises(AzdistillError, match="another compaction is under way"):
+            compact(tmp_path)
+    assert compact(tmp_path).kept == 1
+
+
+def test_a_folder_that_is_none_is_wrong_input(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        compact(tmp_path / "none")
+    done = compact(tmp_path)
+    assert (done.segments, done.now) == (0, 0)
+
+
+WRITING = """
+import random, sys
+from pathlib import Path
+from azdistill.teacher.store import ResponseStore
+from tests.teacher.stores import fill, stored
+who, end = sys.argv[2], int(sys.argv[3])
+for part in range(0, end, 20):
+    store = ResponseStore(Path(sys.argv[1]), who, window_s=0.0)
+    fill(store, *(stored(f"{who}-{number}") for number in range(part, part + 10)), close=False)
+    fill(store, *(stored(f"{who}-{number}") for number in range(part + 10, part + 20)))
+"""
+
+
+def test_two_processes_write_while_a_third_compacts_and_a_fourth_reads(tmp_path):
+    command = [sys.executable, "-c", WRITING, str(tmp_path)]
+    writers = [subprocess.Popen([*command, who, "1000"]) for who in ("first", "second")]
+    seen = 0
+    while any(writer.poll() is None for writer in writers):
+        compact(tmp_path)
+        found = find(tmp_path, [f"{who}-{number}" for who in ("first", "second") for number in range(1000)])
+        assert found.unreadable == 0
+        assert len(found) >= seen
+        assert all(found[key] == stored(key).outcome for key in list(found)[-20:])
+        seen = len(found)
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert compact(tmp_path).kept == 2000
+
+
+KILLED = """
+import os, shutil, signal, sys
+from pathlib import Path
+from azdistill.teacher.store.compaction import compact
+
+calls = 0
+
+def compact_and_die(folder, end):
+    def die(event, arguments):
+        global calls
+        calls += event in ("open", "os.rename", "os.remove", "os.listdir")
+        if calls == end:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(die)
+    compact(folder, largest_bytes=2000)
+
+root, end, code = Path(sys.argv[1]), 0, -9
+while code:
+    end += 1
+    folder = Path(shutil.copytree(root / "whole", root / f"{end}"))
+    child = os.fork()  # has imported all already
+    if child == 0:
+        compact_and_die(folder, end)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print(end)
+"""
+
+
+def test_a_kill_at_any_moment_loses_nothing(tmp_path):
+    """Before each call that opens, renames, removes or lists, until a compaction gets to its end."""
+    keys = [f"{number}" for number in range(40)]
+    filled(tmp_path / "whole", "a", *map(stored, keys[:25]))
+    filled(tmp_path / "whole", "b", *map(stored, keys[20:]))
+    tries = int(run_python(KILLED, tmp_path))
+    assert tries > 15
+    for number in range(1, tries):
+        folder = tmp_path / f"{number}"
+        found = find(folder, keys)
+        assert (dict(found), found.unreadable) == ({key: stored(key).outcome for key in keys}, 0), number
+        assert compact(folder).kept == 40
+        assert not list(folder.glob("*.partial"))
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from azdistill.contracts.errors import AzdistillError
+from azdistill.teacher.store.compaction import compact
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
+try:
+    compact(Path(sys.argv[1]))
+except AzdistillError as problem:
+    print(problem)
+"""
+
+
+def test_a_full_disk_leaves_the_store_as_it_was(tmp_path):
+    filled(tmp_path, "a", *(stored(f"{number}") for number in range(50)))
+    before = content(tmp_path)
+    said = run_python(FULL, tmp_path)
+    assert "can't be compacted (File too large" in said
+    assert "nothing of it is lost" in said
+    assert content(tmp_path) == before
+    assert not list(tmp_path.glob("*.partial"))
