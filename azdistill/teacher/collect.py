@@ -17,7 +17,7 @@ from azdistill.teacher.engine import Engine
 from azdistill.teacher.money import Purse
 from azdistill.teacher.questions import Question, question
 from azdistill.teacher.replies import Answer, Refusal
-from azdistill.teacher.store import ResponseStore
+from azdistill.teacher.store import Found, ResponseStore
 
 WAITING_SHOWN_EVERY_S = 5.0
 
@@ -48,13 +48,16 @@ class _TooManyRefused(Exception):
 class _Outcomes:
     """What became of each question, and how many more rows may be refused."""
 
-    def __init__(self, asked: Mapping[str, Question], found: Mapping[str, Answer | Refusal], allowed: int) -> None:
-        self.by_key: dict[str, Answer | Refusal] = dict(found)
+    def __init__(self, asked: Mapping[str, Question], found: Found, allowed: int) -> None:
+        records = [found.stored(key) for key in found]
+        self.by_key = {record.key: record.outcome for record in records}
+        self.latencies_s = [record.latency_s for record in records if record.latency_s is not None]
         self.found = frozenset(found)
         self.missing = list({q.key: q for q in asked.values() if q.key not in found}.values())
         self.progress = Progress("teacher", len(self.missing))
         self._rows = Counter(q.key for q in asked.values())
-        self._refused, self._allowed = 0, allowed
+        self._refused = sum(self._rows[key] for key, end in self.by_key.items() if isinstance(end, Refusal))
+        self._allowed = allowed
         self.spent: Callable[[], str] = str
 
     def settle(self, question: Question, outcome: Answer | Refusal) -> None:
@@ -87,7 +90,8 @@ async def collect(
     found = store.find({q.key for q in asked.values()})
     outcomes = _Outcomes(asked, found, allowed_rejects(len(prompts), config))
     print(_opening(endpoint, outcomes, store), flush=True)
-    engine = Engine(endpoint, config, store, outcomes.settle, spent=_worth(found.values(), config))
+    engine = Engine(endpoint, config, store, outcomes.settle, spent=_worth(outcomes.by_key.values(), config))
+    engine.tally.latencies_s += outcomes.latencies_s
     outcomes.spent = engine.purse.note
     showing = asyncio.create_task(outcomes.show_waiting(engine))
     try:
@@ -146,7 +150,7 @@ def _opening(endpoint: Endpoint, outcomes: _Outcomes, store: ResponseStore) -> s
     unreadable = f", {store.unreadable} torn lines passed over" if store.unreadable else ""
     return (
         f"teacher: {endpoint.model} at {endpoint.url}: {len(outcomes.missing)} questions to ask, "
-        f"{len(outcomes.by_key)} answers found in the store{unreadable}"
+        f"{len(outcomes.by_key)} found in the store{unreadable}"
     )
 
 

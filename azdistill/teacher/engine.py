@@ -38,6 +38,8 @@ SPARE_FILES = 64
 OUTAGE_LOOK_S = 0.2
 BYTES_A_TOKEN = 4
 MAY_BE_BILLED = frozenset({"timeout", "connection"})
+FINAL = frozenset({"content_filter"})
+"""Refusals that asking again would only repeat; they are kept in the store. The others may have been mended."""
 OUTAGE = Retry("outage", "the endpoint is down")
 
 Outcome = Answer | Refusal
@@ -197,12 +199,14 @@ class Engine:
         self._up.set()
         if isinstance(reply, Fatal):
             raise EndpointError(f"{self.endpoint}: {self._clean(reply.detail)}")
-        if isinstance(reply, Refusal):
-            self._settle(job, Refusal(reply.reason, self._clean(reply.detail)))
+        outcome = Refusal(reply.reason, self._clean(reply.detail)) if isinstance(reply, Refusal) else reply
+        if isinstance(outcome, Refusal) and outcome.reason not in FINAL:
+            self._settle(job, outcome)
             return
-        self.tally.answered(reply, seconds)
-        stored = StoredAnswer(job.question.key, self.endpoint.identity, self.endpoint.model, reply)
-        self.store.put(stored, lambda: self._settle(job, reply))
+        if isinstance(outcome, Answer):
+            self.tally.answered(outcome, seconds)
+        stored = StoredAnswer(job.question.key, self.endpoint.identity, self.endpoint.model, outcome, seconds)
+        self.store.put(stored, lambda: self._settle(job, outcome))
 
     def _settle(self, job: Job, outcome: Outcome) -> None:
         self.settled(job.question, outcome)

@@ -32,7 +32,8 @@ class Ledger:
 
 @dataclass
 class Tally:
-    """Counts of one run: of the answers bought in it, not of those found in the store.
+    """Counts of one run: of the answers bought in it, not of those found in the store, whose latencies alone
+    are told along.
 
     A useful answer is whole and not blank; an unusable one is paid all the same.
     """
@@ -62,7 +63,7 @@ class Tally:
         return (self.useful.completion_tokens + self.unusable.completion_tokens) // max(self.bought, 1)
 
     def usage(self) -> dict[str, Any]:
-        """The part of usage.json that this run measured. Latencies in seconds, None when nothing was bought."""
+        """The part of usage.json that this run measured. Latencies in seconds, None where there is no answer."""
         return {
             "calls": self.calls,
             "retries": dict(self.retries),

@@ -227,7 +227,8 @@ import asyncio, os, sys
 from pathlib import Path
 from azdistill.contracts.errors import AzdistillError
 from azdistill.teacher.store import ResponseStore
-folder = Path(sys.argv[1])
+os.chdir(sys.argv[1])
+folder = Path("store")
 folder.chmod(int(sys.argv[2], 8))
 if os.geteuid() == 0:  # to whom nothing is forbidden
     os.seteuid(65534)
@@ -242,13 +243,12 @@ except AzdistillError as problem:
 
 @pytest.mark.parametrize(("mode", "found", "said"), [("0555", "['a']\n", "written"), ("0000", "", "read")])
 def test_what_is_forbidden_is_said_and_reading_writes_nothing(tmp_path, mode, found, said):
-    for folder in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
-        folder.chmod(0o755)
+    tmp_path.chmod(0o755)
     segment = filled(tmp_path / "store", "run", stored("a"))
     segment.chmod(0o644)
-    done = run_python(NOBODY, tmp_path / "store", mode)
+    done = run_python(NOBODY, tmp_path, mode)
     (tmp_path / "store").chmod(0o755)
-    assert done.startswith(f"{found}store '{tmp_path / 'store'}': can't be {said} (Permission denied")
+    assert done.startswith(f"{found}store 'store': can't be {said} (Permission denied")
 
 
 FULL = """

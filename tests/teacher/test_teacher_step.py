@@ -99,11 +99,12 @@ def test_a_second_run_buys_nothing_and_an_edited_dataset_only_what_is_new(step, 
     teacher, url = simulate()
     assert step.run(configure(), url)[0] == 0
     before = (step.completions / "completions.jsonl").read_bytes()
+    first = read_json(step.completions / "usage.json")
     assert step.run(configure(), url)[0] == 0
     assert teacher.calls["answered"] == 40
     assert (step.completions / "completions.jsonl").read_bytes() == before
     usage = read_json(step.completions / "usage.json")
-    assert (usage["from_store"], usage["calls"], usage["latency_p50_s"]) == (40, 0, None)
+    assert (usage["from_store"], usage["calls"], usage["latency_p50_s"]) == (40, 0, first["latency_p50_s"])
     step.write_prompts([*reversed(rows[5:]), *prompts(7, "new row")])
     assert step.run(configure(), url)[0] == 0
     assert teacher.calls["answered"] == 47
@@ -238,3 +239,17 @@ def test_the_proxy_of_the_environment_is_asked_for_what_is_not_on_loopback(step,
     assert step.run(config, http_proxy=url, no_proxy="")[0] == 0
     assert teacher.calls == {"answered": 3}
     assert step.run(configure(), url, http_proxy="http://127.0.0.1:9", no_proxy="")[0] == 0
+
+
+def test_what_the_content_filter_refused_is_not_asked_again(step, simulate, prompts, configure):
+    step.write_prompts(prompts(60))
+    teacher, url = simulate(filtered_rate=0.2)
+    config = configure(max_reject_ratio=1.0)
+    assert step.run(config, url)[0] == 0
+    rejects = (step.completions / "rejects.jsonl").read_bytes()
+    asked = teacher.calls["filtered"]
+    assert asked > 0
+    assert rejects.count(b'"content_filter"') == asked
+    assert step.run(config, url)[0] == 0
+    assert (teacher.calls["filtered"], teacher.calls["answered"]) == (asked, 60 - asked)
+    assert (step.completions / "rejects.jsonl").read_bytes() == rejects
