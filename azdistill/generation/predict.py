@@ -1,10 +1,10 @@
 """A model's answers to the test rows, and what answering took."""
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from azdistill.contracts.percentile import percentile
 from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.progress import Progress
 from azdistill.contracts.rows import Prediction, Prompt
@@ -45,7 +45,7 @@ def predict(student: Student, prompts: Sequence[Prompt], config: PredictConfig) 
 def _latencies(student: Student, encoded: Sequence[list[int]], config: PredictConfig) -> list[float]:
     """Of rows spread evenly over the test rows, one at a time. The batches before them have warmed up the model."""
     count = min(config.latency_rows, len(encoded))
-    return sorted(_alone(student, encoded[number * len(encoded) // count], config) for number in range(count))
+    return [_alone(student, encoded[number * len(encoded) // count], config) for number in range(count)]
 
 
 def _alone(student: Student, prompt: list[int], config: PredictConfig) -> float:
@@ -72,11 +72,6 @@ def _profile(student: Student, answers: Sequence[Generated], seconds: float, lat
         seconds=round(seconds, 3),
         tokens_per_s=round(tokens / seconds, 1) if seconds else 0.0,
         latency_rows=len(latencies),
-        latency_p50_s=_rank(latencies, 0.50),
-        latency_p95_s=_rank(latencies, 0.95),
+        latency_p50_s=percentile(latencies, 0.50),
+        latency_p95_s=percentile(latencies, 0.95),
     )
-
-
-def _rank(ordered: Sequence[float], part: float) -> float | None:
-    """The nearest-rank percentile of ordered values; None of no values."""
-    return round(ordered[max(math.ceil(part * len(ordered)) - 1, 0)], 6) if ordered else None

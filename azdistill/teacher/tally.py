@@ -1,11 +1,11 @@
 """What asking cost: calls, retries and their reasons, tokens, latency."""
 
-import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from azdistill.contracts.percentile import percentile
 from azdistill.teacher.replies import Answer, Retry
 
 USEFUL = "stop"
@@ -77,10 +77,3 @@ class Tally:
                 "retried": {"calls": self.retries.total()},
             },
         }
-
-
-def percentile(values: Sequence[float], part: float) -> float | None:
-    """The nearest-rank percentile; None of no values."""
-    if not values:
-        return None
-    return sorted(values)[max(math.ceil(part * len(values)) - 1, 0)]
