@@ -15,7 +15,7 @@ from azdistill.snapshot import ROOT, closure
 
 HEAVY = {
     "prepare": set(),
-    "teacher": {"aiohttp", "orjson", "uvloop"},
+    "teacher": {"aiohttp", "azure", "orjson", "uvloop"},
     "curate": set(),
     "train": {"torch", "transformers", "accelerate", "jinja2", "peft", "safetensors", "psutil", "numpy"},
     "predict": {"torch", "transformers", "jinja2", "psutil", "numpy"},

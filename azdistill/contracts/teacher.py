@@ -92,6 +92,14 @@ class Teacher(BaseModel):
         pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]{2,32}$",
         description="name of the workspace connection that holds endpoint and key",
     )
+    entra_scope: str | None = Field(
+        None,
+        pattern=r"^https://\S+/\.default$",
+        description="be let in by an Entra token of this scope, such as https://cognitiveservices.azure.com/.default",
+    )
+    reasoning: bool = Field(
+        False, description="a reasoning model: it takes max_completion_tokens, and neither temperature nor top_p"
+    )
     input_price: float | None = Field(None, ge=0, description="of a million prompt tokens, for plan and budget")
     output_price: float | None = Field(None, ge=0, description="of a million answered tokens, for plan and budget")
     max_in_flight: int = Field(64, ge=1, le=4096, description="requests in flight at once")
@@ -102,6 +110,15 @@ class Teacher(BaseModel):
         None, ge=1, description="of prompts and answers together, kept when given; else learned with the requests"
     )
     simulation: Simulation = Field(Simulation(), description="the stand-in for a run with teacher_route simulated")
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> "Teacher":
+        if self.key_variable and self.entra_scope:
+            raise ValueError(
+                f"teacher {self.model!r} has both key_variable {self.key_variable!r} and entra_scope "
+                f"{self.entra_scope!r}: give one"
+            )
+        return self
 
 
 class Prompting(BaseModel):
@@ -121,6 +138,10 @@ class TeacherConfig(StepConfig):
         description="ask the real endpoint or the simulated teacher that azdistill run starts, or take completions",
     )
     prompting: Prompting = Field(Prompting(), description="what only the teacher sees")
+    turns: Literal["last", "all"] = Field(
+        "last",
+        description="all: each assistant turn of a training conversation, on the teacher's own replies before it",
+    )
     temperature: float = Field(0.0, ge=0, le=2, description="the teacher's sampling temperature")
     top_p: float = Field(1.0, gt=0, le=1, description="nucleus sampling")
     max_tokens: int = Field(1024, ge=1, le=131_072, description="longest answer, tokens")

@@ -1,5 +1,6 @@
 """`python -m azdistill.steps.teacher`: prompts to completions, each bought once."""
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,17 +14,31 @@ from azdistill.steps.runner import run_step
 
 if TYPE_CHECKING:
     from azdistill.teacher.collect import Collected
+    from azdistill.teacher.rank import Rank
 
 
 def body(arguments: Arguments[TeacherConfig]) -> None:
     """Write completions.jsonl, rejects.jsonl and usage.json. Rejects are there also when there are too many."""
+    from azdistill.teacher.rank import rank_of
+
+    rank, prompts = rank_of(os.environ), _prompts(arguments)
+    if rank.leads:
+        open_folder(arguments.outputs["completions"])
+    if arguments.config.teacher_route == "completions":
+        if rank.leads:  # to take answers that are there is work for one
+            _write(_given(prompts, arguments), len(prompts), arguments)
+    elif rank.world == 1:
+        _write(_asked(prompts, arguments), len(prompts), arguments)
+    else:
+        _together(prompts, arguments, rank)
+
+
+def _write(collected: "Collected", prompts: int, arguments: Arguments[TeacherConfig]) -> None:
     from azdistill.teacher.collect import check_rejects
 
-    config, folder = arguments.config, open_folder(arguments.outputs["completions"])
-    prompts = _prompts(arguments)
-    collected = _given(prompts, arguments) if config.teacher_route == "completions" else _asked(prompts, arguments)
+    folder = arguments.outputs["completions"]
     write_rows(folder / "rejects.jsonl", collected.rejects)
-    check_rejects(collected, len(prompts), config)
+    check_rejects(collected, prompts, arguments.config)
     write_rows(folder / "completions.jsonl", collected.completions)
     write_json(folder / "usage.json", collected.usage)
     close_folder(folder, STEP.name, collected.counts())
@@ -38,6 +53,22 @@ def _asked(prompts: list[Prompt], arguments: Arguments[TeacherConfig]) -> "Colle
     config = arguments.config
     endpoint = resolve(config.teachers[0], config.teacher_route)
     return run(collect(prompts, config, endpoint, open_store(arguments.outputs["store"])))
+
+
+def _together(prompts: list[Prompt], arguments: Arguments[TeacherConfig], rank: "Rank") -> None:
+    """As one of several processes. Rank 0 writes, and the others end well only when it has."""
+    from azdistill.teacher.endpoint import resolve
+    from azdistill.teacher.loop import run
+    from azdistill.teacher.store import open_store
+    from azdistill.teacher.together import collect_together, meet
+
+    config, store = arguments.config, open_store(arguments.outputs["store"])
+    endpoint = resolve(config.teachers[0], config.teacher_route)
+    job = os.environ.get("AZUREML_RUN_ID") or str(arguments.outputs["completions"].resolve())
+    with meet(prompts, config, endpoint, store, rank, job) as meeting:
+        collected = run(collect_together(prompts, config, endpoint, store, meeting))
+        if collected:
+            _write(collected, len(prompts), arguments)
 
 
 def _given(prompts: list[Prompt], arguments: Arguments[TeacherConfig]) -> "Collected":

@@ -1,19 +1,23 @@
-"""Where a teacher lives and how to be let in. A key is read from the environment when a session opens, never held."""
+"""Where a teacher lives, and by what it lets us in."""
 
 import ipaddress
 import json
 import os
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Simulation, Teacher
+from azdistill.teacher.auth import Access, Credential, EntraToken, HeldKey, VariableKey, ambient_credential
+from azdistill.teacher.connection import MANAGEMENT, is_readable, read_connection
 
 CHAT = "/chat/completions"
 FOUNDRY_VERSION = "api-version=2024-05-01-preview"
 AZURE_ML_VARIABLES = ("AZUREML_RUN_ID", "AZUREML_ARM_WORKSPACE_NAME")
+RESOURCE_SCOPE = "https://cognitiveservices.azure.com/.default"
+PROJECT_SCOPE = "https://ai.azure.com/.default"
 
 
 @dataclass(frozen=True)
@@ -23,28 +27,10 @@ class Endpoint:
     url: str
     model: str
     identity: str
-    key_variable: str | None = None
+    access: Access = field(default_factory=Access, compare=False)
 
     def __str__(self) -> str:
-        key = f" with the key in {self.key_variable}" if self.key_variable else ""
-        return f"teacher {self.model!r} at {self.url}{key}"
-
-    def headers(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-        """Both headers that Azure's endpoints know. Raises InputError when the key's variable is not set."""
-        if self.key_variable is None:
-            return {}
-        key = environ.get(self.key_variable, "").strip()
-        if not key:
-            raise InputError(
-                f"teacher {self.model!r}: key_variable {self.key_variable!r} is not set in the environment; "
-                f"set it to the key of {self.url}"
-            )
-        if not (key.isascii() and key.isprintable()):
-            raise InputError(
-                f"teacher {self.model!r}: the value of key_variable {self.key_variable!r} holds characters that "
-                "no key has; set it again"
-            )
-        return {"Authorization": f"Bearer {key}", "api-key": key}
+        return f"teacher {self.model!r} at {self.url}{self.access.about}"
 
     def proxy(self) -> str | None:
         """The proxy that the environment names for this address (HTTPS_PROXY, NO_PROXY); never one for loopback."""
@@ -54,15 +40,19 @@ class Endpoint:
             return None
         return urllib.request.getproxies().get(parts.scheme)
 
-    def redact(self, text: str, environ: Mapping[str, str] = os.environ) -> str:
-        """`text` from the endpoint without the key, which some endpoints repeat in their refusals."""
-        key = environ.get(self.key_variable or "", "").strip()
-        return text.replace(key, "[key]") if key else text
 
-
-def resolve(teacher: Teacher, route: str, environ: Mapping[str, str] = os.environ) -> Endpoint:
-    """The endpoint that `route` leads to. Raises InputError when there is none, or none that may be asked here."""
-    endpoint = _simulated(teacher, environ) if route == "simulated" else _real(teacher)
+def resolve(
+    teacher: Teacher,
+    route: str,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    credential: Credential | None = None,
+    management: str = MANAGEMENT,
+) -> Endpoint:
+    """The endpoint that `route` leads to; a connection is read now, by `credential` where one is given. Raises
+    InputError when there is none, or none that may be asked here."""
+    secrets = _Secrets(environ, credential, management)
+    endpoint = _simulated(teacher, environ) if route == "simulated" else _real(teacher, secrets)
     if _inside_azure_ml(environ) and (route == "simulated" or is_loopback(urlsplit(endpoint.url).hostname or "")):
         raise InputError(
             f"teacher {teacher.model!r}: {endpoint.url!r} can't be asked inside Azure ML; "
@@ -71,14 +61,47 @@ def resolve(teacher: Teacher, route: str, environ: Mapping[str, str] = os.enviro
     return endpoint
 
 
-def _real(teacher: Teacher) -> Endpoint:
+@dataclass(frozen=True)
+class _Secrets:
+    """Where secrets come from: the environment, an identity, the workspace's management API."""
+
+    environ: Mapping[str, str] = field(repr=False)
+    given: Credential | None
+    management: str
+
+    def credential(self) -> Credential:
+        return self.given or ambient_credential(self.environ)
+
+
+def _real(teacher: Teacher, secrets: _Secrets) -> Endpoint:
+    """Where a workspace is at hand its connection counts, so that one spec can say both."""
+    if teacher.connection and is_readable(secrets.environ):
+        found = read_connection(teacher.connection, secrets.environ, secrets.credential(), secrets.management)
+        url = chat_url(found.endpoint)
+        access = HeldKey(found.key, teacher.connection) if found.key else _entra(teacher, url, secrets)
+        return Endpoint(url, teacher.model, url.partition("?")[0], access)
     if teacher.endpoint is None:
         raise InputError(
             f"teacher {teacher.model!r}: connection {teacher.connection!r} is read from an Azure workspace; "
             "on this machine give endpoint and key_variable, or set teacher_route to simulated"
         )
     url = chat_url(teacher.endpoint)
-    return Endpoint(url, teacher.model, url.partition("?")[0], teacher.key_variable)
+    return Endpoint(url, teacher.model, url.partition("?")[0], _access(teacher, url, secrets))
+
+
+def _access(teacher: Teacher, url: str, secrets: _Secrets) -> Access:
+    if teacher.key_variable:
+        return VariableKey(f"teacher {teacher.model!r}", teacher.key_variable, secrets.environ)
+    return _entra(teacher, url, secrets) if teacher.entra_scope else Access()
+
+
+def _entra(teacher: Teacher, url: str, secrets: _Secrets) -> EntraToken:
+    return EntraToken(f"teacher {teacher.model!r}", teacher.entra_scope or usual_scope(url), secrets.credential)
+
+
+def usual_scope(url: str) -> str:
+    """The scope that an endpoint of Azure usually asks for: a Foundry project another than a resource."""
+    return PROJECT_SCOPE if "/api/projects/" in url else RESOURCE_SCOPE
 
 
 def _simulated(teacher: Teacher, environ: Mapping[str, str]) -> Endpoint:
@@ -91,13 +114,13 @@ def _simulated(teacher: Teacher, environ: Mapping[str, str]) -> Endpoint:
     return Endpoint(chat_url(address), teacher.model, simulated_identity(teacher.simulation))
 
 
+DECIDING = ("expert", "seed", "wrong_rate", "truncated_rate", "reasoning", "ignored_parameters", "examples")
+"""Fields of a simulation that decide an answer. Not the faults that pass, nor the limits and the latency."""
+
+
 def simulated_identity(simulation: Simulation) -> str:
-    """What decides a simulated answer. Not the address, which changes, nor the faults that pass."""
-    examples = f"&examples={json.dumps(simulation.examples)}" if simulation.examples else ""
-    return (
-        f"simulated:{simulation.expert}?seed={simulation.seed}"
-        f"&wrong_rate={simulation.wrong_rate}&truncated_rate={simulation.truncated_rate}{examples}"
-    )
+    """What goes into store keys in place of the address, which is another one in each run."""
+    return f"simulated:{json.dumps(simulation.model_dump(mode='json', include=set(DECIDING)), sort_keys=True)}"
 
 
 def chat_url(address: str) -> str:

@@ -25,13 +25,13 @@ from azdistill.teacher.money import BudgetReached, Purse
 from azdistill.teacher.pace import Pace
 from azdistill.teacher.questions import Question
 from azdistill.teacher.replies import Answer, Fatal, Refusal, Reply, Retry, read_reply
+from azdistill.teacher.session import ask, let_in, open_session
 from azdistill.teacher.store import ResponseStore, StoredAnswer
 from azdistill.teacher.tally import Tally
 
 FIRST_WAIT_S = 0.25
 FIRST_THROTTLED_WAIT_S = 2.0  # limits are counted by the minute
 LONGEST_WAIT_S = 30.0
-LONGEST_CONNECT_S = 30.0
 FEWEST_FAILURES = 10
 LONGEST_OUTAGE_S = 900.0
 SPARE_FILES = 64
@@ -43,7 +43,7 @@ FINAL = frozenset({"content_filter"})
 OUTAGE = Retry("outage", "the endpoint is down")
 
 Outcome = Answer | Refusal
-Settled = Callable[[Question, Outcome], None]
+Settled = Callable[[Question, Outcome], Iterable[Question] | None]
 
 
 @dataclass(order=True, slots=True)
@@ -70,7 +70,7 @@ class Job:
 
 class Engine:
     """Asks one endpoint. `settled` is called on the event loop for each question once its outcome is final, and
-    for an answer once it is durable."""
+    for an answer once it is durable; the questions that it returns are asked next, in the place of that one."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class Engine:
         self.store.check_writable()
         allow_open_files(places + SPARE_FILES)
         try:
-            async with self._session(places) as session:
+            async with open_session(self.endpoint, places, self.config.timeout_s) as session:
                 await self._settle_all(session, places)
         except BaseExceptionGroup as group:
             raise _first(group) from None
@@ -125,17 +125,6 @@ class Engine:
             await self._jobs.join()
             for task in running:
                 task.cancel()
-
-    def _session(self, places: int) -> aiohttp.ClientSession:
-        """One session: `places` kept-alive connections, the key in its headers and nowhere else."""
-        timeout = self.config.timeout_s
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=places, ttl_dns_cache=300),
-            headers={**self.endpoint.headers(), "Content-Type": "application/json"},
-            proxy=self.endpoint.proxy(),
-            timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, LONGEST_CONNECT_S)),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
 
     async def _work(self, session: aiohttp.ClientSession) -> None:
         while True:
@@ -182,9 +171,9 @@ class Engine:
 
     async def _call(self, session: aiohttp.ClientSession, question: Question) -> tuple[Reply, Mapping[str, str]]:
         self.tally.calls += 1
+        headers = await let_in(self.endpoint.access)
         try:
-            # A redirect is never followed: it would take the key to another host.
-            async with session.post(self.endpoint.url, data=question.body, allow_redirects=False) as response:
+            async with ask(session, self.endpoint, question.body, headers) as response:
                 return read_reply(response.status, response.headers, await response.read()), response.headers
         except TimeoutError:
             return Retry("timeout", f"no answer within {self.config.timeout_s} s"), {}
@@ -209,7 +198,8 @@ class Engine:
         self.store.put(stored, lambda: self._settle(job, outcome))
 
     def _settle(self, job: Job, outcome: Outcome) -> None:
-        self.settled(job.question, outcome)
+        for question in self.settled(job.question, outcome) or ():
+            self._jobs.put_nowait(Job(0, job.number, question))
         self._jobs.task_done()
 
     def _again(self, job: Job, reply: Retry) -> None:
@@ -265,7 +255,7 @@ class Engine:
             await self._ask(session, await self._jobs.get())
 
     def _clean(self, detail: str) -> str:
-        return self.endpoint.redact(detail)
+        return self.endpoint.access.redact(detail)
 
 
 def allow_open_files(count: int) -> None:

@@ -29,12 +29,14 @@ def render(messages: tuple[Message, ...], prompting: Prompting) -> list[dict[str
 
 def question(messages: tuple[Message, ...], config: TeacherConfig, endpoint: Endpoint) -> Question:
     """The request for one conversation."""
-    request: dict[str, Any] = {
-        "model": endpoint.model,
-        "messages": render(messages, config.prompting),
-        "temperature": config.temperature,
-        "top_p": config.top_p,
-        "max_tokens": config.max_tokens,
-    }
+    turns = render(messages, config.prompting)
+    request: dict[str, Any] = {"model": endpoint.model, "messages": turns, **sampling(config, config.max_tokens)}
     keyed = orjson.dumps({"asked_at": endpoint.identity, **request}, option=orjson.OPT_SORT_KEYS)
     return Question(hashlib.sha256(keyed).hexdigest(), orjson.dumps(request))
+
+
+def sampling(config: TeacherConfig, tokens: int) -> dict[str, Any]:
+    """The parameters of a call. A reasoning model counts its thoughts among `tokens`, and refuses the others."""
+    if config.teachers[0].reasoning:
+        return {"max_completion_tokens": tokens}
+    return {"temperature": config.temperature, "top_p": config.top_p, "max_tokens": tokens}

@@ -20,17 +20,20 @@ FATAL = {
     404: "no such model or path; check model and endpoint",
 }
 LONGEST_DETAIL = 300
+THINK, THOUGHT = "<think>", "</think>"
 LONGEST_RETRY_AFTER_S = 900.0  # a clock that is wrong must not park a row for a day
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the teacher said, and what it was counted as in tokens."""
+    """What the teacher said, and what it was counted as in tokens. `trace` is what a reasoning model thought
+    before it; its tokens are among those of the completion."""
 
     completion: str
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     content = _json(body)
     if status == HTTPStatus.OK:
         return _answer(content)
-    detail = f"HTTP {status}: {_message(content, body)}"
+    detail = f"HTTP {status}: {message(content, body)}"
     if status in RETRIED or status >= 500:
         throttled = status == HTTPStatus.TOO_MANY_REQUESTS
         return Retry(f"http_{status}", detail, retry_after(headers.get("Retry-After")), throttled)
@@ -101,13 +104,31 @@ def _json(body: bytes) -> Any:
 def _answer(content: Any) -> Reply:
     try:
         choice, usage = content["choices"][0], content.get("usage") or {}
-        text = choice["message"].get("content") or ""
-        if not isinstance(text, str):
-            raise TypeError(f"content is {type(text).__name__}")
+        text, trace = _said(choice["message"])
         tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
-        return Answer(text, str(choice.get("finish_reason") or "missing"), *tokens)
+        return Answer(text, str(choice.get("finish_reason") or "missing"), *tokens, trace)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as problem:
         return Refusal("not_a_completion", f"HTTP 200 without a chat completion in it ({problem!r})")
+
+
+def _said(message: Mapping[str, Any]) -> tuple[str, str | None]:
+    """The answer and what was thought before it, which comes in a field of its own or in front of the answer."""
+    text, trace = message.get("content") or "", message.get("reasoning_content") or message.get("reasoning")
+    if not isinstance(text, str):
+        raise TypeError(f"content is {type(text).__name__}")
+    if isinstance(trace, str) and trace:
+        return text, trace
+    return _split_trace(text)
+
+
+def _split_trace(text: str) -> tuple[str, str | None]:
+    """A trace that was cut has no end, and no answer after it. One whose `<think>` stands in the chat template
+    has no beginning."""
+    head, end, answer = text.partition(THOUGHT)
+    begins = head.lstrip().startswith(THINK)
+    if begins or (end and THINK not in head):
+        return answer.lstrip(), head.lstrip().removeprefix(THINK).strip()
+    return text, None
 
 
 def _is_filtered(content: Any) -> bool:
@@ -123,7 +144,7 @@ def _is_filtered(content: Any) -> bool:
     return isinstance(first, dict) and str(first.get("finish_reason")).startswith("content_filter")
 
 
-def _message(content: Any, body: bytes) -> str:
+def message(content: Any, body: bytes) -> str:
     """The endpoint's own words, in one short line."""
     text: Any = body.decode("utf-8", "replace")
     if isinstance(content, dict):

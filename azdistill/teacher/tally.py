@@ -1,7 +1,7 @@
 """What asking cost: calls, retries and their reasons, tokens, latency."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -32,8 +32,7 @@ class Ledger:
 
 @dataclass
 class Tally:
-    """Counts of one run: of the answers bought in it, not of those found in the store, whose latencies alone
-    are told along.
+    """Counts of one run: of the answers bought in it, not of those found in the store.
 
     A useful answer is whole and not blank; an unusable one is paid all the same.
     """
@@ -62,18 +61,21 @@ class Tally:
         """Tokens of an average answer; 0 before there is one."""
         return (self.useful.completion_tokens + self.unusable.completion_tokens) // max(self.bought, 1)
 
-    def usage(self) -> dict[str, Any]:
-        """The part of usage.json that this run measured. Latencies in seconds, None where there is no answer."""
+    def counts(self) -> dict[str, Any]:
+        """The part of usage.json that this run counted; those of ranks side by side add up."""
         return {
             "calls": self.calls,
             "retries": dict(self.retries),
             "prompt_tokens": self.useful.prompt_tokens + self.unusable.prompt_tokens,
             "completion_tokens": self.useful.completion_tokens + self.unusable.completion_tokens,
-            "latency_p50_s": percentile(self.latencies_s, 0.50),
-            "latency_p95_s": percentile(self.latencies_s, 0.95),
             "ledger": {
                 "useful": asdict(self.useful),
                 "unusable": asdict(self.unusable),
                 "retried": {"calls": self.retries.total()},
             },
         }
+
+
+def latencies(seconds: Sequence[float]) -> dict[str, float | None]:
+    """The latencies of usage.json, in seconds; None where there is no answer."""
+    return {"latency_p50_s": percentile(seconds, 0.50), "latency_p95_s": percentile(seconds, 0.95)}

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +28,28 @@ def asking(pipeline: Writer, folder: Path) -> Path:
     return pipeline({"ask": ask}, inputs=inputs)
 
 
-def test_it_answers_while_the_run_runs_and_is_gone_afterwards(azdistill: Command, asking: Path) -> None:
+def test_it_answers_while_the_run_runs_and_is_gone_afterwards(
+    azdistill: Command, asking: Path, simulators: Callable[[], set[str]]
+) -> None:
     done = azdistill("run", asking, "-o", "r")
     assert done.code == 0, done.err
     assert done.err.splitlines()[0] == ("DeepSeek-V3.2 is simulated: a stand-in on loopback answers, no language model")
     address, answer, *_ = Path("r/ask/answer/answer.txt").read_text().splitlines()
     assert address.startswith("http://127.0.0.1:")
     assert "stand-in" in answer
-    assert simulators() == []
+    assert simulators() == set()
 
 
-def simulators() -> list[str]:
-    """Command lines of our own children that are simulated teachers."""
+@pytest.fixture
+def simulators() -> Callable[[], set[str]]:
+    """Those of this process's children that are simulated teachers, but for the ones that other tests hold."""
+    others = children()
+    return lambda: children() - others
+
+
+def children() -> set[str]:
     ours = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    lines = [Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ") for child in ours]
-    return [line for line in lines if "azdistill.simulate" in line]
+    return {child for child in ours if "azdistill.simulate" in Path(f"/proc/{child}/cmdline").read_text()}
 
 
 def test_it_is_not_started_for_a_run_that_is_reused_nor_to_explain(azdistill: Command, asking: Path) -> None:
@@ -66,10 +74,10 @@ def test_it_is_not_started_when_the_route_leads_to_the_real_teacher(azdistill: C
     assert "stand-in" not in done.err
 
 
-def test_it_is_gone_after_a_failed_run(azdistill: Command, asking: Path) -> None:
+def test_it_is_gone_after_a_failed_run(azdistill: Command, asking: Path, simulators: Callable[[], set[str]]) -> None:
     asking.write_text(asking.read_text().replace("print(", "1/0; print("))
     assert azdistill("run", asking, "-o", "r").code == 1
-    assert simulators() == []
+    assert simulators() == set()
 
 
 @pytest.mark.parametrize(

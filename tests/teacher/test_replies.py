@@ -59,6 +59,25 @@ def test_what_refuses_one_row_refuses_all(status):
     assert isinstance(read_reply(status, {"Location": "https://elsewhere"}, b"{}"), Fatal)
 
 
+SAID = [
+    ({"content": "yes", "reasoning_content": "hm"}, "yes", "hm"),
+    ({"content": "yes", "reasoning": "hm"}, "yes", "hm"),
+    ({"content": "yes", "reasoning_content": None}, "yes", None),
+    ({"content": "<think>\nhm\n</think>\n\nyes"}, "yes", "hm"),
+    ({"content": "\n<think></think>yes"}, "yes", ""),
+    ({"content": "hm, begun in the template\n</think>\n\nyes"}, "yes", "hm, begun in the template"),
+    ({"content": "<think>\nhm, cut by max_tok"}, "", "hm, cut by max_tok"),
+    ({"content": None, "reasoning_content": "hm, cut"}, "", "hm, cut"),
+    ({"content": "Write <think> and </think> around it"}, "Write <think> and </think> around it", None),
+]
+
+
+@pytest.mark.parametrize(("message", "answer", "trace"), SAID)
+def test_what_a_reasoning_model_thought_is_no_part_of_its_answer(message, answer, trace):
+    reply = read_reply(200, {}, json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode())
+    assert reply == Answer(answer, "stop", 0, 0, trace)
+
+
 FILTERED = [
     {"error": {"code": "content_filter", "message": "filtered", "innererror": {"code": "x"}}},
     {"error": {"code": "BadRequest", "innererror": {"code": "ResponsibleAIPolicyViolation"}}},

@@ -61,10 +61,15 @@ class StoredAnswer:
 def encode(stored: StoredAnswer) -> bytes:
     """One line, newline included."""
     kind = "refusal" if isinstance(stored.outcome, Refusal) else "answer"
-    fields = {"key": stored.key, "when": stored.when, kind: stored.outcome}
+    fields = {"key": stored.key, "when": stored.when, kind: _said(stored.outcome)}
     about = {"asked_at": stored.asked_at, "teacher": stored.teacher, "latency_s": stored.latency_s}
     rest = b'",' + orjson.dumps(fields | about).removeprefix(b"{")
     return b"%b%08x%b\n" % (_BEGIN, crc32(rest), rest)
+
+
+def _said(outcome: Answer | Refusal) -> dict[str, Any]:
+    """What there is: most answers have no trace, and a store has many lines."""
+    return {name: found for name in outcome.__slots__ if (found := getattr(outcome, name)) is not None}
 
 
 def key_of(line: bytes) -> str | None:

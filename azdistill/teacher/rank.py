@@ -1,0 +1,49 @@
+"""One of several processes that ask side by side: which questions fall to it, and its part of what is allowed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from azdistill.contracts.errors import InputError
+from azdistill.contracts.teacher import TeacherConfig
+
+
+@dataclass(frozen=True)
+class Rank:
+    """`number` of `world` processes, as Azure ML's `distribution: pytorch` numbers them. Rank 0 leads."""
+
+    number: int = 0
+    world: int = 1
+
+    def __str__(self) -> str:
+        return f"rank {self.number} of {self.world}"
+
+    @property
+    def leads(self) -> bool:
+        return self.number == 0
+
+    @property
+    def share(self) -> float:
+        return 1 / self.world
+
+    def takes(self, key: str) -> bool:
+        """Keys are hashes, so each rank gets as many, and the same ones in every run."""
+        return int(key[:16], 16) % self.world == self.number
+
+    def portion(self, config: TeacherConfig) -> TeacherConfig:
+        """The config with this rank's part of the budget and of the places in flight, at least one."""
+        teacher = config.teachers[0]
+        places, more = divmod(teacher.max_in_flight, self.world)
+        mine = teacher.model_copy(update={"max_in_flight": max(places + (self.number < more), 1)})
+        budget = None if config.budget is None else config.budget * self.share
+        return config.model_copy(update={"teachers": (mine,), "budget": budget})
+
+
+def rank_of(environ: Mapping[str, str]) -> Rank:
+    """The rank that RANK and WORLD_SIZE tell; alone without them. Raises InputError when they make no sense."""
+    number, world = environ.get("RANK", "0"), environ.get("WORLD_SIZE", "1")
+    if number.isdecimal() and world.isdecimal() and int(number) < int(world):
+        return Rank(int(number), int(world))
+    raise InputError(
+        f"environment: RANK={number!r} and WORLD_SIZE={world!r} are no rank of a distributed job; unset both, "
+        "or set RANK to a number from 0 to below WORLD_SIZE"
+    )
