@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def read_document(path: Path, error: type[InputError], kind: str) -> Document:
 def parse_document(path: Path, kind: str) -> Document:
     """Read the YAML mapping of a `kind` file. Raises Unreadable."""
     try:
-        tree = YAML(typ="rt", pure=True).load(path.read_text(encoding="utf-8"))
+        tree = _tree(path.read_text(encoding="utf-8"))
     except OSError as problem:
         raise Unreadable(f"{problem.strerror}; name a {kind} (YAML)") from None
     except UnicodeDecodeError as problem:
@@ -68,6 +68,12 @@ def parse_document(path: Path, kind: str) -> Document:
     if not isinstance(tree, CommentedMap):
         raise Unreadable(f"holds no mapping of fields, so it is no {kind}")
     return Document(path, tree)
+
+
+@lru_cache(maxsize=256)
+def _tree(text: str) -> Any:
+    """Of one text there is one tree, which nobody changes: a run reads its bundle more than once."""
+    return YAML(typ="rt", pure=True).load(text)
 
 
 def _descend(node: Any, place: Place) -> int:
