@@ -37,7 +37,7 @@ CHAT_TEMPLATE = (
 def write_tiny_student(folder: Path, architecture: str | None, texts: Iterable[str]) -> None:
     """Write config and tokenizer. An architecture that transformers doesn't have, or that is no plain causal
     language model, becomes a Llama; config.json says which one it is."""
-    tokenizer = _tokenizer(texts)
+    tokenizer = byte_level_tokenizer(texts)
     (_config(architecture, tokenizer) or _config(FALLBACK, tokenizer)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -61,17 +61,20 @@ def _config(architecture: str | None, tokenizer: Any) -> Any:
     return config if all(getattr(config, name, None) == size for name, size in SIZES.items()) else None
 
 
-def _tokenizer(texts: Iterable[str]) -> Any:
-    """Byte-level, so that any text can be written in it; of these texts, so that a row has about as many tokens
-    as the real student's tokenizer would make of it."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+def byte_level_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY, pieces: str | None = None) -> Any:
+    """A byte-level BPE of these texts with a chat template: any text can be written in it, and theirs in about as
+    many tokens as a real student's tokenizer would make of them. `pieces` is a regular expression for what merges
+    never cross; None takes GPT-2's."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    in_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pieces is None)
+    cut = [pre_tokenizers.Split(Regex(pieces), behavior="isolated")] if pieces else []
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*cut, in_bytes]) if cut else in_bytes
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=vocabulary,
         special_tokens=[PAD, END, *ROLES],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,

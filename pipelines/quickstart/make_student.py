@@ -5,50 +5,17 @@ python pipelines/quickstart/make_student.py --data pipelines/quickstart/data --o
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, PreTrainedTokenizerFast
 
 from azdistill.simulate.experts import support
+from azdistill.students.tiny import byte_level_tokenizer
 
-PAD, END, ROLES = "<|pad|>", "<|end|>", ("<|system|>", "<|user|>", "<|assistant|>")
 VOCABULARY = 900
 PIECES = r" ?#?\p{N}{1,2}| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+"
 """Words, marks, and digits by twos: `#48` and `21` of an order number that was never seen are known pieces."""
-
-CHAT_TEMPLATE = (
-    "{% for message in messages %}{{ '<|' + message.role + '|>' + message.content + '<|end|>' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
-)
-
-
-def student_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """A byte-level BPE of these texts: any text can be written in it, and theirs in few tokens."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(PIECES), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=[PAD, END, *ROLES],
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=PAD,
-        eos_token=END,
-        extra_special_tokens=list(ROLES),
-        chat_template=CHAT_TEMPLATE,
-        clean_up_tokenization_spaces=False,
-    )
 
 
 def student_config(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
@@ -84,7 +51,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder that generate.py wrote")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
     options = parser.parse_args()
-    tokenizer = student_tokenizer(spoken(options.data))
+    tokenizer = byte_level_tokenizer(spoken(options.data), VOCABULARY, PIECES)
     tokenizer.save_pretrained(options.out)
     student_config(tokenizer).save_pretrained(options.out)
 
