@@ -84,10 +84,10 @@ def distilled(folder: Path) -> Path:
     """A run folder as the steps leave it; its student has a thousand weights, drawn at random."""
     from transformers import AutoModelForCausalLM, LlamaConfig
 
-    from pipelines.quickstart.make_student import student_tokenizer
+    from azdistill.students.tiny import byte_level_tokenizer
 
     model, prompts = folder / "r/train/model", folder / "r/prepare/prompts"
-    tokenizer = student_tokenizer([SYSTEM.content, ASKED.content])
+    tokenizer = byte_level_tokenizer([SYSTEM.content, ASKED.content])
     sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
     config = LlamaConfig(vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, **sizes)
     AutoModelForCausalLM.from_config(config).save_pretrained(model)
