@@ -161,18 +161,24 @@ def _node(node: Node, compute: Compute) -> dict[str, Any]:
     return {
         "type": "command",
         "component": f"./components/{node.step.name}/component.yml",
-        **_placement(node.step.environment, compute),
+        **_placement(node.step.environment, compute, compute.teacher_instances if node.name == "teacher" else 1),
         "inputs": dict(node.inputs),
         "outputs": dict(node.outputs),
     }
 
 
-def _placement(environment: Literal["cpu", "gpu"], compute: Compute) -> dict[str, Any]:
-    """Where a node runs. A cluster has its VM size already; serverless is told."""
+def _placement(environment: Literal["cpu", "gpu"], compute: Compute, instances: int) -> dict[str, Any]:
+    """Where a node runs, and on how many machines. A cluster has its VM size already; serverless is told."""
     cluster = compute.gpu if environment == "gpu" else compute.cpu
     size = compute.gpu_instance_type if environment == "gpu" else compute.cpu_instance_type
-    resources = {"resources": {"instance_type": size}} if cluster == "serverless" else {}
-    return {"compute": _compute(cluster), **resources}
+    resources: dict[str, Any] = {"instance_type": size} if cluster == "serverless" else {}
+    if instances == 1:
+        return {"compute": _compute(cluster), **({"resources": resources} if resources else {})}
+    return {
+        "compute": _compute(cluster),
+        "resources": {"instance_count": instances, **resources},
+        "distribution": {"type": "pytorch", "process_count_per_instance": 1},
+    }
 
 
 def _compute(name: str) -> str:

@@ -49,7 +49,11 @@ GRAPH: Mapping[str, Wiring] = {
             "task_file": "task_file",
         },
     ),
-    "teacher": Wiring("teacher", "teacher", {"prompts": "prepare.prompts", "answers": "completions"}),
+    "teacher": Wiring(
+        "teacher",
+        "teacher",
+        {"prompts": "prepare.prompts", "answers": "completions", "task_file": "task_file"},
+    ),
     "curate": Wiring("curate", "curation", {"completions": "teacher.completions", "task_file": "task_file"}),
     "train": Wiring("train", "training", {"curated": "curate.curated", "student": "student"}),
     "predict_student": Wiring(
@@ -150,7 +154,9 @@ def _sections(job: DistillationJob) -> dict[str, StepConfig]:
     own = {name: section for name, section in job if isinstance(section, StepConfig)}
     return own | {
         "report": ReportConfig(title=job.name, registered_model=job.registered_model),
-        "register": RegisterConfig(registered_model=job.registered_model),
+        "register": RegisterConfig(
+            registered_model=job.registered_model, licences_acknowledged=job.licences_acknowledged
+        ),
     }
 
 

@@ -18,7 +18,7 @@ HEAVY = {
     "teacher": {"aiohttp", "azure", "orjson", "uvloop"},
     "curate": set(),
     "train": {"torch", "transformers", "accelerate", "jinja2", "peft", "safetensors", "psutil", "numpy"},
-    "predict": {"torch", "transformers", "jinja2", "psutil", "numpy"},
+    "predict": {"torch", "transformers", "jinja2", "safetensors", "psutil", "numpy"},
     "evaluate": {"numpy", "scipy", "sacrebleu"},
     "report": {"jinja2"},
     "register": {"mlflow"},

@@ -49,8 +49,9 @@ def _job(path: Path) -> Checked:
     job, found = check_job(path)
     if job is None:
         return "", found
-    pair = f"{job.teacher.teachers[0].model} teaches {job.student.model}"
-    return f"{path}: right; job {job.name}: {pair} ({job.task})", found
+    names = ", ".join(teacher.called for teacher in job.teacher.teachers)
+    teach = f"{names} {'teaches' if len(job.teacher.teachers) == 1 else 'teach'} {job.student.model}"
+    return f"{path}: right; job {job.name}: {teach} ({job.task})", found
 
 
 def _pipeline(path: Path) -> Checked:

@@ -1,7 +1,7 @@
 """A dry run: the job's own bundle, with everything replaced by pipeline inputs that costs, takes long or publishes."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from azdistill.contracts.errors import InputError
 from azdistill.spec.paths import FILES, is_remote
 
 if TYPE_CHECKING:
+    from azdistill.contracts.teacher import Teacher
     from azdistill.spec.job import DistillationJob
 
 ROWS, EPOCHS, TOKENS = 50, 1, 32
@@ -68,13 +69,20 @@ def _check_local(files: Mapping[str, str]) -> None:
 
 
 def _harmless(job: "DistillationJob") -> Iterator[Replacement]:
-    teacher, name = job.teacher.teachers[0], f"{job.registered_model}-dry-run"
+    teachers, name = job.teacher.teachers, f"{job.registered_model}-dry-run"
     if job.teacher.teacher_route == "endpoint":
-        what = "your examples" if teacher.simulation.examples else f"expert {teacher.simulation.expert}"
-        yield Replacement("teacher_route", "simulated", "teacher", teacher.model, f"a stand-in on loopback ({what})")
+        names, answering = ", ".join(teacher.called for teacher in teachers), ", ".join(_answering(teachers))
+        stand_ins = "a stand-in" if len(teachers) == 1 else f"{len(teachers)} stand-ins"
+        yield Replacement("teacher_route", "simulated", "teacher", names, f"{stand_ins} on loopback ({answering})")
     if job.evaluation.enforce_gates:
         yield Replacement("enforce_gates", "false", "gates", "enforced", "reported")
     yield Replacement("registered_model", name, "name", job.registered_model, f"{name}, in a registry of this run")
+
+
+def _answering(teachers: Sequence["Teacher"]) -> Iterable[str]:
+    """What the stand-ins answer, each thing once."""
+    simulations = [teacher.simulation for teacher in teachers]
+    return dict.fromkeys("your examples" if one.examples else f"expert {one.expert}" for one in simulations)
 
 
 def _small(job: "DistillationJob") -> Iterator[Replacement]:

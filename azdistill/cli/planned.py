@@ -51,18 +51,38 @@ def _read(path: Path) -> tuple[DistillationJob, list[str]]:
 def _figures(job: DistillationJob, found: Estimate) -> Iterator[tuple[str, str]]:
     rows = (f"{'unknown' if count is None else f'{count:,}'} {split}" for split, count in found.rows.items())
     yield "rows", ", ".join(rows)
-    yield "teacher", f"{job.teacher.teachers[0].model}: {_asked(job, found.asked)}"
-    if found.asked != 0:
+    yield from _teachers(job, found)
+    if job.teacher.teacher_route == "endpoint":
         yield "prompt tokens", _tokens(found.input_tokens)
-        yield "answered tokens", f"{_tokens(found.output_tokens)}, at most max_tokens={job.teacher.max_tokens} a row"
+        limit = f"at most max_tokens={job.teacher.max_tokens} an answer"
+        yield "answered tokens", f"{_tokens(found.output_tokens)}, {limit}"
         yield "cost", _cost(found)
     yield "student", f"{job.student.model}: {_memory(found.memory)}"
 
 
-def _asked(job: DistillationJob, asked: int | None) -> str:
-    if asked == 0:
+def _teachers(job: DistillationJob, found: Estimate) -> Iterator[tuple[str, str]]:
+    """One line for one teacher; for several what they share, and a line for each that is asked."""
+    names = ", ".join(teacher.called for teacher in job.teacher.teachers)
+    if len(job.teacher.teachers) == 1:
+        yield "teacher", f"{names}: {_asked(job, found)}"
+        return
+    how = f"policy {job.teacher.policy}, samples {job.teacher.samples}"
+    yield "teachers", f"{names if not found.teachers else how}: {_asked(job, found)}"
+    for teacher in found.teachers:
+        cost = "no prices given" if teacher.cost is None else _amount(teacher.cost)
+        yield f"  {teacher.name}", f"{_times(teacher.asked)}, cost {cost}"
+
+
+def _asked(job: DistillationJob, found: Estimate) -> str:
+    if job.teacher.teacher_route != "endpoint":
         return f"nobody is asked, the route is {job.teacher.teacher_route}"
-    return UNKNOWN if asked is None else f"asked {asked:,} times at most"
+    return UNKNOWN if found.asked is None else _times(found.asked)
+
+
+def _times(asked: Range) -> str:
+    if asked.low == asked.high:
+        return f"asked {asked.high:,} times at most"
+    return f"asked {asked.low:,} to {asked.high:,} times, see policy"
 
 
 def _tokens(found: Range | None) -> str:
@@ -71,10 +91,16 @@ def _tokens(found: Range | None) -> str:
 
 def _cost(found: Estimate) -> str:
     if found.cost is not None:
-        return f"{found.cost.low:,.2f} to {found.cost.high:,.2f}, in the currency of the prices"
+        return f"{_amount(found.cost)}, in the currency of the prices"
     if found.asked is None:
         return UNKNOWN
-    return "no prices given: set input_price and output_price of the teacher"
+    without = [repr(teacher.name) for teacher in found.teachers if teacher.cost is None]
+    whose = "the teacher" if len(found.teachers) == 1 else ", ".join(without)
+    return f"no prices given: set input_price and output_price of {whose}"
+
+
+def _amount(cost: Range) -> str:
+    return f"{cost.low:,.2f} to {cost.high:,.2f}"
 
 
 def _memory(memory: Memory) -> str:

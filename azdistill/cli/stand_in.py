@@ -1,7 +1,7 @@
-"""The simulated teacher around a run whose teacher_route is simulated."""
+"""The simulated teachers around a run whose teacher_route is simulated."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from pydantic import ValidationError
@@ -16,7 +16,7 @@ from azdistill.local.settings import with_inputs
 from azdistill.local.storage import local_path
 from azdistill.pipeline.documents import Data, Pipeline
 from azdistill.pipeline.expressions import PipelineInput
-from azdistill.simulate.process import running
+from azdistill.simulate.process import running_together
 
 TEACHERS = "inputs.teachers"
 ROUTE = PipelineInput("teacher_route")
@@ -24,31 +24,38 @@ ROUTE = PipelineInput("teacher_route")
 
 @contextmanager
 def stand_in(pipeline: Pipeline, request: Request) -> Iterator[Mapping[str, str]]:
-    """Yields the environment that names the simulated teacher, which lives as long as the block.
+    """Yields the environment that names the simulated teachers, which live as long as the block.
 
     Empty for a run that asks a real teacher, or none because the node that asks is reused or left out.
     Raises InputError for a `teachers` file that holds no teacher.
     """
-    teacher = _simulated(pipeline, request)
-    if teacher is None or _reused(request, pipeline):
+    teachers = _simulated(pipeline, request)
+    if not teachers or _reused(request, pipeline):
         yield {}
         return
-    print(f"{teacher.model} is simulated: a stand-in on loopback answers, no language model", file=sys.stderr)
-    with running(teacher.simulation) as url:
-        yield {SIMULATOR_VARIABLE: url}
+    print(_notice([teacher.called for teacher in teachers]), file=sys.stderr)
+    with running_together(teacher.simulation for teacher in teachers) as urls:
+        yield {SIMULATOR_VARIABLE: " ".join(urls)}
 
 
-def _simulated(pipeline: Pipeline, request: Request) -> Teacher | None:
+def _notice(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f"{names[0]} is simulated: a stand-in on loopback answers, no language model"
+    return f"{', '.join(names)} are simulated: stand-ins on loopback answer, no language models"
+
+
+def _simulated(pipeline: Pipeline, request: Request) -> tuple[Teacher, ...]:
+    """In their order; none where the route doesn't lead to them."""
     inputs = with_inputs(pipeline, request.inputs).inputs
     teachers = inputs.get("teachers")
     if inputs.get(ROUTE.name) != "simulated" or not isinstance(teachers, Data):
-        return None
+        return ()
     path = local_path(teachers, request.home, TEACHERS)
     try:
         config = TeacherConfig.model_validate({"teachers": read_json(path), "teacher_route": "simulated"})
     except ValidationError as problem:
         raise InputError(f"{TEACHERS}={str(path)!r}: {explain_findings(problem)}") from None
-    return config.teachers[0]
+    return config.teachers
 
 
 def _reused(request: Request, pipeline: Pipeline) -> bool:

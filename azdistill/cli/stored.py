@@ -87,7 +87,11 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def _print_json(found: object) -> None:
-    print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+    print(orjson.dumps(found, default=_text, option=orjson.OPT_INDENT_2).decode())
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")
 
 
 def _print_tables(*tables: Table) -> None:

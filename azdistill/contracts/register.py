@@ -6,11 +6,12 @@ from azdistill.contracts.step import Port, Step, StepConfig
 
 
 class RegisterConfig(StepConfig):
-    """Under what name."""
+    """Under what name, and what is told of it."""
 
     registered_model: str = Field(
         "student", pattern=r"^[A-Za-z0-9._-]+$", max_length=255, description="name in the model registry"
     )
+    licences_acknowledged: tuple[str, ...] = Field((), description="licences that the job keeps to, for the lineage")
 
 
 STEP = Step(

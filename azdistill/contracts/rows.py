@@ -48,7 +48,8 @@ class Usage(Row):
 
 class Completion(Row):
     """A teacher's answer to one prompt. `finish_reason` is the endpoint's own word;
-    only `stop` is a whole answer."""
+    only `stop` is a whole answer. `sample` numbers the answers of one teacher to one
+    prompt. `trace` is the reasoning that was split off the answer."""
 
     id: str
     split: Split
@@ -58,6 +59,8 @@ class Completion(Row):
     completion: str
     finish_reason: str
     teacher: str
+    sample: int = 0
+    trace: str | None = None
     key: str
     usage: Usage
 

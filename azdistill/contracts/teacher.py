@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from azdistill.contracts.step import Port, Step, StepConfig
+from azdistill.contracts.task import TASK_FILE, TaskChoice
 
 STORE_PATH = "azureml://datastores/workspaceblobstore/paths/azdistill/store"
 SIMULATOR_VARIABLE = "AZDISTILL_SIMULATED_TEACHER"
@@ -12,6 +13,11 @@ SIMULATOR_VARIABLE = "AZDISTILL_SIMULATED_TEACHER"
 
 ExpertName = Literal["conversation", "nli", "qa", "math", "summarization", "support"]
 """`support` knows the policy of a shop; the others know nothing and answer in the form of their task."""
+
+Policy = Literal["route", "all", "cascade", "fallback"]
+
+LONGEST_SUMMARY = 80
+"""Words, as in the paper on chain of density."""
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 
@@ -40,7 +46,10 @@ class SimulatedLimits(BaseModel):
 
 
 class Simulation(BaseModel):
-    """What the simulated teacher does in place of this one; every draw is a hash of seed and messages."""
+    """What the simulated teacher does in place of this one; every draw is a hash of seed and messages.
+
+    Above temperature 0 the request's `x-ms-client-request-id` decides as well, so that samples differ and repeat.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,7 +57,9 @@ class Simulation(BaseModel):
     examples: tuple[str, ...] = Field(
         (), description="answers that it draws from in place of the expert's, such as those of a task of your own"
     )
-    seed: int = Field(0, ge=0, description="decides which rows meet which fault")
+    seed: int = Field(
+        0, ge=0, description="decides which rows meet which fault; default in a job: the teacher's place, from 0"
+    )
     latency_ms: float = Field(5.0, ge=0, le=60_000, description="mean time to answer, milliseconds")
     latency_sigma: float | None = Field(
         None, ge=0, le=3, description="spread of a lognormal latency; absent: even, half the mean to one and a half"
@@ -69,6 +80,13 @@ class Simulation(BaseModel):
     reasoning: Literal["reasoning_content", "think"] | None = Field(
         None, description="a reasoning model: its trace in a field of its own, or in <think> before the answer"
     )
+    html: bool = Field(False, description="answers a page of HTML with 200 to all, as a portal or a proxy does")
+    deployments: tuple[str, ...] = Field(
+        (), description="models that it serves, any other is refused with 404; empty: it takes any name"
+    )
+    clock_skew_s: float = Field(
+        0.0, ge=-31_536_000, le=31_536_000, description="its clock is ahead by so much: in Date, and for tokens' expiry"
+    )
     refused_parameters: tuple[Parameter, ...] = Field((), description="refused with 400 by name")
     ignored_parameters: tuple[Parameter, ...] = Field((), description="accepted, without effect")
     entra_scope: str | None = Field(
@@ -83,6 +101,10 @@ class Teacher(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str = Field(min_length=1, description="model or deployment name, as the endpoint knows it")
+    name: str | None = Field(
+        None, min_length=1, description="what rows and reports call it; default: its model; two teachers need two names"
+    )
+    weight: float = Field(1.0, gt=0, description="its part of the prompts with policy route, beside the others'")
     endpoint: str | None = Field(None, pattern=r"^https?://", description="base or full URL of the endpoint")
     key_variable: str | None = Field(
         None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="name of the environment variable that holds the key"
@@ -111,6 +133,11 @@ class Teacher(BaseModel):
     )
     simulation: Simulation = Field(Simulation(), description="the stand-in for a run with teacher_route simulated")
 
+    @property
+    def called(self) -> str:
+        """What rows and reports call it."""
+        return self.name or self.model
+
     @model_validator(mode="after")
     def _one_way_in(self) -> "Teacher":
         if self.key_variable and self.entra_scope:
@@ -122,22 +149,73 @@ class Teacher(BaseModel):
 
 
 class Prompting(BaseModel):
-    """What the teacher sees beside the student's view of a row."""
+    """What the teacher sees beside the student's view of a row; see docs/prompting.md."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    system_prompt: str | None = Field(None, description="goes before the conversation, for the teacher only")
+    system_prompt: str | None = Field(
+        None, min_length=1, description="goes before the row's own system text, for the teacher only"
+    )
+    template: str | None = Field(
+        None, description="what the teacher gets in place of the last user turn; {prompt} in it stands for that turn"
+    )
+    chain_of_thought: bool = Field(
+        False, description="have the teacher reason in <think> before it answers; teacher.trace says what becomes of it"
+    )
+    chain_of_density: bool = Field(
+        False,
+        description="have the teacher write five ever denser summaries, all but the answer in <think>; for task "
+        "summarization or one of your own",
+    )
+    max_len_summary: int = Field(
+        LONGEST_SUMMARY, ge=1, le=10_000, description="longest summary by chain_of_density, words"
+    )
+
+    @model_validator(mode="after")
+    def _can_be_rendered(self) -> "Prompting":
+        if self.template is not None and self.template.count("{prompt}") != 1:
+            raise ValueError(f"template={self.template!r}: write {{prompt}} once, where the user's turn goes")
+        if self.chain_of_thought and self.chain_of_density:
+            raise ValueError("chain_of_thought and chain_of_density are both on: keep one")
+        if self.max_len_summary != LONGEST_SUMMARY and not self.chain_of_density:
+            raise ValueError(
+                f"max_len_summary={self.max_len_summary!r} needs chain_of_density: turn that on, or leave this out"
+            )
+        return self
 
 
 class TeacherConfig(StepConfig):
     """Whom to ask, how, and how hard to try."""
 
-    teachers: tuple[Teacher, ...] = Field(min_length=1, max_length=1, description="the teacher to ask")
+    teachers: tuple[Teacher, ...] = Field(min_length=1, max_length=16, description="the teachers to ask, see policy")
     teacher_route: Literal["endpoint", "simulated", "completions"] = Field(
         "endpoint",
         description="ask the real endpoint or the simulated teacher that azdistill run starts, or take completions",
     )
+    policy: Policy = Field(
+        "route",
+        description="route: each prompt to one teacher, by weight; all: each to all; cascade: to the next teacher "
+        "where the answers are invalid or disagree; fallback: to the next where there is no whole answer",
+    )
+    samples: int = Field(
+        1, ge=1, le=64, description="answers of each teacher to a prompt; test rows keep one; needs a temperature"
+    )
+    task: TaskChoice = Field(
+        "conversation", description="decides for policy cascade whether answers are valid and agree"
+    )
     prompting: Prompting = Field(Prompting(), description="what only the teacher sees")
+    trace: Literal["strip", "keep", "split"] = Field(
+        "strip",
+        description="the reasoning before an answer: left out, kept in <think> for the student to learn, or split off "
+        "into a row of its own to learn from",
+    )
+    top_logprobs: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="log probabilities to keep of each token, the likeliest ones; where there are none "
+        "the answers come without",
+    )
     turns: Literal["last", "all"] = Field(
         "last",
         description="all: each assistant turn of a training conversation, on the teacher's own replies before it",
@@ -153,6 +231,22 @@ class TeacherConfig(StepConfig):
     max_attempts: int = Field(6, ge=1, le=100, description="tries of one row before it is kept aside")
     timeout_s: float = Field(300.0, gt=0, le=3600, description="longest wait for one answer, seconds")
     max_reject_ratio: float = Field(0.05, ge=0, le=1, description="fail when more rows than this part got no answer")
+
+    @model_validator(mode="after")
+    def _teachers_are_told_apart(self) -> "TeacherConfig":
+        names = [teacher.called for teacher in self.teachers]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two teachers are called {twice[0]!r}: give each a name of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> "TeacherConfig":
+        if self.samples > 1 and self.temperature == 0 and not all(teacher.reasoning for teacher in self.teachers):
+            raise ValueError(
+                f"samples={self.samples!r} at temperature 0 would be paid for to say the same: raise temperature, "
+                "such as to 0.7"
+            )
+        return self
 
     @model_validator(mode="after")
     def _route_is_known(self) -> "TeacherConfig":
@@ -174,6 +268,7 @@ STEP = Step(
     inputs={
         "prompts": Port("uri_folder", "prompts.jsonl"),
         "answers": Port("uri_file", "JSONL of answers that are there already, for route completions", optional=True),
+        "task_file": TASK_FILE,
     },
     outputs={
         "completions": Port("uri_folder", "completions.jsonl, rejects.jsonl and usage.json"),

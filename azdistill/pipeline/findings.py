@@ -9,12 +9,12 @@ from azdistill.contracts import findings as contracts
 from azdistill.contracts.findings import Severity as Severity
 
 Scope = Literal["everywhere", "azure", "local"]
-"""Who refuses: everyone, Azure ML alone (no compute named), or the local engine alone (a sweep)."""
+"""Whom it is about: everyone, Azure ML alone (no compute named), or the local engine alone (a sweep)."""
 
 
 @dataclass(frozen=True)
 class Finding(contracts.Finding):
-    """One finding, and who refuses."""
+    """One finding, and whom it is about."""
 
     scope: Scope = "everywhere"
 

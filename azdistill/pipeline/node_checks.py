@@ -7,7 +7,7 @@ from azdistill.pipeline.documents import ANY, Data, InputPort, Node, Pipeline
 from azdistill.pipeline.expressions import JobOutput, PipelineInput, names, reference, required_names
 from azdistill.pipeline.findings import suggestion
 from azdistill.pipeline.reading import Part
-from azdistill.pipeline.run_settings import check_gpus
+from azdistill.pipeline.run_settings import check_gpus, check_processes
 from azdistill.pipeline.sweeps import check_sweep
 from azdistill.pipeline.types import fits, misfit, needs_quotes
 
@@ -32,6 +32,8 @@ class NodeCheck:
         self._optional_names()
         if self.node.component.kind != "command":
             self._references(self.part)
+        else:
+            check_processes(self.part, self.node.settings)
         check_gpus(self.part, self.node.settings)
 
     def _inputs(self, searched: set[str]) -> None:

@@ -55,8 +55,8 @@ class Part:
     def error(self, text: str, scope: Scope = "everywhere", value: Any = _AS_WRITTEN) -> None:
         self._add("error", text, scope, value)
 
-    def warning(self, text: str, value: Any = _AS_WRITTEN) -> None:
-        self._add("warning", text, "everywhere", value)
+    def warning(self, text: str, value: Any = _AS_WRITTEN, scope: Scope = "everywhere") -> None:
+        self._add("warning", text, scope, value)
 
     def unknown_fields(self, known: Iterable[str]) -> None:
         """Azure ML ignores a field it doesn't know, so a misspelt one has no effect: worth a warning."""

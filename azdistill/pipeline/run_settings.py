@@ -39,6 +39,16 @@ def check_gpus(part: Part, settings: Mapping[str, Any]) -> None:
         )
 
 
+def check_processes(part: Part, settings: Mapping[str, Any]) -> None:
+    """Several processes of one node are Azure ML's to start."""
+    counts = (
+        _field(settings, "resources", "instance_count"),
+        _field(settings, "distribution", "process_count_per_instance"),
+    )
+    if any(count not in (None, 1) and _is_count(count) for count in counts):
+        part.at("distribution").warning("without effect here: it runs as one process", value=None, scope="local")
+
+
 def _field(settings: Mapping[str, Any], section: str, name: str) -> Any:
     given = settings.get(section)
     return given.get(name) if isinstance(given, Mapping) else None

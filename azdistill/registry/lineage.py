@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ class Lineage:
     `model_digest` is of the model's file names and bytes, so the same model has
     the same digest in any folder. `completions_manifest` and `curated_manifest`
     are digests of those folders' manifests, which in turn hold each file's.
+    `teacher` names all of them, `licences_acknowledged` are those that the job says it keeps to.
     """
 
     model_digest: str
@@ -27,6 +28,7 @@ class Lineage:
     curated_manifest: str
     teacher: str
     teacher_route: str
+    licences_acknowledged: tuple[str, ...]
     gate: Mapping[str, Any]
     metrics: Mapping[str, Any]
 
@@ -38,6 +40,7 @@ class Lineage:
             "azdistill.curated_manifest": self.curated_manifest,
             "azdistill.teacher": self.teacher,
             "azdistill.teacher_route": self.teacher_route,
+            "azdistill.licences_acknowledged": ", ".join(self.licences_acknowledged),
             "azdistill.gate": str(self.gate["decision"]),
         }
 
@@ -50,7 +53,14 @@ class Lineage:
         return {name: float(value) for name, value in figures.items() if value is not None}
 
 
-def read_lineage(model: Path, completions: Path, curated: Path, evaluation: Path, gate: Mapping[str, Any]) -> Lineage:
+def read_lineage(
+    model: Path,
+    completions: Path,
+    curated: Path,
+    evaluation: Path,
+    gate: Mapping[str, Any],
+    licences_acknowledged: Sequence[str] = (),
+) -> Lineage:
     """The lineage of a student from the folders it was made of. Raises DataError for a folder that isn't complete."""
     for folder in (completions, curated):
         read_manifest(folder)
@@ -61,6 +71,7 @@ def read_lineage(model: Path, completions: Path, curated: Path, evaluation: Path
         curated_manifest=sha256_file(curated / NAME),
         teacher=usage["teacher"],
         teacher_route=usage["route"],
+        licences_acknowledged=tuple(licences_acknowledged),
         gate=gate,
         metrics=read_json(evaluation / "metrics.json"),
     )

@@ -94,17 +94,18 @@ def _stages(folders: Folders) -> Iterator[Stage]:
     """The way of the rows, in the order that steps took them."""
     prepared = read_manifest(folders.prompts).counts
     kept = {"train": prepared["train"], "validation": prepared["validation"], "test": prepared["test"]}
-    left = _counted(prepared["reasons"] | {"duplicate": prepared["duplicates"], "leaked": prepared["leaked"]})
-    yield Stage(name="read", rows=sum(kept.values()) + sum(left.values()), left_behind={})
-    yield Stage(name="prepared", rows=sum(kept.values()), left_behind=left)
+    unread = _counted(prepared["reasons"] | {"duplicate": prepared["duplicates"], "leaked": prepared["leaked"]})
+    yield Stage(name="read", rows=sum(kept.values()) + sum(unread.values()), left_behind={})
+    yield Stage(name="prepared", rows=sum(kept.values()), left_behind=unread)
     answered = read_manifest(folders.completions).counts
     yield Stage(name="answered by the teacher", rows=answered["answered"], left_behind=_counted(answered["reasons"]))
     drops = read_json(folders.curated / "drops.json")
     held_out = sum(row.split == "test" for row in read_rows(folders.completions / "completions.jsonl", Completion))
-    curated = sum(drops["kept"].values())
-    yield Stage(
-        name="curated", rows=curated, left_behind=_counted(drops["dropped"] | {"held out for the test": held_out})
-    )
+    rows, traces = sum(drops["kept"].values()), drops.get("traces", 0)
+    left = _counted(drops["dropped"] | {"held out for the test": held_out})
+    yield Stage(name="curated", rows=rows - traces, left_behind=left)
+    if traces:
+        yield Stage(name="with a row for each trace", rows=rows, left_behind={})
     yield _trained(drops["kept"], read_json(folders.training / "metrics.json")["train_rows"])
 
 

@@ -1,6 +1,6 @@
 """The end of a run on the terminal, from report.json."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Group
@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from azdistill.reporting.report import Report
-from azdistill.reporting.tables import comparison
+from azdistill.reporting.tables import comparison, teachers
 from azdistill.reporting.wording import SIMULATED, ratio_interval, reasons, registration
 
 SHOWN = ("accuracy", "BLEU", "latency p50", "peak memory", "parameters")
@@ -22,6 +22,7 @@ def summary(report: Mapping[str, Any]) -> Group:
         Text(found.headline, style=f"bold {COLOURS[found.verdict.decision]}"),
         _table(found),
         Text(f"retention {ratio_interval(found.retention)}, gain {ratio_interval(found.gain)}"),
+        *_teachers(found),
         *(Text(line) for line in _left_behind(found)),
         Text(registration(found)),
         *([Text(SIMULATED, style="dim")] if found.usage.simulated else []),
@@ -34,6 +35,14 @@ def _table(report: Report) -> Table:
         if line.figure in SHOWN:
             table.add_row(*(Text(cell) for cell in (line.figure, *line.cells, line.compared)))
     return table
+
+
+def _teachers(report: Report) -> Iterator[Table]:
+    if found := teachers(report.usage):
+        table = Table(*found.columns)
+        for row in found.rows:
+            table.add_row(*map(Text, row))
+        yield table
 
 
 def _left_behind(report: Report) -> list[str]:

@@ -7,7 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from azdistill.reporting import wording
 from azdistill.reporting.curve import curve
 from azdistill.reporting.report import WHO, Report
-from azdistill.reporting.tables import comparison
+from azdistill.reporting.tables import comparison, teachers
 
 TEMPLATES = Path(__file__).parent
 MARKDOWN_MEANS = str.maketrans(
@@ -36,7 +36,12 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
     )
     environment.filters |= {"inline": inline, "literal": literal}
     return environment.get_template(template).render(
-        report=report, who=WHO, comparison=comparison(report), curve=curve(report.curve), say=wording
+        report=report,
+        who=WHO,
+        comparison=comparison(report),
+        teachers=teachers(report.usage),
+        curve=curve(report.curve),
+        say=wording,
     )
 
 

@@ -69,8 +69,37 @@ class Stage(Part):
     left_behind: dict[str, int]
 
 
+class Ledger(Part):
+    """Calls of one outcome, in the currency of the prices."""
+
+    cost: float = 0.0
+
+
+class TeacherUsage(Part):
+    """One of several teachers. The ledger by outcome: useful, unusable, retried."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    ledger: dict[str, Ledger] = {}
+
+    @property
+    def cost(self) -> float:
+        return sum(part.cost for part in self.ledger.values())
+
+
+class Logprobs(Part):
+    """Log probabilities that were kept, and the answers that came without, by reason."""
+
+    rows: int
+    tokens: int
+    bytes_per_token: float | None = None
+    without: dict[str, int] = {}
+
+
 class Usage(Part):
-    """What the teacher was asked for, as usage.json counts it. Latency in seconds."""
+    """What the teachers were asked for, as usage.json counts it. Latency in seconds. What folders of an earlier
+    version lack is empty."""
 
     teacher: str
     route: str
@@ -84,6 +113,9 @@ class Usage(Part):
     completion_tokens: int
     latency_p50_s: float | None = None
     latency_p95_s: float | None = None
+    answered_by: dict[str, int] = {}
+    teachers: dict[str, TeacherUsage] = {}
+    logprobs: Logprobs | None = None
 
     @property
     def simulated(self) -> bool:

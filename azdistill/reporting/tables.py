@@ -1,9 +1,9 @@
-"""The comparison of the three models as cells, so that every form of the report shows the same figures."""
+"""Comparisons as cells, so that every form of the report shows the same figures."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from azdistill.reporting.report import WHO, ModelFigures, Report
+from azdistill.reporting.report import WHO, ModelFigures, Report, TeacherUsage, Usage
 from azdistill.reporting.wording import UNKNOWN, count, percent_interval, seconds, size, times
 
 
@@ -57,3 +57,26 @@ def comparison(report: Report) -> tuple[Line, ...]:
         line("parameters", lambda model: count(model.parameters)),
         line("device", lambda model: model.device or UNKNOWN),
     )
+
+
+@dataclass(frozen=True)
+class Teachers:
+    """What each of several teachers did: a row for each, in their order."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def teachers(usage: Usage) -> Teachers | None:
+    """None where there is one teacher, of whom the totals tell all. Cost where there is any."""
+    if len(usage.answered_by) < 2:
+        return None
+    found = {name: usage.teachers.get(name, TeacherUsage()) for name in usage.answered_by}
+    costs = any(teacher.cost for teacher in found.values())
+    columns = ("teacher", "rows answered", "calls", "prompt tokens", "completion tokens", *(["cost"] if costs else []))
+    return Teachers(columns, tuple(_teacher(name, usage.answered_by[name], found[name], costs) for name in found))
+
+
+def _teacher(name: str, rows: int, usage: TeacherUsage, costs: bool) -> tuple[str, ...]:
+    counts = (rows, usage.calls, usage.prompt_tokens, usage.completion_tokens)
+    return (name, *(f"{number:,}" for number in counts), *([f"{usage.cost:,.2f}"] if costs else []))

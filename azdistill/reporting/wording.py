@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from azdistill.reporting.report import Gate, Interval, ModelFigures, Report, Usage, Verdict
+from azdistill.reporting.report import Gate, Interval, Logprobs, ModelFigures, Report, Usage, Verdict
 
 Fact = tuple[str, str]
 """A label and what it says."""
@@ -76,7 +76,18 @@ def usage_facts(usage: Usage) -> list[Fact]:
         ("retries", retried or "none"),
         ("prompt tokens", f"{usage.prompt_tokens:,}"),
         ("completion tokens", f"{usage.completion_tokens:,}"),
+        *([("log probabilities", _logprobs(usage.logprobs))] if usage.logprobs else []),
     ]
+
+
+def _logprobs(found: Logprobs) -> str:
+    each = "" if found.bytes_per_token is None else f", {found.bytes_per_token:.1f} bytes a token"
+    without = f"; {sum(found.without.values()):,} without: {reasons(_spelled(found.without))}" if found.without else ""
+    return f"{found.rows:,} rows of {found.tokens:,} tokens{each}{without}"
+
+
+def _spelled(counts: Mapping[str, int]) -> dict[str, int]:
+    return {reason.replace("_", " "): number for reason, number in sorted(counts.items())}
 
 
 def training_facts(metrics: Mapping[str, Any]) -> list[Fact]:

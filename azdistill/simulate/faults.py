@@ -1,4 +1,4 @@
-"""Faults that pass: each meets its part of the conversations, the first time that they are asked only."""
+"""Faults that pass: each meets its part of the questions, the first time that they are asked only."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -30,23 +30,22 @@ INSTEAD = (
 
 
 class Faults:
-    """Remembers which conversation has met which fault."""
+    """Remembers which question has met which fault, each by the luck of its requests."""
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._met: set[tuple[str, str]] = set()
 
-    def instead(self, conversation: str) -> tuple[str, Reply] | None:
-        """The reply, and its name, that this conversation gets in place of an answer."""
+    def instead(self, luck: str) -> tuple[str, Reply] | None:
+        """The reply, and its name, that this question gets in place of an answer."""
         for fault in INSTEAD:
-            if self.once(fault.name, getattr(self._simulation, fault.rate), conversation):
-                luck = draw(self._simulation.seed, f"{fault.name} kind", conversation)
-                return fault.name, fault.reply(luck)
+            if self.once(fault.name, getattr(self._simulation, fault.rate), luck):
+                return fault.name, fault.reply(draw(self._simulation.seed, f"{fault.name} kind", luck))
         return None
 
-    def once(self, name: str, rate: float, conversation: str) -> bool:
-        """Whether this conversation meets this fault now: at its rate, the first time only."""
-        if not rate or draw(self._simulation.seed, name, conversation) >= rate or (name, conversation) in self._met:
+    def once(self, name: str, rate: float, luck: str) -> bool:
+        """Whether this question meets this fault now: at its rate, the first time only."""
+        if not rate or draw(self._simulation.seed, name, luck) >= rate or (name, luck) in self._met:
             return False
-        self._met.add((name, conversation))
+        self._met.add((name, luck))
         return True

@@ -1,9 +1,9 @@
-"""The simulated teacher as a process of its own, for as long as a `with` block lasts."""
+"""Simulated teachers as processes of their own, for as long as a `with` block lasts."""
 
 import contextlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.teacher import Simulation
@@ -18,11 +18,22 @@ def running(simulation: Simulation) -> Iterator[str]:
     It ends with the block, with this process however that dies, or after a day. A terminal's
     Ctrl-C does not reach it, so that its clients end first. Raises AzdistillError when it can't start.
     """
-    process = _start(simulation)
+    with running_together([simulation]) as (url,):
+        yield url
+
+
+@contextlib.contextmanager
+def running_together(simulations: Iterable[Simulation]) -> Iterator[tuple[str, ...]]:
+    """As `running`, one process for each simulation; they start side by side."""
+    started: list[subprocess.Popen[str]] = []
     try:
-        yield _url(process)
+        started.extend(map(_start, simulations))
+        yield tuple(map(_url, started))
     finally:
-        _end(process)
+        for process in started:
+            process.terminate()
+        for process in started:
+            _end(process)
 
 
 def _start(simulation: Simulation) -> subprocess.Popen[str]:
@@ -45,7 +56,6 @@ def _url(process: subprocess.Popen[str]) -> str:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    process.terminate()
     try:
         process.communicate(timeout=5)
     except subprocess.TimeoutExpired:

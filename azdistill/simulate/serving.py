@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 
 from azdistill.contracts.teacher import ExpertName, Simulation
 from azdistill.simulate.experts import conversation, math, nli, qa, summarization, support
-from azdistill.simulate.experts.examples import Examples
 from azdistill.simulate.loopback import listening
 from azdistill.simulate.teacher import Expert, SimulatedTeacher
 
@@ -34,8 +33,7 @@ def serve(
 ) -> None:
     """Serve until SIGTERM, Ctrl-C or `lifetime_s` seconds; with `with_parent`, also until stdin closes,
     which happens when the process that holds its other end dies. `announce` gets the base URL."""
-    examples = Examples(simulation.examples, simulation.seed) if simulation.examples else None
-    teacher = SimulatedTeacher(simulation, examples or EXPERTS[simulation.expert], key)
+    teacher = SimulatedTeacher(simulation, EXPERTS[simulation.expert], key)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(teacher, port, lifetime_s, with_parent, announce))
 

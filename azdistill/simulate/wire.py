@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from azdistill.contracts.rows import Message, prompt_id
 from azdistill.contracts.teacher import Parameter
@@ -36,6 +36,7 @@ class ChatRequest(BaseModel):
     logprobs: bool = False
     top_logprobs: int = Field(0, ge=0, le=20)
     stream: Literal[False] = False
+    _request_id: str = PrivateAttr("")
 
     @field_validator("messages", mode="before")
     @classmethod
@@ -50,8 +51,20 @@ class ChatRequest(BaseModel):
 
     @cached_property
     def conversation(self) -> str:
-        """The id of the messages, which decides their luck."""
+        """The id of the messages."""
         return prompt_id(self.messages)
+
+    def luck(self, index: int = 0) -> str:
+        """What the draws for its answers depend on: the messages, and above temperature 0, where an answer is
+        drawn, the request and the number of the answer in it."""
+        drawn = (self._request_id, str(index) if index else "") if self.temperature else ()
+        return " ".join(filter(None, (self.conversation, *drawn)))
+
+    def under(self, request_id: str) -> "ChatRequest":
+        """The request as the one that was sent under this id."""
+        found = self.model_copy()
+        found._request_id = request_id
+        return found
 
     @property
     def token_limit(self) -> int | None:
@@ -163,6 +176,12 @@ def unsupported(parameter: str) -> Reply:
     message = f"Unsupported parameter: '{parameter}' is not supported with this model (simulated)."
     more = {"type": "invalid_request_error", "param": parameter}
     return reply(400, refusal("unsupported_parameter", message, **more))
+
+
+def no_deployment(model: str) -> Reply:
+    """How Azure refuses a model name that the resource has no deployment of."""
+    message = f"This resource has no deployment '{model}'; a new one takes minutes to be known (simulated)."
+    return reply(404, refusal("DeploymentNotFound", message))
 
 
 def throttled(wait_s: float, luck: float) -> Reply:

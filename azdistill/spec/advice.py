@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from azdistill.contracts.findings import Place, named, number
-from azdistill.spec.catalog import Facts
+from azdistill.spec.catalog import Facts, TeacherFacts
 from azdistill.spec.job import DistillationJob
 from azdistill.spec.models import AS_OF
 from azdistill.spec.paths import FILES
@@ -16,7 +16,6 @@ USUAL = {"learning_rate": (1e-5, 5e-5), "num_epochs": (2, 5)}
 MUTABLE = "azureml://datastores/"
 LATEST = ("@latest", "/labels/latest")
 
-TEACHER: Place = ("teacher", "teachers", 0, "model")
 STUDENT: Place = ("student", "model")
 
 Advice = Iterator[tuple[Place, str]]
@@ -27,7 +26,7 @@ def advice(job: DistillationJob, today: date = AS_OF) -> list[tuple[Place, str]]
 
     Pure: it reads no clock, so whoever knows better than the catalog's own day says what day it is.
     """
-    parts = (_training, _licences, _route, _contexts, _sizes, _test_rows, _changing)
+    parts = (_training, _licences, _route, _weights, _contexts, _sizes, _test_rows, _changing)
     return [*_lifecycles(job, today), *(found for part in parts for found in part(job))]
 
 
@@ -45,10 +44,16 @@ def _training(job: DistillationJob) -> Advice:
 
 
 def _models(job: DistillationJob) -> Iterator[tuple[Place, str, Facts]]:
-    """Teacher and student that something is known of: place, name as given, facts."""
-    teacher, student = job.teacher.teachers[0].model, job.student.model
-    found = ((TEACHER, teacher, job.known.teacher(teacher)), (STUDENT, student, job.known.student(student)))
-    yield from ((place, name, facts) for place, name, facts in found if facts)
+    """Teachers and student that something is known of: place, name as given, facts."""
+    yield from _known_teachers(job)
+    if facts := job.known.student(job.student.model):
+        yield STUDENT, job.student.model, facts
+
+
+def _known_teachers(job: DistillationJob) -> Iterator[tuple[Place, str, TeacherFacts]]:
+    for place, teacher in enumerate(job.teacher.teachers):
+        if facts := job.known.teacher(teacher.model):
+            yield ("teacher", "teachers", place, "model"), teacher.model, facts
 
 
 def _lifecycles(job: DistillationJob, today: date) -> Advice:
@@ -69,28 +74,34 @@ def _licences(job: DistillationJob) -> Advice:
 
 
 def _route(job: DistillationJob) -> Advice:
-    teacher = job.teacher.teachers[0].model
-    if (facts := job.known.teacher(teacher)) and facts.route == "messages":
-        text = "served by the Messages API, where azdistill asks for chat completions; put a gateway between the two"
-        yield _about(TEACHER, teacher, text)
+    text = "served by the Messages API, where azdistill asks for chat completions; put a gateway between the two"
+    for place, name, facts in _known_teachers(job):
+        if facts.route == "messages":
+            yield _about(place, name, text)
+
+
+def _weights(job: DistillationJob) -> Advice:
+    for place, teacher in enumerate(job.teacher.teachers):
+        if teacher.weight != 1 and job.teacher.policy != "route":
+            text = f"without effect with policy {job.teacher.policy}; only route shares the prompts out"
+            yield _about(("teacher", "teachers", place, "weight"), teacher.weight, text)
 
 
 def _contexts(job: DistillationJob) -> Advice:
-    wanted = {
-        TEACHER: (("teacher", "max_tokens"), job.teacher.max_tokens),
-        STUDENT: (("training", "max_length"), job.training.max_length),
-    }
+    asked: tuple[Place, int] = ("teacher", "max_tokens"), job.teacher.max_tokens
+    learned: tuple[Place, int] = ("training", "max_length"), job.training.max_length
     for place, _, facts in _models(job):
-        field, tokens = wanted[place]
+        field, tokens = learned if place == STUDENT else asked
         if facts.context and tokens > facts.context:
             yield _about(field, tokens, f"more than the {facts.context} tokens of {facts.name}; give at most those")
 
 
 def _sizes(job: DistillationJob) -> Advice:
-    sizes = {place: facts.parameters for place, _, facts in _models(job) if facts.parameters}
-    teacher, student = sizes.get(TEACHER), sizes.get(STUDENT)
-    if teacher and student and teacher < student:
-        text = f"{student:g} billion parameters, and its teacher has {teacher:g}; choose a student smaller than that"
+    student = job.known.student(job.student.model)
+    sizes = [facts.parameters for _, _, facts in _known_teachers(job) if facts.parameters]
+    if student and student.parameters and sizes and min(sizes) < student.parameters:
+        has = f"its teacher has {sizes[0]:g}" if len(job.teacher.teachers) == 1 else f"a teacher has {min(sizes):g}"
+        text = f"{student.parameters:g} billion parameters, and {has}; choose a student smaller than that"
         yield _about(STUDENT, job.student.model, text)
 
 

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from azdistill.contracts.curate import CurateConfig
 from azdistill.contracts.errors import SpecError
 from azdistill.contracts.evaluate import EvaluateConfig
-from azdistill.contracts.findings import Place
+from azdistill.contracts.findings import Place, named
 from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.step import StepConfig
-from azdistill.contracts.task import OWN
+from azdistill.contracts.task import OWN, TaskName
+from azdistill.contracts.teacher import Prompting
 from azdistill.contracts.train import TrainConfig
 from azdistill.spec.catalog import Catalog
 from azdistill.spec.models import BUILT_IN
@@ -55,6 +56,9 @@ class Compute(Section):
     cpu_instance_type: str = Field("Standard_E4s_v3", pattern=r"^\w+$", description="VM size of serverless CPU steps")
     gpu_instance_type: str = Field(
         "Standard_NC24ads_A100_v4", pattern=r"^\w+$", description="VM size of serverless train and predict"
+    )
+    teacher_instances: int = Field(
+        1, ge=1, le=100, description="nodes that ask side by side, each with its part of limits and budget"
     )
 
 
@@ -116,7 +120,7 @@ class DistillationJob(Section):
             return validate(values)
         values = {name: _plain(value) for name, value in values.items()}
         full, found = in_full(values)
-        found += _contradictions(full)
+        found += [*_contradictions(full), *_no_summaries(full)]
         try:
             job = validate(full)
         except ValidationError as problem:
@@ -173,6 +177,18 @@ def _contradictions(full: Values) -> Iterator[tuple[Place, str]]:
         for field, where in INHERITED.items():
             if field in section and section[field] != _shared(full, where):
                 yield (name, field), f"{name}.{field}={section[field]!r}: set {where} instead, all steps share it"
+
+
+def _no_summaries(full: Values) -> Iterator[tuple[Place, str]]:
+    """Chain of density in a job that has nothing to summarize. What is wrong by itself is told by itself."""
+    teacher, task = _plain(full.get("teacher")), full.get("task")
+    try:
+        prompting = Prompting.model_validate(teacher.get("prompting") if isinstance(teacher, dict) else None)
+    except ValidationError:
+        return
+    if prompting.chain_of_density and task in get_args(TaskName) and task != "summarization":
+        place = ("teacher", "prompting", "chain_of_density")
+        yield place, f"{named(place)}=True: it writes summaries, not answers of task {task!r}; try chain_of_thought"
 
 
 def _shared(full: Values, where: str) -> Any:

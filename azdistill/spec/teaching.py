@@ -29,13 +29,13 @@ class Teaching(TeacherConfig):
         return {"teachers": [{"model": UNNAMED}], "teacher_route": "completions", **values}
 
     def rehearsed_as(self, task: str) -> Self:
-        """The same with a stand-in of the task, where the simulation names no expert of its own."""
+        """The same with stand-ins of the task that err on other rows, where a simulation doesn't say otherwise."""
         expert = task if task in get_args(ExpertName) else "conversation"
-        return self.model_copy(update={"teachers": tuple(_with_expert(teacher, expert) for teacher in self.teachers)})
+        found = (_rehearsed(teacher, expert, place) for place, teacher in enumerate(self.teachers))
+        return self.model_copy(update={"teachers": tuple(found)})
 
 
-def _with_expert(teacher: Teacher, expert: str) -> Teacher:
-    if "expert" in teacher.simulation.model_fields_set:
-        return teacher
-    simulation = teacher.simulation.model_copy(update={"expert": expert})
-    return teacher.model_copy(update={"simulation": simulation})
+def _rehearsed(teacher: Teacher, expert: str, seed: int) -> Teacher:
+    given, usual = teacher.simulation, {"expert": expert, "seed": seed}
+    mine = {name: value for name, value in usual.items() if name not in given.model_fields_set}
+    return teacher.model_copy(update={"simulation": given.model_copy(update=mine)})

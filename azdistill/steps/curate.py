@@ -25,7 +25,8 @@ def body(arguments: Arguments[CurateConfig]) -> None:
     write_rows(folder / "train.jsonl", curated.train)
     write_rows(folder / "validation.jsonl", curated.validation)
     close_folder(folder, STEP.name, curated.counts())
-    print(f"{len(curated.train)} train, {len(curated.validation)} validation rows; {len(curated.drops)} dropped")
+    train = f"{len(curated.train)} train" + (f" ({curated.traces} of them traces)" if curated.traces else "")
+    print(f"{train}, {len(curated.validation)} validation rows; {len(curated.drops)} dropped")
 
 
 if __name__ == "__main__":

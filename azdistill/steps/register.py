@@ -16,17 +16,18 @@ def body(arguments: Arguments[RegisterConfig]) -> None:
     from azdistill.registry.gate import read_gate
     from azdistill.registry.lineage import read_lineage
 
-    folders = arguments.inputs
+    folders, config = arguments.inputs, arguments.config
     output = open_folder(arguments.outputs["registration"])
     read_manifest(folders["evaluation"])
     gate = read_gate(folders["evaluation"])
-    lineage = read_lineage(folders["model"], folders["completions"], folders["curated"], folders["evaluation"], gate)
+    made_of = (folders["model"], folders["completions"], folders["curated"], folders["evaluation"])
+    lineage = read_lineage(*made_of, gate, config.licences_acknowledged)
     registry = _registry()
 
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
     from azdistill.registry.student import register_student
 
-    name, run_id = arguments.config.registered_model, os.environ.get("MLFLOW_RUN_ID")
+    name, run_id = config.registered_model, os.environ.get("MLFLOW_RUN_ID")
     registered = register_student(folders["model"], name, lineage, registry, run_id)
     write_json(output / "lineage.json", asdict(registered) | asdict(lineage))
     close_folder(output, STEP.name, {"registered_model": registered.registered_model, "version": registered.version})

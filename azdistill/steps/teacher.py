@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from azdistill.contracts.errors import DataError, InputError
 from azdistill.contracts.files import read_rows, write_json, write_rows
@@ -40,33 +40,51 @@ def _write(collected: "Collected", prompts: int, arguments: Arguments[TeacherCon
     write_rows(folder / "rejects.jsonl", collected.rejects)
     check_rejects(collected, prompts, arguments.config)
     write_rows(folder / "completions.jsonl", collected.completions)
-    write_json(folder / "usage.json", collected.usage)
+    write_json(folder / "usage.json", {**collected.usage, **_logprobs(collected, arguments)})
     close_folder(folder, STEP.name, collected.counts())
+
+
+def _logprobs(collected: "Collected", arguments: Arguments[TeacherConfig]) -> dict[str, Any]:
+    """Write those of the completions beside them, out of the store, where they are asked for."""
+    from azdistill.teacher.logprobs import write_logprobs
+    from azdistill.teacher.replies import Answer
+    from azdistill.teacher.store import open_store
+
+    config = arguments.config
+    if not config.top_logprobs or config.teacher_route == "completions":
+        return {}
+    found = open_store(arguments.outputs["store"]).find(row.key for row in collected.completions)
+    answers = ((key, outcome) for key, outcome in found.items() if isinstance(outcome, Answer))
+    return {"logprobs": write_logprobs(arguments.outputs["completions"], answers, config.top_logprobs)}
 
 
 def _asked(prompts: list[Prompt], arguments: Arguments[TeacherConfig]) -> "Collected":
     from azdistill.teacher.collect import collect
-    from azdistill.teacher.endpoint import resolve
+    from azdistill.teacher.endpoint import resolve_all
     from azdistill.teacher.loop import run
     from azdistill.teacher.store import open_store
 
-    config = arguments.config
-    endpoint = resolve(config.teachers[0], config.teacher_route)
-    return run(collect(prompts, config, endpoint, open_store(arguments.outputs["store"])))
+    config, task_file = arguments.config, arguments.inputs.get("task_file")
+    return run(collect(prompts, config, resolve_all(config), open_store(arguments.outputs["store"]), task_file))
 
 
 def _together(prompts: list[Prompt], arguments: Arguments[TeacherConfig], rank: "Rank") -> None:
     """As one of several processes. Rank 0 writes, and the others end well only when it has."""
-    from azdistill.teacher.endpoint import resolve
+    from azdistill.teacher.collect import courses_of
+    from azdistill.teacher.endpoint import resolve_all
     from azdistill.teacher.loop import run
     from azdistill.teacher.store import open_store
     from azdistill.teacher.together import collect_together, meet
 
-    config, store = arguments.config, open_store(arguments.outputs["store"])
-    endpoint = resolve(config.teachers[0], config.teacher_route)
+    config, store, task_file = (
+        arguments.config,
+        open_store(arguments.outputs["store"]),
+        arguments.inputs.get("task_file"),
+    )
+    endpoints = resolve_all(config)
     job = os.environ.get("AZUREML_RUN_ID") or str(arguments.outputs["completions"].resolve())
-    with meet(prompts, config, endpoint, store, rank, job) as meeting:
-        collected = run(collect_together(prompts, config, endpoint, store, meeting))
+    with meet(courses_of(prompts, config, endpoints, task_file), store, rank, job) as meeting:
+        collected = run(collect_together(prompts, config, endpoints, store, meeting, task_file))
         if collected:
             _write(collected, len(prompts), arguments)
 

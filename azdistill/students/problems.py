@@ -1,7 +1,7 @@
 """What other libraries say of a folder they can't read or write, as one line for the user.
 
-They raise errors of many kinds (pickle, JSON, sizes, custom code, a full disk), and all of them
-mean that the folder is to blame.
+Reading raises errors of many kinds (pickle, JSON, sizes, custom code), and all of them mean that the
+folder is to blame. Writing does so in three ways: Python's own, torch's and safetensors'.
 """
 
 from collections.abc import Iterator
@@ -23,9 +23,11 @@ def reading(folder: Path, what: str) -> Iterator[None]:
 @contextmanager
 def writing(folder: Path, what: str) -> Iterator[None]:
     """Raises AzdistillError that says where `what` can't be written."""
+    from safetensors import SafetensorError
+
     try:
         yield
-    except Exception as problem:
+    except (OSError, RuntimeError, SafetensorError) as problem:
         raise AzdistillError(
             f"{what} can't be written to {str(folder)!r} ({_line(problem)}); make room there and run again"
         ) from problem

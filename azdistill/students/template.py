@@ -61,9 +61,10 @@ def _prompt(tokenizer: Any, turns: Sequence[Message]) -> str:
 
 def _answer(tokenizer: Any, turns: Sequence[Message], prompt: str) -> str:
     """What follows the prompt. Templates that write earlier turns otherwise once an answer
-    follows (dropping their reasoning) get the plain answer."""
+    follows, or the answer without its reasoning, get the plain answer."""
     whole = _rendered(tokenizer, turns, add_generation_prompt=False)
-    return whole.removeprefix(prompt) if whole.startswith(prompt) else turns[-1].content
+    answer = whole.removeprefix(prompt)
+    return answer if whole.startswith(prompt) and turns[-1].content.strip() in answer else turns[-1].content
 
 
 def _rendered(tokenizer: Any, turns: Sequence[Message], *, add_generation_prompt: bool) -> str:

@@ -1,40 +1,43 @@
 """From prompts to completions: what is stored is found, what is missing is asked, what fails is kept aside."""
 
-import asyncio
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from azdistill.contracts.errors import AzdistillError
-from azdistill.contracts.progress import Progress
 from azdistill.contracts.rows import Completion, Prompt, Reject, Usage
 from azdistill.contracts.teacher import TeacherConfig
+from azdistill.tasks.registry import task_of
 from azdistill.teacher.endpoint import Endpoint
-from azdistill.teacher.engine import Engine
 from azdistill.teacher.meeting import Meeting
-from azdistill.teacher.money import Purse
-from azdistill.teacher.preflight import LARGEST_PREFLIGHT, PREFLIGHT_TOKENS, preflight
-from azdistill.teacher.questions import Question
+from azdistill.teacher.money import Purse, cost
+from azdistill.teacher.offers import Probed, probed
+from azdistill.teacher.outcomes import Outcomes, Record, TooManyRefused
+from azdistill.teacher.panel import Panel
+from azdistill.teacher.policy import COURSES, Course, Rules
+from azdistill.teacher.prompting import answered, unreasoned
+from azdistill.teacher.questions import Question, question
 from azdistill.teacher.rank import Rank
 from azdistill.teacher.replies import Answer, Refusal
 from azdistill.teacher.store import ResponseStore
 from azdistill.teacher.tally import latencies
-from azdistill.teacher.turns import Row, advance, rows_of
-
-WAITING_SHOWN_EVERY_S = 5.0
+from azdistill.teacher.turns import Messages, Talk, nothing
 
 
 @dataclass(frozen=True)
 class Collected:
-    """Rows in the order of the prompts, and the content of usage.json. Without a row for each prompt when
-    asking stopped early because too many were refused."""
+    """Rows in the order of the prompts, of the teachers and of the samples, and the content of usage.json.
+    `unanswered` prompts have no completion. Without a row for each prompt when asking stopped early because too
+    many of them were."""
 
     completions: list[Completion]
     rejects: list[Reject]
     usage: dict[str, Any]
+    unanswered: int
 
     def counts(self) -> dict[str, Any]:
         """What the manifest says."""
@@ -46,76 +49,56 @@ class Collected:
         }
 
 
-class _TooManyRefused(Exception):
-    """Asking on would only cost: the job can't keep its ratio any more."""
-
-
-class _Outcomes:
-    """What became of each question, which rows wait for it, and how many more rows may be refused."""
-
-    def __init__(self, rows: Sequence[Row], store: ResponseStore, allowed: int, look: Callable[[], None]) -> None:
-        records = advance(rows, store)
-        self.by_key = {record.key: record.outcome for record in records}
-        self.latencies_s = [record.latency_s for record in records if record.latency_s is not None]
-        self.from_store = sum(row.end is not None for row in rows)
-        self.spent: Callable[[], str] = str
-        self._allowed, self._look, self._refused = allowed, look, 0
-        self._waiting: dict[str, list[Row]] = {}
-        self.missing = self._questions(rows)
-        self.progress = Progress("teacher", len(self.missing))
-
-    def settle(self, question: Question, outcome: Answer | Refusal) -> list[Question]:
-        """Tell the rows that waited for it; returns what they ask next."""
-        self.by_key[question.key] = outcome
-        following = self._questions(self._waiting.pop(question.key))
-        self.progress.total += len(following)
-        self.progress.advance(note=self._note())
-        self._look()
-        if self._refused > self._allowed:
-            raise _TooManyRefused
-        return following
-
-    def _questions(self, rows: Iterable[Row]) -> list[Question]:
-        """Take each row to a question without an outcome; returns those that no other row waits for already."""
-        fresh = []
-        for row in rows:
-            while row.end is None and row.question.key in self.by_key:
-                row.hear(self.by_key[row.question.key])
-            self._refused += isinstance(row.end, Refusal)
-            if row.end is None and row.question.key not in self._waiting:
-                fresh.append(row.question)
-            if row.end is None:
-                self._waiting.setdefault(row.question.key, []).append(row)
-        return fresh
-
-    async def show_waiting(self, engine: Engine) -> None:
-        """Keep the progress line alive while rows wait for a rate limit or an outage to pass."""
-        while True:
-            await asyncio.sleep(WAITING_SHOWN_EVERY_S)
-            self.progress.advance(0, self._note(f"{engine.waiting} wait to be asked again" if engine.waiting else ""))
-
-    def _note(self, more: str = "") -> str:
-        rejected = f"{self._refused} rejected" if self._refused else ""
-        return ", ".join(filter(None, (self.spent(), rejected, more)))
-
-
 async def collect(
-    prompts: Sequence[Prompt], config: TeacherConfig, endpoint: Endpoint, store: ResponseStore
+    prompts: Sequence[Prompt],
+    config: TeacherConfig,
+    endpoints: Sequence[Endpoint],
+    store: ResponseStore,
+    task_file: Path | None = None,
 ) -> Collected:
-    """Ask `endpoint` every prompt that the store has no answer to; prompts that read alike are asked once.
+    """Put every prompt that the store has no answer to to the teachers, as the policy has it; prompts that read alike
+    are asked once. The endpoints are those of the config's teachers, in their order.
 
-    Stops early when more than `max_reject_ratio` of the prompts were refused; see `check_rejects`.
-    Raises EndpointError when the endpoint refuses all, InputError when its key is not set.
+    Stops early when more than `max_reject_ratio` of the prompts stay without an answer; see `check_rejects`.
+    Raises EndpointError when an endpoint refuses all, InputError when its key is not set or `task_file` is no task.
     """
-    rows = rows_of(prompts, config, endpoint)
-    part = await ask(rows, len(rows), config, endpoint, store)
-    return gathered(rows, part, config, endpoint)
+    found = await probed(endpoints, config, store, config.budget)
+    courses = courses_of(prompts, config, found.endpoints, task_file)
+    part = await ask(courses, len(courses), config, found, store)
+    return gathered(courses, part, config)
+
+
+def courses_of(
+    prompts: Iterable[Prompt], config: TeacherConfig, endpoints: Sequence[Endpoint], task_file: Path | None = None
+) -> list[Course]:
+    """Each prompt at its first questions. Raises InputError for a `task_file` that is no task."""
+
+    def lacks(answer: Answer) -> str | None:
+        return unreasoned(answer.trace, config.prompting)
+
+    def begin(prompt: Prompt, teacher: int, sample: int) -> Talk:
+        def ask(messages: Messages) -> Question:
+            return question(messages, config, endpoints[teacher], sample)
+
+        learned = prompt.split != "test"
+        return Talk(
+            prompt,
+            teacher,
+            sample,
+            ask,
+            every_turn=learned and config.turns == "all",
+            lacks=lacks if learned else nothing,
+        )
+
+    task = task_of(config.task, task_file) if config.policy == "cascade" else None
+    rules = Rules(config, begin, task)
+    return [COURSES[config.policy](prompt, rules) for prompt in prompts]
 
 
 @dataclass
 class Part:
-    """What asking told beside the end of each row: non-final refusals by key, counts that add up with those of
-    others, and latencies."""
+    """What asking told beside the ends of the talks: refusals by key, counts that add up with those of others, and
+    latencies."""
 
     refused: dict[str, Refusal]
     counts: dict[str, Any]
@@ -123,68 +106,55 @@ class Part:
 
 
 async def ask(
-    rows: Sequence[Row],
-    of_rows: int,
+    courses: Sequence[Course],
+    of_prompts: int,
     config: TeacherConfig,
-    endpoint: Endpoint,
+    found: Probed,
     store: ResponseStore,
     meeting: Meeting | None = None,
 ) -> Part:
-    """Take the rows to their ends, in a job of so many; as one of several ranks when they meet."""
+    """Take the courses to their ends, in a job of so many prompts; as one of several ranks when they meet."""
     rank = meeting.rank if meeting else Rank()
-    outcomes = _Outcomes(rows, store, allowed_rejects(of_rows, config), meeting.check if meeting else lambda: None)
-    print(_opening(endpoint, outcomes, store, rank), flush=True)
-    spent = _worth(outcomes.by_key.values(), config)
-    engine = Engine(endpoint, rank.portion(config), store, outcomes.settle, spent=spent, share=rank.share)
-    outcomes.spent = engine.purse.note
-    showing = asyncio.create_task(outcomes.show_waiting(engine))
-    try:
-        with contextlib.suppress(_TooManyRefused):
-            if outcomes.missing and config.teacher_route == "endpoint":
-                await _check(engine, config)
-            await engine.ask(outcomes.missing)
-    finally:
-        showing.cancel()
-    return _part(outcomes, engine)
+    outcomes = Outcomes(courses, store, allowed_rejects(of_prompts, config), meeting.check if meeting else lambda: None)
+    print(_opening(found.endpoints, outcomes, store, rank), flush=True)
+    purse = Purse(rank.budget(config), found.spent + _worth(outcomes.records, config))
+    panel = Panel(found.endpoints, config, store, outcomes, purse, rank)
+    outcomes.spent = purse.note
+    with contextlib.suppress(TooManyRefused):
+        await panel.ask()
+    return _part(outcomes, panel)
 
 
-async def _check(engine: Engine, config: TeacherConfig) -> None:
-    """The preflight: paced and paid for as any call, and before any other."""
-    engine.store.check_writable()
-    reserved = await engine.purse.reserve(LARGEST_PREFLIGHT, PREFLIGHT_TOKENS)
-    await engine.pace.turn(PREFLIGHT_TOKENS)
-    answer = await preflight(engine.endpoint, config)
-    engine.purse.settle(reserved, answer.prompt_tokens if answer else 0, answer.completion_tokens if answer else 0)
-
-
-def _part(outcomes: _Outcomes, engine: Engine) -> Part:
+def _part(outcomes: Outcomes, panel: Panel) -> Part:
     refused = {key: outcome for key, outcome in outcomes.by_key.items() if isinstance(outcome, Refusal)}
-    counts = {"asked": outcomes.progress.total, "from_store": outcomes.from_store, **engine.tally.counts()}
-    return Part(refused, counts, outcomes.latencies_s + engine.tally.latencies_s)
+    counts = {"asked": outcomes.progress.total, "from_store": outcomes.from_store, **panel.counts()}
+    found = [record.latency_s for _, record in outcomes.records if record.latency_s is not None]
+    return Part(refused, counts, found + panel.latencies_s())
 
 
-def _worth(found: Iterable[Answer | Refusal], config: TeacherConfig) -> float:
+def _worth(records: Iterable[Record], config: TeacherConfig) -> float:
     """What the answers in the store were bought for: a run that goes on after a crash goes on counting."""
-    purse = Purse(config.teachers[0], None)
-    answers = (outcome for outcome in found if isinstance(outcome, Answer))
-    return sum(purse.cost(answer.prompt_tokens, answer.completion_tokens) for answer in answers)
+    found = [(config.teachers[place], record.outcome) for place, record in records]
+    answers = [(teacher, outcome) for teacher, outcome in found if isinstance(outcome, Answer)]
+    return sum(cost(teacher, answer.prompt_tokens, answer.completion_tokens) for teacher, answer in answers)
 
 
-def gathered(rows: Sequence[Row], part: Part, config: TeacherConfig, endpoint: Endpoint) -> Collected:
-    """What a job writes, from its rows and what asking told of them."""
-    ends = [(row, row.end) for row in rows]
-    completions = [_completion(row, end, endpoint) for row, end in ends if isinstance(end, Answer)]
-    rejects = [_reject(row.prompt, end) for row, end in ends if isinstance(end, Refusal)]
+def gathered(courses: Sequence[Course], part: Part, config: TeacherConfig) -> Collected:
+    """What a job writes, from its courses and what asking told of them."""
+    ends = [(talk, talk.end) for course in courses for talk in course.counted]
+    completions = [_completion(talk, end, config) for talk, end in ends if isinstance(end, Answer)]
+    rejects = [_reject(talk, end, config) for talk, end in ends if isinstance(end, Refusal)]
     usage = {
-        "teacher": endpoint.model,
+        "teacher": ", ".join(teacher.called for teacher in config.teachers),
         "route": config.teacher_route,
         "answered": len(completions),
         "rejected": len(rejects),
+        "answered_by": {teacher.called: 0 for teacher in config.teachers} | Counter(row.teacher for row in completions),
         "finish_reasons": Counter(row.finish_reason for row in completions),
         **part.counts,
         **latencies(part.latencies_s),
     }
-    return Collected(completions, rejects, usage)
+    return Collected(completions, rejects, usage, sum(not course.is_answered for course in courses))
 
 
 def allowed_rejects(prompts: int, config: TeacherConfig) -> int:
@@ -193,41 +163,47 @@ def allowed_rejects(prompts: int, config: TeacherConfig) -> int:
 
 def check_rejects(collected: Collected, prompts: int, config: TeacherConfig) -> None:
     """Raise AzdistillError when more prompts were refused than the config allows, with the commonest reasons."""
-    rejected, allowed = len(collected.rejects), allowed_rejects(prompts, config)
-    if rejected > allowed:
+    allowed = allowed_rejects(prompts, config)
+    if collected.unanswered > allowed:
         reasons = Counter(reject.reason for reject in collected.rejects).most_common(3)
         raise AzdistillError(
-            f"{rejected} of {prompts} prompts got no answer, more than the {allowed} that max_reject_ratio="
+            f"{collected.unanswered} of {prompts} prompts got no answer, more than the {allowed} that max_reject_ratio="
             f"{config.max_reject_ratio!r} allows ({', '.join(f'{reason}: {count}' for reason, count in reasons)}); "
             f"the last: {collected.rejects[-1].detail}; mend it or raise max_reject_ratio, then run again: "
             "what was answered is not asked again"
         )
 
 
-def _opening(endpoint: Endpoint, outcomes: _Outcomes, store: ResponseStore, rank: Rank) -> str:
+def _opening(endpoints: Sequence[Endpoint], outcomes: Outcomes, store: ResponseStore, rank: Rank) -> str:
     unreadable = f", {store.unreadable} torn lines passed over" if store.unreadable else ""
     who = "teacher" if rank.world == 1 else f"teacher, {rank}"
+    places = ", ".join(f"{endpoint.teacher.called} at {endpoint.url}" for endpoint in endpoints)
     return (
-        f"{who}: {endpoint.model} at {endpoint.url}: {len(outcomes.missing)} questions to ask, "
+        f"{who}: {places}: {len(outcomes.missing)} questions to ask, "
         f"{len(outcomes.by_key)} found in the store{unreadable}"
     )
 
 
-def _reject(prompt: Prompt, end: Refusal) -> Reject:
-    return Reject(source=prompt.source, reason=end.reason, detail=end.detail)
+def _reject(talk: Talk, end: Refusal, config: TeacherConfig) -> Reject:
+    several = len(config.teachers) > 1
+    detail = f"{config.teachers[talk.teacher].called}: {end.detail}" if several else end.detail
+    return Reject(source=talk.prompt.source, reason=end.reason, detail=detail)
 
 
-def _completion(row: Row, answer: Answer, endpoint: Endpoint) -> Completion:
-    prompt = row.prompt
+def _completion(talk: Talk, answer: Answer, config: TeacherConfig) -> Completion:
+    prompt = talk.prompt
+    completion, trace = answered(answer.completion, answer.trace, config)
     return Completion(
         id=prompt.id,
         split=prompt.split,
-        messages=row.messages,
+        messages=talk.messages,
         gold=prompt.gold,
         source=prompt.source,
-        completion=answer.completion,
+        completion=completion,
         finish_reason=answer.finish_reason,
-        teacher=endpoint.model,
-        key=row.question.key,
+        teacher=config.teachers[talk.teacher].called,
+        sample=talk.sample,
+        trace=trace,
+        key=talk.question.key,
         usage=Usage(prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens),
     )

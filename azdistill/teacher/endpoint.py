@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from azdistill.contracts.errors import InputError
-from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Simulation, Teacher
+from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Simulation, Teacher, TeacherConfig
 from azdistill.teacher.auth import Access, Credential, EntraToken, HeldKey, VariableKey, ambient_credential
 from azdistill.teacher.connection import MANAGEMENT, is_readable, read_connection
 
@@ -22,12 +22,18 @@ PROJECT_SCOPE = "https://ai.azure.com/.default"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One teacher's address. `identity` goes into store keys: what is asked elsewhere is another answer."""
+    """A teacher at its address. `identity` goes into store keys: what is asked elsewhere is another answer.
+    `top_logprobs` are asked for once it is known that they are given."""
 
     url: str
-    model: str
+    teacher: Teacher
     identity: str
     access: Access = field(default_factory=Access, compare=False)
+    top_logprobs: int = 0
+
+    @property
+    def model(self) -> str:
+        return self.teacher.model
 
     def __str__(self) -> str:
         return f"teacher {self.model!r} at {self.url}{self.access.about}"
@@ -41,18 +47,25 @@ class Endpoint:
         return urllib.request.getproxies().get(parts.scheme)
 
 
+def resolve_all(config: TeacherConfig, environ: Mapping[str, str] = os.environ) -> list[Endpoint]:
+    """Where each teacher of a job is asked. Raises what `resolve` does."""
+    return [resolve(teacher, config.teacher_route, environ, position=n) for n, teacher in enumerate(config.teachers)]
+
+
 def resolve(
     teacher: Teacher,
     route: str,
     environ: Mapping[str, str] = os.environ,
     *,
+    position: int = 0,
     credential: Credential | None = None,
     management: str = MANAGEMENT,
 ) -> Endpoint:
-    """The endpoint that `route` leads to; a connection is read now, by `credential` where one is given. Raises
-    InputError when there is none, or none that may be asked here."""
+    """The endpoint that `route` leads to; a connection is read now, by `credential` where one is given. `position`
+    is the teacher's among those that are simulated. Raises InputError when there is none, or none that may be
+    asked here."""
     secrets = _Secrets(environ, credential, management)
-    endpoint = _simulated(teacher, environ) if route == "simulated" else _real(teacher, secrets)
+    endpoint = _simulated(teacher, environ, position) if route == "simulated" else _real(teacher, secrets)
     if _inside_azure_ml(environ) and (route == "simulated" or is_loopback(urlsplit(endpoint.url).hostname or "")):
         raise InputError(
             f"teacher {teacher.model!r}: {endpoint.url!r} can't be asked inside Azure ML; "
@@ -79,14 +92,14 @@ def _real(teacher: Teacher, secrets: _Secrets) -> Endpoint:
         found = read_connection(teacher.connection, secrets.environ, secrets.credential(), secrets.management)
         url = chat_url(found.endpoint)
         access = HeldKey(found.key, teacher.connection) if found.key else _entra(teacher, url, secrets)
-        return Endpoint(url, teacher.model, url.partition("?")[0], access)
+        return Endpoint(url, teacher, url.partition("?")[0], access)
     if teacher.endpoint is None:
         raise InputError(
             f"teacher {teacher.model!r}: connection {teacher.connection!r} is read from an Azure workspace; "
             "on this machine give endpoint and key_variable, or set teacher_route to simulated"
         )
     url = chat_url(teacher.endpoint)
-    return Endpoint(url, teacher.model, url.partition("?")[0], _access(teacher, url, secrets))
+    return Endpoint(url, teacher, url.partition("?")[0], _access(teacher, url, secrets))
 
 
 def _access(teacher: Teacher, url: str, secrets: _Secrets) -> Access:
@@ -104,14 +117,15 @@ def usual_scope(url: str) -> str:
     return PROJECT_SCOPE if "/api/projects/" in url else RESOURCE_SCOPE
 
 
-def _simulated(teacher: Teacher, environ: Mapping[str, str]) -> Endpoint:
-    address = environ.get(SIMULATOR_VARIABLE)
-    if not address:
+def _simulated(teacher: Teacher, environ: Mapping[str, str], position: int) -> Endpoint:
+    addresses = environ.get(SIMULATOR_VARIABLE, "").split()
+    if position >= len(addresses):
+        what = f"names {len(addresses)} of them" if addresses else "is not set"
         raise InputError(
-            f"teacher {teacher.model!r}: teacher_route is simulated, but {SIMULATOR_VARIABLE} is not set; "
-            "`azdistill run` starts the simulated teacher and sets it"
+            f"teacher {teacher.called!r}: teacher_route is simulated, but {SIMULATOR_VARIABLE} {what}; "
+            "`azdistill run` starts the simulated teachers and sets it"
         )
-    return Endpoint(chat_url(address), teacher.model, simulated_identity(teacher.simulation))
+    return Endpoint(chat_url(addresses[position]), teacher, simulated_identity(teacher.simulation))
 
 
 DECIDING = ("expert", "seed", "wrong_rate", "truncated_rate", "reasoning", "ignored_parameters", "examples")

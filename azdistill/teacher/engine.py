@@ -1,4 +1,4 @@
-"""The engine: many questions in flight, refilled as answers arrive, each answer durable before it counts.
+"""The engine: many questions to one teacher in flight, refilled as answers arrive, each durable before it counts.
 
 There are no batches. A row that has to wait (a retry, a Retry-After) gives its place in flight to the next
 row and comes back ahead of rows that were never asked. A place is free again as soon as an answer has
@@ -10,7 +10,7 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -21,11 +21,12 @@ if sys.platform != "win32":
 from azdistill.contracts.errors import EndpointError
 from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.endpoint import Endpoint
-from azdistill.teacher.money import BudgetReached, Purse
+from azdistill.teacher.money import Purse, cost
 from azdistill.teacher.pace import Pace
+from azdistill.teacher.preflight import LARGEST_PREFLIGHT, PREFLIGHT_TOKENS, preflight
 from azdistill.teacher.questions import Question
-from azdistill.teacher.replies import Answer, Fatal, Refusal, Reply, Retry, read_reply
-from azdistill.teacher.session import ask, let_in, open_session
+from azdistill.teacher.replies import CUT, Answer, Fatal, Refusal, Reply, Retry, read_reply
+from azdistill.teacher.session import ask, let_in, open_session, traced
 from azdistill.teacher.store import ResponseStore, StoredAnswer
 from azdistill.teacher.tally import Tally
 
@@ -37,13 +38,13 @@ LONGEST_OUTAGE_S = 900.0
 SPARE_FILES = 64
 OUTAGE_LOOK_S = 0.2
 BYTES_A_TOKEN = 4
-MAY_BE_BILLED = frozenset({"timeout", "connection"})
+MAY_BE_BILLED = frozenset({"timeout", "connection", CUT})
 FINAL = frozenset({"content_filter"})
 """Refusals that asking again would only repeat; they are kept in the store. The others may have been mended."""
 OUTAGE = Retry("outage", "the endpoint is down")
 
 Outcome = Answer | Refusal
-Settled = Callable[[Question, Outcome], Iterable[Question] | None]
+Settled = Callable[[Question, Outcome], None]
 
 
 @dataclass(order=True, slots=True)
@@ -70,61 +71,67 @@ class Job:
 
 class Engine:
     """Asks one endpoint. `settled` is called on the event loop for each question once its outcome is final, and
-    for an answer once it is durable; the questions that it returns are asked next, in the place of that one."""
+    for an answer once it is durable. The purse and the store are those of the whole job."""
 
     def __init__(
         self,
         endpoint: Endpoint,
         config: TeacherConfig,
         store: ResponseStore,
+        purse: Purse,
         settled: Settled,
         *,
-        spent: float = 0.0,
         share: float = 1.0,
         longest_outage_s: float = LONGEST_OUTAGE_S,
     ) -> None:
-        teacher = config.teachers[0]
-        self.endpoint, self.config, self.store, self.settled = endpoint, config, store, settled
-        self.purse = Purse(teacher, config.budget, spent)
-        self.tally = Tally(self.purse.cost)
+        teacher = endpoint.teacher
+        self.endpoint, self.config, self.store, self.purse, self.settled = endpoint, config, store, purse, settled
+        self.tally = Tally(lambda asked, answered: cost(teacher, asked, answered))
         self.pace = Pace(teacher.requests_per_minute, teacher.tokens_per_minute, share)
         self.longest_outage_s = longest_outage_s
         self.waiting = 0  # rows between two tries
+        self._open: dict[str, Question] = {}
         self._jobs: asyncio.PriorityQueue[Job] = asyncio.PriorityQueue()
         self._failures_in_a_row = 0
         self._up = asyncio.Event()
         self._up.set()
-        self._stopped: BudgetReached | None = None
 
-    async def ask(self, questions: Iterable[Question]) -> None:
-        """Settle every question. Raises EndpointError when the endpoint refuses all or stays down, BudgetReached
-        once what was in flight has arrived, AzdistillError when the store can't be written. Cancelling it loses
-        nothing that has arrived."""
-        for number, question in enumerate(questions):
-            self._jobs.put_nowait(Job(0, number, question))
-        places = min(self.config.teachers[0].max_in_flight, self._jobs.qsize())
-        if places == 0:
-            return
-        self.store.check_writable()
+    def add(self, question: Question, number: int) -> None:
+        """Ask a question when its turn comes: the lower its number, the sooner."""
+        self._open[question.key] = question
+        self._jobs.put_nowait(Job(0, number, question))
+
+    def unanswered(self) -> list[Question]:
+        """What has no outcome yet, durable or about to be."""
+        return list(self._open.values())
+
+    async def run(self) -> None:
+        """Settle what was added and what is added meanwhile, until cancelled, which loses nothing that has arrived.
+
+        Raises EndpointError when the endpoint refuses all or stays down, BudgetReached when nothing more may be asked
+        and nothing is in flight.
+        """
+        places = self.endpoint.teacher.max_in_flight
         allow_open_files(places + SPARE_FILES)
         try:
             async with open_session(self.endpoint, places, self.config.timeout_s) as session:
-                await self._settle_all(session, places)
+                await self._work_side_by_side(session, places)
         except BaseExceptionGroup as group:
-            raise _first(group) from None
-        finally:
-            self.store.close()
-        if self._stopped:
-            raise self._stopped
+            raise first_of(group) from None
 
-    async def _settle_all(self, session: aiohttp.ClientSession, places: int) -> None:
+    async def _work_side_by_side(self, session: aiohttp.ClientSession, places: int) -> None:
         async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(self._work(session)) for _ in range(places)]
-            running.append(tasks.create_task(self.store.commit_forever()))
-            running.append(tasks.create_task(self._watch_for_the_end_of_an_outage(session)))
-            await self._jobs.join()
-            for task in running:
-                task.cancel()
+            for _ in range(places):
+                tasks.create_task(self._work(session))
+            tasks.create_task(self._watch_for_the_end_of_an_outage(session))
+
+    async def preflight(self) -> None:
+        """One call before any other, paced and paid for as they are. Raises EndpointError when it tells that no row
+        would be answered."""
+        reserved = await self.purse.reserve(self.tally.cost(LARGEST_PREFLIGHT, PREFLIGHT_TOKENS))
+        await self.pace.turn(PREFLIGHT_TOKENS)
+        answer = await preflight(self.endpoint, self.config)
+        self.purse.settle(reserved, self.tally.checked(answer))
 
     async def _work(self, session: aiohttp.ClientSession) -> None:
         while True:
@@ -134,24 +141,21 @@ class Engine:
                 await self._ask(session, job)
             else:  # for the one row that asks whether the endpoint is back
                 self._jobs.put_nowait(job)
-                self._jobs.task_done()
 
-    async def _ask(self, session: aiohttp.ClientSession, job: Job) -> Reply | None:
-        """Ask one row and see to its reply. None when nothing is asked any more."""
+    async def _ask(self, session: aiohttp.ClientSession, job: Job) -> None:
+        """Ask one row and see to its reply."""
         size = len(job.question.body)
+        reserved = await self.purse.reserve(self.tally.cost(size, self.config.max_tokens))  # a token has a byte or more
         try:
-            reserved = await self.purse.reserve(size, self.config.max_tokens)
-        except BudgetReached as problem:
-            self._stopped = problem
-            self._jobs.task_done()
-            return None
-        tokens = self._expected_tokens(size)
-        await self.pace.turn(tokens)
-        asked_at = time.monotonic()
-        reply, headers = await self._call(session, job.question)
+            tokens = self._expected_tokens(size)
+            await self.pace.turn(tokens)
+            asked_at = time.monotonic()
+            reply, headers = await self._call(session, job.question)
+        except asyncio.CancelledError:
+            self.purse.settle(reserved, reserved)
+            raise
         self._account(reply, headers, asked_at, reserved, tokens)
         self._judge(job, reply, time.monotonic() - asked_at)
-        return reply
 
     def _expected_tokens(self, size: int) -> int:
         """Of a request of `size` bytes and its answer, for a limit of tokens a minute."""
@@ -160,18 +164,18 @@ class Engine:
     def _account(self, reply: Reply, headers: Mapping[str, str], asked_at: float, reserved: float, tokens: int) -> None:
         """Money and pace of one call."""
         if isinstance(reply, Answer):
-            self.purse.settle(reserved, reply.prompt_tokens, reply.completion_tokens)
+            self.purse.settle(reserved, self.tally.cost(reply.prompt_tokens, reply.completion_tokens))
             self.pace.accepted(asked_at, headers, tokens, reply.prompt_tokens + reply.completion_tokens)
         elif isinstance(reply, Retry) and reply.reason in MAY_BE_BILLED:
-            self.purse.lose(reserved)
+            self.purse.settle(reserved, reserved)
         else:
-            self.purse.settle(reserved, 0, 0)
+            self.purse.settle(reserved, 0.0)
         if isinstance(reply, Retry) and reply.throttled:
             self.pace.refused(asked_at, tokens, reply.after_s)
 
     async def _call(self, session: aiohttp.ClientSession, question: Question) -> tuple[Reply, Mapping[str, str]]:
         self.tally.calls += 1
-        headers = await let_in(self.endpoint.access)
+        headers = traced(await let_in(self.endpoint.access), question.key)
         try:
             async with ask(session, self.endpoint, question.body, headers) as response:
                 return read_reply(response.status, response.headers, await response.read()), response.headers
@@ -188,27 +192,24 @@ class Engine:
         self._up.set()
         if isinstance(reply, Fatal):
             raise EndpointError(f"{self.endpoint}: {self._clean(reply.detail)}")
+        del self._open[job.question.key]
         outcome = Refusal(reply.reason, self._clean(reply.detail)) if isinstance(reply, Refusal) else reply
         if isinstance(outcome, Refusal) and outcome.reason not in FINAL:
-            self._settle(job, outcome)
+            self.settled(job.question, outcome)
             return
         if isinstance(outcome, Answer):
             self.tally.answered(outcome, seconds)
         stored = StoredAnswer(job.question.key, self.endpoint.identity, self.endpoint.model, outcome, seconds)
-        self.store.put(stored, lambda: self._settle(job, outcome))
-
-    def _settle(self, job: Job, outcome: Outcome) -> None:
-        for question in self.settled(job.question, outcome) or ():
-            self._jobs.put_nowait(Job(0, job.number, question))
-        self._jobs.task_done()
+        self.store.put(stored, lambda: self.settled(job.question, outcome))
 
     def _again(self, job: Job, reply: Retry) -> None:
         """Put the row back after its wait, or give it up when its tries are spent. An outage costs no row a try."""
         self.tally.retried(reply)
         self._watch_for_an_outage(reply)
         if self._up.is_set() and job.charge(reply, self.tally.bought) >= self.config.max_attempts:
+            del self._open[job.question.key]
             detail = f"given up after {job.tries} tries; the last: {self._clean(reply.detail)}"
-            self._settle(job, Refusal(reply.reason, detail))
+            self.settled(job.question, Refusal(reply.reason, detail))
             return
         job.priority = -job.tries
         self.waiting += 1
@@ -217,7 +218,6 @@ class Engine:
     def _put_back(self, job: Job) -> None:
         self.waiting -= 1
         self._jobs.put_nowait(job)
-        self._jobs.task_done()
 
     def _watch_for_an_outage(self, reply: Retry) -> None:
         """Each place in flight has failed, and none was answered in between: the endpoint is down. When nothing
@@ -225,7 +225,7 @@ class Engine:
         if reply.throttled:
             return
         self._failures_in_a_row += 1
-        places = max(FEWEST_FAILURES, self.config.teachers[0].max_in_flight)
+        places = max(FEWEST_FAILURES, self.endpoint.teacher.max_in_flight)
         if self.tally.bought and self._failures_in_a_row >= places:
             self._up.clear()
         if not self.tally.bought and self._failures_in_a_row >= 3 * places:
@@ -276,7 +276,7 @@ def wait_s(tries: int, reply: Retry) -> float:
     return min(LONGEST_WAIT_S, first * 2.0 ** min(tries - 1, 16)) * random.uniform(0.5, 1.0)
 
 
-def _first(group: BaseException) -> BaseException:
+def first_of(group: BaseException) -> BaseException:
     """Of places that failed side by side, one tells it all."""
     found = group
     while isinstance(found, BaseExceptionGroup):

@@ -51,10 +51,10 @@ def take(prompts: Sequence[Prompt], answers: Path, config: TeacherConfig) -> Col
         told + (f"; passed over: {len(strange)} lines that are none, from line {strange[0]} on" if strange else ""),
         flush=True,
     )
-    name = config.teachers[0].model
+    name = config.teachers[0].called
     completions = [_completion(prompt, found[prompt.id], name) for prompt in prompts if prompt.id in found]
     rejects = [_reject(prompt) for prompt in prompts if prompt.id not in found]
-    return Collected(completions, rejects, _usage(completions, rejects, name))
+    return Collected(completions, rejects, _usage(completions, rejects, name), len(rejects))
 
 
 def _read(path: Path) -> tuple[Mapping[str, GivenAnswer], list[int]]:

@@ -17,7 +17,7 @@ from azdistill.contracts.errors import EndpointError
 from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.auth import Access, EntraToken
 from azdistill.teacher.endpoint import Endpoint, usual_scope
-from azdistill.teacher.questions import sampling
+from azdistill.teacher.questions import Question, keyed, sampling
 from azdistill.teacher.replies import Answer, message, read_reply
 from azdistill.teacher.session import ask, let_in, open_session
 
@@ -81,7 +81,7 @@ class Seen:
 
 async def preflight(endpoint: Endpoint, config: TeacherConfig) -> Answer | None:
     """Ask one short question, whose answer is no row's. Raises EndpointError when no row would be answered."""
-    seen = await _call(endpoint, config)
+    seen = await call(endpoint, config)
     if wrong := what_is_wrong(seen):
         detail = f" (HTTP {seen.status}: {seen.words})" if seen.status else ""
         raise EndpointError(endpoint.access.redact(f"{endpoint}: {wrong}{detail}"))
@@ -91,9 +91,15 @@ async def preflight(endpoint: Endpoint, config: TeacherConfig) -> Answer | None:
     return reply if isinstance(reply, Answer) else None
 
 
-async def _call(endpoint: Endpoint, config: TeacherConfig) -> Seen:
-    parameters = sampling(config, PREFLIGHT_TOKENS)
-    body = orjson.dumps({"model": endpoint.model, "messages": ASKED, **parameters})
+def short_question(endpoint: Endpoint, config: TeacherConfig) -> Question:
+    """With the parameters of a row, and fewer tokens to answer in."""
+    return keyed({"model": endpoint.model, "messages": ASKED, **sampling(config, endpoint, PREFLIGHT_TOKENS)}, endpoint)
+
+
+async def call(endpoint: Endpoint, config: TeacherConfig) -> Seen:
+    """Ask the short question once."""
+    parameters = sampling(config, endpoint, PREFLIGHT_TOKENS)
+    body = short_question(endpoint, config).body
     headers = await let_in(endpoint.access)
     try:
         async with (

@@ -7,11 +7,12 @@ from typing import Any
 import orjson
 
 from azdistill.contracts.rows import Message
-from azdistill.contracts.teacher import Prompting, TeacherConfig
+from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.endpoint import Endpoint
+from azdistill.teacher.prompting import render
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Question:
     """One request body, and the sha256 of everything that can change its answer."""
 
@@ -19,24 +20,25 @@ class Question:
     body: bytes
 
 
-def render(messages: tuple[Message, ...], prompting: Prompting) -> list[dict[str, str]]:
-    """The conversation as the teacher sees it: its own system prompt, then the student's view of the row."""
-    turns = [{"role": message.role, "content": message.content} for message in messages]
-    if prompting.system_prompt is None:
-        return turns
-    return [{"role": "system", "content": prompting.system_prompt}, *turns]
-
-
-def question(messages: tuple[Message, ...], config: TeacherConfig, endpoint: Endpoint) -> Question:
-    """The request for one conversation."""
+def question(messages: tuple[Message, ...], config: TeacherConfig, endpoint: Endpoint, sample: int = 0) -> Question:
+    """The request for one conversation. Its samples are keyed by their numbers, and the first is the one that a job
+    without samples asks for: what was bought stays of use when their number changes."""
     turns = render(messages, config.prompting)
-    request: dict[str, Any] = {"model": endpoint.model, "messages": turns, **sampling(config, config.max_tokens)}
-    keyed = orjson.dumps({"asked_at": endpoint.identity, **request}, option=orjson.OPT_SORT_KEYS)
-    return Question(hashlib.sha256(keyed).hexdigest(), orjson.dumps(request))
+    request: dict[str, Any] = {"model": endpoint.model, "messages": turns, **sampling(config, endpoint)}
+    return keyed(request, endpoint, sample)
 
 
-def sampling(config: TeacherConfig, tokens: int) -> dict[str, Any]:
+def keyed(request: dict[str, Any], endpoint: Endpoint, sample: int = 0) -> Question:
+    """A request, with the key of what its answer hangs on."""
+    numbered = {"sample": sample} if sample else {}
+    whole = orjson.dumps({"asked_at": endpoint.identity, **numbered, **request}, option=orjson.OPT_SORT_KEYS)
+    return Question(hashlib.sha256(whole).hexdigest(), orjson.dumps(request))
+
+
+def sampling(config: TeacherConfig, endpoint: Endpoint, tokens: int | None = None) -> dict[str, Any]:
     """The parameters of a call. A reasoning model counts its thoughts among `tokens`, and refuses the others."""
-    if config.teachers[0].reasoning:
-        return {"max_completion_tokens": tokens}
-    return {"temperature": config.temperature, "top_p": config.top_p, "max_tokens": tokens}
+    most = config.max_tokens if tokens is None else tokens
+    asked: dict[str, Any] = {"logprobs": True, "top_logprobs": endpoint.top_logprobs} if endpoint.top_logprobs else {}
+    if endpoint.teacher.reasoning:
+        return {"max_completion_tokens": most, **asked}
+    return {"temperature": config.temperature, "top_p": config.top_p, "max_tokens": most, **asked}

@@ -1,10 +1,11 @@
 """One of several processes that ask side by side: which questions fall to it, and its part of what is allowed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.teacher import TeacherConfig
+from azdistill.teacher.endpoint import Endpoint
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,15 @@ class Rank:
         """Keys are hashes, so each rank gets as many, and the same ones in every run."""
         return int(key[:16], 16) % self.world == self.number
 
-    def portion(self, config: TeacherConfig) -> TeacherConfig:
-        """The config with this rank's part of the budget and of the places in flight, at least one."""
-        teacher = config.teachers[0]
-        places, more = divmod(teacher.max_in_flight, self.world)
-        mine = teacher.model_copy(update={"max_in_flight": max(places + (self.number < more), 1)})
-        budget = None if config.budget is None else config.budget * self.share
-        return config.model_copy(update={"teachers": (mine,), "budget": budget})
+    def portion(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint with this rank's part of the places in flight, at least one."""
+        places, more = divmod(endpoint.teacher.max_in_flight, self.world)
+        mine = max(places + (self.number < more), 1)
+        return replace(endpoint, teacher=endpoint.teacher.model_copy(update={"max_in_flight": mine}))
+
+    def budget(self, config: TeacherConfig) -> float | None:
+        """This rank's part of the budget."""
+        return None if config.budget is None else config.budget * self.share
 
 
 def rank_of(environ: Mapping[str, str]) -> Rank:

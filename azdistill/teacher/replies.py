@@ -5,6 +5,7 @@ and Foundry endpoints.
 """
 
 import email.utils
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,18 +23,26 @@ FATAL = {
 LONGEST_DETAIL = 300
 THINK, THOUGHT = "<think>", "</think>"
 LONGEST_RETRY_AFTER_S = 900.0  # a clock that is wrong must not park a row for a day
+LOGPROBS = re.compile(rb'"logprobs"\s*:\s*\{\s*"content"\s*:\s*(?=\[)')
+LAST_TOKEN = b"}]}]"  # the last of its most likely ones, their list, the token, the list of tokens
+TOP_LOGPROBS, ANOTHER = b'"top_logprobs":', b'"logprobs"'
+TAKEN_OUT = "taken out"
+CUT = "cut_reply"
+"""Reason to ask again after a reply that was lost on the way, and may have been billed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What the teacher said, and what it was counted as in tokens. `trace` is what a reasoning model thought
-    before it; its tokens are among those of the completion."""
+    before it; its tokens are among those of the completion. `logprobs` is the JSON list of all these tokens with
+    their log probabilities, as it came: nobody has looked into it."""
 
     completion: str
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
     trace: str | None = None
+    logprobs: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +75,9 @@ Reply = Answer | Refusal | Retry | Fatal
 
 def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     """Judge one HTTP reply. `headers` are looked up without regard to case, as aiohttp's are."""
-    content = _json(body)
+    content, logprobs = _opened(body)
     if status == HTTPStatus.OK:
-        return _answer(content)
+        return _cut(body) if content is None and _is_half(body) else _answer(content, logprobs)
     detail = f"HTTP {status}: {message(content, body)}"
     if status in RETRIED or status >= 500:
         throttled = status == HTTPStatus.TOO_MANY_REQUESTS
@@ -94,6 +103,32 @@ def retry_after(text: str | None, now: float | None = None) -> float | None:
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S) if seconds == seconds else None
 
 
+def _opened(body: bytes) -> tuple[Any, bytes | None]:
+    """The reply without its log probabilities, and these unparsed: of 1,500 tokens with five each they are 600 KB,
+    which would hold up the event loop for 5 ms. A reply of another form is parsed as a whole."""
+    if taken := _tokens(body):
+        content = _json(b'%b"%b"%b' % (body[: taken.start], TAKEN_OUT.encode(), body[taken.stop :]))
+        if content is not None:
+            return content, body[taken]
+    return _json(body), None
+
+
+def _tokens(body: bytes) -> slice | None:
+    """Where the first list of tokens with log probabilities lies.
+
+    Within a JSON text quotes are escaped, so what looks like a key is one. What looks like the end may stand within
+    a token or behind the list: it is the end when the last token with likely ones ends there, and no other list has
+    begun.
+    """
+    begin = LOGPROBS.search(body)
+    if not begin:
+        return None
+    found = slice(begin.end(), body.find(LAST_TOKEN, begin.end()) + len(LAST_TOKEN))
+    last = body.rfind(TOP_LOGPROBS, found.start, found.stop)
+    whole = last > 0 and _json(b"{%b" % body[last : found.stop - 1]) is not None
+    return found if whole and body.find(ANOTHER, found.start, found.stop) < 0 else None
+
+
 def _json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
@@ -101,24 +136,48 @@ def _json(body: bytes) -> Any:
         return None
 
 
-def _answer(content: Any) -> Reply:
+def _is_half(body: bytes) -> bool:
+    """The end of data where more was to come, or a character that is cut."""
+    try:
+        orjson.loads(body.decode("utf-8", "ignore"))
+    except orjson.JSONDecodeError as problem:
+        return problem.msg.startswith("unexpected end of data")
+    return False
+
+
+def _cut(body: bytes) -> Retry:
+    return Retry(CUT, f"HTTP 200 with half a reply: {len(body)} bytes that begin as JSON and don't end so")
+
+
+def _answer(content: Any, logprobs: bytes | None) -> Reply:
     try:
         choice, usage = content["choices"][0], content.get("usage") or {}
         text, trace = _said(choice["message"])
         tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
-        return Answer(text, str(choice.get("finish_reason") or "missing"), *tokens, trace)
+        reason = str(choice.get("finish_reason") or "missing")
+        return Answer(text, reason, *tokens, trace, _logprobs(choice.get("logprobs"), logprobs))
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as problem:
         return Refusal("not_a_completion", f"HTTP 200 without a chat completion in it ({problem!r})")
 
 
+def _logprobs(found: Any, taken: bytes | None) -> bytes | None:
+    """Those of a choice: what was taken out of it, or what an unusual form left in it."""
+    tokens = found.get("content") if isinstance(found, dict) else None
+    if tokens == TAKEN_OUT:
+        return taken
+    return orjson.dumps(tokens) if tokens and isinstance(tokens, list) else None
+
+
 def _said(message: Mapping[str, Any]) -> tuple[str, str | None]:
-    """The answer and what was thought before it, which comes in a field of its own or in front of the answer."""
+    """The answer and what was thought before it, which comes in a field of its own, in front of the answer, or both
+    where a reasoning model was asked to reason."""
     text, trace = message.get("content") or "", message.get("reasoning_content") or message.get("reasoning")
     if not isinstance(text, str):
         raise TypeError(f"content is {type(text).__name__}")
+    said, thought = _split_trace(text)
     if isinstance(trace, str) and trace:
-        return text, trace
-    return _split_trace(text)
+        return said, f"{trace}\n\n{thought}" if thought else trace
+    return said, thought
 
 
 def _split_trace(text: str) -> tuple[str, str | None]:

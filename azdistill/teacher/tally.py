@@ -1,7 +1,7 @@
 """What asking cost: calls, retries and their reasons, tokens, latency."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,6 +10,12 @@ from azdistill.teacher.replies import Answer, Retry
 
 USEFUL = "stop"
 """The only finish_reason of a whole answer."""
+
+
+def is_useful(answer: Answer) -> bool:
+    """Whether an answer is whole and not blank; another one is paid all the same."""
+    return answer.finish_reason == USEFUL and bool(answer.completion.strip())
+
 
 Cost = Callable[[int, int], float]
 
@@ -32,13 +38,11 @@ class Ledger:
 
 @dataclass
 class Tally:
-    """Counts of one run: of the answers bought in it, not of those found in the store.
-
-    A useful answer is whole and not blank; an unusable one is paid all the same.
-    """
+    """Counts of one run: of the answers bought in it, not of those found in the store."""
 
     cost: Cost = lambda prompt_tokens, completion_tokens: 0.0
     calls: int = 0
+    preflight: Ledger = field(default_factory=Ledger)
     useful: Ledger = field(default_factory=Ledger)
     unusable: Ledger = field(default_factory=Ledger)
     retries: Counter[str] = field(default_factory=Counter)
@@ -49,10 +53,16 @@ class Tally:
         return self.useful.calls + self.unusable.calls
 
     def answered(self, answer: Answer, seconds: float) -> None:
-        useful = answer.finish_reason == USEFUL and answer.completion.strip()
-        ledger = self.useful if useful else self.unusable
+        ledger = self.useful if is_useful(answer) else self.unusable
         ledger.add(answer, self.cost(answer.prompt_tokens, answer.completion_tokens))
         self.latencies_s.append(seconds)
+
+    def checked(self, answer: Answer | None) -> float:
+        """A preflight call, which is no row's and stands apart; returns its cost."""
+        paid = answer or Answer("", USEFUL, 0, 0)
+        cost = self.cost(paid.prompt_tokens, paid.completion_tokens)
+        self.preflight.add(paid, cost)
+        return cost
 
     def retried(self, reply: Retry) -> None:
         self.retries[reply.reason] += 1
@@ -72,8 +82,17 @@ class Tally:
                 "useful": asdict(self.useful),
                 "unusable": asdict(self.unusable),
                 "retried": {"calls": self.retries.total()},
+                "preflight": asdict(self.preflight),
             },
         }
+
+
+def added(one: Any, other: Any) -> Any:
+    """Counts of two in one, at every depth; what only one of them has is there as well."""
+    if not isinstance(one, Mapping):
+        return one + other
+    both = {key: added(one[key], other[key]) for key in one if key in other}
+    return {**one, **other, **both}
 
 
 def latencies(seconds: Sequence[float]) -> dict[str, float | None]:

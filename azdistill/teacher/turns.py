@@ -1,42 +1,63 @@
-"""A row on its way through the turns that the teacher answers: the last one, or each in its order.
+"""A conversation with one teacher, through the turns that it answers: the last one, or each in its order.
 
 With `turns: all` the teacher has the conversation with the dataset's user turns: its own earlier replies are in
 the history, not the dataset's. So what is asked next is known once the turn before is answered. A test row keeps
 the dataset's history, as all models have to answer the same one.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from azdistill.contracts.rows import Message, Prompt
-from azdistill.contracts.teacher import TeacherConfig
-from azdistill.teacher.endpoint import Endpoint
-from azdistill.teacher.questions import Question, question
+from azdistill.teacher.prompting import NO_TRACE
+from azdistill.teacher.questions import Question
 from azdistill.teacher.replies import Answer, Refusal
-from azdistill.teacher.store import ResponseStore, StoredAnswer
-from azdistill.teacher.tally import USEFUL
+from azdistill.teacher.tally import is_useful
 
 Messages = tuple[Message, ...]
 
 
-class Row:
-    """One prompt: the question that it waits for, and its end once there is one."""
+def nothing(answer: Answer) -> None:
+    """What an answer lacks of which nothing is asked: no label is made of it."""
 
-    def __init__(self, prompt: Prompt, ask: Callable[[Messages], Question], *, every_turn: bool) -> None:
-        self.prompt, self._ask = prompt, ask
+
+class Talk:
+    """One prompt and one teacher, for one sample: the question that waits, and the end once there is one.
+
+    `teacher` is its place among the teachers. `lacks` tells what an answer lacks that was asked for, if anything.
+    """
+
+    def __init__(
+        self,
+        prompt: Prompt,
+        teacher: int,
+        sample: int,
+        ask: Callable[[Messages], Question],
+        *,
+        every_turn: bool = False,
+        lacks: Callable[[Answer], str | None] = nothing,
+    ) -> None:
+        self.prompt, self.teacher, self.sample, self._ask, self._lacks = prompt, teacher, sample, ask, lacks
         self.turns = 1 + every_turn * sum(message.role == "assistant" for message in prompt.messages)
         self.end: Answer | Refusal | None = None
         self._replies: list[str] = []
         self._go_on()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it ended with an answer that may become a label."""
+        return isinstance(self.end, Answer) and is_useful(self.end)
+
     def hear(self, outcome: Answer | Refusal) -> None:
-        """What became of the question: the next one, or the end. A reply that is no whole answer ends the row, as
+        """What became of the question: the next one, or the end. A reply that is no whole answer ends the talk, as
         what comes after it would be built on it."""
         turn = len(self._replies) + 1
         if isinstance(outcome, Refusal):
             self.end = Refusal(outcome.reason, self._at(turn, outcome.detail))
+        elif is_useful(outcome) and (lacking := self._lacks(outcome)):
+            self.end = Refusal(NO_TRACE, self._at(turn, lacking))
         elif turn == self.turns:
             self.end = outcome
-        elif outcome.finish_reason != USEFUL or not outcome.completion.strip():
+        elif not is_useful(outcome):
             self.end = Refusal("unusable_turn", self._at(turn, _unusable(outcome)))
         else:
             self._replies.append(outcome.completion)
@@ -67,26 +88,3 @@ def history(messages: Messages, replies: Sequence[str]) -> Messages:
             message = Message(role="assistant", content=reply)
         turns.append(message)
     return tuple(turns)
-
-
-def rows_of(prompts: Iterable[Prompt], config: TeacherConfig, endpoint: Endpoint) -> list[Row]:
-    """Each prompt at its first question."""
-
-    def ask(messages: Messages) -> Question:
-        return question(messages, config, endpoint)
-
-    return [Row(p, ask, every_turn=config.turns == "all" and p.split != "test") for p in prompts]
-
-
-def advance(rows: Iterable[Row], store: ResponseStore) -> list[StoredAnswer]:
-    """Take each row as far as the store has answers, turn by turn; returns the records."""
-    records: dict[str, StoredAnswer] = {}
-    waiting = list(rows)
-    while waiting:
-        found = store.find({row.question.key for row in waiting} - records.keys())
-        records |= {key: found.stored(key) for key in found}
-        moved = [row for row in waiting if row.question.key in records]
-        for row in moved:
-            row.hear(records[row.question.key].outcome)
-        waiting = [row for row in moved if row.end is None]
-    return list(records.values())

@@ -76,6 +76,7 @@ def fine_tune_student(
     Raises DataError (an InputError) for a student or rows that can't be learned from, InputError for
     settings out of bounds.
     """
+    from azdistill.data.curate import TRACE
     from azdistill.training.fine_tune import fine_tune
     from azdistill.training.setup import precision
 
@@ -83,6 +84,7 @@ def fine_tune_student(
     config = given if isinstance(given, TrainConfig) else validated(TrainConfig, given, "hyperparameters")
     train, drops = learnable(training, task)
     held, held_drops = learnable(validation, task) if has_rows(validation) else ([], [])
+    held = [row for row in held if not row.id.endswith(TRACE)]  # validation measures answers only
     with _folder(checkpoints) as folder:
         tuned = fine_tune(train, held, Path(student), config, folder, _work(config, train, Path(student)))
     return DistilledStudent(tuned.figures, tuned.history, [*drops, *held_drops], tuned.student, precision(config))

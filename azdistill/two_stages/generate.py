@@ -47,7 +47,7 @@ def generate_teacher_responses(
     """
     from azdistill.data.prepare import read_prompts
     from azdistill.teacher.collect import check_rejects, collect
-    from azdistill.teacher.endpoint import resolve
+    from azdistill.teacher.endpoint import resolve_all
     from azdistill.teacher.loop import run
     from azdistill.teacher.store import open_store
 
@@ -55,8 +55,8 @@ def generate_teacher_responses(
     field, task_file = named_task(task)
     wanted = validated(PrepareConfig, {**field, "max_reject_ratio": max_reject_ratio}, "rows")
     prompts, bad = read_prompts(as_data(data), wanted, task_file)
-    endpoint = resolve(config.teachers[0], config.teacher_route)
-    collected = run(collect(prompts, config, endpoint, open_store(Path(store) if store else shared_store())))
+    kept = open_store(Path(store) if store else shared_store())
+    collected = run(collect(prompts, config, resolve_all(config), kept, task_file))
     check_rejects(collected, len(prompts), config)
     return TeacherResponses(collected.completions, [*bad, *collected.rejects], collected.usage)
 

@@ -11,6 +11,10 @@ from azure.ai.ml._utils._asset_utils import get_object_hash
 
 from azdistill.bundle import compile_job
 from azdistill.components import STEPS
+from azdistill.pipeline.checks import findings
+from azdistill.pipeline.loading import load_pipeline
+from azdistill.pipeline.validation import validate
+from azdistill.spec.job import Compute
 from azdistill.spec.loading import load_job as load_spec
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +46,25 @@ def test_the_sdk_loads_and_validates_a_bundle(bundle: Path) -> None:
         "report",
         "register",
     ]
+
+
+@pytest.mark.parametrize(
+    ("cpu", "resources"),
+    [("serverless", {"instance_type": "Standard_E4s_v3"}), ("a-cluster", {})],
+)
+def test_a_teacher_step_of_several_machines(bundle: Path, tmp_path: Path, cpu: str, resources: dict[str, str]) -> None:
+    spec = load_spec(bundle.parent / "job/job.yaml")
+    apart = spec.model_copy(update={"compute": Compute(cpu=cpu, teacher_instances=3)})
+    path = compile_job(apart, tmp_path / "bundle")
+    job = load_job(path)
+    assert job._validate().passed
+    asked = job.jobs["teacher"]._to_dict()
+    assert asked["resources"] == {"instance_count": 3, **resources}
+    assert asked["distribution"] == {"type": "pytorch", "process_count_per_instance": 1}
+    assert [name for name, node in job.jobs.items() if "distribution" in node._to_dict()] == ["teacher"]
+    (told,) = findings(load_pipeline(path))
+    assert str(told).endswith("jobs.teacher.distribution: without effect here: it runs as one process")
+    assert validate(path) == []
 
 
 @pytest.mark.parametrize("step", STEPS)

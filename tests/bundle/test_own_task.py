@@ -38,7 +38,7 @@ def correct(answer, reference):
     return answer == reference
 """
 
-READERS = {"prepare", "curate", "evaluate"}
+READERS = {"prepare", "teacher", "curate", "evaluate"}
 
 
 @pytest.fixture

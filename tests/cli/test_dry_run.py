@@ -114,6 +114,14 @@ def test_a_job_that_is_small_and_harmless_already_keeps_its_own(production: Path
     }
 
 
+def test_every_teacher_is_replaced(production: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    second = "connection: deepseek-v3\n    - {model: gpt-4.1, name: mine, connection: openai, simulation: {expert: qa}}"
+    production.write_text(PRODUCTION.replace("connection: deepseek-v3", second))
+    assert rehearsal(*request(production, student="./mine")).inputs["teacher_route"] == "simulated"
+    told = "  teacher  DeepSeek-V3.2, mine -> 2 stand-ins on loopback (expert nli, expert qa)"
+    assert told in capsys.readouterr().err.splitlines()
+
+
 def test_data_that_is_not_here_is_told_at_once_with_the_way_out(azdistill: Command, production: Path) -> None:
     remote = PRODUCTION.replace("./train.jsonl", "azureml:train:1").replace("./test.jsonl", "azureml:test:2")
     production.write_text(remote)

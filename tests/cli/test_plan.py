@@ -38,7 +38,7 @@ def test_it_shows_the_graph_the_rows_the_cost_and_the_memory(azdistill: Command,
     assert "86 train, 4 validation, 10 test" in text
     assert "DeepSeek-V3.2: asked 100 times at most" in text
     assert "13,000 to 21,667" in text
-    assert "1,000 to 102,400, at most max_tokens=1024 a row" in text
+    assert "1,000 to 102,400, at most max_tokens=1024 an answer" in text
     assert "0.02 to 1.05" in text
     assert "full fine-tuning takes 68 GB before activations, Standard_NC24ads_A100_v4 has 80" in text
     assert "job.yaml:3: warning: data.test_data: not given" in text
@@ -52,7 +52,7 @@ def test_it_is_one_object_for_programs(azdistill: Command, job: Path) -> None:
         "compute": "serverless",
         "instance_type": "Standard_E4s_v3",
     }
-    assert (found["job"], found["asked"], found["rows"]["train"]) == ("small", 100, 86)
+    assert (found["job"], found["asked"], found["rows"]["train"]) == ("small", {"low": 100, "high": 100}, 86)
     assert found["memory"]["fits"] is True
     assert len(found["warnings"]) == 1
 
@@ -81,7 +81,54 @@ def test_rows_that_are_elsewhere_are_not_counted(azdistill: Command, job: Path) 
 
 def test_only_the_first_rows_count_when_the_job_takes_no_more(azdistill: Command, job: Path) -> None:
     job.write_text(job.read_text().replace("data:\n", "data:\n  rows: 20\n"))
-    assert planned(azdistill, job)["asked"] == 20
+    assert planned(azdistill, job)["asked"] == {"low": 20, "high": 20}
+
+
+@pytest.mark.parametrize(
+    ("lines", "asked"),
+    [  # 90 rows to learn from, 10 test rows
+        ("{policy: route}", [(25, 25), (75, 75)]),
+        ("{policy: route, samples: 4, temperature: 1}", [(92, 92), (278, 278)]),
+        ("{policy: all, samples: 4, temperature: 1}", [(370, 370), (360, 360)]),
+        ("{policy: fallback, samples: 4, temperature: 1}", [(370, 370), (0, 370)]),
+        ("{policy: cascade, samples: 4, temperature: 1}", [(400, 400), (0, 400)]),
+        ("{policy: all, turns: all}", [(190, 190), (180, 180)]),
+    ],
+)
+def test_each_of_several_teachers_is_asked_and_costs_by_the_policy(
+    azdistill: Command, job: Path, lines: str, asked: list[tuple[int, int]]
+) -> None:
+    turns = [("user", "x" * 100), ("assistant", "y" * 50), ("user", "x" * 200), ("assistant", "y" * 50)]
+    row = {"messages": [{"role": role, "content": text} for role, text in turns]}
+    (job.parent / "rows.jsonl").write_text(f"{json.dumps(row)}\n" * 100)
+    more = "".join(f"  {line.strip()}\n" for line in lines.strip("{}").split(","))
+    second = "    - {model: gpt-4.1, name: cheap, connection: openai, weight: 3, input_price: 0.1, output_price: 1}\n"
+    text = job.read_text().replace("output_price: 10\n", f"output_price: 10\n{second}")
+    text = text.replace("teacher:\n", f"teacher:\n{more}")
+    job.write_text(text)
+    found = planned(azdistill, job)
+    first, other = found["teachers"]
+    assert [(one["asked"]["low"], one["asked"]["high"]) for one in (first, other)] == asked
+    assert found["asked"] == {part: first["asked"][part] + other["asked"][part] for part in ("low", "high")}
+    assert found["cost"]["high"] == pytest.approx(first["cost"]["high"] + other["cost"]["high"])
+    dear = first["cost"]["high"] / first["asked"]["high"], other["cost"]["high"] / other["asked"]["high"]
+    assert dear[0] == pytest.approx(10 * dear[1], rel=0.05)
+    said = azdistill("plan", job).out
+    assert f"samples {4 if 'samples' in lines else 1}: asked" in said
+    assert "cheap" in said
+    job.write_text(text.replace("teacher:\n", "teacher:\n  budget: 0.1\n"))
+    assert planned(azdistill, job)["cost"]["high"] == 0.1
+
+
+@pytest.mark.parametrize("reasoning", ["chain_of_thought", "chain_of_density"])
+def test_reasoning_adds_tokens_to_the_least_and_none_to_the_most(azdistill: Command, job: Path, reasoning: str) -> None:
+    job.write_text(job.read_text().replace("task: conversation", "task: summarization"))
+    before = planned(azdistill, job)
+    job.write_text(job.read_text().replace("teacher:\n", f"teacher:\n  prompting: {{{reasoning}: true}}\n"))
+    after = planned(azdistill, job)
+    assert after["input_tokens"]["low"] > before["input_tokens"]["low"]
+    assert after["output_tokens"]["low"] > 2 * before["output_tokens"]["low"]
+    assert after["output_tokens"]["high"] == before["output_tokens"]["high"]
 
 
 def test_a_student_that_does_not_fit_gets_a_vm_that_would_do(azdistill: Command, job: Path) -> None:

@@ -1,4 +1,4 @@
-"""The simulated teacher around a run: up for the nodes that ask it, gone when they are done."""
+"""The simulated teachers around a run: up for the nodes that ask them, gone when they are done."""
 
 import json
 import os
@@ -12,7 +12,8 @@ from tests.cli.conftest import Command, Writer, command
 
 ASK = """{ echo $AZDISTILL_SIMULATED_TEACHER; python - <<'END'
 import os, urllib.request
-print(urllib.request.urlopen(os.environ["AZDISTILL_SIMULATED_TEACHER"]).read().decode())
+for url in os.environ["AZDISTILL_SIMULATED_TEACHER"].split():
+    print(urllib.request.urlopen(url).read().decode())
 END
 } > ${{outputs.answer}}/answer.txt"""
 TEACHERS = [{"model": "DeepSeek-V3.2", "connection": "deepseek", "simulation": {"latency_ms": 0}}]
@@ -37,6 +38,23 @@ def test_it_answers_while_the_run_runs_and_is_gone_afterwards(
     address, answer, *_ = Path("r/ask/answer/answer.txt").read_text().splitlines()
     assert address.startswith("http://127.0.0.1:")
     assert "stand-in" in answer
+    assert simulators() == set()
+
+
+def test_each_teacher_has_a_stand_in_of_its_own_in_their_order(
+    azdistill: Command, asking: Path, folder: Path, simulators: Callable[[], set[str]]
+) -> None:
+    experts = {"DeepSeek-V3.2": "nli", "cheap": "qa"}
+    teachers = [{"model": "gpt", "name": name, "simulation": {"expert": it}} for name, it in experts.items()]
+    (folder / "teachers.json").write_text(json.dumps(teachers))
+    done = azdistill("run", asking, "-o", "r")
+    assert done.code == 0, done.err
+    assert done.err.splitlines()[0] == (
+        "DeepSeek-V3.2, cheap are simulated: stand-ins on loopback answer, no language models"
+    )
+    addresses, *answers = Path("r/ask/answer/answer.txt").read_text().splitlines()
+    assert len(set(addresses.split())) == 2
+    assert [line for line in answers if line.startswith("expert")] == ["expert: nli", "expert: qa"]
     assert simulators() == set()
 
 

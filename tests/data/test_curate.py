@@ -7,7 +7,7 @@ from azdistill.contracts.errors import DataError
 from azdistill.contracts.files import read_json, read_rows, write_rows
 from azdistill.contracts.manifest import close_folder, read_manifest
 from azdistill.contracts.rows import Completion, Message, Reject, TrainRow, Usage
-from azdistill.data.curate import check_drops, curate
+from azdistill.data.curate import WHY, check_drops, curate
 
 
 def completion(number, text="neutral", **fields):
@@ -32,12 +32,16 @@ def completion(number, text="neutral", **fields):
         ({"text": " \n"}, {}, "empty"),
         ({"text": " no "}, {"min_chars": 7}, "too_short"),
         ({"text": "neutral!"}, {"max_chars": 7}, "too_long"),
+        ({"text": "<think>\nWhy not\n</think>\n\n"}, {}, "empty"),
+        ({"text": "<think>\nEntailment?\n</think>\n\nno"}, {"min_chars": 7}, "too_short"),
+        ({"text": "<think>\nneutral\n</think>\n\nwho knows"}, {}, "unparseable"),
         ({"text": "I can't say"}, {}, "unparseable"),
         ({"gold": "entailment"}, {"drop_disagreeing": True}, "disagrees"),
     ],
 )
 def test_an_answer_that_is_no_label_is_dropped_with_its_reason(fields, config, reason):
-    curated = curate([completion(1, **fields), completion(2)], CurateConfig(task="nli", **config))
+    reasoned = completion(2, "<think>\nA long way to it\n</think>\n\nneutral")
+    curated = curate([completion(1, **fields), reasoned], CurateConfig(task="nli", **config))
     assert [row.id for row in curated.train] == [f"{2:016x}"]
     assert [(drop.source, drop.reason) for drop in curated.drops] == [("rows.jsonl:1", reason)]
 
@@ -51,8 +55,61 @@ def test_the_reference_is_not_asked_unless_wanted_or_without_meaning(gold):
 def test_test_rows_are_never_learned_from_and_not_counted():
     rows = [completion(1), completion(2, split="test"), completion(3, split="validation")]
     curated = curate([*rows, completion(4, split="test", finish_reason="length")], CurateConfig())
-    assert curated.counts() == {"kept": {"train": 1, "validation": 1}, "dropped": {}}
+    assert curated.counts() == {"kept": {"train": 1, "validation": 1}, "traces": 0, "dropped": {}}
     assert curated.train[0].messages[-1] == Message(role="assistant", content="neutral")
+
+
+E, N, C = "entailment", "neutral", "contradiction"
+
+
+@pytest.mark.parametrize(
+    ("task", "texts", "minority_too", "expected"),
+    [
+        ("nli", [E, E, N], False, [None, "duplicate", None]),
+        ("nli", [E, "It is neutral", N, N], True, ["minority", None, None, "duplicate"]),
+        ("nli", [E, N, N, "who knows"], True, ["minority", None, "duplicate", "unparseable"]),
+        ("nli", [C, N, E], True, [None, "minority", "minority"]),
+        ("nli", ["who knows", "hm"], True, ["unparseable", "unparseable"]),
+        ("math", ["It is 1/2", "0.5", "2"], True, [None, None, "minority"]),
+        ("summarization", ["Ann ate a pie", "Bob slept", "Ann ate the pie"], True, [None, "minority", None]),
+    ],
+)
+def test_several_answers_to_one_prompt_are_held_against_each_other(task, texts, minority_too, expected):
+    rows = [completion(1, text, sample=number) for number, text in enumerate(texts)]
+    alone = [completion(n, texts[0]) for n in (0, 2)]  # the same words to other prompts
+    curated = curate([alone[0], *rows, alone[1]], CurateConfig(task=task, drop_minority=minority_too))
+    kept = [text for text, reason in zip(texts, expected, strict=True) if reason is None]
+    assert [row.messages[-1].content for row in curated.train if row.id.endswith("1")] == kept
+    assert [drop.reason for drop in curated.drops if drop.source == "rows.jsonl:1"] == list(filter(None, expected))
+
+
+def test_a_teachers_own_history_makes_the_same_words_another_answer():
+    histories = [(Message(role="user", content=f"question after {n}"),) for n in (1, 2, 1)]
+    rows = [completion(1).model_copy(update={"messages": messages}) for messages in histories]
+    curated = curate(rows, CurateConfig())
+    assert [row.messages[0].content for row in curated.train] == ["question after 1", "question after 2"]
+
+
+def test_dropping_what_is_not_at_fault_is_no_failure():
+    rows = [completion(1, text) for text in [N, N, N, E, "who knows"]]
+    curated = curate(rows, CurateConfig(task="nli", drop_minority=True))
+    assert curated.counts()["dropped"] == {"duplicate": 2, "minority": 1, "unparseable": 1}
+    check_drops(curated, 0.2)
+    with pytest.raises(DataError, match=r"1 of 5 answers were dropped \(unparseable 1\), more than"):
+        check_drops(curated, 0.19)
+
+
+def test_a_trace_that_was_split_off_is_a_row_of_its_own_to_train_on():
+    asked = {"trace": "It may be so."}
+    rows = [completion(1, **asked), completion(2, trace=" "), completion(3, split="validation", **asked)]
+    rows += [completion(4, text="", **asked), completion(5, split="test", **asked)]
+    curated = curate(rows, CurateConfig())
+    assert curated.counts() == {"kept": {"train": 3, "validation": 1}, "traces": 1, "dropped": {"empty": 1}}
+    label, why, _ = curated.train
+    assert (why.id, why.messages[-1].content) == (f"{label.id}-trace", "It may be so.")
+    assert why.messages[0] == Message(role="user", content=f"question 1\n\n{WHY}")
+    with pytest.raises(DataError, match="1 of 4 answers"):
+        check_drops(curated, 0.24)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +135,7 @@ def test_the_step_writes_rows_and_drops(tmp_path, curate_step):
     train = list(read_rows(done.folder / "train.jsonl", TrainRow))
     assert [row.messages[0].content for row in train] == [f"question {n}" for n in (1, 2, 4, 5, 6, 7, 8, 9)]
     assert [drop.source for drop in read_rows(done.folder / "drops.jsonl", Reject)] == ["rows.jsonl:3"]
-    expected = {"kept": {"train": 8, "validation": 1}, "dropped": {"length": 1}}
+    expected = {"kept": {"train": 8, "validation": 1}, "traces": 0, "dropped": {"length": 1}}
     assert read_json(done.folder / "drops.json") == read_manifest(done.folder).counts == expected
 
     refused = curate_step(tmp_path / "completions", max_drop_ratio=0.05)

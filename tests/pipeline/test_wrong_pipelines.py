@@ -3,6 +3,7 @@
 import pytest
 
 from azdistill.contracts.errors import PipelineError
+from azdistill.pipeline.checks import findings
 from azdistill.pipeline.loading import load_pipeline
 from azdistill.pipeline.validation import check
 from tests.pipeline.conftest import Desk
@@ -356,6 +357,25 @@ def test_what_only_azure_refuses_does_not_stop_a_local_run(desk: Desk) -> None:
         desk.edit(file, before, after)
     assert {finding.scope for finding in desk.findings()} == {"azure"}
     check(load_pipeline(desk.root / P))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("shm_size: 8g}", "shm_size: 8g, instance_count: 2}"),
+        ("Standard_NC24ads_A100_v4", "Standard_NC48ads_A100_v4"),  # and with it 2 processes
+    ],
+)
+def test_several_processes_of_a_node_are_right_and_one_here_which_is_said(desk: Desk, before: str, after: str) -> None:
+    desk.edit(P, before, after)
+    if "NC48" in after:
+        desk.edit(P, "process_count_per_instance: 1", "process_count_per_instance: 2")
+    assert desk.told() == []
+    pipeline = load_pipeline(desk.root / P)
+    assert [(one.severity, one.scope, one.line, one.text) for one in findings(pipeline)] == [
+        ("warning", "local", 22, "jobs.train.distribution: without effect here: it runs as one process")
+    ]
+    check(pipeline)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from azdistill.contracts.manifest import NAME, read_manifest
 
 
 def register(inputs: dict[str, Path], output: Path, registry: str | None) -> subprocess.CompletedProcess[str]:
-    ports = [part for name, path in inputs.items() for part in (f"--{name}", str(path))]
+    ports = [part for name, path in inputs.items() for part in (f"--{name.replace('_', '-')}", str(path))]
     command = [sys.executable, "-m", "azdistill.steps.register", *ports, "--registration", str(output)]
     known = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     environment = known | ({"MLFLOW_TRACKING_URI": registry} if registry else {})
@@ -21,12 +21,14 @@ def register(inputs: dict[str, Path], output: Path, registry: str | None) -> sub
 
 
 def test_registers_and_says_where(inputs: dict[str, Path], registry: str, tmp_path: Path) -> None:
-    done = register(inputs, tmp_path / "out", registry)
+    (tmp_path / "licences.json").write_text('["llama3.3", "gemma"]')
+    done = register(inputs | {"licences_acknowledged": tmp_path / "licences.json"}, tmp_path / "out", registry)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"registered models:/student/1 in {registry}\n"
     written = json.loads((tmp_path / "out" / "lineage.json").read_text())
     assert {"registered_model": "student", "version": 1, "model_uri": "models:/student/1"}.items() <= written.items()
     assert written["registry"] == registry
+    assert written["licences_acknowledged"] == ["llama3.3", "gemma"]
     assert written["gate"]["decision"] == "passed"
     assert written["metrics"]["rows"] == 500
     assert read_manifest(tmp_path / "out").counts == {"registered_model": "student", "version": 1}

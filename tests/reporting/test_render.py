@@ -1,6 +1,7 @@
 """The forms of the report: complete, self-contained, safe to open."""
 
 import io
+import json
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,6 +13,7 @@ from azdistill.reporting.collect import Folders, collect
 from azdistill.reporting.console import summary
 from azdistill.reporting.render import html, markdown
 from azdistill.reporting.report import Report
+from tests.reporting.conftest import USAGE
 
 Distil = Callable[..., dict[str, Path]]
 HOSTILE = "</dd><script>alert('x')</script><img src=x onerror=alert(1)> | **bold** {{ 7 * 7 }}\n# heading"
@@ -85,6 +87,29 @@ def test_every_form_tells_the_figures(distil: Distil, form: Callable[[Report], s
         assert figure in text, figure
     assert "models:/support-student" in text
     assert "simulated" in text
+
+
+@pytest.mark.parametrize("form", [html, markdown, terminal])
+@pytest.mark.parametrize("price", [0, 4.5])
+def test_several_teachers_are_told_apart(distil: Distil, form: Callable[[Report], str], price: float) -> None:
+    folders = distil()
+    ledger = {"useful": {"calls": 900, "cost": price}, "unusable": {"cost": price}, "retried": {"calls": 7}}
+    dear = {"calls": 907, "retries": {"http_429": 7}, "prompt_tokens": 81_234, "completion_tokens": 9876}
+    several = {
+        "teacher": "dear, cheap",
+        "answered_by": {"dear": 861, "cheap": 2001},
+        "teachers": {"dear": {**dear, "ledger": ledger}},
+        "logprobs": {"rows": 2800, "tokens": 59_001, "bytes_per_token": 4.25, "without": {"not_sent": 62}},
+    }
+    one = form(told(folders))
+    (folders["completions"] / "usage.json").write_text(json.dumps(USAGE | several))
+    two = form(told(folders))
+    cells = ("rows answered", "2,001", "861", "907", "81,234", "9,876")
+    assert [cell for cell in cells if cell not in two] == []
+    assert "2,001" not in one
+    assert ("9.00" in two, "cost" in two) == (price > 0, price > 0)
+    assert form is terminal or "2,800 rows of 59,001 tokens, 4.2 bytes a token; 62 without: not sent 62" in two
+    assert form is not html or Page(two).open == []
 
 
 @pytest.mark.parametrize("form", [html, markdown, terminal])

@@ -5,6 +5,7 @@ import base64
 import json
 import math
 import time
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 import pytest
@@ -115,6 +116,28 @@ def test_a_gateway_that_gave_up_answers_html(simulated):
     assert "504" in reply
 
 
+def test_a_model_that_it_does_not_serve_is_no_deployment(simulated):
+    status, _, reply = simulated(chat, deployments=("gpt", "phi"))
+    assert (status, reply["error"]["code"]) == (404, "DeploymentNotFound")
+    assert "'m'" in reply["error"]["message"]
+    assert simulated(chat, deployments=("phi", "m"))[0] == 200
+
+
+def test_a_portal_answers_everything_with_html(simulated):
+    status, headers, reply = simulated(chat, html=True, key="right")
+    assert (status, headers["Content-Type"].split(";")[0]) == (200, "text/html")
+    assert reply.startswith("<html>")
+
+
+@pytest.mark.parametrize("skew", [0, -7200, 7200])
+def test_its_clock_may_be_off(simulated, skew):
+    bearer = {"Authorization": f"Bearer {token()}"}  # good for an hour
+    options = {"clock_skew_s": skew, "entra_scope": SCOPE}
+    status, headers, _ = simulated(lambda session: chat(session, headers=bearer), **options)
+    assert status == (401 if skew > 0 else 200)
+    assert parsedate_to_datetime(headers["Date"]).timestamp() == pytest.approx(time.time() + skew, abs=5)
+
+
 def test_a_hang_never_answers_and_the_same_row_is_answered_the_next_time(simulated):
     async def asking(session):
         with pytest.raises(TimeoutError):
@@ -191,7 +214,8 @@ def test_without_a_refused_parameter_it_answers(simulated):
 
 def test_an_ignored_parameter_has_no_effect(simulated):
     ignored = {"ignored_parameters": ("max_tokens", "logprobs", "n")}
-    _, _, reply = simulated(lambda session: chat(session, max_tokens=1, logprobs=True, n=3), **ignored)
+    asked = {"max_tokens": 1, "logprobs": True, "top_logprobs": 2, "n": 3}
+    _, _, reply = simulated(lambda session: chat(session, **asked), **ignored)
     assert len(reply["choices"]) == 1
     assert reply["choices"][0]["message"]["content"] == "You said: hello"
     assert "logprobs" not in reply["choices"][0]
@@ -212,6 +236,21 @@ def test_thoughts_come_before_the_answer_in_think(simulated):
     content = reply["choices"][0]["message"]["content"]
     assert content.startswith("<think>\nThe last turn says: hello")
     assert content.endswith("\n</think>\n\nYou said: hello")
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "starts"),
+    [(None, "<think>\nThe last turn says: hello"), ("reasoning_content", "You said: hello")],
+)
+def test_told_to_think_it_thinks_before_it_answers_or_where_it_always_does(simulated, reasoning, starts):
+    told = [{"role": "system", "content": "Reason in <think>."}, {"role": "user", "content": "hello"}]
+    _, _, reply = simulated(lambda session: chat(session, messages=told, logprobs=True), reasoning=reasoning)
+    message, tokens = reply["choices"][0]["message"], reply["choices"][0]["logprobs"]["content"]
+    assert message["content"].startswith(starts)
+    assert message["content"].endswith("You said: hello")
+    assert "".join(token["token"] for token in tokens) == message["content"]
+    said = (message["content"], message.get("reasoning_content", ""))
+    assert reply["usage"]["completion_tokens"] == sum(map(count_tokens, said))
 
 
 def test_thoughts_use_the_token_limit_up(simulated):

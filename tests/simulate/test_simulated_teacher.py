@@ -132,6 +132,33 @@ def test_latency_is_spread_about_its_mean(simulated):
     assert 0.01 <= simulated(asking, latency_ms=20) <= 0.06
 
 
+SAMPLED = {"wrong_rate": 0.3, "truncated_rate": 0.3, "error_rate": 0.3, "reasoning": "think"}
+
+
+@pytest.mark.parametrize("options", [SAMPLED, {"examples": ("a", "b", "c")}])
+def test_samples_differ_above_temperature_0_by_their_request_id_and_repeat(simulated, options):
+    def asked(temperature):
+        async def asking(session):
+            ids = [{"x-ms-client-request-id": f"sample {number}"} for number in range(12)]
+            found = [await chat(session, headers=headers, temperature=temperature) for headers in ids]
+            return [reply["choices"][0] if status == 200 else status for status, _, reply in found]
+
+        return simulated(asking, **options)
+
+    assert len({str(found) for found in asked(0.7)}) > 2
+    assert asked(0.7) == asked(0.7)
+    assert len({str(found) for found in asked(0) if found not in (500, 502, 503)}) == 1
+
+
+def test_each_sample_meets_a_passing_fault_once_and_is_bought_by_itself(simulated):
+    async def asking(session):
+        ids = [{"x-ms-client-request-id": name} for name in ("one", "one", "two", "two")]
+        found = [(await chat(session, headers=headers, temperature=1))[0] for headers in ids]
+        return found, (await (await session.get("/")).text()).splitlines()[-1]
+
+    assert simulated(asking, throttle_rate=1.0) == ([429, 200, 429, 200], "calls: answered 2, throttled 2")
+
+
 def test_draws_are_even_and_fixed():
     assert draw(0, "wrong", "a") == draw(0, "wrong", "a") != draw(1, "wrong", "a")
     draws = [draw(seed, "wrong", "a") for seed in range(1000)]

@@ -159,6 +159,28 @@ def test_a_teacher_smaller_than_its_student() -> None:
     )
 
 
+def test_every_teacher_is_looked_at() -> None:
+    models = ["my-deployment", "gpt-4o", "claude-opus-5", "house"]
+    asked = {"teachers": [{"model": model, "connection": "boss"} for model in models], "max_tokens": 131_072}
+    facts = {"teachers": {"house": {"parameters": 1.5, "context": 4096}}}
+    found = warned(teacher=asked, student={"model": "phi-4"}, catalog=facts)
+    starts = [line.partition(", ")[0].partition(";")[0] for line in found]
+    assert "teacher.teachers.1.model='gpt-4o': gpt-4o is legacy" in starts
+    assert any(line.startswith("teacher.teachers.1.model='gpt-4o': licence openai-terms") for line in found)
+    assert any(line.startswith("teacher.teachers.2.model='claude-opus-5': licence anthropic-terms") for line in found)
+    assert "teacher.teachers.2.model='claude-opus-5': served by the Messages API" in starts
+    assert "teacher.max_tokens=131072: more than the 4096 tokens of house" in starts
+    assert any("14.7 billion parameters, and a teacher has 1.5; choose" in line for line in found)
+
+
+def test_a_weight_that_no_policy_looks_at() -> None:
+    teachers = [{"model": "my-deployment", "connection": "boss", "weight": 2}]
+    assert warned(teacher={"teachers": teachers, "policy": "route"}) == []
+    assert warned(teacher={"teachers": teachers, "policy": "all"}) == [
+        "teacher.teachers.0.weight=2.0: without effect with policy all; only route shares the prompts out"
+    ]
+
+
 def test_no_test_rows_of_their_own() -> None:
     assert warned(data={"training_data": "rows.jsonl", "test_fraction": 0.25}) == [
         (

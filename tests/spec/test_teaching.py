@@ -24,6 +24,12 @@ def test_the_stand_in_is_an_expert_of_the_jobs_task(task: str) -> None:
     assert job({"teachers": [ONE]}, task).teacher.teachers[0].simulation == Simulation(expert=task)
 
 
+def test_stand_ins_of_several_teachers_err_on_other_rows_unless_told_otherwise() -> None:
+    named = [{**ONE, "name": str(place)} for place in range(2)]
+    teachers = [*named, {**ONE, "simulation": {"seed": 7}}, {**ONE, "name": "last"}]
+    assert [one.simulation.seed for one in job({"teachers": teachers}).teacher.teachers] == [0, 1, 7, 3]
+
+
 def test_an_expert_that_is_named_stays() -> None:
     teachers = [{**ONE, "simulation": {"expert": "support", "seed": 3}}]
     assert job({"teachers": teachers}).teacher.teachers[0].simulation == Simulation(expert="support", seed=3)

@@ -4,10 +4,12 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from azdistill.contracts.errors import DataError
+from azdistill.contracts.errors import AzdistillError, DataError
 from azdistill.students.folders import fingerprint, model_part, tokenizer_part, weight_files
 from azdistill.students.loading import load_student
+from azdistill.students.problems import writing
 from tests.students import tiny
 
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -71,3 +73,25 @@ def test_a_fingerprint_is_of_what_is_loaded(plain, tmp_path):
     assert fingerprint(folder) == fingerprint(plain)
     tiny.model("qwen2", seed=1).save_pretrained(folder)
     assert fingerprint(folder) != fingerprint(plain)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda path: path.write_text("a"),
+        lambda path: torch.save(torch.zeros(1), path),
+        lambda path: save_file({"a": torch.zeros(1)}, path),
+    ],
+    ids=["python", "torch", "safetensors"],
+)
+def test_what_cannot_be_written_is_one_line(tmp_path, way):
+    nowhere = tmp_path / "nowhere"
+    with pytest.raises(AzdistillError) as found, writing(nowhere, "the student"):
+        way(nowhere / "file")
+    assert str(found.value).startswith(f"the student can't be written to '{nowhere}' (")
+    assert "\n" not in str(found.value)
+
+
+def test_a_bug_while_writing_stays_a_bug(tmp_path):
+    with pytest.raises(KeyError), writing(tmp_path, "the student"):
+        {}["a"]

@@ -69,7 +69,7 @@ def ask(tmp_path, prompts, configure):
                 config = configure(url, teacher={"max_in_flight": in_flight}, **{"max_reject_ratio": 1.0, **fields})
                 store = ResponseStore(tmp_path / "store", "run")
                 address = resolve(config.teachers[0], "endpoint", {})
-                return endpoint, await collect(rows or prompts(count), config, address, store)
+                return endpoint, await collect(rows or prompts(count), config, [address], store)
 
         return asyncio.run(asking())
 

@@ -10,6 +10,8 @@ import time
 import pytest
 
 from azdistill.contracts.errors import AzdistillError, EndpointError, InputError
+from azdistill.contracts.teacher import SIMULATOR_VARIABLE
+from azdistill.teacher.endpoint import resolve
 from azdistill.teacher.meeting import Meeting, meeting_folder
 from azdistill.teacher.rank import Rank, rank_of
 
@@ -134,9 +136,11 @@ def test_each_key_falls_to_one_rank_and_each_has_its_portion(configure):
     assert all(sum(rank.takes(key) for rank in ranks) == 1 for key in keys)
     prices = {"input_price": 1.0, "output_price": 1.0}
     config = configure(teacher={"max_in_flight": 64, **prices}, budget=6.0)
-    portions = [rank.portion(config) for rank in ranks]
-    assert sorted(portion.teachers[0].max_in_flight for portion in portions) == [21, 21, 22]
-    assert [portion.budget for portion in portions] == pytest.approx([2.0] * 3)
+    portions = [
+        rank.portion(resolve(config.teachers[0], "simulated", {SIMULATOR_VARIABLE: "http://a"})) for rank in ranks
+    ]
+    assert sorted(portion.teacher.max_in_flight for portion in portions) == [21, 21, 22]
+    assert [rank.budget(config) for rank in ranks] == pytest.approx([2.0] * 3)
 
 
 def test_without_a_distributed_job_a_process_is_alone():

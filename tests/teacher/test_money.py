@@ -34,7 +34,7 @@ def buy(tmp_path, prompts, configure):
                 address = replace(resolve(config.teachers[0], "endpoint", {}), identity="one and the same")
                 store = ResponseStore(tmp_path / "store", "run")
                 try:
-                    return endpoint, await collect(prompts(count), config, address, store)
+                    return endpoint, await collect(prompts(count), config, [address], store)
                 except BudgetReached as problem:
                     return endpoint, problem
 

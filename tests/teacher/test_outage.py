@@ -11,6 +11,7 @@ from azdistill.contracts.errors import EndpointError
 from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.endpoint import resolve
 from azdistill.teacher.engine import Engine
+from azdistill.teacher.money import Purse
 from azdistill.teacher.questions import question
 from azdistill.teacher.store import ResponseStore
 from tests.teacher.test_engine import Endpoint, refused
@@ -22,15 +23,30 @@ def ask(tmp_path, prompts, configure, reply, *, longest_outage_s=60.0, **fields)
     """Settle 200 rows against an endpoint that replies as told; returns the endpoint, the engine and the outcomes."""
 
     async def asking():
-        endpoint, settled = Endpoint(reply), {}
+        endpoint, settled, over = Endpoint(reply), {}, asyncio.Event()
+
+        def settle(asked, outcome):
+            settled[asked.key] = outcome
+            if len(settled) == 200:
+                over.set()
+
         async with endpoint.listening() as url:
             config: TeacherConfig = configure(url, teacher={"max_in_flight": IN_FLIGHT}, **fields)
             address, store = resolve(config.teachers[0], "endpoint", {}), ResponseStore(tmp_path / "store", "run")
-            engine = Engine(
-                address, config, store, lambda q, outcome: settled.update({q.key: outcome}),
-                longest_outage_s=longest_outage_s,
-            )  # fmt: skip
-            await engine.ask([question(row.messages, config, address) for row in prompts(200)])
+            store.check_writable()
+            engine = Engine(address, config, store, Purse(), settle, longest_outage_s=longest_outage_s)
+            for number, row in enumerate(prompts(200)):
+                engine.add(question(row.messages, config, address), number)
+            work = [asyncio.create_task(part) for part in (engine.run(), store.commit_forever(), over.wait())]
+            try:
+                done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                for task in work:
+                    task.cancel()
+                await asyncio.wait(work)
+                store.close()
             return endpoint, engine, settled
 
     return asyncio.run(asking())

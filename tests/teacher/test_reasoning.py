@@ -14,7 +14,7 @@ REFUSED = ("max_tokens", "temperature", "top_p")
 
 def ask(store, config, prompts):
     endpoint = resolve(config.teachers[0], "endpoint", {})
-    return asyncio.run(collect(prompts, config, endpoint, store))
+    return asyncio.run(collect(prompts, config, [endpoint], store))
 
 
 @pytest.mark.parametrize("kind", ["reasoning_content", "think"])

@@ -2,6 +2,7 @@
 
 import email.utils
 import json
+import random
 
 import pytest
 
@@ -63,6 +64,7 @@ SAID = [
     ({"content": "yes", "reasoning_content": "hm"}, "yes", "hm"),
     ({"content": "yes", "reasoning": "hm"}, "yes", "hm"),
     ({"content": "yes", "reasoning_content": None}, "yes", None),
+    ({"content": "<think>so</think>yes", "reasoning_content": "hm"}, "yes", "hm\n\nso"),
     ({"content": "<think>\nhm\n</think>\n\nyes"}, "yes", "hm"),
     ({"content": "\n<think></think>yes"}, "yes", ""),
     ({"content": "hm, begun in the template\n</think>\n\nyes"}, "yes", "hm, begun in the template"),
@@ -76,6 +78,77 @@ SAID = [
 def test_what_a_reasoning_model_thought_is_no_part_of_its_answer(message, answer, trace):
     reply = read_reply(200, {}, json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode())
     assert reply == Answer(answer, "stop", 0, 0, trace)
+
+
+def token(text, **more):
+    """One of the tokens of a reply, in OpenAI's form."""
+    likely = {"token": text, "logprob": -0.25, "bytes": list(text.encode())}
+    return {**likely, "top_logprobs": [likely, {"token": "]", "logprob": -2, "bytes": None}], **more}
+
+
+def with_logprobs(content, first=None, **more):
+    """A reply of two choices, each with log probabilities: those of the second are not asked for."""
+    logprobs = {"content": content, "refusal": None} if first is None else first
+    choice = {"message": {"content": "yes"}, "logprobs": logprobs, "finish_reason": "stop", **more}
+    return {"choices": [choice, {**choice, "logprobs": {"content": [token("no")]}}], "usage": {"prompt_tokens": 7}}
+
+
+COMPACT, AS_PYTHON, INDENTED = {"separators": (",", ":")}, {}, {"indent": 2}
+UNPARSED = [
+    ([token("yes")], {}, COMPACT),
+    ([token("yes")] * 50, {}, AS_PYTHON),
+    ([token("yes"), token("}]")], {}, COMPACT),
+    ([token("yes")], {"index": 0, "content_filter_results": {"hate": [{"x": [{}]}]}}, COMPACT),
+    ([token("yes")], {"message": {"content": "yes", "note": '"logprobs":{"content":[1]}'}}, COMPACT),
+]
+PARSED = [
+    ([token("yes")], {}, INDENTED),
+    ([token("yes"), token('"}]}]}'), token("}]}],")], {}, COMPACT),
+    ([token("yes", top_logprobs=[])], {}, COMPACT),
+    ([dict(reversed(token("yes").items()))], {}, COMPACT),
+    ([dict(reversed(token("yes").items()))], {"content_filter_results": {"hate": [{"x": [{}]}]}}, COMPACT),
+    ([{"something": "else"}, 1], {}, COMPACT),
+]
+
+
+FORMS = [(*form, True) for form in UNPARSED] + [(*form, False) for form in PARSED]
+
+
+@pytest.mark.parametrize(("content", "more", "style", "unparsed"), FORMS)
+def test_log_probabilities_come_as_they_are_in_any_form_of_reply(content, more, style, unparsed):
+    body = json.dumps(with_logprobs(content, **more), **style).encode().replace(b"-0.25", b"-0.2500")
+    reply = read_reply(200, {}, body)
+    assert (reply.completion, reply.finish_reason, reply.prompt_tokens) == ("yes", "stop", 7)
+    assert json.loads(reply.logprobs) == content
+    assert (b"-0.2500" in reply.logprobs) == unparsed
+
+
+def test_tokens_that_look_like_the_end_of_a_reply_are_tokens():
+    chance = random.Random(5)
+    for _ in range(500):
+        texts = ["".join(chance.choices('}]{[",:\\ 1', k=chance.randint(1, 12))) + "}]}]" for _ in range(4)]
+        content = [token("".join(chance.choices(('"', "}]}]", ",", "}", "]", ":"), k=8))), *map(token, texts)]
+        reply = read_reply(200, {}, json.dumps(with_logprobs(content), separators=(",", ":")).encode())
+        assert (reply.completion, json.loads(reply.logprobs)) == ("yes", content)
+
+
+@pytest.mark.parametrize("found", [{"content": None}, {"content": []}, {}, [], "none", {"content": "none"}])
+def test_a_choice_without_log_probabilities_has_none_though_another_has(found):
+    reply = read_reply(200, {}, json.dumps(with_logprobs(None, found)).encode())
+    assert reply == Answer("yes", "stop", 7, 0)
+
+
+def test_an_answer_is_not_lost_for_a_log_probability_that_is_no_number():
+    body = json.dumps(with_logprobs([token("yes", logprob=float("nan"))])).encode()
+    assert b'"logprob": NaN' in read_reply(200, {}, body).logprobs
+
+
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.9, 0.99])
+def test_half_a_reply_is_asked_again(part):
+    for body in (json.dumps(with_logprobs([token("yes")] * 20)).encode(), whole("yes")):
+        reply = read_reply(200, {}, body[: int(len(body) * part)])
+        assert isinstance(reply, Retry)
+        assert reply.reason == "cut_reply"
 
 
 FILTERED = [

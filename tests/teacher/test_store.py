@@ -1,5 +1,6 @@
 """The store: durable before it counts, what is torn or foreign passed over, one writer a segment."""
 
+import dataclasses
 import json
 import os
 import threading
@@ -11,7 +12,7 @@ import pytest
 from azdistill.contracts.errors import AzdistillError
 from azdistill.teacher.replies import Answer, Refusal
 from azdistill.teacher.store import ResponseStore, open_store
-from azdistill.teacher.store.lines import encode
+from azdistill.teacher.store.lines import decode, encode
 from tests.teacher.stores import FIRST_VERSION, fill, filled, find, refused, run_python, segments, stored
 
 
@@ -37,6 +38,28 @@ def test_a_record_comes_back_whole(tmp_path):
     assert [found.stored(key) for key in found] == [refused("b"), stored("a")]
     with pytest.raises(KeyError):
         found["c"]
+
+
+def test_log_probabilities_come_back_as_they_came_whatever_the_bytes(tmp_path):
+    said = [b'[{"token":"\xc3\xbc \n}","logprob":-0.2500}]' * 2000, os.urandom(50), None]
+    given = [
+        dataclasses.replace(stored(f"k{n}"), outcome=Answer("yes", "stop", 3, 1, None, raw))
+        for n, raw in enumerate(said)
+    ]
+    segment = filled(tmp_path, "run", *given)
+    found = find(tmp_path, ["k0", "k1", "k2"])
+    assert [found.stored(key) for key in found] == given
+    assert segment.stat().st_size < 3000
+    torn = segment.read_bytes().splitlines(keepends=True)
+    segment.write_bytes(torn[0][:700] + torn[1] + torn[2])
+    later = find(tmp_path, ["k0", "k1", "k2"])
+    assert (later, later.unreadable) == ({"k1": given[1].outcome, "k2": given[2].outcome}, 1)
+
+
+def test_a_record_can_be_read_without_its_log_probabilities():
+    outcome = Answer("yes", "stop", 3, 1, None, b"[1]")
+    given = dataclasses.replace(stored("a"), outcome=outcome)
+    assert decode(encode(given), logprobs=False) == stored("a")
 
 
 def test_a_refusal_is_found_with_its_reason_and_an_answer_counts_before_it(tmp_path):

@@ -57,7 +57,7 @@ def ask(tmp_path, configure):
                 config = configure(None, teacher={"max_in_flight": in_flight}, **options)
                 address = resolve(config.teachers[0], "simulated", {"AZDISTILL_SIMULATED_TEACHER": url})
                 try:
-                    return endpoint, await collect(rows, config, address, ResponseStore(tmp_path / "store", "run"))
+                    return endpoint, await collect(rows, config, [address], ResponseStore(tmp_path / "store", "run"))
                 except EndpointError as problem:
                     return endpoint, problem
 

@@ -32,10 +32,10 @@ class Found(Mapping[str, Answer | Refusal]):
         self._opened = lru_cache(OPEN_SEGMENTS)(_opened)
         self._look()
 
-    def stored(self, key: str) -> StoredAnswer:
-        """The whole record, with teacher, time and latency. Raises KeyError for a key that is not there."""
+    def stored(self, key: str, *, logprobs: bool = True) -> StoredAnswer:
+        """The record, with teacher, time and latency. Raises KeyError for a key that is not there."""
         with reading(self.folder):
-            return self._read(key) or self._look_again(key)
+            return decode(self._read(key) or self._look_again(key), logprobs=logprobs)
 
     def __getitem__(self, key: str) -> Answer | Refusal:
         return self.stored(key).outcome
@@ -63,25 +63,25 @@ class Found(Mapping[str, Answer | Refusal]):
         for key in [key for key, where in places.items() if where == NOWHERE]:
             del places[key]
 
-    def _look_again(self, key: str) -> StoredAnswer:
+    def _look_again(self, key: str) -> bytes:
         self._places = dict.fromkeys(self._places, NOWHERE)
         self._opened.cache_clear()
         self._look()
-        if key in self._places and (stored := self._read(key)):
-            return stored
+        if key in self._places and (piece := self._read(key)):
+            return piece
         raise AzdistillError(
             f"store {str(self.folder)!r}: the record of key {key!r} was there a moment ago and is gone; "
             "leave the folder alone while a run reads it, then run again"
         )
 
-    def _read(self, key: str) -> StoredAnswer | None:
+    def _read(self, key: str) -> bytes | None:
         """None when another process has moved it."""
         where = self._places[key]
         try:
             piece = self._opened(self._segments[where >> OFFSET_BITS & NUMBERS]).record(where & OFFSETS)
         except FileNotFoundError:
             return None
-        return decode(piece) if any_key(piece) == key else None
+        return piece if any_key(piece) == key else None
 
 
 class _Opened:

@@ -9,10 +9,12 @@ that another one was appended to is told from both. A new field that older progr
 new version; whatever they would misread does.
 """
 
+import base64
 import re
 import time
+import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from zlib import crc32
 
@@ -22,6 +24,9 @@ from pydantic import TypeAdapter
 from azdistill.teacher.replies import Answer, Refusal
 
 VERSION = 2
+LEVEL = 1
+"""Of zlib: 131 bytes a token with its five most likely ones, after base64. 6 saves a fifth and takes three times as
+long."""
 
 TIME_BITS = 48
 
@@ -59,7 +64,7 @@ class StoredAnswer:
 
 
 def encode(stored: StoredAnswer) -> bytes:
-    """One line, newline included."""
+    """One line, newline included. Log probabilities take 5 ms for 1,500 tokens, without the GIL for the most part."""
     kind = "refusal" if isinstance(stored.outcome, Refusal) else "answer"
     fields = {"key": stored.key, "when": stored.when, kind: _said(stored.outcome)}
     about = {"asked_at": stored.asked_at, "teacher": stored.teacher, "latency_s": stored.latency_s}
@@ -69,7 +74,10 @@ def encode(stored: StoredAnswer) -> bytes:
 
 def _said(outcome: Answer | Refusal) -> dict[str, Any]:
     """What there is: most answers have no trace, and a store has many lines."""
-    return {name: found for name in outcome.__slots__ if (found := getattr(outcome, name)) is not None}
+    said = {name: found for name in outcome.__slots__ if (found := getattr(outcome, name)) is not None}
+    if logprobs := said.get("logprobs"):
+        said["logprobs"] = base64.b64encode(zlib.compress(logprobs, LEVEL)).decode()
+    return said
 
 
 def key_of(line: bytes) -> str | None:
@@ -110,16 +118,24 @@ def old_key(piece: bytes) -> str | None:
 
 def _is_whole(piece: bytes) -> bool:
     try:
-        decode(piece)
+        decode(piece, logprobs=False)
     except (ValueError, KeyError, TypeError):
         return False
     return True
 
 
-def decode(piece: bytes) -> StoredAnswer:
-    """The record of a piece that has a key. Its fields that this program doesn't know are passed over."""
+def decode(piece: bytes, *, logprobs: bool = True) -> StoredAnswer:
+    """The record of a piece that has a key. Its fields that this program doesn't know are passed over, and its
+    log probabilities where they are not wanted: they are a hundred times what was said."""
     fields: dict[str, Any] = orjson.loads(piece)
     refused = "refusal" in fields
-    outcome = _REFUSAL.validate_python(fields["refusal"]) if refused else _ANSWER.validate_python(fields["answer"])
+    outcome = _REFUSAL.validate_python(fields["refusal"]) if refused else _answer(fields["answer"], logprobs)
     about = str(fields["asked_at"]), str(fields["teacher"])
     return StoredAnswer(fields["key"], *about, outcome, fields.get("latency_s"), fields.get("when", 0))
+
+
+def _answer(said: Any, wanted: bool) -> Answer:
+    answer = _ANSWER.validate_python(said)
+    if answer.logprobs is None:
+        return answer
+    return replace(answer, logprobs=zlib.decompress(base64.b64decode(answer.logprobs)) if wanted else None)

@@ -69,7 +69,7 @@ def summarize(folder: Path) -> Summary:
         if key is None:
             summary.unreadable += 1
             continue
-        stored = decode(content)
+        stored = decode(content, logprobs=False)
         summary.count(stored)
         keys.add(key)
         times.append(stored.when)

@@ -22,7 +22,7 @@ from azdistill.teacher.store.segments import SUFFIX, Create, create, hold, sync_
 LOCAL_WINDOW_S = 0.03
 MOUNT_WINDOW_S = 3.0
 
-Pending = list[tuple[bytes, Callable[[], None]]]
+Pending = list[tuple[StoredAnswer, Callable[[], None]]]
 
 
 class ResponseStore:
@@ -45,7 +45,7 @@ class ResponseStore:
         self._arrived = asyncio.Event()
         self._segment: IO[bytes] | None = None
         self._number = 0
-        self._writer = ThreadPoolExecutor(1, "store")  # one thread, so that batches are written in turn
+        self._writer = _one_thread()
 
     def find(self, keys: Iterable[str]) -> Found:
         """What is stored of `keys`: of each an answer, else a refusal, the earliest where there are several. A
@@ -66,7 +66,7 @@ class ResponseStore:
     def put(self, stored: StoredAnswer, durable: Callable[[], None]) -> None:
         """Queue an answer or a refusal for the next commit; `durable` is called on the event loop once it is on
         disk."""
-        self._pending.append((encode(stored), durable))
+        self._pending.append((stored, durable))
         self._arrived.set()
 
     async def commit_forever(self) -> None:
@@ -85,7 +85,9 @@ class ResponseStore:
 
     def close(self) -> None:
         """Write and sync what is pending. An answer that arrived before is never lost."""
-        self._writer.submit(self._finish).result()
+        with self._writer as ending:
+            ending.submit(self._finish).result()
+        self._writer = _one_thread()
 
     def _finish(self) -> None:
         """Comes after a batch that is being written; one that could not be written is tried once more."""
@@ -101,7 +103,7 @@ class ResponseStore:
         if not batch:
             return
         try:
-            self._append(b"".join(line for line, _ in batch))
+            self._append(b"".join(encode(stored) for stored, _ in batch))
         except OSError as problem:
             self._pending[:0] = batch
             raise self._failed(problem) from None
@@ -135,6 +137,11 @@ class ResponseStore:
             hold(segment)
             sync_folder(self.folder)
             return segment
+
+
+def _one_thread() -> ThreadPoolExecutor:
+    """So that batches are written in turn. There is no thread before there is a batch."""
+    return ThreadPoolExecutor(1, "store")
 
 
 def open_store(folder: Path, environ: Mapping[str, str] = os.environ) -> ResponseStore:

@@ -1,0 +1,173 @@
+"""Log probabilities on their way from an endpoint's JSON to the files that training reads."""
+
+import contextlib
+import http.client
+import itertools
+import json
+import random
+import re
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+
+from azdistill.contracts.logprobs import Positions
+from azdistill.teacher.logprobs import judge, read_offer, write_logprobs
+from azdistill.teacher.replies import Answer, read_reply
+from azdistill.teacher.store import StoredAnswer
+from azdistill.training.teacher_logprobs import TeacherLogprobs
+from tests.teacher.stores import filled, find
+
+
+def key(number):
+    return f"{number:064x}"
+
+
+def chat(url, text, **more):
+    """A question over HTTP; status, headers and body of its reply."""
+    asked = {"model": "m", "messages": [{"role": "user", "content": text}], "logprobs": True, "top_logprobs": 5, **more}
+    with contextlib.closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)) as connection:
+        connection.request("POST", "/v1/chat/completions", json.dumps(asked), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        return response.status, response.headers, response.read()
+
+
+def entry(token, logprob, *tops, **more):
+    """A token in OpenAI's form; `tops` are pairs of token and log probability."""
+    likely = [{"token": name, "logprob": value, "bytes": list(name.encode())} for name, value in tops]
+    return {"token": token, "logprob": logprob, "bytes": list(token.encode()), "top_logprobs": likely, **more}
+
+
+def raw(*entries):
+    return json.dumps(entries).encode()
+
+
+@pytest.mark.parametrize("reasoning", [None, "think", "reasoning_content"])
+def test_from_the_endpoint_over_the_store_to_training(simulate, tmp_path, reasoning):
+    _, url = simulate(reasoning=reasoning)
+    replies = {key(number): read_reply(*chat(url, f"größe, {number}")) for number in range(8)}
+    filled(tmp_path / "store", "run", *(StoredAnswer(name, url, "m", answer) for name, answer in replies.items()))
+    stored = find(tmp_path / "store", replies)
+    counts = write_logprobs(tmp_path, ((name, stored.stored(name).outcome) for name in replies), 5)
+    found = TeacherLogprobs(tmp_path)
+    for name, answer in replies.items():
+        spelt = b"".join(found[name].table[token] for token in found[name].ids)
+        assert spelt == (b"\n\n" if reasoning == "think" else b"") + answer.completion.encode()
+        told = json.loads(answer.logprobs)[-len(found[name].ids) :]
+        assert np.allclose(found[name].logprobs, [token["logprob"] for token in told], rtol=2**-11, atol=2**-25)
+        tops = [[top["logprob"] for top in token["top_logprobs"]] for token in told]
+        assert np.allclose(found[name].top_logprobs, tops, rtol=2**-11, atol=2**-25)
+    assert (counts["rows"], counts["without"]) == (8, {})
+
+
+def test_what_can_not_be_learned_from_is_counted_and_asked_once(tmp_path):
+    good = Answer("yes", "stop", 1, 1, None, raw(entry("yes", -0.5, ("yes", -0.5))))
+    answers = [
+        (key(0), good),
+        (key(0), good),
+        (key(1), Answer("yes", "stop", 1, 1)),
+        (key(2), Answer("no", "stop", 1, 1)),
+    ]
+    counts = write_logprobs(tmp_path, [*answers, (key(3), Answer("no", "stop", 1, 1, None, good.logprobs))], 5)
+    assert (counts["rows"], counts["tokens"]) == (1, 1)
+    assert counts["without"] == {"absent": 2, "misaligned": 1}
+
+
+OFFERS = [
+    ({}, True, ""),
+    ({"reasoning": "think"}, True, ""),
+    ({"refused_parameters": ("logprobs",)}, False, "it refuses them .*HTTP 400: .*'logprobs' is not supported"),
+    ({"refused_parameters": ("top_logprobs",)}, False, "it refuses them .*HTTP 400: .*'top_logprobs' is not supported"),
+    ({"ignored_parameters": ("logprobs", "top_logprobs")}, False, "takes the parameter and sends none"),
+    ({"ignored_parameters": ("top_logprobs",)}, False, "takes the parameter and sends none"),
+    ({"degenerate_rate": 1.0}, False, "no probabilities of a model"),
+    ({"filtered_rate": 1.0}, None, "HTTP 400"),
+    ({"error_rate": 1.0}, None, "HTTP 50"),
+]
+
+
+@pytest.mark.parametrize(("simulation", "offered", "why"), OFFERS)
+def test_one_question_tells_whether_log_probabilities_are_given(simulate, simulation, offered, why):
+    _, url = simulate(**simulation)
+    offer = read_offer(*chat(url, "Say yes.", max_tokens=16))
+    assert offer.offered is offered
+    assert re.search(why, offer.why)
+
+
+CHOSEN, OTHER = ("Yes", -0.1), ("No", -2.5)
+OPENAI = [
+    entry("Yes", -0.1, CHOSEN, OTHER),
+    entry(".", -9999.0, ("!", -0.2), ("?", -1.9)),
+    entry(" ok", 0.0, (" ok", 0.0), (" no", -17.25), (" ", -9999.0)),
+]
+
+
+def test_a_token_that_is_none_of_the_likeliest_is_untold_and_condemns_nothing():
+    assert judge(raw(*OPENAI), "Yes. ok") == Positions(
+        [b"Yes", b".", b" ok"],
+        [-0.1, -float("inf"), 0.0],
+        [[(b"Yes", -0.1), (b"No", -2.5)], [(b"!", -0.2), (b"?", -1.9)], [(b" ok", 0.0), (b" no", -17.25)]],
+    )
+
+
+GREEDY = ("x", 0.0), ("y", -9999.0)
+LACKS = [
+    (None, "x", "absent"),
+    (raw(entry("x", -0.1, ("x", -0.1))), "", "absent"),
+    (raw(entry("x", -0.1)), "x", "absent"),
+    (raw(entry("x", 0.0, *GREEDY)), "x", "degenerate"),
+    (raw(*[entry("x", 0.0, *GREEDY)] * 2, entry("x", -0.1, ("x", -0.1), ("y", -3))), "xxx", "degenerate"),
+    (raw(entry("x", 0.0, ("x", 0.0), ("y", 0.0))), "x", "degenerate"),
+    (raw(entry("x", 3.5, ("x", 3.5), ("y", -1.0))), "x", "degenerate"),
+    (raw(entry("x", -0.1, ("x", -0.1), ("y", 1e9))), "x", "degenerate"),
+    (raw(entry("x", -0.1, ("x", -0.1), ("y", -0.9))), "x", "degenerate"),
+    (raw(entry("x", -0.1, ("x", -0.1))).replace(b"-0.1", b"1e999"), "x", "malformed"),
+    (raw(entry("xy", -0.1, ("xy", -0.1))), "y", "misaligned"),
+    (raw(entry("x", -0.1, ("x", -0.1)), *[entry("x", -0.1)] * 3), "x" * 5, "misaligned"),
+    (raw(entry("x", -0.1, ("x", -0.1)), *[entry("<|end|>", -0.1)] * 3), "x", "misaligned"),
+    (raw(entry("\ufffd", -0.1, ("x", -0.1), bytes=None)), "ü", "misaligned"),
+    (raw(entry("x", float("nan"), ("x", -0.1))), "x", "malformed"),
+    (raw(entry("x", None, ("x", -0.1))), "x", "malformed"),
+    (raw(entry("x", "-0.1", ("x", -0.1))), "x", "malformed"),
+    (raw(entry("x", -0.1, bytes=[256])), "x", "malformed"),
+    (raw(entry("x", -0.1, bytes=1)), "x", "malformed"),
+    (raw(entry("x", -0.1, bytes=None) | {"token": None}), "x", "malformed"),
+    (raw(entry("x", -0.1, top_logprobs={"x": -0.1})), "x", "malformed"),
+    (raw({"token": "x"}, 1), "x", "malformed"),
+    (b"[1", "x", "malformed"),
+    (b"1", "x", "malformed"),
+]
+
+
+@pytest.mark.parametrize(("logprobs", "completion", "lack"), LACKS)
+def test_what_is_not_learned_from(logprobs, completion, lack):
+    assert judge(logprobs, completion) == lack
+
+
+def test_half_the_places_may_be_certain():
+    content = raw(entry("x", 0.0, *GREEDY), entry("x", -0.1, ("x", -0.1), ("y", -3)))
+    assert judge(content, "xx").tops == [[(b"x", 0.0)], [(b"x", -0.1), (b"y", -3)]]
+
+
+AROUND = [
+    ([], []),
+    (["<think>", "x", "</think>", "\n\n"], []),
+    ([], ["<|im_end|>"]),
+    (["<think>", "</think>"], ["\n", "<|im_end|>"]),
+    ([], [""]),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), AROUND)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_character_may_lie_in_several_tokens_and_more_around_the_answer(seed, before, after):
+    """Tokens end amid characters, as those of any byte-level tokenizer may; their texts are useless then."""
+    chance = random.Random(seed)
+    text = "".join(chance.choices("aü€🙂 \n", k=30))
+    cuts = sorted({0, len(text.encode()), *(chance.randrange(len(text.encode())) for _ in range(25))})
+    parts = [text.encode()[begin:end] for begin, end in itertools.pairwise(cuts)]
+    tokens = [entry(part.decode(errors="replace"), -1.0, ("x", -1.0), bytes=list(part)) for part in parts]
+    around = [[entry(mark, -0.5, ("x", -0.5)) for mark in marks] for marks in (before, after)]
+    found = judge(raw(*around[0], *tokens, *around[1]), text)
+    assert b"".join(found.tokens) == text.encode()
+    assert set(found.logprobs[: len(parts)]) == {-1.0}

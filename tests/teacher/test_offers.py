@@ -1,0 +1,63 @@
+"""Whether a teacher gives log probabilities is asked once, and a run goes on without them where it doesn't."""
+
+import asyncio
+
+import pytest
+
+from azdistill.contracts.errors import EndpointError
+from azdistill.contracts.files import read_json
+from azdistill.teacher.collect import collect
+from azdistill.teacher.endpoint import resolve
+from azdistill.teacher.store import ResponseStore
+from azdistill.training.teacher_logprobs import TeacherLogprobs
+
+
+def ask(store, config, rows, url=None):
+    route = "endpoint" if url is None else "simulated"
+    address = resolve(config.teachers[0], route, {"AZDISTILL_SIMULATED_TEACHER": url} if url else {})
+    return asyncio.run(collect(rows, config, [address], ResponseStore(store, "run")))
+
+
+@pytest.mark.parametrize(
+    ("rates", "why"),
+    [
+        ({"refused_parameters": ("logprobs",)}, "it refuses them (HTTP 400: "),
+        ({"ignored_parameters": ("logprobs", "top_logprobs")}, "it takes the parameter and sends none"),
+        ({"degenerate_rate": 1.0}, "they are no probabilities of a model"),
+    ],
+)
+def test_one_that_gives_none_is_told_once_and_asked_without(simulate, configure, prompts, tmp_path, capsys, rates, why):
+    teacher, url = simulate(**rates)
+    config = configure(url, top_logprobs=5)
+    first = ask(tmp_path / "store", config, prompts(10))
+    assert f"answers come without log probabilities: {why}" in capsys.readouterr().out
+    calls = sum(teacher.calls.values())
+    assert len(first.completions) == 10
+    assert calls == 13, "a preflight and the probe, a preflight of the rows, and 10 rows"
+    again = ask(tmp_path / "store", config, prompts(10))
+    assert again.completions == first.completions
+    assert sum(teacher.calls.values()) == calls
+    more = ask(tmp_path / "store", configure(url), prompts(10))
+    assert (more.completions, sum(teacher.calls.values())) == (first.completions, calls), "the questions are the same"
+
+
+def test_what_is_given_lies_beside_the_completions_and_is_bought_once(step, simulate, configure, prompts):
+    step.write_prompts(prompts(50))
+    teacher, url = simulate(degenerate_rate=0.2, error_rate=0.1)
+    config = configure(top_logprobs=4)
+    assert step.run(config, url)[0] == 0
+    usage = read_json(step.completions / "usage.json")["logprobs"]
+    found = TeacherLogprobs(step.completions)
+    assert (usage["rows"], len(found)) == (len(found), 50 - usage["without"]["degenerate"])
+    assert 0 < usage["without"]["degenerate"] < 25
+    calls, files = sum(teacher.calls.values()), sorted(step.completions.glob("*.safetensors"))
+    before = [file.read_bytes() for file in files]
+    assert step.run(config, url)[0] == 0
+    assert [file.read_bytes() for file in sorted(step.completions.glob("*.safetensors"))] == before
+    assert sum(teacher.calls.values()) == calls
+
+
+def test_an_endpoint_that_is_not_well_tells_nothing(configure, prompts, tmp_path):
+    config = configure("http://127.0.0.1:1", top_logprobs=5, max_attempts=2)
+    with pytest.raises(EndpointError, match="2 tries did not tell whether it gives log probabilities; run again"):
+        ask(tmp_path / "store", config, prompts(1))

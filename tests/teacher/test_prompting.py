@@ -1,0 +1,113 @@
+"""What only the teacher sees, what becomes of its reasoning, and docs/prompting.md, which shows both."""
+
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from azdistill.contracts.curate import CurateConfig
+from azdistill.contracts.rows import Completion, Message, TrainRow, Usage, prompt_id
+from azdistill.contracts.teacher import Prompting, TeacherConfig
+from azdistill.data.curate import curate
+from azdistill.teacher.prompting import CHAIN_OF_THOUGHT, answered, chain_of_density, render, unreasoned
+from azdistill.teacher.replies import read_reply
+
+PAGE = (Path(__file__).parents[2] / "docs/prompting.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+ROW, SAID = json.loads(BLOCKS[0][1])["messages"], BLOCKS[1][1].rstrip("\n")
+EXAMPLES = [(YAML(typ="safe").load(yaml), shown) for (kind, yaml), (_, shown) in pairwise(BLOCKS) if kind == "yaml"]
+
+
+def config(**fields):
+    return TeacherConfig(teachers=({"model": "m", "endpoint": "https://h"},), **fields)
+
+
+def turns(*pairs):
+    return tuple(Message(role=role, content=content) for role, content in pairs)
+
+
+ASKED = turns(("user", "Hi"), ("assistant", "Hello"), ("user", "Why {prompt}?"))
+
+
+@pytest.mark.parametrize(
+    ("own", "fields", "system", "last"),
+    [
+        (None, {}, None, "Why {prompt}?"),
+        ("Be kind.", {}, "Be kind.", "Why {prompt}?"),
+        (None, {"system_prompt": "Be brief."}, "Be brief.", "Why {prompt}?"),
+        ("Be kind.", {"system_prompt": "Be brief."}, "Be brief.\n\nBe kind.", "Why {prompt}?"),
+        ("Be kind.", {"chain_of_thought": True}, f"Be kind.\n\n{CHAIN_OF_THOUGHT}", "Why {prompt}?"),
+        (None, {"chain_of_density": True, "max_len_summary": 33}, chain_of_density(33), "Why {prompt}?"),
+        (None, {"template": 'In {lang}: "{prompt}" {0}'}, None, 'In {lang}: "Why {prompt}?" {0}'),
+    ],
+)
+def test_the_teacher_gets_one_system_turn_and_the_last_user_turn_in_its_template(own, fields, system, last):
+    row = (*turns(*([("system", own)] if own else [])), *ASKED)
+    expected = [*turns(*([("system", system)] if system else [])), *ASKED[:-1], Message(role="user", content=last)]
+    assert render(row, Prompting(**fields)) == [turn.model_dump() for turn in expected]
+
+
+@pytest.mark.parametrize(
+    ("trace", "mode", "expected"),
+    [
+        ("3 + 2", "strip", ("5", None)),
+        ("3 + 2", "keep", ("<think>\n3 + 2\n</think>\n\n5", None)),
+        ("3 + 2", "split", ("5", "3 + 2")),
+        (None, "keep", ("5", None)),
+        (" ", "keep", ("5", None)),
+        (None, "split", ("5", None)),
+    ],
+)
+def test_the_trace_is_left_out_kept_or_split_off(trace, mode, expected):
+    assert answered("5", trace, config(trace=mode)) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "trace", "named"),
+    [
+        ({"chain_of_thought": True}, None, "chain_of_thought"),
+        ({"chain_of_density": True}, " \n", "chain_of_density"),
+        ({"chain_of_thought": True}, "because", None),
+        ({}, None, None),
+    ],
+)
+def test_an_answer_without_the_reasoning_it_was_asked_for_is_told(fields, trace, named):
+    said = unreasoned(trace, Prompting(**fields))
+    assert said is None if named is None else f"teacher.prompting.{named} asks for" in said
+
+
+def test_a_kept_trace_is_read_as_it_was_written():
+    kept, _ = answered("5", "3 + 2\n= 5", config(trace="keep"))
+    reply = {"choices": [{"message": {"content": kept}, "finish_reason": "stop"}]}
+    found = read_reply(200, {}, json.dumps(reply).encode())
+    assert (found.completion, found.trace) == ("5", "3 + 2\n= 5")
+
+
+def learned(fields):
+    """The lines of train.jsonl that the page's row and reply make."""
+    reply = {"choices": [{"message": {"content": SAID}, "finish_reason": "stop"}]}
+    found = read_reply(200, {}, json.dumps(reply).encode())
+    row, told = turns(*[(turn["role"], turn["content"]) for turn in ROW]), config(**fields)
+    said, trace = answered(found.completion, found.trace, told)
+    head = {"id": prompt_id(row), "split": "train", "messages": row, "source": "rows.jsonl:1", "key": "k"}
+    answer = Completion(**head, completion=said, trace=trace, finish_reason="stop", teacher="m", usage=Usage())
+    return curate([answer], CurateConfig(task="math")).train
+
+
+@pytest.mark.parametrize(("fields", "shown"), EXAMPLES, ids=str)
+def test_the_examples_of_the_page_are_what_is_done(fields, shown):
+    prompting = config(**fields["teacher"]).prompting
+    if prompting.chain_of_density:
+        assert " ".join(shown.split()) == chain_of_density(prompting.max_len_summary)
+    elif "trace" in fields["teacher"]:
+        assert learned(fields["teacher"]) == tuple(TrainRow.model_validate_json(line) for line in shown.splitlines())
+    else:
+        row = turns(*[(turn["role"], turn["content"]) for turn in ROW])
+        assert [json.loads(line) for line in shown.splitlines()] == render(row, prompting)
+
+
+def test_the_page_shows_every_way_of_a_trace():
+    assert [fields["teacher"].get("trace") for fields, _ in EXAMPLES] == [None, None, None, "strip", "keep", "split"]

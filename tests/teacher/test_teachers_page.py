@@ -1,0 +1,27 @@
+"""docs/teachers.md says what is so; what its policies do is tested in test_policy.py."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import yaml
+
+from azdistill.contracts.rows import Completion
+from azdistill.contracts.teacher import Policy, TeacherConfig
+from azdistill.teacher.tally import Tally
+
+TEXT = (Path(__file__).parents[2] / "docs/teachers.md").read_text(encoding="utf-8")
+
+
+def test_the_example_is_a_teacher_section():
+    (example,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    config = TeacherConfig.model_validate(yaml.safe_load(example)["teacher"])
+    assert [teacher.called for teacher in config.teachers] == ["small", "large"]
+
+
+def test_every_policy_has_its_line_and_every_name_is_one():
+    assert tuple(re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE)) == get_args(Policy)
+    assert f"takes up to {TeacherConfig.model_fields['teachers'].metadata[1].max_length}" in TEXT
+    said = TEXT[TEXT.index("by outcome: ") :].split(".")[0].removeprefix("by outcome: ").split(", ")
+    assert said == [*Tally().counts()["ledger"]]
+    assert {"teacher", "sample", "usage", "key"} <= Completion.model_fields.keys()
