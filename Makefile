@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+AZURITE := tests/workspace/node_modules/.package-lock.json
 
 .PHONY: install quickstart test test-slow lint format golden bench-foundation bench-robust bench-teacher clean
 
@@ -18,8 +19,13 @@ quickstart: install
 	$(BIN)/python pipelines/quickstart/generate.py --out pipelines/quickstart/data
 	$(BIN)/azdistill run pipelines/quickstart/job.yaml -o runs/quickstart
 
-test: lint
+test: lint $(AZURITE)
 	$(BIN)/python -m pytest -n 2
+
+# The blob service behind the workspace stand-in; needs Node.js 18 or newer.
+$(AZURITE): tests/workspace/package-lock.json
+	npm ci --prefix tests/workspace --ignore-scripts --no-audit --no-fund --silent
+	touch $@
 
 test-slow: install
 	$(BIN)/python -m pytest --with slow -m slow
@@ -35,8 +41,9 @@ format: install
 	$(BIN)/ruff format .
 
 # What is generated and committed: component files, the JSON Schema, golden bundles.
-golden: install
+golden: install $(AZURITE)
 	$(BIN)/python -m tests.generated
+	$(BIN)/python -m tests.workspace.generated
 
 bench-foundation: install
 	$(BIN)/python -m benchmarks.foundation

@@ -4,7 +4,27 @@ import sys
 
 import typer
 
-from azdistill.cli import chat, clean, compile, init, logs, plan, run, runs, schema, simulate, store, validate
+from azdistill.cli import (
+    cancel,
+    chat,
+    clean,
+    compile,
+    convert,
+    download,
+    init,
+    logs,
+    outputs,
+    plan,
+    run,
+    runs,
+    schema,
+    simulate,
+    status,
+    store,
+    stream,
+    submit,
+    validate,
+)
 from azdistill.contracts.errors import AzdistillError
 
 app = typer.Typer(
@@ -19,6 +39,7 @@ app = typer.Typer(
 app.command("init")(init.init)
 app.command("validate")(validate.validate)
 app.command("schema")(schema.schema)
+app.command("convert")(convert.convert)
 app.command("compile")(compile.compile_)
 app.command("plan")(plan.plan)
 app.command("run")(run.run)
@@ -26,14 +47,23 @@ app.command("runs")(runs.runs)
 app.command("logs")(logs.logs)
 app.command("clean")(clean.clean)
 app.add_typer(store.store, name="store")
+app.command("submit")(submit.submit)
+app.command("status")(status.status)
+app.command("stream")(stream.stream)
+app.command("cancel")(cancel.cancel)
+app.command("outputs")(outputs.outputs)
+app.command("download")(download.download)
 app.command("chat")(chat.chat)
 app.command("simulate")(simulate.simulate)
 
 
-def main() -> None:
-    """Exit codes: 0 done, 1 the work failed, 2 wrong input, 3 a gate refused the student, 130 interrupted."""
+def main(open_workspace: object = None) -> None:
+    """Exit codes: 0 done, 1 the work failed, 2 wrong input, 3 a gate refused the student, 130 interrupted.
+
+    `open_workspace` makes the client of a workspace from its address, in place of `azdistill.azure.workspace.connect`.
+    """
     try:
-        app()
+        app(obj=open_workspace)
     except AzdistillError as problem:
         print(_shown(str(problem)), file=sys.stderr)
         sys.exit(problem.exit_code)

@@ -50,12 +50,17 @@ def read_request(
     path: Path, output: Path | None, settings: Sequence[str], part: Part = WHOLE, dry: bool = False
 ) -> Request:
     """Raises InputError for what can't be understood, SpecError for a wrong job."""
-    inputs = dict(map(_setting, settings))
+    inputs = settings_of(settings)
     what = pipeline_file(path) or read_job(path)
     if dry and isinstance(what, Path):
         raise InputError(f"--dry-run {str(path)!r}: it replaces what a job names; give the job file")
     name = f"{_name(what)}{'-dry-run' if dry else ''}"
     return Request(path, what, output or Path("runs", name), inputs, home_folder(), part, dry)
+
+
+def settings_of(settings: Sequence[str]) -> dict[str, str]:
+    """Values by the name of the input. Raises InputError for what is no `inputs.NAME=VALUE`."""
+    return dict(map(_setting, settings))
 
 
 def _setting(text: str) -> tuple[str, str]:

@@ -13,6 +13,8 @@ from azdistill.spec.advice import advice
 from azdistill.spec.catalog import Catalog
 from azdistill.spec.job import DistillationJob, known_to
 from azdistill.spec.models import AS_OF
+from azdistill.spec.native.convert import converted
+from azdistill.spec.native.job import is_native, read_native
 from azdistill.spec.paths import absent
 from azdistill.spec.short import Values, as_written, expand
 from azdistill.spec.task import wrong_task
@@ -36,16 +38,40 @@ def check_job(path: Path | str, today: date = AS_OF) -> tuple[DistillationJob | 
     """The job of a YAML file and what is to be said about it, line by line: no job and its errors, or a
     job and its warnings. Raises SpecError for a file that is no YAML mapping at all.
 
+    Azure's own `type: distillation` file is a job too; what it becomes other than it was is told with the warnings.
     `today` decides which models are retired.
     """
     document = read_document(Path(path), SpecError, "job file")
+    if is_native(document.value):
+        return _check_native(document, today)
     values, errors = _with_catalog(document)
     job, found = _validated(values, document.path.parent)
     errors += _located(document, "error", found)
     errors += wrong_task(values.get("task", values.get("task_type")), document.path.parent)
     if job is None or errors:
         return None, sorted(errors, key=lambda finding: (finding.file != document.path, finding.line))
-    return job, sorted(_located(document, "warning", advice(job, today)), key=lambda finding: finding.line)
+    return job, _in_order(_located(document, "warning", advice(job, today)))
+
+
+def _check_native(document: Document, today: date) -> tuple[DistillationJob | None, list[Finding]]:
+    """As `check_job`: what a native job becomes is checked, and told of the lines that it came from."""
+    try:
+        draft = converted(read_native(document.value))
+    except SpecError as problem:
+        return None, _in_order(_native(document, "error", problem.found))
+    job, wrong = _validated(draft.values, document.path.parent)
+    if job is None:
+        return None, _in_order(_native(document, "error", draft.traced(wrong)))
+    return job, _in_order(_native(document, "warning", [*draft.notes, *draft.traced(advice(job, today))]))
+
+
+def _native(document: Document, severity: Severity, found: Iterable[tuple[Place, str]]) -> list[Finding]:
+    """Places are those of the file itself, which has no short form."""
+    return [Finding(severity, document.path, document.line(place), named(place), text) for place, text in found]
+
+
+def _in_order(found: list[Finding]) -> list[Finding]:
+    return sorted(found, key=lambda finding: finding.line)
 
 
 def _located(document: Document, severity: Severity, found: Iterable[tuple[Place, str]]) -> list[Finding]:

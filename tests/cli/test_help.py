@@ -8,7 +8,26 @@ import pytest
 
 from tests.cli.conftest import Command, Writer
 
-VERBS = ("init", "validate", "schema", "compile", "run", "runs", "logs", "clean", "chat", "simulate")
+VERBS = (
+    "init",
+    "validate",
+    "schema",
+    "convert",
+    "compile",
+    "plan",
+    "run",
+    "runs",
+    "logs",
+    "clean",
+    "submit",
+    "status",
+    "stream",
+    "cancel",
+    "outputs",
+    "download",
+    "chat",
+    "simulate",
+)
 HEAVY = ("torch", "transformers", "mlflow", "azure", "aiohttp", "numpy", "rich", "filelock")
 PROGRAM = f"""\
 import atexit, sys

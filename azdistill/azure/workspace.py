@@ -1,0 +1,116 @@
+"""Which workspace, and the SDK's client in front of it."""
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from azdistill.contracts.errors import InputError
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
+CONFIG = "config.json"
+PLACES = (CONFIG, f".azureml/{CONFIG}")
+FIELDS = {
+    "subscription_id": "AZUREML_ARM_SUBSCRIPTION",
+    "resource_group": "AZUREML_ARM_RESOURCEGROUP",
+    "workspace_name": "AZUREML_ARM_WORKSPACE_NAME",
+}
+"""Fields of config.json, as the studio gives it for download, and the variables that Azure ML sets inside a job."""
+
+NOISY = ("azure.ai.ml._utils._experimental", "azure.identity", "azure.core", "msal")
+
+
+@dataclass(frozen=True)
+class WorkspaceAddress:
+    """Where a workspace is; no secret."""
+
+    subscription_id: str
+    resource_group: str
+    workspace_name: str
+
+    def __str__(self) -> str:
+        return (
+            f"workspace {self.workspace_name!r} in resource group {self.resource_group!r} "
+            f"of subscription {self.subscription_id!r}"
+        )
+
+
+def find_address(
+    config: Path | None = None, start: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> WorkspaceAddress:
+    """The address in `config`, a file or a folder; without one, in config.json here or in a folder above, else in the
+    variables of an Azure ML job. Raises InputError when there is none, or one that lacks a field."""
+    path = _named(config) if config else _above((start or Path.cwd()).resolve())
+    if path is None and all(environ.get(variable) for variable in FIELDS.values()):
+        return WorkspaceAddress(**{field: environ[variable] for field, variable in FIELDS.items()})
+    if path is None:
+        raise InputError(
+            f"workspace: no {CONFIG} here or in a folder above; download it from the studio (the workspace's name, top "
+            f'right), or write {{"subscription_id": "...", "resource_group": "...", "workspace_name": "..."}}'
+        )
+    return _read(path)
+
+
+def _named(config: Path) -> Path:
+    found = [config] if config.is_file() else [config / place for place in PLACES if (config / place).is_file()]
+    if not found:
+        raise InputError(f"workspace: {str(config)!r} is no {CONFIG}, nor a folder with one; give the file")
+    return found[0]
+
+
+def _above(start: Path) -> Path | None:
+    candidates = (folder / place for folder in (start, *start.parents) for place in PLACES)
+    return next((path for path in candidates if path.is_file() and _is_ours(path)), None)
+
+
+def _is_ours(path: Path) -> bool:
+    """A student's folder has a config.json as well."""
+    try:
+        return "workspace_name" in json.loads(path.read_bytes())
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def _read(path: Path) -> WorkspaceAddress:
+    try:
+        values: Any = json.loads(path.read_bytes())
+    except (OSError, ValueError) as problem:
+        raise InputError(
+            f"workspace: {str(path)!r} can't be read ({problem}); download it again from the studio"
+        ) from None
+    missing = [field for field in FIELDS if not isinstance(values, dict) or not isinstance(values.get(field), str)]
+    if missing:
+        raise InputError(f"workspace: {str(path)!r} has no {', '.join(missing)}; download it again from the studio")
+    return WorkspaceAddress(**{field: values[field] for field in FIELDS})
+
+
+def connect(address: WorkspaceAddress, credential: Any = None) -> "MLClient":
+    """A client that has not asked for anything yet; signed in as the environment is (`az login`, a service principal,
+    a managed identity) where no credential is given. Raises InputError without the extra `azure`."""
+    quiet()
+    try:
+        from azure.ai.ml import MLClient
+        from azure.identity import DefaultAzureCredential
+    except ImportError:
+        raise InputError("azure: azure-ai-ml is not installed; pip install 'azdistill[azure]'") from None
+    return MLClient(
+        credential or DefaultAzureCredential(),
+        address.subscription_id,
+        address.resource_group,
+        address.workspace_name,
+        enable_telemetry=False,
+        show_progress=False,
+    )
+
+
+def quiet() -> None:
+    """Keep the SDK's talk about itself out of what people read."""
+    warnings.filterwarnings("ignore", module=r"(azure|msrest|marshmallow)(\.|$)")
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)

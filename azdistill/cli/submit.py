@@ -1,0 +1,71 @@
+"""azdistill submit: a job or a bundle to Azure ML."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from azdistill.cli.workspace import Config
+
+if TYPE_CHECKING:
+    from azdistill.azure.submission import Submitted
+
+
+def submit(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="a job file or a bundle")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="inputs.NAME=VALUE", help="set a pipeline input; again for more"),
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="only the first N rows of each file: --set inputs.rows=N")
+    ] = None,
+    config: Config = None,
+    check: Annotated[bool, typer.Option("--check", help="only look whether all is there; send nothing")] = False,
+    again: Annotated[bool, typer.Option("--again", help="also when the same job is done already")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="stay, and print what the job says")] = False,
+) -> None:
+    """Send a job to an Azure ML workspace, once.
+
+    It goes as the bundle that `azdistill run` runs here; a job file is compiled first, to bundles/NAME. Workspace,
+    compute, quota, connections, data and models are looked at before anything is sent. The same bundle with the
+    same inputs is never sent twice: a job that is on its way or done is found again, and one that failed gets a
+    next attempt, which reuses what was done.
+
+    Example: azdistill submit job.yaml --rows 50 --follow
+
+    Exit codes: 0 sent (with --follow: done), 1 it failed, 2 wrong input, 3 a gate refused the student.
+    """
+    from azdistill.azure.checks import check_bundle, stop_at_wrong
+    from azdistill.azure.submission import submit as send
+    from azdistill.cli.request import settings_of
+    from azdistill.cli.stream import follow_job
+    from azdistill.cli.workspace import workspace_client
+
+    inputs = settings_of([*(settings or []), *([f"inputs.rows={rows}"] if rows else [])])
+    bundle = _bundle(path)
+    client = workspace_client(context, config)
+    for found in stop_at_wrong(check_bundle(client, bundle)):
+        print(f"{'' if found.state == 'ok' else 'warning: '}{found}")
+    if check:
+        return
+    sent = send(client, bundle, inputs, again=again)
+    print(_told(sent))
+    if follow:
+        follow_job(client, sent.name)
+
+
+def _bundle(path: Path) -> Path:
+    from azdistill.bundle import compile_job
+    from azdistill.cli.paths import pipeline_file, read_job
+
+    if found := pipeline_file(path):
+        return found.parent
+    job = read_job(path)
+    return compile_job(job, Path("bundles", job.name)).parent
+
+
+def _told(sent: "Submitted") -> str:
+    how = f"is there already, {sent.status}: nothing was sent" if sent.attached else f"sent, {sent.status}"
+    return f"job {sent.name}: {how}\n{sent.studio_url}\nfollow it:  azdistill stream {sent.name}"

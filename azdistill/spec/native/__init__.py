@@ -1,0 +1,1 @@
+"""Azure's own distillation jobs (`type: distillation`), read as jobs of ours."""

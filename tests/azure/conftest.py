@@ -1,0 +1,80 @@
+"""A bundle, and the workspace stand-in with the real client in front of it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from azdistill.bundle import compile_job
+from azdistill.spec.job import DistillationJob
+from tests.workspace.fixtures import client, credential, storage, workspace
+
+__all__ = ["client", "credential", "storage", "workspace"]
+
+STUDENT = "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1"
+
+
+COMPONENT = """\
+type: command
+name: say
+inputs:
+  rows: {type: integer}
+code: ./code
+environment: file:../../environments/cpu/environment.yml
+command: python say.py ${{inputs.rows}}
+"""
+
+PIPELINE = """\
+type: pipeline
+display_name: small
+experiment_name: small
+identity: {type: managed_identity}
+settings: {default_compute: azureml:cpu-cluster}
+inputs: {rows: 0, teacher_route: endpoint}
+outputs:
+  evaluation: {type: uri_folder}
+  report: {type: uri_folder}
+jobs:
+  register:
+    type: command
+    component: ./components/say/component.yml
+    compute: azureml:cpu-cluster
+    inputs: {rows: "${{parent.inputs.rows}}"}
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A bundle of one node, which is quickly sent."""
+    root = tmp_path / "small"
+    files = {
+        "pipeline.yml": PIPELINE,
+        "components/say/component.yml": COMPONENT,
+        "components/say/code/say.py": "print(1)\n",
+        "environments/cpu/environment.yml": "name: cpu\nversion: '1'\nimage: ubuntu\n",
+    }
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+    return root
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Callable[..., Path]:
+    """Compile a job for a workspace; its sections may be changed."""
+
+    def make(**sections: object) -> Path:
+        rows = [{"messages": [{"role": "user", "content": f"row {n}"}], "gold": "yes"} for n in range(30)]
+        (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        sections = {
+            "name": "small",
+            "task": "conversation",
+            "data": {"training_data": str(tmp_path / "rows.jsonl")},
+            "teacher": {"teachers": [{"model": "DeepSeek-V3.2", "connection": "deepseek"}]},
+            "student": {"model": STUDENT},
+            **sections,
+        }
+        return compile_job(DistillationJob.model_validate(sections), tmp_path / "bundle").parent
+
+    return make

@@ -1,0 +1,84 @@
+"""The verbs of `azdistill` that talk to a workspace, with the real client in front of the stand-in."""
+
+import json
+import re
+import sys
+
+import pytest
+
+from azdistill.cli.main import main
+from tests.cli.conftest import Command, Done, folder
+
+__all__ = ["folder"]
+
+CONFIG = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w"}
+
+
+@pytest.fixture
+def azdistill(folder, monkeypatch, capfd, client) -> Command:
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    opened = []
+
+    def call(*arguments) -> Done:
+        monkeypatch.setattr(sys, "argv", ["azdistill", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main(lambda address: opened.append(address) or client)
+        assert {str(address) for address in opened} <= {"workspace 'w' in resource group 'g' of subscription 's'"}
+        return Done(ended.value.code if isinstance(ended.value.code, int) else 0, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def ready(client):
+    from azure.ai.ml.entities import ServerlessConnection
+
+    client.connections.create_or_update(ServerlessConnection(name="deepseek", endpoint="https://h", api_key="k"))
+
+
+def test_a_job_goes_its_way_by_the_verbs(azdistill, small, workspace):
+    workspace.jobs.script = ["NotStarted"]
+    sent = azdistill("submit", small, "--rows", "20")
+    assert sent.code == 0, sent.err
+    name = re.search(r"job (\S+): sent, NotStarted", sent.out)[1]
+    assert f"follow it:  azdistill stream {name}" in sent.out
+    assert "is there already, NotStarted: nothing was sent" in azdistill("submit", small, "--rows", "20").out
+    workspace.jobs[name].script = ["Running"]
+    workspace.jobs[name].child("register").script = ["Running"]
+    assert re.search(r"small: Running\n.*https://.*register +Running", azdistill("status", name).out, re.DOTALL)
+    assert re.search(rf"{name} +Running", azdistill("status").out)
+    workspace.jobs[name].script = ["Running", "Running", "Completed"]
+    assert f"job {name}: Completed" in azdistill("stream", name).out
+    workspace.runs.output(name, "report", {"report.md": "# good"})
+    assert [line.split()[0] for line in azdistill("outputs", name).out.splitlines()] == ["evaluation", "report"]
+    assert f"fetched to downloads/{name}" in azdistill("download", name, "--output", "report").out
+    assert azdistill("cancel", name).out == f"job {name}: Completed\n"
+
+
+def test_a_refused_student_exits_with_3(azdistill, small, workspace):
+    workspace.jobs.script = ["Running", "Running", "Failed"]
+    name = re.search(r"job (\S+): sent", azdistill("submit", small).out)[1]
+    gate = {"decision": "refused", "enforced": True, "register": False, "gates": []}
+    workspace.runs.output(name, "evaluation", {"gate.json": json.dumps(gate)})
+    done = azdistill("stream", name)
+    assert (done.code, "the student is refused, so it gets no name" in done.err) == (3, True)
+
+
+def test_what_is_missing_is_told_at_once_and_nothing_is_sent(azdistill, bundle, workspace):
+    workspace.computes.quota["standardNCADSA100v4Family"] = (48, 48)
+    done = azdistill("submit", bundle())
+    assert (done.code, len(done.err.strip().splitlines())) == (2, 2)
+    assert "create it with endpoint and api_key: az ml connection create" in done.err
+    assert workspace.ledger.of("PUT", "/jobs/") == []
+
+
+def test_checking_sends_nothing(azdistill, bundle, workspace, ready):
+    done = azdistill("submit", bundle(), "--check")
+    assert (done.code, "connection 'deepseek': " in done.out) == (0, True)
+    assert workspace.ledger.of("PUT", "/jobs/") == []
+
+
+def test_without_a_config_the_verbs_say_where_to_get_one(azdistill, folder):
+    (folder / "config.json").unlink()
+    done = azdistill("status")
+    assert (done.code, "download it from the studio" in done.err) == (2, True)

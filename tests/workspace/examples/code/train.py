@@ -1,0 +1,3 @@
+"""Uploaded, never run: the stand-in runs no job."""
+
+print("train")

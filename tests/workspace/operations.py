@@ -1,0 +1,71 @@
+"""Long-running operations: 202 first, and an address to ask again."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.workspace.routes import LOCATION, MANAGEMENT, REGION, location
+from tests.workspace.wire import Reply, Request, not_found
+
+if TYPE_CHECKING:
+    from tests.workspace.stand_in import Workspace
+
+API_VERSION = "2023-06-01-preview"
+SOON = {"retry-after-ms": "20"}
+"""Azure says seconds; a test has none to lose, and azure-core reads milliseconds too."""
+
+
+@dataclass
+class Operation:
+    """Under way for `polls` more looks; `finish` does what was asked for at the last."""
+
+    finish: Callable[[], object]
+    polls: int
+
+    def done(self) -> bool:
+        if self.polls == 0:
+            self.finish()
+        self.polls -= 1
+        return self.polls < 0
+
+
+class Operations:
+    def __init__(self, subscription: str) -> None:
+        self.under_way: dict[str, Operation] = {}
+        self.polls = 1
+        self._base = f"https://{MANAGEMENT}{LOCATION}".replace("{subscription}", subscription).replace(
+            "{region}", REGION
+        )
+
+    def begin(self, finish: Callable[[], object]) -> str:
+        """Start an operation; returns its id."""
+        name = str(uuid.uuid4())
+        self.under_way[name] = Operation(finish, self.polls)
+        return name
+
+    def location(self, name: str) -> dict[str, str]:
+        """The header of an operation that answers 202 until it is done."""
+        return {"Location": f"{self._base}/mfeOperationResults/{name}?api-version={API_VERSION}", **SOON}
+
+    def asynchronous(self, name: str) -> dict[str, str]:
+        """The header of an operation whose address tells its status."""
+        return {"Azure-AsyncOperation": f"{self._base}/mfeOperationsStatus/{name}?api-version={API_VERSION}", **SOON}
+
+
+def _look(workspace: "Workspace", request: Request) -> bool:
+    name = request.names["operation"]
+    if name not in workspace.operations.under_way:
+        raise not_found("operation", name)
+    return workspace.operations.under_way[name].done()
+
+
+@location("GET", "/mfeOperationResults/{operation}", API_VERSION)
+def result(workspace: "Workspace", request: Request) -> Reply:
+    return Reply(200) if _look(workspace, request) else Reply(202, headers=dict(SOON))
+
+
+@location("GET", "/mfeOperationsStatus/{operation}", API_VERSION)
+def status(workspace: "Workspace", request: Request) -> Reply:
+    done = _look(workspace, request)
+    return Reply(body={"status": "Succeeded" if done else "InProgress"}, headers={} if done else dict(SOON))

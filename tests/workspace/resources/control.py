@@ -1,0 +1,112 @@
+"""The workspace itself, its computes, and what its region has: VM sizes and quota."""
+
+from typing import TYPE_CHECKING, Any
+
+from tests.workspace.azurite import ACCOUNT
+from tests.workspace.pages import page
+from tests.workspace.routes import DATA_PLANE, REGION, arm, data_plane, location
+from tests.workspace.wire import Reply, Request, not_found
+
+if TYPE_CHECKING:
+    from tests.workspace.stand_in import Workspace
+
+
+class Computes:
+    """Clusters by name; `quota` is what the region lets this subscription use of each VM family, in cores."""
+
+    def __init__(self) -> None:
+        self.sizes = {"cpu-cluster": "STANDARD_E4S_V3", "gpu-cluster": "STANDARD_NC24ADS_A100_V4"}
+        self.quota = {"standardNCADSA100v4Family": (0, 48), "standardESv3Family": (4, 100)}
+
+    def resource(self, workspace: "Workspace", name: str) -> dict[str, Any]:
+        scale = {"minNodeCount": 0, "maxNodeCount": 4, "nodeIdleTimeBeforeScaleDown": "PT2M"}
+        return {
+            "id": f"{workspace.arm_id}/computes/{name}",
+            "name": name,
+            "type": "Microsoft.MachineLearningServices/workspaces/computes",
+            "location": REGION,
+            "properties": {
+                "computeType": "AmlCompute",
+                "provisioningState": "Succeeded",
+                "properties": {"vmSize": self.sizes[name], "vmPriority": "Dedicated", "scaleSettings": scale},
+            },
+        }
+
+
+@arm("GET", "", "2024-10-01-preview", "2023-08-01-preview")
+def workspace_itself(workspace: "Workspace", _: Request) -> Reply:
+    providers = workspace.arm_id.split("/providers/")[0] + "/providers"
+    return Reply(
+        body={
+            "id": workspace.arm_id,
+            "name": workspace.name,
+            "type": "Microsoft.MachineLearningServices/workspaces",
+            "location": REGION,
+            "kind": "Default",
+            "identity": {"type": "SystemAssigned"},
+            "properties": {
+                "friendlyName": workspace.name,
+                "workspaceId": workspace.workspace_id,
+                "discoveryUrl": f"https://{DATA_PLANE}/discovery",
+                "mlFlowTrackingUri": f"azureml://{DATA_PLANE}/mlflow/v1.0{workspace.arm_id}",
+                "storageAccount": f"{providers}/Microsoft.Storage/storageAccounts/{ACCOUNT}",
+                "keyVault": f"{providers}/Microsoft.KeyVault/vaults/standin",
+                "applicationInsights": f"{providers}/microsoft.insights/components/standin",
+                "provisioningState": "Succeeded",
+                "publicNetworkAccess": "Enabled",
+            },
+        }
+    )
+
+
+@data_plane("GET", "/discovery", audience=None)
+def discovery(_workspace: "Workspace", _request: Request) -> Reply:
+    """Where the data plane is: every service at one address, as in most regions."""
+    return Reply(body=dict.fromkeys(("api", "history", "modelmanagement"), f"https://{DATA_PLANE}"))
+
+
+@arm("GET", "/computes/{name}", "2023-08-01-preview")
+def compute(workspace: "Workspace", request: Request) -> Reply:
+    name = request.names["name"]
+    if name not in workspace.computes.sizes:
+        raise not_found("compute", name)
+    return Reply(body=workspace.computes.resource(workspace, name))
+
+
+@arm("GET", "/computes", "2023-08-01-preview")
+def computes(workspace: "Workspace", request: Request) -> Reply:
+    known = [workspace.computes.resource(workspace, name) for name in workspace.computes.sizes]
+    return page(request, known, workspace.page_size)
+
+
+@location("GET", "/usages", "2023-08-01-preview")
+def usages(workspace: "Workspace", request: Request) -> Reply:
+    """Cores in use and allowed, by VM family."""
+    items = [
+        {
+            "id": f"/subscriptions/{workspace.subscription}/locations/{REGION}/usages/{family}",
+            "type": "Microsoft.MachineLearningServices/vmFamily/usages",
+            "unit": "Count",
+            "currentValue": used,
+            "limit": limit,
+            "name": {"value": family, "localizedValue": family},
+        }
+        for family, (used, limit) in workspace.computes.quota.items()
+    ]
+    return page(request, items, workspace.page_size)
+
+
+@location("GET", "/vmSizes", "2023-08-01-preview")
+def vm_sizes(_workspace: "Workspace", _request: Request) -> Reply:
+    sizes = [
+        ("Standard_NC24ads_A100_v4", "standardNCADSA100v4Family", 24, 1),
+        ("Standard_E4s_v3", "standardESv3Family", 4, 0),
+    ]
+    return Reply(
+        body={
+            "value": [
+                {"name": name, "family": family, "vCPUs": cores, "gpus": gpus, "supportedComputeTypes": ["AmlCompute"]}
+                for name, family, cores, gpus in sizes
+            ]
+        }
+    )

@@ -1,0 +1,25 @@
+"""The frame that every ARM resource has."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.workspace.stand_in import Workspace
+
+SYSTEM_DATA = {
+    "createdAt": "2026-11-02T09:00:00.000000+00:00",
+    "createdBy": "Stand-in",
+    "createdByType": "User",
+    "lastModifiedAt": "2026-11-02T09:00:00.000000+00:00",
+}
+
+
+def resource(workspace: "Workspace", path: str, properties: Any) -> dict[str, Any]:
+    """`path` is below the workspace: "jobs/NAME", "data/NAME/versions/1"."""
+    parts = path.split("/")
+    return {
+        "id": f"{workspace.arm_id}/{path}",
+        "name": parts[-1],
+        "type": f"Microsoft.MachineLearningServices/workspaces/{'/'.join(parts[::2])}",
+        "systemData": SYSTEM_DATA,
+        "properties": properties,
+    }

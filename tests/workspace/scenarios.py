@@ -1,0 +1,90 @@
+"""What a user does with the real client, on the examples. Each is a conversation with a golden of its own."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from azure.ai.ml import MLClient, load_component, load_connection, load_data, load_environment, load_job, load_model
+from azure.ai.ml.entities._load_functions import load_schedule  # not among the public names
+
+EXAMPLES = Path(__file__).parent / "examples"
+
+
+def job(client: MLClient, file: str, name: str) -> Any:
+    """Submit a job of the examples under `name`."""
+    return client.jobs.create_or_update(load_job(EXAMPLES / file, params_override=[{"name": name}]))
+
+
+def environment(client: MLClient, folder: str) -> Any:
+    return client.environments.create_or_update(load_environment(EXAMPLES / folder / "environment.yml"))
+
+
+def data(client: MLClient) -> Any:
+    return client.data.create_or_update(load_data(EXAMPLES / "data.yml"))
+
+
+def model(client: MLClient) -> Any:
+    return client.models.create_or_update(load_model(EXAMPLES / "model.yml"))
+
+
+def component(client: MLClient) -> Any:
+    """The example's component, with an environment that is registered already."""
+    loaded = load_component(EXAMPLES / "train.yml", params_override=[{"environment": "azureml:cpu:1"}])
+    return client.components.create_or_update(loaded)
+
+
+def connection(client: MLClient, file: str) -> Any:
+    return client.connections.create_or_update(load_connection(EXAMPLES / file))
+
+
+def schedule(client: MLClient) -> Any:
+    return client.schedules.begin_create_or_update(load_schedule(EXAMPLES / "schedule.yml")).result()
+
+
+def _pipeline(client: MLClient) -> None:
+    job(client, "pipeline.yml", "pipeline-1")
+
+
+def _command(client: MLClient) -> None:
+    environment(client, "environment")
+    job(client, "command.yml", "command-1")
+
+
+def _sweep(client: MLClient) -> None:
+    job(client, "sweep.yml", "sweep-1")
+
+
+def _environments(client: MLClient) -> None:
+    environment(client, "environment")
+    environment(client, "built")
+
+
+def _assets(client: MLClient) -> None:
+    data(client)
+    model(client)
+    component(client)
+
+
+def _connections(client: MLClient) -> None:
+    connection(client, "serverless.yml")
+    connection(client, "services.yml")
+    client.connections.get("deepseek", populate_secrets=True)
+    list(client.connections.list())
+
+
+def _schedule(client: MLClient) -> None:
+    data(client)
+    schedule(client)
+    client.schedules.begin_disable("nightly").result()
+    client.schedules.begin_delete("nightly").result()
+
+
+SCENARIOS: dict[str, Callable[[MLClient], None]] = {
+    "pipeline": _pipeline,
+    "command": _command,
+    "sweep": _sweep,
+    "environments": _environments,
+    "assets": _assets,
+    "connections": _connections,
+    "schedule": _schedule,
+}

@@ -1,0 +1,73 @@
+"""HTTP on loopback in front of a workspace: one thread a connection, one request at a time."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from tests.workspace.routes import MANAGEMENT
+from tests.workspace.stand_in import Workspace
+from tests.workspace.wire import Reply, Request
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet: two would wait for each other
+    workspace: Workspace
+    lock: threading.Lock
+
+    def log_message(self, *_: object) -> None:
+        """The ledger has it."""
+
+    def _answer(self) -> None:
+        request = self._request()
+        with self.lock:
+            reply = self.workspace.answer(request)
+        self._send(reply)
+
+    do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = do_HEAD = _answer  # noqa: N815
+
+    def _request(self) -> Request:
+        """Who speaks to the address itself means the resource manager."""
+        parts, host = urlsplit(self.path), self.headers["Host"]
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        return Request(
+            method=self.command,
+            host=MANAGEMENT if host.startswith("127.0.0.1") else host,
+            path=unquote(parts.path),
+            query=dict(parse_qsl(parts.query)),
+            headers={name.lower(): value for name, value in self.headers.items()},
+            body=json.loads(body) if body else None,
+        )
+
+    def _send(self, reply: Reply) -> None:
+        content = reply.encoded()
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False  # a client that keeps its connection would keep us
+
+
+@contextlib.contextmanager
+def serving(workspace: Workspace) -> Iterator[str]:
+    """The address of `workspace` ("127.0.0.1:port"), which answers until the block ends."""
+    handler = type("Handler", (_Handler,), {"workspace": workspace, "lock": threading.Lock()})
+    server = _Server(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
