@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Any
 
 NAMES = {
+    "DistillationClient": "azdistill.client",
     "DistillationJob": "azdistill.spec.job",
     "compile_job": "azdistill.bundle",
     "fine_tune_student": "azdistill.two_stages.fine_tune",

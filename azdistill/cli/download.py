@@ -17,7 +17,7 @@ def download(
     folder: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="where to")] = Path("downloads"),
     config: Config = None,
 ) -> None:
-    """Fetch the outputs of a job in Azure ML: evaluation, report, registration.
+    """Fetch what a job in Azure ML made.
 
     Example: azdistill download phi-4-mini-3f2a9c1b04de-1 --output report
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from azdistill.cli.run_folder import RunFolder, run_at
 from azdistill.contracts.errors import InputError
 from azdistill.local.results import LOG
 from azdistill.pipeline.findings import suggestion
+from azdistill.running.run_folder import RunFolder, run_at
 
 PERIOD_S = 0.2
 URGENT = ("failed", "running", "interrupted")

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azdistill.cli.progress import last_line
-from azdistill.cli.request import Request
 from azdistill.contracts.errors import DataError, GateRefused
 from azdistill.contracts.files import read_json
 from azdistill.local.results import RunResult
+from azdistill.running.request import Request
 
 if TYPE_CHECKING:
     from rich.console import Group

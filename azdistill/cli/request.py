@@ -1,8 +1,6 @@
 """What a command line asks `azdistill run` for."""
 
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,40 +8,13 @@ from azdistill.cli.paths import PIPELINE, pipeline_file, read_job
 from azdistill.contracts.errors import InputError
 from azdistill.local.part import WHOLE, Part
 from azdistill.local.storage import home_folder
+from azdistill.running.request import INPUTS, Request
 
 if TYPE_CHECKING:
     from azdistill.spec.job import DistillationJob
 
-INPUTS = "inputs."
 FOLDER_NAMED = (PIPELINE, "component.yml")
 """Files that are all called the same, so that their folder tells them apart."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """A job or a pipeline file, the folder to run it in, inputs to set, what of it to run, the home of what runs
-    share, and variables for the nodes' processes. A dry run takes a job."""
-
-    path: Path
-    what: "DistillationJob | Path"
-    folder: Path
-    inputs: Mapping[str, str]
-    home: Path
-    part: Part = WHOLE
-    dry: bool = False
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def command(self) -> str:
-        """The command line that asks for the same again."""
-        return shlex.join(["azdistill", "run", str(self.path), "-o", str(self.folder), *self._options()])
-
-    def _options(self) -> Iterator[str]:
-        for name, value in self.inputs.items():
-            yield from ("--set", f"{INPUTS}{name}={value}")
-        for option, node in (("--until", self.part.until), ("--from", self.part.start)):
-            yield from (option, node) if node is not None else ()
-        yield from ["--dry-run"] if self.dry else []
 
 
 def read_request(

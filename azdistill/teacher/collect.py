@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.rows import Completion, Prompt, Reject, Usage
 from azdistill.contracts.teacher import TeacherConfig
-from azdistill.tasks.registry import task_of
 from azdistill.teacher.endpoint import Endpoint
 from azdistill.teacher.meeting import Meeting
 from azdistill.teacher.money import Purse, cost
@@ -26,6 +25,9 @@ from azdistill.teacher.replies import Answer, Refusal
 from azdistill.teacher.store import ResponseStore
 from azdistill.teacher.tally import latencies
 from azdistill.teacher.turns import Messages, Talk, nothing
+
+if TYPE_CHECKING:
+    from azdistill.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,17 @@ def courses_of(
             lacks=lacks if learned else nothing,
         )
 
-    task = task_of(config.task, task_file) if config.policy == "cascade" else None
-    rules = Rules(config, begin, task)
+    rules = Rules(config, begin, _task(config, task_file))
     return [COURSES[config.policy](prompt, rules) for prompt in prompts]
+
+
+def _task(config: TeacherConfig, task_file: Path | None) -> "Task | None":
+    """Only a cascade reads answers; the others start sooner, and run no file of the user's."""
+    if config.policy != "cascade":
+        return None
+    from azdistill.tasks.registry import task_of
+
+    return task_of(config.task, task_file)
 
 
 @dataclass
@@ -175,7 +185,8 @@ def check_rejects(collected: Collected, prompts: int, config: TeacherConfig) -> 
 
 
 def _opening(endpoints: Sequence[Endpoint], outcomes: Outcomes, store: ResponseStore, rank: Rank) -> str:
-    unreadable = f", {store.unreadable} torn lines passed over" if store.unreadable else ""
+    lines = "line" if store.unreadable == 1 else "lines"
+    unreadable = f", {store.unreadable} torn {lines} passed over" if store.unreadable else ""
     who = "teacher" if rank.world == 1 else f"teacher, {rank}"
     places = ", ".join(f"{endpoint.teacher.called} at {endpoint.url}" for endpoint in endpoints)
     return (

@@ -8,7 +8,6 @@ from azdistill.contracts.errors import EndpointError
 from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.endpoint import Endpoint
 from azdistill.teacher.engine import wait_s
-from azdistill.teacher.logprobs import read_offer
 from azdistill.teacher.money import Purse, cost
 from azdistill.teacher.preflight import LARGEST_PREFLIGHT, PREFLIGHT_TOKENS, Seen, call, preflight, short_question
 from azdistill.teacher.replies import Answer, Refusal, Retry, read_reply
@@ -64,6 +63,8 @@ async def _asked(endpoint: Endpoint, config: TeacherConfig, store: ResponseStore
 
 
 async def _told(endpoint: Endpoint, config: TeacherConfig) -> Answer | Refusal:
+    from azdistill.teacher.logprobs import read_offer  # most jobs start without it, and sooner
+
     for tries in range(1, config.max_attempts + 1):
         seen = await call(endpoint, config)
         offer = read_offer(seen.status, seen.headers, seen.body) if seen.status else None

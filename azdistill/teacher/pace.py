@@ -72,8 +72,8 @@ class LearnedRate(Gate):
     BELOW, NEAR, FAR, USED = 0.985, 0.9, 0.25, 0.5
     CREEP = 0.005
 
-    def __init__(self, now: float) -> None:
-        super().__init__(self.FIRST, now)
+    def __init__(self, now: float, share: float = 1.0) -> None:
+        super().__init__(max(self.FIRST * share, self.LEAST), now)
         self.known = math.inf  # the rate that was accepted when more was refused
         self.noise = 0.0  # the part that is refused whatever the rate
         self._window, self._cut = Window(now), now
@@ -148,7 +148,7 @@ class Pace:
     ) -> None:
         self._clock, self._share, self._line = clock, share, asyncio.Lock()
         told = requests_per_minute and requests_per_minute / MINUTE_S * share
-        self._requests = Gate(told, clock()) if told else LearnedRate(clock())
+        self._requests = Gate(told, clock()) if told else LearnedRate(clock(), share)
         tokens = tokens_per_minute and tokens_per_minute / MINUTE_S * share
         self._tokens = Gate(tokens, clock()) if tokens else None
 

@@ -11,12 +11,15 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING
 
 from azdistill.contracts.rows import Prompt
 from azdistill.contracts.teacher import Policy, TeacherConfig
-from azdistill.tasks.task import Task
 from azdistill.teacher.replies import Answer
 from azdistill.teacher.turns import Talk
+
+if TYPE_CHECKING:
+    from azdistill.tasks.task import Task
 
 Begin = Callable[[Prompt, int, int], Talk]
 """A talk about a prompt with the teacher of a place, for the sample of a number."""
@@ -28,7 +31,7 @@ class Rules:
 
     config: TeacherConfig
     begin: Begin
-    task: Task | None = None
+    task: "Task | None" = None
 
 
 class Course:
@@ -113,7 +116,7 @@ class Fallback(Course):
 COURSES: Mapping[Policy, type[Course]] = {"route": Course, "all": Course, "cascade": Cascade, "fallback": Fallback}
 
 
-def convinces(talks: Sequence[Talk], task: Task) -> bool:
+def convinces(talks: Sequence[Talk], task: "Task") -> bool:
     """Whether all answers are whole, say something in the task, and say the same."""
     said = [
         task.answer(talk.end.completion) if talk.is_whole and isinstance(talk.end, Answer) else None for talk in talks

@@ -11,6 +11,7 @@ from azdistill.public import NAMES
 
 def test_the_public_names_are_these() -> None:
     assert sorted(NAMES) == [
+        "DistillationClient",
         "DistillationJob",
         "compile_job",
         "fine_tune_student",
@@ -28,7 +29,7 @@ def test_a_public_name_is_what_its_module_defines(name: str) -> None:
 
 
 def test_another_name_is_none_of_them() -> None:
-    with pytest.raises(AttributeError, match=r"no attribute 'distill'; public: DistillationJob, "):
+    with pytest.raises(AttributeError, match=r"no attribute 'distill'; public: DistillationClient, "):
         azdistill.distill  # noqa: B018
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from azdistill.bundle import compile_job
-from azdistill.cli.dry_run import rehearsal
-from azdistill.cli.request import Request
-from azdistill.cli.tiny_student import architecture_in, tiny_student
 from azdistill.contracts.errors import InputError
+from azdistill.running.dry_run import rehearsal
+from azdistill.running.request import Request
+from azdistill.running.tiny_student import architecture_in, tiny_student
 from azdistill.spec.job import DistillationJob
 from azdistill.spec.loading import load_job
 from tests.cli.conftest import Command

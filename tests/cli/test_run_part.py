@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from azdistill.cli.request import Request
 from azdistill.local.part import Part
+from azdistill.running.request import Request
 from tests.cli.conftest import Command, Writer, command, folders, promoted
 
 LINE = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from azdistill.cli.run_folder import run_at
+from azdistill.running.run_folder import run_at
 from azdistill.cli.runs import _duration as duration
 from azdistill.local.guards import locked
 from tests.cli.conftest import Command, Writer, command

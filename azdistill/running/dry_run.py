@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from azdistill.cli.request import Request
-from azdistill.cli.tiny_student import architecture_in, architecture_of, tiny_student
 from azdistill.contracts.errors import InputError
+from azdistill.running.request import Request
+from azdistill.running.tiny_student import architecture_in, architecture_of, tiny_student
 from azdistill.spec.paths import FILES, is_remote
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 
 from pydantic import ValidationError
 
-from azdistill.cli.request import Request
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
 from azdistill.contracts.findings import explain as explain_findings
@@ -16,6 +15,7 @@ from azdistill.local.settings import with_inputs
 from azdistill.local.storage import local_path
 from azdistill.pipeline.documents import Data, Pipeline
 from azdistill.pipeline.expressions import PipelineInput
+from azdistill.running.request import Request
 from azdistill.simulate.process import running_together
 
 TEACHERS = "inputs.teachers"

@@ -1,0 +1,41 @@
+"""What is asked of a run on this machine."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from azdistill.local.part import WHOLE, Part
+
+if TYPE_CHECKING:
+    from azdistill.spec.job import DistillationJob
+
+INPUTS = "inputs."
+
+
+@dataclass(frozen=True)
+class Request:
+    """A job or a pipeline file, the folder to run it in, inputs to set, what of it to run, the home of what runs
+    share, and variables for the nodes' processes. A dry run takes a job. `path` is what the user named."""
+
+    path: Path
+    what: "DistillationJob | Path"
+    folder: Path
+    inputs: Mapping[str, str]
+    home: Path
+    part: Part = WHOLE
+    dry: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def command(self) -> str:
+        """The command line that asks for the same again."""
+        return shlex.join(["azdistill", "run", str(self.path), "-o", str(self.folder), *self._options()])
+
+    def _options(self) -> Iterator[str]:
+        for name, value in self.inputs.items():
+            yield from ("--set", f"{INPUTS}{name}={value}")
+        for option, node in (("--until", self.part.until), ("--from", self.part.start)):
+            yield from (option, node) if node is not None else ()
+        yield from ["--dry-run"] if self.dry else []

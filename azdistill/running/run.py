@@ -1,0 +1,53 @@
+"""Bundle, replacements and stand-ins around a run of the local engine."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from azdistill.local.engine import run_pipeline
+from azdistill.local.guards import locked
+from azdistill.local.results import Event, RunResult
+from azdistill.pipeline.documents import Pipeline
+from azdistill.pipeline.loading import load_pipeline
+from azdistill.running.request import Request
+from azdistill.running.stand_in import stand_in
+
+
+def run(
+    request: Request,
+    watch: Callable[[Event], None] = lambda event: None,
+    jobs: int | None = None,
+    load: Callable[[Path], Pipeline] = load_pipeline,
+) -> RunResult:
+    """Run what is asked for in its folder. Raises what `run_pipeline` and `rehearsal` do."""
+    with locked(request.folder):  # a run under way reads this bundle
+        request = with_replacements(request)
+        pipeline = load(pipeline_of(request, request.folder / "bundle"))
+    with stand_in(pipeline, request) as teachers:
+        return run_pipeline(
+            pipeline.path,
+            request.folder,
+            inputs=request.inputs,
+            part=request.part,
+            environment={**teachers, **request.environment},
+            home=request.home,
+            watch=watch,
+            jobs=jobs,
+        )
+
+
+def with_replacements(request: Request) -> Request:
+    """A dry run's inputs are set; any other request is left as it is."""
+    if not request.dry or isinstance(request.what, Path):
+        return request
+    from azdistill.running.dry_run import rehearsal
+
+    return rehearsal(request, request.what)
+
+
+def pipeline_of(request: Request, bundle: Path) -> Path:
+    """A pipeline file as it is; a job is compiled into `bundle` first."""
+    if isinstance(request.what, Path):
+        return request.what
+    from azdistill.bundle import compile_job
+
+    return compile_job(request.what, bundle)
