@@ -9,6 +9,7 @@ NAMES = {
     "compile_job": "azdistill.bundle",
     "fine_tune_student": "azdistill.two_stages.fine_tune",
     "generate_teacher_responses": "azdistill.two_stages.generate",
+    "generate_teacher_responses_async": "azdistill.two_stages.generate",
     "load_job": "azdistill.spec.loading",
     "run_pipeline": "azdistill.local.engine",
 }

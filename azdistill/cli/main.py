@@ -10,6 +10,7 @@ from azdistill.cli import (
     clean,
     compile,
     convert,
+    doctor,
     download,
     init,
     logs,
@@ -47,6 +48,7 @@ app.command("runs")(runs.runs)
 app.command("logs")(logs.logs)
 app.command("clean")(clean.clean)
 app.add_typer(store.store, name="store")
+app.command("doctor")(doctor.doctor)
 app.command("submit")(submit.submit)
 app.command("status")(status.status)
 app.command("stream")(stream.stream)

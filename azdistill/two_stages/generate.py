@@ -16,9 +16,9 @@ from azdistill.two_stages.inputs import Rows, as_data, named_task, validated
 class TeacherResponses:
     """What a teacher answered.
 
-    `completions` are in the order of the rows, one each; `rejects` are the rows without one, each with its
-    source and reason. `usage` counts calls and tokens and has latencies in seconds; what was found in the
-    store cost nothing and is in `from_store`.
+    `completions` are in the order of the rows, one each unless there are several teachers or samples;
+    `rejects` are the rows without one, each with its source and reason. `usage` counts calls and tokens and
+    has latencies in seconds; what was found in the store cost nothing and is in `from_store`.
     """
 
     completions: list[Completion]
@@ -45,10 +45,25 @@ def generate_teacher_responses(
     `max_reject_ratio` of the rows is of no use, EndpointError when the endpoint refuses for good,
     AzdistillError when too many rows got no answer, Interrupted on Ctrl-C: call again to continue.
     """
+    from azdistill.teacher.loop import run
+
+    asking = generate_teacher_responses_async(teacher, data, task=task, max_reject_ratio=max_reject_ratio, store=store)
+    return run(asking)
+
+
+async def generate_teacher_responses_async(
+    teacher: TeacherConfig | Teacher | Mapping[str, Any],
+    data: Rows,
+    *,
+    task: str = "conversation",
+    max_reject_ratio: float = 0.02,
+    store: Path | str | None = None,
+) -> TeacherResponses:
+    """The same as a coroutine, for a loop that does other things meanwhile; several may run side by side. Cancelling it
+    loses nothing that has arrived."""
     from azdistill.data.prepare import read_prompts
     from azdistill.teacher.collect import check_rejects, collect
     from azdistill.teacher.endpoint import resolve_all
-    from azdistill.teacher.loop import run
     from azdistill.teacher.store import open_store
 
     config = teacher_config(teacher)
@@ -56,7 +71,7 @@ def generate_teacher_responses(
     wanted = validated(PrepareConfig, {**field, "max_reject_ratio": max_reject_ratio}, "rows")
     prompts, bad = read_prompts(as_data(data), wanted, task_file)
     kept = open_store(Path(store) if store else shared_store())
-    collected = run(collect(prompts, config, resolve_all(config), kept, task_file))
+    collected = await collect(prompts, config, resolve_all(config), kept, task_file)
     check_rejects(collected, len(prompts), config)
     return TeacherResponses(collected.completions, [*bad, *collected.rejects], collected.usage)
 

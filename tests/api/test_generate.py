@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from azdistill import generate_teacher_responses
+from azdistill import generate_teacher_responses, generate_teacher_responses_async
 from azdistill.contracts.errors import AzdistillError, DataError, InputError
 from azdistill.contracts.teacher import STORE_PATH, Simulation, Teacher, TeacherConfig
 from azdistill.local.storage import datastore_path
@@ -59,6 +59,14 @@ def test_it_works_where_a_loop_runs_already(teacher: dict[str, Any]) -> None:
     assert threading.active_count() <= threads
 
 
+def test_two_may_run_side_by_side_in_one_loop(teacher: dict[str, Any]) -> None:
+    async def both() -> list[int]:
+        asking = (generate_teacher_responses_async({**teacher, "model": name}, asked(1, 2)) for name in ("one", "two"))
+        return [len(found.completions) for found in await asyncio.gather(*asking)]
+
+    assert asyncio.run(both()) == [2, 2]
+
+
 def test_a_failure_is_the_same_where_a_loop_runs_already(teacher: dict[str, Any]) -> None:
     async def cell() -> None:
         generate_teacher_responses({**teacher, "key_variable": "NO_SUCH_KEY"}, asked(1))
@@ -69,7 +77,7 @@ def test_a_failure_is_the_same_where_a_loop_runs_already(teacher: dict[str, Any]
 
 NOTEBOOK = """\
 import asyncio, sys
-from azdistill import generate_teacher_responses
+from azdistill import generate_teacher_responses, generate_teacher_responses_async
 from azdistill.contracts.errors import Interrupted
 from tests.api.conftest import asked
 

@@ -16,6 +16,7 @@ def test_the_public_names_are_these() -> None:
         "compile_job",
         "fine_tune_student",
         "generate_teacher_responses",
+        "generate_teacher_responses_async",
         "load_job",
         "run_pipeline",
     ]

@@ -114,7 +114,7 @@ def test_the_tutorials_snippet_runs_here_in_a_dry_run(rows, capsys):
     assert isinstance(here, DistillationClient)
     on_its_own_rows = here.models.evaluate("phi-4-mini-distilled")
     assert on_its_own_rows.accuracy is not None
+    bare = rows / "bare.jsonl"
+    bare.write_text('{"messages": [{"role": "user", "content": "who?"}]}\n')
     with pytest.raises(DataError, match="no row has a reference answer"):
-        bare = rows / "bare.jsonl"
-        bare.write_text('{"messages": [{"role": "user", "content": "who?"}]}\n')
         here.models.evaluate("phi-4-mini-distilled", test_data=bare)

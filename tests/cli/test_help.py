@@ -19,6 +19,7 @@ VERBS = (
     "runs",
     "logs",
     "clean",
+    "doctor",
     "submit",
     "status",
     "stream",

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from azdistill.running.run_folder import run_at
 from azdistill.cli.runs import _duration as duration
 from azdistill.local.guards import locked
+from azdistill.running.run_folder import run_at
 from tests.cli.conftest import Command, Writer, command
 from tests.cli.run_folders import a_run, evaluated, exited_with
 
