@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azdistill.azure.problems import asking
+from azdistill.azure.registry import from_registry
 from azdistill.contracts.errors import InputError, PipelineError
 from azdistill.contracts.manifest import sha256_file
 from azdistill.document import read_document
@@ -33,33 +34,40 @@ class Submitted:
 
 
 def submit(
-    client: "MLClient", bundle: Path, inputs: Mapping[str, str] | None = None, *, again: bool = False
+    client: "MLClient",
+    bundle: Path,
+    inputs: Mapping[str, str] | None = None,
+    *,
+    registry: str | None = None,
+    again: bool = False,
 ) -> Submitted:
-    """Send a bundle, with `inputs` of the pipeline set to other values, unless it was sent before.
+    """Send a bundle, with `inputs` of the pipeline set to other values, unless it was sent before. With a `registry` its
+    nodes run what was published there, and nothing but its inputs is uploaded.
 
     A job of the same bundle and inputs that is on its way or done is attached to; one that failed or was cancelled
     gets a next attempt. `again` gives a done one a next attempt, too. Raises InputError for what Azure refuses,
     AzdistillError for what passes by itself.
     """
     given = dict(inputs or {})
-    base = job_name(bundle, given)
+    base = job_name(bundle, given, registry)
     with asking(f"job {base!r}"):
         for attempt in count(1):
             found = find(client, f"{base}-{attempt}")
             if found is None:
-                return _sent(client, bundle, f"{base}-{attempt}", given)
+                return _sent(client, bundle, f"{base}-{attempt}", given, registry)
             if found.status not in ENDED_BADLY and not (again and found.status == "Completed"):
                 return _told(found, attached=True)
     raise AssertionError("attempts don't end")
 
 
-def job_name(bundle: Path, inputs: Mapping[str, str]) -> str:
-    """The name without the attempt: of the bundle's files and the inputs that are set otherwise."""
+def job_name(bundle: Path, inputs: Mapping[str, str], registry: str | None = None) -> str:
+    """The name without the attempt: of the bundle's files, the inputs that are set otherwise, and the registry."""
     document = _pipeline(bundle, inputs)
     told = hashlib.sha256()
     for path in sorted(path for path in bundle.rglob("*") if path.is_file()):
         told.update(f"{path.relative_to(bundle).as_posix()} {sha256_file(path)}\n".encode())
     told.update("".join(f"{name}={value}\n" for name, value in sorted(inputs.items())).encode())
+    told.update(f"registry {registry}\n".encode() if registry else b"")
     shown = re.sub(r"[^A-Za-z0-9_-]", "-", str(document.get("display_name") or bundle.resolve().name)).strip("-_")
     return f"{shown[:LONGEST_NAME]}-{told.hexdigest()[:HASH_DIGITS]}".lstrip("-")
 
@@ -92,13 +100,14 @@ def find(client: "MLClient", name: str) -> Any:
         return None
 
 
-def _sent(client: "MLClient", bundle: Path, name: str, inputs: Mapping[str, str]) -> Submitted:
+def _sent(client: "MLClient", bundle: Path, name: str, inputs: Mapping[str, str], registry: str | None) -> Submitted:
     """Loaded anew for each submission, as the SDK changes what it sends."""
     from azure.ai.ml import load_job
     from azure.core.exceptions import ResourceExistsError
 
     overrides = [{"name": name}, *({f"inputs.{key}": value} for key, value in inputs.items())]
-    job = load_job(bundle / PIPELINE, params_override=overrides)
+    source = from_registry(bundle, registry) if registry else bundle / PIPELINE
+    job = load_job(source, relative_origin=str(bundle / PIPELINE), params_override=overrides)
     try:
         return _told(client.jobs.create_or_update(job), attached=False)
     except ResourceExistsError:  # somebody else sent it at this moment

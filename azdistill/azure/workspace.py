@@ -109,6 +109,17 @@ def connect(address: WorkspaceAddress, credential: Any = None) -> "MLClient":
     )
 
 
+def connect_registry(registry: str, credential: Any = None) -> "MLClient":
+    """A client for a registry, as `connect` makes one for a workspace."""
+    quiet()
+    from azure.ai.ml import MLClient
+    from azure.identity import DefaultAzureCredential
+
+    return MLClient(
+        credential or DefaultAzureCredential(), registry_name=registry, enable_telemetry=False, show_progress=False
+    )
+
+
 def quiet() -> None:
     """Keep the SDK's talk about itself out of what people read."""
     warnings.filterwarnings("ignore", module=r"(azure|msrest|marshmallow)(\.|$)")

@@ -16,6 +16,7 @@ from azdistill.cli import (
     logs,
     outputs,
     plan,
+    publish,
     run,
     runs,
     schema,
@@ -50,6 +51,7 @@ app.command("clean")(clean.clean)
 app.add_typer(store.store, name="store")
 app.command("doctor")(doctor.doctor)
 app.command("submit")(submit.submit)
+app.command("publish")(publish.publish)
 app.command("status")(status.status)
 app.command("stream")(stream.stream)
 app.command("cancel")(cancel.cancel)

@@ -21,6 +21,9 @@ def submit(
     rows: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="only the first N rows of each file: --set inputs.rows=N")
     ] = None,
+    registry: Annotated[
+        str | None, typer.Option(metavar="NAME", help="run what `azdistill publish` put into this registry")
+    ] = None,
     config: Config = None,
     check: Annotated[bool, typer.Option("--check", help="only look whether all is there; send nothing")] = False,
     again: Annotated[bool, typer.Option("--again", help="also when the same job is done already")] = False,
@@ -44,19 +47,19 @@ def submit(
     from azdistill.cli.workspace import workspace_client
 
     inputs = settings_of([*(settings or []), *([f"inputs.rows={rows}"] if rows else [])])
-    bundle = _bundle(path)
+    bundle = bundle_at(path)
     client = workspace_client(context, config)
     for found in stop_at_wrong(check_bundle(client, bundle)):
         print(f"{'' if found.state == 'ok' else 'warning: '}{found}")
     if check:
         return
-    sent = send(client, bundle, inputs, again=again)
+    sent = send(client, bundle, inputs, registry=registry, again=again)
     print(_told(sent))
     if follow:
         follow_job(client, sent.name)
 
 
-def _bundle(path: Path) -> Path:
+def bundle_at(path: Path) -> Path:
     from azdistill.bundle import compile_job
     from azdistill.cli.paths import pipeline_file, read_job
 

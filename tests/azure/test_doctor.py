@@ -24,10 +24,10 @@ __all__ = ["folder"]
 
 PAGE = Path(__file__).parents[2] / "docs/doctor.md"
 CONFIG = {"subscription_id": SUBSCRIPTION, "resource_group": GROUP, "workspace_name": NAME}
-ANNA = {
+YOU = {
     "oid": "22222222-2222-2222-2222-222222222222",
     "tid": "33333333-3333-3333-3333-333333333333",
-    "upn": "anna@example.com",
+    "upn": "you@example.com",
 }
 TENANT = "44444444-4444-4444-4444-444444444444"
 CHALLENGE = {
@@ -38,7 +38,7 @@ SCOPE = f"{GROUP_ID}/providers/Microsoft.MachineLearningServices/workspaces/{NAM
 WHERE = f"--workspace-name {NAME} --resource-group {GROUP} --subscription {SUBSCRIPTION}"
 SCIENTIST = (
     "az role assignment create --role 'AzureML Data Scientist' "
-    f"--assignee-object-id {ANNA['oid']} --assignee-principal-type User --scope {SCOPE}"
+    f"--assignee-object-id {YOU['oid']} --assignee-principal-type User --scope {SCOPE}"
 )
 JOB = f"""\
 name: tickets
@@ -61,7 +61,7 @@ class Anna(StandInCredential):
     def get_token(self, *scopes, **options) -> AccessToken:
         given = super().get_token(*scopes, **options)
         claims = jwt.decode(given.token, options={"verify_signature": False})
-        return AccessToken(jwt.encode({**claims, **ANNA}, SIGNING_KEY, "HS256"), given.expires_on)
+        return AccessToken(jwt.encode({**claims, **YOU}, SIGNING_KEY, "HS256"), given.expires_on)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_all_is_there(doctor, client):
     done = doctor("job.yaml", "--format", "json")
     checks = found(done)
     assert done.code == 0
-    assert checks["login"]["detail"] == f"as anna@example.com, tenant {ANNA['tid']}"
+    assert checks["login"]["detail"] == f"as you@example.com, tenant {YOU['tid']}"
     assert checks["workspace"]["state"] == checks["connection 'deepseek'"]["state"] == "ok"
     assert {name for name, check in checks.items() if check["state"] == "unknown"} >= {
         "role of jobs",
@@ -151,7 +151,7 @@ def test_a_store_without_a_key_comes_with_the_role_on_its_account(doctor, worksp
     check = found(doctor("--format", "json"))["default datastore"]
     account = f"{GROUP_ID}/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}"
     assert check["state"] == "unknown"
-    assert f"--role 'Storage Blob Data Contributor' --assignee-object-id {ANNA['oid']}" in check["command"]
+    assert f"--role 'Storage Blob Data Contributor' --assignee-object-id {YOU['oid']}" in check["command"]
     assert check["command"].endswith(f" --scope {account}")
 
 

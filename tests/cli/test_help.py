@@ -21,6 +21,7 @@ VERBS = (
     "clean",
     "doctor",
     "submit",
+    "publish",
     "status",
     "stream",
     "cancel",
