@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 AZURITE := tests/workspace/node_modules/.package-lock.json
 
-.PHONY: install quickstart test test-slow lint format golden bench-foundation bench-robust bench-teacher clean
+.PHONY: install quickstart test test-slow lint format golden bench-foundation bench-robust bench-teacher bench-azure clean
 
 install: $(VENV)/.installed
 
@@ -54,6 +54,9 @@ bench-robust: install
 # Peers are installed under .bench/, each in a virtual environment of its own, the first time.
 bench-teacher: install
 	$(BIN)/python -m benchmarks.teacher
+
+bench-azure: install $(AZURITE)
+	$(BIN)/python -m benchmarks.azure
 
 clean:
 	rm -rf runs .azdistill build dist

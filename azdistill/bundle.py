@@ -13,6 +13,7 @@ The same job gives the same bytes from any directory and at any time.
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -104,10 +105,14 @@ def _files(planned: Plan) -> Iterator[tuple[str, Content]]:
 
 
 def _component_files(name: str) -> Iterator[tuple[str, Content]]:
-    step = step_of(name)
-    yield f"components/{name}/component.yml", to_yaml(component(step, {"code": "./code"}))
-    for path in closure(step.module):
+    yield f"components/{name}/component.yml", _component_text(name)
+    for path in closure(step_of(name).module):
         yield f"components/{name}/code/{path.as_posix()}", ROOT / path
+
+
+@cache
+def _component_text(name: str) -> str:
+    return to_yaml(component(step_of(name), {"code": "./code"}))
 
 
 def _folder_files(source: Path, target: str) -> Iterator[tuple[str, Content]]:
@@ -137,18 +142,19 @@ def _input_path(name: str, file: PlannedFile) -> str:
 def pipeline_document(planned: Plan) -> dict[str, Any]:
     """The pipeline.yml of a plan, as Azure ML's pipeline job schema has it."""
     job = planned.job
+    tags = {"tags": dict(sorted(job.tags.items()))} if job.tags else {}
     return {
         "$schema": SCHEMA,
         "type": "pipeline",
         "display_name": job.name,
         "experiment_name": job.name,
         **({"description": job.description} if job.description else {}),
-        **({"tags": dict(sorted(job.tags.items()))} if job.tags else {}),
+        **tags,
         "identity": {"type": "managed_identity"},
         "settings": {"default_compute": _compute(job.compute.cpu)},
         "inputs": {name: _file_input(name, file) for name, file in planned.files.items()} | dict(planned.scalars),
         "outputs": {name: {"type": "uri_folder", "mode": "rw_mount"} for name in PUBLISHED},
-        "jobs": {node.name: _node(node, job.compute) for node in planned.nodes},
+        "jobs": {node.name: _node(node, job.compute, tags) for node in planned.nodes},
     }
 
 
@@ -157,10 +163,12 @@ def _file_input(name: str, file: PlannedFile) -> dict[str, Any]:
     return {"type": file.type, "path": file.content if remote else f"./{_input_path(name, file)}", "mode": "download"}
 
 
-def _node(node: Node, compute: Compute) -> dict[str, Any]:
+def _node(node: Node, compute: Compute, tags: Mapping[str, Any]) -> dict[str, Any]:
+    """With the job's tags, as costs are told by node."""
     return {
         "type": "command",
         "component": f"./components/{node.step.name}/component.yml",
+        **tags,
         **_placement(node.step.environment, compute, compute.teacher_instances if node.name == "teacher" else 1),
         "inputs": dict(node.inputs),
         "outputs": dict(node.outputs),

@@ -15,6 +15,8 @@ from azdistill.spec.paths import FILES
 
 Scalar = str | int | float | bool
 
+REGISTRIES = "azureml://registries/"
+
 VARYING = (
     "rows",
     "seed",
@@ -155,7 +157,10 @@ def _sections(job: DistillationJob) -> dict[str, StepConfig]:
     return own | {
         "report": ReportConfig(title=job.name, registered_model=job.registered_model),
         "register": RegisterConfig(
-            registered_model=job.registered_model, licences_acknowledged=job.licences_acknowledged
+            registered_model=job.registered_model,
+            model_type=job.outputs.model_type,
+            baseline=job.student.model if job.student.model.startswith(REGISTRIES) else None,
+            licences_acknowledged=job.licences_acknowledged,
         ),
     }
 

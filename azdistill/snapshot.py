@@ -7,6 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 ROOT = PACKAGE.parent
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
 def closure(module: str) -> list[Path]:
@@ -32,8 +33,16 @@ def _imports(name: str) -> tuple[str, ...]:
     if path is None:
         return ()
     tree = ast.parse(path.read_bytes(), filename=str(path))
-    found = {target for node in ast.walk(tree) for target in _targets(node) if target.startswith("azdistill.")}
+    found = {target for node in _statements(tree) for target in _targets(node) if target.startswith("azdistill.")}
     return tuple(sorted(target for target in found if _source(target)))
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Those within a module or a statement, at any depth. Expressions, the bulk of a file, hold no import."""
+    for block in BLOCKS:
+        for statement in getattr(node, block, ()):
+            yield statement
+            yield from _statements(statement)
 
 
 def _targets(node: ast.AST) -> Iterator[str]:
@@ -45,17 +54,21 @@ def _targets(node: ast.AST) -> Iterator[str]:
         yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@cache
 def _source(name: str) -> Path | None:
     path = ROOT.joinpath(*name.split("."))
     options = (path / "__init__.py", path.with_suffix(".py"))
     return next((option for option in options if option.is_file()), None)
 
 
-def _files(name: str) -> Iterator[Path]:
+@cache
+def _files(name: str) -> tuple[Path, ...]:
     source = _source(name)
-    if source is None:
-        return
-    yield source
+    return () if source is None else (source, *_around(source))
+
+
+def _around(source: Path) -> Iterator[Path]:
+    """What travels with a module: the packages that it lies in, and their data files."""
     for folder in source.parents:
         if folder == ROOT:
             return

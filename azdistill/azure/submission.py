@@ -41,8 +41,8 @@ def submit(
     registry: str | None = None,
     again: bool = False,
 ) -> Submitted:
-    """Send a bundle, with `inputs` of the pipeline set to other values, unless it was sent before. With a `registry` its
-    nodes run what was published there, and nothing but its inputs is uploaded.
+    """Send a bundle, with `inputs` of the pipeline set to other values, unless it was sent before. With a `registry`
+    its nodes run what was published there, and nothing but its inputs is uploaded.
 
     A job of the same bundle and inputs that is on its way or done is attached to; one that failed or was cancelled
     gets a next attempt. `again` gives a done one a next attempt, too. Raises InputError for what Azure refuses,

@@ -9,7 +9,7 @@ from azdistill.contracts.task import TASK_FILE, TaskChoice
 class Gates(BaseModel):
     """What the student must reach. None leaves a gate out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     min_retention: float | None = Field(
         0.9, gt=0, le=2, description="student accuracy as a part of the teacher's, on the same rows"

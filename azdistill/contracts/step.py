@@ -28,7 +28,7 @@ SCALARS: tuple[type, ...] = (bool, int, float, str)
 class StepConfig(BaseModel):
     """Base of every section of the spec: immutable, and an unknown field is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 Config = TypeVar("Config", bound=StepConfig)

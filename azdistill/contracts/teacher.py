@@ -1,6 +1,7 @@
 """teacher: prompts to completions, each bought once."""
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -30,7 +31,7 @@ Parameter = Literal[
 class SimulatedLimits(BaseModel):
     """Rate limits of the simulated teacher: buckets that fill evenly, and refuse with 429 and Retry-After."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     requests_per_minute: int | None = Field(None, ge=1, description="absent: any number")
     tokens_per_minute: int | None = Field(None, ge=1, description="of prompts and answers together; absent: any number")
@@ -51,7 +52,7 @@ class Simulation(BaseModel):
     Above temperature 0 the request's `x-ms-client-request-id` decides as well, so that samples differ and repeat.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     expert: ExpertName = Field("conversation", description="what the stand-in answers; default in a job: its task")
     examples: tuple[str, ...] = Field(
@@ -98,7 +99,7 @@ class Simulation(BaseModel):
 class Teacher(BaseModel):
     """One teacher behind an endpoint. Secrets are named here, never held."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: str = Field(min_length=1, description="model or deployment name, as the endpoint knows it")
     name: str | None = Field(
@@ -139,6 +140,15 @@ class Teacher(BaseModel):
         return self.name or self.model
 
     @model_validator(mode="after")
+    def _no_secret_in_the_address(self) -> "Teacher":
+        if self.endpoint and "@" in urlsplit(self.endpoint).netloc:
+            raise ValueError(
+                f"teacher {self.model!r}: endpoint holds a user name or password, which would go into every bundle; "
+                "name the key's variable in key_variable"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_way_in(self) -> "Teacher":
         if self.key_variable and self.entra_scope:
             raise ValueError(
@@ -151,7 +161,7 @@ class Teacher(BaseModel):
 class Prompting(BaseModel):
     """What the teacher sees beside the student's view of a row; see docs/prompting.md."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     system_prompt: str | None = Field(
         None, min_length=1, description="goes before the row's own system text, for the teacher only"

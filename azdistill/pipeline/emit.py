@@ -50,6 +50,6 @@ def _quoted(value: Any) -> Any:
         return {_quoted(key): _quoted(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [_quoted(part) for part in value]
-    if isinstance(value, str) and (not value or _NOT_A_STRING_IN_1_1.fullmatch(value)):
+    if isinstance(value, str) and (not value or "\x85" in value or _NOT_A_STRING_IN_1_1.fullmatch(value)):
         return DoubleQuotedScalarString(value)
     return value

@@ -1,10 +1,7 @@
 """Register a student's folder in an MLflow registry, once for the same content."""
 
-import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -13,22 +10,11 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from azdistill.contracts.errors import AzdistillError
 from azdistill.registry.lineage import DIGEST_TAG, Lineage
+from azdistill.registry.registered import Registered
+from azdistill.registry.runs import describe, tracking, without_secrets
 
 LOCAL_SCHEMES = frozenset({"", "file", "sqlite"})
-
-
-@dataclass(frozen=True)
-class Registered:
-    """A student with a name. `source` is where its files lie; `registry` is shown without secrets."""
-
-    registered_model: str
-    version: int
-    model_uri: str
-    source: str
-    run_id: str
-    registry: str
 
 
 def register_student(folder: Path, name: str, lineage: Lineage, registry: str, run_id: str | None = None) -> Registered:
@@ -41,32 +27,17 @@ def register_student(folder: Path, name: str, lineage: Lineage, registry: str, r
     as the one that Azure ML opened for the job, or to a run of our own. Raises
     AzdistillError when the registry can't be used.
     """
-    _quiet_mlflow()
-    with _plain_errors(registry):
-        client = MlflowClient(tracking_uri=registry, registry_uri=registry)
+    with tracking(registry) as client:
         _ensure_name(client, name)
         found = _same_content(client, name, lineage.model_digest)
         if found is None:
             with _run(client, name, run_id) as run:
-                _describe(client, run, lineage)
+                describe(client, run, lineage)
                 source = _source(client, folder, run, registry)
                 found = client.create_model_version(name, source, run_id=run, tags=lineage.tags())
     version = int(found.version)
     shown = without_secrets(registry)
     return Registered(name, version, f"models:/{name}/{version}", found.source, found.run_id, shown)
-
-
-def without_secrets(uri: str) -> str:
-    """A tracking URI as it may be shown: user and password left out."""
-    secret, _, host = urlsplit(uri).netloc.rpartition("@")
-    return uri.replace(f"{secret}@{host}", host, 1) if secret else uri
-
-
-def _quiet_mlflow() -> None:
-    """Keep out of the log what MLflow and alembic say about themselves, and a run's address: it may hold a password."""
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _ensure_name(client: MlflowClient, name: str) -> None:
@@ -105,13 +76,6 @@ def _run(client: MlflowClient, student: str, given: str | None) -> Iterator[str]
     client.set_terminated(run_id)
 
 
-def _describe(client: MlflowClient, run_id: str, lineage: Lineage) -> None:
-    for key, tag in lineage.tags().items():
-        client.set_tag(run_id, key, tag)
-    for key, value in lineage.figures().items():
-        client.log_metric(run_id, key, value)
-
-
 def _experiment(client: MlflowClient, name: str) -> str:
     found = client.get_experiment_by_name(name)
     return str(found.experiment_id if found else client.create_experiment(name))
@@ -123,13 +87,3 @@ def _source(client: MlflowClient, folder: Path, run_id: str, registry: str) -> s
         return folder.resolve().as_uri()
     client.log_artifacts(run_id, str(folder), "model")
     return f"{client.get_run(run_id).info.artifact_uri}/model"
-
-
-@contextmanager
-def _plain_errors(registry: str) -> Iterator[None]:
-    try:
-        yield
-    except MlflowException as problem:
-        shown = without_secrets(registry)
-        reason = str(problem).strip().partition("\n")[0].replace(registry, shown)
-        raise AzdistillError(f"model registry {shown!r}: {reason}; check MLFLOW_TRACKING_URI and your access") from None

@@ -66,7 +66,13 @@ class Outputs(Section):
     """What comes out."""
 
     registered_model: str | None = Field(
-        None, pattern=r"^[A-Za-z0-9._-]+$", max_length=255, description="registry name; default: NAME-distilled"
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=255,
+        description="registry name; default: NAME-distilled",
+    )
+    model_type: Literal["custom_model", "mlflow_model"] = Field(
+        "custom_model", description="of the model in a workspace: a plain folder, which vLLM serves, or MLflow's layout"
     )
 
 

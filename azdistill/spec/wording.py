@@ -18,7 +18,7 @@ from azdistill.spec.short import INHERITED, SHORT, Values, as_written
 PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$": "at most 101 letters, digits, '.', '_' and '-', the first a letter or digit",
     r"^[A-Za-z0-9-]+$": "letters, digits and '-'",
-    r"^[A-Za-z0-9._-]+$": "letters, digits, '.', '_' and '-'",
+    r"^[A-Za-z0-9][A-Za-z0-9._-]*$": "letters, digits, '.', '_' and '-', the first a letter or digit",
     r"^\w+$": "a VM size such as Standard_NC24ads_A100_v4",
     r"^https?://": "an address that starts with https://",
     r"^https://\S+/\.default$": "a scope such as https://cognitiveservices.azure.com/.default",

@@ -3,42 +3,19 @@
 A secret is held by these alone. They show it in no repr, and don't go to another process.
 """
 
-import json
-import logging
 import os
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import NoReturn, Protocol
-from urllib.parse import urlencode
 
 from azdistill.contracts.errors import InputError
+from azdistill.identity import Credential, HoldsSecret, new_token
 
 RENEWED_BEFORE_S = 300.0
 TRIED_AGAIN_S = 30.0
-REQUEST_TIMEOUT_S = 30.0
-LONGEST_DETAIL = 300
 
 
-class Token(Protocol):
-    """What a credential gives; `expires_on` is in seconds since the epoch."""
-
-    @property
-    def token(self) -> str: ...
-
-    @property
-    def expires_on(self) -> int: ...
-
-
-class Credential(Protocol):
-    """Any credential of azure-identity is one."""
-
-    def get_token(self, scope: str, /) -> Token: ...
-
-
-class Access:
+class Access(HoldsSecret):
     """An open endpoint, and the base of the ways to be let in."""
 
     about = ""
@@ -62,9 +39,6 @@ class Access:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}{self.about}>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(f"{self!r} may hold a secret and isn't pickled; resolve the teacher in the other process")
 
 
 class VariableKey(Access):
@@ -139,63 +113,17 @@ class EntraToken(Access):
         """Raises InputError when there is no new token; while the old one is good that can wait."""
         now = self._clock()
         try:
-            self._source = self._source or self._credential()
-            found = self._source.get_token(self.scope)
+            found = new_token(self._owner, self.scope, self._who)
         except InputError:
-            raise
-        except Exception as problem:  # a credential raises what it likes
             if now >= self._expires_on:
-                raise InputError(
-                    f"{self._owner}: no Entra token for {self.scope!r}; sign in with `az login`, or inside Azure "
-                    "ML give the pipeline `identity: {type: managed_identity}` and its compute one "
-                    f"({_short(problem)})"
-                ) from None
+                raise
             self._due = now + TRIED_AGAIN_S
             return
         self._token, self._expires_on = found.token, float(found.expires_on)
         life = self._expires_on - now
         self._due = now + max(life - RENEWED_BEFORE_S, life / 2)
 
-
-def _short(problem: Exception) -> str:
-    line = " ".join(str(problem).split())
-    cut = line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 3] + "..."
-    return f"{type(problem).__name__}: {cut}"
-
-
-def ambient_credential(environ: Mapping[str, str] = os.environ) -> Credential:
-    """Who this process is: inside an Azure ML job the user on whose behalf it runs or its managed identity, else
-    whom azure-identity finds (`az login`, a service principal). Raises InputError without azure-identity."""
-    client = environ.get("DEFAULT_IDENTITY_CLIENT_ID")
-    if environ.get("OBO_ENDPOINT") and not client:
-        return OnBehalfOf(environ["OBO_ENDPOINT"])
-    try:
-        from azure.identity import DefaultAzureCredential
-    except ModuleNotFoundError:
-        raise InputError(
-            "teacher: entra_scope and connection need azure-identity, which is not installed; "
-            "pip install 'azdistill[azure]'"
-        ) from None
-    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)  # it would say in ten lines what our error says
-    found: Credential = DefaultAzureCredential(managed_identity_client_id=client or environ.get("AZURE_CLIENT_ID"))
-    return found
-
-
-@dataclass(frozen=True)
-class PlainToken:
-    token: str = field(repr=False)
-    expires_on: int
-
-
-class OnBehalfOf:
-    """Tokens of the user who started the Azure ML job, from the address that the job's environment names."""
-
-    def __init__(self, endpoint: str) -> None:
-        self._endpoint = endpoint
-
-    def get_token(self, scope: str, /) -> PlainToken:
-        query = urlencode({"resource": scope.removesuffix("/.default")})
-        with urllib.request.urlopen(f"{self._endpoint}?{query}", timeout=REQUEST_TIMEOUT_S) as response:
-            found = json.load(response)
-        expires_on = found.get("expires_on") or time.time() + float(found.get("expires_in", 0))
-        return PlainToken(found["access_token"], int(float(expires_on)))
+    def _who(self) -> Credential:
+        """One credential for all tokens, as it may keep them, too."""
+        self._source = self._source or self._credential()
+        return self._source

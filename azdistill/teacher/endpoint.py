@@ -10,8 +10,10 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Simulation, Teacher, TeacherConfig
-from azdistill.teacher.auth import Access, Credential, EntraToken, HeldKey, VariableKey, ambient_credential
-from azdistill.teacher.connection import MANAGEMENT, is_readable, read_connection
+from azdistill.identity import Credential, ambient_credential
+from azdistill.management import MANAGEMENT, has_workspace
+from azdistill.teacher.auth import Access, EntraToken, HeldKey, VariableKey
+from azdistill.teacher.connection import read_connection
 
 CHAT = "/chat/completions"
 FOUNDRY_VERSION = "api-version=2024-05-01-preview"
@@ -88,7 +90,7 @@ class _Secrets:
 
 def _real(teacher: Teacher, secrets: _Secrets) -> Endpoint:
     """Where a workspace is at hand its connection counts, so that one spec can say both."""
-    if teacher.connection and is_readable(secrets.environ):
+    if teacher.connection and has_workspace(secrets.environ):
         found = read_connection(teacher.connection, secrets.environ, secrets.credential(), secrets.management)
         url = chat_url(found.endpoint)
         access = HeldKey(found.key, teacher.connection) if found.key else _entra(teacher, url, secrets)

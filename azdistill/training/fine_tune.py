@@ -19,6 +19,7 @@ from azdistill.training.history import ShowProgress, history
 from azdistill.training.rows import encode, encode_training
 from azdistill.training.setup import precision, student_trainer
 from azdistill.training.threads import fitting_threads
+from azdistill.training.tracking import LogToRun
 from azdistill.training.trainer import StudentTrainer
 from azdistill.training.watch import RefuseNonFinite, StopWhenAsked
 
@@ -56,7 +57,8 @@ def fine_tune(
     held = encode(validation, loaded.tokenizer, config)
     set_seed(config.seed)
     stop = StopWhenAsked()
-    callbacks = [RefuseNonFinite(), stop, ShowProgress()]
+    run = LogToRun(config)
+    callbacks = [RefuseNonFinite(), stop, ShowProgress(), run]
     trainer = student_trainer(loaded, rows, held, config, checkpoints, work, callbacks)
     leads: bool = trainer.is_world_process_zero()
     with trainer.args.main_process_first(local=False):
@@ -70,6 +72,7 @@ def fine_tune(
     _check_finished(trainer)
     points = history(trainer.state.log_history)
     figures = training_figures(trainer, rows, held, config, points, seconds, step_of(resumed) if resumed else 0)
+    run.log(figures.as_json(), figures.steps)
     return FineTuned(Student(trainer.model.eval(), loaded.tokenizer), figures, points, leads)
 
 

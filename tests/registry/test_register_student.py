@@ -11,7 +11,8 @@ from azdistill.contracts.files import write_text
 from azdistill.contracts.manifest import close_folder
 from azdistill.registry.gate import read_gate
 from azdistill.registry.lineage import Lineage, model_digest, read_lineage
-from azdistill.registry.student import register_student, without_secrets
+from azdistill.registry.runs import without_secrets
+from azdistill.registry.student import register_student
 
 
 def lineage(inputs: dict[str, Path]) -> Lineage:

@@ -1,4 +1,4 @@
-"""A certificate for 127.0.0.1, made anew: Azurite takes tokens over TLS only, and so do the blob clients."""
+"""A certificate for 127.0.0.1 and other names, made anew: Azurite takes tokens over TLS only, so do its clients."""
 
 import datetime
 import ipaddress
@@ -11,15 +11,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "azdistill workspace stand-in")])
 
 
-def write_certificate(folder: Path) -> tuple[Path, Path]:
-    """Paths of a certificate that signs itself and of its key, valid for a day."""
+def write_certificate(folder: Path, *hosts: str) -> tuple[Path, Path]:
+    """Paths of a certificate that signs itself and of its key, valid for a day, for 127.0.0.1 and `hosts`."""
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.datetime.now(datetime.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *map(x509.DNSName, hosts)]
     builder = x509.CertificateBuilder(NAME, NAME, key.public_key(), x509.random_serial_number())
     builder = builder.not_valid_before(now - datetime.timedelta(hours=1))
     builder = builder.not_valid_after(now + datetime.timedelta(days=1))
-    builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
+    builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     signed = builder.sign(key, hashes.SHA256())
     certificate, private = folder / "certificate.pem", folder / "key.pem"
     certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))

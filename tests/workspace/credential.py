@@ -14,12 +14,13 @@ class StandInCredential:
     """What MLClient and the blob clients take as a credential.
 
     `scopes` lists what they asked for, in order. `audiences` gives a scope's token to
-    somebody else than it asks for, as a wrongly set up login does.
+    somebody else than it asks for, as a wrongly set up login does. `given` are the tokens.
     """
 
     def __init__(self) -> None:
         self.scopes: list[str] = []
         self.audiences: dict[str, str] = {}
+        self.given: list[str] = []
 
     def get_token(self, *scopes: str, **_: Any) -> AccessToken:
         self.scopes.extend(scopes)
@@ -32,7 +33,8 @@ class StandInCredential:
             "nbf": now - 60,
             "exp": now + 3600,
         }
-        return AccessToken(jwt.encode(claims, SIGNING_KEY, "HS256"), now + 3600)
+        self.given.append(jwt.encode(claims, SIGNING_KEY, "HS256"))
+        return AccessToken(self.given[-1], now + 3600)
 
 
 def audience(authorization: str) -> str | None:

@@ -2,7 +2,8 @@
 
 A handler is a function `(workspace, request) -> Reply`. It is entered with `arm` (the
 resource manager, under the workspace), `location` (the resource manager, under a
-region of the subscription) or `data_plane` (run history and its neighbours).
+region of the subscription), `data_plane` (run history and its neighbours) or `node`
+(what a job finds beside it on its compute).
 """
 
 import re
@@ -69,6 +70,11 @@ def location(method: str, path: str, *api_versions: str) -> Entry:
 
 def data_plane(method: str, path: str, *api_versions: str, audience: str | None = ARM_AUDIENCE) -> Entry:
     return _enter(method, DATA_PLANE, path, api_versions, audience)
+
+
+def node(method: str, path: str, *api_versions: str) -> Entry:
+    """Asked at the stand-in's own address, without a token."""
+    return _enter(method, MANAGEMENT, path, api_versions, None)
 
 
 def _enter(method: str, host: str, path: str, api_versions: tuple[str, ...], audience: str | None) -> Entry:

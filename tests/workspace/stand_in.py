@@ -18,6 +18,7 @@ from tests.workspace.resources.connections import Connections
 from tests.workspace.resources.control import Computes
 from tests.workspace.resources.datastores import Datastores
 from tests.workspace.resources.history import Runs
+from tests.workspace.resources.identity import Identity
 from tests.workspace.resources.jobs import Jobs
 from tests.workspace.resources.schedules import Schedules
 from tests.workspace.routes import PROVIDER, Route, find
@@ -42,6 +43,7 @@ class Workspace:
         self.datastores = Datastores(blobs, self.workspace_id)
         self.jobs, self.schedules = Jobs(), Schedules()
         self.runs = Runs(blobs, self.datastores)
+        self.identity = Identity()
 
     @property
     def arm_id(self) -> str:

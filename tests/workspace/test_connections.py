@@ -5,7 +5,8 @@ from azure.ai.ml import MLClient
 from azure.core.exceptions import ResourceNotFoundError
 
 from azdistill.contracts.errors import InputError
-from azdistill.teacher.connection import GROUP, SUBSCRIPTION, WORKSPACE, read_connection
+from azdistill.management import GROUP, SUBSCRIPTION, WORKSPACE
+from azdistill.teacher.connection import read_connection
 from tests.workspace import scenarios
 from tests.workspace.credential import StandInCredential
 from tests.workspace.server import serving

@@ -19,6 +19,8 @@ API_VERSIONS = {
     "data": "2023-04-01-preview",
     "models": "2023-08-01-preview",
 }
+OF_A_STEP = {"models": "2024-10-01"}
+"""With what a step in a job asks: the stable version."""
 MADE_OF = {
     "codes": ("codeUri",),
     "environments": ("image", "condaFile", "build"),
@@ -87,20 +89,20 @@ def _container(workspace: "Workspace", kind: str, name: str) -> dict[str, Any]:
     return resource(workspace, f"{kind}/{name}", properties)
 
 
-def _enter_versions(kind: str, api_version: str) -> None:
+def _enter_versions(kind: str, *api_versions: str) -> None:
     """The requests for versions, which every kind of asset has."""
 
-    @arm("PUT", f"/{kind}/{{name}}/versions/{{version}}", api_version)
+    @arm("PUT", f"/{kind}/{{name}}/versions/{{version}}", *api_versions)
     def put(workspace: "Workspace", request: Request) -> Reply:
         name, version = request.names["name"], request.names["version"]
         status = workspace.assets.put(kind, name, version, request.body["properties"])
         return Reply(status, _version(workspace, kind, name, version))
 
-    @arm("GET", f"/{kind}/{{name}}/versions/{{version}}", api_version)
+    @arm("GET", f"/{kind}/{{name}}/versions/{{version}}", *api_versions)
     def get(workspace: "Workspace", request: Request) -> Reply:
         return Reply(body=_version(workspace, kind, request.names["name"], request.names["version"]))
 
-    @arm("GET", f"/{kind}/{{name}}/versions", api_version)
+    @arm("GET", f"/{kind}/{{name}}/versions", *api_versions)
     def versions(workspace: "Workspace", request: Request) -> Reply:
         """Newest first. A code is looked up by its content's hash, whatever name is asked."""
         name = request.names["name"]
@@ -125,7 +127,7 @@ def _enter_name(kind: str, api_version: str) -> None:
 
 
 for _kind, _api_version in API_VERSIONS.items():
-    _enter_versions(_kind, _api_version)
+    _enter_versions(_kind, *filter(None, (_api_version, OF_A_STEP.get(_kind))))
     if _kind != "codes":
         _enter_list(_kind, _api_version)
     if _kind in {"environments", "data", "models"}:

@@ -1,0 +1,160 @@
+"""From a job to one in a workspace: how long our part of the way takes, and whether it is walked right.
+
+`make bench-azure` prints a table, then one line of JSON; `python -m benchmarks.azure --only submit wire` runs some of
+the figures. The workspace is the stand-in of tests/workspace, with the real client in front of it and Azurite behind.
+
+compile   `compile_validate_s`: seconds to read and compile the largest ready job and to load and validate it with the
+          SDK, in a process that has imported azure.ai.ml and nothing else; median of 5
+submit    `submit_s`: seconds of `azdistill.azure.submission.submit` of it, the first of its process, to a workspace
+          that holds nothing yet; median of 3
+specs     `random_specs_ok`: random valid jobs (tests/azure/specs.py) that the SDK loads, validates and serialises as
+          they say, each compiled twice, of 1,000; the first that isn't right ends the benchmark
+canaries  `canary_planted` secrets, and `canary_hits`: places that one of them was found in
+wire      `wire_goldens`: conversations of the real client that are their golden in tests/workspace/goldens; one that
+          isn't ends the benchmark
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+QUICKSTART = ROOT / "pipelines" / "quickstart"
+COMPILES, SUBMISSIONS = 5, 3
+SPECS, SIDE_BY_SIDE = 1000, 2
+
+Figures = dict[str, float]
+
+
+def largest_ready_job() -> Path:
+    """The one whose bundle has the most bytes. Their rows are those of the quickstart, which are made first."""
+    from azdistill.bundle import compile_job
+    from azdistill.spec.loading import load_job
+
+    subprocess.run([sys.executable, QUICKSTART / "generate.py", "--out", QUICKSTART / "data"], check=True)
+
+    def size(job: Path) -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            bundle = compile_job(load_job(job), Path(folder)).parent
+            return sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
+
+    return max((ROOT / "pipelines").glob("*/job.yaml"), key=size)
+
+
+def alone(figure: Callable[[Path], float], job: Path) -> float:
+    """What `figure` measures in a fresh process."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
+        return fresh.submit(figure, job).result()
+
+
+def compiled_and_validated(job: Path) -> float:
+    """Seconds, our own imports included."""
+    import azure.ai.ml
+
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        from azdistill.bundle import compile_job
+        from azdistill.spec.loading import load_job
+
+        pipeline = azure.ai.ml.load_job(compile_job(load_job(job), Path(folder)))
+        result = pipeline._validate()
+        took = time.perf_counter() - started
+    if not result.passed:
+        raise RuntimeError(f"{job}: the SDK refuses its bundle: {result.error_messages}")
+    return took
+
+
+def submitted(job: Path) -> float:
+    """Seconds; a simulated teacher is out of a workspace's reach, so its route is set to the endpoint."""
+    from azdistill.azure.submission import submit
+    from azdistill.bundle import compile_job
+    from azdistill.spec.loading import load_job
+    from tests.workspace.azurite import azurite
+    from tests.workspace.connecting import connected, fresh_workspace
+    from tests.workspace.credential import StandInCredential
+
+    with tempfile.TemporaryDirectory() as name, azurite(Path(name)) as storage:
+        bundle = compile_job(load_job(job), Path(name, "bundle")).parent
+        with fresh_workspace(storage) as workspace, connected(workspace, StandInCredential()) as client:
+            started = time.perf_counter()
+            sent = submit(client, bundle, {"teacher_route": "endpoint"})
+            took = time.perf_counter() - started
+            if sent.attached or len(workspace.ledger.of("PUT", f"/jobs/{sent.name}")) != 1:
+                raise RuntimeError(f"{job}: it was not sent: {sent}")
+    return took
+
+
+def compile_() -> Figures:
+    job = largest_ready_job()
+    print(f"largest ready job: {job.relative_to(ROOT)}")
+    return {"compile_validate_s": statistics.median(alone(compiled_and_validated, job) for _ in range(COMPILES))}
+
+
+def submit() -> Figures:
+    job = largest_ready_job()
+    return {"submit_s": statistics.median(alone(submitted, job) for _ in range(SUBMISSIONS))}
+
+
+def specs() -> Figures:
+    with ProcessPoolExecutor(SIDE_BY_SIDE, get_context("spawn")) as pool:
+        return {"random_specs_ok": sum(pool.map(accepted_specs, range(SIDE_BY_SIDE)))}
+
+
+def accepted_specs(number: int) -> int:
+    from tests.azure.test_random_specs import check_specs
+
+    with tempfile.TemporaryDirectory() as folder:
+        return check_specs(number, SPECS // SIDE_BY_SIDE, Path(folder))
+
+
+def canaries() -> Figures:
+    from tests.azure.canary import canaries as search_for_them
+    from tests.workspace.azurite import azurite
+
+    with tempfile.TemporaryDirectory() as name, tempfile.TemporaryDirectory() as kept, azurite(Path(kept)) as storage:
+        search = search_for_them(storage, Path(name))
+    found = search.hits()
+    print("".join(f"canary: {hit}\n" for hit in found), end="")
+    return {"canary_planted": len(search.planted), "canary_hits": len(found)}
+
+
+def wire() -> Figures:
+    from tests.workspace.generated import conversations
+
+    found = [(path, path.read_text(encoding="utf-8") == text) for path, text in conversations()]
+    if differing := [path.name for path, same in found if not same]:
+        raise RuntimeError(f"conversations that differ from their golden: {', '.join(differing)}")
+    return {"wire_goldens": len(found)}
+
+
+FIGURES: Mapping[str, Callable[[], Figures]] = {
+    "compile": compile_,
+    "submit": submit,
+    "specs": specs,
+    "canaries": canaries,
+    "wire": wire,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=FIGURES, default=list(FIGURES), help="run these figures only")
+    figures: Figures = {}
+    for name in parser.parse_args().only:
+        found = FIGURES[name]()
+        figures |= found
+        for figure, value in found.items():
+            print(f"{figure:<22} {value:10.3f}", flush=True)
+    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()

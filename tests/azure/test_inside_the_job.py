@@ -1,0 +1,257 @@
+"""Steps as processes with the environment of an Azure ML job, in front of the workspace stand-in."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from azdistill.contracts.errors import AzdistillError, InputError
+from azdistill.contracts.files import read_json, write_rows, write_text
+from azdistill.contracts.manifest import close_folder
+from azdistill.contracts.register import RegisterConfig
+from azdistill.identity import OnBehalfOf
+from azdistill.management import Workspace as AtManagement
+from tests.registry.conftest import empty_registry, evaluated, inputs, registry
+from tests.students import tiny
+from tests.teacher.conftest import configure, prompts, simulate, step
+from tests.training.conftest import rows
+from tests.workspace.inside import IDENTITIES, inside
+from tests.workspace.resources.identity import MANAGED, ON_BEHALF_OF
+
+__all__ = ["configure", "empty_registry", "evaluated", "inputs", "prompts", "registry", "simulate", "step"]
+
+pytestmark = pytest.mark.slow
+
+KEY = "canary-key-of-the-connection"
+TEACHER = "teacher.example"
+PHI = "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1"
+
+
+def connect(workspace):
+    workspace.connections.kept["deepseek"] = {"target": f"https://{TEACHER}", "credentials": {"key": KEY}}
+
+
+@pytest.mark.parametrize("identity", IDENTITIES)
+def test_the_teachers_key_comes_from_its_connection(step, simulate, prompts, configure, workspace, tmp_path, identity):
+    connect(workspace)
+    workspace.faults.order("POST", "/listsecrets", 429, times=2, retry_after="0")
+    step.write_prompts(prompts(1))
+    teacher, url = simulate(key=KEY)
+    config = configure(teacher={"connection": "deepseek", "endpoint": None}, teacher_route="endpoint")
+    with inside(workspace, tmp_path / "way", {TEACHER: url.removeprefix("http://")}) as job:
+        code, out, err = step.run(config, **job.environ(identity))
+    assert (code, err) == (0, ""), out
+    assert teacher.calls["unauthorized"] == 0
+    assert read_json(step.completions / "usage.json")["answered"] == 1
+    assert [seen.status for seen in workspace.ledger.of("POST", "/listsecrets")] == [429, 429, 200]
+    ways = {"managed identity": MANAGED, "on behalf of": ON_BEHALF_OF}
+    assert set(workspace.identity.asked) == {ways[identity]}
+
+
+def test_a_connection_is_asked_for_a_few_times_only(step, prompts, configure, workspace, tmp_path):
+    connect(workspace)
+    workspace.faults.order("POST", "/listsecrets", 503, times=50, retry_after="0")
+    step.write_prompts(prompts(1))
+    config = configure(teacher={"connection": "deepseek", "endpoint": None}, teacher_route="endpoint")
+    with inside(workspace, tmp_path / "way") as job:
+        code, _, err = step.run(config, **job.environ())
+    assert (code, err.count("\n")) == (2, 1)
+    assert "run again, and look at the workspace if it stays so (HTTP 503)" in err
+    assert len(workspace.ledger.of("POST", "/listsecrets")) == 4
+
+
+def run_of(tracking, folder):
+    """The run that Azure ML opens for a job, and where its artifacts lie."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=tracking)
+    experiment = client.create_experiment("job", artifact_location=(folder / "artifacts").as_uri())
+    return client, client.create_run(experiment).info.run_id
+
+
+def test_a_student_is_registered_by_rest_as_a_process(inputs, registry, workspace, client, tmp_path):
+    tracking, run = run_of(registry, tmp_path)
+    ports = [part for name, path in inputs.items() for part in (f"--{name}", str(path))]
+    flags = ["--registered-model", "support", "--baseline", PHI, "--registration", str(tmp_path / "out")]
+    with inside(workspace, tmp_path / "way") as job:
+        environ = {**os.environ, **job.environ(run=run), "MLFLOW_TRACKING_URI": registry}
+        command = [sys.executable, "-m", "azdistill.steps.register", *ports, *flags]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "registered azureml:support:1 in workspace 'stand-in'\n"
+    told = read_json(tmp_path / "out" / "lineage.json")
+    path = f"azureml://jobs/{run}/outputs/artifacts/paths/model/"
+    assert (told["source"], told["baseline"]) == (path, "azureml:support-baseline:1")
+    found = client.models.get("support", "1")  # the real client reads what was written
+    assert (found.path, found.type, found.job_name) == (path, "custom_model", run)
+    assert found.tags["azdistill.model_digest"] == told["model_digest"]
+    assert found.tags["azdistill.baseline"] == client.models.get("support-baseline", "1").path == PHI
+    assert (tmp_path / "artifacts" / run / "artifacts/model/model.safetensors").is_file()
+    assert (tracking.get_run(run).info.status, tracking.get_run(run).data.metrics["gain"]) == ("RUNNING", 0.948)
+
+
+@pytest.fixture
+def register(inputs, registry, workspace, credential, tmp_path):
+    """Registers in process, as a job does."""
+    from azdistill.registry.lineage import read_lineage
+    from azdistill.registry.runs import JobRun
+    from azdistill.registry.workspace import register_in_workspace
+
+    _, run = run_of(registry, tmp_path)
+    waits = []
+
+    def register(who=credential, **config):
+        lineage = read_lineage(**inputs, gate=read_json(inputs["evaluation"] / "gate.json"))
+        at = AtManagement(job.environ(), who, f"http://{job.address}", waits.append)
+        config = RegisterConfig(registered_model="support", **config)
+        return register_in_workspace(inputs["model"], lineage, config, at, JobRun(registry, run))
+
+    with inside(workspace, tmp_path / "way") as job:
+        register.waits = waits
+        yield register
+
+
+def other_content(inputs):
+    write_text(inputs["model"] / "model.safetensors", "other weights")
+    close_folder(inputs["model"], "train", {})
+
+
+def test_the_same_content_is_one_version_and_other_content_the_next(register, inputs, workspace):
+    workspace.page_size = 1
+    kept = {"modelUri": "azureml://elsewhere", "modelType": "custom_model"}
+    workspace.assets.put("models", "support", "7", kept | {"isArchived": True})
+    workspace.assets.put("models", "support", "in-words", kept)
+    first = register()
+    assert (first.version, register()) == (8, first)
+    other_content(inputs)
+    assert register().version == 9
+    assert len(workspace.assets.of("models")) == 4
+
+
+def test_a_version_that_another_job_takes_is_left_to_it(register, inputs, workspace, monkeypatch):
+    answer, theirs, times = workspace.answer, {"modelUri": "azureml://theirs", "modelType": "custom_model"}, [1, 50]
+
+    def race(request):
+        """They are a moment earlier, the first `times`."""
+        if request.method == "PUT" and "/models/support/" in request.path and times[0]:
+            times[0] -= 1
+            workspace.assets.put("models", "support", request.path.rpartition("/")[2], theirs)
+        return answer(request)
+
+    monkeypatch.setattr(workspace, "answer", race)
+    assert register().version == 2
+    other_content(inputs)
+    times.pop(0)
+    with pytest.raises(AzdistillError, match=r"other jobs took 5 versions in a row; run again"):
+        register()
+
+
+def test_a_busy_service_is_asked_again_as_late_as_it_says(register, workspace):
+    workspace.faults.order("PUT", "/models/support/", 429, retry_after="7")
+    workspace.faults.order("PUT", "/models/support/", 503)
+    assert register().version == 1
+    assert register.waits == [7.0, 2.0]
+
+
+def test_a_reference_that_the_workspace_refuses_stays_a_tag(register, workspace, capsys):
+    workspace.faults.order("PUT", "/models/support-baseline/", 400)
+    assert register(baseline=PHI).baseline is None
+    assert "the student's tag azdistill.baseline names it" in capsys.readouterr().out
+    assert workspace.assets.get("models", "support", "1")["tags"]["azdistill.baseline"] == PHI
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [(403, "give it the role 'AzureML Data Scientist' on the workspace .HTTP 403"), (500, "This failure was ordered")],
+)
+def test_what_the_workspace_refuses_is_one_line(register, workspace, status, advice):
+    workspace.faults.order("PUT", "/models/support/", status, times=50)
+    with pytest.raises(AzdistillError, match=f"model 'support' of workspace 'stand-in': .*{advice}"):
+        register()
+
+
+def test_an_mlflow_model_is_one_that_mlflow_chats_with(register, inputs, workspace, tmp_path):
+    from mlflow import pyfunc
+
+    from azdistill.students.loading import load_student
+
+    for path in inputs["model"].iterdir():
+        path.unlink()
+    tiny.write(inputs["model"], "smollm")
+    close_folder(inputs["model"], "train", {})
+    first = register(model_type="mlflow_model")
+    assert (register().version, register(model_type="mlflow_model")) == (2, first)
+    assert workspace.assets.get("models", "support", "1")["modelType"] == "mlflow_model"
+    (folder,) = (path.parent for path in tmp_path.glob("artifacts/*/artifacts/model/MLmodel"))
+    loaded = pyfunc.load_model(str(folder))
+    assert "messages" in loaded.metadata.signature.inputs.input_names()
+    asked = {"messages": [{"role": "user", "content": "n0001?"}], "max_tokens": 4}
+    (answer,) = loaded.predict(asked)
+    assert (answer["object"], answer["usage"]["completion_tokens"]) == ("chat.completion", 4)
+    assert load_student(folder).tokenizer.chat_template == tiny.CHATML  # it may be a student again
+
+
+def test_without_an_identity_nothing_is_asked(register, workspace):
+    nobody = OnBehalfOf("http://127.0.0.1:9/obo")
+    with pytest.raises(InputError, match=r"model 'support' of workspace 'stand-in': no Entra token .* `identity: "):
+        register(nobody)
+    assert workspace.ledger.seen == []
+
+
+FLAGS = {
+    "seed": 5,
+    "learning_rate": 3e-3,
+    "batch_size": 8,
+    "num_epochs": 2,
+    "checkpoints_per_epoch": 2,
+    "max_length": 128,
+}
+
+
+def test_a_preempted_training_goes_on_in_the_same_run(registry, workspace, tmp_path, monkeypatch, capsys):
+    """Killed after a checkpoint and started again as Azure ML does: the same run, outputs and command."""
+    from azdistill.contracts.train import STEP
+    from azdistill.steps.runner import run_step
+    from azdistill.steps.train import body
+
+    tracking, run = run_of(registry, tmp_path)
+    student = tiny.write(tmp_path / "student", "smollm")
+    write_rows(tmp_path / "curated/train.jsonl", rows(160))
+    write_rows(tmp_path / "curated/validation.jsonl", rows(12, first=160))
+    close_folder(tmp_path / "curated", "curate", {})
+    folders = {name: tmp_path / name for name in ("curated", "model", "metrics", "checkpoints")}
+    given = {**folders, "student": student, **FLAGS}
+    flags = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    with inside(workspace, tmp_path / "way") as job:
+        azure = {**job.environ(run=run), "MLFLOW_TRACKING_URI": registry, "OMP_NUM_THREADS": "1"}
+        taken_away([sys.executable, "-m", STEP.module, *flags], {**os.environ, **azure}, tmp_path / "checkpoints")
+        for name, value in azure.items():
+            monkeypatch.setenv(name, value)
+        assert run_step(STEP, body, flags) == 0
+    assert capsys.readouterr().err == ""
+    metrics = read_json(tmp_path / "metrics/metrics.json")
+    assert metrics["resumed_from_step"] > 0
+    found = tracking.get_run(run)
+    assert found.info.status == "RUNNING"
+    assert found.data.metrics["eval_loss"] == found.data.metrics["validation_loss"] == metrics["validation_loss"]
+    assert found.data.params["learning_rate"] == "0.003"
+    steps = {point.step for point in tracking.get_metric_history(run, "eval_loss")}
+    points = map(json.loads, (tmp_path / "metrics/history.jsonl").read_text().splitlines())
+    assert steps >= {point["step"] for point in points if "validation_loss" in point}
+    assert len(tracking.search_runs([found.info.experiment_id])) == 1
+
+
+def taken_away(command, environ, checkpoints):
+    """Kill -9 once there is a whole checkpoint."""
+    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while not list(checkpoints.glob("*/complete.json")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL

@@ -1,0 +1,188 @@
+"""Whatever a valid job says, the real SDK takes its bundle, and sends what the job says."""
+
+import contextlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.ai.ml import load_job
+from azure.ai.ml._restclient.arm_ml_service._utils.model_base import SdkJSONEncoder
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from azdistill.bundle import compile_job
+from azdistill.components import step_of
+from azdistill.contracts.register import RegisterConfig
+from azdistill.contracts.report import ReportConfig
+from azdistill.contracts.step import Arguments, StepConfig, flag, parse
+from azdistill.pipeline.emit import to_yaml
+from azdistill.pipeline.expressions import PipelineInput, reference
+from azdistill.spec.job import Compute, DistillationJob
+from azdistill.spec.loading import load_job as load_spec
+from azdistill.spec.paths import is_remote
+from tests.azure.specs import Values, jobs, write_files
+
+Wire = dict[str, Any]
+
+GPU = ("train", "predict_student", "predict_baseline")
+OUTPUTS = {"evaluation", "report", "registration"}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Two folders that hold the same files, each with the bundle of the latest job."""
+
+    first: Path
+    second: Path
+
+
+def desk_in(folder: Path) -> Desk:
+    return Desk(write_files(folder / "first"), write_files(folder / "another one, ünlike it"))
+
+
+def check_accepted(values: Values, desk: Desk) -> None:
+    """Compile twice, from values and from a file of another folder; load, validate and serialise with the SDK, and
+    compare with the job. Raises AssertionError, or what the SDK raises."""
+    job = DistillationJob.model_validate(values, context={"base": desk.first})
+    bundle = compile_job(job, desk.first / "bundle").parent
+    with contextlib.chdir(desk.second):
+        Path("job.yaml").write_text(to_yaml(values), encoding="utf-8")
+        compile_job(load_spec("job.yaml"), Path("bundle"))
+    assert tree(bundle) == tree(desk.second / "bundle")
+    sent = serialised(bundle)
+    _check_job(sent, job)
+    _check_nodes(sent, job, bundle)
+    _check_files(sent, job, bundle)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def serialised(bundle: Path) -> Wire:
+    """The properties of a valid bundle's job as they go over the wire; a component stands there by what it is called,
+    as it has no address before it is sent."""
+    job = load_job(bundle / "pipeline.yml")
+    result = job._validate()
+    assert result.passed, result.error_messages
+    rest = job._to_rest_object().properties
+    for node in rest.jobs.values():
+        node["componentId"] = node["componentId"].display_name
+    wire: Wire = json.loads(json.dumps(rest, cls=SdkJSONEncoder, exclude_readonly=True))
+    return wire
+
+
+def _check_job(sent: Wire, job: DistillationJob) -> None:
+    assert (sent["displayName"], sent["experimentName"]) == (job.name, job.name)
+    assert (sent.get("description", ""), sent.get("tags", {})) == (job.description, job.tags)
+    assert sent["identity"] == {"identityType": "Managed"}
+    assert sent["outputs"].keys() == OUTPUTS
+
+
+def _check_nodes(sent: Wire, job: DistillationJob, bundle: Path) -> None:
+    """Each step reads off the wire the very config that the job has for it, and runs where the job says."""
+    expected = _configs(job)
+    assert list(sent["jobs"]) == list(expected)
+    for name, node in sent["jobs"].items():
+        given = _arguments(sent, node, bundle).config
+        said = expected[name].model_dump(include=set(type(given).model_fields))
+        assert given.model_dump() == said, name
+        machines = job.compute.teacher_instances if name == "teacher" else 1
+        assert _placed(node) == _place(job.compute, name in GPU, machines), name
+
+
+def _configs(job: DistillationJob) -> dict[str, StepConfig]:
+    name = job.outputs.registered_model or f"{job.name}-distilled"
+    return {
+        "prepare": job.data,
+        "teacher": job.teacher,
+        "curate": job.curation,
+        "train": job.training,
+        "predict_student": job.prediction.model_copy(update={"weights": "pretrained"}),
+        "predict_baseline": job.prediction,
+        "evaluate": job.evaluation,
+        "report": ReportConfig(title=job.name, registered_model=name),
+        "register": RegisterConfig(registered_model=name, licences_acknowledged=job.licences_acknowledged),
+    }
+
+
+def _arguments(sent: Wire, node: Wire, bundle: Path) -> Arguments[Any]:
+    """The command line that Azure ML makes of a node's inputs, as its step parses it."""
+    step = step_of(node["componentId"].removeprefix("azdistill "))
+    argv = [part for name, port in node["inputs"].items() for part in (flag(name), _text(sent, port, bundle))]
+    return parse(step, [*argv, *(part for name in step.outputs for part in (flag(name), "somewhere"))])
+
+
+def _text(sent: Wire, port: Wire, bundle: Path) -> str:
+    source = reference(port["value"])
+    given: Wire = sent["inputs"][source.name] if isinstance(source, PipelineInput) else port
+    return str(bundle / given["uri"]) if "uri" in given else str(given["value"])
+
+
+def _place(compute: Compute, gpu: bool, machines: int) -> Wire:
+    cluster = compute.gpu if gpu else compute.cpu
+    size = compute.gpu_instance_type if gpu else compute.cpu_instance_type
+    return {
+        "compute": cluster,
+        "size": size if cluster == "serverless" else None,
+        "machines": machines,
+        "apart": machines > 1,
+    }
+
+
+def _placed(node: Wire) -> Wire:
+    resources = node.get("resources", {})
+    return {
+        "compute": node["computeId"].removeprefix("azureml:"),
+        "size": resources.get("instance_type"),
+        "machines": resources.get("instance_count", 1),
+        "apart": node.get("distribution") == {"distribution_type": "PyTorch", "process_count_per_instance": 1},
+    }
+
+
+def _check_files(sent: Wire, job: DistillationJob, bundle: Path) -> None:
+    """Addresses as they are, and of files the very bytes."""
+    told = {**job.data.model_dump(), "task_file": job.task_file, "completions": job.teacher.completions}
+    named = ("training_data", "validation_data", "test_data", "task_file", "completions")
+    paths = {name: told[name] for name in named if told[name] is not None} | {"student": job.student.model}
+    assert {name for name in (*named, "student") if name in sent["inputs"]} == set(paths)
+    for name, path in paths.items():
+        uri = sent["inputs"][name]["uri"]
+        if is_remote(path):  # the client looks up what is registered by its bare name
+            assert uri == (path if "://" in path else path.removeprefix("azureml:")), name
+        else:
+            assert _content(bundle / uri) == _content(Path(path)), name
+
+
+def _content(path: Path) -> dict[str, bytes] | bytes:
+    return tree(path) if path.is_dir() else path.read_bytes()
+
+
+def check_specs(number: int, examples: int, folder: Path) -> int:
+    """Check so many random jobs, of a sequence of their own for each number; how many there were. The first that is
+    wrong is raised as it is: to make it small takes minutes."""
+    desk, right = desk_in(folder), 0
+
+    @seed(number)
+    @settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(values=jobs())
+    def each(values: Values) -> None:
+        nonlocal right
+        check_accepted(values, desk)
+        right += 1
+
+    each()
+    return right
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_the_sdk_accepts_any_valid_job_and_sends_what_it_says(number: int, tmp_path: Path) -> None:
+    assert check_specs(number, 25, tmp_path) == 25
