@@ -21,7 +21,7 @@ class RegisterConfig(StepConfig):
     baseline: str | None = Field(
         None,
         pattern=r"^azureml://registries/[A-Za-z0-9._/-]+$",
-        description="address of the untouched student, which a workspace gets as NAME-baseline without a copy",
+        description="address of the untouched student, which a workspace gets as STUDENT-baseline without a copy",
     )
     licences_acknowledged: tuple[str, ...] = Field((), description="licences that the job keeps to, for the lineage")
 

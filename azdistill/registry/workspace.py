@@ -15,7 +15,7 @@ from azdistill.registry.registered import Registered
 from azdistill.registry.runs import JobRun, describe, tracking
 
 ARTIFACTS = "model"
-BASELINE, BASELINE_TAG = "-baseline", "azdistill.baseline"
+DISTILLED, BASELINE, BASELINE_TAG = "-distilled", "-baseline", "azdistill.baseline"
 RACES = 5
 """How often a version may be taken by another job while we ask for it."""
 
@@ -41,7 +41,8 @@ def register_in_workspace(
     if found is None:
         source = _upload(folder, lineage, config.model_type, run)
         found = models.add(name, _properties(config.model_type, source, tags) | {"jobName": run.run_id})
-    baseline = _refer(models, name + BASELINE, config.baseline) if config.baseline else None
+    untouched = name.removesuffix(DISTILLED) + BASELINE
+    baseline = _refer(models, untouched, config.baseline) if config.baseline else None
     place = f"workspace {workspace.name!r}"
     return Registered(name, found.version, f"azureml:{name}:{found.version}", found.uri, run.run_id, place, baseline)
 

@@ -104,7 +104,12 @@ def _configs(job: DistillationJob) -> dict[str, StepConfig]:
         "predict_baseline": job.prediction,
         "evaluate": job.evaluation,
         "report": ReportConfig(title=job.name, registered_model=name),
-        "register": RegisterConfig(registered_model=name, licences_acknowledged=job.licences_acknowledged),
+        "register": RegisterConfig(
+            registered_model=name,
+            model_type=job.outputs.model_type,
+            baseline=job.student.model if job.student.model.startswith("azureml://registries/") else None,
+            licences_acknowledged=job.licences_acknowledged,
+        ),
     }
 
 
