@@ -50,6 +50,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     }
     gone = [item for group in left_out.values() for item in group]
     config.stash[LEFT_OUT] = {mark: len(group) for mark, group in left_out.items()}
+    if (told := getattr(config, "workeroutput", None)) is not None:
+        told["left_out"] = config.stash[LEFT_OUT]
     items[:] = [item for item in items if item not in gone]
     config.hook.pytest_deselected(items=gone)
 
@@ -58,13 +60,12 @@ LEFT_OUT: pytest.StashKey[dict[str, int]] = pytest.StashKey()
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    counts = config.stash.get(LEFT_OUT, None)
-    if counts is None:  # with xdist the workers collect, so count from the sources' marks
-        counts = _count_marks(config)
-    for mark, count in counts.items():
+    for mark, count in config.stash.get(LEFT_OUT, {}).items():
         terminalreporter.write_line(f"left out: {count} tests marked {mark}: {NOT_HERE[mark]} (--with {mark})")
 
 
-def _count_marks(config: pytest.Config) -> dict[str, int]:
-    texts = [path.read_text(encoding="utf-8") for path in (config.rootpath / "tests").rglob("test_*.py")]
-    return {mark: sum(text.count(f"@pytest.mark.{mark}\n") for text in texts) for mark in NOT_HERE}
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """With xdist the workers collect, all of them the same."""
+    if "left_out" in getattr(node, "workeroutput", {}):
+        node.config.stash[LEFT_OUT] = node.workeroutput["left_out"]

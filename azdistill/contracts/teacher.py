@@ -1,7 +1,6 @@
 """teacher: prompts to completions, each bought once."""
 
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -141,7 +140,7 @@ class Teacher(BaseModel):
 
     @model_validator(mode="after")
     def _no_secret_in_the_address(self) -> "Teacher":
-        if self.endpoint and "@" in urlsplit(self.endpoint).netloc:
+        if "@" in (self.endpoint or "").partition("://")[2].partition("/")[0]:
             raise ValueError(
                 f"teacher {self.model!r}: endpoint holds a user name or password, which would go into every bundle; "
                 "name the key's variable in key_variable"
