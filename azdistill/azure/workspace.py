@@ -23,7 +23,7 @@ FIELDS = {
 }
 """Fields of config.json, as the studio gives it for download, and the variables that Azure ML sets inside a job."""
 
-NOISY = ("azure.ai.ml._utils._experimental", "azure.identity", "azure.core", "msal")
+NOISY = ("azure.ai.ml", "azure.ai.ml._utils._experimental", "azure.identity", "azure.core", "msal")
 
 
 @dataclass(frozen=True)
