@@ -82,6 +82,7 @@ def test_gates_that_only_report_let_the_student_have_its_name(job: Path, first: 
     assert client.get_model_version("support-student", "1").tags["azdistill.teacher"] == "DeepSeek-V3.2"
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_metrics_after_a_kill_in_training(
     job: Path, first: tuple[Path, Any], tmp_path: Path
 ) -> None:

@@ -22,7 +22,13 @@ def student(architecture, template=tiny.CHATML, eos="<|im_end|>"):
     return Student(model, tokenizer)
 
 
-@pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
+QUICK = ("llama", "gemma3", "phi3")
+"""Of the others each takes as long and is much like one of these."""
+
+
+@pytest.mark.parametrize(
+    "architecture", [pytest.param(one, marks=() if one in QUICK else pytest.mark.slow) for one in tiny.ARCHITECTURES]
+)
 def test_a_batch_answers_as_one_by_one(architecture):
     made = student(architecture)
     prompts = encode_prompts(made.tokenizer, ASKED)

@@ -55,6 +55,7 @@ def test_the_reference_answers_are_the_policy_s(data: Path) -> None:
         assert row["gold"] == support.answer(messages(row))
 
 
+@pytest.mark.slow
 def test_the_committed_student_is_what_its_script_makes(data: Path, tmp_path: Path) -> None:
     made = [sys.executable, QUICKSTART / "make_student.py", "--data", data, "--out", tmp_path]
     subprocess.run(made, check=True)

@@ -5,11 +5,14 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
 from azdistill.contracts.files import read_json, write_rows
 from azdistill.contracts.manifest import close_folder, read_manifest
 from tests.training.conftest import rows
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_student_and_one_writes(student, tmp_path):
     for name, given in {"train": rows(64), "validation": rows(12, first=64)}.items():
         write_rows(tmp_path / "curated" / f"{name}.jsonl", given)

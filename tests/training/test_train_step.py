@@ -57,6 +57,7 @@ def taken_away(folder, given, number):
     return process.returncode, told
 
 
+@pytest.mark.slow
 def test_twice_taken_away_the_student_is_the_same(curated, student, tmp_path, capfd):
     """SIGTERM (a preempted node) saves the step it is at; kill -9 leaves the last whole checkpoint."""
     folder = tmp_path / "run"
