@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from azdistill.cli.options import Rows, Settings, with_rows
+
 
 def run(
     path: Annotated[
@@ -13,13 +15,8 @@ def run(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="run folder; default: runs/NAME, of the job or the file")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="inputs.NAME=VALUE", help="set a pipeline input; again for more"),
-    ] = None,
-    rows: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="only the first N rows of each file: --set inputs.rows=N")
-    ] = None,
+    settings: Settings = None,
+    rows: Rows = None,
     until: Annotated[
         str | None, typer.Option("--until", metavar="NODE", help="run this node and what it needs, then stop")
     ] = None,
@@ -52,7 +49,7 @@ def run(
     from azdistill.cli.running import explain_run, perform
     from azdistill.local.part import Part
 
-    given = [*(settings or []), *([f"inputs.rows={rows}"] if rows else [])]
+    given = with_rows(settings, rows)
     request = read_request(path, output, given, Part(until, start), dry_run)
     if explain:
         explain_run(request)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from azdistill.cli.options import Rows, Settings, with_rows
 from azdistill.cli.workspace import Config
 
 if TYPE_CHECKING:
@@ -14,13 +15,8 @@ if TYPE_CHECKING:
 def submit(
     context: typer.Context,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="a job file or a bundle")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="inputs.NAME=VALUE", help="set a pipeline input; again for more"),
-    ] = None,
-    rows: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="only the first N rows of each file: --set inputs.rows=N")
-    ] = None,
+    settings: Settings = None,
+    rows: Rows = None,
     registry: Annotated[
         str | None, typer.Option(metavar="NAME", help="run what `azdistill publish` put into this registry")
     ] = None,
@@ -46,7 +42,7 @@ def submit(
     from azdistill.cli.stream import follow_job
     from azdistill.cli.workspace import workspace_client
 
-    inputs = settings_of([*(settings or []), *([f"inputs.rows={rows}"] if rows else [])])
+    inputs = settings_of(with_rows(settings, rows))
     bundle = bundle_at(path)
     client = workspace_client(context, config)
     for found in stop_at_wrong(check_bundle(client, bundle)):
