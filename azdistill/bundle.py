@@ -45,7 +45,8 @@ def compile_job(job: DistillationJob, folder: Path) -> Path:
     """
     _check_files(job)
     _check_folder(folder)
-    _synchronise(folder, dict(_files(plan(job))))
+    planned = plan(job)
+    _synchronise(folder, dict(_files(planned)), to_yaml(pipeline_document(planned)))
     return folder / PIPELINE
 
 
@@ -61,18 +62,20 @@ def _check_folder(folder: Path) -> None:
         raise InputError(f"output folder {str(folder)!r} {found}, so it is no bundle: name a new or empty folder")
 
 
-def _synchronise(folder: Path, files: Mapping[str, Content]) -> None:
-    """Make `folder` hold exactly `files`. pipeline.yml goes first and comes back last: half a bundle has none."""
-    stale = [path for path in folder.rglob("*") if path.is_file() and path.relative_to(folder).as_posix() not in files]
+def _synchronise(folder: Path, files: Mapping[str, Content], pipeline: str) -> None:
+    """Make `folder` hold exactly `files` and the pipeline, which goes first and comes back last: half a bundle
+    has none. Only it is written durably, as all of it can be compiled again at any time."""
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    stale = present - files.keys() - {PIPELINE}
     changed = [name for name, content in files.items() if not _same(folder / name, content)]
-    if stale or changed:
-        (folder / PIPELINE).unlink(missing_ok=True)
-    for path in stale:
-        path.unlink(missing_ok=True)
+    if not stale and not changed and _same(folder / PIPELINE, pipeline):
+        return
+    (folder / PIPELINE).unlink(missing_ok=True)
+    for name in stale:
+        (folder / name).unlink()
     for name in changed:
         _write(folder / name, files[name])
-    if stale or changed:
-        _write(folder / PIPELINE, files[PIPELINE])
+    write_text(folder / PIPELINE, pipeline)
 
 
 def _same(path: Path, content: Content) -> bool:
@@ -88,7 +91,7 @@ def _same(path: Path, content: Content) -> bool:
 def _write(path: Path, content: Content) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, str):
-        write_text(path, content)
+        path.write_text(content, encoding="utf-8", newline="\n")
     else:
         shutil.copyfile(content, path)
         shutil.copystat(content, path)
@@ -101,7 +104,6 @@ def _files(planned: Plan) -> Iterator[tuple[str, Content]]:
         yield from _folder_files(asset("environments") / name, f"environments/{name}")
     for name, file in planned.files.items():
         yield from _input_files(name, file)
-    yield PIPELINE, to_yaml(pipeline_document(planned))
 
 
 def _component_files(name: str) -> Iterator[tuple[str, Content]]:

@@ -1,13 +1,22 @@
 """The import closure of a step: what its snapshot holds, and so what its cache key is made of."""
 
-import ast
+import os
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 ROOT = PACKAGE.parent
-BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+
+_STATEMENT = re.compile(
+    r'"""(?:\\.|[^\\])*?"""'
+    r"|^[ \t]*import[ \t]+(?P<modules>azdistill\b[^\n#;]*)"
+    r"|^[ \t]*from[ \t]+(?P<origin>azdistill\b[\w.]*)[ \t]+import[ \t]+(?:\((?P<lines>[^)]*)\)|(?P<names>[^\n#;]*))",
+    re.MULTILINE | re.DOTALL,
+)
+"""An import of ours, or the text in triple quotes that may only look like one. Parsing every file takes ten times as
+long, which every compile would pay; a test holds each of our files to what the parser finds in it."""
 
 
 def closure(module: str) -> list[Path]:
@@ -22,56 +31,70 @@ def closure(module: str) -> list[Path]:
         name = waiting.pop()
         if name not in seen:
             seen.add(name)
-            waiting += _imports(name)
-    files = {path for name in seen for path in _files(name)}
-    return sorted(path.relative_to(ROOT) for path in files)
+            waiting += imports(name)
+    return sorted({path for name in seen for path in _files(name)})
 
 
 @cache
-def _imports(name: str) -> tuple[str, ...]:
-    path = _source(name)
-    if path is None:
-        return ()
-    tree = ast.parse(path.read_bytes(), filename=str(path))
-    found = {target for node in _statements(tree) for target in _targets(node) if target.startswith("azdistill.")}
-    return tuple(sorted(target for target in found if _source(target)))
+def imports(name: str) -> tuple[str, ...]:
+    """The modules of ours that a module of ours imports, sorted."""
+    path = _sources().get(name)
+    text = (ROOT / path).read_text(encoding="utf-8") if path else ""
+    return tuple(sorted({target for target in _targets(text) if target in _sources()}))
 
 
-def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """Those within a module or a statement, at any depth. Expressions, the bulk of a file, hold no import."""
-    for block in BLOCKS:
-        for statement in getattr(node, block, ()):
-            yield statement
-            yield from _statements(statement)
-
-
-def _targets(node: ast.AST) -> Iterator[str]:
+def _targets(text: str) -> Iterator[str]:
     """Every module that an import statement may name; `from a import b` may mean a.b."""
-    if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names)
-    elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-        yield node.module
-        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    for found in _STATEMENT.finditer(text):
+        if found["modules"]:
+            yield from _names(found["modules"])
+        elif found["origin"]:
+            yield found["origin"]
+            yield from (f"{found['origin']}.{name}" for name in _names(found["lines"] or found["names"]))
+
+
+def _names(listed: str) -> Iterator[str]:
+    """`a as b, c` names a and c."""
+    return (item.split()[0] for item in re.sub(r"#.*", "", listed).split(",") if item.strip())
 
 
 @cache
-def _source(name: str) -> Path | None:
-    path = ROOT.joinpath(*name.split("."))
-    options = (path / "__init__.py", path.with_suffix(".py"))
-    return next((option for option in options if option.is_file()), None)
+def _sources() -> dict[str, Path]:
+    """The file of every module of ours, relative to ROOT."""
+    return {_module(path): path for path in _tree() if path.suffix == ".py"}
+
+
+def _module(path: Path) -> str:
+    parts = path.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 @cache
-def _files(name: str) -> tuple[Path, ...]:
-    source = _source(name)
-    return () if source is None else (source, *_around(source))
+def _tree() -> tuple[Path, ...]:
+    """Every file of the package but compiled ones, relative to ROOT."""
+    return tuple(
+        Path(os.path.relpath(folder, ROOT), name)
+        for folder, _, names in os.walk(PACKAGE)
+        for name in names
+        if not name.endswith(".pyc")
+    )
 
 
-def _around(source: Path) -> Iterator[Path]:
-    """What travels with a module: the packages that it lies in, and their data files."""
-    for folder in source.parents:
-        if folder == ROOT:
-            return
-        yield folder / "__init__.py"
-        if folder != PACKAGE:
-            yield from (path for path in folder.iterdir() if path.is_file() and path.suffix not in {".py", ".pyc"})
+@cache
+def _files(name: str) -> frozenset[Path]:
+    """A module, the packages that it lies in, and their data files."""
+    source = _sources().get(name)
+    if source is None:
+        return frozenset()
+    around = (folder / "__init__.py" for folder in source.parents if folder.name)
+    data = (path for folder in source.parents[:-2] for path in _data().get(folder, ()))
+    return frozenset([source, *around, *data])
+
+
+@cache
+def _data() -> dict[Path, tuple[Path, ...]]:
+    folders: dict[Path, tuple[Path, ...]] = {}
+    for path in _tree():
+        if path.suffix != ".py":
+            folders[path.parent] = (*folders.get(path.parent, ()), path)
+    return folders

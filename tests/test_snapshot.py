@@ -11,7 +11,7 @@ import pytest
 
 from azdistill.components import STEPS, amlignore, command, component, step_of
 from azdistill.contracts.step import scalar_type
-from azdistill.snapshot import ROOT, closure
+from azdistill.snapshot import ROOT, _sources, closure, imports
 
 HEAVY = {
     "prepare": set(),
@@ -45,6 +45,19 @@ def test_editing_the_trainer_leaves_the_paid_step_alone() -> None:
     teacher = closure("azdistill.steps.teacher")
     assert not [path for path in teacher if path.parts[1] in {"training", "generation", "evaluation", "students"}]
     assert Path("azdistill/public.py") not in teacher
+
+
+def test_the_imports_of_every_module_of_ours_are_those_that_the_parser_finds() -> None:
+    parsed = {name: tuple(sorted(_parsed(ROOT / path) & set(_sources()))) for name, path in _sources().items()}
+    assert {name: imports(name) for name in _sources()} == parsed
+    assert sum(map(len, parsed.values())) > 500
+
+
+def _parsed(path: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(path.read_bytes())))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    members = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
+    return plain | {f"{node.module}{name}" for node in members for name in ("", *(f".{a.name}" for a in node.names))}
 
 
 @pytest.mark.parametrize("step", STEPS)

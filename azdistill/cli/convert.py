@@ -41,7 +41,7 @@ def _native(path: Path) -> "Document":
     """Raises InputError for a file that is no job of Azure's own."""
     from azdistill.contracts.errors import InputError, SpecError
     from azdistill.document import read_document
-    from azdistill.spec.native.job import TYPE, is_native
+    from azdistill.spec.native import TYPE, is_native
 
     document = read_document(path, SpecError, "native job file")
     if not is_native(document.value):

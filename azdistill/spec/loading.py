@@ -13,8 +13,7 @@ from azdistill.spec.advice import advice
 from azdistill.spec.catalog import Catalog
 from azdistill.spec.job import DistillationJob, known_to
 from azdistill.spec.models import AS_OF
-from azdistill.spec.native.convert import converted
-from azdistill.spec.native.job import is_native, read_native
+from azdistill.spec.native import is_native
 from azdistill.spec.paths import absent
 from azdistill.spec.short import Values, as_written, expand
 from azdistill.spec.task import wrong_task
@@ -55,6 +54,9 @@ def check_job(path: Path | str, today: date = AS_OF) -> tuple[DistillationJob | 
 
 def _check_native(document: Document, today: date) -> tuple[DistillationJob | None, list[Finding]]:
     """As `check_job`: what a native job becomes is checked, and told of the lines that it came from."""
+    from azdistill.spec.native.convert import converted
+    from azdistill.spec.native.job import read_native
+
     try:
         draft = converted(read_native(document.value))
     except SpecError as problem:

@@ -12,18 +12,12 @@ from azdistill.contracts.findings import Place
 from azdistill.spec.short import Values
 from azdistill.spec.wording import in_words
 
-TYPE = "distillation"
 CHOSEN_BY_AZURE = ("auto", "-1", "-1.0")
 """Values of a hyperparameter that leave it to the service."""
 
 IGNORED = "$schema"
 
 Found = list[tuple[Place, str]]
-
-
-def is_native(values: Values) -> bool:
-    """Whether a document is a job of Azure's own."""
-    return bool(values.get("type") == TYPE)
 
 
 def read_native(values: Values) -> "NativeJob":
