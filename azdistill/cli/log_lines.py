@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from azdistill.contracts.errors import InputError
-from azdistill.local.results import LOG
+from azdistill.local.task import LOG
 from azdistill.pipeline.findings import suggestion
 from azdistill.running.run_folder import RunFolder, run_at
 

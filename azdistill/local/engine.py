@@ -1,4 +1,4 @@
-"""The local engine: run a pipeline of command components on this machine, with Azure ML's meaning."""
+"""The local engine: run a pipeline on this machine, with Azure ML's meaning."""
 
 import os
 import shutil
@@ -14,10 +14,9 @@ from azdistill.contracts.errors import InputError, Interrupted
 from azdistill.local.guards import check_system, disk_errors, interrupts, locked
 from azdistill.local.hashing import Hashes
 from azdistill.local.part import WHOLE, Part, before, since
-from azdistill.local.processes import GRACE_S, Processes, variables
+from azdistill.local.processes import GRACE_S, Processes, Stopped, variables
 from azdistill.local.records import Record, State, differences, read_record, write_record
 from azdistill.local.resolve import Produced, Resolved, Resolver
-from azdistill.local.results import LOG as LOG
 from azdistill.local.results import Event as Event
 from azdistill.local.results import Explanation as Explanation
 from azdistill.local.results import NodeRun as NodeRun
@@ -25,13 +24,13 @@ from azdistill.local.results import RunResult as RunResult
 from azdistill.local.results import describe_failure as describe_failure
 from azdistill.local.settings import with_inputs
 from azdistill.local.snapshots import stage
+from azdistill.local.task import CODE, LOG, Task, note
+from azdistill.local.work import perform
 from azdistill.pipeline.checks import order
 from azdistill.pipeline.documents import Node, Pipeline
+from azdistill.pipeline.flatten import flat
 from azdistill.pipeline.loading import load_pipeline
 from azdistill.pipeline.validation import check
-
-CODE = ".code"
-"""The snapshot in a node's folder, where its command runs. No output can have this name."""
 
 TICK_S = 0.2
 NONE: Mapping[str, str] = MappingProxyType({})
@@ -85,7 +84,7 @@ def explain(
 def _checked(path: Path, inputs: Mapping[str, str], part: Part) -> Pipeline:
     pipeline = with_inputs(load_pipeline(path), inputs)
     check(pipeline)
-    return part.of(pipeline)
+    return part.of(flat(pipeline))
 
 
 def _looking(pipeline: Pipeline, folder: Path, home: Path, part: Part) -> "_Run":
@@ -232,16 +231,10 @@ class _Run:
                 path.unlink(missing_ok=True)
 
     def _execute(self, node: Node, resolved: Resolved) -> NodeRun:
-        """In a thread of its own: the process, from start to end."""
+        """In a thread of its own: the node's processes, from start to end."""
         folder, started = self.folder / node.name, time.monotonic()
-        code: int | None = None
-        try:
-            added = variables(self.home, node.variables, self.environment)
-            code = self.processes.run(resolved.command, folder / CODE, folder / LOG, added)
-            state: State = "interrupted" if code is None else "failed" if code else "completed"
-        except OSError as problem:  # no shell, or a command too long for one
-            _note(folder / LOG, f"could not be started: {problem.strerror}")
-            state = "failed"
+        added = variables(self.home, node.variables, self.environment)
+        code, state = _ended(Task(node, resolved, folder, self.processes, added, self.jobs))
         return NodeRun(node.name, state, folder / LOG, time.monotonic() - started, code)
 
     def _finish_some(self, timeout: float | None) -> None:
@@ -264,7 +257,7 @@ class _Run:
             paths = self.resolver.outputs(node)
             absent = [output for output, path in paths.items() if not self._was_left(node, output, path)]
             for output in absent:
-                _note(run.log, f"exited with 0 and left nothing in output {output!r} at {paths[output]}")
+                note(run.log, f"exited with 0 and left nothing in output {output!r} at {paths[output]}")
             if absent:
                 run = replace(run, state="failed")
             else:
@@ -309,6 +302,13 @@ def _clear(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _note(log: Path, text: str) -> None:
-    with log.open("a", encoding="utf-8") as stream:
-        stream.write(f"azdistill: {text}\n")
+def _ended(task: Task) -> tuple[int | None, State]:
+    """The exit code and state that a node's work ends with."""
+    try:
+        code = perform(task)
+    except Stopped:
+        return None, "interrupted"
+    except OSError as problem:  # no shell, or a command too long for one
+        task.note(f"could not be started: {problem.strerror}")
+        return None, "failed"
+    return code, "failed" if code else "completed"

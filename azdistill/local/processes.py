@@ -1,24 +1,66 @@
-"""A node's command as a process, which ends when the engine does."""
+"""A node's commands as processes, which end when the engine does."""
 
 import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 GRACE_S = 10.0
-"""Time between asking a node to end and ending it."""
+"""Time between asking a process to end and ending it."""
 
 _LEASH = ("sh", "-c", "trap '' TERM INT HUP; read _; kill -KILL 0")
-"""Leads a node's process group and reads a pipe that the engine holds. The pipe ends with the node, or
+"""Leads a process group and reads a pipe that the engine holds. The pipe ends with the command, or
 with the engine however that dies, and then what is left of the group is killed: nothing stays behind."""
 
 _WAIT_FOR_CHILD = "trap 'exit 143' TERM\n"
 """Asked to end, the shell first lets the program in it finish what it saves; without it only the shell ends."""
+
+
+class Stopped(Exception):
+    """The run is being ended: no process starts any more, and those that ran were asked to end."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What to start: a shell command, the folder that it runs in, where its output goes, all of its variables, and
+    the file descriptors of this process that it keeps."""
+
+    command: str
+    folder: Path
+    log: Path
+    variables: Mapping[str, str]
+    descriptors: tuple[int, ...] = ()
+
+
+class Running:
+    """A command that was started, with the process group that all it starts belongs to."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", group: int, grace: float) -> None:
+        self._process, self._group, self._grace = process, group, grace
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """The exit code; None while it still runs after `timeout` seconds."""
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def end(self) -> int:
+        """Ask it to end, end it after the grace time, and return its exit code."""
+        self.signal(signal.SIGTERM)
+        if self.wait(self._grace) is None:
+            self.signal(signal.SIGKILL)
+        return self._process.wait()
+
+    def signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._group, number)
 
 
 class Processes:
@@ -26,37 +68,50 @@ class Processes:
 
     def __init__(self, grace: float = GRACE_S) -> None:
         self.grace = grace
-        self._alive: dict[subprocess.Popen[bytes], int] = {}
+        self._alive: set[Running] = set()
         self._lock = threading.Lock()
-        self._stopping = False
+        self._stopping = threading.Event()
 
-    def run(self, command: str, folder: Path, log: Path, variables: Mapping[str, str]) -> int | None:
-        """Run a shell command in `folder`, its output in `log`. Returns the exit code, None when it was stopped.
+    @contextmanager
+    def start(self, launch: Launch) -> Iterator[Running]:
+        """Start a command; what is left of it at the end of the block is killed.
 
-        Raises OSError when it can't be started.
+        Raises Stopped, at the end of the block too, when the run is being ended, and OSError when the command can't
+        be started.
         """
-        with log.open("ab") as stream, _group() as group:
+        with launch.log.open("ab") as stream, _group() as group:
             with self._lock:
-                if self._stopping:
-                    return None
-                process = _start(command, folder, stream.fileno(), variables, group)
-                self._alive[process] = group
-            code = process.wait()
-            with self._lock:
-                del self._alive[process]
-        return None if self._stopping else code
+                self.check()
+                running = Running(_start(launch, stream.fileno(), group), group, self.grace)
+                self._alive.add(running)
+            try:
+                yield running
+            finally:
+                with self._lock:
+                    self._alive.remove(running)
+                running.signal(signal.SIGKILL)
+                running.wait()
+        self.check()
+
+    def check(self) -> None:
+        """Raises Stopped when the run is being ended."""
+        if self._stopping.is_set():
+            raise Stopped
 
     def stop(self) -> None:
         """Ask every process to end, and end it after the grace time. No other starts after that."""
         with self._lock:
-            self._stopping = True
-            alive = dict(self._alive)
-        _signal(alive, signal.SIGTERM)
-        deadline = time.monotonic() + self.grace
-        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-            for process in alive:
-                process.wait(max(deadline - time.monotonic(), 0))
-        _signal({process: group for process, group in alive.items() if process.poll() is None}, signal.SIGKILL)
+            self._stopping.set()
+            alive = list(self._alive)
+        for running in alive:
+            running.signal(signal.SIGTERM)
+        deadline = monotonic() + self.grace
+        with suppress(KeyboardInterrupt):
+            for running in alive:
+                running.wait(max(deadline - monotonic(), 0))
+        for running in alive:
+            if running.wait(0) is None:
+                running.signal(signal.SIGKILL)
 
 
 @contextmanager
@@ -66,22 +121,17 @@ def _group() -> Iterator[int]:
         yield leash.pid
 
 
-def _start(command: str, folder: Path, log: int, variables: Mapping[str, str], group: int) -> subprocess.Popen[bytes]:
+def _start(launch: Launch, log: int, group: int) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        ["bash", "-c", _WAIT_FOR_CHILD + command],
-        cwd=folder,
+        ["bash", "-c", _WAIT_FOR_CHILD + launch.command],
+        cwd=launch.folder,
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
-        env=dict(variables),
+        env=dict(launch.variables),
         process_group=group,
+        pass_fds=launch.descriptors,
     )
-
-
-def _signal(alive: Mapping[subprocess.Popen[bytes], int], number: int) -> None:
-    for group in alive.values():
-        with suppress(ProcessLookupError):
-            os.killpg(group, number)
 
 
 def variables(home: Path, *extra: Mapping[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a node's ports are on this machine: text for its command, and the key for reuse."""
+"""What a node's ports are on this machine, and the key for reuse."""
 
 import hashlib
 import json
@@ -12,7 +12,8 @@ from azdistill.local.records import MOST_PARTS, Key
 from azdistill.local.snapshots import snapshot
 from azdistill.local.storage import local_path, shared_path
 from azdistill.pipeline.documents import Data, Environment, Node, OutputSetting, Pipeline, Scalar
-from azdistill.pipeline.expressions import JobOutput, PipelineInput, render
+from azdistill.pipeline.expressions import JobOutput, PipelineInput
+from azdistill.pipeline.run_settings import shape
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,10 @@ class Produced:
 
 @dataclass(frozen=True)
 class Resolved:
-    """A node ready to run or to be reused. `code` is its snapshot."""
+    """A node ready to run or to be reused. `ports` are what its command may name, such as `inputs.rows`; `code` is
+    its snapshot."""
 
-    command: str
+    ports: Mapping[str, str | Path]
     key: Key
     outputs: Mapping[str, Path]
     settings: Mapping[str, str]
@@ -48,7 +50,7 @@ class Resolver:
             raise PipelineError("\n".join(f"{self.pipeline.path}: {problem}" for problem in problems))
 
     def resolve(self, node: Node, produced: Mapping[tuple[str, str], Produced]) -> Resolved:
-        """The command and key of `node`, once all it reads is produced."""
+        """The ports and key of `node`, once all it reads is produced."""
         code = snapshot(node.component)
         values, parts = self._definition(node, code)
         ports: dict[str, str | Path] = {}
@@ -61,9 +63,9 @@ class Resolver:
             elif given is not None:
                 ports[f"inputs.{name}"] = values[f"parameter {name}"] = str(given)
         outputs = self.outputs(node)
-        command = render(node.component.command, ports | {f"outputs.{name}": path for name, path in outputs.items()})
+        ports |= {f"outputs.{name}": path for name, path in outputs.items()}
         few = {label: files for label, files in parts.items() if len(files) <= MOST_PARTS}
-        return Resolved(command, Key(values, few), outputs, _texts(node.settings), code)
+        return Resolved(ports, Key(values, few), outputs, _texts(node.settings), code)
 
     def outputs(self, node: Node) -> dict[str, Path]:
         """Where each output goes: a place of its own in the node's folder, or the fixed address it is given."""
@@ -117,6 +119,8 @@ class Resolver:
             "environment": self._image(part.environment),
         }
         values = {label: total(files) for label, files in parts.items()} | {"command": part.command}
+        if processes := shape(node.settings):
+            values["processes"] = f"{processes.instances} x {processes.each} {processes.kind}"
         values |= {f"variable {name}": value for name, value in node.variables.items()}
         values |= {f"output {name}": _setting(setting) for name, setting in node.outputs.items()}
         return values, parts

@@ -8,7 +8,6 @@ from pathlib import Path
 from azdistill.contracts.errors import NodeFailed
 from azdistill.local.records import State
 
-LOG = "log.txt"
 _TAIL_BYTES = 1 << 16
 
 

@@ -12,14 +12,15 @@ from azdistill.pipeline.reading import Part
 _NEED_COMPUTE = ("command", "sweep", "parallel")
 
 
-def findings(pipeline: Pipeline) -> list[Finding]:
-    """Everything found in a pipeline, by file and line, its own file first."""
+def findings(pipeline: Pipeline, inside: bool = False) -> list[Finding]:
+    """Everything found in a pipeline, by file and line, its own file first. One that is `inside` another is given
+    its inputs there."""
     found = list(pipeline.findings)
     root = Part(pipeline.document, found)
     for node in pipeline.nodes.values():
-        NodeCheck(pipeline, node, root.at("jobs", node.name)).run()
+        NodeCheck(pipeline, node, root.at("jobs", node.name), inside).run()
         if node.component.pipeline:
-            found += [one for one in findings(node.component.pipeline) if one not in found]
+            found += [one for one in findings(node.component.pipeline, inside=True) if one not in found]
     _check_files(pipeline, root)
     _check_cycles(pipeline.nodes, root)
     _check_writers(pipeline, root)

@@ -12,20 +12,24 @@ from azdistill.pipeline.sweeps import check_sweep
 from azdistill.pipeline.types import fits, misfit, needs_quotes
 
 _PORTS = ("inputs", "outputs", "component", "trial", "jobs", "search_space")
+LOCAL_KINDS = frozenset({"command", "pipeline"})
+"""What the local engine runs."""
+
 _NODE_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 class NodeCheck:
-    """The checks of one node."""
+    """The checks of one node. `inside`: of a pipeline that is a node of another, which gives it its inputs."""
 
-    def __init__(self, pipeline: Pipeline, node: Node, part: Part) -> None:
-        self.pipeline, self.node, self.part = pipeline, node, part
+    def __init__(self, pipeline: Pipeline, node: Node, part: Part, inside: bool = False) -> None:
+        self.pipeline, self.node, self.part, self.inside = pipeline, node, part, inside
 
     def run(self) -> None:
         if not _NODE_NAME.fullmatch(self.node.name):
             self.part.error("a node's name is lower case letters, digits and _, and begins with no digit", value=None)
-        if self.node.component.kind != "command":
-            self.part.at("type").error("runs on Azure ML only; the local engine runs command jobs", "local")
+        if self.node.component.kind not in LOCAL_KINDS:
+            runs = ", ".join(sorted(LOCAL_KINDS))
+            self.part.at("type").error(f"runs on Azure ML only; the local engine runs {runs} jobs", "local")
         searched = check_sweep(self.part, self.node.component) if self.node.component.kind == "sweep" else set()
         self._inputs(searched)
         self._outputs()
@@ -75,7 +79,7 @@ class NodeCheck:
             declared = self.pipeline.ports.get(value.name)
             if declared is not None and declared.optional and port.required:
                 part.error(f"inputs.{value.name} is optional, and the input is not")
-            elif port.required:
+            elif port.required and not self.inside:
                 own.error(f"{field} needs a value; --set inputs.{value.name}=VALUE gives it for one run", "local")
         elif isinstance(given, str) and "${{" in given:
             own.error(f"Azure ML fills it in; --set inputs.{value.name}=VALUE gives it for a run here", "local")

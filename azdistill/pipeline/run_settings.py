@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from azdistill.pipeline.reading import Part
 from azdistill.pipeline.vm_sizes import gpus
@@ -39,14 +40,49 @@ def check_gpus(part: Part, settings: Mapping[str, Any]) -> None:
         )
 
 
-def check_processes(part: Part, settings: Mapping[str, Any]) -> None:
-    """Several processes of one node are Azure ML's to start."""
-    counts = (
-        _field(settings, "resources", "instance_count"),
-        _field(settings, "distribution", "process_count_per_instance"),
+@dataclass(frozen=True)
+class Shape:
+    """The processes of a distributed node: `instances` machines with `each` processes."""
+
+    kind: Literal["pytorch", "mpi"]
+    instances: int
+    each: int
+
+    @property
+    def size(self) -> int:
+        return self.instances * self.each
+
+
+def shape(settings: Mapping[str, Any]) -> Shape | None:
+    """The processes that a distribution asks for, None where there is none that the local engine starts itself."""
+    kind = str(_field(settings, "distribution", "type")).lower()
+    if kind not in ("pytorch", "mpi"):
+        return None
+    return Shape(
+        "mpi" if kind == "mpi" else "pytorch",
+        _count(settings, "resources", "instance_count"),
+        _count(settings, "distribution", "process_count_per_instance"),
     )
-    if any(count not in (None, 1) and _is_count(count) for count in counts):
-        part.at("distribution").warning("without effect here: it runs as one process", value=None, scope="local")
+
+
+def timeout(settings: Mapping[str, Any]) -> float | None:
+    """`limits.timeout`, in seconds."""
+    given = _field(settings, "limits", "timeout")
+    return float(given) if isinstance(given, (int, float)) else None
+
+
+def check_processes(part: Part, settings: Mapping[str, Any]) -> None:
+    """Several machines without a distribution that says what each of them is to do."""
+    count = _field(settings, "resources", "instance_count")
+    if count not in (None, 1) and _is_count(count) and shape(settings) is None:
+        kind = _field(settings, "distribution", "type")
+        why = f"distribution.type={kind!r} is Azure ML's to start" if kind else "no distribution says what each does"
+        part.at("resources", "instance_count").warning(f"{why}; here it runs as one process", scope="local")
+
+
+def _count(settings: Mapping[str, Any], section: str, name: str) -> int:
+    given = _field(settings, section, name)
+    return given if isinstance(given, int) else 1
 
 
 def _field(settings: Mapping[str, Any], section: str, name: str) -> Any:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
 from azdistill.contracts.task import OWN
-from azdistill.local.results import LOG, Event
+from azdistill.local.results import Event
 from azdistill.local.storage import home_folder
+from azdistill.local.task import LOG
 from azdistill.running.request import Request
 from azdistill.running.run import run, with_replacements
 from azdistill.running.run_folder import RunFolder, run_at, runs_in

@@ -274,7 +274,7 @@ def test_the_pipeline_that_is_made_wrong_is_right(desk: Desk) -> None:
     check(load_pipeline(desk.root / "pipeline.yml"))
 
 
-@pytest.mark.parametrize(("style", "node"), [("sweep", "tune"), ("parallel", "batch"), ("nested pipeline", "inner")])
+@pytest.mark.parametrize(("style", "node"), [("sweep", "tune"), ("parallel", "batch")])
 def test_what_only_azure_runs_is_right_and_refused_by_a_local_run(written: Path, style: str, node: str) -> None:
     written.write_text(HEAD + RIGHT[style])
     with pytest.raises(PipelineError, match=f"jobs.{node}.type='.*': runs on Azure ML only"):

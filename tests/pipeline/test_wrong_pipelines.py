@@ -359,21 +359,27 @@ def test_what_only_azure_refuses_does_not_stop_a_local_run(desk: Desk) -> None:
     check(load_pipeline(desk.root / P))
 
 
+def test_as_many_processes_as_a_machine_has_gpus_are_right(desk: Desk) -> None:
+    desk.edit(P, "Standard_NC24ads_A100_v4", "Standard_NC48ads_A100_v4")
+    desk.edit(P, "process_count_per_instance: 1", "process_count_per_instance: 2")
+    assert desk.findings() == []
+
+
 @pytest.mark.parametrize(
-    ("before", "after"),
+    ("distribution", "why"),
     [
-        ("shm_size: 8g}", "shm_size: 8g, instance_count: 2}"),
-        ("Standard_NC24ads_A100_v4", "Standard_NC48ads_A100_v4"),  # and with it 2 processes
+        ("", "no distribution says what each does"),
+        ("    distribution: {type: tensorflow, worker_count: 2}\n",
+         "distribution.type='tensorflow' is Azure ML's to start"),
     ],
-)
-def test_several_processes_of_a_node_are_right_and_one_here_which_is_said(desk: Desk, before: str, after: str) -> None:
-    desk.edit(P, before, after)
-    if "NC48" in after:
-        desk.edit(P, "process_count_per_instance: 1", "process_count_per_instance: 2")
+)  # fmt: skip
+def test_machines_that_the_local_engine_does_not_start_are_told(desk: Desk, distribution: str, why: str) -> None:
+    desk.edit(P, "shm_size: 8g}", "shm_size: 8g, instance_count: 2}")
+    desk.edit(P, "    distribution: {type: pytorch, process_count_per_instance: 1}\n", distribution)
     assert desk.told() == []
     pipeline = load_pipeline(desk.root / P)
     assert [(one.severity, one.scope, one.line, one.text) for one in findings(pipeline)] == [
-        ("warning", "local", 22, "jobs.train.distribution: without effect here: it runs as one process")
+        ("warning", "local", 21, f"jobs.train.resources.instance_count=2: {why}; here it runs as one process")
     ]
     check(pipeline)
 
