@@ -9,11 +9,12 @@ from dataclasses import replace
 from azdistill.pipeline.documents import Data, Node, Pipeline, Scalar, Value
 from azdistill.pipeline.expressions import JobOutput, PipelineInput
 
-SEPARATOR = "/"
+SEPARATOR = "."
+"""No node has it in its name, and a run folder of such names reads well."""
 
 
 def flat(pipeline: Pipeline) -> Pipeline:
-    """The same work with nodes named OUTER/INNER. Expects a pipeline without errors."""
+    """The same work with nodes named OUTER.INNER. Expects a pipeline without errors."""
     inner = {node.name: flat(node.component.pipeline) for node in pipeline.nodes.values() if node.component.pipeline}
     if not inner:
         return pipeline

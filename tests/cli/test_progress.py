@@ -7,7 +7,11 @@ import re
 import subprocess
 from pathlib import Path
 
+from rich.console import Console
+
+from azdistill.cli.board import Board
 from azdistill.cli.progress import Lines, last_line
+from azdistill.local.records import State
 from azdistill.local.results import Event, NodeRun
 from tests.cli.conftest import AZDISTILL, Writer, command
 
@@ -56,6 +60,32 @@ def test_a_terminal_shows_a_table_that_is_drawn_over_itself(pipeline: Writer) ->
     assert re.search(r"after +skipped", last_table)
     assert "node bad exited with 7" in last_table
     assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h") == 1  # the cursor is hidden once, and comes back
+
+
+def drawn(event: Event, height: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=60)
+    with console.capture() as shown:
+        console.print(Board().table(event, height))
+    return [" ".join(line.split()) for line in shown.get().splitlines()]
+
+
+def test_nodes_of_a_pipeline_component_stand_under_its_name(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text("half way\n")
+    states: dict[str, State] = {"make": "reused", "both.mark": "completed", "both.repeat": "running", "last": "waiting"}
+    nodes = {name: NodeRun(name, state, log, seconds=2.0 * (state == "completed")) for name, state in states.items()}
+    assert drawn(Event(nodes), height=10) == [
+        "make reused", "both", "mark completed 2.0 s half way", "repeat running 0 s half way", "last waiting",
+    ]  # fmt: skip
+
+
+def test_more_nodes_than_lines_shows_those_that_run_or_failed_and_counts_the_rest(tmp_path: Path) -> None:
+    states: list[State] = [*["completed"] * 40, "failed", *["running"] * 2, *["waiting"] * 60]
+    nodes = {f"n{number}": NodeRun(f"n{number}", state, tmp_path / "log.txt") for number, state in enumerate(states)}
+    assert drawn(Event(nodes), height=5) == [
+        "n38 completed", "n39 completed", "n40 failed", "n41 running 0 s", "n42 running 0 s",
+        "and 98 more 40 completed, 1 failed, 2 running, 60 waiting",
+    ]  # fmt: skip
 
 
 def test_a_dumb_terminal_gets_plain_lines(pipeline: Writer) -> None:

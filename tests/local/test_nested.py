@@ -59,9 +59,9 @@ def nested(shop: Workshop) -> Workshop:
 def test_data_flows_through_a_pipeline_component_and_out_of_the_pipeline(nested: Workshop) -> None:
     result = nested.run()
     result.check()
-    assert list(result.nodes) == ["make", "both/mark", "both/repeat", "last"]
-    assert nested.text("last") == nested.text("both/repeat") == "a\n!\n" * 2
-    assert result.outputs["", "result"] == nested.folder / "both" / "repeat" / "out"
+    assert list(result.nodes) == ["make", "both.mark", "both.repeat", "last"]
+    assert nested.text("last") == nested.text("both.repeat") == "a\n!\n" * 2
+    assert result.outputs["", "result"] == nested.folder / "both.repeat" / "out"
 
 
 def test_a_default_of_the_component_gives_way_to_what_the_job_gives(nested: Workshop) -> None:
@@ -73,13 +73,13 @@ def test_a_default_of_the_component_gives_way_to_what_the_job_gives(nested: Work
 def test_inner_nodes_are_reused_one_by_one(nested: Workshop) -> None:
     nested.run().check()
     nested.write("pipeline.yml", OUTER.replace("times: 2", "times: 3"))
-    assert nested.states() == {"make": "reused", "both/mark": "reused", "both/repeat": "completed", "last": "completed"}
+    assert nested.states() == {"make": "reused", "both.mark": "reused", "both.repeat": "completed", "last": "completed"}
 
 
 def test_a_component_that_is_not_deterministic_has_nodes_that_are_not(nested: Workshop) -> None:
     nested.write("both/pipeline.yml", INNER.replace("name: both", "name: both\nis_deterministic: false"))
     nested.run().check()
-    assert nested.explain()["both/mark"].reasons == ("is_deterministic: false",)
+    assert nested.explain()["both.mark"].reasons == ("is_deterministic: false",)
 
 
 def test_pipelines_may_hold_pipelines_that_hold_pipelines(nested: Workshop) -> None:
@@ -99,16 +99,16 @@ jobs:
     nested.write("both/pipeline.yml", middle)
     result = nested.run()
     result.check()
-    assert list(result.nodes) == ["make", "both/deep/mark", "both/deep/repeat", "last"]
+    assert list(result.nodes) == ["make", "both.deep.mark", "both.deep.repeat", "last"]
     assert nested.text("last") == "a\n!\n" * 2
 
 
 def test_until_and_from_take_a_pipeline_component_as_a_whole(nested: Workshop) -> None:
     from azdistill.local.part import Part
 
-    assert list(nested.run(part=Part(until="both")).nodes) == ["make", "both/mark", "both/repeat"]
+    assert list(nested.run(part=Part(until="both")).nodes) == ["make", "both.mark", "both.repeat"]
     assert nested.states(part=Part(start="both")) == {
-        "make": "reused", "both/mark": "completed", "both/repeat": "completed", "last": "completed",
+        "make": "reused", "both.mark": "completed", "both.repeat": "completed", "last": "completed",
     }  # fmt: skip
 
 
