@@ -56,7 +56,8 @@ class Board:
     def _time(self, node: NodeRun) -> str:
         """Seconds so far of a running node, counted from when it was first seen."""
         if node.state == "running":
-            return f"{time.monotonic() - self._since.setdefault(node.name, time.monotonic()):.0f} s"
+            since = self._since.setdefault(node.name, time.monotonic())
+            return f"{time.monotonic() - since:.0f} s"
         return f"{node.seconds:.1f} s" if node.seconds else ""
 
     def _last_words(self, node: NodeRun) -> Text:

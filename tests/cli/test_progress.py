@@ -63,7 +63,7 @@ def test_a_terminal_shows_a_table_that_is_drawn_over_itself(pipeline: Writer) ->
 
 
 def drawn(event: Event, height: int) -> list[str]:
-    console = Console(file=io.StringIO(), width=60)
+    console = Console(file=io.StringIO(), width=100)
     with console.capture() as shown:
         console.print(Board().table(event, height))
     return [" ".join(line.split()) for line in shown.get().splitlines()]
