@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 AZURITE := tests/workspace/node_modules/.package-lock.json
 
-.PHONY: install quickstart test test-slow lint format golden bench-foundation bench-robust bench-teacher bench-azure clean
+.PHONY: install quickstart test test-slow lint format golden bench-foundation bench-robust bench-teacher bench-azure bench-engine clean
 
 install: $(VENV)/.installed
 
@@ -57,6 +57,9 @@ bench-teacher: install
 
 bench-azure: install $(AZURITE)
 	$(BIN)/python -m benchmarks.azure
+
+bench-engine: install
+	$(BIN)/python -m benchmarks.engine
 
 clean:
 	rm -rf runs .azdistill build dist

@@ -4,6 +4,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
@@ -34,20 +35,25 @@ def show(run: RunFolder, node: str, lines: int, follow: bool) -> None:
     if not log.is_file():
         return
     with log.open(encoding="utf-8", errors="replace", newline="\n") as stream:
-        for line in deque(stream, maxlen=lines or None):
-            print(_printable(line), flush=True)
-        for line in _growing(stream, run.path, node) if follow else ():
+        last = deque(stream, maxlen=lines or None)
+        begun = last.pop() if follow and last and not last[-1].endswith("\n") else ""
+        for line in chain(last, _growing(stream, begun, run.path, node) if follow else ()):
             print(_printable(line), flush=True)
 
 
-def _growing(stream: TextIO, folder: Path, node: str) -> Iterator[str]:
-    """Lines as they are written, until the node has ended; the last may have no end yet."""
-    while True:
+def _growing(stream: TextIO, begun: str, folder: Path, node: str) -> Iterator[str]:
+    """Whole lines as they are written, the first of them `begun` already, and what is left when the node has ended."""
+    running = True
+    while running:
         running = _runs(folder, node)  # asked before reading, so that nothing is missed
-        yield from stream
-        if not running:
-            return
-        time.sleep(PERIOD_S)
+        for part in stream:
+            begun += part
+            if begun.endswith("\n"):
+                yield begun
+                begun = ""
+        time.sleep(PERIOD_S if running else 0)
+    if begun:
+        yield begun
 
 
 def _runs(folder: Path, node: str) -> bool:

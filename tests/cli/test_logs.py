@@ -54,7 +54,8 @@ def test_a_node_or_run_that_there_is_not_is_one_line_that_helps(azdistill: Comma
 
 def test_a_log_is_followed_until_its_node_ends(pipeline: Writer, start: Any, folder: Path) -> None:
     slow = command(
-        "echo one; while [ ! -e ${{inputs.go}} ]; do sleep .05; done; echo two", inputs={"go": str(folder / "go")}
+        "echo one; printf t; while [ ! -e ${{inputs.go}} ]; do sleep .05; done; echo wo",
+        inputs={"go": str(folder / "go")},
     )
     run: subprocess.Popen[str] = start("run", pipeline({"say": slow}), "-o", "r")
     while not (folder / "r/say/log.txt").is_file():
