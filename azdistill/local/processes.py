@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,8 @@ _WAIT_FOR_CHILD = "trap 'exit 143' TERM\n"
 
 
 class Stopped(Exception):
-    """The run is being ended: no process starts any more, and those that ran were asked to end."""
+    """The run, or this try of a node, is being ended: no process starts any more, and those that ran were asked to
+    end."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,17 @@ class Running:
 
 
 class Processes:
-    """The processes of a run that are alive, each in a group of its own."""
+    """Processes that are alive, each in a group of its own: those of a run, or of one try of a node in it."""
 
-    def __init__(self, grace: float = GRACE_S) -> None:
-        self.grace = grace
+    def __init__(self, grace: float = GRACE_S, around: "Processes | None" = None) -> None:
+        self.grace, self._around = grace, around
         self._alive: set[Running] = set()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+
+    def branch(self) -> "Processes":
+        """Some of these, which can be stopped without the others."""
+        return Processes(self.grace, self)
 
     @contextmanager
     def start(self, launch: Launch) -> Iterator[Running]:
@@ -80,23 +85,36 @@ class Processes:
         be started.
         """
         with launch.log.open("ab") as stream, _group() as group:
-            with self._lock:
-                self.check()
-                running = Running(_start(launch, stream.fileno(), group), group, self.grace)
-                self._alive.add(running)
+            running = self._add(lambda: Running(_start(launch, stream.fileno(), group), group, self.grace))
             try:
                 yield running
             finally:
-                with self._lock:
-                    self._alive.remove(running)
+                self._remove(running)
                 running.signal(signal.SIGKILL)
                 running.wait()
         self.check()
 
     def check(self) -> None:
-        """Raises Stopped when the run is being ended."""
+        """Raises Stopped when they, or those that they are a part of, are being ended."""
         if self._stopping.is_set():
             raise Stopped
+        if self._around:
+            self._around.check()
+
+    def _add(self, start: Callable[[], Running]) -> Running:
+        """Start one unless they are being ended: one that is there when `stop` looks is ended, a later one is not
+        started."""
+        with self._lock:
+            self.check()
+            running = self._around._add(start) if self._around else start()
+            self._alive.add(running)
+        return running
+
+    def _remove(self, running: Running) -> None:
+        with self._lock:
+            self._alive.remove(running)
+        if self._around:
+            self._around._remove(running)
 
     def stop(self) -> None:
         """Ask every process to end, and end it after the grace time. No other starts after that."""
