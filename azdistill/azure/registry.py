@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from azdistill.azure.problems import asking
+from azdistill.azure.problems import REGISTRY_MOVES, asking
+from azdistill.azure.workspace import hushed
 from azdistill.contracts.errors import PipelineError
 from azdistill.contracts.manifest import sha256_file
 from azdistill.document import read_document
@@ -79,12 +80,17 @@ def publish(client: "MLClient", bundle: Path, registry: str) -> Iterator[tuple[s
     """Put what the bundle runs into the registry that `client` is for. Yields each address, and whether it is new."""
     shared = shared_in(bundle)
     for one in sorted(shared.values(), key=lambda one: one.kind, reverse=True):  # environments come first
-        with asking(f"registry {registry!r}, {one.name} {one.version}"):
-            operations = getattr(client, one.kind)
-            fresh = not _is_there(operations, one)
+        with asking(f"registry {registry!r}, {one.name} {one.version}", REGISTRY_MOVES):
+            fresh = not _is_there(client, one)
             if fresh:
-                operations.create_or_update(entity(one, registry, shared))
+                with hushed():
+                    getattr(client, one.kind).create_or_update(entity(one, registry, shared))
         yield one.address(registry), fresh
+
+
+def unpublished(client: "MLClient", bundle: Path) -> list[Shared]:
+    """What the bundle runs and the registry that `client` is for has not. Raises what the SDK raises."""
+    return [one for one in shared_in(bundle).values() if not _is_there(client, one)]
 
 
 def entity(one: Shared, registry: str, shared: Mapping[str, Shared]) -> Any:
@@ -97,11 +103,11 @@ def entity(one: Shared, registry: str, shared: Mapping[str, Shared]) -> Any:
     return load_component(one.path, params_override=[{"version": one.version}, {"environment": environment}])
 
 
-def _is_there(operations: Any, one: Shared) -> bool:
+def _is_there(client: "MLClient", one: Shared) -> bool:
     from azure.core.exceptions import ResourceNotFoundError
 
     try:
-        operations.get(one.name, one.version)
+        getattr(client, one.kind).get(one.name, one.version)
     except ResourceNotFoundError:
         return False
     return True

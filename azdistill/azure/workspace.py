@@ -1,14 +1,17 @@
-"""Which workspace, and the SDK's client in front of it."""
+"""Which workspace or registry, and the SDK's client in front of it."""
 
+import contextlib
+import io
 import json
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from azdistill.azure.problems import REGISTRY_MOVES, asking
 from azdistill.contracts.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ FIELDS = {
 }
 """Fields of config.json, as the studio gives it for download, and the variables that Azure ML sets inside a job."""
 
+QUIETLY: dict[str, Any] = {"enable_telemetry": False, "show_progress": False}
 NOISY = ("azure.ai.ml", "azure.ai.ml._utils._experimental", "azure.identity", "azure.core", "msal")
 
 
@@ -39,6 +43,16 @@ class WorkspaceAddress:
             f"workspace {self.workspace_name!r} in resource group {self.resource_group!r} "
             f"of subscription {self.subscription_id!r}"
         )
+
+
+@dataclass(frozen=True)
+class RegistryAddress:
+    """A registry, whose name is its own in all of Azure."""
+
+    registry: str
+
+    def __str__(self) -> str:
+        return f"registry {self.registry!r}"
 
 
 def find_address(
@@ -90,34 +104,38 @@ def _read(path: Path) -> WorkspaceAddress:
     return WorkspaceAddress(**{field: values[field] for field in FIELDS})
 
 
-def connect(address: WorkspaceAddress, credential: Any = None) -> "MLClient":
-    """A client that has not asked for anything yet; signed in as the environment is (`az login`, a service principal,
-    a managed identity) where no credential is given. Raises InputError without the extra `azure`."""
+def connect(address: WorkspaceAddress | RegistryAddress, credential: Any = None, transport: Any = None) -> "MLClient":
+    """A client; signed in as the environment is (`az login`, a service principal, a managed identity) where no
+    credential is given. `transport` is azure-core's. Of a workspace nothing is asked yet, a registry is asked where it
+    is. Raises InputError without the extra `azure`, and for a registry that doesn't open."""
     quiet()
     try:
         from azure.ai.ml import MLClient
         from azure.identity import DefaultAzureCredential
     except ImportError:
         raise InputError("azure: azure-ai-ml is not installed; pip install 'azdistill[azure]'") from None
-    return MLClient(
-        credential or DefaultAzureCredential(),
-        address.subscription_id,
-        address.resource_group,
-        address.workspace_name,
-        enable_telemetry=False,
-        show_progress=False,
-    )
+    login = credential or DefaultAzureCredential()
+    options = {**QUIETLY, **({"transport": transport} if transport else {})}
+    if isinstance(address, RegistryAddress):
+        with asking(str(address), REGISTRY_MOVES):
+            return MLClient(login, registry_name=address.registry, **options)
+    return MLClient(login, address.subscription_id, address.resource_group, address.workspace_name, **options)
 
 
-def connect_registry(registry: str, credential: Any = None) -> "MLClient":
-    """A client for a registry, as `connect` makes one for a workspace."""
-    quiet()
+def beside(client: "MLClient", registry: str) -> "MLClient":
+    """A client for a registry, with the login of `client` and by its way to Azure. Raises what the SDK raises."""
     from azure.ai.ml import MLClient
-    from azure.identity import DefaultAzureCredential
 
-    return MLClient(
-        credential or DefaultAzureCredential(), registry_name=registry, enable_telemetry=False, show_progress=False
-    )
+    asked: Any = client  # which keeps both, and has no public way to them
+    way = {name: value for name, value in asked._kwargs.items() if name == "transport"}
+    return MLClient(asked._credential, registry_name=registry, **way, **QUIETLY)
+
+
+@contextlib.contextmanager
+def hushed() -> Iterator[None]:
+    """While the SDK uploads, it prints dots, empty lines and terminal codes; what it raises is heard."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
 
 
 def quiet() -> None:

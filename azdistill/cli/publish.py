@@ -1,12 +1,16 @@
 """azdistill publish: what a bundle runs, into a registry of Azure ML."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
 
 def publish(
+    context: typer.Context,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="a job file or a bundle")],
     registry: Annotated[str, typer.Option(metavar="NAME", help="the registry")],
 ) -> None:
@@ -20,8 +24,10 @@ def publish(
     Exit codes: 0 all of it is there, 2 wrong input.
     """
     from azdistill.azure.registry import publish as put
-    from azdistill.azure.workspace import connect_registry
+    from azdistill.azure.workspace import RegistryAddress, connect
     from azdistill.cli.submit import bundle_at
 
-    for address, fresh in put(connect_registry(registry), bundle_at(path), registry):
+    bundle = bundle_at(path)
+    client: MLClient = (context.obj or connect)(RegistryAddress(registry))
+    for address, fresh in put(client, bundle, registry):
         print(f"{'new  ' if fresh else 'there'}  {address}")

@@ -28,9 +28,9 @@ def submit(
     """Send a job to an Azure ML workspace, once.
 
     It goes as the bundle that `azdistill run` runs here; a job file is compiled first, to bundles/NAME. Workspace,
-    compute, quota, connections, data and models are looked at before anything is sent. The same bundle with the
-    same inputs is never sent twice: a job that is on its way or done is found again, and one that failed gets a
-    next attempt, which reuses what was done.
+    compute, quota, connections, data and models are looked at before anything is sent, and an empty blob is written
+    and removed to see whether you may. The same bundle with the same inputs is never sent twice: a job that is on
+    its way or done is found again, and one that failed gets a next attempt, which reuses what was done.
 
     Example: azdistill submit job.yaml --rows 50 --follow
 
@@ -45,7 +45,7 @@ def submit(
     inputs = settings_of(with_rows(settings, rows))
     bundle = bundle_at(path)
     client = workspace_client(context, config)
-    for found in stop_at_wrong(check_bundle(client, bundle)):
+    for found in stop_at_wrong(check_bundle(client, bundle, registry)):
         print(f"{'' if found.state == 'ok' else 'warning: '}{found}")
     if check:
         return

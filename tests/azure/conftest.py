@@ -8,9 +8,9 @@ import pytest
 
 from azdistill.bundle import compile_job
 from azdistill.spec.job import DistillationJob
-from tests.workspace.fixtures import client, credential, storage, workspace
+from tests.workspace.fixtures import client, credential, registry, storage, workspace
 
-__all__ = ["client", "credential", "storage", "workspace"]
+__all__ = ["client", "credential", "registry", "storage", "workspace"]
 
 STUDENT = "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1"
 

@@ -1,10 +1,15 @@
 """What can be known before a job is sent, each with what to do about it."""
 
+import re
+from datetime import date
+
 import pytest
+from azure.ai.ml.constants import _common
 from azure.ai.ml.entities import ServerlessConnection
 
-from azdistill.azure.checks import check_bundle, stop_at_wrong
+from azdistill.azure.checks import check_bundle, check_workspace, stop_at_wrong
 from azdistill.contracts.errors import InputError
+from azdistill.spec.models import AS_OF
 
 
 def wrong(client, folder) -> list[str]:
@@ -24,6 +29,7 @@ def test_all_is_there(bundle, client, workspace, connection):
         "serverless Standard_E4s_v3",
         "serverless Standard_NC24ads_A100_v4",
         "connection 'deepseek'",
+        "inputs.student",
         "default datastore",
     ]
     assert [check for check in found if check.state != "ok"] == []
@@ -72,7 +78,81 @@ def test_a_workspace_that_cannot_be_reached_is_the_only_finding(bundle, client, 
     assert words in only
 
 
-def test_a_store_without_a_key_says_which_role_it_takes(bundle, client, workspace, connection):
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("azureml/models/Phi-4-mini-instruct/versions/2", "has no such version of it, but 1; name one of these"),
+        ("azureml/models/Phi-9/versions/1", "has none of that name; .*az ml model list --registry-name azureml"),
+        ("house/models/Phi-4/versions/1", "there is no registry 'house'; .*: az ml registry list"),
+    ],
+)
+def test_a_student_is_looked_up_in_its_registry(bundle, client, connection, model, words):
+    with pytest.raises(InputError, match=f"inputs.student 'azureml://registries/{model}': .*{words}"):
+        stop_at_wrong(check_bundle(client, bundle(student={"model": f"azureml://registries/{model}"})))
+
+
+def test_a_registry_that_does_not_answer_is_not_held_against_the_student(bundle, client, workspace, connection):
+    workspace.faults.order("GET", "/models/Phi-4-mini-instruct", 403, times=9)
+    (found,) = [check for check in check_bundle(client, bundle()) if check.state != "ok"]
+    assert (found.state, "HTTP 403" in found.detail) == ("unknown", True)
+
+
+RETIRED = f"teacher 'deepseek-v4-flash': Azure serves it no more, since 2028-02-20 (as of {AS_OF}); name another one"
+
+
+@pytest.mark.parametrize(("day", "told"), [(date(2028, 2, 19), []), (date(2028, 2, 20), [RETIRED])])
+def test_a_teacher_that_azure_serves_no_more_is_told_from_its_day_on(bundle, client, connection, day, told):
+    folder = bundle(teacher={"teachers": [{"model": "deepseek-v4-flash", "connection": "deepseek"}]})
+    assert [str(check) for check in check_bundle(client, folder, today=day) if check.state != "ok"] == told
+
+
+SPOT_NODE = """\
+    compute: serverless
+    resources: {instance_type: Standard_NC24ads_A100_v4}
+    queue_settings: {job_tier: Spot}
+"""
+SPOT = "serverless Standard_NC24ads_A100_v4 (spot): "
+
+
+@pytest.mark.parametrize(
+    ("quota", "lent", "words"),
+    [
+        ((0, 48), True, None),
+        ((40, 48), True, "8 of 48 cores of TotalLowPriorityCores are left in eastus2, and 1 of it take 24; ask for"),
+        ((0, 48), False, "eastus2 has none of it as spot; leave the tier out"),
+    ],
+)
+def test_a_spot_node_takes_of_the_quota_that_all_families_share(small, client, workspace, quota, lent, words):
+    """A row of the family, with no limit of its own, stands beside it."""
+    pipeline = small / "pipeline.yml"
+    pipeline.write_text(pipeline.read_text().replace("    compute: azureml:cpu-cluster\n", SPOT_NODE))
+    workspace.computes.quota |= {"TotalLowPriorityCores": quota, "standardNCADSA100v4Family": (0, -1)}
+    workspace.computes.lent["Standard_NC24ads_A100_v4"] = lent
+    found = wrong(client, small)
+    assert len(found) == (words is not None)
+    assert all(line.startswith(f"{SPOT}{words}") for line in found)
+
+
+@pytest.mark.parametrize(("identity", "way"), [(False, "by its own key"), (True, "with your own identity")])
+def test_whether_one_may_write_is_tried_and_nothing_is_left_behind(client, workspace, identity, way):
+    workspace.datastores.identity = identity
+    found = list(check_workspace(client))[-1]
+    assert str(found) == f"default datastore: workspaceblobstore, {way}, may be written to"
+    assert workspace.blobs.names(workspace.datastores.containers["workspaceblobstore"]) == []
+
+
+def test_who_may_not_write_is_told_the_role(client, workspace, credential):
     workspace.datastores.identity = True
-    (found,) = [check for check in check_bundle(client, bundle()) if check.state == "unknown"]
-    assert "Storage Blob Data Contributor" in str(found)
+    credential.audiences["https://storage.azure.com/.default"] = "https://vault.azure.net"
+    found = list(check_workspace(client))[-1]
+    assert found.state == "wrong"
+    told = (
+        r"with your own identity: it may not be written to \(\w+\); it needs the role 'Storage Blob Data Contributor': "
+    )
+    assert re.search(told + "az role assignment create", str(found))
+
+
+def test_a_store_that_is_out_of_reach_is_told_as_such(client, workspace, monkeypatch):
+    monkeypatch.setitem(_common.STORAGE_ACCOUNT_URLS, "AzureBlob", "https://127.0.0.1:1/{}")
+    found = list(check_workspace(client))[-1]
+    assert (found.state, found.move) == ("wrong", "where the storage is private, submit from its network")

@@ -146,11 +146,12 @@ def test_a_workspace_that_does_not_open_comes_with_the_command_that_opens_it(
     assert checks[-1]["command"].endswith(command)
 
 
-def test_a_store_without_a_key_comes_with_the_role_on_its_account(doctor, workspace):
+def test_a_store_that_may_not_be_written_to_comes_with_the_role_on_its_account(doctor, workspace, credential):
     workspace.datastores.identity = True
+    credential.audiences["https://storage.azure.com/.default"] = "https://vault.azure.net"
     check = found(doctor("--format", "json"))["default datastore"]
     account = f"{GROUP_ID}/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}"
-    assert check["state"] == "unknown"
+    assert check["state"] == "wrong"
     assert f"--role 'Storage Blob Data Contributor' --assignee-object-id {YOU['oid']}" in check["command"]
     assert check["command"].endswith(f" --scope {account}")
 

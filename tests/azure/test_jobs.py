@@ -59,9 +59,13 @@ def test_a_job_is_cancelled_once_and_one_that_ended_is_left_alone(job, client, w
 def test_what_a_job_made_is_fetched_whole_or_by_name(job, client, workspace, tmp_path):
     workspace.jobs[job].script = ["Completed"]
     workspace.runs.output(job, "report", {"report.md": "# good"})
-    assert set(outputs(client, job)) >= {"evaluation", "report"}
+    workspace.runs.output(job, "evaluation", {"gate.json": "{}"})
+    place = f"azureml://datastores/workspaceblobstore/paths/azureml/{job}"
+    assert outputs(client, job) == {"evaluation": f"{place}/evaluation/", "report": f"{place}/report/"}
     download(client, job, tmp_path / "here", "report")
-    assert [path.read_bytes() for path in (tmp_path / "here").rglob("report.md")] == [b"# good"]
+    assert [path.read_bytes() for path in (tmp_path / "here").rglob("*.*")] == [b"# good"]
+    download(client, job, tmp_path / "all")
+    assert {path.name for path in (tmp_path / "all").rglob("*.*")} == {"gate.json", "report.md"}
     with pytest.raises(InputError, match="no output 'model'; it has "):
         download(client, job, tmp_path, "model")
 

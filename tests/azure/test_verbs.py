@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from azdistill.azure.workspace import RegistryAddress, connect
 from azdistill.cli.main import main
 from tests.cli.conftest import Command, Done, folder
 
@@ -19,10 +20,16 @@ def azdistill(folder, monkeypatch, capfd, client) -> Command:
     (folder / "config.json").write_text(json.dumps(CONFIG))
     opened = []
 
+    def opener(address):
+        if isinstance(address, RegistryAddress):
+            return connect(address, client._credential, client._kwargs["transport"])
+        opened.append(address)
+        return client
+
     def call(*arguments) -> Done:
         monkeypatch.setattr(sys, "argv", ["azdistill", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            main(lambda address: opened.append(address) or client)
+            main(opener)
         assert {str(address) for address in opened} <= {"workspace 'w' in resource group 'g' of subscription 's'"}
         return Done(ended.value.code if isinstance(ended.value.code, int) else 0, *capfd.readouterr())
 
@@ -36,7 +43,7 @@ def ready(client):
     client.connections.create_or_update(ServerlessConnection(name="deepseek", endpoint="https://h", api_key="k"))
 
 
-def test_a_job_goes_its_way_by_the_verbs(azdistill, small, workspace):
+def test_a_job_goes_its_way_by_the_verbs(azdistill, small, workspace, folder):
     workspace.jobs.script = ["NotStarted"]
     sent = azdistill("submit", small, "--rows", "20")
     assert sent.code == 0, sent.err
@@ -50,9 +57,28 @@ def test_a_job_goes_its_way_by_the_verbs(azdistill, small, workspace):
     workspace.jobs[name].script = ["Running", "Running", "Completed"]
     assert f"job {name}: Completed" in azdistill("stream", name).out
     workspace.runs.output(name, "report", {"report.md": "# good"})
-    assert [line.split()[0] for line in azdistill("outputs", name).out.splitlines()] == ["evaluation", "report"]
+    assert azdistill("outputs", name).out.splitlines() == [
+        "evaluation  (no place yet)",
+        f"report  azureml://datastores/workspaceblobstore/paths/azureml/{name}/report/",
+    ]
     assert f"fetched to downloads/{name}" in azdistill("download", name, "--output", "report").out
+    assert [path.read_text() for path in folder.glob(f"downloads/{name}/**/report.md")] == ["# good"]
     assert azdistill("cancel", name).out == f"job {name}: Completed\n"
+
+
+def test_a_bundle_is_published_then_sent_out_of_the_registry(azdistill, small, workspace):
+    workspace.registries.create("house")
+    early = azdistill("submit", small, "--registry", "house")
+    assert early.code == 2
+    assert re.search(rf"registry 'house': it has no .*; put it there: azdistill publish {small} --reg", early.err)
+    assert workspace.ledger.of("PUT", "/jobs/") == []
+    assert re.findall(r"^(new|there) +azureml://", azdistill("publish", small, "--registry", "house").out, re.M) == [
+        "new",
+        "new",
+    ]
+    assert azdistill("publish", small, "--registry", "house").out.count("there  azureml://registries/house/") == 2
+    sent = azdistill("submit", small, "--registry", "house")
+    assert (sent.code, "registry 'house': it has all that the bundle runs" in sent.out) == (0, True)
 
 
 def test_a_refused_student_exits_with_3(azdistill, small, workspace):
@@ -82,3 +108,9 @@ def test_without_a_config_the_verbs_say_where_to_get_one(azdistill, folder):
     (folder / "config.json").unlink()
     done = azdistill("status")
     assert (done.code, "download it from the studio" in done.err) == (2, True)
+
+
+def test_a_registry_that_is_not_there_is_told_in_a_line(azdistill, small):
+    done = azdistill("publish", small, "--registry", "nowhere")
+    assert (done.code, done.out) == (2, "")
+    assert "check its name against those that there are: az ml registry list" in done.err

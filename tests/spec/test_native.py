@@ -109,6 +109,14 @@ def test_a_wrong_native_job_names_line_and_field(check: Check, change: str, line
     assert check(changed(SMALL, change)) == (None, lines)
 
 
+@pytest.mark.parametrize("form", ["custom_model", "MLFlow_model"])
+def test_the_form_of_the_model_is_carried_over(check: Check, form: str) -> None:
+    job, found = check(changed(SMALL, f"outputs: {{registered_model: {{name: taught, type: {form}}}}}"))
+    assert job is not None, found
+    assert job.outputs.model_type == form.casefold()
+    assert [line for line in found if "registered_model" in line] == []
+
+
 TEACHERS = [
     (
         f"{{type: serverless, name: Meta-Llama-3-1-405B-Instruct-vkn, endpoint: 'https://x/v1', api_key: {KEY}}}",

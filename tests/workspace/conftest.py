@@ -1,5 +1,5 @@
 """The stand-in's own fixtures."""
 
-from tests.workspace.fixtures import client, credential, storage, workspace
+from tests.workspace.fixtures import client, credential, registry, storage, workspace
 
-__all__ = ["client", "credential", "storage", "workspace"]
+__all__ = ["client", "credential", "registry", "storage", "workspace"]

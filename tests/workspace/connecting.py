@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from azure.ai.ml import MLClient
@@ -29,10 +30,22 @@ def fresh_workspace(storage: Azurite) -> Iterator[Workspace]:
 @contextlib.contextmanager
 def connected(workspace: Workspace, credential: StandInCredential, name: str = NAME) -> Iterator[MLClient]:
     """An MLClient as a user has it, but for its transport."""
+    with _options(workspace) as options:
+        yield MLClient(credential, SUBSCRIPTION, GROUP, name, **options)
+
+
+@contextlib.contextmanager
+def connected_to_registry(workspace: Workspace, credential: StandInCredential, name: str) -> Iterator[MLClient]:
+    """An MLClient for a registry beside `workspace`."""
+    with _options(workspace) as options:
+        yield MLClient(credential, registry_name=name, **options)
+
+
+@contextlib.contextmanager
+def _options(workspace: Workspace) -> Iterator[dict[str, Any]]:
     with serving(workspace) as address, _blob_clients_find(workspace.blobs.azurite):
         transport = LoopbackTransport(address)
-        options = {"transport": transport, "enable_telemetry": False, "show_progress": False}
-        yield MLClient(credential, SUBSCRIPTION, GROUP, name, **options)
+        yield {"transport": transport, "enable_telemetry": False, "show_progress": False}
         transport.close()
 
 

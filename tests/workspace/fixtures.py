@@ -46,3 +46,13 @@ def client(workspace: "Workspace", credential: "StandInCredential") -> "Iterator
 
     with connected(workspace, credential) as ml_client:
         yield ml_client
+
+
+@pytest.fixture
+def registry(workspace: "Workspace", credential: "StandInCredential") -> "Iterator[MLClient]":
+    """A client for the registry `house`, which is empty."""
+    from tests.workspace.connecting import connected_to_registry
+
+    workspace.registries.create("house")
+    with connected_to_registry(workspace, credential, "house") as ml_client:
+        yield ml_client

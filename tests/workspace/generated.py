@@ -16,11 +16,13 @@ from typing import Any
 from tests.workspace.azurite import ACCOUNT, azurite
 from tests.workspace.credential import audience
 from tests.workspace.ledger import Seen
-from tests.workspace.routes import LOCATION, SCOPE, TABLE
+from tests.workspace.routes import FRONT, LOCATION, REGISTRY, SCOPE, TABLE
 from tests.workspace.stand_in import Workspace
 
 HERE = Path(__file__).parent
 GOLDENS, README = HERE / "goldens", HERE / "README.md"
+PLACES = {"REGISTRY": REGISTRY, "FRONT": FRONT, "WORKSPACE": SCOPE, "REGION": LOCATION}
+"""How the table names the beginnings of addresses, the longer ones first."""
 BEGIN, END = "<!-- generated: requests -->", "<!-- end -->"
 GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -55,14 +57,20 @@ def _numbered(text: str) -> str:
 
 def conversations() -> Iterator[tuple[Path, str]]:
     """Path and text of every golden, from a session of its own, outside any git repository."""
-    from tests.workspace.connecting import connected, fresh_workspace
+    from tests.workspace.connecting import connected, connected_to_registry, fresh_workspace
     from tests.workspace.credential import StandInCredential
-    from tests.workspace.scenarios import SCENARIOS
+    from tests.workspace.scenarios import IN_REGISTRY, SCENARIOS
 
     with tempfile.TemporaryDirectory() as folder, azurite(Path(folder)) as storage, contextlib.chdir(folder):
         for name, scenario in SCENARIOS.items():
             with fresh_workspace(storage) as workspace, connected(workspace, StandInCredential()) as client:
                 scenario(client)
+                yield GOLDENS / f"{name}.json", conversation(workspace)
+        for name, scenario in IN_REGISTRY.items():
+            with fresh_workspace(storage) as workspace:
+                workspace.registries.create("house")
+                with connected_to_registry(workspace, StandInCredential(), "house") as client:
+                    scenario(client)
                 yield GOLDENS / f"{name}.json", conversation(workspace)
 
 
@@ -76,7 +84,9 @@ def readme() -> str:
 def _table() -> str:
     lines = ["| request | api-version |", "| --- | --- |"]
     for route in sorted(TABLE, key=lambda route: (route.path, route.method)):
-        place = route.path.replace(SCOPE, "WORKSPACE").replace(LOCATION, "REGION")
+        place = route.path
+        for name, address in PLACES.items():
+            place = place.replace(address, name)
         versions = ", ".join(sorted(route.api_versions)) or "none"
         lines.append(f"| `{route.method} {place}` | {versions} |")
     return "\n".join(lines) + "\n"

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.workspace.routes import LOCATION, MANAGEMENT, REGION, location
+from tests.workspace.routes import FRONT, LOCATION, MANAGEMENT, REGION, REGISTRY_PLANE, location, registry_location
 from tests.workspace.wire import Reply, Request, not_found
 
 if TYPE_CHECKING:
     from tests.workspace.stand_in import Workspace
 
 API_VERSION = "2023-06-01-preview"
+REGISTRY_VERSION = "2021-10-01-dataplanepreview"
 SOON = {"retry-after-ms": "20"}
 """Azure says seconds; a test has none to lose, and azure-core reads milliseconds too."""
 
@@ -34,9 +35,8 @@ class Operations:
     def __init__(self, subscription: str) -> None:
         self.under_way: dict[str, Operation] = {}
         self.polls = 1
-        self._base = f"https://{MANAGEMENT}{LOCATION}".replace("{subscription}", subscription).replace(
-            "{region}", REGION
-        )
+        place = LOCATION.replace("{subscription}", subscription).replace("{region}", REGION)
+        self._base, self._registries = f"https://{MANAGEMENT}{place}", f"https://{REGISTRY_PLANE}{FRONT}{place}"
 
     def begin(self, finish: Callable[[], object]) -> str:
         """Start an operation; returns its id."""
@@ -47,6 +47,13 @@ class Operations:
     def location(self, name: str) -> dict[str, str]:
         """The header of an operation that answers 202 until it is done."""
         return {"Location": f"{self._base}/mfeOperationResults/{name}?api-version={API_VERSION}", **SOON}
+
+    def in_registry(self, name: str) -> dict[str, str]:
+        """As `location`, of an operation in a registry."""
+        return {
+            "Location": f"{self._registries}/mfeOperationResults/{name}?api-version={REGISTRY_VERSION}",
+            **SOON,
+        }
 
     def asynchronous(self, name: str) -> dict[str, str]:
         """The header of an operation whose address tells its status."""
@@ -61,6 +68,7 @@ def _look(workspace: "Workspace", request: Request) -> bool:
 
 
 @location("GET", "/mfeOperationResults/{operation}", API_VERSION)
+@registry_location("GET", "/mfeOperationResults/{operation}", REGISTRY_VERSION)
 def result(workspace: "Workspace", request: Request) -> Reply:
     return Reply(200) if _look(workspace, request) else Reply(202, headers=dict(SOON))
 

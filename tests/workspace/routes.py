@@ -2,8 +2,9 @@
 
 A handler is a function `(workspace, request) -> Reply`. It is entered with `arm` (the
 resource manager, under the workspace), `location` (the resource manager, under a
-region of the subscription), `data_plane` (run history and its neighbours) or `node`
-(what a job finds beside it on its compute).
+region of the subscription), `data_plane` (run history and its neighbours), `node`
+(what a job finds beside it on its compute), `registry` (a registry's own address) or
+`discovery` (where that address is asked for).
 """
 
 import re
@@ -23,6 +24,10 @@ DATA_PLANE = f"{REGION}.api.azureml.ms"
 PROVIDER = "Microsoft.MachineLearningServices"
 SCOPE = f"/subscriptions/{{subscription}}/resourceGroups/{{group}}/providers/{PROVIDER}/workspaces/{{workspace}}"
 LOCATION = f"/subscriptions/{{subscription}}/providers/{PROVIDER}/locations/{{region}}"
+DISCOVERY = "eastus.api.azureml.ms"
+REGISTRY_PLANE = f"cert-{REGION}.experiments.azureml.net"
+FRONT = "/mferp/managementfrontend"
+REGISTRY = f"{FRONT}{SCOPE.replace('workspaces/{workspace}', 'registries/{registry}')}"
 
 ARM_AUDIENCE = f"https://{MANAGEMENT}"
 ML_AUDIENCE = "https://ml.azure.com"
@@ -75,6 +80,18 @@ def data_plane(method: str, path: str, *api_versions: str, audience: str | None 
 def node(method: str, path: str, *api_versions: str) -> Entry:
     """Asked at the stand-in's own address, without a token."""
     return _enter(method, MANAGEMENT, path, api_versions, None)
+
+
+def registry(method: str, path: str, *api_versions: str) -> Entry:
+    return _enter(method, REGISTRY_PLANE, REGISTRY + path, api_versions, ARM_AUDIENCE)
+
+
+def registry_location(method: str, path: str, *api_versions: str) -> Entry:
+    return _enter(method, REGISTRY_PLANE, FRONT + LOCATION + path, api_versions, ARM_AUDIENCE)
+
+
+def discovery(method: str, path: str, *api_versions: str) -> Entry:
+    return _enter(method, DISCOVERY, path, api_versions, ARM_AUDIENCE)
 
 
 def _enter(method: str, host: str, path: str, api_versions: tuple[str, ...], audience: str | None) -> Entry:

@@ -88,3 +88,17 @@ SCENARIOS: dict[str, Callable[[MLClient], None]] = {
     "connections": _connections,
     "schedule": _schedule,
 }
+
+
+def _registry(client: MLClient) -> None:
+    """An environment, one with a build context, and a component that names the first."""
+    environment(client, "environment")
+    environment(client, "built")
+    address = "azureml://registries/house/environments/cpu/versions/1"
+    loaded = load_component(EXAMPLES / "train.yml", params_override=[{"environment": address}])
+    client.components.create_or_update(loaded)
+    client.components.get("train", "1")
+
+
+IN_REGISTRY: dict[str, Callable[[MLClient], None]] = {"registry": _registry}
+"""With a client for the registry `house`."""

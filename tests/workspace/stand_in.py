@@ -20,6 +20,7 @@ from tests.workspace.resources.datastores import Datastores
 from tests.workspace.resources.history import Runs
 from tests.workspace.resources.identity import Identity
 from tests.workspace.resources.jobs import Jobs
+from tests.workspace.resources.registries import Registries
 from tests.workspace.resources.schedules import Schedules
 from tests.workspace.routes import PROVIDER, Route, find
 from tests.workspace.wire import ArmError, Reply, Request
@@ -44,6 +45,7 @@ class Workspace:
         self.jobs, self.schedules = Jobs(), Schedules()
         self.runs = Runs(blobs, self.datastores)
         self.identity = Identity()
+        self.registries = Registries()
 
     @property
     def arm_id(self) -> str:

@@ -6,7 +6,7 @@ import pytest
 from azure.ai.ml import MLClient
 
 from tests.workspace.generated import GOLDENS, README, conversation, readme
-from tests.workspace.scenarios import SCENARIOS
+from tests.workspace.scenarios import IN_REGISTRY, SCENARIOS
 from tests.workspace.stand_in import Workspace
 
 
@@ -19,8 +19,17 @@ def test_a_conversation_is_its_golden(
     assert conversation(workspace) == (GOLDENS / f"{name}.json").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", IN_REGISTRY)
+def test_a_conversation_with_a_registry_is_its_golden(
+    name: str, registry: MLClient, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    IN_REGISTRY[name](registry)
+    assert conversation(workspace) == (GOLDENS / f"{name}.json").read_text(encoding="utf-8")
+
+
 def test_every_golden_has_a_scenario() -> None:
-    assert {path.stem for path in GOLDENS.glob("*.json")} == set(SCENARIOS)
+    assert {path.stem for path in GOLDENS.glob("*.json")} == {*SCENARIOS, *IN_REGISTRY}
 
 
 def test_the_readme_lists_the_requests_that_are_answered() -> None:

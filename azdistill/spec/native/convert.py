@@ -19,6 +19,9 @@ from azdistill.spec.short import Values
 TASKS = {"nlu_qa": "qa"}
 """Azure's names of tasks that have another here."""
 
+MODEL_TYPES = ("custom_model", "mlflow_model")
+"""Forms in which a student can be registered."""
+
 LORA_DEFAULTS = {"learning_rate": 3e-4, "num_epochs": 1, "batch_size": 1}
 """Of Azure's component, which trains LoRA weights."""
 
@@ -169,8 +172,10 @@ def _outputs(native: NativeJob, draft: Draft) -> None:
         draft.put(("outputs", "registered_model"), given.name, (*origin, "name"))
     else:
         draft.note((*origin, "name"), "not given; the student is registered by the name of the job and -distilled")
-    if given.type != "custom_model":
-        draft.leave((*origin, "type"), given.type, "what is registered is a folder of weights and tokenizer")
+    if given.type in MODEL_TYPES:
+        draft.put(("outputs", "model_type"), given.type, (*origin, "type"))
+    else:
+        draft.leave((*origin, "type"), given.type, f"the student is registered as {' or '.join(MODEL_TYPES)}")
     for field in ("version", "mode", "path"):
         draft.leave(
             (*origin, field), getattr(given, field), "the registry counts versions, and the step knows its folder"

@@ -172,7 +172,7 @@ class RegisteredModel(Part):
     """The student's name in the workspace."""
 
     name: str | None = None
-    type: Any = None
+    type: Annotated[Any, AnyCase] = None
     version: Any = None
     mode: Any = None
     path: Any = None

@@ -12,11 +12,14 @@ if TYPE_CHECKING:
 
 
 class Computes:
-    """Clusters by name; `quota` is what the region lets this subscription use of each VM family, in cores."""
+    """Clusters by name; `quota` is what the region lets this subscription use of each VM family, and of spot, in
+    cores, `lent` whether a size is to be had as spot; usually it is."""
 
     def __init__(self) -> None:
         self.sizes = {"cpu-cluster": "STANDARD_E4S_V3", "gpu-cluster": "STANDARD_NC24ADS_A100_V4"}
         self.quota = {"standardNCADSA100v4Family": (0, 48), "standardESv3Family": (4, 100)}
+        self.quota["TotalLowPriorityCores"] = (0, 48)
+        self.lent: dict[str, bool] = {}
 
     def resource(self, workspace: "Workspace", name: str) -> dict[str, Any]:
         scale = {"minNodeCount": 0, "maxNodeCount": 4, "nodeIdleTimeBeforeScaleDown": "PT2M"}
@@ -97,7 +100,7 @@ def usages(workspace: "Workspace", request: Request) -> Reply:
 
 
 @location("GET", "/vmSizes", "2023-08-01-preview")
-def vm_sizes(_workspace: "Workspace", _request: Request) -> Reply:
+def vm_sizes(workspace: "Workspace", _request: Request) -> Reply:
     sizes = [
         ("Standard_NC24ads_A100_v4", "standardNCADSA100v4Family", 24, 1),
         ("Standard_E4s_v3", "standardESv3Family", 4, 0),
@@ -105,7 +108,14 @@ def vm_sizes(_workspace: "Workspace", _request: Request) -> Reply:
     return Reply(
         body={
             "value": [
-                {"name": name, "family": family, "vCPUs": cores, "gpus": gpus, "supportedComputeTypes": ["AmlCompute"]}
+                {
+                    "name": name,
+                    "family": family,
+                    "vCPUs": cores,
+                    "gpus": gpus,
+                    "lowPriorityCapable": workspace.computes.lent.get(name, True),
+                    "supportedComputeTypes": ["AmlCompute"],
+                }
                 for name, family, cores, gpus in sizes
             ]
         }

@@ -52,7 +52,7 @@ def _output_id(run: str, name: str) -> str:
     return f"azureml://locations/{REGION}/data/azureml_{run}_output_data_{name}/versions/1"
 
 
-def _output_uri(run: str, name: str) -> str:
+def output_uri(run: str, name: str) -> str:
     return f"azureml://datastores/{BLOB_STORE}/paths/azureml/{run}/{name}/"
 
 
@@ -116,5 +116,5 @@ def modify(workspace: "Workspace", request: Request) -> Reply:
 @data_plane("POST", f"{DATA}/dataversion/batchGetResolvedUris", DATA_VERSION)
 def resolved_uris(workspace: "Workspace", request: Request) -> Reply:
     """Where outputs lie, by the ids that run data gave them."""
-    known = {_output_id(*output): _output_uri(*output) for output in workspace.runs.kept_outputs}
+    known = {_output_id(*output): output_uri(*output) for output in workspace.runs.kept_outputs}
     return Reply(body={"values": {asset: {"uri": known[asset]} for asset in request.body["values"]}})

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from tests.workspace.credential import audience
 from tests.workspace.job import ENDED, Job
 from tests.workspace.pages import page
+from tests.workspace.resources.history import output_uri
 from tests.workspace.resources.stamp import resource
 from tests.workspace.routes import ML_AUDIENCE, arm
 from tests.workspace.wire import ArmError, Reply, Request, not_found
@@ -80,11 +81,20 @@ def _resource(workspace: "Workspace", job: Job, status: str) -> dict[str, Any]:
         "status": status,
         "services": {"Studio": {"jobServiceType": "Studio", "endpoint": studio}},
     }
-    if job.properties["jobType"] != "Pipeline":
+    if job.properties["jobType"] == "Pipeline":
+        added["outputs"] = _placed(workspace, job)
+    else:
         uri = f"azureml://datastores/workspaceartifactstore/ExperimentRun/dcid.{job.name}"
         default = {"jobOutputType": "uri_folder", "uri": uri, "mode": "ReadWriteMount"}
         added["outputs"] = {**(job.properties.get("outputs") or {}), "default": default}
     return resource(workspace, f"jobs/{job.name}", {**job.properties, **added})
+
+
+def _placed(workspace: "Workspace", job: Job) -> dict[str, Any]:
+    """The outputs of a pipeline, each with the place where it lies once the job has written it."""
+    places = {name: output_uri(job.name, name) for name in workspace.runs.outputs(job.name)}
+    sent = job.properties.get("outputs") or {}
+    return {name: {**port, "uri": places[name]} if name in places else port for name, port in sent.items()}
 
 
 @arm("PUT", "/jobs/{name}", *WRITE.values())
