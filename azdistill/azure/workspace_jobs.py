@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azdistill.azure import jobs
-from azdistill.azure.checks import check_bundle, stop_at_wrong
+from azdistill.azure.checks.order import check_bundle, stop_at_wrong
 from azdistill.azure.jobs import JobStatus
 from azdistill.azure.submission import submit
 from azdistill.bundle import compile_job

@@ -10,7 +10,7 @@ from azdistill.cli.validate import Format
 from azdistill.cli.workspace import Config
 
 if TYPE_CHECKING:
-    from azdistill.azure.checks import Check
+    from azdistill.azure.checks.check import Check
 
 STATE_WIDTH = len("unknown") + 2
 
@@ -26,7 +26,8 @@ def doctor(
 
     Interpreter, extras, GPU, login, workspace, roles, storage; with a job its compute, quota, connections, data,
     models and student. Each teacher with an endpoint is asked one short question, which costs as much: --offline
-    asks none. Nothing is written or sent. Unknown is what can't be seen from here, or matters to some only.
+    asks none. An empty blob is written to the default datastore and removed, to see whether you may; nothing else is
+    written or sent. Unknown is what can't be seen from here, or matters to some only.
 
     Example: azdistill doctor job.yaml
 

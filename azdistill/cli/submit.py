@@ -1,5 +1,6 @@
 """azdistill submit: a job or a bundle to Azure ML."""
 
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,7 +37,7 @@ def submit(
 
     Exit codes: 0 sent (with --follow: done), 1 it failed, 2 wrong input, 3 a gate refused the student.
     """
-    from azdistill.azure.checks import check_bundle, stop_at_wrong
+    from azdistill.azure.checks.order import check_bundle, stop_at_wrong
     from azdistill.azure.submission import submit as send
     from azdistill.cli.request import settings_of
     from azdistill.cli.stream import follow_job
@@ -45,7 +46,7 @@ def submit(
     inputs = settings_of(with_rows(settings, rows))
     bundle = bundle_at(path)
     client = workspace_client(context, config)
-    for found in stop_at_wrong(check_bundle(client, bundle, registry)):
+    for found in stop_at_wrong(check_bundle(client, bundle, registry, date.today())):
         print(f"{'' if found.state == 'ok' else 'warning: '}{found}")
     if check:
         return

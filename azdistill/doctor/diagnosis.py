@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-from azdistill.azure.checks import Check
+from azdistill.azure.checks.check import Check
 from azdistill.doctor.machine import check_machine
 from azdistill.doctor.workspace import Opener, check_azure
 

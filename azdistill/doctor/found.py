@@ -1,6 +1,6 @@
 """An error as a finding."""
 
-from azdistill.azure.checks import Check, State
+from azdistill.azure.checks.check import Check, State
 from azdistill.contracts.errors import AzdistillError
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-from azdistill.azure.checks import Check
+from azdistill.azure.checks.check import Check
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.findings import Finding
 from azdistill.doctor.found import from_error

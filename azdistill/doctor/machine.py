@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 
-from azdistill.azure.checks import Check
+from azdistill.azure.checks.check import Check
 
 PACKAGE = "azdistill"
 EXTRAS = {

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 
-from azdistill.azure.checks import Check, State
+from azdistill.azure.checks.check import Check, State
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.teacher import Teacher, TeacherConfig
 from azdistill.doctor.found import from_error

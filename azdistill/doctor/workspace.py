@@ -15,7 +15,9 @@ from azdistill.azure.access import (
     in_subscription,
     workspace_scope,
 )
-from azdistill.azure.checks import SERVERLESS, Check, check_bundle, check_workspace
+from azdistill.azure.checks.check import Check
+from azdistill.azure.checks.computes import SERVERLESS
+from azdistill.azure.checks.order import check_bundle, check_workspace
 from azdistill.azure.problems import asking
 from azdistill.azure.workspace import FIELDS, WorkspaceAddress, find_address
 from azdistill.bundle import compile_job

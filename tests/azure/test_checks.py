@@ -7,7 +7,7 @@ import pytest
 from azure.ai.ml.constants import _common
 from azure.ai.ml.entities import ServerlessConnection
 
-from azdistill.azure.checks import check_bundle, check_workspace, stop_at_wrong
+from azdistill.azure.checks.order import check_bundle, check_workspace, stop_at_wrong
 from azdistill.contracts.errors import InputError
 from azdistill.spec.models import AS_OF
 

@@ -230,6 +230,12 @@ def test_a_job_that_is_wrong_is_told_by_line_and_the_rest_is_looked_at(doctor, f
     assert re.search(r"^ok       workspace: ", done.out, re.MULTILINE)
 
 
+def test_a_retired_teacher_is_told_once_by_its_line(doctor, folder):
+    (folder / "job.yaml").write_text(JOB.replace("DeepSeek-V3.2", "DeepSeek-R1"))
+    checks = json.loads(doctor("job.yaml", "--format", "json").out)
+    assert [check["what"] for check in checks if "Azure names" in check["move"]] == ["job.yaml:8"]
+
+
 def test_a_config_that_is_broken_is_wrong(doctor, folder):
     (folder / "config.json").write_text('{"workspace_name": "w"}')
     done = doctor("--format", "json")

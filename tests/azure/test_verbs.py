@@ -104,6 +104,12 @@ def test_checking_sends_nothing(azdistill, bundle, workspace, ready):
     assert workspace.ledger.of("PUT", "/jobs/") == []
 
 
+def test_a_retired_teacher_of_a_bundle_is_told(azdistill, bundle, ready):
+    retired = {"teachers": [{"model": "DeepSeek-R1", "connection": "deepseek"}]}
+    done = azdistill("submit", bundle(teacher=retired), "--check")
+    assert (done.code, "warning: teacher 'DeepSeek-R1': Azure serves it no more" in done.out) == (0, True)
+
+
 def test_without_a_config_the_verbs_say_where_to_get_one(azdistill, folder):
     (folder / "config.json").unlink()
     done = azdistill("status")

@@ -1,0 +1,1 @@
+"""What can be known before a bundle is submitted: a module for each thing looked at, and `order` for them all."""
