@@ -12,6 +12,28 @@ Rows = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="only the first N rows of each file: --set inputs.rows=N")
 ]
 
+Copies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data",
+        metavar="NAME=PATH",
+        help="a local copy of registered data (iris:1), or of an address or a folder of it; again for more; "
+        "or a YAML file of such names and paths",
+    ),
+]
+Interpreters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--env",
+        metavar="NAME=PYTHON",
+        help="the Python of nodes with this environment: an interpreter, or the folder of a virtual environment",
+    ),
+]
+MakeEnvironments = Annotated[
+    bool,
+    typer.Option("--make-environments", help="make a virtual environment of the pip packages of each environment"),
+]
+
 
 def with_rows(settings: list[str] | None, rows: int | None) -> list[str]:
     """The settings, with the one that `--rows` stands for."""

@@ -9,6 +9,7 @@ from azdistill.contracts.errors import InputError, SpecError
 
 if TYPE_CHECKING:
     from azdistill.pipeline.documents import Pipeline
+    from azdistill.pipeline.loading import Registered
     from azdistill.spec.job import DistillationJob
 
 PIPELINE = "pipeline.yml"
@@ -47,13 +48,17 @@ def read_job(path: Path) -> "DistillationJob":
     return job
 
 
-def read_pipeline(path: Path) -> "Pipeline":
-    """The pipeline of a file, once its warnings are told. Its errors are left to whoever runs it."""
+def read_pipeline(path: Path, registered: "Registered", compiled: bool = False) -> "Pipeline":
+    """The pipeline of a file, once its warnings are told. Its errors are left to whoever runs it. `registered` tells
+    where registered components lie. What has no effect here is not told of a `compiled` one: the user has not written
+    it."""
+    from azdistill.pipeline.azure_alone import azure_alone
     from azdistill.pipeline.checks import findings
     from azdistill.pipeline.loading import load_pipeline
 
-    pipeline = load_pipeline(path)
+    pipeline = load_pipeline(path, registered)
     tell(finding for finding in findings(pipeline) if finding.severity == "warning")
+    tell(() if compiled else azure_alone(pipeline))
     return pipeline
 
 

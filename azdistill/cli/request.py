@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from azdistill.cli.paths import PIPELINE, pipeline_file, read_job
 from azdistill.contracts.errors import InputError
+from azdistill.local.data import copy_of, read_copies
 from azdistill.local.part import WHOLE, Part
 from azdistill.local.storage import home_folder
 from azdistill.running.request import INPUTS, Request
@@ -27,6 +28,28 @@ def read_request(
         raise InputError(f"--dry-run {str(path)!r}: it replaces what a job names; give the job file")
     name = f"{_name(what)}{'-dry-run' if dry else ''}"
     return Request(path, what, output or Path("runs", name), inputs, home_folder(), part, dry)
+
+
+def copies_of(texts: Sequence[str]) -> dict[str, Path]:
+    """Local copies by name: of `NAME=PATH`, and of YAML files of such names. Raises InputError for what is neither, or
+    isn't there."""
+    found: dict[str, Path] = {}
+    for text in texts:
+        is_file = text.endswith((".yml", ".yaml")) and "=" not in text
+        found |= read_copies(Path(text)) if is_file else [copy_of(text)]
+    return found
+
+
+def interpreters_of(texts: Sequence[str]) -> dict[str, Path]:
+    """Interpreters by the name of an environment. Raises InputError for what is no `NAME=PYTHON`."""
+    return dict(map(_interpreter, texts))
+
+
+def _interpreter(text: str) -> tuple[str, Path]:
+    name, _, path = text.partition("=")
+    if not (name and path):
+        raise InputError(f"--env {text!r}: expected NAME=PYTHON, NAME being an environment's")
+    return name, Path(path).expanduser()
 
 
 def settings_of(settings: Sequence[str]) -> dict[str, str]:

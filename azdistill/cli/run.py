@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from azdistill.cli.options import Rows, Settings, with_rows
+from azdistill.cli.options import Copies, Interpreters, MakeEnvironments, Rows, Settings, with_rows
 
 
 def run(
@@ -17,6 +17,9 @@ def run(
     ] = None,
     settings: Settings = None,
     rows: Rows = None,
+    copies: Copies = None,
+    interpreters: Interpreters = None,
+    make_environments: MakeEnvironments = False,
     until: Annotated[
         str | None, typer.Option("--until", metavar="NODE", help="run this node and what it needs, then stop")
     ] = None,
@@ -34,7 +37,8 @@ def run(
 
     It runs as Azure ML would run it: same bundle, same commands. A job is compiled into the run folder first.
     What has not changed is not run again, and an interrupted run continues where it was. AZDISTILL_HOME
-    (default: .azdistill) is the folder of what runs share: the teacher's answers and the model registry.
+    (default: .azdistill) is the folder of what runs share: the teacher's answers and the model registry, datastores,
+    downloads, and registered components in components/NAME/VERSION/component.yml.
 
     A component's own inputs are set with --set inputs.NAME=VALUE; a path is relative to the current folder.
 
@@ -45,12 +49,20 @@ def run(
 
     Exit codes: 0 done, 1 a node failed, 2 wrong input, 3 a gate refused the student, 130 interrupted.
     """
-    from azdistill.cli.request import read_request
+    from dataclasses import replace
+
+    from azdistill.cli.request import copies_of, interpreters_of, read_request
     from azdistill.cli.running import explain_run, perform
     from azdistill.local.part import Part
 
     given = with_rows(settings, rows)
-    request = read_request(path, output, given, Part(until, start), dry_run)
+    asked = read_request(path, output, given, Part(until, start), dry_run)
+    request = replace(
+        asked,
+        data=copies_of(copies or ()),
+        interpreters=interpreters_of(interpreters or ()),
+        make_environments=make_environments,
+    )
     if explain:
         explain_run(request)
     else:

@@ -2,8 +2,9 @@
 
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ from azdistill.cli.outcome import tell, tell_rehearsal
 from azdistill.cli.paths import read_pipeline
 from azdistill.cli.progress import progress
 from azdistill.contracts.errors import Interrupted
-from azdistill.local.engine import explain
+from azdistill.local.registered import registered_in
+from azdistill.pipeline.documents import Pipeline
+from azdistill.pipeline.loading import Registered
+from azdistill.running.explained import explained
 from azdistill.running.request import Request
 from azdistill.running.run import pipeline_of, run, with_replacements
 
@@ -20,8 +24,8 @@ def explain_run(request: Request) -> None:
     """Print for each node whether it would be reused, and if not, why. Runs none of them."""
     request = with_replacements(request)
     with tempfile.TemporaryDirectory() as bundle:
-        pipeline = read_pipeline(pipeline_of(request, Path(bundle)))
-        found = explain(pipeline.path, request.folder, inputs=request.inputs, part=request.part, home=request.home)
+        pipeline = _reader(request)(pipeline_of(request, Path(bundle)), registered_in(request.home))
+        found = explained(request, pipeline.path)
     width = max(len(node.node) for node in found)
     for node in found:
         print(f"{node.node:<{width}}", "reused" if node.reused else f"runs: {'; '.join(node.reasons)}", sep="  ")
@@ -36,8 +40,12 @@ def perform(request: Request, jobs: int | None) -> None:
     """
     with _interruptible(request):
         with progress() as watch:
-            result = run(request, watch, jobs, read_pipeline)
+            result = run(request, watch, jobs, _reader(request))
         tell_rehearsal(result, request) if request.dry else tell(result)
+
+
+def _reader(request: Request) -> Callable[[Path, Registered], Pipeline]:
+    return partial(read_pipeline, compiled=not isinstance(request.what, Path))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ MOST_PARTS = 1000
 """A folder of more files is compared as a whole, without the names of those that changed."""
 
 _SHOWN = 3
-_IN_WORDS = frozenset({"parameter", "output", "variable", "processes"})
+_IN_WORDS = frozenset({"parameter", "output", "variable", "processes", "interpreter", "setting"})
 
 
 @dataclass(frozen=True)

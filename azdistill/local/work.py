@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping
 
 from azdistill.local.commands import run_command
+from azdistill.local.parallel.nodes import run_parallel
+from azdistill.local.sweeps.running import run_sweep
 from azdistill.local.task import Task
 
-WORK: Mapping[str, Callable[[Task], int]] = {"command": run_command}
+WORK: Mapping[str, Callable[[Task], int]] = {"command": run_command, "parallel": run_parallel, "sweep": run_sweep}
 """By the kind of the component. Each returns an exit code."""
 
 

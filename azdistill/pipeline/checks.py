@@ -69,6 +69,7 @@ def _check_writers(pipeline: Pipeline, root: Part) -> None:
     for node in pipeline.nodes.values():
         for name, setting in node.outputs.items():
             target = f"outputs.{node.promoted[name]}" if name in node.promoted else setting.path
+            target = target and target.replace("${{output_name}}", name)
             if target and (name in node.promoted or (setting.mode != "rw_mount" and "${{name}}" not in target)):
                 writers[target.rstrip("/")].append((node.name, name))
     for target, ports in writers.items():

@@ -9,6 +9,7 @@ from azdistill.pipeline.documents import ANY, Component, InputPort, Scalar
 from azdistill.pipeline.environments import read_environment
 from azdistill.pipeline.expressions import is_expression, names
 from azdistill.pipeline.findings import suggestion
+from azdistill.pipeline.parallel import check_declared, check_task, read_parallel
 from azdistill.pipeline.reading import Part
 from azdistill.pipeline.run_settings import RUN_SETTINGS, check_run_settings
 from azdistill.pipeline.types import is_known, misfit
@@ -28,7 +29,10 @@ def read_component(part: Part, name: str) -> Component:
         part.unknown_fields(_KNOWN)
         if part.value.get("environment_variables"):
             part.at("environment_variables").warning("Azure ML drops it in a component; set it in the job")
-    return _component(part, str(part.value.get("name") or name), kind, _declared(part), _outputs(part))
+    found = _component(part, str(part.value.get("name") or name), kind, _declared(part), _outputs(part))
+    if kind == "parallel":
+        check_declared(part, found)
+    return found
 
 
 def job_as_component(part: Part, name: str, kind: str) -> Component:
@@ -42,6 +46,7 @@ def job_as_component(part: Part, name: str, kind: str) -> Component:
 def _component(
     part: Part, name: str, kind: str, inputs: Mapping[str, InputPort], outputs: Mapping[str, str]
 ) -> Component:
+    task = part.at("task") if kind == "parallel" else part
     found = Component(
         name=name,
         folder=part.document.path.parent,
@@ -49,16 +54,19 @@ def _component(
         command=part.at("command").text() or "",
         inputs=inputs,
         outputs=outputs,
-        environment=read_environment(part.at("environment")),
-        code=_code(part.at("code")),
+        environment=read_environment(task.at("environment")),
+        code=_code(task.at("code")),
         includes=tuple(part.document.path.parent / path for path in part.at("additional_includes").texts()),
         deterministic=part.value.get("is_deterministic") is not False,
         settings={key: part.value[key] for key in RUN_SETTINGS if part.value.get(key) is not None},
+        parallel=read_parallel(part) if kind == "parallel" else None,
     )
     check_run_settings(part)
     _check_includes(part, found)
     if kind == "command":
         _check_command(part, found)
+    if kind == "parallel":
+        check_task(task, found)
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from azdistill.document import Document
 from azdistill.pipeline.expressions import JobOutput, PipelineInput
 from azdistill.pipeline.findings import Finding
+from azdistill.pipeline.sweeps import Sweep
 
 Scalar = str | int | float | bool
 
@@ -64,7 +65,8 @@ Value = Scalar | Data | PipelineInput | JobOutput
 
 @dataclass(frozen=True)
 class OutputSetting:
-    """How an output is written. `path` is a fixed address that runs share; None is a place of this run alone."""
+    """How an output is written. `path` is an address, which runs share unless `${{name}}` is in it; None is a place of
+    this run alone."""
 
     type: str
     mode: str | None = None
@@ -74,10 +76,41 @@ class OutputSetting:
 @dataclass(frozen=True)
 class Environment:
     """What a command runs in on Azure ML. The local engine runs in its own interpreter's environment,
-    and counts `text` (the definition) and the content of `files` for reuse."""
+    and counts `text` (the definition) and the content of `files` for reuse.
+
+    `name` is what it can be named by: an `azureml:` address, or NAME or NAME:VERSION of its definition. `conda` (a
+    file, or a mapping in its place) and `build` (a folder) tell what to install.
+    """
 
     text: str
     files: tuple[Path, ...] = ()
+    name: str = ""
+    conda: Path | Mapping[str, Any] | None = None
+    build: Path | None = None
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """How a parallel job works: `input` is split into mini-batches of `size` files, or of about `size` bytes of a table
+    where it is `in_bytes`, or by the values of `partition_keys`; a script's `run` gets one at a time.
+
+    `append_to` is the output that collects what it returns. `item_errors` and `batch_errors` are how many may fail,
+    all where -1. `concurrency` is how many processes an instance has, None for one a core.
+    """
+
+    input: str | None = None
+    size: int | None = None
+    in_bytes: bool = False
+    partition_keys: tuple[str, ...] = ()
+    entry_script: str = ""
+    arguments: str = ""
+    append_to: str | None = None
+    item_errors: int = -1
+    batch_errors: int = -1
+    retries: int = 2
+    timeout: int = 60
+    concurrency: int | None = None
+    logging_level: str = "INFO"
 
 
 @dataclass(frozen=True)
@@ -102,13 +135,15 @@ class Component:
     closed: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
     pipeline: "Pipeline | None" = None
+    parallel: Parallel | None = None
 
 
 @dataclass(frozen=True)
 class Node:
     """One job of a pipeline: a component, and what its ports are bound to.
 
-    `settings` say where and how it runs on Azure ML: compute, resources, identity and such.
+    `settings` say where and how it runs on Azure ML: compute, resources, identity and such. A sweep's component is
+    its trial.
     """
 
     name: str
@@ -118,6 +153,7 @@ class Node:
     promoted: Mapping[str, str]
     variables: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    sweep: Sweep | None = None
 
     def upstream(self) -> set[str]:
         """Names of the nodes whose outputs it reads."""

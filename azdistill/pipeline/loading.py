@@ -1,6 +1,6 @@
 """Read a pipeline file with its components. What is wrong becomes findings, and the rest is read all the same."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,10 @@ from azdistill.pipeline.documents import (
 from azdistill.pipeline.environments import read_environment
 from azdistill.pipeline.expressions import PipelineOutput, is_expression, reference
 from azdistill.pipeline.job_ports import check_job_input, check_job_output
+from azdistill.pipeline.parallel import read_parallel
 from azdistill.pipeline.reading import Part
 from azdistill.pipeline.run_settings import RUN_SETTINGS, check_run_settings
+from azdistill.pipeline.sweeps import read_sweep
 
 KINDS = frozenset("command sweep parallel pipeline spark automl import data_transfer if_else do_while".split())
 _WITH_INLINE_JOB = frozenset({"command", "parallel", "spark"})
@@ -41,24 +43,33 @@ _KNOWN_COMMAND = frozenset(
 _DROPPED = {"command": ("retry_settings",), "sweep": ("identity", "environment_variables")}
 
 
-def load_pipeline(path: Path) -> Pipeline:
+Registered = Callable[[str], Path | None]
+"""Where the file of a registered component lies or would lie, by its address; None where nobody knows."""
+
+
+def _nowhere(address: str) -> None:
+    """Registered components are known to Azure ML alone."""
+
+
+def load_pipeline(path: Path, registered: Registered = _nowhere) -> Pipeline:
     """The pipeline of a file, or the one that runs the component in it alone, with its findings.
 
-    Raises PipelineError only when it is no YAML mapping.
+    `registered` tells where the files of registered components lie. Raises PipelineError only when it is no YAML
+    mapping.
     """
-    return read_pipeline(read_document(path, PipelineError, "pipeline file"))
+    return read_pipeline(read_document(path, PipelineError, "pipeline file"), registered)
 
 
-def read_pipeline(document: Document) -> Pipeline:
+def read_pipeline(document: Document, registered: Registered = _nowhere) -> Pipeline:
     """The pipeline of a document, or the one that runs the component in it alone, with its findings."""
-    return component_alone(document) if is_component(document) else _Reader(document, ()).pipeline()
+    return component_alone(document) if is_component(document) else _Reader(document, (), registered).pipeline()
 
 
 class _Reader:
     """One pipeline file. A component file that several jobs name is read once."""
 
-    def __init__(self, document: Document, outer: tuple[Path, ...]) -> None:
-        self.root = Part(document, [])
+    def __init__(self, document: Document, outer: tuple[Path, ...], registered: Registered) -> None:
+        self.root, self.registered = Part(document, []), registered
         self.base = document.path.parent
         self.within = (*outer, document.path.resolve())
         self.is_component = bool(outer) or "pipelineComponent" in str(document.value.get("$schema"))
@@ -119,6 +130,8 @@ class _Reader:
 
     def _node(self, name: str, part: Part, pipeline_outputs: Mapping[str, OutputSetting]) -> Node:
         component = self._component(name, part)
+        if not part.value.get("component") and not part.value.get("trial"):
+            component = replace(component, outputs={**component.outputs, **_promoted_types(part, pipeline_outputs)})
         self._check_fields(part, component.kind)
         for _, at in part.at("outputs").entries():
             check_job_output(at)
@@ -136,6 +149,7 @@ class _Reader:
             promoted=promoted,
             variables={key: at.text() or "" for key, at in part.at("environment_variables").entries()},
             settings=dict(component.settings) | _given(part, RUN_SETTINGS),
+            sweep=read_sweep(part) if component.kind == "sweep" else None,
         )
 
     def _check_fields(self, part: Part, kind: str) -> None:
@@ -173,9 +187,18 @@ class _Reader:
         if text.startswith("azureml:"):
             if text.endswith("@latest") or "/labels/" in text:
                 part.warning("it changes when someone registers a newer one; name a version")
-            part.error("registered components run on Azure ML only; name its file", "local")
-            return None
+            return self._registered(part, text)
         return self._component_file(part, self.base / text.removeprefix("file:"))
+
+    def _registered(self, part: Part, address: str) -> Component | None:
+        path = self.registered(address)
+        if path is None:
+            part.error("registered components run on Azure ML only; name its file", "local")
+        elif not path.is_file():
+            part.error(f"no such registered component on this machine; put its file at {path}, or name it", "local")
+        else:
+            return self._component_file(part, path)
+        return None
 
     def _component_file(self, part: Part, path: Path) -> Component | None:
         if path not in self.files:
@@ -197,16 +220,18 @@ class _Reader:
         if document.path.resolve() in self.within:
             part.error("a pipeline that holds itself")
             return None
-        return _Reader(document, self.within).pipeline()
+        return _Reader(document, self.within, self.registered).pipeline()
 
     def _with_job(self, part: Part, given: Part, found: Component, kind: str) -> Component:
-        """The job's own say about a component that it names: its kind, and the environment it overrides."""
+        """The job's own say about a component that it names: its kind, its environment and its settings."""
         if kind == "sweep":
             return replace(found, kind=kind)
         if part.value.get("type") and kind != found.kind:
             part.at("type").error(f"the component is a {found.kind}")
         if given.value and part.value.get("environment"):
             found = replace(found, environment=read_environment(part.at("environment")))
+        if given.value and found.parallel:
+            found = replace(found, parallel=read_parallel(part, found.parallel))
         return found
 
     def _value(self, part: Part) -> Value | None:
@@ -249,6 +274,13 @@ def _setting(part: Part, kind: str) -> OutputSetting:
     if path is not None and is_expression(str(path)):
         path = None
     return OutputSetting(str(raw.get("type") or kind), raw.get("mode"), path and str(path))
+
+
+def _promoted_types(part: Part, pipeline_outputs: Mapping[str, OutputSetting]) -> dict[str, str]:
+    """A job that is its own component declares no type for an output that it only binds: the pipeline's holds."""
+    bound = {name: _promotion(at) for name, at in part.at("outputs").entries() if isinstance(at.value, str)}
+    types = {name: pipeline_outputs[to.name].type for name, to in bound.items() if to and to.name in pipeline_outputs}
+    return {name: kind for name, kind in types.items() if kind != ANY}
 
 
 def _promotion(part: Part) -> PipelineOutput | None:

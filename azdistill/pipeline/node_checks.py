@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from azdistill.pipeline.documents import ANY, Data, InputPort, Node, Pipeline
 from azdistill.pipeline.expressions import JobOutput, PipelineInput, names, reference, required_names
 from azdistill.pipeline.findings import suggestion
+from azdistill.pipeline.parallel import check_parallel
 from azdistill.pipeline.reading import Part
 from azdistill.pipeline.run_settings import check_gpus, check_processes
-from azdistill.pipeline.sweeps import check_sweep
+from azdistill.pipeline.sweep_checks import check_sweep
 from azdistill.pipeline.types import fits, misfit, needs_quotes
 
 _PORTS = ("inputs", "outputs", "component", "trial", "jobs", "search_space")
-LOCAL_KINDS = frozenset({"command", "pipeline"})
+LOCAL_KINDS = frozenset({"command", "parallel", "pipeline", "sweep"})
 """What the local engine runs."""
 
 _NODE_NAME = re.compile(r"[a-z_][a-z0-9_]*")
@@ -29,15 +30,17 @@ class NodeCheck:
             self.part.error("a node's name is lower case letters, digits and _, and begins with no digit", value=None)
         if self.node.component.kind not in LOCAL_KINDS:
             runs = ", ".join(sorted(LOCAL_KINDS))
-            self.part.at("type").error(f"runs on Azure ML only; the local engine runs {runs} jobs", "local")
-        searched = check_sweep(self.part, self.node.component) if self.node.component.kind == "sweep" else set()
+            text = f"runs on Azure ML only; the local engine runs {runs} jobs"
+            self.part.at("type").error(text, "local", value=self.node.component.kind)
+        searched = check_sweep(self.part, self.node) if self.node.component.kind == "sweep" else set()
         self._inputs(searched)
         self._outputs()
-        self._optional_names()
+        self._optional_names(searched)
         if self.node.component.kind != "command":
             self._references(self.part)
         else:
             check_processes(self.part, self.node.settings)
+        check_parallel(self.part, self.node)
         check_gpus(self.part, self.node.settings)
 
     def _inputs(self, searched: set[str]) -> None:
@@ -115,12 +118,13 @@ class NodeCheck:
                 kind = self.pipeline.outputs[target].type
                 part.error(f"outputs.{target} is of type {kind}, and the component writes a {component.outputs[name]}")
 
-    def _optional_names(self) -> None:
+    def _optional_names(self, searched: set[str]) -> None:
         """An optional input without a value leaves a hole in the command, unless it stands in `$[[ ]]`."""
         component = self.node.component
         required = set(required_names(component.command))
+        given = self.node.inputs.keys() | searched
         for name, port in component.inputs.items():
-            if f"inputs.{name}" in required and port.optional and port.default is None and name not in self.node.inputs:
+            if f"inputs.{name}" in required and port.optional and port.default is None and name not in given:
                 self.part.error(f"inputs.{name} is optional and has no value; put its flag into $[[ ]]", value=None)
 
     def _references(self, part: Part) -> None:

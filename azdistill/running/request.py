@@ -17,7 +17,8 @@ INPUTS = "inputs."
 @dataclass(frozen=True)
 class Request:
     """A job or a pipeline file, the folder to run it in, inputs to set, what of it to run, the home of what runs
-    share, and variables for the nodes' processes. A dry run takes a job. `path` is what the user named."""
+    share, and variables for the nodes' processes. A dry run takes a job. `path` is what the user named. `data` and
+    `interpreters` are what `run_pipeline` takes."""
 
     path: Path
     what: "DistillationJob | Path"
@@ -27,6 +28,9 @@ class Request:
     part: Part = WHOLE
     dry: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, Path] = field(default_factory=dict)
+    interpreters: Mapping[str, Path] = field(default_factory=dict)
+    make_environments: bool = False
 
     @property
     def command(self) -> str:
@@ -38,4 +42,8 @@ class Request:
             yield from ("--set", f"{INPUTS}{name}={value}")
         for option, node in (("--until", self.part.until), ("--from", self.part.start)):
             yield from (option, node) if node is not None else ()
+        for option, paths in (("--data", self.data), ("--env", self.interpreters)):
+            for name, path in paths.items():
+                yield from (option, f"{name}={path}")
+        yield from ["--make-environments"] if self.make_environments else []
         yield from ["--dry-run"] if self.dry else []

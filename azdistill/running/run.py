@@ -1,13 +1,15 @@
 """Bundle, replacements and stand-ins around a run of the local engine."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from azdistill.local.engine import run_pipeline
 from azdistill.local.guards import locked
+from azdistill.local.registered import registered_in
 from azdistill.local.results import Event, RunResult
 from azdistill.pipeline.documents import Pipeline
-from azdistill.pipeline.loading import load_pipeline
+from azdistill.pipeline.loading import Registered, load_pipeline
 from azdistill.running.request import Request
 from azdistill.running.stand_in import stand_in
 
@@ -16,12 +18,12 @@ def run(
     request: Request,
     watch: Callable[[Event], None] = lambda event: None,
     jobs: int | None = None,
-    load: Callable[[Path], Pipeline] = load_pipeline,
+    load: Callable[[Path, Registered], Pipeline] = load_pipeline,
 ) -> RunResult:
     """Run what is asked for in its folder. Raises what `run_pipeline` and `rehearsal` do."""
     with locked(request.folder):  # a run under way reads this bundle
         request = with_replacements(request)
-        pipeline = load(pipeline_of(request, request.folder / "bundle"))
+        pipeline = load(pipeline_of(request, request.folder / "bundle"), registered_in(request.home))
     with stand_in(pipeline, request) as teachers:
         return run_pipeline(
             pipeline.path,
@@ -30,9 +32,17 @@ def run(
             part=request.part,
             environment={**teachers, **request.environment},
             home=request.home,
+            data=request.data,
+            interpreters=request.interpreters,
+            make_environments=request.make_environments,
             watch=watch,
+            say=_say,
             jobs=jobs,
         )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def with_replacements(request: Request) -> Request:

@@ -10,11 +10,11 @@ from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
 from azdistill.contracts.findings import explain as explain_findings
 from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig
-from azdistill.local.engine import explain
 from azdistill.local.settings import with_inputs
 from azdistill.local.storage import local_path
 from azdistill.pipeline.documents import Data, Pipeline
 from azdistill.pipeline.expressions import PipelineInput
+from azdistill.running.explained import explained
 from azdistill.running.request import Request
 from azdistill.simulate.process import running_together
 
@@ -50,7 +50,7 @@ def _simulated(pipeline: Pipeline, request: Request) -> tuple[Teacher, ...]:
     teachers = inputs.get("teachers")
     if inputs.get(ROUTE.name) != "simulated" or not isinstance(teachers, Data):
         return ()
-    path = local_path(teachers, request.home, TEACHERS)
+    path = local_path(teachers, request.home, TEACHERS, request.data)
     try:
         config = TeacherConfig.model_validate({"teachers": read_json(path), "teacher_route": "simulated"})
     except ValidationError as problem:
@@ -61,5 +61,4 @@ def _simulated(pipeline: Pipeline, request: Request) -> tuple[Teacher, ...]:
 def _reused(request: Request, pipeline: Pipeline) -> bool:
     """Whether no node has to ask: those that take the route are reused, or left out."""
     asking = {name for name, node in pipeline.nodes.items() if ROUTE in node.inputs.values()}
-    found = explain(pipeline.path, request.folder, inputs=request.inputs, part=request.part, home=request.home)
-    return all(node.reused for node in found if node.node in asking)
+    return all(node.reused for node in explained(request, pipeline.path) if node.node in asking)

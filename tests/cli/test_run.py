@@ -125,13 +125,12 @@ def test_a_failed_node_is_named_with_its_last_lines_and_its_log(azdistill: Comma
     assert "Traceback" not in done.err
 
 
-def test_a_distributed_node_is_one_process_here_and_that_is_said(azdistill: Command, pipeline: Writer) -> None:
+def test_a_distributed_node_is_all_its_processes(azdistill: Command, pipeline: Writer) -> None:
     apart = {"resources": {"instance_count": 3}, "distribution": {"type": "pytorch", "process_count_per_instance": 1}}
-    path = pipeline({"say": command("echo $WORLD_SIZE one >> ${{outputs.said}}/x", outputs=folders("said"), **apart)})
-    done = azdistill("run", path, "-o", "r")
-    assert done.code == 0
-    assert ": warning: jobs.say.distribution: without effect here: it runs as one process" in done.err.splitlines()[0]
-    assert Path("r/say/said/x").read_text() == "one\n"
+    line = "echo $RANK > ${{outputs.said}}/$RANK"
+    done = azdistill("run", pipeline({"say": command(line, outputs=folders("said"), **apart)}), "-o", "r")
+    assert (done.code, done.err.splitlines()[0]) == (0, "say: started")
+    assert sorted(path.name for path in Path("r/say/said").iterdir()) == ["0", "1", "2"]
 
 
 def test_warnings_are_told_before_the_run(azdistill: Command, pipeline: Writer) -> None:

@@ -34,8 +34,9 @@ class Workshop:
     def run(self, **options: Any) -> RunResult:
         return run_pipeline(self.pipeline, options.pop("folder", self.folder), home=self.home, **options)
 
-    def explain(self, inputs: Mapping[str, str] | None = None) -> dict[str, Explanation]:
-        return {one.node: one for one in explain(self.pipeline, self.folder, inputs=inputs or {}, home=self.home)}
+    def explain(self, inputs: Mapping[str, str] | None = None, **options: Any) -> dict[str, Explanation]:
+        found = explain(self.pipeline, self.folder, inputs=inputs or {}, home=self.home, **options)
+        return {one.node: one for one in found}
 
     def states(self, **options: Any) -> dict[str, str]:
         return {name: node.state for name, node in self.run(**options).nodes.items()}

@@ -8,7 +8,7 @@ import pytest
 
 from azdistill.contracts.errors import NodeFailed
 from azdistill.local.engine import NodeRun, describe_failure
-from tests.local.conftest import ENGINE, Workshop, alive, until
+from tests.local.conftest import ENGINE, REPEAT, Workshop, alive, until
 from tests.local.test_running import one
 
 
@@ -117,13 +117,85 @@ def test_a_large_log_is_read_from_its_end(shop: Workshop) -> None:
     assert len(text) < 1000
 
 
-def test_a_command_that_deletes_its_input_is_noticed_by_the_next_run(chain: Workshop) -> None:
-    text = (chain.root / "parts/repeat/component.yml").read_text()
-    chain.write("parts/repeat/component.yml", text.replace("command:", "command: rm ${{inputs.rows}};"))
-    chain.run()
-    assert not (chain.folder / "first/out").exists()
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        ("rm ${{inputs.rows}}", "input 'rows' is gone"),
+        ("echo more >> ${{inputs.rows}}", "input 'rows' changed: out"),
+        ("rm ${{inputs.rows}}; mkdir ${{inputs.rows}}", "input 'rows' changed"),
+    ],
+)
+def test_a_command_that_changes_its_input_has_failed(chain: Workshop, harm: str, told: str) -> None:
+    chain.write("parts/repeat/component.yml", f"{REPEAT.rstrip()}; {harm}\n")
+    result = chain.run()
+    assert result.nodes["second"].state == "failed"
+    place = chain.folder / "first/out"
+    assert f"{told} ({place}); a node may not change what it reads: copy it first" in describe_failure(
+        result.nodes["second"]
+    )
     assert chain.explain()["first"].reasons == ("output out is not as it was left",)
-    assert chain.states()["first"] == "completed"
+    chain.write("parts/repeat/component.yml", REPEAT)
+    assert chain.states() == {"first": "completed", "second": "completed"}
+
+
+def test_a_command_that_changes_a_file_of_the_user_has_failed(shop: Workshop) -> None:
+    shop.write("pipeline.yml", """
+jobs:
+  sort:
+    command: sort -o ${{inputs.data}}/b.txt ${{inputs.data}}/b.txt; touch ${{inputs.data}}/c.txt
+    inputs: {data: {type: uri_folder, path: ./data}}
+""")  # fmt: skip
+    shop.write("data/a.txt", "a\n")
+    shop.write("data/b.txt", "2\n1\n")
+    result = shop.run()
+    assert result.nodes["sort"].state == "failed"
+    assert "input 'data' changed: b.txt, c.txt added" in describe_failure(result.nodes["sort"])
+
+
+def test_a_node_after_one_that_changed_what_both_read_is_not_taken_for_right(shop: Workshop) -> None:
+    shop.write("pipeline.yml", """
+jobs:
+  make: {command: "echo a > ${{outputs.out}}", outputs: {out: {type: uri_file}}}
+  harm:
+    command: echo b > ${{inputs.x}}
+    inputs: {x: "${{parent.jobs.make.outputs.out}}"}
+  read:
+    command: cat ${{inputs.x}} > ${{outputs.out}}
+    inputs: {x: "${{parent.jobs.make.outputs.out}}"}
+    outputs: {out: {type: uri_file}}
+""")  # fmt: skip
+    assert shop.states(jobs=1) == {"make": "completed", "harm": "failed", "read": "failed"}
+
+
+def test_an_input_that_was_only_touched_is_as_it_was(shop: Workshop) -> None:
+    shop.write("pipeline.yml", """
+jobs: {show: {command: "touch ${{inputs.x}}; chmod 600 ${{inputs.x}}", inputs: {x: {type: uri_file, path: ./x}}}}
+""")  # fmt: skip
+    shop.write("x", "x")
+    assert shop.states() == {"show": "completed"}
+
+
+def test_a_store_that_nodes_may_write_can_be_read_while_it_grows(shop: Workshop) -> None:
+    shop.write("pipeline.yml", """
+jobs:
+  grow:
+    command: ls ${{inputs.before}} > ${{outputs.store}}/seen
+    inputs: {before: {type: uri_folder, path: "azureml://datastores/blob/paths/store"}}
+    outputs: {store: {type: uri_folder, mode: rw_mount, path: "azureml://datastores/blob/paths/store/"}}
+""")  # fmt: skip
+    shop.write("home/datastores/blob/store/a", "a")
+    assert shop.states() == {"grow": "completed"}
+
+
+def test_an_input_that_holds_the_run_folder_may_grow_by_it(shop: Workshop) -> None:
+    shop.write("pipeline.yml", """
+jobs:
+  list:
+    command: ls ${{inputs.all}} > ${{outputs.out}}
+    inputs: {all: {type: uri_folder, path: .}}
+    outputs: {out: {type: uri_file}}
+""")  # fmt: skip
+    assert shop.states() == {"list": "completed"}
 
 
 def test_a_node_that_fills_the_disk_fails_by_itself(shop: Workshop) -> None:

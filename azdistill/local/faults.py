@@ -1,0 +1,15 @@
+"""Faults that a run injects on purpose: what goes wrong on a cluster sooner or later, on this machine and at will."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What to inject. `duplicates` is the share of a parallel node's mini-batches that are delivered twice, from 0 to
+    1, and `seed` decides which: the same ones in each run."""
+
+    duplicates: float = 0.0
+    seed: int = 0
+
+
+NO_FAULTS = Faults()

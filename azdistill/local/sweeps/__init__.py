@@ -1,0 +1,1 @@
+"""Sweep nodes: trials side by side, and the outputs of the best one."""

@@ -1,0 +1,22 @@
+"""What a request would do."""
+
+from pathlib import Path
+
+from azdistill.local.engine import explain
+from azdistill.local.results import Explanation
+from azdistill.running.request import Request
+
+
+def explained(request: Request, pipeline: Path) -> tuple[Explanation, ...]:
+    """For each node of the pipeline file that the request comes to, whether it is reused. Raises what `explain`
+    does."""
+    return explain(
+        pipeline,
+        request.folder,
+        inputs=request.inputs,
+        part=request.part,
+        home=request.home,
+        data=request.data,
+        interpreters=request.interpreters,
+        make_environments=request.make_environments,
+    )

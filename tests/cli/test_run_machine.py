@@ -1,0 +1,137 @@
+"""azdistill run with what this machine has in place of a workspace: data, components, environments."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from azdistill.cli.request import read_request
+from azdistill.running.request import Request
+from tests.cli.conftest import Command, Writer, command, folders
+
+
+@pytest.fixture
+def reads(pipeline: Writer) -> Path:
+    show = command(
+        "cat ${{inputs.rows}} ${{inputs.more}} > ${{outputs.out}}/all",
+        inputs={"rows": "${{parent.inputs.rows}}", "more": "${{parent.inputs.more}}"},
+        outputs=folders("out"),
+    )
+    rows = {"type": "uri_file", "path": "azureml:rows:3"}
+    more = {"type": "uri_file", "path": "azureml://datastores/store/paths/raw/2024/a.txt"}
+    return pipeline({"show": show}, inputs={"rows": rows, "more": more})
+
+
+def test_data_is_mapped_by_options_and_by_files(azdistill: Command, reads: Path) -> None:
+    Path("rows.txt").write_text("rows\n")
+    Path("raw/2024").mkdir(parents=True)
+    Path("raw/2024/a.txt").write_text("more\n")
+    Path("copies.yml").write_text("azureml:rows:3: ./nowhere\nazureml://datastores/store/paths/raw/: ./raw\n")
+    refused = azdistill("run", reads, "-o", "r", "--data", "copies.yml")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "copies.yml:1: azureml:rows:3='./nowhere': no such file or folder" in refused.err
+    Path("copies.yml").write_text("azureml://datastores/store/paths/raw/: ./raw\n")
+    arguments = ("run", reads, "-o", "r", "--data", "copies.yml", "--data", "rows=rows.txt")
+    assert azdistill(*arguments).code == 0
+    assert Path("r/show/out/all").read_text() == "rows\nmore\n"
+    assert azdistill(*arguments, "--explain").out == (
+        "show  reused\n"
+        "      note: input rows is an address: Azure ML takes it as unchanged whatever lies there\n"
+        "      note: input more is an address: Azure ML takes it as unchanged whatever lies there\n"
+    )
+
+
+def test_data_that_is_not_here_is_told_with_the_options_to_add(azdistill: Command, reads: Path) -> None:
+    done = azdistill("run", reads, "-o", "r")
+    assert (done.code, done.out) == (2, "")
+    rows, more = done.err.splitlines()
+    assert rows.endswith("inputs.rows='azureml:rows:3': not on this machine; add --data azureml:rows:3=PATH")
+    assert more.endswith("or add --data azureml://datastores/store/paths/raw/2024/a.txt=PATH")
+
+
+def test_a_registered_component_is_run_from_the_home(azdistill: Command, pipeline: Writer, folder: Path) -> None:
+    path = pipeline({"say": {"type": "command", "component": "azureml:say@latest"}})
+    done = azdistill("run", path, "-o", "r")
+    assert done.code == 2
+    assert f"put its file at {folder}/home/components/say/1/component.yml, or name it" in done.err
+    place = folder / "home/components/say/1"
+    place.mkdir(parents=True)
+    (place / "component.yml").write_text("command: echo hello\nenvironment: azureml:any:1\n")
+    done = azdistill("run", path, "-o", "r")
+    assert done.code == 0
+    assert ": warning: jobs.say.component='azureml:say@latest': it changes when" in done.err.splitlines()[0]
+    assert Path("r/say/log.txt").read_text() == "hello\n"
+    assert azdistill("run", path, "-o", "r", "--explain").out == "say  reused\n"
+
+
+def test_an_environment_is_mapped_to_a_python(azdistill: Command, pipeline: Writer, folder: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "venv"], check=True)
+    path = pipeline({"say": "python -c 'import sys; print(sys.prefix)'"})
+    assert azdistill("run", path, "-o", "r", "--env", "any=venv").code == 0
+    assert Path("r/say/log.txt").read_text() == f"{folder}/venv\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--env", "any"), "--env 'any': expected NAME=PYTHON, NAME being an environment's"),
+        (("--env", "many=venv"), "--env 'many': no node has an environment of that name; did you mean 'any'?"),
+        (("--data", "rows"), "--data 'rows': expected NAME=PATH, or a YAML file of names and paths"),
+        (("--data", "none.yml"), "none.yml: No such file or directory; name a mapping file (YAML)"),
+    ],
+)
+def test_an_option_that_cannot_be_is_one_line(
+    azdistill: Command, pipeline: Writer, options: tuple[str, str], said: str
+) -> None:
+    done = azdistill("run", pipeline({"say": "echo hello"}), "-o", "r", *options)
+    assert (done.code, done.err) == (2, f"azdistill: {said}\n")
+
+
+def test_without_pip_packages_there_is_nothing_to_make(azdistill: Command, pipeline: Writer) -> None:
+    done = azdistill("run", pipeline({"say": "echo hello"}), "-o", "r", "--make-environments")
+    assert done.code == 0
+    assert done.err.splitlines()[0] == (
+        "environment azureml:any:1: no pip packages to make it from; it is this interpreter"
+    )
+
+
+def test_what_has_no_effect_here_is_said_once_and_azure_takes_it(azdistill: Command, pipeline: Writer) -> None:
+    managed = {"identity": {"type": "managed"}, "services": {"tb": {"type": "tensor_board"}}}
+    nodes = {name: command("echo hello", queue_settings={"job_tier": "spot"}, **managed) for name in ("one", "two")}
+    path = pipeline(nodes, experiment_name="any")
+    told = [line for line in azdistill("run", path, "-o", "r").err.splitlines() if "warning" in line]
+    assert len(told) == 1
+    assert told[0].endswith(
+        "warning: jobs.one.identity: without effect on this machine, as are queue_settings, services"
+    )
+    assert "without effect" not in azdistill("validate", path).err
+
+
+def test_what_a_job_is_compiled_to_is_not_the_users_to_hear_about(azdistill: Command, job: Path) -> None:
+    assert azdistill("run", job, "--explain").err == ""
+
+
+def test_rows_of_a_job_are_mapped_too(azdistill: Command, job: Path) -> None:
+    job.write_text(job.read_text().replace("./rows.jsonl", "azureml:rows:1"))
+    refused = azdistill("run", job, "--explain")
+    assert refused.code == 2
+    assert refused.err.count("not on this machine; add --data azureml:rows:1=PATH") == 2
+    assert azdistill("run", job, "--explain", "--data", "rows=rows.jsonl").code == 0
+
+
+def test_the_command_that_continues_a_run_names_what_this_machine_gave(pipeline: Writer, folder: Path) -> None:
+    asked = read_request(pipeline({"say": "echo hello"}), Path("r"), [])
+    given = Request(
+        asked.path,
+        asked.what,
+        asked.folder,
+        {},
+        asked.home,
+        data={"rows": Path("a b.txt")},
+        interpreters={"any": Path("venv")},
+        make_environments=True,
+    )
+    assert given.command == (
+        f"azdistill run {folder}/pipeline.yml -o r --data 'rows=a b.txt' --env any=venv --make-environments"
+    )
