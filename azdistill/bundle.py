@@ -153,7 +153,7 @@ def pipeline_document(planned: Plan) -> dict[str, Any]:
         **({"description": job.description} if job.description else {}),
         **tags,
         "identity": {"type": "managed_identity"},
-        "settings": {"default_compute": _compute(job.compute.cpu)},
+        "settings": {"default_compute": _compute(job.compute.cpu), "continue_on_step_failure": True},
         "inputs": {name: _file_input(name, file) for name, file in planned.files.items()} | dict(planned.scalars),
         "outputs": {name: {"type": "uri_folder", "mode": "rw_mount"} for name in PUBLISHED},
         "jobs": {node.name: _node(node, job.compute, tags) for node in planned.nodes},

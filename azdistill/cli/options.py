@@ -33,6 +33,18 @@ MakeEnvironments = Annotated[
     bool,
     typer.Option("--make-environments", help="make a virtual environment of the pip packages of each environment"),
 ]
+Preempted = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--preempt",
+        metavar="NODE[=SECONDS]",
+        help="end this node so long after its start, once, as a spot machine is taken away; it begins again",
+    ),
+]
+Duplicates = Annotated[
+    float,
+    typer.Option(min=0, max=1, metavar="SHARE", help="of a parallel node's mini-batches to deliver twice"),
+]
 
 
 def with_rows(settings: list[str] | None, rows: int | None) -> list[str]:

@@ -58,7 +58,7 @@ def happened(node: NodeRun) -> str:
         return f"completed in {node.seconds:.1f} s"
     if node.state == "failed":
         return f"failed with exit code {node.exit_code} after {node.seconds:.1f} s"
-    return {"running": "started", "skipped": "skipped, as what it reads failed"}.get(node.state, node.state)
+    return {"running": "started", "skipped": "skipped, as a node failed"}.get(node.state, node.state)
 
 
 def last_line(log: Path) -> str:

@@ -1,5 +1,6 @@
 """What a command line asks `azdistill run` for."""
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 from azdistill.cli.paths import PIPELINE, pipeline_file, read_job
 from azdistill.contracts.errors import InputError
 from azdistill.local.data import copy_of, read_copies
+from azdistill.local.faults import Faults
 from azdistill.local.part import WHOLE, Part
 from azdistill.local.storage import home_folder
 from azdistill.running.request import INPUTS, Request
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 FOLDER_NAMED = (PIPELINE, "component.yml")
 """Files that are all called the same, so that their folder tells them apart."""
+
+LATEST_PREEMPTION_S = 10.0
 
 
 def read_request(
@@ -50,6 +54,20 @@ def _interpreter(text: str) -> tuple[str, Path]:
     if not (name and path):
         raise InputError(f"--env {text!r}: expected NAME=PYTHON, NAME being an environment's")
     return name, Path(path).expanduser()
+
+
+def faults_of(preempted: Sequence[str], duplicates: float) -> Faults:
+    """Raises InputError for what is no `NODE` or `NODE=SECONDS`."""
+    return Faults(dict(map(_moment, preempted)), duplicates)
+
+
+def _moment(text: str) -> tuple[str, float]:
+    """A node, and the seconds after which it is preempted: at random where they are left open."""
+    node, equals, seconds = text.partition("=")
+    try:
+        return node, float(seconds) if equals else random.uniform(0, LATEST_PREEMPTION_S)
+    except ValueError:
+        raise InputError(f"--preempt {text!r}: expected NODE or NODE=SECONDS") from None
 
 
 def settings_of(settings: Sequence[str]) -> dict[str, str]:

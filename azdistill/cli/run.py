@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from azdistill.cli.options import Copies, Interpreters, MakeEnvironments, Rows, Settings, with_rows
+from azdistill.cli.options import (
+    Copies,
+    Duplicates,
+    Interpreters,
+    MakeEnvironments,
+    Preempted,
+    Rows,
+    Settings,
+    with_rows,
+)
 
 
 def run(
@@ -20,6 +29,8 @@ def run(
     copies: Copies = None,
     interpreters: Interpreters = None,
     make_environments: MakeEnvironments = False,
+    preempted: Preempted = None,
+    duplicates: Duplicates = 0.0,
     until: Annotated[
         str | None, typer.Option("--until", metavar="NODE", help="run this node and what it needs, then stop")
     ] = None,
@@ -51,7 +62,7 @@ def run(
     """
     from dataclasses import replace
 
-    from azdistill.cli.request import copies_of, interpreters_of, read_request
+    from azdistill.cli.request import copies_of, faults_of, interpreters_of, read_request
     from azdistill.cli.running import explain_run, perform
     from azdistill.local.part import Part
 
@@ -62,6 +73,7 @@ def run(
         data=copies_of(copies or ()),
         interpreters=interpreters_of(interpreters or ()),
         make_environments=make_environments,
+        faults=faults_of(preempted or (), duplicates),
     )
     if explain:
         explain_run(request)

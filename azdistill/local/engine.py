@@ -6,6 +6,8 @@ from pathlib import Path
 
 from azdistill.contracts.errors import InputError
 from azdistill.local.environments import check_names
+from azdistill.local.faults import NO_FAULTS
+from azdistill.local.faults import Faults as Faults
 from azdistill.local.guards import check_system, disk_errors, interrupts, locked
 from azdistill.local.machine import NO_PATHS, NONE, Machine, silent
 from azdistill.local.part import WHOLE, Part, before
@@ -18,7 +20,9 @@ from azdistill.local.results import RunResult as RunResult
 from azdistill.local.results import describe_failure as describe_failure
 from azdistill.local.run import Run
 from azdistill.local.settings import with_inputs
+from azdistill.local.storage import home_folder
 from azdistill.pipeline.documents import Pipeline
+from azdistill.pipeline.findings import suggestion
 from azdistill.pipeline.flatten import flat
 from azdistill.pipeline.loading import load_pipeline
 from azdistill.pipeline.validation import check
@@ -31,7 +35,7 @@ def run_pipeline(
     inputs: Mapping[str, str] = NONE,
     part: Part = WHOLE,
     environment: Mapping[str, str] = NONE,
-    home: Path,
+    home: Path | None = None,
     data: Mapping[str, Path] = NO_PATHS,
     interpreters: Mapping[str, Path] = NO_PATHS,
     make_environments: bool = False,
@@ -39,17 +43,19 @@ def run_pipeline(
     say: Callable[[str], None] = silent,
     jobs: int | None = None,
     grace: float = GRACE_S,
+    faults: Faults = NO_FAULTS,
 ) -> RunResult:
     """Run a pipeline file in a run folder; what is unchanged there is reused.
 
     `inputs` set pipeline inputs, as text. `part` is what of the pipeline to run. `environment` adds
-    variables to the processes and does not count for reuse. `home` holds what runs share: datastores, downloads,
-    registered components, environments and the model registry. `data` are local copies of registered data and of
-    addresses, by name or address. `interpreters` are Pythons, or folders of virtual environments, by the name of the
-    environment that they stand for; with `make_environments` the others that have pip packages are made. `say` gets a
-    line for what takes long before the first node. `jobs` is how many nodes run side by side, the number of cores
-    when None. An interrupted run gives its nodes `grace` seconds to end. A failed node lets independent ones
-    finish; see `RunResult.check`.
+    variables to the processes and does not count for reuse. `home` (default: AZDISTILL_HOME, else .azdistill) holds
+    what runs share: datastores, downloads, registered components, environments and the model registry. `data` are
+    local copies of registered data and of addresses, by name or address. `interpreters` are Pythons, or folders of
+    virtual environments, by the name of the environment that they stand for; with `make_environments` the others that
+    have pip packages are made. `say` gets a line for what takes long before the first node. `jobs` is how many nodes
+    run side by side, the number of cores when None. An interrupted run gives its nodes `grace` seconds to end.
+    `faults` are what goes wrong on purpose. As on Azure ML, a failed node ends the run, unless
+    settings.continue_on_step_failure lets independent ones finish; see `RunResult.check`.
 
     Raises PipelineError for a pipeline that can't run, InputError when another run uses the folder
     or `part` starts after a node that would have to run, AzdistillError for a download or an environment that can't
@@ -57,7 +63,8 @@ def run_pipeline(
     """
     check_system()
     cores = os.cpu_count() or 1
-    machine = Machine(home, data, interpreters, make_environments, environment, jobs or cores, grace, say)
+    home = home or home_folder()
+    machine = Machine(home, data, interpreters, make_environments, environment, jobs or cores, grace, say, faults)
     loaded = _checked(pipeline, inputs, part, machine)
     run = Run(loaded, folder, machine, part, watch)
     run.resolver.check_data()
@@ -75,16 +82,17 @@ def explain(
     *,
     inputs: Mapping[str, str] = NONE,
     part: Part = WHOLE,
-    home: Path,
+    home: Path | None = None,
     data: Mapping[str, Path] = NO_PATHS,
     interpreters: Mapping[str, Path] = NO_PATHS,
     make_environments: bool = False,
+    faults: Faults = NO_FAULTS,
 ) -> tuple[Explanation, ...]:
     """For each node, in the order of the run: reused, or what has changed since it ran in `folder`.
 
     Takes what `run_pipeline` takes. Raises PipelineError for a pipeline that can't run. Runs and writes nothing.
     """
-    machine = Machine(home, data, interpreters, make_environments)
+    machine = Machine(home or home_folder(), data, interpreters, make_environments, faults=faults)
     run = Run(_checked(pipeline, inputs, part, machine), folder, machine, part)
     run.resolver.check_data()
     return tuple(run.explain())
@@ -95,7 +103,15 @@ def _checked(path: Path, inputs: Mapping[str, str], part: Part, machine: Machine
     check(pipeline)
     whole = flat(pipeline)
     check_names(machine.interpreters, whole.nodes.values())
+    _check_faults(machine.faults, whole)
     return part.of(whole)
+
+
+def _check_faults(faults: Faults, pipeline: Pipeline) -> None:
+    """Raises InputError for a fault of a node that there isn't."""
+    for name in faults.preempt:
+        if name not in pipeline.nodes:
+            raise InputError(f"--preempt {name!r}: no such node; {suggestion(name, pipeline.nodes)}")
 
 
 def _check_start(run: Run, start: str) -> None:

@@ -182,6 +182,8 @@ class Resolver:
             values["processes"] = f"{processes.instances} x {processes.each} {processes.kind}"
         if part.parallel:
             values |= {f"setting {name}": value for name, value in counted(part.parallel)}
+            if self.machine.faults.duplicates:
+                values["setting duplicates"] = f"{self.machine.faults.duplicates} by seed {self.machine.faults.seed}"
         if node.sweep:
             values |= {f"setting {name}": value for name, value in node.sweep.definition()}
         if interpreter := self._environments.interpreter(node.name):

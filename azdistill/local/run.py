@@ -15,6 +15,7 @@ from azdistill.local.hashing import Hashes
 from azdistill.local.inputs import Originals
 from azdistill.local.machine import NONE, Machine
 from azdistill.local.part import Part, since
+from azdistill.local.preemption import preempted
 from azdistill.local.processes import Processes, Stopped, variables
 from azdistill.local.records import Record, State, differences, read_record, write_record
 from azdistill.local.resolve import Produced, Resolved, Resolver
@@ -63,6 +64,8 @@ class Run:
                 self._start_ready(pool)
                 while self.running and not interrupted.is_set():
                     self._finish_some(TICK_S)
+                    if self._is_over():
+                        self._stop()
                     self._start_ready(pool)
                     self.watch(self._event())
             finally:  # nothing is left unless it was interrupted, by a signal or an error
@@ -99,14 +102,20 @@ class Run:
     def _event(self) -> Event:
         return Event(dict(self.nodes))
 
+    def _is_over(self) -> bool:
+        """As on Azure ML, a node that fails ends the run, unless the pipeline says to go on."""
+        failed = any(node.state == "failed" for node in self.nodes.values())
+        return failed and not self.pipeline.continue_on_step_failure
+
     def _start_ready(self, pool: ThreadPoolExecutor) -> None:
         """Settle every waiting node that can be: skip it, reuse it, or start it when there is room."""
+        over = self._is_over()
         progress = True
         while progress:
             progress = False
             for name in [name for name, node in self.nodes.items() if node.state == "waiting"]:
                 before = {self.nodes[up].state for up in self.pipeline.nodes[name].upstream()}
-                if before & {"failed", "skipped"}:
+                if over or before & {"failed", "skipped", "interrupted"}:
                     self._set(name, "skipped")
                     progress = True
                 elif before <= {"completed", "reused"} and len(self.running) < self.machine.jobs:
@@ -172,12 +181,18 @@ class Run:
         added = variables(
             self.machine.home, python.variables if python else NONE, node.variables, self.machine.variables
         )
-        task = Task(node, resolved, folder, self.processes, added, self.machine.jobs)
-        code, state = _ended(task)
+        task = Task(node, resolved, folder, self.processes, added, self.machine.jobs, self.machine.faults)
+        code, state = _ended(task, self._work)
         for text in self.originals.changed(resolved.inputs) if state != "interrupted" else ():
             task.note(text)
             state = "failed"
         return NodeRun(node.name, state, folder / LOG, time.monotonic() - started, code)
+
+    def _work(self, task: Task) -> int:
+        seconds = self.machine.faults.preempt.get(task.node.name)
+        if seconds is None:
+            return perform(task)
+        return preempted(task, perform, seconds, lambda: self._prepare(task.node, task.resolved))
 
     def _finish_some(self, timeout: float | None) -> None:
         done, _ = wait(self.running, timeout=timeout, return_when=FIRST_COMPLETED)
@@ -246,10 +261,10 @@ def _clear(folder: Path) -> None:
         folder.unlink(missing_ok=True)
 
 
-def _ended(task: Task) -> tuple[int | None, State]:
+def _ended(task: Task, work: Callable[[Task], int]) -> tuple[int | None, State]:
     """The exit code and state that a node's work ends with."""
     try:
-        code = perform(task)
+        code = work(task)
     except Stopped:
         return None, "interrupted"
     except OSError as problem:  # no shell, or a command too long for one

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+from azdistill.local.faults import NO_FAULTS, Faults
 from azdistill.local.processes import Launch, Processes, Running
 from azdistill.local.resolve import Resolved
 from azdistill.pipeline.documents import Node
@@ -29,6 +30,7 @@ class Task:
     processes: Processes
     variables: Mapping[str, str]
     jobs: int
+    faults: Faults = NO_FAULTS
 
     @property
     def log(self) -> Path:

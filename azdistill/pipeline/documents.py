@@ -173,6 +173,7 @@ class Pipeline:
     outputs: Mapping[str, OutputSetting]
     nodes: Mapping[str, Node]
     force_rerun: bool = False
+    continue_on_step_failure: bool = False
     findings: tuple[Finding, ...] = ()
     is_component: bool = False
 

@@ -88,10 +88,14 @@ class _Reader:
             ports={name: port for name, at in inputs if (port := _declaration(at))},
             outputs=outputs,
             nodes={name: self._node(name, at, outputs) for name, at in self._jobs()},
-            force_rerun=self.root.at("settings").mapping().get("force_rerun") is True,
+            force_rerun=self._setting("force_rerun"),
+            continue_on_step_failure=self._setting("continue_on_step_failure"),
             findings=tuple(self.root.found),
             is_component=self.is_component,
         )
+
+    def _setting(self, name: str) -> bool:
+        return self.root.at("settings").mapping().get(name) is True
 
     def _check_kind(self) -> None:
         kind = self.root.at("type")

@@ -19,4 +19,5 @@ def explained(request: Request, pipeline: Path) -> tuple[Explanation, ...]:
         data=request.data,
         interpreters=request.interpreters,
         make_environments=request.make_environments,
+        faults=request.faults,
     )

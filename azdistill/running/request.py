@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from azdistill.local.faults import NO_FAULTS, Faults
 from azdistill.local.part import WHOLE, Part
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ INPUTS = "inputs."
 @dataclass(frozen=True)
 class Request:
     """A job or a pipeline file, the folder to run it in, inputs to set, what of it to run, the home of what runs
-    share, and variables for the nodes' processes. A dry run takes a job. `path` is what the user named. `data` and
-    `interpreters` are what `run_pipeline` takes."""
+    share, and variables for the nodes' processes. A dry run takes a job. `path` is what the user named. `data`,
+    `interpreters` and `faults` are what `run_pipeline` takes."""
 
     path: Path
     what: "DistillationJob | Path"
@@ -31,10 +32,11 @@ class Request:
     data: Mapping[str, Path] = field(default_factory=dict)
     interpreters: Mapping[str, Path] = field(default_factory=dict)
     make_environments: bool = False
+    faults: Faults = NO_FAULTS
 
     @property
     def command(self) -> str:
-        """The command line that asks for the same again."""
+        """The command line that asks for the same again, and for no faults."""
         return shlex.join(["azdistill", "run", str(self.path), "-o", str(self.folder), *self._options()])
 
     def _options(self) -> Iterator[str]:

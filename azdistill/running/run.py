@@ -35,6 +35,7 @@ def run(
             data=request.data,
             interpreters=request.interpreters,
             make_environments=request.make_environments,
+            faults=request.faults,
             watch=watch,
             say=_say,
             jobs=jobs,

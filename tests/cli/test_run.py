@@ -115,12 +115,13 @@ def test_explain_compiles_a_job_and_leaves_no_trace(azdistill: Command, job: Pat
 def test_a_failed_node_is_named_with_its_last_lines_and_its_log(azdistill: Command, pipeline: Writer) -> None:
     after = command("cat ${{inputs.x}}/x", inputs={"x": "${{parent.jobs.bad.outputs.x}}"})
     bad = command("echo the reason >&2; exit 7", outputs={"x": {"type": "uri_folder"}})
-    done = azdistill("run", pipeline({"bad": bad, "after": after, "good": "echo fine"}), "-o", "r")
+    path = pipeline({"bad": bad, "after": after, "good": "echo fine"}, settings={"continue_on_step_failure": True})
+    done = azdistill("run", path, "-o", "r")
     assert (done.code, done.out) == (1, "")
     assert "node bad exited with 7" in done.err
     assert "the reason" in done.err
     assert "r/bad/log.txt" in done.err
-    assert "after: skipped, as what it reads failed" in done.err
+    assert "after: skipped, as a node failed" in done.err
     assert "good: completed" in done.err
     assert "Traceback" not in done.err
 
@@ -173,7 +174,8 @@ def test_only_a_gate_that_refused_reads_as_a_refusal(
 
 def test_a_second_failure_beside_the_refusal_is_a_failure(azdistill: Command, pipeline: Writer, folder: Path) -> None:
     nodes = {"judge": gate(folder, '{"register": false}'), "register": "exit 3", "other": "exit 1"}
-    assert azdistill("run", pipeline(nodes, outputs=folders("evaluation"))).code == 1
+    path = pipeline(nodes, outputs=folders("evaluation"), settings={"continue_on_step_failure": True})
+    assert azdistill("run", path).code == 1
 
 
 def test_a_reader_that_leaves_early_gets_no_traceback(twice: Path, start: Any) -> None:

@@ -135,3 +135,22 @@ def test_the_command_that_continues_a_run_names_what_this_machine_gave(pipeline:
     assert given.command == (
         f"azdistill run {folder}/pipeline.yml -o r --data 'rows=a b.txt' --env any=venv --make-environments"
     )
+
+
+def test_faults_are_asked_for_by_node_and_share(azdistill: Command, pipeline: Writer) -> None:
+    path = pipeline({"slow": "[ -e ../begun ] || { touch ../begun; sleep 60; }"})
+    done = azdistill("run", path, "-o", "r", "--preempt", "slow=0.5")
+    assert done.code == 0, done.err
+    assert "preempted after 0.5 seconds" in Path("r/slow/log.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--preempt", "slow=soon"], "--preempt 'slow=soon': expected NODE or NODE=SECONDS"),
+        (["--duplicates", "2"], "--duplicates"),
+    ],
+)
+def test_a_fault_that_is_none_is_told(azdistill: Command, pipeline: Writer, options: list[str], told: str) -> None:
+    done = azdistill("run", pipeline({"slow": "true"}), *options)
+    assert (done.code, told in done.err) == (2, True), done.err

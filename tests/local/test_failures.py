@@ -11,9 +11,11 @@ from azdistill.local.engine import NodeRun, describe_failure
 from tests.local.conftest import ENGINE, REPEAT, Workshop, alive, until
 from tests.local.test_running import one
 
+GO_ON = "settings: {continue_on_step_failure: true}"
 
-def test_a_failed_node_lets_independent_ones_finish(shop: Workshop) -> None:
-    shop.write("pipeline.yml", """
+
+def test_a_failed_node_lets_independent_ones_finish_where_the_pipeline_says_so(shop: Workshop) -> None:
+    shop.write("pipeline.yml", GO_ON + """
 jobs:
   bad: {command: "echo about to fail; echo why >&2; exit 7", outputs: {out: {type: uri_file}}}
   after:
@@ -31,6 +33,21 @@ jobs:
         result.check()
     log = shop.folder / "bad" / "log.txt"
     assert str(problem.value) == f"node bad exited with 7\n  | about to fail\n  | why\n  log: {log}"
+
+
+def test_a_failed_node_ends_the_run_as_on_azure_and_what_was_ended_goes_on_in_the_next(shop: Workshop) -> None:
+    fails = "for i in $(seq 100); do [ -e ../other/begun/it ] && break; sleep .1; done; exit 7"
+    shop.write("pipeline.yml", f"""
+jobs:
+  bad: {{command: "{fails}"}}
+  other:
+    command: "[ -e ${{{{outputs.begun}}}}/it ] && exit 0; touch ${{{{outputs.begun}}}}/it; sleep 60"
+    outputs: {{begun: {{type: uri_folder}}}}
+  after: {{command: "ls ${{{{inputs.x}}}}", inputs: {{x: "${{{{parent.jobs.other.outputs.begun}}}}"}}}}
+""")  # fmt: skip
+    assert shop.states(jobs=2) == {"bad": "failed", "other": "interrupted", "after": "skipped"}
+    shop.write("pipeline.yml", shop.pipeline.read_text().replace("exit 7", "exit 0"))
+    assert shop.states(jobs=2) == {"bad": "completed", "other": "completed", "after": "completed"}
 
 
 def test_the_next_run_tries_a_failed_node_again_and_its_dependents(shop: Workshop) -> None:
@@ -153,7 +170,7 @@ jobs:
 
 
 def test_a_node_after_one_that_changed_what_both_read_is_not_taken_for_right(shop: Workshop) -> None:
-    shop.write("pipeline.yml", """
+    shop.write("pipeline.yml", GO_ON + """
 jobs:
   make: {command: "echo a > ${{outputs.out}}", outputs: {out: {type: uri_file}}}
   harm:
@@ -220,7 +237,7 @@ def test_a_full_disk_under_the_engine_is_said_in_a_sentence(chain: Workshop) -> 
 
 
 def test_the_signal_that_ended_a_node_is_named(shop: Workshop) -> None:
-    shop.write("pipeline.yml", """
+    shop.write("pipeline.yml", GO_ON + """
 jobs:
   killed: {command: "python -c 'import os; os.kill(os.getpid(), 9)'"}
   broken: {command: "kill -SEGV $BASHPID"}
@@ -233,7 +250,9 @@ jobs:
 
 
 def test_a_command_too_long_for_a_shell_fails_its_node_alone(shop: Workshop) -> None:
-    shop.write("pipeline.yml", f"jobs: {{long: {{command: 'echo {'x' * 200_000}'}}, other: {{command: 'true'}}}}")
+    shop.write(
+        "pipeline.yml", f"{GO_ON}\njobs: {{long: {{command: 'echo {'x' * 200_000}'}}, other: {{command: 'true'}}}}"
+    )
     result = shop.run()
     assert {name: node.state for name, node in result.nodes.items()} == {"long": "failed", "other": "completed"}
     text = describe_failure(result.nodes["long"])

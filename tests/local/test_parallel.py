@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from azdistill.local.faults import Faults
+from azdistill.local.faults import NO_FAULTS, Faults
 from azdistill.local.parallel.batches import MiniBatch, delivered
 from azdistill.local.parallel.nodes import run_parallel, workers
 from azdistill.local.processes import Processes, variables
@@ -504,23 +504,31 @@ def test_a_share_of_mini_batches_is_delivered_twice_the_same_ones_for_a_seed() -
     assert delivered(once, Faults()) == once
 
 
-def task_of(shop: Workshop, jobs: int = 1) -> Task:
+def task_of(shop: Workshop, jobs: int = 1, faults: Faults = NO_FAULTS) -> Task:
     """The node as the engine hands it over."""
     node = load_pipeline(shop.pipeline).nodes["batch"]
     folder = shop.folder / "batch"
     shutil.copytree(shop.root / "src", folder / CODE)
     ports = {"inputs.files": shop.root / "files", "outputs.out": folder / "out"}
     resolved = Resolved(ports, Key({}), {"out": folder / "out"}, {}, {})
-    return Task(node, resolved, folder, Processes(), variables(shop.home), jobs)
+    return Task(node, resolved, folder, Processes(), variables(shop.home), jobs, faults)
 
 
 def test_what_is_delivered_twice_is_appended_twice_and_counts_once(batch: Batch) -> None:
     shop = batch(FAILING, retries=0, more="    error_threshold: 1")
-    assert run_parallel(task_of(shop), Faults(duplicates=1.0)) == 0
+    assert run_parallel(task_of(shop, faults=Faults(duplicates=1.0))) == 0
     assert shop.text("batch") == "a\nc\nd\n" * 2
     assert "azdistill: 0 of 4 mini-batches, none failed, 4 to be delivered twice; 1 at a time" in log(shop)
     assert "azdistill: mini-batch 1 (b, delivered again), try 1 of 1: ValueError: bad; see log.1.txt" in log(shop)
     assert log(shop).endswith("azdistill: 4 of 4 mini-batches, 1 failed with 1 of 4 items\n")
+
+
+def test_a_run_with_duplicates_is_not_taken_for_one_without(batch: Batch) -> None:
+    shop = batch("return names")
+    shop.run(faults=Faults(duplicates=0.5)).check()
+    rows = shop.text("batch").split()
+    assert (len(rows), set(rows)) == (6, {"a", "b", "c", "d"})
+    assert shop.explain()["batch"].reasons == ("setting duplicates removed",)
 
 
 def test_a_result_that_there_is_no_room_for_fails_the_node_whatever_may_fail(batch: Batch) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from azdistill.contracts.errors import InputError
-from azdistill.local.faults import NO_FAULTS, Faults
 from azdistill.local.parallel.batches import MiniBatch, delivered, split
 from azdistill.local.parallel.crew import Crew, GivenUp
 from azdistill.local.parallel.limits import Limits, Tally, read_limits
@@ -23,24 +22,24 @@ PLACE = ".batches"
 """In a node's folder, as long as it is not done: its table in parts, and the results of mini-batches."""
 
 
-def run_parallel(task: Task, faults: Faults = NO_FAULTS) -> int:
+def run_parallel(task: Task) -> int:
     """Run a parallel node to its end, and return the exit code. Raises Stopped and OSError as `Processes.start` does;
     what was finished until then is not run again when the node goes on."""
     work = task.node.component.parallel
     assert work is not None
     try:
-        _run(task, work, faults)
+        _run(task, work)
     except (InputError, GivenUp) as problem:
         task.note(str(problem))
         return 1
     return 0
 
 
-def _run(task: Task, work: Parallel, faults: Faults) -> None:
+def _run(task: Task, work: Parallel) -> None:
     arguments = _arguments(task, work)
     limits, place = read_limits(work, arguments), task.folder / PLACE
     batches, results = split(task, work, place / "table"), Results(place / "results")
-    deliveries, tally = delivered(batches, faults), Tally(len(batches), sum(batch.items for batch in batches))
+    deliveries, tally = delivered(batches, task.faults), Tally(len(batches), sum(batch.items for batch in batches))
     for batch in batches:
         if batch in results:
             tally.add(batch.items, batch.items)
