@@ -7,6 +7,7 @@ import pytest
 
 from azdistill.bundle import compile_job
 from azdistill.contracts.errors import InputError
+from azdistill.contracts.files import read_json
 from azdistill.running.dry_run import rehearsal
 from azdistill.running.request import Request
 from azdistill.running.tiny_student import architecture_in, tiny_student
@@ -52,30 +53,46 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_it_takes_a_production_job_to_its_end_in_the_very_bundle_of_the_real_run(
+TOLD = (
+    "student  azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1 -> a tiny Phi3ForCausalLM",
+    "teacher  DeepSeek-V3.2 -> a stand-in on loopback (expert nli)",
+    "gates    enforced -> reported",
+    "name     nli-prod-distilled -> nli-prod-distilled-dry-run, in a registry of this run",
+    "epochs   3 -> 1",
+)
+
+
+def test_a_production_job_runs_in_the_very_bundle_of_the_real_run(
+    azdistill: Command, production: Path, folder: Path
+) -> None:
+    """As far as the rows that train would learn: what is heavy comes behind them."""
+    compile_job(load_job(production), folder / "real")
+    part = ("run", production, "--dry-run", "--rows", "20", "--until", "curate")
+    done = azdistill(*part)
+    assert done.code == 0, done.err
+    run = Path("runs/nli-prod-dry-run")
+    assert all(f"  {told}" in done.err for told in TOLD)
+    assert content(run / "bundle") == content(folder / "real")
+    assert len((run / "prepare/prompts/prompts.jsonl").read_text().splitlines()) == 40
+    answered = read_json(run / "teacher/completions/usage.json")["answered"]
+    assert answered == len((run / "teacher/completions/completions.jsonl").read_text().splitlines()) > 20
+    assert not (folder / "home").exists()
+
+    again = azdistill(*part, "--explain")
+    assert {line.split(maxsplit=1)[1] for line in again.out.splitlines()} == {"reused"}
+
+
+@pytest.mark.slow
+def test_it_takes_a_production_job_to_its_end(
     azdistill: Command, production: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////nowhere/real-registry.db")
-    compile_job(load_job(production), folder / "real")
     done = azdistill("run", production, "--dry-run", "--rows", "20")
     assert done.code == 0, done.err
     run = Path("runs/nli-prod-dry-run")
-    for told in (
-        "student  azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1 -> a tiny Phi3ForCausalLM",
-        "teacher  DeepSeek-V3.2 -> a stand-in on loopback (expert nli)",
-        "gates    enforced -> reported",
-        "name     nli-prod-distilled -> nli-prod-distilled-dry-run, in a registry of this run",
-        "epochs   3 -> 1",
-    ):
-        assert f"  {told}" in done.err
     assert "dry run: 9 nodes fit together; no teacher was asked, nothing was published" in done.out
-
-    assert content(run / "bundle") == content(folder / "real")
-
-    assert len((run / "prepare/prompts/prompts.jsonl").read_text().splitlines()) == 40
-    assert json.loads((run / "evaluate/evaluation/gate.json").read_text())["enforced"] is False
-    lineage = json.loads((run / "register/registration/lineage.json").read_text())
-    assert lineage["registered_model"] == "nli-prod-distilled-dry-run"
+    assert read_json(run / "evaluate/evaluation/gate.json")["enforced"] is False
+    assert read_json(run / "register/registration/lineage.json")["registered_model"] == "nli-prod-distilled-dry-run"
     assert (run / ".dry-run/mlflow.db").is_file()
     assert not (folder / "home").exists()
 
@@ -98,6 +115,7 @@ def test_what_the_user_sets_stays_and_is_no_replacement(production: Path, capsys
         "max_new_tokens": "32",
     }
     assert found.home == production.parent / "run/.dry-run"
+    assert found.environment["MLFLOW_TRACKING_URI"] == f"sqlite:///{found.home}/mlflow.db"
     assert "Phi3" not in capsys.readouterr().err
 
 

@@ -14,8 +14,6 @@ from azdistill.contracts.manifest import read_manifest
 from tests.end_to_end.conftest import run
 from tests.small_job import AZDISTILL, variables
 
-pytestmark = pytest.mark.xdist_group("end_to_end")
-
 NODES = ("prepare", "teacher", "curate", "train", "predict_student", "predict_baseline", "evaluate", "report")
 
 
@@ -119,7 +117,7 @@ def test_an_endpoint_that_refuses_the_key_is_one_clear_message(job: Path, tmp_pa
         spec = job.with_name("refused.yaml")
         text = job.read_text().replace("teacher_route: simulated", "teacher_route: endpoint")
         spec.write_text(text.replace("connection: deepseek-v3", f"endpoint: {url}\n      key_variable: MY_KEY #"))
-        done = run(spec, "-o", tmp_path / "run", home=tmp_path / "home", MY_KEY="wrong-key")
+        done = run(spec, "-o", tmp_path / "run", "--until", "teacher", home=tmp_path / "home", MY_KEY="wrong-key")
     finally:
         server.communicate(timeout=10)
     assert done.returncode == 1
