@@ -1,5 +1,8 @@
 """A bundle's components and environments in a registry: addresses, what the real SDK publishes, and a submission."""
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from azdistill.contracts.errors import InputError
 from azdistill.spec.loading import load_job
 from tests.azure.test_submission import edited
 
-SUPPORT = Path(__file__).parents[2] / "pipelines/support/job.yaml"
+PIPELINES = Path(__file__).parents[2] / "pipelines"
 WRITTEN = {"PUT", "POST", "PATCH", "DELETE"}
 
 
@@ -55,8 +58,11 @@ def test_a_bundle_is_sent_with_its_nodes_out_of_the_registry(small, client, work
 
 @pytest.fixture
 def largest(tmp_path) -> Path:
-    """The bundle of the largest ready job."""
-    return compile_job(load_job(SUPPORT), tmp_path / "support").parent
+    """The bundle of the largest ready job, with rows that it has from the quickstart."""
+    shutil.copytree(PIPELINES / "support", tmp_path / "support")
+    rows = [PIPELINES / "quickstart" / "generate.py", "--out", tmp_path / "quickstart" / "data"]
+    subprocess.run([sys.executable, *rows], check=True, capture_output=True)
+    return compile_job(load_job(tmp_path / "support" / "job.yaml"), tmp_path / "bundle").parent
 
 
 def test_the_largest_bundle_is_published_once_and_its_job_sends_no_code(largest, registry, client, workspace, capfd):
