@@ -181,7 +181,7 @@ class Run:
         added = variables(
             self.machine.home, python.variables if python else NONE, node.variables, self.machine.variables
         )
-        task = Task(node, resolved, folder, self.processes, added, self.machine.jobs, self.machine.faults)
+        task = Task(node, resolved, folder.absolute(), self.processes, added, self.machine.jobs, self.machine.faults)
         code, state = _ended(task, self._work)
         for text in self.originals.changed(resolved.inputs) if state != "interrupted" else ():
             task.note(text)

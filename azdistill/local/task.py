@@ -21,8 +21,9 @@ TIMED_OUT = 124
 
 @dataclass(frozen=True)
 class Task:
-    """A node with its ports resolved, in its `folder`. `variables` are all of its processes' environment, and `jobs`
-    is how many of them may run side by side where the node leaves it open."""
+    """A node with its ports resolved, in its `folder`, which is absolute, as its processes run elsewhere. `variables`
+    are all of their environment, and `jobs` is how many of them may run side by side where the node leaves it open.
+    `faults` are what goes wrong on purpose."""
 
     node: Node
     resolved: Resolved

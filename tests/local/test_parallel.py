@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -521,6 +522,13 @@ def test_what_is_delivered_twice_is_appended_twice_and_counts_once(batch: Batch)
     assert "azdistill: 0 of 4 mini-batches, none failed, 4 to be delivered twice; 1 at a time" in log(shop)
     assert "azdistill: mini-batch 1 (b, delivered again), try 1 of 1: ValueError: bad; see log.1.txt" in log(shop)
     assert log(shop).endswith("azdistill: 4 of 4 mini-batches, 1 failed with 1 of 4 items\n")
+
+
+def test_the_run_folder_may_be_relative_to_the_current_one(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = batch("return names")
+    monkeypatch.chdir(shop.root)
+    shop.run(folder=Path("here")).check()
+    assert Path("here/batch/out").read_text() == "a\nb\nc\nd\n"
 
 
 def test_a_run_with_duplicates_is_not_taken_for_one_without(batch: Batch) -> None:
