@@ -18,6 +18,7 @@ _KNOWN = frozenset(
     "$schema type name version display_name description tags properties is_deterministic inputs outputs command code "
     "additional_includes environment environment_variables resources distribution limits".split()
 )
+_SCHEMA = re.compile(r"/(\w+)\.schema\.json$")
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
@@ -25,6 +26,7 @@ def read_component(part: Part, name: str) -> Component:
     """The component that a mapping describes: a component file, or `component:` of a job. Paths are
     relative to the file."""
     kind = str(part.value.get("type") or "command")
+    _check_schema(part.at("$schema"), kind)
     if kind == "command":
         part.unknown_fields(_KNOWN)
         if part.value.get("environment_variables"):
@@ -33,6 +35,13 @@ def read_component(part: Part, name: str) -> Component:
     if kind == "parallel":
         check_declared(part, found)
     return found
+
+
+def _check_schema(part: Part, kind: str) -> None:
+    """Azure ML goes by `type` alone, so that an environment given as a component is told by what it lacks."""
+    found = _SCHEMA.search(str(part.value or ""))
+    if found and found[1].lower() != f"{kind}component":
+        part.warning(f"that is another kind of file; a component of type {kind} has {kind}Component.schema.json")
 
 
 def job_as_component(part: Part, name: str, kind: str) -> Component:

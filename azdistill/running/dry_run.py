@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azdistill.contracts.errors import InputError
+from azdistill.local.data import mapped
 from azdistill.running.request import Request
 from azdistill.running.tiny_student import architecture_in, architecture_of, tiny_student
 from azdistill.spec.paths import FILES, is_remote
@@ -56,15 +57,16 @@ def _variables(home: Path) -> Mapping[str, str]:
 
 
 def _files(request: Request, job: "DistillationJob") -> Mapping[str, str]:
-    """The files of rows and answers, by the pipeline input that each one is."""
+    """The files of rows and answers, by the pipeline input that each one is: the local copies of those elsewhere."""
     given = {name: getattr(job.data, name) for name in FILES} | {"completions": job.teacher.completions}
-    return {name: request.inputs.get(name, path) for name, path in given.items() if path is not None}
+    asked = {name: request.inputs.get(name, path) for name, path in given.items() if path is not None}
+    return {name: str(mapped(path, request.data) or path) for name, path in asked.items()}
 
 
 def _check_local(files: Mapping[str, str]) -> None:
     remote = {name: path for name, path in files.items() if is_remote(path)}
     if remote:
-        told = [f"  inputs.{name}={path!r}: --set inputs.{name}=FILE" for name, path in remote.items()]
+        told = [f"  inputs.{name}={path!r}: --data {path}=FILE" for name, path in remote.items()]
         raise InputError("\n".join(["a dry run reads its rows on this machine; give a local copy of", *told]))
 
 

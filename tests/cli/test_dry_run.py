@@ -147,9 +147,12 @@ def test_data_that_is_not_here_is_told_at_once_with_the_way_out(azdistill: Comma
     assert (done.code, done.out) == (2, "")
     assert done.err.splitlines()[-3:] == [
         "a dry run reads its rows on this machine; give a local copy of",
-        "  inputs.training_data='azureml:train:1': --set inputs.training_data=FILE",
-        "  inputs.test_data='azureml:test:2': --set inputs.test_data=FILE",
+        "  inputs.training_data='azureml:train:1': --data azureml:train:1=FILE",
+        "  inputs.test_data='azureml:test:2': --data azureml:test:2=FILE",
     ]
+    Path("mine").mkdir()
+    copies = ("--data", "azureml:train:1=train.jsonl", "--data", "test=test.jsonl", "--set", "inputs.student=./mine")
+    assert azdistill("run", production, "--dry-run", "--until", "prepare", *copies).code == 0
     given = {"training_data": "train.jsonl", "test_data": "test.jsonl", "student": "./mine"}
     assert rehearsal(*request(production, **given)).inputs["training_data"] == "train.jsonl"
     with pytest.raises(InputError, match="test_data='azureml:test:2'"):
