@@ -267,9 +267,9 @@ WARNINGS: dict[str, tuple[str, str, str, str]] = {
         "pipeline.yml:21: warning: jobs.train.shm_size: unknown field, Azure ML ignores it",
     ),
     "schema of another kind of file": (
-        A, "type: command\n", "$schema: https://azuremlschemas.azureedge.net/latest/commandJob.schema.json\n",
-        ("prepare.yml:1: warning: $schema='https://azuremlschemas.azureedge.net/latest/commandJob.schema.json': that is "
-        "another kind of file; a component of type command has commandComponent.schema.json"),
+        A, "type: command\n", "$schema: ./commandJob.schema.json\n",
+        "prepare.yml:1: warning: $schema='./commandJob.schema.json': that is another kind of file; "
+        + "a component of type command has commandComponent.schema.json",
     ),
     "unknown field of a component": (
         A, "name: prepare", "name: prepare\nmaintainer: me",
