@@ -41,7 +41,7 @@ def _check_schema(part: Part, kind: str) -> None:
     """Azure ML goes by `type` alone, so that an environment given as a component is told by what it lacks."""
     found = _SCHEMA.search(str(part.value or ""))
     if found and found[1].lower() != f"{kind}component":
-        part.warning(f"that is another kind of file; a component of type {kind} has {kind}Component.schema.json")
+        part.warning(f"another kind of file; expected {kind}Component")
 
 
 def job_as_component(part: Part, name: str, kind: str) -> Component:

@@ -268,8 +268,7 @@ WARNINGS: dict[str, tuple[str, str, str, str]] = {
     ),
     "schema of another kind of file": (
         A, "type: command\n", "$schema: ./commandJob.schema.json\n",
-        "prepare.yml:1: warning: $schema='./commandJob.schema.json': that is another kind of file; "
-         "a component of type command has commandComponent.schema.json",
+        "prepare.yml:1: warning: $schema='./commandJob.schema.json': another kind of file; expected commandComponent",
     ),
     "unknown field of a component": (
         A, "name: prepare", "name: prepare\nmaintainer: me",
