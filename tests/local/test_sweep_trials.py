@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from azdistill.local.processes import Launch, Processes, Stopped
-from azdistill.local.sweeps.ending import TrialProcesses
 from azdistill.local.sweeps.trials import Trial, best, place, planned, table, write_all, write_trial
 from azdistill.pipeline.sweeps import Objective
 
@@ -88,7 +87,7 @@ def test_the_table_has_a_column_for_each_value() -> None:
 
 
 def test_a_trial_that_was_ended_before_it_began_starts_nothing(tmp_path: Path) -> None:
-    processes = TrialProcesses(Processes())
+    processes = Processes().branch()
     processes.stop()
     with pytest.raises(Stopped), processes.start(Launch("true", tmp_path, tmp_path / "log.txt", {})):
         pytest.fail("it started")

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from azdistill.local.commands import run_command
-from azdistill.local.processes import Stopped
+from azdistill.local.processes import Processes, Stopped
 from azdistill.local.snapshots import stage
 from azdistill.local.sweeps.early_termination import to_end
-from azdistill.local.sweeps.ending import TrialProcesses
 from azdistill.local.sweeps.outcome import conclude, told
 from azdistill.local.sweeps.sampling import samples
 from azdistill.local.sweeps.tracking import ADDRESS, Tracking, Unreachable
@@ -48,7 +47,7 @@ class _Try:
     """A trial that runs."""
 
     trial: Trial
-    processes: TrialProcesses
+    processes: Processes
     deadline: Deadline
     started: float
 
@@ -101,7 +100,7 @@ class _Trials:
         write_trial(self.task.folder, trial)
         self.all[trial.number] = trial
         limit = Deadline(self.sweep.limits.trial_timeout)
-        started = _Try(trial, TrialProcesses(self.task.processes), limit, time.monotonic())
+        started = _Try(trial, self.task.processes.branch(), limit, time.monotonic())
         self.running[pool.submit(_work, self._task(started))] = started
 
     def _task(self, one: _Try) -> Task:

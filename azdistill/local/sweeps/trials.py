@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from azdistill.contracts.files import write_json
 from azdistill.local.sweeps.early_termination import score
 from azdistill.local.sweeps.sampling import Values
 from azdistill.pipeline.sweep_checks import TRIALS
@@ -68,12 +69,12 @@ def best(trials: Collection[Trial], objective: Objective) -> Trial | None:
 
 def write_trial(folder: Path, trial: Trial) -> None:
     """Raises OSError."""
-    _write(folder / TRIALS / str(trial.number) / RECORD, asdict(trial))
+    write_json(folder / TRIALS / str(trial.number) / RECORD, asdict(trial))
 
 
 def write_all(folder: Path, trials: Collection[Trial], objective: Objective, chosen: Trial | None) -> None:
     """The trials without their series, for whoever reads the sweep's folder."""
-    _write(
+    write_json(
         folder / ALL,
         {
             "primary_metric": objective.metric,
@@ -126,14 +127,6 @@ def _read(folder: Path, number: int, values: Values) -> Trial:
     except (OSError, ValueError, TypeError, KeyError):
         return Trial(number, values)
     return found if found == replace(found, number=number, values=dict(values)) else Trial(number, values)
-
-
-def _write(path: Path, value: Any) -> None:
-    """Write beside and rename: it is whole or the earlier one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
 
 
 def _shown(trial: Trial) -> Mapping[str, Any]:
