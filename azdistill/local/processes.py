@@ -84,6 +84,7 @@ class Processes:
         Raises Stopped, at the end of the block too, when the run is being ended, and OSError when the command can't
         be started.
         """
+        self.check()
         with launch.log.open("ab") as stream, _group() as group:
             running = self._add(lambda: Running(_start(launch, stream.fileno(), group), group, self.grace))
             try:

@@ -36,7 +36,7 @@ jobs:
 
 
 def test_a_failed_node_ends_the_run_as_on_azure_and_what_was_ended_goes_on_in_the_next(shop: Workshop) -> None:
-    fails = "for i in $(seq 100); do [ -e ../other/begun/it ] && break; sleep .1; done; exit 7"
+    fails = "for i in $(seq 100); do [ -e ../../other/begun/it ] && break; sleep .1; done; exit 7"
     shop.write("pipeline.yml", f"""
 jobs:
   bad: {{command: "{fails}"}}
