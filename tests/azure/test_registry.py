@@ -65,6 +65,7 @@ def largest(tmp_path) -> Path:
     return compile_job(load_job(tmp_path / "support" / "job.yaml"), tmp_path / "bundle").parent
 
 
+@pytest.mark.slow
 def test_the_largest_bundle_is_published_once_and_its_job_sends_no_code(largest, registry, client, workspace, capfd):
     first = list(publish(registry, largest, "house"))
     assert len(first) == len(shared_in(largest)) == 10

@@ -65,6 +65,7 @@ def test_no_row_is_lost_on_the_way(first: tuple[Path, Any]) -> None:
     assert usage["retries"]
 
 
+@pytest.mark.slow
 def test_gates_that_only_report_let_the_student_have_its_name(job: Path, first: tuple[Path, Any], home: Path) -> None:
     folder, _ = first
     done = run(job, "-o", folder, "--set", "inputs.enforce_gates=false", home=home)
@@ -107,6 +108,7 @@ def wait_for(log: Path, text: str, longest_s: float = 90) -> None:
     raise AssertionError(f"{log} never said {text!r}")
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_refuses_the_key_is_one_clear_message(job: Path, tmp_path: Path) -> None:
     command = [AZDISTILL[0], "-m", "azdistill.simulate", "--with-parent", "--key-variable", "RIGHT_KEY"]
     known = variables(tmp_path, RIGHT_KEY="right")

@@ -105,7 +105,7 @@ def test_no_program_outlives_an_engine_that_was_killed(shop: Workshop, engines: 
     until(lambda: not programs(shop), 5)
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.1, 0.25, 0.45, 0.6, 0.7, 0.8])
+@pytest.mark.parametrize("delay", [0.0, 0.25, 0.6, 0.8])
 def test_after_a_kill_the_next_run_completes_with_the_same_result(
     shop: Workshop, engines: Engines, delay: float
 ) -> None:
