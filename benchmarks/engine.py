@@ -11,7 +11,7 @@ graph    `graph200_s`: seconds of 200 nodes that do nothing, in 20 layers, each 
 hash     `hash_gb_s`: GB a second of a first look at an input of 2 GB, which is in the page cache; how fast it can be
          read at all is printed, and what a second look takes
 follow   `follow_slowdown`: how much longer a node that prints 100,000 lines takes while `azdistill logs -f` follows it,
-         as a share; both are medians of 5, in turns
+         as a share; both are medians of 9, in turns
 peer     kfp's local runner, which runs a pipeline's nodes one after another: seconds a node, and their ratio to ours
 """
 
@@ -34,7 +34,7 @@ ROOT = Path(__file__).parent.parent
 AZDISTILL = [sys.executable, "-c", "from azdistill.cli.main import main; main()"]
 CHAIN, LAYERS, WIDTH = 20, 20, 10
 INPUT_GB, BLOCK = 2.0, 1 << 22
-LINES, TURNS = 100_000, 5
+LINES, TURNS = 100_000, 9
 
 Figures = dict[str, float]
 

@@ -35,25 +35,35 @@ def show(run: RunFolder, node: str, lines: int, follow: bool) -> None:
     if not log.is_file():
         return
     with log.open(encoding="utf-8", errors="replace", newline="\n") as stream:
-        last = deque(stream, maxlen=lines or None)
+        last = deque(_whole(stream), maxlen=lines or None)
         begun = last.pop() if follow and last and not last[-1].endswith("\n") else ""
-        for line in chain(last, _growing(stream, begun, run.path, node) if follow else ()):
-            print(_printable(line), flush=True)
+        for some in chain([last], _growing(stream, begun, run.path, node) if follow else ()):
+            sys.stdout.write("".join(f"{_printable(line)}\n" for line in some))
+            sys.stdout.flush()
 
 
-def _growing(stream: TextIO, begun: str, folder: Path, node: str) -> Iterator[str]:
-    """Whole lines as they are written, the first of them `begun` already, and what is left when the node has ended."""
+def _whole(stream: TextIO) -> Iterator[str]:
+    """Lines of a file that is being written: what looks like the end may be the middle of one."""
+    begun = ""
+    for part in stream:
+        begun += part
+        if begun.endswith("\n"):
+            yield begun
+            begun = ""
+    if begun:
+        yield begun
+
+
+def _growing(stream: TextIO, begun: str, folder: Path, node: str) -> Iterator[list[str]]:
+    """Lines as they are written, the first of them `begun` already, and what is left when the node has ended.
+    They come as many at a time as there are, so that a node that says much isn't slowed by who follows it."""
     running = True
     while running:
         running = _runs(folder, node)  # asked before reading, so that nothing is missed
-        for part in stream:
-            begun += part
-            if begun.endswith("\n"):
-                yield begun
-                begun = ""
+        *whole, begun = (begun + stream.read()).split("\n")
+        yield whole
         time.sleep(PERIOD_S if running else 0)
-    if begun:
-        yield begun
+    yield [begun] if begun else []
 
 
 def _runs(folder: Path, node: str) -> bool:
@@ -63,6 +73,7 @@ def _runs(folder: Path, node: str) -> bool:
 
 def _printable(line: str) -> str:
     """A line safe to print, whatever is in it."""
-    return "".join(
-        one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in line.rstrip("\r\n").expandtabs()
-    )
+    line = line.rstrip("\r\n").expandtabs()
+    if line.isprintable():
+        return line
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in line)
