@@ -14,8 +14,6 @@ wire      `wire_goldens`: conversations of the real client that are their golden
           isn't ends the benchmark
 """
 
-import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -27,6 +25,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.figures import Figures, print_figures
+
 if TYPE_CHECKING:
     from tests.workspace.azurite import Azurite
 
@@ -37,8 +37,6 @@ MEMORY = next((path for path in ("/dev/shm",) if Path(path).is_dir()), None)
 """What is compiled, and what the blob service keeps, is written to memory where that can be: ext4 takes ten times as
 long for a new file for minutes after many were removed, as any test run does."""
 SPECS, SIDE_BY_SIDE = 1000, 2
-
-Figures = dict[str, float]
 
 
 def largest_ready_job() -> Path:
@@ -156,17 +154,5 @@ FIGURES: Mapping[str, Callable[[], Figures]] = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=FIGURES, default=list(FIGURES), help="run these figures only")
-    figures: Figures = {}
-    for name in parser.parse_args().only:
-        found = FIGURES[name]()
-        figures |= found
-        for figure, value in found.items():
-            print(f"{figure:<22} {value:10.3f}", flush=True)
-    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
-
-
 if __name__ == "__main__":
-    main()
+    print_figures(__doc__, FIGURES)

@@ -15,7 +15,6 @@ follow   `follow_slowdown`: how much longer a node that prints 100,000 lines tak
 peer     kfp's local runner, which runs a pipeline's nodes one after another: seconds a node, and their ratio to ours
 """
 
-import argparse
 import json
 import resource
 import statistics
@@ -28,6 +27,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from benchmarks.figures import Figures, print_figures
 from benchmarks.peers.venvs import HERE, Peer, python_of
 
 ROOT = Path(__file__).parent.parent
@@ -36,7 +36,6 @@ CHAIN, LAYERS, WIDTH = 20, 20, 10
 INPUT_GB, BLOCK = 2.0, 1 << 22
 LINES, TURNS = 100_000, 9
 
-Figures = dict[str, float]
 
 COMPONENT = """\
 type: command
@@ -196,17 +195,5 @@ FIGURES: Mapping[str, Callable[[], Figures]] = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=FIGURES, default=list(FIGURES), help="run these figures only")
-    figures: Figures = {}
-    for name in parser.parse_args().only:
-        found = FIGURES[name]()
-        figures |= found
-        for figure, value in found.items():
-            print(f"{figure:<22} {value:10.3f}", flush=True)
-    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
-
-
 if __name__ == "__main__":
-    main()
+    print_figures(__doc__, FIGURES)

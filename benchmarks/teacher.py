@@ -20,7 +20,6 @@ kills          SIGKILL at 20 moments drawn over the length of a run: `lost` and 
 store          `resume_scan_s_1m` and `rss_mb_1m`, see benchmarks/teacher_store.py
 """
 
-import argparse
 import contextlib
 import json
 import os
@@ -43,6 +42,7 @@ from azdistill.contracts.files import write_json, write_rows
 from azdistill.contracts.manifest import close_folder
 from azdistill.contracts.rows import Message, Prompt, prompt_id
 from azdistill.contracts.teacher import SimulatedLimits, Simulation
+from benchmarks.figures import Figures, print_figures
 from benchmarks.peers.venvs import PEERS, Peer, python_of
 
 ROOT = Path(__file__).parent.parent
@@ -57,8 +57,6 @@ SEED, KILLS, KILLED_ROWS, KILLED_IN_FLIGHT = 7, 20, 1000, 64
 SLOW = Simulation(latency_ms=LATENCY_S * 1000, latency_sigma=SIGMA, wrong_rate=0)
 LIMITED = SLOW.model_copy(update={"limits": SimulatedLimits(requests_per_minute=LIMIT * 60, headers="absent")})
 FAULTY = SLOW.model_copy(update={"error_rate": 0.03, "reset_rate": 0.02})
-
-Figures = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -313,16 +311,8 @@ FIGURES: Mapping[str, Callable[[], Figures]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=FIGURES, default=list(FIGURES), help="run these figures only")
     (ROOT / ".bench").mkdir(exist_ok=True)
-    figures: Counter[str] = Counter()
-    for name in parser.parse_args().only:
-        found = FIGURES[name]()
-        figures.update(found)  # lost and duplicated rows of faults and kills add up
-        for figure, value in found.items():
-            print(f"{figure:<26} {value:10.3f}", flush=True)
-    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
+    print_figures(__doc__, FIGURES)
 
 
 if __name__ == "__main__":
