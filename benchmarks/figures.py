@@ -1,4 +1,4 @@
-"""The command line of a benchmark: which figures, a line for each as it is known, and all of them as JSON at the end."""
+"""The command line of a benchmark: which figures, a line for each as it is known, then all of them as JSON."""
 
 import argparse
 import json
