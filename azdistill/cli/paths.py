@@ -27,7 +27,8 @@ def pipeline_file(path: Path) -> Path | None:
     from azdistill.document import read_document
 
     fields = read_document(path, InputError, "job or pipeline file").value
-    return path if fields.keys() & {"jobs", "command"} or fields.get("type") == "pipeline" else None
+    named = fields.keys() & {"jobs", "command"} or fields.get("type") in ("pipeline", "parallel")
+    return path if named else None
 
 
 def job_file(path: Path) -> Path:

@@ -19,7 +19,7 @@ from azdistill.cli.options import (
 
 def run(
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="a job file, a bundle, or anyone's pipeline or command component")
+        Path, typer.Argument(metavar="PATH", help="a job file, a bundle, or anyone's pipeline or component")
     ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="run folder; default: runs/NAME, of the job or the file")

@@ -10,8 +10,9 @@ from azdistill.pipeline.reading import Part
 
 
 def is_component(document: Document) -> bool:
-    """Whether a file is a command component, and no pipeline."""
-    return bool(document.value.get("command")) and "jobs" not in document.value
+    """Whether a file is a command or parallel component, and no pipeline."""
+    work = document.value.get("command") or document.value.get("task")
+    return bool(work) and "jobs" not in document.value
 
 
 def component_alone(document: Document) -> Pipeline:

@@ -62,7 +62,8 @@ def check_parallel(part: Part, node: Node) -> None:
     component, work = node.component, node.component.parallel
     if work is None:
         return
-    if part.value.get("component") and part.value.get("task"):
+    given = part.mapping()
+    if given.get("component") and given.get("task"):
         part.at("task").error("the component has a task of its own; take this one out", "local")
     port = component.inputs.get(work.input or "")
     if work.input is None and part.at("input_data").value is None:
@@ -73,7 +74,7 @@ def check_parallel(part: Part, node: Node) -> None:
         part.at("input_data").warning("Azure ML splits a uri_folder or an mltable; make it one of them", scope="azure")
     elif port and port.type == "uri_folder" and work.in_bytes:
         part.at("mini_batch_size").error("the files of a uri_folder are counted; give a number such as 10")
-    if not part.value.get("component"):
+    if not given.get("component"):
         _check_rows(part.at("task", "append_row_to"), component)
     _check_arguments(part, node)
 

@@ -524,6 +524,24 @@ def test_what_is_delivered_twice_is_appended_twice_and_counts_once(batch: Batch)
     assert log(shop).endswith("azdistill: 4 of 4 mini-batches, 1 failed with 1 of 4 items\n")
 
 
+ALONE = """
+type: parallel
+name: lengths
+inputs: {files: {type: uri_folder}}
+outputs: {out: {type: uri_file}}
+input_data: ${{inputs.files}}
+task: {type: run_function, code: ./src, entry_script: it.py, append_row_to: "${{outputs.out}}"}
+"""
+
+
+def test_a_parallel_component_runs_by_itself(shop: Workshop) -> None:
+    shop.write("src/it.py", "def init(): pass\ndef run(mini_batch): return [path[-5:] for path in mini_batch]\n")
+    shop.write("files/a.txt", "")
+    shop.write("pipeline.yml", ALONE)
+    shop.run(inputs={"files": str(shop.root / "files")}).check()
+    assert shop.text("lengths") == "a.txt\n"
+
+
 def test_the_run_folder_may_be_relative_to_the_current_one(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
     shop = batch("return names")
     monkeypatch.chdir(shop.root)
