@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from azdistill.contracts.errors import PipelineError
+from azdistill.document import read_scalar
 from azdistill.pipeline.documents import ANY, Data, InputPort, Pipeline, Scalar
 from azdistill.pipeline.findings import suggestion
 from azdistill.pipeline.types import misfit
@@ -29,7 +27,7 @@ def _value(pipeline: Pipeline, name: str, text: str) -> Scalar | Data:
     port = pipeline.ports.get(name) or _port(pipeline.inputs[name])
     if port.is_data or isinstance(pipeline.inputs[name], Data):
         return Data(port.type, text, Path.cwd())
-    value = text if port.type == "string" else _scalar(text)
+    value = text if port.type == "string" else read_scalar(text)
     if problem := misfit(port, value):
         raise PipelineError(f"--set inputs.{name}={text!r}: {problem}")
     return value
@@ -40,12 +38,3 @@ def _port(before: Scalar | Data | None) -> InputPort:
     if isinstance(before, Data):
         return InputPort(before.type)
     return InputPort(ANY if before is None else _TYPES.get(type(before), "string"))
-
-
-def _scalar(text: str) -> Scalar:
-    """The text as YAML reads it, and as it stands where that is no scalar."""
-    try:
-        value = YAML(typ="safe", pure=True).load(text)
-    except YAMLError:
-        return text
-    return value if isinstance(value, (str, int, float)) else text

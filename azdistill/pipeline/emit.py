@@ -1,34 +1,39 @@
 """Write YAML that every reader of Azure ML pipelines takes the same way."""
 
-import io
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.nodes import ScalarNode
-from ruamel.yaml.representer import RoundTripRepresenter
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+import yaml
 
 _NOT_A_STRING_IN_1_1 = re.compile(r"(?i)y|n|yes|no|on|off|true|false|null|~|[-+.]?[0-9].*|[-+]?\.(inf|nan)")
 """Plain words that YAML 1.1 (PyYAML, behind `az ml`) reads as booleans, numbers, dates or null."""
 
 
-class _Representer(RoundTripRepresenter):
+class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        """Items of a list stand deeper than its key."""
+        super().increase_indent(flow, indentless=False)
 
-def _float(representer: Any, value: float) -> ScalarNode:
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    unsafe = not value or "\x85" in value or _NOT_A_STRING_IN_1_1.fullmatch(value)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style='"' if unsafe else None)
+
+
+def _float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
     """`2.0e-05`: without the dot, YAML 1.1 reads `2e-05` as a string."""
     text = repr(value)
     if "e" in text and "." not in text:
         text = text.replace("e", ".0e", 1)
-    node: ScalarNode = representer.represent_scalar("tag:yaml.org,2002:float", text)
-    return node
+    return dumper.represent_scalar("tag:yaml.org,2002:float", text)
 
 
-_Representer.add_representer(float, _float)
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(float, _float)
 
 
 def to_yaml(document: Mapping[str, Any]) -> str:
@@ -36,20 +41,4 @@ def to_yaml(document: Mapping[str, Any]) -> str:
 
     Read back by a YAML 1.1 or 1.2 reader, every scalar has the type it had.
     """
-    yaml = YAML(typ="rt", pure=True)
-    yaml.Representer = _Representer
-    yaml.width = 1_000_000
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    stream = io.StringIO()
-    yaml.dump(_quoted(document), stream)
-    return stream.getvalue()
-
-
-def _quoted(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {_quoted(key): _quoted(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_quoted(part) for part in value]
-    if isinstance(value, str) and (not value or "\x85" in value or _NOT_A_STRING_IN_1_1.fullmatch(value)):
-        return DoubleQuotedScalarString(value)
-    return value
+    return str(yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000))

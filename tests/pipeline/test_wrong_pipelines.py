@@ -388,14 +388,22 @@ def test_machines_that_the_local_engine_does_not_start_are_told(desk: Desk, dist
     check(pipeline)
 
 
+TOO_DEEP = "not YAML that can be read (an alias holds itself, or it is nested too deep)"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("", "pipeline.yml: holds no mapping of fields, so it is no pipeline file"),
         ("- a\n", "pipeline.yml: holds no mapping of fields, so it is no pipeline file"),
-        ("jobs: [\n", "pipeline.yml:2: not YAML (expected the node content, but found '<stream end>')"),
-        ("a: 1\na: 2\n", 'pipeline.yml:2: not YAML (found duplicate key "a" with value "2" (original value: "1"))'),
-        ("day: 2026-13-45\n", "pipeline.yml: not YAML (month must be in 1..12)"),
+        ("jobs: [\n", "pipeline.yml:2: not YAML (did not find expected node content)"),
+        ("a: 1\na: 2\n", "pipeline.yml:2: not YAML (key 'a' comes twice)"),
+        ("? [a]\n: 1\n", "pipeline.yml:1: not YAML (a key that is no text)"),
+        ("a: {<<: b}\n", "pipeline.yml:1: not YAML (<< of what is no mapping)"),
+        ("a: *b\n", "pipeline.yml:1: not YAML (found undefined alias)"),
+        ("a: &b [*b]\n", f"pipeline.yml: {TOO_DEEP}"),
+        (f"a: {'[' * 5000}{']' * 5000}\n", f"pipeline.yml: {TOO_DEEP}"),
+        ("a: !!int x\n", "pipeline.yml: not YAML (invalid literal for int() with base 10: 'x')"),
     ],
 )
 def test_a_file_that_is_no_yaml_is_a_finding_too(desk: Desk, text: str, expected: str) -> None:
