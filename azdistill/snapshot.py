@@ -18,12 +18,16 @@ _STATEMENT = re.compile(
 """An import of ours, or the text in triple quotes that may only look like one. Parsing every file takes ten times as
 long, which every compile would pay; a test holds each of our files to what the parser finds in it."""
 
+_DOCSTRING = re.compile(r'\A"""(?:\\.|[^\\])*?"""', re.DOTALL)
+
 
 def closure(module: str) -> list[Path]:
     """Files of the import closure of `module`, relative to the folder that holds the package, sorted.
 
     Found in the source without importing it, imports inside functions included. The
-    data files of a package (templates) travel with any of its modules.
+    data files of a package (templates) travel with any of its modules. An `__init__` that only says what its
+    package is stays behind: every file is a request when a snapshot is uploaded, and Python imports from a folder
+    without one.
     """
     seen: set[str] = set()
     waiting = [module]
@@ -32,7 +36,7 @@ def closure(module: str) -> list[Path]:
         if name not in seen:
             seen.add(name)
             waiting += imports(name)
-    return sorted({path for name in seen for path in _files(name)})
+    return sorted({path for name in seen for path in _files(name) if not _only_told(path)})
 
 
 @cache
@@ -89,6 +93,12 @@ def _files(name: str) -> frozenset[Path]:
     around = (folder / "__init__.py" for folder in source.parents if folder.name)
     data = (path for folder in source.parents[:-2] for path in _data().get(folder, ()))
     return frozenset([source, *around, *data])
+
+
+@cache
+def _only_told(path: Path) -> bool:
+    """Whether it is an `__init__` of nothing but a docstring."""
+    return path.name == "__init__.py" and not _DOCSTRING.sub("", (ROOT / path).read_text(encoding="utf-8")).strip()
 
 
 @cache
