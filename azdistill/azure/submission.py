@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from azdistill.azure.problems import asking
 from azdistill.azure.registry import from_registry
-from azdistill.azure.workspace import hushed
+from azdistill.azure.workspace import hushed, uncollected
 from azdistill.contracts.errors import InputError, PipelineError
 from azdistill.contracts.manifest import sha256_file
 from azdistill.document import read_document
@@ -108,9 +108,9 @@ def _sent(client: "MLClient", bundle: Path, name: str, inputs: Mapping[str, str]
 
     overrides = [{"name": name}, *({f"inputs.{key}": value} for key, value in inputs.items())]
     source = from_registry(bundle, registry) if registry else bundle / PIPELINE
-    job = load_job(source, relative_origin=str(bundle / PIPELINE), params_override=overrides)
     try:
-        with hushed():
+        with hushed(), uncollected():
+            job = load_job(source, relative_origin=str(bundle / PIPELINE), params_override=overrides)
             sent = client.jobs.create_or_update(job)
         return _told(sent, attached=False)
     except ResourceExistsError:  # somebody else sent it at this moment

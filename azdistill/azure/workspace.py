@@ -1,6 +1,7 @@
 """Which workspace or registry, and the SDK's client in front of it."""
 
 import contextlib
+import gc
 import io
 import json
 import logging
@@ -136,6 +137,19 @@ def hushed() -> Iterator[None]:
     """While the SDK uploads, it prints dots, empty lines and terminal codes; what it raises is heard."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """While the SDK builds what it sends, a second or two: its import alone leaves half a million objects, which the
+    collector of cycles would look through again and again, for a tenth of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def quiet() -> None:

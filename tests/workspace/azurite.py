@@ -48,9 +48,9 @@ def azurite(folder: Path) -> Iterator[Azurite]:
 
 
 def _start(folder: Path, certificate: Path, private: Path, key: str) -> "subprocess.Popen[str]":
-    options = ["--blobPort", "0", "--location", str(folder), "--oauth", "basic"]
+    options = ["--blobPort", "0", "--oauth", "basic"]
     options += ["--cert", str(certificate), "--key", str(private)]
-    quiet = ["--skipApiVersionCheck", "--silent", "--disableTelemetry"]
+    quiet = ["--skipApiVersionCheck", "--inMemoryPersistence", "--silent", "--disableTelemetry"]
     return subprocess.Popen(
         [PROGRAM, *options, *quiet],
         env={**os.environ, "PATH": _path(), "AZURITE_ACCOUNTS": f"{ACCOUNT}:{key}"},
