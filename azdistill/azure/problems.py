@@ -67,5 +67,9 @@ def _short(problem: BaseException) -> str:
     told = getattr(problem, "reason", None) or str(problem)
     error = getattr(problem, "error", None)
     told = getattr(error, "message", None) or told
+    return in_one_line(told)
+
+
+def in_one_line(told: object) -> str:
     line = " ".join(str(told).split()).rstrip(".;")
     return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 3] + "..."

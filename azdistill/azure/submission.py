@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from azdistill.azure.offline import load_pipeline_job
 from azdistill.azure.problems import asking
 from azdistill.azure.registry import from_registry
 from azdistill.azure.workspace import hushed, uncollected
@@ -103,14 +104,13 @@ def find(client: "MLClient", name: str) -> Any:
 
 def _sent(client: "MLClient", bundle: Path, name: str, inputs: Mapping[str, str], registry: str | None) -> Submitted:
     """Loaded anew for each submission, as the SDK changes what it sends."""
-    from azure.ai.ml import load_job
     from azure.core.exceptions import ResourceExistsError
 
     overrides = [{"name": name}, *({f"inputs.{key}": value} for key, value in inputs.items())]
     source = from_registry(bundle, registry) if registry else bundle / PIPELINE
     try:
         with hushed(), uncollected():
-            job = load_job(source, relative_origin=str(bundle / PIPELINE), params_override=overrides)
+            job = load_pipeline_job(bundle / PIPELINE, source, overrides)
             sent = client.jobs.create_or_update(job)
         return _told(sent, attached=False)
     except ResourceExistsError:  # somebody else sent it at this moment

@@ -4,6 +4,8 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,25 +13,29 @@ from azdistill.cli.paths import pipeline_file, tell
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.findings import Finding
 
+if TYPE_CHECKING:
+    from azdistill.spec.job import DistillationJob
+
 FIELDS = ("severity", "file", "line", "field", "text")
 
 Checked = tuple[str, Sequence[Finding]]
 """A sentence for when it is right, and the findings."""
 
 
-def tell_in_words(path: Path) -> None:
-    """Print that it is right, once the warnings are told. Raises InputError with all findings when it isn't."""
-    right, found = _check(path)
+def tell_in_words(path: Path, sdk: bool = False) -> None:
+    """Print that it is right, once the warnings are told; `sdk` asks Azure's own client too. Raises InputError with
+    all findings when it isn't."""
+    right, found = _check(path, sdk)
     if _is_wrong(found):
         raise InputError("\n".join(map(str, found)))
     tell(found)
     print(right)
 
 
-def tell_as_json(path: Path) -> None:
+def tell_as_json(path: Path, sdk: bool = False) -> None:
     """Print a list of objects, one a finding, in which line 0 is the file as a whole. Exits with 2 when it is wrong."""
     try:
-        _, found = _check(path)
+        _, found = _check(path, sdk)
     except InputError as problem:
         found = [_unreadable(path, problem)]
     rows = [{name: getattr(finding, name) for name in FIELDS} for finding in found]
@@ -37,13 +43,13 @@ def tell_as_json(path: Path) -> None:
     raise typer.Exit(InputError.exit_code if _is_wrong(found) else 0)
 
 
-def _check(path: Path) -> Checked:
+def _check(path: Path, sdk: bool) -> Checked:
     """Raises InputError for what can't be read at all."""
     pipeline = pipeline_file(path)
-    return _pipeline(pipeline) if pipeline else _job(path)
+    return _pipeline(pipeline, sdk) if pipeline else _job(path, sdk)
 
 
-def _job(path: Path) -> Checked:
+def _job(path: Path, sdk: bool) -> Checked:
     from azdistill.spec.loading import check_job
 
     job, found = check_job(path)
@@ -51,13 +57,26 @@ def _job(path: Path) -> Checked:
         return "", found
     names = ", ".join(teacher.called for teacher in job.teacher.teachers)
     teach = f"{names} {'teaches' if len(job.teacher.teachers) == 1 else 'teach'} {job.student.model}"
-    return f"{path}: right; job {job.name}: {teach} ({job.task})", found
+    return f"{path}: right; job {job.name}: {teach} ({job.task})", [*found, *(_compiled(job) if sdk else ())]
 
 
-def _pipeline(path: Path) -> Checked:
+def _compiled(job: "DistillationJob") -> Sequence[Finding]:
+    from azdistill.azure.offline import refusals
+    from azdistill.bundle import compile_job
+
+    with TemporaryDirectory() as folder:
+        return refusals(compile_job(job, Path(folder, "bundle")))
+
+
+def _pipeline(path: Path, sdk: bool) -> Checked:
     from azdistill.pipeline.validation import validate
 
-    return f"{path}: right; nothing that Azure ML would refuse", validate(path)
+    found: Sequence[Finding] = validate(path)
+    if sdk and not _is_wrong(found):
+        from azdistill.azure.offline import refusals
+
+        found = [*found, *refusals(path)]
+    return f"{path}: right; nothing that Azure ML would refuse", found
 
 
 def _is_wrong(found: Sequence[Finding]) -> bool:

@@ -15,6 +15,9 @@ class Format(StrEnum):
 def validate(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="a job file, a bundle, or any pipeline file")],
     format: Annotated[Format, typer.Option("--format", help="json: a list of findings, for programs")] = Format.text,
+    sdk: Annotated[
+        bool, typer.Option("--sdk", help="ask Azure's own client too, which needs no login but the extra `azure`")
+    ] = False,
 ) -> None:
     """Check a job, a bundle or a pipeline, and run nothing.
 
@@ -27,4 +30,4 @@ def validate(
     """
     from azdistill.cli.checking import tell_as_json, tell_in_words
 
-    (tell_as_json if format == Format.json else tell_in_words)(path)
+    (tell_as_json if format == Format.json else tell_in_words)(path, sdk)

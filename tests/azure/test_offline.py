@@ -1,0 +1,103 @@
+"""A pipeline file in the words of Azure's own client, without a workspace."""
+
+from pathlib import Path
+
+import pytest
+from azure.ai.ml import MLClient
+
+from azdistill.azure.offline import refusals
+from azdistill.azure.submission import submit
+from azdistill.contracts.errors import PipelineError
+from tests.cli.conftest import Command, azdistill, folder, job
+from tests.workspace.stand_in import Workspace
+
+__all__ = ["azdistill", "folder", "job"]
+
+PIPELINE = "pipeline.yml"
+SAYS = "(so says azure-ai-ml)"
+
+
+def edit(bundle: Path, before: str, after: str) -> Path:
+    path = bundle / PIPELINE
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+    return path
+
+
+def test_a_right_pipeline_has_no_refusals(small: Path) -> None:
+    assert refusals(small / PIPELINE) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (
+            "    compute: azureml:cpu-cluster\n",
+            "    compute: azureml:cpu-cluster\n    limits: {timeout: soon}\n",
+            "pipeline.yml:15: jobs.register.limits.timeout: Not a valid integer",
+        ),
+        (
+            '    inputs: {rows: "${{parent.inputs.rows}}"}\n',
+            "",
+            "pipeline.yml:11: jobs.register.inputs.rows: Required input 'rows' for component 'register' not provided",
+        ),
+    ],
+)
+def test_what_the_client_refuses_is_told_by_its_line(small: Path, before: str, after: str, told: str) -> None:
+    path = edit(small, before, after)
+    assert [str(found) for found in refusals(path)] == [f"{path.parent}/{told} {SAYS}"]
+
+
+def test_every_refusal_is_told_in_a_line_of_its_own(small: Path) -> None:
+    edit(
+        small, "    compute: azureml:cpu-cluster\n", "    limits: {timeout: soon}\n    resources: {instance_count: x}\n"
+    )
+    found = refusals(small / PIPELINE)
+    assert [one.field for one in found] == ["jobs.register.resources.instance_count", "jobs.register.limits.timeout"]
+    assert not [one for one in found if "\n" in one.text]
+
+
+INLINE = """\
+type: pipeline
+jobs:
+  say:
+    type: command
+    command: echo ${{inputs.n}}
+    environment: azureml:x:1
+    inputs: {n: "${{parent.inputs.gone}}"}
+"""
+
+
+def test_what_has_no_place_is_told_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / PIPELINE).write_text(INLINE)
+    (found,) = refusals(tmp_path / PIPELINE)
+    told = "Failed to find top level definition for input binding ${{parent.inputs.gone}}"
+    assert (found.field, found.text) == ("", f"{told} {SAYS}")
+
+
+def test_no_yaml_is_told_as_everywhere(small: Path) -> None:
+    (small / PIPELINE).write_text("jobs: [\n")
+    with pytest.raises(PipelineError, match=r"pipeline.yml:2: not YAML"):
+        refusals(small / PIPELINE)
+
+
+def test_a_bundle_that_does_not_load_is_told_in_lines_and_not_sent(
+    small: Path, client: MLClient, workspace: Workspace
+) -> None:
+    edit(small, "    compute: azureml:cpu-cluster\n", "    limits: {timeout: soon}\n")
+    with pytest.raises(PipelineError, match=r"pipeline.yml:14: jobs.register.limits.timeout: Not a valid integer"):
+        submit(client, small)
+    assert not workspace.ledger.of("PUT", "/jobs/")
+
+
+def test_validate_asks_the_client_where_it_is_told_to(azdistill: Command, job: Path, small: Path) -> None:
+    assert azdistill("validate", job, "--sdk").code == 0
+    assert azdistill("validate", small, "--sdk").code == 0
+    path = edit(
+        small, "    compute: azureml:cpu-cluster\n", "    limits: {timeout: 60, colour: blue}\n    compute: azureml:c\n"
+    )
+    assert azdistill("validate", small).code == 0
+    done = azdistill("validate", small, "--sdk")
+    assert done.code == 2
+    assert f"{path}:14: jobs.register.limits.colour: Unknown field {SAYS}" in done.err
