@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from azdistill.azure.problems import in_one_line
-from azdistill.azure.workspace import hushed, quiet, uncollected
-from azdistill.contracts.errors import InputError, PipelineError
+from azdistill.azure.workspace import hushed, require_sdk, unhindered
+from azdistill.contracts.errors import PipelineError
 from azdistill.contracts.findings import Finding, Place, named
 from azdistill.document import read_document
 
@@ -34,8 +34,8 @@ def refusals(pipeline: Path) -> list[Finding]:
 
     Raises InputError without the extra `azure`, PipelineError for what is no YAML.
     """
-    quiet()
-    with hushed(), uncollected():
+    require_sdk()
+    with hushed(), unhindered():
         try:
             result: Any = _load(pipeline, pipeline)._validate()  # which has no public way that needs no workspace
         except Refused as problem:
@@ -55,12 +55,10 @@ def load_pipeline_job(pipeline: Path, source: Path | IO[str], overrides: Sequenc
 
 
 def _load(pipeline: Path, source: Path | IO[str], overrides: Sequence[dict[str, Any]] = ()) -> "Job":
-    try:
-        from azure.ai.ml import load_job
-        from azure.ai.ml.exceptions import MlException
-        from marshmallow import ValidationError
-    except ImportError:
-        raise InputError("azure: azure-ai-ml is not installed; pip install 'azdistill[azure]'") from None
+    from azure.ai.ml import load_job
+    from azure.ai.ml.exceptions import MlException
+    from marshmallow import ValidationError
+
     try:
         return load_job(source, relative_origin=str(pipeline), params_override=list(overrides))
     except ValidationError as problem:

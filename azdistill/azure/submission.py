@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from azdistill.azure.offline import load_pipeline_job
 from azdistill.azure.problems import asking
 from azdistill.azure.registry import from_registry
-from azdistill.azure.workspace import hushed, uncollected
+from azdistill.azure.workspace import hushed, unhindered
 from azdistill.contracts.errors import InputError, PipelineError
 from azdistill.contracts.manifest import sha256_file
 from azdistill.document import read_document
@@ -109,7 +109,7 @@ def _sent(client: "MLClient", bundle: Path, name: str, inputs: Mapping[str, str]
     overrides = [{"name": name}, *({f"inputs.{key}": value} for key, value in inputs.items())]
     source = from_registry(bundle, registry) if registry else bundle / PIPELINE
     try:
-        with hushed(), uncollected():
+        with hushed(), unhindered():
             job = load_pipeline_job(bundle / PIPELINE, source, overrides)
             sent = client.jobs.create_or_update(job)
         return _told(sent, attached=False)

@@ -6,10 +6,12 @@ import io
 import json
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from azdistill.azure.problems import REGISTRY_MOVES, asking
@@ -105,16 +107,24 @@ def _read(path: Path) -> WorkspaceAddress:
     return WorkspaceAddress(**{field: values[field] for field in FIELDS})
 
 
+def require_sdk() -> None:
+    """Import it, quietly. Raises InputError without the extra `azure`."""
+    quiet()
+    try:
+        import azure.ai.ml
+        import azure.identity  # noqa: F401
+    except ImportError:
+        raise InputError("azure: azure-ai-ml is not installed; pip install 'azdistill[azure]'") from None
+
+
 def connect(address: WorkspaceAddress | RegistryAddress, credential: Any = None, transport: Any = None) -> "MLClient":
     """A client; signed in as the environment is (`az login`, a service principal, a managed identity) where no
     credential is given. `transport` is azure-core's. Of a workspace nothing is asked yet, a registry is asked where it
     is. Raises InputError without the extra `azure`, and for a registry that doesn't open."""
-    quiet()
-    try:
-        from azure.ai.ml import MLClient
-        from azure.identity import DefaultAzureCredential
-    except ImportError:
-        raise InputError("azure: azure-ai-ml is not installed; pip install 'azdistill[azure]'") from None
+    require_sdk()
+    from azure.ai.ml import MLClient
+    from azure.identity import DefaultAzureCredential
+
     login = credential or DefaultAzureCredential()
     options = {**QUIETLY, **({"transport": transport} if transport else {})}
     if isinstance(address, RegistryAddress):
@@ -140,15 +150,19 @@ def hushed() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def uncollected() -> Iterator[None]:
-    """While the SDK builds what it sends, a second or two: its import alone leaves half a million objects, which the
-    collector of cycles would look through again and again, for a tenth of the time."""
-    was_on = gc.isenabled()
+def unhindered() -> Iterator[None]:
+    """While the SDK builds what it sends, a second or two. The collector of cycles would look through the half million
+    objects of its import again and again, for a tenth of that time, and the SDK would read the sources of the whole
+    call stack for each warning that `quiet` keeps from being heard, for a twentieth."""
+    warner: Any = sys.modules.get("azure.ai.ml._utils._experimental", SimpleNamespace())
+    collects, skips = gc.isenabled(), getattr(warner, "_should_skip_warning", None)
     gc.disable()
+    warner._should_skip_warning = lambda: True
     try:
         yield
     finally:
-        if was_on:
+        warner._should_skip_warning = skips
+        if collects:
             gc.enable()
 
 
