@@ -19,7 +19,7 @@ _PLAIN = {
     "bool": ("true|True|TRUE|false|False|FALSE", "tTfF"),
     "int": (f"[-+]?{_DIGITS}|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
     "float": (
-        rf"[-+]?({_DIGITS}(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        rf"[-+]?({_DIGITS}(\.[0-9_]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
         "-+.0123456789",
     ),
     "merge": ("<<", "<"),
@@ -95,7 +95,7 @@ def read_scalar(text: str) -> Any:
     try:
         node = _tree(text)
         return _value(node) if isinstance(node, yaml.ScalarNode) else text
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text
 
 
@@ -116,9 +116,9 @@ def _value(node: yaml.Node) -> Any:
         case "bool":
             return node.value.lower() == "true"
         case "int":
-            return int(node.value, 0 if node.value[:2] in {"0o", "0x"} else 10)
+            return int(node.value.replace("_", ""), 0 if node.value[:2] in {"0o", "0x"} else 10)
         case "float":
-            return float(re.sub(r"\.(?=inf|nan)", "", node.value.lower()))
+            return float(re.sub(r"_|\.(?=inf|nan)", "", node.value.lower()))
         case _:  # text, and what other tags stand for, as it is written
             return node.value
 

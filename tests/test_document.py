@@ -13,7 +13,8 @@ PAGES = sorted(
     path for folder in ("pipelines", "components", "environments") for path in (ROOT / folder).rglob("*.y*ml")
 )
 SCALARS = [
-    "1", "-7", "+3", "012", "0o17", "0x1F", "1_000", "1.5", "1.", ".5", "1e5", "1e-5", "2.0E+3", "1.2.3", "1e", "--1",
+    "1", "-7", "+3", "012", "0o17", "0x1F", "1_000", "1_", "1_0.5_0",
+    "1.5", "1.", ".5", "1e5", "1e-5", "2.0E+3", "1.2.3", "1e", "--1",
     ".inf", "-.INF", "~", "null", "Null", "true", "FALSE", "yes", "no", "on", "off", "y", "N", "12:30:45", "12:30",
     "'1'", '"true"', "a b", "nULL", "tRUE", "0b1x", "1-2", "${{parent.inputs.x}}", "!!str 5",
 ]  # fmt: skip

@@ -41,6 +41,15 @@ def test_a_new_flag_of_one_step_leaves_every_other_snapshot_alone(edited: str, o
     assert config not in closure(f"azdistill.steps.{other}")
 
 
+@pytest.mark.parametrize("step", STEPS)
+def test_only_what_runs_is_uploaded(step: str) -> None:
+    """Without an `__init__` at the top, an installed azdistill would be imported in the snapshot's place."""
+    inits = {path for path in closure(f"azdistill.steps.{step}") if path.name == "__init__.py"}
+    assert Path("azdistill/__init__.py") in inits
+    bodies = [ast.parse((ROOT / path).read_bytes()).body for path in inits]
+    assert not [body for body in bodies if all(isinstance(part, ast.Expr) for part in body)]
+
+
 def test_editing_the_trainer_leaves_the_paid_step_alone() -> None:
     teacher = closure("azdistill.steps.teacher")
     assert not [path for path in teacher if path.parts[1] in {"training", "generation", "evaluation", "students"}]

@@ -4,17 +4,19 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from azdistill.azure.problems import in_one_line
 from azdistill.azure.workspace import hushed, require_sdk, unhindered
 from azdistill.contracts.errors import PipelineError
 from azdistill.contracts.findings import Finding, Place, named
 from azdistill.document import read_document
+from azdistill.pipeline.alone import is_component
 
 if TYPE_CHECKING:
     from azure.ai.ml.entities import Job
 
+Kind = Literal["component", "job"]
 Refusal = tuple[Place, str]
 
 _NO_EXPRESSION = re.compile(r"(?:^|(?<=; ))Value passed is not a data binding string: [^;]*(?:; |$)")
@@ -30,14 +32,17 @@ class Refused(Exception):
 
 
 def refusals(pipeline: Path) -> list[Finding]:
-    """What the client finds wrong with a pipeline file: it looks less closely than our own checks, and at other things.
+    """What the client finds wrong with a file of a pipeline or of a component: it looks less closely than our own
+    checks, and at other things.
 
     Raises InputError without the extra `azure`, PipelineError for what is no YAML.
     """
     require_sdk()
+    document = read_document(pipeline, PipelineError, "pipeline file")
+    kind: Kind = "component" if is_component(document) else "job"
     with hushed(), unhindered():
         try:
-            result: Any = _load(pipeline, pipeline)._validate()  # which has no public way that needs no workspace
+            result = _load(kind, pipeline, pipeline)._validate()  # which has no public way that needs no workspace
         except Refused as problem:
             return _findings(pipeline, problem.found)
     return _findings(pipeline, [(_place(path), text) for path, text in result.error_messages.items()])
@@ -49,18 +54,20 @@ def load_pipeline_job(pipeline: Path, source: Path | IO[str], overrides: Sequenc
     Raises PipelineError, one line a finding, for what the client doesn't load.
     """
     try:
-        return _load(pipeline, source, overrides)
+        job: Job = _load("job", pipeline, source, overrides)
+        return job
     except Refused as problem:
         raise PipelineError("\n".join(map(str, _findings(pipeline, problem.found)))) from None
 
 
-def _load(pipeline: Path, source: Path | IO[str], overrides: Sequence[dict[str, Any]] = ()) -> "Job":
-    from azure.ai.ml import load_job
+def _load(kind: Kind, pipeline: Path, source: Path | IO[str], overrides: Sequence[dict[str, Any]] = ()) -> Any:
+    from azure.ai.ml import load_component, load_job
     from azure.ai.ml.exceptions import MlException
     from marshmallow import ValidationError
 
     try:
-        return load_job(source, relative_origin=str(pipeline), params_override=list(overrides))
+        load = load_component if kind == "component" else load_job
+        return load(source, relative_origin=str(pipeline), params_override=list(overrides))
     except ValidationError as problem:
         raise Refused(_nested(problem.messages) or _listed(str(problem))) from None
     except MlException as problem:

@@ -1,7 +1,6 @@
 """Write YAML that every reader of Azure ML pipelines takes the same way."""
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -36,7 +35,7 @@ _Dumper.add_representer(str, _text)
 _Dumper.add_representer(float, _float)
 
 
-def to_yaml(document: Mapping[str, Any]) -> str:
+def to_yaml(document: dict[str, Any]) -> str:
     """The document as block YAML: keys in the order given, no aliases, one line a scalar.
 
     Read back by a YAML 1.1 or 1.2 reader, every scalar has the type it had.

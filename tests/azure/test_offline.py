@@ -1,11 +1,14 @@
 """A pipeline file in the words of Azure's own client, without a workspace."""
 
+import gc
+import io
 from pathlib import Path
 
 import pytest
 from azure.ai.ml import MLClient
+from azure.ai.ml._utils import _experimental
 
-from azdistill.azure.offline import refusals
+from azdistill.azure.offline import load_pipeline_job, refusals
 from azdistill.azure.submission import submit
 from azdistill.contracts.errors import PipelineError
 from tests.cli.conftest import Command, azdistill, folder, job
@@ -74,6 +77,23 @@ def test_what_has_no_place_is_told_of_the_file(tmp_path: Path) -> None:
     (found,) = refusals(tmp_path / PIPELINE)
     told = "Failed to find top level definition for input binding ${{parent.inputs.gone}}"
     assert (found.field, found.text) == ("", f"{told} {SAYS}")
+
+
+def test_a_component_file_is_read_as_one(small: Path) -> None:
+    path = small / "components/say/component.yml"
+    assert refusals(path) == []
+    path.write_text(path.read_text().replace("type: integer", "type: whole"))
+    (found,) = refusals(path)
+    assert (found.field, found.line) == ("inputs.rows", 4)
+
+
+def test_the_collector_and_the_client_are_left_as_they_were(small: Path) -> None:
+    before = _experimental._should_skip_warning
+    with pytest.raises(PipelineError):
+        load_pipeline_job(small / PIPELINE, io.StringIO("type: pipeline\njobs: {a: {type: 5}}\n"), [])
+    refusals(small / PIPELINE)
+    assert gc.isenabled()
+    assert _experimental._should_skip_warning is before
 
 
 def test_no_yaml_is_told_as_everywhere(small: Path) -> None:
