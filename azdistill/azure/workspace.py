@@ -115,6 +115,7 @@ def require_sdk() -> None:
         import azure.identity  # noqa: F401
     except ImportError:
         raise InputError("azure: azure-ai-ml is not installed; pip install 'azdistill[azure]'") from None
+    quiet()  # once more, as the import sets its loggers up
 
 
 def connect(address: WorkspaceAddress | RegistryAddress, credential: Any = None, transport: Any = None) -> "MLClient":

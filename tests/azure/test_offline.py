@@ -120,4 +120,5 @@ def test_validate_asks_the_client_where_it_is_told_to(azdistill: Command, job: P
     assert azdistill("validate", small).code == 0
     done = azdistill("validate", small, "--sdk")
     assert done.code == 2
+    assert "anonymous registration" not in done.err
     assert f"{path}:14: jobs.register.limits.colour: Unknown field {SAYS}" in done.err
