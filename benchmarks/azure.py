@@ -42,8 +42,8 @@ SPECS, SIDE_BY_SIDE = 1000, 2
 
 def largest_ready_job() -> Path:
     """The one whose bundle has the most bytes. Their rows are those of the quickstart, which are made first."""
-    from azdistill.bundle import compile_job
-    from azdistill.spec.loading import load_job
+    from azdistill.job.bundle import compile_job
+    from azdistill.job.loading import load_job
 
     subprocess.run([sys.executable, QUICKSTART / "generate.py", "--out", QUICKSTART / "data"], check=True)
 
@@ -67,8 +67,8 @@ def compiled_and_validated(job: Path, folder: Path) -> float:
 
     started = time.perf_counter()
     from azdistill.azure.offline import refusals
-    from azdistill.bundle import compile_job
-    from azdistill.spec.loading import load_job
+    from azdistill.job.bundle import compile_job
+    from azdistill.job.loading import load_job
 
     found = refusals(compile_job(load_job(job), folder))
     took = time.perf_counter() - started
@@ -81,8 +81,8 @@ def submitted(job: Path, storage: "Azurite", folder: Path) -> float:
     """Seconds; a simulated teacher is out of a workspace's reach, so its route is set to the endpoint."""
     from azdistill.azure.submission import submit
     from azdistill.azure.workspace import quiet
-    from azdistill.bundle import compile_job
-    from azdistill.spec.loading import load_job
+    from azdistill.job.bundle import compile_job
+    from azdistill.job.loading import load_job
     from tests.workspace.connecting import connected, fresh_workspace
     from tests.workspace.credential import StandInCredential
 

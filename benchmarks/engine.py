@@ -68,7 +68,7 @@ def _job(layer: int, place: int, width: int) -> dict[str, Any]:
 
 def run(pipeline: Path, jobs: int) -> float:
     """Seconds. Raises NodeFailed."""
-    from azdistill.local.engine import run_pipeline
+    from azdistill.engine.local.engine import run_pipeline
 
     started = time.perf_counter()
     run_pipeline(pipeline, pipeline.parent / "run", home=pipeline.parent / "home", jobs=jobs).check()
@@ -117,7 +117,7 @@ def graph_() -> Figures:
 
 
 def hash_() -> Figures:
-    from azdistill.local.hashing import Hashes
+    from azdistill.engine.local.hashing import Hashes
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "input.bin")

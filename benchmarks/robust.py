@@ -20,9 +20,9 @@ from typing import Any
 
 import psutil
 
-from azdistill.local.engine import run_pipeline
-from tests.pipeline.conftest import Desk
-from tests.pipeline.test_wrong_pipelines import ERRORS, WARNINGS
+from azdistill.engine.local.engine import run_pipeline
+from tests.engine.pipeline.conftest import Desk
+from tests.engine.pipeline.test_wrong_pipelines import ERRORS, WARNINGS
 from tests.small_job import AZDISTILL, small_job, variables
 
 ROOT = Path(__file__).parent.parent

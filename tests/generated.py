@@ -8,14 +8,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from azdistill.bundle import pipeline_document
-from azdistill.components import STEPS, amlignore, component, step_of
 from azdistill.contracts.errors import SpecError
-from azdistill.document import read_document
-from azdistill.pipeline.emit import to_yaml
-from azdistill.plan import plan
-from azdistill.spec.job import DistillationJob
-from azdistill.spec.schema import job_schema
+from azdistill.engine.pipeline.emit import to_yaml
+from azdistill.engine.yaml_document import read_document
+from azdistill.job.bundle import pipeline_document
+from azdistill.job.components import STEPS, amlignore, component, step_of
+from azdistill.job.model import DistillationJob
+from azdistill.job.plan import plan
+from azdistill.job.schema import job_schema
 from tests.reference import reference
 from tests.teacher.faults import fault_page
 

@@ -10,8 +10,8 @@ from azdistill.azure.problems import in_one_line
 from azdistill.azure.workspace import hushed, require_sdk, unhindered
 from azdistill.contracts.errors import PipelineError
 from azdistill.contracts.findings import Finding, Place, named
-from azdistill.document import read_document
-from azdistill.pipeline.alone import is_component
+from azdistill.engine.pipeline.alone import is_component
+from azdistill.engine.yaml_document import read_document
 
 if TYPE_CHECKING:
     from azure.ai.ml.entities import Job

@@ -14,8 +14,8 @@ from azdistill.azure.problems import REGISTRY_MOVES, asking
 from azdistill.azure.workspace import hushed
 from azdistill.contracts.errors import PipelineError
 from azdistill.contracts.manifest import sha256_file
-from azdistill.document import read_document
-from azdistill.pipeline.emit import to_yaml
+from azdistill.engine.pipeline.emit import to_yaml
+from azdistill.engine.yaml_document import read_document
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient

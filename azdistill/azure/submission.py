@@ -14,7 +14,7 @@ from azdistill.azure.registry import from_registry
 from azdistill.azure.workspace import hushed, unhindered
 from azdistill.contracts.errors import InputError, PipelineError
 from azdistill.contracts.manifest import sha256_file
-from azdistill.document import read_document
+from azdistill.engine.yaml_document import read_document
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient

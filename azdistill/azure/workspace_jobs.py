@@ -10,14 +10,14 @@ from azdistill.azure import jobs
 from azdistill.azure.checks.order import check_bundle, stop_at_wrong
 from azdistill.azure.jobs import JobStatus
 from azdistill.azure.submission import submit
-from azdistill.bundle import compile_job
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
+from azdistill.job.bundle import compile_job
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
-    from azdistill.spec.job import DistillationJob
+    from azdistill.job.model import DistillationJob
 
 LOOK_S = 15.0
 REPORT = "report"

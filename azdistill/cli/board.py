@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from azdistill.cli.progress import last_line
-from azdistill.local.results import Event, NodeRun
-from azdistill.pipeline.flatten import SEPARATOR
+from azdistill.engine.local.results import Event, NodeRun
+from azdistill.engine.pipeline.flatten import SEPARATOR
 
 STYLES = {"running": "bold cyan", "completed": "green", "reused": "blue", "failed": "bold red", "skipped": "yellow"}
 SHOWN_FIRST = ("running", "failed", "interrupted")

@@ -14,7 +14,7 @@ from azdistill.contracts.errors import InputError
 from azdistill.contracts.findings import Finding
 
 if TYPE_CHECKING:
-    from azdistill.spec.job import DistillationJob
+    from azdistill.job.model import DistillationJob
 
 FIELDS = ("severity", "file", "line", "field", "text")
 
@@ -50,7 +50,7 @@ def _check(path: Path, sdk: bool) -> Checked:
 
 
 def _job(path: Path, sdk: bool) -> Checked:
-    from azdistill.spec.loading import check_job
+    from azdistill.job.loading import check_job
 
     job, found = check_job(path)
     if job is None:
@@ -62,14 +62,14 @@ def _job(path: Path, sdk: bool) -> Checked:
 
 def _compiled(job: "DistillationJob") -> Sequence[Finding]:
     from azdistill.azure.offline import refusals
-    from azdistill.bundle import compile_job
+    from azdistill.job.bundle import compile_job
 
     with TemporaryDirectory() as folder:
         return refusals(compile_job(job, Path(folder, "bundle")))
 
 
 def _pipeline(path: Path, sdk: bool) -> Checked:
-    from azdistill.pipeline.validation import validate
+    from azdistill.engine.pipeline.validation import validate
 
     found: Sequence[Finding] = validate(path)
     if sdk and not _is_wrong(found):

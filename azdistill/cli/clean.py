@@ -22,7 +22,7 @@ def clean(
     Exit codes: 0 removed, 1 you said no, 2 no run lies there or it is in use.
     """
     from azdistill.cli.removal import ask, remove, unwanted
-    from azdistill.running.run_folder import the_run
+    from azdistill.local_runs.run_folder import the_run
 
     named = {found.path.resolve(): found for found in map(the_run, runs)}
     found = [unwanted(run, checkpoints=checkpoints) for run in named.values()]

@@ -20,8 +20,8 @@ def compile_(
 
     Exit codes: 0 written, 2 wrong input.
     """
-    from azdistill.bundle import compile_job
     from azdistill.cli.paths import job_file, read_job
+    from azdistill.job.bundle import compile_job
 
     pipeline = compile_job(read_job(job_file(job)), output)
     print(f"wrote {pipeline}")

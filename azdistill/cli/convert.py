@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from azdistill.document import Document
+    from azdistill.engine.yaml_document import Document
 
 
 def convert(
@@ -25,8 +25,8 @@ def convert(
     Exit codes: 0 written, 2 wrong input.
     """
     from azdistill.cli.paths import read_job
-    from azdistill.spec.native.convert import converted, moved
-    from azdistill.spec.native.job import read_native
+    from azdistill.job.native.convert import converted, moved
+    from azdistill.job.native.job import read_native
 
     document = _native(native)
     _check_new(output)
@@ -40,8 +40,8 @@ def convert(
 def _native(path: Path) -> "Document":
     """Raises InputError for a file that is no job of Azure's own."""
     from azdistill.contracts.errors import InputError, SpecError
-    from azdistill.document import read_document
-    from azdistill.spec.native import TYPE, is_native
+    from azdistill.engine.yaml_document import read_document
+    from azdistill.job.native import TYPE, is_native
 
     document = read_document(path, SpecError, "native job file")
     if not is_native(document.value):
@@ -61,9 +61,9 @@ def _write(output: Path, values: dict[str, Any]) -> None:
     """The job, and beside it the schema that its first line tells editors of. Raises InputError."""
     from azdistill.contracts.errors import InputError
     from azdistill.contracts.files import write_text
-    from azdistill.pipeline.emit import to_yaml
-    from azdistill.scaffold.folder import HEADER, SCHEMA
-    from azdistill.spec.schema import job_schema
+    from azdistill.engine.pipeline.emit import to_yaml
+    from azdistill.job.scaffold.folder import HEADER, SCHEMA
+    from azdistill.job.schema import job_schema
 
     try:
         write_text(output, HEADER + to_yaml(values))

@@ -30,7 +30,7 @@ def init(
     Exit codes: 0 written, 2 wrong input.
     """
     from azdistill.cli.paths import read_job
-    from azdistill.scaffold.folder import bring_example, start_job
+    from azdistill.job.scaffold.folder import bring_example, start_job
 
     bring_example(example, folder) if example else start_job(folder, task, teacher, student)
     job = folder / "job.yaml"

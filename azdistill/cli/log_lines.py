@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TextIO
 
 from azdistill.contracts.errors import InputError
-from azdistill.local.task import LOG
-from azdistill.pipeline.findings import suggestion
-from azdistill.running.run_folder import RunFolder, run_at
+from azdistill.engine.local.task import LOG
+from azdistill.engine.pipeline.findings import suggestion
+from azdistill.local_runs.run_folder import RunFolder, run_at
 
 PERIOD_S = 0.2
 URGENT = ("failed", "running", "interrupted")

@@ -21,7 +21,7 @@ def logs(
     Exit codes: 0 shown, 2 there is no such run or node, 130 interrupted.
     """
     from azdistill.cli.log_lines import chosen_node, show
-    from azdistill.running.run_folder import the_run
+    from azdistill.local_runs.run_folder import the_run
 
     found = the_run(run)
     show(found, chosen_node(found, node), lines, follow)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from azdistill.cli.progress import last_line
 from azdistill.contracts.errors import DataError, GateRefused
 from azdistill.contracts.files import read_json
-from azdistill.local.results import RunResult
-from azdistill.running.request import Request
+from azdistill.engine.local.results import RunResult
+from azdistill.local_runs.request import Request
 
 if TYPE_CHECKING:
     from rich.console import Group

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from azdistill.contracts.errors import InputError, SpecError
 
 if TYPE_CHECKING:
-    from azdistill.pipeline.documents import Pipeline
-    from azdistill.pipeline.loading import Registered
-    from azdistill.spec.job import DistillationJob
+    from azdistill.engine.pipeline.documents import Pipeline
+    from azdistill.engine.pipeline.loading import Registered
+    from azdistill.job.model import DistillationJob
 
 PIPELINE = "pipeline.yml"
 
@@ -24,7 +24,7 @@ def pipeline_file(path: Path) -> Path | None:
         if not (path / PIPELINE).is_file():
             raise InputError(f"{path}: no {PIPELINE} in this folder; name a job file, a bundle or a pipeline file")
         return path / PIPELINE
-    from azdistill.document import read_document
+    from azdistill.engine.yaml_document import read_document
 
     fields = read_document(path, InputError, "job or pipeline file").value
     named = fields.keys() & {"jobs", "command"} or fields.get("type") in ("pipeline", "parallel")
@@ -40,7 +40,7 @@ def job_file(path: Path) -> Path:
 
 def read_job(path: Path) -> "DistillationJob":
     """The job of a job file, once its warnings are told. Raises SpecError, one line a finding."""
-    from azdistill.spec.loading import check_job
+    from azdistill.job.loading import check_job
 
     job, found = check_job(path)
     if job is None:
@@ -53,9 +53,9 @@ def read_pipeline(path: Path, registered: "Registered", compiled: bool = False) 
     """The pipeline of a file, once its warnings are told. Its errors are left to whoever runs it. `registered` tells
     where registered components lie. What has no effect here is not told of a `compiled` one: the user has not written
     it."""
-    from azdistill.pipeline.azure_alone import azure_alone
-    from azdistill.pipeline.checks import findings
-    from azdistill.pipeline.loading import load_pipeline
+    from azdistill.engine.pipeline.azure_alone import azure_alone
+    from azdistill.engine.pipeline.checks import findings
+    from azdistill.engine.pipeline.loading import load_pipeline
 
     pipeline = load_pipeline(path, registered)
     tell(finding for finding in findings(pipeline) if finding.severity == "warning")

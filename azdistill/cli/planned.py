@@ -8,9 +8,9 @@ from pathlib import Path
 
 from azdistill.cli.paths import job_file
 from azdistill.contracts.errors import SpecError
-from azdistill.estimates import Estimate, Memory, Range, estimate
-from azdistill.spec.job import DistillationJob
-from azdistill.spec.loading import check_job
+from azdistill.job.estimates import Estimate, Memory, Range, estimate
+from azdistill.job.loading import check_job
+from azdistill.job.model import DistillationJob
 
 WIDTH = 120
 """Columns where no terminal tells its own."""

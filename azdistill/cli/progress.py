@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from azdistill.local.results import Event, NodeRun
+from azdistill.engine.local.results import Event, NodeRun
 
 TAIL_BYTES = 4096
 PERIOD_S = 10.0

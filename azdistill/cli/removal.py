@@ -9,8 +9,8 @@ from pathlib import Path
 import typer
 
 from azdistill.contracts.errors import InputError
-from azdistill.local.guards import locked
-from azdistill.running.run_folder import RunFolder
+from azdistill.engine.local.guards import locked
+from azdistill.local_runs.run_folder import RunFolder
 
 CHECKPOINTS = "*/checkpoints/*"
 """Of a run folder; what lies in such an output, not the output itself, which the node expects to find."""

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from azdistill.cli.paths import PIPELINE, pipeline_file, read_job
 from azdistill.contracts.errors import InputError
-from azdistill.local.data import copy_of, read_copies
-from azdistill.local.faults import Faults
-from azdistill.local.part import WHOLE, Part
-from azdistill.local.storage import home_folder
-from azdistill.running.request import INPUTS, Request
+from azdistill.engine.local.data import copy_of, read_copies
+from azdistill.engine.local.faults import Faults
+from azdistill.engine.local.part import WHOLE, Part
+from azdistill.engine.local.storage import home_folder
+from azdistill.local_runs.request import INPUTS, Request
 
 if TYPE_CHECKING:
-    from azdistill.spec.job import DistillationJob
+    from azdistill.job.model import DistillationJob
 
 FOLDER_NAMED = (PIPELINE, "component.yml")
 """Files that are all called the same, so that their folder tells them apart."""

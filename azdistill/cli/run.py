@@ -64,7 +64,7 @@ def run(
 
     from azdistill.cli.request import copies_of, faults_of, interpreters_of, read_request
     from azdistill.cli.running import explain_run, perform
-    from azdistill.local.part import Part
+    from azdistill.engine.local.part import Part
 
     given = with_rows(settings, rows)
     asked = read_request(path, output, given, Part(until, start), dry_run)

@@ -12,12 +12,12 @@ from azdistill.cli.outcome import tell, tell_rehearsal
 from azdistill.cli.paths import read_pipeline
 from azdistill.cli.progress import progress
 from azdistill.contracts.errors import Interrupted
-from azdistill.local.registered import registered_in
-from azdistill.pipeline.documents import Pipeline
-from azdistill.pipeline.loading import Registered
-from azdistill.running.explained import explained
-from azdistill.running.request import Request
-from azdistill.running.run import pipeline_of, run, with_replacements
+from azdistill.engine.local.registered import registered_in
+from azdistill.engine.pipeline.documents import Pipeline
+from azdistill.engine.pipeline.loading import Registered
+from azdistill.local_runs.explained import explained
+from azdistill.local_runs.request import Request
+from azdistill.local_runs.run import pipeline_of, run, with_replacements
 
 
 def explain_run(request: Request) -> None:

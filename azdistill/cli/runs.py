@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from azdistill.running.run_folder import RunFolder
+    from azdistill.local_runs.run_folder import RunFolder
 
 HEADINGS = ("run", "state", "last active", "node time", "nodes", "decision", "accuracy")
 
@@ -24,7 +24,7 @@ def runs(
     Exit codes: 0 listed, 2 there is no such folder.
     """
     from azdistill.contracts.errors import InputError
-    from azdistill.running.run_folder import runs_in
+    from azdistill.local_runs.run_folder import runs_in
 
     if not folder.is_dir():
         raise InputError(

@@ -22,7 +22,7 @@ def schema(
 
     from azdistill.contracts.errors import InputError
     from azdistill.contracts.files import write_text
-    from azdistill.spec.schema import job_schema
+    from azdistill.job.schema import job_schema
 
     text = json.dumps(job_schema(), indent=2)
     if output is None:

@@ -96,6 +96,6 @@ def compact(
 
 def _folder(given: Path | None) -> Path:
     from azdistill.contracts.teacher import STORE_PATH
-    from azdistill.local.storage import datastore_path, home_folder
+    from azdistill.engine.local.storage import datastore_path, home_folder
 
     return given or datastore_path(STORE_PATH, home_folder()) or Path()

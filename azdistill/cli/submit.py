@@ -57,8 +57,8 @@ def submit(
 
 
 def bundle_at(path: Path) -> Path:
-    from azdistill.bundle import compile_job
     from azdistill.cli.paths import pipeline_file, read_job
+    from azdistill.job.bundle import compile_job
 
     if found := pipeline_file(path):
         return found.parent

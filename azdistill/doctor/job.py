@@ -8,9 +8,9 @@ from azdistill.azure.checks.check import Check
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.findings import Finding
 from azdistill.doctor.found import from_error
-from azdistill.spec.job import DistillationJob
-from azdistill.spec.loading import check_job
-from azdistill.spec.paths import is_remote
+from azdistill.job.loading import check_job
+from azdistill.job.model import DistillationJob
+from azdistill.job.paths import is_remote
 from azdistill.students.folders import tokenizer_part, weight_files
 
 

@@ -20,14 +20,14 @@ from azdistill.azure.checks.computes import SERVERLESS
 from azdistill.azure.checks.order import check_bundle, check_workspace
 from azdistill.azure.problems import asking
 from azdistill.azure.workspace import FIELDS, WorkspaceAddress, find_address
-from azdistill.bundle import compile_job
 from azdistill.contracts.errors import AzdistillError, InputError
 from azdistill.doctor.found import from_error
+from azdistill.job.bundle import compile_job
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
-    from azdistill.spec.job import DistillationJob
+    from azdistill.job.model import DistillationJob
 
 NOWHERE = "nowhere"
 CI_VARIABLES = ("CI", "GITHUB_ACTIONS", "TF_BUILD")

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from azdistill.azure_rest.identity import HoldsSecret
 from azdistill.contracts.errors import AzdistillError
-from azdistill.identity import HoldsSecret
 from azdistill.registry.lineage import Lineage
 
 

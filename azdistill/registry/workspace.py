@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from azdistill.azure_rest.workspace import Reply, Workspace
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.register import RegisterConfig
-from azdistill.management import Reply, Workspace
 from azdistill.registry.flavour import laid_out
 from azdistill.registry.lineage import DIGEST_TAG, Lineage
 from azdistill.registry.registered import Registered

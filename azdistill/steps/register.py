@@ -6,13 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from azdistill.azure_rest.identity import ambient_credential
+from azdistill.azure_rest.workspace import Workspace, has_workspace
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import write_json
 from azdistill.contracts.manifest import close_folder, open_folder, read_manifest
 from azdistill.contracts.register import STEP, RegisterConfig
 from azdistill.contracts.step import Arguments
-from azdistill.identity import ambient_credential
-from azdistill.management import Workspace, has_workspace
 from azdistill.steps.runner import run_step
 
 if TYPE_CHECKING:

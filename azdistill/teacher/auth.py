@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
+from azdistill.azure_rest.identity import Credential, HoldsSecret, new_token
 from azdistill.contracts.errors import InputError
-from azdistill.identity import Credential, HoldsSecret, new_token
 
 RENEWED_BEFORE_S = 300.0
 TRIED_AGAIN_S = 30.0

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from azdistill.azure_rest.identity import Credential, HoldsSecret
+from azdistill.azure_rest.workspace import MANAGEMENT, Workspace
 from azdistill.contracts.errors import InputError
-from azdistill.identity import Credential, HoldsSecret
-from azdistill.management import MANAGEMENT, Workspace
 
 ROLE = "Azure Machine Learning Workspace Connection Secrets Reader"
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
+from azdistill.azure_rest.identity import Credential, ambient_credential
+from azdistill.azure_rest.workspace import MANAGEMENT, has_workspace
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Simulation, Teacher, TeacherConfig
-from azdistill.identity import Credential, ambient_credential
-from azdistill.management import MANAGEMENT, has_workspace
 from azdistill.teacher.auth import Access, EntraToken, HeldKey, VariableKey
 from azdistill.teacher.connection import read_connection
 

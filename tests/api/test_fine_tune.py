@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from azdistill import fine_tune_student, generate_teacher_responses
+from azdistill.api.fine_tune import learnable
+from azdistill.api.generate import TeacherResponses
 from azdistill.contracts.errors import DataError, InputError
 from azdistill.contracts.manifest import read_manifest
-from azdistill.two_stages.fine_tune import learnable
-from azdistill.two_stages.generate import TeacherResponses
 from tests.api.conftest import asked
 
 QUICK = {"weights": "random", "learning_rate": 2e-3, "num_epochs": 1, "max_length": 128}

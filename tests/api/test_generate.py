@@ -16,7 +16,7 @@ import pytest
 from azdistill import generate_teacher_responses, generate_teacher_responses_async
 from azdistill.contracts.errors import AzdistillError, DataError, InputError
 from azdistill.contracts.teacher import STORE_PATH, Simulation, Teacher, TeacherConfig
-from azdistill.local.storage import datastore_path
+from azdistill.engine.local.storage import datastore_path
 from azdistill.simulate.process import running
 from tests.api.conftest import asked
 

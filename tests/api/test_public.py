@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import azdistill
-from azdistill.public import NAMES
+from azdistill.api.public import NAMES
 
 
 def test_the_public_names_are_these() -> None:

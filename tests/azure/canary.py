@@ -123,8 +123,8 @@ def _as_user(search: Search, workspace: Workspace, user: StandInCredential, fold
 
 
 def _bundles(search: Search, folder: Path) -> dict[str, Path]:
-    from azdistill.bundle import compile_job
     from azdistill.cli.paths import read_job
+    from azdistill.job.bundle import compile_job
 
     folder.mkdir(parents=True, exist_ok=True)
     rows = [{"messages": [{"role": "user", "content": f"row {n}"}], "gold": "yes"} for n in range(30)]
@@ -147,8 +147,8 @@ def _bundles(search: Search, folder: Path) -> dict[str, Path]:
 
 def _refused_spec(search: Search, folder: Path) -> None:
     """A password in an endpoint's address goes no further than the job file."""
-    from azdistill.bundle import compile_job
     from azdistill.cli.paths import read_job
+    from azdistill.job.bundle import compile_job
 
     held = f"https://me:{PLANTS['password in an endpoint']}@h.example/v1"
     write_json(folder / "held.yaml", OURS | {"teacher": {"teachers": [{"model": "m", "endpoint": held}]}})
@@ -285,7 +285,7 @@ def _objects(search: Search) -> None:
 
 
 def _holders() -> list[Any]:
-    from azdistill.identity import PlainToken
+    from azdistill.azure_rest.identity import PlainToken
     from azdistill.registry.runs import JobRun
     from azdistill.teacher.auth import EntraToken, HeldKey, VariableKey
     from azdistill.teacher.connection import Connection

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from azdistill.bundle import compile_job
-from azdistill.spec.job import DistillationJob
+from azdistill.job.bundle import compile_job
+from azdistill.job.model import DistillationJob
 from tests.workspace.fixtures import client, credential, registry, storage, workspace
 
 __all__ = ["client", "credential", "registry", "storage", "workspace"]

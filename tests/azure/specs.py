@@ -18,15 +18,15 @@ from pydantic import BaseModel
 
 from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import Prompting, Teacher
-from azdistill.spec.job import Data, DistillationJob, Student
-from azdistill.spec.short import INHERITED
-from azdistill.spec.teaching import Teaching
+from azdistill.job.model import Data, DistillationJob, Student
+from azdistill.job.shorthand import INHERITED
+from azdistill.job.teacher_section import Teaching
 from azdistill.tasks import source
 
 Values = dict[str, Any]
 Drawn = SearchStrategy[Any]
 
-OWN_TASK = Path(source.__file__).parents[1] / "scaffold" / "my_task.py"
+OWN_TASK = Path(source.__file__).parents[1] / "job" / "scaffold" / "my_task.py"
 FILES = {
     "rows.jsonl": '{"messages": [{"role": "user", "content": "two and two"}], "gold": "4"}\n',
     "Zeilen für alle.json l": '{"messages": [{"role": "user", "content": "drei und drei"}], "gold": "6"}\n',

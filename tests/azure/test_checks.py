@@ -9,7 +9,7 @@ from azure.ai.ml.entities import ServerlessConnection
 
 from azdistill.azure.checks.order import check_bundle, check_workspace, stop_at_wrong
 from azdistill.contracts.errors import InputError
-from azdistill.spec.models import AS_OF
+from azdistill.job.models import AS_OF
 
 
 def wrong(client, folder) -> list[str]:

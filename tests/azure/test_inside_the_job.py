@@ -9,12 +9,12 @@ import time
 
 import pytest
 
+from azdistill.azure_rest.identity import OnBehalfOf
+from azdistill.azure_rest.workspace import Workspace as AtManagement
 from azdistill.contracts.errors import AzdistillError, InputError
 from azdistill.contracts.files import read_json, write_rows, write_text
 from azdistill.contracts.manifest import close_folder
 from azdistill.contracts.register import RegisterConfig
-from azdistill.identity import OnBehalfOf
-from azdistill.management import Workspace as AtManagement
 from tests.registry.conftest import empty_registry, evaluated, inputs, registry
 from tests.students import tiny
 from tests.teacher.conftest import configure, prompts, simulate, step

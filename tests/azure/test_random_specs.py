@@ -11,16 +11,16 @@ from azure.ai.ml import load_job
 from azure.ai.ml._restclient.arm_ml_service._utils.model_base import SdkJSONEncoder
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from azdistill.bundle import compile_job
-from azdistill.components import step_of
 from azdistill.contracts.register import RegisterConfig
 from azdistill.contracts.report import ReportConfig
 from azdistill.contracts.step import Arguments, StepConfig, flag, parse
-from azdistill.pipeline.emit import to_yaml
-from azdistill.pipeline.expressions import PipelineInput, reference
-from azdistill.spec.job import Compute, DistillationJob
-from azdistill.spec.loading import load_job as load_spec
-from azdistill.spec.paths import is_remote
+from azdistill.engine.pipeline.emit import to_yaml
+from azdistill.engine.pipeline.expressions import PipelineInput, reference
+from azdistill.job.bundle import compile_job
+from azdistill.job.components import step_of
+from azdistill.job.loading import load_job as load_spec
+from azdistill.job.model import Compute, DistillationJob
+from azdistill.job.paths import is_remote
 from tests.azure.specs import Values, jobs, write_files
 
 Wire = dict[str, Any]

@@ -10,9 +10,9 @@ import pytest
 from azdistill.azure.registry import entity, from_registry, publish, shared_in
 from azdistill.azure.submission import submit
 from azdistill.azure.workspace import beside
-from azdistill.bundle import compile_job
 from azdistill.contracts.errors import InputError
-from azdistill.spec.loading import load_job
+from azdistill.job.bundle import compile_job
+from azdistill.job.loading import load_job
 from tests.azure.test_submission import edited
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"

@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from azdistill.local.records import Key, Record, State, write_record
+from azdistill.engine.local.records import Key, Record, State, write_record
 
 SINCE = 1_700_000_000
 """When the first node of each run ended, seconds since the epoch."""

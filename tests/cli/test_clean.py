@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from azdistill.local.guards import locked
+from azdistill.engine.local.guards import locked
 from tests.cli.conftest import Command
 from tests.cli.run_folders import a_run
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from azdistill.spec.loading import load_job
+from azdistill.job.loading import load_job
 from tests.cli.conftest import JOB, Command
 
-PUBLISHED = Path(__file__).parents[1] / "spec/native_jobs/nli.yaml"
+PUBLISHED = Path(__file__).parents[1] / "job/native_jobs/nli.yaml"
 KEY = "EXAMPLE-KEY-0a1b2c3d"
 
 

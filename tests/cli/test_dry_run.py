@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from azdistill.bundle import compile_job
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
-from azdistill.running.dry_run import rehearsal
-from azdistill.running.request import Request
-from azdistill.running.tiny_student import architecture_in, tiny_student
-from azdistill.spec.job import DistillationJob
-from azdistill.spec.loading import load_job
+from azdistill.job.bundle import compile_job
+from azdistill.job.loading import load_job
+from azdistill.job.model import DistillationJob
+from azdistill.local_runs.dry_run import rehearsal
+from azdistill.local_runs.request import Request
+from azdistill.local_runs.tiny_student import architecture_in, tiny_student
 from tests.cli.conftest import Command
 
 PRODUCTION = """\

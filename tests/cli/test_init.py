@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from azdistill.data.prepare import read_files
-from azdistill.scaffold.folder import TASKS
-from azdistill.spec.loading import load_job
-from azdistill.spec.schema import job_schema
+from azdistill.job.loading import load_job
+from azdistill.job.scaffold.folder import TASKS
+from azdistill.job.schema import job_schema
 from tests.cli.conftest import Command
 
 

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from azdistill.cli.board import Board
 from azdistill.cli.progress import Lines, last_line
-from azdistill.local.records import State
-from azdistill.local.results import Event, NodeRun
+from azdistill.engine.local.records import State
+from azdistill.engine.local.results import Event, NodeRun
 from tests.cli.conftest import AZDISTILL, Writer, command
 
 ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from azdistill.cli.request import read_request
-from azdistill.running.request import Request
+from azdistill.local_runs.request import Request
 from tests.cli.conftest import Command, Writer, command, folders
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from azdistill.local.part import Part
-from azdistill.running.request import Request
+from azdistill.engine.local.part import Part
+from azdistill.local_runs.request import Request
 from tests.cli.conftest import Command, Writer, command, folders, promoted
 
 LINE = {

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from azdistill.cli.runs import _duration as duration
-from azdistill.local.guards import locked
-from azdistill.running.run_folder import run_at
+from azdistill.engine.local.guards import locked
+from azdistill.local_runs.run_folder import run_at
 from tests.cli.conftest import Command, Writer, command
 from tests.cli.run_folders import a_run, evaluated, exited_with
 

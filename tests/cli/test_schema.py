@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from azdistill.spec.schema import job_schema
+from azdistill.job.schema import job_schema
 from tests.cli.conftest import Command
 
 

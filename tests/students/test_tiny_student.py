@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from azdistill.contracts.rows import Message
-from azdistill.spec.models import BUILT_IN
+from azdistill.job.models import BUILT_IN
 from azdistill.students.loading import load_student
 from azdistill.students.template import encode_rows
 from azdistill.students.tiny import FALLBACK, VOCABULARY, write_tiny_student

@@ -52,7 +52,7 @@ def test_a_file_with_three_functions_is_a_task(file):
 PAGE = (ROOT / "docs/jobs.md").read_text(encoding="utf-8")
 EXAMPLES = [
     next(block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "def case" in block),
-    (ROOT / "azdistill/scaffold/my_task.py").read_text(encoding="utf-8"),
+    (ROOT / "azdistill/job/scaffold/my_task.py").read_text(encoding="utf-8"),
 ]
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from azdistill.azure_rest.identity import OnBehalfOf, PlainToken, ambient_credential
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.teacher import Teacher
-from azdistill.identity import OnBehalfOf, PlainToken, ambient_credential
 from azdistill.teacher.auth import Access, EntraToken, HeldKey, VariableKey
 from azdistill.teacher.endpoint import resolve
 from tests.teacher.azure_stand_in import WORKSPACE, azure

@@ -12,9 +12,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from azdistill.azure_rest.identity import PlainToken
 from azdistill.contracts.errors import EndpointError, InputError
 from azdistill.contracts.teacher import Teacher
-from azdistill.identity import PlainToken
 from azdistill.teacher.endpoint import resolve
 from azdistill.teacher.preflight import Seen, preflight, what_is_wrong
 from tests.teacher.azure_stand_in import jwt

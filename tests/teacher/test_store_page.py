@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from azdistill.contracts.teacher import STORE_PATH
-from azdistill.local.storage import datastore_path
+from azdistill.engine.local.storage import datastore_path
 from azdistill.teacher.store.compaction import LARGEST_BYTES
 from azdistill.teacher.store.lines import decode, encode, key_of
 from azdistill.teacher.store.writer import LOCAL_WINDOW_S, MOUNT_WINDOW_S

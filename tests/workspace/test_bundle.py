@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from azure.ai.ml import MLClient, load_job
 
-from azdistill.bundle import compile_job
 from azdistill.contracts.errors import SpecError
-from azdistill.document import read_document
-from azdistill.spec.loading import load_job as load_spec
+from azdistill.engine.yaml_document import read_document
+from azdistill.job.bundle import compile_job
+from azdistill.job.loading import load_job as load_spec
 from tests.workspace.azurite import Azurite
 from tests.workspace.connecting import connected, fresh_workspace
 from tests.workspace.credential import StandInCredential

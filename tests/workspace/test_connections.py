@@ -4,8 +4,8 @@ import pytest
 from azure.ai.ml import MLClient
 from azure.core.exceptions import ResourceNotFoundError
 
+from azdistill.azure_rest.workspace import GROUP, SUBSCRIPTION, WORKSPACE
 from azdistill.contracts.errors import InputError
-from azdistill.management import GROUP, SUBSCRIPTION, WORKSPACE
 from azdistill.teacher.connection import read_connection
 from tests.workspace import scenarios
 from tests.workspace.credential import StandInCredential

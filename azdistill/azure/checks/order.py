@@ -14,7 +14,7 @@ from azdistill.azure.checks.storage import check_writing
 from azdistill.azure.checks.teachers import check_connections, check_retired
 from azdistill.azure.checks.workspace import open_workspace
 from azdistill.contracts.errors import InputError
-from azdistill.document import read_document
+from azdistill.engine.yaml_document import read_document
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient

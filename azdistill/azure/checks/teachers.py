@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from azdistill.azure.access import in_workspace
 from azdistill.azure.checks.check import Check, looked_up
 from azdistill.contracts.files import read_json
-from azdistill.spec.models import AS_OF, BUILT_IN
+from azdistill.job.models import AS_OF, BUILT_IN
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient

@@ -1,0 +1,1 @@
+"""Azure REST calls that steps make inside a job, without azure-ai-ml."""

@@ -1,0 +1,51 @@
+"""A component's code snapshot: the files that Azure ML would upload."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from pathspec import GitIgnoreSpec
+
+from azdistill.engine.local.hashing import files_under
+from azdistill.engine.pipeline.documents import Component
+
+_IGNORE_FILES = (".amlignore", ".gitignore")
+
+
+def snapshot(component: Component) -> dict[str, Path]:
+    """Name in the snapshot -> file, of `code` and `additional_includes`, less what an ignore file leaves out.
+
+    The ignore file is that of the code folder, or the one beside the component file when
+    there is no `code`; `.amlignore` goes before `.gitignore`, and Python's caches never travel.
+    """
+    root = component.code if component.code is not None else component.folder
+    found = dict(_files(component.code, "")) if component.code is not None else {}
+    for include in component.includes:
+        found |= dict(_files(include.resolve(), include.resolve().name))
+    ignored = _ignored(root if root.is_dir() else root.parent) if found else GitIgnoreSpec([])
+    return {name: path for name, path in sorted(found.items()) if not ignored.match_file(name)}
+
+
+def stage(files: dict[str, Path], folder: Path) -> None:
+    """Make `folder` hold exactly these files, each under its name."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    for name, source in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, folder / name)
+
+
+def _files(path: Path, prefix: str) -> Iterator[tuple[str, Path]]:
+    if path.is_file():
+        yield path.name, path
+        return
+    for name, file in files_under(path):
+        if "__pycache__" not in name.split("/"):
+            yield (Path(prefix) / name).as_posix(), file
+
+
+def _ignored(root: Path) -> GitIgnoreSpec:
+    path = next((root / name for name in _IGNORE_FILES if (root / name).is_file()), None)
+    lines = path.read_text(encoding="utf-8").splitlines() if path else []
+    return GitIgnoreSpec.from_lines([*lines, *_IGNORE_FILES])

@@ -1,0 +1,195 @@
+"""Write a plan as a bundle: the folder that the local engine, the SDK and `az ml` all consume.
+
+::
+
+    DIR/pipeline.yml                    the pipeline, written last
+    DIR/components/<step>/component.yml, code/azdistill/...
+    DIR/environments/<name>/            dependencies only
+    DIR/inputs/                         the job's local files, and nested settings as JSON
+
+The same job gives the same bytes from any directory and at any time.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from azdistill.contracts.errors import InputError, SpecError
+from azdistill.contracts.files import write_text
+from azdistill.engine.pipeline.emit import to_yaml
+from azdistill.job.assets import asset
+from azdistill.job.components import component, step_of
+from azdistill.job.model import Compute, DistillationJob
+from azdistill.job.paths import is_remote, missing
+from azdistill.job.plan import GRAPH, PUBLISHED, Node, Plan, PlannedFile, plan
+from azdistill.job.snapshot import ROOT, closure
+from azdistill.job.task import wrong_task
+
+PIPELINE = "pipeline.yml"
+PARTS = ("components", "environments", "inputs", PIPELINE)
+SCHEMA = "https://azuremlschemas.azureedge.net/latest/pipelineJob.schema.json"
+
+Content = str | Path
+"""What a file of the bundle holds: text, or the bytes of another file."""
+
+
+def compile_job(job: DistillationJob, folder: Path) -> Path:
+    """Write the bundle of `job` into `folder`, and return the path of its pipeline.yml.
+
+    Only what differs is written, so compiling again into the same folder leaves
+    unchanged files untouched. Raises SpecError for local files that aren't there,
+    InputError when `folder` holds something that is no bundle.
+    """
+    _check_files(job)
+    _check_folder(folder)
+    planned = plan(job)
+    _synchronise(folder, dict(_files(planned)), to_yaml(pipeline_document(planned)))
+    return folder / PIPELINE
+
+
+def _check_files(job: DistillationJob) -> None:
+    if wrong := [*(sentence for _, sentence in missing(job)), *map(str, wrong_task(job.task))]:
+        raise SpecError("\n".join(wrong))
+
+
+def _check_folder(folder: Path) -> None:
+    strange = [path.name for path in folder.iterdir() if path.name not in PARTS] if folder.is_dir() else []
+    if strange or (folder.exists() and not folder.is_dir()):
+        found = f"holds {strange[0]!r}" if strange else "is a file"
+        raise InputError(f"output folder {str(folder)!r} {found}, so it is no bundle: name a new or empty folder")
+
+
+def _synchronise(folder: Path, files: Mapping[str, Content], pipeline: str) -> None:
+    """Make `folder` hold exactly `files` and the pipeline, which goes first and comes back last: half a bundle
+    has none. Only it is written durably, as all of it can be compiled again at any time."""
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    stale = present - files.keys() - {PIPELINE}
+    changed = [name for name, content in files.items() if not _same(folder / name, content)]
+    if not stale and not changed and _same(folder / PIPELINE, pipeline):
+        return
+    (folder / PIPELINE).unlink(missing_ok=True)
+    for name in stale:
+        (folder / name).unlink()
+    for name in changed:
+        _write(folder / name, files[name])
+    write_text(folder / PIPELINE, pipeline)
+
+
+def _same(path: Path, content: Content) -> bool:
+    """As rsync does: a copied file is the same when size and modification time are."""
+    if not path.is_file():
+        return False
+    if isinstance(content, str):
+        return path.read_bytes() == content.encode()
+    ours, theirs = path.stat(), content.stat()
+    return (ours.st_size, ours.st_mtime_ns) == (theirs.st_size, theirs.st_mtime_ns)
+
+
+def _write(path: Path, content: Content) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, str):
+        path.write_text(content, encoding="utf-8", newline="\n")
+    else:
+        shutil.copyfile(content, path)
+        shutil.copystat(content, path)
+
+
+def _files(planned: Plan) -> Iterator[tuple[str, Content]]:
+    for name in dict.fromkeys(wiring.step for wiring in GRAPH.values()):
+        yield from _component_files(name)
+    for name in sorted({node.step.environment for node in planned.nodes}):
+        yield from _folder_files(asset("environments") / name, f"environments/{name}")
+    for name, file in planned.files.items():
+        yield from _input_files(name, file)
+
+
+def _component_files(name: str) -> Iterator[tuple[str, Content]]:
+    yield f"components/{name}/component.yml", _component_text(name)
+    for path in closure(step_of(name).module):
+        yield f"components/{name}/code/{path.as_posix()}", ROOT / path
+
+
+@cache
+def _component_text(name: str) -> str:
+    return to_yaml(component(step_of(name), {"code": "./code"}))
+
+
+def _folder_files(source: Path, target: str) -> Iterator[tuple[str, Content]]:
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            yield f"{target}/{path.relative_to(source).as_posix()}", path
+
+
+def _input_files(name: str, file: PlannedFile) -> Iterator[tuple[str, Content]]:
+    if not isinstance(file.content, str):
+        text = json.dumps(file.content, indent=2, sort_keys=True, ensure_ascii=False)
+        yield _input_path(name, file), text + "\n"
+    elif not is_remote(file.content):
+        source = Path(file.content)
+        yield from (
+            _folder_files(source, _input_path(name, file)) if source.is_dir() else [(_input_path(name, file), source)]
+        )
+
+
+def _input_path(name: str, file: PlannedFile) -> str:
+    """Where an input lies in the bundle: named after the input, so that no name of the user's disk gets in."""
+    if not isinstance(file.content, str):
+        return f"inputs/{name}.json"
+    return f"inputs/{name}{Path(file.content).suffix if file.type == 'uri_file' else ''}"
+
+
+def pipeline_document(planned: Plan) -> dict[str, Any]:
+    """The pipeline.yml of a plan, as Azure ML's pipeline job schema has it."""
+    job = planned.job
+    tags = {"tags": dict(sorted(job.tags.items()))} if job.tags else {}
+    return {
+        "$schema": SCHEMA,
+        "type": "pipeline",
+        "display_name": job.name,
+        "experiment_name": job.name,
+        **({"description": job.description} if job.description else {}),
+        **tags,
+        "identity": {"type": "managed_identity"},
+        "settings": {"default_compute": _compute(job.compute.cpu), "continue_on_step_failure": True},
+        "inputs": {name: _file_input(name, file) for name, file in planned.files.items()} | dict(planned.scalars),
+        "outputs": {name: {"type": "uri_folder", "mode": "rw_mount"} for name in PUBLISHED},
+        "jobs": {node.name: _node(node, job.compute, tags) for node in planned.nodes},
+    }
+
+
+def _file_input(name: str, file: PlannedFile) -> dict[str, Any]:
+    remote = isinstance(file.content, str) and is_remote(file.content)
+    return {"type": file.type, "path": file.content if remote else f"./{_input_path(name, file)}", "mode": "download"}
+
+
+def _node(node: Node, compute: Compute, tags: Mapping[str, Any]) -> dict[str, Any]:
+    """With the job's tags, as costs are told by node."""
+    return {
+        "type": "command",
+        "component": f"./components/{node.step.name}/component.yml",
+        **tags,
+        **_placement(node.step.environment, compute, compute.teacher_instances if node.name == "teacher" else 1),
+        "inputs": dict(node.inputs),
+        "outputs": dict(node.outputs),
+    }
+
+
+def _placement(environment: Literal["cpu", "gpu"], compute: Compute, instances: int) -> dict[str, Any]:
+    """Where a node runs, and on how many machines. A cluster has its VM size already; serverless is told."""
+    cluster = compute.gpu if environment == "gpu" else compute.cpu
+    size = compute.gpu_instance_type if environment == "gpu" else compute.cpu_instance_type
+    resources: dict[str, Any] = {"instance_type": size} if cluster == "serverless" else {}
+    if instances == 1:
+        return {"compute": _compute(cluster), **({"resources": resources} if resources else {})}
+    return {
+        "compute": _compute(cluster),
+        "resources": {"instance_count": instances, **resources},
+        "distribution": {"type": "pytorch", "process_count_per_instance": 1},
+    }
+
+
+def _compute(name: str) -> str:
+    return name if name == "serverless" else f"azureml:{name}"

@@ -1,0 +1,220 @@
+"""From a job to the graph that Azure ML runs: pure, so that the same job gives the same plan."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from azdistill.contracts.register import RegisterConfig
+from azdistill.contracts.report import ReportConfig
+from azdistill.contracts.step import Port, PortType, Step, StepConfig, scalar_type
+from azdistill.job.components import step_of
+from azdistill.job.model import DistillationJob
+from azdistill.job.paths import FILES
+
+Scalar = str | int | float | bool
+
+REGISTRIES = "azureml://registries/"
+
+VARYING = (
+    "rows",
+    "seed",
+    "teacher_route",
+    "enforce_gates",
+    "weights",
+    "num_epochs",
+    "max_new_tokens",
+    "registered_model",
+)
+"""Fields that a dry run sets otherwise than the real run: pipeline inputs, never literals of a node."""
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Where a node's ports come from: `node.output`, or the name of a pipeline input."""
+
+    step: str
+    section: str
+    ports: Mapping[str, str]
+    fixed: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+GRAPH: Mapping[str, Wiring] = {
+    "prepare": Wiring(
+        "prepare",
+        "data",
+        {
+            "training_data": "training_data",
+            "validation_data": "validation_data",
+            "test_data": "test_data",
+            "task_file": "task_file",
+        },
+    ),
+    "teacher": Wiring(
+        "teacher",
+        "teacher",
+        {"prompts": "prepare.prompts", "answers": "completions", "task_file": "task_file"},
+    ),
+    "curate": Wiring("curate", "curation", {"completions": "teacher.completions", "task_file": "task_file"}),
+    "train": Wiring("train", "training", {"curated": "curate.curated", "student": "student"}),
+    "predict_student": Wiring(
+        "predict", "prediction", {"model": "train.model", "prompts": "prepare.prompts"}, {"weights": "pretrained"}
+    ),
+    "predict_baseline": Wiring("predict", "prediction", {"model": "student", "prompts": "prepare.prompts"}),
+    "evaluate": Wiring(
+        "evaluate",
+        "evaluation",
+        {
+            "prompts": "prepare.prompts",
+            "completions": "teacher.completions",
+            "student": "predict_student.predictions",
+            "baseline": "predict_baseline.predictions",
+            "task_file": "task_file",
+        },
+    ),
+    "report": Wiring(
+        "report",
+        "report",
+        {
+            "prompts": "prepare.prompts",
+            "completions": "teacher.completions",
+            "curated": "curate.curated",
+            "training": "train.metrics",
+            "student": "predict_student.predictions",
+            "baseline": "predict_baseline.predictions",
+            "evaluation": "evaluate.evaluation",
+        },
+    ),
+    "register": Wiring(
+        "register",
+        "register",
+        {
+            "model": "train.model",
+            "completions": "teacher.completions",
+            "curated": "curate.curated",
+            "evaluation": "evaluate.evaluation",
+        },
+    ),
+}
+"""The way of the data. report and register stand side by side: a refused student has a report too."""
+
+PUBLISHED = {
+    "evaluation": "evaluate.evaluation",
+    "report": "report.report",
+    "registration": "register.registration",
+}
+"""Outputs of the pipeline itself, which CD and people read without knowing the nodes."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node: its step, its inputs as literals or `${{ }}` bindings, its outputs as Azure ML documents."""
+
+    name: str
+    step: Step[Any]
+    inputs: Mapping[str, Scalar]
+    outputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """A file or folder that the pipeline reads: `content` is a path or address, or a JSON value."""
+
+    type: PortType
+    content: str | dict[str, Any] | list[Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a bundle is written from.
+
+    `files` are the pipeline inputs that are files: a local path, a remote address,
+    or a value that is written as JSON. `scalars` are the other pipeline inputs.
+    """
+
+    job: DistillationJob
+    files: Mapping[str, PlannedFile]
+    scalars: Mapping[str, Scalar]
+    nodes: tuple[Node, ...]
+
+
+def plan(job: DistillationJob) -> Plan:
+    """The plan of a job. Pure: reads no file, clock, network or environment."""
+    sections = _sections(job)
+    data = {name: getattr(job.data, name) for name in FILES}
+    data |= {"task_file": job.task_file, "completions": job.teacher.completions}
+    return Plan(
+        job=job,
+        files=_data_files(data, job.student.model) | _nested_files(sections),
+        scalars={name: _varying(sections, name) for name in VARYING},
+        nodes=tuple(_node(name, wiring, sections[wiring.section], data) for name, wiring in GRAPH.items()),
+    )
+
+
+def _sections(job: DistillationJob) -> dict[str, StepConfig]:
+    own = {name: section for name, section in job if isinstance(section, StepConfig)}
+    return own | {
+        "report": ReportConfig(title=job.name, registered_model=job.registered_model),
+        "register": RegisterConfig(
+            registered_model=job.registered_model,
+            model_type=job.outputs.model_type,
+            baseline=job.student.model if job.student.model.startswith(REGISTRIES) else None,
+            licences_acknowledged=job.licences_acknowledged,
+        ),
+    }
+
+
+def _data_files(data: Mapping[str, str | None], student: str) -> dict[str, PlannedFile]:
+    files = {name: PlannedFile("uri_file", path) for name, path in data.items() if path is not None}
+    return files | {"student": PlannedFile("custom_model", student)}
+
+
+def _nested_files(sections: Mapping[str, StepConfig]) -> dict[str, PlannedFile]:
+    """The fields that don't fit a shell line, as JSON files named after the field."""
+    return {
+        name: PlannedFile("uri_file", _plain(getattr(sections[wiring.section], name)))
+        for wiring in GRAPH.values()
+        for name, info in step_of(wiring.step).config.model_fields.items()
+        if scalar_type(info) is None
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    return [_plain(part) for part in value] if isinstance(value, tuple) else value
+
+
+def _varying(sections: Mapping[str, StepConfig], name: str) -> Scalar:
+    value: Scalar = next(getattr(part, name) for part in sections.values() if name in type(part).model_fields)
+    return value
+
+
+def _node(name: str, wiring: Wiring, config: StepConfig, data: Mapping[str, str | None]) -> Node:
+    step = step_of(wiring.step)
+    ports = {port: _binding(source) for port, source in wiring.ports.items() if data.get(source, "given") is not None}
+    fields = {field: _field(config, field, wiring) for field in step.config.model_fields}
+    inputs = {**ports, **{field: value for field, value in fields.items() if value is not None}}
+    return Node(name, step, inputs, {port: _output(name, port, step.outputs[port]) for port in step.outputs})
+
+
+def _binding(source: str) -> str:
+    node, _, port = source.rpartition(".")
+    return f"${{{{parent.jobs.{node}.outputs.{port}}}}}" if node else f"${{{{parent.inputs.{port}}}}}"
+
+
+def _field(config: StepConfig, name: str, wiring: Wiring) -> Scalar | None:
+    if name in wiring.fixed:
+        return wiring.fixed[name]
+    if name in VARYING or scalar_type(type(config).model_fields[name]) is None:
+        return _binding(name)
+    value: Scalar | None = getattr(config, name)
+    return value
+
+
+def _output(node: str, port_name: str, port: Port) -> Any:
+    published = next((name for name, source in PUBLISHED.items() if source == f"{node}.{port_name}"), None)
+    if published:
+        return f"${{{{parent.outputs.{published}}}}}"
+    return {"type": port.type} | ({"mode": port.mode} if port.mode else {}) | ({"path": port.path} if port.path else {})

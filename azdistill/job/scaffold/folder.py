@@ -1,0 +1,98 @@
+"""Write a job folder: from templates and choices, or an example that works as it is."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from string import Template
+from typing import get_args
+
+from azdistill.contracts.errors import InputError
+from azdistill.contracts.files import write_text
+from azdistill.contracts.task import OWN, TaskName
+from azdistill.engine.pipeline.findings import suggestion
+from azdistill.job.assets import asset
+from azdistill.job.models import BUILT_IN
+from azdistill.job.paths import absent
+from azdistill.job.schema import job_schema
+
+TEMPLATES = Path(__file__).parent
+TASKS: tuple[str, ...] = (*get_args(TaskName), OWN)
+OWN_TASK = "my_task.py"
+SCHEMA = "job.schema.json"
+HEADER = f"# yaml-language-server: $schema=./{SCHEMA}\n"
+TEST_ROWS = 2
+"""The last of the sample rows; they carry the right answer."""
+
+EXAMPLES = {"support": "pipelines/quickstart"}
+"""Example -> its folder in the repository."""
+
+
+def start_job(folder: Path, task: str, teacher: str, student: str) -> None:
+    """Write a commented job for these choices, a few rows of the task, and what lies beside a job.
+
+    Raises InputError for a folder that holds something, or a choice that there isn't.
+    """
+    _check_choice("--task", task, TASKS)
+    _check_empty(folder)
+    for _, sentence in absent({"student": {"model": student}}, BUILT_IN, Path()):
+        raise InputError(f"--student: {sentence}")
+    student = os.path.relpath(student, folder) if Path(student).is_dir() else student
+    chosen = {"name": _name(folder), "tasks": ", ".join(TASKS[:-1]) + ", or a Python file"}
+    chosen["simulation"] = _template("simulation.yaml") if task == OWN else ""
+    quoted = {"task": f"./{OWN_TASK}" if task == OWN else task, "teacher": teacher, "student": student}
+    _write(folder, task, chosen | {name: json.dumps(value) for name, value in quoted.items()})
+
+
+def bring_example(name: str, folder: Path) -> None:
+    """Write a ready job with its generated data and its student. Raises InputError as `start_job` does."""
+    _check_choice("--example", name, EXAMPLES)
+    _check_empty(folder)
+    source = asset(EXAMPLES[name])
+    shutil.copytree(source / "student", folder / "student")
+    shutil.copy(source / "generate.py", folder)
+    command = [sys.executable, str(folder / "generate.py"), "--out", str(folder / "data")]
+    subprocess.run(command, check=True)
+    job = (source / "job.yaml").read_text(encoding="utf-8").replace(f"{EXAMPLES[name]}/", "")
+    _write_common(folder, _name(folder), HEADER + re.sub("^# yaml-language-server.*\n", "", job))
+
+
+def _check_choice(option: str, value: str, known: "tuple[str, ...] | dict[str, str]") -> None:
+    if value not in known:
+        raise InputError(f"{option} {value!r}: no such choice; {suggestion(value, known)}")
+
+
+def _check_empty(folder: Path) -> None:
+    held = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if held or folder.is_file():
+        found = f"holds {held[0]!r}" if held else "is a file"
+        raise InputError(f"folder {str(folder)!r} {found}; name a new or empty folder")
+
+
+def _name(folder: Path) -> str:
+    """The folder's own, as a job may be called."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).lstrip("._-")[:101] or "distillation"
+
+
+def _write(folder: Path, task: str, chosen: dict[str, str]) -> None:
+    rows = _template(f"rows/{task}.jsonl").splitlines(keepends=True)
+    write_text(folder / "training_data.jsonl", "".join(rows[:-TEST_ROWS]))
+    write_text(folder / "test_data.jsonl", "".join(rows[-TEST_ROWS:]))
+    if task == OWN:
+        write_text(folder / OWN_TASK, _template(OWN_TASK))
+    _write_common(folder, chosen["name"], Template(_template("job.yaml")).substitute(chosen))
+
+
+def _write_common(folder: Path, name: str, job: str) -> None:
+    """The job goes last: a folder that has one is whole."""
+    write_text(folder / ".gitignore", _template("gitignore"))
+    write_text(folder / "README.md", Template(_template("README.md")).substitute(name=name))
+    write_text(folder / SCHEMA, json.dumps(job_schema(), indent=2) + "\n")
+    write_text(folder / "job.yaml", job)
+
+
+def _template(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")

@@ -1,0 +1,64 @@
+"""Bundle, replacements and stand-ins around a run of the local engine."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from azdistill.engine.local.engine import run_pipeline
+from azdistill.engine.local.guards import locked
+from azdistill.engine.local.registered import registered_in
+from azdistill.engine.local.results import Event, RunResult
+from azdistill.engine.pipeline.documents import Pipeline
+from azdistill.engine.pipeline.loading import Registered, load_pipeline
+from azdistill.local_runs.request import Request
+from azdistill.local_runs.simulated_teachers import stand_in
+
+
+def run(
+    request: Request,
+    watch: Callable[[Event], None] = lambda event: None,
+    jobs: int | None = None,
+    load: Callable[[Path, Registered], Pipeline] = load_pipeline,
+) -> RunResult:
+    """Run what is asked for in its folder. Raises what `run_pipeline` and `rehearsal` do."""
+    with locked(request.folder):  # a run under way reads this bundle
+        request = with_replacements(request)
+        pipeline = load(pipeline_of(request, request.folder / "bundle"), registered_in(request.home))
+    with stand_in(pipeline, request) as teachers:
+        return run_pipeline(
+            pipeline.path,
+            request.folder,
+            inputs=request.inputs,
+            part=request.part,
+            environment={**teachers, **request.environment},
+            home=request.home,
+            data=request.data,
+            interpreters=request.interpreters,
+            make_environments=request.make_environments,
+            faults=request.faults,
+            watch=watch,
+            say=_say,
+            jobs=jobs,
+        )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def with_replacements(request: Request) -> Request:
+    """A dry run's inputs are set; any other request is left as it is."""
+    if not request.dry or isinstance(request.what, Path):
+        return request
+    from azdistill.local_runs.dry_run import rehearsal
+
+    return rehearsal(request, request.what)
+
+
+def pipeline_of(request: Request, bundle: Path) -> Path:
+    """A pipeline file as it is; a job is compiled into `bundle` first."""
+    if isinstance(request.what, Path):
+        return request.what
+    from azdistill.job.bundle import compile_job
+
+    return compile_job(request.what, bundle)

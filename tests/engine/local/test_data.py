@@ -1,0 +1,396 @@
+"""Data that lies elsewhere: local copies by name and address, places on datastores, downloads from a server."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from azdistill.contracts.errors import AzdistillError, InputError, PipelineError
+from azdistill.engine.local.data import copy_of, mapped, read_copies
+from azdistill.engine.local.downloads import download, download_path
+from azdistill.engine.local.results import describe_failure
+from tests.engine.local.conftest import Workshop
+
+SHORT = "azureml://datastores/store/paths/raw/2024/a.csv"
+LONG = "azureml://subscriptions/s/resourcegroups/g/workspaces/w/datastores/store/paths/raw/2024/a.csv"
+OF_WORKSPACE = "azureml:/subscriptions/s/resourceGroups/g/providers/m/workspaces/w/data/iris/versions/1"
+
+
+@pytest.mark.parametrize(
+    ("address", "key", "expected"),
+    [
+        ("azureml:iris:1", "azureml:iris:1", "/c"),
+        ("azureml:iris:1", "iris:1", "/c"),
+        ("azureml:iris:1", "azureml:iris", "/c"),
+        ("azureml:iris:1", "iris", "/c"),
+        ("azureml:iris:1", "iris:2", None),
+        ("azureml:iris:1", "iri", None),
+        ("azureml:iris@latest", "iris@latest", "/c"),
+        ("azureml:iris@latest", "iris", "/c"),
+        ("azureml:iris", "iris", "/c"),
+        ("azureml://registries/r/data/iris/versions/1", "iris:1", "/c"),
+        ("azureml://registries/r/data/iris/labels/latest", "azureml:iris@latest", "/c"),
+        (OF_WORKSPACE, "iris", "/c"),
+        (SHORT, SHORT, "/c"),
+        (SHORT, LONG, "/c"),
+        (LONG, SHORT, "/c"),
+        (SHORT, "azureml://datastores/store/paths/raw/", "/c/2024/a.csv"),
+        (SHORT, "azureml://datastores/store/paths/raw", "/c/2024/a.csv"),
+        (SHORT, "azureml://datastores/store", "/c/raw/2024/a.csv"),
+        (SHORT, "azureml://datastores/store/paths/ra", None),
+        (SHORT, "store", None),
+        ("azureml://datastores/s/paths/data/iris", "iris", None),
+        ("azureml://datastores/s/paths/raw/", "azureml://datastores/s/paths/raw", "/c"),
+        ("https://h.example/d/a.csv?sig=x", "https://h.example/d/a.csv", "/c"),
+        ("https://h.example/d/a.csv?sig=x", "https://h.example/d/", "/c/a.csv"),
+        ("wasbs://c@a.blob.core.windows.net/d/a.csv", "wasbs://c@a.blob.core.windows.net/d", "/c/a.csv"),
+    ],
+)
+def test_a_copy_is_found_by_the_name_or_the_address(address: str, key: str, expected: str | None) -> None:
+    assert mapped(address, {key: Path("/c")}) == (Path(expected) if expected else None)
+
+
+def test_the_most_exact_name_counts() -> None:
+    raw = "azureml://datastores/store/paths/raw"
+    copies = {"iris": Path("/any"), "iris:1": Path("/one"), raw: Path("/raw"), f"{raw}/2024/": Path("/year")}
+    assert mapped("azureml:iris:1", copies) == Path("/one")
+    assert mapped("azureml:iris:2", copies) == Path("/any")
+    assert mapped(SHORT, copies) == Path("/year/a.csv")
+
+
+def test_a_copy_given_as_text_may_have_equals_signs_on_both_sides(tmp_path: Path) -> None:
+    (tmp_path / "year=2024").mkdir()
+    address = "azureml://datastores/s/paths/year=2024"
+    assert copy_of(f"{address}={tmp_path}/year=2024") == (address, tmp_path / "year=2024")
+    assert copy_of(f"iris={tmp_path}/year=2024") == ("iris", tmp_path / "year=2024")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("iris", "--data 'iris': expected NAME=PATH"),
+        ("=x", "--data '=x': expected NAME=PATH"),
+        ("iris=", "--data 'iris=': no such file or folder: '.'"),
+        ("iris=nowhere", "--data 'iris=nowhere': no such file or folder: 'nowhere'"),
+    ],
+)
+def test_a_copy_that_is_not_there_is_refused(text: str, expected: str) -> None:
+    with pytest.raises(InputError) as problem:
+        copy_of(text)
+    assert str(problem.value).startswith(expected)
+
+
+def test_a_mapping_file_names_copies_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").touch()
+    (tmp_path / "copies.yml").write_text("azureml:iris:1: a.csv\nazureml:beans:2: ./b.csv\n")
+    with pytest.raises(InputError, match=r"copies.yml:2: azureml:beans:2='./b.csv': no such file or folder beside"):
+        read_copies(tmp_path / "copies.yml")
+    (tmp_path / "b.csv").touch()
+    found = read_copies(tmp_path / "copies.yml")
+    assert found == {"azureml:iris:1": tmp_path / "a.csv", "azureml:beans:2": tmp_path / "b.csv"}
+
+
+READS = """
+inputs:
+  rows: {type: uri_file, path: "azureml:rows@latest"}
+jobs:
+  show:
+    command: cat ${{inputs.rows}} ${{inputs.more}}/* > ${{outputs.out}}
+    inputs:
+      rows: ${{parent.inputs.rows}}
+      more: {type: uri_folder, mode: download, path: "azureml://datastores/store/paths/raw/2024/"}
+    outputs: {out: {type: uri_file}}
+"""
+
+
+@pytest.fixture
+def reads(shop: Workshop) -> Workshop:
+    shop.write("pipeline.yml", READS)
+    shop.write("rows.txt", "row\n")
+    shop.write("raw/2024/a.txt", "more\n")
+    return shop
+
+
+def test_mapped_data_is_read_and_counts_by_its_content(reads: Workshop) -> None:
+    data = {"rows": reads.root / "rows.txt", "azureml://datastores/store/paths/raw": reads.root / "raw"}
+    assert reads.states(data=data) == {"show": "completed"}
+    assert reads.text("show") == "row\nmore\n"
+    reads.write("other/copy.txt", "row\n")
+    elsewhere = data | {"azureml:rows@latest": reads.root / "other/copy.txt"}
+    assert reads.explain(data=elsewhere)["show"].reused
+    reads.write("rows.txt", "another\n")
+    assert reads.explain(data=data)["show"].reasons == ("input rows changed: rows.txt",)
+
+
+def test_every_address_without_a_copy_is_told_with_the_line_to_add(reads: Workshop) -> None:
+    with pytest.raises(PipelineError) as problem:
+        reads.run()
+    place = reads.home / "datastores/store/raw/2024"
+    assert str(problem.value).splitlines() == [
+        (
+            f"{reads.pipeline}:3: inputs.rows='azureml:rows@latest': not on this machine; "
+            "add --data azureml:rows@latest=PATH"
+        ),
+        (
+            f"{reads.pipeline}:9: jobs.show.inputs.more='azureml://datastores/store/paths/raw/2024/': no such file or "
+            f"folder; put a copy at {place}, or add --data azureml://datastores/store/paths/raw/2024/=PATH"
+        ),
+    ]
+    assert not reads.folder.exists()
+
+
+def test_a_copy_of_the_wrong_kind_is_refused_before_anything_runs(reads: Workshop) -> None:
+    data = {"rows": reads.root / "raw", "azureml://datastores/store/paths/raw/2024": reads.root / "rows.txt"}
+    with pytest.raises(PipelineError) as problem:
+        reads.run(data=data)
+    assert "is a folder, and the input is a uri_file" in str(problem.value)
+    assert "is a file, and the input is a uri_folder" in str(problem.value)
+
+
+@pytest.mark.parametrize("mode", ["ro_mount", "download", "direct", "eval_mount", "eval_download"])
+def test_every_mode_of_an_input_is_a_path_here(shop: Workshop, mode: str) -> None:
+    shop.write("x.txt", "x\n")
+    shop.write("pipeline.yml", f"""
+jobs:
+  show:
+    command: cat ${{{{inputs.x}}}} > ${{{{outputs.out}}}}
+    inputs: {{x: {{type: uri_file, mode: {mode}, path: ./x.txt}}}}
+    outputs: {{out: {{type: uri_file}}}}
+""")  # fmt: skip
+    shop.run().check()
+    assert shop.text("show") == "x\n"
+
+
+TEMPLATE = "azureml://datastores/${{default_datastore}}/paths/azureml/${{name}}/${{output_name}}/"
+WRITES = f"""
+jobs:
+  one:
+    command: ls ${{{{outputs.out}}}}; echo $WORD > ${{{{outputs.out}}}}/$WORD
+    outputs: {{out: {{type: uri_folder, path: "{TEMPLATE}"}}}}
+  two:
+    command: cp ${{{{inputs.x}}}}/* ${{{{outputs.out}}}}
+    inputs: {{x: "${{{{parent.jobs.one.outputs.out}}}}"}}
+    outputs: {{out: {{type: uri_folder, path: "{TEMPLATE}"}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "store"),
+    [
+        ("", "workspaceblobstore"),
+        ("settings: {default_datastore: 'azureml:mine'}", "mine"),
+        ("settings: {default_datastore: mine}", "mine"),
+    ],
+)
+def test_names_in_the_address_of_an_output_are_filled_in(shop: Workshop, settings: str, store: str) -> None:
+    """As on Azure ML, the name is that of the node's own job, so that two nodes don't write to one place."""
+    shop.write("pipeline.yml", settings + WRITES)
+    result = shop.run(environment={"WORD": "a"})
+    result.check()
+    place = shop.home / "datastores" / store / "azureml"
+    assert result.outputs["one", "out"] == place / "run-one/out"
+    assert result.outputs["two", "out"] == place / "run-two/out"
+    assert (place / "run-two/out/a").read_text() == "a\n"
+
+
+def test_an_output_at_an_address_of_its_own_run_is_compared_and_made_anew(shop: Workshop) -> None:
+    shop.write("pipeline.yml", WRITES)
+    out = shop.run(environment={"WORD": "a"}).outputs["one", "out"]
+    assert shop.states() == {"one": "reused", "two": "reused"}
+    (out / "a").write_text("tampered")
+    assert shop.explain()["one"].reasons == ("output out is not as it was left",)
+    shop.run(environment={"WORD": "b"}).check()
+    assert [path.name for path in out.iterdir()] == ["b"]
+
+
+def test_two_outputs_told_apart_by_their_name_are_no_conflict(shop: Workshop) -> None:
+    place = "azureml://datastores/blob/paths/x/${{output_name}}"
+    shop.write("pipeline.yml", f"""
+jobs:
+  one: {{command: "echo 1 > ${{{{outputs.a}}}}", outputs: {{a: {{type: uri_file, path: "{place}"}}}}}}
+  two: {{command: "echo 2 > ${{{{outputs.b}}}}", outputs: {{b: {{type: uri_file, path: "{place}"}}}}}}
+""")  # fmt: skip
+    shop.run().check()
+    assert (shop.home / "datastores/blob/x/b").read_text() == "2\n"
+
+
+class Server:
+    """Files on loopback. `answers` by path: a body, or what to do with the request."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, bytes | Callable[[BaseHTTPRequestHandler], None]] = {}
+        self.asked: list[str] = []
+        self.url = ""
+
+    def handle(self, request: BaseHTTPRequestHandler) -> None:
+        self.asked.append(request.path)
+        answer = self.answers.get(request.path.partition("?")[0])
+        if callable(answer):
+            answer(request)
+        elif answer is None:
+            request.send_error(404)
+        else:
+            request.send_response(200)
+            request.send_header("Content-Length", str(len(answer)))
+            request.end_headers()
+            request.wfile.write(answer)
+
+
+@contextmanager
+def serving(server: Server) -> Iterator[None]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            server.handle(self)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        server.url = f"http://127.0.0.1:{http.server_port}"
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield
+        finally:
+            http.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving(found := Server()):
+        yield found
+
+
+@pytest.fixture
+def online(shop: Workshop, server: Server) -> Workshop:
+    server.answers["/data/rows.csv"] = b"a,b\n"
+    shop.write("pipeline.yml", f"""
+inputs: {{rows: {{type: uri_file, path: "{server.url}/data/rows.csv?sig=secret"}}}}
+jobs:
+  show:
+    command: cp ${{{{inputs.rows}}}} ${{{{outputs.out}}}}
+    inputs: {{rows: "${{{{parent.inputs.rows}}}}"}}
+    outputs: {{out: {{type: uri_file}}}}
+""")  # fmt: skip
+    return shop
+
+
+def test_an_http_input_is_downloaded_once_and_keeps_its_name(online: Workshop, server: Server) -> None:
+    told: list[str] = []
+    assert online.explain()["show"].reasons == ("inputs.rows is to be downloaded first",)
+    assert server.asked == []
+    online.run(say=told.append).check()
+    assert online.text("show") == "a,b\n"
+    assert told == [f"downloading {server.url}/data/rows.csv: 0.0 MB"]
+    assert [path.name for path in (online.home / "downloads").glob("*/[!.]*")] == ["rows.csv"]
+    assert online.states() == {"show": "reused"}
+    assert online.states(folder=online.root / "other") == {"show": "completed"}
+    assert server.asked == ["/data/rows.csv?sig=secret"]
+
+
+def test_an_http_input_with_a_copy_is_not_downloaded(online: Workshop, server: Server) -> None:
+    online.write("copy.csv", "copy\n")
+    online.run(data={f"{server.url}/data/rows.csv": online.root / "copy.csv"}).check()
+    assert online.text("show") == "copy\n"
+    assert server.asked == []
+
+
+def test_an_http_address_is_no_folder(online: Workshop, server: Server) -> None:
+    online.write("pipeline.yml", online.pipeline.read_text().replace("uri_file, path", "uri_folder, path"))
+    with pytest.raises(PipelineError, match=r"pipeline.yml:2: inputs.rows=.*: an http address is one file.*add --data"):
+        online.run()
+    assert server.asked == []
+
+
+def cut_short(request: BaseHTTPRequestHandler) -> None:
+    request.send_response(200)
+    request.send_header("Content-Length", "100")
+    request.end_headers()
+    request.wfile.write(b"half")
+
+
+def silent(request: BaseHTTPRequestHandler) -> None:
+    threading.Event().wait(1.0)
+
+
+def test_half_a_file_is_never_taken_for_whole(online: Workshop, server: Server) -> None:
+    server.answers["/data/rows.csv"] = cut_short
+    with pytest.raises(AzdistillError) as problem:
+        online.run()
+    address = f"{server.url}/data/rows.csv"
+    assert str(problem.value) == (
+        f"{address}: can't be downloaded: the connection ended after 4 of 100 bytes; try again, or add --data "
+        f"{address}=PATH"
+    )
+    assert list((online.home / "downloads").glob("*/[!.]*")) == []
+    server.answers["/data/rows.csv"] = b"whole\n"
+    online.run().check()
+    assert online.text("show") == "whole\n"
+
+
+def test_what_a_server_refuses_is_said(online: Workshop, server: Server) -> None:
+    del server.answers["/data/rows.csv"]
+    with pytest.raises(
+        AzdistillError, match=r"can't be downloaded: the server answers 404 .*add --data http"
+    ) as problem:
+        online.run()
+    assert "secret" not in str(problem.value)
+    assert not (online.folder / "show").exists()
+
+
+def test_without_a_network_the_way_out_is_said(online: Workshop, server: Server) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        closed = f"http://127.0.0.1:{free.getsockname()[1]}"
+    online.write("pipeline.yml", online.pipeline.read_text().replace(server.url, closed))
+    with pytest.raises(AzdistillError, match=r"can't be downloaded: .*[Cc]onnection refused.*add --data"):
+        online.run()
+
+
+def test_a_silent_server_is_given_up(tmp_path: Path, server: Server) -> None:
+    server.answers["/x"] = silent
+    path = download_path(f"{server.url}/x", tmp_path)
+    assert path is not None
+    with pytest.raises(AzdistillError, match=r"can't be downloaded: .*timed out"):
+        download(f"{server.url}/x", path, lambda text: None, timeout=0.05)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("https://h.example/d/a%20b.csv?x=1", "a_b.csv"),
+        ("https://h.example/d/", "data"),
+        ("https://h.example/d/..%2f..%2fetc", "etc"),
+        ("https://h.example/.hidden", "hidden"),
+        ("https://[broken", "_broken"),
+    ],
+)
+def test_a_download_has_a_name_that_a_folder_can_hold(tmp_path: Path, address: str, name: str) -> None:
+    path = download_path(address, tmp_path)
+    assert path is not None
+    assert path.name == name
+    assert path.parent.parent == tmp_path / "downloads"
+
+
+def test_an_address_that_is_none_is_one_line(online: Workshop, server: Server) -> None:
+    online.write("pipeline.yml", online.pipeline.read_text().replace(server.url, "http://[broken"))
+    with pytest.raises(AzdistillError, match="can't be downloaded: "):
+        online.run()
+
+
+def test_a_download_that_a_node_wrote_into_is_fetched_again(online: Workshop, server: Server) -> None:
+    text = online.pipeline.read_text()
+    online.write("pipeline.yml", text.replace("command: cp", "command: echo x >> ${{inputs.rows}}; cp"))
+    result = online.run()
+    assert "input 'rows' changed: rows.csv" in describe_failure(result.nodes["show"])
+    online.write("pipeline.yml", text)
+    online.run().check()
+    assert online.text("show") == "a,b\n"
+    assert len(server.asked) == 2

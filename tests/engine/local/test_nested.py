@@ -1,0 +1,119 @@
+"""Pipeline components: their nodes run as nodes of the pipeline that holds them."""
+
+from pathlib import Path
+
+import pytest
+
+from azdistill.contracts.errors import PipelineError
+from tests.engine.local.conftest import Workshop
+
+OUTER = """
+inputs:
+  word: {type: uri_file, path: ./word.txt}
+outputs:
+  result: {type: uri_file}
+jobs:
+  make: {command: "cat ${{inputs.word}} > ${{outputs.out}}",
+         inputs: {word: "${{parent.inputs.word}}"}, outputs: {out: {type: uri_file}}}
+  both:
+    type: pipeline
+    component: ./both/pipeline.yml
+    inputs: {word: "${{parent.jobs.make.outputs.out}}", times: 2}
+    outputs: {twice: {type: uri_file, path: "${{parent.outputs.result}}"}}
+  last: {command: "cat ${{inputs.word}} > ${{outputs.out}}",
+         inputs: {word: {type: uri_file, path: "${{parent.jobs.both.outputs.twice}}"}},
+         outputs: {out: {type: uri_file}}}
+"""
+
+INNER = """
+$schema: https://azuremlschemas.azureedge.net/latest/pipelineComponent.schema.json
+type: pipeline
+name: both
+inputs:
+  word: {type: uri_file}
+  mark: {type: string, default: "!"}
+  times: {type: integer}
+  extra: {type: uri_file, optional: true}
+outputs:
+  twice: {type: uri_file}
+jobs:
+  mark:
+    command: (cat ${{inputs.word}}; echo "${{inputs.mark}}") > ${{outputs.out}}
+    inputs: {word: "${{parent.inputs.word}}", mark: "${{parent.inputs.mark}}"}
+    outputs: {out: {type: uri_file}}
+  repeat:
+    command: for i in $(seq ${{inputs.times}}); do cat ${{inputs.word}}; done > ${{outputs.out}}
+    inputs: {word: "${{parent.jobs.mark.outputs.out}}", times: "${{parent.inputs.times}}"}
+    outputs: {out: {type: uri_file, path: "${{parent.outputs.twice}}"}}
+"""
+
+
+@pytest.fixture
+def nested(shop: Workshop) -> Workshop:
+    shop.write("word.txt", "a\n")
+    shop.write("pipeline.yml", OUTER)
+    shop.write("both/pipeline.yml", INNER)
+    return shop
+
+
+def test_data_flows_through_a_pipeline_component_and_out_of_the_pipeline(nested: Workshop) -> None:
+    result = nested.run()
+    result.check()
+    assert list(result.nodes) == ["make", "both.mark", "both.repeat", "last"]
+    assert nested.text("last") == nested.text("both.repeat") == "a\n!\n" * 2
+    assert result.outputs["", "result"] == nested.folder / "both.repeat" / "out"
+
+
+def test_a_default_of_the_component_gives_way_to_what_the_job_gives(nested: Workshop) -> None:
+    nested.write("pipeline.yml", OUTER.replace("times: 2", 'times: 1, mark: "?"'))
+    nested.run().check()
+    assert nested.text("last") == "a\n?\n"
+
+
+def test_inner_nodes_are_reused_one_by_one(nested: Workshop) -> None:
+    nested.run().check()
+    nested.write("pipeline.yml", OUTER.replace("times: 2", "times: 3"))
+    assert nested.states() == {"make": "reused", "both.mark": "reused", "both.repeat": "completed", "last": "completed"}
+
+
+def test_a_component_that_is_not_deterministic_has_nodes_that_are_not(nested: Workshop) -> None:
+    nested.write("both/pipeline.yml", INNER.replace("name: both", "name: both\nis_deterministic: false"))
+    nested.run().check()
+    assert nested.explain()["both.mark"].reasons == ("is_deterministic: false",)
+
+
+def test_pipelines_may_hold_pipelines_that_hold_pipelines(nested: Workshop) -> None:
+    """The component with both jobs in it twice, one within another."""
+    nested.write("deep/pipeline.yml", INNER.replace("name: both", "name: deep"))
+    middle = """
+type: pipeline
+inputs: {word: {type: uri_file}, times: {type: integer}}
+outputs: {twice: {type: uri_file}}
+jobs:
+  deep:
+    type: pipeline
+    component: ../deep/pipeline.yml
+    inputs: {word: "${{parent.inputs.word}}", times: "${{parent.inputs.times}}"}
+    outputs: {twice: "${{parent.outputs.twice}}"}
+"""
+    nested.write("both/pipeline.yml", middle)
+    result = nested.run()
+    result.check()
+    assert list(result.nodes) == ["make", "both.deep.mark", "both.deep.repeat", "last"]
+    assert nested.text("last") == "a\n!\n" * 2
+
+
+def test_until_and_from_take_a_pipeline_component_as_a_whole(nested: Workshop) -> None:
+    from azdistill.engine.local.part import Part
+
+    assert list(nested.run(part=Part(until="both")).nodes) == ["make", "both.mark", "both.repeat"]
+    assert nested.states(part=Part(start="both")) == {
+        "make": "reused", "both.mark": "completed", "both.repeat": "completed", "last": "completed",
+    }  # fmt: skip
+
+
+def test_what_is_wrong_in_a_pipeline_component_is_told_with_its_own_file_and_line(nested: Workshop) -> None:
+    nested.write("both/pipeline.yml", INNER.replace("parent.jobs.mark.outputs.out", "parent.jobs.mark.outputs.nothing"))
+    with pytest.raises(PipelineError) as problem:
+        nested.run()
+    assert f"{Path('both/pipeline.yml')}:19: jobs.repeat.inputs.word" in str(problem.value)

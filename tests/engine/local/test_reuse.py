@@ -1,0 +1,234 @@
+"""What runs again and why: content decides, and the reason names the file."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from azdistill.engine.local.engine import explain
+from tests.engine.local.conftest import Workshop
+
+REUSED = {"first": "reused", "second": "reused"}
+
+
+def test_nothing_runs_again_when_nothing_changed(chain: Workshop) -> None:
+    chain.run()
+    before = {path: path.stat().st_mtime_ns for path in chain.folder.rglob("*/*")}
+    result = chain.run()
+    assert {name: node.state for name, node in result.nodes.items()} == REUSED
+    assert result.outputs["", "result"].read_text() == "a\na\n"
+    assert {path: path.stat().st_mtime_ns for path in chain.folder.rglob("*/*")} == before
+
+
+def test_time_and_place_do_not_count(chain: Workshop, tmp_path: Path) -> None:
+    chain.run()
+    os.utime(chain.root / "rows.txt", (0, 0))
+    elsewhere = tmp_path.with_name(tmp_path.name + " moved")
+    tmp_path.rename(elsewhere)
+    try:
+        assert set(Workshop(elsewhere).states().values()) == {"reused"}
+    finally:
+        elsewhere.rename(tmp_path)
+
+
+Edit = Callable[[str], str]
+COMPONENT = "parts/repeat/component.yml"
+
+CHANGES: dict[str, tuple[str, Edit, dict[str, str]]] = {
+    "code": ("parts/copy/code/copy.sh", lambda text: f"# new\n{text}", {"first": "code changed: copy.sh"}),
+    "more code": ("parts/copy/code/more.py", lambda text: "x", {"first": "code changed: more.py added"}),
+    "environment": ("conda.yml", lambda text: f"{text}#", {"first": "environment changed: conda.yml"}),
+    "image": ("environment.yml", lambda text: f"{text}#", {"first": "environment changed: its definition"}),
+    "command": (COMPONENT, lambda text: text.replace("cat", "cat -u"), {"second": "command changed"}),
+    "a comment": (COMPONENT, lambda text: f"# nothing new\n{text}", {}),
+    "input": (
+        "rows.txt",
+        lambda text: "b\n",
+        {"first": "input rows changed: rows.txt", "second": "first runs before it"},
+    ),
+    "parameter": (
+        "pipeline.yml",
+        lambda text: text.replace("times: 2", "times: 3"),
+        {"second": "parameter times: 2 -> 3"},
+    ),
+    "output setting": (
+        "pipeline.yml",
+        lambda text: text.replace("result: {type: uri_file}", "result: {type: uri_file, mode: upload}"),
+        {"second": "output out: uri_file -> uri_file upload"},
+    ),
+    "variable": (
+        "pipeline.yml",
+        lambda text: f"{text}    environment_variables: {{A: b}}\n",
+        {"second": "variable A added"},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_change_reruns_just_what_depends_on_it_and_says_why(chain: Workshop, what: str) -> None:
+    file, edit, expected = CHANGES[what]
+    chain.run()
+    path = chain.root / file
+    chain.write(file, edit(path.read_text() if path.exists() else ""))
+    told = {name: one.reasons[0] for name, one in chain.explain().items() if not one.reused}
+    assert told | {"second": expected.get("second")} == {"second": None} | expected
+    ran = {name for name, state in chain.states().items() if state == "completed"}
+    assert ran == set(expected)
+
+
+def test_a_node_after_an_unchanged_result_is_reused(chain: Workshop) -> None:
+    """The copy runs again, and writes what it wrote before."""
+    chain.run()
+    chain.write("parts/copy/code/copy.sh", '# a comment\ncp "$1" "$2"\n')
+    assert chain.states() == {"first": "completed", "second": "reused"}
+
+
+def test_explain_reads_only(chain: Workshop) -> None:
+    told = chain.explain()
+    assert told["first"].reasons == ("it has not run in this folder",)
+    assert told["second"].reasons == ("first runs before it",)
+    assert not chain.folder.exists()
+    chain.run()
+    before = sorted((path, path.stat().st_mtime_ns) for path in chain.root.rglob("*"))
+    assert all(one.reused for one in chain.explain().values())
+    assert sorted((path, path.stat().st_mtime_ns) for path in chain.root.rglob("*")) == before
+
+
+def test_explain_takes_inputs_as_the_run_does(chain: Workshop) -> None:
+    chain.run(inputs={"times": "3"})
+    assert chain.text("second") == "a\n" * 3
+    assert chain.explain({"times": "3"})["second"].reused
+    assert chain.explain()["second"].reasons == ("parameter times: 3 -> 2",)
+
+
+def test_a_changed_file_in_an_input_folder_is_named(shop: Workshop) -> None:
+    shop.write("pipeline.yml", """
+inputs: {data: {type: uri_folder, path: ./data}}
+jobs: {show: {command: "ls ${{inputs.data}}", inputs: {data: "${{parent.inputs.data}}"}}}
+""")  # fmt: skip
+    for number in range(6):
+        shop.write(f"data/part/{number}.txt", "x")
+    shop.run()
+    (shop.root / "data/part/0.txt").unlink()
+    shop.write("data/part/1.txt", "y")
+    shop.write("data/new.txt", "z")
+    assert shop.explain()["show"].reasons == (
+        "input data changed: new.txt added, part/0.txt removed, part/1.txt",
+    )  # fmt: skip
+    for number in range(6):
+        shop.write(f"data/part/{number}.txt", "other")
+    assert shop.explain()["show"].reasons[0].endswith(" and 4 more")
+
+
+def test_an_output_that_was_touched_is_made_again(chain: Workshop) -> None:
+    chain.run()
+    chain.write("run/second/out", "tampered")
+    assert chain.explain()["second"].reasons == ("output out is not as it was left",)
+    assert chain.states() == {"first": "reused", "second": "completed"}
+    (chain.folder / "first/out").unlink()
+    assert chain.states() == {"first": "completed", "second": "reused"}
+    assert chain.text("second") == "a\na\n"
+
+
+def test_a_deterministic_false_node_always_runs(chain: Workshop) -> None:
+    chain.write(
+        "parts/repeat/component.yml",
+        (chain.root / "parts/repeat/component.yml").read_text() + "is_deterministic: false\n",
+    )
+    chain.run()
+    assert chain.explain()["second"].reasons == ("is_deterministic: false",)
+    assert chain.states() == {"first": "reused", "second": "completed"}
+
+
+def test_force_rerun_runs_everything(chain: Workshop) -> None:
+    chain.run()
+    chain.write("pipeline.yml", "settings: {force_rerun: true}\n" + chain.pipeline.read_text())
+    assert chain.explain()["first"].reasons == ("settings.force_rerun: true",)
+    assert chain.states() == {"first": "completed", "second": "completed"}
+
+
+def test_a_node_that_left_the_pipeline_and_came_back_is_reused(chain: Workshop) -> None:
+    chain.run()
+    whole = chain.pipeline.read_text()
+    chain.write("pipeline.yml", whole[: whole.index("  second:")].replace("outputs:\n  result: {type: uri_file}\n", ""))
+    assert chain.states() == {"first": "reused"}
+    chain.write("pipeline.yml", whole)
+    assert chain.states() == REUSED
+
+
+def test_a_shared_output_is_compared_by_the_nodes_that_read_it(shop: Workshop) -> None:
+    text = """
+jobs:
+  write:
+    command: echo ${{inputs.word}} > ${{outputs.out}}
+    inputs: {word: one}
+    outputs: {out: {type: uri_file, path: "azureml://datastores/blob/paths/word.txt"}}
+  read:
+    command: cat ${{inputs.word}} > ${{outputs.out}}
+    inputs: {word: "${{parent.jobs.write.outputs.out}}"}
+    outputs: {out: {type: uri_file}}
+"""
+    shop.write("pipeline.yml", text)
+    shop.run().check()
+    assert shop.states() == {"write": "reused", "read": "reused"}
+    shop.write("pipeline.yml", text.replace("word: one", "word: two"))
+    shop.run().check()
+    assert shop.text("read") == "two\n"
+
+
+def test_a_failed_try_leaves_what_was_shared_before(shop: Workshop) -> None:
+    text = """
+jobs:
+  write:
+    command: echo ${{inputs.word}} > ${{outputs.out}}
+    inputs: {word: one}
+    outputs: {out: {type: uri_file, path: "azureml://datastores/blob/paths/word.txt"}}
+"""
+    shop.write("pipeline.yml", text)
+    shop.run().check()
+    shop.write("pipeline.yml", text.replace("command: echo", "command: false && echo"))
+    assert shop.states() == {"write": "failed"}
+    assert (shop.home / "datastores/blob/word.txt").read_text() == "one\n"
+
+
+def test_what_azure_would_decide_otherwise_is_noted(shop: Workshop) -> None:
+    text = """
+inputs: {rows: {type: uri_file, path: "azureml://datastores/blob/paths/rows.txt"}}
+jobs:
+  show: {compute: "azureml:small", command: "cat ${{inputs.rows}}", inputs: {rows: "${{parent.inputs.rows}}"}}
+"""
+    shop.write("home/datastores/blob/rows.txt", "a\n")
+    shop.write("pipeline.yml", text)
+    shop.run()
+    shop.write("pipeline.yml", text.replace("small", "large"))
+    assert shop.explain()["show"].reused
+    assert shop.explain()["show"].notes == (
+        "compute changed: Azure ML runs it again",
+        "input rows is an address: Azure ML takes it as unchanged whatever lies there",
+    )
+
+
+@pytest.mark.parametrize("broken", ["", "{", "[]", '{"state": "completed"}', '{"state": "completed", "key": 3}', "\0"])
+def test_a_broken_record_is_no_record(chain: Workshop, broken: str) -> None:
+    chain.run()
+    chain.write("run/second/node.json", broken)
+    chain.write("run/.hashes.json", broken)
+    assert chain.states() == {"first": "reused", "second": "completed"}
+
+
+def test_ten_unchanged_nodes_are_settled_well_under_a_second(shop: Workshop) -> None:
+    shop.write("part.yml", """
+inputs: {before: {type: uri_file, optional: true}}
+outputs: {out: {type: uri_file}}
+command: echo x > ${{outputs.out}}
+""")  # fmt: skip
+    link = '  n@: {component: ./part.yml, inputs: {before: "${{parent.jobs.n#.outputs.out}}"}}\n'
+    links = [link.replace("@", str(number)).replace("#", str(number - 1)) for number in range(1, 10)]
+    shop.write("pipeline.yml", "jobs:\n  n0: {component: ./part.yml}\n" + "".join(links))
+    shop.run()
+    started = time.perf_counter()
+    assert set(shop.states().values()) == {"reused"}
+    explain(shop.pipeline, shop.folder, home=shop.home)
+    assert time.perf_counter() - started < 1

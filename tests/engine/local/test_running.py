@@ -1,0 +1,273 @@
+"""What a run does: data from node to node, commands as Azure ML renders them, a folder to read with ls."""
+
+import json
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from azdistill.contracts.errors import InputError, PipelineError
+from azdistill.engine.local.engine import Event, run_pipeline
+from tests.engine.local.conftest import Workshop
+
+
+def one(command: str, more: str = "") -> str:
+    """A pipeline of one job, `show`, with one file as its output."""
+    return f"""
+jobs:
+  show:
+    command: {command}
+    outputs: {{out: {{type: uri_file}}}}
+    {more}
+"""
+
+
+def test_data_flows_from_node_to_node_and_out_of_the_pipeline(chain: Workshop) -> None:
+    result = chain.run()
+    assert {name: node.state for name, node in result.nodes.items()} == {"first": "completed", "second": "completed"}
+    assert result.outputs["", "result"].read_text() == "a\na\n"
+    assert result.outputs["first", "out"].read_text() == "a\n"
+    result.check()
+
+
+def test_a_run_folder_reads_well_with_ls(chain: Workshop) -> None:
+    chain.run()
+    paths = [path.relative_to(chain.folder).as_posix() for path in chain.folder.rglob("*")]
+    assert {path for path in paths if "/." not in f"/{path}"} == {
+        "first", "first/log.txt", "first/node.json", "first/out",
+        "second", "second/log.txt", "second/node.json", "second/out",
+    }  # fmt: skip
+    assert json.loads((chain.folder / "first" / "node.json").read_text())["state"] == "completed"
+
+
+def test_independent_nodes_run_side_by_side(shop: Workshop) -> None:
+    """Each waits for the other: one after the other they would wait forever."""
+    meet = "touch ../../{own}; while [ ! -e ../../{other} ]; do sleep 0.01; done"
+    shop.write("pipeline.yml", f"""
+jobs:
+  left: {{command: "{meet.format(own="l", other="r")}"}}
+  right: {{command: "{meet.format(own="r", other="l")}"}}
+""")  # fmt: skip
+    assert shop.states(jobs=2) == {"left": "completed", "right": "completed"}
+
+
+def test_jobs_bounds_how_many_nodes_run_at_once(shop: Workshop) -> None:
+    shop.write("pipeline.yml", "jobs:\n" + "".join(f"  n{number}: {{command: sleep 0.05}}\n" for number in range(4)))
+    most = 0
+
+    def watch(event: Event) -> None:
+        nonlocal most
+        most = max(most, sum(node.state == "running" for node in event.nodes.values()))
+
+    shop.run(jobs=1, watch=watch)
+    assert most == 1
+
+
+def test_what_is_watched_does_not_change_afterwards(chain: Workshop) -> None:
+    seen: list[Event] = []
+    chain.run(watch=seen.append)
+    assert seen[0].nodes["second"].state == "waiting"
+    assert seen[-1].nodes["second"].state == "completed"
+
+
+def test_optional_text_is_left_out_without_a_value(shop: Workshop) -> None:
+    shop.write("part.yml", """
+inputs: {name: {type: string, optional: true}, count: {type: integer, default: 3}}
+outputs: {out: {type: uri_file}}
+command: echo begin $[[--name ${{inputs.name}}]] --count ${{inputs.count}} > ${{outputs.out}}
+""")  # fmt: skip
+    shop.write("pipeline.yml", """
+inputs: {name: {type: string, optional: true}}
+jobs:
+  none: {component: ./part.yml}
+  given: {component: ./part.yml, inputs: {name: x, count: 5}}
+  bound: {component: ./part.yml, inputs: {name: "${{parent.inputs.name}}"}}
+""")  # fmt: skip
+    shop.run()
+    assert [shop.text(node) for node in ("none", "given", "bound")] == [
+        "begin --count 3\n", "begin --name x --count 5\n", "begin --count 3\n",
+    ]  # fmt: skip
+    shop.run(inputs={"name": "y"})
+    assert shop.text("bound") == "begin --name y --count 3\n"
+
+
+def test_literals_reach_the_command_as_azure_writes_them(shop: Workshop) -> None:
+    shop.write("pipeline.yml", """
+inputs: {rate: 2.0e-05, flag: true, day: 2026-11-24}
+jobs:
+  say:
+    command: echo ${{inputs.rate}} ${{inputs.flag}} ${{inputs.day}} ${{inputs.own}} > ${{outputs.out}}
+    inputs:
+      rate: ${{parent.inputs.rate}}
+      flag: ${{parent.inputs.flag}}
+      day: ${{parent.inputs.day}}
+      own: two words
+    outputs: {out: {type: uri_file}}
+""")  # fmt: skip
+    shop.run()
+    assert shop.text("say") == "2e-05 True 2026-11-24 two words\n"
+
+
+def test_paths_with_spaces_quotes_and_unicode_stay_one_word(tmp_path: Path) -> None:
+    shop = Workshop(tmp_path / 'l\'été à $HOME "x"')
+    shop.write("pipeline.yml", """
+inputs: {rows: {type: uri_file, path: "./mes données.txt"}}
+jobs:
+  bare:
+    command: cat ${{inputs.rows}} > ${{outputs.out}}/a
+    inputs: {rows: "${{parent.inputs.rows}}"}
+    outputs: {out: {type: uri_folder}}
+  quoted:
+    command: cat "${{inputs.rows}}" '${{inputs.rows}}' > "${{outputs.out}}/a"
+    inputs: {rows: "${{parent.inputs.rows}}"}
+    outputs: {out: {type: uri_folder}}
+""")  # fmt: skip
+    shop.write("mes données.txt", "é\n")
+    shop.run().check()
+    assert shop.text("bare", "out/a") == "é\n"
+    assert shop.text("quoted", "out/a") == "é\né\n"
+
+
+def test_a_component_lies_deep_and_its_code_beside_it(shop: Workshop) -> None:
+    shop.write("pipes/deep/pipeline.yml", """
+jobs: {show: {component: ../../a/b/c/component.yml}}
+""")  # fmt: skip
+    shop.write("a/b/c/component.yml", """
+code: ../code
+additional_includes: [../../../lib]
+outputs: {out: {type: uri_file}}
+command: cat main.txt lib/helper.txt > ${{outputs.out}}
+""")  # fmt: skip
+    shop.write("a/b/code/main.txt", "main\n")
+    shop.write("lib/helper.txt", "helper\n")
+    run_pipeline(shop.root / "pipes/deep/pipeline.yml", shop.folder, home=shop.home).check()
+    assert shop.text("show") == "main\nhelper\n"
+
+
+def test_an_ignore_file_narrows_what_travels(shop: Workshop) -> None:
+    shop.write("pipeline.yml", one("find . -type f > ${{outputs.out}}", "code: ./code"))
+    shop.write("code/kept.py", "")
+    shop.write("code/data/big.bin", "")
+    shop.write("code/__pycache__/kept.pyc", "")
+    shop.write("code/.amlignore", "data/\n")
+    shop.write("code/.gitignore", "*.py\n")
+    shop.run().check()
+    assert shop.text("show") == "./kept.py\n"
+
+
+def test_code_behind_a_link_travels_and_a_link_to_itself_ends(shop: Workshop) -> None:
+    shop.write("pipeline.yml", one("cat lib/a.txt > ${{outputs.out}}", "code: ./code"))
+    shop.write("elsewhere/a.txt", "a\n")
+    shop.write("code/main.py", "")
+    (shop.root / "code/lib").symlink_to(shop.root / "elsewhere")
+    (shop.root / "code/latest").symlink_to(shop.root / "code")
+    shop.run().check()
+    assert shop.text("show") == "a\n"
+
+
+def test_a_command_without_code_runs_in_an_empty_folder(shop: Workshop) -> None:
+    shop.write("pipeline.yml", one("ls -A > ${{outputs.out}}"))
+    shop.run().check()
+    assert shop.text("show") == ""
+
+
+def test_variables_of_the_job_reach_the_command_and_those_of_a_component_do_not(shop: Workshop) -> None:
+    """As on Azure ML, which drops the latter: a local run must not pass where Azure's would fail."""
+    shop.write("part.yml", """
+environment_variables: {LOST: "1"}
+outputs: {out: {type: uri_file}}
+command: echo "$KEPT${LOST:-no}$ADDED" > ${{outputs.out}}
+""")  # fmt: skip
+    shop.write("pipeline.yml", "jobs: {show: {component: ./part.yml, environment_variables: {KEPT: 'yes '}}}")
+    shop.run(environment={"ADDED": " more"}).check()
+    assert shop.text("show") == "yes no more\n"
+    assert shop.states(environment={"ADDED": "other"}) == {"show": "reused"}
+
+
+def test_commands_run_with_this_interpreter(shop: Workshop) -> None:
+    shop.write("pipeline.yml", one("python -c 'import sys; print(sys.executable)' > ${{outputs.out}}"))
+    shop.run().check()
+    assert Path(shop.text("show").strip()).parent == Path(sys.executable).parent
+
+
+def test_a_datastore_lies_in_the_home_and_is_shared_between_runs(shop: Workshop) -> None:
+    shop.write("pipeline.yml", """
+jobs:
+  write:
+    command: echo "$WHO" >> ${{outputs.store}}/log; cat ${{outputs.store}}/log
+    outputs: {store: {type: uri_folder, mode: rw_mount, path: "azureml://datastores/blob/paths/answers"}}
+""")  # fmt: skip
+    shop.run(folder=shop.root / "one", environment={"WHO": "one"}).check()
+    result = shop.run(folder=shop.root / "two", environment={"WHO": "two"})
+    assert result.outputs["write", "store"] == shop.home / "datastores/blob/answers"
+    assert (shop.home / "datastores/blob/answers/log").read_text() == "one\ntwo\n"
+
+
+def test_an_input_on_a_datastore_is_looked_for_in_the_home(shop: Workshop) -> None:
+    shop.write("pipeline.yml", """
+inputs: {rows: {type: uri_file, path: "azureml://datastores/blob/paths/rows.txt"}}
+jobs:
+  show: {command: "cat ${{inputs.rows}}", inputs: {rows: "${{parent.inputs.rows}}"}}
+""")  # fmt: skip
+    with pytest.raises(PipelineError, match=r"inputs\.rows='azureml://.*put a copy at .*home/datastores/blob/rows"):
+        shop.run()
+    shop.write("home/datastores/blob/rows.txt", "a\n")
+    assert shop.states() == {"show": "completed"}
+
+
+def test_all_that_is_not_on_this_machine_is_said_before_anything_runs(shop: Workshop) -> None:
+    shop.write("pipeline.yml", """
+inputs: {rows: {type: uri_file, path: "azureml:rows:1"}}
+jobs:
+  before: {command: "true"}
+  show: {command: "cat ${{inputs.rows}}", inputs: {rows: "${{parent.inputs.rows}}"}}
+  own: {command: "cat ${{inputs.rows}}", inputs: {rows: {type: uri_file, path: "wasbs://a@b.example.org/rows"}}}
+""")  # fmt: skip
+    with pytest.raises(PipelineError) as found:
+        shop.run()
+    assert str(found.value).splitlines() == [
+        f"{shop.pipeline}:2: inputs.rows='azureml:rows:1': not on this machine; add --data azureml:rows:1=PATH",
+        (
+            f"{shop.pipeline}:6: jobs.own.inputs.rows='wasbs://a@b.example.org/rows': not on this machine; "
+            "add --data wasbs://a@b.example.org/rows=PATH"
+        ),
+    ]
+    assert not shop.folder.exists()
+
+
+def test_a_missing_compute_does_not_stop_a_local_run(shop: Workshop) -> None:
+    shop.write("pipeline.yml", "jobs: {go: {command: 'true'}}")
+    assert shop.states() == {"go": "completed"}
+
+
+def test_a_kind_that_only_azure_runs_is_refused_by_name(shop: Workshop) -> None:
+    shop.write("pipeline.yml", """
+jobs:
+  tune: {type: spark, entry: {file: a.py}}
+  known: {component: "azureml:train:1"}
+""")  # fmt: skip
+    with pytest.raises(PipelineError) as found:
+        shop.run()
+    assert "pipeline.yml:3: jobs.tune.type='spark': runs on Azure ML only" in str(found.value)
+    assert "pipeline.yml:4: jobs.known.component='azureml:train:1': no such registered component" in str(found.value)
+
+
+def test_a_run_folder_that_is_a_file_is_said(chain: Workshop) -> None:
+    chain.write("run", "")
+    with pytest.raises(InputError, match="is a file"):
+        chain.run()
+
+
+def test_a_run_outside_the_main_thread_works_too(chain: Workshop) -> None:
+    states: dict[str, str] = {}
+    thread = threading.Thread(target=lambda: states.update(chain.states()))
+    thread.start()
+    thread.join(30)
+    assert states == {"first": "completed", "second": "completed"}
+
+
+def test_relative_paths_are_relative_to_the_current_folder(chain: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(chain.root)
+    run_pipeline(Path("pipeline.yml"), Path("run"), home=Path("home")).check()
+    assert chain.text("second") == "a\na\n"

@@ -1,0 +1,87 @@
+"""The real SDK reads what is written: bundles, and the components of the repository as they stand."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from azure.ai.ml import load_component, load_job
+from azure.ai.ml._utils._asset_utils import get_object_hash
+
+from azdistill.engine.pipeline.checks import findings
+from azdistill.engine.pipeline.loading import load_pipeline
+from azdistill.engine.pipeline.validation import validate
+from azdistill.job.bundle import compile_job
+from azdistill.job.components import STEPS
+from azdistill.job.loading import load_job as load_spec
+from azdistill.job.model import Compute
+
+ROOT = Path(__file__).parents[3]
+QUICKSTART = ROOT / "pipelines" / "quickstart"
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("quickstart")
+    shutil.copytree(QUICKSTART, folder / "job", ignore=shutil.ignore_patterns("data"))
+    generator = [sys.executable, str(QUICKSTART / "generate.py"), "--out", str(folder / "job/data")]
+    subprocess.run(generator, check=True, capture_output=True)
+    return compile_job(load_spec(folder / "job/job.yaml"), folder / "bundle").parent
+
+
+def test_the_sdk_loads_and_validates_a_bundle(bundle: Path) -> None:
+    job = load_job(bundle / "pipeline.yml")
+    result = job._validate()
+    assert result.passed, result
+    assert not result.error_messages
+    assert list(job.jobs) == [
+        "prepare",
+        "teacher",
+        "curate",
+        "train",
+        "predict_student",
+        "predict_baseline",
+        "evaluate",
+        "report",
+        "register",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cpu", "resources"),
+    [("serverless", {"instance_type": "Standard_E4s_v3"}), ("a-cluster", {})],
+)
+def test_a_teacher_step_of_several_machines(bundle: Path, tmp_path: Path, cpu: str, resources: dict[str, str]) -> None:
+    spec = load_spec(bundle.parent / "job/job.yaml")
+    apart = spec.model_copy(update={"compute": Compute(cpu=cpu, teacher_instances=3)})
+    path = compile_job(apart, tmp_path / "bundle")
+    job = load_job(path)
+    assert job._validate().passed
+    asked = job.jobs["teacher"]._to_dict()
+    assert asked["resources"] == {"instance_count": 3, **resources}
+    assert asked["distribution"] == {"type": "pytorch", "process_count_per_instance": 1}
+    assert [name for name, node in job.jobs.items() if "distribution" in node._to_dict()] == ["teacher"]
+    assert findings(load_pipeline(path)) == validate(path) == []
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_sdk_loads_each_component_of_the_repository(step: str) -> None:
+    component = load_component(ROOT / "components" / step / "component.yml")
+    assert component.name == f"azdistill_{step}"
+    assert component._validate().passed
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_component_and_bundle_have_the_same_code_hash(step: str, bundle: Path) -> None:
+    """`additional_includes` narrowed by `.amlignore` uploads the very files that a bundle stages."""
+    component = load_component(ROOT / "components" / step / "component.yml")
+    with component._build_code() as code:
+        assert get_object_hash(code.path, code._ignore_file) == get_object_hash(bundle / "components" / step / "code")
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_types_and_bounds_survive_the_sdk(step: str) -> None:
+    inputs = load_component(ROOT / "components" / step / "component.yml").inputs
+    known = {"uri_file", "uri_folder", "custom_model", "integer", "number", "boolean", "string"}
+    assert {port.type for port in inputs.values()} <= known

@@ -1,0 +1,110 @@
+"""A bundle: the same bytes from anywhere, whole or not at all, and nothing of the user's disk in it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from azdistill.contracts.errors import InputError, SpecError
+from azdistill.job.bundle import compile_job
+from azdistill.job.loading import load_job
+from azdistill.job.model import DistillationJob
+
+SPEC = """\
+name: small
+task: conversation
+data:
+  training_data: ./rows/train.jsonl
+teacher:
+  teachers:
+    - model: DeepSeek-V3.2
+      connection: deepseek
+student:
+  model: ./student
+"""
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    (tmp_path / "project/rows").mkdir(parents=True)
+    (tmp_path / "project/student").mkdir()
+    (tmp_path / "project/student/config.json").write_text("{}")
+    (tmp_path / "project/rows/train.jsonl").write_text('{"messages": []}\n')
+    (tmp_path / "project/job.yaml").write_text(SPEC)
+    return tmp_path / "project/job.yaml"
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_same_job_gives_the_same_bytes_from_any_directory(spec: Path, tmp_path: Path) -> None:
+    program = "import sys; from pathlib import Path; from azdistill.job.bundle import compile_job; "
+    program += "from azdistill.job.loading import load_job; compile_job(load_job(sys.argv[1]), Path(sys.argv[2]))"
+    for number, (cwd, name) in enumerate(
+        [(spec.parent, "job.yaml"), (tmp_path, "project/job.yaml"), (Path("/"), spec)]
+    ):
+        environment = {**os.environ, "PYTHONHASHSEED": str(number), "TZ": f"UTC{number}"}
+        environment["PYTHONPATH"] = str(Path(__file__).parents[3])
+        command = [sys.executable, "-c", program, str(name), str(tmp_path / f"bundle-{number}")]
+        subprocess.run(command, cwd=cwd, env=environment, check=True)
+    first, second, third = (content(tmp_path / f"bundle-{number}") for number in range(3))
+    assert first == second == third
+    assert "components/train/code/azdistill/steps/train.py" in first
+    assert not [name for name, data in first.items() if str(tmp_path).encode() in data]
+
+
+def test_a_flag_of_the_trainer_changes_one_line_of_the_pipeline_and_nothing_else(spec: Path, tmp_path: Path) -> None:
+    compile_job(load_job(spec), tmp_path / "a")
+    spec.write_text(SPEC + "training:\n  learning_rate: 1e-4\n")
+    compile_job(load_job(spec), tmp_path / "b")
+    before, after = content(tmp_path / "a"), content(tmp_path / "b")
+    assert [name for name in before if before[name] != after[name]] == ["pipeline.yml"]
+    pairs = zip(before["pipeline.yml"].splitlines(), after["pipeline.yml"].splitlines(), strict=True)
+    assert [new.strip() for old, new in pairs if old != new] == [b"learning_rate: 0.0001"]
+
+
+def test_compiling_again_leaves_unchanged_files_untouched(spec: Path, tmp_path: Path) -> None:
+    compile_job(load_job(spec), tmp_path / "bundle")
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "bundle").rglob("*") if path.is_file()}
+    compile_job(load_job(spec), tmp_path / "bundle")
+    assert stamps == {path: path.stat().st_mtime_ns for path in (tmp_path / "bundle").rglob("*") if path.is_file()}
+
+
+def test_what_is_no_longer_part_of_the_job_leaves_the_bundle(spec: Path, tmp_path: Path) -> None:
+    (spec.parent / "rows/valid.jsonl").write_text("{}\n")
+    with_validation = SPEC.replace("train.jsonl\n", "train.jsonl\n  validation_data: ./rows/valid.jsonl\n")
+    spec.write_text(with_validation)
+    compile_job(load_job(spec), tmp_path / "bundle")
+    assert (tmp_path / "bundle/inputs/validation_data.jsonl").is_file()
+    spec.write_text(SPEC)
+    compile_job(load_job(spec), tmp_path / "bundle")
+    assert not (tmp_path / "bundle/inputs/validation_data.jsonl").exists()
+    assert "validation_data" not in (tmp_path / "bundle/pipeline.yml").read_text()
+
+
+def test_a_folder_that_is_no_bundle_is_left_alone(spec: Path) -> None:
+    with pytest.raises(InputError, match=r"holds '\w+(\.yaml)?', so it is no bundle"):
+        compile_job(load_job(spec), spec.parent)
+    assert spec.is_file()
+
+
+def test_a_job_built_in_python_names_its_missing_files(tmp_path: Path) -> None:
+    job: dict[str, Any] = {
+        "task": "qa",
+        "data": {"training_data": str(tmp_path / "no.jsonl")},
+        "teacher": {"teachers": [{"model": "m", "connection": "abc"}]},
+        "student": {"model": "phi-4-mini"},
+    }
+    with pytest.raises(SpecError, match=r"data\.training_data=.*no\.jsonl': no such file"):
+        compile_job(DistillationJob.model_validate(job), tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_remote_data_stays_remote(spec: Path, tmp_path: Path) -> None:
+    spec.write_text(SPEC.replace("./rows/train.jsonl", "azureml://datastores/workspaceblobstore/paths/rows.jsonl"))
+    text = compile_job(load_job(spec), tmp_path / "bundle").read_text()
+    assert "path: azureml://datastores/workspaceblobstore/paths/rows.jsonl" in text

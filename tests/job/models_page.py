@@ -1,0 +1,131 @@
+"""docs/models.md: what azdistill knows of models, from the facts themselves.
+
+`python -m tests.job.models_page` writes it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from azdistill.job.catalog import Facts, StudentFacts, TeacherFacts
+from azdistill.job.models import AS_OF, BUILT_IN
+
+PAGE = Path(__file__).parents[2] / "docs" / "models.md"
+
+TEXT = """\
+# Models that azdistill knows
+
+Generated from `azdistill/job/models.py`; as of {as_of}. These facts serve short names and warnings. They forbid
+nothing: any teacher behind a chat completions endpoint and any student that transformers can load works, known or not.
+An empty cell is something that no source says. Lifecycles are those of Microsoft's retirement schedule of that day.
+
+## Teachers
+
+`teacher_model: NAME` asks the deployment of the second column; in the full form, `model` is your deployment's own name.
+
+| name | deployment | reached by | parameters | context | licence | in Azure's catalog |
+|---|---|---|---|---|---|---|
+{teachers}
+
+Parameters are billions, all experts counted; contexts are tokens. *foundry* and *azure-openai* are resources with an
+OpenAI-style address, *serverless* is an endpoint of the model's own. *messages* is Anthropic's Messages API, which
+azdistill does not speak: it needs a gateway that translates chat completions.
+
+## Students
+
+`student: {{model: NAME}}` stands for the address. Where Azure's registries have none that is known, download the model
+from Hugging Face and name the folder; a folder of that name is known again.
+
+| name | address or source | class | parameters | context | GPU memory | smallest VM | licence | in Azure's catalog |
+|---|---|---|---|---|---|---|---|---|
+{students}
+
+GPU memory is GB of full fine-tuning before activations: 18 bytes a parameter in mixed precision with AdamW
+([transformers](https://huggingface.co/docs/transformers/model_memory_anatomy)). The smallest VM holds that over all its
+GPUs; with more than one, the student has to be sharded. A student that Azure retired is no longer served by Azure;
+weights that you have can still be trained.
+
+## Licences that ask something of you
+
+| licence | what it asks |
+|---|---|
+{duties}
+
+azdistill warns until the job says that you have read it and will keep to it; the job then carries it:
+
+```yaml
+licences_acknowledged: [llama3.3]
+```
+
+This table is a reminder, not legal advice: read the licence.
+
+## Facts of your own
+
+Models and facts change faster than releases. `catalog:` in a job adds models and corrects fields, here or in a YAML
+file that it names, with a path relative to the job file:
+
+```yaml
+teacher_model: house-teacher
+student_model: house-student
+task_type: conversation
+training_data: ./training_data.jsonl
+
+catalog:                          # or catalog: ./models.yaml
+  teachers:
+    house-teacher: {{name: our-deployment, parameters: 70, context: 128000, licence: house}}
+    gpt-5.1: {{lifecycle: legacy, retires: 2027-01-31}}
+  students:
+    house-student: {{address: "azureml:house-student:3", parameters: 2, context: 8192}}
+```
+
+{fields}
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    models = [*BUILT_IN.teachers.values(), *BUILT_IN.students.values()]
+    duties = sorted({(facts.licence, facts.duty) for facts in models if facts.licence and facts.duty})
+    return TEXT.format(
+        as_of=AS_OF,
+        teachers="\n".join(_teacher(name, facts) for name, facts in BUILT_IN.teachers.items()),
+        students="\n".join(_student(name, facts) for name, facts in BUILT_IN.students.items()),
+        duties="\n".join(_row(f"`{licence}`", duty) for licence, duty in duties),
+        fields="\n".join(_fields()),
+    )
+
+
+def _teacher(name: str, facts: TeacherFacts) -> str:
+    shown = (_number(facts.parameters), _number(facts.context), facts.licence, _lifecycle(facts))
+    return _row(f"`{name}`", f"`{facts.name or name}`", facts.route, *shown)
+
+
+def _student(name: str, facts: StudentFacts) -> str:
+    memory = facts.training_gb and f"{facts.training_gb:.0f}"
+    shown = (facts.architecture, _number(facts.parameters), _number(facts.context), memory, facts.smallest_vm)
+    return _row(f"`{name}`", f"`{facts.registry or facts.source}`", *shown, facts.licence, _lifecycle(facts))
+
+
+def _fields() -> Iterator[str]:
+    yield "| field | of | |\n|---|---|---|"
+    for of, model in (("both", Facts), ("teachers", TeacherFacts), ("students", StudentFacts)):
+        own = [name for name in model.model_fields if of == "both" or name not in Facts.model_fields]
+        yield from (_row(f"`{name}`", of, model.model_fields[name].description) for name in own)
+
+
+def _row(*cells: str | None) -> str:
+    return f"| {' | '.join(cell or '' for cell in cells)} |"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.15g}"
+
+
+def _lifecycle(facts: Facts) -> str:
+    word = "" if facts.lifecycle == "retired" else ", retires"
+    when = f"{word} {facts.retires}" if facts.retires else ""
+    instead = f", then {facts.replacement}" if facts.replacement else ""
+    return f"{facts.lifecycle or ''}{when}{instead}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8", newline="\n")

@@ -1,0 +1,180 @@
+"""What is known of models: the names of tutorials, facts of one's own, and names that nobody knows."""
+
+from datetime import date
+from urllib.parse import urlparse
+
+import pytest
+
+from azdistill.contracts.errors import SpecError
+from azdistill.job.catalog import VMS, Catalog, StudentFacts
+from azdistill.job.model import DistillationJob
+from azdistill.job.models import AS_OF, BUILT_IN
+
+NAMED_TEACHERS = [
+    ("deepseek-v3", "DeepSeek-V3.2"),
+    ("DeepSeek-V3", "DeepSeek-V3.2"),
+    ("DeepSeek-V3.2", "DeepSeek-V3.2"),
+    ("deepseek-v3-0324", "DeepSeek-V3-0324"),
+    ("deepseek-r1", "DeepSeek-R1"),
+    ("deepseek-v4-pro", "DeepSeek-V4-Pro"),
+    ("llama-3.1-405b", "Meta-Llama-3.1-405B-Instruct"),
+    ("Meta-Llama-3.1-405B-Instruct", "Meta-Llama-3.1-405B-Instruct"),
+    ("llama-3.3-70b", "Llama-3.3-70B-Instruct"),
+    ("llama-4-maverick", "Llama-4-Maverick-17B-128E-Instruct-FP8"),
+    ("gpt-oss-120b", "gpt-oss-120b"),
+    ("gpt-4", "gpt-4"),
+    ("gpt-4o", "gpt-4o"),
+    ("gpt-4.1", "gpt-4.1"),
+    ("claude-sonnet-4-5", "claude-sonnet-4-5"),
+    ("claude-opus-5", "claude-opus-5"),
+]
+
+AZURE, META = "azureml://registries/azureml/models/", "azureml://registries/azureml-meta/models/"
+
+NAMED_STUDENTS = [
+    ("phi-4-mini", f"{AZURE}Phi-4-mini-instruct/versions/1"),
+    ("Phi-4-mini-instruct", f"{AZURE}Phi-4-mini-instruct/versions/1"),
+    ("phi-4", f"{AZURE}Phi-4/versions/7"),
+    ("phi-3-mini", f"{AZURE}Phi-3-mini-4k-instruct/versions/14"),
+    ("phi-3.5-mini", f"{AZURE}Phi-3.5-mini-instruct/versions/4"),
+    ("llama-3.1-8b", f"{META}Meta-Llama-3.1-8B-Instruct/versions/1"),
+    ("llama-3.2-1b", f"{META}Llama-3.2-1B-Instruct/versions/1"),
+    ("llama-3.2-3b", f"{META}Llama-3.2-3B-Instruct/versions/1"),
+    ("qwen3-0.6b", "azureml://registries/HuggingFace/models/qwen-qwen3-0.6b/versions/3"),
+    ("qwen2.5-1.5b", "qwen2.5-1.5b"),
+    ("gemma-3-1b", "gemma-3-1b"),
+    ("smollm2-135m", "smollm2-135m"),
+    ("./phi-4-mini", "./phi-4-mini"),
+    ("azureml:mine:3", "azureml:mine:3"),
+]
+
+
+def job(teacher: str = "deepseek-v3", student: str = "phi-4-mini", **fields: object) -> DistillationJob:
+    short = {"task_type": "qa", "training_data": "rows.jsonl", "teacher_model": teacher, "student_model": student}
+    return DistillationJob.model_validate(short | fields)
+
+
+@pytest.mark.parametrize(("written", "deployment"), NAMED_TEACHERS)
+def test_a_teacher_of_the_tutorials_is_its_deployment(written: str, deployment: str) -> None:
+    teacher = job(teacher=written).teacher.teachers[0]
+    assert teacher.model == deployment
+    assert BUILT_IN.teacher(teacher.model)
+
+
+@pytest.mark.parametrize(("written", "address"), NAMED_STUDENTS)
+def test_a_student_of_the_tutorials_is_its_address(written: str, address: str) -> None:
+    assert job(student=written).student.model == address
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/9",
+        "/models/phi-4-mini",
+        "./Phi-4-mini-instruct/",
+        "PHI-4-MINI",
+    ],
+)
+def test_a_student_is_known_by_address_and_by_the_name_of_its_folder(model: str) -> None:
+    found = BUILT_IN.student(model)
+    assert found
+    assert found.name == "Phi-4-mini-instruct"
+
+
+def test_models_that_nobody_knows_are_taken_as_they_are() -> None:
+    found = job(teacher="my-deployment", student="./house")
+    assert (found.teacher.teachers[0].model, found.student.model) == ("my-deployment", "./house")
+    assert found.known.teacher("my-deployment") is found.known.student("./house") is None
+
+
+@pytest.mark.parametrize("name", ["o1", "_", "x" * 60, "a/b c"])
+def test_any_name_of_a_teacher_makes_a_connection(name: str) -> None:
+    assert 3 <= len(job(teacher=name).teacher.teachers[0].connection or "") <= 33
+
+
+def test_facts_of_ones_own_make_a_model_known() -> None:
+    facts = {"address": "azureml:house:3", "parameters": 2, "licence": "mit", "context": 4096}
+    found = job(student="house", catalog={"students": {"house": facts}})
+    assert found.student.model == "azureml:house:3"
+    known = found.known.student(found.student.model)
+    assert known
+    assert (known.training_gb, known.smallest_vm) == (36, "Standard_NC24ads_A100_v4")
+
+
+def test_facts_of_ones_own_replace_single_fields_of_those_known() -> None:
+    changed = {"teachers": {"DeepSeek-V3": {"lifecycle": "legacy", "retires": "2027-01-31"}}}
+    facts = job(catalog=changed).known.teacher("deepseek-v3.2")
+    assert facts
+    assert (facts.name, facts.context, facts.retires) == ("DeepSeek-V3.2", 128_000, date(2027, 1, 31))
+    untouched = BUILT_IN.teacher("deepseek-v3")
+    assert untouched
+    assert untouched.retires is None
+
+
+def test_a_deployment_of_a_name_that_means_another_model_can_be_told_apart() -> None:
+    full = {"teachers": [{"model": "deepseek-v3", "connection": "mine"}]}
+    found = DistillationJob.model_validate(
+        {"task": "qa", "data": {"training_data": "r"}, "student": {"model": "s"}, "teacher": full}
+    )
+    assert found.teacher.teachers[0].model == "deepseek-v3"
+
+
+def test_a_catalog_lies_in_the_job_or_in_a_file_beside_it(folder, check) -> None:
+    text = "task_type: qa\nteacher_model: boss\nstudent_model: house\ntraining_data: rows.jsonl\ncatalog: facts.yaml\n"
+    (folder / "facts.yaml").write_text("teachers: {boss: {parameters: 70}}\nstudents: {house: {address: ./student}}\n")
+    found, _ = check(text)
+    assert found
+    assert found.student.model == str(folder / "student")
+    assert found.known.teacher("boss").parameters == 70
+
+
+def test_what_is_wrong_in_a_catalog_file_names_its_line(folder, check) -> None:
+    text = (
+        "task_type: qa\nteacher_model: boss\nstudent_model: ./student\ntraining_data: rows.jsonl\ncatalog: facts.yaml\n"
+    )
+    (folder / "facts.yaml").write_text("teachers:\n  boss:\n    parametres: 70\n    retires: soon\n")
+    assert check(text) == (
+        None,
+        [
+            "facts.yaml:3: teachers.boss.parametres: unknown field; did you mean parameters?",
+            "facts.yaml:4: teachers.boss.retires='soon': expected a date such as 2026-09-02",
+        ],
+    )
+
+
+def test_the_catalog_changes_no_section_so_no_hash() -> None:
+    plain = job()
+    told = job(licences_acknowledged=["llama4"], catalog={"teachers": {"deepseek-v3": {"context": 1000}}})
+    sections = ("data", "teacher", "curation", "training", "prediction", "evaluation")
+    assert all(getattr(plain, name) == getattr(told, name) for name in sections)
+
+
+def test_the_smallest_vm_holds_the_student() -> None:
+    assert StudentFacts(parameters=3.8).training_gb == pytest.approx(68.4)
+    assert StudentFacts(parameters=3.8).smallest_vm == "Standard_NC24ads_A100_v4"
+    assert StudentFacts(parameters=14.7).smallest_vm == "Standard_NC96ads_A100_v4"
+    assert StudentFacts(parameters=14.7, memory=20).smallest_vm == "Standard_NV36ads_A10_v5"
+    assert StudentFacts(parameters=400).smallest_vm is StudentFacts().smallest_vm is None
+    assert list(VMS.values()) == sorted(VMS.values())
+
+
+@pytest.mark.parametrize("kind", ["teachers", "students"])
+def test_the_facts_hang_together(kind: str) -> None:
+    for name, facts in getattr(BUILT_IN, kind).items():
+        assert name == name.casefold()
+        assert facts.licence or facts.route == "foundry", name
+        assert not facts.registry or urlparse(facts.registry).scheme == "azureml"
+        assert (facts.lifecycle == "retired") == bool(facts.retires and facts.retires <= AS_OF), name
+        assert not facts.replacement or facts.leaves(AS_OF), name
+
+
+def test_every_model_whose_licence_asks_something_says_what() -> None:
+    models = [*BUILT_IN.teachers.values(), *BUILT_IN.students.values()]
+    free = {"mit", "apache-2.0", None}
+    assert all((facts.duty is None) == (facts.licence in free) for facts in models)
+
+
+def test_a_wrong_catalog_is_refused_in_python_too() -> None:
+    with pytest.raises(SpecError, match=r"^catalog\.students\.house\.context=0: expected at least 1$"):
+        job(catalog={"students": {"house": {"context": 0}}})
+    assert job(catalog=Catalog()).catalog == Catalog()

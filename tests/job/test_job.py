@@ -1,0 +1,121 @@
+"""What a user may write, and what is refused."""
+
+import pytest
+from pydantic import ValidationError
+
+from azdistill.contracts.errors import SpecError
+from azdistill.contracts.step import StepConfig
+from azdistill.contracts.train import TrainConfig
+from azdistill.job.model import DistillationJob, Student
+
+TEACHER = {"teachers": [{"model": "DeepSeek-V3.2", "connection": "deepseek"}]}
+
+
+def job(**fields: object) -> DistillationJob:
+    base = {
+        "task": "conversation",
+        "data": {"training_data": "train.jsonl"},
+        "teacher": TEACHER,
+        "student": {"model": "./student"},
+    }
+    return DistillationJob.model_validate(base | fields)
+
+
+def tutorial(**changes: object) -> DistillationJob:
+    return DistillationJob(
+        **{
+            "teacher_model": "deepseek-v3",
+            "student_model": "phi-4-mini",
+            "training_data": "./training_data.jsonl",
+            "validation_data": "./validation_data.jsonl",
+            "task_type": "conversation",
+            "hyperparameters": {"learning_rate": 2e-5, "batch_size": 2, "num_epochs": 3, "temperature": 0.7},
+            **changes,
+        }
+    )
+
+
+def test_the_short_form_of_the_tutorials_fills_the_sections() -> None:
+    found = tutorial()
+    assert found.task == "conversation"
+    assert (found.training.learning_rate, found.training.batch_size, found.training.num_epochs) == (2e-5, 2, 3)
+    assert found.teacher.temperature == 0.7
+    assert found.data.validation_data == "./validation_data.jsonl"
+    assert found.student.model == "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1"
+    assert found.teacher.teachers[0].model == "DeepSeek-V3.2"
+
+
+def test_short_and_full_form_may_not_contradict() -> None:
+    with pytest.raises(SpecError, match=r"^training_data: data\.training_data says the same; keep one of them$"):
+        tutorial(data={"training_data": "other.jsonl"})
+
+
+def test_a_job_is_frozen_and_forbids_what_it_does_not_know() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        job().seed = 3  # type: ignore[misc]
+    with pytest.raises(SpecError, match=r"^studnet: unknown field; did you mean student\?$"):
+        job(studnet="phi-4-mini")
+
+
+def test_every_section_gets_what_all_steps_share() -> None:
+    found = job(seed=7, task="math", student={"model": "./s", "weights": "random"})
+    shared = {"seed": 7, "task": "math", "weights": "random"}
+    sections = [section for _, section in found if isinstance(section, StepConfig)]
+    for section in sections:
+        assert all(getattr(section, name) == value for name, value in shared.items() if hasattr(section, name))
+    assert len(sections) == 6
+
+
+def test_a_section_can_not_say_otherwise_about_what_is_shared() -> None:
+    with pytest.raises(SpecError, match=r"^training\.seed=2: set seed instead, all steps share it$"):
+        job(seed=1, training={"seed": 2})
+    with pytest.raises(SpecError, match=r"training\.weights='random': set student\.weights instead"):
+        job(training={"weights": "random"}, data={"training_data": "r", "task": "conversation"})
+    assert job(seed=1, training={"seed": 1}).training.seed == 1
+
+
+def test_sections_made_in_python_are_read_like_those_of_a_file() -> None:
+    found = job(student=Student(model="phi-4-mini"), training=TrainConfig(num_epochs=2))
+    assert found.student.model.endswith("Phi-4-mini-instruct/versions/1")
+    assert found.training.model_fields_set == {"num_epochs", "seed", "weights"}
+    with pytest.raises(SpecError, match=r"training\.seed=3: set seed instead"):
+        job(training=TrainConfig(seed=3))
+    short = tutorial(training=TrainConfig(max_length=512))
+    assert (short.training.max_length, short.training.num_epochs) == (512, 3)
+
+
+@pytest.mark.parametrize(
+    ("student", "name"),
+    [
+        ("azureml://registries/azureml/models/Phi-4/versions/7", "Phi-4"),
+        ("./models/house.v2/", "house-v2"),
+        ("_", "distillation"),
+        ("mod\u00e8le", "mod-le"),
+        ("x" * 200, "x" * 101),
+    ],
+)
+def test_a_tutorial_s_job_is_called_after_its_student(student: str, name: str) -> None:
+    assert tutorial(student_model=student).name == name
+
+
+def test_a_teacher_without_a_way_to_reach_it_is_refused() -> None:
+    with pytest.raises(SpecError, match="neither endpoint nor connection"):
+        job(teacher={"teachers": [{"model": "DeepSeek-V3.2"}]})
+
+
+def test_the_repr_of_a_job_holds_names_of_keys_only() -> None:
+    teacher = {"model": "m", "endpoint": "http://127.0.0.1:1", "key_variable": "TEACHER_KEY"}
+    assert "TEACHER_KEY" in repr(job(teacher={"teachers": [teacher]}))
+    with pytest.raises(SpecError, match="keys stay out of a job"):
+        job(teacher={"teachers": [teacher | {"api_key": "sk-1"}]})
+
+
+def test_a_default_is_written_as_the_same_value_given_would_be() -> None:
+    """A default of 3 beside a given 3.0 would read as a change, and rerun a paid node."""
+    given = job(training={"num_epochs": 3}, teacher={**TEACHER, "timeout_s": 300})
+    assert repr(given.training) == repr(job().training)
+    assert repr(given.teacher) == repr(job().teacher)
+    models = [type(section) for _, section in given if isinstance(section, StepConfig)]
+    floats = [info.default for model in models for info in model.model_fields.values() if info.annotation is float]
+    assert floats
+    assert all(isinstance(default, float) for default in floats)
