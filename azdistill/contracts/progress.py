@@ -1,27 +1,29 @@
-"""Progress of long work as plain lines: how much, how fast, how long still."""
+"""Progress of long work as log lines: how many of how many, at what rate, how long until the end."""
 
-import sys
+import logging
 import time
-from typing import TextIO
+
+logger = logging.getLogger("azdistill.progress")
 
 
 class Progress:
-    """Print `label: done/total (rate/s, ~s left)` at most every `every` seconds, and once at the end."""
+    """Log `label: done/total (rate/s, ~s left)` at most every `every` seconds, and once at the end."""
 
-    def __init__(self, label: str, total: int, *, every: float = 2.0, stream: TextIO | None = None) -> None:
+    def __init__(self, label: str, total: int, *, every: float = 2.0) -> None:
         self.label, self.total, self.every = label, total, every
-        self.stream = stream or sys.stdout
         self.done = 0
-        self.started = self.printed = time.monotonic()
+        self.started = self.logged = time.monotonic()
 
     def advance(self, count: int = 1, note: str = "") -> None:
+        """Count finished items; `note` is appended to the line."""
         self.done += count
         now = time.monotonic()
-        if now - self.printed >= self.every or self.done == self.total:
-            self.printed = now
-            print(self.line(now, note), file=self.stream, flush=True)
+        if now - self.logged >= self.every or self.done == self.total:
+            self.logged = now
+            logger.info(self.line(now, note))
 
     def line(self, now: float, note: str = "") -> str:
+        """The line at a time of `time.monotonic()`."""
         elapsed = max(now - self.started, 1e-9)
         left = (self.total - self.done) * elapsed / max(self.done, 1)
         pace = f"{self.done / elapsed:.1f}/s, {left:.0f} s left" if self.done < self.total else f"{elapsed:.1f} s"

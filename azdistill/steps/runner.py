@@ -1,5 +1,6 @@
-"""What every step's `__main__` does: parse, run, and turn user errors into one line and an exit code."""
+"""The entry point of every step: parse the command line, run, and report user errors in one line."""
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 
@@ -8,13 +9,23 @@ from azdistill.contracts.step import Arguments, Config, Step, parse
 
 
 def run_step(step: Step[Config], body: Callable[[Arguments[Config]], None], argv: Sequence[str]) -> int:
-    """Run one step. Returns its exit code; anything but an AzdistillError keeps its traceback."""
+    """Run one step and return its exit code. Any exception but an AzdistillError keeps its traceback."""
+    log_to_stdout()
     try:
         body(parse(step, argv))
-    except AzdistillError as problem:
-        print(f"{step.name}: {problem}", file=sys.stderr)
-        return problem.exit_code
+    except AzdistillError as error:
+        print(f"{step.name}: {error}", file=sys.stderr)
+        return error.exit_code
     except KeyboardInterrupt:
         print(f"{step.name}: interrupted; run again to continue", file=sys.stderr)
         return 130
     return 0
+
+
+def log_to_stdout() -> None:
+    """Write what the libraries log to standard output as plain lines: a step owns its process."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("azdistill")
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)
