@@ -22,8 +22,8 @@ from random import Random
 from typing import Any
 
 from azdistill.teacher.replies import Answer
-from azdistill.teacher.store import Found, ResponseStore, StoredAnswer
-from azdistill.teacher.store.lines import encode
+from azdistill.teacher.store import ResponseStore, StoredAnswer, StoreIndex
+from azdistill.teacher.store.records import encode
 
 ROOT = Path(__file__).parent.parent
 ROWS, WANTED, SEGMENTS = 1_000_000, 10_000, 20
@@ -78,7 +78,7 @@ def look(what: str, folder: Path, rows: int) -> dict[str, float]:
     """Find all keys, or find and read few."""
     wanted = [key(number) for number in range(0, rows, rows // WANTED if what == "few" else 1)]
     started, used = time.perf_counter(), time.process_time()
-    found = Found(folder, wanted)
+    found = StoreIndex(folder, wanted)
     answers = dict(found) if what == "few" else {}
     seconds, used = time.perf_counter() - started, time.process_time() - used
     assert len(answers or found) == len(wanted)

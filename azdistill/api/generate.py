@@ -45,7 +45,7 @@ def generate_teacher_responses(
     `max_reject_ratio` of the rows is of no use, EndpointError when the endpoint refuses for good,
     AzdistillError when too many rows got no answer, Interrupted on Ctrl-C: call again to continue.
     """
-    from azdistill.teacher.loop import run
+    from azdistill.teacher.event_loop import run
 
     asking = generate_teacher_responses_async(teacher, data, task=task, max_reject_ratio=max_reject_ratio, store=store)
     return run(asking)

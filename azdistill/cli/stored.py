@@ -9,9 +9,9 @@ from pathlib import Path
 import orjson
 
 from azdistill.cli.validate import Format
-from azdistill.teacher.replies import Refusal
+from azdistill.teacher.replies import RowRejected
 from azdistill.teacher.store.compaction import compact
-from azdistill.teacher.store.lines import StoredAnswer
+from azdistill.teacher.store.records import StoredAnswer
 from azdistill.teacher.store.summary import Summary, iso, record, summarize
 
 MANY_SEGMENTS = 1000
@@ -43,7 +43,7 @@ def tell_record(folder: Path, prefix: str, format: Format) -> None:
         _print_json({**dataclasses.asdict(found), "when": iso(found.when)})
         return
     _print_tables((("what", "of this record"), list(_facts(found))))
-    print(found.outcome.detail if isinstance(found.outcome, Refusal) else found.outcome.completion)
+    print(found.outcome.detail if isinstance(found.outcome, RowRejected) else found.outcome.completion)
 
 
 def tell_compacted(folder: Path, forget_refusals: bool, format: Format) -> None:
@@ -75,7 +75,7 @@ def _facts(found: StoredAnswer) -> Iterator[tuple[str, str]]:
     yield "teacher", f"{found.teacher} at {found.asked_at}"
     yield "stored", iso(found.when) or "unknown"
     yield "latency", "unknown" if found.latency_s is None else f"{found.latency_s:.2f} s"
-    if isinstance(found.outcome, Refusal):
+    if isinstance(found.outcome, RowRejected):
         yield "refused for", found.outcome.reason
         return
     yield "finish reason", found.outcome.finish_reason

@@ -9,7 +9,7 @@ from azdistill.contracts.errors import InputError
 from azdistill.contracts.teacher import Teacher, TeacherConfig
 from azdistill.doctor.found import from_error
 from azdistill.teacher.endpoint import resolve
-from azdistill.teacher.loop import run
+from azdistill.teacher.event_loop import run
 from azdistill.teacher.preflight import Seen, call, what_is_wrong, what_to_know
 
 UNASKED = {

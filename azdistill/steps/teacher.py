@@ -61,7 +61,7 @@ def _logprobs(collected: "Collected", arguments: Arguments[TeacherConfig]) -> di
 def _asked(prompts: list[Prompt], arguments: Arguments[TeacherConfig]) -> "Collected":
     from azdistill.teacher.collect import collect
     from azdistill.teacher.endpoint import resolve_all
-    from azdistill.teacher.loop import run
+    from azdistill.teacher.event_loop import run
     from azdistill.teacher.store import open_store
 
     config, task_file = arguments.config, arguments.inputs.get("task_file")
@@ -71,10 +71,10 @@ def _asked(prompts: list[Prompt], arguments: Arguments[TeacherConfig]) -> "Colle
 def _together(prompts: list[Prompt], arguments: Arguments[TeacherConfig], rank: "Rank") -> None:
     """As one of several processes. Rank 0 writes, and the others end well only when it has."""
     from azdistill.teacher.collect import courses_of
+    from azdistill.teacher.distributed import collect_together, meet
     from azdistill.teacher.endpoint import resolve_all
-    from azdistill.teacher.loop import run
+    from azdistill.teacher.event_loop import run
     from azdistill.teacher.store import open_store
-    from azdistill.teacher.together import collect_together, meet
 
     config, store, task_file = (
         arguments.config,

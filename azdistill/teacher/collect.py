@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.rows import Completion, Prompt, Reject, Usage
 from azdistill.contracts.teacher import TeacherConfig
+from azdistill.teacher.budget import Budget, cost
+from azdistill.teacher.dispatcher import Panel
 from azdistill.teacher.endpoint import Endpoint
-from azdistill.teacher.meeting import Meeting
-from azdistill.teacher.money import Purse, cost
 from azdistill.teacher.offers import Probed, probed
 from azdistill.teacher.outcomes import Outcomes, Record, TooManyRefused
-from azdistill.teacher.panel import Panel
 from azdistill.teacher.policy import COURSES, Course, Rules
 from azdistill.teacher.prompting import answered, unreasoned
-from azdistill.teacher.questions import Question, question
 from azdistill.teacher.rank import Rank
-from azdistill.teacher.replies import Answer, Refusal
+from azdistill.teacher.rank_barrier import RankBarrier
+from azdistill.teacher.replies import Answer, RowRejected
+from azdistill.teacher.requests import Request, chat_request
 from azdistill.teacher.store import ResponseStore
-from azdistill.teacher.tally import latencies
 from azdistill.teacher.turns import Messages, Talk, nothing
+from azdistill.teacher.usage import latencies
 
 if TYPE_CHECKING:
     from azdistill.tasks.task import Task
@@ -79,8 +79,8 @@ def courses_of(
         return unreasoned(answer.trace, config.prompting)
 
     def begin(prompt: Prompt, teacher: int, sample: int) -> Talk:
-        def ask(messages: Messages) -> Question:
-            return question(messages, config, endpoints[teacher], sample)
+        def ask(messages: Messages) -> Request:
+            return chat_request(messages, config, endpoints[teacher], sample)
 
         learned = prompt.split != "test"
         return Talk(
@@ -110,7 +110,7 @@ class Part:
     """What asking told beside the ends of the talks: refusals by key, counts that add up with those of others, and
     latencies."""
 
-    refused: dict[str, Refusal]
+    refused: dict[str, RowRejected]
     counts: dict[str, Any]
     latencies_s: list[float]
 
@@ -121,13 +121,13 @@ async def ask(
     config: TeacherConfig,
     found: Probed,
     store: ResponseStore,
-    meeting: Meeting | None = None,
+    meeting: RankBarrier | None = None,
 ) -> Part:
     """Take the courses to their ends, in a job of so many prompts; as one of several ranks when they meet."""
     rank = meeting.rank if meeting else Rank()
     outcomes = Outcomes(courses, store, allowed_rejects(of_prompts, config), meeting.check if meeting else lambda: None)
     print(_opening(found.endpoints, outcomes, store, rank), flush=True)
-    purse = Purse(rank.budget(config), found.spent + _worth(outcomes.records, config))
+    purse = Budget(rank.budget(config), found.spent + _worth(outcomes.records, config))
     panel = Panel(found.endpoints, config, store, outcomes, purse, rank)
     outcomes.spent = purse.note
     with contextlib.suppress(TooManyRefused):
@@ -136,7 +136,7 @@ async def ask(
 
 
 def _part(outcomes: Outcomes, panel: Panel) -> Part:
-    refused = {key: outcome for key, outcome in outcomes.by_key.items() if isinstance(outcome, Refusal)}
+    refused = {key: outcome for key, outcome in outcomes.by_key.items() if isinstance(outcome, RowRejected)}
     counts = {"asked": outcomes.progress.total, "from_store": outcomes.from_store, **panel.counts()}
     found = [record.latency_s for _, record in outcomes.records if record.latency_s is not None]
     return Part(refused, counts, found + panel.latencies_s())
@@ -153,7 +153,7 @@ def gathered(courses: Sequence[Course], part: Part, config: TeacherConfig) -> Co
     """What a job writes, from its courses and what asking told of them."""
     ends = [(talk, talk.end) for course in courses for talk in course.counted]
     completions = [_completion(talk, end, config) for talk, end in ends if isinstance(end, Answer)]
-    rejects = [_reject(talk, end, config) for talk, end in ends if isinstance(end, Refusal)]
+    rejects = [_reject(talk, end, config) for talk, end in ends if isinstance(end, RowRejected)]
     usage = {
         "teacher": ", ".join(teacher.called for teacher in config.teachers),
         "route": config.teacher_route,
@@ -195,7 +195,7 @@ def _opening(endpoints: Sequence[Endpoint], outcomes: Outcomes, store: ResponseS
     )
 
 
-def _reject(talk: Talk, end: Refusal, config: TeacherConfig) -> Reject:
+def _reject(talk: Talk, end: RowRejected, config: TeacherConfig) -> Reject:
     several = len(config.teachers) > 1
     detail = f"{config.teachers[talk.teacher].called}: {end.detail}" if several else end.detail
     return Reject(source=talk.prompt.source, reason=end.reason, detail=detail)

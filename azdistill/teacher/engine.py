@@ -20,15 +20,15 @@ if sys.platform != "win32":
 
 from azdistill.contracts.errors import EndpointError
 from azdistill.contracts.teacher import TeacherConfig
+from azdistill.teacher.budget import Budget, cost
 from azdistill.teacher.endpoint import Endpoint
-from azdistill.teacher.money import Purse, cost
-from azdistill.teacher.pace import Pace
 from azdistill.teacher.preflight import LARGEST_PREFLIGHT, PREFLIGHT_TOKENS, preflight
-from azdistill.teacher.questions import Question
-from azdistill.teacher.replies import CUT, Answer, Fatal, Refusal, Reply, Retry, read_reply
+from azdistill.teacher.rate_limit import RateLimiter
+from azdistill.teacher.replies import CUT, Answer, EndpointFailed, Reply, Retry, RowRejected, read_reply
+from azdistill.teacher.requests import Request
 from azdistill.teacher.session import ask, let_in, open_session, traced
 from azdistill.teacher.store import ResponseStore, StoredAnswer
-from azdistill.teacher.tally import Tally
+from azdistill.teacher.usage import UsageCounter
 
 FIRST_WAIT_S = 0.25
 FIRST_THROTTLED_WAIT_S = 2.0  # limits are counted by the minute
@@ -43,8 +43,8 @@ FINAL = frozenset({"content_filter"})
 """Refusals that asking again would only repeat; they are kept in the store. The others may have been mended."""
 OUTAGE = Retry("outage", "the endpoint is down")
 
-Outcome = Answer | Refusal
-Settled = Callable[[Question, Outcome], None]
+Outcome = Answer | RowRejected
+Settled = Callable[[Request, Outcome], None]
 
 
 @dataclass(order=True, slots=True)
@@ -53,7 +53,7 @@ class Job:
 
     priority: int
     number: int
-    question: Question = field(compare=False)
+    question: Request = field(compare=False)
     tries: int = field(default=0, compare=False)
     failures: int = field(default=0, compare=False)
     stalls: int = field(default=0, compare=False)
@@ -78,7 +78,7 @@ class Engine:
         endpoint: Endpoint,
         config: TeacherConfig,
         store: ResponseStore,
-        purse: Purse,
+        purse: Budget,
         settled: Settled,
         *,
         share: float = 1.0,
@@ -86,22 +86,22 @@ class Engine:
     ) -> None:
         teacher = endpoint.teacher
         self.endpoint, self.config, self.store, self.purse, self.settled = endpoint, config, store, purse, settled
-        self.tally = Tally(lambda asked, answered: cost(teacher, asked, answered))
-        self.pace = Pace(teacher.requests_per_minute, teacher.tokens_per_minute, share)
+        self.tally = UsageCounter(lambda asked, answered: cost(teacher, asked, answered))
+        self.pace = RateLimiter(teacher.requests_per_minute, teacher.tokens_per_minute, share)
         self.longest_outage_s = longest_outage_s
         self.waiting = 0  # rows between two tries
-        self._open: dict[str, Question] = {}
+        self._open: dict[str, Request] = {}
         self._jobs: asyncio.PriorityQueue[Job] = asyncio.PriorityQueue()
         self._failures_in_a_row = 0
         self._up = asyncio.Event()
         self._up.set()
 
-    def add(self, question: Question, number: int) -> None:
+    def add(self, question: Request, number: int) -> None:
         """Ask a question when its turn comes: the lower its number, the sooner."""
         self._open[question.key] = question
         self._jobs.put_nowait(Job(0, number, question))
 
-    def unanswered(self) -> list[Question]:
+    def unanswered(self) -> list[Request]:
         """What has no outcome yet, durable or about to be."""
         return list(self._open.values())
 
@@ -173,7 +173,7 @@ class Engine:
         if isinstance(reply, Retry) and reply.throttled:
             self.pace.refused(asked_at, tokens, reply.after_s)
 
-    async def _call(self, session: aiohttp.ClientSession, question: Question) -> tuple[Reply, Mapping[str, str]]:
+    async def _call(self, session: aiohttp.ClientSession, question: Request) -> tuple[Reply, Mapping[str, str]]:
         self.tally.calls += 1
         headers = traced(await let_in(self.endpoint.access), question.key)
         try:
@@ -190,11 +190,11 @@ class Engine:
             return
         self._failures_in_a_row = 0
         self._up.set()
-        if isinstance(reply, Fatal):
+        if isinstance(reply, EndpointFailed):
             raise EndpointError(f"{self.endpoint}: {self._clean(reply.detail)}")
         del self._open[job.question.key]
-        outcome = Refusal(reply.reason, self._clean(reply.detail)) if isinstance(reply, Refusal) else reply
-        if isinstance(outcome, Refusal) and outcome.reason not in FINAL:
+        outcome = RowRejected(reply.reason, self._clean(reply.detail)) if isinstance(reply, RowRejected) else reply
+        if isinstance(outcome, RowRejected) and outcome.reason not in FINAL:
             self.settled(job.question, outcome)
             return
         if isinstance(outcome, Answer):
@@ -209,7 +209,7 @@ class Engine:
         if self._up.is_set() and job.charge(reply, self.tally.bought) >= self.config.max_attempts:
             del self._open[job.question.key]
             detail = f"given up after {job.tries} tries; the last: {self._clean(reply.detail)}"
-            self.settled(job.question, Refusal(reply.reason, detail))
+            self.settled(job.question, RowRejected(reply.reason, detail))
             return
         job.priority = -job.tries
         self.waiting += 1

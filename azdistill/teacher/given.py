@@ -13,7 +13,7 @@ from azdistill.contracts.errors import DataError
 from azdistill.contracts.rows import Completion, Message, Prompt, Reject, Usage, canonical, prompt_id
 from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.collect import Collected
-from azdistill.teacher.tally import Tally, latencies
+from azdistill.teacher.usage import UsageCounter, latencies
 
 
 class GivenAnswer(BaseModel):
@@ -105,6 +105,6 @@ def _usage(completions: Sequence[Completion], rejects: Sequence[Reject], teacher
         "rejected": len(rejects),
         "from_store": 0,
         "finish_reasons": Counter(row.finish_reason for row in completions),
-        **Tally().counts(),
+        **UsageCounter().counts(),
         **latencies([]),
     }

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import orjson
 
 from azdistill.contracts.logprobs import LogprobsWriter, Positions
-from azdistill.teacher.replies import Answer, Refusal, read_reply
+from azdistill.teacher.replies import Answer, RowRejected, read_reply
 
 UNTOLD = -9999.0
 """In OpenAI's API the log probability of a token that is none of the 20 likeliest, in vLLM of an impossible one."""
@@ -47,7 +47,7 @@ def read_offer(status: int, headers: Mapping[str, str], body: bytes) -> Offer:
     if isinstance(reply, Answer):
         found = _checked(reply.logprobs) if not reply.completion else judge(reply.logprobs, reply.completion)
         return Offer(True) if isinstance(found, Positions) else Offer(False, LACKS[found])
-    if isinstance(reply, Refusal) and reply.reason != CONTENT_FILTER:
+    if isinstance(reply, RowRejected) and reply.reason != CONTENT_FILTER:
         return Offer(False, f"it refuses them ({reply.detail})")
     return Offer(None, reply.detail)
 

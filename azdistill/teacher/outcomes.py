@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from azdistill.contracts.progress import Progress
 from azdistill.teacher.policy import Course
-from azdistill.teacher.questions import Question
-from azdistill.teacher.replies import Answer, Refusal
+from azdistill.teacher.replies import Answer, RowRejected
+from azdistill.teacher.requests import Request
 from azdistill.teacher.store import ResponseStore, StoredAnswer
 from azdistill.teacher.turns import Talk
 
-Outcome = Answer | Refusal
-Asked = tuple[int, Question, int]
+Outcome = Answer | RowRejected
+Asked = tuple[int, Request, int]
 """The place of a teacher, what it is asked, and the number of the prompt: the lower, the sooner."""
 Record = tuple[int, StoredAnswer]
 """What the store has of a question, and the place of the teacher that it was put to."""
@@ -79,7 +79,7 @@ class Outcomes:
         self.missing = self._asked(waiting)
         self.progress = Progress("teacher", len(self.missing))
 
-    def settle(self, question: Question, outcome: Outcome) -> list[Asked]:
+    def settle(self, question: Request, outcome: Outcome) -> list[Asked]:
         """Tell the talks that waited for it; returns what is asked next."""
         self.by_key[question.key] = without_logprobs(outcome)
         following = self._asked(self._waiting.pop(question.key))

@@ -17,8 +17,8 @@ from azdistill.contracts.errors import EndpointError
 from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.auth import Access, EntraToken
 from azdistill.teacher.endpoint import Endpoint, usual_scope
-from azdistill.teacher.questions import Question, keyed, sampling
 from azdistill.teacher.replies import Answer, message, read_reply
+from azdistill.teacher.requests import Request, keyed_request, sampling_parameters
 from azdistill.teacher.session import ask, let_in, open_session
 
 ASKED = [{"role": "user", "content": "Say yes."}]
@@ -91,15 +91,18 @@ async def preflight(endpoint: Endpoint, config: TeacherConfig) -> Answer | None:
     return reply if isinstance(reply, Answer) else None
 
 
-def short_question(endpoint: Endpoint, config: TeacherConfig) -> Question:
+def short_request(endpoint: Endpoint, config: TeacherConfig) -> Request:
     """With the parameters of a row, and fewer tokens to answer in."""
-    return keyed({"model": endpoint.model, "messages": ASKED, **sampling(config, endpoint, PREFLIGHT_TOKENS)}, endpoint)
+    return keyed_request(
+        {"model": endpoint.model, "messages": ASKED, **sampling_parameters(config, endpoint, PREFLIGHT_TOKENS)},
+        endpoint,
+    )
 
 
 async def call(endpoint: Endpoint, config: TeacherConfig) -> Seen:
     """Ask the short question once."""
-    parameters = sampling(config, endpoint, PREFLIGHT_TOKENS)
-    body = short_question(endpoint, config).body
+    parameters = sampling_parameters(config, endpoint, PREFLIGHT_TOKENS)
+    body = short_request(endpoint, config).body
     headers = await let_in(endpoint.access)
     try:
         async with (

@@ -46,7 +46,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RowRejected:
     """This row will never be answered."""
 
     reason: str
@@ -64,13 +64,13 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
-class Fatal:
+class EndpointFailed:
     """No row will be answered: nothing more is asked."""
 
     detail: str
 
 
-Reply = Answer | Refusal | Retry | Fatal
+Reply = Answer | RowRejected | Retry | EndpointFailed
 
 
 def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
@@ -83,10 +83,10 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
         throttled = status == HTTPStatus.TOO_MANY_REQUESTS
         return Retry(f"http_{status}", detail, retry_after(headers.get("Retry-After")), throttled)
     if status in FATAL:
-        return Fatal(f"{FATAL[status]} ({detail})")
+        return EndpointFailed(f"{FATAL[status]} ({detail})")
     if 300 <= status < 400:
-        return Fatal(f"it redirects to {headers.get('Location', '?')!r}; give that address as endpoint")
-    return Refusal("content_filter" if _is_filtered(content) else f"http_{status}", detail)
+        return EndpointFailed(f"it redirects to {headers.get('Location', '?')!r}; give that address as endpoint")
+    return RowRejected("content_filter" if _is_filtered(content) else f"http_{status}", detail)
 
 
 def retry_after(text: str | None, now: float | None = None) -> float | None:
@@ -157,7 +157,7 @@ def _answer(content: Any, logprobs: bytes | None) -> Reply:
         reason = str(choice.get("finish_reason") or "missing")
         return Answer(text, reason, *tokens, trace, _logprobs(choice.get("logprobs"), logprobs))
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as problem:
-        return Refusal("not_a_completion", f"HTTP 200 without a chat completion in it ({problem!r})")
+        return RowRejected("not_a_completion", f"HTTP 200 without a chat completion in it ({problem!r})")
 
 
 def _logprobs(found: Any, taken: bytes | None) -> bytes | None:

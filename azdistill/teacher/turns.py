@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 from azdistill.contracts.rows import Message, Prompt
 from azdistill.teacher.prompting import NO_TRACE
-from azdistill.teacher.questions import Question
-from azdistill.teacher.replies import Answer, Refusal
-from azdistill.teacher.tally import is_useful
+from azdistill.teacher.replies import Answer, RowRejected
+from azdistill.teacher.requests import Request
+from azdistill.teacher.usage import is_useful
 
 Messages = tuple[Message, ...]
 
@@ -31,14 +31,14 @@ class Talk:
         prompt: Prompt,
         teacher: int,
         sample: int,
-        ask: Callable[[Messages], Question],
+        ask: Callable[[Messages], Request],
         *,
         every_turn: bool = False,
         lacks: Callable[[Answer], str | None] = nothing,
     ) -> None:
         self.prompt, self.teacher, self.sample, self._ask, self._lacks = prompt, teacher, sample, ask, lacks
         self.turns = 1 + every_turn * sum(message.role == "assistant" for message in prompt.messages)
-        self.end: Answer | Refusal | None = None
+        self.end: Answer | RowRejected | None = None
         self._replies: list[str] = []
         self._go_on()
 
@@ -47,18 +47,18 @@ class Talk:
         """Whether it ended with an answer that may become a label."""
         return isinstance(self.end, Answer) and is_useful(self.end)
 
-    def hear(self, outcome: Answer | Refusal) -> None:
+    def hear(self, outcome: Answer | RowRejected) -> None:
         """What became of the question: the next one, or the end. A reply that is no whole answer ends the talk, as
         what comes after it would be built on it."""
         turn = len(self._replies) + 1
-        if isinstance(outcome, Refusal):
-            self.end = Refusal(outcome.reason, self._at(turn, outcome.detail))
+        if isinstance(outcome, RowRejected):
+            self.end = RowRejected(outcome.reason, self._at(turn, outcome.detail))
         elif is_useful(outcome) and (lacking := self._lacks(outcome)):
-            self.end = Refusal(NO_TRACE, self._at(turn, lacking))
+            self.end = RowRejected(NO_TRACE, self._at(turn, lacking))
         elif turn == self.turns:
             self.end = outcome
         elif not is_useful(outcome):
-            self.end = Refusal("unusable_turn", self._at(turn, _unusable(outcome)))
+            self.end = RowRejected("unusable_turn", self._at(turn, _unusable(outcome)))
         else:
             self._replies.append(outcome.completion)
             self._go_on()

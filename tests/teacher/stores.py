@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from azdistill.teacher.replies import Answer, Refusal
-from azdistill.teacher.store import Found, ResponseStore, StoredAnswer
+from azdistill.teacher.replies import Answer, RowRejected
+from azdistill.teacher.store import ResponseStore, StoredAnswer, StoreIndex
 
 FIRST_VERSION = (
     b'{"key":"old","asked_at":"https://host","teacher":"m","answer":'
@@ -23,7 +23,7 @@ def stored(key: str, text: str = "yes", when: int = 1_764_000_000_000) -> Stored
 
 
 def refused(key: str, when: int = 1_764_000_000_000) -> StoredAnswer:
-    return StoredAnswer(key, "https://host", "m", Refusal("content_filter", "HTTP 400: no"), 0.1, when)
+    return StoredAnswer(key, "https://host", "m", RowRejected("content_filter", "HTTP 400: no"), 0.1, when)
 
 
 def fill(store: ResponseStore, *outcomes: StoredAnswer, close: bool = True) -> None:
@@ -51,7 +51,7 @@ def filled(folder: Path, run: str, *outcomes: StoredAnswer) -> Path:
     return folder / f"{run}-0-0.jsonl"
 
 
-def find(folder: Path, keys: Iterable[str]) -> Found:
+def find(folder: Path, keys: Iterable[str]) -> StoreIndex:
     return ResponseStore(folder, "later").find(keys)
 
 

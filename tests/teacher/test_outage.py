@@ -9,10 +9,10 @@ from aiohttp import web
 
 from azdistill.contracts.errors import EndpointError
 from azdistill.contracts.teacher import TeacherConfig
+from azdistill.teacher.budget import Budget
 from azdistill.teacher.endpoint import resolve
 from azdistill.teacher.engine import Engine
-from azdistill.teacher.money import Purse
-from azdistill.teacher.questions import question
+from azdistill.teacher.requests import chat_request
 from azdistill.teacher.store import ResponseStore
 from tests.teacher.test_engine import Endpoint, refused
 
@@ -34,9 +34,9 @@ def ask(tmp_path, prompts, configure, reply, *, longest_outage_s=60.0, **fields)
             config: TeacherConfig = configure(url, teacher={"max_in_flight": IN_FLIGHT}, **fields)
             address, store = resolve(config.teachers[0], "endpoint", {}), ResponseStore(tmp_path / "store", "run")
             store.check_writable()
-            engine = Engine(address, config, store, Purse(), settle, longest_outage_s=longest_outage_s)
+            engine = Engine(address, config, store, Budget(), settle, longest_outage_s=longest_outage_s)
             for number, row in enumerate(prompts(200)):
-                engine.add(question(row.messages, config, address), number)
+                engine.add(chat_request(row.messages, config, address), number)
             work = [asyncio.create_task(part) for part in (engine.run(), store.commit_forever(), over.wait())]
             try:
                 done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)

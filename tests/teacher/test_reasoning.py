@@ -6,7 +6,7 @@ import pytest
 
 from azdistill.teacher.collect import collect
 from azdistill.teacher.endpoint import resolve
-from azdistill.teacher.questions import question
+from azdistill.teacher.requests import chat_request
 from azdistill.teacher.store import ResponseStore
 
 REFUSED = ("max_tokens", "temperature", "top_p")
@@ -42,5 +42,5 @@ def test_what_is_asked_without_the_parameters_is_another_answer(configure, promp
     keys = set()
     for reasoning in (False, True):
         config = configure("https://h", teacher={"reasoning": reasoning})
-        keys.add(question(prompt.messages, config, resolve(config.teachers[0], "endpoint", {})).key)
+        keys.add(chat_request(prompt.messages, config, resolve(config.teachers[0], "endpoint", {})).key)
     assert len(keys) == 2

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from azdistill.teacher.replies import Answer, Fatal, Refusal, Retry, read_reply, retry_after
+from azdistill.teacher.replies import Answer, EndpointFailed, Retry, RowRejected, read_reply, retry_after
 
 
 def whole(content, finish_reason="stop", usage=None):
@@ -31,7 +31,7 @@ def test_a_whole_reply_is_an_answer_with_the_endpoints_finish_reason(content, fi
 @pytest.mark.parametrize("count", ["1e999", '"many"', "[]"])
 def test_a_count_that_is_none_does_not_break_the_run(count):
     body = whole("yes").replace(b"null", f'{{"prompt_tokens": {count}}}'.encode())
-    assert isinstance(read_reply(200, {}, body), Answer | Refusal)
+    assert isinstance(read_reply(200, {}, body), Answer | RowRejected)
 
 
 def test_usage_is_taken_as_counted():
@@ -44,7 +44,7 @@ def test_usage_is_taken_as_counted():
 )
 def test_a_200_without_a_completion_is_kept_aside_and_not_paid_for_again(body):
     reply = read_reply(200, {}, body)
-    assert isinstance(reply, Refusal)
+    assert isinstance(reply, RowRejected)
     assert reply.reason == "not_a_completion"
 
 
@@ -57,7 +57,7 @@ def test_passing_trouble_is_asked_again(status):
 
 @pytest.mark.parametrize("status", [401, 403, 404, 301, 308])
 def test_what_refuses_one_row_refuses_all(status):
-    assert isinstance(read_reply(status, {"Location": "https://elsewhere"}, b"{}"), Fatal)
+    assert isinstance(read_reply(status, {"Location": "https://elsewhere"}, b"{}"), EndpointFailed)
 
 
 SAID = [
@@ -162,7 +162,7 @@ FILTERED = [
 @pytest.mark.parametrize("body", FILTERED)
 def test_both_shapes_of_the_content_filter_refuse_the_row(body):
     reply = read_reply(400, {}, json.dumps(body).encode())
-    assert isinstance(reply, Refusal)
+    assert isinstance(reply, RowRejected)
     assert reply.reason == "content_filter"
 
 
@@ -179,7 +179,7 @@ def test_both_shapes_of_the_content_filter_refuse_the_row(body):
     ],
 )
 def test_any_other_refusal_keeps_the_endpoints_words_in_one_short_line(body, detail):
-    assert read_reply(400, {}, body) == Refusal("http_400", detail)
+    assert read_reply(400, {}, body) == RowRejected("http_400", detail)
 
 
 NOW = 1_700_000_000.0

@@ -10,9 +10,9 @@ import orjson
 import pytest
 
 from azdistill.contracts.errors import AzdistillError
-from azdistill.teacher.replies import Answer, Refusal
+from azdistill.teacher.replies import Answer, RowRejected
 from azdistill.teacher.store import ResponseStore, open_store
-from azdistill.teacher.store.lines import decode, encode
+from azdistill.teacher.store.records import decode, encode
 from tests.teacher.stores import FIRST_VERSION, fill, filled, find, refused, run_python, segments, stored
 
 
@@ -64,7 +64,7 @@ def test_a_record_can_be_read_without_its_log_probabilities():
 
 def test_a_refusal_is_found_with_its_reason_and_an_answer_counts_before_it(tmp_path):
     filled(tmp_path, "run", refused("a"), refused("b"), stored("b", when=1_764_000_999_000))
-    assert find(tmp_path, ["a", "b"]) == {"a": Refusal("content_filter", "HTTP 400: no"), "b": stored("b").outcome}
+    assert find(tmp_path, ["a", "b"]) == {"a": RowRejected("content_filter", "HTTP 400: no"), "b": stored("b").outcome}
 
 
 def test_of_several_answers_the_earliest_counts_whatever_segment_it_is_in(tmp_path):

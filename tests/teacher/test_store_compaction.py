@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from azdistill.contracts.errors import AzdistillError, InputError
-from azdistill.teacher.replies import Refusal
+from azdistill.teacher.replies import RowRejected
 from azdistill.teacher.store import ResponseStore
 from azdistill.teacher.store.compaction import compact
 from azdistill.teacher.store.segments import hold
@@ -28,7 +28,7 @@ def test_segments_become_one_with_the_record_that_counts_of_each_key(tmp_path):
     found = find(tmp_path, "klmn")
     assert (dict(found), found.unreadable) == (before, 0)
     assert found["k"].completion == "first"
-    assert isinstance(found["m"], Refusal)
+    assert isinstance(found["m"], RowRejected)
 
 
 def test_records_keep_their_bytes_and_those_of_the_first_version_get_a_checksum(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from azdistill.contracts.teacher import STORE_PATH
 from azdistill.engine.local.storage import datastore_path
 from azdistill.teacher.store.compaction import LARGEST_BYTES
-from azdistill.teacher.store.lines import decode, encode, key_of
+from azdistill.teacher.store.records import decode, encode, key_of
 from azdistill.teacher.store.writer import LOCAL_WINDOW_S, MOUNT_WINDOW_S
 from tests.cli.conftest import azdistill, folder  # noqa: F401
 from tests.teacher.stores import stored

@@ -8,7 +8,7 @@ import yaml
 
 from azdistill.contracts.rows import Completion
 from azdistill.contracts.teacher import Policy, TeacherConfig
-from azdistill.teacher.tally import Tally
+from azdistill.teacher.usage import UsageCounter
 
 TEXT = (Path(__file__).parents[2] / "docs/teachers.md").read_text(encoding="utf-8")
 
@@ -23,5 +23,5 @@ def test_every_policy_has_its_line_and_every_name_is_one():
     assert tuple(re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE)) == get_args(Policy)
     assert f"takes up to {TeacherConfig.model_fields['teachers'].metadata[1].max_length}" in TEXT
     said = TEXT[TEXT.index("by outcome: ") :].split(".")[0].removeprefix("by outcome: ").split(", ")
-    assert said == [*Tally().counts()["ledger"]]
+    assert said == [*UsageCounter().counts()["ledger"]]
     assert {"teacher", "sample", "usage", "key"} <= Completion.model_fields.keys()

@@ -13,8 +13,8 @@ from itertools import count
 from pathlib import Path
 
 from azdistill.contracts.errors import AzdistillError, InputError
-from azdistill.teacher.store.found import place
-from azdistill.teacher.store.lines import decode, encode, is_refusal, key_of
+from azdistill.teacher.store.index import place
+from azdistill.teacher.store.records import decode, encode, is_refusal, key_of
 from azdistill.teacher.store.segments import SCAN_BYTES, SUFFIX, Piece, hold, in_use, scan, segments, sync_folder
 
 LARGEST_BYTES = 256 * 1024 * 1024

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from azdistill.contracts.errors import AzdistillError
-from azdistill.teacher.store.lines import VERSION, key_of, old_key, pieces, version
+from azdistill.teacher.store.records import VERSION, key_of, old_key, pieces, version
 
 if sys.platform != "win32":
     import fcntl

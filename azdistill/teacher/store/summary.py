@@ -9,8 +9,8 @@ from pathlib import Path
 
 from azdistill.contracts.errors import InputError
 from azdistill.teacher.replies import Answer
-from azdistill.teacher.store.found import Found
-from azdistill.teacher.store.lines import StoredAnswer, decode
+from azdistill.teacher.store.index import StoreIndex
+from azdistill.teacher.store.records import StoredAnswer, decode
 from azdistill.teacher.store.segments import Piece, in_use, reading, scan, segments
 
 KEYS_SHOWN = 5
@@ -98,7 +98,7 @@ def record(folder: Path, prefix: str) -> StoredAnswer:
     found = (key for _, key, _ in _pieces(folder, Summary("")))
     keys = sorted({key for key in found if key and key.startswith(prefix)})
     if len(keys) == 1:
-        return Found(folder, keys).stored(keys[0])
+        return StoreIndex(folder, keys).stored(keys[0])
     if not keys:
         raise InputError(f"store {str(folder)!r}: no key begins with {prefix!r}; completions.jsonl tells them")
     shown = ", ".join([*keys[:KEYS_SHOWN], *(["..."] if len(keys) > KEYS_SHOWN else [])])

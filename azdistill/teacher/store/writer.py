@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from azdistill.contracts.errors import AzdistillError
-from azdistill.teacher.store.found import Found
-from azdistill.teacher.store.lines import StoredAnswer, encode
+from azdistill.teacher.store.index import StoreIndex
+from azdistill.teacher.store.records import StoredAnswer, encode
 from azdistill.teacher.store.segments import SUFFIX, Create, create, hold, sync_folder, write_all
 
 LOCAL_WINDOW_S = 0.03
@@ -47,10 +47,10 @@ class ResponseStore:
         self._number = 0
         self._writer = _one_thread()
 
-    def find(self, keys: Iterable[str]) -> Found:
+    def find(self, keys: Iterable[str]) -> StoreIndex:
         """What is stored of `keys`: of each an answer, else a refusal, the earliest where there are several. A
         torn or foreign line is counted in `unreadable` and passed over."""
-        found = Found(self.folder, keys)
+        found = StoreIndex(self.folder, keys)
         self.unreadable = found.unreadable
         return found
 

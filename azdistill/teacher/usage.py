@@ -21,7 +21,7 @@ Cost = Callable[[int, int], float]
 
 
 @dataclass
-class Ledger:
+class CostByOutcome:
     """Calls of one outcome and what they were billed for. Tokens as the endpoint counted them."""
 
     calls: int = 0
@@ -37,14 +37,14 @@ class Ledger:
 
 
 @dataclass
-class Tally:
+class UsageCounter:
     """Counts of one run: of the answers bought in it, not of those found in the store."""
 
     cost: Cost = lambda prompt_tokens, completion_tokens: 0.0
     calls: int = 0
-    preflight: Ledger = field(default_factory=Ledger)
-    useful: Ledger = field(default_factory=Ledger)
-    unusable: Ledger = field(default_factory=Ledger)
+    preflight: CostByOutcome = field(default_factory=CostByOutcome)
+    useful: CostByOutcome = field(default_factory=CostByOutcome)
+    unusable: CostByOutcome = field(default_factory=CostByOutcome)
     retries: Counter[str] = field(default_factory=Counter)
     latencies_s: list[float] = field(default_factory=list)
 

@@ -11,25 +11,25 @@ from azdistill.contracts.rows import Prompt
 from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.collect import Collected, Part, allowed_rejects, ask, check_rejects, courses_of, gathered
 from azdistill.teacher.endpoint import Endpoint
-from azdistill.teacher.meeting import CONTINUE, Meeting, meeting_folder
 from azdistill.teacher.offers import probed
 from azdistill.teacher.outcomes import advance
 from azdistill.teacher.policy import Course
 from azdistill.teacher.rank import Rank
-from azdistill.teacher.replies import Refusal
+from azdistill.teacher.rank_barrier import CONTINUE, RankBarrier, meeting_folder
+from azdistill.teacher.replies import RowRejected
 from azdistill.teacher.store import ResponseStore
-from azdistill.teacher.tally import added
+from azdistill.teacher.usage import added
 
 MOST_LATE_S = 120.0
 """A mount may show a file so long after it was closed on another node."""
 LOOK_AGAIN_S = 5.0
 
 
-def meet(courses: Sequence[Course], store: ResponseStore, rank: Rank, job: str) -> Meeting:
+def meet(courses: Sequence[Course], store: ResponseStore, rank: Rank, job: str) -> RankBarrier:
     """Where this rank hears of the others; `job` is a name that the ranks of one job share."""
     keys = (talk.question.key for course in courses for talk in course.talks)
     folder = meeting_folder(store.folder, job, rank.world, keys)
-    return Meeting(folder, rank, look_s=store.window_s) if store.window_s > 1 else Meeting(folder, rank)
+    return RankBarrier(folder, rank, look_s=store.window_s) if store.window_s > 1 else RankBarrier(folder, rank)
 
 
 async def collect_together(
@@ -37,7 +37,7 @@ async def collect_together(
     config: TeacherConfig,
     endpoints: Sequence[Endpoint],
     store: ResponseStore,
-    meeting: Meeting,
+    meeting: RankBarrier,
     task_file: Path | None = None,
 ) -> Collected | None:
     """Ask what falls to this rank. Rank 0 gets the rows of all, byte by byte those of one process, once the others
@@ -68,7 +68,7 @@ def falls_to(rank: Rank, course: Course) -> bool:
 
 async def _joined(courses: Sequence[Course], parts: Sequence[Mapping[str, Any]], store: ResponseStore) -> Part:
     """Take each course to its end: by the store, and by the refusals that it does not keep, which are told."""
-    refused = {key: Refusal(*told) for part in parts for key, told in part["refused"].items()}
+    refused = {key: RowRejected(*told) for part in parts for key, told in part["refused"].items()}
     counts = reduce(added, (part["counts"] for part in parts))
     latencies: dict[str, float] = {}
     for _ in range(round(MOST_LATE_S / LOOK_AGAIN_S)):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from azdistill.teacher.pace import Pace
+from azdistill.teacher.rate_limit import RateLimiter
 
 LATENCY_S = 0.2
 
@@ -54,7 +54,7 @@ def ask(rows: int, limit_of: Callable[[Clock], Limit], in_flight: int = 64, **to
     limit, luck = limit_of(clock), random.Random(1)
 
     async def run() -> None:
-        pace, queue = Pace(**told, clock=lambda: clock.now), deque(range(rows))
+        pace, queue = RateLimiter(**told, clock=lambda: clock.now), deque(range(rows))
         done = 0
 
         async def work() -> None:
@@ -143,7 +143,7 @@ def test_tokens_a_minute_are_kept_by_what_answers_really_took() -> None:
     clock = Clock()
 
     async def run() -> None:
-        pace = Pace(tokens_per_minute=60_000, clock=lambda: clock.now)
+        pace = RateLimiter(tokens_per_minute=60_000, clock=lambda: clock.now)
         for _ in range(100):
             await pace.turn(2000)
             pace.accepted(clock.now, {}, 2000, 500)
@@ -157,7 +157,7 @@ def test_a_share_of_a_limit_is_that_part_of_it() -> None:
     clock = Clock()
 
     async def run() -> None:
-        pace = Pace(requests_per_minute=6000, share=0.25, clock=lambda: clock.now)
+        pace = RateLimiter(requests_per_minute=6000, share=0.25, clock=lambda: clock.now)
         for _ in range(250):
             await pace.turn(1)
 
@@ -171,7 +171,7 @@ def test_an_endpoint_s_word_for_its_limit_is_a_start_and_nonsense_is_none(header
     clock = Clock()
 
     async def run() -> float:
-        pace = Pace(clock=lambda: clock.now)
+        pace = RateLimiter(clock=lambda: clock.now)
         pace.accepted(0.0, {"x-ratelimit-limit-requests": header}, 1, 1)
         started = clock.now
         for _ in range(100):

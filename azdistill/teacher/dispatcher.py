@@ -7,15 +7,15 @@ from typing import Any
 
 from azdistill.contracts.errors import EndpointError
 from azdistill.contracts.teacher import TeacherConfig
+from azdistill.teacher.budget import Budget
 from azdistill.teacher.endpoint import Endpoint
 from azdistill.teacher.engine import Engine, first_of
-from azdistill.teacher.money import Purse
 from azdistill.teacher.outcomes import Asked, Outcome, Outcomes
-from azdistill.teacher.questions import Question
 from azdistill.teacher.rank import Rank
-from azdistill.teacher.replies import Refusal
+from azdistill.teacher.replies import RowRejected
+from azdistill.teacher.requests import Request
 from azdistill.teacher.store import ResponseStore
-from azdistill.teacher.tally import added
+from azdistill.teacher.usage import added
 
 WAITING_SHOWN_EVERY_S = 5.0
 
@@ -29,7 +29,7 @@ class Panel:
         config: TeacherConfig,
         store: ResponseStore,
         outcomes: Outcomes,
-        purse: Purse,
+        purse: Budget,
         rank: Rank,
     ) -> None:
         self.config, self.store, self.outcomes = config, store, outcomes
@@ -37,7 +37,7 @@ class Panel:
             Engine(rank.portion(endpoint), config, store, purse, self._settle, share=rank.share)
             for endpoint in endpoints
         ]
-        self._closed: dict[int, Refusal] = {}
+        self._closed: dict[int, RowRejected] = {}
 
     async def ask(self) -> None:
         """Settle every question. Raises EndpointError when an endpoint refuses all or stays down and no other teacher
@@ -78,11 +78,11 @@ class Panel:
             if self.config.policy != "fallback" or place + 1 == len(self.engines):
                 raise
             print(f"{problem}; what is left goes to the next teacher", flush=True)
-            self._closed[place] = Refusal("endpoint", str(problem))
+            self._closed[place] = RowRejected("endpoint", str(problem))
             for question in self.engines[place].unanswered():
                 self._settle(question, self._closed[place])
 
-    def _settle(self, question: Question, outcome: Outcome) -> None:
+    def _settle(self, question: Request, outcome: Outcome) -> None:
         self._put(self.outcomes.settle(question, outcome))
 
     def _put(self, asked: Sequence[Asked]) -> None:

@@ -12,18 +12,18 @@ import pytest
 from azdistill.contracts.errors import AzdistillError, EndpointError, InputError
 from azdistill.contracts.teacher import SIMULATOR_VARIABLE
 from azdistill.teacher.endpoint import resolve
-from azdistill.teacher.meeting import Meeting, meeting_folder
 from azdistill.teacher.rank import Rank, rank_of
+from azdistill.teacher.rank_barrier import RankBarrier, meeting_folder
 
 LEADER, OTHER = Rank(0, 2), Rank(1, 2)
 
 SILENT_ONE = """
 import sys, time
 from pathlib import Path
-from azdistill.teacher.meeting import Meeting
+from azdistill.teacher.rank_barrier import RankBarrier
 from azdistill.teacher.rank import Rank
 
-with Meeting(Path(sys.argv[1]), Rank(1, 2), look_s=0.02, beat_s=0.05) as meeting:
+with RankBarrier(Path(sys.argv[1]), Rank(1, 2), look_s=0.02, beat_s=0.05) as meeting:
     while not meeting._latest:
         time.sleep(0.01)
     print("met", flush=True)
@@ -32,7 +32,7 @@ with Meeting(Path(sys.argv[1]), Rank(1, 2), look_s=0.02, beat_s=0.05) as meeting
 
 
 def join(folder, rank, **limits):
-    return Meeting(folder, rank, **{"look_s": 0.02, "beat_s": 0.05, "late_s": 10.0, "silent_s": 10.0, **limits})
+    return RankBarrier(folder, rank, **{"look_s": 0.02, "beat_s": 0.05, "late_s": 10.0, "silent_s": 10.0, **limits})
 
 
 def test_the_parts_of_the_others_reach_rank_0_and_all_end_well(tmp_path):

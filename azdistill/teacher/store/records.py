@@ -21,7 +21,7 @@ from zlib import crc32
 import orjson
 from pydantic import TypeAdapter
 
-from azdistill.teacher.replies import Answer, Refusal
+from azdistill.teacher.replies import Answer, RowRejected
 
 VERSION = 2
 LEVEL = 1
@@ -40,7 +40,7 @@ _ANY_VERSION = re.compile(rb'\{"v":(\d{1,6}),')
 _START = re.compile(rb'(?=\{"(?:v":\d+,"crc|key)":")')
 """Where a record begins. Inside of one these bytes can't stand: quotes in a text are escaped."""
 
-_ANSWER, _REFUSAL = TypeAdapter(Answer), TypeAdapter(Refusal)
+_ANSWER, _REFUSAL = TypeAdapter(Answer), TypeAdapter(RowRejected)
 
 
 def now_ms() -> int:
@@ -58,21 +58,21 @@ class StoredAnswer:
     key: str
     asked_at: str
     teacher: str
-    outcome: Answer | Refusal
+    outcome: Answer | RowRejected
     latency_s: float | None = None
     when: int = field(default_factory=now_ms)
 
 
 def encode(stored: StoredAnswer) -> bytes:
     """One line, newline included. Log probabilities take 5 ms for 1,500 tokens, without the GIL for the most part."""
-    kind = "refusal" if isinstance(stored.outcome, Refusal) else "answer"
+    kind = "refusal" if isinstance(stored.outcome, RowRejected) else "answer"
     fields = {"key": stored.key, "when": stored.when, kind: _said(stored.outcome)}
     about = {"asked_at": stored.asked_at, "teacher": stored.teacher, "latency_s": stored.latency_s}
     rest = b'",' + orjson.dumps(fields | about).removeprefix(b"{")
     return b"%b%08x%b\n" % (_BEGIN, crc32(rest), rest)
 
 
-def _said(outcome: Answer | Refusal) -> dict[str, Any]:
+def _said(outcome: Answer | RowRejected) -> dict[str, Any]:
     """What there is: most answers have no trace, and a store has many lines."""
     said = {name: found for name in outcome.__slots__ if (found := getattr(outcome, name)) is not None}
     if logprobs := said.get("logprobs"):

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import IO
 
 from azdistill.contracts.errors import AzdistillError
-from azdistill.teacher.replies import Answer, Refusal
-from azdistill.teacher.store.lines import TIME_BITS, StoredAnswer, decode, key_of, pieces, rank
+from azdistill.teacher.replies import Answer, RowRejected
+from azdistill.teacher.store.records import TIME_BITS, StoredAnswer, decode, key_of, pieces, rank
 from azdistill.teacher.store.segments import any_key, reading, scan, segments
 
 OFFSET_BITS, NUMBER_BITS = 40, 24
@@ -21,7 +21,7 @@ def place(number: int, offset: int, content: bytes) -> int:
     return (rank(content) << NUMBER_BITS | number) << OFFSET_BITS | offset
 
 
-class Found(Mapping[str, Answer | Refusal]):
+class StoreIndex(Mapping[str, Answer | RowRejected]):
     """Stored outcomes by key, in the order of the keys. Only where they lie is held; each is read when it is
     asked for, also after a compaction has moved it."""
 
@@ -37,7 +37,7 @@ class Found(Mapping[str, Answer | Refusal]):
         with reading(self.folder):
             return decode(self._read(key) or self._look_again(key), logprobs=logprobs)
 
-    def __getitem__(self, key: str) -> Answer | Refusal:
+    def __getitem__(self, key: str) -> Answer | RowRejected:
         return self.stored(key).outcome
 
     def __contains__(self, key: object) -> bool:

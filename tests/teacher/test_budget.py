@@ -1,6 +1,7 @@
 """A budget that is never exceeded, whatever is in flight, and a ledger that adds up."""
 
 import asyncio
+import logging
 from dataclasses import replace
 
 import pytest
@@ -8,9 +9,9 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from azdistill.contracts.teacher import TeacherConfig
+from azdistill.teacher.budget import BudgetReached
 from azdistill.teacher.collect import collect
 from azdistill.teacher.endpoint import resolve
-from azdistill.teacher.money import BudgetReached
 from azdistill.teacher.store import ResponseStore
 from tests.teacher.test_engine import Endpoint
 
@@ -83,9 +84,10 @@ def test_a_call_that_never_came_back_counts_against_the_budget(buy):
     assert {reject.reason for reject in found.rejects} == {"timeout"}
 
 
-def test_what_is_spent_is_shown_as_it_grows(buy, capsys):
+def test_what_is_spent_is_shown_as_it_grows(buy, caplog):
+    caplog.set_level(logging.INFO, "azdistill")
     buy(lambda row, times: reply_of(prompt_tokens=1_000_000), 5, budget=100.0)
-    assert "spent 5.00 of 100" in capsys.readouterr().out
+    assert "spent 5.00 of 100" in caplog.text
 
 
 def test_a_budget_needs_prices():

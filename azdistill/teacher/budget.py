@@ -17,7 +17,7 @@ def cost(teacher: Teacher, prompt_tokens: int, completion_tokens: int) -> float:
     return (prompt_tokens * (teacher.input_price or 0) + completion_tokens * (teacher.output_price or 0)) / MILLION
 
 
-class Purse:
+class Budget:
     """One for all teachers of a job: counts what was spent, and sets aside for what is in flight the most that it can
     cost. With a budget there have to be prices (the spec says so).
     """

@@ -36,7 +36,7 @@ CONTINUE = "all that was answered is stored; run again to continue"
 State = Literal["asking", "done", "failed"]
 
 
-class Note(BaseModel):
+class Heartbeat(BaseModel):
     """What one process says. `part` is what a rank that is done leaves to rank 0."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,7 +49,7 @@ class Note(BaseModel):
     part: dict[str, Any] = {}
 
 
-class Meeting:
+class RankBarrier:
     """A process among the ranks of its job, as a context: what ends it is told to the others.
 
     Rank 0 hears all others, they hear rank 0. `silent_s` is how long one that was heard may say nothing,
@@ -68,15 +68,15 @@ class Meeting:
     ) -> None:
         self.folder, self.rank = folder, rank
         self.look_s, self.beat_s, self.silent_s, self.late_s = look_s, beat_s, silent_s, late_s
-        self._note = Note(rank=rank.number, name=uuid.uuid4().hex)
+        self._note = Heartbeat(rank=rank.number, name=uuid.uuid4().hex)
         self._written: list[Path] = []
         self._number, self._beat_at, self._began = 0, 0.0, time.monotonic()
         self._read: set[str] = set()
-        self._latest: dict[int, tuple[Note, float]] = {}
+        self._latest: dict[int, tuple[Heartbeat, float]] = {}
         self._lock, self._over = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._attend, name="ranks", daemon=True)
 
-    def __enter__(self) -> "Meeting":
+    def __enter__(self) -> "RankBarrier":
         self._look()
         self._tell()
         self._thread.start()
@@ -151,7 +151,7 @@ class Meeting:
                 self._hear(note)
         return self._note.heard != before
 
-    def _hear(self, note: Note) -> None:
+    def _hear(self, note: Heartbeat) -> None:
         if note.name == self._note.name:
             return
         if note.name not in self._note.heard:
@@ -178,10 +178,10 @@ class Meeting:
             self._written.append(path)
 
 
-def _read(path: Path) -> Note | None:
+def _read(path: Path) -> Heartbeat | None:
     """None of a note that was taken away meanwhile, or that is not there as a whole yet."""
     try:
-        return Note.model_validate_json(path.read_bytes())
+        return Heartbeat.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
 

@@ -13,7 +13,7 @@ LOOK_AGAIN_S = 0.05
 MINUTE_S = 60.0
 
 
-class Gate:
+class TokenBucket:
     """Lets so many units a second through, evenly. Starts empty: a burst is what limits are there to refuse."""
 
     def __init__(self, rate: float, now: float) -> None:
@@ -58,7 +58,7 @@ class Trial:
     refused: float
 
 
-class LearnedRate(Gate):
+class AdaptiveRate(TokenBucket):
     """A rate of requests that nobody told: grown while all is accepted, cut to what was accepted when it is not.
 
     Growth is slow near the rate that was refused last and faster the longer ago that was, so a
@@ -133,7 +133,7 @@ class LearnedRate(Gate):
             self.rate *= 1 + self.CREEP * (now - self._cut) * (now - window.since)
 
 
-class Pace:
+class RateLimiter:
     """One teacher's pace. Limits are a minute's, as Azure states them; None is learned.
 
     `share` is the part of them that this process may use: nodes that ask side by side share a quota.
@@ -148,9 +148,9 @@ class Pace:
     ) -> None:
         self._clock, self._share, self._line = clock, share, asyncio.Lock()
         told = requests_per_minute and requests_per_minute / MINUTE_S * share
-        self._requests = Gate(told, clock()) if told else LearnedRate(clock(), share)
+        self._requests = TokenBucket(told, clock()) if told else AdaptiveRate(clock(), share)
         tokens = tokens_per_minute and tokens_per_minute / MINUTE_S * share
-        self._tokens = Gate(tokens, clock()) if tokens else None
+        self._tokens = TokenBucket(tokens, clock()) if tokens else None
 
     async def turn(self, tokens: int) -> None:
         """Wait until a request of so many tokens, answer included, may go. One waits at a time, so that a rate
@@ -167,7 +167,7 @@ class Pace:
         """An answer came, of `tokens` where `reserved` were counted at its turn."""
         if self._tokens:
             self._tokens.correct(tokens - reserved)
-        if isinstance(self._requests, LearnedRate):
+        if isinstance(self._requests, AdaptiveRate):
             self._requests.seed(_number(headers.get("x-ratelimit-limit-requests")) / MINUTE_S * self._share)
             self._requests.hear(sent_at, self._clock(), accepted=True)
 
@@ -176,7 +176,7 @@ class Pace:
         at once (`after_s`, from Retry-After) met a moment's crowd and says nothing of a quota."""
         if self._tokens:
             self._tokens.correct(-reserved)
-        if isinstance(self._requests, LearnedRate) and (after_s is None or after_s >= LearnedRate.SHORT_S):
+        if isinstance(self._requests, AdaptiveRate) and (after_s is None or after_s >= AdaptiveRate.SHORT_S):
             self._requests.hear(sent_at, self._clock(), accepted=False)
 
     def _wait(self) -> float:
