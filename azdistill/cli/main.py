@@ -1,6 +1,9 @@
 """The command `azdistill`: verbs, and how an error reaches a person."""
 
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 
@@ -67,12 +70,27 @@ def main(open_workspace: object = None) -> None:
     `open_workspace` makes the client of a workspace from its address, in place of `azdistill.azure.workspace.connect`.
     """
     try:
-        app(obj=open_workspace)
+        with _log_to_stderr():
+            app(obj=open_workspace)
     except AzdistillError as problem:
         print(_shown(str(problem)), file=sys.stderr)
         sys.exit(problem.exit_code)
     except KeyboardInterrupt:  # between imports; typer turns a later one into exit code 130
         sys.exit(130)
+
+
+@contextmanager
+def _log_to_stderr() -> Iterator[None]:
+    """Print the engine's progress, such as downloads before the first node starts."""
+    handler, logger = logging.StreamHandler(), logging.getLogger("azdistill.engine")
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 def _shown(message: str) -> str:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 from azdistill.cli.paths import PIPELINE, pipeline_file, read_job
 from azdistill.contracts.errors import InputError
 from azdistill.engine.local.data import copy_of, read_copies
-from azdistill.engine.local.faults import Faults
-from azdistill.engine.local.part import WHOLE, Part
-from azdistill.engine.local.storage import home_folder
+from azdistill.engine.local.options import Faults, RunOptions
 from azdistill.local_runs.request import INPUTS, Request
 
 if TYPE_CHECKING:
@@ -22,16 +20,13 @@ FOLDER_NAMED = (PIPELINE, "component.yml")
 LATEST_PREEMPTION_S = 10.0
 
 
-def read_request(
-    path: Path, output: Path | None, settings: Sequence[str], part: Part = WHOLE, dry: bool = False
-) -> Request:
+def read_request(path: Path, output: Path | None, options: RunOptions, dry: bool = False) -> Request:
     """Raises InputError for what can't be understood, SpecError for a wrong job."""
-    inputs = settings_of(settings)
     what = pipeline_file(path) or read_job(path)
     if dry and isinstance(what, Path):
         raise InputError(f"--dry-run {str(path)!r}: it replaces what a job names; give the job file")
     name = f"{_name(what)}{'-dry-run' if dry else ''}"
-    return Request(path, what, output or Path("runs", name), inputs, home_folder(), part, dry)
+    return Request(path, what, output or Path("runs", name), options, dry)
 
 
 def copies_of(texts: Sequence[str]) -> dict[str, Path]:

@@ -1,5 +1,6 @@
 """azdistill run: a job, a bundle or anyone's pipeline on this machine."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -60,22 +61,22 @@ def run(
 
     Exit codes: 0 done, 1 a node failed, 2 wrong input, 3 a gate refused the student, 130 interrupted.
     """
-    from dataclasses import replace
-
-    from azdistill.cli.request import copies_of, faults_of, interpreters_of, read_request
+    from azdistill.cli.request import copies_of, faults_of, interpreters_of, read_request, settings_of
     from azdistill.cli.running import explain_run, perform
-    from azdistill.engine.local.part import Part
+    from azdistill.engine.local.options import RunOptions
+    from azdistill.engine.local.selection import NodeSelection
 
-    given = with_rows(settings, rows)
-    asked = read_request(path, output, given, Part(until, start), dry_run)
-    request = replace(
-        asked,
+    options = RunOptions(
+        inputs=settings_of(with_rows(settings, rows)),
+        selection=NodeSelection(until, start),
         data=copies_of(copies or ()),
         interpreters=interpreters_of(interpreters or ()),
         make_environments=make_environments,
+        jobs=jobs or os.cpu_count() or 1,
         faults=faults_of(preempted or (), duplicates),
     )
+    request = read_request(path, output, options, dry_run)
     if explain:
         explain_run(request)
     else:
-        perform(request, jobs)
+        perform(request)

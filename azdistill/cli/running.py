@@ -24,7 +24,7 @@ def explain_run(request: Request) -> None:
     """Print for each node whether it would be reused, and if not, why. Runs none of them."""
     request = with_replacements(request)
     with tempfile.TemporaryDirectory() as bundle:
-        pipeline = _reader(request)(pipeline_of(request, Path(bundle)), registered_in(request.home))
+        pipeline = _reader(request)(pipeline_of(request, Path(bundle)), registered_in(request.options.home))
         found = explained(request, pipeline.path)
     width = max(len(node.node) for node in found)
     for node in found:
@@ -33,14 +33,14 @@ def explain_run(request: Request) -> None:
             print(f"{'':<{width}}", f"note: {note}", sep="  ")
 
 
-def perform(request: Request, jobs: int | None) -> None:
+def perform(request: Request) -> None:
     """Run, show it, and tell what came of it.
 
     Raises NodeFailed, GateRefused, or Interrupted with the command that continues the run.
     """
     with _interruptible(request):
         with progress() as watch:
-            result = run(request, watch, jobs, _reader(request))
+            result = run(request, watch, _reader(request))
         tell_rehearsal(result, request) if request.dry else tell(result)
 
 

@@ -41,13 +41,14 @@ def rehearsal(request: Request, job: "DistillationJob") -> Request:
     """
     files, home = _files(request, job), request.folder / OWN
     _check_local(files)
-    found = [one for one in (*_harmless(job), *_small(job)) if one.name not in request.inputs]
+    found = [one for one in (*_harmless(job), *_small(job)) if one.name not in request.options.inputs]
     rows = next((int(one.value) for one in found if one.name == "rows"), 0)
-    if "student" not in request.inputs:
+    if "student" not in request.options.inputs:
         found = [*_student(job, home, files, rows), *found]
     _tell(found)
-    inputs = {**{one.name: one.value for one in found}, **request.inputs}
-    return replace(request, inputs=inputs, home=home, environment=_variables(home))
+    inputs = {**{one.name: one.value for one in found}, **request.options.inputs}
+    options = replace(request.options, inputs=inputs, home=home, variables=_variables(home))
+    return replace(request, options=options)
 
 
 def _variables(home: Path) -> Mapping[str, str]:
@@ -59,8 +60,8 @@ def _variables(home: Path) -> Mapping[str, str]:
 def _files(request: Request, job: "DistillationJob") -> Mapping[str, str]:
     """The files of rows and answers, by the pipeline input that each one is: the local copies of those elsewhere."""
     given = {name: getattr(job.data, name) for name in FILES} | {"completions": job.teacher.completions}
-    asked = {name: request.inputs.get(name, path) for name, path in given.items() if path is not None}
-    return {name: str(mapped(path, request.data) or path) for name, path in asked.items()}
+    asked = {name: request.options.inputs.get(name, path) for name, path in given.items() if path is not None}
+    return {name: str(mapped(path, request.options.data) or path) for name, path in asked.items()}
 
 
 def _check_local(files: Mapping[str, str]) -> None:

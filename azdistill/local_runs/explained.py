@@ -10,14 +10,4 @@ from azdistill.local_runs.request import Request
 def explained(request: Request, pipeline: Path) -> tuple[Explanation, ...]:
     """For each node of the pipeline file that the request comes to, whether it is reused. Raises what `explain`
     does."""
-    return explain(
-        pipeline,
-        request.folder,
-        inputs=request.inputs,
-        part=request.part,
-        home=request.home,
-        data=request.data,
-        interpreters=request.interpreters,
-        make_environments=request.make_environments,
-        faults=request.faults,
-    )
+    return explain(pipeline, request.folder, request.options)

@@ -9,7 +9,6 @@ from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
 from azdistill.contracts.task import OWN
 from azdistill.engine.local.results import Event
-from azdistill.engine.local.storage import home_folder
 from azdistill.engine.local.task import LOG
 from azdistill.local_runs.request import Request
 from azdistill.local_runs.run import run, with_replacements
@@ -45,7 +44,7 @@ class LocalJobs:
         """Run a job to its end; what has not changed since the last time is reused. Raises InputError for a job that
         can't run here."""
         name = f"{job.name}-dry-run" if self.dry_run else job.name
-        asked = Request(self.path / name, job, self.path / name, {}, home_folder(), dry=self.dry_run)
+        asked = Request(self.path / name, job, self.path / name, dry=self.dry_run)
         request = replace(with_replacements(asked), dry=False)
         self._requests[name], self.sent[name] = request, job
         run(request, _Watch())
@@ -90,7 +89,7 @@ class LocalJobs:
         request = self._requests.get(name)
         if request is None or isinstance(request.what, Path):
             raise InputError(f"job {name!r}: run it with this client first: client.jobs.create_or_update(job)")
-        job, inputs = request.what, request.inputs
+        job, inputs = request.what, request.options.inputs
         trained = who == "student"
         model = self.path / name / "train/model" if trained else Path(inputs.get("student", job.student.model))
         weights = "pretrained" if trained else inputs.get("weights", job.student.weights)

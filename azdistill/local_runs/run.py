@@ -1,6 +1,5 @@
 """Bundle, replacements and stand-ins around a run of the local engine."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,33 +16,15 @@ from azdistill.local_runs.simulated_teachers import stand_in
 def run(
     request: Request,
     watch: Callable[[Event], None] = lambda event: None,
-    jobs: int | None = None,
     load: Callable[[Path, Registered], Pipeline] = load_pipeline,
 ) -> RunResult:
     """Run what is asked for in its folder. Raises what `run_pipeline` and `rehearsal` do."""
     with locked(request.folder):  # a run under way reads this bundle
         request = with_replacements(request)
-        pipeline = load(pipeline_of(request, request.folder / "bundle"), registered_in(request.home))
+        pipeline = load(pipeline_of(request, request.folder / "bundle"), registered_in(request.options.home))
     with stand_in(pipeline, request) as teachers:
-        return run_pipeline(
-            pipeline.path,
-            request.folder,
-            inputs=request.inputs,
-            part=request.part,
-            environment={**teachers, **request.environment},
-            home=request.home,
-            data=request.data,
-            interpreters=request.interpreters,
-            make_environments=request.make_environments,
-            faults=request.faults,
-            watch=watch,
-            say=_say,
-            jobs=jobs,
-        )
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+        variables = {**teachers, **request.options.variables}
+        return run_pipeline(pipeline.path, request.folder, request.options, variables=variables, watch=watch)
 
 
 def with_replacements(request: Request) -> Request:

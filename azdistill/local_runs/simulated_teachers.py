@@ -46,11 +46,11 @@ def _notice(names: Sequence[str]) -> str:
 
 def _simulated(pipeline: Pipeline, request: Request) -> tuple[Teacher, ...]:
     """In their order; none where the route doesn't lead to them."""
-    inputs = with_inputs(pipeline, request.inputs).inputs
+    inputs = with_inputs(pipeline, request.options.inputs).inputs
     teachers = inputs.get("teachers")
     if inputs.get(ROUTE.name) != "simulated" or not isinstance(teachers, Data):
         return ()
-    path = local_path(teachers, request.home, TEACHERS, request.data)
+    path = local_path(teachers, request.options.home, TEACHERS, request.options.data)
     try:
         config = TeacherConfig.model_validate({"teachers": read_json(path), "teacher_route": "simulated"})
     except ValidationError as problem:

@@ -7,6 +7,7 @@ import pytest
 
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
+from azdistill.engine.local.options import RunOptions
 from azdistill.job.bundle import compile_job
 from azdistill.job.loading import load_job
 from azdistill.job.model import DistillationJob
@@ -102,20 +103,21 @@ def test_it_takes_a_production_job_to_its_end(
 
 def request(job: Path, **inputs: str) -> tuple[Request, DistillationJob]:
     loaded = load_job(job)
-    return Request(job, loaded, job.parent / "run", inputs, job.parent / "home", dry=True), loaded
+    options = RunOptions(inputs=inputs, home=job.parent / "home")
+    return Request(job, loaded, job.parent / "run", options, dry=True), loaded
 
 
 def test_what_the_user_sets_stays_and_is_no_replacement(production: Path, capsys: pytest.CaptureFixture[str]) -> None:
     set_here = {"student": "./mine", "weights": "pretrained", "rows": "7", "teacher_route": "endpoint"}
     found = rehearsal(*request(production, **set_here))
-    assert found.inputs == set_here | {
+    assert found.options.inputs == set_here | {
         "enforce_gates": "false",
         "registered_model": "nli-prod-distilled-dry-run",
         "num_epochs": "1",
         "max_new_tokens": "32",
     }
-    assert found.home == production.parent / "run/.dry-run"
-    assert found.environment["MLFLOW_TRACKING_URI"] == f"sqlite:///{found.home}/mlflow.db"
+    assert found.options.home == production.parent / "run/.dry-run"
+    assert found.options.variables["MLFLOW_TRACKING_URI"] == f"sqlite:///{found.options.home}/mlflow.db"
     assert "Phi3" not in capsys.readouterr().err
 
 
@@ -125,7 +127,7 @@ def test_a_job_that_is_small_and_harmless_already_keeps_its_own(production: Path
         "task: nli", "task: nli\nseed: 3"
     )
     production.write_text(f"{text}prediction: {{max_new_tokens: 8}}\n")
-    assert rehearsal(*request(production, student="./mine")).inputs == {
+    assert rehearsal(*request(production, student="./mine")).options.inputs == {
         "student": "./mine",
         "enforce_gates": "false",
         "registered_model": "nli-prod-distilled-dry-run",
@@ -135,7 +137,7 @@ def test_a_job_that_is_small_and_harmless_already_keeps_its_own(production: Path
 def test_every_teacher_is_replaced(production: Path, capsys: pytest.CaptureFixture[str]) -> None:
     second = "connection: deepseek-v3\n    - {model: gpt-4.1, name: mine, connection: openai, simulation: {expert: qa}}"
     production.write_text(PRODUCTION.replace("connection: deepseek-v3", second))
-    assert rehearsal(*request(production, student="./mine")).inputs["teacher_route"] == "simulated"
+    assert rehearsal(*request(production, student="./mine")).options.inputs["teacher_route"] == "simulated"
     told = "  teacher  DeepSeek-V3.2, mine -> 2 stand-ins on loopback (expert nli, expert qa)"
     assert told in capsys.readouterr().err.splitlines()
 
@@ -154,7 +156,7 @@ def test_data_that_is_not_here_is_told_at_once_with_the_way_out(azdistill: Comma
     copies = ("--data", "azureml:train:1=train.jsonl", "--data", "test=test.jsonl", "--set", "inputs.student=./mine")
     assert azdistill("run", production, "--dry-run", "--until", "prepare", *copies).code == 0
     given = {"training_data": "train.jsonl", "test_data": "test.jsonl", "student": "./mine"}
-    assert rehearsal(*request(production, **given)).inputs["training_data"] == "train.jsonl"
+    assert rehearsal(*request(production, **given)).options.inputs["training_data"] == "train.jsonl"
     with pytest.raises(InputError, match="test_data='azureml:test:2'"):
         rehearsal(*request(production, training_data="train.jsonl"))
 
@@ -166,7 +168,7 @@ def test_an_architecture_that_is_not_known_becomes_a_llama_and_that_is_said(
     (production.parent / "house/config.json").write_text('{"architectures": ["HouseForCausalLM"]}')
     production.write_text(PRODUCTION.replace("phi-4-mini", "./house"))
     found = rehearsal(*request(production))
-    assert architecture_in(Path(found.inputs["student"])) == "LlamaForCausalLM"
+    assert architecture_in(Path(found.options.inputs["student"])) == "LlamaForCausalLM"
     assert "a tiny LlamaForCausalLM with random weights, as HouseForCausalLM is not known" in capsys.readouterr().err
 
 

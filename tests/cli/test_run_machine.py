@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from azdistill.cli.request import read_request
-from azdistill.local_runs.request import Request
+from azdistill.engine.local.options import RunOptions
 from tests.cli.conftest import Command, Writer, command, folders
 
 
@@ -121,17 +121,8 @@ def test_rows_of_a_job_are_mapped_too(azdistill: Command, job: Path) -> None:
 
 
 def test_the_command_that_continues_a_run_names_what_this_machine_gave(pipeline: Writer, folder: Path) -> None:
-    asked = read_request(pipeline({"say": "echo hello"}), Path("r"), [])
-    given = Request(
-        asked.path,
-        asked.what,
-        asked.folder,
-        {},
-        asked.home,
-        data={"rows": Path("a b.txt")},
-        interpreters={"any": Path("venv")},
-        make_environments=True,
-    )
+    options = RunOptions(data={"rows": Path("a b.txt")}, interpreters={"any": Path("venv")}, make_environments=True)
+    given = read_request(pipeline({"say": "echo hello"}), Path("r"), options)
     assert given.command == (
         f"azdistill run {folder}/pipeline.yml -o r --data 'rows=a b.txt' --env any=venv --make-environments"
     )

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from azdistill.engine.local.part import Part
+from azdistill.engine.local.options import RunOptions
+from azdistill.engine.local.selection import NodeSelection
 from azdistill.local_runs.request import Request
 from tests.cli.conftest import Command, Writer, command, folders, promoted
 
@@ -46,10 +47,10 @@ def test_from_runs_a_node_again_and_explain_says_so(azdistill: Command, line: Pa
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--until", "usee"], "--until 'usee': no such node in what is to run; did you mean 'use'?"),
+        (["--until", "usee"], "--until 'usee': no such node is selected; did you mean 'use'?"),
         (
             ["--from", "use"],
-            "--from 'use': get, which comes before it, can't be reused (it has not run in this folder)",
+            "--from 'use': it depends on get, which cannot be reused (it has not run in this folder)",
         ),
         (["--dry-run"], "it replaces what a job names; give the job file"),
     ],
@@ -70,7 +71,8 @@ def test_rows_of_a_pipeline_without_rows_are_refused(azdistill: Command, pipelin
 
 
 def test_the_command_that_continues_asks_for_the_same_part() -> None:
-    request = Request(Path("p.yml"), Path("p.yml"), Path("r"), {"rows": "2"}, Path("h"), Part("use", "get"), True)
+    options = RunOptions(inputs={"rows": "2"}, selection=NodeSelection("use", "get"))
+    request = Request(Path("p.yml"), Path("p.yml"), Path("r"), options, True)
     expected = "azdistill run p.yml -o r --set inputs.rows=2 --until use --from get --dry-run"
     assert request.command == expected
 

@@ -1,17 +1,28 @@
-"""The local engine: runs any pipeline YAML; knows nothing of distillation.
+"""The local runner: runs the nodes of any Azure ML pipeline as processes of this machine.
 
-`from azdistill.engine.local import run_pipeline` is what other projects need of it.
+Other projects use `from azdistill.engine.local import run_pipeline`.
 """
 
+from importlib import import_module
 from typing import Any
 
-PUBLIC = ("Faults", "RunResult", "explain", "run_pipeline")
+_PUBLIC = {
+    "Faults": "options",
+    "NodeSelection": "selection",
+    "RunOptions": "options",
+    "RunResult": "results",
+    "explain": "engine",
+    "run_pipeline": "engine",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Resolved when first asked for, as its parts import this package."""
-    if name not in PUBLIC:
-        raise AttributeError(f"module 'azdistill.engine.local' has no attribute {name!r}; public: {', '.join(PUBLIC)}")
-    from azdistill.engine.local import engine
+    """Import a public name when it is first used: the modules that define them import this package."""
+    if name not in _PUBLIC:
+        public = ", ".join(sorted(_PUBLIC))
+        raise AttributeError(f"module 'azdistill.engine.local' has no attribute {name!r}; public names: {public}")
+    return getattr(import_module(f"azdistill.engine.local.{_PUBLIC[name]}"), name)
 
-    return getattr(engine, name)
+
+def __dir__() -> list[str]:
+    return sorted(_PUBLIC)

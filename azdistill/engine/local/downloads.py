@@ -1,8 +1,8 @@
 """Inputs at http and https addresses, each fetched once and kept in the home."""
 
 import hashlib
+import logging
 import re
-from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from ssl import SSLError
@@ -16,6 +16,8 @@ from filelock import FileLock
 
 from azdistill.engine.errors import AzdistillError
 from azdistill.engine.local.data import key_of
+
+logger = logging.getLogger("azdistill.engine")
 
 MARK = ".complete"
 """Beside a download, written last: size and time of the file as it was left."""
@@ -55,7 +57,7 @@ def _stamp(path: Path) -> str:
     return f"{found.st_size} {found.st_mtime_ns}"
 
 
-def download(address: str, path: Path, say: Callable[[str], None], timeout: float = TIMEOUT_S) -> None:
+def download(address: str, path: Path, timeout: float = TIMEOUT_S) -> None:
     """Fetch `address` to `path`, unless another run has done so meanwhile. Nothing partial is ever at `path`.
 
     Raises AzdistillError when it can't be had.
@@ -65,18 +67,18 @@ def download(address: str, path: Path, say: Callable[[str], None], timeout: floa
         if not is_here(path):
             partial = path.parent / ".partial"
             try:
-                _fetch(address, partial, say, timeout)
+                _fetch(address, partial, timeout)
                 partial.replace(path)
                 (path.parent / MARK).write_text(_stamp(path))
             finally:
                 partial.unlink(missing_ok=True)
 
 
-def _fetch(address: str, partial: Path, say: Callable[[str], None], timeout: float) -> None:
+def _fetch(address: str, partial: Path, timeout: float) -> None:
     shown = key_of(address)
     try:
         with urlopen(address, timeout=timeout) as answer, partial.open("wb") as file:
-            _copy(answer, file, lambda text: say(f"downloading {shown}: {text}"))
+            _copy(answer, file, shown)
     except HTTPError as problem:
         problem.close()
         raise _unreachable(shown, f"the server answers {problem.code} {problem.reason}") from None
@@ -90,16 +92,16 @@ def _unreachable(shown: str, why: str) -> AzdistillError:
     return AzdistillError(f"{shown}: can't be downloaded: {why}; try again, or add --data {shown}=PATH")
 
 
-def _copy(answer: HTTPResponse, file: BinaryIO, say: Callable[[str], None]) -> None:
+def _copy(answer: HTTPResponse, file: BinaryIO, shown: str) -> None:
     """Raises ConnectionError when the connection ends before the file does."""
     size = int(answer.headers.get("Content-Length") or 0)
     whole = f"{size / _MB:.1f} MB" if size else "unknown size"
-    say(whole)
+    logger.info(f"downloading {shown}: {whole}")
     spoke = monotonic()
     while piece := answer.read(_PIECE):
         file.write(piece)
         if monotonic() - spoke >= PERIOD_S:
-            say(f"{file.tell() / _MB:.1f} of {whole}")
+            logger.info(f"downloading {shown}: {file.tell() / _MB:.1f} of {whole}")
             spoke = monotonic()
     if size and file.tell() != size:
         raise ConnectionError(f"the connection ended after {file.tell()} of {size} bytes")

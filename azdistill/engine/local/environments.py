@@ -1,5 +1,6 @@
 """Which Python each node runs in: this one, one that stands for its environment, or one made for it."""
 
+import logging
 import os
 import platform
 import shutil
@@ -14,13 +15,15 @@ from filelock import FileLock
 
 from azdistill.engine.errors import AzdistillError, InputError
 from azdistill.engine.local.assets import asset
-from azdistill.engine.local.machine import Machine
+from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.recipes import Recipe, recipe
 from azdistill.engine.pipeline.documents import Environment, Node
 from azdistill.engine.pipeline.findings import suggestion
 
 COMPLETE = "complete"
 """Written last: a virtual environment without it was cut short, and is made again."""
+
+logger = logging.getLogger("azdistill.engine")
 
 _VERSION = "import platform; print(platform.python_version())"
 _OURS = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
@@ -59,10 +62,10 @@ class Made:
 class Environments:
     """The interpreters of the nodes of one pipeline. Nothing is made before `make`."""
 
-    def __init__(self, nodes: Mapping[str, Node], machine: Machine) -> None:
+    def __init__(self, nodes: Mapping[str, Node], options: RunOptions) -> None:
         """Raises InputError for an interpreter that can't be run, PipelineError for a definition that can't be read."""
-        self._machine = machine
-        self._given = {_name(name): _interpreter(name, path) for name, path in machine.interpreters.items()}
+        self._options = options
+        self._given = {_name(name): _interpreter(name, path) for name, path in options.interpreters.items()}
         self._to_make: dict[str, Made] = {}
         self._unmade: dict[str, None] = {}
         self._of = {name: found for name, node in nodes.items() if (found := self._choose(node))}
@@ -74,23 +77,23 @@ class Environments:
     def make(self) -> None:
         """Make what is not there yet. Raises AzdistillError when pip can't install it."""
         for name in self._unmade:
-            self._machine.say(f"environment {name}: no pip packages to make it from; it is this interpreter")
+            logger.info(f"environment {name}: no pip packages to make it from; it is this interpreter")
         for made in self._to_make.values():
-            _make(made, self._machine)
+            _make(made)
 
     def _choose(self, node: Node) -> Interpreter | None:
         environment = node.component.environment
         for name in _names(environment):
             if name in self._given:
                 return self._given[name]
-        return self._made(node, environment) if self._machine.make_environments else None
+        return self._made(node, environment) if self._options.make_environments else None
 
     def _made(self, node: Node, environment: Environment) -> Interpreter | None:
         found, name = recipe(environment, node.component.folder), environment.name or node.name
         if found is None or not found.lines:
             self._unmade[name] = None
             return None
-        made = Made(name, found, self._machine.home.absolute() / "environments" / found.digest)
+        made = Made(name, found, self._options.home.absolute() / "environments" / found.digest)
         return self._to_make.setdefault(found.digest, made).interpreter
 
 
@@ -127,7 +130,7 @@ def _interpreter(name: str, path: Path) -> Interpreter:
     return Interpreter(python, f"{python} (Python {done.stdout.strip()})")
 
 
-def _make(made: Made, machine: Machine) -> None:
+def _make(made: Made) -> None:
     """A virtual environment can't be moved, so it is made in its place, and the mark that it is whole comes last."""
     made.folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(made.folder.with_suffix(".lock")):
@@ -135,8 +138,8 @@ def _make(made: Made, machine: Machine) -> None:
             return
         if made.recipe.conda_only:
             left_out = ", ".join(made.recipe.conda_only)
-            machine.say(f"environment {made.name}: warning: only conda has {left_out}; it is made without")
-        machine.say(f"environment {made.name}: making it in {made.folder}")
+            logger.info(f"environment {made.name}: warning: only conda has {left_out}; it is made without")
+        logger.info(f"environment {made.name}: making it in {made.folder}")
         _install(made)
         (made.folder / COMPLETE).touch()
 

@@ -12,7 +12,7 @@ from azdistill.engine.local.data import key_of, mapped
 from azdistill.engine.local.downloads import is_download, is_here
 from azdistill.engine.local.environments import Environments
 from azdistill.engine.local.hashing import Hashes, total
-from azdistill.engine.local.machine import Machine
+from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.records import MOST_PARTS, Key
 from azdistill.engine.local.snapshots import snapshot
 from azdistill.engine.local.storage import (
@@ -57,9 +57,9 @@ class Resolver:
     """Turns ports into paths and hashes, for one pipeline in one run folder."""
 
     def __init__(
-        self, pipeline: Pipeline, folder: Path, machine: Machine, environments: Environments, hashes: Hashes
+        self, pipeline: Pipeline, folder: Path, options: RunOptions, environments: Environments, hashes: Hashes
     ) -> None:
-        self.pipeline, self.folder, self.machine, self.hashes = pipeline, folder, machine, hashes
+        self.pipeline, self.folder, self.options, self.hashes = pipeline, folder, options, hashes
         self._environments = environments
         self._run_name, self._datastore = folder.resolve().name, _default_datastore(pipeline)
         self._read = {value for node in pipeline.nodes.values() for value in node.inputs.values()}
@@ -101,7 +101,7 @@ class Resolver:
         """Where each output goes: a place of its own in the node's folder, or the address it is given."""
         own = self.folder.absolute() / node.name
         return {
-            name: output_path(setting, self.machine.home, self._names(node, name)) or own / name
+            name: output_path(setting, self.options.home, self._names(node, name)) or own / name
             for name, setting in node.outputs.items()
         }
 
@@ -113,7 +113,7 @@ class Resolver:
     def is_shared(self, setting: OutputSetting) -> bool:
         """An output at a fixed address belongs to all runs: it is neither cleared nor compared."""
         names = {"name": "", "default_datastore": self._datastore, "output_name": ""}
-        return not of_one_run(setting) and output_path(setting, self.machine.home, names) is not None
+        return not of_one_run(setting) and output_path(setting, self.options.home, names) is not None
 
     def shared(self) -> Iterator[Path]:
         """The places of outputs that belong to all runs."""
@@ -144,15 +144,15 @@ class Resolver:
 
     def _problem(self, data: Data) -> str | None:
         if self._to_download(data) is None:
-            return misplaced(data, place(data, self.machine.home, self.machine.data))
+            return misplaced(data, place(data, self.options.home, self.options.data))
         if data.type in ("uri_folder", "mltable"):
             return f"an http address is one file, and the input is a {data.type}; add {as_option(data.path)}"
         return None
 
     def _to_download(self, data: Data) -> Path | None:
-        if not is_download(data.path) or mapped(data.path, self.machine.data):
+        if not is_download(data.path) or mapped(data.path, self.options.data):
             return None
-        path = place(data, self.machine.home, self.machine.data)
+        path = place(data, self.options.home, self.options.data)
         return path if path and not is_here(path) else None
 
     def _data_of(self, node: Node) -> Iterator[tuple[str, Data]]:
@@ -182,8 +182,8 @@ class Resolver:
             values["processes"] = f"{processes.instances} x {processes.each} {processes.kind}"
         if part.parallel:
             values |= {f"setting {name}": value for name, value in counted(part.parallel)}
-            if self.machine.faults.duplicates:
-                values["setting duplicates"] = f"{self.machine.faults.duplicates} by seed {self.machine.faults.seed}"
+            if self.options.faults.duplicates:
+                values["setting duplicates"] = f"{self.options.faults.duplicates} by seed {self.options.faults.seed}"
         if node.sweep:
             values |= {f"setting {name}": value for name, value in node.sweep.definition()}
         if interpreter := self._environments.interpreter(node.name):
@@ -203,7 +203,7 @@ class Resolver:
     ) -> Produced:
         if isinstance(given, JobOutput):
             return produced[given.node, given.name]
-        return self._hashed(local_path(given, self.machine.home, self._field(node, name), self.machine.data))
+        return self._hashed(local_path(given, self.options.home, self._field(node, name), self.options.data))
 
     def _hashed(self, path: Path) -> Produced:
         parts = self.hashes.parts(path)

@@ -13,13 +13,13 @@ from azdistill.engine.local.downloads import download
 from azdistill.engine.local.environments import Environments
 from azdistill.engine.local.hashing import Hashes
 from azdistill.engine.local.inputs import Originals
-from azdistill.engine.local.machine import NONE, Machine
-from azdistill.engine.local.part import Part, since
+from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.preemption import preempted
 from azdistill.engine.local.processes import Processes, Stopped, variables
 from azdistill.engine.local.records import Record, State, differences, read_record, write_record
 from azdistill.engine.local.resolve import Produced, Resolved, Resolver
 from azdistill.engine.local.results import Event, Explanation, NodeRun, RunResult
+from azdistill.engine.local.selection import dependents
 from azdistill.engine.local.snapshots import stage
 from azdistill.engine.local.task import CODE, LOG, Task, note
 from azdistill.engine.local.work import perform
@@ -36,18 +36,17 @@ class Run:
         self,
         pipeline: Pipeline,
         folder: Path,
-        machine: Machine,
-        part: Part,
+        options: RunOptions,
         watch: Callable[[Event], None] = lambda event: None,
     ) -> None:
-        self.pipeline, self.folder, self.machine, self.part, self.watch = pipeline, folder, machine, part, watch
-        self.forced = since(pipeline.nodes, part.start) if part.start else frozenset()
+        self.pipeline, self.folder, self.options, self.watch = pipeline, folder, options, watch
+        self.forced = dependents(pipeline.nodes, start) if (start := options.selection.start) else frozenset()
         self.hashes = Hashes(folder / ".hashes.json")
-        self.environments = Environments(pipeline.nodes, machine)
-        self.resolver = Resolver(pipeline, folder, machine, self.environments, self.hashes)
-        own = (folder.absolute(), machine.home.absolute())
+        self.environments = Environments(pipeline.nodes, options)
+        self.resolver = Resolver(pipeline, folder, options, self.environments, self.hashes)
+        own = (folder.absolute(), options.home.absolute())
         self.originals = Originals(self.hashes, self.resolver.shared(), own)
-        self.processes = Processes(machine.grace)
+        self.processes = Processes(options.grace)
         self.produced: dict[tuple[str, str], Produced] = {}
         self.nodes = {name: NodeRun(name, "waiting", folder / name / LOG) for name in pipeline.nodes}
         self.running: dict[Future[NodeRun], str] = {}
@@ -55,11 +54,11 @@ class Run:
     def prepare_machine(self) -> None:
         """Fetch and make what nodes need and this machine doesn't have yet. Raises AzdistillError."""
         for address, path in self.resolver.downloads(self.pipeline.nodes.values()).values():
-            download(address, path, self.machine.say)
+            download(address, path)
         self.environments.make()
 
     def run(self, interrupted: threading.Event) -> RunResult:
-        with ThreadPoolExecutor(self.machine.jobs) as pool:
+        with ThreadPoolExecutor(self.options.jobs) as pool:
             try:
                 self._start_ready(pool)
                 while self.running and not interrupted.is_set():
@@ -118,7 +117,7 @@ class Run:
                 if over or before & {"failed", "skipped", "interrupted"}:
                     self._set(name, "skipped")
                     progress = True
-                elif before <= {"completed", "reused"} and len(self.running) < self.machine.jobs:
+                elif before <= {"completed", "reused"} and len(self.running) < self.options.jobs:
                     progress |= self._settle(pool, name)
 
     def _settle(self, pool: ThreadPoolExecutor, name: str) -> bool:
@@ -145,7 +144,7 @@ class Run:
         if self.pipeline.force_rerun or not node.component.deterministic:
             return ["settings.force_rerun: true" if self.pipeline.force_rerun else "is_deterministic: false"]
         if node.name in self.forced:
-            return [f"from {self.part.start} on all nodes are to run again"]
+            return [f"from {self.options.selection.start} on all nodes are to run again"]
         return [f"output {name} is not as it was left" for name in self._spoiled(node, resolved, record)]
 
     def _spoiled(self, node: Node, resolved: Resolved, record: Record) -> list[str]:
@@ -178,10 +177,8 @@ class Run:
         """In a thread of its own: the node's processes, from start to end."""
         folder, started = self.folder / node.name, time.monotonic()
         python = self.environments.interpreter(node.name)
-        added = variables(
-            self.machine.home, python.variables if python else NONE, node.variables, self.machine.variables
-        )
-        task = Task(node, resolved, folder.absolute(), self.processes, added, self.machine.jobs, self.machine.faults)
+        added = variables(self.options.home, python.variables if python else {}, node.variables, self.options.variables)
+        task = Task(node, resolved, folder.absolute(), self.processes, added, self.options)
         code, state = _ended(task, self._work)
         for text in self.originals.changed(resolved.inputs) if state != "interrupted" else ():
             task.note(text)
@@ -189,7 +186,7 @@ class Run:
         return NodeRun(node.name, state, folder / LOG, time.monotonic() - started, code)
 
     def _work(self, task: Task) -> int:
-        seconds = self.machine.faults.preempt.get(task.node.name)
+        seconds = self.options.faults.preempt.get(task.node.name)
         if seconds is None:
             return perform(task)
         return preempted(task, perform, seconds, lambda: self._prepare(task.node, task.resolved))

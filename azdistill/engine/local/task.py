@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from azdistill.engine.local.faults import NO_FAULTS, Faults
+from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.processes import Launch, Processes, Running
 from azdistill.engine.local.resolve import Resolved
 from azdistill.engine.pipeline.documents import Node
@@ -30,8 +30,7 @@ class Task:
     folder: Path
     processes: Processes
     variables: Mapping[str, str]
-    jobs: int
-    faults: Faults = NO_FAULTS
+    options: RunOptions
 
     @property
     def log(self) -> Path:

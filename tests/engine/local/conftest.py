@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from azdistill.engine.local.engine import Explanation, RunResult, explain, run_pipeline
+from azdistill.engine.local.engine import explain, run_pipeline
+from azdistill.engine.local.results import Explanation, RunResult
 
 
 class Workshop:

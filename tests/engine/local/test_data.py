@@ -190,7 +190,7 @@ jobs:
 def test_names_in_the_address_of_an_output_are_filled_in(shop: Workshop, settings: str, store: str) -> None:
     """As on Azure ML, the name is that of the node's own job, so that two nodes don't write to one place."""
     shop.write("pipeline.yml", settings + WRITES)
-    result = shop.run(environment={"WORD": "a"})
+    result = shop.run(variables={"WORD": "a"})
     result.check()
     place = shop.home / "datastores" / store / "azureml"
     assert result.outputs["one", "out"] == place / "run-one/out"
@@ -200,11 +200,11 @@ def test_names_in_the_address_of_an_output_are_filled_in(shop: Workshop, setting
 
 def test_an_output_at_an_address_of_its_own_run_is_compared_and_made_anew(shop: Workshop) -> None:
     shop.write("pipeline.yml", WRITES)
-    out = shop.run(environment={"WORD": "a"}).outputs["one", "out"]
+    out = shop.run(variables={"WORD": "a"}).outputs["one", "out"]
     assert shop.states() == {"one": "reused", "two": "reused"}
     (out / "a").write_text("tampered")
     assert shop.explain()["one"].reasons == ("output out is not as it was left",)
-    shop.run(environment={"WORD": "b"}).check()
+    shop.run(variables={"WORD": "b"}).check()
     assert [path.name for path in out.iterdir()] == ["b"]
 
 
@@ -281,13 +281,15 @@ jobs:
     return shop
 
 
-def test_an_http_input_is_downloaded_once_and_keeps_its_name(online: Workshop, server: Server) -> None:
-    told: list[str] = []
+def test_an_http_input_is_downloaded_once_and_keeps_its_name(
+    online: Workshop, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "azdistill")
     assert online.explain()["show"].reasons == ("inputs.rows is to be downloaded first",)
     assert server.asked == []
-    online.run(say=told.append).check()
+    online.run().check()
     assert online.text("show") == "a,b\n"
-    assert told == [f"downloading {server.url}/data/rows.csv: 0.0 MB"]
+    assert caplog.messages == [f"downloading {server.url}/data/rows.csv: 0.0 MB"]
     assert [path.name for path in (online.home / "downloads").glob("*/[!.]*")] == ["rows.csv"]
     assert online.states() == {"show": "reused"}
     assert online.states(folder=online.root / "other") == {"show": "completed"}
@@ -358,7 +360,7 @@ def test_a_silent_server_is_given_up(tmp_path: Path, server: Server) -> None:
     path = download_path(f"{server.url}/x", tmp_path)
     assert path is not None
     with pytest.raises(AzdistillError, match=r"can't be downloaded: .*timed out"):
-        download(f"{server.url}/x", path, lambda text: None, timeout=0.05)
+        download(f"{server.url}/x", path, timeout=0.05)
     assert not path.exists()
 
 

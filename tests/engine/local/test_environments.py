@@ -1,5 +1,6 @@
 """The Python that a node runs in: this one, one that stands for its environment, or one made for it."""
 
+import logging
 import subprocess
 import sys
 import zipfile
@@ -9,8 +10,8 @@ import pytest
 
 from azdistill.contracts.errors import AzdistillError, InputError, PipelineError
 from azdistill.engine.local.environments import COMPLETE
-from azdistill.engine.local.part import Part
 from azdistill.engine.local.recipes import recipe
+from azdistill.engine.local.selection import NodeSelection
 from azdistill.engine.pipeline.documents import Environment
 from tests.engine.local.conftest import Workshop
 
@@ -102,7 +103,7 @@ def test_an_interpreter_that_cannot_be_is_refused_before_anything_runs(
 
 
 def test_a_name_of_a_node_that_is_left_out_is_no_mistake(which: Workshop, bare: Path) -> None:
-    assert which.states(interpreters={"other": bare}, part=Part(until="plain")) == {"plain": "completed"}
+    assert which.states(interpreters={"other": bare}, selection=NodeSelection(until="plain")) == {"plain": "completed"}
 
 
 CONDA = """
@@ -198,7 +199,7 @@ jobs:
 """
 
 
-def test_an_environment_that_is_there_is_taken_and_nothing_is_made(shop: Workshop, bare: Path) -> None:
+def test_an_existing_environment_is_used(shop: Workshop, bare: Path, caplog: pytest.LogCaptureFixture) -> None:
     shop.write("pipeline.yml", MAKES)
     shop.write("conda.yml", "dependencies: [{pip: [tinything]}]\n")
     found = recipe(Environment("", conda=shop.root / "conda.yml"), shop.root)
@@ -208,33 +209,39 @@ def test_an_environment_that_is_there_is_taken_and_nothing_is_made(shop: Worksho
     (site,) = folder.glob("lib/*/site-packages")
     (site / "tinything.py").write_text("version = 'mine'\n")
     (folder / COMPLETE).touch()
-    told: list[str] = []
-    shop.run(make_environments=True, interpreters={"other": bare}, say=told.append).check()
+    caplog.set_level("INFO", "azdistill")
+    shop.run(make_environments=True, interpreters={"other": bare}).check()
     assert said(shop, "use") == [f"mine {folder}", str(folder)]
-    assert told == []
+    assert caplog.messages == []
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workshop, list[str]]:
-    """A run whose environment was made, and what was said meanwhile."""
+    """A run that created its environment, and the messages that it logged."""
     shop = Workshop(tmp_path_factory.mktemp("made"))
     shop.write("pipeline.yml", MAKES)
     shop.write("conda.yml", CONDA)
     shop.write("more.txt", "another\n")
     wheel(shop.root / "wheels", "tinything", "1.0")
     wheel(shop.root / "wheels", "another", "2.0")
-    told: list[str] = []
-    shop.run(make_environments=True, say=told.append).check()
-    return shop, told
+    logged: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("azdistill.engine")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    shop.run(make_environments=True).check()
+    logger.removeHandler(handler)
+    return shop, logged
 
 
 @pytest.mark.slow
 def test_an_environment_is_made_of_its_pip_packages(made: tuple[Workshop, list[str]]) -> None:
-    shop, told = made
+    shop, logged = made
     (folder,) = [path for path in (shop.home / "environments").iterdir() if path.is_dir()]
     assert said(shop, "use") == [f"1.0 {folder}", str(folder)]
     assert said(shop, "name") == [sys.prefix]
-    assert told == [
+    assert logged == [
         "environment azureml:other:2: no pip packages to make it from; it is this interpreter",
         "environment tiny: warning: only conda has cudatoolkit=11.8, conda-forge::numpy; it is made without",
         f"environment tiny: making it in {folder}",
@@ -242,12 +249,12 @@ def test_an_environment_is_made_of_its_pip_packages(made: tuple[Workshop, list[s
 
 
 @pytest.mark.slow
-def test_an_environment_is_made_once(made: tuple[Workshop, list[str]]) -> None:
+def test_an_environment_is_made_once(made: tuple[Workshop, list[str]], caplog: pytest.LogCaptureFixture) -> None:
     shop, _ = made
-    told: list[str] = []
-    states = shop.states(make_environments=True, say=told.append)
+    caplog.set_level("INFO", "azdistill")
+    states = shop.states(make_environments=True)
     assert states == {"use": "reused", "name": "reused"}
-    assert len(told) == 1
+    assert len(caplog.messages) == 1
     assert shop.explain()["use"].reasons == ("interpreter removed",)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from azdistill.contracts.errors import NodeFailed
-from azdistill.engine.local.engine import NodeRun, describe_failure
+from azdistill.engine.local.results import NodeRun, describe_failure
 from tests.engine.local.conftest import ENGINE, REPEAT, Workshop, alive, until
 from tests.engine.local.test_running import one
 

@@ -104,10 +104,10 @@ jobs:
 
 
 def test_until_and_from_take_a_pipeline_component_as_a_whole(nested: Workshop) -> None:
-    from azdistill.engine.local.part import Part
+    from azdistill.engine.local.selection import NodeSelection
 
-    assert list(nested.run(part=Part(until="both")).nodes) == ["make", "both.mark", "both.repeat"]
-    assert nested.states(part=Part(start="both")) == {
+    assert list(nested.run(selection=NodeSelection(until="both")).nodes) == ["make", "both.mark", "both.repeat"]
+    assert nested.states(selection=NodeSelection(start="both")) == {
         "make": "reused", "both.mark": "completed", "both.repeat": "completed", "last": "completed",
     }  # fmt: skip
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from azdistill.engine.local.faults import NO_FAULTS, Faults
+from azdistill.engine.local.options import NO_FAULTS, Faults, RunOptions
 from azdistill.engine.local.parallel.batches import MiniBatch, delivered
 from azdistill.engine.local.parallel.nodes import run_parallel, workers
 from azdistill.engine.local.processes import Processes, variables
@@ -512,7 +512,7 @@ def task_of(shop: Workshop, jobs: int = 1, faults: Faults = NO_FAULTS) -> Task:
     shutil.copytree(shop.root / "src", folder / CODE)
     ports = {"inputs.files": shop.root / "files", "outputs.out": folder / "out"}
     resolved = Resolved(ports, Key({}), {"out": folder / "out"}, {}, {})
-    return Task(node, resolved, folder, Processes(), variables(shop.home), jobs, faults)
+    return Task(node, resolved, folder, Processes(), variables(shop.home), RunOptions(jobs=jobs, faults=faults))
 
 
 def test_what_is_delivered_twice_is_appended_twice_and_counts_once(batch: Batch) -> None:

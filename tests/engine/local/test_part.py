@@ -6,7 +6,7 @@ import pytest
 
 from azdistill.contracts.errors import InputError, PipelineError
 from azdistill.engine.local.engine import run_pipeline
-from azdistill.engine.local.part import Part
+from azdistill.engine.local.selection import NodeSelection
 from tests.engine.local.conftest import Workshop
 
 DIAMOND = """
@@ -46,57 +46,60 @@ def here(diamond: Workshop) -> Workshop:
 
 
 def test_until_runs_a_node_and_what_it_needs_and_asks_for_nothing_else(diamond: Workshop) -> None:
-    assert diamond.states(part=Part(until="left")) == {"first": "completed", "left": "completed"}
+    assert diamond.states(selection=NodeSelection(until="left")) == {"first": "completed", "left": "completed"}
     assert not (diamond.folder / "right").exists()
     with pytest.raises(PipelineError, match="'azureml:model:1': not on this machine"):
         diamond.run()
 
 
 def test_the_whole_run_goes_on_where_the_part_ended(here: Workshop) -> None:
-    here.run(part=Part(until="left"))
+    here.run(selection=NodeSelection(until="left"))
     assert here.states() == {"first": "reused", "left": "reused", "right": "completed", "last": "completed"}
 
 
 def test_from_runs_a_node_again_and_all_after_it(here: Workshop) -> None:
     here.run()
-    assert here.states(part=Part(start="right")) == {
+    assert here.states(selection=NodeSelection(start="right")) == {
         "first": "reused",
         "left": "reused",
         "right": "completed",
         "last": "completed",
     }
     first = here.text("first")
-    assert here.states(part=Part(start="first")) == dict.fromkeys(("first", "left", "right", "last"), "completed")
+    assert here.states(selection=NodeSelection(start="first")) == dict.fromkeys(
+        ("first", "left", "right", "last"), "completed"
+    )
     assert here.text("first") != first
 
 
 def test_both_bounds_go_together(here: Workshop) -> None:
     here.run()
-    assert here.states(part=Part(until="left", start="left")) == {"first": "reused", "left": "completed"}
+    assert here.states(selection=NodeSelection(until="left", start="left")) == {"first": "reused", "left": "completed"}
 
 
 def test_what_comes_before_has_to_be_there(here: Workshop) -> None:
     with pytest.raises(InputError) as problem:
-        here.run(part=Part(start="last"))
+        here.run(selection=NodeSelection(start="last"))
     assert str(problem.value) == (
-        "--from 'last': first, which comes before it, can't be reused (it has not run in this folder); "
-        "leave --from out, or give --from first"
+        "--from 'last': it depends on first, which cannot be reused (it has not run in this folder); "
+        "leave --from out, or set --from first"
     )
     assert not (here.folder / "first").exists()
 
 
 @pytest.mark.parametrize(
-    ("part", "said"),
+    ("selection", "subject", "fix"),
     [
-        (Part(until="lift"), "--until 'lift': no such node in what is to run; did you mean 'left'?"),
-        (Part(start="xyz"), "--from 'xyz': no such node in what is to run; it has first, last, left, right"),
-        (Part(until="left", start="right"), "--from 'right': no such node in what is to run; it has first, left"),
+        (NodeSelection(until="lift"), "--until 'lift'", "did you mean 'left'?"),
+        (NodeSelection(start="xyz"), "--from 'xyz'", "it has first, last, left, right"),
+        (NodeSelection(until="left", start="right"), "--from 'right'", "it has first, left"),
     ],
 )
-def test_a_name_that_no_node_has_is_wrong_input(here: Workshop, part: Part, said: str) -> None:
-    with pytest.raises(InputError) as problem:
-        here.run(part=part)
-    assert str(problem.value) == said
+def test_an_unknown_node_is_refused(here: Workshop, selection: NodeSelection, subject: str, fix: str) -> None:
+    with pytest.raises(InputError) as error:
+        here.run(selection=selection)
+    (problem,) = error.value.problems
+    assert (problem.subject, problem.message, problem.fix) == (subject, "no such node is selected", fix)
 
 
 COMPONENT = """

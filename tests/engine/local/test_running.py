@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from azdistill.contracts.errors import InputError, PipelineError
-from azdistill.engine.local.engine import Event, run_pipeline
+from azdistill.engine.local.engine import run_pipeline
+from azdistill.engine.local.results import Event
 from tests.engine.local.conftest import Workshop
 
 
@@ -180,9 +181,9 @@ outputs: {out: {type: uri_file}}
 command: echo "$KEPT${LOST:-no}$ADDED" > ${{outputs.out}}
 """)  # fmt: skip
     shop.write("pipeline.yml", "jobs: {show: {component: ./part.yml, environment_variables: {KEPT: 'yes '}}}")
-    shop.run(environment={"ADDED": " more"}).check()
+    shop.run(variables={"ADDED": " more"}).check()
     assert shop.text("show") == "yes no more\n"
-    assert shop.states(environment={"ADDED": "other"}) == {"show": "reused"}
+    assert shop.states(variables={"ADDED": "other"}) == {"show": "reused"}
 
 
 def test_commands_run_with_this_interpreter(shop: Workshop) -> None:
@@ -198,8 +199,8 @@ jobs:
     command: echo "$WHO" >> ${{outputs.store}}/log; cat ${{outputs.store}}/log
     outputs: {store: {type: uri_folder, mode: rw_mount, path: "azureml://datastores/blob/paths/answers"}}
 """)  # fmt: skip
-    shop.run(folder=shop.root / "one", environment={"WHO": "one"}).check()
-    result = shop.run(folder=shop.root / "two", environment={"WHO": "two"})
+    shop.run(folder=shop.root / "one", variables={"WHO": "one"}).check()
+    result = shop.run(folder=shop.root / "two", variables={"WHO": "two"})
     assert result.outputs["write", "store"] == shop.home / "datastores/blob/answers"
     assert (shop.home / "datastores/blob/answers/log").read_text() == "one\ntwo\n"
 

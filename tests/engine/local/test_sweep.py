@@ -81,7 +81,7 @@ class Tuning(Workshop):
 
     def run(self, **options: Any) -> Any:
         outer = {"BOX": str(self.box), "MLFLOW_RUN_ID": "of whoever runs this"}
-        return super().run(environment=outer, **({"jobs": 2, "grace": 1} | options))
+        return super().run(variables=outer, **({"jobs": 2, "grace": 1} | options))
 
     @property
     def told(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from azdistill.engine.errors import InputError
-from azdistill.engine.local.faults import Faults
+from azdistill.engine.local.options import Faults
 from azdistill.engine.local.parallel.inputs import Files, Table, look_into
 from azdistill.engine.local.task import Deadline, Task, finish
 from azdistill.engine.pipeline.documents import Parallel

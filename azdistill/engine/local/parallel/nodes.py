@@ -39,7 +39,8 @@ def _run(task: Task, work: Parallel) -> None:
     arguments = _arguments(task, work)
     limits, place = read_limits(work, arguments), task.folder / PLACE
     batches, results = split(task, work, place / "table"), Results(place / "results")
-    deliveries, tally = delivered(batches, task.faults), Tally(len(batches), sum(batch.items for batch in batches))
+    deliveries = delivered(batches, task.options.faults)
+    tally = Tally(len(batches), sum(batch.items for batch in batches))
     for batch in batches:
         if batch in results:
             tally.add(batch.items, batch.items)
@@ -59,8 +60,8 @@ def workers(task: Task, work: Parallel) -> int:
     given = resources.get("instance_count") if isinstance(resources, dict) else None
     instances = given if isinstance(given, int) else 1
     if work.concurrency is None:
-        return task.jobs
-    return min(work.concurrency * instances, max(work.concurrency, task.jobs))
+        return task.options.jobs
+    return min(work.concurrency * instances, max(work.concurrency, task.options.jobs))
 
 
 def _append(results: Results, deliveries: list[MiniBatch], output: Path, limits: Limits) -> None:

@@ -60,7 +60,7 @@ class _Trials:
         found = planned(task.folder, samples(sweep))
         self.all = {trial.number: trial for trial in found}
         self.waiting = deque(one.number for one in found if one.state == "waiting" or one.is_cut_short)
-        self.side_by_side = max(min(sweep.limits.concurrent or len(found), task.jobs), 1)
+        self.side_by_side = max(min(sweep.limits.concurrent or len(found), task.options.jobs), 1)
         self.limit = Deadline(sweep.limits.timeout)
         self.running: dict[Future[int | None], _Try] = {}
         self.ended: dict[int, tuple[State, str]] = {}
