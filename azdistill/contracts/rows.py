@@ -39,7 +39,7 @@ class Prompt(Row):
     source: str
 
 
-class Usage(Row):
+class TokenUsage(Row):
     """Tokens of one teacher call, as the endpoint counted them."""
 
     prompt_tokens: int = 0
@@ -62,7 +62,7 @@ class Completion(Row):
     sample: int = 0
     trace: str | None = None
     key: str
-    usage: Usage
+    usage: TokenUsage
 
 
 class TrainRow(Row):

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from azdistill.contracts.errors import DataError
+from azdistill.contracts.results import MODEL_ROLES, ModelRole
 from azdistill.contracts.rows import Completion, Prediction, Prompt
 
-Who = Literal["teacher", "baseline", "student"]
-WHO: tuple[Who, ...] = get_args(Who)
 Reference = Literal["gold", "teacher"]
 
 
@@ -26,7 +25,7 @@ class TestRow:
 
     id: str
     gold: str | None
-    answers: Mapping[Who, Answer]
+    answers: Mapping[ModelRole, Answer]
 
 
 def align(
@@ -42,12 +41,12 @@ def align(
     tests = [prompt for prompt in prompts if prompt.split == "test"]
     ids = {prompt.id for prompt in tests}
     taught = [row for row in completions if row.split == "test"]
-    given: dict[Who, dict[str, Answer]] = {"teacher": {row.id: _taught(row) for row in taught}}
+    given: dict[ModelRole, dict[str, Answer]] = {"teacher": {row.id: _taught(row) for row in taught}}
     _check("completions", given["teacher"], ids, complete=False)
     for who, rows in predictions.items():
         given[who] = {row.id: Answer(row.completion, not row.truncated) for row in rows}
         _check(who, given[who], ids, complete=True)
-    return [TestRow(row.id, row.gold, {who: given[who].get(row.id, Answer()) for who in WHO}) for row in tests]
+    return [TestRow(row.id, row.gold, {who: given[who].get(row.id, Answer()) for who in MODEL_ROLES}) for row in tests]
 
 
 def _taught(row: Completion) -> Answer:

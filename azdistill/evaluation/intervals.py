@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+
+from azdistill.contracts.results import Interval
 
 Rights = NDArray[np.bool_]
 """Shape (rows,): whether a model is right on each row."""
@@ -16,15 +17,6 @@ Floats = NDArray[np.float64]
 JEFFREYS = 0.5
 """Prior weight of each of the four outcomes of a pair. Without it a dozen rows that happen to agree would
 give an interval of no width, and prove anything."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A figure and its confidence interval. None: not defined."""
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
 
 
 def wilson(right: int, rows: int, confidence: float) -> Interval:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-from azdistill.evaluation.answers import WHO, Answer, Reference, TestRow, Who
+from azdistill.contracts.results import MODEL_ROLES, ModelRole
+from azdistill.evaluation.answers import Answer, Reference, TestRow
 from azdistill.tasks.task import Task
 
 
@@ -21,10 +22,10 @@ class Score(BaseModel):
     teacher: str | None
     baseline: str | None
     student: str | None
-    correct: dict[Who, bool | None]
-    agrees: dict[Who, bool | None]
+    correct: dict[ModelRole, bool | None]
+    agrees: dict[ModelRole, bool | None]
 
-    def says(self, who: Who) -> str | None:
+    def says(self, who: ModelRole) -> str | None:
         said: str | None = getattr(self, who)
         return said
 
@@ -35,7 +36,7 @@ def reference_of(rows: Iterable[TestRow]) -> Reference:
 
 
 def score(row: TestRow, task: Task, reference: Reference) -> Score:
-    said = {who: _says(row.answers[who], task) for who in WHO}
+    said = {who: _says(row.answers[who], task) for who in MODEL_ROLES}
     gold = None if row.gold is None else task.answer(row.gold)
     held_against = gold if reference == "gold" else said["teacher"]
     return Score(
@@ -51,7 +52,9 @@ def _says(answer: Answer, task: Task) -> str | None:
     return task.answer(answer.text) if answer.whole else None
 
 
-def _compared(said: Mapping[Who, str | None], held_against: str | None, task: Task) -> dict[Who, bool | None]:
+def _compared(
+    said: Mapping[ModelRole, str | None], held_against: str | None, task: Task
+) -> dict[ModelRole, bool | None]:
     if held_against is None:
         return dict.fromkeys(said)
     return {who: text is not None and task.correct(text, held_against) for who, text in said.items()}

@@ -2,34 +2,16 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from azdistill.contracts.percentile import percentile
 from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.progress import Progress
+from azdistill.contracts.results import Profile
 from azdistill.contracts.rows import Prediction, Prompt
 from azdistill.generation.generate import Generated, generate
 from azdistill.students.loading import Student
 from azdistill.students.template import encode_prompts
 from azdistill.students.usage import parameters, peak_memory_bytes, weight_bytes
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What profile.json holds. Latency is the time from prompt to whole answer of one row alone, seconds;
-    memory is of the whole process, bytes; throughput counts generated tokens of full batches."""
-
-    rows: int
-    parameters: int
-    weight_bytes: int
-    device: str
-    peak_memory_bytes: int
-    generated_tokens: int
-    seconds: float
-    tokens_per_s: float
-    latency_rows: int
-    latency_p50_s: float | None
-    latency_p95_s: float | None
 
 
 def predict(student: Student, prompts: Sequence[Prompt], config: PredictConfig) -> tuple[list[Prediction], Profile]:

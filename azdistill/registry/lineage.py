@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from azdistill.contracts.files import read_json
 from azdistill.contracts.manifest import NAME, read_manifest, sha256_file
+from azdistill.contracts.results import METRICS_FILE, USAGE_FILE, GateDecision, Metrics, Usage, read_result
 
 DIGEST_TAG = "azdistill.model_digest"
 
@@ -29,8 +29,14 @@ class Lineage:
     teacher: str
     teacher_route: str
     licences_acknowledged: tuple[str, ...]
-    gate: Mapping[str, Any]
-    metrics: Mapping[str, Any]
+    gate: GateDecision
+    metrics: Metrics
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of lineage.json."""
+        shallow = {field.name: getattr(self, field.name) for field in fields(self)}
+        results = {"gate": self.gate.model_dump(by_alias=True), "metrics": self.metrics.model_dump()}
+        return shallow | results
 
     def tags(self) -> dict[str, str]:
         """As tags of a run or a model version: text, under names of our own."""
@@ -41,16 +47,16 @@ class Lineage:
             "azdistill.teacher": self.teacher,
             "azdistill.teacher_route": self.teacher_route,
             "azdistill.licences_acknowledged": ", ".join(self.licences_acknowledged),
-            "azdistill.gate": str(self.gate["decision"]),
+            "azdistill.gate": self.gate.decision,
         }
 
     def figures(self) -> dict[str, float]:
         """The few numbers by which students are compared in the registry."""
-        models = self.metrics["models"]
-        figures = {f"{name}_accuracy": models[name]["accuracy"]["value"] for name in sorted(models)}
-        figures |= {name: self.metrics[name]["value"] for name in ("retention", "gain")}
-        figures["student_bleu"] = models["student"]["bleu"]
-        return {name: float(value) for name, value in figures.items() if value is not None}
+        models = self.metrics.models
+        figures = {f"{role}_accuracy": metrics.value("accuracy") for role, metrics in models.items()}
+        figures |= {"retention": self.metrics.retention.value, "gain": self.metrics.gain.value}
+        figures["student_bleu"] = models["student"].value("bleu")
+        return {name: value for name, value in figures.items() if value is not None}
 
 
 def read_lineage(
@@ -58,22 +64,22 @@ def read_lineage(
     completions: Path,
     curated: Path,
     evaluation: Path,
-    gate: Mapping[str, Any],
+    gate: GateDecision,
     licences_acknowledged: Sequence[str] = (),
 ) -> Lineage:
     """The lineage of a student from the folders it was made of. Raises DataError for a folder that isn't complete."""
     for folder in (completions, curated):
         read_manifest(folder)
-    usage = read_json(completions / "usage.json")
+    usage = read_result(completions / USAGE_FILE, Usage)
     return Lineage(
         model_digest=model_digest(model),
         completions_manifest=sha256_file(completions / NAME),
         curated_manifest=sha256_file(curated / NAME),
-        teacher=usage["teacher"],
-        teacher_route=usage["route"],
+        teacher=usage.teacher,
+        teacher_route=usage.route,
         licences_acknowledged=tuple(licences_acknowledged),
         gate=gate,
-        metrics=read_json(evaluation / "metrics.json"),
+        metrics=read_result(evaluation / METRICS_FILE, Metrics),
     )
 
 

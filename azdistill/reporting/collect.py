@@ -3,13 +3,26 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from azdistill.contracts.files import read_json, read_rows
 from azdistill.contracts.manifest import read_manifest
+from azdistill.contracts.results import (
+    GATE_FILE,
+    METRICS_FILE,
+    MODEL_ROLES,
+    PROFILE_FILE,
+    USAGE_FILE,
+    GateDecision,
+    Metrics,
+    ModelMetrics,
+    ModelRole,
+    Profile,
+    Usage,
+    read_result,
+)
 from azdistill.contracts.rows import Completion
 from azdistill.reporting.examples import pick_examples
-from azdistill.reporting.report import WHO, CurvePoint, Interval, ModelFigures, Report, Stage, Usage, Verdict, Who
+from azdistill.reporting.report import CurvePoint, ModelFigures, Report, Stage
 from azdistill.reporting.wording import headline
 
 MOST_POINTS = 200
@@ -43,22 +56,21 @@ def collect(folders: Folders, title: str, registered_model: str) -> Report:
     """The report of one distillation. Raises DataError for a folder that isn't complete."""
     for folder in vars(folders).values():
         read_manifest(folder)
-    metrics = read_json(folders.evaluation / "metrics.json")
-    verdict = _verdict(read_json(folders.evaluation / "gate.json"))
-    usage = Usage.model_validate(read_json(folders.completions / "usage.json"))
-    models = {who: _figures(who, metrics["models"][who], folders, usage) for who in WHO}
-    retention = Interval.model_validate(metrics["retention"])
+    metrics = read_result(folders.evaluation / METRICS_FILE, Metrics)
+    verdict = read_result(folders.evaluation / GATE_FILE, GateDecision)
+    usage = read_result(folders.completions / USAGE_FILE, Usage)
+    models = {who: _figures(who, metrics.models[who], folders, usage) for who in MODEL_ROLES}
     return Report(
         title=title,
         registered_model=registered_model,
-        task=metrics["task"],
-        test_rows=metrics["rows"],
-        reference=metrics.get("reference", "gold"),
-        headline=headline(verdict, models["student"], models["baseline"], retention, metrics["rows"]),
+        task=metrics.task,
+        test_rows=metrics.rows,
+        reference=metrics.reference,
+        headline=headline(verdict, models["student"], models["baseline"], metrics.retention, metrics.rows),
         verdict=verdict,
         models=models,
-        retention=retention,
-        gain=Interval.model_validate(metrics["gain"]),
+        retention=metrics.retention,
+        gain=metrics.gain,
         stages=tuple(_stages(folders)),
         usage=usage,
         training=read_json(folders.training / "metrics.json"),
@@ -67,27 +79,17 @@ def collect(folders: Folders, title: str, registered_model: str) -> Report:
     )
 
 
-def _verdict(gate: Mapping[str, Any]) -> Verdict:
-    return Verdict(
-        decision=gate["decision"],
-        enforced=gate["enforced"],
-        register_student=gate["register"],
-        gates=gate["gates"],
-    )
-
-
-def _answers(folders: Folders) -> dict[Who, Path]:
+def _answers(folders: Folders) -> dict[ModelRole, Path]:
     return {"student": folders.student, "baseline": folders.baseline}
 
 
-def _figures(who: Who, scores: Mapping[str, Any], folders: Folders, usage: Usage) -> ModelFigures:
+def _figures(who: ModelRole, scores: ModelMetrics, folders: Folders, usage: Usage) -> ModelFigures:
     """A teacher behind an endpoint shows its latency only; a model of ours has a profile."""
     if who == "teacher":
         profile = {"latency_p50_s": usage.latency_p50_s, "latency_p95_s": usage.latency_p95_s}
     else:
-        found = read_json(_answers(folders)[who] / "profile.json")
-        profile = {name: found.get(name) for name in PROFILE}
-    return ModelFigures.model_validate({**scores, **profile})
+        profile = read_result(_answers(folders)[who] / PROFILE_FILE, Profile).model_dump(include=set(PROFILE))
+    return ModelFigures.model_validate(scores.model_dump() | profile)
 
 
 def _stages(folders: Folders) -> Iterator[Stage]:

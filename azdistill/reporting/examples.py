@@ -6,8 +6,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from azdistill.contracts.files import read_rows
+from azdistill.contracts.results import ModelRole
 from azdistill.contracts.rows import Completion, Prediction, Prompt
-from azdistill.reporting.report import Example, Who
+from azdistill.reporting.report import Example
 
 EACH = 3
 LONGEST = 1200
@@ -20,11 +21,11 @@ class Score(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
-    correct: dict[Who, bool | None]
+    correct: dict[ModelRole, bool | None]
 
 
 def pick_examples(
-    prompts: Path, completions: Path, evaluation: Path, predictions: Mapping[Who, Path]
+    prompts: Path, completions: Path, evaluation: Path, predictions: Mapping[ModelRole, Path]
 ) -> tuple[Example, ...]:
     """Up to three rows that the student has right where the baseline has not, then up to three it has wrong.
 
@@ -34,7 +35,9 @@ def pick_examples(
     chosen = _choose(scores.values())
     rows = {row.id: row for row in read_rows(prompts / "prompts.jsonl", Prompt) if row.id in chosen}
     taught = read_rows(completions / "completions.jsonl", Completion)
-    answers: dict[Who, dict[str, str]] = {"teacher": {row.id: row.completion for row in taught if row.id in chosen}}
+    answers: dict[ModelRole, dict[str, str]] = {
+        "teacher": {row.id: row.completion for row in taught if row.id in chosen}
+    }
     for who, folder in predictions.items():
         found = read_rows(folder / "predictions.jsonl", Prediction)
         answers[who] = {row.id: row.completion for row in found if row.id in chosen}
@@ -48,7 +51,7 @@ def _choose(scores: Iterable[Score]) -> list[str]:
     return right[:EACH] + wrong[:EACH]
 
 
-def _example(prompt: Prompt, answers: Mapping[Who, Mapping[str, str]], score: Score) -> Example:
+def _example(prompt: Prompt, answers: Mapping[ModelRole, Mapping[str, str]], score: Score) -> Example:
     return Example(
         id=prompt.id,
         messages=tuple(message.model_copy(update={"content": shorten(message.content)}) for message in prompt.messages),

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from azdistill.contracts.results import MODEL_ROLES
 from azdistill.reporting import wording
 from azdistill.reporting.curve import curve
-from azdistill.reporting.report import WHO, Report
+from azdistill.reporting.report import Report
 from azdistill.reporting.tables import comparison, teachers
 
 TEMPLATES = Path(__file__).parent
@@ -37,7 +38,7 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
     environment.filters |= {"inline": inline, "literal": literal}
     return environment.get_template(template).render(
         report=report,
-        who=WHO,
+        who=MODEL_ROLES,
         comparison=comparison(report),
         teachers=teachers(report.usage),
         curve=curve(report.curve),

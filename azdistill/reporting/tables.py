@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from azdistill.reporting.report import WHO, ModelFigures, Report, TeacherUsage, Usage
+from azdistill.contracts.results import MODEL_ROLES, TeacherUsage, Usage
+from azdistill.reporting.report import ModelFigures, Report
 from azdistill.reporting.wording import UNKNOWN, count, percent_interval, seconds, size, times
 
 
@@ -18,7 +19,7 @@ class Line:
 
 def comparison(report: Report) -> tuple[Line, ...]:
     """Every figure of the three models, one line each."""
-    teacher, baseline, student = (report.models[who] for who in WHO)
+    teacher, baseline, student = (report.models[who] for who in MODEL_ROLES)
     taught = "simulated teacher" if report.usage.simulated else "teacher"
 
     def line(figure: str, cell: Callable[[ModelFigures], str], compared: str = "") -> Line:

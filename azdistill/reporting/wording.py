@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from azdistill.reporting.report import Gate, Interval, Logprobs, ModelFigures, Report, Usage, Verdict
+from azdistill.contracts.results import GateDecision, GateResult, Interval, LogprobsUsage, Usage
+from azdistill.reporting.report import ModelFigures, Report
 
 Fact = tuple[str, str]
 """A label and what it says."""
@@ -16,7 +17,7 @@ SIMULATED = (
 
 
 def headline(
-    verdict: Verdict, student: ModelFigures, baseline: ModelFigures, retention: Interval, test_rows: int
+    verdict: GateDecision, student: ModelFigures, baseline: ModelFigures, retention: Interval, test_rows: int
 ) -> str:
     """Did the student pass, in two sentences."""
     opening = {
@@ -32,7 +33,7 @@ def headline(
     return f"{opening} {proof}"
 
 
-def _missed(verdict: Verdict, outcome: str) -> str:
+def _missed(verdict: GateDecision, outcome: str) -> str:
     found = [gate for gate in verdict.gates if gate.outcome == outcome]
     return " and ".join(f"{gate_name(gate)} {gate_measured(gate)} against {gate_bound(gate)}" for gate in found)
 
@@ -49,16 +50,16 @@ def registration(report: Report) -> str:
     )
 
 
-def gate_name(gate: Gate) -> str:
+def gate_name(gate: GateResult) -> str:
     return gate.name.removeprefix("min_").replace("_", " ")
 
 
-def gate_bound(gate: Gate) -> str:
+def gate_bound(gate: GateResult) -> str:
     return f"at least {gate.bound:g}"
 
 
-def gate_measured(gate: Gate) -> str:
-    return ratio_interval(Interval(value=gate.value, low=gate.low, high=gate.high))
+def gate_measured(gate: GateResult) -> str:
+    return ratio_interval(gate.interval)
 
 
 def usage_facts(usage: Usage) -> list[Fact]:
@@ -80,7 +81,7 @@ def usage_facts(usage: Usage) -> list[Fact]:
     ]
 
 
-def _logprobs(found: Logprobs) -> str:
+def _logprobs(found: LogprobsUsage) -> str:
     each = "" if found.bytes_per_token is None else f", {found.bytes_per_token:.1f} bytes a token"
     without = f"; {sum(found.without.values()):,} without: {reasons(_spelled(found.without))}" if found.without else ""
     return f"{found.rows:,} rows of {found.tokens:,} tokens{each}{without}"

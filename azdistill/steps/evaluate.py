@@ -1,12 +1,12 @@
 """`python -m azdistill.steps.evaluate`: student, baseline and teacher on the same test rows, and the gates."""
 
 import sys
-from dataclasses import asdict
 from typing import Literal
 
 from azdistill.contracts.evaluate import STEP, EvaluateConfig
-from azdistill.contracts.files import read_rows, write_json, write_rows
+from azdistill.contracts.files import read_rows, write_rows
 from azdistill.contracts.manifest import close_folder, open_folder, read_manifest
+from azdistill.contracts.results import GATE_FILE, METRICS_FILE, write_result
 from azdistill.contracts.rows import Completion, Prediction, Prompt
 from azdistill.contracts.step import Arguments
 from azdistill.steps.runner import run_step
@@ -31,11 +31,11 @@ def body(arguments: Arguments[EvaluateConfig]) -> None:
     )
     evaluation = evaluate(rows, arguments.config, files.get("task_file"))
     gate = decide(evaluation.metrics, arguments.config)
-    write_json(folder / "metrics.json", asdict(evaluation.metrics))
-    write_json(folder / "gate.json", asdict(gate))
+    write_result(folder / METRICS_FILE, evaluation.metrics)
+    write_result(folder / GATE_FILE, gate)
     write_rows(folder / "scores.jsonl", evaluation.scores)
     close_folder(folder, STEP.name, {"rows": evaluation.metrics.rows, "decision": gate.decision})
-    figures = {who: model.accuracy.value for who, model in evaluation.metrics.models.items()}
+    figures = {role: model.value("accuracy") for role, model in evaluation.metrics.models.items()}
     right = ", ".join(f"{who} n/a" if part is None else f"{who} {part:.1%}" for who, part in figures.items())
     print(f"right on {evaluation.metrics.rows} test rows: {right}; {gate.decision}")
 

@@ -1,11 +1,11 @@
 """`python -m azdistill.steps.predict`: a model's answers to the test rows."""
 
 import sys
-from dataclasses import asdict
 
-from azdistill.contracts.files import read_rows, write_json, write_rows
+from azdistill.contracts.files import read_rows, write_rows
 from azdistill.contracts.manifest import close_folder, open_folder, read_manifest
 from azdistill.contracts.predict import STEP, PredictConfig
+from azdistill.contracts.results import PROFILE_FILE, write_result
 from azdistill.contracts.rows import Prompt
 from azdistill.contracts.step import Arguments
 from azdistill.steps.runner import run_step
@@ -23,7 +23,7 @@ def body(arguments: Arguments[PredictConfig]) -> None:
     student = load_student(arguments.inputs["model"], config.weights, config.seed)
     predictions, profile = predict(student, rows, config)
     write_rows(folder / "predictions.jsonl", predictions)
-    write_json(folder / "profile.json", asdict(profile))
+    write_result(folder / PROFILE_FILE, profile)
     close_folder(folder, STEP.name, {"rows": profile.rows, "truncated": sum(row.truncated for row in predictions)})
 
 

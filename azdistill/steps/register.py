@@ -31,7 +31,7 @@ def body(arguments: Arguments[RegisterConfig]) -> None:
     made_of = (folders["model"], folders["completions"], folders["curated"], folders["evaluation"])
     lineage = read_lineage(*made_of, gate, config.licences_acknowledged)
     registered = _register(folders["model"], lineage, config)
-    write_json(output / "lineage.json", asdict(registered) | asdict(lineage))
+    write_json(output / "lineage.json", asdict(registered) | lineage.as_json())
     close_folder(output, STEP.name, {"registered_model": registered.registered_model, "version": registered.version})
     print(f"registered {registered.model_uri} in {registered.registry}")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azdistill.contracts.errors import AzdistillError
-from azdistill.contracts.rows import Completion, Prompt, Reject, Usage
+from azdistill.contracts.rows import Completion, Prompt, Reject, TokenUsage
 from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.budget import Budget, cost
 from azdistill.teacher.dispatcher import Panel
@@ -216,5 +216,5 @@ def _completion(talk: Talk, answer: Answer, config: TeacherConfig) -> Completion
         sample=talk.sample,
         trace=trace,
         key=talk.question.key,
-        usage=Usage(prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens),
+        usage=TokenUsage(prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens),
     )

@@ -10,7 +10,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from azdistill.contracts.errors import DataError
-from azdistill.contracts.rows import Completion, Message, Prompt, Reject, Usage, canonical, prompt_id
+from azdistill.contracts.rows import Completion, Message, Prompt, Reject, TokenUsage, canonical, prompt_id
 from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.collect import Collected
 from azdistill.teacher.usage import UsageCounter, latencies
@@ -26,7 +26,7 @@ class GivenAnswer(BaseModel):
     completion: str
     finish_reason: str = "stop"
     teacher: str | None = None
-    usage: Usage = Usage()
+    usage: TokenUsage = TokenUsage()
 
     @model_validator(mode="before")
     @classmethod

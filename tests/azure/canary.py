@@ -24,7 +24,7 @@ from azdistill.contracts.files import write_json, write_text
 from azdistill.contracts.rows import Message, Prompt, prompt_id
 from azdistill.contracts.teacher import Simulation, Teacher, TeacherConfig
 from azdistill.simulate.teacher import SimulatedTeacher
-from tests.registry.conftest import METRICS, gate
+from tests.registry.conftest import METRICS, USAGE, gate
 from tests.registry.conftest import folder as complete_folder
 from tests.teacher.conftest import Echo, StepFolders, serving
 from tests.workspace.azurite import Azurite
@@ -224,10 +224,9 @@ def _register(search: Search, job: Job, root: Path, tracking: str, expected: int
 
 
 def _made_of(root: Path) -> dict[str, Path]:
-    usage = {"teacher": "m", "route": "endpoint"}
     parts: dict[str, dict[str, Any]] = {
         "model": {"config.json": {}, "model.safetensors": root.name},
-        "completions": {"usage.json": usage},
+        "completions": {"usage.json": USAGE},
         "curated": {"train.jsonl": ""},
         "evaluation": {"metrics.json": METRICS, "gate.json": gate("passed")},
     }

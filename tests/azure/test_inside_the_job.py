@@ -97,6 +97,7 @@ def test_a_student_is_registered_by_rest_as_a_process(inputs, registry, workspac
 @pytest.fixture
 def register(inputs, registry, workspace, credential, tmp_path):
     """Registers in process, as a job does."""
+    from azdistill.registry.gate import read_gate
     from azdistill.registry.lineage import read_lineage
     from azdistill.registry.runs import JobRun
     from azdistill.registry.workspace import register_in_workspace
@@ -105,7 +106,7 @@ def register(inputs, registry, workspace, credential, tmp_path):
     waits = []
 
     def register(who=credential, **config):
-        lineage = read_lineage(**inputs, gate=read_json(inputs["evaluation"] / "gate.json"))
+        lineage = read_lineage(**inputs, gate=read_gate(inputs["evaluation"]))
         at = AtManagement(job.environ(), who, f"http://{job.address}", waits.append)
         config = RegisterConfig(registered_model="support", **config)
         return register_in_workspace(inputs["model"], lineage, config, at, JobRun(registry, run))

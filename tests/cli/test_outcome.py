@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from azdistill.contracts.files import write_json
-from azdistill.reporting.report import Interval, ModelFigures, Report, Usage, Verdict
+from azdistill.contracts.results import GateDecision, Interval, Usage
+from azdistill.reporting.report import ModelFigures, Report
 from tests.cli.conftest import Command, Writer, command, folders, promoted
 
 
@@ -28,7 +29,7 @@ def report(decision: Any) -> Report:
         test_rows=40,
         reference="gold",
         headline=f"The student {decision}. It is right on 95.0% of 40 held-out rows.",
-        verdict=Verdict(decision=decision, enforced=True, register_student=passed, gates=()),
+        verdict=GateDecision(decision=decision, enforced=True, register_student=passed, gates=()),
         models={"teacher": figures(0.98), "baseline": figures(0.0), "student": figures(0.95)},
         retention=interval(0.97),
         gain=interval(0.95),

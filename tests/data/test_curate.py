@@ -6,7 +6,7 @@ from azdistill.contracts.curate import CurateConfig
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.files import read_json, read_rows, write_rows
 from azdistill.contracts.manifest import close_folder, read_manifest
-from azdistill.contracts.rows import Completion, Message, Reject, TrainRow, Usage
+from azdistill.contracts.rows import Completion, Message, Reject, TokenUsage, TrainRow
 from azdistill.data.curate import WHY, check_drops, curate
 
 
@@ -19,7 +19,7 @@ def completion(number, text="neutral", **fields):
         completion=text,
         teacher="deepseek-v3",
         key="0" * 64,
-        usage=Usage(),
+        usage=TokenUsage(),
         **given,
     )
 

@@ -9,7 +9,7 @@ import pytest
 
 from azdistill.contracts.files import write_rows
 from azdistill.contracts.manifest import close_folder
-from azdistill.contracts.rows import Completion, Message, Prediction, Prompt, Usage
+from azdistill.contracts.rows import Completion, Message, Prediction, Prompt, TokenUsage
 from azdistill.evaluation.answers import Answer, TestRow
 
 ASKED = (Message(role="user", content="Does it?"),)
@@ -26,7 +26,7 @@ def completion(number, text="neutral", finish_reason="stop", split="test", gold=
         finish_reason=finish_reason,
         teacher="deepseek-v3",
         key="0" * 64,
-        usage=Usage(),
+        usage=TokenUsage(),
     )
 
 

@@ -21,7 +21,7 @@ def decided(made, right=90, rows=100, enforce_gates=True, teacher="neutral", **g
 @pytest.mark.parametrize(("bound", "outcome"), [(0.8, "passed"), (0.97, "refused"), (0.9, "inconclusive")])
 def test_the_whole_interval_decides_and_a_bound_inside_it_does_not(made, gate, bound, outcome):
     found = decided(made, **{gate: bound})
-    assert (found.decision, found.register) == (outcome, outcome == "passed")
+    assert (found.decision, found.register_student) == (outcome, outcome == "passed")
     assert [(one.name, one.bound, one.value, one.outcome) for one in found.gates] == [(gate, bound, 0.9, outcome)]
 
 
@@ -37,17 +37,17 @@ def test_the_worst_gate_decides(made):
 
 def test_without_gates_a_student_passes(made):
     found = decided(made, right=0)
-    assert (found.decision, found.register, found.gates) == ("passed", True, ())
+    assert (found.decision, found.register_student, found.gates) == ("passed", True, ())
 
 
 def test_gates_that_are_reported_only_keep_no_student_from_its_name(made):
     found = decided(made, min_accuracy=0.97, enforce_gates=False)
-    assert (found.decision, found.enforced, found.register) == ("refused", False, True)
+    assert (found.decision, found.enforced, found.register_student) == ("refused", False, True)
 
 
 @pytest.mark.parametrize(("bound", "register"), [(0.9, True), (0.97, False)])
 def test_the_undecided_may_be_let_through_and_the_refused_may_not(made, bound, register):
-    assert decided(made, min_accuracy=bound, accept_inconclusive=True).register is register
+    assert decided(made, min_accuracy=bound, accept_inconclusive=True).register_student is register
 
 
 @pytest.mark.parametrize("accept", [False, True])
@@ -57,4 +57,4 @@ def test_a_figure_that_is_not_defined_proves_nothing(made, accept):
         decided(made, right=0, rows=0, min_accuracy=0.5, accept_inconclusive=accept),
     ):
         assert found.gates[0].value is None
-        assert (found.decision, found.register) == ("inconclusive", False)
+        assert (found.decision, found.register_student) == ("inconclusive", False)

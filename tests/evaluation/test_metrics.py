@@ -10,7 +10,7 @@ RIGHT, WRONG, MUMBLED = "neutral", "entailment", "I can't say"
 
 
 def accuracies(metrics):
-    return {who: model.accuracy.value for who, model in metrics.models.items()}
+    return {who: model.value("accuracy") for who, model in metrics.models.items()}
 
 
 def test_all_three_are_held_against_the_reference_answers(made):
@@ -19,7 +19,7 @@ def test_all_three_are_held_against_the_reference_answers(made):
     assert metrics.reference == "gold"
     assert accuracies(metrics) == {"teacher": 1, "baseline": 0, "student": 0.5}
     assert (metrics.retention.value, metrics.gain.value) == (0.5, 0.5)
-    assert [model.answered for model in metrics.models.values()] == [2, 1, 2]
+    assert [model.value("answered") for model in metrics.models.values()] == [2, 1, 2]
 
 
 def test_an_answer_that_was_cut_off_or_never_came_is_wrong(made):
@@ -41,7 +41,7 @@ def test_without_a_single_reference_answer_the_teacher_is_the_reference(made):
     assert metrics.reference == "teacher"
     assert (metrics.rows, metrics.unscored) == (2, 1)
     assert accuracies(metrics) == {"teacher": 1, "baseline": 0.5, "student": 0.5}
-    assert metrics.models["student"].agreement == metrics.models["student"].accuracy
+    assert metrics.models["student"].interval("agreement") == metrics.models["student"].interval("accuracy")
 
 
 @pytest.mark.parametrize("gold", [None, MUMBLED])
@@ -50,12 +50,12 @@ def test_a_row_that_has_nothing_to_be_held_against_is_left_out_and_counted(made,
     metrics = evaluate(rows, NLI).metrics
     assert (metrics.rows, metrics.unscored) == (1, 1)
     assert accuracies(metrics)["student"] == 0
-    assert metrics.models["student"].agreement.value == 0.5
+    assert metrics.models["student"].value("agreement") == 0.5
 
 
 def test_agreement_is_with_the_teacher_right_or_wrong(made):
     metrics = evaluate([made.row(RIGHT, WRONG, RIGHT, WRONG)], NLI).metrics
-    assert (metrics.models["student"].accuracy.value, metrics.models["student"].agreement.value) == (0, 1)
+    assert (metrics.models["student"].value("accuracy"), metrics.models["student"].value("agreement")) == (0, 1)
     assert metrics.retention.value is None
 
 
@@ -64,8 +64,8 @@ def test_bleu_compares_what_was_written_with_the_reference_as_written(made):
     conversation = EvaluateConfig(task="conversation", resamples=200)
     metrics = evaluate([made.row(said, said.upper(), "No idea at all.", said)], conversation).metrics
     assert accuracies(metrics) == {"teacher": 1, "baseline": 0, "student": 1}
-    assert metrics.models["student"].bleu == pytest.approx(100)
-    assert metrics.models["teacher"].bleu < 20
+    assert metrics.models["student"].value("bleu") == pytest.approx(100)
+    assert metrics.models["teacher"].value("bleu") < 20
 
 
 def test_no_test_rows_give_no_figures():

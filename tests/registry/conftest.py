@@ -15,7 +15,9 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # MLflow reads it onc
 
 METRICS = {
     "task": "conversation",
+    "reference": "gold",
     "rows": 500,
+    "unscored": 0,
     "models": {
         name: {
             "accuracy": {"value": accuracy, "low": accuracy - 0.02, "high": accuracy + 0.02},
@@ -29,6 +31,10 @@ METRICS = {
     "retention": {"value": 0.969, "low": 0.951, "high": 0.986},
     "gain": {"value": 0.948, "low": 0.93, "high": 0.96},
 }
+
+USAGE = {"teacher": "deepseek-v3", "route": "simulated"} | dict.fromkeys(
+    ("asked", "answered", "rejected", "from_store"), 500
+)
 
 
 def folder(path: Path, step: str, files: Mapping[str, Any]) -> Path:
@@ -68,10 +74,9 @@ def evaluated(tmp_path: Path) -> Evaluated:
 
 @pytest.fixture
 def inputs(tmp_path: Path, evaluated: Evaluated) -> dict[str, Path]:
-    usage = {"teacher": "deepseek-v3", "route": "simulated"}
     return {
         "model": folder(tmp_path / "model", "train", {"config.json": {"hidden": 8}, "model.safetensors": "weights"}),
-        "completions": folder(tmp_path / "completions", "teacher", {"usage.json": usage, "completions.jsonl": ""}),
+        "completions": folder(tmp_path / "completions", "teacher", {"usage.json": USAGE, "completions.jsonl": ""}),
         "curated": folder(tmp_path / "curated", "curate", {"train.jsonl": "", "validation.jsonl": ""}),
         "evaluation": evaluated("passed"),
     }

@@ -10,7 +10,7 @@ import pytest
 
 from azdistill.contracts.files import write_json, write_rows, write_text
 from azdistill.contracts.manifest import close_folder, open_folder
-from azdistill.contracts.rows import Completion, Message, Prediction, Prompt, Usage, prompt_id
+from azdistill.contracts.rows import Completion, Message, Prediction, Prompt, TokenUsage, prompt_id
 
 TEST_ROWS = 40
 
@@ -50,7 +50,7 @@ def completions(rows: Iterable[Prompt], answer: str | None) -> list[Completion]:
             finish_reason="stop",
             teacher="deepseek-v3",
             key="0" * 64,
-            usage=Usage(prompt_tokens=80, completion_tokens=20),
+            usage=TokenUsage(prompt_tokens=80, completion_tokens=20),
         )
         for row in rows
     ]
@@ -70,7 +70,9 @@ def scores(rows: Iterable[Prompt]) -> str:
 
 METRICS: dict[str, Any] = {
     "task": "conversation",
+    "reference": "gold",
     "rows": 500,
+    "unscored": 0,
     "models": {
         "teacher": {
             "accuracy": interval(0.978, 0.961, 0.988),
@@ -155,6 +157,8 @@ TRAINING: dict[str, Any] = {
 def profile(latency: float) -> dict[str, Any]:
     return {
         "rows": 500,
+        "seconds": 5.2,
+        "latency_rows": 20,
         "parameters": 1_054_000,
         "weight_bytes": 4_216_000,
         "peak_memory_bytes": 512 * 2**20,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from azdistill.reporting.report import Interval
+from azdistill.contracts.results import Interval
 from azdistill.reporting.wording import count, percent_interval, seconds, size, times, width
 
 

@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from azdistill.contracts.curate import CurateConfig
-from azdistill.contracts.rows import Completion, Message, TrainRow, Usage, prompt_id
+from azdistill.contracts.rows import Completion, Message, TokenUsage, TrainRow, prompt_id
 from azdistill.contracts.teacher import Prompting, TeacherConfig
 from azdistill.data.curate import curate
 from azdistill.teacher.prompting import CHAIN_OF_THOUGHT, answered, chain_of_density, render, unreasoned
@@ -93,7 +93,7 @@ def learned(fields):
     row, told = turns(*[(turn["role"], turn["content"]) for turn in ROW]), config(**fields)
     said, trace = answered(found.completion, found.trace, told)
     head = {"id": prompt_id(row), "split": "train", "messages": row, "source": "rows.jsonl:1", "key": "k"}
-    answer = Completion(**head, completion=said, trace=trace, finish_reason="stop", teacher="m", usage=Usage())
+    answer = Completion(**head, completion=said, trace=trace, finish_reason="stop", teacher="m", usage=TokenUsage())
     return curate([answer], CurateConfig(task="math")).train
 
 

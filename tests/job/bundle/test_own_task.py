@@ -11,7 +11,7 @@ import pytest
 from azdistill.contracts.errors import SpecError
 from azdistill.contracts.files import read_json, read_rows, write_rows
 from azdistill.contracts.manifest import close_folder
-from azdistill.contracts.rows import Completion, Prediction, Prompt, Usage
+from azdistill.contracts.rows import Completion, Prediction, Prompt, TokenUsage
 from azdistill.engine.pipeline.checks import findings
 from azdistill.engine.pipeline.expressions import PipelineInput
 from azdistill.engine.pipeline.loading import load_pipeline
@@ -147,7 +147,7 @@ def answered(folder: Path, prompts: list[Prompt]) -> Path:
     """A teacher that is right, but for one row to learn from that it does not commit itself on."""
     told = [f"it is {row.gold}" for row in prompts]
     told[next(number for number, row in enumerate(prompts) if row.split == "train")] = "ham or spam"
-    rest = {"finish_reason": "stop", "teacher": "t", "key": "0" * 64, "usage": Usage()}
+    rest = {"finish_reason": "stop", "teacher": "t", "key": "0" * 64, "usage": TokenUsage()}
     rows = [Completion(**row.model_dump(), completion=text, **rest) for row, text in zip(prompts, told, strict=True)]
     write_rows(folder / "completions.jsonl", rows)
     close_folder(folder, "teacher", {})

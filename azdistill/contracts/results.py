@@ -1,0 +1,198 @@
+"""Results that one step writes and other steps, the command line and the client read.
+
+Metrics, gates, profiles and usage are JSON files in the folders of their steps::
+
+    usage.json     Usage          teacher
+    profile.json   Profile        predict
+    metrics.json   Metrics        evaluate
+    gate.json      GateDecision   evaluate
+
+Fields that a later version adds are ignored by an earlier one.
+"""
+
+from pathlib import Path
+from typing import Literal, TypeVar, get_args
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, RootModel, ValidationError
+
+from azdistill.contracts.errors import DataError
+from azdistill.contracts.files import read_json, write_json
+from azdistill.contracts.findings import explain
+
+METRICS_FILE, GATE_FILE, PROFILE_FILE, USAGE_FILE = "metrics.json", "gate.json", "profile.json", "usage.json"
+
+ModelRole = Literal["teacher", "baseline", "student"]
+MODEL_ROLES: tuple[ModelRole, ...] = get_args(ModelRole)
+
+GateOutcome = Literal["passed", "refused", "inconclusive"]
+
+
+class Result(BaseModel):
+    """Base of the results: immutable; unknown fields are ignored."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Interval(Result):
+    """A value and its confidence interval. None: not defined, such as retention of a teacher that is never right."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+MetricValue = Interval | int | float | str | None
+
+
+class ModelMetrics(RootModel[dict[str, MetricValue]]):
+    """Metrics of one model by name, as declared in `azdistill.metrics`: an interval, a number or a text each."""
+
+    model_config = ConfigDict(frozen=True)
+
+    def get(self, name: str) -> MetricValue:
+        """A metric as it is stored; None when the model has none of this name."""
+        return self.root.get(name)
+
+    def value(self, name: str) -> float | None:
+        """A metric as a number, the value of an interval included; None when it is unknown or a text."""
+        stored = self.root.get(name)
+        number = stored.value if isinstance(stored, Interval) else stored
+        return number if isinstance(number, int | float) else None
+
+    def interval(self, name: str) -> Interval:
+        """A metric with its interval; a plain number has no bounds."""
+        stored = self.root.get(name)
+        return stored if isinstance(stored, Interval) else Interval(value=self.value(name))
+
+
+class Metrics(Result):
+    """Metrics of the three models on the same test rows.
+
+    `rows` were scored; `unscored` had no reference. `reference` is the user's reference
+    answers (gold), or the teacher's answers when no test row has one. Retention is the
+    student's accuracy divided by the teacher's, gain its accuracy minus the baseline's.
+    """
+
+    task: str
+    reference: Literal["gold", "teacher"]
+    rows: int
+    unscored: int
+    models: dict[ModelRole, ModelMetrics]
+    retention: Interval
+    gain: Interval
+
+
+class GateResult(Result):
+    """One gate: its bound, and the value and interval compared with it. None: the value is not defined."""
+
+    name: str
+    bound: float
+    value: float | None
+    low: float | None
+    high: float | None
+    outcome: GateOutcome
+
+    @property
+    def interval(self) -> Interval:
+        return Interval(value=self.value, low=self.low, high=self.high)
+
+
+class GateDecision(Result):
+    """The outcome of all gates. `register_student`, in gate.json `register`: whether the student may be registered."""
+
+    decision: GateOutcome
+    enforced: bool
+    register_student: bool = Field(
+        validation_alias=AliasChoices("register", "register_student"), serialization_alias="register"
+    )
+    gates: tuple[GateResult, ...]
+
+
+class Profile(Result):
+    """Resources of batched generation with one model.
+
+    Latency is the time from a prompt to its complete answer with one row in the batch, seconds.
+    `peak_memory_bytes` is of the whole process; `tokens_per_s` counts generated tokens of full batches.
+    """
+
+    rows: int
+    parameters: int
+    weight_bytes: int
+    device: str
+    peak_memory_bytes: int
+    generated_tokens: int
+    seconds: float
+    tokens_per_s: float
+    latency_rows: int
+    latency_p50_s: float | None
+    latency_p95_s: float | None
+
+
+class OutcomeUsage(Result):
+    """Calls with one outcome (useful, unusable, retried, preflight), their tokens and cost in the prices' currency."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+
+
+class TeacherUsage(Result):
+    """Calls to one teacher. `retries` counts by reason, `ledger` is keyed by outcome."""
+
+    calls: int = 0
+    retries: dict[str, int] = {}
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    ledger: dict[str, OutcomeUsage] = {}
+
+    @property
+    def cost(self) -> float:
+        return sum(outcome.cost for outcome in self.ledger.values())
+
+
+class LogprobsUsage(Result):
+    """Answers whose log probabilities were kept, and how many came without, by reason."""
+
+    rows: int
+    tokens: int
+    bytes: int = 0
+    bytes_per_token: float | None = None
+    without: dict[str, int] = {}
+
+
+class Usage(TeacherUsage):
+    """Calls to all teachers of a job. Latency in seconds; `answered_by` and `teachers` are keyed by teacher."""
+
+    teacher: str
+    route: str
+    asked: int
+    answered: int
+    rejected: int
+    from_store: int
+    finish_reasons: dict[str, int] = {}
+    answered_by: dict[str, int] = {}
+    teachers: dict[str, TeacherUsage] = {}
+    latency_p50_s: float | None = None
+    latency_p95_s: float | None = None
+    logprobs: LogprobsUsage | None = None
+
+    @property
+    def simulated(self) -> bool:
+        return self.route == "simulated"
+
+
+Document = TypeVar("Document", bound=BaseModel)
+
+
+def read_result(path: Path, result: type[Document]) -> Document:
+    """Parse one of the files above. Raises DataError when it is missing or is not a `result`."""
+    try:
+        return result.model_validate(read_json(path))
+    except ValidationError as error:
+        raise DataError(f"not a {result.__name__} ({explain(error)})", file=path) from None
+
+
+def write_result(path: Path, result: BaseModel) -> None:
+    """Write a result as JSON, under the names that `read_result` accepts."""
+    write_json(path, result.model_dump(mode="json", by_alias=True))
