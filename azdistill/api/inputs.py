@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from azdistill.contracts.errors import InputError
-from azdistill.contracts.findings import explain
+from azdistill.contracts.problems import explain
 from azdistill.contracts.task import OWN
 from azdistill.job.task import is_file
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from azdistill.cli.validate import Format
+from azdistill.cli.options import Format
 from azdistill.cli.workspace import Config
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TextIO
 
 from azdistill.contracts.errors import InputError
 from azdistill.engine.local.task import LOG
-from azdistill.engine.pipeline.findings import suggestion
+from azdistill.engine.problems import suggest
 from azdistill.local_runs.run_folder import RunFolder, run_at
 
 PERIOD_S = 0.2
@@ -23,7 +23,7 @@ def chosen_node(run: RunFolder, name: str | None) -> str:
     Raises InputError for a name that the run doesn't have.
     """
     if name is not None and name not in run.records:
-        raise InputError(f"node {name!r}: not in {run.path}, or not started; {suggestion(name, run.records)}")
+        raise InputError(f"node {name!r}: not in {run.path}, or not started; {suggest(name, run.records)}")
     urgent = (node for state in URGENT for node, record in run.records.items() if record.state == state)
     return name or next(urgent, list(run.records)[-1])
 

@@ -30,6 +30,7 @@ from azdistill.cli import (
     submit,
     validate,
 )
+from azdistill.cli.problems import render_error
 from azdistill.contracts.errors import AzdistillError
 
 app = typer.Typer(
@@ -72,9 +73,9 @@ def main(open_workspace: object = None) -> None:
     try:
         with _log_to_stderr():
             app(obj=open_workspace)
-    except AzdistillError as problem:
-        print(_shown(str(problem)), file=sys.stderr)
-        sys.exit(problem.exit_code)
+    except AzdistillError as error:
+        print(render_error(error), file=sys.stderr)
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:  # between imports; typer turns a later one into exit code 130
         sys.exit(130)
 
@@ -91,8 +92,3 @@ def _log_to_stderr() -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
-
-
-def _shown(message: str) -> str:
-    """Several findings stand as they are, `file:line: ...` at the start of each line, where editors look."""
-    return message if "\n" in message else f"azdistill: {message}"

@@ -1,8 +1,15 @@
 """Options that several verbs have."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
+
+
+class Format(StrEnum):
+    text = "text"
+    json = "json"
+
 
 Settings = Annotated[
     list[str] | None,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from azdistill.cli.validate import Format
+from azdistill.cli.options import Format
 
 
 def plan(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from azdistill.cli.validate import Format
+from azdistill.cli.options import Format
 
 Folder = Annotated[
     Path | None, typer.Argument(metavar="[FOLDER]", help="default: the store that the runs of this folder share")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 
-from azdistill.cli.validate import Format
+from azdistill.cli.options import Format
 from azdistill.teacher.replies import RowRejected
 from azdistill.teacher.store.compaction import compact
 from azdistill.teacher.store.records import StoredAnswer

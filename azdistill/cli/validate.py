@@ -1,33 +1,99 @@
-"""azdistill validate: is a job, a bundle or a pipeline right, before anything is spent?"""
+"""azdistill validate: check a job, a bundle or a pipeline before anything is spent."""
 
-from enum import StrEnum
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from azdistill.cli.problems import ProblemFormat
 
-class Format(StrEnum):
-    text = "text"
-    json = "json"
+if TYPE_CHECKING:
+    from azdistill.engine.problems import Problem
+    from azdistill.job.model import DistillationJob
 
 
 def validate(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="a job file, a bundle, or any pipeline file")],
-    format: Annotated[Format, typer.Option("--format", help="json: a list of findings, for programs")] = Format.text,
+    format: Annotated[
+        ProblemFormat,
+        typer.Option("--format", help="json: a list of problems for programs; github: annotations for GitHub Actions"),
+    ] = ProblemFormat.text,
     sdk: Annotated[
-        bool, typer.Option("--sdk", help="ask Azure's own client too, which needs no login but the extra `azure`")
+        bool, typer.Option("--sdk", help="also check with Azure's own client: needs the extra `azure`, but no login")
     ] = False,
 ) -> None:
     """Check a job, a bundle or a pipeline, and run nothing.
 
-    Every finding is told at once, each with its file and line, value, field and next move.
-    Warnings, about what Azure ML would ignore, leave the exit code alone.
+    All problems are shown at once, each with its file, line, field and value, what is wrong and what to do.
+    Warnings, for example about fields that Azure ML ignores, do not change the exit code.
+
+    --format json prints a list of objects with the fields code, severity, file, line, field, value, message, fix and
+    command. --format github prints annotations: in a workflow of GitHub Actions they appear at their lines of a pull
+    request.
 
     Example: azdistill validate job.yaml
 
-    Exit codes: 0 it is right, 2 it is not.
+    Exit codes: 0 no errors, 2 errors.
     """
-    from azdistill.cli.checking import tell_as_json, tell_in_words
+    from azdistill.cli.problems import render
+    from azdistill.contracts.errors import InputError
+    from azdistill.engine.problems import has_errors
 
-    (tell_as_json if format == Format.json else tell_in_words)(path, sdk)
+    try:
+        summary, problems = _check(path, sdk)
+    except InputError as error:
+        if format == ProblemFormat.text:
+            raise
+        summary, problems = "", error.problems
+    failed = has_errors(problems)
+    if format != ProblemFormat.text:
+        print(render(problems, format))
+        raise typer.Exit(InputError.exit_code if failed else 0)
+    if failed:
+        raise InputError(problems=problems)
+    if problems:
+        print(render(problems, format), file=sys.stderr)
+    print(summary)
+
+
+def _check(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
+    """The line to print for a valid file, and the problems. Raises InputError for a file that cannot be read."""
+    from azdistill.cli.paths import pipeline_file
+
+    pipeline = pipeline_file(path)
+    return _check_pipeline(pipeline, sdk) if pipeline else _check_job(path, sdk)
+
+
+def _check_job(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
+    from azdistill.job.loading import check_job
+
+    job, problems = check_job(path)
+    if job is None:
+        return "", problems
+    teachers = ", ".join(teacher.called for teacher in job.teacher.teachers)
+    summary = f"{path}: valid job {job.name}: {teachers} -> {job.student.model} ({job.task})"
+    return summary, [*problems, *(_check_bundle(job) if sdk else ())]
+
+
+def _check_bundle(job: "DistillationJob") -> "Sequence[Problem]":
+    from tempfile import TemporaryDirectory
+
+    from azdistill.azure.offline import sdk_problems
+    from azdistill.job.bundle import compile_job
+
+    with TemporaryDirectory() as folder:
+        return sdk_problems(compile_job(job, Path(folder, "bundle")))
+
+
+def _check_pipeline(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
+    from azdistill.engine.pipeline.validation import validate as validate_pipeline
+    from azdistill.engine.problems import has_errors
+
+    problems = validate_pipeline(path)
+    if sdk and not has_errors(problems):
+        from azdistill.azure.offline import sdk_problems
+
+        problems = [*problems, *sdk_problems(path)]
+    return f"{path}: valid: Azure ML accepts it, as far as can be checked here", problems

@@ -17,7 +17,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, RootModel, Vali
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.files import read_json, write_json
-from azdistill.contracts.findings import explain
+from azdistill.contracts.problems import explain
 
 METRICS_FILE, GATE_FILE, PROFILE_FILE, USAGE_FILE = "metrics.json", "gate.json", "profile.json", "usage.json"
 

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
-from azdistill.contracts.findings import explain as explain
+from azdistill.contracts.problems import explain as explain
 
 PortType = Literal["uri_file", "uri_folder", "custom_model"]
 SCALARS: tuple[type, ...] = (bool, int, float, str)

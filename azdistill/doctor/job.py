@@ -6,7 +6,7 @@ from pathlib import Path
 
 from azdistill.azure.checks.check import Check
 from azdistill.contracts.errors import DataError
-from azdistill.contracts.findings import Finding
+from azdistill.contracts.problems import Problem
 from azdistill.doctor.found import from_error
 from azdistill.job.loading import check_job
 from azdistill.job.model import DistillationJob
@@ -17,14 +17,20 @@ from azdistill.students.folders import tokenizer_part, weight_files
 def check_file(path: Path, today: date) -> tuple[DistillationJob | None, list[Check]]:
     """The job, None where the file is wrong, and what is to be said of it. `today` decides which models are retired."""
     job, found = check_job(path, today)
-    said = [_said(finding) for finding in found]
+    said = [_said(problem) for problem in found]
     return job, [*_right(job), *said, *_student(job)] if job else said
 
 
-def _said(finding: Finding) -> Check:
-    place = f"{finding.file.name}:{finding.line}" if finding.line else finding.file.name
-    detail, _, move = finding.text.partition("; ")
-    return Check(place, "wrong" if finding.severity == "error" else "unknown", detail, move)
+def _said(problem: Problem) -> Check:
+    place = (
+        f"{problem.file.name}:{problem.line}"
+        if problem.file and problem.line
+        else problem.file.name
+        if problem.file
+        else ""
+    )
+    detail, _, move = problem.text.partition("; ")
+    return Check(place, "wrong" if problem.severity == "error" else "unknown", detail, move)
 
 
 def _right(job: DistillationJob) -> Iterator[Check]:

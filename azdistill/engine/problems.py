@@ -3,35 +3,33 @@
 Checks produce `Problem` objects; the command line, JSON output and CI annotations render them.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+# Path of a field in a document: `("teacher", "teachers", 0, "model")`.
 FieldPath = tuple[str | int, ...]
-"""Path of a field in a document: `("teacher", "teachers", 0, "model")`."""
 
 Severity = Literal["error", "warning"]
 
+# Where a problem applies: everywhere, on Azure ML only (no compute is set), or in the local engine only (a sweep).
 Scope = Literal["everywhere", "azure", "local"]
-"""Where a problem applies: everywhere, on Azure ML only (no compute is set), or in the local engine only (a sweep)."""
 
+# Longest value in a message, in characters.
+MAX_VALUE_LENGTH = 80
 
-class _Missing:
-    """The type of `MISSING`."""
-
-    def __repr__(self) -> str:
-        return "MISSING"
-
-    def __reduce__(self) -> str:
-        return "MISSING"
-
-
-MISSING = _Missing()
-"""`Problem.value` where there is no value to show: the field is absent, long, or may hold a secret."""
-
-LONGEST_VALUE = 80
+SECRET_NAME = re.compile(r"(^|_)(api)?(key|token|secret|password|credentials?)($|_)", re.IGNORECASE)
+# Tokens by their prefix, and long text of the characters of hex and base64; a file path is no secret.
+_SECRET_VALUE = re.compile(
+    r"(sk-|eyJ|Bearer )\S+"
+    r"|(?=\S*\d)[A-Za-z0-9+_=-]{40,}"
+    r"|(?![./~])(?=\S*\d)(?=\S*[A-Z])(?=\S*[a-z])[A-Za-z0-9+/_=-]{40,}"
+)
+_SECRET_URL = re.compile(r"://[^/?#]*@|[?&](sig|code|key|api[-_]?key|[^=&]*token)=", re.IGNORECASE)
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +37,11 @@ class Problem:
     """Something that is wrong, as data.
 
     `code` is stable and made for programs (`missing_field`). `message` says what is wrong and `fix` what to do, both
-    without the place and the value. `subject` names what the problem is about where that is no field of a file
+    without the location and the value. `subject` names what the problem is about where that is no field of a file
     (`teacher deepseek-v3`). `line` is 1-based; 0 means the file as a whole. `command` is a shell line that fixes it.
-    A `value` is printed, so whoever creates a problem leaves out values that may be secret.
+
+    `value` is the value of the field. Only a scalar is kept, and none that may be secret (see `may_be_secret`): None
+    means that there is nothing to show.
     """
 
     code: str
@@ -51,10 +51,15 @@ class Problem:
     file: Path | None = None
     line: int = 0
     field: FieldPath = ()
-    value: Any = MISSING
+    value: Any = None
     subject: str = ""
     command: str = ""
     scope: Scope = "everywhere"
+
+    def __post_init__(self) -> None:
+        is_scalar = isinstance(self.value, (str, int, float))
+        if not is_scalar or may_be_secret(str(self.field[-1]) if self.field else "", self.value):
+            object.__setattr__(self, "value", None)
 
     def at(self, file: Path, line: int = 0) -> "Problem":
         """The same problem in a line of a file."""
@@ -72,11 +77,11 @@ class Problem:
         """Everything but the location: `training.learning_rate=0.2: must be at most 0.01; did you mean 2e-5?`."""
         advice = ": ".join(filter(None, (self.fix, self.command)))
         about = ": ".join(filter(None, (self.subject, self._field_and_value(), self.message)))
-        return f"{about}; {advice}" if advice else about
+        return printable(f"{about}; {advice}" if advice else about)
 
     def _field_and_value(self) -> str:
         name = dotted(self.field)
-        return name if self.value is MISSING or not name else f"{name}={shorten(self.value)}"
+        return name if self.value is None or not name else f"{name}={shorten(self.value)}"
 
     def __str__(self) -> str:
         warning = "warning" if self.severity == "warning" else ""
@@ -102,14 +107,27 @@ def dotted(field: FieldPath) -> str:
 
 
 def shorten(value: Any) -> str:
-    """`repr` of a value for a message, at most `LONGEST_VALUE` characters; floats as people write them (2e-5)."""
+    """`repr` of a value for a message, at most `MAX_VALUE_LENGTH` characters; floats as people write them (2e-5)."""
     text = format_number(value) if isinstance(value, float) else repr(value)
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
+    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 3]}..."
 
 
 def format_number(value: float) -> str:
     """Shortest usual form of a number: `2e-5`, `0.01`, `3`."""
-    return f"{value:g}".replace("e-0", "e-").replace("e+0", "e+")
+    return re.sub(r"e([-+])0", r"e\1", f"{value:g}")
+
+
+def printable(text: str) -> str:
+    """The text with control characters escaped, so that it cannot control a terminal. Newlines and tabs stay."""
+    return _CONTROL_CHARACTER.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+def may_be_secret(name: str, value: Any) -> bool:
+    """Whether a value must not be printed: text in a field named like a secret, or text that looks like one."""
+    if not isinstance(value, str):
+        return False
+    field = name.rpartition(".")[2]
+    return bool(SECRET_NAME.search(field) or _SECRET_VALUE.fullmatch(value) or _SECRET_URL.search(value))
 
 
 def has_errors(problems: Iterable[Problem]) -> bool:

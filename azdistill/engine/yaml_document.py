@@ -1,7 +1,7 @@
 """YAML files with positions, so that every finding can name its line."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import yaml
 
 from azdistill.engine.errors import InputError
-from azdistill.engine.problems import FieldPath as Place
+from azdistill.engine.problems import FieldPath
 
 _TAG = "tag:yaml.org,2002:"
 _DIGITS = "[0-9][0-9_]*"
@@ -36,14 +36,6 @@ for _kind, (_pattern, _first) in _PLAIN.items():
     _Loader.add_implicit_resolver(_TAG + _kind, re.compile(rf"(?:{_pattern})\Z"), [*_first, ""])
 
 
-class Unreadable(Exception):
-    """A file is no YAML mapping. `line` is where, 0 when it is about the file as a whole."""
-
-    def __init__(self, text: str, line: int = 0) -> None:
-        super().__init__(text)
-        self.line = line
-
-
 @dataclass(frozen=True)
 class Document:
     """A mapping read from a YAML 1.2 file: as plain dicts, lists and scalars, and as nodes that know their lines."""
@@ -52,55 +44,51 @@ class Document:
     value: dict[str, Any]
     tree: yaml.MappingNode
 
-    def line(self, *places: Place) -> int:
-        """1-based line of the deepest part of any of `places` that the file holds."""
-        return max(_descend(self.tree, place) for place in places)
+    def line(self, *fields: FieldPath) -> int:
+        """1-based line of the first of `fields` or, where the file does not have it, of the section it belongs to.
 
-    def at(self, place: Iterable[str | int], text: str) -> str:
-        """`file:line: text`."""
-        return f"{self.path}:{self.line(tuple(place))}: {text}"
+        Of several fields the one furthest down in the file counts.
+        """
+        return max(_line(self.tree, field) for field in fields)
 
 
 def read_document(path: Path, error: type[InputError], kind: str) -> Document:
     """Read the YAML mapping of a `kind` file ("job file"). Raises `error` with the line of what is wrong."""
     try:
-        return parse_document(path, kind)
-    except Unreadable as problem:
-        raise error(f"{path}{f':{problem.line}' if problem.line else ''}: {problem}") from None
-
-
-def parse_document(path: Path, kind: str) -> Document:
-    """Read the YAML mapping of a `kind` file. Raises Unreadable."""
-    try:
-        tree = _tree(path.read_text(encoding="utf-8"))
+        tree = _compose(path.read_text(encoding="utf-8"))
         value = _value(tree) if isinstance(tree, yaml.MappingNode) else {}
     except OSError as problem:
-        raise Unreadable(f"{problem.strerror}; name a {kind} (YAML)") from None
+        message = problem.strerror or "cannot be read"
+        raise error(message, code="unreadable_file", fix=f"name the {kind} (YAML)", file=path) from None
     except UnicodeDecodeError as problem:
-        raise Unreadable(f"not UTF-8 at byte {problem.start}; save it as UTF-8") from None
+        message = f"not UTF-8 (byte {problem.start})"
+        raise error(message, code="not_utf8", fix="save it as UTF-8", file=path) from None
     except yaml.MarkedYAMLError as problem:
         line = problem.problem_mark.line + 1 if problem.problem_mark else 1
-        raise Unreadable(f"not YAML ({problem.problem})", line) from None
+        raise error(f"not valid YAML ({problem.problem})", code="invalid_yaml", file=path, line=line) from None
     except (yaml.YAMLError, ValueError) as problem:  # ValueError: a number too long for Python
-        raise Unreadable(f"not YAML ({str(problem).splitlines()[0]})") from None
+        message = f"not valid YAML ({str(problem).splitlines()[0]})"
+        raise error(message, code="invalid_yaml", file=path) from None
     except RecursionError:
-        raise Unreadable("not YAML that can be read (an alias holds itself, or it is nested too deep)") from None
+        message = "nested too deeply, or an alias contains itself"
+        raise error(message, code="invalid_yaml", file=path) from None
     if not isinstance(tree, yaml.MappingNode):
-        raise Unreadable(f"holds no mapping of fields, so it is no {kind}")
+        fix = f"a {kind} is a YAML mapping, one `name: value` a line"
+        raise error("not a YAML mapping", code="not_a_mapping", fix=fix, file=path)
     return Document(path, value, tree)
 
 
 def read_scalar(text: str) -> Any:
     """What YAML makes of `text`; the text as it stands where that is no scalar."""
     try:
-        node = _tree(text)
+        node = _compose(text)
         return _value(node) if isinstance(node, yaml.ScalarNode) else text
     except (yaml.YAMLError, ValueError, RecursionError):
         return text
 
 
 @lru_cache(maxsize=256)
-def _tree(text: str) -> yaml.Node | None:
+def _compose(text: str) -> yaml.Node | None:
     """Of one text there is one tree, which nobody changes: a run reads its bundle more than once."""
     return yaml.compose(text, Loader=_Loader)
 
@@ -146,20 +134,20 @@ def _merged(part: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
         yield from _fields(mapping).items()
 
 
-def _descend(node: yaml.Node, place: Place) -> int:
+def _line(node: yaml.Node, field: FieldPath) -> int:
     line = node.start_mark.line
-    for part in place:
-        found = _part(node, part)
-        if found is None:
+    for key in field:
+        entry = _entry(node, key)
+        if entry is None:
             break
-        line, node = found
+        line, node = entry
     return line + 1
 
 
-def _part(node: yaml.Node, part: str | int) -> tuple[int, yaml.Node] | None:
-    """A part of a node, and the line that it begins in, from 0; None when it isn't there or is merged in."""
+def _entry(node: yaml.Node, key: str | int) -> tuple[int, yaml.Node] | None:
+    """0-based line and node of a mapping's key or a sequence's index; None when it is absent or merged in."""
     if isinstance(node, yaml.MappingNode):
-        return next(((key.start_mark.line, value) for key, value in node.value if key.value == str(part)), None)
-    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-        return node.value[part].start_mark.line, node.value[part]
+        return next(((name.start_mark.line, value) for name, value in node.value if name.value == str(key)), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+        return node.value[key].start_mark.line, node.value[key]
     return None

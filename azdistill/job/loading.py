@@ -7,7 +7,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from azdistill.contracts.errors import SpecError
-from azdistill.contracts.findings import Finding, Place, Severity, named
+from azdistill.contracts.findings import Place, named
+from azdistill.contracts.problems import Problem, Severity, shorten
 from azdistill.engine.yaml_document import Document, read_document
 from azdistill.job.advice import advice
 from azdistill.job.catalog import Catalog
@@ -33,7 +34,7 @@ def load_job(path: Path | str) -> DistillationJob:
     return job
 
 
-def check_job(path: Path | str, today: date = AS_OF) -> tuple[DistillationJob | None, list[Finding]]:
+def check_job(path: Path | str, today: date = AS_OF) -> tuple[DistillationJob | None, list[Problem]]:
     """The job of a YAML file and what is to be said about it, line by line: no job and its errors, or a
     job and its warnings. Raises SpecError for a file that is no YAML mapping at all.
 
@@ -52,7 +53,7 @@ def check_job(path: Path | str, today: date = AS_OF) -> tuple[DistillationJob | 
     return job, _in_order(_located(document, "warning", advice(job, today)))
 
 
-def _check_native(document: Document, today: date) -> tuple[DistillationJob | None, list[Finding]]:
+def _check_native(document: Document, today: date) -> tuple[DistillationJob | None, list[Problem]]:
     """As `check_job`: what a native job becomes is checked, and told of the lines that it came from."""
     from azdistill.job.native.convert import converted
     from azdistill.job.native.job import read_native
@@ -67,24 +68,44 @@ def _check_native(document: Document, today: date) -> tuple[DistillationJob | No
     return job, _in_order(_native(document, "warning", [*draft.notes, *draft.traced(advice(job, today))]))
 
 
-def _native(document: Document, severity: Severity, found: Iterable[tuple[Place, str]]) -> list[Finding]:
+def _native(document: Document, severity: Severity, found: Iterable[tuple[Place, str]]) -> list[Problem]:
     """Places are those of the file itself, which has no short form."""
-    return [Finding(severity, document.path, document.line(place), named(place), text) for place, text in found]
+    return [_problem(document, severity, place, text) for place, text in found]
 
 
-def _in_order(found: list[Finding]) -> list[Finding]:
-    return sorted(found, key=lambda finding: finding.line)
+def _in_order(found: list[Problem]) -> list[Problem]:
+    return sorted(found, key=lambda problem: problem.line)
 
 
-def _located(document: Document, severity: Severity, found: Iterable[tuple[Place, str]]) -> list[Finding]:
-    return [_finding(document, severity, place, text) for place, text in found]
+def _located(document: Document, severity: Severity, found: Iterable[tuple[Place, str]]) -> list[Problem]:
+    return [_problem(document, severity, as_written(place, document.value), text, place) for place, text in found]
 
 
-def _finding(document: Document, severity: Severity, place: Place, text: str) -> Finding:
-    """Named as its author wrote the field, which may be in the short form."""
-    written = as_written(place, document.value)
-    shown = named(written) + text.removeprefix(named(place)) if text.startswith(named(place)) else text
-    return Finding(severity, document.path, document.line(written), named(written), shown)
+def _problem(document: Document, severity: Severity, field: Place, text: str, place: Place | None = None) -> Problem:
+    """A sentence as a problem; `place` is the field that it begins with, where it is written in the short form."""
+    name, value = named(field if place is None else place), _value(document, field)
+    code = "invalid_field" if severity == "error" else "advice"
+    line = document.line(field)
+    for shown, known in ((f"{name}={shorten(value)}: ", value), (f"{name}: ", None)):
+        if name and text.startswith(shown):
+            message = text.removeprefix(shown)
+            return Problem(code=code, message=message, severity=severity, field=field, value=known).at(
+                document.path, line
+            )
+    text = named(field) + text.removeprefix(name) if text.startswith(name) else text
+    return Problem(code=code, message=text, severity=severity).at(document.path, line)
+
+
+def _value(document: Document, field: Place) -> object:
+    value: object = document.value
+    for key in field:
+        if isinstance(value, dict):
+            value = value.get(str(key))
+        elif isinstance(value, list) and isinstance(key, int) and key < len(value):
+            value = value[key]
+        else:
+            return None
+    return value
 
 
 def _validated(values: Values, base: Path) -> tuple[DistillationJob | None, Found]:
@@ -99,7 +120,7 @@ def _validated(values: Values, base: Path) -> tuple[DistillationJob | None, Foun
     return (None if gone else job), gone
 
 
-def _with_catalog(document: Document) -> tuple[Values, list[Finding]]:
+def _with_catalog(document: Document) -> tuple[Values, list[Problem]]:
     """The values, with the catalog in their midst where they name a file of it."""
     values = document.value
     if not isinstance(name := values.get("catalog"), str):
@@ -111,7 +132,7 @@ def _with_catalog(document: Document) -> tuple[Values, list[Finding]]:
     return {**values, "catalog": catalog}, found
 
 
-def _read_catalog(path: Path) -> tuple[Values, list[Finding]]:
+def _read_catalog(path: Path) -> tuple[Values, list[Problem]]:
     document = read_document(path, SpecError, "catalog")
     try:
         catalog = Catalog.model_validate(document.value, context={"base": path.parent})

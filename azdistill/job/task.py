@@ -7,10 +7,10 @@ from typing import Annotated, Any, get_args
 from pydantic import PlainValidator, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from azdistill.contracts.findings import Finding
+from azdistill.contracts.problems import Problem
 from azdistill.contracts.task import TaskName
 from azdistill.job.paths import is_remote, resolve
-from azdistill.tasks import source
+from azdistill.tasks.source import task_problems
 
 NAMES: tuple[str, ...] = get_args(TaskName)
 PURPOSE = f"what the rows are ({', '.join(NAMES)}, or a Python file such as ./my_task.py)"
@@ -38,8 +38,8 @@ SpecTask = Annotated[
 """A name of the task types, or the path of a task file, relative to the spec."""
 
 
-def wrong_task(task: object, base: Path = Path()) -> Iterator[Finding]:
+def wrong_task(task: object, base: Path = Path()) -> Iterator[Problem]:
     """What keeps the file that a job names from being a task, by its lines. None for a name, or a file that isn't
     there or not here."""
     if isinstance(task, str) and is_file(task) and not is_remote(task) and (path := Path(base, task)).exists():
-        yield from (Finding("error", path, line, "task", text) for line, text in source.findings(path))
+        yield from task_problems(path)

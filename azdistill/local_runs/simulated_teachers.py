@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
-from azdistill.contracts.findings import explain as explain_findings
+from azdistill.contracts.problems import explain as explain_findings
 from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig
 from azdistill.engine.local.settings import with_inputs
 from azdistill.engine.local.storage import local_path

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from azdistill.contracts.errors import AzdistillError, InputError
-from azdistill.contracts.step import explain
+from azdistill.contracts.problems import explain
 from azdistill.contracts.teacher import Simulation
 from azdistill.simulate.serving import serve
 

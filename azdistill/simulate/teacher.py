@@ -9,8 +9,8 @@ from typing import Protocol
 import orjson
 from pydantic import ValidationError
 
+from azdistill.contracts.problems import explain
 from azdistill.contracts.rows import Message
-from azdistill.contracts.step import explain
 from azdistill.contracts.teacher import Simulation
 from azdistill.simulate.choices import choice
 from azdistill.simulate.clock import Clock

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from azdistill.contracts.errors import InputError
-from azdistill.tasks.source import findings, task_source
+from azdistill.tasks.source import read_source, task_problems
 from azdistill.tasks.task import BadRow, Case, Task
 
 MODULE = "own_task"
@@ -16,13 +16,13 @@ MODULE = "own_task"
 
 def load_task(path: Path) -> Task:
     """The task in a Python file, which is run. Raises InputError for a file that is none or fails."""
-    if found := findings(path):
-        raise InputError("\n".join(f"{path}:{line}: {text}" for line, text in found))
+    if problems := task_problems(path):
+        raise InputError(problems=problems)
     module = ModuleType(MODULE)
     module.__file__ = str(path)
     sys.modules[MODULE] = module  # a dataclass looks its module up there
     try:
-        exec(compile(task_source(path), str(path), "exec"), module.__dict__)  # no bytecode is left beside the file
+        exec(compile(read_source(path), str(path), "exec"), module.__dict__)  # no bytecode is left beside the file
     except Exception as problem:
         raise InputError(f"{path}:{_line(path, problem)}: {_said(problem)} when the file was loaded; mend it") from None
     return OwnTask(path, module)

@@ -1,73 +1,87 @@
-"""Is a Python file a task? Read, never run: a job is checked before anything of it may act."""
+"""Check a user's task file by reading its source: a file that defines `case`, `answer` and `correct`.
+
+The file is parsed and not run, because a job is checked before any of its code may act.
+"""
 
 import ast
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-Finding = tuple[int, str]
-"""Line, and a sentence that begins with what is there."""
+from azdistill.contracts.problems import Problem
 
+# Functions that a task file defines or imports, with their positional arguments.
 FUNCTIONS = {
     "case": ("record",),
     "answer": ("text",),
     "correct": ("answer", "reference"),
 }
-"""What a task file defines or imports, and what each is called with."""
 
-OURS = ("azdistill.tasks", "azdistill.contracts.rows")
-MAY_IMPORT = "a task file may import the standard library, azdistill.tasks and azdistill.contracts.rows"
+# Packages that a task file may import next to the standard library: every step has them.
+ALLOWED_PACKAGES = ("azdistill.tasks", "azdistill.contracts.rows")
+ALLOWED_IMPORTS = "the standard library, azdistill.tasks and azdistill.contracts.rows"
 
 
-def task_source(path: Path) -> str:
-    """The text of a task file. Raises OSError, or ValueError for what is no UTF-8."""
+def read_source(path: Path) -> str:
+    """Text of a task file. Raises OSError, or ValueError where it is not UTF-8."""
     return path.read_bytes().decode("utf-8-sig")
 
 
-def findings(path: Path) -> list[Finding]:
-    """Everything that keeps a file from being a task, in the order of its lines."""
+def task_problems(path: Path) -> list[Problem]:
+    """Everything that keeps a Python file from being a task, ordered by line."""
     try:
-        tree = ast.parse(task_source(path), filename=str(path))
-    except OSError as problem:
-        return [(1, f"{problem.strerror}; name the Python file of the task")]
-    except SyntaxError as problem:
-        return [(problem.lineno or 1, f"not Python ({problem.msg}); mend it")]
-    except ValueError as problem:  # no UTF-8, or a null byte
-        return [(1, f"not Python ({problem}); save it as UTF-8 text")]
-    return sorted([*_imports(tree), *_functions(tree)])
+        tree = ast.parse(read_source(path), filename=str(path))
+    except OSError as error:
+        message = error.strerror or "cannot be read"
+        return [Problem(code="unreadable_file", message=message, fix="name the Python file of the task", file=path)]
+    except SyntaxError as error:
+        return [Problem(code="invalid_python", message=f"not valid Python ({error.msg})").at(path, error.lineno or 1)]
+    except ValueError as error:  # not UTF-8, or a null byte
+        return [
+            Problem(code="invalid_python", message=f"not valid Python ({error})", fix="save it as UTF-8", file=path)
+        ]
+    problems = [problem.at(path, line) for line, problem in (*_check_imports(tree), *_check_functions(tree))]
+    return sorted(problems, key=lambda problem: (problem.line, problem.message))
 
 
-def _imports(tree: ast.Module) -> Iterator[Finding]:
+def _check_imports(tree: ast.Module) -> Iterator[tuple[int, Problem]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            for name in [alias.name for alias in node.names if not _may_import(alias.name)]:
-                yield node.lineno, f"import {name}: {MAY_IMPORT}; nothing else is sure to be where its steps run"
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            yield node.lineno, f"from {'.' * node.level}{node.module or ''}: a task file travels alone; {MAY_IMPORT}"
-        elif isinstance(node, ast.ImportFrom) and not _may_import(node.module or ""):
-            yield node.lineno, f"from {node.module}: {MAY_IMPORT}; nothing else is sure to be where its steps run"
+            statements = [f"import {alias.name}" for alias in node.names if not _is_allowed(alias.name)]
+        elif isinstance(node, ast.ImportFrom) and (node.level or not _is_allowed(node.module or "")):
+            statements = [f"from {'.' * node.level}{node.module or ''}"]
+        else:
+            continue
+        for statement in statements:
+            message = f"{statement} is not allowed"
+            fix = f"a task is one file that may import {ALLOWED_IMPORTS}: nothing else is sure to exist where steps run"
+            yield node.lineno, Problem(code="import_not_allowed", message=message, fix=fix)
 
 
-def _may_import(name: str) -> bool:
-    ours = any(name == package or name.startswith(f"{package}.") for package in OURS)
-    return ours or name.partition(".")[0] in sys.stdlib_module_names
+def _is_allowed(module: str) -> bool:
+    is_ours = any(module == package or module.startswith(f"{package}.") for package in ALLOWED_PACKAGES)
+    return is_ours or module.partition(".")[0] in sys.stdlib_module_names
 
 
-def _functions(tree: ast.Module) -> Iterator[Finding]:
-    found = {name: node for node in tree.body for name in _names(node)}
+def _check_functions(tree: ast.Module) -> Iterator[tuple[int, Problem]]:
+    definitions = {name: node for node in tree.body for name in _defined_names(node)}
     for name, arguments in FUNCTIONS.items():
-        wanted, node = f"{name}({', '.join(arguments)})", found.get(name)
+        signature, node = f"{name}({', '.join(arguments)})", definitions.get(name)
         if node is None:
-            yield 1, f"no function {name}; define {wanted}, or import one from a module of azdistill.tasks"
+            fix = f"define {signature}, or import it from a module of azdistill.tasks"
+            yield 1, Problem(code="missing_function", message=f"function {name} is missing", fix=fix)
         elif isinstance(node, ast.AsyncFunctionDef | ast.ClassDef):
             kind = "a class" if isinstance(node, ast.ClassDef) else "async"
-            yield node.lineno, f"{name} is {kind}; make it a plain function {wanted}"
-        elif isinstance(node, ast.FunctionDef) and not _takes(node.args, len(arguments)):
-            yield node.lineno, f"{name}({ast.unparse(node.args)}): it is called with {len(arguments)}; make it {wanted}"
+            fix = f"define a plain function {signature}"
+            yield node.lineno, Problem(code="wrong_function", message=f"{name} is {kind}", fix=fix)
+        elif isinstance(node, ast.FunctionDef) and not _accepts(node.args, len(arguments)):
+            count = f"{len(arguments)} argument{'s' if len(arguments) > 1 else ''}"
+            message = f"{name}({ast.unparse(node.args)}) cannot be called with {count}"
+            yield node.lineno, Problem(code="wrong_function", message=message, fix=f"define {signature}")
 
 
-def _names(node: ast.stmt) -> Iterator[str]:
-    """What a statement at the top of a module gives a name to."""
+def _defined_names(node: ast.stmt) -> Iterator[str]:
+    """Names that a statement at the top of a module defines."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         yield node.name
     elif isinstance(node, ast.Import | ast.ImportFrom):
@@ -76,8 +90,8 @@ def _names(node: ast.stmt) -> Iterator[str]:
         yield from (target.id for target in node.targets if isinstance(target, ast.Name))
 
 
-def _takes(arguments: ast.arguments, given: int) -> bool:
-    """Whether a call with so many arguments, by position, is right."""
+def _accepts(arguments: ast.arguments, count: int) -> bool:
+    """Whether a function can be called with `count` positional arguments."""
     positional = len(arguments.posonlyargs) + len(arguments.args)
-    enough = given >= positional - len(arguments.defaults) and None not in arguments.kw_defaults
-    return enough and (given <= positional or arguments.vararg is not None)
+    enough = count >= positional - len(arguments.defaults) and None not in arguments.kw_defaults
+    return enough and (count <= positional or arguments.vararg is not None)

@@ -8,16 +8,17 @@ import pytest
 from azure.ai.ml import MLClient
 from azure.ai.ml._utils import _experimental
 
-from azdistill.azure.offline import load_pipeline_job, refusals
+from azdistill.azure.offline import load_pipeline_job, sdk_problems
 from azdistill.azure.submission import submit
 from azdistill.contracts.errors import PipelineError
+from azdistill.contracts.problems import dotted
 from tests.cli.conftest import Command, azdistill, folder, job
 from tests.workspace.stand_in import Workspace
 
 __all__ = ["azdistill", "folder", "job"]
 
 PIPELINE = "pipeline.yml"
-SAYS = "(so says azure-ai-ml)"
+SUFFIX = "(azure-ai-ml)"
 
 
 def edit(bundle: Path, before: str, after: str) -> Path:
@@ -29,7 +30,7 @@ def edit(bundle: Path, before: str, after: str) -> Path:
 
 
 def test_a_right_pipeline_has_no_refusals(small: Path) -> None:
-    assert refusals(small / PIPELINE) == []
+    assert sdk_problems(small / PIPELINE) == []
 
 
 @pytest.mark.parametrize(
@@ -49,16 +50,19 @@ def test_a_right_pipeline_has_no_refusals(small: Path) -> None:
 )
 def test_what_the_client_refuses_is_told_by_its_line(small: Path, before: str, after: str, told: str) -> None:
     path = edit(small, before, after)
-    assert [str(found) for found in refusals(path)] == [f"{path.parent}/{told} {SAYS}"]
+    assert [str(found) for found in sdk_problems(path)] == [f"{path.parent}/{told} {SUFFIX}"]
 
 
 def test_every_refusal_is_told_in_a_line_of_its_own(small: Path) -> None:
     edit(
         small, "    compute: azureml:cpu-cluster\n", "    limits: {timeout: soon}\n    resources: {instance_count: x}\n"
     )
-    found = refusals(small / PIPELINE)
-    assert [one.field for one in found] == ["jobs.register.resources.instance_count", "jobs.register.limits.timeout"]
-    assert not [one for one in found if "\n" in one.text]
+    found = sdk_problems(small / PIPELINE)
+    assert [dotted(problem.field) for problem in found] == [
+        "jobs.register.resources.instance_count",
+        "jobs.register.limits.timeout",
+    ]
+    assert not [problem for problem in found if "\n" in problem.message]
 
 
 INLINE = """\
@@ -74,32 +78,32 @@ jobs:
 
 def test_what_has_no_place_is_told_of_the_file(tmp_path: Path) -> None:
     (tmp_path / PIPELINE).write_text(INLINE)
-    (found,) = refusals(tmp_path / PIPELINE)
+    (found,) = sdk_problems(tmp_path / PIPELINE)
     told = "Failed to find top level definition for input binding ${{parent.inputs.gone}}"
-    assert (found.field, found.text) == ("", f"{told} {SAYS}")
+    assert (found.field, found.message) == ((), f"{told} {SUFFIX}")
 
 
 def test_a_component_file_is_read_as_one(small: Path) -> None:
     path = small / "components/say/component.yml"
-    assert refusals(path) == []
+    assert sdk_problems(path) == []
     path.write_text(path.read_text().replace("type: integer", "type: whole"))
-    (found,) = refusals(path)
-    assert (found.field, found.line) == ("inputs.rows", 4)
+    (found,) = sdk_problems(path)
+    assert (found.code, found.field, found.line) == ("rejected_by_sdk", ("inputs", "rows"), 4)
 
 
 def test_the_collector_and_the_client_are_left_as_they_were(small: Path) -> None:
     before = _experimental._should_skip_warning
     with pytest.raises(PipelineError):
         load_pipeline_job(small / PIPELINE, io.StringIO("type: pipeline\njobs: {a: {type: 5}}\n"), [])
-    refusals(small / PIPELINE)
+    sdk_problems(small / PIPELINE)
     assert gc.isenabled()
     assert _experimental._should_skip_warning is before
 
 
 def test_no_yaml_is_told_as_everywhere(small: Path) -> None:
     (small / PIPELINE).write_text("jobs: [\n")
-    with pytest.raises(PipelineError, match=r"pipeline.yml:2: not YAML"):
-        refusals(small / PIPELINE)
+    with pytest.raises(PipelineError, match=r"pipeline.yml:2: not valid YAML"):
+        sdk_problems(small / PIPELINE)
 
 
 def test_a_bundle_that_does_not_load_is_told_in_lines_and_not_sent(
@@ -121,4 +125,4 @@ def test_validate_asks_the_client_where_it_is_told_to(azdistill: Command, job: P
     done = azdistill("validate", small, "--sdk")
     assert done.code == 2
     assert "anonymous registration" not in done.err
-    assert f"{path}:14: jobs.register.limits.colour: Unknown field {SAYS}" in done.err
+    assert f"{path}:14: jobs.register.limits.colour: Unknown field {SUFFIX}" in done.err

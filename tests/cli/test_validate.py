@@ -1,21 +1,25 @@
-"""azdistill validate: a job, a bundle or a pipeline, right or with every finding at once."""
+"""azdistill validate: a valid job, bundle or pipeline, or all problems at once, in three formats."""
 
 import json
 from pathlib import Path
 
 import pytest
 
+from azdistill.cli.problems import as_annotation
+from azdistill.engine.problems import Problem
 from tests.cli.conftest import JOB, Command, Writer, command
 
+WRONG_JOB = JOB.replace("task: conversation", "task: talk") + "training:\n  learning_rate: 7\n"
 
-def test_a_right_job_is_one_friendly_line(azdistill: Command, job: Path) -> None:
+
+def test_a_valid_job_is_one_line(azdistill: Command, job: Path) -> None:
     done = azdistill("validate", job)
     assert (done.code, done.err) == (0, "")
-    assert done.out == f"{job}: right; job small: DeepSeek-V3.2 teaches {job.parent / 'student'} (conversation)\n"
+    assert done.out == f"{job}: valid job small: DeepSeek-V3.2 -> {job.parent / 'student'} (conversation)\n"
 
 
-def test_every_finding_of_a_job_is_told_with_its_line(azdistill: Command, job: Path) -> None:
-    job.write_text(JOB.replace("task: conversation", "task: talk") + "training:\n  learning_rate: 7\n")
+def test_every_problem_of_a_job_has_its_line(azdistill: Command, job: Path) -> None:
+    job.write_text(WRONG_JOB)
     done = azdistill("validate", job)
     assert (done.code, done.out) == (2, "")
     task, rate = done.err.splitlines()
@@ -23,14 +27,14 @@ def test_every_finding_of_a_job_is_told_with_its_line(azdistill: Command, job: P
     assert rate.startswith(f"{job}:13: training.learning_rate=7")
 
 
-def test_a_bundle_is_right_as_compile_writes_it(azdistill: Command, job: Path) -> None:
+def test_a_compiled_bundle_is_valid(azdistill: Command, job: Path) -> None:
     assert azdistill("compile", job, "-o", "bundle").code == 0
     done = azdistill("validate", "bundle")
     assert (done.code, done.err) == (0, "")
-    assert done.out == "bundle/pipeline.yml: right; nothing that Azure ML would refuse\n"
+    assert done.out == "bundle/pipeline.yml: valid: Azure ML accepts it, as far as can be checked here\n"
 
 
-def test_every_finding_of_a_pipeline_is_told_with_its_line(azdistill: Command, pipeline: Writer) -> None:
+def test_every_problem_of_a_pipeline_has_its_line(azdistill: Command, pipeline: Writer) -> None:
     wrong = pipeline({"one": command("echo ${{inputs.a}}"), "two": command("echo ${{inputs.b}}")})
     done = azdistill("validate", wrong)
     assert (done.code, done.out) == (2, "")
@@ -38,77 +42,99 @@ def test_every_finding_of_a_pipeline_is_told_with_its_line(azdistill: Command, p
     assert all(line.startswith(f"{wrong}:") for line in done.err.splitlines())
 
 
-def test_a_warning_goes_to_the_standard_error_and_leaves_the_exit_code_alone(
-    azdistill: Command, pipeline: Writer
-) -> None:
+def test_a_warning_goes_to_standard_error_and_keeps_exit_code_0(azdistill: Command, pipeline: Writer) -> None:
     done = azdistill("validate", pipeline({"say": command("echo hello", colour="blue")}))
     assert done.code == 0
     assert ": warning: jobs.say.colour: unknown field" in done.err
     assert done.err.count("\n") == 1
-    assert done.out.endswith(": right; nothing that Azure ML would refuse\n")
+    assert ": valid: " in done.out
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"", "holds no mapping"),
-        (b"name: caf\xe9\n", "not UTF-8 at byte 9"),
-        (b"name: [\n", ":2: not YAML"),
-        (b"- a list\n", "holds no mapping"),
-    ],
-)
+UNREADABLE = [
+    (b"", "job.yaml: not a YAML mapping"),
+    (b"name: caf\xe9\n", "job.yaml: not UTF-8 (byte 9)"),
+    (b"name: [\n", "job.yaml:2: not valid YAML"),
+    (b"- a list\n", "job.yaml: not a YAML mapping"),
+]
+
+
+@pytest.mark.parametrize(("content", "expected"), UNREADABLE)
 @pytest.mark.parametrize("verb", ["validate", "run"])
 def test_a_file_that_cannot_be_read_is_one_line(
-    azdistill: Command, folder: Path, verb: str, content: bytes, said: str
+    azdistill: Command, folder: Path, verb: str, content: bytes, expected: str
 ) -> None:
     (folder / "job.yaml").write_bytes(content)
     done = azdistill(verb, "job.yaml")
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("azdistill: job.yaml")
-    assert said in done.err
+    assert done.err.startswith(expected)
     assert done.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("verb", ["validate", "run"])
-@pytest.mark.parametrize(("path", "said"), [("nothing.yaml", "No such file"), (".", "no pipeline.yml in this folder")])
-def test_a_path_that_leads_nowhere_is_one_line(azdistill: Command, verb: str, path: str, said: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "expected"), [("nothing.yaml", "No such file"), (".", "no pipeline.yml in this folder")]
+)
+def test_a_path_that_does_not_exist_is_one_line(azdistill: Command, verb: str, path: str, expected: str) -> None:
     done = azdistill(verb, path)
     assert (done.code, done.out) == (2, "")
-    assert said in done.err
+    assert expected in done.err
     assert done.err.count("\n") == 1
 
 
-def test_programs_read_the_findings_as_a_list(azdistill: Command, job: Path) -> None:
-    job.write_text(JOB.replace("task: conversation", "task: talk") + "training:\n  learning_rate: 7\n")
+def test_json_is_a_list_of_problems(azdistill: Command, job: Path) -> None:
+    job.write_text(WRONG_JOB)
     done = azdistill("validate", job, "--format", "json")
     assert (done.code, done.err) == (2, "")
     task, rate = json.loads(done.out)
+    assert list(task) == ["code", "severity", "file", "line", "field", "value", "message", "fix", "command"]
     assert (task["severity"], task["file"], task["line"], task["field"]) == ("error", str(job), 2, "task")
-    assert rate["text"].startswith("training.learning_rate=7: expected at most 0.01")
+    assert (task["value"], rate["value"], rate["field"]) == ("talk", 7, "training.learning_rate")
 
 
-def test_what_is_right_is_an_empty_list_for_programs(azdistill: Command, job: Path, pipeline: Writer) -> None:
+def test_json_of_a_valid_file_is_an_empty_list(azdistill: Command, job: Path, pipeline: Writer) -> None:
     assert azdistill("validate", job, "--format", "json").out == "[]\n"
     assert azdistill("validate", pipeline({"say": command("echo hello")}), "--format", "json").out == "[]\n"
 
 
-def test_warnings_are_in_the_list_and_leave_the_exit_code_alone(azdistill: Command, pipeline: Writer) -> None:
+def test_json_lists_warnings_and_the_exit_code_stays_0(azdistill: Command, pipeline: Writer) -> None:
     done = azdistill("validate", pipeline({"say": command("echo hello", colour="blue")}), "--format", "json")
     assert (done.code, done.err) == (0, "")
-    assert [finding["severity"] for finding in json.loads(done.out)] == ["warning"]
+    assert [problem["severity"] for problem in json.loads(done.out)] == ["warning"]
 
 
 @pytest.mark.parametrize(
-    ("content", "line", "said"),
-    [("name: [\n", 2, "not YAML ("), ("- a\n", 0, "holds no mapping"), (None, 0, "No such file")],
+    ("content", "line", "code"),
+    [("name: [\n", 2, "invalid_yaml"), ("- a\n", 0, "not_a_mapping"), (None, 0, "unreadable_file")],
 )
-def test_a_file_that_cannot_be_read_is_a_finding_too(
-    azdistill: Command, folder: Path, content: str | None, line: int, said: str
+def test_a_file_that_cannot_be_read_is_a_problem_in_json(
+    azdistill: Command, folder: Path, content: str | None, line: int, code: str
 ) -> None:
     if content:
         (folder / "job.yaml").write_text(content)
     done = azdistill("validate", "job.yaml", "--format", "json")
     assert (done.code, done.err) == (2, "")
-    (finding,) = json.loads(done.out)
-    assert (finding["file"], finding["line"], finding["field"]) == ("job.yaml", line, "")
-    assert finding["text"].startswith(said)
+    (problem,) = json.loads(done.out)
+    assert (problem["file"], problem["line"], problem["field"], problem["code"]) == ("job.yaml", line, "", code)
+
+
+def test_github_shows_problems_as_annotations(azdistill: Command, job: Path, pipeline: Writer) -> None:
+    job.write_text(WRONG_JOB)
+    done = azdistill("validate", job, "--format", "github")
+    assert (done.code, done.err) == (2, "")
+    task, rate = done.out.splitlines()
+    assert task.startswith(f"::error file={job},line=2,title=")
+    assert "::training.learning_rate=7: " in rate
+    done = azdistill("validate", pipeline({"say": command("echo hello", colour="blue")}), "--format", "github")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("::warning file=")
+
+
+def test_an_annotation_is_escaped_as_github_requires() -> None:
+    problem = Problem(
+        code="wrong_type", message="50%\r\nof: a, b", field=("a",), value="x\n", file=Path("C:/a,b%.yaml"), line=3
+    )
+    assert as_annotation(problem) == (
+        "::error file=C%3A/a%2Cb%25.yaml,line=3,title=wrong_type::a='x\\n': 50%25\\r%0Aof: a, b"
+    )
+    whole_file = Problem(code="not_utf8", message="not UTF-8", file=Path("a.yaml"), severity="warning")
+    assert as_annotation(whole_file) == "::warning file=a.yaml,title=not_utf8::not UTF-8"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from azdistill.contracts.findings import Finding
+from azdistill.contracts.problems import Problem
 from azdistill.job.loading import check_job
 from azdistill.job.model import DistillationJob
 
@@ -33,5 +33,5 @@ def check(folder: Path) -> Check:
     return checked
 
 
-def shown(finding: Finding, folder: Path) -> str:
+def shown(finding: Problem, folder: Path) -> str:
     return str(finding).replace(f"{folder}/", "").removeprefix("job.yaml:")

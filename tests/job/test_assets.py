@@ -60,4 +60,4 @@ def test_the_quickstart_comes_from_an_installed_package_and_compiles(installed: 
 
 def test_a_job_folder_comes_from_an_installed_package(installed: Path, tmp_path: Path) -> None:
     azdistill(installed, tmp_path, "init", "mine", "--task", "own")
-    assert "right; job mine" in azdistill(installed, tmp_path, "validate", "mine/job.yaml")
+    assert "valid job mine" in azdistill(installed, tmp_path, "validate", "mine/job.yaml")

@@ -87,11 +87,11 @@ def test_a_key_pasted_into_a_spec_is_not_repeated(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "holds no mapping"),
-        ("- a\n", "holds no mapping"),
-        ("task: [a\n", ":2: not YAML"),
-        ("task: a\ntask: b\n", ":2: not YAML"),
-        (b"task: \xff\n", "not UTF-8 at byte 6"),
+        ("", "not a YAML mapping"),
+        ("- a\n", "not a YAML mapping"),
+        ("task: [a\n", ":2: not valid YAML"),
+        ("task: a\ntask: b\n", ":2: not valid YAML"),
+        (b"task: \xff\n", "not UTF-8 (byte 6)"),
     ],
 )
 def test_what_is_no_job_file(folder: Path, text: str | bytes, expected: str) -> None:

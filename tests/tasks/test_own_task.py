@@ -7,7 +7,7 @@ import pytest
 
 from azdistill.contracts.errors import InputError
 from azdistill.tasks.registry import task_of
-from azdistill.tasks.source import MAY_IMPORT, findings
+from azdistill.tasks.source import ALLOWED_IMPORTS, task_problems
 from azdistill.tasks.task import BadRow
 
 ROOT = Path(__file__).parents[2]
@@ -76,63 +76,55 @@ def test_a_task_file_may_hold_dataclasses_and_leaves_no_bytecode(file):
     assert list(path.parent.iterdir()) == [path]
 
 
+IMPORTS = f"a task is one file that may import {ALLOWED_IMPORTS}: nothing else is sure to exist where steps run"
+MISSING = "define answer(text), or import it from a module of azdistill.tasks"
+
 WRONG = [
-    ("def answer(text):", "def answer(text:", [(9, "not Python ('(' was never closed); mend it")]),
-    (
-        "def answer",
-        "def reply",
-        [(1, "no function answer; define answer(text), or import one from a module of azdistill.tasks")],
-    ),
-    (
-        "(answer, reference)",
-        "(answer)",
-        [(13, "correct(answer): it is called with 2; make it correct(answer, reference)")],
-    ),
-    ("(text)", "(text, *, strict)", [(9, "answer(text, *, strict): it is called with 1; make it answer(text)")]),
-    ("def answer", "async def answer", [(9, "answer is async; make it a plain function answer(text)")]),
-    ("def case(record)", "class case", [(5, "case is a class; make it a plain function case(record)")]),
-    (
-        "from azdistill.tasks.task",
-        "import re, numpy\nfrom azdistill.tasks.task",
-        [(2, f"import numpy: {MAY_IMPORT}; nothing else is sure to be where its steps run")],
-    ),
-    (
-        "    return text.strip",
-        "    from azdistill.contracts.train import STEP\n    return text.strip",
-        [(10, f"from azdistill.contracts.train: {MAY_IMPORT}; nothing else is sure to be where its steps run")],
-    ),
-    (
-        "from azdistill.tasks.task",
-        "from .labels import LABELS\nfrom azdistill.tasks.task",
-        [(2, f"from .labels: a task file travels alone; {MAY_IMPORT}")],
-    ),
-]
+    ("def answer(text):", "def answer(text:", (9, "invalid_python", "not valid Python ('(' was never closed)", "")),
+    ("def answer", "def reply", (1, "missing_function", "function answer is missing", MISSING)),
+    ("(answer, reference)", "(answer)",
+     (13, "wrong_function", "correct(answer) cannot be called with 2 arguments", "define correct(answer, reference)")),
+    ("(text)", "(text, *, strict)",
+     (9, "wrong_function", "answer(text, *, strict) cannot be called with 1 argument", "define answer(text)")),
+    ("def answer", "async def answer",
+     (9, "wrong_function", "answer is async", "define a plain function answer(text)")),
+    ("def case(record)", "class case",
+     (5, "wrong_function", "case is a class", "define a plain function case(record)")),
+    ("from azdistill.tasks.task", "import re, numpy\nfrom azdistill.tasks.task",
+     (2, "import_not_allowed", "import numpy is not allowed", IMPORTS)),
+    ("    return text.strip", "    from azdistill.contracts.train import STEP\n    return text.strip",
+     (10, "import_not_allowed", "from azdistill.contracts.train is not allowed", IMPORTS)),
+    ("from azdistill.tasks.task", "from .labels import LABELS\nfrom azdistill.tasks.task",
+     (2, "import_not_allowed", "from .labels is not allowed", IMPORTS)),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("old", "new", "found"), WRONG)
-def test_a_file_that_is_no_task_is_told_by_its_lines(file, old, new, found):
+@pytest.mark.parametrize(("old", "new", "expected"), WRONG)
+def test_a_wrong_task_file_is_rejected_with_the_line(file, old, new, expected):
     path = file(old, new)
-    assert findings(path) == found
-    with pytest.raises(InputError) as problem:
+    (problem,) = task_problems(path)
+    assert problem.file == path
+    assert (problem.line, problem.code, problem.message, problem.fix) == expected
+    with pytest.raises(InputError) as error:
         task_of("own", path)
-    assert str(problem.value) == "\n".join(f"{path}:{line}: {text}" for line, text in found)
+    assert error.value.problems == (problem,)
 
 
 @pytest.mark.parametrize("content", [b"name = '\xe9'\n", b"x = '\0'\n"])
 def test_bytes_that_are_no_python_are_told_in_one_line(tmp_path, content):
     (tmp_path / "t.py").write_bytes(content)
-    ((line, text),) = findings(tmp_path / "t.py")
-    assert text.startswith("not Python (")
-    assert line == 1
-    assert findings(tmp_path / "absent.py")[0][1].startswith("No such file")
+    (problem,) = task_problems(tmp_path / "t.py")
+    assert problem.code == "invalid_python"
+    (problem,) = task_problems(tmp_path / "absent.py")
+    assert (problem.line, problem.code, problem.message) == (0, "unreadable_file", "No such file or directory")
 
 
 def test_everything_wrong_with_a_file_is_told_at_once(file):
-    assert [line for line, _ in findings(file(text="import numpy\n"))] == [1, 1, 1, 1]
+    assert [problem.line for problem in task_problems(file(text="import numpy\n"))] == [1, 1, 1, 1]
 
 
 def test_reading_a_file_runs_nothing_of_it(file):
-    assert findings(file("def case", "raise SystemExit\n\n\ndef case")) == []
+    assert task_problems(file("def case", "raise SystemExit\n\n\ndef case")) == []
 
 
 def test_a_file_that_fails_when_it_is_loaded_says_where(file):

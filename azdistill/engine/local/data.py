@@ -79,6 +79,9 @@ def read_copies(path: Path) -> dict[str, Path]:
     for name, given in document.value.items():
         copy = path.parent / Path(given).expanduser() if isinstance(given, str) else None
         if copy is None or not copy.exists():
-            raise InputError(document.at([name], f"{name}={given!r}: no such file or folder beside this file"))
+            line = document.line((name,))
+            raise InputError(
+                "no such file or folder next to this file", file=path, line=line, field=(name,), value=given
+            )
         found[name] = copy
     return found

@@ -18,7 +18,7 @@ from azdistill.engine.local.assets import asset
 from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.recipes import Recipe, recipe
 from azdistill.engine.pipeline.documents import Environment, Node
-from azdistill.engine.pipeline.findings import suggestion
+from azdistill.engine.problems import suggest
 
 COMPLETE = "complete"
 """Written last: a virtual environment without it was cut short, and is made again."""
@@ -102,7 +102,7 @@ def check_names(interpreters: Iterable[str], nodes: Iterable[Node]) -> None:
     known = {name for node in nodes for name in _names(node.component.environment)}
     for name in interpreters:
         if _name(name) not in known:
-            raise InputError(f"--env {name!r}: no node has an environment of that name; {suggestion(name, known)}")
+            raise InputError(f"--env {name!r}: no node has an environment of that name; {suggest(name, known)}")
 
 
 def _names(environment: Environment) -> Iterator[str]:

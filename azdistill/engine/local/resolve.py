@@ -139,8 +139,8 @@ class Resolver:
             for name, data in self._data_of(node):
                 field = self._field(node, name)
                 if problem := self._problem(data):
-                    where = self.pipeline.document
-                    yield where.at(field.split("."), f"{field}={key_of(data.path)!r}: {problem}")
+                    line = self.pipeline.document.line(tuple(field.split(".")))
+                    yield f"{self.pipeline.path}:{line}: {field}={key_of(data.path)!r}: {problem}"
 
     def _problem(self, data: Data) -> str | None:
         if self._to_download(data) is None:

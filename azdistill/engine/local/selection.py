@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from azdistill.engine.errors import InputError
 from azdistill.engine.pipeline.documents import Node, Pipeline
-from azdistill.engine.pipeline.findings import suggestion
 from azdistill.engine.pipeline.flatten import SEPARATOR
+from azdistill.engine.problems import suggest
 
 Nodes = Mapping[str, Node]
 
@@ -61,4 +61,4 @@ def dependents(nodes: Nodes, name: str) -> frozenset[str]:
 
 def _check(option: str, name: str, nodes: Nodes) -> None:
     if not members(nodes, name):
-        raise InputError("no such node is selected", subject=f"{option} {name!r}", fix=suggestion(name, nodes))
+        raise InputError("no such node is selected", subject=f"{option} {name!r}", fix=suggest(name, nodes))

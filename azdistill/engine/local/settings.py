@@ -6,8 +6,8 @@ from pathlib import Path
 
 from azdistill.engine.errors import PipelineError
 from azdistill.engine.pipeline.documents import ANY, Data, InputPort, Pipeline, Scalar
-from azdistill.engine.pipeline.findings import suggestion
 from azdistill.engine.pipeline.types import misfit
+from azdistill.engine.problems import suggest
 from azdistill.engine.yaml_document import read_scalar
 
 _TYPES = {bool: "boolean", int: "integer", float: "number"}
@@ -22,7 +22,7 @@ def with_inputs(pipeline: Pipeline, settings: Mapping[str, str]) -> Pipeline:
 
 def _value(pipeline: Pipeline, name: str, text: str) -> Scalar | Data:
     if name not in pipeline.inputs:
-        hint = suggestion(name, pipeline.inputs)
+        hint = suggest(name, pipeline.inputs)
         raise PipelineError(f"--set inputs.{name}={text!r}: the pipeline has no such input; {hint}")
     port = pipeline.ports.get(name) or _port(pipeline.inputs[name])
     if port.is_data or isinstance(pipeline.inputs[name], Data):

@@ -1,13 +1,13 @@
 """What a pipeline says to Azure ML alone: who it runs as, how it is queued, what may be reached while it runs."""
 
 from azdistill.engine.pipeline.documents import Pipeline
-from azdistill.engine.pipeline.findings import Finding
 from azdistill.engine.pipeline.reading import Part
+from azdistill.engine.problems import Problem
 
 _AZURE_ALONE = ("identity", "queue_settings", "services")
 
 
-def azure_alone(pipeline: Pipeline) -> list[Finding]:
+def azure_alone(pipeline: Pipeline) -> list[Problem]:
     """One warning for a whole file, at the first of what has no effect on this machine; none where there is none."""
     root = Part(pipeline.document, [])
     parts = [root, *(root.at("jobs", name) for name in pipeline.nodes)]

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from azdistill.engine.pipeline.documents import Data, Node, Pipeline
-from azdistill.engine.pipeline.findings import Finding
 from azdistill.engine.pipeline.node_checks import NodeCheck
 from azdistill.engine.pipeline.reading import Part
+from azdistill.engine.problems import Problem
 
 _NEED_COMPUTE = ("command", "sweep", "parallel")
 
 
-def findings(pipeline: Pipeline, inside: bool = False) -> list[Finding]:
+def findings(pipeline: Pipeline, inside: bool = False) -> list[Problem]:
     """Everything found in a pipeline, by file and line, its own file first. One that is `inside` another is given
     its inputs there."""
     found = list(pipeline.findings)

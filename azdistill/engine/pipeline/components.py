@@ -1,5 +1,6 @@
 """Read components: a file of their own, a mapping inside a job, or the job itself."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,11 +9,11 @@ from typing import Any
 from azdistill.engine.pipeline.documents import ANY, Component, InputPort, Scalar
 from azdistill.engine.pipeline.environments import read_environment
 from azdistill.engine.pipeline.expressions import is_expression, names
-from azdistill.engine.pipeline.findings import suggestion
 from azdistill.engine.pipeline.parallel import check_declared, check_task, read_parallel
 from azdistill.engine.pipeline.reading import Part
 from azdistill.engine.pipeline.run_settings import RUN_SETTINGS, check_run_settings
 from azdistill.engine.pipeline.types import is_known, misfit
+from azdistill.engine.problems import suggest
 
 _KNOWN = frozenset(
     "$schema type name version display_name description tags properties is_deterministic inputs outputs command code "
@@ -151,7 +152,9 @@ def _code(part: Part) -> Path | None:
 def _check_includes(part: Part, component: Component) -> None:
     for path in component.includes:
         if not path.exists():
-            part.at("additional_includes").error("no such file or folder", value=str(path))
+            part.at("additional_includes").error(
+                "no such file or folder", value=os.path.relpath(path, component.folder)
+            )
 
 
 def _check_command(part: Part, component: Component) -> None:
@@ -161,4 +164,4 @@ def _check_command(part: Part, component: Component) -> None:
         part.at("environment").error("required on Azure ML, and not given", "azure")
     known = {f"inputs.{name}" for name in component.inputs} | {f"outputs.{name}" for name in component.outputs}
     for name in sorted(set(names(component.command)) - known):
-        part.at("command").error(f"it asks for {name}, which isn't declared; {suggestion(name, known)}", value=None)
+        part.at("command").error(f"it asks for {name}, which isn't declared; {suggest(name, known)}", value=None)

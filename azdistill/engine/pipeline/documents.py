@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from azdistill.engine.pipeline.expressions import JobOutput, PipelineInput
-from azdistill.engine.pipeline.findings import Finding
 from azdistill.engine.pipeline.sweeps import Sweep
+from azdistill.engine.problems import Problem
 from azdistill.engine.yaml_document import Document
 
 Scalar = str | int | float | bool
@@ -174,7 +174,7 @@ class Pipeline:
     nodes: Mapping[str, Node]
     force_rerun: bool = False
     continue_on_step_failure: bool = False
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Problem, ...] = ()
     is_component: bool = False
 
     @property

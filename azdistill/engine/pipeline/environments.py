@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from azdistill.engine.errors import PipelineError
 from azdistill.engine.pipeline.documents import Environment
 from azdistill.engine.pipeline.reading import Part
-from azdistill.engine.yaml_document import Unreadable, parse_document
+from azdistill.engine.yaml_document import read_document
 
 
 def read_environment(part: Part) -> Environment:
@@ -26,9 +27,9 @@ def _environment_file(part: Part, text: str) -> Environment:
     if not text.startswith("file:"):
         part.error(f"Azure ML takes the path of an environment as 'file:{text}'", "azure")
     try:
-        document = parse_document(path, "definition of an environment")
-    except Unreadable as problem:
-        part.error(f"{path}: {problem}")
+        document = read_document(path, PipelineError, "environment file")
+    except PipelineError as error:
+        part.error(str(error))
         return Environment(text)
     return _defined(part, document.value, path.parent, path.read_text(encoding="utf-8"), path.stem)
 

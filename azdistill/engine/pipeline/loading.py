@@ -27,7 +27,7 @@ from azdistill.engine.pipeline.parallel import read_parallel
 from azdistill.engine.pipeline.reading import Part
 from azdistill.engine.pipeline.run_settings import RUN_SETTINGS, check_run_settings
 from azdistill.engine.pipeline.sweeps import read_sweep
-from azdistill.engine.yaml_document import Document, Unreadable, parse_document, read_document
+from azdistill.engine.yaml_document import Document, read_document
 
 KINDS = frozenset("command sweep parallel pipeline spark automl import data_transfer if_else do_while".split())
 _WITH_INLINE_JOB = frozenset({"command", "parallel", "spark"})
@@ -207,10 +207,9 @@ class _Reader:
     def _component_file(self, part: Part, path: Path) -> Component | None:
         if path not in self.files:
             try:
-                document = parse_document(path, "component file")
-            except Unreadable as problem:
-                place = f"{path}{f':{problem.line}' if problem.line else ''}"
-                part.error(f"{place}: {problem}")
+                document = read_document(path, PipelineError, "component file")
+            except PipelineError as error:
+                part.error(str(error))
                 self.files[path] = None
             else:
                 found = read_component(Part(document, part.found), path.parent.name)

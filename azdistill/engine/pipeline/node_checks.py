@@ -5,12 +5,12 @@ from collections.abc import Mapping
 
 from azdistill.engine.pipeline.documents import ANY, Data, InputPort, Node, Pipeline
 from azdistill.engine.pipeline.expressions import JobOutput, PipelineInput, names, reference, required_names
-from azdistill.engine.pipeline.findings import suggestion
 from azdistill.engine.pipeline.parallel import check_parallel
 from azdistill.engine.pipeline.reading import Part
 from azdistill.engine.pipeline.run_settings import check_gpus, check_processes
 from azdistill.engine.pipeline.sweep_checks import check_sweep
 from azdistill.engine.pipeline.types import fits, misfit, needs_quotes
+from azdistill.engine.problems import suggest
 
 _PORTS = ("inputs", "outputs", "component", "trial", "jobs", "search_space")
 LOCAL_KINDS = frozenset({"command", "parallel", "pipeline", "sweep"})
@@ -49,7 +49,7 @@ class NodeCheck:
             part = self.part.at("inputs", name)
             port = component.inputs.get(name, InputPort(ANY))
             if component.closed and name not in component.inputs:
-                part.error(f"the component has no such input; {suggestion(name, component.inputs)}", value=None)
+                part.error(f"the component has no such input; {suggest(name, component.inputs)}", value=None)
             elif isinstance(value, PipelineInput):
                 self._parent_input(part, port, value)
             elif isinstance(value, JobOutput):
@@ -66,7 +66,7 @@ class NodeCheck:
 
     def _parent_input(self, part: Part, port: InputPort, value: PipelineInput) -> None:
         if value.name not in self.pipeline.inputs:
-            part.error(f"the pipeline has no such input; {suggestion(value.name, self.pipeline.inputs)}")
+            part.error(f"the pipeline has no such input; {suggest(value.name, self.pipeline.inputs)}")
             return
         declared = self.pipeline.ports.get(value.name)
         if declared is not None and not fits(declared.type, port.type):
@@ -94,12 +94,12 @@ class NodeCheck:
     def _job_output(self, part: Part, port: InputPort, value: JobOutput) -> None:
         nodes = self.pipeline.nodes
         if value.node not in nodes:
-            part.error(f"the pipeline has no job {value.node!r}; {suggestion(value.node, nodes)}")
+            part.error(f"the pipeline has no job {value.node!r}; {suggest(value.node, nodes)}")
             return
         component = nodes[value.node].component
         if value.name not in component.outputs:
             if component.closed:
-                part.error(f"jobs.{value.node} has no such output; {suggestion(value.name, component.outputs)}")
+                part.error(f"jobs.{value.node} has no such output; {suggest(value.name, component.outputs)}")
             return
         kind = nodes[value.node].outputs[value.name].type
         if not fits(kind, port.type):
@@ -109,11 +109,11 @@ class NodeCheck:
         component = self.node.component
         for name, part in self.part.at("outputs").entries():
             if component.closed and name not in component.outputs:
-                part.error(f"the component has no such output; {suggestion(name, component.outputs)}", value=None)
+                part.error(f"the component has no such output; {suggest(name, component.outputs)}", value=None)
         for name, target in self.node.promoted.items():
             part = self.part.at("outputs", name)
             if target not in self.pipeline.outputs:
-                part.error(f"the pipeline has no such output; {suggestion(target, self.pipeline.outputs)}")
+                part.error(f"the pipeline has no such output; {suggest(target, self.pipeline.outputs)}")
             elif name in component.outputs and not fits(component.outputs[name], self.pipeline.outputs[target].type):
                 kind = self.pipeline.outputs[target].type
                 part.error(f"outputs.{target} is of type {kind}, and the component writes a {component.outputs[name]}")
@@ -140,8 +140,8 @@ class NodeCheck:
         ports = {"inputs": [*self.node.inputs, *self.node.component.inputs], "outputs": self.node.component.outputs}
         found = reference(f"${{{{{name}}}}}")
         if isinstance(found, PipelineInput) and found.name not in self.pipeline.inputs:
-            part.error(f"the pipeline has no such input; {suggestion(found.name, self.pipeline.inputs)}")
+            part.error(f"the pipeline has no such input; {suggest(found.name, self.pipeline.inputs)}")
         elif isinstance(found, JobOutput):
             self._job_output(part, InputPort(ANY), found)
         elif whole in ports and self.node.component.closed and port not in ports[whole]:
-            part.error(f"the job has no such {whole[:-1]}; {suggestion(port, ports[whole])}")
+            part.error(f"the job has no such {whole[:-1]}; {suggest(port, ports[whole])}")

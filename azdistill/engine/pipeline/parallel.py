@@ -11,8 +11,8 @@ from typing import Any
 
 from azdistill.engine.pipeline.documents import LITERAL_TYPES, Component, Node, Parallel
 from azdistill.engine.pipeline.expressions import names, required_names
-from azdistill.engine.pipeline.findings import suggestion
 from azdistill.engine.pipeline.reading import Part
+from azdistill.engine.problems import suggest
 
 _KNOWN = frozenset(
     "$schema type name version display_name description tags properties comment component compute inputs outputs task "
@@ -53,7 +53,7 @@ def check_declared(part: Part, component: Component) -> None:
     for at in (part.at("input_data"), part.at("task", "program_arguments"), part.at("task", "append_row_to")):
         for name in names(at.value) if isinstance(at.value, str) else ():
             if name not in ports:
-                at.error(f"it asks for {name}, which isn't declared; {suggestion(name, ports)}", value=None)
+                at.error(f"it asks for {name}, which isn't declared; {suggest(name, ports)}", value=None)
     _check_rows(part.at("task", "append_row_to"), component)
 
 
@@ -192,7 +192,7 @@ def _check_script(part: Part, component: Component) -> None:
     elif component.code is None and code.text() is not None:
         code.error("lies on Azure ML only; name a local folder", "local")
     elif component.code is not None and component.code.exists() and not _holds(component.code, str(script.value)):
-        hint = suggestion(str(script.value), _scripts(component.code))
+        hint = suggest(str(script.value), _scripts(component.code))
         script.error(f"no such file in {str(component.code)!r}, the code of this task; {hint}")
 
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from azdistill.engine.pipeline.findings import Finding, Scope, Severity, suggestion
 from azdistill.engine.problems import FieldPath as Place
-from azdistill.engine.problems import dotted as named
+from azdistill.engine.problems import Problem, Scope, Severity, suggest
 from azdistill.engine.yaml_document import Document
 
 _AS_WRITTEN = object()
@@ -18,7 +17,7 @@ class Part:
     """A part of a file: its place, its value (None when there is none), and where findings about it go."""
 
     document: Document
-    found: list[Finding]
+    found: list[Problem]
     place: Place = ()
 
     @cached_property
@@ -63,24 +62,18 @@ class Part:
         """Azure ML ignores a field it doesn't know, so a misspelt one has no effect: worth a warning."""
         for name in self.mapping():
             if name not in known:
-                close = suggestion(name, known)
+                close = suggest(name, known)
                 hint = f"; {close}" if close.startswith("did") else ""
                 self.at(name).warning(f"unknown field, Azure ML ignores it{hint}", value=None)
 
     def _add(self, severity: Severity, text: str, scope: Scope, value: Any) -> None:
-        shown = self.value if value is _AS_WRITTEN else value
-        start = named(self.place) + ("" if _is_long(shown) else f"={shown!r}")
-        finding = Finding(
-            severity,
-            self.document.path,
-            self.document.line(self.place),
-            named(self.place),
-            f"{start}: {text}" if start else text,
-            scope,
-        )
-        if finding not in self.found:
-            self.found.append(finding)
-
-
-def _is_long(value: Any) -> bool:
-    return value is None or isinstance(value, (Mapping, list))
+        problem = Problem(
+            code="invalid_pipeline",
+            message=text,
+            severity=severity,
+            field=self.place,
+            value=self.value if value is _AS_WRITTEN else value,
+            scope=scope,
+        ).at(self.document.path, self.document.line(self.place))
+        if problem not in self.found:
+            self.found.append(problem)

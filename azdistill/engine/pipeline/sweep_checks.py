@@ -4,10 +4,10 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 from azdistill.engine.pipeline.documents import InputPort, Node
-from azdistill.engine.pipeline.findings import suggestion
 from azdistill.engine.pipeline.reading import Part
 from azdistill.engine.pipeline.search_space import Candidate, Choice, Distribution, Randint, Uniform
 from azdistill.engine.pipeline.types import misfit
+from azdistill.engine.problems import suggest
 
 TRIALS = "trials"
 """The folder of the trials in the folder of a sweep node."""
@@ -18,7 +18,7 @@ def check_sweep(part: Part, node: Node) -> set[str]:
     trial = node.component
     for name, at in part.at("search_space").entries():
         if trial.closed and name not in trial.inputs:
-            at.error(f"the trial has no such input; {suggestion(name, trial.inputs)}", value=None)
+            at.error(f"the trial has no such input; {suggest(name, trial.inputs)}", value=None)
         elif name in part.at("inputs").mapping():
             at.error(f"inputs.{name} gives it a fixed value too; take one of them out", value=None)
     for name, found in node.sweep.space.items() if node.sweep else ():

@@ -5,21 +5,20 @@ from pathlib import Path
 from azdistill.engine.errors import PipelineError
 from azdistill.engine.pipeline.checks import findings
 from azdistill.engine.pipeline.documents import Pipeline
-from azdistill.engine.pipeline.findings import Finding
-from azdistill.engine.pipeline.loading import read_pipeline
-from azdistill.engine.yaml_document import Unreadable, parse_document
+from azdistill.engine.pipeline.loading import load_pipeline
+from azdistill.engine.problems import Problem
 
 
-def validate(path: Path) -> list[Finding]:
+def validate(path: Path) -> list[Problem]:
     """Everything that Azure ML would refuse or ignore in a pipeline file, by file and line.
 
     Never raises for what the file holds. A sweep or a registered component, which only the
     local engine can't run, is no finding.
     """
     try:
-        pipeline = read_pipeline(parse_document(path, "pipeline file"))
-    except Unreadable as problem:
-        return [Finding("error", path, problem.line, "", str(problem))]
+        pipeline = load_pipeline(path)
+    except PipelineError as error:
+        return list(error.problems)
     return [finding for finding in findings(pipeline) if finding.scope != "local"]
 
 

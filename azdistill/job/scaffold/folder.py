@@ -13,7 +13,7 @@ from typing import get_args
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import write_text
 from azdistill.contracts.task import OWN, TaskName
-from azdistill.engine.pipeline.findings import suggestion
+from azdistill.engine.problems import suggest
 from azdistill.job.assets import asset
 from azdistill.job.models import BUILT_IN
 from azdistill.job.paths import absent
@@ -62,7 +62,7 @@ def bring_example(name: str, folder: Path) -> None:
 
 def _check_choice(option: str, value: str, known: "tuple[str, ...] | dict[str, str]") -> None:
     if value not in known:
-        raise InputError(f"{option} {value!r}: no such choice; {suggestion(value, known)}")
+        raise InputError(f"{option} {value!r}: no such choice; {suggest(value, known)}")
 
 
 def _check_empty(folder: Path) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from azdistill.engine.pipeline.findings import Finding
 from azdistill.engine.pipeline.validation import validate
+from azdistill.engine.problems import Problem
 
 PIPELINE = """\
 $schema: https://azuremlschemas.azureedge.net/latest/pipelineJob.schema.json
@@ -93,7 +93,7 @@ class Desk:
         assert before in text, f"{before!r} is not in {name}"
         self.write(name, text.replace(before, after, 1))
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Problem]:
         return validate(self.root / "pipeline.yml")
 
     def told(self) -> list[str]:

@@ -13,7 +13,7 @@ from azdistill.engine.pipeline.loading import read_pipeline
 from azdistill.engine.pipeline.search_space import Choice, Normal, Randint, Uniform
 from azdistill.engine.pipeline.sweeps import Limits, Objective, Policy, Sampling, Sweep
 from azdistill.engine.pipeline.validation import check, validate
-from azdistill.engine.yaml_document import parse_document
+from azdistill.engine.yaml_document import read_document
 
 PIPELINE = """\
 type: pipeline
@@ -72,7 +72,7 @@ def written(tmp_path: Path) -> Path:
 
 def read(path: Path, *changes: tuple[str, str]) -> Sweep:
     write(path, *changes)
-    sweep = read_pipeline(parse_document(path, "pipeline file")).nodes["tune"].sweep
+    sweep = read_pipeline(read_document(path, PipelineError, "pipeline file")).nodes["tune"].sweep
     assert sweep is not None
     return sweep
 
@@ -87,7 +87,7 @@ def write(path: Path, *changes: tuple[str, str]) -> None:
 
 def told(path: Path) -> list[str]:
     """Findings, those for a local run alone too."""
-    return [one.text for one in findings(read_pipeline(parse_document(path, "pipeline file")))]
+    return [one.text for one in findings(read_pipeline(read_document(path, PipelineError, "pipeline file")))]
 
 
 def test_a_right_sweep_has_no_finding_and_runs_here(written: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_right_sweep_has_no_finding_and_runs_here(written: Path) -> None:
         limits=Limits(4),
     )
     assert told(written) == []
-    check(read_pipeline(parse_document(written, "pipeline file")))
+    check(read_pipeline(read_document(written, PipelineError, "pipeline file")))
 
 
 @pytest.mark.parametrize("text", DISTRIBUTIONS)
@@ -206,7 +206,7 @@ def test_numbers_that_are_no_exponents_are_warned_about(written: Path) -> None:
     assert (finding.severity, finding.text) == (
         "warning",
         (
-            "jobs.tune.search_space.rate.min_value=1e-05: an exponent, of e: it searches from 1.00001 to 1.10517; "
+            "jobs.tune.search_space.rate.min_value=1e-5: an exponent, of e: it searches from 1.00001 to 1.10517; "
             "write -11.51 for 1e-05"
         ),
     )
@@ -284,5 +284,5 @@ def test_a_machine_without_mlflow_is_told_before_anything_runs(written: Path, mo
     write(written)
     monkeypatch.setitem(sys.modules, "mlflow", None)  # as Python has it for a package that can't be imported
     with pytest.raises(PipelineError, match=r"jobs\.tune: a sweep asks mlflow for its metric: pip install"):
-        check(read_pipeline(parse_document(written, "pipeline file")))
+        check(read_pipeline(read_document(written, PipelineError, "pipeline file")))
     assert validate(written) == []

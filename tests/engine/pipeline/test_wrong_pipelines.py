@@ -109,8 +109,8 @@ ERRORS: dict[str, tuple[str, str, str, str]] = {
     ),
     "missing component file": (
         P, "./train.yml", "./trian.yml",
-        ("pipeline.yml:19: jobs.train.component='./trian.yml': trian.yml: No such file or directory; name a component "
-        "file (YAML)"),
+        ("pipeline.yml:19: jobs.train.component='./trian.yml': trian.yml: No such file or directory; name the "
+        "component file (YAML)"),
     ),
     "missing code": (
         A, "code: ./src", "code: ./source", "prepare.yml:8: code='./source': no such folder beside this file",
@@ -121,8 +121,8 @@ ERRORS: dict[str, tuple[str, str, str, str]] = {
     ),
     "missing environment": (
         A, "file:./environment.yml", "file:./none.yml",
-        ("prepare.yml:9: environment='file:./none.yml': none.yml: No such file or directory; name a definition of "
-        "an environment (YAML)"),
+        ("prepare.yml:9: environment='file:./none.yml': none.yml: No such file or directory; name the "
+        "environment file (YAML)"),
     ),
     "no environment": (
         A, "environment: file:./environment.yml\n", "",
@@ -388,22 +388,22 @@ def test_machines_that_the_local_engine_does_not_start_are_told(desk: Desk, dist
     check(pipeline)
 
 
-TOO_DEEP = "not YAML that can be read (an alias holds itself, or it is nested too deep)"
+TOO_DEEP = "nested too deeply, or an alias contains itself"
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "pipeline.yml: holds no mapping of fields, so it is no pipeline file"),
-        ("- a\n", "pipeline.yml: holds no mapping of fields, so it is no pipeline file"),
-        ("jobs: [\n", "pipeline.yml:2: not YAML (did not find expected node content)"),
-        ("a: 1\na: 2\n", "pipeline.yml:2: not YAML (key 'a' comes twice)"),
-        ("? [a]\n: 1\n", "pipeline.yml:1: not YAML (a key that is no text)"),
-        ("a: {<<: b}\n", "pipeline.yml:1: not YAML (<< of what is no mapping)"),
-        ("a: *b\n", "pipeline.yml:1: not YAML (found undefined alias)"),
+        ("", "pipeline.yml: not a YAML mapping; a pipeline file is a YAML mapping, one `name: value` a line"),
+        ("- a\n", "pipeline.yml: not a YAML mapping; a pipeline file is a YAML mapping, one `name: value` a line"),
+        ("jobs: [\n", "pipeline.yml:2: not valid YAML (did not find expected node content)"),
+        ("a: 1\na: 2\n", "pipeline.yml:2: not valid YAML (key 'a' comes twice)"),
+        ("? [a]\n: 1\n", "pipeline.yml:1: not valid YAML (a key that is no text)"),
+        ("a: {<<: b}\n", "pipeline.yml:1: not valid YAML (<< of what is no mapping)"),
+        ("a: *b\n", "pipeline.yml:1: not valid YAML (found undefined alias)"),
         ("a: &b [*b]\n", f"pipeline.yml: {TOO_DEEP}"),
         (f"a: {'[' * 5000}{']' * 5000}\n", f"pipeline.yml: {TOO_DEEP}"),
-        ("a: !!int x\n", "pipeline.yml: not YAML (invalid literal for int() with base 10: 'x')"),
+        ("a: !!int x\n", "pipeline.yml: not valid YAML (invalid literal for int() with base 10: 'x')"),
     ],
 )
 def test_a_file_that_is_no_yaml_is_a_finding_too(desk: Desk, text: str, expected: str) -> None:
@@ -413,6 +413,6 @@ def test_a_file_that_is_no_yaml_is_a_finding_too(desk: Desk, text: str, expected
 
 def test_a_file_that_is_not_there_is_a_finding_too(desk: Desk) -> None:
     (desk.root / P).unlink()
-    assert desk.told() == ["pipeline.yml: No such file or directory; name a pipeline file (YAML)"]
+    assert desk.told() == ["pipeline.yml: No such file or directory; name the pipeline file (YAML)"]
     desk.root.joinpath(P).write_bytes(b"\xff")
-    assert desk.told() == ["pipeline.yml: not UTF-8 at byte 0; save it as UTF-8"]
+    assert desk.told() == ["pipeline.yml: not UTF-8 (byte 0); save it as UTF-8"]

@@ -81,7 +81,7 @@ def test_a_wrong_task_file_is_a_finding_of_the_job_with_the_line_of_the_file(spe
         ("mails.py", 1),
         ("mails.py", 15),
     ]
-    assert found[2].text == "correct(answer): it is called with 2; make it correct(answer, reference)"
+    assert found[2].text == "correct(answer) cannot be called with 2 arguments; define correct(answer, reference)"
 
 
 def test_a_task_file_that_is_not_there_is_a_finding_of_the_job(spec: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_task_file_that_is_not_there_is_a_finding_of_the_job(spec: Path) -> No
 def test_a_job_built_in_python_is_checked_before_a_bundle_is_written(spec: Path, tmp_path: Path) -> None:
     (tmp_path / "mails.py").write_text("def case(record): ...\n")
     job = DistillationJob.model_validate(load_spec(tmp_path))
-    with pytest.raises(SpecError, match=r"mails\.py:1: no function answer; define answer\(text\)"):
+    with pytest.raises(SpecError, match=r"mails\.py:1: function answer is missing; define answer\(text\)"):
         compile_job(job, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 

@@ -8,7 +8,7 @@ from typing import Any
 from azdistill.engine.errors import InputError
 from azdistill.engine.local.hashing import files_under
 from azdistill.engine.pipeline.documents import ANY
-from azdistill.engine.yaml_document import Unreadable, parse_document
+from azdistill.engine.yaml_document import read_document
 
 MLTABLE = "MLTable"
 _BY_SUFFIX = {".csv": ("csv", ","), ".tsv": ("csv", "\t"), ".jsonl": ("jsonl", ","), ".parquet": ("parquet", ",")}
@@ -54,10 +54,7 @@ class _Definition:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.file = folder, folder / MLTABLE
-        try:
-            self.raw = parse_document(self.file, "definition of a table").value
-        except Unreadable as problem:
-            raise InputError(f"{self.file}: {problem}") from None
+        self.raw = read_document(self.file, InputError, "MLTable file").value
 
     def read(self) -> Files | Table:
         found = {path for entry in self._list("paths") for path in self._at(entry)}

@@ -1,0 +1,67 @@
+"""Render problems for people (text), for programs (JSON) and for GitHub Actions (annotations)."""
+
+import json
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+from azdistill.contracts.errors import AzdistillError
+from azdistill.engine.problems import Problem, dotted
+
+
+class ProblemFormat(StrEnum):
+    text = "text"
+    json = "json"
+    github = "github"
+
+
+def render(problems: Iterable[Problem], format: ProblemFormat) -> str:
+    """All problems in a format: one line each as text or annotations, a list of objects as JSON."""
+    if format == ProblemFormat.json:
+        return json.dumps([as_object(problem) for problem in problems], indent=2)
+    line = str if format == ProblemFormat.text else as_annotation
+    return "\n".join(map(line, problems))
+
+
+def render_error(error: AzdistillError) -> str:
+    """The text of an error on the terminal. Lines that start with a file and line stay as they are, for editors."""
+    text = str(error)
+    is_located = any(problem.file for problem in error.problems)
+    return text if is_located or "\n" in text else f"azdistill: {text}"
+
+
+def as_object(problem: Problem) -> Mapping[str, Any]:
+    """A problem as JSON: line 0 is the file as a whole, and value is null where it is absent or may be secret."""
+    return {
+        "code": problem.code,
+        "severity": problem.severity,
+        "file": None if problem.file is None else str(problem.file),
+        "line": problem.line,
+        "field": dotted(problem.field),
+        "value": problem.value,
+        "message": problem.message,
+        "fix": problem.fix,
+        "command": problem.command,
+    }
+
+
+def as_annotation(problem: Problem) -> str:
+    """A workflow command of GitHub Actions, which shows the problem at its line: `::error file=job.yaml,line=12::...`.
+
+    https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+    """
+    properties = {
+        "file": "" if problem.file is None else str(problem.file),
+        "line": str(problem.line) if problem.line else "",
+        "title": problem.code,
+    }
+    listed = ",".join(f"{name}={_escape_property(value)}" for name, value in properties.items() if value)
+    return f"::{problem.severity} {listed}::{_escape(problem.text)}"
+
+
+def _escape(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _escape_property(text: str) -> str:
+    return _escape(text).replace(":", "%3A").replace(",", "%2C")
