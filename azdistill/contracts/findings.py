@@ -46,7 +46,7 @@ _WORDS: Mapping[str, str] = {
 
 
 def sentence(error: ErrorDetails, name: str, text: str) -> str:
-    """`training.learning_rate=0.2: expected at most 0.01`. The value is shown where it can't be a secret."""
+    """`train.learning_rate=0.2: expected at most 0.01`. The value is shown where it can't be a secret."""
     hidden = error["type"] in ("missing", "extra_forbidden") or error["input"] is None
     return f"{name}{'' if hidden else _shown(name, error['input'])}: {text}" if name else text
 

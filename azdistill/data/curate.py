@@ -68,7 +68,7 @@ def check_drops(curated: Curated, most: float) -> None:
     if len(faulty) > most * answers:
         raise DataError(
             f"{len(faulty)} of {answers} answers were dropped ({_listed(faulty)}), more than "
-            f"curation.max_drop_ratio={most:g} allows; see drops.jsonl, and mend the teacher's prompting or max_tokens"
+            f"curate.max_drop_ratio={most:g} allows; see drops.jsonl, and mend the teacher's prompting or max_tokens"
         )
     if not curated.train:
         raise DataError(

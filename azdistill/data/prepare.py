@@ -83,6 +83,6 @@ def _check_ratio(read: ReadFiles, most: float) -> None:
     named = "; ".join(f"{reject.source}: {reject.reason}, {reject.detail}" for reject in read.rejects[:NAMED])
     more = f"; and {bad - NAMED} more, all in rejects.jsonl" if bad > NAMED else ""
     raise DataError(
-        f"{bad} of {rows} rows can't be used, more than data.max_reject_ratio={most:g} allows: {named}{more}. "
+        f"{bad} of {rows} rows can't be used, more than prepare.max_reject_ratio={most:g} allows: {named}{more}. "
         "Mend them, or raise max_reject_ratio to go on without them"
     )

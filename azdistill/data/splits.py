@@ -104,4 +104,4 @@ def _check(splits: Splits) -> None:
     if not splits.count("train"):
         raise DataError(f"data.training_data: no row left to learn from ({aside}); give more rows")
     if not splits.count("test"):
-        raise DataError(f"no row to test on ({aside}); give data.test_data, or raise data.test_fraction above 0")
+        raise DataError(f"no row to test on ({aside}); give data.test_data, or raise prepare.test_fraction above 0")

@@ -74,7 +74,7 @@ class Problem:
 
     @property
     def text(self) -> str:
-        """Everything but the location: `training.learning_rate=0.2: must be at most 0.01; did you mean 2e-5?`."""
+        """Everything but the location: `train.learning_rate=0.2: must be at most 0.01; did you mean 2e-5?`."""
         advice = ": ".join(filter(None, (self.fix, self.command)))
         about = ": ".join(filter(None, (self.subject, self._field_and_value(), self.message)))
         return printable(f"{about}; {advice}" if advice else about)

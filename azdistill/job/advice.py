@@ -36,11 +36,11 @@ def _about(place: Place, value: Any, text: str) -> tuple[Place, str]:
 
 def _training(job: DistillationJob) -> Advice:
     for name, (least, most) in USUAL.items() if job.student.weights == "pretrained" else ():
-        value = getattr(job.training, name)
+        value = getattr(job.train, name)
         if not least <= value <= most:
             why = "so little is learned" if value < least else "so much that it knew is lost"
             usual = f"full fine-tuning of a pretrained student takes {number(least)} to {number(most)} as a rule"
-            yield _about(("training", name), value, f"{usual}; {'below' if value < least else 'above'}, {why}")
+            yield _about(("train", name), value, f"{usual}; {'below' if value < least else 'above'}, {why}")
 
 
 def _models(job: DistillationJob) -> Iterator[tuple[Place, str, Facts]]:
@@ -89,7 +89,7 @@ def _weights(job: DistillationJob) -> Advice:
 
 def _contexts(job: DistillationJob) -> Advice:
     asked: tuple[Place, int] = ("teacher", "max_tokens"), job.teacher.max_tokens
-    learned: tuple[Place, int] = ("training", "max_length"), job.training.max_length
+    learned: tuple[Place, int] = ("train", "max_length"), job.train.max_length
     for place, _, facts in _models(job):
         field, tokens = learned if place == STUDENT else asked
         if facts.context and tokens > facts.context:
@@ -107,7 +107,7 @@ def _sizes(job: DistillationJob) -> Advice:
 
 def _test_rows(job: DistillationJob) -> Advice:
     if job.data.test_data is None:
-        drawn = f"{job.data.test_fraction:.0%} of the training rows are held out to test on"
+        drawn = f"{job.prepare.test_fraction:.0%} of the training rows are held out to test on"
         yield ("data", "test_data"), f"data.test_data: not given, so {drawn}; rows that were gathered apart prove more"
 
 

@@ -104,7 +104,7 @@ class _Sampled:
 def estimate(job: DistillationJob) -> Estimate:
     """The estimate of a job whose local files are there."""
     files = {split: path for split, name in SPLITS.items() if (path := getattr(job.data, name))}
-    sampled = {split: _sampled(Path(path), job.data.rows) for split, path in files.items() if not is_remote(path)}
+    sampled = {split: _sampled(Path(path), job.prepare.rows) for split, path in files.items() if not is_remote(path)}
     rows = _rows(job, files, sampled)
     counted = {split: count for split, count in rows.items() if count is not None}
     asks = job.teacher.teacher_route == "endpoint"
@@ -130,7 +130,7 @@ def _upstream(inputs: Mapping[str, Any]) -> tuple[str, ...]:
 def _rows(job: DistillationJob, files: Mapping[str, str], sampled: Mapping[str, _Sampled]) -> dict[str, int | None]:
     """As counted; splits without a file are drawn from the training rows."""
     found: dict[str, int | None] = {split: sampled[split].rows if split in sampled else None for split in files}
-    for split, part in (("test", job.data.test_fraction), ("validation", job.data.validation_fraction)):
+    for split, part in (("test", job.prepare.test_fraction), ("validation", job.prepare.validation_fraction)):
         left = found["train"]
         if split not in files:
             found[split] = None if left is None else round(left * part)

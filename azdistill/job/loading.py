@@ -26,7 +26,7 @@ Found = list[tuple[Place, str]]
 def load_job(path: Path | str) -> DistillationJob:
     """The job of a YAML file; its local paths are taken relative to the file.
 
-    Raises SpecError, one line a finding: `job.yaml:12: training.learning_rate=0.2: ...`.
+    Raises SpecError, one line a finding: `job.yaml:12: train.learning_rate=0.2: ...`.
     """
     job, found = check_job(path)
     if job is None:

@@ -29,8 +29,14 @@ PATTERNS = {
 }
 """Patterns of the models in words."""
 
-ELSEWHERE = {"lr": "learning_rate", "per_device_train_batch_size": "batch_size", "model_name": "model"}
+RENAMED = {"training": "train", "curation": "curate", "prediction": "predict", "evaluation": "evaluate"}
+"""Sections by the names that other tools give to what they hold."""
+
+ELSEWHERE = {"lr": "learning_rate", "per_device_train_batch_size": "batch_size", "model_name": "model", **RENAMED}
 """Names that other tools give to fields of ours."""
+
+# A name this similar to a field of the same section is a typo; one less similar may belong to another section.
+TYPO = 0.85
 
 UNKNOWN = "see docs/reference.md"
 
@@ -76,13 +82,12 @@ def _meant(place: Place, model: type[BaseModel]) -> str:
     *folder, given = place
     section, name = _model(model, tuple(folder)) or model, ELSEWHERE.get(str(given), str(given))
     known = [*_own(section), *(() if folder else SHORT)]
-    if close := get_close_matches(name, known, 1):
-        return f"did you mean {close[0]}?"
-    if elsewhere := [named(found) for found in _paths(model) if found[-1] == name]:
-        return f"did you mean {' or '.join(elsewhere)}?"
+    elsewhere = [named(found) for found in _paths(model) if found[-1] == name]
+    if suggestions := get_close_matches(name, known, 1, TYPO) or elsewhere or get_close_matches(name, known, 1):
+        return f"did you mean {' or '.join(suggestions)}?"
     if SECRET_NAME.search(name):
         return "keys stay out of a job: put it into an environment variable and name that in key_variable"
-    return f"{named(tuple(folder)) or 'a job'} has {_listed(known)}"
+    return f"{named(tuple(folder)) or 'a job'} has {_listed(known, 20)}"
 
 
 def _own(section: type[BaseModel]) -> list[str]:

@@ -1,7 +1,6 @@
 """`DistillationJob`: what the user writes. Each section is the config model of its step."""
 
 from collections.abc import Iterator
-from functools import cached_property
 from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
@@ -13,7 +12,7 @@ from azdistill.contracts.findings import Place, named
 from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.step import StepConfig
-from azdistill.contracts.task import OWN, TaskName
+from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import Prompting
 from azdistill.contracts.train import TrainConfig
 from azdistill.job.catalog import Catalog
@@ -31,12 +30,16 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class Data(PrepareConfig):
-    """Where the rows are, and how they become prompts."""
+class Data(Section):
+    """The user's data files."""
 
-    training_data: SpecPath = Field(description="JSONL file of rows to learn from")
-    validation_data: SpecPath | None = Field(None, description="JSONL file of rows to validate on")
-    test_data: SpecPath | None = Field(None, description="JSONL file of rows to evaluate on")
+    training_data: SpecPath = Field(description="JSONL file of training rows")
+    validation_data: SpecPath | None = Field(
+        None, description="JSONL file of validation rows; default: a fraction of the training rows"
+    )
+    test_data: SpecPath | None = Field(
+        None, description="JSONL file of test rows; default: a fraction of the training rows"
+    )
 
 
 class Student(Section):
@@ -93,12 +96,13 @@ class DistillationJob(Section):
     task: SpecTask = Field(description=PURPOSE)
     seed: int = Field(0, ge=0, description="decides split, weights, order of batches and bootstrap")
     data: Data
+    prepare: PrepareConfig = PrepareConfig()
     teacher: Teaching
-    curation: CurateConfig = CurateConfig()
+    curate: CurateConfig = CurateConfig()
     student: Student
-    training: TrainConfig = TrainConfig()
-    prediction: PredictConfig = PredictConfig()
-    evaluation: EvaluateConfig = EvaluateConfig()
+    train: TrainConfig = TrainConfig()
+    predict: PredictConfig = PredictConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
     compute: Compute = Compute()
     outputs: Outputs = Outputs()
     tags: dict[str, str] = Field(default_factory=dict, description="for cost and search, on the pipeline")
@@ -108,13 +112,7 @@ class DistillationJob(Section):
     )
 
     @model_validator(mode="after")
-    def _hand_down(self) -> Self:
-        """Give each section the fields that all steps share."""
-        shared = {"task": OWN if self.task_file else self.task, "seed": self.seed, "weights": self.student.weights}
-        for name, section in self:
-            if isinstance(section, StepConfig):
-                mine = {field: value for field, value in shared.items() if field in type(section).model_fields}
-                object.__setattr__(self, name, section.model_copy(update=mine))
+    def _simulated(self) -> Self:
         object.__setattr__(self, "teacher", self.teacher.rehearsed_as(self.task))
         return self
 
@@ -135,7 +133,7 @@ class DistillationJob(Section):
             raise SpecError("\n".join(sentence for _, sentence in found), found)
         return job
 
-    @cached_property
+    @property
     def known(self) -> Catalog:
         """The job's own facts of models laid over those that azdistill comes with."""
         return self.catalog.over(BUILT_IN)

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from azdistill.contracts.register import RegisterConfig
 from azdistill.contracts.report import ReportConfig
 from azdistill.contracts.step import Port, PortType, Step, StepConfig, scalar_type
+from azdistill.contracts.task import OWN
 from azdistill.job.components import step_of
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES
@@ -35,7 +36,6 @@ class Wiring:
     """Where a node's ports come from: `node.output`, or the name of a pipeline input."""
 
     step: str
-    section: str
     ports: Mapping[str, str]
     fixed: Mapping[str, Scalar] = field(default_factory=dict)
 
@@ -43,7 +43,6 @@ class Wiring:
 GRAPH: Mapping[str, Wiring] = {
     "prepare": Wiring(
         "prepare",
-        "data",
         {
             "training_data": "training_data",
             "validation_data": "validation_data",
@@ -53,18 +52,16 @@ GRAPH: Mapping[str, Wiring] = {
     ),
     "teacher": Wiring(
         "teacher",
-        "teacher",
         {"prompts": "prepare.prompts", "answers": "completions", "task_file": "task_file"},
     ),
-    "curate": Wiring("curate", "curation", {"completions": "teacher.completions", "task_file": "task_file"}),
-    "train": Wiring("train", "training", {"curated": "curate.curated", "student": "student"}),
+    "curate": Wiring("curate", {"completions": "teacher.completions", "task_file": "task_file"}),
+    "train": Wiring("train", {"curated": "curate.curated", "student": "student"}),
     "predict_student": Wiring(
-        "predict", "prediction", {"model": "train.model", "prompts": "prepare.prompts"}, {"weights": "pretrained"}
+        "predict", {"model": "train.model", "prompts": "prepare.prompts"}, {"weights": "pretrained"}
     ),
-    "predict_baseline": Wiring("predict", "prediction", {"model": "student", "prompts": "prepare.prompts"}),
+    "predict_baseline": Wiring("predict", {"model": "student", "prompts": "prepare.prompts"}),
     "evaluate": Wiring(
         "evaluate",
-        "evaluation",
         {
             "prompts": "prepare.prompts",
             "completions": "teacher.completions",
@@ -74,7 +71,6 @@ GRAPH: Mapping[str, Wiring] = {
         },
     ),
     "report": Wiring(
-        "report",
         "report",
         {
             "prompts": "prepare.prompts",
@@ -87,7 +83,6 @@ GRAPH: Mapping[str, Wiring] = {
         },
     ),
     "register": Wiring(
-        "register",
         "register",
         {
             "model": "train.model",
@@ -141,20 +136,26 @@ class Plan:
 
 def plan(job: DistillationJob) -> Plan:
     """The plan of a job. Pure: reads no file, clock, network or environment."""
-    sections = _sections(job)
+    configs = step_configs(job)
     data = {name: getattr(job.data, name) for name in FILES}
     data |= {"task_file": job.task_file, "completions": job.teacher.completions}
     return Plan(
         job=job,
-        files=_data_files(data, job.student.model) | _nested_files(sections),
-        scalars={name: _varying(sections, name) for name in VARYING},
-        nodes=tuple(_node(name, wiring, sections[wiring.section], data) for name, wiring in GRAPH.items()),
+        files=_data_files(data, job.student.model) | _nested_files(configs),
+        scalars={name: _varying(configs, name) for name in VARYING},
+        nodes=tuple(_node(name, wiring, configs[wiring.step], data) for name, wiring in GRAPH.items()),
     )
 
 
-def _sections(job: DistillationJob) -> dict[str, StepConfig]:
-    own = {name: section for name, section in job if isinstance(section, StepConfig)}
-    return own | {
+def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
+    """The config of every step, by its name: the job's section of that name with the fields that steps share."""
+    shared: dict[str, Scalar] = {
+        "task": OWN if job.task_file else job.task,
+        "seed": job.seed,
+        "weights": job.student.weights,
+    }
+    sections = {name: section for name, section in job if isinstance(section, StepConfig)}
+    return {name: _with_shared(section, shared) for name, section in sections.items()} | {
         "report": ReportConfig(title=job.name, registered_model=job.registered_model),
         "register": RegisterConfig(
             registered_model=job.registered_model,
@@ -165,15 +166,20 @@ def _sections(job: DistillationJob) -> dict[str, StepConfig]:
     }
 
 
+def _with_shared(section: StepConfig, shared: Mapping[str, Scalar]) -> StepConfig:
+    fields = type(section).model_fields
+    return section.model_copy(update={name: value for name, value in shared.items() if name in fields})
+
+
 def _data_files(data: Mapping[str, str | None], student: str) -> dict[str, PlannedFile]:
     files = {name: PlannedFile("uri_file", path) for name, path in data.items() if path is not None}
     return files | {"student": PlannedFile("custom_model", student)}
 
 
-def _nested_files(sections: Mapping[str, StepConfig]) -> dict[str, PlannedFile]:
+def _nested_files(configs: Mapping[str, StepConfig]) -> dict[str, PlannedFile]:
     """The fields that don't fit a shell line, as JSON files named after the field."""
     return {
-        name: PlannedFile("uri_file", _plain(getattr(sections[wiring.section], name)))
+        name: PlannedFile("uri_file", _plain(getattr(configs[wiring.step], name)))
         for wiring in GRAPH.values()
         for name, info in step_of(wiring.step).config.model_fields.items()
         if scalar_type(info) is None
@@ -186,8 +192,8 @@ def _plain(value: Any) -> Any:
     return [_plain(part) for part in value] if isinstance(value, tuple) else value
 
 
-def _varying(sections: Mapping[str, StepConfig], name: str) -> Scalar:
-    value: Scalar = next(getattr(part, name) for part in sections.values() if name in type(part).model_fields)
+def _varying(configs: Mapping[str, StepConfig], name: str) -> Scalar:
+    value: Scalar = next(getattr(config, name) for config in configs.values() if name in type(config).model_fields)
     return value
 
 

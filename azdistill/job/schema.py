@@ -11,7 +11,7 @@ Schema = dict[str, Any]
 def job_schema() -> Schema:
     """JSON Schema (2020-12) of a job file, the short form of the tutorials included."""
     schema = DistillationJob.model_json_schema()
-    sections = {name: _section(schema, name) for name in ("data", "teacher", "student", "training")}
+    sections = {name: _section(schema, name) for name in ("data", "teacher", "student", "train")}
     needed = [_either(sections, short, place) for short, place in FLAT.items() if _is_required(schema, sections, place)]
     for section in sections.values():
         section.pop("required", None)
@@ -50,6 +50,6 @@ def _short(schema: Schema, sections: dict[str, Schema]) -> Schema:
         for short, place in FLAT.items()
     }
     flat["teacher_model"] = {"type": "string", "description": "the teacher, by its name in the catalog or deployment"}
-    fields = dict(sections["training"]["properties"])
+    fields = dict(sections["train"]["properties"])
     fields |= {key: sections[str(section)]["properties"][name] for key, (section, name) in HYPERPARAMETERS.items()}
     return {**flat, "hyperparameters": {"type": "object", "properties": fields, "additionalProperties": False}}

@@ -8,9 +8,9 @@ from azdistill.contracts.findings import Place, named
 from azdistill.job.catalog import Catalog
 
 HYPERPARAMETERS = {
-    "learning_rate": ("training", "learning_rate"),
-    "batch_size": ("training", "batch_size"),
-    "num_epochs": ("training", "num_epochs"),
+    "learning_rate": ("train", "learning_rate"),
+    "batch_size": ("train", "batch_size"),
+    "num_epochs": ("train", "num_epochs"),
     "temperature": ("teacher", "temperature"),
     "max_tokens": ("teacher", "max_tokens"),
 }
@@ -44,7 +44,7 @@ def expand(values: Values, known: Catalog) -> tuple[Values, list[tuple[Place, st
     twice = [place for place, path, value in _moves(values, known) if not _put(full, path, value)]
     if isinstance(student := values.get("student_model"), str) and (name := _slug(student)):
         full.setdefault("name", name)
-    full.setdefault("evaluation", {"enforce_gates": False})
+    full.setdefault("evaluate", {"enforce_gates": False})
     said = [(place, f"{named(place)}: {_target(place)} says the same; keep one of them") for place in twice]
     return full, [*said, *_no_fields(values.get("hyperparameters"))]
 
@@ -64,7 +64,7 @@ def _moves(values: Values, known: Catalog) -> list[tuple[Place, Place, Any]]:
 
 
 def _target_of(key: str) -> Place:
-    return HYPERPARAMETERS.get(key, ("training", key))
+    return HYPERPARAMETERS.get(key, ("train", key))
 
 
 def _target(place: Place) -> str:
@@ -115,7 +115,7 @@ def _written(place: Place) -> tuple[Place, ...]:
     flat = tuple((key,) for key, path in FLAT.items() if place[: len(path)] == path or path[: len(place)] == place)
     section, *rest = place or ("",)
     hyper = tuple(("hyperparameters", key) for key, path in HYPERPARAMETERS.items() if place == path)
-    other = (("hyperparameters", *rest),) if section == "training" and rest else ()
+    other = (("hyperparameters", *rest),) if section == "train" and rest else ()
     return (*flat, *hyper, *other)
 
 

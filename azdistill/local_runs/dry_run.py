@@ -77,7 +77,7 @@ def _harmless(job: "DistillationJob") -> Iterator[Replacement]:
         names, answering = ", ".join(teacher.called for teacher in teachers), ", ".join(_answering(teachers))
         stand_ins = "a stand-in" if len(teachers) == 1 else f"{len(teachers)} stand-ins"
         yield Replacement("teacher_route", "simulated", "teacher", names, f"{stand_ins} on loopback ({answering})")
-    if job.evaluation.enforce_gates:
+    if job.evaluate.enforce_gates:
         yield Replacement("enforce_gates", "false", "gates", "enforced", "reported")
     yield Replacement("registered_model", name, "name", job.registered_model, f"{name}, in a registry of this run")
 
@@ -89,12 +89,12 @@ def _answering(teachers: Sequence["Teacher"]) -> Iterable[str]:
 
 
 def _small(job: "DistillationJob") -> Iterator[Replacement]:
-    if not 0 < job.data.rows <= ROWS:
-        yield Replacement("rows", str(ROWS), "rows", job.data.rows or "all", f"the first {ROWS} of each file")
-    if job.training.num_epochs > EPOCHS:
-        yield Replacement("num_epochs", str(EPOCHS), "epochs", f"{job.training.num_epochs:g}", EPOCHS)
-    if job.prediction.max_new_tokens > TOKENS:
-        was = f"up to {job.prediction.max_new_tokens} tokens"
+    if not 0 < job.prepare.rows <= ROWS:
+        yield Replacement("rows", str(ROWS), "rows", job.prepare.rows or "all", f"the first {ROWS} of each file")
+    if job.train.num_epochs > EPOCHS:
+        yield Replacement("num_epochs", str(EPOCHS), "epochs", f"{job.train.num_epochs:g}", EPOCHS)
+    if job.predict.max_new_tokens > TOKENS:
+        was = f"up to {job.predict.max_new_tokens} tokens"
         yield Replacement("max_new_tokens", str(TOKENS), "answers", was, f"up to {TOKENS}")
 
 

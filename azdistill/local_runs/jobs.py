@@ -93,8 +93,8 @@ class LocalJobs:
         trained = who == "student"
         model = self.path / name / "train/model" if trained else Path(inputs.get("student", job.student.model))
         weights = "pretrained" if trained else inputs.get("weights", job.student.weights)
-        longest = int(inputs.get("max_new_tokens", job.prediction.max_new_tokens))
-        config = job.prediction.model_copy(update={"weights": weights, "seed": job.seed, "max_new_tokens": longest})
+        longest = int(inputs.get("max_new_tokens", job.predict.max_new_tokens))
+        config = job.predict.model_copy(update={"weights": weights, "seed": job.seed, "max_new_tokens": longest})
         file = Path(job.task_file) if job.task_file else None
         return measured(model, rows, OWN if file else job.task, file, config)
 

@@ -16,7 +16,7 @@ def read_gate(evaluation: Path) -> GateDecision:
         failing = "; ".join(_measured(result) for result in gate.gates if result.outcome != "passed")
         raise GateRefused(
             f"the student is {gate.decision} and is not registered: {failing}",
-            fix="see the report, then train on more rows or for longer, or change evaluation.gates",
+            fix="see the report, then train on more rows or for longer, or change evaluate.gates",
         )
     return gate
 

@@ -17,8 +17,8 @@ def encode(rows: Sequence[TrainRow], tokenizer: Any, config: TrainConfig) -> lis
     if overlong > config.max_overlong_ratio * len(found):
         longest = max(len(row.ids) for row in found)
         raise DataError(
-            f"training: {overlong} of {len(found)} rows are longer than training.max_length={config.max_length} tokens "
-            f"(the longest has {longest}); raise it, shorten the rows, or raise training.max_overlong_ratio"
+            f"training: {overlong} of {len(found)} rows are longer than train.max_length={config.max_length} tokens "
+            f"(the longest has {longest}); raise it, shorten the rows, or raise train.max_overlong_ratio"
         )
     return fitting
 

@@ -26,7 +26,7 @@ class RefuseNonFinite(TrainerCallback):
             if not math.isfinite(value := (logs or {}).get(name, 0.0)):
                 raise AzdistillError(
                     f"training: {name} is {value!r} at step {state.global_step}, the student has diverged; "
-                    f"lower training.learning_rate={args.learning_rate!r}"
+                    f"lower train.learning_rate={args.learning_rate!r}"
                 )
 
 

@@ -94,15 +94,26 @@ def _check_nodes(sent: Wire, job: DistillationJob, bundle: Path) -> None:
 
 
 def _configs(job: DistillationJob) -> dict[str, StepConfig]:
+    """The config of every node: the job's sections with the fields that all steps share."""
+    shared = {"task": "own" if job.task_file else job.task, "seed": job.seed, "weights": job.student.weights}
+    return {
+        name: config.model_copy(update={key: shared[key] for key in shared.keys() & type(config).model_fields.keys()})
+        if name != "predict_student"
+        else config.model_copy(update={"seed": job.seed})
+        for name, config in _sections(job).items()
+    }
+
+
+def _sections(job: DistillationJob) -> dict[str, StepConfig]:
     name = job.outputs.registered_model or f"{job.name}-distilled"
     return {
-        "prepare": job.data,
+        "prepare": job.prepare,
         "teacher": job.teacher,
-        "curate": job.curation,
-        "train": job.training,
-        "predict_student": job.prediction.model_copy(update={"weights": "pretrained"}),
-        "predict_baseline": job.prediction,
-        "evaluate": job.evaluation,
+        "curate": job.curate,
+        "train": job.train,
+        "predict_student": job.predict.model_copy(update={"weights": "pretrained"}),
+        "predict_baseline": job.predict,
+        "evaluate": job.evaluate,
         "report": ReportConfig(title=job.name, registered_model=name),
         "register": RegisterConfig(
             registered_model=name,

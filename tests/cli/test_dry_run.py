@@ -28,9 +28,9 @@ teacher:
       connection: deepseek-v3
 student:
   model: phi-4-mini
-training:
+train:
   batch_size: 16
-evaluation:
+evaluate:
   gates: {min_retention: 0.9, min_gain: 0.1}
 compute:
   gpu: a-cluster
@@ -126,7 +126,7 @@ def test_a_job_that_is_small_and_harmless_already_keeps_its_own(production: Path
     text = text.replace("teacher:\n", "teacher:\n  teacher_route: simulated\n").replace(
         "task: nli", "task: nli\nseed: 3"
     )
-    production.write_text(f"{text}prediction: {{max_new_tokens: 8}}\n")
+    production.write_text(f"{text}predict: {{max_new_tokens: 8}}\n")
     assert rehearsal(*request(production, student="./mine")).options.inputs == {
         "student": "./mine",
         "enforce_gates": "false",

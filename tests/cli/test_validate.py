@@ -9,7 +9,7 @@ from azdistill.cli.problems import as_annotation
 from azdistill.engine.problems import Problem
 from tests.cli.conftest import JOB, Command, Writer, command
 
-WRONG_JOB = JOB.replace("task: conversation", "task: talk") + "training:\n  learning_rate: 7\n"
+WRONG_JOB = JOB.replace("task: conversation", "task: talk") + "train:\n  learning_rate: 7\n"
 
 
 def test_a_valid_job_is_one_line(azdistill: Command, job: Path) -> None:
@@ -24,7 +24,7 @@ def test_every_problem_of_a_job_has_its_line(azdistill: Command, job: Path) -> N
     assert (done.code, done.out) == (2, "")
     task, rate = done.err.splitlines()
     assert task.startswith(f"{job}:2: task='talk': ")
-    assert rate.startswith(f"{job}:13: training.learning_rate=7")
+    assert rate.startswith(f"{job}:13: train.learning_rate=7")
 
 
 def test_a_compiled_bundle_is_valid(azdistill: Command, job: Path) -> None:
@@ -88,7 +88,7 @@ def test_json_is_a_list_of_problems(azdistill: Command, job: Path) -> None:
     task, rate = json.loads(done.out)
     assert list(task) == ["code", "severity", "file", "line", "field", "value", "message", "fix", "command"]
     assert (task["severity"], task["file"], task["line"], task["field"]) == ("error", str(job), 2, "task")
-    assert (task["value"], rate["value"], rate["field"]) == ("talk", 7, "training.learning_rate")
+    assert (task["value"], rate["value"], rate["field"]) == ("talk", 7, "train.learning_rate")
 
 
 def test_json_of_a_valid_file_is_an_empty_list(azdistill: Command, job: Path, pipeline: Writer) -> None:
@@ -123,7 +123,7 @@ def test_github_shows_problems_as_annotations(azdistill: Command, job: Path, pip
     assert (done.code, done.err) == (2, "")
     task, rate = done.out.splitlines()
     assert task.startswith(f"::error file={job},line=2,title=")
-    assert "::training.learning_rate=7: " in rate
+    assert "::train.learning_rate=7: " in rate
     done = azdistill("validate", pipeline({"say": command("echo hello", colour="blue")}), "--format", "github")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("::warning file=")

@@ -139,7 +139,7 @@ def test_the_step_writes_rows_and_drops(tmp_path, curate_step):
     assert read_json(done.folder / "drops.json") == read_manifest(done.folder).counts == expected
 
     refused = curate_step(tmp_path / "completions", max_drop_ratio=0.05)
-    refused.assert_refused("1 of 10 answers were dropped (length 1)", "curation.max_drop_ratio=0.05")
+    refused.assert_refused("1 of 10 answers were dropped (length 1)", "curate.max_drop_ratio=0.05")
 
 
 def test_the_step_refuses_what_the_teacher_did_not_finish(tmp_path, curate_step):

@@ -33,47 +33,47 @@ def test_a_job_of_best_practice_is_met_with_silence() -> None:
         (
             {"learning_rate": 2e-4},
             (
-                "training.learning_rate=0.0002: full fine-tuning of a pretrained student takes 1e-5 to 5e-5 as a rule; "
+                "train.learning_rate=0.0002: full fine-tuning of a pretrained student takes 1e-5 to 5e-5 as a rule; "
                 "above, so much that it knew is lost"
             ),
         ),
         (
             {"learning_rate": 1e-6},
             (
-                "training.learning_rate=1e-06: full fine-tuning of a pretrained student takes 1e-5 to 5e-5 as a rule; "
+                "train.learning_rate=1e-06: full fine-tuning of a pretrained student takes 1e-5 to 5e-5 as a rule; "
                 "below, so little is learned"
             ),
         ),
         (
             {"num_epochs": 20},
             (
-                "training.num_epochs=20.0: full fine-tuning of a pretrained student takes 2 to 5 as a rule; "
+                "train.num_epochs=20.0: full fine-tuning of a pretrained student takes 2 to 5 as a rule; "
                 "above, so much that it knew is lost"
             ),
         ),
         (
             {"num_epochs": 1},
             (
-                "training.num_epochs=1.0: full fine-tuning of a pretrained student takes 2 to 5 as a rule; "
+                "train.num_epochs=1.0: full fine-tuning of a pretrained student takes 2 to 5 as a rule; "
                 "below, so little is learned"
             ),
         ),
     ],
 )
 def test_unusual_training_of_a_pretrained_student(training: dict[str, float], line: str) -> None:
-    assert warned(training=training) == [line]
+    assert warned(train=training) == [line]
 
 
 @pytest.mark.parametrize(
     "training", [{"learning_rate": 1e-5, "num_epochs": 2}, {"learning_rate": 5e-5, "num_epochs": 5}]
 )
 def test_the_ends_of_what_is_usual_are_usual(training: dict[str, float]) -> None:
-    assert warned(training=training) == []
+    assert warned(train=training) == []
 
 
 def test_a_student_from_random_weights_may_learn_as_fast_as_it_likes() -> None:
     student = {"model": "./tiny", "weights": "random"}
-    assert warned(student=student, training={"learning_rate": 2e-3, "num_epochs": 12}) == []
+    assert warned(student=student, train={"learning_rate": 2e-3, "num_epochs": 12}) == []
 
 
 @pytest.mark.parametrize(
@@ -144,9 +144,9 @@ def test_a_teacher_that_does_not_speak_chat_completions() -> None:
 
 def test_more_tokens_than_a_model_holds() -> None:
     asked = teacher("gpt-oss-120b", max_tokens=131_072)
-    long = {"training": {"max_length": 20_000}, "student": {"model": "phi-4"}, "teacher": asked}
+    long = {"train": {"max_length": 20_000}, "student": {"model": "phi-4"}, "teacher": asked}
     assert warned(**long) == [
-        "training.max_length=20000: more than the 16384 tokens of Phi-4; give at most those",
+        "train.max_length=20000: more than the 16384 tokens of Phi-4; give at most those",
     ]
 
 
@@ -182,7 +182,7 @@ def test_a_weight_that_no_policy_looks_at() -> None:
 
 
 def test_no_test_rows_of_their_own() -> None:
-    assert warned(data={"training_data": "rows.jsonl", "test_fraction": 0.25}) == [
+    assert warned(data={"training_data": "rows.jsonl"}, prepare={"test_fraction": 0.25}) == [
         (
             "data.test_data: not given, so 25% of the training rows are held out to test on; rows that were gathered "
             "apart prove more"

@@ -145,7 +145,7 @@ def test_what_is_wrong_in_a_catalog_file_names_its_line(folder, check) -> None:
 def test_the_catalog_changes_no_section_so_no_hash() -> None:
     plain = job()
     told = job(licences_acknowledged=["llama4"], catalog={"teachers": {"deepseek-v3": {"context": 1000}}})
-    sections = ("data", "teacher", "curation", "training", "prediction", "evaluation")
+    sections = ("data", "prepare", "teacher", "curate", "train", "predict", "evaluate")
     assert all(getattr(plain, name) == getattr(told, name) for name in sections)
 
 

@@ -19,11 +19,11 @@ def block(language: str) -> str:
 
 def test_the_yaml_example_is_a_job() -> None:
     job = DistillationJob.model_validate(YAML(typ="safe", pure=True).load(block("yaml")))
-    assert job.evaluation.gates.min_gain == 0.05
+    assert job.evaluate.gates.min_gain == 0.05
 
 
 def test_the_python_example_is_a_job() -> None:
     names: dict[str, Any] = {}
     exec(block("python"), names)
     assert names["job"].teacher.temperature == 0.7
-    assert not names["job"].evaluation.enforce_gates
+    assert not names["job"].evaluate.enforce_gates

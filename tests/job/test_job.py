@@ -6,7 +6,9 @@ from pydantic import ValidationError
 from azdistill.contracts.errors import SpecError
 from azdistill.contracts.step import StepConfig
 from azdistill.contracts.train import TrainConfig
+from azdistill.job.components import STEPS
 from azdistill.job.model import DistillationJob, Student
+from azdistill.job.plan import plan, step_configs
 
 TEACHER = {"teachers": [{"model": "DeepSeek-V3.2", "connection": "deepseek"}]}
 
@@ -38,7 +40,7 @@ def tutorial(**changes: object) -> DistillationJob:
 def test_the_short_form_of_the_tutorials_fills_the_sections() -> None:
     found = tutorial()
     assert found.task == "conversation"
-    assert (found.training.learning_rate, found.training.batch_size, found.training.num_epochs) == (2e-5, 2, 3)
+    assert (found.train.learning_rate, found.train.batch_size, found.train.num_epochs) == (2e-5, 2, 3)
     assert found.teacher.temperature == 0.7
     assert found.data.validation_data == "./validation_data.jsonl"
     assert found.student.model == "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1"
@@ -57,31 +59,39 @@ def test_a_job_is_frozen_and_forbids_what_it_does_not_know() -> None:
         job(studnet="phi-4-mini")
 
 
-def test_every_section_gets_what_all_steps_share() -> None:
-    found = job(seed=7, task="math", student={"model": "./s", "weights": "random"})
+def test_the_config_of_every_step_has_the_shared_fields_of_the_job() -> None:
     shared = {"seed": 7, "task": "math", "weights": "random"}
-    sections = [section for _, section in found if isinstance(section, StepConfig)]
-    for section in sections:
-        assert all(getattr(section, name) == value for name, value in shared.items() if hasattr(section, name))
-    assert len(sections) == 6
+    configs = step_configs(job(seed=7, task="math", student={"model": "./s", "weights": "random"}))
+    for config in configs.values():
+        assert all(getattr(config, name) == value for name, value in shared.items() if hasattr(config, name))
+    assert set(configs) == set(STEPS)
+
+
+def test_a_copy_of_a_job_compiles_with_its_own_shared_fields() -> None:
+    """Shared fields are merged when a job is planned, so a copy needs no validation to be complete."""
+    copy = job().model_copy(update={"seed": 9, "student": Student(model="./s", weights="random")})
+    assert copy.seed == 9
+    planned = plan(copy)
+    assert (planned.scalars["seed"], planned.scalars["weights"]) == (9, "random")
+    assert planned.nodes == plan(job(seed=9, student={"model": "./s", "weights": "random"})).nodes
 
 
 def test_a_section_can_not_say_otherwise_about_what_is_shared() -> None:
-    with pytest.raises(SpecError, match=r"^training\.seed=2: set seed instead, all steps share it$"):
-        job(seed=1, training={"seed": 2})
-    with pytest.raises(SpecError, match=r"training\.weights='random': set student\.weights instead"):
-        job(training={"weights": "random"}, data={"training_data": "r", "task": "conversation"})
-    assert job(seed=1, training={"seed": 1}).training.seed == 1
+    with pytest.raises(SpecError, match=r"^train\.seed=2: set seed instead, all steps share it$"):
+        job(seed=1, train={"seed": 2})
+    with pytest.raises(SpecError, match=r"train\.weights='random': set student\.weights instead"):
+        job(train={"weights": "random"}, data={"training_data": "r"}, prepare={"task": "conversation"})
+    assert job(seed=1, train={"seed": 1}).train.seed == 1
 
 
 def test_sections_made_in_python_are_read_like_those_of_a_file() -> None:
-    found = job(student=Student(model="phi-4-mini"), training=TrainConfig(num_epochs=2))
+    found = job(student=Student(model="phi-4-mini"), train=TrainConfig(num_epochs=2))
     assert found.student.model.endswith("Phi-4-mini-instruct/versions/1")
-    assert found.training.model_fields_set == {"num_epochs", "seed", "weights"}
-    with pytest.raises(SpecError, match=r"training\.seed=3: set seed instead"):
-        job(training=TrainConfig(seed=3))
-    short = tutorial(training=TrainConfig(max_length=512))
-    assert (short.training.max_length, short.training.num_epochs) == (512, 3)
+    assert found.train.model_fields_set == {"num_epochs"}
+    with pytest.raises(SpecError, match=r"train\.seed=3: set seed instead"):
+        job(train=TrainConfig(seed=3))
+    short = tutorial(train=TrainConfig(max_length=512))
+    assert (short.train.max_length, short.train.num_epochs) == (512, 3)
 
 
 @pytest.mark.parametrize(
@@ -112,8 +122,8 @@ def test_the_repr_of_a_job_holds_names_of_keys_only() -> None:
 
 def test_a_default_is_written_as_the_same_value_given_would_be() -> None:
     """A default of 3 beside a given 3.0 would read as a change, and rerun a paid node."""
-    given = job(training={"num_epochs": 3}, teacher={**TEACHER, "timeout_s": 300})
-    assert repr(given.training) == repr(job().training)
+    given = job(train={"num_epochs": 3}, teacher={**TEACHER, "timeout_s": 300})
+    assert repr(given.train) == repr(job().train)
     assert repr(given.teacher) == repr(job().teacher)
     models = [type(section) for _, section in given if isinstance(section, StepConfig)]
     floats = [info.default for model in models for info in model.model_fields.values() if info.annotation is float]

@@ -17,7 +17,7 @@ teacher:
       connection: deepseek
 student:
   model: ./student
-training:
+train:
   learning_rate: 2e-5
 """
 
@@ -43,7 +43,7 @@ def test_paths_are_relative_to_the_file(folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir("/")
     found = load_job(folder / "job.yaml")
     assert Path(found.data.training_data) == folder / "data/train.jsonl"
-    assert found.training.learning_rate == 2e-5
+    assert found.train.learning_rate == 2e-5
 
 
 def test_every_finding_at_once_each_with_its_line(folder: Path) -> None:
@@ -51,7 +51,7 @@ def test_every_finding_at_once_each_with_its_line(folder: Path) -> None:
     found = refused(folder, text)
     assert [line.split(":")[1] for line in found] == ["1", "11", "12"]
     assert "task='chat'" in found[0]
-    assert "training.learning_rate=0.2" in found[1]
+    assert "train.learning_rate=0.2" in found[1]
     assert "tranning: unknown field" in found[2]
 
 

@@ -72,32 +72,32 @@ task: chat
 sead: 7
 data:
   training_data: row.jsonl
-  test_fraction: 20
 teacher:
   teachers:
     - {model: m, endpoint: x.azure.com, api_key: sk-live-1}
   temperature: 9
 student: {model: ./studnet}
-training:
+prepare: {test_fraction: 20}
+train:
   learning_rate: 0.2
   seed: 3
   epochs: 3
-evaluation: {gates: {min_retention: 95}}
+evaluate: {gates: {min_retention: 95}}
 catalog: {students: {house: {parameters: -1}}}
 """
     job, found = check(text)
     assert job is None
-    assert [int(line.partition(":")[0]) for line in found] == [1, 2, 4, 5, 8, 8, 9, 10, 12, 13, 14, 15, 16]
+    assert [int(line.partition(":")[0]) for line in found] == [1, 2, 4, 7, 7, 8, 9, 10, 12, 13, 14, 15, 16]
     assert all("\n" not in line for line in found)
 
 
 def test_python_users_read_the_same_sentences():
     with pytest.raises(SpecError) as problem:
-        DistillationJob(task="qa", data={"training_data": "rows.jsonl"}, training={"learning_rate": 0.2}, student={})
+        DistillationJob(task="qa", data={"training_data": "rows.jsonl"}, train={"learning_rate": 0.2}, student={})
     assert str(problem.value).splitlines() == [
         "teacher: missing; add it: whom to ask, how, and how hard to try",
         "student.model: missing; add it: a folder, an azureml: address, or a name of the catalog (phi-4-mini)",
-        "training.learning_rate=0.2: expected at most 0.01; did you mean 2e-5?",
+        "train.learning_rate=0.2: expected at most 0.01; did you mean 2e-5?",
     ]
     assert problem.value.__context__ is None
 
@@ -139,7 +139,7 @@ def spoiled(document):
 
 @pytest.mark.parametrize("right", [RIGHT, f"{RIGHT_IN_SHORT}hyperparameters: {{learning_rate: 2e-5}}\ncatalog: {{}}\n"])
 def test_no_value_anywhere_makes_it_stumble(folder, right):
-    rest = "training: {seed: 1}\ncatalog: {students: {house: {parameters: 1}}}\nlicences_acknowledged: [mit]\n"
+    rest = "train: {seed: 1}\ncatalog: {students: {house: {parameters: 1}}}\nlicences_acknowledged: [mit]\n"
     text = right + (rest if right == RIGHT else "")
     for number, document in enumerate(spoiled(YAML(typ="safe", pure=True).load(text))):
         path = folder / f"{number}.yaml"

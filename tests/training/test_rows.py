@@ -27,8 +27,8 @@ def test_too_many_overlong_rows_name_the_fields_and_figures():
     with pytest.raises(DataError) as problem:
         encode(rows(2, 8), tiny.tokenizer(), config)
     assert str(problem.value) == (
-        "training: 2 of 10 rows are longer than training.max_length=64 tokens (the longest has 322); "
-        "raise it, shorten the rows, or raise training.max_overlong_ratio"
+        "training: 2 of 10 rows are longer than train.max_length=64 tokens (the longest has 322); "
+        "raise it, shorten the rows, or raise train.max_overlong_ratio"
     )
     assert len(encode(rows(2, 8), tiny.tokenizer(), config.model_copy(update={"max_overlong_ratio": 0.2}))) == 8
 

@@ -111,7 +111,7 @@ def no_template(curated, student):
         (no_rows, {}, "did not finish"),
         (broken_row, {}, "train.jsonl:1: not a TrainRow"),
         (no_template, {}, "no chat_template"),
-        (lambda curated, student: None, {"max_length": 16}, "training.max_length=16"),
+        (lambda curated, student: None, {"max_length": 16}, "train.max_length=16"),
         (lambda curated, student: None, {"learning_rate": 1}, "learning_rate='1'"),
     ],
 )

@@ -8,8 +8,9 @@ from typing import Any
 
 from azdistill.contracts.evaluate import EvaluateConfig
 from azdistill.contracts.findings import number
+from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.train import TrainConfig
-from azdistill.job.model import Compute, Data, DistillationJob
+from azdistill.job.model import Compute, DistillationJob
 from azdistill.job.native.draft import START, Draft
 from azdistill.job.native.job import NO_DATA, SYNONYMS, DataInput, NativeJob
 from azdistill.job.native.teacher import teacher
@@ -104,8 +105,8 @@ def _data(native: NativeJob, draft: Draft) -> None:
     for name in ("training_data", "validation_data"):
         given: DataInput = getattr(native, name)
         if given is NO_DATA:
-            kept = Data.model_fields["validation_fraction"].default
-            draft.note((name,), f"not given; data.validation_fraction={kept} of the training rows is kept for it")
+            kept = PrepareConfig.model_fields["validation_fraction"].default
+            draft.note((name,), f"not given; prepare.validation_fraction={kept} of the training rows is kept for it")
             continue
         draft.put(("data", name), given.path.removeprefix("file:"), (name, "path"))
         for field in ("mode", "path_on_compute", "datastore"):
@@ -133,7 +134,7 @@ def _training(native: NativeJob, draft: Draft) -> None:
 
 
 def _hyperparameter(ours: str, name: str, value: float, draft: Draft) -> None:
-    place, origin = ("training", ours), ("hyperparameters", name)
+    place, origin = ("train", ours), ("hyperparameters", name)
     if name == "learning_rate_multiplier":
         base = TrainConfig.model_fields[ours].default
         why = (
@@ -189,5 +190,5 @@ def _proof(native: NativeJob, draft: Draft) -> None:
         START,
         "the student is tested too, and registered only when it keeps "
         f"{gates.min_retention:.0%} of the teacher's accuracy and is no worse than untouched; "
-        "Azure's job registers every student, as evaluation.enforce_gates=false does",
+        "Azure's job registers every student, as evaluate.enforce_gates=false does",
     )

@@ -59,7 +59,7 @@ def test_the_same_job_gives_the_same_bytes_from_any_directory(spec: Path, tmp_pa
 
 def test_a_flag_of_the_trainer_changes_one_line_of_the_pipeline_and_nothing_else(spec: Path, tmp_path: Path) -> None:
     compile_job(load_job(spec), tmp_path / "a")
-    spec.write_text(SPEC + "training:\n  learning_rate: 1e-4\n")
+    spec.write_text(SPEC + "train:\n  learning_rate: 1e-4\n")
     compile_job(load_job(spec), tmp_path / "b")
     before, after = content(tmp_path / "a"), content(tmp_path / "b")
     assert [name for name in before if before[name] != after[name]] == ["pipeline.yml"]

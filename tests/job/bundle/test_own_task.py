@@ -73,7 +73,7 @@ def test_an_edit_of_the_file_changes_nothing_else_in_the_bundle(spec: Path, tmp_
 
 def test_a_wrong_task_file_is_a_finding_of_the_job_with_the_line_of_the_file(spec: Path) -> None:
     (spec.parent / "mails.py").write_text(f"import requests\n{TASK}".replace("answer, reference", "answer"))
-    spec.write_text(spec.read_text() + "training:\n  learning_rate: 7\n")
+    spec.write_text(spec.read_text() + "train:\n  learning_rate: 7\n")
     job, found = check_job(spec)
     assert job is None
     assert [(finding.file.name, finding.line) for finding in found] == [
