@@ -1,18 +1,17 @@
-"""From a job to one in a workspace: how long our part of the way takes, and whether it is walked right.
+"""Benchmark compiling, validating and submitting a job, and the correctness of what is sent.
 
 `make bench-azure` prints a table, then one line of JSON; `python -m benchmarks.azure --only submit wire` runs some of
-the figures. The workspace is the stand-in of tests/workspace, with the real client in front of it and Azurite behind.
+the figures. tests/workspace simulates the workspace: the real client uses it over HTTP, and Azurite is its storage.
 
-compile   `compile_validate_s`: seconds to read and compile the largest ready job and to load and validate it with the
-          SDK, as `azdistill validate --sdk` does, in a process that has imported azure.ai.ml and nothing else; median
-          of 5
-submit    `submit_s`: seconds of `azdistill.azure.submission.submit` of it, the first of its process, to a workspace
-          that holds nothing yet, on a blob service that has served before; median of 3
-specs     `random_specs_ok`: random valid jobs (tests/azure/specs.py) that the SDK loads, validates and serialises as
-          they say, each compiled twice, of 1,000; the first that isn't right ends the benchmark
-canaries  `canary_planted` secrets, and `canary_hits`: places that one of them was found in
-wire      `wire_goldens`: conversations of the real client that are their golden in tests/workspace/goldens; one that
-          isn't ends the benchmark
+compile   `compile_validate_s`: seconds to read and compile the largest ready job, and to load and validate it with the
+          SDK, as `azdistill validate --sdk` does, in a process that has imported only azure.ai.ml; median of 5
+submit    `submit_s`: seconds of the first `azdistill.azure.submission.submit` of a process, to an empty workspace, on a
+          blob service that has been used before; median of 3
+specs     `random_specs_ok`: random valid jobs (tests/azure/specs.py), of 1,000, that the SDK loads, validates and
+          serialises with their values, each compiled twice; the first wrong one ends the benchmark
+canaries  `canary_planted` secrets, and `canary_hits`: places where one of them was found
+wire      `wire_goldens`: goldens in tests/workspace/goldens that the client's requests equal; the first difference ends
+          the benchmark
 """
 
 import statistics
@@ -34,14 +33,14 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 QUICKSTART = ROOT / "pipelines" / "quickstart"
 COMPILES, SUBMISSIONS = 5, 3
+# Bundles and blobs are written to memory if possible: after many files were removed, as by any test run, ext4 takes ten
+# times as long to create a file for some minutes.
 MEMORY = next((path for path in ("/dev/shm",) if Path(path).is_dir()), None)
-"""What is compiled, and what the blob service keeps, is written to memory where that can be: ext4 takes ten times as
-long for a new file for minutes after many were removed, as any test run does."""
-SPECS, SIDE_BY_SIDE = 1000, 2
+SPECS, PROCESSES = 1000, 2
 
 
 def largest_ready_job() -> Path:
-    """The one whose bundle has the most bytes. Their rows are those of the quickstart, which are made first."""
+    """The ready job whose bundle has the most bytes. Generates the rows of the quickstart, which they use."""
     from azdistill.job.bundle import compile_job
     from azdistill.job.loading import load_job
 
@@ -55,14 +54,13 @@ def largest_ready_job() -> Path:
     return max((ROOT / "pipelines").glob("*/job.yaml"), key=size)
 
 
-def alone(figure: Callable[..., float], *given: object) -> float:
-    """What `figure` measures in a fresh process."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
-        return fresh.submit(figure, *given).result()
+def in_new_process(figure: Callable[..., float], *arguments: object) -> float:
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(figure, *arguments).result()
 
 
-def compiled_and_validated(job: Path, folder: Path) -> float:
-    """Seconds, our own imports included."""
+def measure_compile(job: Path, folder: Path) -> float:
+    """Seconds, with the imports of azdistill."""
     import azure.ai.ml  # noqa: F401
 
     started = time.perf_counter()
@@ -71,38 +69,38 @@ def compiled_and_validated(job: Path, folder: Path) -> float:
     from azdistill.job.loading import load_job
 
     found = refusals(compile_job(load_job(job), folder))
-    took = time.perf_counter() - started
+    seconds = time.perf_counter() - started
     if found:
         raise RuntimeError(f"{job}: the SDK refuses its bundle: {found}")
-    return took
+    return seconds
 
 
-def submitted(job: Path, storage: "Azurite", folder: Path) -> float:
-    """Seconds; a simulated teacher is out of a workspace's reach, so its route is set to the endpoint."""
+def measure_submit(job: Path, storage: "Azurite", folder: Path) -> float:
+    """Seconds. The route is set to the endpoint, because a job in Azure cannot reach a simulated teacher."""
     from azdistill.azure.submission import submit
     from azdistill.azure.workspace import quiet
     from azdistill.job.bundle import compile_job
     from azdistill.job.loading import load_job
-    from tests.workspace.connecting import connected, fresh_workspace
-    from tests.workspace.credential import StandInCredential
+    from tests.workspace.clients import client_for, empty_workspace
+    from tests.workspace.credential import SimulatedCredential
 
     quiet()
     bundle = compile_job(load_job(job), folder).parent
-    with fresh_workspace(storage) as workspace, connected(workspace, StandInCredential()) as client:
+    with empty_workspace(storage) as workspace, client_for(workspace, SimulatedCredential()) as client:
         started = time.perf_counter()
         sent = submit(client, bundle, {"teacher_route": "endpoint"})
-        took = time.perf_counter() - started
-        if sent.attached or len(workspace.ledger.of("PUT", f"/jobs/{sent.name}")) != 1:
-            raise RuntimeError(f"{job}: it was not sent: {sent}")
-    return took
+        seconds = time.perf_counter() - started
+        if sent.attached or len(workspace.requests.of("PUT", f"/jobs/{sent.name}")) != 1:
+            raise RuntimeError(f"{job}: it was not submitted: {sent}")
+    return seconds
 
 
 def compile_() -> Figures:
     job = largest_ready_job()
     print(f"largest ready job: {job.relative_to(ROOT)}")
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
-        took = [alone(compiled_and_validated, job, Path(folder, str(number))) for number in range(COMPILES)]
-    return {"compile_validate_s": statistics.median(took)}
+        seconds = [in_new_process(measure_compile, job, Path(folder, str(number))) for number in range(COMPILES)]
+    return {"compile_validate_s": statistics.median(seconds)}
 
 
 def submit() -> Figures:
@@ -110,20 +108,23 @@ def submit() -> Figures:
 
     job = largest_ready_job()
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder, azurite(Path(folder)) as storage:
-        took = [alone(submitted, job, storage, Path(folder, f"bundle{number}")) for number in range(SUBMISSIONS)]
-    return {"submit_s": statistics.median(took)}
+        seconds = [
+            in_new_process(measure_submit, job, storage, Path(folder, f"bundle{number}"))
+            for number in range(SUBMISSIONS)
+        ]
+    return {"submit_s": statistics.median(seconds)}
 
 
 def specs() -> Figures:
-    with ProcessPoolExecutor(SIDE_BY_SIDE, get_context("spawn")) as pool:
-        return {"random_specs_ok": sum(pool.map(accepted_specs, range(SIDE_BY_SIDE)))}
+    with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
+        return {"random_specs_ok": sum(pool.map(accepted_specs, range(PROCESSES)))}
 
 
 def accepted_specs(number: int) -> int:
     from tests.azure.test_random_specs import check_specs
 
     with tempfile.TemporaryDirectory() as folder:
-        return check_specs(number, SPECS // SIDE_BY_SIDE, Path(folder))
+        return check_specs(number, SPECS // PROCESSES, Path(folder))
 
 
 def canaries() -> Figures:
@@ -132,18 +133,18 @@ def canaries() -> Figures:
 
     with tempfile.TemporaryDirectory() as name, tempfile.TemporaryDirectory() as kept, azurite(Path(kept)) as storage:
         search = search_for_them(storage, Path(name))
-    found = search.hits()
-    print("".join(f"canary: {hit}\n" for hit in found), end="")
-    return {"canary_planted": len(search.planted), "canary_hits": len(found)}
+    hits = search.hits()
+    print("".join(f"canary: {hit}\n" for hit in hits), end="")
+    return {"canary_planted": len(search.planted), "canary_hits": len(hits)}
 
 
 def wire() -> Figures:
-    from tests.workspace.generated import conversations
+    from tests.workspace.generated import goldens
 
-    found = [(path, path.read_text(encoding="utf-8") == text) for path, text in conversations()]
-    if differing := [path.name for path, same in found if not same]:
-        raise RuntimeError(f"conversations that differ from their golden: {', '.join(differing)}")
-    return {"wire_goldens": len(found)}
+    equal = {path.name: path.read_text(encoding="utf-8") == text for path, text in goldens()}
+    if different := [name for name, is_equal in equal.items() if not is_equal]:
+        raise RuntimeError(f"requests differ from their golden: {', '.join(different)}")
+    return {"wire_goldens": len(equal)}
 
 
 FIGURES: Mapping[str, Callable[[], Figures]] = {

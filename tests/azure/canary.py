@@ -28,11 +28,11 @@ from tests.registry.conftest import METRICS, USAGE, gate
 from tests.registry.conftest import folder as complete_folder
 from tests.teacher.conftest import Echo, StepFolders, serving
 from tests.workspace.azurite import Azurite
-from tests.workspace.connecting import connected, fresh_workspace
-from tests.workspace.credential import StandInCredential
-from tests.workspace.inside import Job, inside
+from tests.workspace.clients import client_for, empty_workspace
+from tests.workspace.credential import SimulatedCredential
+from tests.workspace.job_process import JobProcess, job_process
 from tests.workspace.resources.identity import SECRET
-from tests.workspace.stand_in import Workspace
+from tests.workspace.simulated import SimulatedWorkspace
 
 PLANTS = {
     "key variable": "canary-variable-11aa",
@@ -79,17 +79,17 @@ def canaries(storage: Azurite, folder: Path) -> Search:
     """Plant, let everything happen in `folder`, and collect what there is to be searched."""
     search = Search({source: [secret] for source, secret in PLANTS.items()})
     search.planted["key of the datastore"] = [storage.key]
-    user = StandInCredential()
-    with _in_environment({VARIABLE: PLANTS["key variable"]}), _logged(search), fresh_workspace(storage) as workspace:
+    user = SimulatedCredential()
+    with _in_environment({VARIABLE: PLANTS["key variable"]}), _logged(search), empty_workspace(storage) as workspace:
         _connect(search, workspace)
         _as_user(search, workspace, user, folder)
         with serving(_teacher()) as keyed, serving(_teacher(entra_scope=SCOPE)) as by_token:
             hosts = {TEACHER: keyed.removeprefix("http://"), TOKEN_TEACHER: by_token.removeprefix("http://")}
-            with inside(workspace, folder / "way", hosts, PLANTS["proxy password"]) as job:
+            with job_process(workspace, folder / "way", hosts, PLANTS["proxy password"]) as job:
                 _as_jobs(search, job, folder)
         _look_at_workspace(search, workspace)
-        search.planted["token of the user"] = user.given
-        search.planted["token of the job"] = workspace.identity.credential.given
+        search.planted["token of the user"] = user.tokens
+        search.planted["token of the job"] = workspace.identity.credential.tokens
     _train_logs(search)
     _objects(search)
     return search
@@ -100,25 +100,25 @@ def _teacher(**way_in: Any) -> SimulatedTeacher:
     return SimulatedTeacher(Simulation(latency_ms=1, wrong_rate=0.0, **way_in), Echo(), key)
 
 
-def _connect(search: Search, workspace: Workspace) -> None:
+def _connect(search: Search, workspace: SimulatedWorkspace) -> None:
     """A connection with the key, one without, and one with a wrong key."""
     search.planted["key of a connection"].append("canary-of-nobody")
-    workspace.connections.kept |= {
+    workspace.connections.by_name |= {
         "deepseek": {"target": f"https://{TEACHER}", "credentials": {"key": PLANTS["key of a connection"]}},
         "by-token": {"target": f"https://{TOKEN_TEACHER}"},
         "wrong-key": {"target": f"https://{TEACHER}", "credentials": {"key": "canary-of-nobody"}},
     }
 
 
-def _as_user(search: Search, workspace: Workspace, user: StandInCredential, folder: Path) -> None:
+def _as_user(search: Search, workspace: SimulatedWorkspace, user: SimulatedCredential, folder: Path) -> None:
     """Compile and submit a job of ours and one of Azure's own, and be refused."""
     from azdistill.azure.submission import submit
 
-    with connected(workspace, user) as client:
+    with client_for(workspace, user) as client:
         for name, bundle in _bundles(search, folder).items():
             search.look_into(f"bundle {name}", bundle)
             submit(client, bundle)
-        workspace.faults.order("PUT", "/jobs/", 403, times=9)
+        workspace.faults.inject("PUT", "/jobs/", 403, times=9)
         _provoke(search, "submission refused", lambda: submit(client, bundle, again=True, inputs={"seed": "7"}))
 
 
@@ -183,7 +183,7 @@ NATIVE: dict[str, Any] = {
 }
 
 
-def _as_jobs(search: Search, job: Job, folder: Path) -> None:
+def _as_jobs(search: Search, job: JobProcess, folder: Path) -> None:
     """The teacher's answers are bought with a key, with a token, and not at all; the student is registered or not."""
     tracking = f"sqlite:///{folder}/mlflow.db"
     with ThreadPoolExecutor() as together:
@@ -198,7 +198,7 @@ def _as_jobs(search: Search, job: Job, folder: Path) -> None:
     search.look_at("MLflow's database", (folder / "mlflow.db").read_bytes())
 
 
-def _ask(search: Search, job: Job, folder: Path, connection: str, expected: int) -> None:
+def _ask(search: Search, job: JobProcess, folder: Path, connection: str, expected: int) -> None:
     step = StepFolders(folder / connection)
     step.root.mkdir()
     talk = (Message(role="user", content="row 1"),)
@@ -210,7 +210,7 @@ def _ask(search: Search, job: Job, folder: Path, connection: str, expected: int)
     search.look_into(f"folders of teacher {connection}", step.root)
 
 
-def _register(search: Search, job: Job, root: Path, tracking: str, expected: int = 0) -> None:
+def _register(search: Search, job: JobProcess, root: Path, tracking: str, expected: int = 0) -> None:
     root.mkdir()
     ports = [part for name, path in _made_of(root).items() for part in (f"--{name}", str(path))]
     command = [sys.executable, "-m", "azdistill.steps.register", *ports, "--registration", str(root / "out")]
@@ -243,15 +243,15 @@ def _run_of(tracking: str) -> str:
     return str(client.create_run(experiment).info.run_id)
 
 
-def _look_at_workspace(search: Search, workspace: Workspace) -> None:
+def _look_at_workspace(search: Search, workspace: SimulatedWorkspace) -> None:
     """What went over the wire, what jobs and models are kept as, and what lies in the storage."""
-    for number, seen in enumerate(workspace.ledger.seen):
+    for number, seen in enumerate(workspace.requests.all):
         request = seen.request
         headers = {name: value for name, value in request.headers.items() if name not in LEGITIMATE}
         search.carried += [value for name, value in request.headers.items() if name in LEGITIMATE]
         body = None if request.method == "PUT" and "/connections/" in request.path else request.body
         search.look_at(f"request {number}: {seen}", json.dumps([request.path, dict(request.query), headers, body]))
-    for name, job in workspace.jobs.kept.items():
+    for name, job in workspace.jobs.by_name.items():
         search.look_at(f"job {name}", json.dumps(job.properties))
     for kind in ("codes", "environments", "components", "data", "models"):
         search.look_at(f"assets: {kind}", json.dumps(workspace.assets.of(kind)))
@@ -289,7 +289,7 @@ def _holders() -> list[Any]:
     from azdistill.teacher.auth import EntraToken, HeldKey, VariableKey
     from azdistill.teacher.connection import Connection
 
-    token = EntraToken("teacher 'm'", SCOPE, StandInCredential)
+    token = EntraToken("teacher 'm'", SCOPE, SimulatedCredential)
     return [
         VariableKey("teacher 'm'", VARIABLE, {VARIABLE: PLANTS["key variable"]}),
         HeldKey(PLANTS["key of a connection"], "deepseek"),

@@ -73,7 +73,7 @@ def test_a_missing_connection_and_a_full_quota_are_told_together(bundle, client,
     [(401, "az login"), (403, "AzureML Data Scientist"), (404, "check config.json"), (503, "Azure is not well")],
 )
 def test_a_workspace_that_cannot_be_reached_is_the_only_finding(bundle, client, workspace, status, words):
-    workspace.faults.order("GET", workspace.name, status, times=50)
+    workspace.faults.inject("GET", workspace.name, status, times=50)
     (only,) = wrong(client, bundle())
     assert words in only
 
@@ -92,7 +92,7 @@ def test_a_student_is_looked_up_in_its_registry(bundle, client, connection, mode
 
 
 def test_a_registry_that_does_not_answer_is_not_held_against_the_student(bundle, client, workspace, connection):
-    workspace.faults.order("GET", "/models/Phi-4-mini-instruct", 403, times=9)
+    workspace.faults.inject("GET", "/models/Phi-4-mini-instruct", 403, times=9)
     (found,) = [check for check in check_bundle(client, bundle()) if check.state != "ok"]
     assert (found.state, "HTTP 403" in found.detail) == ("unknown", True)
 
@@ -127,7 +127,7 @@ def test_a_spot_node_takes_of_the_quota_that_all_families_share(small, client, w
     pipeline = small / "pipeline.yml"
     pipeline.write_text(pipeline.read_text().replace("    compute: azureml:cpu-cluster\n", SPOT_NODE))
     workspace.computes.quota |= {"TotalLowPriorityCores": quota, "standardNCADSA100v4Family": (0, -1)}
-    workspace.computes.lent["Standard_NC24ads_A100_v4"] = lent
+    workspace.computes.spot_offered["Standard_NC24ads_A100_v4"] = lent
     found = wrong(client, small)
     assert len(found) == (words is not None)
     assert all(line.startswith(f"{SPOT}{words}") for line in found)

@@ -80,7 +80,7 @@ def test_what_cannot_be_measured_is_told(there, job, workspace):
 def test_nothing_is_sent_while_something_is_missing(client, job, workspace):
     with pytest.raises(InputError, match="connection 'deepseek-v3': the workspace has none of that name"):
         DistillationClient(WorkspaceJobs(client)).jobs.create_or_update(job)
-    assert workspace.ledger.of("PUT", "/jobs/") == []
+    assert workspace.requests.of("PUT", "/jobs/") == []
 
 
 def test_the_workspace_is_the_one_of_the_config(rows, credential):

@@ -16,9 +16,9 @@ from azdistill.cli.main import main
 from tests.azure.conftest import STUDENT
 from tests.cli.conftest import Command, Done, folder
 from tests.workspace.azurite import ACCOUNT
-from tests.workspace.connecting import connected
-from tests.workspace.credential import SIGNING_KEY, StandInCredential
-from tests.workspace.stand_in import GROUP, NAME, SUBSCRIPTION
+from tests.workspace.clients import client_for
+from tests.workspace.credential import SIGNING_KEY, SimulatedCredential
+from tests.workspace.simulated import GROUP, NAME, SUBSCRIPTION
 
 __all__ = ["folder"]
 
@@ -55,7 +55,7 @@ student:
 """
 
 
-class Anna(StandInCredential):
+class Anna(SimulatedCredential):
     """Tokens that say for whom they are, as Entra's do."""
 
     def get_token(self, *scopes, **options) -> AccessToken:
@@ -138,7 +138,7 @@ def test_all_is_there(doctor, client):
 def test_a_workspace_that_does_not_open_comes_with_the_command_that_opens_it(
     doctor, workspace, status, headers, command
 ):
-    workspace.faults.order("GET", workspace.name, status, times=50, **headers)
+    workspace.faults.inject("GET", workspace.name, status, times=50, **headers)
     done = doctor("--format", "json")
     checks = list(found(done).values())
     assert done.code == 2
@@ -211,13 +211,13 @@ def test_who_is_not_signed_in_is_told_how(doctor, bare_path, workspace, monkeypa
         (bare_path / "az").chmod(0o755)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    with connected(workspace, AzureCliCredential()) as nobody:
+    with client_for(workspace, AzureCliCredential()) as nobody:
         done = doctor("--format", "json", mine=nobody)
     last = list(found(done).values())[-1]
     assert done.code == 2
     assert [last[part] for part in ("what", "state", "detail", "command")] == ["login", "wrong", detail, command]
     assert "s3cret" not in done.out
-    assert workspace.ledger.seen == []
+    assert workspace.requests.all == []
 
 
 def test_a_job_that_is_wrong_is_told_by_line_and_the_rest_is_looked_at(doctor, folder):

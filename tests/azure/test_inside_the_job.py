@@ -19,7 +19,7 @@ from tests.registry.conftest import empty_registry, evaluated, inputs, registry
 from tests.students import tiny
 from tests.teacher.conftest import configure, prompts, simulate, step
 from tests.training.conftest import rows
-from tests.workspace.inside import IDENTITIES, inside
+from tests.workspace.job_process import IDENTITIES, job_process
 from tests.workspace.resources.identity import MANAGED, ON_BEHALF_OF
 
 __all__ = ["configure", "empty_registry", "evaluated", "inputs", "prompts", "registry", "simulate", "step"]
@@ -32,36 +32,36 @@ PHI = "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1"
 
 
 def connect(workspace):
-    workspace.connections.kept["deepseek"] = {"target": f"https://{TEACHER}", "credentials": {"key": KEY}}
+    workspace.connections.by_name["deepseek"] = {"target": f"https://{TEACHER}", "credentials": {"key": KEY}}
 
 
 @pytest.mark.parametrize("identity", IDENTITIES)
 def test_the_teachers_key_comes_from_its_connection(step, simulate, prompts, configure, workspace, tmp_path, identity):
     connect(workspace)
-    workspace.faults.order("POST", "/listsecrets", 429, times=2, retry_after="0")
+    workspace.faults.inject("POST", "/listsecrets", 429, times=2, retry_after="0")
     step.write_prompts(prompts(1))
     teacher, url = simulate(key=KEY)
     config = configure(teacher={"connection": "deepseek", "endpoint": None}, teacher_route="endpoint")
-    with inside(workspace, tmp_path / "way", {TEACHER: url.removeprefix("http://")}) as job:
+    with job_process(workspace, tmp_path / "way", {TEACHER: url.removeprefix("http://")}) as job:
         code, out, err = step.run(config, **job.environ(identity))
     assert (code, err) == (0, ""), out
     assert teacher.calls["unauthorized"] == 0
     assert read_json(step.completions / "usage.json")["answered"] == 1
-    assert [seen.status for seen in workspace.ledger.of("POST", "/listsecrets")] == [429, 429, 200]
+    assert [seen.status for seen in workspace.requests.of("POST", "/listsecrets")] == [429, 429, 200]
     ways = {"managed identity": MANAGED, "on behalf of": ON_BEHALF_OF}
-    assert set(workspace.identity.asked) == {ways[identity]}
+    assert set(workspace.identity.requested) == {ways[identity]}
 
 
 def test_a_connection_is_asked_for_a_few_times_only(step, prompts, configure, workspace, tmp_path):
     connect(workspace)
-    workspace.faults.order("POST", "/listsecrets", 503, times=50, retry_after="0")
+    workspace.faults.inject("POST", "/listsecrets", 503, times=50, retry_after="0")
     step.write_prompts(prompts(1))
     config = configure(teacher={"connection": "deepseek", "endpoint": None}, teacher_route="endpoint")
-    with inside(workspace, tmp_path / "way") as job:
+    with job_process(workspace, tmp_path / "way") as job:
         code, _, err = step.run(config, **job.environ())
     assert (code, err.count("\n")) == (2, 1)
     assert "run again, and look at the workspace if it stays so (HTTP 503)" in err
-    assert len(workspace.ledger.of("POST", "/listsecrets")) == 4
+    assert len(workspace.requests.of("POST", "/listsecrets")) == 4
 
 
 def run_of(tracking, folder):
@@ -77,7 +77,7 @@ def test_a_student_is_registered_by_rest_as_a_process(inputs, registry, workspac
     tracking, run = run_of(registry, tmp_path)
     ports = [part for name, path in inputs.items() for part in (f"--{name}", str(path))]
     flags = ["--registered-model", "support", "--baseline", PHI, "--registration", str(tmp_path / "out")]
-    with inside(workspace, tmp_path / "way") as job:
+    with job_process(workspace, tmp_path / "way") as job:
         environ = {**os.environ, **job.environ(run=run), "MLFLOW_TRACKING_URI": registry}
         command = [sys.executable, "-m", "azdistill.steps.register", *ports, *flags]
         done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
@@ -111,7 +111,7 @@ def register(inputs, registry, workspace, credential, tmp_path):
         config = RegisterConfig(registered_model="support", **config)
         return register_in_workspace(inputs["model"], lineage, config, at, JobRun(registry, run))
 
-    with inside(workspace, tmp_path / "way") as job:
+    with job_process(workspace, tmp_path / "way") as job:
         register.waits = waits
         yield register
 
@@ -152,14 +152,14 @@ def test_a_version_that_another_job_takes_is_left_to_it(register, inputs, worksp
 
 
 def test_a_busy_service_is_asked_again_as_late_as_it_says(register, workspace):
-    workspace.faults.order("PUT", "/models/support/", 429, retry_after="7")
-    workspace.faults.order("PUT", "/models/support/", 503)
+    workspace.faults.inject("PUT", "/models/support/", 429, retry_after="7")
+    workspace.faults.inject("PUT", "/models/support/", 503)
     assert register().version == 1
     assert register.waits == [7.0, 2.0]
 
 
 def test_a_reference_that_the_workspace_refuses_stays_a_tag(register, workspace, capsys):
-    workspace.faults.order("PUT", "/models/support-baseline/", 400)
+    workspace.faults.inject("PUT", "/models/support-baseline/", 400)
     assert register(baseline=PHI).baseline is None
     assert "the student's tag azdistill.baseline names it" in capsys.readouterr().out
     assert workspace.assets.get("models", "support", "1")["tags"]["azdistill.baseline"] == PHI
@@ -170,7 +170,7 @@ def test_a_reference_that_the_workspace_refuses_stays_a_tag(register, workspace,
     [(403, "give it the role 'AzureML Data Scientist' on the workspace .HTTP 403"), (500, "This failure was ordered")],
 )
 def test_what_the_workspace_refuses_is_one_line(register, workspace, status, advice):
-    workspace.faults.order("PUT", "/models/support/", status, times=50)
+    workspace.faults.inject("PUT", "/models/support/", status, times=50)
     with pytest.raises(AzdistillError, match=f"model 'support' of workspace 'stand-in': .*{advice}"):
         register()
 
@@ -200,7 +200,7 @@ def test_without_an_identity_nothing_is_asked(register, workspace):
     nobody = OnBehalfOf("http://127.0.0.1:9/obo")
     with pytest.raises(InputError, match=r"model 'support' of workspace 'stand-in': no Entra token .* `identity: "):
         register(nobody)
-    assert workspace.ledger.seen == []
+    assert workspace.requests.all == []
 
 
 FLAGS = {
@@ -227,7 +227,7 @@ def test_a_preempted_training_goes_on_in_the_same_run(registry, workspace, tmp_p
     folders = {name: tmp_path / name for name in ("curated", "model", "metrics", "checkpoints")}
     given = {**folders, "student": student, **FLAGS}
     flags = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-    with inside(workspace, tmp_path / "way") as job:
+    with job_process(workspace, tmp_path / "way") as job:
         azure = {**job.environ(run=run), "MLFLOW_TRACKING_URI": registry, "OMP_NUM_THREADS": "1"}
         taken_away([sys.executable, "-m", STEP.module, *flags], {**os.environ, **azure}, tmp_path / "checkpoints")
         for name, value in azure.items():

@@ -53,7 +53,7 @@ def test_a_job_is_cancelled_once_and_one_that_ended_is_left_alone(job, client, w
     assert cancel(client, job).status in ("CancelRequested", "Canceled")
     workspace.jobs[job].script = ["Completed"]
     assert cancel(client, job).status == "Completed"
-    assert len(workspace.ledger.of("POST", "/cancel")) == 1
+    assert len(workspace.requests.of("POST", "/cancel")) == 1
 
 
 def test_what_a_job_made_is_fetched_whole_or_by_name(job, client, workspace, tmp_path):

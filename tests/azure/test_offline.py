@@ -13,7 +13,7 @@ from azdistill.azure.submission import submit
 from azdistill.contracts.errors import PipelineError
 from azdistill.contracts.problems import dotted
 from tests.cli.conftest import Command, azdistill, folder, job
-from tests.workspace.stand_in import Workspace
+from tests.workspace.simulated import SimulatedWorkspace
 
 __all__ = ["azdistill", "folder", "job"]
 
@@ -107,12 +107,12 @@ def test_no_yaml_is_told_as_everywhere(small: Path) -> None:
 
 
 def test_a_bundle_that_does_not_load_is_told_in_lines_and_not_sent(
-    small: Path, client: MLClient, workspace: Workspace
+    small: Path, client: MLClient, workspace: SimulatedWorkspace
 ) -> None:
     edit(small, "    compute: azureml:cpu-cluster\n", "    limits: {timeout: soon}\n")
     with pytest.raises(PipelineError, match=r"pipeline.yml:14: jobs.register.limits.timeout: Not a valid integer"):
         submit(client, small)
-    assert not workspace.ledger.of("PUT", "/jobs/")
+    assert not workspace.requests.of("PUT", "/jobs/")
 
 
 def test_validate_asks_the_client_where_it_is_told_to(azdistill: Command, job: Path, small: Path) -> None:

@@ -79,10 +79,10 @@ def test_the_largest_bundle_is_published_once_and_its_job_sends_no_code(largest,
         assert "?" not in code["codeUri"]  # the token that opened it stays out
         step = name.removeprefix("azdistill_").partition(":")[0]
         assert f"code/azdistill/steps/{step}.py" in workspace.blobs.names(_container(code["codeUri"], workspace))
-    workspace.ledger.seen.clear()
+    workspace.requests.all.clear()
     assert list(publish(registry, largest, "house")) == [(address, False) for address, _ in first]
     job = submit(client, largest, registry="house").name
-    written = [seen.request for seen in workspace.ledger.seen if seen.request.method in WRITTEN]
+    written = [seen.request for seen in workspace.requests.all if seen.request.method in WRITTEN]
     assert [request.path for request in written if "/jobs/" not in request.path and "Secrets" not in request.path] == []
     sent = workspace.jobs[job].properties["jobs"]
     assert {node["componentId"] for node in sent.values()} <= {address for address, _ in first}
@@ -93,7 +93,7 @@ def _container(uri: str, workspace) -> str:
 
 
 def test_what_a_missing_role_left_out_is_published_the_next_time(small, registry, workspace):
-    workspace.faults.order("PUT", "/components/", 403)
+    workspace.faults.inject("PUT", "/components/", 403)
     with pytest.raises(
         InputError, match=r"^registry 'house', say \w+: HTTP 403 .*'AzureML Registry User' given to you"
     ):
@@ -104,7 +104,7 @@ def test_what_a_missing_role_left_out_is_published_the_next_time(small, registry
 def test_a_registry_is_opened_with_the_login_of_the_workspaces_client(client, credential, workspace):
     workspace.registries.create("house")
     assert list(beside(client, "house").models.list(name="none")) == []
-    assert {seen.request.host for seen in workspace.ledger.seen} == {
+    assert {seen.request.host for seen in workspace.requests.all} == {
         "eastus.api.azureml.ms",
         "cert-eastus2.experiments.azureml.net",
     }

@@ -8,7 +8,7 @@ from azure.ai.ml import MLClient
 
 from azdistill.azure.submission import submit
 from azdistill.contracts.errors import AzdistillError, InputError
-from tests.workspace.stand_in import Workspace
+from tests.workspace.simulated import SimulatedWorkspace
 
 
 def edited(folder: Path) -> Path:
@@ -17,11 +17,13 @@ def edited(folder: Path) -> Path:
     return folder
 
 
-def sent(workspace: Workspace) -> int:
-    return len([one for one in workspace.ledger.of("PUT", "/jobs/") if one.status < 300])
+def sent(workspace: SimulatedWorkspace) -> int:
+    return len([one for one in workspace.requests.of("PUT", "/jobs/") if one.status < 300])
 
 
-def test_the_same_bundle_is_found_again_and_another_is_another_job(small, client: MLClient, workspace: Workspace):
+def test_the_same_bundle_is_found_again_and_another_is_another_job(
+    small, client: MLClient, workspace: SimulatedWorkspace
+):
     workspace.jobs.script = ["NotStarted", "Running", "Running", "Completed"]
     first, second = submit(client, small), submit(client, small)
     assert re.fullmatch(r"small-[0-9a-f]{12}-1", first.name)
@@ -34,7 +36,7 @@ def test_the_same_bundle_is_found_again_and_another_is_another_job(small, client
     assert sent(workspace) == 3
 
 
-def test_one_that_is_done_is_left_alone_unless_it_is_wanted_again(small, client: MLClient, workspace: Workspace):
+def test_a_completed_job_is_found_unless_again_is_set(small, client: MLClient, workspace: SimulatedWorkspace):
     workspace.jobs.script = ["Completed"]
     first = submit(client, small)
     assert submit(client, small).attached
@@ -43,7 +45,7 @@ def test_one_that_is_done_is_left_alone_unless_it_is_wanted_again(small, client:
 
 
 @pytest.mark.parametrize("ended", ["Failed", "Canceled"])
-def test_one_that_ended_badly_gets_a_next_attempt(small, client: MLClient, workspace: Workspace, ended: str):
+def test_one_that_ended_badly_gets_a_next_attempt(small, client: MLClient, workspace: SimulatedWorkspace, ended: str):
     workspace.jobs.script = [ended]
     names = [submit(client, small).name for _ in range(3)]
     assert [name.rpartition("-")[2] for name in names] == ["1", "2", "3"]
@@ -51,8 +53,10 @@ def test_one_that_ended_badly_gets_a_next_attempt(small, client: MLClient, works
     assert submit(client, small).name == names[2]
 
 
-def test_an_upload_that_breaks_off_sends_nothing_and_is_gone_on_with(small, client: MLClient, workspace: Workspace):
-    workspace.faults.order("PUT", "/codes/", 503, times=4)  # the client tries so often
+def test_an_interrupted_upload_submits_nothing_and_continues_at_the_next_try(
+    small, client: MLClient, workspace: SimulatedWorkspace
+):
+    workspace.faults.inject("PUT", "/codes/", 503, times=4)  # the client tries so often
     with pytest.raises(AzdistillError, match=r"HTTP 503 .*run again later: nothing is sent twice"):
         submit(client, small)
     assert sent(workspace) == 0
@@ -68,8 +72,10 @@ def test_an_upload_that_breaks_off_sends_nothing_and_is_gone_on_with(small, clie
         (429, AzdistillError, "run again in a minute"),
     ],
 )
-def test_what_azure_refuses_says_what_to_do(small, client: MLClient, workspace: Workspace, status, kind, words):
-    workspace.faults.order("PUT", "/jobs/", status, times=50)
+def test_a_refusal_by_azure_says_what_to_do(
+    small, client: MLClient, workspace: SimulatedWorkspace, status, kind, words
+):
+    workspace.faults.inject("PUT", "/jobs/", status, times=50)
     with pytest.raises(kind, match=words) as refused:
         submit(client, small)
     assert refused.type is kind
@@ -86,7 +92,7 @@ def test_what_azure_refuses_says_what_to_do(small, client: MLClient, workspace: 
 def test_inputs_that_make_no_sense_are_refused_before_anything_is_asked(small, client, workspace, inputs, words):
     with pytest.raises(InputError, match=words):
         submit(client, small, inputs)
-    assert workspace.ledger.seen == []
+    assert workspace.requests.all == []
 
 
 def test_a_folder_that_is_no_bundle_says_how_to_make_one(tmp_path, client):

@@ -71,7 +71,7 @@ def test_a_bundle_is_published_then_sent_out_of_the_registry(azdistill, small, w
     early = azdistill("submit", small, "--registry", "house")
     assert early.code == 2
     assert re.search(rf"registry 'house': it has no .*; put it there: azdistill publish {small} --reg", early.err)
-    assert workspace.ledger.of("PUT", "/jobs/") == []
+    assert workspace.requests.of("PUT", "/jobs/") == []
     assert re.findall(r"^(new|there) +azureml://", azdistill("publish", small, "--registry", "house").out, re.M) == [
         "new",
         "new",
@@ -95,13 +95,13 @@ def test_what_is_missing_is_told_at_once_and_nothing_is_sent(azdistill, bundle, 
     done = azdistill("submit", bundle())
     assert (done.code, len(done.err.strip().splitlines())) == (2, 2)
     assert "create it with endpoint and api_key: az ml connection create" in done.err
-    assert workspace.ledger.of("PUT", "/jobs/") == []
+    assert workspace.requests.of("PUT", "/jobs/") == []
 
 
 def test_checking_sends_nothing(azdistill, bundle, workspace, ready):
     done = azdistill("submit", bundle(), "--check")
     assert (done.code, "connection 'deepseek': " in done.out) == (0, True)
-    assert workspace.ledger.of("PUT", "/jobs/") == []
+    assert workspace.requests.of("PUT", "/jobs/") == []
 
 
 def test_a_retired_teacher_of_a_bundle_is_told(azdistill, bundle, ready):

@@ -1,4 +1,4 @@
-"""Azurite, Microsoft's blob service for one's own machine, as a process on a free loopback port."""
+"""Start Azurite, Microsoft's blob service emulator, on a free loopback port."""
 
 import base64
 import contextlib
@@ -15,13 +15,13 @@ from tests.workspace.certificate import write_certificate
 
 HERE = Path(__file__).parent
 PROGRAM = HERE / "node_modules" / ".bin" / "azurite-blob"
-ACCOUNT = "standin"
+ACCOUNT = "simulated"
 LISTENS = re.compile(r"listens on (https://[\d.:]+)")
 
 
 @dataclass(frozen=True)
 class Azurite:
-    """Where it listens ("https://127.0.0.1:port"), its account's key, and the certificate to trust."""
+    """A running Azurite: its URL ("https://127.0.0.1:port"), the account's key, and the certificate to trust."""
 
     url: str
     key: str
@@ -43,7 +43,7 @@ def azurite(folder: Path) -> Iterator[Azurite]:
     try:
         yield Azurite(_address(process), key, certificate)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)  # asked politely, it waits for the clients' open connections
+        os.killpg(process.pid, signal.SIGKILL)  # on SIGTERM it waits for open connections of clients
         process.communicate()
 
 
@@ -67,11 +67,11 @@ def _path() -> str:
 
 
 def _address(process: "subprocess.Popen[str]") -> str:
-    """Read its output until it says where it listens."""
+    """Read its output up to the line with its URL."""
     assert process.stdout is not None
-    said = []
+    output = []
     for line in process.stdout:
-        said.append(line)
-        if found := LISTENS.search(line):
-            return found.group(1)
-    raise RuntimeError(f"Azurite ended with exit code {process.wait()} and said: {''.join(said)!r}")
+        output.append(line)
+        if match := LISTENS.search(line):
+            return match.group(1)
+    raise RuntimeError(f"Azurite ended with exit code {process.wait()} and printed {''.join(output)!r}")

@@ -1,4 +1,4 @@
-"""The workspace's storage account: containers in Azurite, and the URLs and tokens that open them."""
+"""Storage account of the simulated workspace: containers in Azurite, and SAS tokens for them."""
 
 import datetime
 
@@ -8,7 +8,7 @@ from tests.workspace.azurite import ACCOUNT, Azurite
 
 
 class Blobs:
-    """Reads and writes with the account's key; hands out container SAS tokens."""
+    """Read and write blobs with the account's key, and create SAS tokens of containers."""
 
     def __init__(self, azurite: Azurite) -> None:
         self.azurite = azurite
@@ -24,7 +24,7 @@ class Blobs:
         self._service.create_container(container)
 
     def url(self, container: str, blob: str = "") -> str:
-        """Where a container or a blob is for a client with a token."""
+        """URL of a container or a blob, with a SAS token."""
         return f"{self.azurite.account_url}/{container}{'/' + blob if blob else ''}?{self.sas(container)}"
 
     def sas(self, container: str) -> str:
@@ -41,16 +41,16 @@ class Blobs:
         self._service.get_blob_client(container, blob).upload_blob(content, overwrite=True)
 
     def names(self, container: str, prefix: str = "") -> list[str]:
-        """Names after `prefix` of the blobs under it."""
+        """Names of the blobs that start with `prefix`, without it."""
         client = self._service.get_container_client(container)
         return [name.removeprefix(prefix) for name in client.list_blob_names(name_starts_with=prefix)]
 
-    def stamps(self, container: str) -> dict[str, datetime.datetime]:
-        """Name -> when it was last written."""
+    def last_modified(self, container: str) -> dict[str, datetime.datetime]:
+        """Name -> time of the last write."""
         client = self._service.get_container_client(container)
         return {blob.name: blob.last_modified for blob in client.list_blobs()}
 
     def contents(self, container: str, prefix: str = "") -> dict[str, bytes]:
-        """Name after `prefix` -> bytes of every blob under it."""
+        """Name without `prefix` -> bytes, of the blobs that start with `prefix`."""
         client = self._service.get_container_client(container)
         return {name: client.download_blob(prefix + name).readall() for name in self.names(container, prefix)}

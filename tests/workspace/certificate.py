@@ -1,4 +1,4 @@
-"""A certificate for 127.0.0.1 and other names, made anew: Azurite takes tokens over TLS only, so do its clients."""
+"""Create a self-signed certificate. Azurite and its clients use tokens over TLS only."""
 
 import datetime
 import ipaddress
@@ -8,11 +8,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "azdistill workspace stand-in")])
+NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "azdistill simulated workspace")])
 
 
 def write_certificate(folder: Path, *hosts: str) -> tuple[Path, Path]:
-    """Paths of a certificate that signs itself and of its key, valid for a day, for 127.0.0.1 and `hosts`."""
+    """Paths of a certificate and its key, valid for a day, for 127.0.0.1 and `hosts`."""
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.datetime.now(datetime.UTC)
     names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *map(x509.DNSName, hosts)]

@@ -1,4 +1,4 @@
-"""The stand-in's own fixtures."""
+"""Fixtures of the simulated workspace."""
 
 from tests.workspace.fixtures import client, credential, registry, storage, workspace
 

@@ -1,4 +1,4 @@
-"""A credential whose tokens can be decoded: each carries the audience it was asked for, and none opens anything."""
+"""Credential with decodable tokens. Each token names the audience that it was requested for."""
 
 import time
 from typing import Any
@@ -7,20 +7,20 @@ import jwt
 from azure.core.credentials import AccessToken
 
 TENANT = "11111111-1111-1111-1111-111111111111"
-SIGNING_KEY = "the stand-in's own key, which signs tokens that only the stand-in reads"
+SIGNING_KEY = "the simulated workspace's own key: only it reads these tokens"
 
 
-class StandInCredential:
-    """What MLClient and the blob clients take as a credential.
+class SimulatedCredential:
+    """A credential for MLClient and the blob clients.
 
-    `scopes` lists what they asked for, in order. `audiences` gives a scope's token to
-    somebody else than it asks for, as a wrongly set up login does. `given` are the tokens.
+    `scopes` lists the requested scopes in order, `tokens` the issued tokens. `audiences` maps a scope to a wrong
+    audience for its tokens, as of a misconfigured login.
     """
 
     def __init__(self) -> None:
         self.scopes: list[str] = []
         self.audiences: dict[str, str] = {}
-        self.given: list[str] = []
+        self.tokens: list[str] = []
 
     def get_token(self, *scopes: str, **_: Any) -> AccessToken:
         self.scopes.extend(scopes)
@@ -33,12 +33,12 @@ class StandInCredential:
             "nbf": now - 60,
             "exp": now + 3600,
         }
-        self.given.append(jwt.encode(claims, SIGNING_KEY, "HS256"))
-        return AccessToken(self.given[-1], now + 3600)
+        self.tokens.append(jwt.encode(claims, SIGNING_KEY, "HS256"))
+        return AccessToken(self.tokens[-1], now + 3600)
 
 
 def audience(authorization: str) -> str | None:
-    """Whom the token of an Authorization header is for, or None where it is no token of ours."""
+    """Audience of the token in an Authorization header, None for a token of someone else."""
     token = authorization.removeprefix("Bearer ")
     try:
         claims = jwt.decode(token, SIGNING_KEY, ["HS256"], options={"verify_aud": False})

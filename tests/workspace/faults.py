@@ -1,4 +1,4 @@
-"""Throttling and outages to order."""
+"""Inject throttling and outages into the simulated workspace."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ CODES = {403: "AuthorizationFailed", 429: "TooManyRequests", 500: "InternalServe
 
 @dataclass
 class Fault:
-    """The next `times` requests of `method` whose path holds `path` get `status` instead of an answer."""
+    """The next `times` requests with this method whose path contains `path` get `status`."""
 
     method: str
     path: str
@@ -18,22 +18,22 @@ class Fault:
     times: int = 1
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def hits(self, request: Request) -> bool:
+    def applies_to(self, request: Request) -> bool:
         return self.times > 0 and request.method == self.method and self.path in request.path
 
 
 class Faults:
     def __init__(self) -> None:
-        self.ordered: list[Fault] = []
+        self.injected: list[Fault] = []
 
-    def order(self, method: str, path: str, status: int, times: int = 1, **headers: str) -> None:
-        """Headers are given with underscores: `retry_after="1"`."""
+    def inject(self, method: str, path: str, status: int, times: int = 1, **headers: str) -> None:
+        """Names of headers have underscores: `retry_after="1"`."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.ordered.append(Fault(method, path, status, times, named))
+        self.injected.append(Fault(method, path, status, times, named))
 
-    def strike(self, request: Request) -> None:
-        """Raises ArmError where a fault was ordered for this request."""
-        if fault := next((fault for fault in self.ordered if fault.hits(request)), None):
+    def raise_for(self, request: Request) -> None:
+        """Raises ArmError where a fault was injected for this request."""
+        if fault := next((fault for fault in self.injected if fault.applies_to(request)), None):
             fault.times -= 1
-            code = CODES.get(fault.status, "Ordered")
-            raise ArmError(fault.status, code, "This failure was ordered by the test.", fault.headers)
+            code = CODES.get(fault.status, "Injected")
+            raise ArmError(fault.status, code, "This failure was injected by the test.", fault.headers)

@@ -1,7 +1,7 @@
-"""A workspace for each test, Azurite once a session, and the real MLClient between them.
+"""Fixtures: a simulated workspace for each test, Azurite for the session, and a real MLClient of the workspace.
 
-A test package that wants them imports them in its conftest. Nothing of the SDK is
-imported before a test asks: it costs seconds.
+A test package imports the fixtures that it needs in its conftest. The SDK is imported when a test uses one: that takes
+seconds.
 """
 
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
     from tests.workspace.azurite import Azurite
-    from tests.workspace.credential import StandInCredential
-    from tests.workspace.stand_in import Workspace
+    from tests.workspace.credential import SimulatedCredential
+    from tests.workspace.simulated import SimulatedWorkspace
 
 
 @pytest.fixture(scope="session")
@@ -26,33 +26,33 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Azurite]":
 
 
 @pytest.fixture
-def workspace(storage: "Azurite") -> "Iterator[Workspace]":
-    from tests.workspace.connecting import fresh_workspace
+def workspace(storage: "Azurite") -> "Iterator[SimulatedWorkspace]":
+    from tests.workspace.clients import empty_workspace
 
-    with fresh_workspace(storage) as stand_in:
-        yield stand_in
-
-
-@pytest.fixture
-def credential() -> "StandInCredential":
-    from tests.workspace.credential import StandInCredential
-
-    return StandInCredential()
+    with empty_workspace(storage) as simulated:
+        yield simulated
 
 
 @pytest.fixture
-def client(workspace: "Workspace", credential: "StandInCredential") -> "Iterator[MLClient]":
-    from tests.workspace.connecting import connected
+def credential() -> "SimulatedCredential":
+    from tests.workspace.credential import SimulatedCredential
 
-    with connected(workspace, credential) as ml_client:
+    return SimulatedCredential()
+
+
+@pytest.fixture
+def client(workspace: "SimulatedWorkspace", credential: "SimulatedCredential") -> "Iterator[MLClient]":
+    from tests.workspace.clients import client_for
+
+    with client_for(workspace, credential) as ml_client:
         yield ml_client
 
 
 @pytest.fixture
-def registry(workspace: "Workspace", credential: "StandInCredential") -> "Iterator[MLClient]":
+def registry(workspace: "SimulatedWorkspace", credential: "SimulatedCredential") -> "Iterator[MLClient]":
     """A client for the registry `house`, which is empty."""
-    from tests.workspace.connecting import connected_to_registry
+    from tests.workspace.clients import registry_client_for
 
     workspace.registries.create("house")
-    with connected_to_registry(workspace, credential, "house") as ml_client:
+    with registry_client_for(workspace, credential, "house") as ml_client:
         yield ml_client

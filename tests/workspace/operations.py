@@ -1,4 +1,4 @@
-"""Long-running operations: 202 first, and an address to ask again."""
+"""Long-running operations: a reply 202 with the URL to poll."""
 
 import uuid
 from collections.abc import Callable
@@ -9,17 +9,17 @@ from tests.workspace.routes import FRONT, LOCATION, MANAGEMENT, REGION, REGISTRY
 from tests.workspace.wire import Reply, Request, not_found
 
 if TYPE_CHECKING:
-    from tests.workspace.stand_in import Workspace
+    from tests.workspace.simulated import SimulatedWorkspace
 
 API_VERSION = "2023-06-01-preview"
 REGISTRY_VERSION = "2021-10-01-dataplanepreview"
+# Azure sends seconds. Milliseconds keep tests fast, and azure-core reads them too.
 SOON = {"retry-after-ms": "20"}
-"""Azure says seconds; a test has none to lose, and azure-core reads milliseconds too."""
 
 
 @dataclass
 class Operation:
-    """Under way for `polls` more looks; `finish` does what was asked for at the last."""
+    """In progress for `polls` more polls; `finish` is called at the last."""
 
     finish: Callable[[], object]
     polls: int
@@ -33,7 +33,7 @@ class Operation:
 
 class Operations:
     def __init__(self, subscription: str) -> None:
-        self.under_way: dict[str, Operation] = {}
+        self.in_progress: dict[str, Operation] = {}
         self.polls = 1
         place = LOCATION.replace("{subscription}", subscription).replace("{region}", REGION)
         self._base, self._registries = f"https://{MANAGEMENT}{place}", f"https://{REGISTRY_PLANE}{FRONT}{place}"
@@ -41,39 +41,39 @@ class Operations:
     def begin(self, finish: Callable[[], object]) -> str:
         """Start an operation; returns its id."""
         name = str(uuid.uuid4())
-        self.under_way[name] = Operation(finish, self.polls)
+        self.in_progress[name] = Operation(finish, self.polls)
         return name
 
     def location(self, name: str) -> dict[str, str]:
-        """The header of an operation that answers 202 until it is done."""
+        """Header of an operation that answers 202 until it has ended."""
         return {"Location": f"{self._base}/mfeOperationResults/{name}?api-version={API_VERSION}", **SOON}
 
     def in_registry(self, name: str) -> dict[str, str]:
-        """As `location`, of an operation in a registry."""
+        """The same for an operation of a registry."""
         return {
             "Location": f"{self._registries}/mfeOperationResults/{name}?api-version={REGISTRY_VERSION}",
             **SOON,
         }
 
     def asynchronous(self, name: str) -> dict[str, str]:
-        """The header of an operation whose address tells its status."""
+        """Header of an operation that answers 200 with its status."""
         return {"Azure-AsyncOperation": f"{self._base}/mfeOperationsStatus/{name}?api-version={API_VERSION}", **SOON}
 
 
-def _look(workspace: "Workspace", request: Request) -> bool:
+def _poll(workspace: "SimulatedWorkspace", request: Request) -> bool:
     name = request.names["operation"]
-    if name not in workspace.operations.under_way:
+    if name not in workspace.operations.in_progress:
         raise not_found("operation", name)
-    return workspace.operations.under_way[name].done()
+    return workspace.operations.in_progress[name].done()
 
 
 @location("GET", "/mfeOperationResults/{operation}", API_VERSION)
 @registry_location("GET", "/mfeOperationResults/{operation}", REGISTRY_VERSION)
-def result(workspace: "Workspace", request: Request) -> Reply:
-    return Reply(200) if _look(workspace, request) else Reply(202, headers=dict(SOON))
+def result(workspace: "SimulatedWorkspace", request: Request) -> Reply:
+    return Reply(200) if _poll(workspace, request) else Reply(202, headers=dict(SOON))
 
 
 @location("GET", "/mfeOperationsStatus/{operation}", API_VERSION)
-def status(workspace: "Workspace", request: Request) -> Reply:
-    done = _look(workspace, request)
+def status(workspace: "SimulatedWorkspace", request: Request) -> Reply:
+    done = _poll(workspace, request)
     return Reply(body={"status": "Succeeded" if done else "InProgress"}, headers={} if done else dict(SOON))

@@ -1,4 +1,4 @@
-"""Lists come in pages with a nextLink, as ARM has them."""
+"""Pages of a list, linked by nextLink as ARM does."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ TOKEN = "$skipToken"
 
 
 def page(request: Request, items: Sequence[Any], size: int) -> Reply:
-    """The page of `items` that `request` asks for, with a link to the one after it."""
+    """The requested page of `items`, with a link to the next page."""
     start = int(request.query.get(TOKEN, "0"))
     end = start + size
     body: dict[str, Any] = {"value": list(items[start:end])}

@@ -1,10 +1,8 @@
-"""The table of requests that the stand-in answers, each with the api-versions it was seen with.
+"""Routes of the simulated workspace, each with the api-versions that the real client uses.
 
-A handler is a function `(workspace, request) -> Reply`. It is entered with `arm` (the
-resource manager, under the workspace), `location` (the resource manager, under a
-region of the subscription), `data_plane` (run history and its neighbours), `node`
-(what a job finds beside it on its compute), `registry` (a registry's own address) or
-`discovery` (where that address is asked for).
+A handler is a function `(workspace, request) -> Reply`. Decorators register it: `arm` (resource manager, below the
+workspace), `location` (resource manager, below a region of the subscription), `data_plane` (run history and data),
+`node` (identity endpoint of a compute node), `registry` (a registry) or `discovery` (looks up a registry's URL).
 """
 
 import re
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING
 from tests.workspace.wire import Reply, Request
 
 if TYPE_CHECKING:
-    from tests.workspace.stand_in import Workspace
+    from tests.workspace.simulated import SimulatedWorkspace
 
 MANAGEMENT = "management.azure.com"
 REGION = "eastus2"
@@ -32,13 +30,13 @@ REGISTRY = f"{FRONT}{SCOPE.replace('workspaces/{workspace}', 'registries/{regist
 ARM_AUDIENCE = f"https://{MANAGEMENT}"
 ML_AUDIENCE = "https://ml.azure.com"
 
-Handler = Callable[["Workspace", Request], Reply]
-Entry = Callable[[Handler], Handler]
+Handler = Callable[["SimulatedWorkspace", Request], Reply]
+Decorator = Callable[[Handler], Handler]
 
 
 @dataclass(frozen=True)
 class Route:
-    """One kind of request. An empty `api_versions` means that it has none; `audience` is whom its token is for."""
+    """A kind of request. `api_versions` is empty for requests without one; `audience` is that of its token."""
 
     method: str
     host: str
@@ -49,60 +47,60 @@ class Route:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        """ARM doesn't care about case."""
+        """ARM ignores case."""
         return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(self.path)), re.IGNORECASE)
 
     def match(self, request: Request) -> Request | None:
-        """`request` with the names in its path, or None where this is no such request."""
+        """`request` with the values of the path's placeholders, None for another kind of request."""
         if (request.method, request.host) != (self.method, self.host):
             return None
         if self.api_versions and request.api_version not in self.api_versions:
             return None
-        found = self._pattern.fullmatch(request.path)
-        return replace(request, names=found.groupdict()) if found else None
+        match = self._pattern.fullmatch(request.path)
+        return replace(request, names=match.groupdict()) if match else None
 
 
 TABLE: list[Route] = []
 
 
-def arm(method: str, path: str, *api_versions: str) -> Entry:
-    return _enter(method, MANAGEMENT, SCOPE + path, api_versions, ARM_AUDIENCE)
+def arm(method: str, path: str, *api_versions: str) -> Decorator:
+    return _register(method, MANAGEMENT, SCOPE + path, api_versions, ARM_AUDIENCE)
 
 
-def location(method: str, path: str, *api_versions: str) -> Entry:
-    return _enter(method, MANAGEMENT, LOCATION + path, api_versions, ARM_AUDIENCE)
+def location(method: str, path: str, *api_versions: str) -> Decorator:
+    return _register(method, MANAGEMENT, LOCATION + path, api_versions, ARM_AUDIENCE)
 
 
-def data_plane(method: str, path: str, *api_versions: str, audience: str | None = ARM_AUDIENCE) -> Entry:
-    return _enter(method, DATA_PLANE, path, api_versions, audience)
+def data_plane(method: str, path: str, *api_versions: str, audience: str | None = ARM_AUDIENCE) -> Decorator:
+    return _register(method, DATA_PLANE, path, api_versions, audience)
 
 
-def node(method: str, path: str, *api_versions: str) -> Entry:
-    """Asked at the stand-in's own address, without a token."""
-    return _enter(method, MANAGEMENT, path, api_versions, None)
+def node(method: str, path: str, *api_versions: str) -> Decorator:
+    """A route at the simulated workspace's own address, without a token."""
+    return _register(method, MANAGEMENT, path, api_versions, None)
 
 
-def registry(method: str, path: str, *api_versions: str) -> Entry:
-    return _enter(method, REGISTRY_PLANE, REGISTRY + path, api_versions, ARM_AUDIENCE)
+def registry(method: str, path: str, *api_versions: str) -> Decorator:
+    return _register(method, REGISTRY_PLANE, REGISTRY + path, api_versions, ARM_AUDIENCE)
 
 
-def registry_location(method: str, path: str, *api_versions: str) -> Entry:
-    return _enter(method, REGISTRY_PLANE, FRONT + LOCATION + path, api_versions, ARM_AUDIENCE)
+def registry_location(method: str, path: str, *api_versions: str) -> Decorator:
+    return _register(method, REGISTRY_PLANE, FRONT + LOCATION + path, api_versions, ARM_AUDIENCE)
 
 
-def discovery(method: str, path: str, *api_versions: str) -> Entry:
-    return _enter(method, DISCOVERY, path, api_versions, ARM_AUDIENCE)
+def discovery(method: str, path: str, *api_versions: str) -> Decorator:
+    return _register(method, DISCOVERY, path, api_versions, ARM_AUDIENCE)
 
 
-def _enter(method: str, host: str, path: str, api_versions: tuple[str, ...], audience: str | None) -> Entry:
-    def enter(handler: Handler) -> Handler:
+def _register(method: str, host: str, path: str, api_versions: tuple[str, ...], audience: str | None) -> Decorator:
+    def register(handler: Handler) -> Handler:
         TABLE.append(Route(method, host, path, frozenset(api_versions), handler, audience))
         return handler
 
-    return enter
+    return register
 
 
 def find(request: Request) -> tuple[Route, Request] | None:
-    """The route that answers `request`, and the request with its names."""
+    """The route for `request`, and the request with the values of the path's placeholders."""
     matches = ((route, route.match(request)) for route in TABLE)
-    return next(((route, found) for route, found in matches if found), None)
+    return next(((route, matched) for route, matched in matches if matched), None)

@@ -1,4 +1,4 @@
-"""What a user does with the real client, on the examples. Each is a conversation with a golden of its own."""
+"""Scenarios: what a user does with the real client on the files of examples/. Each has a golden of its requests."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +28,7 @@ def model(client: MLClient) -> Any:
 
 
 def component(client: MLClient) -> Any:
-    """The example's component, with an environment that is registered already."""
+    """The example's component, with a registered environment."""
     loaded = load_component(EXAMPLES / "train.yml", params_override=[{"environment": "azureml:cpu:1"}])
     return client.components.create_or_update(loaded)
 
@@ -100,5 +100,5 @@ def _registry(client: MLClient) -> None:
     client.components.get("train", "1")
 
 
-IN_REGISTRY: dict[str, Callable[[MLClient], None]] = {"registry": _registry}
-"""With a client for the registry `house`."""
+# These need a client of the registry `house`.
+REGISTRY_SCENARIOS: dict[str, Callable[[MLClient], None]] = {"registry": _registry}

@@ -1,4 +1,4 @@
-"""HTTP on loopback in front of a workspace: one thread a connection, one request at a time."""
+"""HTTP server of a simulated workspace on loopback: one thread per connection, one request at a time."""
 
 import contextlib
 import json
@@ -8,18 +8,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tests.workspace.routes import MANAGEMENT
-from tests.workspace.stand_in import Workspace
+from tests.workspace.simulated import SimulatedWorkspace
 from tests.workspace.wire import Reply, Request
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body in one packet: two would wait for each other
-    workspace: Workspace
+    wbufsize = -1  # head and body in one packet: two packets would delay each other
+    workspace: SimulatedWorkspace
     lock: threading.Lock
 
     def log_message(self, *_: object) -> None:
-        """The ledger has it."""
+        """Requests are in `SimulatedWorkspace.requests`."""
 
     def _answer(self) -> None:
         request = self._request()
@@ -30,7 +30,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = do_HEAD = _answer  # noqa: N815
 
     def _request(self) -> Request:
-        """Who speaks to the address itself means the resource manager."""
+        """A request to the loopback address itself is for the resource manager."""
         parts, host = urlsplit(self.path), self.headers["Host"]
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         return Request(
@@ -55,12 +55,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    block_on_close = False  # a client that keeps its connection would keep us
+    block_on_close = False  # a client with an open connection would block the end
 
 
 @contextlib.contextmanager
-def serving(workspace: Workspace) -> Iterator[str]:
-    """The address of `workspace` ("127.0.0.1:port"), which answers until the block ends."""
+def serving(workspace: SimulatedWorkspace) -> Iterator[str]:
+    """Serve `workspace` until the block ends. Yields its address ("127.0.0.1:port")."""
     handler = type("Handler", (_Handler,), {"workspace": workspace, "lock": threading.Lock()})
     server = _Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

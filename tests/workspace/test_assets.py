@@ -1,4 +1,4 @@
-"""Assets: kept as sent, found by version and as the latest, and never moved."""
+"""Assets are stored as sent, found by version or label, and never change their path."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from tests.workspace import scenarios
 from tests.workspace.resources.datastores import BLOB_STORE
-from tests.workspace.stand_in import Workspace
+from tests.workspace.simulated import SimulatedWorkspace
 
 
 @pytest.mark.parametrize(
@@ -29,18 +29,18 @@ def test_an_asset_is_found_by_version_as_the_latest_and_in_lists(
     create(client)
     assets = getattr(client, kind)
     assert (assets.get(name, version="1").name, assets.get(name, label="latest").version) == (name, "1")
-    assert [one.name for one in assets.list()] == [name]
-    assert [one.version for one in assets.list(name=name)] == ["1"]
+    assert [asset.name for asset in assets.list()] == [name]
+    assert [asset.version for asset in assets.list(name=name)] == ["1"]
 
 
 def test_an_environment_without_a_version_gets_the_next_one_where_it_differs(client: MLClient) -> None:
-    """The client tries the latest first, and takes the next when that is refused."""
+    """The client tries the latest version first, and uses the next one when that is refused."""
     scenarios.environment(client, "environment")
     assert client.environments.create_or_update(Environment(name="cpu", image="another")).version == "2"
     assert client.environments.get("cpu", label="latest").image == "another"
 
 
-def test_a_build_context_is_uploaded_where_the_environment_says(client: MLClient, workspace: Workspace) -> None:
+def test_a_build_context_is_uploaded(client: MLClient, workspace: SimulatedWorkspace) -> None:
     built = scenarios.environment(client, "built").build
     container = workspace.datastores.containers[BLOB_STORE]
     folder = built.path.partition(f"{container}/")[2]
@@ -48,7 +48,7 @@ def test_a_build_context_is_uploaded_where_the_environment_says(client: MLClient
     assert workspace.blobs.contents(container, folder) == {"Dockerfile": content}
 
 
-def test_data_is_uploaded_once_and_numbered_where_no_version_is_given(client: MLClient, workspace: Workspace) -> None:
+def test_data_is_uploaded_once_and_gets_the_next_version(client: MLClient, workspace: SimulatedWorkspace) -> None:
     first = scenarios.data(client)
     file = Data(name="rows", type="uri_file", path=str(scenarios.EXAMPLES / "rows/train.jsonl"))
     again = client.data.create_or_update(file)
@@ -63,13 +63,13 @@ def test_a_model_without_a_version_gets_the_next_one(client: MLClient) -> None:
     assert client.models.create_or_update(Model(name="student", path=path, type="custom_model")).version == "2"
 
 
-def test_a_model_may_be_a_jobs_output(client: MLClient, workspace: Workspace) -> None:
+def test_a_model_can_be_an_output_of_a_job(client: MLClient, workspace: SimulatedWorkspace) -> None:
     path = "azureml://jobs/quickstart-1/outputs/model"
     client.models.create_or_update(Model(name="student", version="2", path=path, type="custom_model"))
     assert workspace.assets.get("models", "student", "2")["modelUri"] == path
 
 
-def test_a_version_never_points_elsewhere(client: MLClient) -> None:
+def test_a_version_cannot_change_its_path(client: MLClient) -> None:
     first, other = (
         Model(name="student", version="1", path=f"azureml://jobs/{job}/outputs/model", type="custom_model")
         for job in ("first", "other")
@@ -79,8 +79,8 @@ def test_a_version_never_points_elsewhere(client: MLClient) -> None:
         client.models.create_or_update(other)
 
 
-def test_what_is_not_there_is_not_found(client: MLClient) -> None:
+def test_a_missing_asset_is_not_found(client: MLClient) -> None:
     with pytest.raises(ResourceNotFoundError, match="cpu:9"):
         client.environments.get("cpu", version="9")
-    with pytest.raises(MlException, match="Asset rows does not exist in workspace stand-in"):
+    with pytest.raises(MlException, match="Asset rows does not exist in workspace simulated"):
         client.data.get("rows", label="latest")

@@ -1,4 +1,4 @@
-"""A bundle goes through the real client: what it says is what is sent, and nothing is uploaded twice."""
+"""Submit a bundle with the real client: everything in it is sent, and nothing is uploaded twice."""
 
 import contextlib
 import shutil
@@ -17,10 +17,10 @@ from azdistill.engine.yaml_document import read_document
 from azdistill.job.bundle import compile_job
 from azdistill.job.loading import load_job as load_spec
 from tests.workspace.azurite import Azurite
-from tests.workspace.connecting import connected, fresh_workspace
-from tests.workspace.credential import StandInCredential
+from tests.workspace.clients import client_for, empty_workspace
+from tests.workspace.credential import SimulatedCredential
 from tests.workspace.resources.datastores import BLOB_STORE
-from tests.workspace.stand_in import Workspace
+from tests.workspace.simulated import SimulatedWorkspace
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "pipelines" / "quickstart"
@@ -28,7 +28,7 @@ QUICKSTART = ROOT / "pipelines" / "quickstart"
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The quickstart's, compiled as a user compiles it."""
+    """The bundle of the quickstart."""
     folder = tmp_path_factory.mktemp("quickstart")
     shutil.copytree(QUICKSTART, folder / "job", ignore=shutil.ignore_patterns("data"))
     generator = [sys.executable, str(QUICKSTART / "generate.py"), "--out", str(folder / "job/data")]
@@ -37,25 +37,25 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @dataclass(frozen=True)
-class Submitted:
-    """A bundle that was sent once as quickstart-1, and what it was sent with and to."""
+class SubmittedBundle:
+    """A bundle that was submitted as quickstart-1, with the client and the workspace."""
 
     bundle: Path
     client: MLClient
-    workspace: Workspace
+    workspace: SimulatedWorkspace
 
     def send(self, name: str) -> None:
         self.client.jobs.create_or_update(load_job(self.bundle / "pipeline.yml", params_override=[{"name": name}]))
 
 
 @pytest.fixture(scope="module")
-def submitted(bundle: Path, storage: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Submitted]:
-    """Nothing of a bundle depends on where it is sent from."""
-    with fresh_workspace(storage) as workspace, connected(workspace, StandInCredential()) as client:
-        sent = Submitted(bundle, client, workspace)
+def submitted(bundle: Path, storage: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SubmittedBundle]:
+    """Submitted from another folder: nothing of a bundle depends on the current folder."""
+    with empty_workspace(storage) as workspace, client_for(workspace, SimulatedCredential()) as client:
+        bundle_in_workspace = SubmittedBundle(bundle, client, workspace)
         with contextlib.chdir(tmp_path_factory.mktemp("elsewhere")):
-            sent.send("quickstart-1")
-        yield sent
+            bundle_in_workspace.send("quickstart-1")
+        yield bundle_in_workspace
 
 
 def _tree(folder: Path) -> dict[str, bytes]:
@@ -64,30 +64,30 @@ def _tree(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def said(bundle: Path) -> dict[str, Any]:
-    document: dict[str, Any] = read_document(bundle / "pipeline.yml", SpecError, "pipeline").value
-    return document
+def document(bundle: Path) -> dict[str, Any]:
+    content: dict[str, Any] = read_document(bundle / "pipeline.yml", SpecError, "pipeline").value
+    return content
 
 
-def test_each_node_is_sent_with_what_the_bundle_says_of_it(said: dict[str, Any], submitted: Submitted) -> None:
+def test_each_node_is_sent_as_in_the_bundle(document: dict[str, Any], submitted: SubmittedBundle) -> None:
     sent = submitted.workspace.jobs["quickstart-1"].properties
-    assert list(sent["jobs"]) == list(said["jobs"])
-    for name, node in said["jobs"].items():
-        there = sent["jobs"][name]
-        # every value of an input travels as text, and a yes or no in Python's words
-        values = {key: port["value"] for key, port in there["inputs"].items()}
+    assert list(sent["jobs"]) == list(document["jobs"])
+    for name, node in document["jobs"].items():
+        sent_node = sent["jobs"][name]
+        # every value of an input is sent as text: True, 0.001
+        values = {key: port["value"] for key, port in sent_node["inputs"].items()}
         assert values == {key: str(value) for key, value in node["inputs"].items()}
-        assert list(there["outputs"]) == list(node["outputs"])
-        assert there.get("resources") == node.get("resources")
-        assert there["computeId"] == f"{submitted.workspace.arm_id}/computes/{node['compute']}"
+        assert list(sent_node["outputs"]) == list(node["outputs"])
+        assert sent_node.get("resources") == node.get("resources")
+        assert sent_node["computeId"] == f"{submitted.workspace.arm_id}/computes/{node['compute']}"
     assert sent["identity"] == {"identityType": "Managed"}
-    assert sent["tags"] == said["tags"]
+    assert sent["tags"] == document["tags"]
 
 
-def test_each_component_points_at_the_very_files_of_the_bundle(said: dict[str, Any], submitted: Submitted) -> None:
+def test_the_code_of_each_component_is_that_of_the_bundle(document: dict[str, Any], submitted: SubmittedBundle) -> None:
     workspace = submitted.workspace
     sent = workspace.jobs["quickstart-1"].properties["jobs"]
-    for name, node in said["jobs"].items():
+    for name, node in document["jobs"].items():
         version = sent[name]["componentId"].split("/")[-1]
         spec = workspace.assets.get("components", "azureml_anonymous", version)["componentSpec"]
         container = spec["code"].split("/codes/")[1].split("/")[0]
@@ -95,31 +95,31 @@ def test_each_component_points_at_the_very_files_of_the_bundle(said: dict[str, A
         assert workspace.blobs.contents(container, "code/") == _tree(code)
 
 
-def test_inputs_lie_in_the_blob_store_where_the_job_says(said: dict[str, Any], submitted: Submitted) -> None:
+def test_inputs_are_uploaded_to_the_path_in_the_job(document: dict[str, Any], submitted: SubmittedBundle) -> None:
     workspace = submitted.workspace
     sent = workspace.jobs["quickstart-1"].properties["inputs"]
     container = workspace.datastores.containers[BLOB_STORE]
-    for name, port in said["inputs"].items():
+    for name, port in document["inputs"].items():
         if isinstance(port, dict):
-            place = sent[name]["uri"].removeprefix(f"azureml://datastores/{BLOB_STORE}/paths/")
+            path = sent[name]["uri"].removeprefix(f"azureml://datastores/{BLOB_STORE}/paths/")
             local = submitted.bundle / port["path"]
             expected = _tree(local) if local.is_dir() else {"": local.read_bytes()}
-            assert workspace.blobs.contents(container, place + "/" * local.is_dir()) == expected
+            assert workspace.blobs.contents(container, path + "/" * local.is_dir()) == expected
         else:
             assert sent[name] == {"jobInputType": "literal", "value": str(port)}
 
 
-def test_the_second_submission_uploads_nothing(submitted: Submitted) -> None:
-    """The client looks each snapshot up by its hash, finds it, and asks for no place to put it."""
+def test_the_second_submission_uploads_nothing(submitted: SubmittedBundle) -> None:
+    """The client finds each snapshot by its hash, and requests no upload."""
     workspace = submitted.workspace
-    container, seen = workspace.datastores.containers[BLOB_STORE], len(workspace.ledger.seen)
-    stamps, codes = workspace.blobs.stamps(container), workspace.assets.of("codes")
+    container, count = workspace.datastores.containers[BLOB_STORE], len(workspace.requests.all)
+    written, codes = workspace.blobs.last_modified(container), workspace.assets.of("codes")
     submitted.send("quickstart-2")
-    asked = [one.request for one in workspace.ledger.seen[seen:]]
-    hashes = {request.query["hash"] for request in asked if "hash" in request.query}
+    later = [logged.request for logged in workspace.requests.all[count:]]
+    hashes = {request.query["hash"] for request in later if "hash" in request.query}
     assert hashes == {code["properties"]["hash_sha256"] for code in codes.values()}
-    assert [request for request in asked if request.path.endswith("startPendingUpload")] == []
+    assert [request for request in later if request.path.endswith("startPendingUpload")] == []
     assert workspace.assets.of("codes") == codes
-    assert workspace.blobs.stamps(container) == stamps
+    assert workspace.blobs.last_modified(container) == written
     first, second = (workspace.jobs[f"quickstart-{number}"].properties for number in (1, 2))
-    assert {**first, "properties": {}} == {**second, "properties": {}}  # there is the commit of the folder one is in
+    assert {**first, "properties": {}} == {**second, "properties": {}}  # they hold the commit of the current folder

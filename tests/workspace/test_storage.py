@@ -1,38 +1,38 @@
-"""Storage with a key and storage without one: then the caller's own token opens it."""
+"""Storage with a key, and storage that needs the caller's own token."""
 
 import pytest
 from azure.ai.ml import MLClient
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 
 from tests.workspace import scenarios
-from tests.workspace.credential import StandInCredential
+from tests.workspace.credential import SimulatedCredential
 from tests.workspace.resources.datastores import BLOB_STORE
-from tests.workspace.stand_in import Workspace
+from tests.workspace.simulated import SimulatedWorkspace
 
 STORAGE = "https://storage.azure.com/.default"
 
 
-def test_a_datastore_with_a_key_gives_it_out(
-    client: MLClient, credential: StandInCredential, workspace: Workspace
+def test_the_client_uses_the_key_of_a_datastore(
+    client: MLClient, credential: SimulatedCredential, workspace: SimulatedWorkspace
 ) -> None:
     scenarios.data(client)
-    assert len(workspace.ledger.of("POST", f"/{BLOB_STORE}/listSecrets")) == 1
+    assert len(workspace.requests.of("POST", f"/{BLOB_STORE}/listSecrets")) == 1
     assert STORAGE not in credential.scopes
 
 
-def test_a_datastore_without_credentials_is_opened_with_the_callers_token(
-    client: MLClient, credential: StandInCredential, workspace: Workspace
+def test_a_datastore_without_credentials_needs_the_callers_token(
+    client: MLClient, credential: SimulatedCredential, workspace: SimulatedWorkspace
 ) -> None:
     workspace.datastores.identity = True
     scenarios.data(client)
-    assert workspace.ledger.of("POST", "listSecrets") == []
+    assert workspace.requests.of("POST", "listSecrets") == []
     assert STORAGE in credential.scopes
     uploaded = workspace.blobs.contents(workspace.datastores.containers[BLOB_STORE])
     assert list(uploaded.values()) == [(scenarios.EXAMPLES / "rows/train.jsonl").read_bytes()]
 
 
-def test_storage_refuses_a_token_for_somebody_else(
-    client: MLClient, credential: StandInCredential, workspace: Workspace
+def test_storage_refuses_a_token_for_another_audience(
+    client: MLClient, credential: SimulatedCredential, workspace: SimulatedWorkspace
 ) -> None:
     workspace.datastores.identity = True
     credential.audiences[STORAGE] = "https://vault.azure.net"
@@ -40,25 +40,25 @@ def test_storage_refuses_a_token_for_somebody_else(
         scenarios.data(client)
 
 
-def test_a_throttled_secret_is_made_up_for_with_the_callers_token(
-    client: MLClient, credential: StandInCredential, workspace: Workspace
+def test_when_the_key_is_throttled_the_client_uses_the_callers_token(
+    client: MLClient, credential: SimulatedCredential, workspace: SimulatedWorkspace
 ) -> None:
-    """The client doesn't say so: without the role on the storage account, the upload fails there."""
-    workspace.faults.order("POST", "/listSecrets", 429)
+    """It does not report this: without the role on the storage account, the upload fails there."""
+    workspace.faults.inject("POST", "/listSecrets", 429)
     scenarios.data(client)
     assert STORAGE in credential.scopes
 
 
-def test_the_client_cannot_stream_a_command_whose_log_lies_in_a_store_without_a_key(
-    client: MLClient, workspace: Workspace
+def test_the_client_cannot_stream_a_log_from_a_store_without_a_key(
+    client: MLClient, workspace: SimulatedWorkspace
 ) -> None:
-    """It signs the log's address with the key, which is a credential here."""
+    """It signs the URL of the log with the key, and here the key is a credential object."""
     workspace.datastores.identity = True
     scenarios.environment(client, "environment")
     scenarios.job(client, "command.yml", "command-1")
     workspace.jobs["command-1"].script = ["Running", "Running", "Completed"]
     workspace.runs.log("command-1", "user_logs/std_log.txt", "loss 0.1\n")
-    with pytest.raises(TypeError, match="StandInCredential"):
+    with pytest.raises(TypeError, match="SimulatedCredential"):
         client.jobs.stream("command-1")
 
 

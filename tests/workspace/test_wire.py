@@ -1,36 +1,36 @@
-"""What the client sends, whole: `python -m tests.workspace.generated` writes the goldens anew."""
+"""All requests of the client in each scenario. `python -m tests.workspace.generated` writes the goldens."""
 
 from pathlib import Path
 
 import pytest
 from azure.ai.ml import MLClient
 
-from tests.workspace.generated import GOLDENS, README, conversation, readme
-from tests.workspace.scenarios import IN_REGISTRY, SCENARIOS
-from tests.workspace.stand_in import Workspace
+from tests.workspace.generated import GOLDENS, README, readme, recorded_requests
+from tests.workspace.scenarios import REGISTRY_SCENARIOS, SCENARIOS
+from tests.workspace.simulated import SimulatedWorkspace
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_a_conversation_is_its_golden(
-    name: str, client: MLClient, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_requests_of_a_scenario_equal_its_golden(
+    name: str, client: MLClient, workspace: SimulatedWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # the client writes the commit of a repository into a job
+    monkeypatch.chdir(tmp_path)  # in a repository the client writes its commit into a job
     SCENARIOS[name](client)
-    assert conversation(workspace) == (GOLDENS / f"{name}.json").read_text(encoding="utf-8")
+    assert recorded_requests(workspace) == (GOLDENS / f"{name}.json").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", IN_REGISTRY)
-def test_a_conversation_with_a_registry_is_its_golden(
-    name: str, registry: MLClient, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", REGISTRY_SCENARIOS)
+def test_requests_to_a_registry_equal_the_golden(
+    name: str, registry: MLClient, workspace: SimulatedWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    IN_REGISTRY[name](registry)
-    assert conversation(workspace) == (GOLDENS / f"{name}.json").read_text(encoding="utf-8")
+    REGISTRY_SCENARIOS[name](registry)
+    assert recorded_requests(workspace) == (GOLDENS / f"{name}.json").read_text(encoding="utf-8")
 
 
 def test_every_golden_has_a_scenario() -> None:
-    assert {path.stem for path in GOLDENS.glob("*.json")} == {*SCENARIOS, *IN_REGISTRY}
+    assert {path.stem for path in GOLDENS.glob("*.json")} == {*SCENARIOS, *REGISTRY_SCENARIOS}
 
 
-def test_the_readme_lists_the_requests_that_are_answered() -> None:
+def test_the_readme_lists_the_routes() -> None:
     assert README.read_text(encoding="utf-8") == readme()

@@ -1,4 +1,4 @@
-"""The seam: MLClient speaks to https://management.azure.com as ever, and the request goes to loopback."""
+"""Transport of azure-core that redirects the requests of an MLClient to loopback."""
 
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -7,9 +7,9 @@ from azure.core.pipeline.transport import RequestsTransport
 
 
 class LoopbackTransport(RequestsTransport):
-    """Sends every request that isn't for loopback to `address` ("127.0.0.1:port"), with its Host header kept.
+    """Send every request to `address` ("127.0.0.1:port"), unless it is for loopback already. The Host header stays.
 
-    The client sees its own URLs: its policies run on them, and so does its polling.
+    The client's policies and its polling see the original URLs.
     """
 
     def __init__(self, address: str) -> None:
@@ -17,12 +17,12 @@ class LoopbackTransport(RequestsTransport):
         self.address = address
 
     def send(self, request: Any, **options: Any) -> Any:
-        asked = urlsplit(request.url)
-        if asked.hostname == "127.0.0.1":
+        url = urlsplit(request.url)
+        if url.hostname == "127.0.0.1":
             return super().send(request, **options)
         original = request.url
-        request.headers["Host"] = asked.netloc
-        request.url = urlunsplit(("http", self.address, *asked[2:]))
+        request.headers["Host"] = url.netloc
+        request.url = urlunsplit(("http", self.address, *url[2:]))
         try:
             return super().send(request, **options)
         finally:

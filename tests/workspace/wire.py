@@ -1,4 +1,4 @@
-"""What goes over the wire: a request as the stand-in reads it, a reply, and ARM's form of an error."""
+"""HTTP messages: request, reply, and ARM's format of an error."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Request:
-    """`path` is without the query; `names` holds what the route's placeholders stand for."""
+    """`path` has no query string; `names` are the values of the placeholders in the route's path."""
 
     method: str
     host: str
@@ -38,7 +38,7 @@ class Reply:
 
 
 class ArmError(Exception):
-    """An error as ARM says it: `{"error": {"code": ..., "message": ...}}` with an HTTP status."""
+    """An error in ARM's format: `{"error": {"code": ..., "message": ...}}` with an HTTP status."""
 
     def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(f"{status} {code}: {message}")

@@ -1,16 +1,16 @@
-"""Versioned assets: codes, environments, components, data and models. Each is kept as it was sent."""
+"""Versioned assets: codes, environments, components, data and models, with the properties that the client sent."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tests.workspace.azurite import ACCOUNT
 from tests.workspace.pages import page
-from tests.workspace.resources.stamp import resource
+from tests.workspace.resources.frame import resource
 from tests.workspace.routes import arm
 from tests.workspace.wire import ArmError, Reply, Request, not_found
 
 if TYPE_CHECKING:
-    from tests.workspace.stand_in import Workspace
+    from tests.workspace.simulated import SimulatedWorkspace
 
 API_VERSIONS = {
     "codes": "2023-04-01",
@@ -19,18 +19,18 @@ API_VERSIONS = {
     "data": "2023-04-01-preview",
     "models": "2023-08-01-preview",
 }
-OF_A_STEP = {"models": "2024-10-01"}
-"""With what a step in a job asks: the stable version."""
-MADE_OF = {
+# Stable api-versions, which the steps of a job use.
+STEP_API_VERSIONS = {"models": "2024-10-01"}
+# Properties of a version that cannot change.
+FIXED = {
     "codes": ("codeUri",),
     "environments": ("image", "condaFile", "build"),
     "components": ("componentSpec",),
     "data": ("dataUri",),
     "models": ("modelUri",),
 }
-"""What of a version never changes."""
-ALWAYS_THERE: dict[str, dict[str, Any]] = {"models": {"flavors": {}}}
-"""What the service fills in, and the client's reading needs."""
+# Properties that the service adds, and that the client needs.
+ADDED: dict[str, dict[str, Any]] = {"models": {"flavors": {}}}
 
 
 class Assets:
@@ -40,12 +40,12 @@ class Assets:
         self.versions: dict[tuple[str, str], dict[str, Any]] = {}
 
     def put(self, kind: str, name: str, version: str, properties: Any) -> int:
-        """Keep a version; returns the HTTP status. Raises ArmError where it is there, made of something else."""
-        kept = self.versions.setdefault((kind, name), {})
-        before = kept.get(version)
-        if before is not None and any(before.get(key) != properties.get(key) for key in MADE_OF[kind]):
+        """Store a version and return the HTTP status. Raises ArmError when the version has other content already."""
+        versions = self.versions.setdefault((kind, name), {})
+        before = versions.get(version)
+        if before is not None and any(before.get(key) != properties.get(key) for key in FIXED[kind]):
             raise ArmError(409 if kind == "environments" else 400, "UserError", "Asset paths cannot be updated.")
-        kept[version] = properties
+        versions[version] = properties
         return 200 if before is not None else 201
 
     def get(self, kind: str, name: str, version: str) -> Any:
@@ -54,7 +54,7 @@ class Assets:
         return self.versions[(kind, name)][version]
 
     def of(self, kind: str) -> dict[str, Any]:
-        """name:version -> properties, of every asset of a kind."""
+        """name:version -> properties of all assets of a kind."""
         return {
             f"{name}:{version}": properties
             for name in self.names(kind)
@@ -65,78 +65,78 @@ class Assets:
         return [name for its_kind, name in self.versions if its_kind == kind]
 
     def with_hash(self, digest: str) -> list[tuple[str, str]]:
-        """Name and version of the codes whose content has this hash."""
-        found = [code for code, properties in self.of("codes").items() if _hash(properties) == digest]
-        return [(name, version) for name, _, version in (code.partition(":") for code in found)]
+        """Name and version of the codes with this content hash."""
+        codes = [code for code, properties in self.of("codes").items() if _hash(properties) == digest]
+        return [(name, version) for name, _, version in (code.partition(":") for code in codes)]
 
 
 def _hash(properties: Mapping[str, Any]) -> Any:
     return (properties.get("properties") or {}).get("hash_sha256")
 
 
-def _version(workspace: "Workspace", kind: str, name: str, version: str) -> dict[str, Any]:
-    properties = {**ALWAYS_THERE.get(kind, {}), **workspace.assets.get(kind, name, version)}
+def _version(workspace: "SimulatedWorkspace", kind: str, name: str, version: str) -> dict[str, Any]:
+    properties = {**ADDED.get(kind, {}), **workspace.assets.get(kind, name, version)}
     body = resource(workspace, f"{kind}/{name}/versions/{version}", properties)
     return {**body, "name": version}
 
 
-def _container(workspace: "Workspace", kind: str, name: str) -> dict[str, Any]:
-    """An asset by its name alone: which version is the latest, and which comes next."""
-    kept = list(workspace.assets.versions.get((kind, name), ()))
-    if not kept:
+def _container(workspace: "SimulatedWorkspace", kind: str, name: str) -> dict[str, Any]:
+    """An asset without a version: the latest and the next version."""
+    versions = list(workspace.assets.versions.get((kind, name), ()))
+    if not versions:
         raise not_found(kind, name)
-    properties = {"latestVersion": kept[-1], "nextVersion": str(len(kept) + 1), "isArchived": False}
+    properties = {"latestVersion": versions[-1], "nextVersion": str(len(versions) + 1), "isArchived": False}
     return resource(workspace, f"{kind}/{name}", properties)
 
 
-def _enter_versions(kind: str, *api_versions: str) -> None:
-    """The requests for versions, which every kind of asset has."""
+def _add_version_routes(kind: str, *api_versions: str) -> None:
+    """Routes for versions, which every kind of asset has."""
 
     @arm("PUT", f"/{kind}/{{name}}/versions/{{version}}", *api_versions)
-    def put(workspace: "Workspace", request: Request) -> Reply:
+    def put(workspace: "SimulatedWorkspace", request: Request) -> Reply:
         name, version = request.names["name"], request.names["version"]
         status = workspace.assets.put(kind, name, version, request.body["properties"])
         return Reply(status, _version(workspace, kind, name, version))
 
     @arm("GET", f"/{kind}/{{name}}/versions/{{version}}", *api_versions)
-    def get(workspace: "Workspace", request: Request) -> Reply:
+    def get(workspace: "SimulatedWorkspace", request: Request) -> Reply:
         return Reply(body=_version(workspace, kind, request.names["name"], request.names["version"]))
 
     @arm("GET", f"/{kind}/{{name}}/versions", *api_versions)
-    def versions(workspace: "Workspace", request: Request) -> Reply:
-        """Newest first. A code is looked up by its content's hash, whatever name is asked."""
+    def versions(workspace: "SimulatedWorkspace", request: Request) -> Reply:
+        """Newest first. A code is looked up by its content hash, under any name."""
         name = request.names["name"]
-        found = [(name, version) for version in reversed(workspace.assets.versions.get((kind, name), {}))]
+        names = [(name, version) for version in reversed(workspace.assets.versions.get((kind, name), {}))]
         if "hash" in request.query:
-            found = workspace.assets.with_hash(request.query["hash"])
-        found = found[: int(request.query.get("$top", len(found)))]
-        return page(request, [_version(workspace, kind, *one) for one in found], workspace.page_size)
+            names = workspace.assets.with_hash(request.query["hash"])
+        names = names[: int(request.query.get("$top", len(names)))]
+        return page(request, [_version(workspace, kind, *asset) for asset in names], workspace.page_size)
 
 
-def _enter_list(kind: str, api_version: str) -> None:
+def _add_list_route(kind: str, api_version: str) -> None:
     @arm("GET", f"/{kind}", api_version)
-    def containers(workspace: "Workspace", request: Request) -> Reply:
-        found = [_container(workspace, kind, name) for name in workspace.assets.names(kind)]
-        return page(request, found, workspace.page_size)
+    def containers(workspace: "SimulatedWorkspace", request: Request) -> Reply:
+        assets = [_container(workspace, kind, name) for name in workspace.assets.names(kind)]
+        return page(request, assets, workspace.page_size)
 
 
-def _enter_name(kind: str, api_version: str) -> None:
+def _add_name_route(kind: str, api_version: str) -> None:
     @arm("GET", f"/{kind}/{{name}}", api_version)
-    def container(workspace: "Workspace", request: Request) -> Reply:
+    def container(workspace: "SimulatedWorkspace", request: Request) -> Reply:
         return Reply(body=_container(workspace, kind, request.names["name"]))
 
 
 for _kind, _api_version in API_VERSIONS.items():
-    _enter_versions(_kind, *filter(None, (_api_version, OF_A_STEP.get(_kind))))
+    _add_version_routes(_kind, *filter(None, (_api_version, STEP_API_VERSIONS.get(_kind))))
     if _kind != "codes":
-        _enter_list(_kind, _api_version)
+        _add_list_route(_kind, _api_version)
     if _kind in {"environments", "data", "models"}:
-        _enter_name(_kind, _api_version)
+        _add_name_route(_kind, _api_version)
 
 
 @arm("POST", "/codes/{name}/versions/{version}/startPendingUpload", API_VERSIONS["codes"])
-def start_pending_upload(workspace: "Workspace", request: Request) -> Reply:
-    """A container of its own for a code, and the token that opens it."""
+def start_pending_upload(workspace: "SimulatedWorkspace", request: Request) -> Reply:
+    """A new container for a code, and its SAS token."""
     container = request.names["name"]
     group = workspace.arm_id.split("/providers/")[0]
     workspace.blobs.create(container)

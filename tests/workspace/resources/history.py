@@ -1,47 +1,47 @@
-"""Run history and the data service beside it: status, logs, children and outputs of a run."""
+"""Run history and data service: status, logs, children and outputs of a run."""
 
 from typing import TYPE_CHECKING, Any
 
 from tests.workspace.blobs import Blobs
-from tests.workspace.job import Job
 from tests.workspace.pages import page
 from tests.workspace.resources.datastores import ARTIFACT_STORE, BLOB_STORE, Datastores
 from tests.workspace.routes import REGION, SCOPE, data_plane
+from tests.workspace.simulated_job import SimulatedJob
 from tests.workspace.wire import Reply, Request
 
 if TYPE_CHECKING:
-    from tests.workspace.stand_in import Workspace
+    from tests.workspace.simulated import SimulatedWorkspace
 
 HISTORY, VERSION = f"/history/v1.0{SCOPE}", "v1.0"
 DATA, DATA_VERSION = f"/data/v1.0{SCOPE}", "1.5.0"
 
 
 class Runs:
-    """What runs leave behind: logs in the artifact store, outputs in the blob store. Tests write them."""
+    """Logs of runs in the artifact store, and their outputs in the blob store. Tests write both."""
 
     def __init__(self, blobs: Blobs, datastores: Datastores) -> None:
         self._blobs = blobs
         self._artifacts = datastores.containers[ARTIFACT_STORE]
         self._outputs = datastores.containers[BLOB_STORE]
-        self.kept_outputs: list[tuple[str, str]] = []
+        self.written_outputs: list[tuple[str, str]] = []
 
     def log(self, run: str, path: str, text: str) -> None:
-        """What a step or the service logged: "user_logs/std_log.txt" of a step, "logs/azureml/..." of a pipeline."""
+        """Write a log: "user_logs/std_log.txt" of a step, "logs/azureml/..." of a pipeline."""
         self._blobs.write(self._artifacts, f"{_folder(run)}{path}", text.encode())
 
     def log_files(self, run: str) -> dict[str, str]:
-        """Path -> address with a token, of each log of a run."""
+        """Path -> URL with a SAS token, of each log of a run."""
         names = self._blobs.names(self._artifacts, _folder(run))
         return {name: self._blobs.url(self._artifacts, _folder(run) + name) for name in names}
 
     def output(self, run: str, name: str, files: dict[str, str]) -> None:
-        """What a run wrote into one of its outputs: path -> text."""
-        self.kept_outputs.append((run, name))
+        """Write files (path -> text) of one output of a run."""
+        self.written_outputs.append((run, name))
         for path, text in files.items():
             self._blobs.write(self._outputs, f"azureml/{run}/{name}/{path}", text.encode())
 
     def outputs(self, run: str) -> list[str]:
-        return [name for its_run, name in self.kept_outputs if its_run == run]
+        return [name for its_run, name in self.written_outputs if its_run == run]
 
 
 def _folder(run: str) -> str:
@@ -56,7 +56,7 @@ def output_uri(run: str, name: str) -> str:
     return f"azureml://datastores/{BLOB_STORE}/paths/azureml/{run}/{name}/"
 
 
-def _run(workspace: "Workspace", job: Job, status: str) -> dict[str, Any]:
+def _run(workspace: "SimulatedWorkspace", job: SimulatedJob, status: str) -> dict[str, Any]:
     parent = workspace.jobs.parent(job.name)
     pipeline = parent or job
     return {
@@ -78,35 +78,35 @@ def _run(workspace: "Workspace", job: Job, status: str) -> dict[str, Any]:
 
 
 @data_plane("GET", f"{HISTORY}/runs/{{run}}", VERSION)
-def run(workspace: "Workspace", request: Request) -> Reply:
+def run(workspace: "SimulatedWorkspace", request: Request) -> Reply:
     job = workspace.jobs.run(request.names["run"])
-    return Reply(body=_run(workspace, job, job.look()))
+    return Reply(body=_run(workspace, job, job.next_status()))
 
 
 @data_plane("GET", f"{HISTORY}/runs/{{run}}/details", VERSION)
-def details(workspace: "Workspace", request: Request) -> Reply:
+def details(workspace: "SimulatedWorkspace", request: Request) -> Reply:
     job = workspace.jobs.run(request.names["run"])
-    status = job.look()
+    status = job.next_status()
     error = {"error": {"code": "UserError", "message": job.error}} if status == "Failed" else None
     logs = workspace.runs.log_files(job.name)
     return Reply(body={"runId": job.name, "status": status, "logFiles": logs, "warnings": [], "error": error})
 
 
 @data_plane("GET", f"{HISTORY}/runs/{{run}}/children", VERSION)
-def children(workspace: "Workspace", request: Request) -> Reply:
-    kept = workspace.jobs[request.names["run"]].children
-    return page(request, [_run(workspace, child, child.status) for child in kept], workspace.page_size)
+def children(workspace: "SimulatedWorkspace", request: Request) -> Reply:
+    children = workspace.jobs[request.names["run"]].children
+    return page(request, [_run(workspace, child, child.status) for child in children], workspace.page_size)
 
 
 @data_plane("POST", f"{HISTORY}/rundata", VERSION)
-def run_data(workspace: "Workspace", request: Request) -> Reply:
+def run_data(workspace: "SimulatedWorkspace", request: Request) -> Reply:
     job = workspace.jobs.run(request.body["runId"])
     return Reply(body={"runMetadata": _run(workspace, job, job.status)})
 
 
 @data_plane("PATCH", f"{HISTORY}/experiments/{{experiment}}/runs/{{run}}", VERSION)
-def modify(workspace: "Workspace", request: Request) -> Reply:
-    """Labels of a job, and whether it is archived, which is called hidden here."""
+def modify(workspace: "SimulatedWorkspace", request: Request) -> Reply:
+    """Change labels of a job, or archive it (`hidden`)."""
     job, body = workspace.jobs[request.names["run"]], request.body
     job.properties.update({key: body[key] for key in ("displayName", "description", "tags") if key in body})
     job.properties["isArchived"] = body.get("hidden", job.properties.get("isArchived", False))
@@ -114,7 +114,7 @@ def modify(workspace: "Workspace", request: Request) -> Reply:
 
 
 @data_plane("POST", f"{DATA}/dataversion/batchGetResolvedUris", DATA_VERSION)
-def resolved_uris(workspace: "Workspace", request: Request) -> Reply:
-    """Where outputs lie, by the ids that run data gave them."""
-    known = {_output_id(*output): output_uri(*output) for output in workspace.runs.kept_outputs}
+def resolved_uris(workspace: "SimulatedWorkspace", request: Request) -> Reply:
+    """URIs of outputs, by the ids in the run data."""
+    known = {_output_id(*output): output_uri(*output) for output in workspace.runs.written_outputs}
     return Reply(body={"values": {asset: {"uri": known[asset]} for asset in request.body["values"]}})

@@ -1,6 +1,6 @@
-"""Registries: found by discovery, and asked at an address of their own, where each change is a long-running operation.
+"""Registries. Discovery gives their URL; each change is a long-running operation.
 
-Their assets are kept as those of a workspace are. Each has a container of its own in the storage account.
+Their assets are stored as those of a workspace. Uploads go to new containers in the storage account.
 """
 
 import uuid
@@ -8,55 +8,55 @@ from typing import TYPE_CHECKING, Any
 
 from tests.workspace.azurite import ACCOUNT
 from tests.workspace.pages import page
-from tests.workspace.resources.assets import ALWAYS_THERE, Assets
-from tests.workspace.resources.stamp import SYSTEM_DATA
+from tests.workspace.resources.assets import ADDED, Assets
+from tests.workspace.resources.frame import SYSTEM_DATA
 from tests.workspace.routes import REGION, REGISTRY_PLANE, discovery, registry
 from tests.workspace.wire import Reply, Request, not_found
 
 if TYPE_CHECKING:
-    from tests.workspace.stand_in import Workspace
+    from tests.workspace.simulated import SimulatedWorkspace
 
 API_VERSION = "2021-10-01-dataplanepreview"
 DISCOVERY_VERSION = "v1.0"
 
 
 class Registries:
-    """Name -> its assets. `azureml` is there, as every subscription finds it, with one model."""
+    """Assets by name of the registry. There is `azureml`, which every subscription has, with one model."""
 
     def __init__(self) -> None:
-        self.kept: dict[str, Assets] = {}
+        self.by_name: dict[str, Assets] = {}
         uri = f"https://{ACCOUNT}.blob.core.windows.net/azureml/Phi-4-mini-instruct"
         model = {"modelType": "custom_model", "modelUri": uri}
         self.create("azureml").put("models", "Phi-4-mini-instruct", "1", model)
 
     def __getitem__(self, name: str) -> Assets:
-        return self.kept[self.named(name)]
+        return self.by_name[self.existing(name)]
 
-    def named(self, name: str) -> str:
-        """The name itself. Raises ArmError where no registry has it."""
-        if name not in self.kept:
+    def existing(self, name: str) -> str:
+        """`name`, if there is such a registry. Raises ArmError if not."""
+        if name not in self.by_name:
             raise not_found("registry", name)
         return name
 
     def create(self, name: str) -> Assets:
-        self.kept[name] = Assets()
-        return self.kept[name]
+        self.by_name[name] = Assets()
+        return self.by_name[name]
 
 
 def _id(request: Request, kind: str, version: str) -> str:
     return f"azureml://registries/{request.names['registry']}/{kind}/{request.names['name']}/versions/{version}"
 
 
-def _version(workspace: "Workspace", request: Request, kind: str, version: str) -> dict[str, Any]:
+def _version(workspace: "SimulatedWorkspace", request: Request, kind: str, version: str) -> dict[str, Any]:
     assets = workspace.registries[request.names["registry"]]
-    properties = {**ALWAYS_THERE.get(kind, {}), **assets.get(kind, request.names["name"], version)}
+    properties = {**ADDED.get(kind, {}), **assets.get(kind, request.names["name"], version)}
     return {"id": _id(request, kind, version), "name": version, "systemData": SYSTEM_DATA, "properties": properties}
 
 
 @discovery("GET", "/registrymanagement/v1.0/registries/{registry}/discovery", DISCOVERY_VERSION)
-def discovered(workspace: "Workspace", request: Request) -> Reply:
-    """Where a registry is, and whose. Any region's service is asked; the client asks that of East US."""
-    name = workspace.registries.named(request.names["registry"])
+def discovered(workspace: "SimulatedWorkspace", request: Request) -> Reply:
+    """URL and owner of a registry. Every region has this service; the client uses that of East US."""
+    name = workspace.registries.existing(request.names["registry"])
     return Reply(
         body={
             "registryName": name,
@@ -69,39 +69,41 @@ def discovered(workspace: "Workspace", request: Request) -> Reply:
     )
 
 
-def _enter_put(kind: str) -> None:
+def _add_put_route(kind: str) -> None:
     @registry("PUT", f"/{kind}/{{name}}/versions/{{version}}", API_VERSION)
-    def put(workspace: "Workspace", request: Request) -> Reply:
-        """Taken, and there once the operation is done."""
+    def put(workspace: "SimulatedWorkspace", request: Request) -> Reply:
+        """Accepted; the asset exists when the operation has ended."""
         assets, properties = workspace.registries[request.names["registry"]], request.body["properties"]
         name, version = request.names["name"], request.names["version"]
         operation = workspace.operations.begin(lambda: assets.put(kind, name, version, properties))
         return Reply(202, headers=workspace.operations.in_registry(operation))
 
 
-def _enter_get(kind: str) -> None:
+def _add_get_route(kind: str) -> None:
     @registry("GET", f"/{kind}/{{name}}/versions/{{version}}", API_VERSION)
-    def get(workspace: "Workspace", request: Request) -> Reply:
+    def get(workspace: "SimulatedWorkspace", request: Request) -> Reply:
         return Reply(body=_version(workspace, request, kind, request.names["version"]))
 
 
 for _kind in ("codes", "environments", "components"):
-    _enter_put(_kind)
+    _add_put_route(_kind)
 for _kind in ("codes", "environments", "components", "models"):
-    _enter_get(_kind)
+    _add_get_route(_kind)
 
 
 @registry("GET", "/models/{name}/versions", API_VERSION)
-def versions(workspace: "Workspace", request: Request) -> Reply:
+def model_versions(workspace: "SimulatedWorkspace", request: Request) -> Reply:
     """Newest first."""
     assets = workspace.registries[request.names["registry"]]
-    found = list(reversed(assets.versions.get(("models", request.names["name"]), {})))
-    return page(request, [_version(workspace, request, "models", one) for one in found], workspace.page_size)
+    newest_first = list(reversed(assets.versions.get(("models", request.names["name"]), {})))
+    return page(
+        request, [_version(workspace, request, "models", version) for version in newest_first], workspace.page_size
+    )
 
 
 @registry("PUT", "/tempdatarefs/{name}/versions/{version}", API_VERSION)
-def temporary_data_reference(workspace: "Workspace", request: Request) -> Reply:
-    """A container of its own for what is uploaded, and the token that opens it."""
+def temporary_data_reference(workspace: "SimulatedWorkspace", request: Request) -> Reply:
+    """A new container for an upload, and its SAS token."""
     container = f"{request.names['registry']}-{uuid.uuid4()}"
     workspace.blobs.create(container)
     return Reply(

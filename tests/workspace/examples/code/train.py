@@ -1,3 +1,3 @@
-"""Uploaded, never run: the stand-in runs no job."""
+"""Uploaded, never run: the simulated workspace runs no job."""
 
 print("train")

@@ -1,20 +1,20 @@
-"""The frame that every ARM resource has."""
+"""The fields that every ARM resource has."""
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tests.workspace.stand_in import Workspace
+    from tests.workspace.simulated import SimulatedWorkspace
 
 SYSTEM_DATA = {
     "createdAt": "2026-11-02T09:00:00.000000+00:00",
-    "createdBy": "Stand-in",
+    "createdBy": "Simulated",
     "createdByType": "User",
     "lastModifiedAt": "2026-11-02T09:00:00.000000+00:00",
 }
 
 
-def resource(workspace: "Workspace", path: str, properties: Any) -> dict[str, Any]:
-    """`path` is below the workspace: "jobs/NAME", "data/NAME/versions/1"."""
+def resource(workspace: "SimulatedWorkspace", path: str, properties: Any) -> dict[str, Any]:
+    """`path` is relative to the workspace: "jobs/NAME", "data/NAME/versions/1"."""
     parts = path.split("/")
     return {
         "id": f"{workspace.arm_id}/{path}",

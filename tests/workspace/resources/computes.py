@@ -1,4 +1,4 @@
-"""The workspace itself, its computes, and what its region has: VM sizes and quota."""
+"""The workspace resource, its clusters, and VM sizes and quota of its region."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,20 +8,20 @@ from tests.workspace.routes import DATA_PLANE, REGION, arm, data_plane, location
 from tests.workspace.wire import Reply, Request, not_found
 
 if TYPE_CHECKING:
-    from tests.workspace.stand_in import Workspace
+    from tests.workspace.simulated import SimulatedWorkspace
 
 
 class Computes:
-    """Clusters by name; `quota` is what the region lets this subscription use of each VM family, and of spot, in
-    cores, `lent` whether a size is to be had as spot; usually it is."""
+    """`sizes`: VM size by name of a cluster. `quota`: cores in use and limit, by VM family and for spot.
+    `spot_offered`: whether a VM size is offered as spot, by default true."""
 
     def __init__(self) -> None:
         self.sizes = {"cpu-cluster": "STANDARD_E4S_V3", "gpu-cluster": "STANDARD_NC24ADS_A100_V4"}
         self.quota = {"standardNCADSA100v4Family": (0, 48), "standardESv3Family": (4, 100)}
         self.quota["TotalLowPriorityCores"] = (0, 48)
-        self.lent: dict[str, bool] = {}
+        self.spot_offered: dict[str, bool] = {}
 
-    def resource(self, workspace: "Workspace", name: str) -> dict[str, Any]:
+    def resource(self, workspace: "SimulatedWorkspace", name: str) -> dict[str, Any]:
         scale = {"minNodeCount": 0, "maxNodeCount": 4, "nodeIdleTimeBeforeScaleDown": "PT2M"}
         return {
             "id": f"{workspace.arm_id}/computes/{name}",
@@ -37,7 +37,7 @@ class Computes:
 
 
 @arm("GET", "", "2024-10-01-preview", "2023-08-01-preview")
-def workspace_itself(workspace: "Workspace", _: Request) -> Reply:
+def workspace_itself(workspace: "SimulatedWorkspace", _: Request) -> Reply:
     providers = workspace.arm_id.split("/providers/")[0] + "/providers"
     return Reply(
         body={
@@ -53,8 +53,8 @@ def workspace_itself(workspace: "Workspace", _: Request) -> Reply:
                 "discoveryUrl": f"https://{DATA_PLANE}/discovery",
                 "mlFlowTrackingUri": f"azureml://{DATA_PLANE}/mlflow/v1.0{workspace.arm_id}",
                 "storageAccount": f"{providers}/Microsoft.Storage/storageAccounts/{ACCOUNT}",
-                "keyVault": f"{providers}/Microsoft.KeyVault/vaults/standin",
-                "applicationInsights": f"{providers}/microsoft.insights/components/standin",
+                "keyVault": f"{providers}/Microsoft.KeyVault/vaults/simulated",
+                "applicationInsights": f"{providers}/microsoft.insights/components/simulated",
                 "provisioningState": "Succeeded",
                 "publicNetworkAccess": "Enabled",
             },
@@ -63,13 +63,13 @@ def workspace_itself(workspace: "Workspace", _: Request) -> Reply:
 
 
 @data_plane("GET", "/discovery", audience=None)
-def discovery(_workspace: "Workspace", _request: Request) -> Reply:
-    """Where the data plane is: every service at one address, as in most regions."""
+def discovery(_workspace: "SimulatedWorkspace", _request: Request) -> Reply:
+    """URLs of the data plane. All services have the same, as in most regions."""
     return Reply(body=dict.fromkeys(("api", "history", "modelmanagement"), f"https://{DATA_PLANE}"))
 
 
 @arm("GET", "/computes/{name}", "2023-08-01-preview")
-def compute(workspace: "Workspace", request: Request) -> Reply:
+def compute(workspace: "SimulatedWorkspace", request: Request) -> Reply:
     name = request.names["name"]
     if name not in workspace.computes.sizes:
         raise not_found("compute", name)
@@ -77,14 +77,14 @@ def compute(workspace: "Workspace", request: Request) -> Reply:
 
 
 @arm("GET", "/computes", "2023-08-01-preview")
-def computes(workspace: "Workspace", request: Request) -> Reply:
+def computes(workspace: "SimulatedWorkspace", request: Request) -> Reply:
     known = [workspace.computes.resource(workspace, name) for name in workspace.computes.sizes]
     return page(request, known, workspace.page_size)
 
 
 @location("GET", "/usages", "2023-08-01-preview")
-def usages(workspace: "Workspace", request: Request) -> Reply:
-    """Cores in use and allowed, by VM family."""
+def usages(workspace: "SimulatedWorkspace", request: Request) -> Reply:
+    """Cores in use and limit, by VM family."""
     items = [
         {
             "id": f"/subscriptions/{workspace.subscription}/locations/{REGION}/usages/{family}",
@@ -100,7 +100,7 @@ def usages(workspace: "Workspace", request: Request) -> Reply:
 
 
 @location("GET", "/vmSizes", "2023-08-01-preview")
-def vm_sizes(workspace: "Workspace", _request: Request) -> Reply:
+def vm_sizes(workspace: "SimulatedWorkspace", _request: Request) -> Reply:
     sizes = [
         ("Standard_NC24ads_A100_v4", "standardNCADSA100v4Family", 24, 1),
         ("Standard_E4s_v3", "standardESv3Family", 4, 0),
@@ -113,7 +113,7 @@ def vm_sizes(workspace: "Workspace", _request: Request) -> Reply:
                     "family": family,
                     "vCPUs": cores,
                     "gpus": gpus,
-                    "lowPriorityCapable": workspace.computes.lent.get(name, True),
+                    "lowPriorityCapable": workspace.computes.spot_offered.get(name, True),
                     "supportedComputeTypes": ["AmlCompute"],
                 }
                 for name, family, cores, gpus in sizes

@@ -1,6 +1,6 @@
-"""An HTTPS proxy that leads hosts of the world to loopback, for a process that takes no transport.
+"""HTTPS proxy that redirects hosts to loopback, for a process that accepts no transport.
 
-The process is told by HTTPS_PROXY and SSL_CERT_FILE alone, and speaks TLS with the host's own name.
+The process gets the variables HTTPS_PROXY and SSL_CERT_FILE, and uses TLS with the host's own name.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from tests.workspace.certificate import write_certificate
 
 
 @contextlib.contextmanager
-def tunnel(folder: Path, hosts: Mapping[str, str], password: str = "") -> Iterator[dict[str, str]]:
-    """Variables of a process for which each of `hosts` is at an address ("127.0.0.1:port"), until the block ends."""
+def redirecting_proxy(folder: Path, hosts: Mapping[str, str], password: str = "") -> Iterator[dict[str, str]]:
+    """Redirect each of `hosts` to an address ("127.0.0.1:port"). Yields the variables for the process."""
     certificate, private = write_certificate(folder, *hosts)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, private)
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(asyncio.start_server(_Door(context, hosts).enter, "127.0.0.1", 0))
+    server = loop.run_until_complete(asyncio.start_server(_Proxy(context, hosts).handle, "127.0.0.1", 0))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
@@ -37,18 +37,18 @@ def tunnel(folder: Path, hosts: Mapping[str, str], password: str = "") -> Iterat
 
 async def _close(server: asyncio.Server) -> None:
     server.close()
-    rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in rest:
+    connections = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in connections:
         task.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)
+    await asyncio.gather(*connections, return_exceptions=True)
 
 
-class _Door:
+class _Proxy:
     def __init__(self, context: ssl.SSLContext, hosts: Mapping[str, str]) -> None:
         self._context, self._hosts = context, hosts
 
-    async def enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """CONNECT host:port, then TLS, then whatever is said, both ways."""
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer CONNECT host:port, start TLS, and copy bytes in both directions."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         host = urlsplit("//" + head.split()[1]).hostname
         if host not in self._hosts:
@@ -57,14 +57,14 @@ class _Door:
             return
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         await writer.start_tls(self._context)
-        onward = urlsplit("//" + self._hosts[host])
-        answers, questions = await asyncio.open_connection(onward.hostname, onward.port)
-        await asyncio.gather(_carry(reader, questions), _carry(answers, writer))
+        target = urlsplit("//" + self._hosts[host])
+        target_reader, target_writer = await asyncio.open_connection(target.hostname, target.port)
+        await asyncio.gather(_copy(reader, target_writer), _copy(target_reader, writer))
 
 
-async def _carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
     with contextlib.suppress(ConnectionError, ssl.SSLError):
-        while part := await source.read(2**16):
-            target.write(part)
+        while data := await source.read(2**16):
+            target.write(data)
             await target.drain()
     target.close()

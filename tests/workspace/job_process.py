@@ -1,32 +1,32 @@
-"""What a process finds that runs as a job in the workspace."""
+"""Environment of a process that runs as a job in the simulated workspace."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.workspace.proxy import redirecting_proxy
 from tests.workspace.resources.identity import MANAGED, ON_BEHALF_OF, SECRET
 from tests.workspace.routes import MANAGEMENT
 from tests.workspace.server import serving
-from tests.workspace.stand_in import Workspace
-from tests.workspace.tunnel import tunnel
+from tests.workspace.simulated import SimulatedWorkspace
 
 CLIENT = "33333333-3333-3333-3333-333333333333"
 IDENTITIES = ("managed identity", "on behalf of")
 
 
 @dataclass(frozen=True)
-class Job:
-    """`address` is the stand-in's ("127.0.0.1:port"), `way` leads to it and to the other hosts."""
+class JobProcess:
+    """A process of a job. `proxy` are variables that redirect hosts, `address` ("127.0.0.1:port") is the workspace."""
 
-    workspace: Workspace
+    workspace: SimulatedWorkspace
     address: str
-    way: Mapping[str, str]
+    proxy: Mapping[str, str]
 
     def environ(self, identity: str = "managed identity", run: str = "run-1") -> dict[str, str]:
-        """The variables that Azure ML sets for a job with one of IDENTITIES."""
+        """Variables that Azure ML sets for a job with one of IDENTITIES."""
         return {
-            **self.way,
+            **self.proxy,
             "AZUREML_ARM_SUBSCRIPTION": self.workspace.subscription,
             "AZUREML_ARM_RESOURCEGROUP": self.workspace.group,
             "AZUREML_ARM_WORKSPACE_NAME": self.workspace.name,
@@ -43,14 +43,14 @@ class Job:
 
 
 @contextlib.contextmanager
-def inside(
-    workspace: Workspace, folder: Path, hosts: Mapping[str, str] | None = None, password: str = ""
-) -> Iterator[Job]:
-    """A job in `workspace` for whom each of `hosts` is at an address ("127.0.0.1:port"), and no other can be reached.
+def job_process(
+    workspace: SimulatedWorkspace, folder: Path, hosts: Mapping[str, str] | None = None, password: str = ""
+) -> Iterator[JobProcess]:
+    """A job in `workspace`. Each of `hosts` is redirected to an address ("127.0.0.1:port"), others cannot be reached.
 
-    `folder` takes the tunnel's certificate, `password` goes into the proxy's address.
+    The proxy's certificate is written to `folder`; `password` is part of the proxy's URL.
     """
     with serving(workspace) as address:
         folder.mkdir(parents=True, exist_ok=True)
-        with tunnel(folder, {MANAGEMENT: address, **(hosts or {})}, password) as way:
-            yield Job(workspace, address, way)
+        with redirecting_proxy(folder, {MANAGEMENT: address, **(hosts or {})}, password) as proxy:
+            yield JobProcess(workspace, address, proxy)

@@ -1,4 +1,4 @@
-"""One job of the stand-in, which is where the test's script says it is."""
+"""A job of the simulated workspace. It runs nothing: a script of statuses says how it goes on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ ENDED = {"Completed", "Failed", "Canceled"}
 
 
 @dataclass
-class Job:
-    """`script` is the way it goes: each look moves it on by one status, and it stays at the last.
+class SimulatedJob:
+    """`script` lists its statuses. Each GET of the job, its run or the run's details moves to the next one, up to the
+    last.
 
-    Looks are a GET of the job and a GET of its run or the run's details. `error` is
-    what run history says of a failed one. `children` are the nodes of a pipeline, each
-    with a script of its own; `node` is a child's name in its pipeline.
+    `error` is the message of run history for a failed job. `children` are the nodes of a pipeline, each with its own
+    script; `node` is a child's name in its pipeline.
     """
 
     name: str
@@ -21,11 +21,11 @@ class Job:
     script: list[str]
     node: str | None = None
     error: str = "Execution failed. User process exited with status code 1."
-    children: list["Job"] = field(default_factory=list)
+    children: list["SimulatedJob"] = field(default_factory=list)
 
     @classmethod
-    def sent(cls, name: str, properties: dict[str, Any], script: Sequence[str]) -> "Job":
-        """A job as it was sent, with a child for each node of a pipeline."""
+    def submitted(cls, name: str, properties: dict[str, Any], script: Sequence[str]) -> "SimulatedJob":
+        """A submitted job, with a child for each node of a pipeline."""
         nodes = properties.get("jobs") or {}
         children = [cls(f"{name}-{node}", {}, list(script), node) for node in nodes]
         return cls(name, properties, list(script), children=children)
@@ -34,17 +34,17 @@ class Job:
     def status(self) -> str:
         return self.script[0]
 
-    def look(self) -> str:
-        """Its status now; then it moves on."""
+    def next_status(self) -> str:
+        """The status now; the next call returns the next one."""
         now = self.status
         if len(self.script) > 1:
             self.script.pop(0)
         return now
 
-    def child(self, node: str) -> "Job":
+    def child(self, node: str) -> "SimulatedJob":
         return next(child for child in self.children if child.node == node)
 
-    def child_run(self, name: str) -> "Job":
+    def child_run(self, name: str) -> "SimulatedJob":
         return next(child for child in self.children if child.name == name)
 
     def cancel(self) -> None:
