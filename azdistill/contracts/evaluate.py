@@ -16,6 +16,11 @@ class Gates(BaseModel):
     )
     min_gain: float | None = Field(0.0, ge=-1, le=1, description="student accuracy above the baseline's, absolute")
     min_accuracy: float | None = Field(None, ge=0, le=1, description="student accuracy")
+    metrics: dict[str, float] = Field(
+        {},
+        description="bounds of other metrics of the student by name, such as bleu: 30: at least, or at most where "
+        "lower is better",
+    )
     accept_inconclusive: bool = Field(
         False, description="register also when the interval holds the bound, so that the rows can't tell"
     )

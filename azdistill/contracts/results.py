@@ -5,6 +5,7 @@ Metrics, gates, profiles and usage are JSON files in the folders of their steps:
     usage.json     Usage          teacher
     profile.json   Profile        predict
     metrics.json   Metrics        evaluate
+    scores.jsonl   RowScores      evaluate, a line for each test row
     gate.json      GateDecision   evaluate
 
 Fields that a later version adds are ignored by an earlier one.
@@ -19,11 +20,13 @@ from azdistill.contracts.errors import DataError
 from azdistill.contracts.files import read_json, write_json
 from azdistill.contracts.problems import explain
 
-METRICS_FILE, GATE_FILE, PROFILE_FILE, USAGE_FILE = "metrics.json", "gate.json", "profile.json", "usage.json"
+USAGE_FILE, PROFILE_FILE, METRICS_FILE, GATE_FILE = "usage.json", "profile.json", "metrics.json", "gate.json"
+SCORES_FILE = "scores.jsonl"
 
 ModelRole = Literal["teacher", "baseline", "student"]
 MODEL_ROLES: tuple[ModelRole, ...] = get_args(ModelRole)
 
+ReferenceSource = Literal["gold", "teacher"]
 GateOutcome = Literal["passed", "refused", "inconclusive"]
 
 
@@ -74,12 +77,30 @@ class Metrics(Result):
     """
 
     task: str
-    reference: Literal["gold", "teacher"]
+    reference: ReferenceSource
     rows: int
     unscored: int
     models: dict[ModelRole, ModelMetrics]
     retention: Interval
     gain: Interval
+
+
+class RowScores(Result):
+    """Answers to one test row and their scores.
+
+    `gold` and `answers` are as the task extracts them (None: no valid or complete answer). `scores` is keyed by row
+    metric and model: a bool, or a number from 0 to 1; None: the row does not count.
+    """
+
+    id: str
+    gold: str | None = None
+    answers: dict[ModelRole, str | None]
+    scores: dict[str, dict[ModelRole, bool | float | None]]
+
+    def correct(self, role: ModelRole) -> bool | None:
+        """Whether the answer of a model is correct; None: the row has no reference."""
+        score = self.scores["accuracy"][role]
+        return None if score is None else score == 1
 
 
 class GateResult(Result):

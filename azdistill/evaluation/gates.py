@@ -1,20 +1,18 @@
 """Compare the student's metrics with the gates of the job."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from azdistill.contracts.evaluate import EvaluateConfig
+from azdistill.contracts.evaluate import EvaluateConfig, Gates
 from azdistill.contracts.results import GateDecision, GateOutcome, GateResult, Interval, Metrics
+from azdistill.metrics.registry import gated_metric
 
 
 def decide(metrics: Metrics, config: EvaluateConfig) -> GateDecision:
-    """Compare metrics with gates. The worst outcome decides; without gates a student passes."""
-    measured = {
-        "min_retention": metrics.retention,
-        "min_gain": metrics.gain,
-        "min_accuracy": metrics.models["student"].interval("accuracy"),
-    }
-    bounds = config.gates.model_dump(include=set(measured))
-    gates = tuple(_result(name, bounds[name], measured[name]) for name in measured if bounds[name] is not None)
+    """Compare metrics with gates. The worst outcome decides; without gates a student passes.
+
+    Raises InputError for a gate on a metric that does not exist.
+    """
+    gates = tuple(_results(metrics, config.gates))
     decision = _worst(gate.outcome for gate in gates)
     # A metric that is not defined is no close call: accept_inconclusive does not apply to it.
     defined = all(gate.value is not None for gate in gates)
@@ -27,16 +25,40 @@ def decide(metrics: Metrics, config: EvaluateConfig) -> GateDecision:
     )
 
 
-def _result(name: str, bound: float, measured: Interval) -> GateResult:
-    outcome = _outcome(bound, measured)
+def _results(metrics: Metrics, gates: Gates) -> Iterator[GateResult]:
+    student = metrics.models["student"]
+    measured = [
+        ("min_retention", gates.min_retention, metrics.retention),
+        ("min_gain", gates.min_gain, metrics.gain),
+        ("min_accuracy", gates.min_accuracy, student.interval("accuracy")),
+    ]
+    for name, bound, value in measured:
+        if bound is not None:
+            yield _result(name, bound, value, higher_is_better=True)
+    for name, bound in gates.metrics.items():
+        higher = bool(gated_metric(name).higher_is_better)
+        yield _result(f"{'min' if higher else 'max'}_{name}", bound, student.interval(name), higher_is_better=higher)
+
+
+def _result(name: str, bound: float, measured: Interval, *, higher_is_better: bool) -> GateResult:
+    outcome = _outcome(bound, measured, higher_is_better)
     return GateResult(name=name, bound=bound, **measured.model_dump(), outcome=outcome)
 
 
-def _outcome(bound: float, measured: Interval) -> GateOutcome:
-    """Passed or refused when the interval is on one side of the bound, inconclusive when the bound is inside it."""
-    if measured.low is not None and measured.low >= bound:
+def _outcome(bound: float, measured: Interval, higher_is_better: bool) -> GateOutcome:
+    """Passed or refused when the interval is on one side of the bound, inconclusive when the bound is inside it.
+
+    A metric without an interval is compared by its value.
+    """
+    low = measured.value if measured.low is None else measured.low
+    high = measured.value if measured.high is None else measured.high
+    if low is None or high is None:
+        return "inconclusive"
+    if not higher_is_better:
+        bound, low, high = -bound, -high, -low
+    if low >= bound:
         return "passed"
-    return "refused" if measured.high is not None and measured.high < bound else "inconclusive"
+    return "refused" if high < bound else "inconclusive"
 
 
 def _worst(outcomes: Iterable[GateOutcome]) -> GateOutcome:

@@ -1,33 +1,32 @@
-"""Figures with confidence intervals."""
+"""Values with confidence intervals."""
 
-import math
+import itertools
 from collections.abc import Callable
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from azdistill.contracts.results import Interval
 
-Rights = NDArray[np.bool_]
-"""Shape (rows,): whether a model is right on each row."""
+Scores = NDArray[np.float64]
+"""Shape (rows,): the score of a model on each row, 0 to 1; 0 or 1 for a metric that is right or wrong."""
 
-Floats = NDArray[np.float64]
-
+# Prior weight of each extreme outcome (every combination of scores 0 and 1). Without it a dozen rows that happen to
+# agree would give an interval of no width.
 JEFFREYS = 0.5
-"""Prior weight of each of the four outcomes of a pair. Without it a dozen rows that happen to agree would
-give an interval of no width, and prove anything."""
+
+# Graded scores are resampled as outcomes of two decimals, so that the cost depends on the outcomes and not on the rows.
+DECIMALS = 2
 
 
-def wilson(right: int, rows: int, confidence: float) -> Interval:
-    """A proportion with its score interval. Source: Wilson (1927)."""
+def wilson(correct: int, rows: int, confidence: float) -> Interval:
+    """A proportion with its score interval. Source: Wilson (1927), as in scipy."""
+    from scipy.stats import binomtest
+
     if not rows:
         return Interval()
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    part = right / rows
-    middle = (part + z * z / (2 * rows)) / (1 + z * z / rows)
-    half = z / (1 + z * z / rows) * math.sqrt(part * (1 - part) / rows + z * z / (4 * rows * rows))
-    return interval(part, middle - half, middle + half)
+    bounds = binomtest(correct, rows).proportion_ci(confidence, method="wilson")
+    return interval(correct / rows, float(bounds.low), float(bounds.high))
 
 
 def interval(value: float, low: float, high: float) -> Interval:
@@ -36,31 +35,38 @@ def interval(value: float, low: float, high: float) -> Interval:
 
 
 class PairedBootstrap:
-    """Intervals of what compares two models on the same rows, by the Bayesian bootstrap.
+    """Intervals of means and of comparisons of two models on the same rows, by the Bayesian bootstrap.
 
-    A resample reweighs the four outcomes of a pair (both right, one, the other, neither)
-    by a draw from their Dirichlet posterior, so the two models keep what they share.
+    A resample reweighs the outcomes of the rows (for two models that are right or wrong: both, one, the other,
+    neither) by a draw from their Dirichlet posterior, so the two models keep what they share.
     Costs the same for any number of rows. Source: Rubin (1981), with Jeffreys' prior.
     """
 
     def __init__(self, seed: int, resamples: int, confidence: float) -> None:
         self.seed, self.resamples, self.confidence = seed, resamples, confidence
 
-    def gain(self, model: Rights, other: Rights) -> Interval:
-        """Accuracy of `model` above that of `other`, -1 to 1. Both of shape (rows,)."""
-        return self._compare(model, other, np.subtract)
+    def mean(self, scores: Scores) -> Interval:
+        """Mean of the scores of one model, 0 to 1."""
+        return self._interval(lambda mean: mean, scores)
 
-    def retention(self, model: Rights, other: Rights) -> Interval:
-        """Accuracy of `model` as a part of that of `other`; not defined when `other` is never right."""
-        return self._compare(model, other, np.divide) if other.any() else Interval()
+    def gain(self, model: Scores, other: Scores) -> Interval:
+        """Mean score of `model` minus that of `other`, -1 to 1."""
+        return self._interval(np.subtract, model, other)
 
-    def _compare(self, model: Rights, other: Rights, compare: Callable[[Floats, Floats], Floats]) -> Interval:
-        if not len(model):
+    def retention(self, model: Scores, other: Scores) -> Interval:
+        """Mean score of `model` divided by that of `other`; not defined when `other` only scores 0."""
+        return self._interval(np.divide, model, other) if other.any() else Interval()
+
+    def _interval(self, statistic: Callable[..., Scores], *models: Scores) -> Interval:
+        """`statistic` of the models' means, with its interval over the resamples."""
+        rows = np.column_stack(models).astype(float)
+        if not len(rows):
             return Interval()
-        outcomes = np.bincount(2 * model.astype(int) + other, minlength=4).astype(float)
-        drawn = np.random.default_rng(self.seed).dirichlet(outcomes + JEFFREYS, self.resamples)
-        drawn = np.vstack([outcomes / len(model), drawn])
-        compared = compare(drawn[:, 2] + drawn[:, 3], drawn[:, 1] + drawn[:, 3])
+        extremes = np.array(list(itertools.product((0.0, 1.0), repeat=len(models))))
+        outcomes, counts = np.unique(np.vstack([extremes, rows.round(DECIMALS)]), axis=0, return_counts=True)
+        weights = counts.astype(float)
+        weights[np.isin(outcomes, (0, 1)).all(axis=1)] += JEFFREYS - 1
+        means = np.random.default_rng(self.seed).dirichlet(weights, self.resamples) @ outcomes
         tail = (1 - self.confidence) / 2
-        low, high = np.quantile(compared[1:], [tail, 1 - tail])
-        return interval(float(compared[0]), float(low), float(high))
+        low, high = np.quantile(statistic(*means.T), [tail, 1 - tail])
+        return interval(float(statistic(*rows.mean(axis=0))), float(low), float(high))

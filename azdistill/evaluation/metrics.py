@@ -1,4 +1,4 @@
-"""The figures of the three models on the same held-out rows."""
+"""Metrics of teacher, baseline and student on the same test rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,66 +7,84 @@ from pathlib import Path
 import numpy as np
 
 from azdistill.contracts.evaluate import EvaluateConfig
-from azdistill.contracts.results import MODEL_ROLES, Metrics, ModelMetrics, ModelRole
-from azdistill.evaluation.answers import Reference, TestRow
-from azdistill.evaluation.bleu import bleu
-from azdistill.evaluation.intervals import PairedBootstrap, Rights, wilson
-from azdistill.evaluation.scores import Score, reference_of, score
+from azdistill.contracts.results import (
+    MODEL_ROLES,
+    Interval,
+    Metrics,
+    MetricValue,
+    ModelMetrics,
+    ModelRole,
+    RowScores,
+)
+from azdistill.evaluation.answers import EvaluationRow
+from azdistill.evaluation.intervals import PairedBootstrap, Scores, wilson
+from azdistill.evaluation.scores import extract, reference_source, score
+from azdistill.metrics import accuracy
+from azdistill.metrics.metric import CorpusMetric, Metric, ModelAnswer, RowMetric
+from azdistill.metrics.registry import METRICS
 from azdistill.tasks.registry import task_of
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The figures, and the score of each test row in order."""
+    """The metrics, and the scores of each test row in order."""
 
     metrics: Metrics
-    scores: tuple[Score, ...]
+    scores: tuple[RowScores, ...]
 
 
-def evaluate(rows: Sequence[TestRow], config: EvaluateConfig, task_file: Path | None = None) -> Evaluation:
-    """Score every row and sum up. An answer that is missing, cut off or says nothing is wrong.
+def evaluate(
+    rows: Sequence[EvaluationRow],
+    config: EvaluateConfig,
+    task_file: Path | None = None,
+    declared: Sequence[Metric] = METRICS,
+) -> Evaluation:
+    """Score every row with every metric. A missing, incomplete or invalid answer is wrong.
 
-    Raises InputError for a `task_file` that is no task.
+    Raises InputError for a `task_file` that defines no task.
     """
-    task, reference = task_of(config.task, task_file), reference_of(rows)
-    scores = tuple(score(row, task, reference) for row in rows)
-    right = {who: _flags(scores, who, "correct") for who in MODEL_ROLES}
+    task, source = task_of(config.task, task_file), reference_source(rows)
+    answers = [extract(row, task, source) for row in rows]
+    row_metrics = [metric for metric in declared if isinstance(metric, RowMetric)]
+    scores = tuple(score(row, found, task, row_metrics) for row, found in zip(rows, answers, strict=True))
     bootstrap = PairedBootstrap(config.seed, config.resamples, config.confidence)
-    scored = len(right["student"])
+
+    def values(role: ModelRole) -> dict[str, MetricValue]:
+        values: dict[str, MetricValue] = {}
+        for metric in declared:
+            if isinstance(metric, RowMetric):
+                values[metric.name] = mean_interval(column(scores, metric.name, role), bootstrap)
+            elif isinstance(metric, CorpusMetric):
+                values |= corpus_values(metric, [by_model[role] for by_model in answers])
+        return values
+
+    correct = {role: column(scores, accuracy.METRIC.name, role) for role in MODEL_ROLES}
+    scored = len(correct["student"])
     metrics = Metrics(
         task=config.task,
-        reference=reference,
+        reference=source,
         rows=scored,
         unscored=len(rows) - scored,
-        models={who: _model(who, rows, scores, reference, config.confidence) for who in MODEL_ROLES},
-        retention=bootstrap.retention(right["student"], right["teacher"]),
-        gain=bootstrap.gain(right["student"], right["baseline"]),
+        models={role: ModelMetrics(values(role)) for role in MODEL_ROLES},
+        retention=bootstrap.retention(correct["student"], correct["teacher"]),
+        gain=bootstrap.gain(correct["student"], correct["baseline"]),
     )
     return Evaluation(metrics, scores)
 
 
-def _model(
-    who: ModelRole, rows: Sequence[TestRow], scores: Sequence[Score], reference: Reference, confidence: float
-) -> ModelMetrics:
-    right, agrees = _flags(scores, who, "correct"), _flags(scores, who, "agrees")
-    scored = [row for row, found in zip(rows, scores, strict=True) if found.correct[who] is not None]
-    score, signature = bleu([row.answers[who].text for row in scored], [_written(row, reference) for row in scored])
-    return ModelMetrics(
-        {
-            "accuracy": wilson(int(right.sum()), len(right), confidence),
-            "agreement": wilson(int(agrees.sum()), len(agrees), confidence),
-            "bleu": score,
-            "bleu_signature": signature,
-            "answered": sum(found.says(who) is not None for found in scores),
-        }
-    )
+def column(scores: Sequence[RowScores], metric: str, role: ModelRole) -> Scores:
+    """Scores of one metric and model, shape (rows that count,)."""
+    values = [row.scores[metric][role] for row in scores]
+    return np.array([value for value in values if value is not None], dtype=float)
 
 
-def _flags(scores: Sequence[Score], who: ModelRole, field: str) -> Rights:
-    flags = [getattr(found, field)[who] for found in scores]
-    return np.array([flag for flag in flags if flag is not None], dtype=bool)
+def mean_interval(scores: Scores, bootstrap: PairedBootstrap) -> Interval:
+    """The mean with Wilson's interval when all scores are 0 or 1, else with a bootstrap interval."""
+    if np.isin(scores, (0, 1)).all():
+        return wilson(int(scores.sum()), len(scores), bootstrap.confidence)
+    return bootstrap.mean(scores)
 
 
-def _written(row: TestRow, reference: Reference) -> str:
-    """The reference as it was written, which is what BLEU compares."""
-    return row.gold or "" if reference == "gold" else row.answers["teacher"].text
+def corpus_values(metric: CorpusMetric, answers: Sequence[ModelAnswer]) -> dict[str, MetricValue]:
+    score = metric.compute(answers)
+    return {metric.name: score.value} | {f"{metric.name}_{name}": text for name, text in score.details.items()}

@@ -1,60 +1,46 @@
-"""What each model says to each test row, and whether it is right."""
+"""Extract the answers of each test row and score them with every row metric."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 
-from pydantic import BaseModel, ConfigDict
-
-from azdistill.contracts.results import MODEL_ROLES, ModelRole
-from azdistill.evaluation.answers import Answer, Reference, TestRow
+from azdistill.contracts.results import MODEL_ROLES, ModelRole, ReferenceSource, RowScores
+from azdistill.evaluation.answers import AnswerText, EvaluationRow
+from azdistill.metrics.metric import ModelAnswer, RowMetric
 from azdistill.tasks.task import Task
 
-
-class Score(BaseModel):
-    """One line of scores.jsonl: what each says (None: nothing, or not to the end), and whether it is right.
-
-    `correct` is None where there is nothing to hold answers against.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    gold: str | None
-    teacher: str | None
-    baseline: str | None
-    student: str | None
-    correct: dict[ModelRole, bool | None]
-    agrees: dict[ModelRole, bool | None]
-
-    def says(self, who: ModelRole) -> str | None:
-        said: str | None = getattr(self, who)
-        return said
+AnswersByModel = dict[ModelRole, ModelAnswer]
 
 
-def reference_of(rows: Iterable[TestRow]) -> Reference:
-    """Rows are held against their own reference answers, or where no row has one against the teacher's."""
+def reference_source(rows: Iterable[EvaluationRow]) -> ReferenceSource:
+    """Rows are compared with their reference answers, or with the teacher's answers where no row has a reference."""
     return "gold" if any(row.gold is not None for row in rows) else "teacher"
 
 
-def score(row: TestRow, task: Task, reference: Reference) -> Score:
-    said = {who: _says(row.answers[who], task) for who in MODEL_ROLES}
-    gold = None if row.gold is None else task.answer(row.gold)
-    held_against = gold if reference == "gold" else said["teacher"]
-    return Score(
+def extract(row: EvaluationRow, task: Task, source: ReferenceSource) -> AnswersByModel:
+    """Each model's answer to a row, with the reference it is compared with."""
+    answers = {role: _extract_complete(row.answers[role], task) for role in MODEL_ROLES}
+    if source == "teacher":
+        reference, reference_text = answers["teacher"], row.answers["teacher"].text
+    else:
+        reference, reference_text = _gold(row, task), row.gold or ""
+    return {
+        role: ModelAnswer(row.answers[role].text, answers[role], reference_text, reference, answers["teacher"], task)
+        for role in MODEL_ROLES
+    }
+
+
+def score(row: EvaluationRow, answers: AnswersByModel, task: Task, metrics: Sequence[RowMetric]) -> RowScores:
+    """The line of scores.jsonl for a row."""
+    return RowScores(
         id=row.id,
-        gold=gold,
-        **said,
-        correct=_compared(said, held_against, task),
-        agrees=_compared(said, said["teacher"], task),
+        gold=_gold(row, task),
+        answers={role: answers[role].answer for role in MODEL_ROLES},
+        scores={metric.name: {role: metric.score(answers[role]) for role in MODEL_ROLES} for metric in metrics},
     )
 
 
-def _says(answer: Answer, task: Task) -> str | None:
-    return task.answer(answer.text) if answer.whole else None
+def _extract_complete(answer: AnswerText, task: Task) -> str | None:
+    return task.answer(answer.text) if answer.complete else None
 
 
-def _compared(
-    said: Mapping[ModelRole, str | None], held_against: str | None, task: Task
-) -> dict[ModelRole, bool | None]:
-    if held_against is None:
-        return dict.fromkeys(said)
-    return {who: text is not None and task.correct(text, held_against) for who, text in said.items()}
+def _gold(row: EvaluationRow, task: Task) -> str | None:
+    return None if row.gold is None else task.answer(row.gold)

@@ -21,22 +21,14 @@ from azdistill.contracts.results import (
     read_result,
 )
 from azdistill.contracts.rows import Completion
+from azdistill.metrics.metric import ProfileMetric
+from azdistill.metrics.registry import METRICS
 from azdistill.reporting.examples import pick_examples
-from azdistill.reporting.report import CurvePoint, ModelFigures, Report, Stage
-from azdistill.reporting.wording import headline
+from azdistill.reporting.messages import headline
+from azdistill.reporting.report import CurvePoint, Report, Stage
 
 MOST_POINTS = 200
 """More points than this can't be told apart in a curve as wide as a page."""
-
-PROFILE = (
-    "latency_p50_s",
-    "latency_p95_s",
-    "peak_memory_bytes",
-    "weight_bytes",
-    "parameters",
-    "tokens_per_s",
-    "device",
-)
 
 
 @dataclass(frozen=True)
@@ -59,14 +51,14 @@ def collect(folders: Folders, title: str, registered_model: str) -> Report:
     metrics = read_result(folders.evaluation / METRICS_FILE, Metrics)
     verdict = read_result(folders.evaluation / GATE_FILE, GateDecision)
     usage = read_result(folders.completions / USAGE_FILE, Usage)
-    models = {who: _figures(who, metrics.models[who], folders, usage) for who in MODEL_ROLES}
+    models = {role: _metrics(role, metrics.models[role], folders, usage) for role in MODEL_ROLES}
     return Report(
         title=title,
         registered_model=registered_model,
         task=metrics.task,
         test_rows=metrics.rows,
         reference=metrics.reference,
-        headline=headline(verdict, models["student"], models["baseline"], metrics.retention, metrics.rows),
+        headline=headline(verdict, metrics),
         verdict=verdict,
         models=models,
         retention=metrics.retention,
@@ -75,21 +67,21 @@ def collect(folders: Folders, title: str, registered_model: str) -> Report:
         usage=usage,
         training=read_json(folders.training / "metrics.json"),
         curve=_curve(folders.training / "history.jsonl"),
-        examples=pick_examples(folders.prompts, folders.completions, folders.evaluation, _answers(folders)),
+        examples=pick_examples(folders.prompts, folders.completions, folders.evaluation, _predictions(folders)),
     )
 
 
-def _answers(folders: Folders) -> dict[ModelRole, Path]:
+def _predictions(folders: Folders) -> dict[ModelRole, Path]:
     return {"student": folders.student, "baseline": folders.baseline}
 
 
-def _figures(who: ModelRole, scores: ModelMetrics, folders: Folders, usage: Usage) -> ModelFigures:
-    """A teacher behind an endpoint shows its latency only; a model of ours has a profile."""
-    if who == "teacher":
-        profile = {"latency_p50_s": usage.latency_p50_s, "latency_p95_s": usage.latency_p95_s}
-    else:
-        profile = read_result(_answers(folders)[who] / PROFILE_FILE, Profile).model_dump(include=set(PROFILE))
-    return ModelFigures.model_validate(scores.model_dump() | profile)
+def _metrics(role: ModelRole, evaluated: ModelMetrics, folders: Folders, usage: Usage) -> ModelMetrics:
+    """Metrics of the evaluation and of the profile. A teacher behind an endpoint has only a latency."""
+    profile = usage if role == "teacher" else read_result(_predictions(folders)[role] / PROFILE_FILE, Profile)
+    measured = {
+        metric.name: getattr(profile, metric.name, None) for metric in METRICS if isinstance(metric, ProfileMetric)
+    }
+    return ModelMetrics(evaluated.root | measured)
 
 
 def _stages(folders: Folders) -> Iterator[Stage]:

@@ -7,11 +7,10 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from azdistill.reporting.messages import SIMULATED, ratio_interval, reasons, registration
 from azdistill.reporting.report import Report
-from azdistill.reporting.tables import comparison, teachers
-from azdistill.reporting.wording import SIMULATED, ratio_interval, reasons, registration
+from azdistill.reporting.tables import comparison, teacher_table
 
-SHOWN = ("accuracy", "BLEU", "latency p50", "peak memory", "parameters")
 COLOURS = {"passed": "green", "refused": "red", "inconclusive": "yellow"}
 
 
@@ -32,13 +31,13 @@ def summary(report: Mapping[str, Any]) -> Group:
 def _table(report: Report) -> Table:
     table = Table("", "teacher", "baseline", "student", "student is", title_justify="left")
     for line in comparison(report):
-        if line.figure in SHOWN:
-            table.add_row(*(Text(cell) for cell in (line.figure, *line.cells, line.compared)))
+        if line.on_console:
+            table.add_row(*(Text(cell) for cell in (line.label, *line.cells, line.compared)))
     return table
 
 
 def _teachers(report: Report) -> Iterator[Table]:
-    if found := teachers(report.usage):
+    if found := teacher_table(report.usage):
         table = Table(*found.columns)
         for row in found.rows:
             table.add_row(*map(Text, row))

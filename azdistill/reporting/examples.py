@@ -3,25 +3,14 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from azdistill.contracts.files import read_rows
-from azdistill.contracts.results import ModelRole
+from azdistill.contracts.results import SCORES_FILE, ModelRole, RowScores
 from azdistill.contracts.rows import Completion, Prediction, Prompt
 from azdistill.reporting.report import Example
 
 EACH = 3
 LONGEST = 1200
 """Characters shown of one text; a report is for reading, the whole row is in the step's files."""
-
-
-class Score(BaseModel):
-    """The part of a scores.jsonl line that examples are picked by."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    correct: dict[ModelRole, bool | None]
 
 
 def pick_examples(
@@ -31,7 +20,7 @@ def pick_examples(
 
     Among equals the ids decide, which are hashes, so the choice is as good as random and always the same.
     """
-    scores = {score.id: score for score in read_rows(evaluation / "scores.jsonl", Score)}
+    scores = {score.id: score for score in read_rows(evaluation / SCORES_FILE, RowScores)}
     chosen = _choose(scores.values())
     rows = {row.id: row for row in read_rows(prompts / "prompts.jsonl", Prompt) if row.id in chosen}
     taught = read_rows(completions / "completions.jsonl", Completion)
@@ -44,20 +33,20 @@ def pick_examples(
     return tuple(_example(rows[identity], answers, scores[identity]) for identity in chosen)
 
 
-def _choose(scores: Iterable[Score]) -> list[str]:
-    ordered = sorted(scores, key=lambda score: (bool(score.correct.get("baseline")), score.id))
-    right = [score.id for score in ordered if score.correct.get("student")]
-    wrong = sorted(score.id for score in ordered if score.correct.get("student") is False)
+def _choose(scores: Iterable[RowScores]) -> list[str]:
+    ordered = sorted(scores, key=lambda score: (bool(score.correct("baseline")), score.id))
+    right = [score.id for score in ordered if score.correct("student")]
+    wrong = sorted(score.id for score in ordered if score.correct("student") is False)
     return right[:EACH] + wrong[:EACH]
 
 
-def _example(prompt: Prompt, answers: Mapping[ModelRole, Mapping[str, str]], score: Score) -> Example:
+def _example(prompt: Prompt, answers: Mapping[ModelRole, Mapping[str, str]], score: RowScores) -> Example:
     return Example(
         id=prompt.id,
         messages=tuple(message.model_copy(update={"content": shorten(message.content)}) for message in prompt.messages),
         gold=None if prompt.gold is None else shorten(prompt.gold),
         answers={who: shorten(found[prompt.id]) if prompt.id in found else None for who, found in answers.items()},
-        correct={who: score.correct.get(who) for who in answers},
+        correct={who: score.correct(who) for who in answers},
     )
 
 

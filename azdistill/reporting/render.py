@@ -5,10 +5,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from azdistill.contracts.results import MODEL_ROLES
-from azdistill.reporting import wording
+from azdistill.reporting import messages
 from azdistill.reporting.curve import curve
 from azdistill.reporting.report import Report
-from azdistill.reporting.tables import comparison, teachers
+from azdistill.reporting.tables import comparison, metric_details, teacher_table
 
 TEMPLATES = Path(__file__).parent
 MARKDOWN_MEANS = str.maketrans(
@@ -40,9 +40,10 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         report=report,
         who=MODEL_ROLES,
         comparison=comparison(report),
-        teachers=teachers(report.usage),
+        details=metric_details(report.models["student"]),
+        teachers=teacher_table(report.usage),
         curve=curve(report.curve),
-        say=wording,
+        messages=messages,
     )
 
 

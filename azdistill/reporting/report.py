@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from azdistill.contracts.results import GateDecision, Interval, ModelRole, Usage
+from azdistill.contracts.results import GateDecision, Interval, ModelMetrics, ModelRole, Usage
 from azdistill.contracts.rows import Message
 
 
@@ -12,23 +12,6 @@ class ReportModel(BaseModel):
     """Base of the report's parts: immutable. Fields that a step adds later are not ours to refuse."""
 
     model_config = ConfigDict(frozen=True)
-
-
-class ModelFigures(ReportModel):
-    """One model on the test rows. Latency in seconds, memory in bytes; None: not known or not ours to know."""
-
-    accuracy: Interval
-    agreement: Interval
-    bleu: float
-    bleu_signature: str
-    answered: int
-    latency_p50_s: float | None = None
-    latency_p95_s: float | None = None
-    peak_memory_bytes: int | None = None
-    weight_bytes: int | None = None
-    parameters: int | None = None
-    tokens_per_s: float | None = None
-    device: str | None = None
 
 
 class Stage(ReportModel):
@@ -68,7 +51,7 @@ class Report(ReportModel):
     reference: Literal["gold", "teacher"]
     headline: str
     verdict: GateDecision
-    models: dict[ModelRole, ModelFigures]
+    models: dict[ModelRole, ModelMetrics]
     retention: Interval
     gain: Interval
     stages: tuple[Stage, ...]

@@ -1,83 +1,69 @@
-"""Comparisons as cells, so that every form of the report shows the same figures."""
+"""Tables as cells, so that every form of the report shows the same values."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from azdistill.contracts.results import MODEL_ROLES, TeacherUsage, Usage
-from azdistill.reporting.report import ModelFigures, Report
-from azdistill.reporting.wording import UNKNOWN, count, percent_interval, seconds, size, times
+from azdistill.contracts.results import MODEL_ROLES, ModelMetrics, TeacherUsage, Usage
+from azdistill.metrics.metric import CorpusMetric, Metric
+from azdistill.metrics.registry import METRICS
+from azdistill.reporting.messages import format_metric, times
+from azdistill.reporting.report import Report
 
 
 @dataclass(frozen=True)
-class Line:
-    """One figure: teacher, baseline and student, and the student as a part of one of them."""
+class MetricRow:
+    """One metric: a cell for teacher, baseline and student, and the student divided by one of them."""
 
-    figure: str
+    name: str
+    label: str
     cells: tuple[str, ...]
     compared: str
+    on_console: bool
 
 
-def comparison(report: Report) -> tuple[Line, ...]:
-    """Every figure of the three models, one line each."""
-    teacher, baseline, student = (report.models[who] for who in MODEL_ROLES)
-    taught = "simulated teacher" if report.usage.simulated else "teacher"
+def comparison(report: Report) -> list[MetricRow]:
+    """A row for each declared metric."""
+    return [_row(metric, report) for metric in METRICS]
 
-    def line(figure: str, cell: Callable[[ModelFigures], str], compared: str = "") -> Line:
-        return Line(figure, tuple(cell(model) for model in (teacher, baseline, student)), compared)
 
-    return (
-        line(
-            "accuracy",
-            lambda model: percent_interval(model.accuracy),
-            times(student.accuracy.value, teacher.accuracy.value, taught),
-        ),
-        line("agrees with the teacher", lambda model: percent_interval(model.agreement)),
-        line("BLEU", lambda model: f"{model.bleu:.1f}", times(student.bleu, teacher.bleu, taught)),
-        line("rows answered", lambda model: f"{model.answered:,}"),
-        line(
-            "latency p50",
-            lambda model: seconds(model.latency_p50_s),
-            times(student.latency_p50_s, teacher.latency_p50_s, taught),
-        ),
-        line(
-            "latency p95",
-            lambda model: seconds(model.latency_p95_s),
-            times(student.latency_p95_s, teacher.latency_p95_s, taught),
-        ),
-        line(
-            "tokens per second",
-            lambda model: count(model.tokens_per_s),
-            times(student.tokens_per_s, baseline.tokens_per_s, "baseline"),
-        ),
-        line(
-            "peak memory",
-            lambda model: size(model.peak_memory_bytes),
-            times(student.peak_memory_bytes, baseline.peak_memory_bytes, "baseline"),
-        ),
-        line("weights", lambda model: size(model.weight_bytes)),
-        line("parameters", lambda model: count(model.parameters)),
-        line("device", lambda model: model.device or UNKNOWN),
-    )
+def _row(metric: Metric, report: Report) -> MetricRow:
+    cells = tuple(format_metric(metric, report.models[role].get(metric.name)) for role in MODEL_ROLES)
+    compared = ""
+    if other := metric.compared_with:
+        label = "simulated teacher" if other == "teacher" and report.usage.simulated else other
+        compared = times(report.models["student"].value(metric.name), report.models[other].value(metric.name), label)
+    return MetricRow(metric.name, metric.label, cells, compared, metric.on_console)
+
+
+def metric_details(model: ModelMetrics) -> list[tuple[str, str]]:
+    """Label and text of the details of corpus metrics, such as the signature of BLEU."""
+    return [
+        (metric.label, str(model.get(f"{metric.name}_{detail}")))
+        for metric in METRICS
+        if isinstance(metric, CorpusMetric)
+        for detail in metric.details
+    ]
 
 
 @dataclass(frozen=True)
-class Teachers:
-    """What each of several teachers did: a row for each, in their order."""
+class TeacherTable:
+    """One row for each of several teachers, in the order of the job."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
-def teachers(usage: Usage) -> Teachers | None:
-    """None where there is one teacher, of whom the totals tell all. Cost where there is any."""
+def teacher_table(usage: Usage) -> TeacherTable | None:
+    """Usage of each teacher; None for a single teacher, whose usage is the total. Cost is shown when there is any."""
     if len(usage.answered_by) < 2:
         return None
-    found = {name: usage.teachers.get(name, TeacherUsage()) for name in usage.answered_by}
-    costs = any(teacher.cost for teacher in found.values())
-    columns = ("teacher", "rows answered", "calls", "prompt tokens", "completion tokens", *(["cost"] if costs else []))
-    return Teachers(columns, tuple(_teacher(name, usage.answered_by[name], found[name], costs) for name in found))
-
-
-def _teacher(name: str, rows: int, usage: TeacherUsage, costs: bool) -> tuple[str, ...]:
-    counts = (rows, usage.calls, usage.prompt_tokens, usage.completion_tokens)
-    return (name, *(f"{number:,}" for number in counts), *([f"{usage.cost:,.2f}"] if costs else []))
+    teachers = {name: usage.teachers.get(name, TeacherUsage()) for name in usage.answered_by}
+    columns = ["teacher", "rows answered", "calls", "prompt tokens", "completion tokens"]
+    rows = [
+        [name, *map("{:,}".format, (rows, used.calls, used.prompt_tokens, used.completion_tokens))]
+        for (name, used), rows in zip(teachers.items(), usage.answered_by.values(), strict=True)
+    ]
+    if any(used.cost for used in teachers.values()):
+        columns.append("cost")
+        for row, used in zip(rows, teachers.values(), strict=True):
+            row.append(f"{used.cost:,.2f}")
+    return TeacherTable(tuple(columns), tuple(map(tuple, rows)))

@@ -6,7 +6,7 @@ from typing import Literal
 from azdistill.contracts.evaluate import STEP, EvaluateConfig
 from azdistill.contracts.files import read_rows, write_rows
 from azdistill.contracts.manifest import close_folder, open_folder, read_manifest
-from azdistill.contracts.results import GATE_FILE, METRICS_FILE, write_result
+from azdistill.contracts.results import GATE_FILE, METRICS_FILE, SCORES_FILE, write_result
 from azdistill.contracts.rows import Completion, Prediction, Prompt
 from azdistill.contracts.step import Arguments
 from azdistill.steps.runner import run_step
@@ -33,7 +33,7 @@ def body(arguments: Arguments[EvaluateConfig]) -> None:
     gate = decide(evaluation.metrics, arguments.config)
     write_result(folder / METRICS_FILE, evaluation.metrics)
     write_result(folder / GATE_FILE, gate)
-    write_rows(folder / "scores.jsonl", evaluation.scores)
+    write_rows(folder / SCORES_FILE, evaluation.scores)
     close_folder(folder, STEP.name, {"rows": evaluation.metrics.rows, "decision": gate.decision})
     figures = {role: model.value("accuracy") for role, model in evaluation.metrics.models.items()}
     right = ", ".join(f"{who} n/a" if part is None else f"{who} {part:.1%}" for who, part in figures.items())

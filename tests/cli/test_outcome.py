@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from azdistill.contracts.files import write_json
-from azdistill.contracts.results import GateDecision, Interval, Usage
-from azdistill.reporting.report import ModelFigures, Report
+from azdistill.contracts.results import GateDecision, Interval, ModelMetrics, Usage
+from azdistill.reporting.report import Report
 from tests.cli.conftest import Command, Writer, command, folders, promoted
 
 
@@ -15,9 +15,9 @@ def interval(value: float) -> Interval:
     return Interval(value=value, low=value, high=value)
 
 
-def figures(accuracy: float) -> ModelFigures:
-    found = interval(accuracy)
-    return ModelFigures(accuracy=found, agreement=found, bleu=50.0, bleu_signature="nrefs:1", answered=40)
+def metrics(accuracy: float) -> ModelMetrics:
+    both = {"accuracy": interval(accuracy), "agreement": interval(accuracy)}
+    return ModelMetrics({**both, "bleu": 50.0, "bleu_signature": "nrefs:1", "answered": 40})
 
 
 def report(decision: Any) -> Report:
@@ -30,7 +30,7 @@ def report(decision: Any) -> Report:
         reference="gold",
         headline=f"The student {decision}. It is right on 95.0% of 40 held-out rows.",
         verdict=GateDecision(decision=decision, enforced=True, register_student=passed, gates=()),
-        models={"teacher": figures(0.98), "baseline": figures(0.0), "student": figures(0.95)},
+        models={"teacher": metrics(0.98), "baseline": metrics(0.0), "student": metrics(0.95)},
         retention=interval(0.97),
         gain=interval(0.95),
         stages=(),

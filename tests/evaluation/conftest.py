@@ -10,7 +10,7 @@ import pytest
 from azdistill.contracts.files import write_rows
 from azdistill.contracts.manifest import close_folder
 from azdistill.contracts.rows import Completion, Message, Prediction, Prompt, TokenUsage
-from azdistill.evaluation.answers import Answer, TestRow
+from azdistill.evaluation.answers import AnswerText, EvaluationRow
 
 ASKED = (Message(role="user", content="Does it?"),)
 
@@ -37,8 +37,8 @@ def prediction(number, text="neutral", truncated=False):
 def row_of(gold, teacher, baseline, student, number=1):
     """One row of what the models said; None is an answer that was cut off."""
     said = {"teacher": teacher, "baseline": baseline, "student": student}
-    answers = {who: Answer() if text is None else Answer(text, whole=True) for who, text in said.items()}
-    return TestRow(f"{number:016x}", gold, answers)
+    answers = {who: AnswerText() if text is None else AnswerText(text, complete=True) for who, text in said.items()}
+    return EvaluationRow(f"{number:016x}", gold, answers)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from azdistill.contracts.files import read_json, read_rows
 from azdistill.contracts.manifest import read_manifest
-from azdistill.evaluation.scores import Score
+from azdistill.contracts.results import RowScores
 
 WRITTEN = ("metrics.json", "gate.json", "scores.jsonl")
 
@@ -16,7 +16,7 @@ def test_a_proven_student_passes(folders, evaluate_step):
     gate, metrics = (read_json(done.folder / name) for name in WRITTEN[:2][::-1])
     assert (gate["decision"], gate["register"], gate["enforced"]) == ("passed", True, True)
     assert metrics["retention"]["value"] == metrics["gain"]["value"] == 0.9
-    assert sum(score.correct["student"] for score in read_rows(done.folder / "scores.jsonl", Score)) == 180
+    assert sum(bool(row.correct("student")) for row in read_rows(done.folder / "scores.jsonl", RowScores)) == 180
     manifest = read_manifest(done.folder)
     assert sorted(manifest.files) == sorted(WRITTEN)
     assert manifest.counts == {"rows": 200, "decision": "passed"}

@@ -26,9 +26,11 @@ def test_an_answer_that_was_cut_off_or_never_came_is_wrong(made):
     rows = [made.row(RIGHT, None, None, None), made.row(RIGHT, RIGHT, RIGHT, RIGHT)]
     found = evaluate(rows, NLI)
     assert accuracies(found.metrics) == {"teacher": 0.5, "baseline": 0.5, "student": 0.5}
-    assert found.scores[0].student is None
-    assert found.scores[0].correct == {"teacher": False, "baseline": False, "student": False}
-    assert found.scores[0].agrees == {"teacher": None, "baseline": None, "student": None}
+    assert found.scores[0].answers["student"] is None
+    assert found.scores[0].scores == {
+        "accuracy": {"teacher": False, "baseline": False, "student": False},
+        "agreement": {"teacher": None, "baseline": None, "student": None},
+    }
 
 
 def test_without_a_single_reference_answer_the_teacher_is_the_reference(made):

@@ -63,7 +63,8 @@ def predictions(rows: Iterable[Prompt], answer: Callable[[int], str | None]) -> 
 
 def scores(rows: Iterable[Prompt]) -> str:
     def line(row: Prompt, number: int) -> str:
-        return json.dumps({"id": row.id, "correct": {"teacher": True, "baseline": False, "student": number >= 2}})
+        correct = {"teacher": True, "baseline": False, "student": number >= 2}
+        return json.dumps({"id": row.id, "answers": dict.fromkeys(correct), "scores": {"accuracy": correct}})
 
     return "".join(f"{line(row, number)}\n" for number, row in enumerate(rows))
 

@@ -29,8 +29,8 @@ def test_rows_add_up_from_stage_to_stage(distil: Distil) -> None:
 
 def test_a_teacher_has_latency_and_our_models_have_a_profile(distil: Distil) -> None:
     models = told(distil()).models
-    assert (models["teacher"].latency_p50_s, models["teacher"].parameters) == (0.0061, None)
-    assert (models["student"].latency_p50_s, models["student"].parameters) == (0.021, 1_054_000)
+    assert (models["teacher"].value("latency_p50_s"), models["teacher"].value("parameters")) == (0.0061, None)
+    assert (models["student"].value("latency_p50_s"), models["student"].value("parameters")) == (0.021, 1_054_000)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_teacher_has_latency_and_our_models_have_a_profile(distil: Distil) -> 
     [
         ("passed", "The student passed its gates. It is right on 94.8% of 500 held-out rows"),
         ("refused", "The student was refused: retention 0.711 [0.680, 0.742] against at least 0.9."),
-        ("inconclusive", "These rows can't tell if the student is good enough: retention 0.905 [0.880, 0.930]"),
+        ("inconclusive", "The test rows can't tell whether the student is good enough: retention 0.905 [0.880, 0.930]"),
     ],
 )
 def test_the_headline_says_what_was_decided(distil: Distil, decision: str, sentence: str) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from azdistill.contracts.errors import DataError
+from azdistill.contracts.results import Usage
 from azdistill.contracts.rows import Prompt
 from azdistill.contracts.teacher import Teacher, TeacherConfig
-from azdistill.reporting.report import Usage
 from azdistill.teacher.given import take
 
 CONFIG = TeacherConfig(teachers=(Teacher(model="gpt-4o"),), teacher_route="completions")

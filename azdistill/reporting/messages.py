@@ -3,8 +3,17 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from azdistill.contracts.results import GateDecision, GateResult, Interval, LogprobsUsage, Usage
-from azdistill.reporting.report import ModelFigures, Report
+from azdistill.contracts.results import (
+    GateDecision,
+    GateResult,
+    Interval,
+    LogprobsUsage,
+    Metrics,
+    MetricValue,
+    Usage,
+)
+from azdistill.metrics.metric import Metric, Unit
+from azdistill.reporting.report import Report
 
 Fact = tuple[str, str]
 """A label and what it says."""
@@ -16,26 +25,29 @@ SIMULATED = (
 )
 
 
-def headline(
-    verdict: GateDecision, student: ModelFigures, baseline: ModelFigures, retention: Interval, test_rows: int
-) -> str:
-    """Did the student pass, in two sentences."""
+def headline(decision: GateDecision, metrics: Metrics) -> str:
+    """The gates' decision and the student's accuracy, in two sentences."""
     opening = {
-        "passed": "The student passed its gates." if verdict.gates else "No gate was set for the student.",
-        "refused": f"The student was refused: {_missed(verdict, 'refused')}.",
-        "inconclusive": f"These rows can't tell if the student is good enough: {_missed(verdict, 'inconclusive')}.",
-    }[verdict.decision]
-    kept = "" if retention.value is None else f", {retention.value:.3f} of the teacher's accuracy"
-    proof = (
-        f"It is right on {percent(student.accuracy.value)} of {test_rows:,} held-out rows{kept}; "
-        f"the untouched baseline on {percent(baseline.accuracy.value)}."
+        "passed": "The student passed its gates." if decision.gates else "No gate was set for the student.",
+        "refused": f"The student was refused: {_missed(decision, 'refused')}.",
+        "inconclusive": "The test rows can't tell whether the student is good enough: "
+        f"{_missed(decision, 'inconclusive')}.",
+    }[decision.decision]
+    student, baseline = (percent(metrics.models[role].value("accuracy")) for role in ("student", "baseline"))
+    retention = metrics.retention.value
+    retained = "" if retention is None else f", {retention:.3f} of the teacher's accuracy"
+    return (
+        f"{opening} It is right on {student} of {metrics.rows:,} held-out rows{retained}; "
+        f"the untouched baseline on {baseline}."
     )
-    return f"{opening} {proof}"
 
 
-def _missed(verdict: GateDecision, outcome: str) -> str:
-    found = [gate for gate in verdict.gates if gate.outcome == outcome]
-    return " and ".join(f"{gate_name(gate)} {gate_measured(gate)} against {gate_bound(gate)}" for gate in found)
+def _missed(decision: GateDecision, outcome: str) -> str:
+    return " and ".join(
+        f"{gate_name(gate)} {gate_measured(gate)} against {gate_bound(gate)}"
+        for gate in decision.gates
+        if gate.outcome == outcome
+    )
 
 
 def registration(report: Report) -> str:
@@ -51,11 +63,11 @@ def registration(report: Report) -> str:
 
 
 def gate_name(gate: GateResult) -> str:
-    return gate.name.removeprefix("min_").replace("_", " ")
+    return gate.name.removeprefix("min_").removeprefix("max_").replace("_", " ")
 
 
 def gate_bound(gate: GateResult) -> str:
-    return f"at least {gate.bound:g}"
+    return f"{'at most' if gate.name.startswith('max_') else 'at least'} {gate.bound:g}"
 
 
 def gate_measured(gate: GateResult) -> str:
@@ -132,6 +144,31 @@ def span(found: Interval) -> str:
 def width(part: float | None) -> str:
     """A part of one as the percents of a bar, kept inside its track."""
     return f"{100 * min(max(part or 0.0, 0.0), 1.0):.2f}"
+
+
+def format_metric(metric: Metric, value: MetricValue) -> str:
+    """A metric's value in its unit, with the interval where it has one."""
+    if isinstance(value, str):
+        return value
+    interval = value if isinstance(value, Interval) else Interval(value=value)
+    if metric.unit == "fraction":
+        return percent_interval(interval)
+    if metric.unit == "points":
+        return points_interval(interval)
+    formats: dict[Unit, Callable[[float | None], str]] = {"rows": rows, "seconds": seconds, "bytes": size}
+    return formats.get(metric.unit, count)(interval.value)
+
+
+def points_interval(interval: Interval) -> str:
+    """0 to 100, one decimal."""
+    if interval.value is None:
+        return UNKNOWN
+    bounds = "" if interval.low is None else f" [{interval.low:.1f}, {interval.high:.1f}]"
+    return f"{interval.value:.1f}{bounds}"
+
+
+def rows(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:,.0f}"
 
 
 def seconds(value: float | None) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from azdistill.contracts.results import Interval
-from azdistill.reporting.wording import count, percent_interval, seconds, size, times, width
+from azdistill.reporting.messages import count, percent_interval, seconds, size, times, width
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 from sacrebleu.metrics import BLEU
 
-from azdistill.evaluation.bleu import bleu
+from azdistill.metrics.bleu import bleu
 
 ANSWERS = ["The dog bit the man.", "It wasn't surprising.", "The man had just bitten him."]
 REFERENCES = [
@@ -18,21 +18,21 @@ def test_the_metric_underneath_gives_the_value_its_authors_publish():
 
 @pytest.mark.parametrize("references", REFERENCES)
 def test_with_one_reference_a_row_it_is_sacrebleu_to_four_digits(references):
-    assert bleu(ANSWERS, references)[0] == round(BLEU().corpus_score(ANSWERS, [references]).score, 4)
+    assert bleu(ANSWERS, references).value == round(BLEU().corpus_score(ANSWERS, [references]).score, 4)
 
 
 def test_one_word_of_seven_amiss_is_worked_out_by_hand():
     """6/7 words, 5/6 pairs, 4/5 triples and 3/4 quadruples agree: their geometric mean is (3/7)^(1/4)."""
-    score, signature = bleu(["the cat sat on the mat today"], ["the cat sat on the mat yesterday"])
-    assert score == round(100 * (3 / 7) ** 0.25, 4)
-    assert {"nrefs:1", "case:mixed", "tok:13a", "smooth:exp"} <= set(signature.split("|"))
+    score = bleu(["the cat sat on the mat today"], ["the cat sat on the mat yesterday"])
+    assert score.value == round(100 * (3 / 7) ** 0.25, 4)
+    assert {"nrefs:1", "case:mixed", "tok:13a", "smooth:exp"} <= set(score.details["signature"].split("|"))
 
 
 def test_a_short_answer_pays_for_its_brevity():
     """All of four words are right, of a reference of eight: exp(1 - 8/4)."""
-    assert bleu(["a b c d"], ["a b c d e f g h"])[0] == pytest.approx(36.7879)
+    assert bleu(["a b c d"], ["a b c d e f g h"]).value == pytest.approx(36.7879)
 
 
 @pytest.mark.parametrize(("answers", "references"), [([], []), ([""], ["a b c d"]), (["x"], ["a b c d"])])
 def test_nothing_in_common_is_nothing(answers, references):
-    assert bleu(answers, references)[0] == 0
+    assert bleu(answers, references).value == 0

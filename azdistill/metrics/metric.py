@@ -1,0 +1,87 @@
+"""The interface of a metric.
+
+A new metric is a file in this package with one `RowMetric`, `CorpusMetric` or `ProfileMetric`, and its entry in
+`azdistill.metrics.registry`. Evaluation, gates, report, console and client read the declaration.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from azdistill.contracts.results import ModelRole
+from azdistill.tasks.task import Task
+
+Unit = Literal["fraction", "points", "rows", "seconds", "bytes", "count", "text"]
+"""`fraction` is 0 to 1 and shown in percent, `points` 0 to 100; `count` is shown as 1.2 k."""
+
+
+@dataclass(frozen=True)
+class ModelAnswer:
+    """One model's answer to one test row, and what it can be compared with.
+
+    `text` and `reference_text` are as written. `answer`, `reference` and `teacher_answer` are what `task` extracts
+    from the texts; None: the text is missing, cut off, or not a valid answer.
+    """
+
+    text: str
+    answer: str | None
+    reference_text: str
+    reference: str | None
+    teacher_answer: str | None
+    task: Task
+
+    def matches(self, expected: str | None) -> bool | None:
+        """Whether the task counts the answer as correct; None without an expected answer."""
+        if expected is None:
+            return None
+        return self.answer is not None and self.task.correct(self.answer, expected)
+
+
+@dataclass(frozen=True)
+class CorpusScore:
+    """A value of all rows together. `details` go into metrics.json as `<metric>_<detail>`, such as a signature."""
+
+    value: float | int
+    details: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """Declaration of a metric.
+
+    `name` is its key in metrics.json and report.json, `label` its title in the report. `higher_is_better` decides
+    whether a gate is a lower or an upper bound; None: it cannot be gated. `compared_with` is the model that the
+    report divides the student's value by. `on_console` adds it to the table at the end of a run.
+    `client_names` are the names that `client.models.evaluate` accepts; the first one is in its default result.
+    """
+
+    name: str
+    label: str
+    unit: Unit
+    higher_is_better: bool | None = None
+    compared_with: ModelRole | None = None
+    on_console: bool = False
+    client_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowMetric(Metric):
+    """A metric that is the mean of a score of each row: a bool, or a number from 0 to 1. None: the row does not count.
+
+    Its value has a confidence interval: Wilson's for bools, a bootstrap interval for graded scores.
+    """
+
+    score: Callable[[ModelAnswer], float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusMetric(Metric):
+    """A metric of all rows together. `details` names the details of its `CorpusScore`, which the report shows."""
+
+    compute: Callable[[Sequence[ModelAnswer]], CorpusScore]
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileMetric(Metric):
+    """A field `name` of profile.json, and for the teacher of usage.json where it has one."""

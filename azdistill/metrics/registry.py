@@ -1,0 +1,45 @@
+"""All metrics, in the order of the report."""
+
+from collections.abc import Iterable, Mapping
+
+from azdistill.contracts.errors import InputError
+from azdistill.engine.problems import Problem, suggest
+from azdistill.metrics import accuracy, agreement, answered, bleu, profile
+from azdistill.metrics.metric import Metric, ProfileMetric
+
+METRICS: tuple[Metric, ...] = (
+    accuracy.METRIC,
+    agreement.METRIC,
+    bleu.METRIC,
+    answered.METRIC,
+    *profile.METRICS,
+)
+
+# Names that `client.models.evaluate` accepts -> names in report.json.
+CLIENT_METRICS: Mapping[str, str] = {name: metric.name for metric in METRICS for name in metric.client_names}
+
+
+def gated_metric(name: str) -> Metric:
+    """The metric of a gate. Raises InputError when no gate can bound it."""
+    if problems := gate_problems([name]):
+        raise InputError(problems=problems)
+    return next(metric for metric in METRICS if metric.name == name)
+
+
+def gate_problems(names: Iterable[str]) -> list[Problem]:
+    """A problem for each name in `gates.metrics` that is no metric of answers with a better direction."""
+    known = [
+        metric.name
+        for metric in METRICS
+        if metric.higher_is_better is not None and not isinstance(metric, ProfileMetric)
+    ]
+    return [
+        Problem(
+            code="unknown_metric",
+            field=("evaluation", "gates", "metrics", name),
+            message="not a metric that a gate can bound",
+            fix=suggest(name, known),
+        )
+        for name in names
+        if name not in known
+    ]
