@@ -14,7 +14,7 @@ from typing import Any
 
 import uvloop
 
-from azdistill.contracts.teacher import Simulation
+from azdistill.contracts.simulation import Simulation
 from azdistill.simulate.experts import conversation
 from azdistill.simulate.loopback import HOST, reset
 from azdistill.simulate.teacher import SimulatedTeacher

@@ -41,7 +41,7 @@ from typing import Any
 from azdistill.contracts.files import write_json, write_rows
 from azdistill.contracts.manifest import close_folder
 from azdistill.contracts.rows import Message, Prompt, prompt_id
-from azdistill.contracts.teacher import SimulatedLimits, Simulation
+from azdistill.contracts.simulation import SimulatedLimits, Simulation
 from benchmarks.figures import Figures, print_figures
 from benchmarks.peers.venvs import PEERS, Peer, python_of
 

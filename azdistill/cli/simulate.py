@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from azdistill.contracts.teacher import Simulation
+    from azdistill.contracts.simulation import Simulation
 
 
 def simulate(
@@ -38,16 +38,18 @@ def simulate(
 def _simulation(job: Path | None, name: str | None) -> "Simulation":
     from azdistill.cli.paths import job_file, read_job
     from azdistill.contracts.errors import InputError
-    from azdistill.contracts.teacher import Simulation
+    from azdistill.contracts.simulation import Simulation
+    from azdistill.job.simulation import simulations
 
     if job is None and name is None:
         return Simulation()
     if job is None:
         raise InputError(f"--teacher {name!r}: name the job file that it is in")
-    teachers = {teacher.called: teacher for teacher in read_job(job_file(job)).teacher.teachers}
+    parsed = read_job(job_file(job))
+    teachers = dict(zip((teacher.called for teacher in parsed.teacher.teachers), simulations(parsed), strict=True))
     if name is not None and name not in teachers:
         raise InputError(f"--teacher {name!r}: {job} has {', '.join(map(repr, teachers))}; name one of them")
-    return teachers[name or next(iter(teachers))].simulation
+    return teachers[name or next(iter(teachers))]
 
 
 def _announce(url: str) -> None:

@@ -1,6 +1,6 @@
 """teacher: prompts to completions, each bought once."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -11,88 +11,10 @@ STORE_PATH = "azureml://datastores/workspaceblobstore/paths/azdistill/store"
 SIMULATOR_VARIABLE = "AZDISTILL_SIMULATED_TEACHER"
 """Names the address of the simulated teacher. `azdistill run` sets it; nothing else reads or writes it."""
 
-ExpertName = Literal["conversation", "nli", "qa", "math", "summarization", "support"]
-"""`support` knows the policy of a shop; the others know nothing and answer in the form of their task."""
-
 Policy = Literal["route", "all", "cascade", "fallback"]
 
 LONGEST_SUMMARY = 80
 """Words, as in the paper on chain of density."""
-
-Rate = Annotated[float, Field(ge=0, le=1)]
-
-
-Parameter = Literal[
-    "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "n", "logprobs", "top_logprobs"
-]
-
-
-class SimulatedLimits(BaseModel):
-    """Rate limits of the simulated teacher: buckets that fill evenly, and refuse with 429 and Retry-After."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    requests_per_minute: int | None = Field(None, ge=1, description="absent: any number")
-    tokens_per_minute: int | None = Field(None, ge=1, description="of prompts and answers together; absent: any number")
-    burst_s: float = Field(
-        1.0, gt=0, le=60, description="what may come at once, as seconds of the rate; Azure looks at 1, 10 or 60 s"
-    )
-    tokens_counted: Literal["asked", "answered"] = Field(
-        "answered", description="asked: prompt and max_tokens, on arrival, as Azure OpenAI does; answered: those used"
-    )
-    headers: Literal["sent", "negative", "absent"] = Field(
-        "sent", description="x-ratelimit-limit-* and -remaining-*: true, with less than nothing remaining, or not sent"
-    )
-
-
-class Simulation(BaseModel):
-    """What the simulated teacher does in place of this one; every draw is a hash of seed and messages.
-
-    Above temperature 0 the request's `x-ms-client-request-id` decides as well, so that samples differ and repeat.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    expert: ExpertName = Field("conversation", description="what the stand-in answers; default in a job: its task")
-    examples: tuple[str, ...] = Field(
-        (), description="answers that it draws from in place of the expert's, such as those of a task of your own"
-    )
-    seed: int = Field(
-        0, ge=0, description="decides which rows meet which fault; default in a job: the teacher's place, from 0"
-    )
-    latency_ms: float = Field(5.0, ge=0, le=60_000, description="mean time to answer, milliseconds")
-    latency_sigma: float | None = Field(
-        None, ge=0, le=3, description="spread of a lognormal latency; absent: even, half the mean to one and a half"
-    )
-    wrong_rate: Rate = Field(0.02, description="part of the rows answered wrongly, in good faith")
-    throttle_rate: Rate = Field(0.0, description="part of the rows refused once with 429 and Retry-After")
-    error_rate: Rate = Field(0.0, description="part of the rows refused once with a 5xx")
-    reset_rate: Rate = Field(0.0, description="part of the rows whose connection is reset once")
-    not_ready_rate: Rate = Field(0.0, description="part of the rows refused once with 424, model_not_ready")
-    gateway_timeout_rate: Rate = Field(0.0, description="part of the rows refused once with 504 and a page of HTML")
-    hang_rate: Rate = Field(0.0, description="part of the rows that get no reply the first time, ever")
-    slow_rate: Rate = Field(0.0, description="part of the rows whose first byte takes slow_ms longer once")
-    slow_ms: float = Field(10_000, ge=0, le=3_600_000, description="how long, milliseconds")
-    broken_rate: Rate = Field(0.0, description="part of the rows whose answer, paid for, arrives once as half a body")
-    truncated_rate: Rate = Field(0.0, description="part of the rows whose answer ends early (finish_reason length)")
-    filtered_rate: Rate = Field(0.0, description="part of the rows refused by the content filter")
-    degenerate_rate: Rate = Field(0.0, description="part of the rows whose logprobs are 0 and -9999")
-    reasoning: Literal["reasoning_content", "think"] | None = Field(
-        None, description="a reasoning model: its trace in a field of its own, or in <think> before the answer"
-    )
-    html: bool = Field(False, description="answers a page of HTML with 200 to all, as a portal or a proxy does")
-    deployments: tuple[str, ...] = Field(
-        (), description="models that it serves, any other is refused with 404; empty: it takes any name"
-    )
-    clock_skew_s: float = Field(
-        0.0, ge=-31_536_000, le=31_536_000, description="its clock is ahead by so much: in Date, and for tokens' expiry"
-    )
-    refused_parameters: tuple[Parameter, ...] = Field((), description="refused with 400 by name")
-    ignored_parameters: tuple[Parameter, ...] = Field((), description="accepted, without effect")
-    entra_scope: str | None = Field(
-        None, pattern=r"^https://\S+/\.default$", description="ask for an Entra token of this scope, not expired"
-    )
-    limits: SimulatedLimits = Field(SimulatedLimits(), description="rate limits; none by default")
 
 
 class Teacher(BaseModel):
@@ -131,7 +53,6 @@ class Teacher(BaseModel):
     tokens_per_minute: int | None = Field(
         None, ge=1, description="of prompts and answers together, kept when given; else learned with the requests"
     )
-    simulation: Simulation = Field(Simulation(), description="the stand-in for a run with teacher_route simulated")
 
     @property
     def called(self) -> str:
@@ -278,6 +199,9 @@ STEP = Step(
         "prompts": Port("uri_folder", "prompts.jsonl"),
         "answers": Port("uri_file", "JSONL of answers that are there already, for route completions", optional=True),
         "task_file": TASK_FILE,
+        "simulation": Port(
+            "uri_file", "JSON list: settings of the simulated teachers, for teacher_route simulated", optional=True
+        ),
     },
     outputs={
         "completions": Port("uri_folder", "completions.jsonl, rejects.jsonl and usage.json"),

@@ -11,17 +11,19 @@ from azdistill.contracts.evaluate import EvaluateConfig
 from azdistill.contracts.findings import Place, named
 from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.prepare import PrepareConfig
+from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.step import StepConfig
 from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import Prompting
 from azdistill.contracts.train import TrainConfig
+from azdistill.engine.problems import suggest
 from azdistill.job.catalog import Catalog
 from azdistill.job.messages import in_words
 from azdistill.job.models import BUILT_IN
 from azdistill.job.paths import SpecPath
 from azdistill.job.shorthand import INHERITED, Values, expand
 from azdistill.job.task import PURPOSE, SpecTask, is_file
-from azdistill.job.teacher_section import Teaching
+from azdistill.job.teacher_section import TeacherSection
 
 
 class Section(BaseModel):
@@ -97,12 +99,16 @@ class DistillationJob(Section):
     seed: int = Field(0, ge=0, description="decides split, weights, order of batches and bootstrap")
     data: Data
     prepare: PrepareConfig = PrepareConfig()
-    teacher: Teaching
+    teacher: TeacherSection
     curate: CurateConfig = CurateConfig()
     student: Student
     train: TrainConfig = TrainConfig()
     predict: PredictConfig = PredictConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    simulation: dict[str, Simulation] = Field(
+        default_factory=dict,
+        description="Settings of simulated teachers, by the name of the teacher. Used only when a run is simulated.",
+    )
     compute: Compute = Compute()
     outputs: Outputs = Outputs()
     tags: dict[str, str] = Field(default_factory=dict, description="for cost and search, on the pipeline")
@@ -110,11 +116,6 @@ class DistillationJob(Section):
     licences_acknowledged: tuple[str, ...] = Field(
         (), description="licences whose duties you have read and will keep, as docs/models.md names them"
     )
-
-    @model_validator(mode="after")
-    def _simulated(self) -> Self:
-        object.__setattr__(self, "teacher", self.teacher.rehearsed_as(self.task))
-        return self
 
     @model_validator(mode="wrap")
     @classmethod
@@ -129,6 +130,8 @@ class DistillationJob(Section):
             job = validate(full)
         except ValidationError as problem:
             found += in_words(problem, cls, values)
+        else:
+            found += _unknown_teachers(job)
         if found:
             raise SpecError("\n".join(sentence for _, sentence in found), found)
         return job
@@ -193,6 +196,14 @@ def _no_summaries(full: Values) -> Iterator[tuple[Place, str]]:
     if prompting.chain_of_density and task in get_args(TaskName) and task != "summarization":
         place = ("teacher", "prompting", "chain_of_density")
         yield place, f"{named(place)}=True: it writes summaries, not answers of task {task!r}; try chain_of_thought"
+
+
+def _unknown_teachers(job: DistillationJob) -> Iterator[tuple[Place, str]]:
+    """Settings of simulated teachers that the job doesn't have."""
+    names = [teacher.called for teacher in job.teacher.teachers]
+    for name in job.simulation:
+        if name not in names:
+            yield ("simulation", name), f"simulation.{name}: no teacher of this name; {suggest(name, names)}"
 
 
 def _shared(full: Values, where: str) -> Any:

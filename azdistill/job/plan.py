@@ -13,6 +13,7 @@ from azdistill.contracts.task import OWN
 from azdistill.job.components import step_of
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES
+from azdistill.job.simulation import as_json
 
 Scalar = str | int | float | bool
 
@@ -52,7 +53,7 @@ GRAPH: Mapping[str, Wiring] = {
     ),
     "teacher": Wiring(
         "teacher",
-        {"prompts": "prepare.prompts", "answers": "completions", "task_file": "task_file"},
+        {"prompts": "prepare.prompts", "answers": "completions", "task_file": "task_file", "simulation": "simulation"},
     ),
     "curate": Wiring("curate", {"completions": "teacher.completions", "task_file": "task_file"}),
     "train": Wiring("train", {"curated": "curate.curated", "student": "student"}),
@@ -141,7 +142,7 @@ def plan(job: DistillationJob) -> Plan:
     data |= {"task_file": job.task_file, "completions": job.teacher.completions}
     return Plan(
         job=job,
-        files=_data_files(data, job.student.model) | _nested_files(configs),
+        files=_data_files(data, job.student.model) | _nested_files(configs) | {"simulation": _simulation(job)},
         scalars={name: _varying(configs, name) for name in VARYING},
         nodes=tuple(_node(name, wiring, configs[wiring.step], data) for name, wiring in GRAPH.items()),
     )
@@ -174,6 +175,11 @@ def _with_shared(section: StepConfig, shared: Mapping[str, Scalar]) -> StepConfi
 def _data_files(data: Mapping[str, str | None], student: str) -> dict[str, PlannedFile]:
     files = {name: PlannedFile("uri_file", path) for name, path in data.items() if path is not None}
     return files | {"student": PlannedFile("custom_model", student)}
+
+
+def _simulation(job: DistillationJob) -> PlannedFile:
+    """Settings of the simulated teachers. Empty for a real job, so that no setting of theirs changes it."""
+    return PlannedFile("uri_file", as_json(job) if job.teacher.teacher_route == "simulated" else [])
 
 
 def _nested_files(configs: Mapping[str, StepConfig]) -> dict[str, PlannedFile]:

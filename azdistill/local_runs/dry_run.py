@@ -1,7 +1,7 @@
 """A dry run: the job's own bundle, with everything replaced by pipeline inputs that costs, takes long or publishes."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from azdistill.contracts.errors import InputError
 from azdistill.engine.local.data import mapped
 from azdistill.job.paths import FILES, is_remote
+from azdistill.job.simulation import simulations
 from azdistill.local_runs.request import Request
 from azdistill.local_runs.tiny_student import architecture_in, architecture_of, tiny_student
 
 if TYPE_CHECKING:
-    from azdistill.contracts.teacher import Teacher
     from azdistill.job.model import DistillationJob
 
 ROWS, EPOCHS, TOKENS = 50, 1, 32
@@ -74,7 +74,7 @@ def _check_local(files: Mapping[str, str]) -> None:
 def _harmless(job: "DistillationJob") -> Iterator[Replacement]:
     teachers, name = job.teacher.teachers, f"{job.registered_model}-dry-run"
     if job.teacher.teacher_route == "endpoint":
-        names, answering = ", ".join(teacher.called for teacher in teachers), ", ".join(_answering(teachers))
+        names, answering = ", ".join(teacher.called for teacher in teachers), ", ".join(_answering(job))
         stand_ins = "a stand-in" if len(teachers) == 1 else f"{len(teachers)} stand-ins"
         yield Replacement("teacher_route", "simulated", "teacher", names, f"{stand_ins} on loopback ({answering})")
     if job.evaluate.enforce_gates:
@@ -82,10 +82,11 @@ def _harmless(job: "DistillationJob") -> Iterator[Replacement]:
     yield Replacement("registered_model", name, "name", job.registered_model, f"{name}, in a registry of this run")
 
 
-def _answering(teachers: Sequence["Teacher"]) -> Iterable[str]:
-    """What the stand-ins answer, each thing once."""
-    simulations = [teacher.simulation for teacher in teachers]
-    return dict.fromkeys("your examples" if one.examples else f"expert {one.expert}" for one in simulations)
+def _answering(job: "DistillationJob") -> Iterable[str]:
+    """The sources of the simulated answers, each once."""
+    return dict.fromkeys(
+        "your examples" if settings.examples else f"expert {settings.expert}" for settings in simulations(job)
+    )
 
 
 def _small(job: "DistillationJob") -> Iterator[Replacement]:

@@ -10,7 +10,7 @@ from azdistill.engine.local.results import Event, RunResult
 from azdistill.engine.pipeline.documents import Pipeline
 from azdistill.engine.pipeline.loading import Registered, load_pipeline
 from azdistill.local_runs.request import Request
-from azdistill.local_runs.simulated_teachers import stand_in
+from azdistill.local_runs.simulated_teachers import stand_in, with_simulation
 
 
 def run(
@@ -28,12 +28,14 @@ def run(
 
 
 def with_replacements(request: Request) -> Request:
-    """A dry run's inputs are set; any other request is left as it is."""
-    if not request.dry or isinstance(request.what, Path):
+    """The request with the inputs of a dry run, and with the settings of teachers that are simulated in this run."""
+    if isinstance(request.what, Path):
         return request
-    from azdistill.local_runs.dry_run import rehearsal
+    if request.dry:
+        from azdistill.local_runs.dry_run import rehearsal
 
-    return rehearsal(request, request.what)
+        request = rehearsal(request, request.what)
+    return with_simulation(request)
 
 
 def pipeline_of(request: Request, bundle: Path) -> Path:

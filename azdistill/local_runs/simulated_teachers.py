@@ -1,14 +1,18 @@
 """The simulated teachers around a run whose teacher_route is simulated."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from azdistill.contracts.errors import InputError
-from azdistill.contracts.files import read_json
+from azdistill.contracts.files import read_json, write_json
 from azdistill.contracts.problems import explain as explain_findings
+from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig
 from azdistill.engine.local.settings import with_inputs
 from azdistill.engine.local.storage import local_path
@@ -18,8 +22,26 @@ from azdistill.local_runs.explained import explained
 from azdistill.local_runs.request import Request
 from azdistill.simulate.process import running_together
 
-TEACHERS = "inputs.teachers"
+T = TypeVar("T")
+
+# Hidden, so that it isn't taken for a node of the run.
+SETTINGS = ".simulation.json"
 ROUTE = PipelineInput("teacher_route")
+
+
+def with_simulation(request: Request) -> Request:
+    """Set the input `simulation` of a job whose teachers are simulated in this run only.
+
+    The bundle of a real job has no settings of simulated teachers, so they are written to the run folder.
+    """
+    inputs, job = request.options.inputs, request.what
+    if isinstance(job, Path) or inputs.get(ROUTE.name) != "simulated" or "simulation" in inputs:
+        return request
+    from azdistill.job.simulation import as_json
+
+    path = request.folder / SETTINGS
+    write_json(path, as_json(job))
+    return replace(request, options=replace(request.options, inputs={**inputs, "simulation": str(path)}))
 
 
 @contextmanager
@@ -33,8 +55,11 @@ def stand_in(pipeline: Pipeline, request: Request) -> Iterator[Mapping[str, str]
     if not teachers or _reused(request, pipeline):
         yield {}
         return
+    settings = _settings(pipeline, request)
     print(_notice([teacher.called for teacher in teachers]), file=sys.stderr)
-    with running_together(teacher.simulation for teacher in teachers) as urls:
+    with running_together(
+        settings[index] if index < len(settings) else Simulation(seed=index) for index in range(len(teachers))
+    ) as urls:
         yield {SIMULATOR_VARIABLE: " ".join(urls)}
 
 
@@ -46,16 +71,32 @@ def _notice(names: Sequence[str]) -> str:
 
 def _simulated(pipeline: Pipeline, request: Request) -> tuple[Teacher, ...]:
     """In their order; none where the route doesn't lead to them."""
-    inputs = with_inputs(pipeline, request.options.inputs).inputs
-    teachers = inputs.get("teachers")
-    if inputs.get(ROUTE.name) != "simulated" or not isinstance(teachers, Data):
+    if with_inputs(pipeline, request.options.inputs).inputs.get(ROUTE.name) != "simulated":
         return ()
-    path = local_path(teachers, request.options.home, TEACHERS, request.options.data)
+    config = _read_input(pipeline, request, "teachers", _teachers)
+    return config.teachers if config else ()
+
+
+def _teachers(value: Any) -> TeacherConfig:
+    return TeacherConfig.model_validate({"teachers": value, "teacher_route": "simulated"})
+
+
+def _settings(pipeline: Pipeline, request: Request) -> list[Simulation]:
+    """The settings of the simulated teachers, in the order of the teachers. A teacher without settings has defaults."""
+    read = TypeAdapter(list[Simulation]).validate_python
+    return _read_input(pipeline, request, "simulation", read) or []
+
+
+def _read_input(pipeline: Pipeline, request: Request, name: str, read: Callable[[Any], T]) -> T | None:
+    """Read the JSON file of a pipeline input; None where the pipeline has no such input."""
+    data = with_inputs(pipeline, request.options.inputs).inputs.get(name)
+    if not isinstance(data, Data):
+        return None
+    path = local_path(data, request.options.home, f"inputs.{name}", request.options.data)
     try:
-        config = TeacherConfig.model_validate({"teachers": read_json(path), "teacher_route": "simulated"})
+        return read(read_json(path))
     except ValidationError as problem:
-        raise InputError(f"{TEACHERS}={str(path)!r}: {explain_findings(problem)}") from None
-    return config.teachers
+        raise InputError(f"inputs.{name}={str(path)!r}: {explain_findings(problem)}") from None
 
 
 def _reused(request: Request, pipeline: Pipeline) -> bool:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from azdistill.contracts.errors import AzdistillError, InputError
 from azdistill.contracts.problems import explain
-from azdistill.contracts.teacher import Simulation
+from azdistill.contracts.simulation import Simulation
 from azdistill.simulate.serving import serve
 
 

@@ -1,6 +1,6 @@
 """From an expert's words to a choice on the wire: cut, reasoned and with log probabilities, as the request asks."""
 
-from azdistill.contracts.teacher import Simulation
+from azdistill.contracts.simulation import Simulation
 from azdistill.simulate.draws import draw
 from azdistill.simulate.logprobs import logprobs
 from azdistill.simulate.wire import ChatRequest, Choice, count_tokens, first_tokens

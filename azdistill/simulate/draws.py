@@ -4,7 +4,7 @@ import hashlib
 import math
 from statistics import NormalDist
 
-from azdistill.contracts.teacher import Simulation
+from azdistill.contracts.simulation import Simulation
 
 NORMAL = NormalDist()
 LEAST = 1e-12  # the normal distribution has no value at 0

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from azdistill.contracts.teacher import Simulation
+from azdistill.contracts.simulation import Simulation
 from azdistill.simulate.draws import draw
 from azdistill.simulate.wire import Reply, gateway_timeout, not_ready, server_error, throttled
 

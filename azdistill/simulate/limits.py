@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable
 
-from azdistill.contracts.teacher import SimulatedLimits
+from azdistill.contracts.simulation import SimulatedLimits
 from azdistill.simulate.wire import ChatRequest, prompt_tokens
 
 MINUTE_S = 60.0

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from azdistill.contracts.errors import AzdistillError
-from azdistill.contracts.teacher import Simulation
+from azdistill.contracts.simulation import Simulation
 
 LONGEST_RUN_S = 24 * 3600.0
 

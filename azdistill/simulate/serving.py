@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 
-from azdistill.contracts.teacher import ExpertName, Simulation
+from azdistill.contracts.simulation import ExpertName, Simulation
 from azdistill.simulate.experts import conversation, math, nli, qa, summarization, support
 from azdistill.simulate.loopback import listening
 from azdistill.simulate.teacher import Expert, SimulatedTeacher

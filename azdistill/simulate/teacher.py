@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from azdistill.contracts.problems import explain
 from azdistill.contracts.rows import Message
-from azdistill.contracts.teacher import Simulation
+from azdistill.contracts.simulation import Simulation
 from azdistill.simulate.choices import choice
 from azdistill.simulate.clock import Clock
 from azdistill.simulate.door import Door

@@ -14,7 +14,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from azdistill.contracts.rows import Message, prompt_id
-from azdistill.contracts.teacher import Parameter
+from azdistill.contracts.simulation import Parameter
 
 STAND_IN = "azdistill simulated teacher: a stand-in, not a language model"
 JSON, HTML = "application/json", "text/html"

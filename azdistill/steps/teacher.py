@@ -65,7 +65,15 @@ def _asked(prompts: list[Prompt], arguments: Arguments[TeacherConfig]) -> "Colle
     from azdistill.teacher.store import open_store
 
     config, task_file = arguments.config, arguments.inputs.get("task_file")
-    return run(collect(prompts, config, resolve_all(config), open_store(arguments.outputs["store"]), task_file))
+    return run(
+        collect(
+            prompts,
+            config,
+            resolve_all(config, simulation=arguments.inputs.get("simulation")),
+            open_store(arguments.outputs["store"]),
+            task_file,
+        )
+    )
 
 
 def _together(prompts: list[Prompt], arguments: Arguments[TeacherConfig], rank: "Rank") -> None:
@@ -81,7 +89,7 @@ def _together(prompts: list[Prompt], arguments: Arguments[TeacherConfig], rank: 
         open_store(arguments.outputs["store"]),
         arguments.inputs.get("task_file"),
     )
-    endpoints = resolve_all(config)
+    endpoints = resolve_all(config, simulation=arguments.inputs.get("simulation"))
     job = os.environ.get("AZUREML_RUN_ID") or str(arguments.outputs["completions"].resolve())
     with meet(courses_of(prompts, config, endpoints, task_file), store, rank, job) as meeting:
         collected = run(collect_together(prompts, config, endpoints, store, meeting, task_file))

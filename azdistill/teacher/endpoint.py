@@ -6,17 +6,22 @@ import os
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from azdistill.azure_rest.identity import Credential, ambient_credential
 from azdistill.azure_rest.workspace import MANAGEMENT, has_workspace
 from azdistill.contracts.errors import InputError
-from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Simulation, Teacher, TeacherConfig
+from azdistill.contracts.files import read_json
+from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig
 from azdistill.teacher.auth import Access, EntraToken, HeldKey, VariableKey
 from azdistill.teacher.connection import read_connection
 
 CHAT = "/chat/completions"
 FOUNDRY_VERSION = "api-version=2024-05-01-preview"
+NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 AZURE_ML_VARIABLES = ("AZUREML_RUN_ID", "AZUREML_ARM_WORKSPACE_NAME")
 RESOURCE_SCOPE = "https://cognitiveservices.azure.com/.default"
 PROJECT_SCOPE = "https://ai.azure.com/.default"
@@ -49,9 +54,22 @@ class Endpoint:
         return urllib.request.getproxies().get(parts.scheme)
 
 
-def resolve_all(config: TeacherConfig, environ: Mapping[str, str] = os.environ) -> list[Endpoint]:
-    """Where each teacher of a job is asked. Raises what `resolve` does."""
-    return [resolve(teacher, config.teacher_route, environ, position=n) for n, teacher in enumerate(config.teachers)]
+def resolve_all(
+    config: TeacherConfig, environ: Mapping[str, str] = os.environ, simulation: Path | None = None
+) -> list[Endpoint]:
+    """The endpoint of each teacher of a job. `simulation` is the JSON file with the settings of simulated teachers.
+    Raises what `resolve` does."""
+    settings = read_json(simulation) if simulation and config.teacher_route == "simulated" else []
+    return [
+        resolve(
+            teacher,
+            config.teacher_route,
+            environ,
+            position=index,
+            simulation=settings[index] if index < len(settings) else {"seed": index},
+        )
+        for index, teacher in enumerate(config.teachers)
+    ]
 
 
 def resolve(
@@ -60,6 +78,7 @@ def resolve(
     environ: Mapping[str, str] = os.environ,
     *,
     position: int = 0,
+    simulation: Mapping[str, Any] = NO_SETTINGS,
     credential: Credential | None = None,
     management: str = MANAGEMENT,
 ) -> Endpoint:
@@ -67,7 +86,7 @@ def resolve(
     is the teacher's among those that are simulated. Raises InputError when there is none, or none that may be
     asked here."""
     secrets = _Secrets(environ, credential, management)
-    endpoint = _simulated(teacher, environ, position) if route == "simulated" else _real(teacher, secrets)
+    endpoint = _simulated(teacher, environ, position, simulation) if route == "simulated" else _real(teacher, secrets)
     if _inside_azure_ml(environ) and (route == "simulated" or is_loopback(urlsplit(endpoint.url).hostname or "")):
         raise InputError(
             f"teacher {teacher.model!r}: {endpoint.url!r} can't be asked inside Azure ML; "
@@ -119,7 +138,7 @@ def usual_scope(url: str) -> str:
     return PROJECT_SCOPE if "/api/projects/" in url else RESOURCE_SCOPE
 
 
-def _simulated(teacher: Teacher, environ: Mapping[str, str], position: int) -> Endpoint:
+def _simulated(teacher: Teacher, environ: Mapping[str, str], position: int, simulation: Mapping[str, Any]) -> Endpoint:
     addresses = environ.get(SIMULATOR_VARIABLE, "").split()
     if position >= len(addresses):
         what = f"names {len(addresses)} of them" if addresses else "is not set"
@@ -127,16 +146,17 @@ def _simulated(teacher: Teacher, environ: Mapping[str, str], position: int) -> E
             f"teacher {teacher.called!r}: teacher_route is simulated, but {SIMULATOR_VARIABLE} {what}; "
             "`azdistill run` starts the simulated teachers and sets it"
         )
-    return Endpoint(chat_url(addresses[position]), teacher, simulated_identity(teacher.simulation))
+    return Endpoint(chat_url(addresses[position]), teacher, simulated_identity(simulation))
 
 
 DECIDING = ("expert", "seed", "wrong_rate", "truncated_rate", "reasoning", "ignored_parameters", "examples")
 """Fields of a simulation that decide an answer. Not the faults that pass, nor the limits and the latency."""
 
 
-def simulated_identity(simulation: Simulation) -> str:
+def simulated_identity(simulation: Mapping[str, Any]) -> str:
     """What goes into store keys in place of the address, which is another one in each run."""
-    return f"simulated:{json.dumps(simulation.model_dump(mode='json', include=set(DECIDING)), sort_keys=True)}"
+    deciding = {name: simulation[name] for name in DECIDING if name in simulation}
+    return f"simulated:{json.dumps(deciding, sort_keys=True)}"
 
 
 def chat_url(address: str) -> str:

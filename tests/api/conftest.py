@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from azdistill.contracts.teacher import Simulation
+from azdistill.contracts.simulation import Simulation
 from azdistill.simulate.process import running
 
 STUDENT = Path(__file__).parents[2] / "pipelines/quickstart/student"

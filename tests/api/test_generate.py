@@ -15,7 +15,8 @@ import pytest
 
 from azdistill import generate_teacher_responses, generate_teacher_responses_async
 from azdistill.contracts.errors import AzdistillError, DataError, InputError
-from azdistill.contracts.teacher import STORE_PATH, Simulation, Teacher, TeacherConfig
+from azdistill.contracts.simulation import Simulation
+from azdistill.contracts.teacher import STORE_PATH, Teacher, TeacherConfig
 from azdistill.engine.local.storage import datastore_path
 from azdistill.simulate.process import running
 from tests.api.conftest import asked

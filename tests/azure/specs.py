@@ -20,7 +20,7 @@ from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import Prompting, Teacher
 from azdistill.job.model import Data, DistillationJob, Student
 from azdistill.job.shorthand import INHERITED
-from azdistill.job.teacher_section import Teaching
+from azdistill.job.teacher_section import TeacherSection
 from azdistill.tasks import source
 
 Values = dict[str, Any]
@@ -202,7 +202,7 @@ def teachings(draw: st.DrawFn) -> Values:
     teacher = fields(Teacher, endpoint=st.none() | st.sampled_from(ENDPOINTS)).map(_one_way_in)
     teachers = st.lists(teacher, min_size=1, max_size=3, unique_by=_called)
     section: Values = draw(
-        fields(Teaching, teachers=teachers, completions=completions, prompting=fields(Prompting).map(_rendered))
+        fields(TeacherSection, teachers=teachers, completions=completions, prompting=fields(Prompting).map(_rendered))
     )
     if section.get("completions") and draw(st.booleans()):
         del section["teachers"]

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, requires
 
 import pytest
 
-from azdistill.contracts.teacher import Simulation
+from azdistill.contracts.simulation import Simulation
 from azdistill.doctor.job import check_file
 from azdistill.doctor.machine import extras, gpu, interpreter
 from azdistill.simulate.teacher import SimulatedTeacher

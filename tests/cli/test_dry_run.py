@@ -122,7 +122,7 @@ def test_what_the_user_sets_stays_and_is_no_replacement(production: Path, capsys
 
 
 def test_a_job_that_is_small_and_harmless_already_keeps_its_own(production: Path) -> None:
-    text = PRODUCTION.replace("  batch_size: 16", "  num_epochs: 0.5").replace("data:\n", "data:\n  rows: 10\n")
+    text = PRODUCTION.replace("  batch_size: 16", "  num_epochs: 0.5") + "prepare: {rows: 10}\n"
     text = text.replace("teacher:\n", "teacher:\n  teacher_route: simulated\n").replace(
         "task: nli", "task: nli\nseed: 3"
     )
@@ -135,8 +135,8 @@ def test_a_job_that_is_small_and_harmless_already_keeps_its_own(production: Path
 
 
 def test_every_teacher_is_replaced(production: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    second = "connection: deepseek-v3\n    - {model: gpt-4.1, name: mine, connection: openai, simulation: {expert: qa}}"
-    production.write_text(PRODUCTION.replace("connection: deepseek-v3", second))
+    second = "connection: deepseek-v3\n    - {model: gpt-4.1, name: mine, connection: openai}"
+    production.write_text(PRODUCTION.replace("connection: deepseek-v3", second) + "simulation: {mine: {expert: qa}}\n")
     assert rehearsal(*request(production, student="./mine")).options.inputs["teacher_route"] == "simulated"
     told = "  teacher  DeepSeek-V3.2, mine -> 2 stand-ins on loopback (expert nli, expert qa)"
     assert told in capsys.readouterr().err.splitlines()

@@ -11,12 +11,11 @@ import pytest
 from tests.cli.conftest import JOB, Command
 
 TWO = """connection: deepseek
-      simulation: {expert: nli}
     - model: gpt-4.1
       name: mine
       connection: openai
-      simulation: {expert: qa}
 """
+SETTINGS = "simulation: {DeepSeek-V3.2: {expert: nli}, mine: {expert: qa}}\n"
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -38,7 +37,7 @@ def test_it_says_what_it_is_and_where_and_ends_quietly(start: Start, job: Path, 
 def test_one_of_several_teachers_is_named_and_the_first_is_the_usual(
     start: Start, job: Path, options: tuple[str, ...], expert: str
 ) -> None:
-    job.write_text(JOB.replace("connection: deepseek", TWO))
+    job.write_text(JOB.replace("connection: deepseek", TWO) + SETTINGS)
     process = start("simulate", job, *options)
     assert process.stdout
     page = process.stdout.readline().split()[-1].removesuffix("/v1/chat/completions")
@@ -62,7 +61,7 @@ def test_a_teacher_that_is_not_there_is_one_line(azdistill: Command, job: Path, 
 
 
 def test_it_takes_the_simulation_of_the_job(azdistill: Command, job: Path) -> None:
-    job.write_text(JOB.replace("connection: deepseek", "connection: deepseek\n      simulation:\n        seed: -1"))
+    job.write_text(JOB + "simulation: {DeepSeek-V3.2: {seed: -1}}\n")
     done = azdistill("simulate", job)
     assert done.code == 2
-    assert "teacher.teachers.0.simulation.seed=-1" in done.err
+    assert "simulation.DeepSeek-V3.2.seed=-1" in done.err

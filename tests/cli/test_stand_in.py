@@ -16,14 +16,17 @@ for url in os.environ["AZDISTILL_SIMULATED_TEACHER"].split():
     print(urllib.request.urlopen(url).read().decode())
 END
 } > ${{outputs.answer}}/answer.txt"""
-TEACHERS = [{"model": "DeepSeek-V3.2", "connection": "deepseek", "simulation": {"latency_ms": 0}}]
+TEACHERS = [{"model": "DeepSeek-V3.2", "connection": "deepseek"}]
+SETTINGS = [{"latency_ms": 0}]
 
 
 @pytest.fixture
 def asking(pipeline: Writer, folder: Path) -> Path:
     """A pipeline whose one node asks the teacher at the address it is given."""
     (folder / "teachers.json").write_text(json.dumps(TEACHERS))
-    inputs = {"teacher_route": "simulated", "teachers": {"type": "uri_file", "path": "./teachers.json"}}
+    (folder / "simulation.json").write_text(json.dumps(SETTINGS))
+    files = {name: {"type": "uri_file", "path": f"./{name}.json"} for name in ("teachers", "simulation")}
+    inputs = {"teacher_route": "simulated", **files}
     route: dict[str, Any] = {"route": "${{parent.inputs.teacher_route}}"}
     ask = command(f": ${{{{inputs.route}}}}\n{ASK}", inputs=route, outputs={"answer": {"type": "uri_folder"}})
     return pipeline({"ask": ask}, inputs=inputs)
@@ -45,8 +48,9 @@ def test_each_teacher_has_a_stand_in_of_its_own_in_their_order(
     azdistill: Command, asking: Path, folder: Path, simulators: Callable[[], set[str]]
 ) -> None:
     experts = {"DeepSeek-V3.2": "nli", "cheap": "qa"}
-    teachers = [{"model": "gpt", "name": name, "simulation": {"expert": it}} for name, it in experts.items()]
+    teachers = [{"model": "gpt", "name": name} for name in experts]
     (folder / "teachers.json").write_text(json.dumps(teachers))
+    (folder / "simulation.json").write_text(json.dumps([{"expert": expert} for expert in experts.values()]))
     done = azdistill("run", asking, "-o", "r")
     assert done.code == 0, done.err
     assert done.err.splitlines()[0] == (
@@ -99,21 +103,23 @@ def test_it_is_gone_after_a_failed_run(azdistill: Command, asking: Path, simulat
 
 
 @pytest.mark.parametrize(
-    ("teachers", "said"),
+    ("file", "content", "message"),
     [
-        ("[]", "teachers"),
-        ("{}", "teachers"),
-        ("[", "teachers.json: not JSON"),
-        ('[{"model": "m", "simulation": {"latency": 1}}]', "teachers.0.simulation.latency"),
+        ("teachers", "[]", "teachers"),
+        ("teachers", "{}", "teachers"),
+        ("teachers", "[", "teachers.json: not JSON"),
+        ("teachers", '[{"model": "m", "latency": 1}]', "teachers.0.latency"),
+        ("simulation", '[{"latency": 1}]', "0.latency"),
+        ("simulation", "{}", "inputs.simulation="),
     ],
 )
-def test_a_file_that_holds_no_teacher_is_one_line(
-    azdistill: Command, asking: Path, folder: Path, teachers: str, said: str
+def test_a_wrong_file_of_teachers_or_their_settings_is_one_line(
+    azdistill: Command, asking: Path, folder: Path, file: str, content: str, message: str
 ) -> None:
-    (folder / "teachers.json").write_text(teachers)
+    (folder / f"{file}.json").write_text(content)
     done = azdistill("run", asking, "-o", "r")
     assert (done.code, done.out) == (2, "")
-    assert said in done.err
+    assert message in done.err
     assert done.err.count("\n") == 1
 
 

@@ -95,7 +95,7 @@ def test_python_users_read_the_same_sentences():
     with pytest.raises(SpecError) as problem:
         DistillationJob(task="qa", data={"training_data": "rows.jsonl"}, train={"learning_rate": 0.2}, student={})
     assert str(problem.value).splitlines() == [
-        "teacher: missing; add it: whom to ask, how, and how hard to try",
+        "teacher: missing; add it: teachers, sampling parameters, rate limits and retries",
         "student.model: missing; add it: a folder, an azureml: address, or a name of the catalog (phi-4-mini)",
         "train.learning_rate=0.2: expected at most 0.01; did you mean 2e-5?",
     ]

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from azdistill.contracts.rows import Message
-from azdistill.contracts.teacher import Simulation
+from azdistill.contracts.simulation import Simulation
 from azdistill.simulate.loopback import listening
 from azdistill.simulate.teacher import SimulatedTeacher
 

@@ -5,8 +5,8 @@ from typing import Any, get_args
 import pytest
 
 from azdistill.contracts.rows import Message
+from azdistill.contracts.simulation import ExpertName
 from azdistill.contracts.task import TaskName
-from azdistill.contracts.teacher import ExpertName
 from azdistill.simulate.serving import EXPERTS
 from azdistill.tasks.registry import TASKS
 

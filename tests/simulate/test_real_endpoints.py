@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from azdistill.contracts.rows import Message
-from azdistill.contracts.teacher import SimulatedLimits, Simulation
+from azdistill.contracts.simulation import SimulatedLimits, Simulation
 from azdistill.simulate.draws import latency_s
 from azdistill.simulate.limits import Bucket, Limiter
 from azdistill.simulate.logprobs import TOKEN

@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from azdistill.contracts.teacher import Simulation
+from azdistill.contracts.simulation import Simulation
 from azdistill.simulate.process import running
 
 COMMAND = [sys.executable, "-m", "azdistill.simulate"]
@@ -41,7 +41,7 @@ def test_it_runs_for_as_long_as_the_block():
 
 def test_it_ends_with_the_process_that_started_it_however_that_dies():
     script = (
-        "from azdistill.contracts.teacher import Simulation\n"
+        "from azdistill.contracts.simulation import Simulation\n"
         "from azdistill.simulate.process import running\n"
         "import time\n"
         "with running(Simulation()) as url:\n    print(url, flush=True); time.sleep(60)\n"

@@ -16,7 +16,8 @@ import pytest
 from azdistill.contracts.files import write_rows
 from azdistill.contracts.manifest import close_folder
 from azdistill.contracts.rows import Message, Prompt, prompt_id
-from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Simulation, Teacher, TeacherConfig
+from azdistill.contracts.simulation import Simulation
+from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig
 from azdistill.simulate.loopback import listening
 from azdistill.simulate.teacher import SimulatedTeacher
 

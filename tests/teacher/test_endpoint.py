@@ -3,8 +3,9 @@
 import pytest
 
 from azdistill.contracts.errors import InputError
-from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Simulation, Teacher
-from azdistill.teacher.endpoint import chat_url, resolve, simulated_identity
+from azdistill.contracts.simulation import Simulation
+from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig
+from azdistill.teacher.endpoint import chat_url, resolve, resolve_all, simulated_identity
 
 PASTED = [
     ("https://t.eastus.models.ai.azure.com", "https://t.eastus.models.ai.azure.com/v1/chat/completions"),
@@ -61,11 +62,10 @@ def test_loopback_is_refused_inside_azure_ml(host):
 
 
 def test_passing_faults_do_not_change_what_a_simulated_answer_is_stored_under():
-    plain = Simulation()
-    assert simulated_identity(plain) == simulated_identity(Simulation(latency_ms=9, throttle_rate=0.5, reset_rate=0.5))
+    plain = Simulation().model_dump(mode="json")
+    assert simulated_identity(plain) == simulated_identity({**plain, "latency_ms": 9, "throttle_rate": 0.5})
     for changed in ({"seed": 1}, {"wrong_rate": 0.5}, {"truncated_rate": 0.5}, {"examples": ("a", "b")}):
-        other = Simulation(**changed)
-        assert simulated_identity(other) != simulated_identity(plain)
+        assert simulated_identity({**plain, **changed}) != simulated_identity(plain)
 
 
 def test_the_simulated_address_does_not_enter_the_identity():
@@ -73,3 +73,12 @@ def test_the_simulated_address_does_not_enter_the_identity():
     first, second = (resolve(teacher, "simulated", {SIMULATOR_VARIABLE: f"http://127.0.0.1:{n}"}) for n in (1, 2))
     assert first.url != second.url
     assert first.identity == second.identity
+
+
+def test_the_settings_of_the_simulated_teachers_are_read_in_the_order_of_the_teachers(tmp_path):
+    file = tmp_path / "simulation.json"
+    file.write_text('[{"expert": "qa", "latency_ms": 9}]')
+    config = TeacherConfig(teachers=(Teacher(model="m"), Teacher(model="n")), teacher_route="simulated")
+    environ = {SIMULATOR_VARIABLE: "http://127.0.0.1:1 http://127.0.0.1:2"}
+    endpoints = resolve_all(config, environ, file)
+    assert [endpoint.identity for endpoint in endpoints] == ['simulated:{"expert": "qa"}', 'simulated:{"seed": 1}']

@@ -42,9 +42,10 @@ def start_job(folder: Path, task: str, teacher: str, student: str) -> None:
         raise InputError(f"--student: {sentence}")
     student = os.path.relpath(student, folder) if Path(student).is_dir() else student
     chosen = {"name": _name(folder), "tasks": ", ".join(TASKS[:-1]) + ", or a Python file"}
-    chosen["simulation"] = _template("simulation.yaml") if task == OWN else ""
     quoted = {"task": f"./{OWN_TASK}" if task == OWN else task, "teacher": teacher, "student": student}
-    _write(folder, task, chosen | {name: json.dumps(value) for name, value in quoted.items()})
+    chosen |= {name: json.dumps(value) for name, value in quoted.items()}
+    chosen["simulation"] = Template(_template("simulation.yaml")).substitute(chosen) if task == OWN else ""
+    _write(folder, task, chosen)
 
 
 def bring_example(name: str, folder: Path) -> None:
