@@ -16,6 +16,7 @@ from azdistill.job.components import STEPS, amlignore, component, step_of
 from azdistill.job.model import DistillationJob
 from azdistill.job.plan import plan
 from azdistill.job.schema import job_schema
+from tests.engine.pipeline.wrong import wording
 from tests.reference import reference
 from tests.teacher.faults import fault_page
 
@@ -41,6 +42,7 @@ def generated() -> dict[Path, str]:
             *[(_component(name) / ".amlignore", amlignore(step_of(name))) for name in STEPS],
             *[(path.with_name("pipeline.golden.yml"), _pipeline(_spec(path))) for path in _ready_jobs()],
             (ROOT / "tests" / "goldens" / "tutorial.yml", _pipeline(TUTORIAL)),
+            (ROOT / "tests" / "engine" / "pipeline" / "wording.txt", wording()),
             (ROOT / "docs" / "reference.md", reference()),
             (ROOT / "docs" / "faults.md", fault_page()),
             (ROOT / "pipelines" / "job.schema.json", json.dumps(job_schema(), indent=2) + "\n"),

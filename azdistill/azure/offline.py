@@ -10,7 +10,7 @@ from azdistill.azure.problems import in_one_line
 from azdistill.azure.workspace import hushed, require_sdk, unhindered
 from azdistill.contracts.errors import PipelineError
 from azdistill.contracts.problems import FieldPath, Problem
-from azdistill.engine.pipeline.alone import is_component
+from azdistill.engine.pipeline.single_component import is_component
 from azdistill.engine.yaml_document import read_document
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from azdistill.contracts.errors import InputError, SpecError
 
 if TYPE_CHECKING:
-    from azdistill.engine.pipeline.documents import Pipeline
     from azdistill.engine.pipeline.loading import Registered
+    from azdistill.engine.pipeline.model import Pipeline
     from azdistill.job.model import DistillationJob
 
 PIPELINE = "pipeline.yml"
@@ -53,13 +53,12 @@ def read_pipeline(path: Path, registered: "Registered", compiled: bool = False) 
     """The pipeline of a file, once its warnings are told. Its errors are left to whoever runs it. `registered` tells
     where registered components lie. What has no effect here is not told of a `compiled` one: the user has not written
     it."""
-    from azdistill.engine.pipeline.azure_alone import azure_alone
-    from azdistill.engine.pipeline.checks import findings
+    from azdistill.engine.pipeline.checks import azure_only, pipeline_problems
     from azdistill.engine.pipeline.loading import load_pipeline
 
     pipeline = load_pipeline(path, registered)
-    tell(finding for finding in findings(pipeline) if finding.severity == "warning")
-    tell(() if compiled else azure_alone(pipeline))
+    tell(finding for finding in pipeline_problems(pipeline) if finding.severity == "warning")
+    tell(() if compiled else azure_only(pipeline))
     return pipeline
 
 

@@ -13,8 +13,8 @@ from azdistill.cli.paths import read_pipeline
 from azdistill.cli.progress import progress
 from azdistill.contracts.errors import Interrupted
 from azdistill.engine.local.registered import registered_in
-from azdistill.engine.pipeline.documents import Pipeline
 from azdistill.engine.pipeline.loading import Registered
+from azdistill.engine.pipeline.model import Pipeline
 from azdistill.local_runs.explained import explained
 from azdistill.local_runs.request import Request
 from azdistill.local_runs.run import pipeline_of, run, with_replacements

@@ -88,7 +88,7 @@ def _check_bundle(job: "DistillationJob") -> "Sequence[Problem]":
 
 
 def _check_pipeline(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
-    from azdistill.engine.pipeline.validation import validate as validate_pipeline
+    from azdistill.engine.pipeline.checks import validate_file as validate_pipeline
     from azdistill.engine.problems import has_errors
 
     problems = validate_pipeline(path)

@@ -119,7 +119,7 @@ def _fields(node: yaml.MappingNode) -> dict[str, yaml.Node]:
         if key.tag == f"{_TAG}merge":
             merged = dict(_merged(part)) | merged
         elif not isinstance(key, yaml.ScalarNode) or key.value in fields:
-            problem = f"key {key.value!r} comes twice" if isinstance(key, yaml.ScalarNode) else "a key that is no text"
+            problem = f"duplicate key {key.value!r}" if isinstance(key, yaml.ScalarNode) else "a key must be text"
             raise yaml.composer.ComposerError(problem=problem, problem_mark=key.start_mark)
         else:
             fields[key.value] = part
@@ -130,7 +130,7 @@ def _merged(part: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
     """Of several mappings the first that has a key wins."""
     for mapping in reversed(part.value if isinstance(part, yaml.SequenceNode) else [part]):
         if not isinstance(mapping, yaml.MappingNode):
-            raise yaml.composer.ComposerError(problem="<< of what is no mapping", problem_mark=mapping.start_mark)
+            raise yaml.composer.ComposerError(problem="<< must merge a mapping", problem_mark=mapping.start_mark)
         yield from _fields(mapping).items()
 
 

@@ -7,8 +7,8 @@ from azdistill.engine.local.engine import run_pipeline
 from azdistill.engine.local.guards import locked
 from azdistill.engine.local.registered import registered_in
 from azdistill.engine.local.results import Event, RunResult
-from azdistill.engine.pipeline.documents import Pipeline
 from azdistill.engine.pipeline.loading import Registered, load_pipeline
+from azdistill.engine.pipeline.model import Pipeline
 from azdistill.local_runs.request import Request
 from azdistill.local_runs.simulated_teachers import stand_in, with_simulation
 

@@ -16,8 +16,8 @@ from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig
 from azdistill.engine.local.settings import with_inputs
 from azdistill.engine.local.storage import local_path
-from azdistill.engine.pipeline.documents import Data, Pipeline
 from azdistill.engine.pipeline.expressions import PipelineInput
+from azdistill.engine.pipeline.model import Data, Pipeline
 from azdistill.local_runs.explained import explained
 from azdistill.local_runs.request import Request
 from azdistill.simulate.process import running_together

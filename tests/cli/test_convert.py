@@ -71,7 +71,7 @@ def test_a_native_job_gives_the_bundle_of_the_job_that_it_converts_to(
     ("file", "output", "said"),
     [
         ("job.yaml", "new.yaml", "azdistill: job.yaml: no type: expected type: distillation, Azure's own job"),
-        ("gone.yaml", "new.yaml", "azdistill: gone.yaml: No such file or directory; name a native job file (YAML)"),
+        ("gone.yaml", "new.yaml", "gone.yaml: No such file or directory; name the native job file (YAML)"),
         ("wrong.yaml", "new.yaml", "wrong.yaml:8: data_generation_type='guess': expected 'label_generation' or"),
         ("nli.yaml", "job.yaml", "azdistill: --output 'job.yaml' is there already; name a new file"),
     ],

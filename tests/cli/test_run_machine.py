@@ -78,7 +78,7 @@ def test_an_environment_is_mapped_to_a_python(azdistill: Command, pipeline: Writ
         (("--env", "any"), "--env 'any': expected NAME=PYTHON, NAME being an environment's"),
         (("--env", "many=venv"), "--env 'many': no node has an environment of that name; did you mean 'any'?"),
         (("--data", "rows"), "--data 'rows': expected NAME=PATH, or a YAML file of names and paths"),
-        (("--data", "none.yml"), "none.yml: No such file or directory; name a mapping file (YAML)"),
+        (("--data", "none.yml"), "none.yml: No such file or directory; name the mapping file (YAML)"),
     ],
 )
 def test_an_option_that_cannot_be_is_one_line(

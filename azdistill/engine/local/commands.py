@@ -11,7 +11,7 @@ from pathlib import Path
 from azdistill.engine.local.processes import Running
 from azdistill.engine.local.task import TIMED_OUT, Deadline, Task, finish
 from azdistill.engine.pipeline.expressions import render
-from azdistill.engine.pipeline.run_settings import Shape, shape, timeout
+from azdistill.engine.pipeline.run_settings import ProcessLayout, process_layout, timeout
 
 LOOPBACK = "127.0.0.1"
 TICK_S = 0.05
@@ -20,7 +20,7 @@ TICK_S = 0.05
 def run_command(task: Task) -> int:
     """Run a node's command to its end, and return the exit code: of the first process that failed, where there are
     several. Raises Stopped and OSError as `Processes.start` does."""
-    limit, processes = Deadline(timeout(task.node.settings)), shape(task.node.settings)
+    limit, processes = Deadline(timeout(task.node.settings)), process_layout(task.node.settings)
     command = render(task.node.component.command, task.resolved.ports)
     code = _together(task, command, processes, limit) if processes else _alone(task, command, limit)
     if code is None:
@@ -34,7 +34,7 @@ def _alone(task: Task, command: str, deadline: Deadline) -> int | None:
         return finish(running, deadline)
 
 
-def _together(task: Task, command: str, processes: Shape, deadline: Deadline) -> int | None:
+def _together(task: Task, command: str, processes: ProcessLayout, deadline: Deadline) -> int | None:
     """All processes side by side. The output of the first is the node's, each other one has a file beside it."""
     port = _free_port()
     with ExitStack() as stack:
@@ -63,19 +63,19 @@ def _all_done(ranks: list[Running], deadline: Deadline) -> int | None:
     return 0
 
 
-def rank_variables(processes: Shape, port: int) -> list[Mapping[str, str]]:
+def rank_variables(processes: ProcessLayout, port: int) -> list[Mapping[str, str]]:
     """The variables of each process, in the order of ranks."""
     return [_variables(processes, rank, port) for rank in range(processes.size)]
 
 
-def _variables(processes: Shape, rank: int, port: int) -> Mapping[str, str]:
-    node, local = divmod(rank, processes.each)
+def _variables(processes: ProcessLayout, rank: int, port: int) -> Mapping[str, str]:
+    node, local = divmod(rank, processes.per_instance)
     if processes.kind == "mpi":
         return {
             "OMPI_COMM_WORLD_RANK": str(rank),
             "OMPI_COMM_WORLD_SIZE": str(processes.size),
             "OMPI_COMM_WORLD_LOCAL_RANK": str(local),
-            "OMPI_COMM_WORLD_LOCAL_SIZE": str(processes.each),
+            "OMPI_COMM_WORLD_LOCAL_SIZE": str(processes.per_instance),
             "AZ_BATCHAI_MPI_MASTER_NODE": LOOPBACK,
         }
     return {

@@ -14,10 +14,10 @@ from azdistill.engine.local.results import Event, Explanation, RunResult
 from azdistill.engine.local.run import Run
 from azdistill.engine.local.selection import dependencies
 from azdistill.engine.local.settings import with_inputs
-from azdistill.engine.pipeline.documents import Pipeline
-from azdistill.engine.pipeline.flatten import flat
+from azdistill.engine.pipeline.checks import require_runnable
+from azdistill.engine.pipeline.flatten import flatten
 from azdistill.engine.pipeline.loading import load_pipeline
-from azdistill.engine.pipeline.validation import check
+from azdistill.engine.pipeline.model import Pipeline
 from azdistill.engine.problems import suggest
 
 
@@ -69,8 +69,8 @@ def explain(
 def _load(path: Path, options: RunOptions) -> Pipeline:
     """Read, check and flatten a pipeline, and select its nodes."""
     pipeline = with_inputs(load_pipeline(path, registered_in(options.home)), options.inputs)
-    check(pipeline)
-    flattened = flat(pipeline)
+    require_runnable(pipeline)
+    flattened = flatten(pipeline)
     check_names(options.interpreters, flattened.nodes.values())
     _check_faults(options.faults, flattened)
     return options.selection.apply(flattened)

@@ -17,7 +17,7 @@ from azdistill.engine.errors import AzdistillError, InputError
 from azdistill.engine.local.assets import asset
 from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.recipes import Recipe, recipe
-from azdistill.engine.pipeline.documents import Environment, Node
+from azdistill.engine.pipeline.model import Environment, Node
 from azdistill.engine.problems import suggest
 
 COMPLETE = "complete"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from azdistill.engine.errors import PipelineError
-from azdistill.engine.pipeline.documents import Environment
+from azdistill.engine.pipeline.model import Environment
 from azdistill.engine.yaml_document import read_document
 
 REQUIREMENTS = "requirements.txt"

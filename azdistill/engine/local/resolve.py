@@ -24,11 +24,11 @@ from azdistill.engine.local.storage import (
     output_path,
     place,
 )
-from azdistill.engine.pipeline.documents import Data, Environment, Node, OutputSetting, Pipeline, Scalar
 from azdistill.engine.pipeline.expressions import JobOutput, PipelineInput
 from azdistill.engine.pipeline.flatten import SEPARATOR
-from azdistill.engine.pipeline.parallel import counted
-from azdistill.engine.pipeline.run_settings import shape
+from azdistill.engine.pipeline.model import Data, Environment, Node, OutputSetting, Pipeline, Scalar
+from azdistill.engine.pipeline.parallel import reuse_settings
+from azdistill.engine.pipeline.run_settings import process_layout
 
 
 @dataclass(frozen=True)
@@ -178,10 +178,10 @@ class Resolver:
             "environment": self._image(part.environment),
         }
         values = {label: total(files) for label, files in parts.items()} | {"command": part.command}
-        if processes := shape(node.settings):
-            values["processes"] = f"{processes.instances} x {processes.each} {processes.kind}"
+        if processes := process_layout(node.settings):
+            values["processes"] = f"{processes.instances} x {processes.per_instance} {processes.kind}"
         if part.parallel:
-            values |= {f"setting {name}": value for name, value in counted(part.parallel)}
+            values |= {f"setting {name}": value for name, value in reuse_settings(part.parallel)}
             if self.options.faults.duplicates:
                 values["setting duplicates"] = f"{self.options.faults.duplicates} by seed {self.options.faults.seed}"
         if node.sweep:

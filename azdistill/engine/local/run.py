@@ -23,8 +23,8 @@ from azdistill.engine.local.selection import dependents
 from azdistill.engine.local.snapshots import stage
 from azdistill.engine.local.task import CODE, LOG, Task, note
 from azdistill.engine.local.work import perform
-from azdistill.engine.pipeline.checks import order
-from azdistill.engine.pipeline.documents import Node, Pipeline
+from azdistill.engine.pipeline.checks import execution_order
+from azdistill.engine.pipeline.model import Node, Pipeline
 
 TICK_S = 0.2
 
@@ -76,7 +76,7 @@ class Run:
         return RunResult(self.folder, dict(self.nodes), self._outputs())
 
     def explain(self) -> Iterator[Explanation]:
-        for name in order(self.pipeline.nodes):
+        for name in execution_order(self.pipeline.nodes):
             node = self.pipeline.nodes[name]
             if before := [up for up in sorted(node.upstream()) if self.nodes[up].state != "reused"]:
                 yield Explanation(name, False, tuple(f"{up} runs before it" for up in before))

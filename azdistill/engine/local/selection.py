@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from azdistill.engine.errors import InputError
-from azdistill.engine.pipeline.documents import Node, Pipeline
 from azdistill.engine.pipeline.flatten import SEPARATOR
+from azdistill.engine.pipeline.model import Node, Pipeline
 from azdistill.engine.problems import suggest
 
 Nodes = Mapping[str, Node]

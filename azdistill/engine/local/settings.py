@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from azdistill.engine.errors import PipelineError
-from azdistill.engine.pipeline.documents import ANY, Data, InputPort, Pipeline, Scalar
-from azdistill.engine.pipeline.types import misfit
+from azdistill.engine.pipeline.model import ANY, Data, InputPort, Pipeline, Scalar
+from azdistill.engine.pipeline.types import mismatch
 from azdistill.engine.problems import suggest
 from azdistill.engine.yaml_document import read_scalar
 
@@ -28,8 +28,8 @@ def _value(pipeline: Pipeline, name: str, text: str) -> Scalar | Data:
     if port.is_data or isinstance(pipeline.inputs[name], Data):
         return Data(port.type, text, Path.cwd())
     value = text if port.type == "string" else read_scalar(text)
-    if problem := misfit(port, value):
-        raise PipelineError(f"--set inputs.{name}={text!r}: {problem}")
+    if reason := mismatch(port, value):
+        raise PipelineError(reason.message, code=reason.code, fix=reason.fix, subject=f"--set inputs.{name}={text!r}")
     return value
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pathspec import GitIgnoreSpec
 
 from azdistill.engine.local.hashing import files_under
-from azdistill.engine.pipeline.documents import Component
+from azdistill.engine.pipeline.model import Component
 
 _IGNORE_FILES = (".amlignore", ".gitignore")
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from azdistill.engine.errors import PipelineError
 from azdistill.engine.local.data import DATASTORE, key_of, mapped
 from azdistill.engine.local.downloads import download_path, is_download
-from azdistill.engine.pipeline.documents import Data, OutputSetting
+from azdistill.engine.pipeline.model import Data, OutputSetting
 
 HOME_VARIABLE = "AZDISTILL_HOME"
 DEFAULT_DATASTORE = "workspaceblobstore"

@@ -8,7 +8,7 @@ from time import monotonic
 from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.processes import Launch, Processes, Running
 from azdistill.engine.local.resolve import Resolved
-from azdistill.engine.pipeline.documents import Node
+from azdistill.engine.pipeline.model import Node
 
 CODE = ".code"
 """The snapshot in a node's folder, where its commands run. No output can have this name."""

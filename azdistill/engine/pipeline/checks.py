@@ -1,70 +1,118 @@
-"""Static checks of a whole pipeline: what could not run is found before anything runs."""
+"""Static checks of a pipeline: problems are found before anything runs."""
 
 from collections import defaultdict
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 
-from azdistill.engine.pipeline.documents import Data, Node, Pipeline
+from azdistill.engine.errors import PipelineError
+from azdistill.engine.pipeline.loading import load_pipeline
+from azdistill.engine.pipeline.model import Data, Node, Pipeline
 from azdistill.engine.pipeline.node_checks import NodeCheck
-from azdistill.engine.pipeline.reading import Part
+from azdistill.engine.pipeline.yaml_node import YamlNode
 from azdistill.engine.problems import Problem
 
 _NEED_COMPUTE = ("command", "sweep", "parallel")
 
+# Identity a job runs as, its queue, and services to reach it: fields without effect in a local run.
+_AZURE_ONLY = ("identity", "queue_settings", "services")
 
-def findings(pipeline: Pipeline, inside: bool = False) -> list[Problem]:
-    """Everything found in a pipeline, by file and line, its own file first. One that is `inside` another is given
-    its inputs there."""
-    found = list(pipeline.findings)
-    root = Part(pipeline.document, found)
+
+def validate_file(path: Path) -> list[Problem]:
+    """Everything in a pipeline or component file that Azure ML would reject or ignore.
+
+    Never raises because of the file's content. What only the local engine cannot run, such as a registered component,
+    is not a problem here.
+    """
+    try:
+        pipeline = load_pipeline(path)
+    except PipelineError as error:
+        return list(error.problems)
+    return [problem for problem in pipeline_problems(pipeline) if problem.scope != "local"]
+
+
+def require_runnable(pipeline: Pipeline) -> None:
+    """Raise PipelineError with all problems that prevent a local run.
+
+    What only Azure ML rejects, such as a missing compute, does not prevent it.
+    """
+    problems = pipeline_problems(pipeline)
+    errors = [problem for problem in problems if problem.severity == "error" and problem.scope != "azure"]
+    if errors:
+        raise PipelineError(problems=errors)
+
+
+def pipeline_problems(pipeline: Pipeline, nested: bool = False) -> list[Problem]:
+    """All problems of a pipeline and of its components, ordered by file and line; its own file comes first.
+
+    A `nested` pipeline is a node of another one, from which it gets its inputs.
+    """
+    problems = list(pipeline.problems)
+    root = YamlNode(pipeline.document, problems)
     for node in pipeline.nodes.values():
-        NodeCheck(pipeline, node, root.at("jobs", node.name), inside).run()
+        NodeCheck(pipeline, node, root.at("jobs", node.name), nested).run()
         if node.component.pipeline:
-            found += [one for one in findings(node.component.pipeline, inside=True) if one not in found]
+            inner = pipeline_problems(node.component.pipeline, nested=True)
+            problems += [problem for problem in inner if problem not in problems]
     _check_files(pipeline, root)
     _check_cycles(pipeline.nodes, root)
     _check_writers(pipeline, root)
     _check_outputs(pipeline, root)
     _check_compute(pipeline, root)
-    return sorted(found, key=lambda one: (one.file != pipeline.path, str(one.file), one.line, one.text))
+    return sorted(
+        problems, key=lambda problem: (problem.file != pipeline.path, str(problem.file), problem.line, problem.text)
+    )
 
 
-def order(nodes: Mapping[str, Node]) -> list[str]:
-    """Node names, each after what it reads. Raises graphlib.CycleError."""
+def azure_only(pipeline: Pipeline) -> list[Problem]:
+    """At most one warning about the fields of a file that have no effect in a local run, at the first of them."""
+    root = YamlNode(pipeline.document, [])
+    owners = [root, *(root.at("jobs", name) for name in pipeline.nodes)]
+    ignored = [owner.at(name) for owner in owners for name in _AZURE_ONLY if owner.mapping().get(name) is not None]
+    if not ignored:
+        return []
+    others = list(dict.fromkeys(str(node.field[-1]) for node in ignored))[1:]
+    more = f", nor have {', '.join(others)}" if others else ""
+    ignored[0].warning("ignored_field", f"has no effect in a local run{more}", scope="local", value=None)
+    return root.problems
+
+
+def execution_order(nodes: Mapping[str, Node]) -> list[str]:
+    """Names of the nodes, each after the nodes that it reads from. Raises graphlib.CycleError."""
     graph = {name: sorted(node.upstream() & nodes.keys()) for name, node in nodes.items()}
     return list(TopologicalSorter(graph).static_order())
 
 
-def _check_files(pipeline: Pipeline, root: Part) -> None:
-    places = {("inputs", name): value for name, value in pipeline.inputs.items()} | {
+def _check_files(pipeline: Pipeline, root: YamlNode) -> None:
+    values = {("inputs", name): value for name, value in pipeline.inputs.items()} | {
         ("jobs", node.name, "inputs", name): value
         for node in pipeline.nodes.values()
         for name, value in node.inputs.items()
     }
-    for place, value in places.items():
+    for field, value in values.items():
         if isinstance(value, Data) and not value.is_remote and "${{" not in value.path:
-            _check_file(root.at(*place), value)
+            _check_file(root.at(*field), value)
 
 
-def _check_file(part: Part, data: Data) -> None:
+def _check_file(node: YamlNode, data: Data) -> None:
     if not data.local.exists():
-        part.error(f"no such file or folder in {str(data.base)!r}", value=data.path)
+        node.error("missing_file", f"no such file or folder in {str(data.base)!r}", value=data.path)
     elif data.type == "uri_file" and data.local.is_dir():
-        part.error("a folder, and the input is a uri_file", value=data.path)
+        node.error("wrong_file_type", "is a folder, but the input is a uri_file", value=data.path)
     elif data.type in ("uri_folder", "mltable") and data.local.is_file():
-        part.error(f"a file, and the input is a {data.type}", value=data.path)
+        node.error("wrong_file_type", f"is a file, but the input is of type {data.type}", value=data.path)
 
 
-def _check_cycles(nodes: Mapping[str, Node], root: Part) -> None:
+def _check_cycles(nodes: Mapping[str, Node], root: YamlNode) -> None:
     try:
-        order(nodes)
-    except CycleError as problem:
-        circle = list(reversed(problem.args[1]))
-        root.at("jobs", circle[0]).error(f"a cycle: {' -> '.join(circle)}", value=None)
+        execution_order(nodes)
+    except CycleError as error:
+        cycle = list(reversed(error.args[1]))
+        root.at("jobs", cycle[0]).error("cycle", f"jobs depend on each other in a cycle: {' -> '.join(cycle)}")
 
 
-def _check_writers(pipeline: Pipeline, root: Part) -> None:
-    """Two jobs that write one place overwrite each other; a shared store that is mounted is meant to be shared."""
+def _check_writers(pipeline: Pipeline, root: YamlNode) -> None:
+    """Two jobs that write to the same path overwrite each other. A mounted output, such as a store, may be shared."""
     writers: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for node in pipeline.nodes.values():
         for name, setting in node.outputs.items():
@@ -73,29 +121,29 @@ def _check_writers(pipeline: Pipeline, root: Part) -> None:
             if target and (name in node.promoted or (setting.mode != "rw_mount" and "${{name}}" not in target)):
                 writers[target.rstrip("/")].append((node.name, name))
     for target, ports in writers.items():
+        first_node, first_output = ports[0]
         for node_name, name in ports[1:]:
-            text = f"jobs.{ports[0][0]}.outputs.{ports[0][1]} writes to {target} too; give each a place of its own"
-            root.at("jobs", node_name, "outputs", name).error(text, value=None)
+            message = f"jobs.{first_node}.outputs.{first_output} writes to {target} too"
+            output = root.at("jobs", node_name, "outputs", name)
+            output.error("shared_output", message, "give each output its own path", value=None)
 
 
-def _check_outputs(pipeline: Pipeline, root: Part) -> None:
+def _check_outputs(pipeline: Pipeline, root: YamlNode) -> None:
     written = {target for node in pipeline.nodes.values() for target in node.promoted.values()}
     for name in pipeline.outputs:
         if name not in written:
-            root.at("outputs", name).warning("no job writes it", value=None)
+            root.at("outputs", name).warning("unused_output", "no job writes this output", value=None)
 
 
-def _check_compute(pipeline: Pipeline, root: Part) -> None:
-    """A pipeline component takes the compute of the job that holds it."""
-    raw = pipeline.document.value
-    settings = raw.get("settings")
-    if (
-        pipeline.is_component
-        or raw.get("compute")
-        or (isinstance(settings, Mapping) and settings.get("default_compute"))
-    ):
+def _check_compute(pipeline: Pipeline, root: YamlNode) -> None:
+    """A pipeline component uses the compute of the job that contains it."""
+    fields = pipeline.document.value
+    settings = fields.get("settings")
+    default = settings.get("default_compute") if isinstance(settings, Mapping) else None
+    if pipeline.is_component or fields.get("compute") or default:
         return
     for node in pipeline.nodes.values():
         if node.component.kind in _NEED_COMPUTE and not node.settings.get("compute"):
-            text = "none given; name one here or in settings.default_compute, such as serverless"
-            root.at("jobs", node.name, "compute").error(text, "azure")
+            fix = "set it here or in settings.default_compute, for example to serverless"
+            compute = root.at("jobs", node.name, "compute")
+            compute.error("missing_compute", "no compute is set", fix, scope="azure")

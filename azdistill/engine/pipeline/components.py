@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from azdistill.engine.pipeline.documents import ANY, Component, InputPort, Scalar
 from azdistill.engine.pipeline.environments import read_environment
 from azdistill.engine.pipeline.expressions import is_expression, names
+from azdistill.engine.pipeline.model import ANY, Component, InputPort, Scalar
 from azdistill.engine.pipeline.parallel import check_declared, check_task, read_parallel
-from azdistill.engine.pipeline.reading import Part
 from azdistill.engine.pipeline.run_settings import RUN_SETTINGS, check_run_settings
-from azdistill.engine.pipeline.types import is_known, misfit
+from azdistill.engine.pipeline.types import is_known, mismatch
+from azdistill.engine.pipeline.yaml_node import YamlNode
 from azdistill.engine.problems import suggest
 
-_KNOWN = frozenset(
+_FIELDS = frozenset(
     "$schema type name version display_name description tags properties is_deterministic inputs outputs command code "
     "additional_includes environment environment_variables resources distribution limits".split()
 )
@@ -23,110 +23,120 @@ _SCHEMA = re.compile(r"/(\w+)\.schema\.json$")
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
-def read_component(part: Part, name: str) -> Component:
-    """The component that a mapping describes: a component file, or `component:` of a job. Paths are
-    relative to the file."""
-    kind = str(part.value.get("type") or "command")
-    _check_schema(part.at("$schema"), kind)
+def read_component(node: YamlNode, name: str) -> Component:
+    """The component of a component file, or of `component:` in a job. `name` is used where it has none.
+
+    Paths are relative to the file.
+    """
+    kind = str(node.value.get("type") or "command")
+    _check_schema(node.at("$schema"), kind)
     if kind == "command":
-        part.unknown_fields(_KNOWN)
-        if part.value.get("environment_variables"):
-            part.at("environment_variables").warning("Azure ML drops it in a component; set it in the job")
-    found = _component(part, str(part.value.get("name") or name), kind, _declared(part), _outputs(part))
+        node.check_fields(_FIELDS)
+        if node.value.get("environment_variables"):
+            variables = node.at("environment_variables")
+            variables.warning("ignored_field", "Azure ML ignores this field of a component", "set it in the job")
+    component = _component(node, str(node.value.get("name") or name), kind, _declared_inputs(node), _outputs(node))
     if kind == "parallel":
-        check_declared(part, found)
-    return found
+        check_declared(node, component)
+    return component
 
 
-def _check_schema(part: Part, kind: str) -> None:
-    """Azure ML goes by `type` alone, so that an environment given as a component is told by what it lacks."""
-    found = _SCHEMA.search(str(part.value or ""))
-    if found and found[1].lower() != f"{kind}component":
-        part.warning(f"another kind of file; expected {kind}Component")
+def _check_schema(node: YamlNode, kind: str) -> None:
+    """Azure ML reads only `type`. Without this warning, an environment file would be reported by what it lacks."""
+    schema = _SCHEMA.search(str(node.value or ""))
+    if schema and schema[1].lower() != f"{kind}component":
+        node.warning("wrong_schema", "is the schema of another kind of file", f"use {kind}Component.schema.json")
 
 
-def job_as_component(part: Part, name: str, kind: str) -> Component:
-    """A job that holds its own command: its values tell the types of its ports."""
-    inputs = {port: InputPort(_type_of(value)) for port, value in part.at("inputs").mapping().items()}
-    for port, at in part.at("inputs").entries():
-        _check_name(at, port)
-    return _component(part, name, kind, inputs, _outputs(part))
+def job_as_component(node: YamlNode, name: str, kind: str) -> Component:
+    """The component of a job with its own command. The types of its ports are those of the values."""
+    inputs = {port: InputPort(_type_of(value)) for port, value in node.at("inputs").mapping().items()}
+    for port, input in node.at("inputs").entries():
+        _check_name(input, port)
+    return _component(node, name, kind, inputs, _outputs(node))
 
 
 def _component(
-    part: Part, name: str, kind: str, inputs: Mapping[str, InputPort], outputs: Mapping[str, str]
+    node: YamlNode, name: str, kind: str, inputs: Mapping[str, InputPort], outputs: Mapping[str, str]
 ) -> Component:
-    task = part.at("task") if kind == "parallel" else part
-    found = Component(
+    task = node.at("task") if kind == "parallel" else node
+    folder = node.document.path.parent
+    component = Component(
         name=name,
-        folder=part.document.path.parent,
+        folder=folder,
         kind=kind,
-        command=part.at("command").text() or "",
+        command=node.at("command").text() or "",
         inputs=inputs,
         outputs=outputs,
         environment=read_environment(task.at("environment")),
         code=_code(task.at("code")),
-        includes=tuple(part.document.path.parent / path for path in part.at("additional_includes").texts()),
-        deterministic=part.value.get("is_deterministic") is not False,
-        settings={key: part.value[key] for key in RUN_SETTINGS if part.value.get(key) is not None},
-        parallel=read_parallel(part) if kind == "parallel" else None,
+        includes=tuple(folder / path for path in node.at("additional_includes").texts()),
+        deterministic=node.value.get("is_deterministic") is not False,
+        settings={key: node.value[key] for key in RUN_SETTINGS if node.value.get(key) is not None},
+        parallel=read_parallel(node) if kind == "parallel" else None,
     )
-    check_run_settings(part)
-    _check_includes(part, found)
+    check_run_settings(node)
+    for path in component.includes:
+        if not path.exists():
+            includes = node.at("additional_includes")
+            includes.error("missing_file", "no such file or folder", value=os.path.relpath(path, folder))
     if kind == "command":
-        _check_command(part, found)
+        _check_command(node, component)
     if kind == "parallel":
-        check_task(task, found)
-    return found
+        check_task(task, component)
+    return component
 
 
-def _declared(part: Part) -> dict[str, InputPort]:
-    found = {}
-    for name, at in part.at("inputs").entries():
-        _check_name(at, name)
-        found[name] = read_port(at)
-    return found
+def _declared_inputs(node: YamlNode) -> dict[str, InputPort]:
+    ports = {}
+    for name, input in node.at("inputs").entries():
+        _check_name(input, name)
+        ports[name] = read_port(input)
+    return ports
 
 
-def read_port(part: Part) -> InputPort:
-    """`{type: integer, min: 1}`, or the bare type."""
-    raw = part.value if isinstance(part.value, Mapping) else {"type": part.value}
+def read_port(node: YamlNode) -> InputPort:
+    """The declaration of an input: `{type: integer, min: 1}`, or the type alone."""
+    fields = node.value if isinstance(node.value, Mapping) else {"type": node.value}
     port = InputPort(
-        type=str(raw.get("type") or "string"),
-        optional=raw.get("optional") is True,
-        default=_scalar(raw.get("default")),
-        minimum=_number(raw.get("min")),
-        maximum=_number(raw.get("max")),
-        options=tuple(raw["enum"]) if isinstance(raw.get("enum"), list) else (),
+        type=str(fields.get("type") or "string"),
+        optional=fields.get("optional") is True,
+        default=as_scalar(fields.get("default")),
+        minimum=_as_number(fields.get("min")),
+        maximum=_as_number(fields.get("max")),
+        options=tuple(fields["enum"]) if isinstance(fields.get("enum"), list) else (),
     )
     if not is_known(port.type):
-        part.error("no such type of input", value=port.type)
-    elif port.default is not None and (problem := misfit(port, port.default)):
-        part.at("default").error(problem)
+        node.error("invalid_choice", "unknown type of input", value=port.type)
+    elif port.default is not None and (reason := mismatch(port, port.default)):
+        node.at("default").error(*reason)
     return port
 
 
-def _scalar(raw: Any) -> Scalar | None:
-    return raw if isinstance(raw, (str, int, float)) else None
+def as_scalar(value: Any) -> Scalar | None:
+    """The value where it is text, a number or a boolean, else None."""
+    return value if isinstance(value, (str, int, float)) else None
 
 
-def _number(raw: Any) -> float | None:
-    return raw if isinstance(raw, (int, float)) else None
+def _as_number(value: Any) -> float | None:
+    return value if isinstance(value, (int, float)) else None
 
 
-def _outputs(part: Part) -> dict[str, str]:
-    found = {}
-    for name, at in part.at("outputs").entries():
-        _check_name(at, name)
-        found[name] = str(at.value.get("type") or "uri_folder") if isinstance(at.value, Mapping) else "uri_folder"
-        if not is_known(found[name]):
-            at.error("no such type of output", value=found[name])
-    return found
+def _outputs(node: YamlNode) -> dict[str, str]:
+    types = {}
+    for name, output in node.at("outputs").entries():
+        _check_name(output, name)
+        fields = output.value if isinstance(output.value, Mapping) else {}
+        types[name] = str(fields.get("type") or "uri_folder")
+        if not is_known(types[name]):
+            output.error("invalid_choice", "unknown type of output", value=types[name])
+    return types
 
 
-def _check_name(part: Part, name: str) -> None:
+def _check_name(node: YamlNode, name: str) -> None:
     if not _NAME.fullmatch(name):
-        part.error("a name is letters, digits and _, and begins with no digit", value=name)
+        message = "names of inputs and outputs have letters, digits and _, and do not start with a digit"
+        node.error("invalid_name", message, value=name)
 
 
 def _type_of(value: Any) -> str:
@@ -135,33 +145,27 @@ def _type_of(value: Any) -> str:
         return ANY if isinstance(path, str) and is_expression(path) else str(value.get("type") or "uri_folder")
     if isinstance(value, str) and is_expression(value):
         return ANY
-    kinds = {bool: "boolean", int: "integer", float: "number"}
-    return kinds.get(type(value), "string")
+    return {bool: "boolean", int: "integer", float: "number"}.get(type(value), "string")
 
 
-def _code(part: Part) -> Path | None:
-    text = part.text()
+def _code(node: YamlNode) -> Path | None:
+    """The local code folder, None where there is none or it is remote."""
+    text = node.text()
     if text is None or re.match(r"azureml:|https?:|git\+", text):
         return None
-    path = part.document.path.parent / text.removeprefix("file:")
+    path = node.document.path.parent / text.removeprefix("file:")
     if not path.exists():
-        part.error("no such folder beside this file")
+        node.error("missing_file", "no such folder", "paths are relative to this file")
     return path
 
 
-def _check_includes(part: Part, component: Component) -> None:
-    for path in component.includes:
-        if not path.exists():
-            part.at("additional_includes").error(
-                "no such file or folder", value=os.path.relpath(path, component.folder)
-            )
-
-
-def _check_command(part: Part, component: Component) -> None:
+def _check_command(node: YamlNode, component: Component) -> None:
     if not component.command:
-        part.at("command").error("required, and not given")
-    if part.value.get("environment") is None:
-        part.at("environment").error("required on Azure ML, and not given", "azure")
-    known = {f"inputs.{name}" for name in component.inputs} | {f"outputs.{name}" for name in component.outputs}
-    for name in sorted(set(names(component.command)) - known):
-        part.at("command").error(f"it asks for {name}, which isn't declared; {suggest(name, known)}", value=None)
+        node.at("command").error("missing_field", "required field is missing")
+    if node.value.get("environment") is None:
+        node.at("environment").error(
+            "missing_field", "Azure ML requires an environment", "name one, as in azureml:NAME:VERSION", scope="azure"
+        )
+    declared = {f"inputs.{name}" for name in component.inputs} | {f"outputs.{name}" for name in component.outputs}
+    for name in sorted(set(names(component.command)) - declared):
+        node.at("command").error("undeclared_port", f"uses undeclared {name}", suggest(name, declared), value=None)

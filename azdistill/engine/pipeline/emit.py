@@ -1,12 +1,12 @@
-"""Write YAML that every reader of Azure ML pipelines takes the same way."""
+"""Write YAML that YAML 1.1 and 1.2 readers read alike."""
 
 import re
 from typing import Any
 
 import yaml
 
+# Plain words that YAML 1.1 (PyYAML, used by `az ml`) reads as booleans, numbers, dates or null.
 _NOT_A_STRING_IN_1_1 = re.compile(r"(?i)y|n|yes|no|on|off|true|false|null|~|[-+.]?[0-9].*|[-+]?\.(inf|nan)")
-"""Plain words that YAML 1.1 (PyYAML, behind `az ml`) reads as booleans, numbers, dates or null."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -14,7 +14,7 @@ class _Dumper(yaml.SafeDumper):
         return True
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        """Items of a list stand deeper than its key."""
+        """Indent the items of a list deeper than its key."""
         super().increase_indent(flow, indentless=False)
 
 
@@ -36,8 +36,8 @@ _Dumper.add_representer(float, _float)
 
 
 def to_yaml(document: dict[str, Any]) -> str:
-    """The document as block YAML: keys in the order given, no aliases, one line a scalar.
+    """Block YAML of a document: keys in their order, no aliases, one line per scalar.
 
-    Read back by a YAML 1.1 or 1.2 reader, every scalar has the type it had.
+    A YAML 1.1 or 1.2 reader gets every scalar with its original type.
     """
     return str(yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000))

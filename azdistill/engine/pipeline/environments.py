@@ -1,58 +1,62 @@
-"""Read environments: what a command runs in on Azure ML, as the text that reuse depends on."""
+"""Read the environments of commands: their definition is part of what reuse depends on."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from azdistill.engine.errors import PipelineError
-from azdistill.engine.pipeline.documents import Environment
-from azdistill.engine.pipeline.reading import Part
+from azdistill.engine.pipeline.model import Environment
+from azdistill.engine.pipeline.yaml_node import YamlNode
 from azdistill.engine.yaml_document import read_document
 
 
-def read_environment(part: Part) -> Environment:
-    """The definition of an environment with the files that it names. `azureml:NAME:VERSION` stays a name."""
-    if isinstance(part.value, Mapping):
-        return _defined(part, part.value, part.document.path.parent, repr(sorted(part.value.items(), key=str)), "")
-    text = part.text() or ""
+def read_environment(node: YamlNode) -> Environment:
+    """The definition of an environment and the files it names. `azureml:NAME:VERSION` is a name only."""
+    if isinstance(node.value, Mapping):
+        definition = repr(sorted(node.value.items(), key=str))
+        return _defined(node, node.value, node.document.path.parent, definition, "")
+    text = node.text() or ""
     if text.endswith("@latest"):
-        part.warning("it changes when someone registers a newer one; name a version")
+        warn_unpinned(node)
     if text.startswith("file:") or (text.endswith((".yml", ".yaml")) and not text.startswith("azureml:")):
-        return _environment_file(part, text)
+        return _environment_file(node, text)
     return Environment(text, name=text)
 
 
-def _environment_file(part: Part, text: str) -> Environment:
-    path = part.document.path.parent / text.removeprefix("file:")
+def warn_unpinned(node: YamlNode) -> None:
+    """Warn about an address without a version, such as `azureml:NAME@latest`."""
+    node.warning("unpinned_version", "changes whenever someone registers a new version", "name a version")
+
+
+def _environment_file(node: YamlNode, text: str) -> Environment:
+    path = node.document.path.parent / text.removeprefix("file:")
     if not text.startswith("file:"):
-        part.error(f"Azure ML takes the path of an environment as 'file:{text}'", "azure")
+        message = "Azure ML requires `file:` before the path of an environment"
+        node.error("wrong_format", message, f"write 'file:{text}'", scope="azure")
     try:
         document = read_document(path, PipelineError, "environment file")
     except PipelineError as error:
-        part.error(str(error))
+        node.error(error.problems[0].code, str(error))
         return Environment(text)
-    return _defined(part, document.value, path.parent, path.read_text(encoding="utf-8"), path.stem)
+    return _defined(node, document.value, path.parent, path.read_text(encoding="utf-8"), path.stem)
 
 
-def _defined(part: Part, raw: Mapping[str, Any], folder: Path, text: str, name: str) -> Environment:
-    """`name` is what it goes by where it has none."""
-    inline, build = raw.get("conda_file"), raw.get("build")
-    conda = inline if isinstance(inline, Mapping) else _named(part, inline, folder)
-    context = _named(part, build.get("path") if isinstance(build, Mapping) else None, folder)
+def _defined(node: YamlNode, fields: Mapping[str, Any], folder: Path, text: str, default_name: str) -> Environment:
+    conda_file, build = fields.get("conda_file"), fields.get("build")
+    conda = conda_file if isinstance(conda_file, Mapping) else _existing(node, conda_file, folder)
+    context = _existing(node, build.get("path") if isinstance(build, Mapping) else None, folder)
     files = tuple(path for path in (conda, context) if isinstance(path, Path))
-    return Environment(text, files, _name(raw) or name, conda, context)
+    keys = [key for key in ("name", "version") if fields.get("name") and fields.get(key) is not None]
+    name = ":".join(str(fields[key]) for key in keys)
+    return Environment(text, files, name or default_name, conda, context)
 
 
-def _named(part: Part, name: object, folder: Path) -> Path | None:
-    """A file or folder that the definition names, None when there is none."""
+def _existing(node: YamlNode, name: object, folder: Path) -> Path | None:
+    """A file or folder that the definition names, None where it names none or it does not exist."""
     if not isinstance(name, str):
         return None
     path = folder / name.removeprefix("file:")
     if not path.exists():
-        part.error(f"{path}: no such file or folder; the environment names it", value=None)
+        node.error("missing_file", f"the environment names {path}, which does not exist", value=None)
         return None
     return path
-
-
-def _name(raw: Mapping[str, Any]) -> str:
-    return ":".join(str(raw[key]) for key in ("name", "version") if raw.get("name") and raw.get(key) is not None)

@@ -1,5 +1,5 @@
-"""Azure ML's expressions: `${{ name }}` stands for a value, `$[[ text ]]` for text that is left out
-when an optional input in it has no value."""
+"""Azure ML's expressions: `${{ name }}` is replaced by a value; `$[[ text ]]` is removed where an optional input in it
+has no value."""
 
 import re
 import shlex
@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-_EXPRESSION = re.compile(r"\$\{\{\s*([^{}]*?)\s*\}\}")
+# The name is stripped of blanks by the reader: a pattern that does it takes quadratic time on a long run of blanks.
+_EXPRESSION = re.compile(r"\$\{\{([^{}]*)\}\}")
 _OPTIONAL = re.compile(r"\$\[\[(.*?)\]\]", re.DOTALL)
 _PARENT_INPUT = re.compile(r"parent\.inputs\.(.+)")
 _SHELL = re.compile(_EXPRESSION.pattern + r"|\\.|['\"]", re.DOTALL)
@@ -41,14 +42,14 @@ Reference = PipelineInput | PipelineOutput | JobOutput
 
 
 def is_expression(text: str) -> bool:
-    """True when the whole text is one `${{ }}`."""
+    """Whether the text is exactly one `${{ }}`."""
     return bool(_EXPRESSION.fullmatch(text.strip()))
 
 
 def reference(text: str) -> Reference | None:
-    """What a whole `${{parent...}}` refers to, or None when it is of no known form."""
-    found = _EXPRESSION.fullmatch(text.strip())
-    inner = found[1] if found else ""
+    """Reference in a text that is exactly one `${{parent...}}`; None for any other text."""
+    expression = _EXPRESSION.fullmatch(text.strip())
+    inner = expression[1].strip() if expression else ""
     if match := _PARENT_INPUT.fullmatch(inner):
         return PipelineInput(match[1])
     if match := _PARENT_OUTPUT.fullmatch(inner):
@@ -59,20 +60,20 @@ def reference(text: str) -> Reference | None:
 
 
 def names(command: str) -> Iterator[str]:
-    """Every name that a command asks for, such as `inputs.rows`."""
-    yield from (match[1] for match in _EXPRESSION.finditer(command))
+    """Names in the expressions of a command, such as `inputs.rows`."""
+    yield from (match[1].strip() for match in _EXPRESSION.finditer(command))
 
 
 def required_names(command: str) -> Iterator[str]:
-    """The names outside `$[[ ]]`, without which the command has no meaning."""
+    """Names in the expressions outside `$[[ ]]`: the command cannot run without their values."""
     yield from names(_OPTIONAL.sub("", command))
 
 
 def render(command: str, values: Mapping[str, str | Path]) -> str:
-    """The command as the shell gets it. A `$[[ ]]` with a name that has no value is left out.
+    """The command with its expressions replaced by values. A `$[[ ]]` with a name without value is removed.
 
-    Text is pasted as it is, as Azure ML does. A path is quoted for the place it stands in: on
-    Azure no path has a space in it, here any may. Raises KeyError for a name without a value.
+    Text is inserted unchanged, as Azure ML does. A path is quoted as the position in the shell command requires: a
+    local path may contain blanks, a path on Azure does not. Raises KeyError for a name without a value.
     """
 
     def optional(match: re.Match[str]) -> str:
@@ -83,7 +84,7 @@ def render(command: str, values: Mapping[str, str | Path]) -> str:
     def shell(match: re.Match[str]) -> str:
         nonlocal quote
         if match[1] is not None:
-            value = values[match[1]]
+            value = values[match[1].strip()]
             return value if isinstance(value, str) else _quoted(value, quote)
         quote = _quote_after(match[0], quote)
         return match[0]
@@ -92,7 +93,7 @@ def render(command: str, values: Mapping[str, str | Path]) -> str:
 
 
 def _quote_after(token: str, quote: str) -> str:
-    """The quote that is open after a quote or an escaped character: between single quotes nothing is escaped."""
+    """The open quote after a quote or an escaped character. Inside single quotes, a backslash escapes nothing."""
     if token[0] == "\\" and not (quote == "'" and token[1] == "'"):
         return quote
     if quote:

@@ -1,58 +1,63 @@
-"""A pipeline without pipelines in it: the nodes of each pipeline component stand in its place.
+"""Replace the pipeline components of a pipeline by their nodes.
 
-As on Azure ML, a node of it waits for what it reads itself, and not for all that the pipeline component reads.
+As on Azure ML, a node of a pipeline component waits only for what it reads itself.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from azdistill.engine.pipeline.documents import Data, Node, Pipeline, Scalar, Value
 from azdistill.engine.pipeline.expressions import JobOutput, PipelineInput
+from azdistill.engine.pipeline.model import Data, Node, Pipeline, Scalar, Value
 
+# Between the names of outer and inner node. Node names do not contain it.
 SEPARATOR = "."
-"""No node has it in its name, and a run folder of such names reads well."""
 
 
-def flat(pipeline: Pipeline) -> Pipeline:
-    """The same work with nodes named OUTER.INNER. Expects a pipeline without errors."""
-    inner = {node.name: flat(node.component.pipeline) for node in pipeline.nodes.values() if node.component.pipeline}
+def flatten(pipeline: Pipeline) -> Pipeline:
+    """The same work as one level of nodes, named OUTER.INNER. The pipeline must have no errors."""
+    inner = {node.name: flatten(node.component.pipeline) for node in pipeline.nodes.values() if node.component.pipeline}
     if not inner:
         return pipeline
-    writers = {name: _writers(part) for name, part in inner.items()}
+    writers = {name: _writers(component) for name, component in inner.items()}
     nodes = [
-        _with_writers(one, writers)
+        _with_writers(leaf, writers)
         for node in pipeline.nodes.values()
-        for one in (_placed(node, inner[node.name]) if node.name in inner else [node])
+        for leaf in (_inner_nodes(node, inner[node.name]) if node.name in inner else [node])
     ]
     return replace(pipeline, nodes={node.name: node for node in nodes})
 
 
 def _writers(inner: Pipeline) -> Mapping[str, JobOutput]:
-    """Who writes each output of a pipeline component, by name."""
+    """The inner node output that is each output of a pipeline component, by name."""
     return {
         target: JobOutput(node.name, port) for node in inner.nodes.values() for port, target in node.promoted.items()
     }
 
 
-def _placed(outer: Node, inner: Pipeline) -> Iterator[Node]:
-    """The nodes of a pipeline component as nodes of the pipeline around it."""
+def _inner_nodes(outer: Node, inner: Pipeline) -> Iterator[Node]:
+    """The nodes of a pipeline component, as nodes of the pipeline that contains it."""
     for node in inner.nodes.values():
-        given = {port: _bound(value, outer, inner) for port, value in node.inputs.items()}
-        kept = {port: target for port, target in node.promoted.items() if target in outer.outputs}
-        settings = {port: replace(outer.outputs[target], type=node.outputs[port].type) for port, target in kept.items()}
+        inputs = {port: _outer_value(value, outer, inner) for port, value in node.inputs.items()}
+        bound = {port: target for port, target in node.promoted.items() if target in outer.outputs}
+        settings = {
+            port: replace(outer.outputs[target], type=node.outputs[port].type) for port, target in bound.items()
+        }
         deterministic = node.component.deterministic and outer.component.deterministic
         yield replace(
             node,
             name=f"{outer.name}{SEPARATOR}{node.name}",
             component=replace(node.component, deterministic=deterministic),
-            inputs={port: value for port, value in given.items() if value is not None},
-            outputs={**node.outputs, **{port: one for port, one in settings.items() if one.path or one.mode}},
-            promoted={port: outer.promoted[target] for port, target in kept.items() if target in outer.promoted},
+            inputs={port: value for port, value in inputs.items() if value is not None},
+            outputs={
+                **node.outputs,
+                **{port: setting for port, setting in settings.items() if setting.path or setting.mode},
+            },
+            promoted={port: outer.promoted[target] for port, target in bound.items() if target in outer.promoted},
         )
 
 
-def _bound(value: Value, outer: Node, inner: Pipeline) -> Value | None:
-    """What an input of an inner node is given, seen from outside; None where nothing is, as for an optional input."""
+def _outer_value(value: Value, outer: Node, inner: Pipeline) -> Value | None:
+    """The value of an inner node's input in the outer pipeline; None for an optional input without a value."""
     if isinstance(value, JobOutput):
         return JobOutput(f"{outer.name}{SEPARATOR}{value.node}", value.name)
     if isinstance(value, PipelineInput):
@@ -61,16 +66,16 @@ def _bound(value: Value, outer: Node, inner: Pipeline) -> Value | None:
 
 
 def _default(inner: Pipeline, name: str) -> Scalar | Data | None:
-    given = inner.inputs[name]
-    return inner.ports[name].default if given is None and name in inner.ports else given
+    value = inner.inputs[name]
+    return inner.ports[name].default if value is None and name in inner.ports else value
 
 
 def _with_writers(node: Node, writers: Mapping[str, Mapping[str, JobOutput]]) -> Node:
-    """A node that reads an output of a pipeline component reads it from the node that writes it."""
-    return replace(node, inputs={port: _source(value, writers) for port, value in node.inputs.items()})
+    """A node that reads an output of a pipeline component reads it from the inner node that writes it."""
+    return replace(node, inputs={port: _writer(value, writers) for port, value in node.inputs.items()})
 
 
-def _source(value: Value, writers: Mapping[str, Mapping[str, JobOutput]]) -> Value:
+def _writer(value: Value, writers: Mapping[str, Mapping[str, JobOutput]]) -> Value:
     if not isinstance(value, JobOutput) or value.node not in writers:
         return value
     writer = writers[value.node][value.name]

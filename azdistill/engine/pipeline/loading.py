@@ -1,14 +1,14 @@
-"""Read a pipeline file with its components. What is wrong becomes findings, and the rest is read all the same."""
+"""Read a pipeline file with its components. Wrong values become problems, and the rest is still read."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from azdistill.engine.errors import PipelineError
-from azdistill.engine.pipeline.alone import component_alone, is_component
-from azdistill.engine.pipeline.components import job_as_component, read_component, read_port
-from azdistill.engine.pipeline.documents import (
+from azdistill.engine.pipeline.components import as_scalar, job_as_component, read_component, read_port
+from azdistill.engine.pipeline.environments import read_environment, warn_unpinned
+from azdistill.engine.pipeline.expressions import PipelineOutput, is_expression, reference
+from azdistill.engine.pipeline.model import (
     ANY,
     DATA_TYPES,
     Component,
@@ -20,278 +20,292 @@ from azdistill.engine.pipeline.documents import (
     Scalar,
     Value,
 )
-from azdistill.engine.pipeline.environments import read_environment
-from azdistill.engine.pipeline.expressions import PipelineOutput, is_expression, reference
-from azdistill.engine.pipeline.job_ports import check_job_input, check_job_output
 from azdistill.engine.pipeline.parallel import read_parallel
-from azdistill.engine.pipeline.reading import Part
 from azdistill.engine.pipeline.run_settings import RUN_SETTINGS, check_run_settings
+from azdistill.engine.pipeline.single_component import is_component, single_component
 from azdistill.engine.pipeline.sweeps import read_sweep
+from azdistill.engine.pipeline.yaml_node import YamlNode
 from azdistill.engine.yaml_document import Document, read_document
 
-KINDS = frozenset("command sweep parallel pipeline spark automl import data_transfer if_else do_while".split())
-_WITH_INLINE_JOB = frozenset({"command", "parallel", "spark"})
-_KNOWN_PIPELINE = frozenset(
+JOB_TYPES = frozenset("command sweep parallel pipeline spark automl import data_transfer if_else do_while".split())
+_TYPES_WITH_OWN_COMPONENT = frozenset({"command", "parallel", "spark"})
+_PIPELINE_FIELDS = frozenset(
     "$schema type name display_name description tags experiment_name compute settings identity inputs outputs jobs "
     "properties queue_settings component".split()
 )
-_KNOWN_COMMAND = frozenset(
+_COMMAND_FIELDS = frozenset(
     "$schema type name display_name description tags component command code environment environment_variables inputs "
     "outputs compute resources limits distribution identity services queue_settings is_deterministic properties "
     "additional_includes comment retry_settings".split()
 )
-_DROPPED = {"command": ("retry_settings",), "sweep": ("identity", "environment_variables")}
+# Fields that Azure ML reads and then ignores, by type of job.
+_IGNORED_FIELDS = {"command": ("retry_settings",), "sweep": ("identity", "environment_variables")}
 
+_INPUT_MODES = ("download", "ro_mount", "direct", "eval_mount", "eval_download")
+_OUTPUT_MODES = ("rw_mount", "upload", "mount", "direct")
 
+# Path of the file of a registered component by its `azureml:` address; the file may not exist. None: unknown.
 Registered = Callable[[str], Path | None]
-"""Where the file of a registered component lies or would lie, by its address; None where nobody knows."""
 
 
-def _nowhere(address: str) -> None:
-    """Registered components are known to Azure ML alone."""
+def _none_registered(address: str) -> None:
+    """Registered components are known to Azure ML only."""
 
 
-def load_pipeline(path: Path, registered: Registered = _nowhere) -> Pipeline:
-    """The pipeline of a file, or the one that runs the component in it alone, with its findings.
+def load_pipeline(path: Path, registered: Registered = _none_registered) -> Pipeline:
+    """The pipeline of a file with its problems; for a component file, the pipeline that runs this component.
 
-    `registered` tells where the files of registered components lie. Raises PipelineError only when it is no YAML
+    `registered` finds the files of registered components. Raises PipelineError only for a file that is not a YAML
     mapping.
     """
-    return read_pipeline(read_document(path, PipelineError, "pipeline file"), registered)
-
-
-def read_pipeline(document: Document, registered: Registered = _nowhere) -> Pipeline:
-    """The pipeline of a document, or the one that runs the component in it alone, with its findings."""
-    return component_alone(document) if is_component(document) else _Reader(document, (), registered).pipeline()
+    document = read_document(path, PipelineError, "pipeline file")
+    return single_component(document) if is_component(document) else _Reader(document, (), registered).pipeline()
 
 
 class _Reader:
-    """One pipeline file. A component file that several jobs name is read once."""
+    """Reader of one pipeline file. A component file that several jobs name is read once.
+
+    `outer` are the pipeline files that contain this one.
+    """
 
     def __init__(self, document: Document, outer: tuple[Path, ...], registered: Registered) -> None:
-        self.root, self.registered = Part(document, []), registered
-        self.base = document.path.parent
-        self.within = (*outer, document.path.resolve())
+        self.root, self.registered = YamlNode(document, []), registered
+        self.folder = document.path.parent
+        self.open_files = (*outer, document.path.resolve())
         self.is_component = bool(outer) or "pipelineComponent" in str(document.value.get("$schema"))
-        self.files: dict[Path, Component | None] = {}
+        self.components: dict[Path, Component | None] = {}
 
     def pipeline(self) -> Pipeline:
-        self.root.unknown_fields(_KNOWN_PIPELINE)
-        self._check_kind()
+        self.root.check_fields(_PIPELINE_FIELDS)
+        type = self.root.at("type")
+        if type.value is not None and type.value != "pipeline":
+            type.error("invalid_choice", "is not a pipeline file", "write type: pipeline")
         inputs = self.root.at("inputs").entries()
-        outputs = {name: _setting(at, ANY) for name, at in self.root.at("outputs").entries()}
-        for _, at in self.root.at("outputs").entries():
-            check_job_output(at)
+        outputs = {name: _output_setting(output, ANY) for name, output in self.root.at("outputs").entries()}
+        for _, output in self.root.at("outputs").entries():
+            _check_job_output(output)
+        settings = self.root.at("settings").mapping()
         return Pipeline(
             document=self.root.document,
-            inputs={name: self._pipeline_input(at) for name, at in inputs},
-            ports={name: port for name, at in inputs if (port := _declaration(at))},
+            inputs={name: self._pipeline_input(input) for name, input in inputs},
+            ports={name: port for name, input in inputs if (port := _declaration(input))},
             outputs=outputs,
-            nodes={name: self._node(name, at, outputs) for name, at in self._jobs()},
-            force_rerun=self._setting("force_rerun"),
-            continue_on_step_failure=self._setting("continue_on_step_failure"),
-            findings=tuple(self.root.found),
+            nodes={name: self._node(name, job, outputs) for name, job in self._jobs()},
+            force_rerun=settings.get("force_rerun") is True,
+            continue_on_step_failure=settings.get("continue_on_step_failure") is True,
+            problems=tuple(self.root.problems),
             is_component=self.is_component,
         )
 
-    def _setting(self, name: str) -> bool:
-        return self.root.at("settings").mapping().get(name) is True
+    def _jobs(self) -> list[tuple[str, YamlNode]]:
+        jobs, component = self.root.at("jobs"), self.root.at("component")
+        if component.value:
+            message = "the local engine cannot run a pipeline by its component"
+            component.error("unsupported_locally", message, "run the component's file", scope="local")
+        elif not jobs.mapping():
+            jobs.error("missing_field", "a pipeline has a mapping of node names to jobs", value=None)
+        for _, job in jobs.entries():
+            if not isinstance(job.value, Mapping):
+                job.error("wrong_type", "must be a mapping with type, and component or command")
+        return [(name, job) for name, job in jobs.entries() if isinstance(job.value, Mapping)]
 
-    def _check_kind(self) -> None:
-        kind = self.root.at("type")
-        if kind.value is not None and kind.value != "pipeline":
-            kind.error("this file is no pipeline; expected 'pipeline'")
-
-    def _jobs(self) -> list[tuple[str, Part]]:
-        jobs = self.root.at("jobs")
-        if not jobs.mapping() and not self.root.value.get("component"):
-            jobs.error("required, a mapping of node names to jobs", value=None)
-        if self.root.value.get("component"):
-            self.root.at("component").error("a pipeline of a component runs on Azure ML only; name its file", "local")
-        for _, at in jobs.entries():
-            if not isinstance(at.value, Mapping):
-                at.error("expected a mapping, with type and component or command")
-        return [(name, at) for name, at in jobs.entries() if isinstance(at.value, Mapping)]
-
-    def _pipeline_input(self, part: Part) -> Scalar | Data | None:
-        raw = part.value
-        if isinstance(raw, list):
-            part.error("expected a literal, or a mapping with type and path")
+    def _pipeline_input(self, node: YamlNode) -> Scalar | Data | None:
+        value = node.value
+        if isinstance(value, list):
+            node.error("wrong_type", "must be a literal, or a mapping with type and path")
             return None
-        if not isinstance(raw, Mapping):
-            return raw  # type: ignore[no-any-return]
+        if not isinstance(value, Mapping):
+            return value  # type: ignore[no-any-return]
         if not self.is_component:
-            check_job_input(part)
-        if raw.get("type") in DATA_TYPES or "path" in raw:
-            return self._data(part) if raw.get("path") else None
-        return _scalar(raw.get("default", raw.get("value")))
+            _check_job_input(node)
+        if value.get("type") in DATA_TYPES or "path" in value:
+            return self._data(node) if value.get("path") else None
+        return as_scalar(value.get("default", value.get("value")))
 
-    def _data(self, part: Part) -> Data:
-        path = str(part.value["path"])
+    def _data(self, node: YamlNode) -> Data:
+        path = str(node.value["path"])
         if path.endswith("@latest"):
-            part.at("path").warning("it changes when someone registers newer data; name a version")
-        return Data(str(part.value.get("type") or ANY), path, self.base)
+            warn_unpinned(node.at("path"))
+        return Data(str(node.value.get("type") or ANY), path, self.folder)
 
-    def _node(self, name: str, part: Part, pipeline_outputs: Mapping[str, OutputSetting]) -> Node:
-        component = self._component(name, part)
-        if not part.value.get("component") and not part.value.get("trial"):
-            component = replace(component, outputs={**component.outputs, **_promoted_types(part, pipeline_outputs)})
-        self._check_fields(part, component.kind)
-        for _, at in part.at("outputs").entries():
-            check_job_output(at)
-        outputs = {port: _setting(part.at("outputs", port), kind) for port, kind in component.outputs.items()}
-        promoted = {port: ref.name for port, at in part.at("outputs").entries() if (ref := _promotion(at))}
-        for port, target in promoted.items():
-            if target in pipeline_outputs and port in outputs:
-                given = pipeline_outputs[target]
-                outputs[port] = replace(given, type=outputs[port].type)
+    def _node(self, name: str, job: YamlNode, pipeline_outputs: Mapping[str, OutputSetting]) -> Node:
+        component = self._component(name, job)
+        if not job.value.get("component") and not job.value.get("trial"):
+            component = replace(component, outputs={**component.outputs, **_promoted_types(job, pipeline_outputs)})
+        self._check_fields(job, component.kind)
+        for _, output in job.at("outputs").entries():
+            _check_job_output(output)
+        outputs = {port: _output_setting(job.at("outputs", port), type) for port, type in component.outputs.items()}
+        promoted = {port: target.name for port, node in job.at("outputs").entries() if (target := _promotion(node))}
+        for port, target_name in promoted.items():
+            if target_name in pipeline_outputs and port in outputs:
+                outputs[port] = replace(pipeline_outputs[target_name], type=outputs[port].type)
+        own_settings = {name: job.value[name] for name in RUN_SETTINGS if job.value.get(name) is not None}
+        inputs = {port: self._value(node) for port, node in job.at("inputs").entries()}
         return Node(
             name=name,
             component=component,
-            inputs={port: value for port, at in part.at("inputs").entries() if (value := self._value(at)) is not None},
+            inputs={port: value for port, value in inputs.items() if value is not None},
             outputs=outputs,
             promoted=promoted,
-            variables={key: at.text() or "" for key, at in part.at("environment_variables").entries()},
-            settings=dict(component.settings) | _given(part, RUN_SETTINGS),
-            sweep=read_sweep(part) if component.kind == "sweep" else None,
+            variables={key: node.text() or "" for key, node in job.at("environment_variables").entries()},
+            settings=dict(component.settings) | own_settings,
+            sweep=read_sweep(job) if component.kind == "sweep" else None,
         )
 
-    def _check_fields(self, part: Part, kind: str) -> None:
+    def _check_fields(self, job: YamlNode, kind: str) -> None:
         if kind == "command":
-            part.unknown_fields(_KNOWN_COMMAND)
-        for name in _DROPPED.get(kind, ()):
-            if part.value.get(name) is not None:
-                part.at(name).warning(f"Azure ML drops it on a {kind} job; take it out", value=None)
-        check_run_settings(part)
+            job.check_fields(_COMMAND_FIELDS)
+        for name in _IGNORED_FIELDS.get(kind, ()):
+            if job.value.get(name) is not None:
+                message = f"Azure ML ignores this field of a {kind} job"
+                job.at(name).warning("ignored_field", message, "remove it", value=None)
+        check_run_settings(job)
 
-    def _component(self, name: str, part: Part) -> Component:
-        """What a job runs: a component file, a mapping, the job itself, or something known to Azure ML alone."""
-        kind = str(part.value.get("type") or "command")
-        if kind not in KINDS:
-            part.at("type").error(f"no such type of job; expected one of {', '.join(sorted(KINDS))}")
-        given = part.at("trial" if kind == "sweep" else "component")
-        found = self._given_component(name, given) if given.value else self._own_component(name, part, kind)
-        if found is None:
-            return Component(name, self.base, kind, closed=False)
-        return self._with_job(part, given, found, kind)
+    def _component(self, name: str, job: YamlNode) -> Component:
+        """The component of a job: a component file, a mapping, the job itself, or one known to Azure ML only."""
+        kind = str(job.value.get("type") or "command")
+        if kind not in JOB_TYPES:
+            job.at("type").error("invalid_choice", f"must be one of {', '.join(sorted(JOB_TYPES))}")
+        named = job.at("trial" if kind == "sweep" else "component")
+        component = self._named_component(name, named) if named.value else self._own_component(name, job, kind)
+        if component is None:
+            return Component(name, self.folder, kind, ports_known=False)
+        return self._with_job_settings(job, named, component, kind)
 
-    def _own_component(self, name: str, part: Part, kind: str) -> Component | None:
+    def _own_component(self, name: str, job: YamlNode, kind: str) -> Component | None:
         if kind == "sweep":
-            part.at("trial").error("required, and not given")
-        elif kind == "command" and not part.value.get("command"):
-            part.error("neither a component nor a command given")
-        elif kind in _WITH_INLINE_JOB:
-            return job_as_component(part, name, kind)
+            job.at("trial").error("missing_field", "required field is missing")
+        elif kind == "command" and not job.value.get("command"):
+            job.error("missing_field", "a command job has a component or a command")
+        elif kind in _TYPES_WITH_OWN_COMPONENT:
+            return job_as_component(job, name, kind)
         return None
 
-    def _given_component(self, name: str, part: Part) -> Component | None:
-        if isinstance(part.value, Mapping):
-            return read_component(part, name)
-        text = part.text() or ""
-        if text.startswith("azureml:"):
-            if text.endswith("@latest") or "/labels/" in text:
-                part.warning("it changes when someone registers a newer one; name a version")
-            return self._registered(part, text)
-        return self._component_file(part, self.base / text.removeprefix("file:"))
-
-    def _registered(self, part: Part, address: str) -> Component | None:
-        path = self.registered(address)
-        if path is None:
-            part.error("registered components run on Azure ML only; name its file", "local")
-        elif not path.is_file():
-            part.error(f"no such registered component on this machine; put its file at {path}, or name it", "local")
-        else:
-            return self._component_file(part, path)
+    def _named_component(self, name: str, node: YamlNode) -> Component | None:
+        if isinstance(node.value, Mapping):
+            return read_component(node, name)
+        text = node.text() or ""
+        if not text.startswith("azureml:"):
+            return self._component_file(node, self.folder / text.removeprefix("file:"))
+        if text.endswith("@latest") or "/labels/" in text:
+            warn_unpinned(node)
+        path = self.registered(text)
+        if path is not None and path.is_file():
+            return self._component_file(node, path)
+        message = "the local engine has no file of this registered component"
+        fix = "name its file instead" if path is None else f"save its file as {path}, or name its file instead"
+        node.error("unsupported_locally", message, fix, scope="local")
         return None
 
-    def _component_file(self, part: Part, path: Path) -> Component | None:
-        if path not in self.files:
+    def _component_file(self, node: YamlNode, path: Path) -> Component | None:
+        if path not in self.components:
             try:
                 document = read_document(path, PipelineError, "component file")
             except PipelineError as error:
-                part.error(str(error))
-                self.files[path] = None
+                node.error(error.problems[0].code, str(error))
+                self.components[path] = None
             else:
-                found = read_component(Part(document, part.found), path.parent.name)
-                self.files[path] = replace(found, pipeline=self._inner(part, document, found))
-        return self.files[path]
+                component = read_component(YamlNode(document, node.problems), path.parent.name)
+                self.components[path] = replace(component, pipeline=self._inner_pipeline(node, document, component))
+        return self.components[path]
 
-    def _inner(self, part: Part, document: Document, component: Component) -> Pipeline | None:
-        """The pipeline that a pipeline component is."""
+    def _inner_pipeline(self, node: YamlNode, document: Document, component: Component) -> Pipeline | None:
+        """The pipeline of a pipeline component, None for other components."""
         if component.kind != "pipeline":
             return None
-        if document.path.resolve() in self.within:
-            part.error("a pipeline that holds itself")
+        if document.path.resolve() in self.open_files:
+            node.error("recursive_pipeline", "the pipeline contains itself")
             return None
-        return _Reader(document, self.within, self.registered).pipeline()
+        return _Reader(document, self.open_files, self.registered).pipeline()
 
-    def _with_job(self, part: Part, given: Part, found: Component, kind: str) -> Component:
-        """The job's own say about a component that it names: its kind, its environment and its settings."""
+    def _with_job_settings(self, job: YamlNode, named: YamlNode, component: Component, kind: str) -> Component:
+        """The component with what a job that names it overrides: kind, environment and parallel settings."""
         if kind == "sweep":
-            return replace(found, kind=kind)
-        if part.value.get("type") and kind != found.kind:
-            part.at("type").error(f"the component is a {found.kind}")
-        if given.value and part.value.get("environment"):
-            found = replace(found, environment=read_environment(part.at("environment")))
-        if given.value and found.parallel:
-            found = replace(found, parallel=read_parallel(part, found.parallel))
-        return found
+            return replace(component, kind=kind)
+        if job.value.get("type") and kind in JOB_TYPES and kind != component.kind:
+            job.at("type").error("type_mismatch", f"the component is of type {component.kind}")
+        if named.value and job.value.get("environment"):
+            component = replace(component, environment=read_environment(job.at("environment")))
+        if named.value and component.parallel:
+            component = replace(component, parallel=read_parallel(job, component.parallel))
+        return component
 
-    def _value(self, part: Part) -> Value | None:
-        raw = part.value
-        if isinstance(raw, Mapping):
-            path = raw.get("path")
+    def _value(self, node: YamlNode) -> Value | None:
+        value = node.value
+        if isinstance(value, Mapping):
+            path = value.get("path")
             if isinstance(path, str) and is_expression(path):
-                return self._reference(part.at("path"), path)
-            check_job_input(part)
-            return self._data(part) if path is not None else _scalar(raw.get("value"))
-        if isinstance(raw, list):
-            part.error("expected a literal, an expression, or a mapping with type and path")
+                return _reference(node.at("path"), path)
+            _check_job_input(node)
+            return self._data(node) if path is not None else as_scalar(value.get("value"))
+        if isinstance(value, list):
+            node.error("wrong_type", "must be a literal, an expression, or a mapping with type and path")
             return None
-        return self._reference(part, raw) if isinstance(raw, str) and "${{" in raw else raw
-
-    def _reference(self, part: Part, text: str) -> Value | None:
-        found = reference(text)
-        if found is None or isinstance(found, PipelineOutput):
-            part.error("expected ${{parent.inputs.NAME}} or ${{parent.jobs.NODE.outputs.NAME}}, alone")
-            return None
-        return found
+        return _reference(node, value) if isinstance(value, str) and "${{" in value else value
 
 
-def _given(part: Part, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: part.value[name] for name in names if part.value.get(name) is not None}
+def _reference(node: YamlNode, text: str) -> Value | None:
+    target = reference(text)
+    if target is None or isinstance(target, PipelineOutput):
+        message = "must be exactly one ${{parent.inputs.NAME}} or ${{parent.jobs.NODE.outputs.NAME}}"
+        node.error("invalid_reference", message)
+        return None
+    return target
 
 
-def _declaration(part: Part) -> InputPort | None:
-    """The declared type of a pipeline input: a literal alone declares none."""
-    return read_port(part) if isinstance(part.value, Mapping) and part.value.get("type") else None
+def _declaration(node: YamlNode) -> InputPort | None:
+    """The declaration of a pipeline input; a literal declares none."""
+    return read_port(node) if isinstance(node.value, Mapping) and node.value.get("type") else None
 
 
-def _scalar(raw: Any) -> Scalar | None:
-    return raw if isinstance(raw, (str, int, float)) else None
+def _check_job_input(node: YamlNode) -> None:
+    """An input of a job is a mapping with type and path, or `{value: 3}`. Only a component has types and defaults."""
+    fields = node.mapping()
+    if set(fields) == {"value"}:
+        return
+    if "path" not in fields and "path_on_compute" not in fields:
+        default = fields.get("default", fields.get("value"))
+        fix = "write a literal, or type and path" if default is None else f"write {node.field[-1]}: {default}"
+        node.error("wrong_type", "an input of a job is its value, not a declaration", fix, scope="azure", value=None)
+    mode = node.at("mode")
+    if mode.value is not None and mode.value not in _INPUT_MODES:
+        fix = "use ro_mount or download; only outputs can be written"
+        mode.error("invalid_choice", f"must be one of {', '.join(_INPUT_MODES)}", fix, scope="azure")
 
 
-def _setting(part: Part, kind: str) -> OutputSetting:
-    raw = part.value if isinstance(part.value, Mapping) else {}
-    path = raw.get("path")
+def _check_job_output(node: YamlNode) -> None:
+    mode = node.at("mode")
+    if isinstance(node.value, Mapping) and mode.value is not None and mode.value not in _OUTPUT_MODES:
+        mode.error("invalid_choice", f"must be one of {', '.join(_OUTPUT_MODES)}", scope="azure")
+    if isinstance(node.value, list):
+        node.error("wrong_type", "must be ${{parent.outputs.NAME}}, or a mapping with mode and path")
+
+
+def _output_setting(node: YamlNode, type: str) -> OutputSetting:
+    fields = node.value if isinstance(node.value, Mapping) else {}
+    path = fields.get("path")
     if path is not None and is_expression(str(path)):
         path = None
-    return OutputSetting(str(raw.get("type") or kind), raw.get("mode"), path and str(path))
+    return OutputSetting(str(fields.get("type") or type), fields.get("mode"), path and str(path))
 
 
-def _promoted_types(part: Part, pipeline_outputs: Mapping[str, OutputSetting]) -> dict[str, str]:
-    """A job that is its own component declares no type for an output that it only binds: the pipeline's holds."""
-    bound = {name: _promotion(at) for name, at in part.at("outputs").entries() if isinstance(at.value, str)}
+def _promoted_types(job: YamlNode, pipeline_outputs: Mapping[str, OutputSetting]) -> dict[str, str]:
+    """Types of the outputs that a job without a component only binds: those of the pipeline's outputs."""
+    outputs = job.at("outputs").entries()
+    bound = {name: _promotion(output) for name, output in outputs if isinstance(output.value, str)}
     types = {name: pipeline_outputs[to.name].type for name, to in bound.items() if to and to.name in pipeline_outputs}
-    return {name: kind for name, kind in types.items() if kind != ANY}
+    return {name: type for name, type in types.items() if type != ANY}
 
 
-def _promotion(part: Part) -> PipelineOutput | None:
-    raw = part.value.get("path") if isinstance(part.value, Mapping) else part.value
-    if not isinstance(raw, str) or (isinstance(part.value, Mapping) and not is_expression(raw)):
+def _promotion(node: YamlNode) -> PipelineOutput | None:
+    """The pipeline output that a job's output is bound to, None where it is not."""
+    text = node.value.get("path") if isinstance(node.value, Mapping) else node.value
+    if not isinstance(text, str) or (isinstance(node.value, Mapping) and not is_expression(text)):
         return None
-    found = reference(raw)
-    if not isinstance(found, PipelineOutput):
-        part.error("expected ${{parent.outputs.NAME}}, or a mapping with mode and path", value=raw)
+    target = reference(text)
+    if not isinstance(target, PipelineOutput):
+        message = "must be ${{parent.outputs.NAME}}, or a mapping with mode and path"
+        node.error("invalid_reference", message, value=text)
         return None
-    return found
+    return target

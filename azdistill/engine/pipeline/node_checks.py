@@ -1,147 +1,163 @@
-"""Checks of one node: what its inputs and outputs are bound to."""
+"""Checks of one node: its name, its type, and what its inputs and outputs are bound to."""
 
 import re
 from collections.abc import Mapping
 
-from azdistill.engine.pipeline.documents import ANY, Data, InputPort, Node, Pipeline
 from azdistill.engine.pipeline.expressions import JobOutput, PipelineInput, names, reference, required_names
+from azdistill.engine.pipeline.model import ANY, Data, InputPort, Node, Pipeline
 from azdistill.engine.pipeline.parallel import check_parallel
-from azdistill.engine.pipeline.reading import Part
 from azdistill.engine.pipeline.run_settings import check_gpus, check_processes
 from azdistill.engine.pipeline.sweep_checks import check_sweep
-from azdistill.engine.pipeline.types import fits, misfit, needs_quotes
+from azdistill.engine.pipeline.types import accepts_type, is_unquoted, mismatch
+from azdistill.engine.pipeline.yaml_node import YamlNode
 from azdistill.engine.problems import suggest
 
-_PORTS = ("inputs", "outputs", "component", "trial", "jobs", "search_space")
-LOCAL_KINDS = frozenset({"command", "parallel", "pipeline", "sweep"})
-"""What the local engine runs."""
+# Types of jobs that the local engine runs.
+LOCAL_TYPES = frozenset({"command", "parallel", "pipeline", "sweep"})
 
+# Fields of a job whose references have checks of their own.
+_CHECKED_FIELDS = ("inputs", "outputs", "component", "trial", "jobs", "search_space")
 _NODE_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 class NodeCheck:
-    """The checks of one node. `inside`: of a pipeline that is a node of another, which gives it its inputs."""
+    """The checks of one node. `nested`: its pipeline is a node of another one, which gives the inputs their values."""
 
-    def __init__(self, pipeline: Pipeline, node: Node, part: Part, inside: bool = False) -> None:
-        self.pipeline, self.node, self.part, self.inside = pipeline, node, part, inside
+    def __init__(self, pipeline: Pipeline, node: Node, job: YamlNode, nested: bool = False) -> None:
+        self.pipeline, self.node, self.job, self.nested = pipeline, node, job, nested
+        self.component = node.component
 
     def run(self) -> None:
         if not _NODE_NAME.fullmatch(self.node.name):
-            self.part.error("a node's name is lower case letters, digits and _, and begins with no digit", value=None)
-        if self.node.component.kind not in LOCAL_KINDS:
-            runs = ", ".join(sorted(LOCAL_KINDS))
-            text = f"runs on Azure ML only; the local engine runs {runs} jobs"
-            self.part.at("type").error(text, "local", value=self.node.component.kind)
-        searched = check_sweep(self.part, self.node) if self.node.component.kind == "sweep" else set()
-        self._inputs(searched)
-        self._outputs()
-        self._optional_names(searched)
-        if self.node.component.kind != "command":
-            self._references(self.part)
+            message = "node names have lower case letters, digits and _, and do not start with a digit"
+            self.job.error("invalid_name", message)
+        if self.component.kind not in LOCAL_TYPES:
+            fix = f"it runs {', '.join(sorted(LOCAL_TYPES))} jobs"
+            message = "the local engine does not run this type of job"
+            self.job.at("type").error("unsupported_locally", message, fix, scope="local", value=self.component.kind)
+        searched = check_sweep(self.job, self.node) if self.component.kind == "sweep" else set()
+        self._check_inputs(searched)
+        self._check_outputs()
+        self._check_optional_inputs(searched)
+        if self.component.kind == "command":
+            check_processes(self.job, self.node.settings)
         else:
-            check_processes(self.part, self.node.settings)
-        check_parallel(self.part, self.node)
-        check_gpus(self.part, self.node.settings)
+            self._check_references(self.job)
+        check_parallel(self.job, self.node)
+        check_gpus(self.job, self.node.settings)
 
-    def _inputs(self, searched: set[str]) -> None:
-        component = self.node.component
+    def _check_inputs(self, searched: set[str]) -> None:
         for name, value in self.node.inputs.items():
-            part = self.part.at("inputs", name)
-            port = component.inputs.get(name, InputPort(ANY))
-            if component.closed and name not in component.inputs:
-                part.error(f"the component has no such input; {suggest(name, component.inputs)}", value=None)
+            node = self.job.at("inputs", name)
+            port = self.component.inputs.get(name, InputPort(ANY))
+            if self.component.ports_known and name not in self.component.inputs:
+                hint = suggest(name, self.component.inputs)
+                node.error("unknown_input", "the component has no such input", hint, value=None)
             elif isinstance(value, PipelineInput):
-                self._parent_input(part, port, value)
+                self._check_pipeline_input(node, port, value)
             elif isinstance(value, JobOutput):
-                self._job_output(part, port, value)
-            elif problem := misfit(port, value):
-                part.error(problem, value=value.path if isinstance(value, Data) else value)
-            elif needs_quotes(port, value):
-                part.warning("the input is a string; put it in quotes")
-        given = {name for name, part in self.part.at("inputs").entries() if part.value is not None}
-        given |= self.node.inputs.keys()
-        for name, port in component.inputs.items():
-            if port.required and name not in given | searched:
-                self.part.at("inputs", name).error("required, and not given")
+                self._check_job_output(node, port, value)
+            elif reason := mismatch(port, value):
+                node.error(*reason, value=value.path if isinstance(value, Data) else value)
+            elif is_unquoted(port, value):
+                node.warning("unquoted_text", "is a number, but the input is a string", "put it in quotes")
+        given = {name for name, node in self.job.at("inputs").entries() if node.value is not None}
+        for name, port in self.component.inputs.items():
+            if port.required and name not in given | self.node.inputs.keys() | searched:
+                self.job.at("inputs", name).error("missing_input", "required input is missing", "give it a value")
 
-    def _parent_input(self, part: Part, port: InputPort, value: PipelineInput) -> None:
+    def _check_pipeline_input(self, node: YamlNode, port: InputPort, value: PipelineInput) -> None:
+        """An input bound to an input of the pipeline."""
         if value.name not in self.pipeline.inputs:
-            part.error(f"the pipeline has no such input; {suggest(value.name, self.pipeline.inputs)}")
+            hint = suggest(value.name, self.pipeline.inputs)
+            node.error("unknown_input", "the pipeline has no such input", hint)
             return
         declared = self.pipeline.ports.get(value.name)
-        if declared is not None and not fits(declared.type, port.type):
-            part.error(f"inputs.{value.name} is of type {declared.type}, and the input of type {port.type}")
+        if declared is not None and not accepts_type(port.type, declared.type):
+            message = f"inputs.{value.name} is of type {declared.type}, but this input is of type {port.type}"
+            node.error("type_mismatch", message)
             return
-        self._parent_value(part, port, value)
+        self._check_pipeline_value(node, port, value.name)
 
-    def _parent_value(self, part: Part, port: InputPort, value: PipelineInput) -> None:
-        given = self.pipeline.inputs[value.name]
-        own = Part(part.document, part.found, ("inputs", value.name))
-        field = f"jobs.{self.node.name}.inputs.{part.place[-1]}"
-        if given is None:
-            declared = self.pipeline.ports.get(value.name)
+    def _check_pipeline_value(self, node: YamlNode, port: InputPort, name: str) -> None:
+        """The value of a pipeline input, against the node's input that it is bound to."""
+        value, declared = self.pipeline.inputs[name], self.pipeline.ports.get(name)
+        source = YamlNode(node.document, node.problems, ("inputs", name))
+        target = f"jobs.{self.node.name}.inputs.{node.field[-1]}"
+        if value is None:
             if declared is not None and declared.optional and port.required:
-                part.error(f"inputs.{value.name} is optional, and the input is not")
-            elif port.required and not self.inside:
-                own.error(f"{field} needs a value; --set inputs.{value.name}=VALUE gives it for one run", "local")
-        elif isinstance(given, str) and "${{" in given:
-            own.error(f"Azure ML fills it in; --set inputs.{value.name}=VALUE gives it for a run here", "local")
-        elif problem := misfit(port, given):
-            own.error(f"{problem} ({field})", value=given.path if isinstance(given, Data) else given)
-        elif needs_quotes(port, given):
-            own.warning(f"{field} is a string; put it in quotes", value=given)
+                node.error("optional_for_required", f"inputs.{name} is optional, but this input is required")
+            elif port.required and not self.nested:
+                fix = f"set it with --set inputs.{name}=VALUE"
+                source.error("missing_value", f"{target} requires a value", fix, scope="local")
+        elif isinstance(value, str) and "${{" in value:
+            fix = f"set it with --set inputs.{name}=VALUE"
+            source.error("unsupported_locally", "only Azure ML replaces this expression", fix, scope="local")
+        elif reason := mismatch(port, value):
+            message = f"{reason.message} ({target})"
+            source.error(reason.code, message, reason.fix, value=value.path if isinstance(value, Data) else value)
+        elif is_unquoted(port, value):
+            source.warning("unquoted_text", f"is a number, but {target} is a string", "put it in quotes", value=value)
 
-    def _job_output(self, part: Part, port: InputPort, value: JobOutput) -> None:
+    def _check_job_output(self, node: YamlNode, port: InputPort, value: JobOutput) -> None:
+        """An input bound to an output of a job."""
         nodes = self.pipeline.nodes
         if value.node not in nodes:
-            part.error(f"the pipeline has no job {value.node!r}; {suggest(value.node, nodes)}")
+            node.error("unknown_node", f"the pipeline has no job {value.node!r}", suggest(value.node, nodes))
             return
         component = nodes[value.node].component
         if value.name not in component.outputs:
-            if component.closed:
-                part.error(f"jobs.{value.node} has no such output; {suggest(value.name, component.outputs)}")
+            if component.ports_known:
+                hint = suggest(value.name, component.outputs)
+                node.error("unknown_output", f"jobs.{value.node} has no such output", hint)
             return
-        kind = nodes[value.node].outputs[value.name].type
-        if not fits(kind, port.type):
-            part.error(f"that output is of type {kind}, and the input of type {port.type}")
+        type = nodes[value.node].outputs[value.name].type
+        if not accepts_type(port.type, type):
+            node.error("type_mismatch", f"the output is of type {type}, but the input is of type {port.type}")
 
-    def _outputs(self) -> None:
-        component = self.node.component
-        for name, part in self.part.at("outputs").entries():
-            if component.closed and name not in component.outputs:
-                part.error(f"the component has no such output; {suggest(name, component.outputs)}", value=None)
+    def _check_outputs(self) -> None:
+        outputs = self.component.outputs
+        for name, node in self.job.at("outputs").entries():
+            if self.component.ports_known and name not in outputs:
+                hint = suggest(name, outputs)
+                node.error("unknown_output", "the component has no such output", hint, value=None)
         for name, target in self.node.promoted.items():
-            part = self.part.at("outputs", name)
+            node = self.job.at("outputs", name)
             if target not in self.pipeline.outputs:
-                part.error(f"the pipeline has no such output; {suggest(target, self.pipeline.outputs)}")
-            elif name in component.outputs and not fits(component.outputs[name], self.pipeline.outputs[target].type):
-                kind = self.pipeline.outputs[target].type
-                part.error(f"outputs.{target} is of type {kind}, and the component writes a {component.outputs[name]}")
+                message = "the pipeline has no such output"
+                node.error("unknown_output", message, suggest(target, self.pipeline.outputs))
+                continue
+            type = self.pipeline.outputs[target].type
+            if name in outputs and not accepts_type(type, outputs[name]):
+                message = f"outputs.{target} is of type {type}, but the component writes type {outputs[name]}"
+                node.error("type_mismatch", message)
 
-    def _optional_names(self, searched: set[str]) -> None:
-        """An optional input without a value leaves a hole in the command, unless it stands in `$[[ ]]`."""
-        component = self.node.component
-        required = set(required_names(component.command))
+    def _check_optional_inputs(self, searched: set[str]) -> None:
+        """An optional input without a value must be inside `$[[ ]]` in the command, which is then removed."""
+        required = set(required_names(self.component.command))
         given = self.node.inputs.keys() | searched
-        for name, port in component.inputs.items():
+        for name, port in self.component.inputs.items():
             if f"inputs.{name}" in required and port.optional and port.default is None and name not in given:
-                self.part.error(f"inputs.{name} is optional and has no value; put its flag into $[[ ]]", value=None)
+                message = f"uses the optional inputs.{name}, which has no value"
+                self.job.error("optional_for_required", message, "put its flag into $[[ ]]", value=None)
 
-    def _references(self, part: Part) -> None:
+    def _check_references(self, node: YamlNode) -> None:
         """References outside of inputs and outputs: `input_data` of a parallel job, data of an automl job."""
-        for name, inner in part.entries() if isinstance(part.value, Mapping) else ():
-            if len(inner.place) > 3 or name not in _PORTS:
-                self._references(inner)
-        for name in names(part.value) if isinstance(part.value, str) else ():
-            self._reference(part, name)
+        for name, inner in node.entries() if isinstance(node.value, Mapping) else ():
+            if len(inner.field) > 3 or name not in _CHECKED_FIELDS:
+                self._check_references(inner)
+        for name in names(node.value) if isinstance(node.value, str) else ():
+            self._check_reference(node, name)
 
-    def _reference(self, part: Part, name: str) -> None:
-        whole, _, port = name.partition(".")
-        ports = {"inputs": [*self.node.inputs, *self.node.component.inputs], "outputs": self.node.component.outputs}
-        found = reference(f"${{{{{name}}}}}")
-        if isinstance(found, PipelineInput) and found.name not in self.pipeline.inputs:
-            part.error(f"the pipeline has no such input; {suggest(found.name, self.pipeline.inputs)}")
-        elif isinstance(found, JobOutput):
-            self._job_output(part, InputPort(ANY), found)
-        elif whole in ports and self.node.component.closed and port not in ports[whole]:
-            part.error(f"the job has no such {whole[:-1]}; {suggest(port, ports[whole])}")
+    def _check_reference(self, node: YamlNode, name: str) -> None:
+        group, _, port = name.partition(".")
+        ports = {"inputs": [*self.node.inputs, *self.component.inputs], "outputs": list(self.component.outputs)}
+        target = reference(f"${{{{{name}}}}}")
+        if isinstance(target, PipelineInput) and target.name not in self.pipeline.inputs:
+            message = "the pipeline has no such input"
+            node.error("unknown_input", message, suggest(target.name, self.pipeline.inputs))
+        elif isinstance(target, JobOutput):
+            self._check_job_output(node, InputPort(ANY), target)
+        elif group in ports and self.component.ports_known and port not in ports[group]:
+            kind = group.removesuffix("s")
+            node.error(f"unknown_{kind}", f"the job has no such {kind}", suggest(port, ports[group]))

@@ -1,208 +1,217 @@
-"""Read parallel jobs: which input is split into mini-batches, what runs on each, and how much of it may fail.
+"""Read parallel jobs: the input that is split into mini-batches, the script that runs on each, and allowed failures.
 
 Source of the fields and their bounds: Azure ML's schema of parallel jobs.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from azdistill.engine.pipeline.documents import LITERAL_TYPES, Component, Node, Parallel
 from azdistill.engine.pipeline.expressions import names, required_names
-from azdistill.engine.pipeline.reading import Part
+from azdistill.engine.pipeline.model import LITERAL_TYPES, Component, Node, Parallel
+from azdistill.engine.pipeline.yaml_node import YamlNode
 from azdistill.engine.problems import suggest
 
-_KNOWN = frozenset(
+_JOB_FIELDS = frozenset(
     "$schema type name version display_name description tags properties comment component compute inputs outputs task "
     "input_data mini_batch_size partition_keys error_threshold mini_batch_error_threshold retry_settings logging_level "
     "max_concurrency_per_instance resources environment_variables identity queue_settings services is_deterministic "
     "additional_includes".split()
 )
-_KNOWN_TASK = frozenset("type code entry_script program_arguments append_row_to environment model".split())
-_LEVELS = ("INFO", "WARNING", "DEBUG")
+_TASK_FIELDS = frozenset("type code entry_script program_arguments append_row_to environment model".split())
+_LOGGING_LEVELS = ("INFO", "WARNING", "DEBUG")
 _SIZE = re.compile(r"(\d+)([kmg]b)?", re.IGNORECASE)
 _UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
 _PORT = re.compile(r"\$\{\{\s*(inputs|outputs)\.([\w.]+)\s*\}\}")
-_LONGEST_S = 259_200
-_NO_SETTINGS = Parallel()
+_MAX_TIMEOUT_S = 259_200
+_DEFAULTS = Parallel()
 
 
-def read_parallel(part: Part, base: Parallel = _NO_SETTINGS) -> Parallel:
-    """What a job or a component says. The rest is as in `base`: that of a job's component, or Azure ML's defaults."""
-    part.unknown_fields(_KNOWN)
-    found = {**_splitting(part), **_limits(part), **_retries(part.at("retry_settings")), **_task(part.at("task"))}
-    return replace(base, **{name: value for name, value in found.items() if value is not None})
-
-
-def check_task(part: Part, component: Component) -> None:
-    """Findings about the task of a component, or of a job that is its own."""
-    if part.value is None:
-        part.error("required, a mapping with type, code, entry_script and environment")
-        return
-    _check_type(part.at("type"))
-    if part.at("environment").value is None:
-        part.at("environment").error("required on Azure ML, and not given", "azure")
-    _check_script(part, component)
-
-
-def check_declared(part: Part, component: Component) -> None:
-    """Findings about the ports that a component's parallel settings name. Those of a job are checked with the job."""
-    ports = {f"inputs.{name}" for name in component.inputs} | {f"outputs.{name}" for name in component.outputs}
-    for at in (part.at("input_data"), part.at("task", "program_arguments"), part.at("task", "append_row_to")):
-        for name in names(at.value) if isinstance(at.value, str) else ():
-            if name not in ports:
-                at.error(f"it asks for {name}, which isn't declared; {suggest(name, ports)}", value=None)
-    _check_rows(part.at("task", "append_row_to"), component)
-
-
-def check_parallel(part: Part, node: Node) -> None:
-    """Findings about a node as a whole: what it splits, and what its arguments are given."""
-    component, work = node.component, node.component.parallel
-    if work is None:
-        return
-    given = part.mapping()
-    if given.get("component") and given.get("task"):
-        part.at("task").error("the component has a task of its own; take this one out", "local")
-    port = component.inputs.get(work.input or "")
-    if work.input is None and part.at("input_data").value is None:
-        part.at("input_data").error("required, ${{inputs.NAME}} of the input to split")
-    elif port and port.type in LITERAL_TYPES:
-        part.at("input_data").error(f"inputs.{work.input} is of type {port.type}; expected files or a table")
-    elif port and port.type == "uri_file":
-        part.at("input_data").warning("Azure ML splits a uri_folder or an mltable; make it one of them", scope="azure")
-    elif port and port.type == "uri_folder" and work.in_bytes:
-        part.at("mini_batch_size").error("the files of a uri_folder are counted; give a number such as 10")
-    if not given.get("component"):
-        _check_rows(part.at("task", "append_row_to"), component)
-    _check_arguments(part, node)
-
-
-def counted(work: Parallel) -> Iterator[tuple[str, str]]:
-    """The fields that its results depend on, as text, and not where and how wide it runs."""
-    yield "input_data", str(work.input)
-    yield "mini_batch_size", f"{work.size or 'default'}{' bytes' if work.in_bytes else ''}"
-    yield "partition_keys", ", ".join(work.partition_keys)
-    yield "entry_script", work.entry_script
-    yield "program_arguments", work.arguments
-    yield "append_row_to", str(work.append_to)
-    yield "error_threshold", str(work.item_errors)
-    yield "mini_batch_error_threshold", str(work.batch_errors)
-    yield "retry_settings", f"{work.retries} retries of {work.timeout} s"
-
-
-def _splitting(part: Part) -> dict[str, Any]:
-    keys = part.at("partition_keys")
-    return {
-        "input": _port(part.at("input_data"), "inputs"),
+def read_parallel(node: YamlNode, base: Parallel = _DEFAULTS) -> Parallel:
+    """The parallel settings of a job or a component. Absent ones are those of `base`: of the job's component."""
+    node.check_fields(_JOB_FIELDS)
+    keys = node.at("partition_keys")
+    settings = {
+        "input": _port(node.at("input_data"), "inputs"),
         "partition_keys": tuple(keys.texts()) if keys.value is not None else None,
-        **_size(part.at("mini_batch_size")),
+        **_size(node.at("mini_batch_size")),
+        **_limits(node),
+        **_retries(node.at("retry_settings")),
+        **_task(node.at("task")),
     }
+    return replace(base, **{name: value for name, value in settings.items() if value is not None})
 
 
-def _size(part: Part) -> dict[str, Any]:
-    text = part.text()
-    if text is None or _is_filled_in(part):
+def check_task(node: YamlNode, component: Component) -> None:
+    """Check the task of a component, or of a job that is its own component."""
+    if node.value is None:
+        message = "required field is missing"
+        node.error("missing_field", message, "write a mapping with type, code, entry_script and environment")
+        return
+    type = node.at("type")
+    name = str(type.value).lower()
+    if type.value is None:
+        type.error("missing_field", "required field is missing", "write type: run_function")
+    elif name in ("model", "function"):
+        type.error("unsupported_locally", "the local engine runs only run_function", scope="local")
+    elif name != "run_function":
+        type.error("invalid_choice", "must be run_function")
+    if node.at("environment").value is None:
+        node.at("environment").error(
+            "missing_field", "Azure ML requires an environment", "name one, as in azureml:NAME:VERSION", scope="azure"
+        )
+    _check_script(node, component)
+
+
+def check_declared(node: YamlNode, component: Component) -> None:
+    """Check the ports that a component's parallel settings name. Those of a job are checked with the job."""
+    declared = {f"inputs.{name}" for name in component.inputs} | {f"outputs.{name}" for name in component.outputs}
+    fields = (node.at("input_data"), node.at("task", "program_arguments"), node.at("task", "append_row_to"))
+    for field in fields:
+        for name in names(field.value) if isinstance(field.value, str) else ():
+            if name not in declared:
+                field.error("undeclared_port", f"uses undeclared {name}", suggest(name, declared), value=None)
+    _check_append_to(node.at("task", "append_row_to"), component)
+
+
+def check_parallel(job: YamlNode, node: Node) -> None:
+    """Check a parallel node with its component: the input that it splits, and the values of its arguments."""
+    component, parallel = node.component, node.component.parallel
+    if parallel is None:
+        return
+    has_component = bool(job.mapping().get("component"))
+    if has_component and job.mapping().get("task"):
+        job.at("task").error("duplicate_value", "the component has a task already", "remove this one", scope="local")
+    port, input_data = component.inputs.get(parallel.input or ""), job.at("input_data")
+    if parallel.input is None and input_data.value is None:
+        fix = "write ${{inputs.NAME}} with the input to split"
+        input_data.error("missing_field", "required field is missing", fix)
+    elif port and port.type in LITERAL_TYPES:
+        message = f"must be an input of files or a table, but inputs.{parallel.input} is of type {port.type}"
+        input_data.error("type_mismatch", message)
+    elif port and port.type == "uri_file":
+        message = "Azure ML does not split a uri_file"
+        input_data.warning("type_mismatch", message, "use a uri_folder or an mltable", scope="azure")
+    elif port and port.type == "uri_folder" and parallel.in_bytes:
+        message = "must be a number of files, such as 10, for an input of type uri_folder"
+        job.at("mini_batch_size").error("wrong_format", message)
+    if not has_component:
+        _check_append_to(job.at("task", "append_row_to"), component)
+    _check_arguments(job, node)
+
+
+def reuse_settings(parallel: Parallel) -> Iterator[tuple[str, str]]:
+    """Names and values, as text, of the settings that determine the results. Concurrency and logging are left out."""
+    yield "input_data", str(parallel.input)
+    yield "mini_batch_size", f"{parallel.size or 'default'}{' bytes' if parallel.in_bytes else ''}"
+    yield "partition_keys", ", ".join(parallel.partition_keys)
+    yield "entry_script", parallel.entry_script
+    yield "program_arguments", parallel.arguments
+    yield "append_row_to", str(parallel.append_to)
+    yield "error_threshold", str(parallel.item_errors)
+    yield "mini_batch_error_threshold", str(parallel.batch_errors)
+    yield "retry_settings", f"{parallel.retries} retries of {parallel.timeout} s"
+
+
+def _size(node: YamlNode) -> dict[str, Any]:
+    text = node.text()
+    if text is None or _is_expression(node):
         return {}
-    found = _SIZE.fullmatch(text)
-    if not found or int(found[1]) == 0:
-        part.error("expected a number of files such as 10, or a size such as 100kb, 10mb or 1gb for a part of a table")
+    match = _SIZE.fullmatch(text)
+    if not match or int(match[1]) == 0:
+        message = "must be a number of files, such as 10, or the size of a part of a table: 100kb, 10mb or 1gb"
+        node.error("wrong_format", message)
         return {}
-    return {"size": int(found[1]) * _UNITS.get((found[2] or "").lower(), 1), "in_bytes": bool(found[2])}
+    return {"size": int(match[1]) * _UNITS.get((match[2] or "").lower(), 1), "in_bytes": bool(match[2])}
 
 
-def _limits(part: Part) -> dict[str, Any]:
-    level = part.at("logging_level")
-    if level.value is not None and str(level.value) not in _LEVELS:
-        level.error(f"expected one of {', '.join(_LEVELS)}")
+def _limits(node: YamlNode) -> dict[str, Any]:
+    level = node.at("logging_level")
+    if level.value is not None and str(level.value) not in _LOGGING_LEVELS:
+        level.error("invalid_choice", f"must be one of {', '.join(_LOGGING_LEVELS)}")
     return {
-        "item_errors": _integer(part.at("error_threshold"), -1),
-        "batch_errors": _integer(part.at("mini_batch_error_threshold"), -1),
-        "concurrency": _integer(part.at("max_concurrency_per_instance"), 1),
-        "logging_level": str(level.value) if level.value in _LEVELS else None,
+        "item_errors": _integer(node.at("error_threshold"), -1),
+        "batch_errors": _integer(node.at("mini_batch_error_threshold"), -1),
+        "concurrency": _integer(node.at("max_concurrency_per_instance"), 1),
+        "logging_level": str(level.value) if level.value in _LOGGING_LEVELS else None,
     }
 
 
-def _retries(part: Part) -> dict[str, Any]:
-    """A job's retry settings stand for its component's as a whole."""
-    if not part.mapping():
+def _retries(node: YamlNode) -> dict[str, Any]:
+    """A job's retry settings replace all of its component's."""
+    if not node.mapping():
         return {}
-    retries, timeout = _integer(part.at("max_retries"), 0), _integer(part.at("timeout"), 1, _LONGEST_S)
+    retries, timeout = _integer(node.at("max_retries"), 0), _integer(node.at("timeout"), 1, _MAX_TIMEOUT_S)
     return {
-        "retries": _NO_SETTINGS.retries if retries is None else retries,
-        "timeout": _NO_SETTINGS.timeout if timeout is None else timeout,
+        "retries": _DEFAULTS.retries if retries is None else retries,
+        "timeout": _DEFAULTS.timeout if timeout is None else timeout,
     }
 
 
-def _task(part: Part) -> dict[str, Any]:
-    if not part.mapping():
+def _task(node: YamlNode) -> dict[str, Any]:
+    if not node.mapping():
         return {}
-    part.unknown_fields(_KNOWN_TASK)
+    node.check_fields(_TASK_FIELDS)
     return {
-        "entry_script": part.at("entry_script").text(),
-        "arguments": part.at("program_arguments").text(),
-        "append_to": _port(part.at("append_row_to"), "outputs"),
+        "entry_script": node.at("entry_script").text(),
+        "arguments": node.at("program_arguments").text(),
+        "append_to": _port(node.at("append_row_to"), "outputs"),
     }
 
 
-def _port(part: Part, kind: str) -> str | None:
-    """The name in `${{inputs.NAME}}` or `${{outputs.NAME}}`, None where there is none."""
-    text = part.text()
-    found = _PORT.fullmatch(text.strip()) if text else None
-    if text and (not found or found[1] != kind):
-        part.error(f"expected ${{{{{kind}.NAME}}}}, one of the job's {kind}")
+def _port(node: YamlNode, group: str) -> str | None:
+    """NAME of `${{inputs.NAME}}` or `${{outputs.NAME}}`, None where the field is absent or wrong."""
+    text = node.text()
+    match = _PORT.fullmatch(text.strip()) if text else None
+    if text and (not match or match[1] != group):
+        node.error("invalid_reference", f"must be ${{{{{group}.NAME}}}} with one of the job's {group}")
         return None
-    return found[2] if found else None
+    return match[2] if match else None
 
 
-def _integer(part: Part, least: int, most: int | None = None) -> int | None:
-    if part.value is None or _is_filled_in(part):
+def _integer(node: YamlNode, minimum: int, maximum: int | None = None) -> int | None:
+    if node.value is None or _is_expression(node):
         return None
-    text = str(part.value)
-    if not re.fullmatch(r"-?\d+", text) or int(text) < least or (most is not None and int(text) > most):
-        part.error(f"expected a whole number of at least {least}{f' and at most {most}' if most is not None else ''}")
+    text = str(node.value)
+    if not re.fullmatch(r"-?\d+", text) or int(text) < minimum or (maximum is not None and int(text) > maximum):
+        bounds = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+        node.error("out_of_range", f"must be an integer {bounds}")
         return None
     return int(text)
 
 
-def _is_filled_in(part: Part) -> bool:
-    if not isinstance(part.value, str) or "${{" not in part.value:
+def _is_expression(node: YamlNode) -> bool:
+    """Whether the value is an expression, which the local engine does not replace here."""
+    if not isinstance(node.value, str) or "${{" not in node.value:
         return False
-    part.error("Azure ML fills it in; write the value itself for a run here", "local")
+    message = "only Azure ML replaces this expression"
+    node.error("unsupported_locally", message, "write the value itself for a local run", scope="local")
     return True
 
 
-def _check_type(part: Part) -> None:
-    kind = str(part.value).lower()
-    if part.value is None:
-        part.error("required: run_function")
-    elif kind in ("model", "function"):
-        part.error("runs on Azure ML only; the local engine runs run_function", "local")
-    elif kind != "run_function":
-        part.error("expected run_function")
-
-
-def _check_script(part: Part, component: Component) -> None:
-    script, code = part.at("entry_script"), part.at("code")
+def _check_script(task: YamlNode, component: Component) -> None:
+    script, code = task.at("entry_script"), task.at("code")
     if script.text() is None:
-        script.error("required, the Python file in code with init() and run(mini_batch)")
+        fix = "name the Python file in code that has init() and run(mini_batch)"
+        script.error("missing_field", "required field is missing", fix)
     elif code.value is None:
-        code.error("required, the folder of the entry script")
+        code.error("missing_field", "required field is missing", "name the folder of the entry script")
     elif component.code is None and code.text() is not None:
-        code.error("lies on Azure ML only; name a local folder", "local")
-    elif component.code is not None and component.code.exists() and not _holds(component.code, str(script.value)):
-        hint = suggest(str(script.value), _scripts(component.code))
-        script.error(f"no such file in {str(component.code)!r}, the code of this task; {hint}")
+        message = "the local engine has no copy of this code"
+        code.error("unsupported_locally", message, "name a local folder", scope="local")
+    elif component.code is not None and component.code.exists() and not _contains(component.code, str(script.value)):
+        message = f"no such file in {str(component.code)!r}, the code of this task"
+        script.error("missing_file", message, suggest(str(script.value), _scripts(component.code)))
 
 
-def _holds(code: Path, script: str) -> bool:
-    """Whether code has the entry script, under a name that Azure ML can make a module's name of: no ./ before it."""
+def _contains(code: Path, script: str) -> bool:
+    """Whether code has the entry script, under a name that Azure ML can turn into a module name: without `./`."""
     if code.is_file():
         return script == code.name
-    return (
-        (code / script).is_file() and PurePosixPath(script).as_posix() == script and not script.startswith(("/", ".."))
-    )
+    is_plain = PurePosixPath(script).as_posix() == script and not script.startswith(("/", ".."))
+    return is_plain and (code / script).is_file()
 
 
 def _scripts(code: Path) -> list[str]:
@@ -210,26 +219,28 @@ def _scripts(code: Path) -> list[str]:
     return [code.name] if code.is_file() else [path.relative_to(code).as_posix() for path in sorted(code.rglob("*.py"))]
 
 
-def _check_rows(part: Part, component: Component) -> None:
+def _check_append_to(node: YamlNode, component: Component) -> None:
     name = (component.parallel and component.parallel.append_to) or ""
-    kind = component.outputs.get(name, "uri_file")
-    if part.value is not None and kind != "uri_file":
-        part.error(f"the rows go into one file, and outputs.{name} is a {kind}; give it type: uri_file")
+    type = component.outputs.get(name, "uri_file")
+    if node.value is not None and type != "uri_file":
+        message = f"must be an output of type uri_file, but outputs.{name} is of type {type}"
+        node.error("type_mismatch", message, "set its type to uri_file: all rows go into one file")
 
 
-def _check_arguments(part: Part, node: Node) -> None:
-    """An optional input without a value leaves a hole in the arguments, unless it stands in `$[[ ]]`."""
-    work, inputs = node.component.parallel, node.component.inputs
-    at = part.at("task", "program_arguments")
-    for name in sorted(set(required_names(work.arguments if work else ""))):
-        whole, _, port = name.partition(".")
-        declared: Mapping[str, Any] = inputs if whole == "inputs" else node.component.outputs
-        if whole not in ("inputs", "outputs"):
-            at.error(f"it asks for {name}; expected ${{{{inputs.NAME}}}} or ${{{{outputs.NAME}}}}", value=None)
-        elif whole == "inputs" and port in declared and _is_open(node, port):
-            at.error(f"inputs.{port} is optional and has no value; put its flag into $[[ ]]", value=None)
+def _check_arguments(job: YamlNode, node: Node) -> None:
+    """Program arguments use declared ports; an optional input without a value must be inside `$[[ ]]`."""
+    parallel, inputs = node.component.parallel, node.component.inputs
+    arguments = job.at("task", "program_arguments")
+    for name in sorted(set(required_names(parallel.arguments if parallel else ""))):
+        group, _, port = name.partition(".")
+        if group not in ("inputs", "outputs"):
+            message = f"uses {name}, which is neither ${{{{inputs.NAME}}}} nor ${{{{outputs.NAME}}}}"
+            arguments.error("invalid_reference", message, value=None)
+        elif group == "inputs" and port in inputs and _has_no_value(node, port):
+            message = f"uses the optional inputs.{port}, which has no value"
+            arguments.error("optional_for_required", message, "put its flag into $[[ ]]", value=None)
 
 
-def _is_open(node: Node, name: str) -> bool:
+def _has_no_value(node: Node, name: str) -> bool:
     port = node.component.inputs[name]
     return port.optional and port.default is None and name not in node.inputs

@@ -1,4 +1,4 @@
-"""What a sweep searches: Azure ML's ten distributions, as four kinds."""
+"""The search space of a sweep: Azure ML's ten distributions, as four classes."""
 
 import math
 from collections.abc import Mapping
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from azdistill.engine.pipeline.expressions import is_expression
-from azdistill.engine.pipeline.reading import Part
+from azdistill.engine.pipeline.yaml_node import YamlNode
 
+# A value that a trial gets.
 Candidate = str | int | float | bool
-"""A value that a trial is given."""
 
-MOST_EXPONENT = 700.0
-"""exp() of more is no number any more."""
+# exp() of a larger exponent overflows.
+MAX_EXPONENT = 700.0
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Randint:
-    """A whole number from 0 up to `upper`, which is left out."""
+    """An integer from 0 up to, and without, `upper`."""
 
     upper: int
 
@@ -37,7 +37,7 @@ class Randint:
 
 @dataclass(frozen=True)
 class Uniform:
-    """Between `low` and `high`; with `log` these are exponents of e, and with `q` it is a multiple of that."""
+    """A number between `low` and `high`: exponents of e with `log`, a multiple of `q` with `q`."""
 
     low: float
     high: float
@@ -50,7 +50,7 @@ class Uniform:
 
 @dataclass(frozen=True)
 class Normal:
-    """Around `mu` with deviation `sigma`; with `log` it is an exponent of e, and with `q` a multiple of that."""
+    """A number with mean `mu` and deviation `sigma`: an exponent of e with `log`, a multiple of `q` with `q`."""
 
     mu: float
     sigma: float
@@ -64,6 +64,8 @@ class Normal:
 Distribution = Choice | Randint | Uniform | Normal
 
 _BOUNDS, _BELL = ("min_value", "max_value"), ("mu", "sigma")
+
+# Fields of each type of distribution.
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     "choice": ("values",),
     "randint": ("upper",),
@@ -74,101 +76,111 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def read_space(part: Part) -> dict[str, Distribution]:
-    """The distributions of `search_space` that could be read, by input of the trial."""
-    if not part.mapping():
-        part.error("required, a mapping of the trial's inputs to distributions", value=None)
-    return {name: found for name, at in part.entries() if (found := _distribution(at)) is not None}
+def read_space(node: YamlNode) -> dict[str, Distribution]:
+    """The readable distributions of `search_space`, by input of the trial."""
+    if not node.mapping():
+        node.error("missing_field", "a sweep has a mapping of the trial's inputs to distributions", value=None)
+    distributions = {name: _distribution(input) for name, input in node.entries()}
+    return {name: distribution for name, distribution in distributions.items() if distribution is not None}
 
 
-def kind_of(part: Part) -> str:
-    """The `type` of a mapping, in the case that Azure ML documents."""
-    return str(part.value.get("type")).lower() if isinstance(part.value, Mapping) else ""
+def type_of(node: YamlNode) -> str:
+    """The `type` of a mapping in lower case, as Azure ML documents it; empty where there is none."""
+    return str(node.value.get("type")).lower() if isinstance(node.value, Mapping) else ""
 
 
-def number(part: Part, expected: str = "a number") -> float | None:
-    """A finite number, or text that reads as one, as Azure ML takes it. What is none is told, with None."""
-    raw = part.value
-    if isinstance(raw, str) and is_expression(raw):
-        part.error(f"Azure ML fills it in; write {expected} for a run here", "local")
+def read_number(node: YamlNode) -> float | None:
+    """A finite number, or text of one, which Azure ML accepts too. Anything else is a problem and gives None."""
+    if isinstance(node.value, str) and is_expression(node.value):
+        message, fix = "only Azure ML replaces this expression", "write a number for a local run"
+        node.error("unsupported_locally", message, fix, scope="local")
         return None
-    found = _number(raw)
-    if found is None:
-        part.error(f"expected {expected}")
-    return found
+    number = _as_number(node.value)
+    if node.value is None:
+        node.error("missing_field", "required field is missing", "write a number")
+    elif number is None:
+        node.error("wrong_type", "must be a number")
+    return number
 
 
-def _distribution(part: Part) -> Distribution | None:
-    kind = kind_of(part)
-    if kind not in _FIELDS:
-        part.at("type").error(f"expected one of {', '.join(_FIELDS)}, with {', '.join(_BOUNDS)} and such beside it")
+def _distribution(node: YamlNode) -> Distribution | None:
+    type = type_of(node)
+    if type not in _FIELDS:
+        node.at("type").error("invalid_choice", f"must be one of {', '.join(_FIELDS)}")
         return None
-    part.unknown_fields(("type", *_FIELDS[kind]))
-    if kind == "choice":
-        return _choice(part.at("values"))
-    given = [number(part.at(name)) for name in _FIELDS[kind]]
-    numbers = [one for one in given if one is not None]
-    if len(numbers) < len(given):
+    node.check_fields(("type", *_FIELDS[type]))
+    if type == "choice":
+        return _choice(node.at("values"))
+    values = [read_number(node.at(name)) for name in _FIELDS[type]]
+    numbers = [value for value in values if value is not None]
+    if len(numbers) < len(values):
         return None
-    found = _of(kind, numbers)
-    _check(part, found)
-    return found
+    distribution = _from_numbers(type, numbers)
+    _check(node, distribution)
+    return distribution
 
 
-def _of(kind: str, numbers: list[float]) -> Distribution:
-    if kind == "randint":
+def _from_numbers(type: str, numbers: list[float]) -> Distribution:
+    if type == "randint":
         return Randint(int(numbers[0]))
-    shape = Uniform if kind.endswith("uniform") else Normal
-    return shape(numbers[0], numbers[1], "log" in kind, numbers[2] if len(numbers) > 2 else None)
+    cls = Uniform if type.endswith("uniform") else Normal
+    return cls(numbers[0], numbers[1], "log" in type, numbers[2] if len(numbers) > 2 else None)
 
 
-def _choice(part: Part) -> Choice | None:
-    values = part.value
+def _choice(node: YamlNode) -> Choice | None:
+    values = node.value
     if not isinstance(values, list) or not values:
-        part.error("expected a list of values to choose from")
+        node.error("wrong_type", "must be a list of at least one value")
         return None
-    if any(isinstance(one, Mapping) for one in values):
-        part.error("a choice between mappings runs on Azure ML only; write out the values", "local")
+    if any(isinstance(value, Mapping) for value in values):
+        message = "the local engine cannot choose between mappings"
+        node.error("unsupported_locally", message, "write texts or numbers", scope="local")
         return None
-    if not all(isinstance(one, (str, int, float)) for one in values):
-        part.error("expected texts and numbers")
+    if not all(isinstance(value, (str, int, float)) for value in values):
+        node.error("wrong_type", "must be a list of texts and numbers")
         return None
-    if any(isinstance(one, bool) for one in values):
-        part.error("Azure ML takes texts and numbers only; put true and false in quotes", "azure")
+    if any(isinstance(value, bool) for value in values):
+        node.error("wrong_type", "must be a list of texts and numbers", "put true and false in quotes", scope="azure")
     return Choice(tuple(values))
 
 
-def _check(part: Part, found: Distribution) -> None:
-    if isinstance(found, Randint) and (found.upper < 1 or found.upper != _number(part.value["upper"])):
-        part.at("upper").error("expected a whole number of at least 1; it is left out itself")
-    if isinstance(found, Uniform):
-        _check_bounds(part, found)
-    if isinstance(found, Normal) and found.sigma < 0:
-        part.at("sigma").error("expected at least 0")
-    if isinstance(found, (Uniform, Normal)) and found.q is not None and found.q <= 0:
-        part.at("q").error("expected more than 0")
+def _check(node: YamlNode, distribution: Distribution) -> None:
+    if isinstance(distribution, Randint):
+        if distribution.upper < 1 or distribution.upper != _as_number(node.value["upper"]):
+            node.at("upper").error("out_of_range", "must be an integer of at least 1; upper itself is never drawn")
+        return
+    if isinstance(distribution, Uniform):
+        _check_bounds(node, distribution)
+    if isinstance(distribution, Normal) and distribution.sigma < 0:
+        node.at("sigma").error("out_of_range", "must be at least 0")
+    if isinstance(distribution, (Uniform, Normal)) and distribution.q is not None and distribution.q <= 0:
+        node.at("q").error("out_of_range", "must be greater than 0")
 
 
-def _check_bounds(part: Part, found: Uniform) -> None:
-    if found.low > found.high:
-        part.at("min_value").error(f"more than max_value={found.high:g}")
-    elif found.log and found.high > MOST_EXPONENT:
-        part.at("max_value").error(f"an exponent, of e; write {math.log(found.high):.4g} for {found.high:g}")
-    elif found.log and found.low > 0 and found.high <= 1:
-        text = f"an exponent, of e: it searches from {math.exp(found.low):g} to {math.exp(found.high):g}"
-        part.at("min_value").warning(f"{text}; write {math.log(found.low):.4g} for {found.low:g}")
+def _check_bounds(node: YamlNode, uniform: Uniform) -> None:
+    low, high = uniform.low, uniform.high
+    if low > high:
+        node.at("min_value").error("out_of_range", f"must be at most max_value={high:g}")
+    elif uniform.log and high > MAX_EXPONENT:
+        fix = f"write {math.log(high):.4g} to search up to {high:g}"
+        node.at("max_value").error("out_of_range", "is an exponent of e and too large", fix)
+    elif uniform.log and low > 0 and high <= 1:
+        message = f"is an exponent of e: the search goes from {math.exp(low):g} to {math.exp(high):g}"
+        fix = f"write {math.log(low):.4g} to search from {low:g}"
+        node.at("min_value").warning("not_an_exponent", message, fix)
 
 
-def _number(raw: Any) -> float | None:
-    if isinstance(raw, bool) or not isinstance(raw, (int, float, str)):
+def _as_number(value: Any) -> float | None:
+    """A finite number or the number in a text, else None."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
-        found = float(raw) if isinstance(raw, str) else raw
+        number = float(value) if isinstance(value, str) else value
     except ValueError:
         return None
-    return found if math.isfinite(found) else None
+    return number if math.isfinite(number) else None
 
 
 def _text(name: str, log: bool, q: float | None, *numbers: float) -> str:
-    given = numbers if q is None else (*numbers, q)
-    return f"{'' if q is None else 'q'}{'log' if log else ''}{name}({', '.join(f'{one:g}' for one in given)})"
+    values = numbers if q is None else (*numbers, q)
+    return f"{'' if q is None else 'q'}{'log' if log else ''}{name}({', '.join(f'{value:g}' for value in values)})"

@@ -1,63 +1,72 @@
-"""Checks of a sweep against its trial: what it searches has to fit what the trial takes."""
+"""Checks of a sweep against its trial: the search space must fit the trial's inputs."""
 
 from dataclasses import replace
 from importlib.util import find_spec
 
-from azdistill.engine.pipeline.documents import InputPort, Node
-from azdistill.engine.pipeline.reading import Part
+from azdistill.engine.pipeline.model import InputPort, Node
 from azdistill.engine.pipeline.search_space import Candidate, Choice, Distribution, Randint, Uniform
-from azdistill.engine.pipeline.types import misfit
+from azdistill.engine.pipeline.types import Mismatch, mismatch
+from azdistill.engine.pipeline.yaml_node import YamlNode
 from azdistill.engine.problems import suggest
 
+# Name of the folder with the trials, in the folder of a sweep node.
 TRIALS = "trials"
-"""The folder of the trials in the folder of a sweep node."""
 
 
-def check_sweep(part: Part, node: Node) -> set[str]:
-    """Findings about a sweep job. Returns the inputs of the trial that its search gives a value."""
+def check_sweep(job: YamlNode, node: Node) -> set[str]:
+    """Check a sweep job. Returns the inputs of the trial that the search space gives values."""
     trial = node.component
-    for name, at in part.at("search_space").entries():
-        if trial.closed and name not in trial.inputs:
-            at.error(f"the trial has no such input; {suggest(name, trial.inputs)}", value=None)
-        elif name in part.at("inputs").mapping():
-            at.error(f"inputs.{name} gives it a fixed value too; take one of them out", value=None)
-    for name, found in node.sweep.space.items() if node.sweep else ():
-        if name in trial.inputs and (problem := _misfit(trial.inputs[name], found)):
-            part.at("search_space", name).error(problem, value=None)
-    _check_local(part, node)
-    return set(part.at("search_space").mapping())
+    for name, input in job.at("search_space").entries():
+        if trial.ports_known and name not in trial.inputs:
+            input.error("unknown_input", "the trial has no such input", suggest(name, trial.inputs))
+        elif name in job.at("inputs").mapping():
+            input.error("duplicate_value", f"inputs.{name} already gives a fixed value", "remove one of them")
+    for name, distribution in node.sweep.space.items() if node.sweep else ():
+        if name in trial.inputs and (reason := _mismatch(trial.inputs[name], distribution)):
+            job.at("search_space", name).error(*reason)
+    _check_local(job, node)
+    return set(job.at("search_space").mapping())
 
 
-def _check_local(part: Part, node: Node) -> None:
-    if node.component.closed and not node.component.command:
-        part.at("trial").error("no command component, and a sweep runs one")
+def _check_local(job: YamlNode, node: Node) -> None:
+    if node.component.ports_known and not node.component.command:
+        job.at("trial").error("type_mismatch", "the trial of a sweep must be a command component")
     if TRIALS in node.component.outputs:
-        part.at("trial").error(f"it has an output {TRIALS!r}, and here its trials lie under that name", "local")
+        message = f"the local engine uses the name {TRIALS!r} itself"
+        job.at("trial").error("unsupported_locally", message, "rename this output of the trial", scope="local")
     if find_spec("mlflow") is None:
-        part.error("a sweep asks mlflow for its metric: pip install 'azdistill[local]'", "local", value=None)
+        message = "a local sweep reads its metric from mlflow, which is not installed"
+        job.error("missing_package", message, command="pip install 'azdistill[local]'", scope="local")
 
 
-def _misfit(port: InputPort, found: Distribution) -> str | None:
-    """Why what a distribution gives can't be a value of an input, or None."""
-    if isinstance(found, Choice):
-        return next(
-            (f"{value!r}: {problem}" for value in found.values if (problem := _choice_misfit(port, value))), None
-        )
+def _mismatch(port: InputPort, distribution: Distribution) -> Mismatch | None:
+    """Why an input does not accept the values of a distribution; None where it does."""
+    if isinstance(distribution, Choice):
+        for value in distribution.values:
+            if reason := _choice_mismatch(port, value):
+                return reason._replace(message=f"{value!r} {reason.message}")
+        return None
     if port.type not in ("integer", "number", "string", "any"):
-        return f"{found} gives numbers, and the input is of type {port.type}"
-    if port.type == "integer" and not isinstance(found, Randint) and not isinstance(found.q, int):
-        return f"{found} gives fractions, and the input is an integer; give q: 1 to its q form, or write randint"
-    outside = (misfit(replace(port, type="number", options=()), bound) for bound in _bounds(found))
-    return next((f"{found}: {problem}" for problem in outside if problem), None)
+        return Mismatch("type_mismatch", f"{distribution} gives numbers, but the input is of type {port.type}")
+    if port.type == "integer" and not isinstance(distribution, Randint) and not isinstance(distribution.q, int):
+        message = f"{distribution} gives fractions, but the input is an integer"
+        return Mismatch("type_mismatch", message, "use randint, or the q form with q: 1")
+    number = replace(port, type="number", options=())
+    for bound in _bounds(distribution):
+        if reason := mismatch(number, bound):
+            return reason._replace(message=f"{distribution} includes {bound:g}, which {reason.message}")
+    return None
 
 
-def _choice_misfit(port: InputPort, value: Candidate) -> str | None:
-    """Azure ML's schema has no true and false in a choice, so that they stand there as texts."""
+def _choice_mismatch(port: InputPort, value: Candidate) -> Mismatch | None:
+    """Azure ML accepts no booleans in a choice, so they are written as text."""
     is_boolean = isinstance(value, str) and value.lower() in ("true", "false")
-    return None if is_boolean and port.type == "boolean" else misfit(port, value)
+    return None if is_boolean and port.type == "boolean" else mismatch(port, value)
 
 
-def _bounds(found: Distribution) -> tuple[float, ...]:
-    if isinstance(found, Randint):
-        return 0, found.upper - 1
-    return (found.low, found.high) if isinstance(found, Uniform) and not found.log else ()
+def _bounds(distribution: Distribution) -> tuple[float, ...]:
+    if isinstance(distribution, Randint):
+        return 0, distribution.upper - 1
+    if isinstance(distribution, Uniform) and not distribution.log:
+        return distribution.low, distribution.high
+    return ()

@@ -1,4 +1,4 @@
-"""A sweep as data: what it searches, how, and for what.
+"""Read sweep jobs: search space, sampling, objective, early termination and limits.
 
 Source: Azure ML's CLI v2 sweep job YAML reference, and its guide to tuning hyperparameters.
 """
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from azdistill.engine.pipeline.expressions import is_expression
-from azdistill.engine.pipeline.reading import Part
-from azdistill.engine.pipeline.search_space import Choice, Distribution, Uniform, kind_of, number, read_space
+from azdistill.engine.pipeline.search_space import Choice, Distribution, Uniform, read_number, read_space, type_of
+from azdistill.engine.pipeline.yaml_node import YamlNode
 
 Goal = Literal["minimize", "maximize"]
-MOST_TRIALS = 1000
+MAX_TRIALS = 1000
 
 _SAMPLINGS = ("random", "grid", "bayesian")
 _POLICIES = ("bandit", "median_stopping", "truncation_selection")
@@ -21,19 +21,19 @@ _SLACKS = ("slack_factor", "slack_amount")
 
 @dataclass(frozen=True)
 class Sampling:
-    """How values are drawn here. `asked` is what Azure ML would do, where that is another way."""
+    """How the local engine draws values. `azure_kind` is what Azure ML would use instead, where that differs."""
 
     kind: Literal["random", "grid"] = "random"
     seed: int = 0
-    asked: str = ""
+    azure_kind: str = ""
 
     def __str__(self) -> str:
-        return self.kind if self.kind == "grid" else f"{self.asked or self.kind}, seed {self.seed}"
+        return self.kind if self.kind == "grid" else f"{self.azure_kind or self.kind}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The metric that trials are compared by, as they log it."""
+    """The metric that trials log and are compared by."""
 
     metric: str
     goal: Goal
@@ -44,8 +44,11 @@ class Objective:
 
 @dataclass(frozen=True)
 class Policy:
-    """When a trial is ended early. An interval is one value logged: the policy looks at every multiple of
-    `interval` from `delay` on. A bandit has one slack, a truncation selection a percentage."""
+    """Early termination of trials.
+
+    It is applied after every `interval` logged values, from the `delay`-th interval on. A bandit has one slack, a
+    truncation selection a percentage.
+    """
 
     kind: Literal["bandit", "median_stopping", "truncation_selection"]
     interval: int = 1
@@ -62,21 +65,22 @@ class Policy:
 
 @dataclass(frozen=True)
 class Limits:
-    """How many trials, how many of them side by side (None: as many as can), and seconds for all and for one."""
+    """Number of trials, of concurrent trials (None: as many as can run), and seconds for all trials and for one."""
 
-    trials: int = MOST_TRIALS
+    trials: int = MAX_TRIALS
     concurrent: int | None = None
     timeout: float | None = None
     trial_timeout: float | None = None
 
     def __str__(self) -> str:
-        rest = {"side by side": self.concurrent, "s in all": self.timeout, "s each": self.trial_timeout}
-        return ", ".join([f"{self.trials} trials", *(f"{n:g} {unit}" for unit, n in rest.items() if n is not None)])
+        numbers = {"concurrent": self.concurrent, "s in total": self.timeout, "s per trial": self.trial_timeout}
+        texts = (f"{number:g} {unit}" for unit, number in numbers.items() if number is not None)
+        return ", ".join([f"{self.trials} trials", *texts])
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep job, less its trial, which is the node's component."""
+    """A sweep job without its trial, which is the node's component."""
 
     space: Mapping[str, Distribution]
     sampling: Sampling
@@ -85,136 +89,141 @@ class Sweep:
     limits: Limits
 
     def definition(self) -> Iterator[tuple[str, str]]:
-        """Label and text of all that the result depends on, beside the trial."""
-        yield from ((f"search_space.{name}", str(one)) for name, one in self.space.items())
+        """Names and values, as text, of the settings that determine the results."""
+        yield from ((f"search_space.{name}", str(distribution)) for name, distribution in self.space.items())
         yield "sampling_algorithm", str(self.sampling)
         yield "objective", str(self.objective)
         yield "early_termination", str(self.policy or "none")
         yield "limits", str(self.limits)
 
 
-def read_sweep(part: Part) -> Sweep:
-    """The sweep of a job. What is wrong becomes findings, and has a default here."""
-    space = read_space(part.at("search_space"))
-    _check_sampled(part, space)
+def read_sweep(job: YamlNode) -> Sweep:
+    """The sweep of a job. A wrong value becomes a problem and is replaced by a default."""
+    space = read_space(job.at("search_space"))
+    _check_sampling(job, space)
     return Sweep(
         space=space,
-        sampling=_sampling(part.at("sampling_algorithm")),
-        objective=_objective(part.at("objective")),
-        policy=_policy(part.at("early_termination")),
-        limits=_limits(part.at("limits")),
+        sampling=_sampling(job.at("sampling_algorithm")),
+        objective=_objective(job.at("objective")),
+        policy=_policy(job.at("early_termination")),
+        limits=_limits(job.at("limits")),
     )
 
 
-def _sampling_kind(part: Part) -> str:
-    given = kind_of(part) if isinstance(part.value, Mapping) else str(part.value or "random").lower()
-    return given if given in _SAMPLINGS else ""
+def _sampling_type(node: YamlNode) -> str:
+    type = type_of(node) if isinstance(node.value, Mapping) else str(node.value or "random").lower()
+    return type if type in _SAMPLINGS else ""
 
 
-def _sampling(part: Part) -> Sampling:
-    kind = _sampling_kind(part)
-    if not kind:
-        at = part.at("type") if isinstance(part.value, Mapping) else part
-        at.error(f"expected one of {', '.join(_SAMPLINGS)}")
-    if kind == "grid":
+def _sampling(node: YamlNode) -> Sampling:
+    type = _sampling_type(node)
+    if not type:
+        wrong = node.at("type") if isinstance(node.value, Mapping) else node
+        wrong.error("invalid_choice", f"must be one of {', '.join(_SAMPLINGS)}")
+    if type == "grid":
         return Sampling("grid")
-    asked = kind if kind == "bayesian" else _rule(part)
-    if asked:
-        part.warning(f"{asked} sampling is Azure ML's own; here values are drawn at random", None, "local")
-    return Sampling("random", _whole(part.at("seed"), None) or 0, asked)
+    azure_kind = type if type == "bayesian" else _rule(node)
+    if azure_kind:
+        message = f"a local run draws values at random: only Azure ML has {azure_kind} sampling"
+        node.warning("unsupported_locally", message, value=None, scope="local")
+    return Sampling("random", _integer(node.at("seed"), None) or 0, azure_kind)
 
 
-def _rule(part: Part) -> str:
-    """`sobol`, or nothing for the plain rule."""
-    rule = part.at("rule")
-    given = str(rule.value or "random").lower()
-    if given not in ("random", "sobol"):
-        rule.error("expected one of random, sobol")
-    return "sobol" if given == "sobol" else ""
+def _rule(node: YamlNode) -> str:
+    """`sobol`, or empty for the default rule."""
+    rule = node.at("rule")
+    name = str(rule.value or "random").lower()
+    if name not in ("random", "sobol"):
+        rule.error("invalid_choice", "must be one of random, sobol")
+    return "sobol" if name == "sobol" else ""
 
 
-def _check_sampled(part: Part, space: Mapping[str, Distribution]) -> None:
-    """A grid has no end between two numbers; bayesian sampling is documented for three distributions."""
-    kind = _sampling_kind(part.at("sampling_algorithm"))
-    for name, found in space.items():
-        at = part.at("search_space", name, "type")
-        plain = isinstance(found, Choice) or (isinstance(found, Uniform) and not found.log)
-        if kind == "grid" and not isinstance(found, Choice):
-            at.error("a grid takes choice only; write a choice, or sampling_algorithm: random")
-        elif kind == "bayesian" and not plain:
-            at.error("bayesian sampling takes choice, uniform and quniform only; write sampling_algorithm: random")
+def _check_sampling(job: YamlNode, space: Mapping[str, Distribution]) -> None:
+    """A grid needs a finite set of values; bayesian sampling is documented for three distributions."""
+    type = _sampling_type(job.at("sampling_algorithm"))
+    for name, distribution in space.items():
+        node = job.at("search_space", name, "type")
+        is_plain = isinstance(distribution, Choice) or (isinstance(distribution, Uniform) and not distribution.log)
+        if type == "grid" and not isinstance(distribution, Choice):
+            fix = "write a choice, or sampling_algorithm: random"
+            node.error("invalid_choice", "grid sampling requires choice", fix)
+        elif type == "bayesian" and not is_plain:
+            fix = "write one of these, or sampling_algorithm: random"
+            node.error("invalid_choice", "bayesian sampling requires choice, uniform or quniform", fix)
 
 
-def _objective(part: Part) -> Objective:
-    metric = part.at("primary_metric")
-    if not part.mapping().get("primary_metric"):
-        metric.error("required: the name of a metric as the trial logs it")
-    goal = part.at("goal")
-    given = str(goal.value).lower()
-    if given not in ("minimize", "maximize"):
-        goal.error("expected one of minimize, maximize")
-    return Objective(metric.text() or "", "maximize" if given == "maximize" else "minimize")
+def _objective(node: YamlNode) -> Objective:
+    metric, goal = node.at("primary_metric"), node.at("goal")
+    if not node.mapping().get("primary_metric"):
+        metric.error("missing_field", "required field is missing", "name a metric as the trial logs it")
+    name = str(goal.value).lower()
+    if name not in ("minimize", "maximize"):
+        goal.error("invalid_choice", "must be one of minimize, maximize")
+    return Objective(metric.text() or "", "maximize" if name == "maximize" else "minimize")
 
 
-def _policy(part: Part) -> Policy | None:
-    if part.value is None:
+def _policy(node: YamlNode) -> Policy | None:
+    if node.value is None:
         return None
-    kind = part.at("type")
     known = {name.replace("_", ""): name for name in _POLICIES}
-    found = known.get(kind_of(part).replace("_", ""))
-    if not found:
-        kind.error(f"expected one of {', '.join(_POLICIES)}")
+    type = known.get(type_of(node).replace("_", ""))
+    if not type:
+        node.at("type").error("invalid_choice", f"must be one of {', '.join(_POLICIES)}")
         return None
-    interval = _whole(part.at("evaluation_interval"), 0) or 1  # Azure ML takes 0 for its default
-    delay = _whole(part.at("delay_evaluation"), 0) or 0
-    if found == "bandit":
-        return _bandit(part, interval, delay)
-    if found == "median_stopping":
+    interval = _integer(node.at("evaluation_interval"), 0) or 1  # 0 is Azure ML's default
+    delay = _integer(node.at("delay_evaluation"), 0) or 0
+    if type == "bandit":
+        return _bandit(node, interval, delay)
+    if type == "median_stopping":
         return Policy("median_stopping", interval, delay)
-    return Policy("truncation_selection", interval, delay, percentage=_percentage(part.at("truncation_percentage")))
+    return Policy("truncation_selection", interval, delay, percentage=_percentage(node.at("truncation_percentage")))
 
 
-def _bandit(part: Part, interval: int, delay: int) -> Policy:
-    given = {name: number(part.at(name)) for name in _SLACKS if part.value.get(name)}
-    if len(given) != 1:
-        part.error(f"a bandit has one of {' and '.join(_SLACKS)}, of more than 0", value=None)
-    for name, value in given.items():
+def _bandit(node: YamlNode, interval: int, delay: int) -> Policy:
+    slacks = {name: read_number(node.at(name)) for name in _SLACKS if node.value.get(name)}
+    if len(slacks) != 1:
+        node.error("missing_field", f"a bandit has exactly one of {' and '.join(_SLACKS)}, greater than 0", value=None)
+    for name, value in slacks.items():
         if value is not None and value <= 0:
-            part.at(name).error("expected more than 0")
-    return Policy("bandit", interval, delay, given.get("slack_factor"), given.get("slack_amount"))
+            node.at(name).error("out_of_range", "must be greater than 0")
+    return Policy("bandit", interval, delay, slacks.get("slack_factor"), slacks.get("slack_amount"))
 
 
-def _percentage(part: Part) -> int:
-    found = _whole(part, 1, 99)
-    if part.value is None:
-        part.error("required: an integer from 1 to 99")
-    return found or 1
+def _percentage(node: YamlNode) -> int:
+    if node.value is None:
+        node.error("missing_field", "required field is missing", "write an integer from 1 to 99")
+    return _integer(node, 1, 99) or 1
 
 
-def _limits(part: Part) -> Limits:
-    trials = part.at("max_total_trials")
-    part.mapping()
+def _limits(node: YamlNode) -> Limits:
+    node.mapping()
+    trials = node.at("max_total_trials")
     if trials.value is None:
-        trials.error(f"required: an integer from 1 to {MOST_TRIALS}")
+        trials.error("missing_field", "required field is missing", f"write an integer from 1 to {MAX_TRIALS}")
     return Limits(
-        _whole(trials, 1, MOST_TRIALS) or MOST_TRIALS,
-        _whole(part.at("max_concurrent_trials"), 1, MOST_TRIALS),
-        _whole(part.at("timeout"), 1),
-        _whole(part.at("trial_timeout"), 1),
+        _integer(trials, 1, MAX_TRIALS) or MAX_TRIALS,
+        _integer(node.at("max_concurrent_trials"), 1, MAX_TRIALS),
+        _integer(node.at("timeout"), 1),
+        _integer(node.at("trial_timeout"), 1),
     )
 
 
-def _whole(part: Part, least: int | None, most: int | None = None) -> int | None:
-    """An integer within bounds, None where none is given or it is none, which is told."""
-    raw = part.value
-    if raw is None:
+def _integer(node: YamlNode, minimum: int | None, maximum: int | None = None) -> int | None:
+    """An integer within bounds. None where it is absent or, with a problem, wrong."""
+    value = node.value
+    if value is None:
         return None
-    span = "" if least is None else f" of at least {least}" if most is None else f" from {least} to {most}"
-    if isinstance(raw, str) and is_expression(raw):
-        part.error(f"Azure ML fills it in; write an integer{span} for a run here", "local")
+    bounds = (
+        "" if minimum is None else f" of at least {minimum}" if maximum is None else f" from {minimum} to {maximum}"
+    )
+    if isinstance(value, str) and is_expression(value):
+        message, fix = "only Azure ML replaces this expression", f"write an integer{bounds} for a local run"
+        node.error("unsupported_locally", message, fix, scope="local")
         return None
-    outside = isinstance(raw, int) and ((least is not None and raw < least) or (most is not None and raw > most))
-    if isinstance(raw, bool) or not isinstance(raw, int) or outside:
-        part.error(f"expected an integer{span}")
+    if isinstance(value, bool) or not isinstance(value, int):
+        node.error("wrong_type", f"must be an integer{bounds}")
         return None
-    return raw
+    if (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
+        node.error("out_of_range", f"must be an integer{bounds}")
+        return None
+    return value

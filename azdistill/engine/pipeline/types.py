@@ -1,60 +1,67 @@
-"""What fits into an input: Azure ML's types, bounds and choices."""
+"""Types of inputs: which values and which other types they accept, with bounds and choices."""
 
-from azdistill.engine.pipeline.documents import ANY, DATA_TYPES, LITERAL_TYPES, Data, InputPort, Scalar
+from typing import NamedTuple
 
-_KINDS: dict[str, tuple[type, ...]] = {
+from azdistill.engine.pipeline.model import ANY, DATA_TYPES, LITERAL_TYPES, Data, InputPort, Scalar
+
+_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int,),
     "number": (int, float),
     "boolean": (bool,),
     "string": (str,),
 }
-_FOLDERS = {"uri_folder", "mltable", "mlflow_model", "triton_model"}
+_NAMES = {"integer": "an integer", "number": "a number", "boolean": "true or false"}
 
 
-def is_known(kind: str) -> bool:
-    return kind in DATA_TYPES or kind in LITERAL_TYPES or kind == ANY
+class Mismatch(NamedTuple):
+    """Why an input does not accept a value: code, message and fix of a problem."""
+
+    code: str
+    message: str
+    fix: str = ""
 
 
-def fits(given: str, wanted: str) -> bool:
-    """Whether a value of one type may go into an input of another. A custom_model is a file or a folder."""
-    if ANY in (given, wanted) or given == wanted or not (is_known(given) and is_known(wanted)):
+def is_known(type: str) -> bool:
+    """Whether a type is one of Azure ML's, or not declared."""
+    return type in DATA_TYPES or type in LITERAL_TYPES or type == ANY
+
+
+def accepts_type(accepted: str, type: str) -> bool:
+    """Whether an input of type `accepted` accepts a value of another type. A custom_model is a file or a folder."""
+    if ANY in (type, accepted) or type == accepted or not (is_known(type) and is_known(accepted)):
         return True
-    if given in DATA_TYPES and wanted in DATA_TYPES:
-        return "uri_file" not in (given, wanted) or "custom_model" in (given, wanted)
-    return given == "integer" and wanted == "number"
+    if type in DATA_TYPES and accepted in DATA_TYPES:
+        return "uri_file" not in (type, accepted) or "custom_model" in (type, accepted)
+    return type == "integer" and accepted == "number"
 
 
-def misfit(port: InputPort, value: Scalar | Data) -> str | None:
-    """Why a literal or a file can't be given to an input, or None."""
+def mismatch(port: InputPort, value: Scalar | Data) -> Mismatch | None:
+    """Why an input does not accept a literal, a file or a folder; None where it does."""
     if isinstance(value, Data):
-        return None if fits(value.type, port.type) else f"of type {value.type}, and the input of type {port.type}"
+        if accepts_type(port.type, value.type):
+            return None
+        return Mismatch("type_mismatch", f"is of type {value.type}, but the input is of type {port.type}")
     if port.is_data:
-        return f"a literal, and the input of type {port.type}; give a mapping with type and path"
-    if not _is_a(port.type, value):
-        return f"expected {port.type}{_quotes(port, value)}"
-    return _range(port, value)
+        message = f"is a literal, but the input is of type {port.type}"
+        return Mismatch("type_mismatch", message, "write a mapping with type and path")
+    if not _has_type(value, port.type):
+        is_quoted_number = isinstance(value, str) and value.replace(".", "", 1).isdigit()
+        return Mismatch("wrong_type", f"must be {_NAMES[port.type]}", "remove the quotes" if is_quoted_number else "")
+    if port.options and value not in port.options:
+        return Mismatch("invalid_choice", f"must be one of {', '.join(map(str, port.options))}")
+    if isinstance(value, (int, float)) and port.minimum is not None and value < port.minimum:
+        return Mismatch("out_of_range", f"must be at least {port.minimum}")
+    if isinstance(value, (int, float)) and port.maximum is not None and value > port.maximum:
+        return Mismatch("out_of_range", f"must be at most {port.maximum}")
+    return None
 
 
-def needs_quotes(port: InputPort, value: Scalar | Data) -> bool:
-    """Azure ML takes a number for a string, as its text."""
+def is_unquoted(port: InputPort, value: Scalar | Data) -> bool:
+    """Whether a number is given to a string input: Azure ML accepts it as text."""
     return port.type == "string" and isinstance(value, (int, float))
 
 
-def _is_a(kind: str, value: Scalar) -> bool:
-    if kind == "string" or kind not in _KINDS:
+def _has_type(value: Scalar, type: str) -> bool:
+    if type == "string" or type not in _PYTHON_TYPES:
         return True
-    return isinstance(value, _KINDS[kind]) and (kind == "boolean") == isinstance(value, bool)
-
-
-def _quotes(port: InputPort, value: Scalar) -> str:
-    return "; take the quotes off" if isinstance(value, str) and value.replace(".", "", 1).isdigit() else ""
-
-
-def _range(port: InputPort, value: Scalar) -> str | None:
-    if port.options and value not in port.options:
-        return f"expected one of {', '.join(map(str, port.options))}"
-    if isinstance(value, (int, float)) and port.minimum is not None and value < port.minimum:
-        return f"expected at least {port.minimum}"
-    if isinstance(value, (int, float)) and port.maximum is not None and value > port.maximum:
-        return f"expected at most {port.maximum}"
-    return None
+    return isinstance(value, _PYTHON_TYPES[type]) and (type == "boolean") == isinstance(value, bool)

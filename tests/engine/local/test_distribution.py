@@ -5,7 +5,7 @@ import json
 import pytest
 
 from azdistill.engine.local.commands import rank_variables
-from azdistill.engine.pipeline.run_settings import Shape
+from azdistill.engine.pipeline.run_settings import ProcessLayout
 from tests.engine.local.conftest import Workshop
 
 TELL = """\
@@ -46,7 +46,7 @@ def test_each_process_of_pytorch_is_told_its_ranks_and_where_to_meet(shop: Works
 
 
 def test_mpi_has_variables_of_its_own() -> None:
-    first, last = rank_variables(Shape("mpi", instances=1, each=2), port=1)
+    first, last = rank_variables(ProcessLayout("mpi", instances=1, per_instance=2), port=1)
     assert (first["OMPI_COMM_WORLD_RANK"], last["OMPI_COMM_WORLD_RANK"]) == ("0", "1")
     assert last["OMPI_COMM_WORLD_SIZE"] == last["OMPI_COMM_WORLD_LOCAL_SIZE"] == "2"
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from azdistill.engine.local.results import RunResult
-from azdistill.engine.pipeline.validation import validate
+from azdistill.engine.pipeline.checks import validate_file
 from tests.cli.conftest import Command, azdistill, folder  # noqa: F401
 
 TEXT = (Path(__file__).parents[3] / "docs" / "engine.md").read_text(encoding="utf-8")
@@ -27,7 +27,7 @@ def example(folder: Path) -> Path:  # noqa: F811
 
 
 def test_the_example_is_right_for_azure_too(example: Path) -> None:
-    assert [str(finding) for finding in validate(example / "pipeline.yml")] == []
+    assert [str(finding) for finding in validate_file(example / "pipeline.yml")] == []
 
 
 @pytest.mark.slow  # four trials import mlflow

@@ -12,7 +12,7 @@ from azdistill.contracts.errors import AzdistillError, InputError, PipelineError
 from azdistill.engine.local.environments import COMPLETE
 from azdistill.engine.local.recipes import recipe
 from azdistill.engine.local.selection import NodeSelection
-from azdistill.engine.pipeline.documents import Environment
+from azdistill.engine.pipeline.model import Environment
 from tests.engine.local.conftest import Workshop
 
 WHICH = """
@@ -173,7 +173,7 @@ def test_a_conda_file_that_is_none_is_said_with_its_line(shop: Workshop) -> None
     environment = "{image: ubuntu, conda_file: conda.yml}"
     shop.write("pipeline.yml", f"jobs: {{go: {{command: 'true', environment: {environment}}}}}")
     assert shop.states() == {"go": "completed"}
-    with pytest.raises(PipelineError, match=r"conda.yml:\d: not YAML"):
+    with pytest.raises(PipelineError, match=r"conda.yml:\d: not valid YAML"):
         shop.run(make_environments=True)
 
 

@@ -15,8 +15,8 @@ from azdistill.engine.local.processes import Processes, variables
 from azdistill.engine.local.records import Key
 from azdistill.engine.local.resolve import Resolved
 from azdistill.engine.local.task import CODE, Task
-from azdistill.engine.pipeline.documents import Parallel
 from azdistill.engine.pipeline.loading import load_pipeline
+from azdistill.engine.pipeline.model import Parallel
 from tests.engine.local.conftest import Workshop, alive, until
 
 DOCUMENTED = """

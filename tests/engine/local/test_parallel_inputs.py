@@ -6,7 +6,7 @@ import pytest
 
 from azdistill.contracts.errors import InputError
 from azdistill.engine.local.parallel.inputs import Files, Table, look_into
-from azdistill.engine.pipeline.documents import ANY
+from azdistill.engine.pipeline.model import ANY
 
 
 @pytest.fixture

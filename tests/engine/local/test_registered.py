@@ -6,9 +6,9 @@ import pytest
 
 from azdistill.contracts.errors import PipelineError
 from azdistill.engine.local.registered import registered_in
+from azdistill.engine.pipeline.checks import require_runnable
 from azdistill.engine.pipeline.flatten import SEPARATOR
 from azdistill.engine.pipeline.loading import load_pipeline
-from azdistill.engine.pipeline.validation import check
 from tests.engine.local.conftest import Workshop
 
 SAY = """
@@ -101,8 +101,8 @@ def test_what_is_no_address_of_a_component_runs_on_azure_only(registry: Workshop
 def test_without_a_registry_the_loader_knows_none(registry: Workshop) -> None:
     registry.write("pipeline.yml", job("azureml:say:1"))
     with pytest.raises(PipelineError, match="registered components run on Azure ML only; name its file"):
-        check(load_pipeline(registry.pipeline))
-    check(load_pipeline(registry.pipeline, registered_in(registry.home)))
+        require_runnable(load_pipeline(registry.pipeline))
+    require_runnable(load_pipeline(registry.pipeline, registered_in(registry.home)))
 
 
 @pytest.mark.parametrize(

@@ -318,7 +318,7 @@ jobs:
          "setting sampling_algorithm: grid -> random, seed 0"),
         ("goal: minimize", "goal: maximize", "setting objective: minimize eval_loss -> maximize eval_loss"),
         ("max_total_trials: 10", "max_total_trials: 2",
-         "setting limits: 10 trials, 2 side by side -> 2 trials, 2 side by side"),
+         "setting limits: 10 trials, 2 concurrent -> 2 trials, 2 concurrent"),
         ("    limits:", "    early_termination: {type: bandit, slack_factor: 0.1, delay_evaluation: 5}\n    limits:",
          "setting early_termination: none -> bandit slack_factor 0.1 every 1 from 5"),
     ],

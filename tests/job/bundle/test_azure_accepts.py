@@ -9,9 +9,8 @@ import pytest
 from azure.ai.ml import load_component, load_job
 from azure.ai.ml._utils._asset_utils import get_object_hash
 
-from azdistill.engine.pipeline.checks import findings
+from azdistill.engine.pipeline.checks import pipeline_problems, validate_file
 from azdistill.engine.pipeline.loading import load_pipeline
-from azdistill.engine.pipeline.validation import validate
 from azdistill.job.bundle import compile_job
 from azdistill.job.components import STEPS
 from azdistill.job.loading import load_job as load_spec
@@ -62,7 +61,7 @@ def test_a_teacher_step_of_several_machines(bundle: Path, tmp_path: Path, cpu: s
     assert asked["resources"] == {"instance_count": 3, **resources}
     assert asked["distribution"] == {"type": "pytorch", "process_count_per_instance": 1}
     assert [name for name, node in job.jobs.items() if "distribution" in node._to_dict()] == ["teacher"]
-    assert findings(load_pipeline(path)) == validate(path) == []
+    assert pipeline_problems(load_pipeline(path)) == validate_file(path) == []
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -12,7 +12,7 @@ from azdistill.contracts.errors import SpecError
 from azdistill.contracts.files import read_json, read_rows, write_rows
 from azdistill.contracts.manifest import close_folder
 from azdistill.contracts.rows import Completion, Prediction, Prompt, TokenUsage
-from azdistill.engine.pipeline.checks import findings
+from azdistill.engine.pipeline.checks import pipeline_problems
 from azdistill.engine.pipeline.expressions import PipelineInput
 from azdistill.engine.pipeline.loading import load_pipeline
 from azdistill.job.bundle import compile_job
@@ -59,7 +59,7 @@ def test_the_file_is_an_input_of_the_steps_that_use_the_task(spec: Path, tmp_pat
     assert readers == READERS
     assert {name for name, node in pipeline.nodes.items() if node.inputs.get("task") == "own"} == READERS
     assert (tmp_path / "bundle/inputs/task_file.py").read_text() == TASK
-    assert findings(pipeline) == []
+    assert pipeline_problems(pipeline) == []
 
 
 def test_an_edit_of_the_file_changes_nothing_else_in_the_bundle(spec: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from azdistill.engine.errors import InputError
 from azdistill.engine.local.options import Faults
 from azdistill.engine.local.parallel.inputs import Files, Table, look_into
 from azdistill.engine.local.task import Deadline, Task, finish
-from azdistill.engine.pipeline.documents import Parallel
+from azdistill.engine.pipeline.model import Parallel
 
 _CUT = Path(__file__).with_name("scripts") / "cut.py"
 _FILES = 1

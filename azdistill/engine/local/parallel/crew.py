@@ -11,7 +11,7 @@ from azdistill.engine.local.parallel.limits import Limits, Tally
 from azdistill.engine.local.parallel.results import Results
 from azdistill.engine.local.parallel.workers import Attempt, Worker
 from azdistill.engine.local.task import Task
-from azdistill.engine.pipeline.documents import Parallel
+from azdistill.engine.pipeline.model import Parallel
 
 _TELL_S = 1.0
 """At most one line of progress in this time."""

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import dataclass
 
 from azdistill.engine.errors import InputError
-from azdistill.engine.pipeline.documents import Parallel
+from azdistill.engine.pipeline.model import Parallel
 
 _START_S = 600
 

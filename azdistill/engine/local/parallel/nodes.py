@@ -15,8 +15,8 @@ from azdistill.engine.local.parallel.crew import Crew, GivenUp
 from azdistill.engine.local.parallel.limits import Limits, Tally, read_limits
 from azdistill.engine.local.parallel.results import Results
 from azdistill.engine.local.task import Task
-from azdistill.engine.pipeline.documents import Parallel
 from azdistill.engine.pipeline.expressions import render
+from azdistill.engine.pipeline.model import Parallel
 
 PLACE = ".batches"
 """In a node's folder, as long as it is not done: its table in parts, and the results of mini-batches."""

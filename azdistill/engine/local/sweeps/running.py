@@ -30,8 +30,8 @@ def run_sweep(task: Task) -> int:
     """
     sweep = task.node.sweep
     assert sweep is not None
-    if sweep.sampling.asked:
-        task.note(f"values are drawn at random here; {sweep.sampling.asked} sampling is Azure ML's own")
+    if sweep.sampling.azure_kind:
+        task.note(f"values are drawn at random here; {sweep.sampling.azure_kind} sampling is Azure ML's own")
     try:
         tracking = Tracking(task.variables, task.node.name)
         trials = _Trials(task, sweep, tracking)

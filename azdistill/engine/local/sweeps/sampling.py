@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice, product
 from random import Random
 
-from azdistill.engine.pipeline.search_space import MOST_EXPONENT, Candidate, Choice, Distribution, Normal, Randint
+from azdistill.engine.pipeline.search_space import MAX_EXPONENT, Candidate, Choice, Distribution, Normal, Randint
 from azdistill.engine.pipeline.sweeps import Sweep
 
 Values = Mapping[str, Candidate]
@@ -33,7 +33,7 @@ def draw(distribution: Distribution, random: Random) -> Candidate:
     else:
         value = random.uniform(distribution.low, distribution.high)
     if distribution.log:
-        value = math.exp(min(value, MOST_EXPONENT))
+        value = math.exp(min(value, MAX_EXPONENT))
     return value if distribution.q is None else _multiple(value, distribution.q)
 
 

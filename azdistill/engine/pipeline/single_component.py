@@ -1,30 +1,29 @@
-"""A component alone: the pipeline of one node that runs it, with the component's inputs as its own."""
+"""A pipeline of one node that runs a component file, with the component's inputs as its own."""
 
 import re
 
 from azdistill.engine.pipeline.components import read_component
-from azdistill.engine.pipeline.documents import Node, OutputSetting, Pipeline
 from azdistill.engine.pipeline.expressions import PipelineInput
-from azdistill.engine.pipeline.reading import Part
+from azdistill.engine.pipeline.model import Node, OutputSetting, Pipeline
+from azdistill.engine.pipeline.yaml_node import YamlNode
 from azdistill.engine.yaml_document import Document
 
 
 def is_component(document: Document) -> bool:
-    """Whether a file is a command or parallel component, and no pipeline."""
-    work = document.value.get("command") or document.value.get("task")
-    return bool(work) and "jobs" not in document.value
+    """Whether a file is a command or parallel component rather than a pipeline."""
+    return "jobs" not in document.value and bool(document.value.get("command") or document.value.get("task"))
 
 
-def component_alone(document: Document) -> Pipeline:
-    """Where the pipeline runs is not said, as a component doesn't say it either."""
-    root = Part(document, [])
+def single_component(document: Document) -> Pipeline:
+    """The pipeline that runs the component of a file. It has no compute, as a component has none."""
+    root = YamlNode(document, [])
     component = read_component(root, document.path.resolve().parent.name)
     name = re.sub(r"\W", "_", component.name.lower(), flags=re.ASCII)
     node = Node(
         name=name,
         component=component,
         inputs={port: PipelineInput(port) for port in component.inputs},
-        outputs={port: OutputSetting(kind) for port, kind in component.outputs.items()},
+        outputs={port: OutputSetting(type) for port, type in component.outputs.items()},
         promoted={},
         settings=component.settings,
     )
@@ -34,6 +33,6 @@ def component_alone(document: Document) -> Pipeline:
         ports=component.inputs,
         outputs={},
         nodes={name: node},
-        findings=tuple(root.found),
+        problems=tuple(root.problems),
         is_component=True,
     )

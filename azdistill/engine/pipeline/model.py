@@ -1,4 +1,4 @@
-"""A pipeline as data, as it was read and before anything is run."""
+"""Data model of a pipeline file and its components."""
 
 import re
 from collections.abc import Mapping
@@ -15,16 +15,17 @@ Scalar = str | int | float | bool
 
 DATA_TYPES = ("uri_file", "uri_folder", "mltable", "custom_model", "mlflow_model", "triton_model")
 LITERAL_TYPES = ("string", "integer", "number", "boolean")
-ANY = "any"
-"""Of a port whose type isn't written: what it is bound to tells."""
 
+# Type of a port that declares none: it accepts everything.
+ANY = "any"
+
+# `azureml:`, `azureml://`, `https://`; a single letter is a drive.
 _ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:")
-"""`azureml:`, `azureml://`, `https://`; a single letter is a drive."""
 
 
 @dataclass(frozen=True)
 class InputPort:
-    """An input that a component declares. Bounds and options hold for literals."""
+    """An input that a component declares. Bounds and options apply to literals."""
 
     type: str
     optional: bool = False
@@ -44,7 +45,7 @@ class InputPort:
 
 @dataclass(frozen=True)
 class Data:
-    """A file or folder given as an input: `path` as written, `base` the folder that it is relative to."""
+    """A file or folder as the value of an input. `path` is the text of the file, relative to the folder `base`."""
 
     type: str
     path: str
@@ -59,14 +60,16 @@ class Data:
         return self.base / self.path.removeprefix("file:")
 
 
+# Value of a node's input: a literal, a file or folder, or a reference to an input or output.
 Value = Scalar | Data | PipelineInput | JobOutput
-"""What an input is given: a literal, a file, or the output of something else."""
 
 
 @dataclass(frozen=True)
 class OutputSetting:
-    """How an output is written. `path` is an address, which runs share unless `${{name}}` is in it; None is a place of
-    this run alone."""
+    """How an output is written.
+
+    `path` is an address, shared by all runs unless it contains `${{name}}`. None is a new path in every run.
+    """
 
     type: str
     mode: str | None = None
@@ -75,11 +78,11 @@ class OutputSetting:
 
 @dataclass(frozen=True)
 class Environment:
-    """What a command runs in on Azure ML. The local engine runs in its own interpreter's environment,
-    and counts `text` (the definition) and the content of `files` for reuse.
+    """The environment of a command on Azure ML.
 
-    `name` is what it can be named by: an `azureml:` address, or NAME or NAME:VERSION of its definition. `conda` (a
-    file, or a mapping in its place) and `build` (a folder) tell what to install.
+    The local engine runs the command in a Python environment of this machine; results are reused while `text` (the
+    definition) and the content of `files` stay the same. `name` identifies it: an `azureml:` address, or NAME or
+    NAME:VERSION of the definition. `conda` (a file, or an inline mapping) and `build` (a folder) say what to install.
     """
 
     text: str
@@ -91,11 +94,13 @@ class Environment:
 
 @dataclass(frozen=True)
 class Parallel:
-    """How a parallel job works: `input` is split into mini-batches of `size` files, or of about `size` bytes of a table
-    where it is `in_bytes`, or by the values of `partition_keys`; a script's `run` gets one at a time.
+    """Settings of a parallel job.
 
-    `append_to` is the output that collects what it returns. `item_errors` and `batch_errors` are how many may fail,
-    all where -1. `concurrency` is how many processes an instance has, None for one a core.
+    The data of `input` is split into mini-batches of `size` files; of about `size` bytes of a table where `in_bytes`
+    is set; or by the values of `partition_keys`. The function `run` of `entry_script` gets one mini-batch at a time.
+
+    `append_to` is the output that collects the returned rows. `item_errors` and `batch_errors` are how many failures
+    are allowed, -1 for any number. `concurrency` is the number of processes per instance, None for one per core.
     """
 
     input: str | None = None
@@ -115,11 +120,10 @@ class Parallel:
 
 @dataclass(frozen=True)
 class Component:
-    """What a node runs. `code` and `includes` make its snapshot; `folder` is where its file lies.
+    """The component that a node runs. `code` and `includes` make its snapshot; `folder` contains its file.
 
-    Only a command has a `command`, only a pipeline component a `pipeline`. `closed` is False when its
-    ports are not known here: it is registered on Azure ML, is of a kind that declares none, or could
-    not be read.
+    Only a command component has a `command`, only a pipeline component a `pipeline`. `ports_known` is False for a
+    component that is registered on Azure ML, that is of a kind without declared ports, or that could not be read.
     """
 
     name: str
@@ -132,7 +136,7 @@ class Component:
     code: Path | None = None
     includes: tuple[Path, ...] = ()
     deterministic: bool = True
-    closed: bool = True
+    ports_known: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
     pipeline: "Pipeline | None" = None
     parallel: Parallel | None = None
@@ -140,10 +144,11 @@ class Component:
 
 @dataclass(frozen=True)
 class Node:
-    """One job of a pipeline: a component, and what its ports are bound to.
+    """One job of a pipeline: a component, the values of its inputs, and its outputs.
 
-    `settings` say where and how it runs on Azure ML: compute, resources, identity and such. A sweep's component is
-    its trial.
+    `promoted` maps outputs to the pipeline outputs they are bound to. `variables` are environment variables.
+    `settings` are where and how it runs on Azure ML: compute, resources, identity and so on. The component of a sweep
+    is its trial.
     """
 
     name: str
@@ -156,15 +161,16 @@ class Node:
     sweep: Sweep | None = None
 
     def upstream(self) -> set[str]:
-        """Names of the nodes whose outputs it reads."""
+        """Names of the nodes whose outputs this node reads."""
         return {value.node for value in self.inputs.values() if isinstance(value, JobOutput)}
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A pipeline file with its components, and what was found wrong while reading them.
+    """A pipeline file with its components, and the problems found while reading them.
 
-    `inputs` are values, `ports` the declarations of those that have one: a component declares, a job gives.
+    `inputs` are values. `ports` are declarations, where an input has one: a component declares inputs, a job gives
+    them values.
     """
 
     document: Document
@@ -174,7 +180,7 @@ class Pipeline:
     nodes: Mapping[str, Node]
     force_rerun: bool = False
     continue_on_step_failure: bool = False
-    findings: tuple[Problem, ...] = ()
+    problems: tuple[Problem, ...] = ()
     is_component: bool = False
 
     @property

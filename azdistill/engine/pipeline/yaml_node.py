@@ -1,0 +1,99 @@
+"""Read a YAML file node by node. A wrong value adds a problem to a list and never raises."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, TypedDict, Unpack
+
+from azdistill.engine.problems import FieldPath, Problem, Scope, Severity, suggest
+from azdistill.engine.yaml_document import Document
+
+# A file with more unknown fields than this is of another kind: the rest is not listed.
+MAX_UNKNOWN_FIELDS = 20
+
+
+class _Fields(TypedDict, total=False):
+    """Optional fields of a problem about a node."""
+
+    value: Any
+    command: str
+    scope: Scope
+
+
+@dataclass(frozen=True)
+class YamlNode:
+    """The value at a field of a file, None where the field is absent. Problems about it go to `problems`."""
+
+    document: Document
+    problems: list[Problem]
+    field: FieldPath = ()
+
+    @cached_property
+    def value(self) -> Any:
+        value: Any = self.document.value
+        for key in self.field:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value
+
+    def at(self, *keys: str) -> "YamlNode":
+        return replace(self, field=(*self.field, *keys))
+
+    def mapping(self) -> Mapping[str, Any]:
+        """The value as a mapping, empty where it is absent. Another type is a problem."""
+        if self.value is not None and not isinstance(self.value, Mapping):
+            self.error("wrong_type", "must be a mapping of names to values")
+        return self.value if isinstance(self.value, Mapping) else {}
+
+    def entries(self) -> list[tuple[str, "YamlNode"]]:
+        """Names and nodes of the value as a mapping."""
+        return [(name, self.at(name)) for name in self.mapping()]
+
+    def texts(self) -> list[str]:
+        """The value as a list of texts, empty where it is absent. Another type is a problem."""
+        if self.value is not None and not isinstance(self.value, list):
+            self.error("wrong_type", "must be a list")
+        return [str(entry) for entry in self.value] if isinstance(self.value, list) else []
+
+    def text(self) -> str | None:
+        """The value as text, None where it is absent. A mapping or a list is a problem."""
+        if isinstance(self.value, (Mapping, list)):
+            self.error("wrong_type", "must be text")
+            return None
+        return None if self.value is None else str(self.value)
+
+    def error(self, code: str, message: str, fix: str = "", **fields: Unpack[_Fields]) -> None:
+        """Add an error. `value` is shown instead of the node's own value; None shows no value."""
+        self._add("error", code, message, fix, **fields)
+
+    def warning(self, code: str, message: str, fix: str = "", **fields: Unpack[_Fields]) -> None:
+        """Add a warning, with the arguments of `error`."""
+        self._add("warning", code, message, fix, **fields)
+
+    def check_fields(self, known: Iterable[str]) -> None:
+        """Warn about unknown fields: Azure ML ignores them, so a misspelt field has no effect."""
+        unknown = [name for name in self.mapping() if name not in known]
+        for name in unknown[:MAX_UNKNOWN_FIELDS]:
+            hint = suggest(name, known)
+            fix = hint if hint.startswith("did you mean") else "remove it"
+            self.at(name).warning("unknown_field", "unknown field, which Azure ML ignores", fix, value=None)
+        if len(unknown) > MAX_UNKNOWN_FIELDS:
+            more = len(unknown) - MAX_UNKNOWN_FIELDS
+            self.warning(
+                "unknown_field", f"{more:,} more unknown fields", "check which kind of file this is", value=None
+            )
+
+    def _add(self, severity: Severity, code: str, message: str, fix: str, **fields: Unpack[_Fields]) -> None:
+        problem = Problem(
+            code=code,
+            message=message,
+            fix=fix,
+            severity=severity,
+            file=self.document.path,
+            line=self.document.line(self.field),
+            field=self.field,
+            value=fields.get("value", self.value),
+            command=fields.get("command", ""),
+            scope=fields.get("scope", "everywhere"),
+        )
+        if problem not in self.problems:
+            self.problems.append(problem)
