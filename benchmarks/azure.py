@@ -64,31 +64,31 @@ def measure_compile(job: Path, folder: Path) -> float:
     import azure.ai.ml  # noqa: F401
 
     started = time.perf_counter()
-    from azdistill.azure.offline import refusals
+    from azdistill.azure.offline import sdk_problems
     from azdistill.job.bundle import compile_job
     from azdistill.job.loading import load_job
 
-    found = refusals(compile_job(load_job(job), folder))
+    problems = sdk_problems(compile_job(load_job(job), folder))
     seconds = time.perf_counter() - started
-    if found:
-        raise RuntimeError(f"{job}: the SDK refuses its bundle: {found}")
+    if problems:
+        raise RuntimeError(f"{job}: the SDK rejects its bundle: {problems}")
     return seconds
 
 
 def measure_submit(job: Path, storage: "Azurite", folder: Path) -> float:
     """Seconds. The route is set to the endpoint, because a job in Azure cannot reach a simulated teacher."""
     from azdistill.azure.submission import submit
-    from azdistill.azure.workspace import quiet
+    from azdistill.cli.workspace import quiet_sdk, suppress_output
     from azdistill.job.bundle import compile_job
     from azdistill.job.loading import load_job
     from tests.workspace.clients import client_for, empty_workspace
     from tests.workspace.credential import SimulatedCredential
 
-    quiet()
     bundle = compile_job(load_job(job), folder).parent
-    with empty_workspace(storage) as workspace, client_for(workspace, SimulatedCredential()) as client:
+    with quiet_sdk(), empty_workspace(storage) as workspace, client_for(workspace, SimulatedCredential()) as client:
         started = time.perf_counter()
-        sent = submit(client, bundle, {"teacher_route": "endpoint"})
+        with suppress_output():
+            sent = submit(client, bundle, {"teacher_route": "endpoint"})
         seconds = time.perf_counter() - started
         if sent.attached or len(workspace.requests.of("PUT", f"/jobs/{sent.name}")) != 1:
             raise RuntimeError(f"{job}: it was not submitted: {sent}")

@@ -1,4 +1,4 @@
-"""A job that was submitted: where it is, what it says, and what it made."""
+"""Submitted jobs: status, log, outputs, cancellation, and the gate's decision."""
 
 import contextlib
 import tempfile
@@ -7,22 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azdistill.azure.problems import asking
-from azdistill.azure.submission import find, status_word
+from azdistill.azure.errors import translate_errors
+from azdistill.azure.submission import find_job, text_of
 from azdistill.contracts.errors import AzdistillError, GateRefused, InputError, NodeFailed
 from azdistill.contracts.files import read_json
+from azdistill.engine.problems import Problem, suggest
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
 COMPLETED, FAILED = "Completed", "Failed"
-ENDED = frozenset({COMPLETED, FAILED, "Canceled", "NotResponding"})
+FINAL_STATUSES = frozenset({COMPLETED, FAILED, "Canceled", "NotResponding"})
+# Output of the pipeline, and the file in it that holds the gate's decision.
 EVALUATION, GATE = "evaluation", "gate.json"
 
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """One node of a pipeline job; `job` is the name of its own job in the workspace."""
+    """Status of one node. `job` is the name of the node's own job in the workspace."""
 
     node: str
     job: str
@@ -31,7 +33,7 @@ class NodeStatus:
 
 @dataclass(frozen=True)
 class JobStatus:
-    """A job and its nodes, in the words of Azure ML: NotStarted, Queued, Running, Completed, Failed, Canceled, ..."""
+    """Status of a job and its nodes, in Azure ML's terms: NotStarted, Queued, Running, Completed, Failed, ..."""
 
     name: str
     display_name: str
@@ -41,96 +43,121 @@ class JobStatus:
 
     @property
     def ended(self) -> bool:
-        return self.status in ENDED
+        return self.status in FINAL_STATUSES
 
 
 def status(client: "MLClient", name: str, *, nodes: bool = True) -> JobStatus:
-    """Raises InputError for a name that the workspace has not."""
-    job = _job(client, name)
-    with asking(f"job {name!r}"):
-        children = client.jobs.list(parent_job_name=name) if nodes and job.type == "pipeline" else ()
-        found = tuple(
-            NodeStatus(child.display_name or child.name, child.name, status_word(child.status)) for child in children
-        )
-    return _status(job, found)
+    """Status of a job, with that of its nodes if `nodes`. Raises InputError for an unknown name."""
+    job = _get(client, name)
+    if not nodes or job.type != "pipeline":
+        return _status(job)
+    with translate_errors(f"job {name!r}"):
+        children = client.jobs.list(parent_job_name=name)
+        return _status(job, *(NodeStatus(c.display_name or c.name, c.name, text_of(c.status)) for c in children))
 
 
-def listed(client: "MLClient", most: int = 50) -> Iterator[JobStatus]:
-    """The latest pipeline jobs of the workspace."""
-    with asking("jobs"):
+def list_jobs(client: "MLClient", limit: int = 50) -> Iterator[JobStatus]:
+    """The latest pipeline jobs of the workspace, without their nodes."""
+    with translate_errors("jobs"):
         for number, job in enumerate(client.jobs.list()):
-            if number == most:
+            if number == limit:
                 return
             yield _status(job)
 
 
 def stream(client: "MLClient", name: str) -> JobStatus:
-    """Print what the job says until it has ended, and tell how. Raises GateRefused when it failed as the student was
-    refused, NodeFailed when it failed otherwise."""
+    """Print the job's log with the SDK until the job ends, and return its status.
+
+    Raises GateRefused when the job failed because the gate refused the student, NodeFailed for any other failure.
+    """
     from azure.ai.ml.exceptions import JobException
 
-    _job(client, name)
-    with asking(f"job {name!r}"), contextlib.suppress(JobException):  # it failed, which is told with what to do
+    _get(client, name)
+    # JobException: the job failed; `raise_for_failure` reports it.
+    with translate_errors(f"job {name!r}"), contextlib.suppress(JobException):
         client.jobs.stream(name)
-    return ended_well(client, status(client, name))
+    job = status(client, name)
+    raise_for_failure(client, job)
+    return job
 
 
-def ended_well(client: "MLClient", found: JobStatus) -> JobStatus:
-    """The same job, when it is done or on its way. Raises what `stream` does."""
-    if found.status == COMPLETED or not found.ended:
-        return found
-    gate = gate_of(client, found.name) if found.status == FAILED else None
-    if gate and not gate["register"]:
-        raise GateRefused(f"job {found.name!r}: the student is {gate['decision']}, so it gets no name; see its report")
-    broken = ", ".join(node.node for node in found.nodes if node.status == FAILED)
-    raise NodeFailed(
-        f"job {found.name!r}: {found.status}{f' in {broken}' if broken else ''}; see {found.studio_url}, mend it and "
-        "submit again: what was done before is reused"
+def raise_for_failure(client: "MLClient", job: JobStatus) -> None:
+    """Raise what `stream` raises, for a job that failed or was cancelled."""
+    if job.status == COMPLETED or not job.ended:
+        return
+    subject = f"job {job.name!r}"
+    failed_nodes = ", ".join(node.node for node in job.nodes if node.status == FAILED)
+    failure = Problem(
+        code="job_failed",
+        subject=subject,
+        message=f"{job.status} in {failed_nodes}" if failed_nodes else job.status,
+        fix=f"see {job.studio_url}, correct the cause and submit again: completed nodes are reused",
     )
+    try:
+        gate = download_gate(client, job.name) if job.status == FAILED else None
+    except AzdistillError as error:
+        raise NodeFailed(problems=[failure, *error.problems]) from None
+    if gate and not gate["register"]:
+        raise GateRefused(
+            f"the gate's decision is {gate['decision']!r}, so the student is not registered",
+            subject=subject,
+            fix="see the job's report",
+            command=f"azdistill download {job.name} --output report",
+        )
+    raise NodeFailed(problems=[failure])
 
 
-def gate_of(client: "MLClient", name: str) -> dict[str, Any] | None:
-    """The verdict of a job's evaluation; None when it did not come so far."""
+def download_gate(client: "MLClient", name: str) -> dict[str, Any] | None:
+    """Content of gate.json of an ended job, None when the job ended before its evaluation wrote one.
+
+    Raises AzdistillError when the file cannot be downloaded, so that the decision is unknown.
+    """
+    if EVALUATION not in outputs(client, name):
+        return None
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            download(client, name, Path(folder), EVALUATION)
-        except AzdistillError:
-            return None
-        found = next(Path(folder).rglob(GATE), None)
-        return read_json(found) if found else None
+        download(client, name, Path(folder), EVALUATION)
+        path = next(Path(folder).rglob(GATE), None)
+        return read_json(path) if path else None
 
 
 def cancel(client: "MLClient", name: str) -> JobStatus:
-    """Ask for the end of a job, which takes a while; one that has ended is left as it is."""
-    found = status(client, name, nodes=False)
-    if not found.ended:
-        with asking(f"job {name!r}"):
+    """Ask Azure ML to cancel a job, which takes a while. An ended job is left as it is."""
+    if not status(client, name, nodes=False).ended:
+        with translate_errors(f"job {name!r}"):
             client.jobs.begin_cancel(name).result()
     return status(client, name, nodes=False)
 
 
 def outputs(client: "MLClient", name: str) -> dict[str, str]:
-    """The outputs of a job by name, and where they lie; those that have no place yet are empty."""
-    return {output: getattr(port, "path", None) or "" for output, port in _job(client, name).outputs.items()}
+    """Path of each output of a job, empty where the job has not written it yet."""
+    return {output: getattr(port, "path", None) or "" for output, port in _get(client, name).outputs.items()}
 
 
 def download(client: "MLClient", name: str, folder: Path, output: str | None = None) -> Path:
-    """Fetch one output of a job, or all of them, into `folder`. Raises InputError for an output that it has not."""
+    """Download one output of a job, or all, into `folder`. Raises InputError for an output that the job lacks."""
     known = outputs(client, name)
     if output is not None and output not in known:
-        raise InputError(f"job {name!r}: no output {output!r}; it has {', '.join(known) or 'none'}")
-    with asking(f"job {name!r}, output {output or 'all'}"):
+        raise InputError(
+            f"no output {output!r}", subject=f"job {name!r}", code="unknown_output", fix=suggest(output, known)
+        )
+    with translate_errors(f"job {name!r}, output {output or 'all'}"):
         client.jobs.download(name, download_path=folder, output_name=output, all=output is None)
     return folder
 
 
-def _job(client: "MLClient", name: str) -> Any:
-    with asking(f"job {name!r}"):
-        job = find(client, name)
+def _get(client: "MLClient", name: str) -> Any:
+    with translate_errors(f"job {name!r}"):
+        job = find_job(client, name)
     if job is None:
-        raise InputError(f"job {name!r}: the workspace has no such job; azdistill status lists the latest")
+        raise InputError(
+            "the workspace has no such job",
+            subject=f"job {name!r}",
+            code="not_found",
+            fix="list the latest jobs",
+            command="azdistill status",
+        )
     return job
 
 
-def _status(job: Any, nodes: tuple[NodeStatus, ...] = ()) -> JobStatus:
-    return JobStatus(job.name, job.display_name or job.name, status_word(job.status), job.studio_url or "", nodes)
+def _status(job: Any, *nodes: NodeStatus) -> JobStatus:
+    return JobStatus(job.name, job.display_name or job.name, text_of(job.status), job.studio_url or "", nodes)

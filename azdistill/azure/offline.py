@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from azdistill.azure.problems import in_one_line
-from azdistill.azure.workspace import hushed, require_sdk, unhindered
+from azdistill.azure.errors import in_one_line
+from azdistill.azure.workspace import fast_validation, require_sdk
 from azdistill.contracts.errors import PipelineError
 from azdistill.contracts.problems import FieldPath, Problem
 from azdistill.engine.pipeline.single_component import is_component
@@ -29,7 +29,7 @@ def sdk_problems(pipeline: Path) -> list[Problem]:
     """
     require_sdk()
     kind: Kind = "component" if is_component(read_document(pipeline, PipelineError, "pipeline file")) else "job"
-    with hushed(), unhindered():
+    with fast_validation():
         try:
             result = _load(kind, pipeline, pipeline)._validate()  # its public method needs a workspace
         except PipelineError as error:

@@ -1,6 +1,7 @@
-"""A bundle's components and environments in a registry of Azure ML, which workspaces of several stages share.
+"""Publish the components and environments of a bundle in an Azure ML registry, which several workspaces share.
 
-A version is the hash of what it is, so the same content is published once and a bundle means the same everywhere.
+An asset's version is a hash of its content: the same content is published once, and a bundle has the same meaning in
+every workspace.
 """
 
 import hashlib
@@ -10,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from azdistill.azure.problems import REGISTRY_MOVES, asking
-from azdistill.azure.workspace import hushed
+from azdistill.azure.errors import REGISTRY_FIXES, translate_errors
 from azdistill.contracts.errors import PipelineError
 from azdistill.contracts.manifest import sha256_file
 from azdistill.engine.pipeline.emit import to_yaml
@@ -20,15 +20,17 @@ from azdistill.engine.yaml_document import read_document
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
-PIPELINE, FILE = "pipeline.yml", "file:"
+PIPELINE = "pipeline.yml"
+# Prefix of a path in a component's field `environment`.
+FILE = "file:"
 HASH_DIGITS = 12
 
 Kind = Literal["environments", "components"]
 
 
 @dataclass(frozen=True)
-class Shared:
-    """A component or an environment of a bundle, as a registry has it. `path` is its file in the bundle."""
+class RegistryAsset:
+    """A component or environment of a bundle, with its version in a registry. `path` is its file in the bundle."""
 
     kind: Kind
     name: str
@@ -39,80 +41,78 @@ class Shared:
         return f"azureml://registries/{registry}/{self.kind}/{self.name}/versions/{self.version}"
 
 
-def shared_in(bundle: Path) -> dict[str, Shared]:
-    """By the reference of a node (`./components/x/component.yml`) what it runs, and by an environment's folder what
-    that runs in."""
-    nodes = _read(bundle / PIPELINE)["jobs"].values()
-    found: dict[str, Shared] = {}
+def bundle_assets(bundle: Path) -> dict[str, RegistryAsset]:
+    """Components by their path in the pipeline (`./components/x/component.yml`), environments by their file's path."""
+    nodes = _read_yaml(bundle / PIPELINE)["jobs"].values()
+    assets: dict[str, RegistryAsset] = {}
     for reference in dict.fromkeys(str(node["component"]) for node in nodes):
         path = bundle / reference
         environment = _environment(path)
-        found[str(environment.path)] = environment
-        name = str(_read(path)["name"])
-        found[reference] = Shared("components", name, _version(path.parent, environment.path.parent), path)
-    return found
+        name, version = str(_read_yaml(path)["name"]), _content_hash(path.parent, environment.path.parent)
+        assets[str(environment.path)] = environment
+        assets[reference] = RegistryAsset("components", name, version, path)
+    return assets
 
 
-def _environment(component: Path) -> Shared:
-    path = (component.parent / str(_read(component)["environment"]).removeprefix(FILE)).resolve()
-    return Shared("environments", str(_read(path)["name"]), _version(path.parent), path)
+def _environment(component: Path) -> RegistryAsset:
+    path = (component.parent / str(_read_yaml(component)["environment"]).removeprefix(FILE)).resolve()
+    return RegistryAsset("environments", str(_read_yaml(path)["name"]), _content_hash(path.parent), path)
 
 
-def _version(*folders: Path) -> str:
-    told = hashlib.sha256()
+def _content_hash(*folders: Path) -> str:
+    digest = hashlib.sha256()
     for folder in folders:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            told.update(f"{path.relative_to(folder).as_posix()} {sha256_file(path)}\n".encode())
-    return told.hexdigest()[:HASH_DIGITS]
+            digest.update(f"{path.relative_to(folder).as_posix()} {sha256_file(path)}\n".encode())
+    return digest.hexdigest()[:HASH_DIGITS]
 
 
-def from_registry(bundle: Path, registry: str) -> io.StringIO:
-    """The bundle's pipeline with each node's component out of the registry; paths are still those of the bundle."""
-    shared, document = shared_in(bundle), _read(bundle / PIPELINE)
+def pipeline_from_registry(bundle: Path, registry: str) -> io.StringIO:
+    """The bundle's pipeline file with the components of the registry. Other paths still point into the bundle."""
+    assets, document = bundle_assets(bundle), _read_yaml(bundle / PIPELINE)
     jobs = {
-        name: {**node, "component": shared[str(node["component"])].address(registry)}
+        name: {**node, "component": assets[str(node["component"])].address(registry)}
         for name, node in document["jobs"].items()
     }
     return io.StringIO(to_yaml({**document, "jobs": jobs}))
 
 
 def publish(client: "MLClient", bundle: Path, registry: str) -> Iterator[tuple[str, bool]]:
-    """Put what the bundle runs into the registry that `client` is for. Yields each address, and whether it is new."""
-    shared = shared_in(bundle)
-    for one in sorted(shared.values(), key=lambda one: one.kind, reverse=True):  # environments come first
-        with asking(f"registry {registry!r}, {one.name} {one.version}", REGISTRY_MOVES):
-            fresh = not _is_there(client, one)
-            if fresh:
-                with hushed():
-                    getattr(client, one.kind).create_or_update(entity(one, registry, shared))
-        yield one.address(registry), fresh
+    """Publish what the registry of `client` lacks. Yields the address of each asset, and whether it is new."""
+    assets = bundle_assets(bundle)
+    for asset in sorted(assets.values(), key=lambda asset: asset.kind, reverse=True):  # environments before components
+        with translate_errors(f"registry {registry!r}, {asset.name} {asset.version}", REGISTRY_FIXES):
+            is_new = not _is_published(client, asset)
+            if is_new:
+                getattr(client, asset.kind).create_or_update(sdk_entity(asset, registry, assets))
+        yield asset.address(registry), is_new
 
 
-def unpublished(client: "MLClient", bundle: Path) -> list[Shared]:
-    """What the bundle runs and the registry that `client` is for has not. Raises what the SDK raises."""
-    return [one for one in shared_in(bundle).values() if not _is_there(client, one)]
+def missing_assets(client: "MLClient", bundle: Path) -> list[RegistryAsset]:
+    """Components and environments of the bundle that the registry of `client` lacks. Raises what the SDK raises."""
+    return [asset for asset in bundle_assets(bundle).values() if not _is_published(client, asset)]
 
 
-def entity(one: Shared, registry: str, shared: Mapping[str, Shared]) -> Any:
-    """The SDK's own, with its version, and a component with its environment in the registry."""
+def sdk_entity(asset: RegistryAsset, registry: str, assets: Mapping[str, RegistryAsset]) -> Any:
+    """The SDK's object of an asset: with its version, and for a component with the environment in the registry."""
     from azure.ai.ml import load_component, load_environment
 
-    if one.kind == "environments":
-        return load_environment(one.path, params_override=[{"version": one.version}])
-    environment = shared[str(_environment(one.path).path)].address(registry)
-    return load_component(one.path, params_override=[{"version": one.version}, {"environment": environment}])
+    if asset.kind == "environments":
+        return load_environment(asset.path, params_override=[{"version": asset.version}])
+    environment = assets[str(_environment(asset.path).path)].address(registry)
+    return load_component(asset.path, params_override=[{"version": asset.version}, {"environment": environment}])
 
 
-def _is_there(client: "MLClient", one: Shared) -> bool:
+def _is_published(client: "MLClient", asset: RegistryAsset) -> bool:
     from azure.core.exceptions import ResourceNotFoundError
 
     try:
-        getattr(client, one.kind).get(one.name, one.version)
+        getattr(client, asset.kind).get(asset.name, asset.version)
     except ResourceNotFoundError:
         return False
     return True
 
 
-def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = read_document(path, PipelineError, "file of a bundle").value
-    return found
+def _read_yaml(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = read_document(path, PipelineError, "file of a bundle").value
+    return content

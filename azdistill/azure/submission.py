@@ -1,4 +1,4 @@
-"""A bundle to a pipeline job, once: the job's name is the hash of what was sent, and the number of the attempt."""
+"""Submit a bundle once: the job's name is a hash of what is sent, and the number of the attempt."""
 
 import hashlib
 import re
@@ -8,26 +8,28 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from azdistill.azure.errors import translate_errors
 from azdistill.azure.offline import load_pipeline_job
-from azdistill.azure.problems import asking
-from azdistill.azure.registry import from_registry
-from azdistill.azure.workspace import hushed, unhindered
+from azdistill.azure.registry import pipeline_from_registry
+from azdistill.azure.workspace import fast_validation
 from azdistill.contracts.errors import InputError, PipelineError
 from azdistill.contracts.manifest import sha256_file
+from azdistill.engine.problems import suggest
 from azdistill.engine.yaml_document import read_document
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
 PIPELINE = "pipeline.yml"
-ENDED_BADLY = frozenset({"Failed", "Canceled", "NotResponding"})
+FAILED_STATUSES = frozenset({"Failed", "Canceled", "NotResponding"})
+# Azure ML's limit is 255 characters.
 LONGEST_NAME = 200
 HASH_DIGITS = 12
 
 
 @dataclass(frozen=True)
-class Submitted:
-    """A job in the workspace. `attached`: it was there already, and nothing was sent."""
+class Submission:
+    """A submitted job. `attached` is true for a job that was in the workspace already: nothing was sent."""
 
     name: str
     status: str
@@ -42,85 +44,101 @@ def submit(
     *,
     registry: str | None = None,
     again: bool = False,
-) -> Submitted:
-    """Send a bundle, with `inputs` of the pipeline set to other values, unless it was sent before. With a `registry`
-    its nodes run what was published there, and nothing but its inputs is uploaded.
+) -> Submission:
+    """Submit a bundle, with `inputs` replacing values of pipeline inputs.
 
-    A job of the same bundle and inputs that is on its way or done is attached to; one that failed or was cancelled
-    gets a next attempt. `again` gives a done one a next attempt, too. Raises InputError for what Azure refuses,
-    AzdistillError for what passes by itself.
+    With `registry`, the nodes run the components published there, and only the bundle's inputs are uploaded. A job of
+    the same bundle and inputs that is running or completed is attached to; a failed or cancelled one gets the next
+    attempt, with `again` a completed one too. Raises InputError for what Azure refuses, AzdistillError for what may
+    pass by waiting.
     """
-    given = dict(inputs or {})
-    base = job_name(bundle, given, registry)
-    with asking(f"job {base!r}"):
+    inputs = dict(inputs or {})
+    base = job_name(bundle, inputs, registry)
+    with translate_errors(f"job {base!r}"):
         for attempt in count(1):
-            found = find(client, f"{base}-{attempt}")
-            if found is None:
-                return _sent(client, bundle, f"{base}-{attempt}", given, registry)
-            if found.status not in ENDED_BADLY and not (again and found.status == "Completed"):
-                return _told(found, attached=True)
-    raise AssertionError("attempts don't end")
+            name = f"{base}-{attempt}"
+            job = find_job(client, name)
+            if job is None:
+                return _send(client, bundle, name, inputs, registry)
+            if job.status not in FAILED_STATUSES and not (again and job.status == "Completed"):
+                return _submission(job, attached=True)
+    raise AssertionError("unreachable: attempts are counted without end")
 
 
 def job_name(bundle: Path, inputs: Mapping[str, str], registry: str | None = None) -> str:
-    """The name without the attempt: of the bundle's files, the inputs that are set otherwise, and the registry."""
-    document = _pipeline(bundle, inputs)
-    told = hashlib.sha256()
+    """Name without the attempt: display name and a hash of the bundle's files, the replaced inputs and the registry."""
+    document = _read_pipeline(bundle, inputs)
+    digest = hashlib.sha256()
     for path in sorted(path for path in bundle.rglob("*") if path.is_file()):
-        told.update(f"{path.relative_to(bundle).as_posix()} {sha256_file(path)}\n".encode())
-    told.update("".join(f"{name}={value}\n" for name, value in sorted(inputs.items())).encode())
-    told.update(f"registry {registry}\n".encode() if registry else b"")
-    shown = re.sub(r"[^A-Za-z0-9_-]", "-", str(document.get("display_name") or bundle.resolve().name)).strip("-_")
-    return f"{shown[:LONGEST_NAME]}-{told.hexdigest()[:HASH_DIGITS]}".lstrip("-")
+        digest.update(f"{path.relative_to(bundle).as_posix()} {sha256_file(path)}\n".encode())
+    digest.update("".join(f"{name}={value}\n" for name, value in sorted(inputs.items())).encode())
+    digest.update(f"registry {registry}\n".encode() if registry else b"")
+    display_name = str(document.get("display_name") or bundle.resolve().name)
+    readable = re.sub(r"[^A-Za-z0-9_-]", "-", display_name).strip("-_")
+    return f"{readable[:LONGEST_NAME]}-{digest.hexdigest()[:HASH_DIGITS]}".lstrip("-")
 
 
-def _pipeline(bundle: Path, inputs: Mapping[str, str]) -> Mapping[str, Any]:
-    """Raises InputError for a folder that is no bundle, an input that it has not, and a teacher that is simulated."""
+def _read_pipeline(bundle: Path, inputs: Mapping[str, str]) -> Mapping[str, Any]:
+    """Raises InputError for a folder without a pipeline, an unknown input, and a simulated teacher."""
     if not (bundle / PIPELINE).is_file():
-        raise InputError(f"bundle {str(bundle)!r}: no {PIPELINE} in it; write one: azdistill compile JOB -o {bundle}")
+        raise InputError(
+            f"no {PIPELINE} in this folder",
+            file=bundle,
+            code="no_bundle",
+            fix="compile a job into it",
+            command=f"azdistill compile JOB -o {bundle}",
+        )
     document: dict[str, Any] = read_document(bundle / PIPELINE, PipelineError, "pipeline").value
     known = document.get("inputs", {})
-    if strange := sorted(inputs.keys() - known.keys()):
-        raise InputError(f"inputs.{strange[0]}: the bundle has no such input; it has {', '.join(known)}")
+    if unknown := sorted(inputs.keys() - known.keys()):
+        raise InputError(
+            "the bundle has no such input",
+            field=("inputs", unknown[0]),
+            code="unknown_input",
+            fix=suggest(unknown[0], known),
+        )
     if inputs.get("teacher_route", known.get("teacher_route")) == "simulated":
         raise InputError(
-            "inputs.teacher_route='simulated': the simulated teacher lives on this machine, out of reach for a job in "
-            "Azure; set it to endpoint, or rehearse here: azdistill run JOB --dry-run"
+            "the simulated teacher runs on this machine, out of reach for a job in Azure",
+            field=("inputs", "teacher_route"),
+            value="simulated",
+            code="simulated_teacher",
+            fix="set it to endpoint, or test the job on this machine",
+            command="azdistill run JOB --dry-run",
         )
     return document
 
 
-def find(client: "MLClient", name: str) -> Any:
-    """The job of that name, None when there is none."""
+def find_job(client: "MLClient", name: str) -> Any:
+    """The job of that name, None when the workspace has none. Raises what the SDK raises for a missing workspace."""
     from azure.core.exceptions import ResourceNotFoundError
 
     try:
         return client.jobs.get(name)
-    except ResourceNotFoundError as problem:
-        if getattr(problem.error, "code", None) == "ResourceGroupNotFound" or "workspaces" in str(problem.reason or ""):
+    except ResourceNotFoundError as error:
+        if getattr(error.error, "code", None) == "ResourceGroupNotFound" or "workspaces" in str(error.reason or ""):
             raise
         return None
 
 
-def _sent(client: "MLClient", bundle: Path, name: str, inputs: Mapping[str, str], registry: str | None) -> Submitted:
-    """Loaded anew for each submission, as the SDK changes what it sends."""
+def _send(client: "MLClient", bundle: Path, name: str, inputs: Mapping[str, str], registry: str | None) -> Submission:
+    """Loads the pipeline file for each submission, because the SDK changes the object that it sends."""
     from azure.core.exceptions import ResourceExistsError
 
     overrides = [{"name": name}, *({f"inputs.{key}": value} for key, value in inputs.items())]
-    source = from_registry(bundle, registry) if registry else bundle / PIPELINE
+    source = pipeline_from_registry(bundle, registry) if registry else bundle / PIPELINE
     try:
-        with hushed(), unhindered():
+        with fast_validation():
             job = load_pipeline_job(bundle / PIPELINE, source, overrides)
-            sent = client.jobs.create_or_update(job)
-        return _told(sent, attached=False)
-    except ResourceExistsError:  # somebody else sent it at this moment
-        return _told(client.jobs.get(name), attached=True)
+            return _submission(client.jobs.create_or_update(job), attached=False)
+    except ResourceExistsError:  # someone else submitted it at the same moment
+        return _submission(client.jobs.get(name), attached=True)
 
 
-def _told(job: Any, *, attached: bool) -> Submitted:
-    return Submitted(job.name, status_word(job.status), job.studio_url or "", attached)
+def _submission(job: Any, *, attached: bool) -> Submission:
+    return Submission(job.name, text_of(job.status), job.studio_url or "", attached)
 
 
-def status_word(status: Any) -> str:
-    """A text, or a member of an enumeration of texts, as the SDK has it."""
+def text_of(status: Any) -> str:
+    """Text of a status, which the SDK gives as text or as a member of an enumeration."""
     return str(getattr(status, "value", status))

@@ -1,4 +1,4 @@
-"""Jobs of a workspace, as the client has them."""
+"""Jobs of a workspace, as `DistillationClient.jobs`."""
 
 import tempfile
 import time
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azdistill.azure import jobs
-from azdistill.azure.checks.order import check_bundle, stop_at_wrong
+from azdistill.azure.checks.bundle import check_bundle, stop_at_problems
 from azdistill.azure.jobs import JobStatus
 from azdistill.azure.submission import submit
 from azdistill.contracts.errors import InputError
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
     from azdistill.job.model import DistillationJob
 
-LOOK_S = 15.0
+POLL_S = 15.0
 REPORT = "report"
 
 
 class WorkspaceJobs:
-    """Jobs are sent as bundles, once; see `submit`. `look_s` is how often a job is looked at while it is waited for."""
+    """Submit jobs to a workspace and follow them. `poll_s`: seconds between two looks at a job that is waited for."""
 
-    def __init__(self, client: "MLClient", look_s: float = LOOK_S) -> None:
-        self._client, self._look_s = client, look_s
+    def __init__(self, client: "MLClient", poll_s: float = POLL_S) -> None:
+        self._client, self._poll_s = client, poll_s
         self.sent: dict[str, DistillationJob] = {}
 
     def create_or_update(self, job: "DistillationJob") -> JobStatus:
-        """Send a job when all is there that it needs, or find the one that was sent before."""
+        """Check and submit a job, or find the one that was submitted before. Raises InputError with all problems."""
         with tempfile.TemporaryDirectory() as folder:
             bundle = compile_job(job, Path(folder, job.name)).parent
-            stop_at_wrong(check_bundle(self._client, bundle))
+            stop_at_problems(check_bundle(self._client, bundle))
             name = submit(self._client, bundle).name
         self.sent[name] = job
         return self.get(name)
@@ -43,36 +43,48 @@ class WorkspaceJobs:
         return jobs.status(self._client, name)
 
     def stream(self, name: str) -> None:
+        """Print the job's log until the job ends. Raises GateRefused or NodeFailed when it fails."""
         jobs.stream(self._client, name)
 
     def cancel(self, name: str) -> JobStatus:
         return jobs.cancel(self._client, name)
 
     def list(self) -> Iterator[JobStatus]:
-        return jobs.listed(self._client)
+        return jobs.list_jobs(self._client)
 
     def report(self, name: str) -> dict[str, Any]:
-        """report.json of a job, which is waited for. Raises NodeFailed, or InputError when it left no report."""
+        """Wait for a job to end and return its report.json. Raises NodeFailed, or InputError without a report."""
         while not jobs.status(self._client, name, nodes=False).ended:
-            time.sleep(self._look_s)
+            time.sleep(self._poll_s)
         with tempfile.TemporaryDirectory() as folder:
             jobs.download(self._client, name, Path(folder), REPORT)
-            found = next(Path(folder).rglob("report.json"), None)
-            if found is None:
-                jobs.ended_well(self._client, self.get(name))
-                raise InputError(f"job {name!r}: it left no report; see {self.get(name).studio_url}")
-            report: dict[str, Any] = read_json(found)
+            path = next(Path(folder).rglob("report.json"), None)
+            if path is None:
+                job = self.get(name)
+                jobs.raise_for_failure(self._client, job)
+                raise InputError(
+                    "it has no report", subject=f"job {name!r}", code="no_report", fix=f"see {job.studio_url}"
+                )
+            report: dict[str, Any] = read_json(path)
             return report
 
     def named(self, job: str) -> str:
-        """The latest job of that display name. Raises InputError when there is none."""
-        found = next((one.name for one in self.list() if one.display_name == job), None)
-        if found is None:
-            raise InputError(f"job {job!r}: the workspace has none of that name among its latest; send it first")
-        return found
+        """Name of the latest job with that display name. Raises InputError when there is none."""
+        for candidate in self.list():
+            if candidate.display_name == job:
+                return candidate.name
+        raise InputError(
+            "none of the workspace's latest jobs has this display name",
+            subject=f"job {job!r}",
+            code="not_found",
+            fix="submit it first",
+        )
 
     def measured(self, name: str, who: str, rows: Path) -> Mapping[str, float | None]:
         raise InputError(
-            f"test_data {str(rows)!r}: job {name!r} answers the rows that it was sent with; set test_data in the job, "
-            f"or fetch the {who} and measure it on this machine"
+            f"job {name!r} ran in Azure and is measured on its own test rows",
+            field=("test_data",),
+            value=str(rows),
+            code="not_supported",
+            fix=f"set data.test_data in the job, or download the {who} and evaluate it on this machine",
         )

@@ -1,65 +1,97 @@
-"""azdistill doctor: what stands between you and a run."""
+"""azdistill doctor: check everything that a run needs."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from azdistill.cli.options import Format
+from azdistill.cli.problems import ProblemFormat
 from azdistill.cli.workspace import Config
 
 if TYPE_CHECKING:
-    from azdistill.azure.checks.check import Check
+    from azdistill.azure.checks.result import CheckResult
 
-STATE_WIDTH = len("unknown") + 2
+# Longest status and two spaces.
+STATUS_WIDTH = len("problem") + 2
 
 
 def doctor(
     context: typer.Context,
-    job: Annotated[Path | None, typer.Argument(metavar="JOB", help="a job file; none: machine and workspace")] = None,
+    job: Annotated[
+        Path | None, typer.Argument(metavar="JOB", help="job file; default: check only machine and workspace")
+    ] = None,
     config: Config = None,
-    offline: Annotated[bool, typer.Option("--offline", help="ask no teacher")] = False,
-    format: Annotated[Format, typer.Option("--format", help="json: a list of findings, for programs")] = Format.text,
+    offline: Annotated[bool, typer.Option("--offline", help="send no request to a teacher")] = False,
+    format: Annotated[
+        ProblemFormat,
+        typer.Option("--format", help="json: a list of results for programs; github: annotations for GitHub Actions"),
+    ] = ProblemFormat.text,
 ) -> None:
-    """Look at all that a run needs, and say what to do about it.
+    """Check everything that a run needs, and show what to do about each problem.
 
-    Interpreter, extras, GPU, login, workspace, roles, storage; with a job its compute, quota, connections, data,
-    models and student. Each teacher with an endpoint is asked one short question, which costs as much: --offline
-    asks none. An empty blob is written to the default datastore and removed, to see whether you may; nothing else is
-    written or sent. Unknown is what can't be seen from here, or matters to some only.
+    Checks Python, packages, GPU, login, workspace, roles and storage; with a job also its compute, quota, connections,
+    data, models and student. Each teacher with an endpoint gets one short request, which is paid for: --offline sends
+    none. An empty blob is written to the default datastore and removed, to check your rights; nothing else is
+    written or sent.
+
+    Status of a result: ok, problem (a run would fail), or unknown (not visible from here, or needed by some only).
 
     Example: azdistill doctor job.yaml
 
-    Exit codes: 0 nothing is wrong, 2 something is.
+    Exit codes: 0 no problem, 2 problems.
     """
     from azdistill.cli.paths import job_file
+    from azdistill.cli.problems import render
     from azdistill.cli.workspace import workspace_client
     from azdistill.contracts.errors import InputError
-    from azdistill.doctor.diagnosis import diagnose
+    from azdistill.doctor.checks import check_all
 
-    checked = job_file(job) if job else None
-    found = diagnose(checked, config, lambda: workspace_client(context, config), offline=offline)
-    states = (_tell_as_json if format == Format.json else _tell_in_words)(found)
-    raise typer.Exit(InputError.exit_code if "wrong" in states else 0)
-
-
-def _tell_in_words(found: "Iterable[Check]") -> list[str]:
-    """Each as soon as it is known, the command on a line of its own to copy. Returns the states."""
-    states: list[str] = []
-    for check in found:
-        print(f"{check.state:{STATE_WIDTH}}{check.what}: {check.detail}", flush=True)
-        for advice in filter(None, (f"{check.move}:" if check.command else check.move, check.command)):
-            print(f"{'':{STATE_WIDTH}}{advice}", flush=True)
-        states.append(check.state)
-    print(f"\n{states.count('wrong') or 'nothing'} wrong, {states.count('unknown')} unknown")
-    return states
+    checks = check_all(
+        job_file(job) if job else None, config, lambda: workspace_client(context, config), offline=offline
+    )
+    if format == ProblemFormat.text:
+        results = _print_as_text(checks)
+    elif format == ProblemFormat.json:
+        results = _print_as_json(checks)
+    else:
+        results = list(checks)
+        print(render([result.problem for result in results if result.problem], format))
+    raise typer.Exit(InputError.exit_code if any(result.status == "problem" for result in results) else 0)
 
 
-def _tell_as_json(found: "Iterable[Check]") -> list[str]:
+def _print_as_text(checks: "Iterable[CheckResult]") -> "list[CheckResult]":
+    """Print each result when its check ends, with the fix below it, and the command on a line of its own to copy."""
+    results, indent = [], " " * STATUS_WIDTH
+    for result in checks:
+        results.append(result)
+        problem = result.problem
+        statement = replace(problem, fix="", command="", severity="error") if problem else result
+        print(f"{result.status:{STATUS_WIDTH}}{statement}", flush=True)
+        if problem and problem.fix:
+            print(f"{indent}{problem.fix}{':' if problem.command else ''}", flush=True)
+        if problem and problem.command:
+            print(f"{indent}{problem.command}", flush=True)
+    statuses = [result.status for result in results]
+    print(f"\nproblems: {statuses.count('problem')}, unknown: {statuses.count('unknown')}")
+    return results
+
+
+def _print_as_json(checks: "Iterable[CheckResult]") -> "list[CheckResult]":
     import json
-    from dataclasses import asdict
 
-    checks = list(found)
-    print(json.dumps([asdict(check) for check in checks], indent=2))
-    return [check.state for check in checks]
+    from azdistill.cli.problems import as_object
+
+    results = list(checks)
+    objects = [
+        {
+            "checked": result.checked,
+            "status": result.status,
+            "detail": result.detail,
+            "problem": as_object(result.problem) if result.problem else None,
+        }
+        for result in results
+    ]
+    print(json.dumps(objects, indent=2))
+    return results

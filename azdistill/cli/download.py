@@ -1,4 +1,4 @@
-"""azdistill download: fetch what a job in Azure ML made."""
+"""azdistill download: download the outputs of a job in Azure ML."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,18 +12,19 @@ def download(
     context: typer.Context,
     name: JobName,
     output: Annotated[
-        str | None, typer.Option("--output", metavar="OUTPUT", help="only this one, such as report; default: all")
+        str | None, typer.Option("--output", metavar="OUTPUT", help="one output, such as report; default: all")
     ] = None,
-    folder: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="where to")] = Path("downloads"),
+    folder: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="target folder")] = Path("downloads"),
     config: Config = None,
 ) -> None:
-    """Fetch what a job in Azure ML made.
+    """Download the outputs of a job in Azure ML.
 
     Example: azdistill download phi-4-mini-3f2a9c1b04de-1 --output report
 
-    Exit codes: 0 fetched, 2 wrong input.
+    Exit codes: 0 downloaded, 2 wrong input.
     """
-    from azdistill.azure.jobs import download as fetch
+    from azdistill.azure import jobs
     from azdistill.cli.workspace import workspace_client
 
-    print(f"fetched to {fetch(workspace_client(context, config), name, folder / name, output)}")
+    target = jobs.download(workspace_client(context, config), name, folder / name, output)
+    print(f"downloaded to {target}")

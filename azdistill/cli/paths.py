@@ -1,4 +1,4 @@
-"""What a PATH on the command line is: a job file, a bundle, or a pipeline or component file of anyone's."""
+"""Read the PATH of a command line: a job file, a bundle, or any pipeline or component file."""
 
 import sys
 from collections.abc import Iterable
@@ -10,58 +10,73 @@ from azdistill.contracts.errors import InputError, SpecError
 if TYPE_CHECKING:
     from azdistill.engine.pipeline.loading import Registered
     from azdistill.engine.pipeline.model import Pipeline
+    from azdistill.engine.problems import Problem
     from azdistill.job.model import DistillationJob
 
 PIPELINE = "pipeline.yml"
 
 
 def pipeline_file(path: Path) -> Path | None:
-    """The pipeline or component file that `path` names, or None when it is a job file.
+    """The pipeline or component file at `path`, None for a job file.
 
-    Raises InputError when there is nothing there that could be either.
+    Raises InputError for a path that is none of these.
     """
     if path.is_dir():
         if not (path / PIPELINE).is_file():
-            raise InputError(f"{path}: no {PIPELINE} in this folder; name a job file, a bundle or a pipeline file")
+            raise InputError(
+                f"no {PIPELINE} in this folder", file=path, fix="name a job file, a bundle or a pipeline file"
+            )
         return path / PIPELINE
     from azdistill.engine.yaml_document import read_document
 
     fields = read_document(path, InputError, "job or pipeline file").value
-    named = fields.keys() & {"jobs", "command"} or fields.get("type") in ("pipeline", "parallel")
-    return path if named else None
+    is_pipeline = fields.keys() & {"jobs", "command"} or fields.get("type") in ("pipeline", "parallel")
+    return path if is_pipeline else None
 
 
 def job_file(path: Path) -> Path:
-    """`path`, when it is no pipeline; raises InputError when it is."""
+    """`path`, if it is a job file. Raises InputError for a pipeline or component."""
     if pipeline_file(path):
-        raise InputError(f"{path}: a pipeline or component, and this needs a job file")
+        raise InputError("this is a pipeline or component", file=path, fix="name a job file")
     return path
 
 
+def bundle_of(path: Path) -> Path:
+    """The bundle at `path`. A job file is compiled, to bundles/NAME."""
+    if pipeline := pipeline_file(path):
+        return pipeline.parent
+    from azdistill.job.bundle import compile_job
+
+    job = read_job(path)
+    return compile_job(job, Path("bundles", job.name)).parent
+
+
 def read_job(path: Path) -> "DistillationJob":
-    """The job of a job file, once its warnings are told. Raises SpecError, one line a finding."""
+    """Read a job file and print its warnings. Raises SpecError with all problems."""
     from azdistill.job.loading import check_job
 
-    job, found = check_job(path)
+    job, problems = check_job(path)
     if job is None:
-        raise SpecError("\n".join(map(str, found)))
-    tell(found)
+        raise SpecError(problems=problems)
+    print_warnings(problems)
     return job
 
 
 def read_pipeline(path: Path, registered: "Registered", compiled: bool = False) -> "Pipeline":
-    """The pipeline of a file, once its warnings are told. Its errors are left to whoever runs it. `registered` tells
-    where registered components lie. What has no effect here is not told of a `compiled` one: the user has not written
-    it."""
+    """Read a pipeline file and print its warnings. Its errors are raised by whoever runs it.
+
+    `registered` finds registered components. For a `compiled` pipeline, fields without effect on this machine are not
+    reported: the user has not written them.
+    """
     from azdistill.engine.pipeline.checks import azure_only, pipeline_problems
     from azdistill.engine.pipeline.loading import load_pipeline
 
     pipeline = load_pipeline(path, registered)
-    tell(finding for finding in pipeline_problems(pipeline) if finding.severity == "warning")
-    tell(() if compiled else azure_only(pipeline))
+    print_warnings(problem for problem in pipeline_problems(pipeline) if problem.severity == "warning")
+    print_warnings(() if compiled else azure_only(pipeline))
     return pipeline
 
 
-def tell(warnings: Iterable[object]) -> None:
-    for warning in warnings:
-        print(warning, file=sys.stderr)
+def print_warnings(problems: "Iterable[Problem]") -> None:
+    for problem in problems:
+        print(problem, file=sys.stderr)

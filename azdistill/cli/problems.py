@@ -35,6 +35,7 @@ def as_object(problem: Problem) -> Mapping[str, Any]:
     return {
         "code": problem.code,
         "severity": problem.severity,
+        "subject": problem.subject,
         "file": None if problem.file is None else str(problem.file),
         "line": problem.line,
         "field": dotted(problem.field),

@@ -1,33 +1,36 @@
-"""azdistill publish: what a bundle runs, into a registry of Azure ML."""
+"""azdistill publish: publish the components of a bundle in an Azure ML registry."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from azure.ai.ml import MLClient
 
 
 def publish(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="a job file or a bundle")],
-    registry: Annotated[str, typer.Option(metavar="NAME", help="the registry")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="job file or bundle")],
+    registry: Annotated[str, typer.Option(metavar="NAME", help="name of the registry")],
 ) -> None:
-    """Put components and environments into a registry, once.
+    """Publish the components and environments of a bundle in an Azure ML registry.
 
-    Their versions are hashes of what they are: what is there already is left alone, and a bundle means the same in
-    every workspace that uses the registry. Then: azdistill submit PATH --registry NAME.
+    A version is a hash of the content: what the registry has already is not sent again, and a bundle has the same
+    meaning in every workspace that uses the registry. Afterwards: azdistill submit PATH --registry NAME.
 
-    Example: azdistill publish bundle --registry house
+    Example: azdistill publish bundle --registry contoso
 
-    Exit codes: 0 all of it is there, 2 wrong input.
+    Exit codes: 0 all are published, 1 Azure cannot be reached, 2 wrong input.
     """
-    from azdistill.azure.registry import publish as put
-    from azdistill.azure.workspace import RegistryAddress, connect
-    from azdistill.cli.submit import bundle_at
+    from azdistill.azure.registry import publish as publish_bundle
+    from azdistill.azure.workspace import RegistryAddress
+    from azdistill.cli.paths import bundle_of
+    from azdistill.cli.workspace import open_client, suppress_output
 
-    bundle = bundle_at(path)
-    client: MLClient = (context.obj or connect)(RegistryAddress(registry))
-    for address, fresh in put(client, bundle, registry):
-        print(f"{'new  ' if fresh else 'there'}  {address}")
+    bundle = bundle_of(path)
+    assets = publish_bundle(open_client(context, RegistryAddress(registry)), bundle, registry)
+    while True:
+        with suppress_output():
+            published = next(assets, None)
+        if published is None:
+            return
+        address, is_new = published
+        print(f"{'new      ' if is_new else 'unchanged'}  {address}")

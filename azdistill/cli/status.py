@@ -1,4 +1,4 @@
-"""azdistill status: jobs in Azure ML, at a glance."""
+"""azdistill status: show a job in Azure ML, or the latest jobs."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -10,7 +10,9 @@ from azdistill.cli.workspace import Config
 
 def status(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="the job's name; none: the latest jobs")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="name of the job; default: the latest jobs")
+    ] = None,
     config: Config = None,
 ) -> None:
     """Show a job in Azure ML and its nodes, or the latest jobs.
@@ -19,20 +21,20 @@ def status(
 
     Exit codes: 0 shown, 2 wrong input.
     """
-    from azdistill.azure.jobs import listed
-    from azdistill.azure.jobs import status as look
+    from azdistill.azure import jobs
     from azdistill.cli.workspace import workspace_client
 
     client = workspace_client(context, config)
     if name is None:
-        _print([("job", "status"), *((job.name, job.status) for job in listed(client))])
+        _print_columns([("job", "status"), *((job.name, job.status) for job in jobs.list_jobs(client))])
         return
-    found = look(client, name)
-    print(f"{found.display_name}: {found.status}\n{found.studio_url}")
-    _print([(node.node, node.status) for node in found.nodes])
+    job = jobs.status(client, name)
+    print(f"{job.display_name}: {job.status}")
+    print(job.studio_url)
+    _print_columns([(node.node, node.status) for node in job.nodes])
 
 
-def _print(rows: Sequence[tuple[str, str]]) -> None:
+def _print_columns(rows: Sequence[tuple[str, str]]) -> None:
     width = max((len(left) for left, _ in rows), default=0)
     for left, right in rows:
         print(f"{left.ljust(width)}  {right}")

@@ -1,4 +1,4 @@
-"""azdistill stream: what a job in Azure ML says, until it has ended."""
+"""azdistill stream: show the log of a job in Azure ML until the job ends."""
 
 from typing import TYPE_CHECKING
 
@@ -11,19 +11,23 @@ if TYPE_CHECKING:
 
 
 def stream(context: typer.Context, name: JobName, config: Config = None) -> None:
-    """Follow a job in Azure ML to its end.
+    """Show the log of a job in Azure ML until the job ends.
+
+    Ctrl-C ends only the display: the job goes on.
 
     Example: azdistill stream phi-4-mini-3f2a9c1b04de-1
 
-    Exit codes: 0 done, 1 it failed, 2 wrong input, 3 a gate refused the student, 130 you left; the job goes on.
+    Exit codes: 0 the job completed, 1 it failed, 2 wrong input, 3 the gate refused the student, 130 interrupted.
     """
     from azdistill.cli.workspace import workspace_client
 
-    follow_job(workspace_client(context, config), name)
+    stream_job(workspace_client(context, config), name)
 
 
-def follow_job(client: "MLClient", name: str) -> None:
-    from azdistill.azure.jobs import stream as follow
+def stream_job(client: "MLClient", name: str) -> None:
+    """Raises NodeFailed or GateRefused when the job fails."""
+    from azdistill.azure import jobs
 
-    found = follow(client, name)
-    print(f"job {found.name}: {found.status}\nfetch what it made:  azdistill download {found.name}")
+    job = jobs.stream(client, name)
+    print(f"job {job.name}: {job.status}")
+    print(f"download its outputs:  azdistill download {job.name}")

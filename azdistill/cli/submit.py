@@ -1,71 +1,62 @@
-"""azdistill submit: a job or a bundle to Azure ML."""
+"""azdistill submit: submit a job to an Azure ML workspace."""
 
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from azdistill.cli.options import Rows, Settings, with_rows
 from azdistill.cli.workspace import Config
 
-if TYPE_CHECKING:
-    from azdistill.azure.submission import Submitted
-
 
 def submit(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="a job file or a bundle")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="job file or bundle")],
     settings: Settings = None,
     rows: Rows = None,
     registry: Annotated[
-        str | None, typer.Option(metavar="NAME", help="run what `azdistill publish` put into this registry")
+        str | None,
+        typer.Option(metavar="NAME", help="run the components that `azdistill publish` published in this registry"),
     ] = None,
     config: Config = None,
-    check: Annotated[bool, typer.Option("--check", help="only look whether all is there; send nothing")] = False,
-    again: Annotated[bool, typer.Option("--again", help="also when the same job is done already")] = False,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="stay, and print what the job says")] = False,
+    check: Annotated[bool, typer.Option("--check", help="check the workspace only; submit nothing")] = False,
+    again: Annotated[bool, typer.Option("--again", help="submit again when the same job has completed")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="show the job's log until it ends, as `azdistill stream`")
+    ] = False,
 ) -> None:
-    """Send a job to an Azure ML workspace, once.
+    """Submit a job to an Azure ML workspace.
 
-    It goes as the bundle that `azdistill run` runs here; a job file is compiled first, to bundles/NAME. Workspace,
-    compute, quota, connections, data and models are looked at before anything is sent, and an empty blob is written
-    and removed to see whether you may. The same bundle with the same inputs is never sent twice: a job that is on
-    its way or done is found again, and one that failed gets a next attempt, which reuses what was done.
+    The workspace gets the same bundle that `azdistill run` runs on this machine; a job file is compiled first, to
+    bundles/NAME. Before anything is sent, it checks workspace, compute, quota, connections, data and models, and
+    writes and removes an empty blob to check your rights on the storage. The same bundle with the same inputs is
+    submitted once: a running or completed job is found again. A failed one gets the next attempt, which reuses
+    completed nodes.
 
     Example: azdistill submit job.yaml --rows 50 --follow
 
-    Exit codes: 0 sent (with --follow: done), 1 it failed, 2 wrong input, 3 a gate refused the student.
+    Exit codes: 0 submitted (with --follow: completed), 1 failed, 2 wrong input, 3 the gate refused the student.
     """
-    from azdistill.azure.checks.order import check_bundle, stop_at_wrong
-    from azdistill.azure.submission import submit as send
+    from azdistill.azure.checks.bundle import check_bundle, stop_at_problems
+    from azdistill.azure.submission import submit as submit_bundle
+    from azdistill.cli.paths import bundle_of
     from azdistill.cli.request import settings_of
-    from azdistill.cli.stream import follow_job
-    from azdistill.cli.workspace import workspace_client
+    from azdistill.cli.stream import stream_job
+    from azdistill.cli.workspace import suppress_output, workspace_client
 
     inputs = settings_of(with_rows(settings, rows))
-    bundle = bundle_at(path)
+    bundle = bundle_of(path)
     client = workspace_client(context, config)
-    for found in stop_at_wrong(check_bundle(client, bundle, registry, date.today())):
-        print(f"{'' if found.state == 'ok' else 'warning: '}{found}")
+    for result in stop_at_problems(check_bundle(client, bundle, registry, date.today())):
+        print(result)
     if check:
         return
-    sent = send(client, bundle, inputs, registry=registry, again=again)
-    print(_told(sent))
+    with suppress_output():
+        job = submit_bundle(client, bundle, inputs, registry=registry, again=again)
+    outcome = "found in the workspace, nothing sent" if job.attached else "submitted"
+    print(f"job {job.name}: {outcome}; status {job.status}")
+    print(job.studio_url)
+    print(f"follow it:  azdistill stream {job.name}")
     if follow:
-        follow_job(client, sent.name)
-
-
-def bundle_at(path: Path) -> Path:
-    from azdistill.cli.paths import pipeline_file, read_job
-    from azdistill.job.bundle import compile_job
-
-    if found := pipeline_file(path):
-        return found.parent
-    job = read_job(path)
-    return compile_job(job, Path("bundles", job.name)).parent
-
-
-def _told(sent: "Submitted") -> str:
-    how = f"is there already, {sent.status}: nothing was sent" if sent.attached else f"sent, {sent.status}"
-    return f"job {sent.name}: {how}\n{sent.studio_url}\nfollow it:  azdistill stream {sent.name}"
+        stream_job(client, job.name)

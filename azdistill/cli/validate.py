@@ -29,9 +29,9 @@ def validate(
     All problems are shown at once, each with its file, line, field and value, what is wrong and what to do.
     Warnings, for example about fields that Azure ML ignores, do not change the exit code.
 
-    --format json prints a list of objects with the fields code, severity, file, line, field, value, message, fix and
-    command. --format github prints annotations: in a workflow of GitHub Actions they appear at their lines of a pull
-    request.
+    --format json prints a list of objects with the fields code, severity, subject, file, line, field, value, message,
+    fix and command. --format github prints annotations: in a workflow of GitHub Actions they appear at their lines of a
+    pull request.
 
     Example: azdistill validate job.yaml
 

@@ -1,1 +1,1 @@
-"""What stands between a user and a run: looked at one by one, each with what to do about it."""
+"""Check everything that a run needs: this machine, the job file, the workspace and the teachers."""

@@ -1,61 +1,51 @@
-"""A job file: its mistakes, its warnings, and the student that lies here."""
+"""Check a job file, and the student's folder if it is on this machine."""
 
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-from azdistill.azure.checks.check import Check
+from azdistill.azure.checks.result import CheckResult, failed, from_problem, ok
 from azdistill.contracts.errors import DataError
-from azdistill.contracts.problems import Problem
-from azdistill.doctor.found import from_error
 from azdistill.job.loading import check_job
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import is_remote
 from azdistill.students.folders import tokenizer_part, weight_files
 
 
-def check_file(path: Path, today: date) -> tuple[DistillationJob | None, list[Check]]:
-    """The job, None where the file is wrong, and what is to be said of it. `today` decides which models are retired."""
-    job, found = check_job(path, today)
-    said = [_said(problem) for problem in found]
-    return job, [*_right(job), *said, *_student(job)] if job else said
+def check_job_file(path: Path, today: date) -> tuple[DistillationJob | None, list[CheckResult]]:
+    """The job, None where the file has errors, and the results. `today` decides which models are retired.
+
+    A warning has the status unknown.
+    """
+    job, problems = check_job(path, today)
+    results = [
+        from_problem(problem.location, problem, "problem" if problem.severity == "error" else "unknown")
+        for problem in problems
+    ]
+    if job is None:
+        return None, results
+    teachers = ", ".join(teacher.called for teacher in job.teacher.teachers)
+    summary = ok("job", f"{job.name} ({job.task}), from {teachers} to {job.student.model}")
+    return job, [summary, *results, *_check_student(job)]
 
 
-def _said(problem: Problem) -> Check:
-    place = (
-        f"{problem.file.name}:{problem.line}"
-        if problem.file and problem.line
-        else problem.file.name
-        if problem.file
-        else ""
-    )
-    detail, _, move = problem.text.partition("; ")
-    return Check(place, "wrong" if problem.severity == "error" else "unknown", detail, move)
-
-
-def _right(job: DistillationJob) -> Iterator[Check]:
-    names = ", ".join(teacher.called for teacher in job.teacher.teachers)
-    yield Check("job", "ok", f"{job.name} ({job.task}), from {names} to {job.student.model}")
-
-
-def _student(job: DistillationJob) -> Iterator[Check]:
-    """One in a registry is looked for with the rest of the workspace."""
+def _check_student(job: DistillationJob) -> Iterator[CheckResult]:
+    """A student in a registry is checked with the workspace."""
     if is_remote(job.student.model):
         return
     folder = Path(job.student.model)
-    what = f"student {str(folder)!r}"
+    checked = f"student {str(folder)!r}"
     try:
         tokenizer_part(folder)
-        files = len(weight_files(folder))
-    except DataError as problem:
-        yield from_error(what, problem)
+        weights = len(weight_files(folder))
+    except DataError as error:
+        for problem in error.problems:
+            yield from_problem(checked, problem)
         return
-    yield _weights(what, files, random=job.student.weights == "random")
-
-
-def _weights(what: str, files: int, *, random: bool) -> Check:
-    if random or files:
-        return Check(
-            what, "ok", f"config.json, tokenizer, {'weights to be drawn' if random else f'{files} weight files'}"
-        )
-    return Check(what, "wrong", "no *.safetensors beside config.json", "download them, or set student.weights: random")
+    if job.student.weights == "random":
+        yield ok(checked, "config.json, tokenizer; its weights are random")
+    elif weights:
+        yield ok(checked, f"config.json, tokenizer, {weights} weight files")
+    else:
+        message, fix = "no *.safetensors next to config.json", "download them, or set student.weights: random"
+        yield failed(checked, "no_weights", message, fix)

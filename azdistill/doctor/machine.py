@@ -1,4 +1,4 @@
-"""This machine: interpreter, packages with their versions, GPU. Nothing heavy is imported to look."""
+"""Check this machine: Python, installed packages, GPU. No heavy package is imported."""
 
 import operator
 import platform
@@ -9,102 +9,114 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 
-from azdistill.azure.checks.check import Check
+from azdistill.azure.checks.result import CheckResult, failed, ok, unknown
 
 PACKAGE = "azdistill"
+# What does not work without an extra. A package of several extras is reported with the first of them.
 EXTRAS = {
-    "azure": "nothing can be sent to a workspace from here",
-    "train": "no student learns or answers on this machine",
-    "eval": "no student is evaluated on this machine",
-    "local": "no student is registered on this machine",
+    "azure": "jobs cannot be submitted from here",
+    "train": "students cannot be trained or run on this machine",
+    "eval": "students cannot be evaluated on this machine",
+    "local": "students cannot be registered on this machine",
 }
-"""Extra -> what does not work without it. What `local` has of the others is told with them."""
-WHY = {"azureml-mlflow": "older ones crash when mlflow 3 saves an artifact"}
-REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)>=(?P<least>[\d.]+); extra == ['\"](?P<extra>\w+)['\"]")
-BOUNDS = {">=": operator.ge, "<": operator.lt}
-MEMORY = ("--query-gpu=name,memory.total", "--format=csv,noheader")
-LONGEST_LOOK_S = 30.0
+REASONS = {"azureml-mlflow": "older versions crash when mlflow 3 saves an artifact"}
+REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?P<bounds>[<>=\d.,]+); extra == ['\"](?P<extra>\w+)['\"]")
+BOUND = re.compile(r"(>=|<)([\d.]+)")
+COMPARE = {">=": operator.ge, "<": operator.lt}
+GPU_QUERY = ("--query-gpu=name,memory.total", "--format=csv,noheader")
+GPU_TIMEOUT_S = 30.0
 
-Versions = Callable[[str], str]
-"""The version of a package; raises PackageNotFoundError for one that isn't installed."""
+# Returns the version of a package; raises PackageNotFoundError for one that is not installed.
+VersionOf = Callable[[str], str]
 
 
-def check_machine() -> Iterator[Check]:
-    """Interpreter, system where that matters, azdistill, its extras, GPU."""
-    yield interpreter(sys.version_info[:2], metadata(PACKAGE)["Requires-Python"])
+def check_machine() -> Iterator[CheckResult]:
+    """Results for Python, Windows, azdistill, its extras and the GPU."""
+    yield check_python(sys.version_info[:2], metadata(PACKAGE)["Requires-Python"])
     if sys.platform == "win32":
-        yield Check("system", "unknown", "no run on this machine was tried on Windows", "use WSL", "wsl --install")
-    yield Check(PACKAGE, "ok", version(PACKAGE))
-    yield from extras(requires(PACKAGE) or [])
-    yield gpu()
+        yield unknown("system", "untested_system", "local runs are not tested on Windows", "use WSL", "wsl --install")
+    yield ok(PACKAGE, version(PACKAGE))
+    yield from check_extras(requires(PACKAGE) or [])
+    yield check_gpu()
 
 
-def interpreter(mine: tuple[int, int], required: str) -> Check:
-    """`required` is what the package's metadata say: `<3.14,>=3.11`."""
-    bounds = re.findall(r"(>=|<)(\d+)\.(\d+)", required)
-    told = f"{platform.python_version()}, {sys.executable}"
-    if all(BOUNDS[sign](mine, (int(major), int(minor))) for sign, major, minor in bounds):
-        return Check("python", "ok", told)
+def check_python(python: tuple[int, int], required: str) -> CheckResult:
+    """`required` is Requires-Python of the package's metadata: `<3.14,>=3.11`."""
+    detail = f"{platform.python_version()}, {sys.executable}"
+    if _is_within(f"{python[0]}.{python[1]}", required):
+        return ok("python", detail)
     command = "python3.12 -m venv .venv && .venv/bin/pip install azdistill"
-    return Check("python", "wrong", f"{told}; azdistill takes {required}", "make an environment of another", command)
+    message = f"{detail}; azdistill requires {required}"
+    return failed("python", "unsupported_python", message, "create an environment of another version", command)
 
 
-def extras(declared: Iterable[str], versions: Versions = version) -> Iterator[Check]:
-    """One finding an extra; `declared` are the requirements in the package's metadata."""
-    found = [match for text in declared if (match := REQUIREMENT.fullmatch(text))]
-    told: set[str] = set()
+def check_extras(requirements: Iterable[str], version_of: VersionOf = version) -> Iterator[CheckResult]:
+    """One result for each extra. `requirements` are those of the package's metadata."""
+    matches = [match for text in requirements if (match := REQUIREMENT.fullmatch(text))]
+    reported: set[str] = set()
     for extra in EXTRAS:
-        wanted = {one["name"]: one["least"] for one in found if one["extra"] == extra and one["name"] not in told}
-        told |= wanted.keys()
-        yield _extra(extra, wanted, {name: _version(name, versions) for name in wanted})
+        bounds = {match["name"]: match["bounds"] for match in matches if match["extra"] == extra}
+        bounds = {name: text for name, text in bounds.items() if name not in reported}
+        reported |= bounds.keys()
+        yield _check_extra(extra, bounds, {name: _installed(name, version_of) for name in bounds})
 
 
-def _extra(extra: str, wanted: Mapping[str, str], here: Mapping[str, str | None]) -> Check:
-    """An old package is wrong; a missing one may be one that nobody here needs."""
-    what, command = f"extra {extra}", f"pip install '{PACKAGE}[{extra}]'"
-    if old := [_told(name, version, wanted[name]) for name, version in here.items() if _is_old(version, wanted[name])]:
-        return Check(what, "wrong", ", ".join(old), "update", command)
-    if missing := [name for name, version in here.items() if version is None]:
-        told = f"not installed: {', '.join(missing)}, so {EXTRAS[extra]}"
-        return Check(what, "unknown", told, "to have it", command)
-    return Check(what, "ok", ", ".join(f"{name} {version}" for name, version in here.items()))
+def _check_extra(extra: str, bounds: Mapping[str, str], versions: Mapping[str, str | None]) -> CheckResult:
+    """A version out of bounds is a problem. A missing package may not be needed by this user: unknown."""
+    checked, command = f"extra {extra}", f"pip install '{PACKAGE}[{extra}]'"
+    unsupported = [
+        _describe(name, version, bounds[name])
+        for name, version in versions.items()
+        if version is not None and not _is_within(version, bounds[name])
+    ]
+    if unsupported:
+        message = ", ".join(unsupported)
+        return failed(checked, "unsupported_version", message, "install a supported version", command)
+    if missing := [name for name, version in versions.items() if version is None]:
+        message = f"not installed: {', '.join(missing)}; {EXTRAS[extra]}"
+        return unknown(checked, "not_installed", message, "install it if you need it", command)
+    return ok(checked, ", ".join(f"{name} {version}" for name, version in versions.items()))
 
 
-def _told(name: str, version: str | None, least: str) -> str:
-    return f"{name} {version}, where {least} is the oldest" + (f" ({WHY[name]})" if name in WHY else "")
+def _describe(name: str, version: str, bounds: str) -> str:
+    reason = f" ({REASONS[name]})" if name in REASONS else ""
+    return f"{name} {version}, but {bounds} is required{reason}"
 
 
-def _version(name: str, versions: Versions) -> str | None:
+def _installed(name: str, version_of: VersionOf) -> str | None:
     try:
-        return versions(name)
+        return version_of(name)
     except PackageNotFoundError:
         return None
 
 
-def _is_old(version: str | None, least: str) -> bool:
-    return version is not None and _release(version) < _release(least)
+def _is_within(version: str, bounds: str) -> bool:
+    """Whether a version is within bounds such as `<3.14,>=3.11`."""
+    return all(COMPARE[sign](_release(version), _release(bound)) for sign, bound in BOUND.findall(bounds))
 
 
 def _release(version: str) -> list[int]:
-    """The numbers of a version, without trailing zeros and what follows (`.post6`, `+cpu`)."""
-    found = re.match(r"\d+(\.\d+)*", version)
-    numbers = [int(number) for number in found[0].split(".")] if found else []
+    """The numbers of a version, without trailing zeros and suffix (`.post6`, `+cpu`)."""
+    match = re.match(r"\d+(\.\d+)*", version)
+    numbers = [int(number) for number in match[0].split(".")] if match else []
     while numbers and numbers[-1] == 0:
         numbers.pop()
     return numbers
 
 
-def gpu(versions: Versions = version) -> Check:
-    """What the driver tells; whether torch can use a GPU shows in torch's version."""
-    if (tool := shutil.which("nvidia-smi")) is None:
-        return Check("GPU", "ok", "none (no nvidia-smi on PATH), so runs on this machine take the CPU")
+def check_gpu(version_of: VersionOf = version) -> CheckResult:
+    """GPU as reported by the driver. The version of torch says whether torch can use it."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ok("GPU", "none (no nvidia-smi on PATH): local runs use the CPU")
     try:
-        seen = subprocess.run([tool, *MEMORY], capture_output=True, text=True, timeout=LONGEST_LOOK_S, check=True)
-    except (OSError, subprocess.SubprocessError) as problem:
-        return Check("GPU", "unknown", f"nvidia-smi can't tell ({problem})", "look at the driver", "nvidia-smi")
-    told = "; ".join(seen.stdout.splitlines())
-    torch = _version("torch", versions) or ""
+        query = subprocess.run([program, *GPU_QUERY], capture_output=True, text=True, timeout=GPU_TIMEOUT_S, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return unknown("GPU", "driver_failed", f"nvidia-smi failed ({error})", "check the driver", "nvidia-smi")
+    gpus = "; ".join(query.stdout.splitlines())
+    torch = _installed("torch", version_of) or ""
     if torch.endswith("+cpu"):
-        told = f"{told}, which torch {torch} can't use"
-        return Check("GPU", "unknown", told, "install it with CUDA", "pip install --force-reinstall torch")
-    return Check("GPU", "ok", told)
+        message = f"{gpus}, which torch {torch} cannot use"
+        command = "pip install --force-reinstall torch"
+        return unknown("GPU", "torch_without_cuda", message, "install torch with CUDA", command)
+    return ok("GPU", gpus)

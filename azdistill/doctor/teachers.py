@@ -1,76 +1,83 @@
-"""The teachers that can be asked from here: one short call each, with what the endpoint makes of it."""
+"""Check the teachers that can be reached from this machine, with one short request each."""
 
 import asyncio
 import os
 from collections.abc import Mapping
 
-from azdistill.azure.checks.check import Check, State
+from azdistill.azure.checks.result import CheckResult, from_problem, ok, unknown
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.teacher import Teacher, TeacherConfig
-from azdistill.doctor.found import from_error
+from azdistill.engine.problems import Problem
 from azdistill.teacher.endpoint import resolve
 from azdistill.teacher.event_loop import run
 from azdistill.teacher.preflight import Seen, call, what_is_wrong, what_to_know
 
-UNASKED = {
-    "simulated": "simulated, which is for runs on this machine; to submit set teacher_route to endpoint",
-    "completions": "not asked, as its completions are given",
+# Routes that use no endpoint.
+WITHOUT_ENDPOINT = {
+    "simulated": "simulated, for local runs; to submit the job, set teacher_route to endpoint",
+    "completions": "no request is sent: the job provides the completions",
 }
-"""Routes by which no endpoint is asked."""
 
 
-def check_teachers(config: TeacherConfig, *, offline: bool, environ: Mapping[str, str] = os.environ) -> list[Check]:
-    """One finding a teacher. With `offline`, and on another route than endpoint, nobody is asked."""
-    if told := UNASKED.get(config.teacher_route):
-        return [Check(_named(teacher), "ok", told) for teacher in config.teachers]
+def check_teachers(
+    config: TeacherConfig, *, offline: bool, environ: Mapping[str, str] = os.environ
+) -> list[CheckResult]:
+    """One result for each teacher. With `offline`, or on another route than endpoint, no request is sent."""
+    if detail := WITHOUT_ENDPOINT.get(config.teacher_route):
+        return [ok(_name(teacher), detail) for teacher in config.teachers]
     if offline:
-        return [Check(_named(teacher), "unknown", "not asked: --offline") for teacher in config.teachers]
-    return run(_all(config, environ))
+        return [unknown(_name(teacher), "offline", "not checked: --offline") for teacher in config.teachers]
+    return run(_check_all(config, environ))
 
 
-async def _all(config: TeacherConfig, environ: Mapping[str, str]) -> list[Check]:
-    return list(await asyncio.gather(*(_look(teacher, config, environ) for teacher in config.teachers)))
+async def _check_all(config: TeacherConfig, environ: Mapping[str, str]) -> list[CheckResult]:
+    return list(await asyncio.gather(*(_check(teacher, config, environ) for teacher in config.teachers)))
 
 
-async def _look(teacher: Teacher, config: TeacherConfig, environ: Mapping[str, str]) -> Check:
-    if waits := _not_from_here(teacher, environ):
-        return waits
+async def _check(teacher: Teacher, config: TeacherConfig, environ: Mapping[str, str]) -> CheckResult:
+    if result := _not_reachable_from_here(teacher, environ):
+        return result
     try:
-        return _judged(await call(resolve(teacher, config.teacher_route, environ), config))
-    except InputError as problem:
-        return from_error(_named(teacher), problem)
+        return _judge(await call(resolve(teacher, config.teacher_route, environ), config))
+    except InputError as error:
+        return from_problem(_name(teacher), error.problems[0])
 
 
-def _not_from_here(teacher: Teacher, environ: Mapping[str, str]) -> Check | None:
-    """A key that is not on this machine is no mistake where the job has a connection."""
+def _not_reachable_from_here(teacher: Teacher, environ: Mapping[str, str]) -> CheckResult | None:
+    """A key that is missing on this machine is no problem for a job that has a connection."""
     if teacher.endpoint is None:
-        told = f"not asked: connection {teacher.connection!r} is read by a job in Azure"
-        return Check(_named(teacher), "unknown", told, "to have it asked from here, give endpoint and key_variable too")
-    if teacher.key_variable is None or environ.get(teacher.key_variable, "").strip():
-        return None
-    state: State = "unknown" if teacher.connection else "wrong"
+        message = f"not checked: a job in Azure reads connection {teacher.connection!r}"
+        fix = "to check it from this machine, set endpoint and key_variable, too"
+        return unknown(_name(teacher), "connection_only", message, fix)
     variable = teacher.key_variable
-    told, command = f"not asked: variable {variable} is not set", f"read -rs {variable} && export {variable}"
-    return Check(_named(teacher), state, told, "set it to the endpoint's key, which you paste unseen", command)
+    if variable is None or environ.get(variable, "").strip():
+        return None
+    problem = Problem(
+        code="no_key",
+        message=f"not checked: variable {variable} is not set",
+        fix="paste the endpoint's key, which is not shown",
+        command=f"read -rs {variable} && export {variable}",
+    )
+    return from_problem(_name(teacher), problem, "unknown" if teacher.connection else "problem")
 
 
-def _judged(seen: Seen) -> Check:
-    what, url = _named(seen.endpoint.teacher), seen.endpoint.url
+def _judge(seen: Seen) -> CheckResult:
+    name, url = _name(seen.endpoint.teacher), seen.endpoint.url
     if wrong := what_is_wrong(seen):
-        detail, _, move = wrong.partition("; ")
-        return Check(what, "wrong", f"{url}: {detail} ({_replied(seen)})", move)
+        return from_problem(name, Problem(code="endpoint_failed", message=f"{url}: {wrong} ({_reply(seen)})"))
+    notice = what_to_know(seen)
     if seen.status == 200:
-        notice = what_to_know(seen)
-        return Check(what, "unknown" if notice else "ok", f"{url} answers (one short call)", notice or "")
-    told = what_to_know(seen) or "no answer yet"
-    return Check(what, "unknown", f"{url}: {told} ({_replied(seen)})", "see that it is up; a run asks until it answers")
+        detail = f"{url} answers (one short request)"
+        return unknown(name, "endpoint_notice", f"{detail}: {notice}") if notice else ok(name, detail)
+    message = f"{url}: {notice or 'no answer yet'} ({_reply(seen)})"
+    return unknown(name, "no_answer", message, "check that it runs; a job repeats its requests until it answers")
 
 
-def _replied(seen: Seen) -> str:
-    """In the endpoint's words, or in those of the connection to it; some repeat the key."""
+def _reply(seen: Seen) -> str:
+    """The endpoint's reply or the error of the connection, without the key, which some of them repeat."""
     reply = f"HTTP {seen.status}: {seen.words}" if seen.status else f"{type(seen.problem).__name__}: {seen.problem}"
     return seen.endpoint.access.redact(reply)
 
 
-def _named(teacher: Teacher) -> str:
+def _name(teacher: Teacher) -> str:
     return f"teacher {teacher.called!r}"

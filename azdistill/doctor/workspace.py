@@ -1,4 +1,4 @@
-"""The workspace: which one, who is signed in, what is there, and the roles that nobody can see from here."""
+"""Check the workspace: its address, the signed-in user, what a job needs, and roles that cannot be seen from here."""
 
 import os
 import re
@@ -7,21 +7,20 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from azdistill.azure.access import (
+from azdistill.azure.checks.bundle import check_bundle, check_workspace
+from azdistill.azure.checks.computes import SERVERLESS
+from azdistill.azure.checks.result import CheckResult, failed, from_problem, ok, unknown
+from azdistill.azure.errors import translate_errors
+from azdistill.azure.roles import (
     SECRETS_READER,
     SECRETS_READER_ID,
-    caller_of,
-    grant_job,
-    in_subscription,
+    assign_role_to_jobs,
+    signed_in_user,
+    subscription_option,
     workspace_scope,
 )
-from azdistill.azure.checks.check import Check
-from azdistill.azure.checks.computes import SERVERLESS
-from azdistill.azure.checks.order import check_bundle, check_workspace
-from azdistill.azure.problems import asking
-from azdistill.azure.workspace import FIELDS, WorkspaceAddress, find_address
+from azdistill.azure.workspace import WorkspaceAddress
 from azdistill.contracts.errors import AzdistillError, InputError
-from azdistill.doctor.found import from_error
 from azdistill.job.bundle import compile_job
 
 if TYPE_CHECKING:
@@ -29,81 +28,82 @@ if TYPE_CHECKING:
 
     from azdistill.job.model import DistillationJob
 
-NOWHERE = "nowhere"
 CI_VARIABLES = ("CI", "GITHUB_ACTIONS", "TF_BUILD")
+# Variables of a service principal, which DefaultAzureCredential uses before the login of `az`.
 SIGN_IN_VARIABLES = ("AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID")
 
-Opener = Callable[[], "MLClient"]
+ClientFactory = Callable[[], "MLClient"]
 
 
-def check_azure(config: Path | None, open_client: Opener, job: "DistillationJob | None") -> Iterator[Check]:
-    """The workspace of `config`, and what `job` needs of it, up to a finding behind which there is nothing to see."""
+def check_azure(
+    config: Path | None, open_client: ClientFactory, job: "DistillationJob | None"
+) -> Iterator[CheckResult]:
+    """The workspace of `config` and what `job` needs of it, up to a result without which the next ones make no sense.
+
+    Without any config.json the workspace is unknown: the job may run on this machine.
+    """
     try:
         client = open_client()
-    except InputError as problem:
-        yield from_error("workspace", problem, "unknown" if _none_is_named(config) else "wrong")
+    except InputError as error:
+        for problem in error.problems:
+            yield from_problem("workspace", problem, "unknown" if problem.code == "no_workspace" else "problem")
         return
     address = WorkspaceAddress(client.subscription_id, client.resource_group_name, client.workspace_name or "")
-    yield Check("config.json", "ok", str(address))
-    signed_in = _login(client, os.environ)
-    yield signed_in
-    if signed_in.state == "ok":
-        yield from _inside(client, job)
+    yield ok("config.json", str(address))
+    login = _check_login(client, os.environ)
+    yield login
+    if login.status == "ok":
+        yield from _check_as_user(client, job)
 
 
-def _none_is_named(config: Path | None) -> bool:
-    """Whether there is no config.json, so that the variables of a job would count: no mistake, but no workspace."""
-    try:
-        return find_address(config, environ=dict.fromkeys(FIELDS.values(), NOWHERE)).workspace_name == NOWHERE
-    except InputError:
-        return False
-
-
-def _inside(client: "MLClient", job: "DistillationJob | None") -> Iterator[Check]:
-    found = list(check_workspace(client) if job is None else _for_job(client, job))
-    yield from found
+def _check_as_user(client: "MLClient", job: "DistillationJob | None") -> Iterator[CheckResult]:
+    results = list(check_workspace(client) if job is None else _check_job(client, job))
+    yield from results
     reads_connections = job is None or any(teacher.connection for teacher in job.teacher.teachers)
-    if found[0].state == "ok" and reads_connections:
+    if results[0].status == "ok" and reads_connections:
         yield _secrets_role(client, job.compute.cpu if job else SERVERLESS)
 
 
-def _for_job(client: "MLClient", job: "DistillationJob") -> Iterator[Check]:
+def _check_job(client: "MLClient", job: "DistillationJob") -> Iterator[CheckResult]:
     with tempfile.TemporaryDirectory() as folder:
         yield from check_bundle(client, compile_job(job, Path(folder, job.name)).parent)
 
 
-def _login(client: "MLClient", environ: Mapping[str, str]) -> Check:
+def _check_login(client: "MLClient", environ: Mapping[str, str]) -> CheckResult:
     from azure.core.exceptions import ClientAuthenticationError
 
     try:
-        with asking("login"):
+        with translate_errors("login"):
             try:
-                return Check("login", "ok", str(caller_of(client)))
-            except ClientAuthenticationError as problem:
-                return Check("login", "wrong", _no_token(str(problem)), *_sign_in(client, environ))
-    except AzdistillError as problem:
-        return from_error("login", problem)
+                return ok("login", str(signed_in_user(client)))
+            except ClientAuthenticationError as error:
+                fix, command = _how_to_sign_in(client, environ)
+                return failed("login", "not_signed_in", _sign_in_error(str(error)), fix, command)
+    except AzdistillError as error:
+        return from_problem("login", error.problems[0])
 
 
-def _no_token(told: str) -> str:
-    """Entra's refusals have a code; where none is told, nobody asked it."""
-    code = re.search(r"AADSTS\d+", told)
-    return f"Entra refuses it ({code[0]}), so it has expired or is not enough" if code else "nobody is signed in"
+def _sign_in_error(message: str) -> str:
+    """Refusals by Entra have a code. Without one, no request was sent to Entra."""
+    code = re.search(r"AADSTS\d+", message)
+    return f"Entra rejects the login ({code[0]}): it has expired or lacks a right" if code else "nobody is signed in"
 
 
-def _sign_in(client: "MLClient", environ: Mapping[str, str]) -> tuple[str, str]:
-    """Move and command."""
-    if given := [name for name in SIGN_IN_VARIABLES if environ.get(name)]:
-        return "correct what counts before az login, or leave it out", f"unset {' '.join(given)}"
+def _how_to_sign_in(client: "MLClient", environ: Mapping[str, str]) -> tuple[str, str]:
+    """Fix and command."""
+    if variables := [name for name in SIGN_IN_VARIABLES if environ.get(name)]:
+        return "correct these variables, which are used before the login of az, or unset them", (
+            f"unset {' '.join(variables)}"
+        )
     if any(environ.get(name) for name in CI_VARIABLES):
-        return "in CI have azure/login go before, with permissions id-token: write; by hand", "az login"
-    return "sign in", f"az login && az account set {in_subscription(client)}"
+        return "in CI run the action azure/login first, with permissions id-token: write; otherwise", "az login"
+    return "sign in", f"az login && az account set {subscription_option(client)}"
 
 
-def _secrets_role(client: "MLClient", compute: str) -> Check:
-    """Of the step that asks the teacher: serverless has the workspace's identity, a cluster its own."""
+def _secrets_role(client: "MLClient", compute: str) -> CheckResult:
+    """Role of the identity of the teacher step: the workspace's on serverless compute, the cluster's on a cluster."""
     cluster = None if compute == SERVERLESS else compute
-    whose = f"compute {cluster!r}" if cluster else "the workspace"
-    told = f"whether the identity of {whose} may read connections can't be seen from here"
-    command = grant_job(client, SECRETS_READER_ID, workspace_scope(client), cluster)
-    return Check("role of jobs", "unknown", told, f"it needs '{SECRETS_READER}'", command)
+    owner = f"compute {cluster!r}" if cluster else "the workspace"
+    message = f"cannot see from here whether the identity of {owner} may read connections"
+    command = assign_role_to_jobs(client, SECRETS_READER_ID, workspace_scope(client), cluster)
+    return unknown("role of jobs", "role_unknown", message, f"it needs the role '{SECRETS_READER}'", command)

@@ -1,4 +1,4 @@
-"""A bundle, and the workspace stand-in with the real client in front of it."""
+"""Bundles, and fixtures of the simulated workspace."""
 
 import json
 from collections.abc import Callable
@@ -46,7 +46,7 @@ jobs:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """A bundle of one node, which is quickly sent."""
+    """A bundle with one node, which is submitted quickly."""
     root = tmp_path / "small"
     files = {
         "pipeline.yml": PIPELINE,
@@ -62,7 +62,7 @@ def small(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Callable[..., Path]:
-    """Compile a job for a workspace; its sections may be changed."""
+    """Compile a job for a workspace; keyword arguments replace its sections."""
 
     def make(**sections: object) -> Path:
         rows = [{"messages": [{"role": "user", "content": f"row {n}"}], "gold": "yes"} for n in range(30)]

@@ -1,19 +1,25 @@
-"""What can be known before a job is sent, each with what to do about it."""
+"""Checks of a bundle against a workspace, each with what to do about it."""
 
-import re
 from datetime import date
 
 import pytest
 from azure.ai.ml.constants import _common
 from azure.ai.ml.entities import ServerlessConnection
 
-from azdistill.azure.checks.order import check_bundle, check_workspace, stop_at_wrong
+from azdistill.azure.checks.bundle import check_bundle, check_workspace, stop_at_problems
+from azdistill.azure.checks.result import CheckResult
 from azdistill.contracts.errors import InputError
+from azdistill.engine.problems import Problem
 from azdistill.job.models import AS_OF
 
 
-def wrong(client, folder) -> list[str]:
-    return [str(check) for check in check_bundle(client, folder) if check.state == "wrong"]
+def problems(results: list[CheckResult]) -> list[Problem]:
+    return [result.problem for result in results if result.status == "problem"]
+
+
+def only_problem(results) -> Problem:
+    (problem,) = problems(results)
+    return problem
 
 
 @pytest.fixture
@@ -21,10 +27,10 @@ def connection(client):
     client.connections.create_or_update(ServerlessConnection(name="deepseek", endpoint="https://h", api_key="k"))
 
 
-def test_all_is_there(bundle, client, workspace, connection):
+def test_a_bundle_without_problems(bundle, client, workspace, connection):
     workspace.computes.quota["standardESv3Family"] = (4, 100)
-    found = stop_at_wrong(check_bundle(client, bundle()))
-    assert [check.what for check in found if check.state == "ok"] == [
+    results = stop_at_problems(check_bundle(client, bundle()))
+    assert [result.checked for result in results] == [
         "workspace",
         "serverless Standard_E4s_v3",
         "serverless Standard_NC24ads_A100_v4",
@@ -32,78 +38,108 @@ def test_all_is_there(bundle, client, workspace, connection):
         "inputs.student",
         "default datastore",
     ]
-    assert [check for check in found if check.state != "ok"] == []
+    assert {(result.status, result.problem) for result in results} == {("ok", None)}
 
 
 @pytest.mark.parametrize(
-    ("sections", "words"),
+    ("sections", "subject", "code", "words"),
     [
-        ({"compute": {"cpu": "cpu-cluster", "gpu": "no-cluster"}}, "compute 'no-cluster': the workspace has none"),
-        ({"compute": {"gpu_instance_type": "Standard_ND99"}}, "has no such VM size; name another one in compute"),
+        (
+            {"compute": {"cpu": "cpu-cluster", "gpu": "no-cluster"}},
+            "compute 'no-cluster'",
+            "not_found",
+            "az ml compute create",
+        ),
+        (
+            {"compute": {"gpu_instance_type": "Standard_ND99"}},
+            "serverless Standard_ND99",
+            "no_such_vm_size",
+            "compute.*_instance_type",
+        ),
         (
             {"compute": {"gpu_instance_type": "Standard_NC24ads_A100_v4", "teacher_instances": 30}},
-            "cores of standardESv3Family are left in .*, and 30 of it take 120; ask for quota",
+            "serverless Standard_E4s_v3",
+            "quota_exceeded",
+            "120 cores needed (30 of this size), 96 of 100 cores of standardESv3Family left",
         ),
         (
             {"teacher": {"teachers": [{"model": "m", "endpoint": "https://h", "key_variable": "KEY"}]}},
-            "its key is in the variable KEY of this machine, which no job in Azure has; put the key into a connection",
+            "teacher 'm'",
+            "local_key",
+            "put the key into a connection",
         ),
         (
             {"data": {"training_data": "azureml:rows:3"}},
-            "inputs.training_data 'azureml:rows:3': the workspace has none of that name; register it",
+            "inputs.training_data 'azureml:rows:3'",
+            "not_found",
+            "az ml data list",
         ),
-        ({"student": {"model": "azureml:tiny:1"}}, "inputs.student 'azureml:tiny:1': the workspace has none"),
+        ({"student": {"model": "azureml:tiny:1"}}, "inputs.student 'azureml:tiny:1'", "not_found", "az ml model list"),
     ],
 )
-def test_what_is_not_there_is_told_before_anything_is_sent(bundle, client, connection, sections, words):
-    with pytest.raises(InputError, match=words):
-        stop_at_wrong(check_bundle(client, bundle(**sections)))
+def test_what_is_missing_is_reported_before_anything_is_sent(
+    bundle, client, connection, sections, subject, code, words
+):
+    with pytest.raises(InputError) as error:
+        stop_at_problems(check_bundle(client, bundle(**sections)))
+    (problem,) = error.value.problems
+    assert (problem.subject, problem.code) == (subject, code)
+    assert words in str(problem)
 
 
-def test_a_missing_connection_and_a_full_quota_are_told_together(bundle, client, workspace):
+def test_all_problems_are_reported_at_once(bundle, client, workspace):
     workspace.computes.quota["standardNCADSA100v4Family"] = (40, 48)
-    found = wrong(client, bundle())
-    assert len(found) == 2
-    assert "8 of 48 cores of standardNCADSA100v4Family are left" in found[0]
-    assert "az ml connection create --name deepseek" in found[1]
+    quota, missing = problems(check_bundle(client, bundle()))
+    assert (quota.code, missing.code) == ("quota_exceeded", "not_found")
+    assert "8 of 48 cores of standardNCADSA100v4Family left" in quota.message
+    assert missing.command.startswith("az ml connection create --name deepseek")
 
 
 @pytest.mark.parametrize(
-    ("status", "words"),
-    [(401, "az login"), (403, "AzureML Data Scientist"), (404, "check config.json"), (503, "Azure is not well")],
-)
-def test_a_workspace_that_cannot_be_reached_is_the_only_finding(bundle, client, workspace, status, words):
-    workspace.faults.inject("GET", workspace.name, status, times=50)
-    (only,) = wrong(client, bundle())
-    assert words in only
-
-
-@pytest.mark.parametrize(
-    ("model", "words"),
+    ("status", "code", "words"),
     [
-        ("azureml/models/Phi-4-mini-instruct/versions/2", "has no such version of it, but 1; name one of these"),
-        ("azureml/models/Phi-9/versions/1", "has none of that name; .*az ml model list --registry-name azureml"),
-        ("house/models/Phi-4/versions/1", "there is no registry 'house'; .*: az ml registry list"),
+        (401, "not_signed_in", "az login"),
+        (403, "forbidden", "AzureML Data Scientist"),
+        (404, "not_found", "config.json"),
+        (503, "unavailable", "outage"),
     ],
 )
-def test_a_student_is_looked_up_in_its_registry(bundle, client, connection, model, words):
-    with pytest.raises(InputError, match=f"inputs.student 'azureml://registries/{model}': .*{words}"):
-        stop_at_wrong(check_bundle(client, bundle(student={"model": f"azureml://registries/{model}"})))
+def test_a_workspace_that_does_not_open_is_the_only_result(bundle, client, workspace, status, code, words):
+    workspace.faults.inject("GET", workspace.name, status, times=50)
+    (result,) = check_bundle(client, bundle())
+    assert (result.status, result.problem.code, result.problem.subject) == ("problem", code, "workspace")
+    assert words in str(result)
 
 
-def test_a_registry_that_does_not_answer_is_not_held_against_the_student(bundle, client, workspace, connection):
+@pytest.mark.parametrize(
+    ("model", "message", "command"),
+    [
+        ("azureml/models/Phi-4-mini-instruct/versions/2", "it has 1", ""),
+        ("azureml/models/Phi-9/versions/1", "none of that name", "az ml model list --registry-name azureml"),
+        ("house/models/Phi-4/versions/1", "there is no registry 'house'", "az ml registry list"),
+    ],
+)
+def test_a_student_is_looked_up_in_its_registry(bundle, client, connection, model, message, command):
+    address = f"azureml://registries/{model}"
+    problem = only_problem(check_bundle(client, bundle(student={"model": address})))
+    assert (problem.subject, problem.code, problem.command) == (f"inputs.student {address!r}", "not_found", command)
+    assert message in problem.message
+
+
+def test_a_registry_without_access_leaves_the_student_unknown(bundle, client, workspace, connection):
     workspace.faults.inject("GET", "/models/Phi-4-mini-instruct", 403, times=9)
-    (found,) = [check for check in check_bundle(client, bundle()) if check.state != "ok"]
-    assert (found.state, "HTTP 403" in found.detail) == ("unknown", True)
+    (result,) = [result for result in check_bundle(client, bundle()) if result.status != "ok"]
+    assert (result.status, result.problem.code, result.problem.severity) == ("unknown", "forbidden", "warning")
 
 
-RETIRED = f"teacher 'deepseek-v4-flash': Azure serves it no more, since 2028-02-20 (as of {AS_OF}); name another one"
-
-
-@pytest.mark.parametrize(("day", "told"), [(date(2028, 2, 19), []), (date(2028, 2, 20), [RETIRED])])
-def test_a_teacher_that_azure_serves_no_more_is_told_from_its_day_on(bundle, client, connection, day, told):
+@pytest.mark.parametrize(("day", "retired"), [(date(2028, 2, 19), False), (date(2028, 2, 20), True)])
+def test_a_retired_teacher_is_reported_from_its_retirement_date_on(bundle, client, connection, day, retired):
     folder = bundle(teacher={"teachers": [{"model": "deepseek-v4-flash", "connection": "deepseek"}]})
-    assert [str(check) for check in check_bundle(client, folder, today=day) if check.state != "ok"] == told
+    results = [result for result in check_bundle(client, folder, today=day) if result.status != "ok"]
+    assert [(result.checked, result.status, result.problem.code) for result in results] == (
+        [("teacher 'deepseek-v4-flash'", "unknown", "retired_model")] if retired else []
+    )
+    assert all(f"on 2028-02-20 (as of {AS_OF})" in result.problem.message for result in results)
 
 
 SPOT_NODE = """\
@@ -111,48 +147,48 @@ SPOT_NODE = """\
     resources: {instance_type: Standard_NC24ads_A100_v4}
     queue_settings: {job_tier: Spot}
 """
-SPOT = "serverless Standard_NC24ads_A100_v4 (spot): "
 
 
 @pytest.mark.parametrize(
-    ("quota", "lent", "words"),
+    ("quota", "offered", "code", "words"),
     [
-        ((0, 48), True, None),
-        ((40, 48), True, "8 of 48 cores of TotalLowPriorityCores are left in eastus2, and 1 of it take 24; ask for"),
-        ((0, 48), False, "eastus2 has none of it as spot; leave the tier out"),
+        ((0, 48), True, None, ""),
+        ((40, 48), True, "quota_exceeded", "24 cores needed (1 of this size), 8 of 48 cores of TotalLowPriorityCores"),
+        ((0, 48), False, "no_spot_instances", "eastus2 does not offer this size as spot"),
     ],
 )
-def test_a_spot_node_takes_of_the_quota_that_all_families_share(small, client, workspace, quota, lent, words):
-    """A row of the family, with no limit of its own, stands beside it."""
+def test_a_spot_node_uses_the_quota_that_all_families_share(small, client, workspace, quota, offered, code, words):
+    """The family's own quota has no limit (-1) for spot and is ignored."""
     pipeline = small / "pipeline.yml"
     pipeline.write_text(pipeline.read_text().replace("    compute: azureml:cpu-cluster\n", SPOT_NODE))
     workspace.computes.quota |= {"TotalLowPriorityCores": quota, "standardNCADSA100v4Family": (0, -1)}
-    workspace.computes.spot_offered["Standard_NC24ads_A100_v4"] = lent
-    found = wrong(client, small)
-    assert len(found) == (words is not None)
-    assert all(line.startswith(f"{SPOT}{words}") for line in found)
+    workspace.computes.spot_offered["Standard_NC24ads_A100_v4"] = offered
+    found = problems(check_bundle(client, small))
+    assert [problem.code for problem in found] == ([code] if code else [])
+    assert all(problem.subject == "serverless Standard_NC24ads_A100_v4 (spot)" for problem in found)
+    assert all(words in problem.message for problem in found)
 
 
-@pytest.mark.parametrize(("identity", "way"), [(False, "by its own key"), (True, "with your own identity")])
-def test_whether_one_may_write_is_tried_and_nothing_is_left_behind(client, workspace, identity, way):
+@pytest.mark.parametrize(("identity", "access"), [(False, "its own key"), (True, "your own identity")])
+def test_the_write_check_leaves_no_blob(client, workspace, identity, access):
     workspace.datastores.identity = identity
-    found = list(check_workspace(client))[-1]
-    assert str(found) == f"default datastore: workspaceblobstore, {way}, may be written to"
+    *_, result = check_workspace(client)
+    assert (result.checked, result.status) == ("default datastore", "ok")
+    assert result.detail == f"workspaceblobstore, with {access}, may be written to"
     assert workspace.blobs.names(workspace.datastores.containers["workspaceblobstore"]) == []
 
 
-def test_who_may_not_write_is_told_the_role(client, workspace, credential):
+def test_without_write_access_the_problem_names_the_role(client, workspace, credential):
     workspace.datastores.identity = True
     credential.audiences["https://storage.azure.com/.default"] = "https://vault.azure.net"
-    found = list(check_workspace(client))[-1]
-    assert found.state == "wrong"
-    told = (
-        r"with your own identity: it may not be written to \(\w+\); it needs the role 'Storage Blob Data Contributor': "
-    )
-    assert re.search(told + "az role assignment create", str(found))
+    problem = only_problem(check_workspace(client))
+    assert (problem.subject, problem.code) == ("default datastore", "forbidden")
+    assert "'Storage Blob Data Contributor'" in problem.fix
+    assert problem.command.startswith("az role assignment create")
 
 
-def test_a_store_that_is_out_of_reach_is_told_as_such(client, workspace, monkeypatch):
+def test_an_unreachable_datastore_is_a_problem(client, monkeypatch):
     monkeypatch.setitem(_common.STORAGE_ACCOUNT_URLS, "AzureBlob", "https://127.0.0.1:1/{}")
-    found = list(check_workspace(client))[-1]
-    assert (found.state, found.move) == ("wrong", "where the storage is private, submit from its network")
+    problem = only_problem(check_workspace(client))
+    assert (problem.subject, problem.code) == ("default datastore", "unreachable")
+    assert "private" in problem.fix

@@ -41,7 +41,7 @@ def there(client, workspace) -> DistillationClient:
     from azure.ai.ml.entities import ServerlessConnection
 
     client.connections.create_or_update(ServerlessConnection(name="deepseek-v3", endpoint="https://h", api_key="k"))
-    return DistillationClient(WorkspaceJobs(client, look_s=0.01))
+    return DistillationClient(WorkspaceJobs(client, poll_s=0.01))
 
 
 def test_a_job_is_sent_followed_and_measured(there, job, workspace, capsys):
@@ -63,9 +63,9 @@ def test_a_job_is_sent_followed_and_measured(there, job, workspace, capsys):
 
 UNKNOWN = [
     ("phi-4-mini", {}, "expected JOB-distilled or JOB-baseline"),
-    ("none-distilled", {}, "job 'none': the workspace has none of that name"),
+    ("none-distilled", {}, "job 'none': none of the workspace's latest jobs"),
     ("phi-4-mini-distilled", {"metrics": ["beauty"]}, "metric 'beauty': there is none; there are accuracy"),
-    ("phi-4-mini-distilled", {"test_data": "other.jsonl"}, "answers the rows that it was sent with"),
+    ("phi-4-mini-distilled", {"test_data": "other.jsonl"}, "is measured on its own test rows"),
 ]
 
 
@@ -87,7 +87,7 @@ def test_the_workspace_is_the_one_of_the_config(rows, credential):
     (rows / "config.json").write_text('{"subscription_id": "s", "resource_group": "g", "workspace_name": "w"}')
     client = DistillationClient.from_config(credential=credential)
     assert client.jobs._client.workspace_name == "w"
-    with pytest.raises(InputError, match="give the file"):
+    with pytest.raises(InputError, match=r"neither config\.json nor a folder with one"):
         DistillationClient.from_config(rows / "elsewhere")
 
 

@@ -1,10 +1,11 @@
-"""`azdistill doctor` in front of the workspace stand-in: what it finds, and the commands that it gives."""
+"""`azdistill doctor` with the simulated workspace: results, and the commands of the fixes."""
 
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
@@ -24,7 +25,7 @@ __all__ = ["folder"]
 
 PAGE = Path(__file__).parents[2] / "docs/doctor.md"
 CONFIG = {"subscription_id": SUBSCRIPTION, "resource_group": GROUP, "workspace_name": NAME}
-YOU = {
+USER = {
     "oid": "22222222-2222-2222-2222-222222222222",
     "tid": "33333333-3333-3333-3333-333333333333",
     "upn": "you@example.com",
@@ -38,7 +39,7 @@ SCOPE = f"{GROUP_ID}/providers/Microsoft.MachineLearningServices/workspaces/{NAM
 WHERE = f"--workspace-name {NAME} --resource-group {GROUP} --subscription {SUBSCRIPTION}"
 SCIENTIST = (
     "az role assignment create --role 'AzureML Data Scientist' "
-    f"--assignee-object-id {YOU['oid']} --assignee-principal-type User --scope {SCOPE}"
+    f"--assignee-object-id {USER['oid']} --assignee-principal-type User --scope {SCOPE}"
 )
 JOB = f"""\
 name: tickets
@@ -55,23 +56,23 @@ student:
 """
 
 
-class Anna(SimulatedCredential):
-    """Tokens that say for whom they are, as Entra's do."""
+class UserCredential(SimulatedCredential):
+    """Credential whose tokens have the claims of a user."""
 
     def get_token(self, *scopes, **options) -> AccessToken:
-        given = super().get_token(*scopes, **options)
-        claims = jwt.decode(given.token, options={"verify_signature": False})
-        return AccessToken(jwt.encode({**claims, **YOU}, SIGNING_KEY, "HS256"), given.expires_on)
+        token = super().get_token(*scopes, **options)
+        claims = jwt.decode(token.token, options={"verify_signature": False})
+        return AccessToken(jwt.encode({**claims, **USER}, SIGNING_KEY, "HS256"), token.expires_on)
 
 
 @pytest.fixture
-def credential() -> Anna:
-    return Anna()
+def credential() -> UserCredential:
+    return UserCredential()
 
 
 @pytest.fixture
 def bare_path(tmp_path, monkeypatch) -> Path:
-    """The only folder on PATH: no az and no nvidia-smi of this machine's. No variable of a CI either."""
+    """The only folder on PATH: without az and nvidia-smi of this machine. Variables of CI are unset."""
     for name in ("CI", "GITHUB_ACTIONS", "TF_BUILD", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "bin").mkdir()
@@ -81,7 +82,7 @@ def bare_path(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def doctor(folder, bare_path, monkeypatch, capfd, client) -> Command:
-    """`azdistill doctor`, with the client of Anna or another one."""
+    """Run `azdistill doctor` with the client of the user, or with `mine`."""
     (folder / "config.json").write_text(json.dumps(CONFIG))
     row = json.dumps({"messages": [{"role": "user", "content": "hello"}], "gold": "yes"})
     (folder / "rows.jsonl").write_text(row + "\n")
@@ -96,11 +97,11 @@ def doctor(folder, bare_path, monkeypatch, capfd, client) -> Command:
     return call
 
 
-def found(done: Done) -> dict[str, dict[str, str]]:
-    return {check["what"]: check for check in json.loads(done.out)}
+def results(done: Done) -> dict[str, dict[str, Any]]:
+    return {result["checked"]: result for result in json.loads(done.out)}
 
 
-def test_the_example_of_the_page_is_what_it_prints(doctor):
+def test_the_example_in_the_documentation_is_what_it_prints(doctor):
     done = doctor("job.yaml")
     assert (done.code, done.err) == (2, "")
     (shown,) = re.findall(r"```\n\$ azdistill doctor job.yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
@@ -108,18 +109,18 @@ def test_the_example_of_the_page_is_what_it_prints(doctor):
 
 
 def masked(text: str) -> str:
-    """Without what differs from machine to machine: versions and the interpreter's place."""
+    """Without versions and the path of the interpreter, which differ between machines."""
     return re.sub(r"(?<=, )/\S+python\S*", "PYTHON", re.sub(r"\b\d+(\.\d+)+[\w.+]*", "VERSION", text))
 
 
-def test_all_is_there(doctor, client):
+def test_a_workspace_without_problems(doctor, client):
     client.connections.create_or_update(ServerlessConnection(name="deepseek", endpoint="https://h", api_key="s3cret"))
     done = doctor("job.yaml", "--format", "json")
-    checks = found(done)
+    checks = results(done)
     assert done.code == 0
-    assert checks["login"]["detail"] == f"as you@example.com, tenant {YOU['tid']}"
-    assert checks["workspace"]["state"] == checks["connection 'deepseek'"]["state"] == "ok"
-    assert {name for name, check in checks.items() if check["state"] == "unknown"} >= {
+    assert checks["login"]["detail"] == f"as you@example.com, tenant {USER['tid']}"
+    assert checks["workspace"]["status"] == checks["connection 'deepseek'"]["status"] == "ok"
+    assert {name for name, check in checks.items() if check["status"] == "unknown"} >= {
         "role of jobs",
         "teacher 'DeepSeek-V3.2'",
     }
@@ -135,25 +136,24 @@ def test_all_is_there(doctor, client):
         (404, {}, f"workspaces --subscription {SUBSCRIPTION} --output table"),
     ],
 )
-def test_a_workspace_that_does_not_open_comes_with_the_command_that_opens_it(
-    doctor, workspace, status, headers, command
-):
+def test_for_a_workspace_that_does_not_open_it_prints_the_command(doctor, workspace, status, headers, command):
     workspace.faults.inject("GET", workspace.name, status, times=50, **headers)
     done = doctor("--format", "json")
-    checks = list(found(done).values())
+    checks = list(results(done).values())
     assert done.code == 2
-    assert [check["what"] for check in checks if check["state"] == "wrong"] == ["workspace"]
-    assert checks[-1]["command"].endswith(command)
+    assert [check["checked"] for check in checks if check["status"] == "problem"] == ["workspace"]
+    assert checks[-1]["problem"]["command"].endswith(command)
 
 
-def test_a_store_that_may_not_be_written_to_comes_with_the_role_on_its_account(doctor, workspace, credential):
+def test_without_write_access_it_prints_the_role_on_the_account(doctor, workspace, credential):
     workspace.datastores.identity = True
     credential.audiences["https://storage.azure.com/.default"] = "https://vault.azure.net"
-    check = found(doctor("--format", "json"))["default datastore"]
+    check = results(doctor("--format", "json"))["default datastore"]
     account = f"{GROUP_ID}/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}"
-    assert check["state"] == "wrong"
-    assert f"--role 'Storage Blob Data Contributor' --assignee-object-id {YOU['oid']}" in check["command"]
-    assert check["command"].endswith(f" --scope {account}")
+    assert check["status"] == "problem"
+    command = check["problem"]["command"]
+    assert f"--role 'Storage Blob Data Contributor' --assignee-object-id {USER['oid']}" in command
+    assert command.endswith(f" --scope {account}")
 
 
 @pytest.mark.parametrize(
@@ -163,15 +163,15 @@ def test_a_store_that_may_not_be_written_to_comes_with_the_role_on_its_account(d
         ("cpu-cluster", f"ml compute show --name cpu-cluster {WHERE}"),
     ],
 )
-def test_the_role_that_nobody_can_see_comes_with_a_command_to_paste(doctor, folder, bare_path, compute, shown):
+def test_the_command_for_the_role_of_jobs_can_be_pasted(doctor, folder, bare_path, compute, shown):
     (folder / "job.yaml").write_text(JOB + f"compute: {{cpu: {compute}}}\n")
-    check = found(doctor("job.yaml", "--format", "json"))["role of jobs"]
-    assert check["state"] == "unknown"
+    check = results(doctor("job.yaml", "--format", "json"))["role of jobs"]
+    assert check["status"] == "unknown"
     (bare_path / "az").write_text(
         '#!/bin/sh\ncase $1 in ml) echo "$*" >&2; echo someone;; *) printf "%s\\n" "$@";; esac\n'
     )
     (bare_path / "az").chmod(0o755)
-    pasted = subprocess.run(["/bin/sh", "-c", check["command"]], capture_output=True, text=True, check=True)
+    pasted = subprocess.run(["/bin/sh", "-c", check["problem"]["command"]], capture_output=True, text=True, check=True)
     assert pasted.stderr.startswith(shown)
     assert pasted.stdout.split("\n") == [
         *("role", "assignment", "create", "--role", "ea01e6af-a1c1-4350-9563-ad00f8c72ec5"),
@@ -179,15 +179,16 @@ def test_the_role_that_nobody_can_see_comes_with_a_command_to_paste(doctor, fold
     ]
 
 
-def test_what_a_job_lacks_comes_with_commands_in_full(doctor, folder, workspace):
+def test_commands_for_missing_resources_are_complete(doctor, folder, workspace):
     (folder / "job.yaml").write_text(JOB + "compute: {cpu: no-cluster, gpu_instance_type: Standard_NC24ads_A100_v4}\n")
     workspace.computes.quota["standardNCADSA100v4Family"] = (40, 48)
-    checks = found(doctor("job.yaml", "--format", "json"))
-    assert checks["compute 'no-cluster'"]["command"].endswith(
+    checks = results(doctor("job.yaml", "--format", "json"))
+    commands = {name: check["problem"]["command"] for name, check in checks.items() if check["problem"]}
+    assert commands["compute 'no-cluster'"].endswith(
         f"--name no-cluster --size VM_SIZE --min-instances 0 --max-instances 1 {WHERE}"
     )
-    assert checks["connection 'deepseek'"]["command"].endswith(f"--name deepseek --file connection.yml {WHERE}")
-    assert checks["serverless Standard_NC24ads_A100_v4"]["command"].endswith(f" {WHERE}")
+    assert commands["connection 'deepseek'"].endswith(f"--name deepseek --file connection.yml {WHERE}")
+    assert commands["serverless Standard_NC24ads_A100_v4"].endswith(f" {WHERE}")
 
 
 NOT_SIGNED_IN = "ERROR: Please run 'az login' to setup account."
@@ -196,16 +197,18 @@ SIGN_IN = f"az login && az account set --subscription {SUBSCRIPTION}"
 
 
 @pytest.mark.parametrize(
-    ("says", "variables", "detail", "command"),
+    ("says", "variables", "message", "command"),
     [
         (None, {}, "nobody is signed in", SIGN_IN),
         (NOT_SIGNED_IN, {}, "nobody is signed in", SIGN_IN),
-        (EXPIRED, {}, "Entra refuses it (AADSTS700082), so it has expired or is not enough", SIGN_IN),
+        (EXPIRED, {}, "Entra rejects the login (AADSTS700082): it has expired or lacks a right", SIGN_IN),
         (None, {"CI": "true"}, "nobody is signed in", "az login"),
         (None, {"AZURE_CLIENT_SECRET": "s3cret"}, "nobody is signed in", "unset AZURE_CLIENT_SECRET"),
     ],
 )
-def test_who_is_not_signed_in_is_told_how(doctor, bare_path, workspace, monkeypatch, says, variables, detail, command):
+def test_without_a_login_it_says_how_to_sign_in(
+    doctor, bare_path, workspace, monkeypatch, says, variables, message, command
+):
     if says:
         (bare_path / "az").write_text(f'#!/bin/sh\necho "{says}" >&2\nexit 1\n')
         (bare_path / "az").chmod(0o755)
@@ -213,31 +216,40 @@ def test_who_is_not_signed_in_is_told_how(doctor, bare_path, workspace, monkeypa
         monkeypatch.setenv(name, value)
     with client_for(workspace, AzureCliCredential()) as nobody:
         done = doctor("--format", "json", mine=nobody)
-    last = list(found(done).values())[-1]
+    last = list(results(done).values())[-1]
     assert done.code == 2
-    assert [last[part] for part in ("what", "state", "detail", "command")] == ["login", "wrong", detail, command]
+    assert (last["checked"], last["status"], last["problem"]["code"]) == ("login", "problem", "not_signed_in")
+    assert (last["problem"]["message"], last["problem"]["command"]) == (message, command)
     assert "s3cret" not in done.out
     assert workspace.requests.all == []
 
 
-def test_a_job_that_is_wrong_is_told_by_line_and_the_rest_is_looked_at(doctor, folder):
+def test_problems_of_the_job_file_have_a_line_and_the_workspace_is_checked_too(doctor, folder):
     (folder / "job.yaml").write_text(JOB.replace("rows.jsonl", "nowhere.jsonl"))
-    done = doctor("job.yaml")
+    done = doctor("job.yaml", "--format", "json")
+    checks = results(done)
     assert done.code == 2
-    assert re.search(
-        r"^wrong    job.yaml:4: data.training_data='./nowhere.jsonl': no such file", done.out, re.MULTILINE
-    )
-    assert re.search(r"^ok       workspace: ", done.out, re.MULTILINE)
+    problem = checks["job.yaml:4"]["problem"]
+    assert (problem["field"], problem["value"], problem["line"]) == ("data.training_data", "./nowhere.jsonl", 4)
+    assert checks["workspace"]["status"] == "ok"
 
 
-def test_a_retired_teacher_is_told_once_by_its_line(doctor, folder):
+def test_problems_as_annotations_of_github(doctor, folder):
+    (folder / "job.yaml").write_text(JOB.replace("rows.jsonl", "nowhere.jsonl"))
+    done = doctor("job.yaml", "--format", "github")
+    assert done.code == 2
+    assert re.search(r"^::error file=job.yaml,line=4,title=\w+::data.training_data", done.out, re.MULTILINE)
+
+
+def test_a_retired_teacher_is_reported_once_at_its_line(doctor, folder):
     (folder / "job.yaml").write_text(JOB.replace("DeepSeek-V3.2", "DeepSeek-R1"))
     checks = json.loads(doctor("job.yaml", "--format", "json").out)
-    assert [check["what"] for check in checks if "Azure names" in check["move"]] == ["job.yaml:8"]
+    assert [check["checked"] for check in checks if "retired" in str(check["problem"])] == ["job.yaml:8"]
 
 
-def test_a_config_that_is_broken_is_wrong(doctor, folder):
+def test_an_incomplete_config_is_a_problem(doctor, folder):
     (folder / "config.json").write_text('{"workspace_name": "w"}')
     done = doctor("--format", "json")
-    assert (done.code, found(done)["workspace"]["state"]) == (2, "wrong")
-    assert "has no subscription_id, resource_group" in found(done)["workspace"]["detail"]
+    check = results(done)["workspace"]
+    assert (done.code, check["status"], check["problem"]["code"]) == (2, "problem", "missing_field")
+    assert "has no subscription_id, resource_group" in check["problem"]["message"]

@@ -1,54 +1,80 @@
-"""A job that was submitted: followed, cancelled, told apart by its gate, fetched."""
+"""Submitted jobs: status, log, cancellation, outputs, and the gate's decision."""
 
 import json
 
 import pytest
 
-from azdistill.azure.jobs import cancel, download, listed, outputs, status, stream
+from azdistill.azure.jobs import cancel, download, list_jobs, outputs, status, stream
 from azdistill.azure.submission import submit
 from azdistill.contracts.errors import GateRefused, InputError, NodeFailed
 
-GATES = {"decision": "refused", "enforced": True, "register": False, "gates": []}
+GATE = {"decision": "refused", "enforced": True, "register": False, "gates": []}
 
 
 @pytest.fixture
 def job(small, client, workspace) -> str:
+    """Name of a running job."""
     workspace.jobs.script = ["Running"]
     return submit(client, small).name
 
 
-def test_a_job_and_its_nodes_are_told_in_azures_words(job, client, workspace):
+@pytest.fixture
+def failed_job(job, workspace) -> str:
+    """Name of a job whose node `register` fails."""
+    workspace.jobs[job].script = ["Running", "Failed"]
+    workspace.jobs[job].error = "register exited with 3"
+    workspace.jobs[job].child("register").script = ["Failed"]
+    return job
+
+
+def test_status_of_a_job_and_its_nodes(job, client, workspace):
     workspace.jobs[job].child("register").script = ["Queued"]
-    found = status(client, job)
-    assert (found.display_name, found.status, found.ended) == ("small", "Running", False)
-    assert [(node.node, node.status) for node in found.nodes] == [("register", "Queued")]
-    assert [one.name for one in listed(client)] == [job]
+    running = status(client, job)
+    assert (running.display_name, running.status, running.ended) == ("small", "Running", False)
+    assert [(node.node, node.status) for node in running.nodes] == [("register", "Queued")]
+    assert [latest.name for latest in list_jobs(client)] == [job]
 
 
-def test_a_job_is_followed_to_its_end(job, client, workspace, capsys):
+def test_a_job_is_streamed_to_its_end(job, client, workspace, capsys):
     workspace.jobs[job].script = ["Running", "Running", "Running", "Running", "Completed"]
     workspace.runs.log(job, "logs/azureml/executionlogs.txt", "teacher: started\n")
     assert stream(client, job).status == "Completed"
     assert "teacher: started" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("register", "kind"), [(False, GateRefused), (True, NodeFailed), (None, NodeFailed)])
-def test_a_refused_student_is_no_failure_of_the_work(job, client, workspace, register, kind):
-    workspace.jobs[job].script = ["Running", "Failed"]
-    workspace.jobs[job].error = "register exited with 3"
-    workspace.jobs[job].child("register").script = ["Failed"]
-    if register is not None:
-        gate = json.dumps({**GATES, "register": register})
-        workspace.runs.output(job, "evaluation", {"gate.json": gate})
-    with pytest.raises(kind) as ended:
-        stream(client, job)
-    assert ended.type is kind
-    assert ("refused, so it gets no name" if kind is GateRefused else "Failed in register; see https://") in str(
-        ended.value
-    )
+def test_a_refused_student_raises_gate_refused(failed_job, client, workspace):
+    workspace.runs.output(failed_job, "evaluation", {"gate.json": json.dumps(GATE)})
+    with pytest.raises(GateRefused) as error:
+        stream(client, failed_job)
+    (problem,) = error.value.problems
+    assert (problem.code, problem.subject) == ("gate_refused", f"job {failed_job!r}")
+    assert "'refused'" in problem.message
 
 
-def test_a_job_is_cancelled_once_and_one_that_ended_is_left_alone(job, client, workspace):
+@pytest.mark.parametrize("gate", [{**GATE, "register": True}, None])
+def test_another_failure_names_the_failed_node(failed_job, client, workspace, gate):
+    """The gate passed, or the job failed before the evaluation."""
+    if gate:
+        workspace.runs.output(failed_job, "evaluation", {"gate.json": json.dumps(gate)})
+    with pytest.raises(NodeFailed) as error:
+        stream(client, failed_job)
+    (problem,) = error.value.problems
+    assert (problem.code, problem.message) == ("job_failed", "Failed in register")
+    assert "https://" in problem.fix
+
+
+def test_a_gate_that_cannot_be_downloaded_is_no_decision(failed_job, client, workspace):
+    """Both the failure and the failed download are reported: the student may be refused or not."""
+    workspace.runs.output(failed_job, "evaluation", {"gate.json": json.dumps(GATE)})
+    workspace.faults.inject("POST", "batchGetResolvedUris", 403, times=50)
+    with pytest.raises(NodeFailed) as error:
+        stream(client, failed_job)
+    failure, download_failure = error.value.problems
+    assert (failure.code, download_failure.code) == ("job_failed", "forbidden")
+    assert download_failure.subject == f"job {failed_job!r}, output evaluation"
+
+
+def test_a_job_is_cancelled_once_and_an_ended_one_is_left_alone(job, client, workspace):
     workspace.jobs[job].script = ["Running", "CancelRequested", "Canceled"]
     assert cancel(client, job).status in ("CancelRequested", "Canceled")
     workspace.jobs[job].script = ["Completed"]
@@ -56,21 +82,25 @@ def test_a_job_is_cancelled_once_and_one_that_ended_is_left_alone(job, client, w
     assert len(workspace.requests.of("POST", "/cancel")) == 1
 
 
-def test_what_a_job_made_is_fetched_whole_or_by_name(job, client, workspace, tmp_path):
+def test_outputs_are_downloaded_one_by_one_or_together(job, client, workspace, tmp_path):
     workspace.jobs[job].script = ["Completed"]
     workspace.runs.output(job, "report", {"report.md": "# good"})
     workspace.runs.output(job, "evaluation", {"gate.json": "{}"})
-    place = f"azureml://datastores/workspaceblobstore/paths/azureml/{job}"
-    assert outputs(client, job) == {"evaluation": f"{place}/evaluation/", "report": f"{place}/report/"}
-    download(client, job, tmp_path / "here", "report")
-    assert [path.read_bytes() for path in (tmp_path / "here").rglob("*.*")] == [b"# good"]
+    folder = f"azureml://datastores/workspaceblobstore/paths/azureml/{job}"
+    assert outputs(client, job) == {"evaluation": f"{folder}/evaluation/", "report": f"{folder}/report/"}
+    download(client, job, tmp_path / "one", "report")
+    assert [path.read_bytes() for path in (tmp_path / "one").rglob("*.*")] == [b"# good"]
     download(client, job, tmp_path / "all")
     assert {path.name for path in (tmp_path / "all").rglob("*.*")} == {"gate.json", "report.md"}
-    with pytest.raises(InputError, match="no output 'model'; it has "):
-        download(client, job, tmp_path, "model")
+    with pytest.raises(InputError) as error:
+        download(client, job, tmp_path, "reports")
+    (problem,) = error.value.problems
+    assert (problem.code, problem.fix) == ("unknown_output", "did you mean 'report'?")
 
 
-def test_a_name_that_is_not_there_is_wrong_input(client):
+def test_an_unknown_name_is_wrong_input(client):
     for verb in (status, stream, cancel, outputs):
-        with pytest.raises(InputError, match=r"job 'none': the workspace has no such job; azdistill status lists"):
+        with pytest.raises(InputError) as error:
             verb(client, "none")
+        (problem,) = error.value.problems
+        assert (problem.code, problem.subject, problem.command) == ("not_found", "job 'none'", "azdistill status")

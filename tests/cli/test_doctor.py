@@ -1,6 +1,7 @@
-"""`azdistill doctor` without Azure: this machine, and the teachers that can be asked from it over real HTTP."""
+"""`azdistill doctor` without Azure: this machine, and teachers that it reaches over real HTTP."""
 
 import json
+import re
 import threading
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,24 +10,30 @@ from importlib.metadata import PackageNotFoundError, requires
 import pytest
 
 from azdistill.contracts.simulation import Simulation
-from azdistill.doctor.job import check_file
-from azdistill.doctor.machine import extras, gpu, interpreter
+from azdistill.doctor.job import check_job_file
+from azdistill.doctor.machine import check_extras, check_gpu, check_python
 from azdistill.simulate.teacher import SimulatedTeacher
 from tests.teacher.conftest import Echo, serving
 
 KEY = "canary-s3cret"
-FIELDS = ("AZUREML_ARM_SUBSCRIPTION", "AZUREML_ARM_RESOURCEGROUP", "AZUREML_ARM_WORKSPACE_NAME")
+REQUIREMENTS = [
+    *["azure-ai-ml<1.36,>=1.35; extra == 'azure'", "azure-identity>=1.19; extra == 'azure'"],
+    *["azureml-mlflow>=1.62; extra == 'azure'", "peft>=0.17; extra == 'train'", "torch>=2.8; extra == 'train'"],
+    *['transformers<6,>=5.0; extra == "train"', "scipy>=1.15; extra == 'eval'", "mlflow>=3.0; extra == 'local'"],
+    "azure-ai-ml>=1.35; extra == 'local'",
+]
+WORKSPACE_VARIABLES = ("AZUREML_ARM_SUBSCRIPTION", "AZUREML_ARM_RESOURCEGROUP", "AZUREML_ARM_WORKSPACE_NAME")
 
 
 @pytest.fixture(autouse=True)
-def nowhere(monkeypatch):
-    for name in (*FIELDS, "KEY"):
+def no_workspace(monkeypatch):
+    for name in (*WORKSPACE_VARIABLES, "KEY"):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
 def teacher():
-    """It lets in who has the key; yields it and its address."""
+    """A simulated teacher that requires the key, and its URL."""
     simulated = SimulatedTeacher(Simulation(latency_ms=1, wrong_rate=0.0, deployments=("m",)), Echo(), KEY)
     with serving(simulated) as url:
         yield simulated, url
@@ -34,87 +41,75 @@ def teacher():
 
 @pytest.fixture
 def checks(azdistill, job):
-    """The findings on a job with this teacher, by what they are about, and the exit code."""
+    """Check a job with this teacher: exit code, and results by what was checked."""
 
-    def look(*options, **teacher):
+    def check(*options, **teacher):
         written = job.read_text().replace(
             "- model: DeepSeek-V3.2\n      connection: deepseek", f"- {json.dumps(teacher)}"
         )
         job.write_text(written)
         done = azdistill("doctor", job, "--format", "json", *options)
         assert KEY not in done.out + done.err
-        return done.code, {check["what"]: check for check in json.loads(done.out)}
+        return done.code, {result["checked"]: result for result in json.loads(done.out)}
 
-    return look
+    return check
 
 
-def test_without_a_workspace_it_says_where_to_get_one_and_nothing_is_wrong(azdistill):
+def test_without_a_config_the_workspace_is_unknown(azdistill):
     done = azdistill("doctor")
     lines = done.out.splitlines()
-    (about,) = (n for n, line in enumerate(lines) if line.startswith("unknown  workspace: no config.json here"))
-    assert lines[about + 1].startswith("         download it from the studio")
+    (number,) = (n for n, line in enumerate(lines) if line.startswith("unknown  workspace: no config.json in this"))
+    assert lines[number + 1].startswith("         download it from the studio")
     assert done.code == 0
-    assert lines[-1].startswith("nothing wrong, ")
+    assert lines[-1].startswith("problems: 0, unknown: ")
 
 
-def test_a_config_that_is_named_and_not_there_is_wrong(azdistill):
-    done = azdistill("doctor", "--config", "nowhere.json")
-    assert done.code == 2
-    assert "wrong    workspace: 'nowhere.json' is no config.json" in done.out
+def test_a_missing_config_that_was_named_is_a_problem(azdistill):
+    done = azdistill("doctor", "--config", "nowhere.json", "--format", "json")
+    workspace = json.loads(done.out)[-1]
+    assert (done.code, workspace["checked"], workspace["status"]) == (2, "workspace", "problem")
+    assert (workspace["problem"]["code"], workspace["problem"]["file"]) == ("no_such_file", "nowhere.json")
 
 
-def test_a_teacher_answers_one_short_call(teacher, checks, monkeypatch):
+def test_a_teacher_gets_one_short_request(teacher, checks, monkeypatch):
     monkeypatch.setenv("KEY", KEY)
     simulated, url = teacher
-    _, found = checks(model="m", endpoint=url, key_variable="KEY")
-    assert found["teacher 'm'"]["detail"] == f"{url}/v1/chat/completions answers (one short call)"
-    assert (found["teacher 'm'"]["state"], simulated.calls.total()) == ("ok", 1)
+    _, results = checks(model="m", endpoint=url, key_variable="KEY")
+    assert results["teacher 'm'"]["detail"] == f"{url}/v1/chat/completions answers (one short request)"
+    assert (results["teacher 'm'"]["status"], simulated.calls.total()) == ("ok", 1)
 
 
 @pytest.mark.parametrize(
-    ("fields", "key", "state", "detail", "move"),
+    ("fields", "key", "status", "words"),
     [
-        ({"key_variable": "KEY"}, None, "wrong", "variable KEY is not set", "read -rs KEY && export KEY"),
-        ({"key_variable": "KEY", "connection": "deepseek"}, None, "unknown", "variable KEY is not set", "export KEY"),
-        (
-            {"key_variable": "KEY"},
-            "other",
-            "wrong",
-            "it refused the key",
-            "check that the key belongs to this endpoint",
-        ),
-        (
-            {"model": "n", "key_variable": "KEY"},
-            KEY,
-            "wrong",
-            "it has no deployment 'n'",
-            "model is the name of the deployment",
-        ),
-        ({}, None, "wrong", "it asks who you are", "set key_variable or entra_scope"),
-        ({"endpoint": "http://127.0.0.1:9"}, None, "unknown", "no answer yet", "see that it is up"),
+        ({"key_variable": "KEY"}, None, "problem", "variable KEY is not set; .*read -rs KEY && export KEY"),
+        ({"key_variable": "KEY", "connection": "deepseek"}, None, "unknown", "variable KEY is not set; .*export KEY"),
+        ({"key_variable": "KEY"}, "other", "problem", "check that the key belongs to this endpoint"),
+        ({"model": "n", "key_variable": "KEY"}, KEY, "problem", "deployment 'n'"),
+        ({}, None, "problem", "set key_variable or entra_scope"),
+        ({"endpoint": "http://127.0.0.1:9"}, None, "unknown", "no answer yet .*; check that it runs"),
         (
             {"endpoint": None, "connection": "deepseek"},
             None,
             "unknown",
-            "read by a job in Azure",
-            "give endpoint and key_variable too",
+            "a job in Azure reads connection 'deepseek'; .*set endpoint and key_variable",
         ),
     ],
 )
-def test_a_teacher_that_does_not_answer(teacher, checks, monkeypatch, fields, key, state, detail, move):
+def test_a_teacher_that_does_not_answer(teacher, checks, monkeypatch, fields, key, status, words):
     if key:
         monkeypatch.setenv("KEY", key)
-    given = {"model": "m", "endpoint": teacher[1], **fields}
-    code, found = checks(**{name: value for name, value in given.items() if value})
-    check = found[f"teacher {given['model']!r}"]
-    assert check["state"] == state
-    assert detail in check["detail"]
-    assert move in (check["command"] or check["move"])
-    assert code == 2  # the student of this job is wrong in any case
+    fields = {"model": "m", "endpoint": teacher[1], **fields}
+    code, results = checks(**{name: value for name, value in fields.items() if value})
+    result = results[f"teacher {fields['model']!r}"]
+    problem = result["problem"]
+    assert result["status"] == status
+    assert re.search(words, f"{problem['message']}; {problem['fix']}: {problem['command']}")
+    assert code == 2  # the student of this job is incomplete in any case
 
 
-class Tells(BaseHTTPRequestHandler):
-    """Refuses, and repeats the key as some endpoints do."""
+class RepeatsTheKey(BaseHTTPRequestHandler):
+    """Refuses each request, and repeats the key in the reply as some endpoints do."""
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -125,101 +120,117 @@ class Tells(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_):
-        """Nothing: what is printed is looked at."""
+        """Print nothing: the test inspects what is printed."""
 
 
 def test_a_key_that_the_endpoint_repeats_is_not_shown(checks, monkeypatch):
     monkeypatch.setenv("KEY", KEY)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Tells) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), RepeatsTheKey) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
-        _, found = checks(model="m", endpoint=f"http://127.0.0.1:{server.server_port}", key_variable="KEY")
+        _, results = checks(model="m", endpoint=f"http://127.0.0.1:{server.server_port}", key_variable="KEY")
         server.shutdown()
-    assert found["teacher 'm'"]["detail"].endswith("it refused the key (HTTP 401: wrong key: [key])")
+    message = results["teacher 'm'"]["problem"]["message"]
+    assert "HTTP 401: wrong key: [key]" in message
 
 
-def test_offline_asks_nobody(teacher, checks, monkeypatch):
+def test_offline_sends_no_request(teacher, checks, monkeypatch):
     monkeypatch.setenv("KEY", KEY)
     simulated, url = teacher
-    _, found = checks("--offline", model="m", endpoint=url, key_variable="KEY")
-    assert (found["teacher 'm'"]["state"], simulated.calls.total()) == ("unknown", 0)
+    _, results = checks("--offline", model="m", endpoint=url, key_variable="KEY")
+    assert (results["teacher 'm'"]["status"], simulated.calls.total()) == ("unknown", 0)
 
 
-def test_a_student_that_lies_here_is_looked_into(checks, job):
-    code, found = checks("--offline", model="m", endpoint="http://127.0.0.1:9")
-    (student,) = (check for what, check in found.items() if what.startswith("student "))
-    assert (code, student["state"]) == (2, "wrong")
-    assert "no tokenizer_config.json" in student["detail"]
+def test_the_folder_of_a_student_is_checked(checks, job):
+    def student(*arguments, **teacher):
+        code, results = checks("--offline", *arguments, **teacher)
+        (result,) = (result for checked, result in results.items() if checked.startswith("student "))
+        return code, result
+
+    code, result = student(model="m", endpoint="http://127.0.0.1:9")
+    assert (code, result["status"]) == (2, "problem")
+    assert "no tokenizer_config.json" in result["problem"]["message"]
     (job.parent / "student/tokenizer_config.json").write_text("{}")
-    code, found = checks("--offline")
-    (student,) = (check for what, check in found.items() if what.startswith("student "))
-    assert "no *.safetensors beside config.json" in student["detail"]
+    code, result = student()
+    assert (code, result["problem"]["code"]) == (2, "no_weights")
     (job.parent / "student/model.safetensors").write_bytes(b"")
-    code, found = checks("--offline")
-    assert code == 0
+    code, result = student()
+    assert (code, result["status"]) == (0, "ok")
 
 
-def test_a_warning_of_the_job_is_unknown_and_names_its_line(job):
+def test_a_warning_of_the_job_is_unknown_and_has_a_line(job):
     job.write_text(job.read_text().replace("DeepSeek-V3.2", "DeepSeek-R1"))
-    read, found = check_file(job, date(2026, 11, 1))
-    (retired,) = (check for check in found if "was retired" in check.detail)
-    assert read is not None
-    assert (retired.what, retired.state) == ("job.yaml:8", "unknown")
-    assert "Azure names" in retired.move
-
-
-@pytest.mark.parametrize(("mine", "state"), [((3, 10), "wrong"), ((3, 11), "ok"), ((3, 13), "ok"), ((3, 14), "wrong")])
-def test_the_interpreter_is_held_against_what_the_package_takes(mine, state):
-    assert interpreter(mine, "<3.14,>=3.11").state == state
+    valid, results = check_job_file(job, date(2026, 11, 1))
+    (retired,) = (result for result in results if result.problem and "retired" in result.problem.message)
+    assert valid is not None
+    assert (retired.problem.line, retired.status, retired.problem.severity) == (8, "unknown", "warning")
+    assert "DeepSeek-V4-Pro" in str(retired.problem)
 
 
 @pytest.mark.parametrize(
-    ("here", "extra", "state", "words"),
+    ("python", "status"), [((3, 10), "problem"), ((3, 11), "ok"), ((3, 13), "ok"), ((3, 14), "problem")]
+)
+def test_the_python_version_is_checked(python, status):
+    assert check_python(python, "<3.14,>=3.11").status == status
+
+
+@pytest.mark.parametrize(
+    ("versions", "extra", "code", "words"),
     [
-        ({}, "azure", "ok", "azure-ai-ml 99, azure-identity 99, azureml-mlflow 99"),
-        (
-            {"azureml-mlflow": "1.60.0.post2"},
-            "azure",
-            "wrong",
-            "azureml-mlflow 1.60.0.post2, where 1.62 is the oldest (older ones crash",
-        ),
-        ({"azureml-mlflow": "1.62.0.post6", "azure-ai-ml": "1.35"}, "azure", "ok", "azureml-mlflow 1.62.0.post6"),
-        ({"torch": None, "peft": None}, "train", "unknown", "not installed: peft, torch, so no student learns"),
-        ({"transformers": "5"}, "train", "ok", "transformers 5"),
-        ({"transformers": "4.57.1"}, "train", "wrong", "transformers 4.57.1, where 5.0 is the oldest"),
-        ({"scipy": None}, "eval", "unknown", "not installed: scipy"),
-        ({"mlflow": None}, "local", "unknown", "not installed: mlflow"),
+        ({}, "azure", None, "azure-ai-ml 1.35, azure-identity 99, azureml-mlflow 99"),
+        ({"azureml-mlflow": "1.60.0.post2"}, "azure", "unsupported_version", "azureml-mlflow 1.60.0.post2, but >=1.62"),
+        ({"azureml-mlflow": "1.62.0.post6"}, "azure", None, "azureml-mlflow 1.62.0.post6"),
+        ({"azure-ai-ml": "1.34"}, "azure", "unsupported_version", "azure-ai-ml 1.34, but"),
+        ({"azure-ai-ml": "1.99"}, "azure", "unsupported_version", "azure-ai-ml 1.99, but"),
+        ({"torch": None, "peft": None}, "train", "not_installed", "not installed: peft, torch; students cannot be"),
+        ({"transformers": "5"}, "train", None, "transformers 5"),
+        ({"transformers": "4.57.1"}, "train", "unsupported_version", "transformers 4.57.1, but"),
+        ({"scipy": None}, "eval", "not_installed", "not installed: scipy"),
+        ({"mlflow": None}, "local", "not_installed", "not installed: mlflow"),
     ],
 )
-def test_extras_are_held_against_what_the_package_declares(here, extra, state, words):
+def test_extras_are_compared_with_the_requirements(versions, extra, code, words):
     def version(name):
-        if (found := here.get(name, "99")) is None:
+        default = {"azure-ai-ml": "1.35", "transformers": "5"}.get(name, "99")
+        if (version := versions.get(name, default)) is None:
             raise PackageNotFoundError(name)
-        return found
+        return version
 
-    found = {check.what: check for check in extras(requires("azdistill"), version)}
-    check = found[f"extra {extra}"]
-    assert (check.state, check.command) == (state, "" if state == "ok" else f"pip install 'azdistill[{extra}]'")
-    assert words in check.detail
-    assert all(other.state == "ok" for what, other in found.items() if what != f"extra {extra}")
+    results = {result.checked: result for result in check_extras(REQUIREMENTS, version)}
+    result = results.pop(f"extra {extra}")
+    problem = result.problem
+    assert (problem.code if problem else None) == code
+    assert words in (problem.message if problem else result.detail)
+    assert problem is None or problem.command == f"pip install 'azdistill[{extra}]'"
+    assert all(other.status == "ok" for other in results.values())
+
+
+def test_every_requirement_of_the_package_is_checked():
+    def not_installed(name):
+        raise PackageNotFoundError(name)
+
+    results = {result.checked: result.problem.message for result in check_extras(requires("azdistill"), not_installed)}
+    requirements = [re.match(r"([\w.-]+).*extra == .(azure|train|eval|local).", text) for text in requires("azdistill")]
+    reported = {name for message in results.values() for name in re.findall(r"[\w.-]+", message)}
+    assert reported >= {match[1] for match in requirements if match}
 
 
 H100 = "NVIDIA H100 80GB HBM3, 81559 MiB"
 
 
 @pytest.mark.parametrize(
-    ("script", "torch", "state", "detail"),
+    ("script", "torch", "status", "words"),
     [
         (None, "2.13.0+cpu", "ok", "none (no nvidia-smi on PATH)"),
         (f"echo '{H100}'", "2.13.0", "ok", H100),
-        (f"echo '{H100}'", "2.13.0+cpu", "unknown", f"{H100}, which torch 2.13.0+cpu can't use"),
-        ("exit 9", "2.13.0", "unknown", "nvidia-smi can't tell"),
+        (f"echo '{H100}'", "2.13.0+cpu", "unknown", f"{H100}, which torch 2.13.0+cpu cannot use"),
+        ("exit 9", "2.13.0", "unknown", "nvidia-smi failed"),
     ],
 )
-def test_a_gpu_is_asked_of_the_driver(tmp_path, monkeypatch, script, torch, state, detail):
+def test_the_driver_reports_the_gpu(tmp_path, monkeypatch, script, torch, status, words):
     monkeypatch.setenv("PATH", str(tmp_path))
     if script:
         (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / "nvidia-smi").chmod(0o755)
-    check = gpu(lambda _: torch)
-    assert check.state == state
-    assert check.detail.startswith(detail)
+    result = check_gpu(lambda _: torch)
+    assert result.status == status
+    assert (result.problem.message if result.problem else result.detail).startswith(words)

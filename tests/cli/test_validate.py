@@ -86,7 +86,7 @@ def test_json_is_a_list_of_problems(azdistill: Command, job: Path) -> None:
     done = azdistill("validate", job, "--format", "json")
     assert (done.code, done.err) == (2, "")
     task, rate = json.loads(done.out)
-    assert list(task) == ["code", "severity", "file", "line", "field", "value", "message", "fix", "command"]
+    assert list(task) == ["code", "severity", "subject", "file", "line", "field", "value", "message", "fix", "command"]
     assert (task["severity"], task["file"], task["line"], task["field"]) == ("error", str(job), 2, "task")
     assert (task["value"], rate["value"], rate["field"]) == ("talk", 7, "train.learning_rate")
 

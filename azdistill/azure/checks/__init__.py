@@ -1,1 +1,1 @@
-"""What can be known before a bundle is submitted: a module for each thing looked at, and `order` for them all."""
+"""Checks of a bundle against a workspace, before it is submitted: one module for each thing that is checked."""

@@ -1,59 +1,91 @@
-"""The data and models that a bundle names, in the workspace or in a registry."""
+"""Check the data, models and published components of a bundle: in the workspace, or in a registry."""
 
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azdistill.azure.access import in_workspace
-from azdistill.azure.checks.check import Check, looked_up
-from azdistill.azure.checks.registry import open_registry
+from azdistill.azure.checks.result import CheckResult, failed, look_up, ok
+from azdistill.azure.registry import missing_assets
+from azdistill.azure.roles import workspace_options
+from azdistill.azure.workspace import registry_client
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
-ASSET = re.compile(r"azureml:(?P<name>[^:@/]+)[:@](?P<version>[^:@/]+)")
-SHARED = re.compile(
+IN_WORKSPACE = re.compile(r"azureml:(?P<name>[^:@/]+)[:@](?P<version>[^:@/]+)")
+IN_REGISTRY = re.compile(
     r"azureml://registries/(?P<registry>[^/]+)/(?P<kind>models|data)/(?P<name>[^/]+)/"
     r"(?P<by>versions|labels)/(?P<version>[^/]+)"
 )
 
 
-def check_assets(client: "MLClient", document: Mapping[str, Any]) -> Iterator[Check]:
+def check_assets(client: "MLClient", document: Mapping[str, Any]) -> Iterator[CheckResult]:
+    """One result for each pipeline input that is a registered asset. `document` is the pipeline file."""
     for name, port in document.get("inputs", {}).items():
         path = str(port.get("path")) if isinstance(port, dict) else ""
-        if found := ASSET.fullmatch(path):
+        if match := IN_WORKSPACE.fullmatch(path):
             kind = "models" if str(port["type"]).endswith("_model") else "data"
-            get = _getter(getattr(client, kind), found["name"], found["version"], label="@" in path)
-            missing = "register it, or correct its name and version", _listing(kind, in_workspace(client))
-            _, problem = looked_up(f"inputs.{name} {path!r}", get, *missing)
-            yield problem or Check(f"inputs.{name}", "ok", path)
-        elif found := SHARED.fullmatch(path):
-            yield _shared(client, f"inputs.{name}", found)
+            yield _check_in_workspace(client, f"inputs.{name}", kind, match)
+        elif match := IN_REGISTRY.fullmatch(path):
+            yield _check_in_registry(client, f"inputs.{name}", match)
 
 
-def _shared(client: "MLClient", name: str, found: re.Match[str]) -> Check:
-    """An asset that a registry shares; of a version that is not there, those that there are."""
-    what = f"{name} {found[0]!r}"
-    registry, problem = open_registry(client, what, found["registry"])
+def _check_in_workspace(client: "MLClient", input_name: str, kind: str, match: re.Match[str]) -> CheckResult:
+    get = _getter(getattr(client, kind), match["name"], match["version"], by_label="@" in match[0])
+    fix, command = "register it, or correct its name and version", _list_command(kind, workspace_options(client))
+    _, problem = look_up(f"{input_name} {match[0]!r}", get, fix, command)
+    return problem or ok(input_name, match[0])
+
+
+def _check_in_registry(client: "MLClient", input_name: str, match: re.Match[str]) -> CheckResult:
+    """A version that is missing is reported with the versions that the registry has."""
+    checked = f"{input_name} {match[0]!r}"
+    registry, problem = _open_registry(client, checked, match["registry"])
     if problem:
         return problem
-    operations = getattr(registry, found["kind"])
-    get = _getter(operations, found["name"], found["version"], label=found["by"] == "labels")
-    _, problem = looked_up(what, get, told="")
-    if problem is None or problem.state != "wrong":
-        return problem or Check(name, "ok", found[0])
-    listing = _listing(found["kind"], f"--registry-name {shlex.quote(found['registry'])}")
-    versions, problem = looked_up(what, lambda: [one.version for one in operations.list(name=found["name"])], told="")
+    operations = getattr(registry, match["kind"])
+    get = _getter(operations, match["name"], match["version"], by_label=match["by"] == "labels")
+    _, problem = look_up(checked, get)
+    if problem is None or problem.status != "problem":
+        return problem or ok(input_name, match[0])
+    versions, _ = look_up(checked, lambda: [str(asset.version) for asset in operations.list(name=match["name"])])
     if versions:
-        told = f"the registry has no such version of it, but {', '.join(map(str, versions))}"
-        return Check(what, "wrong", told, "name one of these")
-    return Check(what, "wrong", "the registry has none of that name", "correct it by those that there are", listing)
+        message = f"the registry does not have this version; it has {', '.join(versions)}"
+        return failed(checked, "not_found", message, "use one of these versions")
+    command = _list_command(match["kind"], f"--registry-name {shlex.quote(match['registry'])}")
+    message, fix = "the registry has none of that name", "correct the name; the registry has"
+    return failed(checked, "not_found", message, fix, command)
 
 
-def _getter(operations: Any, name: str, version: str, *, label: bool) -> Callable[[], Any]:
-    return lambda: operations.get(name=name, **{"label" if label else "version": version})
+def _getter(operations: Any, name: str, version: str, *, by_label: bool) -> Callable[[], Any]:
+    return lambda: operations.get(name=name, **{"label" if by_label else "version": version})
 
 
-def _listing(kind: str, where: str) -> str:
-    return f"az ml {kind.removesuffix('s')} list {where}"
+def _list_command(kind: str, options: str) -> str:
+    return f"az ml {kind.removesuffix('s')} list {options}"
+
+
+def check_published(client: "MLClient", bundle: Path, registry: str) -> CheckResult:
+    """Whether a registry has the components and environments of a bundle."""
+    checked = f"registry {registry!r}"
+    opened, problem = _open_registry(client, checked, registry)
+    if problem:
+        return problem
+    missing, problem = look_up(checked, lambda: missing_assets(opened, bundle))
+    if problem:
+        return problem
+    if not missing:
+        return ok(checked, "it has all components and environments of the bundle")
+    message = f"it does not have {', '.join(f'{asset.name} {asset.version}' for asset in missing)}"
+    command = f"azdistill publish {shlex.quote(str(bundle))} --registry {shlex.quote(registry)}"
+    return failed(checked, "not_published", message, "publish the bundle", command)
+
+
+def _open_registry(client: "MLClient", checked: str, registry: str) -> tuple[Any, CheckResult | None]:
+    """A client for the registry, or the result that there is no such registry."""
+    fix, command = "correct the name; your registries are", "az ml registry list"
+    return look_up(
+        checked, lambda: registry_client(client, registry), fix, command, missing=f"there is no registry {registry!r}"
+    )

@@ -1,80 +1,84 @@
-"""Whether one may write to the default datastore."""
+"""Check that the user may write to the workspace's default datastore."""
 
 import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from azdistill.azure.access import WRITER, grant_caller
-from azdistill.azure.checks.check import Check, looked_up
-from azdistill.azure.submission import status_word
+from azdistill.azure.checks.result import CheckResult, failed, look_up, ok, unknown
+from azdistill.azure.roles import BLOB_CONTRIBUTOR, assign_role_to_user
+from azdistill.azure.submission import text_of
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
+CHECKED = "default datastore"
+# The blob that the check writes and removes.
 PROBE = "azdistill/may-i-write"
-"""The blob that is written and removed to see whether one may."""
-ONCE_MORE: dict[str, Any] = {"retry_total": 1, "initial_backoff": 1, "increment_base": 0, "random_jitter_range": 0}
-"""How often a probe is tried again, and after how many seconds; the SDK's own patience takes minutes."""
-CLOSED = {
-    "AuthorizationFailure": "its firewall lets in some networks only: submit from one of these",
-    "KeyBasedAuthenticationNotPermitted": "it takes no keys: set the workspace's systemDatastoresAuthMode to identity",
+# One retry after a second: by default the SDK retries for minutes.
+RETRIES: dict[str, Any] = {"retry_total": 1, "initial_backoff": 1, "increment_base": 0, "random_jitter_range": 0}
+# Error codes of the blob service that no role assignment helps against. Source: error codes of the blob service.
+FIXES_BY_CODE = {
+    "AuthorizationFailure": "the firewall of the account lets in some networks only: submit from one of these",
+    "KeyBasedAuthenticationNotPermitted": "the account accepts no keys: set the workspace's systemDatastoresAuthMode "
+    "to identity",
 }
-"""Refusals that no role helps against."""
 
 
-def check_writing(client: "MLClient", workspace: Any) -> Check:
-    """Whether the one who submits may write where the code goes, tried by the SDK's own way to it: an empty blob is
-    written and removed. A key of the store opens it, or one's own role where it has none."""
-    what = "default datastore"
-    store, problem = looked_up(what, client.datastores.get_default, "see the workspace")
+def check_writing(client: "MLClient", workspace: Any) -> CheckResult:
+    """Write and remove an empty blob where the SDK uploads code, with the credential that the SDK would use: the key of
+    the datastore, or the user's own identity where it has none."""
+    datastore, problem = look_up(CHECKED, client.datastores.get_default, "see the workspace in the studio")
     if problem:
         return problem
-    way, problem = looked_up(what, lambda: _way_to(client, store.name), "see the workspace")
+    target, problem = look_up(
+        CHECKED, lambda: _upload_target(client, datastore.name), "see the workspace in the studio"
+    )
     if problem:
         return problem
-    told = f"{store.name}, {'by its own key' if isinstance(way['credential'], str) else 'with your own identity'}"
-    account = _account_scope(store.account_name, workspace.storage_account or "")
-    return _try_writing(client, what, told, way, account)
+    access = "its own key" if isinstance(target["credential"], str) else "your own identity"
+    account = _account_scope(datastore.account_name, workspace.storage_account or "")
+    return _write_probe(client, f"{datastore.name}, with {access}", target, account)
 
 
-def _way_to(client: "MLClient", store: str) -> dict[str, Any]:
-    """Address, container and credential by which the SDK uploads."""
+def _upload_target(client: "MLClient", datastore: str) -> dict[str, Any]:
+    """Account URL, container and credential of the SDK's uploads."""
     from azure.ai.ml._artifacts._artifact_utilities import get_datastore_info
 
-    way: dict[str, Any] = get_datastore_info(client.datastores, store)
-    return way
+    target: dict[str, Any] = get_datastore_info(client.datastores, datastore)
+    return target
 
 
-def _try_writing(client: "MLClient", what: str, told: str, way: Mapping[str, Any], account: str) -> Check:
+def _write_probe(client: "MLClient", access: str, target: Mapping[str, Any], account: str) -> CheckResult:
     from azure.core.exceptions import AzureError, HttpResponseError
     from azure.storage.blob import BlobClient
 
-    place = way["account_url"], way["container_name"], PROBE
-    probe = BlobClient(*place, credential=way["credential"], **ONCE_MORE)
+    blob = BlobClient(
+        target["account_url"], target["container_name"], PROBE, credential=target["credential"], **RETRIES
+    )
     try:
-        with probe:
-            probe.upload_blob(b"", overwrite=True)
-            probe.delete_blob()
-    except HttpResponseError as problem:
-        if problem.status_code not in (401, 403):
-            return Check(what, "unknown", f"{told}: HTTP {problem.status_code} when written to")
-        return _refused(client, what, told, status_word(getattr(problem, "error_code", "")), account)
-    except AzureError as problem:
-        move = "where the storage is private, submit from its network"
-        return Check(what, "wrong", f"{told}: it can't be reached ({type(problem).__name__})", move)
-    return Check(what, "ok", f"{told}, may be written to")
+        with blob:
+            blob.upload_blob(b"", overwrite=True)
+            blob.delete_blob()
+    except HttpResponseError as error:
+        if error.status_code not in (401, 403):
+            return unknown(CHECKED, "write_failed", f"{access}: writing to it gave HTTP {error.status_code}")
+        return _refused(client, access, text_of(getattr(error, "error_code", "")), account)
+    except AzureError as error:
+        fix = "submit from the network of the storage account, if it is private"
+        return failed(CHECKED, "unreachable", f"{access}: it cannot be reached ({type(error).__name__})", fix)
+    return ok(CHECKED, f"{access}, may be written to")
 
 
-def _refused(client: "MLClient", what: str, told: str, code: str, account: str) -> Check:
-    """Source: error codes of the blob service. A role that was just given takes minutes to count."""
-    if code in CLOSED:
-        return Check(what, "wrong", f"{told}: it refuses this machine ({code})", CLOSED[code])
-    command = grant_caller(client, WRITER, account)
-    return Check(what, "wrong", f"{told}: it may not be written to ({code})", f"it needs the role '{WRITER}'", command)
+def _refused(client: "MLClient", access: str, code: str, account: str) -> CheckResult:
+    if code in FIXES_BY_CODE:
+        return failed(CHECKED, "storage_closed", f"{access}: it refuses this machine ({code})", FIXES_BY_CODE[code])
+    command = assign_role_to_user(client, BLOB_CONTRIBUTOR, account)
+    fix = f"you need the role '{BLOB_CONTRIBUTOR}', which takes effect minutes after it is assigned"
+    return failed(CHECKED, "forbidden", f"{access}: you may not write to it ({code})", fix, command)
 
 
 def _account_scope(name: str, workspace_account: str) -> str:
-    """The address of a storage account: the workspace's own is known, another one is asked for."""
+    """Resource id of a storage account, for a shell. The workspace gives that of its own account only."""
     if workspace_account.endswith(f"/{name}"):
         return shlex.quote(workspace_account)
     return f'"$(az storage account show --name {shlex.quote(name)} --query id --output tsv)"'

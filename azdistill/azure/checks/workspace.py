@@ -1,61 +1,58 @@
-"""Whether the workspace opens, and what opens one that doesn't."""
+"""Check that the workspace opens."""
 
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from azdistill.azure.access import SCIENTIST, WORKSPACES, grant_caller, in_subscription, wanted_tenant, workspace_scope
-from azdistill.azure.checks.check import Check
-from azdistill.azure.problems import asking
+from azdistill.azure.checks.result import CheckResult, failed, from_problem, ok
+from azdistill.azure.errors import translate_errors
+from azdistill.azure.roles import (
+    DATA_SCIENTIST,
+    WORKSPACE_TYPE,
+    assign_role_to_user,
+    required_tenant,
+    subscription_option,
+    workspace_scope,
+)
 from azdistill.contracts.errors import AzdistillError
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
     from azure.core.exceptions import HttpResponseError
 
-Barred = tuple[str, str, str]
-"""Detail, move and command of a workspace that doesn't open."""
+CHECKED = "workspace"
 
 
-def open_workspace(client: "MLClient") -> tuple[Any, Check]:
-    """The workspace, or None, and what is to be said of it."""
+def open_workspace(client: "MLClient") -> tuple[Any, CheckResult]:
+    """The workspace, None where it does not open, and the result of the check."""
     from azure.core.exceptions import HttpResponseError
 
-    what = f"workspace {client.workspace_name!r}"
     try:
-        with asking(what):
+        with translate_errors(CHECKED):
             try:
-                found = client.workspaces.get(client.workspace_name)
-            except HttpResponseError as problem:
-                if problem.status_code not in BARRED:
-                    raise
-                return None, Check("workspace", "wrong", *BARRED[problem.status_code](client, problem))
-    except AzdistillError as problem:
-        return None, Check("workspace", "wrong", str(problem).removeprefix(f"{what}: "))
-    return found, Check("workspace", "ok", f"{found.name} in {found.location}")
+                workspace = client.workspaces.get(client.workspace_name)
+            except HttpResponseError as error:
+                if result := _refused(client, error):
+                    return None, result
+                raise
+    except AzdistillError as error:
+        return None, from_problem(CHECKED, error.problems[0])
+    return workspace, ok(CHECKED, f"{workspace.name} in {workspace.location}")
 
 
-def _other_tenant(client: "MLClient", problem: "HttpResponseError") -> Barred:
-    tenant = wanted_tenant(problem)
-    login = f"az login --tenant {tenant}" if tenant else "az login"
-    told = f"the login is refused for subscription {client.subscription_id} (HTTP 401)"
-    return told, "sign in to its tenant", f"{login} && az account set {in_subscription(client)}"
-
-
-def _no_role(client: "MLClient", _problem: "HttpResponseError") -> Barred:
-    told = f"you may not read {client.workspace_name!r} (HTTP 403)"
-    command = grant_caller(client, SCIENTIST, workspace_scope(client))
-    return told, f"have its owner give you the role '{SCIENTIST}'", command
-
-
-def _not_there(client: "MLClient", _problem: "HttpResponseError") -> Barred:
-    told = f"no {client.workspace_name!r} in resource group {client.resource_group_name!r} (HTTP 404)"
-    command = f"az resource list --resource-type {WORKSPACES} {in_subscription(client)} --output table"
-    return told, "check config.json against those that there are", command
-
-
-BARRED: Mapping[int | None, Callable[["MLClient", "HttpResponseError"], Barred]] = {
-    401: _other_tenant,
-    403: _no_role,
-    404: _not_there,
-}
-"""By status of a workspace that doesn't open."""
+def _refused(client: "MLClient", error: "HttpResponseError") -> CheckResult | None:
+    """The result for a refusal with a fix of its own, None for any other one."""
+    if error.status_code == 401:
+        tenant = required_tenant(error)
+        login = f"az login --tenant {tenant}" if tenant else "az login"
+        message = f"the login is refused for subscription {client.subscription_id} (HTTP 401)"
+        command = f"{login} && az account set {subscription_option(client)}"
+        return failed(CHECKED, "not_signed_in", message, "sign in to its tenant", command)
+    if error.status_code == 403:
+        message = f"you may not read {client.workspace_name!r} (HTTP 403)"
+        command = assign_role_to_user(client, DATA_SCIENTIST, workspace_scope(client))
+        return failed(CHECKED, "forbidden", message, f"ask its owner for the role '{DATA_SCIENTIST}'", command)
+    if error.status_code == 404:
+        group = client.resource_group_name
+        message = f"no {client.workspace_name!r} in resource group {group!r} (HTTP 404)"
+        command = f"az resource list --resource-type {WORKSPACE_TYPE} {subscription_option(client)} --output table"
+        return failed(CHECKED, "not_found", message, "compare config.json with your workspaces", command)
+    return None

@@ -1,0 +1,74 @@
+"""All checks of a bundle against a workspace."""
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from azdistill.azure.checks.assets import check_assets, check_published
+from azdistill.azure.checks.computes import check_computes
+from azdistill.azure.checks.result import CheckResult, failed
+from azdistill.azure.checks.storage import check_writing
+from azdistill.azure.checks.teachers import check_connections, check_retired
+from azdistill.azure.checks.workspace import open_workspace
+from azdistill.contracts.errors import InputError
+from azdistill.engine.yaml_document import read_document
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
+# An older azureml-mlflow crashes when a job saves its first artifact, hours after the start.
+OLDEST_AZUREML_MLFLOW = (1, 62)
+
+
+def check_workspace(client: "MLClient") -> Iterator[CheckResult]:
+    """The workspace, and the right to write blobs. A workspace that does not open is the only result."""
+    workspace, result = open_workspace(client)
+    yield result
+    if workspace is not None:
+        yield check_writing(client, workspace)
+
+
+def check_bundle(
+    client: "MLClient", bundle: Path, registry: str | None = None, today: date | None = None
+) -> Iterator[CheckResult]:
+    """Everything that a bundle needs: workspace, computes and quota, connections and teachers, data and models,
+    environments, published components of `registry`, and the right to write blobs.
+
+    A workspace that does not open is the only result. Teachers that are retired by `today` are reported; give no day
+    where the job file has been checked for them already.
+    """
+    document = read_document(bundle / "pipeline.yml", InputError, "pipeline").value
+    workspace, result = open_workspace(client)
+    yield result
+    if workspace is None:
+        return
+    yield from check_computes(client, document, workspace.location)
+    yield from check_connections(client, bundle)
+    if today is not None:
+        yield from check_retired(bundle, today)
+    yield from check_assets(client, document)
+    yield from _check_environments(bundle)
+    if registry is not None:
+        yield check_published(client, bundle, registry)
+    yield check_writing(client, workspace)
+
+
+def _check_environments(bundle: Path) -> Iterator[CheckResult]:
+    """One result for each environment with an azureml-mlflow that is too old."""
+    for path in sorted(bundle.glob("environments/*/conda.yml")):
+        pin = re.search(r"azureml-mlflow\s*[=~>]=\s*(\d+)\.(\d+)", path.read_text(encoding="utf-8"))
+        if pin and tuple(map(int, pin.groups())) < OLDEST_AZUREML_MLFLOW:
+            message = f"azureml-mlflow {'.'.join(pin.groups())} cannot save artifacts with mlflow 3"
+            fix = "require azureml-mlflow>=1.62"
+            yield failed(f"environment {path.parent.name!r}", "old_package", message, fix)
+
+
+def stop_at_problems(results: Iterable[CheckResult]) -> list[CheckResult]:
+    """The results, when none is a problem. Raises InputError with all problems."""
+    results = list(results)
+    problems = [result.problem for result in results if result.status == "problem" and result.problem]
+    if problems:
+        raise InputError(problems=problems)
+    return results

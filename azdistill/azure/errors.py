@@ -1,0 +1,96 @@
+"""Translate exceptions of Azure's SDK into errors that say what to do."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from azdistill.contracts.errors import AzdistillError, InputError
+from azdistill.engine.problems import ProblemFields
+
+if TYPE_CHECKING:
+    from azure.core.exceptions import HttpResponseError
+
+LONGEST_DETAIL = 300
+
+Fixes = Mapping[int, ProblemFields]
+"""Code, fix and command of a problem, by the HTTP status that Azure answered with."""
+
+WORKSPACE_FIXES: Fixes = {
+    401: {
+        "code": "not_signed_in",
+        "fix": "sign in to the tenant of the subscription",
+        "command": "az login --tenant TENANT",
+    },
+    403: {
+        "code": "forbidden",
+        "fix": "ask an owner for the role 'AzureML Data Scientist' on the workspace and 'Storage Blob Data "
+        "Contributor' on its storage account",
+    },
+    404: {
+        "code": "not_found",
+        "fix": "check config.json, and the subscription that you are signed in to",
+        "command": "az account show",
+    },
+    409: {"code": "conflict", "fix": "run again: what was already sent is found"},
+    429: {"code": "throttled", "fix": "run again in a minute: nothing is sent twice"},
+}
+REGISTRY_FIXES: Fixes = {
+    **WORKSPACE_FIXES,
+    403: {"code": "forbidden", "fix": "ask an owner for the role 'AzureML Registry User' on the registry"},
+    404: {"code": "not_found", "fix": "check its name in the list of registries", "command": "az ml registry list"},
+    409: {"code": "conflict", "fix": "run again: someone else published it at the same moment"},
+    429: {"code": "throttled", "fix": "run again in a minute: published versions are not sent again"},
+}
+# Statuses that can pass without a change by the user: exit code 1, not 2.
+TEMPORARY = frozenset({409, 429})
+
+
+@contextmanager
+def translate_errors(subject: str, fixes: Fixes = WORKSPACE_FIXES) -> Iterator[None]:
+    """Raise exceptions of the SDK as errors about `subject` (`job 'small-1'`).
+
+    InputError for what the user has to change (login, role, name, input), AzdistillError for what may pass by waiting.
+    """
+    from azure.ai.ml.exceptions import MlException
+    from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+
+    try:
+        yield
+    except ClientAuthenticationError as error:
+        fields: ProblemFields = {**fixes[401], "subject": subject}
+        raise InputError(f"not signed in ({_detail(error)})", **fields) from None
+    except HttpResponseError as error:
+        raise _refused(subject, error, fixes) from None
+    except MlException as error:
+        raise InputError(_detail(error), subject=subject, code="refused_by_sdk") from None
+    except AzureError as error:
+        raise AzdistillError(
+            f"Azure cannot be reached ({_detail(error)})",
+            subject=subject,
+            code="unreachable",
+            fix="check the network, then run again",
+        ) from None
+
+
+def _refused(subject: str, error: "HttpResponseError", fixes: Fixes) -> AzdistillError:
+    status = error.status_code or 0
+    message = f"HTTP {status} ({_detail(error)})"
+    fields: ProblemFields = {"code": "refused", "fix": "correct what the message names, then run again"}
+    if status >= 500:
+        fields = {"code": "unavailable", "fix": "Azure has an outage; run again later: nothing is sent twice"}
+    fields = {**fields, **fixes.get(status, {}), "subject": subject}
+    if status in TEMPORARY or status >= 500:
+        return AzdistillError(message, **fields)
+    return InputError(message, **fields)
+
+
+def _detail(error: BaseException) -> str:
+    """The service's own message, without the headers, ids and advice that the SDK appends to `str(error)`."""
+    service_error = getattr(error, "error", None)
+    return in_one_line(getattr(service_error, "message", None) or getattr(error, "reason", None) or error)
+
+
+def in_one_line(text: object) -> str:
+    """`text` on one line, without its final stop, at most `LONGEST_DETAIL` characters."""
+    line = " ".join(str(text).split()).rstrip(".;")
+    return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 3] + "..."
