@@ -1,7 +1,6 @@
-"""Who this process is in Azure: the identity of an Azure ML job, or whom azure-identity finds."""
+"""The Azure identity of this process: that of an Azure ML job, or the one that azure-identity finds."""
 
 import json
-import logging
 import os
 import time
 import urllib.request
@@ -11,13 +10,13 @@ from typing import NoReturn, Protocol
 from urllib.parse import urlencode
 
 from azdistill.contracts.errors import InputError
+from azdistill.contracts.redaction import quote
 
 REQUEST_TIMEOUT_S = 30.0
-LONGEST_DETAIL = 300
 
 
 class Token(Protocol):
-    """What a credential gives; `expires_on` is in seconds since the epoch."""
+    """Result of `Credential.get_token`. `expires_on` is in seconds since the epoch."""
 
     @property
     def token(self) -> str: ...
@@ -27,70 +26,75 @@ class Token(Protocol):
 
 
 class Credential(Protocol):
-    """Any credential of azure-identity is one."""
+    """Interface that every credential of azure-identity has."""
 
     def get_token(self, scope: str, /) -> Token: ...
 
 
-def new_token(owner: str, scope: str, credential: Callable[[], Credential]) -> Token:
-    """A token for `scope`. Raises InputError, which names `owner` and what to do, when there is no identity."""
+def get_token(subject: str, scope: str, credential: Callable[[], Credential]) -> Token:
+    """Get a token for `scope`. Raises InputError about `subject` when no identity gives one."""
     try:
         return credential().get_token(scope)
     except InputError:
         raise
-    except Exception as problem:  # a credential raises what it likes
+    except Exception as error:  # credentials raise exceptions of many types
         raise InputError(
-            f"{owner}: no Entra token for {scope!r}; sign in with `az login`, or inside Azure ML give the pipeline "
-            f"`identity: {{type: managed_identity}}` and its compute one ({_short(problem)})"
+            f"no Entra token for {scope!r} ({type(error).__name__}: {quote(str(error))})",
+            code="no_token",
+            subject=subject,
+            fix="sign in with `az login`, or inside Azure ML give the pipeline `identity: {type: managed_identity}` "
+            "and its compute a managed identity",
         ) from None
 
 
-def _short(problem: Exception) -> str:
-    line = " ".join(str(problem).split())
-    cut = line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 3] + "..."
-    return f"{type(problem).__name__}: {cut}"
-
-
 def ambient_credential(environ: Mapping[str, str] = os.environ) -> Credential:
-    """Who this process is: inside an Azure ML job the user on whose behalf it runs or its managed identity, else
-    whom azure-identity finds (`az login`, a service principal). Raises InputError without azure-identity."""
-    client = environ.get("DEFAULT_IDENTITY_CLIENT_ID")
-    if environ.get("OBO_ENDPOINT") and not client:
-        return OnBehalfOf(environ["OBO_ENDPOINT"])
+    """Credential of this process.
+
+    Inside an Azure ML job: the user who submitted it, or its managed identity. Elsewhere: the credential that
+    azure-identity finds (`az login`, a service principal). Raises InputError without azure-identity.
+    """
+    client_id = environ.get("DEFAULT_IDENTITY_CLIENT_ID")
+    if environ.get("OBO_ENDPOINT") and not client_id:
+        return AzureMLOnBehalfOfCredential(environ["OBO_ENDPOINT"])
     try:
         from azure.identity import DefaultAzureCredential
     except ModuleNotFoundError:
         raise InputError(
-            "a token of Entra ID (entra_scope, a connection, a model in a workspace) needs azure-identity, which is "
-            "not installed; pip install 'azdistill[azure]'"
+            "an Entra token (entra_scope, a connection, a model in a workspace) needs the package azure-identity",
+            code="missing_package",
+            fix="install it",
+            command="pip install 'azdistill[azure]'",
         ) from None
-    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)  # it would say in ten lines what our error says
-    found: Credential = DefaultAzureCredential(managed_identity_client_id=client or environ.get("AZURE_CLIENT_ID"))
-    return found
+    credential: Credential = DefaultAzureCredential(
+        managed_identity_client_id=client_id or environ.get("AZURE_CLIENT_ID")
+    )
+    return credential
 
 
 class HoldsSecret:
-    """Base of what isn't pickled, since the secret would go along."""
+    """Base class of objects that cannot be pickled, because a pickle would contain their secret."""
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(f"{self!r} may hold a secret and isn't pickled; ask for it in the other process")
+        raise TypeError(f"{self!r} may hold a secret and cannot be pickled; create it in the other process")
 
 
 @dataclass(frozen=True)
-class PlainToken(HoldsSecret):
+class BearerToken(HoldsSecret):
+    """A token that is not shown by its repr, unlike azure.core.credentials.AccessToken."""
+
     token: str = field(repr=False)
     expires_on: int
 
 
-class OnBehalfOf:
-    """Tokens of the user who started the Azure ML job, from the address that the job's environment names."""
+class AzureMLOnBehalfOfCredential:
+    """Tokens of the user who submitted the Azure ML job, from the endpoint in $OBO_ENDPOINT."""
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
 
-    def get_token(self, scope: str, /) -> PlainToken:
+    def get_token(self, scope: str, /) -> BearerToken:
         query = urlencode({"resource": scope.removesuffix("/.default")})
         with urllib.request.urlopen(f"{self._endpoint}?{query}", timeout=REQUEST_TIMEOUT_S) as response:
-            found = json.load(response)
-        expires_on = found.get("expires_on") or time.time() + float(found.get("expires_in", 0))
-        return PlainToken(found["access_token"], int(float(expires_on)))
+            content = json.load(response)
+        expires_on = content.get("expires_on") or time.time() + float(content.get("expires_in", 0))
+        return BearerToken(content["access_token"], int(float(expires_on)))

@@ -1,111 +1,116 @@
-"""The workspace that a job runs in, at Azure's resource manager.
+"""REST calls to the Azure ML workspace of the job that this process runs in.
 
-Plain REST with the identity of the job, so that the image of a step needs no azure-ai-ml.
+They use azure-core alone, so that the image of a step does not need azure-ai-ml.
 """
 
-import json
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
-from azdistill.azure_rest.identity import LONGEST_DETAIL, REQUEST_TIMEOUT_S, Credential, new_token
+from azdistill.azure_rest.identity import BearerToken, Credential, HoldsSecret, get_token
 from azdistill.contracts.errors import InputError
+from azdistill.contracts.redaction import quote
 
 MANAGEMENT = "https://management.azure.com"
 API_VERSION = "2024-10-01"
 SUBSCRIPTION, GROUP, WORKSPACE = "AZUREML_ARM_SUBSCRIPTION", "AZUREML_ARM_RESOURCEGROUP", "AZUREML_ARM_WORKSPACE_NAME"
 
-PASSING = frozenset({408, 429, 500, 502, 503, 504})
-TRIES = 4
-LONGEST_WAIT_S = 60.0
-
 
 def has_workspace(environ: Mapping[str, str]) -> bool:
-    """Whether the environment names a workspace, as that of every Azure ML job does."""
+    """Whether the environment names a workspace. That of every Azure ML job does."""
     return all(environ.get(name) for name in (SUBSCRIPTION, GROUP, WORKSPACE))
 
 
 @dataclass(frozen=True)
-class Reply:
-    """`content` is the JSON of the body; `reason` is what the service says about a refusal, in one line."""
+class ArmResponse:
+    """A response of Azure Resource Manager: the JSON of its body, or the error message in one line."""
 
     status: int
     content: Any
-    reason: str = ""
+    error: str = ""
 
 
-class Workspace:
-    """The workspace that `environ` names, asked as who `credential` is. `wait` sleeps for seconds between tries."""
+class Workspace(HoldsSecret):
+    """REST client of the workspace that `environ` names. `transport` is one of azure-core, for tests."""
 
     def __init__(
         self,
         environ: Mapping[str, str],
         credential: Credential,
         management: str = MANAGEMENT,
-        wait: Callable[[float], None] = time.sleep,
+        transport: Any = None,
     ) -> None:
         self.name = environ[WORKSPACE]
-        self._credential, self._wait = credential, wait
-        self._address = (
+        self._environ, self._management, self._transport = environ, management, transport
+        self._credential = _RememberedCredential(credential)
+        self._url = (
             f"{management}/subscriptions/{environ[SUBSCRIPTION]}/resourceGroups/{environ[GROUP]}"
             f"/providers/Microsoft.MachineLearningServices/workspaces/{self.name}"
         )
 
-    def ask(
-        self, method: str, path: str, owner: str, body: Any = None, query: Mapping[str, str] | None = None
-    ) -> Reply:
-        """The reply about `path` below the workspace, after a few tries where the service is busy or down.
+    def request(
+        self, method: str, path: str, subject: str, body: Any = None, query: Mapping[str, str] | None = None
+    ) -> ArmResponse:
+        """Send a request about `path` in the workspace, again while the service is busy or unavailable.
 
-        Raises InputError, which names `owner`, without an identity or a way to Azure. Any refusal is a reply.
+        Error statuses are returned. Raises InputError about `subject` without an identity or a connection to Azure.
         """
-        token = new_token(owner, f"{MANAGEMENT}/.default", lambda: self._credential).token
-        url = f"{self._address}/{path}?{urlencode({**(query or {}), 'api-version': API_VERSION})}"
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        content = b"" if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url, None if method == "GET" else content, headers, method=method)
-        for pause in (2.0**attempt for attempt in range(TRIES - 1)):
-            reply, asked_pause = _send(request, owner, token)
-            if reply.status not in PASSING:
-                return reply
-            self._wait(min(pause if asked_pause is None else asked_pause, LONGEST_WAIT_S))
-        return _send(request, owner, token)[0]
+        from azure.core.exceptions import AzureError
+        from azure.core.rest import HttpRequest
+
+        self._credential.subject = subject
+        url = f"{self._url}/{path}?{urlencode({**(query or {}), 'api-version': API_VERSION})}"
+        request = HttpRequest(method, url, json=body)
+        # All requests are safe to repeat, also the POST of listsecrets.
+        options = {"retry_on_methods": ["GET", "PUT", "POST"], "enforce_https": self._management == MANAGEMENT}
+        try:
+            response = self._client.send_request(request, **options)
+            if response.status_code >= 300:
+                return ArmResponse(response.status_code, None, self._error_of(response))
+            return ArmResponse(response.status_code, response.json())
+        except (AzureError, ValueError) as error:  # ValueError: a proxy answered with something that is not JSON
+            raise InputError(
+                f"{MANAGEMENT} cannot be reached ({self._quote(error)})",
+                code="unreachable",
+                subject=subject,
+                fix="open the network of the compute to it",
+            ) from None
+
+    @cached_property
+    def _client(self) -> Any:
+        """Without a redirect policy: a redirect would send the token to another host."""
+        from azure.core import PipelineClient
+        from azure.core.pipeline.policies import BearerTokenCredentialPolicy
+        from azure.core.pipeline.transport import RequestsTransport
+
+        from azdistill.azure_rest.retry import BoundedRetryPolicy
+
+        # requests does not read SSL_CERT_FILE, which applies to all other connections of a step.
+        transport = self._transport or RequestsTransport(connection_verify=self._environ.get("SSL_CERT_FILE") or True)
+        policies = [BoundedRetryPolicy(), BearerTokenCredentialPolicy(self._credential, f"{MANAGEMENT}/.default")]
+        return PipelineClient(self._management, policies=policies, transport=transport)
+
+    def _error_of(self, response: Any) -> str:
+        """The message of an error response. Source: ErrorResponse of Azure Resource Manager."""
+        from azure.core.exceptions import HttpResponseError
+
+        error = HttpResponseError(response=response).error
+        return self._quote(error.message) if error and error.message else ""
+
+    def _quote(self, text: object) -> str:
+        return quote(str(text), self._credential.secrets)
 
 
-class _StayHere(urllib.request.HTTPRedirectHandler):
-    """A redirect would take the token to another host."""
+class _RememberedCredential:
+    """Keeps the last token, to remove it from quoted text, and `subject`, for the error when there is no token."""
 
-    def redirect_request(self, *_: Any) -> None:
-        return None
+    def __init__(self, credential: Credential) -> None:
+        self._credential, self.subject = credential, ""
+        self.secrets: list[str] = []
 
-
-def _send(request: urllib.request.Request, owner: str, token: str) -> tuple[Reply, float | None]:
-    """The reply, and how many seconds a busy service wants to be left alone."""
-    try:
-        with urllib.request.build_opener(_StayHere).open(request, timeout=REQUEST_TIMEOUT_S) as response:
-            return Reply(response.status, json.load(response)), None
-    except urllib.error.HTTPError as refused:
-        with refused:
-            said = refused.read().decode(errors="replace").replace(token, "[token]")
-        return Reply(refused.code, None, _reason(said)), _seconds(refused.headers.get("Retry-After"))
-    except (OSError, ValueError) as problem:  # a body that is no JSON comes from a proxy in between
-        raise InputError(
-            f"{owner}: {MANAGEMENT} can't be asked ({problem}); open the network of the compute to it"
-        ) from None
-
-
-def _reason(said: str) -> str:
-    """The message of an ARM error. Source: ErrorDetail of the resource manager."""
-    try:
-        message = json.loads(said)["error"]["message"]
-    except (ValueError, LookupError, TypeError):
-        return ""
-    return " ".join(str(message).split())[:LONGEST_DETAIL]
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """A date, the other form, is left to our own pace."""
-    return float(retry_after) if retry_after and retry_after.isdigit() else None
+    def get_token(self, scope: str, /, **_: Any) -> BearerToken:
+        token = get_token(self.subject, scope, lambda: self._credential)
+        self.secrets = [token.token]
+        return BearerToken(token.token, token.expires_on)

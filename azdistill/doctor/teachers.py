@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 
 from azdistill.azure.checks.result import CheckResult, from_problem, ok, unknown
 from azdistill.contracts.errors import InputError
@@ -10,7 +11,7 @@ from azdistill.contracts.teacher import Teacher, TeacherConfig
 from azdistill.engine.problems import Problem
 from azdistill.teacher.endpoint import resolve
 from azdistill.teacher.event_loop import run
-from azdistill.teacher.preflight import Seen, call, what_is_wrong, what_to_know
+from azdistill.teacher.preflight import ProbeResult, find_problem, find_warning, probe
 
 # Routes that use no endpoint.
 WITHOUT_ENDPOINT = {
@@ -38,7 +39,7 @@ async def _check(teacher: Teacher, config: TeacherConfig, environ: Mapping[str, 
     if result := _not_reachable_from_here(teacher, environ):
         return result
     try:
-        return _judge(await call(resolve(teacher, config.teacher_route, environ), config))
+        return _judge(await probe(resolve(teacher, config.teacher_route, environ), config))
     except InputError as error:
         return from_problem(_name(teacher), error.problems[0])
 
@@ -61,22 +62,20 @@ def _not_reachable_from_here(teacher: Teacher, environ: Mapping[str, str]) -> Ch
     return from_problem(_name(teacher), problem, "unknown" if teacher.connection else "problem")
 
 
-def _judge(seen: Seen) -> CheckResult:
-    name, url = _name(seen.endpoint.teacher), seen.endpoint.url
-    if wrong := what_is_wrong(seen):
-        return from_problem(name, Problem(code="endpoint_failed", message=f"{url}: {wrong} ({_reply(seen)})"))
-    notice = what_to_know(seen)
-    if seen.status == 200:
+def _judge(result: ProbeResult) -> CheckResult:
+    name, url = _name(result.endpoint.teacher), result.endpoint.url
+    if problem := find_problem(result):
+        return from_problem(name, replace(problem, message=f"{url}: {problem.message} ({result.summary})"))
+    warning = find_warning(result)
+    if result.status == 200:
         detail = f"{url} answers (one short request)"
-        return unknown(name, "endpoint_notice", f"{detail}: {notice}") if notice else ok(name, detail)
-    message = f"{url}: {notice or 'no answer yet'} ({_reply(seen)})"
+        if warning is None:
+            return ok(name, detail)
+        return from_problem(name, replace(warning, message=f"{detail}: {warning.message}"), "unknown")
+    if warning:
+        return from_problem(name, replace(warning, message=f"{url}: {warning.message} ({result.summary})"), "unknown")
+    message = f"{url}: no answer yet ({result.summary})"
     return unknown(name, "no_answer", message, "check that it runs; a job repeats its requests until it answers")
-
-
-def _reply(seen: Seen) -> str:
-    """The endpoint's reply or the error of the connection, without the key, which some of them repeat."""
-    reply = f"HTTP {seen.status}: {seen.words}" if seen.status else f"{type(seen.problem).__name__}: {seen.problem}"
-    return seen.endpoint.access.redact(reply)
 
 
 def _name(teacher: Teacher) -> str:

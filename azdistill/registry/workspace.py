@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from azdistill.azure_rest.workspace import Reply, Workspace
+from azdistill.azure_rest.workspace import ArmResponse, Workspace
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.register import RegisterConfig
 from azdistill.registry.flavour import laid_out
@@ -127,14 +127,14 @@ class Models:
 
     def _ask(
         self, method: str, name: str, version: str = "", body: Any = None, query: Mapping[str, str] | None = None
-    ) -> Reply:
-        return self._workspace.ask(method, f"models/{name}/versions{version}", self._owner(name), body, query)
+    ) -> ArmResponse:
+        return self._workspace.request(method, f"models/{name}/versions{version}", self._owner(name), body, query)
 
     def _owner(self, name: str) -> str:
         return f"model {name!r} of workspace {self._workspace.name!r}"
 
-    def _refused(self, name: str, reply: Reply) -> AzdistillError:
+    def _refused(self, name: str, reply: ArmResponse) -> AzdistillError:
         advice = WHAT_TO_DO.get(reply.status, "run again, and look at the workspace if it stays so")
-        said = f"HTTP {reply.status}{': ' if reply.reason else ''}{reply.reason}"
+        said = f"HTTP {reply.status}{': ' if reply.error else ''}{reply.error}"
         kind = ReferenceRefused if reply.status == 400 else AzdistillError
         return kind(f"{self._owner(name)}: {advice} ({said})")

@@ -29,3 +29,5 @@ def log_to_stdout() -> None:
     logger = logging.getLogger("azdistill")
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
+    # azure-identity warns in ten lines about what our error says in one.
+    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)

@@ -26,7 +26,7 @@ def body(arguments: Arguments[TeacherConfig]) -> None:
         open_folder(arguments.outputs["completions"])
     if arguments.config.teacher_route == "completions":
         if rank.leads:  # to take answers that are there is work for one
-            _write(_given(prompts, arguments), len(prompts), arguments)
+            _write(_imported(prompts, arguments), len(prompts), arguments)
     elif rank.world == 1:
         _write(_asked(prompts, arguments), len(prompts), arguments)
     else:
@@ -97,12 +97,14 @@ def _together(prompts: list[Prompt], arguments: Arguments[TeacherConfig], rank: 
             _write(collected, len(prompts), arguments)
 
 
-def _given(prompts: list[Prompt], arguments: Arguments[TeacherConfig]) -> "Collected":
-    from azdistill.teacher.given import take
+def _imported(prompts: list[Prompt], arguments: Arguments[TeacherConfig]) -> "Collected":
+    from azdistill.teacher.imported import load_completions
 
     if "answers" not in arguments.inputs:
-        raise InputError("teacher_route='completions': no answers are given; set teacher.completions to a JSONL file")
-    return take(prompts, arguments.inputs["answers"], arguments.config)
+        raise InputError(
+            "teacher_route='completions' needs a file of completions", fix="set teacher.completions to a JSONL file"
+        )
+    return load_completions(prompts, arguments.inputs["answers"], arguments.config)
 
 
 def _prompts(arguments: Arguments[TeacherConfig]) -> list[Prompt]:

@@ -1,6 +1,6 @@
-"""How a teacher lets us in. Each way gives the headers of a request, and takes its secret out of a text.
+"""Authentication of requests to a teacher: a key from the environment or a connection, or an Entra ID token.
 
-A secret is held by these alone. They show it in no repr, and don't go to another process.
+Secrets live only in these objects. They are in no repr, cannot be pickled, and are removed from quoted text.
 """
 
 import os
@@ -8,122 +8,132 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from azdistill.azure_rest.identity import Credential, HoldsSecret, new_token
+from azdistill.azure_rest.identity import Credential, HoldsSecret, get_token
 from azdistill.contracts.errors import InputError
+from azdistill.contracts.redaction import quote
 
-RENEWED_BEFORE_S = 300.0
-TRIED_AGAIN_S = 30.0
+# Seconds before a token expires at which it is renewed, and seconds between two tries to renew it.
+RENEW_BEFORE_S = 300.0
+RETRY_RENEWAL_S = 30.0
 
 
-class Access(HoldsSecret):
-    """An open endpoint, and the base of the ways to be let in."""
+class Auth(HoldsSecret):
+    """No authentication. Base class of the others."""
 
-    about = ""
+    description = ""
 
     def headers(self) -> dict[str, str]:
-        """Of the next request. Raises InputError when there is nothing to be let in by."""
+        """Headers of the next request. Raises InputError when there is no key or token."""
         return {}
 
-    def is_due(self) -> bool:
-        """Whether `headers` has to ask somebody first, and takes its time."""
+    def needs_refresh(self) -> bool:
+        """Whether `headers` will fetch a token and block."""
         return False
 
     def secrets(self) -> list[str]:
         return []
 
     def redact(self, text: str) -> str:
-        """`text` from the endpoint without the secret, which some endpoints repeat in their refusals."""
-        for secret in filter(None, self.secrets()):
-            text = text.replace(secret, "[key]")
-        return text
+        """Shorten text from outside to one line without secrets. Some endpoints repeat the key in their errors."""
+        return quote(text, self.secrets())
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}{self.about}>"
+        return f"<{type(self).__name__}{self.description}>"
 
 
-class VariableKey(Access):
-    """A key that the environment holds under a name; it is read when it is sent."""
+class EnvironmentKey(Auth):
+    """Key in an environment variable, read for each request."""
 
-    def __init__(self, owner: str, variable: str, environ: Mapping[str, str] = os.environ) -> None:
-        self._owner, self._variable, self._environ = owner, variable, environ
-        self.about = f" with the key in {variable}"
+    def __init__(self, subject: str, variable: str, environ: Mapping[str, str] = os.environ) -> None:
+        self._subject, self._variable, self._environ = subject, variable, environ
+        self.description = f" with the key in {variable}"
 
     def headers(self) -> dict[str, str]:
-        return key_headers(self._key(), f"{self._owner}: the value of key_variable {self._variable!r}")
+        if not (key := self._key()):
+            raise InputError(
+                "is not set in the environment",
+                code="missing_variable",
+                subject=self._subject,
+                field=("key_variable",),
+                value=self._variable,
+                fix="set it to the key of the endpoint",
+            )
+        return _key_headers(key, f"{self._subject}: the key in ${self._variable}")
 
     def secrets(self) -> list[str]:
-        return [self._environ.get(self._variable, "").strip()]
+        return [self._key()]
 
     def _key(self) -> str:
-        key = self._environ.get(self._variable, "").strip()
-        if not key:
-            raise InputError(
-                f"{self._owner}: key_variable {self._variable!r} is not set in the environment; "
-                "set it to the key of the endpoint"
-            )
-        return key
+        return self._environ.get(self._variable, "").strip()
 
 
-class HeldKey(Access):
-    """A key that was read from a workspace connection."""
+class ConnectionKey(Auth):
+    """Key of a workspace connection."""
 
     def __init__(self, key: str, connection: str) -> None:
-        self._key = key.strip()
-        self.about = f" with the key of connection {connection!r}"
+        self._key, self._connection = key.strip(), connection
+        self.description = f" with the key of connection {connection!r}"
 
     def headers(self) -> dict[str, str]:
-        return key_headers(self._key, f"teacher: the key{self.about.removeprefix(' with the key')}")
+        return _key_headers(self._key, f"the key of connection {self._connection!r}")
 
     def secrets(self) -> list[str]:
         return [self._key]
 
 
-def key_headers(key: str, what: str) -> dict[str, str]:
-    """Both headers that Azure's endpoints know."""
+def _key_headers(key: str, subject: str) -> dict[str, str]:
+    """Both headers that endpoints of Azure accept."""
     if not (key.isascii() and key.isprintable()):
-        raise InputError(f"{what} holds characters that no key has; set it again")
+        raise InputError(
+            "has characters that an HTTP header cannot hold", code="invalid_key", subject=subject, fix="copy it again"
+        )
     return {"Authorization": f"Bearer {key}", "api-key": key}
 
 
-class EntraToken(Access):
-    """A token of Entra ID, renewed five minutes before it expires, or halfway where it lives less than ten."""
+class EntraToken(Auth):
+    """Entra ID token, renewed 5 minutes before it expires, or at half its life if it lives less than 10 minutes.
+
+    `azure.identity.get_bearer_token_provider` does not fit: the event loop has to know whether a call will block, and
+    a token that is still valid has to outlive a short failure of the identity endpoint.
+    """
 
     def __init__(
-        self, owner: str, scope: str, credential: Callable[[], Credential], clock: Callable[[], float] = time.time
+        self, subject: str, scope: str, credential: Callable[[], Credential], clock: Callable[[], float] = time.time
     ) -> None:
-        self.scope, self._owner, self._credential, self._clock = scope, owner, credential, clock
-        self._source: Credential | None = None
-        self._token, self._expires_on, self._due = "", 0.0, 0.0
+        self.scope, self._subject, self._new_credential, self._clock = scope, subject, credential, clock
+        self._credential: Credential | None = None
+        self._token, self._expires_on, self._renew_at = "", 0.0, 0.0
         self._lock = threading.Lock()
-        self.about = f" with an Entra token for {scope}"
+        self.description = f" with an Entra token for {scope}"
 
     def headers(self) -> dict[str, str]:
-        with self._lock:  # of many requests that find it due, one renews it
-            if self.is_due():
+        # Of many requests that need a new token, one fetches it.
+        with self._lock:
+            if self.needs_refresh():
                 self._renew()
             return {"Authorization": f"Bearer {self._token}"}
 
-    def is_due(self) -> bool:
-        return self._clock() >= self._due
+    def needs_refresh(self) -> bool:
+        return self._clock() >= self._renew_at
 
     def secrets(self) -> list[str]:
         return [self._token]
 
     def _renew(self) -> None:
-        """Raises InputError when there is no new token; while the old one is good that can wait."""
+        """Fetch a token. Raises InputError when that fails and the last token has expired."""
         now = self._clock()
         try:
-            found = new_token(self._owner, self.scope, self._who)
+            token = get_token(self._subject, self.scope, self._reuse_credential)
         except InputError:
             if now >= self._expires_on:
                 raise
-            self._due = now + TRIED_AGAIN_S
+            self._renew_at = now + RETRY_RENEWAL_S
             return
-        self._token, self._expires_on = found.token, float(found.expires_on)
+        self._token, self._expires_on = token.token, float(token.expires_on)
         life = self._expires_on - now
-        self._due = now + max(life - RENEWED_BEFORE_S, life / 2)
+        self._renew_at = now + max(life - RENEW_BEFORE_S, life / 2)
 
-    def _who(self) -> Credential:
-        """One credential for all tokens, as it may keep them, too."""
-        self._source = self._source or self._credential()
-        return self._source
+    def _reuse_credential(self) -> Credential:
+        """One credential for all tokens, because credentials have caches."""
+        self._credential = self._credential or self._new_credential()
+        return self._credential

@@ -12,9 +12,9 @@ from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.rows import Completion, Prompt, Reject, TokenUsage
 from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.budget import Budget, cost
+from azdistill.teacher.capabilities import Capabilities, detect_logprobs
 from azdistill.teacher.dispatcher import Panel
 from azdistill.teacher.endpoint import Endpoint
-from azdistill.teacher.offers import Probed, probed
 from azdistill.teacher.outcomes import Outcomes, Record, TooManyRefused
 from azdistill.teacher.policy import COURSES, Course, Rules
 from azdistill.teacher.prompting import answered, unreasoned
@@ -64,7 +64,7 @@ async def collect(
     Stops early when more than `max_reject_ratio` of the prompts stay without an answer; see `check_rejects`.
     Raises EndpointError when an endpoint refuses all, InputError when its key is not set or `task_file` is no task.
     """
-    found = await probed(endpoints, config, store, config.budget)
+    found = await detect_logprobs(endpoints, config, store, config.budget)
     courses = courses_of(prompts, config, found.endpoints, task_file)
     part = await ask(courses, len(courses), config, found, store)
     return gathered(courses, part, config)
@@ -119,7 +119,7 @@ async def ask(
     courses: Sequence[Course],
     of_prompts: int,
     config: TeacherConfig,
-    found: Probed,
+    found: Capabilities,
     store: ResponseStore,
     meeting: RankBarrier | None = None,
 ) -> Part:
@@ -127,7 +127,7 @@ async def ask(
     rank = meeting.rank if meeting else Rank()
     outcomes = Outcomes(courses, store, allowed_rejects(of_prompts, config), meeting.check if meeting else lambda: None)
     print(_opening(found.endpoints, outcomes, store, rank), flush=True)
-    purse = Budget(rank.budget(config), found.spent + _worth(outcomes.records, config))
+    purse = Budget(rank.budget(config), found.cost + _worth(outcomes.records, config))
     panel = Panel(found.endpoints, config, store, outcomes, purse, rank)
     outcomes.spent = purse.note
     with contextlib.suppress(TooManyRefused):

@@ -1,4 +1,4 @@
-"""A workspace connection, by name: the endpoint and the key that an Azure ML workspace keeps for its jobs."""
+"""Read endpoint and key of a teacher from a connection of the Azure ML workspace."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,16 +10,18 @@ from azdistill.contracts.errors import InputError
 
 ROLE = "Azure Machine Learning Workspace Connection Secrets Reader"
 
-WHAT_TO_DO = {
-    401: "the identity of this job was refused; run the job in the workspace's own tenant",
-    403: f"the identity of this job may not read it; give it the role {ROLE!r} on the workspace",
-    404: "the workspace has no such connection; `az ml connection list` names those there are",
+# Error message and fix for each HTTP status.
+ERRORS = {
+    401: ("Azure rejected the identity of this job", "run the job in the tenant of the workspace"),
+    403: ("the identity of this job may not read it", f"give it the role {ROLE!r} on the workspace"),
+    404: ("the workspace has no such connection", "`az ml connection list` shows its connections"),
 }
+OTHER_ERROR = ("Azure could not return it", "run again, and check the workspace if the error stays")
 
 
 @dataclass(frozen=True)
 class Connection(HoldsSecret):
-    """What a connection holds. Without a key it wants an Entra token."""
+    """Endpoint and key of a workspace connection. `key` is None if the endpoint requires an Entra token."""
 
     endpoint: str
     key: str | None = field(repr=False)
@@ -28,25 +30,34 @@ class Connection(HoldsSecret):
 def read_connection(
     name: str, environ: Mapping[str, str], credential: Credential, management: str = MANAGEMENT
 ) -> Connection:
-    """Endpoint and key of connection `name`. Raises InputError: no identity, no role, no connection."""
+    """Read connection `name`. Raises InputError: no identity, no role, no such connection, not exactly one key."""
     workspace = Workspace(environ, credential, management)
-    owner = f"connection {name!r} of workspace {workspace.name!r}"
-    reply = workspace.ask("POST", f"connections/{name}/listsecrets", owner)
-    if reply.status != 200:
-        advice = WHAT_TO_DO.get(reply.status, "run again, and look at the workspace if it stays so")
-        raise InputError(f"{owner}: {advice} (HTTP {reply.status})")
-    return _connection(reply.content, owner)
+    subject = f"connection {name!r} of workspace {workspace.name!r}"
+    response = workspace.request("POST", f"connections/{name}/listsecrets", subject)
+    if response.status != 200:
+        message, fix = ERRORS.get(response.status, OTHER_ERROR)
+        raise InputError(f"{message} (HTTP {response.status})", code="no_connection", subject=subject, fix=fix)
+    return _parse_connection(response.content, subject)
 
 
-def _connection(content: Any, owner: str) -> Connection:
-    """Source: WorkspaceConnectionPropertiesV2; custom keys have names of the user's own."""
+def _parse_connection(content: Any, subject: str) -> Connection:
+    """Source: WorkspaceConnectionPropertiesV2. Users choose the names of custom keys."""
     properties = content.get("properties") if isinstance(content, dict) else None
     properties = properties if isinstance(properties, dict) else {}
     if not (target := properties.get("target")):
-        raise InputError(f"{owner}: it has no target; create it again with the endpoint's address")
+        raise InputError(
+            "it has no target",
+            code="invalid_connection",
+            subject=subject,
+            fix="create it again with the URL of the endpoint",
+        )
     credentials = properties.get("credentials") or {}
-    keys = [credentials.get("key"), *(credentials.get("keys") or {}).values()]
-    found = [key for key in keys if key]
-    if len(found) > 1:
-        raise InputError(f"{owner}: it has {len(found)} keys; create it again with one, as type api_key")
-    return Connection(str(target), str(found[0]) if found else None)
+    keys = [key for key in (credentials.get("key"), *(credentials.get("keys") or {}).values()) if key]
+    if len(keys) > 1:
+        raise InputError(
+            f"it has {len(keys)} keys, but a teacher needs one",
+            code="invalid_connection",
+            subject=subject,
+            fix="create it again with one key, as type api_key",
+        )
+    return Connection(str(target), str(keys[0]) if keys else None)

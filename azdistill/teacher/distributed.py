@@ -9,9 +9,9 @@ from typing import Any
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.rows import Prompt
 from azdistill.contracts.teacher import TeacherConfig
+from azdistill.teacher.capabilities import detect_logprobs
 from azdistill.teacher.collect import Collected, Part, allowed_rejects, ask, check_rejects, courses_of, gathered
 from azdistill.teacher.endpoint import Endpoint
-from azdistill.teacher.offers import probed
 from azdistill.teacher.outcomes import advance
 from azdistill.teacher.policy import Course
 from azdistill.teacher.rank import Rank
@@ -46,7 +46,7 @@ async def collect_together(
     Raises what `collect` does, and AzdistillError when another rank failed or fell silent.
     """
     rank = meeting.rank
-    found = await probed(endpoints, config, store, rank.budget(config))
+    found = await detect_logprobs(endpoints, config, store, rank.budget(config))
     mine = [course for course in courses_of(prompts, config, found.endpoints, task_file) if falls_to(rank, course)]
     part = await ask(mine, len(prompts), config, found, store, meeting)
     own = gathered(mine, part, config)

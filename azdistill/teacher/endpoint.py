@@ -1,4 +1,4 @@
-"""Where a teacher lives, and by what it lets us in."""
+"""Resolve the endpoint URL and the authentication of a teacher."""
 
 import ipaddress
 import json
@@ -15,27 +15,34 @@ from azdistill.azure_rest.identity import Credential, ambient_credential
 from azdistill.azure_rest.workspace import MANAGEMENT, has_workspace
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
+from azdistill.contracts.redaction import quote
 from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig
-from azdistill.teacher.auth import Access, EntraToken, HeldKey, VariableKey
+from azdistill.teacher.auth import Auth, ConnectionKey, EntraToken, EnvironmentKey
 from azdistill.teacher.connection import read_connection
 
 CHAT = "/chat/completions"
-FOUNDRY_VERSION = "api-version=2024-05-01-preview"
 NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
+FOUNDRY_VERSION = "api-version=2024-05-01-preview"
 AZURE_ML_VARIABLES = ("AZUREML_RUN_ID", "AZUREML_ARM_WORKSPACE_NAME")
 RESOURCE_SCOPE = "https://cognitiveservices.azure.com/.default"
 PROJECT_SCOPE = "https://ai.azure.com/.default"
 
+# Fields of a simulation that decide an answer, unlike transient faults, rate limits and latency.
+DECIDING_FIELDS = ("expert", "seed", "wrong_rate", "truncated_rate", "reasoning", "ignored_parameters", "examples")
+
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A teacher at its address. `identity` goes into store keys: what is asked elsewhere is another answer.
-    `top_logprobs` are asked for once it is known that they are given."""
+    """URL and authentication of a teacher.
+
+    `identity` is part of the store keys, because another endpoint gives other answers. `top_logprobs` is set once it
+    is known that the endpoint returns log probabilities.
+    """
 
     url: str
     teacher: Teacher
     identity: str
-    access: Access = field(default_factory=Access, compare=False)
+    auth: Auth = field(default_factory=Auth, compare=False)
     top_logprobs: int = 0
 
     @property
@@ -43,10 +50,10 @@ class Endpoint:
         return self.teacher.model
 
     def __str__(self) -> str:
-        return f"teacher {self.model!r} at {self.url}{self.access.about}"
+        return f"teacher {self.model!r} at {self.url}{self.auth.description}"
 
     def proxy(self) -> str | None:
-        """The proxy that the environment names for this address (HTTPS_PROXY, NO_PROXY); never one for loopback."""
+        """URL of the proxy that HTTPS_PROXY and NO_PROXY name for this endpoint. A loopback host has none."""
         parts = urlsplit(self.url)
         host = parts.hostname or ""
         if is_loopback(host) or urllib.request.proxy_bypass(host):
@@ -57,8 +64,10 @@ class Endpoint:
 def resolve_all(
     config: TeacherConfig, environ: Mapping[str, str] = os.environ, simulation: Path | None = None
 ) -> list[Endpoint]:
-    """The endpoint of each teacher of a job. `simulation` is the JSON file with the settings of simulated teachers.
-    Raises what `resolve` does."""
+    """Resolve every teacher of a job. `simulation` is the JSON file with the settings of simulated teachers.
+
+    Raises what `resolve` does.
+    """
     settings = read_json(simulation) if simulation and config.teacher_route == "simulated" else []
     return [
         resolve(
@@ -82,104 +91,123 @@ def resolve(
     credential: Credential | None = None,
     management: str = MANAGEMENT,
 ) -> Endpoint:
-    """The endpoint that `route` leads to; a connection is read now, by `credential` where one is given. `position`
-    is the teacher's among those that are simulated. Raises InputError when there is none, or none that may be
-    asked here."""
-    secrets = _Secrets(environ, credential, management)
-    endpoint = _simulated(teacher, environ, position, simulation) if route == "simulated" else _real(teacher, secrets)
-    if _inside_azure_ml(environ) and (route == "simulated" or is_loopback(urlsplit(endpoint.url).hostname or "")):
+    """Resolve one teacher by its route. A workspace connection is read now.
+
+    `position` is the index of a simulated teacher and `simulation` its settings; `credential` replaces that of the
+    process. Raises InputError when there is no endpoint, or none that can be reached from this machine.
+    """
+    if route == "simulated":
+        endpoint = _simulated_endpoint(teacher, environ, position, simulation)
+    else:
+        endpoint = _Resolver(teacher, environ, credential, management).endpoint()
+    is_local = route == "simulated" or is_loopback(urlsplit(endpoint.url).hostname or "")
+    if is_local and any(environ.get(name) for name in AZURE_ML_VARIABLES):
         raise InputError(
-            f"teacher {teacher.model!r}: {endpoint.url!r} can't be asked inside Azure ML; "
-            "set teacher_route to endpoint and give the endpoint's public or private address"
+            f"{endpoint.url!r} cannot be reached inside Azure ML",
+            code="loopback_endpoint",
+            subject=f"teacher {teacher.model!r}",
+            fix="set teacher_route to endpoint and endpoint to a public or private address",
         )
     return endpoint
 
 
 @dataclass(frozen=True)
-class _Secrets:
-    """Where secrets come from: the environment, an identity, the workspace's management API."""
+class _Resolver:
+    """Find URL and authentication of a teacher that is not simulated."""
 
+    teacher: Teacher
     environ: Mapping[str, str] = field(repr=False)
-    given: Credential | None
+    credential: Credential | None
     management: str
 
-    def credential(self) -> Credential:
-        return self.given or ambient_credential(self.environ)
+    def endpoint(self) -> Endpoint:
+        """In a workspace the connection takes precedence, so that one job file can name connection and endpoint."""
+        teacher = self.teacher
+        if teacher.connection and has_workspace(self.environ):
+            connection = read_connection(teacher.connection, self.environ, self._credential(), self.management)
+            url = chat_url(connection.endpoint)
+            key = connection.key
+            auth: Auth = ConnectionKey(key, teacher.connection) if key else self._entra_token(url)
+        elif teacher.endpoint is not None:
+            url = chat_url(teacher.endpoint)
+            auth = self._auth(url)
+        else:
+            raise InputError(
+                f"connection {teacher.connection!r} can be read only in a job of its Azure ML workspace",
+                code="no_endpoint",
+                subject=f"teacher {teacher.model!r}",
+                fix="on this machine set endpoint and key_variable, or set teacher_route to simulated",
+            )
+        return Endpoint(url, teacher, url.partition("?")[0], auth)
+
+    def _auth(self, url: str) -> Auth:
+        if self.teacher.key_variable:
+            return EnvironmentKey(f"teacher {self.teacher.model!r}", self.teacher.key_variable, self.environ)
+        return self._entra_token(url) if self.teacher.entra_scope else Auth()
+
+    def _entra_token(self, url: str) -> EntraToken:
+        scope = self.teacher.entra_scope or default_scope(url)
+        return EntraToken(f"teacher {self.teacher.model!r}", scope, self._credential)
+
+    def _credential(self) -> Credential:
+        return self.credential or ambient_credential(self.environ)
 
 
-def _real(teacher: Teacher, secrets: _Secrets) -> Endpoint:
-    """Where a workspace is at hand its connection counts, so that one spec can say both."""
-    if teacher.connection and has_workspace(secrets.environ):
-        found = read_connection(teacher.connection, secrets.environ, secrets.credential(), secrets.management)
-        url = chat_url(found.endpoint)
-        access = HeldKey(found.key, teacher.connection) if found.key else _entra(teacher, url, secrets)
-        return Endpoint(url, teacher, url.partition("?")[0], access)
-    if teacher.endpoint is None:
-        raise InputError(
-            f"teacher {teacher.model!r}: connection {teacher.connection!r} is read from an Azure workspace; "
-            "on this machine give endpoint and key_variable, or set teacher_route to simulated"
-        )
-    url = chat_url(teacher.endpoint)
-    return Endpoint(url, teacher, url.partition("?")[0], _access(teacher, url, secrets))
-
-
-def _access(teacher: Teacher, url: str, secrets: _Secrets) -> Access:
-    if teacher.key_variable:
-        return VariableKey(f"teacher {teacher.model!r}", teacher.key_variable, secrets.environ)
-    return _entra(teacher, url, secrets) if teacher.entra_scope else Access()
-
-
-def _entra(teacher: Teacher, url: str, secrets: _Secrets) -> EntraToken:
-    return EntraToken(f"teacher {teacher.model!r}", teacher.entra_scope or usual_scope(url), secrets.credential)
-
-
-def usual_scope(url: str) -> str:
-    """The scope that an endpoint of Azure usually asks for: a Foundry project another than a resource."""
+def default_scope(url: str) -> str:
+    """Scope that an Azure endpoint usually requires: that of a Foundry project differs from that of a resource."""
     return PROJECT_SCOPE if "/api/projects/" in url else RESOURCE_SCOPE
 
 
-def _simulated(teacher: Teacher, environ: Mapping[str, str], position: int, simulation: Mapping[str, Any]) -> Endpoint:
+def _simulated_endpoint(
+    teacher: Teacher, environ: Mapping[str, str], position: int, simulation: Mapping[str, Any]
+) -> Endpoint:
     addresses = environ.get(SIMULATOR_VARIABLE, "").split()
     if position >= len(addresses):
-        what = f"names {len(addresses)} of them" if addresses else "is not set"
+        state = f"has only {len(addresses)} addresses" if addresses else "is not set"
         raise InputError(
-            f"teacher {teacher.called!r}: teacher_route is simulated, but {SIMULATOR_VARIABLE} {what}; "
-            "`azdistill run` starts the simulated teachers and sets it"
+            f"teacher_route is simulated, but variable {SIMULATOR_VARIABLE} {state}",
+            code="no_simulator",
+            subject=f"teacher {teacher.called!r}",
+            fix="`azdistill run` starts the simulated teachers and sets it",
         )
     return Endpoint(chat_url(addresses[position]), teacher, simulated_identity(simulation))
 
 
-DECIDING = ("expert", "seed", "wrong_rate", "truncated_rate", "reasoning", "ignored_parameters", "examples")
-"""Fields of a simulation that decide an answer. Not the faults that pass, nor the limits and the latency."""
-
-
 def simulated_identity(simulation: Mapping[str, Any]) -> str:
-    """What goes into store keys in place of the address, which is another one in each run."""
-    deciding = {name: simulation[name] for name in DECIDING if name in simulation}
-    return f"simulated:{json.dumps(deciding, sort_keys=True)}"
+    """Identity of a simulated endpoint for store keys. It replaces the address, which differs in each run."""
+    fields = {name: simulation[name] for name in DECIDING_FIELDS if name in simulation}
+    return f"simulated:{json.dumps(fields, sort_keys=True)}"
 
 
 def chat_url(address: str) -> str:
-    """The chat completions URL of a base or full URL; given its own result, it returns it unchanged.
+    """Complete a base URL to that of chat completions. A complete URL is returned unchanged.
 
-    Raises InputError for a URL with a password in it. Source: the URL shapes of Azure's serverless,
-    Foundry and OpenAI endpoints.
+    Raises InputError for anything but an http(s) URL and for a URL with a password. Source: the URLs of Azure's
+    serverless, Foundry and OpenAI endpoints.
     """
-    parts, host = _split(address.strip())
+    parts = _parse_url(address.strip())
     if parts.username or parts.password:
-        raise InputError("teacher: endpoint holds a user name or password; name the key's variable in key_variable")
-    path = _chat_path(host, parts.path.rstrip("/"))
+        raise InputError(
+            "teacher: endpoint has a user name or password",
+            code="secret_in_url",
+            fix="set key_variable to the name of the variable with the key",
+        )
+    path = _chat_path(parts.hostname or "", parts.path.rstrip("/"))
     return urlunsplit(SplitResult(parts.scheme, parts.netloc, path, _query(path, parts.query), ""))
 
 
-def _split(address: str) -> tuple[SplitResult, str]:
+def _parse_url(address: str) -> SplitResult:
     try:
         parts = urlsplit(address)
         if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
-            return parts, parts.hostname
-    except ValueError:  # a bracket left open, a port out of range
+            return parts
+    except ValueError:  # for example an unclosed bracket, or a port that is out of range
         pass
-    raise InputError(f"teacher: endpoint {address!r} is not an http(s) URL; paste the endpoint's address")
+    raise InputError(
+        f"teacher: endpoint {quote(address)!r} is not an http(s) URL",
+        code="invalid_url",
+        fix="copy the address of the endpoint from the Azure portal",
+    )
 
 
 def _chat_path(host: str, path: str) -> str:
@@ -194,14 +222,10 @@ def _chat_path(host: str, path: str) -> str:
 
 
 def _query(path: str, query: str) -> str:
-    """Foundry's `/models` route answers only when asked for a version."""
+    """Add an API version, which the `/models` route of Foundry requires."""
     if path != "/models" + CHAT or "api-version=" in query:
         return query
     return f"{query}&{FOUNDRY_VERSION}" if query else FOUNDRY_VERSION
-
-
-def _inside_azure_ml(environ: Mapping[str, str]) -> bool:
-    return any(environ.get(name) for name in AZURE_ML_VARIABLES)
 
 
 def is_loopback(host: str) -> bool:

@@ -26,7 +26,7 @@ from azdistill.teacher.preflight import LARGEST_PREFLIGHT, PREFLIGHT_TOKENS, pre
 from azdistill.teacher.rate_limit import RateLimiter
 from azdistill.teacher.replies import CUT, Answer, EndpointFailed, Reply, Retry, RowRejected, read_reply
 from azdistill.teacher.requests import Request
-from azdistill.teacher.session import ask, let_in, open_session, traced
+from azdistill.teacher.session import auth_headers, open_session, post, with_request_id
 from azdistill.teacher.store import ResponseStore, StoredAnswer
 from azdistill.teacher.usage import UsageCounter
 
@@ -175,9 +175,9 @@ class Engine:
 
     async def _call(self, session: aiohttp.ClientSession, question: Request) -> tuple[Reply, Mapping[str, str]]:
         self.tally.calls += 1
-        headers = traced(await let_in(self.endpoint.access), question.key)
+        headers = with_request_id(await auth_headers(self.endpoint.auth), question.key)
         try:
-            async with ask(session, self.endpoint, question.body, headers) as response:
+            async with post(session, self.endpoint, question.body, headers) as response:
                 return read_reply(response.status, response.headers, await response.read()), response.headers
         except TimeoutError:
             return Retry("timeout", f"no answer within {self.config.timeout_s} s"), {}
@@ -255,7 +255,7 @@ class Engine:
             await self._ask(session, await self._jobs.get())
 
     def _clean(self, detail: str) -> str:
-        return self.endpoint.access.redact(detail)
+        return self.endpoint.auth.redact(detail)
 
 
 def allow_open_files(count: int) -> None:

@@ -1,5 +1,4 @@
-"""Log probabilities of a teacher's answers: whether it gives any, whether something can be learned from them, and
-the way from an endpoint's JSON into the files that training reads."""
+"""Log probabilities of a teacher's answers: check them, and convert an endpoint's JSON into the files for training."""
 
 import math
 from bisect import bisect_left
@@ -12,121 +11,130 @@ from typing import Any, Literal
 
 import orjson
 
-from azdistill.contracts.logprobs import LogprobsWriter, Positions
+from azdistill.teacher.logprobs_writer import LogprobsWriter, TokenLogprobs
 from azdistill.teacher.replies import Answer, RowRejected, read_reply
 
-UNTOLD = -9999.0
-"""In OpenAI's API the log probability of a token that is none of the 20 likeliest, in vLLM of an impossible one."""
-ROUNDING = 0.01  # bfloat16, or two digits
-END_MARKS = 2  # tokens after the answer: white space that was stripped off, and an end mark such as <|im_end|>
+# OpenAI's API returns this for a token that is not among the 20 likeliest, vLLM for an impossible one.
+UNKNOWN_LOGPROB = -9999.0
+# Tolerance for probabilities rounded to bfloat16 or two digits.
+ROUNDING = 0.01
+# Tokens after the answer: stripped white space, and an end token such as <|im_end|>.
+MOST_END_TOKENS = 2
 CONTENT_FILTER = "content_filter"
 
-Lack = Literal["absent", "malformed", "degenerate", "misaligned"]
-"""Why an answer has no log probabilities that can be learned from."""
+# Why the log probabilities of an answer cannot be used for training.
+Unusable = Literal["absent", "malformed", "degenerate", "misaligned"]
 
-LACKS: Mapping[Lack, str] = {
-    "absent": "it takes the parameter and sends none",
-    "malformed": "what it sends has another form than OpenAI's",
-    "degenerate": "they are no probabilities of a model: 0 and -9999, above 0, or more than 1 together",
+EXPLANATIONS: Mapping[Unusable, str] = {
+    "absent": "it accepts the parameter and returns none",
+    "malformed": "it returns them in another form than OpenAI's",
+    "degenerate": "they are no probabilities of a model: 0 and -9999, above 0, or with a sum above 1",
     "misaligned": "their tokens do not spell the answer",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """Whether an endpoint gives log probabilities, None where the reply can't tell; and in one sentence why not."""
+class LogprobsSupport:
+    """Whether an endpoint returns usable log probabilities. None: unknown from this reply. `reason` says why not."""
 
-    offered: bool | None
-    why: str = ""
+    supported: bool | None
+    reason: str = ""
 
 
-def read_offer(status: int, headers: Mapping[str, str], body: bytes) -> Offer:
-    """Judge the reply to a short question that asks for log probabilities, after the same one without was answered:
-    what refuses this one refuses them."""
+def check_support(status: int, headers: Mapping[str, str], body: bytes) -> LogprobsSupport:
+    """Check the reply to a short request for log probabilities.
+
+    The same request without them has succeeded, so that an error is about the log probabilities.
+    """
     reply = read_reply(status, headers, body)
     if isinstance(reply, Answer):
-        found = _checked(reply.logprobs) if not reply.completion else judge(reply.logprobs, reply.completion)
-        return Offer(True) if isinstance(found, Positions) else Offer(False, LACKS[found])
+        result = parse_logprobs(reply.logprobs, reply.completion or None)
+        return LogprobsSupport(True) if isinstance(result, TokenLogprobs) else _unsupported(EXPLANATIONS[result])
     if isinstance(reply, RowRejected) and reply.reason != CONTENT_FILTER:
-        return Offer(False, f"it refuses them ({reply.detail})")
-    return Offer(None, reply.detail)
+        return _unsupported(f"it rejects the parameter ({reply.detail})")
+    return LogprobsSupport(None, reply.detail)
 
 
-def judge(logprobs: bytes | None, completion: str) -> Positions | Lack:
-    """The log probabilities of a completion, from the JSON list of all tokens of its reply; or why there are none.
-    Tokens before it (what was thought, and its marks) are left out, and so are the last ones after it."""
-    return _checked(logprobs, completion.encode())
+def _unsupported(reason: str) -> LogprobsSupport:
+    return LogprobsSupport(False, reason)
 
 
-def _checked(logprobs: bytes | None, said: bytes | None = None) -> Positions | Lack:
-    if not logprobs or said == b"":
+def parse_logprobs(logprobs: bytes | None, completion: str | None) -> TokenLogprobs | Unusable:
+    """Parse the JSON list of all tokens of a reply and select the tokens of `completion`; None selects all of them.
+
+    Tokens before the completion (the reasoning) and end tokens after it are left out. Returns the reason if the log
+    probabilities cannot be used.
+    """
+    if not logprobs or completion == "":
         return "absent"
     try:
-        positions = _positions(orjson.loads(logprobs))
+        tokens = _parse(orjson.loads(logprobs))
     except (KeyError, TypeError, AttributeError, ValueError):
         return "malformed"
-    kept = _spelling(positions.tokens, said) if said is not None else slice(None)
-    if kept is None:
+    selected = slice(None) if completion is None else _find_completion(tokens.tokens, completion.encode())
+    if selected is None:
         return "misaligned"
-    found = Positions(positions.tokens[kept], positions.logprobs[kept], positions.tops[kept])
-    if not any(found.tops):
+    tokens = TokenLogprobs(tokens.tokens[selected], tokens.logprobs[selected], tokens.top_logprobs[selected])
+    if not any(tokens.top_logprobs):
         return "absent"
-    return "degenerate" if _is_degenerate(found) else found
+    return "degenerate" if _is_degenerate(tokens) else tokens
 
 
-def _positions(content: Sequence[Mapping[str, Any]]) -> Positions:
-    tokens = [_token(entry) for entry in content]
-    logprobs = [_logprob(entry) for entry in content]
-    return Positions(tokens, logprobs, [_tops(entry.get("top_logprobs") or ()) for entry in content])
+def _parse(content: Sequence[Mapping[str, Any]]) -> TokenLogprobs:
+    return TokenLogprobs(
+        [_token(entry) for entry in content],
+        [_logprob(entry) for entry in content],
+        [_top_logprobs(entry.get("top_logprobs") or ()) for entry in content],
+    )
 
 
-def _tops(entries: Sequence[Mapping[str, Any]]) -> list[tuple[bytes, float]]:
-    """Without those whose probability is none."""
-    found = [(_token(entry), _logprob(entry)) for entry in entries]
-    return [(token, logprob) for token, logprob in found if logprob > UNTOLD]
+def _top_logprobs(entries: Sequence[Mapping[str, Any]]) -> list[tuple[bytes, float]]:
+    """The likeliest tokens, without those of unknown probability."""
+    pairs = [(_token(entry), _logprob(entry)) for entry in entries]
+    return [(token, logprob) for token, logprob in pairs if logprob > UNKNOWN_LOGPROB]
 
 
 def _token(entry: Mapping[str, Any]) -> bytes:
-    """A part of a character has no text of its own, so bytes count where they are told."""
-    given, text = entry.get("bytes"), entry["token"]
-    if given is None:
+    """The bytes of a token. Its text is not enough: a token may be a part of a character."""
+    values, text = entry.get("bytes"), entry["token"]
+    if values is None:
         return str.encode(text)
-    if not isinstance(given, list):
-        raise TypeError(f"bytes is {type(given).__name__}")
-    return bytes(given)
+    if not isinstance(values, list):
+        raise TypeError(f"bytes is {type(values).__name__}")
+    return bytes(values)
 
 
 def _logprob(entry: Mapping[str, Any]) -> float:
     value: float = entry["logprob"]
-    return value if value > UNTOLD else -math.inf
+    return value if value > UNKNOWN_LOGPROB else -math.inf
 
 
-def _spelling(tokens: Sequence[bytes], said: bytes) -> slice | None:
-    """The tokens that spell what was said: those at the end, but for an end mark. The first may begin with white space
-    that was stripped off. None when it begins with more than that, or when other text came."""
+def _find_completion(tokens: Sequence[bytes], completion: bytes) -> slice | None:
+    """Find the tokens that spell the completion: the last ones, apart from end tokens. None if there are none."""
     ends = [0, *accumulate(map(len, tokens))]
-    whole = b"".join(tokens)
-    for stop in range(len(tokens), max(len(tokens) - END_MARKS, 0) - 1, -1):
-        begin = ends[stop] - len(said)
-        if whole.endswith(said, 0, ends[stop]):
-            return _from(begin, ends, whole, stop)
+    text = b"".join(tokens)
+    for stop in range(len(tokens), max(len(tokens) - MOST_END_TOKENS, 0) - 1, -1):
+        if text.endswith(completion, 0, ends[stop]):
+            first = _find_first(ends[stop] - len(completion), ends, text)
+            return None if first is None else slice(first, stop)
     return None
 
 
-def _from(begin: int, ends: Sequence[int], whole: bytes, stop: int) -> slice | None:
+def _find_first(begin: int, ends: Sequence[int], text: bytes) -> int | None:
+    """Index of the token at byte `begin`. It may start earlier, with white space that was stripped from the answer."""
     first = bisect_left(ends, begin)
     if ends[first] == begin:
-        return slice(first, stop)
-    stripped = whole[ends[first - 1] : begin].decode(errors="replace")
-    return slice(first - 1, stop) if stripped.isspace() else None
+        return first
+    stripped = text[ends[first - 1] : begin].decode(errors="replace")
+    return first - 1 if stripped.isspace() else None
 
 
-def _is_degenerate(positions: Positions) -> bool:
-    """A single place may be certain, or its token an unlikely one; when most are certain nothing is told."""
-    pairs = list(zip(positions.logprobs, positions.tops, strict=True))
-    if any(_is_impossible([logprob for _, logprob in tops], chosen) for chosen, tops in pairs):
+def _is_degenerate(tokens: TokenLogprobs) -> bool:
+    """Whether the values are no probabilities. One token may be certain; if most are, they contain no information."""
+    pairs = list(zip(tokens.logprobs, tokens.top_logprobs, strict=True))
+    if any(_is_impossible([logprob for _, logprob in top], chosen) for chosen, top in pairs):
         return True
-    return 2 * sum(chosen >= 0 and len(tops) <= 1 for chosen, tops in pairs) > len(pairs)
+    return 2 * sum(chosen >= 0 and len(top) <= 1 for chosen, top in pairs) > len(pairs)
 
 
 def _is_impossible(logprobs: Sequence[float], chosen: float) -> bool:
@@ -134,23 +142,26 @@ def _is_impossible(logprobs: Sequence[float], chosen: float) -> bool:
 
 
 def write_logprobs(folder: Path, answers: Iterable[tuple[str, Answer]], top: int) -> dict[str, Any]:
-    """Write those of `answers`, by key of the store; a key that comes again is passed over. Returns what usage.json
-    says: answers with and their tokens, answers without by reason, and the size of the files."""
-    lacks, seen = Counter[Lack](), set[str]()
+    """Write the log probabilities of `answers` (store key and answer) into `folder`. A repeated key is skipped.
+
+    Returns the figures for usage.json: answers and tokens written, answers without by reason, size of the files.
+    """
+    without, keys = Counter[Unusable](), set[str]()
     with LogprobsWriter(folder, top) as writer:
         for key, answer in answers:
-            if key not in seen:
-                seen.add(key)
-                found = judge(answer.logprobs, answer.completion)
-                if isinstance(found, Positions):
-                    writer.add(key, found)
-                else:
-                    lacks[found] += 1
+            if key in keys:
+                continue
+            keys.add(key)
+            result = parse_logprobs(answer.logprobs, answer.completion)
+            if isinstance(result, TokenLogprobs):
+                writer.add(key, result)
+            else:
+                without[result] += 1
     written = writer.written
     return {
         "rows": written.rows,
         "tokens": written.tokens,
         "bytes": written.bytes,
         "bytes_per_token": written.bytes_per_token,
-        "without": lacks,
+        "without": without,
     }

@@ -1,13 +1,14 @@
-"""One call before the run: what would refuse every row is found now, with what to do about it in one sentence.
+"""Preflight: one short call that finds what would make every request fail, before any row is paid.
 
-What passes by itself (429, 5xx, a timeout, a reset) is left to the run, which asks again.
+Transient failures (429, 5xx, a timeout, a reset connection) are left to the run, which retries them.
 """
 
 import email.utils
+import logging
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -15,225 +16,323 @@ import orjson
 
 from azdistill.contracts.errors import EndpointError
 from azdistill.contracts.teacher import TeacherConfig
-from azdistill.teacher.auth import Access, EntraToken
-from azdistill.teacher.endpoint import Endpoint, usual_scope
+from azdistill.engine.problems import Problem
+from azdistill.teacher.auth import Auth, EntraToken
+from azdistill.teacher.endpoint import Endpoint, default_scope
 from azdistill.teacher.replies import Answer, message, read_reply
 from azdistill.teacher.requests import Request, keyed_request, sampling_parameters
-from azdistill.teacher.session import ask, let_in, open_session
+from azdistill.teacher.session import auth_headers, open_session, post
 
-ASKED = [{"role": "user", "content": "Say yes."}]
-PREFLIGHT_TOKENS = 16  # some models refuse less
+logger = logging.getLogger("azdistill.teacher")
+
+PREFLIGHT_MESSAGES = [{"role": "user", "content": "Say yes."}]
+# Some models reject a lower limit.
+PREFLIGHT_TOKENS = 16
+# Upper bound of the size of the request in bytes, for the budget. The name of the model is the long part.
 LARGEST_PREFLIGHT = 1024
-"""Bytes of its request, for the budget: the name of the model is the long part."""
 LONGEST_CALL_S = 60.0
-LARGEST_SKEW_S = 300.0  # Entra allows as much
-SHAPES = (
+# Entra ID accepts this difference of clocks.
+LARGEST_SKEW_S = 300.0
+URL_EXAMPLES = (
     "https://NAME.REGION.models.ai.azure.com, https://RESOURCE.services.ai.azure.com/openai/v1, "
     "https://RESOURCE.openai.azure.com/openai/v1 or http(s)://HOST/v1"
 )
 UNKNOWN_MODEL = frozenset({"deploymentnotfound", "model_not_found", "modelnotfound", "unknown_model", "notfounderror"})
 RETIRED = frozenset({"modeldeprecated", "model_deprecated", "modelretired", "model_retired"})
-PASSES_BY_ITSELF = frozenset({408, 429})
+TRANSIENT = frozenset({408, 429})
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What came of the call: a reply, or `problem` in place of one. `sent` are the names of its parameters."""
+class ProbeResult:
+    """HTTP response to one short call, or the `error` of the connection.
+
+    `parameters` are the names of the request's parameters, without model and messages.
+    """
 
     endpoint: Endpoint
-    sent: tuple[str, ...]
+    parameters: tuple[str, ...]
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
-    problem: Exception | None = None
+    error: Exception | None = None
 
     @property
     def content(self) -> dict[str, Any]:
+        """The JSON object of the body; empty if it is anything else."""
         try:
-            found = orjson.loads(self.body)
+            content = orjson.loads(self.body)
         except orjson.JSONDecodeError:
             return {}
-        return found if isinstance(found, dict) else {}
+        return content if isinstance(content, dict) else {}
 
     @property
-    def error(self) -> dict[str, Any]:
-        found = self.content.get("error")
-        return found if isinstance(found, dict) else self.content
+    def error_content(self) -> dict[str, Any]:
+        """The `error` object of the body, or the body itself if the endpoint has no such object."""
+        error = self.content.get("error")
+        return error if isinstance(error, dict) else self.content
 
     @property
-    def code(self) -> str:
-        return str(self.error.get("code", "")).lower()
+    def error_code(self) -> str:
+        return str(self.error_content.get("code", "")).lower()
 
     @property
-    def words(self) -> str:
-        """The endpoint's own, for people."""
+    def error_message(self) -> str:
+        """The endpoint's error message. It may repeat the key."""
         return message(self.content, self.body)
 
     @property
-    def is_page(self) -> bool:
+    def summary(self) -> str:
+        """Status and error message of the response, or the error of the connection, without secrets."""
+        if self.status:
+            return f"HTTP {self.status}: {self.quote(self.error_message)}"
+        return f"{type(self.error).__name__}: {self.quote(str(self.error))}"
+
+    @property
+    def is_html(self) -> bool:
         return self.body.lstrip()[:5].lower() in (b"<html", b"<!doc")
 
+    def header(self, name: str, default: str) -> str:
+        """A header of the response, without secrets."""
+        return self.quote(self.headers.get(name, default))
+
+    def quote(self, text: str) -> str:
+        return self.endpoint.auth.redact(text)
+
     def skew_s(self, now: float) -> float:
-        """How far this machine's clock is ahead of the endpoint's."""
+        """Seconds by which this machine's clock is ahead of the endpoint's."""
         date = email.utils.parsedate_tz(self.headers.get("Date", ""))
         return now - email.utils.mktime_tz(date) if date else 0.0
 
 
 async def preflight(endpoint: Endpoint, config: TeacherConfig) -> Answer | None:
-    """Ask one short question, whose answer is no row's. Raises EndpointError when no row would be answered."""
-    seen = await call(endpoint, config)
-    if wrong := what_is_wrong(seen):
-        detail = f" (HTTP {seen.status}: {seen.words})" if seen.status else ""
-        raise EndpointError(endpoint.access.redact(f"{endpoint}: {wrong}{detail}"))
-    if notice := what_to_know(seen):
-        print(f"{endpoint}: {notice}", flush=True)
-    reply = read_reply(seen.status, seen.headers, seen.body) if seen.status else None
+    """Make one short call, whose answer belongs to no row. Raises EndpointError when every request would fail."""
+    result = await probe(endpoint, config)
+    if problem := find_problem(result):
+        text = f"{problem.message} ({result.summary})" if result.status else problem.message
+        raise EndpointError(problems=[replace(problem, subject=str(endpoint), message=text)])
+    if warning := find_warning(result):
+        logger.warning("%s", replace(warning, subject=str(endpoint)).text)
+    reply = read_reply(result.status, result.headers, result.body) if result.status else None
     return reply if isinstance(reply, Answer) else None
 
 
-def short_request(endpoint: Endpoint, config: TeacherConfig) -> Request:
-    """With the parameters of a row, and fewer tokens to answer in."""
-    return keyed_request(
-        {"model": endpoint.model, "messages": ASKED, **sampling_parameters(config, endpoint, PREFLIGHT_TOKENS)},
-        endpoint,
-    )
-
-
-async def call(endpoint: Endpoint, config: TeacherConfig) -> Seen:
-    """Ask the short question once."""
+def probe_request(endpoint: Endpoint, config: TeacherConfig) -> Request:
+    """A request with the parameters of a row and a low token limit."""
     parameters = sampling_parameters(config, endpoint, PREFLIGHT_TOKENS)
-    body = short_request(endpoint, config).body
-    headers = await let_in(endpoint.access)
+    return keyed_request({"model": endpoint.model, "messages": PREFLIGHT_MESSAGES, **parameters}, endpoint)
+
+
+async def probe(endpoint: Endpoint, config: TeacherConfig) -> ProbeResult:
+    """Send the short request once."""
+    parameters = tuple(sampling_parameters(config, endpoint, PREFLIGHT_TOKENS))
+    body = probe_request(endpoint, config).body
+    headers = await auth_headers(endpoint.auth)
     try:
         async with (
             open_session(endpoint, 1, min(config.timeout_s, LONGEST_CALL_S)) as session,
-            ask(session, endpoint, body, headers) as response,
+            post(session, endpoint, body, headers) as response,
         ):
-            return Seen(endpoint, tuple(parameters), response.status, response.headers, await response.read())
-    except (aiohttp.ClientError, OSError) as problem:  # a timeout is an OSError
-        return Seen(endpoint, tuple(parameters), problem=problem)
+            return ProbeResult(endpoint, parameters, response.status, response.headers, await response.read())
+    except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError
+        return ProbeResult(endpoint, parameters, error=error)
 
 
-def what_is_wrong(seen: Seen, now: float | None = None) -> str | None:
-    """The one sentence on what stops every row; None when nothing does."""
-    if seen.problem:
-        return _no_reply(seen.problem)
-    if 300 <= seen.status < 400:
-        return f"it redirects to {seen.headers.get('Location', '?')!r}; give that address as endpoint"
-    if seen.status in PASSES_BY_ITSELF:
-        return None
-    if seen.code in RETIRED:
-        return _retired(seen)
-    if seen.is_page and seen.status in (200, 401, 403):
-        return f"a web page came in place of an answer: a portal's address, or a proxy's; endpoint is like {SHAPES}"
-    if seen.status == 401:
-        return _unauthorized(seen, time.time() if now is None else now)
-    judge = BY_STATUS.get(seen.status)
-    return judge(seen) if judge else None
-
-
-def what_to_know(seen: Seen, now: float | None = None) -> str | None:
-    """What stops no row yet."""
-    if seen.status == 424:
-        reason = seen.headers.get("ms-azureml-model-error-reason", "model_not_ready")
-        return f"its model can't answer yet ({reason}); rows are asked again until it does"
-    skew_s = seen.skew_s(time.time() if now is None else now)
-    if isinstance(seen.endpoint.access, EntraToken) and abs(skew_s) > LARGEST_SKEW_S:
-        return _skewed(skew_s)
-    return None
-
-
-def _no_reply(problem: Exception) -> str | None:
-    """The order counts: a certificate error is an SSL error, and both are errors of the connection."""
-    if isinstance(problem, aiohttp.ClientHttpProxyError):
-        return f"the proxy refused the connection (HTTP {problem.status}); let it through, or name the host in NO_PROXY"
-    if isinstance(problem, aiohttp.ClientProxyConnectionError):
-        return "the proxy can't be reached; correct HTTPS_PROXY, or name the host in NO_PROXY"
-    if isinstance(problem, aiohttp.ClientConnectorCertificateError):
-        return (
-            f"its certificate is not trusted here ({problem.certificate_error}); correct the host's name, "
-            "or set SSL_CERT_FILE to the authority of your proxy or server"
+def find_problem(result: ProbeResult, now: float | None = None) -> Problem | None:
+    """Find what makes every request fail. Returns None when nothing does, or when a retry may succeed."""
+    if result.error:
+        return _connection_problem(result.error, result.quote)
+    if 300 <= result.status < 400:
+        return Problem(
+            code="redirect",
+            message=f"it redirects to {result.header('Location', '?')!r}",
+            fix="set endpoint to that address",
         )
-    if isinstance(problem, aiohttp.ClientConnectorSSLError):
-        return "it does not speak TLS there; correct the port, or write http:// for a server of your own"
-    if isinstance(problem, aiohttp.ClientConnectorDNSError):
-        return "there is no host of that name; correct endpoint, or the name resolution of a private endpoint"
+    if result.status in TRANSIENT:
+        return None
+    if result.error_code in RETIRED:
+        return _retired(result)
+    if result.is_html and result.status in (200, 401, 403):
+        return Problem(
+            code="html_page",
+            message="it returned a web page, like a portal or a proxy",
+            fix=f"endpoint has the form {URL_EXAMPLES}",
+        )
+    if result.status == 401:
+        return _unauthorized(result, time.time() if now is None else now)
+    check = CHECKS.get(result.status)
+    return check(result) if check else None
+
+
+def find_warning(result: ProbeResult, now: float | None = None) -> Problem | None:
+    """Find what delays requests or may make them fail later."""
+    if result.status == 424:
+        reason = result.header("ms-azureml-model-error-reason", "model_not_ready")
+        return Problem(
+            code="model_not_ready",
+            severity="warning",
+            message=f"its model is not ready ({reason})",
+            fix="rows are retried until it is",
+        )
+    skew_s = result.skew_s(time.time() if now is None else now)
+    if isinstance(result.endpoint.auth, EntraToken) and abs(skew_s) > LARGEST_SKEW_S:
+        return replace(_wrong_clock(skew_s), severity="warning")
     return None
 
 
-def _unauthorized(seen: Seen, now: float) -> str:
-    access = seen.endpoint.access
-    if isinstance(access, EntraToken):
-        return _token_refused(seen, access, seen.skew_s(now))
-    if type(access) is Access:
-        return "it asks who you are; set key_variable or entra_scope"
-    return "it refused the key; check that the key belongs to this endpoint and was not rotated"
+def _connection_problem(error: Exception, quote: Callable[[str], str]) -> Problem | None:
+    """The order matters: a certificate error is an SSL error, and both are connection errors."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return Problem(
+            code="proxy_refused",
+            message=f"the proxy refused the connection (HTTP {error.status})",
+            fix="allow the host in the proxy, correct user and password in HTTPS_PROXY, or add the host to NO_PROXY",
+        )
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return Problem(
+            code="proxy_unreachable",
+            message="the proxy cannot be reached",
+            fix="correct HTTPS_PROXY, or add the host to NO_PROXY",
+        )
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return Problem(
+            code="untrusted_certificate",
+            message=f"its certificate is not trusted ({quote(str(error.certificate_error))})",
+            fix="correct the host name, or set SSL_CERT_FILE to the certificate authority of your proxy or server",
+        )
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return Problem(
+            code="no_tls",
+            message="it does not speak TLS on this port",
+            fix="correct the port, or write http:// for a server of your own",
+        )
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return Problem(
+            code="unknown_host",
+            message="its host name cannot be resolved",
+            fix="correct endpoint, or the DNS of a private endpoint",
+        )
+    return None
 
 
-def _token_refused(seen: Seen, access: EntraToken, skew_s: float) -> str:
+def _unauthorized(result: ProbeResult, now: float) -> Problem:
+    auth = result.endpoint.auth
+    if isinstance(auth, EntraToken):
+        return _token_rejected(result, auth, result.skew_s(now))
+    if type(auth) is Auth:
+        return Problem(
+            code="no_credentials", message="it requires authentication", fix="set key_variable or entra_scope"
+        )
+    return Problem(
+        code="key_rejected",
+        message="it rejected the key",
+        fix="check that the key belongs to this endpoint and was not rotated",
+    )
+
+
+def _token_rejected(result: ProbeResult, auth: EntraToken, skew_s: float) -> Problem:
     if abs(skew_s) > LARGEST_SKEW_S:
-        return _skewed(skew_s)
-    wanted = _wanted_scope(seen)
-    if wanted != access.scope:
-        return f"it refused a token for entra_scope {access.scope!r}; set entra_scope to {wanted!r}"
-    return f"it refused a token for entra_scope {access.scope!r}, the usual one; sign in to the tenant of the endpoint"
+        return _wrong_clock(skew_s)
+    scope = _required_scope(result)
+    fix = f"set entra_scope to {scope!r}" if scope != auth.scope else "sign in to the tenant of the endpoint"
+    return Problem(code="token_rejected", message=f"it rejected a token for entra_scope {auth.scope!r}", fix=fix)
 
 
-def _wanted_scope(seen: Seen) -> str:
-    """Azure's refusal names its audience in brackets; a hint, and where it is missing the address has to do."""
-    _, _, rest = seen.words.partition("audience is incorrect (")
-    audience, closed, _ = rest.partition(")")
-    return f"{audience}/.default" if closed and audience.startswith("https://") else usual_scope(seen.endpoint.url)
+def _required_scope(result: ProbeResult) -> str:
+    """Azure's error message may name the required audience in brackets. Otherwise the URL decides."""
+    _, _, rest = result.error_message.partition("audience is incorrect (")
+    audience, bracket, _ = rest.partition(")")
+    named = bracket and audience.startswith("https://")
+    return f"{result.quote(audience)}/.default" if named else default_scope(result.endpoint.url)
 
 
-def _skewed(skew_s: float) -> str:
+def _wrong_clock(skew_s: float) -> Problem:
     side = "ahead of" if skew_s > 0 else "behind"
-    return f"this machine's clock is {abs(skew_s) / 60:.0f} min {side} the endpoint's; set it: tokens expire by it"
+    return Problem(
+        code="wrong_clock",
+        message=f"the clock of this machine is {abs(skew_s) / 60:.0f} min {side} the endpoint's",
+        fix="set the clock, because tokens expire by it",
+    )
 
 
-def _forbidden(seen: Seen) -> str:
-    if isinstance(seen.endpoint.access, EntraToken):
-        return "the identity may not ask it; give it the role 'Cognitive Services User' (in a project 'Azure AI User')"
-    return "access is denied; open the endpoint's network rules to this machine, or use a key with rights"
+def _forbidden(result: ProbeResult) -> Problem:
+    if isinstance(result.endpoint.auth, EntraToken):
+        return Problem(
+            code="no_role",
+            message="the identity may not use it",
+            fix="assign it the role 'Cognitive Services User' ('Azure AI User' in a project)",
+        )
+    return Problem(
+        code="access_denied",
+        message="access is denied",
+        fix="allow this machine in the network rules of the endpoint, or use a key with access",
+    )
 
 
-def _not_found(seen: Seen) -> str:
-    if seen.code in UNKNOWN_MODEL:
-        return f"it has no deployment {seen.endpoint.model!r}; model is the name of the deployment, not of the model"
-    return f"nothing answers chat requests there; endpoint is like {SHAPES}"
+def _not_found(result: ProbeResult) -> Problem:
+    if result.error_code in UNKNOWN_MODEL:
+        return Problem(
+            code="unknown_deployment",
+            message=f"it has no deployment {result.endpoint.model!r}",
+            fix="set model to the name of the deployment, not of the model",
+        )
+    return Problem(
+        code="no_chat_path",
+        message="it has no chat completions at this path",
+        fix=f"endpoint has the form {URL_EXAMPLES}",
+    )
 
 
-def _retired(seen: Seen) -> str:
-    return f"model {seen.endpoint.model!r} is retired; deploy its successor and name it as model"
+def _retired(result: ProbeResult) -> Problem:
+    return Problem(
+        code="model_retired",
+        message=f"model {result.endpoint.model!r} is retired",
+        fix="deploy its successor and set model to it",
+    )
 
 
-def _bad_request(seen: Seen) -> str | None:
-    """A parameter that is refused by name is refused in every row; of other refusals the question may be the cause."""
-    named = seen.error.get("param")
-    parameter = named if named in seen.sent else _first_named(seen)
+def _rejected_parameter(result: ProbeResult) -> Problem | None:
+    """An error that names a parameter affects every row. The cause of others may be this request."""
+    named = result.error_content.get("param")
+    parameter = named if named in result.parameters else _mentioned_parameter(result)
     if parameter is None:
         return None
-    advice = "leave reasoning out" if parameter == "max_completion_tokens" else "set reasoning to true"
-    return f"it does not take {parameter!r} as it was sent; {advice} for this teacher"
+    fix = "remove reasoning" if parameter == "max_completion_tokens" else "set reasoning to true"
+    return Problem(
+        code="rejected_parameter",
+        message=f"it does not accept the parameter {parameter!r}",
+        fix=f"{fix} for this teacher",
+    )
 
 
-def _first_named(seen: Seen) -> str | None:
-    """Servers that have no field for it name the parameter in their words."""
-    return next((name for name in seen.sent if re.search(rf"\b{name}\b", seen.words)), None)
+def _mentioned_parameter(result: ProbeResult) -> str | None:
+    """Servers without a field for it name the parameter in their message."""
+    text = result.error_message
+    return next((name for name in result.parameters if re.search(rf"\b{name}\b", text)), None)
 
 
-def _no_completion(seen: Seen) -> str | None:
-    reply = read_reply(seen.status, seen.headers, seen.body)
-    return None if isinstance(reply, Answer) else f"its reply is no chat completion; endpoint is like {SHAPES}"
+def _no_completion(result: ProbeResult) -> Problem | None:
+    if isinstance(read_reply(result.status, result.headers, result.body), Answer):
+        return None
+    return Problem(
+        code="no_completion",
+        message="its response is no chat completion",
+        fix=f"endpoint has the form {URL_EXAMPLES}",
+    )
 
 
-BY_STATUS: Mapping[int, Callable[[Seen], str | None]] = {
+def _proxy_login(_: ProbeResult) -> Problem:
+    return Problem(
+        code="proxy_login", message="the proxy requires a login", fix="put user and password into HTTPS_PROXY"
+    )
+
+
+CHECKS: Mapping[int, Callable[[ProbeResult], Problem | None]] = {
     200: _no_completion,
-    400: _bad_request,
+    400: _rejected_parameter,
     403: _forbidden,
     404: _not_found,
     405: _not_found,
-    407: lambda seen: "the proxy asks who you are; put user and password into HTTPS_PROXY",
+    407: _proxy_login,
     410: _retired,
-    422: _bad_request,
+    422: _rejected_parameter,
 }

@@ -20,7 +20,6 @@ FATAL = {
     403: "access is denied; check the key's rights and the endpoint's network rules",
     404: "no such model or path; check model and endpoint",
 }
-LONGEST_DETAIL = 300
 THINK, THOUGHT = "<think>", "</think>"
 LONGEST_RETRY_AFTER_S = 900.0  # a clock that is wrong must not park a row for a day
 LOGPROBS = re.compile(rb'"logprobs"\s*:\s*\{\s*"content"\s*:\s*(?=\[)')
@@ -204,11 +203,10 @@ def _is_filtered(content: Any) -> bool:
 
 
 def message(content: Any, body: bytes) -> str:
-    """The endpoint's own words, in one short line."""
+    """The endpoint's error message. It may be long and repeat the key: redact it before it is cut or shown."""
     text: Any = body.decode("utf-8", "replace")
     if isinstance(content, dict):
         error = content.get("error")
         inner = error.get("message") if isinstance(error, dict) else error
         text = inner or content.get("message") or content.get("detail") or text
-    line = " ".join(str(text).split())
-    return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 3] + "..."
+    return str(text)

@@ -1,4 +1,4 @@
-"""One HTTP session with a teacher: kept-alive connections, and the headers of each request."""
+"""HTTP session with a teacher: connections, proxy, timeouts and the headers of each request."""
 
 import asyncio
 import uuid
@@ -7,16 +7,16 @@ from contextlib import AbstractAsyncContextManager
 
 import aiohttp
 
-from azdistill.teacher.auth import Access
+from azdistill.teacher.auth import Auth
 from azdistill.teacher.endpoint import Endpoint
 
 LONGEST_CONNECT_S = 30.0
 
 
-def open_session(endpoint: Endpoint, places: int, timeout_s: float) -> aiohttp.ClientSession:
-    """`places` connections that are kept alive; no cookies, no secret."""
+def open_session(endpoint: Endpoint, connections: int, timeout_s: float) -> aiohttp.ClientSession:
+    """Create a session with at most `connections` kept-alive connections. It has no cookies and no secret."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=places, ttl_dns_cache=300),
+        connector=aiohttp.TCPConnector(limit=connections, ttl_dns_cache=300),
         headers={"Content-Type": "application/json"},
         proxy=endpoint.proxy(),
         timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s, LONGEST_CONNECT_S)),
@@ -24,18 +24,18 @@ def open_session(endpoint: Endpoint, places: int, timeout_s: float) -> aiohttp.C
     )
 
 
-async def let_in(access: Access) -> Mapping[str, str]:
-    """The headers that open the endpoint now. A token that is due is fetched beside the event loop."""
-    return await asyncio.to_thread(access.headers) if access.is_due() else access.headers()
+async def auth_headers(auth: Auth) -> Mapping[str, str]:
+    """Current authentication headers. Refreshes an expired token in a worker thread."""
+    return await asyncio.to_thread(auth.headers) if auth.needs_refresh() else auth.headers()
 
 
-def ask(
+def post(
     session: aiohttp.ClientSession, endpoint: Endpoint, body: bytes, headers: Mapping[str, str]
 ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-    """Post one question. A redirect is never followed: it would take the key to another host."""
+    """Send a request. Redirects are not followed: one would send the key to another host."""
     return session.post(endpoint.url, data=body, headers=headers, allow_redirects=False)
 
 
-def traced(headers: Mapping[str, str], key: str) -> Mapping[str, str]:
-    """With the request id by which Azure's support finds a call: the same for each try of one question."""
+def with_request_id(headers: Mapping[str, str], key: str) -> Mapping[str, str]:
+    """Add the request id by which Azure's support finds a call. All attempts of a request have the same."""
     return {**headers, "x-ms-client-request-id": str(uuid.UUID(key[:32]))}

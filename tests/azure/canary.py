@@ -285,17 +285,17 @@ def _objects(search: Search) -> None:
 
 
 def _holders() -> list[Any]:
-    from azdistill.azure_rest.identity import PlainToken
+    from azdistill.azure_rest.identity import BearerToken
     from azdistill.registry.runs import JobRun
-    from azdistill.teacher.auth import EntraToken, HeldKey, VariableKey
+    from azdistill.teacher.auth import ConnectionKey, EntraToken, EnvironmentKey
     from azdistill.teacher.connection import Connection
 
     token = EntraToken("teacher 'm'", SCOPE, SimulatedCredential)
     return [
-        VariableKey("teacher 'm'", VARIABLE, {VARIABLE: PLANTS["key variable"]}),
-        HeldKey(PLANTS["key of a connection"], "deepseek"),
+        EnvironmentKey("teacher 'm'", VARIABLE, {VARIABLE: PLANTS["key variable"]}),
+        ConnectionKey(PLANTS["key of a connection"], "deepseek"),
         Connection("https://h", PLANTS["key of a connection"]),
-        PlainToken(PLANTS["key of a connection"], 1),
+        BearerToken(PLANTS["key of a connection"], 1),
         JobRun(MLFLOW, "run-1"),
         token,
     ]

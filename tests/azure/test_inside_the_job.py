@@ -8,8 +8,9 @@ import sys
 import time
 
 import pytest
+from azure.core.pipeline.transport import RequestsTransport
 
-from azdistill.azure_rest.identity import OnBehalfOf
+from azdistill.azure_rest.identity import AzureMLOnBehalfOfCredential
 from azdistill.azure_rest.workspace import Workspace as AtManagement
 from azdistill.contracts.errors import AzdistillError, InputError
 from azdistill.contracts.files import read_json, write_rows, write_text
@@ -38,7 +39,7 @@ def connect(workspace):
 @pytest.mark.parametrize("identity", IDENTITIES)
 def test_the_teachers_key_comes_from_its_connection(step, simulate, prompts, configure, workspace, tmp_path, identity):
     connect(workspace)
-    workspace.faults.inject("POST", "/listsecrets", 429, times=2, retry_after="0")
+    workspace.faults.inject("POST", "/listsecrets", 429, times=2, retry_after="0.01")
     step.write_prompts(prompts(1))
     teacher, url = simulate(key=KEY)
     config = configure(teacher={"connection": "deepseek", "endpoint": None}, teacher_route="endpoint")
@@ -54,13 +55,13 @@ def test_the_teachers_key_comes_from_its_connection(step, simulate, prompts, con
 
 def test_a_connection_is_asked_for_a_few_times_only(step, prompts, configure, workspace, tmp_path):
     connect(workspace)
-    workspace.faults.inject("POST", "/listsecrets", 503, times=50, retry_after="0")
+    workspace.faults.inject("POST", "/listsecrets", 503, times=50, retry_after="0.01")
     step.write_prompts(prompts(1))
     config = configure(teacher={"connection": "deepseek", "endpoint": None}, teacher_route="endpoint")
     with job_process(workspace, tmp_path / "way") as job:
         code, _, err = step.run(config, **job.environ())
     assert (code, err.count("\n")) == (2, 1)
-    assert "run again, and look at the workspace if it stays so (HTTP 503)" in err
+    assert "run again, and check the workspace if the error stays" in err
     assert len(workspace.requests.of("POST", "/listsecrets")) == 4
 
 
@@ -107,13 +108,21 @@ def register(inputs, registry, workspace, credential, tmp_path):
 
     def register(who=credential, **config):
         lineage = read_lineage(**inputs, gate=read_gate(inputs["evaluation"]))
-        at = AtManagement(job.environ(), who, f"http://{job.address}", waits.append)
+        at = AtManagement(job.environ(), who, f"http://{job.address}", RecordingTransport(waits))
         config = RegisterConfig(registered_model="support", **config)
         return register_in_workspace(inputs["model"], lineage, config, at, JobRun(registry, run))
 
     with job_process(workspace, tmp_path / "way") as job:
         register.waits = waits
         yield register
+
+
+class RecordingTransport(RequestsTransport):
+    """Records the pauses between attempts instead of sleeping."""
+
+    def __init__(self, waits):
+        super().__init__()
+        self.sleep = waits.append
 
 
 def other_content(inputs):
@@ -155,7 +164,7 @@ def test_a_busy_service_is_asked_again_as_late_as_it_says(register, workspace):
     workspace.faults.inject("PUT", "/models/support/", 429, retry_after="7")
     workspace.faults.inject("PUT", "/models/support/", 503)
     assert register().version == 1
-    assert register.waits == [7.0, 2.0]
+    assert register.waits == [7.0, 4.0]
 
 
 def test_a_reference_that_the_workspace_refuses_stays_a_tag(register, workspace, capsys):
@@ -197,7 +206,7 @@ def test_an_mlflow_model_is_one_that_mlflow_chats_with(register, inputs, workspa
 
 
 def test_without_an_identity_nothing_is_asked(register, workspace):
-    nobody = OnBehalfOf("http://127.0.0.1:9/obo")
+    nobody = AzureMLOnBehalfOfCredential("http://127.0.0.1:9/obo")
     with pytest.raises(InputError, match=r"model 'support' of workspace 'stand-in': no Entra token .* `identity: "):
         register(nobody)
     assert workspace.requests.all == []

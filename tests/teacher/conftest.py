@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -139,3 +140,13 @@ class StepFolders:
 @pytest.fixture
 def step(tmp_path: Path) -> StepFolders:
     return StepFolders(tmp_path)
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """Messages of azdistill.teacher, also after a step in this process has configured logging."""
+    logger = logging.getLogger("azdistill.teacher")
+    logger.addHandler(caplog.handler)
+    with caplog.at_level(logging.INFO, "azdistill.teacher"):
+        yield caplog
+    logger.removeHandler(caplog.handler)

@@ -264,10 +264,12 @@ ENDPOINT = Section(
     "what to do. What comes later ends it too, and loses no answer.",
     [
         stops("the key is wrong", "check that the key belongs to this endpoint", key="right", teacher=KEY),
-        stops("the key's variable is not set", "key_variable 'UNSET' is not set", 2, teacher={"key_variable": "UNSET"}),
+        stops(
+            "the key's variable is not set", "key_variable='UNSET': is not set", 2, teacher={"key_variable": "UNSET"}
+        ),
         stops(
             "a connection is named on a machine of your own",
-            "on this machine give endpoint and key_variable",
+            "on this machine set endpoint and key_variable",
             2,
             teacher={"connection": "teacher-connection"},
             at="",
@@ -280,28 +282,30 @@ ENDPOINT = Section(
         ),
         stops(
             "the token has expired, as this machine's clock is behind",
-            "clock is 120 min behind the endpoint's; set it",
+            "120 min behind the endpoint's",
             teacher=TOKEN,
             simulation={"entra_scope": RESOURCE_SCOPE, "clock_skew_s": SKEW_S},
         ),
-        stops("403", "access is denied; open the endpoint's network rules", then=says(403)),
-        stops("the address is no URL", "is not an http(s) URL; paste the endpoint's address", 2, at="http://[::1/v1"),
-        stops("nothing answers chat requests at the path", "endpoint is like https://", at="{url}/elsewhere"),
+        stops("403", "allow this machine in the network rules of the endpoint", then=says(403)),
+        stops(
+            "the address is no URL", "is not an http(s) URL; copy the address of the endpoint", 2, at="http://[::1/v1"
+        ),
+        stops("nothing answers chat requests at the path", "endpoint has the form https://", at="{url}/elsewhere"),
         stops(
             "there is no deployment of that name",
-            f"it has no deployment '{MODEL}'; model is the name of the deployment",
+            "set model to the name of the deployment",
             simulation={"deployments": ("gpt-4o",)},
         ),
-        stops("the model is retired", "is retired; deploy its successor", then=says(404, code="ModelDeprecated")),
+        stops("the model is retired", "deploy its successor", then=says(404, code="ModelDeprecated")),
         stops(
             "it does not take a parameter",
-            "does not take 'temperature' as it was sent; set reasoning to true",
+            "set reasoning to true",
             simulation={"refused_parameters": ("temperature",)},
         ),
-        stops("200 with a page of HTML", "a web page came in place of an answer", simulation={"html": True}),
+        stops("200 with a page of HTML", "it returned a web page", simulation={"html": True}),
         stops(
             "it redirects to another address",
-            "give that address as endpoint",
+            "set endpoint to that address",
             then=with_header("Location", f"{NOWHERE}/v1", 307),
         ),
         stops(
@@ -312,13 +316,17 @@ ENDPOINT = Section(
         ),
         stops(
             "the proxy can't be reached",
-            "correct HTTPS_PROXY, or name the host in NO_PROXY",
+            "correct HTTPS_PROXY, or add the host to NO_PROXY",
             at="https://teacher.invalid",
             environ={"https_proxy": NOWHERE, "no_proxy": ""},
         ),
-        stops("its certificate is not trusted", "set SSL_CERT_FILE to the authority", at="https://{untrusted}"),
+        stops(
+            "its certificate is not trusted", "set SSL_CERT_FILE to the certificate authority", at="https://{untrusted}"
+        ),
         stops("it speaks no TLS", "correct the port, or write http://", at="https://{host}"),
-        stops("its host is unknown", "there is no host of that name; correct endpoint", at=f"https://{UNKNOWN_HOST}"),
+        stops(
+            "its host is unknown", "its host name cannot be resolved; correct endpoint", at=f"https://{UNKNOWN_HOST}"
+        ),
         stops("nobody listens", "check that the endpoint is up, then run again", at=NOWHERE),
         Fault(
             "it answers 503 from the start",

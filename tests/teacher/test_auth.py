@@ -1,5 +1,7 @@
-"""The three ways to be let in: a key by name, an Entra token, a workspace connection. Azure is a stand-in on loopback,
-azure-identity is the real one."""
+"""Authentication by a key from the environment, an Entra token or a workspace connection.
+
+Azure is simulated on loopback; azure-identity and azure-core are real.
+"""
 
 import pickle
 import time
@@ -7,134 +9,144 @@ from dataclasses import replace
 
 import pytest
 
-from azdistill.azure_rest.identity import OnBehalfOf, PlainToken, ambient_credential
+from azdistill.azure_rest.identity import AzureMLOnBehalfOfCredential, BearerToken, ambient_credential
+from azdistill.azure_rest.workspace import Workspace
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.teacher import Teacher
-from azdistill.teacher.auth import Access, EntraToken, HeldKey, VariableKey
+from azdistill.teacher.auth import Auth, ConnectionKey, EntraToken, EnvironmentKey
 from azdistill.teacher.endpoint import resolve
-from tests.teacher.azure_stand_in import WORKSPACE, azure
+from tests.teacher.simulated_azure import WORKSPACE, simulated_azure
 
 SCOPE = "https://cognitiveservices.azure.com/.default"
 CANARY = "canary-s3cret"
 
 
 @pytest.fixture
-def here():
-    with azure() as stand_in:
-        yield stand_in
+def azure():
+    with simulated_azure() as server:
+        yield server
 
 
-def by_key(environ):
-    return VariableKey("teacher 'm'", "KEY", environ)
+def environment_key(environ):
+    return EnvironmentKey("teacher 'm'", "KEY", environ)
 
 
-def test_a_key_is_named_and_sent_in_both_headers():
-    assert by_key({"KEY": f" {CANARY}\n"}).headers() == {"Authorization": f"Bearer {CANARY}", "api-key": CANARY}
+def test_a_key_is_sent_in_both_headers():
+    headers = environment_key({"KEY": f" {CANARY}\n"}).headers()
+    assert headers == {"Authorization": f"Bearer {CANARY}", "api-key": CANARY}
 
 
 @pytest.mark.parametrize("environ", [{}, {"KEY": ""}, {"KEY": "  "}])
-def test_a_missing_key_names_its_variable(environ):
-    with pytest.raises(InputError, match="teacher 'm': key_variable 'KEY' is not set"):
-        by_key(environ).headers()
+def test_a_missing_key_is_reported_with_its_variable(environ):
+    with pytest.raises(InputError) as raised:
+        environment_key(environ).headers()
+    (problem,) = raised.value.problems
+    assert (problem.code, problem.subject) == ("missing_variable", "teacher 'm'")
+    assert (problem.field, problem.value) == (("key_variable",), "KEY")
 
 
 @pytest.mark.parametrize("value", ["line\nbreak", "schl\u00fcssel", "nul\0"])
-def test_a_key_that_no_header_can_hold_is_refused_and_not_repeated(value):
-    with pytest.raises(InputError, match="'KEY' holds characters") as refused:
-        by_key({"KEY": value}).headers()
-    assert value not in str(refused.value)
+def test_a_key_that_no_header_can_hold_is_rejected_and_not_repeated(value):
+    with pytest.raises(InputError) as raised:
+        environment_key({"KEY": value}).headers()
+    assert raised.value.problems[0].code == "invalid_key"
+    assert "$KEY" in str(raised.value)
+    assert value not in str(raised.value)
 
 
-class Passing:
-    """Tokens that live a while, by the clock of the test; none while it is `down`."""
+class TestCredential:
+    """Issues tokens by the clock of the test; none while it is `down`."""
+
+    __test__ = False
 
     def __init__(self):
-        self.now, self.life_s, self.given, self.down = 1000.0, 3600, 0, False
+        self.now, self.life_s, self.issued, self.down = 1000.0, 3600, 0, False
 
     def get_token(self, scope):
         if self.down:
-            raise ConnectionError("no route to the identity")
-        self.given += 1
-        return PlainToken(f"{CANARY}-{self.given}", int(self.now) + self.life_s)
+            raise ConnectionError("no route to http://me:canary-proxy-password@proxy")
+        self.issued += 1
+        return BearerToken(f"{CANARY}-{self.issued}", int(self.now) + self.life_s)
 
 
-def by_token(source):
-    return EntraToken("teacher 'm'", SCOPE, lambda: source, lambda: source.now)
+def entra_token(credential):
+    return EntraToken("teacher 'm'", SCOPE, lambda: credential, lambda: credential.now)
 
 
-def sent(access):
-    return access.headers()["Authorization"].removeprefix(f"Bearer {CANARY}-")
+def token_number(auth):
+    return auth.headers()["Authorization"].removeprefix(f"Bearer {CANARY}-")
 
 
-def test_a_token_is_renewed_five_minutes_before_it_expires():
-    source = Passing()
-    access = by_token(source)
-    seen = []
-    for source.now in (1000.0, 2000.0, 4299.0, 4301.0, 7000.0):
-        seen.append(sent(access))
-    assert seen == ["1", "1", "1", "2", "2"]
+@pytest.mark.parametrize(
+    ("life_s", "times", "tokens"),
+    [
+        (3600, (1000.0, 2000.0, 4299.0, 4301.0, 7000.0), ["1", "1", "1", "2", "2"]),
+        (60, (1000.0, 1029.0, 1031.0), ["1", "1", "2"]),
+    ],
+    ids=["five minutes before it expires", "a short token at half its life"],
+)
+def test_a_token_is_renewed(life_s, times, tokens):
+    credential = TestCredential()
+    credential.life_s = life_s
+    auth = entra_token(credential)
+    sent = []
+    for credential.now in times:
+        sent.append(token_number(auth))
+    assert sent == tokens
 
 
-def test_a_short_token_is_renewed_halfway():
-    source = Passing()
-    source.life_s = 60
-    access = by_token(source)
-    seen = []
-    for source.now in (1000.0, 1029.0, 1031.0):
-        seen.append(sent(access))
-    assert seen == ["1", "1", "2"]
+def test_a_valid_token_is_used_while_the_identity_endpoint_is_down():
+    credential = TestCredential()
+    auth = entra_token(credential)
+    assert token_number(auth) == "1"
+    credential.now, credential.down = 4400.0, True
+    assert token_number(auth) == "1"
+    assert not auth.needs_refresh(), "it would try again with every request"
+    credential.now = 4600.0
+    with pytest.raises(InputError) as raised:
+        auth.headers()
+    assert raised.value.problems[0].code == "no_token"
+    assert "(ConnectionError: no route to http://proxy); sign in with `az login`" in str(raised.value)
 
 
-def test_a_token_that_still_opens_is_kept_while_the_identity_is_down():
-    source = Passing()
-    access = by_token(source)
-    assert sent(access) == "1"
-    source.now, source.down = 4400.0, True
-    assert sent(access) == "1"
-    assert not access.is_due()  # it does not ask again with every request
-    source.now = 4600.0
-    with pytest.raises(InputError, match=r"no Entra token for '.*'; sign in .* \(ConnectionError: no route"):
-        access.headers()
-
-
-def test_azure_identity_finds_the_managed_identity_of_this_process(here, monkeypatch):
-    for name, value in here.managed_identity().items():
+def test_the_managed_identity_of_this_process_is_used(azure, monkeypatch):
+    for name, value in azure.managed_identity().items():
         monkeypatch.setenv(name, value)
     teacher = Teacher(model="m", endpoint="https://r.openai.azure.com", entra_scope=SCOPE)
-    headers = resolve(teacher, "endpoint").access.headers()
+    headers = resolve(teacher, "endpoint").auth.headers()
     assert headers.keys() == {"Authorization"}
     assert headers["Authorization"].startswith("Bearer e30.")
-    assert "resource=https://cognitiveservices.azure.com" in here.asked[0][1]
+    assert "resource=https://cognitiveservices.azure.com" in azure.requests[0][1]
 
 
-def test_a_job_on_behalf_of_a_user_asks_for_that_users_token(here):
-    credential = ambient_credential(here.on_behalf_of())
-    assert isinstance(credential, OnBehalfOf)
-    found = credential.get_token(SCOPE)
-    assert found.token.startswith("e30.")
-    assert 3500 < found.expires_on - time.time() <= 3600
+def test_a_job_on_behalf_of_a_user_uses_a_token_of_that_user(azure):
+    credential = ambient_credential(azure.on_behalf_of())
+    assert isinstance(credential, AzureMLOnBehalfOfCredential)
+    token = credential.get_token(SCOPE)
+    assert token.token.startswith("e30.")
+    assert 3500 < token.expires_on - time.time() <= 3600
 
 
-HELD = [
+CONNECTIONS = [
     ({"target": "https://r.openai.azure.com", "credentials": {"key": CANARY}}, CANARY),
     ({"target": "https://r.openai.azure.com", "credentials": {"keys": {"api-key": CANARY}}}, CANARY),
     ({"target": "https://r.openai.azure.com", "authType": "AAD"}, None),
 ]
 
 
-@pytest.mark.parametrize(("held", "key"), HELD)
-def test_a_connection_gives_endpoint_and_key_or_else_the_identity_asks_for_a_token(here, held, key):
-    here.connections["teacher-one"] = held
-    endpoint = by_connection(here)
+@pytest.mark.parametrize(("connection", "key"), CONNECTIONS)
+def test_a_connection_has_an_endpoint_and_a_key_or_requires_a_token(azure, connection, key):
+    azure.connections["teacher-one"] = connection
+    endpoint = resolve_connection(azure)
     assert endpoint.url == "https://r.openai.azure.com/openai/v1/chat/completions"
-    authorization = endpoint.access.headers()["Authorization"]
+    authorization = endpoint.auth.headers()["Authorization"]
     assert authorization == f"Bearer {key}" if key else authorization.startswith("Bearer e30.")
 
 
-def by_connection(here, identity=None, **fields):
+def resolve_connection(azure, identity=None, management=None, **fields):
     teacher = Teacher(model="m", connection="teacher-one", **fields)
-    environ = {**WORKSPACE, **(identity or here.on_behalf_of())}
-    return resolve(teacher, "endpoint", environ, management=here.url)
+    environ = {**WORKSPACE, **(identity or azure.on_behalf_of())}
+    return resolve(teacher, "endpoint", environ, management=management or azure.url)
 
 
 @pytest.mark.parametrize(
@@ -144,66 +156,111 @@ def by_connection(here, identity=None, **fields):
         ("https://r.services.ai.azure.com/api/projects/p", "https://ai.azure.com/.default"),
     ],
 )
-def test_a_connection_without_a_key_asks_for_the_scope_of_its_address(here, url, scope):
-    here.connections["teacher-one"] = {"target": url}
-    assert by_connection(here).access.scope == scope
-    assert by_connection(here, entra_scope="https://mine/.default").access.scope == "https://mine/.default"
+def test_the_url_of_a_connection_without_a_key_decides_the_scope(azure, url, scope):
+    azure.connections["teacher-one"] = {"target": url}
+    assert resolve_connection(azure).auth.scope == scope
+    assert resolve_connection(azure, entra_scope="https://mine/.default").auth.scope == "https://mine/.default"
 
 
-def test_a_connection_counts_in_its_workspace_and_the_endpoint_elsewhere(here):
-    here.connections["teacher-one"] = {"target": "https://in-azure", "credentials": {"key": CANARY}}
-    assert by_connection(here, endpoint="https://at-home").url.startswith("https://in-azure/")
+def test_in_a_workspace_the_connection_is_used_and_elsewhere_the_endpoint(azure):
+    azure.connections["teacher-one"] = {"target": "https://in-azure", "credentials": {"key": CANARY}}
+    assert resolve_connection(azure, endpoint="https://at-home").url.startswith("https://in-azure/")
     teacher = Teacher(model="m", connection="teacher-one", endpoint="https://at-home")
     assert resolve(teacher, "endpoint", {}).url.startswith("https://at-home/")
 
 
-WRONG = [
-    ("the role is missing", "give it the role 'Azure Machine Learning Workspace Connection Secrets Reader'"),
-    ("the connection is missing", r"no such connection; `az ml connection list`"),
-    ("the connection has no target", "it has no target; create it again with the endpoint's address"),
-    ("the connection has two keys", "it has 2 keys; create it again with one"),
-    ("the identity is missing", r"give the pipeline `identity: \{type: managed_identity\}`"),
-    ("the management API is out of reach", "can't be asked .* open the network"),
-]
+ERRORS = {
+    "no role": ("no_connection", "'Azure Machine Learning Workspace Connection Secrets Reader'"),
+    "no connection": ("no_connection", "`az ml connection list`"),
+    "no target": ("invalid_connection", "create it again with the URL of the endpoint"),
+    "two keys": ("invalid_connection", "create it again with one key"),
+    "no identity": ("no_token", "`identity: {type: managed_identity}`"),
+    "unreachable": ("unreachable", "open the network"),
+}
 
 
-@pytest.mark.parametrize(("cause", "advice"), WRONG)
-def test_a_connection_that_cannot_be_read_says_what_to_do(here, cause, advice):
-    two = {"target": "https://h", "credentials": {"keys": {"a": CANARY, "b": CANARY}}}
-    held = {"the connection has no target": {"credentials": {"key": CANARY}}, "the connection has two keys": two}
-    if cause != "the connection is missing":
-        here.connections["teacher-one"] = held.get(cause, {"target": "https://h", "credentials": {"key": CANARY}})
-    here.role_is_missing = cause == "the role is missing"
-    identity = {"OBO_ENDPOINT": "http://127.0.0.1:9/obo"} if cause == "the identity is missing" else here.on_behalf_of()
-    management = "http://127.0.0.1:9" if "out of reach" in cause else here.url
-    teacher = Teacher(model="m", connection="teacher-one")
-    with pytest.raises(InputError, match=f"connection 'teacher-one' of workspace 'space': .*{advice}") as refused:
-        resolve(teacher, "endpoint", {**WORKSPACE, **identity}, management=management)
-    assert "canary" not in str(refused.value)
+@pytest.mark.parametrize("cause", ERRORS)
+def test_a_connection_that_cannot_be_read_says_what_to_do(azure, cause):
+    key, two_keys = {"key": CANARY}, {"keys": {"a": CANARY, "b": CANARY}}
+    connection = {"target": "https://h", "credentials": two_keys if cause == "two keys" else key}
+    if cause == "no target":
+        del connection["target"]
+    if cause != "no connection":
+        azure.connections["teacher-one"] = connection
+    azure.role_is_missing = cause == "no role"
+    identity = {"OBO_ENDPOINT": "http://127.0.0.1:9/obo"} if cause == "no identity" else None
+    management = "http://127.0.0.1:9" if cause == "unreachable" else None
+    with pytest.raises(InputError) as raised:
+        resolve_connection(azure, identity, management)
+    (problem,) = raised.value.problems
+    assert (problem.code, problem.subject) == (ERRORS[cause][0], "connection 'teacher-one' of workspace 'space'")
+    assert ERRORS[cause][1] in problem.fix
+    assert "canary" not in str(raised.value)
 
 
-def ways_in():
-    token = by_token(Passing())
+CONNECTION = {"properties": {"target": "https://h", "credentials": {"key": CANARY}}}
+
+
+@pytest.mark.parametrize("retry_after", ["0.01", "Thu, 01 Jan 99999 00:00:00 GMT", "soon"])
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_a_busy_workspace_is_asked_again(azure, status, retry_after):
+    azure.responses = [(status, {"Retry-After": retry_after}, {}), (200, {}, CONNECTION)]
+    assert resolve_connection(azure).url == "https://h/v1/chat/completions"
+    assert sum(method == "POST" for method, _ in azure.requests) == 2
+
+
+def test_a_token_is_reused_by_the_requests_of_one_workspace(azure):
+    azure.connections["teacher-one"] = CONNECTION["properties"]
+    workspace = Workspace(WORKSPACE, ambient_credential(azure.on_behalf_of()), azure.url)
+    for _ in range(3):
+        assert workspace.request("POST", "connections/teacher-one/listsecrets", "test").status == 200
+    assert [method for method, _ in azure.requests] == ["GET", "POST", "POST", "POST"]
+
+
+def test_a_redirect_of_the_workspace_is_not_followed(azure):
+    with simulated_azure() as other_host:
+        azure.responses = [(307, {"Location": f"{other_host.url}/elsewhere"}, {})]
+        with pytest.raises(InputError, match="HTTP 307"):
+            resolve_connection(azure)
+        assert other_host.requests == []
+
+
+def test_an_error_of_the_workspace_that_repeats_the_token_is_redacted(azure):
+    message = "x" * 250 + " not with {authorization}"
+    azure.responses = [(400, {}, {"error": {"code": "Bad", "message": message}})]
+    workspace = Workspace(WORKSPACE, ambient_credential(azure.on_behalf_of()), azure.url)
+    response = workspace.request("POST", "connections/teacher-one/listsecrets", "test")
+    assert (response.status, response.error) == (400, "x" * 250 + " not with Bearer [key]")
+
+
+def every_auth():
+    token = entra_token(TestCredential())
     token.headers()
-    return [by_key({"KEY": CANARY}), HeldKey(CANARY, "teacher-one"), token]
+    return [environment_key({"KEY": CANARY}), ConnectionKey(CANARY, "teacher-one"), token]
 
 
-@pytest.mark.parametrize("access", ways_in(), ids=lambda access: type(access).__name__)
-def test_a_secret_is_sent_and_shown_nowhere(access):
-    endpoint = replace(resolve(Teacher(model="m", endpoint="https://host/v1"), "endpoint", {}), access=access)
-    assert CANARY in access.headers()["Authorization"]
-    assert "canary" not in f"{endpoint} {endpoint!r} {access} {access!r}"
-    assert access.redact(f"Incorrect key: {access.headers()['Authorization']}") == "Incorrect key: Bearer [key]"
-    with pytest.raises(TypeError, match="isn't pickled") as refused:
+@pytest.mark.parametrize("auth", every_auth(), ids=lambda auth: type(auth).__name__)
+def test_a_secret_is_sent_and_shown_nowhere(auth):
+    endpoint = replace(resolve(Teacher(model="m", endpoint="https://host/v1"), "endpoint", {}), auth=auth)
+    assert CANARY in auth.headers()["Authorization"]
+    assert "canary" not in f"{endpoint} {endpoint!r} {auth} {auth!r}"
+    assert auth.redact(f"Incorrect key: {auth.headers()['Authorization']}") == "Incorrect key: Bearer [key]"
+    with pytest.raises(TypeError, match="cannot be pickled") as raised:
         pickle.dumps(endpoint)
-    assert "canary" not in str(refused.value)
+    assert "canary" not in str(raised.value)
 
 
-def test_an_open_endpoint_needs_nothing():
-    assert Access().headers() == {}
-    assert Access().redact("as it is") == "as it is"
+@pytest.mark.parametrize("auth", every_auth(), ids=lambda auth: type(auth).__name__)
+def test_a_secret_is_removed_before_the_text_is_cut(auth):
+    for start in range(285, 300):
+        assert "canary"[:3] not in auth.redact("x" * start + auth.headers()["Authorization"].removeprefix("Bearer "))
 
 
-def test_a_key_and_a_token_for_one_teacher_are_refused():
-    with pytest.raises(ValueError, match="has both key_variable 'K' and entra_scope"):
+def test_an_open_endpoint_needs_no_authentication():
+    assert Auth().headers() == {}
+    assert Auth().redact("unchanged") == "unchanged"
+
+
+def test_a_key_and_a_token_for_one_teacher_are_rejected():
+    with pytest.raises(ValueError, match="key_variable 'K' and entra_scope"):
         Teacher(model="m", endpoint="https://h", key_variable="K", entra_scope=SCOPE)

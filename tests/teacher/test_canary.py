@@ -1,24 +1,27 @@
-"""A secret that the teacher step is given comes back from nowhere: an endpoint that repeats it has no say in that."""
+"""No secret of the teacher step is in its output or files, even if an endpoint or a proxy repeats it."""
 
 import asyncio
+import ssl
 import threading
 
 import pytest
 from aiohttp import web
 
 from azdistill.contracts.files import read_json
-from tests.teacher.azure_stand_in import azure
+from tests.refusing_proxy import refusing_proxy
+from tests.teacher.simulated_azure import simulated_azure
 from tests.teacher.test_engine import ANSWER
+from tests.workspace.certificate import write_certificate
 
 CANARY = "canary-s3cret-7f3a"
 SCOPE = "https://cognitiveservices.azure.com/.default"
 
 
 @pytest.fixture
-def way_in():
-    """The fields of a teacher and the environment of its step: a key, or the token of a managed identity."""
-    with azure() as here:
-        token = {**here.managed_identity(), "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential"}
+def credentials():
+    """Fields of a teacher and environment of its step, for a key and for the token of a managed identity."""
+    with simulated_azure() as azure:
+        token = {**azure.managed_identity(), "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential"}
         yield {
             "key": ({"key_variable": "TEACHER_KEY"}, {"TEACHER_KEY": CANARY}),
             "token": ({"entra_scope": SCOPE}, token),
@@ -26,21 +29,21 @@ def way_in():
 
 
 @pytest.fixture
-def endpoint_of():
-    """The base URL of a server that replies as told, from a thread of its own."""
+def serve():
+    """Start a server that replies with a handler; returns its address ("127.0.0.1:port"). It runs in a thread."""
     loop, runners = asyncio.new_event_loop(), []
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
 
-    async def listen(reply):
+    async def listen(handler, context):
         app = web.Application()
-        app.router.add_post("/v1/chat/completions", reply)
+        app.router.add_post("/v1/chat/completions", handler)
         runners.append(web.AppRunner(app, access_log=None, shutdown_timeout=0.1))
         await runners[-1].setup()
-        await web.TCPSite(runners[-1], "127.0.0.1", 0).start()
-        return f"http://127.0.0.1:{runners[-1].addresses[0][1]}"
+        await web.TCPSite(runners[-1], "127.0.0.1", 0, ssl_context=context).start()
+        return f"127.0.0.1:{runners[-1].addresses[0][1]}"
 
-    yield lambda reply: asyncio.run_coroutine_threadsafe(listen(reply), loop).result()
+    yield lambda handler, context=None: asyncio.run_coroutine_threadsafe(listen(handler, context), loop).result()
     for runner in runners:
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
     loop.call_soon_threadsafe(loop.stop)
@@ -48,38 +51,79 @@ def endpoint_of():
     loop.close()
 
 
-def everything(step):
-    """Every file that the step left, as one text."""
+def written_files(step):
+    """Content of all files that the step has written."""
     return b"".join(path.read_bytes() for path in step.root.rglob("*") if path.is_file()).decode()
 
 
-def serve(refuses):
-    """An endpoint that lets all in, or repeats what it was sent and refuses: the rows, or whoever comes."""
+def repeat_secret(rejects, padding=""):
+    """Handler that repeats the authorization in its error for one row or for all, after some padding."""
 
-    async def reply(request):
-        told = {"error": {"message": f"not with {request.headers['Authorization']}", "code": "no"}}
-        if refuses == "all":
-            return web.json_response(told, status=401)
+    async def handler(request):
+        message = f"{padding}not with {request.headers['Authorization']}"
+        error = {"error": {"message": message, "code": "no"}}
+        if rejects == "all":
+            return web.json_response(error, status=401)
         row = (await request.json())["messages"][-1]["content"]
-        return web.json_response(told, status=400) if row.startswith("row 0 ") else web.json_response(ANSWER)
+        return web.json_response(error, status=400) if row.startswith("row 0 ") else web.json_response(ANSWER)
 
-    return reply
+    return handler
 
 
 @pytest.mark.parametrize("kind", ["key", "token"])
-@pytest.mark.parametrize("refuses", ["a row", "all"])
-def test_a_secret_is_in_no_output_and_in_no_file(step, prompts, configure, way_in, endpoint_of, kind, refuses):
-    fields, environ = way_in[kind]
+@pytest.mark.parametrize("rejects", ["a row", "all"])
+def test_a_secret_is_in_no_output_and_in_no_file(step, prompts, configure, credentials, serve, kind, rejects):
+    fields, environ = credentials[kind]
     step.write_prompts(prompts(4))
-    url = endpoint_of(serve(refuses))
+    url = f"http://{serve(repeat_secret(rejects))}"
     code, out, err = step.run(configure(url, teacher=fields, max_reject_ratio=0.5), **environ)
-    assert code == (1 if refuses == "all" else 0), err
-    assert "not with Bearer [key]" in (err if refuses == "all" else everything(step))
-    assert "canary" not in out + err + everything(step)
+    assert code == (1 if rejects == "all" else 0), err
+    assert "not with Bearer [key]" in (err if rejects == "all" else written_files(step))
+    assert "canary" not in out + err + written_files(step)
 
 
-def test_a_run_that_is_let_in_by_a_managed_identity_gets_its_answers(step, simulate, prompts, configure, way_in):
-    fields, environ = way_in["token"]
+@pytest.mark.parametrize("rejects", ["a row", "all"])
+def test_a_secret_is_redacted_before_a_long_message_is_cut(step, prompts, configure, credentials, serve, rejects):
+    fields, environ = credentials["key"]
+    step.write_prompts(prompts(4))
+    url = f"http://{serve(repeat_secret(rejects, padding='x' * 265 + ' '))}"
+    code, out, err = step.run(configure(url, teacher=fields, max_reject_ratio=0.5), **environ)
+    assert code == (1 if rejects == "all" else 0), err
+    assert "x" * 265 in err + written_files(step)
+    assert "canary"[:3] not in out + err + written_files(step)
+
+
+@pytest.mark.parametrize("status", [407, 502])
+def test_the_password_of_a_refusing_proxy_is_in_no_output(step, prompts, configure, status):
+    step.write_prompts(prompts(4))
+    with refusing_proxy(status, CANARY) as proxy:
+        code, out, err = step.run(configure("https://teacher.example"), https_proxy=proxy, no_proxy="")
+    assert code == 1
+    assert f"the proxy refused the connection (HTTP {status})" in err
+    assert "canary" not in out + err + written_files(step)
+
+
+def test_the_password_of_a_proxy_that_fails_during_the_run_is_in_no_file(step, prompts, configure, serve, tmp_path):
+    certificate, private_key = write_certificate(tmp_path, "teacher.example")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, private_key)
+
+    async def answer_slowly(_):
+        await asyncio.sleep(0.2)
+        return web.json_response(ANSWER)
+
+    step.write_prompts(prompts(4))
+    config = configure("https://teacher.example", max_attempts=1, max_reject_ratio=1.0)
+    with refusing_proxy(502, CANARY, serve(answer_slowly, context), accepted=2) as proxy:
+        code, out, err = step.run(config, https_proxy=proxy, no_proxy="", SSL_CERT_FILE=str(certificate))
+    assert (code, err) == (0, ""), out
+    assert read_json(step.completions / "usage.json")["answered"] >= 1
+    assert "ClientHttpProxyError: 502" in (step.completions / "rejects.jsonl").read_text()
+    assert "canary" not in out + err + written_files(step)
+
+
+def test_rows_are_answered_with_the_token_of_a_managed_identity(step, simulate, prompts, configure, credentials):
+    fields, environ = credentials["token"]
     step.write_prompts(prompts(4))
     teacher, url = simulate(entra_scope=SCOPE)
     code, out, err = step.run(configure(url, teacher=fields), **environ)
@@ -88,38 +132,40 @@ def test_a_run_that_is_let_in_by_a_managed_identity_gets_its_answers(step, simul
     assert read_json(step.completions / "usage.json")["answered"] == 4
 
 
-def test_a_token_for_another_audience_costs_one_call_and_names_the_right_one(
-    step, simulate, prompts, configure, way_in
-):
-    _, environ = way_in["token"]
+def test_a_token_for_another_audience_costs_one_call(step, simulate, prompts, configure, credentials):
+    _, environ = credentials["token"]
     step.write_prompts(prompts(100))
     teacher, url = simulate(entra_scope="https://ai.azure.com/.default")
     code, _, err = step.run(configure(url, teacher={"entra_scope": SCOPE}), **environ)
     assert code == 1
-    assert f"it refused a token for entra_scope '{SCOPE}'; set entra_scope to 'https://ai.azure.com/.default'" in err
+    assert f"it rejected a token for entra_scope '{SCOPE}'" in err
+    assert "; set entra_scope to 'https://ai.azure.com/.default'" in err
     assert err.count("\n") == 1
     assert teacher.calls == {"unauthorized": 1}
 
 
-def test_tokens_are_renewed_while_rows_are_asked(step, simulate, prompts, configure):
-    with azure() as here:
-        here.life_s = 2
-        environ = {**here.managed_identity(), "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential"}
+def test_tokens_are_renewed_during_a_run(step, simulate, prompts, configure):
+    with simulated_azure() as azure:
+        azure.life_s = 2
+        environ = {**azure.managed_identity(), "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential"}
         step.write_prompts(prompts(60))
         teacher, url = simulate(entra_scope=SCOPE, latency_ms=100)
         config = configure(url, teacher={"entra_scope": SCOPE, "max_in_flight": 2}, max_attempts=1)
         code, out, err = step.run(config, **environ)
         assert (code, err) == (0, ""), out
-        assert len(here.asked) > 1
+        assert len(azure.requests) > 1
         assert teacher.calls["unauthorized"] == 0
 
 
-def test_no_identity_at_all_is_one_line_that_says_how_to_get_one(step, simulate, prompts, configure):
+def test_a_missing_identity_is_one_line_with_a_fix(step, simulate, prompts, configure):
     step.write_prompts(prompts(4))
     teacher, url = simulate(entra_scope=SCOPE)
-    nobody = {"IDENTITY_ENDPOINT": "http://127.0.0.1:9/identity", "IDENTITY_HEADER": CANARY}
-    alone = {**nobody, "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential"}
-    code, out, err = step.run(configure(url, teacher={"entra_scope": SCOPE}), **alone)
+    no_identity = {
+        "IDENTITY_ENDPOINT": "http://127.0.0.1:9/identity",
+        "IDENTITY_HEADER": CANARY,
+        "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",
+    }
+    code, out, err = step.run(configure(url, teacher={"entra_scope": SCOPE}), **no_identity)
     assert code == 2
     assert "sign in with `az login`" in err
     assert err.count("\n") == 1

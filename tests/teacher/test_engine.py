@@ -15,7 +15,7 @@ from azdistill.contracts.rows import Message, Prompt
 from azdistill.teacher.collect import collect
 from azdistill.teacher.endpoint import resolve
 from azdistill.teacher.engine import LONGEST_WAIT_S, wait_s
-from azdistill.teacher.preflight import ASKED
+from azdistill.teacher.preflight import PREFLIGHT_MESSAGES
 from azdistill.teacher.replies import Retry
 from azdistill.teacher.store import ResponseStore
 
@@ -31,7 +31,7 @@ class Endpoint:
 
     async def chat(self, request: web.Request) -> web.Response:
         row = (await request.json())["messages"][-1]["content"]
-        if row == ASKED[0]["content"]:  # the preflight, which is no row
+        if row == PREFLIGHT_MESSAGES[0]["content"]:  # the preflight, which is no row
             return web.json_response(ANSWER)
         self.times.setdefault(row, []).append(time.monotonic())
         self.now += 1

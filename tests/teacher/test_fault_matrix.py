@@ -30,10 +30,9 @@ from azdistill.simulate.teacher import SimulatedTeacher
 from azdistill.simulate.wire import Reply
 from azdistill.steps.runner import run_step
 from azdistill.steps.teacher import body
-from azdistill.teacher.preflight import ASKED as PREFLIGHT
+from azdistill.teacher.preflight import PREFLIGHT_MESSAGES as PREFLIGHT
 from azdistill.teacher.store.summary import summarize
 from tests.teacher import test_outage
-from tests.teacher.azure_stand_in import azure
 from tests.teacher.conftest import Echo, StepFolders, serving
 from tests.teacher.faults import (
     AGAIN,
@@ -58,6 +57,7 @@ from tests.teacher.faults import (
     no_label,
     set_aside,
 )
+from tests.teacher.simulated_azure import simulated_azure
 from tests.teacher.test_engine import refused
 from tests.teacher.test_preflight import self_signed
 
@@ -320,7 +320,7 @@ def places(tmp_path: Path) -> Iterator[Callable[[str, str], str]]:
 
 @pytest.fixture
 def identity() -> Iterator[dict[str, str]]:
-    with azure() as here:
+    with simulated_azure() as here:
         yield {**here.managed_identity(), "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential"}
 
 

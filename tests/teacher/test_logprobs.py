@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from azdistill.contracts.logprobs import Positions
-from azdistill.teacher.logprobs import judge, read_offer, write_logprobs
+from azdistill.teacher.logprobs import check_support, parse_logprobs, write_logprobs
+from azdistill.teacher.logprobs_writer import TokenLogprobs
 from azdistill.teacher.replies import Answer, read_reply
 from azdistill.teacher.store import StoredAnswer
 from azdistill.training.teacher_logprobs import TeacherLogprobs
@@ -76,10 +76,18 @@ def test_what_can_not_be_learned_from_is_counted_and_asked_once(tmp_path):
 OFFERS = [
     ({}, True, ""),
     ({"reasoning": "think"}, True, ""),
-    ({"refused_parameters": ("logprobs",)}, False, "it refuses them .*HTTP 400: .*'logprobs' is not supported"),
-    ({"refused_parameters": ("top_logprobs",)}, False, "it refuses them .*HTTP 400: .*'top_logprobs' is not supported"),
-    ({"ignored_parameters": ("logprobs", "top_logprobs")}, False, "takes the parameter and sends none"),
-    ({"ignored_parameters": ("top_logprobs",)}, False, "takes the parameter and sends none"),
+    (
+        {"refused_parameters": ("logprobs",)},
+        False,
+        "it rejects .*HTTP 400: .*'logprobs' is not supported",
+    ),
+    (
+        {"refused_parameters": ("top_logprobs",)},
+        False,
+        "it rejects .*HTTP 400: .*'top_logprobs' is not supported",
+    ),
+    ({"ignored_parameters": ("logprobs", "top_logprobs")}, False, "accepts the parameter and returns none"),
+    ({"ignored_parameters": ("top_logprobs",)}, False, "accepts the parameter and returns none"),
     ({"degenerate_rate": 1.0}, False, "no probabilities of a model"),
     ({"filtered_rate": 1.0}, None, "HTTP 400"),
     ({"error_rate": 1.0}, None, "HTTP 50"),
@@ -89,9 +97,9 @@ OFFERS = [
 @pytest.mark.parametrize(("simulation", "offered", "why"), OFFERS)
 def test_one_question_tells_whether_log_probabilities_are_given(simulate, simulation, offered, why):
     _, url = simulate(**simulation)
-    offer = read_offer(*chat(url, "Say yes.", max_tokens=16))
-    assert offer.offered is offered
-    assert re.search(why, offer.why)
+    offer = check_support(*chat(url, "Say yes.", max_tokens=16))
+    assert offer.supported is offered
+    assert re.search(why, offer.reason)
 
 
 CHOSEN, OTHER = ("Yes", -0.1), ("No", -2.5)
@@ -103,7 +111,7 @@ OPENAI = [
 
 
 def test_a_token_that_is_none_of_the_likeliest_is_untold_and_condemns_nothing():
-    assert judge(raw(*OPENAI), "Yes. ok") == Positions(
+    assert parse_logprobs(raw(*OPENAI), "Yes. ok") == TokenLogprobs(
         [b"Yes", b".", b" ok"],
         [-0.1, -float("inf"), 0.0],
         [[(b"Yes", -0.1), (b"No", -2.5)], [(b"!", -0.2), (b"?", -1.9)], [(b" ok", 0.0), (b" no", -17.25)]],
@@ -141,12 +149,12 @@ LACKS = [
 
 @pytest.mark.parametrize(("logprobs", "completion", "lack"), LACKS)
 def test_what_is_not_learned_from(logprobs, completion, lack):
-    assert judge(logprobs, completion) == lack
+    assert parse_logprobs(logprobs, completion) == lack
 
 
 def test_half_the_places_may_be_certain():
     content = raw(entry("x", 0.0, *GREEDY), entry("x", -0.1, ("x", -0.1), ("y", -3)))
-    assert judge(content, "xx").tops == [[(b"x", 0.0)], [(b"x", -0.1), (b"y", -3)]]
+    assert parse_logprobs(content, "xx").top_logprobs == [[(b"x", 0.0)], [(b"x", -0.1), (b"y", -3)]]
 
 
 AROUND = [
@@ -168,6 +176,6 @@ def test_a_character_may_lie_in_several_tokens_and_more_around_the_answer(seed, 
     parts = [text.encode()[begin:end] for begin, end in itertools.pairwise(cuts)]
     tokens = [entry(part.decode(errors="replace"), -1.0, ("x", -1.0), bytes=list(part)) for part in parts]
     around = [[entry(mark, -0.5, ("x", -0.5)) for mark in marks] for marks in (before, after)]
-    found = judge(raw(*around[0], *tokens, *around[1]), text)
+    found = parse_logprobs(raw(*around[0], *tokens, *around[1]), text)
     assert b"".join(found.tokens) == text.encode()
     assert set(found.logprobs[: len(parts)]) == {-1.0}

@@ -59,7 +59,7 @@ def put(tmp_path, prompts):
                 )
                 config = TeacherConfig(teachers=teachers, **{"max_reject_ratio": 1.0, **fields})
                 fixed = [  # so that a second run, on other ports, asks the same teachers
-                    type(one)(one.url, one.teacher, one.teacher.called, one.access) for one in resolve_all(config, {})
+                    type(one)(one.url, one.teacher, one.teacher.called, one.auth) for one in resolve_all(config, {})
                 ]
                 found = rows if isinstance(rows, list) else prompts(rows)
                 return panel, await collect(found, config, fixed, ResponseStore(tmp_path / "store", "run"))

@@ -1,4 +1,4 @@
-"""The preflight, as a table: what the endpoint does, and the sentence it is answered with. Each row is real HTTP."""
+"""The preflight as a table: responses of an endpoint over real HTTP, and the problem that is reported for each."""
 
 import asyncio
 import contextlib
@@ -12,12 +12,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from azdistill.azure_rest.identity import PlainToken
+from azdistill.azure_rest.identity import BearerToken
 from azdistill.contracts.errors import EndpointError, InputError
 from azdistill.contracts.teacher import Teacher
 from azdistill.teacher.endpoint import resolve
-from azdistill.teacher.preflight import Seen, preflight, what_is_wrong
-from tests.teacher.azure_stand_in import jwt
+from azdistill.teacher.preflight import ProbeResult, find_problem, preflight
+from tests.refusing_proxy import refusing_proxy
+from tests.teacher.simulated_azure import jwt
 
 RESOURCE, PROJECT = "https://cognitiveservices.azure.com/.default", "https://ai.azure.com/.default"
 CANARY = "canary-s3cret"
@@ -33,30 +34,31 @@ AUDIENCE = says("Access token is missing, invalid, audience is incorrect (https:
 BUILT_IN = {"message": "Access denied due to invalid key", "statusCode": 401}
 KEY, TOKEN, OPEN = {"key_variable": "KEY"}, {"entra_scope": RESOURCE}, {}
 
-STOPS = [
-    # how we come, what the endpoint replies, what we are told
-    (OPEN, 401, BUILT_IN, "it asks who you are; set key_variable or entra_scope"),
-    (KEY, 401, BUILT_IN, "it refused the key; check that the key belongs to this endpoint"),
-    (TOKEN, 401, AUDIENCE, f"it refused a token for entra_scope '{RESOURCE}'; set entra_scope to '{PROJECT}'"),
-    (TOKEN, 401, says("no"), "the usual one; sign in to the tenant of the endpoint"),
-    (KEY, 403, says("Public access is disabled"), "access is denied; open the endpoint's network rules"),
-    (TOKEN, 403, says("no data action"), "give it the role 'Cognitive Services User'"),
-    (KEY, 404, says("no", code="DeploymentNotFound"), "it has no deployment 'm'; model is the name of the deployment"),
-    (KEY, 404, says("no", code="404"), "nothing answers chat requests there; endpoint is like https://NAME.REGION"),
-    (KEY, 405, "", "nothing answers chat requests there"),
-    (KEY, 410, says("gone"), "model 'm' is retired; deploy its successor"),
-    (KEY, 404, says("no", code="ModelDeprecated"), "model 'm' is retired; deploy its successor"),
-    (KEY, 400, says("Unsupported", param="max_tokens"), "does not take 'max_tokens' as it was sent; set reasoning to"),
-    (KEY, 400, says("Unsupported value: 'temperature'"), "does not take 'temperature' as it was sent; set reasoning"),
-    (KEY, 400, says("Unrecognized request argument supplied: top_p"), "does not take 'top_p' as it was sent"),
-    (KEY, 422, {"message": "extra: 'top_p'"}, "does not take 'top_p' as it was sent; set reasoning to true"),
-    (KEY, 407, "", "the proxy asks who you are; put user and password into HTTPS_PROXY"),
-    (KEY, 302, "", "it redirects to 'https://elsewhere/v1'; give that address as endpoint"),
-    (KEY, 200, PAGE, "a web page came in place of an answer: a portal's address, or a proxy's"),
-    (KEY, 403, PAGE, "a web page came in place of an answer"),
-    (KEY, 200, {"object": "list"}, "its reply is no chat completion; endpoint is like"),
+FATAL = [
+    # fields of the teacher, status and body of the response, code of the problem, part of its message or fix
+    (OPEN, 401, BUILT_IN, "no_credentials", "set key_variable or entra_scope"),
+    (KEY, 401, BUILT_IN, "key_rejected", "check that the key belongs to this endpoint"),
+    (TOKEN, 401, AUDIENCE, "token_rejected", f"entra_scope '{RESOURCE}' (HTTP 401: "),
+    (TOKEN, 401, AUDIENCE, "token_rejected", f"set entra_scope to '{PROJECT}'"),
+    (TOKEN, 401, says("no"), "token_rejected", "sign in to the tenant of the endpoint"),
+    (KEY, 403, says("Public access is disabled"), "access_denied", "network rules"),
+    (TOKEN, 403, says("no data action"), "no_role", "'Cognitive Services User'"),
+    (KEY, 404, says("no", code="DeploymentNotFound"), "unknown_deployment", "'m'"),
+    (KEY, 404, says("no", code="404"), "no_chat_path", "endpoint has the form https://NAME.REGION"),
+    (KEY, 405, "", "no_chat_path", "endpoint has the form"),
+    (KEY, 410, says("gone"), "model_retired", "model 'm'"),
+    (KEY, 404, says("no", code="ModelDeprecated"), "model_retired", "deploy its successor"),
+    (KEY, 400, says("Unsupported", param="max_tokens"), "rejected_parameter", "'max_tokens'"),
+    (KEY, 400, says("Unsupported value: 'temperature'"), "rejected_parameter", "set reasoning to true"),
+    (KEY, 400, says("Unrecognized request argument supplied: top_p"), "rejected_parameter", "'top_p'"),
+    (KEY, 422, {"message": "extra: 'top_p'"}, "rejected_parameter", "set reasoning to true"),
+    (KEY, 407, "", "proxy_login", "HTTPS_PROXY"),
+    (KEY, 302, "", "redirect", "redirects to 'https://elsewhere/v1'"),
+    (KEY, 200, PAGE, "html_page", "a web page"),
+    (KEY, 403, PAGE, "html_page", "endpoint has the form"),
+    (KEY, 200, {"object": "list"}, "no_completion", "endpoint has the form"),
 ]
-PASSES = [
+NOT_FATAL = [
     (200, YES),
     (400, says("too many words")),
     (400, says("filtered", code="content_filter")),
@@ -69,7 +71,7 @@ PASSES = [
 
 
 class Replies:
-    """Replies to all alike, and counts."""
+    """A server with one response for every request. `bodies` are the requests."""
 
     def __init__(self, status=200, content=YES, headers=None):
         text = content if isinstance(content, str) else json.dumps(content)
@@ -96,39 +98,42 @@ class Replies:
 class Identity:
     def get_token(self, scope):
         expires_on = int(time.time()) + 3600
-        return PlainToken(jwt(scope, expires_on), expires_on)
+        return BearerToken(jwt(scope, expires_on), expires_on)
 
 
 def check(configure, replies, url=None, **teacher):
-    async def asked():
+    async def run():
         async with replies.listening() as here:
             config = configure(url or here, teacher={"model": "m", **teacher})
             endpoint = resolve(config.teachers[0], "endpoint", {"KEY": CANARY}, credential=Identity())
             return await preflight(endpoint, config)
 
-    return asyncio.run(asked())
+    return asyncio.run(run())
 
 
-@pytest.mark.parametrize(("way_in", "status", "content", "told"), STOPS)
-def test_what_would_refuse_every_row_is_told_in_one_sentence(configure, way_in, status, content, told):
-    replies = Replies(status, content, {"Location": "https://elsewhere/v1"})
-    with pytest.raises(EndpointError) as stopped:
-        check(configure, replies, **way_in)
-    assert told in str(stopped.value)
-    assert str(stopped.value).startswith("teacher 'm' at http://127.0.0.1:")
-    assert "\n" not in str(stopped.value)
+@pytest.mark.parametrize(("fields", "status", "content", "code", "text"), FATAL)
+def test_what_makes_every_request_fail_is_one_problem(configure, fields, status, content, code, text):
+    replies = Replies(status, content, {"Location": f"https://user:{CANARY}@elsewhere/v1"})
+    with pytest.raises(EndpointError) as raised:
+        check(configure, replies, **fields)
+    (problem,) = raised.value.problems
+    assert problem.code == code
+    assert problem.subject.startswith("teacher 'm' at http://127.0.0.1:")
+    assert text in problem.text
+    assert "\n" not in str(raised.value)
+    assert "canary" not in str(raised.value)
     assert len(replies.bodies) == 1
 
 
-@pytest.mark.parametrize(("status", "content"), PASSES)
-def test_what_passes_by_itself_or_is_one_rows_fault_stops_nothing(configure, capsys, status, content):
+@pytest.mark.parametrize(("status", "content"), NOT_FATAL)
+def test_a_transient_failure_and_an_error_of_one_row_are_not_fatal(configure, log, status, content):
     replies = Replies(status, content)
     check(configure, replies)
     assert len(replies.bodies) == 1
-    assert ("rows are asked again until it does" in capsys.readouterr().out) == (status == 424)
+    assert ("rows are retried until it is" in log.text) == (status == 424)
 
 
-def test_it_asks_as_the_rows_are_asked_but_for_few_tokens(configure):
+def test_the_request_has_the_parameters_of_a_row_and_a_low_token_limit(configure):
     replies = Replies()
     check(configure, replies)
     check(configure, replies, reasoning=True)
@@ -137,25 +142,25 @@ def test_it_asks_as_the_rows_are_asked_but_for_few_tokens(configure):
     assert reasoning == {"model": "m", "max_completion_tokens": 16}
 
 
-def test_the_advice_for_a_model_that_does_not_reason_is_the_other_way_round(configure):
-    with pytest.raises(EndpointError, match="'max_completion_tokens' as it was sent; leave reasoning out"):
+def test_a_rejected_reasoning_parameter_has_the_opposite_fix(configure):
+    with pytest.raises(EndpointError, match=r"'max_completion_tokens'.*; remove reasoning for this teacher"):
         check(configure, Replies(400, says("no", param="max_completion_tokens")), reasoning=True)
 
 
-@pytest.mark.parametrize(("ahead_s", "told"), [(1200, "20 min ahead of the endpoint's"), (-900, "15 min behind")])
+@pytest.mark.parametrize(("ahead_s", "text"), [(1200, "20 min ahead of the endpoint's"), (-900, "15 min behind")])
 @pytest.mark.parametrize("status", [200, 401])
-def test_a_wrong_clock_is_told_where_tokens_expire_by_it(configure, capsys, ahead_s, told, status):
+def test_a_wrong_clock_is_reported_where_tokens_expire_by_it(configure, log, ahead_s, text, status):
     date = email.utils.formatdate(time.time() - ahead_s, usegmt=True)
     replies = Replies(status, YES if status == 200 else BUILT_IN, {"Date": date})
-    with pytest.raises(EndpointError, match=told) if status == 401 else contextlib.nullcontext():
+    with pytest.raises(EndpointError, match=text) if status == 401 else contextlib.nullcontext():
         check(configure, replies, **TOKEN)
-    assert status == 401 or told in capsys.readouterr().out
+    assert status == 401 or text in log.text
 
 
 def test_a_certificate_that_is_not_trusted_here(configure, tmp_path):
     replies = Replies()
     replies.context = self_signed(tmp_path)
-    with pytest.raises(EndpointError, match=r"its certificate is not trusted here .*SSL_CERT_FILE"):
+    with pytest.raises(EndpointError, match=r"its certificate is not trusted .*SSL_CERT_FILE"):
         check(configure, replies)
 
 
@@ -165,43 +170,48 @@ def test_a_port_without_tls(configure):
             config = configure(here.replace("http:", "https:"))
             await preflight(resolve(config.teachers[0], "endpoint", {}), config)
 
-    with pytest.raises(EndpointError, match="it does not speak TLS there; correct the port"):
+    with pytest.raises(EndpointError, match="it does not speak TLS on this port; correct the port"):
         asyncio.run(asked())
 
 
-def test_a_proxy_that_refuses_and_one_that_is_not_there(configure, monkeypatch):
-    async def asked():
-        async with Replies().listening() as proxy:
-            monkeypatch.setenv("https_proxy", proxy)
-            config = configure("https://teacher.invalid/v1")
-            await preflight(resolve(config.teachers[0], "endpoint", {}), config)
+@pytest.mark.parametrize("status", [403, 407, 502])
+def test_a_proxy_that_refuses(configure, monkeypatch, status):
+    with refusing_proxy(status, CANARY) as proxy:
+        monkeypatch.setenv("https_proxy", proxy)
+        with pytest.raises(EndpointError) as raised:
+            check(configure, Replies(), "https://teacher.invalid/v1")
+    assert raised.value.problems[0].code == "proxy_refused"
+    assert f"(HTTP {status})" in str(raised.value)
+    assert "canary" not in str(raised.value)
 
-    with pytest.raises(EndpointError, match=r"the proxy refused the connection \(HTTP 40\d\); let it through"):
-        asyncio.run(asked())
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    with pytest.raises(EndpointError, match="the proxy can't be reached; correct HTTPS_PROXY"):
+
+def test_a_proxy_that_cannot_be_reached(configure, monkeypatch):
+    monkeypatch.setenv("https_proxy", f"http://me:{CANARY}@127.0.0.1:9")
+    with pytest.raises(EndpointError) as raised:
         check(configure, Replies(), "https://teacher.invalid/v1")
+    assert raised.value.problems[0].code == "proxy_unreachable"
+    assert "canary" not in str(raised.value)
 
 
-def test_a_host_that_nobody_knows():
+def test_an_unknown_host():
     key = aiohttp.client_reqrep.ConnectionKey("teacher.invalid", 443, True, True, None, None, None)
     endpoint = resolve(Teacher(model="m", endpoint="https://teacher.invalid"), "endpoint", {})
-    seen = Seen(endpoint, (), problem=aiohttp.ClientConnectorDNSError(key, OSError("Name or service not known")))
-    assert "there is no host of that name; correct endpoint" in what_is_wrong(seen)
+    error = aiohttp.ClientConnectorDNSError(key, OSError("Name or service not known"))
+    assert find_problem(ProbeResult(endpoint, (), error=error)).code == "unknown_host"
 
 
-def test_a_server_that_is_not_up_yet_is_left_to_the_run(configure):
+def test_a_refused_connection_is_left_to_the_run(configure):
     assert check(configure, Replies(), "http://127.0.0.1:9/v1") is None
 
 
-def test_a_key_that_is_not_set_needs_no_call(configure):
+def test_a_missing_key_is_reported_without_a_call(configure):
     replies = Replies()
-    with pytest.raises(InputError, match="'OTHER' is not set"):
+    with pytest.raises(InputError, match="key_variable='OTHER': is not set"):
         check(configure, replies, key_variable="OTHER")
     assert not replies.bodies
 
 
-def test_an_endpoint_that_repeats_the_key_does_not_make_us_repeat_it(configure):
+def test_a_key_that_the_endpoint_repeats_is_redacted(configure):
     with pytest.raises(EndpointError) as stopped:
         check(configure, Replies(401, says(f"Incorrect API key provided: {CANARY}")), **KEY)
     assert "[key]" in str(stopped.value)
@@ -209,7 +219,7 @@ def test_an_endpoint_that_repeats_the_key_does_not_make_us_repeat_it(configure):
 
 
 def self_signed(folder):
-    """A server's TLS context with a certificate that nobody vouches for."""
+    """TLS context of a server with a self-signed certificate."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from azdistill.contracts.errors import DataError
-from azdistill.contracts.logprobs import LogprobsWriter, Positions
+from azdistill.teacher.logprobs_writer import LogprobsWriter, TokenLogprobs
 from azdistill.training.teacher_logprobs import TeacherLogprobs
 
 WORDS = [b" the", b" an", b"\xf0\x9f", b"\x99\x82", b"", b"\n", "größe".encode(), *(b" w%d" % n for n in range(40))]
@@ -26,7 +26,7 @@ def drawn(seed, top):
     length = chance.randint(1, 40)
     tops = [[(word, -math.exp(chance.uniform(-20, 9))) for word in _some(chance, top)] for _ in range(length)]
     chosen = [-math.inf if chance.random() < 0.1 else -math.exp(chance.uniform(-20, 9)) for _ in range(length)]
-    return Positions(chance.choices(WORDS, k=length), chosen, tops)
+    return TokenLogprobs(chance.choices(WORDS, k=length), chosen, tops)
 
 
 def _some(chance, top):
@@ -57,7 +57,7 @@ def test_what_is_written_comes_back_rounded_to_float16(tmp_path, top):
         assert [answer.table[token] for token in answer.ids] == row.tokens
         assert rounded_alike(answer.logprobs, row.logprobs)
         assert answer.top_ids.shape == answer.top_logprobs.shape == (len(row.tokens), top)
-        for ids, logprobs, tops in zip(answer.top_ids, answer.top_logprobs, row.tops, strict=True):
+        for ids, logprobs, tops in zip(answer.top_ids, answer.top_logprobs, row.top_logprobs, strict=True):
             count = len(tops)
             assert [answer.table[token] for token in ids[:count]] == [token for token, _ in tops]
             assert rounded_alike(logprobs[:count], [logprob for _, logprob in tops])
@@ -69,7 +69,7 @@ def test_what_is_written_comes_back_rounded_to_float16(tmp_path, top):
 
 def test_of_more_than_are_kept_the_likeliest_stay(tmp_path):
     tops = [(b"a", -2.0), (b"b", -0.5), (b"c", -4.0), (b"d", -1.0)]
-    write(tmp_path, [Positions([b"a"], [-2.0], [tops])], 2)
+    write(tmp_path, [TokenLogprobs([b"a"], [-2.0], [tops])], 2)
     answer = TeacherLogprobs(tmp_path)[key(0)]
     assert [answer.table[token] for token in answer.top_ids[0]] == [b"b", b"d"]
 
@@ -77,10 +77,10 @@ def test_of_more_than_are_kept_the_likeliest_stay(tmp_path):
 def test_a_shard_is_a_safetensors_file_of_a_stated_size(tmp_path):
     """Five likely tokens take 36 bytes a token: ids of 4, log probabilities of 2, for it and each of the five."""
     tops = [(word, -1.6) for word in WORDS[:5]]
-    written = write(tmp_path, [Positions(WORDS[:5] * 1000, [-1.6] * 5000, [tops] * 5000)], 5)
+    written = write(tmp_path, [TokenLogprobs(WORDS[:5] * 1000, [-1.6] * 5000, [tops] * 5000)], 5)
     assert written.bytes_per_token == pytest.approx(36, abs=0.3)
     with safe_open(tmp_path / "logprobs-00000.safetensors", framework="np") as shard:
-        assert shard.metadata() == {"format": "azdistill-logprobs", "version": "1", "top_logprobs": "5"}
+        assert shard.metadata() == {"format": "azdistill-logprobs 1"}
         shapes = {name: (shard.get_tensor(name).dtype.name, shard.get_tensor(name).shape) for name in shard.keys()}  # noqa: SIM118
     assert shapes == {
         "ids": ("int32", (5000,)),
@@ -120,8 +120,8 @@ def test_a_writer_takes_the_place_of_all_that_was_there(tmp_path):
 
 def test_what_is_no_shard_of_this_version_is_an_error_that_says_so(tmp_path):
     path = tmp_path / "logprobs-00000.safetensors"
-    save_file({"ids": np.zeros(1)}, path, {"format": "azdistill-logprobs", "version": "2"})
-    with pytest.raises(DataError, match=r"'version': '2'.* not azdistill-logprobs of version 1; update azdistill"):
+    save_file({"ids": np.zeros(1)}, path, {"format": "azdistill-logprobs 2"})
+    with pytest.raises(DataError, match="'azdistill-logprobs 2', not 'azdistill-logprobs 1'; update azdistill"):
         TeacherLogprobs(tmp_path)
     path.write_text(json.dumps({}))
     with pytest.raises(DataError, match=r"no file of log probabilities .*; run the teacher step again"):

@@ -1,4 +1,4 @@
-"""Azure on loopback: who an identity is (IDENTITY_ENDPOINT, OBO_ENDPOINT) and what a workspace's connections hold."""
+"""Azure on loopback: tokens of an identity (IDENTITY_ENDPOINT, OBO_ENDPOINT) and connections of a workspace."""
 
 import base64
 import contextlib
@@ -21,20 +21,25 @@ WORKSPACE = {
 
 
 def jwt(audience: str, expires_on: int) -> str:
-    """An unsigned token, as far as a stand-in looks."""
-    part = base64.urlsafe_b64encode(json.dumps({"aud": audience, "exp": expires_on}).encode()).decode().rstrip("=")
-    return f"e30.{part}.canary-signature"
+    """An unsigned token: the simulated endpoints check no signature."""
+    payload = base64.urlsafe_b64encode(json.dumps({"aud": audience, "exp": expires_on}).encode()).decode().rstrip("=")
+    return f"e30.{payload}.canary-signature"
 
 
-class Azure:
-    """Gives tokens that live `life_s`, and listsecrets for those who come with one. `asked` is what it was asked."""
+class SimulatedAzure:
+    """Issues tokens that live `life_s`, and returns connections to clients with a token.
+
+    `requests` lists method and path of each request. `responses` replace those to the next requests for connections:
+    status, headers and JSON body.
+    """
 
     def __init__(self) -> None:
         self.url = ""
         self.life_s = 3600
         self.connections: dict[str, dict[str, Any]] = {}
         self.role_is_missing = False
-        self.asked: list[tuple[str, str]] = []
+        self.requests: list[tuple[str, str]] = []
+        self.responses: list[tuple[int, dict[str, str], Any]] = []
 
     def managed_identity(self) -> dict[str, str]:
         return {"IDENTITY_ENDPOINT": f"{self.url}/identity", "IDENTITY_HEADER": "canary-identity-header"}
@@ -47,49 +52,57 @@ class Azure:
         token = {"access_token": jwt(query["resource"][0], expires_on), "expires_on": str(expires_on)}
         return 200, {**token, "resource": query["resource"][0], "token_type": "Bearer"}
 
-    def secrets(self, path: str, query: dict[str, list[str]], authorization: str) -> tuple[int, Any]:
+    def secrets(self, path: str, query: dict[str, list[str]], authorization: str) -> tuple[int, dict[str, str], Any]:
         name, _, verb = path.removeprefix(ROOT).partition("/")
         if verb != "listsecrets" or query.get("api-version") != ["2024-10-01"]:
-            return 405, {}
+            return 405, {}, {}
         if not authorization.startswith("Bearer e30."):
-            return 401, {}
+            return 401, {}, {}
+        if self.responses:
+            status, headers, body = self.responses.pop(0)
+            return status, headers, json.loads(json.dumps(body).replace("{authorization}", authorization))
         if self.role_is_missing:
-            return 403, {"error": {"code": "AuthorizationFailed"}}
-        return (200, {"properties": self.connections[name]}) if name in self.connections else (404, {})
+            return 403, {}, {"error": {"code": "AuthorizationFailed"}}
+        return (200, {}, {"properties": self.connections[name]}) if name in self.connections else (404, {}, {})
 
 
 @contextlib.contextmanager
-def azure() -> Iterator[Azure]:
-    here = Azure()
+def simulated_azure() -> Iterator[SimulatedAzure]:
+    azure = SimulatedAzure()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._reply(*here.identity(self._query()))
+            status, content = azure.identity(self._query())
+            self._reply(status, {}, content)
 
         def do_POST(self) -> None:
             path = urlsplit(self.path).path
-            self._reply(*here.secrets(path, self._query(), self.headers.get("Authorization", "")))
+            self._reply(*azure.secrets(path, self._query(), self.headers.get("Authorization", "")))
 
         def _query(self) -> dict[str, list[str]]:
-            here.asked.append((self.command, self.path))
+            azure.requests.append((self.command, self.path))
             return parse_qs(urlsplit(self.path).query)
 
-        def _reply(self, status: int, content: Any) -> None:
+        def _reply(self, status: int, headers: dict[str, str], content: Any) -> None:
             body = json.dumps(content).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
+            for name, value in {
+                **headers,
+                "Content-Type": "application/json",
+                "Content-Length": str(len(body)),
+            }.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None: ...
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        here.url = f"http://127.0.0.1:{server.server_address[1]}"
+        azure.url = f"http://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            yield here
+            yield azure
         finally:
             server.shutdown()
             thread.join()

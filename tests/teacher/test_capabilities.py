@@ -1,4 +1,4 @@
-"""Whether a teacher gives log probabilities is asked once, and a run goes on without them where it doesn't."""
+"""Each endpoint is probed once for log probabilities. A run continues without them where it has none."""
 
 import asyncio
 
@@ -19,18 +19,20 @@ def ask(store, config, rows, url=None):
 
 
 @pytest.mark.parametrize(
-    ("rates", "why"),
+    ("rates", "reason"),
     [
-        ({"refused_parameters": ("logprobs",)}, "it refuses them (HTTP 400: "),
-        ({"ignored_parameters": ("logprobs", "top_logprobs")}, "it takes the parameter and sends none"),
+        ({"refused_parameters": ("logprobs",)}, "it rejects the parameter (HTTP 400: "),
+        ({"ignored_parameters": ("logprobs", "top_logprobs")}, "it accepts the parameter and returns none"),
         ({"degenerate_rate": 1.0}, "they are no probabilities of a model"),
     ],
 )
-def test_one_that_gives_none_is_told_once_and_asked_without(simulate, configure, prompts, tmp_path, capsys, rates, why):
+def test_an_endpoint_without_log_probabilities_is_probed_once(
+    simulate, configure, prompts, tmp_path, log, rates, reason
+):
     teacher, url = simulate(**rates)
     config = configure(url, top_logprobs=5)
     first = ask(tmp_path / "store", config, prompts(10))
-    assert f"answers come without log probabilities: {why}" in capsys.readouterr().out
+    assert f"its answers have no log probabilities: {reason}" in log.text
     calls = sum(teacher.calls.values())
     assert len(first.completions) == 10
     assert calls == 13, "a preflight and the probe, a preflight of the rows, and 10 rows"
@@ -38,10 +40,10 @@ def test_one_that_gives_none_is_told_once_and_asked_without(simulate, configure,
     assert again.completions == first.completions
     assert sum(teacher.calls.values()) == calls
     more = ask(tmp_path / "store", configure(url), prompts(10))
-    assert (more.completions, sum(teacher.calls.values())) == (first.completions, calls), "the questions are the same"
+    assert (more.completions, sum(teacher.calls.values())) == (first.completions, calls), "the requests are the same"
 
 
-def test_what_is_given_lies_beside_the_completions_and_is_bought_once(step, simulate, configure, prompts):
+def test_log_probabilities_are_bought_once_and_written_next_to_the_completions(step, simulate, configure, prompts):
     step.write_prompts(prompts(50))
     teacher, url = simulate(degenerate_rate=0.2, error_rate=0.1)
     config = configure(top_logprobs=4)
@@ -57,7 +59,7 @@ def test_what_is_given_lies_beside_the_completions_and_is_bought_once(step, simu
     assert sum(teacher.calls.values()) == calls
 
 
-def test_an_endpoint_that_is_not_well_tells_nothing(configure, prompts, tmp_path):
+def test_an_endpoint_that_does_not_answer_is_an_error(configure, prompts, tmp_path):
     config = configure("http://127.0.0.1:1", top_logprobs=5, max_attempts=2)
-    with pytest.raises(EndpointError, match="2 tries did not tell whether it gives log probabilities; run again"):
+    with pytest.raises(EndpointError, match=r"2 attempts did not show whether .* \(.*\); run again"):
         ask(tmp_path / "store", config, prompts(1))

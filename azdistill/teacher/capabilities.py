@@ -1,0 +1,107 @@
+"""Detect optional capabilities of endpoints. The result is kept in the store, so that each endpoint is probed once."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from azdistill.contracts.errors import EndpointError
+from azdistill.contracts.teacher import TeacherConfig
+from azdistill.teacher.budget import Budget, cost
+from azdistill.teacher.endpoint import Endpoint
+from azdistill.teacher.engine import wait_s
+from azdistill.teacher.preflight import (
+    LARGEST_PREFLIGHT,
+    PREFLIGHT_TOKENS,
+    ProbeResult,
+    preflight,
+    probe,
+    probe_request,
+)
+from azdistill.teacher.replies import Answer, Retry, RowRejected, read_reply
+from azdistill.teacher.store import ResponseStore, StoredAnswer
+
+logger = logging.getLogger("azdistill.teacher")
+
+# Reason in the store for an endpoint that returns no log probabilities.
+NO_LOGPROBS = "no_logprobs"
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """Endpoints with `top_logprobs` set where they return log probabilities, and the cost of finding out."""
+
+    endpoints: Sequence[Endpoint]
+    cost: float = 0.0
+
+
+async def detect_logprobs(
+    endpoints: Sequence[Endpoint], config: TeacherConfig, store: ResponseStore, budget: float | None
+) -> Capabilities:
+    """Detect which endpoints return log probabilities, if the job asks for them.
+
+    Raises EndpointError when an endpoint does not answer, and BudgetReached.
+    """
+    if not config.top_logprobs:
+        return Capabilities(endpoints)
+    purse = Budget(budget)
+    detected: list[Endpoint] = []
+    total = 0.0
+    for endpoint in endpoints:
+        with_logprobs = replace(endpoint, top_logprobs=config.top_logprobs)
+        outcome = await _stored_or_probed(with_logprobs, config, store, purse)
+        total += _cost(endpoint, outcome)
+        if isinstance(outcome, Answer):
+            detected.append(with_logprobs)
+        else:
+            logger.warning("%s: its answers have no log probabilities: %s", endpoint, outcome.detail)
+            detected.append(endpoint)
+    return Capabilities(detected, total)
+
+
+async def _stored_or_probed(
+    endpoint: Endpoint, config: TeacherConfig, store: ResponseStore, purse: Budget
+) -> Answer | RowRejected:
+    key = probe_request(endpoint, config).key
+    if stored := store.find([key]).get(key):
+        return stored
+    store.check_writable()
+    # Without log probabilities first, so that an error of the next call is about them.
+    await preflight(replace(endpoint, top_logprobs=0), config)
+    reserved = await purse.reserve(cost(endpoint.teacher, LARGEST_PREFLIGHT, PREFLIGHT_TOKENS))
+    outcome = await _probe(endpoint, config)
+    purse.settle(reserved, _cost(endpoint, outcome))
+    store.put(StoredAnswer(key, endpoint.identity, endpoint.model, outcome), lambda: None)
+    store.close()
+    return outcome
+
+
+async def _probe(endpoint: Endpoint, config: TeacherConfig) -> Answer | RowRejected:
+    """Ask for log probabilities until a reply shows whether the endpoint returns them."""
+    # Imported here, because most jobs need no log probabilities and start faster without.
+    from azdistill.teacher.logprobs import check_support
+
+    for tries in range(1, config.max_attempts + 1):
+        result = await probe(endpoint, config)
+        support = check_support(result.status, result.headers, result.body) if result.status else None
+        if support and support.supported is not None:
+            reply = read_reply(result.status, result.headers, result.body)
+            if support.supported and isinstance(reply, Answer):
+                return reply
+            return RowRejected(NO_LOGPROBS, endpoint.auth.redact(support.reason))
+        await asyncio.sleep(wait_s(tries, _as_retry(result)))
+    raise EndpointError(
+        f"{config.max_attempts} attempts did not show whether it returns log probabilities ({result.summary})",
+        subject=str(endpoint),
+        fix="run again when the endpoint answers, or set top_logprobs to 0",
+    )
+
+
+def _as_retry(result: ProbeResult) -> Retry:
+    reply = read_reply(result.status, result.headers, result.body) if result.status else None
+    return reply if isinstance(reply, Retry) else Retry("connection", result.summary)
+
+
+def _cost(endpoint: Endpoint, outcome: Answer | RowRejected) -> float:
+    tokens = (outcome.prompt_tokens, outcome.completion_tokens) if isinstance(outcome, Answer) else (0, 0)
+    return cost(endpoint.teacher, *tokens)
