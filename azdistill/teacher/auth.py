@@ -51,11 +51,10 @@ class EnvironmentKey(Auth):
     def headers(self) -> dict[str, str]:
         if not (key := self._key()):
             raise InputError(
-                "is not set in the environment",
+                f"variable {self._variable} is not set in the environment",
                 code="missing_variable",
                 subject=self._subject,
                 field=("key_variable",),
-                value=self._variable,
                 fix="set it to the key of the endpoint",
             )
         return _key_headers(key, f"{self._subject}: the key in ${self._variable}")

@@ -264,9 +264,7 @@ ENDPOINT = Section(
     "what to do. What comes later ends it too, and loses no answer.",
     [
         stops("the key is wrong", "check that the key belongs to this endpoint", key="right", teacher=KEY),
-        stops(
-            "the key's variable is not set", "key_variable='UNSET': is not set", 2, teacher={"key_variable": "UNSET"}
-        ),
+        stops("the key's variable is not set", "variable UNSET is not set", 2, teacher={"key_variable": "UNSET"}),
         stops(
             "a connection is named on a machine of your own",
             "on this machine set endpoint and key_variable",

@@ -42,7 +42,7 @@ def test_a_missing_key_is_reported_with_its_variable(environ):
         environment_key(environ).headers()
     (problem,) = raised.value.problems
     assert (problem.code, problem.subject) == ("missing_variable", "teacher 'm'")
-    assert (problem.field, problem.value) == (("key_variable",), "KEY")
+    assert (problem.field, problem.message) == (("key_variable",), "variable KEY is not set in the environment")
 
 
 @pytest.mark.parametrize("value", ["line\nbreak", "schl\u00fcssel", "nul\0"])

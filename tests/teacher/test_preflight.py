@@ -206,7 +206,7 @@ def test_a_refused_connection_is_left_to_the_run(configure):
 
 def test_a_missing_key_is_reported_without_a_call(configure):
     replies = Replies()
-    with pytest.raises(InputError, match="key_variable='OTHER': is not set"):
+    with pytest.raises(InputError, match="key_variable: variable OTHER is not set"):
         check(configure, replies, key_variable="OTHER")
     assert not replies.bodies
 

@@ -137,7 +137,7 @@ def test_the_right_key_is_let_in(step, simulate, prompts, configure):
 @pytest.mark.parametrize(
     ("fields", "environ", "said"),
     [
-        ({"teacher": {"key_variable": "TEACHER_KEY"}}, {}, "key_variable='TEACHER_KEY': is not set"),
+        ({"teacher": {"key_variable": "TEACHER_KEY"}}, {}, "variable TEACHER_KEY is not set"),
         ({"teacher": {"connection": "teacher-connection", "endpoint": None}}, {}, "Azure ML workspace"),
         ({}, {"AZUREML_RUN_ID": "r1"}, "cannot be reached inside Azure ML"),
         ({"teacher_route": "simulated"}, {}, "`azdistill run` starts"),
