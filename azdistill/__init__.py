@@ -1,15 +1,21 @@
 """Distil large language models into small ones on Azure Machine Learning.
 
-This file is part of every step's snapshot, so it stays as it is: the list of
-public names lives in `azdistill.api.public`, which snapshots don't carry.
+The public names are declared in `__init__.pyi` and imported on first use by `azdistill.api.public`. This file is part
+of the code snapshot of every step, so it names no module that a snapshot would then have to include.
 """
 
 from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(name)
     from importlib import import_module
 
+    if name.startswith("__"):
+        raise AttributeError(name)
     return import_module("azdistill.api.public").resolve(name)
+
+
+def __dir__() -> list[str]:
+    from importlib import import_module
+
+    return sorted({*globals(), *import_module("azdistill.api.public").NAMES})

@@ -1,29 +1,21 @@
-"""DistillationClient: the jobs and models of a workspace of Azure ML, or of this machine, with one surface."""
+"""DistillationClient: jobs and models of an Azure ML workspace, or of this machine, behind the same interface."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from azdistill.contracts.errors import InputError
+from azdistill.metrics.registry import CLIENT_METRICS, METRICS
 
 if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
 
 DISTILLED, BASELINE = "-distilled", "-baseline"
-FIGURES = {
-    "accuracy": "accuracy",
-    "agreement": "agreement",
-    "bleu": "bleu",
-    "latency": "latency_p50_s",
-    "throughput": "tokens_per_s",
-    "memory": "peak_memory_bytes",
-    "parameters": "parameters",
-}
-"""What `evaluate` gives, and its name in report.json: seconds, tokens a second, bytes."""
+DEFAULT_METRICS = tuple(metric.client_names[0] for metric in METRICS if metric.client_names)
 
 
-class Job(Protocol):
-    """A job with a name, and its status in the words of Azure ML: NotStarted, Running, Completed, Failed, Canceled."""
+class SubmittedJob(Protocol):
+    """A job with its name and its Azure ML status: NotStarted, Running, Completed, Failed or Canceled."""
 
     @property
     def name(self) -> str: ...
@@ -32,89 +24,102 @@ class Job(Protocol):
     def status(self) -> str: ...
 
 
-class Jobs(Protocol):
-    """The jobs of one place. `sent` are those that this client has sent, by name."""
+class JobOperations(Protocol):
+    """The jobs of a workspace or of a folder of runs. `submitted` holds the jobs submitted by this client, by name."""
 
     @property
-    def sent(self) -> Mapping[str, "DistillationJob"]: ...
+    def submitted(self) -> Mapping[str, "DistillationJob"]: ...
 
-    def create_or_update(self, job: "DistillationJob") -> Job: ...
+    def create_or_update(self, job: "DistillationJob") -> SubmittedJob: ...
 
-    def get(self, name: str) -> Job: ...
+    def get(self, name: str) -> SubmittedJob: ...
 
     def stream(self, name: str) -> None: ...
 
-    def cancel(self, name: str) -> Job: ...
+    def cancel(self, name: str) -> SubmittedJob: ...
 
-    def list(self) -> Iterator[Job]: ...
+    def list(self) -> Iterator[SubmittedJob]: ...
 
-    def report(self, name: str) -> dict[str, Any]: ...
+    def report(self, name: str) -> dict[str, Any]:
+        """The content of a job's report.json. Waits for the job."""
+        ...
 
-    def named(self, job: str) -> str: ...
+    def job_name(self, display_name: str) -> str:
+        """The name of the latest job with this display name."""
+        ...
 
-    def measured(self, name: str, who: str, rows: Path) -> Mapping[str, float | None]: ...
+    def evaluate_on(self, name: str, model: str, rows: Path) -> Mapping[str, float | None]:
+        """Metrics of a job's `student` or `baseline` on the rows of a file, under their names in report.json."""
+        ...
 
 
-class Evaluation(dict[str, float | None]):
-    """Figures of one model by name, also as attributes. None: not known."""
+class EvaluationResult(dict[str, float | None]):
+    """Metrics of one model by name, also as attributes. None: not measured."""
 
-    def __getattr__(self, name: str) -> float | None:
+    def __getattr__(self, name: str) -> Any:
         try:
             return self[name]
         except KeyError:
-            raise AttributeError(f"no figure {name!r}; there are {', '.join(self)}") from None
+            raise AttributeError(f"no metric {name!r}; this result has {', '.join(self)}") from None
 
 
-class Models:
-    """The models of a place's jobs."""
+class ModelOperations:
+    """The models that jobs train or compare with."""
 
-    def __init__(self, jobs: Jobs) -> None:
+    def __init__(self, jobs: JobOperations) -> None:
         self._jobs = jobs
 
     def evaluate(
-        self, model_name: str, test_data: Path | str | None = None, metrics: Iterable[str] = FIGURES
-    ) -> Evaluation:
-        """The figures of `JOB-distilled`, the student, or of `JOB-baseline`, the untouched model, on the same rows.
+        self, model_name: str, test_data: Path | str | None = None, metrics: Iterable[str] = DEFAULT_METRICS
+    ) -> EvaluationResult:
+        """Metrics of `JOB-distilled` (the student) or `JOB-baseline` (the student before training).
 
-        JOB is the job's name; the short form names it after its student. Waits for the job, and reads its report.
-        `test_data` has the model answer other rows, which takes a job of this machine. Raises InputError for a
-        model or a metric that there is not, DataError for rows without reference answers.
+        JOB is the display name of a job; in the short form of a job that is the name of its student. The registered
+        name of a student that this client submitted works too. Without `test_data` this waits for the job and reads
+        its report. With `test_data` the model answers the rows of that file, which only jobs of this machine can do.
+        Raises InputError for an unknown model or metric, DataError for rows without reference answers.
         """
-        name, who = self._job_of(model_name)
-        wanted = list(metrics)
-        if strange := [metric for metric in wanted if metric not in FIGURES]:
-            raise InputError(f"metric {strange[0]!r}: there is none; there are {', '.join(FIGURES)}")
-        found = (
-            self._jobs.measured(name, who, Path(test_data)) if test_data else _reported(self._jobs.report(name), who)
-        )
-        return Evaluation({metric: found.get(FIGURES[metric]) for metric in wanted})
+        name, model = self._find_model(model_name)
+        names = list(metrics)
+        for metric in names:
+            if metric not in CLIENT_METRICS:
+                raise InputError(f"metrics: unknown metric {metric!r}; choose from {', '.join(CLIENT_METRICS)}")
+        if test_data:
+            values = self._jobs.evaluate_on(name, model, Path(test_data))
+        else:
+            values = _point_estimates(self._jobs.report(name)["models"][model])
+        return EvaluationResult({metric: values.get(CLIENT_METRICS[metric]) for metric in names})
 
-    def _job_of(self, model: str) -> tuple[str, str]:
-        for name, job in self._jobs.sent.items():
-            if model in (job.registered_model, f"{job.name}{BASELINE}"):
-                return name, "student" if model == job.registered_model else "baseline"
-        for ending, who in ((DISTILLED, "student"), (BASELINE, "baseline")):
-            if model.endswith(ending):
-                return self._jobs.named(model.removesuffix(ending)), who
+    def _find_model(self, model_name: str) -> tuple[str, str]:
+        """Job name, and `student` or `baseline`."""
+        for name, job in self._jobs.submitted.items():
+            if model_name == job.registered_model:
+                return name, "student"
+            if model_name == f"{job.name}{BASELINE}":
+                return name, "baseline"
+        for suffix, model in ((DISTILLED, "student"), (BASELINE, "baseline")):
+            if model_name.endswith(suffix):
+                return self._jobs.job_name(model_name.removesuffix(suffix)), model
         raise InputError(
-            f"model {model!r}: expected JOB{DISTILLED} or JOB{BASELINE}, or the registered name of a job sent here"
+            f"model_name={model_name!r}: unknown model; use JOB{DISTILLED}, JOB{BASELINE} or the registered name of a "
+            "job that this client submitted"
         )
 
 
-def _reported(report: Mapping[str, Any], who: str) -> dict[str, float | None]:
-    figures = report["models"][who]
-    return {name: value["value"] if isinstance(value, dict) else value for name, value in figures.items()}
+def _point_estimates(model: Mapping[str, Any]) -> dict[str, float | None]:
+    return {name: value["value"] if isinstance(value, dict) else value for name, value in model.items()}
 
 
 class DistillationClient:
-    """Where distillations run: `from_config()` is a workspace, `local(path)` this machine."""
+    """Runs distillation jobs in a workspace (`from_config()`) or on this machine (`local(path)`)."""
 
-    def __init__(self, jobs: Jobs) -> None:
-        self.jobs, self.models = jobs, Models(jobs)
+    def __init__(self, jobs: JobOperations) -> None:
+        self.jobs, self.models = jobs, ModelOperations(jobs)
 
     @classmethod
     def from_config(cls, path: Path | str | None = None, credential: Any = None) -> "DistillationClient":
-        """The workspace of a config.json: the file given, or the one here or in a folder above. Raises InputError."""
+        """A client of the workspace named in config.json: the file `path`, or the nearest one in this folder and the
+        folders above it. Raises InputError when there is none."""
         from azdistill.azure.workspace import connect, find_address
         from azdistill.azure.workspace_jobs import WorkspaceJobs
 
@@ -122,8 +127,11 @@ class DistillationClient:
 
     @classmethod
     def local(cls, path: Path | str, dry_run: bool = False) -> "DistillationClient":
-        """This machine: `path` is the folder for the runs. A dry run has a simulated teacher, a tiny student and the
-        first rows, and proves that the parts fit together."""
+        """A client that runs jobs on this machine, in folders below `path`.
+
+        `dry_run` uses a simulated teacher, a tiny student and the first rows of the data: it checks that the steps
+        fit together and costs nothing.
+        """
         from azdistill.local_runs.jobs import LocalJobs
 
         return cls(LocalJobs(Path(path), dry_run=dry_run))

@@ -1,23 +1,23 @@
-"""The public names of the package, resolved when they are first asked for."""
+"""The public names of the package, imported on first use."""
 
+import ast
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-NAMES = {
-    "DistillationClient": "azdistill.api.client",
-    "DistillationJob": "azdistill.job.model",
-    "compile_job": "azdistill.job.bundle",
-    "fine_tune_student": "azdistill.api.fine_tune",
-    "generate_teacher_responses": "azdistill.api.generate",
-    "generate_teacher_responses_async": "azdistill.api.generate",
-    "load_job": "azdistill.job.loading",
-    "run_pipeline": "azdistill.engine.local.engine",
-}
-"""Name -> the module that defines it. A test pins this list."""
+
+def _declared(stub: Path) -> dict[str, str]:
+    """Names that a type stub re-exports (`from module import name as name`), with their modules."""
+    imports = [node for node in ast.parse(stub.read_text(encoding="utf-8")).body if isinstance(node, ast.ImportFrom)]
+    return {alias.name: str(node.module) for node in imports for alias in node.names}
+
+
+# Public name -> the module that defines it.
+NAMES = _declared(Path(__file__).parents[1] / "__init__.pyi")
 
 
 def resolve(name: str) -> Any:
-    """Import the one module that defines a public name. Raises AttributeError for any other."""
+    """Import a public name from the module that defines it. Raises AttributeError for any other name."""
     if name not in NAMES:
-        raise AttributeError(f"module 'azdistill' has no attribute {name!r}; public: {', '.join(sorted(NAMES))}")
+        raise AttributeError(f"module 'azdistill' has no attribute {name!r}; public names: {', '.join(sorted(NAMES))}")
     return getattr(import_module(NAMES[name]), name)

@@ -28,7 +28,7 @@ class WorkspaceJobs:
 
     def __init__(self, client: "MLClient", poll_s: float = POLL_S) -> None:
         self._client, self._poll_s = client, poll_s
-        self.sent: dict[str, DistillationJob] = {}
+        self.submitted: dict[str, DistillationJob] = {}
 
     def create_or_update(self, job: "DistillationJob") -> JobStatus:
         """Check and submit a job, or find the one that was submitted before. Raises InputError with all problems."""
@@ -36,7 +36,7 @@ class WorkspaceJobs:
             bundle = compile_job(job, Path(folder, job.name)).parent
             stop_at_problems(check_bundle(self._client, bundle))
             name = submit(self._client, bundle).name
-        self.sent[name] = job
+        self.submitted[name] = job
         return self.get(name)
 
     def get(self, name: str) -> JobStatus:
@@ -68,23 +68,23 @@ class WorkspaceJobs:
             report: dict[str, Any] = read_json(path)
             return report
 
-    def named(self, job: str) -> str:
+    def job_name(self, display_name: str) -> str:
         """Name of the latest job with that display name. Raises InputError when there is none."""
         for candidate in self.list():
-            if candidate.display_name == job:
+            if candidate.display_name == display_name:
                 return candidate.name
         raise InputError(
             "none of the workspace's latest jobs has this display name",
-            subject=f"job {job!r}",
+            subject=f"job {display_name!r}",
             code="not_found",
             fix="submit it first",
         )
 
-    def measured(self, name: str, who: str, rows: Path) -> Mapping[str, float | None]:
+    def evaluate_on(self, name: str, model: str, rows: Path) -> Mapping[str, float | None]:
         raise InputError(
             f"job {name!r} ran in Azure and is measured on its own test rows",
             field=("test_data",),
             value=str(rows),
             code="not_supported",
-            fix=f"set data.test_data in the job, or download the {who} and evaluate it on this machine",
+            fix=f"set data.test_data in the job, or download the {model} and evaluate it on this machine",
         )

@@ -1,7 +1,7 @@
 """`DistillationJob`: what the user writes. Each section is the config model of its step."""
 
 from collections.abc import Iterator
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
@@ -116,6 +116,10 @@ class DistillationJob(Section):
     licences_acknowledged: tuple[str, ...] = Field(
         (), description="licences whose duties you have read and will keep, as docs/models.md names them"
     )
+
+    if TYPE_CHECKING:
+        # The fields that type checkers derive from the class are those of the complete form only.
+        def __init__(self, **fields: Any) -> None: ...
 
     @model_validator(mode="wrap")
     @classmethod

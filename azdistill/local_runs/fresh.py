@@ -19,6 +19,7 @@ def measured(
     """
     from azdistill.data.prepare import read_prompts
     from azdistill.generation.predict import predict
+    from azdistill.metrics.bleu import bleu
     from azdistill.students.loading import load_student
     from azdistill.tasks.registry import task_of
 
@@ -34,6 +35,7 @@ def measured(
     right = sum(_is_right(read, answer, str(prompt.gold)) for prompt, answer in zip(held, answers, strict=True))
     return {
         "accuracy": right / len(held),
+        "bleu": bleu([answer.completion for answer in answers], [str(prompt.gold) for prompt in held]).value,
         "answered": len(held),
         "latency_p50_s": profile.latency_p50_s,
         "latency_p95_s": profile.latency_p95_s,

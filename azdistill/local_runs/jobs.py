@@ -38,7 +38,7 @@ class LocalJobs:
     def __init__(self, path: Path, *, dry_run: bool = False) -> None:
         self.path, self.dry_run = path, dry_run
         self._requests: dict[str, Request] = {}
-        self.sent: dict[str, DistillationJob] = {}
+        self.submitted: dict[str, DistillationJob] = {}
 
     def create_or_update(self, job: "DistillationJob") -> LocalJob:
         """Run a job to its end; what has not changed since the last time is reused. Raises InputError for a job that
@@ -46,7 +46,7 @@ class LocalJobs:
         name = f"{job.name}-dry-run" if self.dry_run else job.name
         asked = Request(self.path / name, job, self.path / name, dry=self.dry_run)
         request = replace(with_replacements(asked), dry=False)
-        self._requests[name], self.sent[name] = request, job
+        self._requests[name], self.submitted[name] = request, job
         run(request, _Watch())
         return self.get(name)
 
@@ -78,11 +78,11 @@ class LocalJobs:
         found: dict[str, Any] = read_json(path)
         return found
 
-    def named(self, job: str) -> str:
+    def job_name(self, display_name: str) -> str:
         """The name of the run of a job."""
-        return f"{job}-dry-run" if self.dry_run else job
+        return f"{display_name}-dry-run" if self.dry_run else display_name
 
-    def measured(self, name: str, who: str, rows: Path) -> Mapping[str, float | None]:
+    def evaluate_on(self, name: str, model: str, rows: Path) -> Mapping[str, float | None]:
         """Student or baseline of a job on other rows. Raises InputError for a job that this client has not run."""
         from azdistill.local_runs.fresh import measured
 
@@ -90,13 +90,13 @@ class LocalJobs:
         if request is None or isinstance(request.what, Path):
             raise InputError(f"job {name!r}: run it with this client first: client.jobs.create_or_update(job)")
         job, inputs = request.what, request.options.inputs
-        trained = who == "student"
-        model = self.path / name / "train/model" if trained else Path(inputs.get("student", job.student.model))
+        trained = model == "student"
+        folder = self.path / name / "train/model" if trained else Path(inputs.get("student", job.student.model))
         weights = "pretrained" if trained else inputs.get("weights", job.student.weights)
         longest = int(inputs.get("max_new_tokens", job.predict.max_new_tokens))
         config = job.predict.model_copy(update={"weights": weights, "seed": job.seed, "max_new_tokens": longest})
         file = Path(job.task_file) if job.task_file else None
-        return measured(model, rows, OWN if file else job.task, file, config)
+        return measured(folder, rows, OWN if file else job.task, file, config)
 
     def _run(self, name: str) -> RunFolder:
         if found := run_at(self.path / name):

@@ -1,4 +1,4 @@
-"""The tutorial's snippet: as far as submission on the stand-in, and to its end in a dry run on this machine."""
+"""DistillationClient in a simulated workspace, and the snippet of the tutorial as a dry run on this machine."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,13 @@ from azdistill.azure.workspace_jobs import WorkspaceJobs
 from azdistill.contracts.errors import DataError, InputError
 from tests.azure.tutorial import SNIPPET
 
-FIGURES = {"accuracy": {"value": 0.8, "low": 0.7, "high": 0.9}, "latency_p50_s": 0.2, "tokens_per_s": 90.0}
+STUDENT = {
+    "accuracy": {"value": 0.8, "low": 0.7, "high": 0.9},
+    "bleu": 31.5,
+    "latency_p50_s": 0.2,
+    "tokens_per_s": 90.0,
+    "peak_memory_bytes": 4096,
+}
 
 
 @pytest.fixture
@@ -36,85 +42,115 @@ def job(rows) -> DistillationJob:
 
 
 @pytest.fixture
-def there(client, workspace) -> DistillationClient:
-    """A workspace with what the short form leaves to its defaults."""
+def distillation(client, workspace) -> DistillationClient:
+    """A client of a workspace that has the connection which the short form uses by default."""
     from azure.ai.ml.entities import ServerlessConnection
 
     client.connections.create_or_update(ServerlessConnection(name="deepseek-v3", endpoint="https://h", api_key="k"))
     return DistillationClient(WorkspaceJobs(client, poll_s=0.01))
 
 
-def test_a_job_is_sent_followed_and_measured(there, job, workspace, capsys):
+@pytest.fixture
+def completed(distillation, job, workspace) -> str:
+    """The name of a submitted job that ends with a report."""
+    name = distillation.jobs.create_or_update(job).name
+    baseline = {**STUDENT, "accuracy": {"value": 0.3, "low": 0, "high": 1}}
+    report = {"models": {"student": STUDENT, "baseline": baseline}}
+    workspace.runs.output(name, "report", {"report.json": json.dumps(report)})
+    workspace.jobs[name].script = ["Running", "Running", "Completed"]
+    return name
+
+
+def test_a_job_is_submitted_once_and_followed(distillation, job, workspace):
     workspace.jobs.script = ["NotStarted", "Running"]
-    sent = there.jobs.create_or_update(job)
-    assert there.jobs.create_or_update(job).name == sent.name
-    assert there.jobs.get(sent.name).status == "Running"
-    assert [one.name for one in there.jobs.list()] == [sent.name]
-    report = {"models": {"student": FIGURES, "baseline": {**FIGURES, "accuracy": {"value": 0.3, "low": 0, "high": 1}}}}
-    workspace.runs.output(sent.name, "report", {"report.json": json.dumps(report)})
-    workspace.jobs[sent.name].script = ["Running", "Running", "Completed"]
-    student, baseline = (there.models.evaluate(f"phi-4-mini-{who}") for who in ("distilled", "baseline"))
+    submitted = distillation.jobs.create_or_update(job)
+    assert distillation.jobs.create_or_update(job).name == submitted.name
+    assert distillation.jobs.get(submitted.name).status == "Running"
+    assert [status.name for status in distillation.jobs.list()] == [submitted.name]
+
+
+def test_evaluate_waits_for_the_job_and_reads_its_report(distillation, completed):
+    student, baseline = (distillation.models.evaluate(f"phi-4-mini-{model}") for model in ("distilled", "baseline"))
     assert student.accuracy - baseline["accuracy"] == pytest.approx(0.5)
-    assert (student.latency, student.throughput, student.memory) == (0.2, 90.0, None)
-    assert there.jobs.cancel(sent.name).status == "Completed"
-    later = DistillationClient(WorkspaceJobs(there.jobs._client))
-    assert later.models.evaluate("phi-4-mini-distilled", metrics=["accuracy"]) == {"accuracy": 0.8}
+    assert (student.latency, student.throughput, student.agreement) == (0.2, 90.0, None)
+    assert list(student) == ["accuracy", "agreement", "bleu", "latency", "throughput", "memory", "parameters"]
+    with pytest.raises(AttributeError, match="no metric 'beauty'"):
+        student.beauty  # noqa: B018
+    assert distillation.jobs.cancel(completed).status == "Completed"
 
 
-UNKNOWN = [
-    ("phi-4-mini", {}, "expected JOB-distilled or JOB-baseline"),
-    ("none-distilled", {}, "job 'none': none of the workspace's latest jobs"),
-    ("phi-4-mini-distilled", {"metrics": ["beauty"]}, "metric 'beauty': there is none; there are accuracy"),
-    ("phi-4-mini-distilled", {"test_data": "other.jsonl"}, "is measured on its own test rows"),
+def test_evaluate_accepts_the_metric_names_of_the_tutorials(distillation, completed):
+    metrics = ["accuracy", "bleu_score", "inference_time", "memory_usage", "latency"]
+    student = distillation.models.evaluate("phi-4-mini-distilled", metrics=metrics)
+    assert dict(student) == {
+        "accuracy": 0.8,
+        "bleu_score": 31.5,
+        "inference_time": 0.2,
+        "memory_usage": 4096,
+        "latency": 0.2,
+    }
+
+
+def test_another_client_finds_a_job_by_its_display_name(distillation, completed):
+    other = DistillationClient(WorkspaceJobs(distillation.jobs._client))
+    assert other.models.evaluate("phi-4-mini-distilled", metrics=["accuracy"]) == {"accuracy": 0.8}
+
+
+NOT_EVALUATED = [
+    ("phi-4-mini", {}, "model_name='phi-4-mini': unknown model"),
+    ("none-distilled", {}, "job 'none': "),
+    ("phi-4-mini-distilled", {"metrics": ["beauty"]}, "unknown metric 'beauty'; choose from accuracy"),
+    ("phi-4-mini-distilled", {"test_data": "other.jsonl"}, "test_data='other.jsonl'"),
 ]
 
 
-def test_what_cannot_be_measured_is_told(there, job, workspace):
+def test_evaluate_names_the_argument_that_is_wrong(distillation, job, workspace):
     workspace.jobs.script = ["Running"]
-    there.jobs.create_or_update(job)
-    for model, fields, words in UNKNOWN:
-        with pytest.raises(InputError, match=words):
-            there.models.evaluate(model, **fields)
+    distillation.jobs.create_or_update(job)
+    for model, arguments, message in NOT_EVALUATED:
+        with pytest.raises(InputError, match=message):
+            distillation.models.evaluate(model, **arguments)
 
 
-def test_nothing_is_sent_while_something_is_missing(client, job, workspace):
-    with pytest.raises(InputError, match="connection 'deepseek-v3': the workspace has none of that name"):
+def test_nothing_is_submitted_while_something_is_missing(client, job, workspace):
+    with pytest.raises(InputError, match="connection 'deepseek-v3': "):
         DistillationClient(WorkspaceJobs(client)).jobs.create_or_update(job)
     assert workspace.requests.of("PUT", "/jobs/") == []
 
 
-def test_the_workspace_is_the_one_of_the_config(rows, credential):
+def test_the_workspace_is_read_from_config_json(rows, credential):
     (rows / "config.json").write_text('{"subscription_id": "s", "resource_group": "g", "workspace_name": "w"}')
     client = DistillationClient.from_config(credential=credential)
     assert client.jobs._client.workspace_name == "w"
-    with pytest.raises(InputError, match=r"neither config\.json nor a folder with one"):
+    with pytest.raises(InputError, match="elsewhere"):
         DistillationClient.from_config(rows / "elsewhere")
 
 
-def test_a_machine_without_runs_says_so(tmp_path):
-    here = DistillationClient.local(tmp_path / "runs")
-    assert list(here.jobs.list()) == []
-    for ask in (here.jobs.get, here.jobs.stream, here.jobs.cancel):
-        with pytest.raises(InputError, match="job 'none': there is no such run"):
-            ask("none")
-    with pytest.raises(InputError, match="there is no such run"):
-        here.models.evaluate("none-distilled")
+def test_an_unknown_run_of_this_machine_is_an_error(tmp_path):
+    local = DistillationClient.local(tmp_path / "runs")
+    assert list(local.jobs.list()) == []
+    for method in (local.jobs.get, local.jobs.stream, local.jobs.cancel):
+        with pytest.raises(InputError, match="job 'none': "):
+            method("none")
+    with pytest.raises(InputError, match="job 'none': "):
+        local.models.evaluate("none-distilled")
 
 
 @pytest.mark.slow
-def test_the_tutorials_snippet_runs_here_in_a_dry_run(rows, capsys):
+def test_the_snippet_of_the_tutorial_runs_to_its_end_as_a_dry_run(rows, capsys):
+    assert 'metrics = ["accuracy", "bleu_score", "inference_time"]' in SNIPPET
     code = SNIPPET.replace("DistillationClient.from_config()", 'DistillationClient.local("runs", dry_run=True)')
     assert code != SNIPPET
-    found: dict[str, object] = {}
-    exec(compile(code, "tutorial", "exec"), found)
+    names: dict[str, object] = {}
+    exec(compile(code, "tutorial", "exec"), names)
     out = capsys.readouterr().out
     assert "Status: Completed" in out
     assert "Accuracy: " in out
-    here = found["client"]
-    assert isinstance(here, DistillationClient)
-    on_its_own_rows = here.models.evaluate("phi-4-mini-distilled")
-    assert on_its_own_rows.accuracy is not None
-    bare = rows / "bare.jsonl"
-    bare.write_text('{"messages": [{"role": "user", "content": "who?"}]}\n')
+    assert "BLEU: " in out
+    local = names["client"]
+    assert isinstance(local, DistillationClient)
+    assert local.models.evaluate("phi-4-mini-distilled").accuracy is not None
+    without_references = rows / "bare.jsonl"
+    without_references.write_text('{"messages": [{"role": "user", "content": "who?"}]}\n')
     with pytest.raises(DataError, match="no row has a reference answer"):
-        here.models.evaluate("phi-4-mini-distilled", test_data=bare)
+        local.models.evaluate("phi-4-mini-distilled", test_data=without_references)

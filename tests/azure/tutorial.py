@@ -1,4 +1,4 @@
-"""The snippet of docs/client.md: what tutorials have people write."""
+"""The snippet of docs/client.md, which is the one of the tutorials."""
 
 import re
 from pathlib import Path
