@@ -1,1 +1,1 @@
-"""The Python API: a client for jobs, and the teacher and student stages as functions for a notebook."""
+"""The Python API: a client for jobs, and functions that ask a teacher and train a student in a notebook."""

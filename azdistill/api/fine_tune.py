@@ -1,4 +1,4 @@
-"""Stage two: a student that has learned the teacher's answers."""
+"""Fine-tune a student on a teacher's answers, from a notebook or a script."""
 
 import hashlib
 import tempfile
@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azdistill.api.generate import TeacherResponses
-from azdistill.api.inputs import Rows, named_task, validated
+from azdistill.api.inputs import Rows, task_field_and_file, validated
+from azdistill.api.progress import show_progress
 from azdistill.contracts.curate import CurateConfig
 from azdistill.contracts.files import read_rows
 from azdistill.contracts.prepare import PrepareConfig
@@ -18,40 +19,40 @@ from azdistill.contracts.train import STEP, TrainConfig
 
 if TYPE_CHECKING:
     from azdistill.students.loading import Student
-    from azdistill.training.figures import TrainingFigures
+    from azdistill.training.metrics import TrainingMetrics
 
 COMPLETIONS = "completions.jsonl"
 
-Answered = TeacherResponses | Sequence[Completion] | Rows
-"""What a teacher answered, or rows that end with the answer to learn."""
+# The answers of a teacher, or chat rows that end with the answer to train on.
+TrainingData = TeacherResponses | Sequence[Completion] | Rows
 
 
 @dataclass(frozen=True)
 class DistilledStudent:
-    """A student that has learned.
+    """A trained student.
 
-    `figures` tell losses in nats a learned token, seconds, tokens a second and bytes; `history` has a point
-    for each log; `drops` are the answers that were no good to learn from, with source and reason.
+    `metrics` has losses (nats a target token), seconds, tokens a second and bytes. `history` has one point for each log
+    of the trainer. `drops` are the answers that were not used, each with source and reason.
     """
 
-    figures: "TrainingFigures"
+    metrics: "TrainingMetrics"
     history: list[dict[str, Any]]
     drops: list[Reject]
     student: "Student"
     precision: str
 
     def save(self, folder: Path | str) -> Path:
-        """Write safetensors, config and tokenizer, as the train step does: `azdistill chat FOLDER` talks to it."""
+        """Write safetensors, config and tokenizer as the train step does. `azdistill chat FOLDER` chats with it."""
         from azdistill.contracts.manifest import close_folder, open_folder
 
         path = open_folder(Path(folder))
         self.student.save(path, self.precision)
-        close_folder(path, STEP.name, {"parameters": self.figures.parameters})
+        close_folder(path, STEP.name, {"parameters": self.metrics.parameters})
         return path
 
     def reply(self, messages: str | Sequence[Mapping[str, str]], max_new_tokens: int = 256) -> str:
         """The student's answer to a question, or to a conversation that ends with a user turn."""
-        from azdistill.generation.chat import chat_reply
+        from azdistill.generation.generate import chat_reply
 
         turns = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
         return chat_reply(self.student, [validated(Message, turn, "messages") for turn in turns], max_new_tokens)
@@ -59,54 +60,57 @@ class DistilledStudent:
 
 def fine_tune_student(
     student: Path | str,
-    training: Answered,
-    validation: Answered = (),
+    training: TrainingData,
+    validation: TrainingData = (),
     *,
     hyperparameters: TrainConfig | Mapping[str, Any] | None = None,
     task: str = "conversation",
     checkpoints: Path | str | None = None,
+    progress: bool = True,
 ) -> DistilledStudent:
     """Fine-tune the model in the folder `student` on the answers in `training`, on the GPU where there is one.
 
-    Rows are what `generate_teacher_responses` returned, or a JSONL file or list of chat rows whose last turn
-    is the answer. Answers that are cut off, empty or say nothing in `task` are left out, see `drops`.
-    `hyperparameters` are the fields of a job's `training` section (learning_rate, batch_size in rows,
-    num_epochs, ...). With a folder for `checkpoints` an interrupted training continues there.
+    `training` and `validation` are the result of `generate_teacher_responses`, or a JSONL file or list of chat rows
+    whose last turn is the answer. Answers that are truncated, empty or not valid in `task` are dropped.
+    `hyperparameters` are the fields of a job's `train` section (learning_rate, batch_size in rows, num_epochs, ...).
+    With a folder `checkpoints` an interrupted training resumes there. `progress` shows the progress on standard output,
+    unless logging is configured.
 
-    Raises DataError (an InputError) for a student or rows that can't be learned from, InputError for
-    settings out of bounds.
+    Raises DataError (an InputError) for a student or rows that can't be used, InputError for invalid settings.
     """
     from azdistill.data.curate import TRACE
     from azdistill.training.fine_tune import fine_tune
-    from azdistill.training.setup import precision
+    from azdistill.training.trainer import precision
 
-    given = hyperparameters or {}
-    config = given if isinstance(given, TrainConfig) else validated(TrainConfig, given, "hyperparameters")
-    train, drops = learnable(training, task)
-    held, held_drops = learnable(validation, task) if has_rows(validation) else ([], [])
-    held = [row for row in held if not row.id.endswith(TRACE)]  # validation measures answers only
-    with _folder(checkpoints) as folder:
-        tuned = fine_tune(train, held, Path(student), config, folder, _work(config, train, Path(student)))
-    return DistilledStudent(tuned.figures, tuned.history, [*drops, *held_drops], tuned.student, precision(config))
+    settings = hyperparameters or {}
+    config = settings if isinstance(settings, TrainConfig) else validated(TrainConfig, settings, "hyperparameters")
+    train_rows, drops = read_training_rows(training, task)
+    validation_rows, validation_drops = ([], []) if _is_empty(validation) else read_training_rows(validation, task)
+    # The validation loss is of answers only, not of the teacher's reasoning.
+    validation_rows = [row for row in validation_rows if not row.id.endswith(TRACE)]
+    inputs_hash = _hash_inputs(config, train_rows, Path(student))
+    with _checkpoint_folder(checkpoints) as folder, show_progress(progress):
+        tuned = fine_tune(train_rows, validation_rows, Path(student), config, folder, inputs_hash)
+    return DistilledStudent(tuned.metrics, tuned.history, [*drops, *validation_drops], tuned.student, precision(config))
 
 
-def learnable(data: Answered, task: str) -> tuple[list[TrainRow], list[Reject]]:
-    """The rows to learn, and what was left out. Raises DataError when that is most of them, or all."""
+def read_training_rows(data: TrainingData, task: str) -> tuple[list[TrainRow], list[Reject]]:
+    """Rows to train on, and the dropped ones. Raises DataError when all rows or too many are dropped."""
     from azdistill.data.answered import answered_rows
     from azdistill.data.curate import check_drops, curate
 
-    field, task_file = named_task(task)
-    rows, completions = _as_rows(data)
+    task_field, task_file = task_field_and_file(task)
+    rows, completions = _rows_or_completions(data)
     if rows is not None:
-        return answered_rows(rows, validated(PrepareConfig, field, "rows"), task_file)
-    config = validated(CurateConfig, field, "rows")
+        return answered_rows(rows, validated(PrepareConfig, task_field, "rows"), task_file)
+    config = validated(CurateConfig, task_field, "rows")
     curated = curate(completions, config, task_file)
     check_drops(curated, config.max_drop_ratio)
     return [*curated.train, *curated.validation], list(curated.drops)
 
 
-def _as_rows(data: Answered) -> tuple[Path | Sequence[Mapping[str, Any]] | None, list[Completion]]:
-    """Rows as a user writes them, or the completions of a teacher, which a run's completions.jsonl holds too."""
+def _rows_or_completions(data: TrainingData) -> tuple[Path | Sequence[Mapping[str, Any]] | None, list[Completion]]:
+    """Either rows in a user's format, or the completions of a teacher, as in a run's completions.jsonl."""
     if isinstance(data, TeacherResponses):
         return None, data.completions
     if isinstance(data, Path | str):
@@ -116,22 +120,24 @@ def _as_rows(data: Answered) -> tuple[Path | Sequence[Mapping[str, Any]] | None,
     return (None, completions) if completions else ([row for row in data if isinstance(row, Mapping)], [])
 
 
-def has_rows(data: Answered) -> bool:
-    return isinstance(data, Path | str) or bool(data.completions if isinstance(data, TeacherResponses) else data)
+def _is_empty(data: TrainingData) -> bool:
+    if isinstance(data, TeacherResponses):
+        return not data.completions
+    return not isinstance(data, Path | str) and not data
 
 
-def _work(config: TrainConfig, rows: Sequence[TrainRow], student: Path) -> str:
-    """What a checkpoint must be of to be continued."""
+def _hash_inputs(config: TrainConfig, rows: Sequence[TrainRow], student: Path) -> str:
+    """Hash of student, rows and settings: a checkpoint is resumed only with the same ones."""
     from azdistill.students.folders import fingerprint
 
-    told = "\n".join([repr(config), fingerprint(student), *(row.model_dump_json() for row in rows)])
-    return hashlib.sha256(told.encode()).hexdigest()
+    lines = [repr(config), fingerprint(student), *(row.model_dump_json() for row in rows)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 @contextmanager
-def _folder(given: Path | str | None) -> Iterator[Path]:
-    if given is not None:
-        yield Path(given)
-        return
-    with tempfile.TemporaryDirectory() as folder:
+def _checkpoint_folder(folder: Path | str | None) -> Iterator[Path]:
+    if folder is not None:
         yield Path(folder)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary)

@@ -1,11 +1,12 @@
-"""Stage one: the teacher's answers to a user's rows."""
+"""Ask a teacher for answers to rows, from a notebook or a script."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from azdistill.api.inputs import Rows, as_data, named_task, validated
+from azdistill.api.inputs import Rows, task_field_and_file, validated
+from azdistill.api.progress import show_progress
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.rows import Completion, Reject
 from azdistill.contracts.teacher import STORE_PATH, Teacher, TeacherConfig
@@ -14,11 +15,11 @@ from azdistill.engine.local.storage import datastore_path, home_folder
 
 @dataclass(frozen=True)
 class TeacherResponses:
-    """What a teacher answered.
+    """The answers of a teacher.
 
-    `completions` are in the order of the rows, one each unless there are several teachers or samples;
-    `rejects` are the rows without one, each with its source and reason. `usage` counts calls and tokens and
-    has latencies in seconds; what was found in the store cost nothing and is in `from_store`.
+    `completions` are in the order of the rows, one a row unless there are several teachers or samples. `rejects` are
+    the rows without a usable answer, each with source and reason. `usage` has the counts of calls and tokens, and
+    latencies in seconds; `from_store` counts the answers that an earlier call had paid for.
     """
 
     completions: list[Completion]
@@ -33,22 +34,26 @@ def generate_teacher_responses(
     task: str = "conversation",
     max_reject_ratio: float = 0.02,
     store: Path | str | None = None,
+    progress: bool = True,
 ) -> TeacherResponses:
-    """Ask the teacher for an answer to every row of `data`, in a script or in a notebook.
+    """Ask the teacher for an answer to every row of `data`.
 
     `teacher` is a dict such as `{"model": "DeepSeek-V3.2", "endpoint": "https://...", "key_variable":
     "TEACHER_KEY", "temperature": 0.7}`, or the `teacher` section of a job. `data` is a JSONL file or a list of
-    rows, `task` a name or a Python file (docs/jobs.md). An answer is kept in `store` once it arrives and is
-    never asked for again; the default is the store that the runs of this folder share.
+    rows, `task` the name of a task or a Python file (docs/jobs.md). Answers are saved in the folder `store` as they
+    arrive and are never requested again; the default is the store of the runs in this folder. `progress` shows the
+    progress on standard output, unless logging is configured.
 
-    Raises InputError for a teacher that can't be asked, DataError (an InputError) when more than the part
-    `max_reject_ratio` of the rows is of no use, EndpointError when the endpoint refuses for good,
-    AzdistillError when too many rows got no answer, Interrupted on Ctrl-C: call again to continue.
+    Raises InputError for a teacher that can't be asked, DataError (an InputError) when more than the share
+    `max_reject_ratio` of the rows is unusable, EndpointError when the endpoint fails permanently, AzdistillError when
+    too many rows got no answer, Interrupted on Ctrl-C: call again to continue.
     """
     from azdistill.teacher.event_loop import run
 
-    asking = generate_teacher_responses_async(teacher, data, task=task, max_reject_ratio=max_reject_ratio, store=store)
-    return run(asking)
+    responses = generate_teacher_responses_async(
+        teacher, data, task=task, max_reject_ratio=max_reject_ratio, store=store, progress=progress
+    )
+    return run(responses)
 
 
 async def generate_teacher_responses_async(
@@ -58,35 +63,42 @@ async def generate_teacher_responses_async(
     task: str = "conversation",
     max_reject_ratio: float = 0.02,
     store: Path | str | None = None,
+    progress: bool = True,
 ) -> TeacherResponses:
-    """The same as a coroutine, for a loop that does other things meanwhile; several may run side by side. Cancelling it
-    loses nothing that has arrived."""
+    """`generate_teacher_responses` as a coroutine, for programs with an event loop of their own.
+
+    Several may run concurrently. Answers that have arrived stay in the store when it is cancelled.
+    """
     from azdistill.data.prepare import read_prompts
     from azdistill.teacher.collect import check_rejects, collect
     from azdistill.teacher.endpoint import resolve_all
     from azdistill.teacher.store import open_store
 
     config = teacher_config(teacher)
-    field, task_file = named_task(task)
-    wanted = validated(PrepareConfig, {**field, "max_reject_ratio": max_reject_ratio}, "rows")
-    prompts, bad = read_prompts(as_data(data), wanted, task_file)
-    kept = open_store(Path(store) if store else shared_store())
-    collected = await collect(prompts, config, resolve_all(config), kept, task_file)
-    check_rejects(collected, len(prompts), config)
-    return TeacherResponses(collected.completions, [*bad, *collected.rejects], collected.usage)
+    task_field, task_file = task_field_and_file(task)
+    prepare = validated(PrepareConfig, {**task_field, "max_reject_ratio": max_reject_ratio}, "rows")
+    with show_progress(progress):
+        prompts, rejects = read_prompts(Path(data) if isinstance(data, str) else data, prepare, task_file)
+        answers = open_store(Path(store) if store else default_store())
+        collected = await collect(prompts, config, resolve_all(config), answers, task_file)
+        check_rejects(collected, len(prompts), config)
+    return TeacherResponses(collected.completions, [*rejects, *collected.rejects], collected.usage)
 
 
 def teacher_config(teacher: TeacherConfig | Teacher | Mapping[str, Any]) -> TeacherConfig:
-    """A teacher with the settings to ask it by. Raises InputError with all findings."""
+    """The `teacher` section for one teacher. Fields of the section and of the teacher may be mixed in one dict.
+
+    Raises InputError with all problems.
+    """
     if isinstance(teacher, TeacherConfig):
         return teacher
-    given = teacher.model_dump(exclude_unset=True) if isinstance(teacher, Teacher) else dict(teacher)
-    settings = {name: given.pop(name) for name in TeacherConfig.model_fields if name in given}
-    return validated(TeacherConfig, {"teachers": [given], **settings}, "teacher")
+    fields = teacher.model_dump(exclude_unset=True) if isinstance(teacher, Teacher) else dict(teacher)
+    section = {name: fields.pop(name) for name in TeacherConfig.model_fields if name in fields}
+    return validated(TeacherConfig, {"teachers": [fields], **section}, "teacher")
 
 
-def shared_store() -> Path:
-    """Where the teacher step of a run in this folder keeps its answers."""
-    found = datastore_path(STORE_PATH, home_folder())
-    assert found
-    return found
+def default_store() -> Path:
+    """The store that the teacher step of a run in this folder uses."""
+    store = datastore_path(STORE_PATH, home_folder())
+    assert store
+    return store

@@ -1,4 +1,4 @@
-"""What people hand to the two stages: dicts as in a job file, paths as text, a task by name or file."""
+"""Arguments of the notebook functions: settings as dicts, paths as text, a task as a name or a file."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,22 +13,18 @@ from azdistill.job.task import is_file
 
 Model = TypeVar("Model", bound=BaseModel)
 
+# A JSONL file, or a list of its rows: chat messages, or the fields of the task.
 Rows = Path | str | Sequence[Mapping[str, Any]]
-"""A JSONL file, or rows as it would hold them: chat messages or the natural fields of the task."""
 
 
-def validated(model: type[Model], values: Mapping[str, Any], name: str) -> Model:
-    """Raises InputError with all findings in one line that begins with `name`."""
+def validated(model: type[Model], values: Mapping[str, Any], argument: str) -> Model:
+    """Build `model` from `values`. Raises InputError that names the argument and lists all problems."""
     try:
         return model.model_validate(dict(values))
-    except ValidationError as problem:
-        raise InputError(f"{name}: {explain(problem)}") from None
+    except ValidationError as error:
+        raise InputError(f"{argument}: {explain(error)}") from None
 
 
-def named_task(task: str) -> tuple[dict[str, Any], Path | None]:
-    """The field and the file by which steps know a task."""
+def task_field_and_file(task: str) -> tuple[dict[str, Any], Path | None]:
+    """The `task` field of a step's config, and the Python file of a custom task."""
     return ({"task": OWN}, Path(task)) if is_file(task) else ({"task": task}, None)
-
-
-def as_data(data: Rows) -> Path | Sequence[Mapping[str, Any]]:
-    return Path(data) if isinstance(data, str) else data

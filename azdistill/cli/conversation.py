@@ -23,7 +23,7 @@ def student_of(run: Path, max_new_tokens: int) -> Reply:
         read_manifest(model)  # half a model is none
     if not (model / "config.json").is_file():
         raise InputError(f"{model}: no config.json, so no student lies here; name the folder of a finished run")
-    from azdistill.generation.chat import chat_reply
+    from azdistill.generation.generate import chat_reply
     from azdistill.students.loading import load_student
 
     student = load_student(model)

@@ -9,7 +9,7 @@ from azdistill.contracts.errors import DataError
 from azdistill.job.loading import check_job
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import is_remote
-from azdistill.students.folders import tokenizer_part, weight_files
+from azdistill.students.folders import tokenizer_folder, weight_files
 
 
 def check_job_file(path: Path, today: date) -> tuple[DistillationJob | None, list[CheckResult]]:
@@ -36,7 +36,7 @@ def _check_student(job: DistillationJob) -> Iterator[CheckResult]:
     folder = Path(job.student.model)
     checked = f"student {str(folder)!r}"
     try:
-        tokenizer_part(folder)
+        tokenizer_folder(folder)
         weights = len(weight_files(folder))
     except DataError as error:
         for problem in error.problems:

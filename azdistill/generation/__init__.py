@@ -1,1 +1,1 @@
-"""Batched generation, measured; and talking to a student."""
+"""Batched generation with a student, and its measurement."""

@@ -1,18 +1,20 @@
-"""Greedy generation (see `greedy` in students.loading) in batches of prompts of like length."""
+"""Greedy generation in batches of prompts of similar length, and a single chat reply."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
+from azdistill.contracts.rows import Message
 from azdistill.students.loading import Student
+from azdistill.students.template import tokenize_prompts
 
 
 @dataclass(frozen=True)
-class Generated:
-    """What a model wrote after a prompt: ids without the mark that ends it; `truncated` when it never came to one."""
+class GeneratedAnswer:
+    """Generated token ids without the end token. `truncated`: no end token within `max_new_tokens`."""
 
-    ids: list[int]
+    token_ids: list[int]
     truncated: bool
 
 
@@ -21,33 +23,43 @@ def generate(
     prompts: Sequence[list[int]],
     max_new_tokens: int,
     batch_size: int,
-    advance: Callable[[int], None] = lambda rows: None,
-) -> list[Generated]:
-    """An answer to each prompt, in the order of the prompts. `advance` hears of each finished batch.
+    on_batch: Callable[[int], None] = lambda rows: None,
+) -> list[GeneratedAnswer]:
+    """Answers to tokenized prompts, in their order. `on_batch` is called with the size of each finished batch.
 
-    Prompts go longest first, so that what doesn't fit into memory fails at once and not at the end.
+    The longest prompts come first, so that a batch that doesn't fit into memory fails at the start and not at the end.
     """
-    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
-    found: dict[int, Generated] = {}
-    for start in range(0, len(order), batch_size):
-        batch = order[start : start + batch_size]
-        found |= zip(batch, _answer(student, [prompts[index] for index in batch], max_new_tokens), strict=True)
-        advance(len(batch))
-    return [found[index] for index in range(len(prompts))]
+    longest_first = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
+    answers: dict[int, GeneratedAnswer] = {}
+    for start in range(0, len(prompts), batch_size):
+        batch = longest_first[start : start + batch_size]
+        answers |= zip(batch, _generate_batch(student, [prompts[i] for i in batch], max_new_tokens), strict=True)
+        on_batch(len(batch))
+    return [answers[index] for index in range(len(prompts))]
+
+
+def chat_reply(student: Student, messages: Sequence[Message], max_new_tokens: int) -> str:
+    """The student's answer to a conversation that ends with a user turn."""
+    (answer,) = generate(student, tokenize_prompts(student.tokenizer, [messages]), max_new_tokens, batch_size=1)
+    text: str = student.tokenizer.decode(answer.token_ids, skip_special_tokens=True)
+    return text
 
 
 @torch.inference_mode()
-def _answer(student: Student, prompts: Sequence[list[int]], max_new_tokens: int) -> list[Generated]:
-    longest, settings = max(map(len, prompts)), student.model.generation_config
-    padding = [longest - len(prompt) for prompt in prompts]
-    ids = torch.tensor([[settings.pad_token_id] * left + prompt for left, prompt in zip(padding, prompts, strict=True)])
-    mask = torch.tensor([[0] * left + [1] * len(prompt) for left, prompt in zip(padding, prompts, strict=True)])
-    written = student.model.generate(
-        input_ids=ids.to(student.device), attention_mask=mask.to(student.device), max_new_tokens=max_new_tokens
+def _generate_batch(student: Student, prompts: Sequence[list[int]], max_new_tokens: int) -> list[GeneratedAnswer]:
+    settings = student.model.generation_config
+    longest = max(map(len, prompts))
+    padded = [(longest - len(prompt), prompt) for prompt in prompts]
+    input_ids = torch.tensor([[settings.pad_token_id] * left + prompt for left, prompt in padded])
+    attention_mask = torch.tensor([[0] * left + [1] * len(prompt) for left, prompt in padded])
+    output = student.model.generate(
+        input_ids=input_ids.to(student.device),
+        attention_mask=attention_mask.to(student.device),
+        max_new_tokens=max_new_tokens,
     )
-    return [_cut(row, settings.eos_token_id) for row in written[:, longest:].tolist()]
+    return [_cut_at_end(row, settings.eos_token_id) for row in output[:, longest:].tolist()]
 
 
-def _cut(ids: list[int], ends: Sequence[int]) -> Generated:
-    end = next((place for place, token in enumerate(ids) if token in ends), None)
-    return Generated(ids if end is None else ids[:end], truncated=end is None)
+def _cut_at_end(token_ids: list[int], eos_token_ids: Sequence[int]) -> GeneratedAnswer:
+    end = next((index for index, token in enumerate(token_ids) if token in eos_token_ids), None)
+    return GeneratedAnswer(token_ids[:end], truncated=end is None)

@@ -1,4 +1,4 @@
-"""A model's answers to the test rows, and what answering took."""
+"""Answer the test rows with a model, and measure latency, throughput and memory."""
 
 import time
 from collections.abc import Sequence
@@ -8,45 +8,45 @@ from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.progress import Progress
 from azdistill.contracts.results import Profile
 from azdistill.contracts.rows import Prediction, Prompt
-from azdistill.generation.generate import Generated, generate
+from azdistill.generation.generate import GeneratedAnswer, generate
 from azdistill.students.loading import Student
-from azdistill.students.template import encode_prompts
-from azdistill.students.usage import parameters, peak_memory_bytes, weight_bytes
+from azdistill.students.template import tokenize_prompts
+from azdistill.students.usage import num_parameters, peak_memory_bytes, weight_bytes
 
 
 def predict(student: Student, prompts: Sequence[Prompt], config: PredictConfig) -> tuple[list[Prediction], Profile]:
-    """An answer to each prompt in its order, and the profile of the model that gave them."""
-    encoded = encode_prompts(student.tokenizer, [prompt.messages for prompt in prompts])
+    """The student's answers to `prompts`, in their order, and its profile."""
+    tokenized = tokenize_prompts(student.tokenizer, [prompt.messages for prompt in prompts])
     progress, started = Progress("predict", len(prompts)), time.perf_counter()
-    answers = generate(student, encoded, config.max_new_tokens, config.batch_size, progress.advance)
+    answers = generate(student, tokenized, config.max_new_tokens, config.batch_size, progress.advance)
     seconds = time.perf_counter() - started
-    latencies = _latencies(student, encoded, config)
-    return _predictions(student, prompts, answers), _profile(student, answers, seconds, latencies)
+    latencies = _latencies(student, tokenized, config)  # the batches above have warmed up the model
+    texts = [student.tokenizer.decode(answer.token_ids, skip_special_tokens=True) for answer in answers]
+    predictions = [
+        Prediction(id=prompt.id, completion=text, truncated=answer.truncated)
+        for prompt, text, answer in zip(prompts, texts, answers, strict=True)
+    ]
+    return predictions, _profile(student, answers, seconds, latencies)
 
 
-def _latencies(student: Student, encoded: Sequence[list[int]], config: PredictConfig) -> list[float]:
-    """Of rows spread evenly over the test rows, one at a time. The batches before them have warmed up the model."""
-    count = min(config.latency_rows, len(encoded))
-    return [_alone(student, encoded[number * len(encoded) // count], config) for number in range(count)]
+def _latencies(student: Student, prompts: Sequence[list[int]], config: PredictConfig) -> list[float]:
+    """Seconds for each of `latency_rows` single prompts, which are spread evenly over the test rows."""
+    count = min(config.latency_rows, len(prompts))
+    latencies = []
+    for number in range(count):
+        started = time.perf_counter()
+        generate(student, [prompts[number * len(prompts) // count]], config.max_new_tokens, batch_size=1)
+        latencies.append(time.perf_counter() - started)
+    return latencies
 
 
-def _alone(student: Student, prompt: list[int], config: PredictConfig) -> float:
-    started = time.perf_counter()
-    generate(student, [prompt], config.max_new_tokens, 1)
-    return time.perf_counter() - started
-
-
-def _predictions(student: Student, prompts: Sequence[Prompt], answers: Sequence[Generated]) -> list[Prediction]:
-    texts = [student.tokenizer.decode(answer.ids, skip_special_tokens=True) for answer in answers]
-    rows = zip(prompts, texts, answers, strict=True)
-    return [Prediction(id=row.id, completion=text, truncated=answer.truncated) for row, text, answer in rows]
-
-
-def _profile(student: Student, answers: Sequence[Generated], seconds: float, latencies: Sequence[float]) -> Profile:
-    tokens = sum(len(answer.ids) for answer in answers)
+def _profile(
+    student: Student, answers: Sequence[GeneratedAnswer], seconds: float, latencies: Sequence[float]
+) -> Profile:
+    tokens = sum(len(answer.token_ids) for answer in answers)
     return Profile(
         rows=len(answers),
-        parameters=parameters(student.model),
+        parameters=num_parameters(student.model),
         weight_bytes=weight_bytes(student.model),
         device=student.device.type,
         peak_memory_bytes=peak_memory_bytes(),

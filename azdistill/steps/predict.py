@@ -1,4 +1,4 @@
-"""`python -m azdistill.steps.predict`: a model's answers to the test rows."""
+"""`python -m azdistill.steps.predict`: answer the test rows with a model."""
 
 import sys
 
@@ -13,15 +13,16 @@ from azdistill.steps.runner import run_step
 
 def body(arguments: Arguments[PredictConfig]) -> None:
     """Write predictions.jsonl and profile.json."""
-    read_manifest(arguments.inputs["prompts"])  # before the slow imports
+    read_manifest(arguments.inputs["prompts"])  # fails before the slow imports
     from azdistill.generation.predict import predict
     from azdistill.students.loading import load_student
 
-    config, prompts = arguments.config, arguments.inputs["prompts"]
+    config = arguments.config
     folder = open_folder(arguments.outputs["predictions"])
-    rows = [row for row in read_rows(prompts / "prompts.jsonl", Prompt) if row.split == "test"]
+    prompts = read_rows(arguments.inputs["prompts"] / "prompts.jsonl", Prompt)
+    test_prompts = [prompt for prompt in prompts if prompt.split == "test"]
     student = load_student(arguments.inputs["model"], config.weights, config.seed)
-    predictions, profile = predict(student, rows, config)
+    predictions, profile = predict(student, test_prompts, config)
     write_rows(folder / "predictions.jsonl", predictions)
     write_result(folder / PROFILE_FILE, profile)
     close_folder(folder, STEP.name, {"rows": profile.rows, "truncated": sum(row.truncated for row in predictions)})

@@ -1,16 +1,29 @@
-"""The entry point of every step: parse the command line, run, and report user errors in one line."""
+"""Entry point of every step: parse the command line, run the step, print user errors as one line.
+
+A step owns its process, so this module alone sets up logging and environment variables.
+"""
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.step import Arguments, Config, Step, parse
 
+# Read by MLflow when it is imported: its log may hold the address of a run with a password.
+MLFLOW_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
 
 def run_step(step: Step[Config], body: Callable[[Arguments[Config]], None], argv: Sequence[str]) -> int:
     """Run one step and return its exit code. Any exception but an AzdistillError keeps its traceback."""
     log_to_stdout()
+    for name, value in MLFLOW_SETTINGS.items():
+        os.environ.setdefault(name, value)
     try:
         body(parse(step, argv))
     except AzdistillError as error:
@@ -23,7 +36,7 @@ def run_step(step: Step[Config], body: Callable[[Arguments[Config]], None], argv
 
 
 def log_to_stdout() -> None:
-    """Write what the libraries log to standard output as plain lines: a step owns its process."""
+    """Write log messages of azdistill to standard output as plain lines."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("azdistill")

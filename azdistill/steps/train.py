@@ -14,37 +14,36 @@ from azdistill.students.folders import fingerprint
 
 
 def body(arguments: Arguments[TrainConfig]) -> None:
-    """Write model/ and the metrics. Checkpoints are cleared once both are complete."""
-    read_manifest(arguments.inputs["curated"])  # before the slow imports
-    from azdistill.training.checkpoints import clear
+    """Write the model and its metrics, then delete the checkpoints."""
+    read_manifest(arguments.inputs["curated"])  # fails before the slow imports
+    from azdistill.training.checkpoints import delete_checkpoints
     from azdistill.training.fine_tune import fine_tune
-    from azdistill.training.history import write_history
-    from azdistill.training.setup import precision
+    from azdistill.training.metrics import write_history
+    from azdistill.training.trainer import precision
 
-    config, curated, outputs = arguments.config, arguments.inputs["curated"], arguments.outputs
+    config, inputs, outputs = arguments.config, arguments.inputs, arguments.outputs
     model, metrics = open_folder(outputs["model"]), open_folder(outputs["metrics"])
     tuned = fine_tune(
-        list(read_rows(curated / "train.jsonl", TrainRow)),
-        list(read_rows(curated / "validation.jsonl", TrainRow)),
-        arguments.inputs["student"],
+        list(read_rows(inputs["curated"] / "train.jsonl", TrainRow)),
+        list(read_rows(inputs["curated"] / "validation.jsonl", TrainRow)),
+        inputs["student"],
         config,
         outputs["checkpoints"],
-        work_of(config, curated, arguments.inputs["student"]),
+        hash_inputs(config, inputs["curated"], inputs["student"]),
     )
-    if not tuned.leads:
+    if not tuned.is_main_process:
         return
     tuned.student.save(model, precision(config))
-    close_folder(model, STEP.name, {"parameters": tuned.figures.parameters})
-    write_json(metrics / "metrics.json", tuned.figures.as_json())
+    close_folder(model, STEP.name, {"parameters": tuned.metrics.parameters})
+    write_json(metrics / "metrics.json", tuned.metrics.as_json())
     write_history(metrics / "history.jsonl", tuned.history)
-    close_folder(metrics, STEP.name, {"train_rows": tuned.figures.train_rows, "steps": tuned.figures.steps})
-    clear(outputs["checkpoints"])
+    close_folder(metrics, STEP.name, {"train_rows": tuned.metrics.train_rows, "steps": tuned.metrics.steps})
+    delete_checkpoints(outputs["checkpoints"])
 
 
-def work_of(config: TrainConfig, curated: Path, student: Path) -> str:
-    """What a checkpoint must be of to be continued: this student and these rows, in these settings."""
-    told = f"{config!r} {sha256_file(curated / NAME)} {fingerprint(student)}"
-    return hashlib.sha256(told.encode()).hexdigest()
+def hash_inputs(config: TrainConfig, curated: Path, student: Path) -> str:
+    """Hash of student, rows and settings: a checkpoint is resumed only with the same ones."""
+    return hashlib.sha256(f"{config!r} {sha256_file(curated / NAME)} {fingerprint(student)}".encode()).hexdigest()
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Models as files: loading a student's folder, and the words of its chat template."""
+"""Students as folders of files: loading, saving, and rendering their chat templates."""

@@ -1,4 +1,4 @@
-"""Where a model's parts lie in its folder: plain, as transformers saves it, or in an MLflow layout."""
+"""Find the model and the tokenizer in a student's folder: as transformers saves it, or in an MLflow layout."""
 
 import hashlib
 from pathlib import Path
@@ -6,44 +6,44 @@ from pathlib import Path
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.manifest import sha256_file
 
-PARTS = {".safetensors", ".json", ".jinja", ".model", ".txt"}
-"""Endings of the files that a model is loaded from."""
+# Suffixes of the files that a model and its tokenizer are loaded from.
+LOADED_SUFFIXES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
 
 
-def model_part(folder: Path) -> Path:
-    """The folder of config.json and the weights. Raises DataError when there is none."""
-    return _nearest(folder, "config.json", "the model's architecture")
+def model_folder(folder: Path) -> Path:
+    """The folder that holds config.json and the weights. Raises DataError when there is none."""
+    return _folder_of("config.json", folder, "the model's architecture")
 
 
-def tokenizer_part(folder: Path) -> Path:
-    """The folder of the tokenizer. Raises DataError when there is none."""
-    return _nearest(folder, "tokenizer_config.json", "its tokenizer")
+def tokenizer_folder(folder: Path) -> Path:
+    """The folder that holds the tokenizer. Raises DataError when there is none."""
+    return _folder_of("tokenizer_config.json", folder, "its tokenizer")
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files beside config.json; empty for a student that starts from random weights."""
-    return _weights(model_part(folder))
+    """The safetensors files of the model; empty for a student that starts from random weights."""
+    return _safetensors(model_folder(folder))
 
 
 def fingerprint(folder: Path) -> str:
-    """A digest of what the student is loaded from: another student has another one."""
-    places = sorted({model_part(folder), tokenizer_part(folder)})
-    files = [path for place in places for path in sorted(place.iterdir()) if path.suffix in PARTS and path.is_file()]
-    told = "\n".join(f"{path.name} {sha256_file(path)}" for path in files)
-    return hashlib.sha256(told.encode()).hexdigest()
+    """A hash of the files that the student is loaded from."""
+    folders = sorted({model_folder(folder), tokenizer_folder(folder)})
+    files = [path for parent in folders for path in sorted(parent.iterdir())]
+    lines = [f"{path.name} {sha256_file(path)}" for path in files if path.suffix in LOADED_SUFFIXES and path.is_file()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _nearest(folder: Path, name: str, what: str) -> Path:
-    """MLflow puts the parts in folders below (`data/model`, `components/tokenizer`); the one that is least deep counts.
+def _folder_of(name: str, folder: Path, what: str) -> Path:
+    """The folder with the file `name` that is the fewest levels below `folder`.
 
-    Some layouts repeat config.json in a folder of its own, so one with weights beside it goes first.
-    Source: the layouts of Azure ML's registry models.
+    MLflow puts model and tokenizer into folders of their own (`data/model`, `components/tokenizer`). Some layouts
+    repeat config.json in a separate folder, so a folder with weights wins. Source: the models of Azure ML's registry.
     """
-    found = [path.parent for path in folder.rglob(name)]
-    if not found:
-        raise DataError(f"student {str(folder)!r}: no {name} ({what}); name the folder of a Hugging Face model")
-    return min(found, key=lambda path: (len(path.parts), not _weights(path), path))
+    parents = [path.parent for path in folder.rglob(name)]
+    if not parents:
+        raise DataError(f"student {str(folder)!r}: no {name} ({what}); set the folder of a Hugging Face model")
+    return min(parents, key=lambda parent: (len(parent.parts), not _safetensors(parent), parent))
 
 
-def _weights(place: Path) -> list[Path]:
-    return sorted(place.glob("*.safetensors"))
+def _safetensors(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.safetensors"))

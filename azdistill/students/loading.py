@@ -1,18 +1,20 @@
-"""Load a student: safetensors only, never code from its folder, never from a hub."""
+"""Load and save a student: safetensors only, no code from its folder, nothing from a hub."""
 
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, set_seed
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, set_seed
 from transformers.utils import logging
 
 from azdistill.contracts.errors import DataError
-from azdistill.students.folders import model_part, weight_files
-from azdistill.students.problems import reading, writing
-from azdistill.students.template import end_mark
-from azdistill.students.tokenizer import load_tokenizer
+from azdistill.students import errors
+from azdistill.students.folders import model_folder, tokenizer_folder, weight_files
+from azdistill.students.template import end_of_turn_id
 
 Weights = Literal["pretrained", "random"]
 
@@ -26,42 +28,68 @@ class Student:
 
     @property
     def device(self) -> torch.device:
-        found: torch.device = self.model.device
-        return found
+        device: torch.device = self.model.device
+        return device
 
     def save(self, folder: Path, dtype: str) -> None:
-        """Write safetensors, config and tokenizer; `dtype` is that of the weights on disk."""
-        with writing(folder, "the student"):
-            self.model.to(getattr(torch, dtype)).save_pretrained(folder)
+        """Write safetensors, config and tokenizer.
+
+        `dtype` (such as "bfloat16") is the type of the weights on disk. The model in memory keeps its own.
+        """
+        with errors.saving(folder, "the student"), quiet_transformers():
+            self.model.save_pretrained(folder, state_dict=_cast(self.model.state_dict(), getattr(torch, dtype)))
+            config = copy.deepcopy(self.model.config)  # save_pretrained writes the type of the model in memory
+            config.dtype = dtype
+            config.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
 
 
 def load_student(folder: Path, weights: Weights = "pretrained", seed: int = 0, dtype: str = "auto") -> Student:
-    """The model and tokenizer of a folder, on the GPU where there is one.
+    """Load model and tokenizer from a folder, onto the GPU where there is one.
 
-    `weights="random"` reads the architecture only and draws the weights from `seed`.
-    Raises DataError for a folder that holds no such model.
+    `weights="random"` reads only the architecture and initializes the weights from `seed`.
+    Raises DataError when the folder holds no usable model.
     """
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    tokenizer = load_tokenizer(folder)
-    model = _random(folder, seed) if weights == "random" else _pretrained(folder, dtype)
-    _check_vocabulary(folder, model, tokenizer)
-    model.generation_config = greedy(model, tokenizer)
-    return Student(model.to(best_device()).eval(), tokenizer)
+    with quiet_transformers():
+        tokenizer = load_tokenizer(folder)
+        model = _random_model(folder, seed) if weights == "random" else _pretrained_model(folder, dtype)
+        _check_vocabulary(folder, model, tokenizer)
+        model.generation_config = greedy_generation(model, tokenizer)
+        return Student(model.to(best_device()).eval(), tokenizer)
 
 
-def greedy(model: Any, tokenizer: Any) -> GenerationConfig:
-    """The likeliest word each time, until the model's own marks, the tokenizer's or the template's end the answer.
+def load_tokenizer(folder: Path) -> Any:
+    """Load a student's tokenizer. It pads on the left, so that all answers of a batch start at the same position.
 
-    It replaces what the model's authors advise (sampling, penalties), and is saved with the
-    student: what is served is what was evaluated.
+    Raises DataError when it can't be loaded, has no vocabulary or no chat template.
+    """
+    source = tokenizer_folder(folder)
+    with errors.loading(folder, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(
+            source, local_files_only=True, trust_remote_code=False, padding_side="left"
+        )
+    if not tokenizer("a", add_special_tokens=False)["input_ids"]:  # transformers accepts a missing tokenizer.json
+        raise DataError(
+            f"student {str(folder)!r}: its tokenizer has no vocabulary; copy tokenizer.json to {str(source)!r}"
+        )
+    if not tokenizer.chat_template:
+        raise DataError(f"student {str(folder)!r}: its tokenizer has no chat_template; choose a chat or instruct model")
+    if tokenizer.pad_token_id is None:  # padding is masked in training and cut off in generation, so any id will do
+        tokenizer.pad_token_id = tokenizer.eos_token_id or 0
+    return tokenizer
+
+
+def greedy_generation(model: Any, tokenizer: Any) -> GenerationConfig:
+    """Greedy decoding that ends at the end tokens of the model, of the tokenizer and of the chat template.
+
+    It replaces the settings of the model's authors (sampling, penalties) and is saved with the student, so that the
+    student is served as it was evaluated.
     """
     own = model.generation_config.eos_token_id
-    marks = {*(own if isinstance(own, list) else [own]), tokenizer.eos_token_id, end_mark(tokenizer)} - {None}
+    ends = {*(own if isinstance(own, list) else [own]), tokenizer.eos_token_id, end_of_turn_id(tokenizer)} - {None}
     return GenerationConfig(
         do_sample=False,
-        eos_token_id=sorted(marks),
+        eos_token_id=sorted(ends),
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=model.generation_config.bos_token_id,
     )
@@ -73,46 +101,72 @@ def best_device() -> torch.device:
 
 
 def best_dtype() -> str:
-    """bfloat16 where the GPU has it, else float32."""
+    """bfloat16 where the GPU supports it, else float32."""
     return "bfloat16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "float32"
 
 
-def _random(folder: Path, seed: int) -> Any:
-    place = model_part(folder)
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Show no warnings and progress bars of transformers inside the block."""
+    verbosity, progress_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if progress_bars:
+            logging.enable_progress_bar()
+
+
+def _cast(state_dict: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Copies of the tensors on the CPU. Tied weights share one copy, which save_pretrained then writes once."""
+    copies: dict[tuple[Any, ...], torch.Tensor] = {}
+    result = {}
+    for name, tensor in state_dict.items():
+        storage = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+        if storage not in copies:
+            copies[storage] = tensor.to("cpu", dtype if tensor.is_floating_point() else tensor.dtype)
+        result[name] = copies[storage]
+    return result
+
+
+def _random_model(folder: Path, seed: int) -> Any:
+    source = model_folder(folder)
     set_seed(seed)
-    with reading(folder, "model"):
-        config = AutoConfig.from_pretrained(place, local_files_only=True, trust_remote_code=False)
+    with errors.loading(folder, "model"):
+        config = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
         return AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype=torch.float32)
 
 
-def _pretrained(folder: Path, dtype: str) -> Any:
+def _pretrained_model(folder: Path, dtype: str) -> Any:
     if not weight_files(folder):
         raise DataError(
-            f"student {str(folder)!r}: no *.safetensors beside config.json; convert pickled weights to safetensors, "
-            "or set student.weights: random to start from scratch"
+            f"student {str(folder)!r}: no *.safetensors next to config.json; convert pickled weights to safetensors, "
+            "or set student.weights: random to train from scratch"
         )
-    with reading(folder, "model"):
-        model, found = AutoModelForCausalLM.from_pretrained(
-            model_part(folder),
+    with errors.loading(folder, "model"):
+        model, loading_info = AutoModelForCausalLM.from_pretrained(
+            model_folder(folder),
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
             dtype=best_dtype() if dtype == "auto" else dtype,
             output_loading_info=True,
         )
-    if missing := sorted(found["missing_keys"]):  # transformers would go on with random ones
+    if missing := sorted(loading_info["missing_keys"]):  # transformers only warns and initializes them at random
         raise DataError(
-            f"student {str(folder)!r}: {len(missing)} weights of its architecture are in no *.safetensors "
-            f"(the first is {missing[0]!r}); copy the whole model"
+            f"student {str(folder)!r}: its *.safetensors lack {len(missing)} weights of its architecture, such as "
+            f"{missing[0]!r}; copy the complete model"
         )
     return model
 
 
 def _check_vocabulary(folder: Path, model: Any, tokenizer: Any) -> None:
-    """A model may know more ids than its tokenizer has (rows added to round the number), never fewer."""
-    rows, ids = model.get_input_embeddings().num_embeddings, max(tokenizer.get_vocab().values()) + 1
-    if ids > rows:
+    """A model may have more embeddings than its tokenizer has ids (vocabularies are padded), but never fewer."""
+    embeddings, ids = model.get_input_embeddings().num_embeddings, max(tokenizer.get_vocab().values()) + 1
+    if ids > embeddings:
         raise DataError(
-            f"student {str(folder)!r}: its tokenizer has {ids} ids and its model knows {rows} "
-            "(vocab_size in config.json); take both from the same model"
+            f"student {str(folder)!r}: its tokenizer has {ids} ids but its model only {embeddings} embeddings "
+            "(vocab_size in config.json); use model and tokenizer of the same student"
         )

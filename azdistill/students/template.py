@@ -1,4 +1,4 @@
-"""Conversations in the words of a student's chat template, as token ids."""
+"""Render conversations with a student's chat template and tokenize them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,95 +13,103 @@ PROBE = (Message(role="user", content="Q"), Message(role="assistant", content="A
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """A conversation as ids, of which the last `learned` are the answer and the mark that ends it."""
+class TokenizedRow:
+    """A conversation as token ids. The last `num_target_tokens` are the answer and the token that ends it."""
 
-    ids: list[int]
-    learned: int
-
-
-def encode_prompts(tokenizer: Any, conversations: Sequence[Sequence[Message]]) -> list[list[int]]:
-    """Ids of conversations that wait for the assistant's next turn. Raises DataError, see `encode_rows`."""
-    return _ids(tokenizer, [_prompt(tokenizer, turns) for turns in conversations])
+    input_ids: list[int]
+    num_target_tokens: int
 
 
-def encode_rows(tokenizer: Any, conversations: Sequence[Sequence[Message]]) -> list[Encoded]:
-    """Ids of conversations that end with the turn to learn.
+def tokenize_prompts(tokenizer: Any, conversations: Sequence[Sequence[Message]]) -> list[list[int]]:
+    """Token ids of conversations up to the start of the assistant's next turn.
 
-    The prompt is encoded by itself, so that training sees the very ids that generation
-    will see. Raises DataError when the template refuses a conversation.
+    Raises DataError when the chat template rejects a conversation.
     """
-    mark = end_mark(tokenizer)
+    return _token_ids(tokenizer, [_prompt(tokenizer, turns) for turns in conversations])
+
+
+def tokenize_rows(tokenizer: Any, conversations: Sequence[Sequence[Message]]) -> list[TokenizedRow]:
+    """Token ids of conversations that end with the assistant turn to train on.
+
+    Prompt and answer are tokenized separately, so that training sees the same prompt ids as generation.
+    Raises DataError when the chat template rejects a conversation.
+    """
+    end = end_of_turn_id(tokenizer)
     prompts = [_prompt(tokenizer, turns[:-1]) for turns in conversations]
     answers = [_answer(tokenizer, turns, prompt) for turns, prompt in zip(conversations, prompts, strict=True)]
-    pairs = zip(_ids(tokenizer, prompts), _ids(tokenizer, answers), strict=True)
-    return [_joined(prompt, answer, mark) for prompt, answer in pairs]
+    pairs = zip(_token_ids(tokenizer, prompts), _token_ids(tokenizer, answers), strict=True)
+    return [_row(prompt_ids, answer_ids, end) for prompt_ids, answer_ids in pairs]
 
 
-def end_mark(tokenizer: Any) -> int:
-    """The id that ends an answer: the first special piece that the template writes after one, else the tokenizer's
-    own end. Raises DataError when there is neither."""
+def end_of_turn_id(tokenizer: Any) -> int:
+    """The token that ends an answer: the first special token that the template writes after one, else `eos_token`.
+
+    Raises DataError when there is neither.
+    """
     special = {*tokenizer.get_added_vocab().values(), *tokenizer.all_special_ids}
-    after = _rendered(tokenizer, PROBE, add_generation_prompt=False).rpartition(PROBE[-1].content)[2]
-    found = [token for token in _ids(tokenizer, [after])[0] if token in special]
-    if not found and tokenizer.eos_token_id is None:
-        raise DataError("student: neither its chat_template nor eos_token says how an answer ends; set eos_token")
-    return found[0] if found else int(tokenizer.eos_token_id)
+    after_answer = _render(tokenizer, PROBE, add_generation_prompt=False).rpartition(PROBE[-1].content)[2]
+    for token in _token_ids(tokenizer, [after_answer])[0]:
+        if token in special:
+            return token
+    if tokenizer.eos_token_id is None:
+        raise DataError(
+            "student: its chat template ends an answer with no special token and its tokenizer has no eos_token; "
+            "set eos_token in tokenizer_config.json"
+        )
+    return int(tokenizer.eos_token_id)
 
 
-def _joined(prompt: list[int], answer: list[int], mark: int) -> Encoded:
-    """What a template writes after the mark (a line break, the end of the text) is never generated, so not learned."""
-    learned = [*(answer[: answer.index(mark)] if mark in answer else answer), mark]
-    return Encoded(prompt + learned, len(learned))
+def _row(prompt_ids: list[int], answer_ids: list[int], end: int) -> TokenizedRow:
+    """Cut the answer after its end token: what a template writes after that (a line break) is never generated."""
+    if end in answer_ids:
+        answer_ids = answer_ids[: answer_ids.index(end)]
+    return TokenizedRow([*prompt_ids, *answer_ids, end], len(answer_ids) + 1)
 
 
 def _prompt(tokenizer: Any, turns: Sequence[Message]) -> str:
-    return _rendered(tokenizer, turns, add_generation_prompt=True)
+    return _render(tokenizer, turns, add_generation_prompt=True)
 
 
 def _answer(tokenizer: Any, turns: Sequence[Message], prompt: str) -> str:
-    """What follows the prompt. Templates that write earlier turns otherwise once an answer
-    follows, or the answer without its reasoning, get the plain answer."""
-    whole = _rendered(tokenizer, turns, add_generation_prompt=False)
-    answer = whole.removeprefix(prompt)
-    return answer if whole.startswith(prompt) and turns[-1].content.strip() in answer else turns[-1].content
+    """The text that follows the prompt.
+
+    Some templates render earlier turns differently once an answer follows, or drop the reasoning from the answer. Then
+    this is the content of the turn.
+    """
+    text = _render(tokenizer, turns, add_generation_prompt=False)
+    answer = text.removeprefix(prompt)
+    return answer if text.startswith(prompt) and turns[-1].content.strip() in answer else turns[-1].content
 
 
-def _rendered(tokenizer: Any, turns: Sequence[Message], *, add_generation_prompt: bool) -> str:
-    """A system turn that the template refuses, or drops without a word, opens the user's first turn instead."""
+def _render(tokenizer: Any, turns: Sequence[Message], *, add_generation_prompt: bool) -> str:
+    """Apply the chat template. A system turn that it rejects or drops is merged into the first user turn."""
     try:
-        text = _applied(tokenizer, turns, add_generation_prompt)
+        text: str = tokenizer.apply_chat_template(
+            [turn.model_dump() for turn in turns],
+            tokenize=False,
+            add_generation_prompt=add_generation_prompt,
+            enable_thinking=False,  # students answer without a thinking phase, in training and in generation
+        )
         if turns[0].role != "system" or turns[0].content.strip() in text:
             return text
-    except (TemplateError, ValueError, TypeError) as problem:
+    except (TemplateError, ValueError, TypeError) as error:
         if turns[0].role != "system":
-            raise _refused(turns, problem) from None
-    return _rendered(tokenizer, _folded(turns), add_generation_prompt=add_generation_prompt)
+            raise _rejected(turns, error) from None
+    return _render(tokenizer, _merge_system_turn(turns), add_generation_prompt=add_generation_prompt)
 
 
-def _applied(tokenizer: Any, turns: Sequence[Message], add_generation_prompt: bool) -> str:
-    """Students answer at once: a template with a switch for thinking has it off, in training as in generation."""
-    text: str = tokenizer.apply_chat_template(
-        [turn.model_dump() for turn in turns],
-        tokenize=False,
-        add_generation_prompt=add_generation_prompt,
-        enable_thinking=False,
-    )
-    return text
-
-
-def _folded(turns: Sequence[Message]) -> list[Message]:
+def _merge_system_turn(turns: Sequence[Message]) -> list[Message]:
     system, *rest = turns
     if not rest or rest[0].role != "user":
-        raise _refused(turns, "a system turn has no user turn after it to go into")
+        raise _rejected(turns, "the system turn must be followed by a user turn")
     return [Message(role="user", content=f"{system.content}\n\n{rest[0].content}"), *rest[1:]]
 
 
-def _refused(turns: Sequence[Message], problem: object) -> DataError:
+def _rejected(turns: Sequence[Message], reason: object) -> DataError:
     roles = ", ".join(turn.role for turn in turns)
-    return DataError(f"the student's chat template refuses the roles {roles} ({problem}); change the rows")
+    return DataError(f"student: its chat template rejects the roles {roles} ({reason}); change the rows")
 
 
-def _ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
-    found: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-    return found
+def _token_ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    return ids

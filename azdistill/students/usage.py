@@ -1,4 +1,4 @@
-"""What a model takes: memory and size."""
+"""Size and memory of a model."""
 
 import sys
 from typing import Any
@@ -11,7 +11,7 @@ if sys.platform != "win32":
 
 
 def peak_memory_bytes() -> int:
-    """The most that this process had: on a GPU its allocations there, else its resident memory."""
+    """Peak memory of this process: allocated GPU memory where there is a GPU, else resident memory."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     if sys.platform == "win32":
@@ -20,11 +20,11 @@ def peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def parameters(model: Any) -> int:
-    """Weights, each shared one counted once."""
+def num_parameters(model: Any) -> int:
+    """Number of weights. Tied weights count once."""
     return sum(weight.numel() for weight in model.parameters())
 
 
 def weight_bytes(model: Any) -> int:
-    """Memory of the weights, each shared one counted once."""
+    """Memory of the weights. Tied weights count once."""
     return sum(weight.numel() * weight.element_size() for weight in model.parameters())

@@ -1,1 +1,1 @@
-"""Fine-tuning of a student in transformers' Trainer, with our batches and losses in it."""
+"""Fine-tuning in transformers' Trainer, with batches, collator and losses of azdistill."""

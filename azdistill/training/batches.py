@@ -1,4 +1,4 @@
-"""Batches of rows of like length, each of about the same number of tokens."""
+"""Batches of rows of similar length, each within a token budget."""
 
 import math
 import random
@@ -8,80 +8,86 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from azdistill.students.template import Encoded
+from azdistill.students.template import TokenizedRow
 
-IGNORED = -100
-"""The label of a position that is not learned, as torch's cross entropy has it."""
+# Label of a position without a target, the default `ignore_index` of torch's cross entropy.
+IGNORE_INDEX = -100
 
 
 class TokenBudgetSampler(Sampler[list[int]]):
-    """Batches of indices, longest rows apart from shortest, in an order that each epoch draws anew.
+    """Batch sampler that groups rows of similar length and shuffles anew in each epoch.
 
-    A batch's padded size (rows times its longest row) stays within `batch_size` times the
-    average row; a single longer row is a batch by itself. Which rows share a batch also changes
-    from epoch to epoch: rows of the same length are shuffled before they are cut.
-    Of `world` processes each takes every `world`-th batch; the first ones come again where that doesn't come out even.
+    The padded size of a batch (its rows times its longest row) is at most `batch_size` times the average row length; a
+    longer row is a batch of its own. Rows of equal length are shuffled before batches are formed, so that a batch holds
+    other rows in each epoch. Process `rank` of `world_size` yields every `world_size`-th batch; where the number of
+    batches isn't a multiple of `world_size`, the first batches are repeated.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, rank: int = 0, world: int = 1) -> None:
-        self.lengths, self.seed, self.epoch, self.rank, self.world = lengths, seed, 0, rank, world
-        self.budget = max(math.ceil(batch_size * sum(lengths) / len(lengths)), 1)
-        self._count = math.ceil(len(self._cut(sorted(range(len(lengths)), key=self.lengths.__getitem__))) / world)
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
+        self.lengths, self.seed, self.epoch = lengths, seed, 0
+        self.rank, self.world_size = rank, world_size
+        self.token_budget = max(math.ceil(batch_size * sum(lengths) / len(lengths)), 1)
+        # Batches depend on lengths alone, so every epoch has the same number.
+        by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
+        self._num_batches = math.ceil(len(self._group(by_length)) / world_size)
 
     def set_epoch(self, epoch: int) -> None:
-        """The epoch that the next iteration draws; Trainer says it, also when it resumes."""
+        """Set the epoch of the next iteration. Trainer calls this, also after a resume."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self._count
+        return self._num_batches
 
     def __iter__(self) -> Iterator[list[int]]:
-        luck = random.Random(f"{self.seed} {self.epoch}")
-        order = list(range(len(self.lengths)))
-        luck.shuffle(order)
-        order.sort(key=self.lengths.__getitem__)
-        batches = self._cut(order)
-        luck.shuffle(batches)
-        return (batches[number % len(batches)] for number in range(self.rank, self._count * self.world, self.world))
+        rng = random.Random(f"{self.seed} {self.epoch}")
+        indices = list(range(len(self.lengths)))
+        rng.shuffle(indices)
+        indices.sort(key=self.lengths.__getitem__)
+        batches = self._group(indices)
+        rng.shuffle(batches)
+        for number in range(self.rank, self._num_batches * self.world_size, self.world_size):
+            yield batches[number % len(batches)]
 
-    def _cut(self, order: Sequence[int]) -> list[list[int]]:
-        """Cuts depend on lengths alone, so that every epoch has as many batches."""
+    def _group(self, indices: Sequence[int]) -> list[list[int]]:
+        """Cut indices, sorted by length, into batches within the token budget."""
         batches: list[list[int]] = []
-        for index in order:
-            if not batches or (len(batches[-1]) + 1) * self.lengths[index] > self.budget:
+        for index in indices:
+            if not batches or (len(batches[-1]) + 1) * self.lengths[index] > self.token_budget:
                 batches.append([])
             batches[-1].append(index)
         return batches
 
 
-class TokenBudgetLoader(DataLoader[Encoded]):
-    """A loader that Trainer takes as it is: accelerate's own can't divide batches of varying size among processes."""
+class TokenBudgetDataLoader(DataLoader[TokenizedRow]):
+    """A data loader for Trainer, which calls `set_epoch`.
 
-    def __init__(self, rows: Sequence[Encoded], sampler: TokenBudgetSampler, **options: Any) -> None:
-        # A generator of its own: how often a student is validated doesn't move the random numbers of its training.
+    accelerate's own loader can't divide batches of varying size among processes.
+    """
+
+    def __init__(self, rows: Sequence[TokenizedRow], sampler: TokenBudgetSampler, **options: Any) -> None:
+        # A generator of its own: iterating over the validation rows must not change the random numbers of training.
         super().__init__(rows, batch_sampler=sampler, generator=torch.Generator(), **options)  # type: ignore[arg-type]
-        self.sampler_of_epochs = sampler
+        self._sampler = sampler
 
     def set_epoch(self, epoch: int) -> None:
-        self.sampler_of_epochs.set_epoch(epoch)
+        self._sampler.set_epoch(epoch)
 
 
-def collate(rows: Sequence[Encoded], pad: int) -> dict[str, torch.Tensor | int]:
-    """Tensors of shape (rows, longest), padded on the left so that answers end side by side.
+def collate(rows: Sequence[TokenizedRow], pad_token_id: int) -> dict[str, torch.Tensor | int]:
+    """Tensors of shape (rows, longest row), padded on the left so that all answers end at the same position.
 
-    `logits_to_keep` then covers every learned position and the one before it: a model
-    that knows the argument computes no logits for the prompt, which for a vocabulary of
-    200,000 is most of the memory.
+    `logits_to_keep` covers every target position and the one before it: a model that supports the argument computes no
+    logits for the prompt, which for a vocabulary of 200,000 is most of the memory.
     """
-    longest = max(len(row.ids) for row in rows)
-    padding = [longest - len(row.ids) for row in rows]
-    ids = torch.tensor([[pad] * left + row.ids for left, row in zip(padding, rows, strict=True)])
-    mask = torch.tensor([[0] * left + [1] * len(row.ids) for left, row in zip(padding, rows, strict=True)])
-    labels = torch.tensor([[IGNORED] * (longest - row.learned) + row.ids[-row.learned :] for row in rows])
+    longest = max(len(row.input_ids) for row in rows)
+    padding = [longest - len(row.input_ids) for row in rows]
+    padded = list(zip(padding, rows, strict=True))
+    attention_mask = torch.tensor([[0] * left + [1] * len(row.input_ids) for left, row in padded])
+    targets = [row.input_ids[-row.num_target_tokens :] for row in rows]
     return {
-        "input_ids": ids,
-        "attention_mask": mask,
-        "position_ids": (mask.cumsum(-1) - 1).clamp(min=0),
-        "labels": labels,
-        "logits_to_keep": min(max(row.learned for row in rows) + 1, longest),
+        "input_ids": torch.tensor([[pad_token_id] * left + row.input_ids for left, row in padded]),
+        "attention_mask": attention_mask,
+        "position_ids": (attention_mask.cumsum(-1) - 1).clamp(min=0),
+        "labels": torch.tensor([[IGNORE_INDEX] * (longest - len(ids)) + ids for ids in targets]),
+        "logits_to_keep": min(max(row.num_target_tokens for row in rows) + 1, longest),
     }

@@ -1,45 +1,103 @@
-"""Where an interrupted run continues: the last checkpoint that was written to its end, of the same work."""
+"""Checkpoints of azdistill in a folder that may hold other checkpoints: create, resume and delete only our own."""
 
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
+from transformers import TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from azdistill.contracts.errors import DataError
+from azdistill.contracts.errors import DataError, InputError
 from azdistill.contracts.files import read_json, write_json
 
-MARK = "complete.json"
-"""Written into a checkpoint after everything else. Without it a checkpoint is half a checkpoint."""
+# File that marks a checkpoint as ours. It exists as soon as the folder does, and says at the end that it is complete.
+MARKER = "azdistill.json"
+
+CHECKPOINTS_KEPT = 2
+
+_NAME = re.compile(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)")
 
 
-def mark_whole(checkpoint: Path, work: str) -> None:
-    """Say that a checkpoint is whole, and what it is a checkpoint of."""
-    write_json(checkpoint / MARK, {"work": work, "step": step_of(checkpoint)})
-
-
-def last_checkpoint(folder: Path, work: str) -> Path | None:
-    """The newest whole checkpoint of `work`. Half-written ones and those of other work are removed."""
-    found = sorted(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-[0-9]*"), key=step_of)
-    usable = [path for path in found if _work_of(path) == work]
-    for path in found:
-        if path not in usable:
-            shutil.rmtree(path)
-    return usable[-1] if usable else None
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """The folder that Trainer saves the checkpoint of a step to."""
+    return folder / f"{PREFIX_CHECKPOINT_DIR}-{step}"
 
 
 def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def clear(folder: Path) -> None:
-    """Remove the checkpoints of a training that has ended: they weigh several times the model."""
-    for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
-        shutil.rmtree(path)
+def start_checkpoint(checkpoint: Path, inputs_hash: str) -> None:
+    """Create the marked folder of a checkpoint. Raises InputError when another program has written it."""
+    if _marker_of(checkpoint) is not None:
+        shutil.rmtree(checkpoint)
+    elif checkpoint.exists():
+        refuse_foreign(checkpoint)
+        checkpoint.rmdir()
+    # Renamed when it has its marker: a process that is killed here leaves no checkpoint of unknown origin.
+    unmarked = checkpoint.with_name(f".{checkpoint.name}")
+    write_json(unmarked / MARKER, {"inputs_hash": inputs_hash, "complete": False})
+    unmarked.rename(checkpoint)
 
 
-def _work_of(path: Path) -> str | None:
-    try:
-        mark = read_json(path / MARK)
-    except DataError:
+def complete_checkpoint(checkpoint: Path, inputs_hash: str) -> None:
+    """Mark a checkpoint as complete. `inputs_hash` identifies student, rows and settings."""
+    write_json(checkpoint / MARKER, {"inputs_hash": inputs_hash, "complete": True})
+
+
+def is_complete(checkpoint: Path) -> bool:
+    return (_marker_of(checkpoint) or {}).get("complete") is True
+
+
+def last_checkpoint(folder: Path, inputs_hash: str) -> Path | None:
+    """The newest complete checkpoint with this `inputs_hash`. Deletes our other checkpoints that can't be resumed."""
+    usable = None
+    for checkpoint in _our_checkpoints(folder):
+        if is_complete(checkpoint) and (_marker_of(checkpoint) or {}).get("inputs_hash") == inputs_hash:
+            usable = checkpoint
+        else:
+            shutil.rmtree(checkpoint)
+    return usable
+
+
+def delete_checkpoints(folder: Path, keep: int = 0) -> None:
+    """Delete our checkpoints but the newest `keep`: each has several times the size of the model."""
+    checkpoints = _our_checkpoints(folder)
+    for checkpoint in checkpoints[: len(checkpoints) - keep]:
+        shutil.rmtree(checkpoint)
+
+
+def refuse_foreign(checkpoint: Path) -> None:
+    """Raise InputError when another program has written to the folder of a checkpoint."""
+    is_empty_folder = checkpoint.is_dir() and not any(checkpoint.iterdir())
+    if checkpoint.exists() and _marker_of(checkpoint) is None and not is_empty_folder:
+        raise InputError(
+            f"checkpoints: {str(checkpoint)!r} was not written by azdistill and would be overwritten; "
+            "choose another folder"
+        )
+
+
+class CheckCheckpointFolder(TrainerCallback):
+    """Raise InputError before the first step when a checkpoint of this training would overwrite a foreign one."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        for step in (*range(state.save_steps, state.max_steps, state.save_steps), state.max_steps):
+            refuse_foreign(checkpoint_path(Path(args.output_dir), step))
+
+
+def _our_checkpoints(folder: Path) -> list[Path]:
+    """Marked checkpoints, oldest first."""
+    checkpoints = [path for path in folder.glob("*") if _NAME.fullmatch(path.name) and _marker_of(path) is not None]
+    return sorted(checkpoints, key=step_of)
+
+
+def _marker_of(checkpoint: Path) -> dict[str, Any] | None:
+    """Content of the marker, empty when it is damaged. None: not our checkpoint."""
+    if not (checkpoint / MARKER).is_file():
         return None
-    return mark.get("work") if isinstance(mark, dict) else None
+    try:
+        marker = read_json(checkpoint / MARKER)
+    except DataError:
+        return {}
+    return marker if isinstance(marker, dict) else {}

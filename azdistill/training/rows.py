@@ -1,4 +1,4 @@
-"""Training rows as token ids, the overlong ones kept aside."""
+"""Tokenize training rows and drop those that are too long."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,26 +6,26 @@ from typing import Any
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.rows import TrainRow
 from azdistill.contracts.train import TrainConfig
-from azdistill.students.template import Encoded, encode_rows
+from azdistill.students.template import TokenizedRow, tokenize_rows
 
 
-def encode(rows: Sequence[TrainRow], tokenizer: Any, config: TrainConfig) -> list[Encoded]:
-    """The rows that fit `max_length`. Raises DataError when too many don't, or none is left."""
-    found = encode_rows(tokenizer, [row.messages for row in rows])
-    fitting = [row for row in found if len(row.ids) <= config.max_length]
-    overlong = len(found) - len(fitting)
-    if overlong > config.max_overlong_ratio * len(found):
-        longest = max(len(row.ids) for row in found)
+def tokenize_training_rows(rows: Sequence[TrainRow], tokenizer: Any, config: TrainConfig) -> list[TokenizedRow]:
+    """Rows of at most `max_length` tokens. Raises DataError when too many are longer, or none is left."""
+    tokenized = tokenize_validation_rows(rows, tokenizer, config)
+    if not tokenized:
+        raise DataError("training: train.jsonl has no usable row; see drops.jsonl of the curate step")
+    return tokenized
+
+
+def tokenize_validation_rows(rows: Sequence[TrainRow], tokenizer: Any, config: TrainConfig) -> list[TokenizedRow]:
+    """Like `tokenize_training_rows`, but there may be no rows."""
+    tokenized = tokenize_rows(tokenizer, [row.messages for row in rows])
+    fitting = [row for row in tokenized if len(row.input_ids) <= config.max_length]
+    too_long = len(tokenized) - len(fitting)
+    if too_long > config.max_overlong_ratio * len(tokenized):
+        longest = max(len(row.input_ids) for row in tokenized)
         raise DataError(
-            f"training: {overlong} of {len(found)} rows are longer than train.max_length={config.max_length} tokens "
-            f"(the longest has {longest}); raise it, shorten the rows, or raise train.max_overlong_ratio"
+            f"train.max_length={config.max_length}: {too_long} of {len(tokenized)} rows are longer (the longest has "
+            f"{longest} tokens); raise it, shorten the rows, or raise train.max_overlong_ratio"
         )
-    return fitting
-
-
-def encode_training(rows: Sequence[TrainRow], tokenizer: Any, config: TrainConfig) -> list[Encoded]:
-    """As `encode`, for rows that there have to be."""
-    fitting = encode(rows, tokenizer, config)
-    if not fitting:
-        raise DataError("training: train.jsonl holds no row to learn from; look at drops.jsonl of curate")
     return fitting

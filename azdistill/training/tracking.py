@@ -1,8 +1,7 @@
-"""The figures of a training in the MLflow run that Azure ML opened for the job."""
+"""Log a training run to the MLflow run that Azure ML opened for the job."""
 
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -13,68 +12,64 @@ from transformers import TrainerCallback
 
 from azdistill.contracts.train import TrainConfig
 
-RUN, TRACKING = "MLFLOW_RUN_ID", "MLFLOW_TRACKING_URI"
+RUN_ID, TRACKING_URI = "MLFLOW_RUN_ID", "MLFLOW_TRACKING_URI"
+
+logger = logging.getLogger("azdistill.training")
 
 
-class LogToRun(TrainerCallback):
-    """Logs under Trainer's names, of which a sweep's `primary_metric` is one, where `environ` names a run.
+class LogToMLflow(TrainerCallback):
+    """Log Trainer's metrics under their own names, such as `eval_loss`, which a sweep's `primary_metric` refers to.
 
-    The run stays open: transformers' own callback ends it with the training, and what comes after opens another one.
-    A run that takes nothing doesn't end a training of hours: that is said once, and history.jsonl has it all.
+    Does nothing unless `environ` names a run and a tracking server. transformers' own callback ends the run with the
+    training, so that later metrics would open another run. When MLflow fails, the training goes on without it:
+    history.jsonl has the metrics.
     """
 
     def __init__(self, config: TrainConfig, environ: Mapping[str, str] = os.environ) -> None:
         self._config, self._environ = config, environ
-        self._open = bool(environ.get(RUN) and environ.get(TRACKING))
+        self._enabled = bool(environ.get(RUN_ID) and environ.get(TRACKING_URI))
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._open = self._open and state.is_world_process_zero
-        self._try(self._describe)
+        self._enabled = self._enabled and state.is_world_process_zero
+        self._send(self._log_params)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         self.log(logs or {}, state.global_step)
 
-    def log(self, figures: Mapping[str, Any], step: int) -> None:
-        """Those of `figures` that are numbers."""
-        numbers = {name: float(value) for name, value in figures.items() if isinstance(value, Real)}
-        self._try(lambda: self._log(numbers, step))
+    def log(self, values: Mapping[str, Any], step: int) -> None:
+        """Log the numbers among `values`."""
+        numbers = {name: float(value) for name, value in values.items() if isinstance(value, Real)}
+        self._send(lambda: self._log_metrics(numbers, step))
 
-    def _log(self, numbers: Mapping[str, float], step: int) -> None:
+    def _log_metrics(self, numbers: Mapping[str, float], step: int) -> None:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
         metrics = [Metric(name, value, now, step) for name, value in numbers.items()]
-        self._client.log_batch(self._environ[RUN], metrics=metrics)
+        self._client.log_batch(self._environ[RUN_ID], metrics=metrics)
 
-    def _describe(self) -> None:
-        """Our config alone: Azure ML takes 200 parameters a run. A run that goes on has them already."""
+    def _log_params(self) -> None:
+        """Log the fields of the config that a resumed run doesn't have yet. Azure ML accepts 200 parameters a run."""
         from mlflow.entities import Param
 
-        known = self._client.get_run(self._environ[RUN]).data.params
-        params = [Param(name, str(value)) for name, value in self._config if name not in known]
-        self._client.log_batch(self._environ[RUN], params=params)
+        logged = self._client.get_run(self._environ[RUN_ID]).data.params
+        params = [Param(name, str(value)) for name, value in self._config if name not in logged]
+        self._client.log_batch(self._environ[RUN_ID], params=params)
 
     @cached_property
     def _client(self) -> Any:
         from mlflow.tracking import MlflowClient
 
-        return MlflowClient(tracking_uri=self._environ[TRACKING])
+        return MlflowClient(tracking_uri=self._environ[TRACKING_URI])
 
-    def _try(self, send: Callable[[], None]) -> None:
-        if not self._open:
+    def _send(self, request: Callable[[], None]) -> None:
+        if not self._enabled:
             return
-        _quiet_mlflow()
         from mlflow.exceptions import MlflowException
 
         try:
-            send()
-        except MlflowException as problem:  # whose text may hold the address with its password
-            self._open = False
-            told = f"MLflow run {self._environ[RUN]!r} takes no figures ({type(problem).__name__})"
-            print(f"train: {told}; history.jsonl has them", file=sys.stderr)
-
-
-def _quiet_mlflow() -> None:
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+            request()
+        except MlflowException as error:
+            self._enabled = False
+            run, reason = self._environ[RUN_ID], type(error).__name__  # its text may hold the URI with a password
+            logger.warning("train: MLflow run %r: logging failed (%s); see history.jsonl", run, reason)

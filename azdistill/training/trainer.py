@@ -1,63 +1,136 @@
-"""transformers' Trainer with our batches and losses."""
+"""transformers' Trainer with token-budget batches, our losses and marked checkpoints."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Trainer
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import EvalLoopOutput
 
-from azdistill.students.problems import writing
-from azdistill.students.template import Encoded
-from azdistill.training.batches import TokenBudgetLoader, TokenBudgetSampler, collate
-from azdistill.training.checkpoints import mark_whole
-from azdistill.training.loss import answer_loss, learned_tokens
+from azdistill.contracts.train import TrainConfig
+from azdistill.students.errors import saving
+from azdistill.students.loading import Student, best_device, best_dtype
+from azdistill.students.template import TokenizedRow
+from azdistill.training.batches import TokenBudgetDataLoader, TokenBudgetSampler, collate
+from azdistill.training.checkpoints import (
+    CHECKPOINTS_KEPT,
+    checkpoint_path,
+    complete_checkpoint,
+    delete_checkpoints,
+    start_checkpoint,
+)
+from azdistill.training.loss import answer_loss, num_target_tokens
+
+LOGS_PER_EPOCH = 10
+
+
+def student_trainer(
+    student: Student,
+    train_rows: Sequence[TokenizedRow],
+    validation_rows: Sequence[TokenizedRow],
+    config: TrainConfig,
+    checkpoints: Path,
+    inputs_hash: str,
+    callbacks: Sequence[TrainerCallback],
+) -> "StudentTrainer":
+    """A trainer with the settings of a job's `train` section."""
+    trainer = StudentTrainer(
+        batch_size=config.batch_size,
+        inputs_hash=inputs_hash,
+        model=student.model,
+        args=training_arguments(config, checkpoints, evaluate=bool(validation_rows)),
+        data_collator=partial(collate, pad_token_id=student.tokenizer.pad_token_id),
+        train_dataset=train_rows,
+        eval_dataset=validation_rows or None,
+        callbacks=list(callbacks),
+    )
+    trainer.remove_callback(PrinterCallback)
+    # The steps of an epoch are known only now: they depend on the token budget.
+    steps_per_epoch, args = len(trainer.get_train_dataloader()), trainer.args
+    args.logging_steps = max(steps_per_epoch // LOGS_PER_EPOCH, 1)
+    args.save_steps = args.eval_steps = max(math.ceil(steps_per_epoch / config.checkpoints_per_epoch), 1)
+    return trainer
+
+
+def training_arguments(config: TrainConfig, checkpoints: Path, *, evaluate: bool) -> TrainingArguments:
+    on_gpu = best_device().type == "cuda"
+    return TrainingArguments(
+        output_dir=str(checkpoints),
+        num_train_epochs=config.num_epochs,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.scheduler,
+        warmup_steps=config.warmup_ratio,  # a value below 1 is a share of all steps
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.gradient_clip,
+        bf16=precision(config) == "bfloat16",
+        use_cpu=not on_gpu,
+        seed=config.seed,
+        save_strategy="steps",
+        save_total_limit=None,  # Trainer would delete checkpoints of other programs too, see StudentTrainer
+        eval_strategy="steps" if evaluate else "no",
+        logging_nan_inf_filter=False,  # StopOnDivergence must see them
+        remove_unused_columns=False,
+        ddp_find_unused_parameters=False,
+        dataloader_pin_memory=on_gpu,
+        report_to="none",
+        disable_tqdm=True,
+    )
+
+
+def precision(config: TrainConfig) -> str:
+    """Type of the arithmetic. The trained weights themselves are float32."""
+    return best_dtype() if config.precision == "auto" else config.precision
 
 
 class StudentTrainer(Trainer):
-    """Trainer with batches of a token budget, and a validation loss that is a mean over tokens as the training loss."""
+    """Trainer whose batches follow a token budget and whose losses are means over target tokens."""
 
-    def __init__(self, *, batch_size: int, pad: int, work: str, **arguments: Any) -> None:
-        super().__init__(data_collator=partial(collate, pad=pad), compute_loss_func=answer_loss, **arguments)
-        self._rows_of_average_batch, self._work = batch_size, work
+    def __init__(self, *, batch_size: int, inputs_hash: str, **arguments: Any) -> None:
+        super().__init__(compute_loss_func=answer_loss, **arguments)
+        self._average_batch_size, self._inputs_hash = batch_size, inputs_hash
 
-    def get_train_dataloader(self) -> TokenBudgetLoader:
-        return self._loader(self.train_dataset)
+    def get_train_dataloader(self) -> TokenBudgetDataLoader:
+        return self._data_loader(self.train_dataset)
 
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> TokenBudgetLoader:
-        return self._loader(self.eval_dataset if eval_dataset is None else eval_dataset)
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> TokenBudgetDataLoader:
+        return self._data_loader(self.eval_dataset if eval_dataset is None else eval_dataset)
 
-    def _loader(self, rows: Sequence[Encoded]) -> TokenBudgetLoader:
-        args = self.args
-        lengths = [len(row.ids) for row in rows]
-        sampler = TokenBudgetSampler(
-            lengths, self._rows_of_average_batch, args.seed, args.process_index, args.world_size
-        )
-        return TokenBudgetLoader(rows, sampler, collate_fn=self.data_collator, pin_memory=args.dataloader_pin_memory)
+    def _data_loader(self, rows: Sequence[TokenizedRow]) -> TokenBudgetDataLoader:
+        args, lengths = self.args, [len(row.input_ids) for row in rows]
+        sampler = TokenBudgetSampler(lengths, self._average_batch_size, args.seed, args.process_index, args.world_size)
+        pin_memory = args.dataloader_pin_memory
+        return TokenBudgetDataLoader(rows, sampler, collate_fn=self.data_collator, pin_memory=pin_memory)
 
     @torch.no_grad()
     def evaluation_loop(self, dataloader: Any, *_: Any, **__: Any) -> EvalLoopOutput:
-        """Trainer's own is a mean over batches, whatever their size."""
+        """Compute `eval_loss` as a mean over target tokens; Trainer's own is a mean over batches of any size."""
         self.model.eval()
         sums = torch.zeros(2, dtype=torch.float64)
         for batch in dataloader:
             inputs = self._prepare_inputs(batch)
             labels = inputs.pop("labels")
             loss = answer_loss(self.model_wrapped(**inputs), labels, num_items_in_batch=1)
-            sums += torch.stack([loss, learned_tokens(labels)]).double().cpu()
-        total, count = self.accelerator.reduce(sums.to(self.args.device)).tolist()
-        return EvalLoopOutput(None, None, {"eval_loss": total / count}, len(dataloader.dataset))
+            sums += torch.stack([loss, num_target_tokens(labels)]).double().cpu()
+        loss_sum, tokens = self.accelerator.reduce(sums.to(self.args.device)).tolist()
+        return EvalLoopOutput(None, None, {"eval_loss": loss_sum / tokens}, len(dataloader.dataset))
 
     def floating_point_ops(self, inputs: Any) -> int:
-        """Nobody reads them, and Trainer counts all weights for them at every step."""
+        """Not reported. Trainer would count all weights for it at every step."""
         return 0
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        folder = Path(self.args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-        with writing(folder, "training: a checkpoint"):
+        """Save a checkpoint with our marker, and delete our older ones."""
+        folder = Path(self.args.output_dir)
+        checkpoint = checkpoint_path(folder, self.state.global_step)
+        with saving(checkpoint, "training: a checkpoint"):
+            if self.args.should_save:
+                start_checkpoint(checkpoint, self._inputs_hash)
+            self.accelerator.wait_for_everyone()
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
-                mark_whole(folder, self._work)
+                complete_checkpoint(checkpoint, self._inputs_hash)
+                delete_checkpoints(folder, keep=CHECKPOINTS_KEPT)

@@ -1,5 +1,6 @@
-"""The simulated teacher as a process, the quickstart's student, and a few rows of its kind."""
+"""The simulated teacher as a process, the student of the quickstart, and rows of its task."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,28 @@ from azdistill.simulate.process import running
 STUDENT = Path(__file__).parents[2] / "pipelines/quickstart/student"
 
 
+@pytest.fixture(autouse=True)
+def logging_not_configured() -> Iterator[None]:
+    """The "azdistill" logger as in a new process: tests of steps configure it."""
+    logger = logging.getLogger("azdistill")
+    handlers, level, propagate = logger.handlers, logger.level, logger.propagate
+    logger.handlers, logger.propagate = [], True
+    logger.setLevel(logging.NOTSET)
+    yield
+    logger.handlers, logger.propagate = handlers, propagate
+    logger.setLevel(level)
+
+
 @pytest.fixture(scope="session")
 def address() -> Iterator[str]:
-    """Of a teacher that is always right and at once."""
+    """The endpoint of a simulated teacher without wrong answers and latency."""
     with running(Simulation(expert="support", latency_ms=0, wrong_rate=0)) as url:
         yield url
 
 
 @pytest.fixture
 def teacher(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """A teacher as in a job file; what it answers is kept below the test's folder."""
+    """A teacher as in a job file, with its store in the test's folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("AZDISTILL_HOME", raising=False)
     return {"model": "DeepSeek-V3.2", "endpoint": address, "max_tokens": 64}
@@ -29,11 +42,11 @@ def teacher(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> di
 
 @pytest.fixture
 def student() -> Path:
-    """A third of a million weights, to be drawn."""
+    """A student of 312,000 weights, which are initialized at random."""
     return STUDENT
 
 
-def asked(*numbers: int) -> list[dict[str, Any]]:
-    """Rows that the desk has to ask back about."""
+def question_rows(*numbers: int) -> list[dict[str, Any]]:
+    """Rows with an incomplete request, which the teacher answers with a question."""
     turns = [{"role": "user", "content": f"Hi, I need help with order #{4711 + number}."} for number in numbers]
     return [{"messages": [turn]} for turn in turns]

@@ -1,4 +1,4 @@
-"""fine_tune_student: answers to a student that can be asked, saved and loaded."""
+"""fine_tune_student: from answers to a student that chats and can be saved."""
 
 import json
 from pathlib import Path
@@ -7,75 +7,104 @@ from typing import Any
 import pytest
 
 from azdistill import fine_tune_student, generate_teacher_responses
-from azdistill.api.fine_tune import learnable
+from azdistill.api.fine_tune import read_training_rows
 from azdistill.api.generate import TeacherResponses
 from azdistill.contracts.errors import DataError, InputError
 from azdistill.contracts.manifest import read_manifest
-from tests.api.conftest import asked
+from tests.api.conftest import question_rows
 
 QUICK = {"weights": "random", "learning_rate": 2e-3, "num_epochs": 1, "max_length": 128}
 
 
-def answered(*numbers: int, answer: str = "What is the item?") -> list[dict[str, Any]]:
+def answered_rows(*numbers: int, answer: str = "What is the item?") -> list[dict[str, Any]]:
     turn = {"role": "assistant", "content": answer}
-    return [{"messages": [*row["messages"], turn]} for row in asked(*numbers)]
+    return [{"messages": [*row["messages"], turn]} for row in question_rows(*numbers)]
 
 
-def test_both_stages_give_a_student_that_answers_and_can_be_saved(
+def test_teacher_and_training_give_a_student_that_chats_and_can_be_saved(
     teacher: dict[str, Any], student: Path, tmp_path: Path
 ) -> None:
-    training = generate_teacher_responses(teacher, asked(*range(16)))
-    validation = generate_teacher_responses(teacher, asked(20, 21))
-    found = fine_tune_student(student, training, validation, hyperparameters=QUICK)
-    assert (found.figures.train_rows, found.figures.validation_rows, found.drops) == (16, 2, [])
-    assert found.figures.validation_loss is not None
-    assert isinstance(found.reply("Hi", max_new_tokens=4), str)
-    assert isinstance(found.reply([{"role": "user", "content": "Hi"}], max_new_tokens=4), str)
-    assert found.save(tmp_path / "distilled") == tmp_path / "distilled"
+    training = generate_teacher_responses(teacher, question_rows(*range(16)))
+    validation = generate_teacher_responses(teacher, question_rows(20, 21))
+    distilled = fine_tune_student(student, training, validation, hyperparameters=QUICK)
+    assert (distilled.metrics.train_rows, distilled.metrics.validation_rows, distilled.drops) == (16, 2, [])
+    assert distilled.metrics.validation_loss is not None
+    assert isinstance(distilled.reply("Hi", max_new_tokens=4), str)
+    assert isinstance(distilled.reply([{"role": "user", "content": "Hi"}], max_new_tokens=4), str)
+    assert distilled.save(tmp_path / "distilled") == tmp_path / "distilled"
     assert "model.safetensors" in read_manifest(tmp_path / "distilled").files
 
 
-def test_chat_rows_that_end_with_an_answer_are_learned_as_they_are(tmp_path: Path) -> None:
+def test_progress_is_shown_unless_it_is_turned_off(student: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    fine_tune_student(student, answered_rows(1, 2), hyperparameters=QUICK, progress=False)
+    assert capfd.readouterr() == ("", "")
+    fine_tune_student(student, answered_rows(1, 2), hyperparameters=QUICK)
+    shown = capfd.readouterr()
+    assert shown.out.startswith("train: 2 rows, ")
+    assert shown.err == ""
+
+
+def test_checkpoints_of_other_programs_are_left_alone(student: Path, tmp_path: Path) -> None:
+    (tmp_path / "out/checkpoint-500").mkdir(parents=True)
+    (tmp_path / "out/checkpoint-500/model.safetensors").write_text("of another program")
+    (tmp_path / "out/checkpoint-500-merged").mkdir()
+    (tmp_path / "out/checkpoint-notes.txt").write_text("lr 1e-4 was best")
+    fine_tune_student(student, answered_rows(1, 2), hyperparameters=QUICK, checkpoints=tmp_path / "out")
+    foreign = {"checkpoint-500", "checkpoint-500-merged", "checkpoint-notes.txt"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == foreign | {"checkpoint-1"}
+    assert (tmp_path / "out/checkpoint-500/model.safetensors").read_text() == "of another program"
+
+
+def test_saving_does_not_change_the_student(student: Path, tmp_path: Path) -> None:
+    distilled = fine_tune_student(
+        student, answered_rows(1, 2), hyperparameters={**QUICK, "precision": "bfloat16"}, progress=False
+    )
+    distilled.save(tmp_path / "distilled")
+    assert {str(weight.dtype) for weight in distilled.student.model.parameters()} == {"torch.float32"}
+
+
+def test_chat_rows_that_end_with_an_answer_are_used_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in answered(1, 2)))
-    from_file, from_list = learnable(path, "conversation"), learnable(answered(1, 2), "conversation")
-    assert from_file == from_list
+    path.write_text("".join(json.dumps(row) + "\n" for row in answered_rows(1, 2)))
+    from_list = read_training_rows(answered_rows(1, 2), "conversation")
+    assert read_training_rows(path, "conversation") == from_list
     assert [row.messages[-1].content for row in from_list[0]] == ["What is the item?"] * 2
 
 
-def test_the_completions_of_a_run_are_learned_and_not_the_references(teacher: dict[str, Any], tmp_path: Path) -> None:
-    (row,) = generate_teacher_responses(teacher, [{**asked(1)[0], "gold": "the reference"}]).completions
-    (tmp_path / "completions.jsonl").write_text(row.model_dump_json() + "\n")
-    for data in ([row], tmp_path / "completions.jsonl", TeacherResponses([row], [], {})):
-        ((learned,), _) = learnable(data, "conversation")
-        assert learned.messages[-1].content == row.completion != "the reference"
+def test_the_target_is_the_teachers_completion_and_not_the_reference(teacher: dict[str, Any], tmp_path: Path) -> None:
+    row = {**question_rows(1)[0], "gold": "the reference"}
+    (completion,) = generate_teacher_responses(teacher, [row]).completions
+    (tmp_path / "completions.jsonl").write_text(completion.model_dump_json() + "\n")
+    for data in ([completion], tmp_path / "completions.jsonl", TeacherResponses([completion], [], {})):
+        ((train_row,), _) = read_training_rows(data, "conversation")
+        assert train_row.messages[-1].content == completion.completion != "the reference"
 
 
-def test_an_answer_that_was_cut_off_is_never_learned(teacher: dict[str, Any]) -> None:
-    rows = generate_teacher_responses(teacher, asked(1, 2)).completions
-    cut = rows[1].model_copy(update={"finish_reason": "length"})
-    kept, drops = learnable([rows[0], cut], "conversation")
-    assert [row.id for row in kept] == [rows[0].id]
+def test_a_truncated_answer_is_dropped(teacher: dict[str, Any]) -> None:
+    completions = generate_teacher_responses(teacher, question_rows(1, 2)).completions
+    truncated = completions[1].model_copy(update={"finish_reason": "length"})
+    rows, drops = read_training_rows([completions[0], truncated], "conversation")
+    assert [row.id for row in rows] == [completions[0].id]
     assert [(drop.source, drop.reason) for drop in drops] == [("row 2", "length")]
 
 
-WRONG = [
-    (asked(1), {}, DataError, "row 1: no answer to learn"),
+UNUSABLE = [
+    (question_rows(1), {}, DataError, "row 1: no answer"),
     ([], {}, DataError, "no row can be used"),
-    (answered(1), {"hyperparameters": {"learning_rate": 7}}, InputError, "hyperparameters: learning_rate=7"),
-    (answered(1), {"hyperparameters": {"lr": 1e-5}}, InputError, "hyperparameters: lr: unknown field"),
-    (answered(1), {"task": "chat"}, InputError, "task='chat': expected"),
+    (answered_rows(1), {"hyperparameters": {"learning_rate": 7}}, InputError, "hyperparameters: learning_rate=7"),
+    (answered_rows(1), {"hyperparameters": {"lr": 1e-5}}, InputError, "hyperparameters: lr: "),
+    (answered_rows(1), {"task": "chat"}, InputError, "task='chat': "),
 ]
 
 
-@pytest.mark.parametrize(("rows", "options", "error", "said"), WRONG)
-def test_what_cannot_be_learned_from_is_one_sentence(
-    student: Path, rows: list[Any], options: dict[str, Any], error: type[InputError], said: str
+@pytest.mark.parametrize(("rows", "arguments", "error", "message"), UNUSABLE)
+def test_unusable_rows_and_settings_are_named(
+    student: Path, rows: list[Any], arguments: dict[str, Any], error: type[InputError], message: str
 ) -> None:
-    with pytest.raises(error, match=said):
-        fine_tune_student(student, rows, **options)
+    with pytest.raises(error, match=message):
+        fine_tune_student(student, rows, **arguments)
 
 
-def test_a_folder_without_a_model_is_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_student_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"student '.*nothing'"):
-        fine_tune_student(tmp_path / "nothing", answered(1))
+        fine_tune_student(tmp_path / "nothing", answered_rows(1))

@@ -266,14 +266,17 @@ def _train_logs(search: Search) -> None:
     from types import SimpleNamespace
 
     from azdistill.contracts.train import TrainConfig
-    from azdistill.training.tracking import RUN, TRACKING, LogToRun
+    from azdistill.training.tracking import RUN_ID, TRACKING_URI, LogToMLflow
 
     state = SimpleNamespace(is_world_process_zero=True, global_step=1)
     environ = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-    with _in_environment(environ), contextlib.redirect_stderr(io.StringIO()) as told:
-        LogToRun(TrainConfig(), {RUN: "run-1", TRACKING: MLFLOW}).on_train_begin(None, state, None)
-    assert "takes no figures" in told.getvalue()
-    search.look_at("output of train", told.getvalue())
+    log, logger = logging.StreamHandler(io.StringIO()), logging.getLogger("azdistill.training")
+    logger.addHandler(log)
+    with _in_environment(environ), contextlib.redirect_stderr(io.StringIO()) as stderr:
+        LogToMLflow(TrainConfig(), {RUN_ID: "run-1", TRACKING_URI: MLFLOW}).on_train_begin(None, state, None)
+    logger.removeHandler(log)
+    assert "MLflow run 'run-1': logging failed" in log.stream.getvalue()
+    search.look_at("output of train", log.stream.getvalue() + stderr.getvalue())
 
 
 def _objects(search: Search) -> None:

@@ -1,4 +1,4 @@
-"""Predictions in the order of the prompts, and a profile that can be believed."""
+"""Predictions in the order of the prompts, and the profile of the model."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.rows import Prompt
 from azdistill.generation.predict import predict
 from azdistill.students.loading import load_student
-from azdistill.students.usage import parameters
+from azdistill.students.usage import num_parameters
 from tests.students import tiny
 from tests.students.tiny import turns
 
@@ -16,33 +16,37 @@ def student(tmp_path_factory):
     return load_student(tiny.write(tmp_path_factory.mktemp("student"), "qwen3"))
 
 
-def prompts(count):
-    asked = [turns(f"{'so ' * (number % 5)}what is {number}?") for number in range(count)]
-    return [Prompt(id=f"{n:016x}", split="test", messages=turn, source=f"t:{n}") for n, turn in enumerate(asked)]
+def make_prompts(count):
+    questions = [turns(f"{'so ' * (number % 5)}what is {number}?") for number in range(count)]
+    return [Prompt(id=f"{n:016x}", split="test", messages=turn, source=f"t:{n}") for n, turn in enumerate(questions)]
 
 
-def test_predictions_are_in_order_and_of_their_own_prompt(student):
-    given = prompts(7)
-    together, _ = predict(student, given, PredictConfig(batch_size=4, max_new_tokens=12, latency_rows=0))
-    assert [row.id for row in together] == [prompt.id for prompt in given]
-    for prompt, row in zip(given, together, strict=True):
+def test_each_prediction_belongs_to_its_prompt(student):
+    prompts = make_prompts(7)
+    predictions, _ = predict(student, prompts, PredictConfig(batch_size=4, max_new_tokens=12, latency_rows=0))
+    assert [row.id for row in predictions] == [prompt.id for prompt in prompts]
+    for prompt, row in zip(prompts, predictions, strict=True):
         assert predict(student, [prompt], PredictConfig(max_new_tokens=12, latency_rows=0))[0] == [row]
 
 
-def test_the_profile_is_of_this_model_and_these_answers(student):
-    given = prompts(7)
-    answers, profile = predict(student, given, PredictConfig(batch_size=4, max_new_tokens=12, latency_rows=3))
+def test_the_profile_describes_the_model_and_its_answers(student):
+    config = PredictConfig(batch_size=4, max_new_tokens=12, latency_rows=3)
+    predictions, profile = predict(student, make_prompts(7), config)
     assert (profile.rows, profile.latency_rows, profile.device) == (7, 3, student.device.type)
-    assert profile.parameters == parameters(student.model) == sum(w.numel() for w in student.model.parameters())
+    assert profile.parameters == num_parameters(student.model) == sum(w.numel() for w in student.model.parameters())
     assert profile.weight_bytes == 4 * profile.parameters
     assert 0 < profile.generated_tokens <= 7 * 12
-    assert profile.generated_tokens == 7 * 12 or not all(answer.truncated for answer in answers)
+    assert profile.generated_tokens == 7 * 12 or not all(row.truncated for row in predictions)
     assert 0 < profile.latency_p50_s <= profile.latency_p95_s < profile.seconds * 10
     assert profile.tokens_per_s == pytest.approx(profile.generated_tokens / profile.seconds, rel=0.01)
     assert profile.peak_memory_bytes > profile.weight_bytes
 
 
-def test_latency_is_measured_on_no_more_rows_than_there_are(student):
-    assert predict(student, prompts(2), PredictConfig(max_new_tokens=2, latency_rows=9))[1].latency_rows == 2
-    answers, profile = predict(student, [], PredictConfig(latency_rows=3))
-    assert (answers, profile.rows, profile.latency_p50_s, profile.tokens_per_s) == ([], 0, None, 0.0)
+def test_latency_is_measured_on_at_most_all_rows(student):
+    config = PredictConfig(max_new_tokens=2, latency_rows=9)
+    assert predict(student, make_prompts(2), config)[1].latency_rows == 2
+
+
+def test_no_prompts_have_a_profile_without_latency(student):
+    predictions, profile = predict(student, [], PredictConfig(latency_rows=3))
+    assert (predictions, profile.rows, profile.latency_p50_s, profile.tokens_per_s) == ([], 0, None, 0.0)

@@ -1,4 +1,4 @@
-"""predict as Azure ML starts it: a process with folders and flags."""
+"""The predict step as Azure ML runs it: a process with folders and flags."""
 
 import subprocess
 import sys
@@ -27,47 +27,47 @@ def prompts(tmp_path):
 
 
 def argv(folder, model, prompts, **flags):
-    given = {"model": model, "prompts": prompts, "predictions": folder / "predictions", **flags}
-    return [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    values = {"model": model, "prompts": prompts, "predictions": folder / "predictions", **flags}
+    return [text for name, value in values.items() for text in (f"--{name.replace('_', '-')}", str(value))]
 
 
 def test_the_test_rows_are_answered(tmp_path, prompts):
     model = tiny.write(tmp_path / "student", weights=False)
-    given = argv(tmp_path, model, prompts, weights="random", max_new_tokens=4, latency_rows=1)
-    command = [sys.executable, "-m", STEP.module, *given]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("predict: 4/4 (")
-    answers = list(read_rows(tmp_path / "predictions" / "predictions.jsonl", Prediction))
-    assert [answer.id for answer in answers] == [prompt(number, "test").id for number in (0, 1, 3, 4)]
+    flags = argv(tmp_path, model, prompts, weights="random", max_new_tokens=4, latency_rows=1)
+    command = [sys.executable, "-m", STEP.module, *flags]
+    process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout.startswith("predict: 4/4 (")
+    predictions = list(read_rows(tmp_path / "predictions" / "predictions.jsonl", Prediction))
+    assert [row.id for row in predictions] == [prompt(number, "test").id for number in (0, 1, 3, 4)]
     assert read_json(tmp_path / "predictions" / "profile.json")["rows"] == 4
-    truncated = sum(answer.truncated for answer in answers)
+    truncated = sum(row.truncated for row in predictions)
     assert read_manifest(tmp_path / "predictions").counts == {"rows": 4, "truncated": truncated}
 
 
-def broken_config(model, prompts):
+def break_config(model, prompts):
     (model / "config.json").write_text("{")
 
 
-def no_prompts(model, prompts):
+def remove_manifest(model, prompts):
     (prompts / "manifest.json").unlink()
 
 
 @pytest.mark.parametrize(
-    ("harm", "flags", "said"),
+    ("harm", "flags", "message"),
     [
-        (lambda model, prompts: None, {}, "no *.safetensors beside config.json"),
-        (broken_config, {"weights": "random"}, "not a valid JSON file"),
-        (no_prompts, {}, "did not finish"),
+        (lambda model, prompts: None, {}, "no *.safetensors next to config.json"),
+        (break_config, {"weights": "random"}, "not a valid JSON file"),
+        (remove_manifest, {}, "prompts: no manifest.json"),
         (lambda model, prompts: None, {"max_new_tokens": 0}, "max_new_tokens='0'"),
     ],
 )
-def test_what_is_wrong_is_one_line_and_no_folder_that_looks_whole(tmp_path, prompts, capsys, harm, flags, said):
+def test_wrong_input_is_one_line_and_the_output_is_incomplete(tmp_path, prompts, capsys, harm, flags, message):
     model = tiny.write(tmp_path / "student", weights=False)
     harm(model, prompts)
     code = run_step(STEP, body, argv(tmp_path, model, prompts, **flags))
-    told = capsys.readouterr().err
-    assert (code, told.count("\n")) == (2, 1)
-    assert told.startswith("predict: ")
-    assert said in told
+    stderr = capsys.readouterr().err
+    assert (code, stderr.count("\n")) == (2, 1)
+    assert stderr.startswith("predict: ")
+    assert message in stderr
     assert not (tmp_path / "predictions" / "manifest.json").exists()

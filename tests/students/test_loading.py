@@ -1,4 +1,4 @@
-"""Loading: what is wrong with a folder is said in one line; nothing random stands in for what is missing."""
+"""Loading and saving a student: each error is one line, and nothing missing is replaced by random values."""
 
 import json
 import shutil
@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers.utils import logging
 
 from azdistill.contracts.errors import DataError
 from azdistill.students.loading import load_student
@@ -13,100 +14,98 @@ from tests.students import tiny
 
 
 @pytest.fixture(scope="module")
-def right(tmp_path_factory):
-    return tiny.write(tmp_path_factory.mktemp("right"))
+def complete(tmp_path_factory):
+    return tiny.write(tmp_path_factory.mktemp("complete"))
 
 
 @pytest.fixture
-def folder(right, tmp_path):
-    return shutil.copytree(right, tmp_path / "student")
+def folder(complete, tmp_path):
+    return shutil.copytree(complete, tmp_path / "student")
 
 
 def change_json(path, **values):
-    found = json.loads(path.read_text()) | values
-    path.write_text(json.dumps({key: value for key, value in found.items() if value is not None}))
+    """Set fields of a JSON file; None removes one."""
+    content = json.loads(path.read_text()) | values
+    path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
 
 
-def without_a_weight(folder):
+def remove_weight(folder):
     weights = load_file(folder / "model.safetensors")
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def pickled(folder):
+def truncate_weights(folder):
+    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:5000])
+
+
+def pickle_weights(folder):
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
 
 
-def custom_code(folder):
+def add_model_code(folder):
     auto_map = {"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"}
     change_json(folder / "config.json", model_type="evil", auto_map=auto_map)
     (folder / "evil.py").write_text("raise SystemExit('run')")
 
 
-def custom_tokenizer(folder):
+def add_tokenizer_code(folder):
     auto_map = {"AutoTokenizer": ["evil.Tokenizer", None]}
     change_json(folder / "tokenizer_config.json", tokenizer_class="EvilTokenizer", auto_map=auto_map)
     (folder / "evil.py").write_text("raise SystemExit('run')")
 
 
-WRONG = {
-    "pickled weights": (pickled, r"no \*.safetensors beside config.json; convert pickled"),
-    "half a weights file": (
-        lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:5000]),
-        "no usable model .SafetensorError",
-    ),
-    "a weight that is missing": (without_a_weight, "1 weights .* 'model.layers.1.mlp.up_proj.weight'"),
-    "weights of another size": (
-        lambda f: change_json(f / "config.json", hidden_size=64),
-        "no usable model",
-    ),
+def remove_vocabulary(folder):
+    (folder / "tokenizer.json").unlink()
+    change_json(folder / "tokenizer_config.json", tokenizer_class="LlamaTokenizer")
+
+
+UNUSABLE = {
+    "pickled weights": (pickle_weights, r"no \*.safetensors next to config.json; convert pickled"),
+    "truncated weights": (truncate_weights, "can't load the model .SafetensorError"),
+    "a missing weight": (remove_weight, "lack 1 weights .* 'model.layers.1.mlp.up_proj.weight'"),
+    "weights of another size": (lambda f: change_json(f / "config.json", hidden_size=64), "can't load the model"),
     "config that is not JSON": (lambda f: (f / "config.json").write_text("{"), "not a valid JSON file"),
     "an unknown architecture": (lambda f: change_json(f / "config.json", model_type="nonsense"), "nonsense"),
     "a value of the wrong type": (lambda f: change_json(f / "config.json", hidden_size="big"), "hidden_size"),
-    "no language model": (lambda f: change_json(f / "config.json", model_type="t5"), "no usable model"),
-    "custom code": (custom_code, "code from a model's folder is never run"),
-    "a custom tokenizer": (custom_tokenizer, "code from a model's folder is never run"),
-    "no tokenizer.json": (lambda f: (f / "tokenizer.json").unlink(), "no usable tokenizer"),
-    "no tokenizer.json of a known class": (
-        lambda f: (
-            (f / "tokenizer.json").unlink()
-            or change_json(f / "tokenizer_config.json", tokenizer_class="LlamaTokenizer")
-        ),
-        "its tokenizer has no vocabulary; copy tokenizer.json",
-    ),
-    "a broken tokenizer.json": (lambda f: (f / "tokenizer.json").write_text("{"), "no usable tokenizer"),
+    "no causal language model": (lambda f: change_json(f / "config.json", model_type="t5"), "can't load the model"),
+    "code of a model": (add_model_code, "azdistill never runs code from a model folder"),
+    "code of a tokenizer": (add_tokenizer_code, "azdistill never runs code from a model folder"),
+    "no tokenizer.json": (lambda f: (f / "tokenizer.json").unlink(), "can't load the tokenizer"),
+    "no vocabulary": (remove_vocabulary, "its tokenizer has no vocabulary; copy tokenizer.json"),
+    "a damaged tokenizer.json": (lambda f: (f / "tokenizer.json").write_text("{"), "can't load the tokenizer"),
     "no chat template": (
         lambda f: (f / "chat_template.jinja").unlink(),
-        "no chat_template; take a chat or instruct model",
+        "no chat_template; choose a chat or instruct model",
     ),
     "a tokenizer of another model": (
         lambda f: tiny.model("smollm", vocab_size=100).save_pretrained(f),
-        "268 ids and its model knows 100",
+        "268 ids but its model only 100 embeddings",
     ),
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG)
-def test_what_is_wrong_is_said_in_one_line(folder, wrong):
-    harm, said = WRONG[wrong]
+@pytest.mark.parametrize("fault", UNUSABLE)
+def test_an_unusable_folder_is_one_line_that_names_it(folder, fault):
+    harm, message = UNUSABLE[fault]
     harm(folder)
-    with pytest.raises(DataError, match=said) as problem:
+    with pytest.raises(DataError, match=message) as error:
         load_student(folder)
-    assert str(folder) in str(problem.value)
-    assert "\n" not in str(problem.value)
+    assert str(folder) in str(error.value)
+    assert "\n" not in str(error.value)
 
 
-def test_a_known_architecture_with_custom_code_beside_it_runs_the_known_one(folder):
+def test_code_in_the_folder_of_a_known_architecture_is_ignored(folder):
     change_json(folder / "config.json", auto_map={"AutoModelForCausalLM": "evil.Model"})
     (folder / "evil.py").write_text("raise SystemExit('run')")
     assert type(load_student(folder).model).__name__ == "LlamaForCausalLM"
 
 
-def test_random_weights_are_of_the_seed(tmp_path):
+def test_random_weights_depend_on_the_seed(tmp_path):
     folder = tiny.write(tmp_path, "gemma2", weights=False)
-    first, again, other = (load_student(folder, "random", seed).model.state_dict() for seed in (1, 1, 2))
-    assert all(map(torch.equal, first.values(), again.values()))
+    first, repeated, other = (load_student(folder, "random", seed).model.state_dict() for seed in (1, 1, 2))
+    assert all(map(torch.equal, first.values(), repeated.values()))
     assert not all(map(torch.equal, first.values(), other.values()))
 
 
@@ -116,24 +115,53 @@ def test_a_tokenizer_without_pad_token_gets_one(folder):
     assert student.tokenizer.pad_token_id == student.model.generation_config.pad_token_id == 4
 
 
-def test_answers_end_at_the_marks_of_model_tokenizer_and_template_and_are_greedy(folder):
+def test_generation_is_greedy_and_ends_at_the_end_tokens_of_model_tokenizer_and_template(folder):
     tiny.tokenizer(tiny.PHI, "<|endoftext|>").save_pretrained(folder)
-    advice = {"eos_token_id": [2, 4], "do_sample": True, "temperature": 0.7, "num_beams": 4, "repetition_penalty": 1.2}
-    change_json(folder / "generation_config.json", **advice)
-    found = load_student(folder).model.generation_config
-    marks = [2, 4, tiny.SPECIAL.index("<|end|>"), tiny.SPECIAL.index("<|endoftext|>")]
-    assert (found.eos_token_id, found.do_sample) == (marks, False)
-    assert (found.num_beams, found.repetition_penalty) in {(None, None), (1, 1.0)}
+    authors = {"eos_token_id": [2, 4], "do_sample": True, "temperature": 0.7, "num_beams": 4, "repetition_penalty": 1.2}
+    change_json(folder / "generation_config.json", **authors)
+    config = load_student(folder).model.generation_config
+    ends = [2, 4, tiny.SPECIAL.index("<|end|>"), tiny.SPECIAL.index("<|endoftext|>")]
+    assert (config.eos_token_id, config.do_sample) == (ends, False)
+    assert (config.num_beams, config.repetition_penalty) in {(None, None), (1, 1.0)}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_saved_student_is_the_student(folder, tmp_path, dtype):
-    change_json(folder / "generation_config.json", do_sample=False, temperature=0.3)  # saved as it is, this would fail
+def test_a_saved_student_loads_as_the_same_student(folder, tmp_path, dtype):
+    # transformers refuses to save these settings, so they must be replaced.
+    change_json(folder / "generation_config.json", do_sample=False, temperature=0.3)
     student = load_student(folder)
     student.save(tmp_path / "saved", dtype)
     saved = load_file(tmp_path / "saved" / "model.safetensors")
     assert {weight.dtype for weight in saved.values()} == {getattr(torch, dtype)}
-    again = load_student(tmp_path / "saved", dtype=dtype)
-    assert again.tokenizer.chat_template == student.tokenizer.chat_template
-    assert again.model.generation_config.eos_token_id == student.model.generation_config.eos_token_id
-    assert all(map(torch.equal, student.model.state_dict().values(), again.model.state_dict().values()))
+    assert json.loads((tmp_path / "saved" / "config.json").read_text())["dtype"] == dtype
+    loaded = load_student(tmp_path / "saved", dtype=dtype)
+    assert loaded.tokenizer.chat_template == student.tokenizer.chat_template
+    assert loaded.model.generation_config.eos_token_id == student.model.generation_config.eos_token_id
+    expected = [weight.to(getattr(torch, dtype)) for weight in student.model.state_dict().values()]
+    assert all(map(torch.equal, expected, loaded.model.state_dict().values()))
+
+
+@pytest.mark.parametrize("architecture", ["smollm", "llama"])  # with and without tied weights
+def test_saving_in_another_type_leaves_the_model_in_memory_unchanged(tmp_path, architecture):
+    student = load_student(tiny.write(tmp_path / "student", architecture))
+    before = {name: weight.clone() for name, weight in student.model.state_dict().items()}
+    student.save(tmp_path / "saved", "bfloat16")
+    after = student.model.state_dict()
+    assert {weight.dtype for weight in after.values()} == {torch.float32}
+    assert all(torch.equal(before[name], weight) for name, weight in after.items())
+    tied = architecture == "smollm"
+    assert ("lm_head.weight" in load_file(tmp_path / "saved" / "model.safetensors")) is not tied
+
+
+def test_loading_and_saving_leave_the_log_settings_of_transformers_unchanged(folder, tmp_path, capfd):
+    verbosity, progress_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_info()
+    logging.enable_progress_bar()
+    try:
+        load_student(folder).save(tmp_path / "saved", "float32")
+        assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == (logging.INFO, True)
+        assert capfd.readouterr() == ("", "")
+    finally:
+        logging.set_verbosity(verbosity)
+        if not progress_bars:
+            logging.disable_progress_bar()

@@ -1,4 +1,4 @@
-"""Students of a few thousand random weights, built here from real architectures' configs and chat templates."""
+"""Students with a few thousand random weights: configs of real architectures, copies of real chat templates."""
 
 import itertools
 from pathlib import Path
@@ -10,25 +10,26 @@ from transformers.utils import logging
 
 from azdistill.contracts.rows import Message
 
-logging.disable_progress_bar()  # so that what a test reads on stderr is the step's
+logging.disable_progress_bar()  # `write` below must not print to the stderr that a test reads
 
 SPECIAL = (
     "<pad> <s> </s> <|im_start|> <|im_end|> <|user|> <|assistant|> <|system|> <|end|> <|endoftext|> "
     "<start_of_turn> <end_of_turn>"
 ).split()
 
+# SmolLM2 and Qwen2.
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-"""SmolLM2, Qwen2."""
 
+# Phi-4-mini: the complete text ends with one more special token than the answer does.
 PHI = (
     "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content + '<|end|>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% else %}{{ eos_token }}{% endif %}"
 )
-"""Phi-4-mini: the whole text ends with a mark more than the answer does."""
 
+# Gemma 2.
 GEMMA = (
     "{{ bos_token }}{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
     "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
@@ -36,8 +37,8 @@ GEMMA = (
     "{{ '<start_of_turn>' + m.role + '\n' + m.content | trim + '<end_of_turn>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<start_of_turn>assistant\n' }}{% endif %}"
 )
-"""Gemma 2."""
 
+# Qwen3.
 THINKING = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' }}"
     "{% if m.role == 'assistant' and loop.last %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
@@ -46,15 +47,14 @@ THINKING = (
     "{% if enable_thinking is defined and enable_thinking is false %}"
     "{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}"
 )
-"""Qwen3."""
 
+# The students of DeepSeek-R1: the prompt opens a thinking block that the template drops from finished answers.
 REASONING = (
     "{% for m in messages %}{% if m.role == 'assistant' %}"
     "{{ '<|assistant|>' + m.content.split('</think>')[-1] + '</s>' }}"
     "{% else %}{{ '<|user|>' + m.content }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|><think>\n' }}{% endif %}"
 )
-"""DeepSeek-R1's students: the prompt opens a thought that no finished answer shows."""
 
 SIZES: dict[str, Any] = {
     "hidden_size": 32,
@@ -78,14 +78,15 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 
 
 def tokenizer(template: str | None = CHATML, eos: str | None = "<|im_end|>", **tokens: Any) -> PreTrainedTokenizerFast:
-    """Bytes as ids, and the marks of every family; `tokens` are bos_token, pad_token and the like."""
+    """A tokenizer of single bytes and the special tokens of all families. `tokens`: bos_token, pad_token, ..."""
     pieces = [*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    made = Tokenizer(models.BPE(vocab={piece: number for number, piece in enumerate(pieces)}, merges=[]))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    made.add_special_tokens(SPECIAL)
-    given = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": eos, "chat_template": template, **tokens}
-    return PreTrainedTokenizerFast(tokenizer_object=made, **{name: value for name, value in given.items() if value})
+    byte_level = Tokenizer(models.BPE(vocab={piece: number for number, piece in enumerate(pieces)}, merges=[]))
+    byte_level.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    byte_level.decoder = decoders.ByteLevel()
+    byte_level.add_special_tokens(SPECIAL)
+    options = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": eos, "chat_template": template, **tokens}
+    options = {name: value for name, value in options.items() if value}
+    return PreTrainedTokenizerFast(tokenizer_object=byte_level, **options)
 
 
 def config(architecture: str, **changed: Any) -> Any:
@@ -100,7 +101,7 @@ def model(architecture: str, seed: int = 0, **changed: Any) -> Any:
 
 
 def write(folder: Path, architecture: str = "smollm", weights: bool = True, seed: int = 0, **changed: Any) -> Path:
-    """A student's folder; without weights only the architecture and tokenizer."""
+    """Write a student to `folder`; without weights only its config and tokenizer."""
     tokenizer().save_pretrained(folder)
     if weights:
         model(architecture, seed, **changed).save_pretrained(folder)
@@ -110,7 +111,7 @@ def write(folder: Path, architecture: str = "smollm", weights: bool = True, seed
 
 
 def turns(*contents: str, system: str | None = None) -> tuple[Message, ...]:
-    """A conversation in which user and assistant take turns."""
-    opening = (Message(role="system", content=system),) if system is not None else ()
+    """A conversation in which user and assistant alternate."""
+    first = (Message(role="system", content=system),) if system is not None else ()
     roles = itertools.cycle(("user", "assistant"))
-    return (*opening, *(Message(role=next(roles), content=content) for content in contents))
+    return (*first, *(Message(role=next(roles), content=content) for content in contents))

@@ -1,4 +1,4 @@
-"""A student of some thousand weights, and rows that it can learn in seconds."""
+"""A student of a few thousand weights, and rows that it can learn in seconds."""
 
 import pytest
 import torch
@@ -12,22 +12,22 @@ CONFIG = TrainConfig(learning_rate=3e-3, batch_size=8, num_epochs=2, max_length=
 
 
 def rows(count, first=0):
-    """`n0017? blue`, of several lengths."""
+    """Rows such as `n0017?` -> `blue`, of several lengths."""
     numbers = range(first, first + count)
-    asked = [(f"{'and so ' * (number % 7)}n{number:04d}?", COLOURS[number % 5]) for number in numbers]
-    return [TrainRow(id=f"{n:016x}", messages=tiny.turns(*turns)) for n, turns in zip(numbers, asked, strict=True)]
+    turns = [(f"{'and so ' * (number % 7)}n{number:04d}?", COLOURS[number % 5]) for number in numbers]
+    return [TrainRow(id=f"{n:016x}", messages=tiny.turns(*pair)) for n, pair in zip(numbers, turns, strict=True)]
 
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Sums in the same order, so that equal work gives equal bytes."""
-    before = torch.get_num_threads()
+    """Floating-point sums in a fixed order, so that the same training gives the same bytes."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
 def student(tmp_path_factory):
-    """With dropout, so that a resumed training must also find the random numbers where they were."""
+    """A student with dropout: a resumed training must also restore the state of the random generators."""
     return tiny.write(tmp_path_factory.mktemp("student"), "smollm", attention_dropout=0.2)

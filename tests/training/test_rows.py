@@ -1,11 +1,11 @@
-"""Rows that are too long are kept aside and counted."""
+"""Rows that are too long are dropped, up to a share that the job sets."""
 
 import pytest
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.rows import TrainRow
 from azdistill.contracts.train import TrainConfig
-from azdistill.training.rows import encode, encode_training
+from azdistill.training.rows import tokenize_training_rows, tokenize_validation_rows
 from tests.students import tiny
 from tests.students.tiny import turns
 
@@ -15,29 +15,29 @@ def rows(long, short):
     return [TrainRow(id=f"{number:016x}", messages=turns("Hi", answer)) for number, answer in enumerate(answers)]
 
 
-def test_overlong_rows_are_kept_aside_not_cut():
-    config = TrainConfig(max_length=64)
-    found = encode(rows(1, 9), tiny.tokenizer(), config)
-    assert len(found) == 9
-    assert all(len(row.ids) <= 64 for row in found)
+def test_a_row_that_is_too_long_is_dropped_and_not_cut():
+    tokenized = tokenize_training_rows(rows(1, 9), tiny.tokenizer(), TrainConfig(max_length=64))
+    assert len(tokenized) == 9
+    assert all(len(row.input_ids) <= 64 for row in tokenized)
 
 
-def test_too_many_overlong_rows_name_the_fields_and_figures():
+def test_too_many_long_rows_are_an_error_that_names_fields_and_counts():
     config = TrainConfig(max_length=64, max_overlong_ratio=0.1)
-    with pytest.raises(DataError) as problem:
-        encode(rows(2, 8), tiny.tokenizer(), config)
-    assert str(problem.value) == (
-        "training: 2 of 10 rows are longer than train.max_length=64 tokens (the longest has 322); "
+    with pytest.raises(DataError) as error:
+        tokenize_training_rows(rows(2, 8), tiny.tokenizer(), config)
+    assert str(error.value) == (
+        "train.max_length=64: 2 of 10 rows are longer (the longest has 322 tokens); "
         "raise it, shorten the rows, or raise train.max_overlong_ratio"
     )
-    assert len(encode(rows(2, 8), tiny.tokenizer(), config.model_copy(update={"max_overlong_ratio": 0.2}))) == 8
+    allowed = config.model_copy(update={"max_overlong_ratio": 0.2})
+    assert len(tokenize_training_rows(rows(2, 8), tiny.tokenizer(), allowed)) == 8
 
 
-@pytest.mark.parametrize("given", [rows(0, 0), rows(3, 0)])
-def test_nothing_to_learn_from_is_refused(given):
-    with pytest.raises(DataError, match="no row to learn from"):
-        encode_training(given, tiny.tokenizer(), TrainConfig(max_length=64, max_overlong_ratio=1))
+@pytest.mark.parametrize("unusable", [rows(0, 0), rows(3, 0)])
+def test_no_usable_training_row_is_an_error(unusable):
+    with pytest.raises(DataError, match="no usable row"):
+        tokenize_training_rows(unusable, tiny.tokenizer(), TrainConfig(max_length=64, max_overlong_ratio=1))
 
 
-def test_no_validation_rows_are_no_error():
-    assert encode([], tiny.tokenizer(), TrainConfig()) == []
+def test_validation_rows_are_optional():
+    assert tokenize_validation_rows([], tiny.tokenizer(), TrainConfig()) == []

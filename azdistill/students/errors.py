@@ -1,0 +1,42 @@
+"""Errors of transformers, torch and safetensors as one line for the user."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from azdistill.contracts.errors import AzdistillError, DataError
+
+
+@contextmanager
+def loading(folder: Path, what: str) -> Iterator[None]:
+    """Turn any error inside the block into a DataError that names the student's folder.
+
+    transformers raises many types (pickle, JSON, sizes, custom code), and all of them mean that the folder can't be
+    used.
+    """
+    try:
+        yield
+    except Exception as error:
+        if "trust_remote_code" in str(error):
+            fix = "azdistill never runs code from a model folder: choose a model that transformers supports itself"
+        else:
+            fix = "copy the complete folder of a chat model that transformers can load"
+        raise DataError(f"student {str(folder)!r}: can't load the {what} ({_one_line(error)}); {fix}") from error
+
+
+@contextmanager
+def saving(folder: Path, what: str) -> Iterator[None]:
+    """Turn an error while writing `what` to `folder` into an AzdistillError. Other errors are bugs and pass through."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:  # of Python, torch and safetensors
+        raise AzdistillError(
+            f"{what} can't be written to {str(folder)!r} ({_one_line(error)}); free disk space there and run again"
+        ) from error
+
+
+def _one_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {' '.join(lines[:2])}"[:300].rstrip(" .:")

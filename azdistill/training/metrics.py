@@ -1,0 +1,103 @@
+"""Metrics of a training run: metrics.json, and the points of history.jsonl."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from azdistill.contracts.files import write_text
+from azdistill.contracts.train import TrainConfig
+from azdistill.students.template import TokenizedRow
+from azdistill.students.usage import num_parameters, peak_memory_bytes
+from azdistill.training.batches import TokenBudgetSampler
+from azdistill.training.trainer import StudentTrainer, precision
+
+# Name in Trainer's log -> name in history.jsonl.
+HISTORY_NAMES = {"loss": "loss", "learning_rate": "learning_rate", "eval_loss": "validation_loss"}
+
+
+@dataclass(frozen=True)
+class TrainingMetrics:
+    """The content of metrics.json.
+
+    Losses are nats a target token. `seconds` and `tokens_per_s` are of this process: a resumed training counts from
+    where it resumed. `padding` is the share of padding in the batches, `supervised_tokens` counts the target tokens of
+    all epochs.
+    """
+
+    train_rows: int
+    validation_rows: int
+    steps: int
+    epochs: float
+    supervised_tokens: int
+    padding: float
+    parameters: int
+    device: str
+    precision: str
+    seconds: float
+    tokens_per_s: float
+    peak_memory_bytes: int
+    train_loss: float | None
+    validation_loss: float | None
+    resumed_from_step: int
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def training_metrics(
+    trainer: StudentTrainer,
+    train_rows: Sequence[TokenizedRow],
+    validation_rows: Sequence[TokenizedRow],
+    config: TrainConfig,
+    history: Sequence[dict[str, Any]],
+    seconds: float,
+    resumed_from_step: int,
+) -> TrainingMetrics:
+    steps = trainer.state.global_step
+    trained_here = (steps - resumed_from_step) / max(steps, 1)
+    tokens = sum(len(row.input_ids) for row in train_rows) * config.num_epochs * trained_here
+    return TrainingMetrics(
+        train_rows=len(train_rows),
+        validation_rows=len(validation_rows),
+        steps=steps,
+        epochs=config.num_epochs,
+        supervised_tokens=round(sum(row.num_target_tokens for row in train_rows) * config.num_epochs),
+        padding=round(_padding(train_rows, config), 4),
+        parameters=num_parameters(trainer.model),
+        device=trainer.args.device.type,
+        precision=precision(config),
+        seconds=round(seconds, 3),
+        tokens_per_s=round(tokens / seconds, 1),
+        peak_memory_bytes=peak_memory_bytes(),
+        train_loss=_last(history, "loss"),
+        validation_loss=_last(history, "validation_loss"),
+        resumed_from_step=resumed_from_step,
+    )
+
+
+def history_points(log_history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One point for each logged step, in order, from `TrainerState.log_history`."""
+    points: dict[int, dict[str, Any]] = {}
+    for entry in log_history:
+        values = {ours: entry[theirs] for theirs, ours in HISTORY_NAMES.items() if theirs in entry}
+        if values:
+            points.setdefault(entry["step"], {"step": entry["step"]}).update(values)
+    return [points[step] for step in sorted(points)]
+
+
+def write_history(path: Path, history: Sequence[dict[str, Any]]) -> None:
+    """Write one JSON object a line."""
+    write_text(path, "".join(json.dumps(point) + "\n" for point in history))
+
+
+def _padding(rows: Sequence[TokenizedRow], config: TrainConfig) -> float:
+    lengths = [len(row.input_ids) for row in rows]
+    batches = TokenBudgetSampler(lengths, config.batch_size, config.seed)
+    padded = sum(len(batch) * max(lengths[index] for index in batch) for batch in batches)
+    return 1 - sum(lengths) / padded
+
+
+def _last(history: Sequence[dict[str, Any]], name: str) -> float | None:
+    return next((point[name] for point in reversed(history) if name in point), None)
