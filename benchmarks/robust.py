@@ -21,14 +21,14 @@ from typing import Any
 import psutil
 
 from azdistill.engine.local.engine import run_pipeline
-from tests.engine.pipeline.conftest import Desk
-from tests.engine.pipeline.test_wrong_pipelines import ERRORS, WARNINGS
+from tests.engine.pipeline.wrong import AREAS, as_case, find_problems
 from tests.small_job import AZDISTILL, small_job, variables
 
 ROOT = Path(__file__).parent.parent
 SEED, ROUNDS, KILLS_A_ROUND, CHAIN = 7, 4, 5, 20
 PRODUCTION = ROOT / "pipelines" / "support" / "job.yaml"
 
+# Common mistakes, one of each kind, of the cases in tests/engine/pipeline/wrong.py.
 FOURTEEN = (
     "missing required input",
     "unknown input",
@@ -45,7 +45,6 @@ FOURTEEN = (
     "variables in a component",
     "more processes than GPUs",
 )
-"""Of the tables in tests/pipeline: one of each kind that a pipeline is commonly wrong in."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +118,11 @@ def crashes(folder: Path) -> dict[str, int]:
 
 
 def wrong_pipelines(folder: Path) -> int:
-    """How many of the fourteen are found, each by the very sentence that its test asserts."""
-    found = 0
-    for number, kind in enumerate(FOURTEEN):
-        file, before, after, expected = (ERRORS | WARNINGS)[kind]
-        desk = Desk(folder / str(number))
-        desk.edit(file, before, after)
-        found += expected in (line.replace(repr(str(desk.root)), "'.'") for line in desk.told())
+    """How many of the fourteen are found, each with the code, location, field and value that its test asserts."""
+    area, found = AREAS["command jobs"], 0
+    for name in FOURTEEN:
+        case, root = area.cases[name], folder / name
+        found += tuple(case)[3:] in [as_case(problem, root) for problem in find_problems(root, area, case)]
     return found
 
 

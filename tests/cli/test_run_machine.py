@@ -54,13 +54,13 @@ def test_a_registered_component_is_run_from_the_home(azdistill: Command, pipelin
     path = pipeline({"say": {"type": "command", "component": "azureml:say@latest"}})
     done = azdistill("run", path, "-o", "r")
     assert done.code == 2
-    assert f"put its file at {folder}/home/components/say/1/component.yml, or name it" in done.err
+    assert f"save its file as {folder}/home/components/say/1/component.yml, or name its file" in done.err
     place = folder / "home/components/say/1"
     place.mkdir(parents=True)
     (place / "component.yml").write_text("command: echo hello\nenvironment: azureml:any:1\n")
     done = azdistill("run", path, "-o", "r")
     assert done.code == 0
-    assert ": warning: jobs.say.component='azureml:say@latest': it changes when" in done.err.splitlines()[0]
+    assert ": warning: jobs.say.component='azureml:say@latest': changes whenever" in done.err.splitlines()[0]
     assert Path("r/say/log.txt").read_text() == "hello\n"
     assert azdistill("run", path, "-o", "r", "--explain").out == "say  reused\n"
 
@@ -75,9 +75,12 @@ def test_an_environment_is_mapped_to_a_python(azdistill: Command, pipeline: Writ
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--env", "any"), "--env 'any': expected NAME=PYTHON, NAME being an environment's"),
-        (("--env", "many=venv"), "--env 'many': no node has an environment of that name; did you mean 'any'?"),
-        (("--data", "rows"), "--data 'rows': expected NAME=PATH, or a YAML file of names and paths"),
+        (("--env", "any"), "azdistill: --env 'any': expected NAME=PYTHON, NAME being an environment's"),
+        (
+            ("--env", "many=venv"),
+            "azdistill: --env 'many': no node has an environment of that name; did you mean 'any'?",
+        ),
+        (("--data", "rows"), "azdistill: --data 'rows': expected NAME=PATH, or a YAML file of names and paths"),
         (("--data", "none.yml"), "none.yml: No such file or directory; name the mapping file (YAML)"),
     ],
 )
@@ -85,7 +88,7 @@ def test_an_option_that_cannot_be_is_one_line(
     azdistill: Command, pipeline: Writer, options: tuple[str, str], said: str
 ) -> None:
     done = azdistill("run", pipeline({"say": "echo hello"}), "-o", "r", *options)
-    assert (done.code, done.err) == (2, f"azdistill: {said}\n")
+    assert (done.code, done.err) == (2, f"{said}\n")
 
 
 def test_without_pip_packages_there_is_nothing_to_make(azdistill: Command, pipeline: Writer) -> None:
@@ -103,9 +106,9 @@ def test_what_has_no_effect_here_is_said_once_and_azure_takes_it(azdistill: Comm
     told = [line for line in azdistill("run", path, "-o", "r").err.splitlines() if "warning" in line]
     assert len(told) == 1
     assert told[0].endswith(
-        "warning: jobs.one.identity: without effect on this machine, as are queue_settings, services"
+        "warning: jobs.one.identity: has no effect in a local run, nor have queue_settings, services"
     )
-    assert "without effect" not in azdistill("validate", path).err
+    assert "no effect" not in azdistill("validate", path).err
 
 
 def test_what_a_job_is_compiled_to_is_not_the_users_to_hear_about(azdistill: Command, job: Path) -> None:

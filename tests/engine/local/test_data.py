@@ -88,7 +88,7 @@ def test_a_copy_that_is_not_there_is_refused(text: str, expected: str) -> None:
 def test_a_mapping_file_names_copies_beside_it(tmp_path: Path) -> None:
     (tmp_path / "a.csv").touch()
     (tmp_path / "copies.yml").write_text("azureml:iris:1: a.csv\nazureml:beans:2: ./b.csv\n")
-    with pytest.raises(InputError, match=r"copies.yml:2: azureml:beans:2='./b.csv': no such file or folder beside"):
+    with pytest.raises(InputError, match=r"copies.yml:2: azureml:beans:2='./b.csv': no such file or folder next to"):
         read_copies(tmp_path / "copies.yml")
     (tmp_path / "b.csv").touch()
     found = read_copies(tmp_path / "copies.yml")

@@ -250,8 +250,8 @@ jobs:
 """)  # fmt: skip
     with pytest.raises(PipelineError) as found:
         shop.run()
-    assert "pipeline.yml:3: jobs.tune.type='spark': runs on Azure ML only" in str(found.value)
-    assert "pipeline.yml:4: jobs.known.component='azureml:train:1': no such registered component" in str(found.value)
+    assert "pipeline.yml:3: jobs.tune.type='spark': the local engine does not run this type of job" in str(found.value)
+    assert "pipeline.yml:4: jobs.known.component='azureml:train:1': the local engine has no file" in str(found.value)
 
 
 def test_a_run_folder_that_is_a_file_is_said(chain: Workshop) -> None:

@@ -55,16 +55,16 @@ def test_text_gets_the_type_of_the_input(typed: Workshop, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
-        ("seed", "x", "--set inputs.seed='x': expected integer"),
-        ("seed", "1.5", "--set inputs.seed='1.5': expected integer"),
-        ("seed", "true", "--set inputs.seed='true': expected integer"),
-        ("seed", "[1", "--set inputs.seed='[1': expected integer"),
-        ("seed", "", "--set inputs.seed='': expected integer"),
-        ("rate", "much", "--set inputs.rate='much': expected number"),
-        ("deep", "1", "--set inputs.deep='1': expected boolean"),
-        ("size", "10", "--set inputs.size='10': expected at most 9"),
-        ("size", "0", "--set inputs.size='0': expected at least 1"),
-        ("mode", "fats", "--set inputs.mode='fats': expected one of fast, slow"),
+        ("seed", "x", "--set inputs.seed='x': must be an integer"),
+        ("seed", "1.5", "--set inputs.seed='1.5': must be an integer"),
+        ("seed", "true", "--set inputs.seed='true': must be an integer"),
+        ("seed", "[1", "--set inputs.seed='[1': must be an integer"),
+        ("seed", "", "--set inputs.seed='': must be an integer"),
+        ("rate", "much", "--set inputs.rate='much': must be a number"),
+        ("deep", "1", "--set inputs.deep='1': must be true or false"),
+        ("size", "10", "--set inputs.size='10': must be at most 9"),
+        ("size", "0", "--set inputs.size='0': must be at least 1"),
+        ("mode", "fats", "--set inputs.mode='fats': must be one of fast, slow"),
         ("sede", "1", "--set inputs.sede='1': the pipeline has no such input; did you mean 'seed'?"),
     ],
 )
@@ -75,7 +75,9 @@ def test_text_of_another_type_is_refused(typed: Workshop, name: str, text: str, 
 
 
 def test_an_input_without_a_value_has_to_be_set(typed: Workshop) -> None:
-    with pytest.raises(PipelineError, match=r"pipeline.yml:10: inputs.need: .* needs a value; --set inputs.need=VALUE"):
+    with pytest.raises(
+        PipelineError, match=r"pipeline.yml:10: inputs.need: .* requires a value; set it with --set inputs.need=VALUE"
+    ):
         typed.run()
 
 
