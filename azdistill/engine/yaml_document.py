@@ -1,4 +1,4 @@
-"""YAML files with positions, so that every finding can name its line."""
+"""Read YAML files with the line of every field, so that problems can name it."""
 
 import re
 from collections.abc import Iterator
@@ -12,9 +12,18 @@ import yaml
 from azdistill.engine.errors import InputError
 from azdistill.engine.problems import FieldPath
 
+# Limits of a file, so that a small or broken one takes neither minutes nor the memory of the machine. Values are
+# counted with aliases expanded: nine levels of `[*a, *a, *a, *a, *a, *a, *a, *a, *a]` are a billion.
+MAX_CHARACTERS = 1_000_000
+MAX_VALUES = 100_000
+MAX_DEPTH = 200
+
 _TAG = "tag:yaml.org,2002:"
 _DIGITS = "[0-9][0-9_]*"
-_PLAIN = {
+
+# Pattern and first characters of plain scalars by type. This is the core schema of YAML 1.2 (10.3.2), in which `no` and
+# a date are text and `1e-5` is a number, with the merge key and the `1_000` of YAML 1.1.
+_PLAIN_SCALARS = {
     "null": ("~|null|Null|NULL|", "~nN"),
     "bool": ("true|True|TRUE|false|False|FALSE", "tTfF"),
     "int": (f"[-+]?{_DIGITS}|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
@@ -24,16 +33,15 @@ _PLAIN = {
     ),
     "merge": ("<<", "<"),
 }
-"""How a scalar without quotes is told, and with what it begins: the core schema of YAML 1.2 (10.3.2), in which `no` and
-a date are text and `1e-5` is a number, with the merge key and the `1_000` of YAML 1.1."""
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # as fast as it was installed
+# libyaml where PyYAML is installed with it: about 30 times as fast.
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
 
-for _kind, (_pattern, _first) in _PLAIN.items():
-    _Loader.add_implicit_resolver(_TAG + _kind, re.compile(rf"(?:{_pattern})\Z"), [*_first, ""])
+for _type, (_pattern, _first) in _PLAIN_SCALARS.items():
+    _Loader.add_implicit_resolver(_TAG + _type, re.compile(rf"(?:{_pattern})\Z"), [*_first, ""])
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class Document:
     tree: yaml.MappingNode
 
     def line(self, *fields: FieldPath) -> int:
-        """1-based line of the first of `fields` or, where the file does not have it, of the section it belongs to.
+        """1-based line of a field or, where the file does not have it, of the innermost section that it has.
 
         Of several fields the one furthest down in the file counts.
         """
@@ -56,7 +64,7 @@ def read_document(path: Path, error: type[InputError], kind: str) -> Document:
     """Read the YAML mapping of a `kind` file ("job file"). Raises `error` with the line of what is wrong."""
     try:
         tree = _compose(path.read_text(encoding="utf-8"))
-        value = _value(tree) if isinstance(tree, yaml.MappingNode) else {}
+        value = _Values().of(tree) if isinstance(tree, yaml.MappingNode) else {}
     except OSError as problem:
         message = problem.strerror or "cannot be read"
         raise error(message, code="unreadable_file", fix=f"name the {kind} (YAML)", file=path) from None
@@ -70,7 +78,7 @@ def read_document(path: Path, error: type[InputError], kind: str) -> Document:
         message = f"not valid YAML ({str(problem).splitlines()[0]})"
         raise error(message, code="invalid_yaml", file=path) from None
     except RecursionError:
-        message = "nested too deeply, or an alias contains itself"
+        message = "not valid YAML (nested too deeply, or an alias contains itself)"
         raise error(message, code="invalid_yaml", file=path) from None
     if not isinstance(tree, yaml.MappingNode):
         fix = f"a {kind} is a YAML mapping, one `name: value` a line"
@@ -79,59 +87,90 @@ def read_document(path: Path, error: type[InputError], kind: str) -> Document:
 
 
 def read_scalar(text: str) -> Any:
-    """What YAML makes of `text`; the text as it stands where that is no scalar."""
+    """The value of a YAML scalar; the text itself where it is none."""
     try:
         node = _compose(text)
-        return _value(node) if isinstance(node, yaml.ScalarNode) else text
+        return _Values().of(node) if isinstance(node, yaml.ScalarNode) else text
     except (yaml.YAMLError, ValueError, RecursionError):
         return text
 
 
 @lru_cache(maxsize=256)
 def _compose(text: str) -> yaml.Node | None:
-    """Of one text there is one tree, which nobody changes: a run reads its bundle more than once."""
+    """The node tree of a text. It is cached, because a run reads the files of its bundle several times."""
+    if len(text) > MAX_CHARACTERS:
+        raise yaml.YAMLError(f"longer than {MAX_CHARACTERS:,} characters")
+    _check_depth(text)
     return yaml.compose(text, Loader=_Loader)
 
 
-def _value(node: yaml.Node) -> Any:
-    if isinstance(node, yaml.MappingNode):
-        return {key: _value(part) for key, part in _fields(node).items()}
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(part) for part in node.value]
-    match node.tag.removeprefix(_TAG):
-        case "null":
-            return None
-        case "bool":
-            return node.value.lower() == "true"
-        case "int":
-            return int(node.value.replace("_", ""), 0 if node.value[:2] in {"0o", "0x"} else 10)
-        case "float":
-            return float(re.sub(r"_|\.(?=inf|nan)", "", node.value.lower()))
-        case _:  # text, and what other tags stand for, as it is written
-            return node.value
+def _check_depth(text: str) -> None:
+    """Raise RecursionError for nesting that would overflow the stack of libyaml's composer.
+
+    Nesting needs brackets, or blocks inside blocks; only a text with many of either is parsed for its depth.
+    """
+    if sum(map(text.count, ("[", "{", "- ", "-\n", "? "))) < MAX_DEPTH:
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise RecursionError
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
-def _fields(node: yaml.MappingNode) -> dict[str, yaml.Node]:
-    """By key; of what is merged in, the keys that the mapping doesn't have itself."""
-    merged: dict[str, yaml.Node] = {}
-    fields: dict[str, yaml.Node] = {}
-    for key, part in node.value:
-        if key.tag == f"{_TAG}merge":
-            merged = dict(_merged(part)) | merged
-        elif not isinstance(key, yaml.ScalarNode) or key.value in fields:
-            problem = f"duplicate key {key.value!r}" if isinstance(key, yaml.ScalarNode) else "a key must be text"
-            raise yaml.composer.ComposerError(problem=problem, problem_mark=key.start_mark)
-        else:
-            fields[key.value] = part
-    return merged | fields
+class _Values:
+    """Convert nodes to plain values, at most `MAX_VALUES` of them."""
 
+    def __init__(self) -> None:
+        self.count = 0
 
-def _merged(part: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
-    """Of several mappings the first that has a key wins."""
-    for mapping in reversed(part.value if isinstance(part, yaml.SequenceNode) else [part]):
-        if not isinstance(mapping, yaml.MappingNode):
-            raise yaml.composer.ComposerError(problem="<< must merge a mapping", problem_mark=mapping.start_mark)
-        yield from _fields(mapping).items()
+    def of(self, node: yaml.Node) -> Any:
+        self._count()
+        if isinstance(node, yaml.MappingNode):
+            return {key: self.of(value) for key, value in self.fields(node).items()}
+        if isinstance(node, yaml.SequenceNode):
+            return [self.of(entry) for entry in node.value]
+        match node.tag.removeprefix(_TAG):
+            case "null":
+                return None
+            case "bool":
+                return node.value.lower() == "true"
+            case "int":
+                return int(node.value.replace("_", ""), 0 if node.value[:2] in {"0o", "0x"} else 10)
+            case "float":
+                return float(re.sub(r"_|\.(?=inf|nan)", "", node.value.lower()))
+            case _:  # text, or a value with another tag, which stays text
+                return node.value
+
+    def _count(self) -> None:
+        self.count += 1
+        if self.count > MAX_VALUES:
+            raise yaml.YAMLError(f"more than {MAX_VALUES:,} values, with aliases expanded")
+
+    def fields(self, node: yaml.MappingNode) -> dict[str, yaml.Node]:
+        """Nodes by key. A merged key is used where the mapping does not have it itself."""
+        merged: dict[str, yaml.Node] = {}
+        fields: dict[str, yaml.Node] = {}
+        for key, value in node.value:
+            if key.tag == f"{_TAG}merge":
+                merged = dict(self._merged_fields(value)) | merged
+            elif not isinstance(key, yaml.ScalarNode) or key.value in fields:
+                message = f"duplicate key {key.value!r}" if isinstance(key, yaml.ScalarNode) else "a key must be text"
+                raise yaml.composer.ComposerError(problem=message, problem_mark=key.start_mark)
+            else:
+                fields[key.value] = value
+        return merged | fields
+
+    def _merged_fields(self, node: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
+        """Fields of one or several merged mappings; the first mapping that has a key wins, so it comes last."""
+        for mapping in reversed(node.value if isinstance(node, yaml.SequenceNode) else [node]):
+            if not isinstance(mapping, yaml.MappingNode):
+                raise yaml.composer.ComposerError(problem="<< must merge a mapping", problem_mark=mapping.start_mark)
+            self._count()
+            yield from self.fields(mapping).items()
 
 
 def _line(node: yaml.Node, field: FieldPath) -> int:

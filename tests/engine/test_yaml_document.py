@@ -1,5 +1,6 @@
-"""What is read from YAML: the values another reader of YAML 1.2 finds, and the lines they stand in."""
+"""YAML is read as other YAML 1.2 readers read it, with lines, and within limits of size and depth."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from azdistill.contracts.errors import SpecError
 from azdistill.engine.yaml_document import read_document, read_scalar
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted(
+FILES = sorted(
     path for folder in ("pipelines", "components", "environments") for path in (ROOT / folder).rglob("*.y*ml")
 )
 SCALARS = [
@@ -25,22 +26,21 @@ def values(path: Path) -> object:
 
 
 @pytest.mark.parametrize("text", SCALARS)
-def test_a_scalar_is_what_another_reader_makes_of_it(text: str, tmp_path: Path) -> None:
-    page = tmp_path / "page.yml"
-    page.write_text(f"key: {text}\n")
-    found, expected = values(page), YAML(typ="safe", pure=True).load(page.read_text())
-    assert repr(found) == repr(expected)
+def test_a_scalar_has_the_value_of_another_reader(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "file.yml"
+    file.write_text(f"key: {text}\n")
+    assert repr(values(file)) == repr(YAML(typ="safe", pure=True).load(file.read_text()))
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_page_is_what_another_reader_makes_of_it(path: Path) -> None:
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_has_the_values_of_another_reader(path: Path) -> None:
     assert values(path) == YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
 
 
 def test_dates_and_other_tags_stay_text(tmp_path: Path) -> None:
-    page = tmp_path / "page.yml"
-    page.write_text("day: 2026-11-24\nnever: 2026-13-45\nown: !mine 5\nempty:\n7: seven\n")
-    assert values(page) == {"day": "2026-11-24", "never": "2026-13-45", "own": "5", "empty": None, "7": "seven"}
+    file = tmp_path / "file.yml"
+    file.write_text("day: 2026-11-24\nnever: 2026-13-45\nown: !mine 5\nempty:\n7: seven\n")
+    assert values(file) == {"day": "2026-11-24", "never": "2026-13-45", "own": "5", "empty": None, "7": "seven"}
 
 
 MERGED = """\
@@ -54,23 +54,54 @@ both:
 """
 
 
-def test_what_is_merged_gives_way_to_what_is_there_and_to_what_was_first(tmp_path: Path) -> None:
-    page = tmp_path / "page.yml"
-    page.write_text(MERGED)
-    document = read_document(page, SpecError, "file")
+def test_own_keys_win_over_merged_ones_and_the_first_merged_mapping_wins(tmp_path: Path) -> None:
+    file = tmp_path / "file.yml"
+    file.write_text(MERGED)
+    document = read_document(file, SpecError, "file")
     assert document.value == YAML(typ="safe", pure=True).load(MERGED)
     assert document.value["both"] == {"a": 1, "b": 2, "c": 5}
     assert [document.line(("both", key)) for key in "ac"] == [5, 7]
 
 
 def test_lines(tmp_path: Path) -> None:
-    page = tmp_path / "page.yml"
-    page.write_text("a:\n  - x\n  - y: 1\n    z: 2\nb: {c: 3}\n")
-    document = read_document(page, SpecError, "file")
-    places = [("a",), ("a", 0), ("a", 1, "z"), ("a", 7), ("b", "c", "d"), ("gone",)]
-    assert [document.line(place) for place in places] == [1, 2, 4, 1, 5, 1]
+    file = tmp_path / "file.yml"
+    file.write_text("a:\n  - x\n  - y: 1\n    z: 2\nb: {c: 3}\n")
+    document = read_document(file, SpecError, "file")
+    fields = [("a",), ("a", 0), ("a", 1, "z"), ("a", 7), ("b", "c", "d"), ("gone",)]
+    assert [document.line(field) for field in fields] == [1, 2, 4, 1, 5, 1]
 
 
 @pytest.mark.parametrize(("text", "value"), [("5", 5), ("a: b", "a: b"), ("[1]", "[1]"), ("'", "'"), ("*x", "*x")])
 def test_a_scalar_alone(text: str, value: object) -> None:
     assert read_scalar(text) == value
+
+
+def bomb(levels: int) -> str:
+    """Aliases of aliases: 9 ** levels values in a few lines."""
+    lines = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, levels)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (bomb(12), "more than 100,000 values, with aliases expanded"),
+        ("a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 12)),
+         "more than 100,000 values, with aliases expanded"),
+        ("a: " + "[" * 100_000, "nested too deeply"),
+        ("a: " + "[" * 5_000 + "]" * 5_000, "nested too deeply"),
+        ("- " * 100_000, "nested too deeply"),
+        ("".join(f"key{n}: 1\n" for n in range(100_000)), "longer than 1,000,000 characters"),
+    ],
+    ids=["aliases", "merges", "open brackets", "brackets", "sequences", "keys"],
+)  # fmt: skip
+def test_a_file_beyond_the_limits_is_rejected_quickly(text: str, reason: str, tmp_path: Path) -> None:
+    file = tmp_path / "file.yml"
+    file.write_text(text)
+    started = time.perf_counter()
+    with pytest.raises(SpecError) as error:
+        read_document(file, SpecError, "job file")
+    assert time.perf_counter() - started < 20  # without the limits: minutes, or the end of the process
+    (problem,) = error.value.problems
+    assert (problem.code, problem.file) == ("invalid_yaml", file)
+    assert reason in problem.message

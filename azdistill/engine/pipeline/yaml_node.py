@@ -8,6 +8,9 @@ from typing import Any, TypedDict, Unpack
 from azdistill.engine.problems import FieldPath, Problem, Scope, Severity, suggest
 from azdistill.engine.yaml_document import Document
 
+# The rest of the problems of a file with more than this is not listed.
+MAX_PROBLEMS = 1000
+
 # A file with more unknown fields than this is of another kind: the rest is not listed.
 MAX_UNKNOWN_FIELDS = 20
 
@@ -83,6 +86,12 @@ class YamlNode:
             )
 
     def _add(self, severity: Severity, code: str, message: str, fix: str, **fields: Unpack[_Fields]) -> None:
+        if len(self.problems) > MAX_PROBLEMS:
+            return
+        if len(self.problems) == MAX_PROBLEMS:
+            message, fix = f"more than {MAX_PROBLEMS:,} problems", "fix these first"
+            self.problems.append(Problem(code="too_many_problems", message=message, fix=fix, file=self.document.path))
+            return
         problem = Problem(
             code=code,
             message=message,

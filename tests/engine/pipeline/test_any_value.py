@@ -2,6 +2,7 @@
 
 import copy
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from azdistill.engine.errors import PipelineError
 from azdistill.engine.pipeline.checks import validate_file
+from azdistill.engine.pipeline.yaml_node import MAX_PROBLEMS
 from azdistill.engine.problems import FieldPath
 from azdistill.engine.yaml_document import read_document
 from tests.engine.pipeline.examples import HEAD, PARALLEL, PARALLEL_FILES, STYLE_FILES, STYLES, USE_PARALLEL
@@ -51,3 +53,21 @@ def with_value(document: dict[str, Any], field: FieldPath, value: Any) -> dict[s
         parent = parent[key]
     parent[field[-1]] = value
     return changed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"key{number}: 1\n" for number in range(50_000)),
+        "jobs:\n  a:\n    component: ./c.yml\n    inputs:\n" + "".join(f"      n{n}: 1\n" for n in range(4_000)),
+        "jobs:\n  a: {command: 'echo ${{" + " " * 50_000 + "'}\n",
+    ],
+    ids=["unknown fields", "unknown inputs", "open expression"],
+)
+def test_a_file_of_one_megabyte_is_validated_in_seconds(tmp_path: Path, text: str) -> None:
+    component = "type: command\nname: c\ninputs: {rows: {type: uri_file}}\ncommand: echo ${{inputs.rows}}\n"
+    write_files(tmp_path, {"pipeline.yml": text, "c.yml": component})
+    started = time.perf_counter()
+    problems = validate_file(tmp_path / "pipeline.yml")
+    assert time.perf_counter() - started < 30  # without the limits: minutes
+    assert 0 < len(problems) <= MAX_PROBLEMS + 1
