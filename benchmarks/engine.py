@@ -117,14 +117,14 @@ def graph_() -> Figures:
 
 
 def hash_() -> Figures:
-    from azdistill.engine.local.hashing import Hashes
+    from azdistill.engine.local.hashing import FileHashes
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "input.bin")
         with path.open("wb") as stream:
             for _ in range(round(INPUT_GB * 1e9 / BLOCK)):
                 stream.write(b"\x5a" * BLOCK)
-        hashes = Hashes(Path(folder, "hashes.json"))
+        hashes = FileHashes(Path(folder, "hashes.json"))
         gb = path.stat().st_size / 1e9
         read, first, second = (_seconds(look) for look in (lambda: _read(path), *[lambda: hashes.file(path)] * 2))
     print(f"{'read without hashing':<22} {gb / read:10.3f} GB/s; a second look took {second * 1000:.2f} ms")

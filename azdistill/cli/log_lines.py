@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from azdistill.contracts.errors import InputError
-from azdistill.engine.local.task import LOG
+from azdistill.engine.local.attempts import LOG
 from azdistill.engine.problems import suggest
 from azdistill.local_runs.run_folder import RunFolder, run_at
 

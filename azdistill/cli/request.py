@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from azdistill.cli.paths import PIPELINE, pipeline_file, read_job
 from azdistill.contracts.errors import InputError
-from azdistill.engine.local.data import copy_of, read_copies
+from azdistill.engine.local.data import parse_copy, read_copies
 from azdistill.engine.local.options import Faults, RunOptions
 from azdistill.local_runs.request import INPUTS, Request
 
@@ -35,7 +35,7 @@ def copies_of(texts: Sequence[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for text in texts:
         is_file = text.endswith((".yml", ".yaml")) and "=" not in text
-        found |= read_copies(Path(text)) if is_file else [copy_of(text)]
+        found |= read_copies(Path(text)) if is_file else [parse_copy(text)]
     return found
 
 

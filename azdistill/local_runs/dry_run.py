@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azdistill.contracts.errors import InputError
-from azdistill.engine.local.data import mapped
+from azdistill.engine.local.data import find_copy
 from azdistill.job.paths import FILES, is_remote
 from azdistill.job.simulation import simulations
 from azdistill.local_runs.request import Request
@@ -61,7 +61,7 @@ def _files(request: Request, job: "DistillationJob") -> Mapping[str, str]:
     """The files of rows and answers, by the pipeline input that each one is: the local copies of those elsewhere."""
     given = {name: getattr(job.data, name) for name in FILES} | {"completions": job.teacher.completions}
     asked = {name: request.options.inputs.get(name, path) for name, path in given.items() if path is not None}
-    return {name: str(mapped(path, request.options.data) or path) for name, path in asked.items()}
+    return {name: str(find_copy(path, request.options.data) or path) for name, path in asked.items()}
 
 
 def _check_local(files: Mapping[str, str]) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
 from azdistill.contracts.task import OWN
+from azdistill.engine.local.attempts import LOG
 from azdistill.engine.local.results import Event
-from azdistill.engine.local.task import LOG
 from azdistill.local_runs.request import Request
 from azdistill.local_runs.run import run, with_replacements
 from azdistill.local_runs.run_folder import RunFolder, run_at, runs_in

@@ -9,7 +9,7 @@ from typing import Any
 from azdistill.contracts.errors import DataError, GateRefused, InputError
 from azdistill.contracts.files import read_json
 from azdistill.engine.local.guards import locked
-from azdistill.engine.local.records import NAME, Record, read_record
+from azdistill.engine.local.records import RECORD_FILE, NodeRecord, read_record
 
 RUNS = Path("runs")
 EVALUATION = Path("evaluate", "evaluation")
@@ -21,7 +21,7 @@ class RunFolder:
     """One run. `records` are the last tries of its nodes by name, the earliest to be written first."""
 
     path: Path
-    records: Mapping[str, Record]
+    records: Mapping[str, NodeRecord]
 
     @cached_property
     def in_use(self) -> bool:
@@ -68,7 +68,7 @@ class RunFolder:
     @property
     def when(self) -> float:
         """When a node last started or ended, seconds since the epoch."""
-        return max((self.path / node / NAME).stat().st_mtime for node in self.records)
+        return max((self.path / node / RECORD_FILE).stat().st_mtime for node in self.records)
 
     def _evaluation(self, file: str, *fields: str) -> Any:
         try:
@@ -82,7 +82,7 @@ class RunFolder:
 
 def run_at(path: Path) -> RunFolder | None:
     """The run in a folder, None when there is none."""
-    written = sorted(path.glob(f"*/{NAME}"), key=lambda record: record.stat().st_mtime)
+    written = sorted(path.glob(f"*/{RECORD_FILE}"), key=lambda record: record.stat().st_mtime)
     records = {file.parent.name: record for file in written if (record := read_record(file.parent))}
     return RunFolder(path, records) if records else None
 

@@ -14,7 +14,7 @@ from azdistill.contracts.files import read_json, write_json
 from azdistill.contracts.problems import explain as explain_findings
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig
-from azdistill.engine.local.settings import with_inputs
+from azdistill.engine.local.overrides import override_inputs
 from azdistill.engine.local.storage import local_path
 from azdistill.engine.pipeline.expressions import PipelineInput
 from azdistill.engine.pipeline.model import Data, Pipeline
@@ -71,7 +71,7 @@ def _notice(names: Sequence[str]) -> str:
 
 def _simulated(pipeline: Pipeline, request: Request) -> tuple[Teacher, ...]:
     """In their order; none where the route doesn't lead to them."""
-    if with_inputs(pipeline, request.options.inputs).inputs.get(ROUTE.name) != "simulated":
+    if override_inputs(pipeline, request.options.inputs).inputs.get(ROUTE.name) != "simulated":
         return ()
     config = _read_input(pipeline, request, "teachers", _teachers)
     return config.teachers if config else ()
@@ -89,10 +89,10 @@ def _settings(pipeline: Pipeline, request: Request) -> list[Simulation]:
 
 def _read_input(pipeline: Pipeline, request: Request, name: str, read: Callable[[Any], T]) -> T | None:
     """Read the JSON file of a pipeline input; None where the pipeline has no such input."""
-    data = with_inputs(pipeline, request.options.inputs).inputs.get(name)
+    data = override_inputs(pipeline, request.options.inputs).inputs.get(name)
     if not isinstance(data, Data):
         return None
-    path = local_path(data, request.options.home, f"inputs.{name}", request.options.data)
+    path = local_path(data, request.options.home, request.options.data, ("inputs", name))
     try:
         return read(read_json(path))
     except ValidationError as problem:

@@ -4,19 +4,19 @@ import json
 import os
 from pathlib import Path
 
-from azdistill.engine.local.records import Key, Record, State, write_record
+from azdistill.engine.local.records import NodeRecord, NodeState, ReuseKey, write_record
 
 SINCE = 1_700_000_000
 """When the first node of each run ended, seconds since the epoch."""
 
 
-def a_run(path: Path, *, day: int = 0, **states: State) -> Path:
+def a_run(path: Path, *, day: int = 0, **states: NodeState) -> Path:
     """A run whose nodes ended one after another, each with a log of three lines."""
     path.mkdir(parents=True)
     (path / ".lock").touch()
     for number, (node, state) in enumerate(states.items()):
         code = {"completed": 0, "failed": 1}.get(state)
-        write_record(path / node, Record(state, Key({}), exit_code=code, seconds=40.0))
+        write_record(path / node, NodeRecord(state, ReuseKey({}), exit_code=code, seconds=40.0))
         (path / node / "log.txt").write_text("".join(f"{node} line {line}\n" for line in (1, 2, 3)))
         written = SINCE + day * 86_400 + number
         os.utime(path / node / "node.json", (written, written))
@@ -33,4 +33,4 @@ def evaluated(path: Path, decision: str = "passed", accuracy: float = 0.75) -> P
 
 
 def exited_with(path: Path, node: str, code: int) -> None:
-    write_record(path / node, Record("failed", Key({}), exit_code=code, seconds=1.0))
+    write_record(path / node, NodeRecord("failed", ReuseKey({}), exit_code=code, seconds=1.0))

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from azdistill.cli.board import Board
 from azdistill.cli.progress import Lines, last_line
-from azdistill.engine.local.records import State
+from azdistill.engine.local.records import NodeState
 from azdistill.engine.local.results import Event, NodeRun
 from tests.cli.conftest import AZDISTILL, Writer, command
 
@@ -74,7 +74,12 @@ def drawn(event: Event, height: int) -> list[str]:
 def test_nodes_of_a_pipeline_component_stand_under_its_name(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     log.write_text("half way\n")
-    states: dict[str, State] = {"make": "reused", "both.mark": "completed", "both.repeat": "running", "last": "waiting"}
+    states: dict[str, NodeState] = {
+        "make": "reused",
+        "both.mark": "completed",
+        "both.repeat": "running",
+        "last": "waiting",
+    }
     nodes = {name: NodeRun(name, state, log, seconds=2.0 * (state == "completed")) for name, state in states.items()}
     assert drawn(Event(nodes), height=10) == [
         "make reused", "both", "mark completed 2.0 s half way", "repeat running 0 s half way", "last waiting",
@@ -82,7 +87,7 @@ def test_nodes_of_a_pipeline_component_stand_under_its_name(tmp_path: Path) -> N
 
 
 def test_more_nodes_than_lines_shows_those_that_run_or_failed_and_counts_the_rest(tmp_path: Path) -> None:
-    states: list[State] = [*["completed"] * 40, "failed", *["running"] * 2, *["waiting"] * 60]
+    states: list[NodeState] = [*["completed"] * 40, "failed", *["running"] * 2, *["waiting"] * 60]
     nodes = {f"n{number}": NodeRun(f"n{number}", state, tmp_path / "log.txt") for number, state in enumerate(states)}
     assert drawn(Event(nodes), height=5) == [
         "n38 completed", "n39 completed", "n40 failed", "n41 running 0 s", "n42 running 0 s",

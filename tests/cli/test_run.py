@@ -71,8 +71,8 @@ def test_set_gives_an_input_with_the_type_it_has(azdistill: Command, twice: Path
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("inputs.times=two", "--set inputs.times='two': expected int"),
-        ("inputs.rows=3", "--set inputs.rows='3': the pipeline has no such input; it has"),
+        ("inputs.times=two", "--set: inputs.times='two': must be an integer"),
+        ("inputs.rows=3", "--set: inputs.rows='3': the pipeline has no such input; it has"),
         ("times=3", "--set 'times=3': expected inputs.NAME=VALUE"),
         ("inputs.times", "--set 'inputs.times': expected inputs.NAME=VALUE"),
         ("settings.force_rerun=true", "only pipeline inputs can be set"),
@@ -91,7 +91,7 @@ def test_a_setting_that_cannot_be_is_one_line_and_nothing_runs(
 def test_a_run_folder_that_is_a_file_is_one_line(azdistill: Command, twice: Path) -> None:
     done = azdistill("run", twice, "-o", twice)
     assert (done.code, done.err.count("\n")) == (2, 1)
-    assert done.err.startswith(f"azdistill: run folder {str(twice)!r} is a file")
+    assert done.err.startswith(f"azdistill: run folder {str(twice)!r}: it, or a folder above it, is a file")
 
 
 def test_explain_says_which_nodes_would_run_and_why_and_runs_none(azdistill: Command, twice: Path) -> None:

@@ -37,8 +37,8 @@ def test_data_is_mapped_by_options_and_by_files(azdistill: Command, reads: Path)
     assert Path("r/show/out/all").read_text() == "rows\nmore\n"
     assert azdistill(*arguments, "--explain").out == (
         "show  reused\n"
-        "      note: input rows is an address: Azure ML takes it as unchanged whatever lies there\n"
-        "      note: input more is an address: Azure ML takes it as unchanged whatever lies there\n"
+        "      note: input rows is an address: Azure ML takes its content as unchanged\n"
+        "      note: input more is an address: Azure ML takes its content as unchanged\n"
     )
 
 
@@ -46,7 +46,7 @@ def test_data_that_is_not_here_is_told_with_the_options_to_add(azdistill: Comman
     done = azdistill("run", reads, "-o", "r")
     assert (done.code, done.out) == (2, "")
     rows, more = done.err.splitlines()
-    assert rows.endswith("inputs.rows='azureml:rows:3': not on this machine; add --data azureml:rows:3=PATH")
+    assert rows.endswith("inputs.rows='azureml:rows:3': this machine has no copy of it; add --data azureml:rows:3=PATH")
     assert more.endswith("or add --data azureml://datastores/store/paths/raw/2024/a.txt=PATH")
 
 
@@ -80,7 +80,7 @@ def test_an_environment_is_mapped_to_a_python(azdistill: Command, pipeline: Writ
             ("--env", "many=venv"),
             "azdistill: --env 'many': no node has an environment of that name; did you mean 'any'?",
         ),
-        (("--data", "rows"), "azdistill: --data 'rows': expected NAME=PATH, or a YAML file of names and paths"),
+        (("--data", "rows"), "azdistill: --data 'rows': must be NAME=PATH, or a YAML file of names and paths"),
         (("--data", "none.yml"), "none.yml: No such file or directory; name the mapping file (YAML)"),
     ],
 )
@@ -95,7 +95,7 @@ def test_without_pip_packages_there_is_nothing_to_make(azdistill: Command, pipel
     done = azdistill("run", pipeline({"say": "echo hello"}), "-o", "r", "--make-environments")
     assert done.code == 0
     assert done.err.splitlines()[0] == (
-        "environment azureml:any:1: no pip packages to make it from; it is this interpreter"
+        "environment azureml:any:1: it lists no pip packages; its nodes run in this interpreter"
     )
 
 
@@ -119,7 +119,7 @@ def test_rows_of_a_job_are_mapped_too(azdistill: Command, job: Path) -> None:
     job.write_text(job.read_text().replace("./rows.jsonl", "azureml:rows:1"))
     refused = azdistill("run", job, "--explain")
     assert refused.code == 2
-    assert refused.err.count("not on this machine; add --data azureml:rows:1=PATH") == 2
+    assert refused.err.count("this machine has no copy of it; add --data azureml:rows:1=PATH") == 2
     assert azdistill("run", job, "--explain", "--data", "rows=rows.jsonl").code == 0
 
 

@@ -39,7 +39,7 @@ def test_until_stops_after_a_node_and_tells_where_its_rows_lie(azdistill: Comman
 def test_from_runs_a_node_again_and_explain_says_so(azdistill: Command, line: Path) -> None:
     azdistill("run", line, "-o", "r")
     explained = azdistill("run", line, "-o", "r", "--from", "use", "--explain").out.splitlines()
-    assert explained == ["get  reused", "use  runs: from use on all nodes are to run again"]
+    assert explained == ["get  reused", "use  runs: all nodes from use on run again"]
     done = azdistill("run", line, "-o", "r", "--from", "use")
     assert [row.split(" in ")[0] for row in done.err.splitlines()] == ["get: reused", "use: started", "use: completed"]
 
@@ -67,7 +67,7 @@ def test_what_cannot_be_is_one_line_and_nothing_runs(
 def test_rows_of_a_pipeline_without_rows_are_refused(azdistill: Command, pipeline: Writer) -> None:
     done = azdistill("run", pipeline({"say": "echo hello"}), "--rows", "2")
     assert done.code == 2
-    assert "--set inputs.rows='2': the pipeline has no such input" in done.err
+    assert "--set: inputs.rows='2': the pipeline has no such input" in done.err
 
 
 def test_the_command_that_continues_asks_for_the_same_part() -> None:

@@ -1,4 +1,4 @@
-"""Inputs at http and https addresses, each fetched once and kept in the home."""
+"""Download inputs at http and https addresses, each once, into the home folder."""
 
 import hashlib
 import logging
@@ -15,93 +15,96 @@ from urllib.request import urlopen
 from filelock import FileLock
 
 from azdistill.engine.errors import AzdistillError
-from azdistill.engine.local.data import key_of
+from azdistill.engine.local.data import without_query
 
 logger = logging.getLogger("azdistill.engine")
 
-MARK = ".complete"
-"""Beside a download, written last: size and time of the file as it was left."""
-
+# Next to a download, written last: size and modification time of the complete file.
+COMPLETE_MARKER = ".complete"
+# Seconds that a server may send nothing.
 TIMEOUT_S = 30.0
-"""How long a server may be silent."""
+# Seconds between two log messages about a download.
+PROGRESS_INTERVAL_S = 10.0
 
-PERIOD_S = 10.0
-"""Time between two lines about a download."""
-
-_PIECE = 1 << 20
+_CHUNK_BYTES = 1 << 20
 _MB = 1e6
 
 
-def is_download(address: str) -> bool:
+def is_url(address: str) -> bool:
+    """Whether an address is one that can be downloaded."""
     return address.lower().startswith(("http://", "https://"))
 
 
 def download_path(address: str, home: Path) -> Path | None:
-    """`home/downloads/HASH/NAME` for an http address, NAME being the file's own; None for any other address."""
-    if not is_download(address):
+    """`home/downloads/HASH/NAME` for an http address, NAME from its path; None for any other address."""
+    if not is_url(address):
         return None
-    name = re.sub(r"[^\w.-]", "_", unquote(key_of(address)).rpartition("/")[2]).lstrip(".") or "data"
+    name = re.sub(r"[^\w.-]", "_", unquote(without_query(address)).rpartition("/")[2]).lstrip(".") or "data"
     return home.absolute() / "downloads" / hashlib.sha256(address.encode()).hexdigest()[:16] / name
 
 
-def is_here(path: Path) -> bool:
-    """Whether a download lies at `path`, whole and as it was left."""
+def is_downloaded(path: Path) -> bool:
+    """Whether `path` holds a complete download that nobody has changed since."""
     try:
-        return (path.parent / MARK).read_text() == _stamp(path)
+        return (path.parent / COMPLETE_MARKER).read_text() == _stamp(path)
     except OSError:
         return False
 
 
-def _stamp(path: Path) -> str:
-    found = path.stat()
-    return f"{found.st_size} {found.st_mtime_ns}"
-
-
 def download(address: str, path: Path, timeout: float = TIMEOUT_S) -> None:
-    """Fetch `address` to `path`, unless another run has done so meanwhile. Nothing partial is ever at `path`.
+    """Download `address` to `path`, unless another run has done so. `path` never holds a partial file.
 
-    Raises AzdistillError when it can't be had.
+    Raises AzdistillError when the download fails.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.parent / ".lock"):
-        if not is_here(path):
+        if not is_downloaded(path):
             partial = path.parent / ".partial"
             try:
                 _fetch(address, partial, timeout)
                 partial.replace(path)
-                (path.parent / MARK).write_text(_stamp(path))
+                (path.parent / COMPLETE_MARKER).write_text(_stamp(path))
             finally:
                 partial.unlink(missing_ok=True)
 
 
+def _stamp(path: Path) -> str:
+    stat = path.stat()
+    return f"{stat.st_size} {stat.st_mtime_ns}"
+
+
 def _fetch(address: str, partial: Path, timeout: float) -> None:
-    shown = key_of(address)
+    shown = without_query(address)
     try:
-        with urlopen(address, timeout=timeout) as answer, partial.open("wb") as file:
-            _copy(answer, file, shown)
-    except HTTPError as problem:
-        problem.close()
-        raise _unreachable(shown, f"the server answers {problem.code} {problem.reason}") from None
-    except URLError as problem:
-        raise _unreachable(shown, str(problem.reason)) from None
-    except (TimeoutError, ConnectionError, SSLError, HTTPException, ValueError) as problem:
-        raise _unreachable(shown, str(problem) or type(problem).__name__) from None
+        with urlopen(address, timeout=timeout) as response, partial.open("wb") as file:
+            _copy(response, file, shown)
+    except HTTPError as error:
+        error.close()
+        reason = f"the server answered {error.code} {error.reason}"
+    except URLError as error:
+        reason = str(error.reason)
+    except (TimeoutError, ConnectionError, SSLError, HTTPException, ValueError) as error:
+        reason = str(error) or type(error).__name__
+    else:
+        return
+    raise AzdistillError(
+        f"the download failed: {reason}",
+        code="download_failed",
+        subject=shown,
+        fix=f"try again, or add --data {shown}=PATH",
+    )
 
 
-def _unreachable(shown: str, why: str) -> AzdistillError:
-    return AzdistillError(f"{shown}: can't be downloaded: {why}; try again, or add --data {shown}=PATH")
-
-
-def _copy(answer: HTTPResponse, file: BinaryIO, shown: str) -> None:
+def _copy(response: HTTPResponse, file: BinaryIO, shown: str) -> None:
     """Raises ConnectionError when the connection ends before the file does."""
-    size = int(answer.headers.get("Content-Length") or 0)
-    whole = f"{size / _MB:.1f} MB" if size else "unknown size"
-    logger.info(f"downloading {shown}: {whole}")
-    spoke = monotonic()
-    while piece := answer.read(_PIECE):
-        file.write(piece)
-        if monotonic() - spoke >= PERIOD_S:
-            logger.info(f"downloading {shown}: {file.tell() / _MB:.1f} of {whole}")
-            spoke = monotonic()
+    size = int(response.headers.get("Content-Length") or 0)
+    total = f"{size / _MB:.1f} MB" if size else "unknown size"
+    logger.info(f"downloading {shown}: {total}")
+    logged = monotonic()
+    while chunk := response.read(_CHUNK_BYTES):
+        file.write(chunk)
+        if monotonic() - logged >= PROGRESS_INTERVAL_S:
+            logger.info(f"downloading {shown}: {file.tell() / _MB:.1f} of {total}")
+            logged = monotonic()
     if size and file.tell() != size:
         raise ConnectionError(f"the connection ended after {file.tell()} of {size} bytes")

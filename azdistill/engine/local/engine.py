@@ -9,11 +9,11 @@ from azdistill.engine.errors import InputError
 from azdistill.engine.local.environments import check_names
 from azdistill.engine.local.guards import check_system, disk_errors, interrupts, locked
 from azdistill.engine.local.options import Faults, RunOptions
+from azdistill.engine.local.overrides import override_inputs
 from azdistill.engine.local.registered import registered_in
 from azdistill.engine.local.results import Event, Explanation, RunResult
 from azdistill.engine.local.run import Run
 from azdistill.engine.local.selection import dependencies
-from azdistill.engine.local.settings import with_inputs
 from azdistill.engine.pipeline.checks import require_runnable
 from azdistill.engine.pipeline.flatten import flatten
 from azdistill.engine.pipeline.loading import load_pipeline
@@ -44,7 +44,6 @@ def run_pipeline(
     options = replace(options or RunOptions(), **overrides)
     loaded = _load(pipeline, options)
     run = Run(loaded, folder, options, watch)
-    run.resolver.check_data()
     with disk_errors(folder), locked(folder):
         run.prepare_machine()
         with interrupts() as interrupted:
@@ -62,13 +61,12 @@ def explain(
     """
     options = replace(options or RunOptions(), **overrides)
     run = Run(_load(pipeline, options), folder, options)
-    run.resolver.check_data()
     return tuple(run.explain())
 
 
 def _load(path: Path, options: RunOptions) -> Pipeline:
     """Read, check and flatten a pipeline, and select its nodes."""
-    pipeline = with_inputs(load_pipeline(path, registered_in(options.home)), options.inputs)
+    pipeline = override_inputs(load_pipeline(path, registered_in(options.home)), options.inputs)
     require_runnable(pipeline)
     flattened = flatten(pipeline)
     check_names(options.interpreters, flattened.nodes.values())

@@ -1,4 +1,4 @@
-"""Which Python each node runs in: this one, one that stands for its environment, or one made for it."""
+"""Choose the Python interpreter of each node: this one, one that the user provides, or a new virtual environment."""
 
 import logging
 import os
@@ -14,159 +14,169 @@ from pathlib import Path
 from filelock import FileLock
 
 from azdistill.engine.errors import AzdistillError, InputError
-from azdistill.engine.local.assets import asset
+from azdistill.engine.local.assets import parse_asset
 from azdistill.engine.local.options import RunOptions
-from azdistill.engine.local.recipes import Recipe, recipe
+from azdistill.engine.local.requirements import Requirements, read_requirements
 from azdistill.engine.pipeline.model import Environment, Node
 from azdistill.engine.problems import suggest
 
-COMPLETE = "complete"
-"""Written last: a virtual environment without it was cut short, and is made again."""
-
 logger = logging.getLogger("azdistill.engine")
 
-_VERSION = "import platform; print(platform.python_version())"
-_OURS = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+# Written last: a virtual environment without this file is incomplete and is made again.
+COMPLETE_MARKER = "complete"
+
+_PRINT_VERSION = "import platform; print(platform.python_version())"
+# Variables of this process that would change what another interpreter imports.
+_PYTHON_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A Python that is not the one of this process. `identity` is what counts for reuse."""
+    """A Python interpreter other than that of this process. `identity` counts for reuse."""
 
     python: Path
     identity: str
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """Its `bin` first on PATH, and VIRTUAL_ENV as its `activate` sets it."""
+        """PATH with its `bin` first, and VIRTUAL_ENV as `activate` sets it."""
         folder = self.python.parent.parent
         path = os.pathsep.join([str(self.python.parent), os.environ.get("PATH", "")])
         return {"PATH": path} | ({"VIRTUAL_ENV": str(folder)} if (folder / "pyvenv.cfg").is_file() else {})
 
 
 @dataclass(frozen=True)
-class Made:
-    """An environment to be made: its name, what is in it, and where it lies."""
+class VirtualEnvironment:
+    """A virtual environment to create: the name of the environment, its packages, and its folder."""
 
     name: str
-    recipe: Recipe
+    requirements: Requirements
     folder: Path
 
     @property
     def interpreter(self) -> Interpreter:
-        return Interpreter(
-            self.folder / "bin" / "python", f"made for it, {self.folder.name} (Python {platform.python_version()})"
+        """Its Python, once it is created."""
+        python = self.folder / "bin" / "python"
+        return Interpreter(python, f"virtual environment {self.folder.name} (Python {platform.python_version()})")
+
+    def create(self) -> None:
+        """Create it, unless another run has done so. Raises AzdistillError when pip fails.
+
+        A virtual environment cannot be moved: it is created in its final folder, with a marker file written last.
+        """
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder.with_suffix(".lock")):
+            if (self.folder / COMPLETE_MARKER).is_file():
+                return
+            if conda_only := ", ".join(self.requirements.conda_only):
+                logger.warning(f"environment {self.name}: warning: pip cannot install {conda_only}; left out")
+            logger.info(f"environment {self.name}: creating it in {self.folder}")
+            self._install()
+            (self.folder / COMPLETE_MARKER).touch()
+
+    def _install(self) -> None:
+        log = self.folder.with_suffix(".log")
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements, log.open("w") as output:
+            requirements.write(self.requirements.text)
+            requirements.flush()
+            python = str(self.interpreter.python)
+            for arguments in (
+                [sys.executable, "-m", "venv", "--clear", str(self.folder)],
+                [python, "-m", "pip", "install", "--disable-pip-version-check", "-r", requirements.name],
+            ):
+                done = subprocess.run(
+                    arguments,
+                    cwd=self.requirements.folder,
+                    env={name: value for name, value in os.environ.items() if name not in _PYTHON_VARIABLES},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                )
+                if done.returncode:
+                    raise self._failed(log)
+
+    def _failed(self, log: Path) -> AzdistillError:
+        lines = log.read_text(errors="replace").splitlines()
+        reason = next((line for line in lines if line.startswith("ERROR:")), lines[-1] if lines else "no output")
+        return AzdistillError(
+            f"cannot be created: {reason}",
+            code="environment_failed",
+            subject=f"environment {self.name}",
+            fix=f"see {log}, or add --env {self.name}=PYTHON",
         )
 
 
 class Environments:
-    """The interpreters of the nodes of one pipeline. Nothing is made before `make`."""
+    """The interpreters of the nodes of one pipeline. Nothing is created before `create`."""
 
     def __init__(self, nodes: Mapping[str, Node], options: RunOptions) -> None:
-        """Raises InputError for an interpreter that can't be run, PipelineError for a definition that can't be read."""
+        """Raises InputError for an interpreter that cannot run, PipelineError for an unreadable definition."""
         self._options = options
-        self._given = {_name(name): _interpreter(name, path) for name, path in options.interpreters.items()}
-        self._to_make: dict[str, Made] = {}
-        self._unmade: dict[str, None] = {}
-        self._of = {name: found for name, node in nodes.items() if (found := self._choose(node))}
+        self._provided = {_short(name): _interpreter(name, path) for name, path in options.interpreters.items()}
+        self._to_create: dict[str, VirtualEnvironment] = {}
+        self._without_packages: dict[str, None] = {}
+        self._by_node = {name: python for name, node in nodes.items() if (python := self._choose(node))}
 
     def interpreter(self, node: str) -> Interpreter | None:
-        """None is the interpreter of this process."""
-        return self._of.get(node)
+        """The interpreter of a node. None means that of this process."""
+        return self._by_node.get(node)
 
-    def make(self) -> None:
-        """Make what is not there yet. Raises AzdistillError when pip can't install it."""
-        for name in self._unmade:
-            logger.info(f"environment {name}: no pip packages to make it from; it is this interpreter")
-        for made in self._to_make.values():
-            _make(made)
+    def create(self) -> None:
+        """Create the virtual environments that do not exist yet. Raises AzdistillError when pip fails."""
+        for name in self._without_packages:
+            logger.info(f"environment {name}: it lists no pip packages; its nodes run in this interpreter")
+        for environment in self._to_create.values():
+            environment.create()
 
     def _choose(self, node: Node) -> Interpreter | None:
         environment = node.component.environment
         for name in _names(environment):
-            if name in self._given:
-                return self._given[name]
-        return self._made(node, environment) if self._options.make_environments else None
+            if name in self._provided:
+                return self._provided[name]
+        return self._new(node, environment) if self._options.make_environments else None
 
-    def _made(self, node: Node, environment: Environment) -> Interpreter | None:
-        found, name = recipe(environment, node.component.folder), environment.name or node.name
-        if found is None or not found.lines:
-            self._unmade[name] = None
+    def _new(self, node: Node, environment: Environment) -> Interpreter | None:
+        requirements = read_requirements(environment, node.component.folder)
+        name = environment.name or node.name
+        if requirements is None or not requirements.lines:
+            self._without_packages[name] = None
             return None
-        made = Made(name, found, self._options.home.absolute() / "environments" / found.digest)
-        return self._to_make.setdefault(found.digest, made).interpreter
+        digest = requirements.digest
+        folder = self._options.home.absolute() / "environments" / digest
+        return self._to_create.setdefault(digest, VirtualEnvironment(name, requirements, folder)).interpreter
 
 
 def check_names(interpreters: Iterable[str], nodes: Iterable[Node]) -> None:
-    """Raises InputError for a name that no node's environment has: the node would run in another one."""
+    """Raises InputError for a name that no node's environment has: the node would run in another interpreter."""
     known = {name for node in nodes for name in _names(node.component.environment)}
     for name in interpreters:
-        if _name(name) not in known:
-            raise InputError(f"--env {name!r}: no node has an environment of that name; {suggest(name, known)}")
+        if _short(name) not in known:
+            raise InputError(
+                "no node has an environment of that name", subject=f"--env {name!r}", fix=suggest(name, known)
+            )
 
 
 def _names(environment: Environment) -> Iterator[str]:
-    """What an environment may be called, the most exact first."""
-    registered = asset(environment.name) or asset(f"azureml:{environment.name}")
-    names = registered.names if registered else (environment.name,)
+    """Names of an environment, the most exact first."""
+    asset = parse_asset(environment.name) or parse_asset(f"azureml:{environment.name}")
+    names = asset.names if asset else (environment.name,)
     yield from (name for name in names if name and not name.startswith("azureml:"))
 
 
-def _name(given: str) -> str:
-    return given.removeprefix("azureml:")
+def _short(name: str) -> str:
+    return name.removeprefix("azureml:")
 
 
 def _interpreter(name: str, path: Path) -> Interpreter:
     """`path` is an interpreter, or the folder of a virtual environment."""
-    said = f"--env {name}={str(path)!r}"
+    option = f"--env {name}={str(path)!r}"
     python = path / "bin" / "python" if path.is_dir() else Path(shutil.which(path) or path)
-    python = python.absolute()  # and never resolved: the link tells which environment it is of
+    python = python.absolute()  # not resolved: Python finds its virtual environment by the path of the link
     if not (python.parent / "python").exists():
-        raise InputError(f"{said}: no python there; give an interpreter, or the folder of a virtual environment")
+        fix = "name an interpreter, or the folder of a virtual environment"
+        raise InputError("there is no python", subject=option, fix=fix)
     try:
-        done = subprocess.run([python, "-c", _VERSION], capture_output=True, text=True, timeout=60, check=True)
-    except (OSError, subprocess.SubprocessError) as problem:
-        raise InputError(f"{said}: can't be run as a Python interpreter: {problem}") from None
+        done = subprocess.run([python, "-c", _PRINT_VERSION], capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise InputError(f"it does not run as a Python interpreter: {error}", subject=option) from None
     return Interpreter(python, f"{python} (Python {done.stdout.strip()})")
-
-
-def _make(made: Made) -> None:
-    """A virtual environment can't be moved, so it is made in its place, and the mark that it is whole comes last."""
-    made.folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(made.folder.with_suffix(".lock")):
-        if (made.folder / COMPLETE).is_file():
-            return
-        if made.recipe.conda_only:
-            left_out = ", ".join(made.recipe.conda_only)
-            logger.info(f"environment {made.name}: warning: only conda has {left_out}; it is made without")
-        logger.info(f"environment {made.name}: making it in {made.folder}")
-        _install(made)
-        (made.folder / COMPLETE).touch()
-
-
-def _install(made: Made) -> None:
-    log = made.folder.with_suffix(".log")
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements, log.open("w") as output:
-        requirements.write(made.recipe.text)
-        requirements.flush()
-        python = str(made.interpreter.python)
-        for arguments in (
-            [sys.executable, "-m", "venv", "--clear", str(made.folder)],
-            [python, "-m", "pip", "install", "--disable-pip-version-check", "-r", requirements.name],
-        ):
-            done = subprocess.run(
-                arguments,
-                cwd=made.recipe.folder,
-                env={name: value for name, value in os.environ.items() if name not in _OURS},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-            if done.returncode:
-                raise AzdistillError(_why(made, log))
-
-
-def _why(made: Made, log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
-    told = next((line for line in lines if line.startswith("ERROR:")), lines[-1] if lines else "no word")
-    return f"environment {made.name}: can't be made: {told}; see {log}, or give --env {made.name}=PYTHON"

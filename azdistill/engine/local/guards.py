@@ -1,4 +1,4 @@
-"""One run at a time in a folder, and an end that leaves it whole."""
+"""Protect a run folder: one run at a time, a clean end on signals, and readable disk errors."""
 
 import errno
 import os
@@ -14,29 +14,30 @@ from filelock import FileLock, Timeout
 from azdistill.engine.errors import AzdistillError, InputError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_NOT_OURS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+# Errors of the disk or its permissions. Any other OSError is a bug.
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def check_system() -> None:
-    """Raises InputError where commands can't run as on Azure ML, whose nodes are Linux."""
+    """Raises InputError on Windows: commands of nodes are written for bash on Linux."""
     if os.name != "posix":
-        raise InputError(f"os.name={os.name!r}: pipelines run here with bash and process groups; on Windows use WSL")
+        raise InputError("pipelines need bash and process groups", subject=f"os.name={os.name!r}", fix="use WSL")
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a run folder, which is made. Raises InputError when another run holds it or it is no folder."""
+    """Create and lock a run folder. Raises InputError when another run holds it or it is not a folder."""
+    subject = f"run folder {str(folder)!r}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise InputError(f"run folder {str(folder)!r} is a file, or lies in one; name another folder") from None
+        raise InputError("it, or a folder above it, is a file", subject=subject, fix="name another folder") from None
     lock = FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise InputError(
-            f"run folder {str(folder)!r} is in use by another run; wait for it, or name another folder"
-        ) from None
+        fix = "wait for it, or name another folder"
+        raise InputError("it is in use by another run", subject=subject, fix=fix) from None
     try:
         yield
     finally:
@@ -45,23 +46,25 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def interrupts() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM as a flag: an exception could come while a record is written. The second raises
-    KeyboardInterrupt. Outside the main thread, where no signals arrive, the flag stays down; a signal that
-    the parent had ignored, as a shell does for a job in the background, stays ignored."""
-    flag = threading.Event()
+    """Turn Ctrl-C and SIGTERM into an event, because an exception could interrupt the writing of a record.
 
-    def raise_flag(number: int, frame: FrameType | None) -> None:
-        if flag.is_set():
+    A second signal raises KeyboardInterrupt. Outside the main thread, which alone receives signals, the event is never
+    set. A signal that the parent ignores, as a shell does for a job in the background, stays ignored.
+    """
+    event = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if event.is_set():
             raise KeyboardInterrupt
-        flag.set()
+        event.set()
 
     if threading.current_thread() is not threading.main_thread():
-        yield flag
+        yield event
         return
-    heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, raise_flag) for number in heard}
+    handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in handled}
     try:
-        yield flag
+        yield event
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -69,14 +72,16 @@ def interrupts() -> Iterator[threading.Event]:
 
 @contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """A full or read-only disk in a sentence; raises AzdistillError."""
+    """Raise AzdistillError for a full or read-only disk instead of OSError."""
     try:
         yield
-    except OSError as problem:
-        if problem.errno not in _NOT_OURS:
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
             raise
-        where = problem.filename or folder
+        path = error.filename or folder
         raise AzdistillError(
-            f"run folder {str(folder)!r}: {problem.strerror} at {str(where)!r}; make room or name another folder, "
-            "then run again to continue"
+            f"{error.strerror} at {str(path)!r}",
+            code="disk_error",
+            subject=f"run folder {str(folder)!r}",
+            fix="make room or name another folder, then run again to continue",
         ) from None

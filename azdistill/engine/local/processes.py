@@ -1,4 +1,4 @@
-"""A node's commands as processes, which end when the engine does."""
+"""Processes of nodes, which end at the latest when the engine does."""
 
 import os
 import signal
@@ -11,26 +11,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+# Seconds between SIGTERM and SIGKILL.
 GRACE_S = 10.0
-"""Time between asking a process to end and ending it."""
 
-_LEASH = ("sh", "-c", "trap '' TERM INT HUP; read _; kill -KILL 0")
-"""Leads a process group and reads a pipe that the engine holds. The pipe ends with the command, or
-with the engine however that dies, and then what is left of the group is killed: nothing stays behind."""
+# The leader of a process group reads a pipe that the engine holds open. The pipe closes with the command, or when the
+# engine ends in any way; then the leader kills what is left of its group.
+_GROUP_LEADER = ("sh", "-c", "trap '' TERM INT HUP; read _; kill -KILL 0")
 
+# On SIGTERM the shell first waits for its current program, which may be saving; without this, only the shell ends.
 _WAIT_FOR_CHILD = "trap 'exit 143' TERM\n"
-"""Asked to end, the shell first lets the program in it finish what it saves; without it only the shell ends."""
 
 
 class Stopped(Exception):
-    """The run, or this try of a node, is being ended: no process starts any more, and those that ran were asked to
-    end."""
+    """The run, or this attempt of a node, is ending: running processes were sent SIGTERM and no new one starts."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What to start: a shell command, the folder that it runs in, where its output goes, all of its variables, and
-    the file descriptors of this process that it keeps."""
+    """A shell command to start: its folder, the file for its output, its complete environment, and the file descriptors
+    that it inherits."""
 
     command: str
     folder: Path
@@ -40,7 +39,7 @@ class Launch:
 
 
 class Running:
-    """A command that was started, with the process group that all it starts belongs to."""
+    """A started command, in a process group with everything that it starts."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", group: int, grace: float) -> None:
         self._process, self._group, self._grace = process, group, grace
@@ -53,39 +52,39 @@ class Running:
             return None
 
     def end(self) -> int:
-        """Ask it to end, end it after the grace time, and return its exit code."""
+        """Send SIGTERM, after the grace time SIGKILL, and return the exit code."""
         self.signal(signal.SIGTERM)
         if self.wait(self._grace) is None:
             self.signal(signal.SIGKILL)
         return self._process.wait()
 
     def signal(self, number: int) -> None:
+        """Send a signal to the process group, if it still exists."""
         with suppress(ProcessLookupError):
             os.killpg(self._group, number)
 
 
 class Processes:
-    """Processes that are alive, each in a group of its own: those of a run, or of one try of a node in it."""
+    """The running processes of a run, or of one attempt of a node (`parent` then is the run)."""
 
-    def __init__(self, grace: float = GRACE_S, around: "Processes | None" = None) -> None:
-        self.grace, self._around = grace, around
+    def __init__(self, grace: float = GRACE_S, parent: "Processes | None" = None) -> None:
+        self.grace, self._parent = grace, parent
         self._alive: set[Running] = set()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
 
     def branch(self) -> "Processes":
-        """Some of these, which can be stopped without the others."""
+        """A subset that can be stopped without the others."""
         return Processes(self.grace, self)
 
     @contextmanager
     def start(self, launch: Launch) -> Iterator[Running]:
-        """Start a command; what is left of it at the end of the block is killed.
+        """Start a command. At the end of the block, what is left of it is killed.
 
-        Raises Stopped, at the end of the block too, when the run is being ended, and OSError when the command can't
-        be started.
+        Raises Stopped, also at the end of the block, when the run is ending, and OSError when the command cannot start.
         """
         self.check()
-        with launch.log.open("ab") as stream, _group() as group:
+        with launch.log.open("ab") as stream, _process_group() as group:
             running = self._add(lambda: Running(_start(launch, stream.fileno(), group), group, self.grace))
             try:
                 yield running
@@ -96,29 +95,28 @@ class Processes:
         self.check()
 
     def check(self) -> None:
-        """Raises Stopped when they, or those that they are a part of, are being ended."""
+        """Raises Stopped when these processes, or those of the parent, are being stopped."""
         if self._stopping.is_set():
             raise Stopped
-        if self._around:
-            self._around.check()
+        if self._parent:
+            self._parent.check()
 
     def _add(self, start: Callable[[], Running]) -> Running:
-        """Start one unless they are being ended: one that is there when `stop` looks is ended, a later one is not
-        started."""
+        """Start a process under the lock: `stop` then either sees it or prevents it."""
         with self._lock:
             self.check()
-            running = self._around._add(start) if self._around else start()
+            running = self._parent._add(start) if self._parent else start()
             self._alive.add(running)
         return running
 
     def _remove(self, running: Running) -> None:
         with self._lock:
             self._alive.remove(running)
-        if self._around:
-            self._around._remove(running)
+        if self._parent:
+            self._parent._remove(running)
 
     def stop(self) -> None:
-        """Ask every process to end, and end it after the grace time. No other starts after that."""
+        """Send SIGTERM to every process, and SIGKILL after the grace time. No process starts afterwards."""
         with self._lock:
             self._stopping.set()
             alive = list(self._alive)
@@ -134,10 +132,10 @@ class Processes:
 
 
 @contextmanager
-def _group() -> Iterator[int]:
-    """A process group on a leash, empty at the end."""
-    with subprocess.Popen(_LEASH, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, process_group=0) as leash:
-        yield leash.pid
+def _process_group() -> Iterator[int]:
+    """A process group that is killed at the end of the block, or when this process ends."""
+    with subprocess.Popen(_GROUP_LEADER, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, process_group=0) as leader:
+        yield leader.pid
 
 
 def _start(launch: Launch, log: int, group: int) -> "subprocess.Popen[bytes]":
@@ -153,14 +151,14 @@ def _start(launch: Launch, log: int, group: int) -> "subprocess.Popen[bytes]":
     )
 
 
-def variables(home: Path, *extra: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a node: this interpreter's `bin` first on PATH, then what the pipeline adds.
+def node_variables(home: Path, *extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment variables of a node: this process's, with this interpreter's `bin` first on PATH, and `extra`.
 
-    As on Azure ML, MLFLOW_TRACKING_URI names the registry: here a sqlite file in `home`.
+    As on Azure ML, MLFLOW_TRACKING_URI is set: here to a sqlite file in `home`, unless this process has another.
     """
-    found = {"MLFLOW_TRACKING_URI": f"sqlite:///{home.absolute().as_posix()}/mlflow.db", **os.environ}
-    found["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), found.get("PATH", "")])
-    found |= {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    for part in extra:
-        found |= part
-    return found
+    variables = {"MLFLOW_TRACKING_URI": f"sqlite:///{home.absolute().as_posix()}/mlflow.db", **os.environ}
+    variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), variables.get("PATH", "")])
+    variables |= {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    for more in extra:
+        variables |= more
+    return variables

@@ -1,4 +1,4 @@
-"""What is known of a node in a run folder: `NODE/node.json`, and the key that decides about reuse."""
+"""The record of a node in a run folder, `NODE/node.json`, and the key that decides whether the node is reused."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -6,79 +6,88 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-State = Literal["waiting", "running", "completed", "reused", "failed", "skipped", "interrupted"]
+NodeState = Literal["waiting", "running", "completed", "reused", "failed", "skipped", "interrupted"]
 
-NAME = "node.json"
-MOST_PARTS = 1000
-"""A folder of more files is compared as a whole, without the names of those that changed."""
+RECORD_FILE = "node.json"
+# Folders with more files are compared by one hash: their files are not listed in records.
+MAX_LISTED_FILES = 1000
 
-_SHOWN = 3
-_IN_WORDS = frozenset({"parameter", "output", "variable", "processes", "interpreter", "setting"})
+_MAX_SHOWN_FILES = 3
+# First words of the labels whose values are short text, shown as `before -> after`.
+_TEXT_LABELS = frozenset({"parameter", "output", "variable", "processes", "interpreter", "setting"})
 
 
 @dataclass(frozen=True)
-class Key:
-    """What a node's result depends on.
+class ReuseKey:
+    """Everything that the result of a node depends on.
 
     `values` by label (`code`, `command`, `input prompts`, `parameter seed`, ...): a text or a content hash.
-    `parts` by label: the hash of each file behind it, to say which one has changed.
+    `files` by label: the hash of each file behind that value, to name the files that changed.
     """
 
     values: Mapping[str, str]
-    parts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Record:
-    """The last try of a node. `outputs` are content hashes, there once it is completed. `settings` are
-    where and how Azure ML would run it, which does not count here."""
+class NodeRecord:
+    """The last attempt of a node.
 
-    state: State
-    key: Key
+    `outputs` are content hashes of a completed node. `settings` say where and how Azure ML would run it, which does not
+    count for reuse on this machine.
+    """
+
+    state: NodeState
+    key: ReuseKey
     settings: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
     exit_code: int | None = None
     seconds: float = 0.0
 
 
-def read_record(folder: Path) -> Record | None:
-    """The record in a node's folder; None when there is none or it can't be read, so that the node runs."""
+def read_record(folder: Path) -> NodeRecord | None:
+    """The record in a node's folder. None when it is missing or unreadable: the node then runs."""
     try:
-        raw = json.loads((folder / NAME).read_text(encoding="utf-8"))
-        return Record(**{**raw, "key": Key(**raw["key"])})
+        raw = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+        return NodeRecord(**{**raw, "key": ReuseKey(**raw["key"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
-def write_record(folder: Path, record: Record) -> None:
-    """Write beside and rename: a record is whole or the earlier one."""
+def write_record(folder: Path, record: NodeRecord) -> None:
+    """Write to a temporary file and rename it, so that a record is never partial."""
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{NAME}"
+    partial = folder / f".{RECORD_FILE}"
     partial.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder / NAME)
+    partial.replace(folder / RECORD_FILE)
 
 
-def differences(before: Key, now: Key) -> list[str]:
-    """In words, what of a key has changed: parameters with their values, code and inputs with their files."""
+def differences(before: ReuseKey, now: ReuseKey) -> list[str]:
+    """Describe what has changed in a key: parameters with their values, code and inputs with their files."""
     return [
-        _change(label, before, now)
+        _describe_change(label, before, now)
         for label in {**before.values, **now.values}
         if before.values.get(label) != now.values.get(label)
     ]
 
 
-def _change(label: str, before: Key, now: Key) -> str:
-    was, is_ = before.values.get(label), now.values.get(label)
-    if was is None or is_ is None:
-        return f"{label} {'added' if was is None else 'removed'}"
-    if label.partition(" ")[0] in _IN_WORDS:
-        return f"{label}: {was} -> {is_}"
-    files = list(_files(before.parts.get(label, {}), now.parts.get(label, {})))
-    more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
-    return f"{label} changed{': ' if files else ''}{', '.join(files[:_SHOWN])}{more}"
+def _describe_change(label: str, before: ReuseKey, now: ReuseKey) -> str:
+    old, new = before.values.get(label), now.values.get(label)
+    if old is None or new is None:
+        return f"{label} {'added' if old is None else 'removed'}"
+    if label.partition(" ")[0] in _TEXT_LABELS:
+        return f"{label}: {old} -> {new}"
+    return f"{label} changed{describe_files(before.files.get(label, {}), now.files.get(label, {}))}"
 
 
-def _files(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
-    for name in sorted({**before, **now}) if before and now else ():
+def describe_files(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """`: b.txt, c.txt added`, from the hashes of files by name. Empty when one of the lists is not known."""
+    changes = list(_changed_files(before, now)) if before and now else []
+    more = f" and {len(changes) - _MAX_SHOWN_FILES} more" if len(changes) > _MAX_SHOWN_FILES else ""
+    return f"{': ' if changes else ''}{', '.join(changes[:_MAX_SHOWN_FILES])}{more}"
+
+
+def _changed_files(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted({**before, **now}):
         if before.get(name) != now.get(name):
             yield f"{name} {'added' if name not in before else 'removed' if name not in now else ''}".rstrip()

@@ -1,34 +1,37 @@
-"""The local registry of components: a folder for each version of each."""
+"""The local registry of components: `components/NAME/VERSION/component.yml` in the home folder."""
 
 import re
 from collections.abc import Callable
 from pathlib import Path
 
-from azdistill.engine.local.assets import LATEST, asset
+from azdistill.engine.local.assets import LATEST, parse_asset
 
-FILE = "component.yml"
+COMPONENT_FILE = "component.yml"
 
 
 def registered_in(home: Path) -> Callable[[str], Path | None]:
-    """What tells where in `home/components/NAME/VERSION` the file of a registered component lies, or would lie. None
-    for what is no such address. The latest is the highest version, whose numbers count as numbers."""
+    """A function from the address of a registered component to the path of its file, which need not exist.
+
+    It returns None for an address that is not one of a component. The latest version is the highest; numbers in
+    versions are compared as numbers.
+    """
 
     def find(address: str) -> Path | None:
-        component = asset(address)
+        component = parse_asset(address)
         if component is None or component.label not in (None, LATEST):
             return None
         folder = home / "components" / component.name
-        return folder / (component.version or _latest(folder)) / FILE
+        return folder / (component.version or _latest(folder)) / COMPONENT_FILE
 
     return find
 
 
 def _latest(folder: Path) -> str:
-    versions = [path.parent.name for path in folder.glob(f"*/{FILE}")]
-    return max(versions, key=_numbers, default="1")
+    versions = [path.parent.name for path in folder.glob(f"*/{COMPONENT_FILE}")]
+    return max(versions, key=_sort_key, default="1")
 
 
-def _numbers(version: str) -> list[tuple[int, int, str]]:
-    """What 1.10 is after 1.9 by."""
+def _sort_key(version: str) -> list[tuple[int, int, str]]:
+    """Sorts 1.10 after 1.9."""
     parts = re.findall(r"\d+|[A-Za-z]+", version)
     return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]

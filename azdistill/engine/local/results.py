@@ -1,4 +1,4 @@
-"""What a run tells: how its nodes are, how it ended, and what another run would do."""
+"""Results of a run: the state of its nodes, their outputs, and what another run would do."""
 
 import signal
 from collections.abc import Mapping
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from azdistill.engine.errors import NodeFailed
-from azdistill.engine.local.records import State
+from azdistill.engine.local.records import NodeState
 
 _TAIL_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
 class NodeRun:
-    """How one node ended. `log` holds what it printed, its standard output and error together."""
+    """The state of one node in a run. `log` holds its standard output and standard error."""
 
     name: str
-    state: State
+    state: NodeState
     log: Path
     seconds: float = 0.0
     exit_code: int | None = None
@@ -24,14 +24,14 @@ class NodeRun:
 
 @dataclass(frozen=True)
 class Event:
-    """Something to show: the nodes as they are now, in the order of the pipeline."""
+    """The nodes of a run at one moment, in the order of the pipeline."""
 
     nodes: Mapping[str, NodeRun]
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """A finished run. `outputs` are paths by node and output, and the pipeline's own under the name ``""``."""
+    """A finished run. `outputs` are paths by node and output; the pipeline's own outputs have the node name ``""``."""
 
     folder: Path
     nodes: Mapping[str, NodeRun]
@@ -39,20 +39,19 @@ class RunResult:
 
     @property
     def failed(self) -> tuple[NodeRun, ...]:
+        """The nodes that failed."""
         return tuple(node for node in self.nodes.values() if node.state == "failed")
 
     def check(self) -> None:
-        """Raises NodeFailed with each failed node's last lines and where the rest is."""
+        """Raises NodeFailed with the last log lines of each failed node."""
         if self.failed:
             raise NodeFailed("\n".join(map(describe_failure, self.failed)))
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Whether a node would be reused, and if not, what has changed.
-
-    `notes` say where Azure ML would decide in another way.
-    """
+    """Whether a node would be reused, and if not, what has changed. `notes` say where Azure ML would decide
+    differently."""
 
     node: str
     reused: bool
@@ -61,27 +60,29 @@ class Explanation:
 
 
 def describe_failure(node: NodeRun, lines: int = 15) -> str:
-    """Which node failed, the last lines of its log, and where the rest is."""
+    """Exit code of a failed node, the last lines of its log, and the path of the log."""
     shown = [f"  | {line}" for line in _tail(node.log)[-lines:]]
-    return "\n".join([f"node {node.name} {_end(node.exit_code)}", *shown, f"  log: {node.log}"])
+    return "\n".join([f"node {node.name} {_describe_exit(node.exit_code)}", *shown, f"  log: {node.log}"])
 
 
 def _tail(log: Path) -> list[str]:
-    """The last lines of a log of any size, safe to print whatever is in it."""
+    """The last lines of a log of any size, without characters that could control a terminal."""
     if not log.is_file():
         return []
     with log.open("rb") as stream:
         stream.seek(max(log.stat().st_size - _TAIL_BYTES, 0))
         text = stream.read().decode("utf-8", errors="replace")
-    return ["".join(one if one.isprintable() else "\ufffd" for one in line) for line in text.expandtabs().splitlines()]
+    return [
+        "".join(char if char.isprintable() else "\ufffd" for char in line) for line in text.expandtabs().splitlines()
+    ]
 
 
-def _end(code: int | None) -> str:
-    """A shell reports a program that a signal ended as 128 and the signal; the memory killer sends 9."""
+def _describe_exit(code: int | None) -> str:
     if code is None:
         return "could not be started"
+    # A shell reports a program that a signal ended as 128 plus the signal. The kernel's out-of-memory killer sends 9.
     number = -code if code < 0 else code - 128
-    if number not in {one.value for one in signal.Signals}:
+    if number not in {member.value for member in signal.Signals}:
         return f"exited with {code}"
-    hint = ", often for want of memory" if number == signal.SIGKILL else ""
+    hint = ", often because memory ran out" if number == signal.SIGKILL else ""
     return f"was ended by {signal.Signals(number).name}{hint}"

@@ -1,73 +1,71 @@
-"""One run of a pipeline in a folder: which nodes are reused, which start when, and how each ended."""
+"""One run of a pipeline in a folder: reuse or start each node when its inputs are ready, and record how it ended."""
 
-import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
 from azdistill.engine.errors import Interrupted
+from azdistill.engine.local.attempts import CODE, LOG, NodeAttempt, append_note
 from azdistill.engine.local.downloads import download
 from azdistill.engine.local.environments import Environments
-from azdistill.engine.local.hashing import Hashes
-from azdistill.engine.local.inputs import Originals
+from azdistill.engine.local.executors import execute
+from azdistill.engine.local.hashing import FileHashes
 from azdistill.engine.local.options import RunOptions
-from azdistill.engine.local.preemption import preempted
-from azdistill.engine.local.processes import Processes, Stopped, variables
-from azdistill.engine.local.records import Record, State, differences, read_record, write_record
-from azdistill.engine.local.resolve import Produced, Resolved, Resolver
+from azdistill.engine.local.processes import Processes, Stopped, node_variables
+from azdistill.engine.local.read_only import ReadOnlyInputs
+from azdistill.engine.local.records import NodeRecord, NodeState, differences, read_record, write_record
+from azdistill.engine.local.resolve import HashedPath, ResolvedNode, Resolver
 from azdistill.engine.local.results import Event, Explanation, NodeRun, RunResult
 from azdistill.engine.local.selection import dependents
 from azdistill.engine.local.snapshots import stage
-from azdistill.engine.local.task import CODE, LOG, Task, note
-from azdistill.engine.local.work import perform
+from azdistill.engine.local.storage import remove
 from azdistill.engine.pipeline.checks import execution_order
 from azdistill.engine.pipeline.model import Node, Pipeline
 
-TICK_S = 0.2
+POLL_INTERVAL_S = 0.2
 
 
 class Run:
     """One run of a pipeline in a folder."""
 
     def __init__(
-        self,
-        pipeline: Pipeline,
-        folder: Path,
-        options: RunOptions,
-        watch: Callable[[Event], None] = lambda event: None,
+        self, pipeline: Pipeline, folder: Path, options: RunOptions, watch: Callable[[Event], None] = lambda event: None
     ) -> None:
+        """Raises PipelineError for an input that this machine does not have or an output with an unsafe path."""
         self.pipeline, self.folder, self.options, self.watch = pipeline, folder, options, watch
         self.forced = dependents(pipeline.nodes, start) if (start := options.selection.start) else frozenset()
-        self.hashes = Hashes(folder / ".hashes.json")
+        self.hashes = FileHashes(folder / ".hashes.json")
         self.environments = Environments(pipeline.nodes, options)
         self.resolver = Resolver(pipeline, folder, options, self.environments, self.hashes)
+        self.resolver.check()
         own = (folder.absolute(), options.home.absolute())
-        self.originals = Originals(self.hashes, self.resolver.shared(), own)
+        self.read_only = ReadOnlyInputs(self.hashes, self.resolver.shared_outputs(), own)
         self.processes = Processes(options.grace)
-        self.produced: dict[tuple[str, str], Produced] = {}
+        self.produced: dict[tuple[str, str], HashedPath] = {}
         self.nodes = {name: NodeRun(name, "waiting", folder / name / LOG) for name in pipeline.nodes}
-        self.running: dict[Future[NodeRun], str] = {}
+        self.running: dict[Future[NodeRun], ResolvedNode] = {}
 
     def prepare_machine(self) -> None:
-        """Fetch and make what nodes need and this machine doesn't have yet. Raises AzdistillError."""
+        """Download inputs and create virtual environments. Raises AzdistillError when one fails."""
         for address, path in self.resolver.downloads(self.pipeline.nodes.values()).values():
             download(address, path)
-        self.environments.make()
+        self.environments.create()
 
     def run(self, interrupted: threading.Event) -> RunResult:
+        """Run all nodes. Raises Interrupted when the event is set."""
         with ThreadPoolExecutor(self.options.jobs) as pool:
             try:
                 self._start_ready(pool)
                 while self.running and not interrupted.is_set():
-                    self._finish_some(TICK_S)
+                    self._finish_some(POLL_INTERVAL_S)
                     if self._is_over():
                         self._stop()
                     self._start_ready(pool)
                     self.watch(self._event())
-            finally:  # nothing is left unless it was interrupted, by a signal or an error
+            finally:  # nodes are left only after a signal or an exception
                 self._stop()
                 self.hashes.save()
         if interrupted.is_set():
@@ -76,120 +74,128 @@ class Run:
         return RunResult(self.folder, dict(self.nodes), self._outputs())
 
     def explain(self) -> Iterator[Explanation]:
+        """Whether each node would be reused, in the order of the run. Runs and writes nothing."""
         for name in execution_order(self.pipeline.nodes):
             node = self.pipeline.nodes[name]
-            if before := [up for up in sorted(node.upstream()) if self.nodes[up].state != "reused"]:
-                yield Explanation(name, False, tuple(f"{up} runs before it" for up in before))
+            if upstream := [up for up in sorted(node.upstream()) if self.nodes[up].state != "reused"]:
+                yield Explanation(name, False, tuple(f"{up} runs before it" for up in upstream))
                 continue
-            if absent := self.resolver.downloads([node]):
-                yield Explanation(name, False, tuple(f"{field} is to be downloaded first" for field in absent))
+            if fields := self.resolver.downloads([node]):
+                yield Explanation(name, False, tuple(f"{field} must be downloaded first" for field in fields))
                 continue
             resolved = self.resolver.resolve(node, self.produced)
             reasons = self._reasons_to_run(node, resolved)
             if not reasons:
-                self._take_outputs(node, resolved)
+                self._reuse(node, resolved)
             yield Explanation(name, not reasons, tuple(reasons), tuple(self._notes(node, resolved)))
 
-    def _notes(self, node: Node, resolved: Resolved) -> Iterator[str]:
-        record = read_record(self.folder / node.name)
-        for setting in sorted({*resolved.settings, *(record.settings if record else ())}) if record else ():
-            if record and record.settings.get(setting) != resolved.settings.get(setting):
-                yield f"{setting} changed: Azure ML runs it again"
-        for name in self.resolver.mutable_inputs(node):
-            yield f"input {name} is an address: Azure ML takes it as unchanged whatever lies there"
+    def _notes(self, node: Node, resolved: ResolvedNode) -> Iterator[str]:
+        if record := read_record(self.folder / node.name):
+            for setting in sorted({*resolved.settings, *record.settings}):
+                if record.settings.get(setting) != resolved.settings.get(setting):
+                    yield f"{setting} changed: Azure ML runs it again"
+        for name in self.resolver.remote_inputs(node):
+            yield f"input {name} is an address: Azure ML takes its content as unchanged"
 
     def _event(self) -> Event:
         return Event(dict(self.nodes))
 
     def _is_over(self) -> bool:
-        """As on Azure ML, a node that fails ends the run, unless the pipeline says to go on."""
+        """As on Azure ML, a failed node ends the run, unless the pipeline continues on failure."""
         failed = any(node.state == "failed" for node in self.nodes.values())
         return failed and not self.pipeline.continue_on_step_failure
 
     def _start_ready(self, pool: ThreadPoolExecutor) -> None:
-        """Settle every waiting node that can be: skip it, reuse it, or start it when there is room."""
+        """Skip, reuse or start every waiting node that can be, as many as may run at the same time."""
         over = self._is_over()
         progress = True
         while progress:
             progress = False
             for name in [name for name, node in self.nodes.items() if node.state == "waiting"]:
-                before = {self.nodes[up].state for up in self.pipeline.nodes[name].upstream()}
-                if over or before & {"failed", "skipped", "interrupted"}:
+                upstream = {self.nodes[up].state for up in self.pipeline.nodes[name].upstream()}
+                if over or upstream & {"failed", "skipped", "interrupted"}:
                     self._set(name, "skipped")
                     progress = True
-                elif before <= {"completed", "reused"} and len(self.running) < self.options.jobs:
-                    progress |= self._settle(pool, name)
+                elif upstream <= {"completed", "reused"} and len(self.running) < self.options.jobs:
+                    progress |= self._reuse_or_start(pool, name)
 
-    def _settle(self, pool: ThreadPoolExecutor, name: str) -> bool:
-        """Reuse or start a node; True when it was reused, so that nodes after it may go too."""
+    def _reuse_or_start(self, pool: ThreadPoolExecutor, name: str) -> bool:
+        """Reuse or start a node. True when it was reused: nodes that depend on it may then be ready too."""
         node = self.pipeline.nodes[name]
         resolved = self.resolver.resolve(node, self.produced)
         if not self._reasons_to_run(node, resolved):
-            self._take_outputs(node, resolved)
+            self._reuse(node, resolved)
             return True
         self._prepare(node, resolved)
         self._set(name, "running")
         self.watch(self._event())
-        self.running[pool.submit(self._execute, node, resolved)] = name
+        self.running[pool.submit(self._execute, node, resolved)] = resolved
         return False
 
-    def _reasons_to_run(self, node: Node, resolved: Resolved) -> list[str]:
+    def _reasons_to_run(self, node: Node, resolved: ResolvedNode) -> list[str]:
         record = read_record(self.folder / node.name)
         if record is None:
             return ["it has not run in this folder"]
         if changed := differences(record.key, resolved.key):
             return changed
         if record.state != "completed":
-            return [f"its last try was {'cut short' if record.state == 'running' else record.state}"]
+            return [f"its last attempt was {'cut short' if record.state == 'running' else record.state}"]
         if self.pipeline.force_rerun or not node.component.deterministic:
             return ["settings.force_rerun: true" if self.pipeline.force_rerun else "is_deterministic: false"]
         if node.name in self.forced:
-            return [f"from {self.options.selection.start} on all nodes are to run again"]
-        return [f"output {name} is not as it was left" for name in self._spoiled(node, resolved, record)]
+            return [f"all nodes from {self.options.selection.start} on run again"]
+        return [f"output {name} was changed" for name in self._changed_outputs(node, resolved, record)]
 
-    def _spoiled(self, node: Node, resolved: Resolved, record: Record) -> list[str]:
+    def _changed_outputs(self, node: Node, resolved: ResolvedNode, record: NodeRecord) -> list[str]:
         return [
             name
             for name, path in resolved.outputs.items()
             if not path.exists()
-            or (not self.resolver.is_shared(node.outputs[name]) and self.hashes.tree(path) != record.outputs.get(name))
+            or (not self.resolver.is_shared(node, name) and self.hashes.tree(path) != record.outputs.get(name))
         ]
 
-    def _prepare(self, node: Node, resolved: Resolved) -> None:
-        """Make the node's folder ready. A try that was cut short keeps the folders it wrote, as a preempted
-        job on Azure ML does, so that it can go on from a checkpoint; half a file is of no use."""
+    def _prepare(self, node: Node, resolved: ResolvedNode) -> None:
+        """Prepare the node's folder and outputs.
+
+        An attempt that was cut short keeps the folders that it wrote, as a preempted job on Azure ML does, so that it
+        can continue from a checkpoint. A partial file is deleted.
+        """
         folder = self.folder / node.name
         record = read_record(folder)
         if record is None or record.state == "completed" or differences(record.key, resolved.key):
-            _clear(folder)
+            remove(folder)
             for name, path in resolved.outputs.items():
-                if not self.resolver.is_shared(node.outputs[name]):
-                    _clear(path)
-        write_record(folder, Record("running", resolved.key, resolved.settings))
+                if not self.resolver.is_shared(node, name):
+                    remove(path)
+        write_record(folder, NodeRecord("running", resolved.key, resolved.settings))
         stage(resolved.code, folder / CODE)
         for name, path in resolved.outputs.items():
             is_file = node.outputs[name].type == "uri_file"
             (path.parent if is_file else path).mkdir(parents=True, exist_ok=True)
-            if is_file and not self.resolver.is_shared(node.outputs[name]):
+            if is_file and not self.resolver.is_shared(node, name):
                 path.unlink(missing_ok=True)
 
-    def _execute(self, node: Node, resolved: Resolved) -> NodeRun:
-        """In a thread of its own: the node's processes, from start to end."""
+    def _execute(self, node: Node, resolved: ResolvedNode) -> NodeRun:
+        """Run a node from start to end, in a thread of its own."""
         folder, started = self.folder / node.name, time.monotonic()
         python = self.environments.interpreter(node.name)
-        added = variables(self.options.home, python.variables if python else {}, node.variables, self.options.variables)
-        task = Task(node, resolved, folder.absolute(), self.processes, added, self.options)
-        code, state = _ended(task, self._work)
-        for text in self.originals.changed(resolved.inputs) if state != "interrupted" else ():
-            task.note(text)
+        variables = node_variables(
+            self.options.home, python.variables if python else {}, node.variables, self.options.variables
+        )
+        attempt = NodeAttempt(node, resolved, folder.absolute(), self.processes, variables, self.options)
+        code: int | None = None
+        try:
+            code = execute(attempt, lambda: self._prepare(node, resolved))
+            state: NodeState = "failed" if code else "completed"
+        except Stopped:
+            state = "interrupted"
+        except OSError as error:  # there is no shell, or the command is too long for one
+            attempt.note(f"could not be started: {error.strerror}")
+            state = "failed"
+        for change in self.read_only.changes(resolved.inputs) if state != "interrupted" else ():
+            attempt.note(change)
             state = "failed"
         return NodeRun(node.name, state, folder / LOG, time.monotonic() - started, code)
-
-    def _work(self, task: Task) -> int:
-        seconds = self.options.faults.preempt.get(task.node.name)
-        if seconds is None:
-            return perform(task)
-        return preempted(task, perform, seconds, lambda: self._prepare(task.node, task.resolved))
 
     def _finish_some(self, timeout: float | None) -> None:
         done, _ = wait(self.running, timeout=timeout, return_when=FIRST_COMPLETED)
@@ -197,74 +203,54 @@ class Run:
             self._finish(future.result(), self.running.pop(future))
 
     def _stop(self) -> None:
-        """End what still runs, and write down how it ended."""
+        """End the running nodes and record how they ended."""
         if self.running:
             self.processes.stop()
         while self.running:
             self._finish_some(None)
 
-    def _finish(self, run: NodeRun, name: str) -> None:
-        node = self.pipeline.nodes[name]
-        record = read_record(self.folder / name)
+    def _finish(self, run: NodeRun, resolved: ResolvedNode) -> None:
+        node = self.pipeline.nodes[run.name]
+        record = read_record(self.folder / run.name)
         assert record is not None
         if run.state == "completed":
-            paths = self.resolver.outputs(node)
-            absent = [output for output, path in paths.items() if not self._was_left(node, output, path)]
-            for output in absent:
-                note(run.log, f"exited with 0 and left nothing in output {output!r} at {paths[output]}")
-            if absent:
+            missing = [name for name, path in resolved.outputs.items() if not self._is_written(node, name, path)]
+            for name in missing:
+                append_note(run.log, f"exited with 0 but wrote nothing to output {name!r} at {resolved.outputs[name]}")
+            if missing:
                 run = replace(run, state="failed")
             else:
-                self._publish(node, paths)
-        outputs = {output: found.digest for (owner, output), found in self.produced.items() if owner == name}
+                self._publish(node, resolved)
+        digests = {name: output.digest for (owner, name), output in self.produced.items() if owner == run.name}
         write_record(
-            self.folder / name,
-            replace(record, state=run.state, outputs=outputs, exit_code=run.exit_code, seconds=round(run.seconds, 3)),
+            self.folder / run.name,
+            replace(record, state=run.state, outputs=digests, exit_code=run.exit_code, seconds=round(run.seconds, 3)),
         )
-        self.nodes[name] = run
+        self.nodes[run.name] = run
 
-    def _was_left(self, node: Node, output: str, path: Path) -> bool:
-        """An empty folder is nothing where someone reads it: blob storage has no empty folders."""
+    def _is_written(self, node: Node, output: str, path: Path) -> bool:
+        """Whether an output exists. A folder that is read must contain a file: blob storage has no empty folders."""
         if path.is_dir() and self.resolver.is_read(node, output):
-            return any(found.is_file() for found in path.rglob("*"))
+            return any(file.is_file() for file in path.rglob("*"))
         return path.exists()
 
-    def _publish(self, node: Node, paths: Mapping[str, Path]) -> None:
-        for output, path in paths.items():
-            self.produced[node.name, output] = self.resolver.produced(node, output, path)
+    def _publish(self, node: Node, resolved: ResolvedNode) -> None:
+        for output, path in resolved.outputs.items():
+            self.produced[node.name, output] = self.resolver.hash_output(node, output, path)
 
-    def _take_outputs(self, node: Node, resolved: Resolved) -> None:
-        self._publish(node, resolved.outputs)
+    def _reuse(self, node: Node, resolved: ResolvedNode) -> None:
+        self._publish(node, resolved)
         self._set(node.name, "reused")
 
-    def _set(self, name: str, state: State) -> None:
+    def _set(self, name: str, state: NodeState) -> None:
         self.nodes[name] = replace(self.nodes[name], state=state)
 
     def _outputs(self) -> dict[tuple[str, str], Path]:
-        own = {key: found.path for key, found in self.produced.items()}
+        paths = {key: output.path for key, output in self.produced.items()}
         promoted = {
             ("", target): self.produced[node.name, output].path
             for node in self.pipeline.nodes.values()
             for output, target in node.promoted.items()
             if (node.name, output) in self.produced
         }
-        return own | promoted
-
-
-def _clear(folder: Path) -> None:
-    if folder.is_dir():
-        shutil.rmtree(folder)
-    else:
-        folder.unlink(missing_ok=True)
-
-
-def _ended(task: Task, work: Callable[[Task], int]) -> tuple[int | None, State]:
-    """The exit code and state that a node's work ends with."""
-    try:
-        code = work(task)
-    except Stopped:
-        return None, "interrupted"
-    except OSError as problem:  # no shell, or a command too long for one
-        task.note(f"could not be started: {problem.strerror}")
-        return None, "failed"
-    return code, "failed" if code else "completed"
+        return paths | promoted

@@ -1,4 +1,4 @@
-"""A component's code snapshot: the files that Azure ML would upload."""
+"""The code snapshot of a component: the files that Azure ML would upload."""
 
 import shutil
 from collections.abc import Iterator
@@ -7,29 +7,29 @@ from pathlib import Path
 from pathspec import GitIgnoreSpec
 
 from azdistill.engine.local.hashing import files_under
+from azdistill.engine.local.storage import remove
 from azdistill.engine.pipeline.model import Component
 
 _IGNORE_FILES = (".amlignore", ".gitignore")
 
 
 def snapshot(component: Component) -> dict[str, Path]:
-    """Name in the snapshot -> file, of `code` and `additional_includes`, less what an ignore file leaves out.
+    """Name in the snapshot -> file, of `code` and `additional_includes`, without ignored files.
 
-    The ignore file is that of the code folder, or the one beside the component file when
-    there is no `code`; `.amlignore` goes before `.gitignore`, and Python's caches never travel.
+    The ignore file is that of the code folder, or the one next to the component file when there is no `code`.
+    `.amlignore` takes precedence over `.gitignore`. Python's bytecode caches are never included.
     """
     root = component.code if component.code is not None else component.folder
-    found = dict(_files(component.code, "")) if component.code is not None else {}
+    files = dict(_files(component.code, "")) if component.code is not None else {}
     for include in component.includes:
-        found |= dict(_files(include.resolve(), include.resolve().name))
-    ignored = _ignored(root if root.is_dir() else root.parent) if found else GitIgnoreSpec([])
-    return {name: path for name, path in sorted(found.items()) if not ignored.match_file(name)}
+        files |= dict(_files(include.resolve(), include.resolve().name))
+    ignored = _ignored(root if root.is_dir() else root.parent) if files else GitIgnoreSpec([])
+    return {name: path for name, path in sorted(files.items()) if not ignored.match_file(name)}
 
 
 def stage(files: dict[str, Path], folder: Path) -> None:
-    """Make `folder` hold exactly these files, each under its name."""
-    if folder.exists():
-        shutil.rmtree(folder)
+    """Copy these files into `folder`, each under its name, and remove everything else there."""
+    remove(folder)
     folder.mkdir(parents=True)
     for name, source in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,86 +1,134 @@
-"""Where Azure ML addresses lie on this machine."""
+"""Map inputs and outputs with Azure ML addresses to paths of this machine."""
 
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
-from types import MappingProxyType
 
-from azdistill.engine.errors import PipelineError
-from azdistill.engine.local.data import DATASTORE, key_of, mapped
-from azdistill.engine.local.downloads import download_path, is_download
+from azdistill.engine.errors import InputError, PipelineError
+from azdistill.engine.local.data import DATASTORE_ADDRESS, find_copy, without_query
+from azdistill.engine.local.downloads import download_path, is_url
 from azdistill.engine.pipeline.model import Data, OutputSetting
+from azdistill.engine.problems import FieldPath
 
 HOME_VARIABLE = "AZDISTILL_HOME"
 DEFAULT_DATASTORE = "workspaceblobstore"
-NO_COPIES: Mapping[str, Path] = MappingProxyType({})
 
 _RUN_NAME = re.compile(r"\$\{\{\s*name\s*\}\}")
-_NAME = re.compile(r"\$\{\{\s*(name|default_datastore|output_name)\s*\}\}")
+_EXPRESSION = re.compile(r"\$\{\{\s*(name|default_datastore|output_name)\s*\}\}")
 
 
 def home_folder() -> Path:
-    """The folder of what runs share: datastores, registered components, environments, and the model registry."""
+    """The folder that runs share: datastores, registered components, environments, the model registry."""
     return Path(os.environ.get(HOME_VARIABLE) or ".azdistill")
 
 
 def datastore_path(address: str, home: Path) -> Path | None:
-    """`home/datastores/STORE/PATH` for a datastore address, None for any other."""
-    found = DATASTORE.fullmatch(address)
-    return home.absolute() / "datastores" / found[1] / found[2] if found else None
+    """`home/datastores/STORE/PATH` for a datastore address, None for any other.
+
+    Raises InputError for a path with `..`, which could name a file outside the datastore.
+    """
+    match = DATASTORE_ADDRESS.fullmatch(address)
+    if match is None:
+        return None
+    path = Path(match[2].lstrip("/"))
+    if ".." in path.parts:
+        raise InputError(
+            "the path must not contain '..'", code="unsafe_path", subject=address, fix="write the path without it"
+        )
+    return _datastore(match[1], home) / path
 
 
 def output_path(setting: OutputSetting, home: Path, names: Mapping[str, str]) -> Path | None:
-    """Where an output at an address lies, None when it has a place of its own in the run folder.
+    """The path of an output with an address, None for an output in the run folder.
 
-    `names` are what `${{name}}`, `${{default_datastore}}` and `${{output_name}}` stand for.
+    `names` are the values of `${{name}}`, `${{default_datastore}}` and `${{output_name}}`. Raises InputError for a path
+    that is not inside its datastore: the engine creates and deletes outputs, and a pipeline file must not make it do
+    so anywhere else.
     """
-    return datastore_path(_NAME.sub(lambda found: names[found[1]], setting.path), home) if setting.path else None
-
-
-def of_one_run(setting: OutputSetting) -> bool:
-    """Whether the address holds `${{name}}`, which is another one in each run."""
-    return bool(setting.path and _RUN_NAME.search(setting.path))
-
-
-def place(data: Data, home: Path, copies: Mapping[str, Path]) -> Path | None:
-    """Where an input lies on this machine, or will once it is downloaded; absolute. None when nobody said."""
-    if not data.is_remote:
-        return data.local.absolute()
-    return mapped(data.path, copies) or datastore_path(data.path, home) or download_path(data.path, home)
-
-
-def local_path(data: Data, home: Path, field: str, copies: Mapping[str, Path] = NO_COPIES) -> Path:
-    """The file or folder behind an input, absolute. Raises PipelineError when it is not on this machine."""
-    path = place(data, home, copies)
-    if problem := misplaced(data, path):
-        raise PipelineError(f"{field}={key_of(data.path)!r}: {problem}")
-    assert path is not None
+    address = _expand(setting.path or "", names)
+    path = datastore_path(address, home)
+    if path is None:
+        return None
+    match = DATASTORE_ADDRESS.fullmatch(address)
+    assert match
+    # The folder of a datastore may itself be a link to another disk: whoever set up this machine made that one.
+    if not path.resolve().is_relative_to(_datastore(match[1], home).resolve()):
+        raise InputError(
+            f"a symbolic link leads from there to {str(path.resolve())!r}, outside the datastore",
+            code="unsafe_path",
+            subject=address,
+            fix="remove the link, or link the folder of the whole datastore",
+        )
     return path
 
 
-def misplaced(data: Data, path: Path | None) -> str | None:
-    """What is wrong with the place of an input, with the next move; None when it can be read."""
+def is_shared(setting: OutputSetting, names: Mapping[str, str]) -> bool:
+    """Whether an output has a fixed address, which all runs share. `${{name}}` in it makes it an output of one run."""
+    if not setting.path or _RUN_NAME.search(setting.path):
+        return False
+    return bool(DATASTORE_ADDRESS.fullmatch(_expand(setting.path, names)))
+
+
+def input_path(data: Data, home: Path, copies: Mapping[str, Path]) -> Path | None:
+    """The absolute path of an input, or the path that it is downloaded to. None for an address without a copy.
+
+    Raises InputError for a datastore path with `..`.
+    """
+    if not data.is_remote:
+        return data.local.absolute()
+    return find_copy(data.path, copies) or datastore_path(data.path, home) or download_path(data.path, home)
+
+
+def local_path(
+    data: Data, home: Path, copies: Mapping[str, Path], field: FieldPath, file: Path | None = None, line: int = 0
+) -> Path:
+    """The absolute path of the file or folder of an input. Raises PipelineError when this machine does not have it;
+    `field`, `file` and `line` are for its message."""
+
+    def error(message: str, fix: str = "") -> PipelineError:
+        return PipelineError(message, fix=fix, field=field, value=without_query(data.path), file=file, line=line)
+
+    try:
+        path = input_path(data, home, copies)
+    except InputError as unsafe:
+        raise error(unsafe.problems[0].message, unsafe.problems[0].fix) from None
     if path is None:
-        return f"not on this machine; add {as_option(data.path)}"
+        raise error("this machine has no copy of it", f"add {data_option(data.path)}")
     if not path.exists():
-        return f"no such file or folder{_way_out(data, path)}"
+        raise error("no such file or folder", _how_to_provide(data, path))
     if data.type == "uri_file" and path.is_dir():
-        return f"{str(path)!r} is a folder, and the input is a uri_file"
+        raise error(f"{str(path)!r} is a folder, but the input is a uri_file")
     if data.type in ("uri_folder", "mltable") and path.is_file():
-        return f"{str(path)!r} is a file, and the input is a {data.type}"
-    return None
+        raise error(f"{str(path)!r} is a file, but the input is a {data.type}")
+    return path
 
 
-def _way_out(data: Data, path: Path) -> str:
+def data_option(address: str) -> str:
+    """The command line option that provides a local copy of an address."""
+    return f"--data {quote(without_query(address))}=PATH"
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder, if it exists. Of a symbolic link only the link is deleted."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _datastore(name: str, home: Path) -> Path:
+    return home.absolute() / "datastores" / name
+
+
+def _expand(address: str, names: Mapping[str, str]) -> str:
+    return _EXPRESSION.sub(lambda match: names[match[1]], address)
+
+
+def _how_to_provide(data: Data, path: Path) -> str:
     if not data.is_remote:
         return ""
-    if is_download(data.path):
-        return f"; add {as_option(data.path)}"
-    return f"; put a copy at {path}, or add {as_option(data.path)}"
-
-
-def as_option(address: str) -> str:
-    """What to add to a command line to give a local copy of an address."""
-    return f"--data {quote(key_of(address))}=PATH"
+    option = f"add {data_option(data.path)}"
+    return option if is_url(data.path) else f"put a copy at {path}, or {option}"

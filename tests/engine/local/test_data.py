@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from azdistill.contracts.errors import AzdistillError, InputError, PipelineError
-from azdistill.engine.local.data import copy_of, mapped, read_copies
+from azdistill.engine.local.data import find_copy, parse_copy, read_copies
 from azdistill.engine.local.downloads import download, download_path
 from azdistill.engine.local.results import describe_failure
 from tests.engine.local.conftest import Workshop
@@ -52,44 +52,47 @@ OF_WORKSPACE = "azureml:/subscriptions/s/resourceGroups/g/providers/m/workspaces
     ],
 )
 def test_a_copy_is_found_by_the_name_or_the_address(address: str, key: str, expected: str | None) -> None:
-    assert mapped(address, {key: Path("/c")}) == (Path(expected) if expected else None)
+    assert find_copy(address, {key: Path("/c")}) == (Path(expected) if expected else None)
 
 
 def test_the_most_exact_name_counts() -> None:
     raw = "azureml://datastores/store/paths/raw"
     copies = {"iris": Path("/any"), "iris:1": Path("/one"), raw: Path("/raw"), f"{raw}/2024/": Path("/year")}
-    assert mapped("azureml:iris:1", copies) == Path("/one")
-    assert mapped("azureml:iris:2", copies) == Path("/any")
-    assert mapped(SHORT, copies) == Path("/year/a.csv")
+    assert find_copy("azureml:iris:1", copies) == Path("/one")
+    assert find_copy("azureml:iris:2", copies) == Path("/any")
+    assert find_copy(SHORT, copies) == Path("/year/a.csv")
 
 
 def test_a_copy_given_as_text_may_have_equals_signs_on_both_sides(tmp_path: Path) -> None:
     (tmp_path / "year=2024").mkdir()
     address = "azureml://datastores/s/paths/year=2024"
-    assert copy_of(f"{address}={tmp_path}/year=2024") == (address, tmp_path / "year=2024")
-    assert copy_of(f"iris={tmp_path}/year=2024") == ("iris", tmp_path / "year=2024")
+    assert parse_copy(f"{address}={tmp_path}/year=2024") == (address, tmp_path / "year=2024")
+    assert parse_copy(f"iris={tmp_path}/year=2024") == ("iris", tmp_path / "year=2024")
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("iris", "--data 'iris': expected NAME=PATH"),
-        ("=x", "--data '=x': expected NAME=PATH"),
+        ("iris", "--data 'iris': must be NAME=PATH"),
+        ("=x", "--data '=x': must be NAME=PATH"),
         ("iris=", "--data 'iris=': no such file or folder: '.'"),
         ("iris=nowhere", "--data 'iris=nowhere': no such file or folder: 'nowhere'"),
     ],
 )
 def test_a_copy_that_is_not_there_is_refused(text: str, expected: str) -> None:
     with pytest.raises(InputError) as problem:
-        copy_of(text)
+        parse_copy(text)
     assert str(problem.value).startswith(expected)
 
 
 def test_a_mapping_file_names_copies_beside_it(tmp_path: Path) -> None:
     (tmp_path / "a.csv").touch()
     (tmp_path / "copies.yml").write_text("azureml:iris:1: a.csv\nazureml:beans:2: ./b.csv\n")
-    with pytest.raises(InputError, match=r"copies.yml:2: azureml:beans:2='./b.csv': no such file or folder next to"):
+    with pytest.raises(InputError) as error:
         read_copies(tmp_path / "copies.yml")
+    (problem,) = error.value.problems
+    assert (problem.line, problem.field, problem.value) == (2, ("azureml:beans:2",), "./b.csv")
+    assert problem.message == "no such file or folder"
     (tmp_path / "b.csv").touch()
     found = read_copies(tmp_path / "copies.yml")
     assert found == {"azureml:iris:1": tmp_path / "a.csv", "azureml:beans:2": tmp_path / "b.csv"}
@@ -133,7 +136,7 @@ def test_every_address_without_a_copy_is_told_with_the_line_to_add(reads: Worksh
     place = reads.home / "datastores/store/raw/2024"
     assert str(problem.value).splitlines() == [
         (
-            f"{reads.pipeline}:3: inputs.rows='azureml:rows@latest': not on this machine; "
+            f"{reads.pipeline}:3: inputs.rows='azureml:rows@latest': this machine has no copy of it; "
             "add --data azureml:rows@latest=PATH"
         ),
         (
@@ -148,8 +151,8 @@ def test_a_copy_of_the_wrong_kind_is_refused_before_anything_runs(reads: Worksho
     data = {"rows": reads.root / "raw", "azureml://datastores/store/paths/raw/2024": reads.root / "rows.txt"}
     with pytest.raises(PipelineError) as problem:
         reads.run(data=data)
-    assert "is a folder, and the input is a uri_file" in str(problem.value)
-    assert "is a file, and the input is a uri_folder" in str(problem.value)
+    assert "is a folder, but the input is a uri_file" in str(problem.value)
+    assert "is a file, but the input is a uri_folder" in str(problem.value)
 
 
 @pytest.mark.parametrize("mode", ["ro_mount", "download", "direct", "eval_mount", "eval_download"])
@@ -203,7 +206,7 @@ def test_an_output_at_an_address_of_its_own_run_is_compared_and_made_anew(shop: 
     out = shop.run(variables={"WORD": "a"}).outputs["one", "out"]
     assert shop.states() == {"one": "reused", "two": "reused"}
     (out / "a").write_text("tampered")
-    assert shop.explain()["one"].reasons == ("output out is not as it was left",)
+    assert shop.explain()["one"].reasons == ("output out was changed",)
     shop.run(variables={"WORD": "b"}).check()
     assert [path.name for path in out.iterdir()] == ["b"]
 
@@ -220,7 +223,7 @@ jobs:
 
 
 class Server:
-    """Files on loopback. `answers` by path: a body, or what to do with the request."""
+    """FileList on loopback. `answers` by path: a body, or what to do with the request."""
 
     def __init__(self) -> None:
         self.answers: dict[str, bytes | Callable[[BaseHTTPRequestHandler], None]] = {}
@@ -285,7 +288,7 @@ def test_an_http_input_is_downloaded_once_and_keeps_its_name(
     online: Workshop, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "azdistill")
-    assert online.explain()["show"].reasons == ("inputs.rows is to be downloaded first",)
+    assert online.explain()["show"].reasons == ("inputs.rows must be downloaded first",)
     assert server.asked == []
     online.run().check()
     assert online.text("show") == "a,b\n"
@@ -305,8 +308,13 @@ def test_an_http_input_with_a_copy_is_not_downloaded(online: Workshop, server: S
 
 def test_an_http_address_is_no_folder(online: Workshop, server: Server) -> None:
     online.write("pipeline.yml", online.pipeline.read_text().replace("uri_file, path", "uri_folder, path"))
-    with pytest.raises(PipelineError, match=r"pipeline.yml:2: inputs.rows=.*: an http address is one file.*add --data"):
+    with pytest.raises(PipelineError) as error:
         online.run()
+    (problem,) = error.value.problems
+    assert (problem.line, problem.field) == (2, ("inputs", "rows"))
+    assert problem.message == "an http address is one file, but the input is a uri_folder"
+    assert problem.fix == f"add --data {server.url}/data/rows.csv=PATH"
+    assert "secret" not in str(problem)
     assert server.asked == []
 
 
@@ -327,7 +335,7 @@ def test_half_a_file_is_never_taken_for_whole(online: Workshop, server: Server) 
         online.run()
     address = f"{server.url}/data/rows.csv"
     assert str(problem.value) == (
-        f"{address}: can't be downloaded: the connection ended after 4 of 100 bytes; try again, or add --data "
+        f"{address}: the download failed: the connection ended after 4 of 100 bytes; try again, or add --data "
         f"{address}=PATH"
     )
     assert list((online.home / "downloads").glob("*/[!.]*")) == []
@@ -339,7 +347,7 @@ def test_half_a_file_is_never_taken_for_whole(online: Workshop, server: Server) 
 def test_what_a_server_refuses_is_said(online: Workshop, server: Server) -> None:
     del server.answers["/data/rows.csv"]
     with pytest.raises(
-        AzdistillError, match=r"can't be downloaded: the server answers 404 .*add --data http"
+        AzdistillError, match=r"the download failed: the server answered 404 .*add --data http"
     ) as problem:
         online.run()
     assert "secret" not in str(problem.value)
@@ -351,7 +359,7 @@ def test_without_a_network_the_way_out_is_said(online: Workshop, server: Server)
         free.bind(("127.0.0.1", 0))
         closed = f"http://127.0.0.1:{free.getsockname()[1]}"
     online.write("pipeline.yml", online.pipeline.read_text().replace(server.url, closed))
-    with pytest.raises(AzdistillError, match=r"can't be downloaded: .*[Cc]onnection refused.*add --data"):
+    with pytest.raises(AzdistillError, match=r"the download failed: .*[Cc]onnection refused.*add --data"):
         online.run()
 
 
@@ -359,7 +367,7 @@ def test_a_silent_server_is_given_up(tmp_path: Path, server: Server) -> None:
     server.answers["/x"] = silent
     path = download_path(f"{server.url}/x", tmp_path)
     assert path is not None
-    with pytest.raises(AzdistillError, match=r"can't be downloaded: .*timed out"):
+    with pytest.raises(AzdistillError, match=r"the download failed: .*timed out"):
         download(f"{server.url}/x", path, timeout=0.05)
     assert not path.exists()
 
@@ -383,7 +391,7 @@ def test_a_download_has_a_name_that_a_folder_can_hold(tmp_path: Path, address: s
 
 def test_an_address_that_is_none_is_one_line(online: Workshop, server: Server) -> None:
     online.write("pipeline.yml", online.pipeline.read_text().replace(server.url, "http://[broken"))
-    with pytest.raises(AzdistillError, match="can't be downloaded: "):
+    with pytest.raises(AzdistillError, match="the download failed: "):
         online.run()
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from azdistill.contracts.errors import AzdistillError, InputError, PipelineError
-from azdistill.engine.local.environments import COMPLETE
-from azdistill.engine.local.recipes import recipe
+from azdistill.engine.local.environments import COMPLETE_MARKER
+from azdistill.engine.local.requirements import read_requirements
 from azdistill.engine.local.selection import NodeSelection
 from azdistill.engine.pipeline.model import Environment
 from tests.engine.local.conftest import Workshop
@@ -84,9 +84,9 @@ def test_a_given_interpreter_counts_for_reuse_and_this_one_does_not(which: Works
     ("name", "path", "expected"),
     [
         ("otter", "@", "--env 'otter': no node has an environment of that name; did you mean 'other'?"),
-        ("other", "nowhere/python", "--env other='nowhere/python': no python there"),
-        ("other", "@/lib", "lib': no python there; give an interpreter, or the folder of a virtual environment"),
-        ("other", "@/broken/bin/python", "can't be run as a Python interpreter"),
+        ("other", "nowhere/python", "--env other='nowhere/python': there is no python"),
+        ("other", "@/lib", "lib': there is no python; name an interpreter, or the folder of a virtual environment"),
+        ("other", "@/broken/bin/python", "it does not run as a Python interpreter"),
     ],
 )
 def test_an_interpreter_that_cannot_be_is_refused_before_anything_runs(
@@ -125,7 +125,7 @@ dependencies:
 def test_a_recipe_is_the_pip_part_of_a_conda_file(tmp_path: Path) -> None:
     (tmp_path / "conda.yml").write_text(CONDA)
     (tmp_path / "more.txt").write_text("b\n")
-    found = recipe(Environment("", conda=tmp_path / "conda.yml"), tmp_path)
+    found = read_requirements(Environment("", conda=tmp_path / "conda.yml"), tmp_path)
     assert found is not None
     assert found.lines == ("--no-index", "--find-links wheels", "tinything==1.0", "-r more.txt")
     assert found.conda_only == ("cudatoolkit=11.8", "conda-forge::numpy")
@@ -134,7 +134,7 @@ def test_a_recipe_is_the_pip_part_of_a_conda_file(tmp_path: Path) -> None:
     (tmp_path / "more.txt").write_text("c\n")
     assert found.digest != before
     (tmp_path / "more.txt").unlink()
-    with pytest.raises(PipelineError, match=r"more.txt: no such file; an environment's '-r more.txt' names it"):
+    with pytest.raises(PipelineError, match=r"more.txt: no such file; create it, or remove '-r more.txt' from"):
         _ = found.digest
 
 
@@ -152,15 +152,15 @@ def test_a_recipe_is_the_pip_part_of_a_conda_file(tmp_path: Path) -> None:
     ],
 )
 def test_what_only_conda_installs_is_known(tmp_path: Path, package: str, left_out: bool) -> None:
-    found = recipe(Environment("", conda={"dependencies": [package, {"pip": ["a"]}]}), tmp_path)
+    found = read_requirements(Environment("", conda={"dependencies": [package, {"pip": ["a"]}]}), tmp_path)
     assert found is not None
     assert found.conda_only == ((package,) if left_out else ())
 
 
 def test_a_recipe_is_the_requirements_of_a_build_context(tmp_path: Path) -> None:
-    assert recipe(Environment("", build=tmp_path), tmp_path) is None
+    assert read_requirements(Environment("", build=tmp_path), tmp_path) is None
     (tmp_path / "requirements.txt").write_text("a\n")
-    found = recipe(Environment("", build=tmp_path), tmp_path)
+    found = read_requirements(Environment("", build=tmp_path), tmp_path)
     assert found is not None
     assert found.text == f"-r {tmp_path}/requirements.txt\n"
     before = found.digest
@@ -202,13 +202,13 @@ jobs:
 def test_an_existing_environment_is_used(shop: Workshop, bare: Path, caplog: pytest.LogCaptureFixture) -> None:
     shop.write("pipeline.yml", MAKES)
     shop.write("conda.yml", "dependencies: [{pip: [tinything]}]\n")
-    found = recipe(Environment("", conda=shop.root / "conda.yml"), shop.root)
+    found = read_requirements(Environment("", conda=shop.root / "conda.yml"), shop.root)
     assert found is not None
     folder = shop.home / "environments" / found.digest
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     (site,) = folder.glob("lib/*/site-packages")
     (site / "tinything.py").write_text("version = 'mine'\n")
-    (folder / COMPLETE).touch()
+    (folder / COMPLETE_MARKER).touch()
     caplog.set_level("INFO", "azdistill")
     shop.run(make_environments=True, interpreters={"other": bare}).check()
     assert said(shop, "use") == [f"mine {folder}", str(folder)]
@@ -261,7 +261,7 @@ def test_an_environment_is_made_once(made: tuple[Workshop, list[str]], caplog: p
 @pytest.mark.slow
 def test_an_environment_that_was_cut_short_is_made_again(made: tuple[Workshop, list[str]]) -> None:
     shop, _ = made
-    (mark,) = (shop.home / "environments").glob(f"*/{COMPLETE}")
+    (mark,) = (shop.home / "environments").glob(f"*/{COMPLETE_MARKER}")
     mark.unlink()
     (shop.root / "wheels/another-2.0-py3-none-any.whl").unlink()
     with pytest.raises(AzdistillError) as problem:

@@ -57,7 +57,7 @@ jobs:
   after: {command: "cat ${{inputs.x}}", inputs: {x: "${{parent.jobs.bad.outputs.out}}"}}
 """.replace("@FLAG@", str(shop.root / "flag")))  # fmt: skip
     assert shop.states() == {"bad": "failed", "after": "skipped"}
-    assert shop.explain()["bad"].reasons == ("its last try was failed",)
+    assert shop.explain()["bad"].reasons == ("its last attempt was failed",)
     shop.write("flag", "x")
     assert shop.states() == {"bad": "completed", "after": "completed"}
 
@@ -76,7 +76,7 @@ jobs:
 """)  # fmt: skip
     result = shop.run()
     assert result.nodes["make"].state == "failed"
-    assert f"exited with 0 and left nothing in output 'out' at {shop.folder}/make/out" in describe_failure(
+    assert f"exited with 0 but wrote nothing to output 'out' at {shop.folder}/make/out" in describe_failure(
         result.nodes["make"]
     )
 
@@ -95,7 +95,7 @@ def test_half_a_file_of_a_failed_try_is_no_output_of_the_next(shop: Workshop) ->
     assert shop.states() == {"show": "failed"}
     result = shop.run()
     assert result.nodes["show"].state == "failed"
-    assert "left nothing in output 'out'" in describe_failure(result.nodes["show"])
+    assert "wrote nothing to output 'out'" in describe_failure(result.nodes["show"])
 
 
 def test_a_cut_short_try_goes_on_from_its_checkpoints(shop: Workshop) -> None:
@@ -137,7 +137,7 @@ def test_a_large_log_is_read_from_its_end(shop: Workshop) -> None:
 @pytest.mark.parametrize(
     ("harm", "told"),
     [
-        ("rm ${{inputs.rows}}", "input 'rows' is gone"),
+        ("rm ${{inputs.rows}}", "input 'rows' was deleted"),
         ("echo more >> ${{inputs.rows}}", "input 'rows' changed: out"),
         ("rm ${{inputs.rows}}; mkdir ${{inputs.rows}}", "input 'rows' changed"),
     ],
@@ -147,10 +147,10 @@ def test_a_command_that_changes_its_input_has_failed(chain: Workshop, harm: str,
     result = chain.run()
     assert result.nodes["second"].state == "failed"
     place = chain.folder / "first/out"
-    assert f"{told} ({place}); a node may not change what it reads: copy it first" in describe_failure(
+    assert f"{told} ({place}); a node must not change its inputs: copy them first" in describe_failure(
         result.nodes["second"]
     )
-    assert chain.explain()["first"].reasons == ("output out is not as it was left",)
+    assert chain.explain()["first"].reasons == ("output out was changed",)
     chain.write("parts/repeat/component.yml", REPEAT)
     assert chain.states() == {"first": "completed", "second": "completed"}
 
@@ -244,7 +244,7 @@ jobs:
   typo: {command: "no-such-program"}
 """)  # fmt: skip
     nodes = shop.run().nodes
-    assert "node killed was ended by SIGKILL, often for want of memory" in describe_failure(nodes["killed"])
+    assert "node killed was ended by SIGKILL, often because memory ran out" in describe_failure(nodes["killed"])
     assert "node broken was ended by SIGSEGV" in describe_failure(nodes["broken"])
     assert "node typo exited with 127" in describe_failure(nodes["typo"])
 

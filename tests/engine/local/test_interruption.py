@@ -51,7 +51,7 @@ def test_a_signal_ends_the_run_with_130_and_the_next_run_goes_on(shop: Workshop,
     assert engine.returncode == 130
     assert output == f"interrupted; run again with '{shop.folder}' to continue\n"
     until(lambda: not programs(shop), 5)
-    assert shop.explain()["wait"].reasons == ("its last try was interrupted",)
+    assert shop.explain()["wait"].reasons == ("its last attempt was interrupted",)
     long(shop, "touch @")
     assert shop.states() == {"wait": "completed"}
 
@@ -128,7 +128,7 @@ def test_what_was_finished_before_a_kill_is_not_run_again(shop: Workshop, engine
     until((shop.folder / "two/out/1").exists)
     engine.kill()
     engine.wait()
-    assert shop.explain()["two"].reasons == ("its last try was cut short",)
+    assert shop.explain()["two"].reasons == ("its last attempt was cut short",)
     assert shop.states() == {"one": "reused", "two": "completed", "three": "completed"}
 
 
@@ -136,7 +136,7 @@ def test_a_second_engine_on_the_folder_says_so(shop: Workshop, engines: Engines)
     mark = long(shop, "touch @; sleep 60")
     engines(shop)
     until(lambda: os.path.exists(mark))
-    with pytest.raises(InputError, match=f"run folder '{shop.folder}' is in use by another run; wait for it"):
+    with pytest.raises(InputError, match=f"run folder '{shop.folder}': it is in use by another run; wait for it"):
         shop.run()
 
 

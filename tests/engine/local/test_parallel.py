@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from azdistill.engine.local.attempts import CODE, NodeAttempt
 from azdistill.engine.local.options import NO_FAULTS, Faults, RunOptions
-from azdistill.engine.local.parallel.batches import MiniBatch, delivered
-from azdistill.engine.local.parallel.nodes import run_parallel, workers
-from azdistill.engine.local.processes import Processes, variables
-from azdistill.engine.local.records import Key
-from azdistill.engine.local.resolve import Resolved
-from azdistill.engine.local.task import CODE, Task
+from azdistill.engine.local.parallel.batches import MiniBatch, with_duplicates
+from azdistill.engine.local.parallel.nodes import max_workers, run_parallel
+from azdistill.engine.local.processes import Processes, node_variables
+from azdistill.engine.local.records import ReuseKey
+from azdistill.engine.local.resolve import ResolvedNode
 from azdistill.engine.pipeline.loading import load_pipeline
 from azdistill.engine.pipeline.model import Parallel
 from tests.engine.local.conftest import Workshop, alive, until
@@ -190,7 +190,7 @@ def test_a_pipeline_in_the_documented_form_runs(shop: Workshop) -> None:
     assert counts == [f"{number}.txt {number * 2} a b" for number in range(5)]
     logs = [path.read_text() for path in (shop.folder / "count").glob("log.*.txt")]
     assert any("DEBUG:entry_script:ready: hello\n" in text and text.endswith("good bye\n") for text in logs)
-    assert log(shop, node="count").endswith("azdistill: 3 of 3 mini-batches, none failed\n")
+    assert log(shop, node="count").endswith("azdistill: 3 of 3 mini-batches done, none failed\n")
 
     scores = [line.split(" ") for line in shop.text("score", "scores").splitlines()]
     assert [int(line[0]) for line in scores] == list(range(2000))
@@ -288,23 +288,23 @@ def test_by_default_all_that_fails_is_ignored(batch: Batch) -> None:
     shop = batch(FAILING, retries=0)
     shop.run().check()
     assert shop.text("batch") == "a\nc\nd\n"
-    assert log(shop).endswith("azdistill: 4 of 4 mini-batches, 1 failed with 1 of 4 items\n")
+    assert log(shop).endswith("azdistill: 4 of 4 mini-batches done, 1 failed with 1 of 4 items\n")
 
 
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        ("    error_threshold: 0", "1 items failed, and error_threshold is 0"),
-        ("      program_arguments: --error_threshold 0", "1 items failed, and error_threshold is 0"),
-        ("    mini_batch_error_threshold: 0", "1 mini-batches failed, and mini_batch_error_threshold is 0"),
+        ("    error_threshold: 0", "1 items failed, more than error_threshold=0"),
+        ("      program_arguments: --error_threshold 0", "1 items failed, more than error_threshold=0"),
+        ("    mini_batch_error_threshold: 0", "1 mini-batches failed, more than mini_batch_error_threshold=0"),
         ("      program_arguments: --allowed_failed_percent 20",
-         "1 of 4 mini-batches failed, and allowed_failed_percent is 20"),
+         "1 of 4 mini-batches failed, more than allowed_failed_percent=20"),
     ],
 )  # fmt: skip
 def test_more_failures_than_allowed_fail_the_node_at_once(batch: Batch, more: str, reason: str) -> None:
     shop = batch(FAILING, retries=0, more=more)
     assert shop.states() == {"batch": "failed"}
-    assert log(shop).endswith(f"azdistill: given up: {reason}\n")
+    assert log(shop).endswith(f"azdistill: aborted: {reason}\n")
     assert not (shop.folder / "batch" / "out").exists()
 
 
@@ -317,15 +317,15 @@ def test_a_mini_batch_that_returns_too_little_has_failed_and_its_rows_are_kept(b
     shop = batch("return tuple(names[:-1])", size="4", retries=1)
     shop.run().check()
     assert shop.text("batch") == "a\nb\nc\n"
-    assert "mini-batch 0 (a and 3 more), try 2 of 2: run() returned 3 for 4 items" in log(shop)
-    assert log(shop).endswith("1 of 1 mini-batches, 1 failed with 1 of 4 items\n")
+    assert "mini-batch 0 (a and 3 more), try 2 of 2: run() returned 3 rows for 4 items" in log(shop)
+    assert log(shop).endswith("1 of 1 mini-batches done, 1 failed with 1 of 4 items\n")
 
 
 @pytest.mark.parametrize(
     ("run", "problem"),
     [
-        ("return 'text'", "TypeError: run() returned str; expected a list, a tuple or a DataFrame"),
-        ("return None", "TypeError: run() returned NoneType; expected a list, a tuple or a DataFrame"),
+        ("return 'text'", "TypeError: run() returned str; it must return a list, a tuple or a DataFrame"),
+        ("return None", "TypeError: run() returned NoneType; it must return a list, a tuple or a DataFrame"),
     ],
 )
 def test_what_run_may_not_return_is_told(batch: Batch, run: str, problem: str) -> None:
@@ -367,8 +367,8 @@ def test_an_empty_folder_fails_the_node(batch: Batch) -> None:
     for name in "abcd":
         (shop.root / "files" / name).unlink()
     assert shop.states() == {"batch": "failed"}
-    assert "input 'files' at" in log(shop)
-    assert "holds no file" in log(shop)
+    assert "input 'files': " in log(shop)
+    assert "contains no file" in log(shop)
 
 
 def test_what_was_finished_before_a_kill_is_not_run_again(
@@ -389,7 +389,7 @@ return names
     shop.run().check()
     assert (shop.root / "ran").read_text() == "abccd"
     assert shop.text("batch") == "a\nb\nc\nd\n"
-    assert "azdistill: 2 of 4 mini-batches, none failed; 1 at a time" in log(shop)
+    assert "azdistill: 2 of 4 mini-batches done, none failed; 1 concurrently" in log(shop)
 
 
 def test_an_interrupted_node_leaves_no_worker_and_goes_on(
@@ -407,7 +407,7 @@ return names
     engine.communicate(timeout=20)
     assert engine.returncode == 130
     assert [pid for pid in alive(str(shop.root)) if pid not in alive(str(shop.pipeline))] == []
-    assert shop.explain()["batch"].reasons == ("its last try was interrupted",)
+    assert shop.explain()["batch"].reasons == ("its last attempt was interrupted",)
     shop.run().check()
     assert shop.text("batch") == "a\nb\nc\nd\n"
 
@@ -494,34 +494,36 @@ def batches(count: int) -> list[MiniBatch]:
 
 def test_a_share_of_mini_batches_is_delivered_twice_the_same_ones_for_a_seed() -> None:
     once = batches(100)
-    twice = delivered(once, Faults(duplicates=0.1, seed=3))
+    twice = with_duplicates(once, Faults(duplicates=0.1, seed=3))
     assert twice[:100] == once
     assert len(twice) == 110
     assert {one.copy for one in twice[100:]} == {1}
     assert len({one.key for one in twice}) == 110
-    assert delivered(once, Faults(duplicates=0.1, seed=3)) == twice
-    assert delivered(once, Faults(duplicates=0.1, seed=4)) != twice
-    assert len(delivered(batches(3), Faults(duplicates=0.01))) == 4
-    assert delivered(once, Faults()) == once
+    assert with_duplicates(once, Faults(duplicates=0.1, seed=3)) == twice
+    assert with_duplicates(once, Faults(duplicates=0.1, seed=4)) != twice
+    assert len(with_duplicates(batches(3), Faults(duplicates=0.01))) == 4
+    assert with_duplicates(once, Faults()) == once
 
 
-def task_of(shop: Workshop, jobs: int = 1, faults: Faults = NO_FAULTS) -> Task:
+def task_of(shop: Workshop, jobs: int = 1, faults: Faults = NO_FAULTS) -> NodeAttempt:
     """The node as the engine hands it over."""
     node = load_pipeline(shop.pipeline).nodes["batch"]
     folder = shop.folder / "batch"
     shutil.copytree(shop.root / "src", folder / CODE)
     ports = {"inputs.files": shop.root / "files", "outputs.out": folder / "out"}
-    resolved = Resolved(ports, Key({}), {"out": folder / "out"}, {}, {})
-    return Task(node, resolved, folder, Processes(), variables(shop.home), RunOptions(jobs=jobs, faults=faults))
+    resolved = ResolvedNode(ports, ReuseKey({}), {"out": folder / "out"}, {}, {})
+    return NodeAttempt(
+        node, resolved, folder, Processes(), node_variables(shop.home), RunOptions(jobs=jobs, faults=faults)
+    )
 
 
 def test_what_is_delivered_twice_is_appended_twice_and_counts_once(batch: Batch) -> None:
     shop = batch(FAILING, retries=0, more="    error_threshold: 1")
     assert run_parallel(task_of(shop, faults=Faults(duplicates=1.0))) == 0
     assert shop.text("batch") == "a\nc\nd\n" * 2
-    assert "azdistill: 0 of 4 mini-batches, none failed, 4 to be delivered twice; 1 at a time" in log(shop)
-    assert "azdistill: mini-batch 1 (b, delivered again), try 1 of 1: ValueError: bad; see log.1.txt" in log(shop)
-    assert log(shop).endswith("azdistill: 4 of 4 mini-batches, 1 failed with 1 of 4 items\n")
+    assert "azdistill: 0 of 4 mini-batches done, none failed, 4 delivered twice; 1 concurrently" in log(shop)
+    assert "azdistill: mini-batch 1 (b, second delivery), try 1 of 1: ValueError: bad; see log.1.txt" in log(shop)
+    assert log(shop).endswith("azdistill: 4 of 4 mini-batches done, 1 failed with 1 of 4 items\n")
 
 
 ALONE = """
@@ -571,4 +573,4 @@ def test_one_instance_is_matched_and_more_as_far_as_jobs_allows(
     batch: Batch, concurrency: int | None, instances: int, jobs: int, expected: int
 ) -> None:
     task = task_of(batch("return names", more=f"    resources: {{instance_count: {instances}}}"), jobs)
-    assert workers(task, Parallel(concurrency=concurrency)) == expected
+    assert max_workers(task, Parallel(concurrency=concurrency)) == expected

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from azdistill.contracts.errors import InputError
-from azdistill.engine.local.parallel.inputs import Files, Table, look_into
+from azdistill.engine.local.parallel.inputs import FileList, Table, read_input
 from azdistill.engine.pipeline.model import ANY
 
 
@@ -17,30 +17,30 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def defined(folder: Path, text: str, kind: str = "mltable") -> Files | Table:
+def defined(folder: Path, text: str, kind: str = "mltable") -> FileList | Table:
     (folder / "MLTable").write_text(text)
-    return look_into(folder, kind)
+    return read_input(folder, kind)
 
 
 def test_a_folder_is_a_list_of_its_files_in_the_order_of_names(folder: Path) -> None:
-    found = look_into(folder, "uri_folder")
-    assert isinstance(found, Files)
-    assert list(found.named.items()) == [
+    found = read_input(folder, "uri_folder")
+    assert isinstance(found, FileList)
+    assert list(found.files.items()) == [
         (name, folder / name) for name in ("a.csv", "b.csv", "deep/c.csv", "note.txt")
     ]  # fmt: skip
 
 
 def test_a_file_is_a_table_by_its_name_and_one_item_otherwise(folder: Path) -> None:
-    assert look_into(folder / "a.csv", "uri_file") == Table((folder / "a.csv",), "csv", plain_number="rows")
-    assert look_into(folder / "note.txt", "uri_file") == Files({"note.txt": folder / "note.txt"})
+    assert read_input(folder / "a.csv", "uri_file") == Table((folder / "a.csv",), "csv", size_unit="rows")
+    assert read_input(folder / "note.txt", "uri_file") == FileList({"note.txt": folder / "note.txt"})
     (folder / "T.TSV").touch()
-    assert look_into(folder / "T.TSV", ANY) == Table((folder / "T.TSV",), "csv", "\t", plain_number="rows")
+    assert read_input(folder / "T.TSV", ANY) == Table((folder / "T.TSV",), "csv", "\t", size_unit="rows")
 
 
 def test_an_mltable_without_a_reader_is_a_list_of_files(folder: Path) -> None:
     found = defined(folder, "paths: [{pattern: './*.csv'}, {folder: ./deep}, {file: ./a.csv}]")
-    assert isinstance(found, Files)
-    assert list(found.named) == ["a.csv", "b.csv", "deep/c.csv"]
+    assert isinstance(found, FileList)
+    assert list(found.files) == ["a.csv", "b.csv", "deep/c.csv"]
 
 
 def test_an_mltable_with_a_reader_is_a_table(folder: Path) -> None:
@@ -56,42 +56,50 @@ transformations:
     assert found == Table(files, "csv", ";", "iso-8859-1", False, ("x", "y"), ("z",))
 
 
-def test_a_plain_number_counts_bytes_of_an_mltable_as_on_azure(folder: Path) -> None:
+def test_a_size_unit_counts_bytes_of_an_mltable_as_on_azure(folder: Path) -> None:
     found = defined(folder, "paths: [{file: ./a.csv}]\ntransformations: [read_json_lines]")
     assert isinstance(found, Table)
-    assert (found.format, found.plain_number) == ("jsonl", "bytes")
+    assert (found.format, found.size_unit) == ("jsonl", "bytes")
 
 
 def test_the_definition_counts_for_an_mltable_only(folder: Path) -> None:
     text = "paths: [{file: ./a.csv}]\ntransformations: [read_parquet]"
-    assert isinstance(defined(folder, text, "uri_folder"), Files)
+    assert isinstance(defined(folder, text, "uri_folder"), FileList)
     assert isinstance(defined(folder, text, ANY), Table)
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"),
+    ("text", "line", "field", "value", "message"),
     [
-        ("paths: []", "paths=[]: expected a list"),
-        ("paths: [{file: ./absent.csv}]", "no such file as 'absent.csv' in its folder"),
-        ("paths: [{file: ../a.csv}]", "paths: {'file': '../a.csv'}: expected file, folder or pattern, within"),
-        ("paths: [{file: 'https://example.org/a.csv'}]", "expected file, folder or pattern, within"),
-        ("paths: [a.csv]", "paths: 'a.csv': expected file, folder or pattern, within"),
-        ("paths: [{file: a.csv}]\ntransformations: [keep_columns: a]",
-         "transformations begin with 'keep_columns'; expected one of read_delimited, read_json_lines, read_parquet"),
-        ("paths: [{file: a.csv}]\ntransformations: [read_delimited, take: 5]",
-         "transformation 'take' is not done here; do it in the entry script"),
-        ("paths: [{file: a.csv}]\ntransformations: [read_delimited: {header: some}]",
-         "header='some': expected no_header or one of all_files_same_headers, all_files_different_headers"),
-        ("- a", "MLTable: "),
+        ("paths: []", 1, "paths", None, "must be a list that is not empty"),
+        ("paths: [{file: ./absent.csv}]", 1, "paths", "absent.csv", "no such file in the folder of the MLTable file"),
+        ("paths: [{file: ../a.csv}]", 1, "paths", "../a.csv", "must be a file, folder or pattern in the folder"),
+        ("paths: [{file: 'https://h.org/a.csv'}]", 1, "paths", "https://h.org/a.csv", "must be a file, folder or"),
+        ("paths: [a.csv]", 1, "paths", "a.csv", "must be a file, folder or pattern in the folder of MLTable"),
+        ("paths: [{file: a.csv}]\ntransformations: [keep_columns: a]", 2, "transformations", "keep_columns",
+         "must begin with one of read_delimited, read_json_lines, read_parquet"),
+        ("paths: [{file: a.csv}]\ntransformations: [read_delimited, take: 5]", 2, "transformations", "take",
+         "is not supported by the local runner"),
+        ("paths: [{file: a.csv}]\ntransformations: [read_delimited: {header: some}]", 1, "header", "some",
+         "must be no_header or one of all_files_same_headers, all_files_different_headers"),
     ],
 )  # fmt: skip
-def test_a_definition_that_can_not_be_followed_is_told(folder: Path, text: str, problem: str) -> None:
-    with pytest.raises(InputError) as found:
+def test_an_unsupported_mltable_file_is_refused(
+    folder: Path, text: str, line: int, field: str, value: object, message: str
+) -> None:
+    with pytest.raises(InputError) as error:
         defined(folder, text)
-    assert str(found.value).startswith(f"{folder / 'MLTable'}: ")
-    assert problem in str(found.value)
+    (problem,) = error.value.problems
+    assert (problem.file, problem.line, problem.field) == (folder / "MLTable", line, (field,))
+    assert problem.value == value
+    assert problem.message.startswith(message)
+
+
+def test_an_mltable_file_that_is_no_mapping_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="MLTable: "):
+        defined(folder, "- a")
 
 
 def test_an_mltable_without_its_definition_is_told(folder: Path) -> None:
     with pytest.raises(InputError, match="MLTable: No such file or directory"):
-        look_into(folder, "mltable")
+        read_input(folder, "mltable")

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from azdistill.engine.local.parallel.scripts import cut
+from azdistill.engine.local.parallel.scripts import split_table
 
 
 def parts(root: Path, *files: Path, **how: Any) -> list[tuple[str, pd.DataFrame]]:
@@ -16,7 +16,7 @@ def parts(root: Path, *files: Path, **how: Any) -> list[tuple[str, pd.DataFrame]
         "files": [str(file) for file in files], "format": "csv", "separator": ",", "encoding": "utf-8", "header": True,
         "keep": [], "drop": [], "keys": [], "rows": None, "bytes": None, "into": str(root), **how,
     }  # fmt: skip
-    cut.main(settings)
+    split_table.main(settings)
     listed = json.loads((root / "list.json").read_text())
     frames = [(one["name"], pd.read_pickle(one["path"])) for one in listed]
     assert [one["items"] for one in listed] == [len(frame) for _, frame in frames]
@@ -42,7 +42,7 @@ def test_rows_are_counted_in_each_file(tmp_path: Path) -> None:
 def test_rows_are_counted_on_from_one_piece_of_a_large_file_to_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cut, "_ROWS_AT_ONCE", 4)
+    monkeypatch.setattr(split_table, "_ROWS_PER_READ", 4)
     file = written(tmp_path, "a.csv", "n\n" + "".join(f"{n}\n" for n in range(9)))
     found = parts(tmp_path, file, rows=2)
     assert [name for name, _ in found] == [f"a.csv from row {n}" for n in (0, 2, 4, 6, 8)]

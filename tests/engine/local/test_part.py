@@ -48,7 +48,7 @@ def here(diamond: Workshop) -> Workshop:
 def test_until_runs_a_node_and_what_it_needs_and_asks_for_nothing_else(diamond: Workshop) -> None:
     assert diamond.states(selection=NodeSelection(until="left")) == {"first": "completed", "left": "completed"}
     assert not (diamond.folder / "right").exists()
-    with pytest.raises(PipelineError, match="'azureml:model:1': not on this machine"):
+    with pytest.raises(PipelineError, match="'azureml:model:1': this machine has no copy of it"):
         diamond.run()
 
 
@@ -146,7 +146,7 @@ def test_all_inputs_that_a_component_still_needs_are_told_at_once(shop: Workshop
 
 @pytest.mark.parametrize(
     ("inputs", "said"),
-    [({"least": "0"}, "expected at least 1"), ({"lest": "1"}, "did you mean 'least'?"), ({"text": "gone"}, "'gone'")],
+    [({"least": "0"}, "must be at least 1"), ({"lest": "1"}, "did you mean 'least'?"), ({"text": "gone"}, "'gone'")],
 )
 def test_a_wrong_input_of_a_component_is_told(
     shop: Workshop, component: Path, inputs: dict[str, str], said: str

@@ -36,9 +36,7 @@ def shop_of_counts(shop: Workshop) -> Workshop:
 def test_a_preempted_node_goes_on_from_what_it_had_written(shop_of_counts: Workshop) -> None:
     shop_of_counts.run(faults=Faults(preempt={"count": 0.5})).check()
     log = (shop_of_counts.folder / "count" / "log.txt").read_text()
-    before, _, after = log.partition(
-        "azdistill: preempted after 0.5 seconds; it begins again in the folder that it left"
-    )
+    before, _, after = log.partition("azdistill: preempted after 0.5 seconds; it starts again in the same folder")
     assert before.count("made") > 0
     assert after.count("made") > 0
     assert [line for line in log.splitlines() if line.startswith("made")] == [f"made {number}" for number in range(8)]

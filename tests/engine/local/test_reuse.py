@@ -125,7 +125,7 @@ jobs: {show: {command: "ls ${{inputs.data}}", inputs: {data: "${{parent.inputs.d
 def test_an_output_that_was_touched_is_made_again(chain: Workshop) -> None:
     chain.run()
     chain.write("run/second/out", "tampered")
-    assert chain.explain()["second"].reasons == ("output out is not as it was left",)
+    assert chain.explain()["second"].reasons == ("output out was changed",)
     assert chain.states() == {"first": "reused", "second": "completed"}
     (chain.folder / "first/out").unlink()
     assert chain.states() == {"first": "completed", "second": "reused"}
@@ -206,7 +206,7 @@ jobs:
     assert shop.explain()["show"].reused
     assert shop.explain()["show"].notes == (
         "compute changed: Azure ML runs it again",
-        "input rows is an address: Azure ML takes it as unchanged whatever lies there",
+        "input rows is an address: Azure ML takes its content as unchanged",
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from azdistill.contracts.errors import Interrupted, NodeFailed
-from azdistill.engine.local.sweeps.tracking import Tracking
+from azdistill.engine.local.sweeps.tracking import TrialTracker
 from tests.engine.local.conftest import Workshop
 
 LOG = """\
@@ -105,7 +105,7 @@ def address(database: Path) -> str:
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow takes seconds to make one."""
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    Tracking({"MLFLOW_TRACKING_URI": address(path)}, "first")
+    TrialTracker({"MLFLOW_TRACKING_URI": address(path)}, "first")
     return path
 
 
@@ -219,8 +219,8 @@ def test_a_metric_that_no_trial_logs_is_told_with_those_that_are_logged(tuning: 
     node = tuning.run().nodes["tune"]
     assert (node.state, node.exit_code) == ("failed", 1)
     assert tuning.log.splitlines()[-1] == (
-        "azdistill: logged: accuracy, loss, none of them 'eval_loss'; log it in the trial with "
-        "mlflow.log_metric('eval_loss', ...), or name another in objective.primary_metric"
+        "azdistill: no trial logged 'eval_loss'; logged: accuracy, loss; call mlflow.log_metric('eval_loss', ...) in "
+        "the trial, or set objective.primary_metric to another metric"
     )
 
 
@@ -239,7 +239,7 @@ def test_a_policy_ends_a_trial_that_falls_behind(tuning: Tuning) -> None:
     tuning.run().check()
     assert time.monotonic() - started < 30
     assert (tuning.told["best"], tuning.ends) == (1, ["completed", "terminated"])
-    assert "(bandit at interval 1: its best, 0.9, is too far from 0.1)" in tuning.log
+    assert "(bandit at interval 1: its best value, 0.9, is too far from 0.1)" in tuning.log
 
 
 def test_a_trial_over_its_time_is_ended_and_the_others_go_on(tuning: Tuning) -> None:
@@ -279,7 +279,7 @@ touch ${{{{outputs.model}}}}/checkpoint; kill -TERM {os.getpid()}; sleep 60; fi;
     tries = [line.split() for line in (tuning.root / "tries").read_text().splitlines()]
     assert [rate for rate, _ in tries] == ["0.3", "0.1", "0.1", "0.2"]
     assert len({run for _, run in tries}) == 3
-    assert "azdistill: 1 of 3 trials are done, from an earlier try\n" in tuning.log
+    assert "azdistill: 1 of 3 trials are done since an earlier attempt\n" in tuning.log
     assert (tuning.told["best"], tuning.ends) == (2, ["completed"] * 3)
 
 
@@ -337,7 +337,7 @@ def test_when_mlflow_is_lost_nothing_runs_on(tuning: Tuning) -> None:
     node = tuning.run().nodes["tune"]
     assert (node.state, node.exit_code) == ("failed", 1)
     assert node.seconds < 30
-    assert "look at it, and run again to go on" in tuning.log
+    assert "check it and run again to continue" in tuning.log
 
 
 def test_a_tracking_server_that_does_not_answer_fails_the_node_without_its_address(tuning: Tuning) -> None:
@@ -346,5 +346,5 @@ def test_a_tracking_server_that_does_not_answer_fails_the_node_without_its_addre
         stream.write(b"no database" * 100)
     node = tuning.run().nodes["tune"]
     assert (node.state, node.exit_code) == ("failed", 1)
-    assert "azdistill: MLflow, which MLFLOW_TRACKING_URI names, answers with MlflowException" in tuning.log
+    assert "azdistill: the MLflow server of $MLFLOW_TRACKING_URI failed with MlflowException" in tuning.log
     assert str(tuning.home) not in tuning.log

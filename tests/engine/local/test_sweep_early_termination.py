@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from azdistill.engine.local.sweeps.early_termination import to_end
+from azdistill.engine.local.sweeps.early_termination import trials_to_end
 from azdistill.engine.pipeline.sweeps import Goal, Policy
 
 
 def ended(policy: Policy, goal: Goal, *series: list[float], running: Any = None) -> set[int]:
     """The trials that are ended, counted from 1."""
     numbered = dict(enumerate(series, 1))
-    return set(to_end(policy, goal, numbered, numbered if running is None else running))
+    return set(trials_to_end(policy, goal, numbered, numbered if running is None else running))
 
 
 @pytest.mark.parametrize(("value", "gone"), [(0.67, set()), (0.66, {2})])
@@ -90,5 +90,5 @@ def test_no_number_is_the_worst() -> None:
 
 
 def test_the_reason_names_policy_interval_and_values() -> None:
-    told = to_end(Policy("bandit", slack_amount=0.1), "minimize", {1: [0.3], 2: [0.9]}, [1, 2])
-    assert told == {2: "bandit at interval 1: its best, 0.9, is too far from 0.3"}
+    told = trials_to_end(Policy("bandit", slack_amount=0.1), "minimize", {1: [0.3], 2: [0.9]}, [1, 2])
+    assert told == {2: "bandit at interval 1: its best value, 0.9, is too far from 0.3"}

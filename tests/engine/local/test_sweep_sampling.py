@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from azdistill.engine.local.sweeps.sampling import draw, samples
+from azdistill.engine.local.sweeps.sampling import draw, sample_trials
 from azdistill.engine.pipeline.search_space import Choice, Distribution, Normal, Randint, Uniform
 from azdistill.engine.pipeline.sweeps import Limits, Objective, Sampling, Sweep
 
@@ -26,20 +26,20 @@ def drawn(one: Distribution, count: int = 2000) -> list[float]:
 
 
 def test_the_same_seed_gives_the_same_trials_and_more_trials_begin_alike() -> None:
-    first = samples(sweep(SPACE, 20))
-    assert first == samples(sweep(SPACE, 20)) == samples(sweep(SPACE, 50))[:20]
-    assert first != samples(sweep(SPACE, 20, Sampling(seed=1)))
+    first = sample_trials(sweep(SPACE, 20))
+    assert first == sample_trials(sweep(SPACE, 20)) == sample_trials(sweep(SPACE, 50))[:20]
+    assert first != sample_trials(sweep(SPACE, 20, Sampling(seed=1)))
 
 
 def test_a_grid_tries_each_combination_once_and_the_last_input_changes_first() -> None:
     space: dict[str, Distribution] = {"size": Choice((8, 16)), "name": Choice(("a", "b", "c"))}
-    found = samples(sweep(space, 100, Sampling("grid")))
+    found = sample_trials(sweep(space, 100, Sampling("grid")))
     assert [tuple(one.values()) for one in found] == [(8, "a"), (8, "b"), (8, "c"), (16, "a"), (16, "b"), (16, "c")]
-    assert samples(sweep(space, 2, Sampling("grid"))) == found[:2]
+    assert sample_trials(sweep(space, 2, Sampling("grid"))) == found[:2]
 
 
 def test_nothing_is_tried_twice_and_a_small_space_ends_early() -> None:
-    found = samples(sweep({"depth": Randint(3), "fast": Choice((True, False, 1))}, 1000))
+    found = sample_trials(sweep({"depth": Randint(3), "fast": Choice((True, False, 1))}, 1000))
     assert len(found) == len({repr(one) for one in found}) == 9
 
 

@@ -9,24 +9,32 @@ from typing import Any
 import pytest
 
 from azdistill.engine.local.processes import Launch, Processes, Stopped
-from azdistill.engine.local.sweeps.trials import Trial, best, place, planned, table, write_all, write_trial
+from azdistill.engine.local.sweeps.trials import (
+    SweepTrial,
+    best_trial,
+    copy_output,
+    load_trials,
+    table,
+    write_summary,
+    write_trial,
+)
 from azdistill.engine.pipeline.sweeps import Objective
 
 LOSS = Objective("loss", "minimize")
-DONE = Trial(1, {"rate": 0.1}, "completed", "r1", (0.9, 0.5), 1.25, 0)
+DONE = SweepTrial(1, {"rate": 0.1}, "completed", "r1", (0.9, 0.5), 1.25, 0)
 VALUES: list[dict[str, Any]] = [{"rate": 0.1}, {"rate": 0.2}]
 
 
-def after(folder: Path, *trials: Trial) -> list[str]:
+def after(folder: Path, *trials: SweepTrial) -> list[str]:
     """The states that the next try begins with."""
     for trial in trials:
         write_trial(folder, trial)
-    return [trial.state for trial in planned(folder, VALUES)]
+    return [trial.state for trial in load_trials(folder, VALUES)]
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     write_trial(tmp_path, DONE)
-    assert planned(tmp_path, VALUES) == [DONE, Trial(2, {"rate": 0.2})]
+    assert load_trials(tmp_path, VALUES) == [DONE, SweepTrial(2, {"rate": 0.2})]
 
 
 @pytest.mark.parametrize("state", ["failed", "terminated", "timed out"])
@@ -39,14 +47,14 @@ def test_what_ended_by_itself_is_kept_once_there_is_a_result(tmp_path: Path, sta
 def test_what_was_cut_short_goes_on_in_its_run(tmp_path: Path) -> None:
     cut = replace(DONE, state="running"), replace(DONE, number=2, values={"rate": 0.2}, state="canceled", run="r2")
     assert after(tmp_path, *cut) == ["running", "canceled"]
-    assert [trial.run for trial in planned(tmp_path, VALUES)] == ["r1", "r2"]
+    assert [trial.run for trial in load_trials(tmp_path, VALUES)] == ["r1", "r2"]
 
 
 @pytest.mark.parametrize("broken", ["", "{", "[]", '{"number": 1}', json.dumps({"series": 3}), "\0"])
 def test_a_broken_record_is_none(tmp_path: Path, broken: str) -> None:
     write_trial(tmp_path, DONE)
     (tmp_path / "trials" / "1" / "trial.json").write_text(broken)
-    assert planned(tmp_path, VALUES)[0] == Trial(1, {"rate": 0.1})
+    assert load_trials(tmp_path, VALUES)[0] == SweepTrial(1, {"rate": 0.1})
 
 
 def test_a_record_of_other_values_is_none(tmp_path: Path) -> None:
@@ -56,19 +64,19 @@ def test_a_record_of_other_values_is_none(tmp_path: Path) -> None:
 def test_the_best_is_the_first_with_the_best_last_value() -> None:
     trials = [replace(DONE, number=number, series=(0.0, last)) for number, last in enumerate((0.3, 0.1, 0.1, 0.2), 1)]
     for goal, number in (("minimize", 2), ("maximize", 1)):
-        found = best(trials, Objective("loss", goal))  # type: ignore[arg-type]
+        found = best_trial(trials, Objective("loss", goal))  # type: ignore[arg-type]
         assert found is not None
         assert found.number == number
 
 
 def test_what_failed_or_told_nothing_or_no_number_is_not_the_best() -> None:
     worse = replace(DONE, series=(), number=2), replace(DONE, state="failed"), replace(DONE, series=(math.nan,))
-    assert best(worse, LOSS) is None
-    assert best([*worse, DONE], LOSS) == DONE
+    assert best_trial(worse, LOSS) is None
+    assert best_trial([*worse, DONE], LOSS) == DONE
 
 
 def test_all_trials_are_told_in_json_that_everyone_reads(tmp_path: Path) -> None:
-    write_all(tmp_path, [DONE, replace(DONE, number=2, series=(math.inf,))], LOSS, DONE)
+    write_summary(tmp_path, [DONE, replace(DONE, number=2, series=(math.inf,))], LOSS, DONE)
     told = json.loads((tmp_path / "trials.json").read_text(), parse_constant=pytest.fail)
     assert (told["best"], told["primary_metric"], told["goal"]) == (1, "loss", "minimize")
     assert [one["metric"] for one in told["trials"]] == [0.5, None]
@@ -77,7 +85,7 @@ def test_all_trials_are_told_in_json_that_everyone_reads(tmp_path: Path) -> None
 def test_the_table_has_a_column_for_each_value() -> None:
     trials = [
         replace(DONE, values={"rate": 1e-05, "kernel": "rbf"}),
-        Trial(2, {"rate": 0.123456789, "kernel": "linear"}),
+        SweepTrial(2, {"rate": 0.123456789, "kernel": "linear"}),
     ]
     assert table(trials, LOSS) == (
         "trial  state      loss  seconds  rate      kernel\n"
@@ -100,8 +108,8 @@ def test_an_output_is_placed_whole_and_nothing_of_before_is_left(tmp_path: Path)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)
     (source / "link").symlink_to("a")
-    place(source, target, clear=True)
-    place(source, target, clear=True)
+    copy_output(source, target, clear=True)
+    copy_output(source, target, clear=True)
     assert sorted(path.relative_to(target).as_posix() for path in target.rglob("*")) == ["a", "deep", "deep/b", "link"]
     assert (target / "a").stat().st_ino == (source / "a").stat().st_ino
     assert (target / "link").readlink() == Path("a")
@@ -112,13 +120,13 @@ def test_a_shared_place_keeps_what_others_wrote(tmp_path: Path) -> None:
     for folder, name, text in ((source, "a", "new"), (target, "a", "old"), (target, "theirs", "x")):
         folder.mkdir(exist_ok=True)
         (folder / name).write_text(text)
-    place(source, target, clear=False)
+    copy_output(source, target, clear=False)
     assert {path.name: path.read_text() for path in target.iterdir()} == {"a": "new", "theirs": "x"}
 
 
 def test_a_file_is_placed_and_one_that_is_not_there_is_not(tmp_path: Path) -> None:
     (tmp_path / "trial").write_text("x")
-    place(tmp_path / "trial", tmp_path / "deep" / "node", clear=True)
-    place(tmp_path / "none", tmp_path / "other", clear=True)
+    copy_output(tmp_path / "trial", tmp_path / "deep" / "node", clear=True)
+    copy_output(tmp_path / "none", tmp_path / "other", clear=True)
     assert (tmp_path / "deep" / "node").read_text() == "x"
     assert not (tmp_path / "other").exists()

@@ -1,1 +1,1 @@
-"""Parallel nodes: worker processes that run an entry script on one mini-batch after the other."""
+"""Parallel nodes: worker processes run an entry script on mini-batches of an input."""

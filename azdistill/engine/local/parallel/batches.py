@@ -1,4 +1,4 @@
-"""Mini-batches: what each holds, and how often it is delivered."""
+"""Split the input of a parallel node into mini-batches."""
 
 import hashlib
 import json
@@ -12,20 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from azdistill.engine.errors import InputError
+from azdistill.engine.local.attempts import Deadline, NodeAttempt, wait_until
 from azdistill.engine.local.options import Faults
-from azdistill.engine.local.parallel.inputs import Files, Table, look_into
-from azdistill.engine.local.task import Deadline, Task, finish
+from azdistill.engine.local.parallel.inputs import FileList, Table, read_input
 from azdistill.engine.pipeline.model import Parallel
 
-_CUT = Path(__file__).with_name("scripts") / "cut.py"
-_FILES = 1
-_BYTES = 1 << 20
+_SPLIT_TABLE = Path(__file__).with_name("scripts") / "split_table.py"
+# Azure ML's defaults for the size of a mini-batch: one file, or 1 MB of a table.
+_DEFAULT_FILES = 1
+_DEFAULT_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class MiniBatch:
-    """Delivery number `copy`, from 0, of mini-batch number `index`, from 0. `content` is what a worker reads: `files`,
-    or a `table` with the `keys` that it is of one value of."""
+    """Delivery number `copy` of mini-batch number `index`, both from 0.
+
+    `content` is the message to a worker: `files`, or a `table` and the `keys` that have one value in it.
+    """
 
     index: int
     name: str
@@ -35,62 +38,76 @@ class MiniBatch:
 
     @property
     def key(self) -> str:
-        """Of its items and its delivery: it names the result."""
+        """Hash of its items and its delivery: the name of its result file."""
         return hashlib.sha256(json.dumps([self.name, self.items, self.copy]).encode()).hexdigest()[:32]
 
     def __str__(self) -> str:
         first, *more = self.name.split("\n")
-        again = ", delivered again" if self.copy else ""
-        return f"mini-batch {self.index} ({first}{f' and {len(more)} more' if more else ''}{again})"
+        copy = ", second delivery" if self.copy else ""
+        return f"mini-batch {self.index} ({first}{f' and {len(more)} more' if more else ''}{copy})"
 
 
-def split(task: Task, work: Parallel, folder: Path) -> list[MiniBatch]:
-    """The mini-batches of a node's input; those of a table are files in `folder`.
+def split_input(attempt: NodeAttempt, parallel: Parallel, folder: Path) -> list[MiniBatch]:
+    """The mini-batches of a node's input. Those of a table are written to files in `folder`.
 
-    Raises InputError for an input that can't be split, or is empty.
+    Raises InputError for an input that cannot be split, or is empty.
     """
-    name = work.input or ""
-    path, kind = Path(task.resolved.ports[f"inputs.{name}"]), task.node.component.inputs[name].type
-    found = look_into(path, kind)
-    batches = list(_of_files(found, work) if isinstance(found, Files) else _of_table(task, found, work, folder))
+    name = parallel.input or ""
+    path, kind = Path(attempt.resolved.ports[f"inputs.{name}"]), attempt.node.component.inputs[name].type
+    data = read_input(path, kind)
+    if isinstance(data, FileList):
+        batches, item = list(_split_files(data, parallel)), "file"
+    else:
+        batches, item = list(_split_table(attempt, data, parallel, folder)), "row"
     if not batches:
-        raise InputError(f"input {name!r} at {path} holds {'no file' if isinstance(found, Files) else 'no row'}")
+        raise InputError(f"{path} contains no {item}", subject=f"input {name!r}")
     return batches
 
 
-def delivered(batches: list[MiniBatch], faults: Faults) -> list[MiniBatch]:
-    """Every mini-batch, and after them those that come again."""
-    again = random.Random(faults.seed).sample(batches, math.ceil(faults.duplicates * len(batches)))
-    return batches + [replace(batch, copy=1) for batch in sorted(again, key=lambda one: one.index)]
+def with_duplicates(batches: list[MiniBatch], faults: Faults) -> list[MiniBatch]:
+    """All mini-batches, followed by those that are delivered twice."""
+    twice = random.Random(faults.seed).sample(batches, math.ceil(faults.duplicates * len(batches)))
+    return batches + [replace(batch, copy=1) for batch in sorted(twice, key=lambda batch: batch.index)]
 
 
-def _of_files(found: Files, work: Parallel) -> Iterator[MiniBatch]:
-    if work.in_bytes or work.partition_keys:
-        given = "partition_keys" if work.partition_keys else "a mini_batch_size in bytes"
-        raise InputError(f"input {work.input!r} is a list of files, and {given} is for a table; give a number of files")
-    names = iter(found.named)
-    for index, part in enumerate(iter(lambda: list(islice(names, work.size or _FILES)), [])):
-        yield MiniBatch(index, "\n".join(part), len(part), {"files": [str(found.named[name]) for name in part]})
+def _split_files(data: FileList, parallel: Parallel) -> Iterator[MiniBatch]:
+    if parallel.in_bytes or parallel.partition_keys:
+        setting = "partition_keys" if parallel.partition_keys else "a mini_batch_size in bytes"
+        raise InputError(
+            f"it is a list of files, but {setting} needs a table",
+            subject=f"input {parallel.input!r}",
+            fix="set mini_batch_size to a number of files",
+        )
+    names = iter(data.files)
+    size = parallel.size or _DEFAULT_FILES
+    for index, chunk in enumerate(iter(lambda: list(islice(names, size)), [])):
+        files = [str(data.files[name]) for name in chunk]
+        yield MiniBatch(index, "\n".join(chunk), len(chunk), {"files": files})
 
 
-def _of_table(task: Task, table: Table, work: Parallel, folder: Path) -> Iterator[MiniBatch]:
-    """Cut by the node's own interpreter, which has what reads a table, and once: an interrupted node finds it done."""
-    listed = folder / "list.json"
-    if not listed.is_file():
-        _cut(task, table, work, folder)
-    for index, one in enumerate(json.loads(listed.read_text(encoding="utf-8"))):
-        content = {"table": one["path"], "keys": work.partition_keys}
-        yield MiniBatch(index, one["name"], one["items"], content)
+def _split_table(attempt: NodeAttempt, table: Table, parallel: Parallel, folder: Path) -> Iterator[MiniBatch]:
+    """The table is split once: an interrupted node finds the files of its first attempt."""
+    index_file = folder / "list.json"
+    if not index_file.is_file():
+        _run_split_table(attempt, table, parallel, folder)
+    for index, entry in enumerate(json.loads(index_file.read_text(encoding="utf-8"))):
+        content = {"table": entry["path"], "keys": parallel.partition_keys}
+        yield MiniBatch(index, entry["name"], entry["items"], content)
 
 
-def _cut(task: Task, table: Table, work: Parallel, folder: Path) -> None:
+def _run_split_table(attempt: NodeAttempt, table: Table, parallel: Parallel, folder: Path) -> None:
+    """Split with the node's own interpreter, which has pandas."""
     folder.mkdir(parents=True, exist_ok=True)
-    unit = "bytes" if work.in_bytes or work.size is None else table.plain_number
-    how = {"rows": None, "bytes": None, unit: work.size or _BYTES, "keys": work.partition_keys, "into": str(folder)}
-    settings = folder / "settings.json"
-    settings.write_text(json.dumps({**asdict(table), **how}, default=str), encoding="utf-8")
-    command = f"exec python {shlex.quote(str(_CUT))} {shlex.quote(str(settings))}"
-    with task.processes.start(task.launch(command)) as running:
-        code = finish(running, Deadline(None))
+    unit = "bytes" if parallel.in_bytes or parallel.size is None else table.size_unit
+    size = {"rows": None, "bytes": None, unit: parallel.size or _DEFAULT_BYTES}
+    settings = {**asdict(table), **size, "keys": parallel.partition_keys, "into": str(folder)}
+    settings_file = folder / "settings.json"
+    settings_file.write_text(json.dumps(settings, default=str), encoding="utf-8")
+    command = f"exec python {shlex.quote(str(_SPLIT_TABLE))} {shlex.quote(str(settings_file))}"
+    with attempt.processes.start(attempt.launch(command)) as running:
+        code = wait_until(running, Deadline(None))
     if code:
-        raise InputError(f"input {work.input!r} could not be cut into mini-batches: exit code {code}, see above")
+        raise InputError(
+            f"splitting it into mini-batches failed with exit code {code}; see the lines above",
+            subject=f"input {parallel.input!r}",
+        )

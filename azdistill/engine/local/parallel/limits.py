@@ -1,4 +1,4 @@
-"""How much of a parallel node may fail, and how much has."""
+"""Failure limits of a parallel node, and the counts that are compared with them."""
 
 import argparse
 from dataclasses import dataclass
@@ -6,44 +6,47 @@ from dataclasses import dataclass
 from azdistill.engine.errors import InputError
 from azdistill.engine.pipeline.model import Parallel
 
-_START_S = 600
+_START_TIMEOUT_S = 600
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What Azure ML takes from a node's fields, and from arguments with names of its own. `batch_percent` is of all
-    mini-batches; `start_s` is how long a worker may take to get ready; `header` asks for the columns of a DataFrame."""
+class ParallelLimits:
+    """Limits from a node's fields, and from the arguments that Azure ML reads from the script's.
 
-    item_errors: int
-    batch_errors: int
-    batch_percent: int
-    start_s: int
+    `failed_batch_percent` is of all mini-batches. `start_timeout_s` is how long a worker's `init()` may take. `header`
+    asks for the column names of a DataFrame.
+    """
+
+    failed_items: int
+    failed_batches: int
+    failed_batch_percent: int
+    start_timeout_s: int
     header: bool
 
 
-def read_limits(work: Parallel, arguments: list[str]) -> Limits:
-    """Raises InputError for an argument of Azure ML's own with a value that it doesn't take."""
+def read_limits(parallel: Parallel, arguments: list[str]) -> ParallelLimits:
+    """Raises InputError for an argument of Azure ML with a value of the wrong type."""
     parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False, add_help=False)
-    parser.add_argument("--error_threshold", type=int, default=work.item_errors)
+    parser.add_argument("--error_threshold", type=int, default=parallel.item_errors)
     parser.add_argument("--allowed_failed_percent", type=int, default=100)
-    parser.add_argument("--first_task_creation_timeout", type=int, default=_START_S)
+    parser.add_argument("--first_task_creation_timeout", type=int, default=_START_TIMEOUT_S)
     parser.add_argument("--append_row_dataframe_header", default="False")
     try:
-        found, _ = parser.parse_known_args(arguments)
-    except argparse.ArgumentError as problem:
-        raise InputError(f"program_arguments: {problem}") from None
-    return Limits(
-        found.error_threshold,
-        work.batch_errors,
-        found.allowed_failed_percent,
-        found.first_task_creation_timeout,
-        found.append_row_dataframe_header.lower() == "true",
+        parsed, _ = parser.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise InputError(str(error), subject="program_arguments") from None
+    return ParallelLimits(
+        parsed.error_threshold,
+        parallel.batch_errors,
+        parsed.allowed_failed_percent,
+        parsed.first_task_creation_timeout,
+        parsed.append_row_dataframe_header.lower() == "true",
     )
 
 
 @dataclass
-class Tally:
-    """What is done of a node's mini-batches and items. What is delivered a second time does not count."""
+class BatchCounts:
+    """Finished and failed mini-batches and items of a node. A second delivery does not count."""
 
     batches: int
     items: int
@@ -52,23 +55,23 @@ class Tally:
     failed_items: int = 0
 
     def add(self, items: int, returned: int | None) -> None:
-        """A mini-batch of `items`, of which `returned` came back, None when none of its tries went well."""
+        """Count a mini-batch of `items`, for which `run()` returned `returned` rows; None when every try failed."""
         self.done += 1
         self.failed += returned is None or returned < items
         self.failed_items += max(items - (returned or 0), 0)
 
-    def excess(self, limits: Limits) -> str | None:
-        """Which limit is passed, in words."""
-        if limits.item_errors != -1 and self.failed_items > limits.item_errors:
-            return f"{self.failed_items} items failed, and error_threshold is {limits.item_errors}"
-        if limits.batch_errors != -1 and self.failed > limits.batch_errors:
-            return f"{self.failed} mini-batches failed, and mini_batch_error_threshold is {limits.batch_errors}"
-        if self.failed * 100 > limits.batch_percent * self.batches:
-            share = f"{self.failed} of {self.batches} mini-batches failed"
-            return f"{share}, and allowed_failed_percent is {limits.batch_percent}"
+    def exceeded(self, limits: ParallelLimits) -> str | None:
+        """Describe the limit that is exceeded, if one is."""
+        if limits.failed_items != -1 and self.failed_items > limits.failed_items:
+            return f"{self.failed_items} items failed, more than error_threshold={limits.failed_items}"
+        if limits.failed_batches != -1 and self.failed > limits.failed_batches:
+            return f"{self.failed} mini-batches failed, more than mini_batch_error_threshold={limits.failed_batches}"
+        if self.failed * 100 > limits.failed_batch_percent * self.batches:
+            percent = limits.failed_batch_percent
+            return f"{self.failed} of {self.batches} mini-batches failed, more than allowed_failed_percent={percent}"
         return None
 
     def __str__(self) -> str:
-        text = f"{self.done} of {self.batches} mini-batches"
-        lost = f"{self.failed} failed with {self.failed_items} of {self.items} items" if self.failed else "none failed"
-        return f"{text}, {lost}"
+        done = f"{self.done} of {self.batches} mini-batches done"
+        items = f"{self.failed_items} of {self.items} items"
+        return f"{done}, {f'{self.failed} failed with {items}' if self.failed else 'none failed'}"

@@ -1,4 +1,4 @@
-"""A worker process, seen from the engine: it gets mini-batches through a socket and answers there."""
+"""A worker process of a parallel node, as the engine sees it: it receives mini-batches and answers over a socket."""
 
 import json
 import math
@@ -11,99 +11,104 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from azdistill.engine.local.attempts import NodeAttempt
 from azdistill.engine.local.parallel.batches import MiniBatch
 from azdistill.engine.local.processes import Stopped
-from azdistill.engine.local.task import Task
 
 _SCRIPT = Path(__file__).with_name("scripts") / "worker.py"
-_AT_ONCE = 1 << 16
-_EXIT_S = 5.0
-"""Between the end of its socket and that of its process."""
+_RECEIVE_BYTES = 1 << 16
+# Seconds between the end of a worker's socket and the end of its process.
+_EXIT_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """One try of a mini-batch, counted from 1."""
+class BatchAttempt:
+    """One try of a mini-batch, numbered from 1."""
 
     batch: MiniBatch
     number: int = 1
 
 
 class Worker:
-    """A process that is started and told `orders`, and has `seconds` to get ready. What it prints is in `log`."""
+    """A worker process. It receives `settings` when it starts, and must be ready within `timeout` seconds."""
 
-    def __init__(self, task: Task, number: int, orders: Mapping[str, Any], seconds: float) -> None:
-        self.number, self.log = number, task.log.with_name(f"log.{number}.txt")
+    def __init__(self, attempt: NodeAttempt, number: int, settings: Mapping[str, Any], timeout: float) -> None:
+        self.number, self.log = number, attempt.log.with_name(f"log.{number}.txt")
         self.ready = False
-        self.attempt: Attempt | None = None
-        self.deadline = monotonic() + seconds
+        self.batch: BatchAttempt | None = None
+        self.deadline = monotonic() + timeout
         self._unread = b""
         self._stack = ExitStack()
-        self._socket = self._start(task)
-        self._send(orders)
+        self._socket = self._start(attempt)
+        self._send(settings)
 
-    def _start(self, task: Task) -> socket.socket:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = f"exec python {shlex.quote(str(_SCRIPT))} {theirs.fileno()}"
-            launch = replace(task.launch(command, log=self.log), descriptors=(theirs.fileno(),))
-            self._stack.enter_context(ours)
+    def _start(self, attempt: NodeAttempt) -> socket.socket:
+        own, other = socket.socketpair()
+        with other:
+            command = f"exec python {shlex.quote(str(_SCRIPT))} {other.fileno()}"
+            launch = replace(attempt.launch(command, log=self.log), descriptors=(other.fileno(),))
+            self._stack.enter_context(own)
             try:
-                self._running = self._stack.enter_context(task.processes.start(launch))
+                self._running = self._stack.enter_context(attempt.processes.start(launch))
             except BaseException:
                 self._stack.close()
                 raise
-        return ours
+        return own
 
     @property
     def is_idle(self) -> bool:
-        return self.ready and self.attempt is None
+        """Whether it can be sent a mini-batch."""
+        return self.ready and self.batch is None
 
     def fileno(self) -> int:
+        """The file descriptor of its socket, for selectors."""
         return self._socket.fileno()
 
-    def is_ready(self) -> None:
+    def set_ready(self) -> None:
+        """Its init() is done."""
         self.ready, self.deadline = True, math.inf
 
-    def give(self, attempt: Attempt, result: Path, seconds: float) -> None:
-        """Have it run a mini-batch within `seconds`, and write what comes of it to `result`."""
-        self.attempt, self.deadline = attempt, monotonic() + seconds
-        self._send({"index": attempt.batch.index, "result": str(result), **attempt.batch.content})
+    def send_batch(self, batch: BatchAttempt, result: Path, seconds: float) -> None:
+        """Send a mini-batch, which must be done within `seconds`. The worker writes its rows to `result`."""
+        self.batch, self.deadline = batch, monotonic() + seconds
+        self._send({"index": batch.batch.index, "result": str(result), **batch.batch.content})
 
-    def release(self) -> Attempt:
-        """The mini-batch that it had."""
-        attempt, self.attempt, self.deadline = self.attempt, None, math.inf
-        assert attempt is not None
-        return attempt
+    def take_batch(self) -> BatchAttempt:
+        """Return the mini-batch that it was working on, and make it idle."""
+        batch, self.batch, self.deadline = self.batch, None, math.inf
+        assert batch is not None
+        return batch
 
     def _send(self, message: Mapping[str, Any]) -> None:
-        with suppress(BrokenPipeError, ConnectionResetError):  # the end of a dead worker is seen where it is heard
+        with suppress(BrokenPipeError, ConnectionResetError):  # `receive` reports a worker that has ended
             self._socket.sendall(json.dumps(message).encode() + b"\n")
 
     def receive(self) -> list[dict[str, Any]] | None:
-        """What it has said since; None when it is gone."""
+        """New messages of the worker; None when it has ended."""
         try:
-            found = self._socket.recv(_AT_ONCE)
+            data = self._socket.recv(_RECEIVE_BYTES)
         except ConnectionResetError:
-            found = b""
-        *lines, self._unread = (self._unread + found).split(b"\n")
-        return [json.loads(line) for line in lines] if found else None
+            data = b""
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        return [json.loads(line) for line in lines] if data else None
 
-    def how_it_ended(self) -> str:
-        code = self._running.wait(_EXIT_S)
+    def describe_exit(self) -> str:
+        """How its process ended."""
+        code = self._running.wait(_EXIT_TIMEOUT_S)
         if code is None:
             return "closed its connection"
         return f"was ended by signal {-code}" if code < 0 else f"exited with {code}"
 
-    def dismiss(self) -> None:
-        """Nothing more comes: it calls shutdown() and exits."""
+    def stop(self) -> None:
+        """Tell it that no mini-batch follows: it calls shutdown() and exits."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 
     def wait(self, seconds: float) -> int | None:
+        """Its exit code; None while it still runs after `seconds`."""
         return self._running.wait(seconds)
 
     def close(self) -> None:
-        """End it, if it has not ended."""
+        """End its process if it still runs."""
         with suppress(Stopped):
             self._stack.close()

@@ -1,1 +1,1 @@
-"""Sweep nodes: trials side by side, and the outputs of the best one."""
+"""Sweep nodes: run trials concurrently and use the outputs of the best one."""

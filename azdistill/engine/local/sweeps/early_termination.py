@@ -1,7 +1,7 @@
-"""Azure ML's early termination policies: which trials are not worth going on with.
+"""Azure ML's early termination policies: which running trials to end.
 
-An interval is one value logged, so a trial's series of n values has had n. A policy looks at a trial at the last of
-its intervals that is due, beside all trials that have come as far.
+An interval is one logged value: a trial with n values has had n intervals. A policy evaluates a trial at the last
+interval that is due, and compares it with all trials that have reached that interval.
 """
 
 import math
@@ -10,29 +10,29 @@ from statistics import fmean, median
 
 from azdistill.engine.pipeline.sweeps import Goal, Policy
 
+# The values that each trial has logged so far, in the order of steps.
 Series = Mapping[int, Sequence[float]]
-"""The values that each trial has logged so far, in the order of steps."""
 
 
-def to_end(policy: Policy, goal: Goal, series: Series, running: Collection[int]) -> dict[int, str]:
+def trials_to_end(policy: Policy, goal: Goal, series: Series, running: Collection[int]) -> dict[int, str]:
     """The trials of `running` to end now, each with the reason."""
-    found = {}
+    reasons = {}
     for trial in running:
-        interval = _due(policy, len(series.get(trial, ())))
+        interval = _due_interval(policy, len(series.get(trial, ())))
         if interval and (reason := _reason(policy, goal, series, trial, interval)):
-            found[trial] = f"{policy.kind} at interval {interval}: {reason}"
-    return found
+            reasons[trial] = f"{policy.kind} at interval {interval}: {reason}"
+    return reasons
 
 
 def score(goal: Goal, value: float) -> float:
-    """The more the better, whatever the goal; no number is the worst."""
+    """A value for which higher is better, whatever the goal. NaN is the worst."""
     if math.isnan(value):
         return -math.inf
     return value if goal == "maximize" else -value
 
 
-def _due(policy: Policy, logged: int) -> int:
-    """The last interval that the policy looks at, 0 when none is yet."""
+def _due_interval(policy: Policy, logged: int) -> int:
+    """The last interval at which the policy evaluates, 0 when there is none yet."""
     last = logged - logged % policy.interval
     return last if last >= policy.delay else 0
 
@@ -47,19 +47,22 @@ def _reason(policy: Policy, goal: Goal, series: Series, trial: int, interval: in
         return _bandit(policy, goal, scores, trial)
     if policy.kind == "median_stopping":
         return _median_stopping(scores, trial)
-    return _truncation(policy, scores, trial)
+    return _truncation_selection(policy, scores, trial)
 
 
 def _bandit(policy: Policy, goal: Goal, scores: Mapping[int, Sequence[float]], trial: int) -> str | None:
     own, best = max(scores[trial]), max(map(max, scores.values()))
-    if own < best - _slack(policy, goal, best):
-        return f"its best, {abs(own):g}, is too far from {abs(best):g}"
+    if own < best - _allowed_distance(policy, goal, best):
+        return f"its best value, {abs(own):g}, is too far from {abs(best):g}"
     return None
 
 
-def _slack(policy: Policy, goal: Goal, best: float) -> float:
-    """The distance from the best score that is allowed. Azure ML divides by 1 + slack_factor to maximize and
-    multiplies to minimize; as a distance this holds for a metric below 0, too."""
+def _allowed_distance(policy: Policy, goal: Goal, best: float) -> float:
+    """The allowed distance from the best score.
+
+    Azure ML divides by 1 + slack_factor to maximize and multiplies by it to minimize. As a distance this is right for
+    negative metrics, too.
+    """
     if policy.slack_factor is None:
         return policy.slack_amount or 0.0
     factor = policy.slack_factor
@@ -68,10 +71,10 @@ def _slack(policy: Policy, goal: Goal, best: float) -> float:
 
 def _median_stopping(scores: Mapping[int, Sequence[float]], trial: int) -> str | None:
     middle = median(map(fmean, scores.values()))
-    return "its best is worse than the median of all averages" if max(scores[trial]) < middle else None
+    return "its best value is worse than the median of all averages" if max(scores[trial]) < middle else None
 
 
-def _truncation(policy: Policy, scores: Mapping[int, Sequence[float]], trial: int) -> str | None:
+def _truncation_selection(policy: Policy, scores: Mapping[int, Sequence[float]], trial: int) -> str | None:
     worst_first = sorted(scores, key=lambda other: (scores[other][-1], other))
-    cut = len(worst_first) * policy.percentage // 100
-    return f"among the lowest {policy.percentage} %" if trial in worst_first[:cut] else None
+    count = len(worst_first) * policy.percentage // 100
+    return f"among the lowest {policy.percentage} %" if trial in worst_first[:count] else None

@@ -1,4 +1,4 @@
-"""The MLflow run of each trial: made beforehand, as Azure ML does, and asked for the metric."""
+"""The MLflow run of each trial: created before the trial starts, as on Azure ML, and read for the metric."""
 
 import json
 import logging
@@ -11,57 +11,62 @@ from typing import Any
 
 from azdistill.engine.local.sweeps.sampling import Values
 
-ADDRESS, NAME = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"
+TRACKING_URI, EXPERIMENT_NAME = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"
+_DISABLE_TELEMETRY = "MLFLOW_DISABLE_TELEMETRY"
 _SQLITE = "sqlite:///"
-_OPENING = threading.Lock()
-"""Two sweeps that start side by side make one database, and one experiment of a name."""
+# Two sweeps that start at the same time must not both create the database, or the experiment.
+_OPEN_LOCK = threading.Lock()
 
 
-class Unreachable(Exception):
-    """MLflow doesn't answer, or not as it should. The text is safe to print: it holds no address."""
+class TrackingFailed(Exception):
+    """MLflow does not answer as it should. The text is safe to print: it holds no address."""
 
 
-class Tracking:
-    """The runs of a sweep's trials, in the experiment that `variables` name, or else in one of the sweep's name."""
+class TrialTracker:
+    """The MLflow runs of a sweep's trials, in the experiment of the node's variables, or one with the sweep's name."""
 
     def __init__(self, variables: Mapping[str, str], sweep: str) -> None:
-        """Raises Unreachable. A new sqlite file takes MLflow some seconds, once."""
-        address = variables[ADDRESS]
-        with _OPENING, _answers():
-            self._client = _client(address)
-            self.experiment = variables.get(NAME) or sweep
-            self._id = self._experiment(address)
+        """Raises TrackingFailed. MLflow needs some seconds to create a sqlite database."""
+        address = variables[TRACKING_URI]
+        self.experiment = variables.get(EXPERIMENT_NAME) or sweep
+        with _OPEN_LOCK:
+            _import_mlflow()
+            with _mlflow_errors(), _quiet_loggers("mlflow", "alembic"):
+                from mlflow.tracking import MlflowClient
+
+                self._client = MlflowClient(tracking_uri=address)
+                self._experiment_id = self._get_experiment(address)
 
     def open(self, name: str, values: Values, before: str) -> str:
-        """The id of the run of a trial that starts now: a new one, or that of its last try, which was cut short."""
+        """The id of the run of a trial that starts: the run `before` of its last attempt, or a new one."""
         tags = {"mlflow.runName": name, "hyperparameters": json.dumps(values)}
-        with _answers():
-            if before and self._again(before):
+        with _mlflow_errors():
+            if before and self._reopen(before):
                 return before
-            return str(self._client.create_run(self._id, tags=tags).info.run_id)
+            return str(self._client.create_run(self._experiment_id, tags=tags).info.run_id)
 
     def variables(self, run: str) -> dict[str, str]:
-        """What makes `mlflow.log_metric` in a process log to a run."""
-        return {"MLFLOW_RUN_ID": run, "MLFLOW_EXPERIMENT_ID": self._id, NAME: self.experiment}
+        """Variables that make `mlflow.log_metric` in a process log to a run."""
+        return {"MLFLOW_RUN_ID": run, "MLFLOW_EXPERIMENT_ID": self._experiment_id, EXPERIMENT_NAME: self.experiment}
 
     def series(self, run: str, metric: str) -> tuple[float, ...]:
         """All values of a metric, in the order of steps."""
-        with _answers():
+        with _mlflow_errors():
             logged = self._client.get_metric_history(run, metric)
-        return tuple(one.value for one in sorted(logged, key=lambda one: (one.step, one.timestamp)))
+        return tuple(entry.value for entry in sorted(logged, key=lambda entry: (entry.step, entry.timestamp)))
 
-    def logged(self, run: str) -> set[str]:
-        """Names of the metrics that a run has."""
-        with _answers():
+    def logged_metrics(self, run: str) -> set[str]:
+        """The names of the metrics of a run."""
+        with _mlflow_errors():
             return set(self._client.get_run(run).data.metrics)
 
     def close(self, run: str, status: str) -> None:
-        """`status` is one of MLflow's: FINISHED, FAILED, KILLED."""
-        with _answers():
+        """End a run. `status` is one of MLflow's: FINISHED, FAILED, KILLED."""
+        with _mlflow_errors():
             self._client.set_terminated(run, status)
 
-    def _again(self, run: str) -> bool:
-        """False when the run is gone, as with another database."""
+    def _reopen(self, run: str) -> bool:
+        """False when the run does not exist, as with another database."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -70,32 +75,49 @@ class Tracking:
             return False
         return True
 
-    def _experiment(self, address: str) -> str:
-        found = self._client.get_experiment_by_name(self.experiment)
-        if found is None:
+    def _get_experiment(self, address: str) -> str:
+        existing: Any = self._client.get_experiment_by_name(self.experiment)
+        if existing is None:
             return str(self._client.create_experiment(self.experiment, artifact_location=_artifacts(address)))
-        return str(found.experiment_id)
+        return str(existing.experiment_id)
 
 
-def _client(address: str) -> Any:
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    from mlflow.tracking import MlflowClient
-
-    return MlflowClient(tracking_uri=address)
+def _import_mlflow() -> None:
+    """Import MLflow without telemetry. It reads the variable only while it is imported."""
+    before = os.environ.get(_DISABLE_TELEMETRY)
+    os.environ.setdefault(_DISABLE_TELEMETRY, "true")
+    try:
+        import mlflow.tracking  # noqa: F401
+    finally:
+        if before is None:
+            os.environ.pop(_DISABLE_TELEMETRY, None)
 
 
 def _artifacts(address: str) -> str | None:
-    """Beside a sqlite file, which would have them in the folder that the engine was started in."""
+    """The folder of artifacts for a sqlite database: next to it, not in the current folder as MLflow's default is."""
     return str(Path(address.removeprefix(_SQLITE)).parent / "mlruns") if address.startswith(_SQLITE) else None
 
 
 @contextmanager
-def _answers() -> Iterator[None]:
+def _quiet_loggers(*names: str) -> Iterator[None]:
+    """Suppress progress messages, such as a line for each database migration, and restore the levels."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _mlflow_errors() -> Iterator[None]:
+    """Raise TrackingFailed for MLflow's errors, whose text may hold the address with its password."""
     from mlflow.exceptions import MlflowException
 
     try:
         yield
-    except MlflowException as problem:  # whose text may hold the address with its password
-        raise Unreachable(f"{type(problem).__name__} {getattr(problem, 'error_code', '')}".strip()) from None
+    except MlflowException as error:
+        raise TrackingFailed(f"{type(error).__name__} {getattr(error, 'error_code', '')}".strip()) from None

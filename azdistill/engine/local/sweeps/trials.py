@@ -1,4 +1,4 @@
-"""What is known of each trial: `trials/N/trial.json`, and `trials.json` over all of them."""
+"""Records of trials: `trials/N/trial.json` for each, and `trials.json` for all of them."""
 
 import json
 import math
@@ -9,25 +9,26 @@ from pathlib import Path
 from typing import Any, Literal
 
 from azdistill.engine.files import write_json
+from azdistill.engine.local.storage import remove
 from azdistill.engine.local.sweeps.early_termination import score
 from azdistill.engine.local.sweeps.sampling import Values
 from azdistill.engine.pipeline.sweep_checks import TRIALS
 from azdistill.engine.pipeline.sweeps import Objective
 
-State = Literal["waiting", "running", "completed", "failed", "terminated", "timed out", "canceled"]
-"""`terminated` by the policy, `timed out` by `limits.trial_timeout`, `canceled` by `limits.timeout`."""
+# `terminated` by the early termination policy, `timed out` by `limits.trial_timeout`, `canceled` by `limits.timeout`.
+TrialState = Literal["waiting", "running", "completed", "failed", "terminated", "timed out", "canceled"]
 
-RECORD, ALL = "trial.json", "trials.json"
+RECORD_FILE, SUMMARY_FILE = "trial.json", "trials.json"
 _CUT_SHORT = ("running", "canceled")
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One trial, counted from 1. `run` is its MLflow run, `series` all that it logged of the metric, in order."""
+class SweepTrial:
+    """One trial, numbered from 1. `run` is the id of its MLflow run, `series` are all logged values of the metric."""
 
     number: int
     values: Values
-    state: State = "waiting"
+    state: TrialState = "waiting"
     run: str = ""
     series: tuple[float, ...] = ()
     seconds: float = 0.0
@@ -36,109 +37,108 @@ class Trial:
 
     @property
     def metric(self) -> float | None:
-        """The value that counts: the last."""
+        """The last logged value, which is the one that counts."""
         return self.series[-1] if self.series else None
 
     @property
     def is_candidate(self) -> bool:
-        """Whether its outputs are whole and it told how good they are."""
+        """Whether it can be the best: completed, with a metric that is a number."""
         return self.state == "completed" and self.metric is not None and not math.isnan(self.metric)
 
     @property
     def is_cut_short(self) -> bool:
-        """It goes on where it was, in its folder and in its run."""
+        """Whether it was interrupted: it continues in its folder and in its MLflow run."""
         return self.state in _CUT_SHORT
 
 
-def planned(folder: Path, samples: Collection[Values]) -> list[Trial]:
-    """The trials of a sweep, as far as an earlier try came.
+def load_trials(folder: Path, samples: Collection[Values]) -> list[SweepTrial]:
+    """The trials of a sweep, with the records of an earlier attempt.
 
-    What ended by itself is not run again; unless no trial has come to a result, when it could be that none will.
+    A trial that ended does not run again, unless no trial has a result: then another attempt may have one.
     """
-    found = [_read(folder, number, values) for number, values in enumerate(samples, 1)]
-    if any(trial.is_candidate for trial in found):
-        return found
-    return [one if one.is_cut_short else Trial(one.number, one.values) for one in found]
+    trials = [_read(folder, number, values) for number, values in enumerate(samples, 1)]
+    if any(trial.is_candidate for trial in trials):
+        return trials
+    return [trial if trial.is_cut_short else SweepTrial(trial.number, trial.values) for trial in trials]
 
 
-def best(trials: Collection[Trial], objective: Objective) -> Trial | None:
-    """The first of the best candidates; None when there is no candidate."""
-    found = [trial for trial in trials if trial.is_candidate]
-    return max(found, key=lambda trial: score(objective.goal, trial.series[-1])) if found else None
+def best_trial(trials: Collection[SweepTrial], objective: Objective) -> SweepTrial | None:
+    """The first of the best candidates. None when there is no candidate."""
+    candidates = [trial for trial in trials if trial.is_candidate]
+    return max(candidates, key=lambda trial: score(objective.goal, trial.series[-1])) if candidates else None
 
 
-def write_trial(folder: Path, trial: Trial) -> None:
-    """Raises OSError."""
-    write_json(folder / TRIALS / str(trial.number) / RECORD, asdict(trial))
+def write_trial(folder: Path, trial: SweepTrial) -> None:
+    """Write the record of a trial. Raises OSError."""
+    write_json(folder / TRIALS / str(trial.number) / RECORD_FILE, asdict(trial))
 
 
-def write_all(folder: Path, trials: Collection[Trial], objective: Objective, chosen: Trial | None) -> None:
-    """The trials without their series, for whoever reads the sweep's folder."""
+def write_summary(folder: Path, trials: Collection[SweepTrial], objective: Objective, best: SweepTrial | None) -> None:
+    """Write all trials, without their series, to one file."""
     write_json(
-        folder / ALL,
+        folder / SUMMARY_FILE,
         {
             "primary_metric": objective.metric,
             "goal": objective.goal,
-            "best": chosen and chosen.number,
-            "trials": [_shown(trial) for trial in trials],
+            "best": best and best.number,
+            "trials": [_summarize(trial) for trial in trials],
         },
     )
 
 
-def table(trials: Collection[Trial], objective: Objective) -> str:
-    """A line for each trial, in columns."""
+def table(trials: Collection[SweepTrial], objective: Objective) -> str:
+    """A text table with a line for each trial."""
     names = list(dict.fromkeys(name for trial in trials for name in trial.values))
     rows = [["trial", "state", objective.metric, "seconds", *names]]
-    rows += [
-        [str(one.number), one.state, _number(one.metric), f"{one.seconds:.1f}", *(_text(one, name) for name in names)]
-        for one in trials
-    ]
+    for trial in trials:
+        metric = "-" if trial.metric is None else f"{trial.metric:.6g}"
+        values = (_format(trial.values.get(name, "")) for name in names)
+        rows.append([str(trial.number), trial.state, metric, f"{trial.seconds:.1f}", *values])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
-def place(source: Path, target: Path, *, clear: bool) -> None:
-    """Make a trial's output the sweep's, by hard links where the disk allows; every file beside first, then renamed.
-    With `clear` nothing else is left in `target`. Raises OSError."""
+def copy_output(source: Path, target: Path, *, clear: bool) -> None:
+    """Make a trial's output the sweep's, with hard links where the disk supports them.
+
+    Each file is written under a temporary name and renamed. With `clear`, `target` holds nothing else afterwards.
+    Raises OSError.
+    """
     if clear and target.is_dir():
-        shutil.rmtree(target)
+        remove(target)
     if source.is_dir():
-        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, copy_function=_put)
+        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, copy_function=_link_or_copy)
     elif source.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        _put(str(source), str(target))
+        _link_or_copy(str(source), str(target))
 
 
-def _put(source: str, target: str) -> None:
+def _link_or_copy(source: str, target: str) -> None:
     partial = Path(target).with_name(f".{Path(target).name}.partial")
     partial.unlink(missing_ok=True)
     try:
         partial.hardlink_to(source)
-    except OSError:  # another disk, or one without links
+    except OSError:  # another disk, or a file system without hard links
         shutil.copy2(source, partial)
     partial.replace(target)
 
 
-def _read(folder: Path, number: int, values: Values) -> Trial:
-    """A record that can't be read, or of other values, is none."""
+def _read(folder: Path, number: int, values: Values) -> SweepTrial:
+    """A recorded trial. A record that is unreadable or has other values is ignored."""
     try:
-        raw = json.loads((folder / TRIALS / str(number) / RECORD).read_text(encoding="utf-8"))
-        found = Trial(**{**raw, "series": tuple(raw["series"])})
+        raw = json.loads((folder / TRIALS / str(number) / RECORD_FILE).read_text(encoding="utf-8"))
+        trial = SweepTrial(**{**raw, "series": tuple(raw["series"])})
     except (OSError, ValueError, TypeError, KeyError):
-        return Trial(number, values)
-    return found if found == replace(found, number=number, values=dict(values)) else Trial(number, values)
+        return SweepTrial(number, values)
+    matches = trial == replace(trial, number=number, values=dict(values))
+    return trial if matches else SweepTrial(number, values)
 
 
-def _shown(trial: Trial) -> Mapping[str, Any]:
-    """JSON knows no `nan`."""
+def _summarize(trial: SweepTrial) -> Mapping[str, Any]:
+    """JSON has no NaN: a metric that is not finite becomes null."""
     metric = trial.metric if trial.metric is not None and math.isfinite(trial.metric) else None
     return {**{name: value for name, value in asdict(trial).items() if name != "series"}, "metric": metric}
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.6g}"
-
-
-def _text(trial: Trial, name: str) -> str:
-    value = trial.values.get(name, "")
+def _format(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)

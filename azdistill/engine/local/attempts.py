@@ -1,4 +1,4 @@
-"""One try of a node: what it runs, where, and with what."""
+"""One attempt to run a node: its processes' folder, variables, log and time limit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,26 +7,22 @@ from time import monotonic
 
 from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.processes import Launch, Processes, Running
-from azdistill.engine.local.resolve import Resolved
+from azdistill.engine.local.resolve import ResolvedNode
 from azdistill.engine.pipeline.model import Node
 
+# The snapshot in a node's folder, where its commands run. No output can have this name.
 CODE = ".code"
-"""The snapshot in a node's folder, where its commands run. No output can have this name."""
-
 LOG = "log.txt"
-
+# The exit code of the program `timeout`.
 TIMED_OUT = 124
-"""What the program `timeout` exits with, too."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """A node with its ports resolved, in its `folder`, which is absolute, as its processes run elsewhere. `variables`
-    are all of their environment, and `jobs` is how many of them may run side by side where the node leaves it open.
-    `faults` are what goes wrong on purpose."""
+class NodeAttempt:
+    """A resolved node in its folder, which is absolute. `variables` are the complete environment of its processes."""
 
     node: Node
-    resolved: Resolved
+    resolved: ResolvedNode
     folder: Path
     processes: Processes
     variables: Mapping[str, str]
@@ -34,41 +30,44 @@ class Task:
 
     @property
     def log(self) -> Path:
+        """The file that its first process writes to."""
         return self.folder / LOG
 
     def launch(self, command: str, variables: Mapping[str, str] | None = None, log: Path | None = None) -> Launch:
-        """A command of this node, with `variables` beside its own and its output in `log` where that is given."""
+        """A command of this node. `variables` are added to the node's; `log` replaces the node's log."""
         return Launch(command, self.folder / CODE, log or self.log, {**self.variables, **(variables or {})})
 
     def note(self, text: str) -> None:
-        """A line of the engine's own in the node's log."""
-        note(self.log, text)
+        """Append a message of the engine to the node's log."""
+        append_note(self.log, text)
 
 
 class Deadline:
-    """The time that a node has: `limits.timeout`, in seconds; None is forever."""
+    """The time limit of a node, `limits.timeout`, in seconds. None means no limit."""
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
         self._at = None if seconds is None else monotonic() + seconds
 
     def passed(self) -> bool:
+        """Whether the time is over."""
         return self._at is not None and monotonic() >= self._at
 
     def within(self, seconds: float) -> float:
-        """`seconds`, or less where the deadline comes before."""
+        """`seconds`, or the remaining time when that is less."""
         return seconds if self._at is None else max(min(seconds, self._at - monotonic()), 0)
 
 
-def finish(running: Running, deadline: Deadline, tick: float = 3600) -> int | None:
-    """The exit code of a command; None when it was ended at the deadline."""
-    while (code := running.wait(deadline.within(tick))) is None:
+def wait_until(running: Running, deadline: Deadline, interval: float = 3600) -> int | None:
+    """The exit code of a command. None when it was ended at the deadline."""
+    while (code := running.wait(deadline.within(interval))) is None:
         if deadline.passed():
             running.end()
             return None
     return code
 
 
-def note(log: Path, text: str) -> None:
+def append_note(log: Path, text: str) -> None:
+    """Append a message of the engine to a log."""
     with log.open("a", encoding="utf-8") as stream:
         stream.write(f"azdistill: {text}\n")
