@@ -7,14 +7,14 @@ from azdistill.contracts.task import TASK_FILE, TaskChoice
 
 
 class Gates(BaseModel):
-    """What the student must reach. None leaves a gate out."""
+    """Bounds that the student must reach to be registered. None: no such gate."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     min_retention: float | None = Field(
-        0.9, gt=0, le=2, description="student accuracy as a part of the teacher's, on the same rows"
+        0.9, gt=0, le=2, description="student accuracy divided by the teacher's, on the same rows"
     )
-    min_gain: float | None = Field(0.0, ge=-1, le=1, description="student accuracy above the baseline's, absolute")
+    min_gain: float | None = Field(0.0, ge=-1, le=1, description="student accuracy minus the baseline's")
     min_accuracy: float | None = Field(None, ge=0, le=1, description="student accuracy")
     metrics: dict[str, float] = Field(
         {},
@@ -22,19 +22,19 @@ class Gates(BaseModel):
         "lower is better",
     )
     accept_inconclusive: bool = Field(
-        False, description="register also when the interval holds the bound, so that the rows can't tell"
+        False, description="register also when the bound lies inside the interval, so that the test rows cannot decide"
     )
 
 
 class EvaluateConfig(StepConfig):
-    """How answers are scored, and what decides."""
+    """Scoring of the answers, and the gates."""
 
-    task: TaskChoice = Field("conversation", description="decides what an answer says and when it is right")
-    seed: int = Field(0, ge=0, description="bootstrap")
-    resamples: int = Field(2000, ge=100, le=100_000, description="bootstrap resamples of the intervals")
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="of the intervals")
-    enforce_gates: bool = Field(True, description="false: gates are reported and do not keep the student from its name")
-    gates: Gates = Field(Gates(), description="what the student must reach")
+    task: TaskChoice = Field("conversation", description="how answers are extracted and compared")
+    seed: int = Field(0, ge=0, description="of the bootstrap")
+    resamples: int = Field(2000, ge=100, le=100_000, description="bootstrap resamples for the intervals")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="confidence level of the intervals")
+    enforce_gates: bool = Field(True, description="false: gates are reported but do not prevent registration")
+    gates: Gates = Field(Gates(), description="bounds that the student must reach")
 
 
 STEP = Step(

@@ -1,8 +1,12 @@
 """The manifest: the last file written into a folder, so a folder that has one is complete."""
 
 import hashlib
+import platform
+from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,16 +14,49 @@ from azdistill.contracts.errors import DataError
 from azdistill.contracts.files import read_json, write_json
 
 NAME = "manifest.json"
+PACKAGE = Path(__file__).parents[1]
+
+# Distributions whose version can change what a step writes.
+DISTRIBUTIONS = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "accelerate",
+    "peft",
+    "safetensors",
+    "datasets",
+    "numpy",
+    "sacrebleu",
+    "scipy",
+)
+
+
+class Provenance(BaseModel):
+    """How a step made a folder.
+
+    `config` is the step's config without secrets, `data` the sha256 of inputs that no step wrote (the user's files,
+    the student's folder). `code` is the sha256 of the azdistill sources that ran, `versions` are those of Python and
+    installed packages; both are left empty in folders that costly steps read, because a folder's content decides
+    whether later steps run again.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    config: dict[str, Any]
+    data: dict[str, str] = {}
+    code: str = ""
+    versions: dict[str, str] = {}
 
 
 class Manifest(BaseModel):
-    """What a step left in a folder: sha256 of each file, and counts worth reading."""
+    """Content of a folder: sha256 of each file, counts of the step that wrote it, and how the step made it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     step: str
     files: dict[str, str]
     counts: dict[str, Any]
+    provenance: Provenance | None = None
 
 
 def sha256_file(path: Path) -> str:
@@ -29,23 +66,65 @@ def sha256_file(path: Path) -> str:
 
 
 def open_folder(folder: Path) -> Path:
-    """Make `folder` ready to be written again: a manifest of an earlier try is taken away."""
+    """Create `folder`, or prepare it to be written again: the manifest of an earlier attempt is removed."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / NAME).unlink(missing_ok=True)
     return folder
 
 
-def close_folder(folder: Path, step: str, counts: dict[str, Any]) -> Manifest:
-    """Hash what lies in `folder` and write its manifest, which declares it complete."""
+def close_folder(folder: Path, step: str, counts: dict[str, Any], provenance: Provenance | None = None) -> Manifest:
+    """Hash the files in `folder` and write its manifest, which declares it complete."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     files = {name: sha256_file(folder / name) for name in names if name != NAME}
-    manifest = Manifest(step=step, files=files, counts=counts)
-    write_json(folder / NAME, manifest.model_dump())
+    manifest = Manifest(step=step, files=files, counts=counts, provenance=provenance)
+    write_json(folder / NAME, manifest.model_dump(mode="json", exclude_none=True))
     return manifest
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a complete folder. Raises DataError when the folder isn't complete."""
+    """The manifest of a complete folder. Raises DataError when the folder is not complete."""
     if not (folder / NAME).is_file():
-        raise DataError(f"{folder}: no {NAME}, so the step that writes this folder did not finish")
+        raise DataError(f"no {NAME}: the step that writes this folder did not finish", file=folder)
     return Manifest.model_validate(read_json(folder / NAME))
+
+
+def settings_of(config: BaseModel, data: Mapping[str, str] | None = None) -> Provenance:
+    """Provenance of a folder that costly steps read: without code and versions."""
+    return Provenance(config=_without_credentials(config.model_dump(mode="json")), data=dict(data or {}))
+
+
+def provenance_of(config: BaseModel, data: Mapping[str, str] | None = None) -> Provenance:
+    """Complete provenance of a folder that this process writes."""
+    return settings_of(config, data).model_copy(update={"code": code_digest(), "versions": installed_versions()})
+
+
+def code_digest() -> str:
+    """sha256 over the names and contents of azdistill's source files: on Azure ML those of the step's snapshot."""
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            digest.update(f"{path.relative_to(PACKAGE).as_posix()} {sha256_file(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of Python and of those `DISTRIBUTIONS` that are installed. Nothing is imported."""
+    versions = {"python": platform.python_version()}
+    for name in DISTRIBUTIONS:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _without_credentials(value: Any) -> Any:
+    """A config value in which URLs have no user, password, query and fragment: an address may hold a key there."""
+    if isinstance(value, dict):
+        return {name: _without_credentials(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_without_credentials(item) for item in value]
+    if isinstance(value, str) and value.startswith(("http://", "https://")):
+        parts = urlsplit(value)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return value

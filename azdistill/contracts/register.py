@@ -1,4 +1,4 @@
-"""register: a name for a student that is proven."""
+"""register: register the student in the model registry when its gates allow it."""
 
 from typing import Literal
 
@@ -8,22 +8,25 @@ from azdistill.contracts.step import Port, Step, StepConfig
 
 
 class RegisterConfig(StepConfig):
-    """Under what name and in what form, and what is told of it."""
+    """Name, format and lineage of the registered student."""
 
     registered_model: str = Field(
         "student", pattern=r"^[A-Za-z0-9._-]+$", max_length=255, description="name in the model registry"
     )
     model_type: Literal["custom_model", "mlflow_model"] = Field(
         "custom_model",
-        description="of a model in a workspace; custom_model: the plain folder, which vLLM serves; "
-        "mlflow_model: in MLflow's layout, with the signature of a chat",
+        description="type of the model in a workspace; custom_model: the plain folder, which vLLM serves; "
+        "mlflow_model: MLflow's layout with a chat signature",
     )
     baseline: str | None = Field(
         None,
         pattern=r"^azureml://registries/[A-Za-z0-9._/-]+$",
-        description="address of the untouched student, which a workspace gets as STUDENT-baseline without a copy",
+        description="registry address of the student before training, which a workspace registers as STUDENT-baseline "
+        "without a copy",
     )
-    licences_acknowledged: tuple[str, ...] = Field((), description="licences that the job keeps to, for the lineage")
+    licences_acknowledged: tuple[str, ...] = Field(
+        (), description="licences that the job complies with, for the lineage"
+    )
 
 
 STEP = Step(
@@ -32,8 +35,10 @@ STEP = Step(
     config=RegisterConfig,
     inputs={
         "model": Port("custom_model", "the distilled student"),
+        "prompts": Port("uri_folder", "of prepare, for the lineage"),
         "completions": Port("uri_folder", "of teacher, for the lineage"),
         "curated": Port("uri_folder", "of curate, for the lineage"),
+        "training": Port("uri_folder", "metrics of train, for the lineage"),
         "evaluation": Port("uri_folder", "metrics.json and gate.json"),
     },
     outputs={"registration": Port("uri_folder", "lineage.json")},

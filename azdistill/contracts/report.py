@@ -1,4 +1,4 @@
-"""report: the manifests and metrics of all steps as pages for people."""
+"""report: render the manifests and metrics of all steps."""
 
 from pydantic import Field
 
@@ -6,10 +6,12 @@ from azdistill.contracts.step import Port, Step, StepConfig
 
 
 class ReportConfig(StepConfig):
-    """What the report is called."""
+    """Title and student of the report."""
 
     title: str = Field("distillation", pattern=r"^[A-Za-z0-9._-]+$", description="the job's name")
-    registered_model: str = Field("student", pattern=r"^[A-Za-z0-9._-]+$", description="the name behind the gates")
+    registered_model: str = Field(
+        "student", pattern=r"^[A-Za-z0-9._-]+$", description="name of the student in the registry"
+    )
 
 
 STEP = Step(

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.results import MODEL_ROLES, ModelRole
 from azdistill.contracts.rows import Completion, Prediction, Prompt
 
 LocalModel = Literal["baseline", "student"]
+LOCAL_MODELS: tuple[LocalModel, ...] = get_args(LocalModel)
 
 
 @dataclass(frozen=True)

@@ -87,8 +87,10 @@ GRAPH: Mapping[str, Wiring] = {
         "register",
         {
             "model": "train.model",
+            "prompts": "prepare.prompts",
             "completions": "teacher.completions",
             "curated": "curate.curated",
+            "training": "train.metrics",
             "evaluation": "evaluate.evaluation",
         },
     ),

@@ -1,12 +1,9 @@
-"""The gate in front of the registry: an unproven student is refused before anything is created."""
+"""The check before registration: a student that its gates refuse is not registered."""
 
 from pathlib import Path
 
 from azdistill.contracts.errors import GateRefused
 from azdistill.contracts.results import GATE_FILE, GateDecision, GateResult, read_result
-
-UNDEFINED = "undefined"
-"""Retention, for one, of a teacher that is never right."""
 
 
 def read_gate(evaluation: Path) -> GateDecision:
@@ -23,5 +20,5 @@ def read_gate(evaluation: Path) -> GateDecision:
 
 def _measured(result: GateResult) -> str:
     numbers = (result.value, result.low, result.high)
-    value, low, high = (UNDEFINED if number is None else f"{number:.3f}" for number in numbers)
+    value, low, high = ("undefined" if number is None else f"{number:.3f}" for number in numbers)
     return f"gate {result.name}={result.bound:g} {result.outcome} at {value} [{low}, {high}]"

@@ -1,27 +1,28 @@
-"""Where a student comes from: the content it was made of, and the proof that it is worth a name."""
+"""The lineage of a student: what it was made from, with which settings, and how it scored."""
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from azdistill.contracts.manifest import NAME, read_manifest, sha256_file
+from pydantic import BaseModel, ConfigDict
+
+from azdistill.contracts.manifest import NAME, Manifest, read_manifest, sha256_file
 from azdistill.contracts.results import METRICS_FILE, USAGE_FILE, GateDecision, Metrics, Usage, read_result
 
 DIGEST_TAG = "azdistill.model_digest"
 
 
-@dataclass(frozen=True)
-class Lineage:
-    """What travels with a registered student. Digests are sha256, hex.
+class Lineage(BaseModel):
+    """The lineage of a registered student. Digests are sha256, hex.
 
-    `model_digest` is of the model's file names and bytes, so the same model has
-    the same digest in any folder. `completions_manifest` and `curated_manifest`
-    are digests of those folders' manifests, which in turn hold each file's.
-    `teacher` names all of them, `licences_acknowledged` are those that the job says it keeps to.
+    `model_digest` is over the names and bytes of the model's files, so the same model has the same digest in any
+    folder. `completions_manifest` and `curated_manifest` are digests of those folders' manifests. `teacher` names
+    all teachers. `steps` are the manifests of the steps by name: files, configs, code and versions.
     """
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     model_digest: str
     completions_manifest: str
@@ -31,15 +32,14 @@ class Lineage:
     licences_acknowledged: tuple[str, ...]
     gate: GateDecision
     metrics: Metrics
+    steps: dict[str, Manifest]
 
     def as_json(self) -> dict[str, Any]:
-        """The content of lineage.json."""
-        shallow = {field.name: getattr(self, field.name) for field in fields(self)}
-        results = {"gate": self.gate.model_dump(by_alias=True), "metrics": self.metrics.model_dump()}
-        return shallow | results
+        """The lineage as lineage.json holds it."""
+        return self.model_dump(mode="json", by_alias=True)
 
     def tags(self) -> dict[str, str]:
-        """As tags of a run or a model version: text, under names of our own."""
+        """Tags of the MLflow run and the model version."""
         return {
             DIGEST_TAG: self.model_digest,
             "azdistill.completions_manifest": self.completions_manifest,
@@ -50,26 +50,33 @@ class Lineage:
             "azdistill.gate": self.gate.decision,
         }
 
-    def figures(self) -> dict[str, float]:
-        """The few numbers by which students are compared in the registry."""
+    def run_metrics(self) -> dict[str, float]:
+        """Metrics of the MLflow run, by which students are compared in the registry."""
         models = self.metrics.models
-        figures = {f"{role}_accuracy": metrics.value("accuracy") for role, metrics in models.items()}
-        figures |= {"retention": self.metrics.retention.value, "gain": self.metrics.gain.value}
-        figures["student_bleu"] = models["student"].value("bleu")
-        return {name: value for name, value in figures.items() if value is not None}
+        values = {f"{role}_accuracy": metrics.value("accuracy") for role, metrics in models.items()}
+        values |= {f"student_{name}": models["student"].value(name) for name in models["student"].root}
+        values |= {"retention": self.metrics.retention.value, "gain": self.metrics.gain.value}
+        return {name: float(value) for name, value in values.items() if value is not None}
 
 
 def read_lineage(
     model: Path,
+    prompts: Path,
     completions: Path,
     curated: Path,
+    training: Path,
     evaluation: Path,
     gate: GateDecision,
     licences_acknowledged: Sequence[str] = (),
 ) -> Lineage:
-    """The lineage of a student from the folders it was made of. Raises DataError for a folder that isn't complete."""
-    for folder in (completions, curated):
-        read_manifest(folder)
+    """The lineage of a student from the folders of its steps. Raises DataError for a folder that is not complete."""
+    folders = {
+        "prepare": prompts,
+        "teacher": completions,
+        "curate": curated,
+        "train": training,
+        "evaluate": evaluation,
+    }
     usage = read_result(completions / USAGE_FILE, Usage)
     return Lineage(
         model_digest=model_digest(model),
@@ -80,10 +87,11 @@ def read_lineage(
         licences_acknowledged=tuple(licences_acknowledged),
         gate=gate,
         metrics=read_result(evaluation / METRICS_FILE, Metrics),
+        steps={step: read_manifest(folder) for step, folder in folders.items()},
     )
 
 
 def model_digest(model: Path) -> str:
-    """Hex sha256 of what a complete model folder holds: its files' names and digests."""
+    """sha256 over the names and digests of the files in a complete model folder."""
     files = read_manifest(model).files
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()

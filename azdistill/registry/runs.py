@@ -1,7 +1,5 @@
-"""The MLflow run that tells of a registration, and what may be shown of where it is kept."""
+"""The MLflow client of a registration, and the run that records it."""
 
-import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,40 +14,55 @@ from azdistill.registry.lineage import Lineage
 
 
 @dataclass(frozen=True)
+class Registration:
+    """A registered model version.
+
+    `source` is where its files are. `registry` names the registry without secrets. `baseline` refers to the model
+    version of the student before training, where there is one.
+    """
+
+    registered_model: str
+    version: int
+    model_uri: str
+    source: str
+    run_id: str
+    registry: str
+    baseline: str | None = None
+
+
+@dataclass(frozen=True)
 class JobRun(HoldsSecret):
-    """The run that Azure ML opened for the job. `tracking` may hold a password."""
+    """The MLflow run that Azure ML opened for the job. `tracking` may contain a password."""
 
     tracking: str = field(repr=False)
     run_id: str
 
 
 @contextmanager
-def tracking(uri: str) -> Iterator[MlflowClient]:
-    """A client of tracking and registry at `uri`; what MLflow raises becomes one line without secrets."""
-    _quiet_mlflow()
+def mlflow_client(uri: str) -> Iterator[MlflowClient]:
+    """A client of tracking server and registry at `uri`. Raises AzdistillError without secrets for MLflow's errors."""
     try:
         yield MlflowClient(tracking_uri=uri, registry_uri=uri)
-    except MlflowException as problem:
+    except MlflowException as error:
         shown = without_secrets(uri)
-        reason = str(problem).strip().partition("\n")[0].replace(uri, shown)
-        raise AzdistillError(f"model registry {shown!r}: {reason}; check MLFLOW_TRACKING_URI and your access") from None
+        reason = str(error).strip().partition("\n")[0].replace(uri, shown)
+        raise AzdistillError(
+            reason,
+            code="registry_failed",
+            subject=f"model registry {shown!r}",
+            fix="check MLFLOW_TRACKING_URI and your access",
+        ) from None
 
 
-def describe(client: MlflowClient, run_id: str, lineage: Lineage) -> None:
+def log_lineage(client: MlflowClient, run_id: str, lineage: Lineage) -> None:
+    """Set the tags and metrics of a run."""
     for key, tag in lineage.tags().items():
         client.set_tag(run_id, key, tag)
-    for key, value in lineage.figures().items():
+    for key, value in lineage.run_metrics().items():
         client.log_metric(run_id, key, value)
 
 
 def without_secrets(uri: str) -> str:
-    """A tracking URI as it may be shown: user and password left out."""
-    secret, _, host = urlsplit(uri).netloc.rpartition("@")
-    return uri.replace(f"{secret}@{host}", host, 1) if secret else uri
-
-
-def _quiet_mlflow() -> None:
-    """Keep out of the log what MLflow and alembic say about themselves, and a run's address: it may hold a password."""
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    """A tracking URI without user name and password."""
+    credentials, _, host = urlsplit(uri).netloc.rpartition("@")
+    return uri.replace(f"{credentials}@{host}", host, 1) if credentials else uri

@@ -1,4 +1,4 @@
-"""Register a student's folder in an MLflow registry, once for the same content."""
+"""Register a student in an MLflow registry: one version for the same content."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,62 +11,72 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from azdistill.registry.lineage import DIGEST_TAG, Lineage
-from azdistill.registry.registered import Registered
-from azdistill.registry.runs import describe, tracking, without_secrets
+from azdistill.registry.runs import Registration, log_lineage, mlflow_client, without_secrets
 
 LOCAL_SCHEMES = frozenset({"", "file", "sqlite"})
 
 
-def register_student(folder: Path, name: str, lineage: Lineage, registry: str, run_id: str | None = None) -> Registered:
-    """Give the model in `folder` the next version of `name`, or find the version it has.
+def register_student(
+    folder: Path, name: str, lineage: Lineage, registry: str, run_id: str | None = None
+) -> Registration:
+    """Register the model in `folder` as the next version of `name`, or return the version that has the same content.
 
-    `registry` is an MLflow tracking URI. Where the registry is on this machine the
-    version points at `folder` itself and nothing is copied; a remote one gets the
-    files as artifacts of the run. A version of the same content is found again as
-    long as its files are still there. Figures and tags go to the run `run_id`, such
-    as the one that Azure ML opened for the job, or to a run of our own. Raises
-    AzdistillError when the registry can't be used.
+    `registry` is an MLflow tracking URI. In a registry on this machine the version points at `folder` and nothing is
+    copied; a remote registry gets the files as artifacts of the run. An existing version counts only while its files
+    exist. Metrics and tags go to the run `run_id`, such as the one that Azure ML opened for the job, or to a new run.
+    Raises AzdistillError when the registry cannot be used.
     """
-    with tracking(registry) as client:
+    with mlflow_client(registry) as client:
         _ensure_name(client, name)
-        found = _same_content(client, name, lineage.model_digest)
-        if found is None:
+        version = _version_with_digest(client, name, lineage.model_digest)
+        if version is None:
             with _run(client, name, run_id) as run:
-                describe(client, run, lineage)
+                log_lineage(client, run, lineage)
                 source = _source(client, folder, run, registry)
-                found = client.create_model_version(name, source, run_id=run, tags=lineage.tags())
-    version = int(found.version)
-    shown = without_secrets(registry)
-    return Registered(name, version, f"models:/{name}/{version}", found.source, found.run_id, shown)
+                version = client.create_model_version(name, source, run_id=run, tags=lineage.tags())
+    return Registration(
+        registered_model=name,
+        version=int(version.version),
+        model_uri=f"models:/{name}/{version.version}",
+        source=version.source,
+        run_id=version.run_id,
+        registry=without_secrets(registry),
+    )
 
 
 def _ensure_name(client: MlflowClient, name: str) -> None:
     try:
         client.create_registered_model(name)
-    except MlflowException as problem:
-        if problem.error_code != "RESOURCE_ALREADY_EXISTS":
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
 
 
-def _same_content(client: MlflowClient, name: str, digest: str) -> ModelVersion | None:
-    """The newest version of this content. One whose files were deleted since is no use to anyone."""
-    versions = client.search_model_versions(f"name='{name}'")
-    same = [found for found in versions if found.tags.get(DIGEST_TAG) == digest and _is_there(found.source)]
-    return max(same, key=lambda found: int(found.version), default=None)
+def _version_with_digest(client: MlflowClient, name: str, digest: str) -> ModelVersion | None:
+    """The newest version with this content whose files still exist."""
+    versions = [
+        version
+        for version in client.search_model_versions(f"name='{name}'")
+        if version.tags.get(DIGEST_TAG) == digest and _exists(version.source)
+    ]
+    return max(versions, key=lambda version: int(version.version), default=None)
 
 
-def _is_there(source: str) -> bool:
-    parts = urlsplit(source)
-    return parts.scheme != "file" or Path(url2pathname(parts.path)).is_dir()
+def _exists(source: str) -> bool:
+    """Whether the files of a version exist; those of another machine are assumed to."""
+    url = urlsplit(source)
+    return url.scheme != "file" or Path(url2pathname(url.path)).is_dir()
 
 
 @contextmanager
-def _run(client: MlflowClient, student: str, given: str | None) -> Iterator[str]:
-    """The given run, which whoever opened it will end, or one of our own in an experiment named after the student."""
-    if given:
-        yield given
+def _run(client: MlflowClient, student: str, run_id: str | None) -> Iterator[str]:
+    """The run `run_id`, which stays open, or a new run in an experiment named after the student."""
+    if run_id:
+        yield run_id
         return
-    run_id = client.create_run(_experiment(client, student), run_name=f"register {student}").info.run_id
+    experiment = client.get_experiment_by_name(student)
+    experiment_id = experiment.experiment_id if experiment else client.create_experiment(student)
+    run_id = str(client.create_run(experiment_id, run_name=f"register {student}").info.run_id)
     try:
         yield run_id
     except BaseException:
@@ -76,13 +86,8 @@ def _run(client: MlflowClient, student: str, given: str | None) -> Iterator[str]
     client.set_terminated(run_id)
 
 
-def _experiment(client: MlflowClient, name: str) -> str:
-    found = client.get_experiment_by_name(name)
-    return str(found.experiment_id if found else client.create_experiment(name))
-
-
 def _source(client: MlflowClient, folder: Path, run_id: str, registry: str) -> str:
-    """Not `log_model`, which Azure ML answers with 404: the files go up as plain artifacts."""
+    """Where the version's files are. Plain artifacts, because Azure ML answers `log_model` with 404."""
     if urlsplit(registry).scheme in LOCAL_SCHEMES:
         return folder.resolve().as_uri()
     client.log_artifacts(run_id, str(folder), "model")

@@ -1,4 +1,4 @@
-"""The end of a run on the terminal, from report.json."""
+"""Summary of a run on the terminal, from report.json."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,40 +14,35 @@ from azdistill.reporting.tables import comparison, teacher_table
 COLOURS = {"passed": "green", "refused": "red", "inconclusive": "yellow"}
 
 
-def summary(report: Mapping[str, Any]) -> Group:
-    """What report.json tells, as something rich prints: table, retention, rows left behind, where the student is."""
-    found = Report.model_validate(report)
+def summary(report_json: Mapping[str, Any]) -> Group:
+    """The content of report.json for rich to print: metrics, retention, removed rows, registration."""
+    report = Report.model_validate(report_json)
     return Group(
-        Text(found.headline, style=f"bold {COLOURS[found.verdict.decision]}"),
-        _table(found),
-        Text(f"retention {ratio_interval(found.retention)}, gain {ratio_interval(found.gain)}"),
-        *_teachers(found),
-        *(Text(line) for line in _left_behind(found)),
-        Text(registration(found)),
-        *([Text(SIMULATED, style="dim")] if found.usage.simulated else []),
+        Text(report.headline, style=f"bold {COLOURS[report.verdict.decision]}"),
+        _metrics(report),
+        Text(f"retention {ratio_interval(report.retention)}, gain {ratio_interval(report.gain)}"),
+        *_teachers(report),
+        *(
+            Text(f"{stage.name}: {stage.rows:,} rows; removed: {reasons(stage.left_behind)}")
+            for stage in report.stages
+            if stage.left_behind
+        ),
+        Text(registration(report)),
+        *([Text(SIMULATED, style="dim")] if report.usage.simulated else []),
     )
 
 
-def _table(report: Report) -> Table:
+def _metrics(report: Report) -> Table:
     table = Table("", "teacher", "baseline", "student", "student is", title_justify="left")
-    for line in comparison(report):
-        if line.on_console:
-            table.add_row(*(Text(cell) for cell in (line.label, *line.cells, line.compared)))
+    for row in comparison(report):
+        if row.on_console:
+            table.add_row(*map(Text, (row.label, *row.cells, row.compared)))
     return table
 
 
 def _teachers(report: Report) -> Iterator[Table]:
-    if found := teacher_table(report.usage):
-        table = Table(*found.columns)
-        for row in found.rows:
+    if teachers := teacher_table(report.usage):
+        table = Table(*teachers.columns)
+        for row in teachers.rows:
             table.add_row(*map(Text, row))
         yield table
-
-
-def _left_behind(report: Report) -> list[str]:
-    """One line for each stage that let rows go."""
-    return [
-        f"{stage.name}: {stage.rows:,} rows; {reasons(stage.left_behind)}"
-        for stage in report.stages
-        if stage.left_behind
-    ]

@@ -1,4 +1,4 @@
-"""Figures and sentences as people read them, the same in every form of the report."""
+"""Numbers and sentences of the report, the same in every form."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,15 +12,16 @@ from azdistill.contracts.results import (
     MetricValue,
     Usage,
 )
+from azdistill.engine.problems import format_number
 from azdistill.metrics.metric import Metric, Unit
 from azdistill.reporting.report import Report
 
 Fact = tuple[str, str]
-"""A label and what it says."""
+"""A label and its value."""
 
 UNKNOWN = "n/a"
 SIMULATED = (
-    "The teacher was simulated: a stand-in that follows the task's policy. "
+    "The teacher was simulated by rules of the task. "
     "Its answers, latency and tokens say nothing about the real teacher."
 )
 
@@ -30,120 +31,107 @@ def headline(decision: GateDecision, metrics: Metrics) -> str:
     opening = {
         "passed": "The student passed its gates." if decision.gates else "No gate was set for the student.",
         "refused": f"The student was refused: {_missed(decision, 'refused')}.",
-        "inconclusive": "The test rows can't tell whether the student is good enough: "
+        "inconclusive": "The test rows cannot decide whether the student is good enough: "
         f"{_missed(decision, 'inconclusive')}.",
     }[decision.decision]
     student, baseline = (percent(metrics.models[role].value("accuracy")) for role in ("student", "baseline"))
     retention = metrics.retention.value
-    retained = "" if retention is None else f", {retention:.3f} of the teacher's accuracy"
+    retained = "" if retention is None else f" ({retention:.3f} of the teacher's accuracy)"
     return (
-        f"{opening} It is right on {student} of {metrics.rows:,} held-out rows{retained}; "
-        f"the untouched baseline on {baseline}."
+        f"{opening} It answers {student} of {metrics.rows:,} held-out rows correctly{retained}, "
+        f"the baseline {baseline}."
     )
 
 
 def _missed(decision: GateDecision, outcome: str) -> str:
     return " and ".join(
-        f"{gate_name(gate)} {gate_measured(gate)} against {gate_bound(gate)}"
+        f"{gate_name(gate)} {ratio_interval(gate.interval)}, required {gate_bound(gate)}"
         for gate in decision.gates
         if gate.outcome == outcome
     )
 
 
 def registration(report: Report) -> str:
-    """Where the student is, or will be: this report is made beside the register step, not after it."""
+    """Whether the register step registers the student. It runs next to the report step, so its result is not known."""
     name = report.registered_model
     if not report.verdict.register_student:
-        return f"No name in the registry: the register step refuses {name!r} with exit code 3."
-    free = "" if report.verdict.decision == "passed" else " although its gates did not pass"
+        return f"Not registered: the register step refuses {name!r} with exit code 3."
+    despite = "" if report.verdict.decision == "passed" else ", although its gates did not pass"
     return (
-        f"The register step names the student models:/{name}{free}; "
-        "when it has run, the version is in registration/lineage.json."
+        f"The register step registers the student as models:/{name}{despite}; "
+        "it writes the version to registration/lineage.json."
     )
 
 
 def gate_name(gate: GateResult) -> str:
-    return gate.name.removeprefix("min_").removeprefix("max_").replace("_", " ")
+    return spaced(gate.name.removeprefix("min_").removeprefix("max_"))
 
 
 def gate_bound(gate: GateResult) -> str:
     return f"{'at most' if gate.name.startswith('max_') else 'at least'} {gate.bound:g}"
 
 
-def gate_measured(gate: GateResult) -> str:
-    return ratio_interval(gate.interval)
-
-
 def usage_facts(usage: Usage) -> list[Fact]:
-    """What the teacher was asked for, and what it took."""
-    retried = ", ".join(
-        f"{number:,} for {reason.replace('_', ' ')}" for reason, number in sorted(usage.retries.items())
-    )
+    """Requests to the teachers, and their tokens."""
+    retries = ", ".join(f"{count:,} for {spaced(reason)}" for reason, count in sorted(usage.retries.items()))
     return [
         ("teacher", f"{usage.teacher} ({usage.route})"),
         ("rows asked", f"{usage.asked:,}"),
         ("answered", f"{usage.answered:,}"),
-        ("kept aside", f"{usage.rejected:,}"),
-        ("found in the store", f"{usage.from_store:,}"),
+        ("rejected", f"{usage.rejected:,}"),
+        ("from the store", f"{usage.from_store:,}"),
         ("calls", f"{usage.calls:,}"),
-        ("retries", retried or "none"),
+        ("retries", retries or "none"),
         ("prompt tokens", f"{usage.prompt_tokens:,}"),
         ("completion tokens", f"{usage.completion_tokens:,}"),
         *([("log probabilities", _logprobs(usage.logprobs))] if usage.logprobs else []),
     ]
 
 
-def _logprobs(found: LogprobsUsage) -> str:
-    each = "" if found.bytes_per_token is None else f", {found.bytes_per_token:.1f} bytes a token"
-    without = f"; {sum(found.without.values()):,} without: {reasons(_spelled(found.without))}" if found.without else ""
-    return f"{found.rows:,} rows of {found.tokens:,} tokens{each}{without}"
-
-
-def _spelled(counts: Mapping[str, int]) -> dict[str, int]:
-    return {reason.replace("_", " "): number for reason, number in sorted(counts.items())}
+def _logprobs(usage: LogprobsUsage) -> str:
+    size_each = "" if usage.bytes_per_token is None else f", {usage.bytes_per_token:.1f} bytes a token"
+    text = f"{usage.rows:,} rows of {usage.tokens:,} tokens{size_each}"
+    if not usage.without:
+        return text
+    lacks = reasons({spaced(reason): count for reason, count in sorted(usage.without.items())})
+    return f"{text}; {sum(usage.without.values()):,} without: {lacks}"
 
 
 def training_facts(metrics: Mapping[str, Any]) -> list[Fact]:
-    """What metrics.json of train holds, in reading order."""
+    """The training metrics that the report shows, in reading order."""
     return [(label, show(metrics[key])) for key, label, show in TRAINING if key in metrics]
 
 
-def loss(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.4f}"
+def settings_facts(config: Mapping[str, Any]) -> list[Fact]:
+    """A step's config as field paths and values. Fields that are null or empty are left out."""
+    return [(path, setting(value)) for path, value in _flatten(config, "")]
 
 
-def reasons(left_behind: dict[str, int]) -> str:
-    return ", ".join(f"{reason} {count:,}" for reason, count in left_behind.items())
+def _flatten(value: Any, path: str) -> list[tuple[str, Any]]:
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else None
+    if items is None:
+        return [] if value is None or value == "" else [(path, value)]
+    return [fact for name, item in items for fact in _flatten(item, f"{path}.{name}" if path else str(name))]
 
 
-def percent(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{100 * value:.1f}%"
+def setting(value: Any) -> str:
+    """A config value as it is written in a job."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return format_number(value) if isinstance(value, float) else str(value)
 
 
-def percent_interval(found: Interval) -> str:
-    if found.value is None or found.low is None or found.high is None:
-        return percent(found.value)
-    return f"{percent(found.value)} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+def versions(installed: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in installed.items())
 
 
-def ratio_interval(found: Interval) -> str:
-    if found.value is None or found.low is None or found.high is None:
-        return ratio(found.value)
-    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+def spaced(name: str) -> str:
+    """`content_filter` as words."""
+    return name.replace("_", " ")
 
 
-def ratio(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.3f}"
-
-
-def span(found: Interval) -> str:
-    """The interval alone; empty where there is none."""
-    return "" if found.low is None or found.high is None else f"between {found.low:.3f} and {found.high:.3f}"
-
-
-def width(part: float | None) -> str:
-    """A part of one as the percents of a bar, kept inside its track."""
-    return f"{100 * min(max(part or 0.0, 0.0), 1.0):.2f}"
+def reasons(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason} {count:,}" for reason, count in counts.items())
 
 
 def format_metric(metric: Metric, value: MetricValue) -> str:
@@ -154,17 +142,51 @@ def format_metric(metric: Metric, value: MetricValue) -> str:
     if metric.unit == "fraction":
         return percent_interval(interval)
     if metric.unit == "points":
-        return points_interval(interval)
+        return _with_bounds(interval, "{:.1f}")
     formats: dict[Unit, Callable[[float | None], str]] = {"rows": rows, "seconds": seconds, "bytes": size}
     return formats.get(metric.unit, count)(interval.value)
 
 
-def points_interval(interval: Interval) -> str:
-    """0 to 100, one decimal."""
+def percent(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{100 * value:.1f}%"
+
+
+def percent_interval(interval: Interval) -> str:
+    if interval.value is None or interval.low is None or interval.high is None:
+        return percent(interval.value)
+    return f"{percent(interval.value)} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+
+
+def ratio_interval(interval: Interval) -> str:
+    return _with_bounds(interval, "{:.3f}")
+
+
+def _with_bounds(interval: Interval, form: str) -> str:
     if interval.value is None:
         return UNKNOWN
-    bounds = "" if interval.low is None else f" [{interval.low:.1f}, {interval.high:.1f}]"
-    return f"{interval.value:.1f}{bounds}"
+    if interval.low is None or interval.high is None:
+        return form.format(interval.value)
+    return f"{form} [{form}, {form}]".format(interval.value, interval.low, interval.high)
+
+
+def ratio(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.3f}"
+
+
+def span(interval: Interval) -> str:
+    """The bounds alone; empty where there are none."""
+    if interval.low is None or interval.high is None:
+        return ""
+    return f"between {interval.low:.3f} and {interval.high:.3f}"
+
+
+def width(fraction: float | None) -> str:
+    """A fraction as the width of a bar in percent, limited to its track."""
+    return f"{100 * min(max(fraction or 0.0, 0.0), 1.0):.2f}"
+
+
+def loss(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.4f}"
 
 
 def rows(value: float | None) -> str:
@@ -180,12 +202,12 @@ def seconds(value: float | None) -> str:
 
 
 def size(value: float | None) -> str:
-    """Bytes, in the largest unit of which there is one."""
+    """Bytes in the largest unit of which there is one."""
     return UNKNOWN if value is None else _scaled(value, 1024, (" B", " KiB", " MiB", " GiB"))
 
 
 def count(value: float | None) -> str:
-    """A number too large to be read digit by digit."""
+    """A large number with three digits and a unit: 27.9 k."""
     return UNKNOWN if value is None else _scaled(value, 1000, ("", " k", " M", " B"))
 
 
@@ -196,16 +218,17 @@ def _scaled(value: float, base: int, units: tuple[str, ...]) -> str:
     return f"{value:.0f}{units[power]}" if value >= 100 else f"{value:.3g}{units[power]}"
 
 
-def times(part: float | None, whole: float | None, of: str) -> str:
+def times(value: float | None, other: float | None, label: str) -> str:
     """`0.42 x teacher`; empty where either is unknown."""
-    return "" if part is None or not whole else f"{part / whole:.2f} x {of}"
+    return "" if value is None or not other else f"{value / other:.2f} x {label}"
 
 
+# Key in metrics.json of train, label, format.
 TRAINING: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
-    ("train_rows", "rows", lambda value: f"{value:,}"),
+    ("train_rows", "rows", rows),
     ("epochs", "epochs", lambda value: f"{value:g}"),
-    ("steps", "steps", lambda value: f"{value:,}"),
-    ("supervised_tokens", "learned tokens", count),
+    ("steps", "steps", rows),
+    ("supervised_tokens", "target tokens", count),
     ("parameters", "parameters", count),
     ("device", "device", str),
     ("seconds", "time", seconds),

@@ -1,4 +1,4 @@
-"""A Report as a page and as Markdown. Text from data is escaped; the page runs no script and loads nothing."""
+"""Render a Report as HTML and Markdown. Text from data is escaped; the page runs no script and loads nothing."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from azdistill.reporting.report import Report
 from azdistill.reporting.tables import comparison, metric_details, teacher_table
 
 TEMPLATES = Path(__file__).parent
-MARKDOWN_MEANS = str.maketrans(
+MARKDOWN_ESCAPES = str.maketrans(
     {character: f"\\{character}" for character in r"\`*_[]|#~"} | {"<": "&lt;", "&": "&amp;"}
 )
 
@@ -22,7 +22,7 @@ def html(report: Report) -> str:
 
 
 def markdown(report: Report) -> str:
-    """The same in Markdown, for a pull request or a job summary."""
+    """The same content as Markdown, for a pull request or a job summary."""
     return _render("report.md.jinja", report, autoescape=False)
 
 
@@ -38,7 +38,7 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
     environment.filters |= {"inline": inline, "literal": literal}
     return environment.get_template(template).render(
         report=report,
-        who=MODEL_ROLES,
+        roles=MODEL_ROLES,
         comparison=comparison(report),
         details=metric_details(report.models["student"]),
         teachers=teacher_table(report.usage),
@@ -48,10 +48,10 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
 
 
 def inline(text: str) -> str:
-    """Text inside a Markdown paragraph or cell: one line, and nothing in it is markup."""
-    return " ".join(text.split()).translate(MARKDOWN_MEANS)
+    """Escape text for a Markdown paragraph or table cell: one line, without markup."""
+    return " ".join(text.split()).translate(MARKDOWN_ESCAPES)
 
 
 def literal(text: str) -> str:
-    """Text as an indented block, which unlike a fence nothing in the text can end."""
+    """Text as an indented block; unlike a fence, no text can end it."""
     return "\n".join(f"    {line}" for line in text.splitlines() or [""])

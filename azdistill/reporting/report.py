@@ -1,21 +1,22 @@
-"""What report.json holds: everything the pages and the terminal show, and nothing else."""
+"""The content of report.json: everything that the HTML page, the Markdown page and the console show."""
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from azdistill.contracts.results import GateDecision, Interval, ModelMetrics, ModelRole, Usage
+from azdistill.contracts.manifest import Manifest
+from azdistill.contracts.results import GateDecision, Interval, ModelMetrics, ModelRole, ReferenceSource, Usage
 from azdistill.contracts.rows import Message
 
 
 class ReportModel(BaseModel):
-    """Base of the report's parts: immutable. Fields that a step adds later are not ours to refuse."""
+    """Base of the report's models: immutable; unknown fields are ignored."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class Stage(ReportModel):
-    """One stage of the rows' way: how many came out of it, and how many stayed behind and why."""
+    """Rows after a step. `left_behind` counts the rows that the step removed, by reason."""
 
     name: str
     rows: int
@@ -32,7 +33,7 @@ class CurvePoint(ReportModel):
 
 
 class Example(ReportModel):
-    """One test row: the conversation, and what each model answered. None: no answer, or nothing to hold it against."""
+    """One test row with the answer of each model (None: no answer). `correct` is None without a reference."""
 
     id: str
     messages: tuple[Message, ...]
@@ -42,13 +43,13 @@ class Example(ReportModel):
 
 
 class Report(ReportModel):
-    """One distillation, as its report tells it. `reference` says whose answers the test rows are held against."""
+    """One distillation. `steps` are the manifests of the steps by name: files, configs, code and versions."""
 
     title: str
     registered_model: str
     task: str
     test_rows: int
-    reference: Literal["gold", "teacher"]
+    reference: ReferenceSource
     headline: str
     verdict: GateDecision
     models: dict[ModelRole, ModelMetrics]
@@ -59,3 +60,4 @@ class Report(ReportModel):
     training: dict[str, Any]
     curve: tuple[CurvePoint, ...]
     examples: tuple[Example, ...]
+    steps: dict[str, Manifest] = {}

@@ -3,7 +3,7 @@
 import sys
 
 from azdistill.contracts.files import read_rows, write_rows
-from azdistill.contracts.manifest import close_folder, open_folder, read_manifest
+from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest
 from azdistill.contracts.predict import STEP, PredictConfig
 from azdistill.contracts.results import PROFILE_FILE, write_result
 from azdistill.contracts.rows import Prompt
@@ -25,7 +25,8 @@ def body(arguments: Arguments[PredictConfig]) -> None:
     predictions, profile = predict(student, test_prompts, config)
     write_rows(folder / "predictions.jsonl", predictions)
     write_result(folder / PROFILE_FILE, profile)
-    close_folder(folder, STEP.name, {"rows": profile.rows, "truncated": sum(row.truncated for row in predictions)})
+    counts = {"rows": profile.rows, "truncated": sum(row.truncated for row in predictions)}
+    close_folder(folder, STEP.name, counts, provenance_of(config))
 
 
 if __name__ == "__main__":

@@ -3,29 +3,33 @@
 import sys
 
 from azdistill.contracts.files import write_rows
-from azdistill.contracts.manifest import close_folder, open_folder
+from azdistill.contracts.manifest import close_folder, open_folder, settings_of, sha256_file
 from azdistill.contracts.prepare import STEP, PrepareConfig
 from azdistill.contracts.rows import Split
 from azdistill.contracts.step import Arguments
 from azdistill.steps.runner import run_step
 
-FILES: dict[str, Split] = {"training_data": "train", "validation_data": "validation", "test_data": "test"}
+SPLIT_OF_PORT: dict[str, Split] = {"training_data": "train", "validation_data": "validation", "test_data": "test"}
 
 
 def body(arguments: Arguments[PrepareConfig]) -> None:
-    """Write prompts.jsonl and rejects.jsonl. Rejects are there also when there are too many."""
+    """Write prompts.jsonl and rejects.jsonl. Rejects are written also when there are too many."""
     from azdistill.data.prepare import counts, prepare, read_files
 
-    config, folder = arguments.config, open_folder(arguments.outputs["prompts"])
-    files = {split: arguments.inputs[port] for port, split in FILES.items() if port in arguments.inputs}
-    read = read_files(files, config, arguments.inputs.get("task_file"))
-    write_rows(folder / "rejects.jsonl", read.rejects)
-    splits = prepare(read, config)
+    config, inputs = arguments.config, arguments.inputs
+    folder = open_folder(arguments.outputs["prompts"])
+    files = {split: inputs[port] for port, split in SPLIT_OF_PORT.items() if port in inputs}
+    rows = read_files(files, config, inputs.get("task_file"))
+    write_rows(folder / "rejects.jsonl", rows.rejects)
+    splits = prepare(rows, config)
     write_rows(folder / "prompts.jsonl", splits.prompts)
-    found = counts(read, splits)
-    close_folder(folder, STEP.name, found)
-    print("{train} train, {validation} validation, {test} test rows".format_map(found), end="; ")
-    print("{rejected} kept aside, {duplicates} duplicates, {leaked} leaked".format_map(found))
+    data = {port: sha256_file(path) for port, path in inputs.items()}
+    row_counts = counts(rows, splits)
+    close_folder(folder, STEP.name, row_counts, settings_of(config, data))
+    print(
+        "{train} train, {validation} validation, {test} test rows; "
+        "{rejected} rejected, {duplicates} duplicates, {leaked} leaked".format_map(row_counts)
+    )
 
 
 if __name__ == "__main__":

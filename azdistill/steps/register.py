@@ -1,5 +1,6 @@
-"""Register the student with its lineage, or refuse."""
+"""`python -m azdistill.steps.register`: register the student with its lineage, or refuse."""
 
+import logging
 import os
 import sys
 from dataclasses import asdict
@@ -10,42 +11,49 @@ from azdistill.azure_rest.identity import ambient_credential
 from azdistill.azure_rest.workspace import Workspace, has_workspace
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import write_json
-from azdistill.contracts.manifest import close_folder, open_folder, read_manifest
+from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest
 from azdistill.contracts.register import STEP, RegisterConfig
 from azdistill.contracts.step import Arguments
 from azdistill.steps.runner import run_step
 
 if TYPE_CHECKING:
     from azdistill.registry.lineage import Lineage
-    from azdistill.registry.registered import Registered
+    from azdistill.registry.runs import Registration
 
 
 def body(arguments: Arguments[RegisterConfig]) -> None:
+    """Write lineage.json. Raises GateRefused before anything is created when the student is not to be registered."""
+    quiet_mlflow()
     from azdistill.registry.gate import read_gate
     from azdistill.registry.lineage import read_lineage
 
-    folders, config = arguments.inputs, arguments.config
+    inputs, config = arguments.inputs, arguments.config
     output = open_folder(arguments.outputs["registration"])
-    read_manifest(folders["evaluation"])
-    gate = read_gate(folders["evaluation"])
-    made_of = (folders["model"], folders["completions"], folders["curated"], folders["evaluation"])
-    lineage = read_lineage(*made_of, gate, config.licences_acknowledged)
-    registered = _register(folders["model"], lineage, config)
-    write_json(output / "lineage.json", asdict(registered) | lineage.as_json())
-    close_folder(output, STEP.name, {"registered_model": registered.registered_model, "version": registered.version})
-    print(f"registered {registered.model_uri} in {registered.registry}")
+    read_manifest(inputs["evaluation"])
+    gate = read_gate(inputs["evaluation"])
+    lineage = read_lineage(**inputs, gate=gate, licences_acknowledged=config.licences_acknowledged)
+    registration = _register(inputs["model"], lineage, config)
+    write_json(output / "lineage.json", asdict(registration) | lineage.as_json())
+    counts = {"registered_model": registration.registered_model, "version": registration.version}
+    close_folder(output, STEP.name, counts, provenance_of(config))
+    print(f"registered {registration.model_uri} in {registration.registry}")
 
 
-def _register(model: Path, lineage: "Lineage", config: RegisterConfig) -> "Registered":
+def _register(model: Path, lineage: "Lineage", config: RegisterConfig) -> "Registration":
     """Inside Azure ML in the job's workspace, elsewhere in the MLflow registry that the environment names."""
-    tracking, run_id = _tracking(), os.environ.get("MLFLOW_RUN_ID")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
+    tracking, run_id = os.environ.get("MLFLOW_TRACKING_URI"), os.environ.get("MLFLOW_RUN_ID")
+    if not tracking:
+        raise InputError(
+            "MLFLOW_TRACKING_URI is not set", fix="name a model registry, such as sqlite:////home/me/mlflow.db"
+        )
     if has_workspace(os.environ):
         from azdistill.registry.runs import JobRun
         from azdistill.registry.workspace import register_in_workspace
 
         if not run_id:
-            raise InputError("MLFLOW_RUN_ID is not set: a model's files go to the run of the job; Azure ML sets it")
+            raise InputError(
+                "MLFLOW_RUN_ID is not set", fix="run this step in an Azure ML job, which sets it: files go to its run"
+            )
         workspace = Workspace(os.environ, ambient_credential())
         return register_in_workspace(model, lineage, config, workspace, JobRun(tracking, run_id))
     from azdistill.registry.student import register_student
@@ -53,12 +61,12 @@ def _register(model: Path, lineage: "Lineage", config: RegisterConfig) -> "Regis
     return register_student(model, config.registered_model, lineage, tracking, run_id)
 
 
-def _tracking() -> str:
-    """Azure ML and the local engine both set the variable."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
-    if not uri:
-        raise InputError("MLFLOW_TRACKING_URI is not set: name a model registry, such as sqlite:////home/me/mlflow.db")
-    return uri
+def quiet_mlflow() -> None:
+    """Keep MLflow's and alembic's own messages out of the log: the address of a run may hold a password."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from azdistill.contracts.errors import DataError, InputError
 from azdistill.contracts.files import read_rows, write_json, write_rows
-from azdistill.contracts.manifest import close_folder, open_folder, read_manifest
+from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest
 from azdistill.contracts.rows import Prompt
 from azdistill.contracts.step import Arguments
 from azdistill.contracts.teacher import STEP, TeacherConfig
@@ -41,7 +41,7 @@ def _write(collected: "Collected", prompts: int, arguments: Arguments[TeacherCon
     check_rejects(collected, prompts, arguments.config)
     write_rows(folder / "completions.jsonl", collected.completions)
     write_json(folder / "usage.json", {**collected.usage, **_logprobs(collected, arguments)})
-    close_folder(folder, STEP.name, collected.counts())
+    close_folder(folder, STEP.name, collected.counts(), provenance_of(arguments.config))
 
 
 def _logprobs(collected: "Collected", arguments: Arguments[TeacherConfig]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from azdistill.contracts.files import read_rows, write_json
-from azdistill.contracts.manifest import NAME, close_folder, open_folder, read_manifest, sha256_file
+from azdistill.contracts.manifest import NAME, close_folder, open_folder, provenance_of, read_manifest, sha256_file
 from azdistill.contracts.rows import TrainRow
 from azdistill.contracts.step import Arguments
 from azdistill.contracts.train import STEP, TrainConfig
@@ -37,7 +37,9 @@ def body(arguments: Arguments[TrainConfig]) -> None:
     close_folder(model, STEP.name, {"parameters": tuned.metrics.parameters})
     write_json(metrics / "metrics.json", tuned.metrics.as_json())
     write_history(metrics / "history.jsonl", tuned.history)
-    close_folder(metrics, STEP.name, {"train_rows": tuned.metrics.train_rows, "steps": tuned.metrics.steps})
+    counts = {"train_rows": tuned.metrics.train_rows, "steps": tuned.metrics.steps}
+    base = {"student": fingerprint(inputs["student"])}
+    close_folder(metrics, STEP.name, counts, provenance_of(config, base))
     delete_checkpoints(outputs["checkpoints"])
 
 

@@ -228,6 +228,8 @@ def _made_of(root: Path) -> dict[str, Path]:
     parts: dict[str, dict[str, Any]] = {
         "model": {"config.json": {}, "model.safetensors": root.name},
         "completions": {"usage.json": USAGE},
+        "prompts": {"prompts.jsonl": ""},
+        "training": {"metrics.json": {}},
         "curated": {"train.jsonl": ""},
         "evaluation": {"metrics.json": METRICS, "gate.json": gate("passed")},
     }

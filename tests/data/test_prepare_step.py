@@ -36,7 +36,7 @@ def test_prompts_rejects_and_counts(jsonl, row, prepare_step):
     assert len(prompts) == 98 + 5
     assert prompts[-1].gold == "Order 204 is on its way."
     assert prompts[-1].source == "test.jsonl:5"
-    assert "5 test rows; 1 kept aside, 1 duplicates, 1 leaked" in done.out
+    assert "5 test rows; 1 rejected, 1 duplicates, 1 leaked" in done.out
 
 
 def test_the_same_files_give_the_same_bytes_wherever_they_lie(jsonl, row, prepare_step, tmp_path):

@@ -37,7 +37,7 @@ def test_an_unproven_student_is_refused_with_its_report(first: tuple[Path, Any],
     folder, done = first
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr
-    assert "the student is refused, so it gets no name: gate min_retention=0.92 refused" in done.stderr
+    assert "the student is refused and is not registered: gate min_retention=0.92 refused" in done.stderr
     assert "retention" in done.stdout
     assert f"talk to the student:  azdistill chat {folder}" in done.stdout
     assert (folder / "report" / "report" / "report.html").stat().st_size > 10_000

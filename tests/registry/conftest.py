@@ -76,6 +76,8 @@ def evaluated(tmp_path: Path) -> Evaluated:
 def inputs(tmp_path: Path, evaluated: Evaluated) -> dict[str, Path]:
     return {
         "model": folder(tmp_path / "model", "train", {"config.json": {"hidden": 8}, "model.safetensors": "weights"}),
+        "prompts": folder(tmp_path / "prompts", "prepare", {"prompts.jsonl": ""}),
+        "training": folder(tmp_path / "training", "train", {"metrics.json": {}}),
         "completions": folder(tmp_path / "completions", "teacher", {"usage.json": USAGE, "completions.jsonl": ""}),
         "curated": folder(tmp_path / "curated", "curate", {"train.jsonl": "", "validation.jsonl": ""}),
         "evaluation": evaluated("passed"),

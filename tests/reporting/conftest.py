@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from azdistill.contracts.files import write_json, write_rows, write_text
-from azdistill.contracts.manifest import close_folder, open_folder
+from azdistill.contracts.manifest import Provenance, close_folder, open_folder
 from azdistill.contracts.rows import Completion, Message, Prediction, Prompt, TokenUsage, prompt_id
 
 TEST_ROWS = 40
@@ -202,10 +202,31 @@ def distil(tmp_path: Path) -> Distil:
         write_json(folders["evaluation"] / "gate.json", GATES[decision])
         write_text(folders["evaluation"] / "scores.jsonl", scores(rows))
         for name, counts in PARTS.items():
-            close_folder(folders[name], name, counts)
+            close_folder(folders[name], name, counts, PROVENANCE.get(name))
         return folders
 
     return make
+
+
+PROVENANCE = {
+    "prompts": Provenance(config={"task": "conversation", "test_fraction": 0.1}, data={"training_data": "a1" * 32}),
+    "completions": Provenance(
+        config={
+            "teachers": [{"model": "deepseek-v3", "endpoint": "https://teacher.example/v1", "key_variable": None}],
+            "prompting": {"system_prompt": "Answer <b>briefly</b>.", "chain_of_thought": True},
+            "temperature": 0.7,
+        },
+        code="c0" * 32,
+        versions={"python": "3.12.4"},
+    ),
+    "curated": Provenance(config={"min_chars": 1}),
+    "training": Provenance(
+        config={"learning_rate": 2e-5, "num_epochs": 3.0, "scheduler": "cosine"},
+        data={"student": "5d" * 32},
+        code="c1" * 32,
+        versions={"python": "3.12.4", "torch": "2.13.0", "transformers": "5.1.0"},
+    ),
+}
 
 
 def _model(folder: Path, rows: list[Prediction], latency: float) -> None:

@@ -27,6 +27,7 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
+        self.text: list[str] = []
         self.open: list[str] = []
         self.feed(text)
 
@@ -39,6 +40,9 @@ class Page(HTMLParser):
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.text += data.split()
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
@@ -110,6 +114,42 @@ def test_several_teachers_are_told_apart(distil: Distil, form: Callable[[Report]
     assert ("9.00" in two, "cost" in two) == (price > 0, price > 0)
     assert form is terminal or "2,800 rows of 59,001 tokens, 4.2 bytes a token; 62 without: not sent 62" in two
     assert form is not html or Page(two).open == []
+
+
+SETTINGS = {
+    "prepare": ["test_fraction 0.1", f"input training_data sha256 {'a1' * 32}"],
+    "teacher": [
+        "teachers.0.model deepseek-v3",
+        "teachers.0.endpoint https://teacher.example/v1",
+        "prompting.system_prompt Answer <b>briefly</b>.",
+        "prompting.chain_of_thought true",
+        "temperature 0.7",
+        f"code sha256 {'c0' * 32}",
+    ],
+    "train": [
+        "learning_rate 2e-5",
+        "scheduler cosine",
+        "versions python 3.12.4, torch 2.13.0, transformers 5.1.0",
+        f"input student sha256 {'5d' * 32}",
+    ],
+}
+
+
+@pytest.mark.parametrize("step", SETTINGS)
+def test_the_page_has_what_is_needed_to_make_the_student_again(distil: Distil, step: str) -> None:
+    text = " ".join(Page(html(told(distil()))).text)
+    for line in SETTINGS[step]:
+        assert line in text
+    assert "key_variable" not in text
+
+
+@pytest.mark.parametrize("step", SETTINGS)
+def test_markdown_has_it_too_and_no_markup_of_the_data(distil: Distil, step: str) -> None:
+    lines = {line.removeprefix("- ").replace("\\", "") for line in markdown(told(distil())).splitlines()}
+    for setting in SETTINGS[step]:
+        assert setting.replace("<b>", "&lt;b>").replace("</b>", "&lt;/b>").replace(" ", ": ", 1) in lines or (
+            setting.startswith("input") and setting.replace(" sha256", ": sha256") in lines
+        )
 
 
 @pytest.mark.parametrize("form", [html, markdown, terminal])
