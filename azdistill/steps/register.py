@@ -1,6 +1,5 @@
 """`python -m azdistill.steps.register`: register the student with its lineage, or refuse."""
 
-import logging
 import os
 import sys
 from dataclasses import asdict
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 def body(arguments: Arguments[RegisterConfig]) -> None:
     """Write lineage.json. Raises GateRefused before anything is created when the student is not to be registered."""
-    quiet_mlflow()
     from azdistill.registry.gate import read_gate
     from azdistill.registry.lineage import read_lineage
 
@@ -59,14 +57,6 @@ def _register(model: Path, lineage: "Lineage", config: RegisterConfig) -> "Regis
     from azdistill.registry.student import register_student
 
     return register_student(model, config.registered_model, lineage, tracking, run_id)
-
-
-def quiet_mlflow() -> None:
-    """Keep MLflow's and alembic's own messages out of the log: the address of a run may hold a password."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":
