@@ -105,6 +105,6 @@ def _only_told(path: Path) -> bool:
 def _data() -> dict[Path, tuple[Path, ...]]:
     folders: dict[Path, tuple[Path, ...]] = {}
     for path in _tree():
-        if path.suffix != ".py":
+        if path.suffix not in (".py", ".md", ".pyi"):  # pages and type stubs are for people and editors
             folders[path.parent] = (*folders.get(path.parent, ()), path)
     return folders

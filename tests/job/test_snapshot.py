@@ -137,6 +137,14 @@ def test_every_field_and_port_is_an_input_and_a_flag(step: str) -> None:
     assert all(f"--{name.replace('_', '-')} ${{{{inputs.{name}}}}}" in command(declared) for name in document["inputs"])
 
 
+@pytest.mark.parametrize("step", STEPS)
+def test_pages_and_type_stubs_are_not_uploaded(step: str) -> None:
+    files = closure(f"azdistill.steps.{step}")
+    assert Path("azdistill/engine/problems.py") in files
+    assert (ROOT / "azdistill/engine/README.md").is_file()
+    assert not [path for path in files if path.suffix in (".md", ".pyi")]
+
+
 def test_the_ignore_file_names_every_file_of_the_closure() -> None:
     lines = amlignore(step_of("teacher")).splitlines()
     assert "!azdistill/steps/teacher.py" in lines
