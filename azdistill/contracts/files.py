@@ -1,4 +1,4 @@
-"""Files between steps: written to a temporary file and renamed, so that a file is complete or absent."""
+"""Write and read rows of JSON; files of `azdistill.engine.files` are complete or absent."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from azdistill.contracts.errors import DataError
+from azdistill.contracts.problems import explain
 from azdistill.engine.files import read_json as read_json
 from azdistill.engine.files import write_json as write_json
 from azdistill.engine.files import write_text as write_text
@@ -15,19 +16,21 @@ Record = TypeVar("Record", bound=BaseModel)
 
 
 def write_rows(path: Path, rows: Iterable[BaseModel]) -> int:
-    """Write one JSON object a line; returns the number of rows."""
+    """Write one JSON object per line. Returns the number of rows."""
     lines = [row.model_dump_json() for row in rows]
     write_text(path, "".join(line + "\n" for line in lines))
     return len(lines)
 
 
 def read_rows(path: Path, record: type[Record]) -> Iterator[Record]:
-    """Read rows that a step wrote. Raises DataError with file and line for a broken one."""
+    """Read the rows that a step wrote. Raises DataError with the line of a row that is not a `record`."""
     if not path.is_file():
-        raise DataError(f"{path}: no such file; did the step before it finish?")
+        fix = "did the step that writes it finish?"
+        raise DataError("no such file", code="missing_file", fix=fix, file=path)
     with path.open(encoding="utf-8") as stream:
         for number, line in enumerate(stream, 1):
             try:
                 yield record.model_validate_json(line)
-            except ValidationError as problem:
-                raise DataError(f"{path}:{number}: not a {record.__name__} ({problem.errors()[0]['msg']})") from None
+            except ValidationError as error:
+                message = f"not a {record.__name__} ({explain(error)})"
+                raise DataError(message, code="invalid_row", file=path, line=number) from None

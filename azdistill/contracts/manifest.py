@@ -84,7 +84,7 @@ def close_folder(folder: Path, step: str, counts: dict[str, Any], provenance: Pr
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of a complete folder. Raises DataError when the folder is not complete."""
     if not (folder / NAME).is_file():
-        raise DataError(f"no {NAME}: the step that writes this folder did not finish", file=folder)
+        raise DataError(f"no {NAME}: the step that writes this folder did not finish", code="incomplete", file=folder)
     return Manifest.model_validate(read_json(folder / NAME))
 
 

@@ -1,4 +1,4 @@
-"""Progress of long work as log lines: how many of how many, at what rate, how long until the end."""
+"""Progress of long work as log lines: finished items, rate and remaining time."""
 
 import logging
 import time
@@ -23,8 +23,8 @@ class Progress:
             logger.info(self.line(now, note))
 
     def line(self, now: float, note: str = "") -> str:
-        """The line at a time of `time.monotonic()`."""
+        """The log line at `now`, a time of `time.monotonic()`."""
         elapsed = max(now - self.started, 1e-9)
-        left = (self.total - self.done) * elapsed / max(self.done, 1)
-        pace = f"{self.done / elapsed:.1f}/s, {left:.0f} s left" if self.done < self.total else f"{elapsed:.1f} s"
-        return f"{self.label}: {self.done}/{self.total} ({pace}){' ' + note if note else ''}"
+        remaining = (self.total - self.done) * elapsed / max(self.done, 1)
+        rate = f"{self.done / elapsed:.1f}/s, {remaining:.0f} s left" if self.done < self.total else f"{elapsed:.1f} s"
+        return f"{self.label}: {self.done}/{self.total} ({rate}){' ' + note if note else ''}"

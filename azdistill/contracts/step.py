@@ -1,9 +1,8 @@
-"""What a step is: its config model, its ports, and the arguments both travel in.
+"""Declaration of a step: its config model, its ports, and the command line that carries both.
 
-A scalar config field travels as a flag (`--learning-rate 2e-5`). A field that is
-nested, or free text inside a model, travels as a small JSON file named after the
-field (`--teachers inputs/teachers.json`), because Azure ML pastes literals into a
-shell line. component.yml, argv and `--help` all derive from this.
+A scalar config field is a flag (`--learning-rate 2e-5`). A nested field, or free text inside a model, is a small JSON
+file named after the field (`--teachers inputs/teachers.json`), because Azure ML inserts literals into a shell command.
+component.yml, argv and `--help` derive from this declaration.
 """
 
 import argparse
@@ -19,14 +18,14 @@ from pydantic.fields import FieldInfo
 
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
-from azdistill.contracts.problems import explain as explain
+from azdistill.contracts.problems import problems_of
 
 PortType = Literal["uri_file", "uri_folder", "custom_model"]
 SCALARS: tuple[type, ...] = (bool, int, float, str)
 
 
 class StepConfig(BaseModel):
-    """Base of every section of the spec: immutable, and an unknown field is an error."""
+    """Base of the config models: immutable, and an unknown field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
@@ -36,7 +35,7 @@ Config = TypeVar("Config", bound=StepConfig)
 
 @dataclass(frozen=True)
 class Port:
-    """One input or output of a step. `mode` and `path` of an output go into the pipeline as they are."""
+    """One input or output of a step. `mode` and `path` of an output are copied into the pipeline."""
 
     type: PortType
     description: str
@@ -47,7 +46,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Step(Generic[Config]):
-    """One step of the pipeline, as data. Its module is `azdistill.steps.<name>`."""
+    """A step of the pipeline. Its module is `azdistill.steps.<name>`."""
 
     name: str
     description: str
@@ -63,7 +62,7 @@ class Step(Generic[Config]):
 
 @dataclass(frozen=True)
 class Arguments(Generic[Config]):
-    """A parsed command line: the config, and where each port lies. Absent optional ports are left out."""
+    """A parsed command line: the config, and the path of each port. Absent optional ports have no entry."""
 
     config: Config
     inputs: Mapping[str, Path] = field(default_factory=dict)
@@ -71,7 +70,7 @@ class Arguments(Generic[Config]):
 
 
 def scalar_type(info: FieldInfo) -> type | None:
-    """bool, int, float or str for a field that travels as a flag, None for one that needs a file."""
+    """bool, int, float or str for a field that is a flag, None for one that is a JSON file."""
     options: list[Any] = [info.annotation]
     if typing.get_origin(info.annotation) in (typing.Union, types.UnionType):
         options = [arg for arg in typing.get_args(info.annotation) if arg is not type(None)]
@@ -83,33 +82,34 @@ def scalar_type(info: FieldInfo) -> type | None:
 
 
 def flag(name: str) -> str:
+    """`--learning-rate` for `learning_rate`."""
     return "--" + name.replace("_", "-")
 
 
 def parse(step: Step[Config], argv: Sequence[str]) -> Arguments[Config]:
-    """Parse a step's command line strictly: an unknown flag or a bad value is an InputError."""
-    found = vars(_parser(step).parse_args(argv))
-    given = {name: value for name, value in found.items() if value is not None}
+    """Parse the command line of a step. Raises InputError for an unknown flag or a wrong value."""
+    texts = {name: text for name, text in vars(_parser(step).parse_args(argv)).items() if text is not None}
     fields = step.config.model_fields
-    values = {name: _value(fields[name], given[name]) for name in fields if name in given}
+    values = {
+        name: texts[name] if scalar_type(info) else read_json(Path(texts[name]))
+        for name, info in fields.items()
+        if name in texts
+    }
     try:
         config = step.config.model_validate(values)
-    except ValidationError as problem:
-        raise InputError(f"step {step.name}: {explain(problem)}") from None
+    except ValidationError as error:
+        raise InputError(problems=problems_of(error, subject=f"step {step.name}")) from None
     return Arguments(
         config,
-        {name: Path(given[name]) for name in step.inputs if name in given},
-        {name: Path(given[name]) for name in step.outputs if name in given},
+        {name: Path(texts[name]) for name in step.inputs if name in texts},
+        {name: Path(texts[name]) for name in step.outputs if name in texts},
     )
-
-
-def _value(info: FieldInfo, text: str) -> Any:
-    return text if scalar_type(info) else read_json(Path(text))
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> typing.NoReturn:
-        raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
+        command = f"{self.prog} --help"
+        raise InputError(message, code="invalid_arguments", subject=self.prog, fix="see", command=command)
 
 
 def _parser(step: Step[Any]) -> argparse.ArgumentParser:
@@ -119,7 +119,8 @@ def _parser(step: Step[Any]) -> argparse.ArgumentParser:
         ports.add_argument(flag(name), required=not port.optional, metavar=port.type.upper(), help=port.description)
     options = parser.add_argument_group("config")
     for name, info in step.config.model_fields.items():
-        metavar = "JSON_FILE" if scalar_type(info) is None else scalar_type(info).__name__.upper()  # type: ignore[union-attr]
+        type = scalar_type(info)
+        metavar = "JSON_FILE" if type is None else type.__name__.upper()
         default = "" if info.is_required() else f" (default: {info.get_default(call_default_factory=True)!r})"
         text = f"{info.description or ''}{default}".replace("%", "%%")
         options.add_argument(flag(name), dest=name, metavar=metavar, required=info.is_required(), help=text)

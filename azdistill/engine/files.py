@@ -1,4 +1,4 @@
-"""Text and JSON files that are written to a temporary file and renamed, so that a file is complete or absent."""
+"""Write text and JSON files to a temporary file that is renamed: a file is complete or absent."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ from azdistill.engine.errors import DataError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` durably: the file appears whole or not at all."""
+    """Write `text` durably: the file is complete or absent, also after a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -33,10 +33,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file. Raises DataError when it is missing or broken."""
+    """Read a JSON file. Raises DataError where it is missing or not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; did the step before it finish?") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as problem:
-        raise DataError(f"{path}: not JSON ({problem})") from None
+        fix = "did the step that writes it finish?"
+        raise DataError("no such file", code="missing_file", fix=fix, file=path) from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"not JSON ({error})", code="invalid_json", file=path) from None

@@ -1,4 +1,4 @@
-"""What has its name is whole, and what has a manifest is complete."""
+"""A file that exists is complete, and so is a folder with a manifest."""
 
 from pathlib import Path
 
@@ -10,26 +10,29 @@ from azdistill.contracts.manifest import close_folder, open_folder, read_manifes
 from azdistill.contracts.rows import Message, Reject, prompt_id
 
 
-def test_rows_survive_the_file(tmp_path: Path) -> None:
+def test_rows_are_read_as_written(tmp_path: Path) -> None:
     rows = [Reject(source="a.jsonl:1", reason="empty", detail="é\u2028\n")]
     assert write_rows(tmp_path / "r.jsonl", rows) == 1
     assert list(read_rows(tmp_path / "r.jsonl", Reject)) == rows
 
 
-def test_a_broken_row_names_file_and_line(tmp_path: Path) -> None:
+def test_a_wrong_row_is_a_problem_with_its_line(tmp_path: Path) -> None:
     write_text(tmp_path / "r.jsonl", '{"source":"a","reason":"b","detail":"c"}\n{"source":\n')
-    with pytest.raises(DataError, match=r"r\.jsonl:2: not a Reject"):
+    with pytest.raises(DataError) as error:
         list(read_rows(tmp_path / "r.jsonl", Reject))
+    (problem,) = error.value.problems
+    assert (problem.code, problem.file, problem.line) == ("invalid_row", tmp_path / "r.jsonl", 2)
+    assert problem.message.startswith("not a Reject (")
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
     write_text(tmp_path / "f", "old")
     with pytest.raises(UnicodeEncodeError):
         write_text(tmp_path / "f", "\ud800")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("f", "old")]
 
 
-def test_a_folder_is_complete_when_its_manifest_is_there(tmp_path: Path) -> None:
+def test_a_folder_with_a_manifest_is_complete(tmp_path: Path) -> None:
     folder = open_folder(tmp_path / "out")
     write_text(folder / "a.txt", "a")
     with pytest.raises(DataError, match="did not finish"):
@@ -41,6 +44,6 @@ def test_a_folder_is_complete_when_its_manifest_is_there(tmp_path: Path) -> None
         read_manifest(folder)
 
 
-def test_the_id_is_the_content() -> None:
+def test_equal_messages_have_equal_ids() -> None:
     one = (Message(role="user", content="a"),)
     assert prompt_id(one) == prompt_id(one) != prompt_id((Message(role="user", content="b"),))
