@@ -16,9 +16,9 @@ import uvloop
 
 from azdistill.contracts.simulation import Simulation
 from azdistill.simulate.experts import conversation
-from azdistill.simulate.loopback import HOST, reset
+from azdistill.simulate.server import HOST, reset
 from azdistill.simulate.teacher import SimulatedTeacher
-from azdistill.simulate.wire import Reply
+from azdistill.simulate.wire import HttpReply
 
 END_OF_HEAD = b"\r\n\r\n"
 
@@ -72,7 +72,7 @@ class Ear(asyncio.Protocol):
 
     async def _reply(self, line: str, headers: dict[str, str], body: bytes) -> None:
         if line.startswith("GET"):
-            self._send(Reply(200, json.dumps(self._notes.to_json()).encode()))
+            self._send(HttpReply(200, json.dumps(self._notes.to_json()).encode()))
             return
         self._notes.first_request = self._notes.first_request or time.monotonic()
         reply = await self._notes.teacher.respond(headers, body)
@@ -80,7 +80,7 @@ class Ear(asyncio.Protocol):
             self._notes.answered.append(time.monotonic())
         self._send(reply)
 
-    def _send(self, reply: Reply) -> None:
+    def _send(self, reply: HttpReply) -> None:
         if reply.ending == "reset":
             reset(self._transport)
         if reply.ending in ("reset", "never") or self._transport.is_closing():
@@ -90,7 +90,7 @@ class Ear(asyncio.Protocol):
             self._transport.close()
 
 
-def head(reply: Reply) -> bytes:
+def head(reply: HttpReply) -> bytes:
     fields = {**reply.headers, "Content-Type": reply.content_type, "Content-Length": str(len(reply.body))}
     lines = [f"HTTP/1.1 {reply.status} -", *(f"{name}: {value}" for name, value in fields.items())]
     return "\r\n".join(lines).encode() + END_OF_HEAD

@@ -1,1 +1,1 @@
-"""A teacher endpoint on loopback that speaks the real wire format."""
+"""Simulated teachers: endpoints on loopback with the API of real ones."""

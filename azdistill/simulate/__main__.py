@@ -1,4 +1,4 @@
-"""`python -m azdistill.simulate`: the simulated teacher as a process. Its first line is its base URL."""
+"""`python -m azdistill.simulate`: run a simulated teacher. The first line of its output is its base URL."""
 
 import argparse
 import functools
@@ -15,7 +15,7 @@ from azdistill.simulate.serving import serve
 
 
 def main(argv: Sequence[str]) -> int:
-    """Exit code 0 when it was told to stop, 2 on wrong input."""
+    """Return exit code 0 when stopped, 2 for invalid input."""
     options = _parser().parse_args(argv)
     try:
         serve(
@@ -26,32 +26,37 @@ def main(argv: Sequence[str]) -> int:
             with_parent=options.with_parent,
             announce=functools.partial(print, flush=True),
         )
-    except AzdistillError as problem:
-        print(problem, file=sys.stderr)
-        return problem.exit_code
+    except AzdistillError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
     return 0
 
 
 def _simulation(text: str) -> Simulation:
     try:
         return Simulation.model_validate_json(text)
-    except ValidationError as problem:
-        raise InputError(f"simulate: --simulation: {explain(problem)}") from None
+    except ValidationError as error:
+        raise InputError(f"--simulation: {explain(error)}", subject="simulate") from None
 
 
 def _key(variable: str | None) -> str | None:
     if variable and not os.environ.get(variable):
-        raise InputError(f"simulate: --key-variable {variable!r}: the environment has no such variable; set it")
+        raise InputError(
+            f"--key-variable {variable!r}: no such environment variable",
+            code="missing_variable",
+            subject="simulate",
+            fix="set it",
+        )
     return os.environ[variable] if variable else None
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m azdistill.simulate", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one (default: 0)")
-    parser.add_argument("--simulation", default="{}", metavar="JSON", help="seed, latency and rates of faults")
-    parser.add_argument("--key-variable", metavar="NAME", help="the variable that holds the key to require")
-    parser.add_argument("--lifetime-s", type=float, metavar="S", help="end by itself after so many seconds")
-    parser.add_argument("--with-parent", action="store_true", help="end when stdin closes")
+    parser.add_argument("--port", type=int, default=0, help="port; 0 selects a free one (default: 0)")
+    parser.add_argument("--simulation", default="{}", metavar="JSON", help="fields of the simulation as JSON")
+    parser.add_argument("--key-variable", metavar="NAME", help="environment variable with the key that requests need")
+    parser.add_argument("--lifetime-s", type=float, metavar="S", help="stop after this many seconds")
+    parser.add_argument("--with-parent", action="store_true", help="stop when stdin closes")
     return parser
 
 

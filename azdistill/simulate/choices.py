@@ -1,8 +1,8 @@
-"""From an expert's words to a choice on the wire: cut, reasoned and with log probabilities, as the request asks."""
+"""Turn an expert's answer into a choice of the response: truncated, with reasoning and with log probabilities."""
 
 from azdistill.contracts.simulation import Simulation
-from azdistill.simulate.draws import draw
 from azdistill.simulate.logprobs import logprobs
+from azdistill.simulate.rng import draw
 from azdistill.simulate.wire import ChatRequest, Choice, count_tokens, first_tokens
 
 QUOTED_TOKENS = 24
@@ -14,41 +14,43 @@ CONCLUSIONS = (
 )
 
 
-def choice(simulation: Simulation, asked: ChatRequest, answer: str, index: int = 0) -> Choice:
-    """Thoughts count as answered, so a low token limit may leave no room for the answer itself."""
-    form = simulation.reasoning or ("think" if _told_to_think(asked) else None)
-    thoughts = trace(simulation, asked, index) if form else ""
-    said = _cut(simulation, asked, answer, count_tokens(thoughts), index)
-    content = f"{THINK}\n{thoughts}\n</think>\n\n{said}" if form == "think" else said
+def build_choice(simulation: Simulation, request: ChatRequest, answer: str, index: int = 0) -> Choice:
+    """Build choice `index`. Reasoning counts as completion tokens, so a low limit may leave none for the answer."""
+    form = simulation.reasoning or ("think" if _asks_for_reasoning(request) else None)
+    trace = reasoning_trace(simulation, request, index) if form else ""
+    text = _truncate(simulation, request, answer, count_tokens(trace), index)
+    content = f"{THINK}\n{trace}\n</think>\n\n{text}" if form == "think" else text
     return Choice(
         content=content,
-        finish_reason="stop" if said == answer else "length",
-        tokens=count_tokens(content) + (count_tokens(thoughts) if form == "reasoning_content" else 0),
-        trace=thoughts if form == "reasoning_content" else None,
-        trace_tokens=count_tokens(thoughts) if simulation.reasoning else 0,
-        logprobs=_logprobs(simulation, asked, content, index) if asked.logprobs else None,
+        finish_reason="stop" if text == answer else "length",
+        tokens=count_tokens(content) + (count_tokens(trace) if form == "reasoning_content" else 0),
+        trace=trace if form == "reasoning_content" else None,
+        trace_tokens=count_tokens(trace) if simulation.reasoning else 0,
+        logprobs=_logprobs(simulation, request, content, index) if request.logprobs else None,
     )
 
 
-def trace(simulation: Simulation, asked: ChatRequest, index: int) -> str:
-    """What a reasoning model might have thought."""
-    last = first_tokens(asked.messages[-1].content, QUOTED_TOKENS)
-    drawn = int(draw(simulation.seed, "trace", asked.luck(index)) * len(CONCLUSIONS))
-    return f"The last turn says: {last}\n{CONCLUSIONS[drawn]}"
+def reasoning_trace(simulation: Simulation, request: ChatRequest, index: int) -> str:
+    """Reasoning that quotes the last turn."""
+    last = first_tokens(request.messages[-1].content, QUOTED_TOKENS)
+    conclusion = int(draw(simulation.seed, "trace", request.draw_key(index)) * len(CONCLUSIONS))
+    return f"The last turn says: {last}\n{CONCLUSIONS[conclusion]}"
 
 
-def _told_to_think(asked: ChatRequest) -> bool:
-    """Whether a system message asks for reasoning before the answer, which any good model then gives."""
-    return any(message.role == "system" and THINK in message.content for message in asked.messages)
+def _asks_for_reasoning(request: ChatRequest) -> bool:
+    """Whether a system message asks for reasoning before the answer."""
+    return any(message.role == "system" and THINK in message.content for message in request.messages)
 
 
-def _cut(simulation: Simulation, asked: ChatRequest, answer: str, thought: int, index: int) -> str:
-    if draw(simulation.seed, "truncated", asked.luck(index)) < simulation.truncated_rate:
+def _truncate(simulation: Simulation, request: ChatRequest, answer: str, trace_tokens: int, index: int) -> str:
+    if draw(simulation.seed, "truncated", request.draw_key(index)) < simulation.truncated_rate:
         return answer[: len(answer) // 2]
-    return answer if asked.token_limit is None else first_tokens(answer, max(asked.token_limit - thought, 0))
+    if request.token_limit is None:
+        return answer
+    return first_tokens(answer, max(request.token_limit - trace_tokens, 0))
 
 
-def _logprobs(simulation: Simulation, asked: ChatRequest, content: str, index: int) -> dict[str, object]:
-    luck = asked.luck(index)
-    degenerate = draw(simulation.seed, "degenerate", luck) < simulation.degenerate_rate
-    return logprobs(content, asked.top_logprobs, f"{simulation.seed} {luck}", degenerate)
+def _logprobs(simulation: Simulation, request: ChatRequest, content: str, index: int) -> dict[str, object]:
+    key = request.draw_key(index)
+    degenerate = draw(simulation.seed, "degenerate", key) < simulation.degenerate_rate
+    return logprobs(content, request.top_logprobs, f"{simulation.seed} {key}", degenerate)

@@ -1,4 +1,4 @@
-"""Rate limits as a gateway keeps them: one bucket for requests, one for tokens."""
+"""Rate limits of a gateway: one token bucket for requests, one for tokens."""
 
 import math
 import time
@@ -11,28 +11,32 @@ MINUTE_S = 60.0
 
 
 class Bucket:
-    """Fills evenly and starts full. A request is let in while one unit is left and then takes all it needs, so
-    what is left can be below zero, as seen on real endpoints."""
+    """Refills evenly and starts full.
+
+    A request is accepted if one unit is left, and then takes all that it needs. So the remaining units can be
+    negative, as on real endpoints.
+    """
 
     def __init__(self, per_minute: int, burst_s: float, now: float) -> None:
         self.per_minute, self._rate = per_minute, per_minute / MINUTE_S
-        self._most = max(self._rate * burst_s, 1.0)
-        self._left, self._at = self._most, now
+        self._capacity = max(self._rate * burst_s, 1.0)
+        self._remaining, self._updated_at = self._capacity, now
 
-    def left(self, now: float) -> float:
-        self._left, self._at = min(self._left + (now - self._at) * self._rate, self._most), now
-        return self._left
+    def remaining(self, now: float) -> float:
+        refilled = self._remaining + (now - self._updated_at) * self._rate
+        self._remaining, self._updated_at = min(refilled, self._capacity), now
+        return self._remaining
 
     def wait_s(self, now: float) -> float:
-        """Seconds until the next request is let in."""
-        return max(1 - self.left(now), 0.0) / self._rate
+        """Seconds until the next request is accepted."""
+        return max(1 - self.remaining(now), 0.0) / self._rate
 
     def take(self, units: int) -> None:
-        self._left -= units
+        self._remaining -= units
 
 
 class Limiter:
-    """The limits of one endpoint. What it refuses takes nothing from them."""
+    """The limits of one endpoint. A rejected request takes nothing from them."""
 
     def __init__(self, limits: SimulatedLimits, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits, self._clock = limits, clock
@@ -40,28 +44,28 @@ class Limiter:
         self._buckets = {name: Bucket(rate, limits.burst_s, clock()) for name, rate in per_minute.items() if rate}
 
     def wait_s(self) -> float:
-        """Seconds until a request is let in; 0 when it may come now."""
+        """Seconds until a request is accepted; 0 means now."""
         now = self._clock()
         return max((bucket.wait_s(now) for bucket in self._buckets.values()), default=0.0)
 
-    def admitted(self, asked: ChatRequest) -> None:
+    def count_request(self, request: ChatRequest) -> None:
         self._take("requests", 1)
         if self._limits.tokens_counted == "asked":
-            self._take("tokens", prompt_tokens(asked.messages) + (asked.token_limit or 0) * asked.n)
+            self._take("tokens", prompt_tokens(request.messages) + (request.token_limit or 0) * request.n)
 
-    def answered(self, tokens: int) -> None:
+    def count_answer(self, tokens: int) -> None:
         if self._limits.tokens_counted == "answered":
             self._take("tokens", tokens)
 
     def headers(self) -> dict[str, str]:
         if self._limits.headers == "absent":
             return {}
-        now, found = self._clock(), dict[str, str]()
+        now, headers = self._clock(), dict[str, str]()
         for name, bucket in self._buckets.items():
-            remaining = -1 if self._limits.headers == "negative" else math.floor(bucket.left(now))
-            found[f"x-ratelimit-limit-{name}"] = str(bucket.per_minute)
-            found[f"x-ratelimit-remaining-{name}"] = str(remaining)
-        return found
+            remaining = -1 if self._limits.headers == "negative" else math.floor(bucket.remaining(now))
+            headers[f"x-ratelimit-limit-{name}"] = str(bucket.per_minute)
+            headers[f"x-ratelimit-remaining-{name}"] = str(remaining)
+        return headers
 
     def _take(self, name: str, units: int) -> None:
         if name in self._buckets:

@@ -1,4 +1,4 @@
-"""Simulated teachers as processes of their own, for as long as a `with` block lasts."""
+"""Run simulated teachers as processes while a `with` block lasts."""
 
 import contextlib
 import subprocess
@@ -13,10 +13,10 @@ LONGEST_RUN_S = 24 * 3600.0
 
 @contextlib.contextmanager
 def running(simulation: Simulation) -> Iterator[str]:
-    """Start the simulated teacher on loopback and yield its base URL; it listens by then.
+    """Start a simulated teacher on loopback and yield its base URL once it listens.
 
-    It ends with the block, with this process however that dies, or after a day. A terminal's
-    Ctrl-C does not reach it, so that its clients end first. Raises AzdistillError when it can't start.
+    It ends with the block, with this process even if that is killed, or after a day. A terminal's Ctrl-C does not
+    reach it, so that its clients end first. Raises AzdistillError when it cannot start.
     """
     with running_together([simulation]) as (url,):
         yield url
@@ -24,16 +24,16 @@ def running(simulation: Simulation) -> Iterator[str]:
 
 @contextlib.contextmanager
 def running_together(simulations: Iterable[Simulation]) -> Iterator[tuple[str, ...]]:
-    """As `running`, one process for each simulation; they start side by side."""
+    """Like `running`, with one process for each simulation. They start concurrently."""
     started: list[subprocess.Popen[str]] = []
     try:
         started.extend(map(_start, simulations))
-        yield tuple(map(_url, started))
+        yield tuple(map(_read_url, started))
     finally:
         for process in started:
             process.terminate()
         for process in started:
-            _end(process)
+            _stop(process)
 
 
 def _start(simulation: Simulation) -> subprocess.Popen[str]:
@@ -47,15 +47,17 @@ def _start(simulation: Simulation) -> subprocess.Popen[str]:
     )
 
 
-def _url(process: subprocess.Popen[str]) -> str:
+def _read_url(process: subprocess.Popen[str]) -> str:
     assert process.stdout
     line = process.stdout.readline().strip()
     if not line.startswith("http://"):
-        raise AzdistillError(f"simulate: the simulated teacher ended with {process.wait()!r}; its message is above")
+        raise AzdistillError(
+            f"the simulated teacher ended with exit code {process.wait()}; its message is above", subject="simulate"
+        )
     return line
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _stop(process: subprocess.Popen[str]) -> None:
     try:
         process.communicate(timeout=5)
     except subprocess.TimeoutExpired:

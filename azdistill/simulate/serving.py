@@ -1,4 +1,4 @@
-"""Serve the simulated teacher on loopback until it is told to stop."""
+"""Serve a simulated teacher on loopback until the process is stopped."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from azdistill.contracts.simulation import ExpertName, Simulation
 from azdistill.simulate.experts import conversation, math, nli, qa, summarization, support
-from azdistill.simulate.loopback import listening
+from azdistill.simulate.server import listening
 from azdistill.simulate.teacher import Expert, SimulatedTeacher
 
 EXPERTS: Mapping[ExpertName, Expert] = {
@@ -31,8 +31,10 @@ def serve(
     with_parent: bool = False,
     announce: Callable[[str], None] = print,
 ) -> None:
-    """Serve until SIGTERM, Ctrl-C or `lifetime_s` seconds; with `with_parent`, also until stdin closes,
-    which happens when the process that holds its other end dies. `announce` gets the base URL."""
+    """Serve until SIGTERM, Ctrl-C or the end of `lifetime_s` seconds. `announce` is called with the base URL.
+
+    With `with_parent` it also ends when stdin closes, which happens when the parent process ends.
+    """
     teacher = SimulatedTeacher(simulation, EXPERTS[simulation.expert], key)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(teacher, port, lifetime_s, with_parent, announce))
@@ -42,7 +44,7 @@ async def _serve(
     teacher: SimulatedTeacher, port: int, lifetime_s: float | None, with_parent: bool, announce: Callable[[str], None]
 ) -> None:
     stop = asyncio.Event()
-    with contextlib.suppress(NotImplementedError):  # Windows ends a process without asking
+    with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     if with_parent:
         _stop_with_stdin(asyncio.get_running_loop(), stop)
@@ -56,7 +58,7 @@ def _stop_with_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> No
     def wait() -> None:
         while os.read(0, 4096):
             pass
-        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+        with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(stop.set)
 
     threading.Thread(target=wait, daemon=True).start()

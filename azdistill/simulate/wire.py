@@ -1,4 +1,4 @@
-"""The chat wire format as Azure's endpoints speak it: what is asked, answered and refused.
+"""The wire format of Azure's chat endpoints: requests, responses and errors.
 
 Source: the chat completions reference of Azure AI Foundry and of serverless endpoints.
 """
@@ -16,12 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator,
 from azdistill.contracts.rows import Message, prompt_id
 from azdistill.contracts.simulation import Parameter
 
-STAND_IN = "azdistill simulated teacher: a stand-in, not a language model"
+FINGERPRINT = "azdistill simulated teacher, not a language model"
 JSON, HTML = "application/json", "text/html"
 
 
 class ChatRequest(BaseModel):
-    """The body of a chat request. Like the real endpoints, it refuses parameters it does not know."""
+    """Body of a chat request. Like real endpoints it rejects unknown parameters."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,8 +40,8 @@ class ChatRequest(BaseModel):
 
     @field_validator("messages", mode="before")
     @classmethod
-    def _texts(cls, messages: Any) -> Any:
-        return [_joined(message) for message in messages] if isinstance(messages, list) else messages
+    def _join_text_parts(cls, messages: Any) -> Any:
+        return [_join_parts(message) for message in messages] if isinstance(messages, list) else messages
 
     @model_validator(mode="after")
     def _top_needs_logprobs(self) -> "ChatRequest":
@@ -54,29 +54,27 @@ class ChatRequest(BaseModel):
         """The id of the messages."""
         return prompt_id(self.messages)
 
-    def luck(self, index: int = 0) -> str:
-        """What the draws for its answers depend on: the messages, and above temperature 0, where an answer is
-        drawn, the request and the number of the answer in it."""
-        drawn = (self._request_id, str(index) if index else "") if self.temperature else ()
-        return " ".join(filter(None, (self.conversation, *drawn)))
+    def draw_key(self, index: int = 0) -> str:
+        """Key of the random draws for choice `index`: the messages, above temperature 0 also request id and index."""
+        sample = (self._request_id, str(index) if index else "") if self.temperature else ()
+        return " ".join(filter(None, (self.conversation, *sample)))
 
-    def under(self, request_id: str) -> "ChatRequest":
-        """The request as the one that was sent under this id."""
-        found = self.model_copy()
-        found._request_id = request_id
-        return found
+    def with_id(self, request_id: str) -> "ChatRequest":
+        copy = self.model_copy()
+        copy._request_id = request_id
+        return copy
 
     @property
     def token_limit(self) -> int | None:
         return self.max_completion_tokens or self.max_tokens
 
     def without(self, parameters: Sequence[Parameter]) -> "ChatRequest":
-        """The request as an endpoint reads it to which these mean nothing."""
+        """The request without these parameters, as an endpoint reads it that ignores them."""
         return self.model_copy(update={name: type(self).model_fields[name].default for name in parameters})
 
 
-def _joined(message: Any) -> Any:
-    """A message whose content is a list of text parts, as one whose content is a text. Any other goes through."""
+def _join_parts(message: Any) -> Any:
+    """Join the content of a message if it is a list of text parts. Any other message is unchanged."""
     parts = message.get("content") if isinstance(message, dict) else None
     if isinstance(parts, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in parts):
         return {**message, "content": "".join(str(part.get("text", "")) for part in parts)}
@@ -85,7 +83,7 @@ def _joined(message: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One answer, with what a reasoning model thought before it, and its tokens, the thoughts' included."""
+    """One choice of a response. `trace` is the reasoning of a reasoning model; `tokens` include those of the trace."""
 
     content: str
     finish_reason: str
@@ -96,35 +94,35 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """One HTTP reply, and how it ends: whole, cut in the middle, by a reset in place of it, or never."""
+class HttpReply:
+    """An HTTP response. `ending`: complete, cut in the middle, a reset connection instead of it, or none ever."""
 
     status: int
     body: bytes = b""
     content_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
-    ending: Literal["whole", "cut", "reset", "never"] = "whole"
+    ending: Literal["complete", "cut", "reset", "never"] = "complete"
 
 
 def count_tokens(text: str) -> int:
-    """Words and marks, about what a tokenizer would count."""
+    """Number of words and punctuation marks, close to the number of tokens of a tokenizer."""
     return len(re.findall(r"\w+|[^\w\s]", text))
 
 
 def first_tokens(text: str, count: int) -> str:
-    """The part of `text` that `count_tokens` counts as the first `count`."""
-    ends = [found.end() for found in re.finditer(r"\w+|[^\w\s]", text)]
+    """The first `count` tokens of `text`, counted as in `count_tokens`."""
+    ends = [match.end() for match in re.finditer(r"\w+|[^\w\s]", text)]
     return text if count >= len(ends) else text[: ends[count - 1]] if count else ""
 
 
 def completion(request: ChatRequest, number: int, choices: Sequence[Choice]) -> dict[str, Any]:
-    """A `chat.completion` body. Model and fingerprint say that it is a stand-in."""
+    """Body of a `chat.completion`. Its model and fingerprint say that it is simulated."""
     return {
         "id": f"simulated-{number}",
         "object": "chat.completion",
         "created": 0,
         "model": f"{request.model} (simulated)",
-        "system_fingerprint": STAND_IN,
+        "system_fingerprint": FINGERPRINT,
         "choices": [_choice(index, choice) for index, choice in enumerate(choices)],
         "usage": _usage(prompt_tokens(request.messages), choices),
     }
@@ -134,23 +132,23 @@ def _choice(index: int, choice: Choice) -> dict[str, Any]:
     message = {"role": "assistant", "content": choice.content}
     if choice.trace is not None:
         message["reasoning_content"] = choice.trace
-    found: dict[str, Any] = {"index": index, "message": message, "finish_reason": choice.finish_reason}
-    return found if choice.logprobs is None else {**found, "logprobs": choice.logprobs}
+    content: dict[str, Any] = {"index": index, "message": message, "finish_reason": choice.finish_reason}
+    return content if choice.logprobs is None else {**content, "logprobs": choice.logprobs}
 
 
-def _usage(asked: int, choices: Sequence[Choice]) -> dict[str, Any]:
-    answered, thought = sum(choice.tokens for choice in choices), sum(choice.trace_tokens for choice in choices)
-    usage: dict[str, Any] = {"prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered}
-    return {**usage, "completion_tokens_details": {"reasoning_tokens": thought}} if thought else usage
+def _usage(prompt: int, choices: Sequence[Choice]) -> dict[str, Any]:
+    answer, reasoning = sum(choice.tokens for choice in choices), sum(choice.trace_tokens for choice in choices)
+    usage: dict[str, Any] = {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
+    return {**usage, "completion_tokens_details": {"reasoning_tokens": reasoning}} if reasoning else usage
 
 
 def prompt_tokens(messages: Sequence[Message]) -> int:
-    """Tokens of a conversation, with 4 for the marks around each turn."""
+    """Tokens of a conversation, with 4 for the special tokens around each turn."""
     return sum(count_tokens(message.content) + 4 for message in messages)
 
 
 def content_filter() -> dict[str, Any]:
-    """The error body of a prompt that the content filter refused."""
+    """Error body for a prompt that the content filter rejected."""
     result = {"violence": {"filtered": True, "severity": "medium"}}
     inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": result}
     message = "The response was filtered due to the prompt triggering the content management policy (simulated)."
@@ -158,58 +156,58 @@ def content_filter() -> dict[str, Any]:
 
 
 def gateway(status: int, message: str) -> dict[str, Any]:
-    """The shape of the gateway before a serverless endpoint: no `error` object."""
+    """Error body of the gateway in front of a serverless endpoint. It has no `error` object."""
     return {"statusCode": status, "message": message}
 
 
-def refusal(code: str, message: str, **more: str) -> dict[str, Any]:
-    """The shape of the model's own server."""
+def error_body(code: str, message: str, **more: str) -> dict[str, Any]:
+    """Error body of the server of the model."""
     return {"error": {"code": code, "message": message, **more}}
 
 
-def invalid(message: str) -> Reply:
-    return reply(400, refusal("invalid_request", message))
+def invalid(message: str) -> HttpReply:
+    return reply(400, error_body("invalid_request", message))
 
 
-def unsupported(parameter: str) -> Reply:
-    """How a reasoning model refuses a parameter."""
+def unsupported(parameter: str) -> HttpReply:
+    """Error of a reasoning model for a parameter."""
     message = f"Unsupported parameter: '{parameter}' is not supported with this model (simulated)."
     more = {"type": "invalid_request_error", "param": parameter}
-    return reply(400, refusal("unsupported_parameter", message, **more))
+    return reply(400, error_body("unsupported_parameter", message, **more))
 
 
-def no_deployment(model: str) -> Reply:
-    """How Azure refuses a model name that the resource has no deployment of."""
+def no_deployment(model: str) -> HttpReply:
+    """Error of Azure for a model without a deployment in the resource."""
     message = f"This resource has no deployment '{model}'; a new one takes minutes to be known (simulated)."
-    return reply(404, refusal("DeploymentNotFound", message))
+    return reply(404, error_body("DeploymentNotFound", message))
 
 
-def throttled(wait_s: float, luck: float) -> Reply:
-    """A refusal by a rate limit, in one of the two shapes seen in the field. Retry-After holds whole seconds."""
+def throttled(wait_s: float, drawn: float) -> HttpReply:
+    """Error of a rate limit, in one of the two forms of real endpoints. Retry-After is in whole seconds."""
     seconds = max(math.ceil(wait_s), 1)
     message = f"Rate limit is exceeded. Try again in {seconds} seconds (simulated)."
-    body = gateway(429, message) if luck < 0.5 else refusal("429", message)
+    body = gateway(429, message) if drawn < 0.5 else error_body("429", message)
     return reply(429, body, {"Retry-After": str(seconds)})
 
 
-def server_error(luck: float) -> Reply:
-    return page((500, 502, 503)[int(luck * 3)], "upstream failed")
+def server_error(drawn: float) -> HttpReply:
+    return page((500, 502, 503)[int(drawn * 3)], "upstream failed")
 
 
-def gateway_timeout() -> Reply:
+def gateway_timeout() -> HttpReply:
     return page(504, "504 Gateway Time-out")
 
 
-def not_ready() -> Reply:
-    """A serverless endpoint whose model is still being loaded."""
+def not_ready() -> HttpReply:
+    """Error of a serverless endpoint whose model is being loaded."""
     reason = {"ms-azureml-model-error-statuscode": "503", "ms-azureml-model-error-reason": "model_not_ready"}
     return reply(424, gateway(424, "The model is not ready (simulated)."), reason)
 
 
-def reply(status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Reply:
-    return Reply(status, orjson.dumps(body), headers=headers or {})
+def reply(status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> HttpReply:
+    return HttpReply(status, orjson.dumps(body), headers=headers or {})
 
 
-def page(status: int, title: str) -> Reply:
+def page(status: int, title: str) -> HttpReply:
     text = f"<html><head><title>{title}</title></head><body>{title} (simulated)</body></html>"
-    return Reply(status, text.encode(), HTML)
+    return HttpReply(status, text.encode(), HTML)

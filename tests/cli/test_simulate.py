@@ -26,7 +26,7 @@ def test_it_says_what_it_is_and_where_and_ends_quietly(start: Start, job: Path, 
     said = process.stdout.readline()
     assert said.startswith("simulated teacher (a stand-in, no language model): http://127.0.0.1:")
     page = said.split()[-1].removesuffix("/v1/chat/completions")
-    assert b"stand-in" in urllib.request.urlopen(page, timeout=10).read()
+    assert b"simulated teacher" in urllib.request.urlopen(page, timeout=10).read()
     assert process.stdout.readline() == "Ctrl-C ends it\n"
     process.send_signal(number)
     out, err = process.communicate(timeout=20)

@@ -40,7 +40,7 @@ def test_it_answers_while_the_run_runs_and_is_gone_afterwards(
     assert done.err.splitlines()[0] == ("DeepSeek-V3.2 is simulated: a stand-in on loopback answers, no language model")
     address, answer, *_ = Path("r/ask/answer/answer.txt").read_text().splitlines()
     assert address.startswith("http://127.0.0.1:")
-    assert "stand-in" in answer
+    assert "simulated teacher" in answer
     assert simulators() == set()
 
 

@@ -1,4 +1,4 @@
-"""A simulated teacher with a small expert of the tests' own, asked through aiohttp on loopback."""
+"""A simulated teacher with a small expert, and an aiohttp session with it on loopback."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,12 +9,12 @@ import pytest
 
 from azdistill.contracts.rows import Message
 from azdistill.contracts.simulation import Simulation
-from azdistill.simulate.loopback import listening
+from azdistill.simulate.server import listening
 from azdistill.simulate.teacher import SimulatedTeacher
 
 
 class Echo:
-    """Answers with the last turn; does not understand a turn that starts with `?`."""
+    """Repeats the last turn. Raises ValueError for a turn that starts with `?`."""
 
     def answer(self, messages: Sequence[Message]) -> str:
         if messages[-1].content.startswith("?"):
@@ -25,19 +25,19 @@ class Echo:
         return "I do not know."
 
 
-Asking = Callable[[aiohttp.ClientSession], Awaitable[Any]]
+SessionFunction = Callable[[aiohttp.ClientSession], Awaitable[Any]]
 
 
 @pytest.fixture
 def simulated() -> Callable[..., Any]:
-    """Run `asking` with a session whose base URL is a simulated teacher; returns what it returns."""
+    """Run `function` with a session whose base URL is a simulated teacher; returns what it returns."""
 
-    def run(asking: Asking, *, key: str | None = None, **rates: Any) -> Any:
+    def run(function: SessionFunction, *, key: str | None = None, **rates: Any) -> Any:
         teacher = SimulatedTeacher(Simulation(**{"latency_ms": 0, "wrong_rate": 0.0, **rates}), Echo(), key)
 
         async def ask() -> Any:
             async with listening(teacher) as url, aiohttp.ClientSession(url) as session:
-                return await asking(session)
+                return await function(session)
 
         return asyncio.run(ask())
 

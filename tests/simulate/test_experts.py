@@ -1,4 +1,4 @@
-"""The rehearsal experts know nothing, and each answer has the form that its task asks for."""
+"""Answers of the experts have the form of their task."""
 
 from typing import Any, get_args
 
@@ -31,7 +31,7 @@ def test_every_task_has_an_expert_and_every_name_a_module() -> None:
 
 
 @pytest.mark.parametrize(("task", "row"), CASES)
-def test_right_and_wrong_answers_are_answers_of_the_task(task: TaskName, row: dict[str, Any]) -> None:
+def test_right_and_wrong_answers_are_valid_for_the_task(task: TaskName, row: dict[str, Any]) -> None:
     messages = TASKS[task].case(row).messages
     right, wrong = EXPERTS[task].answer(messages), EXPERTS[task].wrong_answer(messages)
     assert TASKS[task].answer(right) is not None
@@ -40,7 +40,7 @@ def test_right_and_wrong_answers_are_answers_of_the_task(task: TaskName, row: di
 
 
 @pytest.mark.parametrize(("task", "row"), [case for case in CASES if case[0] in ("nli", "math")])
-def test_a_wrong_answer_of_a_task_with_one_right_one_is_wrong(task: TaskName, row: dict[str, Any]) -> None:
+def test_a_wrong_answer_is_scored_as_wrong(task: TaskName, row: dict[str, Any]) -> None:
     messages = TASKS[task].case(row).messages
     right, wrong = (
         TASKS[task].answer(answer(messages)) for answer in (EXPERTS[task].answer, EXPERTS[task].wrong_answer)
@@ -55,7 +55,7 @@ def test_the_answers_of_inference_differ() -> None:
 
 
 @pytest.mark.parametrize("task", get_args(TaskName))
-def test_rows_that_came_as_messages_get_an_answer_too(task: TaskName) -> None:
+def test_rows_in_the_form_of_messages_are_answered(task: TaskName) -> None:
     turns = [("system", "Be brief."), ("user", "Is 4 more than 3?"), ("assistant", "Yes."), ("user", "Why?")]
     messages = [Message(role=role, content=content) for role, content in turns]  # type: ignore[arg-type]
     assert TASKS[task].answer(EXPERTS[task].answer(messages)) is not None

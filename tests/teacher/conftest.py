@@ -19,7 +19,7 @@ from azdistill.contracts.manifest import close_folder
 from azdistill.contracts.rows import Message, Prompt, prompt_id
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig
-from azdistill.simulate.loopback import listening
+from azdistill.simulate.server import listening
 from azdistill.simulate.teacher import SimulatedTeacher
 
 

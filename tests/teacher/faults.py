@@ -12,7 +12,7 @@ from time import time
 from typing import Any, NamedTuple
 
 from azdistill.simulate import wire
-from azdistill.simulate.wire import Reply
+from azdistill.simulate.wire import HttpReply
 from azdistill.teacher.endpoint import PROJECT_SCOPE, RESOURCE_SCOPE
 
 MODEL = "deepseek-v3"
@@ -63,11 +63,11 @@ def no_label(reason: str) -> str:
 class Sent:
     """A reply, and when it comes; `retry_at_s` is a Retry-After as a date so many seconds ahead."""
 
-    reply: Reply
+    reply: HttpReply
     after_s: float = 0.0
     retry_at_s: float = 0.0
 
-    async def reply_now(self) -> Reply:
+    async def reply_now(self) -> HttpReply:
         await asyncio.sleep(self.after_s)
         date = {"Retry-After": formatdate(time() + self.retry_at_s, usegmt=True)} if self.retry_at_s else {}
         return replace(self.reply, headers={**self.reply.headers, **date})
@@ -172,14 +172,17 @@ CALL = Section(
         ),
         passes("500", "http_500", says(500)),
         passes("502", "http_502", page(502)),
-        passes("503", "http_503", Sent(Reply(503))),
+        passes("503", "http_503", Sent(HttpReply(503))),
         passes("504 with a page of HTML", "http_504", Sent(wire.gateway_timeout())),
-        passes("the connection is reset", "connection", Sent(Reply(0, ending="reset"))),
+        passes("the connection is reset", "connection", Sent(HttpReply(0, ending="reset"))),
         passes(
-            "the connection closes within the answer", "connection", Sent(Reply(200, WHOLE.body, ending="cut")), **LOST
+            "the connection closes within the answer",
+            "connection",
+            Sent(HttpReply(200, WHOLE.body, ending="cut")),
+            **LOST,
         ),
-        passes("200 with half the JSON", "cut_reply", Sent(Reply(200, WHOLE.body[: len(WHOLE.body) // 2])), **LOST),
-        passes("no reply, ever", "timeout", Sent(Reply(0, ending="never")), apart_s=TIMEOUT_S),
+        passes("200 with half the JSON", "cut_reply", Sent(HttpReply(200, WHOLE.body[: len(WHOLE.body) // 2])), **LOST),
+        passes("no reply, ever", "timeout", Sent(HttpReply(0, ending="never")), apart_s=TIMEOUT_S),
         passes("an answer after timeout_s", "timeout", Sent(WHOLE, LATE_S), apart_s=TIMEOUT_S, **LOST),
         passes("a slow answer, within timeout_s", "", Sent(WHOLE, TIMEOUT_S / 2), asked="once"),
     ],

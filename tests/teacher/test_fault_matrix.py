@@ -27,7 +27,7 @@ from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.teacher import STEP, Prompting, Teacher, TeacherConfig
 from azdistill.data.curate import curate
 from azdistill.simulate.teacher import SimulatedTeacher
-from azdistill.simulate.wire import Reply
+from azdistill.simulate.wire import HttpReply
 from azdistill.steps.runner import run_step
 from azdistill.steps.teacher import body
 from azdistill.teacher.preflight import PREFLIGHT_MESSAGES as PREFLIGHT
@@ -74,7 +74,7 @@ class Endpoint(SimulatedTeacher):
         self.sends, self.billed = sends, Counter[str]()
         self.times: dict[str, list[float]] = defaultdict(list)
 
-    async def respond(self, headers: Mapping[str, str], body: bytes) -> Reply:
+    async def respond(self, headers: Mapping[str, str], body: bytes) -> HttpReply:
         row = next(turn["content"] for turn in json.loads(body)["messages"] if turn["role"] == "user")
         self.times[row].append(time.monotonic())
         sent = self.sends(row, len(self.times[row]))

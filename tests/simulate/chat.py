@@ -1,4 +1,4 @@
-"""Asking a chat endpoint as a client does; a connection that is lost has status 0."""
+"""Send chat requests to a simulated teacher. Status 0 means a lost connection."""
 
 import aiohttp
 
@@ -10,8 +10,12 @@ def body(text="hello", **parameters):
 async def chat(session, text="hello", path="/v1/chat/completions", headers=None, **parameters):
     try:
         async with session.post(path, json=body(text, **parameters), headers=headers) as response:
-            kind = response.content_type
-            return response.status, response.headers, await (response.json() if "json" in kind else response.text())
+            content_type = response.content_type
+            return (
+                response.status,
+                response.headers,
+                await (response.json() if "json" in content_type else response.text()),
+            )
     except (aiohttp.ClientError, OSError):
         return 0, {}, "reset"
 

@@ -1,4 +1,4 @@
-"""A simulated teacher's ear: HTTP on loopback, nowhere else."""
+"""HTTP server of a simulated teacher, on loopback only."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from aiohttp import web
 
 from azdistill.contracts.errors import InputError
 from azdistill.simulate.teacher import SimulatedTeacher
-from azdistill.simulate.wire import Reply
+from azdistill.simulate.wire import HttpReply
 
 HOST = "127.0.0.1"
 PATHS = (
@@ -20,14 +20,14 @@ PATHS = (
     "/openai/v1/chat/completions",
     "/api/projects/{project}/openai/v1/chat/completions",
 )
-LOOK_AGAIN_S = 0.05
+POLL_S = 0.05
 
 
 @contextlib.asynccontextmanager
 async def listening(teacher: SimulatedTeacher, port: int = 0) -> AsyncIterator[str]:
-    """Answer on loopback while the context is open; yields the base URL. Port 0 takes a free one.
+    """Serve on loopback while the context is open; yields the base URL. Port 0 selects a free one.
 
-    Raises InputError when the port is taken.
+    Raises InputError when the port is in use.
     """
     runner = web.AppRunner(application(teacher), access_log=None, shutdown_timeout=1)
     await runner.setup()
@@ -41,18 +41,20 @@ async def listening(teacher: SimulatedTeacher, port: int = 0) -> AsyncIterator[s
 async def _listen(runner: web.AppRunner, port: int) -> None:
     try:
         await web.TCPSite(runner, HOST, port, backlog=4096).start()
-    except (OSError, OverflowError) as problem:
-        raise InputError(f"simulate: port {port!r} can't be used ({problem}); give --port 0") from None
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"port {port!r} cannot be used ({error})", code="port_unavailable", subject="simulate", fix="use --port 0"
+        ) from None
 
 
 def application(teacher: SimulatedTeacher) -> web.Application:
-    """Chat on every path that users paste, and a page that says what this is."""
+    """Chat completions on every path of a real endpoint, and a root page."""
 
     async def page(_request: web.Request) -> web.Response:
         return web.Response(text=teacher.page())
 
     async def chat(request: web.Request) -> web.StreamResponse:
-        return await _sent(request, await teacher.respond(request.headers, await request.read()))
+        return await _send(request, await teacher.respond(request.headers, await request.read()))
 
     app = web.Application(client_max_size=64 * 2**20)
     app.router.add_get("/", page)
@@ -61,20 +63,20 @@ def application(teacher: SimulatedTeacher) -> web.Application:
     return app
 
 
-async def _sent(request: web.Request, reply: Reply) -> web.StreamResponse:
-    """The reply, ended in its way. Where the connection is gone already, what is returned goes nowhere."""
+async def _send(request: web.Request, reply: HttpReply) -> web.StreamResponse:
+    """Send the reply with its ending. After a reset or a disconnect the returned response is discarded."""
     if reply.ending == "cut":
-        return await _cut(request, reply)
+        return await _send_half(request, reply)
     if reply.ending == "reset":
         reset(request.transport)
     if reply.ending == "never":
-        await _gone(request)
+        await _wait_for_disconnect(request)
     status = reply.status or 200
     return web.Response(status=status, body=reply.body, content_type=reply.content_type, headers=reply.headers)
 
 
-async def _cut(request: web.Request, reply: Reply) -> web.StreamResponse:
-    """Half of the body that was announced, then the end of the connection."""
+async def _send_half(request: web.Request, reply: HttpReply) -> web.StreamResponse:
+    """Send half of the body with the length of all of it, then close the connection."""
     response = web.StreamResponse(status=reply.status, headers=reply.headers)
     response.content_type, response.content_length = reply.content_type, len(reply.body)
     await response.prepare(request)
@@ -84,15 +86,14 @@ async def _cut(request: web.Request, reply: Reply) -> web.StreamResponse:
     return response
 
 
-async def _gone(request: web.Request) -> None:
-    """Wait until the client has given up."""
+async def _wait_for_disconnect(request: web.Request) -> None:
     while request.transport is not None and not request.transport.is_closing():
-        await asyncio.sleep(LOOK_AGAIN_S)
+        await asyncio.sleep(POLL_S)
 
 
 def reset(transport: asyncio.Transport | None) -> None:
-    """Close with an RST, as a dying gateway does: linger 0 drops what was not sent."""
+    """Close a connection with RST, like a gateway that crashes. Linger 0 drops unsent data."""
     if transport is not None:
-        raw = transport.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
