@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from azdistill.contracts.errors import InputError
+from azdistill.contracts.problems import suggest
 from azdistill.metrics.registry import CLIENT_METRICS, METRICS
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ class ModelOperations:
         names = list(metrics)
         for metric in names:
             if metric not in CLIENT_METRICS:
-                raise InputError(f"metrics: unknown metric {metric!r}; choose from {', '.join(CLIENT_METRICS)}")
+                fix = suggest(metric, CLIENT_METRICS)
+                raise InputError("unknown metric", field=("metrics",), value=metric, code="unknown_metric", fix=fix)
         if test_data:
             values = self._jobs.evaluate_on(name, model, Path(test_data))
         else:
@@ -101,8 +103,11 @@ class ModelOperations:
             if model_name.endswith(suffix):
                 return self._jobs.job_name(model_name.removesuffix(suffix)), model
         raise InputError(
-            f"model_name={model_name!r}: unknown model; use JOB{DISTILLED}, JOB{BASELINE} or the registered name of a "
-            "job that this client submitted"
+            "unknown model",
+            field=("model_name",),
+            value=model_name,
+            code="unknown_model",
+            fix=f"use JOB{DISTILLED}, JOB{BASELINE} or the registered name of a job that this client submitted",
         )
 
 

@@ -102,8 +102,8 @@ def read_training_rows(data: TrainingData, task: str) -> tuple[list[TrainRow], l
     task_field, task_file = task_field_and_file(task)
     rows, completions = _rows_or_completions(data)
     if rows is not None:
-        return answered_rows(rows, validated(PrepareConfig, task_field, "rows"), task_file)
-    config = validated(CurateConfig, task_field, "rows")
+        return answered_rows(rows, validated(PrepareConfig, task_field), task_file)
+    config = validated(CurateConfig, task_field)
     curated = curate(completions, config, task_file)
     check_drops(curated, config.max_drop_ratio)
     return [*curated.train, *curated.validation], list(curated.drops)

@@ -76,7 +76,7 @@ async def generate_teacher_responses_async(
 
     config = teacher_config(teacher)
     task_field, task_file = task_field_and_file(task)
-    prepare = validated(PrepareConfig, {**task_field, "max_reject_ratio": max_reject_ratio}, "rows")
+    prepare = validated(PrepareConfig, {**task_field, "max_reject_ratio": max_reject_ratio})
     with show_progress(progress):
         prompts, rejects = read_prompts(Path(data) if isinstance(data, str) else data, prepare, task_file)
         answers = open_store(Path(store) if store else default_store())

@@ -1,13 +1,14 @@
 """Arguments of the notebook functions: settings as dicts, paths as text, a task as a name or a file."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from azdistill.contracts.errors import InputError
-from azdistill.contracts.problems import explain
+from azdistill.contracts.problems import problems_of
 from azdistill.contracts.task import OWN
 from azdistill.job.task import is_file
 
@@ -17,12 +18,17 @@ Model = TypeVar("Model", bound=BaseModel)
 Rows = Path | str | Sequence[Mapping[str, Any]]
 
 
-def validated(model: type[Model], values: Mapping[str, Any], argument: str) -> Model:
-    """Build `model` from `values`. Raises InputError that names the argument and lists all problems."""
+def validated(model: type[Model], values: Mapping[str, Any], argument: str = "") -> Model:
+    """Build `model` from the dict `argument`, or from arguments that have the names of its fields.
+
+    Raises InputError with all problems.
+    """
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        raise InputError(f"{argument}: {explain(error)}") from None
+        prefix = (argument,) if argument else ()
+        problems = [replace(problem, field=(*prefix, *problem.field)) for problem in problems_of(error)]
+        raise InputError(problems=problems) from None
 
 
 def task_field_and_file(task: str) -> tuple[dict[str, Any], Path | None]:

@@ -17,11 +17,15 @@ def loading(folder: Path, what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if "trust_remote_code" in str(error):
-            fix = "azdistill never runs code from a model folder: choose a model that transformers supports itself"
-        else:
-            fix = "copy the complete folder of a chat model that transformers can load"
-        raise DataError(f"student {str(folder)!r}: can't load the {what} ({_one_line(error)}); {fix}") from error
+        needs_code = "trust_remote_code" in str(error)
+        raise DataError(
+            f"can't load the {what} ({_one_line(error)})",
+            subject=f"student {str(folder)!r}",
+            code="needs_remote_code" if needs_code else "unusable_student",
+            fix="azdistill never runs code from a model folder: choose a model that transformers supports itself"
+            if needs_code
+            else "copy the complete folder of a chat model that transformers can load",
+        ) from error
 
 
 @contextmanager
@@ -33,7 +37,9 @@ def saving(folder: Path, what: str) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # of Python, torch and safetensors
         raise AzdistillError(
-            f"{what} can't be written to {str(folder)!r} ({_one_line(error)}); free disk space there and run again"
+            f"{what} can't be written to {str(folder)!r} ({_one_line(error)})",
+            code="write_failed",
+            fix="free disk space there and run again",
         ) from error
 
 

@@ -41,7 +41,12 @@ def _folder_of(name: str, folder: Path, what: str) -> Path:
     """
     parents = [path.parent for path in folder.rglob(name)]
     if not parents:
-        raise DataError(f"student {str(folder)!r}: no {name} ({what}); set the folder of a Hugging Face model")
+        raise DataError(
+            f"no {name} ({what})",
+            subject=f"student {str(folder)!r}",
+            code="missing_file",
+            fix="set the folder of a Hugging Face model",
+        )
     return min(parents, key=lambda parent: (len(parent.parts), not _safetensors(parent), parent))
 
 

@@ -68,12 +68,13 @@ def load_tokenizer(folder: Path) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(
             source, local_files_only=True, trust_remote_code=False, padding_side="left"
         )
+    subject = f"student {str(folder)!r}"
     if not tokenizer("a", add_special_tokens=False)["input_ids"]:  # transformers accepts a missing tokenizer.json
-        raise DataError(
-            f"student {str(folder)!r}: its tokenizer has no vocabulary; copy tokenizer.json to {str(source)!r}"
-        )
+        fix = f"copy tokenizer.json to {str(source)!r}"
+        raise DataError("its tokenizer has no vocabulary", subject=subject, code="no_vocabulary", fix=fix)
     if not tokenizer.chat_template:
-        raise DataError(f"student {str(folder)!r}: its tokenizer has no chat_template; choose a chat or instruct model")
+        fix = "choose a chat or instruct model"
+        raise DataError("its tokenizer has no chat_template", subject=subject, code="no_chat_template", fix=fix)
     if tokenizer.pad_token_id is None:  # padding is masked in training and cut off in generation, so any id will do
         tokenizer.pad_token_id = tokenizer.eos_token_id or 0
     return tokenizer
@@ -142,8 +143,10 @@ def _random_model(folder: Path, seed: int) -> Any:
 def _pretrained_model(folder: Path, dtype: str) -> Any:
     if not weight_files(folder):
         raise DataError(
-            f"student {str(folder)!r}: no *.safetensors next to config.json; convert pickled weights to safetensors, "
-            "or set student.weights: random to train from scratch"
+            "no *.safetensors next to config.json",
+            subject=f"student {str(folder)!r}",
+            code="no_weights",
+            fix="convert pickled weights to safetensors, or set student.weights: random to train from scratch",
         )
     with errors.loading(folder, "model"):
         model, loading_info = AutoModelForCausalLM.from_pretrained(
@@ -156,8 +159,10 @@ def _pretrained_model(folder: Path, dtype: str) -> Any:
         )
     if missing := sorted(loading_info["missing_keys"]):  # transformers only warns and initializes them at random
         raise DataError(
-            f"student {str(folder)!r}: its *.safetensors lack {len(missing)} weights of its architecture, such as "
-            f"{missing[0]!r}; copy the complete model"
+            f"its *.safetensors lack {len(missing)} weights of its architecture, such as {missing[0]!r}",
+            subject=f"student {str(folder)!r}",
+            code="missing_weights",
+            fix="copy the complete model",
         )
     return model
 
@@ -167,6 +172,8 @@ def _check_vocabulary(folder: Path, model: Any, tokenizer: Any) -> None:
     embeddings, ids = model.get_input_embeddings().num_embeddings, max(tokenizer.get_vocab().values()) + 1
     if ids > embeddings:
         raise DataError(
-            f"student {str(folder)!r}: its tokenizer has {ids} ids but its model only {embeddings} embeddings "
-            "(vocab_size in config.json); use model and tokenizer of the same student"
+            f"its tokenizer has {ids} ids but its model only {embeddings} embeddings (vocab_size in config.json)",
+            subject=f"student {str(folder)!r}",
+            code="vocabulary_mismatch",
+            fix="use model and tokenizer of the same student",
         )

@@ -53,8 +53,10 @@ def end_of_turn_id(tokenizer: Any) -> int:
             return token
     if tokenizer.eos_token_id is None:
         raise DataError(
-            "student: its chat template ends an answer with no special token and its tokenizer has no eos_token; "
-            "set eos_token in tokenizer_config.json"
+            "its chat template ends an answer with no special token and its tokenizer has no eos_token",
+            subject="student",
+            code="no_end_token",
+            fix="set eos_token in tokenizer_config.json",
         )
     return int(tokenizer.eos_token_id)
 
@@ -107,7 +109,12 @@ def _merge_system_turn(turns: Sequence[Message]) -> list[Message]:
 
 def _rejected(turns: Sequence[Message], reason: object) -> DataError:
     roles = ", ".join(turn.role for turn in turns)
-    return DataError(f"student: its chat template rejects the roles {roles} ({reason}); change the rows")
+    return DataError(
+        f"its chat template rejects the roles {roles} ({reason})",
+        subject="student",
+        code="template_rejects_roles",
+        fix="change the rows",
+    )
 
 
 def _token_ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:

@@ -44,8 +44,11 @@ class StopOnDivergence(TrainerCallback):
             value = (logs or {}).get(name, 0.0)
             if not math.isfinite(value):
                 raise AzdistillError(
-                    f"training: {name} is {value!r} at step {state.global_step}: the student has diverged; "
-                    f"lower train.learning_rate={args.learning_rate!r}"
+                    f"{name} is {value!r} at step {state.global_step}: the student has diverged",
+                    field=("train", "learning_rate"),
+                    value=args.learning_rate,
+                    code="diverged",
+                    fix="lower it",
                 )
 
 

@@ -73,8 +73,11 @@ def refuse_foreign(checkpoint: Path) -> None:
     is_empty_folder = checkpoint.is_dir() and not any(checkpoint.iterdir())
     if checkpoint.exists() and _marker_of(checkpoint) is None and not is_empty_folder:
         raise InputError(
-            f"checkpoints: {str(checkpoint)!r} was not written by azdistill and would be overwritten; "
-            "choose another folder"
+            "was not written by azdistill and would be overwritten",
+            field=("checkpoints",),
+            value=str(checkpoint),
+            code="foreign_checkpoint",
+            fix="choose another folder",
         )
 
 

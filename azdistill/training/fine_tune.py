@@ -85,7 +85,7 @@ def fine_tune(
         seconds = time.monotonic() - started
     step, max_steps = trainer.state.global_step, trainer.state.max_steps
     if step < max_steps:
-        raise Interrupted(f"training: stopped by SIGTERM after step {step} of {max_steps}; run again to continue")
+        raise Interrupted(f"training stopped by SIGTERM after step {step} of {max_steps}", fix="run again to continue")
     history = history_points(trainer.state.log_history)
     resumed_from_step = step_of(checkpoint) if checkpoint else 0
     metrics = training_metrics(trainer, train_rows, validation_rows, config, history, seconds, resumed_from_step)

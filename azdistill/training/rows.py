@@ -13,7 +13,7 @@ def tokenize_training_rows(rows: Sequence[TrainRow], tokenizer: Any, config: Tra
     """Rows of at most `max_length` tokens. Raises DataError when too many are longer, or none is left."""
     tokenized = tokenize_validation_rows(rows, tokenizer, config)
     if not tokenized:
-        raise DataError("training: train.jsonl has no usable row; see drops.jsonl of the curate step")
+        raise DataError("no usable training row", code="no_rows", fix="see drops.jsonl of the curate step")
     return tokenized
 
 
@@ -25,7 +25,10 @@ def tokenize_validation_rows(rows: Sequence[TrainRow], tokenizer: Any, config: T
     if too_long > config.max_overlong_ratio * len(tokenized):
         longest = max(len(row.input_ids) for row in tokenized)
         raise DataError(
-            f"train.max_length={config.max_length}: {too_long} of {len(tokenized)} rows are longer (the longest has "
-            f"{longest} tokens); raise it, shorten the rows, or raise train.max_overlong_ratio"
+            f"{too_long} of {len(tokenized)} rows are longer (the longest has {longest} tokens)",
+            field=("train", "max_length"),
+            value=config.max_length,
+            code="rows_too_long",
+            fix="raise it, shorten the rows, or raise train.max_overlong_ratio",
         )
     return fitting

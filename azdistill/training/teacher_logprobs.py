@@ -81,8 +81,11 @@ def _open(path: Path) -> Any:
     try:
         shard: Any = safe_open(path, framework="np")
     except (SafetensorError, OSError) as error:
-        raise DataError(f"{path}: not a file of log probabilities ({error}); run the teacher step again") from None
+        fix = "run the teacher step again"
+        raise DataError(f"can't be read ({error})", file=path, code="unreadable_logprobs", fix=fix) from None
     written = (shard.metadata() or {}).get("format")
     if written != FORMAT:
-        raise DataError(f"{path}: its format is {written!r}, not {FORMAT!r}; update azdistill")
+        raise DataError(
+            f"format {written!r}: must be {FORMAT!r}", file=path, code="unknown_format", fix="update azdistill"
+        )
     return shard

@@ -125,7 +125,7 @@ class StudentTrainer(Trainer):
         """Save a checkpoint with our marker, and delete our older ones."""
         folder = Path(self.args.output_dir)
         checkpoint = checkpoint_path(folder, self.state.global_step)
-        with saving(checkpoint, "training: a checkpoint"):
+        with saving(checkpoint, "a checkpoint"):
             if self.args.should_save:
                 start_checkpoint(checkpoint, self._inputs_hash)
             self.accelerator.wait_for_everyone()

@@ -133,9 +133,9 @@ def test_rows_may_have_the_fields_of_a_task_or_of_a_task_file(teacher: dict[str,
 
 WRONG = [
     ({"endpoint": None}, {}, "endpoint.*connection"),
-    ({"temperature": 9}, {}, r"teacher: temperature=9: "),
-    ({"api_key": "sk-live-1"}, {}, r"api_key: "),
-    ({}, {"task": "chat"}, "rows: task='chat': "),
+    ({"temperature": 9}, {}, r"^teacher.temperature=9: "),
+    ({"api_key": "sk-live-1"}, {}, r"^teacher.*api_key: unknown field"),
+    ({}, {"task": "chat"}, "^task='chat': "),
     ({}, {"task": "absent.py"}, r"absent\.py"),
 ]
 

@@ -58,7 +58,7 @@ def remove_manifest(model, prompts):
     [
         (lambda model, prompts: None, {}, "no *.safetensors next to config.json"),
         (break_config, {"weights": "random"}, "not a valid JSON file"),
-        (remove_manifest, {}, "prompts: no manifest.json"),
+        (remove_manifest, {}, "no manifest.json"),
         (lambda model, prompts: None, {"max_new_tokens": 0}, "max_new_tokens='0'"),
     ],
 )

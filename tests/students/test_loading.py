@@ -62,37 +62,62 @@ def remove_vocabulary(folder):
 
 
 UNUSABLE = {
-    "pickled weights": (pickle_weights, r"no \*.safetensors next to config.json; convert pickled"),
-    "truncated weights": (truncate_weights, "can't load the model .SafetensorError"),
-    "a missing weight": (remove_weight, "lack 1 weights .* 'model.layers.1.mlp.up_proj.weight'"),
-    "weights of another size": (lambda f: change_json(f / "config.json", hidden_size=64), "can't load the model"),
-    "config that is not JSON": (lambda f: (f / "config.json").write_text("{"), "not a valid JSON file"),
-    "an unknown architecture": (lambda f: change_json(f / "config.json", model_type="nonsense"), "nonsense"),
-    "a value of the wrong type": (lambda f: change_json(f / "config.json", hidden_size="big"), "hidden_size"),
-    "no causal language model": (lambda f: change_json(f / "config.json", model_type="t5"), "can't load the model"),
-    "code of a model": (add_model_code, "azdistill never runs code from a model folder"),
-    "code of a tokenizer": (add_tokenizer_code, "azdistill never runs code from a model folder"),
-    "no tokenizer.json": (lambda f: (f / "tokenizer.json").unlink(), "can't load the tokenizer"),
-    "no vocabulary": (remove_vocabulary, "its tokenizer has no vocabulary; copy tokenizer.json"),
-    "a damaged tokenizer.json": (lambda f: (f / "tokenizer.json").write_text("{"), "can't load the tokenizer"),
-    "no chat template": (
-        lambda f: (f / "chat_template.jinja").unlink(),
-        "no chat_template; choose a chat or instruct model",
+    "pickled weights": (pickle_weights, "no_weights", "convert pickled"),
+    "truncated weights": (truncate_weights, "unusable_student", "the model (SafetensorError"),
+    "a missing weight": (remove_weight, "missing_weights", "lack 1 weights"),
+    "weights of another size": (
+        lambda f: change_json(f / "config.json", hidden_size=64),
+        "unusable_student",
+        "the model (",
     ),
+    "config that is not JSON": (
+        lambda f: (f / "config.json").write_text("{"),
+        "unusable_student",
+        "not a valid JSON file",
+    ),
+    "an unknown architecture": (
+        lambda f: change_json(f / "config.json", model_type="nonsense"),
+        "unusable_student",
+        "nonsense",
+    ),
+    "a value of the wrong type": (
+        lambda f: change_json(f / "config.json", hidden_size="big"),
+        "unusable_student",
+        "hidden_size",
+    ),
+    "no causal language model": (
+        lambda f: change_json(f / "config.json", model_type="t5"),
+        "unusable_student",
+        "the model (",
+    ),
+    "code of a model": (add_model_code, "needs_remote_code", "never runs code from a model folder"),
+    "code of a tokenizer": (add_tokenizer_code, "needs_remote_code", "never runs code from a model folder"),
+    "no tokenizer.json": (lambda f: (f / "tokenizer.json").unlink(), "unusable_student", "the tokenizer ("),
+    "no vocabulary": (remove_vocabulary, "no_vocabulary", "copy tokenizer.json"),
+    "a damaged tokenizer.json": (
+        lambda f: (f / "tokenizer.json").write_text("{"),
+        "unusable_student",
+        "the tokenizer (",
+    ),
+    "no chat template": (lambda f: (f / "chat_template.jinja").unlink(), "no_chat_template", "chat or instruct model"),
     "a tokenizer of another model": (
         lambda f: tiny.model("smollm", vocab_size=100).save_pretrained(f),
+        "vocabulary_mismatch",
         "268 ids but its model only 100 embeddings",
     ),
 }
 
 
 @pytest.mark.parametrize("fault", UNUSABLE)
-def test_an_unusable_folder_is_one_line_that_names_it(folder, fault):
-    harm, message = UNUSABLE[fault]
+def test_an_unusable_folder_is_one_problem_that_names_it(folder, fault):
+    harm, code, text = UNUSABLE[fault]
     harm(folder)
-    with pytest.raises(DataError, match=message) as error:
+    with pytest.raises(DataError) as error:
         load_student(folder)
-    assert str(folder) in str(error.value)
+    (problem,) = error.value.problems
+    assert (problem.code, problem.subject) == (code, f"student {str(folder)!r}")
+    assert text in str(error.value)
+    assert problem.fix
     assert "\n" not in str(error.value)
 
 

@@ -82,8 +82,9 @@ def test_a_rejected_conversation_is_an_error_that_names_its_roles(conversation, 
 
 
 def test_a_tokenizer_and_template_without_end_token_are_an_error():
-    with pytest.raises(DataError, match="no eos_token; set eos_token"):
+    with pytest.raises(DataError) as error:
         tokenize_rows(tiny.tokenizer("{{ messages[-1].content }}", None), [turns("Hi", "Yes")])
+    assert [problem.code for problem in error.value.problems] == ["no_end_token"]
 
 
 def test_an_empty_list_of_conversations_gives_an_empty_list():

@@ -121,8 +121,8 @@ def test_a_writer_takes_the_place_of_all_that_was_there(tmp_path):
 def test_what_is_no_shard_of_this_version_is_an_error_that_says_so(tmp_path):
     path = tmp_path / "logprobs-00000.safetensors"
     save_file({"ids": np.zeros(1)}, path, {"format": "azdistill-logprobs 2"})
-    with pytest.raises(DataError, match="'azdistill-logprobs 2', not 'azdistill-logprobs 1'; update azdistill"):
+    with pytest.raises(DataError, match="format 'azdistill-logprobs 2': must be 'azdistill-logprobs 1'"):
         TeacherLogprobs(tmp_path)
     path.write_text(json.dumps({}))
-    with pytest.raises(DataError, match=r"no file of log probabilities .*; run the teacher step again"):
+    with pytest.raises(DataError, match=r"can't be read .*; run the teacher step again"):
         TeacherLogprobs(tmp_path)

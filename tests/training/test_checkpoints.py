@@ -85,8 +85,10 @@ def test_a_training_that_would_overwrite_a_foreign_checkpoint_does_not_start(stu
     foreign.mkdir(parents=True)
     (foreign / "model.safetensors").write_text("of another program")
     before = contents(tmp_path / "second")
-    with pytest.raises(InputError, match=rf"checkpoints: '{foreign}' was not written by azdistill"):
+    with pytest.raises(InputError) as error:
         fine_tune(rows(64), [], student, QUICK, tmp_path / "second", "same")
+    (problem,) = error.value.problems
+    assert (problem.code, problem.field, problem.value) == ("foreign_checkpoint", ("checkpoints",), str(foreign))
     assert contents(tmp_path / "second") == before
 
 

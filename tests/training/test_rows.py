@@ -25,18 +25,19 @@ def test_too_many_long_rows_are_an_error_that_names_fields_and_counts():
     config = TrainConfig(max_length=64, max_overlong_ratio=0.1)
     with pytest.raises(DataError) as error:
         tokenize_training_rows(rows(2, 8), tiny.tokenizer(), config)
-    assert str(error.value) == (
-        "train.max_length=64: 2 of 10 rows are longer (the longest has 322 tokens); "
-        "raise it, shorten the rows, or raise train.max_overlong_ratio"
-    )
+    (problem,) = error.value.problems
+    assert (problem.code, problem.field, problem.value) == ("rows_too_long", ("train", "max_length"), 64)
+    assert "2 of 10 rows are longer (the longest has 322 tokens)" in problem.message
+    assert "train.max_overlong_ratio" in problem.fix
     allowed = config.model_copy(update={"max_overlong_ratio": 0.2})
     assert len(tokenize_training_rows(rows(2, 8), tiny.tokenizer(), allowed)) == 8
 
 
 @pytest.mark.parametrize("unusable", [rows(0, 0), rows(3, 0)])
 def test_no_usable_training_row_is_an_error(unusable):
-    with pytest.raises(DataError, match="no usable row"):
+    with pytest.raises(DataError) as error:
         tokenize_training_rows(unusable, tiny.tokenizer(), TrainConfig(max_length=64, max_overlong_ratio=1))
+    assert [problem.code for problem in error.value.problems] == ["no_rows"]
 
 
 def test_validation_rows_are_optional():

@@ -109,7 +109,7 @@ def remove_template(curated, student):
 @pytest.mark.parametrize(
     ("harm", "flags", "message"),
     [
-        (remove_manifest, {}, "curated: no manifest.json"),
+        (remove_manifest, {}, "no manifest.json"),
         (break_row, {}, "train.jsonl:1: "),
         (remove_template, {}, "no chat_template"),
         (lambda curated, student: None, {"max_length": 16}, "train.max_length=16"),
@@ -140,7 +140,7 @@ def test_a_full_disk_is_one_line_and_the_incomplete_checkpoint_is_not_resumed(cu
     stderr = capsys.readouterr().err
     assert stderr.count("\n") == 1
     checkpoint = f"{tmp_path}/checkpoints/checkpoint-22"
-    assert stderr.startswith(f"train: training: a checkpoint can't be written to '{checkpoint}' (")
+    assert stderr.startswith(f"train: a checkpoint can't be written to '{checkpoint}' (")
     assert stderr.endswith("free disk space there and run again\n")
     assert train(tmp_path, curated, student, num_epochs=1) == 0
     assert read_json(tmp_path / "metrics" / "metrics.json")["resumed_from_step"] == 0
