@@ -68,7 +68,7 @@ app.command("simulate")(simulate.simulate)
 def main(open_workspace: object = None) -> None:
     """Exit codes: 0 done, 1 the work failed, 2 wrong input, 3 a gate refused the student, 130 interrupted.
 
-    `open_workspace` makes the client of a workspace from its address, in place of `azdistill.azure.workspace.connect`.
+    `open_workspace` makes the client of a workspace from its address, instead of `azdistill.azure.workspace.connect`.
     """
     try:
         with _log_to_stderr():

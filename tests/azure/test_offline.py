@@ -1,4 +1,4 @@
-"""A pipeline file in the words of Azure's own client, without a workspace."""
+"""Problems that Azure's own client finds in a pipeline file, without a workspace."""
 
 import gc
 import io
@@ -19,6 +19,7 @@ __all__ = ["azdistill", "folder", "job"]
 
 PIPELINE = "pipeline.yml"
 SUFFIX = "(azure-ai-ml)"
+COMPUTE = "    compute: azureml:cpu-cluster\n"
 
 
 def edit(bundle: Path, before: str, after: str) -> Path:
@@ -29,40 +30,46 @@ def edit(bundle: Path, before: str, after: str) -> Path:
     return path
 
 
-def test_a_right_pipeline_has_no_refusals(small: Path) -> None:
+def test_a_valid_pipeline_has_no_problems(small: Path) -> None:
     assert sdk_problems(small / PIPELINE) == []
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "line", "field", "message"),
     [
         (
-            "    compute: azureml:cpu-cluster\n",
-            "    compute: azureml:cpu-cluster\n    limits: {timeout: soon}\n",
-            "pipeline.yml:15: jobs.register.limits.timeout: Not a valid integer",
+            COMPUTE,
+            f"{COMPUTE}    limits: {{timeout: soon}}\n",
+            15,
+            "jobs.register.limits.timeout",
+            "Not a valid integer",
         ),
         (
             '    inputs: {rows: "${{parent.inputs.rows}}"}\n',
             "",
-            "pipeline.yml:11: jobs.register.inputs.rows: Required input 'rows' for component 'register' not provided",
+            11,
+            "jobs.register.inputs.rows",
+            "Required input 'rows' for component 'register' not provided",
         ),
     ],
 )
-def test_what_the_client_refuses_is_told_by_its_line(small: Path, before: str, after: str, told: str) -> None:
+def test_a_problem_has_the_line_and_field_that_the_client_names(
+    small: Path, before: str, after: str, line: int, field: str, message: str
+) -> None:
     path = edit(small, before, after)
-    assert [str(found) for found in sdk_problems(path)] == [f"{path.parent}/{told} {SUFFIX}"]
+    (problem,) = sdk_problems(path)
+    assert (problem.code, problem.file, problem.line) == ("rejected_by_sdk", path, line)
+    assert (dotted(problem.field), problem.message) == (field, f"{message} {SUFFIX}")
 
 
-def test_every_refusal_is_told_in_a_line_of_its_own(small: Path) -> None:
-    edit(
-        small, "    compute: azureml:cpu-cluster\n", "    limits: {timeout: soon}\n    resources: {instance_count: x}\n"
-    )
-    found = sdk_problems(small / PIPELINE)
-    assert [dotted(problem.field) for problem in found] == [
+def test_every_problem_is_one_line(small: Path) -> None:
+    edit(small, COMPUTE, "    limits: {timeout: soon}\n    resources: {instance_count: x}\n")
+    problems = sdk_problems(small / PIPELINE)
+    assert [dotted(problem.field) for problem in problems] == [
         "jobs.register.resources.instance_count",
         "jobs.register.limits.timeout",
     ]
-    assert not [problem for problem in found if "\n" in problem.message]
+    assert not [problem for problem in problems if "\n" in str(problem)]
 
 
 INLINE = """\
@@ -76,22 +83,22 @@ jobs:
 """
 
 
-def test_what_has_no_place_is_told_of_the_file(tmp_path: Path) -> None:
+def test_a_problem_without_a_field_is_one_of_the_file(tmp_path: Path) -> None:
     (tmp_path / PIPELINE).write_text(INLINE)
-    (found,) = sdk_problems(tmp_path / PIPELINE)
-    told = "Failed to find top level definition for input binding ${{parent.inputs.gone}}"
-    assert (found.field, found.message) == ((), f"{told} {SUFFIX}")
+    (problem,) = sdk_problems(tmp_path / PIPELINE)
+    message = "Failed to find top level definition for input binding ${{parent.inputs.gone}}"
+    assert (problem.field, problem.message) == ((), f"{message} {SUFFIX}")
 
 
-def test_a_component_file_is_read_as_one(small: Path) -> None:
+def test_a_component_file_is_loaded_as_a_component(small: Path) -> None:
     path = small / "components/say/component.yml"
     assert sdk_problems(path) == []
     path.write_text(path.read_text().replace("type: integer", "type: whole"))
-    (found,) = sdk_problems(path)
-    assert (found.code, found.field, found.line) == ("rejected_by_sdk", ("inputs", "rows"), 4)
+    (problem,) = sdk_problems(path)
+    assert (problem.code, problem.field, problem.line) == ("rejected_by_sdk", ("inputs", "rows"), 4)
 
 
-def test_the_collector_and_the_client_are_left_as_they_were(small: Path) -> None:
+def test_garbage_collection_and_the_client_are_restored(small: Path) -> None:
     before = _experimental._should_skip_warning
     with pytest.raises(PipelineError):
         load_pipeline_job(small / PIPELINE, io.StringIO("type: pipeline\njobs: {a: {type: 5}}\n"), [])
@@ -100,27 +107,27 @@ def test_the_collector_and_the_client_are_left_as_they_were(small: Path) -> None
     assert _experimental._should_skip_warning is before
 
 
-def test_no_yaml_is_told_as_everywhere(small: Path) -> None:
+def test_a_file_that_is_not_yaml_is_rejected(small: Path) -> None:
     (small / PIPELINE).write_text("jobs: [\n")
-    with pytest.raises(PipelineError, match=r"pipeline.yml:2: not valid YAML"):
+    with pytest.raises(PipelineError) as error:
         sdk_problems(small / PIPELINE)
+    (problem,) = error.value.problems
+    assert (problem.code, problem.line) == ("invalid_yaml", 2)
 
 
-def test_a_bundle_that_does_not_load_is_told_in_lines_and_not_sent(
+def test_a_bundle_that_the_client_does_not_load_is_not_sent(
     small: Path, client: MLClient, workspace: SimulatedWorkspace
 ) -> None:
-    edit(small, "    compute: azureml:cpu-cluster\n", "    limits: {timeout: soon}\n")
+    edit(small, COMPUTE, "    limits: {timeout: soon}\n")
     with pytest.raises(PipelineError, match=r"pipeline.yml:14: jobs.register.limits.timeout: Not a valid integer"):
         submit(client, small)
     assert not workspace.requests.of("PUT", "/jobs/")
 
 
-def test_validate_asks_the_client_where_it_is_told_to(azdistill: Command, job: Path, small: Path) -> None:
+def test_validate_runs_the_client_with_its_option(azdistill: Command, job: Path, small: Path) -> None:
     assert azdistill("validate", job, "--sdk").code == 0
     assert azdistill("validate", small, "--sdk").code == 0
-    path = edit(
-        small, "    compute: azureml:cpu-cluster\n", "    limits: {timeout: 60, colour: blue}\n    compute: azureml:c\n"
-    )
+    path = edit(small, COMPUTE, "    limits: {timeout: 60, colour: blue}\n    compute: azureml:c\n")
     assert azdistill("validate", small).code == 0
     done = azdistill("validate", small, "--sdk")
     assert done.code == 2

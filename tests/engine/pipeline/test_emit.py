@@ -1,4 +1,4 @@
-"""What is emitted is read back with equal types by YAML 1.1 and 1.2."""
+"""Emitted YAML is read back with equal values and types by YAML 1.1 and 1.2 readers."""
 
 from typing import Any
 
@@ -20,12 +20,12 @@ VALUES: list[Any] = [
 def test_a_value_keeps_its_type_and_content(value: Any) -> None:
     text = to_yaml({"key": value, "list": [value], "inner": {"key": value}})
     expected = {"key": value, "list": [value], "inner": {"key": value}}
-    for found in (pyyaml.safe_load(text), YAML(typ="safe", pure=True).load(text)):
-        assert found == expected
-        assert type(found["key"]) is type(value)
+    for document in (pyyaml.safe_load(text), YAML(typ="safe", pure=True).load(text)):
+        assert document == expected
+        assert type(document["key"]) is type(value)
 
 
-def test_keys_stay_in_order_and_nothing_is_an_alias() -> None:
+def test_keys_keep_their_order_and_there_are_no_aliases() -> None:
     shared = {"b": [1], "a": 2}
     assert to_yaml({"z": shared, "x": shared}) == "z:\n  b:\n    - 1\n  a: 2\nx:\n  b:\n    - 1\n  a: 2\n"
 
