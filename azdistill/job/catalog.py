@@ -10,23 +10,28 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from azdistill.engine.pipeline.vm_sizes import VM_SIZES
 from azdistill.job.paths import SpecPath
 
 TRAINING_BYTES = 18
 """A parameter of full fine-tuning in mixed precision with AdamW: 6 of weights, 4 of gradient, 8 of optimizer.
 Activations come on top. Source: transformers' documentation, "GPU memory usage"."""
 
+# VM sizes to recommend, with the memory of all their GPUs in GB, smallest first. Several GPUs serve a student that is
+# sharded over them.
 VMS = {
-    "Standard_NC4as_T4_v3": 16,
-    "Standard_NV36ads_A10_v5": 24,
-    "Standard_NC24ads_A100_v4": 80,
-    "Standard_NC40ads_H100_v5": 94,
-    "Standard_NC48ads_A100_v4": 160,
-    "Standard_NC80adis_H100_v5": 188,
-    "Standard_NC96ads_A100_v4": 320,
-    "Standard_ND96isr_H100_v5": 640,
+    name: VM_SIZES[name].gpu_memory_gb
+    for name in (
+        "Standard_NC4as_T4_v3",
+        "Standard_NV36ads_A10_v5",
+        "Standard_NC24ads_A100_v4",
+        "Standard_NC40ads_H100_v5",
+        "Standard_NC48ads_A100_v4",
+        "Standard_NC80adis_H100_v5",
+        "Standard_NC96ads_A100_v4",
+        "Standard_ND96isr_H100_v5",
+    )
 }
-"""VM size -> memory of all its GPUs, GB, smallest first. Several GPUs serve a student that is sharded over them."""
 
 Lifecycle = Literal["preview", "ga", "legacy", "deprecated", "retired"]
 

@@ -8,8 +8,8 @@ from typing import Any
 from azdistill.contracts.rows import Message
 from azdistill.contracts.teacher import Prompting, Teacher
 from azdistill.engine.pipeline import expressions
+from azdistill.engine.pipeline.vm_sizes import vm_size
 from azdistill.job.bundle import pipeline_document
-from azdistill.job.catalog import VMS
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import is_remote
 from azdistill.job.plan import plan
@@ -222,8 +222,10 @@ def _memory(job: DistillationJob) -> Memory:
     facts = job.known.student(job.student.model)
     vm = job.compute.gpu_instance_type if job.compute.gpu == "serverless" else None
     needed, smallest = (facts.training_gb, facts.smallest_vm) if facts else (None, None)
-    there = VMS.get(vm) if vm else None
-    return Memory(needed, vm, there, None if needed is None or there is None else needed <= there, smallest)
+    size = vm_size(vm) if vm else None
+    available = size and size.gpu_memory_gb
+    fits = None if needed is None or available is None else needed <= available
+    return Memory(needed, vm, available, fits, smallest)
 
 
 def _sampled(path: Path, most: int) -> _Sampled:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from azdistill.engine.pipeline.vm_sizes import gpus
+from azdistill.engine.pipeline.vm_sizes import vm_size
 from azdistill.engine.pipeline.yaml_node import YamlNode
 
 RUN_SETTINGS = ("compute", "resources", "distribution", "limits", "identity", "queue_settings")
@@ -31,11 +31,11 @@ def check_run_settings(node: YamlNode) -> None:
 
 def check_gpus(node: YamlNode, settings: Mapping[str, Any]) -> None:
     """More processes than GPUs: several processes would share a device."""
-    size, type = _setting(settings, "resources", "instance_type"), _setting(settings, "distribution", "type")
+    name, type = _setting(settings, "resources", "instance_type"), _setting(settings, "distribution", "type")
     count = _setting(settings, "distribution", "process_count_per_instance")
-    available = gpus(size) if isinstance(size, str) else None
-    if available is not None and str(type).lower() == "pytorch" and isinstance(count, int) and count > available:
-        message = f"must be at most {available}: {size} has {available} GPU{'s' if available > 1 else ''}"
+    size = vm_size(name) if isinstance(name, str) else None
+    if size and str(type).lower() == "pytorch" and isinstance(count, int) and count > size.gpus:
+        message = f"must be at most {size.gpus}: {name} has {size.gpus} GPU{'s' if size.gpus > 1 else ''}"
         processes = node.at("distribution", "process_count_per_instance")
         processes.error("out_of_range", message, "lower it or use a larger VM", value=count)
 

@@ -1,33 +1,44 @@
-"""GPUs of Azure VM sizes, as of November 2026. A size that isn't here is not judged."""
+"""GPUs of Azure VM sizes, as of November 2026. https://learn.microsoft.com/azure/virtual-machines/sizes/overview"""
 
-GPUS = {
-    "standard_nc6s_v3": 1,
-    "standard_nc12s_v3": 2,
-    "standard_nc24s_v3": 4,
-    "standard_nc24rs_v3": 4,
-    "standard_nc4as_t4_v3": 1,
-    "standard_nc8as_t4_v3": 1,
-    "standard_nc16as_t4_v3": 1,
-    "standard_nc64as_t4_v3": 4,
-    "standard_nc24ads_a100_v4": 1,
-    "standard_nc48ads_a100_v4": 2,
-    "standard_nc96ads_a100_v4": 4,
-    "standard_nc40ads_h100_v5": 1,
-    "standard_nc80adis_h100_v5": 2,
-    "standard_nd40rs_v2": 8,
-    "standard_nd96asr_v4": 8,
-    "standard_nd96amsr_a100_v4": 8,
-    "standard_nd96isr_h100_v5": 8,
-    "standard_nd96isr_h200_v5": 8,
-    "standard_nv6ads_a10_v5": 1,
-    "standard_nv12ads_a10_v5": 1,
-    "standard_nv18ads_a10_v5": 1,
-    "standard_nv36ads_a10_v5": 1,
-    "standard_nv36adms_a10_v5": 1,
-    "standard_nv72ads_a10_v5": 2,
+from typing import NamedTuple
+
+
+class VmSize(NamedTuple):
+    """GPUs of a VM, and the memory of all of them in GB. A fraction of a GPU counts as one."""
+
+    gpus: int
+    gpu_memory_gb: int
+
+
+VM_SIZES = {
+    "Standard_NC4as_T4_v3": VmSize(1, 16),
+    "Standard_NC8as_T4_v3": VmSize(1, 16),
+    "Standard_NC16as_T4_v3": VmSize(1, 16),
+    "Standard_NC64as_T4_v3": VmSize(4, 64),
+    "Standard_NC6s_v3": VmSize(1, 16),
+    "Standard_NC12s_v3": VmSize(2, 32),
+    "Standard_NC24s_v3": VmSize(4, 64),
+    "Standard_NC24rs_v3": VmSize(4, 64),
+    "Standard_NV6ads_A10_v5": VmSize(1, 4),
+    "Standard_NV12ads_A10_v5": VmSize(1, 8),
+    "Standard_NV18ads_A10_v5": VmSize(1, 12),
+    "Standard_NV36ads_A10_v5": VmSize(1, 24),
+    "Standard_NV36adms_A10_v5": VmSize(1, 24),
+    "Standard_NV72ads_A10_v5": VmSize(2, 48),
+    "Standard_NC24ads_A100_v4": VmSize(1, 80),
+    "Standard_NC48ads_A100_v4": VmSize(2, 160),
+    "Standard_NC96ads_A100_v4": VmSize(4, 320),
+    "Standard_NC40ads_H100_v5": VmSize(1, 94),
+    "Standard_NC80adis_H100_v5": VmSize(2, 188),
+    "Standard_ND40rs_v2": VmSize(8, 256),
+    "Standard_ND96asr_v4": VmSize(8, 320),
+    "Standard_ND96amsr_A100_v4": VmSize(8, 640),
+    "Standard_ND96isr_H100_v5": VmSize(8, 640),
+    "Standard_ND96isr_H200_v5": VmSize(8, 1128),
 }
+_BY_LOWER_NAME = {name.lower(): size for name, size in VM_SIZES.items()}
 
 
-def gpus(size: str) -> int | None:
-    """How many GPUs a VM size has, None when that isn't known."""
-    return GPUS.get(size.lower())
+def vm_size(name: str) -> VmSize | None:
+    """The GPUs of a VM size, None where it is not in the table. Case does not matter."""
+    return _BY_LOWER_NAME.get(name.lower())
