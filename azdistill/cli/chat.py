@@ -1,30 +1,130 @@
-"""azdistill chat: talk to the student of a run."""
+"""azdistill chat: chat with the student of a run."""
 
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from azdistill.contracts.rows import Message, Prompt
+
+    # Answers a history of messages.
+    Reply = Callable[["tuple[Message, ...]"], str]
+
+# Paths in a run folder.
+MODEL = Path("train", "model")
+PROMPTS = Path("prepare", "prompts", "prompts.jsonl")
+
 
 def chat(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder, or a model folder")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="run folder or model folder")],
     message: Annotated[
-        list[str] | None, typer.Option("--message", "-m", metavar="TEXT", help="say this and end; again for more turns")
+        list[str] | None,
+        typer.Option("--message", "-m", metavar="TEXT", help="send this message and end; repeatable for more turns"),
     ] = None,
-    system: Annotated[str | None, typer.Option(help="system prompt; default: that of the run's own rows")] = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="longest answer, tokens")] = 256,
+    system: Annotated[str | None, typer.Option(help="system prompt; default: that of the run's rows")] = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="maximum length of an answer in tokens")] = 256,
 ) -> None:
-    """Talk to the student of a run.
+    """Chat with the student of a run.
 
-    A student knows what it was taught and nothing else, so /example shows it a held-out row.
-    An empty line starts a new conversation, Ctrl-D ends. Lines may come from a pipe.
+    A student can do only the task that it was trained on: /example sends one of the run's test rows. An empty line
+    starts a new conversation, Ctrl-D ends. Lines can come from a pipe.
 
     Example: azdistill chat runs/quickstart -m "Hi, my order 4711 arrived broken."
 
-    Exit codes: 0 ended, 2 no student lies there.
+    Exit codes: 0 ended, 2 no student in this folder.
     """
-    from azdistill.cli.conversation import Conversation, held_out, said, student_of
+    conversation = StudentConversation(load_reply(run, max_new_tokens), test_rows(run), system)
+    for line in message or _read_lines():
+        conversation.send(line)
 
-    conversation = Conversation(student_of(run, max_new_tokens), held_out(run), system)
-    for line in message or said():
-        conversation.hear(line)
+
+def load_reply(run: Path, max_new_tokens: int) -> "Reply":
+    """Load the student of a run or model folder. Raises InputError when there is none."""
+    from azdistill.contracts.errors import InputError
+    from azdistill.contracts.manifest import read_manifest
+
+    model = run / MODEL if (run / MODEL).is_dir() else run
+    if model != run:
+        read_manifest(model)  # raises for a model that is not complete
+    if not (model / "config.json").is_file():
+        raise InputError("no config.json, so there is no student", file=model, fix="give the folder of a completed run")
+    from azdistill.generation.generate import chat_reply
+    from azdistill.students.loading import load_student
+
+    student = load_student(model)
+    return lambda history: chat_reply(student, history, max_new_tokens)
+
+
+def test_rows(run: Path) -> "Iterator[Prompt]":
+    """The test rows of a run; none for a model folder."""
+    from azdistill.contracts.files import read_rows
+    from azdistill.contracts.rows import Prompt
+
+    if (run / PROMPTS).is_file():
+        yield from (row for row in read_rows(run / PROMPTS, Prompt) if row.split == "test")
+
+
+def _read_lines() -> Iterator[str]:
+    """Lines of standard input. A terminal gets a hint and a prompt."""
+    is_terminal = sys.stdin.isatty()
+    if is_terminal:
+        print("type a message; /example for a test row, an empty line for a new conversation, Ctrl-D to end")
+    while True:
+        try:
+            yield input("you> " if is_terminal else "")
+        except EOFError:
+            return
+
+
+class StudentConversation:
+    """History of a conversation. A new one starts with `system`, by default with the system prompt of the examples."""
+
+    def __init__(self, reply: "Reply", examples: "Iterator[Prompt]", system: str | None = None) -> None:
+        self._reply, self._examples = reply, examples
+        self._first_example = next(examples, None)
+        self._opening = _opening(system, self._first_example)
+        self.history = self._opening
+
+    def send(self, line: str) -> None:
+        """A line of the user: a message, `/example`, or an empty line for a new conversation."""
+        from azdistill.contracts.rows import Message
+
+        command = line.strip()
+        if not command:
+            self.history = self._opening
+        elif command == "/example":
+            self._send_example(self._next_example())
+        else:
+            self._answer((*self.history, Message(role="user", content=line)))
+
+    def _next_example(self) -> "Prompt | None":
+        first, self._first_example = self._first_example, None
+        return first or next(self._examples, None)
+
+    def _send_example(self, example: "Prompt | None") -> None:
+        if example is None:
+            print("there are no more examples")
+            return
+        for turn in example.messages:
+            print(f"{turn.role}> {turn.content}")
+        self._answer(example.messages)
+        if example.gold is not None:
+            print(f"reference> {example.gold}", flush=True)
+
+    def _answer(self, history: "tuple[Message, ...]") -> None:
+        from azdistill.contracts.rows import Message
+
+        answer = self._reply(history)
+        print(f"student> {answer}", flush=True)
+        self.history = (*history, Message(role="assistant", content=answer))
+
+
+def _opening(system: str | None, example: "Prompt | None") -> "tuple[Message, ...]":
+    from azdistill.contracts.rows import Message
+
+    if system is not None:
+        return (Message(role="system", content=system),)
+    return tuple(turn for turn in (example.messages[:1] if example else ()) if turn.role == "system")

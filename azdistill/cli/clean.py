@@ -1,32 +1,89 @@
-"""azdistill clean: remove runs that are no longer wanted."""
+"""azdistill clean: delete runs, or their checkpoints."""
 
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from azdistill.local_runs.run_folder import RunFolder
+
+# Files in the output `checkpoints` of a run's nodes. The output itself stays: the node expects it.
+CHECKPOINTS = "*/checkpoints/*"
 
 
 def clean(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders, or their names in runs/")],
     checkpoints: Annotated[
-        bool, typer.Option("--checkpoints", help="only what an interrupted training would continue from")
+        bool, typer.Option("--checkpoints", help="delete only the checkpoints, from which a training would continue")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="don't ask")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask for confirmation")] = False,
 ) -> None:
-    """Remove runs, or only their checkpoints.
+    """Delete runs, or only their checkpoints.
 
-    What the teacher answered and what was registered lies elsewhere (AZDISTILL_HOME) and stays.
+    Answers of teachers and registered models stay: they are in AZDISTILL_HOME.
 
     Example: azdistill clean first second --yes
 
-    Exit codes: 0 removed, 1 you said no, 2 no run lies there or it is in use.
+    Exit codes: 0 deleted, 1 not confirmed, 2 there is no such run, or it is in use.
     """
-    from azdistill.cli.removal import ask, remove, unwanted
-    from azdistill.local_runs.run_folder import the_run
+    from azdistill.local_runs.run_folder import find_run
 
-    named = {found.path.resolve(): found for found in map(the_run, runs)}
-    found = [unwanted(run, checkpoints=checkpoints) for run in named.values()]
+    found = {run.path.resolve(): run for run in map(find_run, runs)}
+    deletions = [_plan_deletion(run, checkpoints=checkpoints) for run in found.values()]
     if not yes:
-        ask(found)
-    for one in found:
-        remove(one)
+        _confirm(deletions)
+    for deletion in deletions:
+        _delete(deletion)
+
+
+@dataclass(frozen=True)
+class _Deletion:
+    """Paths of a run to delete, and their size in bytes."""
+
+    run: Path
+    paths: tuple[Path, ...]
+    size: int
+
+    def __str__(self) -> str:
+        subject = self.run if self.paths == (self.run,) else f"the checkpoints of {self.run}"
+        return f"{subject} ({self.size / 1e6:,.1f} MB)"
+
+
+def _plan_deletion(run: "RunFolder", *, checkpoints: bool) -> _Deletion:
+    """Raises InputError for a run in progress."""
+    from azdistill.contracts.errors import InputError
+
+    if run.in_use:
+        raise InputError("in use by a run", subject=f"run folder {str(run.path)!r}", code="in_use", fix="end it first")
+    paths = tuple(sorted(run.path.glob(CHECKPOINTS))) if checkpoints else (run.path,)
+    return _Deletion(run.path, paths, sum(map(_size, paths)))
+
+
+def _confirm(deletions: list[_Deletion]) -> None:
+    """Ends the command if the answer is no. Raises InputError without a terminal."""
+    from azdistill.contracts.errors import InputError
+
+    if not sys.stdin.isatty():
+        raise InputError("no terminal to ask for confirmation", code="no_terminal", fix="add --yes")
+    print(*deletions, sep="\n")
+    typer.confirm("delete?", abort=True)
+
+
+def _delete(deletion: _Deletion) -> None:
+    """Raises InputError for a run that has started in the meantime."""
+    import shutil
+
+    from azdistill.engine.local.guards import locked
+
+    with locked(deletion.run):
+        for path in deletion.paths:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    print(f"deleted {deletion}")
+
+
+def _size(path: Path) -> int:
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file() and not file.is_symlink()]
+    return sum(file.stat().st_size for file in files)

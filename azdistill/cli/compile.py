@@ -1,4 +1,4 @@
-"""azdistill compile: a job file to a bundle."""
+"""azdistill compile: compile a job file to a bundle."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,14 +7,15 @@ import typer
 
 
 def compile_(
-    job: Annotated[Path, typer.Argument(metavar="JOB", help="the job file (YAML)")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="folder for the bundle: new, empty, or a bundle")],
+    job: Annotated[Path, typer.Argument(metavar="JOB", help="job file (YAML)")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="folder for the bundle: a new or empty one, or an older bundle")
+    ],
 ) -> None:
-    """Write a job as a bundle, to run here and on Azure ML.
+    """Compile a job to a bundle, which runs on this machine and on Azure ML.
 
-    A bundle is the folder that `azdistill run`, the SDK and `az ml job create` all take. The same job gives
-    the same bytes, from any directory and at any time, so `git diff` on a bundle shows what a change of the
-    job does.
+    A bundle is a folder that `azdistill run`, the SDK and `az ml job create` accept. The same job gives the same
+    bytes, in any directory and at any time: `git diff` of a bundle shows the effect of a change to the job.
 
     Example: azdistill compile job.yaml -o bundle
 
@@ -25,5 +26,5 @@ def compile_(
 
     pipeline = compile_job(read_job(job_file(job)), output)
     print(f"wrote {pipeline}")
-    print(f"run it here:      azdistill run {output}")
-    print(f"run it on Azure:  az ml job create -f {pipeline}")
+    print(f"run it on this machine:  azdistill run {output}")
+    print(f"run it on Azure ML:      az ml job create -f {pipeline}")

@@ -1,4 +1,4 @@
-"""azdistill convert: a distillation job of Azure's own to a job file."""
+"""azdistill convert: convert Azure's own distillation job to a job file."""
 
 import json
 import shlex
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def convert(
-    native: Annotated[Path, typer.Argument(metavar="FILE", help="a file of type: distillation, as `az ml` takes it")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="JOB", help="the job file to write; a new one")],
+    native: Annotated[Path, typer.Argument(metavar="FILE", help="file of Azure's own type: distillation")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="JOB", help="new job file to write")],
 ) -> None:
-    """Write Azure's own distillation job as a job file.
+    """Convert Azure's own distillation job to a job file.
 
-    Every difference is told, each with its line: what becomes what, what is left out and why. A key in the file is
-    never carried over. All other commands take the native file itself too, and tell the same differences.
+    Prints every difference with its line: fields that change, and fields that are dropped, with the reason. A key in
+    the file is never copied. All other verbs accept the native file, too, and print the same differences.
 
     Example: azdistill convert distillation.yaml -o job.yaml
 
@@ -38,15 +38,21 @@ def convert(
 
 
 def _native(path: Path) -> "Document":
-    """Raises InputError for a file that is no job of Azure's own."""
+    """Raises InputError for a file of another type."""
     from azdistill.contracts.errors import InputError, SpecError
     from azdistill.engine.yaml_document import read_document
     from azdistill.job.native import TYPE, is_native
 
     document = read_document(path, SpecError, "native job file")
     if not is_native(document.value):
-        given = f"type={document.value['type']!r}" if "type" in document.value else "no type"
-        raise InputError(f"{path}: {given}: expected type: {TYPE}, Azure's own job; other files need no conversion")
+        raise InputError(
+            f"must be {TYPE}, Azure's own job",
+            file=path,
+            field=("type",),
+            value=document.value.get("type"),
+            code="wrong_type",
+            fix="other files need no conversion",
+        )
     return document
 
 
@@ -54,20 +60,16 @@ def _check_new(output: Path) -> None:
     from azdistill.contracts.errors import InputError
 
     if output.exists():
-        raise InputError(f"--output {str(output)!r} is there already; name a new file")
+        raise InputError("exists already", file=output, code="file_exists", fix="give the path of a new file")
 
 
 def _write(output: Path, values: dict[str, Any]) -> None:
-    """The job, and beside it the schema that its first line tells editors of. Raises InputError."""
-    from azdistill.contracts.errors import InputError
-    from azdistill.contracts.files import write_text
+    """Write the job file, and next to it the schema that its first line refers to. Raises InputError."""
+    from azdistill.cli.paths import write_output
     from azdistill.engine.pipeline.emit import to_yaml
     from azdistill.job.scaffold.folder import HEADER, SCHEMA
     from azdistill.job.schema import job_schema
 
-    try:
-        write_text(output, HEADER + to_yaml(values))
-        if not (schema := output.parent / SCHEMA).exists():
-            write_text(schema, json.dumps(job_schema(), indent=2) + "\n")
-    except OSError as problem:
-        raise InputError(f"--output {str(output)!r}: {problem.strerror}; name a file that can be written") from None
+    write_output(output, HEADER + to_yaml(values))
+    if not (schema := output.parent / SCHEMA).exists():
+        write_output(schema, json.dumps(job_schema(), indent=2) + "\n")

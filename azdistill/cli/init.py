@@ -1,4 +1,4 @@
-"""azdistill init: a job folder to start from."""
+"""azdistill init: write a job folder to start from."""
 
 import shlex
 from pathlib import Path
@@ -13,17 +13,19 @@ def init(
         str, typer.Option(help="conversation, nli, qa, math, summarization, or own: a Python file of yours")
     ] = "conversation",
     teacher: Annotated[
-        str, typer.Option(metavar="MODEL", help="the teacher, as docs/models.md names it")
+        str, typer.Option(metavar="MODEL", help="teacher, by its name in docs/models.md")
     ] = "deepseek-v3",
     student: Annotated[
-        str, typer.Option(metavar="MODEL", help="the student: a name of docs/models.md, or a folder")
+        str, typer.Option(metavar="MODEL", help="student: a name in docs/models.md, or a folder")
     ] = "phi-4-mini",
-    example: Annotated[str | None, typer.Option(metavar="NAME", help="bring a ready job instead: support")] = None,
+    example: Annotated[
+        str | None, typer.Option(metavar="NAME", help="copy a complete example instead: support")
+    ] = None,
 ) -> None:
     """Write a job folder to start from.
 
-    It holds a commented job.yaml that is right as it is, its schema for your editor, a few rows and a README.
-    With --example it holds a job that runs as it is: rows, student and a simulated teacher.
+    It contains a valid, commented job.yaml, its schema for editors, a few rows and a README. With --example it
+    contains a complete job: rows, student and a simulated teacher.
 
     Example: azdistill init my-job --task qa --student phi-4-mini
 

@@ -1,18 +1,29 @@
-"""azdistill logs: what a node of a run says."""
+"""azdistill logs: show the log of a node."""
 
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+if TYPE_CHECKING:
+    from azdistill.local_runs.run_folder import RunFolder
+
+# Seconds between two reads of a growing log.
+PERIOD_S = 0.2
+# States of the nodes that are shown by default, the first ones first.
+SHOWN_FIRST = ("failed", "running", "interrupted")
+
 
 def logs(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder, or its name in runs/")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="run folder, or its name in runs/")],
     node: Annotated[
-        str | None, typer.Argument(metavar="NODE", help="default: the one that failed or runs, else the last")
+        str | None, typer.Argument(metavar="NODE", help="default: the failed or running node, else the last one")
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on until the node ends")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="how many of the last lines; 0 for all")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="show new lines until the node ends")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="number of last lines; 0 for all")] = 20,
 ) -> None:
     """Show the last lines of a node's log.
 
@@ -20,8 +31,84 @@ def logs(
 
     Exit codes: 0 shown, 2 there is no such run or node, 130 interrupted.
     """
-    from azdistill.cli.log_lines import chosen_node, show
-    from azdistill.local_runs.run_folder import the_run
+    from azdistill.local_runs.run_folder import find_run
 
-    found = the_run(run)
-    show(found, chosen_node(found, node), lines, follow)
+    run_folder = find_run(run)
+    _print_log(run_folder, _select_node(run_folder, node), lines, follow)
+
+
+def _select_node(run: "RunFolder", name: str | None) -> str:
+    """The node with this name, by default the failed or running one, else the last one. Raises InputError."""
+    from azdistill.contracts.errors import InputError
+    from azdistill.engine.problems import suggest
+
+    if name is not None and name not in run.records:
+        raise InputError(
+            f"{run.path} has no such node, or it has not started",
+            subject=f"node {name!r}",
+            code="unknown_node",
+            fix=suggest(name, run.records),
+        )
+    selected = (node for state in SHOWN_FIRST for node, record in run.records.items() if record.state == state)
+    return name or next(selected, list(run.records)[-1])
+
+
+def _print_log(run: "RunFolder", node: str, lines: int, follow: bool) -> None:
+    """Print the last `lines` of the node's log, 0 for all; with `follow` also the lines that it still writes."""
+    from collections import deque
+    from itertools import chain
+
+    from azdistill.engine.local.attempts import LOG
+
+    print(f"{node}: {run.records[node].state}", file=sys.stderr)
+    log = run.path / node / LOG
+    if not log.is_file():
+        return
+    with log.open(encoding="utf-8", errors="replace", newline="\n") as stream:
+        last = deque(_complete_lines(stream), maxlen=lines or None)
+        incomplete = last.pop() if follow and last and not last[-1].endswith("\n") else ""
+        new = _new_lines(stream, incomplete, run.path, node) if follow else ()
+        for batch in chain([last], new):
+            sys.stdout.write("".join(f"{_printable(line)}\n" for line in batch))
+            sys.stdout.flush()
+
+
+def _complete_lines(stream: TextIO) -> Iterator[str]:
+    """Lines of a file that is being written: the end of a read may be the middle of a line."""
+    line = ""
+    for text in stream:
+        line += text
+        if line.endswith("\n"):
+            yield line
+            line = ""
+    if line:
+        yield line
+
+
+def _new_lines(stream: TextIO, incomplete: str, run: Path, node: str) -> Iterator[list[str]]:
+    """Batches of lines as they are written, starting with the rest of `incomplete`, until the node ends.
+
+    A batch has all lines that are there, so that following a node with much output does not slow it down.
+    """
+    running = True
+    while running:
+        running = _is_running(run, node)  # before the read, so that no line is missed
+        *lines, incomplete = (incomplete + stream.read()).split("\n")
+        yield lines
+        time.sleep(PERIOD_S if running else 0)
+    yield [incomplete] if incomplete else []
+
+
+def _is_running(path: Path, node: str) -> bool:
+    from azdistill.local_runs.run_folder import read_run
+
+    run = read_run(path)
+    return run is not None and run.records[node].state == "running" and run.in_use
+
+
+def _printable(line: str) -> str:
+    """The line with other characters than text replaced, so that it cannot control the terminal."""
+    line = line.rstrip("\r\n").expandtabs()
+    if line.isprintable():
+        return line
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)

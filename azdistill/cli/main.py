@@ -1,4 +1,4 @@
-"""The command `azdistill`: verbs, and how an error reaches a person."""
+"""The command `azdistill`: its verbs, and how errors are shown."""
 
 import logging
 import sys
@@ -35,8 +35,8 @@ from azdistill.contracts.errors import AzdistillError
 
 app = typer.Typer(
     name="azdistill",
-    help="Distil a large language model into a small one on Azure Machine Learning, and rehearse it here.",
-    epilog="A job file says everything: teacher, student, data, gates. Start with: azdistill init my-job",
+    help="Distil a large language model into a small one on Azure Machine Learning. Test it on this machine first.",
+    epilog="A job file declares teacher, student, data and gates. Start with `azdistill init`.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -66,9 +66,9 @@ app.command("simulate")(simulate.simulate)
 
 
 def main(open_workspace: object = None) -> None:
-    """Exit codes: 0 done, 1 the work failed, 2 wrong input, 3 a gate refused the student, 130 interrupted.
+    """Run a command line. Exit codes: 0 done, 1 failed, 2 wrong input, 3 the gate refused the student, 130 interrupted.
 
-    `open_workspace` makes the client of a workspace from its address, instead of `azdistill.azure.workspace.connect`.
+    `open_workspace` replaces `azdistill.azure.workspace.connect`: it creates the client for an address.
     """
     try:
         with _log_to_stderr():
@@ -82,8 +82,8 @@ def main(open_workspace: object = None) -> None:
 
 @contextmanager
 def _log_to_stderr() -> Iterator[None]:
-    """Print the engine's progress, such as downloads before the first node starts."""
-    handler, logger = logging.StreamHandler(), logging.getLogger("azdistill.engine")
+    """Print the log of the libraries, such as downloads before the first node starts."""
+    handler, logger = logging.StreamHandler(), logging.getLogger("azdistill")
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -77,6 +77,18 @@ def read_pipeline(path: Path, registered: "Registered", compiled: bool = False) 
     return pipeline
 
 
+def write_output(path: Path, text: str) -> None:
+    """Write a file that the user named. Raises InputError when that is not possible."""
+    from azdistill.contracts.files import write_text
+
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise InputError(
+            str(error.strerror), file=path, code="not_writable", fix="give the path of a file that can be written"
+        ) from None
+
+
 def print_warnings(problems: "Iterable[Problem]") -> None:
     for problem in problems:
         print(problem, file=sys.stderr)

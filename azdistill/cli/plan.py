@@ -1,27 +1,131 @@
-"""azdistill plan: what a job will do and take, before it does."""
+"""azdistill plan: show what a job does and needs, before it runs."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from azdistill.cli.options import Format
 
+if TYPE_CHECKING:
+    from azdistill.job.estimates import Estimate, Memory, Range
+    from azdistill.job.model import DistillationJob
+
+UNKNOWN = "unknown, because not all rows are on this machine"
+
 
 def plan(
-    job: Annotated[Path, typer.Argument(metavar="JOB", help="the job file (YAML)")],
+    job: Annotated[Path, typer.Argument(metavar="JOB", help="job file (YAML)")],
     format: Annotated[Format, typer.Option("--format", help="json: one object, for programs")] = Format.text,
 ) -> None:
-    """Show what a job does and takes: nodes, rows, cost, memory.
+    """Show what a job does and needs: nodes, rows, cost, memory.
 
-    It counts the rows of local files and asks nobody. Tokens are a range from the length of the rows, answers at
-    most max_tokens long; what the store has already costs nothing again. A cost is shown when the teacher has
+    It counts the rows of local files and sends no request. Tokens are estimated from the length of the rows, with
+    answers of at most max_tokens. Answers in the store cost nothing again. The cost is shown if the teacher has
     input_price and output_price.
 
     Example: azdistill plan job.yaml
 
     Exit codes: 0 shown, 2 wrong input.
     """
-    from azdistill.cli.planned import tell_as_json, tell_in_words
+    from azdistill.cli.paths import job_file
+    from azdistill.contracts.errors import SpecError
+    from azdistill.job.loading import check_job
 
-    (tell_as_json if format == Format.json else tell_in_words)(job)
+    valid_job, problems = check_job(job_file(job))
+    if valid_job is None:
+        raise SpecError(problems=problems)
+    (_print_as_json if format == Format.json else _print_as_text)(valid_job, list(map(str, problems)))
+
+
+def _print_as_json(job: "DistillationJob", warnings: list[str]) -> None:
+    """The estimate, with the warnings as texts."""
+    import dataclasses
+    import json
+
+    from azdistill.job.estimates import estimate
+
+    print(json.dumps({"job": job.name, **dataclasses.asdict(estimate(job)), "warnings": warnings}, indent=2))
+
+
+def _print_as_text(job: "DistillationJob", warnings: list[str]) -> None:
+    """Two tables, and the warnings below them."""
+    from rich.table import Table
+
+    from azdistill.cli.render import console
+    from azdistill.job.estimates import estimate
+
+    estimated = estimate(job)
+    nodes, figures = Table("node", "after", "compute"), Table("what", "estimate")
+    for node in estimated.nodes:
+        compute = " ".join(filter(None, (node.compute, node.instance_type)))
+        nodes.add_row(node.name, ", ".join(node.after), compute)
+    for figure in _figures(job, estimated):
+        figures.add_row(*figure)
+    console().print(nodes, figures, *warnings, sep="\n", markup=False, highlight=False, soft_wrap=True)
+
+
+def _figures(job: "DistillationJob", estimated: "Estimate") -> Iterator[tuple[str, str]]:
+    rows = (f"{'unknown' if count is None else f'{count:,}'} {split}" for split, count in estimated.rows.items())
+    yield "rows", ", ".join(rows)
+    yield from _teachers(job, estimated)
+    if job.teacher.teacher_route == "endpoint":
+        yield "prompt tokens", _tokens(estimated.input_tokens)
+        limit = f"at most max_tokens={job.teacher.max_tokens} per answer"
+        yield "answer tokens", f"{_tokens(estimated.output_tokens)}, {limit}"
+        yield "cost", _cost(estimated)
+    yield "student", f"{job.student.model}: {_memory(estimated.memory)}"
+
+
+def _teachers(job: "DistillationJob", estimated: "Estimate") -> Iterator[tuple[str, str]]:
+    """One line for one teacher; for several, one line for all and one for each that is called."""
+    names = ", ".join(teacher.called for teacher in job.teacher.teachers)
+    if len(job.teacher.teachers) == 1:
+        yield "teacher", f"{names}: {_requests(job, estimated)}"
+        return
+    policy = f"policy {job.teacher.policy}, samples {job.teacher.samples}"
+    yield "teachers", f"{policy if estimated.teachers else names}: {_requests(job, estimated)}"
+    for teacher in estimated.teachers:
+        cost = "no prices" if teacher.cost is None else _amount(teacher.cost)
+        yield f"  {teacher.name}", f"{_count(teacher.asked)}, cost {cost}"
+
+
+def _requests(job: "DistillationJob", estimated: "Estimate") -> str:
+    if job.teacher.teacher_route != "endpoint":
+        return f"no requests, because teacher_route is {job.teacher.teacher_route}"
+    return UNKNOWN if estimated.asked is None else _count(estimated.asked)
+
+
+def _count(requests: "Range") -> str:
+    if requests.low == requests.high:
+        return f"at most {requests.high:,} requests"
+    return f"{requests.low:,} to {requests.high:,} requests, depending on the policy"
+
+
+def _tokens(tokens: "Range | None") -> str:
+    return UNKNOWN if tokens is None else f"{tokens.low:,.0f} to {tokens.high:,.0f}"
+
+
+def _cost(estimated: "Estimate") -> str:
+    if estimated.cost is not None:
+        return f"{_amount(estimated.cost)}, in the currency of the prices"
+    if estimated.asked is None:
+        return UNKNOWN
+    names = [repr(teacher.name) for teacher in estimated.teachers if teacher.cost is None]
+    teachers = "the teacher" if len(estimated.teachers) == 1 else ", ".join(names)
+    return f"no prices: set input_price and output_price of {teachers}"
+
+
+def _amount(cost: "Range") -> str:
+    return f"{cost.low:,.2f} to {cost.high:,.2f}"
+
+
+def _memory(memory: "Memory") -> str:
+    if memory.needed_gb is None:
+        return "size unknown; set it in catalog.students"
+    needed = f"full fine-tuning needs {memory.needed_gb:,.0f} GB before activations"
+    if memory.fits is None:
+        return f"{needed}; the memory of {memory.vm or 'the cluster'} is unknown"
+    advice = "" if memory.fits else f" and DOES NOT FIT; use {memory.smallest_vm or 'several machines'}"
+    return f"{needed}, {memory.vm} has {memory.vm_gb}{advice}"

@@ -1,4 +1,4 @@
-"""A run while it runs: a live table on a terminal, plain lines anywhere else."""
+"""Progress of a run: a live table on a terminal, plain lines elsewhere."""
 
 import os
 import sys
@@ -10,59 +10,60 @@ from typing import TextIO
 
 from azdistill.engine.local.results import Event, NodeRun
 
+# Bytes at the end of a log in which the last line is searched.
 TAIL_BYTES = 4096
+# Seconds between two lines about a running node, where nobody watches a live table.
 PERIOD_S = 10.0
-"""Time between two lines about a node that takes long, where nobody watches."""
 
 
 @contextmanager
 def progress(stream: TextIO | None = None) -> Iterator[Callable[[Event], None]]:
-    """Yields what shows an event. Default: the standard error, so that the standard output holds the outcome."""
+    """Yields the function that shows an event. Default: standard error, as standard output is for the outcome."""
     stream = stream or sys.stderr
     if stream.isatty() and os.environ.get("TERM") != "dumb":
-        from azdistill.cli.board import board
+        from azdistill.cli.live_table import live_table
 
-        with board(stream) as show:
+        with live_table(stream) as show:
             yield show
     else:
-        yield Lines(stream)
+        yield ProgressLines(stream)
 
 
-class Lines:
-    """One line for each change of state, and now and then the last words of a node that takes long."""
+class ProgressLines:
+    """Print a line for each change of a node's state, and from time to time the last line of a running node's log."""
 
     def __init__(self, stream: TextIO, period_s: float = PERIOD_S) -> None:
         self._stream, self._period_s = stream, period_s
         self._states: dict[str, str] = {}
-        self._spoke: dict[str, float] = {}
-        self._words: dict[str, str] = {}
+        self._printed_at: dict[str, float] = {}
+        self._printed: dict[str, str] = {}
 
     def __call__(self, event: Event) -> None:
-        for node in sorted(event.nodes.values(), key=lambda node: node.state == "running"):  # first what has ended
+        for node in sorted(event.nodes.values(), key=lambda node: node.state == "running"):  # ended nodes first
             if node.state != self._states.get(node.name, "waiting"):
                 self._states[node.name] = node.state
-                self._say(node.name, happened(node))
-            elif node.state == "running" and time.monotonic() - self._spoke[node.name] >= self._period_s:
-                self._say(node.name, last_line(node.log))
+                self._print(node.name, describe(node))
+            elif node.state == "running" and time.monotonic() - self._printed_at[node.name] >= self._period_s:
+                self._print(node.name, last_line(node.log))
 
-    def _say(self, name: str, text: str) -> None:
-        self._spoke[name] = time.monotonic()
-        if text and text != self._words.get(name):
-            self._words[name] = text
+    def _print(self, name: str, text: str) -> None:
+        self._printed_at[name] = time.monotonic()
+        if text and text != self._printed.get(name):
+            self._printed[name] = text
             print(text if text.startswith(f"{name}: ") else f"{name}: {text}", file=self._stream, flush=True)
 
 
-def happened(node: NodeRun) -> str:
-    """A state in words: `completed in 31.2 s`."""
+def describe(node: NodeRun) -> str:
+    """The state of a node in words: `completed in 31.2 s`."""
     if node.state == "completed":
         return f"completed in {node.seconds:.1f} s"
     if node.state == "failed":
         return f"failed with exit code {node.exit_code} after {node.seconds:.1f} s"
-    return {"running": "started", "skipped": "skipped, as a node failed"}.get(node.state, node.state)
+    return {"running": "started", "skipped": "skipped, because a node failed"}.get(node.state, node.state)
 
 
 def last_line(log: Path) -> str:
-    """The last words of a log that is being written; empty when there are none yet."""
+    """The last line of a log that may still be written; empty when there is none yet."""
     try:
         with log.open("rb") as stream:
             stream.seek(max(0, stream.seek(0, os.SEEK_END) - TAIL_BYTES))

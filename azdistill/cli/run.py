@@ -1,82 +1,336 @@
-"""azdistill run: a job, a bundle or anyone's pipeline on this machine."""
+"""azdistill run: run a job, bundle, pipeline or component on this machine."""
 
-import os
+import shlex
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from azdistill.cli.options import (
-    Copies,
-    Duplicates,
-    Interpreters,
-    MakeEnvironments,
-    Preempted,
-    Rows,
-    Settings,
-    with_rows,
-)
+from azdistill.cli.options import Rows, Settings
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from azdistill.engine.local.options import Faults, RunOptions
+    from azdistill.engine.local.results import RunResult
+    from azdistill.local_runs.request import RunRequest
+
+# Options that the command to continue a run does not repeat: faults are injected once.
+ONE_TIME_OPTIONS = {"preempt", "duplicates", "explain"}
+# Pipeline files that are all named alike, so that their folder names the run.
+COMMON_FILE_NAMES = ("pipeline.yml", "component.yml")
+LATEST_PREEMPTION_S = 10.0
 
 
 def run(
+    context: typer.Context,
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="a job file, a bundle, or anyone's pipeline or component")
+        Path, typer.Argument(metavar="PATH", help="job file, bundle, or any Azure ML pipeline or component file")
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="run folder; default: runs/NAME, of the job or the file")
+        Path | None, typer.Option("--output", "-o", help="run folder; default: runs/NAME of the job or file")
     ] = None,
     settings: Settings = None,
     rows: Rows = None,
-    copies: Copies = None,
-    interpreters: Interpreters = None,
-    make_environments: MakeEnvironments = False,
-    preempted: Preempted = None,
-    duplicates: Duplicates = 0.0,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--data",
+            metavar="NAME=PATH",
+            help="local copy of registered data (iris:1), or of a remote file or folder, by its address; repeatable; "
+            "or a YAML file of names and paths",
+        ),
+    ] = None,
+    interpreters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--env",
+            metavar="NAME=PYTHON",
+            help="Python for the nodes with this environment: an interpreter, or the folder of a virtual environment",
+        ),
+    ] = None,
+    make_environments: Annotated[
+        bool, typer.Option("--make-environments", help="create a virtual environment for each that has pip packages")
+    ] = False,
+    preempt: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--preempt",
+            metavar="NODE[=SECONDS]",
+            help="fault injection: stop this node once after SECONDS (default: random) and start it again, like a spot "
+            "instance",
+        ),
+    ] = None,
+    duplicates: Annotated[
+        float,
+        typer.Option(min=0, max=1, metavar="FRACTION", help="fault injection: mini-batches to deliver twice"),
+    ] = 0.0,
     until: Annotated[
-        str | None, typer.Option("--until", metavar="NODE", help="run this node and what it needs, then stop")
+        str | None, typer.Option("--until", metavar="NODE", help="run this node and the nodes that it needs")
     ] = None,
     start: Annotated[
         str | None,
-        typer.Option("--from", metavar="NODE", help="run this node and all after it again; those before are reused"),
+        typer.Option("--from", metavar="NODE", help="run this node and all after it again; reuse those before it"),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="rehearse a job: simulated teacher, tiny student, first rows, no gates")
+        bool,
+        typer.Option("--dry-run", help="test a job: simulated teacher, tiny student, first rows, gates not enforced"),
     ] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="say which nodes would run and why; run none")] = False,
-    jobs: Annotated[int | None, typer.Option(min=1, help="nodes side by side; default: as many as cores")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="show which nodes would run, and why; run none")] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="maximum number of nodes at the same time; default: number of cores")
+    ] = None,
 ) -> None:
     """Run a job, bundle, pipeline or component on this machine.
 
-    It runs as Azure ML would run it: same bundle, same commands. A job is compiled into the run folder first.
-    What has not changed is not run again, and an interrupted run continues where it was. AZDISTILL_HOME
-    (default: .azdistill) is the folder of what runs share: the teacher's answers and the model registry, datastores,
-    downloads, and registered components in components/NAME/VERSION/component.yml.
+    It runs as on Azure ML: same bundle, same commands. A job is compiled into the run folder first. Nodes that have
+    not changed are reused, and an interrupted run continues. Runs share the folder AZDISTILL_HOME (default:
+    .azdistill): answers of teachers, model registry, datastores, downloads, and registered components in
+    components/NAME/VERSION/component.yml.
 
-    A component's own inputs are set with --set inputs.NAME=VALUE; a path is relative to the current folder.
+    The inputs of a component are set with --set inputs.NAME=VALUE; a path is relative to the current folder.
 
-    A dry run takes the job's own bundle and sets its inputs: it proves that the parts fit together before
-    anything is paid for, says what it replaced, and keeps to its run folder (default: runs/NAME-dry-run).
+    A dry run uses the job's own bundle with other inputs: it shows that all steps work together before anything is
+    paid for, prints what it replaced, and writes only to its run folder (default: runs/NAME-dry-run).
 
     Example: azdistill run job.yaml -o runs/first --until curate --rows 100
 
-    Exit codes: 0 done, 1 a node failed, 2 wrong input, 3 a gate refused the student, 130 interrupted.
+    Exit codes: 0 done, 1 a node failed, 2 wrong input, 3 the gate refused the student, 130 interrupted.
     """
-    from azdistill.cli.request import copies_of, faults_of, interpreters_of, read_request, settings_of
-    from azdistill.cli.running import explain_run, perform
+    from azdistill.cli.paths import pipeline_file, read_job
+    from azdistill.contracts.errors import InputError
+    from azdistill.local_runs.request import RunRequest
+
+    options = read_options(context.params)
+    source = pipeline_file(path) or read_job(path)
+    if dry_run and isinstance(source, Path):
+        raise InputError("a dry run needs a job file", subject=f"--dry-run {str(path)!r}", fix="give the job file")
+    folder = output or Path("runs", f"{_run_name(source)}{'-dry-run' if dry_run else ''}")
+    request = RunRequest(source, folder, options, dry_run)
+    if explain:
+        _print_explanations(request)
+    else:
+        _run(request, path, continue_command(context, folder))
+
+
+def read_options(params: Mapping[str, Any]) -> "RunOptions":
+    """Options of the engine from the parameters of the verb. A parameter named as a field of RunOptions sets it."""
+    from azdistill.cli.options import read_settings
     from azdistill.engine.local.options import RunOptions
     from azdistill.engine.local.selection import NodeSelection
 
-    options = RunOptions(
-        inputs=settings_of(with_rows(settings, rows)),
-        selection=NodeSelection(until, start),
-        data=copies_of(copies or ()),
-        interpreters=interpreters_of(interpreters or ()),
-        make_environments=make_environments,
-        jobs=jobs or os.cpu_count() or 1,
-        faults=faults_of(preempted or (), duplicates),
-    )
-    request = read_request(path, output, options, dry_run)
-    if explain:
-        explain_run(request)
-    else:
-        perform(request)
+    same_name = {field.name: params[field.name] for field in fields(RunOptions) if params.get(field.name) is not None}
+    parsed = {
+        "inputs": read_settings(params["settings"], params["rows"]),
+        "selection": NodeSelection(params["until"], params["start"]),
+        "data": _read_data(params["data"] or ()),
+        "interpreters": dict(map(_read_interpreter, params["interpreters"] or ())),
+        "faults": _read_faults(params["preempt"] or (), params["duplicates"]),
+    }
+    return RunOptions(**{**same_name, **parsed})
+
+
+def _read_data(texts: Sequence[str]) -> dict[str, Path]:
+    """Local copies by name, from `NAME=PATH` and YAML files. Raises InputError for another form or a missing file."""
+    from azdistill.engine.local.data import parse_copy, read_copies
+
+    copies: dict[str, Path] = {}
+    for text in texts:
+        is_file = text.endswith((".yml", ".yaml")) and "=" not in text
+        copies |= read_copies(Path(text)) if is_file else [parse_copy(text)]
+    return copies
+
+
+def _read_interpreter(text: str) -> tuple[str, Path]:
+    """Name of an environment, and its Python."""
+    from azdistill.contracts.errors import InputError
+
+    name, _, path = text.partition("=")
+    if not (name and path):
+        raise InputError(
+            "must be NAME=PYTHON", subject=f"--env {text!r}", code="wrong_format", fix="NAME is that of an environment"
+        )
+    return name, Path(path).expanduser()
+
+
+def _read_faults(preempt: Sequence[str], duplicates: float) -> "Faults":
+    from azdistill.engine.local.options import Faults
+
+    return Faults(dict(map(_read_preemption, preempt)), duplicates)
+
+
+def _read_preemption(text: str) -> tuple[str, float]:
+    """A node, and the seconds after which it is preempted, random by default."""
+    import random
+
+    from azdistill.contracts.errors import InputError
+
+    node, equals, seconds = text.partition("=")
+    try:
+        return node, float(seconds) if equals else random.uniform(0, LATEST_PREEMPTION_S)
+    except ValueError:
+        raise InputError("must be NODE or NODE=SECONDS", subject=f"--preempt {text!r}", code="wrong_format") from None
+
+
+def _run_name(source: Any) -> str:
+    """Name of the job; of a pipeline file its stem, or its folder's name if all pipeline files are named alike."""
+    if not isinstance(source, Path):
+        return str(source.name)
+    return source.resolve().parent.name if source.name in COMMON_FILE_NAMES else source.stem
+
+
+def continue_command(context: typer.Context, folder: Path) -> str:
+    """The command line that continues this run, in its folder and without one-time options."""
+    params = {**context.params, "output": folder}
+    arguments = []
+    for parameter in context.command.params:
+        value = params.get(parameter.name or "")
+        if parameter.name in ONE_TIME_OPTIONS or value is None or value is False:
+            continue
+        for text in map(str, value if isinstance(value, list | tuple) else [value]):
+            is_argument = parameter.param_type_name == "argument"
+            arguments += [text] if is_argument else [_short(parameter.opts), *([] if value is True else [text])]
+    return shlex.join(["azdistill", "run", *arguments])
+
+
+def _short(names: Sequence[str]) -> str:
+    return min(names, key=len)
+
+
+def _print_explanations(request: "RunRequest") -> None:
+    """Print whether each node would be reused, and if not, why."""
+    from azdistill.local_runs.run import explain
+
+    explanations = explain(request, _read_pipeline(request))
+    width = max(len(explanation.node) for explanation in explanations)
+    for explanation in explanations:
+        reasons = "reused" if explanation.reused else f"runs: {'; '.join(explanation.reasons)}"
+        print(f"{explanation.node:<{width}}  {reasons}")
+        for note in explanation.notes:
+            print(f"{'':<{width}}  note: {note}")
+
+
+def _read_pipeline(request: "RunRequest") -> Any:
+    from functools import partial
+
+    from azdistill.cli.paths import read_pipeline
+
+    return partial(read_pipeline, compiled=not isinstance(request.source, Path))
+
+
+def _run(request: "RunRequest", path: Path, continue_with: str) -> None:
+    """Run, and print progress and outcome.
+
+    Raises NodeFailed, GateRefused, or Interrupted with the command that continues the run.
+    """
+    from azdistill.cli.progress import progress
+    from azdistill.local_runs.run import run
+
+    with _interruptible(continue_with):
+        with progress() as watch:
+            result = run(request, watch, _read_pipeline(request))
+        if request.dry_run:
+            _print_dry_run(result, path)
+        else:
+            print_outcome(result)
+
+
+@contextmanager
+def _interruptible(continue_with: str) -> Iterator[None]:
+    """Raise Interrupted with the command that continues the run on Ctrl-C and SIGTERM, at any moment."""
+    from azdistill.contracts.errors import Interrupted
+
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    except (KeyboardInterrupt, Interrupted):
+        raise Interrupted("interrupted; completed work is kept", fix="continue with", command=continue_with) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def print_outcome(result: "RunResult") -> None:
+    """Print the summary of the report, or the paths of the outputs.
+
+    Raises GateRefused when only the gate stopped the run, NodeFailed for any other failure.
+    """
+    from azdistill.cli.progress import last_line
+    from azdistill.contracts.errors import GateRefused
+
+    report = result.outputs.get(("", "report"))
+    summary = _read_summary(report) if report else None
+    if report and summary:
+        _print_report(summary, report, result.folder)
+    elif not result.failed:
+        _print_outputs(result)
+    if _is_refusal(result):
+        raise GateRefused("; ".join(last_line(node.log) for node in result.failed))
+    result.check()
+
+
+def _print_dry_run(result: "RunResult", path: Path) -> None:
+    """Without the figures of the report, which have no meaning. Raises NodeFailed when a node failed."""
+    result.check()
+    report = result.outputs.get(("", "report"))
+    if report:
+        print(f"report (its figures have no meaning):  {_relative(report / 'report.html')}")
+    print(f"dry run: {len(result.nodes)} nodes work together; no teacher was called, nothing was published")
+    print(f"run the job:  {shlex.join(['azdistill', 'run', str(path)])}")
+
+
+def _read_summary(report: Path) -> "Group | None":
+    """None for a report of another program, or one without report.json."""
+    from pydantic import ValidationError
+
+    from azdistill.contracts.errors import DataError
+    from azdistill.contracts.files import read_json
+    from azdistill.reporting.console import summary
+
+    try:
+        return summary(read_json(report / "report.json"))
+    except (DataError, ValidationError):
+        return None
+
+
+def _print_report(summary: "Group", report: Path, folder: Path) -> None:
+    from azdistill.cli.render import console
+
+    console().print(summary)
+    print(f"report:                 {_relative(report / 'report.html')}")
+    print(f"chat with the student:  {shlex.join(['azdistill', 'chat', str(folder)])}")
+
+
+def _print_outputs(result: "RunResult") -> None:
+    """The pipeline's own outputs, or those of its nodes when it has none."""
+    pipeline_outputs = {name: path for (node, name), path in result.outputs.items() if not node}
+    node_outputs = {f"{node}.{name}": path for (node, name), path in result.outputs.items()}
+    for name, path in (pipeline_outputs or node_outputs).items():
+        print(f"{name}: {_relative(path)}")
+
+
+def _is_refusal(result: "RunResult") -> bool:
+    """Whether the gate refused the student, and nothing else failed."""
+    from azdistill.contracts.errors import DataError, GateRefused
+    from azdistill.contracts.files import read_json
+
+    evaluation = result.outputs.get(("", "evaluation"))
+    if not evaluation or not result.failed or any(node.exit_code != GateRefused.exit_code for node in result.failed):
+        return False
+    try:
+        gate = read_json(evaluation / "gate.json")
+    except DataError:
+        return False
+    return isinstance(gate, dict) and gate.get("register") is False
+
+
+def _relative(path: Path) -> str:
+    """Relative to the current folder if the path is below it."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -1,4 +1,4 @@
-"""azdistill runs: the runs in a folder, at a glance."""
+"""azdistill runs: list the runs in a folder."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,40 +12,41 @@ HEADINGS = ("run", "state", "last active", "node time", "nodes", "decision", "ac
 
 
 def runs(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="the folder that holds run folders")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="folder that contains run folders")] = Path("runs"),
 ) -> None:
-    """List the runs of a folder, the latest first.
+    """List the runs in a folder, the latest first.
 
-    Node time is that of all nodes together. Accuracy is the student's, on the test rows. A run that was
-    killed reads interrupted; run it again to continue.
+    Node time is the sum over all nodes. Accuracy is the student's on the test rows. A killed run is shown as
+    interrupted; run it again to continue.
 
     Example: azdistill runs experiments
 
     Exit codes: 0 listed, 2 there is no such folder.
     """
+    from azdistill.cli.render import print_columns
     from azdistill.contracts.errors import InputError
     from azdistill.local_runs.run_folder import runs_in
 
     if not folder.is_dir():
         raise InputError(
-            f"{str(folder)!r}: no such folder; name the one that holds your runs, or start one: azdistill run"
+            "no such folder",
+            file=folder,
+            code="no_such_folder",
+            fix="give the folder that contains your runs, or start one: azdistill run",
         )
-    rows = [HEADINGS, *map(_row, runs_in(folder))]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    print_columns([HEADINGS, *map(_row, runs_in(folder))])
 
 
 def _row(run: "RunFolder") -> tuple[str, ...]:
     from datetime import datetime
 
     completed = sum(record.state == "completed" for record in run.records.values())
-    when = datetime.fromtimestamp(run.when).strftime("%Y-%m-%d %H:%M")
-    ended = run.state in ("completed", "refused")  # else the evaluation may be of an earlier try
-    accuracy = f"{run.accuracy:.1%}" if ended and run.accuracy is not None else ""
+    last_active = datetime.fromtimestamp(run.last_active).strftime("%Y-%m-%d %H:%M")
+    has_result = run.state in ("completed", "refused")  # else the evaluation may be that of an earlier attempt
+    accuracy = f"{run.accuracy:.1%}" if has_result and run.accuracy is not None else ""
     nodes = f"{completed} of {len(run.records)}"
-    decision = run.decision if ended else ""
-    return run.path.name, run.state, when, _duration(run.seconds), nodes, decision, accuracy
+    decision = run.decision if has_result else ""
+    return run.path.name, run.state, last_active, _duration(run.seconds), nodes, decision, accuracy
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""azdistill simulate: a stand-in for a teacher, on loopback."""
+"""azdistill simulate: serve a simulated teacher on loopback."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def simulate(
     job: Annotated[
-        Path | None, typer.Argument(metavar="JOB", help="take the simulation of a teacher of this job file")
+        Path | None, typer.Argument(metavar="JOB", help="job file with the settings of the simulated teacher")
     ] = None,
     teacher: Annotated[
         str | None,
@@ -21,14 +21,13 @@ def simulate(
 ) -> None:
     """Serve one simulated teacher on loopback.
 
-    It speaks the wire format of an OpenAI-compatible chat endpoint. It is a stand-in and says so in every
-    answer: a small program that is an expert of one task, with latency, refusals and wrong answers to order.
-    A job with several teachers has a stand-in for each: start this once for each --teacher. `azdistill run`
-    starts its own, all of them.
+    It has the API of an OpenAI-compatible chat endpoint. It is no language model, and every answer says so: a small
+    program answers one task, with latency, refusals and wrong answers as set in the job. For a job with several
+    teachers, start this once for each --teacher. `azdistill run` starts all simulated teachers of a job itself.
 
     Example: azdistill simulate job.yaml --port 8080
 
-    Ctrl-C ends it. Exit codes: 0 ended when told to, 2 wrong input.
+    Exit codes: 0 ended by Ctrl-C, 2 wrong input.
     """
     from azdistill.simulate.serving import serve
 
@@ -39,19 +38,26 @@ def _simulation(job: Path | None, name: str | None) -> "Simulation":
     from azdistill.cli.paths import job_file, read_job
     from azdistill.contracts.errors import InputError
     from azdistill.contracts.simulation import Simulation
+    from azdistill.engine.problems import suggest
     from azdistill.job.simulation import simulations
 
     if job is None and name is None:
         return Simulation()
     if job is None:
-        raise InputError(f"--teacher {name!r}: name the job file that it is in")
-    parsed = read_job(job_file(job))
-    teachers = dict(zip((teacher.called for teacher in parsed.teacher.teachers), simulations(parsed), strict=True))
+        raise InputError("needs a job file", subject=f"--teacher {name!r}", fix="give the job file of this teacher")
+    valid_job = read_job(job_file(job))
+    names = (teacher.called for teacher in valid_job.teacher.teachers)
+    teachers = dict(zip(names, simulations(valid_job), strict=True))
     if name is not None and name not in teachers:
-        raise InputError(f"--teacher {name!r}: {job} has {', '.join(map(repr, teachers))}; name one of them")
+        raise InputError(
+            f"{job} has no such teacher",
+            subject=f"--teacher {name!r}",
+            code="unknown_teacher",
+            fix=suggest(name, teachers),
+        )
     return teachers[name or next(iter(teachers))]
 
 
 def _announce(url: str) -> None:
-    print(f"simulated teacher (a stand-in, no language model): {url}/v1/chat/completions", flush=True)
-    print("Ctrl-C ends it", flush=True)
+    print(f"simulated teacher (no language model): {url}/v1/chat/completions", flush=True)
+    print("press Ctrl-C to stop it", flush=True)

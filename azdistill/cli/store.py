@@ -1,101 +1,206 @@
-"""azdistill store: what the teacher answered, kept for every later run."""
+"""azdistill store: show, search or compact the store of teacher answers."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from azdistill.cli.options import Format
 
+if TYPE_CHECKING:
+    from azdistill.teacher.store.records import StoredAnswer
+    from azdistill.teacher.store.summary import Summary
+
 Folder = Annotated[
     Path | None, typer.Argument(metavar="[FOLDER]", help="default: the store that the runs of this folder share")
 ]
-As = Annotated[Format, typer.Option("--format", help="json: one object, for programs")]
+OutputFormat = Annotated[Format, typer.Option("--format", help="json: one object, for programs")]
+
+# From this number of segments on, reading a store is slow.
+MANY_SEGMENTS = 1000
+
+# Headings, and rows with as many cells.
+Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 
-class _InspectUnlessTold(TyperGroup):
+class _InspectByDefault(TyperGroup):
     """`azdistill store FOLDER` is short for `azdistill store inspect FOLDER`."""
 
     def parse_args(self, context: Any, args: list[str]) -> list[str]:
-        told = bool(args) and args[0] in {"--help", *self.commands}
-        return super().parse_args(context, args if told else ["inspect", *args])
+        names_a_command = bool(args) and args[0] in {"--help", *self.commands}
+        return super().parse_args(context, args if names_a_command else ["inspect", *args])
 
 
-store = typer.Typer(cls=_InspectUnlessTold, rich_markup_mode=None)
+store = typer.Typer(cls=_InspectByDefault, rich_markup_mode=None)
 
 
 @store.callback()
 def about() -> None:
-    """Show, search or compact what the teacher answered.
+    """Show, search or compact the store of teacher answers.
 
-    Without a command it shows what a store holds: azdistill store FOLDER.
+    Without a command it shows a summary: azdistill store FOLDER.
 
     Example: azdistill store .azdistill/datastores/workspaceblobstore/azdistill/store
 
-    Exit codes: 0 done, 1 the store can't be read or written, 2 wrong input.
+    Exit codes: 0 done, 1 the store cannot be read or written, 2 wrong input.
     """
 
 
 @store.command("inspect")
-def inspect(folder: Folder = None, format: As = Format.text) -> None:
-    """Show what a store holds: rows, teachers, tokens.
+def inspect(folder: Folder = None, format: OutputFormat = Format.text) -> None:
+    """Show a summary of a store: rows, teachers, tokens.
 
     Example: azdistill store inspect --format json
 
-    Exit codes: 0 shown, 1 it can't be read, 2 there is no such store.
+    Exit codes: 0 shown, 1 it cannot be read, 2 there is no such store.
     """
-    from azdistill.cli.stored import tell_summary
+    from azdistill.teacher.store.summary import summarize
 
-    tell_summary(_folder(folder), format)
+    summary = summarize(_folder(folder))
+    if format == Format.json:
+        _print_json(summary)
+        return
+    _print_tables((("what", "in this store"), list(_summary_rows(summary))), _teacher_table(summary))
+    if summary.segments > MANY_SEGMENTS:
+        print("many small segments are slow to read; azdistill store compact merges them")
 
 
 @store.command("show")
 def show(
-    words: Annotated[list[str], typer.Argument(metavar="[FOLDER] KEY_PREFIX", help="the beginning of a key")],
-    format: As = Format.text,
+    words: Annotated[list[str], typer.Argument(metavar="[FOLDER] KEY_PREFIX", help="start of a record's key")],
+    format: OutputFormat = Format.text,
 ) -> None:
-    """Show one record: its question's key, the answer, what it took.
+    """Show one record: key, answer, tokens and latency.
 
-    A row of completions.jsonl tells its key.
+    A row of completions.jsonl contains its key.
 
     Example: azdistill store show 9f86d0
 
-    Exit codes: 0 shown, 1 it can't be read, 2 no record or several.
+    Exit codes: 0 shown, 1 it cannot be read, 2 no record or several.
     """
-    from azdistill.cli.stored import tell_record
+    import dataclasses
+
     from azdistill.contracts.errors import InputError
+    from azdistill.teacher.replies import RowRejected
+    from azdistill.teacher.store.summary import iso, record
 
     *folders, prefix = words
     if len(folders) > 1:
-        raise InputError(f"azdistill store show {' '.join(words)!r}: give one folder and the beginning of one key")
-    tell_record(_folder(Path(*folders) if folders else None), prefix, format)
+        raise InputError("must be one folder and the start of one key", subject=f"store show {' '.join(words)!r}")
+    stored = record(_folder(Path(*folders) if folders else None), prefix)
+    if format == Format.json:
+        _print_json({**dataclasses.asdict(stored), "when": iso(stored.when)})
+        return
+    _print_tables((("what", "of this record"), list(_record_rows(stored))))
+    print(stored.outcome.detail if isinstance(stored.outcome, RowRejected) else stored.outcome.completion)
 
 
 @store.command("compact")
 def compact(
     folder: Folder = None,
     forget_refusals: Annotated[
-        bool, typer.Option("--forget-refusals", help="ask again what was refused, as by a content filter")
+        bool,
+        typer.Option("--forget-refusals", help="drop refusals, as by a content filter: the rows are sent again"),
     ] = False,
-    format: As = Format.text,
+    format: OutputFormat = Format.text,
 ) -> None:
-    """Merge the segments of a store into few.
+    """Merge the segments of a store.
 
-    Of each key the record that counts is kept; torn lines are dropped and counted. Runs may go on: what they
-    write is left alone.
+    The valid record of each key is kept; incomplete lines are dropped and counted. Runs can continue: the segments
+    that they write are not touched.
 
     Example: azdistill store compact
 
-    Exit codes: 0 done, 1 it can't be read or written, 2 there is no such store.
+    Exit codes: 0 done, 1 it cannot be read or written, 2 there is no such store.
     """
-    from azdistill.cli.stored import tell_compacted
+    from azdistill.teacher.store.compaction import compact as compact_store
 
-    tell_compacted(_folder(folder), forget_refusals, format)
+    path = _folder(folder)
+    done = compact_store(path, forget_refusals=forget_refusals)
+    if format == Format.json:
+        _print_json(done)
+        return
+    dropped = {"repeated": done.repeated, "unreadable": done.unreadable, "refused": done.refusals_forgotten}
+    print(f"{path}: segments {done.segments:,} before, {done.now:,} now; records kept {done.kept:,}")
+    print(f"dropped: {_counts(dropped)}")
+    if done.in_use:
+        print(f"not touched, because a run may write to them: segments {done.in_use:,}")
 
 
-def _folder(given: Path | None) -> Path:
+def _folder(folder: Path | None) -> Path:
     from azdistill.contracts.teacher import STORE_PATH
     from azdistill.engine.local.storage import datastore_path, home_folder
 
-    return given or datastore_path(STORE_PATH, home_folder()) or Path()
+    return folder or datastore_path(STORE_PATH, home_folder()) or Path()
+
+
+def _summary_rows(summary: "Summary") -> Iterator[tuple[str, str]]:
+    yield "folder", summary.folder
+    yield "segments", f"{summary.segments:,}" + (f", {summary.in_use:,} of them in use" if summary.in_use else "")
+    yield "bytes", f"{summary.bytes:,}"
+    yield "rows", f"{summary.rows:,}" + (f", of {summary.keys:,} keys" if summary.keys < summary.rows else "")
+    yield "unreadable lines", f"{summary.unreadable:,}"
+    yield "oldest", summary.oldest or "unknown"
+    yield "newest", summary.newest or "unknown"
+    yield "finish reasons", _counts(summary.finish_reasons)
+    yield "refused for", _counts(summary.refusal_reasons)
+
+
+def _teacher_table(summary: "Summary") -> Table:
+    import dataclasses
+
+    rows = [
+        (name, *(f"{count:,}" for count in dataclasses.astuple(figures))) for name, figures in summary.teachers.items()
+    ]
+    return ("teacher", "answers", "refusals", "prompt tokens", "completion tokens"), rows
+
+
+def _record_rows(stored: "StoredAnswer") -> Iterator[tuple[str, str]]:
+    from azdistill.teacher.replies import RowRejected
+    from azdistill.teacher.store.summary import iso
+
+    yield "key", stored.key
+    yield "teacher", f"{stored.teacher} at {stored.asked_at}"
+    yield "stored", iso(stored.when) or "unknown"
+    yield "latency", "unknown" if stored.latency_s is None else f"{stored.latency_s:.2f} s"
+    if isinstance(stored.outcome, RowRejected):
+        yield "refused for", stored.outcome.reason
+        return
+    yield "finish reason", stored.outcome.finish_reason
+    yield "tokens", f"{stored.outcome.prompt_tokens:,} in, {stored.outcome.completion_tokens:,} out"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    from collections import Counter
+
+    return ", ".join(f"{name} {count:,}" for name, count in Counter(counts).most_common() if count) or "none"
+
+
+def _print_json(content: object) -> None:
+    import orjson
+
+    def decode(raw: bytes) -> str:
+        return raw.decode(errors="replace")
+
+    print(orjson.dumps(content, default=decode, option=orjson.OPT_INDENT_2).decode())
+
+
+def _print_tables(*tables: Table) -> None:
+    """With frames on a terminal, as plain columns elsewhere."""
+    import sys
+
+    from azdistill.cli.render import console, print_columns
+
+    for headings, rows in tables:
+        if not sys.stdout.isatty():
+            print_columns([headings, *rows])
+            continue
+        from rich.table import Table as FramedTable
+        from rich.text import Text
+
+        framed = FramedTable(*headings)
+        for row in rows:
+            framed.add_row(*map(Text, row))
+        console().print(framed)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from azdistill.cli.options import Rows, Settings, with_rows
+from azdistill.cli.options import Rows, Settings, read_settings
 from azdistill.cli.workspace import Config
 
 
@@ -41,11 +41,10 @@ def submit(
     from azdistill.azure.checks.bundle import check_bundle, stop_at_problems
     from azdistill.azure.submission import submit as submit_bundle
     from azdistill.cli.paths import bundle_of
-    from azdistill.cli.request import settings_of
     from azdistill.cli.stream import stream_job
     from azdistill.cli.workspace import suppress_output, workspace_client
 
-    inputs = settings_of(with_rows(settings, rows))
+    inputs = read_settings(settings, rows)
     bundle = bundle_of(path)
     client = workspace_client(context, config)
     for result in stop_at_problems(check_bundle(client, bundle, registry, date.today())):

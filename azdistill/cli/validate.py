@@ -80,11 +80,10 @@ def _check_job(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
 def _check_bundle(job: "DistillationJob") -> "Sequence[Problem]":
     from tempfile import TemporaryDirectory
 
-    from azdistill.azure.offline import sdk_problems
     from azdistill.job.bundle import compile_job
 
     with TemporaryDirectory() as folder:
-        return sdk_problems(compile_job(job, Path(folder, "bundle")))
+        return _check_with_sdk(compile_job(job, Path(folder, "bundle")))
 
 
 def _check_pipeline(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
@@ -93,7 +92,13 @@ def _check_pipeline(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
 
     problems = validate_pipeline(path)
     if sdk and not has_errors(problems):
-        from azdistill.azure.offline import sdk_problems
-
-        problems = [*problems, *sdk_problems(path)]
+        problems = [*problems, *_check_with_sdk(path)]
     return f"{path}: valid: Azure ML accepts it, as far as can be checked here", problems
+
+
+def _check_with_sdk(pipeline: Path) -> "Sequence[Problem]":
+    from azdistill.azure.offline import sdk_problems
+    from azdistill.cli.workspace import quiet_sdk, suppress_output
+
+    with quiet_sdk(), suppress_output():
+        return sdk_problems(pipeline)

@@ -1,1 +1,1 @@
-"""A run on this machine, for the command line and the client: bundle, stand-in teachers, what a dry run replaces."""
+"""Local runs of a job: bundle, simulated teachers, dry runs, and the folders that runs leave behind."""

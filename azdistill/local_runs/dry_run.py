@@ -10,7 +10,7 @@ from azdistill.contracts.errors import InputError
 from azdistill.engine.local.data import find_copy
 from azdistill.job.paths import FILES, is_remote
 from azdistill.job.simulation import simulations
-from azdistill.local_runs.request import Request
+from azdistill.local_runs.request import RunRequest
 from azdistill.local_runs.tiny_student import architecture_in, architecture_of, tiny_student
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Replacement:
     becomes: object
 
 
-def rehearsal(request: Request, job: "DistillationJob") -> Request:
+def rehearsal(request: RunRequest, job: "DistillationJob") -> RunRequest:
     """The request with its replacements, which are told. What the user sets stays as it is set.
 
     Raises InputError for data that isn't on this machine.
@@ -57,7 +57,7 @@ def _variables(home: Path) -> Mapping[str, str]:
     return {"MLFLOW_TRACKING_URI": f"sqlite:///{home.absolute().as_posix()}/mlflow.db", "OMP_NUM_THREADS": "1"}
 
 
-def _files(request: Request, job: "DistillationJob") -> Mapping[str, str]:
+def _files(request: RunRequest, job: "DistillationJob") -> Mapping[str, str]:
     """The files of rows and answers, by the pipeline input that each one is: the local copies of those elsewhere."""
     given = {name: getattr(job.data, name) for name in FILES} | {"completions": job.teacher.completions}
     asked = {name: request.options.inputs.get(name, path) for name, path in given.items() if path is not None}

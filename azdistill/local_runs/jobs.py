@@ -10,9 +10,9 @@ from azdistill.contracts.files import read_json
 from azdistill.contracts.task import OWN
 from azdistill.engine.local.attempts import LOG
 from azdistill.engine.local.results import Event
-from azdistill.local_runs.request import Request
+from azdistill.local_runs.request import RunRequest
 from azdistill.local_runs.run import run, with_replacements
-from azdistill.local_runs.run_folder import RunFolder, run_at, runs_in
+from azdistill.local_runs.run_folder import RunFolder, read_run, runs_in
 
 if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
@@ -37,15 +37,15 @@ class LocalJobs:
 
     def __init__(self, path: Path, *, dry_run: bool = False) -> None:
         self.path, self.dry_run = path, dry_run
-        self._requests: dict[str, Request] = {}
+        self._requests: dict[str, RunRequest] = {}
         self.submitted: dict[str, DistillationJob] = {}
 
     def create_or_update(self, job: "DistillationJob") -> LocalJob:
         """Run a job to its end; what has not changed since the last time is reused. Raises InputError for a job that
         can't run here."""
         name = f"{job.name}-dry-run" if self.dry_run else job.name
-        asked = Request(self.path / name, job, self.path / name, dry=self.dry_run)
-        request = replace(with_replacements(asked), dry=False)
+        asked = RunRequest(job, self.path / name, dry_run=self.dry_run)
+        request = replace(with_replacements(asked), dry_run=False)
         self._requests[name], self.submitted[name] = request, job
         run(request, _Watch())
         return self.get(name)
@@ -87,9 +87,9 @@ class LocalJobs:
         from azdistill.local_runs.fresh import measured
 
         request = self._requests.get(name)
-        if request is None or isinstance(request.what, Path):
+        if request is None or isinstance(request.source, Path):
             raise InputError(f"job {name!r}: run it with this client first: client.jobs.create_or_update(job)")
-        job, inputs = request.what, request.options.inputs
+        job, inputs = request.source, request.options.inputs
         trained = model == "student"
         folder = self.path / name / "train/model" if trained else Path(inputs.get("student", job.student.model))
         weights = "pretrained" if trained else inputs.get("weights", job.student.weights)
@@ -99,7 +99,7 @@ class LocalJobs:
         return measured(folder, rows, OWN if file else job.task, file, config)
 
     def _run(self, name: str) -> RunFolder:
-        if found := run_at(self.path / name):
+        if found := read_run(self.path / name):
             return found
         there = ", ".join(run.path.name for run in runs_in(self.path)) or "none"
         raise InputError(f"job {name!r}: there is no such run in {str(self.path)!r}; there are: {there}")

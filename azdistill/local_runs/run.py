@@ -1,47 +1,62 @@
-"""Bundle, replacements and stand-ins around a run of the local engine."""
+"""Run a job or pipeline file with the local engine: compile the job, replace inputs, start simulated teachers."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from azdistill.engine.local.engine import explain as explain_pipeline
 from azdistill.engine.local.engine import run_pipeline
 from azdistill.engine.local.guards import locked
 from azdistill.engine.local.registered import registered_in
-from azdistill.engine.local.results import Event, RunResult
+from azdistill.engine.local.results import Event, Explanation, RunResult
 from azdistill.engine.pipeline.loading import Registered, load_pipeline
 from azdistill.engine.pipeline.model import Pipeline
-from azdistill.local_runs.request import Request
+from azdistill.local_runs.request import RunRequest
 from azdistill.local_runs.simulated_teachers import stand_in, with_simulation
+
+PipelineReader = Callable[[Path, Registered], Pipeline]
 
 
 def run(
-    request: Request,
+    request: RunRequest,
     watch: Callable[[Event], None] = lambda event: None,
-    load: Callable[[Path, Registered], Pipeline] = load_pipeline,
+    read: PipelineReader = load_pipeline,
 ) -> RunResult:
-    """Run what is asked for in its folder. Raises what `run_pipeline` and `rehearsal` do."""
-    with locked(request.folder):  # a run under way reads this bundle
+    """Run a request in its folder. `watch` gets an event for each change of a node.
+
+    Raises what `run_pipeline` raises, and InputError for a dry run of data that is not on this machine.
+    """
+    with locked(request.folder):  # another run in this folder would read the same bundle
         request = with_replacements(request)
-        pipeline = load(pipeline_of(request, request.folder / "bundle"), registered_in(request.options.home))
+        pipeline = read(_pipeline_file(request, request.folder / "bundle"), registered_in(request.options.home))
     with stand_in(pipeline, request) as teachers:
         variables = {**teachers, **request.options.variables}
         return run_pipeline(pipeline.path, request.folder, request.options, variables=variables, watch=watch)
 
 
-def with_replacements(request: Request) -> Request:
+def explain(request: RunRequest, read: PipelineReader = load_pipeline) -> tuple[Explanation, ...]:
+    """Whether each node would be reused, and if not, why. Runs nothing."""
+    request = with_replacements(request)
+    with tempfile.TemporaryDirectory() as bundle:
+        pipeline = read(_pipeline_file(request, Path(bundle)), registered_in(request.options.home))
+        return explain_pipeline(pipeline.path, request.folder, request.options)
+
+
+def with_replacements(request: RunRequest) -> RunRequest:
     """The request with the inputs of a dry run, and with the settings of teachers that are simulated in this run."""
-    if isinstance(request.what, Path):
+    if isinstance(request.source, Path):
         return request
-    if request.dry:
+    if request.dry_run:
         from azdistill.local_runs.dry_run import rehearsal
 
-        request = rehearsal(request, request.what)
+        request = rehearsal(request, request.source)
     return with_simulation(request)
 
 
-def pipeline_of(request: Request, bundle: Path) -> Path:
-    """A pipeline file as it is; a job is compiled into `bundle` first."""
-    if isinstance(request.what, Path):
-        return request.what
+def _pipeline_file(request: RunRequest, bundle: Path) -> Path:
+    """The pipeline file, of a job that of its bundle, which is written to `bundle`."""
+    if isinstance(request.source, Path):
+        return request.source
     from azdistill.job.bundle import compile_job
 
-    return compile_job(request.what, bundle)
+    return compile_job(request.source, bundle)

@@ -14,12 +14,12 @@ from azdistill.contracts.files import read_json, write_json
 from azdistill.contracts.problems import explain as explain_findings
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig
+from azdistill.engine.local.engine import explain
 from azdistill.engine.local.overrides import override_inputs
 from azdistill.engine.local.storage import local_path
 from azdistill.engine.pipeline.expressions import PipelineInput
 from azdistill.engine.pipeline.model import Data, Pipeline
-from azdistill.local_runs.explained import explained
-from azdistill.local_runs.request import Request
+from azdistill.local_runs.request import RunRequest
 from azdistill.simulate.process import running_together
 
 T = TypeVar("T")
@@ -29,12 +29,12 @@ SETTINGS = ".simulation.json"
 ROUTE = PipelineInput("teacher_route")
 
 
-def with_simulation(request: Request) -> Request:
+def with_simulation(request: RunRequest) -> RunRequest:
     """Set the input `simulation` of a job whose teachers are simulated in this run only.
 
     The bundle of a real job has no settings of simulated teachers, so they are written to the run folder.
     """
-    inputs, job = request.options.inputs, request.what
+    inputs, job = request.options.inputs, request.source
     if isinstance(job, Path) or inputs.get(ROUTE.name) != "simulated" or "simulation" in inputs:
         return request
     from azdistill.job.simulation import as_json
@@ -45,7 +45,7 @@ def with_simulation(request: Request) -> Request:
 
 
 @contextmanager
-def stand_in(pipeline: Pipeline, request: Request) -> Iterator[Mapping[str, str]]:
+def stand_in(pipeline: Pipeline, request: RunRequest) -> Iterator[Mapping[str, str]]:
     """Yields the environment that names the simulated teachers, which live as long as the block.
 
     Empty for a run that asks a real teacher, or none because the node that asks is reused or left out.
@@ -69,7 +69,7 @@ def _notice(names: Sequence[str]) -> str:
     return f"{', '.join(names)} are simulated: stand-ins on loopback answer, no language models"
 
 
-def _simulated(pipeline: Pipeline, request: Request) -> tuple[Teacher, ...]:
+def _simulated(pipeline: Pipeline, request: RunRequest) -> tuple[Teacher, ...]:
     """In their order; none where the route doesn't lead to them."""
     if override_inputs(pipeline, request.options.inputs).inputs.get(ROUTE.name) != "simulated":
         return ()
@@ -81,13 +81,13 @@ def _teachers(value: Any) -> TeacherConfig:
     return TeacherConfig.model_validate({"teachers": value, "teacher_route": "simulated"})
 
 
-def _settings(pipeline: Pipeline, request: Request) -> list[Simulation]:
+def _settings(pipeline: Pipeline, request: RunRequest) -> list[Simulation]:
     """The settings of the simulated teachers, in the order of the teachers. A teacher without settings has defaults."""
     read = TypeAdapter(list[Simulation]).validate_python
     return _read_input(pipeline, request, "simulation", read) or []
 
 
-def _read_input(pipeline: Pipeline, request: Request, name: str, read: Callable[[Any], T]) -> T | None:
+def _read_input(pipeline: Pipeline, request: RunRequest, name: str, read: Callable[[Any], T]) -> T | None:
     """Read the JSON file of a pipeline input; None where the pipeline has no such input."""
     data = override_inputs(pipeline, request.options.inputs).inputs.get(name)
     if not isinstance(data, Data):
@@ -99,7 +99,7 @@ def _read_input(pipeline: Pipeline, request: Request, name: str, read: Callable[
         raise InputError(f"inputs.{name}={str(path)!r}: {explain_findings(problem)}") from None
 
 
-def _reused(request: Request, pipeline: Pipeline) -> bool:
+def _reused(request: RunRequest, pipeline: Pipeline) -> bool:
     """Whether no node has to ask: those that take the route are reused, or left out."""
     asking = {name for name, node in pipeline.nodes.items() if ROUTE in node.inputs.values()}
-    return all(node.reused for node in explained(request, pipeline.path) if node.node in asking)
+    return all(node.reused for node in explain(pipeline.path, request.folder, request.options) if node.node in asking)

@@ -1,4 +1,4 @@
-"""azdistill chat: a conversation with the student of a run."""
+"""azdistill chat: chat with the student of a run."""
 
 import io
 import sys
@@ -7,71 +7,72 @@ from pathlib import Path
 
 import pytest
 
-from azdistill.cli.conversation import Conversation
+from azdistill.cli.chat import StudentConversation
 from azdistill.contracts.files import write_rows
 from azdistill.contracts.manifest import close_folder
 from azdistill.contracts.rows import Message, Prompt
 from tests.cli.conftest import Command
 
 SYSTEM = Message(role="system", content="You are the desk.")
-ASKED = Message(role="user", content="Where is order 4711?")
-EXAMPLE = Prompt(id="1", split="test", messages=(SYSTEM, ASKED), gold="On its way.", source="rows.jsonl:1")
+QUESTION = Message(role="user", content="Where is order 4711?")
+EXAMPLE = Prompt(id="1", split="test", messages=(SYSTEM, QUESTION), gold="On its way.", source="rows.jsonl:1")
 
-Heard = tuple[list[str], Conversation]
-Hear = Callable[..., Heard]
+Chat = Callable[..., tuple[list[str], StudentConversation]]
 
 
 @pytest.fixture
-def hear(capsys: pytest.CaptureFixture[str]) -> Hear:
-    """A conversation with a student that counts turns, and what it prints."""
+def chat(capsys: pytest.CaptureFixture[str]) -> Chat:
+    """Chat with a student that counts turns: the printed lines and the conversation."""
 
-    def say(*lines: str, example: Prompt | None = None, system: str | None = None) -> Heard:
+    def send(
+        *lines: str, example: Prompt | None = None, system: str | None = None
+    ) -> tuple[list[str], StudentConversation]:
         examples = iter([example] if example else [])
-        conversation = Conversation(lambda history: f"turn {len(history)}", examples, system)
+        conversation = StudentConversation(lambda history: f"turn {len(history)}", examples, system)
         for line in lines:
-            conversation.hear(line)
+            conversation.send(line)
         return capsys.readouterr().out.splitlines(), conversation
 
-    return say
+    return send
 
 
-def test_turns_follow_one_another(hear: Hear) -> None:
-    out, conversation = hear("Hi", "And now?")
+def test_turns_follow_one_another(chat: Chat) -> None:
+    out, conversation = chat("Hi", "And now?")
     assert out == ["student> turn 1", "student> turn 3"]
     assert [turn.role for turn in conversation.history] == ["user", "assistant"] * 2
 
 
-def test_it_opens_as_the_rows_of_the_run_do(hear: Hear) -> None:
-    assert hear("Hi", example=EXAMPLE)[1].history[0] == SYSTEM
-    assert hear("Hi", example=EXAMPLE, system="Be brief.")[1].history[0].content == "Be brief."
+def test_a_conversation_starts_with_the_system_prompt_of_the_rows(chat: Chat) -> None:
+    assert chat("Hi", example=EXAMPLE)[1].history[0] == SYSTEM
+    assert chat("Hi", example=EXAMPLE, system="Be brief.")[1].history[0].content == "Be brief."
 
 
-def test_an_empty_line_starts_a_new_conversation(hear: Hear) -> None:
-    out, conversation = hear("Hi", "", "Hello", example=EXAMPLE)
+def test_an_empty_line_starts_a_new_conversation(chat: Chat) -> None:
+    out, conversation = chat("Hi", "", "Hello", example=EXAMPLE)
     assert out == ["student> turn 2", "student> turn 2"]
     assert [turn.content for turn in conversation.history] == [SYSTEM.content, "Hello", "turn 2"]
 
 
-def test_an_example_is_shown_answered_and_compared_and_can_be_continued(hear: Hear) -> None:
-    out, _ = hear("/example", "Thanks", "/example", example=EXAMPLE)
+def test_an_example_is_shown_answered_and_compared_and_can_be_continued(chat: Chat) -> None:
+    out, _ = chat("/example", "Thanks", "/example", example=EXAMPLE)
     assert out == [
         "system> You are the desk.",
         "user> Where is order 4711?",
         "student> turn 2",
         "reference> On its way.",
         "student> turn 4",
-        "there is no more example here",
+        "there are no more examples",
     ]
 
 
 def test_a_folder_without_a_student_is_one_line(azdistill: Command, folder: Path) -> None:
     done = azdistill("chat", folder)
     assert (done.code, done.out) == (2, "")
-    assert "no student lies here" in done.err
+    assert "so there is no student" in done.err
     assert done.err.count("\n") == 1
 
 
-def test_half_a_student_is_none(azdistill: Command, folder: Path) -> None:
+def test_an_incomplete_student_is_not_loaded(azdistill: Command, folder: Path) -> None:
     (folder / "train/model").mkdir(parents=True)
     (folder / "train/model/config.json").write_text("{}")
     done = azdistill("chat", folder)
@@ -81,13 +82,13 @@ def test_half_a_student_is_none(azdistill: Command, folder: Path) -> None:
 
 @pytest.fixture
 def distilled(folder: Path) -> Path:
-    """A run folder as the steps leave it; its student has a thousand weights, drawn at random."""
+    """A run folder as the steps write it, with a student of a thousand random weights."""
     from transformers import AutoModelForCausalLM, LlamaConfig
 
     from azdistill.students.tiny import byte_level_tokenizer
 
     model, prompts = folder / "r/train/model", folder / "r/prepare/prompts"
-    tokenizer = byte_level_tokenizer([SYSTEM.content, ASKED.content])
+    tokenizer = byte_level_tokenizer([SYSTEM.content, QUESTION.content])
     sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
     config = LlamaConfig(vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, **sizes)
     AutoModelForCausalLM.from_config(config).save_pretrained(model)
@@ -106,7 +107,7 @@ def test_the_student_of_a_run_answers(azdistill: Command, distilled: Path) -> No
     assert done.out.endswith("reference> On its way.\n")
 
 
-def test_lines_may_come_from_a_pipe(azdistill: Command, distilled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_can_come_from_a_pipe(azdistill: Command, distilled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("Hi\n\nHello\n"))
     done = azdistill("chat", distilled / "train/model", "--max-new-tokens", "3")
     assert (done.code, done.out.count("student> ")) == (0, 2)

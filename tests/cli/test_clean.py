@@ -1,4 +1,4 @@
-"""azdistill clean: only what is a run, is not in use, and only when a person agrees."""
+"""azdistill clean: delete runs that are not in use, after a confirmation."""
 
 import io
 import sys
@@ -24,52 +24,52 @@ def run(folder: Path) -> Path:
     return path
 
 
-def test_runs_are_removed_by_folder_or_name(azdistill: Command, run: Path) -> None:
+def test_runs_are_deleted_by_folder_or_name(azdistill: Command, run: Path) -> None:
     other = a_run(Path("elsewhere"), prepare="completed")
     done = azdistill("clean", "old", "elsewhere", "runs/old", "--yes")
     assert (done.code, done.err) == (0, "")
-    assert done.out == "removed runs/old (1.5 MB)\nremoved elsewhere (0.0 MB)\n"
+    assert done.out == "deleted runs/old (1.5 MB)\ndeleted elsewhere (0.0 MB)\n"
     assert not run.exists()
     assert not other.exists()
 
 
-def test_checkpoints_alone_may_go(azdistill: Command, run: Path) -> None:
+def test_only_the_checkpoints_are_deleted(azdistill: Command, run: Path) -> None:
     done = azdistill("clean", "old", "--checkpoints", "--yes")
-    assert (done.code, done.out) == (0, "removed the checkpoints of runs/old (1.5 MB)\n")
+    assert (done.code, done.out) == (0, "deleted the checkpoints of runs/old (1.5 MB)\n")
     assert list((run / "train/checkpoints").iterdir()) == []
     assert (run / "prepare/node.json").is_file()
 
 
-@pytest.mark.parametrize(("said", "code"), [("y\n", 0), ("n\n", 1), ("\n", 1)])
-def test_a_person_is_asked(
-    azdistill: Command, run: Path, monkeypatch: pytest.MonkeyPatch, said: str, code: int
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1), ("\n", 1)])
+def test_it_asks_for_confirmation(
+    azdistill: Command, run: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", Terminal(said))
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
     done = azdistill("clean", "old")
     assert (done.code, run.exists()) == (code, code == 1)
-    assert "runs/old (1.5 MB)\nremove? [y/N]:" in done.out
+    assert "runs/old (1.5 MB)\ndelete? [y/N]:" in done.out
 
 
-def test_where_nobody_can_answer_nothing_goes(azdistill: Command, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_nothing_is_deleted(azdistill: Command, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
     done = azdistill("clean", "old")
-    assert (done.code, done.err) == (2, "azdistill: nobody can be asked whether to remove that; say --yes\n")
+    assert (done.code, done.err) == (2, "azdistill: no terminal to ask for confirmation; add --yes\n")
     assert run.exists()
 
 
-def test_a_run_in_use_is_left_alone_and_so_is_all_else(azdistill: Command, run: Path) -> None:
+def test_if_one_run_is_in_use_nothing_is_deleted(azdistill: Command, run: Path) -> None:
     other = a_run(Path("other"), prepare="completed")
     with locked(run):
         done = azdistill("clean", "other", "old", "--yes")
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
-    assert "run folder 'runs/old' is in use by a run" in done.err
+    assert "run folder 'runs/old': in use by a run" in done.err
     assert run.exists()
     assert other.exists()
 
 
-def test_a_folder_that_is_no_run_is_left_alone(azdistill: Command, folder: Path) -> None:
+def test_another_folder_is_not_deleted(azdistill: Command, folder: Path) -> None:
     (folder / "thesis").mkdir()
     done = azdistill("clean", "thesis", "--yes")
     assert (done.code, done.out) == (2, "")
-    assert "'thesis': no run lies here" in done.err
+    assert "thesis: not a run folder" in done.err
     assert (folder / "thesis").is_dir()

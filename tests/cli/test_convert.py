@@ -1,4 +1,4 @@
-"""azdistill convert, and Azure's own jobs given to the other commands."""
+"""azdistill convert, and other verbs with Azure's own jobs."""
 
 import shutil
 from pathlib import Path
@@ -14,14 +14,14 @@ KEY = "EXAMPLE-KEY-0a1b2c3d"
 
 @pytest.fixture
 def native(folder: Path) -> Path:
-    """A native job beside its rows."""
+    """A native job and its rows."""
     rows = '{"messages": [{"role": "user", "content": "Premise: it rains. Hypothesis: it is wet. %d"}]}\n'
     for name in ("rows.jsonl", "test.jsonl"):
         (folder / name).write_text("".join(rows % number for number in range(20)))
     return Path(shutil.copy(PUBLISHED, folder)).relative_to(folder)
 
 
-def test_it_writes_a_job_that_is_right_and_tells_each_difference_with_its_line(
+def test_it_writes_a_valid_job_and_prints_each_difference_with_its_line(
     azdistill: Command, native: Path, folder: Path
 ) -> None:
     done = azdistill("convert", native, "-o", "jobs/job.yaml")
@@ -42,7 +42,7 @@ def test_it_writes_a_job_that_is_right_and_tells_each_difference_with_its_line(
 @pytest.mark.parametrize(
     "command", [("validate",), ("plan",), ("compile", "-o", "bundle"), ("run", "--dry-run", "--explain")]
 )
-def test_other_commands_take_the_native_file_itself_and_tell_the_same(
+def test_other_verbs_accept_the_native_file_and_print_the_same_differences(
     azdistill: Command, native: Path, folder: Path, command: tuple[str, ...]
 ) -> None:
     verb, *options = command
@@ -54,7 +54,7 @@ def test_other_commands_take_the_native_file_itself_and_tell_the_same(
     assert not any(KEY.encode() in content for content in written)
 
 
-def test_a_native_job_gives_the_bundle_of_the_job_that_it_converts_to(
+def test_a_native_job_and_the_converted_job_give_the_same_bundle(
     azdistill: Command, native: Path, folder: Path
 ) -> None:
     azdistill("convert", native, "-o", "job.yaml")
@@ -68,21 +68,25 @@ def test_a_native_job_gives_the_bundle_of_the_job_that_it_converts_to(
 
 
 @pytest.mark.parametrize(
-    ("file", "output", "said"),
+    ("file", "output", "words"),
     [
-        ("job.yaml", "new.yaml", "azdistill: job.yaml: no type: expected type: distillation, Azure's own job"),
+        (
+            "job.yaml",
+            "new.yaml",
+            "job.yaml: type: must be distillation, Azure's own job; other files need no conversion",
+        ),
         ("gone.yaml", "new.yaml", "gone.yaml: No such file or directory; name the native job file (YAML)"),
         ("wrong.yaml", "new.yaml", "wrong.yaml:8: data_generation_type='guess': expected 'label_generation' or"),
-        ("nli.yaml", "job.yaml", "azdistill: --output 'job.yaml' is there already; name a new file"),
+        ("nli.yaml", "job.yaml", "job.yaml: exists already; give the path of a new file"),
     ],
 )
-def test_what_it_refuses_is_said_in_a_line_and_nothing_is_written(
-    azdistill: Command, native: Path, folder: Path, file: str, output: str, said: str
+def test_wrong_input_is_one_line_and_nothing_is_written(
+    azdistill: Command, native: Path, folder: Path, file: str, output: str, words: str
 ) -> None:
     (folder / "job.yaml").write_text(JOB)
     (folder / "wrong.yaml").write_text(native.read_text().replace(": label_generation", ": guess"))
     done = azdistill("convert", file, "-o", output)
     assert (done.code, done.out) == (2, "")
-    assert said in done.err
+    assert words in done.err
     assert not (folder / "new.yaml").exists()
     assert (folder / "job.yaml").read_text() == JOB

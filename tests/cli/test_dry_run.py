@@ -12,7 +12,7 @@ from azdistill.job.bundle import compile_job
 from azdistill.job.loading import load_job
 from azdistill.job.model import DistillationJob
 from azdistill.local_runs.dry_run import rehearsal
-from azdistill.local_runs.request import Request
+from azdistill.local_runs.request import RunRequest
 from azdistill.local_runs.tiny_student import architecture_in, tiny_student
 from tests.cli.conftest import Command
 
@@ -101,10 +101,10 @@ def test_it_takes_a_production_job_to_its_end(
     assert {line.split(maxsplit=1)[1] for line in again.out.splitlines()} == {"reused"}
 
 
-def request(job: Path, **inputs: str) -> tuple[Request, DistillationJob]:
+def request(job: Path, **inputs: str) -> tuple[RunRequest, DistillationJob]:
     loaded = load_job(job)
     options = RunOptions(inputs=inputs, home=job.parent / "home")
-    return Request(job, loaded, job.parent / "run", options, dry=True), loaded
+    return RunRequest(loaded, job.parent / "run", options, dry_run=True), loaded
 
 
 def test_what_the_user_sets_stays_and_is_no_replacement(production: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Help that teaches, at once: nothing heavy is imported to give it."""
+"""Help texts, which import no heavy package."""
 
 import subprocess
 import sys
@@ -39,7 +39,7 @@ main()
 """
 
 
-def test_help_lists_every_verb_with_a_whole_sentence(azdistill: Command) -> None:
+def test_help_lists_every_verb_with_a_complete_sentence(azdistill: Command) -> None:
     done = azdistill("--help")
     assert done.code == 0
     for verb in VERBS:

@@ -7,25 +7,26 @@ import pytest
 
 from azdistill.data.prepare import read_files
 from azdistill.job.loading import load_job
+from azdistill.job.plan import step_configs
 from azdistill.job.scaffold.folder import TASKS
 from azdistill.job.schema import job_schema
 from tests.cli.conftest import Command
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_job_is_right_as_it_is_and_so_are_its_rows(azdistill: Command, task: str) -> None:
+def test_the_job_and_its_rows_are_valid(azdistill: Command, task: str) -> None:
     done = azdistill("init", "my-job", "--task", task)
     assert (done.code, done.err) == (0, "")
     assert azdistill("validate", "my-job/job.yaml").code == 0
     job = load_job("my-job/job.yaml")
     files = {"train": Path(job.data.training_data), "test": Path(job.data.test_data or "")}
-    read = read_files(files, job.data, Path(job.task_file) if job.task_file else None)
+    read = read_files(files, step_configs(job)["prepare"], Path(job.task_file) if job.task_file else None)
     assert [len(cases) for cases in read.cases.values()] == [4, 2]
     assert all(case.case.gold for case in read.cases["test"])
     assert read.rejects == []
 
 
-def test_it_tells_what_it_wrote_and_what_to_do_next(azdistill: Command) -> None:
+def test_it_prints_the_next_commands(azdistill: Command) -> None:
     done = azdistill("init", "my job")
     assert done.out.splitlines() == [
         "wrote my job/job.yaml",

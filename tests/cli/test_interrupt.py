@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: exit code 130, one sentence that says how to go on, no process left behind."""
+"""Ctrl-C and SIGTERM: exit code 130, one line with the command that continues, and no process is left."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def slow(pipeline: Writer) -> Path:
-    """Its second try is quick, so that a test can continue it."""
+    """A pipeline that ends at once at the second attempt."""
     tried = "test -e ../tried && exit; touch ../tried; echo $$; exec sleep 60"
     return pipeline({"quick": "echo done", "slow": tried})
 
@@ -37,7 +37,7 @@ def alive(process_id: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_says_how_to_go_on_and_does(
+def test_an_interrupted_run_continues_with_the_printed_command(
     start: Start, slow: Path, azdistill: Command, number: int
 ) -> None:
     process, log = start("run", slow, "-o", "a run"), Path("a run/slow/log.txt")
@@ -46,7 +46,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert err.splitlines()[-1] == (
-        f"azdistill: interrupted; what is done is kept, continue with: azdistill run {slow} -o 'a run'"
+        f"azdistill: interrupted; completed work is kept; continue with: azdistill run {slow} -o 'a run'"
     )
     assert "Traceback" not in err
     when(lambda: not alive(int(log.read_text())))

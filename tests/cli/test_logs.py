@@ -1,4 +1,4 @@
-"""azdistill logs: the lines that a person asks about."""
+"""azdistill logs: show the log of a node."""
 
 import subprocess
 import time
@@ -22,7 +22,9 @@ THREE = "{0} line 1\n{0} line 2\n{0} line 3\n"
         ({"prepare": "completed", "teacher": "completed"}, "teacher"),
     ],
 )
-def test_the_node_that_matters_is_shown(azdistill: Command, folder: Path, states: dict[str, Any], node: str) -> None:
+def test_by_default_the_failed_or_running_node_is_shown(
+    azdistill: Command, folder: Path, states: dict[str, Any], node: str
+) -> None:
     a_run(folder / "r", **states)
     done = azdistill("logs", "r")
     assert (done.code, done.out, done.err) == (0, THREE.format(node), f"{node}: {states[node]}\n")
@@ -34,7 +36,7 @@ def test_a_run_is_found_by_its_name_and_a_node_by_its_own(azdistill: Command) ->
     assert azdistill("logs", "runs/mine", "-n", "0").out == THREE.format("teacher")
 
 
-def test_what_is_no_text_is_safe_to_print(azdistill: Command) -> None:
+def test_control_characters_are_replaced(azdistill: Command) -> None:
     log = a_run(Path("r"), say="completed") / "say/log.txt"
     log.write_bytes(b"\x1b[2Jgone\xff\n10%\r100%\n\nno end")
     assert azdistill("logs", "r").out == "\ufffd[2Jgone\ufffd\n10%\ufffd100%\n\nno end\n"
@@ -42,14 +44,14 @@ def test_what_is_no_text_is_safe_to_print(azdistill: Command) -> None:
     assert azdistill("logs", "r").out == ""
 
 
-def test_a_node_or_run_that_there_is_not_is_one_line_that_helps(azdistill: Command) -> None:
+def test_an_unknown_node_or_run_is_one_line(azdistill: Command) -> None:
     a_run(Path("runs/mine"), prepare="completed")
     done = azdistill("logs", "mine", "prepared")
     assert (done.code, done.err.count("\n")) == (2, 1)
-    assert "node 'prepared': not in runs/mine, or not started; did you mean 'prepare'?" in done.err
+    assert "node 'prepared': runs/mine has no such node, or it has not started; did you mean 'prepare'?" in done.err
     done = azdistill("logs", "yours")
     assert (done.code, done.err.count("\n")) == (2, 1)
-    assert "'yours': no run lies here; name a run folder. In runs/ there are: mine" in done.err
+    assert "yours: not a run folder; give a run folder, or a name in runs/, which has: mine" in done.err
 
 
 def test_a_log_is_followed_until_its_node_ends(pipeline: Writer, start: Any, folder: Path) -> None:
@@ -69,6 +71,6 @@ def test_a_log_is_followed_until_its_node_ends(pipeline: Writer, start: Any, fol
     run.communicate()
 
 
-def test_a_node_whose_run_was_killed_is_not_waited_for(azdistill: Command, folder: Path) -> None:
+def test_the_log_of_a_killed_run_is_not_followed(azdistill: Command, folder: Path) -> None:
     a_run(folder / "r", say="running")
     assert azdistill("logs", "r", "-f").out == THREE.format("say")

@@ -1,4 +1,4 @@
-"""What is told at the end of a run that leaves a report of our making."""
+"""Output at the end of a run with a report of azdistill."""
 
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ def report(decision: Any) -> Report:
 
 
 def reporting(folder: Path, name: str) -> dict[str, Any]:
-    """A node that leaves the file `name` as report.json of the pipeline's report."""
+    """A node that writes the file `name` as report.json of the pipeline's report."""
     return command(
         "cp ${{inputs.json}} ${{outputs.report}}/report.json",
         inputs={"json": {"type": "uri_file", "path": f"./{name}"}},
@@ -61,7 +61,7 @@ def reporting(folder: Path, name: str) -> dict[str, Any]:
     )
 
 
-def test_the_summary_is_printed_with_where_the_report_lies_and_how_to_talk_to_the_student(
+def test_the_summary_is_printed_with_the_path_of_the_report_and_the_chat_command(
     azdistill: Command, pipeline: Writer, folder: Path
 ) -> None:
     write_json(folder / "found.json", report("passed").model_dump(mode="json"))
@@ -73,12 +73,12 @@ def test_the_summary_is_printed_with_where_the_report_lies_and_how_to_talk_to_th
     assert lines[0] == "The student passed. It is right on 95.0% of 40 held-out rows."
     assert any("accuracy" in line and "98.0%" in line and "95.0%" in line for line in lines)
     assert lines[-2:] == [
-        "report:               a run/report/report/report.html",
-        "talk to the student:  azdistill chat 'a run'",
+        "report:                 a run/report/report/report.html",
+        "chat with the student:  azdistill chat 'a run'",
     ]
 
 
-def test_a_refusal_still_has_its_report(azdistill: Command, pipeline: Writer, folder: Path) -> None:
+def test_a_refused_student_has_a_report_too(azdistill: Command, pipeline: Writer, folder: Path) -> None:
     write_json(folder / "found.json", report("refused").model_dump(mode="json"))
     write_json(folder / "gate.json", {"register": False})
     judge = command(
@@ -99,7 +99,7 @@ def test_a_refusal_still_has_its_report(azdistill: Command, pipeline: Writer, fo
 
 
 @pytest.mark.parametrize("content", ['{"rows": 3}', "[]", "not JSON"])
-def test_a_report_of_someone_else_is_an_output_like_any_other(
+def test_a_report_of_another_program_is_printed_as_an_output(
     azdistill: Command, pipeline: Writer, folder: Path, content: str
 ) -> None:
     (folder / "theirs.json").write_text(content)

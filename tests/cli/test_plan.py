@@ -1,4 +1,4 @@
-"""azdistill plan: what a job does and takes, quickly and without asking anybody."""
+"""azdistill plan: what a job does and needs, quickly and without a request."""
 
 import json
 import subprocess
@@ -30,17 +30,17 @@ def planned(azdistill: Command, job: Path) -> dict:  # type: ignore[type-arg]
     return found
 
 
-def test_it_shows_the_graph_the_rows_the_cost_and_the_memory(azdistill: Command, job: Path) -> None:
+def test_it_shows_nodes_rows_cost_and_memory(azdistill: Command, job: Path) -> None:
     done = azdistill("plan", job)
     assert (done.code, done.err) == (0, "")
     text = " ".join(done.out.replace("│", " ").split())
     assert "predict_student train, prepare serverless Standard_NC24ads_A100_v4" in text
     assert "86 train, 4 validation, 10 test" in text
-    assert "DeepSeek-V3.2: asked 100 times at most" in text
+    assert "DeepSeek-V3.2: at most 100 requests" in text
     assert "13,000 to 21,667" in text
-    assert "1,000 to 102,400, at most max_tokens=1024 an answer" in text
+    assert "1,000 to 102,400, at most max_tokens=1024 per answer" in text
     assert "0.02 to 1.05" in text
-    assert "full fine-tuning takes 68 GB before activations, Standard_NC24ads_A100_v4 has 80" in text
+    assert "full fine-tuning needs 68 GB before activations, Standard_NC24ads_A100_v4 has 80" in text
     assert "job.yaml:3: warning: data.test_data: not given" in text
 
 
@@ -57,10 +57,10 @@ def test_it_is_one_object_for_programs(azdistill: Command, job: Path) -> None:
     assert len(found["warnings"]) == 1
 
 
-def test_without_prices_it_says_so_and_shows_no_cost(azdistill: Command, job: Path) -> None:
+def test_without_prices_no_cost_is_shown(azdistill: Command, job: Path) -> None:
     job.write_text(job.read_text().replace("      output_price: 10\n", ""))
     assert planned(azdistill, job)["cost"] is None
-    assert "no prices given: set input_price and output_price" in azdistill("plan", job).out
+    assert "no prices: set input_price and output_price" in azdistill("plan", job).out
 
 
 def test_a_budget_bounds_the_cost(azdistill: Command, job: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_budget_bounds_the_cost(azdistill: Command, job: Path) -> None:
     assert planned(azdistill, job)["cost"]["high"] == 0.5
 
 
-def test_rows_that_are_elsewhere_are_not_counted(azdistill: Command, job: Path) -> None:
+def test_rows_on_another_machine_are_not_counted(azdistill: Command, job: Path) -> None:
     job.write_text(job.read_text().replace("./rows.jsonl", "azureml:rows:1"))
     found = planned(azdistill, job)
     assert (found["rows"], found["asked"], found["cost"]) == (
@@ -76,17 +76,17 @@ def test_rows_that_are_elsewhere_are_not_counted(azdistill: Command, job: Path) 
         None,
         None,
     )
-    assert "unknown, as not all rows are on this machine" in azdistill("plan", job).out
+    assert "unknown, because not all rows are on this machine" in azdistill("plan", job).out
 
 
-def test_only_the_first_rows_count_when_the_job_takes_no_more(azdistill: Command, job: Path) -> None:
-    job.write_text(job.read_text().replace("data:\n", "data:\n  rows: 20\n"))
+def test_only_the_rows_that_the_job_uses_are_counted(azdistill: Command, job: Path) -> None:
+    job.write_text(job.read_text().replace("data:\n", "prepare:\n  rows: 20\ndata:\n"))
     assert planned(azdistill, job)["asked"] == {"low": 20, "high": 20}
 
 
 @pytest.mark.parametrize(
     ("lines", "asked"),
-    [  # 90 rows to learn from, 10 test rows
+    [  # 90 rows for training and validation, 10 test rows
         ("{policy: route}", [(25, 25), (75, 75)]),
         ("{policy: route, samples: 4, temperature: 1}", [(92, 92), (278, 278)]),
         ("{policy: all, samples: 4, temperature: 1}", [(370, 370), (360, 360)]),
@@ -95,7 +95,7 @@ def test_only_the_first_rows_count_when_the_job_takes_no_more(azdistill: Command
         ("{policy: all, turns: all}", [(190, 190), (180, 180)]),
     ],
 )
-def test_each_of_several_teachers_is_asked_and_costs_by_the_policy(
+def test_requests_and_cost_of_each_teacher_follow_the_policy(
     azdistill: Command, job: Path, lines: str, asked: list[tuple[int, int]]
 ) -> None:
     turns = [("user", "x" * 100), ("assistant", "y" * 50), ("user", "x" * 200), ("assistant", "y" * 50)]
@@ -108,14 +108,14 @@ def test_each_of_several_teachers_is_asked_and_costs_by_the_policy(
     job.write_text(text)
     found = planned(azdistill, job)
     first, other = found["teachers"]
-    assert [(one["asked"]["low"], one["asked"]["high"]) for one in (first, other)] == asked
+    assert [(teacher["asked"]["low"], teacher["asked"]["high"]) for teacher in (first, other)] == asked
     assert found["asked"] == {part: first["asked"][part] + other["asked"][part] for part in ("low", "high")}
     assert found["cost"]["high"] == pytest.approx(first["cost"]["high"] + other["cost"]["high"])
     dear = first["cost"]["high"] / first["asked"]["high"], other["cost"]["high"] / other["asked"]["high"]
     assert dear[0] == pytest.approx(10 * dear[1], rel=0.05)
-    said = azdistill("plan", job).out
-    assert f"samples {4 if 'samples' in lines else 1}: asked" in said
-    assert "cheap" in said
+    printed = azdistill("plan", job).out
+    assert f"samples {4 if 'samples' in lines else 1}: " in printed
+    assert "cheap" in printed
     job.write_text(text.replace("teacher:\n", "teacher:\n  budget: 0.1\n"))
     assert planned(azdistill, job)["cost"]["high"] == 0.1
 
@@ -131,18 +131,18 @@ def test_reasoning_adds_tokens_to_the_least_and_none_to_the_most(azdistill: Comm
     assert after["output_tokens"]["high"] == before["output_tokens"]["high"]
 
 
-def test_a_student_that_does_not_fit_gets_a_vm_that_would_do(azdistill: Command, job: Path) -> None:
+def test_for_a_student_that_does_not_fit_a_vm_size_is_suggested(azdistill: Command, job: Path) -> None:
     job.write_text(job.read_text().replace("phi-4-mini", "phi-4"))
-    assert "DOES NOT FIT; take Standard_NC96ads_A100_v4" in " ".join(azdistill("plan", job).out.split())
+    assert "DOES NOT FIT; use Standard_NC96ads_A100_v4" in " ".join(azdistill("plan", job).out.split())
 
 
-def test_nobody_is_asked_on_another_route(azdistill: Command, job: Path) -> None:
+def test_another_route_needs_no_requests(azdistill: Command, job: Path) -> None:
     job.write_text(job.read_text().replace("teacher:\n", "teacher:\n  teacher_route: simulated\n"))
-    assert "nobody is asked, the route is simulated" in azdistill("plan", job).out
+    assert "no requests, because teacher_route is simulated" in azdistill("plan", job).out
 
 
 @pytest.mark.parametrize(("change", "said"), [(("task: ", "tusk: "), "tusk: unknown field"), (("job", "jib"), "")])
-def test_a_wrong_job_is_told_as_validate_does(
+def test_a_wrong_job_is_reported_as_by_validate(
     azdistill: Command, job: Path, change: tuple[str, str], said: str
 ) -> None:
     job.write_text(job.read_text().replace(*change))
@@ -151,9 +151,9 @@ def test_a_wrong_job_is_told_as_validate_does(
     assert said in done.err
 
 
-def test_a_pipeline_is_no_job(azdistill: Command, folder: Path) -> None:
+def test_a_pipeline_cannot_be_planned(azdistill: Command, folder: Path) -> None:
     (folder / "pipeline.yml").write_text("jobs: {}\n")
-    assert "this needs a job file" in azdistill("plan", folder).err
+    assert "name a job file" in azdistill("plan", folder).err
 
 
 def test_it_is_quick_and_imports_nothing_heavy(job: Path) -> None:

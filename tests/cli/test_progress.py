@@ -1,4 +1,4 @@
-"""A run while it runs: plain lines where nobody watches, a live table on a terminal."""
+"""Progress of a run: a live table on a terminal, plain lines elsewhere."""
 
 import io
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from azdistill.cli.board import Board
-from azdistill.cli.progress import Lines, last_line
+from azdistill.cli.live_table import LiveTable
+from azdistill.cli.progress import ProgressLines, last_line
 from azdistill.engine.local.records import NodeState
 from azdistill.engine.local.results import Event, NodeRun
 from tests.cli.conftest import AZDISTILL, Writer, command
@@ -18,11 +18,11 @@ from tests.cli.conftest import AZDISTILL, Writer, command
 ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def test_a_node_that_takes_long_tells_its_last_words_now_and_then(tmp_path: Path) -> None:
+def test_a_long_node_shows_the_last_line_of_its_log_from_time_to_time(tmp_path: Path) -> None:
     out, log = io.StringIO(), tmp_path / "log.txt"
     log.write_text("loading\nteacher: 120/2400 (35.1/s, 65 s left)\n")
-    lines = Lines(out, period_s=0)
-    for _ in range(4):  # the same words are not told twice
+    lines = ProgressLines(out, period_s=0)
+    for _ in range(4):  # the same line is not printed twice
         lines(Event({"teacher": NodeRun("teacher", "running", log)}))
     lines(Event({"teacher": NodeRun("teacher", "completed", log, 31.24, 0)}))
     assert out.getvalue().splitlines() == [
@@ -32,15 +32,15 @@ def test_a_node_that_takes_long_tells_its_last_words_now_and_then(tmp_path: Path
     ]
 
 
-def test_a_node_that_is_soon_done_tells_no_more_than_that(tmp_path: Path) -> None:
+def test_a_short_node_shows_only_its_start(tmp_path: Path) -> None:
     out = io.StringIO()
-    lines = Lines(out)
+    lines = ProgressLines(out)
     for _ in range(3):
         lines(Event({"say": NodeRun("say", "running", tmp_path / "log.txt")}))
     assert out.getvalue() == "say: started\n"
 
 
-def test_the_last_words_of_a_log_are_its_last_line_that_says_something(tmp_path: Path) -> None:
+def test_the_last_line_of_a_log_is_its_last_one_with_text(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     assert last_line(log) == ""
     log.write_bytes(b"x" * 10_000 + b"\n 10%\r 20%\r\n\n\xff\n  \n")
@@ -49,7 +49,7 @@ def test_the_last_words_of_a_log_are_its_last_line_that_says_something(tmp_path:
     assert last_line(log) == "20%"
 
 
-def test_a_terminal_shows_a_table_that_is_drawn_over_itself(pipeline: Writer) -> None:
+def test_a_terminal_shows_a_table_that_is_rerendered(pipeline: Writer) -> None:
     read = command("cat ${{inputs.x}}", inputs={"x": "${{parent.jobs.bad.outputs.x}}"})
     bad = command("echo broken; exit 7", outputs={"x": {"type": "uri_folder"}})
     nodes = {"good": "sleep 0.5; echo fine", "bad": bad, "after": read}
@@ -61,17 +61,17 @@ def test_a_terminal_shows_a_table_that_is_drawn_over_itself(pipeline: Writer) ->
     assert re.search(r"bad +failed +0\.\d s +broken", last_table)
     assert re.search(r"after +skipped", last_table)
     assert "node bad exited with 7" in last_table
-    assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h") == 1  # the cursor is hidden once, and comes back
+    assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h") == 1  # the cursor is hidden once, and shown again
 
 
-def drawn(event: Event, height: int) -> list[str]:
+def rendered(event: Event, height: int) -> list[str]:
     console = Console(file=io.StringIO(), width=100)
     with console.capture() as shown:
-        console.print(Board().table(event, height))
+        console.print(LiveTable().render(event, height))
     return [" ".join(line.split()) for line in shown.get().splitlines()]
 
 
-def test_nodes_of_a_pipeline_component_stand_under_its_name(tmp_path: Path) -> None:
+def test_nodes_of_a_pipeline_component_are_listed_below_its_name(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     log.write_text("half way\n")
     states: dict[str, NodeState] = {
@@ -81,15 +81,15 @@ def test_nodes_of_a_pipeline_component_stand_under_its_name(tmp_path: Path) -> N
         "last": "waiting",
     }
     nodes = {name: NodeRun(name, state, log, seconds=2.0 * (state == "completed")) for name, state in states.items()}
-    assert drawn(Event(nodes), height=10) == [
+    assert rendered(Event(nodes), height=10) == [
         "make reused", "both", "mark completed 2.0 s half way", "repeat running 0 s half way", "last waiting",
     ]  # fmt: skip
 
 
-def test_more_nodes_than_lines_shows_those_that_run_or_failed_and_counts_the_rest(tmp_path: Path) -> None:
+def test_of_more_nodes_than_lines_the_running_and_failed_ones_are_shown(tmp_path: Path) -> None:
     states: list[NodeState] = [*["completed"] * 40, "failed", *["running"] * 2, *["waiting"] * 60]
     nodes = {f"n{number}": NodeRun(f"n{number}", state, tmp_path / "log.txt") for number, state in enumerate(states)}
-    assert drawn(Event(nodes), height=5) == [
+    assert rendered(Event(nodes), height=5) == [
         "n38 completed", "n39 completed", "n40 failed", "n41 running 0 s", "n42 running 0 s",
         "and 98 more 40 completed, 1 failed, 2 running, 60 waiting",
     ]  # fmt: skip
@@ -102,23 +102,23 @@ def test_a_dumb_terminal_gets_plain_lines(pipeline: Writer) -> None:
 
 
 def on_a_terminal(*arguments: str | Path, **variables: str) -> tuple[int, bytes]:
-    """The exit code of the command, and all that the terminal got."""
-    ours, theirs = pty.openpty()
+    """Run the command on a pseudo-terminal: its exit code, and its output."""
+    terminal, process_end = pty.openpty()
     process = subprocess.Popen(
         [*AZDISTILL, *map(str, arguments)],
         env={**os.environ, "TERM": "xterm", **variables},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=process_end,
+        stdout=process_end,
+        stderr=process_end,
     )
-    os.close(theirs)
-    shown = b"".join(iter(lambda: _read(ours), b""))
-    os.close(ours)
+    os.close(process_end)
+    shown = b"".join(iter(lambda: _read(terminal), b""))
+    os.close(terminal)
     return process.wait(), shown
 
 
 def _read(handle: int) -> bytes:
-    """Linux answers with EIO once the other end is closed."""
+    """Empty at the end: Linux raises EIO when the other end is closed."""
     try:
         return os.read(handle, 65536)
     except OSError:

@@ -73,8 +73,8 @@ def test_set_gives_an_input_with_the_type_it_has(azdistill: Command, twice: Path
     [
         ("inputs.times=two", "--set: inputs.times='two': must be an integer"),
         ("inputs.rows=3", "--set: inputs.rows='3': the pipeline has no such input; it has"),
-        ("times=3", "--set 'times=3': expected inputs.NAME=VALUE"),
-        ("inputs.times", "--set 'inputs.times': expected inputs.NAME=VALUE"),
+        ("times=3", "--set 'times=3': must be inputs.NAME=VALUE"),
+        ("inputs.times", "--set 'inputs.times': must be inputs.NAME=VALUE"),
         ("settings.force_rerun=true", "only pipeline inputs can be set"),
     ],
 )
@@ -121,7 +121,7 @@ def test_a_failed_node_is_named_with_its_last_lines_and_its_log(azdistill: Comma
     assert "node bad exited with 7" in done.err
     assert "the reason" in done.err
     assert "r/bad/log.txt" in done.err
-    assert "after: skipped, as a node failed" in done.err
+    assert "after: skipped, because a node failed" in done.err
     assert "good: completed" in done.err
     assert "Traceback" not in done.err
 

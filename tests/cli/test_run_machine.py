@@ -1,13 +1,14 @@
-"""azdistill run with what this machine has in place of a workspace: data, components, environments."""
+"""azdistill run: local data, components and environments in place of those of a workspace."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
-from azdistill.cli.request import read_request
-from azdistill.engine.local.options import RunOptions
+from azdistill.cli.main import app
+from azdistill.cli.run import continue_command
 from tests.cli.conftest import Command, Writer, command, folders
 
 
@@ -23,7 +24,7 @@ def reads(pipeline: Writer) -> Path:
     return pipeline({"show": show}, inputs={"rows": rows, "more": more})
 
 
-def test_data_is_mapped_by_options_and_by_files(azdistill: Command, reads: Path) -> None:
+def test_data_is_mapped_by_options_and_files(azdistill: Command, reads: Path) -> None:
     Path("rows.txt").write_text("rows\n")
     Path("raw/2024").mkdir(parents=True)
     Path("raw/2024/a.txt").write_text("more\n")
@@ -42,7 +43,7 @@ def test_data_is_mapped_by_options_and_by_files(azdistill: Command, reads: Path)
     )
 
 
-def test_data_that_is_not_here_is_told_with_the_options_to_add(azdistill: Command, reads: Path) -> None:
+def test_missing_data_is_reported_with_the_options_to_add(azdistill: Command, reads: Path) -> None:
     done = azdistill("run", reads, "-o", "r")
     assert (done.code, done.out) == (2, "")
     rows, more = done.err.splitlines()
@@ -50,7 +51,9 @@ def test_data_that_is_not_here_is_told_with_the_options_to_add(azdistill: Comman
     assert more.endswith("or add --data azureml://datastores/store/paths/raw/2024/a.txt=PATH")
 
 
-def test_a_registered_component_is_run_from_the_home(azdistill: Command, pipeline: Writer, folder: Path) -> None:
+def test_a_registered_component_is_read_from_the_home_folder(
+    azdistill: Command, pipeline: Writer, folder: Path
+) -> None:
     path = pipeline({"say": {"type": "command", "component": "azureml:say@latest"}})
     done = azdistill("run", path, "-o", "r")
     assert done.code == 2
@@ -75,23 +78,18 @@ def test_an_environment_is_mapped_to_a_python(azdistill: Command, pipeline: Writ
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--env", "any"), "azdistill: --env 'any': expected NAME=PYTHON, NAME being an environment's"),
-        (
-            ("--env", "many=venv"),
-            "azdistill: --env 'many': no node has an environment of that name; did you mean 'any'?",
-        ),
-        (("--data", "rows"), "azdistill: --data 'rows': must be NAME=PATH, or a YAML file of names and paths"),
+        (("--env", "any"), "--env 'any': must be NAME=PYTHON; NAME is that of an environment"),
+        (("--env", "many=venv"), "--env 'many': no node has an environment of that name; did you mean 'any'?"),
+        (("--data", "rows"), "--data 'rows': must be NAME=PATH, or a YAML file of names and paths"),
         (("--data", "none.yml"), "none.yml: No such file or directory; name the mapping file (YAML)"),
     ],
 )
-def test_an_option_that_cannot_be_is_one_line(
-    azdistill: Command, pipeline: Writer, options: tuple[str, str], said: str
-) -> None:
+def test_a_wrong_option_is_one_line(azdistill: Command, pipeline: Writer, options: tuple[str, str], said: str) -> None:
     done = azdistill("run", pipeline({"say": "echo hello"}), "-o", "r", *options)
-    assert (done.code, done.err) == (2, f"{said}\n")
+    assert (done.code, done.err.removeprefix("azdistill: ")) == (2, f"{said}\n")
 
 
-def test_without_pip_packages_there_is_nothing_to_make(azdistill: Command, pipeline: Writer) -> None:
+def test_without_pip_packages_no_environment_is_created(azdistill: Command, pipeline: Writer) -> None:
     done = azdistill("run", pipeline({"say": "echo hello"}), "-o", "r", "--make-environments")
     assert done.code == 0
     assert done.err.splitlines()[0] == (
@@ -99,7 +97,7 @@ def test_without_pip_packages_there_is_nothing_to_make(azdistill: Command, pipel
     )
 
 
-def test_what_has_no_effect_here_is_said_once_and_azure_takes_it(azdistill: Command, pipeline: Writer) -> None:
+def test_fields_without_effect_on_this_machine_are_one_warning(azdistill: Command, pipeline: Writer) -> None:
     managed = {"identity": {"type": "managed"}, "services": {"tb": {"type": "tensor_board"}}}
     nodes = {name: command("echo hello", queue_settings={"job_tier": "spot"}, **managed) for name in ("one", "two")}
     path = pipeline(nodes, experiment_name="any")
@@ -111,7 +109,7 @@ def test_what_has_no_effect_here_is_said_once_and_azure_takes_it(azdistill: Comm
     assert "no effect" not in azdistill("validate", path).err
 
 
-def test_what_a_job_is_compiled_to_is_not_the_users_to_hear_about(azdistill: Command, job: Path) -> None:
+def test_a_compiled_job_has_no_warnings_about_its_pipeline(azdistill: Command, job: Path) -> None:
     assert azdistill("run", job, "--explain").err == ""
 
 
@@ -123,15 +121,15 @@ def test_rows_of_a_job_are_mapped_too(azdistill: Command, job: Path) -> None:
     assert azdistill("run", job, "--explain", "--data", "rows=rows.jsonl").code == 0
 
 
-def test_the_command_that_continues_a_run_names_what_this_machine_gave(pipeline: Writer, folder: Path) -> None:
-    options = RunOptions(data={"rows": Path("a b.txt")}, interpreters={"any": Path("venv")}, make_environments=True)
-    given = read_request(pipeline({"say": "echo hello"}), Path("r"), options)
-    assert given.command == (
-        f"azdistill run {folder}/pipeline.yml -o r --data 'rows=a b.txt' --env any=venv --make-environments"
+def test_the_command_that_continues_a_run_has_the_options_of_this_machine() -> None:
+    options = ("--data", "rows=a b.txt", "--data", "copies.yml", "--env", "any=venv", "--make-environments")
+    context = get_command(app).commands["run"].make_context("run", ["p.yml", *options])
+    assert continue_command(context, Path("r")) == (
+        "azdistill run p.yml -o r --data 'rows=a b.txt' --data copies.yml --env any=venv --make-environments"
     )
 
 
-def test_faults_are_asked_for_by_node_and_share(azdistill: Command, pipeline: Writer) -> None:
+def test_a_node_is_preempted_and_starts_again(azdistill: Command, pipeline: Writer) -> None:
     path = pipeline({"slow": "[ -e ../begun ] || { touch ../begun; sleep 60; }"})
     done = azdistill("run", path, "-o", "r", "--preempt", "slow=0.5")
     assert done.code == 0, done.err
@@ -141,10 +139,10 @@ def test_faults_are_asked_for_by_node_and_share(azdistill: Command, pipeline: Wr
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--preempt", "slow=soon"], "--preempt 'slow=soon': expected NODE or NODE=SECONDS"),
+        (["--preempt", "slow=soon"], "--preempt 'slow=soon': must be NODE or NODE=SECONDS"),
         (["--duplicates", "2"], "--duplicates"),
     ],
 )
-def test_a_fault_that_is_none_is_told(azdistill: Command, pipeline: Writer, options: list[str], told: str) -> None:
+def test_a_wrong_fault_is_reported(azdistill: Command, pipeline: Writer, options: list[str], told: str) -> None:
     done = azdistill("run", pipeline({"slow": "true"}), *options)
     assert (done.code, told in done.err) == (2, True), done.err

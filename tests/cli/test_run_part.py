@@ -1,13 +1,14 @@
-"""azdistill run: parts of a pipeline, the first rows, and one component alone."""
+"""azdistill run: selected nodes, the first rows, and single components."""
 
 import json
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from azdistill.cli.main import app
+from azdistill.cli.run import continue_command, read_options
 from azdistill.engine.local.options import RunOptions
-from azdistill.engine.local.selection import NodeSelection
-from azdistill.local_runs.request import Request
 from tests.cli.conftest import Command, Writer, command, folders, promoted
 
 LINE = {
@@ -29,14 +30,14 @@ def line(pipeline: Writer) -> Path:
     return pipeline(LINE, inputs={"rows": 3}, outputs=folders("used"))
 
 
-def test_until_stops_after_a_node_and_tells_where_its_rows_lie(azdistill: Command, line: Path) -> None:
+def test_until_stops_after_a_node_and_prints_the_path_of_its_output(azdistill: Command, line: Path) -> None:
     done = azdistill("run", line, "-o", "r", "--until", "get", "--rows", "2")
     assert (done.code, done.out) == (0, "get.out: r/get/out\n")
     assert Path("r/get/out/rows").read_text() == "1\n2\n"
     assert azdistill("run", line, "-o", "r", "--rows", "2").err.splitlines()[0] == "get: reused"
 
 
-def test_from_runs_a_node_again_and_explain_says_so(azdistill: Command, line: Path) -> None:
+def test_from_runs_a_node_again_and_explain_gives_the_reason(azdistill: Command, line: Path) -> None:
     azdistill("run", line, "-o", "r")
     explained = azdistill("run", line, "-o", "r", "--from", "use", "--explain").out.splitlines()
     assert explained == ["get  reused", "use  runs: all nodes from use on run again"]
@@ -52,10 +53,10 @@ def test_from_runs_a_node_again_and_explain_says_so(azdistill: Command, line: Pa
             ["--from", "use"],
             "--from 'use': it depends on get, which cannot be reused (it has not run in this folder)",
         ),
-        (["--dry-run"], "it replaces what a job names; give the job file"),
+        (["--dry-run"], "a dry run needs a job file; give the job file"),
     ],
 )
-def test_what_cannot_be_is_one_line_and_nothing_runs(
+def test_a_wrong_selection_is_one_line_and_nothing_runs(
     azdistill: Command, line: Path, options: list[str], said: str
 ) -> None:
     done = azdistill("run", line, "-o", "r", *options)
@@ -70,14 +71,22 @@ def test_rows_of_a_pipeline_without_rows_are_refused(azdistill: Command, pipelin
     assert "--set: inputs.rows='2': the pipeline has no such input" in done.err
 
 
-def test_the_command_that_continues_asks_for_the_same_part() -> None:
-    options = RunOptions(inputs={"rows": "2"}, selection=NodeSelection("use", "get"))
-    request = Request(Path("p.yml"), Path("p.yml"), Path("r"), options, True)
-    expected = "azdistill run p.yml -o r --set inputs.rows=2 --until use --from get --dry-run"
-    assert request.command == expected
+def test_the_command_that_continues_a_run_has_the_same_options() -> None:
+    once = ("--preempt", "use=5", "--duplicates", "0.5", "--explain")
+    options = ("--rows", "2", "--until", "use", "--from", "get", "--dry-run", "--jobs", "3")
+    context = get_command(app).commands["run"].make_context("run", ["p.yml", *once, *options])
+    expected = "azdistill run p.yml -o r --rows 2 --until use --from get --dry-run --jobs 3"
+    assert continue_command(context, Path("r")) == expected
 
 
-def test_a_component_of_anyone_runs_alone(azdistill: Command, folder: Path) -> None:
+def test_a_parameter_named_as_an_option_of_the_engine_sets_it() -> None:
+    """A new option is declared in the verb and in RunOptions, and nowhere else."""
+    unset = dict.fromkeys(("settings", "rows", "data", "interpreters", "preempt", "until", "start"))
+    options = read_options({**unset, "duplicates": 0.0, "grace": 3.5, "jobs": None, "make_environments": True})
+    assert (options.grace, options.jobs, options.make_environments) == (3.5, RunOptions().jobs, True)
+
+
+def test_a_component_of_another_project_runs_alone(azdistill: Command, folder: Path) -> None:
     component = {
         "$schema": "https://azuremlschemas.azureedge.net/latest/commandComponent.schema.json",
         "name": "greet",
@@ -97,7 +106,7 @@ def test_a_component_of_anyone_runs_alone(azdistill: Command, folder: Path) -> N
     assert Path("runs/greet/greet/said").read_text() == "Hi Ann\nHi Bob\n"
 
 
-def test_a_step_of_ours_runs_alone(azdistill: Command, folder: Path) -> None:
+def test_a_component_of_azdistill_runs_alone(azdistill: Command, folder: Path) -> None:
     (folder / "rows.jsonl").write_text("".join(f'{{"question": "Is it {n}?", "answer": "yes"}}\n' for n in range(50)))
     component = Path(__file__).parents[2] / "components/prepare/component.yml"
     settings = ("--set", "inputs.training_data=rows.jsonl", "--set", "inputs.task=qa", "--rows", "40")
@@ -106,7 +115,7 @@ def test_a_step_of_ours_runs_alone(azdistill: Command, folder: Path) -> None:
     assert len(Path("r/azdistill_prepare/prompts/prompts.jsonl").read_text().splitlines()) == 40
 
 
-def test_a_component_is_right_or_not(azdistill: Command, folder: Path) -> None:
+def test_a_component_is_validated(azdistill: Command, folder: Path) -> None:
     component = Path(__file__).parents[2] / "components/train/component.yml"
     assert azdistill("validate", component).code == 0
     (folder / "component.yml").write_text("command: echo ${{inputs.gone}}\nenvironment: azureml:any:1\n")
@@ -114,7 +123,7 @@ def test_a_component_is_right_or_not(azdistill: Command, folder: Path) -> None:
     assert (done.code, "uses undeclared inputs.gone" in done.err) == (2, True)
 
 
-def test_a_job_with_completions_asks_nobody(azdistill: Command, job: Path, folder: Path) -> None:
+def test_a_job_with_completions_sends_no_request(azdistill: Command, job: Path, folder: Path) -> None:
     talks = [[{"role": "user", "content": f"Question {number}?"}] for number in range(20)]
     (folder / "rows.jsonl").write_text("".join(json.dumps({"messages": talk}) + "\n" for talk in talks))
     answers = ({"messages": [*talk, {"role": "assistant", "content": "Yes."}]} for talk in talks[1:])

@@ -1,4 +1,4 @@
-"""azdistill runs: one line a run, and what state it is in."""
+"""azdistill runs: one line for each run, with its state."""
 
 import time
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 from azdistill.cli.runs import _duration as duration
 from azdistill.engine.local.guards import locked
-from azdistill.local_runs.run_folder import run_at
+from azdistill.local_runs.run_folder import read_run
 from tests.cli.conftest import Command, Writer, command
 from tests.cli.run_folders import a_run, evaluated, exited_with
 
@@ -36,12 +36,12 @@ def test_the_latest_run_comes_first(azdistill: Command) -> None:
 
 
 def state(path: Path) -> str:
-    run = run_at(path)
+    run = read_run(path)
     assert run
     return run.state
 
 
-def test_a_run_is_running_while_another_process_holds_it(folder: Path) -> None:
+def test_a_run_is_running_while_another_process_has_locked_it(folder: Path) -> None:
     path = a_run(folder / "r", prepare="completed", teacher="running")
     assert state(path) == "interrupted"
     with locked(path):
@@ -49,7 +49,7 @@ def test_a_run_is_running_while_another_process_holds_it(folder: Path) -> None:
     assert state(path) == "interrupted"
 
 
-def test_a_refusal_is_told_from_a_failure(folder: Path) -> None:
+def test_a_refusal_is_distinguished_from_a_failure(folder: Path) -> None:
     path = evaluated(a_run(folder / "r", evaluate="completed", register="failed"), decision="refused")
     assert state(path) == "failed"
     exited_with(path, "register", 3)
@@ -58,7 +58,7 @@ def test_a_refusal_is_told_from_a_failure(folder: Path) -> None:
     assert state(path) == "failed"
 
 
-def test_an_evaluation_of_an_earlier_try_is_not_shown(azdistill: Command) -> None:
+def test_the_evaluation_of_an_earlier_attempt_is_not_shown(azdistill: Command) -> None:
     evaluated(a_run(Path("runs/r"), evaluate="completed", train="failed"))
     assert "passed" not in azdistill("runs").out
 
@@ -68,10 +68,10 @@ def test_a_run_of_the_engine_is_listed(azdistill: Command, pipeline: Writer) -> 
     assert azdistill("runs", "elsewhere").out.splitlines()[1].startswith("mine  completed")
 
 
-def test_a_folder_that_is_not_there_is_one_line(azdistill: Command) -> None:
+def test_a_missing_folder_is_one_line(azdistill: Command) -> None:
     done = azdistill("runs")
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
-    assert "'runs': no such folder" in done.err
+    assert "runs: no such folder" in done.err
 
 
 def test_a_folder_without_runs_lists_none(azdistill: Command, folder: Path) -> None:
@@ -83,5 +83,5 @@ def test_a_folder_without_runs_lists_none(azdistill: Command, folder: Path) -> N
     ("seconds", "text"),
     [(0, "0.0 s"), (59.94, "59.9 s"), (61, "1 min 1 s"), (3599, "59 min 59 s"), (7500, "2 h 5 min")],
 )
-def test_a_duration_is_told_in_the_units_of_its_size(seconds: float, text: str) -> None:
+def test_durations_have_fitting_units(seconds: float, text: str) -> None:
     assert duration(seconds) == text

@@ -23,5 +23,5 @@ def test_a_file_that_cannot_be_written_is_one_line(azdistill: Command, folder: P
     (folder / "file").write_text("")
     done = azdistill("schema", "-o", "file/job.schema.json")
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("azdistill: --output 'file/job.schema.json': ")
+    assert done.err.startswith("file/job.schema.json: ")
     assert done.err.count("\n") == 1

@@ -94,7 +94,7 @@ def test_a_record_of_the_first_version_tells_no_time(azdistill: Command, folder:
     [
         (["show", "store", "q"], "no key begins with 'q'"),
         (["show", "store", "ab"], "2 keys begin with 'ab', give more of it: abc1, abd2\n"),
-        (["show", "a", "b", "c"], "give one folder and the beginning of one key"),
+        (["show", "a", "b", "c"], "must be one folder and the start of one key"),
         (["nowhere"], "'nowhere': no such folder"),
         (["show", "nowhere", "a"], "'nowhere': no such folder"),
         (["compact", "nowhere"], "'nowhere': no such folder"),

@@ -1,0 +1,95 @@
+"""Live table of a run on a terminal: node, state, time, last line of the log."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from azdistill.cli.progress import last_line
+from azdistill.engine.local.results import Event, NodeRun
+from azdistill.engine.pipeline.flatten import SEPARATOR
+
+STYLES = {"running": "bold cyan", "completed": "green", "reused": "blue", "failed": "bold red", "skipped": "yellow"}
+SHOWN_FIRST = ("running", "failed", "interrupted")
+# Lines of the terminal that are kept free: one for the count of nodes that are not shown, one for the prompt.
+FREE_LINES = 2
+
+
+@contextmanager
+def live_table(stream: TextIO) -> Iterator[Callable[[Event], None]]:
+    """Yields the function that shows an event. The table is redrawn in place, and stays when the block ends."""
+    table, console = LiveTable(), Console(file=stream)
+    with Live(console=console, auto_refresh=False) as live:
+        yield lambda event: live.update(table.render(event, console.height - FREE_LINES), refresh=True)
+
+
+class LiveTable:
+    """Start times of running nodes, and the last log lines of ended ones."""
+
+    def __init__(self) -> None:
+        self._started: dict[str, float] = {}
+        self._last_lines: dict[str, Text] = {}
+
+    def render(self, event: Event, height: int) -> Table:
+        """One line for each node, below the name of its pipeline component. Of more than `height` nodes, the running
+        and failed ones come first, then the latest ones that fit."""
+        table = _empty_table()
+        shown = _select(list(event.nodes.values()), height)
+        current_component = ""
+        for node in shown:
+            component, _, name = node.name.rpartition(SEPARATOR)
+            if component and component != current_component:
+                table.add_row(Text(component, "dim"))
+            current_component = component
+            state = Text(node.state, STYLES.get(node.state, "dim"))
+            table.add_row(f"  {name}" if component else name, state, self._time(node), self._last_line(node))
+        if len(shown) < len(event.nodes):
+            table.add_row(Text(f"and {len(event.nodes) - len(shown)} more", "dim"), "", "", _count_states(event))
+        return table
+
+    def _time(self, node: NodeRun) -> str:
+        """For a running node: seconds since the first event with it."""
+        if node.state == "running":
+            started = self._started.setdefault(node.name, time.monotonic())
+            return f"{time.monotonic() - started:.0f} s"
+        return f"{node.seconds:.1f} s" if node.seconds else ""
+
+    def _last_line(self, node: NodeRun) -> Text:
+        if node.state == "running":
+            return Text.from_ansi(last_line(node.log))
+        if node.state not in ("completed", "failed"):
+            return Text()
+        if node.name not in self._last_lines:
+            self._last_lines[node.name] = Text.from_ansi(last_line(node.log))
+        return self._last_lines[node.name]
+
+
+def _empty_table() -> Table:
+    table = Table.grid(padding=(0, 2))
+    for style in ("bold", None, None):
+        table.add_column(style=style, no_wrap=True)
+    table.columns[2].justify = "right"
+    table.add_column(style="dim", no_wrap=True, overflow="ellipsis", ratio=1)
+    return table
+
+
+def _select(nodes: list[NodeRun], height: int) -> list[NodeRun]:
+    """The nodes to show, in the order of the run."""
+    if len(nodes) <= height:
+        return nodes
+    first = [node for node in nodes if node.state in SHOWN_FIRST]
+    ended = [node for node in nodes if node.state not in (*SHOWN_FIRST, "waiting")]
+    waiting = [node for node in nodes if node.state == "waiting"]
+    selected = {node.name for node in (first + ended[::-1] + waiting)[:height]}
+    return [node for node in nodes if node.name in selected]
+
+
+def _count_states(event: Event) -> str:
+    """`148 completed, 50 waiting`, of all nodes."""
+    states = [node.state for node in event.nodes.values()]
+    return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
