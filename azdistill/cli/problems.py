@@ -39,7 +39,7 @@ def as_object(problem: Problem) -> Mapping[str, Any]:
         "file": None if problem.file is None else str(problem.file),
         "line": problem.line,
         "field": dotted(problem.field),
-        "value": problem.value,
+        "value": problem.value if problem.value == problem.value else "nan",  # JSON has no NaN
         "message": problem.message,
         "fix": problem.fix,
         "command": problem.command,

@@ -85,7 +85,7 @@ class Problem:
 
     def __str__(self) -> str:
         warning = "warning" if self.severity == "warning" else ""
-        return ": ".join(filter(None, (self.location, warning, self.text)))
+        return printable(": ".join(filter(None, (self.location, warning, self.text))))
 
 
 class ProblemFields(TypedDict, total=False):
