@@ -1,6 +1,6 @@
-"""The least that a client can do: an asyncio protocol, no retries, no store. What others are measured against.
+"""The minimal client that others are compared with: an asyncio protocol without retries and store.
 
-`python -m benchmarks.bare URL PROMPTS IN_FLIGHT` asks every prompt once, over one connection a place.
+`python -m benchmarks.bare URL PROMPTS IN_FLIGHT` sends every prompt once, over IN_FLIGHT connections.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ END_OF_HEAD = b"\r\n\r\n"
 LENGTH = b"content-length: "
 
 
-class Place(asyncio.Protocol):
-    """One place in flight: asks the next prompt as soon as the answer to the last one is whole."""
+class Connection(asyncio.Protocol):
+    """Sends the next prompt as soon as the last answer is complete."""
 
     def __init__(self, requests: list[bytes], answers: list[str], done: asyncio.Future[None]) -> None:
         self._requests, self._answers, self._done = requests, answers, done
@@ -51,22 +51,24 @@ class Place(asyncio.Protocol):
 
 
 def requests(host: str, prompts: Path) -> list[bytes]:
-    """Ready to be sent, the first one last."""
-    found = []
+    """The bytes of all requests, in reverse order."""
+    encoded = []
     for line in prompts.read_bytes().splitlines():
         body = orjson.dumps({"model": "m", "messages": orjson.loads(line)["messages"], "max_tokens": 256})
         fields = f"Host: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-        found.append(f"POST /v1/chat/completions HTTP/1.1\r\n{fields}".encode() + END_OF_HEAD + body)
-    return found[::-1]
+        encoded.append(f"POST /v1/chat/completions HTTP/1.1\r\n{fields}".encode() + END_OF_HEAD + body)
+    return encoded[::-1]
 
 
 async def ask(url: str, prompts: Path, in_flight: int) -> int:
     loop, address = asyncio.get_running_loop(), urlsplit(url)
     waiting, answers = requests(address.netloc, prompts), list[str]()
-    places: list[asyncio.Future[None]] = [loop.create_future() for _ in range(in_flight)]
-    for done in places:
-        await loop.create_connection(partial(Place, waiting, answers, done), str(address.hostname), address.port or 80)
-    await asyncio.gather(*places)
+    connections: list[asyncio.Future[None]] = [loop.create_future() for _ in range(in_flight)]
+    for done in connections:
+        await loop.create_connection(
+            partial(Connection, waiting, answers, done), str(address.hostname), address.port or 80
+        )
+    await asyncio.gather(*connections)
     return len(answers)
 
 

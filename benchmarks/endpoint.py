@@ -1,8 +1,8 @@
-"""The simulated teacher behind a lean ear, for `make bench-teacher`: its own ceiling must not be what is measured.
+"""The simulated teacher behind a minimal HTTP server, for `make bench-teacher`.
 
-Same replies, limits and faults as `azdistill simulate`; only the HTTP server differs, which knows no more of HTTP
-than the clients of the benchmark need. It notes when each answer left, so that all clients are measured alike.
-`GET /` gives the notes as JSON. It ends when stdin closes.
+The server must be faster than the clients that are measured, so it supports only the HTTP that they need. Replies,
+limits and faults are those of `azdistill simulate`. It records when each answer was sent, so that all clients are
+measured in the same way; `GET /` returns the records as JSON. It ends when stdin closes.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ from azdistill.simulate.wire import HttpReply
 END_OF_HEAD = b"\r\n\r\n"
 
 
-class Notes:
-    """What the endpoint saw, on the clock that all processes of a machine share."""
+class Recorder:
+    """Times and counts of requests, on the clock that all processes of a machine share."""
 
     def __init__(self, teacher: SimulatedTeacher) -> None:
         self.teacher = teacher
@@ -43,11 +43,11 @@ class Notes:
         }
 
 
-class Ear(asyncio.Protocol):
-    """One connection: requests with a Content-Length, one after the other."""
+class Connection(asyncio.Protocol):
+    """One connection: sequential requests with a Content-Length."""
 
-    def __init__(self, notes: Notes) -> None:
-        self._notes, self._buffer = notes, b""
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder, self._buffer = recorder, b""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP has no other
@@ -72,12 +72,12 @@ class Ear(asyncio.Protocol):
 
     async def _reply(self, line: str, headers: dict[str, str], body: bytes) -> None:
         if line.startswith("GET"):
-            self._send(HttpReply(200, json.dumps(self._notes.to_json()).encode()))
+            self._send(HttpReply(200, json.dumps(self._recorder.to_json()).encode()))
             return
-        self._notes.first_request = self._notes.first_request or time.monotonic()
-        reply = await self._notes.teacher.respond(headers, body)
+        self._recorder.first_request = self._recorder.first_request or time.monotonic()
+        reply = await self._recorder.teacher.respond(headers, body)
         if reply.status == 200:
-            self._notes.answered.append(time.monotonic())
+            self._recorder.answered.append(time.monotonic())
         self._send(reply)
 
     def _send(self, reply: HttpReply) -> None:
@@ -98,8 +98,8 @@ def head(reply: HttpReply) -> bytes:
 
 async def serve(simulation: Simulation, port: int) -> None:
     loop = asyncio.get_running_loop()
-    notes = Notes(SimulatedTeacher(simulation, conversation))
-    server = await loop.create_server(lambda: Ear(notes), HOST, port, backlog=4096)
+    recorder = Recorder(SimulatedTeacher(simulation, conversation))
+    server = await loop.create_server(lambda: Connection(recorder), HOST, port, backlog=4096)
     print(f"http://{HOST}:{server.sockets[0].getsockname()[1]}", flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 

@@ -1,10 +1,9 @@
-"""Kills at random moments, wrong pipelines, the engine's overhead, and a dry run of a production job.
+"""Kills at random moments, wrong pipelines, the overhead of the engine, and a dry run of a production job.
 
-`make bench-robust` prints a table, then one line of JSON: `kills` (SIGKILLs that hit the engine or
-one of its nodes), `crash_lost` and `crash_duplicated` (rows that a run lacks or has twice in the
-end, compared with a run that was left alone; the metrics have to be the same, or the benchmark
-fails), `wrong_pipelines_found` (of the 14 kinds that the SDK's own validation was measured on),
-`node_overhead_s` (wall seconds a node of a chain of 20 that do nothing) and `dry_run_s`.
+`make bench-robust` prints a table, then one line of JSON: `kills` (SIGKILLs of the engine or one of its nodes),
+`crash_lost` and `crash_duplicated` (missing and duplicated rows of the resumed runs, compared with an uninterrupted run;
+the benchmark fails if their metrics differ), `wrong_pipelines_found` (of the 14 kinds of mistakes on which the SDK's
+validation was measured), `node_overhead_s` (seconds for each node of a chain of 20 that do nothing) and `dry_run_s`.
 """
 
 import json
@@ -29,6 +28,7 @@ SEED, ROUNDS, KILLS_A_ROUND, CHAIN = 7, 4, 5, 20
 PRODUCTION = ROOT / "pipelines" / "support" / "job.yaml"
 
 # Common mistakes, one of each kind, of the cases in tests/engine/pipeline/wrong.py.
+# Names of cases in tests/engine/pipeline: one of each common kind of mistake.
 FOURTEEN = (
     "missing required input",
     "unknown input",
@@ -49,9 +49,9 @@ FOURTEEN = (
 
 @dataclass(frozen=True)
 class Rows:
-    """What a finished run holds: how often each row, and the metrics."""
+    """Content of a finished run: the count of each row, and the metrics."""
 
-    found: Counter[str]
+    counts: Counter[str]
     metrics: Any
 
 
@@ -67,24 +67,24 @@ def start(job: Path, folder: Path, home: Path) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, env=variables(home), stdout=quiet, stderr=quiet)
 
 
-def whole_run(job: Path, folder: Path, home: Path) -> float:
-    """Seconds of a run that is left alone; it ends with a refusal, as few rows teach little."""
+def uninterrupted_run(job: Path, folder: Path, home: Path) -> float:
+    """Seconds of an uninterrupted run. It ends with exit code 3: the student of so few rows fails its gates."""
     started = time.perf_counter()
     code = start(job, folder, home).wait()
     if code != 3:
-        sys.exit(f"a run that was left alone ended with {code}; see {folder}")
+        sys.exit(f"an uninterrupted run ended with {code}; see {folder}")
     return time.perf_counter() - started
 
 
-def kill_once(job: Path, folder: Path, home: Path, luck: random.Random, longest: float) -> bool:
-    """SIGKILL the engine, or with even odds one of its nodes; False when the run was done before."""
+def kill_once(job: Path, folder: Path, home: Path, rng: random.Random, longest: float) -> bool:
+    """Kill the engine or one of its nodes after a random time. False if the run has ended before."""
     engine = start(job, folder, home)
     try:
-        engine.wait(luck.uniform(0.5, longest))
+        engine.wait(rng.uniform(0.5, longest))
     except subprocess.TimeoutExpired:
         children = psutil.Process(engine.pid).children(recursive=True)
         victims = [child for child in children if "azdistill.steps" in " ".join(command_of(child))]
-        victim = luck.choice(victims) if victims and luck.random() < 0.5 else psutil.Process(engine.pid)
+        victim = rng.choice(victims) if victims and rng.random() < 0.5 else psutil.Process(engine.pid)
         victim.kill()
         engine.wait()
         return True
@@ -99,22 +99,22 @@ def command_of(process: psutil.Process) -> list[str]:
 
 
 def crashes(folder: Path) -> dict[str, int]:
-    """Rounds of kills on one run folder each, then the run to its end."""
-    job, luck, kills = small_job(folder / "job"), random.Random(SEED), 0
-    took = whole_run(job, folder / "alone", folder / "home")
-    alone, lost, twice = rows(folder / "alone"), 0, 0
+    """Rounds of kills, each on its own run folder, and then a run to the end."""
+    job, rng, kills = small_job(folder / "job"), random.Random(SEED), 0
+    took = uninterrupted_run(job, folder / "alone", folder / "home")
+    alone, lost, duplicated = rows(folder / "alone"), 0, 0
     for number in range(ROUNDS):
         run, home = folder / f"run-{number}", folder / f"home-{number}"
         while kills < (number + 1) * KILLS_A_ROUND:
-            kills += kill_once(job, run, home, luck, took)
+            kills += kill_once(job, run, home, rng, took)
             print(f"kill {kills} of {ROUNDS * KILLS_A_ROUND}", flush=True)
-        whole_run(job, run, home)
-        ended = rows(run)
-        lost += len(alone.found.keys() - ended.found.keys())
-        twice += sum(count - 1 for count in ended.found.values())
-        if ended.metrics != alone.metrics:
-            sys.exit(f"{run}: other metrics than the run that was left alone")
-    return {"kills": kills, "crash_lost": lost, "crash_duplicated": twice}
+        uninterrupted_run(job, run, home)
+        resumed = rows(run)
+        lost += len(alone.counts.keys() - resumed.counts.keys())
+        duplicated += sum(count - 1 for count in resumed.counts.values())
+        if resumed.metrics != alone.metrics:
+            sys.exit(f"{run}: metrics differ from the uninterrupted run")
+    return {"kills": kills, "crash_lost": lost, "crash_duplicated": duplicated}
 
 
 def wrong_pipelines(folder: Path) -> int:
@@ -127,7 +127,7 @@ def wrong_pipelines(folder: Path) -> int:
 
 
 def node_overhead(folder: Path) -> float:
-    """A chain of nodes that do nothing, each reading what the one before it wrote."""
+    """Seconds per node of a chain of nodes that do nothing but depend on the previous one."""
     folder.mkdir()
     jobs = []
     for number in range(CHAIN):
@@ -143,7 +143,7 @@ def node_overhead(folder: Path) -> float:
 
 
 def dry_run(folder: Path) -> float:
-    """Seconds of a production job's rehearsal, from nothing."""
+    """Seconds of a dry run of a production job, without a cache."""
     data = ROOT / "pipelines" / "quickstart"
     subprocess.run([sys.executable, data / "generate.py", "--out", data / "data"], check=True)
     started = time.perf_counter()

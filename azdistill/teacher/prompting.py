@@ -1,12 +1,13 @@
-"""What the teacher sees beside the student's view of a row, and what becomes of the reasoning that it was asked for."""
+"""Render prompts for the teacher, and apply `teacher.trace` to the reasoning in its answers. See docs/prompting.md."""
 
 from azdistill.contracts.rows import Message
 from azdistill.contracts.teacher import Prompting, TeacherConfig
 from azdistill.teacher.replies import THINK, THOUGHT
 
+# Reject reason of a row whose answer lacks the reasoning that the job asks for.
 NO_TRACE = "no_trace"
-"""Reason of a row whose answer came without the reasoning that was asked for."""
 
+# The texts below are part of the store keys: another wording would buy all answers again.
 CHAIN_OF_THOUGHT = (
     f"Reason before you answer. Begin with {THINK}, work towards the answer step by step and check what you found, "
     f"and end the reasoning with {THOUGHT}. After it write only the answer, in the form that was asked for, and "
@@ -15,7 +16,7 @@ CHAIN_OF_THOUGHT = (
 
 
 def chain_of_density(words: int) -> str:
-    """The instruction for five summaries, each denser than the one before, of which the last is the answer.
+    """Instruction for five summaries, each denser than the last one. The fifth is the answer.
 
     Source: Adams et al., From Sparse to Dense: GPT-4 Summarization with Chain of Density Prompting (2023).
     """
@@ -32,16 +33,16 @@ def chain_of_density(words: int) -> str:
 
 
 def render(messages: tuple[Message, ...], prompting: Prompting) -> list[dict[str, str]]:
-    """The conversation as the teacher sees it, which ends with a user turn.
+    """Render a conversation that ends with a user turn as the messages of a request to the teacher.
 
-    The teacher's own system prompt, the row's and the instruction for reasoning are one system turn, in this
-    order: many chat templates refuse a second one.
+    The job's system prompt, that of the row and the instruction for reasoning become one system message, in this
+    order: many chat templates reject a second one.
     """
-    *before, last = messages
-    own = before.pop(0).content if before and before[0].role == "system" else None
-    system = [part for part in (prompting.system_prompt, own, _instruction(prompting)) if part is not None]
+    *history, last = messages
+    row_system = history.pop(0).content if history and history[0].role == "system" else None
+    system = [text for text in (prompting.system_prompt, row_system, _instruction(prompting)) if text is not None]
     turns = [Message(role="system", content="\n\n".join(system))] if system else []
-    turns += [*before, _templated(last, prompting.template)]
+    turns += [*history, _apply_template(last, prompting.template)]
     return [{"role": turn.role, "content": turn.content} for turn in turns]
 
 
@@ -51,24 +52,25 @@ def _instruction(prompting: Prompting) -> str | None:
     return CHAIN_OF_THOUGHT if prompting.chain_of_thought else None
 
 
-def _templated(turn: Message, template: str | None) -> Message:
-    return turn if template is None else Message(role=turn.role, content=template.replace("{prompt}", turn.content, 1))
+def _apply_template(turn: Message, template: str | None) -> Message:
+    if template is None:
+        return turn
+    return Message(role=turn.role, content=template.replace("{prompt}", turn.content, 1))
 
 
 def answered(completion: str, trace: str | None, config: TeacherConfig) -> tuple[str, str | None]:
-    """Completion and trace of a row whose answer was split into the two: the trace is left out, put back before the
-    answer for the student to learn, or kept apart."""
+    """Completion and trace of a row by `teacher.trace`: strip the reasoning, keep it in the completion, or split it."""
     if config.trace == "keep" and not _is_blank(trace):
         return f"{THINK}\n{trace}\n{THOUGHT}\n\n{completion}", None
     return completion, trace if config.trace == "split" else None
 
 
 def unreasoned(trace: str | None, prompting: Prompting) -> str | None:
-    """What an answer lacks that came without the reasoning it was asked for; None where it has it, or wasn't asked."""
+    """The reject detail of an answer without the reasoning that the job asks for. None if nothing is missing."""
     if not (prompting.chain_of_thought or prompting.chain_of_density) or not _is_blank(trace):
         return None
-    asked = "chain_of_density" if prompting.chain_of_density else "chain_of_thought"
-    return f"no reasoning in {THINK} before the answer, which teacher.prompting.{asked} asks for; see the answer's text"
+    field = "chain_of_density" if prompting.chain_of_density else "chain_of_thought"
+    return f"no reasoning in {THINK} before the answer, although teacher.prompting.{field} asks for it"
 
 
 def _is_blank(trace: str | None) -> bool:

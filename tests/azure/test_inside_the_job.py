@@ -1,4 +1,4 @@
-"""Steps as processes with the environment of an Azure ML job, in front of the workspace stand-in."""
+"""Steps as processes with the environment of an Azure ML job, against the simulated workspace."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 from azure.core.pipeline.transport import RequestsTransport
 
 from azdistill.azure_rest.identity import AzureMLOnBehalfOfCredential
-from azdistill.azure_rest.workspace import Workspace as AtManagement
+from azdistill.azure_rest.workspace import Workspace as WorkspaceClient
 from azdistill.contracts.errors import AzdistillError, InputError
 from azdistill.contracts.files import read_json, write_rows, write_text
 from azdistill.contracts.manifest import close_folder
@@ -37,7 +37,9 @@ def connect(workspace):
 
 
 @pytest.mark.parametrize("identity", IDENTITIES)
-def test_the_teachers_key_comes_from_its_connection(step, simulate, prompts, configure, workspace, tmp_path, identity):
+def test_the_key_of_a_teacher_is_read_from_its_connection(
+    step, simulate, prompts, configure, workspace, tmp_path, identity
+):
     connect(workspace)
     workspace.faults.inject("POST", "/listsecrets", 429, times=2, retry_after="0.01")
     step.write_prompts(prompts(1))
@@ -53,7 +55,7 @@ def test_the_teachers_key_comes_from_its_connection(step, simulate, prompts, con
     assert set(workspace.identity.requested) == {ways[identity]}
 
 
-def test_a_connection_is_asked_for_a_few_times_only(step, prompts, configure, workspace, tmp_path):
+def test_reading_a_connection_is_retried_a_few_times(step, prompts, configure, workspace, tmp_path):
     connect(workspace)
     workspace.faults.inject("POST", "/listsecrets", 503, times=50, retry_after="0.01")
     step.write_prompts(prompts(1))
@@ -66,7 +68,7 @@ def test_a_connection_is_asked_for_a_few_times_only(step, prompts, configure, wo
 
 
 def run_of(tracking, folder):
-    """The run that Azure ML opens for a job, and where its artifacts lie."""
+    """Create the run that Azure ML opens for a job; returns the MLflow client and the run id."""
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri=tracking)
@@ -83,21 +85,21 @@ def test_a_student_is_registered_by_rest_as_a_process(inputs, registry, workspac
         command = [sys.executable, "-m", "azdistill.steps.register", *ports, *flags]
         done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "registered azureml:support:1 in workspace 'stand-in'\n"
-    told = read_json(tmp_path / "out" / "lineage.json")
+    assert done.stdout == "registered azureml:support:1 in workspace 'simulated'\n"
+    lineage = read_json(tmp_path / "out" / "lineage.json")
     path = f"azureml://jobs/{run}/outputs/artifacts/paths/model/"
-    assert (told["source"], told["baseline"]) == (path, "azureml:support-baseline:1")
-    found = client.models.get("support", "1")  # the real client reads what was written
-    assert (found.path, found.type, found.job_name) == (path, "custom_model", run)
-    assert found.tags["azdistill.model_digest"] == told["model_digest"]
-    assert found.tags["azdistill.baseline"] == client.models.get("support-baseline", "1").path == PHI
+    assert (lineage["source"], lineage["baseline"]) == (path, "azureml:support-baseline:1")
+    registered = client.models.get("support", "1")  # the real client reads what was written
+    assert (registered.path, registered.type, registered.job_name) == (path, "custom_model", run)
+    assert registered.tags["azdistill.model_digest"] == lineage["model_digest"]
+    assert registered.tags["azdistill.baseline"] == client.models.get("support-baseline", "1").path == PHI
     assert (tmp_path / "artifacts" / run / "artifacts/model/model.safetensors").is_file()
     assert (tracking.get_run(run).info.status, tracking.get_run(run).data.metrics["gain"]) == ("RUNNING", 0.948)
 
 
 @pytest.fixture
 def register(inputs, registry, workspace, credential, tmp_path):
-    """Registers in process, as a job does."""
+    """Function that registers the student in this process, as a job does."""
     from azdistill.registry.gate import read_gate
     from azdistill.registry.lineage import read_lineage
     from azdistill.registry.runs import JobRun
@@ -108,7 +110,7 @@ def register(inputs, registry, workspace, credential, tmp_path):
 
     def register(who=credential, **config):
         lineage = read_lineage(**inputs, gate=read_gate(inputs["evaluation"]))
-        at = AtManagement(job.environ(), who, f"http://{job.address}", RecordingTransport(waits))
+        at = WorkspaceClient(job.environ(), who, f"http://{job.address}", RecordingTransport(waits))
         config = RegisterConfig(registered_model="support", **config)
         return register_in_workspace(inputs["model"], lineage, config, at, JobRun(registry, run))
 
@@ -125,49 +127,49 @@ class RecordingTransport(RequestsTransport):
         self.sleep = waits.append
 
 
-def other_content(inputs):
+def change_content(inputs):
     write_text(inputs["model"] / "model.safetensors", "other weights")
     close_folder(inputs["model"], "train", {})
 
 
-def test_the_same_content_is_one_version_and_other_content_the_next(register, inputs, workspace):
+def test_the_same_content_keeps_its_version_and_other_content_gets_the_next(register, inputs, workspace):
     workspace.page_size = 1
     kept = {"modelUri": "azureml://elsewhere", "modelType": "custom_model"}
     workspace.assets.put("models", "support", "7", kept | {"isArchived": True})
     workspace.assets.put("models", "support", "in-words", kept)
     first = register()
     assert (first.version, register()) == (8, first)
-    other_content(inputs)
+    change_content(inputs)
     assert register().version == 9
     assert len(workspace.assets.of("models")) == 4
 
 
-def test_a_version_that_another_job_takes_is_left_to_it(register, inputs, workspace, monkeypatch):
+def test_a_version_that_another_job_creates_is_skipped(register, inputs, workspace, monkeypatch):
     answer, theirs, times = workspace.answer, {"modelUri": "azureml://theirs", "modelType": "custom_model"}, [1, 50]
 
-    def race(request):
-        """They are a moment earlier, the first `times`."""
+    def answer_after_race(request):
+        """Create the version for another job just before the request, the first `times`."""
         if request.method == "PUT" and "/models/support/" in request.path and times[0]:
             times[0] -= 1
             workspace.assets.put("models", "support", request.path.rpartition("/")[2], theirs)
         return answer(request)
 
-    monkeypatch.setattr(workspace, "answer", race)
+    monkeypatch.setattr(workspace, "answer", answer_after_race)
     assert register().version == 2
-    other_content(inputs)
+    change_content(inputs)
     times.pop(0)
     with pytest.raises(AzdistillError, match=r"other jobs took 5 versions in a row; run again"):
         register()
 
 
-def test_a_busy_service_is_asked_again_as_late_as_it_says(register, workspace):
+def test_a_busy_service_is_asked_again_after_its_retry_after(register, workspace):
     workspace.faults.inject("PUT", "/models/support/", 429, retry_after="7")
     workspace.faults.inject("PUT", "/models/support/", 503)
     assert register().version == 1
     assert register.waits == [7.0, 4.0]
 
 
-def test_a_reference_that_the_workspace_refuses_stays_a_tag(register, workspace, capsys):
+def test_a_baseline_that_the_workspace_rejects_stays_a_tag(register, workspace, capsys):
     workspace.faults.inject("PUT", "/models/support-baseline/", 400)
     assert register(baseline=PHI).baseline is None
     assert "the student's tag azdistill.baseline names it" in capsys.readouterr().out
@@ -176,15 +178,15 @@ def test_a_reference_that_the_workspace_refuses_stays_a_tag(register, workspace,
 
 @pytest.mark.parametrize(
     ("status", "advice"),
-    [(403, "give it the role 'AzureML Data Scientist' on the workspace .HTTP 403"), (500, "This failure was ordered")],
+    [(403, "give it the role 'AzureML Data Scientist' on the workspace .HTTP 403"), (500, "This failure was injected")],
 )
-def test_what_the_workspace_refuses_is_one_line(register, workspace, status, advice):
+def test_an_error_of_the_workspace_is_one_line(register, workspace, status, advice):
     workspace.faults.inject("PUT", "/models/support/", status, times=50)
-    with pytest.raises(AzdistillError, match=f"model 'support' of workspace 'stand-in': .*{advice}"):
+    with pytest.raises(AzdistillError, match=f"model 'support' of workspace 'simulated': .*{advice}"):
         register()
 
 
-def test_an_mlflow_model_is_one_that_mlflow_chats_with(register, inputs, workspace, tmp_path):
+def test_mlflow_can_chat_with_an_mlflow_model(register, inputs, workspace, tmp_path):
     from mlflow import pyfunc
 
     from azdistill.students.loading import load_student
@@ -205,10 +207,10 @@ def test_an_mlflow_model_is_one_that_mlflow_chats_with(register, inputs, workspa
     assert load_student(folder).tokenizer.chat_template == tiny.CHATML  # it may be a student again
 
 
-def test_without_an_identity_nothing_is_asked(register, workspace):
-    nobody = AzureMLOnBehalfOfCredential("http://127.0.0.1:9/obo")
-    with pytest.raises(InputError, match=r"model 'support' of workspace 'stand-in': no Entra token .* `identity: "):
-        register(nobody)
+def test_without_an_identity_no_request_is_sent(register, workspace):
+    no_identity = AzureMLOnBehalfOfCredential("http://127.0.0.1:9/obo")
+    with pytest.raises(InputError, match=r"model 'support' of workspace 'simulated': no Entra token .* `identity: "):
+        register(no_identity)
     assert workspace.requests.all == []
 
 
@@ -222,8 +224,8 @@ FLAGS = {
 }
 
 
-def test_a_preempted_training_goes_on_in_the_same_run(registry, workspace, tmp_path, monkeypatch, capsys):
-    """Killed after a checkpoint and started again as Azure ML does: the same run, outputs and command."""
+def test_a_preempted_training_continues_in_the_same_run(registry, workspace, tmp_path, monkeypatch, capsys):
+    """The training is killed after a checkpoint and started again with the same run, outputs and command."""
     from azdistill.contracts.train import STEP
     from azdistill.steps.runner import run_step
     from azdistill.steps.train import body
@@ -234,29 +236,31 @@ def test_a_preempted_training_goes_on_in_the_same_run(registry, workspace, tmp_p
     write_rows(tmp_path / "curated/validation.jsonl", rows(12, first=160))
     close_folder(tmp_path / "curated", "curate", {})
     folders = {name: tmp_path / name for name in ("curated", "model", "metrics", "checkpoints")}
-    given = {**folders, "student": student, **FLAGS}
-    flags = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    options = {**folders, "student": student, **FLAGS}
+    flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     with job_process(workspace, tmp_path / "way") as job:
         azure = {**job.environ(run=run), "MLFLOW_TRACKING_URI": registry, "OMP_NUM_THREADS": "1"}
-        taken_away([sys.executable, "-m", STEP.module, *flags], {**os.environ, **azure}, tmp_path / "checkpoints")
+        kill_after_checkpoint(
+            [sys.executable, "-m", STEP.module, *flags], {**os.environ, **azure}, tmp_path / "checkpoints"
+        )
         for name, value in azure.items():
             monkeypatch.setenv(name, value)
         assert run_step(STEP, body, flags) == 0
     assert capsys.readouterr().err == ""
     metrics = read_json(tmp_path / "metrics/metrics.json")
     assert metrics["resumed_from_step"] > 0
-    found = tracking.get_run(run)
-    assert found.info.status == "RUNNING"
-    assert found.data.metrics["eval_loss"] == found.data.metrics["validation_loss"] == metrics["validation_loss"]
-    assert found.data.params["learning_rate"] == "0.003"
+    job_run = tracking.get_run(run)
+    assert job_run.info.status == "RUNNING"
+    assert job_run.data.metrics["eval_loss"] == job_run.data.metrics["validation_loss"] == metrics["validation_loss"]
+    assert job_run.data.params["learning_rate"] == "0.003"
     steps = {point.step for point in tracking.get_metric_history(run, "eval_loss")}
     points = map(json.loads, (tmp_path / "metrics/history.jsonl").read_text().splitlines())
     assert steps >= {point["step"] for point in points if "validation_loss" in point}
-    assert len(tracking.search_runs([found.info.experiment_id])) == 1
+    assert len(tracking.search_runs([job_run.info.experiment_id])) == 1
 
 
-def taken_away(command, environ, checkpoints):
-    """Kill -9 once there is a whole checkpoint."""
+def kill_after_checkpoint(command, environ, checkpoints):
+    """Start a training and kill it once it has written a checkpoint."""
     with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60
         while not list(checkpoints.glob("*/complete.json")):

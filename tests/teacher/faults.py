@@ -370,10 +370,10 @@ ENDPOINT = Section(
         *(
             Fault(what, "once", ANSWERED, 0, told, "not again", simulation=simulation, config={"top_logprobs": 5})
             for what, told, simulation in [
-                ("it refuses logprobs", "it refuses them", {"refused_parameters": ("logprobs",)}),
+                ("it refuses logprobs", "it rejects the parameter", {"refused_parameters": ("logprobs",)}),
                 (
                     "it ignores logprobs",
-                    "it takes the parameter and sends none",
+                    "it accepts the parameter and returns none",
                     {"ignored_parameters": ("logprobs", "top_logprobs")},
                 ),
                 ("its logprobs are 0 and -9999", "they are no probabilities of a model", {"degenerate_rate": 1.0}),

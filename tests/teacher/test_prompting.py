@@ -1,4 +1,4 @@
-"""What only the teacher sees, what becomes of its reasoning, and docs/prompting.md, which shows both."""
+"""Rendering of prompts, the trace modes, and the examples in docs/prompting.md."""
 
 import json
 import re
@@ -17,8 +17,8 @@ from azdistill.teacher.replies import read_reply
 
 PAGE = (Path(__file__).parents[2] / "docs/prompting.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-ROW, SAID = json.loads(BLOCKS[0][1])["messages"], BLOCKS[1][1].rstrip("\n")
-EXAMPLES = [(YAML(typ="safe").load(yaml), shown) for (kind, yaml), (_, shown) in pairwise(BLOCKS) if kind == "yaml"]
+ROW, REPLY = json.loads(BLOCKS[0][1])["messages"], BLOCKS[1][1].rstrip("\n")
+EXAMPLES = [(YAML(typ="safe").load(yaml), output) for (kind, yaml), (_, output) in pairwise(BLOCKS) if kind == "yaml"]
 
 
 def config(**fields):
@@ -29,7 +29,7 @@ def turns(*pairs):
     return tuple(Message(role=role, content=content) for role, content in pairs)
 
 
-ASKED = turns(("user", "Hi"), ("assistant", "Hello"), ("user", "Why {prompt}?"))
+CONVERSATION = turns(("user", "Hi"), ("assistant", "Hello"), ("user", "Why {prompt}?"))
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,13 @@ ASKED = turns(("user", "Hi"), ("assistant", "Hello"), ("user", "Why {prompt}?"))
         (None, {"template": 'In {lang}: "{prompt}" {0}'}, None, 'In {lang}: "Why {prompt}?" {0}'),
     ],
 )
-def test_the_teacher_gets_one_system_turn_and_the_last_user_turn_in_its_template(own, fields, system, last):
-    row = (*turns(*([("system", own)] if own else [])), *ASKED)
-    expected = [*turns(*([("system", system)] if system else [])), *ASKED[:-1], Message(role="user", content=last)]
+def test_a_request_has_one_system_message_and_the_last_user_turn_in_the_template(own, fields, system, last):
+    row = (*turns(*([("system", own)] if own else [])), *CONVERSATION)
+    expected = [
+        *turns(*([("system", system)] if system else [])),
+        *CONVERSATION[:-1],
+        Message(role="user", content=last),
+    ]
     assert render(row, Prompting(**fields)) == [turn.model_dump() for turn in expected]
 
 
@@ -61,12 +65,12 @@ def test_the_teacher_gets_one_system_turn_and_the_last_user_turn_in_its_template
         (None, "split", ("5", None)),
     ],
 )
-def test_the_trace_is_left_out_kept_or_split_off(trace, mode, expected):
+def test_the_trace_is_stripped_kept_or_split(trace, mode, expected):
     assert answered("5", trace, config(trace=mode)) == expected
 
 
 @pytest.mark.parametrize(
-    ("fields", "trace", "named"),
+    ("fields", "trace", "field"),
     [
         ({"chain_of_thought": True}, None, "chain_of_thought"),
         ({"chain_of_density": True}, " \n", "chain_of_density"),
@@ -74,40 +78,44 @@ def test_the_trace_is_left_out_kept_or_split_off(trace, mode, expected):
         ({}, None, None),
     ],
 )
-def test_an_answer_without_the_reasoning_it_was_asked_for_is_told(fields, trace, named):
-    said = unreasoned(trace, Prompting(**fields))
-    assert said is None if named is None else f"teacher.prompting.{named} asks for" in said
+def test_missing_reasoning_is_detected(fields, trace, field):
+    detail = unreasoned(trace, Prompting(**fields))
+    assert detail is None if field is None else f"teacher.prompting.{field} asks for" in detail
 
 
-def test_a_kept_trace_is_read_as_it_was_written():
+def test_a_kept_trace_can_be_parsed_again():
     kept, _ = answered("5", "3 + 2\n= 5", config(trace="keep"))
     reply = {"choices": [{"message": {"content": kept}, "finish_reason": "stop"}]}
-    found = read_reply(200, {}, json.dumps(reply).encode())
-    assert (found.completion, found.trace) == ("5", "3 + 2\n= 5")
+    parsed = read_reply(200, {}, json.dumps(reply).encode())
+    assert (parsed.completion, parsed.trace) == ("5", "3 + 2\n= 5")
 
 
-def learned(fields):
-    """The lines of train.jsonl that the page's row and reply make."""
-    reply = {"choices": [{"message": {"content": SAID}, "finish_reason": "stop"}]}
-    found = read_reply(200, {}, json.dumps(reply).encode())
-    row, told = turns(*[(turn["role"], turn["content"]) for turn in ROW]), config(**fields)
-    said, trace = answered(found.completion, found.trace, told)
+def training_rows(fields):
+    """Rows of train.jsonl for the row and the reply of the page."""
+    reply = {"choices": [{"message": {"content": REPLY}, "finish_reason": "stop"}]}
+    parsed = read_reply(200, {}, json.dumps(reply).encode())
+    row, teacher_config = turns(*[(turn["role"], turn["content"]) for turn in ROW]), config(**fields)
+    completion, trace = answered(parsed.completion, parsed.trace, teacher_config)
     head = {"id": prompt_id(row), "split": "train", "messages": row, "source": "rows.jsonl:1", "key": "k"}
-    answer = Completion(**head, completion=said, trace=trace, finish_reason="stop", teacher="m", usage=TokenUsage())
+    answer = Completion(
+        **head, completion=completion, trace=trace, finish_reason="stop", teacher="m", usage=TokenUsage()
+    )
     return curate([answer], CurateConfig(task="math")).train
 
 
-@pytest.mark.parametrize(("fields", "shown"), EXAMPLES, ids=str)
-def test_the_examples_of_the_page_are_what_is_done(fields, shown):
+@pytest.mark.parametrize(("fields", "output"), EXAMPLES, ids=str)
+def test_the_examples_of_the_page_are_right(fields, output):
     prompting = config(**fields["teacher"]).prompting
     if prompting.chain_of_density:
-        assert " ".join(shown.split()) == chain_of_density(prompting.max_len_summary)
+        assert " ".join(output.split()) == chain_of_density(prompting.max_len_summary)
     elif "trace" in fields["teacher"]:
-        assert learned(fields["teacher"]) == tuple(TrainRow.model_validate_json(line) for line in shown.splitlines())
+        assert training_rows(fields["teacher"]) == tuple(
+            TrainRow.model_validate_json(line) for line in output.splitlines()
+        )
     else:
         row = turns(*[(turn["role"], turn["content"]) for turn in ROW])
-        assert [json.loads(line) for line in shown.splitlines()] == render(row, prompting)
+        assert [json.loads(line) for line in output.splitlines()] == render(row, prompting)
 
 
-def test_the_page_shows_every_way_of_a_trace():
+def test_the_page_has_an_example_of_every_trace_mode():
     assert [fields["teacher"].get("trace") for fields, _ in EXAMPLES] == [None, None, None, "strip", "keep", "split"]
