@@ -1,8 +1,8 @@
 """Kills at random moments, wrong pipelines, the overhead of the engine, and a dry run of a production job.
 
 `make bench-robust` prints a table, then one line of JSON: `kills` (SIGKILLs of the engine or one of its nodes),
-`crash_lost` and `crash_duplicated` (missing and duplicated rows of the resumed runs, compared with an uninterrupted run;
-the benchmark fails if their metrics differ), `wrong_pipelines_found` (of the 14 kinds of mistakes on which the SDK's
+`crash_lost` and `crash_duplicated` (missing and duplicated rows of the resumed runs, compared with an uninterrupted
+run; the benchmark fails if their metrics differ), `wrong_pipelines_found` (of the 14 kinds of mistakes on which the SDK's
 validation was measured), `node_overhead_s` (seconds for each node of a chain of 20 that do nothing) and `dry_run_s`.
 """
 
@@ -28,7 +28,6 @@ SEED, ROUNDS, KILLS_A_ROUND, CHAIN = 7, 4, 5, 20
 PRODUCTION = ROOT / "pipelines" / "support" / "job.yaml"
 
 # Common mistakes, one of each kind, of the cases in tests/engine/pipeline/wrong.py.
-# Names of cases in tests/engine/pipeline: one of each common kind of mistake.
 FOURTEEN = (
     "missing required input",
     "unknown input",
