@@ -3,7 +3,8 @@
 `make bench-robust` prints a table, then one line of JSON: `kills` (SIGKILLs of the engine or one of its nodes),
 `crash_lost` and `crash_duplicated` (missing and duplicated rows of the resumed runs, compared with an uninterrupted
 run; the benchmark fails if their metrics differ), `wrong_pipelines_found` (of the 14 kinds of mistakes on which
-the validation of the SDK was measured), `node_overhead_s` (seconds for each node of a chain of 20 that do nothing) and `dry_run_s`.
+the validation of the SDK was measured), `node_overhead_s` (seconds for each node of a chain of 20 that do nothing) and
+`dry_run_s`.
 """
 
 import json
