@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pydantic import BaseModel
 
+from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import Prompting, Teacher
 from azdistill.job.model import Data, DistillationJob, Student
@@ -182,6 +183,7 @@ def jobs(draw: st.DrawFn) -> Values:
         fields(
             DistillationJob,
             task=st.just(task),
+            simulation=st.just({}),
             data=fields(Data, training_data=rows, validation_data=maybe_rows, test_data=maybe_rows),
             teacher=teachings(),
             student=fields(Student, model=st.sampled_from((*STUDENTS, MINE))),
@@ -190,6 +192,8 @@ def jobs(draw: st.DrawFn) -> Values:
     if values["student"]["model"] == MINE:
         address = draw(st.sampled_from([place for place in STUDENTS if place != NAMED]))
         values.setdefault("catalog", {}).setdefault("students", {})[MINE] = {"address": address}
+    names = [_called(teacher) for teacher in _asked(values["teacher"])]
+    values["simulation"] = draw(st.dictionaries(st.sampled_from(names), fields(Simulation), max_size=3))
     if task in typing.get_args(TaskName) and task != "summarization":
         _no_summaries(values["teacher"])
     return values
