@@ -1,4 +1,4 @@
-"""curate: completions to rows worth learning from."""
+"""Step curate: filter the teacher's completions and write training rows."""
 
 from pydantic import Field
 
@@ -7,28 +7,27 @@ from azdistill.contracts.task import TASK_FILE, TaskChoice
 
 
 class CurateConfig(StepConfig):
-    """Which completions become labels. Test rows never do."""
+    """Filters of the completions. Test rows never become training rows."""
 
-    task: TaskChoice = Field("conversation", description="decides whether an answer is valid")
-    min_chars: int = Field(
-        1, ge=1, description="drop answers shorter than this, characters; reasoning before them isn't counted"
-    )
-    max_chars: int = Field(
-        100_000, ge=1, description="drop answers longer than this, characters; reasoning before them isn't counted"
-    )
+    task: TaskChoice = Field("conversation", description="Task, which decides whether an answer is valid.")
+    min_chars: int = Field(1, ge=1, description="Minimum length of an answer, characters, without its reasoning.")
+    max_chars: int = Field(100_000, ge=1, description="Maximum length of an answer, characters, without its reasoning.")
     drop_disagreeing: bool = Field(
-        False, description="drop rows whose reference answer says something else than the teacher"
+        False, description="Drop rows whose reference answer disagrees with the teacher's answer."
     )
     drop_minority: bool = Field(
         False,
-        description="of several answers to one prompt, drop those that say something else than most do; "
-        "in a tie, than the first",
+        description="Drop answers that disagree with the majority of the answers to the same prompt; in a tie, "
+        "with the "
+        "first.",
     )
     max_drop_ratio: float = Field(
         0.5,
         ge=0,
         le=1,
-        description="fail when more than this part had to be dropped; repeated and minority answers don't count",
+        description="Maximum fraction of answers that may be dropped before the step fails; duplicates and "
+        "minority answers "
+        "do not count.",
     )
 
 
@@ -36,6 +35,6 @@ STEP = Step(
     name="curate",
     description="Drop truncated, filtered, empty, unparseable, disagreeing and repeated answers; write training rows.",
     config=CurateConfig,
-    inputs={"completions": Port("uri_folder", "completions.jsonl"), "task_file": TASK_FILE},
+    inputs={"completions": Port("uri_folder", "completions.jsonl of the teacher"), "task_file": TASK_FILE},
     outputs={"curated": Port("uri_folder", "train.jsonl, validation.jsonl and drops.json")},
 )

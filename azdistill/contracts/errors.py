@@ -16,34 +16,18 @@ Each carries `problems` (see `azdistill.engine.problems`); its text is their ren
 that is not an `AzdistillError` is a bug and keeps its traceback.
 """
 
-from collections.abc import Sequence
-from typing import Unpack
-
 from azdistill.engine.errors import AzdistillError as AzdistillError
 from azdistill.engine.errors import DataError as DataError
 from azdistill.engine.errors import InputError as InputError
 from azdistill.engine.errors import Interrupted as Interrupted
 from azdistill.engine.errors import NodeFailed as NodeFailed
 from azdistill.engine.errors import PipelineError as PipelineError
-from azdistill.engine.problems import FieldPath, Problem, ProblemFields
 
 
 class SpecError(InputError):
     """A job file or a `DistillationJob` is wrong."""
 
     code = "invalid_job"
-
-    def __init__(
-        self,
-        message: str = "",
-        found: Sequence[tuple[FieldPath, str]] = (),
-        /,
-        *,
-        problems: Sequence[Problem] = (),
-        **fields: Unpack[ProblemFields],
-    ) -> None:
-        super().__init__(message, problems=problems, **fields)
-        self.found = tuple(found)
 
 
 class EndpointError(AzdistillError):

@@ -1,4 +1,4 @@
-"""evaluate: student, baseline and teacher on the same held-out rows, and the gates."""
+"""Step evaluate: score student, baseline and teacher on the same test rows, and decide the gates."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -7,34 +7,42 @@ from azdistill.contracts.task import TASK_FILE, TaskChoice
 
 
 class Gates(BaseModel):
-    """Bounds that the student must reach to be registered. None: no such gate."""
+    """Minimum results of the student. None disables a gate."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     min_retention: float | None = Field(
-        0.9, gt=0, le=2, description="student accuracy divided by the teacher's, on the same rows"
+        0.9, gt=0, le=2, description="Minimum ratio of the student's accuracy to the teacher's, on the same rows."
     )
-    min_gain: float | None = Field(0.0, ge=-1, le=1, description="student accuracy minus the baseline's")
-    min_accuracy: float | None = Field(None, ge=0, le=1, description="student accuracy")
+    min_gain: float | None = Field(
+        0.0, ge=-1, le=1, description="Minimum difference of the student's accuracy from the baseline's."
+    )
+    min_accuracy: float | None = Field(None, ge=0, le=1, description="Minimum accuracy of the student.")
     metrics: dict[str, float] = Field(
         {},
         description="bounds of other metrics of the student by name, such as bleu: 30: at least, or at most where "
         "lower is better",
     )
     accept_inconclusive: bool = Field(
-        False, description="register also when the bound lies inside the interval, so that the test rows cannot decide"
+        False,
+        description="Register the student also when a gate is inconclusive: the bound is inside the confidence "
+        "interval.",
     )
 
 
 class EvaluateConfig(StepConfig):
     """Scoring of the answers, and the gates."""
 
-    task: TaskChoice = Field("conversation", description="how answers are extracted and compared")
-    seed: int = Field(0, ge=0, description="of the bootstrap")
-    resamples: int = Field(2000, ge=100, le=100_000, description="bootstrap resamples for the intervals")
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="confidence level of the intervals")
-    enforce_gates: bool = Field(True, description="false: gates are reported but do not prevent registration")
-    gates: Gates = Field(Gates(), description="bounds that the student must reach")
+    task: TaskChoice = Field("conversation", description="Task, which decides whether an answer is correct.")
+    seed: int = Field(0, ge=0, description="Seed of the bootstrap.")
+    resamples: int = Field(
+        2000, ge=100, le=100_000, description="Number of bootstrap resamples for the confidence intervals."
+    )
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Confidence level of the intervals.")
+    enforce_gates: bool = Field(
+        True, description="false: report the gates, and register the student even if one fails."
+    )
+    gates: Gates = Field(Gates(), description="Minimum results of the student.")
 
 
 STEP = Step(
@@ -45,7 +53,7 @@ STEP = Step(
         "prompts": Port("uri_folder", "prompts.jsonl with the test rows and their reference answers"),
         "completions": Port("uri_folder", "the teacher's answers"),
         "student": Port("uri_folder", "the student's predictions"),
-        "baseline": Port("uri_folder", "the untouched model's predictions"),
+        "baseline": Port("uri_folder", "the baseline's predictions"),
         "task_file": TASK_FILE,
     },
     outputs={"evaluation": Port("uri_folder", "metrics.json, gate.json and scores.jsonl")},

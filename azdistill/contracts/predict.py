@@ -1,4 +1,4 @@
-"""predict: a model's answers to the test rows."""
+"""Step predict: generate a model's answers to the test rows."""
 
 from typing import Literal
 
@@ -10,13 +10,13 @@ from azdistill.contracts.step import Port, Step, StepConfig
 class PredictConfig(StepConfig):
     """Batched greedy generation."""
 
-    seed: int = Field(0, ge=0, description="random weights of a student that has none")
+    seed: int = Field(0, ge=0, description="Seed of random weights.")
     weights: Literal["pretrained", "random"] = Field(
-        "pretrained", description="random: the model folder holds only config and tokenizer"
+        "pretrained", description="random: the model folder needs only config and tokenizer."
     )
-    batch_size: int = Field(32, ge=1, description="rows generated at once")
-    max_new_tokens: int = Field(256, ge=1, description="longest answer, tokens")
-    latency_rows: int = Field(20, ge=0, description="rows answered one by one to measure latency")
+    batch_size: int = Field(32, ge=1, description="Maximum number of rows per batch.")
+    max_new_tokens: int = Field(256, ge=1, description="Maximum length of an answer, tokens.")
+    latency_rows: int = Field(20, ge=0, description="Number of rows answered one at a time to measure latency.")
 
 
 STEP = Step(

@@ -1,4 +1,4 @@
-"""prepare: the user's files to prompts.jsonl."""
+"""Step prepare: read the data files and write prompts.jsonl."""
 
 from pydantic import Field
 
@@ -7,30 +7,30 @@ from azdistill.contracts.task import TASK_FILE, TaskChoice
 
 
 class PrepareConfig(StepConfig):
-    """How the user's rows become prompts, and how they are split."""
+    """Conversion of the data rows into prompts, and their split."""
 
-    task: TaskChoice = Field("conversation", description="what the rows are")
-    seed: int = Field(0, ge=0, description="decides the split, by a hash of seed and row")
+    task: TaskChoice = Field("conversation", description="Task of the rows.")
+    seed: int = Field(0, ge=0, description="Seed of the split, which is a hash of seed and row.")
     validation_fraction: float = Field(
-        0.05, ge=0, lt=1, description="part of the training rows kept for validation when no validation data is given"
+        0.05, ge=0, lt=1, description="Fraction of training rows used for validation, without validation_data."
     )
     test_fraction: float = Field(
-        0.1, ge=0, lt=1, description="part of the training rows held out for evaluation when no test data is given"
+        0.1, ge=0, lt=1, description="Fraction of training rows held out for testing, without test_data."
     )
-    rows: int = Field(0, ge=0, description="use only the first rows of each file; 0 for all")
+    rows: int = Field(0, ge=0, description="Maximum number of rows to read from each file; 0 for all.")
     max_reject_ratio: float = Field(
-        0.02, ge=0, le=1, description="fail when more than this part of the rows had to be kept aside"
+        0.02, ge=0, le=1, description="Maximum fraction of rows that may be rejected before the step fails."
     )
 
 
 STEP = Step(
     name="prepare",
-    description="Validate the user's rows, normalise them to chat messages, remove duplicates, split.",
+    description="Validate the rows, convert them to chat messages, remove duplicates and split them.",
     config=PrepareConfig,
     inputs={
-        "training_data": Port("uri_file", "JSONL rows to learn from"),
-        "validation_data": Port("uri_file", "JSONL rows to validate on", optional=True),
-        "test_data": Port("uri_file", "JSONL rows to evaluate on, with their reference answers", optional=True),
+        "training_data": Port("uri_file", "JSONL file of training rows"),
+        "validation_data": Port("uri_file", "JSONL file of validation rows", optional=True),
+        "test_data": Port("uri_file", "JSONL file of test rows with reference answers", optional=True),
         "task_file": TASK_FILE,
     },
     outputs={"prompts": Port("uri_folder", "prompts.jsonl and rejects.jsonl")},

@@ -1,4 +1,4 @@
-"""register: register the student in the model registry when its gates allow it."""
+"""Step register: register the student in a model registry."""
 
 from typing import Literal
 
@@ -8,25 +8,24 @@ from azdistill.contracts.step import Port, Step, StepConfig
 
 
 class RegisterConfig(StepConfig):
-    """Name, format and lineage of the registered student."""
+    """Name and type of the registered model, and facts for its lineage."""
 
     registered_model: str = Field(
-        "student", pattern=r"^[A-Za-z0-9._-]+$", max_length=255, description="name in the model registry"
+        "student", pattern=r"^[A-Za-z0-9._-]+$", max_length=255, description="Name in the model registry."
     )
     model_type: Literal["custom_model", "mlflow_model"] = Field(
         "custom_model",
-        description="type of the model in a workspace; custom_model: the plain folder, which vLLM serves; "
-        "mlflow_model: MLflow's layout with a chat signature",
+        description="Type of the model in a workspace. custom_model: a plain folder, which vLLM serves. "
+        "mlflow_model: MLflow's "
+        "layout, with a chat signature.",
     )
     baseline: str | None = Field(
         None,
         pattern=r"^azureml://registries/[A-Za-z0-9._/-]+$",
-        description="registry address of the student before training, which a workspace registers as STUDENT-baseline "
-        "without a copy",
+        description="Address of the baseline model, which is registered in the workspace as STUDENT-baseline "
+        "without a copy.",
     )
-    licences_acknowledged: tuple[str, ...] = Field(
-        (), description="licences that the job complies with, for the lineage"
-    )
+    licences_acknowledged: tuple[str, ...] = Field((), description="Acknowledged licences, for the lineage.")
 
 
 STEP = Step(
@@ -35,10 +34,10 @@ STEP = Step(
     config=RegisterConfig,
     inputs={
         "model": Port("custom_model", "the distilled student"),
-        "prompts": Port("uri_folder", "of prepare, for the lineage"),
-        "completions": Port("uri_folder", "of teacher, for the lineage"),
-        "curated": Port("uri_folder", "of curate, for the lineage"),
-        "training": Port("uri_folder", "metrics of train, for the lineage"),
+        "prompts": Port("uri_folder", "of step prepare, for the lineage"),
+        "completions": Port("uri_folder", "of step teacher, for the lineage"),
+        "curated": Port("uri_folder", "of step curate, for the lineage"),
+        "training": Port("uri_folder", "metrics of step train, for the lineage"),
         "evaluation": Port("uri_folder", "metrics.json and gate.json"),
     },
     outputs={"registration": Port("uri_folder", "lineage.json")},

@@ -1,4 +1,4 @@
-"""report: render the manifests and metrics of all steps."""
+"""Step report: render the manifests and metrics of all steps."""
 
 from pydantic import Field
 
@@ -6,11 +6,11 @@ from azdistill.contracts.step import Port, Step, StepConfig
 
 
 class ReportConfig(StepConfig):
-    """Title and student of the report."""
+    """Title of the report, and the name of the registered model."""
 
-    title: str = Field("distillation", pattern=r"^[A-Za-z0-9._-]+$", description="the job's name")
+    title: str = Field("distillation", pattern=r"^[A-Za-z0-9._-]+$", description="Name of the job.")
     registered_model: str = Field(
-        "student", pattern=r"^[A-Za-z0-9._-]+$", description="name of the student in the registry"
+        "student", pattern=r"^[A-Za-z0-9._-]+$", description="Name of the student in the model registry."
     )
 
 
@@ -19,13 +19,13 @@ STEP = Step(
     description="Render report.html, report.md and report.json from what the steps wrote.",
     config=ReportConfig,
     inputs={
-        "prompts": Port("uri_folder", "of prepare"),
-        "completions": Port("uri_folder", "of teacher"),
-        "curated": Port("uri_folder", "of curate"),
-        "training": Port("uri_folder", "metrics of train"),
+        "prompts": Port("uri_folder", "of step prepare"),
+        "completions": Port("uri_folder", "of step teacher"),
+        "curated": Port("uri_folder", "of step curate"),
+        "training": Port("uri_folder", "metrics of step train"),
         "student": Port("uri_folder", "the student's predictions"),
-        "baseline": Port("uri_folder", "the untouched model's predictions"),
-        "evaluation": Port("uri_folder", "of evaluate"),
+        "baseline": Port("uri_folder", "the baseline's predictions"),
+        "evaluation": Port("uri_folder", "of step evaluate"),
     },
     outputs={"report": Port("uri_folder", "report.html, report.md and report.json")},
 )

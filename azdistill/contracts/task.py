@@ -1,4 +1,4 @@
-"""The names of the task types, and how a task of the user's own travels."""
+"""Names of the tasks, and the input for a custom task."""
 
 from typing import Literal
 
@@ -6,10 +6,10 @@ from azdistill.contracts.step import Port
 
 TaskName = Literal["nli", "conversation", "qa", "math", "summarization"]
 
+# Task of a step when the user provides a Python file.
 OWN: Literal["own"] = "own"
-"""What a step is told in place of a name when the task is a file of the user's."""
 
 TaskChoice = Literal[TaskName, "own"]
 
+# Input of the steps that read rows or answers: a change of the file changes the cache keys of these steps only.
 TASK_FILE = Port("uri_file", "Python file of the task, when task is own", optional=True)
-"""Input `task_file` of the steps that read rows or answers, and so a part of their cache keys and of no others'."""

@@ -1,203 +1,253 @@
-"""teacher: prompts to completions, each bought once."""
+"""Step teacher: ask the teachers for an answer to every prompt, and buy each answer once."""
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from azdistill.contracts.step import Port, Step, StepConfig
 from azdistill.contracts.task import TASK_FILE, TaskChoice
 
 STORE_PATH = "azureml://datastores/workspaceblobstore/paths/azdistill/store"
+
+# Environment variable with the URLs of the simulated teachers, separated by spaces. `azdistill run` sets it.
 SIMULATOR_VARIABLE = "AZDISTILL_SIMULATED_TEACHER"
-"""Names the address of the simulated teacher. `azdistill run` sets it; nothing else reads or writes it."""
 
 Policy = Literal["route", "all", "cascade", "fallback"]
 
+# Default of max_len_summary, in words, as in the paper on chain of density (arXiv 2309.04269).
 LONGEST_SUMMARY = 80
-"""Words, as in the paper on chain of density."""
 
 
 class Teacher(BaseModel):
-    """One teacher behind an endpoint. Secrets are named here, never held."""
+    """One teacher behind an endpoint. Secrets are given by name only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    model: str = Field(min_length=1, description="model or deployment name, as the endpoint knows it")
+    model: str = Field(min_length=1, description="Name of the model or deployment at the endpoint.")
     name: str | None = Field(
-        None, min_length=1, description="what rows and reports call it; default: its model; two teachers need two names"
+        None, min_length=1, description="Unique name of the teacher in rows and reports. Default: its model."
     )
-    weight: float = Field(1.0, gt=0, description="its part of the prompts with policy route, beside the others'")
-    endpoint: str | None = Field(None, pattern=r"^https?://", description="base or full URL of the endpoint")
+    weight: float = Field(1.0, gt=0, description="Relative share of the prompts, for policy route.")
+    endpoint: str | None = Field(None, pattern=r"^https?://", description="Base URL or full URL of the endpoint.")
     key_variable: str | None = Field(
-        None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="name of the environment variable that holds the key"
+        None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Name of the environment variable that holds the key, never the key itself.",
     )
     connection: str | None = Field(
         None,
         pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]{2,32}$",
-        description="name of the workspace connection that holds endpoint and key",
+        description="Name of the workspace connection that holds endpoint and key.",
     )
     entra_scope: str | None = Field(
         None,
         pattern=r"^https://\S+/\.default$",
-        description="be let in by an Entra token of this scope, such as https://cognitiveservices.azure.com/.default",
+        description="Authenticate with a Microsoft Entra token of this scope, for example "
+        "https://cognitiveservices.azure.com/.default.",
     )
     reasoning: bool = Field(
-        False, description="a reasoning model: it takes max_completion_tokens, and neither temperature nor top_p"
+        False,
+        description="The model is a reasoning model: it accepts max_completion_tokens, but not temperature and top_p.",
     )
-    input_price: float | None = Field(None, ge=0, description="of a million prompt tokens, for plan and budget")
-    output_price: float | None = Field(None, ge=0, description="of a million answered tokens, for plan and budget")
-    max_in_flight: int = Field(64, ge=1, le=4096, description="requests in flight at once")
+    input_price: float | None = Field(
+        None, ge=0, description="Price of a million prompt tokens, for estimates and the budget."
+    )
+    output_price: float | None = Field(
+        None, ge=0, description="Price of a million completion tokens, for estimates and the budget."
+    )
+    max_in_flight: int = Field(64, ge=1, le=4096, description="Maximum number of requests in flight.")
     requests_per_minute: int | None = Field(
-        None, ge=1, description="kept exactly when given; else learned from what the endpoint accepts"
+        None, ge=1, description="Rate limit of requests. Default: adapted to what the endpoint accepts."
     )
     tokens_per_minute: int | None = Field(
-        None, ge=1, description="of prompts and answers together, kept when given; else learned with the requests"
+        None,
+        ge=1,
+        description="Rate limit of prompt and completion tokens, together. Default: adapted to what the "
+        "endpoint accepts.",
     )
 
     @property
     def called(self) -> str:
-        """What rows and reports call it."""
+        """Name of the teacher in rows and reports."""
         return self.name or self.model
 
     @model_validator(mode="after")
-    def _no_secret_in_the_address(self) -> "Teacher":
+    def _has_no_secret_in_its_url(self) -> "Teacher":
         if "@" in (self.endpoint or "").partition("://")[2].partition("/")[0]:
-            raise ValueError(
-                f"teacher {self.model!r}: endpoint holds a user name or password, which would go into every bundle; "
-                "name the key's variable in key_variable"
+            raise PydanticCustomError(
+                "secret_in_url",
+                "the endpoint of teacher {name} contains a user name or password, which would be written into bundles",
+                {
+                    "name": repr(self.model),
+                    "fix": "put the key into an environment variable and set key_variable to its name",
+                },
             )
         return self
 
     @model_validator(mode="after")
-    def _one_way_in(self) -> "Teacher":
+    def _has_one_credential(self) -> "Teacher":
         if self.key_variable and self.entra_scope:
-            raise ValueError(
-                f"teacher {self.model!r} has both key_variable {self.key_variable!r} and entra_scope "
-                f"{self.entra_scope!r}: give one"
+            raise PydanticCustomError(
+                "incompatible_fields",
+                "teacher {name} has both key_variable and entra_scope",
+                {"name": repr(self.model), "fix": "keep one of them"},
             )
         return self
 
 
 class Prompting(BaseModel):
-    """What the teacher sees beside the student's view of a row; see docs/prompting.md."""
+    """Prompts that only the teacher gets; see docs/prompting.md."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     system_prompt: str | None = Field(
-        None, min_length=1, description="goes before the row's own system text, for the teacher only"
+        None, min_length=1, description="System prompt for the teacher, before the row's own system prompt."
     )
     template: str | None = Field(
-        None, description="what the teacher gets in place of the last user turn; {prompt} in it stands for that turn"
+        None, description="Template that replaces the last user turn for the teacher; {prompt} is that turn."
     )
     chain_of_thought: bool = Field(
-        False, description="have the teacher reason in <think> before it answers; teacher.trace says what becomes of it"
+        False, description="Ask the teacher to reason in <think> before it answers; see trace."
     )
     chain_of_density: bool = Field(
         False,
-        description="have the teacher write five ever denser summaries, all but the answer in <think>; for task "
-        "summarization or one of your own",
+        description="Ask the teacher for five increasingly dense summaries, all but the last in <think>; for task "
+        "summarization and custom tasks.",
     )
     max_len_summary: int = Field(
-        LONGEST_SUMMARY, ge=1, le=10_000, description="longest summary by chain_of_density, words"
+        LONGEST_SUMMARY, ge=1, le=10_000, description="Maximum length of a summary with chain_of_density, words."
     )
 
     @model_validator(mode="after")
-    def _can_be_rendered(self) -> "Prompting":
+    def _is_consistent(self) -> "Prompting":
         if self.template is not None and self.template.count("{prompt}") != 1:
-            raise ValueError(f"template={self.template!r}: write {{prompt}} once, where the user's turn goes")
+            raise PydanticCustomError(
+                "invalid_template",
+                "template={template} must contain {prompt} once",
+                {"template": repr(self.template), "fix": "write {prompt} where the user's turn belongs"},
+            )
         if self.chain_of_thought and self.chain_of_density:
-            raise ValueError("chain_of_thought and chain_of_density are both on: keep one")
+            raise PydanticCustomError(
+                "incompatible_fields",
+                "chain_of_thought and chain_of_density are both true",
+                {"fix": "keep one of them"},
+            )
         if self.max_len_summary != LONGEST_SUMMARY and not self.chain_of_density:
-            raise ValueError(
-                f"max_len_summary={self.max_len_summary!r} needs chain_of_density: turn that on, or leave this out"
+            raise PydanticCustomError(
+                "incompatible_fields",
+                "max_len_summary={words} has no effect without chain_of_density",
+                {"words": self.max_len_summary, "fix": "set chain_of_density: true, or remove max_len_summary"},
             )
         return self
 
 
 class TeacherConfig(StepConfig):
-    """Whom to ask, how, and how hard to try."""
+    """Teachers, sampling parameters, rate limits and retries."""
 
-    teachers: tuple[Teacher, ...] = Field(min_length=1, max_length=16, description="the teachers to ask, see policy")
+    teachers: tuple[Teacher, ...] = Field(min_length=1, max_length=16, description="Teachers; see policy.")
     teacher_route: Literal["endpoint", "simulated", "completions"] = Field(
         "endpoint",
-        description="ask the real endpoint or the simulated teacher that azdistill run starts, or take completions",
+        description="Source of the answers: the endpoint, the simulated teacher that azdistill run starts, or provided "
+        "completions.",
     )
     policy: Policy = Field(
         "route",
-        description="route: each prompt to one teacher, by weight; all: each to all; cascade: to the next teacher "
-        "where the answers are invalid or disagree; fallback: to the next where there is no whole answer",
+        description="route: each prompt goes to one teacher, by weight. all: each prompt goes to all teachers. "
+        "cascade: to the "
+        "next teacher if answers are invalid or disagree. fallback: to the next teacher if an answer is incomplete.",
     )
     samples: int = Field(
-        1, ge=1, le=64, description="answers of each teacher to a prompt; test rows keep one; needs a temperature"
+        1,
+        ge=1,
+        le=64,
+        description="Number of answers of each teacher to a prompt; test rows get one. Needs a temperature above 0.",
     )
     task: TaskChoice = Field(
-        "conversation", description="decides for policy cascade whether answers are valid and agree"
+        "conversation", description="Task, which decides whether answers are valid and agree, for policy cascade."
     )
-    prompting: Prompting = Field(Prompting(), description="what only the teacher sees")
+    prompting: Prompting = Field(Prompting(), description="Prompts that only the teacher gets.")
     trace: Literal["strip", "keep", "split"] = Field(
         "strip",
-        description="the reasoning before an answer: left out, kept in <think> for the student to learn, or split off "
-        "into a row of its own to learn from",
+        description="Reasoning before an answer: removed (strip), kept in <think> as part of the target (keep), "
+        "or moved to a "
+        "training row of its own (split).",
     )
     top_logprobs: int = Field(
         0,
         ge=0,
         le=20,
-        description="log probabilities to keep of each token, the likeliest ones; where there are none "
-        "the answers come without",
+        description="Number of most likely tokens to store log probabilities for, at each position. Ignored if "
+        "the endpoint has "
+        "none.",
     )
     turns: Literal["last", "all"] = Field(
         "last",
-        description="all: each assistant turn of a training conversation, on the teacher's own replies before it",
+        description="all: the teacher answers each assistant turn of a training conversation, after its own "
+        "previous answers.",
     )
-    temperature: float = Field(0.0, ge=0, le=2, description="the teacher's sampling temperature")
-    top_p: float = Field(1.0, gt=0, le=1, description="nucleus sampling")
-    max_tokens: int = Field(1024, ge=1, le=131_072, description="longest answer, tokens")
+    temperature: float = Field(0.0, ge=0, le=2, description="Sampling temperature of the teacher.")
+    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling probability.")
+    max_tokens: int = Field(1024, ge=1, le=131_072, description="Maximum length of an answer, tokens.")
     budget: float | None = Field(
         None,
         gt=0,
-        description="most that this job's answers may cost, those found in the store included; needs prices",
+        description="Maximum cost of the answers of this job, including those already in the store. Needs prices.",
     )
-    max_attempts: int = Field(6, ge=1, le=100, description="tries of one row before it is kept aside")
-    timeout_s: float = Field(300.0, gt=0, le=3600, description="longest wait for one answer, seconds")
-    max_reject_ratio: float = Field(0.05, ge=0, le=1, description="fail when more rows than this part got no answer")
+    max_attempts: int = Field(
+        6, ge=1, le=100, description="Maximum number of attempts for a row before it is rejected."
+    )
+    timeout_s: float = Field(300.0, gt=0, le=3600, description="Timeout of a request, seconds.")
+    max_reject_ratio: float = Field(
+        0.05, ge=0, le=1, description="Maximum fraction of rows without an answer before the step fails."
+    )
 
     @model_validator(mode="after")
-    def _teachers_are_told_apart(self) -> "TeacherConfig":
+    def _names_are_unique(self) -> "TeacherConfig":
         names = [teacher.called for teacher in self.teachers]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two teachers are called {twice[0]!r}: give each a name of its own")
+        if duplicates := sorted({name for name in names if names.count(name) > 1}):
+            raise PydanticCustomError(
+                "duplicate_name",
+                "two teachers have the name {name}",
+                {"name": repr(duplicates[0]), "fix": "set a different `name:` for each"},
+            )
         return self
 
     @model_validator(mode="after")
     def _samples_differ(self) -> "TeacherConfig":
         if self.samples > 1 and self.temperature == 0 and not all(teacher.reasoning for teacher in self.teachers):
-            raise ValueError(
-                f"samples={self.samples!r} at temperature 0 would be paid for to say the same: raise temperature, "
-                "such as to 0.7"
+            raise PydanticCustomError(
+                "incompatible_fields",
+                "samples={samples} at temperature 0 would buy identical answers",
+                {"samples": self.samples, "fix": "raise temperature, for example to 0.7"},
             )
         return self
 
     @model_validator(mode="after")
-    def _route_is_known(self) -> "TeacherConfig":
+    def _has_endpoints_and_prices(self) -> "TeacherConfig":
         for teacher in self.teachers:
             if self.teacher_route == "endpoint" and not (teacher.endpoint or teacher.connection):
-                raise ValueError(
-                    f"teacher {teacher.model!r} has neither endpoint nor connection: give one, "
-                    "or set teacher_route to simulated to rehearse"
+                raise PydanticCustomError(
+                    "no_endpoint",
+                    "teacher {name} has neither endpoint nor connection",
+                    {"name": repr(teacher.model), "fix": "set one, or teacher_route: simulated for a rehearsal"},
                 )
             if self.budget is not None and None in (teacher.input_price, teacher.output_price):
-                raise ValueError(f"teacher {teacher.model!r}: a budget needs its input_price and output_price")
+                raise PydanticCustomError(
+                    "no_prices",
+                    "budget needs the prices of teacher {name}",
+                    {"name": repr(teacher.model), "fix": "set its input_price and output_price"},
+                )
         return self
 
 
 STEP = Step(
     name="teacher",
-    description="Ask the teacher for an answer to every prompt; keep each answer in the store.",
+    description="Ask the teachers for an answer to every prompt, and store each answer.",
     config=TeacherConfig,
     inputs={
         "prompts": Port("uri_folder", "prompts.jsonl"),
-        "answers": Port("uri_file", "JSONL of answers that are there already, for route completions", optional=True),
+        "answers": Port("uri_file", "JSONL file of completions, for teacher_route completions", optional=True),
         "task_file": TASK_FILE,
         "simulation": Port(
             "uri_file", "JSON list: settings of the simulated teachers, for teacher_route simulated", optional=True

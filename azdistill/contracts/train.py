@@ -1,4 +1,4 @@
-"""train: curated rows and a student to a distilled student."""
+"""Step train: fine-tune the student on the curated rows."""
 
 from typing import Literal
 
@@ -8,27 +8,38 @@ from azdistill.contracts.step import Port, Step, StepConfig
 
 
 class TrainConfig(StepConfig):
-    """Fine-tuning. Only the assistant's last turn is learned."""
+    """Fine-tuning hyperparameters. The loss covers the last assistant turn only."""
 
-    seed: int = Field(0, ge=0, description="random weights, order of batches, dropout")
+    seed: int = Field(0, ge=0, description="Seed of random weights, batch order and dropout.")
     weights: Literal["pretrained", "random"] = Field(
-        "pretrained", description="random: the student folder holds only config and tokenizer, start from scratch"
+        "pretrained", description="random: train from scratch; the student folder needs only config and tokenizer."
     )
-    learning_rate: float = Field(2e-5, gt=0, le=0.01, description="peak learning rate")
+    learning_rate: float = Field(2e-5, gt=0, le=0.01, description="Peak learning rate.")
     batch_size: int = Field(
-        8, ge=1, description="rows of an average batch: the token budget is batch_size times the average row"
+        8,
+        ge=1,
+        description="Average number of rows per batch. A batch has at most batch_size times the average row "
+        "length in tokens.",
     )
-    num_epochs: float = Field(3.0, gt=0, le=1000, description="passes over the training rows")
-    max_length: int = Field(2048, ge=16, description="longest row, tokens; longer rows are kept aside, not cut")
-    warmup_ratio: float = Field(0.03, ge=0, lt=1, description="part of the steps that the learning rate rises")
-    scheduler: Literal["linear", "cosine", "constant_with_warmup"] = Field("cosine", description="after the warmup")
-    weight_decay: float = Field(0.0, ge=0, le=1, description="AdamW weight decay")
-    gradient_clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    num_epochs: float = Field(3.0, gt=0, le=1000, description="Number of epochs.")
+    max_length: int = Field(
+        2048, ge=16, description="Maximum length of a row, tokens. Longer rows are rejected, not truncated."
+    )
+    warmup_ratio: float = Field(
+        0.03, ge=0, lt=1, description="Fraction of steps with a linearly increasing learning rate."
+    )
+    scheduler: Literal["linear", "cosine", "constant_with_warmup"] = Field(
+        "cosine", description="Learning rate schedule after the warmup."
+    )
+    weight_decay: float = Field(0.0, ge=0, le=1, description="Weight decay of AdamW.")
+    gradient_clip: float = Field(1.0, gt=0, description="Maximum gradient norm.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: bfloat16 where the GPU has it, else float32"
+        "auto", description="Data type of training. auto: bfloat16 if the GPU supports it, else float32."
     )
-    checkpoints_per_epoch: int = Field(1, ge=1, le=100, description="checkpoints written in each epoch")
-    max_overlong_ratio: float = Field(0.1, ge=0, le=1, description="fail when more rows than this part are too long")
+    checkpoints_per_epoch: int = Field(1, ge=1, le=100, description="Number of checkpoints per epoch.")
+    max_overlong_ratio: float = Field(
+        0.1, ge=0, le=1, description="Maximum fraction of rows longer than max_length before the step fails."
+    )
 
 
 STEP = Step(
@@ -42,7 +53,7 @@ STEP = Step(
     outputs={
         "model": Port("custom_model", "the distilled student: safetensors, config and tokenizer"),
         "metrics": Port("uri_folder", "metrics.json and history.jsonl"),
-        "checkpoints": Port("uri_folder", "where an interrupted run continues", mode="rw_mount"),
+        "checkpoints": Port("uri_folder", "checkpoints, from which an interrupted run continues", mode="rw_mount"),
     },
     environment="gpu",
 )

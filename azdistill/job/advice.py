@@ -1,123 +1,133 @@
-"""Best practice: what runs, and is yet worth a second look. It warns and never forbids."""
+"""Warnings about a valid job: settings that differ from best practice. They never forbid anything."""
 
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-from azdistill.contracts.findings import Place, named, number
+from azdistill.contracts.problems import FieldPath, Problem, format_number
 from azdistill.job.catalog import Facts, TeacherFacts
 from azdistill.job.model import DistillationJob
 from azdistill.job.models import AS_OF
 from azdistill.job.paths import FILES
 
+# Usual minimum and maximum for full fine-tuning from pretrained weights.
 USUAL = {"learning_rate": (1e-5, 5e-5), "num_epochs": (2, 5)}
-"""Least and most of full fine-tuning from pretrained weights."""
 
 MUTABLE = "azureml://datastores/"
 LATEST = ("@latest", "/labels/latest")
 
-STUDENT: Place = ("student", "model")
-
-Advice = Iterator[tuple[Place, str]]
+STUDENT: FieldPath = ("student", "model")
 
 
-def advice(job: DistillationJob, today: date = AS_OF) -> list[tuple[Place, str]]:
-    """Place and sentence of each warning, none for a job that follows best practice.
+def advice(job: DistillationJob, today: date = AS_OF) -> list[Problem]:
+    """Warnings about a job; none when it follows best practice.
 
-    Pure: it reads no clock, so whoever knows better than the catalog's own day says what day it is.
+    Pure: it reads no clock. `today` decides which models are retired, by default the date of the catalog.
     """
-    parts = (_training, _licences, _route, _weights, _contexts, _sizes, _test_rows, _changing)
-    return [*_lifecycles(job, today), *(found for part in parts for found in part(job))]
+    checks = (
+        _hyperparameters,
+        _licences,
+        _message_api,
+        _unused_weights,
+        _contexts,
+        _student_size,
+        _test_data,
+        _mutable_paths,
+    )
+    return [*_retirements(job, today), *(problem for check in checks for problem in check(job))]
 
 
-def _about(place: Place, value: Any, text: str) -> tuple[Place, str]:
-    return place, f"{named(place)}={value!r}: {text}"
+def _warning(code: str, field: FieldPath, value: Any, message: str, fix: str = "") -> Problem:
+    return Problem(code=code, message=message, fix=fix, field=field, value=value, severity="warning")
 
 
-def _training(job: DistillationJob) -> Advice:
-    for name, (least, most) in USUAL.items() if job.student.weights == "pretrained" else ():
+def _hyperparameters(job: DistillationJob) -> Iterator[Problem]:
+    for name, (minimum, maximum) in USUAL.items() if job.student.weights == "pretrained" else ():
         value = getattr(job.train, name)
-        if not least <= value <= most:
-            why = "so little is learned" if value < least else "so much that it knew is lost"
-            usual = f"full fine-tuning of a pretrained student takes {number(least)} to {number(most)} as a rule"
-            yield _about(("train", name), value, f"{usual}; {'below' if value < least else 'above'}, {why}")
+        if not minimum <= value <= maximum:
+            risk = "the student may learn too little" if value < minimum else "the student may forget what it knew"
+            usual = f"use {format_number(minimum)} to {format_number(maximum)} for full fine-tuning"
+            yield _warning("unusual_hyperparameter", ("train", name), value, f"unusual, {risk}", usual)
 
 
-def _models(job: DistillationJob) -> Iterator[tuple[Place, str, Facts]]:
-    """Teachers and student that something is known of: place, name as given, facts."""
+def _known_models(job: DistillationJob) -> Iterator[tuple[FieldPath, str, Facts]]:
+    """Field, name as the user gave it and facts of every model that the catalog has."""
     yield from _known_teachers(job)
     if facts := job.known.student(job.student.model):
         yield STUDENT, job.student.model, facts
 
 
-def _known_teachers(job: DistillationJob) -> Iterator[tuple[Place, str, TeacherFacts]]:
-    for place, teacher in enumerate(job.teacher.teachers):
+def _known_teachers(job: DistillationJob) -> Iterator[tuple[FieldPath, str, TeacherFacts]]:
+    for index, teacher in enumerate(job.teacher.teachers):
         if facts := job.known.teacher(teacher.model):
-            yield ("teacher", "teachers", place, "model"), teacher.model, facts
+            yield ("teacher", "teachers", index, "model"), teacher.model, facts
 
 
-def _lifecycles(job: DistillationJob, today: date) -> Advice:
-    for place, name, facts in _models(job):
+def _retirements(job: DistillationJob, today: date) -> Iterator[Problem]:
+    for field, name, facts in _known_models(job):
         if facts.leaves(today):
-            verb = "was retired" if facts.gone(today) else f"is {facts.lifecycle}, to be retired"
+            state = "was retired" if facts.gone(today) else f"is {facts.lifecycle} and will be retired"
             when = f" on {facts.retires}" if facts.retires else ""
-            instead = f"; Azure names {facts.replacement} in its place" if facts.replacement else ""
-            still = "; weights that you have can still be trained" if place == STUDENT else ""
-            yield _about(place, name, f"{facts.name} {verb}{when} (as of {AS_OF}){instead}{still}")
+            still = "; weights that you have can still be trained" if field == STUDENT else ""
+            fix = f"Azure recommends {facts.replacement}" if facts.replacement else ""
+            yield _warning("retired_model", field, name, f"{facts.name} {state}{when} (as of {AS_OF}){still}", fix)
 
 
-def _licences(job: DistillationJob) -> Advice:
-    for place, name, facts in _models(job):
+def _licences(job: DistillationJob) -> Iterator[Problem]:
+    for field, name, facts in _known_models(job):
         if facts.duty and facts.licence not in job.licences_acknowledged:
-            then = f"if you keep to it, add {facts.licence} to licences_acknowledged"
-            yield _about(place, name, f"licence {facts.licence}: {facts.duty}; {then}")
+            fix = f"if you comply, add {facts.licence} to licences_acknowledged"
+            yield _warning("licence_duty", field, name, f"licence {facts.licence}: {facts.duty}", fix)
 
 
-def _route(job: DistillationJob) -> Advice:
-    text = "served by the Messages API, where azdistill asks for chat completions; put a gateway between the two"
-    for place, name, facts in _known_teachers(job):
+def _message_api(job: DistillationJob) -> Iterator[Problem]:
+    for field, name, facts in _known_teachers(job):
         if facts.route == "messages":
-            yield _about(place, name, text)
+            message = "is served by the Messages API, and azdistill sends chat completions requests"
+            yield _warning("unsupported_api", field, name, message, "put a gateway between the two")
 
 
-def _weights(job: DistillationJob) -> Advice:
-    for place, teacher in enumerate(job.teacher.teachers):
+def _unused_weights(job: DistillationJob) -> Iterator[Problem]:
+    for index, teacher in enumerate(job.teacher.teachers):
         if teacher.weight != 1 and job.teacher.policy != "route":
-            text = f"without effect with policy {job.teacher.policy}; only route shares the prompts out"
-            yield _about(("teacher", "teachers", place, "weight"), teacher.weight, text)
+            message = f"has no effect with policy {job.teacher.policy}"
+            field = ("teacher", "teachers", index, "weight")
+            yield _warning("no_effect", field, teacher.weight, message, "only policy route uses weights")
 
 
-def _contexts(job: DistillationJob) -> Advice:
-    asked: tuple[Place, int] = ("teacher", "max_tokens"), job.teacher.max_tokens
-    learned: tuple[Place, int] = ("train", "max_length"), job.train.max_length
-    for place, _, facts in _models(job):
-        field, tokens = learned if place == STUDENT else asked
+def _contexts(job: DistillationJob) -> Iterator[Problem]:
+    for model_field, _, facts in _known_models(job):
+        field: FieldPath = ("train", "max_length") if model_field == STUDENT else ("teacher", "max_tokens")
+        tokens = job.train.max_length if model_field == STUDENT else job.teacher.max_tokens
         if facts.context and tokens > facts.context:
-            yield _about(field, tokens, f"more than the {facts.context} tokens of {facts.name}; give at most those")
+            message = f"is longer than the context of {facts.name}"
+            yield _warning("exceeds_context", field, tokens, message, f"set at most {facts.context} tokens")
 
 
-def _sizes(job: DistillationJob) -> Advice:
+def _student_size(job: DistillationJob) -> Iterator[Problem]:
     student = job.known.student(job.student.model)
     sizes = [facts.parameters for _, _, facts in _known_teachers(job) if facts.parameters]
     if student and student.parameters and sizes and min(sizes) < student.parameters:
-        has = f"its teacher has {sizes[0]:g}" if len(job.teacher.teachers) == 1 else f"a teacher has {min(sizes):g}"
-        text = f"{student.parameters:g} billion parameters, and {has}; choose a student smaller than that"
-        yield _about(STUDENT, job.student.model, text)
+        teacher = f"its teacher {sizes[0]:g}" if len(job.teacher.teachers) == 1 else f"a teacher {min(sizes):g}"
+        message = f"has {student.parameters:g} billion parameters, and {teacher}"
+        yield _warning(
+            "large_student", STUDENT, job.student.model, message, "choose a student smaller than its teachers"
+        )
 
 
-def _test_rows(job: DistillationJob) -> Advice:
+def _test_data(job: DistillationJob) -> Iterator[Problem]:
     if job.data.test_data is None:
-        drawn = f"{job.prepare.test_fraction:.0%} of the training rows are held out to test on"
-        yield ("data", "test_data"), f"data.test_data: not given, so {drawn}; rows that were gathered apart prove more"
+        message = f"not set, so {job.prepare.test_fraction:.0%} of the training rows are held out for testing"
+        fix = "rows that were collected separately are a stronger test"
+        yield _warning("no_test_data", ("data", "test_data"), None, message, fix)
 
 
-def _changing(job: DistillationJob) -> Advice:
+def _mutable_paths(job: DistillationJob) -> Iterator[Problem]:
     paths = {("data", name): getattr(job.data, name) or "" for name in FILES} | {STUDENT: job.student.model}
-    for place, path in paths.items():
+    for field, path in paths.items():
         if path.startswith(MUTABLE):
-            text = (
-                "Azure ML reuses results while this text stays, whatever lies there; name a data asset with a version"
-            )
-            yield _about(place, path, text)
+            message = "Azure ML reuses results while this path is unchanged, even if its content changes"
+            yield _warning("mutable_path", field, path, message, "name a data asset with a version")
         if path.startswith("azureml:") and path.endswith(LATEST):
-            yield _about(place, path, "latest moves under a job that doesn't change; name a version")
+            message = "the latest version changes without a change of the job"
+            yield _warning("mutable_path", field, path, message, "name a version")

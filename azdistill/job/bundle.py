@@ -23,10 +23,10 @@ from azdistill.engine.pipeline.emit import to_yaml
 from azdistill.job.assets import asset
 from azdistill.job.components import component, step_of
 from azdistill.job.model import Compute, DistillationJob
-from azdistill.job.paths import is_remote, missing
+from azdistill.job.paths import is_remote, missing_files
 from azdistill.job.plan import GRAPH, PUBLISHED, Node, Plan, PlannedFile, plan
 from azdistill.job.snapshot import ROOT, closure
-from azdistill.job.task import wrong_task
+from azdistill.job.task import task_file_problems
 
 PIPELINE = "pipeline.yml"
 PARTS = ("components", "environments", "inputs", PIPELINE)
@@ -51,8 +51,8 @@ def compile_job(job: DistillationJob, folder: Path) -> Path:
 
 
 def _check_files(job: DistillationJob) -> None:
-    if wrong := [*(sentence for _, sentence in missing(job)), *map(str, wrong_task(job.task))]:
-        raise SpecError("\n".join(wrong))
+    if problems := [*missing_files(job), *task_file_problems(job.task)]:
+        raise SpecError(problems=problems)
 
 
 def _check_folder(folder: Path) -> None:

@@ -1,141 +1,144 @@
-"""Read a job file: YAML with positions, so that every finding names its line."""
+"""Read and check a job file: YAML with positions, so that every problem has its line."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from azdistill.contracts.errors import SpecError
-from azdistill.contracts.findings import Place, named
-from azdistill.contracts.problems import Problem, Severity, shorten
+from azdistill.contracts.problems import FieldPath, Problem
 from azdistill.engine.yaml_document import Document, read_document
 from azdistill.job.advice import advice
 from azdistill.job.catalog import Catalog
-from azdistill.job.messages import in_words
-from azdistill.job.model import DistillationJob, known_to
+from azdistill.job.messages import job_problems
+from azdistill.job.model import DistillationJob, expand_job, known_to
 from azdistill.job.models import AS_OF
 from azdistill.job.native import is_native
+from azdistill.job.overrides import override, override_short
 from azdistill.job.paths import absent
 from azdistill.job.shorthand import Values, as_written, expand
-from azdistill.job.task import wrong_task
+from azdistill.job.task import task_file_problems
 
-Found = list[tuple[Place, str]]
+NO_SETTINGS: Mapping[str, str] = {}
 
 
-def load_job(path: Path | str) -> DistillationJob:
-    """The job of a YAML file; its local paths are taken relative to the file.
+def load_job(path: Path | str, settings: Mapping[str, str] = NO_SETTINGS) -> DistillationJob:
+    """The job of a YAML file. Local paths are relative to the file.
 
-    Raises SpecError, one line a finding: `job.yaml:12: train.learning_rate=0.2: ...`.
+    `settings` replace fields of the file, by dotted name: `{"train.learning_rate": "1e-5"}`. Raises SpecError with
+    all problems: `job.yaml:12: train.learning_rate=0.2: must be at most 0.01; did you mean 2e-5?`.
     """
-    job, found = check_job(path)
+    job, problems = check_job(path, settings=settings)
     if job is None:
-        raise SpecError("\n".join(map(str, found)))
+        raise SpecError(problems=problems)
     return job
 
 
-def check_job(path: Path | str, today: date = AS_OF) -> tuple[DistillationJob | None, list[Problem]]:
-    """The job of a YAML file and what is to be said about it, line by line: no job and its errors, or a
-    job and its warnings. Raises SpecError for a file that is no YAML mapping at all.
+def check_job(
+    path: Path | str, today: date = AS_OF, settings: Mapping[str, str] = NO_SETTINGS
+) -> tuple[DistillationJob | None, list[Problem]]:
+    """The job of a YAML file with its warnings, or None with its errors; both ordered by line.
 
-    Azure's own `type: distillation` file is a job too; what it becomes other than it was is told with the warnings.
-    `today` decides which models are retired.
+    Azure's own `type: distillation` file is converted, and the differences are warnings. `today` decides which models
+    are retired. Raises SpecError for a file that is not a YAML mapping.
     """
     document = read_document(Path(path), SpecError, "job file")
     if is_native(document.value):
-        return _check_native(document, today)
-    values, errors = _with_catalog(document)
-    job, found = _validated(values, document.path.parent)
-    errors += _located(document, "error", found)
-    errors += wrong_task(values.get("task", values.get("task_type")), document.path.parent)
-    if job is None or errors:
-        return None, sorted(errors, key=lambda finding: (finding.file != document.path, finding.line))
-    return job, _in_order(_located(document, "warning", advice(job, today)))
+        return _check_native(document, today, settings)
+    values, problems = _with_catalog(document)
+    job, invalid, fields = _validate(values, document.path.parent, settings)
+    locator = _Locator(document, fields)
+    problems += map(locator.located, invalid)
+    problems += task_file_problems(values.get("task", values.get("task_type")), document.path.parent)
+    if job is None or problems:
+        return None, sorted(problems, key=lambda problem: (problem.file != document.path, problem.line))
+    return job, _sorted(map(locator.located, advice(job, today)))
 
 
-def _check_native(document: Document, today: date) -> tuple[DistillationJob | None, list[Problem]]:
-    """As `check_job`: what a native job becomes is checked, and told of the lines that it came from."""
+def _check_native(
+    document: Document, today: date, settings: Mapping[str, str]
+) -> tuple[DistillationJob | None, list[Problem]]:
+    """As `check_job`; problems of the converted job are reported at the fields of the native file."""
     from azdistill.job.native.convert import converted
     from azdistill.job.native.job import read_native
 
     try:
         draft = converted(read_native(document.value))
-    except SpecError as problem:
-        return None, _in_order(_native(document, "error", problem.found))
-    job, wrong = _validated(draft.values, document.path.parent)
+    except SpecError as error:
+        return None, _sorted(_at_own_line(document, error.problems))
+    job, problems, fields = _validate(draft.values, document.path.parent, settings)
+    overridden = [replace(problem, subject="--set") for problem in problems if problem.field in fields]
+    others = [problem for problem in problems if problem.field not in fields]
     if job is None:
-        return None, _in_order(_native(document, "error", draft.traced(wrong)))
-    return job, _in_order(_native(document, "warning", [*draft.notes, *draft.traced(advice(job, today))]))
+        return None, [*overridden, *_sorted(_at_own_line(document, draft.at_origins(others)))]
+    return job, _sorted(_at_own_line(document, [*draft.notes, *draft.at_origins(advice(job, today))]))
 
 
-def _native(document: Document, severity: Severity, found: Iterable[tuple[Place, str]]) -> list[Problem]:
-    """Places are those of the file itself, which has no short form."""
-    return [_problem(document, severity, place, text) for place, text in found]
+def _at_own_line(document: Document, problems: Iterable[Problem]) -> list[Problem]:
+    return [problem.at(document.path, document.line(problem.field)) for problem in problems]
 
 
-def _in_order(found: list[Problem]) -> list[Problem]:
-    return sorted(found, key=lambda problem: problem.line)
+def _sorted(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: problem.line)
 
 
-def _located(document: Document, severity: Severity, found: Iterable[tuple[Place, str]]) -> list[Problem]:
-    return [_problem(document, severity, as_written(place, document.value), text, place) for place, text in found]
+@dataclass(frozen=True)
+class _Locator:
+    """Adds file and line to problems. Fields that were set on the command line have none."""
+
+    document: Document
+    overridden: set[FieldPath]
+
+    def located(self, problem: Problem) -> Problem:
+        if problem.field in self.overridden:
+            return replace(problem, subject="--set")
+        field = as_written(problem.field, self.document.value)
+        return replace(problem, field=field).at(self.document.path, self.document.line(field))
 
 
-def _problem(document: Document, severity: Severity, field: Place, text: str, place: Place | None = None) -> Problem:
-    """A sentence as a problem; `place` is the field that it begins with, where it is written in the short form."""
-    name, value = named(field if place is None else place), _value(document, field)
-    code = "invalid_field" if severity == "error" else "advice"
-    line = document.line(field)
-    for shown, known in ((f"{name}={shorten(value)}: ", value), (f"{name}: ", None)):
-        if name and text.startswith(shown):
-            message = text.removeprefix(shown)
-            return Problem(code=code, message=message, severity=severity, field=field, value=known).at(
-                document.path, line
-            )
-    text = named(field) + text.removeprefix(name) if text.startswith(name) else text
-    return Problem(code=code, message=text, severity=severity).at(document.path, line)
-
-
-def _value(document: Document, field: Place) -> object:
-    value: object = document.value
-    for key in field:
-        if isinstance(value, dict):
-            value = value.get(str(key))
-        elif isinstance(value, list) and isinstance(key, int) and key < len(value):
-            value = value[key]
-        else:
-            return None
-    return value
-
-
-def _validated(values: Values, base: Path) -> tuple[DistillationJob | None, Found]:
-    """The job, or everything that is wrong with the values and with the files they name."""
-    known = known_to(values)
-    full, _ = expand(values, known)
-    gone = list(absent(full, known, base))
+def _validate(
+    values: Values, base: Path, settings: Mapping[str, str]
+) -> tuple[DistillationJob | None, list[Problem], set[FieldPath]]:
+    """The job or the problems of its values and of the files that they name, and the fields that `settings` set."""
+    values, fields = override_short(values, settings), set[FieldPath]()
+    catalog = known_to(values)
+    full, _ = expand(values, catalog)
+    if settings:
+        expanded, problems = expand_job(values)
+        if problems:
+            return None, problems, fields
+        values, fields = override(expanded, settings)
+        full, _ = override(full, settings)
+    missing = list(absent(full, catalog, base))
     try:
         job = DistillationJob.model_validate(values, context={"base": base})
-    except SpecError as problem:
-        return None, [*problem.found, *gone]
-    return (None if gone else job), gone
+    except SpecError as error:
+        return None, [*error.problems, *missing], fields
+    return (None if missing else job), missing, fields
 
 
 def _with_catalog(document: Document) -> tuple[Values, list[Problem]]:
-    """The values, with the catalog in their midst where they name a file of it."""
+    """The values with the content of the catalog file in place of its name."""
     values = document.value
     if not isinstance(name := values.get("catalog"), str):
         return values, []
     try:
-        catalog, found = _read_catalog(document.path.parent / name)
-    except SpecError as problem:
-        catalog, found = {}, _located(document, "error", [(("catalog",), f"catalog={name!r}: {problem}")])
-    return {**values, "catalog": catalog}, found
+        catalog, problems = _read_catalog(document.path.parent / name)
+    except SpecError as error:
+        field: FieldPath = ("catalog",)
+        line = document.line(field)
+        unreadable = (replace(problem, message=problem.text) for problem in error.problems)
+        problems = [replace(problem, field=field, value=name, fix="").at(document.path, line) for problem in unreadable]
+        catalog = {}
+    return {**values, "catalog": catalog}, problems
 
 
 def _read_catalog(path: Path) -> tuple[Values, list[Problem]]:
     document = read_document(path, SpecError, "catalog")
     try:
         catalog = Catalog.model_validate(document.value, context={"base": path.parent})
-    except ValidationError as problem:
-        return {}, _located(document, "error", in_words(problem, Catalog, document.value))
+    except ValidationError as error:
+        return {}, _at_own_line(document, job_problems(error, Catalog, document.value))
     return catalog.model_dump(exclude_unset=True), []

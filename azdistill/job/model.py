@@ -1,4 +1,4 @@
-"""`DistillationJob`: what the user writes. Each section is the config model of its step."""
+"""`DistillationJob`, the model of a job file. The section of a step is the config model of that step."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
@@ -8,17 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, Va
 from azdistill.contracts.curate import CurateConfig
 from azdistill.contracts.errors import SpecError
 from azdistill.contracts.evaluate import EvaluateConfig
-from azdistill.contracts.findings import Place, named
 from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.prepare import PrepareConfig
+from azdistill.contracts.problems import Problem, suggest
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.step import StepConfig
 from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import Prompting
 from azdistill.contracts.train import TrainConfig
-from azdistill.engine.problems import suggest
 from azdistill.job.catalog import Catalog
-from azdistill.job.messages import in_words
+from azdistill.job.messages import job_problems
 from azdistill.job.models import BUILT_IN
 from azdistill.job.paths import SpecPath
 from azdistill.job.shorthand import INHERITED, Values, expand
@@ -35,68 +34,75 @@ class Section(BaseModel):
 class Data(Section):
     """The user's data files."""
 
-    training_data: SpecPath = Field(description="JSONL file of training rows")
+    training_data: SpecPath = Field(description="JSONL file of training rows.")
     validation_data: SpecPath | None = Field(
-        None, description="JSONL file of validation rows; default: a fraction of the training rows"
+        None, description="JSONL file of validation rows. Default: a fraction of the training rows."
     )
     test_data: SpecPath | None = Field(
-        None, description="JSONL file of test rows; default: a fraction of the training rows"
+        None, description="JSONL file of test rows. Default: a fraction of the training rows."
     )
 
 
 class Student(Section):
-    """The model to teach."""
+    """The student model."""
 
-    model: SpecPath = Field(description="a folder, an azureml: address, or a name of the catalog (phi-4-mini)")
+    model: SpecPath = Field(description="A folder, an azureml: address, or a model of the catalog such as phi-4-mini.")
     weights: Literal["pretrained", "random"] = Field(
-        "pretrained", description="random: the folder holds only config and tokenizer, start from scratch"
+        "pretrained", description="random: train from scratch; the folder needs only config and tokenizer."
     )
 
 
 class Compute(Section):
-    """Where the steps run on Azure ML. The local engine takes no notice."""
+    """Compute of the steps on Azure ML. Local runs ignore it."""
 
-    cpu: str = Field("serverless", pattern=r"^[A-Za-z0-9-]+$", description="cluster of the CPU steps, or serverless")
-    gpu: str = Field("serverless", pattern=r"^[A-Za-z0-9-]+$", description="cluster of train and predict")
-    cpu_instance_type: str = Field("Standard_E4s_v3", pattern=r"^\w+$", description="VM size of serverless CPU steps")
+    cpu: str = Field("serverless", pattern=r"^[A-Za-z0-9-]+$", description="Cluster of the CPU steps, or serverless.")
+    gpu: str = Field(
+        "serverless", pattern=r"^[A-Za-z0-9-]+$", description="Cluster of the steps train and predict, or serverless."
+    )
+    cpu_instance_type: str = Field(
+        "Standard_E4s_v3", pattern=r"^\w+$", description="VM size of the CPU steps on serverless compute."
+    )
     gpu_instance_type: str = Field(
-        "Standard_NC24ads_A100_v4", pattern=r"^\w+$", description="VM size of serverless train and predict"
+        "Standard_NC24ads_A100_v4",
+        pattern=r"^\w+$",
+        description="VM size of the steps train and predict on serverless compute.",
     )
     teacher_instances: int = Field(
-        1, ge=1, le=100, description="nodes that ask side by side, each with its part of limits and budget"
+        1, ge=1, le=100, description="Number of nodes of the teacher step. They share the rate limits and the budget."
     )
 
 
 class Outputs(Section):
-    """What comes out."""
+    """Outputs of the job."""
 
     registered_model: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         max_length=255,
-        description="registry name; default: NAME-distilled",
+        description="Name of the student in the model registry. Default: NAME-distilled.",
     )
     model_type: Literal["custom_model", "mlflow_model"] = Field(
-        "custom_model", description="of the model in a workspace: a plain folder, which vLLM serves, or MLflow's layout"
+        "custom_model",
+        description="Type of the model in a workspace: a plain folder, which vLLM serves, or MLflow's layout.",
     )
 
 
 class DistillationJob(Section):
-    """One distillation: teacher, student, data, and what counts as success.
+    """One distillation: data, teacher, student, training and gates.
 
     The short form of the tutorials is accepted too: `teacher_model`, `student_model`,
     `training_data`, `validation_data`, `task_type` and `hyperparameters`, whose
     `temperature` is the teacher's sampling temperature and whose `batch_size` is the
     rows of an average batch (token budget = batch_size times the average row).
-    A name of the catalog stands for its model. Raises SpecError with every finding at once.
+    A model of the catalog can be given by its name. Raises SpecError with all problems at once.
     """
 
     name: str = Field(
-        "distillation", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$", description="of job and experiment"
+        "distillation", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$", description="Name of the job and its experiment."
     )
-    description: str = Field("", description="a sentence for the studio")
+    description: str = Field("", description="Description in the studio.")
     task: SpecTask = Field(description=PURPOSE)
-    seed: int = Field(0, ge=0, description="decides split, weights, order of batches and bootstrap")
+    seed: int = Field(0, ge=0, description="Seed of the split, random weights, batch order and bootstrap.")
     data: Data
     prepare: PrepareConfig = PrepareConfig()
     teacher: TeacherSection
@@ -111,10 +117,12 @@ class DistillationJob(Section):
     )
     compute: Compute = Compute()
     outputs: Outputs = Outputs()
-    tags: dict[str, str] = Field(default_factory=dict, description="for cost and search, on the pipeline")
-    catalog: Catalog = Field(Catalog(), description="facts of models that azdistill doesn't know, or that have changed")
+    tags: dict[str, str] = Field(
+        default_factory=dict, description="Tags of the pipeline and its nodes, for cost reports and search."
+    )
+    catalog: Catalog = Field(Catalog(), description="Facts about models that override or extend the built-in catalog.")
     licences_acknowledged: tuple[str, ...] = Field(
-        (), description="licences whose duties you have read and will keep, as docs/models.md names them"
+        (), description="Licences whose duties you have read and comply with, by their names in docs/models.md."
     )
 
     if TYPE_CHECKING:
@@ -124,95 +132,108 @@ class DistillationJob(Section):
     @model_validator(mode="wrap")
     @classmethod
     def _read(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
-        """The short form in full and names as addresses. Values that a secret may be among never reach a message."""
+        """Expand the short form and names of the catalog, and report all problems together."""
         if not isinstance(values, dict):
             return validate(values)
         values = {name: _plain(value) for name, value in values.items()}
-        full, found = in_full(values)
-        found += [*_contradictions(full), *_no_summaries(full)]
+        full, problems = expand_job(values)
+        problems += [*_contradictions(full), *_density_without_summaries(full)]
         try:
             job = validate(full)
-        except ValidationError as problem:
-            found += in_words(problem, cls, values)
+        except ValidationError as error:
+            problems += job_problems(error, cls, values)
         else:
-            found += _unknown_teachers(job)
-        if found:
-            raise SpecError("\n".join(sentence for _, sentence in found), found)
+            problems += _unknown_teachers(job)
+        if problems:
+            # Outside of the except block: pydantic's message repeats values, and one of them may be a secret.
+            raise SpecError(problems=problems)
         return job
 
     @property
     def known(self) -> Catalog:
-        """The job's own facts of models laid over those that azdistill comes with."""
+        """The built-in catalog, overridden by the job's own."""
         return self.catalog.over(BUILT_IN)
 
     @property
     def task_file(self) -> str | None:
-        """The Python file of a task of the user's own."""
+        """The Python file of a custom task."""
         return self.task if is_file(self.task) else None
 
     @property
     def registered_model(self) -> str:
-        """The name behind the gates."""
+        """Name of the student in the model registry."""
         return self.outputs.registered_model or f"{self.name}-distilled"
 
 
 def _plain(value: Any) -> Any:
-    """A section that was made in Python, as what was said in it."""
+    """A section that was made in Python, as a mapping of the fields that were set."""
     return value.model_dump(exclude_unset=True) if isinstance(value, BaseModel) else value
 
 
-def in_full(values: Values) -> tuple[Values, list[tuple[Place, str]]]:
-    """The short form in full and names as addresses, and what is said twice."""
-    known = known_to(values)
-    full, twice = expand(values, known)
+def expand_job(values: Values) -> tuple[Values, list[Problem]]:
+    """The values with sections in place of the short form and the student's address in place of its name."""
+    catalog = known_to(values)
+    full, problems = expand(values, catalog)
     student = full.get("student")
     if isinstance(student, dict) and isinstance(student.get("model"), str):
-        full["student"] = {**student, "model": known.address(student["model"])}
-    return full, twice
+        full["student"] = {**student, "model": catalog.address(student["model"])}
+    return full, problems
 
 
 def known_to(values: Values) -> Catalog:
-    """The catalog of values that may be wrong; a catalog that is wrong itself knows nothing more."""
+    """The catalog of values that may be invalid. An invalid catalog adds nothing to the built-in one."""
     try:
         return Catalog.model_validate(values.get("catalog", {})).over(BUILT_IN)
     except ValidationError:
         return BUILT_IN
 
 
-def _contradictions(full: Values) -> Iterator[tuple[Place, str]]:
-    """A section that says otherwise about what all steps share."""
+def _contradictions(full: Values) -> Iterator[Problem]:
+    """Sections that set a shared field to another value than the job."""
     for name, info in DistillationJob.model_fields.items():
         section, kind = full.get(name), info.annotation
         if not isinstance(section, dict) or not isinstance(kind, type) or not issubclass(kind, StepConfig):
             continue
-        for field, where in INHERITED.items():
-            if field in section and section[field] != _shared(full, where):
-                yield (name, field), f"{name}.{field}={section[field]!r}: set {where} instead, all steps share it"
+        for field, shared in INHERITED.items():
+            if field in section and section[field] != _shared(full, shared):
+                yield Problem(
+                    code="shared_field",
+                    message="all steps share this field",
+                    fix=f"set {shared} instead",
+                    field=(name, field),
+                    value=section[field],
+                )
 
 
-def _no_summaries(full: Values) -> Iterator[tuple[Place, str]]:
-    """Chain of density in a job that has nothing to summarize. What is wrong by itself is told by itself."""
+def _density_without_summaries(full: Values) -> Iterator[Problem]:
+    """Chain of density in a job whose task is not summarization. Other problems of the section are reported apart."""
     teacher, task = _plain(full.get("teacher")), full.get("task")
     try:
         prompting = Prompting.model_validate(teacher.get("prompting") if isinstance(teacher, dict) else None)
     except ValidationError:
         return
     if prompting.chain_of_density and task in get_args(TaskName) and task != "summarization":
-        place = ("teacher", "prompting", "chain_of_density")
-        yield place, f"{named(place)}=True: it writes summaries, not answers of task {task!r}; try chain_of_thought"
+        yield Problem(
+            code="incompatible_fields",
+            message=f"is for task 'summarization', and the task is {task!r}",
+            fix="use chain_of_thought",
+            field=("teacher", "prompting", "chain_of_density"),
+            value=True,
+        )
 
 
-def _unknown_teachers(job: DistillationJob) -> Iterator[tuple[Place, str]]:
+def _unknown_teachers(job: DistillationJob) -> Iterator[Problem]:
     """Settings of simulated teachers that the job doesn't have."""
     names = [teacher.called for teacher in job.teacher.teachers]
     for name in job.simulation:
         if name not in names:
-            yield ("simulation", name), f"simulation.{name}: no teacher of this name; {suggest(name, names)}"
+            message, fix = "no teacher has this name", suggest(name, names).replace("it has", "the teachers are")
+            yield Problem(code="unknown_teacher", message=message, fix=fix, field=("simulation", name))
 
 
-def _shared(full: Values, where: str) -> Any:
-    """What the job says once for all steps, or its default."""
-    section, _, field = where.rpartition(".")
+def _shared(full: Values, path: str) -> Any:
+    """The value of a shared field in the job, or its default."""
+    section, _, field = path.rpartition(".")
     model, values = (Student, full.get(section)) if section else (DistillationJob, full)
-    default = model.model_fields[field or where].default
-    return values.get(field or where, default) if isinstance(values, dict) else default
+    default = model.model_fields[field].default
+    return values.get(field, default) if isinstance(values, dict) else default

@@ -1,4 +1,4 @@
-"""Paths in a spec: local ones are relative to the spec, everything else is left as it is."""
+"""Paths in a job file: local paths are relative to the file, remote addresses are left as they are."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, ValidationInfo
 
-from azdistill.contracts.findings import Place, named
+from azdistill.contracts.problems import FieldPath, Problem
 
 if TYPE_CHECKING:
     from azdistill.job.catalog import Catalog
@@ -20,67 +20,65 @@ _REMOTE = re.compile(r"^(azureml:|https?://|wasbs?://|abfss?://)")
 
 
 def is_remote(path: str) -> bool:
-    """True for an Azure ML asset, a datastore URI or a URL."""
+    """Whether a path is an Azure ML asset, a datastore URI or a URL."""
     return bool(_REMOTE.match(path))
 
 
 def resolve(path: str, info: ValidationInfo) -> str:
-    """A local path as it is from the current folder."""
+    """A local path relative to the current folder, where the context of the validation has the job's folder."""
     base = (info.context or {}).get("base")
     return path if base is None or is_remote(path) else str(Path(base, path))
 
 
+# A local path or a remote address. A path in a job file is relative to the file's folder.
 SpecPath = Annotated[str, AfterValidator(resolve)]
-"""A local path or a remote address. Loading from a file resolves it against the file's folder."""
 
 
-def missing(job: "DistillationJob") -> Iterator[tuple[Place, str]]:
-    """Place and sentence of each local path in the job that doesn't exist."""
+def missing_files(job: "DistillationJob") -> Iterator[Problem]:
+    """The local paths of a job that don't exist."""
     data = job.data.model_dump(include=set(FILES))
     others = {"teacher": {"completions": job.teacher.completions}, "student": {"model": job.student.model}}
     return absent({"task": job.task, "data": data, **others}, job.known, Path())
 
 
-def absent(values: Mapping[str, Any], known: "Catalog", base: Path) -> Iterator[tuple[Place, str]]:
-    """As `missing`, of values in full that may be wrong in other ways; relative paths are looked for in `base`."""
-    sections = ("data", "teacher", "student")
-    data, teacher, student = (part if isinstance(part := values.get(name), dict) else {} for name in sections)
-    files: dict[Place, Any] = {("data", name): data.get(name) for name in FILES}
+def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterator[Problem]:
+    """As `missing_files`, of values that may be invalid in other ways. `base` is the folder of relative paths."""
+    data, teacher, student = (
+        section if isinstance(section := values.get(name), dict) else {} for name in ("data", "teacher", "student")
+    )
+    files: dict[FieldPath, Any] = {("data", name): data.get(name) for name in FILES}
     files[("teacher", "completions")] = teacher.get("completions")
     task = values.get("task")
-    for place, path in {("task",): task if str(task).endswith(".py") else None, **files}.items():
-        if isinstance(path, str) and _gone(path, base):
-            yield place, f"{named(place)}={path!r}: no such file{_neighbour(path, base)}"
+    for field, path in {("task",): task if str(task).endswith(".py") else None, **files}.items():
+        if isinstance(path, str) and not _exists(path, base):
+            fix = _similar(path, base) or "paths are relative to the job file"
+            yield Problem(code="file_not_found", message="no such file", fix=fix, field=field, value=path)
     model = student.get("model")
-    if isinstance(model, str) and _gone(known.address(model), base):
-        yield ("student", "model"), f"student.model={model!r}: {_no_student(model, known, base)}"
+    if isinstance(model, str) and not _exists(catalog.address(model), base):
+        message, fix = _missing_student(model, catalog, base)
+        yield Problem(code="student_not_found", message=message, fix=fix, field=("student", "model"), value=model)
 
 
-def _gone(path: str, base: Path) -> bool:
-    return not is_remote(path) and not Path(base, path).exists()
+def _exists(path: str, base: Path) -> bool:
+    return is_remote(path) or Path(base, path).exists()
 
 
-def _neighbour(path: str, base: Path) -> str:
-    """A file of a like name in the same folder, which is what a typo meant."""
+def _similar(path: str, base: Path) -> str:
+    """A file of a similar name in the same folder, written as the user wrote the path."""
     folder = Path(base, path).parent
-    if not folder.is_dir():
-        return "; paths are relative to the job file"
-    close = get_close_matches(Path(path).name, [found.name for found in folder.iterdir()], 1)
-    return f"; did you mean {_beside(path, close[0])}?" if close else f" in {folder.name or '.'}/"
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    close = get_close_matches(Path(path).name, names, 1)
+    return f"did you mean {path[: len(path) - len(Path(path).name)]}{close[0]}?" if close else ""
 
 
-def _beside(path: str, name: str) -> str:
-    """The path with another last part, written as its author wrote it."""
-    return path[: len(path) - len(Path(path).name)] + name
-
-
-def _no_student(student: str, known: "Catalog", base: Path) -> str:
-    facts, name = known.student(student), Path(student).name.casefold()
-    if facts and facts.source and name in known.students:
-        return f"no Azure registry is known to have it; download {facts.source} from Hugging Face and name the folder"
-    if "/" in student and (near := _neighbour(student, base)).startswith("; did"):
-        return f"no such folder{near}"
-    close = get_close_matches(name, known.students, 1)
-    if close:
-        return f"no such folder, nor a name of the catalog; did you mean {close[0]}?"
-    return "no such folder, nor a name of the catalog; name a folder, an azureml: address or a model of docs/models.md"
+def _missing_student(student: str, catalog: "Catalog", base: Path) -> tuple[str, str]:
+    """Message and fix for a student that is neither a folder nor a model of the catalog."""
+    facts, name = catalog.student(student), Path(student).name.casefold()
+    if facts and facts.source and name in catalog.students:
+        return "not in an Azure ML registry", f"download {facts.source} from Hugging Face and name its folder"
+    if "/" in student and (fix := _similar(student, base)):
+        return "no such folder", fix
+    message = "no such folder, and no model of the catalog"
+    if close := get_close_matches(name, catalog.students, 1):
+        return message, f"did you mean {close[0]}?"
+    return message, "name a folder, an azureml: address or a model of docs/models.md"

@@ -1,20 +1,21 @@
-"""The short form of the tutorials, expanded into sections."""
+"""The short form of a job that tutorials use, and its expansion into sections."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from azdistill.contracts.findings import Place, named
+from azdistill.contracts.problems import FieldPath, Problem, dotted
 from azdistill.job.catalog import Catalog
 
-HYPERPARAMETERS = {
+# Keys of the short form, and the fields that they set.
+HYPERPARAMETERS: dict[str, FieldPath] = {
     "learning_rate": ("train", "learning_rate"),
     "batch_size": ("train", "batch_size"),
     "num_epochs": ("train", "num_epochs"),
     "temperature": ("teacher", "temperature"),
     "max_tokens": ("teacher", "max_tokens"),
 }
-FLAT = {
+FLAT: dict[str, FieldPath] = {
     "task_type": ("task",),
     "training_data": ("data", "training_data"),
     "validation_data": ("data", "validation_data"),
@@ -22,109 +23,115 @@ FLAT = {
     "student_model": ("student", "model"),
     "teacher_model": ("teacher", "teachers"),
 }
-"""Key of the short form -> where it stands in full."""
-
 SHORT = (*FLAT, "hyperparameters")
 
+# Fields that several steps share: declared once in the job, and merged into the config of every step that has them.
 INHERITED = {"task": "task", "seed": "seed", "weights": "student.weights"}
-"""Fields that several steps share: declared once in the job, handed to every section that has them."""
+
+# Connection names have 3 to 33 characters.
+MIN_CONNECTION_NAME, MAX_CONNECTION_NAME = 3, 33
+MAX_JOB_NAME = 101
 
 Values = dict[str, Any]
 
 
-def expand(values: Values, known: Catalog) -> tuple[Values, list[tuple[Place, str]]]:
-    """The values in full, and what is wrong with their form. What is not of the short form stays as it is.
+def expand(values: Values, catalog: Catalog) -> tuple[Values, list[Problem]]:
+    """The values with sections in place of the short form, and the problems of the short form.
 
-    A teacher that is named alone gets the connection of the same name and its gates are
-    reported, not enforced: a tutorial's few rows can't prove a student.
+    A teacher that is given by name only gets the workspace connection of the same name. The gates are reported and
+    not enforced: the few rows of a tutorial cannot prove a student.
     """
     full: Values = {key: value for key, value in values.items() if key not in SHORT}
     if len(full) == len(values):
         return full, []
-    twice = [place for place, path, value in _moves(values, known) if not _put(full, path, value)]
+    problems = [
+        _duplicate(field, target)
+        for field, target, value in _moves(values, catalog)
+        if not _set_if_absent(full, target, value)
+    ]
     if isinstance(student := values.get("student_model"), str) and (name := _slug(student)):
         full.setdefault("name", name)
     full.setdefault("evaluate", {"enforce_gates": False})
-    said = [(place, f"{named(place)}: {_target(place)} says the same; keep one of them") for place in twice]
-    return full, [*said, *_no_fields(values.get("hyperparameters"))]
+    hyperparameters = values.get("hyperparameters")
+    if hyperparameters is not None and not isinstance(hyperparameters, dict):
+        message = "must be a mapping, one `name: value` a line"
+        problems.append(Problem(code="wrong_type", message=message, field=("hyperparameters",), value=hyperparameters))
+    return full, problems
 
 
-def _no_fields(given: Any) -> Iterator[tuple[Place, str]]:
-    if given is not None and not isinstance(given, dict):
-        yield ("hyperparameters",), f"hyperparameters={given!r}: expected fields (name: value), one a line"
+def _duplicate(field: FieldPath, target: FieldPath) -> Problem:
+    message = f"{dotted(target)} sets the same field"
+    return Problem(code="duplicate_field", message=message, fix="keep one of them", field=field)
 
 
-def _moves(values: Values, known: Catalog) -> list[tuple[Place, Place, Any]]:
-    """What the short form says: where it stands, where it goes, and its value."""
-    flat = [((key,), path, values[key]) for key, path in FLAT.items() if key in values]
-    flat = [(key, path, _teachers(value, known) if key == ("teacher_model",) else value) for key, path, value in flat]
-    given = values.get("hyperparameters")
-    fields = given.items() if isinstance(given, dict) else ()
-    return [*flat, *((("hyperparameters", key), _target_of(key), value) for key, value in fields)]
+def _moves(values: Values, catalog: Catalog) -> Iterator[tuple[FieldPath, FieldPath, Any]]:
+    """Each field of the short form: its path, the path that it sets, and its value."""
+    for key, target in FLAT.items():
+        if key in values:
+            value = _teachers(values[key], catalog) if key == "teacher_model" else values[key]
+            yield (key,), target, value
+    hyperparameters = values.get("hyperparameters")
+    for key, value in hyperparameters.items() if isinstance(hyperparameters, dict) else ():
+        yield ("hyperparameters", key), HYPERPARAMETERS.get(key, ("train", key)), value
 
 
-def _target_of(key: str) -> Place:
-    return HYPERPARAMETERS.get(key, ("train", key))
-
-
-def _target(place: Place) -> str:
-    return named(FLAT[str(place[0])] if len(place) == 1 else _target_of(str(place[1])))
-
-
-def _teachers(model: Any, known: Catalog) -> Any:
+def _teachers(model: Any, catalog: Catalog) -> Any:
     if not isinstance(model, str):
         return [{"model": model, "connection": "teacher"}]
-    facts = known.teacher(model)
+    facts = catalog.teacher(model)
     return [{"model": (facts and facts.name) or model, "connection": _connection(model)}]
 
 
 def _connection(model: str) -> str:
-    """Connections take 3 to 33 characters, the first a letter or digit."""
-    name = _slug(model)[:33]
-    return name if len(name) > 2 else f"{name}teacher"
+    name = _slug(model)[:MAX_CONNECTION_NAME]
+    return name if len(name) >= MIN_CONNECTION_NAME else f"{name}teacher"
 
 
 def _slug(model: str) -> str:
-    """The part of a path or address that names the model, safe as the name of a job."""
+    """The part of a path or address that names the model, as a valid job name."""
     last = model.partition("/versions/")[0].rstrip("/").rpartition("/")[2]
-    return re.sub(r"[^A-Za-z0-9_-]", "-", last).lstrip("-_")[:101]
+    return re.sub(r"[^A-Za-z0-9_-]", "-", last).lstrip("-_")[:MAX_JOB_NAME]
 
 
-def _put(full: Values, path: Place, value: Any) -> bool:
-    """Put a value where it goes, unless one is there already. A section that is none is pydantic's to refuse."""
-    *folders, name = path
-    place = full
-    for folder in folders:
-        section = place.get(str(folder), {})
-        if not isinstance(section, dict):
+def _set_if_absent(full: Values, path: FieldPath, value: Any) -> bool:
+    """Set a field unless it is set already; returns whether it was absent.
+
+    A section that is no mapping is left to the validation of the job.
+    """
+    *parents, name = path
+    section = full
+    for parent in parents:
+        inner = section.get(str(parent), {})
+        if not isinstance(inner, dict):
             return True
-        place[str(folder)] = place = dict(section)
-    fresh = str(name) not in place
-    place.setdefault(str(name), value)
-    return fresh
+        section[str(parent)] = section = dict(inner)
+    is_absent = str(name) not in section
+    section.setdefault(str(name), value)
+    return is_absent
 
 
-def as_written(place: Place, values: Values) -> Place:
-    """Where the user wrote, or would write, what stands at `place` in full."""
-    short = _written(place) if any(key in values for key in SHORT) else ()
-    options = (*short, place)
+def as_written(field: FieldPath, values: Values) -> FieldPath:
+    """The path of a field as the user wrote it, or would write it: in the short form where `values` has that."""
+    options = (*_short_forms(field), field) if any(key in values for key in SHORT) else (field,)
     return max(options, key=lambda option: _depth(values, option))
 
 
-def _written(place: Place) -> tuple[Place, ...]:
-    flat = tuple((key,) for key, path in FLAT.items() if place[: len(path)] == path or path[: len(place)] == place)
-    section, *rest = place or ("",)
-    hyper = tuple(("hyperparameters", key) for key, path in HYPERPARAMETERS.items() if place == path)
-    other = (("hyperparameters", *rest),) if section == "train" and rest else ()
-    return (*flat, *hyper, *other)
+def _short_forms(field: FieldPath) -> Iterator[FieldPath]:
+    for key, path in FLAT.items():
+        if field[: len(path)] == path or path[: len(field)] == field:
+            yield (key,)
+    for key, path in HYPERPARAMETERS.items():
+        if field == path:
+            yield ("hyperparameters", key)
+    if field[:1] == ("train",) and len(field) > 1:
+        yield ("hyperparameters", *field[1:])
 
 
-def _depth(node: Any, place: Place) -> int:
-    """How many parts of `place` are there."""
-    if not place:
-        return 0
-    try:
-        inner = node[place[0]]
-    except (KeyError, IndexError, TypeError):
-        return 0
-    return 1 + _depth(inner, place[1:])
+def _depth(node: Any, path: FieldPath) -> int:
+    """How many keys of `path` exist."""
+    for count, key in enumerate(path):
+        try:
+            node = node[key]
+        except (KeyError, IndexError, TypeError):
+            return count
+    return len(path)

@@ -1,4 +1,4 @@
-"""The task of a job: a name of ours, or a Python file of the user's own."""
+"""The task of a job: a built-in task by name, or a Python file of the user."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +13,11 @@ from azdistill.job.paths import is_remote, resolve
 from azdistill.tasks.source import task_problems
 
 NAMES: tuple[str, ...] = get_args(TaskName)
-PURPOSE = f"what the rows are ({', '.join(NAMES)}, or a Python file such as ./my_task.py)"
+PURPOSE = f"Task of the rows: {', '.join(NAMES)}, or a Python file such as ./my_task.py."
 
 
 def is_file(task: object) -> bool:
-    """Whether a task is named by a file; whether that is there and right is another question."""
+    """Whether a task is given as a Python file. The file may not exist."""
     return isinstance(task, str) and task.endswith(".py")
 
 
@@ -30,16 +30,16 @@ def _task(value: Any, info: ValidationInfo) -> str:
     raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
 
 
+# A built-in task, or the path of a task file relative to the job file.
 SpecTask = Annotated[
     str,
     PlainValidator(_task),
     WithJsonSchema({"anyOf": [{"enum": list(NAMES)}, {"type": "string", "pattern": r"\.py$"}]}),
 ]
-"""A name of the task types, or the path of a task file, relative to the spec."""
 
 
-def wrong_task(task: object, base: Path = Path()) -> Iterator[Problem]:
-    """What keeps the file that a job names from being a task, by its lines. None for a name, or a file that isn't
-    there or not here."""
+def task_file_problems(task: object, base: Path = Path()) -> Iterator[Problem]:
+    """Problems of the Python file that a job names as its task. None for a task's name, and for a file that is remote
+    or doesn't exist."""
     if isinstance(task, str) and is_file(task) and not is_remote(task) and (path := Path(base, task)).exists():
         yield from task_problems(path)

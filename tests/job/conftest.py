@@ -22,16 +22,18 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def check(folder: Path) -> Check:
-    """A job file's text to its job and its findings, each as a line without the folder."""
+    """Check the text of a job file: the job, and a line per problem: `LINE CODE: TEXT`."""
 
     def checked(text: str) -> tuple[DistillationJob | None, list[str]]:
         path = folder / "job.yaml"
         path.write_text(text)
-        job, found = check_job(path)
-        return job, [shown(finding, folder) for finding in found]
+        job, problems = check_job(path)
+        return job, [shown(problem, folder) for problem in problems]
 
     return checked
 
 
-def shown(finding: Problem, folder: Path) -> str:
-    return str(finding).replace(f"{folder}/", "").removeprefix("job.yaml:")
+def shown(problem: Problem, folder: Path) -> str:
+    assert problem.file
+    other = f"{problem.file.name}:" if problem.file.name != "job.yaml" else ""
+    return f"{other}{problem.line} {problem.code}: {problem.text}".replace(f"{folder}/", "")

@@ -1,9 +1,10 @@
-"""What runs, and is yet worth a second look."""
+"""Warnings about valid jobs."""
 
 from datetime import date
 
 import pytest
 
+from azdistill.contracts.problems import Problem, dotted
 from azdistill.job.advice import advice
 from azdistill.job.model import DistillationJob
 
@@ -16,92 +17,72 @@ BASE = {
 
 
 def warned(**fields: object) -> list[str]:
-    return [sentence for _, sentence in advice(DistillationJob.model_validate(BASE | fields))]
+    return [problem.text for problem in warnings(**fields)]
+
+
+def warnings(**fields: object) -> list[Problem]:
+    return advice(DistillationJob.model_validate(BASE | fields))
+
+
+def codes(problems: list[Problem]) -> list[tuple[str, str, object]]:
+    return [(problem.code, dotted(problem.field), problem.value) for problem in problems]
 
 
 def teacher(model: str, **fields: object) -> dict[str, object]:
     return {"teachers": [{"model": model, "connection": "boss"}], **fields}
 
 
-def test_a_job_of_best_practice_is_met_with_silence() -> None:
+def test_a_job_that_follows_best_practice_has_no_warnings() -> None:
     assert warned() == []
 
 
 @pytest.mark.parametrize(
-    ("training", "line"),
+    ("name", "value", "risk", "usual"),
     [
-        (
-            {"learning_rate": 2e-4},
-            (
-                "train.learning_rate=0.0002: full fine-tuning of a pretrained student takes 1e-5 to 5e-5 as a rule; "
-                "above, so much that it knew is lost"
-            ),
-        ),
-        (
-            {"learning_rate": 1e-6},
-            (
-                "train.learning_rate=1e-06: full fine-tuning of a pretrained student takes 1e-5 to 5e-5 as a rule; "
-                "below, so little is learned"
-            ),
-        ),
-        (
-            {"num_epochs": 20},
-            (
-                "train.num_epochs=20.0: full fine-tuning of a pretrained student takes 2 to 5 as a rule; "
-                "above, so much that it knew is lost"
-            ),
-        ),
-        (
-            {"num_epochs": 1},
-            (
-                "train.num_epochs=1.0: full fine-tuning of a pretrained student takes 2 to 5 as a rule; "
-                "below, so little is learned"
-            ),
-        ),
+        ("learning_rate", 2e-4, "forget", "1e-5 to 5e-5"),
+        ("learning_rate", 1e-6, "learn too little", "1e-5 to 5e-5"),
+        ("num_epochs", 20, "forget", "2 to 5"),
+        ("num_epochs", 1, "learn too little", "2 to 5"),
     ],
 )
-def test_unusual_training_of_a_pretrained_student(training: dict[str, float], line: str) -> None:
-    assert warned(train=training) == [line]
+def test_unusual_hyperparameters_of_a_pretrained_student(name: str, value: float, risk: str, usual: str) -> None:
+    (problem,) = warnings(train={name: value})
+    assert codes([problem]) == [("unusual_hyperparameter", f"train.{name}", value)]
+    assert risk in problem.message
+    assert usual in problem.fix
 
 
 @pytest.mark.parametrize(
     "training", [{"learning_rate": 1e-5, "num_epochs": 2}, {"learning_rate": 5e-5, "num_epochs": 5}]
 )
-def test_the_ends_of_what_is_usual_are_usual(training: dict[str, float]) -> None:
+def test_the_bounds_of_the_usual_range_are_usual(training: dict[str, float]) -> None:
     assert warned(train=training) == []
 
 
-def test_a_student_from_random_weights_may_learn_as_fast_as_it_likes() -> None:
+def test_a_student_with_random_weights_has_no_usual_hyperparameters() -> None:
     student = {"model": "./tiny", "weights": "random"}
     assert warned(student=student, train={"learning_rate": 2e-3, "num_epochs": 12}) == []
 
 
 @pytest.mark.parametrize(
-    ("model", "line"),
+    ("model", "state", "successor"),
     [
-        (
-            "DeepSeek-R1",
-            (
-                "teacher.teachers.0.model='DeepSeek-R1': DeepSeek-R1 was retired on 2026-08-13 (as of 2026-09-02); "
-                "Azure names DeepSeek-V4-Pro in its place"
-            ),
-        ),
-        (
-            "gpt-4o",
-            (
-                "teacher.teachers.0.model='gpt-4o': gpt-4o is legacy, to be retired on 2027-04-14 (as of 2026-09-02); "
-                "Azure names gpt-5.1 in its place"
-            ),
-        ),
+        ("DeepSeek-R1", "was retired on 2026-08-13 (as of 2026-09-02)", "DeepSeek-V4-Pro"),
+        ("gpt-4o", "is legacy and will be retired on 2027-04-14 (as of 2026-09-02)", "gpt-5.1"),
     ],
 )
-def test_a_teacher_that_azure_retires(model: str, line: str) -> None:
-    assert warned(teacher=teacher(model), licences_acknowledged=["openai-terms"]) == [line]
+def test_a_teacher_that_azure_retires(model: str, state: str, successor: str) -> None:
+    (problem,) = warnings(teacher=teacher(model), licences_acknowledged=["openai-terms"])
+    assert codes([problem]) == [("retired_model", "teacher.teachers.0.model", model)]
+    assert problem.message == f"{model} {state}"
+    assert problem.fix == f"Azure recommends {successor}"
 
 
-def test_a_day_after_the_catalog_s_own_tells_more() -> None:
+def test_the_date_decides_which_models_are_retired() -> None:
     job = DistillationJob.model_validate(BASE | {"teacher": teacher("claude-haiku-4-5")})
-    then, now = (" ".join(text for _, text in advice(job, day)) for day in (date(2026, 10, 18), date(2026, 10, 19)))
+    then, now = (
+        " ".join(problem.text for problem in advice(job, day)) for day in (date(2026, 10, 18), date(2026, 10, 19))
+    )
     assert "retired" not in then
     assert "claude-haiku-4-5 was retired on 2026-10-19" in now
 
@@ -109,7 +90,7 @@ def test_a_day_after_the_catalog_s_own_tells_more() -> None:
 def test_a_retired_student_can_still_be_trained() -> None:
     (line,) = warned(student={"model": "phi-3.5-mini"})
     assert "Phi-3.5-mini-instruct was retired on 2025-08-30 (as of 2026-09-02)" in line
-    assert line.endswith("Phi-4-mini-instruct in its place; weights that you have can still be trained")
+    assert line.endswith("; weights that you have can still be trained; Azure recommends Phi-4-mini-instruct")
 
 
 @pytest.mark.parametrize(
@@ -128,64 +109,60 @@ def test_a_duty_of_a_licence_is_named_until_it_is_acknowledged(
     (line,) = warned(**fields)
     assert f"licence {licence}: " in line
     assert duty in line
-    assert line.endswith(f"; if you keep to it, add {licence} to licences_acknowledged")
+    assert line.endswith(f"; if you comply, add {licence} to licences_acknowledged")
     assert warned(**fields, licences_acknowledged=[licence]) == []
     assert warned(**fields, licences_acknowledged=["mit"]) == [line]
 
 
 def test_a_teacher_that_does_not_speak_chat_completions() -> None:
-    assert warned(teacher=teacher("claude-opus-5"), licences_acknowledged=["anthropic-terms"]) == [
-        (
-            "teacher.teachers.0.model='claude-opus-5': served by the Messages API, where azdistill asks for chat "
-            "completions; put a gateway between the two"
-        )
-    ]
+    found = warnings(teacher=teacher("claude-opus-5"), licences_acknowledged=["anthropic-terms"])
+    assert codes(found) == [("unsupported_api", "teacher.teachers.0.model", "claude-opus-5")]
 
 
 def test_more_tokens_than_a_model_holds() -> None:
     asked = teacher("gpt-oss-120b", max_tokens=131_072)
     long = {"train": {"max_length": 20_000}, "student": {"model": "phi-4"}, "teacher": asked}
     assert warned(**long) == [
-        "train.max_length=20000: more than the 16384 tokens of Phi-4; give at most those",
+        "train.max_length=20000: is longer than the context of Phi-4; set at most 16384 tokens",
     ]
 
 
 def test_a_teacher_smaller_than_its_student() -> None:
     facts = {"teachers": {"house": {"parameters": 1.5}}}
     assert warned(teacher=teacher("house"), student={"model": "azureml:phi-4:1"}, catalog=facts) == []
-    (line,) = warned(teacher=teacher("house"), student={"model": "./phi-4"}, catalog=facts)
-    assert line == (
-        "student.model='./phi-4': 14.7 billion parameters, and its teacher has 1.5; choose a student smaller than that"
-    )
+    (problem,) = warnings(teacher=teacher("house"), student={"model": "./phi-4"}, catalog=facts)
+    assert codes([problem]) == [("large_student", "student.model", "./phi-4")]
+    assert problem.message == "has 14.7 billion parameters, and its teacher 1.5"
 
 
-def test_every_teacher_is_looked_at() -> None:
+def test_every_teacher_is_checked() -> None:
     models = ["my-deployment", "gpt-4o", "claude-opus-5", "house"]
     asked = {"teachers": [{"model": model, "connection": "boss"} for model in models], "max_tokens": 131_072}
     facts = {"teachers": {"house": {"parameters": 1.5, "context": 4096}}}
-    found = warned(teacher=asked, student={"model": "phi-4"}, catalog=facts)
-    starts = [line.partition(", ")[0].partition(";")[0] for line in found]
-    assert "teacher.teachers.1.model='gpt-4o': gpt-4o is legacy" in starts
-    assert any(line.startswith("teacher.teachers.1.model='gpt-4o': licence openai-terms") for line in found)
-    assert any(line.startswith("teacher.teachers.2.model='claude-opus-5': licence anthropic-terms") for line in found)
-    assert "teacher.teachers.2.model='claude-opus-5': served by the Messages API" in starts
-    assert "teacher.max_tokens=131072: more than the 4096 tokens of house" in starts
-    assert any("14.7 billion parameters, and a teacher has 1.5; choose" in line for line in found)
+    found = warnings(teacher=asked, student={"model": "phi-4"}, catalog=facts)
+    assert {
+        ("retired_model", "teacher.teachers.1.model", "gpt-4o"),
+        ("licence_duty", "teacher.teachers.1.model", "gpt-4o"),
+        ("licence_duty", "teacher.teachers.2.model", "claude-opus-5"),
+        ("unsupported_api", "teacher.teachers.2.model", "claude-opus-5"),
+        ("exceeds_context", "teacher.max_tokens", 131_072),
+        ("large_student", "student.model", "azureml://registries/azureml/models/Phi-4/versions/7"),
+    } <= set(codes(found))
 
 
 def test_a_weight_that_no_policy_looks_at() -> None:
     teachers = [{"model": "my-deployment", "connection": "boss", "weight": 2}]
     assert warned(teacher={"teachers": teachers, "policy": "route"}) == []
     assert warned(teacher={"teachers": teachers, "policy": "all"}) == [
-        "teacher.teachers.0.weight=2.0: without effect with policy all; only route shares the prompts out"
+        "teacher.teachers.0.weight=2: has no effect with policy all; only policy route uses weights"
     ]
 
 
 def test_no_test_rows_of_their_own() -> None:
     assert warned(data={"training_data": "rows.jsonl"}, prepare={"test_fraction": 0.25}) == [
         (
-            "data.test_data: not given, so 25% of the training rows are held out to test on; rows that were gathered "
-            "apart prove more"
+            "data.test_data: not set, so 25% of the training rows are held out for testing; rows that were collected "
+            "separately are a stronger test"
         )
     ]
 
@@ -193,12 +170,9 @@ def test_no_test_rows_of_their_own() -> None:
 def test_paths_whose_content_may_change_under_the_job() -> None:
     path = "azureml://datastores/blob/paths/rows.jsonl"
     data = {"training_data": path, "test_data": "azureml:rows@latest"}
-    assert warned(data=data) == [
-        (
-            f"data.training_data='{path}': Azure ML reuses results while this text stays, whatever lies there; "
-            "name a data asset with a version"
-        ),
-        "data.test_data='azureml:rows@latest': latest moves under a job that doesn't change; name a version",
+    assert codes(warnings(data=data)) == [
+        ("mutable_path", "data.training_data", path),
+        ("mutable_path", "data.test_data", "azureml:rows@latest"),
     ]
     assert warned(data={"training_data": "azureml:rows:3", "test_data": "azureml:held-out:1"}) == []
 
@@ -219,7 +193,7 @@ hyperparameters:
     job, found = check(text)
     assert job is not None
     assert [line.partition("=")[0].partition(": not")[0] for line in found] == [
-        "1: warning: test_data",
-        "2: warning: teacher_model",
-        "6: warning: hyperparameters.num_epochs",
+        "1 no_test_data: test_data",
+        "2 retired_model: teacher_model",
+        "6 unusual_hyperparameter: hyperparameters.num_epochs",
     ]

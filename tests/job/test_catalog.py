@@ -136,8 +136,8 @@ def test_what_is_wrong_in_a_catalog_file_names_its_line(folder, check) -> None:
     assert check(text) == (
         None,
         [
-            "facts.yaml:3: teachers.boss.parametres: unknown field; did you mean parameters?",
-            "facts.yaml:4: teachers.boss.retires='soon': expected a date such as 2026-09-02",
+            "facts.yaml:3 unknown_field: teachers.boss.parametres: unknown field; did you mean parameters?",
+            "facts.yaml:4 wrong_type: teachers.boss.retires='soon': must be a date such as 2026-09-02",
         ],
     )
 
@@ -175,6 +175,6 @@ def test_every_model_whose_licence_asks_something_says_what() -> None:
 
 
 def test_a_wrong_catalog_is_refused_in_python_too() -> None:
-    with pytest.raises(SpecError, match=r"^catalog\.students\.house\.context=0: expected at least 1$"):
+    with pytest.raises(SpecError, match=r"^catalog\.students\.house\.context=0: must be at least 1$"):
         job(catalog={"students": {"house": {"context": 0}}})
     assert job(catalog=Catalog()).catalog == Catalog()

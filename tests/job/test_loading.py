@@ -65,13 +65,13 @@ def test_a_finding_in_the_short_form_names_the_line_the_user_wrote(folder: Path)
         "  batch_size: 2\n"
         "  learning_rate: -1\n"
     )
-    assert refused(folder, text) == [":7: hyperparameters.learning_rate=-1: expected more than 0; did you mean 2e-5?"]
+    assert refused(folder, text) == [":7: hyperparameters.learning_rate=-1: must be greater than 0; did you mean 2e-5?"]
 
 
 def test_absent_files_are_named_with_their_lines(folder: Path) -> None:
     assert refused(folder, GOOD.replace("train.jsonl", "trian.jsonl").replace("./student", "phi-5")) == [
         ":3: data.training_data='./data/trian.jsonl': no such file; did you mean ./data/train.jsonl?",
-        ":9: student.model='phi-5': no such folder, nor a name of the catalog; did you mean phi-4?",
+        ":9: student.model='phi-5': no such folder, and no model of the catalog; did you mean phi-4?",
     ]
 
 

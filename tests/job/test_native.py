@@ -100,7 +100,7 @@ def _resolved(job: DistillationJob) -> dict[str, object]:
 def test_a_difference_is_one_line(check: Check, change: str, lines: list[str]) -> None:
     job, found = check(changed(SMALL, change))
     assert job is not None, found
-    said = [line.partition(": warning: ")[2] for line in found]
+    said = [line.partition(": ")[2] for line in found]
     assert [line for line in lines if line not in said] == []
 
 
@@ -121,32 +121,32 @@ TEACHERS = [
     (
         f"{{type: serverless, name: Meta-Llama-3-1-405B-Instruct-vkn, endpoint: 'https://x/v1', api_key: {KEY}}}",
         ("Meta-Llama-3.1-405B-Instruct", "Meta-Llama-3-1-405B-Instruct-vkn", "https://x/v1"),
-        "api_key: not carried over, a job holds no key; export META_LLAMA_3_1_405B_INSTRUCT_VKN_KEY=... where you run",
+        "api_key: dropped, as a job holds no keys; export META_LLAMA_3_1_405B_INSTRUCT_VKN_KEY=... where you run",
     ),
     (
         f"{{type: Serverless, name: mine, endpoint: 'https://gpt-4-1-mini.west.models.ai.azure.com', api_key: {KEY}}}",
         ("gpt-4.1-mini", "mine", "https://gpt-4-1-mini.west.models.ai.azure.com"),
-        "name='mine': becomes teacher.teachers.0.model='gpt-4.1-mini'; no model is named, so it is read from the",
+        "name='mine': becomes teacher.teachers.0.model='gpt-4.1-mini'; the file names no model, so it is derived from",
     ),
     (
         f"{{type: serverless, name: my teacher, endpoint: 'https://u:{KEY}@x/c?api-version=1&api-key={KEY}'}}",
         ("my teacher", None, "https://x/c?api-version=1"),
-        "endpoint: its user, password or key is not carried over",
+        "endpoint: user, password and key in the URL are dropped",
     ),
     (
         "{type: serverless, name: my teacher, endpoint: 'https://x'}",
         ("my teacher", None, "https://x"),
-        "name='my teacher': no name for a connection of a workspace, which is 3 to 33 letters, digits, '_' and '-'",
+        "name='my teacher': not a valid name of a workspace connection, which has 3 to 33 letters, digits, '_' and '-'",
     ),
     (
         f"{{type: serverless, name: mine, endpoint: 'https://{KEY}@[', api_key: {KEY}}}",
         ("mine", "mine", None),
-        "endpoint: left out; it is no address that starts with https://",
+        "endpoint: dropped; it must be a URL that starts with https://",
     ),
     (
         f"{{type: custom, name: mine, target: None, credentials: {{type: api_key, key: {KEY}}}}}",
         ("mine", "mine", None),
-        "credentials: not carried over, a job holds no key; for Azure ML create connection 'mine' in the workspace",
+        "credentials: dropped, as a job holds no keys; for Azure ML, create connection 'mine' in the workspace",
     ),
 ]
 """A connection, the model, connection and endpoint that it becomes, and what is said."""

@@ -45,7 +45,7 @@ def test_an_expert_that_is_named_stays() -> None:
 
 def test_settings_of_a_teacher_that_the_job_does_not_have_are_refused() -> None:
     with pytest.raises(
-        SpecError, match=r"^simulation\.DeepSeek: no teacher of this name; did you mean 'DeepSeek-V3\.2'\?$"
+        SpecError, match=r"^simulation\.DeepSeek: no teacher has this name; did you mean 'DeepSeek-V3\.2'\?$"
     ):
         job({"teachers": [ONE]}, simulation={"DeepSeek": {"seed": 3}})
 

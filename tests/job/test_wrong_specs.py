@@ -1,7 +1,7 @@
-"""wrong_specs.txt holds ways to get a job wrong, each with the one line that its author reads.
+"""wrong_specs.txt lists wrong jobs, each with its problem: `LINE CODE: FIELD=VALUE: MESSAGE; FIX`.
 
-Read them aloud: a line says where, what was given, and what to do next. A change is a line of a right job
-replaced or added (several after "; "), or `without` a line.
+It is the golden for the wording of all problems of a job. A change replaces or adds a line of a valid job (several
+after "; "), or removes it (`without`).
 """
 
 import json
@@ -87,7 +87,7 @@ catalog: {students: {house: {parameters: -1}}}
 """
     job, found = check(text)
     assert job is None
-    assert [int(line.partition(":")[0]) for line in found] == [1, 2, 4, 7, 7, 8, 9, 10, 12, 13, 14, 15, 16]
+    assert [int(line.partition(" ")[0]) for line in found] == [1, 2, 4, 7, 7, 8, 9, 10, 12, 13, 14, 15, 16]
     assert all("\n" not in line for line in found)
 
 
@@ -95,9 +95,17 @@ def test_python_users_read_the_same_sentences():
     with pytest.raises(SpecError) as problem:
         DistillationJob(task="qa", data={"training_data": "rows.jsonl"}, train={"learning_rate": 0.2}, student={})
     assert str(problem.value).splitlines() == [
-        "teacher: missing; add it: teachers, sampling parameters, rate limits and retries",
-        "student.model: missing; add it: a folder, an azureml: address, or a name of the catalog (phi-4-mini)",
-        "train.learning_rate=0.2: expected at most 0.01; did you mean 2e-5?",
+        "teacher: required section is missing; add `teacher:` with at least one entry in `teachers:`",
+        (
+            "student.model: required field is missing; add `model:` (a folder, an azureml: address, or a model of the "
+            "catalog such as phi-4-mini)"
+        ),
+        "train.learning_rate=0.2: must be at most 0.01; did you mean 2e-5?",
+    ]
+    assert [(found.code, found.field, found.value) for found in problem.value.problems] == [
+        ("missing_field", ("teacher",), None),
+        ("missing_field", ("student", "model"), None),
+        ("out_of_range", ("train", "learning_rate"), 0.2),
     ]
     assert problem.value.__context__ is None
 
@@ -107,7 +115,7 @@ def test_what_may_be_a_key_is_never_repeated():
     with pytest.raises(SpecError) as problem:
         DistillationJob(task="qa", data={"training_data": "r"}, student={"model": "s"}, teacher={"teachers": [teacher]})
     assert "api_key" in str(problem.value)
-    assert "sk-live" not in f"{problem.value!s}{problem.value!r}{problem.value.found}"
+    assert "sk-live" not in f"{problem.value!s}{problem.value!r}{problem.value.problems}"
 
 
 def test_every_pattern_of_a_job_has_words():

@@ -1,70 +1,80 @@
-"""A job under way from Azure's form to ours: its values, where each came from, and every difference in words."""
+"""A native job during its conversion: the values of our job, the origin of each, and the differences."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
-from azdistill.contracts.findings import Place, may_be_secret, named, number
+from azdistill.contracts.problems import FieldPath, Problem, dotted, format_number, may_be_secret
 from azdistill.job.shorthand import Values
 
-START: Place = ("type",)
-"""Where is said what belongs to no field."""
+# The native field of differences that belong to no other field.
+START: FieldPath = ("type",)
 
 
 class Draft:
-    """What a native job becomes. `values` is a job in full with its one teacher, `notes` are place and sentence in
-    the native file."""
+    """The job that a native file becomes.
+
+    `values` is a job without short form and with one teacher. `notes` are warnings about every difference, at fields
+    of the native file.
+    """
 
     def __init__(self) -> None:
         self.values: Values = {"teacher": {"teachers": [{}]}}
-        self.notes: list[tuple[Place, str]] = []
-        self._origins: dict[Place, Place] = {}
+        self.notes: list[Problem] = []
+        self._origins: dict[FieldPath, FieldPath] = {}
 
-    def put(self, place: Place, value: Any, origin: Place) -> None:
-        """Set a field of ours, which says what `origin` said."""
-        self._origins[place] = origin
-        *folders, name = place
+    def put(self, field: FieldPath, value: Any, origin: FieldPath) -> None:
+        """Set a field of our job to the value of the native field `origin`."""
+        self._origins[field] = origin
+        *parents, name = field
         section: Any = self.values
-        for folder in folders:
-            section = section[folder] if isinstance(folder, int) else section.setdefault(folder, {})
+        for parent in parents:
+            section = section[parent] if isinstance(parent, int) else section.setdefault(parent, {})
         section[name] = value
 
-    def change(self, place: Place, value: Any, origin: Place, given: Any, why: str) -> None:
-        """Put what isn't quite the same, and say why."""
-        self.put(place, value, origin)
-        self.note(origin, f"becomes {named(place)}{_shown(place, value)}; {why}", given)
+    def change(self, field: FieldPath, value: Any, origin: FieldPath, native: Any, why: str) -> None:
+        """Set a field to something else than the native value, and note why."""
+        self.put(field, value, origin)
+        self.note(origin, f"becomes {dotted(field)}{_shown(field, value)}; {why}", native)
 
-    def assume(self, place: Place, value: Any, origin: Place, why: str) -> None:
-        """Put what Azure takes where nothing is said, and say that."""
-        self.put(place, value, origin)
-        self.note(origin, f"not given; {named(place)}{_shown(place, value)}, {why}")
+    def assume(self, field: FieldPath, value: Any, origin: FieldPath, why: str) -> None:
+        """Set a field to Azure's default for an absent native field, and note that."""
+        self.put(field, value, origin)
+        self.note(origin, f"not set; {dotted(field)}{_shown(field, value)} is used: {why}")
 
-    def leave(self, origin: Place, given: Any, why: str) -> None:
-        """Say that a field is left out, if it was given."""
-        if given is not None:
-            self.note(origin, f"left out; {why}", given)
+    def drop(self, origin: FieldPath, native: Any, why: str) -> None:
+        """Note that a native field is dropped, if it has a value."""
+        if native is not None:
+            self.note(origin, f"dropped; {why}", native)
 
-    def note(self, origin: Place, text: str, given: Any = None) -> None:
-        self.notes.append((origin, f"{named(origin)}{_shown(origin, given)}: {text}"))
+    def note(self, origin: FieldPath, message: str, native: Any = None) -> None:
+        shown = native if isinstance(native, (str, int, float)) else None
+        self.notes.append(
+            Problem(code="native_difference", message=message, severity="warning", field=origin, value=shown)
+        )
 
-    def traced(self, found: Iterable[tuple[Place, str]]) -> list[tuple[Place, str]]:
-        """What was found in the values, told of the native fields that they came from."""
-        origins = ((self._origin(place), text) for place, text in found)
-        return [(origin, f"{named(origin)}: {text}") for origin, text in origins]
+    def at_origins(self, problems: Iterable[Problem]) -> list[Problem]:
+        """Problems of our job, reported at the native fields that the values came from."""
+        return [self._at_origin(problem) for problem in problems]
 
-    def _origin(self, place: Place) -> Place:
-        """Of the field itself, or of the one that has most of its place."""
-        nearest = max(self._origins, key=lambda known: _shared(known, place))
-        return self._origins[nearest] if _shared(nearest, place) else START
+    def _at_origin(self, problem: Problem) -> Problem:
+        about = dotted(problem.field) + _shown(problem.field, problem.value)
+        return replace(problem, field=self._origin(problem.field), value=None, message=f"{about}: {problem.message}")
 
-
-def _shared(known: Place, place: Place) -> int:
-    """How many parts two places have in common, from the first on."""
-    pairs = enumerate(zip(known, place, strict=False))
-    return next((count for count, (one, other) in pairs if one != other), min(len(known), len(place)))
+    def _origin(self, field: FieldPath) -> FieldPath:
+        """The origin of a field, or of the field that has the longest common path with it."""
+        nearest = max(self._origins, key=lambda known: _common(known, field))
+        return self._origins[nearest] if _common(nearest, field) else START
 
 
-def _shown(place: Place, value: Any) -> str:
-    """A scalar that can't be a secret."""
-    if value is None or isinstance(value, (dict, list)) or may_be_secret(named(place), value):
+def _common(known: FieldPath, field: FieldPath) -> int:
+    """Number of leading keys that two paths have in common."""
+    pairs = enumerate(zip(known, field, strict=False))
+    return next((count for count, (one, other) in pairs if one != other), min(len(known), len(field)))
+
+
+def _shown(field: FieldPath, value: Any) -> str:
+    """`=value` for a scalar that is no secret."""
+    if value is None or isinstance(value, (dict, list)) or may_be_secret(dotted(field), value):
         return ""
-    return f"={number(value) if isinstance(value, float) else repr(value)}"
+    return f"={format_number(value) if isinstance(value, float) else repr(value)}"

@@ -1,6 +1,6 @@
 """Azure's `type: distillation` file: its fields as azure-ai-ml 1.35 reads them (`DistillationJobSchema`).
 
-Names that Azure would pass on unread, such as a hyperparameter that nothing knows, are findings here.
+Unknown names, which Azure ignores without a message, are errors here.
 """
 
 from typing import Annotated, Any, Literal
@@ -8,28 +8,26 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from azdistill.contracts.errors import SpecError
-from azdistill.contracts.findings import Place
-from azdistill.job.messages import in_words
+from azdistill.contracts.problems import Problem
+from azdistill.job.messages import job_problems
 from azdistill.job.shorthand import Values
 
+# Values of a hyperparameter that let Azure's service choose it.
 CHOSEN_BY_AZURE = ("auto", "-1", "-1.0")
-"""Values of a hyperparameter that leave it to the service."""
 
 IGNORED = "$schema"
 
-Found = list[tuple[Place, str]]
-
 
 def read_native(values: Values) -> "NativeJob":
-    """The native job of a document. Raises SpecError with place and sentence of each finding."""
-    given = {name: value for name, value in values.items() if name != IGNORED}
+    """The native job of a document. Raises SpecError with all problems."""
     try:
-        native = NativeJob.model_validate(given)
-        found = native.hyperparameters.said_twice()
-    except ValidationError as problem:
-        found = in_words(problem, NativeJob, {})
-    if found:
-        raise SpecError("\n".join(sentence for _, sentence in found), found)
+        native = NativeJob.model_validate({name: value for name, value in values.items() if name != IGNORED})
+        problems = native.hyperparameters.duplicates()
+    except ValidationError as error:
+        problems = job_problems(error, NativeJob, {})
+    if problems:
+        # Outside of the except block: pydantic's message repeats values, and one of them may be a secret.
+        raise SpecError(problems=problems)
     return native
 
 
@@ -38,7 +36,7 @@ def _lower(value: Any) -> Any:
 
 
 def _as_input(value: Any) -> Any:
-    """A path alone, as an input."""
+    """A path as an input with that path."""
     return {"path": value} if isinstance(value, str) else value
 
 
@@ -54,19 +52,19 @@ AnyCase = BeforeValidator(_lower)
 LeftToAzure = BeforeValidator(_left_to_azure)
 
 
-class Part(BaseModel):
+class NativeSection(BaseModel):
     """Base of the file and its sections."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class TeacherConnection(Part):
+class TeacherConnection(NativeSection):
     """The teacher's endpoint and its key."""
 
     type: Annotated[Literal["serverless", "custom"], AnyCase]
-    name: str = Field(min_length=1, description="name of endpoint and connection")
+    name: str = Field(min_length=1, description="Name of the endpoint and its connection.")
     endpoint: str | None = None
-    target: str | None = Field(None, description="the endpoint of a custom connection")
+    target: str | None = Field(None, description="Endpoint of a custom connection.")
     api_key: Any = Field(None, repr=False)
     credentials: Any = Field(None, repr=False)
     description: Any = None
@@ -75,19 +73,19 @@ class TeacherConnection(Part):
     is_shared: Any = None
 
 
-class ModelInput(Part):
-    """The student in a registry or workspace."""
+class ModelInput(NativeSection):
+    """The student model in a registry or workspace."""
 
-    path: str = Field(min_length=1, description="azureml: address of the model")
+    path: str = Field(min_length=1, description="azureml: address of the model.")
     type: Annotated[Literal["mlflow_model", "custom_model", "triton_model", "uri_file"] | None, AnyCase] = None
     mode: Any = None
     datastore: Any = None
 
 
-class DataInput(Part):
+class DataInput(NativeSection):
     """A file of rows."""
 
-    path: str = Field(min_length=1, description="JSONL file of rows, a data asset or an address")
+    path: str = Field(min_length=1, description="JSONL file of rows, a data asset or an address.")
     type: Annotated[Literal["uri_file"], AnyCase] = "uri_file"
     mode: Any = None
     path_on_compute: Any = None
@@ -97,8 +95,8 @@ class DataInput(Part):
 NO_DATA = DataInput.model_construct(path="")
 
 
-class InferenceParameters(Part):
-    """What Azure's component sends along with each prompt."""
+class InferenceParameters(NativeSection):
+    """Sampling parameters of every request of Azure's component."""
 
     temperature: float | None = None
     max_tokens: int | None = None
@@ -108,30 +106,30 @@ class InferenceParameters(Part):
     stop: Any = None
 
 
-class EndpointRequestSettings(Part):
-    """How the endpoint is asked."""
+class EndpointRequestSettings(NativeSection):
+    """Concurrency and failure limits of the requests."""
 
     request_batch_size: int | None = None
     min_endpoint_success_ratio: float | None = Field(None, ge=0, le=1)
 
 
-class TeacherModelSettings(Part):
-    """How the teacher answers, and how it is asked."""
+class TeacherModelSettings(NativeSection):
+    """Sampling and request settings of the teacher."""
 
     inference_parameters: InferenceParameters = InferenceParameters()
     endpoint_request_settings: EndpointRequestSettings = EndpointRequestSettings()
 
 
-class PromptSettings(Part):
-    """What the teacher is told beside the rows."""
+class PromptSettings(NativeSection):
+    """Prompting methods."""
 
     enable_chain_of_thought: bool = False
     enable_chain_of_density: bool = False
     max_len_summary: int | None = None
 
 
-class Hyperparameters(Part):
-    """Fine-tuning, by the names of the component for open models and by those of Azure OpenAI."""
+class Hyperparameters(NativeSection):
+    """Fine-tuning hyperparameters, by the names of the component for open models and of Azure OpenAI."""
 
     learning_rate: Annotated[float | None, LeftToAzure] = None
     learning_rate_multiplier: Annotated[float | None, LeftToAzure] = None
@@ -141,35 +139,42 @@ class Hyperparameters(Part):
     batch_size: Annotated[int | None, LeftToAzure] = None
 
     def given(self, names: tuple[str, ...]) -> str | None:
-        """The one of `names` that has a value."""
+        """The first of `names` that has a value."""
         return next((name for name in names if getattr(self, name) is not None), None)
 
-    def said_twice(self) -> Found:
-        """Place and sentence of each name that has a value beside another of the same meaning."""
+    def duplicates(self) -> list[Problem]:
+        """A problem for each field that is set next to another of the same meaning."""
         pairs = ((one, other) for one, *others in SYNONYMS.values() for other in others)
-        twice = ((one, other) for one, other in pairs if self.given((one,)) and self.given((other,)))
-        name = "hyperparameters"
-        return [((name, other), f"{name}.{other}: {name}.{one} says it too; keep one of them") for one, other in twice]
+        return [
+            Problem(
+                code="duplicate_field",
+                message=f"hyperparameters.{one} sets the same field",
+                fix="keep one of them",
+                field=("hyperparameters", other),
+            )
+            for one, other in pairs
+            if self.given((one,)) and self.given((other,))
+        ]
 
 
+# Field of section `train` -> its native names.
 SYNONYMS = {
     "learning_rate": ("learning_rate", "learning_rate_multiplier"),
     "num_epochs": ("num_train_epochs", "n_epochs"),
     "batch_size": ("per_device_train_batch_size", "batch_size"),
 }
-"""Field of `training` -> the native names of what it says."""
 
 
-class Resources(Part):
-    """The machine that generates the data."""
+class Resources(NativeSection):
+    """The VM that generates the data."""
 
     instance_type: str | None = None
     instance_count: int | None = None
     properties: Any = None
 
 
-class RegisteredModel(Part):
-    """The student's name in the workspace."""
+class RegisteredModel(NativeSection):
+    """The registered student model."""
 
     name: str | None = None
     type: Annotated[Any, AnyCase] = None
@@ -178,21 +183,21 @@ class RegisteredModel(Part):
     path: Any = None
 
 
-class Outputs(Part):
-    """What comes out."""
+class Outputs(NativeSection):
+    """Outputs of the job."""
 
     registered_model: Annotated[RegisteredModel, BeforeValidator(_or_nothing)] = RegisteredModel()
 
 
-class NativeJob(Part):
-    """The whole file."""
+class NativeJob(NativeSection):
+    """A native job file."""
 
     type: Literal["distillation"]
     data_generation_type: Annotated[Literal["label_generation", "data_generation"], AnyCase] = Field(
-        description="what the teacher generates"
+        description="What the teacher generates."
     )
     data_generation_task_type: Annotated[Literal["nli", "nlu_qa", "conversation", "math", "summarization"], AnyCase] = (
-        Field(description="what the rows are")
+        Field(description="Task of the rows.")
     )
     teacher_model_endpoint_connection: TeacherConnection
     student_model: Annotated[ModelInput, BeforeValidator(_as_input)]

@@ -1,4 +1,4 @@
-"""The teacher of a native job: who it is, how it is asked, what it is told.
+"""Convert the teacher of a native job: model, endpoint, sampling, requests and prompting.
 
 Azure's defaults and limits are those of its published components (azureml-assets, training/distillation, pipeline
 0.0.10 and `common/constants.py`), as the SDK has none.
@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from azdistill.contracts.findings import SECRET_NAME, Place, named
+from azdistill.contracts.problems import SECRET_NAME, FieldPath, dotted
 from azdistill.contracts.teacher import LONGEST_SUMMARY, Teacher, TeacherConfig
 from azdistill.job.messages import PATTERNS
 from azdistill.job.models import BUILT_IN
@@ -18,62 +18,65 @@ from azdistill.job.native.job import InferenceParameters, NativeJob, TeacherConn
 TEMPERATURE, TOP_P, MAX_TOKENS, MAX_TOKENS_OF_SUMMARY = 0.2, 0.1, 128, 1024
 SUCCESS_RATIO, BATCH = 0.7, 10
 
-CONNECTION: Place = ("teacher_model_endpoint_connection",)
-INFERENCE: Place = ("teacher_model_settings", "inference_parameters")
-REQUESTS: Place = ("teacher_model_settings", "endpoint_request_settings")
-PROMPTS: Place = ("prompt_settings",)
-ASKED: Place = ("teacher", "teachers", 0)
+CONNECTION: FieldPath = ("teacher_model_endpoint_connection",)
+INFERENCE: FieldPath = ("teacher_model_settings", "inference_parameters")
+REQUESTS: FieldPath = ("teacher_model_settings", "endpoint_request_settings")
+PROMPTS: FieldPath = ("prompt_settings",)
+TEACHER: FieldPath = ("teacher", "teachers", 0)
 
 _CONNECTION_NAME = r"^[a-zA-Z0-9][a-zA-Z0-9_-]{2,32}$"
-SEVERAL = "where the endpoint serves several, write the deployment's name"
-COMPONENT = "the default of Azure's component"
+SEVERAL = "if the endpoint serves several models, write the name of the deployment"
+AZURE_DEFAULT = "the default of Azure's component"
 
 
 def teacher(native: NativeJob, draft: Draft) -> None:
-    """Everything of `teacher` but the turns of a conversation, which its task decides."""
-    _who(native.teacher_model_endpoint_connection, draft)
-    _asking(native, draft)
+    """Fill section `teacher`, except `turns`, which depends on the task."""
+    _endpoint(native.teacher_model_endpoint_connection, draft)
+    _sampling(native, draft)
     _prompting(native, draft)
 
 
-def _who(given: TeacherConnection, draft: Draft) -> None:
+def _endpoint(given: TeacherConnection, draft: Draft) -> None:
     address, origin = given.endpoint or given.target, (*CONNECTION, "endpoint" if given.endpoint else "target")
     endpoint = _without_secrets(address or "")
     _model(given.name, endpoint, draft)
     _connection(given.name, draft)
     if endpoint:
-        draft.put((*ASKED, "endpoint"), endpoint, origin)
-        draft.put((*ASKED, "key_variable"), key_variable(given.name), origin)
+        draft.put((*TEACHER, "endpoint"), endpoint, origin)
+        draft.put((*TEACHER, "key_variable"), key_variable(given.name), origin)
     elif address:
-        draft.note(origin, "left out; it is no address that starts with https://")
+        draft.note(origin, "dropped; it must be a URL that starts with https://")
     if endpoint and endpoint != address:
-        draft.note(origin, "its user, password or key is not carried over")
+        draft.note(origin, "user, password and key in the URL are dropped")
     _key(given, draft)
 
 
 def _connection(name: str, draft: Draft) -> None:
-    place, origin = (*ASKED, "connection"), (*CONNECTION, "name")
+    field, origin = (*TEACHER, "connection"), (*CONNECTION, "name")
     if re.fullmatch(_CONNECTION_NAME, name):
-        draft.put(place, name, origin)
+        draft.put(field, name, origin)
     else:
         form = PATTERNS[_CONNECTION_NAME]
-        draft.note(origin, f"no name for a connection of a workspace, which is {form}; see {named(place)}", name)
+        draft.note(origin, f"not a valid name of a workspace connection, which has {form}; see {dotted(field)}", name)
 
 
 def _model(name: str, endpoint: str | None, draft: Draft) -> None:
-    """A native job names no model; a connection or an endpoint is called like its model as a rule."""
-    place, origin = (*ASKED, "model"), (*CONNECTION, "name")
+    """Derive the model from the name of the connection or endpoint: a native job names none."""
+    field, origin = (*TEACHER, "model"), (*CONNECTION, "name")
     if model := _named_in(name):
-        draft.change(place, model, origin, name, f"no model is named, so it is read from this name; {SEVERAL}")
+        why = f"the file names no model, so it is derived from this name; {SEVERAL}"
+        draft.change(field, model, origin, name, why)
     elif model := _named_in(urlsplit(endpoint or "").hostname or ""):
-        draft.change(place, model, origin, name, f"no model is named, so it is read from the endpoint; {SEVERAL}")
+        draft.change(
+            field, model, origin, name, f"the file names no model, so it is derived from the endpoint; {SEVERAL}"
+        )
     else:
-        why = f"no model is named, so this name stands for it, as a serverless endpoint has one; {SEVERAL}"
-        draft.change(place, name, origin, name, why)
+        why = f"the file names no model, so this name is used, as a serverless endpoint serves one model; {SEVERAL}"
+        draft.change(field, name, origin, name, why)
 
 
 def _named_in(text: str) -> str | None:
-    """The teacher of the catalog whose name is part of a text, the longest where there are several."""
+    """The teacher of the catalog with the longest name that is part of a text."""
     names = {listed: facts.name or listed for listed, facts in BUILT_IN.teachers.items()}
     spellings = {_plain(spelling): model for listed, model in names.items() for spelling in (listed, model)}
     found = [spelling for spelling in spellings if f"-{spelling}-" in f"-{_plain(text)}-"]
@@ -85,13 +88,13 @@ def _plain(name: str) -> str:
 
 
 def key_variable(name: str) -> str:
-    """The environment variable for the key of a connection: `Llama-3-1` gives LLAMA_3_1_KEY."""
+    """Name of the environment variable for the key of a connection: LLAMA_3_1_KEY for `Llama-3-1`."""
     plain = _plain(name).replace("-", "_").upper()
     return f"{'' if plain[:1].isalpha() else 'TEACHER_'}{plain}_KEY"
 
 
 def _without_secrets(address: str) -> str | None:
-    """An endpoint without user and password, and without a key in its query. None when it is no http(s) address."""
+    """A URL without user, password and keys in its query. None when it is not an http(s) URL."""
     try:
         parts = urlsplit(address)
     except ValueError:  # a bracket where only an IPv6 address has one
@@ -107,87 +110,95 @@ def _without_secrets(address: str) -> str | None:
 
 
 def _key(given: TeacherConnection, draft: Draft) -> None:
-    """Said whether a key was given or not; its value goes nowhere."""
-    held = next((field for field in ("api_key", "credentials") if getattr(given, field) is not None), None)
+    """Note how to provide the key, whether the file has one or not. Its value is not used."""
+    key_field = next((field for field in ("api_key", "credentials") if getattr(given, field) is not None), None)
     teacher = draft.values["teacher"]["teachers"][0]
     ways = []
     if variable := teacher.get("key_variable"):
-        ways.append(f"export {variable}=... where you run it (key_variable)")
+        ways.append(f"export {variable}=... where you run the job (key_variable)")
     if name := teacher.get("connection"):
-        ways.append(f"for Azure ML create connection {name!r} in the workspace (az ml connection create)")
-    said = "not carried over, a job holds no key" if held else "a job holds no key"
-    draft.note((*CONNECTION, held) if held else CONNECTION, "; ".join((said, *ways)))
+        ways.append(f"for Azure ML, create connection {name!r} in the workspace (az ml connection create)")
+    dropped = "dropped, as a job holds no keys" if key_field else "a job holds no keys"
+    draft.note((*CONNECTION, key_field) if key_field else CONNECTION, "; ".join((dropped, *ways)))
 
 
-def _asking(native: NativeJob, draft: Draft) -> None:
+def _sampling(native: NativeJob, draft: Draft) -> None:
     given = native.teacher_model_settings.inference_parameters
-    for name, usual in (("temperature", TEMPERATURE), ("top_p", TOP_P)):
-        _put_or_assume(("teacher", name), getattr(given, name), usual, (*INFERENCE, name), draft)
-    _longest_answer(native, given.max_tokens, draft)
+    for name, default in (("temperature", TEMPERATURE), ("top_p", TOP_P)):
+        _put_or_default(("teacher", name), getattr(given, name), default, (*INFERENCE, name), draft)
+    _max_tokens(native, given.max_tokens, draft)
     _penalties(given, draft)
     _requests(native, draft)
 
 
-def _put_or_assume(place: Place, value: float | None, usual: float, origin: Place, draft: Draft) -> None:
+def _put_or_default(field: FieldPath, value: float | None, default: float, origin: FieldPath, draft: Draft) -> None:
     if value is None:
-        draft.assume(place, usual, origin, COMPONENT)
+        draft.assume(field, default, origin, AZURE_DEFAULT)
     else:
-        draft.put(place, value, origin)
+        draft.put(field, value, origin)
 
 
-def _longest_answer(native: NativeJob, given: int | None, draft: Draft) -> None:
-    """Azure's reasoning has at most 80 words in it, ours as many as it takes."""
-    place, origin = ("teacher", "max_tokens"), (*INFERENCE, "max_tokens")
+def _max_tokens(native: NativeJob, given: int | None, draft: Draft) -> None:
+    """The maximum answer length. It includes the reasoning, which Azure limits to 80 words."""
+    field, origin = ("teacher", "max_tokens"), (*INFERENCE, "max_tokens")
     reasons = _reasons(native)
     if given is None and reasons:
-        usual = TeacherConfig.model_fields["max_tokens"].default
-        why = f"which leaves room to reason; Azure's component has {MAX_TOKENS}, and 80 words for the reasoning"
-        draft.assume(place, usual, origin, why)
+        default = TeacherConfig.model_fields["max_tokens"].default
+        why = f"the reasoning needs tokens; Azure's component has {MAX_TOKENS}, and at most 80 words of reasoning"
+        draft.assume(field, default, origin, why)
     elif given is None:
         summary = native.data_generation_task_type == "summarization"
-        draft.assume(place, MAX_TOKENS_OF_SUMMARY if summary else MAX_TOKENS, origin, COMPONENT)
+        draft.assume(field, MAX_TOKENS_OF_SUMMARY if summary else MAX_TOKENS, origin, AZURE_DEFAULT)
     elif reasons:
-        why = "it holds the reasoning too, which has no limit of 80 words here; raise it where answers are cut"
-        draft.change(place, given, origin, given, why)
+        why = "it includes the reasoning, which is not limited to 80 words here; raise it if answers are truncated"
+        draft.change(field, given, origin, given, why)
     else:
-        draft.put(place, given, origin)
+        draft.put(field, given, origin)
 
 
 def _penalties(given: InferenceParameters, draft: Draft) -> None:
     for name in ("frequency_penalty", "presence_penalty"):
         value = getattr(given, name)
-        draft.leave(
-            (*INFERENCE, name), value, f"azdistill sends none, {'so answers may differ' if value else 'as 0 is'}"
-        )
-    draft.leave((*INFERENCE, "stop"), given.stop, "azdistill sends none; answers may go on where it would end them")
+        effect = "answers may differ" if value else "0 has no effect"
+        draft.drop((*INFERENCE, name), value, f"azdistill does not send it; {effect}")
+    draft.drop((*INFERENCE, "stop"), given.stop, "azdistill does not send it, so answers may be longer")
 
 
 def _requests(native: NativeJob, draft: Draft) -> None:
     given = native.teacher_model_settings.endpoint_request_settings
-    _at_once(given.request_batch_size, (*REQUESTS, "request_batch_size"), draft)
+    _concurrency(given.request_batch_size, (*REQUESTS, "request_batch_size"), draft)
     _failures(given.min_endpoint_success_ratio, (*REQUESTS, "min_endpoint_success_ratio"), draft)
 
 
-def _at_once(given: int | None, origin: Place, draft: Draft) -> None:
-    place = (*ASKED, "max_in_flight")
+def _concurrency(given: int | None, origin: FieldPath, draft: Draft) -> None:
+    field = (*TEACHER, "max_in_flight")
     if given is None:
-        usual = Teacher.model_fields["max_in_flight"].default
-        draft.assume(place, usual, origin, f"fewer where the endpoint refuses; Azure's component has {BATCH}")
+        default = Teacher.model_fields["max_in_flight"].default
+        draft.assume(
+            field,
+            default,
+            origin,
+            f"azdistill lowers it when the endpoint refuses requests; Azure's component has {BATCH}",
+        )
     else:
-        why = "so many at any time, where Azure waits for the end of a batch before the next"
-        draft.change(place, given, origin, given, why)
+        why = "requests in flight at any time; Azure's component waits for a batch before it sends the next"
+        draft.change(field, given, origin, given, why)
 
 
-def _failures(given: float | None, origin: Place, draft: Draft) -> None:
-    place = ("teacher", "max_reject_ratio")
+def _failures(given: float | None, origin: FieldPath, draft: Draft) -> None:
+    field = ("teacher", "max_reject_ratio")
     if given is None:
-        draft.assume(place, _rest(SUCCESS_RATIO), origin, f"{COMPONENT}, where {SUCCESS_RATIO} must succeed")
+        draft.assume(
+            field, _complement(SUCCESS_RATIO), origin, f"{AZURE_DEFAULT}, where at least {SUCCESS_RATIO} must succeed"
+        )
     else:
-        draft.change(place, _rest(given), origin, given, "the part that may fail, not the part that must succeed")
+        draft.change(
+            field, _complement(given), origin, given, "the fraction that may fail, not the fraction that must succeed"
+        )
 
 
-def _rest(ratio: float) -> float:
-    """One less a ratio: 0.3 for 0.7, without the dust of binary fractions."""
+def _complement(ratio: float) -> float:
+    """One minus a ratio, without binary rounding errors: 0.3 for 0.7."""
     return round(1 - ratio, 9)
 
 
@@ -198,14 +209,14 @@ def _reasons(native: NativeJob) -> bool:
 def _prompting(native: NativeJob, draft: Draft) -> None:
     given, task = native.prompt_settings, native.data_generation_task_type
     for name, text in _without_effect(native):
-        draft.leave((*PROMPTS, name), getattr(given, name), text)
+        draft.drop((*PROMPTS, name), getattr(given, name), text)
     if _reasons(native):
-        why = "the teacher reasons in <think>, and adds to a row's system text; Azure's replaces it and asks for JSON"
+        why = "the teacher reasons in <think>, after the row's system prompt; Azure replaces that and asks for JSON"
         draft.change(
             ("teacher", "prompting", "chain_of_thought"), True, (*PROMPTS, "enable_chain_of_thought"), True, why
         )
     elif given.enable_chain_of_density and task == "summarization":
-        why = "five drafts, and it adds to a row's system text; Azure's are four, in its place"
+        why = "five summaries, after the row's system prompt; Azure asks for four and replaces that prompt"
         draft.change(
             ("teacher", "prompting", "chain_of_density"), True, (*PROMPTS, "enable_chain_of_density"), True, why
         )
@@ -214,13 +225,13 @@ def _prompting(native: NativeJob, draft: Draft) -> None:
 
 
 def _without_effect(native: NativeJob) -> Iterator[tuple[str, str]]:
-    """Settings that Azure's component takes no notice of, and why."""
+    """Settings that Azure's component ignores, and why."""
     given, task = native.prompt_settings, native.data_generation_task_type
     dense = given.enable_chain_of_density and task == "summarization" and not given.enable_chain_of_thought
     if given.enable_chain_of_thought and task == "conversation":
-        yield "enable_chain_of_thought", "without effect on conversations, on Azure as well"
+        yield "enable_chain_of_thought", "no effect on conversations, as on Azure"
     if given.enable_chain_of_density and not dense:
-        beside = "beside chain of thought" if task == "summarization" else "outside summarization"
-        yield "enable_chain_of_density", f"without effect {beside}, on Azure as well"
+        where = "next to chain of thought" if task == "summarization" else "outside summarization"
+        yield "enable_chain_of_density", f"no effect {where}, as on Azure"
     if not dense:
-        yield "max_len_summary", "without effect unless chain of density is on, on Azure as well"
+        yield "max_len_summary", "no effect without chain of density, as on Azure"

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from string import Template
 from typing import get_args
@@ -38,8 +39,8 @@ def start_job(folder: Path, task: str, teacher: str, student: str) -> None:
     """
     _check_choice("--task", task, TASKS)
     _check_empty(folder)
-    for _, sentence in absent({"student": {"model": student}}, BUILT_IN, Path()):
-        raise InputError(f"--student: {sentence}")
+    for problem in absent({"student": {"model": student}}, BUILT_IN, Path()):
+        raise InputError(problems=[replace(problem, field=(), subject=f"--student {student!r}")])
     student = os.path.relpath(student, folder) if Path(student).is_dir() else student
     chosen = {"name": _name(folder), "tasks": ", ".join(TASKS[:-1]) + ", or a Python file"}
     quoted = {"task": f"./{OWN_TASK}" if task == OWN else task, "teacher": teacher, "student": student}
