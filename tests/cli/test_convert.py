@@ -29,7 +29,7 @@ def test_it_writes_a_valid_job_and_prints_each_difference_with_its_line(
         0,
         ["wrote jobs/job.yaml; job llama-nli-distillation (nli)", "check it: azdistill validate jobs/job.yaml"],
     )
-    assert "nli.yaml:22: warning: teacher_model_endpoint_connection.api_key: not carried over" in done.err
+    assert "nli.yaml:22: warning: teacher_model_endpoint_connection.api_key: dropped, as a job" in done.err
     assert all(line.startswith("nli.yaml:") for line in done.err.splitlines())
     assert azdistill("validate", "jobs/job.yaml").code == 0
     written = (folder / "jobs/job.yaml").read_text()
@@ -48,7 +48,10 @@ def test_other_verbs_accept_the_native_file_and_print_the_same_differences(
     verb, *options = command
     done = azdistill(verb, native, *options)
     assert done.code == 0, done.err
-    assert "nli.yaml:22: warning: teacher_model_endpoint_connection.api_key: not carried over" in done.out + done.err
+    assert (
+        "nli.yaml:22: warning: teacher_model_endpoint_connection.api_key: dropped, as a job holds no keys"
+        in done.out + done.err
+    )
     assert KEY not in done.out + done.err
     written = (path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != native.name)
     assert not any(KEY.encode() in content for content in written)
@@ -76,7 +79,7 @@ def test_a_native_job_and_the_converted_job_give_the_same_bundle(
             "job.yaml: type: must be distillation, Azure's own job; other files need no conversion",
         ),
         ("gone.yaml", "new.yaml", "gone.yaml: No such file or directory; name the native job file (YAML)"),
-        ("wrong.yaml", "new.yaml", "wrong.yaml:8: data_generation_type='guess': expected 'label_generation' or"),
+        ("wrong.yaml", "new.yaml", "wrong.yaml:8: data_generation_type='guess': must be 'label_generation' or"),
         ("nli.yaml", "job.yaml", "job.yaml: exists already; give the path of a new file"),
     ],
 )

@@ -65,7 +65,10 @@ def test_a_licence_duty_of_a_choice_is_told(azdistill: Command) -> None:
     ("options", "said"),
     [
         (["--task", "sumarization"], "--task 'sumarization': no such choice; did you mean 'summarization'?"),
-        (["--student", "phi4mini"], "--student 'phi4mini': no such folder, and no model of the catalog; did you mean phi-4-mini?"),
+        (
+            ["--student", "phi4mini"],
+            "--student 'phi4mini': no such folder, and no model of the catalog; did you mean phi-4-mini?",
+        ),
         (["--example", "shop"], "--example 'shop': no such choice; it has support"),
     ],
 )

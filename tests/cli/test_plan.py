@@ -41,7 +41,7 @@ def test_it_shows_nodes_rows_cost_and_memory(azdistill: Command, job: Path) -> N
     assert "1,000 to 102,400, at most max_tokens=1024 per answer" in text
     assert "0.02 to 1.05" in text
     assert "full fine-tuning needs 68 GB before activations, Standard_NC24ads_A100_v4 has 80" in text
-    assert "job.yaml:3: warning: data.test_data: not given" in text
+    assert "job.yaml:3: warning: data.test_data: not set" in text
 
 
 def test_it_is_one_object_for_programs(azdistill: Command, job: Path) -> None:
