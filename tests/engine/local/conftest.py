@@ -1,4 +1,4 @@
-"""Small pipelines of shell commands, run by the real engine as real processes."""
+"""Small pipelines of shell commands, run by the engine as real processes."""
 
 import os
 import signal
@@ -15,8 +15,8 @@ from azdistill.engine.local.engine import explain, run_pipeline
 from azdistill.engine.local.results import Explanation, RunResult
 
 
-class Workshop:
-    """A pipeline file with its neighbours, a run folder and a home, all in one temporary folder."""
+class Project:
+    """A pipeline file and its other files, a run folder and a home, in a temporary folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -36,8 +36,8 @@ class Workshop:
         return run_pipeline(self.pipeline, options.pop("folder", self.folder), home=self.home, **options)
 
     def explain(self, inputs: Mapping[str, str] | None = None, **options: Any) -> dict[str, Explanation]:
-        found = explain(self.pipeline, self.folder, inputs=inputs or {}, home=self.home, **options)
-        return {one.node: one for one in found}
+        explanations = explain(self.pipeline, self.folder, inputs=inputs or {}, home=self.home, **options)
+        return {explanation.node: explanation for explanation in explanations}
 
     def states(self, **options: Any) -> dict[str, str]:
         return {name: node.state for name, node in self.run(**options).nodes.items()}
@@ -46,7 +46,7 @@ class Workshop:
         return (self.folder / node / output).read_text(encoding="utf-8")
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """The engine as a process of its own, as a terminal would start it."""
+        """Start the engine in its own process, as a terminal does."""
         return subprocess.Popen(
             [sys.executable, "-c", ENGINE, str(self.pipeline), str(self.folder), str(self.home), *arguments],
             stdout=subprocess.PIPE,
@@ -108,33 +108,33 @@ command: for i in $(seq ${{inputs.times}}); do cat ${{inputs.rows}}; done > ${{o
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Workshop:
-    return Workshop(tmp_path)
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
 
 
 @pytest.fixture
-def chain(shop: Workshop) -> Workshop:
-    """Two nodes: copy a file with a script of its own, then repeat it."""
-    shop.write("pipeline.yml", CHAIN)
-    shop.write("rows.txt", "a\n")
-    shop.write("environment.yml", "image: ubuntu\nconda_file: conda.yml\n")
-    shop.write("conda.yml", "dependencies: [python]\n")
-    shop.write("parts/copy/component.yml", COPY)
-    shop.write("parts/copy/code/copy.sh", 'cp "$1" "$2"\n')
-    shop.write("parts/repeat/component.yml", REPEAT)
-    return shop
+def chain(project: Project) -> Project:
+    """Two nodes: copy a file with a script, then repeat its content."""
+    project.write("pipeline.yml", CHAIN)
+    project.write("rows.txt", "a\n")
+    project.write("environment.yml", "image: ubuntu\nconda_file: conda.yml\n")
+    project.write("conda.yml", "dependencies: [python]\n")
+    project.write("parts/copy/component.yml", COPY)
+    project.write("parts/copy/code/copy.sh", 'cp "$1" "$2"\n')
+    project.write("parts/repeat/component.yml", REPEAT)
+    return project
 
 
 def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
-    """Wait for something that another process does."""
+    """Wait until the condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain"
+        assert time.monotonic() < deadline, f"the condition did not hold within {seconds} s"
         time.sleep(0.01)
 
 
 def alive(mark: str) -> list[int]:
-    """Processes whose command line holds `mark` and that are no zombies."""
+    """Ids of the processes whose command line contains `mark`."""
     return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if mark in _command_line(path)]
 
 
@@ -147,11 +147,11 @@ def _command_line(path: Path) -> str:
 
 @pytest.fixture
 def engines() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start engines that don't outlive the test."""
+    """Start engines that end with the test."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(shop: Workshop, *arguments: str) -> subprocess.Popen[str]:
-        started.append(shop.start(*arguments))
+    def start(project: Project, *arguments: str) -> subprocess.Popen[str]:
+        started.append(project.start(*arguments))
         return started[-1]
 
     yield start

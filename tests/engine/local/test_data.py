@@ -1,4 +1,4 @@
-"""Data that lies elsewhere: local copies by name and address, places on datastores, downloads from a server."""
+"""Remote data: local copies by name and address, datastore paths, downloads."""
 
 import socket
 import threading
@@ -14,7 +14,7 @@ from azdistill.contracts.errors import AzdistillError, InputError, PipelineError
 from azdistill.engine.local.data import find_copy, parse_copy, read_copies
 from azdistill.engine.local.downloads import download, download_path
 from azdistill.engine.local.results import describe_failure
-from tests.engine.local.conftest import Workshop
+from tests.engine.local.conftest import Project
 
 SHORT = "azureml://datastores/store/paths/raw/2024/a.csv"
 LONG = "azureml://subscriptions/s/resourcegroups/g/workspaces/w/datastores/store/paths/raw/2024/a.csv"
@@ -51,11 +51,11 @@ OF_WORKSPACE = "azureml:/subscriptions/s/resourceGroups/g/providers/m/workspaces
         ("wasbs://c@a.blob.core.windows.net/d/a.csv", "wasbs://c@a.blob.core.windows.net/d", "/c/a.csv"),
     ],
 )
-def test_a_copy_is_found_by_the_name_or_the_address(address: str, key: str, expected: str | None) -> None:
+def test_a_copy_is_found_by_name_or_address(address: str, key: str, expected: str | None) -> None:
     assert find_copy(address, {key: Path("/c")}) == (Path(expected) if expected else None)
 
 
-def test_the_most_exact_name_counts() -> None:
+def test_the_most_exact_name_wins() -> None:
     raw = "azureml://datastores/store/paths/raw"
     copies = {"iris": Path("/any"), "iris:1": Path("/one"), raw: Path("/raw"), f"{raw}/2024/": Path("/year")}
     assert find_copy("azureml:iris:1", copies) == Path("/one")
@@ -63,7 +63,7 @@ def test_the_most_exact_name_counts() -> None:
     assert find_copy(SHORT, copies) == Path("/year/a.csv")
 
 
-def test_a_copy_given_as_text_may_have_equals_signs_on_both_sides(tmp_path: Path) -> None:
+def test_name_and_path_of_a_copy_may_contain_equals_signs(tmp_path: Path) -> None:
     (tmp_path / "year=2024").mkdir()
     address = "azureml://datastores/s/paths/year=2024"
     assert parse_copy(f"{address}={tmp_path}/year=2024") == (address, tmp_path / "year=2024")
@@ -79,13 +79,13 @@ def test_a_copy_given_as_text_may_have_equals_signs_on_both_sides(tmp_path: Path
         ("iris=nowhere", "--data 'iris=nowhere': no such file or folder: 'nowhere'"),
     ],
 )
-def test_a_copy_that_is_not_there_is_refused(text: str, expected: str) -> None:
+def test_a_missing_copy_is_refused(text: str, expected: str) -> None:
     with pytest.raises(InputError) as problem:
         parse_copy(text)
     assert str(problem.value).startswith(expected)
 
 
-def test_a_mapping_file_names_copies_beside_it(tmp_path: Path) -> None:
+def test_paths_of_a_mapping_file_are_relative_to_it(tmp_path: Path) -> None:
     (tmp_path / "a.csv").touch()
     (tmp_path / "copies.yml").write_text("azureml:iris:1: a.csv\nazureml:beans:2: ./b.csv\n")
     with pytest.raises(InputError) as error:
@@ -94,8 +94,10 @@ def test_a_mapping_file_names_copies_beside_it(tmp_path: Path) -> None:
     assert (problem.line, problem.field, problem.value) == (2, ("azureml:beans:2",), "./b.csv")
     assert problem.message == "no such file or folder"
     (tmp_path / "b.csv").touch()
-    found = read_copies(tmp_path / "copies.yml")
-    assert found == {"azureml:iris:1": tmp_path / "a.csv", "azureml:beans:2": tmp_path / "b.csv"}
+    assert read_copies(tmp_path / "copies.yml") == {
+        "azureml:iris:1": tmp_path / "a.csv",
+        "azureml:beans:2": tmp_path / "b.csv",
+    }
 
 
 READS = """
@@ -112,14 +114,14 @@ jobs:
 
 
 @pytest.fixture
-def reads(shop: Workshop) -> Workshop:
-    shop.write("pipeline.yml", READS)
-    shop.write("rows.txt", "row\n")
-    shop.write("raw/2024/a.txt", "more\n")
-    return shop
+def reads(project: Project) -> Project:
+    project.write("pipeline.yml", READS)
+    project.write("rows.txt", "row\n")
+    project.write("raw/2024/a.txt", "more\n")
+    return project
 
 
-def test_mapped_data_is_read_and_counts_by_its_content(reads: Workshop) -> None:
+def test_mapped_data_counts_for_reuse_by_content(reads: Project) -> None:
     data = {"rows": reads.root / "rows.txt", "azureml://datastores/store/paths/raw": reads.root / "raw"}
     assert reads.states(data=data) == {"show": "completed"}
     assert reads.text("show") == "row\nmore\n"
@@ -130,10 +132,10 @@ def test_mapped_data_is_read_and_counts_by_its_content(reads: Workshop) -> None:
     assert reads.explain(data=data)["show"].reasons == ("input rows changed: rows.txt",)
 
 
-def test_every_address_without_a_copy_is_told_with_the_line_to_add(reads: Workshop) -> None:
+def test_every_address_without_a_copy_is_reported_with_the_option_to_add(reads: Project) -> None:
     with pytest.raises(PipelineError) as problem:
         reads.run()
-    place = reads.home / "datastores/store/raw/2024"
+    folder = reads.home / "datastores/store/raw/2024"
     assert str(problem.value).splitlines() == [
         (
             f"{reads.pipeline}:3: inputs.rows='azureml:rows@latest': this machine has no copy of it; "
@@ -141,13 +143,13 @@ def test_every_address_without_a_copy_is_told_with_the_line_to_add(reads: Worksh
         ),
         (
             f"{reads.pipeline}:9: jobs.show.inputs.more='azureml://datastores/store/paths/raw/2024/': no such file or "
-            f"folder; put a copy at {place}, or add --data azureml://datastores/store/paths/raw/2024/=PATH"
+            f"folder; put a copy at {folder}, or add --data azureml://datastores/store/paths/raw/2024/=PATH"
         ),
     ]
     assert not reads.folder.exists()
 
 
-def test_a_copy_of_the_wrong_kind_is_refused_before_anything_runs(reads: Workshop) -> None:
+def test_a_copy_of_the_wrong_kind_is_refused_before_anything_runs(reads: Project) -> None:
     data = {"rows": reads.root / "raw", "azureml://datastores/store/paths/raw/2024": reads.root / "rows.txt"}
     with pytest.raises(PipelineError) as problem:
         reads.run(data=data)
@@ -156,17 +158,17 @@ def test_a_copy_of_the_wrong_kind_is_refused_before_anything_runs(reads: Worksho
 
 
 @pytest.mark.parametrize("mode", ["ro_mount", "download", "direct", "eval_mount", "eval_download"])
-def test_every_mode_of_an_input_is_a_path_here(shop: Workshop, mode: str) -> None:
-    shop.write("x.txt", "x\n")
-    shop.write("pipeline.yml", f"""
+def test_every_mode_of_an_input_gives_a_path(project: Project, mode: str) -> None:
+    project.write("x.txt", "x\n")
+    project.write("pipeline.yml", f"""
 jobs:
   show:
     command: cat ${{{{inputs.x}}}} > ${{{{outputs.out}}}}
     inputs: {{x: {{type: uri_file, mode: {mode}, path: ./x.txt}}}}
     outputs: {{out: {{type: uri_file}}}}
 """)  # fmt: skip
-    shop.run().check()
-    assert shop.text("show") == "x\n"
+    project.run().check()
+    assert project.text("show") == "x\n"
 
 
 TEMPLATE = "azureml://datastores/${{default_datastore}}/paths/azureml/${{name}}/${{output_name}}/"
@@ -190,36 +192,36 @@ jobs:
         ("settings: {default_datastore: mine}", "mine"),
     ],
 )
-def test_names_in_the_address_of_an_output_are_filled_in(shop: Workshop, settings: str, store: str) -> None:
-    """As on Azure ML, the name is that of the node's own job, so that two nodes don't write to one place."""
-    shop.write("pipeline.yml", settings + WRITES)
-    result = shop.run(variables={"WORD": "a"})
+def test_expressions_in_the_address_of_an_output_are_replaced(project: Project, settings: str, store: str) -> None:
+    """As on Azure ML, the name is that of the node's own job, so that two nodes do not write to the same folder."""
+    project.write("pipeline.yml", settings + WRITES)
+    result = project.run(variables={"WORD": "a"})
     result.check()
-    place = shop.home / "datastores" / store / "azureml"
-    assert result.outputs["one", "out"] == place / "run-one/out"
-    assert result.outputs["two", "out"] == place / "run-two/out"
-    assert (place / "run-two/out/a").read_text() == "a\n"
+    folder = project.home / "datastores" / store / "azureml"
+    assert result.outputs["one", "out"] == folder / "run-one/out"
+    assert result.outputs["two", "out"] == folder / "run-two/out"
+    assert (folder / "run-two/out/a").read_text() == "a\n"
 
 
-def test_an_output_at_an_address_of_its_own_run_is_compared_and_made_anew(shop: Workshop) -> None:
-    shop.write("pipeline.yml", WRITES)
-    out = shop.run(variables={"WORD": "a"}).outputs["one", "out"]
-    assert shop.states() == {"one": "reused", "two": "reused"}
+def test_an_output_with_the_run_name_in_its_address_is_compared_and_cleared(project: Project) -> None:
+    project.write("pipeline.yml", WRITES)
+    out = project.run(variables={"WORD": "a"}).outputs["one", "out"]
+    assert project.states() == {"one": "reused", "two": "reused"}
     (out / "a").write_text("tampered")
-    assert shop.explain()["one"].reasons == ("output out was changed",)
-    shop.run(variables={"WORD": "b"}).check()
+    assert project.explain()["one"].reasons == ("output out was changed",)
+    project.run(variables={"WORD": "b"}).check()
     assert [path.name for path in out.iterdir()] == ["b"]
 
 
-def test_two_outputs_told_apart_by_their_name_are_no_conflict(shop: Workshop) -> None:
-    place = "azureml://datastores/blob/paths/x/${{output_name}}"
-    shop.write("pipeline.yml", f"""
+def test_two_outputs_whose_addresses_differ_by_output_name_do_not_conflict(project: Project) -> None:
+    folder = "azureml://datastores/blob/paths/x/${{output_name}}"
+    project.write("pipeline.yml", f"""
 jobs:
-  one: {{command: "echo 1 > ${{{{outputs.a}}}}", outputs: {{a: {{type: uri_file, path: "{place}"}}}}}}
-  two: {{command: "echo 2 > ${{{{outputs.b}}}}", outputs: {{b: {{type: uri_file, path: "{place}"}}}}}}
+  one: {{command: "echo 1 > ${{{{outputs.a}}}}", outputs: {{a: {{type: uri_file, path: "{folder}"}}}}}}
+  two: {{command: "echo 2 > ${{{{outputs.b}}}}", outputs: {{b: {{type: uri_file, path: "{folder}"}}}}}}
 """)  # fmt: skip
-    shop.run().check()
-    assert (shop.home / "datastores/blob/x/b").read_text() == "2\n"
+    project.run().check()
+    assert (project.home / "datastores/blob/x/b").read_text() == "2\n"
 
 
 class Server:
@@ -266,14 +268,14 @@ def serving(server: Server) -> Iterator[None]:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with serving(found := Server()):
-        yield found
+    with serving(server := Server()):
+        yield server
 
 
 @pytest.fixture
-def online(shop: Workshop, server: Server) -> Workshop:
+def online(project: Project, server: Server) -> Project:
     server.answers["/data/rows.csv"] = b"a,b\n"
-    shop.write("pipeline.yml", f"""
+    project.write("pipeline.yml", f"""
 inputs: {{rows: {{type: uri_file, path: "{server.url}/data/rows.csv?sig=secret"}}}}
 jobs:
   show:
@@ -281,11 +283,11 @@ jobs:
     inputs: {{rows: "${{{{parent.inputs.rows}}}}"}}
     outputs: {{out: {{type: uri_file}}}}
 """)  # fmt: skip
-    return shop
+    return project
 
 
 def test_an_http_input_is_downloaded_once_and_keeps_its_name(
-    online: Workshop, server: Server, caplog: pytest.LogCaptureFixture
+    online: Project, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "azdistill")
     assert online.explain()["show"].reasons == ("inputs.rows must be downloaded first",)
@@ -299,14 +301,14 @@ def test_an_http_input_is_downloaded_once_and_keeps_its_name(
     assert server.asked == ["/data/rows.csv?sig=secret"]
 
 
-def test_an_http_input_with_a_copy_is_not_downloaded(online: Workshop, server: Server) -> None:
+def test_an_http_input_with_a_copy_is_not_downloaded(online: Project, server: Server) -> None:
     online.write("copy.csv", "copy\n")
     online.run(data={f"{server.url}/data/rows.csv": online.root / "copy.csv"}).check()
     assert online.text("show") == "copy\n"
     assert server.asked == []
 
 
-def test_an_http_address_is_no_folder(online: Workshop, server: Server) -> None:
+def test_an_http_address_is_refused_for_a_folder(online: Project, server: Server) -> None:
     online.write("pipeline.yml", online.pipeline.read_text().replace("uri_file, path", "uri_folder, path"))
     with pytest.raises(PipelineError) as error:
         online.run()
@@ -329,7 +331,7 @@ def silent(request: BaseHTTPRequestHandler) -> None:
     threading.Event().wait(1.0)
 
 
-def test_half_a_file_is_never_taken_for_whole(online: Workshop, server: Server) -> None:
+def test_a_partial_download_is_never_used(online: Project, server: Server) -> None:
     server.answers["/data/rows.csv"] = cut_short
     with pytest.raises(AzdistillError) as problem:
         online.run()
@@ -344,7 +346,7 @@ def test_half_a_file_is_never_taken_for_whole(online: Workshop, server: Server) 
     assert online.text("show") == "whole\n"
 
 
-def test_what_a_server_refuses_is_said(online: Workshop, server: Server) -> None:
+def test_the_status_of_a_failed_download_is_reported(online: Project, server: Server) -> None:
     del server.answers["/data/rows.csv"]
     with pytest.raises(
         AzdistillError, match=r"the download failed: the server answered 404 .*add --data http"
@@ -354,7 +356,7 @@ def test_what_a_server_refuses_is_said(online: Workshop, server: Server) -> None
     assert not (online.folder / "show").exists()
 
 
-def test_without_a_network_the_way_out_is_said(online: Workshop, server: Server) -> None:
+def test_without_a_network_the_error_suggests_a_copy(online: Project, server: Server) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         closed = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -363,7 +365,7 @@ def test_without_a_network_the_way_out_is_said(online: Workshop, server: Server)
         online.run()
 
 
-def test_a_silent_server_is_given_up(tmp_path: Path, server: Server) -> None:
+def test_a_download_from_a_silent_server_times_out(tmp_path: Path, server: Server) -> None:
     server.answers["/x"] = silent
     path = download_path(f"{server.url}/x", tmp_path)
     assert path is not None
@@ -382,20 +384,20 @@ def test_a_silent_server_is_given_up(tmp_path: Path, server: Server) -> None:
         ("https://[broken", "_broken"),
     ],
 )
-def test_a_download_has_a_name_that_a_folder_can_hold(tmp_path: Path, address: str, name: str) -> None:
+def test_a_download_has_a_valid_file_name(tmp_path: Path, address: str, name: str) -> None:
     path = download_path(address, tmp_path)
     assert path is not None
     assert path.name == name
     assert path.parent.parent == tmp_path / "downloads"
 
 
-def test_an_address_that_is_none_is_one_line(online: Workshop, server: Server) -> None:
+def test_an_invalid_address_gives_one_line(online: Project, server: Server) -> None:
     online.write("pipeline.yml", online.pipeline.read_text().replace(server.url, "http://[broken"))
     with pytest.raises(AzdistillError, match="the download failed: "):
         online.run()
 
 
-def test_a_download_that_a_node_wrote_into_is_fetched_again(online: Workshop, server: Server) -> None:
+def test_a_download_that_a_node_changed_is_downloaded_again(online: Project, server: Server) -> None:
     text = online.pipeline.read_text()
     online.write("pipeline.yml", text.replace("command: cp", "command: echo x >> ${{inputs.rows}}; cp"))
     result = online.run()

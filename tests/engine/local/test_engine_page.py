@@ -1,4 +1,4 @@
-"""docs/engine.md works as it stands: its example runs, in its ways, and its options are options."""
+"""The example of docs/engine.md runs, and the page names existing options only."""
 
 import re
 from collections.abc import Callable
@@ -26,12 +26,12 @@ def example(folder: Path) -> Path:  # noqa: F811
     return folder
 
 
-def test_the_example_is_right_for_azure_too(example: Path) -> None:
-    assert [str(finding) for finding in validate_file(example / "pipeline.yml")] == []
+def test_the_example_has_no_problems(example: Path) -> None:
+    assert [str(problem) for problem in validate_file(example / "pipeline.yml")] == []
 
 
 @pytest.mark.slow  # four trials import mlflow
-def test_the_example_runs_in_every_way_of_the_page(
+def test_the_example_runs_by_command_function_and_fixture(
     example: Path,
     azdistill: Command,  # noqa: F811
     run_azureml_pipeline: Callable[..., RunResult],
@@ -45,13 +45,13 @@ def test_the_example_runs_in_every_way_of_the_page(
     assert all((int(number) > 5) == (word == "large") for number, word in map(str.split, answers))
 
     names: dict[str, Any] = {}
-    in_a_test, by_itself = PYTHON
-    exec(by_itself, names)
+    in_a_test, by_function = PYTHON
+    exec(by_function, names)
     assert {node.state for node in names["result"].nodes.values()} == {"reused"}
     exec(in_a_test, names)
     names["test_it_finds_the_threshold"](run_azureml_pipeline)
 
 
-def test_the_options_of_the_page_are_those_of_the_command(azdistill: Command) -> None:  # noqa: F811
+def test_the_page_names_existing_options_only(azdistill: Command) -> None:  # noqa: F811
     known = azdistill("run", "--help").out + azdistill("validate", "--help").out
     assert set(re.findall(r"--[a-z][a-z-]+", TEXT)) - set(re.findall(r"--[a-z][a-z-]+", known)) == {"--model"}

@@ -1,11 +1,11 @@
-"""Pipeline components: their nodes run as nodes of the pipeline that holds them."""
+"""Pipeline components: their nodes run as nodes of the outer pipeline."""
 
 from pathlib import Path
 
 import pytest
 
 from azdistill.contracts.errors import PipelineError
-from tests.engine.local.conftest import Workshop
+from tests.engine.local.conftest import Project
 
 OUTER = """
 inputs:
@@ -49,14 +49,14 @@ jobs:
 
 
 @pytest.fixture
-def nested(shop: Workshop) -> Workshop:
-    shop.write("word.txt", "a\n")
-    shop.write("pipeline.yml", OUTER)
-    shop.write("both/pipeline.yml", INNER)
-    return shop
+def nested(project: Project) -> Project:
+    project.write("word.txt", "a\n")
+    project.write("pipeline.yml", OUTER)
+    project.write("both/pipeline.yml", INNER)
+    return project
 
 
-def test_data_flows_through_a_pipeline_component_and_out_of_the_pipeline(nested: Workshop) -> None:
+def test_data_flows_through_a_pipeline_component_and_out_of_the_pipeline(nested: Project) -> None:
     result = nested.run()
     result.check()
     assert list(result.nodes) == ["make", "both.mark", "both.repeat", "last"]
@@ -64,26 +64,26 @@ def test_data_flows_through_a_pipeline_component_and_out_of_the_pipeline(nested:
     assert result.outputs["", "result"] == nested.folder / "both.repeat" / "out"
 
 
-def test_a_default_of_the_component_gives_way_to_what_the_job_gives(nested: Workshop) -> None:
+def test_a_value_of_the_job_replaces_the_default_of_the_component(nested: Project) -> None:
     nested.write("pipeline.yml", OUTER.replace("times: 2", 'times: 1, mark: "?"'))
     nested.run().check()
     assert nested.text("last") == "a\n?\n"
 
 
-def test_inner_nodes_are_reused_one_by_one(nested: Workshop) -> None:
+def test_inner_nodes_are_reused_one_by_one(nested: Project) -> None:
     nested.run().check()
     nested.write("pipeline.yml", OUTER.replace("times: 2", "times: 3"))
     assert nested.states() == {"make": "reused", "both.mark": "reused", "both.repeat": "completed", "last": "completed"}
 
 
-def test_a_component_that_is_not_deterministic_has_nodes_that_are_not(nested: Workshop) -> None:
+def test_nodes_of_a_component_that_is_not_deterministic_always_run(nested: Project) -> None:
     nested.write("both/pipeline.yml", INNER.replace("name: both", "name: both\nis_deterministic: false"))
     nested.run().check()
     assert nested.explain()["both.mark"].reasons == ("is_deterministic: false",)
 
 
-def test_pipelines_may_hold_pipelines_that_hold_pipelines(nested: Workshop) -> None:
-    """The component with both jobs in it twice, one within another."""
+def test_pipeline_components_may_contain_pipeline_components(nested: Project) -> None:
+    """A pipeline component that contains a pipeline component."""
     nested.write("deep/pipeline.yml", INNER.replace("name: both", "name: deep"))
     middle = """
 type: pipeline
@@ -103,7 +103,7 @@ jobs:
     assert nested.text("last") == "a\n!\n" * 2
 
 
-def test_until_and_from_take_a_pipeline_component_as_a_whole(nested: Workshop) -> None:
+def test_until_and_from_accept_a_pipeline_component(nested: Project) -> None:
     from azdistill.engine.local.selection import NodeSelection
 
     assert list(nested.run(selection=NodeSelection(until="both")).nodes) == ["make", "both.mark", "both.repeat"]
@@ -112,7 +112,7 @@ def test_until_and_from_take_a_pipeline_component_as_a_whole(nested: Workshop) -
     }  # fmt: skip
 
 
-def test_what_is_wrong_in_a_pipeline_component_is_told_with_its_own_file_and_line(nested: Workshop) -> None:
+def test_a_problem_in_a_pipeline_component_has_its_own_file_and_line(nested: Project) -> None:
     nested.write("both/pipeline.yml", INNER.replace("parent.jobs.mark.outputs.out", "parent.jobs.mark.outputs.nothing"))
     with pytest.raises(PipelineError) as problem:
         nested.run()

@@ -1,4 +1,4 @@
-"""What a parallel node splits: the files of a folder, or a table in a file or behind an MLTable."""
+"""Inputs of parallel nodes: the files of a folder, or a table in a file or an MLTable."""
 
 from pathlib import Path
 
@@ -17,20 +17,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def defined(folder: Path, text: str, kind: str = "mltable") -> FileList | Table:
+def read_mltable(folder: Path, text: str, kind: str = "mltable") -> FileList | Table:
     (folder / "MLTable").write_text(text)
     return read_input(folder, kind)
 
 
 def test_a_folder_is_a_list_of_its_files_in_the_order_of_names(folder: Path) -> None:
-    found = read_input(folder, "uri_folder")
-    assert isinstance(found, FileList)
-    assert list(found.files.items()) == [
+    data = read_input(folder, "uri_folder")
+    assert isinstance(data, FileList)
+    assert list(data.files.items()) == [
         (name, folder / name) for name in ("a.csv", "b.csv", "deep/c.csv", "note.txt")
     ]  # fmt: skip
 
 
-def test_a_file_is_a_table_by_its_name_and_one_item_otherwise(folder: Path) -> None:
+def test_the_suffix_of_a_file_decides_whether_it_is_a_table(folder: Path) -> None:
     assert read_input(folder / "a.csv", "uri_file") == Table((folder / "a.csv",), "csv", size_unit="rows")
     assert read_input(folder / "note.txt", "uri_file") == FileList({"note.txt": folder / "note.txt"})
     (folder / "T.TSV").touch()
@@ -38,13 +38,13 @@ def test_a_file_is_a_table_by_its_name_and_one_item_otherwise(folder: Path) -> N
 
 
 def test_an_mltable_without_a_reader_is_a_list_of_files(folder: Path) -> None:
-    found = defined(folder, "paths: [{pattern: './*.csv'}, {folder: ./deep}, {file: ./a.csv}]")
-    assert isinstance(found, FileList)
-    assert list(found.files) == ["a.csv", "b.csv", "deep/c.csv"]
+    data = read_mltable(folder, "paths: [{pattern: './*.csv'}, {folder: ./deep}, {file: ./a.csv}]")
+    assert isinstance(data, FileList)
+    assert list(data.files) == ["a.csv", "b.csv", "deep/c.csv"]
 
 
 def test_an_mltable_with_a_reader_is_a_table(folder: Path) -> None:
-    found = defined(folder, """
+    data = read_mltable(folder, """
 paths:
   - pattern: ./*.csv
 transformations:
@@ -53,19 +53,19 @@ transformations:
   - drop_columns: z
 """)  # fmt: skip
     files = (folder / "a.csv", folder / "b.csv")
-    assert found == Table(files, "csv", ";", "iso-8859-1", False, ("x", "y"), ("z",))
+    assert data == Table(files, "csv", ";", "iso-8859-1", False, ("x", "y"), ("z",))
 
 
-def test_a_size_unit_counts_bytes_of_an_mltable_as_on_azure(folder: Path) -> None:
-    found = defined(folder, "paths: [{file: ./a.csv}]\ntransformations: [read_json_lines]")
-    assert isinstance(found, Table)
-    assert (found.format, found.size_unit) == ("jsonl", "bytes")
+def test_a_size_without_unit_counts_bytes_of_an_mltable_as_on_azure(folder: Path) -> None:
+    data = read_mltable(folder, "paths: [{file: ./a.csv}]\ntransformations: [read_json_lines]")
+    assert isinstance(data, Table)
+    assert (data.format, data.size_unit) == ("jsonl", "bytes")
 
 
-def test_the_definition_counts_for_an_mltable_only(folder: Path) -> None:
+def test_the_mltable_file_is_ignored_in_a_uri_folder(folder: Path) -> None:
     text = "paths: [{file: ./a.csv}]\ntransformations: [read_parquet]"
-    assert isinstance(defined(folder, text, "uri_folder"), FileList)
-    assert isinstance(defined(folder, text, ANY), Table)
+    assert isinstance(read_mltable(folder, text, "uri_folder"), FileList)
+    assert isinstance(read_mltable(folder, text, ANY), Table)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_an_unsupported_mltable_file_is_refused(
     folder: Path, text: str, line: int, field: str, value: object, message: str
 ) -> None:
     with pytest.raises(InputError) as error:
-        defined(folder, text)
+        read_mltable(folder, text)
     (problem,) = error.value.problems
     assert (problem.file, problem.line, problem.field) == (folder / "MLTable", line, (field,))
     assert problem.value == value
@@ -97,9 +97,9 @@ def test_an_unsupported_mltable_file_is_refused(
 
 def test_an_mltable_file_that_is_no_mapping_is_refused(folder: Path) -> None:
     with pytest.raises(InputError, match="MLTable: "):
-        defined(folder, "- a")
+        read_mltable(folder, "- a")
 
 
-def test_an_mltable_without_its_definition_is_told(folder: Path) -> None:
+def test_a_missing_mltable_file_is_reported(folder: Path) -> None:
     with pytest.raises(InputError, match="MLTable: No such file or directory"):
         read_input(folder, "mltable")

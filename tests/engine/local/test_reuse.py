@@ -1,4 +1,4 @@
-"""What runs again and why: content decides, and the reason names the file."""
+"""Reuse: which nodes run again, and the reasons that are given."""
 
 import os
 import time
@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from azdistill.engine.local.engine import explain
-from tests.engine.local.conftest import Workshop
+from tests.engine.local.conftest import Project
 
 REUSED = {"first": "reused", "second": "reused"}
 
 
-def test_nothing_runs_again_when_nothing_changed(chain: Workshop) -> None:
+def test_nothing_runs_again_when_nothing_changed(chain: Project) -> None:
     chain.run()
     before = {path: path.stat().st_mtime_ns for path in chain.folder.rglob("*/*")}
     result = chain.run()
@@ -22,13 +22,13 @@ def test_nothing_runs_again_when_nothing_changed(chain: Workshop) -> None:
     assert {path: path.stat().st_mtime_ns for path in chain.folder.rglob("*/*")} == before
 
 
-def test_time_and_place_do_not_count(chain: Workshop, tmp_path: Path) -> None:
+def test_modification_times_and_the_folder_do_not_count(chain: Project, tmp_path: Path) -> None:
     chain.run()
     os.utime(chain.root / "rows.txt", (0, 0))
     elsewhere = tmp_path.with_name(tmp_path.name + " moved")
     tmp_path.rename(elsewhere)
     try:
-        assert set(Workshop(elsewhere).states().values()) == {"reused"}
+        assert set(Project(elsewhere).states().values()) == {"reused"}
     finally:
         elsewhere.rename(tmp_path)
 
@@ -67,62 +67,62 @@ CHANGES: dict[str, tuple[str, Edit, dict[str, str]]] = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_a_change_reruns_just_what_depends_on_it_and_says_why(chain: Workshop, what: str) -> None:
+def test_a_change_reruns_only_dependent_nodes_and_is_named(chain: Project, what: str) -> None:
     file, edit, expected = CHANGES[what]
     chain.run()
     path = chain.root / file
     chain.write(file, edit(path.read_text() if path.exists() else ""))
-    told = {name: one.reasons[0] for name, one in chain.explain().items() if not one.reused}
-    assert told | {"second": expected.get("second")} == {"second": None} | expected
+    reasons = {name: node.reasons[0] for name, node in chain.explain().items() if not node.reused}
+    assert reasons | {"second": expected.get("second")} == {"second": None} | expected
     ran = {name for name, state in chain.states().items() if state == "completed"}
     assert ran == set(expected)
 
 
-def test_a_node_after_an_unchanged_result_is_reused(chain: Workshop) -> None:
+def test_a_node_whose_input_has_the_same_content_is_reused(chain: Project) -> None:
     """The copy runs again, and writes what it wrote before."""
     chain.run()
     chain.write("parts/copy/code/copy.sh", '# a comment\ncp "$1" "$2"\n')
     assert chain.states() == {"first": "completed", "second": "reused"}
 
 
-def test_explain_reads_only(chain: Workshop) -> None:
-    told = chain.explain()
-    assert told["first"].reasons == ("it has not run in this folder",)
-    assert told["second"].reasons == ("first runs before it",)
+def test_explain_writes_nothing(chain: Project) -> None:
+    explanations = chain.explain()
+    assert explanations["first"].reasons == ("it has not run in this folder",)
+    assert explanations["second"].reasons == ("first runs before it",)
     assert not chain.folder.exists()
     chain.run()
     before = sorted((path, path.stat().st_mtime_ns) for path in chain.root.rglob("*"))
-    assert all(one.reused for one in chain.explain().values())
+    assert all(node.reused for node in chain.explain().values())
     assert sorted((path, path.stat().st_mtime_ns) for path in chain.root.rglob("*")) == before
 
 
-def test_explain_takes_inputs_as_the_run_does(chain: Workshop) -> None:
+def test_explain_accepts_inputs(chain: Project) -> None:
     chain.run(inputs={"times": "3"})
     assert chain.text("second") == "a\n" * 3
     assert chain.explain({"times": "3"})["second"].reused
     assert chain.explain()["second"].reasons == ("parameter times: 3 -> 2",)
 
 
-def test_a_changed_file_in_an_input_folder_is_named(shop: Workshop) -> None:
-    shop.write("pipeline.yml", """
+def test_a_changed_file_in_an_input_folder_is_named(project: Project) -> None:
+    project.write("pipeline.yml", """
 inputs: {data: {type: uri_folder, path: ./data}}
 jobs: {show: {command: "ls ${{inputs.data}}", inputs: {data: "${{parent.inputs.data}}"}}}
 """)  # fmt: skip
     for number in range(6):
-        shop.write(f"data/part/{number}.txt", "x")
-    shop.run()
-    (shop.root / "data/part/0.txt").unlink()
-    shop.write("data/part/1.txt", "y")
-    shop.write("data/new.txt", "z")
-    assert shop.explain()["show"].reasons == (
+        project.write(f"data/part/{number}.txt", "x")
+    project.run()
+    (project.root / "data/part/0.txt").unlink()
+    project.write("data/part/1.txt", "y")
+    project.write("data/new.txt", "z")
+    assert project.explain()["show"].reasons == (
         "input data changed: new.txt added, part/0.txt removed, part/1.txt",
     )  # fmt: skip
     for number in range(6):
-        shop.write(f"data/part/{number}.txt", "other")
-    assert shop.explain()["show"].reasons[0].endswith(" and 4 more")
+        project.write(f"data/part/{number}.txt", "other")
+    assert project.explain()["show"].reasons[0].endswith(" and 4 more")
 
 
-def test_an_output_that_was_touched_is_made_again(chain: Workshop) -> None:
+def test_a_changed_output_is_written_again(chain: Project) -> None:
     chain.run()
     chain.write("run/second/out", "tampered")
     assert chain.explain()["second"].reasons == ("output out was changed",)
@@ -132,7 +132,7 @@ def test_an_output_that_was_touched_is_made_again(chain: Workshop) -> None:
     assert chain.text("second") == "a\na\n"
 
 
-def test_a_deterministic_false_node_always_runs(chain: Workshop) -> None:
+def test_a_deterministic_false_node_always_runs(chain: Project) -> None:
     chain.write(
         "parts/repeat/component.yml",
         (chain.root / "parts/repeat/component.yml").read_text() + "is_deterministic: false\n",
@@ -142,23 +142,25 @@ def test_a_deterministic_false_node_always_runs(chain: Workshop) -> None:
     assert chain.states() == {"first": "reused", "second": "completed"}
 
 
-def test_force_rerun_runs_everything(chain: Workshop) -> None:
+def test_force_rerun_runs_everything(chain: Project) -> None:
     chain.run()
     chain.write("pipeline.yml", "settings: {force_rerun: true}\n" + chain.pipeline.read_text())
     assert chain.explain()["first"].reasons == ("settings.force_rerun: true",)
     assert chain.states() == {"first": "completed", "second": "completed"}
 
 
-def test_a_node_that_left_the_pipeline_and_came_back_is_reused(chain: Workshop) -> None:
+def test_a_node_that_was_removed_and_added_again_is_reused(chain: Project) -> None:
     chain.run()
-    whole = chain.pipeline.read_text()
-    chain.write("pipeline.yml", whole[: whole.index("  second:")].replace("outputs:\n  result: {type: uri_file}\n", ""))
+    complete = chain.pipeline.read_text()
+    chain.write(
+        "pipeline.yml", complete[: complete.index("  second:")].replace("outputs:\n  result: {type: uri_file}\n", "")
+    )
     assert chain.states() == {"first": "reused"}
-    chain.write("pipeline.yml", whole)
+    chain.write("pipeline.yml", complete)
     assert chain.states() == REUSED
 
 
-def test_a_shared_output_is_compared_by_the_nodes_that_read_it(shop: Workshop) -> None:
+def test_a_changed_shared_output_reruns_the_nodes_that_read_it(project: Project) -> None:
     text = """
 jobs:
   write:
@@ -170,15 +172,15 @@ jobs:
     inputs: {word: "${{parent.jobs.write.outputs.out}}"}
     outputs: {out: {type: uri_file}}
 """
-    shop.write("pipeline.yml", text)
-    shop.run().check()
-    assert shop.states() == {"write": "reused", "read": "reused"}
-    shop.write("pipeline.yml", text.replace("word: one", "word: two"))
-    shop.run().check()
-    assert shop.text("read") == "two\n"
+    project.write("pipeline.yml", text)
+    project.run().check()
+    assert project.states() == {"write": "reused", "read": "reused"}
+    project.write("pipeline.yml", text.replace("word: one", "word: two"))
+    project.run().check()
+    assert project.text("read") == "two\n"
 
 
-def test_a_failed_try_leaves_what_was_shared_before(shop: Workshop) -> None:
+def test_a_failed_attempt_keeps_a_shared_output(project: Project) -> None:
     text = """
 jobs:
   write:
@@ -186,49 +188,49 @@ jobs:
     inputs: {word: one}
     outputs: {out: {type: uri_file, path: "azureml://datastores/blob/paths/word.txt"}}
 """
-    shop.write("pipeline.yml", text)
-    shop.run().check()
-    shop.write("pipeline.yml", text.replace("command: echo", "command: false && echo"))
-    assert shop.states() == {"write": "failed"}
-    assert (shop.home / "datastores/blob/word.txt").read_text() == "one\n"
+    project.write("pipeline.yml", text)
+    project.run().check()
+    project.write("pipeline.yml", text.replace("command: echo", "command: false && echo"))
+    assert project.states() == {"write": "failed"}
+    assert (project.home / "datastores/blob/word.txt").read_text() == "one\n"
 
 
-def test_what_azure_would_decide_otherwise_is_noted(shop: Workshop) -> None:
+def test_explain_notes_where_azure_would_decide_differently(project: Project) -> None:
     text = """
 inputs: {rows: {type: uri_file, path: "azureml://datastores/blob/paths/rows.txt"}}
 jobs:
   show: {compute: "azureml:small", command: "cat ${{inputs.rows}}", inputs: {rows: "${{parent.inputs.rows}}"}}
 """
-    shop.write("home/datastores/blob/rows.txt", "a\n")
-    shop.write("pipeline.yml", text)
-    shop.run()
-    shop.write("pipeline.yml", text.replace("small", "large"))
-    assert shop.explain()["show"].reused
-    assert shop.explain()["show"].notes == (
+    project.write("home/datastores/blob/rows.txt", "a\n")
+    project.write("pipeline.yml", text)
+    project.run()
+    project.write("pipeline.yml", text.replace("small", "large"))
+    assert project.explain()["show"].reused
+    assert project.explain()["show"].notes == (
         "compute changed: Azure ML runs it again",
         "input rows is an address: Azure ML takes its content as unchanged",
     )
 
 
 @pytest.mark.parametrize("broken", ["", "{", "[]", '{"state": "completed"}', '{"state": "completed", "key": 3}', "\0"])
-def test_a_broken_record_is_no_record(chain: Workshop, broken: str) -> None:
+def test_an_unreadable_record_is_ignored(chain: Project, broken: str) -> None:
     chain.run()
     chain.write("run/second/node.json", broken)
     chain.write("run/.hashes.json", broken)
     assert chain.states() == {"first": "reused", "second": "completed"}
 
 
-def test_ten_unchanged_nodes_are_settled_well_under_a_second(shop: Workshop) -> None:
-    shop.write("part.yml", """
+def test_ten_unchanged_nodes_are_reused_in_under_a_second(project: Project) -> None:
+    project.write("part.yml", """
 inputs: {before: {type: uri_file, optional: true}}
 outputs: {out: {type: uri_file}}
 command: echo x > ${{outputs.out}}
 """)  # fmt: skip
     link = '  n@: {component: ./part.yml, inputs: {before: "${{parent.jobs.n#.outputs.out}}"}}\n'
     links = [link.replace("@", str(number)).replace("#", str(number - 1)) for number in range(1, 10)]
-    shop.write("pipeline.yml", "jobs:\n  n0: {component: ./part.yml}\n" + "".join(links))
-    shop.run()
+    project.write("pipeline.yml", "jobs:\n  n0: {component: ./part.yml}\n" + "".join(links))
+    project.run()
     started = time.perf_counter()
-    assert set(shop.states().values()) == {"reused"}
-    explain(shop.pipeline, shop.folder, home=shop.home)
+    assert set(project.states().values()) == {"reused"}
+    explain(project.pipeline, project.folder, home=project.home)
     assert time.perf_counter() - started < 1

@@ -1,4 +1,4 @@
-"""What a run does: data from node to node, commands as Azure ML renders them, a folder to read with ls."""
+"""Runs: data between nodes, commands as Azure ML renders them, the files of a run folder."""
 
 import json
 import sys
@@ -10,11 +10,11 @@ import pytest
 from azdistill.contracts.errors import InputError, PipelineError
 from azdistill.engine.local.engine import run_pipeline
 from azdistill.engine.local.results import Event
-from tests.engine.local.conftest import Workshop
+from tests.engine.local.conftest import Project
 
 
-def one(command: str, more: str = "") -> str:
-    """A pipeline of one job, `show`, with one file as its output."""
+def single_job(command: str, more: str = "") -> str:
+    """A pipeline with one job, `show`, that writes one file."""
     return f"""
 jobs:
   show:
@@ -24,7 +24,7 @@ jobs:
 """
 
 
-def test_data_flows_from_node_to_node_and_out_of_the_pipeline(chain: Workshop) -> None:
+def test_data_flows_from_node_to_node_and_out_of_the_pipeline(chain: Project) -> None:
     result = chain.run()
     assert {name: node.state for name, node in result.nodes.items()} == {"first": "completed", "second": "completed"}
     assert result.outputs["", "result"].read_text() == "a\na\n"
@@ -32,7 +32,7 @@ def test_data_flows_from_node_to_node_and_out_of_the_pipeline(chain: Workshop) -
     result.check()
 
 
-def test_a_run_folder_reads_well_with_ls(chain: Workshop) -> None:
+def test_the_files_of_a_run_folder(chain: Project) -> None:
     chain.run()
     paths = [path.relative_to(chain.folder).as_posix() for path in chain.folder.rglob("*")]
     assert {path for path in paths if "/." not in f"/{path}"} == {
@@ -42,59 +42,59 @@ def test_a_run_folder_reads_well_with_ls(chain: Workshop) -> None:
     assert json.loads((chain.folder / "first" / "node.json").read_text())["state"] == "completed"
 
 
-def test_independent_nodes_run_side_by_side(shop: Workshop) -> None:
-    """Each waits for the other: one after the other they would wait forever."""
+def test_independent_nodes_run_concurrently(project: Project) -> None:
+    """Each node waits for the other, so they finish only if they run concurrently."""
     meet = "touch ../../{own}; while [ ! -e ../../{other} ]; do sleep 0.01; done"
-    shop.write("pipeline.yml", f"""
+    project.write("pipeline.yml", f"""
 jobs:
   left: {{command: "{meet.format(own="l", other="r")}"}}
   right: {{command: "{meet.format(own="r", other="l")}"}}
 """)  # fmt: skip
-    assert shop.states(jobs=2) == {"left": "completed", "right": "completed"}
+    assert project.states(jobs=2) == {"left": "completed", "right": "completed"}
 
 
-def test_jobs_bounds_how_many_nodes_run_at_once(shop: Workshop) -> None:
-    shop.write("pipeline.yml", "jobs:\n" + "".join(f"  n{number}: {{command: sleep 0.05}}\n" for number in range(4)))
+def test_jobs_limits_how_many_nodes_run_concurrently(project: Project) -> None:
+    project.write("pipeline.yml", "jobs:\n" + "".join(f"  n{number}: {{command: sleep 0.05}}\n" for number in range(4)))
     most = 0
 
     def watch(event: Event) -> None:
         nonlocal most
         most = max(most, sum(node.state == "running" for node in event.nodes.values()))
 
-    shop.run(jobs=1, watch=watch)
+    project.run(jobs=1, watch=watch)
     assert most == 1
 
 
-def test_what_is_watched_does_not_change_afterwards(chain: Workshop) -> None:
+def test_events_do_not_change_afterwards(chain: Project) -> None:
     seen: list[Event] = []
     chain.run(watch=seen.append)
     assert seen[0].nodes["second"].state == "waiting"
     assert seen[-1].nodes["second"].state == "completed"
 
 
-def test_optional_text_is_left_out_without_a_value(shop: Workshop) -> None:
-    shop.write("part.yml", """
+def test_optional_text_is_left_out_without_a_value(project: Project) -> None:
+    project.write("part.yml", """
 inputs: {name: {type: string, optional: true}, count: {type: integer, default: 3}}
 outputs: {out: {type: uri_file}}
 command: echo begin $[[--name ${{inputs.name}}]] --count ${{inputs.count}} > ${{outputs.out}}
 """)  # fmt: skip
-    shop.write("pipeline.yml", """
+    project.write("pipeline.yml", """
 inputs: {name: {type: string, optional: true}}
 jobs:
   none: {component: ./part.yml}
   given: {component: ./part.yml, inputs: {name: x, count: 5}}
   bound: {component: ./part.yml, inputs: {name: "${{parent.inputs.name}}"}}
 """)  # fmt: skip
-    shop.run()
-    assert [shop.text(node) for node in ("none", "given", "bound")] == [
+    project.run()
+    assert [project.text(node) for node in ("none", "given", "bound")] == [
         "begin --count 3\n", "begin --name x --count 5\n", "begin --count 3\n",
     ]  # fmt: skip
-    shop.run(inputs={"name": "y"})
-    assert shop.text("bound") == "begin --name y --count 3\n"
+    project.run(inputs={"name": "y"})
+    assert project.text("bound") == "begin --name y --count 3\n"
 
 
-def test_literals_reach_the_command_as_azure_writes_them(shop: Workshop) -> None:
-    shop.write("pipeline.yml", """
+def test_literals_are_formatted_as_on_azure(project: Project) -> None:
+    project.write("pipeline.yml", """
 inputs: {rate: 2.0e-05, flag: true, day: 2026-11-24}
 jobs:
   say:
@@ -106,13 +106,13 @@ jobs:
       own: two words
     outputs: {out: {type: uri_file}}
 """)  # fmt: skip
-    shop.run()
-    assert shop.text("say") == "2e-05 True 2026-11-24 two words\n"
+    project.run()
+    assert project.text("say") == "2e-05 True 2026-11-24 two words\n"
 
 
 def test_paths_with_spaces_quotes_and_unicode_stay_one_word(tmp_path: Path) -> None:
-    shop = Workshop(tmp_path / 'l\'été à $HOME "x"')
-    shop.write("pipeline.yml", """
+    project = Project(tmp_path / 'l\'été à $HOME "x"')
+    project.write("pipeline.yml", """
 inputs: {rows: {type: uri_file, path: "./mes données.txt"}}
 jobs:
   bare:
@@ -124,143 +124,143 @@ jobs:
     inputs: {rows: "${{parent.inputs.rows}}"}
     outputs: {out: {type: uri_folder}}
 """)  # fmt: skip
-    shop.write("mes données.txt", "é\n")
-    shop.run().check()
-    assert shop.text("bare", "out/a") == "é\n"
-    assert shop.text("quoted", "out/a") == "é\né\n"
+    project.write("mes données.txt", "é\n")
+    project.run().check()
+    assert project.text("bare", "out/a") == "é\n"
+    assert project.text("quoted", "out/a") == "é\né\n"
 
 
-def test_a_component_lies_deep_and_its_code_beside_it(shop: Workshop) -> None:
-    shop.write("pipes/deep/pipeline.yml", """
+def test_paths_of_a_component_are_relative_to_its_file(project: Project) -> None:
+    project.write("pipes/deep/pipeline.yml", """
 jobs: {show: {component: ../../a/b/c/component.yml}}
 """)  # fmt: skip
-    shop.write("a/b/c/component.yml", """
+    project.write("a/b/c/component.yml", """
 code: ../code
 additional_includes: [../../../lib]
 outputs: {out: {type: uri_file}}
 command: cat main.txt lib/helper.txt > ${{outputs.out}}
 """)  # fmt: skip
-    shop.write("a/b/code/main.txt", "main\n")
-    shop.write("lib/helper.txt", "helper\n")
-    run_pipeline(shop.root / "pipes/deep/pipeline.yml", shop.folder, home=shop.home).check()
-    assert shop.text("show") == "main\nhelper\n"
+    project.write("a/b/code/main.txt", "main\n")
+    project.write("lib/helper.txt", "helper\n")
+    run_pipeline(project.root / "pipes/deep/pipeline.yml", project.folder, home=project.home).check()
+    assert project.text("show") == "main\nhelper\n"
 
 
-def test_an_ignore_file_narrows_what_travels(shop: Workshop) -> None:
-    shop.write("pipeline.yml", one("find . -type f > ${{outputs.out}}", "code: ./code"))
-    shop.write("code/kept.py", "")
-    shop.write("code/data/big.bin", "")
-    shop.write("code/__pycache__/kept.pyc", "")
-    shop.write("code/.amlignore", "data/\n")
-    shop.write("code/.gitignore", "*.py\n")
-    shop.run().check()
-    assert shop.text("show") == "./kept.py\n"
+def test_ignored_files_are_not_in_the_snapshot(project: Project) -> None:
+    project.write("pipeline.yml", single_job("find . -type f > ${{outputs.out}}", "code: ./code"))
+    project.write("code/kept.py", "")
+    project.write("code/data/big.bin", "")
+    project.write("code/__pycache__/kept.pyc", "")
+    project.write("code/.amlignore", "data/\n")
+    project.write("code/.gitignore", "*.py\n")
+    project.run().check()
+    assert project.text("show") == "./kept.py\n"
 
 
-def test_code_behind_a_link_travels_and_a_link_to_itself_ends(shop: Workshop) -> None:
-    shop.write("pipeline.yml", one("cat lib/a.txt > ${{outputs.out}}", "code: ./code"))
-    shop.write("elsewhere/a.txt", "a\n")
-    shop.write("code/main.py", "")
-    (shop.root / "code/lib").symlink_to(shop.root / "elsewhere")
-    (shop.root / "code/latest").symlink_to(shop.root / "code")
-    shop.run().check()
-    assert shop.text("show") == "a\n"
+def test_linked_code_is_in_the_snapshot_and_a_link_to_itself_is_skipped(project: Project) -> None:
+    project.write("pipeline.yml", single_job("cat lib/a.txt > ${{outputs.out}}", "code: ./code"))
+    project.write("elsewhere/a.txt", "a\n")
+    project.write("code/main.py", "")
+    (project.root / "code/lib").symlink_to(project.root / "elsewhere")
+    (project.root / "code/latest").symlink_to(project.root / "code")
+    project.run().check()
+    assert project.text("show") == "a\n"
 
 
-def test_a_command_without_code_runs_in_an_empty_folder(shop: Workshop) -> None:
-    shop.write("pipeline.yml", one("ls -A > ${{outputs.out}}"))
-    shop.run().check()
-    assert shop.text("show") == ""
+def test_a_command_without_code_runs_in_an_empty_folder(project: Project) -> None:
+    project.write("pipeline.yml", single_job("ls -A > ${{outputs.out}}"))
+    project.run().check()
+    assert project.text("show") == ""
 
 
-def test_variables_of_the_job_reach_the_command_and_those_of_a_component_do_not(shop: Workshop) -> None:
+def test_variables_of_the_job_reach_the_command_and_those_of_a_component_do_not(project: Project) -> None:
     """As on Azure ML, which drops the latter: a local run must not pass where Azure's would fail."""
-    shop.write("part.yml", """
+    project.write("part.yml", """
 environment_variables: {LOST: "1"}
 outputs: {out: {type: uri_file}}
 command: echo "$KEPT${LOST:-no}$ADDED" > ${{outputs.out}}
 """)  # fmt: skip
-    shop.write("pipeline.yml", "jobs: {show: {component: ./part.yml, environment_variables: {KEPT: 'yes '}}}")
-    shop.run(variables={"ADDED": " more"}).check()
-    assert shop.text("show") == "yes no more\n"
-    assert shop.states(variables={"ADDED": "other"}) == {"show": "reused"}
+    project.write("pipeline.yml", "jobs: {show: {component: ./part.yml, environment_variables: {KEPT: 'yes '}}}")
+    project.run(variables={"ADDED": " more"}).check()
+    assert project.text("show") == "yes no more\n"
+    assert project.states(variables={"ADDED": "other"}) == {"show": "reused"}
 
 
-def test_commands_run_with_this_interpreter(shop: Workshop) -> None:
-    shop.write("pipeline.yml", one("python -c 'import sys; print(sys.executable)' > ${{outputs.out}}"))
-    shop.run().check()
-    assert Path(shop.text("show").strip()).parent == Path(sys.executable).parent
+def test_commands_run_with_this_interpreter(project: Project) -> None:
+    project.write("pipeline.yml", single_job("python -c 'import sys; print(sys.executable)' > ${{outputs.out}}"))
+    project.run().check()
+    assert Path(project.text("show").strip()).parent == Path(sys.executable).parent
 
 
-def test_a_datastore_lies_in_the_home_and_is_shared_between_runs(shop: Workshop) -> None:
-    shop.write("pipeline.yml", """
+def test_a_datastore_in_the_home_is_shared_between_runs(project: Project) -> None:
+    project.write("pipeline.yml", """
 jobs:
   write:
     command: echo "$WHO" >> ${{outputs.store}}/log; cat ${{outputs.store}}/log
     outputs: {store: {type: uri_folder, mode: rw_mount, path: "azureml://datastores/blob/paths/answers"}}
 """)  # fmt: skip
-    shop.run(folder=shop.root / "one", variables={"WHO": "one"}).check()
-    result = shop.run(folder=shop.root / "two", variables={"WHO": "two"})
-    assert result.outputs["write", "store"] == shop.home / "datastores/blob/answers"
-    assert (shop.home / "datastores/blob/answers/log").read_text() == "one\ntwo\n"
+    project.run(folder=project.root / "one", variables={"WHO": "one"}).check()
+    result = project.run(folder=project.root / "two", variables={"WHO": "two"})
+    assert result.outputs["write", "store"] == project.home / "datastores/blob/answers"
+    assert (project.home / "datastores/blob/answers/log").read_text() == "one\ntwo\n"
 
 
-def test_an_input_on_a_datastore_is_looked_for_in_the_home(shop: Workshop) -> None:
-    shop.write("pipeline.yml", """
+def test_an_input_on_a_datastore_is_read_from_the_home(project: Project) -> None:
+    project.write("pipeline.yml", """
 inputs: {rows: {type: uri_file, path: "azureml://datastores/blob/paths/rows.txt"}}
 jobs:
   show: {command: "cat ${{inputs.rows}}", inputs: {rows: "${{parent.inputs.rows}}"}}
 """)  # fmt: skip
     with pytest.raises(PipelineError, match=r"inputs\.rows='azureml://.*put a copy at .*home/datastores/blob/rows"):
-        shop.run()
-    shop.write("home/datastores/blob/rows.txt", "a\n")
-    assert shop.states() == {"show": "completed"}
+        project.run()
+    project.write("home/datastores/blob/rows.txt", "a\n")
+    assert project.states() == {"show": "completed"}
 
 
-def test_all_that_is_not_on_this_machine_is_said_before_anything_runs(shop: Workshop) -> None:
-    shop.write("pipeline.yml", """
+def test_all_missing_inputs_are_reported_before_anything_runs(project: Project) -> None:
+    project.write("pipeline.yml", """
 inputs: {rows: {type: uri_file, path: "azureml:rows:1"}}
 jobs:
   before: {command: "true"}
   show: {command: "cat ${{inputs.rows}}", inputs: {rows: "${{parent.inputs.rows}}"}}
   own: {command: "cat ${{inputs.rows}}", inputs: {rows: {type: uri_file, path: "wasbs://a@b.example.org/rows"}}}
 """)  # fmt: skip
-    with pytest.raises(PipelineError) as found:
-        shop.run()
-    assert [(problem.line, problem.field, problem.fix) for problem in found.value.problems] == [
+    with pytest.raises(PipelineError) as error:
+        project.run()
+    assert [(problem.line, problem.field, problem.fix) for problem in error.value.problems] == [
         (2, ("inputs", "rows"), "add --data azureml:rows:1=PATH"),
         (6, ("jobs", "own", "inputs", "rows"), "add --data wasbs://a@b.example.org/rows=PATH"),
     ]
-    assert {problem.message for problem in found.value.problems} == {"this machine has no copy of it"}
-    assert not shop.folder.exists()
+    assert {problem.message for problem in error.value.problems} == {"this machine has no copy of it"}
+    assert not project.folder.exists()
 
 
-def test_a_missing_compute_does_not_stop_a_local_run(shop: Workshop) -> None:
-    shop.write("pipeline.yml", "jobs: {go: {command: 'true'}}")
-    assert shop.states() == {"go": "completed"}
+def test_a_missing_compute_does_not_stop_a_local_run(project: Project) -> None:
+    project.write("pipeline.yml", "jobs: {go: {command: 'true'}}")
+    assert project.states() == {"go": "completed"}
 
 
-def test_a_kind_that_only_azure_runs_is_refused_by_name(shop: Workshop) -> None:
-    shop.write("pipeline.yml", """
+def test_unsupported_jobs_are_refused_by_name(project: Project) -> None:
+    project.write("pipeline.yml", """
 jobs:
   tune: {type: spark, entry: {file: a.py}}
   known: {component: "azureml:train:1"}
 """)  # fmt: skip
-    with pytest.raises(PipelineError) as found:
-        shop.run()
-    assert {(problem.line, problem.field, problem.value) for problem in found.value.problems} == {
+    with pytest.raises(PipelineError) as error:
+        project.run()
+    assert {(problem.line, problem.field, problem.value) for problem in error.value.problems} == {
         (3, ("jobs", "tune", "type"), "spark"),
         (4, ("jobs", "known", "component"), "azureml:train:1"),
     }
 
 
-def test_a_run_folder_that_is_a_file_is_said(chain: Workshop) -> None:
+def test_a_run_folder_that_is_a_file_is_refused(chain: Project) -> None:
     chain.write("run", "")
     with pytest.raises(InputError, match="is a file"):
         chain.run()
 
 
-def test_a_run_outside_the_main_thread_works_too(chain: Workshop) -> None:
+def test_a_run_outside_the_main_thread(chain: Project) -> None:
     states: dict[str, str] = {}
     thread = threading.Thread(target=lambda: states.update(chain.states()))
     thread.start()
@@ -268,7 +268,7 @@ def test_a_run_outside_the_main_thread_works_too(chain: Workshop) -> None:
     assert states == {"first": "completed", "second": "completed"}
 
 
-def test_relative_paths_are_relative_to_the_current_folder(chain: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_are_relative_to_the_current_folder(chain: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(chain.root)
     run_pipeline(Path("pipeline.yml"), Path("run"), home=Path("home")).check()
     assert chain.text("second") == "a\na\n"

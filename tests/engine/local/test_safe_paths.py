@@ -6,7 +6,7 @@ import pytest
 
 from azdistill.contracts.errors import InputError, PipelineError
 from azdistill.engine.local.storage import datastore_path, remove
-from tests.engine.local.conftest import Workshop
+from tests.engine.local.conftest import Project
 
 STORE = "azureml://datastores/w/paths"
 
@@ -23,19 +23,19 @@ jobs:
 
 
 @pytest.fixture
-def victim(shop: Workshop) -> Path:
+def victim(project: Project) -> Path:
     """A file that no run may touch, in a folder next to the run folder and the home."""
-    return shop.write("victim/precious.txt", "precious")
+    return project.write("victim/precious.txt", "precious")
 
 
-def refused(shop: Workshop, victim: Path) -> PipelineError:
+def refused(project: Project, victim: Path) -> PipelineError:
     """The error of a run, after which the victim is as it was and no run folder exists."""
     with pytest.raises(PipelineError) as error:
-        shop.run(variables={"WORD": "a"})
+        project.run(variables={"WORD": "a"})
     with pytest.raises(PipelineError):
-        shop.explain()
+        project.explain()
     assert victim.read_text() == "precious"
-    assert not shop.folder.exists()
+    assert not project.folder.exists()
     return error.value
 
 
@@ -49,45 +49,45 @@ def refused(shop: Workshop, victim: Path) -> PipelineError:
     ],
 )
 @pytest.mark.parametrize("kind", ["uri_folder", "uri_file"])
-def test_a_path_with_parent_folders_is_refused(shop: Workshop, victim: Path, path: str, kind: str) -> None:
-    shop.write("pipeline.yml", writes(f"{STORE}/{path}", kind=kind))
-    (problem,) = refused(shop, victim).problems
+def test_a_path_with_parent_folders_is_refused(project: Project, victim: Path, path: str, kind: str) -> None:
+    project.write("pipeline.yml", writes(f"{STORE}/{path}", kind=kind))
+    (problem,) = refused(project, victim).problems
     assert (problem.code, problem.line) == ("unsafe_path", 6)
     assert (problem.field, problem.value) == (("jobs", "write", "outputs", "out"), f"{STORE}/{path}")
 
 
-def test_an_absolute_path_stays_in_its_datastore(shop: Workshop, victim: Path) -> None:
-    shop.write("pipeline.yml", writes(f"{STORE}/{victim.parent}/${{{{name}}}}"))
+def test_an_absolute_path_stays_in_its_datastore(project: Project, victim: Path) -> None:
+    project.write("pipeline.yml", writes(f"{STORE}/{victim.parent}/${{{{name}}}}"))
     for word in ("a", "b"):
-        result = shop.run(variables={"WORD": word})
-        assert result.outputs["write", "out"].is_relative_to(shop.home / "datastores/w")
+        result = project.run(variables={"WORD": word})
+        assert result.outputs["write", "out"].is_relative_to(project.home / "datastores/w")
     assert sorted(victim.parent.iterdir()) == [victim]
 
 
 @pytest.mark.parametrize("path", ["link", "link/${{name}}", "${{name}}"])
-def test_a_link_out_of_the_datastore_is_refused(shop: Workshop, victim: Path, path: str) -> None:
-    store = shop.home / "datastores/w"
+def test_a_link_out_of_the_datastore_is_refused(project: Project, victim: Path, path: str) -> None:
+    store = project.home / "datastores/w"
     store.mkdir(parents=True)
     (store / "link").symlink_to(victim.parent)
     (store / "run-write").symlink_to(victim.parent)
-    shop.write("pipeline.yml", writes(f"{STORE}/{path}"))
-    (problem,) = refused(shop, victim).problems
+    project.write("pipeline.yml", writes(f"{STORE}/{path}"))
+    (problem,) = refused(project, victim).problems
     assert (problem.code, problem.field) == ("unsafe_path", ("jobs", "write", "outputs", "out"))
     assert str(victim.parent) in problem.message
 
 
-def test_the_folder_of_a_datastore_may_be_a_link(shop: Workshop, tmp_path: Path) -> None:
+def test_the_folder_of_a_datastore_may_be_a_link(project: Project, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    (shop.home / "datastores").mkdir(parents=True)
-    (shop.home / "datastores/w").symlink_to(disk)
-    shop.write("pipeline.yml", writes(f"{STORE}/${{{{name}}}}"))
-    shop.run().check()
+    (project.home / "datastores").mkdir(parents=True)
+    (project.home / "datastores/w").symlink_to(disk)
+    project.write("pipeline.yml", writes(f"{STORE}/${{{{name}}}}"))
+    project.run().check()
     assert (disk / "run-write").is_dir()
 
 
-def test_a_link_that_a_node_makes_is_refused_before_the_next_node_runs(shop: Workshop, victim: Path) -> None:
-    shop.write("pipeline.yml", f"""
+def test_a_link_that_a_node_makes_is_refused_before_the_next_node_runs(project: Project, victim: Path) -> None:
+    project.write("pipeline.yml", f"""
 jobs:
   link:
     command: touch ${{{{outputs.out}}}}/file; ln -s {victim.parent} ${{{{outputs.out}}}}/out
@@ -98,7 +98,7 @@ jobs:
     outputs: {{out: {{type: uri_folder, path: "{STORE}/shared/out"}}}}
 """)  # fmt: skip
     with pytest.raises(InputError) as error:
-        shop.run()
+        project.run()
     assert error.value.problems[0].code == "unsafe_path"
     assert sorted(victim.parent.iterdir()) == [victim]
 
@@ -106,44 +106,44 @@ jobs:
 @pytest.mark.parametrize("name", ["../../victim", "a/../../../victim", "/tmp/victim", ".", "..", ".code", "a b", ""])
 @pytest.mark.parametrize("in_component", [False, True])
 def test_an_output_with_the_name_of_a_path_is_refused(
-    shop: Workshop, victim: Path, name: str, in_component: bool
+    project: Project, victim: Path, name: str, in_component: bool
 ) -> None:
     definition = f"{{command: 'true', outputs: {{'{name}': {{type: uri_folder}}}}}}"
-    shop.write("component.yml", definition)
-    shop.write("pipeline.yml", f"jobs: {{write: {'{component: ./component.yml}' if in_component else definition}}}")
-    refused(shop, victim)
+    project.write("component.yml", definition)
+    project.write("pipeline.yml", f"jobs: {{write: {'{component: ./component.yml}' if in_component else definition}}}")
+    refused(project, victim)
 
 
 @pytest.mark.parametrize("name", ["../victim", "..", "/tmp/victim", "a/b"])
-def test_a_node_with_the_name_of_a_path_is_refused(shop: Workshop, victim: Path, name: str) -> None:
-    shop.write("pipeline.yml", f"jobs: {{'{name}': {{command: 'true'}}}}")
-    refused(shop, victim)
+def test_a_node_with_the_name_of_a_path_is_refused(project: Project, victim: Path, name: str) -> None:
+    project.write("pipeline.yml", f"jobs: {{'{name}': {{command: 'true'}}}}")
+    refused(project, victim)
 
 
-def test_an_input_with_parent_folders_in_its_address_is_refused(shop: Workshop, victim: Path) -> None:
+def test_an_input_with_parent_folders_in_its_address_is_refused(project: Project, victim: Path) -> None:
     path = f"{STORE}/../../../victim/precious.txt"
-    shop.write("pipeline.yml", f"""
+    project.write("pipeline.yml", f"""
 jobs: {{read: {{command: "cat ${{{{inputs.x}}}}", inputs: {{x: {{type: uri_file, path: "{path}"}}}}}}}}
 """)  # fmt: skip
-    (problem,) = refused(shop, victim).problems
+    (problem,) = refused(project, victim).problems
     assert (problem.field, problem.value) == (("jobs", "read", "inputs", "x"), path)
 
 
-def test_a_run_that_starts_afresh_deletes_a_link_and_not_its_target(shop: Workshop, victim: Path) -> None:
+def test_a_new_attempt_deletes_a_link_and_not_its_target(project: Project, victim: Path) -> None:
     """A command replaces its output by a link; then it changes, so that the next run clears what it left."""
     text = """
 jobs:
   link: {command: "rm -r ${{outputs.out}}; ln -s @ ${{outputs.out}}; # 1", outputs: {out: {type: uri_folder}}}
 """.replace("@", str(victim.parent))
-    shop.write("pipeline.yml", text)
-    shop.run().check()
-    shop.write("pipeline.yml", text.replace("# 1", "# 2"))
-    shop.run().check()
-    (shop.folder / "link").rename(shop.root / "moved")
-    (shop.folder / "link").symlink_to(shop.root / "moved")
-    shop.write("pipeline.yml", text.replace("# 1", "# 3"))
-    shop.run().check()
-    assert (shop.root / "moved/node.json").is_file()
+    project.write("pipeline.yml", text)
+    project.run().check()
+    project.write("pipeline.yml", text.replace("# 1", "# 2"))
+    project.run().check()
+    (project.folder / "link").rename(project.root / "moved")
+    (project.folder / "link").symlink_to(project.root / "moved")
+    project.write("pipeline.yml", text.replace("# 1", "# 3"))
+    project.run().check()
+    assert (project.root / "moved/node.json").is_file()
     assert victim.read_text() == "precious"
 
 

@@ -1,4 +1,4 @@
-"""Sweep nodes in the local engine: real trials, and metrics through a real MLflow database."""
+"""Sweep nodes: trials of shell commands, and metrics in a real MLflow database."""
 
 import json
 import os
@@ -13,13 +13,13 @@ import pytest
 
 from azdistill.contracts.errors import Interrupted, NodeFailed
 from azdistill.engine.local.sweeps.tracking import TrialTracker
-from tests.engine.local.conftest import Workshop
+from tests.engine.local.conftest import Project
 
 LOG = """\
 log() {
-  local letter=$BOX/$MLFLOW_RUN_ID.$RANDOM
-  echo "$1 $2 ${3:-0}" > $letter.new; mv $letter.new $letter.metric
-  while [ -e $letter.metric ]; do sleep 0.02; done
+  local message=$BOX/$MLFLOW_RUN_ID.$RANDOM
+  echo "$1 $2 ${3:-0}" > $message.new; mv $message.new $message.metric
+  while [ -e $message.metric ]; do sleep 0.02; done
 }
 """
 """`log NAME VALUE [STEP]` of a shell trial: a trial that imports mlflow takes seconds."""
@@ -58,8 +58,8 @@ jobs:
 TRAIN = "cat ${{inputs.rows}} > ${{outputs.model}}/w; echo ${{inputs.rate}} >> ${{outputs.model}}/w"
 
 
-class Tuning(Workshop):
-    """A sweep and a node that reads its model, with an MLflow database that is there already."""
+class SweepProject(Project):
+    """A sweep and a node that reads its model, with an existing MLflow database."""
 
     def __init__(self, root: Path, database: Path) -> None:
         super().__init__(root)
@@ -84,13 +84,13 @@ class Tuning(Workshop):
         return super().run(variables=outer, **({"jobs": 2, "grace": 1} | options))
 
     @property
-    def told(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.folder / "tune" / "trials.json").read_text())
-        return found
+    def summary(self) -> dict[str, Any]:
+        summary: dict[str, Any] = json.loads((self.folder / "tune" / "trials.json").read_text())
+        return summary
 
     @property
     def ends(self) -> list[str]:
-        return [trial["state"] for trial in self.told["trials"]]
+        return [trial["state"] for trial in self.summary["trials"]]
 
     @property
     def log(self) -> str:
@@ -103,77 +103,77 @@ def address(database: Path) -> str:
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow takes seconds to make one."""
+    """An empty MLflow database, which MLflow takes seconds to create."""
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     TrialTracker({"MLFLOW_TRACKING_URI": address(path)}, "first")
     return path
 
 
 @pytest.fixture
-def tuning(tmp_path: Path, database: Path) -> Iterator[Tuning]:
-    """What shell trials log is brought to MLflow by this process."""
+def tuning(tmp_path: Path, database: Path) -> Iterator[SweepProject]:
+    """A sweep project. A thread of this process logs to MLflow what shell trials write to a folder."""
     from mlflow.tracking import MlflowClient
 
-    found, done = Tuning(tmp_path, database), threading.Event()
-    client = MlflowClient(tracking_uri=address(found.database))
+    project, done = SweepProject(tmp_path, database), threading.Event()
+    client = MlflowClient(tracking_uri=address(project.database))
 
     def deliver() -> None:
         while not done.wait(0.02):
-            for letter in found.box.glob("*.metric"):
-                name, value, step = letter.read_text().split()
-                client.log_metric(letter.name.partition(".")[0], name, float(value), step=int(step))
-                letter.unlink()
+            for message in project.box.glob("*.metric"):
+                name, value, step = message.read_text().split()
+                client.log_metric(message.name.partition(".")[0], name, float(value), step=int(step))
+                message.unlink()
 
     postman = threading.Thread(target=deliver)
     postman.start()
-    yield found
+    yield project
     done.set()
     postman.join()
 
 
-def test_the_next_node_reads_the_model_of_the_best_trial(tuning: Tuning) -> None:
+def test_the_next_node_reads_the_model_of_the_best_trial(tuning: SweepProject) -> None:
     tuning.trial(f"{TRAIN}; log eval_loss $AZUREML_SWEEP_rate 2; log eval_loss 9 1")
     tuning.run().check()
     assert tuning.text("use") == "a\n0.1\n"
-    assert (tuning.told["best"], tuning.ends) == (2, ["completed"] * 3)
-    assert [(one["values"], one["metric"]) for one in tuning.told["trials"]] == [
+    assert (tuning.summary["best"], tuning.ends) == (2, ["completed"] * 3)
+    assert [(trial["values"], trial["metric"]) for trial in tuning.summary["trials"]] == [
         ({"rate": rate}, rate) for rate in (0.3, 0.1, 0.2)
     ]
     assert tuning.log.splitlines()[-5:-1] == [
         "trial  state      eval_loss  seconds  rate",
         *(
-            f"{one['number']}      completed  {one['metric']}        {one['seconds']:<7.1f}  {one['metric']}"
-            for one in tuning.told["trials"]
+            f"{trial['number']}      completed  {trial['metric']}        {trial['seconds']:<7.1f}  {trial['metric']}"
+            for trial in tuning.summary["trials"]
         ),
     ]
     assert tuning.log.endswith("azdistill: trial 2 is the best of 3: eval_loss=0.1\n")
     assert tuning.states() == {"tune": "reused", "use": "reused"}
 
 
-def test_each_trial_has_a_run_of_its_own_in_an_experiment_named_as_the_sweep(tuning: Tuning) -> None:
+def test_each_trial_has_its_own_run_in_an_experiment_named_like_the_sweep(tuning: SweepProject) -> None:
     from mlflow.tracking import MlflowClient
 
     tuning.trial(f"{TRAIN}; log eval_loss $AZUREML_SWEEP_rate; [ $AZUREML_SWEEP_rate != 0.2 ]")
     tuning.run().check()
     client = MlflowClient(tracking_uri=address(tuning.database))
-    runs = {one["number"]: client.get_run(one["run"]) for one in tuning.told["trials"]}
+    runs = {trial["number"]: client.get_run(trial["run"]) for trial in tuning.summary["trials"]}
     assert [run.info.status for run in runs.values()] == ["FINISHED", "FINISHED", "FAILED"]
     assert {run.info.experiment_id for run in runs.values()} == {client.get_experiment_by_name("tune").experiment_id}
     assert (runs[1].info.run_name, runs[1].data.tags["hyperparameters"]) == ("tune/1", '{"rate": 0.3}')
     assert runs[1].info.artifact_uri.startswith(str(tuning.home / "mlruns"))
 
 
-def test_what_a_trial_logs_with_mlflow_itself_finds_its_run(tuning: Tuning) -> None:
-    """The one test that pays for a trial that imports mlflow."""
+def test_mlflow_in_a_trial_logs_to_the_run_of_the_trial(tuning: SweepProject) -> None:
+    """The only test with a trial that imports mlflow, which takes seconds."""
     tuning.write("src/train.py", "import sys, mlflow\nmlflow.log_metric('eval_loss', float(sys.argv[1]))\n")
     tuning.trial(f"{TRAIN}; python train.py ${{{{inputs.rate}}}}")
     tuning.change("[0.3, 0.1, 0.2]", "[0.1]")
     tuning.run().check()
-    assert [one["metric"] for one in tuning.told["trials"]] == [0.1]
+    assert [trial["metric"] for trial in tuning.summary["trials"]] == [0.1]
     assert tuning.text("use") == "a\n0.1\n"
 
 
-def test_trials_run_side_by_side_as_far_as_the_sweep_and_the_machine_allow(tuning: Tuning) -> None:
+def test_concurrent_trials_are_limited_by_the_sweep_and_by_jobs(tuning: SweepProject) -> None:
     tuning.trial(f"echo + >> {tuning.root}/now; sleep 0.2; echo - >> {tuning.root}/now; {TRAIN}; log eval_loss 1")
     for concurrent, jobs, together in ((2, 4, 2), (3, 1, 1)):
         tuning.write("now", "")
@@ -186,7 +186,7 @@ def test_trials_run_side_by_side_as_far_as_the_sweep_and_the_machine_allow(tunin
         assert (max(counts), len(counts)) == (together, 6)
 
 
-def test_a_trial_has_a_working_folder_an_output_and_a_log_of_its_own(tuning: Tuning) -> None:
+def test_a_trial_has_its_own_working_folder_output_and_log(tuning: SweepProject) -> None:
     tuning.trial(f"ls; touch scratch; echo rate $AZUREML_SWEEP_rate; {TRAIN}; log eval_loss 1")
     tuning.run().check()
     for number, rate in enumerate((0.3, 0.1, 0.2), 1):
@@ -195,14 +195,14 @@ def test_a_trial_has_a_working_folder_an_output_and_a_log_of_its_own(tuning: Tun
         assert (folder / "model" / "w").read_text() == f"a\n{rate}\n"
 
 
-def test_a_failed_trial_is_no_candidate_and_stops_no_other(tuning: Tuning) -> None:
+def test_a_failed_trial_is_no_candidate_and_does_not_end_others(tuning: SweepProject) -> None:
     tuning.trial(f"{TRAIN}; log eval_loss $AZUREML_SWEEP_rate; [ $AZUREML_SWEEP_rate != 0.1 ]")
     tuning.run().check()
-    assert (tuning.told["best"], tuning.ends) == (3, ["completed", "failed", "completed"])
+    assert (tuning.summary["best"], tuning.ends) == (3, ["completed", "failed", "completed"])
     assert "trial 2 failed with 1 after" in tuning.log
 
 
-def test_when_all_trials_fail_the_node_does_and_shows_the_first_and_runs_them_again(tuning: Tuning) -> None:
+def test_when_all_trials_fail_the_node_fails_with_the_first_log_and_retries_them(tuning: SweepProject) -> None:
     tuning.trial(f"echo x >> {tuning.root}/tries; echo no such kernel; exit 7")
     with pytest.raises(NodeFailed) as problem:
         tuning.run().check()
@@ -214,7 +214,7 @@ def test_when_all_trials_fail_the_node_does_and_shows_the_first_and_runs_them_ag
     assert log.read_text() == "no such kernel\n"
 
 
-def test_a_metric_that_no_trial_logs_is_told_with_those_that_are_logged(tuning: Tuning) -> None:
+def test_a_missing_metric_is_reported_with_the_logged_ones(tuning: SweepProject) -> None:
     tuning.trial(f"{TRAIN}; log loss 1; log accuracy 2")
     node = tuning.run().nodes["tune"]
     assert (node.state, node.exit_code) == ("failed", 1)
@@ -224,49 +224,49 @@ def test_a_metric_that_no_trial_logs_is_told_with_those_that_are_logged(tuning: 
     )
 
 
-def test_a_metric_that_is_no_number_is_no_candidate(tuning: Tuning) -> None:
+def test_a_trial_with_a_nan_metric_is_no_candidate(tuning: SweepProject) -> None:
     tuning.trial(f"{TRAIN}; [ $AZUREML_SWEEP_rate = 0.3 ] && log eval_loss 0.3 || log eval_loss nan")
     tuning.run().check()
-    assert tuning.told["best"] == 1
-    assert [one["metric"] for one in tuning.told["trials"]] == [0.3, None, None]
+    assert tuning.summary["best"] == 1
+    assert [trial["metric"] for trial in tuning.summary["trials"]] == [0.3, None, None]
 
 
-def test_a_policy_ends_a_trial_that_falls_behind(tuning: Tuning) -> None:
+def test_a_policy_ends_a_trial_that_falls_behind(tuning: SweepProject) -> None:
     tuning.change("    limits:", "    early_termination: {type: bandit, slack_amount: 0.5}\n    limits:")
     tuning.change("[0.3, 0.1, 0.2]", "[0.1, 0.9]")
     tuning.trial(f"{TRAIN}; log eval_loss $AZUREML_SWEEP_rate; [ $AZUREML_SWEEP_rate = 0.1 ] || sleep 60")
     started = time.monotonic()
     tuning.run().check()
     assert time.monotonic() - started < 30
-    assert (tuning.told["best"], tuning.ends) == (1, ["completed", "terminated"])
+    assert (tuning.summary["best"], tuning.ends) == (1, ["completed", "terminated"])
     assert "(bandit at interval 1: its best value, 0.9, is too far from 0.1)" in tuning.log
 
 
-def test_a_trial_over_its_time_is_ended_and_the_others_go_on(tuning: Tuning) -> None:
+def test_a_trial_ends_at_its_timeout_and_the_others_continue(tuning: SweepProject) -> None:
     tuning.change("max_concurrent_trials: 2", "max_concurrent_trials: 1, trial_timeout: 1")
     tuning.trial(f"[ $AZUREML_SWEEP_rate = 0.3 ] && sleep 60; {TRAIN}; log eval_loss $AZUREML_SWEEP_rate")
     tuning.run().check()
-    assert (tuning.told["best"], tuning.ends) == (2, ["timed out", "completed", "completed"])
+    assert (tuning.summary["best"], tuning.ends) == (2, ["timed out", "completed", "completed"])
 
 
-def test_a_sweep_over_its_time_takes_the_best_so_far(tuning: Tuning) -> None:
+def test_a_sweep_that_times_out_uses_the_best_completed_trial(tuning: SweepProject) -> None:
     tuning.change("max_concurrent_trials: 2", "max_concurrent_trials: 1, timeout: 2")
     tuning.trial(f"[ $AZUREML_SWEEP_rate = 0.1 ] && sleep 60; {TRAIN}; log eval_loss $AZUREML_SWEEP_rate")
     tuning.run().check()
-    assert (tuning.told["best"], tuning.ends) == (1, ["completed", "canceled", "waiting"])
+    assert (tuning.summary["best"], tuning.ends) == (1, ["completed", "canceled", "waiting"])
     assert "azdistill: ended after limits.timeout=2 seconds, with 1 of 3 trials done\n" in tuning.log
     assert tuning.text("use") == "a\n0.3\n"
 
 
-def test_a_sweep_over_its_time_without_any_result_fails(tuning: Tuning) -> None:
+def test_a_sweep_that_times_out_without_a_result_fails(tuning: SweepProject) -> None:
     tuning.change("max_concurrent_trials: 2", "timeout: 1")
     tuning.trial("sleep 60")
     node = tuning.run().nodes["tune"]
     assert (node.state, node.exit_code) == ("failed", 124)
 
 
-def test_an_interrupted_sweep_goes_on_without_the_trials_that_are_done(tuning: Tuning) -> None:
-    """The second trial ends the engine; it goes on in its folder and in its run, as a preempted job does."""
+def test_an_interrupted_sweep_continues_with_the_trials_that_are_not_done(tuning: SweepProject) -> None:
+    """The second trial ends the engine; it continues in its folder and in its MLflow run, as a preempted job does."""
     tuning.change("max_concurrent_trials: 2", "max_concurrent_trials: 1")
     tuning.trial(f"""\
 echo $AZUREML_SWEEP_rate $MLFLOW_RUN_ID >> {tuning.root}/tries;
@@ -280,10 +280,10 @@ touch ${{{{outputs.model}}}}/checkpoint; kill -TERM {os.getpid()}; sleep 60; fi;
     assert [rate for rate, _ in tries] == ["0.3", "0.1", "0.1", "0.2"]
     assert len({run for _, run in tries}) == 3
     assert "azdistill: 1 of 3 trials are done since an earlier attempt\n" in tuning.log
-    assert (tuning.told["best"], tuning.ends) == (2, ["completed"] * 3)
+    assert (tuning.summary["best"], tuning.ends) == (2, ["completed"] * 3)
 
 
-def test_a_sweep_of_distributed_trials_in_a_pipeline_component_writes_a_fixed_address(tuning: Tuning) -> None:
+def test_a_sweep_of_distributed_trials_in_a_pipeline_component_writes_a_fixed_address(tuning: SweepProject) -> None:
     inner = PIPELINE[: PIPELINE.index("  use:")].replace("{type: uri_file, path: ./rows.txt}", "{type: uri_file}")
     more = '    outputs: {model: "${{parent.outputs.best}}"}\n'
     tuning.write("inner.yml", f"type: pipeline\noutputs: {{best: {{type: uri_folder}}}}\n{inner}{more}")
@@ -300,11 +300,11 @@ jobs:
     tuning.trial("echo $WORLD_SIZE > ${{outputs.model}}/$RANK.$AZUREML_SWEEP_rate; log eval_loss $AZUREML_SWEEP_rate")
     text = (tuning.root / "trial.yml").read_text()
     tuning.write("trial.yml", f"{text}distribution: {{type: pytorch, process_count_per_instance: 2}}\n")
-    place = tuning.home / "datastores" / "blob" / "best"
-    place.mkdir(parents=True)
-    (place / "theirs").write_text("kept")
+    shared = tuning.home / "datastores" / "blob" / "best"
+    shared.mkdir(parents=True)
+    (shared / "theirs").write_text("kept")
     tuning.run().check()
-    assert {path.name: path.read_text() for path in place.iterdir()} == {
+    assert {path.name: path.read_text() for path in shared.iterdir()} == {
         "theirs": "kept", "0.0.1": "2\n", "1.0.1": "2\n",
     }  # fmt: skip
 
@@ -323,14 +323,14 @@ jobs:
          "setting early_termination: none -> bandit slack_factor 0.1 every 1 from 5"),
     ],
 )  # fmt: skip
-def test_what_a_sweep_searches_and_how_counts_for_reuse(tuning: Tuning, before: str, after: str, reason: str) -> None:
+def test_settings_of_a_sweep_count_for_reuse(tuning: SweepProject, before: str, after: str, reason: str) -> None:
     tuning.trial(f"{TRAIN}; log eval_loss 1")
     tuning.run().check()
     tuning.change(before, after)
     assert tuning.explain()["tune"].reasons == (reason,)
 
 
-def test_when_mlflow_is_lost_nothing_runs_on(tuning: Tuning) -> None:
+def test_all_trials_end_when_mlflow_fails(tuning: SweepProject) -> None:
     began = tuning.root / "began"  # the second trial, so that there is one to end
     work = f"if [ $AZUREML_SWEEP_rate = 0.3 ]; then while [ ! -e {began} ]; do sleep 0.02; done; : > {tuning.database};"
     tuning.trial(f"{work} else touch {began}; sleep 60; fi")
@@ -340,7 +340,7 @@ def test_when_mlflow_is_lost_nothing_runs_on(tuning: Tuning) -> None:
     assert "check it and run again to continue" in tuning.log
 
 
-def test_a_tracking_server_that_does_not_answer_fails_the_node_without_its_address(tuning: Tuning) -> None:
+def test_a_failing_tracking_server_fails_the_node_without_printing_its_address(tuning: SweepProject) -> None:
     tuning.trial(TRAIN)
     with tuning.database.open("wb") as stream:
         stream.write(b"no database" * 100)

@@ -1,4 +1,4 @@
-"""When a trial is ended early: the three policies, with the figures of Azure ML's guide where it has some."""
+"""Early termination policies, with the figures of Azure ML's guide where it has some."""
 
 import math
 from typing import Any
@@ -33,7 +33,7 @@ def test_a_bandit_never_ends_the_best_trial_whatever_the_sign(goal: Goal) -> Non
     assert ended(Policy("bandit", slack_factor=0.1), goal, [best], [worst]) == {2}
 
 
-def test_a_bandit_of_an_amount_measures_the_distance() -> None:
+def test_a_bandit_with_slack_amount_measures_the_distance() -> None:
     policy = Policy("bandit", slack_amount=0.5)
     assert ended(policy, "minimize", [1.0], [1.5], [1.6]) == {3}
     assert ended(policy, "maximize", [1.0], [0.5], [0.4]) == {3}
@@ -52,7 +52,7 @@ def test_a_trial_is_compared_with_what_the_others_had_at_its_interval() -> None:
 
 
 @pytest.mark.parametrize(("logged", "looked_at"), [(1, False), (4, False), (5, False), (6, True), (7, True)])
-def test_the_policy_looks_at_every_multiple_of_the_interval_from_the_delay_on(logged: int, looked_at: bool) -> None:
+def test_the_policy_evaluates_every_multiple_of_the_interval_after_the_delay(logged: int, looked_at: bool) -> None:
     policy = Policy("bandit", interval=3, delay=5, slack_amount=0.1)
     assert ended(policy, "maximize", [0.9] * 9, [0.1] * logged) == ({2} if looked_at else set())
 
@@ -65,17 +65,17 @@ def test_median_stopping_compares_the_best_with_the_median_of_the_averages() -> 
 
 
 @pytest.mark.parametrize(("percentage", "gone"), [(20, {4}), (39, {4}), (40, {4, 2}), (99, {4, 2, 5, 3})])
-def test_truncation_cuts_the_lowest_part_at_the_interval(percentage: int, gone: set[int]) -> None:
+def test_truncation_selection_ends_the_lowest_percentage(percentage: int, gone: set[int]) -> None:
     policy = Policy("truncation_selection", percentage=percentage)
     assert ended(policy, "maximize", [0.9], [0.2], [0.8], [0.1], [0.5]) == gone
 
 
-def test_a_finished_trial_counts_and_is_not_ended() -> None:
+def test_a_finished_trial_is_compared_and_not_ended() -> None:
     policy = Policy("bandit", slack_amount=0.1)
     assert ended(policy, "maximize", [0.9], [0.1], [0.2], running=[3]) == {3}
 
 
-def test_a_trial_alone_or_without_a_value_goes_on() -> None:
+def test_a_single_trial_or_one_without_a_value_continues() -> None:
     for policy in (
         Policy("bandit", slack_factor=0.1),
         Policy("median_stopping"),
@@ -85,10 +85,10 @@ def test_a_trial_alone_or_without_a_value_goes_on() -> None:
         assert ended(policy, "minimize", [3.0], []) == set()
 
 
-def test_no_number_is_the_worst() -> None:
+def test_nan_is_the_worst() -> None:
     assert ended(Policy("bandit", slack_amount=0.1), "minimize", [3.0], [math.nan]) == {2}
 
 
 def test_the_reason_names_policy_interval_and_values() -> None:
-    told = trials_to_end(Policy("bandit", slack_amount=0.1), "minimize", {1: [0.3], 2: [0.9]}, [1, 2])
-    assert told == {2: "bandit at interval 1: its best value, 0.9, is too far from 0.3"}
+    reasons = trials_to_end(Policy("bandit", slack_amount=0.1), "minimize", {1: [0.3], 2: [0.9]}, [1, 2])
+    assert reasons == {2: "bandit at interval 1: its best value, 0.9, is too far from 0.3"}

@@ -1,4 +1,4 @@
-"""The records of trials, which trial is the best, and how its outputs become the sweep's."""
+"""Records of trials, the best trial, and its outputs."""
 
 import json
 import math
@@ -38,48 +38,48 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("state", ["failed", "terminated", "timed out"])
-def test_what_ended_by_itself_is_kept_once_there_is_a_result(tmp_path: Path, state: Any) -> None:
+def test_ended_trials_are_kept_if_one_has_a_result(tmp_path: Path, state: Any) -> None:
     other = replace(DONE, number=2, values={"rate": 0.2}, state=state)
     assert after(tmp_path / "with", DONE, other) == ["completed", state]
     assert after(tmp_path / "without", replace(DONE, series=()), other) == ["waiting", "waiting"]
 
 
-def test_what_was_cut_short_goes_on_in_its_run(tmp_path: Path) -> None:
+def test_an_interrupted_trial_continues_in_its_run(tmp_path: Path) -> None:
     cut = replace(DONE, state="running"), replace(DONE, number=2, values={"rate": 0.2}, state="canceled", run="r2")
     assert after(tmp_path, *cut) == ["running", "canceled"]
     assert [trial.run for trial in load_trials(tmp_path, VALUES)] == ["r1", "r2"]
 
 
 @pytest.mark.parametrize("broken", ["", "{", "[]", '{"number": 1}', json.dumps({"series": 3}), "\0"])
-def test_a_broken_record_is_none(tmp_path: Path, broken: str) -> None:
+def test_an_unreadable_trial_record_is_ignored(tmp_path: Path, broken: str) -> None:
     write_trial(tmp_path, DONE)
     (tmp_path / "trials" / "1" / "trial.json").write_text(broken)
     assert load_trials(tmp_path, VALUES)[0] == SweepTrial(1, {"rate": 0.1})
 
 
-def test_a_record_of_other_values_is_none(tmp_path: Path) -> None:
+def test_a_record_with_other_values_is_ignored(tmp_path: Path) -> None:
     assert after(tmp_path, replace(DONE, values={"rate": 0.3})) == ["waiting", "waiting"]
 
 
 def test_the_best_is_the_first_with_the_best_last_value() -> None:
     trials = [replace(DONE, number=number, series=(0.0, last)) for number, last in enumerate((0.3, 0.1, 0.1, 0.2), 1)]
     for goal, number in (("minimize", 2), ("maximize", 1)):
-        found = best_trial(trials, Objective("loss", goal))  # type: ignore[arg-type]
-        assert found is not None
-        assert found.number == number
+        best = best_trial(trials, Objective("loss", goal))  # type: ignore[arg-type]
+        assert best is not None
+        assert best.number == number
 
 
-def test_what_failed_or_told_nothing_or_no_number_is_not_the_best() -> None:
+def test_a_failed_trial_or_one_without_a_finite_metric_is_not_the_best() -> None:
     worse = replace(DONE, series=(), number=2), replace(DONE, state="failed"), replace(DONE, series=(math.nan,))
     assert best_trial(worse, LOSS) is None
     assert best_trial([*worse, DONE], LOSS) == DONE
 
 
-def test_all_trials_are_told_in_json_that_everyone_reads(tmp_path: Path) -> None:
+def test_the_summary_is_standard_json(tmp_path: Path) -> None:
     write_summary(tmp_path, [DONE, replace(DONE, number=2, series=(math.inf,))], LOSS, DONE)
-    told = json.loads((tmp_path / "trials.json").read_text(), parse_constant=pytest.fail)
-    assert (told["best"], told["primary_metric"], told["goal"]) == (1, "loss", "minimize")
-    assert [one["metric"] for one in told["trials"]] == [0.5, None]
+    summary = json.loads((tmp_path / "trials.json").read_text(), parse_constant=pytest.fail)
+    assert (summary["best"], summary["primary_metric"], summary["goal"]) == (1, "loss", "minimize")
+    assert [trial["metric"] for trial in summary["trials"]] == [0.5, None]
 
 
 def test_the_table_has_a_column_for_each_value() -> None:
@@ -94,7 +94,7 @@ def test_the_table_has_a_column_for_each_value() -> None:
     )  # fmt: skip
 
 
-def test_a_trial_that_was_ended_before_it_began_starts_nothing(tmp_path: Path) -> None:
+def test_stopped_processes_start_no_command(tmp_path: Path) -> None:
     processes = Processes().branch()
     processes.stop()
     with pytest.raises(Stopped), processes.start(Launch("true", tmp_path, tmp_path / "log.txt", {})):
@@ -102,7 +102,7 @@ def test_a_trial_that_was_ended_before_it_began_starts_nothing(tmp_path: Path) -
     assert not (tmp_path / "log.txt").exists()
 
 
-def test_an_output_is_placed_whole_and_nothing_of_before_is_left(tmp_path: Path) -> None:
+def test_a_copied_output_replaces_an_earlier_one(tmp_path: Path) -> None:
     source, target = tmp_path / "trial", tmp_path / "node"
     for folder, name in ((source, "a"), (source / "deep", "b"), (target, "old")):
         folder.mkdir(parents=True, exist_ok=True)
@@ -115,7 +115,7 @@ def test_an_output_is_placed_whole_and_nothing_of_before_is_left(tmp_path: Path)
     assert (target / "link").readlink() == Path("a")
 
 
-def test_a_shared_place_keeps_what_others_wrote(tmp_path: Path) -> None:
+def test_a_shared_output_keeps_other_files(tmp_path: Path) -> None:
     source, target = tmp_path / "trial", tmp_path / "shared"
     for folder, name, text in ((source, "a", "new"), (target, "a", "old"), (target, "theirs", "x")):
         folder.mkdir(exist_ok=True)
@@ -124,7 +124,7 @@ def test_a_shared_place_keeps_what_others_wrote(tmp_path: Path) -> None:
     assert {path.name: path.read_text() for path in target.iterdir()} == {"a": "new", "theirs": "x"}
 
 
-def test_a_file_is_placed_and_one_that_is_not_there_is_not(tmp_path: Path) -> None:
+def test_a_file_is_copied_and_a_missing_one_is_not(tmp_path: Path) -> None:
     (tmp_path / "trial").write_text("x")
     copy_output(tmp_path / "trial", tmp_path / "deep" / "node", clear=True)
     copy_output(tmp_path / "none", tmp_path / "other", clear=True)

@@ -1,9 +1,9 @@
-"""`--set inputs.NAME=VALUE`: text with the type that the pipeline gives it."""
+"""`--set inputs.NAME=VALUE`: text is converted to the type of the pipeline input."""
 
 import pytest
 
 from azdistill.contracts.errors import PipelineError
-from tests.engine.local.conftest import Workshop
+from tests.engine.local.conftest import Project
 
 PIPELINE = """
 inputs:
@@ -34,13 +34,13 @@ jobs:
 
 
 @pytest.fixture
-def typed(shop: Workshop) -> Workshop:
-    shop.write("pipeline.yml", PIPELINE)
-    shop.write("rows.txt", "rows\n")
-    return shop
+def typed(project: Project) -> Project:
+    project.write("pipeline.yml", PIPELINE)
+    project.write("rows.txt", "rows\n")
+    return project
 
 
-def test_text_gets_the_type_of_the_input(typed: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_is_converted_to_the_type_of_the_input(typed: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     typed.write("here/other.txt", "other\n")
     monkeypatch.chdir(typed.root / "here")
     typed.run(
@@ -68,21 +68,21 @@ def test_text_gets_the_type_of_the_input(typed: Workshop, monkeypatch: pytest.Mo
         ("sede", "1", "the pipeline has no such input"),
     ],
 )
-def test_text_of_another_type_is_refused(typed: Workshop, name: str, text: str, expected: str) -> None:
-    with pytest.raises(PipelineError) as problem:
+def test_text_of_another_type_is_refused(typed: Project, name: str, text: str, expected: str) -> None:
+    with pytest.raises(PipelineError) as error:
         typed.run(inputs={"need": "1", name: text})
-    (found,) = problem.value.problems
-    assert (found.subject, found.field, found.value) == ("--set", ("inputs", name), text)
-    assert found.message == expected
+    (problem,) = error.value.problems
+    assert (problem.subject, problem.field, problem.value) == ("--set", ("inputs", name), text)
+    assert problem.message == expected
 
 
-def test_a_similar_name_is_suggested(typed: Workshop) -> None:
+def test_a_similar_name_is_suggested(typed: Project) -> None:
     with pytest.raises(PipelineError) as error:
         typed.run(inputs={"need": "1", "sede": "1"})
     assert error.value.problems[0].fix == "did you mean 'seed'?"
 
 
-def test_an_input_without_a_value_has_to_be_set(typed: Workshop) -> None:
+def test_an_input_without_a_value_must_be_set(typed: Project) -> None:
     with pytest.raises(PipelineError) as error:
         typed.run()
     (problem,) = error.value.problems
@@ -90,18 +90,18 @@ def test_an_input_without_a_value_has_to_be_set(typed: Workshop) -> None:
     assert problem.fix == "set it with --set inputs.need=VALUE"
 
 
-def test_a_path_that_is_not_there_is_refused_before_anything_runs(typed: Workshop) -> None:
+def test_a_missing_path_is_refused_before_anything_runs(typed: Project) -> None:
     with pytest.raises(PipelineError, match=r"pipeline.yml:3: inputs.rows='nowhere.txt': no such file or folder"):
         typed.run(inputs={"need": "1", "rows": "nowhere.txt"})
     assert not typed.folder.exists()
 
 
-def test_a_value_that_azure_fills_in_has_to_be_set(shop: Workshop) -> None:
-    shop.write("pipeline.yml", """
+def test_a_value_that_azure_fills_in_must_be_set(project: Project) -> None:
+    project.write("pipeline.yml", """
 inputs: {at: "${{creation_context.trigger_time}}"}
 jobs:
   show: {command: "echo ${{inputs.at}}", inputs: {at: "${{parent.inputs.at}}"}}
 """)  # fmt: skip
     with pytest.raises(PipelineError, match=r"inputs.at='\$\{\{creation_context.*--set inputs.at=VALUE"):
-        shop.run()
-    assert shop.states(inputs={"at": "2026-11-24"}) == {"show": "completed"}
+        project.run()
+    assert project.states(inputs={"at": "2026-11-24"}) == {"show": "completed"}

@@ -1,4 +1,4 @@
-"""A part of a pipeline: up to a node, from a node on; and one component alone."""
+"""Selecting nodes with --until and --from, and running a single component."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from azdistill.contracts.errors import InputError, PipelineError
 from azdistill.engine.local.engine import run_pipeline
 from azdistill.engine.local.selection import NodeSelection
-from tests.engine.local.conftest import Workshop
+from tests.engine.local.conftest import Project
 
 DIAMOND = """
 type: pipeline
@@ -31,33 +31,33 @@ inputs:
 
 
 @pytest.fixture
-def diamond(shop: Workshop) -> Workshop:
+def diamond(project: Project) -> Project:
     """first -> left and right -> last, where right reads what is not on this machine."""
-    shop.write("pipeline.yml", DIAMOND)
-    return shop
+    project.write("pipeline.yml", DIAMOND)
+    return project
 
 
 @pytest.fixture
-def here(diamond: Workshop) -> Workshop:
+def here(diamond: Project) -> Project:
     """The same with all it reads."""
     model = diamond.write("model.txt", "model\n")
     diamond.write("pipeline.yml", DIAMOND.replace("azureml:model:1", str(model)))
     return diamond
 
 
-def test_until_runs_a_node_and_what_it_needs_and_asks_for_nothing_else(diamond: Workshop) -> None:
+def test_until_runs_a_node_and_its_dependencies_and_checks_no_other_input(diamond: Project) -> None:
     assert diamond.states(selection=NodeSelection(until="left")) == {"first": "completed", "left": "completed"}
     assert not (diamond.folder / "right").exists()
     with pytest.raises(PipelineError, match="'azureml:model:1': this machine has no copy of it"):
         diamond.run()
 
 
-def test_the_whole_run_goes_on_where_the_part_ended(here: Workshop) -> None:
+def test_a_complete_run_continues_after_a_partial_one(here: Project) -> None:
     here.run(selection=NodeSelection(until="left"))
     assert here.states() == {"first": "reused", "left": "reused", "right": "completed", "last": "completed"}
 
 
-def test_from_runs_a_node_again_and_all_after_it(here: Workshop) -> None:
+def test_from_runs_a_node_and_its_dependents_again(here: Project) -> None:
     here.run()
     assert here.states(selection=NodeSelection(start="right")) == {
         "first": "reused",
@@ -72,12 +72,12 @@ def test_from_runs_a_node_again_and_all_after_it(here: Workshop) -> None:
     assert here.text("first") != first
 
 
-def test_both_bounds_go_together(here: Workshop) -> None:
+def test_until_and_from_can_be_combined(here: Project) -> None:
     here.run()
     assert here.states(selection=NodeSelection(until="left", start="left")) == {"first": "reused", "left": "completed"}
 
 
-def test_what_comes_before_has_to_be_there(here: Workshop) -> None:
+def test_from_requires_reusable_dependencies(here: Project) -> None:
     with pytest.raises(InputError) as problem:
         here.run(selection=NodeSelection(start="last"))
     assert str(problem.value) == (
@@ -95,7 +95,7 @@ def test_what_comes_before_has_to_be_there(here: Workshop) -> None:
         (NodeSelection(until="left", start="right"), "--from 'right'", "it has first, left"),
     ],
 )
-def test_an_unknown_node_is_refused(here: Workshop, selection: NodeSelection, subject: str, fix: str) -> None:
+def test_an_unknown_node_is_refused(here: Project, selection: NodeSelection, subject: str, fix: str) -> None:
     with pytest.raises(InputError) as error:
         here.run(selection=selection)
     (problem,) = error.value.problems
@@ -118,24 +118,24 @@ command: sh count.sh ${{inputs.text}} ${{inputs.word}} $[[--note ${{inputs.note}
 
 
 @pytest.fixture
-def component(shop: Workshop) -> Path:
-    shop.write("count/code/count.sh", 'grep -c "$2" "$1"; echo "$@" | grep -o "note .*" || true\n')
-    return shop.write("count/component.yml", COMPONENT)
+def component(project: Project) -> Path:
+    project.write("count/code/count.sh", 'grep -c "$2" "$1"; echo "$@" | grep -o "note .*" || true\n')
+    return project.write("count/component.yml", COMPONENT)
 
 
-def test_a_component_runs_alone_with_its_inputs_set(shop: Workshop, component: Path) -> None:
-    text = shop.write("text.txt", "a\nb\na\n")
+def test_a_component_runs_alone_with_its_inputs_set(project: Project, component: Path) -> None:
+    text = project.write("text.txt", "a\nb\na\n")
     inputs = {"text": str(text), "least": "2"}
-    result = run_pipeline(component, shop.folder, inputs=inputs, home=shop.home)
+    result = run_pipeline(component, project.folder, inputs=inputs, home=project.home)
     assert {name: node.state for name, node in result.nodes.items()} == {"word_count": "completed"}
-    assert shop.text("word_count", "count") == "2\n"
-    run_pipeline(component, shop.folder, inputs={**inputs, "word": "b", "note": "hello"}, home=shop.home)
-    assert shop.text("word_count", "count") == "1\nnote hello\n"
+    assert project.text("word_count", "count") == "2\n"
+    run_pipeline(component, project.folder, inputs={**inputs, "word": "b", "note": "hello"}, home=project.home)
+    assert project.text("word_count", "count") == "1\nnote hello\n"
 
 
-def test_all_inputs_that_a_component_still_needs_are_told_at_once(shop: Workshop, component: Path) -> None:
+def test_all_missing_inputs_of_a_component_are_reported_together(project: Project, component: Path) -> None:
     with pytest.raises(PipelineError) as problem:
-        run_pipeline(component, shop.folder, home=shop.home)
+        run_pipeline(component, project.folder, home=project.home)
     assert [line.split(": ")[0].rpartition("/")[2] for line in str(problem.value).splitlines()] == [
         "component.yml:5",
         "component.yml:6",
@@ -145,12 +145,12 @@ def test_all_inputs_that_a_component_still_needs_are_told_at_once(shop: Workshop
 
 
 @pytest.mark.parametrize(
-    ("inputs", "said"),
+    ("inputs", "message"),
     [({"least": "0"}, "must be at least 1"), ({"lest": "1"}, "did you mean 'least'?"), ({"text": "gone"}, "'gone'")],
 )
-def test_a_wrong_input_of_a_component_is_told(
-    shop: Workshop, component: Path, inputs: dict[str, str], said: str
+def test_a_wrong_input_of_a_component_is_reported(
+    project: Project, component: Path, inputs: dict[str, str], message: str
 ) -> None:
-    given = {"text": str(component), "least": "1"} | inputs
-    with pytest.raises(PipelineError, match=said.replace("?", r"\?")):
-        run_pipeline(component, shop.folder, inputs=given, home=shop.home)
+    values = {"text": str(component), "least": "1"} | inputs
+    with pytest.raises(PipelineError, match=message.replace("?", r"\?")):
+        run_pipeline(component, project.folder, inputs=values, home=project.home)
