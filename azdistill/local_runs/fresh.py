@@ -1,10 +1,10 @@
-"""A model on rows that its job did not know."""
+"""Measure a model on rows that its job did not have."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from azdistill.contracts.errors import DataError
+from azdistill.contracts.evaluate import EvaluateConfig
 from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.prepare import PrepareConfig
 
@@ -12,39 +12,36 @@ from azdistill.contracts.prepare import PrepareConfig
 def measured(
     model: Path, rows: Path, task: str, task_file: Path | None, config: PredictConfig
 ) -> Mapping[str, float | None]:
-    """How a model answers a file of rows, held against their reference answers.
+    """Metrics of a model on a file of rows with reference answers, under their names in report.json.
 
-    Figures by the names of report.json: accuracy 0 to 1, latency in seconds, memory in bytes. Raises DataError for
-    rows that can't be read, or none of which has a reference answer.
+    Raises DataError for rows that cannot be read, or when none of them has a reference answer.
     """
     from azdistill.data.prepare import read_prompts
+    from azdistill.evaluation.answers import AnswerText, EvaluationRow
+    from azdistill.evaluation.metrics import evaluate
     from azdistill.generation.predict import predict
-    from azdistill.metrics.bleu import bleu
+    from azdistill.metrics.registry import METRICS
     from azdistill.students.loading import load_student
-    from azdistill.tasks.registry import task_of
 
-    prepare = PrepareConfig.model_validate({"task": task})
-    prompts, _ = read_prompts(rows, prepare, task_file)
-    held = [prompt for prompt in prompts if prompt.gold is not None]
-    if not held:
+    all_prompts, _ = read_prompts(rows, PrepareConfig.model_validate({"task": task}), task_file)
+    prompts = [prompt for prompt in all_prompts if prompt.gold is not None]
+    if not prompts:
         raise DataError(
-            f"test_data {str(rows)!r}: no row has a reference answer; give each a gold, or an assistant turn"
+            "no row has a reference answer", file=rows, fix="give each row a gold, or an assistant turn at its end"
         )
-    answers, profile = predict(load_student(model, config.weights, config.seed), held, config)
-    read = task_of(prepare.task, task_file)
-    right = sum(_is_right(read, answer, str(prompt.gold)) for prompt, answer in zip(held, answers, strict=True))
-    return {
-        "accuracy": right / len(held),
-        "bleu": bleu([answer.completion for answer in answers], [str(prompt.gold) for prompt in held]).value,
-        "answered": len(held),
-        "latency_p50_s": profile.latency_p50_s,
-        "latency_p95_s": profile.latency_p95_s,
-        "tokens_per_s": profile.tokens_per_s,
-        "peak_memory_bytes": profile.peak_memory_bytes,
-        "parameters": profile.parameters,
-    }
-
-
-def _is_right(task: Any, answer: Any, gold: str) -> bool:
-    said, reference = task.answer(answer.completion), task.answer(gold)
-    return not answer.truncated and None not in (said, reference) and task.correct(said, reference)
+    predictions, profile = predict(load_student(model, config.weights, config.seed), prompts, config)
+    answered = [
+        EvaluationRow(
+            prompt.id,
+            prompt.gold,
+            {
+                "teacher": AnswerText(),
+                "baseline": AnswerText(),
+                "student": AnswerText(prediction.completion, not prediction.truncated),
+            },
+        )
+        for prompt, prediction in zip(prompts, predictions, strict=True)
+    ]
+    evaluated = evaluate(answered, EvaluateConfig.model_validate({"task": task}), task_file)
+    metrics = evaluated.metrics.models["student"]
+    return {metric.name: getattr(profile, metric.name, metrics.value(metric.name)) for metric in METRICS}
