@@ -1,4 +1,4 @@
-"""Rows that come with their answer, as rows to learn from."""
+"""Training rows from data that already has answers."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,16 +14,21 @@ from azdistill.data.prepare import read_data
 def answered_rows(
     data: Path | Sequence[Mapping[str, Any]], config: PrepareConfig, task_file: Path | None = None
 ) -> tuple[list[TrainRow], list[Reject]]:
-    """The rows of a file or list, each with its reference answer as the turn to learn, and what was kept aside.
+    """Training rows whose target turn is the reference answer, and the rejected rows of a file or list.
 
-    Raises DataError when too many rows are bad, or one has no answer.
+    Raises DataError when too many rows are bad, or a row has no answer.
     """
     cases, rejects = read_data(data, config, task_file)
-    return [_learned(case) for case in cases], rejects
+    return [_train_row(case) for case in cases], rejects
 
 
-def _learned(sourced: SourcedCase) -> TrainRow:
+def _train_row(sourced: SourcedCase) -> TrainRow:
     messages, gold = sourced.case.messages, sourced.case.gold
     if gold is None:
-        raise DataError(f"{sourced.source}: no answer to learn; end the row with an assistant turn, or ask a teacher")
+        raise DataError(
+            "the row has no answer to train on",
+            code="missing_answer",
+            subject=sourced.source,
+            fix="end the row with an assistant turn, or ask a teacher",
+        )
     return TrainRow(id=prompt_id(messages), messages=(*messages, Message(role="assistant", content=gold)))

@@ -1,4 +1,4 @@
-"""A user's file as cases of a task, and the rows of it that aren't."""
+"""Read the rows of a user's file as cases of a task, and reject those that are none."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from azdistill.data.lines import read_lines, read_object
 from azdistill.tasks.task import BadRow, Case, Task
 
 Fingerprint = tuple[tuple[str, str], ...]
-"""What two conversations share that are the same but for case and white space."""
+"""Roles and texts of a conversation without case and white space: equal for duplicates."""
 
 
 @dataclass(frozen=True)
 class SourcedCase:
-    """A case, and the `file:line` it came from."""
+    """A case, and the `file:line` that it comes from."""
 
     case: Case
     source: str
@@ -28,30 +28,31 @@ class SourcedCase:
 
 
 def read_cases(path: Path, task: Task, rows: int = 0) -> tuple[list[SourcedCase], list[Reject]]:
-    """The cases of a JSONL file and what was kept aside, of its first `rows` rows; 0 for all.
+    """Cases and rejected rows of a JSONL file: of its first `rows` rows, 0 for all.
 
-    Raises DataError for a file that isn't there, holds no row, or isn't UTF-8.
+    Raises DataError for a file that is missing, is empty or is not UTF-8.
     """
     lines = islice(read_lines(path), rows or None)
     return cases_of(((f"{path.name}:{number}", text) for number, text in lines), task)
 
 
 def cases_of(rows: Iterable[tuple[str, str | Mapping[str, Any]]], task: Task) -> tuple[list[SourcedCase], list[Reject]]:
-    """The cases of rows, each with its source and as a line of JSON or a mapping, and what was kept aside."""
+    """Cases and rejected rows. Each of `rows` is a source with a line of JSON or a mapping."""
     cases: list[SourcedCase] = []
     rejects: list[Reject] = []
     for source, row in rows:
         try:
-            cases.append(SourcedCase(_case(read_object(row) if isinstance(row, str) else row, task), source))
-        except BadRow as problem:
-            rejects.append(Reject(source=source, reason=problem.reason, detail=problem.detail))
+            record = read_object(row) if isinstance(row, str) else row
+            cases.append(SourcedCase(_case(record, task), source))
+        except BadRow as error:
+            rejects.append(Reject(source=source, reason=error.reason, detail=error.detail))
     return cases, rejects
 
 
 def _case(record: Mapping[str, Any], task: Task) -> Case:
     case = chat_case(record) if "messages" in record else task.case(record)
     if case.gold is not None and task.answer(case.gold) is None:
-        raise BadRow("gold_unparseable", f"the reference answer {shorten(case.gold)!r} says nothing in this task")
+        raise BadRow("gold_unparseable", f"the reference {shorten(case.gold)!r} is not a valid answer of the task")
     return case
 
 

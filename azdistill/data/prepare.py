@@ -1,4 +1,4 @@
-"""The user's files to prompts, each row in one split."""
+"""Prompts from the user's files, each row in one split."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,33 +13,35 @@ from azdistill.data.cases import SourcedCase, cases_of, read_cases
 from azdistill.data.splits import Splits, prompt_of, split_prompts
 from azdistill.tasks.registry import task_of
 
-NAMED = 3
-"""Bad rows that an error names; all of them are in rejects.jsonl."""
+# Bad rows that an error shows; all of them are in rejects.jsonl.
+SHOWN_ROWS = 3
 
 
 @dataclass(frozen=True)
 class ReadFiles:
-    """The usable rows of each file, and the others."""
+    """The usable rows of each file, and the rejected rows of all."""
 
     cases: Mapping[Split, Sequence[SourcedCase]]
     rejects: Sequence[Reject]
 
 
 def read_files(files: Mapping[Split, Path], config: PrepareConfig, task_file: Path | None = None) -> ReadFiles:
-    """Read every file to its end. Raises DataError for a file that is no use as a whole, InputError for a
-    `task_file` that is no task."""
+    """Read every file to its end.
+
+    Raises DataError for a file that cannot be read at all, InputError for a `task_file` that defines no task.
+    """
     task = task_of(config.task, task_file)
     cases: dict[Split, list[SourcedCase]] = {}
     rejects: list[Reject] = []
     for split in SPLITS:
         if split in files:
-            cases[split], bad = read_cases(files[split], task, config.rows)
-            rejects += bad
+            cases[split], rejected = read_cases(files[split], task, config.rows)
+            rejects += rejected
     return ReadFiles(cases, rejects)
 
 
 def prepare(read: ReadFiles, config: PrepareConfig) -> Splits:
-    """Prompts of all splits. Raises DataError when too many rows are bad, or none is left to learn from or test on."""
+    """Prompts of all splits. Raises DataError when too many rows are bad, or no training or test row is left."""
     _check_ratio(read, config.max_reject_ratio)
     return split_prompts(read.cases, config)
 
@@ -47,7 +49,7 @@ def prepare(read: ReadFiles, config: PrepareConfig) -> Splits:
 def read_prompts(
     data: Path | Sequence[Mapping[str, Any]], config: PrepareConfig, task_file: Path | None = None
 ) -> tuple[list[Prompt], list[Reject]]:
-    """The usable rows of one file or list, all to learn from, and the others. Raises DataError as `prepare` does."""
+    """Training prompts and rejected rows of one file or list. Raises DataError as `read_data` does."""
     cases, rejects = read_data(data, config, task_file)
     return [prompt_of(case, "train") for case in cases], rejects
 
@@ -55,7 +57,7 @@ def read_prompts(
 def read_data(
     data: Path | Sequence[Mapping[str, Any]], config: PrepareConfig, task_file: Path | None = None
 ) -> tuple[list[SourcedCase], list[Reject]]:
-    """The cases of one file or list and the rows that are none. Raises DataError when these are too many, or all."""
+    """Cases and rejected rows of one file or list. Raises DataError when too many rows are bad, or all."""
     if isinstance(data, Path):
         read = read_files({"train": data}, config, task_file)
     else:
@@ -64,25 +66,28 @@ def read_data(
         read = ReadFiles({"train": cases}, rejects)
     _check_ratio(read, config.max_reject_ratio)
     if not read.cases["train"]:
-        raise DataError("data: no row can be used; give a JSONL file, or a list of at least one row")
+        raise DataError("no row can be used", subject="data", fix="give a JSONL file or a list with at least one row")
     return list(read.cases["train"]), list(read.rejects)
 
 
 def counts(read: ReadFiles, splits: Splits) -> dict[str, Any]:
-    """What the manifest says of the rows."""
+    """Row counts for the manifest: by split, and of the rows that are left out."""
     left_out = {"rejected": len(read.rejects), "duplicates": splits.duplicates, "leaked": splits.leaked}
     reasons = Counter(reject.reason for reject in read.rejects)
     return {split: splits.count(split) for split in SPLITS} | left_out | {"reasons": dict(sorted(reasons.items()))}
 
 
-def _check_ratio(read: ReadFiles, most: float) -> None:
-    bad = len(read.rejects)
-    rows = bad + sum(map(len, read.cases.values()))
-    if bad <= most * rows:
+def _check_ratio(read: ReadFiles, max_ratio: float) -> None:
+    rejected = len(read.rejects)
+    rows = rejected + sum(map(len, read.cases.values()))
+    if rejected <= max_ratio * rows:
         return
-    named = "; ".join(f"{reject.source}: {reject.reason}, {reject.detail}" for reject in read.rejects[:NAMED])
-    more = f"; and {bad - NAMED} more, all in rejects.jsonl" if bad > NAMED else ""
+    shown = "; ".join(f"{reject.source}: {reject.reason}, {reject.detail}" for reject in read.rejects[:SHOWN_ROWS])
+    more = f"; and {rejected - SHOWN_ROWS} more, all in rejects.jsonl" if rejected > SHOWN_ROWS else ""
     raise DataError(
-        f"{bad} of {rows} rows can't be used, more than prepare.max_reject_ratio={most:g} allows: {named}{more}. "
-        "Mend them, or raise max_reject_ratio to go on without them"
+        f"{rejected} of {rows} rows can't be used, more than the limit allows: {shown}{more}",
+        code="too_many_rejects",
+        field=("prepare", "max_reject_ratio"),
+        value=max_ratio,
+        fix="correct the rows, or raise max_reject_ratio to continue without them",
     )

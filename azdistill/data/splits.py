@@ -1,4 +1,4 @@
-"""Which rows to learn from, to validate on and to test on, and that none is in two of them."""
+"""Split rows into training, validation and test rows, so that no row is in two splits."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,13 +9,16 @@ from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.rows import SPLITS, Prompt, Split, prompt_id
 from azdistill.data.cases import Fingerprint, SourcedCase
 
+# Splits that are drawn from the training rows when they have no file, in this order.
 DRAWN: tuple[Split, ...] = ("test", "validation")
-"""Splits that are drawn from the training rows when they have no file, in this order."""
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Prompts of all splits, train first; `duplicates` were twice in one split, `leaked` also in one held out."""
+    """Prompts of all splits, train first. `duplicates` repeat a row of their split, `leaked` one of a held-out split.
+
+    Both are left out of the prompts.
+    """
 
     prompts: tuple[Prompt, ...]
     duplicates: int
@@ -26,24 +29,26 @@ class Splits:
 
 
 def split_prompts(files: Mapping[Split, Iterable[SourcedCase]], config: PrepareConfig) -> Splits:
-    """Every case in one split. Splits without a file are drawn from the training file.
+    """Assign every case to one split. Splits without a file are drawn from the training file.
 
-    A row is drawn by a hash of seed and content, so it stays where it is when rows are
-    added or removed around it. Of rows that are the same but for case and white space
-    the first counts, and one that is held out is held out everywhere. Raises DataError
-    when nothing is left to learn from or to test on.
+    A hash of seed and content decides, so a row stays in its split when other rows are added or removed. Of rows
+    that differ only in case and white space the first one counts, and a held-out row is never a training row.
+    Raises DataError when no training row or no test row is left.
     """
-    unique, duplicates, leaked = _unique(files)
-    placed = _draw(unique.pop("train"), _fractions(files, config), config.seed)
-    placed += [prompt_of(case, split) for split, cases in unique.items() for case in cases]
-    ordered = sorted(placed, key=lambda prompt: SPLITS.index(prompt.split))
+    unique, duplicates, leaked = _deduplicate(files)
+    prompts = _draw(unique.pop("train"), _fractions(files, config), config.seed)
+    prompts += [prompt_of(case, split) for split, cases in unique.items() for case in cases]
+    ordered = sorted(prompts, key=lambda prompt: SPLITS.index(prompt.split))
     splits = Splits(tuple(ordered), duplicates, leaked)
     _check(splits)
     return splits
 
 
-def _unique(files: Mapping[Split, Iterable[SourcedCase]]) -> tuple[dict[Split, list[SourcedCase]], int, int]:
-    """Held-out rows are met first, so that of two the same it is the training row that goes."""
+def _deduplicate(files: Mapping[Split, Iterable[SourcedCase]]) -> tuple[dict[Split, list[SourcedCase]], int, int]:
+    """Unique cases by split, and the numbers of duplicates and leaked rows.
+
+    Held-out rows are read first: when a row is in two splits, the training row is left out.
+    """
     seen: dict[Fingerprint, Split] = {}
     unique: dict[Split, list[SourcedCase]] = {}
     duplicates = leaked = 0
@@ -60,25 +65,27 @@ def _unique(files: Mapping[Split, Iterable[SourcedCase]]) -> tuple[dict[Split, l
 
 
 def _fractions(files: Mapping[Split, Iterable[SourcedCase]], config: PrepareConfig) -> dict[Split, float]:
-    wanted: dict[Split, float] = {"test": config.test_fraction, "validation": config.validation_fraction}
-    fractions = {split: fraction for split, fraction in wanted.items() if split not in files}
+    """The fraction to draw for each split without a file."""
+    configured: dict[Split, float] = {"test": config.test_fraction, "validation": config.validation_fraction}
+    fractions = {split: fraction for split, fraction in configured.items() if split not in files}
     if sum(fractions.values()) >= 1:
-        given = " + ".join(f"{split}_fraction={fraction:g}" for split, fraction in fractions.items())
-        raise DataError(f"data.{given} leaves no row to learn from; make their sum less than 1")
+        terms = " + ".join(f"{split}_fraction={fraction:g}" for split, fraction in fractions.items())
+        raise DataError(f"{terms} leaves no training row", subject="prepare", fix="make their sum less than 1")
     return fractions
 
 
 def _draw(cases: Sequence[SourcedCase], fractions: Mapping[Split, float], seed: int) -> list[Prompt]:
-    draws = [_unit(seed, case) for case in cases]
-    goes = [_drawn(draw, fractions) for draw in draws]
+    draws = [_uniform(seed, case) for case in cases]
+    splits = [_split_of(draw, fractions) for draw in draws]
     for split in DRAWN:
-        # Of a few rows the hash may give a split none; it gets the one that came closest.
-        if fractions.get(split) and split not in goes and goes.count("train") > 1:
-            goes[min((draw, place) for place, draw in enumerate(draws) if goes[place] == "train")[1]] = split
-    return [prompt_of(case, split) for case, split in zip(cases, goes, strict=True)]
+        # With few rows the hash may leave a split empty; it gets the training row with the lowest draw.
+        if fractions.get(split) and split not in splits and splits.count("train") > 1:
+            _, index = min((draw, index) for index, draw in enumerate(draws) if splits[index] == "train")
+            splits[index] = split
+    return [prompt_of(case, split) for case, split in zip(cases, splits, strict=True)]
 
 
-def _drawn(draw: float, fractions: Mapping[Split, float]) -> Split:
+def _split_of(draw: float, fractions: Mapping[Split, float]) -> Split:
     bound = 0.0
     for split in DRAWN:
         bound += fractions.get(split, 0.0)
@@ -87,21 +94,28 @@ def _drawn(draw: float, fractions: Mapping[Split, float]) -> Split:
     return "train"
 
 
-def _unit(seed: int, case: SourcedCase) -> float:
-    """A number in [0, 1) that depends on nothing but seed and content."""
+def _uniform(seed: int, case: SourcedCase) -> float:
+    """A number in [0, 1) that depends only on seed and content."""
     digest = hashlib.sha256(f"{seed} {prompt_id(case.case.messages)}".encode()).digest()
     return int.from_bytes(digest[:6]) / 2**48
 
 
 def prompt_of(case: SourcedCase, split: Split) -> Prompt:
-    """A case as a row of a split."""
+    """A case as a prompt of a split."""
     messages, gold = case.case.messages, case.case.gold
     return Prompt(id=prompt_id(messages), split=split, messages=messages, gold=gold, source=case.source)
 
 
 def _check(splits: Splits) -> None:
-    aside = f"{splits.duplicates} duplicates and {splits.leaked} rows that are held out too were left out"
+    left_out = f"{splits.duplicates} duplicates and {splits.leaked} rows that are held out were left out"
     if not splits.count("train"):
-        raise DataError(f"data.training_data: no row left to learn from ({aside}); give more rows")
+        raise DataError(
+            f"no training row is left ({left_out})", code="no_rows", field=("data", "training_data"), fix="add rows"
+        )
     if not splits.count("test"):
-        raise DataError(f"no row to test on ({aside}); give data.test_data, or raise prepare.test_fraction above 0")
+        raise DataError(
+            f"no test row is left ({left_out})",
+            code="no_rows",
+            field=("data", "test_data"),
+            fix="set data.test_data, or raise prepare.test_fraction above 0",
+        )

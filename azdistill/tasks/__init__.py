@@ -1,1 +1,1 @@
-"""One short file per task type: is this answer valid, what does it say, how is it scored."""
+"""One short file per task type: prompts from rows, answers from texts, and when an answer is correct."""

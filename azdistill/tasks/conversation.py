@@ -1,11 +1,11 @@
-"""Conversation: the last turn counts, as a whole."""
+"""Conversation: the complete last turn is compared."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from azdistill.tasks.fields import ask, optional, required
 from azdistill.tasks.task import Case
-from azdistill.tasks.texts import spoken, squeezed
+from azdistill.tasks.texts import normalize, without_reasoning
 
 
 def case(record: Mapping[str, Any]) -> Case:
@@ -14,9 +14,9 @@ def case(record: Mapping[str, Any]) -> Case:
 
 
 def answer(text: str) -> str | None:
-    return squeezed(spoken(text)) or None
+    return normalize(without_reasoning(text)) or None
 
 
 def correct(answer: str, reference: str) -> bool:
-    """Exact match, without regard to case and white space."""
+    """Exact match, except for case and white space."""
     return answer == reference

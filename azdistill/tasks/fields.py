@@ -1,4 +1,4 @@
-"""Fields of a user's row, found under any of the names that public data sets give them."""
+"""Read the fields of a user's row under any of the names that public data sets give them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,39 +8,39 @@ from azdistill.tasks.task import BadRow
 
 
 def required(record: Mapping[str, Any], *names: str) -> str:
-    """The text under the first of `names` that the row has. Raises BadRow."""
-    found = optional(record, *names)
-    if found is None:
+    """The text of the first of the fields `names` that the row has. Raises BadRow."""
+    text = optional(record, *names)
+    if text is None:
         fields = ", ".join(sorted(map(repr, record))[:8]) or "none"
         raise BadRow("missing_field", f"neither messages nor {' or '.join(map(repr, names))}; the row has {fields}")
-    return found
+    return text
 
 
 def optional(record: Mapping[str, Any], *names: str) -> str | None:
-    """As `required`, with None for a field that is absent or null. A number is its text."""
+    """As `required`, but None when all fields are missing or null. A number becomes text."""
     name = next((name for name in names if record.get(name) is not None), None)
     return None if name is None else as_text(name, record[name])
 
 
 def as_text(name: str, value: Any) -> str:
-    """Raises BadRow for what is no text, blank, or no Unicode."""
+    """The value of a field as text. Raises BadRow for another type, blank text, or invalid Unicode."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise BadRow("not_text", f"{name} is {kind(value)}, not text")
+        raise BadRow("not_text", f"{name} is {json_type(value)}, not text")
     if not value.strip():
         raise BadRow("empty_content", f"{name} is empty")
     try:
         value.encode()
-    except UnicodeEncodeError as problem:
-        raise BadRow("not_unicode", f"{name} holds half a character, {value[problem.start]!r}") from None
+    except UnicodeEncodeError as error:
+        raise BadRow("not_unicode", f"{name} contains half a character, {value[error.start]!r}") from None
     return value
 
 
-def kind(value: Any) -> str:
-    """JSON's own word for the type of a value."""
-    words = {dict: "an object", list: "a list", str: "text", bool: "a boolean", type(None): "null"}
-    return words.get(type(value), "a number")
+def json_type(value: Any) -> str:
+    """JSON's name for the type of a value, with an article."""
+    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
 
 
 def ask(text: str) -> tuple[Message, ...]:

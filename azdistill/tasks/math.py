@@ -1,4 +1,4 @@
-"""Math word problems: the final number counts, however it was reached."""
+"""Math word problems: the final number is compared."""
 
 import re
 from collections.abc import Mapping
@@ -7,10 +7,10 @@ from typing import Any
 
 from azdistill.tasks.fields import ask, optional, required
 from azdistill.tasks.task import Case
-from azdistill.tasks.texts import spoken, squeezed, stated
+from azdistill.tasks.texts import normalize, stated_answer, without_reasoning
 
+# Relative. Allows for a third that is written as 0.3333333.
 TOLERANCE = Fraction(1, 1_000_000)
-"""Relative: what a model loses by writing a third as 0.3333333."""
 
 # A sign after a digit is a minus between two numbers; at most two digits of exponent, so that no text costs gigabytes.
 _NUMBER = re.compile(
@@ -21,19 +21,19 @@ _SPACING = re.compile(r"\\[,!;: ]|\\left|\\right|\\?[$%]")
 
 
 def case(record: Mapping[str, Any]) -> Case:
-    """Fields: question or problem, and answer or solution, which may show its way as GSM8K's and MATH's do."""
+    """Fields: question or problem, and answer or solution, which may contain the steps as in GSM8K and MATH."""
     problem = required(record, "question", "problem")
     question = f"{problem}\nThink step by step, then end with a line that says: The answer is NUMBER."
     return Case(ask(question), optional(record, "answer", "solution"))
 
 
 def answer(text: str) -> str | None:
-    """What stands in the last \\boxed{}, else after "the answer is", else the last number; a number in lowest terms."""
-    said = _plain(spoken(text))
-    boxed = _boxed(said)
+    """The content of the last \\boxed{}, the number after "the answer is", or the last number, in lowest terms."""
+    plain = _plain(without_reasoning(text))
+    boxed = _boxed(plain)
     if boxed is not None:
         return _canonical(boxed) or None
-    numbers = _NUMBER.findall(stated(said) or "")[:1] or _NUMBER.findall(said)[-1:]
+    numbers = _NUMBER.findall(stated_answer(plain) or "")[:1] or _NUMBER.findall(plain)[-1:]
     return _canonical(numbers[0]) if numbers else None
 
 
@@ -53,22 +53,22 @@ def _boxed(text: str) -> str | None:
 
 def _canonical(text: str) -> str:
     number = _number(text)
-    return squeezed(text).replace(" ", "") if number is None else str(number)
+    return normalize(text).replace(" ", "") if number is None else str(number)
 
 
 def _number(text: str) -> Fraction | None:
     digits = text.replace(",", "").replace(" ", "").removesuffix(".")
     if not _NUMBER.fullmatch(digits):
         return None
-    over, _, under = digits.partition("/")
+    numerator, _, denominator = digits.partition("/")
     try:
-        return Fraction(over) / Fraction(under or 1)
+        return Fraction(numerator) / Fraction(denominator or 1)
     except (ValueError, ZeroDivisionError):  # Python reads no integer of more than 4,300 digits
         return None
 
 
 def correct(answer: str, reference: str) -> bool:
-    ours, theirs = _number(answer), _number(reference)
-    if ours is None or theirs is None:
+    number, expected = _number(answer), _number(reference)
+    if number is None or expected is None:
         return answer == reference
-    return abs(ours - theirs) <= abs(theirs) * TOLERANCE
+    return abs(number - expected) <= abs(expected) * TOLERANCE

@@ -6,16 +6,16 @@ from typing import Any
 
 from azdistill.tasks.fields import ask, optional, required
 from azdistill.tasks.task import BadRow, Case
-from azdistill.tasks.texts import spoken, stated
+from azdistill.tasks.texts import stated_answer, without_reasoning
 
+# In the order of the numbers in SNLI and MultiNLI.
 LABELS = ("entailment", "neutral", "contradiction")
-"""In the order of SNLI's and MultiNLI's numbers."""
 
+# Labels in those data sets of rows whose annotators did not agree.
 NO_LABEL = frozenset({"-", "-1"})
-"""How those data sets mark a row whose annotators did not agree."""
 
 _LABEL = re.compile(r"(\b(?:not|no|isn't)\s+(?:an?\s+)?)?\b(entail|neutral|contradict)\w*", re.IGNORECASE)
-_WHOLE = {label[:6]: label for label in LABELS}
+_LABEL_OF_STEM = {label[:6]: label for label in LABELS}
 
 
 def case(record: Mapping[str, Any]) -> Case:
@@ -35,21 +35,21 @@ def _question(premise: str, hypothesis: str) -> str:
 def _gold(label: str | None) -> str | None:
     if label is None or label in NO_LABEL:
         return None
-    found = LABELS[int(label)] if label in {"0", "1", "2"} else answer(label)
-    if found is None:
+    gold = LABELS[int(label)] if label in {"0", "1", "2"} else answer(label)
+    if gold is None:
         raise BadRow("unknown_label", f"label {label!r} is none of {', '.join(LABELS)}, 0, 1, 2")
-    return found
+    return gold
 
 
 def answer(text: str) -> str | None:
-    """The one label that the text names; where it names several, the one it states as its answer."""
-    said = spoken(text)
-    return _only_label(said) or _only_label(stated(said) or "")
+    """The only label in the text; when the text has several, the label that it states as its answer."""
+    plain = without_reasoning(text)
+    return _only_label(plain) or _only_label(stated_answer(plain) or "")
 
 
 def _only_label(text: str) -> str | None:
-    named = {_WHOLE[stem.lower()[:6]] for negated, stem in _LABEL.findall(text) if not negated}
-    return named.pop() if len(named) == 1 else None
+    labels = {_LABEL_OF_STEM[stem.lower()[:6]] for negated, stem in _LABEL.findall(text) if not negated}
+    return labels.pop() if len(labels) == 1 else None
 
 
 def correct(answer: str, reference: str) -> bool:

@@ -1,4 +1,4 @@
-"""Question answering with short answers, with or without a passage to read."""
+"""Question answering with short answers, with or without a passage."""
 
 import re
 import string
@@ -7,14 +7,14 @@ from typing import Any
 
 from azdistill.tasks.fields import as_text, ask, optional, required
 from azdistill.tasks.task import Case
-from azdistill.tasks.texts import spoken, squeezed, stated
+from azdistill.tasks.texts import normalize, stated_answer, without_reasoning
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def case(record: Mapping[str, Any]) -> Case:
-    """Fields: question, context where there is one, and answer, or answers as SQuAD has them (the first counts)."""
+    """Fields: question, optionally context or passage, and answer, or answers as in SQuAD (the first one counts)."""
     question, context = required(record, "question"), optional(record, "context", "passage")
     passage = "" if context is None else f"{context}\n\n"
     return Case(ask(f"{passage}{question}\nAnswer with as few words as possible."), _gold(record))
@@ -30,10 +30,10 @@ def _gold(record: Mapping[str, Any]) -> str | None:
 
 
 def answer(text: str) -> str | None:
-    """Normalised as SQuAD's evaluation does: no case, punctuation or articles. "A" alone is an option, no article."""
-    said = spoken(text)
-    plain = squeezed(stated(said) or said).translate(_NO_PUNCTUATION)
-    return squeezed(_ARTICLES.sub(" ", plain)) or squeezed(plain) or None
+    """Normalized as in SQuAD: no case, punctuation or articles. A single "A" is an option, not an article."""
+    answer = without_reasoning(text)
+    plain = normalize(stated_answer(answer) or answer).translate(_NO_PUNCTUATION)
+    return normalize(_ARTICLES.sub(" ", plain)) or normalize(plain) or None
 
 
 def correct(answer: str, reference: str) -> bool:

@@ -1,4 +1,4 @@
-"""The task types by name, and a user's own by its file."""
+"""Task types by name, and a user's own task by its file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,9 +19,15 @@ TASKS: Mapping[TaskName, Task] = {
 
 
 def task_of(choice: TaskChoice, file: Path | None = None) -> Task:
-    """The task of a name, or of the user's `file` when `choice` is own. Raises InputError."""
+    """The task with a name, or the task in the user's `file` when `choice` is own. Raises InputError."""
     if choice != OWN:
         return TASKS[choice]
     if file is None:
-        raise InputError(f"task={choice!r}: no task_file is given; give the Python file of the task")
+        raise InputError(
+            "no task_file is set",
+            code="missing_file",
+            field=("task",),
+            value=choice,
+            fix="set task_file to the Python file of the task",
+        )
     return load_task(file)

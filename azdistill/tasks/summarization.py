@@ -1,4 +1,4 @@
-"""Summarization: a summary is right when it shares enough of the reference, in the reference's order."""
+"""Summarization: a summary is correct when its ROUGE-L with the reference is high enough."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,10 +6,10 @@ from typing import Any
 
 from azdistill.tasks.fields import ask, optional, required
 from azdistill.tasks.task import Case
-from azdistill.tasks.texts import spoken, squeezed
+from azdistill.tasks.texts import normalize, without_reasoning
 
-ENOUGH = 0.3
-"""ROUGE-L F1 from which two summaries say the same: where published systems lie against human references."""
+# ROUGE-L F1 of a correct summary. Published systems reach it against human references.
+THRESHOLD = 0.3
 
 _WORD = re.compile(r"\w+")
 
@@ -21,26 +21,28 @@ def case(record: Mapping[str, Any]) -> Case:
 
 
 def answer(text: str) -> str | None:
-    return squeezed(spoken(text)) or None
+    return normalize(without_reasoning(text)) or None
 
 
 def correct(answer: str, reference: str) -> bool:
-    return rouge_l(answer, reference) >= ENOUGH
+    return rouge_l(answer, reference) >= THRESHOLD
 
 
 def rouge_l(answer: str, reference: str) -> float:
     """F1 of the longest common subsequence of words, 0 to 1. Source: Lin, ROUGE (2004), without stemming."""
-    ours, theirs = _WORD.findall(answer.casefold()), _WORD.findall(reference.casefold())
-    return 2 * common_subsequence(ours, theirs) / (len(ours) + len(theirs)) if ours or theirs else 0.0
+    words, expected = _WORD.findall(answer.casefold()), _WORD.findall(reference.casefold())
+    if not words and not expected:
+        return 0.0
+    return 2 * common_subsequence(words, expected) / (len(words) + len(expected))
 
 
 def common_subsequence(one: Sequence[str], other: Sequence[str]) -> int:
-    """Length of the longest common subsequence, a row of the table at a time as bits of one integer (Hyyrö, 2004)."""
-    places: dict[str, int] = {}
+    """Length of the longest common subsequence. A row of the table is the bits of one integer. Source: Hyyrö (2004)."""
+    positions: dict[str, int] = {}
     for position, word in enumerate(one):
-        places[word] = places.get(word, 0) | 1 << position
+        positions[word] = positions.get(word, 0) | 1 << position
     row = full = (1 << len(one)) - 1
     for word in other:
-        matched = row & places.get(word, 0)
+        matched = row & positions.get(word, 0)
         row = (row + matched | row - matched) & full
     return len(one) - row.bit_count()

@@ -1,4 +1,4 @@
-"""What a task type is: how its rows become a conversation, what an answer says, and when it is right."""
+"""The interface of a task: how its rows become prompts, how answers are extracted, and when they are correct."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from azdistill.contracts.rows import Message
 
 @dataclass(frozen=True)
 class Case:
-    """A conversation that waits for its answer, and the reference answer where there is one."""
+    """A conversation that ends with a user turn, and its reference answer where it has one."""
 
     messages: tuple[Message, ...]
     gold: str | None
 
 
 class BadRow(ValueError):
-    """A row that can't be used. It is data: `reason` is a short code for counting, `detail` what was seen."""
+    """A row that cannot be used. It is rejected: `reason` is a short code for counting, `detail` says what is wrong."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -24,13 +24,13 @@ class BadRow(ValueError):
 
 
 class Task(Protocol):
-    """One task type; each module of this package but the shared ones is one."""
+    """A task type. Modules of this package and users' task files implement it with functions."""
 
     def case(self, record: Mapping[str, Any], /) -> Case:
-        """The conversation that a row of the task's natural fields asks. Raises BadRow."""
+        """The prompt and reference of a row in the task's own fields. Raises BadRow."""
 
     def answer(self, text: str, /) -> str | None:
-        """What a model's text says, in the form that answers are compared in; None when it says nothing."""
+        """The answer in a model's text, in the form that answers are compared in; None without a valid answer."""
 
     def correct(self, answer: str, reference: str, /) -> bool:
-        """Whether two answers, both as `answer` returns them, say the same."""
+        """Whether an answer is correct. Both are as `answer` returns them."""

@@ -89,7 +89,7 @@ def test_a_truncated_answer_is_dropped(teacher: dict[str, Any]) -> None:
 
 
 UNUSABLE = [
-    (question_rows(1), {}, DataError, "row 1: no answer"),
+    (question_rows(1), {}, DataError, "row 1: the row has no answer"),
     ([], {}, DataError, "no row can be used"),
     (answered_rows(1), {"hyperparameters": {"learning_rate": 7}}, InputError, "hyperparameters.learning_rate=7: "),
     (answered_rows(1), {"hyperparameters": {"lr": 1e-5}}, InputError, "hyperparameters.lr: unknown field"),

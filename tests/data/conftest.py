@@ -9,7 +9,7 @@ import pytest
 
 
 def chat(question="Where is order 1?", answer=None, **fields):
-    """A row in the universal form."""
+    """A row of chat messages."""
     turns = [{"role": "user", "content": question}]
     turns += [{"role": "assistant", "content": answer}] if answer else []
     return {"messages": turns, **fields}
@@ -28,7 +28,7 @@ def jsonl(tmp_path):
 
 
 class StepRun:
-    """What a step's process left: exit code, both streams, and its output folder."""
+    """Exit code, both streams and output folder of a step's process."""
 
     def __init__(self, step, folder: Path, flags):
         options = [part for name, value in flags.items() for part in (f"--{name.replace('_', '-')}", str(value))]
@@ -42,7 +42,7 @@ class StepRun:
         self.code, self.out, self.err, self.folder = done.returncode, done.stdout, done.stderr, folder
 
     def assert_refused(self, *words):
-        """Exit code 2, one line, no traceback, and nothing that a later step would take for whole."""
+        """Exit code 2, one line, no traceback, and no manifest that a later step would accept."""
         assert self.code == 2, self.err
         assert self.err.count("\n") == 1, self.err
         assert "Traceback" not in self.err

@@ -1,4 +1,4 @@
-"""What of a user's file can be used, and what is kept aside with its line and reason."""
+"""Rows of a user's file become cases; bad rows are rejected with line and reason."""
 
 import json
 
@@ -27,8 +27,8 @@ BAD_ROWS = [
     ({"messages": [{"role": "user"}]}, "not_text", "messages[0].content is null"),
     ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "not_text", "a list"),
     ('{"messages": [{"role": "user", "content": "\\ud83d"}]}', "not_unicode", "half a character"),
-    ({"messages": [A, U]}, "assistant_first", "assistant speaks first"),
-    ({"messages": [S, A, U]}, "assistant_first", "assistant speaks first"),
+    ({"messages": [A, U]}, "assistant_first", "the first turn is the assistant's"),
+    ({"messages": [S, A, U]}, "assistant_first", "the first turn is the assistant's"),
     ({"messages": [S]}, "no_user_turn", "system"),
     ({"messages": [A]}, "no_user_turn", "assistant"),
     ({"messages": [U, S]}, "late_system", "only the first"),
@@ -40,53 +40,54 @@ BAD_ROWS = [
 ]
 
 
-@pytest.mark.parametrize(("bad", "reason", "seen"), BAD_ROWS)
-def test_a_bad_row_is_kept_aside_with_its_line(jsonl, row, bad, reason, seen):
+@pytest.mark.parametrize(("bad", "reason", "detail"), BAD_ROWS)
+def test_a_bad_row_is_rejected_with_its_line(jsonl, row, bad, reason, detail):
     path = jsonl([row("one?"), bad, row("two?")])
     cases, rejects = read_cases(path, TASKS["conversation"])
     assert [case.source for case in cases] == ["rows.jsonl:1", "rows.jsonl:3"]
     assert [(reject.source, reject.reason) for reject in rejects] == [("rows.jsonl:2", reason)]
-    assert seen in rejects[0].detail
+    assert detail in rejects[0].detail
     assert "\n" not in rejects[0].detail
 
 
-def test_a_reference_that_says_nothing_in_the_task_is_no_label(jsonl, row):
+def test_a_reference_that_is_no_valid_answer_of_the_task_is_rejected(jsonl, row):
     assert read_cases(jsonl([row(gold="who knows")]), TASKS["nli"])[1][0].reason == "gold_unparseable"
     assert read_cases(jsonl([row(gold="neutral")]), TASKS["nli"])[1] == []
 
 
-def test_a_last_assistant_turn_is_the_reference_and_is_not_shown(jsonl, row):
+def test_a_last_assistant_turn_is_the_reference_and_not_part_of_the_prompt(jsonl, row):
     turns = [S, U, A, {"role": "user", "content": "and then?", "weight": 1}, {"role": "assistant", "content": "done"}]
-    (found,), _ = read_cases(jsonl([{"messages": turns, "gold": "done"}]), TASKS["conversation"])
-    assert [message.role for message in found.case.messages] == ["system", "user", "assistant", "user"]
-    assert found.case.gold == "done"
+    (sourced,), _ = read_cases(jsonl([{"messages": turns, "gold": "done"}]), TASKS["conversation"])
+    assert [message.role for message in sourced.case.messages] == ["system", "user", "assistant", "user"]
+    assert sourced.case.gold == "done"
 
 
 def test_lines_are_counted_as_editors_count_them(tmp_path, row):
     path = tmp_path / "rows.jsonl"
     rows = [row("line \u2028 separator"), row("zwei")]
-    text = "\ufeff" + "\r\n\r\n".join(json.dumps(one, ensure_ascii=False) for one in rows)
+    text = "\ufeff" + "\r\n\r\n".join(json.dumps(record, ensure_ascii=False) for record in rows)
     path.write_bytes(text.encode())
     assert [case.source for case in read_cases(path, TASKS["conversation"])[0]] == ["rows.jsonl:1", "rows.jsonl:3"]
 
 
-def test_only_the_first_rows_are_read_when_so_many_are_wanted(jsonl, row):
+def test_rows_limits_how_many_rows_are_read(jsonl, row):
     path = jsonl([row("1"), "", "broken", row("2"), row("3")])
     cases, rejects = read_cases(path, TASKS["conversation"], rows=3)
     assert ([case.source for case in cases], len(rejects)) == (["rows.jsonl:1", "rows.jsonl:4"], 1)
 
 
-def test_a_file_of_no_use_is_an_error_that_names_it(tmp_path, jsonl):
+def test_an_unusable_file_is_an_error_with_its_path(tmp_path, jsonl):
     latin = tmp_path / "latin.jsonl"
     latin.write_bytes(b'{"messages": []}\n{"text": "caf\xe9"}\n')
-    for path, said in [
-        (tmp_path / "absent.jsonl", "no such file"),
-        (tmp_path, "is a folder"),
-        (jsonl([], "empty.jsonl"), "holds no row"),
-        (jsonl(["", "  "], "blank.jsonl"), "holds no row"),
-        (latin, "latin.jsonl:2: not UTF-8 (byte 0xe9 at column 14)"),
+    for path, line, message in [
+        (tmp_path / "absent.jsonl", 0, "no such file"),
+        (tmp_path, 0, "is a folder"),
+        (jsonl([], "empty.jsonl"), 0, "the file has no rows"),
+        (jsonl(["", "  "], "blank.jsonl"), 0, "the file has no rows"),
+        (latin, 2, "not UTF-8 (byte 0xe9 at column 14)"),
     ]:
-        with pytest.raises(DataError) as found:
+        with pytest.raises(DataError) as raised:
             read_cases(path, TASKS["conversation"])
-        assert said in str(found.value)
-        assert str(path) in str(found.value)
+        (problem,) = raised.value.problems
+        assert (problem.file, problem.line, problem.message) == (path, line, message)
+        assert problem.fix

@@ -7,7 +7,7 @@ from azdistill.contracts.errors import DataError
 from azdistill.contracts.files import read_json, read_rows, write_rows
 from azdistill.contracts.manifest import close_folder, read_manifest
 from azdistill.contracts.rows import Completion, Message, Reject, TokenUsage, TrainRow
-from azdistill.data.curate import WHY, check_drops, curate
+from azdistill.data.curate import TRACE_INSTRUCTION, check_drops, curate
 
 
 def completion(number, text="neutral", **fields):
@@ -83,20 +83,21 @@ def test_several_answers_to_one_prompt_are_held_against_each_other(task, texts, 
     assert [drop.reason for drop in curated.drops if drop.source == "rows.jsonl:1"] == list(filter(None, expected))
 
 
-def test_a_teachers_own_history_makes_the_same_words_another_answer():
+def test_the_same_text_after_another_history_is_another_answer():
     histories = [(Message(role="user", content=f"question after {n}"),) for n in (1, 2, 1)]
     rows = [completion(1).model_copy(update={"messages": messages}) for messages in histories]
     curated = curate(rows, CurateConfig())
     assert [row.messages[0].content for row in curated.train] == ["question after 1", "question after 2"]
 
 
-def test_dropping_what_is_not_at_fault_is_no_failure():
+def test_dropped_answers_without_a_fault_do_not_count_for_the_limit():
     rows = [completion(1, text) for text in [N, N, N, E, "who knows"]]
     curated = curate(rows, CurateConfig(task="nli", drop_minority=True))
     assert curated.counts()["dropped"] == {"duplicate": 2, "minority": 1, "unparseable": 1}
     check_drops(curated, 0.2)
-    with pytest.raises(DataError, match=r"1 of 5 answers were dropped \(unparseable 1\), more than"):
+    with pytest.raises(DataError) as raised:
         check_drops(curated, 0.19)
+    assert raised.value.problems[0].message.startswith("1 of 5 answers were dropped (unparseable 1), more than")
 
 
 def test_a_trace_that_was_split_off_is_a_row_of_its_own_to_train_on():
@@ -107,23 +108,28 @@ def test_a_trace_that_was_split_off_is_a_row_of_its_own_to_train_on():
     assert curated.counts() == {"kept": {"train": 3, "validation": 1}, "traces": 1, "dropped": {"empty": 1}}
     label, why, _ = curated.train
     assert (why.id, why.messages[-1].content) == (f"{label.id}-trace", "It may be so.")
-    assert why.messages[0] == Message(role="user", content=f"question 1\n\n{WHY}")
+    assert why.messages[0] == Message(role="user", content=f"question 1\n\n{TRACE_INSTRUCTION}")
     with pytest.raises(DataError, match="1 of 4 answers"):
         check_drops(curated, 0.24)
 
 
 @pytest.mark.parametrize(
-    ("rows", "most", "said"),
+    ("rows", "max_ratio", "code", "message"),
     [
-        ([completion(1), completion(2, text="")], 0.4, "1 of 2 answers were dropped .empty 1., more than"),
-        ([completion(1, text="")], 1, "no answer is left to learn from .empty 1."),
-        ([completion(1, split="validation")], 1, "no answer is left to learn from .none was dropped."),
-        ([], 0, "no answer is left"),
+        ([completion(1), completion(2, text="")], 0.4, "too_many_drops", "1 of 2 answers were dropped (empty 1)"),
+        ([completion(1, text="")], 1, "no_rows", "no answer is left to train on (empty 1)"),
+        ([completion(1, split="validation")], 1, "no_rows", "no answer is left to train on (none was dropped)"),
+        ([], 0, "no_rows", "no answer is left to train on (none was dropped)"),
     ],
 )
-def test_too_few_labels_are_an_error(rows, most, said):
-    with pytest.raises(DataError, match=said):
-        check_drops(curate(rows, CurateConfig()), most)
+def test_too_few_labels_are_an_error(rows, max_ratio, code, message):
+    with pytest.raises(DataError) as raised:
+        check_drops(curate(rows, CurateConfig()), max_ratio)
+    (problem,) = raised.value.problems
+    assert problem.code == code
+    assert problem.message.startswith(message)
+    if code == "too_many_drops":
+        assert (problem.field, problem.value) == (("curate", "max_drop_ratio"), max_ratio)
 
 
 def test_the_step_writes_rows_and_drops(tmp_path, curate_step):
@@ -142,6 +148,6 @@ def test_the_step_writes_rows_and_drops(tmp_path, curate_step):
     refused.assert_refused("1 of 10 answers were dropped (length 1)", "curate.max_drop_ratio=0.05")
 
 
-def test_the_step_refuses_what_the_teacher_did_not_finish(tmp_path, curate_step):
+def test_the_step_refuses_an_incomplete_folder_of_the_teacher(tmp_path, curate_step):
     write_rows(tmp_path / "completions" / "completions.jsonl", [completion(1)])
     curate_step(tmp_path / "completions").assert_refused("manifest.json", "did not finish")

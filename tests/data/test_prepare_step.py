@@ -39,7 +39,7 @@ def test_prompts_rejects_and_counts(jsonl, row, prepare_step):
     assert "5 test rows; 1 rejected, 1 duplicates, 1 leaked" in done.out
 
 
-def test_the_same_files_give_the_same_bytes_wherever_they_lie(jsonl, row, prepare_step, tmp_path):
+def test_the_same_files_give_the_same_bytes_in_any_folder(jsonl, row, prepare_step, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     paths = [jsonl(rows_of(row, 50), name) for name in ("rows.jsonl", "elsewhere/rows.jsonl")]
     written = []
@@ -68,7 +68,7 @@ def test_a_bad_line_stops_a_small_file_and_is_named(jsonl, row, prepare_step, li
     assert len(list(read_rows(done.folder / "rejects.jsonl", Reject))) == 1
 
 
-def test_a_bad_line_within_the_ratio_is_data(jsonl, row, prepare_step):
+def test_bad_lines_within_the_limit_are_rejected_and_the_step_succeeds(jsonl, row, prepare_step):
     path = jsonl([*rows_of(row, 20), *(line for line, _ in BAD_LINES)])
     assert prepare_step(path, max_reject_ratio=0.2).code == 0
     many = prepare_step(path, max_reject_ratio=0.1)
@@ -79,21 +79,21 @@ def test_a_bad_line_within_the_ratio_is_data(jsonl, row, prepare_step):
     ("content", "said"),
     [
         (None, "train.jsonl: no such file"),
-        (b"", "train.jsonl: the file holds no row"),
-        (b"\n \n", "train.jsonl: the file holds no row"),
+        (b"", "train.jsonl: the file has no rows"),
+        (b"\n \n", "train.jsonl: the file has no rows"),
         (b'{"messages": []}\n\xff\xfe{', "train.jsonl:2: not UTF-8"),
         ('{"text": "x"}'.encode("utf-16"), "train.jsonl:1: not UTF-8"),
     ],
 )
 @pytest.mark.parametrize("ratio", [0.02, 1])
-def test_a_file_of_no_use_stops_at_once(tmp_path, prepare_step, content, said, ratio):
+def test_an_unreadable_file_is_an_error_at_any_limit(tmp_path, prepare_step, content, said, ratio):
     path = tmp_path / "train.jsonl"
     if content is not None:
         path.write_bytes(content)
     prepare_step(path, max_reject_ratio=ratio).assert_refused(f"prepare: {path.parent}", said)
 
 
-def test_a_failed_try_leaves_nothing_that_is_taken_for_whole(jsonl, row, prepare_step):
+def test_a_failed_attempt_leaves_no_manifest_of_an_earlier_one(jsonl, row, prepare_step):
     path = jsonl(rows_of(row, 20))
     assert prepare_step(path).code == 0
     path.write_text(json.dumps({"messages": 1}))

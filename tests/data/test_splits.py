@@ -78,14 +78,24 @@ def test_what_is_held_out_is_held_out_everywhere():
 
 
 @pytest.mark.parametrize(
-    ("files", "fields", "said"),
+    ("files", "fields", "field"),
     [
-        ({"train": cases("a"), "test": cases("a")}, {}, "no row left to learn from"),
-        ({"train": cases("a")}, {}, "no row to test on"),
-        ({"train": cases("a", "b")}, {"test_fraction": 0}, "no row to test on"),
-        ({"train": cases("a", "b")}, {"test_fraction": 0.5, "validation_fraction": 0.5}, "less than 1"),
+        ({"train": cases("a"), "test": cases("a")}, {}, ("data", "training_data")),
+        ({"train": cases("a")}, {}, ("data", "test_data")),
+        ({"train": cases("a", "b")}, {"test_fraction": 0}, ("data", "test_data")),
     ],
 )
-def test_nothing_left_is_an_error(files, fields, said):
-    with pytest.raises(DataError, match=said):
+def test_a_split_without_rows_is_an_error_that_names_its_data(files, fields, field):
+    with pytest.raises(DataError) as raised:
         split_prompts(files, PrepareConfig(**fields))
+    (problem,) = raised.value.problems
+    assert (problem.code, problem.field) == ("no_rows", field)
+    assert problem.fix
+
+
+def test_fractions_that_leave_no_training_row_are_an_error():
+    with pytest.raises(DataError) as raised:
+        split_prompts({"train": cases("a", "b")}, PrepareConfig(test_fraction=0.5, validation_fraction=0.5))
+    (problem,) = raised.value.problems
+    assert problem.message == "test_fraction=0.5 + validation_fraction=0.5 leaves no training row"
+    assert problem.fix == "make their sum less than 1"
