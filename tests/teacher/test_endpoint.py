@@ -1,4 +1,4 @@
-"""Addresses that users paste, and where a teacher may be asked from."""
+"""Endpoint URLs that users paste, and where an endpoint can be reached from."""
 
 import pytest
 
@@ -36,39 +36,39 @@ PASTED = [
 
 
 @pytest.mark.parametrize(("pasted", "url"), PASTED)
-def test_base_and_full_urls_lead_to_the_same_place_however_often(pasted, url):
+def test_a_base_url_is_completed_and_a_complete_url_is_unchanged(pasted, url):
     assert chat_url(pasted) == url
     assert chat_url(url) == url
 
 
 @pytest.mark.parametrize("pasted", ["", "teacher", "ftp://x/v1", "https:///v1", "http://[::1", "https://x:99999/v1"])
-def test_what_is_no_url_is_refused(pasted):
+def test_other_text_is_rejected(pasted):
     with pytest.raises(InputError, match="endpoint"):
         chat_url(pasted)
 
 
-def test_a_password_in_a_url_is_refused_and_not_repeated():
+def test_a_password_in_a_url_is_rejected_and_not_repeated():
     with pytest.raises(InputError) as refused:
         chat_url("https://me:hunter2@host/v1")
     assert "hunter2" not in str(refused.value)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.8.8.8"])
-def test_loopback_is_refused_inside_azure_ml(host):
+def test_loopback_is_rejected_inside_azure_ml(host):
     teacher = Teacher(model="m", endpoint=f"http://{host}:1/v1")
     assert resolve(teacher, "endpoint", {}).url
     with pytest.raises(InputError, match="inside Azure ML"):
         resolve(teacher, "endpoint", {"AZUREML_RUN_ID": "r"})
 
 
-def test_passing_faults_do_not_change_what_a_simulated_answer_is_stored_under():
+def test_transient_faults_do_not_change_the_identity_of_a_simulated_teacher():
     plain = Simulation().model_dump(mode="json")
     assert simulated_identity(plain) == simulated_identity({**plain, "latency_ms": 9, "throttle_rate": 0.5})
     for changed in ({"seed": 1}, {"wrong_rate": 0.5}, {"truncated_rate": 0.5}, {"examples": ("a", "b")}):
         assert simulated_identity({**plain, **changed}) != simulated_identity(plain)
 
 
-def test_the_simulated_address_does_not_enter_the_identity():
+def test_the_address_of_a_simulated_teacher_is_not_part_of_its_identity():
     teacher = Teacher(model="m")
     first, second = (resolve(teacher, "simulated", {SIMULATOR_VARIABLE: f"http://127.0.0.1:{n}"}) for n in (1, 2))
     assert first.url != second.url

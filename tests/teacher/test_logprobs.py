@@ -1,4 +1,4 @@
-"""Log probabilities on their way from an endpoint's JSON to the files that training reads."""
+"""Log probabilities: parsing, checking, and the way from an endpoint's JSON into the files for training."""
 
 import contextlib
 import http.client
@@ -24,16 +24,22 @@ def key(number):
 
 
 def chat(url, text, **more):
-    """A question over HTTP; status, headers and body of its reply."""
-    asked = {"model": "m", "messages": [{"role": "user", "content": text}], "logprobs": True, "top_logprobs": 5, **more}
+    """Send a chat request; returns status, headers and body."""
+    request = {
+        "model": "m",
+        "messages": [{"role": "user", "content": text}],
+        "logprobs": True,
+        "top_logprobs": 5,
+        **more,
+    }
     with contextlib.closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)) as connection:
-        connection.request("POST", "/v1/chat/completions", json.dumps(asked), {"Content-Type": "application/json"})
+        connection.request("POST", "/v1/chat/completions", json.dumps(request), {"Content-Type": "application/json"})
         response = connection.getresponse()
         return response.status, response.headers, response.read()
 
 
 def entry(token, logprob, *tops, **more):
-    """A token in OpenAI's form; `tops` are pairs of token and log probability."""
+    """A token in the form of OpenAI; `tops` are pairs of token and log probability."""
     likely = [{"token": name, "logprob": value, "bytes": list(name.encode())} for name, value in tops]
     return {"token": token, "logprob": logprob, "bytes": list(token.encode()), "top_logprobs": likely, **more}
 
@@ -43,24 +49,24 @@ def raw(*entries):
 
 
 @pytest.mark.parametrize("reasoning", [None, "think", "reasoning_content"])
-def test_from_the_endpoint_over_the_store_to_training(simulate, tmp_path, reasoning):
+def test_log_probabilities_from_the_endpoint_through_the_store_to_training(simulate, tmp_path, reasoning):
     _, url = simulate(reasoning=reasoning)
     replies = {key(number): read_reply(*chat(url, f"größe, {number}")) for number in range(8)}
     filled(tmp_path / "store", "run", *(StoredAnswer(name, url, "m", answer) for name, answer in replies.items()))
     stored = find(tmp_path / "store", replies)
     counts = write_logprobs(tmp_path, ((name, stored.stored(name).outcome) for name in replies), 5)
-    found = TeacherLogprobs(tmp_path)
+    read = TeacherLogprobs(tmp_path)
     for name, answer in replies.items():
-        spelt = b"".join(found[name].table[token] for token in found[name].ids)
-        assert spelt == (b"\n\n" if reasoning == "think" else b"") + answer.completion.encode()
-        told = json.loads(answer.logprobs)[-len(found[name].ids) :]
-        assert np.allclose(found[name].logprobs, [token["logprob"] for token in told], rtol=2**-11, atol=2**-25)
-        tops = [[top["logprob"] for top in token["top_logprobs"]] for token in told]
-        assert np.allclose(found[name].top_logprobs, tops, rtol=2**-11, atol=2**-25)
+        spelled = b"".join(read[name].table[token] for token in read[name].ids)
+        assert spelled == (b"\n\n" if reasoning == "think" else b"") + answer.completion.encode()
+        sent = json.loads(answer.logprobs)[-len(read[name].ids) :]
+        assert np.allclose(read[name].logprobs, [token["logprob"] for token in sent], rtol=2**-11, atol=2**-25)
+        tops = [[top["logprob"] for top in token["top_logprobs"]] for token in sent]
+        assert np.allclose(read[name].top_logprobs, tops, rtol=2**-11, atol=2**-25)
     assert (counts["rows"], counts["without"]) == (8, {})
 
 
-def test_what_can_not_be_learned_from_is_counted_and_asked_once(tmp_path):
+def test_unusable_log_probabilities_are_counted_once(tmp_path):
     good = Answer("yes", "stop", 1, 1, None, raw(entry("yes", -0.5, ("yes", -0.5))))
     answers = [
         (key(0), good),
@@ -73,7 +79,7 @@ def test_what_can_not_be_learned_from_is_counted_and_asked_once(tmp_path):
     assert counts["without"] == {"absent": 2, "misaligned": 1}
 
 
-OFFERS = [
+SUPPORT = [
     ({}, True, ""),
     ({"reasoning": "think"}, True, ""),
     (
@@ -94,12 +100,12 @@ OFFERS = [
 ]
 
 
-@pytest.mark.parametrize(("simulation", "offered", "why"), OFFERS)
-def test_one_question_tells_whether_log_probabilities_are_given(simulate, simulation, offered, why):
+@pytest.mark.parametrize(("simulation", "supported", "reason"), SUPPORT)
+def test_one_request_shows_whether_an_endpoint_has_log_probabilities(simulate, simulation, supported, reason):
     _, url = simulate(**simulation)
-    offer = check_support(*chat(url, "Say yes.", max_tokens=16))
-    assert offer.supported is offered
-    assert re.search(why, offer.reason)
+    support = check_support(*chat(url, "Say yes.", max_tokens=16))
+    assert support.supported is supported
+    assert re.search(reason, support.reason)
 
 
 CHOSEN, OTHER = ("Yes", -0.1), ("No", -2.5)
@@ -110,7 +116,7 @@ OPENAI = [
 ]
 
 
-def test_a_token_that_is_none_of_the_likeliest_is_untold_and_condemns_nothing():
+def test_an_unlikely_token_has_an_unknown_log_probability_and_the_answer_is_used():
     assert parse_logprobs(raw(*OPENAI), "Yes. ok") == TokenLogprobs(
         [b"Yes", b".", b" ok"],
         [-0.1, -float("inf"), 0.0],
@@ -119,7 +125,7 @@ def test_a_token_that_is_none_of_the_likeliest_is_untold_and_condemns_nothing():
 
 
 GREEDY = ("x", 0.0), ("y", -9999.0)
-LACKS = [
+UNUSABLE = [
     (None, "x", "absent"),
     (raw(entry("x", -0.1, ("x", -0.1))), "", "absent"),
     (raw(entry("x", -0.1)), "x", "absent"),
@@ -147,12 +153,12 @@ LACKS = [
 ]
 
 
-@pytest.mark.parametrize(("logprobs", "completion", "lack"), LACKS)
-def test_what_is_not_learned_from(logprobs, completion, lack):
-    assert parse_logprobs(logprobs, completion) == lack
+@pytest.mark.parametrize(("logprobs", "completion", "reason"), UNUSABLE)
+def test_unusable_log_probabilities(logprobs, completion, reason):
+    assert parse_logprobs(logprobs, completion) == reason
 
 
-def test_half_the_places_may_be_certain():
+def test_half_of_the_tokens_may_be_certain():
     content = raw(entry("x", 0.0, *GREEDY), entry("x", -0.1, ("x", -0.1), ("y", -3)))
     assert parse_logprobs(content, "xx").top_logprobs == [[(b"x", 0.0)], [(b"x", -0.1), (b"y", -3)]]
 
@@ -168,14 +174,14 @@ AROUND = [
 
 @pytest.mark.parametrize(("before", "after"), AROUND)
 @pytest.mark.parametrize("seed", range(4))
-def test_a_character_may_lie_in_several_tokens_and_more_around_the_answer(seed, before, after):
-    """Tokens end amid characters, as those of any byte-level tokenizer may; their texts are useless then."""
+def test_characters_can_span_tokens_and_tokens_can_surround_the_answer(seed, before, after):
+    """Tokens of byte-level tokenizers can end inside a character; then their texts are useless."""
     chance = random.Random(seed)
     text = "".join(chance.choices("aü€🙂 \n", k=30))
     cuts = sorted({0, len(text.encode()), *(chance.randrange(len(text.encode())) for _ in range(25))})
     parts = [text.encode()[begin:end] for begin, end in itertools.pairwise(cuts)]
     tokens = [entry(part.decode(errors="replace"), -1.0, ("x", -1.0), bytes=list(part)) for part in parts]
     around = [[entry(mark, -0.5, ("x", -0.5)) for mark in marks] for marks in (before, after)]
-    found = parse_logprobs(raw(*around[0], *tokens, *around[1]), text)
-    assert b"".join(found.tokens) == text.encode()
-    assert set(found.logprobs[: len(parts)]) == {-1.0}
+    parsed = parse_logprobs(raw(*around[0], *tokens, *around[1]), text)
+    assert b"".join(parsed.tokens) == text.encode()
+    assert set(parsed.logprobs[: len(parts)]) == {-1.0}
