@@ -29,6 +29,7 @@ def advice(job: DistillationJob, today: date = AS_OF) -> list[Problem]:
         _licences,
         _message_api,
         _unused_weights,
+        _ignored_sampling,
         _contexts,
         _student_size,
         _test_data,
@@ -93,6 +94,16 @@ def _unused_weights(job: DistillationJob) -> Iterator[Problem]:
             message = f"has no effect with policy {job.teacher.policy}"
             field = ("teacher", "teachers", index, "weight")
             yield _warning("no_effect", field, teacher.weight, message, "only policy route uses weights")
+
+
+def _ignored_sampling(job: DistillationJob) -> Iterator[Problem]:
+    """Sampling parameters that the job sets and a reasoning teacher does not accept, so that they are not sent."""
+    reasoning = [teacher.called for teacher in job.teacher.teachers if teacher.reasoning]
+    for name in ("temperature", "top_p") if reasoning else ():
+        if name in job.teacher.model_fields_set:
+            message = f"ignored by reasoning teacher {reasoning[0]!r}, which accepts no {name}"
+            fix = "remove it, or set reasoning to false if the teacher accepts it"
+            yield _warning("ignored_parameter", ("teacher", name), getattr(job.teacher, name), message, fix)
 
 
 def _contexts(job: DistillationJob) -> Iterator[Problem]:

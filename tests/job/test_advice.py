@@ -197,3 +197,20 @@ hyperparameters:
         "2 retired_model: teacher_model",
         "6 unusual_hyperparameter: hyperparameters.num_epochs",
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"temperature": 0.7}, [("ignored_parameter", "teacher.temperature", 0.7)]),
+        ({"top_p": 0.9}, [("ignored_parameter", "teacher.top_p", 0.9)]),
+        ({"temperature": 0.0}, [("ignored_parameter", "teacher.temperature", 0.0)]),
+        ({}, []),
+    ],
+)
+def test_sampling_parameters_of_a_reasoning_teacher_are_ignored(
+    fields: dict[str, float], expected: list[tuple[str, str, object]]
+) -> None:
+    reasoning = {"model": "DeepSeek-V3.2", "connection": "deepseek", "reasoning": True}
+    assert codes(warnings(teacher={"teachers": [reasoning], **fields})) == expected
+    assert warnings(teacher={"teachers": [{**reasoning, "reasoning": False}], **fields}) == []
