@@ -1,25 +1,26 @@
-"""When the next request may go: at rates that were told, or at one that is learned from what is accepted."""
+"""Rate limits of one teacher: configured limits are kept exactly, others are learned from what the endpoint accepts."""
 
 import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+# A timer that wakes late may catch up by this much. More would be a burst.
 CATCH_UP_S = 0.02
-"""A timer that wakes late may catch up by so much; more would be a burst."""
-LOOK_AGAIN_S = 0.05
-"""The longest sleep before a rate that has changed meanwhile is looked at."""
+# The longest sleep before a rate is looked at again, as it may have changed meanwhile.
+LONGEST_SLEEP_S = 0.05
+# A refusal with a shorter Retry-After is a momentary collision and says nothing about a quota.
+SHORTEST_RETRY_AFTER_S = 0.25
 MINUTE_S = 60.0
 
 
 class TokenBucket:
-    """Lets so many units a second through, evenly. Starts empty: a burst is what limits are there to refuse."""
+    """Lets `rate` units a second pass, evenly. Starts empty, as limits exist to refuse bursts."""
 
     def __init__(self, rate: float, now: float) -> None:
         self.rate, self._next = rate, now
 
-    def wait(self, now: float) -> float:
+    def wait_s(self, now: float) -> float:
         """Seconds until the next unit may pass."""
         return max(self._next - now, 0.0)
 
@@ -27,116 +28,166 @@ class TokenBucket:
         self._next = max(self._next, now - CATCH_UP_S) + units / self.rate
 
     def correct(self, units: float) -> None:
-        """Count more units (or fewer) for what has passed, now that their number is known."""
+        """Count more (or fewer) units for a request that has passed, once their number is known."""
         self._next += units / self.rate
 
 
-@dataclass
-class Window:
-    """What became of the requests that were sent since a moment. Those sent before it tell of an earlier rate."""
-
-    since: float
-    sent: int = 0
-    accepted: int = 0
-    refused: int = 0
-
-    @property
-    def answered(self) -> int:
-        return self.accepted + self.refused
-
-    @property
-    def refused_part(self) -> float:
-        return self.refused / max(self.answered, 1)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What was before a cut: the rates, and the part that was refused."""
-
-    rate: float
-    known: float
-    refused: float
-
-
 class AdaptiveRate(TokenBucket):
-    """A rate of requests that nobody told: grown while all is accepted, cut to what was accepted when it is not.
+    """Requests a second of an endpoint that does not state its limit.
 
-    Growth is slow near the rate that was refused last and faster the longer ago that was, so a
-    steady limit costs a refusal now and then, and a limit that was raised is found. A cut that
-    does not lessen the refusals is undone: they are noise, and no limit.
+    Slow start: the rate grows with every request until requests are refused. From then on the requests of one window
+    decide. Many refusals set the rate to what was accepted, which is the limit itself, as more was offered. Few
+    refusals keep it. None raise it, at first by one percent, then by more while none are refused. So a steady limit
+    costs a refusal now and then, and a limit that was raised is found.
+
+    Refusals arrive before answers do. So a request without a reply counts as accepted once refusals of its time
+    have had time to arrive. A cut that does not lessen the refusals is undone: they are noise, not a limit.
     """
 
-    FIRST, LEAST = 200.0, 1.0
-    ENOUGH, SHORT_S, LONG_S = 60, 0.25, 2.0
-    TOLERATED, DOUBLING, NOISY, CLOSED = 0.02, 0.15, 0.2, 0.5
-    BELOW, NEAR, FAR, USED = 0.985, 0.9, 0.25, 0.5
-    CREEP = 0.005
+    FIRST, LEAST, GROWTH = 400.0, 0.5, 20.0
+    # A window ends after SHORTEST_S and ENOUGH requests, or after LONGEST_S. The first one after slow start is shorter.
+    ENOUGH, SHORTEST_S, LONGEST_S, FIRST_S = 80, 0.25, 2.0, 0.1
+    # Refused fractions: few, during slow start, noise at most, a closed endpoint at least.
+    FEW, SLOW_START, NOISY, CLOSED = 0.012, 0.15, 0.2, 0.5
+    # Until the limit is measured well, more than the estimate is offered.
+    OVERSHOOT = 1.15
+    SMALLEST_STEP, LARGEST_STEP, NEAR, REOPENING, USED = 0.005, 0.32, 0.9, 4.0, 0.8
+    # Refusals are noise when a cut leaves this fraction of them.
+    AS_MANY = 0.7
+    # A window is judged when so many times the reply time of a refusal has passed.
+    REPLIES = 1.5
+    # So many refusals, and a quarter of a window, end it at once.
+    MANY = 16
 
     def __init__(self, now: float, share: float = 1.0) -> None:
         super().__init__(max(self.FIRST * share, self.LEAST), now)
-        self.known = math.inf  # the rate that was accepted when more was refused
-        self.noise = 0.0  # the part that is refused whatever the rate
-        self._window, self._cut = Window(now), now
-        self._trial: Trial | None = None
+        self.limit = math.inf  # the rate that was accepted when more was offered
+        self.noise = 0.0  # the fraction that is refused at any rate
+        self._refusal_s = self._answer_s = 0.0  # how long replies take, smoothed; 0 before the first one
+        self._is_estimate = False  # whether `limit` was measured in the short first window only
+        self._step = self.SMALLEST_STEP
+        self._before_cut: tuple[float, float] | None = None  # rate and refused fraction
+        self._start_window(now)
+
+    def _start_window(self, now: float) -> None:
+        """Count requests that are sent from now on. Replies to earlier ones belong to another rate."""
+        self._since, self._until = now, math.inf
+        self._sent = self._refused = self._accepted = 0.0
 
     def take(self, now: float, units: float) -> None:
+        had_to_wait = self._next >= now - CATCH_UP_S
         super().take(now, units)
-        self._window.sent += 1
+        if self.limit == math.inf and had_to_wait:
+            self.rate += self.GROWTH
+        if self._until == math.inf:
+            self._sent += 1
+            self._end_window_if_due(now)
 
     def seed(self, rate: float) -> None:
-        """Take an endpoint's own word for its limit until something was refused."""
-        if rate > 0 and self.known == math.inf:
-            self.known, self.rate = rate, min(self.rate, rate * self.BELOW)
+        """Use the limit that an endpoint states, until requests are refused."""
+        if rate > 0 and self.limit == math.inf:
+            self.limit, self.rate = rate, min(self.rate, rate)
+            self._start_window(self._since)
 
-    def hear(self, sent_at: float, now: float, *, accepted: bool) -> None:
-        """What became of a request that was sent at a time."""
-        window = self._window
-        if sent_at < window.since:
-            return
-        window.accepted += accepted
-        window.refused += not accepted
-        age = now - window.since
-        if age >= self.LONG_S or (age >= self.SHORT_S and window.answered >= self.ENOUGH):
-            self._window = Window(now)
-            self._decide(window, now)
-
-    def _decide(self, window: Window, now: float) -> None:
-        trial, self._trial = self._trial, None
-        refused = window.refused_part
-        if trial and trial.refused / 2 < refused < self.NOISY:
-            self.rate, self.known, self.noise = trial.rate, trial.known, max(self.noise, refused)
-        elif window.refused > self._tolerated(window.answered):
-            self._lower(window, now)
-        elif window.sent / (now - window.since) >= self.USED * self.rate:
-            self._raise(window, now)
-        # else something else holds the requests back: that more would be accepted is not known
-
-    def _tolerated(self, answered: int) -> float:
-        """Refusals that say nothing: one, a few in a hundred, and what chance makes of the noise. While the rate
-        doubles, a limit that it meets refuses far more than that."""
-        part = self.TOLERATED if self.known < math.inf else self.DOUBLING
-        return max(1.0, answered * (part + self.noise) + 2 * math.sqrt(answered * self.noise))
-
-    def _lower(self, window: Window, now: float) -> None:
-        refused, accepted = window.refused_part, window.sent * (1 - window.refused_part) / (now - window.since)
-        self._trial = Trial(self.rate, self.known, refused) if refused < self.NOISY else None
-        if refused <= self.CLOSED or self.known == math.inf:
-            self.known = accepted  # a door that is shut for a while tells nothing of the rate when it opens
-        self.rate = max(min(accepted, self.rate) * self.BELOW, self.LEAST)
-        self._cut = now
-
-    def _raise(self, window: Window, now: float) -> None:
-        if self.rate < self.NEAR * self.known:
-            factor = 4.0 if self.rate < self.FAR * self.known < math.inf else 2.0
-            self.rate = min(self.rate * factor, self.NEAR * self.known)
+    def receive(self, sent_at: float, now: float, *, accepted: bool) -> None:
+        """Count the reply to a request that was sent at `sent_at`."""
+        is_counted = self._since <= sent_at <= self._until
+        if accepted:
+            self._answer_s = _smoothed(self._answer_s, now - sent_at)
+            self._accepted += is_counted
         else:
-            self.rate *= 1 + self.CREEP * (now - self._cut) * (now - window.since)
+            self._refusal_s = _smoothed(self._refusal_s, min(now - sent_at, self.LONGEST_S))
+            if self.limit == math.inf:
+                self._refused += 1
+                if self._refused > self._tolerated():
+                    self._leave_slow_start(now)
+            elif is_counted:
+                self._refused += 1
+                if self._refused >= max(self.MANY, self._sent / 4):
+                    self._until = min(self._until, now)
+                    self._adjust()
+                    self._start_window(now)
+        self._end_window_if_due(now)
+
+    def _end_window_if_due(self, now: float) -> None:
+        age = now - self._since
+        if self.limit == math.inf:
+            self._forget_half_if_due(age)
+        elif self._until == math.inf and self._is_long_enough(age):
+            self._until = now
+            if self._refused > self._tolerated():  # more refusals may arrive, so this is the most that was accepted
+                self.rate = max(min(self.rate, self._sent / age * (1 - self._refused_fraction())), self.LEAST)
+        if now >= self._until + self.REPLIES * self._refusal_s:
+            self._adjust()
+            self._start_window(now)
+
+    def _forget_half_if_due(self, age: float) -> None:
+        """During slow start old replies count less and less."""
+        if self._sent >= self.ENOUGH:
+            self._since, self._sent, self._refused = self._since + age / 2, self._sent / 2, self._refused / 2
+
+    def _is_long_enough(self, age: float) -> bool:
+        if self._is_estimate:
+            return age >= self.FIRST_S
+        return age >= self.LONGEST_S or (age >= self.SHORTEST_S and self._sent >= self.ENOUGH)
+
+    def _refused_fraction(self) -> float:
+        """Of the window's requests. One without a reply is accepted if refusals are quicker than answers, else unknown."""
+        is_unknown = 0 < self._answer_s < 2 * self._refusal_s
+        return self._refused / max(self._accepted + self._refused if is_unknown else self._sent, 1)
+
+    def _tolerated(self) -> float:
+        """Refusals that say nothing about the rate: a few, and what chance makes of the noise."""
+        few = self.SLOW_START if self.limit == math.inf else self.FEW
+        return max(2.0, self._sent * (few + self.noise) + 2 * math.sqrt(self._sent * self.noise))
+
+    def _leave_slow_start(self, now: float) -> None:
+        """The bucket of the endpoint is empty. Offer half as much for a moment, to estimate what it accepts."""
+        offered = self._sent / max(now - self._since, self._sent / self.rate)
+        self.rate = self.limit = max(offered / 2, self.LEAST)
+        self._is_estimate = True
+        self._start_window(now)
+
+    def _adjust(self) -> None:
+        """Set the rate by the window that ended."""
+        before, self._before_cut = self._before_cut, None
+        was_estimate, self._is_estimate = self._is_estimate, False
+        duration, refused = self._until - self._since, self._refused_fraction()
+        self.noise += (min(refused, self.noise) - self.noise) / 5
+        if before and before[1] * self.AS_MANY < refused < self.NOISY:
+            self.rate, self.limit, self.noise = before[0], math.inf, max(self.noise, refused)
+        elif self._refused > min(self._tolerated(), self._sent / 2):
+            if refused < self.NOISY and not was_estimate:
+                self._before_cut = self.rate, refused
+            offered = self._sent / duration
+            self._cut(offered, offered * (1 - refused) * (self.OVERSHOOT if was_estimate else 1), refused)
+        elif self._sent / duration < self.USED * self.rate:
+            pass  # something else holds the requests back: whether more would be accepted is unknown
+        elif self.rate < self.NEAR * self.limit < math.inf:
+            self.rate = min(self.rate * self.REOPENING, self.NEAR * self.limit)
+        elif self._refused <= self._sent * self.noise:
+            self.rate *= 1 + self._step
+            self._step = min(self._step * 2, self.LARGEST_STEP)
+        else:
+            self.rate *= 1 + self.SMALLEST_STEP - max(refused - self.noise, 0.0)
+            self._step = self.SMALLEST_STEP
+
+    def _cut(self, offered: float, accepted: float, refused: float) -> None:
+        """Lower the rate to what was accepted. That is the limit, unless the endpoint seems closed for a while."""
+        if accepted >= self.limit / 2 if offered >= self.NEAR * self.limit else refused <= self.CLOSED:
+            self.limit = accepted
+        self.rate = max(accepted, self.LEAST)
+        self._step = self.SMALLEST_STEP
+
+
+def _smoothed(mean: float, value: float) -> float:
+    return mean + (value - mean) / 4 if mean else value
 
 
 class RateLimiter:
-    """One teacher's pace. Limits are a minute's, as Azure states them; None is learned.
+    """Requests and tokens a minute of one teacher, as Azure states limits; None is learned.
 
-    `share` is the part of them that this process may use: nodes that ask side by side share a quota.
+    `share` is the fraction of them that this process may use: ranks of one job share a quota.
     """
 
     def __init__(
@@ -146,47 +197,54 @@ class RateLimiter:
         share: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._clock, self._share, self._line = clock, share, asyncio.Lock()
-        told = requests_per_minute and requests_per_minute / MINUTE_S * share
-        self._requests = TokenBucket(told, clock()) if told else AdaptiveRate(clock(), share)
-        tokens = tokens_per_minute and tokens_per_minute / MINUTE_S * share
-        self._tokens = TokenBucket(tokens, clock()) if tokens else None
+        self._clock, self._share, self._line, self._is_off = clock, share, asyncio.Lock(), False
+        now = clock()
+        self._requests = (
+            TokenBucket(requests_per_minute / MINUTE_S * share, now) if requests_per_minute else AdaptiveRate(now, share)
+        )
+        self._tokens = TokenBucket(tokens_per_minute / MINUTE_S * share, now) if tokens_per_minute else None
 
-    async def turn(self, tokens: int) -> None:
-        """Wait until a request of so many tokens, answer included, may go. One waits at a time, so that a rate
-        that changes holds from the very next request on."""
+    async def acquire(self, tokens: int) -> None:
+        """Wait until a request of `tokens` tokens, answer included, may be sent. One waits at a time, so that a new
+        rate holds from the very next request on."""
         async with self._line:
-            while (wait := self._wait()) > 0:
-                await asyncio.sleep(min(wait, LOOK_AGAIN_S))
+            while (wait_s := self._wait_s()) > 0:
+                await asyncio.sleep(min(wait_s, LONGEST_SLEEP_S))
             now = self._clock()
             self._requests.take(now, 1)
             if self._tokens:
                 self._tokens.take(now, tokens)
 
     def accepted(self, sent_at: float, headers: Mapping[str, str], reserved: int, tokens: int) -> None:
-        """An answer came, of `tokens` where `reserved` were counted at its turn."""
+        """Count an answer of `tokens` tokens, for which `reserved` were taken."""
         if self._tokens:
             self._tokens.correct(tokens - reserved)
         if isinstance(self._requests, AdaptiveRate):
             self._requests.seed(_number(headers.get("x-ratelimit-limit-requests")) / MINUTE_S * self._share)
-            self._requests.hear(sent_at, self._clock(), accepted=True)
+            self._requests.receive(sent_at, self._clock(), accepted=True)
 
     def refused(self, sent_at: float, reserved: int, after_s: float | None = None) -> None:
-        """A rate limit refused a request, which therefore used none of the tokens. One that may come again
-        at once (`after_s`, from Retry-After) met a moment's crowd and says nothing of a quota."""
+        """Count a request that a rate limit refused, which therefore used no tokens. `after_s` is its Retry-After."""
         if self._tokens:
             self._tokens.correct(-reserved)
-        if isinstance(self._requests, AdaptiveRate) and (after_s is None or after_s >= AdaptiveRate.SHORT_S):
-            self._requests.hear(sent_at, self._clock(), accepted=False)
+        if isinstance(self._requests, AdaptiveRate) and (after_s is None or after_s >= SHORTEST_RETRY_AFTER_S):
+            self._requests.receive(sent_at, self._clock(), accepted=False)
 
-    def _wait(self) -> float:
+    def turn_off(self) -> None:
+        """Let all requests pass that wait: they will not be sent."""
+        self._is_off = True
+
+    def _wait_s(self) -> float:
+        if self._is_off:
+            return 0.0
         now = self._clock()
-        return max(self._requests.wait(now), self._tokens.wait(now) if self._tokens else 0.0)
+        return max(self._requests.wait_s(now), self._tokens.wait_s(now) if self._tokens else 0.0)
 
 
-def _number(text: str | None) -> float:
-    """A header's number; 0 where it holds none, or one that means nothing (negative ones were seen)."""
+def _number(header: str | None) -> float:
+    """The number in a header; 0 where there is none, or a meaningless one (negative ones occur)."""
     try:
-        return max(float(text or 0), 0.0)
+        number = float(header or 0)
     except ValueError:
         return 0.0
+    return number if 0 < number < math.inf else 0.0

@@ -64,7 +64,7 @@ def ask(rows: int, limit_of: Callable[[Clock], Limit], in_flight: int = 64, **to
                     await asyncio.sleep(0.05)
                     continue
                 row = queue.popleft()
-                await pace.turn(100)
+                await pace.acquire(100)
                 sent_at, accepted = clock.now, limit.ask()
                 await asyncio.sleep(LATENCY_S * luck.lognormvariate(0, 0.35))
                 if accepted:
@@ -134,9 +134,10 @@ def test_a_limit_that_drops_and_rises_again_is_followed() -> None:
             return super().ask()
 
     limit, _ = ask(9000, lambda clock: Moving(200, 5, clock))
-    last = [moment for moment in limit.accepted if moment > limit.clock.now - 8]
+    end = limit.clock.now - 2  # the last refused rows come back after the others
+    last = [moment for moment in limit.accepted if end - 8 < moment < end]
     assert limit.refused <= 9000 * 0.05
-    assert len(last) / 8 >= 170
+    assert len(last) / 8 >= 190
 
 
 def test_tokens_a_minute_are_kept_by_what_answers_really_took() -> None:
@@ -145,7 +146,7 @@ def test_tokens_a_minute_are_kept_by_what_answers_really_took() -> None:
     async def run() -> None:
         pace = RateLimiter(tokens_per_minute=60_000, clock=lambda: clock.now)
         for _ in range(100):
-            await pace.turn(2000)
+            await pace.acquire(2000)
             pace.accepted(clock.now, {}, 2000, 500)
 
     clock.loop.run_until_complete(run())
@@ -159,7 +160,7 @@ def test_a_share_of_a_limit_is_that_part_of_it() -> None:
     async def run() -> None:
         pace = RateLimiter(requests_per_minute=6000, share=0.25, clock=lambda: clock.now)
         for _ in range(250):
-            await pace.turn(1)
+            await pace.acquire(1)
 
     clock.loop.run_until_complete(run())
     clock.loop.close()
@@ -175,9 +176,9 @@ def test_an_endpoint_s_word_for_its_limit_is_a_start_and_nonsense_is_none(header
         pace.accepted(0.0, {"x-ratelimit-limit-requests": header}, 1, 1)
         started = clock.now
         for _ in range(100):
-            await pace.turn(1)
+            await pace.acquire(1)
         return clock.now - started
 
     took = clock.loop.run_until_complete(run())
     clock.loop.close()
-    assert took == pytest.approx(1.0 if known else 0.5, abs=0.1)
+    assert took == pytest.approx(1.0, abs=0.1) if known else took < 0.2
