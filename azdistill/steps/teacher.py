@@ -1,4 +1,4 @@
-"""`python -m azdistill.steps.teacher`: prompts to completions, each bought once."""
+"""`python -m azdistill.steps.teacher`: answer every prompt, and buy each answer once."""
 
 import os
 import sys
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 def body(arguments: Arguments[TeacherConfig]) -> None:
-    """Write completions.jsonl, rejects.jsonl and usage.json. Rejects are there also when there are too many."""
+    """Write completions.jsonl, rejects.jsonl and usage.json. Rejects are written even if there are too many."""
     from azdistill.teacher.rank import rank_of
 
     rank, prompts = rank_of(os.environ), _prompts(arguments)
     if rank.leads:
         open_folder(arguments.outputs["completions"])
     if arguments.config.teacher_route == "completions":
-        if rank.leads:  # to take answers that are there is work for one
+        if rank.leads:  # importing completions is work for one process
             _write(_imported(prompts, arguments), len(prompts), arguments)
     elif rank.world == 1:
-        _write(_asked(prompts, arguments), len(prompts), arguments)
+        _write(_ask(prompts, arguments), len(prompts), arguments)
     else:
-        _together(prompts, arguments, rank)
+        _ask_as_rank(prompts, arguments, rank)
 
 
 def _write(collected: "Collected", prompts: int, arguments: Arguments[TeacherConfig]) -> None:
@@ -40,59 +40,49 @@ def _write(collected: "Collected", prompts: int, arguments: Arguments[TeacherCon
     write_rows(folder / "rejects.jsonl", collected.rejects)
     check_rejects(collected, prompts, arguments.config)
     write_rows(folder / "completions.jsonl", collected.completions)
-    write_json(folder / "usage.json", {**collected.usage, **_logprobs(collected, arguments)})
+    write_json(folder / "usage.json", {**collected.usage, **_write_logprobs(collected, arguments)})
     close_folder(folder, STEP.name, collected.counts(), provenance_of(arguments.config))
 
 
-def _logprobs(collected: "Collected", arguments: Arguments[TeacherConfig]) -> dict[str, Any]:
-    """Write those of the completions beside them, out of the store, where they are asked for."""
+def _write_logprobs(collected: "Collected", arguments: Arguments[TeacherConfig]) -> dict[str, Any]:
+    """Write the log probabilities of the completions from the store, if the job asks for them."""
+    config = arguments.config
+    if not config.top_logprobs or config.teacher_route == "completions":
+        return {}
     from azdistill.teacher.logprobs import write_logprobs
     from azdistill.teacher.replies import Answer
     from azdistill.teacher.store import open_store
 
-    config = arguments.config
-    if not config.top_logprobs or config.teacher_route == "completions":
-        return {}
-    found = open_store(arguments.outputs["store"]).find(row.key for row in collected.completions)
-    answers = ((key, outcome) for key, outcome in found.items() if isinstance(outcome, Answer))
+    index = open_store(arguments.outputs["store"]).index()
+    stored = (index.get(row.key) for row in collected.completions)
+    answers = ((record.key, record.outcome) for record in stored if record and isinstance(record.outcome, Answer))
     return {"logprobs": write_logprobs(arguments.outputs["completions"], answers, config.top_logprobs)}
 
 
-def _asked(prompts: list[Prompt], arguments: Arguments[TeacherConfig]) -> "Collected":
+def _ask(prompts: list[Prompt], arguments: Arguments[TeacherConfig]) -> "Collected":
     from azdistill.teacher.collect import collect
     from azdistill.teacher.endpoint import resolve_all
     from azdistill.teacher.event_loop import run
     from azdistill.teacher.store import open_store
 
-    config, task_file = arguments.config, arguments.inputs.get("task_file")
-    return run(
-        collect(
-            prompts,
-            config,
-            resolve_all(config, simulation=arguments.inputs.get("simulation")),
-            open_store(arguments.outputs["store"]),
-            task_file,
-        )
-    )
+    config, store = arguments.config, open_store(arguments.outputs["store"])
+    endpoints = resolve_all(config, simulation=arguments.inputs.get("simulation"))
+    return run(collect(prompts, config, endpoints, store, arguments.inputs.get("task_file")))
 
 
-def _together(prompts: list[Prompt], arguments: Arguments[TeacherConfig], rank: "Rank") -> None:
-    """As one of several processes. Rank 0 writes, and the others end well only when it has."""
-    from azdistill.teacher.collect import courses_of
-    from azdistill.teacher.distributed import collect_together, meet
+def _ask_as_rank(prompts: list[Prompt], arguments: Arguments[TeacherConfig], rank: "Rank") -> None:
+    """Ask as one of several processes. Rank 0 writes, and the others succeed only when it has."""
+    from azdistill.teacher.distributed import collect_together, open_barrier
     from azdistill.teacher.endpoint import resolve_all
     from azdistill.teacher.event_loop import run
     from azdistill.teacher.store import open_store
 
-    config, store, task_file = (
-        arguments.config,
-        open_store(arguments.outputs["store"]),
-        arguments.inputs.get("task_file"),
-    )
+    config, task_file = arguments.config, arguments.inputs.get("task_file")
+    store = open_store(arguments.outputs["store"])
     endpoints = resolve_all(config, simulation=arguments.inputs.get("simulation"))
     job = os.environ.get("AZUREML_RUN_ID") or str(arguments.outputs["completions"].resolve())
-    with meet(courses_of(prompts, config, endpoints, task_file), store, rank, job) as meeting:
-        collected = run(collect_together(prompts, config, endpoints, store, meeting, task_file))
+    with open_barrier(prompts, config, endpoints, store, rank, job) as barrier:
+        collected = run(collect_together(prompts, config, endpoints, store, barrier, task_file))
         if collected:
             _write(collected, len(prompts), arguments)
 

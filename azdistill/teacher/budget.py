@@ -1,25 +1,40 @@
-"""What answers cost, and the budget that is never exceeded. Prices and budget are in the spec's own currency."""
+"""Cost of answers, and a budget that is never exceeded. Prices and budget are in the job's own currency."""
 
 import asyncio
 
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.teacher import Teacher
+from azdistill.teacher.replies import Answer
 
 MILLION = 1_000_000
 
 
 class BudgetReached(AzdistillError):
-    """Nothing more may be asked: the budget could be exceeded by the next answer."""
+    """No further request is sent: its answer could exceed the budget."""
+
+    code = "budget_reached"
 
 
 def cost(teacher: Teacher, prompt_tokens: int, completion_tokens: int) -> float:
-    """Of one call; 0 where the price is not known."""
+    """Cost of one call; 0 where the price is unknown."""
     return (prompt_tokens * (teacher.input_price or 0) + completion_tokens * (teacher.output_price or 0)) / MILLION
 
 
+def billed_tokens(answer: Answer, request_bytes: int, teacher: Teacher, max_tokens: int) -> tuple[int, int]:
+    """Prompt and completion tokens to charge for an answer.
+
+    They are those that the endpoint reports. A count that it does not report is replaced by an upper bound: a token
+    has at least one byte, and an answer has at most `max_tokens`, which is all that is known of hidden reasoning.
+    """
+    text_bytes = len(f"{answer.trace or ''}{answer.completion}".encode())
+    is_bounded_by_text = answer.finish_reason == "stop" and not teacher.reasoning
+    most = min(text_bytes, max_tokens) if is_bounded_by_text else max_tokens
+    return answer.prompt_tokens or request_bytes, answer.completion_tokens or most
+
+
 class Budget:
-    """One for all teachers of a job: counts what was spent, and sets aside for what is in flight the most that it can
-    cost. With a budget there have to be prices (the spec says so).
+    """One budget for all teachers of a job: counts costs, and reserves the highest possible cost of each call in
+    flight. A budget requires prices, which the job model checks.
     """
 
     def __init__(self, budget: float | None = None, spent: float = 0.0) -> None:
@@ -27,15 +42,17 @@ class Budget:
         self._in_flight, self._settled = 0, asyncio.Event()
 
     async def reserve(self, most: float) -> float:
-        """Set aside `most` for a request; returns it.
+        """Reserve `most` for a call; returns it.
 
-        Waits while what is in flight may turn out cheaper. Raises BudgetReached when nothing is in flight any more.
+        Waits while calls in flight may turn out cheaper. Raises BudgetReached when none is in flight any more.
         """
         while self.budget is not None and self.spent + self.reserved + most > self.budget:
             if not self._in_flight:
                 raise BudgetReached(
-                    f"teacher.budget={self.budget!r}: {self.spent:.4f} is spent, and the next answer may cost "
-                    f"{most:.4f}; raise the budget, then run again: what was answered is kept"
+                    f"{self.spent:.4f} is spent, and the next answer may cost {most:.4f}",
+                    field=("teacher", "budget"),
+                    value=self.budget,
+                    fix="raise the budget and run again; stored answers are not bought again",
                 )
             self._settled.clear()
             await self._settled.wait()
@@ -44,15 +61,15 @@ class Budget:
         return most
 
     def settle(self, reserved: float, cost: float) -> None:
-        """Count what a call cost in place of what was set aside for it. One that never came back may have been
-        billed: it costs all that was."""
+        """Replace the reservation of a call by its cost. A call without a reply may have been billed: it costs all
+        that was reserved."""
         self._in_flight -= 1
         self.reserved = self.reserved - reserved if self._in_flight else 0.0
         self.spent += cost
         self._settled.set()
 
-    def note(self) -> str:
-        """For the progress line; empty where nothing costs anything."""
+    def status(self) -> str:
+        """Text for the progress line; empty where nothing has a price."""
         if not (self.spent or self.budget):
             return ""
         return f"spent {self.spent:.2f}" + (f" of {self.budget:g}" if self.budget is not None else "")

@@ -9,7 +9,6 @@ from azdistill.contracts.errors import EndpointError
 from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.budget import Budget, cost
 from azdistill.teacher.endpoint import Endpoint
-from azdistill.teacher.engine import wait_s
 from azdistill.teacher.preflight import (
     LARGEST_PREFLIGHT,
     PREFLIGHT_TOKENS,
@@ -19,7 +18,8 @@ from azdistill.teacher.preflight import (
     probe_request,
 )
 from azdistill.teacher.replies import Answer, Retry, RowRejected, read_reply
-from azdistill.teacher.store import ResponseStore, StoredAnswer
+from azdistill.teacher.retries import wait_s
+from azdistill.teacher.store import ResponseStore, StoredAnswer, StoreIndex
 
 logger = logging.getLogger("azdistill.teacher")
 
@@ -36,11 +36,12 @@ class Capabilities:
 
 
 async def detect_logprobs(
-    endpoints: Sequence[Endpoint], config: TeacherConfig, store: ResponseStore, budget: float | None
+    endpoints: Sequence[Endpoint], config: TeacherConfig, store: ResponseStore, index: StoreIndex, budget: float | None
 ) -> Capabilities:
     """Detect which endpoints return log probabilities, if the job asks for them.
 
-    Raises EndpointError when an endpoint does not answer, and BudgetReached.
+    Raises EndpointError when an endpoint does not answer, unless policy fallback has another one for its rows, and
+    BudgetReached.
     """
     if not config.top_logprobs:
         return Capabilities(endpoints)
@@ -49,7 +50,13 @@ async def detect_logprobs(
     total = 0.0
     for endpoint in endpoints:
         with_logprobs = replace(endpoint, top_logprobs=config.top_logprobs)
-        outcome = await _stored_or_probed(with_logprobs, config, store, purse)
+        try:
+            outcome = await _stored_or_probed(with_logprobs, config, store, index, purse)
+        except EndpointError:
+            if config.policy != "fallback" or len(detected) + 1 == len(endpoints):
+                raise
+            detected.append(endpoint)  # its own preflight reports the error, and its rows go to the next endpoint
+            continue
         total += _cost(endpoint, outcome)
         if isinstance(outcome, Answer):
             detected.append(with_logprobs)
@@ -60,11 +67,11 @@ async def detect_logprobs(
 
 
 async def _stored_or_probed(
-    endpoint: Endpoint, config: TeacherConfig, store: ResponseStore, purse: Budget
+    endpoint: Endpoint, config: TeacherConfig, store: ResponseStore, index: StoreIndex, purse: Budget
 ) -> Answer | RowRejected:
     key = probe_request(endpoint, config).key
-    if stored := store.find([key]).get(key):
-        return stored
+    if stored := index.get(key):
+        return stored.outcome
     store.check_writable()
     # Without log probabilities first, so that an error of the next call is about them.
     await preflight(replace(endpoint, top_logprobs=0), config)

@@ -1,106 +1,213 @@
-"""The teachers of a job, asked side by side: an engine each, one purse, one store."""
+"""Take the prompts of a job to their answers: a bounded number of them at once, in order."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from azdistill.contracts.errors import EndpointError
+from azdistill.contracts.progress import Progress
+from azdistill.contracts.rows import Prompt
 from azdistill.contracts.teacher import TeacherConfig
-from azdistill.teacher.budget import Budget
+from azdistill.teacher.answers import JobAnswers
+from azdistill.teacher.client import TeacherClient
 from azdistill.teacher.endpoint import Endpoint
-from azdistill.teacher.engine import Engine, first_of
-from azdistill.teacher.outcomes import Asked, Outcome, Outcomes
+from azdistill.teacher.policies import Conversations, Router, first_teachers
 from azdistill.teacher.rank import Rank
-from azdistill.teacher.replies import RowRejected
+from azdistill.teacher.replies import Answer, Outcome, RowRejected
 from azdistill.teacher.requests import Request
 from azdistill.teacher.store import ResponseStore
-from azdistill.teacher.usage import added
+from azdistill.teacher.usage import add_counts
 
-WAITING_SHOWN_EVERY_S = 5.0
+if TYPE_CHECKING:
+    from azdistill.tasks.task import Task
+
+# Prompts in progress, most of which wait: for a retry, for a commit of the store, for the next teacher.
+MOST_PROMPTS = 20_000
+STATUS_EVERY_S = 5.0
+NOT_STORED = RowRejected("not_stored", "the store has no answer")
 
 
-class Panel:
-    """Takes the questions of a job to their outcomes, and what follows from them to the teacher that it is put to."""
+class TooManyRejected(Exception):
+    """More prompts are rejected than the job allows: further answers would be paid for nothing."""
+
+
+class Dispatcher:
+    """Answer prompts. `results` has the conversations of each prompt, None of one that is not answered yet.
+
+    `check` is called now and then, and may raise to end the job.
+    """
 
     def __init__(
         self,
-        endpoints: Sequence[Endpoint],
+        prompts: Sequence[Prompt],
         config: TeacherConfig,
+        endpoints: Sequence[Endpoint],
         store: ResponseStore,
-        outcomes: Outcomes,
-        purse: Budget,
-        rank: Rank,
+        answers: JobAnswers,
+        *,
+        rank: Rank = Rank(),  # noqa: B008  # it is frozen
+        task: "Task | None" = None,
+        allowed_rejects: int,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
-        self.config, self.store, self.outcomes = config, store, outcomes
-        self.engines = [
-            Engine(rank.portion(endpoint), config, store, purse, self._settle, share=rank.share)
-            for endpoint in endpoints
+        self.prompts, self.config, self.store, self.answers = prompts, config, store, answers
+        self.check, self.allowed_rejects = check, allowed_rejects
+        self.clients = [
+            TeacherClient(
+                rank.portion(endpoint),
+                config,
+                store,
+                answers,
+                share=rank.share,
+                has_substitute=config.policy == "fallback" and index + 1 < len(endpoints),
+                on_change=self._start_next,
+            )
+            for index, endpoint in enumerate(endpoints)
         ]
-        self._closed: dict[int, RowRejected] = {}
+        self.router = Router(config, endpoints, self._ask, task)
+        self.results: list[Conversations | None] = [None] * len(prompts)
+        self.missing: Sequence[int] = range(len(prompts))
+        self.from_store = self.rejected = 0
+        self._waiting_prompts: Iterator[int] = iter(())
+        self._in_progress, self._done = 0, asyncio.Event()
 
-    async def ask(self) -> None:
-        """Settle every question. Raises EndpointError when an endpoint refuses all or stays down and no other teacher
-        stands in, BudgetReached, TooManyRefused, and AzdistillError when the store can't be written. Cancelling it
-        loses nothing that has arrived."""
-        if not self.outcomes.missing:
+    async def load_stored(self) -> None:
+        """Answer the prompts whose answers are all in the store; `missing` has the indices of the others."""
+        self.results = await answer_from_store(self.prompts, self.router, self.answers)
+        self.missing = [index for index, result in enumerate(self.results) if result is None]
+        self.from_store = len(self.prompts) - len(self.missing)
+        self.rejected = sum(result is not None and not is_answered(result) for result in self.results)
+
+    async def run(self) -> None:
+        """Answer every prompt that the store has no answers of.
+
+        Raises EndpointError when an endpoint refuses every row or stays down and no other teacher substitutes it,
+        BudgetReached, TooManyRejected, and AzdistillError when the store cannot be written. Cancelling it loses no
+        answer that arrived.
+        """
+        if not self.missing:
             return
+        self.progress = Progress("teacher", len(self.missing))
+        if self.rejected > self.allowed_rejects:
+            raise TooManyRejected
         self.store.check_writable()
-        self._put(self.outcomes.missing)
         try:
-            await self._ask_all()
+            async with contextlib.AsyncExitStack() as sessions:
+                for client in self.clients:
+                    await sessions.enter_async_context(client)
+                await self._run_all()
         except BaseExceptionGroup as group:
-            raise first_of(group) from None
+            raise first_error(group) from None
         finally:
             self.store.close()
 
-    async def _ask_all(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(self.store.commit_forever()), tasks.create_task(self._show_waiting())]
+    async def _run_all(self) -> None:
+        async with asyncio.TaskGroup() as self._tasks:
+            background = [self._tasks.create_task(self.store.commit_forever()), self._tasks.create_task(self._report())]
             if self.config.teacher_route == "endpoint":
-                await asyncio.gather(*(engine.preflight() for engine in self._heard()))
-            running += [tasks.create_task(self._serve(place)) for place in range(len(self.engines))]
-            await self.outcomes.over.wait()
-            for task in running:
+                async with asyncio.TaskGroup() as checks:
+                    for client in self._clients_to_check():
+                        checks.create_task(client.preflight())
+            self._waiting_prompts = iter(self.missing)
+            self._start_next()
+            await self._done.wait()
+            for task in background:
                 task.cancel()
 
-    def _heard(self) -> list[Engine]:
-        """The engines that have something to ask, or may come to it."""
-        later = self.config.policy in ("cascade", "fallback")
-        begun = {place for place, _, _ in self.outcomes.missing}
-        return [engine for place, engine in enumerate(self.engines) if place in begun or (later and place > min(begun))]
+    def _clients_to_check(self) -> list[TeacherClient]:
+        """Teachers that are asked first, and those that may be asked after them."""
+        if self.config.policy in ("cascade", "fallback"):
+            return self.clients
+        firsts = {first for index in self.missing for first in first_teachers(self.prompts[index], self.config)}
+        return [self.clients[first] for first in sorted(firsts)]
 
-    async def _serve(self, place: int) -> None:
-        """Where another teacher stands in, one that can't be asked any more leaves it its questions."""
-        try:
-            await self.engines[place].run()
-        except EndpointError as problem:
-            if self.config.policy != "fallback" or place + 1 == len(self.engines):
-                raise
-            print(f"{problem}; what is left goes to the next teacher", flush=True)
-            self._closed[place] = RowRejected("endpoint", str(problem))
-            for question in self.engines[place].unanswered():
-                self._settle(question, self._closed[place])
+    def _start_next(self) -> None:
+        """Start the next prompt if a teacher that it may begin with has a free slot. One prompt starts another: this is
+        called for each slot that is taken or free, and for each prompt that is done."""
+        task = asyncio.current_task()
+        is_cancelled = task is not None and task.cancelling()
+        if not is_cancelled and self._in_progress < MOST_PROMPTS and self._has_free_slot():
+            index = next(self._waiting_prompts, None)
+            if index is not None:
+                self._in_progress += 1
+                self._tasks.create_task(self._answer(index))
 
-    def _settle(self, question: Request, outcome: Outcome) -> None:
-        self._put(self.outcomes.settle(question, outcome))
+    def _has_free_slot(self) -> bool:
+        clients = self.clients
+        if self.config.policy in ("cascade", "fallback"):
+            clients = [next((client for client in clients if not client.failure), clients[-1])]
+        return any(client.slots.free and not client.outage.is_down for client in clients)
 
-    def _put(self, asked: Sequence[Asked]) -> None:
-        for place, question, number in asked:
-            if place in self._closed:
-                self._settle(question, self._closed[place])
-            else:
-                self.engines[place].add(question, number)
+    async def _answer(self, index: int) -> None:
+        result = await self.router.answer(self.prompts[index], index)
+        self.results[index] = result
+        self.rejected += not is_answered(result)
+        self.progress.advance(note=self._status())
+        self.check()
+        if self.rejected > self.allowed_rejects:
+            raise TooManyRejected
+        self._in_progress -= 1
+        self._start_next()
+        if not self._in_progress:
+            self._done.set()
 
-    async def _show_waiting(self) -> None:
+    async def _ask(self, teacher: int, request: Request, number: int) -> Outcome:
+        return await self.clients[teacher].ask(request, number)
+
+    async def _report(self) -> None:
+        """Log progress while rows wait for a rate limit or an outage to pass."""
         while True:
-            await asyncio.sleep(WAITING_SHOWN_EVERY_S)
-            self.outcomes.show_waiting(sum(engine.waiting for engine in self.engines))
+            await asyncio.sleep(STATUS_EVERY_S)
+            waiting = sum(client.waiting for client in self.clients)
+            self.progress.advance(0, self._status(f"{waiting} wait for a retry" if waiting else ""))
+            self.check()
+
+    def _status(self, more: str = "") -> str:
+        rejected = f"{self.rejected} rejected" if self.rejected else ""
+        return ", ".join(filter(None, (self.answers.budget.status(), rejected, more)))
 
     def counts(self) -> dict[str, Any]:
-        """The part of usage.json that asking counted: of each teacher, and of all."""
-        by_teacher = {engine.endpoint.teacher.called: engine.tally.counts() for engine in self.engines}
-        return {**reduce(added, by_teacher.values()), "teachers": by_teacher}
+        """The fields of usage.json that were counted: of each teacher, and of all."""
+        by_teacher = {client.teacher.called: client.usage.counts() for client in self.clients}
+        totals = reduce(add_counts, by_teacher.values())
+        return {"asked": self.answers.asked, "from_store": self.from_store, **totals, "teachers": by_teacher}
 
     def latencies_s(self) -> list[float]:
-        return [seconds for engine in self.engines for seconds in engine.tally.latencies_s]
+        bought = [seconds for client in self.clients for seconds in client.usage.latencies_s]
+        return self.answers.stored_latencies_s + bought
+
+
+def is_answered(conversations: Conversations) -> bool:
+    return any(isinstance(talk.outcome, Answer) for talk in conversations)
+
+
+async def answer_from_store(
+    prompts: Sequence[Prompt], router: Router, answers: JobAnswers
+) -> list[Conversations | None]:
+    """Answer prompts without any call; None for a prompt of which an answer is missing. Afterwards the budget includes
+    all stored answers of these prompts, also of teachers that come after a missing answer."""
+    if not (answers.index or answers.outcomes):
+        return [None] * len(prompts)
+    is_missing = False
+
+    async def find(teacher: int, request: Request, number: int) -> Outcome:
+        nonlocal is_missing
+        outcome = answers.find(request, router.endpoints[teacher].teacher)
+        is_missing |= outcome is None
+        return outcome or NOT_STORED
+
+    offline, results = replace(router, ask=find), list[Conversations | None]()
+    for number, prompt in enumerate(prompts):
+        is_missing = False
+        conversations = await offline.answer(prompt, number)
+        results.append(None if is_missing else conversations)
+    return results
+
+
+def first_error(group: BaseException) -> BaseException:
+    """The first exception of a (nested) exception group."""
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group

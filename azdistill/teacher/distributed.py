@@ -1,35 +1,56 @@
-"""One job asked by several ranks: each buys its keys, rank 0 reads what all of them stored and has the rows."""
+"""One job asked by several ranks: each buys the answers of its prompts, rank 0 reads all of them and has the rows."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.rows import Prompt
 from azdistill.contracts.teacher import TeacherConfig
+from azdistill.teacher.answers import JobAnswers
+from azdistill.teacher.budget import Budget
 from azdistill.teacher.capabilities import detect_logprobs
-from azdistill.teacher.collect import Collected, Part, allowed_rejects, ask, check_rejects, courses_of, gathered
+from azdistill.teacher.collect import (
+    AskedPrompts,
+    Collected,
+    allowed_rejects,
+    ask_prompts,
+    check_rejects,
+    load_task,
+    to_rows,
+)
+from azdistill.teacher.conversation import Converser
+from azdistill.teacher.dispatcher import NOT_STORED, answer_from_store
 from azdistill.teacher.endpoint import Endpoint
-from azdistill.teacher.outcomes import advance
-from azdistill.teacher.policy import Course
+from azdistill.teacher.policies import Router, first_teachers
 from azdistill.teacher.rank import Rank
-from azdistill.teacher.rank_barrier import CONTINUE, RankBarrier, meeting_folder
-from azdistill.teacher.replies import RowRejected
+from azdistill.teacher.rank_barrier import CONTINUE, RankBarrier, barrier_folder
+from azdistill.teacher.replies import Outcome, RowRejected
+from azdistill.teacher.requests import Request
 from azdistill.teacher.store import ResponseStore
-from azdistill.teacher.usage import added
+from azdistill.teacher.usage import add_counts
 
-MOST_LATE_S = 120.0
-"""A mount may show a file so long after it was closed on another node."""
-LOOK_AGAIN_S = 5.0
+if TYPE_CHECKING:
+    from azdistill.tasks.task import Task
+
+# A mount may show a file so long after it was closed on another node.
+LONGEST_DELAY_S = 120.0
+RESCAN_EVERY_S = 5.0
 
 
-def meet(courses: Sequence[Course], store: ResponseStore, rank: Rank, job: str) -> RankBarrier:
-    """Where this rank hears of the others; `job` is a name that the ranks of one job share."""
-    keys = (talk.question.key for course in courses for talk in course.talks)
-    folder = meeting_folder(store.folder, job, rank.world, keys)
-    return RankBarrier(folder, rank, look_s=store.window_s) if store.window_s > 1 else RankBarrier(folder, rank)
+def open_barrier(
+    prompts: Sequence[Prompt],
+    config: TeacherConfig,
+    endpoints: Sequence[Endpoint],
+    store: ResponseStore,
+    rank: Rank,
+    job: str,
+) -> RankBarrier:
+    """The barrier between the ranks of one job; `job` is a name that they share."""
+    folder = barrier_folder(store.folder, job, rank.world, first_keys(prompts, config, endpoints))
+    return RankBarrier(folder, rank, poll_s=store.window_s) if store.window_s > 1 else RankBarrier(folder, rank)
 
 
 async def collect_together(
@@ -37,47 +58,66 @@ async def collect_together(
     config: TeacherConfig,
     endpoints: Sequence[Endpoint],
     store: ResponseStore,
-    meeting: RankBarrier,
+    barrier: RankBarrier,
     task_file: Path | None = None,
 ) -> Collected | None:
-    """Ask what falls to this rank. Rank 0 gets the rows of all, byte by byte those of one process, once the others
-    are done; they get None once rank 0 is.
+    """Ask the prompts of this rank. Rank 0 returns the rows of all, byte by byte those of one process, once the others
+    are done. The others return None once rank 0 is done.
 
-    Raises what `collect` does, and AzdistillError when another rank failed or fell silent.
+    Raises what `collect` does, and AzdistillError when another rank failed or is silent.
     """
-    rank = meeting.rank
-    found = await detect_logprobs(endpoints, config, store, rank.budget(config))
-    mine = [course for course in courses_of(prompts, config, found.endpoints, task_file) if falls_to(rank, course)]
-    part = await ask(mine, len(prompts), config, found, store, meeting)
-    own = gathered(mine, part, config)
+    rank, index, task = barrier.rank, store.index(), load_task(config, task_file)
+    capabilities = await detect_logprobs(endpoints, config, store, index, rank.budget(config))
+    keys = first_keys(
+        prompts, config, capabilities.endpoints
+    )  # prompts that start alike are asked by one rank, and once
+    own_prompts = [prompt for prompt, key in zip(prompts, keys, strict=True) if rank.takes(key)]
+    asked = await ask_prompts(own_prompts, len(prompts), config, capabilities, store, index, task, barrier)
+    own = to_rows(asked, config)
     if rank.leads and own.unanswered > allowed_rejects(len(prompts), config):
-        return own  # to be written, with the reasons; the others need not be waited for
+        return own  # to be written, with the reasons, without waiting for the others
     check_rejects(own, len(prompts), config)
-    left = {"counts": part.counts, "refused": {key: [end.reason, end.detail] for key, end in part.refused.items()}}
+    rejected = {key: [outcome.reason, outcome.detail] for key, outcome in asked.rejected.items()}
+    report = {"counts": asked.counts, "rejected": rejected}
     if not rank.leads:
-        await meeting.finish(left)
+        await barrier.finish(report)
         return None
-    courses = courses_of(prompts, config, found.endpoints, task_file)
-    return gathered(courses, await _joined(courses, [left, *await meeting.others()], store), config)
+    reports = [report, *await barrier.reports()]
+    return to_rows(await _join(prompts, config, capabilities.endpoints, store, task, reports), config)
 
 
-def falls_to(rank: Rank, course: Course) -> bool:
-    """By the first question of a prompt: prompts that begin alike are asked by one rank, and once."""
-    return rank.takes(course.talks[0].question.key)
+def first_keys(prompts: Sequence[Prompt], config: TeacherConfig, endpoints: Sequence[Endpoint]) -> list[str]:
+    """The store key of each prompt's first request."""
+    converser = Converser(config, endpoints, _not_stored)
+    return [converser.first_request(prompt, first_teachers(prompt, config)[0]).key for prompt in prompts]
 
 
-async def _joined(courses: Sequence[Course], parts: Sequence[Mapping[str, Any]], store: ResponseStore) -> Part:
-    """Take each course to its end: by the store, and by the refusals that it does not keep, which are told."""
-    refused = {key: RowRejected(*told) for part in parts for key, told in part["refused"].items()}
-    counts = reduce(added, (part["counts"] for part in parts))
-    latencies: dict[str, float] = {}
-    for _ in range(round(MOST_LATE_S / LOOK_AGAIN_S)):
-        records = await asyncio.to_thread(advance, courses, store, refused)
-        latencies |= {record.key: record.latency_s for _, record in records if record.latency_s is not None}
-        if all(course.is_over for course in courses):
-            return Part(refused, counts, list(latencies.values()))
-        await asyncio.sleep(LOOK_AGAIN_S)
+async def _not_stored(teacher: int, request: Request, number: int) -> Outcome:
+    return NOT_STORED
+
+
+async def _join(
+    prompts: Sequence[Prompt],
+    config: TeacherConfig,
+    endpoints: Sequence[Endpoint],
+    store: ResponseStore,
+    task: "Task | None",
+    reports: Sequence[Mapping[str, Any]],
+) -> AskedPrompts:
+    """Answer all prompts from the store, and by the rejections that it does not hold, which the ranks report."""
+    rejected = {key: RowRejected(*reason) for report in reports for key, reason in report["rejected"].items()}
+    counts = reduce(add_counts, (report["counts"] for report in reports))
+    router = Router(config, endpoints, _not_stored, task)
+    unanswered = 0
+    for _ in range(round(LONGEST_DELAY_S / RESCAN_EVERY_S)):
+        answers = JobAnswers(config, await asyncio.to_thread(store.index), Budget())
+        answers.outcomes.update(rejected)
+        results = await answer_from_store(prompts, router, answers)
+        unanswered = results.count(None)
+        if not unanswered:
+            return AskedPrompts(results, rejected, counts, answers.stored_latencies_s)
+        await asyncio.sleep(RESCAN_EVERY_S)
     raise AzdistillError(
-        f"store {str(store.folder)!r}: the answers to {sum(not course.is_over for course in courses)} prompts of other "
-        f"ranks are not in it; give all nodes one store, mounted (rw_mount); {CONTINUE}"
+        f"store {str(store.folder)!r}: it lacks the answers to {unanswered} prompts of other ranks",
+        fix=f"mount one store on all nodes (rw_mount); {CONTINUE}",
     )

@@ -1,4 +1,4 @@
-"""Run asking to its end from plain code, on the fastest event loop there is, and stop it cleanly when told."""
+"""Run a coroutine from synchronous code, on uvloop where there is one, and end it cleanly on a signal."""
 
 import asyncio
 import contextlib
@@ -17,32 +17,30 @@ else:
 
 Result = TypeVar("Result")
 
-INTERRUPTED = "interrupted by {}; all answers that arrived are stored, run again to continue"
-
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
     """Run `work` to its end. On SIGTERM or Ctrl-C it is cancelled, may clean up, and Interrupted is raised.
 
-    Where a loop runs already, as in a notebook, that loop waits and the work has a loop in a thread of its own.
+    Where an event loop runs already, as in a notebook, the work gets a loop in a thread, and that loop waits.
     """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            return runner.run(_until_told(work))
+            return runner.run(_until_signal(work))
     return _run_in_thread(work)
 
 
 def _run_in_thread(work: Coroutine[Any, Any, Result]) -> Result:
     loop = new_event_loop()
     task = loop.create_task(work)
-    with ThreadPoolExecutor(1) as thread:  # leaving it waits until the work has cleaned up
+    with ThreadPoolExecutor(1) as thread:  # its end waits until the work has cleaned up
         done = thread.submit(_complete, loop, task)
         try:
             return done.result()
         except KeyboardInterrupt:
             loop.call_soon_threadsafe(task.cancel)
-            raise Interrupted(INTERRUPTED.format("Ctrl-C")) from None
+            raise _interrupted("Ctrl-C") from None
 
 
 def _complete(loop: asyncio.AbstractEventLoop, task: "asyncio.Task[Result]") -> Result:
@@ -53,26 +51,30 @@ def _complete(loop: asyncio.AbstractEventLoop, task: "asyncio.Task[Result]") -> 
         loop.close()
 
 
-async def _until_told(work: Coroutine[Any, Any, Result]) -> Result:
+async def _until_signal(work: Coroutine[Any, Any, Result]) -> Result:
     task = asyncio.ensure_future(work)
-    told = _cancel_on_signals(task)
+    signals = _cancel_on_signals(task)
     try:
         return await task
     except asyncio.CancelledError:
-        if not told:
+        if not signals:
             raise
-        raise Interrupted(INTERRUPTED.format(told[0])) from None
+        raise _interrupted(signals[0]) from None
+
+
+def _interrupted(by: str) -> Interrupted:
+    return Interrupted(f"interrupted by {by}; all answers that arrived are stored", fix="run again to continue")
 
 
 def _cancel_on_signals(task: "asyncio.Task[Any]") -> list[str]:
-    """The names of signals that came. Outside the main thread and on Windows none are caught here."""
-    told: list[str] = []
+    """The names of signals that arrived. Outside the main thread and on Windows none are handled here."""
+    signals: list[str] = []
 
     def stop(name: str) -> None:
-        told.append(name)
+        signals.append(name)
         task.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             asyncio.get_running_loop().add_signal_handler(number, stop, number.name)
-    return told
+    return signals

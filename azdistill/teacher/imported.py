@@ -14,7 +14,7 @@ from azdistill.contracts.errors import DataError
 from azdistill.contracts.rows import Completion, Message, Prompt, Reject, TokenUsage, canonical, prompt_id
 from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.collect import Collected
-from azdistill.teacher.usage import UsageCounter, latencies
+from azdistill.teacher.usage import UsageCounter, latency_percentiles
 
 logger = logging.getLogger("azdistill.teacher")
 
@@ -115,5 +115,5 @@ def _usage(completions: Sequence[Completion], rejects: Sequence[Reject], teacher
         "from_store": 0,
         "finish_reasons": Counter(row.finish_reason for row in completions),
         **UsageCounter().counts(),
-        **latencies([]),
+        **latency_percentiles([]),
     }

@@ -1,4 +1,4 @@
-"""One of several processes that ask side by side: which questions fall to it, and its part of what is allowed."""
+"""One of several processes of a distributed job: its prompts, and its fraction of budget, slots and rate limits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -27,26 +27,27 @@ class Rank:
         return 1 / self.world
 
     def takes(self, key: str) -> bool:
-        """Keys are hashes, so each rank gets as many, and the same ones in every run."""
+        """Whether this rank asks the request of a key. Keys are hashes, so each rank gets about as many, and the same
+        ones in every run."""
         return int(key[:16], 16) % self.world == self.number
 
     def portion(self, endpoint: Endpoint) -> Endpoint:
-        """The endpoint with this rank's part of the places in flight, at least one."""
-        places, more = divmod(endpoint.teacher.max_in_flight, self.world)
-        mine = max(places + (self.number < more), 1)
-        return replace(endpoint, teacher=endpoint.teacher.model_copy(update={"max_in_flight": mine}))
+        """The endpoint with this rank's fraction of the requests in flight, at least one."""
+        count, remainder = divmod(endpoint.teacher.max_in_flight, self.world)
+        own = max(count + (self.number < remainder), 1)
+        return replace(endpoint, teacher=endpoint.teacher.model_copy(update={"max_in_flight": own}))
 
     def budget(self, config: TeacherConfig) -> float | None:
-        """This rank's part of the budget."""
+        """This rank's fraction of the budget."""
         return None if config.budget is None else config.budget * self.share
 
 
 def rank_of(environ: Mapping[str, str]) -> Rank:
-    """The rank that RANK and WORLD_SIZE tell; alone without them. Raises InputError when they make no sense."""
+    """The rank of the variables RANK and WORLD_SIZE; 0 of 1 without them. Raises InputError for impossible values."""
     number, world = environ.get("RANK", "0"), environ.get("WORLD_SIZE", "1")
     if number.isdecimal() and world.isdecimal() and int(number) < int(world):
         return Rank(int(number), int(world))
     raise InputError(
-        f"environment: RANK={number!r} and WORLD_SIZE={world!r} are no rank of a distributed job; unset both, "
-        "or set RANK to a number from 0 to below WORLD_SIZE"
+        f"environment: RANK={number!r} and WORLD_SIZE={world!r} are no rank of a distributed job",
+        fix="unset both, or set RANK to a number from 0 to below WORLD_SIZE",
     )

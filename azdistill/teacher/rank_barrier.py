@@ -1,10 +1,10 @@
-"""How the ranks of one job hear of each other: through notes in a folder that all of them see.
+"""File-based barrier and heartbeat between the ranks of one job, on a shared folder.
 
-A note is written once, under a name of its own, and taken away when the next one is there: on a mount a file
-appears when it is closed, and one that was written anew may be shown as it was. Each process draws a name for
-itself and lists in its notes all names that it has heard. **A note counts for those whom it lists**: it was
-written after they began. So nothing that an earlier attempt left is taken for this one's, whoever starts
-first, and no clock is compared with another one.
+A heartbeat is a file that is written once, under a new name, and removed when the next one is there: on a mount a file
+appears when it is closed, and a file that was rewritten may be shown as it was. Each process draws a name, and lists in
+its heartbeats all names that it has received. **A heartbeat counts for the processes that it lists**: it was written
+after they started. So a file that an earlier attempt left is not taken for one of this attempt, whichever rank starts
+first, and no clocks are compared.
 """
 
 import asyncio
@@ -25,35 +25,35 @@ from azdistill.contracts.files import write_json
 from azdistill.teacher.rank import Rank
 
 FOLDER = "ranks"
-LOOK_S = 0.2
-BEAT_S = 10.0
-SILENT_S = 300.0
-LATE_S = 1800.0
-"""Nodes of one job start minutes apart: an image is pulled here and was there already."""
-LINGER_S = 30.0
-CONTINUE = "all that was answered is stored; run again to continue"
+POLL_S = 0.2
+HEARTBEAT_S = 10.0
+LONGEST_SILENCE_S = 300.0
+# Nodes of one job start minutes apart: one of them has to pull the image first.
+LONGEST_START_S = 1800.0
+FAILURE_WAIT_S = 30.0
+CONTINUE = "all answers are stored; run again to continue"
 
 State = Literal["asking", "done", "failed"]
 
 
 class Heartbeat(BaseModel):
-    """What one process says. `part` is what a rank that is done leaves to rank 0."""
+    """The state of one process. `report` is the result of a rank that is done, for rank 0."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rank: int
     name: str
-    heard: tuple[str, ...] = ()
+    received: tuple[str, ...] = ()
     state: State = "asking"
     error: str = ""
-    part: dict[str, Any] = {}
+    report: dict[str, Any] = {}
 
 
 class RankBarrier:
-    """A process among the ranks of its job, as a context: what ends it is told to the others.
+    """Barrier of one process, as a context: an error that ends it is published to the others.
 
-    Rank 0 hears all others, they hear rank 0. `silent_s` is how long one that was heard may say nothing,
-    `late_s` how long the first word may take.
+    Rank 0 depends on all others, and they depend on rank 0. `silence_s` is how long a rank may be silent after its
+    first heartbeat, `start_s` how long the first one may take.
     """
 
     def __init__(
@@ -61,132 +61,136 @@ class RankBarrier:
         folder: Path,
         rank: Rank,
         *,
-        look_s: float = LOOK_S,
-        beat_s: float = BEAT_S,
-        silent_s: float = SILENT_S,
-        late_s: float = LATE_S,
+        poll_s: float = POLL_S,
+        heartbeat_s: float = HEARTBEAT_S,
+        silence_s: float = LONGEST_SILENCE_S,
+        start_s: float = LONGEST_START_S,
     ) -> None:
         self.folder, self.rank = folder, rank
-        self.look_s, self.beat_s, self.silent_s, self.late_s = look_s, beat_s, silent_s, late_s
-        self._note = Heartbeat(rank=rank.number, name=uuid.uuid4().hex)
+        self.poll_s, self.heartbeat_s, self.silence_s, self.start_s = poll_s, heartbeat_s, silence_s, start_s
+        self._heartbeat = Heartbeat(rank=rank.number, name=uuid.uuid4().hex)
         self._written: list[Path] = []
-        self._number, self._beat_at, self._began = 0, 0.0, time.monotonic()
+        self._number, self._published_at, self._began = 0, 0.0, time.monotonic()
         self._read: set[str] = set()
         self._latest: dict[int, tuple[Heartbeat, float]] = {}
         self._lock, self._over = threading.Lock(), threading.Event()
-        self._thread = threading.Thread(target=self._attend, name="ranks", daemon=True)
+        self._thread = threading.Thread(target=self._poll_until_over, name="ranks", daemon=True)
 
     def __enter__(self) -> "RankBarrier":
-        self._look()
-        self._tell()
+        self._poll()
+        self._publish()
         self._thread.start()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(problem, AzdistillError) and not isinstance(problem, Interrupted):
-            self._linger()
+        if isinstance(error, AzdistillError) and not isinstance(error, Interrupted):
+            self._wait_for_first_heartbeats()
         self._over.set()
         self._thread.join()
-        if problem is None:
-            self._tell(state="done")
+        if error is None:
+            self._publish(state="done")
             return
-        with contextlib.suppress(AzdistillError):  # what ended the work is told, not that it could not be passed on
-            told = str(problem) if isinstance(problem, AzdistillError) else type(problem).__name__
-            self._tell(state="failed", error=told)
+        with contextlib.suppress(AzdistillError):  # the error that ended the work matters more
+            text = str(error) if isinstance(error, AzdistillError) else type(error).__name__
+            self._publish(state="failed", error=text)
 
-    def _linger(self) -> None:
-        """A failure that comes at once is told to nobody: wait a little for those that are starting."""
-        end = time.monotonic() + min(LINGER_S, self.late_s)
-        while any(number not in self._latest for number in self._awaited()) and time.monotonic() < end:
-            time.sleep(self.look_s)
+    def _wait_for_first_heartbeats(self) -> None:
+        """Wait a little for ranks that are starting, so that they receive an early failure."""
+        end = time.monotonic() + min(FAILURE_WAIT_S, self.start_s)
+        while any(number not in self._latest for number in self._others()) and time.monotonic() < end:
+            time.sleep(self.poll_s)
 
     def check(self) -> None:
-        """Raise AzdistillError when a rank that this one depends on has failed or fallen silent."""
-        for number in self._awaited():
-            note, heard_at = self._latest.get(number, (None, self._began))
-            if note and note.state == "failed":
-                raise AzdistillError(f"rank {number} of {self.rank.world} failed: {note.error or 'no reason told'}")
-            silent_s, limit_s = time.monotonic() - heard_at, self.silent_s if note else self.late_s
-            if not (note and note.state == "done") and silent_s > limit_s:
-                what = "fell silent" if note else "has not come"
+        """Raise AzdistillError when a rank that this one depends on has failed or is silent for too long."""
+        for number in self._others():
+            heartbeat, received_at = self._latest.get(number, (None, self._began))
+            if heartbeat and heartbeat.state == "failed":
                 raise AzdistillError(
-                    f"rank {number} of {self.rank.world} {what}: no note of it in {str(self.folder)!r} for "
-                    f"{limit_s:.0f} s; see that process's log; {CONTINUE}"
+                    f"rank {number} of {self.rank.world} failed: {heartbeat.error or 'unknown reason'}"
+                )
+            silence_s, limit_s = time.monotonic() - received_at, self.silence_s if heartbeat else self.start_s
+            if not (heartbeat and heartbeat.state == "done") and silence_s > limit_s:
+                fault = "is silent" if heartbeat else "has not started"
+                raise AzdistillError(
+                    f"rank {number} of {self.rank.world} {fault}: no heartbeat in {str(self.folder)!r} for "
+                    f"{limit_s:.0f} s",
+                    fix=f"see the log of that process; {CONTINUE}",
                 )
 
-    async def others(self) -> list[dict[str, Any]]:
-        """The parts of all other ranks, once the last of them is done."""
-        await self._until_done()
-        return [self._latest[number][0].part for number in self._awaited()]
+    async def reports(self) -> list[dict[str, Any]]:
+        """The reports of all other ranks, once the last of them is done."""
+        await self._wait()
+        return [self._latest[number][0].report for number in self._others()]
 
-    async def finish(self, part: dict[str, Any]) -> None:
-        """Leave this rank's part to rank 0, and wait for what comes of it."""
-        await asyncio.to_thread(self._tell, state="done", part=part)
-        await self._until_done()
+    async def finish(self, report: dict[str, Any]) -> None:
+        """Publish this rank's report, and wait until rank 0 is done."""
+        await asyncio.to_thread(self._publish, state="done", report=report)
+        await self._wait()
 
-    async def _until_done(self) -> None:
-        while any(number not in self._latest or self._latest[number][0].state != "done" for number in self._awaited()):
+    async def _wait(self) -> None:
+        while any(number not in self._latest or self._latest[number][0].state != "done" for number in self._others()):
             self.check()
-            await asyncio.sleep(self.look_s)
+            await asyncio.sleep(self.poll_s)
 
-    def _awaited(self) -> Iterable[int]:
+    def _others(self) -> Iterable[int]:
         return range(1, self.rank.world) if self.rank.leads else (0,)
 
-    def _attend(self) -> None:
-        """In a thread of its own, so that long work is not taken for silence."""
-        while not self._over.wait(self.look_s):
-            with contextlib.suppress(OSError, AzdistillError):  # a mount has its moments; silence tells if it stays
-                news = self._look()
-                if news or time.monotonic() - self._beat_at > self.beat_s:
-                    self._tell()
+    def _poll_until_over(self) -> None:
+        """Runs in a thread, so that long work is not taken for silence."""
+        while not self._over.wait(self.poll_s):
+            with contextlib.suppress(OSError, AzdistillError):  # a mount fails now and then; silence is noticed
+                has_new = self._poll()
+                if has_new or time.monotonic() - self._published_at > self.heartbeat_s:
+                    self._publish()
 
-    def _look(self) -> bool:
-        """Read the notes that are new; returns whether one is of a process not heard before."""
-        before = self._note.heard
+    def _poll(self) -> bool:
+        """Read new heartbeats; returns whether one is of a process that is new."""
+        before = self._heartbeat.received
         for path in sorted(self.folder.glob("*.json")):
-            if path.name not in self._read and (note := _read(path)):
+            if path.name not in self._read and (heartbeat := _read(path)):
                 self._read.add(path.name)
-                self._hear(note)
-        return self._note.heard != before
+                self._receive(heartbeat)
+        return self._heartbeat.received != before
 
-    def _hear(self, note: Heartbeat) -> None:
-        if note.name == self._note.name:
+    def _receive(self, heartbeat: Heartbeat) -> None:
+        if heartbeat.name == self._heartbeat.name:
             return
-        if note.name not in self._note.heard:
+        if heartbeat.name not in self._heartbeat.received:
             with self._lock:
-                self._note = self._note.model_copy(update={"heard": (*self._note.heard, note.name)})
-        if self._note.name in note.heard:
-            self._latest[note.rank] = note, time.monotonic()
+                received = (*self._heartbeat.received, heartbeat.name)
+                self._heartbeat = self._heartbeat.model_copy(update={"received": received})
+        if self._heartbeat.name in heartbeat.received:
+            self._latest[heartbeat.rank] = heartbeat, time.monotonic()
 
-    def _tell(self, **news: Any) -> None:
-        """Write this process's next note, then take the one before away."""
+    def _publish(self, **changes: Any) -> None:
+        """Write this process's next heartbeat, then remove the one before."""
         with self._lock:
-            self._note = self._note.model_copy(update=news)
-            path = self.folder / f"{self.rank.number}-{self._note.name}-{self._number:08}.json"
-            self._number, self._beat_at = self._number + 1, time.monotonic()
+            self._heartbeat = self._heartbeat.model_copy(update=changes)
+            path = self.folder / f"{self.rank.number}-{self._heartbeat.name}-{self._number:08}.json"
+            self._number, self._published_at = self._number + 1, time.monotonic()
             try:
-                write_json(path, self._note.model_dump())
+                write_json(path, self._heartbeat.model_dump())
                 while self._written:
                     self._written.pop().unlink(missing_ok=True)
-            except OSError as problem:
+            except OSError as error:
                 raise AzdistillError(
-                    f"store: {str(self.folder)!r} can't be written ({problem.strerror}); make room or give another "
-                    f"folder; {CONTINUE}"
+                    f"store: {str(self.folder)!r} cannot be written ({error.strerror})",
+                    fix=f"make room or use another folder; {CONTINUE}",
                 ) from None
             self._written.append(path)
 
 
 def _read(path: Path) -> Heartbeat | None:
-    """None of a note that was taken away meanwhile, or that is not there as a whole yet."""
+    """None of a heartbeat that was removed meanwhile, or that is incomplete."""
     try:
         return Heartbeat.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
 
 
-def meeting_folder(store: Path, job: str, world: int, keys: Iterable[str]) -> Path:
-    """Where the ranks of one job meet: those that ask the same questions in as many parts."""
-    named = hashlib.sha256("\n".join([job, str(world), *sorted(set(keys))]).encode())
-    return store / FOLDER / named.hexdigest()[:16]
+def barrier_folder(store: Path, job: str, world: int, keys: Iterable[str]) -> Path:
+    """Folder of the heartbeats of one job: of ranks that ask the same requests in a world of the same size."""
+    digest = hashlib.sha256("\n".join([job, str(world), *sorted(set(keys))]).encode())
+    return store / FOLDER / digest.hexdigest()[:16]

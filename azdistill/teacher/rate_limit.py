@@ -132,7 +132,7 @@ class AdaptiveRate(TokenBucket):
         return age >= self.LONGEST_S or (age >= self.SHORTEST_S and self._sent >= self.ENOUGH)
 
     def _refused_fraction(self) -> float:
-        """Of the window's requests. One without a reply is accepted if refusals are quicker than answers, else unknown."""
+        """Of the window's requests. One without a reply counts as accepted if refusals are quicker than answers."""
         is_unknown = 0 < self._answer_s < 2 * self._refusal_s
         return self._refused / max(self._accepted + self._refused if is_unknown else self._sent, 1)
 
@@ -200,7 +200,9 @@ class RateLimiter:
         self._clock, self._share, self._line, self._is_off = clock, share, asyncio.Lock(), False
         now = clock()
         self._requests = (
-            TokenBucket(requests_per_minute / MINUTE_S * share, now) if requests_per_minute else AdaptiveRate(now, share)
+            TokenBucket(requests_per_minute / MINUTE_S * share, now)
+            if requests_per_minute
+            else AdaptiveRate(now, share)
         )
         self._tokens = TokenBucket(tokens_per_minute / MINUTE_S * share, now) if tokens_per_minute else None
 

@@ -1,7 +1,7 @@
-"""What an endpoint's reply means: an answer, a refusal of the row, a reason to ask again, or the end of the job.
+"""Parse an endpoint's reply: an answer, a row that is rejected, a retry, or an endpoint that refuses every row.
 
-Decided by status code, never by the text of a message. Source: the error shapes of Azure's serverless
-and Foundry endpoints.
+The status code decides, never the text of a message. Source: the error shapes of Azure's serverless and Foundry
+endpoints.
 """
 
 import email.utils
@@ -21,20 +21,26 @@ FATAL = {
     404: "no such model or path; check model and endpoint",
 }
 THINK, THOUGHT = "<think>", "</think>"
-LONGEST_RETRY_AFTER_S = 900.0  # a clock that is wrong must not park a row for a day
+# A wrong clock must not park a row for a day.
+LONGEST_RETRY_AFTER_S = 900.0
+# More tokens than any context window has: a larger count is a fault of the endpoint.
+MOST_TOKENS = 10_000_000
 LOGPROBS = re.compile(rb'"logprobs"\s*:\s*\{\s*"content"\s*:\s*(?=\[)')
-LAST_TOKEN = b"}]}]"  # the last of its most likely ones, their list, the token, the list of tokens
-TOP_LOGPROBS, ANOTHER = b'"top_logprobs":', b'"logprobs"'
-TAKEN_OUT = "taken out"
+# The last token's last likely token, their list, the token, the list of tokens.
+LAST_TOKEN = b"}]}]"
+TOP_LOGPROBS, ANOTHER_LIST = b'"top_logprobs":', b'"logprobs"'
+PLACEHOLDER = "taken out"
+# Reason of a retry after a reply that was cut off on the way, and may have been billed.
 CUT = "cut_reply"
-"""Reason to ask again after a reply that was lost on the way, and may have been billed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the teacher said, and what it was counted as in tokens. `trace` is what a reasoning model thought
-    before it; its tokens are among those of the completion. `logprobs` is the JSON list of all these tokens with
-    their log probabilities, as it came: nobody has looked into it."""
+    """A teacher's answer and its token counts as the endpoint reports them; 0 where it reports no plausible count.
+
+    `trace` is the reasoning before the answer; its tokens are part of `completion_tokens`. `logprobs` is the JSON list
+    of all these tokens with their log probabilities, as it came, not parsed.
+    """
 
     completion: str
     finish_reason: str
@@ -46,7 +52,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class RowRejected:
-    """This row will never be answered."""
+    """The teacher will never answer this request, or gave no usable answer."""
 
     reason: str
     detail: str
@@ -54,7 +60,10 @@ class RowRejected:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Ask again, after `after_s` seconds where the endpoint named a time. `throttled`: the row is not at fault."""
+    """The request has to be sent again, after `after_s` seconds where the endpoint states a time.
+
+    `throttled`: a rate limit refused it, so the row is not at fault.
+    """
 
     reason: str
     detail: str
@@ -64,19 +73,20 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class EndpointFailed:
-    """No row will be answered: nothing more is asked."""
+    """The endpoint refuses every row: nothing more is sent to it."""
 
     detail: str
 
 
-Reply = Answer | RowRejected | Retry | EndpointFailed
+Outcome = Answer | RowRejected
+ParsedReply = Outcome | Retry | EndpointFailed
 
 
-def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
-    """Judge one HTTP reply. `headers` are looked up without regard to case, as aiohttp's are."""
-    content, logprobs = _opened(body)
+def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> ParsedReply:
+    """Parse one HTTP reply. `headers` ignore case, as aiohttp's do."""
+    content, logprobs = _parse(body)
     if status == HTTPStatus.OK:
-        return _cut(body) if content is None and _is_half(body) else _answer(content, logprobs)
+        return _cut_reply(body) if content is None and _is_incomplete(body) else _answer(content, logprobs)
     detail = f"HTTP {status}: {message(content, body)}"
     if status in RETRIED or status >= 500:
         throttled = status == HTTPStatus.TOO_MANY_REQUESTS
@@ -84,7 +94,7 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     if status in FATAL:
         return EndpointFailed(f"{FATAL[status]} ({detail})")
     if 300 <= status < 400:
-        return EndpointFailed(f"it redirects to {headers.get('Location', '?')!r}; give that address as endpoint")
+        return EndpointFailed(f"it redirects to {headers.get('Location', '?')!r}; set endpoint to that address")
     return RowRejected("content_filter" if _is_filtered(content) else f"http_{status}", detail)
 
 
@@ -95,37 +105,46 @@ def retry_after(text: str | None, now: float | None = None) -> float | None:
     try:
         seconds = float(text)
     except ValueError:
-        date = email.utils.parsedate_tz(text)
+        date = http_date(text)
         if date is None:
             return None
-        seconds = email.utils.mktime_tz(date) - (time.time() if now is None else now)
+        seconds = date - (time.time() if now is None else now)
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S) if seconds == seconds else None
 
 
-def _opened(body: bytes) -> tuple[Any, bytes | None]:
-    """The reply without its log probabilities, and these unparsed: of 1,500 tokens with five each they are 600 KB,
-    which would hold up the event loop for 5 ms. A reply of another form is parsed as a whole."""
-    if taken := _tokens(body):
-        content = _json(b'%b"%b"%b' % (body[: taken.start], TAKEN_OUT.encode(), body[taken.stop :]))
+def http_date(text: str) -> float | None:
+    """Seconds since the epoch of an HTTP date; None for anything else, such as a date in the year 99999."""
+    try:
+        date = email.utils.parsedate_tz(text)
+        return email.utils.mktime_tz(date) if date else None
+    except (ValueError, OverflowError, IndexError, TypeError):
+        return None
+
+
+def _parse(body: bytes) -> tuple[Any, bytes | None]:
+    """The JSON of a reply, and its log probabilities unparsed: 1,500 tokens with five likely ones each are 600 KB,
+    which would block the event loop for 5 ms. Log probabilities in an unusual form are parsed with the rest."""
+    if tokens := _find_tokens(body):
+        content = _json(b'%b"%b"%b' % (body[: tokens.start], PLACEHOLDER.encode(), body[tokens.stop :]))
         if content is not None:
-            return content, body[taken]
+            return content, body[tokens]
     return _json(body), None
 
 
-def _tokens(body: bytes) -> slice | None:
-    """Where the first list of tokens with log probabilities lies.
+def _find_tokens(body: bytes) -> slice | None:
+    """Position of the first list of tokens with log probabilities.
 
-    Within a JSON text quotes are escaped, so what looks like a key is one. What looks like the end may stand within
-    a token or behind the list: it is the end when the last token with likely ones ends there, and no other list has
-    begun.
+    Quotes are escaped within a JSON string, so what looks like a key is one. What looks like the end may stand within
+    a token or after the list. It is the end if the last token with likely ones ends there, and no other list begins
+    before.
     """
     begin = LOGPROBS.search(body)
     if not begin:
         return None
-    found = slice(begin.end(), body.find(LAST_TOKEN, begin.end()) + len(LAST_TOKEN))
-    last = body.rfind(TOP_LOGPROBS, found.start, found.stop)
-    whole = last > 0 and _json(b"{%b" % body[last : found.stop - 1]) is not None
-    return found if whole and body.find(ANOTHER, found.start, found.stop) < 0 else None
+    tokens = slice(begin.end(), body.find(LAST_TOKEN, begin.end()) + len(LAST_TOKEN))
+    last = body.rfind(TOP_LOGPROBS, tokens.start, tokens.stop)
+    is_complete = last > 0 and _json(b"{%b" % body[last : tokens.stop - 1]) is not None
+    return tokens if is_complete and body.find(ANOTHER_LIST, tokens.start, tokens.stop) < 0 else None
 
 
 def _json(body: bytes) -> Any:
@@ -135,53 +154,61 @@ def _json(body: bytes) -> Any:
         return None
 
 
-def _is_half(body: bytes) -> bool:
-    """The end of data where more was to come, or a character that is cut."""
+def _is_incomplete(body: bytes) -> bool:
+    """Whether JSON ends too early, within a character too."""
     try:
         orjson.loads(body.decode("utf-8", "ignore"))
-    except orjson.JSONDecodeError as problem:
-        return problem.msg.startswith("unexpected end of data")
+    except orjson.JSONDecodeError as error:
+        return error.msg.startswith("unexpected end of data")
     return False
 
 
-def _cut(body: bytes) -> Retry:
-    return Retry(CUT, f"HTTP 200 with half a reply: {len(body)} bytes that begin as JSON and don't end so")
+def _cut_reply(body: bytes) -> Retry:
+    return Retry(CUT, f"HTTP 200 with an incomplete reply: {len(body)} bytes of JSON without its end")
 
 
-def _answer(content: Any, logprobs: bytes | None) -> Reply:
+def _answer(content: Any, logprobs: bytes | None) -> ParsedReply:
     try:
-        choice, usage = content["choices"][0], content.get("usage") or {}
-        text, trace = _said(choice["message"])
-        tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+        choice = content["choices"][0]
+        text, trace = _text_and_trace(choice["message"])
         reason = str(choice.get("finish_reason") or "missing")
-        return Answer(text, reason, *tokens, trace, _logprobs(choice.get("logprobs"), logprobs))
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as problem:
-        return RowRejected("not_a_completion", f"HTTP 200 without a chat completion in it ({problem!r})")
+        tokens = _logprobs(choice.get("logprobs"), logprobs)
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        return RowRejected("not_a_completion", f"HTTP 200 without a chat completion in it ({error!r})")
+    usage = content.get("usage")
+    counts = usage if isinstance(usage, dict) else {}
+    return Answer(text, reason, _count(counts, "prompt_tokens"), _count(counts, "completion_tokens"), trace, tokens)
 
 
-def _logprobs(found: Any, taken: bytes | None) -> bytes | None:
-    """Those of a choice: what was taken out of it, or what an unusual form left in it."""
-    tokens = found.get("content") if isinstance(found, dict) else None
-    if tokens == TAKEN_OUT:
-        return taken
+def _count(usage: Mapping[str, Any], name: str) -> int:
+    """A token count; 0 where the endpoint reports none, or one that is impossible."""
+    count = usage.get(name)
+    return int(count) if isinstance(count, int | float) and 0 < count <= MOST_TOKENS else 0
+
+
+def _logprobs(logprobs: Any, taken_out: bytes | None) -> bytes | None:
+    """Log probabilities of a choice: those that were taken out of the reply, or those in an unusual form."""
+    tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
+    if tokens == PLACEHOLDER:
+        return taken_out
     return orjson.dumps(tokens) if tokens and isinstance(tokens, list) else None
 
 
-def _said(message: Mapping[str, Any]) -> tuple[str, str | None]:
-    """The answer and what was thought before it, which comes in a field of its own, in front of the answer, or both
+def _text_and_trace(message: Mapping[str, Any]) -> tuple[str, str | None]:
+    """The answer and the reasoning before it. Reasoning comes in a field of its own, in front of the answer, or both
     where a reasoning model was asked to reason."""
     text, trace = message.get("content") or "", message.get("reasoning_content") or message.get("reasoning")
     if not isinstance(text, str):
         raise TypeError(f"content is {type(text).__name__}")
-    said, thought = _split_trace(text)
+    answer, own_trace = _split_trace(text)
     if isinstance(trace, str) and trace:
-        return said, f"{trace}\n\n{thought}" if thought else trace
-    return said, thought
+        return answer, f"{trace}\n\n{own_trace}" if own_trace else trace
+    return answer, own_trace
 
 
 def _split_trace(text: str) -> tuple[str, str | None]:
-    """A trace that was cut has no end, and no answer after it. One whose `<think>` stands in the chat template
-    has no beginning."""
+    """A trace that was cut has no end tag, and no answer after it. One whose `<think>` is part of the chat template has
+    no start tag."""
     head, end, answer = text.partition(THOUGHT)
     begins = head.lstrip().startswith(THINK)
     if begins or (end and THINK not in head):
@@ -190,14 +217,14 @@ def _split_trace(text: str) -> tuple[str, str | None]:
 
 
 def _is_filtered(content: Any) -> bool:
-    """Both shapes of a prompt refused by the content filter, of which some come with status 400."""
+    """Whether the content filter refused the prompt, in either of its two shapes, which come with status 400 too."""
     if not isinstance(content, dict):
         return False
     error, choices = content.get("error"), content.get("choices")
     if isinstance(error, dict):
         inner = error.get("innererror")
-        codes = {error.get("code"), inner.get("code") if isinstance(inner, dict) else None}
-        return bool(codes & {"content_filter", "ResponsibleAIPolicyViolation"})
+        codes = (error.get("code"), inner.get("code") if isinstance(inner, dict) else None)
+        return any(code in ("content_filter", "ResponsibleAIPolicyViolation") for code in codes)
     first = choices[0] if isinstance(choices, list) and choices else None
     return isinstance(first, dict) and str(first.get("finish_reason")).startswith("content_filter")
 

@@ -1,4 +1,4 @@
-"""Prompts as the teacher sees them: rendered, with the parameters of the call, and keyed by content."""
+"""Requests to a teacher: prompts rendered as it sees them, sampling parameters, and the key of the store."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,31 +14,32 @@ from azdistill.teacher.prompting import render
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request body, and the sha256 of everything that can change its answer."""
+    """An HTTP request body and its store key: the SHA-256 of everything that determines the answer, in hex."""
 
     key: str
     body: bytes
 
 
 def chat_request(messages: tuple[Message, ...], config: TeacherConfig, endpoint: Endpoint, sample: int = 0) -> Request:
-    """The request for one conversation. Its samples are keyed by their numbers, and the first is the one that a job
-    without samples asks for: what was bought stays of use when their number changes."""
+    """Request for one conversation. The first sample has the key of a job without samples, so that its answer remains
+    usable when the number of samples changes."""
     turns = render(messages, config.prompting)
-    request: dict[str, Any] = {"model": endpoint.model, "messages": turns, **sampling_parameters(config, endpoint)}
-    return keyed_request(request, endpoint, sample)
+    body: dict[str, Any] = {"model": endpoint.model, "messages": turns, **sampling_parameters(config, endpoint)}
+    return keyed_request(body, endpoint, sample)
 
 
-def keyed_request(request: dict[str, Any], endpoint: Endpoint, sample: int = 0) -> Request:
-    """A request, with the key of what its answer hangs on."""
-    numbered = {"sample": sample} if sample else {}
-    whole = orjson.dumps({"asked_at": endpoint.identity, **numbered, **request}, option=orjson.OPT_SORT_KEYS)
-    return Request(hashlib.sha256(whole).hexdigest(), orjson.dumps(request))
+def keyed_request(body: dict[str, Any], endpoint: Endpoint, sample: int = 0) -> Request:
+    """Request with a JSON body, keyed by endpoint, body and number of the sample."""
+    number = {"sample": sample} if sample else {}
+    content = orjson.dumps({"asked_at": endpoint.identity, **number, **body}, option=orjson.OPT_SORT_KEYS)
+    return Request(hashlib.sha256(content).hexdigest(), orjson.dumps(body))
 
 
-def sampling_parameters(config: TeacherConfig, endpoint: Endpoint, tokens: int | None = None) -> dict[str, Any]:
-    """The parameters of a call. A reasoning model counts its thoughts among `tokens`, and refuses the others."""
-    most = config.max_tokens if tokens is None else tokens
-    asked: dict[str, Any] = {"logprobs": True, "top_logprobs": endpoint.top_logprobs} if endpoint.top_logprobs else {}
+def sampling_parameters(config: TeacherConfig, endpoint: Endpoint, max_tokens: int | None = None) -> dict[str, Any]:
+    """Sampling parameters of a request. A reasoning model counts its reasoning among `max_tokens`, and refuses the
+    other parameters."""
+    most = config.max_tokens if max_tokens is None else max_tokens
+    logprobs = {"logprobs": True, "top_logprobs": endpoint.top_logprobs} if endpoint.top_logprobs else {}
     if endpoint.teacher.reasoning:
-        return {"max_completion_tokens": most, **asked}
-    return {"temperature": config.temperature, "top_p": config.top_p, "max_tokens": most, **asked}
+        return {"max_completion_tokens": most, **logprobs}
+    return {"temperature": config.temperature, "top_p": config.top_p, "max_tokens": most, **logprobs}

@@ -1,28 +1,25 @@
-"""What asking cost: calls, retries and their reasons, tokens, latency."""
+"""Usage counters of one teacher: calls, retries by reason, tokens, costs and latencies."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from azdistill.contracts.percentile import percentile
 from azdistill.teacher.replies import Answer, Retry
 
-USEFUL = "stop"
-"""The only finish_reason of a whole answer."""
+# The only finish_reason of a complete answer.
+COMPLETE = "stop"
 
 
 def is_useful(answer: Answer) -> bool:
-    """Whether an answer is whole and not blank; another one is paid all the same."""
-    return answer.finish_reason == USEFUL and bool(answer.completion.strip())
-
-
-Cost = Callable[[int, int], float]
+    """Whether an answer is complete and not blank. Other answers are billed all the same."""
+    return answer.finish_reason == COMPLETE and bool(answer.completion.strip())
 
 
 @dataclass
 class CostByOutcome:
-    """Calls of one outcome and what they were billed for. Tokens as the endpoint counted them."""
+    """Calls with one outcome, with their cost and the tokens that the endpoint reported."""
 
     calls: int = 0
     prompt_tokens: int = 0
@@ -38,9 +35,8 @@ class CostByOutcome:
 
 @dataclass
 class UsageCounter:
-    """Counts of one run: of the answers bought in it, not of those found in the store."""
+    """Counts the answers that one run bought from one teacher, not those that were in the store before."""
 
-    cost: Cost = lambda prompt_tokens, completion_tokens: 0.0
     calls: int = 0
     preflight: CostByOutcome = field(default_factory=CostByOutcome)
     useful: CostByOutcome = field(default_factory=CostByOutcome)
@@ -52,17 +48,9 @@ class UsageCounter:
     def bought(self) -> int:
         return self.useful.calls + self.unusable.calls
 
-    def answered(self, answer: Answer, seconds: float) -> None:
-        ledger = self.useful if is_useful(answer) else self.unusable
-        ledger.add(answer, self.cost(answer.prompt_tokens, answer.completion_tokens))
-        self.latencies_s.append(seconds)
-
-    def checked(self, answer: Answer | None) -> float:
-        """A preflight call, which is no row's and stands apart; returns its cost."""
-        paid = answer or Answer("", USEFUL, 0, 0)
-        cost = self.cost(paid.prompt_tokens, paid.completion_tokens)
-        self.preflight.add(paid, cost)
-        return cost
+    def answered(self, answer: Answer, cost: float, latency_s: float) -> None:
+        (self.useful if is_useful(answer) else self.unusable).add(answer, cost)
+        self.latencies_s.append(latency_s)
 
     def retried(self, reply: Retry) -> None:
         self.retries[reply.reason] += 1
@@ -72,7 +60,7 @@ class UsageCounter:
         return (self.useful.completion_tokens + self.unusable.completion_tokens) // max(self.bought, 1)
 
     def counts(self) -> dict[str, Any]:
-        """The part of usage.json that this run counted; those of ranks side by side add up."""
+        """The fields of usage.json that this run counts. Those of several teachers or ranks add up."""
         return {
             "calls": self.calls,
             "retries": dict(self.retries),
@@ -87,14 +75,14 @@ class UsageCounter:
         }
 
 
-def added(one: Any, other: Any) -> Any:
-    """Counts of two in one, at every depth; what only one of them has is there as well."""
-    if not isinstance(one, Mapping):
-        return one + other
-    both = {key: added(one[key], other[key]) for key in one if key in other}
-    return {**one, **other, **both}
+def add_counts(first: Any, second: Any) -> Any:
+    """Sum of two nested mappings of numbers. A key that only one of them has is kept as it is."""
+    if not isinstance(first, Mapping):
+        return first + second
+    common = {key: add_counts(first[key], second[key]) for key in first if key in second}
+    return {**first, **second, **common}
 
 
-def latencies(seconds: Sequence[float]) -> dict[str, float | None]:
-    """The latencies of usage.json, in seconds; None where there is no answer."""
+def latency_percentiles(seconds: Sequence[float]) -> dict[str, float | None]:
+    """The latencies of usage.json, in seconds; None without answers."""
     return {"latency_p50_s": percentile(seconds, 0.50), "latency_p95_s": percentile(seconds, 0.95)}

@@ -14,7 +14,7 @@ from azdistill.teacher.replies import Answer
 from azdistill.teacher.store import StoredAnswer
 from tests.cli.conftest import AZDISTILL, Command
 from tests.cli.test_help import imported
-from tests.teacher.stores import FIRST_VERSION, filled, refused, segments, stored
+from tests.teacher.stores import filled, refused, segments, stored
 
 
 @pytest.fixture
@@ -83,17 +83,11 @@ def test_a_record_is_shown_by_the_beginning_of_its_key(azdistill: Command, store
     assert (found["when"], found["outcome"]["completion"], found["latency_s"]) == ("2025-11-25T16:00:00Z", "Well", 12.3)
 
 
-def test_a_record_of_the_first_version_tells_no_time(azdistill: Command, folder: Path) -> None:
-    (folder / "old.jsonl").write_bytes(FIRST_VERSION)
-    assert "stored         unknown\nlatency        unknown\n" in azdistill("store", "show", folder, "old").out
-    assert "oldest            unknown\n" in azdistill("store", folder).out
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["show", "store", "q"], "no key begins with 'q'"),
-        (["show", "store", "ab"], "2 keys begin with 'ab', give more of it: abc1, abd2\n"),
+        (["show", "store", "q"], "no key starts with 'q'"),
+        (["show", "store", "ab"], "2 keys start with 'ab'; type more of the key: abc1, abd2\n"),
         (["show", "a", "b", "c"], "must be one folder and the start of one key"),
         (["nowhere"], "'nowhere': no such folder"),
         (["show", "nowhere", "a"], "'nowhere': no such folder"),

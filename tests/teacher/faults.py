@@ -137,6 +137,11 @@ def said(text: str, finish_reason: str = "stop", status: int = 200) -> Sent:
 WHOLE = said("a whole answer").reply
 
 
+def with_usage(count: str) -> Sent:
+    """An answer whose token counts are any JSON value."""
+    return Sent(Reply(200, WHOLE.body.replace(b'"prompt_tokens":10', f'"prompt_tokens":{count}'.encode())))
+
+
 def passes(what: str, told: str, *first: Sent, **more: Any) -> Fault:
     """Of a call: the row is asked again at once or after a wait, and answered."""
     columns = {"asked": "twice", "row": ANSWERED, "job": 0, "again": "not again", **more}
@@ -163,6 +168,12 @@ CALL = Section(
         passes("424, its model is not ready yet", "http_424", Sent(wire.not_ready())),
         passes("429 with Retry-After: 1", "http_429", with_header("Retry-After", "1", 429), apart_s=1),
         passes("429 with Retry-After as a date", "http_429", Sent(says(429).reply, retry_at_s=2), apart_s=1),
+        passes(
+            "429 with Retry-After in the year 99999",
+            "http_429",
+            with_header("Retry-After", "Fri, 31 Dec 99999 23:59:59 GMT", 429),
+            apart_s=1,
+        ),
         passes("429 without Retry-After", "http_429", says(429), apart_s=1),
         passes(
             "429 from a gateway, without an error object",
@@ -184,6 +195,11 @@ CALL = Section(
         passes("200 with half the JSON", "cut_reply", Sent(HttpReply(200, WHOLE.body[: len(WHOLE.body) // 2])), **LOST),
         passes("no reply, ever", "timeout", Sent(HttpReply(0, ending="never")), apart_s=TIMEOUT_S),
         passes("an answer after timeout_s", "timeout", Sent(WHOLE, LATE_S), apart_s=TIMEOUT_S, **LOST),
+        passes(
+            "an answer with an impossible usage (2**64 tokens)", "", with_usage("18446744073709551616"), asked="once"
+        ),
+        passes("an answer with a negative usage", "", with_usage("-1"), asked="once"),
+        passes("an answer whose usage is no number", "", with_usage('"many"'), asked="once"),
         passes("a slow answer, within timeout_s", "", Sent(WHOLE, TIMEOUT_S / 2), asked="once"),
     ],
 )
@@ -195,6 +211,13 @@ ROW = Section(
     "label of it. What may have been mended is asked again by the next run; what is stored is not.",
     [
         of_row("400", set_aside("http_400"), "HTTP 400: too many words", says(400, "too many words"), "once more"),
+        of_row(
+            "400 whose error code is a list",
+            set_aside("http_400"),
+            "HTTP 400: no",
+            Sent(wire.reply(400, {"error": {"message": "no", "code": ["x"], "innererror": {"code": {}}}})),
+            "once more",
+        ),
         of_row(
             "413, the prompt is too long",
             set_aside("http_413"),
@@ -225,7 +248,7 @@ ROW = Section(
             said("hal", "content_filter"),
             "not again",
         ),
-        of_row("a blank answer", no_label("empty"), "stop", said("  "), "not again"),
+        of_row("the answer is blank", no_label("empty"), "stop", said("  "), "not again"),
         of_row(
             "200 without a chat completion",
             set_aside("not_a_completion"),
@@ -236,7 +259,7 @@ ROW = Section(
         of_row(
             "503 at each of its tries",
             set_aside("http_503"),
-            f"given up after {TRIES} tries; the last: HTTP 503: no",
+            f"gave up after {TRIES} tries; the last: HTTP 503: no",
             with_header("Retry-After", "0", 503),
             f"{TRIES} times more",
             asked=f"{TRIES} times",
@@ -244,7 +267,7 @@ ROW = Section(
         of_row(
             "a turn before the last is cut (turns: all)",
             set_aside("unusable_turn"),
-            "turn 1 of 2: the answer is not whole (finish_reason 'length')",
+            "turn 1 of 2: the answer is incomplete (finish_reason 'length')",
             said("hal", "length"),
             "not again",
         ),
@@ -342,7 +365,7 @@ ENDPOINT = Section(
             "again and again",
             ANSWERED,
             0,
-            "down; one row at a time asks whether it is back",
+            "down; one row at a time is sent to probe whether it is back",
             "not again",
             then=says(503),
             after=15,
@@ -353,7 +376,7 @@ ENDPOINT = Section(
             "again and again",
             STORED,
             1,
-            "no row was charged and all that was answered is stored",
+            "no row was charged, and all answers are stored",
             scene="down_for_good",
         ),
         Fault(
@@ -391,7 +414,7 @@ STORE = Section(
             "once",
             STORED,
             1,
-            "can't be written (File too large); make room or give another folder",
+            "cannot be written (File too large); make room or use another folder",
             "once more",
             "what was in flight or not yet on disk",
             scene="disk_full",
@@ -399,16 +422,16 @@ STORE = Section(
         ),
         stops(
             "its folder may not be written",
-            "can't be written (Permission denied); make room or give another folder",
+            "cannot be written (Permission denied); make room or use another folder",
             scene="forbidden",
         ),
-        stops("a file is in its place", "mend that or give another folder, then run again", scene="a_file"),
+        stops("a file is in its place", "fix that or use another folder, then run again", scene="a_file"),
         Fault(
             "the last line of a segment is torn",
             "once",
             ANSWERED,
             0,
-            "1 torn line passed over",
+            "1 unreadable line skipped",
             "once more",
             "the answer that was lost",
             scene="torn_tail",
@@ -418,12 +441,12 @@ STORE = Section(
             "once",
             ANSWERED,
             0,
-            "1 torn line passed over",
+            "1 unreadable line skipped",
             "once more",
             "the answer that was lost",
             scene="corrupt_line",
         ),
-        stops("a segment is of a newer version", "update azdistill, or give another folder", scene="newer"),
+        stops("a segment is of a newer version", "update azdistill, or use another folder", scene="newer"),
         Fault(
             "two runs ask the same at once",
             "twice",
@@ -458,7 +481,7 @@ JOB = Section(
             "once",
             set_aside("http_400"),
             1,
-            "mend it or raise max_reject_ratio, then run again",
+            "fix the cause or raise max_reject_ratio, then run again",
             then=says(400),
             after=1,
             config={"max_reject_ratio": 0.05},
@@ -468,7 +491,7 @@ JOB = Section(
             "once",
             STORED,
             1,
-            "raise the budget, then run again: what was answered is kept",
+            "raise the budget and run again; stored answers are not bought again",
             teacher=PRICES,
             config={"budget": 0.2, "max_tokens": 20},
         ),
@@ -477,7 +500,7 @@ JOB = Section(
             "once",
             IN_THE_END,
             130,
-            "interrupted by SIGTERM; all answers that arrived are stored, run again to continue",
+            "interrupted by SIGTERM; all answers that arrived are stored; run again to continue",
             paid="what was in flight",
             scene="told_to_stop",
             simulation={"latency_ms": 50},

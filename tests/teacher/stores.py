@@ -5,17 +5,34 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from azdistill.teacher.replies import Answer, RowRejected
+from azdistill.teacher.replies import Answer, Outcome, RowRejected
 from azdistill.teacher.store import ResponseStore, StoredAnswer, StoreIndex
 
-FIRST_VERSION = (
-    b'{"key":"old","asked_at":"https://host","teacher":"m","answer":'
-    b'{"completion":"yes","finish_reason":"stop","prompt_tokens":3,"completion_tokens":1}}\n'
-)
-"""A line that the first version wrote."""
+
+class Outcomes(Mapping[str, Outcome]):
+    """Outcomes of some keys in an index, in the order of the keys. Each is read when it is needed."""
+
+    def __init__(self, index: StoreIndex, keys: Iterable[str]) -> None:
+        self.index, self.unreadable = index, index.unreadable
+        self.keys_in_store = [key for key in dict.fromkeys(keys) if key in index]
+
+    def stored(self, key: str) -> StoredAnswer:
+        record = self.index.get(key)
+        if record is None:
+            raise KeyError(key)
+        return record
+
+    def __getitem__(self, key: str) -> Outcome:
+        return self.stored(key).outcome
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys_in_store)
+
+    def __len__(self) -> int:
+        return len(self.keys_in_store)
 
 
 def stored(key: str, text: str = "yes", when: int = 1_764_000_000_000) -> StoredAnswer:
@@ -51,8 +68,8 @@ def filled(folder: Path, run: str, *outcomes: StoredAnswer) -> Path:
     return folder / f"{run}-0-0.jsonl"
 
 
-def find(folder: Path, keys: Iterable[str]) -> StoreIndex:
-    return ResponseStore(folder, "later").find(keys)
+def find(folder: Path, keys: Iterable[str]) -> Outcomes:
+    return Outcomes(ResponseStore(folder, "later").index(), keys)
 
 
 def segments(folder: Path) -> list[str]:

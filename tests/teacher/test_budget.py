@@ -13,7 +13,7 @@ from azdistill.teacher.budget import BudgetReached
 from azdistill.teacher.collect import collect
 from azdistill.teacher.endpoint import resolve
 from azdistill.teacher.store import ResponseStore
-from tests.teacher.test_engine import Endpoint
+from tests.teacher.test_client import Endpoint
 
 PRICES = {"input_price": 1.0, "output_price": 4.0, "max_in_flight": 16}
 COST = (100 * 1.0 + 50 * 4.0) / 1e6
@@ -51,7 +51,7 @@ def test_a_budget_stops_before_it_is_exceeded_and_is_nearly_used(buy):
     assert isinstance(problem, BudgetReached)
     assert calls * COST <= budget
     assert calls >= 38
-    assert "raise the budget, then run again: what was answered is kept" in str(problem)
+    assert "raise the budget and run again; stored answers are not bought again" in str(problem)
 
 
 def test_a_run_that_goes_on_counts_what_was_spent_before(buy):
@@ -63,6 +63,44 @@ def test_a_run_that_goes_on_counts_what_was_spent_before(buy):
     third, collected = buy(lambda row, times: reply_of(), 200, budget=201 * COST)
     assert calls + sum(map(len, third.times.values())) == 200
     assert len(collected.completions) == 200
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        "many",
+        {},
+        {"prompt_tokens": 0, "completion_tokens": 0},
+        {"prompt_tokens": -100, "completion_tokens": -50},
+        {"prompt_tokens": "100", "completion_tokens": None},
+        {"prompt_tokens": 10**18, "completion_tokens": 2**63},
+        {"prompt_tokens": 100},
+    ],
+    ids=str,
+)
+def test_a_budget_holds_without_plausible_usage(buy, usage):
+    """Without usage a call costs at most a token for each byte of the request, and of the answer."""
+    choice = {"message": {"content": "yes"}, "finish_reason": "stop"}
+    budget = 0.004
+    endpoint, problem = buy(
+        lambda row, times: web.json_response({"choices": [choice], "usage": usage}), 400, budget=budget
+    )
+    assert isinstance(problem, BudgetReached)
+    calls = sum(map(len, endpoint.times.values()))
+    assert 10 <= calls <= 40
+    again, problem = buy(
+        lambda row, times: web.json_response({"choices": [choice], "usage": usage}), 400, budget=budget
+    )
+    assert isinstance(problem, BudgetReached)
+    assert sum(map(len, again.times.values())) <= 2, "stored answers count as they did when they were bought"
+
+
+def test_a_cut_answer_without_usage_costs_max_tokens(buy):
+    choice = {"message": {"content": "yes"}, "finish_reason": "length"}
+    endpoint, problem = buy(lambda row, times: web.json_response({"choices": [choice]}), 400, budget=0.004)
+    assert isinstance(problem, BudgetReached)
+    assert 5 <= sum(map(len, endpoint.times.values())) <= 16
 
 
 def test_the_ledger_tells_useful_unusable_and_retried_apart(buy):

@@ -10,7 +10,7 @@ from aiohttp import web
 from azdistill.contracts.files import read_json
 from tests.refusing_proxy import refusing_proxy
 from tests.teacher.simulated_azure import simulated_azure
-from tests.teacher.test_engine import ANSWER
+from tests.teacher.test_client import ANSWER
 from tests.workspace.certificate import write_certificate
 
 CANARY = "canary-s3cret-7f3a"

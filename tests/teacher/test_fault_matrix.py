@@ -58,7 +58,7 @@ from tests.teacher.faults import (
     set_aside,
 )
 from tests.teacher.simulated_azure import simulated_azure
-from tests.teacher.test_engine import refused
+from tests.teacher.test_client import refused
 from tests.teacher.test_preflight import self_signed
 
 Sends = Callable[[str, int], Sent | None]

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -14,9 +16,10 @@ from azdistill.contracts.rows import Prompt
 from azdistill.contracts.teacher import Teacher, TeacherConfig
 from azdistill.teacher.collect import Collected, collect
 from azdistill.teacher.endpoint import resolve_all
-from azdistill.teacher.policy import drawn
+from azdistill.teacher.policies import draw
 from azdistill.teacher.store import ResponseStore
-from tests.teacher.test_engine import Endpoint, refused
+from tests.teacher import test_client
+from tests.teacher.test_client import Endpoint, refused
 
 Says = Callable[[int, int], str | web.Response]
 """What a teacher replies to the row of a number, the nth time that it is asked."""
@@ -30,8 +33,8 @@ def said(text: str, finish_reason: str = "stop") -> web.Response:
 class Seat:
     """A teacher of real HTTP, and the rows that it was asked, in their order."""
 
-    def __init__(self, name: str, says: Says) -> None:
-        self.name, self.says, self.asked = name, says, list[int]()
+    def __init__(self, name: str, says: Says, url: str = "") -> None:
+        self.name, self.says, self.url, self.asked = name, says, url, list[int]()
         self.endpoint = Endpoint(self.reply)
 
     def reply(self, row: str, times: int) -> web.Response:
@@ -46,12 +49,12 @@ def put(tmp_path, prompts):
     """Put rows to teachers as a policy has it; returns who was asked what, and what was collected."""
 
     def run(
-        seats: dict[str, Says], rows: list[Prompt] | int = 20, weights: tuple[float, ...] = (), **fields
+        seats: dict[str, Any], rows: list[Prompt] | int = 20, weights: tuple[float, ...] = (), **fields
     ) -> tuple[list[Seat], Collected]:
         async def asking() -> tuple[list[Seat], Collected]:
-            panel = [Seat(name, says) for name, says in seats.items()]
+            panel = [says if isinstance(says, Seat) else Seat(name, says) for name, says in seats.items()]
             async with contextlib.AsyncExitStack() as stack:
-                urls = [await stack.enter_async_context(seat.endpoint.listening()) for seat in panel]
+                urls = [seat.url or await stack.enter_async_context(seat.endpoint.listening()) for seat in panel]
                 parts = weights or (1.0,) * len(panel)
                 teachers = tuple(
                     Teacher(model="m", name=seat.name, endpoint=url, weight=weight, input_price=1, output_price=1)
@@ -91,7 +94,7 @@ def test_route_gives_each_prompt_to_one_teacher_by_weight_whatever_the_other_row
 
 @pytest.mark.parametrize(("weights", "place"), [((1, 0.0001), 0), ((0.0001, 1), 1), ((5,), 0)])
 def test_weights_are_parts_of_their_sum(weights, place):
-    assert Counter(drawn(str(key), weights) for key in range(1000))[place] >= 995
+    assert Counter(draw(str(key), weights) for key in range(1000))[place] >= 995
 
 
 def test_all_asks_every_teacher_and_a_test_row_has_the_first_ones_answer(put):
@@ -150,7 +153,8 @@ def test_fallback_takes_only_what_failed_to_the_next_one_and_the_last_word_stand
     assert again.completions == collected.completions
 
 
-def test_an_endpoint_that_is_taken_away_leaves_its_rows_to_the_next_one(put, capsys):
+def test_an_endpoint_that_is_taken_away_leaves_its_rows_to_the_next_one(put, caplog):
+    caplog.set_level(logging.INFO, "azdistill")
     answered = iter(range(1000))
     seats: dict[str, Says] = {
         "first": lambda row, times: "first" if next(answered) < 50 else refused(404),
@@ -160,9 +164,46 @@ def test_an_endpoint_that_is_taken_away_leaves_its_rows_to_the_next_one(put, cap
     counts = Counter(row.completion for row in collected.completions)
     assert counts == {"first": 50, "second": 150}
     assert len(two.asked) == 150
-    assert "what is left goes to the next teacher" in capsys.readouterr().out
+    assert "the next teacher answers its remaining rows" in caplog.text
     with pytest.raises(EndpointError, match="no such model or path"):
         put(seats, 300, policy="route", weights=(1, 0.0001))
+
+
+class Unusable(Seat):
+    """A teacher whose every reply, the preflight's included, is the same refusal."""
+
+    def __init__(self, name: str, status: int) -> None:
+        super().__init__(name, lambda row, times: refused(status))
+        self.endpoint = test_client.Endpoint(self.reply, preflight=refused(status))
+
+
+@pytest.mark.parametrize(("status", "top_logprobs"), [(404, 0), (401, 0), (404, 5)])
+def test_a_first_teacher_that_fails_at_the_start_leaves_its_rows_to_the_next_one(put, caplog, status, top_logprobs):
+    caplog.set_level(logging.INFO, "azdistill")
+    seats = {"first": Unusable("first", status), "second": lambda row, times: "second"}
+    (_, two), collected = put(seats, 20, policy="fallback", top_logprobs=top_logprobs)
+    assert {row.teacher for row in collected.completions} == {"second"}
+    assert len(collected.completions) == len(two.asked) == 20
+    assert "the next teacher answers its remaining rows" in caplog.text
+
+
+def test_a_first_teacher_that_nobody_reaches_leaves_its_rows_to_the_next_one(put):
+    nobody = Seat("first", lambda row, times: "first", "http://127.0.0.1:9")
+    (_, two), collected = put({"first": nobody, "second": lambda row, times: "second"}, 20, policy="fallback")
+    assert {row.teacher for row in collected.completions} == {"second"}
+    assert len(two.asked) == 20
+
+
+@pytest.mark.parametrize("policy", ["route", "all", "cascade"])
+def test_only_fallback_replaces_a_teacher_that_fails_at_the_start(put, policy):
+    teachers = {"first": Unusable("first", 404), "second": lambda row, times: "second"}
+    with pytest.raises(EndpointError):
+        put(teachers, 20, policy=policy)
+
+
+def test_fallback_ends_when_the_last_teacher_fails_too(put):
+    with pytest.raises(EndpointError):
+        put({"first": Unusable("first", 404), "second": Unusable("second", 404)}, 20, policy="fallback")
 
 
 def test_prompts_that_read_alike_are_asked_once_at_each_teacher(put, prompts):

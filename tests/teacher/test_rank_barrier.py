@@ -13,7 +13,7 @@ from azdistill.contracts.errors import AzdistillError, EndpointError, InputError
 from azdistill.contracts.teacher import SIMULATOR_VARIABLE
 from azdistill.teacher.endpoint import resolve
 from azdistill.teacher.rank import Rank, rank_of
-from azdistill.teacher.rank_barrier import RankBarrier, meeting_folder
+from azdistill.teacher.rank_barrier import RankBarrier, barrier_folder
 
 LEADER, OTHER = Rank(0, 2), Rank(1, 2)
 
@@ -23,8 +23,8 @@ from pathlib import Path
 from azdistill.teacher.rank_barrier import RankBarrier
 from azdistill.teacher.rank import Rank
 
-with RankBarrier(Path(sys.argv[1]), Rank(1, 2), look_s=0.02, beat_s=0.05) as meeting:
-    while not meeting._latest:
+with RankBarrier(Path(sys.argv[1]), Rank(1, 2), poll_s=0.02, heartbeat_s=0.05) as barrier:
+    while not barrier._latest:
         time.sleep(0.01)
     print("met", flush=True)
     time.sleep(60)
@@ -32,7 +32,9 @@ with RankBarrier(Path(sys.argv[1]), Rank(1, 2), look_s=0.02, beat_s=0.05) as mee
 
 
 def join(folder, rank, **limits):
-    return RankBarrier(folder, rank, **{"look_s": 0.02, "beat_s": 0.05, "late_s": 10.0, "silent_s": 10.0, **limits})
+    return RankBarrier(
+        folder, rank, **{"poll_s": 0.02, "heartbeat_s": 0.05, "start_s": 10.0, "silence_s": 10.0, **limits}
+    )
 
 
 def test_the_parts_of_the_others_reach_rank_0_and_all_end_well(tmp_path):
@@ -43,7 +45,7 @@ def test_the_parts_of_the_others_reach_rank_0_and_all_end_well(tmp_path):
 
         async def leader():
             with join(tmp_path, LEADER) as here:
-                return await here.others()
+                return await here.reports()
 
         return await asyncio.gather(leader(), other())
 
@@ -56,8 +58,8 @@ def test_what_an_earlier_attempt_left_is_not_taken_for_this_one(tmp_path):
     left = sorted(path.name[0] for path in tmp_path.iterdir())
     assert left == ["0", "1"], "each leaves its last note"
     for rank in (LEADER, OTHER):
-        with join(tmp_path, rank, late_s=0.3) as alone, pytest.raises(AzdistillError, match="has not come"):
-            asyncio.run(alone.others() if rank.leads else alone.finish({}))
+        with join(tmp_path, rank, start_s=0.3) as alone, pytest.raises(AzdistillError, match="has not started"):
+            asyncio.run(alone.reports() if rank.leads else alone.finish({}))
 
 
 def test_the_failure_of_one_is_told_to_the_other_with_its_reason(tmp_path):
@@ -78,7 +80,7 @@ def test_a_failure_before_the_other_has_come_waits_for_it_a_little(tmp_path):
     failing.start()
     time.sleep(0.2)
     with join(tmp_path, LEADER) as here, pytest.raises(AzdistillError, match="the key was refused"):
-        asyncio.run(here.others())
+        asyncio.run(here.reports())
     failing.join()
 
 
@@ -96,15 +98,15 @@ def test_a_bug_is_told_by_its_name_alone_as_its_text_may_hold_anything(tmp_path)
 def test_one_that_is_killed_or_hangs_is_noticed_by_its_silence(tmp_path, sign):
     with (
         subprocess.Popen([sys.executable, "-c", SILENT_ONE, tmp_path], stdout=subprocess.PIPE, text=True) as other,
-        join(tmp_path, LEADER, silent_s=0.5) as here,
+        join(tmp_path, LEADER, silence_s=0.5) as here,
     ):
         assert other.stdout
         assert other.stdout.readline() == "met\n"
         time.sleep(0.7)
         here.check()
         other.send_signal(sign)
-        with pytest.raises(AzdistillError, match=r"rank 1 of 2 fell silent: .*; see that process's log"):
-            asyncio.run(here.others())
+        with pytest.raises(AzdistillError, match=r"rank 1 of 2 is silent: .*; see the log of that process"):
+            asyncio.run(here.reports())
         other.kill()
 
 
@@ -122,10 +124,10 @@ def test_a_note_is_never_written_over_and_takes_the_place_of_the_one_before(tmp_
 
 
 def test_jobs_that_ask_something_else_or_in_other_parts_meet_elsewhere(tmp_path):
-    one = meeting_folder(tmp_path, "run", 2, ["a", "b"])
-    assert meeting_folder(tmp_path, "run", 2, ["b", "a", "a"]) == one
+    one = barrier_folder(tmp_path, "run", 2, ["a", "b"])
+    assert barrier_folder(tmp_path, "run", 2, ["b", "a", "a"]) == one
     others = {
-        meeting_folder(tmp_path, *rest) for rest in [("r", 2, ["a", "b"]), ("run", 3, ["a", "b"]), ("run", 2, "a")]
+        barrier_folder(tmp_path, *rest) for rest in [("r", 2, ["a", "b"]), ("run", 3, ["a", "b"]), ("run", 2, "a")]
     }
     assert len(others | {one}) == 4
 

@@ -8,6 +8,7 @@ from azdistill.teacher.collect import collect
 from azdistill.teacher.endpoint import resolve
 from azdistill.teacher.requests import chat_request
 from azdistill.teacher.store import ResponseStore
+from tests.teacher.stores import find
 
 REFUSED = ("max_tokens", "temperature", "top_p")
 
@@ -24,7 +25,7 @@ def test_its_answers_are_labels_and_its_thoughts_stay_in_the_store(simulate, con
     collected = ask(ResponseStore(tmp_path / "store", "run"), config, rows)
     assert [row.completion for row in collected.completions] == [f"You said: {r.messages[-1].content}" for r in rows]
     keys = {row.key for row in collected.completions}
-    found = ResponseStore(tmp_path / "store", "later").find(keys)
+    found = find(tmp_path / "store", keys)
     traces = [found.stored(key).outcome.trace for key in found]
     assert len(traces) == 3
     assert all(trace.startswith("The last turn says") for trace in traces)

@@ -65,12 +65,12 @@ def test_an_upload_that_fails_on_close_is_tried_once_more_and_then_an_error(tmp_
     store = a_store(tmp_path, create=Failing())
     with pytest.raises(ExceptionGroup) as group:
         fill(store, stored("a"))
-    assert "can't be written" in str(group.value.exceptions[0])
+    assert "cannot be written" in str(group.value.exceptions[0])
     store.close()
     assert "a" in find(tmp_path, ["a"])
     store.create.left = 1
     store.put(stored("b"), lambda: None)
-    with pytest.raises(AzdistillError, match="can't be written"):
+    with pytest.raises(AzdistillError, match="cannot be written"):
         store.close()
 
 

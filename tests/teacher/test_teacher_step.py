@@ -89,7 +89,7 @@ def test_an_interrupted_run_says_so_and_pays_again_only_what_was_in_flight(step,
     config = configure(teacher={"max_in_flight": IN_FLIGHT})
     code, err = stopped_at_half(step, teacher, url, config, sign)
     assert code == 130
-    assert err == f"teacher: interrupted by {sign.name}; all answers that arrived are stored, run again to continue\n"
+    assert err == f"teacher: interrupted by {sign.name}; all answers that arrived are stored; run again to continue\n"
     assert step.run(config, url)[0] == 0
     assert sum(teacher.bought.values()) <= 240 + IN_FLIGHT
 
@@ -217,7 +217,7 @@ def test_a_full_disk_ends_the_job_in_one_line_and_what_fitted_is_not_bought_agai
     step.limits = "ulimit -f 24;"
     code, _, err = step.run(config, url)
     assert code == 1
-    assert "can't be written (File too large)" in err
+    assert "cannot be written (File too large)" in err
     assert err.count("\n") == 1
     step.limits = ""
     assert step.run(config, url)[0] == 0

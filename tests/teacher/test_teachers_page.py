@@ -1,4 +1,4 @@
-"""docs/teachers.md says what is so; what its policies do is tested in test_policy.py."""
+"""docs/teachers.md agrees with the code. Its policies are tested in test_policy.py."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ def test_the_example_is_a_teacher_section():
 
 def test_every_policy_has_its_line_and_every_name_is_one():
     assert tuple(re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE)) == get_args(Policy)
-    assert f"takes up to {TeacherConfig.model_fields['teachers'].metadata[1].max_length}" in TEXT
-    said = TEXT[TEXT.index("by outcome: ") :].split(".")[0].removeprefix("by outcome: ").split(", ")
-    assert said == [*UsageCounter().counts()["ledger"]]
+    assert f"accepts up to {TeacherConfig.model_fields['teachers'].metadata[1].max_length}" in TEXT
+    outcomes = TEXT[TEXT.index("by outcome: ") :].split(".")[0].removeprefix("by outcome: ").split(", ")
+    assert outcomes == [*UsageCounter().counts()["ledger"]]
     assert {"teacher", "sample", "usage", "key"} <= Completion.model_fields.keys()

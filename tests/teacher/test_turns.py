@@ -11,12 +11,12 @@ from azdistill.contracts.rows import Message, Prompt, canonical, prompt_id
 from azdistill.teacher.collect import collect
 from azdistill.teacher.endpoint import resolve
 from azdistill.teacher.store import ResponseStore
-from tests.teacher import test_engine
+from tests.teacher import test_client
 
 TURNS = 3
 
 
-class Talker(test_engine.Endpoint):
+class Talker(test_client.Endpoint):
     """Replies as `reply(users, calls)` says to a conversation, known by what its user said: a text, a response or
     seconds to wait first. Remembers each conversation as it was asked, and the order."""
 
@@ -94,10 +94,10 @@ def test_by_default_the_last_turn_is_asked(ask):
 @pytest.mark.parametrize(
     ("response", "reason", "detail"),
     [
-        (said("half", "length"), "unusable_turn", "the answer is not whole"),
+        (said("half", "length"), "unusable_turn", "the answer is incomplete"),
         (said("half", "content_filter"), "unusable_turn", "finish_reason 'content_filter'"),
-        (said("  "), "unusable_turn", "a blank answer"),
-        (test_engine.refused(400), "http_400", "HTTP 400"),
+        (said("  "), "unusable_turn", "the answer is blank"),
+        (test_client.refused(400), "http_400", "HTTP 400"),
     ],
 )
 def test_a_turn_that_failed_sets_its_row_aside_by_its_number(ask, response, reason, detail):
@@ -118,7 +118,7 @@ def test_a_run_that_was_cut_goes_on_at_the_turn_where_it_was(ask):
     times = Counter()
     problem = None
     for _ in range(5):
-        endpoint, problem = ask(rows, lambda users, calls: test_engine.refused(401) if calls > 15 else None, 2)
+        endpoint, problem = ask(rows, lambda users, calls: test_client.refused(401) if calls > 15 else None, 2)
         times.update(endpoint.asked[:15])
         if not isinstance(problem, EndpointError):
             break

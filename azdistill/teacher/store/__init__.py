@@ -1,4 +1,4 @@
-"""The response store: what was paid for or decided, on disk before it is counted. See docs/store.md."""
+"""The response store: bought answers and final rejections, on disk before they count. See docs/store.md."""
 
 from azdistill.teacher.store.index import StoreIndex
 from azdistill.teacher.store.records import StoredAnswer

@@ -1,7 +1,7 @@
-"""Many segments into few: of each key the record that counts, without what is torn or foreign.
+"""Merge many segments into few: of each key the record that counts, without torn and foreign lines.
 
-A segment that is still written is left alone. The others go when the new ones are complete and synced, so that
-a crash at any moment loses nothing and leaves at most some records twice.
+A segment that is still written is not touched. The others are removed once the new ones are complete and synced. So a
+crash at any moment loses nothing and leaves at most some records twice.
 """
 
 import hashlib
@@ -13,8 +13,8 @@ from itertools import count
 from pathlib import Path
 
 from azdistill.contracts.errors import AzdistillError, InputError
-from azdistill.teacher.store.index import place
-from azdistill.teacher.store.records import decode, encode, is_refusal, key_of
+from azdistill.teacher.store.index import position
+from azdistill.teacher.store.records import is_rejection
 from azdistill.teacher.store.segments import SCAN_BYTES, SUFFIX, Piece, hold, in_use, scan, segments, sync_folder
 
 LARGEST_BYTES = 256 * 1024 * 1024
@@ -24,7 +24,7 @@ LOCK = ".compacting"
 
 @dataclass(frozen=True)
 class Compacted:
-    """What a compaction did: segments before and after it, those in use left alone, records kept and dropped."""
+    """Counts of a compaction: segments before and after (`now`) and in use, records kept and dropped."""
 
     segments: int
     now: int
@@ -36,26 +36,26 @@ class Compacted:
 
 
 def compact(folder: Path, *, forget_refusals: bool = False, largest_bytes: int = LARGEST_BYTES) -> Compacted:
-    """Merge the segments of a store that nobody writes any more; refused questions may be forgotten, to be asked
-    again. The same store gives the same bytes.
+    """Merge the segments of a store that no process writes any more. `forget_refusals` drops rejections, so that the
+    next run asks again. The same store gives the same bytes.
 
-    Raises InputError when there is no such store, AzdistillError when it can't be read or written, holds records
-    of another version, or is being compacted already. Then it holds what it held.
+    Raises InputError when there is no such store, and AzdistillError when it cannot be read or written, holds records
+    of another version, or is being compacted already. Then its content has not changed.
     """
     if not folder.is_dir():
-        raise InputError(f"store {str(folder)!r}: no such folder; name the folder of a store")
-    with _disk_errors(folder), _alone(folder):
-        finished, writing = _sorted_out(folder)
-        choice = _Choice(finished, forget_refusals)
-        made = _replace(folder, finished, _write(folder, choice.lines(), largest_bytes))
+        raise InputError(f"store {str(folder)!r}: no such folder", fix="name the folder of a store")
+    with _disk_errors(folder), _exclusively(folder):
+        finished, writing = _finished_segments(folder)
+        records = _KeptRecords(finished, forget_refusals)
+        made = _replace(folder, finished, _write(folder, records.lines(), largest_bytes))
     return Compacted(
         len(finished) + writing,
         made + writing,
         writing,
-        choice.kept,
-        choice.repeated,
-        choice.unreadable,
-        choice.forgotten,
+        records.kept,
+        records.repeated,
+        records.unreadable,
+        records.forgotten,
     )
 
 
@@ -63,22 +63,22 @@ def compact(folder: Path, *, forget_refusals: bool = False, largest_bytes: int =
 def _disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as problem:
-        where = problem.filename or folder
+    except OSError as error:
+        path = error.filename or folder
         raise AzdistillError(
-            f"store {str(folder)!r}: can't be compacted ({problem.strerror} at {str(where)!r}); nothing of it is "
-            "lost; make room or mend that, then run again"
+            f"store {str(folder)!r}: cannot be compacted ({error.strerror}: {str(path)!r}); nothing is lost",
+            fix="make room or fix that, then run again",
         ) from None
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One compaction at a time, without what one that was killed has left behind."""
+def _exclusively(folder: Path) -> Iterator[None]:
+    """Run one compaction at a time. Remove the partial segments of one that was killed."""
     with (folder / LOCK).open("wb") as lock:
         if not hold(lock, wait=False):
             raise AzdistillError(
-                f"store {str(folder)!r}: another compaction is under way, or the file system knows no locks; "
-                "wait for its end, or compact a copy"
+                f"store {str(folder)!r}: another compaction is running, or the file system has no locks",
+                fix="wait for its end, or compact a copy",
             )
         try:
             _remove(folder.glob(f"*{PARTIAL}"))
@@ -87,32 +87,32 @@ def _alone(folder: Path) -> Iterator[None]:
             _remove(folder.glob(f"*{PARTIAL}"))
 
 
-def _sorted_out(folder: Path) -> tuple[list[Path], int]:
-    """Segments that are complete, and the number of those in use. An empty one was made a moment ago and its
-    writer may not have marked it yet."""
-    found = [(path, in_use(segment) or os.fstat(segment.fileno()).st_size == 0) for path, segment in segments(folder)]
-    return [path for path, writing in found if not writing], sum(writing for _, writing in found)
+def _finished_segments(folder: Path) -> tuple[list[Path], int]:
+    """Segments that are complete, and the number of those in use. The writer of an empty one may not have locked it
+    yet."""
+    paths = [(path, in_use(segment) or os.fstat(segment.fileno()).st_size == 0) for path, segment in segments(folder)]
+    return [path for path, writing in paths if not writing], sum(writing for _, writing in paths)
 
 
-class _Choice:
+class _KeptRecords:
     """The records to keep, and counts of the others."""
 
     def __init__(self, paths: Sequence[Path], forget_refusals: bool) -> None:
         self._paths, self._forget = paths, forget_refusals
         self.unreadable = self.repeated = self.forgotten = 0
-        self._places: dict[str, int] = {}
+        self._positions: dict[str, int] = {}
         for number, piece in self._pieces():
             self._consider(number, piece)
 
     @property
     def kept(self) -> int:
-        return len(self._places)
+        return len(self._positions)
 
     def lines(self) -> Iterator[bytes]:
-        """In the order in which they lie there."""
-        for number, (offset, key, content) in self._pieces():
-            if key and self._places.get(key) == place(number, offset, content):
-                yield _line(content)
+        """The records to keep, in the order of the segments."""
+        for number, (offset, key, record) in self._pieces():
+            if key and self._positions.get(key) == position(number, offset, record):
+                yield record.removesuffix(b"\n") + b"\n"
 
     def _pieces(self) -> Iterator[tuple[int, Piece]]:
         for number, path in enumerate(self._paths):
@@ -120,25 +120,19 @@ class _Choice:
                 yield from ((number, piece) for piece in scan(segment))
 
     def _consider(self, number: int, piece: Piece) -> None:
-        offset, key, content = piece
+        offset, key, record = piece
         if key is None:
             self.unreadable += 1
-        elif self._forget and is_refusal(content):
+        elif self._forget and is_rejection(record):
             self.forgotten += 1
         else:
-            self.repeated += key in self._places
-            where = place(number, offset, content)
-            self._places[key] = min(self._places.get(key, where), where)
-
-
-def _line(content: bytes) -> bytes:
-    """A record of the first version gets its checksum now."""
-    line = content.removesuffix(b"\n") + b"\n"
-    return line if key_of(line) else encode(decode(content))
+            self.repeated += key in self._positions
+            where = position(number, offset, record)
+            self._positions[key] = min(self._positions.get(key, where), where)
 
 
 def _replace(folder: Path, old: Sequence[Path], new: Iterable[tuple[Path, Path]]) -> int:
-    """New segments for old ones; returns their number. None gets its name before all are complete."""
+    """Replace old segments by new ones; returns the number of new ones. All are complete before one gets its name."""
     made = list(new)
     for partial, path in made:
         partial.replace(path)
@@ -149,8 +143,8 @@ def _replace(folder: Path, old: Sequence[Path], new: Iterable[tuple[Path, Path]]
 
 
 def _write(folder: Path, lines: Iterator[bytes], largest: int) -> Iterator[tuple[Path, Path]]:
-    """Complete segments under names that no reader looks at, with the names they are to have: of their content, so
-    that a name never stands for something else."""
+    """Write complete segments under names that no reader looks at; yields these and the final names, which contain a
+    hash of the content, so that a name never gets another content."""
     for number in count():
         partial = folder / f"{number}{PARTIAL}"
         digest = _fill(partial, lines, largest)
@@ -160,7 +154,7 @@ def _write(folder: Path, lines: Iterator[bytes], largest: int) -> Iterator[tuple
 
 
 def _fill(path: Path, lines: Iterator[bytes], largest: int) -> str | None:
-    """Write one segment's worth of `lines`; returns the hash of its content, None when there were none left."""
+    """Write lines up to the size of one segment; returns the hash of its content, None when no line was left."""
     size, digest = 0, hashlib.sha256()
     with path.open("wb") as segment:
         while size < largest and (line := next(lines, None)):

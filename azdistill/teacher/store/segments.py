@@ -1,4 +1,4 @@
-"""The files of a store, and what lies in them. Segments are named `<run>-<rank>-<n>.jsonl` and have one writer each."""
+"""The files of a store. Segments are named `<run>-<rank>-<n>.jsonl` and have one writer each."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from azdistill.contracts.errors import AzdistillError
-from azdistill.teacher.store.records import VERSION, key_of, old_key, pieces, version
+from azdistill.teacher.store.records import VERSION, key_of, split_records, version
 
 if sys.platform != "win32":
     import fcntl
@@ -16,12 +16,10 @@ if sys.platform != "win32":
 SUFFIX = ".jsonl"
 SCAN_BYTES = 1024 * 1024
 
+# Makes a segment; raises FileExistsError when the name is taken. An argument, so that a test can simulate a mount.
 Create = Callable[[Path], IO[bytes]]
-"""Makes a segment; raises FileExistsError when the name is taken. An argument, so that a test can be a mount."""
-
-
+# Offset, key and bytes of a record in a segment. The key is None for bytes that are no record.
 Piece = tuple[int, str | None, bytes]
-"""Offset, key and bytes of a record as it lies in a segment; without a key, of bytes that are none."""
 
 
 def create(path: Path) -> IO[bytes]:
@@ -29,7 +27,7 @@ def create(path: Path) -> IO[bytes]:
 
 
 def write_all(segment: IO[bytes], content: bytes) -> None:
-    """Without a buffer, which would try again on close what failed, a write may stop halfway."""
+    """Write all bytes. A file without a buffer may write fewer; a buffer would repeat a failed write on close."""
     rest = memoryview(content)
     while rest:
         rest = rest[segment.write(rest) :]
@@ -38,8 +36,8 @@ def write_all(segment: IO[bytes], content: bytes) -> None:
 def segments(folder: Path) -> Iterator[tuple[Path, IO[bytes]]]:
     """Each segment, open, in the order of names; none when there is no such folder.
 
-    One that a compaction took away meanwhile is passed over, as what it held lies in a newer one: the folder is
-    listed again until it holds nothing new.
+    A segment that a compaction removed meanwhile is skipped, as its records are in a newer one: the folder is listed
+    again until it holds nothing new.
     """
     seen: set[str] = set()
     while fresh := [name for name in _names(folder) if name not in seen]:
@@ -54,76 +52,77 @@ def segments(folder: Path) -> Iterator[tuple[Path, IO[bytes]]]:
 
 
 def _names(folder: Path) -> list[str]:
-    """Not by `glob`, to which a folder that may not be read is an empty one: all would be asked again."""
+    """Names of segments. `glob` would take a folder without read permission for an empty one."""
     with contextlib.suppress(FileNotFoundError):
         return sorted(name for name in os.listdir(folder) if name.endswith(SUFFIX))
     return []
 
 
 def scan(segment: IO[bytes]) -> Iterator[Piece]:
-    """All that lies in a segment. Raises AzdistillError for a record of a version that this program doesn't know."""
+    """All records and unreadable bytes of a segment. Raises AzdistillError for a record of an unknown version."""
     offset = 0
     for line in segment:
         if key := key_of(line):
             yield offset, key, line
-        elif line.endswith(b"\n") or not in_use(segment):  # else it is being written at this moment
+        elif line.endswith(b"\n") or not in_use(segment):  # else it is being written
             yield from _salvage(segment, offset, line)
         offset += len(line)
 
 
 def _salvage(segment: IO[bytes], offset: int, line: bytes) -> Iterator[Piece]:
-    """What was appended to a torn record, and a record that only its newline was torn off."""
-    for piece in pieces(line):
-        if version(piece) not in (None, VERSION):
+    """A record that was appended to a torn one, and a record that lacks only its newline."""
+    for record in split_records(line):
+        if version(record) not in (None, VERSION):
             raise AzdistillError(
-                f"segment {segment.name!r}: a record of version {version(piece)} at byte {offset}, and this azdistill "
-                f"reads up to {VERSION}; update azdistill, or give another folder"
+                f"segment {segment.name!r}: the record at byte {offset} has version {version(record)}; this azdistill "
+                f"reads version {VERSION}",
+                fix="update azdistill, or use another folder",
             )
-        yield offset, any_key(piece), piece
-        offset += len(piece)
+        yield offset, any_key(record), record
+        offset += len(record)
 
 
-def any_key(piece: bytes) -> str | None:
-    return key_of(piece.removesuffix(b"\n") + b"\n") or old_key(piece)
+def any_key(record: bytes) -> str | None:
+    """The key of a record with or without its newline."""
+    return key_of(record.removesuffix(b"\n") + b"\n")
 
 
 @contextlib.contextmanager
 def reading(folder: Path) -> Iterator[None]:
-    """What can't be read is an error: taken for an empty store, all would be asked and paid again."""
+    """Raise AzdistillError for files that cannot be read: taken for an empty store, all would be bought again."""
     try:
         yield
-    except OSError as problem:
-        where = problem.filename or folder
+    except OSError as error:
+        path = error.filename or folder
         raise AzdistillError(
-            f"store {str(folder)!r}: can't be read ({problem.strerror} at {str(where)!r}); "
-            "mend that or give another folder, then run again"
+            f"store {str(folder)!r}: cannot be read ({error.strerror}: {str(path)!r})",
+            fix="fix that or use another folder, then run again",
         ) from None
 
 
 def hold(file: IO[bytes], *, wait: bool = True) -> bool:
-    """Mark a file as one's own until it is closed; False when another process has it or the file system knows no
-    locks."""
+    """Lock a file until it is closed; False when another process holds it or the file system has no locks."""
     return _lock(file, exclusive=True, wait=wait)
 
 
 def in_use(segment: IO[bytes]) -> bool:
-    """Whether a writer may still append. Where that can't be known it may."""
+    """Whether a writer may still append; True where that is unknown."""
     return not _lock(segment, exclusive=False, wait=False)
 
 
 def _lock(file: IO[bytes], *, exclusive: bool, wait: bool) -> bool:
     if sys.platform == "win32":
         return False
-    how = (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB)
+    flags = (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB)
     try:
-        fcntl.flock(file, how)
+        fcntl.flock(file, flags)
     except OSError:
         return False
     return True
 
 
 def sync_folder(folder: Path) -> None:
-    """Make new names durable. Windows has no such call and needs none."""
+    """Make new names durable. Windows has no such call and does not need one."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

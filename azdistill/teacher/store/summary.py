@@ -1,4 +1,4 @@
-"""What a store holds, in figures; and one record of it, by the beginning of its key."""
+"""Figures of a store, and one record of it by the first characters of its key."""
 
 import os
 from collections import Counter
@@ -18,7 +18,7 @@ KEYS_SHOWN = 5
 
 @dataclass
 class TeacherSummary:
-    """What one teacher was paid for."""
+    """Answers, rejections and tokens of one teacher."""
 
     answers: int = 0
     refusals: int = 0
@@ -36,8 +36,8 @@ class TeacherSummary:
 
 @dataclass
 class Summary:
-    """Counts of records; one that is there twice counts twice, as it was paid twice. Times are ISO 8601 in UTC,
-    None where no record tells its own."""
+    """Counts of records. A record that is there twice counts twice, as it was paid twice. Times are ISO 8601 in UTC,
+    None in an empty store."""
 
     folder: str
     segments: int = 0
@@ -62,7 +62,7 @@ class Summary:
 
 
 def summarize(folder: Path) -> Summary:
-    """Raises InputError when there is no such store, AzdistillError when it can't be read."""
+    """Count the records of a store. Raises InputError when there is none, AzdistillError when it cannot be read."""
     _check(folder)
     summary, keys, times = Summary(str(folder)), set[str](), list[int]()
     for _, key, content in _pieces(folder, summary):
@@ -73,8 +73,7 @@ def summarize(folder: Path) -> Summary:
         summary.count(stored)
         keys.add(key)
         times.append(stored.when)
-    told = [when for when in times if when]
-    summary.keys, summary.oldest, summary.newest = len(keys), iso(min(told, default=0)), iso(max(told, default=0))
+    summary.keys, summary.oldest, summary.newest = len(keys), iso(min(times, default=0)), iso(max(times, default=0))
     return summary
 
 
@@ -88,23 +87,28 @@ def _pieces(folder: Path, summary: Summary) -> Iterator[Piece]:
 
 
 def iso(when: int) -> str | None:
-    """A time in ms since the epoch, to the second; None for 0, which records of the first version have."""
+    """A time in ms since the epoch, to the second; None for 0."""
     return datetime.fromtimestamp(when // 1000, UTC).isoformat().replace("+00:00", "Z") if when else None
 
 
 def record(folder: Path, prefix: str) -> StoredAnswer:
-    """The record whose key begins with `prefix`, as a run would find it. Raises InputError unless there is one."""
+    """The record that a run would use for the key that starts with `prefix`. Raises InputError unless there is one."""
     _check(folder)
-    found = (key for _, key, _ in _pieces(folder, Summary("")))
-    keys = sorted({key for key in found if key and key.startswith(prefix)})
-    if len(keys) == 1:
-        return StoreIndex(folder, keys).stored(keys[0])
+    keys = sorted({key for _, key, _ in _pieces(folder, Summary("")) if key and key.startswith(prefix)})
     if not keys:
-        raise InputError(f"store {str(folder)!r}: no key begins with {prefix!r}; completions.jsonl tells them")
-    shown = ", ".join([*keys[:KEYS_SHOWN], *(["..."] if len(keys) > KEYS_SHOWN else [])])
-    raise InputError(f"store {str(folder)!r}: {len(keys):,} keys begin with {prefix!r}, give more of it: {shown}")
+        raise InputError(
+            f"store {str(folder)!r}: no key starts with {prefix!r}", fix="completions.jsonl has the key of each row"
+        )
+    if len(keys) > 1:
+        shown = ", ".join([*keys[:KEYS_SHOWN], *(["..."] if len(keys) > KEYS_SHOWN else [])])
+        raise InputError(
+            f"store {str(folder)!r}: {len(keys):,} keys start with {prefix!r}", fix=f"type more of the key: {shown}"
+        )
+    stored = StoreIndex(folder).get(keys[0])
+    assert stored
+    return stored
 
 
 def _check(folder: Path) -> None:
     if not folder.is_dir():
-        raise InputError(f"store {str(folder)!r}: no such folder; the first run makes it, or name another")
+        raise InputError(f"store {str(folder)!r}: no such folder", fix="the first run creates it, or name another")

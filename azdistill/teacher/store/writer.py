@@ -1,7 +1,7 @@
-"""Writing to the store: what arrives within one window is written and synced together.
+"""Write to the store: what arrives within one window is written and synced together.
 
-On a local disk a segment grows. On a mounted blob container nothing is durable before the file is closed and
-no file can be appended to, so there each window is a segment of its own.
+On a local disk a segment grows. On a mounted blob container nothing is durable before the file is closed, and no file
+can be appended to, so there each window is a segment of its own.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
@@ -22,11 +22,11 @@ from azdistill.teacher.store.segments import SUFFIX, Create, create, hold, sync_
 LOCAL_WINDOW_S = 0.03
 MOUNT_WINDOW_S = 3.0
 
-Pending = list[tuple[StoredAnswer, Callable[[], None]]]
+Pending = list[tuple[StoredAnswer, Callable[[], object]]]
 
 
 class ResponseStore:
-    """Append outcomes, and find those of earlier runs. `window_s` is the longest time that one is not durable."""
+    """Append outcomes, and index those of earlier runs. `window_s` is the longest time that one is not durable."""
 
     def __init__(
         self,
@@ -40,37 +40,38 @@ class ResponseStore:
     ) -> None:
         self.folder, self.prefix = folder, f"{re.sub('[^A-Za-z0-9._]', '_', run)}-{rank}"
         self.window_s, self.grow, self.create = window_s, grow, create
-        self.unreadable = 0
         self._pending: Pending = []
         self._arrived = asyncio.Event()
         self._segment: IO[bytes] | None = None
         self._number = 0
         self._writer = _one_thread()
 
-    def find(self, keys: Iterable[str]) -> StoreIndex:
-        """What is stored of `keys`: of each an answer, else a refusal, the earliest where there are several. A
-        torn or foreign line is counted in `unreadable` and passed over."""
-        found = StoreIndex(self.folder, keys)
-        self.unreadable = found.unreadable
-        return found
+    def index(self) -> StoreIndex:
+        """Index what the store holds now. Raises AzdistillError when it cannot be read."""
+        return StoreIndex(self.folder)
 
     def check_writable(self) -> None:
-        """Raise AzdistillError before anything is bought when answers could not be kept."""
+        """Raise AzdistillError before anything is bought if answers cannot be stored."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder):
                 pass
-        except OSError as problem:
-            raise self._failed(problem) from None
+        except OSError as error:
+            raise self._not_writable(error) from None
 
-    def put(self, stored: StoredAnswer, durable: Callable[[], None]) -> None:
-        """Queue an answer or a refusal for the next commit; `durable` is called on the event loop once it is on
-        disk."""
+    async def write(self, stored: StoredAnswer) -> None:
+        """Return once an outcome is durable. It is queued at once, so cancellation does not lose it."""
+        durable = asyncio.get_running_loop().create_future()
+        self.put(stored, lambda: None if durable.done() else durable.set_result(None))
+        await durable
+
+    def put(self, stored: StoredAnswer, durable: Callable[[], object]) -> None:
+        """Queue an outcome for the next commit; `durable` is called on the event loop once it is on disk."""
         self._pending.append((stored, durable))
         self._arrived.set()
 
     async def commit_forever(self) -> None:
-        """Write and sync what arrived, once per window. Runs beside the work, until cancelled."""
+        """Write and sync what arrived, once per window, until cancelled."""
         self._arrived = asyncio.Event()  # of the loop that runs now
         if self._pending:
             self._arrived.set()
@@ -84,13 +85,13 @@ class ResponseStore:
                 durable()
 
     def close(self) -> None:
-        """Write and sync what is pending. An answer that arrived before is never lost."""
+        """Write and sync what is pending, so that no answer that arrived is lost."""
         with self._writer as ending:
             ending.submit(self._finish).result()
         self._writer = _one_thread()
 
     def _finish(self) -> None:
-        """Comes after a batch that is being written; one that could not be written is tried once more."""
+        """Runs after a batch that is being written. A batch that could not be written is written again."""
         batch, self._pending = self._pending, []
         try:
             self._write(batch)
@@ -104,12 +105,12 @@ class ResponseStore:
             return
         try:
             self._append(b"".join(encode(stored) for stored, _ in batch))
-        except OSError as problem:
+        except OSError as error:
             self._pending[:0] = batch
-            raise self._failed(problem) from None
+            raise self._not_writable(error) from None
 
     def _append(self, lines: bytes) -> None:
-        """A segment that this fails on is given up: its last line may be torn, and another would share it."""
+        """Append to the segment. After an error a new one is opened: a torn last line would share its line."""
         segment, self._segment = self._segment or self._open(), None
         with contextlib.ExitStack() as ending:
             ending.callback(segment.close)
@@ -119,14 +120,14 @@ class ResponseStore:
                 ending.pop_all()
                 self._segment = segment
 
-    def _failed(self, problem: OSError) -> AzdistillError:
+    def _not_writable(self, error: OSError) -> AzdistillError:
         return AzdistillError(
-            f"store {str(self.folder)!r}: can't be written ({problem.strerror}); make room or give another folder, "
-            "then run again: what is already in it is not asked again"
+            f"store {str(self.folder)!r}: cannot be written ({error.strerror})",
+            fix="make room or use another folder, then run again; stored answers are not bought again",
         )
 
     def _open(self) -> IO[bytes]:
-        """A segment that no other process has: a taken name is passed over, never appended to."""
+        """Create a segment of this process. A name that is taken is skipped, never appended to."""
         while True:
             path = self.folder / f"{self.prefix}-{self._number}{SUFFIX}"
             self._number += 1
@@ -140,12 +141,12 @@ class ResponseStore:
 
 
 def _one_thread() -> ThreadPoolExecutor:
-    """So that batches are written in turn. There is no thread before there is a batch."""
+    """One thread writes batches in order. It starts with the first batch."""
     return ThreadPoolExecutor(1, "store")
 
 
 def open_store(folder: Path, environ: Mapping[str, str] = os.environ) -> ResponseStore:
-    """The store of this process: in Azure ML on a mount, named after the run; elsewhere on a local disk."""
+    """Open the store of this process: in Azure ML on a mount, named after the run; elsewhere on a local disk."""
     run, rank = environ.get("AZUREML_RUN_ID"), int(environ.get("RANK", "0"))
     if run:
         return ResponseStore(folder, run, rank, window_s=MOUNT_WINDOW_S, grow=False)

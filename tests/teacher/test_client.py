@@ -14,9 +14,9 @@ from azdistill.contracts.errors import EndpointError
 from azdistill.contracts.rows import Message, Prompt
 from azdistill.teacher.collect import collect
 from azdistill.teacher.endpoint import resolve
-from azdistill.teacher.engine import LONGEST_WAIT_S, wait_s
 from azdistill.teacher.preflight import PREFLIGHT_MESSAGES
 from azdistill.teacher.replies import Retry
+from azdistill.teacher.retries import LONGEST_WAIT_S, wait_s
 from azdistill.teacher.store import ResponseStore
 
 ANSWER = {"choices": [{"message": {"content": "yes"}, "finish_reason": "stop"}], "usage": {}}
@@ -25,14 +25,17 @@ ANSWER = {"choices": [{"message": {"content": "yes"}, "finish_reason": "stop"}],
 class Endpoint:
     """Real HTTP that replies as `reply(row, times_asked)` says, and remembers when each row came."""
 
-    def __init__(self, reply: Callable[[str, int], web.Response | float]) -> None:
-        self.reply, self.times = reply, dict[str, list[float]]()
+    def __init__(
+        self, reply: Callable[[str, int], web.Response | float], preflight: web.Response | None = None
+    ) -> None:
+        self.reply, self.preflight, self.times = reply, preflight, dict[str, list[float]]()
         self.now = self.most = 0
 
     async def chat(self, request: web.Request) -> web.Response:
         row = (await request.json())["messages"][-1]["content"]
         if row == PREFLIGHT_MESSAGES[0]["content"]:  # the preflight, which is no row
-            return web.json_response(ANSWER)
+            preflight = self.preflight
+            return web.json_response(ANSWER) if preflight is None else refused(preflight.status)
         self.times.setdefault(row, []).append(time.monotonic())
         self.now += 1
         self.most = max(self.most, self.now)
@@ -128,7 +131,7 @@ def test_a_row_is_given_up_after_its_tries_with_the_last_reason(ask):
 
     endpoint, collected = ask(reply, 10, max_attempts=4)
     assert [(reject.reason, reject.source) for reject in collected.rejects] == [("http_503", "rows:4")]
-    assert "given up after 4 tries; the last: HTTP 503: no" in collected.rejects[0].detail
+    assert "gave up after 4 tries; the last: HTTP 503: no" in collected.rejects[0].detail
     assert len(endpoint.times["row 3 wants an answer"]) == 4
 
 

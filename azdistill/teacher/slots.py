@@ -1,0 +1,52 @@
+"""Requests in flight at one teacher: a limited number, in order of priority."""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+# The lower, the sooner: retries first, then the order of the prompts.
+Priority = tuple[int, int]
+
+
+class Slots:
+    """At most `count` requests in flight. `on_change` is called when a slot is requested, and when one is free."""
+
+    def __init__(self, count: int, on_change: Callable[[], None]) -> None:
+        self.count, self.free, self._on_change = count, count, on_change
+        self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
+        self._arrival = itertools.count()
+
+    @asynccontextmanager
+    async def hold(self, priority: Priority) -> AsyncIterator[None]:
+        """Wait for a slot and hold it for the block."""
+        await self._acquire(priority)
+        try:
+            yield
+        finally:
+            self._release()
+
+    async def _acquire(self, priority: Priority) -> None:
+        if self.free:
+            self.free -= 1
+            self._on_change()
+            return
+        granted = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (priority, next(self._arrival), granted))
+        self._on_change()
+        try:
+            await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled():
+                self._release()
+            raise
+
+    def _release(self) -> None:
+        while self._waiting:
+            _, _, granted = heapq.heappop(self._waiting)
+            if not granted.done():
+                granted.set_result(None)
+                return
+        self.free += 1
+        self._on_change()
