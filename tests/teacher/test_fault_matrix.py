@@ -465,7 +465,7 @@ def test_what_takes_more_than_a_reply(tmp_path: Path, scene: Callable[[Stage], S
 
 
 def test_down_for_good(tmp_path, prompts, configure) -> None:
-    """In this process, where an outage may be called too long after a second."""
+    """In this process, where an outage may be too long after two seconds."""
     asked, answers = Counter[str](), iter(range(1000))
 
     def reply(row: str, tries: int) -> web.Response | float:
@@ -473,7 +473,7 @@ def test_down_for_good(tmp_path, prompts, configure) -> None:
         return 0.0 if next(answers) < ROWS else refused(502)
 
     with pytest.raises(EndpointError) as stopped:
-        test_outage.ask(tmp_path, prompts, configure, reply, longest_outage_s=1.0)
+        test_outage.ask(tmp_path, prompts, configure, reply, longest_outage_s=2.0)
     lines = b"".join(path.read_bytes() for path in (tmp_path / "store").glob("*.jsonl"))
     row = STORED if lines.count(b'"answer":') == ROWS else "lost"
     seen = Seen(most(asked), row, stopped.value.exit_code, str(stopped.value), 0)
