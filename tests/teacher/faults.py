@@ -139,7 +139,7 @@ WHOLE = said("a whole answer").reply
 
 def with_usage(count: str) -> Sent:
     """An answer whose token counts are any JSON value."""
-    return Sent(Reply(200, WHOLE.body.replace(b'"prompt_tokens":10', f'"prompt_tokens":{count}'.encode())))
+    return Sent(HttpReply(200, WHOLE.body.replace(b'"prompt_tokens":10', f'"prompt_tokens":{count}'.encode())))
 
 
 def passes(what: str, told: str, *first: Sent, **more: Any) -> Fault:
