@@ -131,7 +131,7 @@ class TeacherClient:
         self._account(request, reply, headers, sent_at, most, tokens, latency_s)
         if isinstance(reply, Retry):
             self.usage.retried(reply)
-            self.outage.failed(reply, self.usage.calls)
+            self.outage.failed(reply)
             return reply, latency_s
         self.outage.replied(answered=isinstance(reply, Answer))
         if isinstance(reply, EndpointFailed):

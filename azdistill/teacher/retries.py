@@ -88,7 +88,7 @@ class OutageGuard:
         self._failures, self.is_down = 0, False
         self._has_answered |= answered
 
-    def failed(self, reply: Retry, calls: int) -> None:
+    def failed(self, reply: Retry) -> None:
         """Count a call that failed. Refusals by a rate limit say that the endpoint is up."""
         if reply.throttled:
             return
@@ -98,6 +98,6 @@ class OutageGuard:
             logger.info("%s: down; one row at a time is sent to probe whether it is back", self.name)
         if not self._has_answered and self._failures >= 3 * self._limit:
             raise EndpointError(
-                f"{self.name}: no answer to the first {calls} calls; the last: {reply.detail}",
+                f"{self.name}: no answer to the first {self._failures} calls; the last: {reply.detail}",
                 fix="check that the endpoint is up, then run again",
             )
