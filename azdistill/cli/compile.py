@@ -12,7 +12,7 @@ def compile_(
         Path, typer.Option("--output", "-o", help="folder for the bundle: a new or empty one, or an older bundle")
     ],
 ) -> None:
-    """Compile a job to a bundle, which runs on this machine and on Azure ML.
+    """Compile a job to a bundle, for this machine and Azure ML.
 
     A bundle is a folder that `azdistill run`, the SDK and `az ml job create` accept. The same job gives the same
     bytes, in any directory and at any time: `git diff` of a bundle shows the effect of a change to the job.

@@ -29,7 +29,7 @@ def doctor(
         typer.Option("--format", help="json: a list of results for programs; github: annotations for GitHub Actions"),
     ] = ProblemFormat.text,
 ) -> None:
-    """Check everything that a run needs, and show what to do about each problem.
+    """Check everything that a run needs, and show how to fix it.
 
     Checks Python, packages, GPU, login, workspace, roles and storage; with a job also its compute, quota, connections,
     data, models and student. Each teacher with an endpoint gets one short request, which is paid for: --offline sends

@@ -11,10 +11,11 @@ def publish(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="job file or bundle")],
     registry: Annotated[str, typer.Option(metavar="NAME", help="name of the registry")],
 ) -> None:
-    """Publish the components and environments of a bundle in an Azure ML registry.
+    """Publish the components of a bundle in an Azure ML registry.
 
-    A version is a hash of the content: what the registry has already is not sent again, and a bundle has the same
-    meaning in every workspace that uses the registry. Afterwards: azdistill submit PATH --registry NAME.
+    Their environments are published, too. A version is a hash of the content: what the registry has already is not
+    sent again, and a bundle has the same meaning in every workspace that uses the registry. Afterwards:
+    azdistill submit PATH --registry NAME.
 
     Example: azdistill publish bundle --registry contoso
 

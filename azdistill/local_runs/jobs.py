@@ -1,5 +1,6 @@
-"""Jobs of this machine, as a client of a workspace has them: a folder of run folders."""
+"""Local runs as the jobs of `DistillationClient`: each run folder is a job."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,15 +18,17 @@ from azdistill.local_runs.run_folder import RunFolder, read_run, runs_in
 if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
 
-STATES = {"completed": "Completed", "running": "Running", "interrupted": "Canceled"}
-"""A run's state in the words of Azure ML, where a refused student makes a failed job, too."""
+logger = logging.getLogger("azdistill.local_runs")
 
-MODELS: Mapping[str, Path] = {"student": Path("train/model")}
+# Azure ML's status of a job, by the state of a run. Other states are Failed: so is a job with a refused student.
+STATUSES = {"completed": "Completed", "running": "Running", "interrupted": "Canceled"}
+# Paths in a run folder.
+REPORT, STUDENT = Path("report/report/report.json"), Path("train/model")
 
 
 @dataclass(frozen=True)
 class LocalJob:
-    """A run. `folder` is where all of it lies."""
+    """A run, with Azure ML's status of a job. `folder` is the run folder."""
 
     name: str
     status: str
@@ -33,7 +36,7 @@ class LocalJob:
 
 
 class LocalJobs:
-    """Runs below `path`, each in the folder of its job's name. With `dry_run` they are rehearsals."""
+    """Runs in folders below `path`, named after their jobs. With `dry_run` all of them are dry runs."""
 
     def __init__(self, path: Path, *, dry_run: bool = False) -> None:
         self.path, self.dry_run = path, dry_run
@@ -41,27 +44,29 @@ class LocalJobs:
         self.submitted: dict[str, DistillationJob] = {}
 
     def create_or_update(self, job: "DistillationJob") -> LocalJob:
-        """Run a job to its end; what has not changed since the last time is reused. Raises InputError for a job that
-        can't run here."""
-        name = f"{job.name}-dry-run" if self.dry_run else job.name
-        asked = RunRequest(job, self.path / name, dry_run=self.dry_run)
-        request = replace(with_replacements(asked), dry_run=False)
+        """Run a job to its end; nodes that have not changed are reused. Logs each change of a node's state.
+
+        Raises InputError for a job that cannot run on this machine.
+        """
+        name = self.job_name(job.name)
+        request = with_replacements(RunRequest(job, self.path / name, dry_run=self.dry_run))
+        request = replace(request, dry_run=False)  # its replacements are made
         self._requests[name], self.submitted[name] = request, job
-        run(request, _Watch())
+        run(request, _StateLog())
         return self.get(name)
 
     def get(self, name: str) -> LocalJob:
-        """Raises InputError for a name that no run has."""
+        """Raises InputError when there is no run with this name."""
         return _job(self._run(name))
 
     def stream(self, name: str) -> None:
-        """Print what the nodes of a run said."""
+        """Print the logs of all nodes of a run, as `MLClient.jobs.stream` prints that of a job."""
         for node in self._run(name).records:
             print(f"--- {node}")
             print((self.path / name / node / LOG).read_text(encoding="utf-8", errors="replace").rstrip())
 
     def cancel(self, name: str) -> LocalJob:
-        """As `create_or_update` returns at the end of a job, there is nothing left to cancel."""
+        """Returns the job: there is nothing to cancel, because `create_or_update` returns when a job has ended."""
         return self.get(name)
 
     def list(self) -> Iterator[LocalJob]:
@@ -69,54 +74,72 @@ class LocalJobs:
         return map(_job, runs_in(self.path))
 
     def report(self, name: str) -> dict[str, Any]:
-        """report.json of a job. Raises InputError for one that did not come so far."""
-        path = self._run(name).path / "report/report/report.json"
+        """Content of report.json. Raises InputError for a run that ended before its report."""
+        path = self._run(name).path / REPORT
         if not path.is_file():
             raise InputError(
-                f"job {name!r}: {self.get(name).status}, and has no report; see client.jobs.stream({name!r})"
+                f"{self.get(name).status}, without a report",
+                subject=f"job {name!r}",
+                code="no_report",
+                fix=f"see its logs: client.jobs.stream({name!r})",
             )
-        found: dict[str, Any] = read_json(path)
-        return found
+        report: dict[str, Any] = read_json(path)
+        return report
 
     def job_name(self, display_name: str) -> str:
-        """The name of the run of a job."""
+        """Name of the run of a job."""
         return f"{display_name}-dry-run" if self.dry_run else display_name
 
     def evaluate_on(self, name: str, model: str, rows: Path) -> Mapping[str, float | None]:
-        """Student or baseline of a job on other rows. Raises InputError for a job that this client has not run."""
-        from azdistill.local_runs.fresh import measured
+        """Evaluate `model` ("student" or "baseline") of a job on other rows.
+
+        Raises InputError for a job that this client has not run.
+        """
+        from azdistill.local_runs.evaluate import evaluate_model
 
         request = self._requests.get(name)
         if request is None or isinstance(request.source, Path):
-            raise InputError(f"job {name!r}: run it with this client first: client.jobs.create_or_update(job)")
+            raise InputError(
+                "this client has not run it",
+                subject=f"job {name!r}",
+                code="not_run",
+                fix="run it with client.jobs.create_or_update(job)",
+            )
         job, inputs = request.source, request.options.inputs
-        trained = model == "student"
-        folder = self.path / name / "train/model" if trained else Path(inputs.get("student", job.student.model))
-        weights = "pretrained" if trained else inputs.get("weights", job.student.weights)
-        longest = int(inputs.get("max_new_tokens", job.predict.max_new_tokens))
-        config = job.predict.model_copy(update={"weights": weights, "seed": job.seed, "max_new_tokens": longest})
-        file = Path(job.task_file) if job.task_file else None
-        return measured(folder, rows, OWN if file else job.task, file, config)
+        is_student = model == "student"
+        folder = self.path / name / STUDENT if is_student else Path(inputs.get("student", job.student.model))
+        weights = "pretrained" if is_student else inputs.get("weights", job.student.weights)
+        max_new_tokens = int(inputs.get("max_new_tokens", job.predict.max_new_tokens))
+        changes = {"weights": weights, "seed": job.seed, "max_new_tokens": max_new_tokens}
+        task_file = Path(job.task_file) if job.task_file else None
+        return evaluate_model(
+            folder, rows, OWN if task_file else job.task, task_file, job.predict.model_copy(update=changes)
+        )
 
     def _run(self, name: str) -> RunFolder:
-        if found := read_run(self.path / name):
-            return found
-        there = ", ".join(run.path.name for run in runs_in(self.path)) or "none"
-        raise InputError(f"job {name!r}: there is no such run in {str(self.path)!r}; there are: {there}")
+        if run_folder := read_run(self.path / name):
+            return run_folder
+        names = ", ".join(run_folder.path.name for run_folder in runs_in(self.path)) or "none"
+        raise InputError(
+            f"there is no such run in {str(self.path)!r}",
+            subject=f"job {name!r}",
+            code="not_found",
+            fix=f"its runs are: {names}",
+        )
 
 
-def _job(run: RunFolder) -> LocalJob:
-    return LocalJob(run.path.name, STATES.get(run.state, "Failed"), run.path)
+def _job(run_folder: RunFolder) -> LocalJob:
+    return LocalJob(run_folder.path.name, STATUSES.get(run_folder.state, "Failed"), run_folder.path)
 
 
-class _Watch:
-    """A line for each node when it begins and ends."""
+class _StateLog:
+    """Log each change of a node's state."""
 
     def __init__(self) -> None:
-        self._told: dict[str, str] = {}
+        self._states: dict[str, str] = {}
 
     def __call__(self, event: Event) -> None:
         for name, node in event.nodes.items():
-            if node.state != self._told.get(name, "waiting"):
-                print(f"{name}: {node.state}")
-            self._told[name] = node.state
+            if node.state != self._states.get(name, "waiting"):
+                logger.info("%s: %s", name, node.state)
+            self._states[name] = node.state

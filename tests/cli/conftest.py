@@ -1,4 +1,4 @@
-"""The command `azdistill` in a folder of its own, and small pipelines of someone else to give it."""
+"""Run the command `azdistill` in a temporary folder, and write small pipelines for it."""
 
 import json
 import os
@@ -42,7 +42,7 @@ Command = Callable[..., Done]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder of the command, and of its home."""
+    """The current folder of the command, which also contains its home folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AZDISTILL_HOME", str(tmp_path / "home"))
     return tmp_path
@@ -50,7 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def azdistill(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    """Run the command in this process, as its script does."""
+    """Run the command in this process."""
 
     def call(*arguments: str | Path) -> Done:
         monkeypatch.setattr(sys, "argv", ["azdistill", *map(str, arguments)])
@@ -63,7 +63,7 @@ def azdistill(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
 
 @pytest.fixture
 def start(folder: Path) -> Callable[..., "subprocess.Popen[str]"]:
-    """Start the command as a process of its own."""
+    """Start the command as a process."""
 
     def process(*arguments: str | Path, **variables: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
@@ -80,7 +80,7 @@ def start(folder: Path) -> Callable[..., "subprocess.Popen[str]"]:
 
 @pytest.fixture
 def job(folder: Path) -> Path:
-    """A right job file."""
+    """A valid job file."""
     (folder / "student").mkdir()
     (folder / "student/config.json").write_text("{}")
     (folder / "rows.jsonl").write_text('{"messages": []}\n')
@@ -93,7 +93,7 @@ Writer = Callable[..., Path]
 
 @pytest.fixture
 def pipeline(folder: Path) -> Writer:
-    """Write a pipeline file: `nodes` are jobs by name, or only their commands. JSON is YAML."""
+    """Write a pipeline file as JSON, which is YAML: `nodes` are jobs by name, or only their commands."""
 
     def write(nodes: Mapping[str, Any], *, file: str = "pipeline.yml", **parts: Any) -> Path:
         jobs = {name: node if isinstance(node, dict) else command(node) for name, node in nodes.items()}
@@ -106,12 +106,12 @@ def pipeline(folder: Path) -> Writer:
 
 
 def command(line: str, **parts: Any) -> dict[str, Any]:
-    """A command job, in an environment that Azure ML would know."""
+    """A command job in a registered environment."""
     return {"type": "command", "command": line, "environment": "azureml:any:1", **parts}
 
 
 def promoted(*names: str) -> dict[str, Any]:
-    """Outputs of a job that are the pipeline's own, of the same names."""
+    """Outputs of a job that are outputs of the pipeline under the same names."""
     return {name: f"${{{{parent.outputs.{name}}}}}" for name in names}
 
 

@@ -1,4 +1,4 @@
-"""Run folders as the engine leaves them."""
+"""Write run folders as the engine does."""
 
 import json
 import os
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from azdistill.engine.local.records import NodeRecord, NodeState, ReuseKey, write_record
 
+# Time at which the first node of each run ended, in seconds since the epoch.
 SINCE = 1_700_000_000
-"""When the first node of each run ended, seconds since the epoch."""
 
 
 def a_run(path: Path, *, day: int = 0, **states: NodeState) -> Path:
@@ -24,7 +24,7 @@ def a_run(path: Path, *, day: int = 0, **states: NodeState) -> Path:
 
 
 def evaluated(path: Path, decision: str = "passed", accuracy: float = 0.75) -> Path:
-    """The run with an evaluation beside its node's record."""
+    """Add an evaluation to the run."""
     folder = path / "evaluate/evaluation"
     folder.mkdir(parents=True)
     (folder / "gate.json").write_text(json.dumps({"decision": decision, "register": decision == "passed"}))

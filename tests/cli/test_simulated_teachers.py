@@ -1,4 +1,4 @@
-"""The simulated teachers around a run: up for the nodes that ask them, gone when they are done."""
+"""Simulated teachers of a run: started for the nodes that call them, and stopped with the run."""
 
 import json
 import os
@@ -21,8 +21,8 @@ SETTINGS = [{"latency_ms": 0}]
 
 
 @pytest.fixture
-def asking(pipeline: Writer, folder: Path) -> Path:
-    """A pipeline whose one node asks the teacher at the address it is given."""
+def calling(pipeline: Writer, folder: Path) -> Path:
+    """A pipeline with one node that calls the teacher."""
     (folder / "teachers.json").write_text(json.dumps(TEACHERS))
     (folder / "simulation.json").write_text(json.dumps(SETTINGS))
     files = {name: {"type": "uri_file", "path": f"./{name}.json"} for name in ("teachers", "simulation")}
@@ -32,10 +32,10 @@ def asking(pipeline: Writer, folder: Path) -> Path:
     return pipeline({"ask": ask}, inputs=inputs)
 
 
-def test_it_answers_while_the_run_runs_and_is_gone_afterwards(
-    azdistill: Command, asking: Path, simulators: Callable[[], set[str]]
+def test_a_teacher_answers_during_the_run_and_is_stopped_afterwards(
+    azdistill: Command, calling: Path, simulators: Callable[[], set[str]]
 ) -> None:
-    done = azdistill("run", asking, "-o", "r")
+    done = azdistill("run", calling, "-o", "r")
     assert done.code == 0, done.err
     assert done.err.splitlines()[0] == ("DeepSeek-V3.2 is simulated: a stand-in on loopback answers, no language model")
     address, answer, *_ = Path("r/ask/answer/answer.txt").read_text().splitlines()
@@ -44,14 +44,14 @@ def test_it_answers_while_the_run_runs_and_is_gone_afterwards(
     assert simulators() == set()
 
 
-def test_each_teacher_has_a_stand_in_of_its_own_in_their_order(
-    azdistill: Command, asking: Path, folder: Path, simulators: Callable[[], set[str]]
+def test_each_teacher_is_simulated_by_a_process_in_the_same_order(
+    azdistill: Command, calling: Path, folder: Path, simulators: Callable[[], set[str]]
 ) -> None:
     experts = {"DeepSeek-V3.2": "nli", "cheap": "qa"}
     teachers = [{"model": "gpt", "name": name} for name in experts]
     (folder / "teachers.json").write_text(json.dumps(teachers))
     (folder / "simulation.json").write_text(json.dumps([{"expert": expert} for expert in experts.values()]))
-    done = azdistill("run", asking, "-o", "r")
+    done = azdistill("run", calling, "-o", "r")
     assert done.code == 0, done.err
     assert done.err.splitlines()[0] == (
         "DeepSeek-V3.2, cheap are simulated: stand-ins on loopback answer, no language models"
@@ -64,7 +64,7 @@ def test_each_teacher_has_a_stand_in_of_its_own_in_their_order(
 
 @pytest.fixture
 def simulators() -> Callable[[], set[str]]:
-    """Those of this process's children that are simulated teachers, but for the ones that other tests hold."""
+    """Processes of simulated teachers that were started since the test began."""
     others = children()
     return lambda: children() - others
 
@@ -74,31 +74,33 @@ def children() -> set[str]:
     return {child for child in ours if "azdistill.simulate" in Path(f"/proc/{child}/cmdline").read_text()}
 
 
-def test_it_is_not_started_for_a_run_that_is_reused_nor_to_explain(azdistill: Command, asking: Path) -> None:
-    assert "stand-in" not in azdistill("run", asking, "-o", "r", "--explain").err
-    azdistill("run", asking, "-o", "r")
-    done = azdistill("run", asking, "-o", "r")
+def test_none_is_started_for_reused_nodes_or_to_explain(azdistill: Command, calling: Path) -> None:
+    assert "simulated" not in azdistill("run", calling, "-o", "r", "--explain").err
+    azdistill("run", calling, "-o", "r")
+    done = azdistill("run", calling, "-o", "r")
     assert (done.code, done.err) == (0, "ask: reused\n")
 
 
-def test_it_is_not_started_for_a_part_of_the_run_that_asks_nobody(azdistill: Command, asking: Path) -> None:
-    document = json.loads(asking.read_text())
+def test_none_is_started_if_no_selected_node_calls_it(azdistill: Command, calling: Path) -> None:
+    document = json.loads(calling.read_text())
     document["jobs"]["other"] = command("echo other")
-    asking.write_text(json.dumps(document))
-    done = azdistill("run", asking, "-o", "r", "--until", "other")
+    calling.write_text(json.dumps(document))
+    done = azdistill("run", calling, "-o", "r", "--until", "other")
     assert done.code == 0
-    assert "stand-in" not in done.err
+    assert "simulated" not in done.err
 
 
-def test_it_is_not_started_when_the_route_leads_to_the_real_teacher(azdistill: Command, asking: Path) -> None:
-    done = azdistill("run", asking, "-o", "r", "--set", "inputs.teacher_route=endpoint")
+def test_none_is_started_on_the_route_to_the_real_endpoint(azdistill: Command, calling: Path) -> None:
+    done = azdistill("run", calling, "-o", "r", "--set", "inputs.teacher_route=endpoint")
     assert done.code == 1
-    assert "stand-in" not in done.err
+    assert "simulated" not in done.err
 
 
-def test_it_is_gone_after_a_failed_run(azdistill: Command, asking: Path, simulators: Callable[[], set[str]]) -> None:
-    asking.write_text(asking.read_text().replace("print(", "1/0; print("))
-    assert azdistill("run", asking, "-o", "r").code == 1
+def test_it_is_stopped_after_a_failed_run(
+    azdistill: Command, calling: Path, simulators: Callable[[], set[str]]
+) -> None:
+    calling.write_text(calling.read_text().replace("print(", "1/0; print("))
+    assert azdistill("run", calling, "-o", "r").code == 1
     assert simulators() == set()
 
 
@@ -114,18 +116,18 @@ def test_it_is_gone_after_a_failed_run(azdistill: Command, asking: Path, simulat
     ],
 )
 def test_a_wrong_file_of_teachers_or_their_settings_is_one_line(
-    azdistill: Command, asking: Path, folder: Path, file: str, content: str, message: str
+    azdistill: Command, calling: Path, folder: Path, file: str, content: str, message: str
 ) -> None:
     (folder / f"{file}.json").write_text(content)
-    done = azdistill("run", asking, "-o", "r")
+    done = azdistill("run", calling, "-o", "r")
     assert (done.code, done.out) == (2, "")
     assert message in done.err
     assert done.err.count("\n") == 1
 
 
-def test_a_teachers_file_that_is_not_there_is_one_line(azdistill: Command, asking: Path, folder: Path) -> None:
+def test_a_teachers_file_that_is_not_there_is_one_line(azdistill: Command, calling: Path, folder: Path) -> None:
     (folder / "teachers.json").unlink()
-    done = azdistill("run", asking, "-o", "r")
+    done = azdistill("run", calling, "-o", "r")
     assert (done.code, done.out) == (2, "")
     assert "inputs.teachers" in done.err
     assert done.err.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Measure a model on rows that its job did not have."""
+"""Evaluate a model on rows that are not part of its job."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.prepare import PrepareConfig
 
 
-def measured(
+def evaluate_model(
     model: Path, rows: Path, task: str, task_file: Path | None, config: PredictConfig
 ) -> Mapping[str, float | None]:
     """Metrics of a model on a file of rows with reference answers, under their names in report.json.
