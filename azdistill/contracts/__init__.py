@@ -1,1 +1,1 @@
-"""What crosses a boundary: errors, row records, manifests and each step's config."""
+"""Shared data: errors and problems, row records, results, manifests, and the config of each step."""
