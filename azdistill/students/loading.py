@@ -1,12 +1,14 @@
 """Load and save a student: safetensors only, no code from its folder, nothing from a hub."""
 
 import copy
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, set_seed
 from transformers.utils import logging
@@ -120,6 +122,19 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+@contextmanager
+def preserve_random_state() -> Iterator[None]:
+    """Restore the global random generators of Python, numpy and torch after the block."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices):
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)
+
+
 def _cast(state_dict: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """Copies of the tensors on the CPU. Tied weights share one copy, which save_pretrained then writes once."""
     copies: dict[tuple[Any, ...], torch.Tensor] = {}
@@ -134,8 +149,8 @@ def _cast(state_dict: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, 
 
 def _random_model(folder: Path, seed: int) -> Any:
     source = model_folder(folder)
-    set_seed(seed)
-    with errors.loading(folder, "model"):
+    with preserve_random_state(), errors.loading(folder, "model"):
+        set_seed(seed)
         config = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
         return AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype=torch.float32)
 

@@ -14,7 +14,7 @@ from transformers import set_seed
 from azdistill.contracts.errors import Interrupted
 from azdistill.contracts.rows import TrainRow
 from azdistill.contracts.train import TrainConfig
-from azdistill.students.loading import Student, load_student, quiet_transformers
+from azdistill.students.loading import Student, load_student, preserve_random_state, quiet_transformers
 from azdistill.students.usage import num_parameters
 from azdistill.training.callbacks import LogProgress, SaveAndStopOnSigterm, StopOnDivergence
 from azdistill.training.checkpoints import CheckCheckpointFolder, last_checkpoint, step_of
@@ -59,7 +59,7 @@ def fine_tune(
     Raises DataError for a student or rows that can't be used, AzdistillError when the loss diverges or the disk is
     full, Interrupted after SIGTERM, when a checkpoint is saved.
     """
-    with quiet_transformers():
+    with quiet_transformers(), preserve_random_state():
         loaded = load_student(student, config.weights, config.seed, dtype="float32")
         train_rows = tokenize_training_rows(train, loaded.tokenizer, config)
         validation_rows = tokenize_validation_rows(validation, loaded.tokenizer, config)

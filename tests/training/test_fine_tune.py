@@ -1,8 +1,10 @@
 """Training: the same seed gives the same student, interrupted or not; a failed training gives none."""
 
 import logging
+import random
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from transformers.utils import logging as transformers_logging
@@ -118,12 +120,13 @@ def test_a_student_that_diverges_is_an_error_and_no_checkpoint(student, tmp_path
 
 
 def test_training_changes_no_settings_of_the_process(student, tmp_path, capfd):
-    """Neither log levels, progress bars nor threads; and it prints nothing."""
+    """Neither log levels, progress bars, threads nor random generators; and it prints nothing."""
     loggers = [logging.getLogger(name) for name in ("", "azdistill", "transformers", "mlflow", "alembic")]
 
     def settings():
         levels = [logger.level for logger in loggers]
-        return levels, transformers_logging.is_progress_bar_enabled(), torch.get_num_threads()
+        generators = random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()
+        return levels, transformers_logging.is_progress_bar_enabled(), torch.get_num_threads(), generators
 
     transformers_logging.set_verbosity_info()
     transformers_logging.enable_progress_bar()
