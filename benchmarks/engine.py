@@ -1,18 +1,18 @@
-"""The local engine: what it adds to the commands that it runs, how it grows, what it reads, what watching costs.
+"""Benchmarks of the local engine: overhead of a node, growth with the graph, hashing, cost of following a log.
 
 `make bench-engine` prints a table, then one line of JSON; `python -m benchmarks.engine --only nodes graph` runs some
 of the figures.
 
-nodes    `node_overhead_s`: wall seconds a node beyond its command's own, in a chain of 20 that run one after another;
-         the command alone is measured in the same run
-graph    `graph200_s`: seconds of 200 nodes that do nothing, in 20 layers, each reading two of the layer before, two
-         side by side; `graph200_rerun_s`: the same again from the command line, start of Python included, when all is
-         reused. The engine's memory over it is printed, and that of 20 such nodes
-hash     `hash_gb_s`: GB a second of a first look at an input of 2 GB, which is in the page cache; how fast it can be
-         read at all is printed, and what a second look takes
+nodes    `node_overhead_s`: wall-clock seconds a node takes beyond its command, in a chain of 20 sequential nodes; the
+         command alone is measured in the same run
+graph    `graph200_s`: seconds of 200 nodes that do nothing, in 20 layers, each node reading two of the layer before,
+         with two concurrent nodes; `graph200_rerun_s`: the same from the command line when all nodes are reused,
+         including the start of Python. Prints the engine's memory for 200 and for 20 nodes
+hash     `hash_gb_s`: GB a second of the first hash of an input of 2 GB in the page cache. Prints the speed of reading
+         alone, and the time of the second, cached hash
 follow   `follow_slowdown`: how much longer a node that prints 100,000 lines takes while `azdistill logs -f` follows it,
-         as a share; both are the quickest of 9, in turns, as other work on the machine only ever slows
-peer     kfp's local runner, which runs a pipeline's nodes one after another: seconds a node, and their ratio to ours
+         as a fraction; both times are the best of 9 alternating runs, because other load only adds time
+peer     kfp's local runner, which runs the nodes of a pipeline sequentially: seconds a node, and the ratio to ours
 """
 
 import json
@@ -52,22 +52,22 @@ def graph(folder: Path, layers: int, width: int) -> Path:
     (folder / "code").mkdir(parents=True)
     (folder / "code" / "say.txt").write_text("here\n")
     (folder / "component.yml").write_text(COMPONENT)
-    jobs = {f"n{layer}_{place}": _job(layer, place, width) for layer in range(layers) for place in range(width)}
+    jobs = {f"n{layer}_{column}": _job(layer, column, width) for layer in range(layers) for column in range(width)}
     (folder / "pipeline.yml").write_text(json.dumps({"type": "pipeline", "jobs": jobs}))
     return folder / "pipeline.yml"
 
 
-def _job(layer: int, place: int, width: int) -> dict[str, Any]:
+def _job(layer: int, column: int, width: int) -> dict[str, Any]:
     def output(number: int) -> str:
         return f"${{{{parent.jobs.n{layer - 1}_{number % width}.outputs.out}}}}"
 
-    inputs = {"left": output(place), "right": output(place + 1)} if layer and width > 1 else {}
-    inputs |= {"left": output(place)} if layer else {}
+    inputs = {"left": output(column), "right": output(column + 1)} if layer and width > 1 else {}
+    inputs |= {"left": output(column)} if layer else {}
     return {"type": "command", "component": "./component.yml", "inputs": inputs}
 
 
 def run(pipeline: Path, jobs: int) -> float:
-    """Seconds. Raises NodeFailed."""
+    """Seconds that a run of the pipeline takes. Raises NodeFailed."""
     from azdistill.engine.local.engine import run_pipeline
 
     started = time.perf_counter()
@@ -76,7 +76,7 @@ def run(pipeline: Path, jobs: int) -> float:
 
 
 def peak_mb(layers: int, width: int) -> float:
-    """Of a process that runs a graph."""
+    """Peak memory of a process that runs a graph, in MB."""
     with get_context("spawn").Pool(1) as fresh:
         return fresh.apply(_peak_of_run, (layers, width))
 
@@ -94,8 +94,8 @@ def nodes() -> Figures:
         started = time.perf_counter()
         for _ in range(CHAIN):
             subprocess.run(["bash", "-c", "cat say.txt | tail -n 1 > out"], cwd=pipeline.parent / "code", check=True)
-        alone = (time.perf_counter() - started) / CHAIN
-    return {"node_overhead_s": took - alone}
+        command = (time.perf_counter() - started) / CHAIN
+    return {"node_overhead_s": took - command}
 
 
 def graph_() -> Figures:
@@ -126,8 +126,10 @@ def hash_() -> Figures:
                 stream.write(b"\x5a" * BLOCK)
         hashes = FileHashes(Path(folder, "hashes.json"))
         gb = path.stat().st_size / 1e9
-        read, first, second = (_seconds(look) for look in (lambda: _read(path), *[lambda: hashes.file(path)] * 2))
-    print(f"{'read without hashing':<22} {gb / read:10.3f} GB/s; a second look took {second * 1000:.2f} ms")
+        read, first, second = (
+            _seconds(function) for function in (lambda: _read(path), *[lambda: hashes.file(path)] * 2)
+        )
+    print(f"{'read without hashing':<22} {gb / read:10.3f} GB/s; the second hash took {second * 1000:.2f} ms")
     return {"hash_gb_s": gb / first}
 
 
@@ -137,25 +139,25 @@ def _read(path: Path) -> None:
             pass
 
 
-def _seconds(what: Callable[[], object]) -> float:
+def _seconds(function: Callable[[], object]) -> float:
     started = time.perf_counter()
-    what()
+    function()
     return time.perf_counter() - started
 
 
 def follow() -> Figures:
     took: dict[bool, list[float]] = {True: [], False: []}
     for turn in range(2 * TURNS):
-        took[turn % 2 == 0].append(_talkative(followed=turn % 2 == 0))
+        took[turn % 2 == 0].append(_run_printing_node(followed=turn % 2 == 0))
     return {"follow_slowdown": min(took[True]) / min(took[False]) - 1}
 
 
-def _talkative(followed: bool) -> float:
-    """Seconds that the node itself took, as it is recorded."""
+def _run_printing_node(followed: bool) -> float:
+    """Seconds of a node that prints many lines, from its record."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        talk = f"python -c \"for n in range({LINES}): print('line', n, flush=True)\""
-        (folder / "pipeline.yml").write_text(json.dumps({"jobs": {"talk": {"command": f"sleep 1; {talk}"}}}))
+        command = f"python -c \"for n in range({LINES}): print('line', n, flush=True)\""
+        (folder / "pipeline.yml").write_text(json.dumps({"jobs": {"talk": {"command": f"sleep 1; {command}"}}}))
         engine = subprocess.Popen([*AZDISTILL, "run", "pipeline.yml", "-o", "run"], cwd=folder, stderr=subprocess.PIPE)
         record = folder / "run" / "talk" / "node.json"
         while not record.is_file():
@@ -171,7 +173,7 @@ def _talkative(followed: bool) -> float:
 
 
 def peer() -> Figures:
-    """Not among the figures of the last line: it is the peer's."""
+    """Print the figures of the peer. They are not in the line of JSON, which has our own."""
     kfp = Peer("kfp", "kfp", HERE / "kfp_local.py")
     try:
         done = subprocess.run([python_of(kfp), kfp.script, str(CHAIN)], capture_output=True, text=True, check=True)

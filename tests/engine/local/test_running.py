@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from azdistill.contracts.errors import InputError, PipelineError
-from azdistill.engine.local.engine import run_pipeline
+from azdistill.engine.local.engine import explain, run_pipeline
+from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.results import Event
 from tests.engine.local.conftest import Project
 
@@ -272,3 +273,23 @@ def test_relative_paths_are_relative_to_the_current_folder(chain: Project, monke
     monkeypatch.chdir(chain.root)
     run_pipeline(Path("pipeline.yml"), Path("run"), home=Path("home")).check()
     assert chain.text("second") == "a\na\n"
+
+
+def test_options_are_accepted_as_an_object_and_as_keyword_arguments(chain: Project) -> None:
+    options = RunOptions(home=chain.home, inputs={"times": "3"})
+    run_pipeline(chain.pipeline, chain.folder, options).check()
+    assert chain.text("second") == "a\n" * 3
+    assert {node.reused for node in explain(chain.pipeline, chain.folder, options)} == {True}
+    run_pipeline(chain.pipeline, chain.folder, options, inputs={"times": "1"}).check()
+    assert chain.text("second") == "a\n"
+    with pytest.raises(TypeError, match="unknown"):
+        run_pipeline(chain.pipeline, chain.folder, options, unknown=1)
+
+
+def test_every_public_name_can_be_imported() -> None:
+    from azdistill.engine import local
+
+    assert dir(local) == ["Faults", "NodeSelection", "RunOptions", "RunResult", "explain", "run_pipeline"]
+    assert all(getattr(local, name).__name__ == name for name in dir(local))
+    with pytest.raises(AttributeError, match="public names: Faults, "):
+        _ = local.nothing

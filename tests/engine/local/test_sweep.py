@@ -1,6 +1,7 @@
 """Sweep nodes: trials of shell commands, and metrics in a real MLflow database."""
 
 import json
+import logging
 import os
 import shutil
 import threading
@@ -15,6 +16,7 @@ from azdistill.contracts.errors import Interrupted, NodeFailed
 from azdistill.engine.local.sweeps.tracking import TrialTracker
 from tests.engine.local.conftest import Project
 
+# `log NAME VALUE [STEP]` for shell trials: a trial that imports mlflow takes seconds.
 LOG = """\
 log() {
   local message=$BOX/$MLFLOW_RUN_ID.$RANDOM
@@ -22,7 +24,6 @@ log() {
   while [ -e $message.metric ]; do sleep 0.02; done
 }
 """
-"""`log NAME VALUE [STEP]` of a shell trial: a trial that imports mlflow takes seconds."""
 
 TRIAL = """\
 type: command
@@ -107,6 +108,18 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     TrialTracker({"MLFLOW_TRACKING_URI": address(path)}, "first")
     return path
+
+
+def test_a_tracker_changes_no_log_level_and_no_variable(database: Path) -> None:
+    def state() -> dict[str, object]:
+        levels = {name: logging.getLogger(name).level for name in ("", "mlflow", "alembic", "sqlalchemy")}
+        return levels | {"environment": dict(os.environ)}
+
+    import mlflow.tracking  # noqa: F401  # sets its own log levels
+
+    before = state()
+    TrialTracker({"MLFLOW_TRACKING_URI": address(database)}, "another")
+    assert state() == before
 
 
 @pytest.fixture
