@@ -14,7 +14,11 @@ class Format(StrEnum):
 
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="inputs.NAME=VALUE", help="set a pipeline input; repeatable"),
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="set a field of a job (train.learning_rate=1e-5) or a pipeline input (inputs.NAME=VALUE); repeatable",
+    ),
 ]
 Rows = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="use only the first N rows of each file: --set inputs.rows=N")
@@ -25,17 +29,29 @@ INPUTS = "inputs."
 
 def read_settings(settings: Sequence[str] | None, rows: int | None) -> dict[str, str]:
     """Values of pipeline inputs by name, from --set and --rows. Raises InputError for another form."""
+    inputs = [setting for setting in settings or () if setting.startswith(INPUTS)]
+    values = dict(_split(setting, "inputs.NAME=VALUE") for setting in inputs)
+    values = {name.removeprefix(INPUTS): value for name, value in values.items()}
+    return values | ({"rows": str(rows)} if rows else {})
+
+
+def read_job_settings(settings: Sequence[str] | None, is_job: bool) -> dict[str, str]:
+    """Fields of a job by dotted name, from --set. Raises InputError for another form, and for a pipeline."""
+    form = "NAME=VALUE" if is_job else "inputs.NAME=VALUE"
+    fields = [setting for setting in settings or () if not setting.startswith(INPUTS)]
+    if fields and not is_job:
+        raise _wrong_form(fields[0], form, "only pipeline inputs can be set")
+    return dict(_split(setting, form) for setting in fields)
+
+
+def _split(setting: str, form: str) -> tuple[str, str]:
+    name, equals, value = setting.partition("=")
+    if not (name.removeprefix(INPUTS) and equals):
+        raise _wrong_form(setting, form, "for example train.learning_rate=1e-5 or inputs.seed=7")
+    return name, value
+
+
+def _wrong_form(setting: str, form: str, fix: str) -> Exception:
     from azdistill.contracts.errors import InputError
 
-    values = {}
-    for setting in [*(settings or ()), *([f"{INPUTS}rows={rows}"] if rows else ())]:
-        name, equals, value = setting.removeprefix(INPUTS).partition("=")
-        if not (setting.startswith(INPUTS) and name and equals):
-            raise InputError(
-                "must be inputs.NAME=VALUE",
-                subject=f"--set {setting!r}",
-                code="wrong_format",
-                fix="only pipeline inputs can be set",
-            )
-        values[name] = value
-    return values
+    return InputError(f"must be {form}", subject=f"--set {setting!r}", code="wrong_format", fix=fix)

@@ -1,7 +1,7 @@
 """Read the PATH of a command line: a job file, a bundle, or any pipeline or component file."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,21 +41,28 @@ def job_file(path: Path) -> Path:
     return path
 
 
-def bundle_of(path: Path) -> Path:
-    """The bundle at `path`. A job file is compiled, to bundles/NAME."""
-    if pipeline := pipeline_file(path):
+def bundle_of(path: Path, settings: Sequence[str] | None = None) -> Path:
+    """The bundle at `path`. A job file is compiled, to bundles/NAME. `settings` are values of --set."""
+    from azdistill.cli.options import read_job_settings
+
+    pipeline = pipeline_file(path)
+    job_settings = read_job_settings(settings, is_job=pipeline is None)
+    if pipeline:
         return pipeline.parent
     from azdistill.job.bundle import compile_job
 
-    job = read_job(path)
+    job = read_job(path, job_settings)
     return compile_job(job, Path("bundles", job.name)).parent
 
 
-def read_job(path: Path) -> "DistillationJob":
-    """Read a job file and print its warnings. Raises SpecError with all problems."""
+def read_job(path: Path, settings: Mapping[str, str] | None = None) -> "DistillationJob":
+    """Read a job file and print its warnings. `settings` replace fields of the file, by dotted name.
+
+    Raises SpecError with all problems.
+    """
     from azdistill.job.loading import check_job
 
-    job, problems = check_job(path)
+    job, problems = check_job(path, settings=settings or {})
     if job is None:
         raise SpecError(problems=problems)
     print_warnings(problems)

@@ -92,7 +92,8 @@ def run(
     .azdistill): answers of teachers, model registry, datastores, downloads, and registered components in
     components/NAME/VERSION/component.yml.
 
-    The inputs of a component are set with --set inputs.NAME=VALUE; a path is relative to the current folder.
+    --set train.learning_rate=1e-5 sets a field of a job as if it stood in the file. --set inputs.NAME=VALUE sets an
+    input of the pipeline or component; a path is relative to the current folder.
 
     A dry run uses the job's own bundle with other inputs: it shows that all steps work together before anything is
     paid for, prints what it replaced, and writes only to its run folder (default: runs/NAME-dry-run).
@@ -101,12 +102,15 @@ def run(
 
     Exit codes: 0 done, 1 a node failed, 2 wrong input, 3 the gate refused the student, 130 interrupted.
     """
+    from azdistill.cli.options import read_job_settings
     from azdistill.cli.paths import pipeline_file, read_job
     from azdistill.contracts.errors import InputError
     from azdistill.local_runs.request import RunRequest
 
     options = read_options(context.params)
-    source = pipeline_file(path) or read_job(path)
+    pipeline = pipeline_file(path)
+    job_settings = read_job_settings(settings, is_job=pipeline is None)
+    source = pipeline or read_job(path, job_settings)
     if dry_run and isinstance(source, Path):
         raise InputError("a dry run needs a job file", subject=f"--dry-run {str(path)!r}", fix="give the job file")
     folder = output or Path("runs", f"{_run_name(source)}{'-dry-run' if dry_run else ''}")

@@ -1,8 +1,10 @@
 """Step evaluate: score student, baseline and teacher on the same test rows, and decide the gates."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
-from azdistill.contracts.step import Port, Step, StepConfig
+from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 from azdistill.contracts.task import TASK_FILE, TaskChoice
 
 
@@ -34,12 +36,12 @@ class EvaluateConfig(StepConfig):
     """Scoring of the answers, and the gates."""
 
     task: TaskChoice = Field("conversation", description="Task, which decides whether an answer is correct.")
-    seed: int = Field(0, ge=0, description="Seed of the bootstrap.")
+    seed: Annotated[int, RunInput()] = Field(0, ge=0, description="Seed of the bootstrap.")
     resamples: int = Field(
         2000, ge=100, le=100_000, description="Number of bootstrap resamples for the confidence intervals."
     )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Confidence level of the intervals.")
-    enforce_gates: bool = Field(
+    enforce_gates: Annotated[bool, RunInput()] = Field(
         True, description="false: report the gates, and register the student even if one fails."
     )
     gates: Gates = Field(Gates(), description="Minimum results of the student.")

@@ -1,21 +1,21 @@
 """Step predict: generate a model's answers to the test rows."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from azdistill.contracts.step import Port, Step, StepConfig
+from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 
 
 class PredictConfig(StepConfig):
     """Batched greedy generation."""
 
-    seed: int = Field(0, ge=0, description="Seed of random weights.")
-    weights: Literal["pretrained", "random"] = Field(
+    seed: Annotated[int, RunInput()] = Field(0, ge=0, description="Seed of random weights.")
+    weights: Annotated[Literal["pretrained", "random"], RunInput()] = Field(
         "pretrained", description="random: the model folder needs only config and tokenizer."
     )
     batch_size: int = Field(32, ge=1, description="Maximum number of rows per batch.")
-    max_new_tokens: int = Field(256, ge=1, description="Maximum length of an answer, tokens.")
+    max_new_tokens: Annotated[int, RunInput()] = Field(256, ge=1, description="Maximum length of an answer, tokens.")
     latency_rows: int = Field(20, ge=0, description="Number of rows answered one at a time to measure latency.")
 
 

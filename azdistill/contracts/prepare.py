@@ -1,8 +1,10 @@
 """Step prepare: read the data files and write prompts.jsonl."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from azdistill.contracts.step import Port, Step, StepConfig
+from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 from azdistill.contracts.task import TASK_FILE, TaskChoice
 
 
@@ -10,14 +12,16 @@ class PrepareConfig(StepConfig):
     """Conversion of the data rows into prompts, and their split."""
 
     task: TaskChoice = Field("conversation", description="Task of the rows.")
-    seed: int = Field(0, ge=0, description="Seed of the split, which is a hash of seed and row.")
+    seed: Annotated[int, RunInput()] = Field(0, ge=0, description="Seed of the split, which is a hash of seed and row.")
     validation_fraction: float = Field(
         0.05, ge=0, lt=1, description="Fraction of training rows used for validation, without validation_data."
     )
     test_fraction: float = Field(
         0.1, ge=0, lt=1, description="Fraction of training rows held out for testing, without test_data."
     )
-    rows: int = Field(0, ge=0, description="Maximum number of rows to read from each file; 0 for all.")
+    rows: Annotated[int, RunInput()] = Field(
+        0, ge=0, description="Maximum number of rows to read from each file; 0 for all."
+    )
     max_reject_ratio: float = Field(
         0.02, ge=0, le=1, description="Maximum fraction of rows that may be rejected before the step fails."
     )

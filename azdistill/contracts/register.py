@@ -1,16 +1,16 @@
 """Step register: register the student in a model registry."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from azdistill.contracts.step import Port, Step, StepConfig
+from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 
 
 class RegisterConfig(StepConfig):
     """Name and type of the registered model, and facts for its lineage."""
 
-    registered_model: str = Field(
+    registered_model: Annotated[str, RunInput()] = Field(
         "student", pattern=r"^[A-Za-z0-9._-]+$", max_length=255, description="Name in the model registry."
     )
     model_type: Literal["custom_model", "mlflow_model"] = Field(

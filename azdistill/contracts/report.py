@@ -1,15 +1,17 @@
 """Step report: render the manifests and metrics of all steps."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from azdistill.contracts.step import Port, Step, StepConfig
+from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 
 
 class ReportConfig(StepConfig):
     """Title of the report, and the name of the registered model."""
 
     title: str = Field("distillation", pattern=r"^[A-Za-z0-9._-]+$", description="Name of the job.")
-    registered_model: str = Field(
+    registered_model: Annotated[str, RunInput()] = Field(
         "student", pattern=r"^[A-Za-z0-9._-]+$", description="Name of the student in the model registry."
     )
 

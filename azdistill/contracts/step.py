@@ -30,6 +30,18 @@ class StepConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
+class RunInput:
+    """Marks a config field as an input of the pipeline: `num_epochs: Annotated[float, RunInput()]`.
+
+    A dry run, `az ml job create --set inputs.NAME=VALUE` and a sweep change inputs of a compiled pipeline. Every other
+    field is a literal of its node: `azdistill run job.yaml --set SECTION.FIELD=VALUE` compiles the job again.
+    """
+
+
+def is_run_input(info: FieldInfo) -> bool:
+    return any(isinstance(item, RunInput) for item in info.metadata)
+
+
 Config = TypeVar("Config", bound=StepConfig)
 
 

@@ -1,11 +1,11 @@
 """Step teacher: ask the teachers for an answer to every prompt, and buy each answer once."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from azdistill.contracts.step import Port, Step, StepConfig
+from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 from azdistill.contracts.task import TASK_FILE, TaskChoice
 
 STORE_PATH = "azureml://datastores/workspaceblobstore/paths/azdistill/store"
@@ -146,7 +146,7 @@ class TeacherConfig(StepConfig):
     """Teachers, sampling parameters, rate limits and retries."""
 
     teachers: tuple[Teacher, ...] = Field(min_length=1, max_length=16, description="Teachers; see policy.")
-    teacher_route: Literal["endpoint", "simulated", "completions"] = Field(
+    teacher_route: Annotated[Literal["endpoint", "simulated", "completions"], RunInput()] = Field(
         "endpoint",
         description="Source of the answers: the endpoint, the simulated teacher that azdistill run starts, or provided "
         "completions.",

@@ -1,27 +1,27 @@
 """Step train: fine-tune the student on the curated rows."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from azdistill.contracts.step import Port, Step, StepConfig
+from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 
 
 class TrainConfig(StepConfig):
     """Fine-tuning hyperparameters. The loss covers the last assistant turn only."""
 
-    seed: int = Field(0, ge=0, description="Seed of random weights, batch order and dropout.")
-    weights: Literal["pretrained", "random"] = Field(
+    seed: Annotated[int, RunInput()] = Field(0, ge=0, description="Seed of random weights, batch order and dropout.")
+    weights: Annotated[Literal["pretrained", "random"], RunInput()] = Field(
         "pretrained", description="random: train from scratch; the student folder needs only config and tokenizer."
     )
-    learning_rate: float = Field(2e-5, gt=0, le=0.01, description="Peak learning rate.")
+    learning_rate: Annotated[float, RunInput()] = Field(2e-5, gt=0, le=0.01, description="Peak learning rate.")
     batch_size: int = Field(
         8,
         ge=1,
         description="Average number of rows per batch. A batch has at most batch_size times the average row "
         "length in tokens.",
     )
-    num_epochs: float = Field(3.0, gt=0, le=1000, description="Number of epochs.")
+    num_epochs: Annotated[float, RunInput()] = Field(3.0, gt=0, le=1000, description="Number of epochs.")
     max_length: int = Field(
         2048, ge=16, description="Maximum length of a row, tokens. Longer rows are rejected, not truncated."
     )

@@ -18,7 +18,7 @@ from azdistill.job.models import AS_OF
 from azdistill.job.native import is_native
 from azdistill.job.overrides import override, override_short
 from azdistill.job.paths import absent
-from azdistill.job.shorthand import Values, as_written, expand
+from azdistill.job.shorthand import Values, as_written, expand, has_field
 from azdistill.job.task import task_file_problems
 
 NO_SETTINGS: Mapping[str, str] = {}
@@ -92,10 +92,15 @@ class _Locator:
     overridden: set[FieldPath]
 
     def located(self, problem: Problem) -> Problem:
-        if problem.field in self.overridden:
+        if self._is_overridden(problem.field):
             return replace(problem, subject="--set")
         field = as_written(problem.field, self.document.value)
         return replace(problem, field=field).at(self.document.path, self.document.line(field))
+
+    def _is_overridden(self, field: FieldPath) -> bool:
+        """Whether a field was set on the command line, or is a section that only the command line has."""
+        is_section = any(overridden[: len(field)] == field for overridden in self.overridden)
+        return field in self.overridden or (is_section and not has_field(self.document.value, field))
 
 
 def _validate(

@@ -1,4 +1,4 @@
-"""From a job to the graph that Azure ML runs: pure, so that the same job gives the same plan."""
+"""Plan a job: the graph of nodes that Azure ML runs. Pure: the same job gives the same plan."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from azdistill.contracts.register import RegisterConfig
 from azdistill.contracts.report import ReportConfig
-from azdistill.contracts.step import Port, PortType, Step, StepConfig, scalar_type
+from azdistill.contracts.step import Port, PortType, Step, StepConfig, is_run_input, scalar_type
 from azdistill.contracts.task import OWN
 from azdistill.job.components import step_of
 from azdistill.job.model import DistillationJob
@@ -19,28 +19,17 @@ Scalar = str | int | float | bool
 
 REGISTRIES = "azureml://registries/"
 
-VARYING = (
-    "rows",
-    "seed",
-    "teacher_route",
-    "enforce_gates",
-    "weights",
-    "num_epochs",
-    "max_new_tokens",
-    "registered_model",
-)
-"""Fields that a dry run sets otherwise than the real run: pipeline inputs, never literals of a node."""
-
 
 @dataclass(frozen=True)
 class Wiring:
-    """Where a node's ports come from: `node.output`, or the name of a pipeline input."""
+    """The step of a node, and the source of each port: `node.output`, or the name of a pipeline input."""
 
     step: str
     ports: Mapping[str, str]
     fixed: Mapping[str, Scalar] = field(default_factory=dict)
 
 
+# Nodes in the order of the data. report does not depend on register, so a refused student has a report too.
 GRAPH: Mapping[str, Wiring] = {
     "prepare": Wiring(
         "prepare",
@@ -95,19 +84,19 @@ GRAPH: Mapping[str, Wiring] = {
         },
     ),
 }
-"""The way of the data. report and register stand side by side: a refused student has a report too."""
 
+
+# Outputs of the pipeline itself, which CI reads without knowing the nodes.
 PUBLISHED = {
     "evaluation": "evaluate.evaluation",
     "report": "report.report",
     "registration": "register.registration",
 }
-"""Outputs of the pipeline itself, which CD and people read without knowing the nodes."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """One node: its step, its inputs as literals or `${{ }}` bindings, its outputs as Azure ML documents."""
+    """A node: its step, its inputs as literals or `${{ }}` bindings, its outputs as Azure ML YAML values."""
 
     name: str
     step: Step[Any]
@@ -125,7 +114,7 @@ class PlannedFile:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a bundle is written from.
+    """The content of a bundle.
 
     `files` are the pipeline inputs that are files: a local path, a remote address,
     or a value that is written as JSON. `scalars` are the other pipeline inputs.
@@ -145,7 +134,7 @@ def plan(job: DistillationJob) -> Plan:
     return Plan(
         job=job,
         files=_data_files(data, job.student.model) | _nested_files(configs) | {"simulation": _simulation(job)},
-        scalars={name: _varying(configs, name) for name in VARYING},
+        scalars=_run_inputs(configs),
         nodes=tuple(_node(name, wiring, configs[wiring.step], data) for name, wiring in GRAPH.items()),
     )
 
@@ -185,7 +174,7 @@ def _simulation(job: DistillationJob) -> PlannedFile:
 
 
 def _nested_files(configs: Mapping[str, StepConfig]) -> dict[str, PlannedFile]:
-    """The fields that don't fit a shell line, as JSON files named after the field."""
+    """Fields that do not fit a command line, as JSON files named after the field."""
     return {
         name: PlannedFile("uri_file", _plain(getattr(configs[wiring.step], name)))
         for wiring in GRAPH.values()
@@ -200,9 +189,14 @@ def _plain(value: Any) -> Any:
     return [_plain(part) for part in value] if isinstance(value, tuple) else value
 
 
-def _varying(configs: Mapping[str, StepConfig], name: str) -> Scalar:
-    value: Scalar = next(getattr(config, name) for config in configs.values() if name in type(config).model_fields)
-    return value
+def _run_inputs(configs: Mapping[str, StepConfig]) -> dict[str, Scalar]:
+    """The scalar inputs of the pipeline: every field that is marked as one. Fields that steps share have one input."""
+    return {
+        name: getattr(configs[wiring.step], name)
+        for wiring in GRAPH.values()
+        for name, info in step_of(wiring.step).config.model_fields.items()
+        if is_run_input(info)
+    }
 
 
 def _node(name: str, wiring: Wiring, config: StepConfig, data: Mapping[str, str | None]) -> Node:
@@ -221,7 +215,8 @@ def _binding(source: str) -> str:
 def _field(config: StepConfig, name: str, wiring: Wiring) -> Scalar | None:
     if name in wiring.fixed:
         return wiring.fixed[name]
-    if name in VARYING or scalar_type(type(config).model_fields[name]) is None:
+    info = type(config).model_fields[name]
+    if is_run_input(info) or scalar_type(info) is None:
         return _binding(name)
     value: Scalar | None = getattr(config, name)
     return value

@@ -127,6 +127,10 @@ def _short_forms(field: FieldPath) -> Iterator[FieldPath]:
         yield ("hyperparameters", *field[1:])
 
 
+def has_field(values: Values, field: FieldPath) -> bool:
+    return _depth(values, field) == len(field)
+
+
 def _depth(node: Any, path: FieldPath) -> int:
     """How many keys of `path` exist."""
     for count, key in enumerate(path):

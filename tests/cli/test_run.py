@@ -183,3 +183,13 @@ def test_a_reader_that_leaves_early_gets_no_traceback(twice: Path, start: Any) -
     process.stdout.close()
     _, err = process.communicate(timeout=60)
     assert "Traceback" not in err
+
+
+def test_a_field_of_a_job_is_set_as_if_it_stood_in_the_file(azdistill: Command, job: Path) -> None:
+    wrong = azdistill("run", job, "--set", "train.learning_rate=7", "--explain")
+    assert (wrong.code, wrong.err) == (
+        2,
+        "azdistill: --set: train.learning_rate='7': must be at most 0.01; did you mean 2e-5?\n",
+    )
+    azdistill("run", job, "-o", "r", "--set", "train.learning_rate=3e-5", "--until", "prepare")
+    assert "learning_rate: 3.0e-05" in Path("r/bundle/pipeline.yml").read_text()
