@@ -118,12 +118,12 @@ def crashes(folder: Path) -> dict[str, int]:
 
 
 def wrong_pipelines(folder: Path) -> int:
-    """How many of the fourteen are found, each with the code, location, field and value that its test asserts."""
-    area, found = AREAS["command jobs"], 0
+    """How many of the fourteen are detected, each with the code, location, field and value that its test asserts."""
+    area, detected = AREAS["command jobs"], 0
     for name in FOURTEEN:
         case, root = area.cases[name], folder / name
-        found += tuple(case)[3:] in [as_case(problem, root) for problem in find_problems(root, area, case)]
-    return found
+        detected += tuple(case)[3:] in [as_case(problem, root) for problem in find_problems(root, area, case)]
+    return detected
 
 
 def node_overhead(folder: Path) -> float:

@@ -1,2 +1,4 @@
-"""What the simulated teacher answers: one module per task. `support` knows its policy; the others know nothing,
-and rehearse the form of their task's answers."""
+"""Programs that answer for the simulated teachers, one module per task.
+
+`support` applies the policy of a shop. The others only give answers in the form of their task.
+"""

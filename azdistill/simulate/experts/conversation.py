@@ -1,16 +1,16 @@
-"""The rehearsal expert of conversations: it says back what it was told. It knows nothing."""
+"""Expert for conversations: repeats the last turn."""
 
 from collections.abc import Sequence
 
 from azdistill.contracts.rows import Message
-from azdistill.simulate.experts.words import asked, words
+from azdistill.simulate.experts.words import last_turn, words
 
 MOST_WORDS = 12
 
 
 def answer(messages: Sequence[Message]) -> str:
-    return f"You said: {' '.join(words(asked(messages))[:MOST_WORDS])}."
+    return f"You said: {' '.join(words(last_turn(messages))[:MOST_WORDS])}."
 
 
 def wrong_answer(messages: Sequence[Message]) -> str:
-    return f"You did not say: {' '.join(words(asked(messages))[-MOST_WORDS:])}."
+    return f"You did not say: {' '.join(words(last_turn(messages))[-MOST_WORDS:])}."

@@ -1,20 +1,20 @@
-"""The rehearsal expert of inference: it counts shared words and looks for a "not". It knows nothing."""
+"""Expert for natural language inference: counts shared words and looks for a negation."""
 
 from collections.abc import Sequence
 
 from azdistill.contracts.rows import Message
-from azdistill.simulate.experts.words import asked, words
+from azdistill.simulate.experts.words import last_turn, words
 from azdistill.tasks.nli import LABELS
 
 NEGATIONS = frozenset({"no", "not", "never", "nobody", "nothing", "none", "without"})
 
 
 def answer(messages: Sequence[Message]) -> str:
-    return LABELS[_label(asked(messages))]
+    return LABELS[_label(last_turn(messages))]
 
 
 def wrong_answer(messages: Sequence[Message]) -> str:
-    return LABELS[(_label(asked(messages)) + 1) % len(LABELS)]
+    return LABELS[(_label(last_turn(messages)) + 1) % len(LABELS)]
 
 
 def _label(text: str) -> int:

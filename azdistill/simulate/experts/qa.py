@@ -1,9 +1,9 @@
-"""The rehearsal expert of questions: its answer is the longest word that was said. It knows nothing."""
+"""Expert for questions: answers with the longest word of the prompt."""
 
 from collections.abc import Sequence
 
 from azdistill.contracts.rows import Message
-from azdistill.simulate.experts.words import asked, words
+from azdistill.simulate.experts.words import last_turn, words
 
 ARTICLES = ("an", "the")
 
@@ -17,8 +17,10 @@ def wrong_answer(messages: Sequence[Message]) -> str:
 
 
 def _by_length(messages: Sequence[Message]) -> list[str]:
-    """Of all but the last line, which says how to answer. Shortest first, without articles and single letters,
-    of which SQuAD's normalisation leaves nothing."""
-    said = asked(messages).rpartition("\n")[0] or asked(messages)
-    long = (word for word in words(said) if len(word.strip("_")) > 1)
-    return sorted((word for word in long if word.casefold() not in ARTICLES), key=len) or ["unknown"]
+    """Words of the prompt without its last line, the instruction; shortest first.
+
+    Without articles and single letters, because SQuAD's normalisation removes them.
+    """
+    text = last_turn(messages).rpartition("\n")[0] or last_turn(messages)
+    candidates = (word for word in words(text) if len(word.strip("_")) > 1)
+    return sorted((word for word in candidates if word.casefold() not in ARTICLES), key=len) or ["unknown"]

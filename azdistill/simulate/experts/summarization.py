@@ -1,9 +1,9 @@
-"""The rehearsal expert of summaries: the first words of the text are its summary. It knows nothing."""
+"""Expert for summaries: answers with the first words of the text."""
 
 from collections.abc import Sequence
 
 from azdistill.contracts.rows import Message
-from azdistill.simulate.experts.words import asked
+from azdistill.simulate.experts.words import last_turn
 
 MOST_WORDS = 30
 
@@ -17,6 +17,6 @@ def wrong_answer(messages: Sequence[Message]) -> str:
 
 
 def _document(messages: Sequence[Message]) -> list[str]:
-    """Words of the text that follows the request, or of all that was said where nothing follows."""
-    request, _, document = asked(messages).partition("\n\n")
+    """Words of the text after the request, or of the complete turn if there is none."""
+    request, _, document = last_turn(messages).partition("\n\n")
     return (document or request).split()

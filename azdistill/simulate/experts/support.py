@@ -1,4 +1,4 @@
-"""The support expert: a shop's returns policy, applied to what a customer said over several turns."""
+"""Expert for support: applies the returns policy of a shop to a conversation of several turns."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,7 +64,7 @@ _UNIT_DAYS: Mapping[str, int] = {"day": 1, "week": 7, "month": 30}
 
 @dataclass(frozen=True)
 class Case:
-    """What is known of a customer's case; None for what was not said yet. `days` count since delivery."""
+    """Facts of a customer's case; None if not mentioned yet. `days` count from delivery."""
 
     order: str | None = None
     item: str | None = None
@@ -74,29 +74,29 @@ class Case:
 
 
 def answer(messages: Sequence[Message]) -> str:
-    """The policy's verdict on the case, or the question for the fact that is still needed.
+    """The verdict of the policy, or the question for the next fact that it needs.
 
     Raises ValueError when the conversation is not a support case.
     """
-    return _worded(read_case(messages), wrong=False)
+    return _reply(read_case(messages), wrong=False)
 
 
 def wrong_answer(messages: Sequence[Message]) -> str:
-    """A plausible mistake: another verdict, or a question for the wrong fact. Raises ValueError as `answer` does."""
-    return _worded(read_case(messages), wrong=True)
+    """A plausible mistake: another verdict, or a question for another fact. Raises ValueError as `answer` does."""
+    return _reply(read_case(messages), wrong=True)
 
 
 def read_case(messages: Sequence[Message]) -> Case:
     """The facts in the user's turns, where a later turn corrects an earlier one.
 
-    Raises ValueError when no user turn speaks of an order.
+    Raises ValueError when no user turn is about an order.
     """
     if not messages or messages[-1].role != "user":
         raise ValueError("the last turn is not the user's")
     case, on_subject = Case(), False
-    for question, said in _exchanges(messages):
-        case = _updated(case, question, said)
-        on_subject = on_subject or bool(_SUBJECT.search(said))
+    for question, text in _exchanges(messages):
+        case = _update(case, question, text)
+        on_subject = on_subject or bool(_SUBJECT.search(text))
     if not on_subject and case == Case():
         raise ValueError("no user turn speaks of an order")
     return case
@@ -133,7 +133,7 @@ def _membership_matters(case: Case) -> bool:
     return verdict(replace(case, member=True)) != verdict(replace(case, member=False))
 
 
-def _worded(case: Case, wrong: bool) -> str:
+def _reply(case: Case, wrong: bool) -> str:
     if fact := missing(case):
         return QUESTIONS[_after(fact) if wrong else fact]
     name = verdict(case)
@@ -141,52 +141,52 @@ def _worded(case: Case, wrong: bool) -> str:
 
 
 def _after(fact: Fact) -> Fact:
-    asked = list(QUESTIONS)
-    return asked[(asked.index(fact) + 1) % len(asked)]
+    facts = list(QUESTIONS)
+    return facts[(facts.index(fact) + 1) % len(facts)]
 
 
 def _exchanges(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
-    """Each user turn with the turn before it, in lower case; a short reply means what was asked."""
-    before = ""
+    """Each user turn with the question before it, in lower case; a short reply refers to the question."""
+    previous = ""
     for message in messages:
         text = message.content.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
         if message.role == "user":
-            yield before, text
-        before = text if message.role == "assistant" else ""
+            yield previous, text
+        previous = text if message.role == "assistant" else ""
 
 
-def _updated(case: Case, question: str, said: str) -> Case:
-    found = {
-        "order": _last(_ORDER, said),
-        "item": _last(_ITEM, said),
-        "days": _days(question, said),
-        "condition": _condition(said),
-        "member": _member(question, said),
+def _update(case: Case, question: str, text: str) -> Case:
+    facts = {
+        "order": _last(_ORDER, text),
+        "item": _last(_ITEM, text),
+        "days": _days(question, text),
+        "condition": _condition(text),
+        "member": _member(question, text),
     }
-    return replace(case, **{name: value for name, value in found.items() if value is not None})  # type: ignore[arg-type]
+    return replace(case, **{name: value for name, value in facts.items() if value is not None})  # type: ignore[arg-type]
 
 
-def _last(pattern: re.Pattern[str], said: str) -> str | None:
-    found = [match.group() for match in pattern.finditer(said)]
-    return found[-1] if found else None
+def _last(pattern: re.Pattern[str], text: str) -> str | None:
+    matches = [match.group() for match in pattern.finditer(text)]
+    return matches[-1] if matches else None
 
 
-def _days(question: str, said: str) -> int | None:
-    if found := _DAYS.search(said):
-        count, unit, word = found.groups()
+def _days(question: str, text: str) -> int | None:
+    if match := _DAYS.search(text):
+        count, unit, word = match.groups()
         return _NUMBERS[word] if word else (_NUMBERS.get(count) or int(count)) * _UNIT_DAYS[unit]
-    alone = re.fullmatch(r"\D*\b(\d{1,3})\b\D*", said)
-    return int(alone.group(1)) if alone and "days" in question else None
+    number = re.fullmatch(r"\D*\b(\d{1,3})\b\D*", text)
+    return int(number.group(1)) if number and "days" in question else None
 
 
-def _condition(said: str) -> Condition | None:
-    """The first that matches: broken goods are broken in an opened box too, and 'not opened' holds 'opened'."""
-    return next((condition for condition, pattern in _CONDITIONS.items() if pattern.search(said)), None)
+def _condition(text: str) -> Condition | None:
+    """The first that matches: a broken item in an opened box is broken, and 'not opened' contains 'opened'."""
+    return next((condition for condition, pattern in _CONDITIONS.items() if pattern.search(text)), None)
 
 
-def _member(question: str, said: str) -> bool | None:
-    if found := _MEMBER.search(said):
-        return found["no"] is None
+def _member(question: str, text: str) -> bool | None:
+    if match := _MEMBER.search(text):
+        return match["no"] is None
     if "member" not in question:
         return None
-    return False if _NO.search(said) else True if _YES.search(said) else None
+    return False if _NO.search(text) else True if _YES.search(text) else None

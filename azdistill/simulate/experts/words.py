@@ -1,4 +1,4 @@
-"""What the rehearsal experts read a conversation with. They know nothing: an answer only has the right form."""
+"""Functions with which the experts read a conversation."""
 
 import re
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from azdistill.contracts.rows import Message
 
 
-def asked(messages: Sequence[Message]) -> str:
-    """The last turn, which is the user's in any valid conversation."""
+def last_turn(messages: Sequence[Message]) -> str:
+    """Content of the last turn, which is a user turn in a valid conversation."""
     return messages[-1].content
 
 
