@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from azdistill.azure.errors import translate_errors
 from azdistill.azure.submission import find_job, text_of
 from azdistill.contracts.errors import AzdistillError, GateRefused, InputError, NodeFailed
-from azdistill.contracts.files import read_json
+from azdistill.contracts.results import GATE_FILE, GateDecision, read_result
 from azdistill.engine.problems import Problem, suggest
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 COMPLETED, FAILED = "Completed", "Failed"
 FINAL_STATUSES = frozenset({COMPLETED, FAILED, "Canceled", "NotResponding"})
-# Output of the pipeline, and the file in it that holds the gate's decision.
-EVALUATION, GATE = "evaluation", "gate.json"
+# Output of the pipeline that holds the gate's decision.
+EVALUATION = "evaluation"
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,9 @@ def raise_for_failure(client: "MLClient", job: JobStatus) -> None:
         gate = download_gate(client, job.name) if job.status == FAILED else None
     except AzdistillError as error:
         raise NodeFailed(problems=[failure, *error.problems]) from None
-    if gate and not gate["register"]:
+    if gate and not gate.register_student:
         raise GateRefused(
-            f"the gate's decision is {gate['decision']!r}, so the student is not registered",
+            f"the gate's decision is {gate.decision!r}, so the student is not registered",
             subject=subject,
             fix="see the job's report",
             command=f"azdistill download {job.name} --output report",
@@ -107,7 +107,7 @@ def raise_for_failure(client: "MLClient", job: JobStatus) -> None:
     raise NodeFailed(problems=[failure])
 
 
-def download_gate(client: "MLClient", name: str) -> dict[str, Any] | None:
+def download_gate(client: "MLClient", name: str) -> GateDecision | None:
     """Content of gate.json of an ended job, None when the job ended before its evaluation wrote one.
 
     Raises AzdistillError when the file cannot be downloaded, so that the decision is unknown.
@@ -116,8 +116,8 @@ def download_gate(client: "MLClient", name: str) -> dict[str, Any] | None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         download(client, name, Path(folder), EVALUATION)
-        path = next(Path(folder).rglob(GATE), None)
-        return read_json(path) if path else None
+        path = next(Path(folder).rglob(GATE_FILE), None)
+        return read_result(path, GateDecision) if path else None
 
 
 def cancel(client: "MLClient", name: str) -> JobStatus:

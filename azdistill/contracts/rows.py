@@ -1,4 +1,4 @@
-"""Row records: what one line of each JSONL file between steps holds."""
+"""Row records: the lines of the JSONL files between steps."""
 
 import hashlib
 import json
@@ -25,11 +25,10 @@ class Message(Row):
 
 
 class Prompt(Row):
-    """A conversation that waits for its next assistant turn.
+    """A conversation that ends with a user turn.
 
-    `messages` end with a user turn and are the student's view of the row.
-    `gold` is the reference answer where the user's data has one. `source` is
-    `file:line`, so that a finding can be taken back to the user's file.
+    `messages` are what the student sees. `gold` is the reference answer where the
+    user's data has one. `source` is `file:line` in the user's file.
     """
 
     id: str
@@ -47,9 +46,12 @@ class TokenUsage(Row):
 
 
 class Completion(Row):
-    """A teacher's answer to one prompt. `finish_reason` is the endpoint's own word;
-    only `stop` is a whole answer. `sample` numbers the answers of one teacher to one
-    prompt. `trace` is the reasoning that was split off the answer."""
+    """A teacher's answer to one prompt.
+
+    `finish_reason` is as the endpoint reports it; only an answer with `stop` is complete.
+    `sample` numbers the answers of one teacher to one prompt. `trace` is the reasoning
+    that was split off the answer.
+    """
 
     id: str
     split: Split
@@ -66,7 +68,7 @@ class Completion(Row):
 
 
 class TrainRow(Row):
-    """A conversation that ends with the answer to learn."""
+    """A training conversation, which ends with the target turn."""
 
     id: str
     messages: tuple[Message, ...]
@@ -81,7 +83,7 @@ class Prediction(Row):
 
 
 class Reject(Row):
-    """A row kept aside: why (`reason`, a short code for counting), and what was seen."""
+    """A rejected row: `reason` is a short code for counting, `detail` says what is wrong."""
 
     source: str
     reason: str
@@ -89,11 +91,11 @@ class Reject(Row):
 
 
 def canonical(messages: tuple[Message, ...]) -> str:
-    """The one text form of a conversation that ids and store keys are hashed from."""
+    """The text form of a conversation from which ids and store keys are hashed."""
     turns = [[message.role, message.content] for message in messages]
     return json.dumps(turns, ensure_ascii=False, separators=(",", ":"))
 
 
 def prompt_id(messages: tuple[Message, ...]) -> str:
-    """16 hex digits from the content: the same conversation has the same id in any file."""
+    """16 hex digits of a hash of the content: the same conversation has the same id in any file."""
     return hashlib.sha256(canonical(messages).encode()).hexdigest()[:16]

@@ -23,6 +23,7 @@ from azdistill.job.paths import SpecPath
 from azdistill.job.shorthand import INHERITED, Values, expand
 from azdistill.job.task import PURPOSE, SpecTask, is_file
 from azdistill.job.teacher_section import TeacherSection
+from azdistill.metrics.registry import gate_problems
 
 
 class Section(BaseModel):
@@ -143,7 +144,7 @@ class DistillationJob(Section):
         except ValidationError as error:
             problems += job_problems(error, cls, values)
         else:
-            problems += _unknown_teachers(job)
+            problems += [*_unknown_teachers(job), *gate_problems(job.evaluate.gates.metrics)]
         if problems:
             # Outside of the except block: pydantic's message repeats values, and one of them may be a secret.
             raise SpecError(problems=problems)

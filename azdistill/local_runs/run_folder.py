@@ -4,10 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from azdistill.contracts.errors import DataError, GateRefused, InputError
-from azdistill.contracts.files import read_json
+from azdistill.contracts.results import GATE_FILE, METRICS_FILE, Document, GateDecision, Metrics, read_result
 from azdistill.engine.local.guards import locked
 from azdistill.engine.local.records import RECORD_FILE, NodeRecord, read_record
 
@@ -54,13 +53,14 @@ class RunFolder:
     @property
     def decision(self) -> str:
         """Last decision of the gate, empty without an evaluation."""
-        return str(self._evaluation("gate.json", "decision") or "")
+        gate = self._evaluation(GATE_FILE, GateDecision)
+        return gate.decision if gate else ""
 
     @property
     def accuracy(self) -> float | None:
         """Accuracy of the student on the test rows in the last evaluation, 0 to 1."""
-        value = self._evaluation("metrics.json", "models", "student", "accuracy", "value")
-        return float(value) if isinstance(value, int | float) else None
+        metrics = self._evaluation(METRICS_FILE, Metrics)
+        return metrics.models["student"].value("accuracy") if metrics else None
 
     @property
     def seconds(self) -> float:
@@ -72,14 +72,11 @@ class RunFolder:
         """Time at which a node last started or ended, in seconds since the epoch."""
         return max((self.path / node / RECORD_FILE).stat().st_mtime for node in self.records)
 
-    def _evaluation(self, file: str, *fields: str) -> Any:
+    def _evaluation(self, file: str, result: type[Document]) -> Document | None:
         try:
-            value = read_json(self.path / EVALUATION / file)
-            for field in fields:
-                value = value[field]
-        except (DataError, KeyError, TypeError):
+            return read_result(self.path / EVALUATION / file, result)
+        except DataError:
             return None
-        return value
 
 
 def read_run(path: Path) -> RunFolder | None:

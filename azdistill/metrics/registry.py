@@ -36,7 +36,7 @@ def gate_problems(names: Iterable[str]) -> list[Problem]:
     return [
         Problem(
             code="unknown_metric",
-            field=("evaluation", "gates", "metrics", name),
+            field=("evaluate", "gates", "metrics", name),
             message="not a metric that a gate can bound",
             fix=suggest(name, known),
         )

@@ -1,4 +1,4 @@
-"""The geometry of the training curve; the template draws it."""
+"""Coordinates of the training curve, which the template draws."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from azdistill.reporting.report import CurvePoint
 
+# Units of the SVG, which is stretched to the page. Labels are outside of it, so they are not stretched.
 WIDTH, HEIGHT = 1000.0, 300.0
-"""The SVG's own units, stretched to the page; labels stand outside it, so they don't stretch."""
 
 STEPS_OF_TEN = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A grid line: what it says, and how far up it is, in percent of the height."""
+    """A grid line: its label, and its height in percent."""
 
     label: str
     percent: float
@@ -22,7 +22,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Curve:
-    """Polylines in SVG units (`x,y x,y`), and what the axes say."""
+    """Polylines in SVG units (`x,y x,y`), and the labels of the axes."""
 
     training: str
     validation: tuple[tuple[float, float], ...]
@@ -38,7 +38,7 @@ class Curve:
 
 
 def curve(points: Sequence[CurvePoint]) -> Curve | None:
-    """Loss over steps; None where nothing finite was logged."""
+    """Loss over steps; None when no finite loss was logged."""
     training = _series(points, lambda point: point.loss)
     validation = _series(points, lambda point: point.validation_loss)
     if not training:
@@ -48,13 +48,13 @@ def curve(points: Sequence[CurvePoint]) -> Curve | None:
     spacing = _spacing(max(loss for _, loss in training + validation))
     top = 4 * spacing
 
-    def place(found: tuple[int, float]) -> tuple[float, float]:
-        step, loss = found
+    def coordinates(point: tuple[int, float]) -> tuple[float, float]:
+        step, loss = point
         return round(WIDTH * (step - low) / max(high - low, 1), 1), round(HEIGHT * (1 - loss / top), 1)
 
     return Curve(
-        training=_polyline([place(found) for found in training]),
-        validation=tuple(place(found) for found in validation),
+        training=_polyline([coordinates(point) for point in training]),
+        validation=tuple(coordinates(point) for point in validation),
         ticks=tuple(Tick(f"{number * spacing:g}", 25.0 * number) for number in range(5)),
         first_step=low,
         last_step=high,
@@ -68,10 +68,10 @@ def _series(points: Sequence[CurvePoint], loss_of: Callable[[CurvePoint], float 
 
 def _spacing(highest: float) -> float:
     """The smallest round spacing of which four reach `highest`."""
-    wanted = max(highest, 1e-6) / 4
-    power = 10.0 ** math.floor(math.log10(wanted))
-    return next(step * power for step in STEPS_OF_TEN if step * power >= wanted * (1 - 1e-9))
+    least = max(highest, 1e-6) / 4
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(step * power for step in STEPS_OF_TEN if step * power >= least * (1 - 1e-9))
 
 
-def _polyline(places: Sequence[tuple[float, float]]) -> str:
-    return " ".join(f"{x:g},{y:g}" for x, y in places)
+def _polyline(points: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:g},{y:g}" for x, y in points)

@@ -27,8 +27,20 @@ def evaluated(path: Path, decision: str = "passed", accuracy: float = 0.75) -> P
     """Add an evaluation to the run."""
     folder = path / "evaluate/evaluation"
     folder.mkdir(parents=True)
-    (folder / "gate.json").write_text(json.dumps({"decision": decision, "register": decision == "passed"}))
-    (folder / "metrics.json").write_text(json.dumps({"models": {"student": {"accuracy": {"value": accuracy}}}}))
+    (folder / "gate.json").write_text(
+        json.dumps({"decision": decision, "enforced": True, "register": decision == "passed", "gates": []})
+    )
+    undefined = {"value": None, "low": None, "high": None}
+    metrics = {
+        "task": "conversation",
+        "reference": "gold",
+        "rows": 40,
+        "unscored": 0,
+        "models": {"student": {"accuracy": {"value": accuracy, "low": None, "high": None}}},
+        "retention": undefined,
+        "gain": undefined,
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics))
     return path
 
 

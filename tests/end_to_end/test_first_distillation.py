@@ -39,13 +39,25 @@ def test_an_unproven_student_is_refused_with_its_report(first: tuple[Path, Any],
     assert "Traceback" not in done.stderr
     assert "the student is refused and is not registered: gate min_retention=0.92 refused" in done.stderr
     assert "retention" in done.stdout
-    assert f"talk to the student:  azdistill chat {folder}" in done.stdout
+    assert f"chat with the student:  azdistill chat {folder}" in done.stdout
     assert (folder / "report" / "report" / "report.html").stat().st_size > 10_000
     assert not (folder / "register" / "registration" / "manifest.json").exists()
     assert not (home / "mlflow.db").exists(), "a refused student leaves nothing in the registry"
 
 
-def test_every_folder_that_a_step_left_is_complete(first: tuple[Path, Any]) -> None:
+def test_the_report_has_the_settings_of_every_step(first: tuple[Path, Any]) -> None:
+    folder, _ = first
+    steps = json.loads((folder / "report/report/report.json").read_text())["steps"]
+    assert set(steps) == {*NODES} - {"report"}
+    assert steps["train"]["provenance"]["config"]["learning_rate"] > 0
+    assert steps["teacher"]["provenance"]["config"]["teachers"][0]["model"] == "DeepSeek-V3.2"
+    assert {"python", "torch", "transformers"} <= steps["train"]["provenance"]["versions"].keys()
+    assert len(steps["train"]["provenance"]["code"]) == 64
+    assert steps["train"]["provenance"]["data"]["student"]
+    assert steps["prepare"]["provenance"]["data"]["training_data"]
+
+
+def test_the_manifest_of_every_folder_lists_its_files(first: tuple[Path, Any]) -> None:
     folder, _ = first
     outputs = {node: [path.parent for path in (folder / node).glob("*/manifest.json")] for node in NODES}
     assert all(outputs.values()), outputs
@@ -53,7 +65,7 @@ def test_every_folder_that_a_step_left_is_complete(first: tuple[Path, Any]) -> N
         assert read_manifest(path).files
 
 
-def test_no_row_is_lost_on_the_way(first: tuple[Path, Any]) -> None:
+def test_every_row_is_a_completion_or_a_reject(first: tuple[Path, Any]) -> None:
     """The faults of the simulated teacher cost retries, and the content filter some rows; the rest arrives once."""
     folder, _ = first
     completions = (folder / "teacher/completions/completions.jsonl").read_text().splitlines()
@@ -66,7 +78,7 @@ def test_no_row_is_lost_on_the_way(first: tuple[Path, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_gates_that_only_report_let_the_student_have_its_name(job: Path, first: tuple[Path, Any], home: Path) -> None:
+def test_a_student_is_registered_when_gates_are_not_enforced(job: Path, first: tuple[Path, Any], home: Path) -> None:
     folder, _ = first
     done = run(job, "-o", folder, "--set", "inputs.enforce_gates=false", home=home)
     assert done.returncode == 0, done.stderr
@@ -76,6 +88,8 @@ def test_gates_that_only_report_let_the_student_have_its_name(job: Path, first: 
     assert {node for node, state in states.items() if state == "reused"} == set(NODES) - {"evaluate", "report"}
     lineage = json.loads((folder / "register" / "registration" / "lineage.json").read_text())
     assert (lineage["registered_model"], lineage["version"]) == ("support-student", 1)
+    assert set(lineage["steps"]) == {"prepare", "teacher", "curate", "train", "evaluate"}
+    assert lineage["steps"]["train"]["provenance"]["config"]["learning_rate"] > 0
     registry = f"sqlite:///{home}/mlflow.db"
     client = mlflow.MlflowClient(tracking_uri=registry, registry_uri=registry)
     assert client.get_model_version("support-student", "1").tags["azdistill.teacher"] == "DeepSeek-V3.2"

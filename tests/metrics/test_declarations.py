@@ -2,12 +2,13 @@
 
 import pytest
 
-from azdistill.contracts.errors import InputError
+from azdistill.contracts.errors import InputError, SpecError
 from azdistill.contracts.evaluate import EvaluateConfig, Gates
 from azdistill.contracts.results import Interval, Profile
 from azdistill.evaluation.answers import AnswerText, EvaluationRow
 from azdistill.evaluation.gates import decide
 from azdistill.evaluation.metrics import evaluate
+from azdistill.job.model import DistillationJob
 from azdistill.metrics.metric import ModelAnswer, ProfileMetric, RowMetric
 from azdistill.metrics.registry import CLIENT_METRICS, METRICS, gate_problems
 from azdistill.reporting.messages import format_metric
@@ -77,12 +78,23 @@ def test_a_gate_on_a_metric_without_interval_compares_its_value(bound, outcome):
 )
 def test_a_gate_on_something_else_is_a_problem_with_its_field(name, fix):
     (problem,) = gate_problems([name, "agreement"])
-    assert (problem.code, problem.field) == ("unknown_metric", ("evaluation", "gates", "metrics", name))
+    assert (problem.code, problem.field) == ("unknown_metric", ("evaluate", "gates", "metrics", name))
     assert problem.fix.startswith(fix)
     config = CONFIG.model_copy(update={"gates": Gates(min_retention=None, min_gain=None, metrics={name: 1})})
     with pytest.raises(InputError) as raised:
         decide(evaluate([row(1, "a")], config).metrics, config)
     assert raised.value.problems == (problem,)
+
+
+def test_a_job_with_a_gate_on_an_unknown_metric_is_rejected_before_it_runs():
+    sections = {"data": {"training_data": "rows.jsonl"}, "student": {"model": "phi-4-mini"}, "task": "nli"}
+    teacher = {"teachers": [{"model": "m", "endpoint": "https://host.example/v1"}]}
+    job = {**sections, "teacher": teacher, "evaluate": {"gates": {"metrics": {"blue": 30}}}}
+    with pytest.raises(SpecError) as raised:
+        DistillationJob.model_validate(job)
+    assert [problem.field for problem in raised.value.problems] == [("evaluate", "gates", "metrics", "blue")]
+    job["evaluate"] = {"gates": {"metrics": {"bleu": 30}}}
+    assert DistillationJob.model_validate(job).evaluate.gates.metrics == {"bleu": 30}
 
 
 def test_an_answer_matches_only_what_is_expected():
