@@ -1,6 +1,8 @@
 """Paths in a job file: local paths are relative to the file, remote addresses are left as they are."""
 
+import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -51,8 +53,11 @@ def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterato
     task = values.get("task")
     for field, path in {("task",): task if str(task).endswith(".py") else None, **files}.items():
         if isinstance(path, str) and not _exists(path, base):
-            fix = _similar(path, base) or "paths are relative to the job file"
-            yield Problem(code="file_not_found", message="no such file", fix=fix, field=field, value=path)
+            command = _generator(path, base)
+            fix = "generate it" if command else _similar(path, base) or "paths are relative to the job file"
+            yield Problem(
+                code="file_not_found", message="no such file", fix=fix, field=field, value=path, command=command
+            )
     model = student.get("model")
     if isinstance(model, str) and not _exists(catalog.address(model), base):
         message, fix = _missing_student(model, catalog, base)
@@ -61,6 +66,15 @@ def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterato
 
 def _exists(path: str, base: Path) -> bool:
     return is_remote(path) or Path(base, path).exists()
+
+
+def _generator(path: str, base: Path) -> str:
+    """The command that generates a missing data folder, where generate.py lies next to it, as in the quickstart."""
+    folder = Path(os.path.normpath(Path(base, path).parent))
+    generator = folder.parent / "generate.py"
+    if folder.is_dir() or not generator.is_file():
+        return ""
+    return shlex.join(["python", str(generator), "--out", str(folder)])
 
 
 def _similar(path: str, base: Path) -> str:

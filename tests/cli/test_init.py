@@ -1,6 +1,10 @@
-"""azdistill init: a job folder that is right as it is."""
+"""azdistill init: a valid job folder; and the ready jobs of a fresh clone."""
 
 import json
+import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ from azdistill.job.plan import step_configs
 from azdistill.job.scaffold.folder import TASKS
 from azdistill.job.schema import job_schema
 from tests.cli.conftest import Command
+from tests.small_job import QUICKSTART
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -101,3 +106,20 @@ def test_the_example_is_a_job_with_its_rows_and_its_student(azdistill: Command) 
     assert text.startswith("# yaml-language-server: $schema=./job.schema.json\n# Customer support")
     assert "pipelines/" not in text
     assert Path("shop/generate.py").is_file()
+
+
+@pytest.mark.parametrize("job", ["quickstart", "support"])
+def test_a_fresh_clone_says_how_to_generate_the_data(
+    azdistill: Command, folder: Path, monkeypatch: pytest.MonkeyPatch, job: str
+) -> None:
+    shutil.copytree(QUICKSTART.parent, folder / "pipelines", ignore=shutil.ignore_patterns("data"))
+    done = azdistill("validate", f"pipelines/{job}/job.yaml", "--format", "json")
+    problems = json.loads(done.out)
+    assert done.code == 2
+    assert {problem["field"] for problem in problems} == {"data.training_data", "data.test_data"}
+    command = "python pipelines/quickstart/generate.py --out pipelines/quickstart/data"
+    assert {(problem["code"], problem["fix"], problem["command"]) for problem in problems} == {
+        ("file_not_found", "generate it", command)
+    }
+    subprocess.run([sys.executable, *shlex.split(command)[1:]], check=True, capture_output=True)
+    assert azdistill("validate", f"pipelines/{job}/job.yaml").code == 0
