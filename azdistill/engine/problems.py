@@ -123,7 +123,7 @@ def printable(text: str) -> str:
 
 
 def may_be_secret(name: str, value: Any) -> bool:
-    """Whether a value must not be printed: text in a field named like a secret, or text that looks like one."""
+    """True if a value must not be printed: text in a field named like a secret, or text that looks like one."""
     if not isinstance(value, str):
         return False
     field = name.rpartition(".")[2]
@@ -131,7 +131,7 @@ def may_be_secret(name: str, value: Any) -> bool:
 
 
 def has_errors(problems: Iterable[Problem]) -> bool:
-    """Whether any of the problems is an error."""
+    """True if any of the problems is an error."""
     return any(problem.severity == "error" for problem in problems)
 
 

@@ -91,7 +91,7 @@ def _defined_names(node: ast.stmt) -> Iterator[str]:
 
 
 def _accepts(arguments: ast.arguments, count: int) -> bool:
-    """Whether a function can be called with `count` positional arguments."""
+    """True if a function can be called with `count` positional arguments."""
     positional = len(arguments.posonlyargs) + len(arguments.args)
     enough = count >= positional - len(arguments.defaults) and None not in arguments.kw_defaults
     return enough and (count <= positional or arguments.vararg is not None)

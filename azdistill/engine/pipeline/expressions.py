@@ -42,7 +42,7 @@ Reference = PipelineInput | PipelineOutput | JobOutput
 
 
 def is_expression(text: str) -> bool:
-    """Whether the text is exactly one `${{ }}`."""
+    """True if the text is exactly one `${{ }}`."""
     return bool(_EXPRESSION.fullmatch(text.strip()))
 
 

@@ -66,7 +66,7 @@ Value = Scalar | Data | PipelineInput | JobOutput
 
 @dataclass(frozen=True)
 class OutputSetting:
-    """How an output is written.
+    """Type, mode and path of an output.
 
     `path` is an address, shared by all runs unless it contains `${{name}}`. None is a new path in every run.
     """

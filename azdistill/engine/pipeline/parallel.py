@@ -183,7 +183,7 @@ def _integer(node: YamlNode, minimum: int, maximum: int | None = None) -> int | 
 
 
 def _is_expression(node: YamlNode) -> bool:
-    """Whether the value is an expression, which the local engine does not replace here."""
+    """True if the value is an expression, which the local engine does not replace here."""
     if not isinstance(node.value, str) or "${{" not in node.value:
         return False
     message = "only Azure ML replaces this expression"
@@ -207,7 +207,7 @@ def _check_script(task: YamlNode, component: Component) -> None:
 
 
 def _contains(code: Path, script: str) -> bool:
-    """Whether code has the entry script, under a name that Azure ML can turn into a module name: without `./`."""
+    """True if code has the entry script, under a name that Azure ML can turn into a module name: without `./`."""
     if code.is_file():
         return script == code.name
     is_plain = PurePosixPath(script).as_posix() == script and not script.startswith(("/", ".."))

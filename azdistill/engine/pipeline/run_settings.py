@@ -1,4 +1,4 @@
-"""Where and how a job runs on Azure ML: compute, resources, distribution."""
+"""Run settings of a job on Azure ML: compute, resources, distribution, limits."""
 
 import re
 from collections.abc import Mapping

@@ -10,7 +10,7 @@ from azdistill.engine.yaml_document import Document
 
 
 def is_component(document: Document) -> bool:
-    """Whether a file is a command or parallel component rather than a pipeline."""
+    """True if a file is a command or parallel component rather than a pipeline."""
     return "jobs" not in document.value and bool(document.value.get("command") or document.value.get("task"))
 
 

@@ -21,7 +21,7 @@ _SLACKS = ("slack_factor", "slack_amount")
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the local engine draws values. `azure_kind` is what Azure ML would use instead, where that differs."""
+    """Sampling of the local engine. `azure_kind` is what Azure ML would use instead, where that differs."""
 
     kind: Literal["random", "grid"] = "random"
     seed: int = 0

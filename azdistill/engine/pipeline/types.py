@@ -22,12 +22,12 @@ class Mismatch(NamedTuple):
 
 
 def is_known(type: str) -> bool:
-    """Whether a type is one of Azure ML's, or not declared."""
+    """True if a type is one of Azure ML's or `ANY`."""
     return type in DATA_TYPES or type in LITERAL_TYPES or type == ANY
 
 
 def accepts_type(accepted: str, type: str) -> bool:
-    """Whether an input of type `accepted` accepts a value of another type. A custom_model is a file or a folder."""
+    """True if an input of type `accepted` accepts a value of another type. A custom_model is a file or a folder."""
     if ANY in (type, accepted) or type == accepted or not (is_known(type) and is_known(accepted)):
         return True
     if type in DATA_TYPES and accepted in DATA_TYPES:
@@ -57,7 +57,7 @@ def mismatch(port: InputPort, value: Scalar | Data) -> Mismatch | None:
 
 
 def is_unquoted(port: InputPort, value: Scalar | Data) -> bool:
-    """Whether a number is given to a string input: Azure ML accepts it as text."""
+    """True if a number is given to a string input: Azure ML accepts it as text."""
     return port.type == "string" and isinstance(value, (int, float))
 
 
