@@ -228,10 +228,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, list[str]]:
     handler = logging.Handler()
     handler.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]
     logger = logging.getLogger("azdistill.engine")
+    level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     project.run(make_environments=True).check()
     logger.removeHandler(handler)
+    logger.setLevel(level)
     return project, logged
 
 
@@ -242,9 +244,9 @@ def test_an_environment_is_created_from_its_pip_packages(made: tuple[Project, li
     assert log_lines(project, "use") == [f"1.0 {folder}", str(folder)]
     assert log_lines(project, "name") == [sys.prefix]
     assert logged == [
-        "environment azureml:other:2: no pip packages to make it from; it is this interpreter",
-        "environment tiny: warning: only conda has cudatoolkit=11.8, conda-forge::numpy; it is made without",
-        f"environment tiny: making it in {folder}",
+        "environment azureml:other:2: it lists no pip packages; its nodes run in this interpreter",
+        "environment tiny: warning: pip cannot install cudatoolkit=11.8, conda-forge::numpy; left out",
+        f"environment tiny: creating it in {folder}",
     ]
 
 
@@ -266,6 +268,6 @@ def test_an_incomplete_environment_is_created_again(made: tuple[Project, list[st
     (project.root / "wheels/another-2.0-py3-none-any.whl").unlink()
     with pytest.raises(AzdistillError) as problem:
         project.run(make_environments=True)
-    assert str(problem.value).startswith("environment tiny: can't be made: ERROR: Could not find a version")
-    assert f"see {mark.parent}.log, or give --env tiny=PYTHON" in str(problem.value)
+    assert str(problem.value).startswith("environment tiny: cannot be created: ERROR: Could not find a version")
+    assert f"see {mark.parent}.log, or add --env tiny=PYTHON" in str(problem.value)
     assert not mark.exists()
