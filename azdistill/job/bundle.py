@@ -32,8 +32,8 @@ PIPELINE = "pipeline.yml"
 PARTS = ("components", "environments", "inputs", PIPELINE)
 SCHEMA = "https://azuremlschemas.azureedge.net/latest/pipelineJob.schema.json"
 
+# Content of a file of the bundle: text, or the bytes of another file.
 Content = str | Path
-"""What a file of the bundle holds: text, or the bytes of another file."""
 
 
 def compile_job(job: DistillationJob, folder: Path) -> Path:
@@ -135,14 +135,14 @@ def _input_files(name: str, file: PlannedFile) -> Iterator[tuple[str, Content]]:
 
 
 def _input_path(name: str, file: PlannedFile) -> str:
-    """Where an input lies in the bundle: named after the input, so that no name of the user's disk gets in."""
+    """Path of an input in the bundle: named after the input, so that no local file name is in it."""
     if not isinstance(file.content, str):
         return f"inputs/{name}.json"
     return f"inputs/{name}{Path(file.content).suffix if file.type == 'uri_file' else ''}"
 
 
 def pipeline_document(planned: Plan) -> dict[str, Any]:
-    """The pipeline.yml of a plan, as Azure ML's pipeline job schema has it."""
+    """The pipeline.yml of a plan, in Azure ML's pipeline job schema."""
     job = planned.job
     tags = {"tags": dict(sorted(job.tags.items()))} if job.tags else {}
     return {
@@ -166,7 +166,7 @@ def _file_input(name: str, file: PlannedFile) -> dict[str, Any]:
 
 
 def _node(node: Node, compute: Compute, tags: Mapping[str, Any]) -> dict[str, Any]:
-    """With the job's tags, as costs are told by node."""
+    """A node, with the tags of the job: Azure reports costs by node."""
     return {
         "type": "command",
         "component": f"./components/{node.step.name}/component.yml",
@@ -178,7 +178,7 @@ def _node(node: Node, compute: Compute, tags: Mapping[str, Any]) -> dict[str, An
 
 
 def _placement(environment: Literal["cpu", "gpu"], compute: Compute, instances: int) -> dict[str, Any]:
-    """Where a node runs, and on how many machines. A cluster has its VM size already; serverless is told."""
+    """Compute, VM size and number of instances of a node. A cluster has its own VM size; serverless needs one."""
     cluster = compute.gpu if environment == "gpu" else compute.cpu
     size = compute.gpu_instance_type if environment == "gpu" else compute.cpu_instance_type
     resources: dict[str, Any] = {"instance_type": size} if cluster == "serverless" else {}

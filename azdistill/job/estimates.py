@@ -1,4 +1,4 @@
-"""What a job will take, before it runs: nodes, rows, tokens, cost and memory. Reads its local files, asks nobody."""
+"""Estimate a job before it runs: nodes, rows, tokens, cost and memory. Reads local files only."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from azdistill.job.plan import plan
 from azdistill.job.samples import count_rows, first_rows, reference_in, said
 from azdistill.teacher.prompting import render
 
+# Minimum and maximum characters of a token, as measured on European languages.
 CHARACTERS = (3, 5)
-"""Of a token, least and most: what tokenizers make of text in the languages of Europe."""
 
+# Rows of each file whose length is measured; the others are counted only.
 SAMPLE = 200
-"""Rows of each file that are read for their length; the others are counted only."""
 
+# Minimum tokens of a chain of thought: two sentences.
 THOUGHT_TOKENS = 30
-"""Of a chain of thought, at least: two sentences."""
 
+# Summaries of a chain of density, each about as long as the answer.
 DRAFTS = 5
-"""Of a chain of density, each about as long as the answer."""
 
 MILLION = 1_000_000
 SPLITS = {"train": "training_data", "validation": "validation_data", "test": "test_data"}
@@ -34,7 +34,7 @@ SPLITS = {"train": "training_data", "validation": "validation_data", "test": "te
 
 @dataclass(frozen=True)
 class Range:
-    """At least and at most."""
+    """A minimum and a maximum."""
 
     low: float
     high: float

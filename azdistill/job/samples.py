@@ -1,4 +1,4 @@
-"""A quick look at a file of rows, before any step has read it. What is wrong with a row is prepare's to tell."""
+"""Read rows of a data file for estimates and dry runs, without validating them: step prepare does that."""
 
 import json
 from collections.abc import Iterator
@@ -6,12 +6,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+# Fields with the reference answer in public data sets.
 REFERENCES = ("gold", "answer", "summary", "response", "completion", "solution", "highlights", "label")
-"""Where the rows of public data sets have their reference answer."""
 
 
 def first_rows(path: Path, most: int | None) -> Iterator[Any]:
-    """The first rows, or all; a line that is no JSON stands for itself."""
+    """The first rows of a file, or all. A line that is not JSON is yielded as text."""
     with path.open(encoding="utf-8", errors="replace") as stream:
         for line in islice(stream, most):
             try:
@@ -21,7 +21,7 @@ def first_rows(path: Path, most: int | None) -> Iterator[Any]:
 
 
 def count_rows(path: Path) -> int:
-    """Lines of a file of any size."""
+    """Number of lines of a file."""
     count, last = 0, b"\n"
     with path.open("rb") as stream:
         while chunk := stream.read(1 << 20):
@@ -39,7 +39,7 @@ def said(row: Any) -> Iterator[str]:
 
 
 def reference_in(row: Any) -> str:
-    """The reference answer of a row, empty where it has none."""
+    """The reference answer of a row, or an empty string."""
     if not isinstance(row, dict):
         return ""
     turns = row.get("messages")
