@@ -15,7 +15,7 @@ from azdistill.job.snapshot import ROOT, _sources, closure, imports
 
 HEAVY = {
     "prepare": set(),
-    "teacher": {"aiohttp", "azure", "orjson", "uvloop"},
+    "teacher": {"aiohttp", "azure", "numpy", "orjson", "safetensors", "uvloop"},
     "curate": set(),
     "train": {"torch", "transformers", "mlflow", "accelerate", "jinja2", "peft", "safetensors", "psutil", "numpy"},
     "predict": {"torch", "transformers", "jinja2", "safetensors", "psutil", "numpy"},
