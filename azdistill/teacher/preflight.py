@@ -3,7 +3,6 @@
 Transient failures (429, 5xx, a timeout, a reset connection) are left to the run, which retries them.
 """
 
-import email.utils
 import logging
 import re
 import time
@@ -19,7 +18,7 @@ from azdistill.contracts.teacher import TeacherConfig
 from azdistill.engine.problems import Problem
 from azdistill.teacher.auth import Auth, EntraToken
 from azdistill.teacher.endpoint import Endpoint, default_scope
-from azdistill.teacher.replies import Answer, message, read_reply
+from azdistill.teacher.replies import Answer, http_date, message, read_reply
 from azdistill.teacher.requests import Request, keyed_request, sampling_parameters
 from azdistill.teacher.session import auth_headers, open_session, post
 
@@ -100,8 +99,8 @@ class ProbeResult:
 
     def skew_s(self, now: float) -> float:
         """Seconds by which this machine's clock is ahead of the endpoint's."""
-        date = email.utils.parsedate_tz(self.headers.get("Date", ""))
-        return now - email.utils.mktime_tz(date) if date else 0.0
+        date = http_date(self.headers.get("Date", ""))
+        return 0.0 if date is None else now - date
 
 
 async def preflight(endpoint: Endpoint, config: TeacherConfig) -> Answer | None:

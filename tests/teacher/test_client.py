@@ -108,6 +108,34 @@ def test_places_in_flight_are_refilled_at_once_and_never_exceeded(ask):
     assert max(started) - min(started) < slow
 
 
+def test_prompts_in_progress_are_bounded(ask):
+    """A million prompts are not a million tasks."""
+    tasks = []
+
+    def reply(row, times):
+        tasks.append(len(asyncio.all_tasks()))
+        return 0.002
+
+    _, collected = ask(reply, 300, in_flight=4)
+    assert len(collected.completions) == 300
+    assert max(tasks) < 100
+
+
+def test_rows_that_wait_for_a_retry_do_not_hold_back_others(ask):
+    """Far more rows wait than there are slots."""
+
+    def reply(row, times):
+        is_refused = times == 1 and int(row.split()[1]) % 5
+        return refused(429, **{"Retry-After": "2"}) if is_refused else 0.0
+
+    endpoint, collected = ask(reply, 100, in_flight=4)
+    assert len(collected.completions) == 100
+    first_tries = [times[0] for times in endpoint.times.values()]
+    retries = [times[1] for times in endpoint.times.values() if len(times) > 1]
+    assert len(retries) == 80
+    assert sorted(first_tries)[30] < min(retries), "others are asked while far more rows wait than there are slots"
+
+
 def test_a_row_that_waited_goes_before_rows_that_were_never_asked(ask):
     def reply(row, times):
         return refused(500, **{"Retry-After": "0"}) if row.startswith("row 0 ") and times == 1 else 0.01

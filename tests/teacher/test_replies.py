@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from azdistill.teacher.replies import Answer, EndpointFailed, Retry, RowRejected, read_reply, retry_after
+from azdistill.teacher.replies import Answer, EndpointFailed, Retry, RowRejected, http_date, read_reply, retry_after
 
 
 def whole(content, finish_reason="stop", usage=None):
@@ -203,3 +203,9 @@ NOW = 1_700_000_000.0
 )
 def test_retry_after_is_seconds_or_a_date(text, seconds):
     assert retry_after(text, NOW) == seconds
+
+
+@pytest.mark.parametrize("text", ["Fri, 31 Dec 99999 23:59:59 GMT", "soon", ""])
+def test_an_impossible_date_is_no_date(text):
+    assert http_date(text) is None
+    assert retry_after(text) is None
