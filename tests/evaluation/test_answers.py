@@ -1,4 +1,4 @@
-"""The three answers to each test row, side by side, and folders that don't belong together."""
+"""Answers of the three models are joined by test row; folders made from other prompts are refused."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from azdistill.contracts.errors import DataError
 from azdistill.evaluation.answers import AnswerText, align
 
 
-def test_rows_stand_in_the_order_of_the_prompts_and_only_test_rows_count(made):
+def test_rows_are_in_the_order_of_the_prompts_and_only_test_rows_count(made):
     prompts = [made.prompt(3), made.prompt(1, split="train"), made.prompt(2)]
     completions = [made.completion(2), made.completion(1, split="train"), made.completion(3, "entailment")]
     ours = {who: [made.prediction(2), made.prediction(3)] for who in ("baseline", "student")}
@@ -15,7 +15,7 @@ def test_rows_stand_in_the_order_of_the_prompts_and_only_test_rows_count(made):
     assert rows[0].answers["teacher"].text == "entailment"
 
 
-def test_a_row_the_teacher_was_refused_is_blank_and_an_answer_cut_off_is_not_whole(made):
+def test_a_missing_answer_is_empty_and_a_truncated_one_is_incomplete(made):
     prompts = [made.prompt(n) for n in (1, 2, 3)]
     completions = [made.completion(2, finish_reason="length"), made.completion(3)]
     ours = {who: [made.prediction(n, truncated=n == 3) for n in (1, 2, 3)] for who in ("baseline", "student")}

@@ -1,4 +1,4 @@
-"""Intervals: against scipy where it has them, by simulation where it hasn't."""
+"""Intervals: compared with scipy, or by simulation."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def test_the_wilson_interval_is_that_of_scipy(right, rows, confidence):
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
 
 
-def test_what_can_not_be_measured_is_not_defined():
+def test_intervals_of_no_rows_are_undefined():
     none = np.array([], dtype=bool)
     bootstrap = PairedBootstrap(0, 200, 0.95)
     assert wilson(0, 0, 0.95) == bootstrap.gain(none, none) == bootstrap.retention(none, none) == Interval()
@@ -32,7 +32,7 @@ def drawn(generator, probabilities, rows):
 
 @pytest.mark.parametrize("rows", [50, 500])
 @pytest.mark.parametrize("probabilities", [(0.1, 0.15, 0.05, 0.7), (0.3, 0.02, 0.38, 0.3)])
-def test_intervals_hold_the_truth_as_often_as_they_say(probabilities, rows):
+def test_intervals_contain_the_true_value_as_often_as_their_confidence(probabilities, rows):
     generator, bootstrap = np.random.default_rng(1), PairedBootstrap(0, 400, 0.9)
     one, other = probabilities[2] + probabilities[3], probabilities[1] + probabilities[3]
     truth = {"gain": one - other, "retention": one / other}
@@ -45,7 +45,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(probabilities, rows):
     assert {name: count / 400 for name, count in held.items()} == pytest.approx(dict.fromkeys(truth, 0.9), abs=0.05)
 
 
-def test_models_that_share_their_mistakes_are_told_apart_sooner():
+def test_the_interval_is_narrower_for_models_that_share_their_mistakes():
     right = np.arange(200) % 10 != 0
     bootstrap = PairedBootstrap(0, 2000, 0.95)
     same = bootstrap.gain(right, right)

@@ -1,4 +1,4 @@
-"""The figures: what is right, what is held against what, and what is left out."""
+"""Metrics of the three models: the reference of each row, and rows that are not scored."""
 
 import pytest
 
@@ -6,15 +6,15 @@ from azdistill.contracts.evaluate import EvaluateConfig
 from azdistill.evaluation.metrics import evaluate
 
 NLI = EvaluateConfig(task="nli", resamples=200)
-RIGHT, WRONG, MUMBLED = "neutral", "entailment", "I can't say"
+RIGHT, WRONG, INVALID = "neutral", "entailment", "I can't say"
 
 
 def accuracies(metrics):
-    return {who: model.value("accuracy") for who, model in metrics.models.items()}
+    return {role: model.value("accuracy") for role, model in metrics.models.items()}
 
 
-def test_all_three_are_held_against_the_reference_answers(made):
-    rows = [made.row(RIGHT, RIGHT, WRONG, RIGHT), made.row(RIGHT, RIGHT, MUMBLED, WRONG)]
+def test_all_models_are_compared_with_the_reference_answers(made):
+    rows = [made.row(RIGHT, RIGHT, WRONG, RIGHT), made.row(RIGHT, RIGHT, INVALID, WRONG)]
     metrics = evaluate(rows, NLI).metrics
     assert metrics.reference == "gold"
     assert accuracies(metrics) == {"teacher": 1, "baseline": 0, "student": 0.5}
@@ -22,7 +22,7 @@ def test_all_three_are_held_against_the_reference_answers(made):
     assert [model.value("answered") for model in metrics.models.values()] == [2, 1, 2]
 
 
-def test_an_answer_that_was_cut_off_or_never_came_is_wrong(made):
+def test_a_missing_or_incomplete_answer_is_wrong(made):
     rows = [made.row(RIGHT, None, None, None), made.row(RIGHT, RIGHT, RIGHT, RIGHT)]
     found = evaluate(rows, NLI)
     assert accuracies(found.metrics) == {"teacher": 0.5, "baseline": 0.5, "student": 0.5}
@@ -33,7 +33,7 @@ def test_an_answer_that_was_cut_off_or_never_came_is_wrong(made):
     }
 
 
-def test_without_a_single_reference_answer_the_teacher_is_the_reference(made):
+def test_without_any_reference_answer_the_teacher_is_the_reference(made):
     rows = [
         made.row(None, RIGHT, WRONG, RIGHT),
         made.row(None, WRONG, WRONG, RIGHT),
@@ -46,8 +46,8 @@ def test_without_a_single_reference_answer_the_teacher_is_the_reference(made):
     assert metrics.models["student"].interval("agreement") == metrics.models["student"].interval("accuracy")
 
 
-@pytest.mark.parametrize("gold", [None, MUMBLED])
-def test_a_row_that_has_nothing_to_be_held_against_is_left_out_and_counted(made, gold):
+@pytest.mark.parametrize("gold", [None, INVALID])
+def test_a_row_without_a_valid_reference_is_counted_as_unscored(made, gold):
     rows = [made.row(gold, RIGHT, RIGHT, RIGHT), made.row(RIGHT, RIGHT, RIGHT, WRONG)]
     metrics = evaluate(rows, NLI).metrics
     assert (metrics.rows, metrics.unscored) == (1, 1)
@@ -70,7 +70,7 @@ def test_bleu_compares_what_was_written_with_the_reference_as_written(made):
     assert metrics.models["teacher"].value("bleu") < 20
 
 
-def test_no_test_rows_give_no_figures():
+def test_metrics_of_no_test_rows_are_undefined():
     metrics = evaluate([], NLI).metrics
     assert (metrics.rows, metrics.unscored) == (0, 0)
     assert accuracies(metrics) == {"teacher": None, "baseline": None, "student": None}

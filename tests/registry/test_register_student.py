@@ -47,7 +47,7 @@ def test_other_content_is_the_next_version(inputs: dict[str, Path], registry: st
     assert register_student(inputs["model"], "support", lineage(inputs), registry).version == 2
 
 
-def test_a_version_whose_files_are_gone_is_not_handed_out(
+def test_a_version_whose_files_were_deleted_is_not_returned(
     inputs: dict[str, Path], registry: str, tmp_path: Path
 ) -> None:
     known = lineage(inputs)
@@ -72,7 +72,7 @@ def test_counts_in_the_manifest_do_not_make_another_model(inputs: dict[str, Path
     assert model_digest(inputs["model"]) == before
 
 
-def test_a_registry_that_is_none_is_one_line_without_its_password(inputs: dict[str, Path]) -> None:
+def test_an_unusable_registry_is_one_line_without_its_password(inputs: dict[str, Path]) -> None:
     with pytest.raises(AzdistillError) as caught:
         register_student(inputs["model"], "support", lineage(inputs), "ftp://me:hunter2@registry.example/x")
     assert "ftp://registry.example/x" in str(caught.value)
