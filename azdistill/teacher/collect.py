@@ -19,7 +19,7 @@ from azdistill.teacher.conversation import Conversation
 from azdistill.teacher.dispatcher import Dispatcher, TooManyRejected, is_answered
 from azdistill.teacher.endpoint import Endpoint
 from azdistill.teacher.policies import Conversations
-from azdistill.teacher.prompting import answered
+from azdistill.teacher.prompting import apply_trace
 from azdistill.teacher.rank import Rank
 from azdistill.teacher.rank_barrier import RankBarrier
 from azdistill.teacher.replies import Answer, RowRejected
@@ -188,7 +188,7 @@ def _reject(conversation: Conversation, rejected: RowRejected, config: TeacherCo
 
 def _completion(conversation: Conversation, answer: Answer, config: TeacherConfig) -> Completion:
     prompt = conversation.prompt
-    completion, trace = answered(answer.completion, answer.trace, config)
+    completion, trace = apply_trace(answer.completion, answer.trace, config)
     return Completion(
         id=prompt.id,
         split=prompt.split,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from azdistill.contracts.rows import Message, Prompt
 from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.endpoint import Endpoint
-from azdistill.teacher.prompting import NO_TRACE, unreasoned
+from azdistill.teacher.prompting import NO_TRACE, missing_reasoning
 from azdistill.teacher.replies import Answer, Outcome, RowRejected
 from azdistill.teacher.requests import Request, chat_request
 from azdistill.teacher.usage import is_useful
@@ -80,7 +80,7 @@ class Converser:
             return RowRejected(outcome.reason, f"{at}{outcome.detail}")
         if not is_useful(outcome):
             return outcome if turn == turns else RowRejected("unusable_turn", f"{at}{_why_unusable(outcome)}")
-        if prompt.split != "test" and (missing := unreasoned(outcome.trace, self.config.prompting)):
+        if prompt.split != "test" and (missing := missing_reasoning(outcome.trace, self.config.prompting)):
             return RowRejected(NO_TRACE, f"{at}{missing}")
         return outcome if turn == turns else outcome.completion
 

@@ -58,14 +58,14 @@ def _apply_template(turn: Message, template: str | None) -> Message:
     return Message(role=turn.role, content=template.replace("{prompt}", turn.content, 1))
 
 
-def answered(completion: str, trace: str | None, config: TeacherConfig) -> tuple[str, str | None]:
+def apply_trace(completion: str, trace: str | None, config: TeacherConfig) -> tuple[str, str | None]:
     """Completion and trace of a row by `teacher.trace`: strip the reasoning, keep it in the completion, or split it."""
     if config.trace == "keep" and not _is_blank(trace):
         return f"{THINK}\n{trace}\n{THOUGHT}\n\n{completion}", None
     return completion, trace if config.trace == "split" else None
 
 
-def unreasoned(trace: str | None, prompting: Prompting) -> str | None:
+def missing_reasoning(trace: str | None, prompting: Prompting) -> str | None:
     """The reject detail of an answer without the reasoning that the job asks for. None if nothing is missing."""
     if not (prompting.chain_of_thought or prompting.chain_of_density) or not _is_blank(trace):
         return None

@@ -1,6 +1,7 @@
 """Steps as processes with the environment of an Azure ML job, against the simulated workspace."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -169,16 +170,22 @@ def test_a_busy_service_is_asked_again_after_its_retry_after(register, workspace
     assert register.waits == [7.0, 4.0]
 
 
-def test_a_baseline_that_the_workspace_rejects_stays_a_tag(register, workspace, capsys):
+def test_a_baseline_that_the_workspace_rejects_stays_a_tag(register, workspace, caplog):
+    caplog.set_level(logging.INFO, "azdistill.registry")
+    logging.getLogger("azdistill.registry").addHandler(caplog.handler)
     workspace.faults.inject("PUT", "/models/support-baseline/", 400)
     assert register(baseline=PHI).baseline is None
-    assert "the student's tag azdistill.baseline names it" in capsys.readouterr().out
+    logging.getLogger("azdistill.registry").removeHandler(caplog.handler)
+    assert "the tag azdistill.baseline of the student names the baseline" in caplog.text
     assert workspace.assets.get("models", "support", "1")["tags"]["azdistill.baseline"] == PHI
 
 
 @pytest.mark.parametrize(
     ("status", "advice"),
-    [(403, "give it the role 'AzureML Data Scientist' on the workspace .HTTP 403"), (500, "This failure was injected")],
+    [
+        (403, "HTTP 403: .*; give the identity of this job the role 'AzureML Data Scientist'"),
+        (500, "This failure was injected"),
+    ],
 )
 def test_an_error_of_the_workspace_is_one_line(register, workspace, status, advice):
     workspace.faults.inject("PUT", "/models/support/", status, times=50)

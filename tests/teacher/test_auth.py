@@ -262,5 +262,5 @@ def test_an_open_endpoint_needs_no_authentication():
 
 
 def test_a_key_and_a_token_for_one_teacher_are_rejected():
-    with pytest.raises(ValueError, match="key_variable 'K' and entra_scope"):
+    with pytest.raises(ValueError, match="both key_variable and entra_scope"):
         Teacher(model="m", endpoint="https://h", key_variable="K", entra_scope=SCOPE)

@@ -12,7 +12,7 @@ from azdistill.contracts.curate import CurateConfig
 from azdistill.contracts.rows import Completion, Message, TokenUsage, TrainRow, prompt_id
 from azdistill.contracts.teacher import Prompting, TeacherConfig
 from azdistill.data.curate import curate
-from azdistill.teacher.prompting import CHAIN_OF_THOUGHT, answered, chain_of_density, render, unreasoned
+from azdistill.teacher.prompting import CHAIN_OF_THOUGHT, apply_trace, chain_of_density, missing_reasoning, render
 from azdistill.teacher.replies import read_reply
 
 PAGE = (Path(__file__).parents[2] / "docs/prompting.md").read_text(encoding="utf-8")
@@ -66,7 +66,7 @@ def test_a_request_has_one_system_message_and_the_last_user_turn_in_the_template
     ],
 )
 def test_the_trace_is_stripped_kept_or_split(trace, mode, expected):
-    assert answered("5", trace, config(trace=mode)) == expected
+    assert apply_trace("5", trace, config(trace=mode)) == expected
 
 
 @pytest.mark.parametrize(
@@ -79,12 +79,12 @@ def test_the_trace_is_stripped_kept_or_split(trace, mode, expected):
     ],
 )
 def test_missing_reasoning_is_detected(fields, trace, field):
-    detail = unreasoned(trace, Prompting(**fields))
+    detail = missing_reasoning(trace, Prompting(**fields))
     assert detail is None if field is None else f"teacher.prompting.{field} asks for" in detail
 
 
 def test_a_kept_trace_can_be_parsed_again():
-    kept, _ = answered("5", "3 + 2\n= 5", config(trace="keep"))
+    kept, _ = apply_trace("5", "3 + 2\n= 5", config(trace="keep"))
     reply = {"choices": [{"message": {"content": kept}, "finish_reason": "stop"}]}
     parsed = read_reply(200, {}, json.dumps(reply).encode())
     assert (parsed.completion, parsed.trace) == ("5", "3 + 2\n= 5")
@@ -95,7 +95,7 @@ def training_rows(fields):
     reply = {"choices": [{"message": {"content": REPLY}, "finish_reason": "stop"}]}
     parsed = read_reply(200, {}, json.dumps(reply).encode())
     row, teacher_config = turns(*[(turn["role"], turn["content"]) for turn in ROW]), config(**fields)
-    completion, trace = answered(parsed.completion, parsed.trace, teacher_config)
+    completion, trace = apply_trace(parsed.completion, parsed.trace, teacher_config)
     head = {"id": prompt_id(row), "split": "train", "messages": row, "source": "rows.jsonl:1", "key": "k"}
     answer = Completion(
         **head, completion=completion, trace=trace, finish_reason="stop", teacher="m", usage=TokenUsage()
