@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pydantic import BaseModel
 
+from azdistill.contracts.evaluate import EvaluateConfig, Gates
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import Prompting, Teacher
 from azdistill.job.model import Data, DistillationJob, Student
 from azdistill.job.shorthand import INHERITED
 from azdistill.job.teacher_section import TeacherSection
+from azdistill.metrics.registry import METRICS, gate_problems
 from azdistill.tasks import source
 
 Values = dict[str, Any]
@@ -92,6 +94,11 @@ ODD = (
 
 BEYOND = 2**53
 """What is drawn of a whole number without a bound."""
+
+GATED_METRICS = [metric.name for metric in METRICS if not gate_problems([metric.name])]
+METRIC_BOUNDS = st.dictionaries(
+    st.sampled_from(GATED_METRICS), st.floats(0, 100, allow_nan=False, allow_infinity=False), max_size=3
+)
 
 CHARACTERS = st.characters(codec="utf-8")
 TEXT = st.sampled_from(ODD) | st.text(CHARACTERS, max_size=12)
@@ -184,6 +191,7 @@ def jobs(draw: st.DrawFn) -> Values:
             DistillationJob,
             task=st.just(task),
             simulation=st.just({}),
+            evaluate=fields(EvaluateConfig, gates=fields(Gates, metrics=METRIC_BOUNDS)),
             data=fields(Data, training_data=rows, validation_data=maybe_rows, test_data=maybe_rows),
             teacher=teachings(),
             student=fields(Student, model=st.sampled_from((*STUDENTS, MINE))),
