@@ -28,7 +28,14 @@ _SECRET_VALUE = re.compile(
     r"|(?=\S*\d)[A-Za-z0-9+_=-]{40,}"
     r"|(?![./~])(?=\S*\d)(?=\S*[A-Z])(?=\S*[a-z])[A-Za-z0-9+/_=-]{40,}"
 )
-_SECRET_URL = re.compile(r"://[^/?#]*@|[?&](sig|code|key|api[-_]?key|[^=&]*token)=", re.IGNORECASE)
+# The user information of a URL, or a query parameter that authenticates. In wasbs and abfss URLs a plain name before
+# `@` is the container.
+_SECRET_URL = re.compile(
+    r"(?<!\bwasb)(?<!\bwasbs)(?<!\babfs)(?<!\babfss)://[^/?#]*@"
+    r"|://[^/?#]*:[^/?#]*@"
+    r"|[?&](sig|code|key|api[-_]?key|[^=&]*token)=",
+    re.IGNORECASE,
+)
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -37,8 +44,8 @@ class Problem:
     """Something that is wrong, as data.
 
     `code` is stable and made for programs (`missing_field`). `message` says what is wrong and `fix` what to do, both
-    without the location and the value. `subject` names what the problem is about where that is no field of a file
-    (`teacher deepseek-v3`). `line` is 1-based; 0 means the file as a whole. `command` is a shell line that fixes it.
+    without the location and the value. `subject` names the affected object when it is not a field of a file
+    (`teacher deepseek-v3`). `line` is 1-based; 0 means the complete file. `command` is a shell line that fixes it.
 
     `value` is the value of the field. Only a scalar is kept, and none that may be secret (see `may_be_secret`): None
     means that there is nothing to show.
@@ -74,7 +81,7 @@ class Problem:
 
     @property
     def text(self) -> str:
-        """Everything but the location: `train.learning_rate=0.2: must be at most 0.01; did you mean 2e-5?`."""
+        """The problem without its location: `train.learning_rate=0.2: must be at most 0.01; did you mean 2e-5?`."""
         advice = ": ".join(filter(None, (self.fix, self.command)))
         about = ": ".join(filter(None, (self.subject, self._field_and_value(), self.message)))
         return printable(f"{about}; {advice}" if advice else about)
