@@ -124,7 +124,7 @@ class DistillationClient:
     @classmethod
     def from_config(cls, path: Path | str | None = None, credential: Any = None) -> "DistillationClient":
         """A client of the workspace named in config.json: the file `path`, or the nearest one in this folder and the
-        folders above it. Raises InputError when there is none."""
+        folders above it. Raises InputError when no folder has one."""
         from azdistill.azure.workspace import connect, find_address
         from azdistill.azure.workspace_jobs import WorkspaceJobs
 

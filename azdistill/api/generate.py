@@ -65,7 +65,7 @@ async def generate_teacher_responses_async(
     store: Path | str | None = None,
     progress: bool = True,
 ) -> TeacherResponses:
-    """`generate_teacher_responses` as a coroutine, for programs with an event loop of their own.
+    """`generate_teacher_responses` as a coroutine, for programs that run an event loop.
 
     Several may run concurrently. Answers that have arrived stay in the store when it is cancelled.
     """

@@ -32,7 +32,7 @@ DISTRIBUTIONS = (
 
 
 class Provenance(BaseModel):
-    """How a step made a folder.
+    """Provenance of a folder: the config, data, code and versions that a step made it with.
 
     `config` is the step's config without secrets, `data` the sha256 of inputs that no step wrote (the user's files,
     the student's folder). `code` is the sha256 of the azdistill sources that ran, `versions` are those of Python and

@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Iterable
 from urllib.parse import unquote, urlsplit
 
-# The whole of `user:password@` after `://`, also with unescaped `@`, quotes or colons in the password.
+# All of `user:password@` after `://`, also with unescaped `@`, quotes or colons in the password.
 USER_INFO = re.compile(r"(?<=://)[^\s/?#]*@")
 
 # A shorter text is no secret: to replace every "a" would make the message unreadable.

@@ -53,7 +53,7 @@ class ModelMetrics(RootModel[dict[str, MetricValue]]):
     model_config = ConfigDict(frozen=True)
 
     def get(self, name: str) -> MetricValue:
-        """A metric as it is stored; None when the model has none of this name."""
+        """The stored value of a metric; None when the model has no metric of this name."""
         return self.root.get(name)
 
     def value(self, name: str) -> float | None:
@@ -98,7 +98,7 @@ class RowScores(Result):
     scores: dict[str, dict[ModelRole, bool | float | None]]
 
     def correct(self, role: ModelRole) -> bool | None:
-        """Whether the answer of a model is correct; None: the row has no reference."""
+        """True if the answer of a model is correct; None if the row has no reference."""
         score = self.scores["accuracy"][role]
         return None if score is None else score == 1
 
@@ -133,7 +133,7 @@ class Profile(Result):
     """Resources of batched generation with one model.
 
     Latency is the time from a prompt to its complete answer with one row in the batch, seconds.
-    `peak_memory_bytes` is of the whole process; `tokens_per_s` counts generated tokens of full batches.
+    `peak_memory_bytes` is that of the process; `tokens_per_s` counts generated tokens of full batches.
     """
 
     rows: int

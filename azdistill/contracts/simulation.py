@@ -1,6 +1,6 @@
-"""Settings of the simulated teachers: rehearsals and tests run against them, never a real job.
+"""Settings of the simulated teachers: used by simulated runs and tests, never by a real job.
 
-They have a file of their own, so that a new setting changes neither the snapshot of the teacher step nor any other
+They have a separate file, so that a new setting changes neither the snapshot of the teacher step nor any other
 part of a real job.
 """
 

@@ -170,8 +170,7 @@ class TeacherConfig(StepConfig):
     trace: Literal["strip", "keep", "split"] = Field(
         "strip",
         description="Reasoning before an answer: removed (strip), kept in <think> as part of the target (keep), "
-        "or moved to a "
-        "training row of its own (split).",
+        "or moved to a separate training row (split).",
     )
     top_logprobs: int = Field(
         0,

@@ -11,8 +11,8 @@ from azdistill.data.chat import chat_case
 from azdistill.data.lines import read_lines, read_object
 from azdistill.tasks.task import BadRow, Case, Task
 
+# Roles and texts of a conversation without case and white space: equal for duplicates.
 Fingerprint = tuple[tuple[str, str], ...]
-"""Roles and texts of a conversation without case and white space: equal for duplicates."""
 
 
 @dataclass(frozen=True)

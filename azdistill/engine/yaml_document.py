@@ -61,7 +61,7 @@ class Document:
 
 
 def read_document(path: Path, error: type[InputError], kind: str) -> Document:
-    """Read the YAML mapping of a `kind` file ("job file"). Raises `error` with the line of what is wrong."""
+    """Read the YAML mapping of a `kind` file ("job file"). Raises `error` with the line of the problem."""
     try:
         tree = _compose(path.read_text(encoding="utf-8"))
         value = _Values().of(tree) if isinstance(tree, yaml.MappingNode) else {}

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from azdistill.contracts.results import Interval
 
+# Shape (rows,): the score of a model on each row, 0 to 1; 0 or 1 for a metric that is right or wrong.
 Scores = NDArray[np.float64]
-"""Shape (rows,): the score of a model on each row, 0 to 1; 0 or 1 for a metric that is right or wrong."""
 
 # Prior weight of each extreme outcome (every combination of scores 0 and 1). Without it a dozen rows that happen to
 # agree would give an interval of no width.
@@ -30,7 +30,7 @@ def wilson(correct: int, rows: int, confidence: float) -> Interval:
 
 
 def interval(value: float, low: float, high: float) -> Interval:
-    """Rounded, so that a last digit that differs between processors does not; the value lies in its interval."""
+    """Round to 6 decimals, because the last digits differ between processors. The interval includes the value."""
     return Interval(value=round(value, 6), low=round(min(low, value), 6), high=round(max(high, value), 6))
 
 
@@ -49,13 +49,13 @@ class PairedBootstrap:
         """Mean of the scores of one model, 0 to 1."""
         return self._interval(lambda mean: mean, scores)
 
-    def gain(self, model: Scores, other: Scores) -> Interval:
-        """Mean score of `model` minus that of `other`, -1 to 1."""
-        return self._interval(np.subtract, model, other)
+    def gain(self, model: Scores, reference: Scores) -> Interval:
+        """Mean score of `model` minus that of `reference`, -1 to 1."""
+        return self._interval(np.subtract, model, reference)
 
-    def retention(self, model: Scores, other: Scores) -> Interval:
-        """Mean score of `model` divided by that of `other`; not defined when `other` only scores 0."""
-        return self._interval(np.divide, model, other) if other.any() else Interval()
+    def retention(self, model: Scores, reference: Scores) -> Interval:
+        """Mean score of `model` divided by that of `reference`; empty when `reference` only scores 0."""
+        return self._interval(np.divide, model, reference) if reference.any() else Interval()
 
     def _interval(self, statistic: Callable[..., Scores], *models: Scores) -> Interval:
         """`statistic` of the models' means, with its interval over the resamples."""

@@ -11,8 +11,8 @@ from typing import Literal
 from azdistill.contracts.results import ModelRole
 from azdistill.tasks.task import Task
 
+# `fraction` is 0 to 1 and shown in percent, `points` 0 to 100; `count` is shown as 1.2 k.
 Unit = Literal["fraction", "points", "rows", "seconds", "bytes", "count", "text"]
-"""`fraction` is 0 to 1 and shown in percent, `points` 0 to 100; `count` is shown as 1.2 k."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ModelAnswer:
     task: Task
 
     def matches(self, expected: str | None) -> bool | None:
-        """Whether the task counts the answer as correct; None without an expected answer."""
+        """True if the task counts the answer as correct; None without an expected answer."""
         if expected is None:
             return None
         return self.answer is not None and self.task.correct(self.answer, expected)

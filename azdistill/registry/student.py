@@ -63,7 +63,7 @@ def _version_with_digest(client: MlflowClient, name: str, digest: str) -> ModelV
 
 
 def _exists(source: str) -> bool:
-    """Whether the files of a version exist; those of another machine are assumed to."""
+    """True if the files of a version exist. Files on another machine are assumed to exist."""
     url = urlsplit(source)
     return url.scheme != "file" or Path(url2pathname(url.path)).is_dir()
 
@@ -87,7 +87,10 @@ def _run(client: MlflowClient, student: str, run_id: str | None) -> Iterator[str
 
 
 def _source(client: MlflowClient, folder: Path, run_id: str, registry: str) -> str:
-    """Where the version's files are. Plain artifacts, because Azure ML answers `log_model` with 404."""
+    """Upload the version's files and return their URI; a local registry refers to `folder`.
+
+    They are logged as plain artifacts, because Azure ML answers `log_model` with 404.
+    """
     if urlsplit(registry).scheme in LOCAL_SCHEMES:
         return folder.resolve().as_uri()
     client.log_artifacts(run_id, str(folder), "model")

@@ -68,9 +68,9 @@ def _series(points: Sequence[CurvePoint], loss_of: Callable[[CurvePoint], float 
 
 def _spacing(highest: float) -> float:
     """The smallest round spacing of which four reach `highest`."""
-    least = max(highest, 1e-6) / 4
-    power = 10.0 ** math.floor(math.log10(least))
-    return next(step * power for step in STEPS_OF_TEN if step * power >= least * (1 - 1e-9))
+    minimum = max(highest, 1e-6) / 4
+    power = 10.0 ** math.floor(math.log10(minimum))
+    return next(step * power for step in STEPS_OF_TEN if step * power >= minimum * (1 - 1e-9))
 
 
 def _polyline(points: Sequence[tuple[float, float]]) -> str:

@@ -16,8 +16,8 @@ from azdistill.engine.problems import format_number
 from azdistill.metrics.metric import Metric, Unit
 from azdistill.reporting.report import Report
 
+# A label and its value.
 Fact = tuple[str, str]
-"""A label and its value."""
 
 UNKNOWN = "n/a"
 SIMULATED = (
@@ -52,7 +52,7 @@ def _missed(decision: GateDecision, outcome: str) -> str:
 
 
 def registration(report: Report) -> str:
-    """Whether the register step registers the student. It runs next to the report step, so its result is not known."""
+    """Say if the register step registers the student. Both steps run concurrently, so the result is not known."""
     name = report.registered_model
     if not report.verdict.register_student:
         return f"Not registered: the register step refuses {name!r} with exit code 3."
@@ -115,7 +115,7 @@ def _flatten(value: Any, path: str) -> list[tuple[str, Any]]:
 
 
 def setting(value: Any) -> str:
-    """A config value as it is written in a job."""
+    """A config value in the notation of a job file."""
     if isinstance(value, bool):
         return str(value).lower()
     return format_number(value) if isinstance(value, float) else str(value)
@@ -202,7 +202,7 @@ def seconds(value: float | None) -> str:
 
 
 def size(value: float | None) -> str:
-    """Bytes in the largest unit of which there is one."""
+    """Bytes in the largest unit that is not above the value."""
     return UNKNOWN if value is None else _scaled(value, 1024, (" B", " KiB", " MiB", " GiB"))
 
 
@@ -218,9 +218,9 @@ def _scaled(value: float, base: int, units: tuple[str, ...]) -> str:
     return f"{value:.0f}{units[power]}" if value >= 100 else f"{value:.3g}{units[power]}"
 
 
-def times(value: float | None, other: float | None, label: str) -> str:
+def times(value: float | None, reference: float | None, label: str) -> str:
     """`0.42 x teacher`; empty where either is unknown."""
-    return "" if value is None or not other else f"{value / other:.2f} x {label}"
+    return "" if value is None or not reference else f"{value / reference:.2f} x {label}"
 
 
 # Key in metrics.json of train, label, format.

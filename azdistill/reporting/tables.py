@@ -28,9 +28,9 @@ def comparison(report: Report) -> list[MetricRow]:
 def _row(metric: Metric, report: Report) -> MetricRow:
     cells = tuple(format_metric(metric, report.models[role].get(metric.name)) for role in MODEL_ROLES)
     compared = ""
-    if other := metric.compared_with:
-        label = "simulated teacher" if other == "teacher" and report.usage.simulated else other
-        compared = times(report.models["student"].value(metric.name), report.models[other].value(metric.name), label)
+    if role := metric.compared_with:
+        label = "simulated teacher" if role == "teacher" and report.usage.simulated else role
+        compared = times(report.models["student"].value(metric.name), report.models[role].value(metric.name), label)
     return MetricRow(metric.name, metric.label, cells, compared, metric.on_console)
 
 

@@ -11,12 +11,12 @@ LOADED_SUFFIXES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
 
 
 def model_folder(folder: Path) -> Path:
-    """The folder that holds config.json and the weights. Raises DataError when there is none."""
+    """The folder that holds config.json and the weights. Raises DataError when no folder has them."""
     return _folder_of("config.json", folder, "the model's architecture")
 
 
 def tokenizer_folder(folder: Path) -> Path:
-    """The folder that holds the tokenizer. Raises DataError when there is none."""
+    """The folder that holds the tokenizer. Raises DataError when no folder has them."""
     return _folder_of("tokenizer_config.json", folder, "its tokenizer")
 
 
@@ -36,7 +36,7 @@ def fingerprint(folder: Path) -> str:
 def _folder_of(name: str, folder: Path, what: str) -> Path:
     """The folder with the file `name` that is the fewest levels below `folder`.
 
-    MLflow puts model and tokenizer into folders of their own (`data/model`, `components/tokenizer`). Some layouts
+    MLflow puts model and tokenizer into separate folders (`data/model`, `components/tokenizer`). Some layouts
     repeat config.json in a separate folder, so a folder with weights wins. Source: the models of Azure ML's registry.
     """
     parents = [path.parent for path in folder.rglob(name)]

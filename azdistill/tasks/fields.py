@@ -17,7 +17,7 @@ def required(record: Mapping[str, Any], *names: str) -> str:
 
 
 def optional(record: Mapping[str, Any], *names: str) -> str | None:
-    """As `required`, but None when all fields are missing or null. A number becomes text."""
+    """The text of the first of the fields `names` that is not null; None without any. A number becomes text."""
     name = next((name for name in names if record.get(name) is not None), None)
     return None if name is None else as_text(name, record[name])
 

@@ -28,7 +28,7 @@ def read_source(path: Path) -> str:
 
 
 def task_problems(path: Path) -> list[Problem]:
-    """Everything that keeps a Python file from being a task, ordered by line."""
+    """Find all problems that keep a Python file from being a task, ordered by line."""
     try:
         tree = ast.parse(read_source(path), filename=str(path))
     except OSError as error:

@@ -36,13 +36,13 @@ def rouge_l(answer: str, reference: str) -> float:
     return 2 * common_subsequence(words, expected) / (len(words) + len(expected))
 
 
-def common_subsequence(one: Sequence[str], other: Sequence[str]) -> int:
+def common_subsequence(words: Sequence[str], expected: Sequence[str]) -> int:
     """Length of the longest common subsequence. A row of the table is the bits of one integer. Source: Hyyrö (2004)."""
     positions: dict[str, int] = {}
-    for position, word in enumerate(one):
+    for position, word in enumerate(words):
         positions[word] = positions.get(word, 0) | 1 << position
-    row = full = (1 << len(one)) - 1
-    for word in other:
+    row = full = (1 << len(words)) - 1
+    for word in expected:
         matched = row & positions.get(word, 0)
         row = (row + matched | row - matched) & full
-    return len(one) - row.bit_count()
+    return len(words) - row.bit_count()

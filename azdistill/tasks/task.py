@@ -33,4 +33,4 @@ class Task(Protocol):
         """The answer in a model's text, in the form that answers are compared in; None without a valid answer."""
 
     def correct(self, answer: str, reference: str, /) -> bool:
-        """Whether an answer is correct. Both are as `answer` returns them."""
+        """True if an answer is correct. Both texts are results of `answer`."""

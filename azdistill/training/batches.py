@@ -18,7 +18,7 @@ class TokenBudgetSampler(Sampler[list[int]]):
     """Batch sampler that groups rows of similar length and shuffles anew in each epoch.
 
     The padded size of a batch (its rows times its longest row) is at most `batch_size` times the average row length; a
-    longer row is a batch of its own. Rows of equal length are shuffled before batches are formed, so that a batch holds
+    longer row is a separate batch. Rows of equal length are shuffled before batches are formed, so that a batch holds
     other rows in each epoch. Process `rank` of `world_size` yields every `world_size`-th batch; where the number of
     batches isn't a multiple of `world_size`, the first batches are repeated.
     """
@@ -65,7 +65,7 @@ class TokenBudgetDataLoader(DataLoader[TokenizedRow]):
     """
 
     def __init__(self, rows: Sequence[TokenizedRow], sampler: TokenBudgetSampler, **options: Any) -> None:
-        # A generator of its own: iterating over the validation rows must not change the random numbers of training.
+        # A separate generator: iterating over the validation rows must not change the random numbers of training.
         super().__init__(rows, batch_sampler=sampler, generator=torch.Generator(), **options)  # type: ignore[arg-type]
         self._sampler = sampler
 

@@ -21,7 +21,7 @@ class LogToMLflow(TrainerCallback):
     """Log Trainer's metrics under their own names, such as `eval_loss`, which a sweep's `primary_metric` refers to.
 
     Does nothing unless `environ` names a run and a tracking server. transformers' own callback ends the run with the
-    training, so that later metrics would open another run. When MLflow fails, the training goes on without it:
+    training, so that later metrics would open another run. When MLflow fails, the training continues without it:
     history.jsonl has the metrics.
     """
 

@@ -118,7 +118,7 @@ class StudentTrainer(Trainer):
         return EvalLoopOutput(None, None, {"eval_loss": loss_sum / tokens}, len(dataloader.dataset))
 
     def floating_point_ops(self, inputs: Any) -> int:
-        """Not reported. Trainer would count all weights for it at every step."""
+        """Report no floating-point operations. Trainer would count all weights for it at every step."""
         return 0
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:

@@ -50,7 +50,7 @@ class Deadline:
         self._at = None if seconds is None else monotonic() + seconds
 
     def passed(self) -> bool:
-        """Whether the time is over."""
+        """True when the time is over."""
         return self._at is not None and monotonic() >= self._at
 
     def within(self, seconds: float) -> float:

@@ -31,7 +31,7 @@ _MB = 1e6
 
 
 def is_url(address: str) -> bool:
-    """Whether an address is one that can be downloaded."""
+    """True for an http or https address, which can be downloaded."""
     return address.lower().startswith(("http://", "https://"))
 
 
@@ -44,7 +44,7 @@ def download_path(address: str, home: Path) -> Path | None:
 
 
 def is_downloaded(path: Path) -> bool:
-    """Whether `path` holds a complete download that nobody has changed since."""
+    """True if `path` holds a complete download that has not changed since."""
     try:
         return (path.parent / COMPLETE_MARKER).read_text() == _stamp(path)
     except OSError:

@@ -55,7 +55,7 @@ def run_pipeline(
 def explain(
     pipeline: Path, folder: Path, options: RunOptions | None = None, **overrides: Any
 ) -> tuple[Explanation, ...]:
-    """For each node, in the order of the run: reused, or what has changed since it ran in `folder`.
+    """Predict each node, in the order of the run: reused, or what has changed since it ran in `folder`.
 
     Takes what `run_pipeline` takes. Raises PipelineError for a pipeline that cannot run. Runs and writes nothing.
     """

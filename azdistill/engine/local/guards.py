@@ -83,5 +83,5 @@ def disk_errors(folder: Path) -> Iterator[None]:
             f"{error.strerror} at {str(path)!r}",
             code="disk_error",
             subject=f"run folder {str(folder)!r}",
-            fix="make room or name another folder, then run again to continue",
+            fix="free disk space or name another folder, then run again to continue",
         ) from None

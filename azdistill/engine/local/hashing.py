@@ -61,7 +61,7 @@ def files_under(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _is_cycle(folder: Path) -> bool:
-    """Whether it is a link to a folder that contains it, such as `latest -> .`."""
+    """True for a link to a folder that contains the link, such as `latest -> .`."""
     return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
 
 

@@ -15,7 +15,7 @@ from time import monotonic
 GRACE_S = 10.0
 
 # The leader of a process group reads a pipe that the engine holds open. The pipe closes with the command, or when the
-# engine ends in any way; then the leader kills what is left of its group.
+# engine ends in any way; then the leader kills the remaining processes of its group.
 _GROUP_LEADER = ("sh", "-c", "trap '' TERM INT HUP; read _; kill -KILL 0")
 
 # On SIGTERM the shell first waits for its current program, which may be saving; without this, only the shell ends.
@@ -79,7 +79,7 @@ class Processes:
 
     @contextmanager
     def start(self, launch: Launch) -> Iterator[Running]:
-        """Start a command. At the end of the block, what is left of it is killed.
+        """Start a command. At the end of the block, its remaining processes are killed.
 
         Raises Stopped, also at the end of the block, when the run is ending, and OSError when the command cannot start.
         """

@@ -11,8 +11,8 @@ from azdistill.engine.local.resolve import HashedPath
 class ReadOnlyInputs:
     """Inputs that no node may change.
 
-    An input that contains or lies in a folder where nodes may write is not checked: `shared` are the outputs that all
-    runs share, `own` the folders of this run and of the home.
+    An input that contains a folder where nodes may write, or is inside one, is not checked. These folders are
+    `shared`, the outputs that all runs share, and `own`, the folders of this run and of the home.
     """
 
     def __init__(self, hashes: FileHashes, shared: Iterable[Path], own: Iterable[Path]) -> None:

@@ -19,7 +19,7 @@ _TEXT_LABELS = frozenset({"parameter", "output", "variable", "processes", "inter
 
 @dataclass(frozen=True)
 class ReuseKey:
-    """Everything that the result of a node depends on.
+    """All that determines the result of a node.
 
     `values` by label (`code`, `command`, `input prompts`, `parameter seed`, ...): a text or a content hash.
     `files` by label: the hash of each file behind that value, to name the files that changed.

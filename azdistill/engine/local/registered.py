@@ -33,5 +33,5 @@ def _latest(folder: Path) -> str:
 
 def _sort_key(version: str) -> list[tuple[int, int, str]]:
     """Sorts 1.10 after 1.9."""
-    parts = re.findall(r"\d+|[A-Za-z]+", version)
-    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]
+    tokens = re.findall(r"\d+|[A-Za-z]+", version)
+    return [(1, int(token), "") if token.isdigit() else (0, 0, token) for token in tokens]

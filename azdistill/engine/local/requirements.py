@@ -80,7 +80,7 @@ def _from_conda(raw: Mapping[str, Any], folder: Path) -> Requirements:
 
 
 def _is_provided(package: str) -> bool:
-    """Whether every virtual environment has the package: pip itself, and this version of Python."""
+    """True if every virtual environment has the package: pip itself, and this version of Python."""
     pinned = _PYTHON.fullmatch(package)
     if pinned:
         return f"{platform.python_version()}.".startswith(f"{pinned[1]}.")

@@ -116,7 +116,7 @@ class Resolver:
         }
 
     def is_shared(self, node: Node, output: str) -> bool:
-        """Whether all runs share an output because its address is fixed. It is neither cleared nor compared."""
+        """True if all runs share an output because its address is fixed. It is neither cleared nor compared."""
         return is_shared(node.outputs[output], self._expressions(node, output))
 
     def shared_outputs(self) -> Iterator[Path]:
@@ -125,7 +125,7 @@ class Resolver:
             yield from (path for name, path in self.outputs(node).items() if self.is_shared(node, name))
 
     def is_read(self, node: Node, output: str) -> bool:
-        """Whether another node, or the pipeline, reads an output."""
+        """True if another node, or the pipeline, reads an output."""
         return JobOutput(node.name, output) in self._read or output in node.promoted
 
     def hash_output(self, node: Node, output: str, path: Path) -> HashedPath:

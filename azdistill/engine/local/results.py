@@ -50,8 +50,10 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Whether a node would be reused, and if not, what has changed. `notes` say where Azure ML would decide
-    differently."""
+    """Prediction for one node: it would be reused, or `reasons` say what has changed.
+
+    `notes` say where Azure ML would decide differently.
+    """
 
     node: str
     reused: bool

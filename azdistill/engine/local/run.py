@@ -74,7 +74,7 @@ class Run:
         return RunResult(self.folder, dict(self.nodes), self._outputs())
 
     def explain(self) -> Iterator[Explanation]:
-        """Whether each node would be reused, in the order of the run. Runs and writes nothing."""
+        """Predict for each node, in the order of the run, if it would be reused. Runs and writes nothing."""
         for name in execution_order(self.pipeline.nodes):
             node = self.pipeline.nodes[name]
             if upstream := [up for up in sorted(node.upstream()) if self.nodes[up].state != "reused"]:
@@ -101,7 +101,7 @@ class Run:
         return Event(dict(self.nodes))
 
     def _is_over(self) -> bool:
-        """As on Azure ML, a failed node ends the run, unless the pipeline continues on failure."""
+        """True if a failed node ends the run, as on Azure ML: the pipeline does not continue on failure."""
         failed = any(node.state == "failed" for node in self.nodes.values())
         return failed and not self.pipeline.continue_on_step_failure
 
@@ -176,7 +176,7 @@ class Run:
                 path.unlink(missing_ok=True)
 
     def _execute(self, node: Node, resolved: ResolvedNode) -> NodeRun:
-        """Run a node from start to end, in a thread of its own."""
+        """Run a node from start to end, in a separate thread."""
         folder, started = self.folder / node.name, time.monotonic()
         python = self.environments.interpreter(node.name)
         variables = node_variables(
@@ -229,7 +229,7 @@ class Run:
         self.nodes[run.name] = run
 
     def _is_written(self, node: Node, output: str, path: Path) -> bool:
-        """Whether an output exists. A folder that is read must contain a file: blob storage has no empty folders."""
+        """True if an output exists. A folder that is read must contain a file: blob storage has no empty folders."""
         if path.is_dir() and self.resolver.is_read(node, output):
             return any(file.is_file() for file in path.rglob("*"))
         return path.exists()

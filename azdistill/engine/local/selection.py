@@ -38,7 +38,7 @@ ALL_NODES = NodeSelection()
 
 def members(nodes: Nodes, name: str) -> frozenset[str]:
     """The node of that name, or the nodes of the pipeline component of that name."""
-    return frozenset(other for other in nodes if other == name or other.startswith(name + SEPARATOR))
+    return frozenset(node for node in nodes if node == name or node.startswith(name + SEPARATOR))
 
 
 def dependencies(nodes: Nodes, name: str) -> frozenset[str]:
@@ -56,7 +56,7 @@ def dependencies(nodes: Nodes, name: str) -> frozenset[str]:
 def dependents(nodes: Nodes, name: str) -> frozenset[str]:
     """A node, or the nodes of a pipeline component, and every node that depends on them."""
     start = members(nodes, name)
-    return frozenset(other for other in nodes if other in start or start & dependencies(nodes, other))
+    return frozenset(node for node in nodes if node in start or start & dependencies(nodes, node))
 
 
 def _check(option: str, name: str, nodes: Nodes) -> None:

@@ -60,13 +60,13 @@ def output_path(setting: OutputSetting, home: Path, names: Mapping[str, str]) ->
             f"a symbolic link leads from there to {str(path.resolve())!r}, outside the datastore",
             code="unsafe_path",
             subject=address,
-            fix="remove the link, or link the folder of the whole datastore",
+            fix="remove the link, or link the folder of the datastore instead",
         )
     return path
 
 
 def is_shared(setting: OutputSetting, names: Mapping[str, str]) -> bool:
-    """Whether an output has a fixed address, which all runs share. `${{name}}` in it makes it an output of one run."""
+    """True if all runs share an output: its address is fixed. `${{name}}` in it makes it an output of one run."""
     if not setting.path or _RUN_NAME.search(setting.path):
         return False
     return bool(DATASTORE_ADDRESS.fullmatch(_expand(setting.path, names)))

@@ -1,1 +1,1 @@
-"""Azure ML pipeline YAML as data; knows nothing of distillation."""
+"""Azure ML pipeline YAML as data, independent of distillation."""

@@ -19,7 +19,7 @@ _AZURE_ONLY = ("identity", "queue_settings", "services")
 
 
 def validate_file(path: Path) -> list[Problem]:
-    """Everything in a pipeline or component file that Azure ML would reject or ignore.
+    """Find all that Azure ML would reject or ignore in a pipeline or component file.
 
     Never raises because of the file's content. What only the local engine cannot run, such as a registered component,
     is not a problem here.
@@ -65,7 +65,7 @@ def pipeline_problems(pipeline: Pipeline, nested: bool = False) -> list[Problem]
 
 
 def azure_only(pipeline: Pipeline) -> list[Problem]:
-    """At most one warning about the fields of a file that have no effect in a local run, at the first of them."""
+    """Add at most one warning about the fields of a file that have no effect in a local run, at the first of them."""
     root = YamlNode(pipeline.document, [])
     owners = [root, *(root.at("jobs", name) for name in pipeline.nodes)]
     ignored = [owner.at(name) for owner in owners for name in _AZURE_ONLY if owner.mapping().get(name) is not None]

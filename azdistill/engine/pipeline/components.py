@@ -1,4 +1,4 @@
-"""Read components: a file of their own, a mapping inside a job, or the job itself."""
+"""Read components: a separate file, a mapping inside a job, or the job itself."""
 
 import os
 import re
@@ -149,7 +149,7 @@ def _type_of(value: Any) -> str:
 
 
 def _code(node: YamlNode) -> Path | None:
-    """The local code folder, None where there is none or it is remote."""
+    """The local code folder, None for a remote folder or none."""
     text = node.text()
     if text is None or re.match(r"azureml:|https?:|git\+", text):
         return None

@@ -15,7 +15,7 @@ from azdistill.engine.problems import suggest
 # Types of jobs that the local engine runs.
 LOCAL_TYPES = frozenset({"command", "parallel", "pipeline", "sweep"})
 
-# Fields of a job whose references have checks of their own.
+# Fields of a job whose references are checked elsewhere.
 _CHECKED_FIELDS = ("inputs", "outputs", "component", "trial", "jobs", "search_space")
 _NODE_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
@@ -61,9 +61,9 @@ class NodeCheck:
                 node.error(*reason, value=value.path if isinstance(value, Data) else value)
             elif is_unquoted(port, value):
                 node.warning("unquoted_text", "is a number, but the input is a string", "put it in quotes")
-        given = {name for name, node in self.job.at("inputs").entries() if node.value is not None}
+        written = {name for name, node in self.job.at("inputs").entries() if node.value is not None}
         for name, port in self.component.inputs.items():
-            if port.required and name not in given | self.node.inputs.keys() | searched:
+            if port.required and name not in written | self.node.inputs.keys() | searched:
                 self.job.at("inputs", name).error("missing_input", "required input is missing", "give it a value")
 
     def _check_pipeline_input(self, node: YamlNode, port: InputPort, value: PipelineInput) -> None:
@@ -135,9 +135,9 @@ class NodeCheck:
     def _check_optional_inputs(self, searched: set[str]) -> None:
         """An optional input without a value must be inside `$[[ ]]` in the command, which is then removed."""
         required = set(required_names(self.component.command))
-        given = self.node.inputs.keys() | searched
+        provided = self.node.inputs.keys() | searched
         for name, port in self.component.inputs.items():
-            if f"inputs.{name}" in required and port.optional and port.default is None and name not in given:
+            if f"inputs.{name}" in required and port.optional and port.default is None and name not in provided:
                 message = f"uses the optional inputs.{name}, which has no value"
                 self.job.error("optional_for_required", message, "put its flag into $[[ ]]", value=None)
 

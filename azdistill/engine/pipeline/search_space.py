@@ -85,7 +85,7 @@ def read_space(node: YamlNode) -> dict[str, Distribution]:
 
 
 def type_of(node: YamlNode) -> str:
-    """The `type` of a mapping in lower case, as Azure ML documents it; empty where there is none."""
+    """The `type` of a mapping in lower case, as Azure ML documents it; empty if not set."""
     return str(node.value.get("type")).lower() if isinstance(node.value, Mapping) else ""
 
 

@@ -40,7 +40,7 @@ def _check_local(job: YamlNode, node: Node) -> None:
 
 
 def _mismatch(port: InputPort, distribution: Distribution) -> Mismatch | None:
-    """Why an input does not accept the values of a distribution; None where it does."""
+    """The reason why an input rejects the values of a distribution; None if it accepts them."""
     if isinstance(distribution, Choice):
         for value in distribution.values:
             if reason := _choice_mismatch(port, value):

@@ -14,7 +14,7 @@ _NAMES = {"integer": "an integer", "number": "a number", "boolean": "true or fal
 
 
 class Mismatch(NamedTuple):
-    """Why an input does not accept a value: code, message and fix of a problem."""
+    """The reason why an input rejects a value: code, message and fix of a problem."""
 
     code: str
     message: str
@@ -36,7 +36,7 @@ def accepts_type(accepted: str, type: str) -> bool:
 
 
 def mismatch(port: InputPort, value: Scalar | Data) -> Mismatch | None:
-    """Why an input does not accept a literal, a file or a folder; None where it does."""
+    """The reason why an input rejects a literal, a file or a folder; None if it accepts the value."""
     if isinstance(value, Data):
         if accepts_type(port.type, value.type):
             return None

@@ -564,7 +564,7 @@ def test_duplicates_count_for_reuse(batch: Batch) -> None:
 def test_a_result_that_cannot_be_written_fails_the_node(batch: Batch) -> None:
     project = batch("return names", init="import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))")
     assert project.states() == {"batch": "failed"}
-    assert "a result could not be written: [Errno 27] File too large; make room and run again\n" in log(project)
+    assert "a result could not be written: [Errno 27] File too large; free disk space and run again\n" in log(project)
 
 
 @pytest.mark.parametrize(

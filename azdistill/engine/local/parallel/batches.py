@@ -66,8 +66,8 @@ def split_input(attempt: NodeAttempt, parallel: Parallel, folder: Path) -> list[
 
 def with_duplicates(batches: list[MiniBatch], faults: Faults) -> list[MiniBatch]:
     """All mini-batches, followed by those that are delivered twice."""
-    twice = random.Random(faults.seed).sample(batches, math.ceil(faults.duplicates * len(batches)))
-    return batches + [replace(batch, copy=1) for batch in sorted(twice, key=lambda batch: batch.index)]
+    duplicates = random.Random(faults.seed).sample(batches, math.ceil(faults.duplicates * len(batches)))
+    return batches + [replace(batch, copy=1) for batch in sorted(duplicates, key=lambda batch: batch.index)]
 
 
 def _split_files(data: FileList, parallel: Parallel) -> Iterator[MiniBatch]:

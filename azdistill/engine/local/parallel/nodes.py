@@ -73,7 +73,7 @@ def _append(results: BatchResults, deliveries: list[MiniBatch], output: Path, li
     try:
         results.append(deliveries, output, limits.header)
     except OSError as error:
-        raise NodeAborted(f"{output} could not be written: {error.strerror}; make room and run again") from None
+        raise NodeAborted(f"{output} could not be written: {error.strerror}; free disk space and run again") from None
 
 
 def _arguments(attempt: NodeAttempt, parallel: Parallel) -> list[str]:
@@ -87,8 +87,8 @@ def _arguments(attempt: NodeAttempt, parallel: Parallel) -> list[str]:
 def _worker_settings(parallel: Parallel, limits: ParallelLimits, arguments: list[str]) -> dict[str, Any]:
     """The first message to a worker.
 
-    As on Azure ML, arguments of its own come before those of the script: a script that calls `parse_args` instead of
-    `parse_known_args` fails here too.
+    As on Azure ML, the worker's arguments come before those of the script: a script that calls `parse_args` instead
+    of `parse_known_args` fails here too.
     """
     own = {
         "scoring_module_name": parallel.entry_script,

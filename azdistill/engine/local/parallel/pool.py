@@ -22,7 +22,7 @@ class NodeAborted(Exception):
 
 
 class WorkerPool:
-    """At most `size` workers that share a queue of mini-batches. `settings` are the first message to each."""
+    """Up to `size` workers that share a queue of mini-batches. `settings` are the first message to each."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class WorkerPool:
         attempt = worker.take_batch()
         returned = message.get("returned")
         if "unwritten" in message:
-            raise NodeAborted(f"a result could not be written: {message['unwritten']}; make room and run again")
+            raise NodeAborted(f"a result could not be written: {message['unwritten']}; free disk space and run again")
         if returned is None:
             self._fail(attempt, f"{message['error']}; see {worker.log.name}")
         elif returned < attempt.batch.items:

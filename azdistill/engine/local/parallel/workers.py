@@ -57,7 +57,7 @@ class Worker:
 
     @property
     def is_idle(self) -> bool:
-        """Whether it can be sent a mini-batch."""
+        """True if the worker is ready for a mini-batch."""
         return self.ready and self.batch is None
 
     def fileno(self) -> int:
@@ -93,7 +93,7 @@ class Worker:
         return [json.loads(line) for line in lines] if data else None
 
     def describe_exit(self) -> str:
-        """How its process ended."""
+        """The end of the worker's process, for a message: `exited with 1`."""
         code = self._running.wait(_EXIT_TIMEOUT_S)
         if code is None:
             return "closed its connection"

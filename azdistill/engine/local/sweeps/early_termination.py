@@ -32,7 +32,7 @@ def score(goal: Goal, value: float) -> float:
 
 
 def _due_interval(policy: Policy, logged: int) -> int:
-    """The last interval at which the policy evaluates, 0 when there is none yet."""
+    """The last interval at which the policy evaluates, 0 before the first."""
     last = logged - logged % policy.interval
     return last if last >= policy.delay else 0
 
@@ -75,6 +75,6 @@ def _median_stopping(scores: Mapping[int, Sequence[float]], trial: int) -> str |
 
 
 def _truncation_selection(policy: Policy, scores: Mapping[int, Sequence[float]], trial: int) -> str | None:
-    worst_first = sorted(scores, key=lambda other: (scores[other][-1], other))
+    worst_first = sorted(scores, key=lambda number: (scores[number][-1], number))
     count = len(worst_first) * policy.percentage // 100
     return f"among the lowest {policy.percentage} %" if trial in worst_first[:count] else None

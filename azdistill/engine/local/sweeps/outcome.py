@@ -1,4 +1,4 @@
-"""Finish a sweep: write the table of trials, and use the best trial's outputs or explain why there is none."""
+"""Finish a sweep: write the table of trials, and use the best trial's outputs or explain why no trial is the best."""
 
 from collections.abc import Sequence
 from itertools import chain

@@ -1,4 +1,4 @@
-"""Run the trials of a sweep node concurrently, as command nodes of their own."""
+"""Run the trials of a sweep node concurrently, each as a separate command node."""
 
 import time
 from collections import deque
@@ -166,7 +166,7 @@ class _TrialRuns:
 
 
 def _run_trial(attempt: NodeAttempt) -> int | None:
-    """Run a trial from start to end, in a thread of its own. Returns its exit code; None when it was ended."""
+    """Run a trial from start to end, in a separate thread. Returns its exit code; None when it was ended."""
     try:
         stage(attempt.resolved.code, attempt.folder / CODE)
         for name, path in attempt.resolved.outputs.items():

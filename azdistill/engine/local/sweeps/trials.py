@@ -42,12 +42,12 @@ class SweepTrial:
 
     @property
     def is_candidate(self) -> bool:
-        """Whether it can be the best: completed, with a metric that is a number."""
+        """True if the trial can be the best one: completed, with a metric that is a number."""
         return self.state == "completed" and self.metric is not None and not math.isnan(self.metric)
 
     @property
     def is_cut_short(self) -> bool:
-        """Whether it was interrupted: it continues in its folder and in its MLflow run."""
+        """True if the trial was interrupted: it continues in its folder and in its MLflow run."""
         return self.state in _CUT_SHORT
 
 

@@ -114,7 +114,7 @@ def read(request: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def takes_context(run: Any) -> bool:
-    """Whether run() accepts a second positional argument."""
+    """True if run() accepts a second positional argument."""
     kinds = [parameter.kind for parameter in inspect.signature(run).parameters.values()]
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return inspect.Parameter.VAR_POSITIONAL in kinds or sum(kind in positional for kind in kinds) > 1
