@@ -46,14 +46,14 @@ class AdaptiveRate(TokenBucket):
 
     FIRST, LEAST, GROWTH = 400.0, 0.5, 20.0
     # A window ends after SHORTEST_S and ENOUGH requests, or after LONGEST_S. The first one after slow start is shorter.
-    ENOUGH, SHORTEST_S, LONGEST_S, FIRST_S = 80, 0.25, 2.0, 0.1
+    ENOUGH, SHORTEST_S, LONGEST_S, FIRST_S, FEWEST = 80, 0.25, 2.0, 0.1, 20
     # Refused fractions: few, during slow start, noise at most, a closed endpoint at least.
     FEW, SLOW_START, NOISY, CLOSED = 0.012, 0.15, 0.2, 0.5
     # Until the limit is measured well, more than the estimate is offered.
     OVERSHOOT = 1.15
-    SMALLEST_STEP, LARGEST_STEP, NEAR, REOPENING, USED = 0.005, 0.32, 0.9, 4.0, 0.8
-    # Refusals are noise when a cut leaves this fraction of them.
-    AS_MANY = 0.7
+    SMALLEST_STEP, FIRST_STEP, LARGEST_STEP, NEAR, REOPENING, USED = 0.005, 0.05, 0.32, 0.9, 4.0, 0.8
+    # Refusals are noise when so many cuts in a row leave this fraction of them.
+    AS_MANY, MOST_VAIN_CUTS = 0.7, 2
     # A window is judged when so many times the reply time of a refusal has passed.
     REPLIES = 1.5
     # So many refusals, and a quarter of a window, end it at once.
@@ -66,6 +66,7 @@ class AdaptiveRate(TokenBucket):
         self._refusal_s = self._answer_s = 0.0  # how long replies take, smoothed; 0 before the first one
         self._is_estimate = False  # whether `limit` was measured in the short first window only
         self._step = self.SMALLEST_STEP
+        self._vain_cuts = 0
         self._before_cut: tuple[float, float] | None = None  # rate and refused fraction
         self._start_window(now)
 
@@ -128,7 +129,7 @@ class AdaptiveRate(TokenBucket):
 
     def _is_long_enough(self, age: float) -> bool:
         if self._is_estimate:
-            return age >= self.FIRST_S
+            return age >= self.FIRST_S and self._sent >= self.FEWEST
         return age >= self.LONGEST_S or (age >= self.SHORTEST_S and self._sent >= self.ENOUGH)
 
     def _refused_fraction(self) -> float:
@@ -153,14 +154,22 @@ class AdaptiveRate(TokenBucket):
         before, self._before_cut = self._before_cut, None
         was_estimate, self._is_estimate = self._is_estimate, False
         duration, refused = self._until - self._since, self._refused_fraction()
+        if was_estimate and self._refused <= self._tolerated() and self._sent >= self.USED * duration * self.rate:
+            self.rate *= 2  # the limit is higher: requests were held back by something else when slow start ended
+            self.limit, self._is_estimate = self.rate, True
+            return
         self.noise += (min(refused, self.noise) - self.noise) / 5
-        if before and before[1] * self.AS_MANY < refused < self.NOISY:
+        is_vain = before is not None and before[1] * self.AS_MANY < refused < self.NOISY
+        self._vain_cuts = self._vain_cuts + 1 if is_vain else 0
+        if before and self._vain_cuts == self.MOST_VAIN_CUTS:
             self.rate, self.limit, self.noise = before[0], math.inf, max(self.noise, refused)
+            self._vain_cuts = 0
         elif self._refused > min(self._tolerated(), self._sent / 2):
             if refused < self.NOISY and not was_estimate:
                 self._before_cut = self.rate, refused
             offered = self._sent / duration
             self._cut(offered, offered * (1 - refused) * (self.OVERSHOOT if was_estimate else 1), refused)
+            self._step = self.FIRST_STEP if was_estimate else self.SMALLEST_STEP
         elif self._sent / duration < self.USED * self.rate:
             pass  # something else holds the requests back: whether more would be accepted is unknown
         elif self.rate < self.NEAR * self.limit < math.inf:
@@ -177,7 +186,6 @@ class AdaptiveRate(TokenBucket):
         if accepted >= self.limit / 2 if offered >= self.NEAR * self.limit else refused <= self.CLOSED:
             self.limit = accepted
         self.rate = max(accepted, self.LEAST)
-        self._step = self.SMALLEST_STEP
 
 
 def _smoothed(mean: float, value: float) -> float:
