@@ -1,1 +1,1 @@
-"""Local runs of a job: bundle, simulated teachers, dry runs, and the folders that runs leave behind."""
+"""Local runs of a job: bundle, simulated teachers, dry runs and run folders."""

@@ -28,7 +28,7 @@ REPORT, STUDENT = Path("report/report/report.json"), Path("train/model")
 
 @dataclass(frozen=True)
 class LocalJob:
-    """A run, with Azure ML's status of a job. `folder` is the run folder."""
+    """A local run with the status names of Azure ML. `folder` is the run folder."""
 
     name: str
     status: str
@@ -50,7 +50,7 @@ class LocalJobs:
         """
         name = self.job_name(job.name)
         request = with_replacements(RunRequest(job, self.path / name, dry_run=self.dry_run))
-        request = replace(request, dry_run=False)  # its replacements are made
+        request = replace(request, dry_run=False)  # the inputs of a dry run are already replaced
         self._requests[name], self.submitted[name] = request, job
         run(request, _StateLog())
         return self.get(name)
@@ -66,11 +66,11 @@ class LocalJobs:
             print((self.path / name / node / LOG).read_text(encoding="utf-8", errors="replace").rstrip())
 
     def cancel(self, name: str) -> LocalJob:
-        """Returns the job: there is nothing to cancel, because `create_or_update` returns when a job has ended."""
+        """Return the job without a change: `create_or_update` returns when a job has ended."""
         return self.get(name)
 
     def list(self) -> Iterator[LocalJob]:
-        """The latest first."""
+        """All runs, the latest first."""
         return map(_job, runs_in(self.path))
 
     def report(self, name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What to run on this machine, where, and with which options."""
+"""Request for a local run: its source, folder and options."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """A job or a pipeline file, its run folder, and the options of the engine. Only a job can have a dry run."""
+    """A job or pipeline file, its run folder, and the options of the engine. `dry_run` needs a job."""
 
     source: "DistillationJob | Path"
     folder: Path

@@ -12,7 +12,7 @@ from azdistill.engine.local.results import Event, Explanation, RunResult
 from azdistill.engine.pipeline.loading import Registered, load_pipeline
 from azdistill.engine.pipeline.model import Pipeline
 from azdistill.local_runs.request import RunRequest
-from azdistill.local_runs.simulated_teachers import stand_in, with_simulation
+from azdistill.local_runs.simulated_teachers import simulated_teachers, with_simulation
 
 PipelineReader = Callable[[Path, Registered], Pipeline]
 
@@ -29,13 +29,13 @@ def run(
     with locked(request.folder):  # another run in this folder would read the same bundle
         request = with_replacements(request)
         pipeline = read(_pipeline_file(request, request.folder / "bundle"), registered_in(request.options.home))
-    with stand_in(pipeline, request) as teachers:
-        variables = {**teachers, **request.options.variables}
+    with simulated_teachers(pipeline, request) as addresses:
+        variables = {**addresses, **request.options.variables}
         return run_pipeline(pipeline.path, request.folder, request.options, variables=variables, watch=watch)
 
 
 def explain(request: RunRequest, read: PipelineReader = load_pipeline) -> tuple[Explanation, ...]:
-    """Whether each node would be reused, and if not, why. Runs nothing."""
+    """Explain for each node whether it would be reused, and if not, why. Runs nothing."""
     request = with_replacements(request)
     with tempfile.TemporaryDirectory() as bundle:
         pipeline = read(_pipeline_file(request, Path(bundle)), registered_in(request.options.home))
@@ -43,18 +43,18 @@ def explain(request: RunRequest, read: PipelineReader = load_pipeline) -> tuple[
 
 
 def with_replacements(request: RunRequest) -> RunRequest:
-    """The request with the inputs of a dry run, and with the settings of teachers that are simulated in this run."""
+    """Add the inputs of a dry run to a request, and the settings of teachers that are simulated in this run."""
     if isinstance(request.source, Path):
         return request
     if request.dry_run:
-        from azdistill.local_runs.dry_run import rehearsal
+        from azdistill.local_runs.dry_run import with_dry_run_inputs
 
-        request = rehearsal(request, request.source)
+        request = with_dry_run_inputs(request, request.source)
     return with_simulation(request)
 
 
 def _pipeline_file(request: RunRequest, bundle: Path) -> Path:
-    """The pipeline file, of a job that of its bundle, which is written to `bundle`."""
+    """Path of the pipeline file. A job is compiled to the folder `bundle` first."""
     if isinstance(request.source, Path):
         return request.source
     from azdistill.job.bundle import compile_job

@@ -1,6 +1,6 @@
-"""The simulated teachers around a run whose teacher_route is simulated."""
+"""Simulated teachers of a run whose teacher_route is simulated: started before it and stopped after it."""
 
-import sys
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,7 +24,9 @@ from azdistill.simulate.process import running_together
 
 T = TypeVar("T")
 
-# Hidden, so that it isn't taken for a node of the run.
+logger = logging.getLogger("azdistill.local_runs")
+
+# Hidden, because the other entries of a run folder are nodes.
 SETTINGS = ".simulation.json"
 ROUTE = PipelineInput("teacher_route")
 
@@ -45,18 +47,18 @@ def with_simulation(request: RunRequest) -> RunRequest:
 
 
 @contextmanager
-def stand_in(pipeline: Pipeline, request: RunRequest) -> Iterator[Mapping[str, str]]:
-    """Yields the environment that names the simulated teachers, which live as long as the block.
+def simulated_teachers(pipeline: Pipeline, request: RunRequest) -> Iterator[Mapping[str, str]]:
+    """Serve the simulated teachers of a run within the context. Yields the environment variable with their URLs.
 
-    Empty for a run that asks a real teacher, or none because the node that asks is reused or left out.
-    Raises InputError for a `teachers` file that holds no teacher.
+    Starts none, and yields no variable, for a run with a real teacher, and if no node of this run calls a teacher.
+    Raises InputError for a `teachers` file without teachers.
     """
-    teachers = _simulated(pipeline, request)
-    if not teachers or _reused(request, pipeline):
+    teachers = _teachers_to_simulate(pipeline, request)
+    if not teachers or not _calls_teacher(request, pipeline):
         yield {}
         return
     settings = _settings(pipeline, request)
-    print(_notice([teacher.called for teacher in teachers]), file=sys.stderr)
+    logger.info("%s", _notice([teacher.called for teacher in teachers]))
     with running_together(
         settings[index] if index < len(settings) else Simulation(seed=index) for index in range(len(teachers))
     ) as urls:
@@ -65,12 +67,12 @@ def stand_in(pipeline: Pipeline, request: RunRequest) -> Iterator[Mapping[str, s
 
 def _notice(names: Sequence[str]) -> str:
     if len(names) == 1:
-        return f"{names[0]} is simulated: a stand-in on loopback answers, no language model"
-    return f"{', '.join(names)} are simulated: stand-ins on loopback answer, no language models"
+        return f"{names[0]} is simulated: a program on loopback answers, no language model"
+    return f"{', '.join(names)} are simulated: programs on loopback answer, no language models"
 
 
-def _simulated(pipeline: Pipeline, request: RunRequest) -> tuple[Teacher, ...]:
-    """In their order; none where the route doesn't lead to them."""
+def _teachers_to_simulate(pipeline: Pipeline, request: RunRequest) -> tuple[Teacher, ...]:
+    """The teachers in the order of their file. Empty unless teacher_route is simulated."""
     if override_inputs(pipeline, request.options.inputs).inputs.get(ROUTE.name) != "simulated":
         return ()
     config = _read_input(pipeline, request, "teachers", _teachers)
@@ -82,13 +84,13 @@ def _teachers(value: Any) -> TeacherConfig:
 
 
 def _settings(pipeline: Pipeline, request: RunRequest) -> list[Simulation]:
-    """The settings of the simulated teachers, in the order of the teachers. A teacher without settings has defaults."""
+    """Settings of the simulated teachers, in the order of the teachers. A teacher without settings gets defaults."""
     read = TypeAdapter(list[Simulation]).validate_python
     return _read_input(pipeline, request, "simulation", read) or []
 
 
 def _read_input(pipeline: Pipeline, request: RunRequest, name: str, read: Callable[[Any], T]) -> T | None:
-    """Read the JSON file of a pipeline input; None where the pipeline has no such input."""
+    """Read the JSON file of a pipeline input. None if the pipeline has no such input."""
     data = override_inputs(pipeline, request.options.inputs).inputs.get(name)
     if not isinstance(data, Data):
         return None
@@ -99,7 +101,8 @@ def _read_input(pipeline: Pipeline, request: RunRequest, name: str, read: Callab
         raise InputError(f"inputs.{name}={str(path)!r}: {explain_findings(problem)}") from None
 
 
-def _reused(request: RunRequest, pipeline: Pipeline) -> bool:
-    """Whether no node has to ask: those that take the route are reused, or left out."""
-    asking = {name for name, node in pipeline.nodes.items() if ROUTE in node.inputs.values()}
-    return all(node.reused for node in explain(pipeline.path, request.folder, request.options) if node.node in asking)
+def _calls_teacher(request: RunRequest, pipeline: Pipeline) -> bool:
+    """Whether this run executes a node with the input teacher_route. Such a node may be reused or not selected."""
+    names = {name for name, node in pipeline.nodes.items() if ROUTE in node.inputs.values()}
+    explanations = explain(pipeline.path, request.folder, request.options)
+    return any(node.node in names and not node.reused for node in explanations)

@@ -1,4 +1,4 @@
-"""The tiny student of a dry run: of the architecture of the real one, made for the rows at hand."""
+"""Tiny student of a dry run: the architecture of the real student, and a tokenizer made from the rows of the job."""
 
 import hashlib
 import json
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
 
 
-def architecture_of(job: "DistillationJob") -> str | None:
-    """As the student's own folder has it, else as the catalog does."""
-    found = sorted(Path(job.student.model).rglob("config.json"), key=lambda path: len(path.parts))
+def student_architecture(job: "DistillationJob") -> str | None:
+    """Architecture of a job's student, from its config.json or else from the catalog. None if unknown."""
+    configs = sorted(Path(job.student.model).rglob("config.json"), key=lambda path: len(path.parts))
     facts = job.known.student(job.student.model)
-    return (architecture_in(found[0].parent) if found else None) or (facts.architecture if facts else None)
+    return (read_architecture(configs[0].parent) if configs else None) or (facts.architecture if facts else None)
 
 
-def architecture_in(student: Path) -> str | None:
-    """The architecture that a folder's config.json names."""
+def read_architecture(student: Path) -> str | None:
+    """Architecture in the config.json of a model folder, such as `Phi3ForCausalLM`. None if it names none."""
     try:
         names = json.loads((student / "config.json").read_text(encoding="utf-8")).get("architectures")
     except (OSError, ValueError, AttributeError):
@@ -30,15 +30,18 @@ def architecture_in(student: Path) -> str | None:
 
 
 def tiny_student(home: Path, architecture: str | None, files: Iterable[str], rows: int) -> Path:
-    """Its folder in `home`, made once for an architecture and the first rows of files: whole or not there."""
-    there = [Path(path) for path in files if Path(path).is_file()]
-    texts = [text for path in there for row in first_rows(path, rows or None) for text in said(row)]
+    """Write a tiny student for the first `rows` rows of files (0: all rows), and return its folder in `home`.
+
+    Reuses the folder of an earlier call with the same architecture and rows. Files that do not exist are ignored.
+    """
+    existing = [Path(path) for path in files if Path(path).is_file()]
+    texts = [text for path in existing for row in first_rows(path, rows or None) for text in said(row)]
     digest = hashlib.sha256("\0".join([str(architecture), *texts]).encode(errors="replace")).hexdigest()[:12]
     folder = home / f"student-{digest}"
     if not folder.is_dir():
         from azdistill.students.tiny import write_tiny_student
 
-        partial = home / f".student-{os.getpid()}"
+        partial = home / f".student-{os.getpid()}"  # renamed at the end, so that the folder is never incomplete
         write_tiny_student(partial, architecture, texts)
         partial.rename(folder)
     return folder

@@ -1,6 +1,7 @@
-"""azdistill run --dry-run: a production job through its own bundle, with everything replaced that costs."""
+"""azdistill run --dry-run: the bundle of a production job with inputs that replace everything that costs."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,9 @@ from azdistill.engine.local.options import RunOptions
 from azdistill.job.bundle import compile_job
 from azdistill.job.loading import load_job
 from azdistill.job.model import DistillationJob
-from azdistill.local_runs.dry_run import rehearsal
+from azdistill.local_runs.dry_run import with_dry_run_inputs
 from azdistill.local_runs.request import RunRequest
-from azdistill.local_runs.tiny_student import architecture_in, tiny_student
+from azdistill.local_runs.tiny_student import read_architecture, tiny_student
 from tests.cli.conftest import Command
 
 PRODUCTION = """\
@@ -39,7 +40,7 @@ compute:
 
 @pytest.fixture
 def production(folder: Path) -> Path:
-    """Many rows, a teacher in a workspace, a student in a registry, a cluster with GPUs."""
+    """Job file with many rows, a teacher in a workspace, a student in a registry and a GPU cluster."""
     for name, first in (("train", 0), ("test", 1000)):
         rows = [
             {"premise": f"{n} men sit in a room.", "hypothesis": f"There are {n} men.", "label": n % 3}
@@ -54,37 +55,35 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-TOLD = (
+REPLACEMENTS = (
     "student  azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1 -> a tiny Phi3ForCausalLM",
-    "teacher  DeepSeek-V3.2 -> a stand-in on loopback (expert nli)",
+    "teacher  DeepSeek-V3.2 -> a simulated teacher on loopback (expert nli)",
     "gates    enforced -> reported",
     "name     nli-prod-distilled -> nli-prod-distilled-dry-run, in a registry of this run",
     "epochs   3 -> 1",
 )
 
 
-def test_a_production_job_runs_in_the_very_bundle_of_the_real_run(
-    azdistill: Command, production: Path, folder: Path
-) -> None:
-    """As far as the rows that train would learn: what is heavy comes behind them."""
+def test_a_dry_run_uses_the_bundle_of_the_real_run(azdistill: Command, production: Path, folder: Path) -> None:
+    """Until `curate`: the nodes after it load models."""
     compile_job(load_job(production), folder / "real")
-    part = ("run", production, "--dry-run", "--rows", "20", "--until", "curate")
-    done = azdistill(*part)
+    command = ("run", production, "--dry-run", "--rows", "20", "--until", "curate")
+    done = azdistill(*command)
     assert done.code == 0, done.err
     run = Path("runs/nli-prod-dry-run")
-    assert all(f"  {told}" in done.err for told in TOLD)
+    assert all(f"  {replacement}" in done.err for replacement in REPLACEMENTS)
     assert content(run / "bundle") == content(folder / "real")
     assert len((run / "prepare/prompts/prompts.jsonl").read_text().splitlines()) == 40
     answered = read_json(run / "teacher/completions/usage.json")["answered"]
     assert answered == len((run / "teacher/completions/completions.jsonl").read_text().splitlines()) > 20
     assert not (folder / "home").exists()
 
-    again = azdistill(*part, "--explain")
+    again = azdistill(*command, "--explain")
     assert {line.split(maxsplit=1)[1] for line in again.out.splitlines()} == {"reused"}
 
 
 @pytest.mark.slow
-def test_it_takes_a_production_job_to_its_end(
+def test_a_dry_run_of_a_production_job_runs_every_node(
     azdistill: Command, production: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////nowhere/real-registry.db")
@@ -101,48 +100,58 @@ def test_it_takes_a_production_job_to_its_end(
     assert {line.split(maxsplit=1)[1] for line in again.out.splitlines()} == {"reused"}
 
 
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Log of azdistill.local_runs."""
+    caplog.set_level(logging.INFO, logger="azdistill.local_runs")
+    return caplog
+
+
 def request(job: Path, **inputs: str) -> tuple[RunRequest, DistillationJob]:
     loaded = load_job(job)
     options = RunOptions(inputs=inputs, home=job.parent / "home")
     return RunRequest(loaded, job.parent / "run", options, dry_run=True), loaded
 
 
-def test_what_the_user_sets_stays_and_is_no_replacement(production: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    set_here = {"student": "./mine", "weights": "pretrained", "rows": "7", "teacher_route": "endpoint"}
-    found = rehearsal(*request(production, **set_here))
-    assert found.options.inputs == set_here | {
+def test_inputs_that_the_user_sets_are_not_replaced(production: Path, log: pytest.LogCaptureFixture) -> None:
+    user_inputs = {"student": "./mine", "weights": "pretrained", "rows": "7", "teacher_route": "endpoint"}
+    replaced = with_dry_run_inputs(*request(production, **user_inputs))
+    assert replaced.options.inputs == user_inputs | {
         "enforce_gates": "false",
         "registered_model": "nli-prod-distilled-dry-run",
         "num_epochs": "1",
         "max_new_tokens": "32",
     }
-    assert found.options.home == production.parent / "run/.dry-run"
-    assert found.options.variables["MLFLOW_TRACKING_URI"] == f"sqlite:///{found.options.home}/mlflow.db"
-    assert "Phi3" not in capsys.readouterr().err
+    assert replaced.options.home == production.parent / "run/.dry-run"
+    assert replaced.options.variables["MLFLOW_TRACKING_URI"] == f"sqlite:///{replaced.options.home}/mlflow.db"
+    assert "gates    enforced -> reported" in log.text
+    assert "Phi3" not in log.text
 
 
-def test_a_job_that_is_small_and_harmless_already_keeps_its_own(production: Path) -> None:
+def test_a_small_simulated_job_keeps_its_values(production: Path) -> None:
     text = PRODUCTION.replace("  batch_size: 16", "  num_epochs: 0.5") + "prepare: {rows: 10}\n"
     text = text.replace("teacher:\n", "teacher:\n  teacher_route: simulated\n").replace(
         "task: nli", "task: nli\nseed: 3"
     )
     production.write_text(f"{text}predict: {{max_new_tokens: 8}}\n")
-    assert rehearsal(*request(production, student="./mine")).options.inputs == {
+    assert with_dry_run_inputs(*request(production, student="./mine")).options.inputs == {
         "student": "./mine",
         "enforce_gates": "false",
         "registered_model": "nli-prod-distilled-dry-run",
     }
 
 
-def test_every_teacher_is_replaced(production: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_teacher_is_replaced(production: Path, log: pytest.LogCaptureFixture) -> None:
     second = "connection: deepseek-v3\n    - {model: gpt-4.1, name: mine, connection: openai}"
     production.write_text(PRODUCTION.replace("connection: deepseek-v3", second) + "simulation: {mine: {expert: qa}}\n")
-    assert rehearsal(*request(production, student="./mine")).options.inputs["teacher_route"] == "simulated"
-    told = "  teacher  DeepSeek-V3.2, mine -> 2 stand-ins on loopback (expert nli, expert qa)"
-    assert told in capsys.readouterr().err.splitlines()
+    assert with_dry_run_inputs(*request(production, student="./mine")).options.inputs["teacher_route"] == "simulated"
+    replacement = "  teacher  DeepSeek-V3.2, mine -> 2 simulated teachers on loopback (expert nli, expert qa)"
+    assert replacement in log.messages
 
 
-def test_data_that_is_not_here_is_told_at_once_with_the_way_out(azdistill: Command, production: Path) -> None:
+def test_remote_data_is_an_error_with_the_options_that_provide_local_copies(
+    azdistill: Command, production: Path
+) -> None:
     remote = PRODUCTION.replace("./train.jsonl", "azureml:train:1").replace("./test.jsonl", "azureml:test:2")
     production.write_text(remote)
     done = azdistill("run", production, "--dry-run")
@@ -155,29 +164,29 @@ def test_data_that_is_not_here_is_told_at_once_with_the_way_out(azdistill: Comma
     Path("mine").mkdir()
     copies = ("--data", "azureml:train:1=train.jsonl", "--data", "test=test.jsonl", "--set", "inputs.student=./mine")
     assert azdistill("run", production, "--dry-run", "--until", "prepare", *copies).code == 0
-    given = {"training_data": "train.jsonl", "test_data": "test.jsonl", "student": "./mine"}
-    assert rehearsal(*request(production, **given)).options.inputs["training_data"] == "train.jsonl"
+    inputs = {"training_data": "train.jsonl", "test_data": "test.jsonl", "student": "./mine"}
+    assert with_dry_run_inputs(*request(production, **inputs)).options.inputs["training_data"] == "train.jsonl"
     with pytest.raises(InputError, match="test_data='azureml:test:2'"):
-        rehearsal(*request(production, training_data="train.jsonl"))
+        with_dry_run_inputs(*request(production, training_data="train.jsonl"))
 
 
-def test_an_architecture_that_is_not_known_becomes_a_llama_and_that_is_said(
-    production: Path, capsys: pytest.CaptureFixture[str]
+def test_an_unknown_architecture_is_replaced_by_a_llama_with_a_notice(
+    production: Path, log: pytest.LogCaptureFixture
 ) -> None:
-    (production.parent / "house").mkdir()
-    (production.parent / "house/config.json").write_text('{"architectures": ["HouseForCausalLM"]}')
-    production.write_text(PRODUCTION.replace("phi-4-mini", "./house"))
-    found = rehearsal(*request(production))
-    assert architecture_in(Path(found.options.inputs["student"])) == "LlamaForCausalLM"
-    assert "a tiny LlamaForCausalLM with random weights, as HouseForCausalLM is not known" in capsys.readouterr().err
+    (production.parent / "custom").mkdir()
+    (production.parent / "custom/config.json").write_text('{"architectures": ["CustomForCausalLM"]}')
+    production.write_text(PRODUCTION.replace("phi-4-mini", "./custom"))
+    replaced = with_dry_run_inputs(*request(production))
+    assert read_architecture(Path(replaced.options.inputs["student"])) == "LlamaForCausalLM"
+    assert "a tiny LlamaForCausalLM with random weights, as CustomForCausalLM is not known" in log.text
 
 
-def test_the_tiny_student_is_made_once_for_the_same_rows(production: Path) -> None:
+def test_the_tiny_student_is_reused_for_the_same_rows(production: Path) -> None:
     files = [str(production.with_name("train.jsonl"))]
     home = production.parent / "home"
     first = tiny_student(home, "Phi3ForCausalLM", files, 5)
-    stamp = (first / "config.json").stat().st_mtime_ns
+    written = (first / "config.json").stat().st_mtime_ns
     assert tiny_student(home, "Phi3ForCausalLM", files, 5) == first
-    assert (first / "config.json").stat().st_mtime_ns == stamp
+    assert (first / "config.json").stat().st_mtime_ns == written
     assert tiny_student(home, "Phi3ForCausalLM", files, 6) != first
     assert {path.name for path in home.iterdir()} == {first.name, tiny_student(home, "Phi3ForCausalLM", files, 6).name}
