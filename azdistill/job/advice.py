@@ -5,9 +5,8 @@ from datetime import date
 from typing import Any
 
 from azdistill.contracts.problems import FieldPath, Problem, format_number
-from azdistill.job.catalog import Facts, TeacherFacts
+from azdistill.job.catalog import Facts, TeacherFacts, built_in
 from azdistill.job.model import DistillationJob
-from azdistill.job.models import AS_OF
 from azdistill.job.paths import FILES
 
 # Usual minimum and maximum for full fine-tuning from pretrained weights.
@@ -19,7 +18,7 @@ LATEST = ("@latest", "/labels/latest")
 STUDENT: FieldPath = ("student", "model")
 
 
-def advice(job: DistillationJob, today: date = AS_OF) -> list[Problem]:
+def advice(job: DistillationJob, today: date | None = None) -> list[Problem]:
     """Warnings about a job; none when it follows best practice.
 
     Pure: it reads no clock. `today` decides which models are retired, by default the date of the catalog.
@@ -35,7 +34,7 @@ def advice(job: DistillationJob, today: date = AS_OF) -> list[Problem]:
         _test_data,
         _mutable_paths,
     )
-    return [*_retirements(job, today), *(problem for check in checks for problem in check(job))]
+    return [*_retirements(job, today or built_in().as_of), *(problem for check in checks for problem in check(job))]
 
 
 def _warning(code: str, field: FieldPath, value: Any, message: str, fix: str = "") -> Problem:
@@ -66,12 +65,13 @@ def _known_teachers(job: DistillationJob) -> Iterator[tuple[FieldPath, str, Teac
 
 def _retirements(job: DistillationJob, today: date) -> Iterator[Problem]:
     for field, name, facts in _known_models(job):
-        if facts.leaves(today):
-            state = "was retired" if facts.gone(today) else f"is {facts.lifecycle} and will be retired"
+        if facts.is_outdated(today):
+            state = "was retired" if facts.is_retired(today) else f"is {facts.lifecycle} and will be retired"
             when = f" on {facts.retires}" if facts.retires else ""
             still = "; weights that you have can still be trained" if field == STUDENT else ""
             fix = f"Azure recommends {facts.replacement}" if facts.replacement else ""
-            yield _warning("retired_model", field, name, f"{facts.name} {state}{when} (as of {AS_OF}){still}", fix)
+            message = f"{facts.name} {state}{when} (as of {built_in().as_of}){still}"
+            yield _warning("retired_model", field, name, message, fix)
 
 
 def _licences(job: DistillationJob) -> Iterator[Problem]:

@@ -1,120 +1,110 @@
-"""What is known of teachers and students: facts to warn with, never a list of what is allowed.
+"""Catalog of teacher and student models: facts for short names and warnings, never a list of what is allowed.
 
-`azdistill.job.models` holds the facts; a job lays its own over them with `catalog:`.
+`models.yaml` is the built-in catalog. The `catalog:` of a job overrides and extends it.
 """
 
 from collections.abc import Mapping
 from datetime import date
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from azdistill.engine.pipeline.vm_sizes import VM_SIZES
+from azdistill.contracts.errors import SpecError
+from azdistill.engine.pipeline.vm_sizes import smallest_vm_size
+from azdistill.engine.yaml_document import read_document
 from azdistill.job.paths import SpecPath
 
+# Bytes per parameter of full fine-tuning in mixed precision with AdamW: 6 of weights, 4 of gradient, 8 of optimizer.
+# Activations come on top. Source: transformers' documentation, "GPU memory usage".
 TRAINING_BYTES = 18
-"""A parameter of full fine-tuning in mixed precision with AdamW: 6 of weights, 4 of gradient, 8 of optimizer.
-Activations come on top. Source: transformers' documentation, "GPU memory usage"."""
 
-# VM sizes to recommend, with the memory of all their GPUs in GB, smallest first. Several GPUs serve a student that is
-# sharded over them.
-VMS = {
-    name: VM_SIZES[name].gpu_memory_gb
-    for name in (
-        "Standard_NC4as_T4_v3",
-        "Standard_NV36ads_A10_v5",
-        "Standard_NC24ads_A100_v4",
-        "Standard_NC40ads_H100_v5",
-        "Standard_NC48ads_A100_v4",
-        "Standard_NC80adis_H100_v5",
-        "Standard_NC96ads_A100_v4",
-        "Standard_ND96isr_H100_v5",
-    )
-}
+MODELS_FILE = Path(__file__).with_name("models.yaml")
 
 Lifecycle = Literal["preview", "ga", "legacy", "deprecated", "retired"]
 
 
 class Facts(BaseModel):
-    """What is known of a model. None: not known, so nothing is said of it."""
+    """Facts about a model. None is an unknown fact, which causes no warning."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    name: str | None = Field(None, description="deployment or registry name; default: the name it is listed under")
-    parameters: float | None = Field(None, gt=0, description="billions of parameters, all experts counted")
-    context: int | None = Field(None, ge=1, description="longest conversation with its answer, tokens")
-    licence: str | None = Field(None, description="short name of licence or terms; what licences_acknowledged lists")
-    duty: str | None = Field(None, description="what the licence asks of a student trained with this model")
-    lifecycle: Lifecycle | None = Field(None, description="stage in Azure's catalog")
-    retires: date | None = Field(None, description="when Azure stops serving it")
-    replacement: str | None = Field(None, description="what Azure names in its place")
-    registry: str | None = Field(None, pattern=r"^azureml:", description="address in an Azure ML registry")
-    source: str | None = Field(None, description="repository on Hugging Face")
+    name: str | None = Field(None, description="Name of the deployment or registry model. Default: the catalog's name.")
+    parameters: float | None = Field(None, gt=0, description="Billions of parameters, with all experts.")
+    context: int | None = Field(None, ge=1, description="Context length in tokens, answer included.")
+    licence: str | None = Field(None, description="Short name of the licence or terms, for licences_acknowledged.")
+    duty: str | None = Field(None, description="Duty that the licence adds to a student trained with this model.")
+    lifecycle: Lifecycle | None = Field(None, description="Stage in Azure's model lifecycle.")
+    retires: date | None = Field(None, description="Retirement date in Azure.")
+    replacement: str | None = Field(None, description="Model that Azure recommends instead.")
+    registry: str | None = Field(None, pattern=r"^azureml:", description="Address in an Azure ML registry.")
+    source: str | None = Field(None, description="Repository on Hugging Face.")
 
-    def leaves(self, today: date) -> bool:
-        """Whether Azure has stopped serving it by `today`, or wants it used no more."""
-        return self.lifecycle in ("legacy", "deprecated", "retired") or self.gone(today)
+    def is_outdated(self, today: date) -> bool:
+        """Whether Azure has retired the model by `today`, or has announced to."""
+        return self.lifecycle in ("legacy", "deprecated", "retired") or self.is_retired(today)
 
-    def gone(self, today: date) -> bool:
-        """Whether Azure has stopped serving it by `today`."""
+    def is_retired(self, today: date) -> bool:
+        """Whether Azure has retired the model by `today`."""
         return self.lifecycle == "retired" or bool(self.retires and self.retires <= today)
 
 
 class TeacherFacts(Facts):
-    """A teacher."""
+    """Facts about a teacher model."""
 
     route: Literal["foundry", "azure-openai", "serverless", "messages"] | None = Field(
-        None, description="who serves it: a Foundry resource, Azure OpenAI, an endpoint of its own, the Messages API"
+        None, description="API of the model: a Foundry resource, Azure OpenAI, a serverless endpoint, the Messages API."
     )
 
 
 class StudentFacts(Facts):
-    """A student."""
+    """Facts about a student model."""
 
-    address: SpecPath | None = Field(None, description="a folder of yours, where no registry has the model")
-    architecture: str | None = Field(None, description="model class in transformers")
-    memory: float | None = Field(None, gt=0, description="GPU memory of full fine-tuning, GB; default: by parameters")
+    address: SpecPath | None = Field(None, description="Folder or azureml: address, for a model in no registry.")
+    architecture: str | None = Field(None, description="Model class in transformers.")
+    memory: float | None = Field(
+        None, gt=0, description="GPU memory of full fine-tuning in GB. Default: 18 GB per billion parameters."
+    )
 
     @property
     def training_gb(self) -> float | None:
-        """GPU memory that full fine-tuning takes before activations, GB."""
+        """GPU memory of full fine-tuning without activations, GB."""
         return self.memory or (self.parameters and self.parameters * TRAINING_BYTES)
 
     @property
     def smallest_vm(self) -> str | None:
-        """The smallest VM size whose GPUs hold it in full fine-tuning."""
-        needed = self.training_gb
-        return next((size for size, memory in VMS.items() if memory >= needed), None) if needed else None
+        """The smallest VM size with enough GPU memory for full fine-tuning. None: none is large enough, or unknown."""
+        return smallest_vm_size(self.training_gb) if self.training_gb else None
 
 
-Kind = TypeVar("Kind", bound=Facts)
+FactsType = TypeVar("FactsType", bound=Facts)
 
 
 class Catalog(BaseModel):
-    """Facts of a job's own, laid over what azdistill knows field by field. A name that is new adds a model."""
+    """Facts about models. The catalog of a job overrides single fields of the built-in one; a new name adds a model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    teachers: dict[str, TeacherFacts] = Field(default_factory=dict, description="name -> facts of a teacher")
-    students: dict[str, StudentFacts] = Field(default_factory=dict, description="name -> facts of a student")
+    teachers: dict[str, TeacherFacts] = Field(default_factory=dict, description="Facts about teachers, by name.")
+    students: dict[str, StudentFacts] = Field(default_factory=dict, description="Facts about students, by name.")
 
-    def over(self, other: "Catalog") -> "Catalog":
-        """This catalog laid over another."""
-        return Catalog(teachers=_laid(self.teachers, other.teachers), students=_laid(self.students, other.students))
+    def over(self, base: "Catalog") -> "Catalog":
+        """The catalog `base`, overridden by the fields that are set in this one."""
+        return Catalog(teachers=_merge(self.teachers, base.teachers), students=_merge(self.students, base.students))
 
     def teacher(self, model: str) -> TeacherFacts | None:
-        """What is known of a teacher by its name here or its deployment's, in any case."""
-        return self._teachers.get(_last(model))
+        """Facts about a teacher, by its name in the catalog or of its deployment. Case does not matter."""
+        return self._teachers.get(_model_name(model))
 
     def student(self, model: str) -> StudentFacts | None:
-        """What is known of a student by name, address, or the name of its folder."""
-        return self._students.get(_last(model))
+        """Facts about a student, by its name in the catalog, its address or the name of its folder."""
+        return self._students.get(_model_name(model))
 
     def address(self, student: str) -> str:
-        """Where a student that is named lies; a path or address, and a name without a known one, is left as it is."""
-        found = None if "/" in student else self.student(student)
-        return (found and (found.address or found.registry)) or student
+        """The address of a student of the catalog. A path, an address or an unknown name is returned unchanged."""
+        facts = None if "/" in student else self.student(student)
+        return (facts and (facts.address or facts.registry)) or student
 
     @cached_property
     def _teachers(self) -> dict[str, TeacherFacts]:
@@ -125,27 +115,39 @@ class Catalog(BaseModel):
         return _by_name(self.students)
 
 
-def _laid(ours: Mapping[str, Kind], theirs: Mapping[str, Kind]) -> dict[str, Kind]:
-    known = {name.casefold(): name for name in theirs}
-    found = dict(theirs)
-    for name, facts in ours.items():
-        base = theirs.get(known.get(name.casefold(), name))
-        merged = facts if base is None else base.model_copy(update=facts.model_dump(exclude_unset=True))
-        found[known.get(name.casefold(), name)] = merged
-    return found
+class BuiltInCatalog(Catalog):
+    """The catalog of `models.yaml`."""
+
+    as_of: date = Field(description="Date of the facts.")
 
 
-def _by_name(models: Mapping[str, Kind]) -> dict[str, Kind]:
-    """Every name that a model goes by -> its facts. The name it is listed under wins over all others."""
-    found: dict[str, Kind] = {}
+@cache
+def built_in() -> BuiltInCatalog:
+    """The built-in catalog. It is read at the first call."""
+    return BuiltInCatalog.model_validate(read_document(MODELS_FILE, SpecError, "catalog").value)
+
+
+def _merge(facts: Mapping[str, FactsType], base: Mapping[str, FactsType]) -> dict[str, FactsType]:
+    """Facts by name, where `facts` override single fields of `base`. Case does not matter."""
+    names = {name.casefold(): name for name in base}
+    merged = dict(base)
+    for written, model in facts.items():
+        name = names.get(written.casefold(), written)
+        merged[name] = base[name].model_copy(update=model.model_dump(exclude_unset=True)) if name in base else model
+    return merged
+
+
+def _by_name(models: Mapping[str, FactsType]) -> dict[str, FactsType]:
+    """Facts by every name of a model in lower case. A name in the catalog wins over names from elsewhere."""
+    by_name: dict[str, FactsType] = {}
     for listed, facts in models.items():
         others = (facts.source, facts.name, facts.registry, getattr(facts, "address", None))
         named = facts if facts.name else facts.model_copy(update={"name": listed})
-        found |= {_last(name): named for name in others if name and _last(name) not in models}
-        found[listed.casefold()] = named
-    return found
+        by_name |= {_model_name(other): named for other in others if other and _model_name(other) not in models}
+        by_name[listed.casefold()] = named
+    return by_name
 
 
-def _last(model: str) -> str:
-    """The part of a path or address that names the model."""
-    return model.partition("/versions/")[0].rstrip("/").rpartition("/")[2].casefold()
+def _model_name(address: str) -> str:
+    """The name of the model in a path or address, in lower case."""
+    return address.partition("/versions/")[0].rstrip("/").rpartition("/")[2].casefold()

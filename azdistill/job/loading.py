@@ -14,7 +14,6 @@ from azdistill.job.advice import advice
 from azdistill.job.catalog import Catalog
 from azdistill.job.messages import job_problems
 from azdistill.job.model import DistillationJob, expand_job, known_to
-from azdistill.job.models import AS_OF
 from azdistill.job.native import is_native
 from azdistill.job.overrides import override, override_short
 from azdistill.job.paths import absent
@@ -37,7 +36,7 @@ def load_job(path: Path | str, settings: Mapping[str, str] = NO_SETTINGS) -> Dis
 
 
 def check_job(
-    path: Path | str, today: date = AS_OF, settings: Mapping[str, str] = NO_SETTINGS
+    path: Path | str, today: date | None = None, settings: Mapping[str, str] = NO_SETTINGS
 ) -> tuple[DistillationJob | None, list[Problem]]:
     """The job of a YAML file with its warnings, or None with its errors; both ordered by line.
 
@@ -58,7 +57,7 @@ def check_job(
 
 
 def _check_native(
-    document: Document, today: date, settings: Mapping[str, str]
+    document: Document, today: date | None, settings: Mapping[str, str]
 ) -> tuple[DistillationJob | None, list[Problem]]:
     """As `check_job`; problems of the converted job are reported at the fields of the native file."""
     from azdistill.job.native.convert import converted

@@ -16,9 +16,8 @@ from azdistill.contracts.step import StepConfig
 from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import Prompting
 from azdistill.contracts.train import TrainConfig
-from azdistill.job.catalog import Catalog
+from azdistill.job.catalog import Catalog, built_in
 from azdistill.job.messages import job_problems
-from azdistill.job.models import BUILT_IN
 from azdistill.job.paths import SpecPath
 from azdistill.job.shorthand import INHERITED, Values, expand
 from azdistill.job.task import PURPOSE, SpecTask, is_file
@@ -153,7 +152,7 @@ class DistillationJob(Section):
     @property
     def known(self) -> Catalog:
         """The built-in catalog, overridden by the job's own."""
-        return self.catalog.over(BUILT_IN)
+        return self.catalog.over(built_in())
 
     @property
     def task_file(self) -> str | None:
@@ -184,9 +183,9 @@ def expand_job(values: Values) -> tuple[Values, list[Problem]]:
 def known_to(values: Values) -> Catalog:
     """The catalog of values that may be invalid. An invalid catalog adds nothing to the built-in one."""
     try:
-        return Catalog.model_validate(values.get("catalog", {})).over(BUILT_IN)
+        return Catalog.model_validate(values.get("catalog", {})).over(built_in())
     except ValidationError:
-        return BUILT_IN
+        return built_in()
 
 
 def _contradictions(full: Values) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from azdistill.azure.checks.bundle import check_bundle, check_workspace, stop_at
 from azdistill.azure.checks.result import CheckResult
 from azdistill.contracts.errors import InputError
 from azdistill.engine.problems import Problem
-from azdistill.job.models import AS_OF
+from azdistill.job.catalog import built_in
 
 
 def problems(results: list[CheckResult]) -> list[Problem]:
@@ -139,7 +139,7 @@ def test_a_retired_teacher_is_reported_from_its_retirement_date_on(bundle, clien
     assert [(result.checked, result.status, result.problem.code) for result in results] == (
         [("teacher 'deepseek-v4-flash'", "unknown", "retired_model")] if retired else []
     )
-    assert all(f"on 2028-02-20 (as of {AS_OF})" in result.problem.message for result in results)
+    assert all(f"on 2028-02-20 (as of {built_in().as_of})" in result.problem.message for result in results)
 
 
 SPOT_NODE = """\

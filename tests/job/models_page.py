@@ -6,15 +6,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from azdistill.job.catalog import Facts, StudentFacts, TeacherFacts
-from azdistill.job.models import AS_OF, BUILT_IN
+from azdistill.job.catalog import Facts, StudentFacts, TeacherFacts, built_in
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 
 TEXT = """\
 # Models that azdistill knows
 
-Generated from `azdistill/job/models.py`; as of {as_of}. These facts serve short names and warnings. They forbid
+Generated from `azdistill/job/models.yaml`; as of {as_of}. These facts serve short names and warnings. They forbid
 nothing: any teacher behind a chat completions endpoint and any student that transformers can load works, known or not.
 An empty cell is something that no source says. Lifecycles are those of Microsoft's retirement schedule of that day.
 
@@ -83,12 +82,12 @@ catalog:                          # or catalog: ./models.yaml
 
 def page() -> str:
     """The whole page."""
-    models = [*BUILT_IN.teachers.values(), *BUILT_IN.students.values()]
+    models = [*built_in().teachers.values(), *built_in().students.values()]
     duties = sorted({(facts.licence, facts.duty) for facts in models if facts.licence and facts.duty})
     return TEXT.format(
-        as_of=AS_OF,
-        teachers="\n".join(_teacher(name, facts) for name, facts in BUILT_IN.teachers.items()),
-        students="\n".join(_student(name, facts) for name, facts in BUILT_IN.students.items()),
+        as_of=built_in().as_of,
+        teachers="\n".join(_teacher(name, facts) for name, facts in built_in().teachers.items()),
+        students="\n".join(_student(name, facts) for name, facts in built_in().students.items()),
         duties="\n".join(_row(f"`{licence}`", duty) for licence, duty in duties),
         fields="\n".join(_fields()),
     )

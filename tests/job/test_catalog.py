@@ -6,9 +6,9 @@ from urllib.parse import urlparse
 import pytest
 
 from azdistill.contracts.errors import SpecError
-from azdistill.job.catalog import VMS, Catalog, StudentFacts
+from azdistill.engine.pipeline.vm_sizes import RECOMMENDED, vm_size
+from azdistill.job.catalog import Catalog, StudentFacts, built_in
 from azdistill.job.model import DistillationJob
-from azdistill.job.models import AS_OF, BUILT_IN
 
 NAMED_TEACHERS = [
     ("deepseek-v3", "DeepSeek-V3.2"),
@@ -58,7 +58,7 @@ def job(teacher: str = "deepseek-v3", student: str = "phi-4-mini", **fields: obj
 def test_a_teacher_of_the_tutorials_is_its_deployment(written: str, deployment: str) -> None:
     teacher = job(teacher=written).teacher.teachers[0]
     assert teacher.model == deployment
-    assert BUILT_IN.teacher(teacher.model)
+    assert built_in().teacher(teacher.model)
 
 
 @pytest.mark.parametrize(("written", "address"), NAMED_STUDENTS)
@@ -76,7 +76,7 @@ def test_a_student_of_the_tutorials_is_its_address(written: str, address: str) -
     ],
 )
 def test_a_student_is_known_by_address_and_by_the_name_of_its_folder(model: str) -> None:
-    found = BUILT_IN.student(model)
+    found = built_in().student(model)
     assert found
     assert found.name == "Phi-4-mini-instruct"
 
@@ -106,7 +106,7 @@ def test_facts_of_ones_own_replace_single_fields_of_those_known() -> None:
     facts = job(catalog=changed).known.teacher("deepseek-v3.2")
     assert facts
     assert (facts.name, facts.context, facts.retires) == ("DeepSeek-V3.2", 128_000, date(2027, 1, 31))
-    untouched = BUILT_IN.teacher("deepseek-v3")
+    untouched = built_in().teacher("deepseek-v3")
     assert untouched
     assert untouched.retires is None
 
@@ -155,21 +155,24 @@ def test_the_smallest_vm_holds_the_student() -> None:
     assert StudentFacts(parameters=14.7).smallest_vm == "Standard_NC96ads_A100_v4"
     assert StudentFacts(parameters=14.7, memory=20).smallest_vm == "Standard_NV36ads_A10_v5"
     assert StudentFacts(parameters=400).smallest_vm is StudentFacts().smallest_vm is None
-    assert list(VMS.values()) == sorted(VMS.values())
+    sizes = [vm_size(name) for name in RECOMMENDED]
+    memory = [size.gpu_memory_gb for size in sizes if size]
+    assert len(memory) == len(RECOMMENDED)
+    assert memory == sorted(memory)
 
 
 @pytest.mark.parametrize("kind", ["teachers", "students"])
 def test_the_facts_hang_together(kind: str) -> None:
-    for name, facts in getattr(BUILT_IN, kind).items():
+    for name, facts in getattr(built_in(), kind).items():
         assert name == name.casefold()
         assert facts.licence or facts.route == "foundry", name
         assert not facts.registry or urlparse(facts.registry).scheme == "azureml"
-        assert (facts.lifecycle == "retired") == bool(facts.retires and facts.retires <= AS_OF), name
-        assert not facts.replacement or facts.leaves(AS_OF), name
+        assert (facts.lifecycle == "retired") == bool(facts.retires and facts.retires <= built_in().as_of), name
+        assert not facts.replacement or facts.is_outdated(built_in().as_of), name
 
 
 def test_every_model_whose_licence_asks_something_says_what() -> None:
-    models = [*BUILT_IN.teachers.values(), *BUILT_IN.students.values()]
+    models = [*built_in().teachers.values(), *built_in().students.values()]
     free = {"mit", "apache-2.0", None}
     assert all((facts.duty is None) == (facts.licence in free) for facts in models)
 

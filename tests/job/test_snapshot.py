@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from azdistill.contracts.step import scalar_type
+from azdistill.job.catalog import MODELS_FILE
 from azdistill.job.components import STEPS, amlignore, command, component, step_of
 from azdistill.job.snapshot import ROOT, _sources, closure, imports
 
@@ -48,6 +49,11 @@ def test_only_what_runs_is_uploaded(step: str) -> None:
     assert Path("azdistill/__init__.py") in inits
     bodies = [ast.parse((ROOT / path).read_bytes()).body for path in inits]
     assert not [body for body in bodies if all(isinstance(part, ast.Expr) for part in body)]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_no_snapshot_contains_the_model_catalog(step: str) -> None:
+    assert MODELS_FILE.relative_to(ROOT) not in closure(f"azdistill.steps.{step}")
 
 
 def test_editing_the_trainer_leaves_the_paid_step_alone() -> None:

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from azdistill.contracts.rows import Message
-from azdistill.job.models import BUILT_IN
+from azdistill.job.catalog import built_in
 from azdistill.students.loading import load_student
 from azdistill.students.template import tokenize_rows
 from azdistill.students.tiny import FALLBACK, VOCABULARY_SIZE, write_tiny_student
 
 TEXTS = ["Where is my order 4711?", "It arrived broken.", "Schöne Grüße \N{WAVING HAND SIGN}"]
-ARCHITECTURES = sorted({facts.architecture for facts in BUILT_IN.students.values() if facts.architecture})
+ARCHITECTURES = sorted({facts.architecture for facts in built_in().students.values() if facts.architecture})
 TURNS = [
     Message(role="system", content="Be brief."),
     Message(role="user", content="Where is my order 4711?"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from azdistill.azure.checks.result import CheckResult, failed, look_up, ok, unknown
 from azdistill.azure.roles import workspace_options
 from azdistill.contracts.files import read_json
-from azdistill.job.models import AS_OF, BUILT_IN
+from azdistill.job.catalog import built_in
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -46,9 +46,10 @@ def check_retired(bundle: Path, today: date) -> Iterator[CheckResult]:
     Unknown, not a problem: the catalog has a date, and an endpoint of one's own may serve the model for ever.
     """
     for name in dict.fromkeys(str(teacher["model"]) for teacher in _read_teachers(bundle)):
-        model = BUILT_IN.teacher(name)
-        if model and model.gone(today):
-            message = f"Azure has retired it{f' on {model.retires}' if model.retires else ''} (as of {AS_OF})"
+        model = built_in().teacher(name)
+        if model and model.is_retired(today):
+            when = f" on {model.retires}" if model.retires else ""
+            message = f"Azure has retired it{when} (as of {built_in().as_of})"
             fix = f"Azure's replacement is {model.replacement}" if model.replacement else "choose another model"
             yield unknown(f"teacher {name!r}", "retired_model", message, fix)
 

@@ -36,9 +36,28 @@ VM_SIZES = {
     "Standard_ND96isr_H100_v5": VmSize(8, 640),
     "Standard_ND96isr_H200_v5": VmSize(8, 1128),
 }
+
+# VM sizes to recommend for training, in the order of their GPU memory.
+RECOMMENDED = (
+    "Standard_NC4as_T4_v3",
+    "Standard_NV36ads_A10_v5",
+    "Standard_NC24ads_A100_v4",
+    "Standard_NC40ads_H100_v5",
+    "Standard_NC48ads_A100_v4",
+    "Standard_NC80adis_H100_v5",
+    "Standard_NC96ads_A100_v4",
+    "Standard_ND96isr_H100_v5",
+)
+
 _BY_LOWER_NAME = {name.lower(): size for name, size in VM_SIZES.items()}
 
 
 def vm_size(name: str) -> VmSize | None:
     """The GPUs of a VM size, None where it is not in the table. Case does not matter."""
     return _BY_LOWER_NAME.get(name.lower())
+
+
+def smallest_vm_size(gpu_memory_gb: float) -> str | None:
+    """The smallest recommended VM size with so much GPU memory, None where no single VM has it."""
+    sufficient = (name for name in RECOMMENDED if VM_SIZES[name].gpu_memory_gb >= gpu_memory_gb)
+    return next(sufficient, None)

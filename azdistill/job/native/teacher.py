@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from azdistill.contracts.problems import SECRET_NAME, FieldPath, dotted
 from azdistill.contracts.teacher import LONGEST_SUMMARY, Teacher, TeacherConfig
+from azdistill.job.catalog import built_in
 from azdistill.job.messages import PATTERNS
-from azdistill.job.models import BUILT_IN
 from azdistill.job.native.draft import Draft
 from azdistill.job.native.job import InferenceParameters, NativeJob, TeacherConnection
 
@@ -77,7 +77,7 @@ def _model(name: str, endpoint: str | None, draft: Draft) -> None:
 
 def _named_in(text: str) -> str | None:
     """The teacher of the catalog with the longest name that is part of a text."""
-    names = {listed: facts.name or listed for listed, facts in BUILT_IN.teachers.items()}
+    names = {listed: facts.name or listed for listed, facts in built_in().teachers.items()}
     spellings = {_plain(spelling): model for listed, model in names.items() for spelling in (listed, model)}
     found = [spelling for spelling in spellings if f"-{spelling}-" in f"-{_plain(text)}-"]
     return spellings[max(found, key=len)] if found else None

@@ -16,7 +16,7 @@ from azdistill.contracts.files import write_text
 from azdistill.contracts.task import OWN, TaskName
 from azdistill.engine.problems import suggest
 from azdistill.job.assets import asset
-from azdistill.job.models import BUILT_IN
+from azdistill.job.catalog import built_in
 from azdistill.job.paths import absent
 from azdistill.job.schema import job_schema
 
@@ -39,7 +39,7 @@ def start_job(folder: Path, task: str, teacher: str, student: str) -> None:
     """
     _check_choice("--task", task, TASKS)
     _check_empty(folder)
-    for problem in absent({"student": {"model": student}}, BUILT_IN, Path()):
+    for problem in absent({"student": {"model": student}}, built_in(), Path()):
         raise InputError(problems=[replace(problem, field=(), subject=f"--student {student!r}")])
     student = os.path.relpath(student, folder) if Path(student).is_dir() else student
     chosen = {"name": _name(folder), "tasks": ", ".join(TASKS[:-1]) + ", or a Python file"}
