@@ -1,4 +1,4 @@
-"""Benchmark compiling, validating and submitting a job, and the correctness of what is sent.
+"""Benchmark compiling, validating and submitting a job, and the correctness of the submitted job.
 
 `make bench-azure` prints a table, then one line of JSON; `python -m benchmarks.azure --only submit wire` runs some of
 the figures. tests/workspace simulates the workspace: the real client uses it over HTTP, and Azurite is its storage.

@@ -118,7 +118,7 @@ def crashes(folder: Path) -> dict[str, int]:
 
 
 def wrong_pipelines(folder: Path) -> int:
-    """How many of the fourteen are detected, each with the code, location, field and value that its test asserts."""
+    """Count the wrong pipelines that are detected with the code, location, field and value of their test."""
     area, detected = AREAS["command jobs"], 0
     for name in FOURTEEN:
         case, root = area.cases[name], folder / name

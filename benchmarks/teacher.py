@@ -7,7 +7,7 @@ measured by these records. Ours is `python -m azdistill.steps.teacher` with its 
 
 A rate is that of the steady window: from a tenth of the answers to nine tenths, without start and end.
 
-c64, c256      10,000 rows with so many requests in flight; `ratio_*` is our rate by the bare client's, medians of
+c64, c256      10,000 rows with 64 or 256 requests in flight; `ratio_*` is our rate by the bare client's, medians of
                alternating runs. `vs_openai_c256` is ours by AsyncOpenAI's; `cpu_s_per_1k` of our process at 64, with
                its start
 start          `first_request_s`: from the start of the process to its first request, median of 5
@@ -15,12 +15,12 @@ told, learned  a limit of 100 requests/s that sends 429 and Retry-After, and no 
                `*_goodput`: answers in the steady window by the limit; `*_refused`: of all calls of the run
 short          2,000 rows by `azdistill run job.yaml --until teacher`, from the first request to the last answer, with
                start and end. `short_c256`: the ideal (rows x latency / 256) by this time, median of 3;
-               `short_learned_goodput`: rows a second by a limit of 100/s with bursts of 10, of which no header tells;
+               `short_learned_goodput`: rows a second by a limit of 100/s with bursts of 10, not in headers;
                `short_learned_refused`: of all calls
 faults         3% answered by a 5xx once and 2% reset once: `faults_span_ratio` is first request to last answer, by
                that of a run without faults; `lost` and `duplicated` rows
 kills          SIGKILL at 20 random moments of a run: `lost` and `duplicated` rows against an undisturbed run, which
-               writes the same bytes; `paid_twice_over_inflight`: answers bought twice by kill and request in flight, in
+               writes the same bytes; `paid_twice_over_inflight`: answers billed twice by kill and request in flight, in
                the worst round
 store          `resume_scan_s_1m` and `rss_mb_1m`, see benchmarks/teacher_store.py
 """
@@ -120,13 +120,13 @@ class Ran:
         return float(calls.get("limited", 0) / sum(calls.values()))
 
 
+# Returns the command line of a client for the URL of an endpoint.
 Client = Callable[[str], list[str]]
-"""The command line of a client that asks the endpoint at a URL."""
 
 
 def run(client: Client, simulation: Simulation) -> Ran:
-    with endpoint(simulation) as asked:
-        command, started = client(asked.url), time.monotonic()
+    with endpoint(simulation) as server:
+        command, started = client(server.url), time.monotonic()
         with tempfile.TemporaryFile() as output:
             process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
             _, status, used = os.wait4(process.pid, 0)
@@ -134,11 +134,11 @@ def run(client: Client, simulation: Simulation) -> Ran:
             if process.returncode:
                 output.seek(0)
                 raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{output.read().decode()}")
-        return Ran(asked.records(), started, used.ru_utime + used.ru_stime)
+        return Ran(server.records(), started, used.ru_utime + used.ru_stime)
 
 
 class Step:
-    """`python -m azdistill.steps.teacher` on `rows` prompts, in a folder of its own."""
+    """`python -m azdistill.steps.teacher` on `rows` prompts, in a new folder."""
 
     def __init__(self, folder: Path, rows: int, in_flight: int, **teacher: Any) -> None:
         self.folder, self._teacher = folder, {"model": "m", "max_in_flight": in_flight, **teacher}
@@ -150,7 +150,7 @@ class Step:
         teachers = self.folder / "teachers.json"
         write_json(teachers, [{**self._teacher, "endpoint": url}])
         names = ("prompts", "completions", "store")
-        folders = [part for name in names for part in (f"--{name}", str(self.folder / name))]
+        folders = [argument for name in names for argument in (f"--{name}", str(self.folder / name))]
         return [sys.executable, "-m", "azdistill.steps.teacher", "--teachers", str(teachers), *folders]
 
     def rows(self) -> Counter[str]:
@@ -258,13 +258,15 @@ def short() -> Figures:
 
 
 def short_run(simulation: Simulation, in_flight: int) -> Ran:
-    """The whole command on a job of 2,000 training rows and one test row."""
+    """The complete command on a job of 2,000 training rows and one test row."""
     with tempfile.TemporaryDirectory(dir=ROOT / ".bench") as name:
         folder = Path(name)
         gold = {"role": "assistant", "content": "Within 30 days."}
         for file, numbers in (("rows.jsonl", range(SHORT_ROWS)), ("test.jsonl", range(SHORT_ROWS, SHORT_ROWS + 1))):
-            turns = ([turn.model_dump() for turn in prompt(number).messages] for number in numbers)
-            (folder / file).write_text("".join(f"{json.dumps({'messages': [*asked, gold]})}\n" for asked in turns))
+            conversations = ([turn.model_dump() for turn in prompt(number).messages] for number in numbers)
+            (folder / file).write_text(
+                "".join(f"{json.dumps({'messages': [*messages, gold]})}\n" for messages in conversations)
+            )
 
         def client(url: str) -> list[str]:
             job = {
@@ -299,15 +301,15 @@ def kills() -> Figures:
     rng, hits, rounds = random.Random(SEED), 0, list[Figures]()
     port, undisturbed_s, expected = _undisturbed()
     while hits < KILLS:
-        with step(KILLED_ROWS, KILLED_IN_FLIGHT) as client, endpoint(SLOW, port) as asked:
-            killed = _until_done(client, asked, lambda: rng.uniform(0, undisturbed_s), KILLS - hits)
+        with step(KILLED_ROWS, KILLED_IN_FLIGHT) as client, endpoint(SLOW, port) as server:
+            killed = _until_done(client, server, lambda: rng.uniform(0, undisturbed_s), KILLS - hits)
             hits += len(killed)
-            records, asking = asked.records(), max(sum(killed), 1)
+            records, killed_while_asking = server.records(), max(sum(killed), 1)
             if (client.completions / "completions.jsonl").read_bytes() != expected:
                 raise RuntimeError("the completions of a run that was killed differ from those of an undisturbed run")
-            twice = (records["bought"] - records["distinct"]) / asking / KILLED_IN_FLIGHT
-            rounds.append({**_wrong(client.rows(), KILLED_ROWS), "paid_twice_over_inflight": twice})
-            print(f"kills: {len(killed)}, {sum(killed)} after the first request; paid twice: {twice:.2f} per slot")
+            paid_twice = (records["bought"] - records["distinct"]) / killed_while_asking / KILLED_IN_FLIGHT
+            rounds.append({**_wrong(client.rows(), KILLED_ROWS), "paid_twice_over_inflight": paid_twice})
+            print(f"kills: {len(killed)}, {sum(killed)} after the first request; paid twice: {paid_twice:.2f} per slot")
     return {
         **{name: sum(figures[name] for figures in rounds) for name in ("lost", "duplicated")},
         "paid_twice_over_inflight": max(figures["paid_twice_over_inflight"] for figures in rounds),
@@ -316,27 +318,27 @@ def kills() -> Figures:
 
 def _undisturbed() -> tuple[int, float, bytes]:
     """The port of the endpoint, which is part of store keys, the seconds of a run, and its completions."""
-    with step(KILLED_ROWS, KILLED_IN_FLIGHT) as client, endpoint(SLOW) as asked:
+    with step(KILLED_ROWS, KILLED_IN_FLIGHT) as client, endpoint(SLOW) as server:
         started = time.monotonic()
-        subprocess.run(client(asked.url), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        port = urllib.parse.urlsplit(asked.url).port
+        subprocess.run(client(server.url), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        port = urllib.parse.urlsplit(server.url).port
         assert port
         return port, time.monotonic() - started, (client.completions / "completions.jsonl").read_bytes()
 
 
-def _until_done(client: Step, asked: Endpoint, moment: Callable[[], float], most: int) -> list[bool]:
-    """For each kill, whether the process had sent a request before."""
+def _until_done(client: Step, server: Endpoint, delay_s: Callable[[], float], max_kills: int) -> list[bool]:
+    """Kill and restart the step until it completes. Returns for each kill whether a request had been sent."""
     killed: list[bool] = []
     while True:
-        before = sum(asked.records()["calls"].values())
-        process = subprocess.Popen(client(asked.url), cwd=ROOT, stdout=subprocess.DEVNULL)
+        before = sum(server.records()["calls"].values())
+        process = subprocess.Popen(client(server.url), cwd=ROOT, stdout=subprocess.DEVNULL)
         try:
-            process.wait(moment() if len(killed) < most else None)
+            process.wait(delay_s() if len(killed) < max_kills else None)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
-            time.sleep(LATENCY_S * 5)  # requests in flight are answered, and bought
-            killed.append(sum(asked.records()["calls"].values()) > before)
+            time.sleep(LATENCY_S * 5)  # the endpoint answers and bills the requests in flight
+            killed.append(sum(server.records()["calls"].values()) > before)
             continue
         if process.returncode:
             raise RuntimeError(f"the step ended with {process.returncode}")

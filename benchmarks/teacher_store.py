@@ -1,10 +1,9 @@
-"""The response store at a million answers: how long a run that goes on takes to find its own, and in what memory;
-what a commit costs.
+"""Benchmark the response store: time and memory to index a million answers when a run continues, and commits.
 
-`python -m benchmarks.teacher_store` prints a table, then one line of JSON: `resume_scan_s_1m` and `rss_mb_1m`, of a
-fresh process that wants all of 1,000,000 stored answers, the files not in the page cache; `..._10k` of one that wants
-10,000 of them and reads these; `commits_per_s`, rows put and made durable at zero latency; and `turn_p50_ms` and
-`turn_p99_ms`, how long the event loop took meanwhile for a turn in which a hundred rows are put.
+`python -m benchmarks.teacher_store` prints a table, then one line of JSON: `resume_scan_s_1m` and `rss_mb_1m` of a
+new process that looks up all of 1,000,000 stored answers, with the files not in the page cache; `..._10k` of one that
+looks up and reads 10,000 of them; `commits_per_s`, rows put and made durable at zero latency; and `turn_p50_ms` and
+`turn_p99_ms`, the duration of an event loop iteration in which a hundred rows are put.
 """
 
 import asyncio
@@ -34,19 +33,19 @@ def key(number: int) -> str:
     return hashlib.sha256(b"%d" % number).hexdigest()
 
 
-def stored(number: int, chance: Random) -> StoredAnswer:
-    """With an answer of 400 to 600 bytes."""
-    text = " ".join(chance.choices(WORDS, k=130))[: chance.randint(400, 600)]
-    answer = Answer(text, "stop", chance.randint(50, 400), len(text) // 4)
+def stored(number: int, rng: Random) -> StoredAnswer:
+    """A record with an answer of 400 to 600 bytes."""
+    text = " ".join(rng.choices(WORDS, k=130))[: rng.randint(400, 600)]
+    answer = Answer(text, "stop", rng.randint(50, 400), len(text) // 4)
     return StoredAnswer(key(number), "https://host.services.ai.azure.com/openai/v1", "DeepSeek-V3.2", answer, 0.214)
 
 
 def seed(folder: Path, rows: int = ROWS) -> None:
-    """A store of `rows` answers in 20 segments, synced, and out of the page cache."""
-    chance, size = Random(7), rows // SEGMENTS
+    """Write a store of `rows` answers in 20 segments, synced, and not in the page cache."""
+    rng, size = Random(7), rows // SEGMENTS
     for number in range(SEGMENTS):
         with (folder / f"seed-0-{number}.jsonl").open("wb") as segment:
-            segment.writelines(encode(stored(row, chance)) for row in range(number * size, (number + 1) * size))
+            segment.writelines(encode(stored(row, rng)) for row in range(number * size, (number + 1) * size))
             segment.flush()
             os.fsync(segment.fileno())
             os.posix_fadvise(segment.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
@@ -81,12 +80,12 @@ def look(what: str, folder: Path, rows: int) -> dict[str, float]:
     with clock:
         index = StoreIndex(folder)
     numbers = range(0, rows, rows // WANTED if what == "few" else 1)
-    found = 0
+    hits = 0
     for start in range(0, len(numbers), 1000):
         keys = [key(number) for number in numbers[start : start + 1000]]
         with clock:
-            found += sum(name in index if what == "all" else index.get(name) is not None for name in keys)
-    assert found == len(numbers)
+            hits += sum(name in index if what == "all" else index.get(name) is not None for name in keys)
+    assert hits == len(numbers)
     return {"seconds": round(clock.seconds, 2), "cpu_s": round(clock.cpu_s, 2), "mb": round(_peak_mb(), 1)}
 
 
@@ -112,8 +111,8 @@ def _peak_mb() -> float:
 def commits(rows: int = 100_000) -> dict[str, float]:
     """Answers put as fast as a loop can that lets others run after each hundred, as an endpoint without latency
     would make it."""
-    chance = Random(7)
-    outcomes = [stored(number, chance) for number in range(rows)]
+    rng = Random(7)
+    outcomes = [stored(number, rng) for number in range(rows)]
     with tempfile.TemporaryDirectory(dir=ROOT) as folder:
         store = ResponseStore(Path(folder), "bench")
         seconds, turns = asyncio.run(_put(store, outcomes))

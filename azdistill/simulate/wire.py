@@ -75,9 +75,9 @@ class ChatRequest(BaseModel):
 
 def _join_parts(message: Any) -> Any:
     """Join the content of a message if it is a list of text parts. Any other message is unchanged."""
-    parts = message.get("content") if isinstance(message, dict) else None
-    if isinstance(parts, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in parts):
-        return {**message, "content": "".join(str(part.get("text", "")) for part in parts)}
+    items = message.get("content") if isinstance(message, dict) else None
+    if isinstance(items, list) and all(isinstance(item, dict) and item.get("type") == "text" for item in items):
+        return {**message, "content": "".join(str(item.get("text", "")) for item in items)}
     return message
 
 

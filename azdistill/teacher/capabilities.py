@@ -45,13 +45,13 @@ async def detect_logprobs(
     """
     if not config.top_logprobs:
         return Capabilities(endpoints)
-    purse = Budget(budget)
+    job_budget = Budget(budget)
     detected: list[Endpoint] = []
     total = 0.0
     for endpoint in endpoints:
         with_logprobs = replace(endpoint, top_logprobs=config.top_logprobs)
         try:
-            outcome = await _stored_or_probed(with_logprobs, config, store, index, purse)
+            outcome = await _stored_or_probed(with_logprobs, config, store, index, job_budget)
         except EndpointError:
             if config.policy != "fallback" or len(detected) + 1 == len(endpoints):
                 raise
@@ -67,7 +67,7 @@ async def detect_logprobs(
 
 
 async def _stored_or_probed(
-    endpoint: Endpoint, config: TeacherConfig, store: ResponseStore, index: StoreIndex, purse: Budget
+    endpoint: Endpoint, config: TeacherConfig, store: ResponseStore, index: StoreIndex, job_budget: Budget
 ) -> Answer | RowRejected:
     key = probe_request(endpoint, config).key
     if stored := index.get(key):
@@ -75,9 +75,9 @@ async def _stored_or_probed(
     store.check_writable()
     # Without log probabilities first, so that an error of the next call is about them.
     await preflight(replace(endpoint, top_logprobs=0), config)
-    reserved = await purse.reserve(cost(endpoint.teacher, LARGEST_PREFLIGHT, PREFLIGHT_TOKENS))
+    reserved = await job_budget.reserve(cost(endpoint.teacher, LARGEST_PREFLIGHT, PREFLIGHT_TOKENS))
     outcome = await _probe(endpoint, config)
-    purse.settle(reserved, _cost(endpoint, outcome))
+    job_budget.settle(reserved, _cost(endpoint, outcome))
     store.put(StoredAnswer(key, endpoint.identity, endpoint.model, outcome), lambda: None)
     store.close()
     return outcome

@@ -1,6 +1,6 @@
 """Bespoke Curator's LLM over a list of conversations, its rate limits out of the way.
 
-Runs in a virtual environment of its own: `curator_client.py URL PROMPTS IN_FLIGHT`.
+Runs in a separate virtual environment: `curator_client.py URL PROMPTS IN_FLIGHT`.
 """
 
 import importlib.util

@@ -1,6 +1,6 @@
 """NeMo DataDesigner with one text column over a seed of prompts, all row groups as large as the data.
 
-Runs in a virtual environment of its own: `data_designer_client.py URL PROMPTS IN_FLIGHT`.
+Runs in a separate virtual environment: `data_designer_client.py URL PROMPTS IN_FLIGHT`.
 """
 
 import json
@@ -19,8 +19,10 @@ from data_designer.interface import DataDesigner
 def main(url: str, prompts: Path, in_flight: int) -> None:
     texts = [json.loads(line)["messages"][-1]["content"] for line in prompts.read_text().splitlines()]
     provider = dd.ModelProvider(name="here", endpoint=f"{url}/v1", api_key="none")
-    asked = dd.ChatCompletionInferenceParams(max_parallel_requests=in_flight, max_tokens=256)
-    model = dd.ModelConfig(alias="m", model="m", provider="here", inference_parameters=asked, skip_health_check=True)
+    parameters = dd.ChatCompletionInferenceParams(max_parallel_requests=in_flight, max_tokens=256)
+    model = dd.ModelConfig(
+        alias="m", model="m", provider="here", inference_parameters=parameters, skip_health_check=True
+    )
     columns = dd.DataDesignerConfigBuilder(model_configs=[model])
     columns.with_seed_dataset(dd.DataFrameSeedSource(df=pd.DataFrame({"text": texts})))
     columns.add_column(dd.LLMTextColumnConfig(name="answer", model_alias="m", prompt="{{ text }}"))

@@ -1,6 +1,6 @@
 """A chain of nodes in kfp's local runner, each a process of this interpreter, as kfp's documentation has it.
 
-Runs in a virtual environment of its own: `kfp_local.py NODES` prints the seconds a node took.
+Runs in a separate virtual environment: `kfp_local.py NODES` prints the seconds a node took.
 """
 
 import os

@@ -1,6 +1,6 @@
 """AsyncOpenAI as its own documentation has it: one client, a semaphore's worth of places, no retries.
 
-Runs in a virtual environment of its own: `openai_client.py URL PROMPTS IN_FLIGHT`.
+Runs in a separate virtual environment: `openai_client.py URL PROMPTS IN_FLIGHT`.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Peers in virtual environments of their own, under .bench/, so that their pins don't meet ours."""
+"""Separate virtual environments of the peers, under .bench/, because their pinned versions conflict with ours."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A simulated teacher on real loopback HTTP, in a thread of the test, with a small expert of the tests' own."""
+"""Fixtures: a simulated teacher over loopback HTTP in a thread, prompts, configurations, and the step as a process."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ from azdistill.simulate.teacher import SimulatedTeacher
 
 
 class Echo:
-    """Answers with the last turn; does not understand a turn that starts with `?`."""
+    """Expert that repeats the last turn. Rejects a turn that starts with `?`."""
 
     def answer(self, messages: Sequence[Message]) -> str:
         if messages[-1].content.startswith("?"):
@@ -37,7 +37,7 @@ class Echo:
 
 @contextlib.contextmanager
 def serving(teacher: SimulatedTeacher, port: int = 0) -> Iterator[str]:
-    """The base URL of `teacher`, which answers from a thread of its own until the block ends."""
+    """Serve `teacher` from a new thread until the block ends; yields its base URL."""
     loop, ready, stop = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
     addresses: list[str] = []
 
@@ -60,7 +60,7 @@ def serving(teacher: SimulatedTeacher, port: int = 0) -> Iterator[str]:
 
 @pytest.fixture
 def simulate() -> Iterator[Callable[..., tuple[SimulatedTeacher, str]]]:
-    """Start a simulated teacher with the given rates; returns it and its base URL."""
+    """Start a simulated teacher with some rates; returns it and its base URL."""
     with contextlib.ExitStack() as stack:
 
         def start(*, key: str | None = None, **rates: Any) -> tuple[SimulatedTeacher, str]:
@@ -73,13 +73,18 @@ def simulate() -> Iterator[Callable[..., tuple[SimulatedTeacher, str]]]:
 
 @pytest.fixture
 def prompts() -> Callable[..., list[Prompt]]:
-    """Prompts that say their number, a tenth of them test rows."""
+    """Numbered prompts; every tenth is a test row."""
 
     def make(count: int, text: str = "row") -> list[Prompt]:
         conversations = [(Message(role="user", content=f"{text} {number} wants an answer"),) for number in range(count)]
         return [
-            Prompt(id=prompt_id(talk), split="test" if n % 10 == 9 else "train", messages=talk, source=f"rows:{n + 1}")
-            for n, talk in enumerate(conversations)
+            Prompt(
+                id=prompt_id(messages),
+                split="test" if n % 10 == 9 else "train",
+                messages=messages,
+                source=f"rows:{n + 1}",
+            )
+            for n, messages in enumerate(conversations)
         ]
 
     return make
@@ -87,17 +92,19 @@ def prompts() -> Callable[..., list[Prompt]]:
 
 @pytest.fixture
 def configure() -> Callable[..., TeacherConfig]:
-    """A config for a teacher at an address, or for the simulated route without one."""
+    """Make the configuration of a teacher at an endpoint, or of a simulated teacher without one."""
 
     def make(endpoint: str | None = None, *, teacher: dict[str, Any] | None = None, **fields: Any) -> TeacherConfig:
-        one = Teacher(**{"model": "deepseek-v3", "endpoint": endpoint, **(teacher or {})})
-        return TeacherConfig(teachers=(one,), **{"teacher_route": "endpoint" if endpoint else "simulated", **fields})
+        settings = Teacher(**{"model": "deepseek-v3", "endpoint": endpoint, **(teacher or {})})
+        return TeacherConfig(
+            teachers=(settings,), **{"teacher_route": "endpoint" if endpoint else "simulated", **fields}
+        )
 
     return make
 
 
 class StepFolders:
-    """The step as a process: its folders, its command line, its environment, and `limits` as ulimit commands."""
+    """Folders and command line of the teacher step, run as a process. `limits` are ulimit commands."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -113,10 +120,10 @@ class StepFolders:
         teachers.write_text(json.dumps([teacher.model_dump() for teacher in config.teachers]))
         flags = config.model_dump(exclude={"teachers", "prompting"})
         options = [
-            part
+            argument
             for name, value in flags.items()
             if value is not None
-            for part in (f"--{name.replace('_', '-')}", str(value))
+            for argument in (f"--{name.replace('_', '-')}", str(value))
         ]
         folders = ["--prompts", self.prompts, "--completions", self.completions, "--store", self.store]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AZUREML", "AZDISTILL"))}
@@ -131,7 +138,7 @@ class StepFolders:
         )
 
     def run(self, config: TeacherConfig, address: str | None = None, **environ: str) -> tuple[int, str, str]:
-        """Exit code, stdout and stderr of a run to its end."""
+        """Run to the end; returns exit code, stdout and stderr."""
         process = self.start(config, address, **environ)
         out, err = process.communicate(timeout=60)
         return process.returncode, out, err

@@ -1,4 +1,4 @@
-"""Stores to test with: what is put, and a mount that shows files on close only."""
+"""Helpers for tests of the store: fill and read stores, and a simulated mount that shows files only when closed."""
 
 import asyncio
 import io
@@ -44,7 +44,7 @@ def refused(key: str, when: int = 1_764_000_000_000) -> StoredAnswer:
 
 
 def fill(store: ResponseStore, *outcomes: StoredAnswer, close: bool = True) -> None:
-    """Put, and wait until all is durable."""
+    """Put records, and wait until all are durable."""
 
     async def put_all() -> None:
         durable = [asyncio.Event() for _ in outcomes]
@@ -63,7 +63,7 @@ def fill(store: ResponseStore, *outcomes: StoredAnswer, close: bool = True) -> N
 
 
 def filled(folder: Path, run: str, *outcomes: StoredAnswer) -> Path:
-    """The segment of a run that is over."""
+    """Write the segment of a finished run; returns its path."""
     fill(ResponseStore(folder, run), *outcomes)
     return folder / f"{run}-0-0.jsonl"
 
@@ -77,7 +77,7 @@ def segments(folder: Path) -> list[str]:
 
 
 def run_python(program: str, *arguments: str | Path) -> str:
-    """What a program prints in a process of its own."""
+    """Run a Python program in a new process; returns its stdout."""
     command = [sys.executable, "-c", program, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -85,7 +85,7 @@ def run_python(program: str, *arguments: str | Path) -> str:
 
 
 class _Upload(io.FileIO):
-    """A file that has its name once it is closed."""
+    """File that gets its name when it is closed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -99,8 +99,7 @@ class _Upload(io.FileIO):
 
 
 def mounted(path: Path) -> io.FileIO:
-    """Makes a segment as a mounted blob container does: nobody sees it before it is closed, nothing is appended
-    to one that is there."""
+    """Create a segment as on a mounted blob container: invisible until it is closed, and never appended to."""
     if path.exists():
         raise FileExistsError(path)
     return _Upload(path)

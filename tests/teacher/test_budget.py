@@ -1,4 +1,4 @@
-"""A budget that is never exceeded, whatever is in flight, and a ledger that adds up."""
+"""The budget is never exceeded, with any number of requests in flight, and the costs by outcome add up."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ def reply_of(finish_reason="stop", prompt_tokens=100, completion_tokens=50):
 
 
 @pytest.fixture
-def buy(tmp_path, prompts, configure):
+def collect_rows(tmp_path, prompts, configure):
     def run(reply, count, **fields):
         async def asking():
             endpoint = Endpoint(reply)
@@ -44,9 +44,9 @@ def buy(tmp_path, prompts, configure):
     return run
 
 
-def test_a_budget_stops_before_it_is_exceeded_and_is_nearly_used(buy):
+def test_a_budget_stops_before_it_is_exceeded_and_is_nearly_used(collect_rows):
     budget = 40 * COST
-    endpoint, problem = buy(lambda row, times: reply_of(), 200, budget=budget)
+    endpoint, problem = collect_rows(lambda row, times: reply_of(), 200, budget=budget)
     calls = sum(map(len, endpoint.times.values()))
     assert isinstance(problem, BudgetReached)
     assert calls * COST <= budget
@@ -54,13 +54,13 @@ def test_a_budget_stops_before_it_is_exceeded_and_is_nearly_used(buy):
     assert "raise the budget and run again; stored answers are not bought again" in str(problem)
 
 
-def test_a_run_that_goes_on_counts_what_was_spent_before(buy):
-    first, _ = buy(lambda row, times: reply_of(), 200, budget=40 * COST)
-    second, problem = buy(lambda row, times: reply_of(), 200, budget=60 * COST)
+def test_the_next_run_counts_the_cost_of_stored_answers(collect_rows):
+    first, _ = collect_rows(lambda row, times: reply_of(), 200, budget=40 * COST)
+    second, problem = collect_rows(lambda row, times: reply_of(), 200, budget=60 * COST)
     calls = sum(map(len, first.times.values())) + sum(map(len, second.times.values()))
     assert isinstance(problem, BudgetReached)
     assert 57 <= calls <= 60
-    third, collected = buy(lambda row, times: reply_of(), 200, budget=201 * COST)
+    third, collected = collect_rows(lambda row, times: reply_of(), 200, budget=201 * COST)
     assert calls + sum(map(len, third.times.values())) == 200
     assert len(collected.completions) == 200
 
@@ -79,37 +79,37 @@ def test_a_run_that_goes_on_counts_what_was_spent_before(buy):
     ],
     ids=str,
 )
-def test_a_budget_holds_without_plausible_usage(buy, usage):
+def test_a_budget_holds_without_plausible_usage(collect_rows, usage):
     """Without usage a call costs at most a token for each byte of the request, and of the answer."""
     choice = {"message": {"content": "yes"}, "finish_reason": "stop"}
     budget = 0.004
-    endpoint, problem = buy(
+    endpoint, problem = collect_rows(
         lambda row, times: web.json_response({"choices": [choice], "usage": usage}), 400, budget=budget
     )
     assert isinstance(problem, BudgetReached)
     calls = sum(map(len, endpoint.times.values()))
     assert 10 <= calls <= 40
-    again, problem = buy(
+    again, problem = collect_rows(
         lambda row, times: web.json_response({"choices": [choice], "usage": usage}), 400, budget=budget
     )
     assert isinstance(problem, BudgetReached)
-    assert sum(map(len, again.times.values())) <= 2, "stored answers count as they did when they were bought"
+    assert sum(map(len, again.times.values())) <= 2, "stored answers have the same cost as in the run that asked them"
 
 
-def test_a_cut_answer_without_usage_costs_max_tokens(buy):
+def test_a_cut_answer_without_usage_costs_max_tokens(collect_rows):
     choice = {"message": {"content": "yes"}, "finish_reason": "length"}
-    endpoint, problem = buy(lambda row, times: web.json_response({"choices": [choice]}), 400, budget=0.004)
+    endpoint, problem = collect_rows(lambda row, times: web.json_response({"choices": [choice]}), 400, budget=0.004)
     assert isinstance(problem, BudgetReached)
     assert 5 <= sum(map(len, endpoint.times.values())) <= 16
 
 
-def test_the_ledger_tells_useful_unusable_and_retried_apart(buy):
+def test_costs_are_counted_as_useful_unusable_and_retried(collect_rows):
     def reply(row, times):
         if row.startswith("row 1 ") and times == 1:
             return web.Response(status=500)
         return reply_of("length" if row.startswith("row 2 ") else "stop")
 
-    _, collected = buy(reply, 20)
+    _, collected = collect_rows(reply, 20)
     ledger = collected.usage["ledger"]
     assert (ledger["useful"]["calls"], ledger["unusable"]["calls"], ledger["retried"]["calls"]) == (19, 1, 1)
     assert ledger["useful"]["cost"] == pytest.approx(19 * COST)
@@ -117,17 +117,20 @@ def test_the_ledger_tells_useful_unusable_and_retried_apart(buy):
     assert collected.usage["prompt_tokens"] == 20 * 100
 
 
-def test_a_call_that_never_came_back_counts_against_the_budget(buy):
-    _endpoint, found = buy(lambda row, times: 1.0, 4, budget=1.0, timeout_s=0.1, max_attempts=1, max_reject_ratio=1.0)
-    assert {reject.reason for reject in found.rejects} == {"timeout"}
+def test_a_call_without_a_reply_counts_against_the_budget(collect_rows):
+    _endpoint, collected = collect_rows(
+        lambda row, times: 1.0, 4, budget=1.0, timeout_s=0.1, max_attempts=1, max_reject_ratio=1.0
+    )
+    assert {reject.reason for reject in collected.rejects} == {"timeout"}
 
 
-def test_what_is_spent_is_shown_as_it_grows(buy, caplog):
+def test_spending_is_logged(collect_rows, caplog):
     caplog.set_level(logging.INFO, "azdistill")
-    buy(lambda row, times: reply_of(prompt_tokens=1_000_000), 5, budget=100.0)
+    collect_rows(lambda row, times: reply_of(prompt_tokens=1_000_000), 5, budget=100.0)
     assert "spent 5.00 of 100" in caplog.text
 
 
 def test_a_budget_needs_prices():
-    with pytest.raises(ValidationError, match="a budget needs its input_price and output_price"):
+    with pytest.raises(ValidationError, match="budget needs the prices of teacher 'm'") as raised:
         TeacherConfig(teachers=({"model": "m", "endpoint": "http://127.0.0.1:1"},), budget=5.0)
+    assert [error["type"] for error in raised.value.errors()] == ["no_prices"]

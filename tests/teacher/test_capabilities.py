@@ -1,4 +1,4 @@
-"""Each endpoint is probed once for log probabilities. A run continues without them where it has none."""
+"""Each endpoint is probed once for log probabilities. Runs continue without them if there are none."""
 
 import asyncio
 
@@ -43,14 +43,14 @@ def test_an_endpoint_without_log_probabilities_is_probed_once(
     assert (more.completions, sum(teacher.calls.values())) == (first.completions, calls), "the requests are the same"
 
 
-def test_log_probabilities_are_bought_once_and_written_next_to_the_completions(step, simulate, configure, prompts):
+def test_log_probabilities_are_requested_once_and_written_next_to_the_completions(step, simulate, configure, prompts):
     step.write_prompts(prompts(50))
     teacher, url = simulate(degenerate_rate=0.2, error_rate=0.1)
     config = configure(top_logprobs=4)
     assert step.run(config, url)[0] == 0
     usage = read_json(step.completions / "usage.json")["logprobs"]
-    found = TeacherLogprobs(step.completions)
-    assert (usage["rows"], len(found)) == (len(found), 50 - usage["without"]["degenerate"])
+    logprobs = TeacherLogprobs(step.completions)
+    assert (usage["rows"], len(logprobs)) == (len(logprobs), 50 - usage["without"]["degenerate"])
     assert 0 < usage["without"]["degenerate"] < 25
     calls, files = sum(teacher.calls.values()), sorted(step.completions.glob("*.safetensors"))
     before = [file.read_bytes() for file in files]

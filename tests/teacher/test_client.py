@@ -1,4 +1,4 @@
-"""Asking in this process: who is asked when, how often, and what a row is charged for."""
+"""The client of an endpoint, in this process: order of requests, retries, and tries charged to a row."""
 
 import asyncio
 import contextlib
@@ -23,30 +23,30 @@ ANSWER = {"choices": [{"message": {"content": "yes"}, "finish_reason": "stop"}],
 
 
 class Endpoint:
-    """Real HTTP that replies as `reply(row, times_asked)` says, and remembers when each row came."""
+    """HTTP endpoint that replies with `reply(row, try)`, a response or seconds to wait. Records when each row came."""
 
     def __init__(
         self, reply: Callable[[str, int], web.Response | float], preflight: web.Response | None = None
     ) -> None:
         self.reply, self.preflight, self.times = reply, preflight, dict[str, list[float]]()
-        self.now = self.most = 0
+        self.in_flight = self.max_in_flight = 0
 
     async def chat(self, request: web.Request) -> web.Response:
         row = (await request.json())["messages"][-1]["content"]
-        if row == PREFLIGHT_MESSAGES[0]["content"]:  # the preflight, which is no row
+        if row == PREFLIGHT_MESSAGES[0]["content"]:
             preflight = self.preflight
             return web.json_response(ANSWER) if preflight is None else refused(preflight.status)
         self.times.setdefault(row, []).append(time.monotonic())
-        self.now += 1
-        self.most = max(self.most, self.now)
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
-            found = self.reply(row, len(self.times[row]))
-            if isinstance(found, float):
-                await asyncio.sleep(found)
+            reply = self.reply(row, len(self.times[row]))
+            if isinstance(reply, float):
+                await asyncio.sleep(reply)
                 return web.json_response(ANSWER)
-            return found
+            return reply
         finally:
-            self.now -= 1
+            self.in_flight -= 1
 
     @contextlib.asynccontextmanager
     async def listening(self):
@@ -63,7 +63,7 @@ class Endpoint:
 
 @pytest.fixture
 def ask(tmp_path, prompts, configure):
-    """Ask `count` rows of an endpoint that replies as told; returns the endpoint and what was collected."""
+    """Collect `count` rows from an endpoint with the given replies; returns the endpoint and the results."""
 
     def run(reply, count, *, in_flight=64, rows=None, **fields):
         async def asking():
@@ -84,7 +84,7 @@ def refused(status: int, **headers: str) -> web.Response:
 
 
 @pytest.mark.parametrize("as_date", [False, True])
-def test_retry_after_holds_the_refused_row_and_no_other(ask, as_date):
+def test_retry_after_delays_only_the_refused_row(ask, as_date):
     def reply(row, times):
         if row.startswith("row 0 ") and times == 1:
             header = email.utils.formatdate(time.time() + 2, usegmt=True) if as_date else "1"
@@ -99,17 +99,17 @@ def test_retry_after_holds_the_refused_row_and_no_other(ask, as_date):
     assert all(len(times) == 1 and times[0] - first < 0.9 for times in others)
 
 
-def test_places_in_flight_are_refilled_at_once_and_never_exceeded(ask):
+def test_the_number_of_requests_in_flight_is_kept_and_never_exceeded(ask):
     slow = 1.2
     endpoint, _ = ask(lambda row, times: slow if row.startswith("row 0 ") else 0.02, 150, in_flight=8)
     started = [times[0] for times in endpoint.times.values()]
-    assert endpoint.most == 8
-    # 149 rows of 20 ms in 7 places: none waits for the slow one, as it would behind a batch.
+    assert endpoint.max_in_flight == 8
+    # 149 rows of 20 ms, 7 at a time, take less than the slow row: there are no batches.
     assert max(started) - min(started) < slow
 
 
 def test_prompts_in_progress_are_bounded(ask):
-    """A million prompts are not a million tasks."""
+    """The number of tasks does not depend on the number of prompts."""
     tasks = []
 
     def reply(row, times):
@@ -136,7 +136,7 @@ def test_rows_that_wait_for_a_retry_do_not_hold_back_others(ask):
     assert sorted(first_tries)[30] < min(retries), "others are asked while far more rows wait than there are slots"
 
 
-def test_a_row_that_waited_goes_before_rows_that_were_never_asked(ask):
+def test_a_retry_has_priority_over_rows_that_were_not_sent_yet(ask):
     def reply(row, times):
         return refused(500, **{"Retry-After": "0"}) if row.startswith("row 0 ") and times == 1 else 0.01
 
@@ -145,7 +145,7 @@ def test_a_row_that_waited_goes_before_rows_that_were_never_asked(ask):
     assert max(n for n, (_, row) in enumerate(order) if row.startswith("row 0 ")) < 10
 
 
-def test_duplicates_are_asked_once_and_each_row_gets_its_answer(ask, prompts):
+def test_duplicates_are_sent_once_and_each_row_gets_the_answer(ask, prompts):
     rows = [row.model_copy(update={"source": f"rows:{n}"}) for n in range(3) for row in prompts(10)]
     endpoint, collected = ask(lambda row, times: 0.0, 0, rows=rows)
     assert Counter(len(times) for times in endpoint.times.values()) == {1: 10}
@@ -153,7 +153,7 @@ def test_duplicates_are_asked_once_and_each_row_gets_its_answer(ask, prompts):
     assert (collected.usage["asked"], collected.usage["answered"]) == (10, 30)
 
 
-def test_a_row_is_given_up_after_its_tries_with_the_last_reason(ask):
+def test_a_row_is_rejected_after_max_attempts_with_the_last_reason(ask):
     def reply(row, times):
         return refused(503, **{"Retry-After": "0"}) if row.startswith("row 3 ") else 0.0
 
@@ -163,35 +163,35 @@ def test_a_row_is_given_up_after_its_tries_with_the_last_reason(ask):
     assert len(endpoint.times["row 3 wants an answer"]) == 4
 
 
-def test_rows_that_a_rate_limit_refuses_are_not_charged_while_others_are_answered(ask):
-    open_for = iter(range(10_000))
+def test_refusals_by_a_rate_limit_are_not_charged_while_other_rows_are_answered(ask):
+    calls = iter(range(10_000))
 
     def reply(row, times):
-        return 0.0 if next(open_for) % 5 == 0 else refused(429, **{"Retry-After": "0.01"})
+        return 0.0 if next(calls) % 5 == 0 else refused(429, **{"Retry-After": "0.01"})
 
     endpoint, collected = ask(reply, 60, in_flight=30, max_attempts=6)
     assert len(collected.completions) == 60
     assert max(len(times) for times in endpoint.times.values()) > 6
 
 
-def test_a_limit_that_never_opens_ends(ask):
+def test_rows_are_rejected_if_a_rate_limit_refuses_all(ask):
     _, collected = ask(lambda row, times: refused(429, **{"Retry-After": "0"}), 5, max_attempts=3)
     assert Counter(reject.reason for reject in collected.rejects) == {"http_429": 5}
 
 
-def test_a_silent_endpoint_times_out_and_is_asked_again(ask):
+def test_a_request_without_a_reply_times_out_and_is_retried(ask):
     _, collected = ask(lambda row, times: 5.0 if times == 1 else 0.0, 3, timeout_s=0.2)
     assert len(collected.completions) == 3
     assert collected.usage["retries"] == {"timeout": 3}
 
 
-@pytest.mark.parametrize(("status", "said"), [(401, "key"), (403, "denied"), (404, "model"), (307, "redirects")])
-def test_what_refuses_all_stops_at_once(ask, status, said):
-    with pytest.raises(EndpointError, match=said):
+@pytest.mark.parametrize(("status", "message"), [(401, "key"), (403, "denied"), (404, "model"), (307, "redirects")])
+def test_a_refusal_that_affects_all_rows_stops_the_run(ask, status, message):
+    with pytest.raises(EndpointError, match=message):
         ask(lambda row, times: refused(status, Location="http://127.0.0.1:9/"), 500, in_flight=4)
 
 
-def test_empty_and_cut_answers_are_kept_as_they_came(ask):
+def test_empty_and_cut_answers_are_kept_unchanged(ask):
     def reply(row, times):
         choice = {"message": {"content": None}, "finish_reason": "length"}
         return web.json_response({"choices": [choice]})
@@ -201,18 +201,18 @@ def test_empty_and_cut_answers_are_kept_as_they_came(ask):
     assert collected.counts()["finish_reasons"] == {"length": 3}
 
 
-def test_the_system_prompt_is_the_teachers_alone(tmp_path, ask):
-    asked = [Message(role="user", content="hello")]
-    row = Prompt(id="1", split="train", messages=tuple(asked), source="rows:1")
+def test_the_system_prompt_of_the_teacher_is_not_in_the_completion(tmp_path, ask):
+    messages = (Message(role="user", content="hello"),)
+    row = Prompt(id="1", split="train", messages=messages, source="rows:1")
     _, collected = ask(lambda row, times: 0.0, 0, rows=[row], prompting={"system_prompt": "Be brief."})
-    assert collected.completions[0].messages == tuple(asked)
+    assert collected.completions[0].messages == messages
     plain = ask(lambda row, times: 0.0, 0, rows=[row])[1]
     assert plain.usage["from_store"] == 0
 
 
-def test_waits_grow_to_a_bound_and_keep_the_endpoints_word():
-    trouble, throttled = Retry("http_500", ""), Retry("http_429", "", throttled=True)
-    assert 0.125 <= wait_s(1, trouble) <= 0.25
+def test_waits_grow_to_a_bound_and_obey_retry_after():
+    transient, throttled = Retry("http_500", ""), Retry("http_429", "", throttled=True)
+    assert 0.125 <= wait_s(1, transient) <= 0.25
     assert 1.0 <= wait_s(1, throttled) <= 2.0
-    assert all(LONGEST_WAIT_S / 2 <= wait_s(tries, trouble) <= LONGEST_WAIT_S for tries in (8, 40, 5000))
+    assert all(LONGEST_WAIT_S / 2 <= wait_s(tries, transient) <= LONGEST_WAIT_S for tries in (8, 40, 5000))
     assert 7.0 <= wait_s(3, Retry("http_429", "", 7.0)) <= 7.7

@@ -1,9 +1,11 @@
-"""The fault matrix: each row of faults.py happens for real, to the step against real HTTP, and every
-column is compared with what was seen. The table is read best in docs/faults.md.
+"""The fault matrix: run the teacher step over real HTTP with each fault of faults.py, and compare every column.
+
+docs/faults.md shows the table.
 """
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import signal
@@ -35,109 +37,109 @@ from azdistill.teacher.store.summary import summarize
 from tests.teacher import test_outage
 from tests.teacher.conftest import Echo, StepFolders, serving
 from tests.teacher.faults import (
-    AGAIN,
     ANSWERED,
-    ASKED,
+    ANSWERED_NEXT_RUN,
     CALL,
     ENDPOINT,
     IN_FLIGHT,
-    IN_THE_END,
     JOB,
     MODEL,
-    PAID,
+    NEXT_RUN_RANGES,
+    NOT_ASKED,
+    PAID_RANGES,
     ROW,
     ROWS,
     SECTIONS,
     STORED,
     TIMEOUT_S,
     TRIES,
-    UNASKED,
+    TRIES_RANGES,
+    DelayedReply,
     Fault,
-    Sent,
-    no_label,
-    set_aside,
+    dropped,
+    rejected,
 )
 from tests.teacher.simulated_azure import simulated_azure
 from tests.teacher.test_client import refused
 from tests.teacher.test_preflight import self_signed
 
-Sends = Callable[[str, int], Sent | None]
-"""The reply to a row at a try; None leaves it to the simulated teacher."""
+# The reply to a row at a try, counted from 1. None: the normal reply of the simulated teacher.
+ReplyFunction = Callable[[str, int], DelayedReply | None]
 
 
 class Endpoint(SimulatedTeacher):
-    """The simulated teacher, but for the replies of a fault. It knows when each row was asked, and how often it gave an
-    answer that a real one would bill."""
+    """A simulated teacher with injected replies. Records when each row was sent, and how many answers a real endpoint
+    would have billed."""
 
-    def __init__(self, sends: Sends, key: str | None = None, **simulation: Any) -> None:
+    def __init__(self, reply_to_try: ReplyFunction, key: str | None = None, **simulation: Any) -> None:
         super().__init__(Simulation(**{"latency_ms": 1, "wrong_rate": 0.0, **simulation}), Echo(), key)
-        self.sends, self.billed = sends, Counter[str]()
+        self.reply_to_try, self.billed = reply_to_try, Counter[str]()
         self.times: dict[str, list[float]] = defaultdict(list)
 
     async def respond(self, headers: Mapping[str, str], body: bytes) -> HttpReply:
         row = next(turn["content"] for turn in json.loads(body)["messages"] if turn["role"] == "user")
         self.times[row].append(time.monotonic())
-        sent = self.sends(row, len(self.times[row]))
-        reply = await sent.reply_now() if sent else await super().respond(headers, body)
+        injected = self.reply_to_try(row, len(self.times[row]))
+        reply = await injected.wait_and_reply() if injected else await super().respond(headers, body)
         self.billed[row] += reply.status == 200 and b"choices" in reply.body
         return reply
 
-    def asked(self) -> Counter[str]:
-        """How often each row was asked; the preflight is none."""
+    def tries_by_row(self) -> Counter[str]:
+        """Number of tries of each row, without the preflight."""
         return Counter({row: len(times) for row, times in self.times.items() if row != PREFLIGHT[0]["content"]})
 
-    def answered(self) -> Counter[str]:
+    def answers_by_row(self) -> Counter[str]:
         return Counter({row: count for row, count in self.billed.items() if count and row != PREFLIGHT[0]["content"]})
 
     def paid_again(self) -> int:
-        return sum(count - 1 for count in self.answered().values())
+        return sum(count - 1 for count in self.answers_by_row().values())
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What came of a fault, in the columns of the table; `again` counts the tries of the next run."""
+class Observed:
+    """Observed effects of a fault, in the columns of the table."""
 
-    asked: int
+    tries: int
     row: str
     job: int
-    words: str
-    paid: int
-    again: int = 0
+    message: str
+    paid_twice: int
+    next_run: int = 0
 
 
-def check(fault: Fault, seen: Seen) -> None:
-    assert fault.told in seen.words
-    assert (seen.row, seen.job) == (fault.row, fault.job), seen.words
-    assert seen.asked in ASKED[fault.asked]
-    assert seen.again in AGAIN[fault.again]
-    assert seen.paid in PAID[fault.paid]
+def check(fault: Fault, observed: Observed) -> None:
+    assert fault.message in observed.message
+    assert (observed.row, observed.job) == (fault.row, fault.job), observed.message
+    assert observed.tries in TRIES_RANGES[fault.tries]
+    assert observed.next_run in NEXT_RUN_RANGES[fault.next_run]
+    assert observed.paid_twice in PAID_RANGES[fault.paid_twice]
 
 
 def config_for(url: str | None, teacher: Mapping[str, Any] = {}, **fields: Any) -> TeacherConfig:
-    one = Teacher(**{"model": MODEL, "endpoint": url or None, "max_in_flight": IN_FLIGHT, **teacher})
-    return TeacherConfig(teachers=(one,), **{"max_attempts": TRIES, **fields})
+    settings = Teacher(**{"model": MODEL, "endpoint": url or None, "max_in_flight": IN_FLIGHT, **teacher})
+    return TeacherConfig(teachers=(settings,), **{"max_attempts": TRIES, **fields})
 
 
 def one_prompt(text: str, *more: Message) -> Prompt:
-    talk = (Message(role="user", content=text), *more)
-    return Prompt(id=prompt_id(talk), split="train", messages=talk, source=text)
+    messages = (Message(role="user", content=text), *more)
+    return Prompt(id=prompt_id(messages), split="train", messages=messages, source=text)
 
 
 def many_prompts(count: int = ROWS) -> list[Prompt]:
     return [one_prompt(f"row {number}") for number in range(count)]
 
 
-def became(completions: list[Completion], rejects: list[Reject]) -> dict[str, str]:
-    """What became of each row that the step wrote, curate's verdict on its answer included."""
-    drops = {drop.source: no_label(drop.reason) for drop in curate(completions, CurateConfig()).drops}
+def row_outcomes(completions: list[Completion], rejects: list[Reject]) -> dict[str, str]:
+    """Outcome of each row that the step wrote. Answers that curate would drop count as dropped."""
+    drops = {drop.source: dropped(drop.reason) for drop in curate(completions, CurateConfig()).drops}
     return {
         **{row.source: drops.get(row.source, ANSWERED) for row in completions},
-        **{reject.source: set_aside(reject.reason) for reject in rejects},
+        **{reject.source: rejected(reject.reason) for reject in rejects},
     }
 
 
-class StepHere(StepFolders):
-    """The step by its own main, in this process where it has no limits: a new one imports for most of a second."""
+class InProcessStep(StepFolders):
+    """Run the step in this process unless it has limits, because a new process spends most of a second on imports."""
 
     def run(self, config: TeacherConfig, address: str | None = None, **environ: str) -> tuple[int, str, str]:
         if self.limits:
@@ -154,146 +156,151 @@ class StepHere(StepFolders):
         prompting.write_text(config.prompting.model_dump_json())
         folders = {name: getattr(self, name) for name in ("prompts", "completions", "store")}
         nested = {"teachers": teachers, "prompting": prompting}
-        given = {**config.model_dump(exclude=set(nested), exclude_none=True), **nested, **folders}
-        return [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+        options = {**config.model_dump(exclude=set(nested), exclude_none=True), **nested, **folders}
+        flags = [(f"--{name.replace('_', '-')}", str(value)) for name, value in options.items()]
+        return [argument for flag in flags for argument in flag]
 
 
-class Stage:
-    """One step, and one endpoint that it asks."""
+class Harness:
+    """A teacher step and the endpoint that it sends its rows to."""
 
     def __init__(self, folder: Path, endpoint: Endpoint, url: str) -> None:
-        self.step, self.endpoint, self.url = StepHere(folder), endpoint, url
-        self.code, self.words = 0, ""
+        self.step, self.endpoint, self.url = InProcessStep(folder), endpoint, url
+        self.code, self.output = 0, ""
 
     def run(self, config: TeacherConfig, **environ: str) -> Counter[str]:
-        """Returns how often the run asked each row."""
-        before = self.endpoint.asked()
+        """Run the step. Returns the tries of each row."""
+        before = self.endpoint.tries_by_row()
         self.code, out, err = self.step.run(config, **environ)
         assert err.count("\n") == (self.code != 0), err
-        self.words = out + err
-        return self.endpoint.asked() - before
+        self.output = out + err
+        return self.endpoint.tries_by_row() - before
 
-    def became(self) -> dict[str, str]:
+    def row_outcomes(self) -> dict[str, str]:
         folder = self.step.completions
         completions = read_rows(folder / "completions.jsonl", Completion) if self.is_complete() else ()
         rejects = folder / "rejects.jsonl"
-        return became(list(completions), list(read_rows(rejects, Reject)) if rejects.exists() else [])
+        return row_outcomes(list(completions), list(read_rows(rejects, Reject)) if rejects.exists() else [])
 
     def is_complete(self) -> bool:
         return (self.step.completions / "manifest.json").exists()
 
-    def fate(self, lost: range) -> str:
-        """What all rows have in common; of answers that were given, so many may not have come to the store."""
-        found, given = self.became(), self.endpoint.answered().total()
-        if found:
-            assert len(found) == ROWS or not self.is_complete(), "a row is lost"
-            return " and ".join(sorted(set(found.values())))
-        if not given:
-            return UNASKED
+    def outcome_of_rows(self, lost: range) -> str:
+        """The outcome of all rows. `lost` is the number of received answers that may be missing from the store."""
+        outcomes, answers = self.row_outcomes(), self.endpoint.answers_by_row().total()
+        if outcomes:
+            assert len(outcomes) == ROWS or not self.is_complete(), "a row is lost"
+            return " and ".join(sorted(set(outcomes.values())))
+        if not answers:
+            return NOT_ASKED
         stored = summarize(self.step.store).keys
-        return STORED if stored and given - stored in lost else f"{stored} of {given} are stored"
+        return STORED if stored and answers - stored in lost else f"{stored} of {answers} are stored"
 
 
-def most(asked: Counter[str]) -> int:
-    return max(asked.values(), default=0)
+def max_tries(tries: Counter[str]) -> int:
+    return max(tries.values(), default=0)
 
 
 @contextlib.contextmanager
-def staged(
-    folder: Path, sends: Sends, rows: list[Prompt], key: str | None = None, **simulation: Any
-) -> Iterator[Stage]:
-    endpoint = Endpoint(sends, key, **simulation)
+def start_harness(
+    folder: Path, reply_to_try: ReplyFunction, rows: list[Prompt], key: str | None = None, **simulation: Any
+) -> Iterator[Harness]:
+    endpoint = Endpoint(reply_to_try, key, **simulation)
     with serving(endpoint) as url:
-        stage = Stage(folder, endpoint, url)
-        stage.step.write_prompts(rows)
-        yield stage
+        harness = Harness(folder, endpoint, url)
+        harness.step.write_prompts(rows)
+        yield harness
 
 
-def as_usual(row: str, tries: int) -> None:
+def no_fault(row: str, tries: int) -> None:
     return None
 
 
-# Of a call and of a row: all in one run, a row each.
+# Faults of one call or one row: all in one run, one row each.
 
-TOGETHER = {fault.what: fault for fault in (*CALL.faults, *ROW.faults) if not fault.scene}
+COMBINED = {fault.name: fault for fault in (*CALL.faults, *ROW.faults) if not fault.scenario}
 
 
-def reply_to(row: str, tries: int) -> Sent | None:
-    fault = TOGETHER.get(row)
-    return fault and (fault.first[tries - 1] if tries <= len(fault.first) else fault.then)
+def reply_to(row: str, tries: int) -> DelayedReply | None:
+    fault = COMBINED.get(row)
+    return fault and (fault.first_replies[tries - 1] if tries <= len(fault.first_replies) else fault.later_reply)
 
 
 @dataclass(frozen=True)
-class Together:
-    """The run of all rows, and the next one."""
+class CombinedRun:
+    """Results of one run with all faults of calls and rows, and the outcomes of the next run."""
 
-    seen: Mapping[str, Seen]
+    observed: Mapping[str, Observed]
     gaps_s: Mapping[str, float]
     usage: Mapping[str, Any]
-    next_became: Mapping[str, str]
+    next_outcomes: Mapping[str, str]
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory: pytest.TempPathFactory) -> Together:
-    rows = [prompt_of(fault) for fault in TOGETHER.values()]
-    with staged(tmp_path_factory.mktemp("together"), reply_to, rows) as stage:
-        config = config_for(stage.url, {"max_in_flight": 64}, timeout_s=TIMEOUT_S, turns="all", max_reject_ratio=1.0)
-        asked, code = stage.run(config), stage.code
-        usage, found = read_json(stage.step.completions / "usage.json"), stage.became()
-        details = {row.source: row.detail for row in read_rows(stage.step.completions / "rejects.jsonl", Reject)}
-        again = stage.run(config)
-        assert stage.code == 0, stage.words
+def combined(tmp_path_factory: pytest.TempPathFactory) -> CombinedRun:
+    rows = [prompt_of(fault) for fault in COMBINED.values()]
+    with start_harness(tmp_path_factory.mktemp("combined"), reply_to, rows) as harness:
+        config = config_for(harness.url, {"max_in_flight": 64}, timeout_s=TIMEOUT_S, turns="all", max_reject_ratio=1.0)
+        tries, code = harness.run(config), harness.code
+        usage, outcomes = read_json(harness.step.completions / "usage.json"), harness.row_outcomes()
+        details = {row.source: row.detail for row in read_rows(harness.step.completions / "rejects.jsonl", Reject)}
+        next_tries = harness.run(config)
+        assert harness.code == 0, harness.output
         counted = " ".join([*usage["retries"], *usage["finish_reasons"]])
-        billed = stage.endpoint.billed
-        seen = {
-            row: Seen(asked[row], found.get(row, "lost"), code, details.get(row, counted), billed[row] - 1, again[row])
-            for row in TOGETHER
+        billed = harness.endpoint.billed
+        observed = {
+            row: Observed(
+                tries[row], outcomes.get(row, "lost"), code, details.get(row, counted), billed[row] - 1, next_tries[row]
+            )
+            for row in COMBINED
         }
-        gaps = {row: times[1] - times[0] for row, times in stage.endpoint.times.items() if len(times) > 1}
-        return Together(seen, gaps, usage, stage.became())
+        gaps = {row: times[1] - times[0] for row, times in harness.endpoint.times.items() if len(times) > 1}
+        return CombinedRun(observed, gaps, usage, harness.row_outcomes())
 
 
 def prompt_of(fault: Fault) -> Prompt:
-    """Of two turns where the fault is that of a turn before the last."""
+    """A prompt of two turns if the fault is one of an earlier turn."""
     more = [Message(role="assistant", content="so"), Message(role="user", content="and then?")]
-    return one_prompt(fault.what, *(more if "turns: all" in fault.what else ()))
+    return one_prompt(fault.name, *(more if "turns: all" in fault.name else ()))
 
 
-@pytest.mark.parametrize("fault", TOGETHER.values(), ids=lambda fault: fault.what)
-def test_of_a_call_and_of_a_row(together: Together, fault: Fault) -> None:
-    seen = together.seen[fault.what]
-    check(fault, replace(seen, paid=max(seen.paid, 0)))
-    assert together.gaps_s.get(fault.what, 0.0) >= 0.95 * fault.apart_s
+@pytest.mark.parametrize("fault", COMBINED.values(), ids=lambda fault: fault.name)
+def test_faults_of_calls_and_rows(combined: CombinedRun, fault: Fault) -> None:
+    observed = combined.observed[fault.name]
+    check(fault, replace(observed, paid_twice=max(observed.paid_twice, 0)))
+    assert combined.gaps_s.get(fault.name, 0.0) >= 0.95 * fault.min_gap_s
 
 
-def test_every_try_and_answer_is_counted_and_the_next_run_says_the_same(together: Together) -> None:
-    retried = Counter(fault.told for fault in CALL.faults if fault.told)
-    assert together.usage["retries"] == retried + Counter(http_503=TRIES)
-    kept = Counter(fault.told for fault in TOGETHER.values() if fault.row == no_label(fault.told))
+def test_usage_counts_every_try_and_answer_and_the_next_run_has_the_same_outcomes(combined: CombinedRun) -> None:
+    retried = Counter(fault.message for fault in CALL.faults if fault.message)
+    assert combined.usage["retries"] == retried + Counter(http_503=TRIES)
+    unusable = Counter(fault.message for fault in COMBINED.values() if fault.row == dropped(fault.message))
     blank = 1
-    assert together.usage["finish_reasons"] == kept + Counter(stop=len(CALL.faults) + blank)
-    assert together.next_became == {row: seen.row for row, seen in together.seen.items()}
+    assert combined.usage["finish_reasons"] == unusable + Counter(stop=len(CALL.faults) + blank)
+    assert combined.next_outcomes == {row: observed.row for row, observed in combined.observed.items()}
 
 
-# Of the endpoint and of the job: a run each.
+# Faults of the endpoint or the job: one run each.
 
 
-def when_it_happens(fault: Fault) -> Sends:
-    given, began = Counter[str](), list[float]()
+def replies_of(fault: Fault) -> ReplyFunction:
+    """Reply normally until the fault starts, then with its `later_reply`."""
+    answers, started_at = 0, 0.0
 
-    def sends(row: str, tries: int) -> Sent | None:
-        if fault.then is None or given["answers"] < fault.after:
-            given["answers"] += 1
+    def reply_to_try(row: str, tries: int) -> DelayedReply | None:
+        nonlocal answers, started_at
+        if fault.later_reply is None or answers < fault.after_answers:
+            answers += 1
             return None
-        began.append(time.monotonic())
-        return fault.then if began[-1] - began[0] < fault.for_s else None
+        started_at = started_at or time.monotonic()
+        return fault.later_reply if time.monotonic() - started_at < fault.duration_s else None
 
-    return sends
+    return reply_to_try
 
 
 @contextlib.contextmanager
 def untrusted(folder: Path) -> Iterator[str]:
-    """The host and port of a server whose certificate nobody vouches for."""
+    """Host and port of a server with an untrusted certificate."""
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
         server.socket = self_signed(folder).wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -306,8 +313,8 @@ def untrusted(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Iterator[Callable[[str, str], str]]:
-    """Fill the addresses of servers into a text; one without TLS of its own is there already."""
+def fill_addresses(tmp_path: Path) -> Iterator[Callable[[str, str], str]]:
+    """A function that replaces {url}, {host} and {untrusted} in a text by addresses of servers of the test."""
     with contextlib.ExitStack() as stack:
 
         def fill(text: str, url: str) -> str:
@@ -320,167 +327,191 @@ def places(tmp_path: Path) -> Iterator[Callable[[str, str], str]]:
 
 @pytest.fixture
 def identity() -> Iterator[dict[str, str]]:
-    with simulated_azure() as here:
-        yield {**here.managed_identity(), "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential"}
+    with simulated_azure() as azure:
+        yield {**azure.managed_identity(), "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential"}
 
 
 @pytest.mark.parametrize(
-    "fault", [fault for fault in (*ENDPOINT.faults, *JOB.faults) if not fault.scene], ids=lambda fault: fault.what
+    "fault", [fault for fault in (*ENDPOINT.faults, *JOB.faults) if not fault.scenario], ids=lambda fault: fault.name
 )
-def test_of_the_endpoint_and_of_the_job(
-    tmp_path: Path, places: Callable[[str, str], str], identity: dict[str, str], fault: Fault
+def test_faults_of_the_endpoint_and_the_job(
+    tmp_path: Path, fill_addresses: Callable[[str, str], str], identity: dict[str, str], fault: Fault
 ) -> None:
-    with staged(tmp_path, when_it_happens(fault), many_prompts(), fault.key, **fault.simulation) as stage:
-        config = config_for(places(fault.at, stage.url), fault.teacher, **fault.config)
-        environ = {name: places(value, stage.url) for name, value in fault.environ.items()}
+    with start_harness(tmp_path, replies_of(fault), many_prompts(), fault.key, **fault.simulation) as harness:
+        config = config_for(fill_addresses(fault.address, harness.url), fault.teacher, **fault.config)
+        environ = {name: fill_addresses(value, harness.url) for name, value in fault.environ.items()}
         secrets = {"TEACHER_KEY": "wrong-s3cret", **identity}
-        asked = stage.run(config, **secrets, **environ)
-        code, words, row = stage.code, stage.words, stage.fate(PAID[fault.paid])
-        stage.endpoint.sends = as_usual  # it is mended
-        again = stage.run(config, **secrets) if fault.again else Counter()
-        check(fault, Seen(most(asked), row, code, words, stage.endpoint.paid_again(), most(again)))
-        assert "s3cret" not in words
-        assert not fault.again or set(stage.became().values()) == {ANSWERED}, "the next run brings what is missing"
+        tries = harness.run(config, **secrets, **environ)
+        code, output, row = harness.code, harness.output, harness.outcome_of_rows(PAID_RANGES[fault.paid_twice])
+        harness.endpoint.reply_to_try = no_fault  # the cause is fixed
+        next_tries = harness.run(config, **secrets) if fault.next_run else Counter()
+        check(
+            fault, Observed(max_tries(tries), row, code, output, harness.endpoint.paid_again(), max_tries(next_tries))
+        )
+        assert "s3cret" not in output
+        assert not fault.next_run or set(harness.row_outcomes().values()) == {ANSWERED}, (
+            "the next run asks the missing rows"
+        )
 
 
-# What takes more than one run of the step: of the store, and signals.
+# Scenarios: faults of the store, signals, and others that need more than injected replies.
 
 
-def without_a_trace(stage: Stage) -> Seen:
-    config = config_for(stage.url, max_reject_ratio=1.0, prompting=Prompting(chain_of_thought=True))
-    asked, code, row = stage.run(config), stage.code, stage.fate(PAID["no"])
-    (words,) = {reject.detail for reject in read_rows(stage.step.completions / "rejects.jsonl", Reject)}
-    return Seen(most(asked), row, code, words, stage.endpoint.paid_again(), most(stage.run(config)))
+def without_reasoning(harness: Harness) -> Observed:
+    config = config_for(harness.url, max_reject_ratio=1.0, prompting=Prompting(chain_of_thought=True))
+    tries, code, row = harness.run(config), harness.code, harness.outcome_of_rows(PAID_RANGES["no"])
+    (output,) = {reject.detail for reject in read_rows(harness.step.completions / "rejects.jsonl", Reject)}
+    return Observed(max_tries(tries), row, code, output, harness.endpoint.paid_again(), max_tries(harness.run(config)))
 
 
-def disk_full(stage: Stage) -> Seen:
-    stage.step.limits = "ulimit -f 8;"
-    asked, code, words = stage.run(config_for(stage.url)), stage.code, stage.words
-    row, stage.step.limits = stage.fate(range(3 * IN_FLIGHT + 1)), ""
-    again = stage.run(config_for(stage.url))
-    assert set(stage.became().values()) == {ANSWERED}
-    return Seen(most(asked), row, code, words, stage.endpoint.paid_again(), most(again))
+def disk_full(harness: Harness) -> Observed:
+    harness.step.limits = "ulimit -f 8;"
+    tries, code, output = harness.run(config_for(harness.url)), harness.code, harness.output
+    row, harness.step.limits = harness.outcome_of_rows(range(3 * IN_FLIGHT + 1)), ""
+    next_tries = harness.run(config_for(harness.url))
+    assert set(harness.row_outcomes().values()) == {ANSWERED}
+    return Observed(max_tries(tries), row, code, output, harness.endpoint.paid_again(), max_tries(next_tries))
 
 
-def forbidden(stage: Stage) -> Seen:
-    stage.step.store.mkdir(mode=0o555)
-    stage.step.limits = 'exec setpriv --bounding-set=-dac_override "$0" "$@";' if os.geteuid() == 0 else ""
-    return one_run(stage)
+def store_not_writable(harness: Harness) -> Observed:
+    harness.step.store.mkdir(mode=0o555)
+    harness.step.limits = 'exec setpriv --bounding-set=-dac_override "$0" "$@";' if os.geteuid() == 0 else ""
+    return one_run(harness)
 
 
-def a_file(stage: Stage) -> Seen:
-    stage.step.store.write_text("in the way")
-    return one_run(stage)
+def store_is_a_file(harness: Harness) -> Observed:
+    harness.step.store.write_text("in the way")
+    return one_run(harness)
 
 
-def newer(stage: Stage) -> Seen:
-    stage.step.store.mkdir()
-    (stage.step.store / "newer.jsonl").write_bytes(b'{"v":3,"key":"a"}\n')
-    return one_run(stage)
+def newer_version(harness: Harness) -> Observed:
+    harness.step.store.mkdir()
+    (harness.step.store / "newer.jsonl").write_bytes(b'{"v":3,"key":"a"}\n')
+    return one_run(harness)
 
 
-def one_run(stage: Stage) -> Seen:
-    asked = stage.run(config_for(stage.url))
-    return Seen(most(asked), stage.fate(PAID["no"]), stage.code, stage.words, stage.endpoint.paid_again())
+def one_run(harness: Harness) -> Observed:
+    tries = harness.run(config_for(harness.url))
+    return Observed(
+        max_tries(tries),
+        harness.outcome_of_rows(PAID_RANGES["no"]),
+        harness.code,
+        harness.output,
+        harness.endpoint.paid_again(),
+    )
 
 
-def torn_tail(stage: Stage) -> Seen:
-    return damaged(stage, lambda segment: segment[:-20])
+def torn_tail(harness: Harness) -> Observed:
+    return damaged(harness, lambda segment: segment[:-20])
 
 
-def corrupt_line(stage: Stage) -> Seen:
-    """An answer that would read as another one."""
-    return damaged(stage, lambda segment: segment.replace(b"You said: row 20", b"You said: row 99"))
+def corrupt_line(harness: Harness) -> Observed:
+    """Corrupt an answer so that it is still valid JSON, with another text."""
+    return damaged(harness, lambda segment: segment.replace(b"You said: row 20", b"You said: row 99"))
 
 
-def damaged(stage: Stage, damage: Callable[[bytes], bytes]) -> Seen:
-    """A run, the damage, and the run that meets it."""
-    asked = stage.run(config_for(stage.url))
-    (segment,) = stage.step.store.glob("*.jsonl")
-    whole = segment.read_bytes()
-    segment.write_bytes(damage(whole))
-    assert segment.read_bytes() != whole
-    again = stage.run(config_for(stage.url))
-    return Seen(most(asked), stage.fate(PAID["no"]), stage.code, stage.words, stage.endpoint.paid_again(), most(again))
+def damaged(harness: Harness, damage: Callable[[bytes], bytes]) -> Observed:
+    """Run, damage the segment, and run again."""
+    tries = harness.run(config_for(harness.url))
+    (segment,) = harness.step.store.glob("*.jsonl")
+    intact = segment.read_bytes()
+    segment.write_bytes(damage(intact))
+    assert segment.read_bytes() != intact
+    next_tries = harness.run(config_for(harness.url))
+    return Observed(
+        max_tries(tries),
+        harness.outcome_of_rows(PAID_RANGES["no"]),
+        harness.code,
+        harness.output,
+        harness.endpoint.paid_again(),
+        max_tries(next_tries),
+    )
 
 
-def two_at_once(stage: Stage) -> Seen:
-    config, other = config_for(stage.url), StepFolders(stage.step.root / "other")
+def concurrent_runs(harness: Harness) -> Observed:
+    config, other = config_for(harness.url), StepFolders(harness.step.root / "other")
     other.root.mkdir()
-    other.prompts, other.store = stage.step.prompts, stage.step.store
-    both = [step.start(config) for step in (stage.step, other)]
-    words = "".join(process.communicate(timeout=60)[1] for process in both)
-    assert words == ""
-    files = [step.completions / "completions.jsonl" for step in (stage.step, other)]
+    other.prompts, other.store = harness.step.prompts, harness.step.store
+    both = [step.start(config) for step in (harness.step, other)]
+    output = "".join(process.communicate(timeout=60)[1] for process in both)
+    assert output == ""
+    files = [step.completions / "completions.jsonl" for step in (harness.step, other)]
     assert files[0].read_bytes() == files[1].read_bytes(), "both have the same answers"
-    asked, paid = most(stage.endpoint.asked()), stage.endpoint.paid_again()
-    again = stage.run(config)
-    return Seen(asked, stage.fate(PAID["no"]), max(process.returncode for process in both), words, paid, most(again))
+    tries, paid = max_tries(harness.endpoint.tries_by_row()), harness.endpoint.paid_again()
+    next_tries = harness.run(config)
+    return Observed(
+        tries,
+        harness.outcome_of_rows(PAID_RANGES["no"]),
+        max(process.returncode for process in both),
+        output,
+        paid,
+        max_tries(next_tries),
+    )
 
 
-def killed(stage: Stage) -> Seen:
-    return stopped(stage, signal.SIGKILL)
+def killed(harness: Harness) -> Observed:
+    return stopped(harness, signal.SIGKILL)
 
 
-def told_to_stop(stage: Stage) -> Seen:
-    return stopped(stage, signal.SIGTERM)
+def terminated(harness: Harness) -> Observed:
+    return stopped(harness, signal.SIGTERM)
 
 
-def stopped(stage: Stage, sign: signal.Signals) -> Seen:
-    """A run that gets a signal halfway, and the one that goes on."""
-    process = stage.step.start(config_for(stage.url))
-    while stage.endpoint.answered().total() < ROWS // 2 and process.poll() is None:
+def stopped(harness: Harness, sign: signal.Signals) -> Observed:
+    """Send a signal to a run that is half done, and continue with a second run."""
+    process = harness.step.start(config_for(harness.url))
+    while harness.endpoint.answers_by_row().total() < ROWS // 2 and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(sign)
     out, err = process.communicate(timeout=20)
-    assert not stage.is_complete()
-    asked = stage.endpoint.asked()
-    stage.run(config_for(stage.url))
-    assert stage.code == 0, stage.words
-    assert stage.endpoint.paid_again() < ROWS // 2, "what was answered is found"
-    row = IN_THE_END if stage.fate(PAID["no"]) == ANSWERED else "lost"
-    return Seen(most(asked), row, process.returncode, out + err, stage.endpoint.paid_again())
+    assert not harness.is_complete()
+    tries = harness.endpoint.tries_by_row()
+    harness.run(config_for(harness.url))
+    assert harness.code == 0, harness.output
+    assert harness.endpoint.paid_again() < ROWS // 2, "stored answers are not asked again"
+    row = ANSWERED_NEXT_RUN if harness.outcome_of_rows(PAID_RANGES["no"]) == ANSWERED else "lost"
+    return Observed(max_tries(tries), row, process.returncode, out + err, harness.endpoint.paid_again())
 
 
-SCENES = (
-    without_a_trace,
+SCENARIOS = (
+    without_reasoning,
     disk_full,
-    forbidden,
-    a_file,
-    newer,
+    store_not_writable,
+    store_is_a_file,
+    newer_version,
     torn_tail,
     corrupt_line,
-    two_at_once,
+    concurrent_runs,
     killed,
-    told_to_stop,
+    terminated,
 )
-FAULTS_BY_SCENE = {fault.scene: fault for section in SECTIONS for fault in section.faults if fault.scene}
+FAULTS_BY_SCENARIO = {fault.scenario: fault for section in SECTIONS for fault in section.faults if fault.scenario}
 
 
-@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
-def test_what_takes_more_than_a_reply(tmp_path: Path, scene: Callable[[Stage], Seen]) -> None:
-    fault = FAULTS_BY_SCENE[scene.__name__]
-    with staged(tmp_path, when_it_happens(fault), many_prompts(), **fault.simulation) as stage:
-        check(fault, scene(stage))
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_scenarios(tmp_path: Path, scenario: Callable[[Harness], Observed]) -> None:
+    fault = FAULTS_BY_SCENARIO[scenario.__name__]
+    with start_harness(tmp_path, replies_of(fault), many_prompts(), **fault.simulation) as harness:
+        check(fault, scenario(harness))
 
 
 def test_down_for_good(tmp_path, prompts, configure) -> None:
-    """In this process, where an outage may be too long after two seconds."""
-    asked, answers = Counter[str](), iter(range(1000))
+    """Runs in this process, where the longest outage can be set to two seconds."""
+    tries, answers = Counter[str](), itertools.count()
 
-    def reply(row: str, tries: int) -> web.Response | float:
-        asked[row] += 1
+    def reply(row: str, number: int) -> web.Response | float:
+        tries[row] += 1
         return 0.0 if next(answers) < ROWS else refused(502)
 
-    with pytest.raises(EndpointError) as stopped:
+    with pytest.raises(EndpointError) as raised:
         test_outage.ask(tmp_path, prompts, configure, reply, longest_outage_s=2.0)
     lines = b"".join(path.read_bytes() for path in (tmp_path / "store").glob("*.jsonl"))
     row = STORED if lines.count(b'"answer":') == ROWS else "lost"
-    seen = Seen(most(asked), row, stopped.value.exit_code, str(stopped.value), 0)
-    check(FAULTS_BY_SCENE["down_for_good"], seen)
+    observed = Observed(max_tries(tries), row, raised.value.exit_code, str(raised.value), 0)
+    check(FAULTS_BY_SCENARIO["down_for_good"], observed)
 
 
-def test_each_row_of_the_table_is_run() -> None:
-    assert {scene.__name__ for scene in SCENES} | {"down_for_good"} == set(FAULTS_BY_SCENE)
-    names = [fault.what for section in SECTIONS for fault in section.faults]
+def test_every_scenario_of_the_table_is_run() -> None:
+    assert {scenario.__name__ for scenario in SCENARIOS} | {"down_for_good"} == set(FAULTS_BY_SCENARIO)
+    names = [fault.name for section in SECTIONS for fault in section.faults]
     assert len(names) == len(set(names))

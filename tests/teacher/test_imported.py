@@ -17,37 +17,43 @@ CONFIG = TeacherConfig(teachers=(Teacher(model="gpt-4o"),), teacher_route="compl
 Prompts = Callable[..., list[Prompt]]
 
 
-def asked(prompt: Prompt) -> list[dict[str, str]]:
+def messages_of(prompt: Prompt) -> list[dict[str, str]]:
     return [message.model_dump() for message in prompt.messages]
 
 
-def written(path: Path, *rows: Any) -> Path:
+def write_lines(path: Path, *rows: Any) -> Path:
     path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
     return path
 
 
 def test_rows_are_matched_by_their_messages_in_both_forms(prompts: Prompts, tmp_path: Path) -> None:
     one, two, three = prompts(3)
-    file = written(
+    file = write_lines(
         tmp_path / "a.jsonl",
-        {"messages": [*asked(two), {"role": "assistant", "content": "second"}], "id": 17},
-        {"messages": asked(one), "completion": "first", "finish_reason": "length", "teacher": "claude", "more": 1},
-        {"messages": asked(one), "completion": "too late"},
+        {"messages": [*messages_of(two), {"role": "assistant", "content": "second"}], "id": 17},
+        {
+            "messages": messages_of(one),
+            "completion": "first",
+            "finish_reason": "length",
+            "teacher": "claude",
+            "more": 1,
+        },
+        {"messages": messages_of(one), "completion": "too late"},
     )
-    found = load_completions([one, two, three], file, CONFIG)
-    assert [(row.id, row.completion, row.finish_reason, row.teacher) for row in found.completions] == [
+    imported = load_completions([one, two, three], file, CONFIG)
+    assert [(row.id, row.completion, row.finish_reason, row.teacher) for row in imported.completions] == [
         (one.id, "first", "length", "claude"),
         (two.id, "second", "stop", "gpt-4o"),
     ]
-    assert [(reject.source, reject.reason) for reject in found.rejects] == [(three.source, "no_completion")]
-    assert found.completions[0].source == one.source
-    assert found.completions[0].key != found.completions[1].key
+    assert [(reject.source, reject.reason) for reject in imported.rejects] == [(three.source, "no_completion")]
+    assert imported.completions[0].source == one.source
+    assert imported.completions[0].key != imported.completions[1].key
 
 
 def test_the_usage_has_no_calls(prompts: Prompts, tmp_path: Path) -> None:
     (one,) = prompts(1)
     usage = load_completions(
-        [one], written(tmp_path / "a.jsonl", {"messages": asked(one), "completion": "yes"}), CONFIG
+        [one], write_lines(tmp_path / "a.jsonl", {"messages": messages_of(one), "completion": "yes"}), CONFIG
     ).usage
     assert (usage["route"], usage["asked"], usage["calls"], usage["answered"]) == ("completions", 0, 0, 1)
     Usage.model_validate(usage)
@@ -55,9 +61,9 @@ def test_the_usage_has_no_calls(prompts: Prompts, tmp_path: Path) -> None:
 
 def test_our_own_completions_can_be_imported(prompts: Prompts, tmp_path: Path) -> None:
     rows = prompts(4)
-    given = written(tmp_path / "a.jsonl", *({"messages": asked(row), "completion": "yes"} for row in rows))
-    first = load_completions(rows, given, CONFIG).completions
-    again = written(tmp_path / "b.jsonl", *(row.model_dump_json() for row in first))
+    file = write_lines(tmp_path / "a.jsonl", *({"messages": messages_of(row), "completion": "yes"} for row in rows))
+    first = load_completions(rows, file, CONFIG).completions
+    again = write_lines(tmp_path / "b.jsonl", *(row.model_dump_json() for row in first))
     assert load_completions(rows, again, CONFIG).completions == first
 
 
@@ -65,7 +71,9 @@ def test_invalid_lines_are_counted_and_the_first_is_named(
     prompts: Prompts, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     (one,) = prompts(1)
-    file = written(tmp_path / "a.jsonl", "", "{", {"messages": asked(one), "completion": "yes"}, {"completion": "x"})
+    file = write_lines(
+        tmp_path / "a.jsonl", "", "{", {"messages": messages_of(one), "completion": "yes"}, {"completion": "x"}
+    )
     assert len(load_completions([one], file, CONFIG).completions) == 1
     assert "a.jsonl:2: no completion; 2 such lines were skipped" in log.text
 
@@ -73,7 +81,7 @@ def test_invalid_lines_are_counted_and_the_first_is_named(
 @pytest.mark.parametrize("rows", [[], ["{"], [{"messages": []}], [{"messages": "hello"}], ["[1]"]])
 def test_a_file_without_a_completion_is_an_error(prompts: Prompts, tmp_path: Path, rows: list[Any]) -> None:
     with pytest.raises(DataError, match=r"a.jsonl: no line has a completion; each line needs messages and completion"):
-        load_completions(prompts(1), written(tmp_path / "a.jsonl", *rows), CONFIG)
+        load_completions(prompts(1), write_lines(tmp_path / "a.jsonl", *rows), CONFIG)
 
 
 def test_a_missing_file_is_an_error(prompts: Prompts, tmp_path: Path) -> None:

@@ -176,12 +176,12 @@ AROUND = [
 @pytest.mark.parametrize("seed", range(4))
 def test_characters_can_span_tokens_and_tokens_can_surround_the_answer(seed, before, after):
     """Tokens of byte-level tokenizers can end inside a character; then their texts are useless."""
-    chance = random.Random(seed)
-    text = "".join(chance.choices("aü€🙂 \n", k=30))
-    cuts = sorted({0, len(text.encode()), *(chance.randrange(len(text.encode())) for _ in range(25))})
-    parts = [text.encode()[begin:end] for begin, end in itertools.pairwise(cuts)]
-    tokens = [entry(part.decode(errors="replace"), -1.0, ("x", -1.0), bytes=list(part)) for part in parts]
+    rng = random.Random(seed)
+    text = "".join(rng.choices("aü€🙂 \n", k=30))
+    cuts = sorted({0, len(text.encode()), *(rng.randrange(len(text.encode())) for _ in range(25))})
+    pieces = [text.encode()[begin:end] for begin, end in itertools.pairwise(cuts)]
+    tokens = [entry(piece.decode(errors="replace"), -1.0, ("x", -1.0), bytes=list(piece)) for piece in pieces]
     around = [[entry(mark, -0.5, ("x", -0.5)) for mark in marks] for marks in (before, after)]
     parsed = parse_logprobs(raw(*around[0], *tokens, *around[1]), text)
     assert b"".join(parsed.tokens) == text.encode()
-    assert set(parsed.logprobs[: len(parts)]) == {-1.0}
+    assert set(parsed.logprobs[: len(pieces)]) == {-1.0}

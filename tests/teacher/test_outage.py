@@ -1,4 +1,4 @@
-"""An endpoint that goes down in the middle of a run, and comes back, or does not."""
+"""An endpoint that goes down probes a run, temporarily or permanently."""
 
 import asyncio
 import itertools
@@ -21,7 +21,7 @@ IN_FLIGHT = 8
 
 
 def ask(tmp_path, prompts, configure, reply, *, longest_outage_s=60.0, **fields):
-    """Ask 200 rows of an endpoint that replies as `reply` says; returns the endpoint, the client and the results."""
+    """Send 200 rows to an endpoint with the given replies; returns the endpoint, the client and the results."""
 
     async def asking():
         endpoint, store = Endpoint(reply), ResponseStore(tmp_path / "store", "run")
@@ -37,29 +37,29 @@ def ask(tmp_path, prompts, configure, reply, *, longest_outage_s=60.0, **fields)
     return asyncio.run(asking())
 
 
-def test_an_outage_is_waited_out_by_one_row_at_a_time_and_costs_no_row_its_answer(tmp_path, prompts, configure, caplog):
+def test_an_outage_is_probed_by_one_row_at_a_time_and_rejects_no_row(tmp_path, prompts, configure, caplog):
     caplog.set_level(logging.INFO, "azdistill")
-    began: list[float] = []
-    during: list[float] = []
+    down_since: list[float] = []
+    probes: list[float] = []
 
     def reply(row: str, times: int) -> web.Response | float:
-        if row.startswith("row 50 ") and not began:
-            began.append(time.monotonic())
-        if began and time.monotonic() - began[0] < 2.0:
-            during.append(time.monotonic())
+        if row.startswith("row 50 ") and not down_since:
+            down_since.append(time.monotonic())
+        if down_since and time.monotonic() - down_since[0] < 2.0:
+            probes.append(time.monotonic())
             return refused(503)
         return 0.01
 
     _endpoint, client, results = ask(tmp_path, prompts, configure, reply, max_attempts=2)
     assert None not in results
-    assert client.usage.bought == 200, "no row was given up, although each may be tried only twice"
-    assert len(during) <= 3 * max(IN_FLIGHT, 10)
-    late = [moment for moment in during if moment - began[0] > 0.5]
+    assert client.usage.bought == 200, "no row was rejected, although max_attempts is 2"
+    assert len(probes) <= 3 * max(IN_FLIGHT, 10)
+    late = [moment for moment in probes if moment - down_since[0] > 0.5]
     assert all(after - before > 0.1 for before, after in itertools.pairwise(late))
     assert "down; one row at a time is sent to probe whether it is back" in caplog.text
 
 
-def test_an_endpoint_that_stays_down_ends_the_job_and_keeps_what_was_answered(tmp_path, prompts, configure):
+def test_an_endpoint_that_stays_down_ends_the_job_and_answers_are_stored(tmp_path, prompts, configure):
     answered = iter(range(1000))
 
     def reply(row: str, times: int) -> web.Response | float:

@@ -1,4 +1,4 @@
-"""How ranks hear of each other through a folder: what counts, what is stale, and what silence means."""
+"""The barrier and heartbeats between ranks: reports, stale files, failures and missing heartbeats."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from azdistill.teacher.rank_barrier import RankBarrier, barrier_folder
 
 LEADER, OTHER = Rank(0, 2), Rank(1, 2)
 
-SILENT_ONE = """
+SILENT_RANK = """
 import sys, time
 from pathlib import Path
 from azdistill.teacher.rank_barrier import RankBarrier
@@ -38,41 +38,41 @@ def join(folder, rank, **limits):
     )
 
 
-def test_the_parts_of_the_others_reach_rank_0_and_all_end_well(tmp_path):
+def test_rank_0_receives_the_reports_of_other_ranks(tmp_path):
     async def both():
         async def other():
-            with join(tmp_path, OTHER) as there:
-                await there.finish({"counts": 7})
+            with join(tmp_path, OTHER) as barrier:
+                await barrier.finish({"counts": 7})
 
         async def leader():
-            with join(tmp_path, LEADER) as here:
-                return await here.reports()
+            with join(tmp_path, LEADER) as barrier:
+                return await barrier.reports()
 
         return await asyncio.gather(leader(), other())
 
     assert asyncio.run(both())[0] == [{"counts": 7}]
 
 
-def test_what_an_earlier_attempt_left_is_not_taken_for_this_one(tmp_path):
+def test_files_of_an_earlier_attempt_are_ignored(tmp_path):
     with join(tmp_path, LEADER), join(tmp_path, OTHER):
         time.sleep(0.1)
-    left = sorted(path.name[0] for path in tmp_path.iterdir())
-    assert left == ["0", "1"], "each leaves its last note"
+    ranks = sorted(path.name[0] for path in tmp_path.iterdir())
+    assert ranks == ["0", "1"], "each rank leaves its last heartbeat"
     for rank in (LEADER, OTHER):
-        with join(tmp_path, rank, start_s=0.3) as alone, pytest.raises(AzdistillError, match="has not started"):
-            asyncio.run(alone.reports() if rank.leads else alone.finish({}))
+        with join(tmp_path, rank, start_s=0.3) as barrier, pytest.raises(AzdistillError, match="has not started"):
+            asyncio.run(barrier.reports() if rank.leads else barrier.finish({}))
 
 
-def test_the_failure_of_one_is_told_to_the_other_with_its_reason(tmp_path):
-    with join(tmp_path, LEADER) as here:
+def test_the_failure_of_one_rank_reaches_the_other_with_its_reason(tmp_path):
+    with join(tmp_path, LEADER) as barrier:
         with pytest.raises(EndpointError), join(tmp_path, OTHER):
             raise EndpointError("the key was refused")
         time.sleep(0.1)
         with pytest.raises(AzdistillError, match="rank 1 of 2 failed: the key was refused"):
-            here.check()
+            barrier.check()
 
 
-def test_a_failure_before_the_other_has_come_waits_for_it_a_little(tmp_path):
+def test_a_rank_that_fails_early_waits_briefly_for_the_other_to_start(tmp_path):
     def fail():
         with pytest.raises(EndpointError), join(tmp_path, OTHER):
             raise EndpointError("the key was refused")
@@ -80,39 +80,39 @@ def test_a_failure_before_the_other_has_come_waits_for_it_a_little(tmp_path):
     failing = threading.Thread(target=fail)
     failing.start()
     time.sleep(0.2)
-    with join(tmp_path, LEADER) as here, pytest.raises(AzdistillError, match="the key was refused"):
-        asyncio.run(here.reports())
+    with join(tmp_path, LEADER) as barrier, pytest.raises(AzdistillError, match="the key was refused"):
+        asyncio.run(barrier.reports())
     failing.join()
 
 
-def test_a_bug_is_told_by_its_name_alone_as_its_text_may_hold_anything(tmp_path):
-    with join(tmp_path, LEADER) as here:
+def test_an_unexpected_exception_is_published_without_its_text(tmp_path):
+    with join(tmp_path, LEADER) as barrier:
         with pytest.raises(ValueError, match="secret"), join(tmp_path, OTHER):
             raise ValueError("secret-7f3a")
         time.sleep(0.1)
-        with pytest.raises(AzdistillError, match="ValueError") as told:
-            here.check()
-    assert "secret" not in str(told.value) + "".join(path.read_text() for path in tmp_path.iterdir())
+        with pytest.raises(AzdistillError, match="ValueError") as raised:
+            barrier.check()
+    assert "secret" not in str(raised.value) + "".join(path.read_text() for path in tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
-def test_one_that_is_killed_or_hangs_is_noticed_by_its_silence(tmp_path, sign):
+def test_a_killed_or_hanging_rank_is_detected_by_missing_heartbeats(tmp_path, sign):
     with (
-        subprocess.Popen([sys.executable, "-c", SILENT_ONE, tmp_path], stdout=subprocess.PIPE, text=True) as other,
-        join(tmp_path, LEADER, silence_s=0.5) as here,
+        subprocess.Popen([sys.executable, "-c", SILENT_RANK, tmp_path], stdout=subprocess.PIPE, text=True) as other,
+        join(tmp_path, LEADER, silence_s=0.5) as barrier,
     ):
         assert other.stdout
         assert other.stdout.readline() == "met\n"
         time.sleep(0.7)
-        here.check()
+        barrier.check()
         other.send_signal(sign)
         with pytest.raises(AzdistillError, match=r"rank 1 of 2 is silent: .*; see the log of that process"):
-            asyncio.run(here.reports())
+            asyncio.run(barrier.reports())
         other.kill()
 
 
-def test_a_heartbeat_is_never_rewritten_and_replaces_the_one_before(tmp_path):
-    """A mount may show an old content under an old name."""
+def test_a_heartbeat_file_is_never_rewritten_and_replaces_the_previous_one(tmp_path):
+    """A mount may show old content under an existing name."""
     contents: dict[str, str] = {}
     with join(tmp_path, LEADER):
         for _ in range(20):
@@ -125,16 +125,16 @@ def test_a_heartbeat_is_never_rewritten_and_replaces_the_one_before(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_jobs_that_ask_something_else_or_in_other_parts_meet_elsewhere(tmp_path):
-    one = barrier_folder(tmp_path, "run", 2, ["a", "b"])
-    assert barrier_folder(tmp_path, "run", 2, ["b", "a", "a"]) == one
+def test_runs_with_other_requests_or_ranks_use_another_folder(tmp_path):
+    folder = barrier_folder(tmp_path, "run", 2, ["a", "b"])
+    assert barrier_folder(tmp_path, "run", 2, ["b", "a", "a"]) == folder
     others = {
         barrier_folder(tmp_path, *rest) for rest in [("r", 2, ["a", "b"]), ("run", 3, ["a", "b"]), ("run", 2, "a")]
     }
-    assert len(others | {one}) == 4
+    assert len(others | {folder}) == 4
 
 
-def test_each_key_falls_to_one_rank_and_each_has_its_portion(configure):
+def test_each_key_belongs_to_one_rank_and_limits_are_divided(configure):
     ranks = [Rank(number, 3) for number in range(3)]
     keys = [f"{number:064x}" for number in range(0, 10**30, 10**27 + 7)]
     assert all(sum(rank.takes(key) for rank in ranks) == 1 for key in keys)
@@ -147,12 +147,12 @@ def test_each_key_falls_to_one_rank_and_each_has_its_portion(configure):
     assert [rank.budget(config) for rank in ranks] == pytest.approx([2.0] * 3)
 
 
-def test_without_a_distributed_job_a_process_is_alone():
+def test_without_rank_variables_there_is_one_rank():
     assert rank_of({}) == Rank(0, 1)
     assert rank_of({"RANK": "3", "WORLD_SIZE": "4"}) == Rank(3, 4)
 
 
 @pytest.mark.parametrize("environ", [{"RANK": "2", "WORLD_SIZE": "2"}, {"RANK": "1"}, {"WORLD_SIZE": "many"}])
-def test_a_rank_that_makes_no_sense_is_wrong_input(environ):
+def test_invalid_rank_variables_are_an_error(environ):
     with pytest.raises(InputError, match="unset both"):
         rank_of(environ)

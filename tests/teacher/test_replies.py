@@ -1,4 +1,4 @@
-"""What each status and shape of reply means."""
+"""Interpretation of replies by status, headers and body."""
 
 import email.utils
 import json
@@ -9,13 +9,13 @@ import pytest
 from azdistill.teacher.replies import Answer, EndpointFailed, Retry, RowRejected, http_date, read_reply, retry_after
 
 
-def whole(content, finish_reason="stop", usage=None):
+def complete(content, finish_reason="stop", usage=None):
     choice = {"message": {"role": "assistant", "content": content}, "finish_reason": finish_reason}
     return json.dumps({"choices": [choice], "usage": usage}).encode()
 
 
 @pytest.mark.parametrize(
-    ("content", "finish_reason", "meant"),
+    ("content", "finish_reason", "expected"),
     [
         ("yes", "stop", Answer("yes", "stop", 0, 0)),
         ("yes and", "length", Answer("yes and", "length", 0, 0)),
@@ -24,43 +24,43 @@ def whole(content, finish_reason="stop", usage=None):
         ("yes", None, Answer("yes", "missing", 0, 0)),
     ],
 )
-def test_a_whole_reply_is_an_answer_with_the_endpoints_finish_reason(content, finish_reason, meant):
-    assert read_reply(200, {}, whole(content, finish_reason)) == meant
+def test_a_complete_reply_is_an_answer_with_the_endpoints_finish_reason(content, finish_reason, expected):
+    assert read_reply(200, {}, complete(content, finish_reason)) == expected
 
 
 @pytest.mark.parametrize("count", ["1e999", '"many"', "[]"])
-def test_a_count_that_is_none_does_not_break_the_run(count):
-    body = whole("yes").replace(b"null", f'{{"prompt_tokens": {count}}}'.encode())
+def test_an_invalid_token_count_is_no_exception(count):
+    body = complete("yes").replace(b"null", f'{{"prompt_tokens": {count}}}'.encode())
     assert isinstance(read_reply(200, {}, body), Answer | RowRejected)
 
 
-def test_usage_is_taken_as_counted():
-    reply = read_reply(200, {}, whole("yes", usage={"prompt_tokens": 7, "completion_tokens": 2}))
+def test_usage_is_read():
+    reply = read_reply(200, {}, complete("yes", usage={"prompt_tokens": 7, "completion_tokens": 2}))
     assert reply == Answer("yes", "stop", 7, 2)
 
 
 @pytest.mark.parametrize(
     "body", [b"<html>hello</html>", b"{}", b'{"choices": []}', b"[]", b'{"choices":[{"message":{"content":[1]}}]}']
 )
-def test_a_200_without_a_completion_is_kept_aside_and_not_paid_for_again(body):
+def test_a_200_without_a_completion_rejects_the_row(body):
     reply = read_reply(200, {}, body)
     assert isinstance(reply, RowRejected)
     assert reply.reason == "not_a_completion"
 
 
 @pytest.mark.parametrize("status", [408, 424, 429, 500, 502, 503, 504, 529])
-def test_passing_trouble_is_asked_again(status):
+def test_transient_errors_are_retried(status):
     reply = read_reply(status, {"Retry-After": "3"}, b"")
     assert isinstance(reply, Retry)
     assert (reply.reason, reply.after_s, reply.throttled) == (f"http_{status}", 3.0, status == 429)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 301, 308])
-def test_what_refuses_one_row_refuses_all(status):
+def test_errors_that_affect_all_rows_fail_the_endpoint(status):
     assert isinstance(read_reply(status, {"Location": "https://elsewhere"}, b"{}"), EndpointFailed)
 
 
-SAID = [
+REASONING = [
     ({"content": "yes", "reasoning_content": "hm"}, "yes", "hm"),
     ({"content": "yes", "reasoning": "hm"}, "yes", "hm"),
     ({"content": "yes", "reasoning_content": None}, "yes", None),
@@ -74,20 +74,20 @@ SAID = [
 ]
 
 
-@pytest.mark.parametrize(("message", "answer", "trace"), SAID)
-def test_what_a_reasoning_model_thought_is_no_part_of_its_answer(message, answer, trace):
+@pytest.mark.parametrize(("message", "answer", "trace"), REASONING)
+def test_reasoning_is_separated_from_the_answer(message, answer, trace):
     reply = read_reply(200, {}, json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode())
     assert reply == Answer(answer, "stop", 0, 0, trace)
 
 
 def token(text, **more):
-    """One of the tokens of a reply, in OpenAI's form."""
+    """A token of a reply in OpenAI's format."""
     likely = {"token": text, "logprob": -0.25, "bytes": list(text.encode())}
     return {**likely, "top_logprobs": [likely, {"token": "]", "logprob": -2, "bytes": None}], **more}
 
 
 def with_logprobs(content, first=None, **more):
-    """A reply of two choices, each with log probabilities: those of the second are not asked for."""
+    """A reply of two choices with log probabilities. Only the first choice is read."""
     logprobs = {"content": content, "refusal": None} if first is None else first
     choice = {"message": {"content": "yes"}, "logprobs": logprobs, "finish_reason": "stop", **more}
     return {"choices": [choice, {**choice, "logprobs": {"content": [token("no")]}}], "usage": {"prompt_tokens": 7}}
@@ -115,7 +115,7 @@ FORMS = [(*form, True) for form in UNPARSED] + [(*form, False) for form in PARSE
 
 
 @pytest.mark.parametrize(("content", "more", "style", "unparsed"), FORMS)
-def test_log_probabilities_come_as_they_are_in_any_form_of_reply(content, more, style, unparsed):
+def test_log_probabilities_are_read_from_any_form_of_reply(content, more, style, unparsed):
     body = json.dumps(with_logprobs(content, **more), **style).encode().replace(b"-0.25", b"-0.2500")
     reply = read_reply(200, {}, body)
     assert (reply.completion, reply.finish_reason, reply.prompt_tokens) == ("yes", "stop", 7)
@@ -124,29 +124,29 @@ def test_log_probabilities_come_as_they_are_in_any_form_of_reply(content, more, 
 
 
 def test_tokens_that_look_like_the_end_of_a_reply_are_tokens():
-    chance = random.Random(5)
+    rng = random.Random(5)
     for _ in range(500):
-        texts = ["".join(chance.choices('}]{[",:\\ 1', k=chance.randint(1, 12))) + "}]}]" for _ in range(4)]
-        content = [token("".join(chance.choices(('"', "}]}]", ",", "}", "]", ":"), k=8))), *map(token, texts)]
+        texts = ["".join(rng.choices('}]{[",:\\ 1', k=rng.randint(1, 12))) + "}]}]" for _ in range(4)]
+        content = [token("".join(rng.choices(('"', "}]}]", ",", "}", "]", ":"), k=8))), *map(token, texts)]
         reply = read_reply(200, {}, json.dumps(with_logprobs(content), separators=(",", ":")).encode())
         assert (reply.completion, json.loads(reply.logprobs)) == ("yes", content)
 
 
-@pytest.mark.parametrize("found", [{"content": None}, {"content": []}, {}, [], "none", {"content": "none"}])
-def test_a_choice_without_log_probabilities_has_none_though_another_has(found):
-    reply = read_reply(200, {}, json.dumps(with_logprobs(None, found)).encode())
+@pytest.mark.parametrize("logprobs", [{"content": None}, {"content": []}, {}, [], "none", {"content": "none"}])
+def test_log_probabilities_of_another_choice_are_not_used(logprobs):
+    reply = read_reply(200, {}, json.dumps(with_logprobs(None, logprobs)).encode())
     assert reply == Answer("yes", "stop", 7, 0)
 
 
-def test_an_answer_is_not_lost_for_a_log_probability_that_is_no_number():
+def test_an_answer_with_an_invalid_log_probability_is_kept():
     body = json.dumps(with_logprobs([token("yes", logprob=float("nan"))])).encode()
     assert b'"logprob": NaN' in read_reply(200, {}, body).logprobs
 
 
-@pytest.mark.parametrize("part", [0.3, 0.6, 0.9, 0.99])
-def test_half_a_reply_is_asked_again(part):
-    for body in (json.dumps(with_logprobs([token("yes")] * 20)).encode(), whole("yes")):
-        reply = read_reply(200, {}, body[: int(len(body) * part)])
+@pytest.mark.parametrize("fraction", [0.3, 0.6, 0.9, 0.99])
+def test_a_cut_reply_is_retried(fraction):
+    for body in (json.dumps(with_logprobs([token("yes")] * 20)).encode(), complete("yes")):
+        reply = read_reply(200, {}, body[: int(len(body) * fraction)])
         assert isinstance(reply, Retry)
         assert reply.reason == "cut_reply"
 
@@ -160,7 +160,7 @@ FILTERED = [
 
 
 @pytest.mark.parametrize("body", FILTERED)
-def test_both_shapes_of_the_content_filter_refuse_the_row(body):
+def test_both_formats_of_the_content_filter_reject_the_row(body):
     reply = read_reply(400, {}, json.dumps(body).encode())
     assert isinstance(reply, RowRejected)
     assert reply.reason == "content_filter"

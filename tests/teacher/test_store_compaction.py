@@ -18,17 +18,17 @@ def content(folder: Path) -> bytes:
     return b"".join((folder / name).read_bytes() for name in segments(folder))
 
 
-def test_segments_become_one_with_the_record_that_counts_of_each_key(tmp_path):
+def test_segments_are_merged_into_one_with_one_record_per_key(tmp_path):
     filled(tmp_path, "a", stored("k", "second", when=1_764_000_000_002), stored("l"), refused("m"), refused("n"))
     filled(tmp_path, "b", stored("k", "first", when=1_764_000_000_001), stored("n"))
     (tmp_path / "c.jsonl").write_bytes(b"garbage\n")
     before = dict(find(tmp_path, "klmn"))
     done = compact(tmp_path)
     assert (done.segments, done.now, done.kept, done.repeated, done.unreadable) == (3, 1, 4, 2, 1)
-    found = find(tmp_path, "klmn")
-    assert (dict(found), found.unreadable) == (before, 0)
-    assert found["k"].completion == "first"
-    assert isinstance(found["m"], RowRejected)
+    outcomes = find(tmp_path, "klmn")
+    assert (dict(outcomes), outcomes.unreadable) == (before, 0)
+    assert outcomes["k"].completion == "first"
+    assert isinstance(outcomes["m"], RowRejected)
 
 
 def test_records_keep_their_bytes(tmp_path):
@@ -38,7 +38,7 @@ def test_records_keep_their_bytes(tmp_path):
     assert lines in content(tmp_path)
 
 
-def test_the_same_store_gives_the_same_bytes_and_a_compact_one_stays_as_it_is(tmp_path):
+def test_the_result_is_deterministic_and_compacting_it_again_changes_nothing(tmp_path):
     for folder in (tmp_path / "one", tmp_path / "two"):
         filled(folder, "a", *(stored(f"{number}") for number in range(50)))
         filled(folder, "b", *(stored(f"{number}") for number in range(30, 80)))
@@ -61,14 +61,14 @@ def test_a_large_store_becomes_several_segments(tmp_path):
     assert segments(tmp_path) == names
 
 
-def test_refusals_can_be_forgotten_so_that_they_are_asked_again(tmp_path):
+def test_refusals_can_be_removed(tmp_path):
     filled(tmp_path, "run", stored("a"), refused("b"), refused("c"))
     done = compact(tmp_path, forget_refusals=True)
     assert (done.kept, done.refusals_forgotten) == (1, 2)
     assert set(find(tmp_path, "abc")) == {"a"}
 
 
-def test_a_store_of_a_newer_version_is_left_as_it_is(tmp_path):
+def test_a_store_of_a_newer_version_is_unchanged(tmp_path):
     filled(tmp_path, "run", stored("a"))
     (tmp_path / "new.jsonl").write_bytes(b'{"v":3,"key":"a"}\n')
     before = content(tmp_path)
@@ -77,7 +77,7 @@ def test_a_store_of_a_newer_version_is_left_as_it_is(tmp_path):
     assert content(tmp_path) == before
 
 
-def test_a_segment_that_is_being_written_is_left_alone(tmp_path):
+def test_a_segment_that_is_being_written_is_not_touched(tmp_path):
     filled(tmp_path, "over", stored("a"), stored("b"))
     store = ResponseStore(tmp_path, "running")
     fill(store, stored("c"), close=False)
@@ -89,7 +89,7 @@ def test_a_segment_that_is_being_written_is_left_alone(tmp_path):
     assert compact(tmp_path).kept == 4
 
 
-def test_two_compactions_at_once_are_refused(tmp_path):
+def test_concurrent_compactions_are_refused(tmp_path):
     filled(tmp_path, "run", stored("a"))
     with (tmp_path / ".compacting").open("ab") as lock:
         assert hold(lock)
@@ -98,7 +98,7 @@ def test_two_compactions_at_once_are_refused(tmp_path):
     assert compact(tmp_path).kept == 1
 
 
-def test_a_folder_that_is_none_is_wrong_input(tmp_path):
+def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         compact(tmp_path / "none")
     done = compact(tmp_path)
@@ -111,24 +111,24 @@ from pathlib import Path
 from azdistill.teacher.store import ResponseStore
 from tests.teacher.stores import fill, stored
 who, end = sys.argv[2], int(sys.argv[3])
-for part in range(0, end, 20):
+for start in range(0, end, 20):
     store = ResponseStore(Path(sys.argv[1]), who, window_s=0.0)
-    fill(store, *(stored(f"{who}-{number}") for number in range(part, part + 10)), close=False)
-    fill(store, *(stored(f"{who}-{number}") for number in range(part + 10, part + 20)))
+    fill(store, *(stored(f"{who}-{number}") for number in range(start, start + 10)), close=False)
+    fill(store, *(stored(f"{who}-{number}") for number in range(start + 10, start + 20)))
 """
 
 
 def test_two_processes_write_while_a_third_compacts_and_a_fourth_reads(tmp_path):
     command = [sys.executable, "-c", WRITING, str(tmp_path)]
     writers = [subprocess.Popen([*command, who, "1000"]) for who in ("first", "second")]
-    seen = 0
+    previous = 0
     while any(writer.poll() is None for writer in writers):
         compact(tmp_path)
-        found = find(tmp_path, [f"{who}-{number}" for who in ("first", "second") for number in range(1000)])
-        assert found.unreadable == 0
-        assert len(found) >= seen
-        assert all(found[key] == stored(key).outcome for key in list(found)[-20:])
-        seen = len(found)
+        outcomes = find(tmp_path, [f"{who}-{number}" for who in ("first", "second") for number in range(1000)])
+        assert outcomes.unreadable == 0
+        assert len(outcomes) >= previous
+        assert all(outcomes[key] == stored(key).outcome for key in list(outcomes)[-20:])
+        previous = len(outcomes)
     assert [writer.returncode for writer in writers] == [0, 0]
     assert compact(tmp_path).kept == 2000
 
@@ -153,8 +153,8 @@ def compact_and_die(folder, end):
 root, end, code = Path(sys.argv[1]), 0, -9
 while code:
     end += 1
-    folder = Path(shutil.copytree(root / "whole", root / f"{end}"))
-    child = os.fork()  # has imported all already
+    folder = Path(shutil.copytree(root / "original", root / f"{end}"))
+    child = os.fork()  # its imports are already done
     if child == 0:
         compact_and_die(folder, end)
         os._exit(0)
@@ -163,17 +163,17 @@ print(end)
 """
 
 
-def test_a_kill_at_any_moment_loses_nothing(tmp_path):
-    """Before each call that opens, renames, removes or lists, until a compaction gets to its end."""
+def test_a_kill_at_any_file_operation_loses_nothing(tmp_path):
+    """Killed before each call that opens, renames, removes or lists files, until a compaction completes."""
     keys = [f"{number}" for number in range(40)]
-    filled(tmp_path / "whole", "a", *map(stored, keys[:25]))
-    filled(tmp_path / "whole", "b", *map(stored, keys[20:]))
+    filled(tmp_path / "original", "a", *map(stored, keys[:25]))
+    filled(tmp_path / "original", "b", *map(stored, keys[20:]))
     tries = int(run_python(KILLED, tmp_path))
     assert tries > 15
     for number in range(1, tries):
         folder = tmp_path / f"{number}"
-        found = find(folder, keys)
-        assert (dict(found), found.unreadable) == ({key: stored(key).outcome for key in keys}, 0), number
+        outcomes = find(folder, keys)
+        assert (dict(outcomes), outcomes.unreadable) == ({key: stored(key).outcome for key in keys}, 0), number
         assert compact(folder).kept == 40
         assert not list(folder.glob("*.partial"))
 
@@ -191,11 +191,11 @@ except AzdistillError as problem:
 """
 
 
-def test_a_full_disk_leaves_the_store_as_it_was(tmp_path):
+def test_a_full_disk_leaves_the_store_unchanged(tmp_path):
     filled(tmp_path, "a", *(stored(f"{number}") for number in range(50)))
     before = content(tmp_path)
-    said = run_python(FULL, tmp_path)
-    assert "cannot be compacted (File too large" in said
-    assert "nothing is lost" in said
+    output = run_python(FULL, tmp_path)
+    assert "cannot be compacted (File too large" in output
+    assert "nothing is lost" in output
     assert content(tmp_path) == before
     assert not list(tmp_path.glob("*.partial"))

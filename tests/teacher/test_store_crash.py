@@ -1,4 +1,4 @@
-"""A process that is killed while it writes: what it called durable is there, whole."""
+"""A process that is killed while it writes: all answers that it reported as durable are complete on disk."""
 
 import random
 import subprocess
@@ -28,39 +28,39 @@ asyncio.run(work(ResponseStore(Path(sys.argv[1]), sys.argv[2])))
 """
 
 
-def started(folder, who: str) -> "subprocess.Popen[str]":
+def start_writer(folder, who: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", WRITER, str(folder), who]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_two_writers_killed_at_random_lose_nothing_that_was_durable(tmp_path, seed):
-    writers = [started(tmp_path, who) for who in ("first", "second")]
-    chance = random.Random(seed)
+def test_two_writers_killed_at_random_lose_no_durable_answer(tmp_path, seed):
+    writers = [start_writer(tmp_path, who) for who in ("first", "second")]
+    rng = random.Random(seed)
     durable = []
     for writer in writers:
         assert writer.stdout
         durable.append(writer.stdout.readline().strip())
-        time.sleep(chance.uniform(0, 0.2))
+        time.sleep(rng.uniform(0, 0.2))
         writer.kill()
         durable += writer.communicate()[0].split()
-    found = find(tmp_path, durable)
-    assert set(found) == set(durable)
-    assert all(found[key] == stored(key, "größer " * 100).outcome for key in durable)
-    assert found.unreadable <= 2  # of each writer the last line
+    outcomes = find(tmp_path, durable)
+    assert set(outcomes) == set(durable)
+    assert all(outcomes[key] == stored(key, "größer " * 100).outcome for key in durable)
+    assert outcomes.unreadable <= 2  # the last line of each writer
     assert segments(tmp_path) == ["first-0-0.jsonl", "second-0-0.jsonl"]
 
 
-def test_a_reader_sees_only_whole_records_while_another_process_writes(tmp_path):
-    with started(tmp_path, "writer") as writer:
+def test_a_reader_gets_only_complete_records_while_another_process_writes(tmp_path):
+    with start_writer(tmp_path, "writer") as writer:
         assert writer.stdout
         writer.stdout.readline()
         counts, end = [], time.monotonic() + 30
         while len(set(counts)) < 10 and time.monotonic() < end:
-            found = find(tmp_path, (f"writer-{number}" for number in range(5000)))
-            assert found.unreadable == 0
-            assert list(found) == [f"writer-{number}" for number in range(len(found))]
-            counts.append(len(found))
+            outcomes = find(tmp_path, (f"writer-{number}" for number in range(5000)))
+            assert outcomes.unreadable == 0
+            assert list(outcomes) == [f"writer-{number}" for number in range(len(outcomes))]
+            counts.append(len(outcomes))
         writer.kill()
     assert counts == sorted(counts)
     assert len(set(counts)) == 10

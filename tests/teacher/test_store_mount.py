@@ -1,4 +1,4 @@
-"""On a mount that shows files on close only: every few seconds a segment of its own, never opened again."""
+"""The store on a mount that shows files only when closed: every few seconds it writes a new segment."""
 
 import pytest
 
@@ -9,11 +9,11 @@ from azdistill.teacher.store.writer import LOCAL_WINDOW_S, MOUNT_WINDOW_S, open_
 from tests.teacher.stores import fill, find, mounted, segments, stored
 
 
-def a_store(folder, **options):
+def mounted_store(folder, **options):
     return ResponseStore(folder, "run", **{"window_s": 0.01, "grow": False, "create": mounted, **options})
 
 
-def test_the_mount_of_these_tests_shows_a_file_on_close_and_lets_none_grow(tmp_path):
+def test_the_simulated_mount_shows_files_on_close_and_allows_no_append(tmp_path):
     segment = mounted(tmp_path / "a.jsonl")
     segment.write(b"hello\n")
     assert segments(tmp_path) == []
@@ -23,65 +23,65 @@ def test_the_mount_of_these_tests_shows_a_file_on_close_and_lets_none_grow(tmp_p
         mounted(tmp_path / "a.jsonl")
 
 
-def test_what_is_called_durable_is_seen_by_others(tmp_path):
-    store = a_store(tmp_path)
+def test_durable_answers_are_visible_to_other_processes(tmp_path):
+    store = mounted_store(tmp_path)
     for key in "abc":
         fill(store, stored(key), close=False)
         assert key in find(tmp_path, [key])
     assert segments(tmp_path) == ["run-0-0.jsonl", "run-0-1.jsonl", "run-0-2.jsonl"]
 
 
-def test_a_segment_that_grows_would_be_seen_too_late(tmp_path):
-    """Why a mount has windows of its own."""
-    store = a_store(tmp_path, grow=True)
+def test_a_growing_segment_is_invisible_until_it_is_closed(tmp_path):
+    """The reason for one segment per window on a mount."""
+    store = mounted_store(tmp_path, grow=True)
     fill(store, stored("a"), close=False)
     assert "a" not in find(tmp_path, ["a"])
     store.close()
     assert "a" in find(tmp_path, ["a"])
 
 
-def test_what_arrives_within_a_window_shares_a_segment(tmp_path):
-    fill(a_store(tmp_path, window_s=0.2), *map(stored, "abcdef"))
+def test_answers_of_one_window_share_a_segment(tmp_path):
+    fill(mounted_store(tmp_path, window_s=0.2), *map(stored, "abcdef"))
     assert segments(tmp_path) == ["run-0-0.jsonl"]
 
 
-def test_a_job_that_is_tried_again_takes_new_names(tmp_path):
-    fill(a_store(tmp_path), stored("a"))
-    fill(a_store(tmp_path), stored("b"))
+def test_a_retried_job_uses_new_segment_names(tmp_path):
+    fill(mounted_store(tmp_path), stored("a"))
+    fill(mounted_store(tmp_path), stored("b"))
     assert segments(tmp_path) == ["run-0-0.jsonl", "run-0-1.jsonl"]
 
 
-def test_an_upload_that_fails_on_close_is_tried_once_more_and_then_an_error(tmp_path):
+def test_an_upload_that_fails_on_close_is_retried_once(tmp_path):
     class Failing:
-        left = 1
+        failures = 1
 
         def __call__(self, path):
             segment = mounted(path)
-            if self.left:
-                self.left -= 1
+            if self.failures:
+                self.failures -= 1
                 (tmp_path / f"{path.name}.uploading").unlink()  # the link at its close fails
             return segment
 
-    store = a_store(tmp_path, create=Failing())
+    store = mounted_store(tmp_path, create=Failing())
     with pytest.raises(ExceptionGroup) as group:
         fill(store, stored("a"))
     assert "cannot be written" in str(group.value.exceptions[0])
     store.close()
     assert "a" in find(tmp_path, ["a"])
-    store.create.left = 1
+    store.create.failures = 1
     store.put(stored("b"), lambda: None)
     with pytest.raises(AzdistillError, match="cannot be written"):
         store.close()
 
 
-def test_inside_azure_ml_the_store_rotates_and_elsewhere_it_grows(tmp_path):
-    there, here = open_store(tmp_path, {"AZUREML_RUN_ID": "r"}), open_store(tmp_path, {})
-    assert (there.grow, there.window_s) == (False, MOUNT_WINDOW_S)
-    assert (here.grow, here.window_s) == (True, LOCAL_WINDOW_S)
+def test_the_store_starts_new_segments_in_azure_ml_and_appends_elsewhere(tmp_path):
+    in_azure, local = open_store(tmp_path, {"AZUREML_RUN_ID": "r"}), open_store(tmp_path, {})
+    assert (in_azure.grow, in_azure.window_s) == (False, MOUNT_WINDOW_S)
+    assert (local.grow, local.window_s) == (True, LOCAL_WINDOW_S)
 
 
-def test_many_small_segments_become_one(tmp_path):
-    store = a_store(tmp_path, window_s=0.0)
+def test_many_small_segments_are_compacted_into_one(tmp_path):
+    store = mounted_store(tmp_path, window_s=0.0)
     for number in range(300):
         store.put(stored(f"{number}"), lambda: None)
         store.close()

@@ -1,4 +1,4 @@
-"""docs/store.md says what is so; what it promises is tested beside it, in the test_store files."""
+"""docs/store.md agrees with the code. Its guarantees are tested in the other test_store files."""
 
 import re
 import shlex

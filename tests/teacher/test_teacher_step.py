@@ -1,4 +1,4 @@
-"""The teacher step as a process against real HTTP: what it writes, how it fails, what a kill costs."""
+"""The teacher step as a process over real HTTP: its files, its errors, and the cost of a kill."""
 
 import json
 import signal
@@ -14,7 +14,7 @@ PREFLIGHT = 1  # call of a run that asks a real endpoint
 FAULTS = {"throttle_rate": 0.05, "error_rate": 0.1, "reset_rate": 0.1, "truncated_rate": 0.1}
 
 
-def test_every_prompt_is_answered_in_order_through_all_faults(step, simulate, prompts, configure):
+def test_every_prompt_is_answered_in_order_despite_faults(step, simulate, prompts, configure):
     rows = prompts(200)
     step.write_prompts(rows)
     teacher, url = simulate(**FAULTS, filtered_rate=0.05)
@@ -40,7 +40,7 @@ IN_FLIGHT = 16
 
 
 def stopped_at_half(step, teacher, url, config, sign):
-    """Start the step, send it `sign` when 120 answers are bought; returns its exit code and its stderr."""
+    """Start the step and send it a signal after 120 answers; returns its exit code and stderr."""
     process = step.start(config, url)
     while sum(teacher.bought.values()) < 120 and process.poll() is None:
         time.sleep(0.005)
@@ -50,7 +50,7 @@ def stopped_at_half(step, teacher, url, config, sign):
     return process.returncode, err
 
 
-def test_a_killed_run_loses_no_row_and_pays_again_only_what_was_not_yet_durable(
+def test_a_killed_run_loses_no_row_and_pays_only_for_answers_that_were_not_durable(
     step, simulate, prompts, configure, tmp_path
 ):
     step.write_prompts(prompts(240))
@@ -58,7 +58,7 @@ def test_a_killed_run_loses_no_row_and_pays_again_only_what_was_not_yet_durable(
     config = configure(teacher={"max_in_flight": IN_FLIGHT})
     assert stopped_at_half(step, teacher, url, config, signal.SIGKILL) == (-9, "")
     assert step.run(config, url)[0] == 0
-    # At 100 ms an answer, a commit (30 ms and the disk's own time) holds fewer than twice the places in flight.
+    # At 100 ms an answer, a commit (30 ms and the disk's own time) has fewer than twice the requests in flight.
     assert 240 <= sum(teacher.bought.values()) <= 240 + 3 * IN_FLIGHT
     after_the_kill = (step.completions / "completions.jsonl").read_bytes()
     step.store = tmp_path / "fresh"
@@ -111,7 +111,7 @@ def test_a_second_run_buys_nothing_and_an_edited_dataset_only_what_is_new(step, 
     assert teacher.calls["answered"] == 47
 
 
-def test_a_refused_key_ends_the_job_in_one_line_that_does_not_hold_it(step, simulate, prompts, configure):
+def test_a_refused_key_ends_the_job_with_a_message_without_the_key(step, simulate, prompts, configure):
     step.write_prompts(prompts(300))
     teacher, url = simulate(key="right-key")
     config = configure(url, teacher={"key_variable": "TEACHER_KEY"})
@@ -125,7 +125,7 @@ def test_a_refused_key_ends_the_job_in_one_line_that_does_not_hold_it(step, simu
     assert not (step.completions / "manifest.json").exists()
 
 
-def test_the_right_key_is_let_in(step, simulate, prompts, configure):
+def test_a_valid_key_is_accepted_and_not_written(step, simulate, prompts, configure):
     step.write_prompts(prompts(5))
     _, url = simulate(key="right-key")
     config = configure(url, teacher={"key_variable": "TEACHER_KEY"})
@@ -135,7 +135,7 @@ def test_the_right_key_is_let_in(step, simulate, prompts, configure):
 
 
 @pytest.mark.parametrize(
-    ("fields", "environ", "said"),
+    ("fields", "environ", "message"),
     [
         ({"teacher": {"key_variable": "TEACHER_KEY"}}, {}, "variable TEACHER_KEY is not set"),
         ({"teacher": {"connection": "teacher-connection", "endpoint": None}}, {}, "Azure ML workspace"),
@@ -143,14 +143,12 @@ def test_the_right_key_is_let_in(step, simulate, prompts, configure):
         ({"teacher_route": "simulated"}, {}, "`azdistill run` starts"),
     ],
 )
-def test_what_can_not_be_asked_is_wrong_input_before_any_call(
-    step, simulate, prompts, configure, fields, environ, said
-):
+def test_an_unusable_teacher_is_an_error_before_any_call(step, simulate, prompts, configure, fields, environ, message):
     step.write_prompts(prompts(5))
     teacher, url = simulate()
     code, _, err = step.run(configure(url, **fields), **environ)
     assert code == 2, err
-    assert said in err
+    assert message in err
     assert err.count("\n") == 1
     assert not teacher.calls
 
@@ -163,7 +161,7 @@ def test_the_simulated_route_is_refused_inside_azure_ml(step, simulate, prompts,
     assert "cannot be reached inside Azure ML" in err
 
 
-def test_too_many_refused_rows_fail_early_and_are_kept_with_their_reasons(step, simulate, prompts, configure):
+def test_too_many_rejects_end_the_job_early_and_are_written_with_their_reasons(step, simulate, prompts, configure):
     step.write_prompts(prompts(300, "? row"))
     teacher, url = simulate()
     code, _, err = step.run(configure(teacher={"max_in_flight": 4}), url)
@@ -175,7 +173,7 @@ def test_too_many_refused_rows_fail_early_and_are_kept_with_their_reasons(step, 
     assert not (step.completions / "manifest.json").exists()
 
 
-def test_an_endpoint_that_is_down_is_named_soon(step, prompts, configure):
+def test_an_endpoint_that_is_down_is_reported_within_15_seconds(step, prompts, configure):
     step.write_prompts(prompts(50))
     started = time.monotonic()
     code, _, err = step.run(configure("http://127.0.0.1:9/v1", teacher={"max_in_flight": 4}))
@@ -193,7 +191,7 @@ def test_prompts_of_an_unfinished_step_are_refused(step, simulate, prompts, conf
     assert "did not finish" in err
 
 
-def test_simulated_answers_are_never_found_by_the_endpoint_route(step, simulate, prompts, configure):
+def test_simulated_answers_are_never_used_by_the_endpoint_route(step, simulate, prompts, configure):
     step.write_prompts(prompts(10))
     teacher, url = simulate()
     assert step.run(configure(), url)[0] == 0
@@ -201,7 +199,7 @@ def test_simulated_answers_are_never_found_by_the_endpoint_route(step, simulate,
     assert teacher.calls["answered"] == 20 + PREFLIGHT
 
 
-def test_usage_says_what_it_cost(step, simulate, prompts, configure):
+def test_usage_has_tokens_and_latencies(step, simulate, prompts, configure):
     step.write_prompts(prompts(10))
     assert step.run(configure(), simulate()[1])[0] == 0
     usage = json.loads((step.completions / "usage.json").read_text())
@@ -210,7 +208,7 @@ def test_usage_says_what_it_cost(step, simulate, prompts, configure):
     assert 0 < usage["latency_p50_s"] <= usage["latency_p95_s"]
 
 
-def test_a_full_disk_ends_the_job_in_one_line_and_what_fitted_is_not_bought_again(step, simulate, prompts, configure):
+def test_a_full_disk_ends_the_job_with_one_line_and_stored_answers_are_reused(step, simulate, prompts, configure):
     step.write_prompts(prompts(200))
     _, url = simulate(latency_ms=20)
     config = configure(teacher={"max_in_flight": IN_FLIGHT})
@@ -233,7 +231,7 @@ def test_more_connections_than_the_shell_allows_by_default(step, simulate, promp
     assert read_json(step.completions / "usage.json")["retries"] == {}
 
 
-def test_the_proxy_of_the_environment_is_asked_for_what_is_not_on_loopback(step, simulate, prompts, configure):
+def test_the_proxy_of_the_environment_is_used_except_for_loopback(step, simulate, prompts, configure):
     step.write_prompts(prompts(3))
     teacher, url = simulate()
     config = configure("http://teacher.invalid/v1")
@@ -242,15 +240,15 @@ def test_the_proxy_of_the_environment_is_asked_for_what_is_not_on_loopback(step,
     assert step.run(configure(), url, http_proxy="http://127.0.0.1:9", no_proxy="")[0] == 0
 
 
-def test_what_the_content_filter_refused_is_not_asked_again(step, simulate, prompts, configure):
+def test_rows_refused_by_the_content_filter_are_not_asked_again(step, simulate, prompts, configure):
     step.write_prompts(prompts(60))
     teacher, url = simulate(filtered_rate=0.2)
     config = configure(max_reject_ratio=1.0)
     assert step.run(config, url)[0] == 0
     rejects = (step.completions / "rejects.jsonl").read_bytes()
-    asked = teacher.calls["filtered"]
-    assert asked > 0
-    assert rejects.count(b'"content_filter"') == asked
+    filtered = teacher.calls["filtered"]
+    assert filtered > 0
+    assert rejects.count(b'"content_filter"') == filtered
     assert step.run(config, url)[0] == 0
-    assert (teacher.calls["filtered"], teacher.calls["answered"]) == (asked, 60 - asked)
+    assert (teacher.calls["filtered"], teacher.calls["answered"]) == (filtered, 60 - filtered)
     assert (step.completions / "rejects.jsonl").read_bytes() == rejects

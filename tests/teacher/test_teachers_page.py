@@ -19,7 +19,7 @@ def test_the_example_is_a_teacher_section():
     assert [teacher.called for teacher in config.teachers] == ["small", "large"]
 
 
-def test_every_policy_has_its_line_and_every_name_is_one():
+def test_the_page_lists_every_policy_and_uses_names_of_the_code():
     assert tuple(re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE)) == get_args(Policy)
     assert f"accepts up to {TeacherConfig.model_fields['teachers'].metadata[1].max_length}" in TEXT
     outcomes = TEXT[TEXT.index("by outcome: ") :].split(".")[0].removeprefix("by outcome: ").split(", ")

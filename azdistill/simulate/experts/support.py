@@ -35,6 +35,7 @@ VERDICTS: Mapping[str, str] = {
     "late": "we cannot take the {item} back, as it arrived too long ago.",
     "eaten": "we cannot take the {item} back, as it is opened food.",
 }
+# The wrong verdict that the simulated teacher gives instead of each verdict.
 MISTAKES: Mapping[str, str] = {
     "refund": "credit",
     "credit": "refund",
@@ -44,7 +45,6 @@ MISTAKES: Mapping[str, str] = {
     "late": "refund",
     "eaten": "credit",
 }
-"""What a hasty agent confuses each verdict with."""
 
 _ITEM = re.compile(rf"\b({'|'.join(KIND_OF)})\b")
 _ORDER = re.compile(r"(?<![\d.,])\d{4,9}(?![\d.,]*\d)")
@@ -98,7 +98,7 @@ def read_case(messages: Sequence[Message]) -> Case:
         case = _update(case, question, text)
         on_subject = on_subject or bool(_SUBJECT.search(text))
     if not on_subject and case == Case():
-        raise ValueError("no user turn speaks of an order")
+        raise ValueError("no user turn mentions an order")
     return case
 
 
