@@ -43,7 +43,7 @@ SHARED_MEMORY, MINIMUM_FREE_BYTES = "/dev/shm", 2**30
 
 
 def _can_hold_test_folders(folder: str) -> bool:
-    """Whether `folder` is writable, allows executables and has enough free space; containers often restrict it."""
+    """True if `folder` is writable, allows executables and has enough free space; containers often restrict it."""
     try:
         stat = os.statvfs(folder)
     except (AttributeError, OSError):  # Windows, or no such folder

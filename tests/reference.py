@@ -1,4 +1,4 @@
-"""docs/reference.md: every field of a job, from the models themselves."""
+"""Generate docs/reference.md: every field of a job, read from the models."""
 
 import types
 import typing
@@ -53,7 +53,7 @@ def _model(info: FieldInfo) -> type[BaseModel] | None:
 def _type(info: FieldInfo) -> str:
     kind: Any = info.annotation
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        kind = next(part for part in typing.get_args(kind) if part is not type(None))
+        kind = next(option for option in typing.get_args(kind) if option is not type(None))
     if typing.get_origin(kind) is typing.Annotated:
         kind = typing.get_args(kind)[0]
     if typing.get_origin(kind) is Literal:
@@ -66,8 +66,8 @@ def _type(info: FieldInfo) -> str:
 def _bounds(info: FieldInfo) -> str:
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     kinds = (annotated_types.Ge, annotated_types.Gt, annotated_types.Le, annotated_types.Lt)
-    found = [vars_of for item in info.metadata if isinstance(item, kinds) for vars_of in _pairs(item, signs)]
-    return f" {', '.join(found)}" if found else ""
+    bounds = [bound for item in info.metadata if isinstance(item, kinds) for bound in _pairs(item, signs)]
+    return f" {', '.join(bounds)}" if bounds else ""
 
 
 def _pairs(item: Any, signs: dict[str, str]) -> list[str]:

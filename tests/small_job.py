@@ -17,10 +17,10 @@ ROWS = {"training_data.jsonl": 300, "test_data.jsonl": 60}
 def small_job(folder: Path) -> Path:
     """Write the job with its data and student into `folder`; returns the job file."""
     (folder / "data").mkdir(parents=True)
-    with tempfile.TemporaryDirectory() as every:
-        subprocess.run([sys.executable, QUICKSTART / "generate.py", "--out", every], check=True)
+    with tempfile.TemporaryDirectory() as generated:
+        subprocess.run([sys.executable, QUICKSTART / "generate.py", "--out", generated], check=True)
         for name, rows in ROWS.items():
-            with Path(every, name).open() as source:
+            with Path(generated, name).open() as source:
                 (folder / "data" / name).write_text("".join(itertools.islice(source, rows)))
     shutil.copytree(QUICKSTART / "student", folder / "student")
     text = (QUICKSTART / "job.yaml").read_text()
@@ -32,5 +32,5 @@ def small_job(folder: Path) -> Path:
 
 
 def variables(home: Path, **extra: str) -> dict[str, str]:
-    """The environment of a run in a home of its own, on one thread so that runs side by side don't disturb."""
+    """Environment of a run with a separate home; one thread, so that concurrent runs do not slow each other down."""
     return {**os.environ, "AZDISTILL_HOME": str(home), "OMP_NUM_THREADS": "1", **extra}

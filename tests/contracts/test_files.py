@@ -45,5 +45,5 @@ def test_a_folder_with_a_manifest_is_complete(tmp_path: Path) -> None:
 
 
 def test_equal_messages_have_equal_ids() -> None:
-    one = (Message(role="user", content="a"),)
-    assert prompt_id(one) == prompt_id(one) != prompt_id((Message(role="user", content="b"),))
+    messages = (Message(role="user", content="a"),)
+    assert prompt_id(messages) == prompt_id(messages) != prompt_id((Message(role="user", content="b"),))

@@ -17,7 +17,7 @@ def chat(question="Where is order 1?", answer=None, **fields):
 
 @pytest.fixture
 def jsonl(tmp_path):
-    """Write rows, or lines as they are, to a file."""
+    """Write a file of rows, or of lines unchanged."""
 
     def write(rows, name="rows.jsonl"):
         path = tmp_path / name
@@ -31,7 +31,7 @@ class StepRun:
     """Exit code, both streams and output folder of a step's process."""
 
     def __init__(self, step, folder: Path, flags):
-        options = [part for name, value in flags.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+        options = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", str(value))]
         done = subprocess.run(
             [sys.executable, "-m", f"azdistill.steps.{step}", *options],
             capture_output=True,

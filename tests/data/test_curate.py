@@ -1,4 +1,4 @@
-"""Which answers become labels, and why the others don't."""
+"""Answers that become labels, and reasons why others are dropped."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from azdistill.data.curate import TRACE_INSTRUCTION, check_drops, curate
 
 
 def completion(number, text="neutral", **fields):
-    given = {"split": "train", "finish_reason": "stop", "gold": None, **fields}
+    fields = {"split": "train", "finish_reason": "stop", "gold": None, **fields}
     return Completion(
         id=f"{number:016x}",
         messages=(Message(role="user", content=f"question {number}"),),
@@ -20,7 +20,7 @@ def completion(number, text="neutral", **fields):
         teacher="deepseek-v3",
         key="0" * 64,
         usage=TokenUsage(),
-        **given,
+        **fields,
     )
 
 
@@ -52,7 +52,7 @@ def test_the_reference_is_not_asked_unless_wanted_or_without_meaning(gold):
     assert curate([completion(1, gold=gold)], CurateConfig(task="nli", drop_disagreeing=drop)).drops == ()
 
 
-def test_test_rows_are_never_learned_from_and_not_counted():
+def test_test_rows_are_never_trained_on_and_not_counted():
     rows = [completion(1), completion(2, split="test"), completion(3, split="validation")]
     curated = curate([*rows, completion(4, split="test", finish_reason="length")], CurateConfig())
     assert curated.counts() == {"kept": {"train": 1, "validation": 1}, "traces": 0, "dropped": {}}
@@ -100,10 +100,10 @@ def test_dropped_answers_without_a_fault_do_not_count_for_the_limit():
     assert raised.value.problems[0].message.startswith("1 of 5 answers were dropped (unparseable 1), more than")
 
 
-def test_a_trace_that_was_split_off_is_a_row_of_its_own_to_train_on():
-    asked = {"trace": "It may be so."}
-    rows = [completion(1, **asked), completion(2, trace=" "), completion(3, split="validation", **asked)]
-    rows += [completion(4, text="", **asked), completion(5, split="test", **asked)]
+def test_a_split_trace_becomes_a_separate_training_row():
+    traced = {"trace": "It may be so."}
+    rows = [completion(1, **traced), completion(2, trace=" "), completion(3, split="validation", **traced)]
+    rows += [completion(4, text="", **traced), completion(5, split="test", **traced)]
     curated = curate(rows, CurateConfig())
     assert curated.counts() == {"kept": {"train": 3, "validation": 1}, "traces": 1, "dropped": {"empty": 1}}
     label, why, _ = curated.train

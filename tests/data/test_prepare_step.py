@@ -49,22 +49,25 @@ def test_the_same_files_give_the_same_bytes_in_any_folder(jsonl, row, prepare_st
     assert written[0] == written[1]
 
 
-def turns(*said):
-    return {"messages": [{"role": role, "content": content} for role, content in said]}
+def conversation(*messages):
+    return {"messages": [{"role": role, "content": content} for role, content in messages]}
 
 
 BAD_LINES = [
     ('{"messages": [{"role"', "broken_json"),
-    (turns(("customer", "Hello")), "unknown_role, messages[0].role='customer' is none of system, user, assistant"),
-    (turns(("assistant", "Hello"), ("user", "Hi")), "assistant_first"),
-    (turns(("user", "")), "empty_content, messages[0].content is empty"),
+    (
+        conversation(("customer", "Hello")),
+        "unknown_role, messages[0].role='customer' is none of system, user, assistant",
+    ),
+    (conversation(("assistant", "Hello"), ("user", "Hi")), "assistant_first"),
+    (conversation(("user", "")), "empty_content, messages[0].content is empty"),
 ]
 
 
-@pytest.mark.parametrize(("line", "said"), BAD_LINES)
-def test_a_bad_line_stops_a_small_file_and_is_named(jsonl, row, prepare_step, line, said):
+@pytest.mark.parametrize(("line", "message"), BAD_LINES)
+def test_a_bad_line_stops_a_small_file_and_is_named(jsonl, row, prepare_step, line, message):
     done = prepare_step(jsonl([*rows_of(row, 20), line], "train.jsonl"))
-    done.assert_refused(f"train.jsonl:21: {said}", "1 of 21 rows", "max_reject_ratio=0.02")
+    done.assert_refused(f"train.jsonl:21: {message}", "1 of 21 rows", "max_reject_ratio=0.02")
     assert len(list(read_rows(done.folder / "rejects.jsonl", Reject))) == 1
 
 
@@ -76,7 +79,7 @@ def test_bad_lines_within_the_limit_are_rejected_and_the_step_succeeds(jsonl, ro
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (None, "train.jsonl: no such file"),
         (b"", "train.jsonl: the file has no rows"),
@@ -86,11 +89,11 @@ def test_bad_lines_within_the_limit_are_rejected_and_the_step_succeeds(jsonl, ro
     ],
 )
 @pytest.mark.parametrize("ratio", [0.02, 1])
-def test_an_unreadable_file_is_an_error_at_any_limit(tmp_path, prepare_step, content, said, ratio):
+def test_an_unreadable_file_is_an_error_at_any_limit(tmp_path, prepare_step, content, message, ratio):
     path = tmp_path / "train.jsonl"
     if content is not None:
         path.write_bytes(content)
-    prepare_step(path, max_reject_ratio=ratio).assert_refused(f"prepare: {path.parent}", said)
+    prepare_step(path, max_reject_ratio=ratio).assert_refused(f"prepare: {path.parent}", message)
 
 
 def test_a_failed_attempt_leaves_no_manifest_of_an_earlier_one(jsonl, row, prepare_step):

@@ -58,7 +58,7 @@ def test_given_files_are_not_drawn_from():
     assert Counter(prompt.split for prompt in splits.prompts) == {"train": 100, "test": 10}
 
 
-def test_what_is_held_out_is_held_out_everywhere():
+def test_a_held_out_prompt_is_in_no_other_split():
     files = {
         "train": cases("a", "b", "A ", "c", "d", "d"),
         "validation": cases("c", "e", "f", name="validation"),

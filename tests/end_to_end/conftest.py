@@ -14,7 +14,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*arguments: str | Path, home: Path, **extra: str) -> "subprocess.CompletedProcess[str]":
-    """`azdistill run` in a process of its own."""
+    """Run `azdistill run` in a separate process."""
     return subprocess.run(
         [*AZDISTILL, "run", *map(str, arguments)],
         env=variables(home, **extra),

@@ -12,11 +12,11 @@ from azdistill.contracts.manifest import close_folder
 from azdistill.contracts.rows import Completion, Message, Prediction, Prompt, TokenUsage
 from azdistill.evaluation.answers import AnswerText, EvaluationRow
 
-ASKED = (Message(role="user", content="Does it?"),)
+MESSAGES = (Message(role="user", content="Does it?"),)
 
 
 def prompt(number, gold="neutral", split="test"):
-    return Prompt(id=f"{number:016x}", split=split, messages=ASKED, gold=gold, source=f"test.jsonl:{number}")
+    return Prompt(id=f"{number:016x}", split=split, messages=MESSAGES, gold=gold, source=f"test.jsonl:{number}")
 
 
 def completion(number, text="neutral", finish_reason="stop", split="test", gold="neutral"):
@@ -35,14 +35,15 @@ def prediction(number, text="neutral", truncated=False):
 
 
 def row_of(gold, teacher, baseline, student, number=1):
-    """One row of what the models said; None is an answer that was cut off."""
-    said = {"teacher": teacher, "baseline": baseline, "student": student}
-    answers = {who: AnswerText() if text is None else AnswerText(text, complete=True) for who, text in said.items()}
+    """One row with the answers of the models; None is an answer that was cut off."""
+    texts = {"teacher": teacher, "baseline": baseline, "student": student}
+    answers = {role: AnswerText() if text is None else AnswerText(text, complete=True) for role, text in texts.items()}
     return EvaluationRow(f"{number:016x}", gold, answers)
 
 
 @pytest.fixture
-def made():
+def build():
+    """Functions that build rows."""
     return SimpleNamespace(prompt=prompt, completion=completion, prediction=prediction, row=row_of)
 
 
@@ -61,8 +62,8 @@ def folders(tmp_path):
             ),
             "baseline": ("predictions.jsonl", [prediction(n, "I can't say") for n in numbers]),
         }
-        for name, (file, given) in files.items():
-            write_rows(tmp_path / name / file, changed.get(name, given))
+        for name, (file, default_rows) in files.items():
+            write_rows(tmp_path / name / file, changed.get(name, default_rows))
             close_folder(tmp_path / name, name, {})
         return {name: tmp_path / name for name in files}
 
@@ -71,15 +72,15 @@ def folders(tmp_path):
 
 @pytest.fixture
 def evaluate_step(tmp_path):
-    """evaluate as Azure ML starts it: a process with folders and flags."""
+    """Run evaluate as Azure ML starts it: a process with folders and flags."""
 
     def run(inputs, gates=None, output="evaluation", **flags):
         folder = tmp_path / output
         if gates is not None:
             flags["gates"] = tmp_path / "gates.json"
             flags["gates"].write_text(json.dumps(gates))
-        given = {**inputs, "evaluation": folder, "task": "nli", **flags}
-        argv = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+        arguments = {**inputs, "evaluation": folder, "task": "nli", **flags}
+        argv = [word for name, value in arguments.items() for word in (f"--{name.replace('_', '-')}", str(value))]
         command = [sys.executable, "-m", "azdistill.steps.evaluate", *argv]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         return SimpleNamespace(code=done.returncode, out=done.stdout, err=done.stderr, folder=folder)

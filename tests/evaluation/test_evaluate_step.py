@@ -1,4 +1,4 @@
-"""evaluate as a process: a refused student is a result, a folder that doesn't fit is an error."""
+"""The evaluate step as a process: a refused student is a result, a folder that doesn't match is an error."""
 
 import pytest
 
@@ -32,8 +32,8 @@ def test_a_student_that_is_not_proven_is_a_result_and_exits_0(folders, evaluate_
 
 
 def test_the_same_seed_writes_the_same_bytes(folders, evaluate_step):
-    given = folders(rows=40)
-    runs = [evaluate_step(given, output=f"run-{n}", seed=seed) for n, seed in enumerate((3, 3, 4))]
+    inputs = folders(rows=40)
+    runs = [evaluate_step(inputs, output=f"run-{n}", seed=seed) for n, seed in enumerate((3, 3, 4))]
     first, again, other = ([(run.folder / name).read_bytes() for name in WRITTEN] for run in runs)
     assert first == again
     assert first[0] != other[0]
@@ -56,34 +56,34 @@ def refused(done, *words):
     assert not (done.folder / "manifest.json").exists()
 
 
-def test_predictions_of_other_prompts_are_refused_with_a_row_named(folders, evaluate_step, made):
-    given = folders(rows=3, student=[made.prediction(n) for n in (1, 2, 99)])
-    refused(evaluate_step(given), "student: no answer to test row '0000000000000003'", "same prompts")
+def test_predictions_of_other_prompts_are_refused_with_a_row_named(folders, evaluate_step, build):
+    inputs = folders(rows=3, student=[build.prediction(n) for n in (1, 2, 99)])
+    refused(evaluate_step(inputs), "student: no answer to test row '0000000000000003'", "same prompts")
 
 
 @pytest.mark.parametrize("name", ["prompts", "completions", "student", "baseline"])
 def test_a_folder_that_is_not_complete_is_refused(folders, evaluate_step, name):
-    given = folders(rows=3)
-    (given[name] / "manifest.json").unlink()
-    refused(evaluate_step(given), str(given[name]), "did not finish")
+    inputs = folders(rows=3)
+    (inputs[name] / "manifest.json").unlink()
+    refused(evaluate_step(inputs), str(inputs[name]), "did not finish")
 
 
 def test_a_broken_line_is_named(folders, evaluate_step):
-    given = folders(rows=3)
-    (given["student"] / "predictions.jsonl").write_text('{"id": "1"}\n')
-    refused(evaluate_step(given), "predictions.jsonl:1: not a Prediction")
+    inputs = folders(rows=3)
+    (inputs["student"] / "predictions.jsonl").write_text('{"id": "1"}\n')
+    refused(evaluate_step(inputs), "predictions.jsonl:1: not a Prediction")
 
 
 def test_a_failed_try_takes_the_manifest_of_the_last_one_away(folders, evaluate_step):
-    given = folders(rows=3)
-    assert evaluate_step(given).code == 0
-    (given["baseline"] / "manifest.json").unlink()
-    refused(evaluate_step(given))
+    inputs = folders(rows=3)
+    assert evaluate_step(inputs).code == 0
+    (inputs["baseline"] / "manifest.json").unlink()
+    refused(evaluate_step(inputs))
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [({"resamples": 3}, "resamples='3'"), ({"gates": "absent.json"}, "absent.json"), ({"sead": 1}, "--sead")],
 )
-def test_wrong_flags_are_refused(folders, evaluate_step, flags, said):
-    refused(evaluate_step(folders(rows=3), **flags), said)
+def test_wrong_flags_are_refused(folders, evaluate_step, flags, message):
+    refused(evaluate_step(folders(rows=3), **flags), message)

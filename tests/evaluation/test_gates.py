@@ -9,52 +9,53 @@ from azdistill.evaluation.metrics import evaluate
 NONE = {"min_retention": None, "min_gain": None, "min_accuracy": None}
 
 
-def decided(made, right=90, rows=100, enforce_gates=True, teacher="neutral", **gates):
+def decided(build, right=90, rows=100, enforce_gates=True, teacher="neutral", **gates):
     """The decision about a student with `right` correct rows; the baseline has none."""
-    said = ["neutral"] * right + ["entailment"] * (rows - right)
-    tests = [made.row("neutral", teacher, "entailment", text, n) for n, text in enumerate(said)]
+    answers = ["neutral"] * right + ["entailment"] * (rows - right)
+    tests = [build.row("neutral", teacher, "entailment", text, n) for n, text in enumerate(answers)]
     config = EvaluateConfig(task="nli", resamples=500, enforce_gates=enforce_gates, gates=Gates(**NONE | gates))
     return decide(evaluate(tests, config).metrics, config)
 
 
 @pytest.mark.parametrize("name", ["min_retention", "min_gain", "min_accuracy"])
 @pytest.mark.parametrize(("bound", "outcome"), [(0.8, "passed"), (0.97, "refused"), (0.9, "inconclusive")])
-def test_a_bound_outside_the_interval_decides_and_one_inside_does_not(made, name, bound, outcome):
-    found = decided(made, **{name: bound})
-    assert (found.decision, found.register_student) == (outcome, outcome == "passed")
-    assert [(gate.name, gate.bound, gate.value, gate.outcome) for gate in found.gates] == [(name, bound, 0.9, outcome)]
+def test_a_bound_outside_the_interval_decides_and_one_inside_does_not(build, name, bound, outcome):
+    decision = decided(build, **{name: bound})
+    gates = [(gate.name, gate.bound, gate.value, gate.outcome) for gate in decision.gates]
+    assert (decision.decision, decision.register_student) == (outcome, outcome == "passed")
+    assert gates == [(name, bound, 0.9, outcome)]
 
 
-def test_a_bound_that_is_just_reached_is_reached(made):
-    low = decided(made, min_accuracy=0.5).gates[0].low
-    assert decided(made, min_accuracy=low).decision == "passed"
+def test_a_bound_that_is_just_reached_is_reached(build):
+    low = decided(build, min_accuracy=0.5).gates[0].low
+    assert decided(build, min_accuracy=low).decision == "passed"
 
 
-def test_the_worst_gate_decides(made):
-    assert decided(made, min_retention=0.8, min_gain=0.9, min_accuracy=0.97).decision == "refused"
-    assert decided(made, min_retention=0.8, min_gain=0.9).decision == "inconclusive"
+def test_the_worst_gate_decides(build):
+    assert decided(build, min_retention=0.8, min_gain=0.9, min_accuracy=0.97).decision == "refused"
+    assert decided(build, min_retention=0.8, min_gain=0.9).decision == "inconclusive"
 
 
-def test_without_gates_a_student_passes(made):
-    found = decided(made, right=0)
-    assert (found.decision, found.register_student, found.gates) == ("passed", True, ())
+def test_without_gates_a_student_passes(build):
+    decision = decided(build, right=0)
+    assert (decision.decision, decision.register_student, decision.gates) == ("passed", True, ())
 
 
-def test_gates_that_are_not_enforced_do_not_prevent_registration(made):
-    found = decided(made, min_accuracy=0.97, enforce_gates=False)
-    assert (found.decision, found.enforced, found.register_student) == ("refused", False, True)
+def test_gates_that_are_not_enforced_do_not_prevent_registration(build):
+    decision = decided(build, min_accuracy=0.97, enforce_gates=False)
+    assert (decision.decision, decision.enforced, decision.register_student) == ("refused", False, True)
 
 
 @pytest.mark.parametrize(("bound", "register"), [(0.9, True), (0.97, False)])
-def test_accept_inconclusive_registers_inconclusive_students_but_not_refused_ones(made, bound, register):
-    assert decided(made, min_accuracy=bound, accept_inconclusive=True).register_student is register
+def test_accept_inconclusive_registers_inconclusive_students_but_not_refused_ones(build, bound, register):
+    assert decided(build, min_accuracy=bound, accept_inconclusive=True).register_student is register
 
 
 @pytest.mark.parametrize("accept", [False, True])
-def test_an_undefined_metric_is_inconclusive_and_never_registers(made, accept):
-    for found in (
-        decided(made, teacher="entailment", min_retention=0.5, accept_inconclusive=accept),
-        decided(made, right=0, rows=0, min_accuracy=0.5, accept_inconclusive=accept),
+def test_an_undefined_metric_is_inconclusive_and_never_registers(build, accept):
+    for decision in (
+        decided(build, teacher="entailment", min_retention=0.5, accept_inconclusive=accept),
+        decided(build, right=0, rows=0, min_accuracy=0.5, accept_inconclusive=accept),
     ):
-        assert found.gates[0].value is None
-        assert (found.decision, found.register_student) == ("inconclusive", False)
+        assert decision.gates[0].value is None
+        assert (decision.decision, decision.register_student) == ("inconclusive", False)

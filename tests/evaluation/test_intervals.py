@@ -10,10 +10,10 @@ from azdistill.evaluation.intervals import Interval, PairedBootstrap, wilson
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
 @pytest.mark.parametrize(("right", "rows"), [(0, 1), (1, 1), (0, 20), (7, 20), (20, 20), (465, 500), (99_999, 100_000)])
 def test_the_wilson_interval_is_that_of_scipy(right, rows, confidence):
-    found = wilson(right, rows, confidence)
+    interval = wilson(right, rows, confidence)
     expected = binomtest(right, rows).proportion_ci(confidence, method="wilson")
-    assert found.value == pytest.approx(right / rows, abs=1e-6)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
+    assert interval.value == pytest.approx(right / rows, abs=1e-6)
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
 
 
 def test_intervals_of_no_rows_are_undefined():
@@ -25,7 +25,7 @@ def test_intervals_of_no_rows_are_undefined():
 
 
 def drawn(generator, probabilities, rows):
-    """Whether two models are right on each row; outcomes are neither, the other, the one, both."""
+    """Draw two arrays: model A is right on each row, and model B. Outcomes: neither, B, A, both."""
     outcomes = generator.choice(4, size=rows, p=probabilities)
     return outcomes >= 2, outcomes % 2 == 1
 
@@ -34,14 +34,14 @@ def drawn(generator, probabilities, rows):
 @pytest.mark.parametrize("probabilities", [(0.1, 0.15, 0.05, 0.7), (0.3, 0.02, 0.38, 0.3)])
 def test_intervals_contain_the_true_value_as_often_as_their_confidence(probabilities, rows):
     generator, bootstrap = np.random.default_rng(1), PairedBootstrap(0, 400, 0.9)
-    one, other = probabilities[2] + probabilities[3], probabilities[1] + probabilities[3]
-    truth = {"gain": one - other, "retention": one / other}
+    accuracy_a, accuracy_b = probabilities[2] + probabilities[3], probabilities[1] + probabilities[3]
+    truth = {"gain": accuracy_a - accuracy_b, "retention": accuracy_a / accuracy_b}
     held = dict.fromkeys(truth, 0)
     for _ in range(400):
-        ours, theirs = drawn(generator, probabilities, rows)
+        right_a, right_b = drawn(generator, probabilities, rows)
         for name, value in truth.items():
-            found = getattr(bootstrap, name)(ours, theirs)
-            held[name] += found.low <= value <= found.high
+            interval = getattr(bootstrap, name)(right_a, right_b)
+            held[name] += interval.low <= value <= interval.high
     assert {name: count / 400 for name, count in held.items()} == pytest.approx(dict.fromkeys(truth, 0.9), abs=0.05)
 
 
@@ -56,14 +56,14 @@ def test_the_interval_is_narrower_for_models_that_share_their_mistakes():
 
 def test_a_dozen_rows_that_agree_prove_little():
     right = np.ones(12, dtype=bool)
-    found = PairedBootstrap(0, 2000, 0.95).retention(right, right)
-    assert found.value == 1
-    assert found.low < 0.95
+    interval = PairedBootstrap(0, 2000, 0.95).retention(right, right)
+    assert interval.value == 1
+    assert interval.low < 0.95
 
 
-def test_a_seed_gives_the_same_interval_and_a_value_lies_in_its_own():
-    ours, theirs = drawn(np.random.default_rng(3), (0.1, 0.2, 0.1, 0.6), 100)
-    first, again, other = (PairedBootstrap(seed, 300, 0.95).retention(ours, theirs) for seed in (1, 1, 2))
-    assert first == again != other
-    assert first.value == other.value
+def test_a_seed_gives_the_same_interval_which_includes_its_value():
+    right_a, right_b = drawn(np.random.default_rng(3), (0.1, 0.2, 0.1, 0.6), 100)
+    first, again, other_seed = (PairedBootstrap(seed, 300, 0.95).retention(right_a, right_b) for seed in (1, 1, 2))
+    assert first == again != other_seed
+    assert first.value == other_seed.value
     assert first.low <= first.value <= first.high

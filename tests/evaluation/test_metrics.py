@@ -13,8 +13,8 @@ def accuracies(metrics):
     return {role: model.value("accuracy") for role, model in metrics.models.items()}
 
 
-def test_all_models_are_compared_with_the_reference_answers(made):
-    rows = [made.row(RIGHT, RIGHT, WRONG, RIGHT), made.row(RIGHT, RIGHT, INVALID, WRONG)]
+def test_all_models_are_compared_with_the_reference_answers(build):
+    rows = [build.row(RIGHT, RIGHT, WRONG, RIGHT), build.row(RIGHT, RIGHT, INVALID, WRONG)]
     metrics = evaluate(rows, NLI).metrics
     assert metrics.reference == "gold"
     assert accuracies(metrics) == {"teacher": 1, "baseline": 0, "student": 0.5}
@@ -22,22 +22,22 @@ def test_all_models_are_compared_with_the_reference_answers(made):
     assert [model.value("answered") for model in metrics.models.values()] == [2, 1, 2]
 
 
-def test_a_missing_or_incomplete_answer_is_wrong(made):
-    rows = [made.row(RIGHT, None, None, None), made.row(RIGHT, RIGHT, RIGHT, RIGHT)]
-    found = evaluate(rows, NLI)
-    assert accuracies(found.metrics) == {"teacher": 0.5, "baseline": 0.5, "student": 0.5}
-    assert found.scores[0].answers["student"] is None
-    assert found.scores[0].scores == {
+def test_a_missing_or_incomplete_answer_is_wrong(build):
+    rows = [build.row(RIGHT, None, None, None), build.row(RIGHT, RIGHT, RIGHT, RIGHT)]
+    evaluation = evaluate(rows, NLI)
+    assert accuracies(evaluation.metrics) == {"teacher": 0.5, "baseline": 0.5, "student": 0.5}
+    assert evaluation.scores[0].answers["student"] is None
+    assert evaluation.scores[0].scores == {
         "accuracy": {"teacher": False, "baseline": False, "student": False},
         "agreement": {"teacher": None, "baseline": None, "student": None},
     }
 
 
-def test_without_any_reference_answer_the_teacher_is_the_reference(made):
+def test_without_any_reference_answer_the_teacher_is_the_reference(build):
     rows = [
-        made.row(None, RIGHT, WRONG, RIGHT),
-        made.row(None, WRONG, WRONG, RIGHT),
-        made.row(None, None, WRONG, RIGHT),
+        build.row(None, RIGHT, WRONG, RIGHT),
+        build.row(None, WRONG, WRONG, RIGHT),
+        build.row(None, None, WRONG, RIGHT),
     ]
     metrics = evaluate(rows, NLI).metrics
     assert metrics.reference == "teacher"
@@ -47,24 +47,24 @@ def test_without_any_reference_answer_the_teacher_is_the_reference(made):
 
 
 @pytest.mark.parametrize("gold", [None, INVALID])
-def test_a_row_without_a_valid_reference_is_counted_as_unscored(made, gold):
-    rows = [made.row(gold, RIGHT, RIGHT, RIGHT), made.row(RIGHT, RIGHT, RIGHT, WRONG)]
+def test_a_row_without_a_valid_reference_is_counted_as_unscored(build, gold):
+    rows = [build.row(gold, RIGHT, RIGHT, RIGHT), build.row(RIGHT, RIGHT, RIGHT, WRONG)]
     metrics = evaluate(rows, NLI).metrics
     assert (metrics.rows, metrics.unscored) == (1, 1)
     assert accuracies(metrics)["student"] == 0
     assert metrics.models["student"].value("agreement") == 0.5
 
 
-def test_agreement_is_with_the_teacher_right_or_wrong(made):
-    metrics = evaluate([made.row(RIGHT, WRONG, RIGHT, WRONG)], NLI).metrics
+def test_agreement_is_with_the_teacher_right_or_wrong(build):
+    metrics = evaluate([build.row(RIGHT, WRONG, RIGHT, WRONG)], NLI).metrics
     assert (metrics.models["student"].value("accuracy"), metrics.models["student"].value("agreement")) == (0, 1)
     assert metrics.retention.value is None
 
 
-def test_bleu_compares_what_was_written_with_the_reference_as_written(made):
-    said = "The parcel left us on Monday."
+def test_bleu_compares_the_unnormalized_texts(build):
+    text = "The parcel left us on Monday."
     conversation = EvaluateConfig(task="conversation", resamples=200)
-    metrics = evaluate([made.row(said, said.upper(), "No idea at all.", said)], conversation).metrics
+    metrics = evaluate([build.row(text, text.upper(), "No idea at all.", text)], conversation).metrics
     assert accuracies(metrics) == {"teacher": 1, "baseline": 0, "student": 1}
     assert metrics.models["student"].value("bleu") == pytest.approx(100)
     assert metrics.models["teacher"].value("bleu") < 20

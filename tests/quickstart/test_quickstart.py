@@ -1,4 +1,4 @@
-"""What the quickstart is made of; `make test-slow` runs it whole."""
+"""Parts of the quickstart; `make test-slow` runs all of it."""
 
 import itertools
 import json

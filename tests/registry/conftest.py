@@ -38,7 +38,7 @@ USAGE = {"teacher": "deepseek-v3", "route": "simulated"} | dict.fromkeys(
 
 
 def folder(path: Path, step: str, files: Mapping[str, Any]) -> Path:
-    """A complete folder: JSON values as JSON, text as it is."""
+    """Write a complete folder: text is written unchanged, other values as JSON."""
     open_folder(path)
     for name, content in files.items():
         write_text(path / name, content) if isinstance(content, str) else write_json(path / name, content)
@@ -48,13 +48,13 @@ def folder(path: Path, step: str, files: Mapping[str, Any]) -> Path:
 
 def gate(decision: str, *, enforced: bool = True) -> dict[str, Any]:
     low, high = {"passed": (0.951, 0.986), "refused": (0.68, 0.742), "inconclusive": (0.88, 0.93)}[decision]
-    found = {"name": "min_retention", "bound": 0.9, "value": (low + high) / 2, "low": low, "high": high}
+    result = {"name": "min_retention", "bound": 0.9, "value": (low + high) / 2, "low": low, "high": high}
     registers = decision == "passed" or not enforced
     return {
         "decision": decision,
         "enforced": enforced,
         "register": registers,
-        "gates": [found | {"outcome": decision}],
+        "gates": [result | {"outcome": decision}],
     }
 
 
@@ -63,7 +63,7 @@ Evaluated = Callable[..., Path]
 
 @pytest.fixture
 def evaluated(tmp_path: Path) -> Evaluated:
-    """Makes the folder of an evaluation that came to a decision."""
+    """Write the folder of an evaluation with a decision."""
 
     def make(decision: str, *, enforced: bool = True) -> Path:
         files = {"metrics.json": METRICS, "gate.json": gate(decision, enforced=enforced)}

@@ -1,4 +1,4 @@
-"""The step as its own process: what Azure ML and the local engine see."""
+"""The register step as a process: exit codes and output that Azure ML and the local engine see."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from azdistill.contracts.manifest import NAME, read_manifest
 
 
 def register(inputs: dict[str, Path], output: Path, registry: str | None) -> subprocess.CompletedProcess[str]:
-    ports = [part for name, path in inputs.items() for part in (f"--{name.replace('_', '-')}", str(path))]
+    ports = [word for name, path in inputs.items() for word in (f"--{name.replace('_', '-')}", str(path))]
     command = [sys.executable, "-m", "azdistill.steps.register", *ports, "--registration", str(output)]
     known = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     environment = known | ({"MLFLOW_TRACKING_URI": registry} if registry else {})

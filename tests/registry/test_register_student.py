@@ -20,12 +20,12 @@ def lineage(inputs: dict[str, Path]) -> Lineage:
 
 
 def test_a_version_points_at_the_folder_and_carries_its_lineage(inputs: dict[str, Path], registry: str) -> None:
-    found = register_student(inputs["model"], "support", lineage(inputs), registry)
+    registered = register_student(inputs["model"], "support", lineage(inputs), registry)
     version = MlflowClient(tracking_uri=registry).get_model_version("support", "1")
-    assert (found.version, found.model_uri) == (1, "models:/support/1")
-    assert version.source == found.source == inputs["model"].as_uri()
+    assert (registered.version, registered.model_uri) == (1, "models:/support/1")
+    assert version.source == registered.source == inputs["model"].as_uri()
     assert version.tags == lineage(inputs).tags()
-    run = MlflowClient(tracking_uri=registry).get_run(found.run_id)
+    run = MlflowClient(tracking_uri=registry).get_run(registered.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["student_accuracy"] == 0.948
     assert run.data.metrics["retention"] == 0.969

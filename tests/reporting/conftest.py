@@ -1,4 +1,4 @@
-"""A whole distillation's folders, as the steps leave them, with numbers of the quickstart's kind."""
+"""The folders of a complete distillation, as the steps write them, with figures like the quickstart's."""
 
 import json
 import math
@@ -58,7 +58,7 @@ def completions(rows: Iterable[Prompt], answer: str | None) -> list[Completion]:
 
 def predictions(rows: Iterable[Prompt], answer: Callable[[int], str | None]) -> list[Prediction]:
     answers = ((row, answer(number)) for number, row in enumerate(rows))
-    return [Prediction(id=row.id, completion=found or str(row.gold), truncated=False) for row, found in answers]
+    return [Prediction(id=row.id, completion=text or str(row.gold), truncated=False) for row, text in answers]
 
 
 def scores(rows: Iterable[Prompt]) -> str:
@@ -183,13 +183,15 @@ def history() -> str:
 
 @pytest.fixture
 def distil(tmp_path: Path) -> Distil:
-    """Writes every step's folder; `teacher_says` and `baseline_says` are what the data may bring along."""
+    """Write every step's folder; `teacher_answer` and `baseline_answer` replace the answers to all rows."""
 
-    def make(decision: str = "passed", teacher_says: str | None = None, baseline_says: str = "the the") -> Distilled:
+    def make(
+        decision: str = "passed", teacher_answer: str | None = None, baseline_answer: str = "the the"
+    ) -> Distilled:
         rows = prompts()
-        folders = {name: open_folder(tmp_path / name) for name in PARTS}
+        folders = {name: open_folder(tmp_path / name) for name in COUNTS}
         write_rows(folders["prompts"] / "prompts.jsonl", rows)
-        write_rows(folders["completions"] / "completions.jsonl", completions(rows, teacher_says))
+        write_rows(folders["completions"] / "completions.jsonl", completions(rows, teacher_answer))
         write_json(folders["completions"] / "usage.json", USAGE)
         dropped = {"length": 40, "empty": 6}
         write_json(folders["curated"] / "drops.json", {"kept": {"train": 2220, "validation": 118}, "dropped": dropped})
@@ -197,11 +199,11 @@ def distil(tmp_path: Path) -> Distil:
         write_text(folders["training"] / "history.jsonl", history())
         wrong = "Order 48201: refund refused, because it is opened."
         _model(folders["student"], predictions(rows, lambda number: wrong if number < 2 else None), 0.021)
-        _model(folders["baseline"], predictions(rows, lambda number: baseline_says), 0.0409)
+        _model(folders["baseline"], predictions(rows, lambda number: baseline_answer), 0.0409)
         write_json(folders["evaluation"] / "metrics.json", METRICS)
         write_json(folders["evaluation"] / "gate.json", GATES[decision])
         write_text(folders["evaluation"] / "scores.jsonl", scores(rows))
-        for name, counts in PARTS.items():
+        for name, counts in COUNTS.items():
             close_folder(folders[name], name, counts, PROVENANCE.get(name))
         return folders
 
@@ -234,7 +236,7 @@ def _model(folder: Path, rows: list[Prediction], latency: float) -> None:
     write_json(folder / "profile.json", profile(latency))
 
 
-PARTS: dict[str, dict[str, Any]] = {
+COUNTS: dict[str, dict[str, Any]] = {
     "prompts": {
         "train": 2280,
         "validation": 120,

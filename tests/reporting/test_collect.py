@@ -1,4 +1,4 @@
-"""From folders to a Report: the way of the rows, the figures, the verdict's sentence."""
+"""Collect a Report from folders: rows of each stage, figures, headline."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +13,12 @@ from azdistill.reporting.report import Report
 Distil = Callable[..., dict[str, Path]]
 
 
-def told(folders: dict[str, Path]) -> Report:
+def read_report(folders: dict[str, Path]) -> Report:
     return collect(Folders(**folders), "quickstart", "support-student")
 
 
 def test_rows_add_up_from_stage_to_stage(distil: Distil) -> None:
-    stages = {stage.name: stage for stage in told(distil()).stages}
+    stages = {stage.name: stage for stage in read_report(distil()).stages}
     assert stages["read"].rows == stages["prepared"].rows + sum(stages["prepared"].left_behind.values()) == 2916
     assert stages["prepared"].left_behind == {"duplicate": 9, "empty content": 3, "leaked": 3, "unknown role": 1}
     assert stages["answered by the teacher"].left_behind == {"content filter": 38}
@@ -28,7 +28,7 @@ def test_rows_add_up_from_stage_to_stage(distil: Distil) -> None:
 
 
 def test_a_teacher_has_latency_and_our_models_have_a_profile(distil: Distil) -> None:
-    models = told(distil()).models
+    models = read_report(distil()).models
     assert (models["teacher"].value("latency_p50_s"), models["teacher"].value("parameters")) == (0.0061, None)
     assert (models["student"].value("latency_p50_s"), models["student"].value("parameters")) == (0.021, 1_054_000)
 
@@ -45,25 +45,25 @@ def test_a_teacher_has_latency_and_our_models_have_a_profile(distil: Distil) -> 
     ],
 )
 def test_the_headline_says_what_was_decided(distil: Distil, decision: str, sentence: str) -> None:
-    assert told(distil(decision)).headline.startswith(sentence)
+    assert read_report(distil(decision)).headline.startswith(sentence)
 
 
-def test_examples_are_where_the_student_learned_and_where_it_is_wrong(distil: Distil) -> None:
-    examples = told(distil()).examples
+def test_examples_are_rows_that_the_student_gained_and_rows_where_it_is_wrong(distil: Distil) -> None:
+    examples = read_report(distil()).examples
     assert [example.correct["student"] for example in examples] == [True, True, True, False, False]
     assert not any(example.correct["baseline"] for example in examples)
     assert all(example.answers["student"] == example.gold for example in examples[:3])
-    assert told(distil()).examples == examples
+    assert read_report(distil()).examples == examples
 
 
-def test_a_test_row_the_teacher_left_out_shows_no_answer(distil: Distil) -> None:
+def test_a_test_row_without_a_teacher_answer_shows_none(distil: Distil) -> None:
     folders = distil()
     (folders["completions"] / "completions.jsonl").write_text("")
-    assert {example.answers["teacher"] for example in told(folders).examples} == {None}
+    assert {example.answers["teacher"] for example in read_report(folders).examples} == {None}
 
 
-def test_a_long_answer_is_cut_and_says_so(distil: Distil) -> None:
-    answer = told(distil(teacher_says="word " * 1000)).examples[0].answers["teacher"]
+def test_a_long_answer_is_cut_with_a_note(distil: Distil) -> None:
+    answer = read_report(distil(teacher_answer="word " * 1000)).examples[0].answers["teacher"]
     assert answer is not None
     assert answer.endswith("… (3800 more characters)")
 
@@ -72,7 +72,7 @@ def test_a_folder_that_is_not_complete_is_named(distil: Distil) -> None:
     folders = distil()
     (folders["evaluation"] / NAME).unlink()
     with pytest.raises(DataError, match=r"evaluation: no manifest\.json"):
-        told(folders)
+        read_report(folders)
 
 
 def test_a_long_history_is_thinned_and_keeps_its_ends_and_validation(distil: Distil) -> None:
@@ -81,7 +81,7 @@ def test_a_long_history_is_thinned_and_keeps_its_ends_and_validation(distil: Dis
     (folders["training"] / "history.jsonl").write_text(
         "".join([*lines[:7], '{"step": 7, "validation_loss": 1}\n', *lines[7:]])
     )
-    curve = told(folders).curve
+    curve = read_report(folders).curve
     assert len(curve) <= 205
     assert (curve[0].step, curve[-1].step) == (1, 1001)
     assert sum(point.validation_loss is not None for point in curve) == 1

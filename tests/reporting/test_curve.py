@@ -7,20 +7,20 @@ from azdistill.reporting.report import CurvePoint
 
 
 @pytest.mark.parametrize("highest", [0.0, 0.003, 0.7, 1.0, 6.9, 11.0, 2500.0])
-def test_every_point_lies_in_the_frame(highest: float) -> None:
-    found = curve([CurvePoint(step=1, loss=highest), CurvePoint(step=9, loss=highest / 3, validation_loss=highest / 2)])
-    assert found is not None
-    places = [tuple(map(float, pair.split(","))) for pair in found.training.split()] + list(found.validation)
-    assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in places)
-    assert float(found.ticks[-1].label) >= highest
-    assert [tick.percent for tick in found.ticks] == [0, 25, 50, 75, 100]
+def test_every_point_is_inside_the_frame(highest: float) -> None:
+    drawn = curve([CurvePoint(step=1, loss=highest), CurvePoint(step=9, loss=highest / 3, validation_loss=highest / 2)])
+    assert drawn is not None
+    coordinates = [tuple(map(float, pair.split(","))) for pair in drawn.training.split()] + list(drawn.validation)
+    assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in coordinates)
+    assert float(drawn.ticks[-1].label) >= highest
+    assert [tick.percent for tick in drawn.ticks] == [0, 25, 50, 75, 100]
 
 
-def test_what_is_not_finite_is_left_out() -> None:
+def test_losses_that_are_not_finite_are_not_drawn() -> None:
     points = [CurvePoint(step=1, loss=2.0), CurvePoint(step=2, loss=float("nan")), CurvePoint(step=3, loss=1.0)]
-    found = curve(points)
-    assert found is not None
-    assert len(found.training.split()) == 2
+    drawn = curve(points)
+    assert drawn is not None
+    assert len(drawn.training.split()) == 2
 
 
 def test_nothing_logged_is_no_curve() -> None:

@@ -37,7 +37,7 @@ def test_count(value: float | None, shown: str) -> None:
     assert count(value) == shown
 
 
-def test_a_part_of_nothing_is_not_a_number() -> None:
+def test_a_ratio_to_zero_or_of_an_unknown_value_is_empty() -> None:
     assert times(0.4, 0.0, "teacher") == times(None, 1.0, "teacher") == ""
     assert times(0.5, 2.0, "teacher") == "0.25 x teacher"
 
@@ -48,4 +48,4 @@ def test_an_interval_without_ends_is_its_value() -> None:
 
 
 def test_a_bar_stays_in_its_track() -> None:
-    assert [width(part) for part in (None, -0.1, 0.5, 1.2)] == ["0.00", "0.00", "50.00", "100.00"]
+    assert [width(fraction) for fraction in (None, -0.1, 0.5, 1.2)] == ["0.00", "0.00", "50.00", "100.00"]

@@ -21,7 +21,7 @@ VOID = {"meta", "img", "br", "link", "input"}
 
 
 class Page(HTMLParser):
-    """What a browser would see: elements and attributes, and whether they nest."""
+    """Elements, attributes and text of a page; end tags must match."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def told(folders: dict[str, Path]) -> Report:
+def read_report(folders: dict[str, Path]) -> Report:
     return collect(Folders(**folders), "quickstart", "support-student")
 
 
@@ -60,14 +60,14 @@ def terminal(report: Report, width: int = 100) -> str:
 
 
 def test_the_page_is_well_formed_and_loads_nothing(distil: Distil) -> None:
-    page = Page(html(told(distil())))
+    page = Page(html(read_report(distil())))
     assert page.open == []
     assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
     assert not {"src", "href", "onclick", "onerror", "onload"} & {name for name, _ in page.attributes}
 
 
 def test_text_from_data_is_shown_and_never_run(distil: Distil) -> None:
-    report = told(distil(teacher_says=HOSTILE, baseline_says=HOSTILE))
+    report = read_report(distil(teacher_answer=HOSTILE, baseline_answer=HOSTILE))
     text = html(report)
     page = Page(text)
     assert page.open == []
@@ -78,15 +78,15 @@ def test_text_from_data_is_shown_and_never_run(distil: Distil) -> None:
 
 
 def test_in_markdown_text_from_data_stays_inside_its_block(distil: Distil) -> None:
-    lines = markdown(told(distil(teacher_says=HOSTILE))).splitlines()
+    lines = markdown(read_report(distil(teacher_answer=HOSTILE))).splitlines()
     holding = [line for line in lines if "<script>" in line or "# heading" in line]
     assert holding
     assert all(line.startswith("    ") for line in holding)
 
 
 @pytest.mark.parametrize("form", [html, markdown, terminal])
-def test_every_form_tells_the_figures(distil: Distil, form: Callable[[Report], str]) -> None:
-    text = form(told(distil()))
+def test_every_form_has_the_figures(distil: Distil, form: Callable[[Report], str]) -> None:
+    text = form(read_report(distil()))
     for figure in ("94.8%", "97.8%", "0.0%", "96.3", "21 ms", "512 MiB", "0.969 [0.951, 0.986]", "duplicate 9"):
         assert figure in text, figure
     assert "models:/support-student" in text
@@ -95,7 +95,7 @@ def test_every_form_tells_the_figures(distil: Distil, form: Callable[[Report], s
 
 @pytest.mark.parametrize("form", [html, markdown, terminal])
 @pytest.mark.parametrize("price", [0, 4.5])
-def test_several_teachers_are_told_apart(distil: Distil, form: Callable[[Report], str], price: float) -> None:
+def test_several_teachers_have_separate_figures(distil: Distil, form: Callable[[Report], str], price: float) -> None:
     folders = distil()
     ledger = {"useful": {"calls": 900, "cost": price}, "unusable": {"cost": price}, "retried": {"calls": 7}}
     dear = {"calls": 907, "retries": {"http_429": 7}, "prompt_tokens": 81_234, "completion_tokens": 9876}
@@ -105,15 +105,15 @@ def test_several_teachers_are_told_apart(distil: Distil, form: Callable[[Report]
         "teachers": {"dear": {**dear, "ledger": ledger}},
         "logprobs": {"rows": 2800, "tokens": 59_001, "bytes_per_token": 4.25, "without": {"not_sent": 62}},
     }
-    one = form(told(folders))
+    single_teacher = form(read_report(folders))
     (folders["completions"] / "usage.json").write_text(json.dumps(USAGE | several))
-    two = form(told(folders))
+    two_teachers = form(read_report(folders))
     cells = ("rows answered", "2,001", "861", "907", "81,234", "9,876")
-    assert [cell for cell in cells if cell not in two] == []
-    assert "2,001" not in one
-    assert ("9.00" in two, "cost" in two) == (price > 0, price > 0)
-    assert form is terminal or "2,800 rows of 59,001 tokens, 4.2 bytes a token; 62 without: not sent 62" in two
-    assert form is not html or Page(two).open == []
+    assert [cell for cell in cells if cell not in two_teachers] == []
+    assert "2,001" not in single_teacher
+    assert ("9.00" in two_teachers, "cost" in two_teachers) == (price > 0, price > 0)
+    assert form is terminal or "2,800 rows of 59,001 tokens, 4.2 bytes a token; 62 without: not sent 62" in two_teachers
+    assert form is not html or Page(two_teachers).open == []
 
 
 SETTINGS = {
@@ -136,16 +136,16 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("step", SETTINGS)
-def test_the_page_has_what_is_needed_to_make_the_student_again(distil: Distil, step: str) -> None:
-    text = " ".join(Page(html(told(distil()))).text)
+def test_the_page_has_the_settings_that_reproduce_the_student(distil: Distil, step: str) -> None:
+    text = " ".join(Page(html(read_report(distil()))).text)
     for line in SETTINGS[step]:
         assert line in text
     assert "key_variable" not in text
 
 
 @pytest.mark.parametrize("step", SETTINGS)
-def test_markdown_has_it_too_and_no_markup_of_the_data(distil: Distil, step: str) -> None:
-    lines = {line.removeprefix("- ").replace("\\", "") for line in markdown(told(distil())).splitlines()}
+def test_markdown_has_the_settings_and_no_markup_of_the_data(distil: Distil, step: str) -> None:
+    lines = {line.removeprefix("- ").replace("\\", "") for line in markdown(read_report(distil())).splitlines()}
     for setting in SETTINGS[step]:
         assert setting.replace("<b>", "&lt;b>").replace("</b>", "&lt;/b>").replace(" ", ": ", 1) in lines or (
             setting.startswith("input") and setting.replace(" sha256", ": sha256") in lines
@@ -154,13 +154,13 @@ def test_markdown_has_it_too_and_no_markup_of_the_data(distil: Distil, step: str
 
 @pytest.mark.parametrize("form", [html, markdown, terminal])
 def test_a_refused_student_has_no_name(distil: Distil, form: Callable[[Report], str]) -> None:
-    text = form(told(distil("refused")))
+    text = form(read_report(distil("refused")))
     assert "exit code 3" in text
     assert "models:/" not in text
 
 
-def test_gates_that_are_only_reported_say_so(distil: Distil) -> None:
-    report = told(distil("inconclusive"))
+def test_gates_that_are_not_enforced_are_reported_as_such(distil: Distil) -> None:
+    report = read_report(distil("inconclusive"))
     for form in (html, markdown):
         assert "not enforced" in form(report)
         assert "although its gates did not pass" in form(report)
@@ -168,13 +168,13 @@ def test_gates_that_are_only_reported_say_so(distil: Distil) -> None:
 
 def test_the_same_folders_give_the_same_bytes(distil: Distil) -> None:
     folders = distil()
-    assert html(told(folders)) == html(told(folders))
-    assert markdown(told(folders)) == markdown(told(folders))
+    assert html(read_report(folders)) == html(read_report(folders))
+    assert markdown(read_report(folders)) == markdown(read_report(folders))
 
 
-def test_figures_that_are_not_known_are_a_dash(distil: Distil) -> None:
+def test_unknown_figures_are_n_a(distil: Distil) -> None:
     unknown = {"value": None, "low": None, "high": None}
-    report = told(distil()).model_copy(update={"curve": (), "examples": ()})
+    report = read_report(distil()).model_copy(update={"curve": (), "examples": ()})
     bare = Report.model_validate(report.model_dump() | {"retention": unknown})
     for form in (html, markdown, terminal):
         assert "n/a" in form(bare)
@@ -183,6 +183,6 @@ def test_figures_that_are_not_known_are_a_dash(distil: Distil) -> None:
 
 
 def test_rich_markup_in_data_is_text(distil: Distil) -> None:
-    report = told(distil())
+    report = read_report(distil())
     named = report.model_copy(update={"headline": "[bold red]not markup[/]"})
     assert "[bold red]not markup[/]" in terminal(named)

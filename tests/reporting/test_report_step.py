@@ -1,4 +1,4 @@
-"""The step as its own process."""
+"""The report step as a process."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from azdistill.reporting.report import Report
 
 
 def run(folders: dict[str, Path], output: Path) -> subprocess.CompletedProcess[str]:
-    ports = [part for name, path in folders.items() for part in (f"--{name}", str(path))]
+    ports = [word for name, path in folders.items() for word in (f"--{name}", str(path))]
     config = ["--title", "quickstart", "--registered-model", "support-student"]
     command = [sys.executable, "-m", "azdistill.steps.report", *ports, *config, "--report", str(output)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

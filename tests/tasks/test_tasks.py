@@ -1,4 +1,4 @@
-"""What answers say in each task, and when two say the same."""
+"""Extraction and comparison of answers in each task."""
 
 import time
 
@@ -60,7 +60,7 @@ def test_no_text_is_slow_to_read(text):
 
 
 @pytest.mark.parametrize(
-    ("task", "one", "other", "same"),
+    ("task", "text", "reference", "is_correct"),
     [
         ("conversation", "Order 7:  refund\nAPPROVED", "order 7: refund approved", True),
         ("conversation", "Order 7: refund approved", "Order 8: refund approved", False),
@@ -78,14 +78,14 @@ def test_no_text_is_slow_to_read(text):
         ("summarization", "Stocks fell in Tokyo", "The cat sat on the mat", False),
     ],
 )
-def test_two_answers_say_the_same(task, one, other, same):
-    chosen = TASKS[task]
-    assert chosen.correct(chosen.answer(one), chosen.answer(other)) is same
+def test_equal_answers_are_correct(task, text, reference, is_correct):
+    module = TASKS[task]
+    assert module.correct(module.answer(text), module.answer(reference)) is is_correct
 
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("text", ["", "  \n ", "<think>never ends"])
-def test_nothing_said_is_no_answer(task, text):
+def test_an_empty_text_is_no_answer(task, text):
     assert TASKS[task].answer(text) is None
 
 

@@ -26,7 +26,7 @@ def write_checkpoint(folder, step, inputs_hash="same", complete=True):
 
 
 def write_foreign(folder):
-    """What other programs leave in a folder. Returns all files with their content."""
+    """Write files of other programs into a folder. Returns all files with their content."""
     (folder / "checkpoint-500").mkdir(parents=True)
     (folder / "checkpoint-500" / "model.safetensors").write_text("of another program")
     (folder / "checkpoint-500-merged").mkdir()

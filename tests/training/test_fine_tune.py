@@ -71,8 +71,8 @@ def test_the_same_seed_gives_the_same_student(uninterrupted, student, tmp_path):
     assert are_equal(weights(uninterrupted[0]), weights(repeated))
     assert repeated.history == uninterrupted[0].history
     other_seed = CONFIG.model_copy(update={"seed": 6})
-    other = fine_tune(TRAIN, VALIDATION, student, other_seed, tmp_path / "6", "inputs")
-    assert not are_equal(weights(uninterrupted[0]), weights(other))
+    other_student = fine_tune(TRAIN, VALIDATION, student, other_seed, tmp_path / "6", "inputs")
+    assert not are_equal(weights(uninterrupted[0]), weights(other_student))
 
 
 @pytest.mark.parametrize("checkpoints_per_epoch", [1, 3])

@@ -69,13 +69,13 @@ def test_a_training_preempted_twice_gives_the_same_student(curated, student, tmp
     code, stderr = train_until_signal(folder, argv(folder, curated, student), signal.SIGKILL)
     assert (code, stderr) == (-signal.SIGKILL, "")
     assert train(folder, curated, student) == 0
-    assert train(tmp_path / "whole", curated, student) == 0
-    resumed, whole = (read_json(run / "metrics" / "metrics.json") for run in (folder, tmp_path / "whole"))
-    assert whole["resumed_from_step"] == 0 < resumed["resumed_from_step"] < resumed["steps"] == whole["steps"]
-    models = [(run / "model" / "model.safetensors").read_bytes() for run in (folder, tmp_path / "whole")]
+    assert train(tmp_path / "unstopped", curated, student) == 0
+    resumed, unstopped = (read_json(run / "metrics" / "metrics.json") for run in (folder, tmp_path / "unstopped"))
+    assert unstopped["resumed_from_step"] == 0 < resumed["resumed_from_step"] < resumed["steps"] == unstopped["steps"]
+    models = [(run / "model" / "model.safetensors").read_bytes() for run in (folder, tmp_path / "unstopped")]
     assert models[0] == models[1]
-    assert resumed["validation_loss"] == whole["validation_loss"]
-    assert read_manifest(folder / "model").counts == {"parameters": whole["parameters"]}
+    assert resumed["validation_loss"] == unstopped["validation_loss"]
+    assert read_manifest(folder / "model").counts == {"parameters": unstopped["parameters"]}
     assert list((folder / "checkpoints").iterdir()) == []
 
 

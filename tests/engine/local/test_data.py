@@ -193,7 +193,7 @@ jobs:
     ],
 )
 def test_expressions_in_the_address_of_an_output_are_replaced(project: Project, settings: str, store: str) -> None:
-    """As on Azure ML, the name is that of the node's own job, so that two nodes do not write to the same folder."""
+    """`${{name}}` is the name of the node's job, as on Azure ML: two nodes do not write to the same folder."""
     project.write("pipeline.yml", settings + WRITES)
     result = project.run(variables={"WORD": "a"})
     result.check()
@@ -341,9 +341,9 @@ def test_a_partial_download_is_never_used(online: Project, server: Server) -> No
         f"{address}=PATH"
     )
     assert list((online.home / "downloads").glob("*/[!.]*")) == []
-    server.answers["/data/rows.csv"] = b"whole\n"
+    server.answers["/data/rows.csv"] = b"complete\n"
     online.run().check()
-    assert online.text("show") == "whole\n"
+    assert online.text("show") == "complete\n"
 
 
 def test_the_status_of_a_failed_download_is_reported(online: Project, server: Server) -> None:

@@ -495,16 +495,16 @@ def batches(count: int) -> list[MiniBatch]:
 
 
 def test_a_fraction_of_mini_batches_is_delivered_twice_depending_on_the_seed() -> None:
-    once = batches(100)
-    twice = with_duplicates(once, Faults(duplicates=0.1, seed=3))
-    assert twice[:100] == once
-    assert len(twice) == 110
-    assert {batch.copy for batch in twice[100:]} == {1}
-    assert len({batch.key for batch in twice}) == 110
-    assert with_duplicates(once, Faults(duplicates=0.1, seed=3)) == twice
-    assert with_duplicates(once, Faults(duplicates=0.1, seed=4)) != twice
+    originals = batches(100)
+    delivered = with_duplicates(originals, Faults(duplicates=0.1, seed=3))
+    assert delivered[:100] == originals
+    assert len(delivered) == 110
+    assert {batch.copy for batch in delivered[100:]} == {1}
+    assert len({batch.key for batch in delivered}) == 110
+    assert with_duplicates(originals, Faults(duplicates=0.1, seed=3)) == delivered
+    assert with_duplicates(originals, Faults(duplicates=0.1, seed=4)) != delivered
     assert len(with_duplicates(batches(3), Faults(duplicates=0.01))) == 4
-    assert with_duplicates(once, Faults()) == once
+    assert with_duplicates(originals, Faults()) == originals
 
 
 def task_of(project: Project, jobs: int = 1, faults: Faults = NO_FAULTS) -> NodeAttempt:

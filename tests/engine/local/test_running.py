@@ -56,14 +56,14 @@ jobs:
 
 def test_jobs_limits_how_many_nodes_run_concurrently(project: Project) -> None:
     project.write("pipeline.yml", "jobs:\n" + "".join(f"  n{number}: {{command: sleep 0.05}}\n" for number in range(4)))
-    most = 0
+    highest = 0
 
     def watch(event: Event) -> None:
-        nonlocal most
-        most = max(most, sum(node.state == "running" for node in event.nodes.values()))
+        nonlocal highest
+        highest = max(highest, sum(node.state == "running" for node in event.nodes.values()))
 
     project.run(jobs=1, watch=watch)
-    assert most == 1
+    assert highest == 1
 
 
 def test_events_do_not_change_afterwards(chain: Project) -> None:
@@ -73,7 +73,7 @@ def test_events_do_not_change_afterwards(chain: Project) -> None:
     assert seen[-1].nodes["second"].state == "completed"
 
 
-def test_optional_text_is_left_out_without_a_value(project: Project) -> None:
+def test_optional_text_without_a_value_is_removed(project: Project) -> None:
     project.write("part.yml", """
 inputs: {name: {type: string, optional: true}, count: {type: integer, default: 3}}
 outputs: {out: {type: uri_file}}
@@ -175,7 +175,7 @@ def test_a_command_without_code_runs_in_an_empty_folder(project: Project) -> Non
 
 
 def test_variables_of_the_job_reach_the_command_and_those_of_a_component_do_not(project: Project) -> None:
-    """As on Azure ML, which drops the latter: a local run must not pass where Azure's would fail."""
+    """Azure ML drops the latter: a local run must not pass where a run in Azure would fail."""
     project.write("part.yml", """
 environment_variables: {LOST: "1"}
 outputs: {out: {type: uri_file}}

@@ -32,14 +32,14 @@ inputs:
 
 @pytest.fixture
 def diamond(project: Project) -> Project:
-    """first -> left and right -> last, where right reads what is not on this machine."""
+    """first -> left and right -> last, where right reads a model that is not on this machine."""
     project.write("pipeline.yml", DIAMOND)
     return project
 
 
 @pytest.fixture
-def here(diamond: Project) -> Project:
-    """The same with all it reads."""
+def resolvable(diamond: Project) -> Project:
+    """The same pipeline with a model on this machine."""
     model = diamond.write("model.txt", "model\n")
     diamond.write("pipeline.yml", DIAMOND.replace("azureml:model:1", str(model)))
     return diamond
@@ -52,39 +52,42 @@ def test_until_runs_a_node_and_its_dependencies_and_checks_no_other_input(diamon
         diamond.run()
 
 
-def test_a_complete_run_continues_after_a_partial_one(here: Project) -> None:
-    here.run(selection=NodeSelection(until="left"))
-    assert here.states() == {"first": "reused", "left": "reused", "right": "completed", "last": "completed"}
+def test_a_complete_run_continues_after_a_partial_one(resolvable: Project) -> None:
+    resolvable.run(selection=NodeSelection(until="left"))
+    assert resolvable.states() == {"first": "reused", "left": "reused", "right": "completed", "last": "completed"}
 
 
-def test_from_runs_a_node_and_its_dependents_again(here: Project) -> None:
-    here.run()
-    assert here.states(selection=NodeSelection(start="right")) == {
+def test_from_runs_a_node_and_its_dependents_again(resolvable: Project) -> None:
+    resolvable.run()
+    assert resolvable.states(selection=NodeSelection(start="right")) == {
         "first": "reused",
         "left": "reused",
         "right": "completed",
         "last": "completed",
     }
-    first = here.text("first")
-    assert here.states(selection=NodeSelection(start="first")) == dict.fromkeys(
+    first = resolvable.text("first")
+    assert resolvable.states(selection=NodeSelection(start="first")) == dict.fromkeys(
         ("first", "left", "right", "last"), "completed"
     )
-    assert here.text("first") != first
+    assert resolvable.text("first") != first
 
 
-def test_until_and_from_can_be_combined(here: Project) -> None:
-    here.run()
-    assert here.states(selection=NodeSelection(until="left", start="left")) == {"first": "reused", "left": "completed"}
+def test_until_and_from_can_be_combined(resolvable: Project) -> None:
+    resolvable.run()
+    assert resolvable.states(selection=NodeSelection(until="left", start="left")) == {
+        "first": "reused",
+        "left": "completed",
+    }
 
 
-def test_from_requires_reusable_dependencies(here: Project) -> None:
+def test_from_requires_reusable_dependencies(resolvable: Project) -> None:
     with pytest.raises(InputError) as problem:
-        here.run(selection=NodeSelection(start="last"))
+        resolvable.run(selection=NodeSelection(start="last"))
     assert str(problem.value) == (
         "--from 'last': it depends on first, which cannot be reused (it has not run in this folder); "
         "leave --from out, or set --from first"
     )
-    assert not (here.folder / "first").exists()
+    assert not (resolvable.folder / "first").exists()
 
 
 @pytest.mark.parametrize(
@@ -95,9 +98,9 @@ def test_from_requires_reusable_dependencies(here: Project) -> None:
         (NodeSelection(until="left", start="right"), "--from 'right'", "it has first, left"),
     ],
 )
-def test_an_unknown_node_is_refused(here: Project, selection: NodeSelection, subject: str, fix: str) -> None:
+def test_an_unknown_node_is_refused(resolvable: Project, selection: NodeSelection, subject: str, fix: str) -> None:
     with pytest.raises(InputError) as error:
-        here.run(selection=selection)
+        resolvable.run(selection=selection)
     (problem,) = error.value.problems
     assert (problem.subject, problem.message, problem.fix) == (subject, "no such node is selected", fix)
 

@@ -1,4 +1,4 @@
-"""Early termination policies, with the figures of Azure ML's guide where it has some."""
+"""Early termination policies, with the figures of Azure ML's guide where it gives them."""
 
 import math
 from typing import Any
@@ -15,16 +15,16 @@ def ended(policy: Policy, goal: Goal, *series: list[float], running: Any = None)
     return set(trials_to_end(policy, goal, numbered, numbered if running is None else running))
 
 
-@pytest.mark.parametrize(("value", "gone"), [(0.67, set()), (0.66, {2})])
+@pytest.mark.parametrize(("value", "expected"), [(0.67, set()), (0.66, {2})])
 def test_a_bandit_of_slack_factor_a_fifth_allows_two_thirds_of_an_accuracy_of_eight_tenths(
-    value: float, gone: set[int]
+    value: float, expected: set[int]
 ) -> None:
-    assert ended(Policy("bandit", slack_factor=0.2), "maximize", [0.8], [value]) == gone
+    assert ended(Policy("bandit", slack_factor=0.2), "maximize", [0.8], [value]) == expected
 
 
-@pytest.mark.parametrize(("value", "gone"), [(0.96, set()), (0.97, {2})])
-def test_a_bandit_that_minimizes_allows_a_fifth_more(value: float, gone: set[int]) -> None:
-    assert ended(Policy("bandit", slack_factor=0.2), "minimize", [0.8], [value]) == gone
+@pytest.mark.parametrize(("value", "expected"), [(0.96, set()), (0.97, {2})])
+def test_a_bandit_that_minimizes_allows_a_fifth_more(value: float, expected: set[int]) -> None:
+    assert ended(Policy("bandit", slack_factor=0.2), "minimize", [0.8], [value]) == expected
 
 
 @pytest.mark.parametrize("goal", ["minimize", "maximize"])
@@ -51,10 +51,10 @@ def test_a_trial_is_compared_with_what_the_others_had_at_its_interval() -> None:
     assert ended(policy, "maximize", [0.3, 0.4, 0.4], [0.3, 0.4, 0.8]) == {1}
 
 
-@pytest.mark.parametrize(("logged", "looked_at"), [(1, False), (4, False), (5, False), (6, True), (7, True)])
-def test_the_policy_evaluates_every_multiple_of_the_interval_after_the_delay(logged: int, looked_at: bool) -> None:
+@pytest.mark.parametrize(("logged", "is_evaluated"), [(1, False), (4, False), (5, False), (6, True), (7, True)])
+def test_the_policy_evaluates_every_multiple_of_the_interval_after_the_delay(logged: int, is_evaluated: bool) -> None:
     policy = Policy("bandit", interval=3, delay=5, slack_amount=0.1)
-    assert ended(policy, "maximize", [0.9] * 9, [0.1] * logged) == ({2} if looked_at else set())
+    assert ended(policy, "maximize", [0.9] * 9, [0.1] * logged) == ({2} if is_evaluated else set())
 
 
 def test_median_stopping_compares_the_best_with_the_median_of_the_averages() -> None:
@@ -64,10 +64,10 @@ def test_median_stopping_compares_the_best_with_the_median_of_the_averages() -> 
     assert ended(policy, "minimize", [0.8, 0.7], [0.5, 0.7], [0.1, 0.5]) == {1}  # .7 is worse than .6
 
 
-@pytest.mark.parametrize(("percentage", "gone"), [(20, {4}), (39, {4}), (40, {4, 2}), (99, {4, 2, 5, 3})])
-def test_truncation_selection_ends_the_lowest_percentage(percentage: int, gone: set[int]) -> None:
+@pytest.mark.parametrize(("percentage", "expected"), [(20, {4}), (39, {4}), (40, {4, 2}), (99, {4, 2, 5, 3})])
+def test_truncation_selection_ends_the_lowest_percentage(percentage: int, expected: set[int]) -> None:
     policy = Policy("truncation_selection", percentage=percentage)
-    assert ended(policy, "maximize", [0.9], [0.2], [0.8], [0.1], [0.5]) == gone
+    assert ended(policy, "maximize", [0.9], [0.2], [0.8], [0.1], [0.5]) == expected
 
 
 def test_a_finished_trial_is_compared_and_not_ended() -> None:

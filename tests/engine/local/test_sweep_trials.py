@@ -39,9 +39,9 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("state", ["failed", "terminated", "timed out"])
 def test_ended_trials_are_kept_if_one_has_a_result(tmp_path: Path, state: Any) -> None:
-    other = replace(DONE, number=2, values={"rate": 0.2}, state=state)
-    assert after(tmp_path / "with", DONE, other) == ["completed", state]
-    assert after(tmp_path / "without", replace(DONE, series=()), other) == ["waiting", "waiting"]
+    ended = replace(DONE, number=2, values={"rate": 0.2}, state=state)
+    assert after(tmp_path / "with", DONE, ended) == ["completed", state]
+    assert after(tmp_path / "without", replace(DONE, series=()), ended) == ["waiting", "waiting"]
 
 
 def test_an_interrupted_trial_continues_in_its_run(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_bayesian_sampling_accepts_the_distributions_documented_for_it(pipeline:
     assert validate_file(pipeline) == []
 
 
-def test_the_client_of_azure_accepts_what_is_read_here(pipeline: Path) -> None:
+def test_the_azure_sdk_accepts_the_sweeps_that_are_read_here(pipeline: Path) -> None:
     """Every distribution, each policy and a sampling algorithm with fields, through the client's schema."""
     from azure.ai.ml import load_job
 

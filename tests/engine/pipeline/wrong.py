@@ -212,7 +212,7 @@ AREAS: Mapping[str, Area] = {
         "a number for a string through the pipeline": Case(B, "share: {type: number, default: 0.1}",
             "share: {type: string}",
             "unquoted_text", "pipeline.yml:7", "inputs.share", 0.5, severity="warning"),
-        "an output that nobody writes": Case(P, "    outputs:\n      model: ${{parent.outputs.model}}\n", "",
+        "an output that no node writes": Case(P, "    outputs:\n      model: ${{parent.outputs.model}}\n", "",
             "unused_output", "pipeline.yml:9", "outputs.model", severity="warning"),
     }),
     "sweep of a component file": Area({**STYLE_FILES, P: HEAD + STYLES["sweep"]}, {
