@@ -13,6 +13,7 @@ from azdistill.api.inputs import Rows, task_field_and_file, validated
 from azdistill.api.progress import show_progress
 from azdistill.contracts.curate import CurateConfig
 from azdistill.contracts.files import read_rows
+from azdistill.contracts.layout import COMPLETIONS_FILE
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.rows import Completion, Message, Reject, TrainRow
 from azdistill.contracts.train import STEP, TrainConfig
@@ -20,8 +21,6 @@ from azdistill.contracts.train import STEP, TrainConfig
 if TYPE_CHECKING:
     from azdistill.students.loading import Student
     from azdistill.training.metrics import TrainingMetrics
-
-COMPLETIONS = "completions.jsonl"
 
 # The answers of a teacher, or chat rows that end with the answer to train on.
 TrainingData = TeacherResponses | Sequence[Completion] | Rows
@@ -115,7 +114,7 @@ def _rows_or_completions(data: TrainingData) -> tuple[Path | Sequence[Mapping[st
         return None, data.completions
     if isinstance(data, Path | str):
         path = Path(data)
-        return (None, list(read_rows(path, Completion))) if path.name == COMPLETIONS else (path, [])
+        return (None, list(read_rows(path, Completion))) if path.name == COMPLETIONS_FILE else (path, [])
     completions = [row for row in data if isinstance(row, Completion)]
     return (None, completions) if completions else ([row for row in data if isinstance(row, Mapping)], [])
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from azdistill.azure.errors import translate_errors
 from azdistill.azure.submission import find_job, text_of
 from azdistill.contracts.errors import AzdistillError, GateRefused, InputError, NodeFailed
-from azdistill.contracts.results import GATE_FILE, GateDecision, read_result
+from azdistill.contracts.layout import EVALUATION_OUTPUT, GATE_FILE
+from azdistill.contracts.results import GateDecision, read_result
 from azdistill.engine.problems import Problem, suggest
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 COMPLETED, FAILED = "Completed", "Failed"
 FINAL_STATUSES = frozenset({COMPLETED, FAILED, "Canceled", "NotResponding"})
-# Output of the pipeline that holds the gate's decision.
-EVALUATION = "evaluation"
 
 
 @dataclass(frozen=True)
@@ -112,10 +111,10 @@ def download_gate(client: "MLClient", name: str) -> GateDecision | None:
 
     Raises AzdistillError when the file cannot be downloaded, so that the decision is unknown.
     """
-    if EVALUATION not in outputs(client, name):
+    if EVALUATION_OUTPUT not in outputs(client, name):
         return None
     with tempfile.TemporaryDirectory() as folder:
-        download(client, name, Path(folder), EVALUATION)
+        download(client, name, Path(folder), EVALUATION_OUTPUT)
         path = next(Path(folder).rglob(GATE_FILE), None)
         return read_result(path, GateDecision) if path else None
 

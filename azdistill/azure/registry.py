@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from azdistill.azure.errors import REGISTRY_FIXES, translate_errors
 from azdistill.contracts.errors import PipelineError
+from azdistill.contracts.layout import PIPELINE_FILE
 from azdistill.contracts.manifest import sha256_file
 from azdistill.engine.pipeline.emit import to_yaml
 from azdistill.engine.yaml_document import read_document
@@ -20,7 +21,6 @@ from azdistill.engine.yaml_document import read_document
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
-PIPELINE = "pipeline.yml"
 # Prefix of a path in a component's field `environment`.
 FILE = "file:"
 HASH_DIGITS = 12
@@ -43,7 +43,7 @@ class RegistryAsset:
 
 def bundle_assets(bundle: Path) -> dict[str, RegistryAsset]:
     """Components by their path in the pipeline (`./components/x/component.yml`), environments by their file's path."""
-    nodes = _read_yaml(bundle / PIPELINE)["jobs"].values()
+    nodes = _read_yaml(bundle / PIPELINE_FILE)["jobs"].values()
     assets: dict[str, RegistryAsset] = {}
     for reference in dict.fromkeys(str(node["component"]) for node in nodes):
         path = bundle / reference
@@ -69,7 +69,7 @@ def _content_hash(*folders: Path) -> str:
 
 def pipeline_from_registry(bundle: Path, registry: str) -> io.StringIO:
     """The bundle's pipeline file with the components of the registry. Other paths still point into the bundle."""
-    assets, document = bundle_assets(bundle), _read_yaml(bundle / PIPELINE)
+    assets, document = bundle_assets(bundle), _read_yaml(bundle / PIPELINE_FILE)
     jobs = {
         name: {**node, "component": assets[str(node["component"])].address(registry)}
         for name, node in document["jobs"].items()

@@ -13,6 +13,7 @@ from azdistill.azure.offline import load_pipeline_job
 from azdistill.azure.registry import pipeline_from_registry
 from azdistill.azure.workspace import fast_validation
 from azdistill.contracts.errors import InputError, PipelineError
+from azdistill.contracts.layout import PIPELINE_FILE
 from azdistill.contracts.manifest import sha256_file
 from azdistill.engine.problems import suggest
 from azdistill.engine.yaml_document import read_document
@@ -20,7 +21,6 @@ from azdistill.engine.yaml_document import read_document
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
-PIPELINE = "pipeline.yml"
 FAILED_STATUSES = frozenset({"Failed", "Canceled", "NotResponding"})
 # Azure ML's limit is 255 characters.
 LONGEST_NAME = 200
@@ -80,15 +80,15 @@ def job_name(bundle: Path, inputs: Mapping[str, str], registry: str | None = Non
 
 def _read_pipeline(bundle: Path, inputs: Mapping[str, str]) -> Mapping[str, Any]:
     """Raises InputError for a folder without a pipeline, an unknown input, and a simulated teacher."""
-    if not (bundle / PIPELINE).is_file():
+    if not (bundle / PIPELINE_FILE).is_file():
         raise InputError(
-            f"no {PIPELINE} in this folder",
+            f"no {PIPELINE_FILE} in this folder",
             file=bundle,
             code="no_bundle",
             fix="compile a job into it",
             command=f"azdistill compile JOB -o {bundle}",
         )
-    document: dict[str, Any] = read_document(bundle / PIPELINE, PipelineError, "pipeline").value
+    document: dict[str, Any] = read_document(bundle / PIPELINE_FILE, PipelineError, "pipeline").value
     known = document.get("inputs", {})
     if unknown := sorted(inputs.keys() - known.keys()):
         raise InputError(
@@ -126,10 +126,10 @@ def _send(client: "MLClient", bundle: Path, name: str, inputs: Mapping[str, str]
     from azure.core.exceptions import ResourceExistsError
 
     overrides = [{"name": name}, *({f"inputs.{key}": value} for key, value in inputs.items())]
-    source = pipeline_from_registry(bundle, registry) if registry else bundle / PIPELINE
+    source = pipeline_from_registry(bundle, registry) if registry else bundle / PIPELINE_FILE
     try:
         with fast_validation():
-            job = load_pipeline_job(bundle / PIPELINE, source, overrides)
+            job = load_pipeline_job(bundle / PIPELINE_FILE, source, overrides)
             return _submission(client.jobs.create_or_update(job), attached=False)
     except ResourceExistsError:  # someone else submitted it at the same moment
         return _submission(client.jobs.get(name), attached=True)

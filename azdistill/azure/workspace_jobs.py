@@ -12,6 +12,7 @@ from azdistill.azure.jobs import JobStatus
 from azdistill.azure.submission import submit
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
+from azdistill.contracts.layout import REPORT_FILE, REPORT_OUTPUT
 from azdistill.job.bundle import compile_job
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
 
 POLL_S = 15.0
-REPORT = "report"
 
 
 class WorkspaceJobs:
@@ -57,8 +57,8 @@ class WorkspaceJobs:
         while not jobs.status(self._client, name, nodes=False).ended:
             time.sleep(self._poll_s)
         with tempfile.TemporaryDirectory() as folder:
-            jobs.download(self._client, name, Path(folder), REPORT)
-            path = next(Path(folder).rglob("report.json"), None)
+            jobs.download(self._client, name, Path(folder), REPORT_OUTPUT)
+            path = next(Path(folder).rglob(REPORT_FILE), None)
             if path is None:
                 job = self.get(name)
                 jobs.raise_for_failure(self._client, job)

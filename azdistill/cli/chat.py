@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from azdistill.contracts.layout import RUN_MODEL, RUN_PROMPTS
+
 if TYPE_CHECKING:
     from azdistill.contracts.rows import Message, Prompt
 
     # Answers a history of messages.
     Reply = Callable[["tuple[Message, ...]"], str]
-
-# Paths in a run folder.
-MODEL = Path("train", "model")
-PROMPTS = Path("prepare", "prompts", "prompts.jsonl")
 
 
 def chat(
@@ -46,7 +44,7 @@ def load_reply(run: Path, max_new_tokens: int) -> "Reply":
     from azdistill.contracts.errors import InputError
     from azdistill.contracts.manifest import read_manifest
 
-    model = run / MODEL if (run / MODEL).is_dir() else run
+    model = run / RUN_MODEL if (run / RUN_MODEL).is_dir() else run
     if model != run:
         read_manifest(model)  # raises for a model that is not complete
     if not (model / "config.json").is_file():
@@ -63,8 +61,8 @@ def test_rows(run: Path) -> "Iterator[Prompt]":
     from azdistill.contracts.files import read_rows
     from azdistill.contracts.rows import Prompt
 
-    if (run / PROMPTS).is_file():
-        yield from (row for row in read_rows(run / PROMPTS, Prompt) if row.split == "test")
+    if (run / RUN_PROMPTS).is_file():
+        yield from (row for row in read_rows(run / RUN_PROMPTS, Prompt) if row.split == "test")
 
 
 def _read_lines() -> Iterator[str]:

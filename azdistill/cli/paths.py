@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azdistill.contracts.errors import InputError, SpecError
+from azdistill.contracts.layout import PIPELINE_FILE
 
 if TYPE_CHECKING:
     from azdistill.engine.pipeline.loading import Registered
     from azdistill.engine.pipeline.model import Pipeline
     from azdistill.engine.problems import Problem
     from azdistill.job.model import DistillationJob
-
-PIPELINE = "pipeline.yml"
 
 
 def pipeline_file(path: Path) -> Path | None:
@@ -22,11 +21,11 @@ def pipeline_file(path: Path) -> Path | None:
     Raises InputError for a path that is none of these.
     """
     if path.is_dir():
-        if not (path / PIPELINE).is_file():
+        if not (path / PIPELINE_FILE).is_file():
             raise InputError(
-                f"no {PIPELINE} in this folder", file=path, fix="name a job file, a bundle or a pipeline file"
+                f"no {PIPELINE_FILE} in this folder", file=path, fix="name a job file, a bundle or a pipeline file"
             )
-        return path / PIPELINE
+        return path / PIPELINE_FILE
     from azdistill.engine.yaml_document import read_document
 
     fields = read_document(path, InputError, "job or pipeline file").value

@@ -11,6 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from azdistill.cli.options import Rows, Settings
+from azdistill.contracts.layout import (
+    COMPONENT_FILE,
+    EVALUATION_OUTPUT,
+    GATE_FILE,
+    PIPELINE_FILE,
+    REPORT_FILE,
+    REPORT_HTML_FILE,
+    REPORT_OUTPUT,
+)
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -22,7 +31,7 @@ if TYPE_CHECKING:
 # Options that the command to continue a run does not repeat: faults are injected once.
 ONE_TIME_OPTIONS = {"preempt", "duplicates", "explain"}
 # Pipeline files that are all named alike, so that their folder names the run.
-COMMON_FILE_NAMES = ("pipeline.yml", "component.yml")
+COMMON_FILE_NAMES = (PIPELINE_FILE, COMPONENT_FILE)
 LATEST_PREEMPTION_S = 10.0
 
 
@@ -269,7 +278,7 @@ def print_outcome(result: "RunResult") -> None:
     from azdistill.cli.progress import last_line
     from azdistill.contracts.errors import GateRefused
 
-    report = result.outputs.get(("", "report"))
+    report = result.outputs.get(("", REPORT_OUTPUT))
     summary = _read_summary(report) if report else None
     if report and summary:
         _print_report(summary, report, result.folder)
@@ -283,9 +292,9 @@ def print_outcome(result: "RunResult") -> None:
 def _print_dry_run(result: "RunResult", path: Path) -> None:
     """Without the figures of the report, which have no meaning. Raises NodeFailed when a node failed."""
     result.check()
-    report = result.outputs.get(("", "report"))
+    report = result.outputs.get(("", REPORT_OUTPUT))
     if report:
-        print(f"report (its figures have no meaning):  {_relative(report / 'report.html')}")
+        print(f"report (its figures have no meaning):  {_relative(report / REPORT_HTML_FILE)}")
     print(f"dry run: {len(result.nodes)} nodes work together; no teacher was called, nothing was published")
     print(f"run the job:  {shlex.join(['azdistill', 'run', str(path)])}")
 
@@ -299,7 +308,7 @@ def _read_summary(report: Path) -> "Group | None":
     from azdistill.reporting.console import summary
 
     try:
-        return summary(read_json(report / "report.json"))
+        return summary(read_json(report / REPORT_FILE))
     except (DataError, ValidationError):
         return None
 
@@ -308,7 +317,7 @@ def _print_report(summary: "Group", report: Path, folder: Path) -> None:
     from azdistill.cli.render import console
 
     console().print(summary)
-    print(f"report:                 {_relative(report / 'report.html')}")
+    print(f"report:                 {_relative(report / REPORT_HTML_FILE)}")
     print(f"chat with the student:  {shlex.join(['azdistill', 'chat', str(folder)])}")
 
 
@@ -325,11 +334,11 @@ def _is_refusal(result: "RunResult") -> bool:
     from azdistill.contracts.errors import DataError, GateRefused
     from azdistill.contracts.files import read_json
 
-    evaluation = result.outputs.get(("", "evaluation"))
+    evaluation = result.outputs.get(("", EVALUATION_OUTPUT))
     if not evaluation or not result.failed or any(node.exit_code != GateRefused.exit_code for node in result.failed):
         return False
     try:
-        gate = read_json(evaluation / "gate.json")
+        gate = read_json(evaluation / GATE_FILE)
     except DataError:
         return False
     return isinstance(gate, dict) and gate.get("register") is False

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.files import read_json, write_json
+from azdistill.contracts.layout import MANIFEST_FILE
 
-NAME = "manifest.json"
 PACKAGE = Path(__file__).parents[1]
 
 # Distributions whose version can change what a step writes.
@@ -68,24 +68,26 @@ def sha256_file(path: Path) -> str:
 def open_folder(folder: Path) -> Path:
     """Create `folder`, or prepare it to be written again: the manifest of an earlier attempt is removed."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / NAME).unlink(missing_ok=True)
+    (folder / MANIFEST_FILE).unlink(missing_ok=True)
     return folder
 
 
 def close_folder(folder: Path, step: str, counts: dict[str, Any], provenance: Provenance | None = None) -> Manifest:
     """Hash the files in `folder` and write its manifest, which declares it complete."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    files = {name: sha256_file(folder / name) for name in names if name != NAME}
+    files = {name: sha256_file(folder / name) for name in names if name != MANIFEST_FILE}
     manifest = Manifest(step=step, files=files, counts=counts, provenance=provenance)
-    write_json(folder / NAME, manifest.model_dump(mode="json", exclude_none=True))
+    write_json(folder / MANIFEST_FILE, manifest.model_dump(mode="json", exclude_none=True))
     return manifest
 
 
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of a complete folder. Raises DataError when the folder is not complete."""
-    if not (folder / NAME).is_file():
-        raise DataError(f"no {NAME}: the step that writes this folder did not finish", code="incomplete", file=folder)
-    return Manifest.model_validate(read_json(folder / NAME))
+    if not (folder / MANIFEST_FILE).is_file():
+        raise DataError(
+            f"no {MANIFEST_FILE}: the step that writes this folder did not finish", code="incomplete", file=folder
+        )
+    return Manifest.model_validate(read_json(folder / MANIFEST_FILE))
 
 
 def settings_of(config: BaseModel, data: Mapping[str, str] | None = None) -> Provenance:

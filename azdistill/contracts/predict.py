@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from azdistill.contracts.layout import PROMPTS_FILE
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 
 
@@ -25,7 +26,7 @@ STEP = Step(
     config=PredictConfig,
     inputs={
         "model": Port("custom_model", "safetensors, config and tokenizer"),
-        "prompts": Port("uri_folder", "prompts.jsonl"),
+        "prompts": Port("uri_folder", PROMPTS_FILE),
     },
     outputs={"predictions": Port("uri_folder", "predictions.jsonl and profile.json")},
     environment="gpu",

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from azdistill.contracts.layout import LINEAGE_FILE
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 
 
@@ -40,5 +41,5 @@ STEP = Step(
         "training": Port("uri_folder", "metrics of step train, for the lineage"),
         "evaluation": Port("uri_folder", "metrics.json and gate.json"),
     },
-    outputs={"registration": Port("uri_folder", "lineage.json")},
+    outputs={"registration": Port("uri_folder", LINEAGE_FILE)},
 )

@@ -20,9 +20,6 @@ from azdistill.contracts.errors import DataError
 from azdistill.contracts.files import read_json, write_json
 from azdistill.contracts.problems import explain
 
-USAGE_FILE, PROFILE_FILE, METRICS_FILE, GATE_FILE = "usage.json", "profile.json", "metrics.json", "gate.json"
-SCORES_FILE = "scores.jsonl"
-
 ModelRole = Literal["teacher", "baseline", "student"]
 MODEL_ROLES: tuple[ModelRole, ...] = get_args(ModelRole)
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from azdistill.contracts.layout import PROMPTS_FILE
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 from azdistill.contracts.task import TASK_FILE, TaskChoice
 
@@ -245,7 +246,7 @@ STEP = Step(
     description="Ask the teachers for an answer to every prompt, and store each answer.",
     config=TeacherConfig,
     inputs={
-        "prompts": Port("uri_folder", "prompts.jsonl"),
+        "prompts": Port("uri_folder", PROMPTS_FILE),
         "answers": Port("uri_file", "JSONL file of completions, for teacher_route completions", optional=True),
         "task_file": TASK_FILE,
         "simulation": Port(

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from azdistill.contracts.errors import InputError, SpecError
 from azdistill.contracts.files import write_text
+from azdistill.contracts.layout import BUNDLE, CODE, COMPONENT_FILE, COMPONENTS, ENVIRONMENTS, INPUTS, PIPELINE_FILE
 from azdistill.engine.pipeline.emit import to_yaml
 from azdistill.job.assets import asset
 from azdistill.job.components import component, step_of
@@ -28,8 +29,6 @@ from azdistill.job.plan import GRAPH, PUBLISHED, Node, Plan, PlannedFile, plan
 from azdistill.job.snapshot import ROOT, closure
 from azdistill.job.task import task_file_problems
 
-PIPELINE = "pipeline.yml"
-PARTS = ("components", "environments", "inputs", PIPELINE)
 SCHEMA = "https://azuremlschemas.azureedge.net/latest/pipelineJob.schema.json"
 
 # Content of a file of the bundle: text, or the bytes of another file.
@@ -47,7 +46,7 @@ def compile_job(job: DistillationJob, folder: Path) -> Path:
     _check_folder(folder)
     planned = plan(job)
     _synchronise(folder, dict(_files(planned)), to_yaml(pipeline_document(planned)))
-    return folder / PIPELINE
+    return folder / PIPELINE_FILE
 
 
 def _check_files(job: DistillationJob) -> None:
@@ -56,7 +55,7 @@ def _check_files(job: DistillationJob) -> None:
 
 
 def _check_folder(folder: Path) -> None:
-    strange = [path.name for path in folder.iterdir() if path.name not in PARTS] if folder.is_dir() else []
+    strange = [path.name for path in folder.iterdir() if path.name not in BUNDLE] if folder.is_dir() else []
     if strange or (folder.exists() and not folder.is_dir()):
         found = f"holds {strange[0]!r}" if strange else "is a file"
         raise InputError(f"output folder {str(folder)!r} {found}, so it is no bundle: name a new or empty folder")
@@ -66,16 +65,16 @@ def _synchronise(folder: Path, files: Mapping[str, Content], pipeline: str) -> N
     """Make `folder` hold exactly `files` and the pipeline, which goes first and comes back last: half a bundle
     has none. Only it is written durably, as all of it can be compiled again at any time."""
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    stale = present - files.keys() - {PIPELINE}
+    stale = present - files.keys() - {PIPELINE_FILE}
     changed = [name for name, content in files.items() if not _same(folder / name, content)]
-    if not stale and not changed and _same(folder / PIPELINE, pipeline):
+    if not stale and not changed and _same(folder / PIPELINE_FILE, pipeline):
         return
-    (folder / PIPELINE).unlink(missing_ok=True)
+    (folder / PIPELINE_FILE).unlink(missing_ok=True)
     for name in stale:
         (folder / name).unlink()
     for name in changed:
         _write(folder / name, files[name])
-    write_text(folder / PIPELINE, pipeline)
+    write_text(folder / PIPELINE_FILE, pipeline)
 
 
 def _same(path: Path, content: Content) -> bool:
@@ -101,20 +100,20 @@ def _files(planned: Plan) -> Iterator[tuple[str, Content]]:
     for name in dict.fromkeys(wiring.step for wiring in GRAPH.values()):
         yield from _component_files(name)
     for name in sorted({node.step.environment for node in planned.nodes}):
-        yield from _folder_files(asset("environments") / name, f"environments/{name}")
+        yield from _folder_files(asset("environments") / name, f"{ENVIRONMENTS}/{name}")
     for name, file in planned.files.items():
         yield from _input_files(name, file)
 
 
 def _component_files(name: str) -> Iterator[tuple[str, Content]]:
-    yield f"components/{name}/component.yml", _component_text(name)
+    yield f"{COMPONENTS}/{name}/{COMPONENT_FILE}", _component_text(name)
     for path in closure(step_of(name).module):
-        yield f"components/{name}/code/{path.as_posix()}", ROOT / path
+        yield f"{COMPONENTS}/{name}/{CODE}/{path.as_posix()}", ROOT / path
 
 
 @cache
 def _component_text(name: str) -> str:
-    return to_yaml(component(step_of(name), {"code": "./code"}))
+    return to_yaml(component(step_of(name), {"code": f"./{CODE}"}))
 
 
 def _folder_files(source: Path, target: str) -> Iterator[tuple[str, Content]]:
@@ -137,8 +136,8 @@ def _input_files(name: str, file: PlannedFile) -> Iterator[tuple[str, Content]]:
 def _input_path(name: str, file: PlannedFile) -> str:
     """Path of an input in the bundle: named after the input, so that no local file name is in it."""
     if not isinstance(file.content, str):
-        return f"inputs/{name}.json"
-    return f"inputs/{name}{Path(file.content).suffix if file.type == 'uri_file' else ''}"
+        return f"{INPUTS}/{name}.json"
+    return f"{INPUTS}/{name}{Path(file.content).suffix if file.type == 'uri_file' else ''}"
 
 
 def pipeline_document(planned: Plan) -> dict[str, Any]:
@@ -169,7 +168,7 @@ def _node(node: Node, compute: Compute, tags: Mapping[str, Any]) -> dict[str, An
     """A node, with the tags of the job: Azure reports costs by node."""
     return {
         "type": "command",
-        "component": f"./components/{node.step.name}/component.yml",
+        "component": f"./{COMPONENTS}/{node.step.name}/{COMPONENT_FILE}",
         **tags,
         **_placement(node.step.environment, compute, compute.teacher_instances if node.name == "teacher" else 1),
         "inputs": dict(node.inputs),

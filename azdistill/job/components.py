@@ -7,6 +7,7 @@ from typing import Any, Literal
 import annotated_types
 from pydantic.fields import FieldInfo
 
+from azdistill.contracts.layout import ENVIRONMENTS
 from azdistill.contracts.step import Step, flag, scalar_type
 from azdistill.job.snapshot import closure
 
@@ -36,7 +37,7 @@ def component(step: Step[Any], code: dict[str, Any]) -> dict[str, Any]:
             for name, port in step.outputs.items()
         },
         **code,
-        "environment": f"file:../../environments/{step.environment}/environment.yml",
+        "environment": f"file:../../{ENVIRONMENTS}/{step.environment}/environment.yml",
         "command": command(step),
     }
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from azdistill.contracts.prompting import render
 from azdistill.contracts.rows import Message
 from azdistill.contracts.teacher import Prompting, Teacher
 from azdistill.engine.pipeline import expressions
@@ -14,7 +15,6 @@ from azdistill.job.model import DistillationJob
 from azdistill.job.paths import is_remote
 from azdistill.job.plan import plan
 from azdistill.job.samples import count_rows, first_rows, reference_in, said
-from azdistill.teacher.prompting import render
 
 # Minimum and maximum characters of a token, as measured on European languages.
 CHARACTERS = (3, 5)

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from azdistill.contracts.layout import EVALUATION_OUTPUT, REGISTRATION_OUTPUT, REPORT_OUTPUT
 from azdistill.contracts.register import RegisterConfig
 from azdistill.contracts.report import ReportConfig
 from azdistill.contracts.step import Port, PortType, Step, StepConfig, is_run_input, scalar_type
@@ -88,9 +89,9 @@ GRAPH: Mapping[str, Wiring] = {
 
 # Outputs of the pipeline itself, which CI reads without knowing the nodes.
 PUBLISHED = {
-    "evaluation": "evaluate.evaluation",
-    "report": "report.report",
-    "registration": "register.registration",
+    EVALUATION_OUTPUT: "evaluate.evaluation",
+    REPORT_OUTPUT: "report.report",
+    REGISTRATION_OUTPUT: "register.registration",
 }
 
 

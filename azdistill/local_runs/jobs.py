@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
+from azdistill.contracts.layout import RUN_MODEL, RUN_REPORT
 from azdistill.contracts.task import OWN
 from azdistill.engine.local.attempts import LOG
 from azdistill.engine.local.results import Event
@@ -22,8 +23,6 @@ logger = logging.getLogger("azdistill.local_runs")
 
 # Azure ML's status of a job, by the state of a run. Other states are Failed: so is a job with a refused student.
 STATUSES = {"completed": "Completed", "running": "Running", "interrupted": "Canceled"}
-# Paths in a run folder.
-REPORT, STUDENT = Path("report/report/report.json"), Path("train/model")
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class LocalJobs:
 
     def report(self, name: str) -> dict[str, Any]:
         """Content of report.json. Raises InputError for a run that ended before its report."""
-        path = self._run(name).path / REPORT
+        path = self._run(name).path / RUN_REPORT
         if not path.is_file():
             raise InputError(
                 f"{self.get(name).status}, without a report",
@@ -107,7 +106,7 @@ class LocalJobs:
             )
         job, inputs = request.source, request.options.inputs
         is_student = model == "student"
-        folder = self.path / name / STUDENT if is_student else Path(inputs.get("student", job.student.model))
+        folder = self.path / name / RUN_MODEL if is_student else Path(inputs.get("student", job.student.model))
         weights = "pretrained" if is_student else inputs.get("weights", job.student.weights)
         max_new_tokens = int(inputs.get("max_new_tokens", job.predict.max_new_tokens))
         changes = {"weights": weights, "seed": job.seed, "max_new_tokens": max_new_tokens}

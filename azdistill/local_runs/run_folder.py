@@ -6,14 +6,13 @@ from functools import cached_property
 from pathlib import Path
 
 from azdistill.contracts.errors import DataError, GateRefused, InputError
-from azdistill.contracts.results import GATE_FILE, METRICS_FILE, Document, GateDecision, Metrics, read_result
+from azdistill.contracts.layout import GATE_FILE, METRICS_FILE, RUN_EVALUATION
+from azdistill.contracts.results import Document, GateDecision, Metrics, read_result
 from azdistill.engine.local.guards import locked
 from azdistill.engine.local.records import RECORD_FILE, NodeRecord, read_record
 
 # Default folder of run folders.
 RUNS = Path("runs")
-# Output of the node `evaluate`, in a run folder.
-EVALUATION = Path("evaluate", "evaluation")
 LOCK = ".lock"
 
 
@@ -74,7 +73,7 @@ class RunFolder:
 
     def _evaluation(self, file: str, result: type[Document]) -> Document | None:
         try:
-            return read_result(self.path / EVALUATION / file, result)
+            return read_result(self.path / RUN_EVALUATION / file, result)
         except DataError:
             return None
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from azdistill.contracts.errors import GateRefused
-from azdistill.contracts.results import GATE_FILE, GateDecision, GateResult, read_result
+from azdistill.contracts.layout import GATE_FILE
+from azdistill.contracts.results import GateDecision, GateResult, read_result
 
 
 def read_gate(evaluation: Path) -> GateDecision:

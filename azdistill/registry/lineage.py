@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from azdistill.contracts.manifest import NAME, Manifest, read_manifest, sha256_file
-from azdistill.contracts.results import METRICS_FILE, USAGE_FILE, GateDecision, Metrics, Usage, read_result
+from azdistill.contracts.layout import MANIFEST_FILE, METRICS_FILE, USAGE_FILE
+from azdistill.contracts.manifest import Manifest, read_manifest, sha256_file
+from azdistill.contracts.results import GateDecision, Metrics, Usage, read_result
 
 DIGEST_TAG = "azdistill.model_digest"
 
@@ -80,8 +81,8 @@ def read_lineage(
     usage = read_result(completions / USAGE_FILE, Usage)
     return Lineage(
         model_digest=model_digest(model),
-        completions_manifest=sha256_file(completions / NAME),
-        curated_manifest=sha256_file(curated / NAME),
+        completions_manifest=sha256_file(completions / MANIFEST_FILE),
+        curated_manifest=sha256_file(curated / MANIFEST_FILE),
         teacher=usage.teacher,
         teacher_route=usage.route,
         licences_acknowledged=tuple(licences_acknowledged),

@@ -9,7 +9,7 @@ from typing import Any
 
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.files import read_json, write_text
-from azdistill.contracts.manifest import NAME
+from azdistill.contracts.layout import MANIFEST_FILE
 
 CHAT = "llm/v1/chat"
 
@@ -39,7 +39,7 @@ def mlflow_layout(folder: Path, model_type: str) -> Iterator[Path]:
 def _link(folder: Path, target: Path) -> None:
     """Link the files where MLflow's transformers flavor reads them; files other than weights may be the tokenizer's."""
     for path in sorted(folder.iterdir()):
-        if path.name == NAME:
+        if path.name == MANIFEST_FILE:
             continue
         for subfolder in ["model"] if path.suffix == ".safetensors" else ["model", "components/tokenizer"]:
             (target / subfolder).mkdir(parents=True, exist_ok=True)

@@ -5,13 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from azdistill.contracts.files import read_json, read_rows
+from azdistill.contracts.layout import (
+    COMPLETIONS_FILE,
+    DROP_COUNTS_FILE,
+    GATE_FILE,
+    HISTORY_FILE,
+    METRICS_FILE,
+    PROFILE_FILE,
+    TRAINING_METRICS_FILE,
+    USAGE_FILE,
+)
 from azdistill.contracts.manifest import Manifest, read_manifest
 from azdistill.contracts.results import (
-    GATE_FILE,
-    METRICS_FILE,
     MODEL_ROLES,
-    PROFILE_FILE,
-    USAGE_FILE,
     GateDecision,
     Metrics,
     ModelMetrics,
@@ -75,8 +81,8 @@ def collect(folders: Folders, title: str, registered_model: str) -> Report:
         gain=metrics.gain,
         stages=tuple(_stages(folders, manifests)),
         usage=usage,
-        training=read_json(folders.training / "metrics.json"),
-        curve=_curve(folders.training / "history.jsonl"),
+        training=read_json(folders.training / TRAINING_METRICS_FILE),
+        curve=_curve(folders.training / HISTORY_FILE),
         examples=pick_examples(folders.prompts, folders.completions, folders.evaluation, _predictions(folders)),
         steps=manifests,
     )
@@ -104,14 +110,14 @@ def _stages(folders: Folders, manifests: Mapping[str, Manifest]) -> Iterator[Sta
     yield Stage(name="prepared", rows=prepared, left_behind=unused)
     answered = manifests["teacher"].counts
     yield Stage(name="answered by the teacher", rows=answered["answered"], left_behind=_reasons(answered["reasons"]))
-    drops = read_json(folders.curated / "drops.json")
-    test_rows = sum(row.split == "test" for row in read_rows(folders.completions / "completions.jsonl", Completion))
+    drops = read_json(folders.curated / DROP_COUNTS_FILE)
+    test_rows = sum(row.split == "test" for row in read_rows(folders.completions / COMPLETIONS_FILE, Completion))
     curated, traces = sum(drops["kept"].values()), drops.get("traces", 0)
     removed = _reasons(drops["dropped"] | {"held out for the test": test_rows})
     yield Stage(name="curated", rows=curated - traces, left_behind=removed)
     if traces:
         yield Stage(name="with a row for each trace", rows=curated, left_behind={})
-    trained = read_json(folders.training / "metrics.json")["train_rows"]
+    trained = read_json(folders.training / TRAINING_METRICS_FILE)["train_rows"]
     removed = {"held out for validation": drops["kept"]["validation"], "too long": drops["kept"]["train"] - trained}
     yield Stage(name="trained on", rows=trained, left_behind=_reasons(removed))
 

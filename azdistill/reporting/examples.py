@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from azdistill.contracts.files import read_rows
-from azdistill.contracts.results import SCORES_FILE, ModelRole, RowScores
+from azdistill.contracts.layout import COMPLETIONS_FILE, PREDICTIONS_FILE, PROMPTS_FILE, SCORES_FILE
+from azdistill.contracts.results import ModelRole, RowScores
 from azdistill.contracts.rows import Completion, Prediction, Prompt
 from azdistill.reporting.report import Example
 
@@ -24,10 +25,10 @@ def pick_examples(
     """
     scores = {row.id: row for row in read_rows(evaluation / SCORES_FILE, RowScores)}
     ids = _choose(scores.values())
-    rows = {row.id: row for row in read_rows(prompts / "prompts.jsonl", Prompt) if row.id in ids}
+    rows = {row.id: row for row in read_rows(prompts / PROMPTS_FILE, Prompt) if row.id in ids}
     files: dict[ModelRole, Iterable[Completion] | Iterable[Prediction]] = {
-        "teacher": read_rows(completions / "completions.jsonl", Completion),
-        **{role: read_rows(folder / "predictions.jsonl", Prediction) for role, folder in predictions.items()},
+        "teacher": read_rows(completions / COMPLETIONS_FILE, Completion),
+        **{role: read_rows(folder / PREDICTIONS_FILE, Prediction) for role, folder in predictions.items()},
     }
     answers = {role: {row.id: row.completion for row in file if row.id in ids} for role, file in files.items()}
     return tuple(_example(rows[identity], answers, scores[identity]) for identity in ids)

@@ -1,13 +1,17 @@
 """`python -m azdistill.steps.curate`: completions to training rows."""
 
+import logging
 import sys
 
 from azdistill.contracts.curate import STEP, CurateConfig
 from azdistill.contracts.files import read_rows, write_json, write_rows
+from azdistill.contracts.layout import COMPLETIONS_FILE, DROP_COUNTS_FILE, DROPS_FILE, TRAIN_FILE, VALIDATION_FILE
 from azdistill.contracts.manifest import close_folder, open_folder, read_manifest, settings_of
 from azdistill.contracts.rows import Completion
 from azdistill.contracts.step import Arguments
 from azdistill.steps.runner import run_step
+
+logger = logging.getLogger("azdistill.steps")
 
 
 def body(arguments: Arguments[CurateConfig]) -> None:
@@ -17,18 +21,17 @@ def body(arguments: Arguments[CurateConfig]) -> None:
     config, completions = arguments.config, arguments.inputs["completions"]
     folder = open_folder(arguments.outputs["curated"])
     read_manifest(completions)
-    rows = read_rows(completions / "completions.jsonl", Completion)
+    rows = read_rows(completions / COMPLETIONS_FILE, Completion)
     curated = curate(rows, config, arguments.inputs.get("task_file"))
-    write_rows(folder / "drops.jsonl", curated.drops)
-    write_json(folder / "drops.json", curated.counts())
+    write_rows(folder / DROPS_FILE, curated.drops)
+    write_json(folder / DROP_COUNTS_FILE, curated.counts())
     check_drops(curated, config.max_drop_ratio)
-    write_rows(folder / "train.jsonl", curated.train)
-    write_rows(folder / "validation.jsonl", curated.validation)
+    write_rows(folder / TRAIN_FILE, curated.train)
+    write_rows(folder / VALIDATION_FILE, curated.validation)
     close_folder(folder, STEP.name, curated.counts(), settings_of(config))
     traces = f" ({curated.traces} of them traces)" if curated.traces else ""
-    print(
-        f"{len(curated.train)} train{traces}, {len(curated.validation)} validation rows; {len(curated.drops)} dropped"
-    )
+    train, validation, drops = len(curated.train), len(curated.validation), len(curated.drops)
+    logger.info("%d train%s, %d validation rows; %d dropped", train, traces, validation, drops)
 
 
 if __name__ == "__main__":

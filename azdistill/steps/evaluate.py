@@ -1,14 +1,25 @@
 """`python -m azdistill.steps.evaluate`: student, baseline and teacher on the same test rows, and the gates."""
 
+import logging
 import sys
 
 from azdistill.contracts.evaluate import STEP, EvaluateConfig
 from azdistill.contracts.files import read_rows, write_rows
+from azdistill.contracts.layout import (
+    COMPLETIONS_FILE,
+    GATE_FILE,
+    METRICS_FILE,
+    PREDICTIONS_FILE,
+    PROMPTS_FILE,
+    SCORES_FILE,
+)
 from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest
-from azdistill.contracts.results import GATE_FILE, METRICS_FILE, SCORES_FILE, write_result
+from azdistill.contracts.results import write_result
 from azdistill.contracts.rows import Completion, Prediction, Prompt
 from azdistill.contracts.step import Arguments
 from azdistill.steps.runner import run_step
+
+logger = logging.getLogger("azdistill.steps")
 
 
 def body(arguments: Arguments[EvaluateConfig]) -> None:
@@ -22,9 +33,9 @@ def body(arguments: Arguments[EvaluateConfig]) -> None:
     for name in ("prompts", "completions", *LOCAL_MODELS):
         read_manifest(inputs[name])
     rows = align(
-        read_rows(inputs["prompts"] / "prompts.jsonl", Prompt),
-        read_rows(inputs["completions"] / "completions.jsonl", Completion),
-        {role: read_rows(inputs[role] / "predictions.jsonl", Prediction) for role in LOCAL_MODELS},
+        read_rows(inputs["prompts"] / PROMPTS_FILE, Prompt),
+        read_rows(inputs["completions"] / COMPLETIONS_FILE, Completion),
+        {role: read_rows(inputs[role] / PREDICTIONS_FILE, Prediction) for role in LOCAL_MODELS},
     )
     evaluation = evaluate(rows, config, inputs.get("task_file"))
     metrics, gate = evaluation.metrics, decide(evaluation.metrics, config)
@@ -34,7 +45,7 @@ def body(arguments: Arguments[EvaluateConfig]) -> None:
     close_folder(folder, STEP.name, {"rows": metrics.rows, "decision": gate.decision}, provenance_of(config))
     accuracies = {role: model.value("accuracy") for role, model in metrics.models.items()}
     shown = ", ".join(f"{role} {'n/a' if value is None else f'{value:.1%}'}" for role, value in accuracies.items())
-    print(f"right on {metrics.rows} test rows: {shown}; {gate.decision}")
+    logger.info("right on %s test rows: %s; %s", metrics.rows, shown, gate.decision)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 import sys
 
 from azdistill.contracts.files import read_rows, write_rows
+from azdistill.contracts.layout import PREDICTIONS_FILE, PROFILE_FILE, PROMPTS_FILE
 from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest
 from azdistill.contracts.predict import STEP, PredictConfig
-from azdistill.contracts.results import PROFILE_FILE, write_result
+from azdistill.contracts.results import write_result
 from azdistill.contracts.rows import Prompt
 from azdistill.contracts.step import Arguments
 from azdistill.steps.runner import run_step
@@ -19,11 +20,11 @@ def body(arguments: Arguments[PredictConfig]) -> None:
 
     config = arguments.config
     folder = open_folder(arguments.outputs["predictions"])
-    prompts = read_rows(arguments.inputs["prompts"] / "prompts.jsonl", Prompt)
+    prompts = read_rows(arguments.inputs["prompts"] / PROMPTS_FILE, Prompt)
     test_prompts = [prompt for prompt in prompts if prompt.split == "test"]
     student = load_student(arguments.inputs["model"], config.weights, config.seed)
     predictions, profile = predict(student, test_prompts, config)
-    write_rows(folder / "predictions.jsonl", predictions)
+    write_rows(folder / PREDICTIONS_FILE, predictions)
     write_result(folder / PROFILE_FILE, profile)
     counts = {"rows": profile.rows, "truncated": sum(row.truncated for row in predictions)}
     close_folder(folder, STEP.name, counts, provenance_of(config))

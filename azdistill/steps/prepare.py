@@ -1,13 +1,17 @@
 """`python -m azdistill.steps.prepare`: the user's files to prompts."""
 
+import logging
 import sys
 
 from azdistill.contracts.files import write_rows
+from azdistill.contracts.layout import PROMPTS_FILE, REJECTS_FILE
 from azdistill.contracts.manifest import close_folder, open_folder, settings_of, sha256_file
 from azdistill.contracts.prepare import STEP, PrepareConfig
 from azdistill.contracts.rows import Split
 from azdistill.contracts.step import Arguments
 from azdistill.steps.runner import run_step
+
+logger = logging.getLogger("azdistill.steps")
 
 SPLIT_OF_PORT: dict[str, Split] = {"training_data": "train", "validation_data": "validation", "test_data": "test"}
 
@@ -20,15 +24,16 @@ def body(arguments: Arguments[PrepareConfig]) -> None:
     folder = open_folder(arguments.outputs["prompts"])
     files = {split: inputs[port] for port, split in SPLIT_OF_PORT.items() if port in inputs}
     rows = read_files(files, config, inputs.get("task_file"))
-    write_rows(folder / "rejects.jsonl", rows.rejects)
+    write_rows(folder / REJECTS_FILE, rows.rejects)
     splits = prepare(rows, config)
-    write_rows(folder / "prompts.jsonl", splits.prompts)
+    write_rows(folder / PROMPTS_FILE, splits.prompts)
     data = {port: sha256_file(path) for port, path in inputs.items()}
     row_counts = counts(rows, splits)
     close_folder(folder, STEP.name, row_counts, settings_of(config, data))
-    print(
-        "{train} train, {validation} validation, {test} test rows; "
-        "{rejected} rejected, {duplicates} duplicates, {leaked} leaked".format_map(row_counts)
+    logger.info(
+        "%(train)s train, %(validation)s validation, %(test)s test rows; "
+        "%(rejected)s rejected, %(duplicates)s duplicates, %(leaked)s leaked",
+        row_counts,
     )
 
 

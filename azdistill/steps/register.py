@@ -1,5 +1,6 @@
 """`python -m azdistill.steps.register`: register the student with its lineage, or refuse."""
 
+import logging
 import os
 import sys
 from dataclasses import asdict
@@ -10,6 +11,7 @@ from azdistill.azure_rest.identity import ambient_credential
 from azdistill.azure_rest.workspace import Workspace, has_workspace
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import write_json
+from azdistill.contracts.layout import LINEAGE_FILE
 from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest
 from azdistill.contracts.register import STEP, RegisterConfig
 from azdistill.contracts.step import Arguments
@@ -18,6 +20,8 @@ from azdistill.steps.runner import run_step
 if TYPE_CHECKING:
     from azdistill.registry.lineage import Lineage
     from azdistill.registry.runs import Registration
+
+logger = logging.getLogger("azdistill.steps")
 
 
 def body(arguments: Arguments[RegisterConfig]) -> None:
@@ -31,10 +35,10 @@ def body(arguments: Arguments[RegisterConfig]) -> None:
     gate = read_gate(inputs["evaluation"])
     lineage = read_lineage(**inputs, gate=gate, licences_acknowledged=config.licences_acknowledged)
     registration = _register(inputs["model"], lineage, config)
-    write_json(output / "lineage.json", asdict(registration) | lineage.as_json())
+    write_json(output / LINEAGE_FILE, asdict(registration) | lineage.as_json())
     counts = {"registered_model": registration.registered_model, "version": registration.version}
     close_folder(output, STEP.name, counts, provenance_of(config))
-    print(f"registered {registration.model_uri} in {registration.registry}")
+    logger.info("registered %s in %s", registration.model_uri, registration.registry)
 
 
 def _register(model: Path, lineage: "Lineage", config: RegisterConfig) -> "Registration":

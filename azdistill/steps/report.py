@@ -1,12 +1,16 @@
 """Render the report from what the steps wrote."""
 
+import logging
 import sys
 
 from azdistill.contracts.files import write_json, write_text
+from azdistill.contracts.layout import REPORT_FILE, REPORT_HTML_FILE, REPORT_MARKDOWN_FILE
 from azdistill.contracts.manifest import close_folder, open_folder
 from azdistill.contracts.report import STEP, ReportConfig
 from azdistill.contracts.step import Arguments
 from azdistill.steps.runner import run_step
+
+logger = logging.getLogger("azdistill.steps")
 
 
 def body(arguments: Arguments[ReportConfig]) -> None:
@@ -16,11 +20,11 @@ def body(arguments: Arguments[ReportConfig]) -> None:
     config = arguments.config
     output = open_folder(arguments.outputs["report"])
     report = collect(Folders(**arguments.inputs), config.title, config.registered_model)
-    write_json(output / "report.json", report.model_dump(mode="json"))
-    write_text(output / "report.html", html(report))
-    write_text(output / "report.md", markdown(report))
+    write_json(output / REPORT_FILE, report.model_dump(mode="json"))
+    write_text(output / REPORT_HTML_FILE, html(report))
+    write_text(output / REPORT_MARKDOWN_FILE, markdown(report))
     close_folder(output, STEP.name, {"decision": report.verdict.decision, "test_rows": report.test_rows})
-    print(report.headline)
+    logger.info("%s", report.headline)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from azdistill.contracts.errors import DataError, InputError
 from azdistill.contracts.files import read_rows, write_json, write_rows
+from azdistill.contracts.layout import COMPLETIONS_FILE, PROMPTS_FILE, REJECTS_FILE, USAGE_FILE
 from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest
 from azdistill.contracts.rows import Prompt
 from azdistill.contracts.step import Arguments
@@ -37,10 +38,10 @@ def _write(collected: "Collected", prompts: int, arguments: Arguments[TeacherCon
     from azdistill.teacher.collect import check_rejects
 
     folder = arguments.outputs["completions"]
-    write_rows(folder / "rejects.jsonl", collected.rejects)
+    write_rows(folder / REJECTS_FILE, collected.rejects)
     check_rejects(collected, prompts, arguments.config)
-    write_rows(folder / "completions.jsonl", collected.completions)
-    write_json(folder / "usage.json", {**collected.usage, **_write_logprobs(collected, arguments)})
+    write_rows(folder / COMPLETIONS_FILE, collected.completions)
+    write_json(folder / USAGE_FILE, {**collected.usage, **_write_logprobs(collected, arguments)})
     close_folder(folder, STEP.name, collected.counts(), provenance_of(arguments.config))
 
 
@@ -100,9 +101,9 @@ def _imported(prompts: list[Prompt], arguments: Arguments[TeacherConfig]) -> "Co
 def _prompts(arguments: Arguments[TeacherConfig]) -> list[Prompt]:
     folder = arguments.inputs["prompts"]
     read_manifest(folder)
-    prompts = list(read_rows(folder / "prompts.jsonl", Prompt))
+    prompts = list(read_rows(folder / PROMPTS_FILE, Prompt))
     if not prompts:
-        raise DataError(f"{folder / 'prompts.jsonl'}: no prompts; there is nothing to ask")
+        raise DataError(f"{folder / PROMPTS_FILE}: no prompts; there is nothing to ask")
     return prompts
 
 

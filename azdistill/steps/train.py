@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from azdistill.contracts.files import read_rows, write_json
-from azdistill.contracts.manifest import NAME, close_folder, open_folder, provenance_of, read_manifest, sha256_file
+from azdistill.contracts.layout import HISTORY_FILE, MANIFEST_FILE, TRAIN_FILE, TRAINING_METRICS_FILE, VALIDATION_FILE
+from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest, sha256_file
 from azdistill.contracts.rows import TrainRow
 from azdistill.contracts.step import Arguments
 from azdistill.contracts.train import STEP, TrainConfig
@@ -24,8 +25,8 @@ def body(arguments: Arguments[TrainConfig]) -> None:
     config, inputs, outputs = arguments.config, arguments.inputs, arguments.outputs
     model, metrics = open_folder(outputs["model"]), open_folder(outputs["metrics"])
     tuned = fine_tune(
-        list(read_rows(inputs["curated"] / "train.jsonl", TrainRow)),
-        list(read_rows(inputs["curated"] / "validation.jsonl", TrainRow)),
+        list(read_rows(inputs["curated"] / TRAIN_FILE, TrainRow)),
+        list(read_rows(inputs["curated"] / VALIDATION_FILE, TrainRow)),
         inputs["student"],
         config,
         outputs["checkpoints"],
@@ -35,8 +36,8 @@ def body(arguments: Arguments[TrainConfig]) -> None:
         return
     tuned.student.save(model, precision(config))
     close_folder(model, STEP.name, {"parameters": tuned.metrics.parameters})
-    write_json(metrics / "metrics.json", tuned.metrics.as_json())
-    write_history(metrics / "history.jsonl", tuned.history)
+    write_json(metrics / TRAINING_METRICS_FILE, tuned.metrics.as_json())
+    write_history(metrics / HISTORY_FILE, tuned.history)
     counts = {"train_rows": tuned.metrics.train_rows, "steps": tuned.metrics.steps}
     base = {"student": fingerprint(inputs["student"])}
     close_folder(metrics, STEP.name, counts, provenance_of(config, base))
@@ -45,7 +46,9 @@ def body(arguments: Arguments[TrainConfig]) -> None:
 
 def hash_inputs(config: TrainConfig, curated: Path, student: Path) -> str:
     """Hash of student, rows and settings: a checkpoint is resumed only with the same ones."""
-    return hashlib.sha256(f"{config!r} {sha256_file(curated / NAME)} {fingerprint(student)}".encode()).hexdigest()
+    return hashlib.sha256(
+        f"{config!r} {sha256_file(curated / MANIFEST_FILE)} {fingerprint(student)}".encode()
+    ).hexdigest()
 
 
 if __name__ == "__main__":

@@ -14,13 +14,14 @@ from typing import Any
 
 import orjson
 
+from azdistill.contracts.prompting import THINK, THOUGHT
+
 RETRIED = frozenset({408, 424, 429})
 FATAL = {
     401: "the key was refused; check key_variable and that the key belongs to this endpoint",
     403: "access is denied; check the key's rights and the endpoint's network rules",
     404: "no such model or path; check model and endpoint",
 }
-THINK, THOUGHT = "<think>", "</think>"
 # A wrong clock must not park a row for a day.
 LONGEST_RETRY_AFTER_S = 900.0
 # More tokens than any context window has: a larger count is a fault of the endpoint.

@@ -6,10 +6,10 @@ from typing import Any
 
 import orjson
 
+from azdistill.contracts.prompting import render
 from azdistill.contracts.rows import Message
 from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.endpoint import Endpoint
-from azdistill.teacher.prompting import render
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from mlflow.tracking import MlflowClient
 
-from azdistill.contracts.manifest import NAME, read_manifest
+from azdistill.contracts.layout import MANIFEST_FILE
+from azdistill.contracts.manifest import read_manifest
 
 
 def register(inputs: dict[str, Path], output: Path, registry: str | None) -> subprocess.CompletedProcess[str]:
@@ -41,7 +42,7 @@ def test_refuses_with_3_before_anything_is_created(
     assert done.returncode == 3
     assert "gate min_retention=0.9 refused at 0.711 [0.680, 0.742]" in done.stderr
     assert done.stderr.count("\n") == 1
-    assert not (tmp_path / "out" / NAME).exists()
+    assert not (tmp_path / "out" / MANIFEST_FILE).exists()
     assert not MlflowClient(tracking_uri=registry).search_registered_models()
 
 
@@ -54,7 +55,7 @@ def test_inconclusive_is_refused_too(
 
 
 def test_a_half_written_model_is_refused(inputs: dict[str, Path], registry: str, tmp_path: Path) -> None:
-    (inputs["model"] / NAME).unlink()
+    (inputs["model"] / MANIFEST_FILE).unlink()
     done = register(inputs, tmp_path / "out", registry)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     assert str(inputs["model"]) in done.stderr

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from azdistill.contracts.errors import DataError
-from azdistill.contracts.manifest import NAME
+from azdistill.contracts.layout import MANIFEST_FILE
 from azdistill.reporting.collect import Folders, collect
 from azdistill.reporting.report import Report
 
@@ -70,7 +70,7 @@ def test_a_long_answer_is_cut_with_a_note(distil: Distil) -> None:
 
 def test_a_folder_that_is_not_complete_is_named(distil: Distil) -> None:
     folders = distil()
-    (folders["evaluation"] / NAME).unlink()
+    (folders["evaluation"] / MANIFEST_FILE).unlink()
     with pytest.raises(DataError, match=r"evaluation: no manifest\.json"):
         read_report(folders)
 

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from azdistill.contracts.manifest import NAME, read_manifest
+from azdistill.contracts.layout import MANIFEST_FILE
+from azdistill.contracts.manifest import read_manifest
 from azdistill.reporting.report import Report
 
 
@@ -27,9 +28,9 @@ def test_writes_three_forms_and_says_the_headline(distil: Callable[..., dict[str
 
 def test_a_missing_folder_is_one_line(distil: Callable[..., dict[str, Path]], tmp_path: Path) -> None:
     folders = distil()
-    (folders["training"] / NAME).unlink()
+    (folders["training"] / MANIFEST_FILE).unlink()
     done = run(folders, tmp_path / "out")
     assert done.returncode == 2
     assert done.stderr.startswith("report: ")
     assert done.stderr.count("\n") == 1
-    assert not (tmp_path / "out" / NAME).exists()
+    assert not (tmp_path / "out" / MANIFEST_FILE).exists()

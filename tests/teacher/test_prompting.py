@@ -9,10 +9,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from azdistill.contracts.curate import CurateConfig
+from azdistill.contracts.prompting import CHAIN_OF_THOUGHT, chain_of_density, render
 from azdistill.contracts.rows import Completion, Message, TokenUsage, TrainRow, prompt_id
 from azdistill.contracts.teacher import Prompting, TeacherConfig
 from azdistill.data.curate import curate
-from azdistill.teacher.prompting import CHAIN_OF_THOUGHT, apply_trace, chain_of_density, missing_reasoning, render
+from azdistill.teacher.prompting import apply_trace, missing_reasoning
 from azdistill.teacher.replies import read_reply
 
 PAGE = (Path(__file__).parents[2] / "docs/prompting.md").read_text(encoding="utf-8")

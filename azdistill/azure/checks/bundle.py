@@ -13,6 +13,7 @@ from azdistill.azure.checks.storage import check_writing
 from azdistill.azure.checks.teachers import check_connections, check_retired
 from azdistill.azure.checks.workspace import open_workspace
 from azdistill.contracts.errors import InputError
+from azdistill.contracts.layout import ENVIRONMENTS, PIPELINE_FILE
 from azdistill.engine.yaml_document import read_document
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def check_bundle(
     A workspace that does not open is the only result. Teachers that are retired by `today` are reported; give no day
     where the job file has been checked for them already.
     """
-    document = read_document(bundle / "pipeline.yml", InputError, "pipeline").value
+    document = read_document(bundle / PIPELINE_FILE, InputError, "pipeline").value
     workspace, result = open_workspace(client)
     yield result
     if workspace is None:
@@ -57,7 +58,7 @@ def check_bundle(
 
 def _check_environments(bundle: Path) -> Iterator[CheckResult]:
     """One result for each environment with an azureml-mlflow that is too old."""
-    for path in sorted(bundle.glob("environments/*/conda.yml")):
+    for path in sorted(bundle.glob(f"{ENVIRONMENTS}/*/conda.yml")):
         pin = re.search(r"azureml-mlflow\s*[=~>]=\s*(\d+)\.(\d+)", path.read_text(encoding="utf-8"))
         if pin and tuple(map(int, pin.groups())) < OLDEST_AZUREML_MLFLOW:
             message = f"azureml-mlflow {'.'.join(pin.groups())} cannot save artifacts with mlflow 3"

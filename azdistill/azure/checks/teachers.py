@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from azdistill.azure.checks.result import CheckResult, failed, look_up, ok, unknown
 from azdistill.azure.roles import workspace_options
 from azdistill.contracts.files import read_json
+from azdistill.contracts.layout import TEACHERS_INPUT
 from azdistill.job.catalog import built_in
 
 if TYPE_CHECKING:
@@ -55,5 +56,5 @@ def check_retired(bundle: Path, today: date) -> Iterator[CheckResult]:
 
 
 def _read_teachers(bundle: Path) -> list[dict[str, Any]]:
-    path = bundle / "inputs/teachers.json"
+    path = bundle / TEACHERS_INPUT
     return read_json(path) if path.is_file() else []

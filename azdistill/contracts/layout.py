@@ -1,0 +1,56 @@
+"""Names and paths of the files in a bundle, in the output folders of the steps, and in a run folder.
+
+A bundle, written by `azdistill.job.bundle`::
+
+    pipeline.yml
+    components/STEP/component.yml
+    components/STEP/code/azdistill/...
+    environments/NAME/                  environment.yml, conda.yml
+    inputs/NAME.json, inputs/NAME...    settings with structure, and the job's local files
+
+A run folder has a folder NODE/OUTPUT for each output of each node. A folder that is complete has a manifest.json::
+
+    prepare/prompts/                    prompts.jsonl, rejects.jsonl
+    teacher/completions/                completions.jsonl, rejects.jsonl, usage.json
+    curate/curated/                     train.jsonl, validation.jsonl, drops.jsonl, drops.json
+    train/model/                        the student: config.json, tokenizer, weights
+    train/metrics/                      metrics.json, history.jsonl
+    predict_student/predictions/        predictions.jsonl, profile.json
+    predict_baseline/predictions/       predictions.jsonl, profile.json
+    evaluate/evaluation/                metrics.json, gate.json, scores.jsonl
+    report/report/                      report.html, report.md, report.json
+    register/registration/              lineage.json
+
+Every step's snapshot has this module, so it imports nothing of azdistill.
+"""
+
+from pathlib import Path
+
+# Paths in a bundle.
+PIPELINE_FILE, COMPONENT_FILE = "pipeline.yml", "component.yml"
+COMPONENTS, ENVIRONMENTS, INPUTS, CODE = "components", "environments", "inputs", "code"
+TEACHERS_INPUT = f"{INPUTS}/teachers.json"
+# Everything at the top of a bundle.
+BUNDLE = (COMPONENTS, ENVIRONMENTS, INPUTS, PIPELINE_FILE)
+
+# Files in the output folders of the steps.
+MANIFEST_FILE = "manifest.json"
+PROMPTS_FILE = "prompts.jsonl"
+COMPLETIONS_FILE, USAGE_FILE = "completions.jsonl", "usage.json"
+REJECTS_FILE = "rejects.jsonl"
+TRAIN_FILE, VALIDATION_FILE = "train.jsonl", "validation.jsonl"
+DROPS_FILE, DROP_COUNTS_FILE = "drops.jsonl", "drops.json"
+TRAINING_METRICS_FILE, HISTORY_FILE = "metrics.json", "history.jsonl"
+PREDICTIONS_FILE, PROFILE_FILE = "predictions.jsonl", "profile.json"
+METRICS_FILE, GATE_FILE, SCORES_FILE = "metrics.json", "gate.json", "scores.jsonl"
+REPORT_FILE, REPORT_HTML_FILE, REPORT_MARKDOWN_FILE = "report.json", "report.html", "report.md"
+LINEAGE_FILE = "lineage.json"
+
+# Outputs of the pipeline, named after the outputs of the nodes that write them.
+EVALUATION_OUTPUT, REPORT_OUTPUT, REGISTRATION_OUTPUT = "evaluation", "report", "registration"
+
+# Paths in a run folder.
+RUN_PROMPTS = Path("prepare", "prompts", PROMPTS_FILE)
+RUN_MODEL = Path("train", "model")
+RUN_EVALUATION = Path("evaluate", EVALUATION_OUTPUT)
+RUN_REPORT = Path("report", REPORT_OUTPUT, REPORT_FILE)
