@@ -52,7 +52,7 @@ class Budget:
                     f"{self.spent:.4f} is spent, and the next answer may cost {most:.4f}",
                     field=("teacher", "budget"),
                     value=self.budget,
-                    fix="raise the budget and run again; stored answers are not bought again",
+                    fix="raise the budget and run again; stored answers are not paid for again",
                 )
             self._settled.clear()
             await self._settled.wait()

@@ -177,7 +177,7 @@ def check_rejects(collected: Collected, prompts: int, config: TeacherConfig) -> 
             code="too_many_rejects",
             field=("teacher", "max_reject_ratio"),
             value=config.max_reject_ratio,
-            fix="fix the cause or raise max_reject_ratio, then run again; stored answers are not bought again",
+            fix="fix the cause or raise max_reject_ratio, then run again; stored answers are not paid for again",
         )
 
 

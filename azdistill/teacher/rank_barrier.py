@@ -177,7 +177,7 @@ class RankBarrier:
             except OSError as error:
                 raise AzdistillError(
                     f"store: {str(self.folder)!r} cannot be written ({error.strerror})",
-                    fix=f"make room or use another folder; {CONTINUE}",
+                    fix=f"free disk space or use another folder; {CONTINUE}",
                 ) from None
             self._written.append(path)
 

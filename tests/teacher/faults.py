@@ -30,6 +30,7 @@ TRIES_RANGES = {
     "1": range(1, 2),
     "2": range(2, 3),
     str(TRIES): range(TRIES, TRIES + 1),
+    "1 or more": range(1, 100),
     "2 or more": range(2, 100),
 }
 NEXT_RUN_RANGES = {
@@ -410,7 +411,7 @@ ENDPOINT = FaultSection(
         ),
         Fault(
             "it goes down permanently",
-            "2 or more",
+            "1 or more",
             STORED,
             1,
             "no row was charged, and all answers are stored",
@@ -451,7 +452,7 @@ STORE = FaultSection(
             "1",
             STORED,
             1,
-            "cannot be written (File too large); make room or use another folder",
+            "cannot be written (File too large); free disk space or use another folder",
             "1",
             "requests in flight and answers not yet synced",
             scenario="disk_full",
@@ -459,7 +460,7 @@ STORE = FaultSection(
         ),
         fails_at_start(
             "its folder is not writable",
-            "cannot be written (Permission denied); make room or use another folder",
+            "cannot be written (Permission denied); free disk space or use another folder",
             scenario="store_not_writable",
         ),
         fails_at_start(
@@ -532,7 +533,7 @@ JOB = FaultSection(
             "1",
             STORED,
             1,
-            "raise the budget and run again; stored answers are not bought again",
+            "raise the budget and run again; stored answers are not paid for again",
             teacher=PRICES,
             config={"budget": 0.2, "max_tokens": 20},
         ),

@@ -51,7 +51,7 @@ def test_a_budget_stops_before_it_is_exceeded_and_is_nearly_used(collect_rows):
     assert isinstance(problem, BudgetReached)
     assert calls * COST <= budget
     assert calls >= 38
-    assert "raise the budget and run again; stored answers are not bought again" in str(problem)
+    assert "raise the budget and run again; stored answers are not paid for again" in str(problem)
 
 
 def test_the_next_run_counts_the_cost_of_stored_answers(collect_rows):

@@ -507,6 +507,8 @@ def test_down_for_good(tmp_path, prompts, configure) -> None:
         test_outage.ask(tmp_path, prompts, configure, reply, longest_outage_s=2.0)
     lines = b"".join(path.read_bytes() for path in (tmp_path / "store").glob("*.jsonl"))
     row = STORED if lines.count(b'"answer":') == ROWS else "lost"
+    # The failures that detect the outage, the requests in flight at that time, and a few probes.
+    assert tries.total() - ROWS <= 3 * IN_FLIGHT
     observed = Observed(max_tries(tries), row, raised.value.exit_code, str(raised.value), 0)
     check(FAULTS_BY_SCENARIO["down_for_good"], observed)
 

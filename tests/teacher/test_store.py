@@ -295,8 +295,8 @@ store.close()
 def test_a_full_disk_ends_with_one_message_and_durable_answers_are_kept(tmp_path):
     durable, problem = run_python(FULL, tmp_path).splitlines()
     assert problem == (
-        f"store '{tmp_path}': cannot be written (File too large); make room or use another folder, "
-        "then run again; stored answers are not bought again"
+        f"store '{tmp_path}': cannot be written (File too large); free disk space or use another folder, "
+        "then run again; stored answers are not paid for again"
     )
     later = find(tmp_path, [f"{number:05}" for number in range(2000)])
     # Records that did not fit into the full segment were written to a new one when the store was closed.

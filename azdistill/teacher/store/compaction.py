@@ -67,7 +67,7 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         path = error.filename or folder
         raise AzdistillError(
             f"store {str(folder)!r}: cannot be compacted ({error.strerror}: {str(path)!r}); nothing is lost",
-            fix="make room or fix that, then run again",
+            fix="free disk space or fix that, then run again",
         ) from None
 
 

@@ -123,7 +123,7 @@ class ResponseStore:
     def _not_writable(self, error: OSError) -> AzdistillError:
         return AzdistillError(
             f"store {str(self.folder)!r}: cannot be written ({error.strerror})",
-            fix="make room or use another folder, then run again; stored answers are not bought again",
+            fix="free disk space or use another folder, then run again; stored answers are not paid for again",
         )
 
     def _open(self) -> IO[bytes]:
