@@ -1,4 +1,4 @@
-"""Folders of the repository that the wheel carries too: environments, and the quickstart."""
+"""Folders of the repository that the wheel contains as data: environments and the quickstart."""
 
 from pathlib import Path
 
@@ -8,6 +8,6 @@ INSTALLED = PACKAGE / "_assets"
 
 
 def asset(name: str) -> Path:
-    """The folder `name` of the repository: in a checkout beside the package, in an installed package among its data."""
+    """Path of a folder of the repository: in a checkout, or in the data of an installed package."""
     installed = INSTALLED / name
     return installed if installed.is_dir() else ROOT / name

@@ -38,9 +38,8 @@ Content = str | Path
 def compile_job(job: DistillationJob, folder: Path) -> Path:
     """Write the bundle of `job` into `folder`, and return the path of its pipeline.yml.
 
-    Only what differs is written, so compiling again into the same folder leaves
-    unchanged files untouched. Raises SpecError for local files that aren't there,
-    InputError when `folder` holds something that is no bundle.
+    Only changed files are written. Raises SpecError for local files that don't exist, and InputError when `folder`
+    contains other files than a bundle.
     """
     _check_files(job)
     _check_folder(folder)
@@ -55,15 +54,19 @@ def _check_files(job: DistillationJob) -> None:
 
 
 def _check_folder(folder: Path) -> None:
-    strange = [path.name for path in folder.iterdir() if path.name not in BUNDLE] if folder.is_dir() else []
-    if strange or (folder.exists() and not folder.is_dir()):
-        found = f"holds {strange[0]!r}" if strange else "is a file"
-        raise InputError(f"output folder {str(folder)!r} {found}, so it is no bundle: name a new or empty folder")
+    others = [path.name for path in folder.iterdir() if path.name not in BUNDLE] if folder.is_dir() else []
+    if others or (folder.exists() and not folder.is_dir()):
+        reason = f"contains {others[0]!r}" if others else "is a file"
+        message = f"output folder {str(folder)!r} {reason}, so it is not a bundle"
+        raise InputError(message, fix="name a new or empty folder")
 
 
 def _synchronise(folder: Path, files: Mapping[str, Content], pipeline: str) -> None:
-    """Make `folder` hold exactly `files` and the pipeline, which goes first and comes back last: half a bundle
-    has none. Only it is written durably, as all of it can be compiled again at any time."""
+    """Make `folder` contain exactly `files` and the pipeline.
+
+    The pipeline is deleted first and written last, so an incomplete bundle has none. Only the pipeline is synced to
+    disk, because a bundle can be compiled again at any time.
+    """
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     stale = present - files.keys() - {PIPELINE_FILE}
     changed = [name for name, content in files.items() if not _same(folder / name, content)]
@@ -78,7 +81,7 @@ def _synchronise(folder: Path, files: Mapping[str, Content], pipeline: str) -> N
 
 
 def _same(path: Path, content: Content) -> bool:
-    """As rsync does: a copied file is the same when size and modification time are."""
+    """Whether a file has this content. As in rsync, a copy is the same when its size and modification time are."""
     if not path.is_file():
         return False
     if isinstance(content, str):

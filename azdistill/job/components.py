@@ -23,8 +23,8 @@ def step_of(name: str) -> Step[Any]:
 
 
 def component(step: Step[Any], code: dict[str, Any]) -> dict[str, Any]:
-    """The component document of a step. `code` says where its snapshot comes from:
-    `{"code": "./code"}` in a bundle, `{"additional_includes": [...]}` in the repository."""
+    """The component document of a step. `code` is the source of its snapshot: `{"code": "./code"}` in a bundle,
+    `{"additional_includes": [...]}` in the repository."""
     return {
         "$schema": SCHEMA,
         "type": "command",
@@ -43,10 +43,9 @@ def component(step: Step[Any], code: dict[str, Any]) -> dict[str, Any]:
 
 
 def command(step: Step[Any]) -> str:
-    """The shell line: a flag for every port and field, optional ones in `$[[ ]]`.
+    """The shell command of a step: a flag for every port and field, optional ones in `$[[ ]]`.
 
-    Nothing is quoted because nothing needs it: a string field has an enum or a
-    pattern that admits no shell character (a test holds every field to that).
+    No value needs quotes: a string field has an enum or a pattern without shell characters, which a test checks.
     """
     flags = [_flag(name, "inputs", port.optional) for name, port in step.inputs.items()]
     flags += [_flag(name, "inputs", _optional(info)) for name, info in step.config.model_fields.items()]
@@ -55,17 +54,17 @@ def command(step: Step[Any]) -> str:
 
 
 def amlignore(step: Step[Any]) -> str:
-    """The `.amlignore` that narrows `additional_includes: [../../azdistill]` to the step's closure.
+    """The `.amlignore` that limits `additional_includes: [../../azdistill]` to the step's import closure.
 
-    As in Git, nothing below an excluded folder can be taken back, so each folder on the
-    way is taken back first and emptied again.
+    As in Git, a file below an excluded folder cannot be included again. So each parent folder is included first,
+    and then its content is excluded.
     """
-    kept = set(closure(step.module))
-    folders = sorted({folder for path in kept for folder in path.parents if folder.name})
+    files = set(closure(step.module))
+    folders = sorted({folder for path in files for folder in path.parents if folder.name})
     lines = ["# generated: only the step's import closure is uploaded"]
     for folder in folders:
-        inside = sorted(path for path in kept.union(folders) if path.parent == folder)
-        lines += [f"{folder.as_posix()}/*", *(f"!{path.as_posix()}" for path in inside)]
+        entries = sorted(path for path in files.union(folders) if path.parent == folder)
+        lines += [f"{folder.as_posix()}/*", *(f"!{path.as_posix()}" for path in entries)]
     return "\n".join(lines) + "\n"
 
 
@@ -78,25 +77,25 @@ def _ports(step: Step[Any]) -> dict[str, Any]:
 
 def _input(info: FieldInfo) -> dict[str, Any]:
     kind = scalar_type(info)
-    described = {"type": AZURE_TYPES[kind] if kind else "uri_file", "description": info.description}
+    document = {"type": AZURE_TYPES[kind] if kind else "uri_file", "description": info.description}
     if kind is None:
-        return described | {"optional": True}
+        return document | {"optional": True}
     if _optional(info):
-        return described | {"optional": True} | _bounds(info)
-    return described | ({} if info.is_required() else {"default": info.default}) | _bounds(info)
+        return document | {"optional": True} | _bounds(info)
+    return document | ({} if info.is_required() else {"default": info.default}) | _bounds(info)
 
 
 def _bounds(info: FieldInfo) -> dict[str, Any]:
-    """Azure ML knows inclusive bounds only; an exclusive one is given as inclusive and checked by the step."""
-    found: dict[str, Any] = {}
+    """Enum and bounds of an input. Azure ML has inclusive bounds only; the step itself checks exclusive ones."""
+    bounds: dict[str, Any] = {}
     if typing.get_origin(info.annotation) is Literal:
-        found["enum"] = list(typing.get_args(info.annotation))
+        bounds["enum"] = list(typing.get_args(info.annotation))
     for bound in info.metadata:
         if isinstance(bound, (annotated_types.Ge, annotated_types.Gt)):
-            found["min"] = bound.ge if isinstance(bound, annotated_types.Ge) else bound.gt
+            bounds["min"] = bound.ge if isinstance(bound, annotated_types.Ge) else bound.gt
         if isinstance(bound, (annotated_types.Le, annotated_types.Lt)):
-            found["max"] = bound.le if isinstance(bound, annotated_types.Le) else bound.lt
-    return found
+            bounds["max"] = bound.le if isinstance(bound, annotated_types.Le) else bound.lt
+    return bounds
 
 
 def _optional(info: FieldInfo) -> bool:

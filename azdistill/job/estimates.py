@@ -14,7 +14,7 @@ from azdistill.job.bundle import pipeline_document
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import is_remote
 from azdistill.job.plan import plan
-from azdistill.job.samples import count_rows, first_rows, reference_in, said
+from azdistill.job.samples import count_rows, first_rows, reference_in, row_texts
 
 # Minimum and maximum characters of a token, as measured on European languages.
 CHARACTERS = (3, 5)
@@ -42,7 +42,7 @@ class Range:
 
 @dataclass(frozen=True)
 class PlannedNode:
-    """A node: what it waits for, and where it runs. No VM size for a cluster, which has its own."""
+    """A node, its dependencies and its compute. `instance_type` is None on a cluster, which has its own."""
 
     name: str
     after: tuple[str, ...]
@@ -52,8 +52,7 @@ class PlannedNode:
 
 @dataclass(frozen=True)
 class Memory:
-    """GPU memory that full fine-tuning of the student takes before activations, and that of the VM, GB.
-    None: not known."""
+    """GPU memory in GB: of full fine-tuning of the student without activations, and of the VM. None is unknown."""
 
     needed_gb: float | None
     vm: str | None
@@ -64,8 +63,8 @@ class Memory:
 
 @dataclass(frozen=True)
 class PlannedTeacher:
-    """What one teacher is asked, or what all are: `asked` counts the answers that are paid for. `cost` is in the
-    currency of the prices and never above the budget, None without prices."""
+    """Estimate of one teacher. `asked` is the number of paid answers. `cost` is in the currency of the prices and
+    at most the budget; None without prices."""
 
     name: str
     asked: Range
@@ -76,9 +75,12 @@ class PlannedTeacher:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a job will take. `rows` by split, None where the file is not on this machine. `teachers` in their order
-    and `asked` to `cost` of all of them; None and no teachers where not all rows are here, and nothing asked where
-    the route leads to none."""
+    """Estimate of a job.
+
+    `rows` is the number of rows by split, None for a remote file. `asked`, `input_tokens`, `output_tokens` and `cost`
+    are sums over `teachers`. They are None, and `teachers` is empty, when a file is remote. `asked` is 0 when the
+    job sends no requests to an endpoint.
+    """
 
     nodes: tuple[PlannedNode, ...]
     rows: Mapping[str, int | None]
@@ -92,8 +94,8 @@ class Estimate:
 
 @dataclass(frozen=True)
 class _Sampled:
-    """A file of rows: how many there are, and the means of a row: its characters, those of its reference answer,
-    and its assistant turns."""
+    """A file of rows: their number, and means per row of its characters, its reference answer's characters and its
+    assistant turns."""
 
     rows: int
     characters: float
@@ -102,20 +104,20 @@ class _Sampled:
 
 
 def estimate(job: DistillationJob) -> Estimate:
-    """The estimate of a job whose local files are there."""
+    """The estimate of a job whose local files exist."""
     files = {split: path for split, name in SPLITS.items() if (path := getattr(job.data, name))}
     sampled = {split: _sampled(Path(path), job.prepare.rows) for split, path in files.items() if not is_remote(path)}
     rows = _rows(job, files, sampled)
     counted = {split: count for split, count in rows.items() if count is not None}
-    asks = job.teacher.teacher_route == "endpoint"
-    teachers = tuple(_teachers(job, counted, sampled)) if asks and len(counted) == len(rows) else ()
-    if asks and not teachers:
+    has_endpoint = job.teacher.teacher_route == "endpoint"
+    teachers = tuple(_teachers(job, counted, sampled)) if has_endpoint and len(counted) == len(rows) else ()
+    if has_endpoint and not teachers:
         return Estimate(_nodes(job), rows, (), None, None, None, None, _memory(job))
-    return Estimate(_nodes(job), rows, teachers, *_together(job, teachers), _memory(job))
+    return Estimate(_nodes(job), rows, teachers, *_totals(job, teachers), _memory(job))
 
 
 def _nodes(job: DistillationJob) -> tuple[PlannedNode, ...]:
-    """As the bundle has them, so that a plan can't differ from what is submitted."""
+    """The nodes of the bundle, so that the estimate is about what is submitted."""
     return tuple(
         PlannedNode(name, _upstream(node["inputs"]), node["compute"], node.get("resources", {}).get("instance_type"))
         for name, node in pipeline_document(plan(job))["jobs"].items()
@@ -123,63 +125,64 @@ def _nodes(job: DistillationJob) -> tuple[PlannedNode, ...]:
 
 
 def _upstream(inputs: Mapping[str, Any]) -> tuple[str, ...]:
-    found = [expressions.reference(value) for value in inputs.values() if isinstance(value, str)]
-    return tuple(dict.fromkeys(one.node for one in found if isinstance(one, expressions.JobOutput)))
+    references = [expressions.reference(value) for value in inputs.values() if isinstance(value, str)]
+    return tuple(dict.fromkeys(source.node for source in references if isinstance(source, expressions.JobOutput)))
 
 
 def _rows(job: DistillationJob, files: Mapping[str, str], sampled: Mapping[str, _Sampled]) -> dict[str, int | None]:
-    """As counted; splits without a file are drawn from the training rows."""
-    found: dict[str, int | None] = {split: sampled[split].rows if split in sampled else None for split in files}
-    for split, part in (("test", job.prepare.test_fraction), ("validation", job.prepare.validation_fraction)):
-        left = found["train"]
+    """Number of rows by split. A split without a file is a fraction of the training rows."""
+    counts: dict[str, int | None] = {split: sampled[split].rows if split in sampled else None for split in files}
+    for split, fraction in (("test", job.prepare.test_fraction), ("validation", job.prepare.validation_fraction)):
+        remaining = counts["train"]
         if split not in files:
-            found[split] = None if left is None else round(left * part)
-            found["train"] = None if left is None else left - round(left * part)
-    return {split: found[split] for split in SPLITS}
+            counts[split] = None if remaining is None else round(remaining * fraction)
+            counts["train"] = None if remaining is None else remaining - round(remaining * fraction)
+    return {split: counts[split] for split in SPLITS}
 
 
 def _teachers(
     job: DistillationJob, rows: Mapping[str, int], sampled: Mapping[str, _Sampled]
 ) -> Iterator[PlannedTeacher]:
     for teacher, asked in zip(job.teacher.teachers, _asked(job, rows, sampled["train"].turns), strict=True):
-        questions, answers = _tokens(job, asked, sampled)
-        yield PlannedTeacher(teacher.called, asked, questions, answers, _cost(job, teacher, questions, answers))
+        prompts, answers = _tokens(job, asked, sampled)
+        yield PlannedTeacher(teacher.called, asked, prompts, answers, _cost(job, teacher, prompts, answers))
 
 
 def _asked(job: DistillationJob, rows: Mapping[str, int], turns: float) -> Iterator[Range]:
-    """Questions to each teacher. Test rows get one answer and, with policy all, from the first teacher only; a
-    cascade needs their samples too, to see whether these agree."""
+    """Number of answers of each teacher. Test rows get one answer, and with policy all only from the first teacher.
+    A cascade samples test rows too, because it compares the samples."""
     config, total = job.teacher, sum(teacher.weight for teacher in job.teacher.teachers)
-    learned = (rows["train"] + rows["validation"]) * config.samples * (turns if config.turns == "all" else 1)
-    tested = rows["test"] * (config.samples if config.policy == "cascade" else 1)
-    for place, teacher in enumerate(config.teachers):
-        part = teacher.weight / total if config.policy == "route" else 1
-        most = part * (learned + (0 if place and config.policy == "all" else tested))
-        is_sure = place == 0 or config.policy in ("route", "all")
-        yield Range(round(most) if is_sure else 0, round(most))
+    training = (rows["train"] + rows["validation"]) * config.samples * (turns if config.turns == "all" else 1)
+    testing = rows["test"] * (config.samples if config.policy == "cascade" else 1)
+    for index, teacher in enumerate(config.teachers):
+        share = teacher.weight / total if config.policy == "route" else 1
+        most = share * (training + (0 if index and config.policy == "all" else testing))
+        is_always_asked = index == 0 or config.policy in ("route", "all")
+        yield Range(round(most) if is_always_asked else 0, round(most))
 
 
 def _tokens(job: DistillationJob, asked: Range, sampled: Mapping[str, _Sampled]) -> tuple[Range, Range]:
-    """Of all questions, and of all answers: as long as the references at least, max_tokens each at most."""
+    """Tokens of all prompts and of all answers. An answer is at least as long as a reference, at most max_tokens."""
     short, long = CHARACTERS
     prompting, most = job.teacher.prompting, job.teacher.max_tokens
     characters = sampled["train"].characters + _added(prompting)
     reference = max(file.reference for file in sampled.values())
     least = min(_reasoned(max(reference / long, 1), prompting), most)
-    seen = 0.5 if job.teacher.turns == "all" else 1  # an early turn has little before it
+    # An early turn has a short history.
+    history = 0.5 if job.teacher.turns == "all" else 1
     return (
-        Range(round(asked.low * characters * seen / long), round(asked.high * characters / short)),
+        Range(round(asked.low * characters * history / long), round(asked.high * characters / short)),
         Range(round(asked.low * least), round(asked.high * most)),
     )
 
 
 def _added(prompting: Prompting) -> int:
-    """Characters that the teacher reads beside the row."""
+    """Characters that the prompting adds to a row."""
     return sum(len(turn["content"]) for turn in render((Message(role="user", content=""),), prompting))
 
 
 def _reasoned(answer: float, prompting: Prompting) -> float:
-    """Tokens of an answer of so many, with the reasoning that is asked for before it."""
+    """Tokens of an answer with the reasoning that the prompting requests."""
     if prompting.chain_of_density:
         return answer * (DRAFTS + 1)
     return answer + THOUGHT_TOKENS if prompting.chain_of_thought else answer
@@ -198,24 +201,24 @@ def _within_budget(job: DistillationJob, low: float, high: float) -> Range:
     return Range(min(low, most), min(high, most))
 
 
-def _together(
+def _totals(
     job: DistillationJob, teachers: Sequence[PlannedTeacher]
 ) -> tuple[Range, Range | None, Range | None, Range | None]:
-    """Questions, tokens of questions and of answers, and cost. No cost where one teacher's is not known."""
+    """Sums of answers, input tokens, output tokens and cost. The cost is None if that of a teacher is unknown."""
     if not teachers:
         return Range(0, 0), None, None, None
     costs = [teacher.cost for teacher in teachers if teacher.cost]
-    whole = _sum(costs) if len(costs) == len(teachers) else None
+    total = _sum(costs) if len(costs) == len(teachers) else None
     return (
         _sum([teacher.asked for teacher in teachers]),
         _sum([teacher.input_tokens for teacher in teachers]),
         _sum([teacher.output_tokens for teacher in teachers]),
-        whole and _within_budget(job, whole.low, whole.high),
+        total and _within_budget(job, total.low, total.high),
     )
 
 
 def _sum(ranges: Sequence[Range]) -> Range:
-    return Range(sum(one.low for one in ranges), sum(one.high for one in ranges))
+    return Range(sum(item.low for item in ranges), sum(item.high for item in ranges))
 
 
 def _memory(job: DistillationJob) -> Memory:
@@ -230,7 +233,7 @@ def _memory(job: DistillationJob) -> Memory:
 
 def _sampled(path: Path, most: int) -> _Sampled:
     rows = list(first_rows(path, min(most or SAMPLE, SAMPLE)))
-    characters = sum(len(text) for row in rows for text in said(row))
+    characters = sum(len(text) for row in rows for text in row_texts(row))
     references = sum(len(reference_in(row)) for row in rows)
     counted, read = count_rows(path), max(len(rows), 1)
     turns = sum(map(_turns, rows)) / read
@@ -238,7 +241,7 @@ def _sampled(path: Path, most: int) -> _Sampled:
 
 
 def _turns(row: Any) -> int:
-    """Assistant turns of a row's conversation, the answer to its last turn included."""
+    """Assistant turns of a row's conversation, including the answer to its last turn."""
     turns = row.get("messages") if isinstance(row, dict) else None
     roles = [turn.get("role") for turn in turns if isinstance(turn, dict)] if isinstance(turns, list) else []
     return roles.count("assistant") + (roles[-1:] != ["assistant"])

@@ -30,7 +30,7 @@ class Wiring:
     fixed: Mapping[str, Scalar] = field(default_factory=dict)
 
 
-# Nodes in the order of the data. report does not depend on register, so a refused student has a report too.
+# Nodes in the order of the data. report does not depend on register, so a student that fails the gates has one too.
 GRAPH: Mapping[str, Wiring] = {
     "prepare": Wiring(
         "prepare",
@@ -170,7 +170,7 @@ def _data_files(data: Mapping[str, str | None], student: str) -> dict[str, Plann
 
 
 def _simulation(job: DistillationJob) -> PlannedFile:
-    """Settings of the simulated teachers. Empty for a real job, so that no setting of theirs changes it."""
+    """Settings of the simulated teachers. Empty for a real job, so that these settings never change its hash."""
     return PlannedFile("uri_file", as_json(job) if job.teacher.teacher_route == "simulated" else [])
 
 
@@ -187,7 +187,7 @@ def _nested_files(configs: Mapping[str, StepConfig]) -> dict[str, PlannedFile]:
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
-    return [_plain(part) for part in value] if isinstance(value, tuple) else value
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _run_inputs(configs: Mapping[str, StepConfig]) -> dict[str, Scalar]:

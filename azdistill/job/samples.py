@@ -29,13 +29,13 @@ def count_rows(path: Path) -> int:
     return count + (not last.endswith(b"\n"))
 
 
-def said(row: Any) -> Iterator[str]:
+def row_texts(row: Any) -> Iterator[str]:
     """Every text in a row."""
     if isinstance(row, str):
         yield row
     elif isinstance(row, (dict, list)):
-        for part in row.values() if isinstance(row, dict) else row:
-            yield from said(part)
+        for value in row.values() if isinstance(row, dict) else row:
+            yield from row_texts(value)
 
 
 def reference_in(row: Any) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from azdistill.contracts.problems import FieldPath
 from azdistill.job.model import DistillationJob
 from azdistill.job.shorthand import FLAT, HYPERPARAMETERS
 
@@ -12,13 +13,13 @@ def job_schema() -> Schema:
     """JSON Schema (2020-12) of a job file, the short form of the tutorials included."""
     schema = DistillationJob.model_json_schema()
     sections = {name: _section(schema, name) for name in ("data", "teacher", "student", "train")}
-    needed = [_either(sections, short, place) for short, place in FLAT.items() if _is_required(schema, sections, place)]
+    required = [_either_form(short, field) for short, field in FLAT.items() if _is_required(schema, sections, field)]
     for section in sections.values():
         section.pop("required", None)
-    schema["properties"] |= _short(schema, sections)
+    schema["properties"] |= _short_form(schema, sections)
     schema["properties"]["catalog"] = {"anyOf": [{"type": "string"}, schema["properties"]["catalog"]]}
     del schema["required"]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "allOf": needed}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "allOf": required}
 
 
 def _section(schema: Schema, name: str) -> Schema:
@@ -26,30 +27,35 @@ def _section(schema: Schema, name: str) -> Schema:
     return section
 
 
-def _is_required(schema: Schema, sections: dict[str, Schema], place: tuple[str | int, ...]) -> bool:
-    holder = schema if len(place) == 1 else sections[str(place[0])]
-    return place[-1] in holder.get("required", ())
+def _is_required(schema: Schema, sections: dict[str, Schema], field: FieldPath) -> bool:
+    parent = schema if len(field) == 1 else sections[str(field[0])]
+    return field[-1] in parent.get("required", ())
 
 
-def _either(sections: dict[str, Schema], short: str, place: tuple[str | int, ...]) -> Schema:
-    """What must be said is said in one of both forms."""
-    section, *field = place
-    full: Schema = {"required": [section]}
+def _either_form(short: str, path: FieldPath) -> Schema:
+    """Require a field in the complete form or in the short form. `teacher.completions` replaces the teacher's model."""
+    section, *field = path
+    complete: Schema = {"required": [section]}
     if field:
-        full["properties"] = {section: {"required": field}}
-    given = [{"required": [section], "properties": {section: {"required": ["completions"]}}}]
-    return {"anyOf": [full, {"required": [short]}, *(given if place == FLAT["teacher_model"] else [])]}
+        complete["properties"] = {section: {"required": field}}
+    forms = [complete, {"required": [short]}]
+    if short == "teacher_model":
+        forms.append({"required": [section], "properties": {section: {"required": ["completions"]}}})
+    return {"anyOf": forms}
 
 
-def _short(schema: Schema, sections: dict[str, Schema]) -> Schema:
-    """The keys of the short form, each as what it stands for."""
+def _short_form(schema: Schema, sections: dict[str, Schema]) -> Schema:
+    """Properties of the short form. Each has the schema of the field that it replaces."""
     flat = {
-        short: schema["properties"][str(place[0])]
-        if len(place) == 1
-        else sections[str(place[0])]["properties"][str(place[1])]
-        for short, place in FLAT.items()
+        short: schema["properties"][str(field[0])]
+        if len(field) == 1
+        else sections[str(field[0])]["properties"][str(field[1])]
+        for short, field in FLAT.items()
     }
-    flat["teacher_model"] = {"type": "string", "description": "the teacher, by its name in the catalog or deployment"}
+    flat["teacher_model"] = {
+        "type": "string",
+        "description": "Name of the teacher in the catalog, or of its deployment.",
+    }
     fields = dict(sections["train"]["properties"])
     fields |= {key: sections[str(section)]["properties"][name] for key, (section, name) in HYPERPARAMETERS.items()}
     return {**flat, "hyperparameters": {"type": "object", "properties": fields, "additionalProperties": False}}

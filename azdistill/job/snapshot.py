@@ -1,4 +1,4 @@
-"""The import closure of a step: what its snapshot holds, and so what its cache key is made of."""
+"""The import closure of a step: the files of its snapshot, which determine its cache key."""
 
 import os
 import re
@@ -9,14 +9,14 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1]
 ROOT = PACKAGE.parent
 
+# An import of azdistill, or a triple-quoted string, which may contain text that looks like one. Parsing every file
+# takes ten times as long, at every compile. A test compares the result with the parser's for each file.
 _STATEMENT = re.compile(
     r'"""(?:\\.|[^\\])*?"""'
     r"|^[ \t]*import[ \t]+(?P<modules>azdistill\b[^\n#;]*)"
     r"|^[ \t]*from[ \t]+(?P<origin>azdistill\b[\w.]*)[ \t]+import[ \t]+(?:\((?P<lines>[^)]*)\)|(?P<names>[^\n#;]*))",
     re.MULTILINE | re.DOTALL,
 )
-"""An import of ours, or the text in triple quotes that may only look like one. Parsing every file takes ten times as
-long, which every compile would pay; a test holds each of our files to what the parser finds in it."""
 
 _DOCSTRING = re.compile(r'\A"""(?:\\.|[^\\])*?"""', re.DOTALL)
 
@@ -24,10 +24,9 @@ _DOCSTRING = re.compile(r'\A"""(?:\\.|[^\\])*?"""', re.DOTALL)
 def closure(module: str) -> list[Path]:
     """Files of the import closure of `module`, relative to the folder that holds the package, sorted.
 
-    Found in the source without importing it, imports inside functions included. The
-    data files of a package (templates) travel with any of its modules. An `__init__` that only says what its
-    package is stays behind: every file is a request when a snapshot is uploaded, and Python imports from a folder
-    without one.
+    The source is searched without importing it; imports inside functions count. The data files of a package
+    (templates) belong to each of its modules. An `__init__` with nothing but a docstring is left out: each file is
+    a request when a snapshot is uploaded, and Python imports from a folder without one.
     """
     seen: set[str] = set()
     waiting = [module]
@@ -36,12 +35,12 @@ def closure(module: str) -> list[Path]:
         if name not in seen:
             seen.add(name)
             waiting += imports(name)
-    return sorted({path for name in seen for path in _files(name) if not _only_told(path)})
+    return sorted({path for name in seen for path in _files(name) if not _has_only_docstring(path)})
 
 
 @cache
 def imports(name: str) -> tuple[str, ...]:
-    """The modules of ours that a module of ours imports, sorted."""
+    """The azdistill modules that an azdistill module imports, sorted."""
     path = _sources().get(name)
     text = (ROOT / path).read_text(encoding="utf-8") if path else ""
     return tuple(sorted({target for target in _targets(text) if target in _sources()}))
@@ -49,22 +48,22 @@ def imports(name: str) -> tuple[str, ...]:
 
 def _targets(text: str) -> Iterator[str]:
     """Every module that an import statement may name; `from a import b` may mean a.b."""
-    for found in _STATEMENT.finditer(text):
-        if found["modules"]:
-            yield from _names(found["modules"])
-        elif found["origin"]:
-            yield found["origin"]
-            yield from (f"{found['origin']}.{name}" for name in _names(found["lines"] or found["names"]))
+    for statement in _STATEMENT.finditer(text):
+        if statement["modules"]:
+            yield from _names(statement["modules"])
+        elif statement["origin"]:
+            yield statement["origin"]
+            yield from (f"{statement['origin']}.{name}" for name in _names(statement["lines"] or statement["names"]))
 
 
 def _names(listed: str) -> Iterator[str]:
-    """`a as b, c` names a and c."""
+    """The modules of an import list: a and c of `a as b, c`."""
     return (item.split()[0] for item in re.sub(r"#.*", "", listed).split(",") if item.strip())
 
 
 @cache
 def _sources() -> dict[str, Path]:
-    """The file of every module of ours, relative to ROOT."""
+    """The file of every azdistill module, relative to ROOT."""
     return {_module(path): path for path in _tree() if path.suffix == ".py"}
 
 
@@ -75,7 +74,7 @@ def _module(path: Path) -> str:
 
 @cache
 def _tree() -> tuple[Path, ...]:
-    """Every file of the package but compiled ones, relative to ROOT."""
+    """Every file of the package except compiled ones, relative to ROOT."""
     return tuple(
         Path(os.path.relpath(folder, ROOT), name)
         for folder, _, names in os.walk(PACKAGE)
@@ -86,18 +85,18 @@ def _tree() -> tuple[Path, ...]:
 
 @cache
 def _files(name: str) -> frozenset[Path]:
-    """A module, the packages that it lies in, and their data files."""
+    """The files of a module: its source, the `__init__` of its packages, and their data files."""
     source = _sources().get(name)
     if source is None:
         return frozenset()
-    around = (folder / "__init__.py" for folder in source.parents if folder.name)
+    inits = (folder / "__init__.py" for folder in source.parents if folder.name)
     data = (path for folder in source.parents[:-2] for path in _data().get(folder, ()))
-    return frozenset([source, *around, *data])
+    return frozenset([source, *inits, *data])
 
 
 @cache
-def _only_told(path: Path) -> bool:
-    """Whether it is an `__init__` of nothing but a docstring."""
+def _has_only_docstring(path: Path) -> bool:
+    """Whether a file is an `__init__` with nothing but a docstring."""
     return path.name == "__init__.py" and not _DOCSTRING.sub("", (ROOT / path).read_text(encoding="utf-8")).strip()
 
 

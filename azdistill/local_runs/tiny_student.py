@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from azdistill.job.samples import first_rows, said
+from azdistill.job.samples import first_rows, row_texts
 
 if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
@@ -35,7 +35,7 @@ def tiny_student(home: Path, architecture: str | None, files: Iterable[str], row
     Reuses the folder of an earlier call with the same architecture and rows. Files that do not exist are ignored.
     """
     existing = [Path(path) for path in files if Path(path).is_file()]
-    texts = [text for path in existing for row in first_rows(path, rows or None) for text in said(row)]
+    texts = [text for path in existing for row in first_rows(path, rows or None) for text in row_texts(row)]
     digest = hashlib.sha256("\0".join([str(architecture), *texts]).encode(errors="replace")).hexdigest()[:12]
     folder = home / f"student-{digest}"
     if not folder.is_dir():

@@ -2,7 +2,7 @@
 
     python pipelines/quickstart/generate.py --out pipelines/quickstart/data
 
-Training rows wait for the teacher; test rows carry the policy's answer as `gold`.
+Training rows have no answer; test rows have the policy's answer as `gold`.
 """
 
 import argparse
@@ -18,8 +18,9 @@ from azdistill.simulate.experts import support
 
 TRAIN_ROWS, TEST_ROWS = 5000, 500
 SYSTEM = "You are the support desk of a shop."
+
+# Fraction of conversations that end before the desk has all facts.
 UNFINISHED = 0.1
-"""The part of conversations that end while the desk still has to ask."""
 
 OPENINGS = (
     "Hi, I need help with order #{order}.",
@@ -28,8 +29,9 @@ OPENINGS = (
     "Can you help me? My order is #{order}.",
     "I want to return something from order #{order}.",
 )
+
+# A few items of each kind, so that a small student sees each often enough to learn its kind.
 SOLD = tuple(item for items in support.KINDS.values() for item in items[:3])
-"""A few of each kind, so that a small student meets each often enough to learn what kind it is."""
 
 ITEMS = ("It is the {item}.", "The {item} is not for me.", "I ordered the {item}.", "It is about the {item}.")
 WEEKS = ("It arrived {weeks} weeks ago.", "I got it {weeks} weeks ago.", "That was {weeks} weeks ago.")
@@ -42,53 +44,54 @@ MEMBERS: Mapping[bool, tuple[str, ...]] = {
     True: ("Yes, I am.", "I am a member.", "Yes."),
     False: ("No, I am not.", "I am not a member.", "No."),
 }
+
+# Ranges of weeks since delivery, drawn evenly, between which the policy distinguishes.
 PERIODS = ((2, 4), (5, 8), (9, 14))
-"""Weeks since delivery, drawn evenly from what the policy tells apart."""
 
 THANKS = ("", "", "", "Thanks.")
 
 Chat = tuple[Message, ...]
 
 
-def conversations(luck: random.Random) -> Iterator[Chat]:
-    """Conversations without end, none twice. The order number is never in the last turn."""
+def conversations(rng: random.Random) -> Iterator[Chat]:
+    """Generate distinct conversations without end. The order number is never in the last turn."""
     seen: set[Chat] = set()
     while True:
-        chat = _conversation(luck)
+        chat = _conversation(rng)
         if chat not in seen:
             seen.add(chat)
             yield chat
 
 
-def _conversation(luck: random.Random) -> Chat:
-    """The customer says some facts, the desk asks for what it still needs, until it can decide."""
-    tell = _teller(luck)
-    patience = 1 if luck.random() < UNFINISHED else len(support.QUESTIONS)
-    chat = (_message("system", SYSTEM), _message("user", _opening(tell, luck)))
+def _conversation(rng: random.Random) -> Chat:
+    """A conversation: the customer states some facts, and the desk asks for missing ones until it can decide."""
+    customer_says = _customer(rng)
+    patience = 1 if rng.random() < UNFINISHED else len(support.QUESTIONS)
+    chat = (_message("system", SYSTEM), _message("user", _opening(customer_says, rng)))
     while (fact := support.missing(support.read_case(chat))) and patience:
-        reply = " ".join(filter(None, (luck.choice(THANKS), tell(fact))))
+        reply = " ".join(filter(None, (rng.choice(THANKS), customer_says(fact))))
         chat = (*chat, _message("assistant", support.QUESTIONS[fact]), _message("user", reply))
         patience -= 1
     return chat
 
 
-def _teller(luck: random.Random) -> Callable[[support.Fact], str]:
-    """How this customer words each fact of a case that is drawn here."""
-    condition, member = luck.choice(tuple(CONDITIONS)), luck.random() < 0.5
-    said: Mapping[support.Fact, str] = {
-        "order": luck.choice(OPENINGS).format(order=luck.randint(1000, 9999)),
-        "item": luck.choice(ITEMS).format(item=luck.choice(SOLD)),
-        "days": luck.choice(WEEKS).format(weeks=luck.randint(*luck.choice(PERIODS))),
-        "condition": luck.choice(CONDITIONS[condition]),
-        "member": luck.choice(MEMBERS[member]),
+def _customer(rng: random.Random) -> Callable[[support.Fact], str]:
+    """A random case, as a function from a fact to the customer's words for it."""
+    condition, member = rng.choice(tuple(CONDITIONS)), rng.random() < 0.5
+    wording: Mapping[support.Fact, str] = {
+        "order": rng.choice(OPENINGS).format(order=rng.randint(1000, 9999)),
+        "item": rng.choice(ITEMS).format(item=rng.choice(SOLD)),
+        "days": rng.choice(WEEKS).format(weeks=rng.randint(*rng.choice(PERIODS))),
+        "condition": rng.choice(CONDITIONS[condition]),
+        "member": rng.choice(MEMBERS[member]),
     }
-    return said.__getitem__
+    return wording.__getitem__
 
 
-def _opening(tell: Callable[[support.Fact], str], luck: random.Random) -> str:
-    """The order number, and at most two facts more: something is always left to ask."""
-    more: list[support.Fact] = [fact for fact in ("item", "days", "condition") if luck.random() < 0.5][:2]
-    return " ".join(tell(fact) for fact in ("order", *more))
+def _opening(customer_says: Callable[[support.Fact], str], rng: random.Random) -> str:
+    """The order number and at most two more facts, so that at least one fact is missing."""
+    others: list[support.Fact] = [fact for fact in ("item", "days", "condition") if rng.random() < 0.5][:2]
+    return " ".join(customer_says(fact) for fact in ("order", *others))
 
 
 def _message(role: Role, content: str) -> Message:

@@ -14,12 +14,13 @@ from azdistill.simulate.experts import support
 from azdistill.students.tiny import byte_level_tokenizer
 
 VOCABULARY = 900
+
+# Words, punctuation, and digits in pairs: the pieces `#48` and `21` of an unseen order number are in the vocabulary.
 PIECES = r" ?#?\p{N}{1,2}| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+"
-"""Words, marks, and digits by twos: `#48` and `21` of an order number that was never seen are known pieces."""
 
 
 def student_config(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
-    """A Llama of a third of a million parameters, whose weights and positions are scaled to learn fast from nothing."""
+    """A Llama config of about 330,000 parameters, scaled to train fast from random weights."""
     return LlamaConfig(
         architectures=["LlamaForCausalLM"],
         vocab_size=len(tokenizer),
@@ -38,8 +39,8 @@ def student_config(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
     )
 
 
-def spoken(data: Path) -> Iterator[str]:
-    """Every turn of the rows to learn from, and the wordings of the policy. Test rows stay unseen."""
+def tokenizer_texts(data: Path) -> Iterator[str]:
+    """Every turn of the training rows, and the sentences of the policy. Test rows are not read."""
     yield from support.QUESTIONS.values()
     yield from (f"Order #10: {verdict}" for verdict in support.VERDICTS.values())
     for line in (data / "training_data.jsonl").read_text(encoding="utf-8").splitlines():
@@ -51,7 +52,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder that generate.py wrote")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
     options = parser.parse_args()
-    tokenizer = byte_level_tokenizer(spoken(options.data), VOCABULARY, PIECES)
+    tokenizer = byte_level_tokenizer(tokenizer_texts(options.data), VOCABULARY, PIECES)
     tokenizer.save_pretrained(options.out)
     student_config(tokenizer).save_pretrained(options.out)
 

@@ -19,7 +19,7 @@ def test_it_writes_a_bundle_and_prints_how_to_run_it(azdistill: Command, job: Pa
 def test_a_folder_with_other_files_is_not_overwritten(azdistill: Command, job: Path) -> None:
     done = azdistill("compile", job, "-o", job.parent)
     assert done.code == 2
-    assert "so it is no bundle" in done.err
+    assert "so it is not a bundle" in done.err
     assert job.is_file()
 
 

@@ -1,4 +1,4 @@
-"""Job files beside the data and student that they name."""
+"""Job files in a folder with their data and student."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""docs/models.md: what azdistill knows of models, from the facts themselves.
+"""Generate docs/models.md from the model catalog.
 
 `python -m tests.job.models_page` writes it.
 """
@@ -11,11 +11,11 @@ from azdistill.job.catalog import Facts, StudentFacts, TeacherFacts, built_in
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 
 TEXT = """\
-# Models that azdistill knows
+# Models in the catalog
 
-Generated from `azdistill/job/models.yaml`; as of {as_of}. These facts serve short names and warnings. They forbid
-nothing: any teacher behind a chat completions endpoint and any student that transformers can load works, known or not.
-An empty cell is something that no source says. Lifecycles are those of Microsoft's retirement schedule of that day.
+Generated from `azdistill/job/models.yaml`; as of {as_of}. Short names and warnings use these facts. The catalog
+limits nothing: any teacher behind a chat completions endpoint and any student that transformers can load works.
+An empty cell is an unknown fact. Lifecycles are those of Microsoft's retirement schedule of that day.
 
 ## Teachers
 
@@ -40,12 +40,12 @@ from Hugging Face and name the folder; a folder of that name is known again.
 
 GPU memory is GB of full fine-tuning before activations: 18 bytes a parameter in mixed precision with AdamW
 ([transformers](https://huggingface.co/docs/transformers/model_memory_anatomy)). The smallest VM holds that over all its
-GPUs; with more than one, the student has to be sharded. A student that Azure retired is no longer served by Azure;
+GPUs; with more than one, the student must be sharded. A student that Azure retired is no longer served by Azure;
 weights that you have can still be trained.
 
-## Licences that ask something of you
+## Licences with duties
 
-| licence | what it asks |
+| licence | duty |
 |---|---|
 {duties}
 
@@ -57,23 +57,23 @@ licences_acknowledged: [llama3.3]
 
 This table is a reminder, not legal advice: read the licence.
 
-## Facts of your own
+## Your own catalog
 
 Models and facts change faster than releases. `catalog:` in a job adds models and corrects fields, here or in a YAML
 file that it names, with a path relative to the job file:
 
 ```yaml
-teacher_model: house-teacher
-student_model: house-student
+teacher_model: my-teacher
+student_model: my-student
 task_type: conversation
 training_data: ./training_data.jsonl
 
 catalog:                          # or catalog: ./models.yaml
   teachers:
-    house-teacher: {{name: our-deployment, parameters: 70, context: 128000, licence: house}}
+    my-teacher: {{name: our-deployment, parameters: 70, context: 128000, licence: internal}}
     gpt-5.1: {{lifecycle: legacy, retires: 2027-01-31}}
   students:
-    house-student: {{address: "azureml:house-student:3", parameters: 2, context: 8192}}
+    my-student: {{address: "azureml:my-student:3", parameters: 2, context: 8192}}
 ```
 
 {fields}
@@ -81,7 +81,7 @@ catalog:                          # or catalog: ./models.yaml
 
 
 def page() -> str:
-    """The whole page."""
+    """The text of the page."""
     models = [*built_in().teachers.values(), *built_in().students.values()]
     duties = sorted({(facts.licence, facts.duty) for facts in models if facts.licence and facts.duty})
     return TEXT.format(

@@ -1,4 +1,4 @@
-"""What is known of models: the names of tutorials, facts of one's own, and names that nobody knows."""
+"""The model catalog: names of the tutorials, catalogs of jobs, and unknown names."""
 
 from datetime import date
 from urllib.parse import urlparse
@@ -81,7 +81,7 @@ def test_a_student_is_known_by_address_and_by_the_name_of_its_folder(model: str)
     assert found.name == "Phi-4-mini-instruct"
 
 
-def test_models_that_nobody_knows_are_taken_as_they_are() -> None:
+def test_unknown_models_are_used_unchanged() -> None:
     found = job(teacher="my-deployment", student="./house")
     assert (found.teacher.teachers[0].model, found.student.model) == ("my-deployment", "./house")
     assert found.known.teacher("my-deployment") is found.known.student("./house") is None
@@ -92,7 +92,7 @@ def test_any_name_of_a_teacher_makes_a_connection(name: str) -> None:
     assert 3 <= len(job(teacher=name).teacher.teachers[0].connection or "") <= 33
 
 
-def test_facts_of_ones_own_make_a_model_known() -> None:
+def test_a_catalog_of_a_job_adds_a_model() -> None:
     facts = {"address": "azureml:house:3", "parameters": 2, "licence": "mit", "context": 4096}
     found = job(student="house", catalog={"students": {"house": facts}})
     assert found.student.model == "azureml:house:3"
@@ -101,7 +101,7 @@ def test_facts_of_ones_own_make_a_model_known() -> None:
     assert (known.training_gb, known.smallest_vm) == (36, "Standard_NC24ads_A100_v4")
 
 
-def test_facts_of_ones_own_replace_single_fields_of_those_known() -> None:
+def test_a_catalog_of_a_job_overrides_single_fields() -> None:
     changed = {"teachers": {"DeepSeek-V3": {"lifecycle": "legacy", "retires": "2027-01-31"}}}
     facts = job(catalog=changed).known.teacher("deepseek-v3.2")
     assert facts
@@ -111,7 +111,7 @@ def test_facts_of_ones_own_replace_single_fields_of_those_known() -> None:
     assert untouched.retires is None
 
 
-def test_a_deployment_of_a_name_that_means_another_model_can_be_told_apart() -> None:
+def test_the_complete_form_names_the_deployment_itself() -> None:
     full = {"teachers": [{"model": "deepseek-v3", "connection": "mine"}]}
     found = DistillationJob.model_validate(
         {"task": "qa", "data": {"training_data": "r"}, "student": {"model": "s"}, "teacher": full}
@@ -119,7 +119,7 @@ def test_a_deployment_of_a_name_that_means_another_model_can_be_told_apart() -> 
     assert found.teacher.teachers[0].model == "deepseek-v3"
 
 
-def test_a_catalog_lies_in_the_job_or_in_a_file_beside_it(folder, check) -> None:
+def test_a_catalog_is_in_the_job_or_in_a_file(folder, check) -> None:
     text = "task_type: qa\nteacher_model: boss\nstudent_model: house\ntraining_data: rows.jsonl\ncatalog: facts.yaml\n"
     (folder / "facts.yaml").write_text("teachers: {boss: {parameters: 70}}\nstudents: {house: {address: ./student}}\n")
     found, _ = check(text)
@@ -144,9 +144,9 @@ def test_what_is_wrong_in_a_catalog_file_names_its_line(folder, check) -> None:
 
 def test_the_catalog_changes_no_section_so_no_hash() -> None:
     plain = job()
-    told = job(licences_acknowledged=["llama4"], catalog={"teachers": {"deepseek-v3": {"context": 1000}}})
+    changed = job(licences_acknowledged=["llama4"], catalog={"teachers": {"deepseek-v3": {"context": 1000}}})
     sections = ("data", "prepare", "teacher", "curate", "train", "predict", "evaluate")
-    assert all(getattr(plain, name) == getattr(told, name) for name in sections)
+    assert all(getattr(plain, name) == getattr(changed, name) for name in sections)
 
 
 def test_the_smallest_vm_holds_the_student() -> None:
@@ -162,7 +162,7 @@ def test_the_smallest_vm_holds_the_student() -> None:
 
 
 @pytest.mark.parametrize("kind", ["teachers", "students"])
-def test_the_facts_hang_together(kind: str) -> None:
+def test_the_facts_are_consistent(kind: str) -> None:
     for name, facts in getattr(built_in(), kind).items():
         assert name == name.casefold()
         assert facts.licence or facts.route == "foundry", name
@@ -171,13 +171,13 @@ def test_the_facts_hang_together(kind: str) -> None:
         assert not facts.replacement or facts.is_outdated(built_in().as_of), name
 
 
-def test_every_model_whose_licence_asks_something_says_what() -> None:
+def test_a_model_has_a_duty_exactly_when_its_licence_is_not_permissive() -> None:
     models = [*built_in().teachers.values(), *built_in().students.values()]
     free = {"mit", "apache-2.0", None}
     assert all((facts.duty is None) == (facts.licence in free) for facts in models)
 
 
-def test_a_wrong_catalog_is_refused_in_python_too() -> None:
+def test_an_invalid_catalog_is_rejected_in_python_too() -> None:
     with pytest.raises(SpecError, match=r"^catalog\.students\.house\.context=0: must be at least 1$"):
         job(catalog={"students": {"house": {"context": 0}}})
     assert job(catalog=Catalog()).catalog == Catalog()

@@ -1,4 +1,4 @@
-"""docs/models.md tells what the facts say."""
+"""docs/models.md is generated from the model catalog."""
 
 import re
 
@@ -17,7 +17,7 @@ def test_its_examples_are_jobs() -> None:
     acknowledged, example = re.findall(r"```yaml\n(.*?)```", page(), re.DOTALL)
     job = DistillationJob.model_validate(YAML(typ="safe", pure=True).load(example + acknowledged))
     assert job.teacher.teachers[0].model == "our-deployment"
-    assert job.student.model == "azureml:house-student:3"
+    assert job.student.model == "azureml:my-student:3"
     assert job.licences_acknowledged == ("llama3.3",)
     corrected = job.known.teacher("gpt-5.1")
     assert corrected

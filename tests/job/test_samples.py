@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from azdistill.job.samples import count_rows, first_rows, reference_in, said
+from azdistill.job.samples import count_rows, first_rows, reference_in, row_texts
 
 
 @pytest.mark.parametrize(("text", "count"), [("", 0), ("a", 1), ("a\n", 1), ("a\nb", 2), ("a\n" * 700_000, 700_000)])
@@ -21,7 +21,7 @@ def test_the_first_rows_are_read_as_they_are(tmp_path: Path) -> None:
 
 
 def test_every_text_is_found() -> None:
-    assert list(said({"a": ["b", {"c": "d", "e": 1}], "f": None})) == ["b", "d"]
+    assert list(row_texts({"a": ["b", {"c": "d", "e": 1}], "f": None})) == ["b", "d"]
 
 
 @pytest.mark.parametrize(

@@ -25,17 +25,18 @@ TASKS: tuple[str, ...] = (*get_args(TaskName), OWN)
 OWN_TASK = "my_task.py"
 SCHEMA = "job.schema.json"
 HEADER = f"# yaml-language-server: $schema=./{SCHEMA}\n"
-TEST_ROWS = 2
-"""The last of the sample rows; they carry the right answer."""
 
+# The last sample rows are test rows, which have the correct answer.
+TEST_ROWS = 2
+
+# Folder in the repository, by the name of the example.
 EXAMPLES = {"support": "pipelines/quickstart"}
-"""Example -> its folder in the repository."""
 
 
 def start_job(folder: Path, task: str, teacher: str, student: str) -> None:
-    """Write a commented job for these choices, a few rows of the task, and what lies beside a job.
+    """Write a commented job for these choices, sample rows of the task, a README and the schema.
 
-    Raises InputError for a folder that holds something, or a choice that there isn't.
+    Raises InputError for a folder that is not empty or an unknown choice.
     """
     _check_choice("--task", task, TASKS)
     _check_empty(folder)
@@ -50,7 +51,7 @@ def start_job(folder: Path, task: str, teacher: str, student: str) -> None:
 
 
 def bring_example(name: str, folder: Path) -> None:
-    """Write a ready job with its generated data and its student. Raises InputError as `start_job` does."""
+    """Write an example job with its generated data and student. Raises InputError as `start_job` does."""
     _check_choice("--example", name, EXAMPLES)
     _check_empty(folder)
     source = asset(EXAMPLES[name])
@@ -75,7 +76,7 @@ def _check_empty(folder: Path) -> None:
 
 
 def _name(folder: Path) -> str:
-    """The folder's own, as a job may be called."""
+    """The name of a folder as a valid job name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).lstrip("._-")[:101] or "distillation"
 
 
@@ -89,7 +90,7 @@ def _write(folder: Path, task: str, chosen: dict[str, str]) -> None:
 
 
 def _write_common(folder: Path, name: str, job: str) -> None:
-    """The job goes last: a folder that has one is whole."""
+    """Write the files of every job folder. The job is written last, so a folder with a job is complete."""
     write_text(folder / ".gitignore", _template("gitignore"))
     write_text(folder / "README.md", Template(_template("README.md")).substitute(name=name))
     write_text(folder / SCHEMA, json.dumps(job_schema(), indent=2) + "\n")

@@ -87,7 +87,7 @@ def test_what_is_no_longer_part_of_the_job_leaves_the_bundle(spec: Path, tmp_pat
 
 
 def test_a_folder_that_is_no_bundle_is_left_alone(spec: Path) -> None:
-    with pytest.raises(InputError, match=r"holds '\w+(\.yaml)?', so it is no bundle"):
+    with pytest.raises(InputError, match=r"contains '\w+(\.yaml)?', so it is not a bundle"):
         compile_job(load_job(spec), spec.parent)
     assert spec.is_file()
 
