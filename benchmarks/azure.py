@@ -128,14 +128,14 @@ def accepted_specs(number: int) -> int:
 
 
 def canaries() -> Figures:
-    from tests.azure.canary import canaries as search_for_them
+    from tests.azure.canary import search_for_secrets
     from tests.workspace.azurite import azurite
 
     with tempfile.TemporaryDirectory() as name, tempfile.TemporaryDirectory() as kept, azurite(Path(kept)) as storage:
-        search = search_for_them(storage, Path(name))
+        search = search_for_secrets(storage, Path(name))
     hits = search.hits()
     print("".join(f"canary: {hit}\n" for hit in hits), end="")
-    return {"canary_planted": len(search.planted), "canary_hits": len(hits)}
+    return {"canary_planted": len(search.secrets), "canary_hits": len(hits)}
 
 
 def wire() -> Figures:

@@ -31,8 +31,8 @@ def clean(
     """
     from azdistill.local_runs.run_folder import find_run
 
-    found = {run.path.resolve(): run for run in map(find_run, runs)}
-    deletions = [_plan_deletion(run, checkpoints=checkpoints) for run in found.values()]
+    run_folders = {run.path.resolve(): run for run in map(find_run, runs)}
+    deletions = [_plan_deletion(run, checkpoints=checkpoints) for run in run_folders.values()]
     if not yes:
         _confirm(deletions)
     for deletion in deletions:

@@ -1,7 +1,7 @@
-"""Random jobs that are valid, as a user's YAML has them.
+"""Random valid jobs, as values of a YAML file.
 
-What a field may hold is read off the models, so that a field is drawn as soon as there is one. Only what no field
-says by itself is written down here: which files there are, and which fields go together.
+The strategies are derived from the models, so new fields are covered without a change here. This module adds only what
+the types of the fields do not express: the existing files, and fields that depend on one another.
 """
 
 import shutil
@@ -50,18 +50,18 @@ ROWS = (
     "wasbs://container@account.blob.core.windows.net/rows.jsonl",
     "abfss://container@account.dfs.core.windows.net/rows.jsonl",
 )
-NAMED = "phi-4-mini"
+CATALOG_NAME = "phi-4-mini"
 STUDENTS = (
     "./student",
     "Schüler 1",
-    NAMED,
+    CATALOG_NAME,
     "azureml:tiny:1",
     "azureml:tiny@latest",
     "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1",
     "azureml://datastores/workspaceblobstore/paths/models/tiny",
 )
-MINE = "one-of-mine"
-"""A student that only the catalog of its job knows."""
+# A student that only the catalog of its job contains.
+CATALOG_STUDENT = "catalog-student"
 
 ENDPOINTS = (
     "https://shop.services.ai.azure.com",
@@ -71,6 +71,7 @@ ENDPOINTS = (
 )
 TASKS = (*typing.get_args(TaskName), "./my_task.py", "azureml://datastores/workspaceblobstore/paths/my_task.py")
 
+# Texts that YAML, a shell or a template may interpret as something else.
 ODD = (
     *("", " ", " a", "a ", "yes", "No", "~", "null", "1", "0x1F", "1_000", "1e5", "2e-05", ".5", "1:30", "2026-01-01"),
     *("=", "<<", "-", "- a", "?", "a: b", "a #b", "# a", "{a: b}", "[a]", "|", ">", "%a", "@a", "`a`", "!a", "&a"),
@@ -90,10 +91,9 @@ ODD = (
     ),
     *("\x7f", "\x85", "\u2028", "\ufeff", "\u200f"),
 )
-"""Texts that YAML, a shell or a template may take for something else."""
 
-BEYOND = 2**53
-"""What is drawn of a whole number without a bound."""
+# Upper limit of integers without a bound.
+MAX_INTEGER = 2**53
 
 GATED_METRICS = [metric.name for metric in METRICS if not gate_problems([metric.name])]
 METRIC_BOUNDS = st.dictionaries(
@@ -105,7 +105,7 @@ TEXT = st.sampled_from(ODD) | st.text(CHARACTERS, max_size=12)
 
 
 def write_files(folder: Path) -> Path:
-    """The files that jobs name, in a folder that may be there already."""
+    """Write the files that the jobs refer to. The folder may exist."""
     for name, content in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content, encoding="utf-8")
@@ -114,33 +114,37 @@ def write_files(folder: Path) -> Path:
 
 
 def fields(model: type[BaseModel], /, **drawn: Drawn) -> SearchStrategy[Values]:
-    """Some fields of a model and all that it requires; `drawn` stands in for what their types say."""
+    """Values of all required and some optional fields of a model. `drawn` replaces the strategies of fields."""
     inherited = set() if model is DistillationJob else set(INHERITED)
-    known = {
+    strategies = {
         name: drawn[name] if name in drawn else _values(info.annotation, info.metadata)
         for name, info in model.model_fields.items()
         if name not in inherited
     }
     required = {name for name, info in model.model_fields.items() if info.is_required()}
     return st.fixed_dictionaries(
-        {name: known[name] for name in known.keys() & required},
-        optional={name: known[name] for name in known.keys() - required},
+        {name: strategies[name] for name in strategies.keys() & required},
+        optional={name: strategies[name] for name in strategies.keys() - required},
     )
 
 
 def _values(kind: Any, bounds: list[Any]) -> Drawn:
-    """What a type admits within its bounds."""
-    parts, origin = typing.get_args(kind), typing.get_origin(kind)
+    """Values of a type within its bounds."""
+    arguments, origin = typing.get_args(kind), typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
-        return st.none() | st.one_of([_values(part, bounds) for part in parts if part is not type(None)])
+        return st.none() | st.one_of(
+            [_values(argument, bounds) for argument in arguments if argument is not type(None)]
+        )
     if origin is typing.Annotated:
-        return _values(parts[0], [bound for part in parts[1:] for bound in getattr(part, "metadata", [part])])
+        return _values(
+            arguments[0], [bound for extra in arguments[1:] for bound in getattr(extra, "metadata", [extra])]
+        )
     if origin is Literal:
-        return st.sampled_from(parts)
+        return st.sampled_from(arguments)
     if origin is tuple:
-        return st.lists(_values(parts[0], []), max_size=3)
+        return st.lists(_values(arguments[0], []), max_size=3)
     if origin is dict:
-        return st.dictionaries(TEXT, _values(parts[1], []), max_size=3)
+        return st.dictionaries(TEXT, _values(arguments[1], []), max_size=3)
     if issubclass(kind, BaseModel):
         return fields(kind)
     return _scalar(kind, {name: value for bound in bounds for name, value in _bound(bound)})
@@ -155,8 +159,8 @@ def _scalar(kind: type, bounds: Mapping[str, Any]) -> Drawn:
     if kind is bool:
         return st.booleans()
     if kind is int:
-        least, most = bounds["ge"], bounds.get("le", BEYOND)
-        return st.sampled_from((least, most)) | st.integers(least, most)
+        minimum, maximum = bounds["ge"], bounds.get("le", MAX_INTEGER)
+        return st.sampled_from((minimum, maximum)) | st.integers(minimum, maximum)
     if kind is float:
         return _float(bounds)
     if kind is date:
@@ -167,23 +171,26 @@ def _scalar(kind: type, bounds: Mapping[str, Any]) -> Drawn:
 
 
 def _float(bounds: Mapping[str, Any]) -> Drawn:
-    """Finite, as YAML's `.inf` is no number to Azure ML; often a bound itself or what is next to it."""
-    least, most = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
+    """Finite numbers, because Azure ML does not accept `.inf`. Includes the bounds and their neighbours."""
+    minimum, maximum = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
     return st.floats(
-        least, most, exclude_min="gt" in bounds, exclude_max="lt" in bounds, allow_nan=False, allow_infinity=False
+        minimum, maximum, exclude_min="gt" in bounds, exclude_max="lt" in bounds, allow_nan=False, allow_infinity=False
     )
 
 
-def _matching(pattern: str, longest: int) -> Drawn:
-    """As pydantic reads a pattern: `$` is the very end, where Python lets a newline follow, and a half is no word."""
-    words = st.characters(codec="utf-8", exclude_categories=["No"])
-    found = st.from_regex(pattern.removesuffix("$"), fullmatch=pattern.endswith("$"), alphabet=words)
-    return found.filter(lambda text: len(text) <= longest)
+def _matching(pattern: str, max_length: int) -> Drawn:
+    """Texts that match a pattern in pydantic's dialect of regular expressions.
+
+    There `$` matches only at the end (in Python also before a final newline), and `\\w` no number such as 1/2.
+    """
+    alphabet = st.characters(codec="utf-8", exclude_categories=["No"])
+    texts = st.from_regex(pattern.removesuffix("$"), fullmatch=pattern.endswith("$"), alphabet=alphabet)
+    return texts.filter(lambda text: len(text) <= max_length)
 
 
 @st.composite
 def jobs(draw: st.DrawFn) -> Values:
-    """A job's values; its local files are those of `write_files`."""
+    """Values of a job. Its local files are those of `write_files`."""
     task = draw(st.sampled_from(TASKS))
     rows, maybe_rows = st.sampled_from(ROWS), st.none() | st.sampled_from(ROWS)
     values: Values = draw(
@@ -193,44 +200,49 @@ def jobs(draw: st.DrawFn) -> Values:
             simulation=st.just({}),
             evaluate=fields(EvaluateConfig, gates=fields(Gates, metrics=METRIC_BOUNDS)),
             data=fields(Data, training_data=rows, validation_data=maybe_rows, test_data=maybe_rows),
-            teacher=teachings(),
-            student=fields(Student, model=st.sampled_from((*STUDENTS, MINE))),
+            teacher=teacher_sections(),
+            student=fields(Student, model=st.sampled_from((*STUDENTS, CATALOG_STUDENT))),
         )
     )
-    if values["student"]["model"] == MINE:
-        address = draw(st.sampled_from([place for place in STUDENTS if place != NAMED]))
-        values.setdefault("catalog", {}).setdefault("students", {})[MINE] = {"address": address}
-    names = [_called(teacher) for teacher in _asked(values["teacher"])]
+    if values["student"]["model"] == CATALOG_STUDENT:
+        address = draw(st.sampled_from([student for student in STUDENTS if student != CATALOG_NAME]))
+        values.setdefault("catalog", {}).setdefault("students", {})[CATALOG_STUDENT] = {"address": address}
+    names = [_teacher_name(teacher) for teacher in _teachers(values["teacher"])]
     values["simulation"] = draw(st.dictionaries(st.sampled_from(names), fields(Simulation), max_size=3))
     if task in typing.get_args(TaskName) and task != "summarization":
-        _no_summaries(values["teacher"])
+        _without_summary_settings(values["teacher"])
     return values
 
 
 @st.composite
-def teachings(draw: st.DrawFn) -> Values:
-    """The teacher's section, of one to three teachers or of answers that are there."""
+def teacher_sections(draw: st.DrawFn) -> Values:
+    """Values of the section `teacher`: one to three teachers, existing completions, or both."""
     completions = st.none() | st.sampled_from(ROWS)
-    teacher = fields(Teacher, endpoint=st.none() | st.sampled_from(ENDPOINTS)).map(_one_way_in)
-    teachers = st.lists(teacher, min_size=1, max_size=3, unique_by=_called)
+    teacher = fields(Teacher, endpoint=st.none() | st.sampled_from(ENDPOINTS)).map(_one_authentication)
+    teachers = st.lists(teacher, min_size=1, max_size=3, unique_by=_teacher_name)
     section: Values = draw(
-        fields(TeacherSection, teachers=teachers, completions=completions, prompting=fields(Prompting).map(_rendered))
+        fields(
+            TeacherSection,
+            teachers=teachers,
+            completions=completions,
+            prompting=fields(Prompting).map(_valid_prompting),
+        )
     )
     if section.get("completions") and draw(st.booleans()):
         del section["teachers"]
-    return _reachable(_paid(_apart(section)))
+    return _with_endpoints(_with_prices(_with_temperature(section)))
 
 
-def _called(teacher: Values) -> str:
+def _teacher_name(teacher: Values) -> str:
     return str(teacher.get("name") or teacher["model"])
 
 
-def _one_way_in(teacher: Values) -> Values:
+def _one_authentication(teacher: Values) -> Values:
     return teacher | {"entra_scope": None} if teacher.get("key_variable") else teacher
 
 
-def _rendered(prompting: Values) -> Values:
-    """A template that has its place, one way to reason, and a length only where it is kept."""
+def _valid_prompting(prompting: Values) -> Values:
+    """Prompting with {prompt} in its template, one kind of reasoning, and a length only for chain of density."""
     template = prompting.get("template")
     if template is not None:
         prompting = prompting | {"template": template.replace("{prompt}", "") + "{prompt}"}
@@ -239,39 +251,39 @@ def _rendered(prompting: Values) -> Values:
     return {name: value for name, value in prompting.items() if name != "max_len_summary"}
 
 
-def _apart(section: Values) -> Values:
-    """Several answers at a temperature."""
+def _with_temperature(section: Values) -> Values:
+    """Add a temperature to a section with several samples."""
     return (
         section | {"temperature": 0.7} if section.get("samples", 1) > 1 and not section.get("temperature") else section
     )
 
 
-def _paid(section: Values) -> Values:
-    """A budget with the prices of all teachers."""
+def _with_prices(section: Values) -> Values:
+    """Add the prices of all teachers to a section with a budget."""
     if section.get("budget") is None:
         return section
     free = {"input_price": 0.0, "output_price": 0.0}
-    given = [{name: value for name, value in teacher.items() if value is not None} for teacher in _asked(section)]
-    return section | {"teachers": [free | teacher for teacher in given]}
+    teachers = [{name: value for name, value in teacher.items() if value is not None} for teacher in _teachers(section)]
+    return section | {"teachers": [free | teacher for teacher in teachers]}
 
 
-def _reachable(section: Values) -> Values:
-    """An endpoint for who is asked at one."""
+def _with_endpoints(section: Values) -> Values:
+    """Add connections to teachers without an endpoint, if the route needs one."""
     route = section.get("teacher_route", "endpoint" if section.get("completions") is None else "completions")
     if route != "endpoint":
         return section
-    found = [
+    teachers = [
         teacher if teacher.get("endpoint") or teacher.get("connection") else teacher | {"connection": "deepseek-v3"}
-        for teacher in _asked(section)
+        for teacher in _teachers(section)
     ]
-    return section | {"teachers": found}
+    return section | {"teachers": teachers}
 
 
-def _asked(section: Values) -> list[Values]:
+def _teachers(section: Values) -> list[Values]:
     return list(section.get("teachers", [{"model": "given"}]))
 
 
-def _no_summaries(section: Values) -> None:
-    """Only what is summarized gets denser."""
+def _without_summary_settings(section: Values) -> None:
+    """Remove the settings that are valid for summarization only."""
     for name in ("chain_of_density", "max_len_summary"):
         section.get("prompting", {}).pop(name, None)

@@ -1,4 +1,4 @@
-"""Whatever a valid job says, the real SDK takes its bundle, and sends what the job says."""
+"""The real SDK accepts the bundle of any valid job, and sends the values of the job."""
 
 import contextlib
 import json
@@ -30,26 +30,28 @@ OUTPUTS = {"evaluation", "report", "registration"}
 
 
 @dataclass(frozen=True)
-class Desk:
-    """Two folders that hold the same files, each with the bundle of the latest job."""
+class Folders:
+    """Two folders with the same files, each with the bundle of the latest job."""
 
     first: Path
     second: Path
 
 
-def desk_in(folder: Path) -> Desk:
-    return Desk(write_files(folder / "first"), write_files(folder / "another one, ünlike it"))
+def create_folders(folder: Path) -> Folders:
+    return Folders(write_files(folder / "first"), write_files(folder / "another one, ünlike it"))
 
 
-def check_accepted(values: Values, desk: Desk) -> None:
-    """Compile twice, from values and from a file of another folder; load, validate and serialise with the SDK, and
-    compare with the job. Raises AssertionError, or what the SDK raises."""
-    job = DistillationJob.model_validate(values, context={"base": desk.first})
-    bundle = compile_job(job, desk.first / "bundle").parent
-    with contextlib.chdir(desk.second):
+def check_accepted(values: Values, folders: Folders) -> None:
+    """Compile a job from its values and from a file in another folder, and compare what the SDK sends with the job.
+
+    Raises AssertionError, or what the SDK raises.
+    """
+    job = DistillationJob.model_validate(values, context={"base": folders.first})
+    bundle = compile_job(job, folders.first / "bundle").parent
+    with contextlib.chdir(folders.second):
         Path("job.yaml").write_text(to_yaml(values), encoding="utf-8")
         compile_job(load_spec("job.yaml"), Path("bundle"))
-    assert tree(bundle) == tree(desk.second / "bundle")
+    assert tree(bundle) == tree(folders.second / "bundle")
     sent = serialised(bundle)
     _check_job(sent, job)
     _check_nodes(sent, job, bundle)
@@ -62,8 +64,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def serialised(bundle: Path) -> Wire:
-    """The properties of a valid bundle's job as they go over the wire; a component stands there by what it is called,
-    as it has no address before it is sent."""
+    """Properties of a bundle's job as the SDK sends them. Components have their names instead of addresses."""
     job = load_job(bundle / "pipeline.yml")
     result = job._validate()
     assert result.passed, result.error_messages
@@ -82,15 +83,15 @@ def _check_job(sent: Wire, job: DistillationJob) -> None:
 
 
 def _check_nodes(sent: Wire, job: DistillationJob, bundle: Path) -> None:
-    """Each step reads off the wire the very config that the job has for it, and runs where the job says."""
+    """Each node has the configuration and the compute of the job."""
     expected = _configs(job)
     assert list(sent["jobs"]) == list(expected)
     for name, node in sent["jobs"].items():
-        given = _arguments(sent, node, bundle).config
-        said = expected[name].model_dump(include=set(type(given).model_fields))
-        assert given.model_dump() == said, name
-        machines = job.compute.teacher_instances if name == "teacher" else 1
-        assert _placed(node) == _place(job.compute, name in GPU, machines), name
+        config = _arguments(sent, node, bundle).config
+        values = expected[name].model_dump(include=set(type(config).model_fields))
+        assert config.model_dump() == values, name
+        instances = job.compute.teacher_instances if name == "teacher" else 1
+        assert _sent_resources(node) == _job_resources(job.compute, name in GPU, instances), name
 
 
 def _configs(job: DistillationJob) -> dict[str, StepConfig]:
@@ -125,48 +126,48 @@ def _sections(job: DistillationJob) -> dict[str, StepConfig]:
 
 
 def _arguments(sent: Wire, node: Wire, bundle: Path) -> Arguments[Any]:
-    """The command line that Azure ML makes of a node's inputs, as its step parses it."""
+    """Parse the command line that Azure ML makes of a node's inputs."""
     step = step_of(node["componentId"].removeprefix("azdistill "))
-    argv = [part for name, port in node["inputs"].items() for part in (flag(name), _text(sent, port, bundle))]
-    return parse(step, [*argv, *(part for name in step.outputs for part in (flag(name), "somewhere"))])
+    argv = [argument for name, port in node["inputs"].items() for argument in (flag(name), _text(sent, port, bundle))]
+    return parse(step, [*argv, *(argument for name in step.outputs for argument in (flag(name), "somewhere"))])
 
 
 def _text(sent: Wire, port: Wire, bundle: Path) -> str:
     source = reference(port["value"])
-    given: Wire = sent["inputs"][source.name] if isinstance(source, PipelineInput) else port
-    return str(bundle / given["uri"]) if "uri" in given else str(given["value"])
+    node_input: Wire = sent["inputs"][source.name] if isinstance(source, PipelineInput) else port
+    return str(bundle / node_input["uri"]) if "uri" in node_input else str(node_input["value"])
 
 
-def _place(compute: Compute, gpu: bool, machines: int) -> Wire:
+def _job_resources(compute: Compute, gpu: bool, instances: int) -> Wire:
     cluster = compute.gpu if gpu else compute.cpu
     size = compute.gpu_instance_type if gpu else compute.cpu_instance_type
     return {
         "compute": cluster,
         "size": size if cluster == "serverless" else None,
-        "machines": machines,
-        "apart": machines > 1,
+        "instances": instances,
+        "distributed": instances > 1,
     }
 
 
-def _placed(node: Wire) -> Wire:
+def _sent_resources(node: Wire) -> Wire:
     resources = node.get("resources", {})
     return {
         "compute": node["computeId"].removeprefix("azureml:"),
         "size": resources.get("instance_type"),
-        "machines": resources.get("instance_count", 1),
-        "apart": node.get("distribution") == {"distribution_type": "PyTorch", "process_count_per_instance": 1},
+        "instances": resources.get("instance_count", 1),
+        "distributed": node.get("distribution") == {"distribution_type": "PyTorch", "process_count_per_instance": 1},
     }
 
 
 def _check_files(sent: Wire, job: DistillationJob, bundle: Path) -> None:
-    """Addresses as they are, and of files the very bytes."""
-    told = {**job.data.model_dump(), "task_file": job.task_file, "completions": job.teacher.completions}
-    named = ("training_data", "validation_data", "test_data", "task_file", "completions")
-    paths = {name: told[name] for name in named if told[name] is not None} | {"student": job.student.model}
-    assert {name for name in (*named, "student") if name in sent["inputs"]} == set(paths)
+    """Inputs with remote data have its address; the others have a copy of the local files in the bundle."""
+    values = {**job.data.model_dump(), "task_file": job.task_file, "completions": job.teacher.completions}
+    names = ("training_data", "validation_data", "test_data", "task_file", "completions")
+    paths = {name: values[name] for name in names if values[name] is not None} | {"student": job.student.model}
+    assert {name for name in (*names, "student") if name in sent["inputs"]} == set(paths)
     for name, path in paths.items():
         uri = sent["inputs"][name]["uri"]
-        if is_remote(path):  # the client looks up what is registered by its bare name
+        if is_remote(path):  # the client looks up registered data by its bare name
             assert uri == (path if "://" in path else path.removeprefix("azureml:")), name
         else:
             assert _content(bundle / uri) == _content(Path(path)), name
@@ -177,9 +178,11 @@ def _content(path: Path) -> dict[str, bytes] | bytes:
 
 
 def check_specs(number: int, examples: int, folder: Path) -> int:
-    """Check so many random jobs, of a sequence of their own for each number; how many there were. The first that is
-    wrong is raised as it is: to make it small takes minutes."""
-    desk, right = desk_in(folder), 0
+    """Check `examples` random jobs and return their number. `number` is the random seed.
+
+    The first failure is raised without shrinking it, which would take minutes.
+    """
+    folders, accepted = create_folders(folder), 0
 
     @seed(number)
     @settings(
@@ -191,12 +194,12 @@ def check_specs(number: int, examples: int, folder: Path) -> int:
     )
     @given(values=jobs())
     def each(values: Values) -> None:
-        nonlocal right
-        check_accepted(values, desk)
-        right += 1
+        nonlocal accepted
+        check_accepted(values, folders)
+        accepted += 1
 
     each()
-    return right
+    return accepted
 
 
 @pytest.mark.parametrize("number", range(2))
