@@ -114,9 +114,15 @@ def dotted(field: FieldPath) -> str:
 
 
 def shorten(value: Any) -> str:
-    """`repr` of a value for a message, at most `MAX_VALUE_LENGTH` characters; floats as people write them (2e-5)."""
+    """`repr` of a value for a message; floats as people write them (2e-5).
+
+    At most `MAX_VALUE_LENGTH` characters: a long value loses its middle, so that the file name of a path remains.
+    """
     text = format_number(value) if isinstance(value, float) else repr(value)
-    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 3]}..."
+    if len(text) <= MAX_VALUE_LENGTH:
+        return text
+    half = (MAX_VALUE_LENGTH - len("...")) // 2
+    return f"{text[:half]}...{text[-half:]}"
 
 
 def format_number(value: float) -> str:

@@ -99,7 +99,7 @@ def test_another_client_finds_a_job_by_its_display_name(distillation, completed)
 NOT_EVALUATED = [
     ("phi-4-mini", {}, "model_name='phi-4-mini': unknown model"),
     ("none-distilled", {}, "job 'none': "),
-    ("phi-4-mini-distilled", {"metrics": ["beauty"]}, "metrics='beauty': unknown metric; it has accuracy"),
+    ("phi-4-mini-distilled", {"metrics": ["beauty"]}, "metrics='beauty': unknown metric; did you mean 'bleu'"),
     ("phi-4-mini-distilled", {"test_data": "other.jsonl"}, "test_data='other.jsonl'"),
 ]
 

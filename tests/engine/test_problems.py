@@ -80,7 +80,7 @@ def test_only_scalars_are_kept() -> None:
 
 def test_a_long_value_is_shortened_and_control_characters_are_escaped() -> None:
     text = str(Problem(code="x", message="is wrong", field=("a\x1b[2J",), value="y" * 100))
-    assert text == f"a\\x1b[2J='{'y' * 76}...: is wrong"
+    assert text == f"a\\x1b[2J='{'y' * 37}...{'y' * 37}': is wrong"
 
 
 def test_numbers_are_written_as_people_write_them() -> None:
