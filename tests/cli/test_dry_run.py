@@ -90,7 +90,7 @@ def test_a_dry_run_of_a_production_job_runs_every_node(
     done = azdistill("run", production, "--dry-run", "--rows", "20")
     assert done.code == 0, done.err
     run = Path("runs/nli-prod-dry-run")
-    assert "dry run: 9 nodes fit together; no teacher was asked, nothing was published" in done.out
+    assert "dry run: 9 nodes work together; no teacher was called, nothing was published" in done.out
     assert read_json(run / "evaluate/evaluation/gate.json")["enforced"] is False
     assert read_json(run / "register/registration/lineage.json")["registered_model"] == "nli-prod-distilled-dry-run"
     assert (run / ".dry-run/mlflow.db").is_file()
