@@ -330,7 +330,7 @@ def _print_outputs(result: "RunResult") -> None:
 
 
 def _is_refusal(result: "RunResult") -> bool:
-    """Whether the gate refused the student, and nothing else failed."""
+    """True when the gate refused the student and nothing else failed."""
     from azdistill.contracts.errors import DataError, GateRefused
     from azdistill.contracts.files import read_json
 

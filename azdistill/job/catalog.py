@@ -46,7 +46,7 @@ class Facts(BaseModel):
         return self.lifecycle in ("legacy", "deprecated", "retired") or self.is_retired(today)
 
     def is_retired(self, today: date) -> bool:
-        """Whether Azure has retired the model by `today`."""
+        """True when Azure has retired the model by `today`."""
         return self.lifecycle == "retired" or bool(self.retires and self.retires <= today)
 
 

@@ -132,7 +132,7 @@ def has_field(values: Values, field: FieldPath) -> bool:
 
 
 def _depth(node: Any, path: FieldPath) -> int:
-    """How many keys of `path` exist."""
+    """Count the keys of `path` that exist."""
     for count, key in enumerate(path):
         try:
             node = node[key]

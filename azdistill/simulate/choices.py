@@ -38,7 +38,7 @@ def reasoning_trace(simulation: Simulation, request: ChatRequest, index: int) ->
 
 
 def _asks_for_reasoning(request: ChatRequest) -> bool:
-    """Whether a system message asks for reasoning before the answer."""
+    """True when a system message asks for reasoning before the answer."""
     return any(message.role == "system" and THINK in message.content for message in request.messages)
 
 

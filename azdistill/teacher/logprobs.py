@@ -35,7 +35,7 @@ EXPLANATIONS: Mapping[Unusable, str] = {
 
 @dataclass(frozen=True, slots=True)
 class LogprobsSupport:
-    """Whether an endpoint returns usable log probabilities. None: unknown from this reply. `reason` says why not."""
+    """Support of log probabilities by an endpoint. None: unknown from this reply. `reason` says why not."""
 
     supported: bool | None
     reason: str = ""

@@ -218,7 +218,7 @@ def _split_trace(text: str) -> tuple[str, str | None]:
 
 
 def _is_filtered(content: Any) -> bool:
-    """Whether the content filter refused the prompt, in either of its two shapes, which come with status 400 too."""
+    """True when the content filter refused the prompt, in either of its two shapes, which come with status 400 too."""
     if not isinstance(content, dict):
         return False
     error, choices = content.get("error"), content.get("choices")

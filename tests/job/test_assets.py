@@ -1,4 +1,4 @@
-"""What the wheel carries beside the package is enough to start from it alone.
+"""The wheel contains all files that an installed package needs.
 
 Laid out here as the wheel's configuration says, for want of its build backend in the environment of the tests.
 """

@@ -68,7 +68,7 @@ def _list_command(kind: str, options: str) -> str:
 
 
 def check_published(client: "MLClient", bundle: Path, registry: str) -> CheckResult:
-    """Whether a registry has the components and environments of a bundle."""
+    """Check that a registry has the components and environments of a bundle."""
     checked = f"registry {registry!r}"
     opened, problem = _open_registry(client, checked, registry)
     if problem:
