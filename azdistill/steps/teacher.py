@@ -1,5 +1,6 @@
 """`python -m azdistill.steps.teacher`: answer every prompt, and buy each answer once."""
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,18 @@ if TYPE_CHECKING:
     from azdistill.teacher.collect import Collected
     from azdistill.teacher.rank import Rank
 
+# New objects between two garbage collections. Each one traverses thousands of live coroutines: with Python's default of
+# 700, collections take a fifth of the step's CPU time.
+GC_THRESHOLD = 20_000
+
 
 def body(arguments: Arguments[TeacherConfig]) -> None:
     """Write completions.jsonl, rejects.jsonl and usage.json. Rejects are written even if there are too many."""
     from azdistill.teacher.rank import rank_of
 
     rank, prompts = rank_of(os.environ), _prompts(arguments)
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
     if rank.leads:
         open_folder(arguments.outputs["completions"])
     if arguments.config.teacher_route == "completions":

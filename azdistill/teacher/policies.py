@@ -110,7 +110,7 @@ def first_teachers(prompt: Prompt, config: TeacherConfig) -> Sequence[int]:
     """Indices of the teachers that a prompt is put to first."""
     if config.policy == "all" and prompt.split != "test":
         return range(len(config.teachers))
-    if config.policy == "route":
+    if config.policy == "route" and len(config.teachers) > 1:
         return [draw(prompt.id, [teacher.weight for teacher in config.teachers])]
     return [0]
 

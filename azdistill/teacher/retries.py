@@ -5,7 +5,7 @@ import logging
 import random
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 from azdistill.contracts.errors import EndpointError
@@ -62,10 +62,13 @@ class OutageGuard:
         self._failures, self._has_answered = 0, False
         self._since, self._probes, self._probing = 0.0, 0, asyncio.Lock()
 
+    def permit(self) -> AbstractAsyncContextManager[None]:
+        """Permission for one request: immediate while the endpoint is up. While it is down, one request at a time gets
+        it, at growing intervals. Entering raises EndpointError when the endpoint is down for too long."""
+        return self._permit_probe() if self.is_down else nullcontext()
+
     @asynccontextmanager
-    async def permit(self) -> AsyncIterator[None]:
-        """Pass at once while the endpoint is up. While it is down, one request at a time passes, at growing intervals.
-        Raises EndpointError when it is down for too long."""
+    async def _permit_probe(self) -> AsyncIterator[None]:
         while self.is_down:
             async with self._probing:
                 if self.is_down:
