@@ -23,7 +23,7 @@ from azdistill.contracts.layout import BUNDLE, CODE, COMPONENT_FILE, COMPONENTS,
 from azdistill.engine.pipeline.emit import to_yaml
 from azdistill.job.assets import asset
 from azdistill.job.components import component, step_of
-from azdistill.job.model import Compute, DistillationJob
+from azdistill.job.model import Compute, DistillationJob, Identity
 from azdistill.job.paths import is_remote, missing_files
 from azdistill.job.plan import GRAPH, PUBLISHED, Node, Plan, PlannedFile, plan
 from azdistill.job.snapshot import ROOT, closure
@@ -154,7 +154,7 @@ def pipeline_document(planned: Plan) -> dict[str, Any]:
         "experiment_name": job.name,
         **({"description": job.description} if job.description else {}),
         **tags,
-        "identity": {"type": "managed_identity"},
+        "identity": _identity(job.compute),
         "settings": {"default_compute": _compute(job.compute.cpu), "continue_on_step_failure": True},
         "inputs": {name: _file_input(name, file) for name, file in planned.files.items()} | dict(planned.scalars),
         "outputs": {name: {"type": "uri_folder", "mode": "rw_mount"} for name in PUBLISHED},
@@ -173,6 +173,7 @@ def _node(node: Node, compute: Compute, tags: Mapping[str, Any]) -> dict[str, An
         "type": "command",
         "component": f"./{COMPONENTS}/{node.step.name}/{COMPONENT_FILE}",
         **tags,
+        **({"identity": _identity(compute)} if compute.identity != Identity() else {}),
         **_placement(node.step.environment, compute, compute.teacher_instances if node.name == "teacher" else 1),
         "inputs": dict(node.inputs),
         "outputs": dict(node.outputs),
@@ -191,6 +192,12 @@ def _placement(environment: Literal["cpu", "gpu"], compute: Compute, instances: 
         "resources": {"instance_count": instances, **resources},
         "distribution": {"type": "pytorch", "process_count_per_instance": 1},
     }
+
+
+def _identity(compute: Compute) -> dict[str, str]:
+    """The identity of the pipeline. Nodes get the same one unless it is the default: a node without its own gets no
+    token of the user. Source: azure-sdk-for-python issue 30104."""
+    return compute.identity.model_dump(exclude_none=True)
 
 
 def _compute(name: str) -> str:

@@ -35,6 +35,7 @@ PATTERNS = {
     r"^https://\S+/\.default$": "a scope such as https://cognitiveservices.azure.com/.default",
     r"^[A-Za-z_][A-Za-z0-9_]*$": "the name of an environment variable (letters, digits and '_'), never the key itself",
     r"^[a-zA-Z0-9][a-zA-Z0-9_-]{2,32}$": "3 to 33 letters, digits, '_' and '-', starting with a letter or digit",
+    r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$": "a GUID, as `az identity show` prints it as clientId",
     r"\.py$": "a Python file",
     r"^azureml:": "an address that starts with azureml:",
 }

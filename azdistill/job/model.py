@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from azdistill.contracts.curate import CurateConfig
 from azdistill.contracts.errors import SpecError
@@ -52,6 +53,31 @@ class Student(Section):
     )
 
 
+class Identity(Section):
+    """The identity that the steps run as on Azure ML."""
+
+    type: Literal["managed_identity", "user_identity"] = Field(
+        "managed_identity",
+        description="managed_identity: of the cluster, or the workspace's user-assigned one on serverless compute. "
+        "user_identity: you, on behalf of whom the steps run; for clusters only, without a schedule or CI.",
+    )
+    client_id: str | None = Field(
+        None,
+        pattern=r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$",
+        description="Client id of a user-assigned identity. Needed where workspace or cluster have several.",
+    )
+
+    @model_validator(mode="after")
+    def _users_have_no_client_id(self) -> Self:
+        if self.type == "user_identity" and self.client_id:
+            raise PydanticCustomError(
+                "incompatible_fields",
+                "user_identity has no client_id",
+                {"fix": "remove client_id, or set type to managed_identity"},
+            )
+        return self
+
+
 class Compute(Section):
     """Compute of the steps on Azure ML. Local runs ignore it."""
 
@@ -70,6 +96,19 @@ class Compute(Section):
     teacher_instances: int = Field(
         1, ge=1, le=100, description="Number of nodes of the teacher step. They share the rate limits and the budget."
     )
+    identity: Identity = Identity()
+
+    @model_validator(mode="after")
+    def _users_need_clusters(self) -> Self:
+        """Serverless compute gives a step no token of the user. Source: AzureMLOnBehalfOfCredential in azure-ai-ml."""
+        serverless = [name for name in ("cpu", "gpu") if getattr(self, name) == "serverless"]
+        if self.identity.type == "user_identity" and serverless:
+            raise PydanticCustomError(
+                "incompatible_fields",
+                "user_identity needs clusters, and {serverless} is serverless",
+                {"serverless": " and ".join(serverless), "fix": "name clusters, or remove identity"},
+            )
+        return self
 
 
 class Outputs(Section):

@@ -20,7 +20,7 @@ from azdistill.contracts.evaluate import EvaluateConfig, Gates
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import Prompting, Teacher
-from azdistill.job.model import Data, DistillationJob, Student
+from azdistill.job.model import Compute, Data, DistillationJob, Student
 from azdistill.job.shorthand import INHERITED
 from azdistill.job.teacher_section import TeacherSection
 from azdistill.metrics.registry import METRICS, gate_problems
@@ -201,6 +201,7 @@ def jobs(draw: st.DrawFn) -> Values:
             evaluate=fields(EvaluateConfig, gates=fields(Gates, metrics=METRIC_BOUNDS)),
             data=fields(Data, training_data=rows, validation_data=maybe_rows, test_data=maybe_rows),
             teacher=teacher_sections(),
+            compute=fields(Compute).map(_valid_identity),
             student=fields(Student, model=st.sampled_from((*STUDENTS, CATALOG_STUDENT))),
         )
     )
@@ -249,6 +250,14 @@ def _valid_prompting(prompting: Values) -> Values:
     if prompting.get("chain_of_density"):
         return prompting | {"chain_of_thought": False}
     return {name: value for name, value in prompting.items() if name != "max_len_summary"}
+
+
+def _valid_identity(compute: Values) -> Values:
+    """A user has no client id, and runs on clusters only."""
+    if compute.get("identity", {}).get("type") != "user_identity":
+        return compute
+    clusters = {name: "cluster-1" for name in ("cpu", "gpu") if compute.get(name, "serverless") == "serverless"}
+    return compute | clusters | {"identity": {"type": "user_identity"}}
 
 
 def _with_temperature(section: Values) -> Values:

@@ -14,7 +14,7 @@ from azdistill.engine.pipeline.loading import load_pipeline
 from azdistill.job.bundle import compile_job
 from azdistill.job.components import STEPS
 from azdistill.job.loading import load_job as load_spec
-from azdistill.job.model import Compute
+from azdistill.job.model import Compute, Identity
 
 ROOT = Path(__file__).parents[3]
 QUICKSTART = ROOT / "pipelines" / "quickstart"
@@ -61,6 +61,32 @@ def test_a_teacher_step_of_several_machines(bundle: Path, tmp_path: Path, cpu: s
     assert asked["resources"] == {"instance_count": 3, **resources}
     assert asked["distribution"] == {"type": "pytorch", "process_count_per_instance": 1}
     assert [name for name, node in job.jobs.items() if "distribution" in node._to_dict()] == ["teacher"]
+    assert pipeline_problems(load_pipeline(path)) == validate_file(path) == []
+
+
+CLIENT_ID = "44444444-4444-4444-4444-444444444444"
+
+
+@pytest.mark.parametrize(
+    ("identity", "sent", "node"),
+    [
+        (Identity(), {"identityType": "Managed"}, None),
+        (Identity(client_id=CLIENT_ID), {"identityType": "Managed", "clientId": CLIENT_ID}, "managed_identity"),
+        (Identity(type="user_identity"), {"identityType": "UserIdentity"}, "user_identity"),
+    ],
+)
+def test_the_identity_of_a_job_reaches_the_pipeline_and_its_nodes(
+    bundle: Path, tmp_path: Path, identity: Identity, sent: dict[str, str], node: str | None
+) -> None:
+    """The default is the pipeline's only. Otherwise each node has it, too."""
+    spec = load_spec(bundle.parent / "job/job.yaml")
+    compute = Compute(cpu="a-cluster", gpu="b-cluster", identity=identity)
+    path = compile_job(spec.model_copy(update={"compute": compute}), tmp_path / "bundle")
+    job = load_job(path)
+    assert job._validate().passed
+    rest = job._to_rest_object().properties.identity.as_dict()
+    assert {name: value for name, value in rest.items() if value is not None} == sent
+    assert {job.jobs[name].identity and job.jobs[name].identity.type for name in job.jobs} == {node}
     assert pipeline_problems(load_pipeline(path)) == validate_file(path) == []
 
 
