@@ -53,7 +53,7 @@ def seed(folder: Path, rows: int = ROWS) -> None:
 
 def resume_scan(rows: int = ROWS) -> dict[str, float]:
     """Seconds and MB of a fresh process that looks for stored answers."""
-    with tempfile.TemporaryDirectory(dir=ROOT) as folder:
+    with tempfile.TemporaryDirectory(dir=ROOT / ".bench") as folder:
         seed(Path(folder), rows)
         few = _in_a_fresh_process("few", folder, rows)
         everything = _in_a_fresh_process("all", folder, rows)
@@ -113,7 +113,7 @@ def commits(rows: int = 100_000) -> dict[str, float]:
     would make it."""
     rng = Random(7)
     outcomes = [stored(number, rng) for number in range(rows)]
-    with tempfile.TemporaryDirectory(dir=ROOT) as folder:
+    with tempfile.TemporaryDirectory(dir=ROOT / ".bench") as folder:
         store = ResponseStore(Path(folder), "bench")
         seconds, turns = asyncio.run(_put(store, outcomes))
         store.close()

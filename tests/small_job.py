@@ -1,4 +1,4 @@
-"""A small version of the quickstart, for tests and benchmarks: its job with few rows and one epoch."""
+"""Copies of the quickstart for tests and benchmarks: complete, and small with few rows and one epoch."""
 
 import itertools
 import os
@@ -28,6 +28,14 @@ def small_job(folder: Path) -> Path:
         assert before in text, before
         text = text.replace(before, after)
     (folder / "job.yaml").write_text(text)
+    return folder / "job.yaml"
+
+
+def quickstart_job(folder: Path) -> Path:
+    """Copy the complete quickstart with new data into `folder`; returns the job file."""
+    shutil.copytree(QUICKSTART, folder, ignore=shutil.ignore_patterns("data"))
+    generator = [sys.executable, str(QUICKSTART / "generate.py"), "--out", str(folder / "data")]
+    subprocess.run(generator, check=True, capture_output=True)
     return folder / "job.yaml"
 
 

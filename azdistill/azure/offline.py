@@ -23,7 +23,7 @@ _NOT_AN_EXPRESSION = re.compile(r"(?:^|(?<=; ))Value passed is not a data bindin
 
 
 def sdk_problems(pipeline: Path) -> list[Problem]:
-    """What the client rejects in a pipeline or component file. It checks other things than our own checks.
+    """Errors of the client in a pipeline or component file. It checks other things than our own checks.
 
     Raises InputError without the extra `azure`, PipelineError for a file that is not YAML.
     """

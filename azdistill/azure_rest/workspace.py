@@ -19,7 +19,7 @@ SUBSCRIPTION, GROUP, WORKSPACE = "AZUREML_ARM_SUBSCRIPTION", "AZUREML_ARM_RESOUR
 
 
 def has_workspace(environ: Mapping[str, str]) -> bool:
-    """Whether the environment names a workspace. That of every Azure ML job does."""
+    """True if the environment names a workspace. That of every Azure ML job does."""
     return all(environ.get(name) for name in (SUBSCRIPTION, GROUP, WORKSPACE))
 
 

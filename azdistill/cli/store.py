@@ -188,7 +188,7 @@ def _print_json(content: object) -> None:
 
 
 def _print_tables(*tables: Table) -> None:
-    """With frames on a terminal, as plain columns elsewhere."""
+    """Print tables, with frames on a terminal and as plain columns elsewhere."""
     import sys
 
     from azdistill.cli.render import console, print_columns

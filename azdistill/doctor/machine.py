@@ -91,7 +91,7 @@ def _installed(name: str, version_of: VersionOf) -> str | None:
 
 
 def _is_within(version: str, bounds: str) -> bool:
-    """Whether a version is within bounds such as `<3.14,>=3.11`."""
+    """True if a version is within bounds such as `<3.14,>=3.11`."""
     return all(COMPARE[sign](_release(version), _release(bound)) for sign, bound in BOUND.findall(bounds))
 
 

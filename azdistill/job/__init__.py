@@ -1,1 +1,1 @@
-"""What the user writes: DistillationJob and its YAML."""
+"""The job file: DistillationJob, its YAML, and the bundle that it compiles into."""

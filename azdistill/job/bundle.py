@@ -81,7 +81,7 @@ def _synchronise(folder: Path, files: Mapping[str, Content], pipeline: str) -> N
 
 
 def _same(path: Path, content: Content) -> bool:
-    """Whether a file has this content. As in rsync, a copy is the same when its size and modification time are."""
+    """True if a file has this content. As in rsync, a copy is the same when its size and modification time are."""
     if not path.is_file():
         return False
     if isinstance(content, str):

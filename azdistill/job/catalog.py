@@ -42,7 +42,7 @@ class Facts(BaseModel):
     source: str | None = Field(None, description="Repository on Hugging Face.")
 
     def is_outdated(self, today: date) -> bool:
-        """Whether Azure has retired the model by `today`, or has announced to."""
+        """True if Azure has retired the model by `today`, or has announced to."""
         return self.lifecycle in ("legacy", "deprecated", "retired") or self.is_retired(today)
 
     def is_retired(self, today: date) -> bool:

@@ -59,7 +59,7 @@ def check_job(
 def _check_native(
     document: Document, today: date | None, settings: Mapping[str, str]
 ) -> tuple[DistillationJob | None, list[Problem]]:
-    """As `check_job`; problems of the converted job are reported at the fields of the native file."""
+    """Same as `check_job` for a native file. Problems are reported at the fields of that file."""
     from azdistill.job.native.convert import converted
     from azdistill.job.native.job import read_native
 
@@ -97,7 +97,7 @@ class _Locator:
         return replace(problem, field=field).at(self.document.path, self.document.line(field))
 
     def _is_overridden(self, field: FieldPath) -> bool:
-        """Whether a field was set on the command line, or is a section that only the command line has."""
+        """True if a field was set on the command line, or is a section that only the command line has."""
         is_section = any(overridden[: len(field)] == field for overridden in self.overridden)
         return field in self.overridden or (is_section and not has_field(self.document.value, field))
 

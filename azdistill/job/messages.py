@@ -59,7 +59,7 @@ def job_problems(error: ValidationError, model: type[BaseModel], values: Values)
 
 
 def _is_consequence(detail: ErrorDetails, details: list[ErrorDetails]) -> bool:
-    """Whether pydantic reports a list as too short only because its entries are wrong."""
+    """True if pydantic reports a list as too short only because its entries are wrong."""
     field = detail["loc"]
     return any(len(other["loc"]) > len(field) and other["loc"][: len(field)] == field for other in details)
 
@@ -90,7 +90,7 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], values: Values) -> Pr
 
 
 def _suggestion(loc: FieldPath, model: type[BaseModel]) -> str:
-    """What an unknown field may mean: a similar name in its section, its name in another section, or a list."""
+    """Suggestions for an unknown field: a similar name in its section, its name in another section, or a list."""
     *parents, last = loc
     section, written = _model(model, tuple(parents)) or model, str(last)
     name = OTHER_NAMES.get(written, written if parents else SECTION_NAMES.get(written, written))

@@ -22,7 +22,7 @@ _REMOTE = re.compile(r"^(azureml:|https?://|wasbs?://|abfss?://)")
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path is an Azure ML asset, a datastore URI or a URL."""
+    """True if a path is an Azure ML asset, a datastore URI or a URL."""
     return bool(_REMOTE.match(path))
 
 
@@ -44,7 +44,7 @@ def missing_files(job: "DistillationJob") -> Iterator[Problem]:
 
 
 def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterator[Problem]:
-    """As `missing_files`, of values that may be invalid in other ways. `base` is the folder of relative paths."""
+    """Same as `missing_files`, for values that may be invalid in other ways. `base` is the folder of relative paths."""
     data, teacher, student = (
         section if isinstance(section := values.get(name), dict) else {} for name in ("data", "teacher", "student")
     )

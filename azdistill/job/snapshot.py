@@ -96,7 +96,7 @@ def _files(name: str) -> frozenset[Path]:
 
 @cache
 def _has_only_docstring(path: Path) -> bool:
-    """Whether a file is an `__init__` with nothing but a docstring."""
+    """True if a file is an `__init__` with nothing but a docstring."""
     return path.name == "__init__.py" and not _DOCSTRING.sub("", (ROOT / path).read_text(encoding="utf-8")).strip()
 
 

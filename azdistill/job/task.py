@@ -17,7 +17,7 @@ PURPOSE = f"Task of the rows: {', '.join(NAMES)}, or a Python file such as ./my_
 
 
 def is_file(task: object) -> bool:
-    """Whether a task is given as a Python file. The file may not exist."""
+    """True if a task is given as a Python file. The file may not exist."""
     return isinstance(task, str) and task.endswith(".py")
 
 

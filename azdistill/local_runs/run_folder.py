@@ -25,7 +25,7 @@ class RunFolder:
 
     @cached_property
     def in_use(self) -> bool:
-        """Whether a run is in progress in this folder."""
+        """True if a run is in progress in this folder."""
         if not (self.path / LOCK).is_file():
             return False
         try:

@@ -102,7 +102,7 @@ def _read_input(pipeline: Pipeline, request: RunRequest, name: str, read: Callab
 
 
 def _calls_teacher(request: RunRequest, pipeline: Pipeline) -> bool:
-    """Whether this run executes a node with the input teacher_route. Such a node may be reused or not selected."""
+    """True if this run executes a node with the input teacher_route. Such a node may be reused or not selected."""
     names = {name for name, node in pipeline.nodes.items() if ROUTE in node.inputs.values()}
     explanations = explain(pipeline.path, request.folder, request.options)
     return any(node.node in names and not node.reused for node in explanations)

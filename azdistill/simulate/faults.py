@@ -44,7 +44,7 @@ class FaultInjector:
         return None
 
     def once(self, name: str, rate: float, key: str) -> bool:
-        """Whether this request gets this fault now: at its rate, the first time only."""
+        """True if this request gets this fault now: at its rate, the first time only."""
         if not rate or draw(self._simulation.seed, name, key) >= rate or (name, key) in self._injected:
             return False
         self._injected.add((name, key))

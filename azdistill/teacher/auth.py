@@ -27,7 +27,7 @@ class Auth(HoldsSecret):
         return {}
 
     def needs_refresh(self) -> bool:
-        """Whether `headers` will fetch a token and block."""
+        """True if `headers` will fetch a token and block."""
         return False
 
     def secrets(self) -> list[str]:

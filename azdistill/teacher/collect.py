@@ -57,7 +57,7 @@ class Collected:
 
 @dataclass
 class AskedPrompts:
-    """What asking produced: conversations by prompt, rejected requests by key, counts and latencies in seconds."""
+    """Result of asking: conversations by prompt, rejected requests by key, counts and latencies in seconds."""
 
     results: Sequence[Conversations | None]
     rejected: dict[str, RowRejected]

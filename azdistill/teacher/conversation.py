@@ -37,7 +37,7 @@ class Conversation:
 
     @property
     def is_complete(self) -> bool:
-        """Whether it ended with an answer that may become a label."""
+        """True if it ended with an answer that may become a label."""
         return isinstance(self.outcome, Answer) and is_useful(self.outcome)
 
 

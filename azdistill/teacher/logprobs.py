@@ -130,7 +130,7 @@ def _find_first(begin: int, ends: Sequence[int], text: bytes) -> int | None:
 
 
 def _is_degenerate(tokens: TokenLogprobs) -> bool:
-    """Whether the values are no probabilities. One token may be certain; if most are, they contain no information."""
+    """True if the values are no probabilities. One token may be certain; if most are, they contain no information."""
     pairs = list(zip(tokens.logprobs, tokens.top_logprobs, strict=True))
     if any(_is_impossible([logprob for _, logprob in top], chosen) for chosen, top in pairs):
         return True

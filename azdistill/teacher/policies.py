@@ -98,7 +98,7 @@ async def _concurrently(conversations: Sequence[Coroutine[Any, Any, Conversation
 
 
 def agree(conversations: Conversations, task: "Task") -> bool:
-    """Whether all answers are complete, valid for the task, and equal to it."""
+    """True if all answers are complete, valid for the task, and equal to it."""
     answers = [
         task.answer(talk.outcome.completion) if talk.is_complete and isinstance(talk.outcome, Answer) else None
         for talk in conversations

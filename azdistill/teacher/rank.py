@@ -27,7 +27,7 @@ class Rank:
         return 1 / self.world
 
     def takes(self, key: str) -> bool:
-        """Whether this rank asks the request of a key. Keys are hashes, so each rank gets about as many, and the same
+        """True if this rank asks the request of a key. Keys are hashes, so each rank gets about as many, and the same
         ones in every run."""
         return int(key[:16], 16) % self.world == self.number
 

@@ -133,7 +133,8 @@ class AdaptiveRate(TokenBucket):
         return age >= self.LONGEST_S or (age >= self.SHORTEST_S and self._sent >= self.ENOUGH)
 
     def _refused_fraction(self) -> float:
-        """Of the window's requests. One without a reply counts as accepted if refusals are quicker than answers."""
+        """Fraction of the window's requests that were refused. One without a reply counts as accepted if refusals are
+        quicker than answers."""
         is_unknown = 0 < self._answer_s < 2 * self._refusal_s
         return self._refused / max(self._accepted + self._refused if is_unknown else self._sent, 1)
 

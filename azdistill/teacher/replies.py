@@ -156,7 +156,7 @@ def _json(body: bytes) -> Any:
 
 
 def _is_incomplete(body: bytes) -> bool:
-    """Whether JSON ends too early, within a character too."""
+    """True if JSON ends too early, within a character too."""
     try:
         orjson.loads(body.decode("utf-8", "ignore"))
     except orjson.JSONDecodeError as error:

@@ -13,7 +13,7 @@ COMPLETE = "stop"
 
 
 def is_useful(answer: Answer) -> bool:
-    """Whether an answer is complete and not blank. Other answers are billed all the same."""
+    """True if an answer is complete and not blank. Other answers are billed all the same."""
     return answer.finish_reason == COMPLETE and bool(answer.completion.strip())
 
 

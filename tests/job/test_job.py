@@ -1,4 +1,4 @@
-"""What a user may write, and what is refused."""
+"""Accepted and rejected job files."""
 
 import pytest
 from pydantic import ValidationError

@@ -1,9 +1,6 @@
 """Submit a bundle with the real client: everything in it is sent, and nothing is uploaded twice."""
 
 import contextlib
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,24 +13,19 @@ from azdistill.contracts.errors import SpecError
 from azdistill.engine.yaml_document import read_document
 from azdistill.job.bundle import compile_job
 from azdistill.job.loading import load_job as load_spec
+from tests.small_job import quickstart_job
 from tests.workspace.azurite import Azurite
 from tests.workspace.clients import client_for, empty_workspace
 from tests.workspace.credential import SimulatedCredential
 from tests.workspace.resources.datastores import BLOB_STORE
 from tests.workspace.simulated import SimulatedWorkspace
 
-ROOT = Path(__file__).parents[2]
-QUICKSTART = ROOT / "pipelines" / "quickstart"
-
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of the quickstart."""
     folder = tmp_path_factory.mktemp("quickstart")
-    shutil.copytree(QUICKSTART, folder / "job", ignore=shutil.ignore_patterns("data"))
-    generator = [sys.executable, str(QUICKSTART / "generate.py"), "--out", str(folder / "job/data")]
-    subprocess.run(generator, check=True, capture_output=True)
-    return compile_job(load_spec(folder / "job/job.yaml"), folder / "bundle").parent
+    return compile_job(load_spec(quickstart_job(folder / "job")), folder / "bundle").parent
 
 
 @dataclass(frozen=True)

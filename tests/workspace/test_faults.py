@@ -1,4 +1,4 @@
-"""How the real client handles throttling, outages and pages."""
+"""The real client under throttling, outages and paged lists."""
 
 import time
 

@@ -59,7 +59,7 @@ def from_problem(checked: str, problem: Problem, status: Status = "problem") -> 
 def look_up(
     checked: str, get: Callable[[], Any], fix: str = "", command: str = "", *, missing: str = NOT_IN_WORKSPACE
 ) -> tuple[Any, CheckResult | None]:
-    """What `get` returns, or the result that says that Azure does not have it (`missing`) or did not answer."""
+    """The asset that `get` returns, or the result of a failed look-up: Azure does not have it, or did not answer."""
     from azure.core.exceptions import ResourceNotFoundError
 
     try:

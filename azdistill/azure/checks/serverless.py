@@ -17,7 +17,7 @@ LOW_PRIORITY = "TotalLowPriorityCores"
 
 
 def check_serverless(client: "MLClient", vm_size: str | None, count: int, region: str, *, spot: bool) -> CheckResult:
-    """Whether `region` has the VM size, and enough cores of quota left for `count` instances."""
+    """Check that `region` has the VM size, and enough cores of quota left for `count` instances."""
     checked = f"serverless {vm_size}{' (spot)' if spot else ''}"
     try:
         with translate_errors(checked):

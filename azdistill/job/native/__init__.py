@@ -7,5 +7,5 @@ TYPE = "distillation"
 
 
 def is_native(values: Mapping[str, Any]) -> bool:
-    """Whether a document is a job of Azure's own. Asked of every job file, so here: only theirs need the rest."""
+    """True if a document is a job of Azure's own. Asked of every job file, so here: only theirs need the rest."""
     return bool(values.get("type") == TYPE)

@@ -19,11 +19,11 @@ def case(record: Mapping[str, Any]) -> Case:
 
 
 def answer(text: str) -> str | None:
-    """What a model's text says, in the form that answers are compared in; None when it says nothing."""
+    """The team in a model's text; None when it names none or several."""
     named = [team for team in TEAMS if team in text.casefold()]
     return named[0] if len(named) == 1 else None
 
 
 def correct(answer: str, reference: str) -> bool:
-    """Whether two answers, as `answer` returns them, say the same."""
+    """True if two answers, as `answer` returns them, are the same."""
     return answer == reference

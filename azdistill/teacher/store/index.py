@@ -20,8 +20,10 @@ def position(number: int, offset: int, record: bytes) -> int:
 
 
 class StoreIndex:
-    """What a store holds when it is read. A record is read from disk when it is needed, also after a compaction has
-    moved it. Of several records with one key an answer counts before a rejection, then the earliest.
+    """The records of a store at the time it is read.
+
+    A record is read from disk when it is needed, also after a compaction has moved it. Of
+    several records with one key an answer counts before a rejection, then the earliest.
 
     `unreadable` counts torn and foreign lines.
     """

@@ -89,7 +89,7 @@ def key_of(line: bytes) -> str | None:
 
 
 def precedence(record: bytes) -> int:
-    """Of several records with one key the lowest counts: an answer before a rejection, then the earliest."""
+    """Sort key of records with one key. The lowest counts: an answer before a rejection, then the earliest."""
     match = _PRECEDENCE.search(record, _KEY)
     return (match[2] == b"refusal") << TIME_BITS | int(match[1]) if match else 0
 

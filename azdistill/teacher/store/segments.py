@@ -106,7 +106,7 @@ def hold(file: IO[bytes], *, wait: bool = True) -> bool:
 
 
 def in_use(segment: IO[bytes]) -> bool:
-    """Whether a writer may still append; True where that is unknown."""
+    """True if a writer may still append; True where that is unknown."""
     return not _lock(segment, exclusive=False, wait=False)
 
 

@@ -1,8 +1,5 @@
 """The real SDK reads what is written: bundles, and the components of the repository as they stand."""
 
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,18 +12,15 @@ from azdistill.job.bundle import compile_job
 from azdistill.job.components import STEPS
 from azdistill.job.loading import load_job as load_spec
 from azdistill.job.model import Compute, Identity
+from tests.small_job import quickstart_job
 
 ROOT = Path(__file__).parents[3]
-QUICKSTART = ROOT / "pipelines" / "quickstart"
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("quickstart")
-    shutil.copytree(QUICKSTART, folder / "job", ignore=shutil.ignore_patterns("data"))
-    generator = [sys.executable, str(QUICKSTART / "generate.py"), "--out", str(folder / "job/data")]
-    subprocess.run(generator, check=True, capture_output=True)
-    return compile_job(load_spec(folder / "job/job.yaml"), folder / "bundle").parent
+    return compile_job(load_spec(quickstart_job(folder / "job")), folder / "bundle").parent
 
 
 def test_the_sdk_loads_and_validates_a_bundle(bundle: Path) -> None:

@@ -127,7 +127,7 @@ def jobs(workspace: "SimulatedWorkspace", request: Request) -> Reply:
 
 
 def _matches(job: SimulatedJob, query: Mapping[str, str]) -> bool:
-    """Whether a job matches the query of a list: archived or not, and a tag ("name" or "name=value")."""
+    """True if a job matches the query of a list: archived or not, and a tag ("name" or "name=value")."""
     archived = {"ActiveOnly": {False}, "ArchivedOnly": {True}, "All": {False, True}}[query["listViewType"]]
     name, _, value = query.get("tag", "").partition("=")
     tags = job.properties.get("tags") or {}
