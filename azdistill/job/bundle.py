@@ -23,9 +23,9 @@ from azdistill.contracts.layout import BUNDLE, CODE, COMPONENT_FILE, COMPONENTS,
 from azdistill.engine.pipeline.emit import to_yaml
 from azdistill.job.assets import asset
 from azdistill.job.components import component, step_of
-from azdistill.job.model import Compute, DistillationJob, Identity
+from azdistill.job.model import ComputeSection, DistillationJob, Identity
 from azdistill.job.paths import is_remote, missing_files
-from azdistill.job.plan import GRAPH, PUBLISHED, Node, Plan, PlannedFile, plan
+from azdistill.job.plan import GRAPH, PUBLISHED, Plan, PlannedFile, PlannedNode, plan
 from azdistill.job.snapshot import ROOT, closure
 from azdistill.job.task import task_file_problems
 
@@ -167,7 +167,7 @@ def _file_input(name: str, file: PlannedFile) -> dict[str, Any]:
     return {"type": file.type, "path": file.content if remote else f"./{_input_path(name, file)}", "mode": "download"}
 
 
-def _node(node: Node, compute: Compute, tags: Mapping[str, Any]) -> dict[str, Any]:
+def _node(node: PlannedNode, compute: ComputeSection, tags: Mapping[str, Any]) -> dict[str, Any]:
     """A node, with the tags of the job: Azure reports costs by node."""
     return {
         "type": "command",
@@ -180,7 +180,7 @@ def _node(node: Node, compute: Compute, tags: Mapping[str, Any]) -> dict[str, An
     }
 
 
-def _placement(environment: Literal["cpu", "gpu"], compute: Compute, instances: int) -> dict[str, Any]:
+def _placement(environment: Literal["cpu", "gpu"], compute: ComputeSection, instances: int) -> dict[str, Any]:
     """Compute, VM size and number of instances of a node. A cluster has its own VM size; serverless needs one."""
     cluster = compute.gpu if environment == "gpu" else compute.cpu
     size = compute.gpu_instance_type if environment == "gpu" else compute.cpu_instance_type
@@ -194,7 +194,7 @@ def _placement(environment: Literal["cpu", "gpu"], compute: Compute, instances: 
     }
 
 
-def _identity(compute: Compute) -> dict[str, str]:
+def _identity(compute: ComputeSection) -> dict[str, str]:
     """The identity of the pipeline. Nodes get the same one unless it is the default: a node without its own gets no
     token of the user. Source: azure-sdk-for-python issue 30104."""
     return compute.identity.model_dump(exclude_none=True)

@@ -41,7 +41,7 @@ class Range:
 
 
 @dataclass(frozen=True)
-class PlannedNode:
+class EstimatedNode:
     """A node, its dependencies and its compute. `instance_type` is None on a cluster, which has its own."""
 
     name: str
@@ -82,7 +82,7 @@ class Estimate:
     job sends no requests to an endpoint.
     """
 
-    nodes: tuple[PlannedNode, ...]
+    nodes: tuple[EstimatedNode, ...]
     rows: Mapping[str, int | None]
     teachers: tuple[PlannedTeacher, ...]
     asked: Range | None
@@ -116,10 +116,10 @@ def estimate(job: DistillationJob) -> Estimate:
     return Estimate(_nodes(job), rows, teachers, *_totals(job, teachers), _memory(job))
 
 
-def _nodes(job: DistillationJob) -> tuple[PlannedNode, ...]:
+def _nodes(job: DistillationJob) -> tuple[EstimatedNode, ...]:
     """The nodes of the bundle, so that the estimate is about what is submitted."""
     return tuple(
-        PlannedNode(name, _upstream(node["inputs"]), node["compute"], node.get("resources", {}).get("instance_type"))
+        EstimatedNode(name, _upstream(node["inputs"]), node["compute"], node.get("resources", {}).get("instance_type"))
         for name, node in pipeline_document(plan(job))["jobs"].items()
     )
 

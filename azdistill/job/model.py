@@ -32,7 +32,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class Data(Section):
+class DataSection(Section):
     """The user's data files."""
 
     training_data: SpecPath = Field(description="JSONL file of training rows.")
@@ -44,7 +44,7 @@ class Data(Section):
     )
 
 
-class Student(Section):
+class StudentSection(Section):
     """The student model."""
 
     model: SpecPath = Field(description="A folder, an azureml: address, or a model of the catalog such as phi-4-mini.")
@@ -78,7 +78,7 @@ class Identity(Section):
         return self
 
 
-class Compute(Section):
+class ComputeSection(Section):
     """Compute of the steps on Azure ML. Local runs ignore it."""
 
     cpu: str = Field("serverless", pattern=r"^[A-Za-z0-9-]+$", description="Cluster of the CPU steps, or serverless.")
@@ -111,7 +111,7 @@ class Compute(Section):
         return self
 
 
-class Outputs(Section):
+class OutputsSection(Section):
     """Outputs of the job."""
 
     registered_model: str | None = Field(
@@ -142,11 +142,11 @@ class DistillationJob(Section):
     description: str = Field("", description="Description in the studio.")
     task: SpecTask = Field(description=PURPOSE)
     seed: int = Field(0, ge=0, description="Seed of the split, random weights, batch order and bootstrap.")
-    data: Data
+    data: DataSection
     prepare: PrepareConfig = PrepareConfig()
     teacher: TeacherSection
     curate: CurateConfig = CurateConfig()
-    student: Student
+    student: StudentSection
     train: TrainConfig = TrainConfig()
     predict: PredictConfig = PredictConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
@@ -154,8 +154,8 @@ class DistillationJob(Section):
         default_factory=dict,
         description="Settings of simulated teachers, by the name of the teacher. Used only when a run is simulated.",
     )
-    compute: Compute = Compute()
-    outputs: Outputs = Outputs()
+    compute: ComputeSection = ComputeSection()
+    outputs: OutputsSection = OutputsSection()
     tags: dict[str, str] = Field(
         default_factory=dict, description="Tags of the pipeline and its nodes, for cost reports and search."
     )
@@ -273,6 +273,6 @@ def _unknown_teachers(job: DistillationJob) -> Iterator[Problem]:
 def _shared(full: Values, path: str) -> Any:
     """The value of a shared field in the job, or its default."""
     section, _, field = path.rpartition(".")
-    model, values = (Student, full.get(section)) if section else (DistillationJob, full)
+    model, values = (StudentSection, full.get(section)) if section else (DistillationJob, full)
     default = model.model_fields[field].default
     return values.get(field, default) if isinstance(values, dict) else default

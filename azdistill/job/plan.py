@@ -96,7 +96,7 @@ PUBLISHED = {
 
 
 @dataclass(frozen=True)
-class Node:
+class PlannedNode:
     """A node: its step, its inputs as literals or `${{ }}` bindings, its outputs as Azure ML YAML values."""
 
     name: str
@@ -124,7 +124,7 @@ class Plan:
     job: DistillationJob
     files: Mapping[str, PlannedFile]
     scalars: Mapping[str, Scalar]
-    nodes: tuple[Node, ...]
+    nodes: tuple[PlannedNode, ...]
 
 
 def plan(job: DistillationJob) -> Plan:
@@ -200,12 +200,12 @@ def _run_inputs(configs: Mapping[str, StepConfig]) -> dict[str, Scalar]:
     }
 
 
-def _node(name: str, wiring: Wiring, config: StepConfig, data: Mapping[str, str | None]) -> Node:
+def _node(name: str, wiring: Wiring, config: StepConfig, data: Mapping[str, str | None]) -> PlannedNode:
     step = step_of(wiring.step)
     ports = {port: _binding(source) for port, source in wiring.ports.items() if data.get(source, "given") is not None}
     fields = {field: _field(config, field, wiring) for field in step.config.model_fields}
     inputs = {**ports, **{field: value for field, value in fields.items() if value is not None}}
-    return Node(name, step, inputs, {port: _output(name, port, step.outputs[port]) for port in step.outputs})
+    return PlannedNode(name, step, inputs, {port: _output(name, port, step.outputs[port]) for port in step.outputs})
 
 
 def _binding(source: str) -> str:

@@ -3,7 +3,7 @@
 from azdistill.contracts.simulation import Simulation
 from azdistill.simulate.logprobs import logprobs
 from azdistill.simulate.rng import draw
-from azdistill.simulate.wire import ChatRequest, Choice, count_tokens, first_tokens
+from azdistill.simulate.wire import ChatRequest, ResponseChoice, count_tokens, first_tokens
 
 QUOTED_TOKENS = 24
 THINK = "<think>"
@@ -14,13 +14,13 @@ CONCLUSIONS = (
 )
 
 
-def build_choice(simulation: Simulation, request: ChatRequest, answer: str, index: int = 0) -> Choice:
+def build_choice(simulation: Simulation, request: ChatRequest, answer: str, index: int = 0) -> ResponseChoice:
     """Build choice `index`. Reasoning counts as completion tokens, so a low limit may leave none for the answer."""
     form = simulation.reasoning or ("think" if _asks_for_reasoning(request) else None)
     trace = reasoning_trace(simulation, request, index) if form else ""
     text = _truncate(simulation, request, answer, count_tokens(trace), index)
     content = f"{THINK}\n{trace}\n</think>\n\n{text}" if form == "think" else text
-    return Choice(
+    return ResponseChoice(
         content=content,
         finish_reason="stop" if text == answer else "length",
         tokens=count_tokens(content) + (count_tokens(trace) if form == "reasoning_content" else 0),

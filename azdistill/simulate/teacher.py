@@ -22,8 +22,8 @@ from azdistill.simulate.rng import draw, latency_s
 from azdistill.simulate.wire import (
     FINGERPRINT,
     ChatRequest,
-    Choice,
     HttpReply,
+    ResponseChoice,
     completion,
     content_filter,
     invalid,
@@ -136,7 +136,7 @@ class SimulatedTeacher:
         """Both forms of real endpoints: an error object, and a completion with status 400."""
         if self._draw("filter shape", request) < 0.5:
             return reply(400, content_filter())
-        return reply(400, completion(request, 0, [Choice("", "content_filter", 0)]))
+        return reply(400, completion(request, 0, [ResponseChoice("", "content_filter", 0)]))
 
     def _draw(self, purpose: str, request: ChatRequest, index: int = 0) -> float:
         return draw(self.simulation.seed, purpose, request.draw_key(index))

@@ -82,7 +82,7 @@ def _join_parts(message: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ResponseChoice:
     """One choice of a response. `trace` is the reasoning of a reasoning model; `tokens` include those of the trace."""
 
     content: str
@@ -115,7 +115,7 @@ def first_tokens(text: str, count: int) -> str:
     return text if count >= len(ends) else text[: ends[count - 1]] if count else ""
 
 
-def completion(request: ChatRequest, number: int, choices: Sequence[Choice]) -> dict[str, Any]:
+def completion(request: ChatRequest, number: int, choices: Sequence[ResponseChoice]) -> dict[str, Any]:
     """Body of a `chat.completion`. Its model and fingerprint say that it is simulated."""
     return {
         "id": f"simulated-{number}",
@@ -128,7 +128,7 @@ def completion(request: ChatRequest, number: int, choices: Sequence[Choice]) -> 
     }
 
 
-def _choice(index: int, choice: Choice) -> dict[str, Any]:
+def _choice(index: int, choice: ResponseChoice) -> dict[str, Any]:
     message = {"role": "assistant", "content": choice.content}
     if choice.trace is not None:
         message["reasoning_content"] = choice.trace
@@ -136,7 +136,7 @@ def _choice(index: int, choice: Choice) -> dict[str, Any]:
     return content if choice.logprobs is None else {**content, "logprobs": choice.logprobs}
 
 
-def _usage(prompt: int, choices: Sequence[Choice]) -> dict[str, Any]:
+def _usage(prompt: int, choices: Sequence[ResponseChoice]) -> dict[str, Any]:
     answer, reasoning = sum(choice.tokens for choice in choices), sum(choice.trace_tokens for choice in choices)
     usage: dict[str, Any] = {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
     return {**usage, "completion_tokens_details": {"reasoning_tokens": reasoning}} if reasoning else usage

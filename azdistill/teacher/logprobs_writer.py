@@ -52,7 +52,7 @@ class LogprobsWriter:
 
     def __init__(self, folder: Path, top: int, shard_bytes: int = SHARD_BYTES) -> None:
         self.folder, self.top, self.shard_bytes = folder, top, shard_bytes
-        self._shard, self._partial = _Shard(top), list[Path]()
+        self._shard, self._partial = _ShardWriter(top), list[Path]()
         self._rows = self._tokens = 0
 
     def __enter__(self) -> "LogprobsWriter":
@@ -93,10 +93,10 @@ class LogprobsWriter:
         save_file(self._shard.tensors(), path, {"format": FORMAT})
         with path.open("rb") as stream:
             os.fsync(stream.fileno())
-        self._shard = _Shard(self.top)
+        self._shard = _ShardWriter(self.top)
 
 
-class _Shard:
+class _ShardWriter:
     """Answers of one file. Each distinct token is stored once, in a table; positions refer to its index there."""
 
     def __init__(self, top: int) -> None:

@@ -42,9 +42,9 @@ class TeacherLogprobs(Mapping[str, AnswerLogprobs]):
     """
 
     def __init__(self, folder: Path) -> None:
-        self._rows: dict[str, tuple[_Shard, int]] = {}
+        self._rows: dict[str, tuple[_ShardReader, int]] = {}
         for path in sorted(folder.glob(SHARDS)):
-            shard = _Shard(path)
+            shard = _ShardReader(path)
             self._rows |= {key: (shard, row) for row, key in enumerate(shard.keys())}
 
     def __getitem__(self, key: str) -> AnswerLogprobs:
@@ -58,7 +58,7 @@ class TeacherLogprobs(Mapping[str, AnswerLogprobs]):
         return len(self._rows)
 
 
-class _Shard:
+class _ShardReader:
     def __init__(self, path: Path) -> None:
         self._file = _open(path)
         self._row_ends: npt.NDArray[np.int64] = self._file.get_tensor("row_ends")

@@ -20,7 +20,7 @@ from azdistill.contracts.evaluate import EvaluateConfig, Gates
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import Prompting, Teacher
-from azdistill.job.model import Compute, Data, DistillationJob, Student
+from azdistill.job.model import ComputeSection, DataSection, DistillationJob, StudentSection
 from azdistill.job.shorthand import INHERITED
 from azdistill.job.teacher_section import TeacherSection
 from azdistill.metrics.registry import METRICS, gate_problems
@@ -199,10 +199,10 @@ def jobs(draw: st.DrawFn) -> Values:
             task=st.just(task),
             simulation=st.just({}),
             evaluate=fields(EvaluateConfig, gates=fields(Gates, metrics=METRIC_BOUNDS)),
-            data=fields(Data, training_data=rows, validation_data=maybe_rows, test_data=maybe_rows),
+            data=fields(DataSection, training_data=rows, validation_data=maybe_rows, test_data=maybe_rows),
             teacher=teacher_sections(),
-            compute=fields(Compute).map(_valid_identity),
-            student=fields(Student, model=st.sampled_from((*STUDENTS, CATALOG_STUDENT))),
+            compute=fields(ComputeSection).map(_valid_identity),
+            student=fields(StudentSection, model=st.sampled_from((*STUDENTS, CATALOG_STUDENT))),
         )
     )
     if values["student"]["model"] == CATALOG_STUDENT:

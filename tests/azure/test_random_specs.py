@@ -19,7 +19,7 @@ from azdistill.engine.pipeline.expressions import PipelineInput, reference
 from azdistill.job.bundle import compile_job
 from azdistill.job.components import step_of
 from azdistill.job.loading import load_job as load_spec
-from azdistill.job.model import Compute, DistillationJob
+from azdistill.job.model import ComputeSection, DistillationJob
 from azdistill.job.paths import is_remote
 from tests.azure.specs import Values, jobs, write_files
 
@@ -138,7 +138,7 @@ def _text(sent: Wire, port: Wire, bundle: Path) -> str:
     return str(bundle / node_input["uri"]) if "uri" in node_input else str(node_input["value"])
 
 
-def _job_resources(compute: Compute, gpu: bool, instances: int) -> Wire:
+def _job_resources(compute: ComputeSection, gpu: bool, instances: int) -> Wire:
     cluster = compute.gpu if gpu else compute.cpu
     size = compute.gpu_instance_type if gpu else compute.cpu_instance_type
     return {

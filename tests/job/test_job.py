@@ -7,7 +7,7 @@ from azdistill.contracts.errors import SpecError
 from azdistill.contracts.step import StepConfig
 from azdistill.contracts.train import TrainConfig
 from azdistill.job.components import STEPS
-from azdistill.job.model import DistillationJob, Student
+from azdistill.job.model import DistillationJob, StudentSection
 from azdistill.job.plan import plan, step_configs
 
 TEACHER = {"teachers": [{"model": "DeepSeek-V3.2", "connection": "deepseek"}]}
@@ -69,7 +69,7 @@ def test_the_config_of_every_step_has_the_shared_fields_of_the_job() -> None:
 
 def test_a_copy_of_a_job_compiles_with_its_own_shared_fields() -> None:
     """Shared fields are merged when a job is planned, so a copy needs no validation to be complete."""
-    copy = job().model_copy(update={"seed": 9, "student": Student(model="./s", weights="random")})
+    copy = job().model_copy(update={"seed": 9, "student": StudentSection(model="./s", weights="random")})
     assert copy.seed == 9
     planned = plan(copy)
     assert (planned.scalars["seed"], planned.scalars["weights"]) == (9, "random")
@@ -87,7 +87,7 @@ def test_a_section_can_not_say_otherwise_about_what_is_shared() -> None:
 
 
 def test_sections_made_in_python_are_read_like_those_of_a_file() -> None:
-    found = job(student=Student(model="phi-4-mini"), train=TrainConfig(num_epochs=2))
+    found = job(student=StudentSection(model="phi-4-mini"), train=TrainConfig(num_epochs=2))
     assert found.student.model.endswith("Phi-4-mini-instruct/versions/1")
     assert found.train.model_fields_set == {"num_epochs"}
     with pytest.raises(SpecError, match=r"train\.seed=3: all steps share this field"):

@@ -10,7 +10,7 @@ from azdistill.contracts.evaluate import EvaluateConfig
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.problems import format_number
 from azdistill.contracts.train import TrainConfig
-from azdistill.job.model import Compute, DistillationJob
+from azdistill.job.model import ComputeSection, DistillationJob
 from azdistill.job.native.draft import START, Draft
 from azdistill.job.native.job import NO_DATA, SYNONYMS, DataInput, NativeJob
 from azdistill.job.native.teacher import teacher
@@ -166,7 +166,7 @@ def _compute(native: NativeJob, draft: Draft) -> None:
     why = "Azure's SDK sends instance_type only"
     draft.drop(("resources", "instance_count"), resources.instance_count, f"{why}; see compute.teacher_instances")
     draft.drop(("resources", "properties"), resources.properties, why)
-    gpu = Compute.model_fields["gpu_instance_type"].default
+    gpu = ComputeSection.model_fields["gpu_instance_type"].default
     text = f"training runs on compute.gpu_instance_type={gpu!r}, where Azure's service chooses a VM"
     draft.note(("resources",), text)
 

@@ -63,7 +63,7 @@ _UNIT_DAYS: Mapping[str, int] = {"day": 1, "week": 7, "month": 30}
 
 
 @dataclass(frozen=True)
-class Case:
+class CustomerCase:
     """Facts of a customer's case; None if not mentioned yet. `days` count from delivery."""
 
     order: str | None = None
@@ -86,23 +86,23 @@ def wrong_answer(messages: Sequence[Message]) -> str:
     return _reply(read_case(messages), wrong=True)
 
 
-def read_case(messages: Sequence[Message]) -> Case:
+def read_case(messages: Sequence[Message]) -> CustomerCase:
     """The facts in the user's turns, where a later turn corrects an earlier one.
 
     Raises ValueError when no user turn is about an order.
     """
     if not messages or messages[-1].role != "user":
         raise ValueError("the last turn is not the user's")
-    case, on_subject = Case(), False
+    case, on_subject = CustomerCase(), False
     for question, text in _exchanges(messages):
         case = _update(case, question, text)
         on_subject = on_subject or bool(_SUBJECT.search(text))
-    if not on_subject and case == Case():
+    if not on_subject and case == CustomerCase():
         raise ValueError("no user turn mentions an order")
     return case
 
 
-def missing(case: Case) -> Fact | None:
+def missing(case: CustomerCase) -> Fact | None:
     """The next fact that the policy needs, or None when the case can be decided."""
     for fact in fields(case):
         if getattr(case, fact.name) is None and (fact.name != "member" or _membership_matters(case)):
@@ -110,7 +110,7 @@ def missing(case: Case) -> Fact | None:
     return None
 
 
-def verdict(case: Case) -> str:
+def verdict(case: CustomerCase) -> str:
     """The policy: a key of VERDICTS for a case in which nothing is missing."""
     assert case.item is not None
     assert case.days is not None
@@ -129,11 +129,11 @@ def _verdict_on_broken(kind: str, days: int) -> str:
     return "repair" if kind == "device" and days <= REPAIR_DAYS else "escalate"
 
 
-def _membership_matters(case: Case) -> bool:
+def _membership_matters(case: CustomerCase) -> bool:
     return verdict(replace(case, member=True)) != verdict(replace(case, member=False))
 
 
-def _reply(case: Case, wrong: bool) -> str:
+def _reply(case: CustomerCase, wrong: bool) -> str:
     if fact := missing(case):
         return QUESTIONS[_after(fact) if wrong else fact]
     name = verdict(case)
@@ -155,7 +155,7 @@ def _exchanges(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
         previous = text if message.role == "assistant" else ""
 
 
-def _update(case: Case, question: str, text: str) -> Case:
+def _update(case: CustomerCase, question: str, text: str) -> CustomerCase:
     facts = {
         "order": _last(_ORDER, text),
         "item": _last(_ITEM, text),

@@ -11,7 +11,7 @@ from azdistill.engine.pipeline.loading import load_pipeline
 from azdistill.job.bundle import compile_job
 from azdistill.job.components import STEPS
 from azdistill.job.loading import load_job as load_spec
-from azdistill.job.model import Compute, Identity
+from azdistill.job.model import ComputeSection, Identity
 from tests.small_job import quickstart_job
 
 ROOT = Path(__file__).parents[3]
@@ -47,7 +47,7 @@ def test_the_sdk_loads_and_validates_a_bundle(bundle: Path) -> None:
 )
 def test_a_teacher_step_of_several_machines(bundle: Path, tmp_path: Path, cpu: str, resources: dict[str, str]) -> None:
     spec = load_spec(bundle.parent / "job/job.yaml")
-    apart = spec.model_copy(update={"compute": Compute(cpu=cpu, teacher_instances=3)})
+    apart = spec.model_copy(update={"compute": ComputeSection(cpu=cpu, teacher_instances=3)})
     path = compile_job(apart, tmp_path / "bundle")
     job = load_job(path)
     assert job._validate().passed
@@ -74,7 +74,7 @@ def test_the_identity_of_a_job_reaches_the_pipeline_and_its_nodes(
 ) -> None:
     """The default is the pipeline's only. Otherwise each node has it, too."""
     spec = load_spec(bundle.parent / "job/job.yaml")
-    compute = Compute(cpu="a-cluster", gpu="b-cluster", identity=identity)
+    compute = ComputeSection(cpu="a-cluster", gpu="b-cluster", identity=identity)
     path = compile_job(spec.model_copy(update={"compute": compute}), tmp_path / "bundle")
     job = load_job(path)
     assert job._validate().passed
