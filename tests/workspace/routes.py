@@ -1,8 +1,9 @@
 """Routes of the simulated workspace, each with the api-versions that the real client uses.
 
 A handler is a function `(workspace, request) -> Reply`. Decorators register it: `arm` (resource manager, below the
-workspace), `location` (resource manager, below a region of the subscription), `data_plane` (run history and data),
-`node` (identity endpoint of a compute node), `registry` (a registry) or `discovery` (looks up a registry's URL).
+workspace), `resource_manager` (elsewhere in it), `location` (below a region of the subscription), `data_plane` (run
+history and data), `node` (identity endpoint of a compute node), `registry` (a registry) or `discovery` (looks up a
+registry's URL).
 """
 
 import re
@@ -47,8 +48,9 @@ class Route:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        """ARM ignores case."""
-        return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(self.path)), re.IGNORECASE)
+        """ARM ignores case. `{name:path}` may contain slashes."""
+        pattern = re.sub(r"\\\{(\w+):path\\\}", r"(?P<\1>.+)", re.escape(self.path))
+        return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", pattern), re.IGNORECASE)
 
     def match(self, request: Request) -> Request | None:
         """`request` with the values of the path's placeholders, None for another kind of request."""
@@ -65,6 +67,11 @@ TABLE: list[Route] = []
 
 def arm(method: str, path: str, *api_versions: str) -> Decorator:
     return _register(method, MANAGEMENT, SCOPE + path, api_versions, ARM_AUDIENCE)
+
+
+def resource_manager(method: str, path: str, *api_versions: str) -> Decorator:
+    """A route of another resource provider."""
+    return _register(method, MANAGEMENT, path, api_versions, ARM_AUDIENCE)
 
 
 def location(method: str, path: str, *api_versions: str) -> Decorator:

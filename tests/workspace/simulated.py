@@ -7,6 +7,7 @@ without a route gets 501, and the fixture fails the test. README.md lists the ro
 
 import uuid
 
+from tests.workspace.azurite import ACCOUNT
 from tests.workspace.blobs import Blobs
 from tests.workspace.credential import audience
 from tests.workspace.faults import Faults
@@ -19,6 +20,15 @@ from tests.workspace.resources.datastores import Datastores
 from tests.workspace.resources.history import Runs
 from tests.workspace.resources.identity import Identity
 from tests.workspace.resources.jobs import Jobs
+from tests.workspace.resources.managed_identities import (
+    ACR_PULL,
+    BLOB_CONTRIBUTOR,
+    DATA_SCIENTIST,
+    JOBS,
+    SECRETS_READER,
+    ManagedIdentities,
+    RoleAssignments,
+)
 from tests.workspace.resources.registries import Registries
 from tests.workspace.resources.schedules import Schedules
 from tests.workspace.routes import PROVIDER, Route, find
@@ -44,12 +54,33 @@ class SimulatedWorkspace:
         self.jobs, self.schedules = Jobs(), Schedules()
         self.runs = Runs(blobs, self.datastores)
         self.identity = Identity()
+        self.managed_identities = ManagedIdentities()
+        self.roles = RoleAssignments(
+            {
+                BLOB_CONTRIBUTOR: self.storage_id,
+                ACR_PULL: self.container_registry_id,
+                DATA_SCIENTIST: self.arm_id,
+                SECRETS_READER: self.arm_id,
+            },
+            [JOBS.principal_id, str(self.managed_identities.of_compute("cpu-cluster").system)],
+        )
         self.registries = Registries()
 
     @property
+    def group_id(self) -> str:
+        return f"/subscriptions/{self.subscription}/resourceGroups/{self.group}"
+
+    @property
     def arm_id(self) -> str:
-        scope = f"/subscriptions/{self.subscription}/resourceGroups/{self.group}"
-        return f"{scope}/providers/{PROVIDER}/workspaces/{self.name}"
+        return f"{self.group_id}/providers/{PROVIDER}/workspaces/{self.name}"
+
+    @property
+    def storage_id(self) -> str:
+        return f"{self.group_id}/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}"
+
+    @property
+    def container_registry_id(self) -> str:
+        return f"{self.group_id}/providers/Microsoft.ContainerRegistry/registries/simulated"
 
     def answer(self, request: Request) -> Reply:
         """The reply to `request`; both are logged."""

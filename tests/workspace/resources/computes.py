@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from tests.workspace.azurite import ACCOUNT
 from tests.workspace.pages import page
 from tests.workspace.routes import DATA_PLANE, REGION, arm, data_plane, location
 from tests.workspace.wire import Reply, Request, not_found
@@ -13,23 +12,28 @@ if TYPE_CHECKING:
 
 class Computes:
     """`sizes`: VM size by name of a cluster. `quota`: cores in use and limit, by VM family and for spot.
-    `spot_offered`: whether a VM size is offered as spot, by default true."""
+    `spot_offered`: whether a VM size is offered as spot, by default true. `types` and `max_nodes`: by name of a
+    cluster, by default AmlCompute and 4."""
 
     def __init__(self) -> None:
         self.sizes = {"cpu-cluster": "STANDARD_E4S_V3", "gpu-cluster": "STANDARD_NC24ADS_A100_V4"}
         self.quota = {"standardNCADSA100v4Family": (0, 48), "standardESv3Family": (4, 100)}
         self.quota["TotalLowPriorityCores"] = (0, 48)
         self.spot_offered: dict[str, bool] = {}
+        self.types: dict[str, str] = {}
+        self.max_nodes: dict[str, int] = {}
 
     def resource(self, workspace: "SimulatedWorkspace", name: str) -> dict[str, Any]:
-        scale = {"minNodeCount": 0, "maxNodeCount": 4, "nodeIdleTimeBeforeScaleDown": "PT2M"}
+        nodes = self.max_nodes.get(name, 4)
+        scale = {"minNodeCount": 0, "maxNodeCount": nodes, "nodeIdleTimeBeforeScaleDown": "PT2M"}
         return {
             "id": f"{workspace.arm_id}/computes/{name}",
             "name": name,
             "type": "Microsoft.MachineLearningServices/workspaces/computes",
             "location": REGION,
+            "identity": workspace.managed_identities.of_compute(name).body(workspace.group_id),
             "properties": {
-                "computeType": "AmlCompute",
+                "computeType": self.types.get(name, "AmlCompute"),
                 "provisioningState": "Succeeded",
                 "properties": {"vmSize": self.sizes[name], "vmPriority": "Dedicated", "scaleSettings": scale},
             },
@@ -38,7 +42,7 @@ class Computes:
 
 @arm("GET", "", "2024-10-01-preview", "2023-08-01-preview")
 def workspace_itself(workspace: "SimulatedWorkspace", _: Request) -> Reply:
-    providers = workspace.arm_id.split("/providers/")[0] + "/providers"
+    providers = f"{workspace.group_id}/providers"
     return Reply(
         body={
             "id": workspace.arm_id,
@@ -46,13 +50,14 @@ def workspace_itself(workspace: "SimulatedWorkspace", _: Request) -> Reply:
             "type": "Microsoft.MachineLearningServices/workspaces",
             "location": REGION,
             "kind": "Default",
-            "identity": {"type": "SystemAssigned"},
+            "identity": workspace.managed_identities.workspace.body(workspace.group_id),
             "properties": {
                 "friendlyName": workspace.name,
                 "workspaceId": workspace.workspace_id,
                 "discoveryUrl": f"https://{DATA_PLANE}/discovery",
                 "mlFlowTrackingUri": f"azureml://{DATA_PLANE}/mlflow/v1.0{workspace.arm_id}",
-                "storageAccount": f"{providers}/Microsoft.Storage/storageAccounts/{ACCOUNT}",
+                "storageAccount": workspace.storage_id,
+                "containerRegistry": workspace.container_registry_id,
                 "keyVault": f"{providers}/Microsoft.KeyVault/vaults/simulated",
                 "applicationInsights": f"{providers}/microsoft.insights/components/simulated",
                 "provisioningState": "Succeeded",

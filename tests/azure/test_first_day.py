@@ -1,0 +1,30 @@
+"""Each fault of the first day is reported before anything is sent."""
+
+import pytest
+
+from azdistill.azure.checks.bundle import check_bundle
+from tests.workspace.first_day import CLUSTERS, FAULTS, FirstDayFault, nothing, prepare
+
+
+@pytest.fixture(autouse=True)
+def prepared(workspace):
+    prepare(workspace)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_is_reported_before_anything_is_sent(bundle, client, workspace, fault: FirstDayFault):
+    fault.plant(workspace)
+    results = list(check_bundle(client, bundle(**fault.sections)))
+    assert fault.is_reported(results), "\n".join(map(str, results))
+    assert not workspace.requests.of("PUT")
+
+
+JOBS = {str(fault.sections): fault.sections for fault in FAULTS if fault.plant is not nothing}
+
+
+@pytest.mark.parametrize("sections", [{"compute": CLUSTERS}, *JOBS.values()], ids=str)
+def test_without_a_fault_no_problem_is_reported(bundle, client, workspace, sections):
+    """A fault of the workspace is reported because it was planted."""
+    results = list(check_bundle(client, bundle(**sections)))
+    assert [str(result) for result in results if result.status != "ok"] == []
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS)

@@ -1,0 +1,149 @@
+"""Managed identities of the workspace and its computes, and roles that are assigned to them.
+
+`az ml workspace create` gives a workspace a system-assigned identity; this one has a user-assigned identity, too, as
+serverless compute needs it.
+"""
+
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tests.workspace.pages import page
+from tests.workspace.routes import resource_manager
+from tests.workspace.wire import ArmError, Reply, Request
+
+if TYPE_CHECKING:
+    from tests.workspace.simulated import SimulatedWorkspace
+
+ROLES_VERSION = "2022-04-01"
+REGISTRY_VERSION = "2023-07-01"
+BLOB_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
+DATA_SCIENTIST = "f6c7c914-8db3-469d-8ca1-694a8f32e121"
+SECRETS_READER = "ea01e6af-a1c1-4350-9563-ad00f8c72ec5"
+ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
+
+
+def guid(name: str) -> str:
+    """The same id for the same name, in every run."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
+
+
+@dataclass(frozen=True)
+class UserAssigned:
+    """A user-assigned identity."""
+
+    name: str
+
+    @property
+    def principal_id(self) -> str:
+        return guid(f"principal of {self.name}")
+
+    @property
+    def client_id(self) -> str:
+        return guid(f"client of {self.name}")
+
+    def resource_id(self, group: str) -> str:
+        return f"{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{self.name}"
+
+
+@dataclass
+class Identities:
+    """Identities of one resource: `system` is the principal id of its system-assigned one. Both may be absent."""
+
+    system: str | None = None
+    user: list[UserAssigned] = field(default_factory=list)
+
+    def body(self, group: str) -> dict[str, Any]:
+        """As ARM returns it: a mapping of user-assigned identities by resource id, for a workspace and a compute."""
+        types = [*(["SystemAssigned"] if self.system else []), *(["UserAssigned"] if self.user else [])]
+        body: dict[str, Any] = {"type": ",".join(types) or "None"}
+        if self.system:
+            body["principalId"] = self.system
+        if self.user:
+            body["userAssignedIdentities"] = {
+                user.resource_id(group): {"principalId": user.principal_id, "clientId": user.client_id}
+                for user in self.user
+            }
+        return body
+
+
+JOBS = UserAssigned("jobs")
+
+
+class ManagedIdentities:
+    """`workspace` and `computes` (by name) are the identities of these. A compute that is not in the mapping has a
+    system-assigned one."""
+
+    def __init__(self) -> None:
+        self.workspace = Identities(guid("system identity of the workspace"), [JOBS])
+        self.computes = {"gpu-cluster": Identities(user=[JOBS])}
+
+    def of_compute(self, name: str) -> Identities:
+        return self.computes.get(name) or Identities(guid(f"system identity of {name}"))
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A role (its GUID) that a principal has on a scope and all below."""
+
+    principal: str
+    role: str
+    scope: str
+    condition: str | None = None
+
+
+class RoleAssignments:
+    """`assigned` has the roles of all principals. `readable` is whether the signed-in user may list them: an AzureML
+    Data Scientist may not. `registry_admin` is whether the container registry has an admin user, with which Azure ML
+    pulls images."""
+
+    def __init__(self, scopes: dict[str, str], principals: list[str]) -> None:
+        self.readable = True
+        self.registry_admin = False
+        self.assigned = [
+            Assignment(principal, role, scope) for principal in principals for role, scope in scopes.items()
+        ]
+
+    def remove(self, role: str, principal: str | None = None) -> None:
+        """Remove a role of a principal, or of all."""
+        self.assigned = [
+            assignment
+            for assignment in self.assigned
+            if assignment.role != role or principal not in (None, assignment.principal)
+        ]
+
+
+@resource_manager("GET", "/{scope:path}/providers/Microsoft.Authorization/roleAssignments", ROLES_VERSION)
+def role_assignments(workspace: "SimulatedWorkspace", request: Request) -> Reply:
+    """Roles of one principal at and above a scope."""
+    if not workspace.roles.readable:
+        action = "Microsoft.Authorization/roleAssignments/read"
+        raise ArmError(403, "AuthorizationFailed", f"The client does not have authorization to perform {action!r}.")
+    scope, subscription = f"/{request.names['scope']}", f"/subscriptions/{workspace.subscription}"
+    items = [
+        {
+            "id": f"{assignment.scope}/providers/Microsoft.Authorization/roleAssignments/{guid(str(assignment))}",
+            "properties": {
+                "principalId": assignment.principal,
+                "roleDefinitionId": f"{subscription}/providers/Microsoft.Authorization/roleDefinitions/"
+                f"{assignment.role}",
+                "scope": assignment.scope,
+                "condition": assignment.condition,
+            },
+        }
+        for assignment in workspace.roles.assigned
+        if f"assignedTo('{assignment.principal}')" in request.query["$filter"]
+        and scope.lower().startswith(assignment.scope.lower())
+    ]
+    return page(request, items, workspace.page_size)
+
+
+@resource_manager("GET", "/{group:path}/providers/Microsoft.ContainerRegistry/registries/{name}", REGISTRY_VERSION)
+def container_registry(workspace: "SimulatedWorkspace", request: Request) -> Reply:
+    return Reply(
+        body={
+            "id": request.path,
+            "name": request.names["name"],
+            "properties": {"adminUserEnabled": workspace.roles.registry_admin},
+        }
+    )
