@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 AZURITE := tests/workspace/node_modules/.package-lock.json
 
-.PHONY: install quickstart test test-slow lint format golden bench-foundation bench-robust bench-teacher bench-azure bench-engine clean
+.PHONY: install quickstart test test-slow lint format golden lock bench-foundation bench-robust bench-teacher bench-azure bench-engine clean
 
 install: $(VENV)/.installed
 
@@ -47,6 +47,10 @@ format: install
 golden: install $(AZURITE)
 	$(BIN)/python -m tests.generated
 	$(BIN)/python -m tests.workspace.generated
+
+# Resolve the packages of the environments anew and write their locks. Needs PyPI; reads metadata only.
+lock: install
+	$(BIN)/python environments/lock.py
 
 bench-foundation: install
 	$(BIN)/python -m benchmarks.foundation

@@ -19,8 +19,10 @@ from typing import Any, Literal
 
 from azdistill.contracts.errors import InputError, SpecError
 from azdistill.contracts.files import write_text
+from azdistill.contracts.gpus import REQUIRED_GPUS
 from azdistill.contracts.layout import BUNDLE, CODE, COMPONENT_FILE, COMPONENTS, ENVIRONMENTS, INPUTS, PIPELINE_FILE
 from azdistill.engine.pipeline.emit import to_yaml
+from azdistill.engine.pipeline.vm_sizes import gpu_count
 from azdistill.job.assets import asset
 from azdistill.job.components import component, step_of
 from azdistill.job.model import ComputeSection, DistillationJob, Identity
@@ -175,9 +177,18 @@ def _node(node: PlannedNode, compute: ComputeSection, tags: Mapping[str, Any]) -
         **tags,
         **({"identity": _identity(compute)} if compute.identity != Identity() else {}),
         **_placement(node.step.environment, compute, compute.teacher_instances if node.name == "teacher" else 1),
+        **_variables(node.step.environment, compute),
         "inputs": dict(node.inputs),
         "outputs": dict(node.outputs),
     }
+
+
+def _variables(environment: Literal["cpu", "gpu"], compute: ComputeSection) -> dict[str, Any]:
+    """Environment variables of a node: how many GPUs each instance must have, so that no step trains on the CPU of a
+    GPU machine. A cluster has its own VM size, which is not known here: at least one GPU."""
+    gpus = gpu_count(compute.gpu_instance_type) if environment == "gpu" else 0
+    required = gpus if compute.gpu == "serverless" else min(gpus, 1)
+    return {"environment_variables": {REQUIRED_GPUS: str(required)}} if required else {}
 
 
 def _placement(environment: Literal["cpu", "gpu"], compute: ComputeSection, instances: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`python -m azdistill.steps.predict`: answer the test rows with a model."""
 
+import os
 import sys
 
 from azdistill.contracts.files import read_rows, write_rows
@@ -16,8 +17,10 @@ def body(arguments: Arguments[PredictConfig]) -> None:
     """Write predictions.jsonl and profile.json."""
     read_manifest(arguments.inputs["prompts"])  # fails before the slow imports
     from azdistill.generation.predict import predict
+    from azdistill.students.gpus import check_gpus
     from azdistill.students.loading import load_student
 
+    check_gpus(os.environ)
     config = arguments.config
     folder = open_folder(arguments.outputs["predictions"])
     prompts = read_rows(arguments.inputs["prompts"] / PROMPTS_FILE, Prompt)

@@ -1,6 +1,7 @@
 """`python -m azdistill.steps.train`: fine-tune the student on the curated rows."""
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 
@@ -17,11 +18,13 @@ from azdistill.students.folders import fingerprint
 def body(arguments: Arguments[TrainConfig]) -> None:
     """Write the model and its metrics, then delete the checkpoints."""
     read_manifest(arguments.inputs["curated"])  # fails before the slow imports
+    from azdistill.students.gpus import check_gpus
     from azdistill.training.checkpoints import delete_checkpoints
     from azdistill.training.fine_tune import fine_tune
     from azdistill.training.metrics import write_history
     from azdistill.training.trainer import precision
 
+    check_gpus(os.environ)
     config, inputs, outputs = arguments.config, arguments.inputs, arguments.outputs
     model, metrics = open_folder(outputs["model"]), open_folder(outputs["metrics"])
     tuned = fine_tune(

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from azdistill.contracts.files import read_json, read_rows, write_rows
+from azdistill.contracts.gpus import AZURE_ML_RUN, REQUIRED_GPUS
 from azdistill.contracts.manifest import close_folder, read_manifest
 from azdistill.contracts.predict import STEP
 from azdistill.contracts.rows import Prediction, Prompt
@@ -43,6 +44,15 @@ def test_the_test_rows_are_answered(tmp_path, prompts):
     assert read_json(tmp_path / "predictions" / "profile.json")["rows"] == 4
     truncated = sum(row.truncated for row in predictions)
     assert read_manifest(tmp_path / "predictions").counts == {"rows": 4, "truncated": truncated}
+
+
+def test_a_rented_gpu_that_cannot_be_used_stops_the_step_before_any_work(tmp_path, prompts, monkeypatch, capfd):
+    monkeypatch.setenv(AZURE_ML_RUN, "run-1")
+    monkeypatch.setenv(REQUIRED_GPUS, "99")
+    model = tiny.write(tmp_path / "student", weights=False)
+    assert run_step(STEP, body, argv(tmp_path, model, prompts, weights="random")) == 1
+    assert capfd.readouterr().err.startswith(f"predict: {REQUIRED_GPUS}=99: torch ")
+    assert not (tmp_path / "predictions").exists()
 
 
 def break_config(model, prompts):

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from azdistill.contracts.files import read_json, write_rows
+from azdistill.contracts.gpus import AZURE_ML_RUN, REQUIRED_GPUS
 from azdistill.contracts.manifest import close_folder, read_manifest
 from azdistill.contracts.train import STEP
 from azdistill.steps.runner import run_step
@@ -56,6 +57,16 @@ def train_until_signal(folder, arguments, number):
         process.send_signal(number)
         _, stderr = process.communicate(timeout=120)
     return process.returncode, stderr
+
+
+def test_a_rented_gpu_that_cannot_be_used_stops_the_step_before_any_work(
+    curated, student, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.setenv(AZURE_ML_RUN, "run-1")
+    monkeypatch.setenv(REQUIRED_GPUS, "99")
+    assert train(tmp_path, curated, student) == 1
+    assert capfd.readouterr().err.startswith(f"train: {REQUIRED_GPUS}=99: torch ")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

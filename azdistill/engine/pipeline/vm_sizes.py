@@ -49,12 +49,21 @@ RECOMMENDED = (
     "Standard_ND96isr_H100_v5",
 )
 
+# Families of VM sizes with GPUs. Source: https://learn.microsoft.com/azure/virtual-machines/sizes/overview
+_GPU_FAMILIES = ("standard_nc", "standard_nd", "standard_ng", "standard_nv")
+
 _BY_LOWER_NAME = {name.lower(): size for name, size in VM_SIZES.items()}
 
 
 def vm_size(name: str) -> VmSize | None:
     """The GPUs of a VM size, None where it is not in the table. Case does not matter."""
     return _BY_LOWER_NAME.get(name.lower())
+
+
+def gpu_count(name: str) -> int:
+    """Number of GPUs of a VM size. A size that is not in the table has at least one if its family has GPUs."""
+    size = vm_size(name)
+    return size.gpus if size else int(name.lower().startswith(_GPU_FAMILIES))
 
 
 def smallest_vm_size(gpu_memory_gb: float) -> str | None:

@@ -6,6 +6,7 @@ import pytest
 from azure.ai.ml import load_component, load_job
 from azure.ai.ml._utils._asset_utils import get_object_hash
 
+from azdistill.contracts.gpus import REQUIRED_GPUS
 from azdistill.engine.pipeline.checks import pipeline_problems, validate_file
 from azdistill.engine.pipeline.loading import load_pipeline
 from azdistill.job.bundle import compile_job
@@ -55,6 +56,29 @@ def test_a_teacher_step_of_several_machines(bundle: Path, tmp_path: Path, cpu: s
     assert asked["resources"] == {"instance_count": 3, **resources}
     assert asked["distribution"] == {"type": "pytorch", "process_count_per_instance": 1}
     assert [name for name, node in job.jobs.items() if "distribution" in node._to_dict()] == ["teacher"]
+    assert pipeline_problems(load_pipeline(path)) == validate_file(path) == []
+
+
+@pytest.mark.parametrize(
+    ("compute", "gpus"),
+    [
+        (ComputeSection(), "1"),
+        (ComputeSection(gpu_instance_type="standard_nc96ads_a100_v4"), "4"),
+        (ComputeSection(gpu_instance_type="Standard_NC128_new_v9"), "1"),
+        (ComputeSection(gpu_instance_type="Standard_E4s_v3"), None),
+        (ComputeSection(gpu="a-cluster", gpu_instance_type="Standard_NC96ads_A100_v4"), "1"),
+        (ComputeSection(gpu="a-cluster", gpu_instance_type="Standard_E4s_v3"), None),
+    ],
+)
+def test_train_and_predict_require_the_gpus_of_their_vm(
+    bundle: Path, tmp_path: Path, compute: ComputeSection, gpus: str | None
+) -> None:
+    spec = load_spec(bundle.parent / "job/job.yaml")
+    path = compile_job(spec.model_copy(update={"compute": compute}), tmp_path / "bundle")
+    sent = load_job(path)._to_rest_object().properties.jobs
+    required = {name: (node.get("environment_variables") or {}).get(REQUIRED_GPUS) for name, node in sent.items()}
+    on_gpus = ("train", "predict_student", "predict_baseline")
+    assert required == {name: gpus if name in on_gpus else None for name in required}
     assert pipeline_problems(load_pipeline(path)) == validate_file(path) == []
 
 

@@ -1,0 +1,157 @@
+"""The locks of the environments: complete, consistent with their sources, and what the steps import is in them.
+
+Azure ML builds an image from environment.yml and conda.yml. Offline, the metadata of the packages that are installed
+here stands for PyPI's; `test_each_lock_resolves` asks PyPI.
+"""
+
+import ast
+import re
+import sys
+from importlib.metadata import distribution, packages_distributions
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.markers import Environment, default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from azdistill.job.components import STEPS, step_of
+from azdistill.job.snapshot import closure
+from environments import lock
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENTS = lock.environments()
+
+# Packages of a lock that are not installed here with the same version: torch for CUDA 12, and what only it needs.
+TORCH = "torch"
+CUDA_ONLY = re.compile(r"nvidia-.+-cu12|triton|cuda-bindings|cuda-pathfinder")
+
+# Installed for what loads them by name, not by an import of a step.
+PLUGINS = {
+    "azureml-mlflow": "mlflow's client for azureml:// addresses",
+    "mlflow-skinny": "mlflow",
+    "accelerate": "transformers' Trainer",
+    "peft": "adapters, loaded by transformers",
+    "pandas": "mlflow.pyfunc",
+}
+
+TARGET: Environment = {
+    **default_environment(),
+    "python_version": "3.11",
+    "python_full_version": lock.PYTHON,
+    "platform_system": "Linux",
+    "platform_machine": "x86_64",
+    "sys_platform": "linux",
+    "os_name": "posix",
+}
+
+
+def document(name: str, file: str = "conda.yml") -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((ROOT / "environments" / name / file).read_text())
+    return content
+
+
+def pins(name: str) -> dict[str, Version]:
+    """The versions of a lock, by normalised name."""
+    lines = document(name)["dependencies"][-1]["pip"]
+    return {canonicalize_name(line.partition("==")[0]): Version(line.partition("==")[2]) for line in lines}
+
+
+def source(name: str) -> list[Requirement]:
+    lines = (ROOT / "environments" / f"{name}.in").read_text().splitlines()
+    return [Requirement(text) for line in lines if (text := line.partition("#")[0].strip())]
+
+
+def constraints() -> dict[str, Version]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return {canonicalize_name(line.partition("==")[0]): Version(line.partition("==")[2]) for line in lines}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_image_has_a_date_and_everything_has_one_version(name: str) -> None:
+    assert re.fullmatch(r"mcr\.microsoft\.com/azureml/[\w.-]+:\d{8}\.v\d+", document(name, "environment.yml")["image"])
+    conda = document(name)
+    assert conda["channels"] == ["conda-forge", "nodefaults"]
+    assert conda["dependencies"][:-1] == [f"python={lock.PYTHON}", f"pip={lock.PIP}"]
+    lines = conda["dependencies"][-1]["pip"]
+    assert [line for line in lines if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*==[a-z0-9.]+", line)] == []
+    assert len(pins(name)) == len(lines)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_a_lock_has_the_versions_of_its_source_and_those_that_the_tests_run_with(name: str) -> None:
+    locked, tested = pins(name), constraints()
+    assert [str(line) for line in source(name) if locked[canonicalize_name(line.name)] not in line.specifier] == []
+    differ = {package for package, version in locked.items() if tested.get(package) != version}
+    assert {package for package in differ if package != TORCH and not CUDA_ONLY.fullmatch(package)} == set()
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_what_a_locked_package_requires_is_locked(name: str) -> None:
+    locked = pins(name)
+    required = [
+        (package, requirement)
+        for package, version in locked.items()
+        if package != TORCH and not CUDA_ONLY.fullmatch(package)
+        for requirement in requirements(package, version)
+    ]
+    wrong = [
+        f"{package}: {requirement}"
+        for package, requirement in required
+        if (version := locked.get(canonicalize_name(requirement.name))) is None
+        or not requirement.specifier.contains(version, prereleases=True)
+    ]
+    assert len(required) > len(locked)
+    assert wrong == []
+
+
+def requirements(package: str, version: Version) -> list[Requirement]:
+    """What an installed package requires on the target, without extras."""
+    installed = distribution(package)
+    assert Version(installed.version).public == version.public
+    listed = [Requirement(line) for line in installed.requires or []]
+    return [line for line in listed if line.marker is None or line.marker.evaluate({**TARGET, "extra": ""})]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_what_a_step_imports_is_locked(step: str) -> None:
+    locked, providers = pins(step_of(step).environment), packages_distributions()
+    missing = {
+        module
+        for module in imported(step)
+        if not {canonicalize_name(provider) for provider in providers[module]} & locked.keys()
+    }
+    assert missing == set()
+
+
+def imported(step: str) -> set[str]:
+    """Top-level modules of other packages that the step's snapshot imports, in functions too."""
+    names = set()
+    for path in closure(step_of(step).module):
+        for node in ast.walk(ast.parse((ROOT / path).read_text())) if path.suffix == ".py" else ():
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.partition(".")[0])
+    return names - set(sys.stdlib_module_names) - {"azdistill"}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_every_package_of_a_source_is_used(name: str) -> None:
+    providers = packages_distributions()
+    steps = [step for step in STEPS if step_of(step).environment == name]
+    used = {
+        canonicalize_name(provider) for step in steps for module in imported(step) for provider in providers[module]
+    }
+    assert {canonicalize_name(line.name) for line in source(name)} - used - PLUGINS.keys() == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_each_lock_resolves_on_linux_x86_64_to_itself(name: str) -> None:
+    """Given to the resolver, the pins are complete and consistent. Needs PyPI; reads metadata only."""
+    lines = document(name)["dependencies"][-1]["pip"]
+    assert lock.resolve("\n".join(lines)) == lines
