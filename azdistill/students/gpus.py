@@ -29,7 +29,7 @@ def check_gpus(environ: Mapping[str, str], driver_file: Path = DRIVER_FILE) -> N
         raise AzdistillError(
             f"{build} cannot use the GPU ({f'driver {driver}' if driver else 'no NVIDIA driver'}): {reason}",
             code="gpu_unusable",
-            field=REQUIRED_GPUS,
+            field=(REQUIRED_GPUS,),
             value=required,
             fix=fix(driver, cuda),
         )

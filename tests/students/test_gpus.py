@@ -28,7 +28,7 @@ def test_a_rented_gpu_that_torch_cannot_use_is_an_error_with_driver_and_cuda_ver
     with pytest.raises(AzdistillError) as error:
         check_gpus(RENTED, tmp_path / "version")
     (problem,) = error.value.problems
-    assert (problem.code, problem.field, problem.value) == ("gpu_unusable", REQUIRED_GPUS, 99)
+    assert (problem.code, problem.field, problem.value) == ("gpu_unusable", (REQUIRED_GPUS,), 99)
     assert f"torch {torch.__version__}" in problem.message
     assert "driver 570.195.03" in problem.message
     assert "\n" not in str(error.value)
