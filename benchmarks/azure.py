@@ -6,7 +6,8 @@ the figures. tests/workspace simulates the workspace: the real client uses it ov
 compile   `compile_validate_s`: seconds to read and compile the largest ready job, and to load and validate it with the
           SDK, as `azdistill validate --sdk` does, in a process that has imported only azure.ai.ml; median of 5
 submit    `submit_s`: seconds of the first `azdistill.azure.submission.submit` of a process, to an empty workspace, on a
-          blob service that has been used before; median of 3
+          blob service that has been used before; median of 3. `submit_requests`: requests to the workspace, without
+          those to the blob service
 specs     `random_specs_ok`: random valid jobs (tests/azure/specs.py), of 1,000, that the SDK loads, validates and
           serialises with their values, each compiled twice; the first wrong one ends the benchmark
 canaries  `canary_planted` secrets, and `canary_hits`: places where one of them was found
@@ -23,7 +24,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from benchmarks.figures import Figures, print_figures
 
@@ -37,6 +38,8 @@ COMPILES, SUBMISSIONS = 5, 3
 # times as long to create a file for some minutes.
 MEMORY = next((path for path in ("/dev/shm",) if Path(path).is_dir()), None)
 SPECS, PROCESSES = 1000, 2
+
+Measured = TypeVar("Measured")
 
 
 def largest_ready_job() -> Path:
@@ -54,7 +57,7 @@ def largest_ready_job() -> Path:
     return max((ROOT / "pipelines").glob("*/job.yaml"), key=size)
 
 
-def in_new_process(figure: Callable[..., float], *arguments: object) -> float:
+def in_new_process(figure: Callable[..., Measured], *arguments: object) -> Measured:
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(figure, *arguments).result()
 
@@ -75,8 +78,11 @@ def measure_compile(job: Path, folder: Path) -> float:
     return seconds
 
 
-def measure_submit(job: Path, storage: "Azurite", folder: Path) -> float:
-    """Seconds. The route is set to the endpoint, because a job in Azure cannot reach a simulated teacher."""
+def measure_submit(job: Path, storage: "Azurite", folder: Path) -> tuple[float, int]:
+    """Seconds, and requests to the workspace.
+
+    The route is set to the endpoint, because a job in Azure cannot reach a simulated teacher.
+    """
     from azdistill.azure.submission import submit
     from azdistill.cli.workspace import quiet_sdk, suppress_output
     from azdistill.job.bundle import compile_job
@@ -92,7 +98,7 @@ def measure_submit(job: Path, storage: "Azurite", folder: Path) -> float:
         seconds = time.perf_counter() - started
         if sent.attached or len(workspace.requests.of("PUT", f"/jobs/{sent.name}")) != 1:
             raise RuntimeError(f"{job}: it was not submitted: {sent}")
-    return seconds
+        return seconds, len(workspace.requests.all)
 
 
 def compile_() -> Figures:
@@ -108,11 +114,12 @@ def submit() -> Figures:
 
     job = largest_ready_job()
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder, azurite(Path(folder)) as storage:
-        seconds = [
+        submissions = [
             in_new_process(measure_submit, job, storage, Path(folder, f"bundle{number}"))
             for number in range(SUBMISSIONS)
         ]
-    return {"submit_s": statistics.median(seconds)}
+    seconds, requests = zip(*submissions, strict=True)
+    return {"submit_s": statistics.median(seconds), "submit_requests": max(requests)}
 
 
 def specs() -> Figures:

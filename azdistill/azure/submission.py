@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from azdistill.azure.errors import translate_errors
 from azdistill.azure.offline import load_pipeline_job
 from azdistill.azure.registry import pipeline_from_registry
-from azdistill.azure.workspace import fast_validation
+from azdistill.azure.workspace import fast_validation, fewer_requests
 from azdistill.contracts.errors import InputError, PipelineError
 from azdistill.contracts.layout import PIPELINE_FILE
 from azdistill.contracts.manifest import sha256_file
@@ -128,7 +128,7 @@ def _send(client: "MLClient", bundle: Path, name: str, inputs: Mapping[str, str]
     overrides = [{"name": name}, *({f"inputs.{key}": value} for key, value in inputs.items())]
     source = pipeline_from_registry(bundle, registry) if registry else bundle / PIPELINE_FILE
     try:
-        with fast_validation():
+        with fast_validation(), fewer_requests(client):
             job = load_pipeline_job(bundle / PIPELINE_FILE, source, overrides)
             return _submission(client.jobs.create_or_update(job), attached=False)
     except ResourceExistsError:  # someone else submitted it at the same moment

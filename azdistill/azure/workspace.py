@@ -5,7 +5,7 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -174,3 +174,37 @@ def fast_validation() -> Iterator[None]:
             experimental._should_skip_warning = should_skip_warning
         if gc_was_enabled:
             gc.enable()
+
+
+@contextlib.contextmanager
+def fewer_requests(client: "MLClient") -> Iterator[None]:
+    """Send a third fewer requests while a job is submitted.
+
+    The SDK registers the environment of every node, and asks for the datastore and its secrets for every upload. Equal
+    calls within the block are sent once.
+    """
+    operations: Any = client
+    with (
+        _remembered(operations.environments, "create_or_update", lambda asset: (asset.name, asset.version)),
+        _remembered(operations.datastores, "get", lambda name: name),
+        _remembered(operations.datastores, "_list_secrets", lambda name, **_: name),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _remembered(operations: Any, method: str, key_of: Callable[..., Any]) -> Iterator[None]:
+    """Call a method of this object once for each key, and return the first result again."""
+    call, results = getattr(operations, method), dict[Any, Any]()
+
+    def remembered(*args: Any, **kwargs: Any) -> Any:
+        key = key_of(*args, **kwargs)
+        if key not in results:
+            results[key] = call(*args, **kwargs)
+        return results[key]
+
+    setattr(operations, method, remembered)
+    try:
+        yield
+    finally:
+        delattr(operations, method)
