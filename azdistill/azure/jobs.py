@@ -2,32 +2,33 @@
 
 import contextlib
 import tempfile
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azdistill.azure.errors import translate_errors
-from azdistill.azure.submission import find_job, text_of
-from azdistill.contracts.errors import AzdistillError, GateRefused, InputError, NodeFailed
-from azdistill.contracts.layout import EVALUATION_OUTPUT, GATE_FILE
+from azdistill.azure.nodes import (
+    COMPLETED,
+    FAILED,
+    FINAL_STATUSES,
+    NodeStatus,
+    failed_nodes,
+    node_statuses,
+    text_of,
+)
+from azdistill.azure.submission import find_job
+from azdistill.contracts.errors import AzdistillError, GateRefused, GateUnknown, InputError, NodeFailed
+from azdistill.contracts.layout import EVALUATION_OUTPUT, GATE_FILE, REGISTER_NODE
 from azdistill.contracts.results import GateDecision, read_result
 from azdistill.engine.problems import Problem, suggest
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
-COMPLETED, FAILED = "Completed", "Failed"
-FINAL_STATUSES = frozenset({COMPLETED, FAILED, "Canceled", "NotResponding"})
-
-
-@dataclass(frozen=True)
-class NodeStatus:
-    """Status of one node. `job` is the name of the node's own job in the workspace."""
-
-    node: str
-    job: str
-    status: str
+# Seconds between two looks at a job whose log has ended, but which Azure ML still finalizes.
+FINALIZING_POLL_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,7 @@ def status(client: "MLClient", name: str, *, nodes: bool = True) -> JobStatus:
     if not nodes or job.type != "pipeline":
         return _status(job)
     with translate_errors(f"job {name!r}"):
-        children = client.jobs.list(parent_job_name=name)
-        return _status(job, *(NodeStatus(c.display_name or c.name, c.name, text_of(c.status)) for c in children))
+        return _status(job, *node_statuses(client, name))
 
 
 def list_jobs(client: "MLClient", limit: int = 50) -> Iterator[JobStatus]:
@@ -64,59 +64,114 @@ def list_jobs(client: "MLClient", limit: int = 50) -> Iterator[JobStatus]:
             yield _status(job)
 
 
-def stream(client: "MLClient", name: str) -> JobStatus:
-    """Print the job's log with the SDK until the job ends, and return its status.
-
-    Raises GateRefused when the job failed because the gate refused the student, NodeFailed for any other failure.
-    """
+def stream(client: "MLClient", name: str, poll_s: float = FINALIZING_POLL_S) -> JobStatus:
+    """Print the job's log with the SDK until the job ends, and return its status. Raises what `raise_for_failure` does."""
     from azure.ai.ml.exceptions import JobException
 
     _get(client, name)
     # JobException: the job failed; `raise_for_failure` reports it.
     with translate_errors(f"job {name!r}"), contextlib.suppress(JobException):
         client.jobs.stream(name)
+    while not status(client, name, nodes=False).ended:
+        time.sleep(poll_s)
     job = status(client, name)
     raise_for_failure(client, job)
     return job
 
 
 def raise_for_failure(client: "MLClient", job: JobStatus) -> None:
-    """Raise what `stream` raises, for a job that failed or was cancelled."""
-    if job.status == COMPLETED or not job.ended:
+    """Raise an error for an ended job that is no success, by its nodes and its gate.json.
+
+    The status does not say it: Azure ML reports a pipeline that continues after a failed node as Completed or as
+    Failed. Raises GateRefused for a refused student, NodeFailed for another failure, and GateUnknown when gate.json
+    cannot be read and no other node failed.
+    """
+    if not job.ended:
         return
-    subject = f"job {job.name!r}"
-    failed_nodes = ", ".join(node.node for node in job.nodes if node.status == FAILED)
-    failure = Problem(
-        code="job_failed",
-        subject=subject,
-        message=f"{job.status} in {failed_nodes}" if failed_nodes else job.status,
-        fix=f"see {job.studio_url}, correct the cause and submit again: completed nodes are reused",
-    )
-    try:
-        gate = download_gate(client, job.name) if job.status == FAILED else None
-    except AzdistillError as error:
-        raise NodeFailed(problems=[failure, *error.problems]) from None
+    failure = _failure(job)
+    gate = None
+    if job.status in (COMPLETED, FAILED):
+        try:
+            gate = _read_gate(client, job, failure)
+        except AzdistillError as error:
+            raise _without_gate(job, failure, error) from None
     if gate and not gate.register_student:
         raise GateRefused(
             f"the gate's decision is {gate.decision!r}, so the student is not registered",
-            subject=subject,
+            subject=f"job {job.name!r}",
             fix="see the job's report",
             command=f"azdistill download {job.name} --output report",
+            problems=[failure] if failure and _other_failed_nodes(job) else (),
         )
-    raise NodeFailed(problems=[failure])
+    if failure:
+        raise NodeFailed(problems=[failure])
 
 
-def download_gate(client: "MLClient", name: str) -> GateDecision | None:
-    """Content of gate.json of an ended job, None when the job ended before its evaluation wrote one.
+def with_outcome(client: "MLClient", job: JobStatus) -> JobStatus:
+    """The job with status Failed if Azure ML reports it as Completed although a node failed or the gate refused.
+
+    Raises GateUnknown when gate.json cannot be read.
+    """
+    if job.status == COMPLETED:
+        try:
+            raise_for_failure(client, job)
+        except (NodeFailed, GateRefused):
+            return replace(job, status=FAILED)
+    return job
+
+
+def _failure(job: JobStatus) -> Problem | None:
+    failed = ", ".join(failed_nodes(job.nodes))
+    if job.status == COMPLETED and not failed:
+        return None
+    message = f"{job.status} in {failed}" if failed else job.status
+    return Problem(
+        code="job_failed",
+        subject=f"job {job.name!r}",
+        message=f"Azure ML reports {COMPLETED}, but {failed} failed" if job.status == COMPLETED else message,
+        fix=f"see {job.studio_url}, correct the cause and submit again: completed nodes are reused",
+    )
+
+
+def _other_failed_nodes(job: JobStatus) -> bool:
+    """True if a node failed other than the one that refuses a student."""
+    return any(node != REGISTER_NODE for node in failed_nodes(job.nodes))
+
+
+def _read_gate(client: "MLClient", job: JobStatus, failure: Problem | None) -> GateDecision | None:
+    """The gate of an ended job. None: a failed job ended before its evaluation, or the pipeline has none."""
+    declared, gate = download_gate(client, job.name)
+    if gate is None and declared and failure is None:
+        raise AzdistillError(
+            f"it has no {GATE_FILE}", subject=f"job {job.name!r}, output {EVALUATION_OUTPUT}", code="no_gate"
+        )
+    return gate
+
+
+def _without_gate(job: JobStatus, failure: Problem | None, error: AzdistillError) -> AzdistillError:
+    """The error of a job whose gate.json cannot be read."""
+    if failure and _other_failed_nodes(job):
+        return NodeFailed(problems=[failure, *error.problems])
+    return GateUnknown(
+        f"{job.status}, and {GATE_FILE} cannot be read: it is not known whether the student passed its gates",
+        subject=f"job {job.name!r}",
+        fix="correct the cause below and look again",
+        command=f"azdistill status {job.name}",
+        problems=[*([failure] if failure else []), *error.problems],
+    )
+
+
+def download_gate(client: "MLClient", name: str) -> tuple[bool, GateDecision | None]:
+    """Whether an ended job has an output for its evaluation, and the content of gate.json if the job has written one.
 
     Raises AzdistillError when the file cannot be downloaded, so that the decision is unknown.
     """
     if EVALUATION_OUTPUT not in outputs(client, name):
-        return None
+        return False, None
     with tempfile.TemporaryDirectory() as folder:
         download(client, name, Path(folder), EVALUATION_OUTPUT)
         path = next(Path(folder).rglob(GATE_FILE), None)
-        return read_result(path, GateDecision) if path else None
+        return True, read_result(path, GateDecision) if path else None
 
 
 def cancel(client: "MLClient", name: str) -> JobStatus:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azdistill.azure.errors import translate_errors
+from azdistill.azure.nodes import COMPLETED, FAILED_STATUSES, failed_nodes, node_statuses, text_of
 from azdistill.azure.offline import load_pipeline_job
 from azdistill.azure.registry import pipeline_from_registry
 from azdistill.azure.workspace import fast_validation, fewer_requests
@@ -21,7 +22,6 @@ from azdistill.engine.yaml_document import read_document
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
-FAILED_STATUSES = frozenset({"Failed", "Canceled", "NotResponding"})
 # Azure ML's limit is 255 characters.
 LONGEST_NAME = 200
 HASH_DIGITS = 12
@@ -48,8 +48,8 @@ def submit(
     """Submit a bundle, with `inputs` replacing values of pipeline inputs.
 
     With `registry`, the nodes run the components published there, and only the bundle's inputs are uploaded. A job of
-    the same bundle and inputs that is running or completed is attached to; a failed or cancelled one gets the next
-    attempt, with `again` a completed one too. Raises InputError for what Azure refuses, AzdistillError for what may
+    the same bundle and inputs that is running or completed is attached to; one that failed, was cancelled or has a
+    failed node gets the next attempt, with `again` a completed one too. Raises InputError for what Azure refuses, AzdistillError for what may
     pass by waiting.
     """
     inputs = dict(inputs or {})
@@ -60,9 +60,17 @@ def submit(
             job = find_job(client, name)
             if job is None:
                 return _send(client, bundle, name, inputs, registry)
-            if job.status not in FAILED_STATUSES and not (again and job.status == "Completed"):
+            if not (again and job.status == COMPLETED) and not _has_failed(client, job):
                 return _submission(job, attached=True)
     raise AssertionError("unreachable: attempts are counted without end")
+
+
+def _has_failed(client: "MLClient", job: Any) -> bool:
+    """True for a failed job, and for one that Azure ML reports as completed although a node failed."""
+    status = text_of(job.status)
+    if status != COMPLETED or job.type != "pipeline":
+        return status in FAILED_STATUSES
+    return bool(failed_nodes(node_statuses(client, job.name)))
 
 
 def job_name(bundle: Path, inputs: Mapping[str, str], registry: str | None = None) -> str:
@@ -137,8 +145,3 @@ def _send(client: "MLClient", bundle: Path, name: str, inputs: Mapping[str, str]
 
 def _submission(job: Any, *, attached: bool) -> Submission:
     return Submission(job.name, text_of(job.status), job.studio_url or "", attached)
-
-
-def text_of(status: Any) -> str:
-    """Text of a status, which the SDK gives as text or as a member of an enumeration."""
-    return str(getattr(status, "value", status))

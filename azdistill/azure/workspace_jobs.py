@@ -40,16 +40,21 @@ class WorkspaceJobs:
         return self.get(name)
 
     def get(self, name: str) -> JobStatus:
-        return jobs.status(self._client, name)
+        """The status of a job, by its nodes and its gate.json: Failed for a student that is not registered.
+
+        Raises GateUnknown when gate.json cannot be read.
+        """
+        return jobs.with_outcome(self._client, jobs.status(self._client, name))
 
     def stream(self, name: str) -> None:
-        """Print the job's log until the job ends. Raises GateRefused or NodeFailed when it fails."""
+        """Print the job's log until the job ends. Raises GateRefused, NodeFailed or GateUnknown if it is no success."""
         jobs.stream(self._client, name)
 
     def cancel(self, name: str) -> JobStatus:
         return jobs.cancel(self._client, name)
 
     def list(self) -> Iterator[JobStatus]:
+        """The latest jobs with the status that Azure ML reports, which `get` checks."""
         return jobs.list_jobs(self._client)
 
     def report(self, name: str) -> dict[str, Any]:

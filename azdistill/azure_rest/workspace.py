@@ -42,7 +42,7 @@ class Workspace(HoldsSecret):
         management: str = MANAGEMENT,
         transport: Any = None,
     ) -> None:
-        self.name = environ[WORKSPACE]
+        self.name, self.group = environ[WORKSPACE], environ[GROUP]
         self._environ, self._management, self._transport = environ, management, transport
         self._credential = _RememberedCredential(credential)
         self._url = (

@@ -48,7 +48,7 @@ class _Deletion:
     size: int
 
     def __str__(self) -> str:
-        subject = self.run if self.paths == (self.run,) else f"the checkpoints of {self.run}"
+        subject = self.run if self.run in self.paths else f"the checkpoints of {self.run}"
         return f"{subject} ({self.size / 1e6:,.1f} MB)"
 
 
@@ -58,8 +58,20 @@ def _plan_deletion(run: "RunFolder", *, checkpoints: bool) -> _Deletion:
 
     if run.in_use:
         raise InputError("in use by a run", subject=f"run folder {str(run.path)!r}", code="in_use", fix="end it first")
-    paths = tuple(sorted(run.path.glob(CHECKPOINTS))) if checkpoints else (run.path,)
+    of_training = (*sorted(run.path.glob(CHECKPOINTS)), *_shared_checkpoints(run.path))
+    paths = of_training if checkpoints else (run.path, *_shared_checkpoints(run.path))
     return _Deletion(run.path, paths, sum(map(_size, paths)))
+
+
+def _shared_checkpoints(run: Path) -> list[Path]:
+    """The checkpoints of a run's step train, which are in the datastore: other runs find theirs next to them."""
+    from azdistill.contracts.layout import RUN_MODEL
+    from azdistill.contracts.train import CHECKPOINTS_PATH, job_folder
+    from azdistill.engine.local.storage import datastore_path, home_folder
+
+    folder = datastore_path(CHECKPOINTS_PATH, home_folder())
+    assert folder
+    return sorted(folder.glob(f"*/{job_folder(run / RUN_MODEL, None)}"))
 
 
 def _confirm(deletions: list[_Deletion]) -> None:

@@ -66,7 +66,10 @@ app.command("simulate")(simulate.simulate)
 
 
 def main(open_workspace: object = None) -> None:
-    """Run a command line. Exit codes: 0 done, 1 failed, 2 wrong input, 3 the gate refused the student, 130 interrupted.
+    """Run a command line.
+
+    Exit codes: 0 done, 1 failed, 2 wrong input, 3 the gate refused the student, 4 its gate cannot be read, 130
+    interrupted.
 
     `open_workspace` replaces `azdistill.azure.workspace.connect`: it creates the client for an address.
     """

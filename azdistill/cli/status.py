@@ -17,9 +17,13 @@ def status(
 ) -> None:
     """Show a job in Azure ML and its nodes, or the latest jobs.
 
+    Azure ML reports a pipeline as Completed although a node failed. So the outcome of an ended job is read from its
+    nodes and its gate.json. The list of the latest jobs has the status that Azure ML reports.
+
     Example: azdistill status phi-4-mini-3f2a9c1b04de-1
 
-    Exit codes: 0 shown, 2 wrong input.
+    Exit codes: 0 the job runs or completed, 1 it failed, 2 wrong input, 3 the gate refused the student, 4 gate.json
+    cannot be read.
     """
     from azdistill.azure import jobs
     from azdistill.cli.workspace import workspace_client
@@ -32,6 +36,7 @@ def status(
     print(f"{job.display_name}: {job.status}")
     print(job.studio_url)
     _print_columns([(node.node, node.status) for node in job.nodes])
+    jobs.raise_for_failure(client, job)
 
 
 def _print_columns(rows: Sequence[tuple[str, str]]) -> None:

@@ -17,7 +17,8 @@ def stream(context: typer.Context, name: JobName, config: Config = None) -> None
 
     Example: azdistill stream phi-4-mini-3f2a9c1b04de-1
 
-    Exit codes: 0 the job completed, 1 it failed, 2 wrong input, 3 the gate refused the student, 130 interrupted.
+    Exit codes: 0 the job completed, 1 it failed, 2 wrong input, 3 the gate refused the student, 4 gate.json cannot be
+    read, 130 interrupted.
     """
     from azdistill.cli.workspace import workspace_client
 
@@ -25,7 +26,7 @@ def stream(context: typer.Context, name: JobName, config: Config = None) -> None
 
 
 def stream_job(client: "MLClient", name: str) -> None:
-    """Raises NodeFailed or GateRefused when the job fails."""
+    """Raises NodeFailed, GateRefused or GateUnknown if the job is no success."""
     from azdistill.azure import jobs
 
     job = jobs.stream(client, name)

@@ -36,7 +36,8 @@ def submit(
 
     Example: azdistill submit job.yaml --rows 50 --follow
 
-    Exit codes: 0 submitted (with --follow: completed), 1 failed, 2 wrong input, 3 the gate refused the student.
+    Exit codes: 0 submitted (with --follow: completed), 1 failed, 2 wrong input, 3 the gate refused the student, 4
+    gate.json cannot be read.
     """
     from azdistill.azure.checks.bundle import check_bundle, stop_at_problems
     from azdistill.azure.submission import submit as submit_bundle

@@ -10,7 +10,8 @@
     ├── EndpointError            a teacher endpoint failed permanently (key, model, URL)
     ├── NodeFailed               a node of a pipeline exited with non-zero
     ├── Interrupted              exit code 130: stopped by Ctrl-C or SIGTERM, can be continued
-    └── GateRefused              exit code 3: the student did not pass its gates
+    ├── GateRefused              exit code 3: the student did not pass its gates
+    └── GateUnknown              exit code 4: the decision of the gates cannot be read
 
 Each carries `problems` (see `azdistill.engine.problems`); its text is their rendering, one line a problem. Anything
 that is not an `AzdistillError` is a bug and keeps its traceback.
@@ -41,3 +42,10 @@ class GateRefused(AzdistillError):
 
     exit_code = 3
     code = "gate_refused"
+
+
+class GateUnknown(AzdistillError):
+    """The decision of the gates cannot be read: neither success nor refusal."""
+
+    exit_code = 4
+    code = "gate_unknown"

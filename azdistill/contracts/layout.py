@@ -46,7 +46,8 @@ METRICS_FILE, GATE_FILE, SCORES_FILE = "metrics.json", "gate.json", "scores.json
 REPORT_FILE, REPORT_HTML_FILE, REPORT_MARKDOWN_FILE = "report.json", "report.html", "report.md"
 LINEAGE_FILE = "lineage.json"
 
-# Outputs of the pipeline, named after the outputs of the nodes that write them.
+# The node that refuses a student, and the outputs of the pipeline, named after the outputs of its nodes.
+REGISTER_NODE = "register"
 EVALUATION_OUTPUT, REPORT_OUTPUT, REGISTRATION_OUTPUT = "evaluation", "report", "registration"
 
 # Paths in a run folder.

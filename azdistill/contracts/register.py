@@ -7,6 +7,10 @@ from pydantic import Field
 from azdistill.contracts.layout import LINEAGE_FILE
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 
+# Layouts of students that are registered as mlflow_model, each in a folder named after the digest of its model. The
+# address is fixed, so that the step knows it: no variable of a job names the address of an output that it writes.
+MLFLOW_MODELS_PATH = "azureml://datastores/workspaceblobstore/paths/azdistill/mlflow-models"
+
 
 class RegisterConfig(StepConfig):
     """Name and type of the registered model, and facts for its lineage."""
@@ -35,11 +39,21 @@ STEP = Step(
     config=RegisterConfig,
     inputs={
         "model": Port("custom_model", "the distilled student"),
+        "model_address": Port("custom_model", "address of the same model, which is registered", mode="direct"),
         "prompts": Port("uri_folder", "of step prepare, for the lineage"),
         "completions": Port("uri_folder", "of step teacher, for the lineage"),
         "curated": Port("uri_folder", "of step curate, for the lineage"),
         "training": Port("uri_folder", "metrics of step train, for the lineage"),
         "evaluation": Port("uri_folder", "metrics.json and gate.json"),
     },
-    outputs={"registration": Port("uri_folder", LINEAGE_FILE)},
+    outputs={
+        "registration": Port("uri_folder", LINEAGE_FILE),
+        "mlflow_models": Port(
+            "uri_folder",
+            "layouts of students with model_type mlflow_model, shared by all runs",
+            mode="rw_mount",
+            path=MLFLOW_MODELS_PATH,
+        ),
+    },
+    deterministic=False,
 )

@@ -47,7 +47,11 @@ Config = TypeVar("Config", bound=StepConfig)
 
 @dataclass(frozen=True)
 class Port:
-    """One input or output of a step. `mode` and `path` of an output are copied into the pipeline."""
+    """One input or output of a step. `mode` and `path` are copied into the pipeline.
+
+    With mode `direct` a step gets the address of an input (`azureml://...`) instead of a mounted copy. In a local run
+    the address is a path.
+    """
 
     type: PortType
     description: str
@@ -55,10 +59,17 @@ class Port:
     mode: str | None = None
     path: str | None = None
 
+    @property
+    def is_address(self) -> bool:
+        return self.mode == "direct"
+
 
 @dataclass(frozen=True)
 class Step(Generic[Config]):
-    """A step of the pipeline. Its module is `azdistill.steps.<name>`."""
+    """A step of the pipeline. Its module is `azdistill.steps.<name>`.
+
+    A step that is not `deterministic` runs again in every job, also when its inputs have not changed.
+    """
 
     name: str
     description: str
@@ -66,6 +77,7 @@ class Step(Generic[Config]):
     inputs: Mapping[str, Port]
     outputs: Mapping[str, Port]
     environment: Literal["cpu", "gpu"] = "cpu"
+    deterministic: bool = True
 
     @property
     def module(self) -> str:
@@ -74,11 +86,15 @@ class Step(Generic[Config]):
 
 @dataclass(frozen=True)
 class Arguments(Generic[Config]):
-    """A parsed command line: the config, and the path of each port. Absent optional ports have no entry."""
+    """A parsed command line: the config, and the path of each port. Absent optional ports have no entry.
+
+    `addresses` are the inputs with mode `direct`, as they are: a path would lose slashes of a URI.
+    """
 
     config: Config
     inputs: Mapping[str, Path] = field(default_factory=dict)
     outputs: Mapping[str, Path] = field(default_factory=dict)
+    addresses: Mapping[str, str] = field(default_factory=dict)
 
 
 def scalar_type(info: FieldInfo) -> type | None:
@@ -113,8 +129,9 @@ def parse(step: Step[Config], argv: Sequence[str]) -> Arguments[Config]:
         raise InputError(problems=problems_of(error, subject=f"step {step.name}")) from None
     return Arguments(
         config,
-        {name: Path(texts[name]) for name in step.inputs if name in texts},
+        {name: Path(texts[name]) for name, port in step.inputs.items() if name in texts and not port.is_address},
         {name: Path(texts[name]) for name in step.outputs if name in texts},
+        {name: texts[name] for name, port in step.inputs.items() if name in texts and port.is_address},
     )
 
 

@@ -1,10 +1,17 @@
 """Step train: fine-tune the student on the curated rows."""
 
+import hashlib
+import os
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
+
+# Checkpoints of all trainings, as INPUTS_HASH/JOB/checkpoint-STEP. The address is the same for every job, so that the
+# next attempt of a failed job, which has another name, finds the checkpoints of the one before.
+CHECKPOINTS_PATH = "azureml://datastores/workspaceblobstore/paths/azdistill/checkpoints"
 
 
 class TrainConfig(StepConfig):
@@ -53,7 +60,20 @@ STEP = Step(
     outputs={
         "model": Port("custom_model", "the distilled student: safetensors, config and tokenizer"),
         "metrics": Port("uri_folder", "metrics.json and history.jsonl"),
-        "checkpoints": Port("uri_folder", "checkpoints, from which an interrupted run continues", mode="rw_mount"),
+        "checkpoints": Port(
+            "uri_folder",
+            "checkpoints of all trainings: an interrupted one, or the next attempt of its job, continues from its own",
+            mode="rw_mount",
+            path=CHECKPOINTS_PATH,
+        ),
     },
     environment="gpu",
 )
+
+
+def job_folder(model: Path, job: str | None = os.environ.get("AZUREML_RUN_ID")) -> str:
+    """Name of the folder with the checkpoints of one job: the same when the job is started again.
+
+    `model` is the output of the step, which identifies a local run.
+    """
+    return job or hashlib.sha256(str(model.resolve()).encode()).hexdigest()[:16]

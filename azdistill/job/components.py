@@ -36,6 +36,7 @@ def component(step: Step[Any], code: dict[str, Any]) -> dict[str, Any]:
             name: {"type": port.type, "description": port.description} | ({"mode": port.mode} if port.mode else {})
             for name, port in step.outputs.items()
         },
+        **({} if step.deterministic else {"is_deterministic": False}),
         **code,
         "environment": f"file:../../{ENVIRONMENTS}/{step.environment}/environment.yml",
         "command": command(step),
@@ -45,9 +46,10 @@ def component(step: Step[Any], code: dict[str, Any]) -> dict[str, Any]:
 def command(step: Step[Any]) -> str:
     """The shell command of a step: a flag for every port and field, optional ones in `$[[ ]]`.
 
-    No value needs quotes: a string field has an enum or a pattern without shell characters, which a test checks.
+    An address is quoted: the name of a resource group may contain parentheses. No other value needs quotes: a string
+    field has an enum or a pattern without shell characters, which a test checks.
     """
-    flags = [_flag(name, "inputs", port.optional) for name, port in step.inputs.items()]
+    flags = [_flag(name, "inputs", port.optional, quoted=port.is_address) for name, port in step.inputs.items()]
     flags += [_flag(name, "inputs", _optional(info)) for name, info in step.config.model_fields.items()]
     flags += [_flag(name, "outputs", False) for name in step.outputs]
     return " ".join([f"python -m {step.module}", *flags])
@@ -102,6 +104,7 @@ def _optional(info: FieldInfo) -> bool:
     return scalar_type(info) is None or type(None) in typing.get_args(info.annotation)
 
 
-def _flag(name: str, side: str, optional: bool) -> str:
-    text = f"{flag(name)} ${{{{{side}.{name}}}}}"
+def _flag(name: str, side: str, optional: bool, *, quoted: bool = False) -> str:
+    value = f"${{{{{side}.{name}}}}}"
+    text = f"{flag(name)} '{value}'" if quoted else f"{flag(name)} {value}"
     return f"$[[{text}]]" if optional else text

@@ -77,6 +77,7 @@ GRAPH: Mapping[str, Wiring] = {
         "register",
         {
             "model": "train.model",
+            "model_address": "train.model",
             "prompts": "prepare.prompts",
             "completions": "teacher.completions",
             "curated": "curate.curated",
@@ -97,11 +98,11 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class PlannedNode:
-    """A node: its step, its inputs as literals or `${{ }}` bindings, its outputs as Azure ML YAML values."""
+    """A node: its step, and its inputs and outputs as Azure ML YAML values: literals, `${{ }}` bindings, mappings."""
 
     name: str
     step: Step[Any]
-    inputs: Mapping[str, Scalar]
+    inputs: Mapping[str, Any]
     outputs: Mapping[str, Any]
 
 
@@ -202,10 +203,19 @@ def _run_inputs(configs: Mapping[str, StepConfig]) -> dict[str, Scalar]:
 
 def _node(name: str, wiring: Wiring, config: StepConfig, data: Mapping[str, str | None]) -> PlannedNode:
     step = step_of(wiring.step)
-    ports = {port: _binding(source) for port, source in wiring.ports.items() if data.get(source, "given") is not None}
+    ports = {
+        port: _bound_port(step.inputs[port], source)
+        for port, source in wiring.ports.items()
+        if data.get(source, "given") is not None
+    }
     fields = {field: _field(config, field, wiring) for field in step.config.model_fields}
     inputs = {**ports, **{field: value for field, value in fields.items() if value is not None}}
     return PlannedNode(name, step, inputs, {port: _output(name, port, step.outputs[port]) for port in step.outputs})
+
+
+def _bound_port(port: Port, source: str) -> Any:
+    """A binding keeps the default mode of Azure ML, unless the port has one."""
+    return {"path": _binding(source), "mode": port.mode} if port.mode else _binding(source)
 
 
 def _binding(source: str) -> str:

@@ -1,15 +1,14 @@
 """Lay out a student's folder as an MLflow model, for a workspace that expects one."""
 
 import json
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
 from pathlib import Path
 from typing import Any
 
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.files import read_json, write_text
 from azdistill.contracts.layout import MANIFEST_FILE
+from azdistill.contracts.progress import Progress
 
 CHAT = "llm/v1/chat"
 
@@ -18,32 +17,50 @@ REQUIREMENTS = ("accelerate", "mlflow>=3.5", "torch", "transformers>=5.0")
 ENVIRONMENT = "conda.yaml"
 
 
-@contextmanager
-def mlflow_layout(folder: Path, model_type: str) -> Iterator[Path]:
-    """The folder to upload: `folder` itself for a custom_model, a temporary folder of links for an mlflow_model.
+# File that MLflow reads first. It is written last: a folder that has it is complete.
+MLMODEL = "MLmodel"
 
-    Raises AzdistillError when pandas is missing, which MLflow needs for signatures.
+MEGABYTE = 2**20
+CHUNK = 64 * MEGABYTE
+
+
+def write_mlflow_layout(folder: Path, target: Path) -> None:
+    """Copy the model in `folder` to `target` in MLflow's layout, unless it is complete there.
+
+    Each file is on the disk, or in the storage that is mounted there, when this returns. Raises AzdistillError when
+    pandas is missing, which MLflow needs for signatures.
     """
-    if model_type == "custom_model":
-        yield folder
+    if (target / MLMODEL).is_file():
         return
-    with tempfile.TemporaryDirectory() as temporary:
-        target = Path(temporary)
-        _link(folder, target)
-        write_text(target / "requirements.txt", "".join(f"{name}\n" for name in REQUIREMENTS))
-        write_text(target / ENVIRONMENT, json.dumps(_environment(), indent=2))  # JSON is YAML
-        _write_mlmodel(read_json(folder / "config.json"), target / "MLmodel")
-        yield target
+    mlmodel = _mlmodel(read_json(folder / "config.json"))  # fails before gigabytes are copied
+    _copy_files(folder, target)
+    write_text(target / "requirements.txt", "".join(f"{name}\n" for name in REQUIREMENTS))
+    write_text(target / ENVIRONMENT, json.dumps(_environment(), indent=2))  # JSON is YAML
+    write_text(target / MLMODEL, mlmodel)
 
 
-def _link(folder: Path, target: Path) -> None:
-    """Link the files where MLflow's transformers flavor reads them; files other than weights may be the tokenizer's."""
-    for path in sorted(folder.iterdir()):
-        if path.name == MANIFEST_FILE:
-            continue
-        for subfolder in ["model"] if path.suffix == ".safetensors" else ["model", "components/tokenizer"]:
-            (target / subfolder).mkdir(parents=True, exist_ok=True)
-            (target / subfolder / path.name).symlink_to(path.resolve())
+def _copy_files(folder: Path, target: Path) -> None:
+    """Copy to where MLflow's transformers flavor reads; files other than weights may be the tokenizer's."""
+    files = [path for path in sorted(folder.iterdir()) if path.name != MANIFEST_FILE]
+    copies = [
+        (path, target / subfolder / path.name)
+        for path in files
+        for subfolder in (["model"] if path.suffix == ".safetensors" else ["model", "components/tokenizer"])
+    ]
+    total = sum(source.stat().st_size for source, _ in copies)
+    progress = Progress("register: MB written", max(total // MEGABYTE, 1))
+    for source, copy in copies:
+        _copy_file(source, copy, progress)
+
+
+def _copy_file(source: Path, copy: Path, progress: Progress) -> None:
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    with source.open("rb") as reader, copy.open("wb") as writer:
+        while chunk := reader.read(CHUNK):
+            writer.write(chunk)
+            progress.advance(len(chunk) // MEGABYTE)
+        writer.flush()
+        os.fsync(writer.fileno())
 
 
 def _environment() -> dict[str, Any]:
@@ -54,8 +71,8 @@ def _environment() -> dict[str, Any]:
     }
 
 
-def _write_mlmodel(config: dict[str, Any], file: Path) -> None:
-    """Write the MLmodel file without loading the weights, as `mlflow.transformers.save_model` does.
+def _mlmodel(config: dict[str, Any]) -> str:
+    """The MLmodel file, without loading the weights, as `mlflow.transformers.save_model` writes it.
 
     Source: build_flavor_config_from_local_checkpoint and save_model of MLflow 3.15.
     """
@@ -75,7 +92,8 @@ def _write_mlmodel(config: dict[str, Any], file: Path) -> None:
     model = Model(signature=signature, metadata={"task": CHAT})
     model.add_flavor("transformers", transformers_version=config.get("transformers_version"), **_flavor(config))
     pyfunc.add_to_model(model, loader_module="mlflow.transformers", conda_env=ENVIRONMENT)
-    model.save(str(file))
+    text: str = model.to_yaml()
+    return text
 
 
 def _flavor(config: dict[str, Any]) -> dict[str, Any]:

@@ -1,16 +1,18 @@
 """The MLflow client of a registration, and the run that records it."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from azdistill.azure_rest.identity import HoldsSecret
 from azdistill.contracts.errors import AzdistillError
 from azdistill.registry.lineage import Lineage
+
+logger = logging.getLogger("azdistill.registry")
 
 
 @dataclass(frozen=True)
@@ -34,16 +36,18 @@ class Registration:
 class JobRun(HoldsSecret):
     """The MLflow run that Azure ML opened for the job. `tracking` may contain a password."""
 
-    tracking: str = field(repr=False)
     run_id: str
+    tracking: str | None = field(default=None, repr=False)
 
 
 @contextmanager
 def mlflow_client(uri: str) -> Iterator[MlflowClient]:
-    """A client of tracking server and registry at `uri`. Raises AzdistillError without secrets for MLflow's errors."""
+    """A client of tracking server and registry at `uri`. Raises AzdistillError without secrets when MLflow fails."""
     try:
         yield MlflowClient(tracking_uri=uri, registry_uri=uri)
-    except MlflowException as error:
+    except AzdistillError:
+        raise
+    except Exception as error:  # a plugin of MLflow has exceptions of its own, without a common base
         shown = without_secrets(uri)
         reason = str(error).strip().partition("\n")[0].replace(uri, shown)
         raise AzdistillError(
@@ -60,6 +64,17 @@ def log_lineage(client: MlflowClient, run_id: str, lineage: Lineage) -> None:
         client.set_tag(run_id, key, tag)
     for key, value in lineage.run_metrics().items():
         client.log_metric(run_id, key, value)
+
+
+def log_lineage_of_job(run: JobRun, lineage: Lineage) -> None:
+    """Set the tags and metrics of the job's run if MLflow works: the model version and lineage.json have them too."""
+    if not run.tracking:
+        return
+    try:
+        log_lineage(MlflowClient(tracking_uri=run.tracking), run.run_id, lineage)
+    except Exception as error:  # as above: a registration must not depend on it
+        reason = type(error).__name__  # its text may contain the URI with a password
+        logger.warning("register: MLflow run %r: logging failed (%s); see lineage.json", run.run_id, reason)
 
 
 def without_secrets(uri: str) -> str:

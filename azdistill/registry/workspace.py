@@ -1,21 +1,23 @@
 """Register a student in the Azure ML workspace of the job: one version for the same content."""
 
 import logging
+import shlex
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from azdistill.azure_rest.workspace import ArmResponse, Workspace
 from azdistill.contracts.errors import AzdistillError
-from azdistill.contracts.register import RegisterConfig
+from azdistill.contracts.register import MLFLOW_MODELS_PATH, RegisterConfig
 from azdistill.registry.lineage import DIGEST_TAG, Lineage
-from azdistill.registry.mlflow_layout import mlflow_layout
-from azdistill.registry.runs import JobRun, Registration, log_lineage, mlflow_client
+from azdistill.registry.mlflow_layout import write_mlflow_layout
+from azdistill.registry.runs import JobRun, Registration, log_lineage_of_job
 
 logger = logging.getLogger("azdistill.registry")
 
-ARTIFACTS = "model"
 DISTILLED, BASELINE, BASELINE_TAG = "-distilled", "-baseline", "azdistill.baseline"
 
 # Attempts to take the next version number while other jobs take it first.
@@ -27,25 +29,43 @@ FIX_BY_STATUS = {
 }
 
 
-def register_in_workspace(
-    folder: Path, lineage: Lineage, config: RegisterConfig, workspace: Workspace, run: JobRun
-) -> Registration:
-    """Register the model in `folder` as the next version of its name, or return the version with the same content.
+@dataclass(frozen=True)
+class StoredModel:
+    """A model in the storage of the workspace: `folder` is where it is mounted.
 
-    The files are uploaded as artifacts of the job's run and the version points there, because the output of another
-    node may be deleted. Metrics and tags go to the run, too. `config.baseline` becomes a version that points into the
-    registry, or only a tag where the workspace refuses such a reference. Raises AzdistillError for what the workspace
-    or the run refuses, InputError without an identity.
+    `mlflow_models` is the mounted folder of MLFLOW_MODELS_PATH.
+    """
+
+    folder: Path
+    address: str
+    mlflow_models: Path
+
+
+def register_in_workspace(
+    model: StoredModel, lineage: Lineage, config: RegisterConfig, workspace: Workspace, run: JobRun
+) -> Registration:
+    """Register a model as the next version of its name, or return the version with the same content.
+
+    The version points at the model where the training has written it: nothing is uploaded. An mlflow_model gets its
+    layout in a mounted output first, which Azure ML's data runtime writes through to the storage. Metrics and tags go
+    to the run, too. `config.baseline` becomes a version that points into the registry, or only a tag where the
+    workspace refuses such a reference. Raises AzdistillError for what the workspace refuses, InputError without an
+    identity; the last problem has the command that registers what is in the storage.
     """
     models, name = WorkspaceModels(workspace), config.registered_model
     tags = lineage.tags() | ({BASELINE_TAG: config.baseline} if config.baseline else {})
-    version = models.find(name, {"modelType": config.model_type}, {DIGEST_TAG: lineage.model_digest})
-    if version is None:
-        source = _upload(folder, lineage, config.model_type, run)
-        version = models.add(name, _properties(config.model_type, source, tags) | {"jobName": run.run_id})
+    with _command_on_failure(workspace, name, "custom_model", model.address):
+        version = models.find(name, {"modelType": config.model_type}, {DIGEST_TAG: lineage.model_digest})
+        if version is None:
+            source = _source(model, config.model_type, lineage.model_digest)
+            with _command_on_failure(workspace, name, config.model_type, source):
+                version = models.add(name, _properties(config.model_type, source, tags) | {"jobName": run.run_id})
+            log_lineage_of_job(run, lineage)
     baseline = None
     if config.baseline:
-        baseline = _register_reference(models, name.removesuffix(DISTILLED) + BASELINE, config.baseline)
+        reference = name.removesuffix(DISTILLED) + BASELINE
+        with _command_on_failure(workspace, reference, "custom_model", config.baseline):
+            baseline = _register_reference(models, reference, config.baseline)
     return Registration(
         registered_model=name,
         version=version.number,
@@ -57,12 +77,39 @@ def register_in_workspace(
     )
 
 
-def _upload(folder: Path, lineage: Lineage, model_type: str, run: JobRun) -> str:
-    """Upload plain artifacts, because Azure ML answers `log_model` with 404."""
-    with mlflow_layout(folder, model_type) as files, mlflow_client(run.tracking) as client:
-        log_lineage(client, run.run_id, lineage)
-        client.log_artifacts(run.run_id, str(files), ARTIFACTS)
-    return f"azureml://jobs/{run.run_id}/outputs/artifacts/paths/{ARTIFACTS}/"
+def _source(model: StoredModel, model_type: str, digest: str) -> str:
+    """Address of the files of the version."""
+    if model_type == "custom_model":
+        return model.address
+    try:
+        write_mlflow_layout(model.folder, model.mlflow_models / digest)
+    except OSError as error:
+        raise AzdistillError(
+            f"the MLflow layout could not be written ({error.strerror or type(error).__name__})",
+            code="layout_failed",
+            subject=MLFLOW_MODELS_PATH,
+            fix="run the job again",
+        ) from None
+    return f"{MLFLOW_MODELS_PATH}/{digest}/"
+
+
+@contextmanager
+def _command_on_failure(workspace: Workspace, name: str, model_type: str, address: str) -> Iterator[None]:
+    """Add the command that registers `address` to an error without one.
+
+    Source: https://learn.microsoft.com/cli/azure/ml/model#az-ml-model-create
+    """
+    command = ["az", "ml", "model", "create", "--name", name, "--type", model_type, "--path", address]
+    command += ["--resource-group", workspace.group, "--workspace-name", workspace.name]
+    try:
+        yield
+    except AzdistillError as error:
+        last = error.problems[-1]
+        if last.command:
+            raise
+        fix = "; or ".join(filter(None, (last.fix, f"register the {model_type} by hand")))
+        problems = [*error.problems[:-1], replace(last, fix=fix, command=shlex.join(command))]
+        raise type(error)(problems=problems) from None
 
 
 def _register_reference(models: "WorkspaceModels", name: str, asset: str) -> str | None:

@@ -4,7 +4,6 @@ import logging
 import os
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azdistill.azure_rest.identity import ambient_credential
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
     from azdistill.registry.lineage import Lineage
     from azdistill.registry.runs import Registration
 
+# Prefix of the address of data in a workspace.
+AZURE_ML = "azureml://"
+
 logger = logging.getLogger("azdistill.steps")
 
 
@@ -34,32 +36,30 @@ def body(arguments: Arguments[RegisterConfig]) -> None:
     read_manifest(inputs["evaluation"])
     gate = read_gate(inputs["evaluation"])
     lineage = read_lineage(**inputs, gate=gate, licences_acknowledged=config.licences_acknowledged)
-    registration = _register(inputs["model"], lineage, config)
+    registration = _register(arguments, lineage)
     write_json(output / LINEAGE_FILE, asdict(registration) | lineage.as_json())
     counts = {"registered_model": registration.registered_model, "version": registration.version}
     close_folder(output, STEP.name, counts, provenance_of(config))
     logger.info("registered %s in %s", registration.model_uri, registration.registry)
 
 
-def _register(model: Path, lineage: "Lineage", config: RegisterConfig) -> "Registration":
-    """Inside Azure ML in the job's workspace, elsewhere in the MLflow registry that the environment names."""
+def _register(arguments: Arguments[RegisterConfig], lineage: "Lineage") -> "Registration":
+    """In the workspace of the job if the model has an address there, else in the registry of MLFLOW_TRACKING_URI."""
+    model, config, address = arguments.inputs["model"], arguments.config, arguments.addresses["model_address"]
     tracking, run_id = os.environ.get("MLFLOW_TRACKING_URI"), os.environ.get("MLFLOW_RUN_ID")
+    if address.startswith(AZURE_ML) and has_workspace(os.environ):
+        from azdistill.registry.runs import JobRun
+        from azdistill.registry.workspace import StoredModel, register_in_workspace
+
+        stored = StoredModel(model, address, arguments.outputs["mlflow_models"])
+        workspace, run = Workspace(os.environ, ambient_credential()), JobRun(os.environ["AZUREML_RUN_ID"], tracking)
+        return register_in_workspace(stored, lineage, config, workspace, run)
+    from azdistill.registry.student import register_student
+
     if not tracking:
         raise InputError(
             "MLFLOW_TRACKING_URI is not set", fix="name a model registry, such as sqlite:////home/me/mlflow.db"
         )
-    if has_workspace(os.environ):
-        from azdistill.registry.runs import JobRun
-        from azdistill.registry.workspace import register_in_workspace
-
-        if not run_id:
-            raise InputError(
-                "MLFLOW_RUN_ID is not set", fix="run this step in an Azure ML job, which sets it: files go to its run"
-            )
-        workspace = Workspace(os.environ, ambient_credential())
-        return register_in_workspace(model, lineage, config, workspace, JobRun(tracking, run_id))
-    from azdistill.registry.student import register_student
-
     return register_student(model, config.registered_model, lineage, tracking, run_id)
 
 

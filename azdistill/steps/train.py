@@ -10,16 +10,22 @@ from azdistill.contracts.layout import HISTORY_FILE, MANIFEST_FILE, TRAIN_FILE, 
 from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest, sha256_file
 from azdistill.contracts.rows import TrainRow
 from azdistill.contracts.step import Arguments
-from azdistill.contracts.train import STEP, TrainConfig
+from azdistill.contracts.train import STEP, TrainConfig, job_folder
 from azdistill.steps.runner import run_step
 from azdistill.students.folders import fingerprint
 
+# Length of the folder name; the complete hash is in the checkpoints.
+HASH_DIGITS = 16
+
 
 def body(arguments: Arguments[TrainConfig]) -> None:
-    """Write the model and its metrics, then delete the checkpoints."""
+    """Write the model and its metrics, then delete the checkpoints.
+
+    The checkpoints of each job have a folder of their own, so that jobs that run concurrently do not share one.
+    """
     read_manifest(arguments.inputs["curated"])  # fails before the slow imports
     from azdistill.students.gpus import check_gpus
-    from azdistill.training.checkpoints import delete_checkpoints
+    from azdistill.training.checkpoints import delete_all
     from azdistill.training.fine_tune import fine_tune
     from azdistill.training.metrics import write_history
     from azdistill.training.trainer import precision
@@ -27,13 +33,18 @@ def body(arguments: Arguments[TrainConfig]) -> None:
     check_gpus(os.environ)
     config, inputs, outputs = arguments.config, arguments.inputs, arguments.outputs
     model, metrics = open_folder(outputs["model"]), open_folder(outputs["metrics"])
+    inputs_hash = hash_inputs(config, inputs["curated"], inputs["student"])
+    jobs = outputs["checkpoints"] / inputs_hash[:HASH_DIGITS]
+    own = jobs / job_folder(outputs["model"])
+    own.mkdir(parents=True, exist_ok=True)
     tuned = fine_tune(
         list(read_rows(inputs["curated"] / TRAIN_FILE, TrainRow)),
         list(read_rows(inputs["curated"] / VALIDATION_FILE, TrainRow)),
         inputs["student"],
         config,
-        outputs["checkpoints"],
-        hash_inputs(config, inputs["curated"], inputs["student"]),
+        own,
+        inputs_hash,
+        [folder for folder in jobs.iterdir() if folder != own],
     )
     if not tuned.is_main_process:
         return
@@ -44,7 +55,7 @@ def body(arguments: Arguments[TrainConfig]) -> None:
     counts = {"train_rows": tuned.metrics.train_rows, "steps": tuned.metrics.steps}
     base = {"student": fingerprint(inputs["student"])}
     close_folder(metrics, STEP.name, counts, provenance_of(config, base))
-    delete_checkpoints(outputs["checkpoints"])
+    delete_all(jobs, own, inputs_hash)
 
 
 def hash_inputs(config: TrainConfig, curated: Path, student: Path) -> str:

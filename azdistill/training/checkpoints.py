@@ -2,6 +2,8 @@
 
 import re
 import shutil
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +52,34 @@ def is_complete(checkpoint: Path) -> bool:
     return (_marker_of(checkpoint) or {}).get("complete") is True
 
 
-def last_checkpoint(folder: Path, inputs_hash: str) -> Path | None:
-    """The newest complete checkpoint with this `inputs_hash`. Deletes our other checkpoints that can't be resumed."""
-    usable = None
+def last_checkpoint(folder: Path, inputs_hash: str, other_jobs: Sequence[Path] = ()) -> Path | None:
+    """The newest complete checkpoint with this `inputs_hash`, in `folder` or in a folder of `other_jobs`.
+
+    Deletes our other checkpoints in `folder` that can't be resumed. Those of other jobs may be in use.
+    """
     for checkpoint in _our_checkpoints(folder):
-        if is_complete(checkpoint) and (_marker_of(checkpoint) or {}).get("inputs_hash") == inputs_hash:
-            usable = checkpoint
-        else:
+        if not _is_usable(checkpoint, inputs_hash):
             shutil.rmtree(checkpoint)
-    return usable
+    checkpoints = [checkpoint for job in (*other_jobs, folder) for checkpoint in _our_checkpoints(job)]
+    return max((path for path in checkpoints if _is_usable(path, inputs_hash)), key=step_of, default=None)
+
+
+def _is_usable(checkpoint: Path, inputs_hash: str) -> bool:
+    return is_complete(checkpoint) and (_marker_of(checkpoint) or {}).get("inputs_hash") == inputs_hash
+
+
+def delete_all(folder: Path, own: Path, inputs_hash: str) -> None:
+    """Delete the checkpoints of a finished training in `own`, and the complete ones of earlier jobs in `folder`.
+
+    An incomplete one may be written by a job that trains the same at this moment.
+    """
+    delete_checkpoints(own)
+    for checkpoint in (path for job in folder.iterdir() for path in _our_checkpoints(job)):
+        if _is_usable(checkpoint, inputs_hash):
+            shutil.rmtree(checkpoint, ignore_errors=True)
+    for empty in (*folder.iterdir(), folder):
+        with suppress(OSError):  # not empty, or not a folder
+            empty.rmdir()
 
 
 def delete_checkpoints(folder: Path, keep: int = 0) -> None:

@@ -51,11 +51,12 @@ def fine_tune(
     config: TrainConfig,
     checkpoints: Path,
     inputs_hash: str = "",
+    other_jobs: Sequence[Path] = (),
 ) -> FineTuned:
     """Train the model in the folder `student` on the last assistant turn of each row.
 
-    Saves checkpoints to `checkpoints`, and resumes from the last complete one with the same `inputs_hash` (any text
-    that identifies student, rows and settings). The same seed on the same machine gives the same weights.
+    Saves checkpoints to `checkpoints`, and resumes from the last complete one there, or in the folders `other_jobs`,
+    with the same `inputs_hash` (any text that identifies student, rows and settings). The same seed on the same machine gives the same weights.
     Raises DataError for a student or rows that can't be used, AzdistillError when the loss diverges or the disk is
     full, Interrupted after SIGTERM, when a checkpoint is saved.
     """
@@ -69,7 +70,7 @@ def fine_tune(
         trainer = student_trainer(loaded, train_rows, validation_rows, config, checkpoints, inputs_hash, callbacks)
         is_main_process: bool = trainer.is_world_process_zero()
         with trainer.args.main_process_first(local=False):
-            checkpoint = last_checkpoint(checkpoints, inputs_hash)
+            checkpoint = last_checkpoint(checkpoints, inputs_hash, other_jobs)
         if is_main_process:
             logger.info(
                 "train: %d rows, %s parameters on %s in %s%s",
@@ -89,7 +90,7 @@ def fine_tune(
     history = history_points(trainer.state.log_history)
     resumed_from_step = step_of(checkpoint) if checkpoint else 0
     metrics = training_metrics(trainer, train_rows, validation_rows, config, history, seconds, resumed_from_step)
-    mlflow.log(metrics.as_json(), metrics.steps)
+    mlflow.log(metrics.as_json(), metrics.steps, last=True)
     return FineTuned(Student(trainer.model.eval(), loaded.tokenizer), metrics, history, is_main_process)
 
 

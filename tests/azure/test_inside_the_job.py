@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from azure.core.pipeline.transport import RequestsTransport
@@ -16,7 +17,9 @@ from azdistill.azure_rest.workspace import Workspace as WorkspaceClient
 from azdistill.contracts.errors import AzdistillError, InputError
 from azdistill.contracts.files import read_json, write_rows, write_text
 from azdistill.contracts.manifest import close_folder
-from azdistill.contracts.register import RegisterConfig
+from azdistill.contracts.register import MLFLOW_MODELS_PATH, RegisterConfig
+from azdistill.engine.pipeline.expressions import render
+from azdistill.job.components import component, step_of
 from tests.registry.conftest import empty_registry, evaluated, inputs, registry
 from tests.students import tiny
 from tests.teacher.conftest import configure, prompts, simulate, step
@@ -77,34 +80,57 @@ def run_of(tracking, folder):
     return client, client.create_run(experiment).info.run_id
 
 
-def test_a_student_is_registered_by_rest_as_a_process(inputs, registry, workspace, client, tmp_path):
+ADDRESS = "azureml://datastores/workspaceblobstore/paths/azureml/train-1/model/"
+
+
+@pytest.mark.parametrize(
+    "address", [ADDRESS, f"azureml://subscriptions/s/resourcegroups/g(1)/workspaces/w/{ADDRESS[10:]}"]
+)
+def test_a_student_is_registered_by_rest_as_a_process(inputs, registry, workspace, client, tmp_path, address):
+    """The command of the component, in a shell. The version points at what the training wrote; nothing is uploaded."""
     tracking, run = run_of(registry, tmp_path)
-    ports = [part for name, path in inputs.items() for part in (f"--{name}", str(path))]
-    flags = ["--registered-model", "support", "--baseline", PHI, "--registration", str(tmp_path / "out")]
+    files = {path.name: path.read_text() for path in inputs["model"].iterdir()}
+    workspace.runs.output("train-1", "model", files)
+    folders = {"registration": tmp_path / "out", "mlflow_models": tmp_path / "mlflow"}
+    values = {
+        **inputs,
+        "model_address": address,
+        "registered_model": "support",
+        "model_type": "custom_model",
+        "baseline": PHI,
+    }
+    command = render(
+        component(step_of("register"), {})["command"],
+        {f"inputs.{name}": value for name, value in values.items()}
+        | {f"outputs.{name}": path for name, path in folders.items()},
+    )
     with job_process(workspace, tmp_path / "way") as job:
         environ = {**os.environ, **job.environ(run=run), "MLFLOW_TRACKING_URI": registry}
-        command = [sys.executable, "-m", "azdistill.steps.register", *ports, *flags]
+        environ["PATH"] = f"{Path(sys.executable).parent}:{environ['PATH']}"
+        command = ["bash", "-c", command]
         done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "registered azureml:support:1 in workspace 'simulated'\n"
     lineage = read_json(tmp_path / "out" / "lineage.json")
-    path = f"azureml://jobs/{run}/outputs/artifacts/paths/model/"
-    assert (lineage["source"], lineage["baseline"]) == (path, "azureml:support-baseline:1")
+    assert (lineage["source"], lineage["baseline"]) == (address, "azureml:support-baseline:1")
     registered = client.models.get("support", "1")  # the real client reads what was written
-    assert (registered.path, registered.type, registered.job_name) == (path, "custom_model", run)
+    assert (registered.path, registered.type, registered.job_name) == (address, "custom_model", run)
     assert registered.tags["azdistill.model_digest"] == lineage["model_digest"]
     assert registered.tags["azdistill.baseline"] == client.models.get("support-baseline", "1").path == PHI
-    assert (tmp_path / "artifacts" / run / "artifacts/model/model.safetensors").is_file()
+    client.models.download("support", "1", tmp_path / "downloaded")
+    downloaded = {path.name: path.read_text() for path in (tmp_path / "downloaded").rglob("*") if path.is_file()}
+    assert downloaded == files
+    assert [*(tmp_path / "artifacts").rglob("*.safetensors"), *(tmp_path / "mlflow").iterdir()] == []
     assert (tracking.get_run(run).info.status, tracking.get_run(run).data.metrics["gain"]) == ("RUNNING", 0.948)
 
 
 @pytest.fixture
 def register(inputs, registry, workspace, credential, tmp_path):
-    """Function that registers the student in this process, as a job does."""
+    """Function that registers the student in this process, as a job does. Its `tracking` is an MLflow address."""
     from azdistill.registry.gate import read_gate
     from azdistill.registry.lineage import read_lineage
     from azdistill.registry.runs import JobRun
-    from azdistill.registry.workspace import register_in_workspace
+    from azdistill.registry.workspace import StoredModel, register_in_workspace
 
     _, run = run_of(registry, tmp_path)
     waits = []
@@ -113,10 +139,11 @@ def register(inputs, registry, workspace, credential, tmp_path):
         lineage = read_lineage(**inputs, gate=read_gate(inputs["evaluation"]))
         at = WorkspaceClient(job.environ(), who, f"http://{job.address}", RecordingTransport(waits))
         config = RegisterConfig(registered_model="support", **config)
-        return register_in_workspace(inputs["model"], lineage, config, at, JobRun(registry, run))
+        stored = StoredModel(inputs["model"], ADDRESS, tmp_path / "mlflow")
+        return register_in_workspace(stored, lineage, config, at, JobRun(run, register.tracking))
 
     with job_process(workspace, tmp_path / "way") as job:
-        register.waits = waits
+        register.waits, register.tracking = waits, registry
         yield register
 
 
@@ -170,13 +197,20 @@ def test_a_busy_service_is_asked_again_after_its_retry_after(register, workspace
     assert register.waits == [7.0, 4.0]
 
 
-def test_a_baseline_that_the_workspace_rejects_stays_a_tag(register, workspace, caplog):
-    caplog.set_level(logging.INFO, "azdistill.registry")
-    logging.getLogger("azdistill.registry").addHandler(caplog.handler)
+@pytest.fixture
+def logged(caplog):
+    """The log of the registry, also after a step of this process has stopped its propagation."""
+    logger = logging.getLogger("azdistill.registry")
+    caplog.set_level(logging.INFO, logger.name)
+    logger.addHandler(caplog.handler)
+    yield caplog
+    logger.removeHandler(caplog.handler)
+
+
+def test_a_baseline_that_the_workspace_rejects_stays_a_tag(register, workspace, logged):
     workspace.faults.inject("PUT", "/models/support-baseline/", 400)
     assert register(baseline=PHI).baseline is None
-    logging.getLogger("azdistill.registry").removeHandler(caplog.handler)
-    assert "the tag azdistill.baseline of the student names the baseline" in caplog.text
+    assert "the tag azdistill.baseline of the student names the baseline" in logged.text
     assert workspace.assets.get("models", "support", "1")["tags"]["azdistill.baseline"] == PHI
 
 
@@ -187,10 +221,44 @@ def test_a_baseline_that_the_workspace_rejects_stays_a_tag(register, workspace, 
         (500, "This failure was injected"),
     ],
 )
-def test_an_error_of_the_workspace_is_one_line(register, workspace, status, advice):
+def test_an_error_of_the_workspace_is_one_line_with_the_command_that_registers(register, workspace, status, advice):
     workspace.faults.inject("PUT", "/models/support/", status, times=50)
-    with pytest.raises(AzdistillError, match=f"model 'support' of workspace 'simulated': .*{advice}"):
+    with pytest.raises(AzdistillError, match=f"model 'support' of workspace 'simulated': .*{advice}") as error:
         register()
+    (problem,) = error.value.problems
+    at = f"--path {ADDRESS} --resource-group simulated-group --workspace-name simulated"
+    assert problem.command == f"az ml model create --name support --type custom_model {at}"
+
+
+def test_an_mlflow_layout_that_cannot_be_written_leaves_the_command_for_the_plain_model(register, inputs, tmp_path):
+    write_text(inputs["model"] / "config.json", '{"architectures": ["LlamaForCausalLM"]}')
+    close_folder(inputs["model"], "train", {})
+    (tmp_path / "mlflow").write_text("a file where the folder should be")
+    with pytest.raises(AzdistillError) as error:
+        register(model_type="mlflow_model")
+    (problem,) = error.value.problems
+    assert problem.code == "layout_failed"
+    assert f"--type custom_model --path {ADDRESS} " in problem.command
+
+
+def test_a_refused_mlflow_model_leaves_the_command_for_its_layout(register, inputs, workspace):
+    write_text(inputs["model"] / "config.json", '{"architectures": ["LlamaForCausalLM"]}')
+    close_folder(inputs["model"], "train", {})
+    workspace.faults.inject("PUT", "/models/support/", 403, times=50)
+    with pytest.raises(AzdistillError) as error:
+        register(model_type="mlflow_model")
+    (problem,) = error.value.problems
+    assert (
+        "--type mlflow_model --path azureml://datastores/workspaceblobstore/paths/azdistill/mlflow-models/"
+        in problem.command
+    )
+
+
+def test_a_student_is_registered_while_mlflow_is_away(register, logged, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    register.tracking = "http://127.0.0.1:9"
+    assert register().version == 1
+    assert [record.levelname for record in logged.records].count("WARNING") == 1
 
 
 def test_mlflow_can_chat_with_an_mlflow_model(register, inputs, workspace, tmp_path):
@@ -205,7 +273,8 @@ def test_mlflow_can_chat_with_an_mlflow_model(register, inputs, workspace, tmp_p
     first = register(model_type="mlflow_model")
     assert (register().version, register(model_type="mlflow_model")) == (2, first)
     assert workspace.assets.get("models", "support", "1")["modelType"] == "mlflow_model"
-    (folder,) = (path.parent for path in tmp_path.glob("artifacts/*/artifacts/model/MLmodel"))
+    (folder,) = (path.parent for path in tmp_path.glob("mlflow/*/MLmodel"))
+    assert first.source == f"{MLFLOW_MODELS_PATH}/{folder.name}/"
     loaded = pyfunc.load_model(str(folder))
     assert "messages" in loaded.metadata.signature.inputs.input_names()
     asked = {"messages": [{"role": "user", "content": "n0001?"}], "max_tokens": 4}

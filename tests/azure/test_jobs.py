@@ -4,11 +4,14 @@ import json
 
 import pytest
 
-from azdistill.azure.jobs import cancel, download, list_jobs, outputs, status, stream
+from azdistill.azure.jobs import cancel, download, list_jobs, outputs, raise_for_failure, status, stream
 from azdistill.azure.submission import submit
-from azdistill.contracts.errors import GateRefused, InputError, NodeFailed
+from azdistill.azure.workspace_jobs import WorkspaceJobs
+from azdistill.contracts.errors import GateRefused, GateUnknown, InputError, NodeFailed
+from tests.workspace.simulated_job import SimulatedJob
 
 GATE = {"decision": "refused", "enforced": True, "register": False, "gates": []}
+PASSED = {**GATE, "decision": "passed", "register": True}
 
 
 @pytest.fixture
@@ -18,13 +21,14 @@ def job(small, client, workspace) -> str:
     return submit(client, small).name
 
 
-@pytest.fixture
-def failed_job(job, workspace) -> str:
-    """Name of a job whose node `register` fails."""
-    workspace.jobs[job].script = ["Running", "Failed"]
-    workspace.jobs[job].error = "register exited with 3"
-    workspace.jobs[job].child("register").script = ["Failed"]
-    return job
+def end(workspace, job, reported, failed):
+    """Let the job end. A second node `report` is added: submitting it would take longer."""
+    workspace.jobs[job].children.append(SimulatedJob(f"{job}-report", {}, ["Running"], "report"))
+    workspace.jobs[job].end(reported, failed)
+
+
+def write_gate(workspace, job, gate):
+    workspace.runs.output(job, "evaluation", {"gate.json": json.dumps(gate)})
 
 
 def test_status_of_a_job_and_its_nodes(job, client, workspace):
@@ -36,42 +40,87 @@ def test_status_of_a_job_and_its_nodes(job, client, workspace):
 
 
 def test_a_job_is_streamed_to_its_end(job, client, workspace, capsys):
-    workspace.jobs[job].script = ["Running", "Running", "Running", "Running", "Completed"]
+    workspace.jobs[job].script = ["Running", "Running", "Running", "Running", "Finalizing", "Finalizing", "Completed"]
+    write_gate(workspace, job, PASSED)
     workspace.runs.log(job, "logs/azureml/executionlogs.txt", "teacher: started\n")
-    assert stream(client, job).status == "Completed"
+    assert stream(client, job, poll_s=0).status == "Completed"
     assert "teacher: started" in capsys.readouterr().out
 
 
-def test_a_refused_student_raises_gate_refused(failed_job, client, workspace):
-    workspace.runs.output(failed_job, "evaluation", {"gate.json": json.dumps(GATE)})
-    with pytest.raises(GateRefused) as error:
-        stream(client, failed_job)
-    (problem,) = error.value.problems
-    assert (problem.code, problem.subject) == ("gate_refused", f"job {failed_job!r}")
-    assert "'refused'" in problem.message
+# Status of the pipeline, failed nodes, gate.json (None: not written) -> error and codes of its problems.
+OUTCOMES = [
+    ("Completed", (), PASSED, None, []),
+    ("Completed", (), GATE, GateRefused, ["gate_refused"]),
+    ("Completed", ("register",), GATE, GateRefused, ["gate_refused"]),
+    ("Failed", ("register",), GATE, GateRefused, ["gate_refused"]),
+    ("Completed", ("report", "register"), GATE, GateRefused, ["gate_refused", "job_failed"]),
+    ("Completed", ("register",), PASSED, NodeFailed, ["job_failed"]),
+    ("Failed", ("register",), PASSED, NodeFailed, ["job_failed"]),
+    ("Completed", ("report",), None, NodeFailed, ["job_failed"]),
+    ("Failed", ("register",), None, NodeFailed, ["job_failed"]),
+    ("Completed", (), None, GateUnknown, ["gate_unknown", "no_gate"]),
+]
 
 
-@pytest.mark.parametrize("gate", [{**GATE, "register": True}, None])
-def test_another_failure_names_the_failed_node(failed_job, client, workspace, gate):
-    """The gate passed, or the job failed before the evaluation."""
+@pytest.mark.parametrize(("reported", "failed", "gate", "error", "codes"), OUTCOMES)
+def test_the_outcome_of_a_job_is_that_of_its_nodes_and_its_gate(
+    job, client, workspace, reported, failed, gate, error, codes
+):
     if gate:
-        workspace.runs.output(failed_job, "evaluation", {"gate.json": json.dumps(gate)})
-    with pytest.raises(NodeFailed) as error:
-        stream(client, failed_job)
-    (problem,) = error.value.problems
-    assert (problem.code, problem.message) == ("job_failed", "Failed in register")
-    assert "https://" in problem.fix
+        write_gate(workspace, job, gate)
+    end(workspace, job, reported, failed)
+    while not (ended := status(client, job)).ended:
+        pass
+    if error is None:
+        raise_for_failure(client, ended)
+        assert WorkspaceJobs(client).get(job).status == "Completed"
+        return
+    with pytest.raises(error) as caught:
+        raise_for_failure(client, ended)
+    assert [problem.code for problem in caught.value.problems] == codes
+    assert {problem.subject.partition(",")[0] for problem in caught.value.problems} == {f"job {job!r}"}
+    for problem in caught.value.problems:
+        if problem.code == "job_failed":
+            assert all(node in problem.message for node in failed)
+            assert "https://" in problem.fix
+    if error is not GateUnknown:
+        assert WorkspaceJobs(client).get(job).status == "Failed"
 
 
-def test_a_gate_that_cannot_be_downloaded_is_no_decision(failed_job, client, workspace):
-    """Both the failure and the failed download are reported: the student may be refused or not."""
-    workspace.runs.output(failed_job, "evaluation", {"gate.json": json.dumps(GATE)})
+@pytest.mark.parametrize(
+    ("reported", "failed"), [("Completed", ()), ("Completed", ("register",)), ("Failed", ("register",))]
+)
+def test_a_gate_that_cannot_be_downloaded_is_no_decision(job, client, workspace, reported, failed):
+    """The cause is reported: the student may be refused or not."""
+    write_gate(workspace, job, GATE)
+    end(workspace, job, reported, failed)
+    workspace.faults.inject("POST", "batchGetResolvedUris", 403, times=50)
+    with pytest.raises(GateUnknown) as error:
+        stream(client, job)
+    unknown, *failure, download_failure = error.value.problems
+    assert (unknown.code, error.value.exit_code) == ("gate_unknown", 4)
+    assert [problem.code for problem in failure] == ["job_failed"][: len(failed)]
+    assert (download_failure.code, download_failure.subject) == ("forbidden", f"job {job!r}, output evaluation")
+    with pytest.raises(GateUnknown):
+        WorkspaceJobs(client).get(job) if reported == "Completed" else stream(client, job)
+
+
+def test_another_failed_node_is_a_failure_also_without_the_gate(job, client, workspace):
+    write_gate(workspace, job, GATE)
+    end(workspace, job, "Failed", ["report"])
     workspace.faults.inject("POST", "batchGetResolvedUris", 403, times=50)
     with pytest.raises(NodeFailed) as error:
-        stream(client, failed_job)
-    failure, download_failure = error.value.problems
-    assert (failure.code, download_failure.code) == ("job_failed", "forbidden")
-    assert download_failure.subject == f"job {failed_job!r}, output evaluation"
+        stream(client, job)
+    assert [problem.code for problem in error.value.problems] == ["job_failed", "forbidden"]
+
+
+def test_a_completed_job_with_a_failed_node_gets_the_next_attempt(job, small, client, workspace):
+    workspace.jobs[job].end("Completed", ["register"])
+    status(client, job, nodes=False)
+    again = submit(client, small)
+    assert (again.attached, again.name) == (False, job.removesuffix("1") + "2")
+    workspace.jobs[again.name].end("Completed")
+    assert submit(client, small).attached
 
 
 def test_a_job_is_cancelled_once_and_an_ended_one_is_left_alone(job, client, workspace):

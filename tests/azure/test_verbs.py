@@ -12,6 +12,7 @@ from tests.cli.conftest import Command, Done, folder
 
 __all__ = ["folder"]
 
+GATE = {"decision": "refused", "enforced": True, "register": False, "gates": []}
 CONFIG = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w"}
 
 
@@ -54,11 +55,12 @@ def test_a_job_from_submission_to_download(azdistill, small, workspace, folder):
     workspace.jobs[name].child("register").script = ["Running"]
     assert re.search(r"small: Running\n.*https://.*register +Running", azdistill("status", name).out, re.DOTALL)
     assert re.search(rf"{name} +Running", azdistill("status").out)
-    workspace.jobs[name].script = ["Running", "Running", "Completed"]
+    workspace.jobs[name].end("Completed")
+    workspace.runs.output(name, "evaluation", {"gate.json": json.dumps({**GATE, "register": True})})
     assert f"job {name}: Completed" in azdistill("stream", name).out
     workspace.runs.output(name, "report", {"report.md": "# good"})
     assert azdistill("outputs", name).out.splitlines() == [
-        "evaluation  (not written yet)",
+        f"evaluation  azureml://datastores/workspaceblobstore/paths/azureml/{name}/evaluation/",
         f"report  azureml://datastores/workspaceblobstore/paths/azureml/{name}/report/",
     ]
     assert f"downloaded to downloads/{name}" in azdistill("download", name, "--output", "report").out
@@ -81,13 +83,28 @@ def test_a_bundle_is_published_and_submitted_from_the_registry(azdistill, small,
     assert (sent.code, "registry 'house': it has all components and environments" in sent.out) == (0, True)
 
 
-def test_a_refused_student_exits_with_3(azdistill, small, workspace):
-    workspace.jobs.script = ["Running", "Running", "Failed"]
+@pytest.mark.parametrize("reported", ["Completed", "Failed"])
+def test_each_verb_exits_with_the_outcome_of_the_gate(azdistill, small, workspace, reported):
+    workspace.jobs.script = ["Running"]
     name = re.search(r"job (\S+): submitted", azdistill("submit", small).out)[1]
-    gate = {"decision": "refused", "enforced": True, "register": False, "gates": []}
-    workspace.runs.output(name, "evaluation", {"gate.json": json.dumps(gate)})
-    done = azdistill("stream", name)
-    assert (done.code, "'refused', so the student is not registered" in done.err) == (3, True)
+    workspace.runs.output(name, "evaluation", {"gate.json": json.dumps(GATE)})
+    workspace.jobs[name].end(reported, ["register"])
+    for arguments in (("stream", name), ("status", name)):
+        done = azdistill(*arguments)
+        assert (done.code, "'refused', so the student is not registered" in done.err) == (3, True)
+    assert re.search(rf"small: {reported}\n.*\nregister  Failed\n", done.out)
+    workspace.faults.inject("POST", "batchGetResolvedUris", 403, times=50)
+    unknown = azdistill("status", name)
+    assert (unknown.code, "gate.json cannot be read" in unknown.err) == (4, True)
+
+
+def test_submit_follows_a_job_to_the_outcome_of_its_gate(azdistill, small, workspace):
+    workspace.jobs.script = ["Running"]
+    name = re.search(r"job (\S+): submitted", azdistill("submit", small).out)[1]
+    workspace.runs.output(name, "evaluation", {"gate.json": json.dumps(GATE)})
+    workspace.jobs[name].end("Completed")
+    followed = azdistill("submit", small, "--follow")
+    assert (followed.code, f"job {name}: found in the workspace" in followed.out) == (3, True)
 
 
 def test_all_problems_are_shown_and_nothing_is_submitted(azdistill, bundle, workspace):

@@ -15,6 +15,7 @@ from azdistill.contracts.manifest import read_manifest
 
 def register(inputs: dict[str, Path], output: Path, registry: str | None) -> subprocess.CompletedProcess[str]:
     ports = [word for name, path in inputs.items() for word in (f"--{name.replace('_', '-')}", str(path))]
+    ports += ["--model-address", str(inputs["model"]), "--mlflow-models", str(output.parent / "mlflow-models")]
     command = [sys.executable, "-m", "azdistill.steps.register", *ports, "--registration", str(output)]
     known = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     environment = known | ({"MLFLOW_TRACKING_URI": registry} if registry else {})

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from azdistill.azure.checks.result import CheckResult, failed, look_up, ok, unknown
+from azdistill.azure.nodes import text_of
 from azdistill.azure.roles import BLOB_CONTRIBUTOR, assign_role_to_user
-from azdistill.azure.submission import text_of
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient

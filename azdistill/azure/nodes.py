@@ -1,0 +1,37 @@
+"""Nodes of a pipeline job: their statuses say what the status of the pipeline does not."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
+COMPLETED, FAILED = "Completed", "Failed"
+FAILED_STATUSES = frozenset({FAILED, "Canceled", "NotResponding"})
+FINAL_STATUSES = FAILED_STATUSES | {COMPLETED}
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """Status of one node. `job` is the name of the node's own job in the workspace."""
+
+    node: str
+    job: str
+    status: str
+
+
+def node_statuses(client: "MLClient", pipeline: str) -> tuple[NodeStatus, ...]:
+    """The nodes of a pipeline job that have been started. Raises what the SDK raises."""
+    children = client.jobs.list(parent_job_name=pipeline)
+    return tuple(NodeStatus(child.display_name or child.name, child.name, text_of(child.status)) for child in children)
+
+
+def failed_nodes(nodes: Iterable[NodeStatus]) -> tuple[str, ...]:
+    """Names of the nodes that failed or were cancelled."""
+    return tuple(node.node for node in nodes if node.status in FAILED_STATUSES)
+
+
+def text_of(status: Any) -> str:
+    """Text of a status, which the SDK gives as text or as a member of an enumeration."""
+    return str(getattr(status, "value", status))
