@@ -65,7 +65,10 @@ def list_jobs(client: "MLClient", limit: int = 50) -> Iterator[JobStatus]:
 
 
 def stream(client: "MLClient", name: str, poll_s: float = FINALIZING_POLL_S) -> JobStatus:
-    """Print the job's log with the SDK until the job ends, and return its status. Raises what `raise_for_failure` does."""
+    """Print the job's log with the SDK until the job ends, and return its status.
+
+    Raises what `raise_for_failure` raises.
+    """
     from azure.ai.ml.exceptions import JobException
 
     _get(client, name)

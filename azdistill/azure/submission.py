@@ -49,8 +49,8 @@ def submit(
 
     With `registry`, the nodes run the components published there, and only the bundle's inputs are uploaded. A job of
     the same bundle and inputs that is running or completed is attached to; one that failed, was cancelled or has a
-    failed node gets the next attempt, with `again` a completed one too. Raises InputError for what Azure refuses, AzdistillError for what may
-    pass by waiting.
+    failed node gets the next attempt, with `again` a completed one too. Raises InputError for what Azure refuses,
+    AzdistillError for what may pass by waiting.
     """
     inputs = dict(inputs or {})
     base = job_name(bundle, inputs, registry)

@@ -71,7 +71,7 @@ def _shared_checkpoints(run: Path) -> list[Path]:
 
     folder = datastore_path(CHECKPOINTS_PATH, home_folder())
     assert folder
-    return sorted(folder.glob(f"*/{job_folder(run / RUN_MODEL, None)}"))
+    return sorted(folder.glob(f"*/{job_folder(run / RUN_MODEL, {})}"))
 
 
 def _confirm(deletions: list[_Deletion]) -> None:

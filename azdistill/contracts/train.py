@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -71,9 +72,9 @@ STEP = Step(
 )
 
 
-def job_folder(model: Path, job: str | None = os.environ.get("AZUREML_RUN_ID")) -> str:
+def job_folder(model: Path, environ: Mapping[str, str] = os.environ) -> str:
     """Name of the folder with the checkpoints of one job: the same when the job is started again.
 
     `model` is the output of the step, which identifies a local run.
     """
-    return job or hashlib.sha256(str(model.resolve()).encode()).hexdigest()[:16]
+    return environ.get("AZUREML_RUN_ID") or hashlib.sha256(str(model.resolve()).encode()).hexdigest()[:16]

@@ -56,9 +56,9 @@ def fine_tune(
     """Train the model in the folder `student` on the last assistant turn of each row.
 
     Saves checkpoints to `checkpoints`, and resumes from the last complete one there, or in the folders `other_jobs`,
-    with the same `inputs_hash` (any text that identifies student, rows and settings). The same seed on the same machine gives the same weights.
-    Raises DataError for a student or rows that can't be used, AzdistillError when the loss diverges or the disk is
-    full, Interrupted after SIGTERM, when a checkpoint is saved.
+    with the same `inputs_hash` (any text that identifies student, rows and settings). The same seed on the same machine
+    gives the same weights. Raises DataError for a student or rows that can't be used, AzdistillError when the loss
+    diverges or the disk is full, Interrupted after SIGTERM, when a checkpoint is saved.
     """
     with quiet_transformers(), preserve_random_state():
         loaded = load_student(student, config.weights, config.seed, dtype="float32")

@@ -26,6 +26,7 @@ from tests.teacher.conftest import configure, prompts, simulate, step
 from tests.training.conftest import rows
 from tests.workspace.job_process import IDENTITIES, job_process
 from tests.workspace.resources.identity import MANAGED, ON_BEHALF_OF
+from tests.workspace.routes import DATA_PLANE
 
 __all__ = ["configure", "empty_registry", "evaluated", "inputs", "prompts", "registry", "simulate", "step"]
 
@@ -300,20 +301,30 @@ FLAGS = {
 }
 
 
-def test_a_preempted_training_continues_in_the_same_run(registry, workspace, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def training(tmp_path):
+    """Function that writes the inputs of a training; returns the command line of the step."""
+
+    def write(train_rows, **flags):
+        student = tiny.write(tmp_path / "student", "smollm")
+        write_rows(tmp_path / "curated/train.jsonl", rows(train_rows))
+        write_rows(tmp_path / "curated/validation.jsonl", rows(12, first=train_rows))
+        close_folder(tmp_path / "curated", "curate", {})
+        folders = {name: tmp_path / name for name in ("curated", "model", "metrics", "checkpoints")}
+        options = {**folders, "student": student, **FLAGS, **flags}
+        return [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+
+    return write
+
+
+def test_a_preempted_training_continues_in_the_same_run(registry, workspace, training, tmp_path, monkeypatch, capsys):
     """The training is killed after a checkpoint and started again with the same run, outputs and command."""
     from azdistill.contracts.train import STEP
     from azdistill.steps.runner import run_step
     from azdistill.steps.train import body
 
     tracking, run = run_of(registry, tmp_path)
-    student = tiny.write(tmp_path / "student", "smollm")
-    write_rows(tmp_path / "curated/train.jsonl", rows(160))
-    write_rows(tmp_path / "curated/validation.jsonl", rows(12, first=160))
-    close_folder(tmp_path / "curated", "curate", {})
-    folders = {name: tmp_path / name for name in ("curated", "model", "metrics", "checkpoints")}
-    options = {**folders, "student": student, **FLAGS}
-    flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    flags = training(160)
     with job_process(workspace, tmp_path / "way") as job:
         azure = {**job.environ(run=run), "MLFLOW_TRACKING_URI": registry, "OMP_NUM_THREADS": "1"}
         kill_after_checkpoint(
@@ -335,13 +346,41 @@ def test_a_preempted_training_continues_in_the_same_run(registry, workspace, tmp
     assert len(tracking.search_runs([job_run.info.experiment_id])) == 1
 
 
+# Reachable data plane, seconds until the token expires, number of rejected batches -> whether the metrics arrive.
+OUTAGES = {
+    "the token has expired and cannot be refreshed": (True, -10, 0, False),
+    "the service cannot be reached": (False, 3600, 0, False),
+    "the service is away for some time": (True, 3600, 2, True),
+}
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_mlflow_never_ends_a_training(workspace, training, tmp_path, outage):
+    """A process with Azure ML's plugin of MLflow. It warns once; what was rejected arrives later."""
+    reachable, token_s, rejected, arrive = OUTAGES[outage]
+    workspace.faults.inject("POST", "/runs/log-batch", 503, times=rejected)
+    flags = training(40, num_epochs=1)
+    with job_process(workspace, tmp_path / "way", {} if reachable else {DATA_PLANE: ""}) as job:
+        azure = {**job.environ(), **job.tracking(token_s), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+        command = [sys.executable, "-m", "azdistill.steps.train", *flags]
+        environ = {**os.environ, **azure, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert done.stdout.count("logging failed") == 1
+    steps = read_json(tmp_path / "metrics/metrics.json")["steps"]
+    logged = workspace.tracking.metrics.get("run-1", [])
+    assert {metric["key"] for metric in logged} >= ({"loss", "eval_loss", "validation_loss"} if arrive else set())
+    assert max((metric["step"] for metric in logged), default=None) == (steps if arrive else None)
+    assert bool(workspace.tracking.params.get("run-1")) is arrive
+
+
 def kill_after_checkpoint(command, environ, checkpoints):
     """Start a training and kill it once it has written a checkpoint."""
     from azdistill.training.checkpoints import is_complete
 
     with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60
-        while not any(map(is_complete, checkpoints.glob("checkpoint-*"))):
+        while not any(map(is_complete, checkpoints.rglob("checkpoint-*"))):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.01)

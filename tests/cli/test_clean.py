@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from azdistill.contracts.layout import RUN_MODEL
+from azdistill.contracts.train import CHECKPOINTS_PATH, job_folder
 from azdistill.engine.local.guards import locked
+from azdistill.engine.local.storage import datastore_path, home_folder
 from tests.cli.conftest import Command
 from tests.cli.run_folders import a_run
 
@@ -34,9 +37,15 @@ def test_runs_are_deleted_by_folder_or_name(azdistill: Command, run: Path) -> No
 
 
 def test_only_the_checkpoints_are_deleted(azdistill: Command, run: Path) -> None:
+    datastore = datastore_path(CHECKPOINTS_PATH, home_folder())
+    assert datastore
+    for job in (job_folder(run / RUN_MODEL), "of-another-run"):
+        (datastore / "hash" / job).mkdir(parents=True)
+        (datastore / "hash" / job / "weights").write_bytes(b"x" * 1_000_000)
     done = azdistill("clean", "old", "--checkpoints", "--yes")
-    assert (done.code, done.out) == (0, "deleted the checkpoints of runs/old (1.5 MB)\n")
+    assert (done.code, done.out) == (0, "deleted the checkpoints of runs/old (2.5 MB)\n")
     assert list((run / "train/checkpoints").iterdir()) == []
+    assert [path.name for path in datastore.glob("*/*")] == ["of-another-run"]
     assert (run / "prepare/node.json").is_file()
 
 

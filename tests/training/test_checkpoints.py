@@ -6,6 +6,7 @@ from azdistill.contracts.errors import InputError
 from azdistill.training.checkpoints import (
     MARKER,
     complete_checkpoint,
+    delete_all,
     delete_checkpoints,
     last_checkpoint,
     start_checkpoint,
@@ -54,6 +55,20 @@ def test_the_newest_complete_checkpoint_of_the_same_inputs_is_resumed(tmp_path):
     assert names(tmp_path) == ["checkpoint-10", "checkpoint-8"]
     assert last_checkpoint(tmp_path, "third") is None
     assert names(tmp_path) == []
+
+
+def test_checkpoints_of_other_jobs_are_resumed_if_newer_and_never_deleted(tmp_path):
+    own, other = tmp_path / "own", tmp_path / "other"
+    write_checkpoint(own, 8)
+    write_checkpoint(other, 9)
+    write_checkpoint(other, 10, complete=False)
+    write_checkpoint(other, 11, inputs_hash="other")
+    before = contents(other)
+    assert last_checkpoint(own, "same", [other]) == other / "checkpoint-9"
+    assert contents(other) == before
+    delete_all(tmp_path, own, "same")
+    assert names(tmp_path) == ["other"]
+    assert names(other) == ["checkpoint-10", "checkpoint-11"]
 
 
 def test_foreign_files_are_neither_resumed_nor_deleted(tmp_path):

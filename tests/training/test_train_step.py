@@ -9,13 +9,15 @@ import time
 
 import pytest
 
-from azdistill.contracts.files import read_json, write_rows
+from azdistill.contracts.files import read_json, read_rows, write_rows
 from azdistill.contracts.gpus import AZURE_ML_RUN, REQUIRED_GPUS
 from azdistill.contracts.manifest import close_folder, read_manifest
-from azdistill.contracts.train import STEP
+from azdistill.contracts.rows import TrainRow
+from azdistill.contracts.train import STEP, TrainConfig
 from azdistill.steps.runner import run_step
 from azdistill.steps.train import body, hash_inputs
-from azdistill.training.checkpoints import is_complete
+from azdistill.training.checkpoints import is_complete, step_of
+from azdistill.training.fine_tune import fine_tune
 from tests.students import tiny
 from tests.training.conftest import CONFIG, rows
 
@@ -42,7 +44,7 @@ def train(folder, curated, student, **flags):
 
 
 def complete_checkpoints(folder):
-    return {path.name for path in folder.glob("checkpoints/checkpoint-*") if is_complete(path)}
+    return {path.name for path in folder.glob("checkpoints/*/*/checkpoint-*") if is_complete(path)}
 
 
 def train_until_signal(folder, arguments, number):
@@ -88,6 +90,25 @@ def test_a_training_preempted_twice_gives_the_same_student(curated, student, tmp
     assert resumed["validation_loss"] == unstopped["validation_loss"]
     assert read_manifest(folder / "model").counts == {"parameters": unstopped["parameters"]}
     assert list((folder / "checkpoints").iterdir()) == []
+
+
+@pytest.mark.parametrize(("learning_rate", "resumes"), [(3e-3, True), (1e-3, False)])
+def test_the_next_attempt_of_a_job_continues_from_the_checkpoint_of_the_one_before(
+    curated, student, tmp_path, monkeypatch, learning_rate, resumes
+):
+    """Attempts are jobs with other names, and share the folder of checkpoints. Another config starts anew."""
+    config = TrainConfig(**FLAGS | {"num_epochs": 1, "checkpoints_per_epoch": 2})
+    inputs_hash = hash_inputs(config, curated, student)
+    earlier = tmp_path / "checkpoints" / inputs_hash[:16] / "small-1-train"
+    fine_tune(list(read_rows(curated / "train.jsonl", TrainRow)), [], student, config, earlier, inputs_hash)
+    first, last = sorted(earlier.iterdir(), key=step_of)
+    shutil.rmtree(last)
+    monkeypatch.setenv("AZUREML_RUN_ID", "small-2-train")
+    flags = {"num_epochs": 1, "checkpoints_per_epoch": 2, "learning_rate": learning_rate}
+    assert train(tmp_path, curated, student, **flags) == 0
+    resumed = read_json(tmp_path / "metrics" / "metrics.json")["resumed_from_step"]
+    assert resumed == (step_of(first) if resumes else 0)
+    assert [path.name for path in (tmp_path / "checkpoints").glob("*/*")] == ([] if resumes else ["small-1-train"])
 
 
 def test_the_hash_of_the_inputs_depends_on_rows_settings_and_student(curated, student, tmp_path):
@@ -150,7 +171,7 @@ def test_a_full_disk_is_one_line_and_the_incomplete_checkpoint_is_not_resumed(cu
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     stderr = capsys.readouterr().err
     assert stderr.count("\n") == 1
-    checkpoint = f"{tmp_path}/checkpoints/checkpoint-22"
+    (checkpoint,) = tmp_path.glob("checkpoints/*/*/checkpoint-22")
     assert stderr.startswith(f"train: a checkpoint can't be written to '{checkpoint}' (")
     assert stderr.endswith("free disk space there and run again\n")
     assert train(tmp_path, curated, student, num_epochs=1) == 0

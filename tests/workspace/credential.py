@@ -37,6 +37,11 @@ class SimulatedCredential:
         return AccessToken(self.tokens[-1], now + 3600)
 
 
+def run_token(seconds: int) -> str:
+    """The token of a run, which expires after `seconds`."""
+    return jwt.encode({"aud": "azureml", "exp": int(time.time()) + seconds}, SIGNING_KEY, "HS256")
+
+
 def audience(authorization: str) -> str | None:
     """Audience of the token in an Authorization header, None for a token of someone else."""
     token = authorization.removeprefix("Bearer ")

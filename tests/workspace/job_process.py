@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.workspace.credential import run_token
 from tests.workspace.proxy import redirecting_proxy
 from tests.workspace.resources.identity import MANAGED, ON_BEHALF_OF, SECRET
-from tests.workspace.routes import MANAGEMENT
+from tests.workspace.routes import DATA_PLANE, MANAGEMENT
 from tests.workspace.server import serving
 from tests.workspace.simulated import SimulatedWorkspace
 
@@ -35,6 +36,15 @@ class JobProcess:
             **self._identity(identity),
         }
 
+    def tracking(self, token_s: int = 3600) -> dict[str, str]:
+        """Variables with which MLflow logs to the workspace. The token expires after `token_s` seconds."""
+        return {
+            "MLFLOW_TRACKING_URI": f"azureml://{DATA_PLANE}/mlflow/v1.0{self.workspace.arm_id}",
+            "MLFLOW_TRACKING_TOKEN": run_token(token_s),
+            "MLFLOW_EXPERIMENT_ID": "22222222-2222-2222-2222-222222222222",
+            "REQUESTS_CA_BUNDLE": self.proxy["SSL_CERT_FILE"],
+        }
+
     def _identity(self, name: str) -> dict[str, str]:
         if name == "on behalf of":
             return {"OBO_ENDPOINT": f"http://{self.address}{ON_BEHALF_OF}"}
@@ -48,9 +58,12 @@ def job_process(
 ) -> Iterator[JobProcess]:
     """A job in `workspace`. Each of `hosts` is redirected to an address ("127.0.0.1:port"), others cannot be reached.
 
-    The proxy's certificate is written to `folder`; `password` is part of the proxy's URL.
+    With the address "" a host of the workspace cannot be reached either. The proxy's certificate is written to
+    `folder`; `password` is part of the proxy's URL.
     """
     with serving(workspace) as address:
         folder.mkdir(parents=True, exist_ok=True)
-        with redirecting_proxy(folder, {MANAGEMENT: address, **(hosts or {})}, password) as proxy:
+        redirected = {MANAGEMENT: address, DATA_PLANE: address, **(hosts or {})}
+        reachable = {host: target for host, target in redirected.items() if target}
+        with redirecting_proxy(folder, reachable, password) as proxy:
             yield JobProcess(workspace, address, proxy)

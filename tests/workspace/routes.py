@@ -30,6 +30,8 @@ REGISTRY = f"{FRONT}{SCOPE.replace('workspaces/{workspace}', 'registries/{regist
 
 ARM_AUDIENCE = f"https://{MANAGEMENT}"
 ML_AUDIENCE = "https://ml.azure.com"
+# The token that Azure ML gives to the processes of a run.
+RUN_AUDIENCE = "azureml"
 
 Handler = Callable[["SimulatedWorkspace", Request], Reply]
 Decorator = Callable[[Handler], Handler]

@@ -31,6 +31,7 @@ from tests.workspace.resources.managed_identities import (
 )
 from tests.workspace.resources.registries import Registries
 from tests.workspace.resources.schedules import Schedules
+from tests.workspace.resources.tracking import Tracking
 from tests.workspace.routes import PROVIDER, Route, find
 from tests.workspace.wire import ArmError, Reply, Request
 
@@ -53,6 +54,7 @@ class SimulatedWorkspace:
         self.datastores = Datastores(blobs, self.workspace_id)
         self.jobs, self.schedules = Jobs(), Schedules()
         self.runs = Runs(blobs, self.datastores)
+        self.tracking = Tracking()
         self.identity = Identity()
         self.managed_identities = ManagedIdentities()
         self.roles = RoleAssignments(
