@@ -1,7 +1,16 @@
-"""Variables of a node that tell a step of the GPUs that it must be able to use."""
+"""The GPUs that a step must be able to use, and the NVIDIA driver that CUDA needs."""
 
 # Number of GPUs that each instance of the node must have. Compiled from the VM size, absent where none is needed.
 REQUIRED_GPUS = "AZDISTILL_REQUIRED_GPUS"
 
 # Azure ML sets it in every job. Local runs of the same bundle do not have it: there, a GPU is never required.
 AZURE_ML_RUN = "AZUREML_RUN_ID"
+
+# Minimum driver of each CUDA release family.
+# Source: https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html
+_MINIMUM_DRIVER = {11: 450, 12: 525, 13: 580}
+
+
+def minimum_driver(cuda: str) -> int:
+    """Branch of the oldest NVIDIA driver that runs this CUDA version ("12.8"), 0 where it is not known."""
+    return _MINIMUM_DRIVER.get(int(cuda.partition(".")[0]), 0)

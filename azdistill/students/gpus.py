@@ -7,14 +7,10 @@ from pathlib import Path
 import torch
 
 from azdistill.contracts.errors import AzdistillError
-from azdistill.contracts.gpus import AZURE_ML_RUN, REQUIRED_GPUS
+from azdistill.contracts.gpus import AZURE_ML_RUN, REQUIRED_GPUS, minimum_driver
 
 # Written by the NVIDIA driver of the host; containers see it, too.
 DRIVER_FILE = Path("/proc/driver/nvidia/version")
-
-# Minimum driver of each CUDA release family.
-# Source: https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html
-MINIMUM_DRIVER = {11: 450, 12: 525, 13: 580}
 
 README = "environments/README.md"
 
@@ -60,9 +56,7 @@ def fix(driver: str | None, cuda: str | None) -> str:
         return f"install torch with CUDA in the environment ({README})"
     if driver is None:
         return "set compute.gpu_instance_type to a VM size with a GPU, or to the size of a cluster without one"
-    minimum = MINIMUM_DRIVER.get(int(cuda.partition(".")[0]), 0)
-    if int(driver.partition(".")[0]) < minimum:
-        return (
-            f"CUDA {cuda} needs driver {minimum} or newer: choose torch for an older CUDA ({README}) or another VM size"
-        )
+    needed = minimum_driver(cuda)
+    if int(driver.partition(".")[0]) < needed:
+        return f"CUDA {cuda} needs driver {needed} or newer: choose torch for an older CUDA ({README})"
     return f"choose another VM size, or another torch ({README})"

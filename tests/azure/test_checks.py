@@ -36,6 +36,8 @@ def test_a_bundle_without_problems(bundle, client, workspace, connection):
         "serverless Standard_NC24ads_A100_v4",
         "connection 'deepseek'",
         "inputs.student",
+        "environment 'azdistill-cpu'",
+        "environment 'azdistill-gpu'",
         "default datastore",
     ]
     assert {(result.status, result.problem) for result in results} == {("ok", None)}

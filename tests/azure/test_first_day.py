@@ -14,7 +14,9 @@ def prepared(workspace):
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_is_reported_before_anything_is_sent(bundle, client, workspace, fault: FirstDayFault):
     fault.plant(workspace)
-    results = list(check_bundle(client, bundle(**fault.sections)))
+    folder = bundle(**fault.sections)
+    fault.edit(folder)
+    results = list(check_bundle(client, folder))
     assert fault.is_reported(results), "\n".join(map(str, results))
     assert not workspace.requests.of("PUT")
 

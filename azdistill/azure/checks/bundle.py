@@ -1,6 +1,5 @@
 """All checks of a bundle against a workspace."""
 
-import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
@@ -8,19 +7,17 @@ from typing import TYPE_CHECKING
 
 from azdistill.azure.checks.assets import check_assets, check_published
 from azdistill.azure.checks.computes import check_computes
-from azdistill.azure.checks.result import CheckResult, failed
+from azdistill.azure.checks.environments import check_environments
+from azdistill.azure.checks.result import CheckResult
 from azdistill.azure.checks.storage import check_writing
 from azdistill.azure.checks.teachers import check_connections, check_retired
 from azdistill.azure.checks.workspace import open_workspace
 from azdistill.contracts.errors import InputError
-from azdistill.contracts.layout import ENVIRONMENTS, PIPELINE_FILE
+from azdistill.contracts.layout import PIPELINE_FILE
 from azdistill.engine.yaml_document import read_document
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
-
-# An older azureml-mlflow crashes when a job saves its first artifact, hours after the start.
-OLDEST_AZUREML_MLFLOW = (1, 62)
 
 
 def check_workspace(client: "MLClient") -> Iterator[CheckResult]:
@@ -50,20 +47,10 @@ def check_bundle(
     if today is not None:
         yield from check_retired(bundle, today)
     yield from check_assets(client, document)
-    yield from _check_environments(bundle)
+    yield from check_environments(bundle, document)
     if registry is not None:
         yield check_published(client, bundle, registry)
     yield check_writing(client, workspace)
-
-
-def _check_environments(bundle: Path) -> Iterator[CheckResult]:
-    """One result for each environment with an azureml-mlflow that is too old."""
-    for path in sorted(bundle.glob(f"{ENVIRONMENTS}/*/conda.yml")):
-        pin = re.search(r"azureml-mlflow\s*[=~>]=\s*(\d+)\.(\d+)", path.read_text(encoding="utf-8"))
-        if pin and tuple(map(int, pin.groups())) < OLDEST_AZUREML_MLFLOW:
-            message = f"azureml-mlflow {'.'.join(pin.groups())} cannot save artifacts with mlflow 3"
-            fix = "require azureml-mlflow>=1.62"
-            yield failed(f"environment {path.parent.name!r}", "old_package", message, fix)
 
 
 def stop_at_problems(results: Iterable[CheckResult]) -> list[CheckResult]:
