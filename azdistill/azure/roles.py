@@ -1,11 +1,16 @@
-"""The signed-in user, and `az` commands that assign roles."""
+"""The signed-in user, built-in roles, and `az` commands that assign them.
+
+Source of the ids: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
+"""
 
 import base64
 import json
 import re
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from azdistill.azure.identities import Principal, PrincipalType
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -13,19 +18,33 @@ if TYPE_CHECKING:
 
 SCOPE = "https://management.azure.com/.default"
 WORKSPACE_TYPE = "Microsoft.MachineLearningServices/workspaces"
-DATA_SCIENTIST = "AzureML Data Scientist"
-BLOB_CONTRIBUTOR = "Storage Blob Data Contributor"
-SECRETS_READER = "Azure Machine Learning Workspace Connection Secrets Reader"
-SECRETS_READER_ID = "ea01e6af-a1c1-4350-9563-ad00f8c72ec5"
 
-# Shell that prints the object id of the signed-in user, for tokens without the claim `oid`.
-OBJECT_ID_OF_USER = '"$(az ad signed-in-user show --query id --output tsv)"'
-# JMESPath of the identity that jobs run as.
-PRINCIPAL_ID = "identity.user_assigned_identities[0].principal_id || identity.principal_id"
+
+@dataclass(frozen=True)
+class Role:
+    """A built-in role. Roles with the ids `included_in` allow the same and more."""
+
+    name: str
+    id: str
+    included_in: frozenset[str] = frozenset()
+
+
+# Contributor and Owner may do everything that is not an action on data.
+MANAGERS = frozenset({"b24988ac-6180-42a0-ab88-20f7382dd24c", "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"})
+BLOB_OWNER, ACR_PUSH = "b7e6dc6d-f1e8-4753-8033-0f276bb0955b", "8311e382-0749-4cb8-b61a-304f252e45ec"
+
+DATA_SCIENTIST = Role("AzureML Data Scientist", "f6c7c914-8db3-469d-8ca1-694a8f32e121", MANAGERS)
+BLOB_CONTRIBUTOR = Role(
+    "Storage Blob Data Contributor", "ba92f5b4-2d11-453d-a403-e96b0029c9fe", frozenset({BLOB_OWNER})
+)
+SECRETS_READER = Role(
+    "Azure Machine Learning Workspace Connection Secrets Reader", "ea01e6af-a1c1-4350-9563-ad00f8c72ec5", MANAGERS
+)
+ACR_PULL = Role("AcrPull", "7f951dda-4ed3-4680-a7ca-43fe172d538d", MANAGERS | {ACR_PUSH})
+COGNITIVE_USER = Role("Cognitive Services User", "a97b65f3-24c7-4388-baec-2e87135dc908")
+
 NAME_CLAIMS = ("upn", "unique_name", "preferred_username", "appid")
 TENANT = re.compile(r'authorization_uri="https://[^/"]+/(?P<tenant>[0-9A-Fa-f-]{36})')
-
-PrincipalType = Literal["User", "ServicePrincipal"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +55,10 @@ class SignedInUser:
     object_id: str = ""
     tenant: str = ""
     type: PrincipalType = "User"
+
+    @property
+    def principal(self) -> Principal:
+        return Principal("you", self.object_id, self.type)
 
     def __str__(self) -> str:
         name = self.name or self.object_id
@@ -67,32 +90,23 @@ def _user(claims: dict[str, Any]) -> SignedInUser:
     return SignedInUser(name, str(claims.get("oid", "")), str(claims.get("tid", "")), principal)
 
 
-def assign_role(role: str, scope: str, assignee: str, principal: PrincipalType = "ServicePrincipal") -> str:
-    """Command that assigns a role. `assignee` is an object id or shell that prints one, `scope` is quoted already."""
+def assign_role(role: Role, scope: str, principal: Principal) -> str:
+    """Command that assigns a role. `scope` is quoted for a shell already."""
     return (
-        f"az role assignment create --role {shlex.quote(role)} --assignee-object-id {assignee} "
-        f"--assignee-principal-type {principal} --scope {scope}"
+        f"az role assignment create --role {role.id} --assignee-object-id {principal.assignee} "
+        f"--assignee-principal-type {principal.type} --scope {scope}"
     )
 
 
-def assign_role_to_user(client: "MLClient", role: str, scope: str) -> str:
+def assign_role_to_user(client: "MLClient", role: Role, scope: str) -> str:
     """Command that assigns a role to the signed-in user."""
-    user = signed_in_user(client)
-    return assign_role(role, scope, shlex.quote(user.object_id) if user.object_id else OBJECT_ID_OF_USER, user.type)
+    return assign_role(role, scope, signed_in_user(client).principal)
 
 
-def assign_role_to_jobs(client: "MLClient", role: str, scope: str, cluster: str | None = None) -> str:
-    """Command that assigns a role to the identity that jobs run as: the cluster's, or the workspace's on serverless."""
-    show = f"workspace show --name {_workspace(client)} {resource_group_options(client)}"
-    if cluster is not None:
-        show = f"compute show --name {shlex.quote(cluster)} {workspace_options(client)}"
-    return assign_role(role, scope, f"\"$(az ml {show} --query '{PRINCIPAL_ID}' --output tsv)\"")
-
-
-def workspace_scope(client: "MLClient") -> str:
-    """Resource id of the workspace, quoted for a shell."""
+def workspace_id(client: "MLClient") -> str:
+    """Resource id of the workspace."""
     group = f"/subscriptions/{client.subscription_id}/resourceGroups/{client.resource_group_name}"
-    return shlex.quote(f"{group}/providers/{WORKSPACE_TYPE}/{client.workspace_name}")
+    return f"{group}/providers/{WORKSPACE_TYPE}/{client.workspace_name}"
 
 
 def resource_group_options(client: "MLClient") -> str:
@@ -107,11 +121,7 @@ def subscription_option(client: "MLClient") -> str:
 
 def workspace_options(client: "MLClient") -> str:
     """Options of `az ml` that name the workspace."""
-    return f"--workspace-name {_workspace(client)} {resource_group_options(client)}"
-
-
-def _workspace(client: "MLClient") -> str:
-    return shlex.quote(client.workspace_name or "")
+    return f"--workspace-name {shlex.quote(client.workspace_name or '')} {resource_group_options(client)}"
 
 
 def required_tenant(error: "HttpResponseError") -> str | None:

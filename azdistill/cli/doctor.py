@@ -31,10 +31,10 @@ def doctor(
 ) -> None:
     """Check everything that a run needs, and show how to fix it.
 
-    Checks Python, packages, GPU, login, workspace, roles and storage; with a job also its compute, quota, connections,
-    data, models and student. Each teacher with an endpoint gets one short request, which is paid for: --offline sends
-    none. An empty blob is written to the default datastore and removed, to check your rights; nothing else is
-    written or sent.
+    Checks Python, packages, GPU, login, workspace and storage; with a job also its compute, quota, identities, roles,
+    connections, data, models and student. Each teacher with an endpoint gets one short request, which is paid for:
+    --offline sends none. An empty blob is written to the default datastore and removed, to check your rights; nothing
+    else is written or sent.
 
     Status of a result: ok, problem (a run would fail), or unknown (not visible from here, or needed by some only).
 

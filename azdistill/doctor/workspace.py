@@ -1,4 +1,4 @@
-"""Check the workspace: its address, the signed-in user, what a job needs, and roles that cannot be seen from here."""
+"""Check the workspace: its address, the signed-in user and what a job needs."""
 
 import os
 import re
@@ -8,17 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azdistill.azure.checks.bundle import check_bundle, check_workspace
-from azdistill.azure.checks.computes import SERVERLESS
-from azdistill.azure.checks.result import CheckResult, failed, from_problem, ok, unknown
+from azdistill.azure.checks.result import CheckResult, failed, from_problem, ok
 from azdistill.azure.errors import translate_errors
-from azdistill.azure.roles import (
-    SECRETS_READER,
-    SECRETS_READER_ID,
-    assign_role_to_jobs,
-    signed_in_user,
-    subscription_option,
-    workspace_scope,
-)
+from azdistill.azure.roles import signed_in_user, subscription_option
 from azdistill.azure.workspace import WorkspaceAddress
 from azdistill.contracts.errors import AzdistillError, InputError
 from azdistill.job.bundle import compile_job
@@ -57,11 +49,7 @@ def check_azure(
 
 
 def _check_as_user(client: "MLClient", job: "DistillationJob | None") -> Iterator[CheckResult]:
-    results = list(check_workspace(client) if job is None else _check_job(client, job))
-    yield from results
-    reads_connections = job is None or any(teacher.connection for teacher in job.teacher.teachers)
-    if results[0].status == "ok" and reads_connections:
-        yield _secrets_role(client, job.compute.cpu if job else SERVERLESS)
+    yield from check_workspace(client) if job is None else _check_job(client, job)
 
 
 def _check_job(client: "MLClient", job: "DistillationJob") -> Iterator[CheckResult]:
@@ -98,12 +86,3 @@ def _how_to_sign_in(client: "MLClient", environ: Mapping[str, str]) -> tuple[str
     if any(environ.get(name) for name in CI_VARIABLES):
         return "in CI run the action azure/login first, with permissions id-token: write; otherwise", "az login"
     return "sign in", f"az login && az account set {subscription_option(client)}"
-
-
-def _secrets_role(client: "MLClient", compute: str) -> CheckResult:
-    """Role of the identity of the teacher step: the workspace's on serverless compute, the cluster's on a cluster."""
-    cluster = None if compute == SERVERLESS else compute
-    owner = f"compute {cluster!r}" if cluster else "the workspace"
-    message = f"cannot see from here whether the identity of {owner} may read connections"
-    command = assign_role_to_jobs(client, SECRETS_READER_ID, workspace_scope(client), cluster)
-    return unknown("role of jobs", "role_unknown", message, f"it needs the role '{SECRETS_READER}'", command)

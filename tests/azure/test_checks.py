@@ -2,15 +2,20 @@
 
 from datetime import date
 
+import jwt
 import pytest
 from azure.ai.ml.constants import _common
 from azure.ai.ml.entities import ServerlessConnection
+from azure.core.credentials import AccessToken
 
 from azdistill.azure.checks.bundle import check_bundle, check_workspace, stop_at_problems
 from azdistill.azure.checks.result import CheckResult
 from azdistill.contracts.errors import InputError
 from azdistill.engine.problems import Problem
 from azdistill.job.catalog import built_in
+from tests.workspace.clients import client_for
+from tests.workspace.credential import SIGNING_KEY, USER, SimulatedCredential
+from tests.workspace.resources.managed_identities import ACR_PULL, JOBS
 
 
 def problems(results: list[CheckResult]) -> list[Problem]:
@@ -34,6 +39,10 @@ def test_a_bundle_without_problems(bundle, client, workspace, connection):
         "workspace",
         "serverless Standard_E4s_v3",
         "serverless Standard_NC24ads_A100_v4",
+        "identity on serverless compute",
+        "role 'AcrPull' of identity 'jobs'",
+        "role 'AzureML Data Scientist' of identity 'jobs'",
+        "role 'Azure Machine Learning Workspace Connection Secrets Reader' of identity 'jobs'",
         "connection 'deepseek'",
         "inputs.student",
         "environment 'azdistill-cpu'",
@@ -62,7 +71,7 @@ def test_a_bundle_without_problems(bundle, client, workspace, connection):
             {"compute": {"gpu_instance_type": "Standard_NC24ads_A100_v4", "teacher_instances": 30}},
             "serverless Standard_E4s_v3",
             "quota_exceeded",
-            "120 cores needed (30 of this size), 96 of 100 cores of standardESv3Family left",
+            "120 cores needed (30 of this size), and the limit of standardESv3Family in eastus2 is 100",
         ),
         (
             {"teacher": {"teachers": [{"model": "m", "endpoint": "https://h", "key_variable": "KEY"}]}},
@@ -90,10 +99,10 @@ def test_what_is_missing_is_reported_before_anything_is_sent(
 
 
 def test_all_problems_are_reported_at_once(bundle, client, workspace):
-    workspace.computes.quota["standardNCADSA100v4Family"] = (40, 48)
+    workspace.computes.quota["standardNCADSA100v4Family"] = (0, 12)
     quota, missing = problems(check_bundle(client, bundle()))
     assert (quota.code, missing.code) == ("quota_exceeded", "not_found")
-    assert "8 of 48 cores of standardNCADSA100v4Family left" in quota.message
+    assert "the limit of standardNCADSA100v4Family in eastus2 is 12" in quota.message
     assert missing.command.startswith("az ml connection create --name deepseek")
 
 
@@ -155,7 +164,7 @@ SPOT_NODE = """\
     ("quota", "offered", "code", "words"),
     [
         ((0, 48), True, None, ""),
-        ((40, 48), True, "quota_exceeded", "24 cores needed (1 of this size), 8 of 48 cores of TotalLowPriorityCores"),
+        ((0, 12), True, "quota_exceeded", "24 cores needed (1 of this size), and the limit of TotalLowPriorityCores"),
         ((0, 48), False, "no_spot_instances", "eastus2 does not offer this size as spot"),
     ],
 )
@@ -169,6 +178,66 @@ def test_a_spot_node_uses_the_quota_that_all_families_share(small, client, works
     assert [problem.code for problem in found] == ([code] if code else [])
     assert all(problem.subject == "serverless Standard_NC24ads_A100_v4 (spot)" for problem in found)
     assert all(words in problem.message for problem in found)
+
+
+CLUSTERS = {"cpu": "cpu-cluster", "gpu": "gpu-cluster"}
+
+
+def test_steps_of_a_user_need_the_roles_of_the_user_and_clusters_pull_images(bundle, client, workspace, connection):
+    workspace.roles.assigned.clear()
+    folder = bundle(compute={**CLUSTERS, "identity": {"type": "user_identity"}})
+    found = problems(check_bundle(client, folder))
+    scientist, secrets = "f6c7c914-8db3-469d-8ca1-694a8f32e121", "ea01e6af-a1c1-4350-9563-ad00f8c72ec5"
+    system = workspace.managed_identities.of_compute("cpu-cluster").system
+    assert [(problem.subject.partition(" of ")[2], assigned(problem)) for problem in found] == [
+        ("the identity of compute 'cpu-cluster'", (ACR_PULL, system, "ServicePrincipal")),
+        ("you", (scientist, USER, "User")),
+        ("you", (secrets, USER, "User")),
+        ("identity 'jobs'", (ACR_PULL, JOBS.principal_id, "ServicePrincipal")),
+    ]
+
+
+def assigned(problem: Problem) -> tuple[str, str, str]:
+    """Role, assignee and type of the principal in the command of a problem."""
+    options = problem.command.split()
+    names = ("--role", "--assignee-object-id", "--assignee-principal-type")
+    role, assignee, kind = (options[options.index(name) + 1] for name in names)
+    return role, assignee, kind
+
+
+def test_a_registry_with_an_admin_user_needs_no_role(bundle, client, workspace, connection):
+    workspace.roles.remove(ACR_PULL)
+    workspace.roles.registry_admin = True
+    assert problems(check_bundle(client, bundle())) == []
+
+
+def test_a_service_principal_is_no_user(bundle, workspace, connection):
+    """In CI, a job on behalf of the user is refused before it is sent."""
+
+    class Application(SimulatedCredential):
+        def get_token(self, *scopes, **options):
+            token = super().get_token(*scopes, **options)
+            claims = jwt.decode(token.token, options={"verify_signature": False})
+            return AccessToken(jwt.encode({**claims, "idtyp": "app"}, SIGNING_KEY, "HS256"), token.expires_on)
+
+    with client_for(workspace, Application()) as application:
+        folder = bundle(compute={**CLUSTERS, "identity": {"type": "user_identity"}})
+        found = problems(check_bundle(application, folder))
+    assert {problem.code for problem in found} == {"user_is_service_principal"}
+
+
+def test_a_pipeline_on_serverless_compute_has_no_user(small, client):
+    """A job file with these settings is not compiled; this is a pipeline file of another origin."""
+    pipeline = small / "pipeline.yml"
+    text = pipeline.read_text().replace("azureml:cpu-cluster", "serverless")
+    pipeline.write_text(text.replace("{type: managed_identity}", "{type: user_identity}"))
+    assert "user_on_serverless" in {problem.code for problem in problems(check_bundle(client, small))}
+
+
+def test_without_a_job_the_identity_for_serverless_compute_is_a_warning(client, workspace):
+    workspace.managed_identities.workspace.user.clear()
+    (result,) = [result for result in check_workspace(client) if result.status != "ok"]
+    assert (result.status, result.problem.code) == ("unknown", "no_user_assigned_identity")
 
 
 @pytest.mark.parametrize(("identity", "access"), [(False, "its own key"), (True, "your own identity")])

@@ -9,6 +9,7 @@ from typing import Any
 
 import jwt
 import pytest
+from azure.ai.ml import load_workspace
 from azure.ai.ml.entities import ServerlessConnection
 from azure.core.credentials import AccessToken
 from azure.identity import AzureCliCredential
@@ -19,6 +20,7 @@ from tests.cli.conftest import Command, Done, folder
 from tests.workspace.azurite import ACCOUNT
 from tests.workspace.clients import client_for
 from tests.workspace.credential import SIGNING_KEY, SimulatedCredential
+from tests.workspace.resources.managed_identities import JOBS
 from tests.workspace.simulated import GROUP, NAME, SUBSCRIPTION
 
 __all__ = ["folder"]
@@ -38,7 +40,7 @@ GROUP_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}"
 SCOPE = f"{GROUP_ID}/providers/Microsoft.MachineLearningServices/workspaces/{NAME}"
 WHERE = f"--workspace-name {NAME} --resource-group {GROUP} --subscription {SUBSCRIPTION}"
 SCIENTIST = (
-    "az role assignment create --role 'AzureML Data Scientist' "
+    "az role assignment create --role f6c7c914-8db3-469d-8ca1-694a8f32e121 "
     f"--assignee-object-id {USER['oid']} --assignee-principal-type User --scope {SCOPE}"
 )
 JOB = f"""\
@@ -120,10 +122,8 @@ def test_a_workspace_without_problems(doctor, client):
     assert done.code == 0
     assert checks["login"]["detail"] == f"as you@example.com, tenant {USER['tid']}"
     assert checks["workspace"]["status"] == checks["connection 'deepseek'"]["status"] == "ok"
-    assert {name for name, check in checks.items() if check["status"] == "unknown"} >= {
-        "role of jobs",
-        "teacher 'DeepSeek-V3.2'",
-    }
+    assert checks["role 'AzureML Data Scientist' of identity 'jobs'"]["status"] == "ok"
+    assert [name for name, check in checks.items() if check["status"] == "unknown"] == ["teacher 'DeepSeek-V3.2'"]
     assert "s3cret" not in done.out
 
 
@@ -152,40 +152,61 @@ def test_without_write_access_it_prints_the_role_on_the_account(doctor, workspac
     account = f"{GROUP_ID}/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}"
     assert check["status"] == "problem"
     command = check["problem"]["command"]
-    assert f"--role 'Storage Blob Data Contributor' --assignee-object-id {USER['oid']}" in command
+    assert f"--role ba92f5b4-2d11-453d-a403-e96b0029c9fe --assignee-object-id {USER['oid']}" in command
     assert command.endswith(f" --scope {account}")
 
 
-@pytest.mark.parametrize(
-    ("compute", "shown"),
-    [
-        ("serverless", f"ml workspace show --name {NAME} --resource-group {GROUP}"),
-        ("cpu-cluster", f"ml compute show --name cpu-cluster {WHERE}"),
-    ],
-)
-def test_the_command_for_the_role_of_jobs_can_be_pasted(doctor, folder, bare_path, compute, shown):
-    (folder / "job.yaml").write_text(JOB + f"compute: {{cpu: {compute}}}\n")
-    check = results(doctor("job.yaml", "--format", "json"))["role of jobs"]
-    assert check["status"] == "unknown"
-    (bare_path / "az").write_text(
-        '#!/bin/sh\ncase $1 in ml) echo "$*" >&2; echo someone;; *) printf "%s\\n" "$@";; esac\n'
-    )
+def test_the_command_that_adds_an_identity_to_the_workspace_can_be_pasted(doctor, folder, bare_path, workspace):
+    """It writes YAML that the SDK reads: both kinds of identity, so that the workspace keeps its own."""
+    workspace.managed_identities.workspace.user.clear()
+    problem = results(doctor("job.yaml", "--format", "json"))["identity on serverless compute"]["problem"]
+    pasted = paste(problem["command"], folder, bare_path)
+    options = f"--resource-group {GROUP} --subscription {SUBSCRIPTION}"
+    assert pasted == [
+        f"identity create --name {NAME}-jobs {options} --query id --output tsv",
+        f"ml workspace update --name {NAME} --file identity.yml {options}",
+    ]
+    loaded = load_workspace(folder / "identity.yml", params_override=[{"name": NAME}])
+    sent = loaded.identity._to_workspace_rest_object().as_dict()
+    assert sent["type"].lower() == "systemassigned,userassigned"  # the SDK's spelling; Azure ignores case
+    assert sent["userAssignedIdentities"] == {"someone": {}}
+
+
+def paste(command: str, folder: Path, bare_path: Path) -> list[str]:
+    """Run a command in `folder` with an `az` that prints "someone". Returns the calls of `az`."""
+    (bare_path / "az").write_text(f'#!/bin/sh\necho "$*" >>{folder}/calls\necho someone\n')
     (bare_path / "az").chmod(0o755)
-    pasted = subprocess.run(["/bin/sh", "-c", check["problem"]["command"]], capture_output=True, text=True, check=True)
-    assert pasted.stderr.startswith(shown)
-    assert pasted.stdout.split("\n") == [
-        *("role", "assignment", "create", "--role", "ea01e6af-a1c1-4350-9563-ad00f8c72ec5"),
-        *("--assignee-object-id", "someone", "--assignee-principal-type", "ServicePrincipal", "--scope", SCOPE, ""),
+    subprocess.run(["/bin/sh", "-c", command], cwd=folder, capture_output=True, text=True, check=True)
+    return (folder / "calls").read_text().splitlines()
+
+
+ENTRA = JOB.replace(
+    "connection: deepseek",
+    "endpoint: https://house.openai.azure.com\n      entra_scope: https://cognitiveservices.azure.com/.default",
+)
+
+
+def test_the_command_for_the_role_on_a_teachers_resource_can_be_pasted(doctor, folder, bare_path):
+    (folder / "job.yaml").write_text(ENTRA)
+    checks = results(doctor("job.yaml", "--offline", "--format", "json"))
+    check = checks["role 'Cognitive Services User' of identity 'jobs' on house"]
+    assert check["status"] == "unknown"
+    assert not [name for name in checks if "Secrets Reader" in name]
+    query = "[?properties.customSubDomainName=='house'].id | [0]"
+    assignee = f"--assignee-object-id {JOBS.principal_id} --assignee-principal-type ServicePrincipal"
+    assert paste(check["problem"]["command"], folder, bare_path) == [
+        f"cognitiveservices account list --subscription {SUBSCRIPTION} --query {query} --output tsv",
+        f"role assignment create --role a97b65f3-24c7-4388-baec-2e87135dc908 {assignee} --scope someone",
     ]
 
 
 def test_commands_for_missing_resources_are_complete(doctor, folder, workspace):
     (folder / "job.yaml").write_text(JOB + "compute: {cpu: no-cluster, gpu_instance_type: Standard_NC24ads_A100_v4}\n")
-    workspace.computes.quota["standardNCADSA100v4Family"] = (40, 48)
+    workspace.computes.quota["standardNCADSA100v4Family"] = (0, 12)
     checks = results(doctor("job.yaml", "--format", "json"))
     commands = {name: check["problem"]["command"] for name, check in checks.items() if check["problem"]}
     assert commands["compute 'no-cluster'"].endswith(
-        f"--name no-cluster --size VM_SIZE --min-instances 0 --max-instances 1 {WHERE}"
+        f"--name no-cluster --identity-type system_assigned --size VM_SIZE --min-instances 0 --max-instances 1 {WHERE}"
     )
     assert commands["connection 'deepseek'"].endswith(f"--name deepseek --file connection.yml {WHERE}")
     assert commands["serverless Standard_NC24ads_A100_v4"].endswith(f" {WHERE}")

@@ -7,6 +7,8 @@ import jwt
 from azure.core.credentials import AccessToken
 
 TENANT = "11111111-1111-1111-1111-111111111111"
+# Object id of the user.
+USER = "22222222-2222-2222-2222-222222222222"
 SIGNING_KEY = "the simulated workspace's own key: only it reads these tokens"
 
 
@@ -28,6 +30,7 @@ class SimulatedCredential:
         now = int(time.time())
         claims = {
             "aud": self.audiences.get(scopes[0], resource),
+            "oid": USER,
             "iss": f"https://sts.windows.net/{TENANT}/",
             "iat": now,
             "nbf": now - 60,

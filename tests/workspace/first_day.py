@@ -10,6 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.workspace.resources.managed_identities import (
+    ACR_PULL,
+    BLOB_CONTRIBUTOR,
+    DATA_SCIENTIST,
+    JOBS,
+    SECRETS_READER,
+    Assignment,
+    Identities,
+    UserAssigned,
+)
+
 if TYPE_CHECKING:
     from azdistill.azure.checks.result import CheckResult, Status
     from tests.workspace.simulated import SimulatedWorkspace
@@ -136,4 +147,205 @@ ENVIRONMENTS = [
     ),
 ]
 
-FAULTS = [*RESOURCES, *ENVIRONMENTS]
+
+def _system_assigned_only(workspace: "SimulatedWorkspace") -> None:
+    """As `az ml workspace create` makes it."""
+    workspace.managed_identities.workspace.user.clear()
+
+
+def _two_on_workspace(workspace: "SimulatedWorkspace") -> None:
+    workspace.managed_identities.workspace.user.append(UserAssigned("others"))
+
+
+def _two_on_cluster(workspace: "SimulatedWorkspace") -> None:
+    workspace.managed_identities.computes["gpu-cluster"] = Identities(user=[JOBS, UserAssigned("others")])
+
+
+def _cluster_without_identity(workspace: "SimulatedWorkspace") -> None:
+    workspace.managed_identities.computes["cpu-cluster"] = Identities()
+
+
+def _kubernetes(workspace: "SimulatedWorkspace") -> None:
+    workspace.computes.types["gpu-cluster"] = "Kubernetes"
+
+
+SERVERLESS_IDENTITY, CPU_IDENTITY, GPU_IDENTITY = (
+    f"identity on {compute}" for compute in ("serverless compute", "compute 'cpu-cluster'", "compute 'gpu-cluster'")
+)
+OTHER_CLIENT = "55555555-5555-5555-5555-555555555555"
+
+IDENTITIES = [
+    FirstDayFault(
+        "serverless compute, and the workspace has a system-assigned identity only",
+        _system_assigned_only,
+        SERVERLESS_IDENTITY,
+        "no_user_assigned_identity",
+        command="az identity create --name simulated-jobs",
+    ),
+    FirstDayFault(
+        "the workspace has two user-assigned identities, and the job names none",
+        _two_on_workspace,
+        SERVERLESS_IDENTITY,
+        "ambiguous_identity",
+    ),
+    FirstDayFault(
+        "the cluster has two user-assigned identities, and the job names none",
+        _two_on_cluster,
+        GPU_IDENTITY,
+        "ambiguous_identity",
+        sections={"compute": CLUSTERS},
+    ),
+    FirstDayFault(
+        "the client id is of no identity of the workspace",
+        nothing,
+        SERVERLESS_IDENTITY,
+        "unknown_client_id",
+        sections={"compute": {"identity": {"client_id": OTHER_CLIENT}}},
+    ),
+    FirstDayFault(
+        "a client id, and the cluster has a system-assigned identity",
+        nothing,
+        CPU_IDENTITY,
+        "unknown_client_id",
+        sections={"compute": CLUSTERS | {"identity": {"client_id": JOBS.client_id}}},
+    ),
+    FirstDayFault(
+        "the cluster has no identity",
+        _cluster_without_identity,
+        CPU_IDENTITY,
+        "no_identity",
+        sections={"compute": CLUSTERS},
+        command="az ml compute update --name cpu-cluster --identity-type system_assigned",
+    ),
+    FirstDayFault(
+        "on behalf of the user, on Kubernetes",
+        _kubernetes,
+        GPU_IDENTITY,
+        "user_not_on_cluster",
+        sections={"compute": CLUSTERS | {"identity": {"type": "user_identity"}}},
+    ),
+]
+
+
+def without_role(role: str) -> Plant:
+    """Remove a role from the user-assigned identity of the jobs."""
+    return lambda workspace: workspace.roles.remove(role, JOBS.principal_id)
+
+
+def _no_role_on_storage(workspace: "SimulatedWorkspace") -> None:
+    workspace.datastores.identity = True
+    without_role(BLOB_CONTRIBUTOR)(workspace)
+
+
+def _hidden_roles(workspace: "SimulatedWorkspace") -> None:
+    workspace.roles.readable = False
+
+
+def _conditional_role(workspace: "SimulatedWorkspace") -> None:
+    """A role with a condition may not allow what the steps do."""
+    without_role(DATA_SCIENTIST)(workspace)
+    condition = "@Resource[...] StringEquals 'a'"
+    workspace.roles.assigned.append(Assignment(JOBS.principal_id, DATA_SCIENTIST, workspace.arm_id, condition))
+
+
+SCIENTIST_OF_JOBS = "role 'AzureML Data Scientist' of identity 'jobs'"
+ROLES = [
+    FirstDayFault(
+        "register may not write models",
+        without_role(DATA_SCIENTIST),
+        SCIENTIST_OF_JOBS,
+        "role_missing",
+        command=f"--role {DATA_SCIENTIST} --assignee-object-id {JOBS.principal_id}",
+    ),
+    FirstDayFault(
+        "the teacher step may not read connections",
+        without_role(SECRETS_READER),
+        "role 'Azure Machine Learning Workspace Connection Secrets Reader' of identity 'jobs'",
+        "role_unknown",  # AzureML Data Scientist may allow it
+        "unknown",
+        command=f"--role {SECRETS_READER} --assignee-object-id {JOBS.principal_id}",
+    ),
+    FirstDayFault(
+        "the compute may not pull images",
+        without_role(ACR_PULL),
+        "role 'AcrPull' of identity 'jobs'",
+        "role_missing",
+        command=f"--role {ACR_PULL} --assignee-object-id {JOBS.principal_id}",
+    ),
+    FirstDayFault(
+        "steps may not write to a storage account without keys",
+        _no_role_on_storage,
+        "role 'Storage Blob Data Contributor' of identity 'jobs'",
+        "role_missing",
+        command=f"--role {BLOB_CONTRIBUTOR} --assignee-object-id {JOBS.principal_id}",
+    ),
+    FirstDayFault("the user may not list roles", _hidden_roles, SCIENTIST_OF_JOBS, "role_unknown", "unknown"),
+    FirstDayFault("a role has a condition", _conditional_role, SCIENTIST_OF_JOBS, "role_unknown", "unknown"),
+]
+
+
+def with_quota(used: int, limit: int) -> Plant:
+    """Quota of the GPU VM size of the jobs, in cores."""
+    return lambda workspace: workspace.computes.quota.update({"standardNCADSA100v4Family": (used, limit)})
+
+
+def with_size(size: str) -> Plant:
+    """VM size of the GPU cluster."""
+    return lambda workspace: workspace.computes.sizes.update({"gpu-cluster": size})
+
+
+SERVERLESS_GPU, GPU_CLUSTER = "serverless Standard_NC24ads_A100_v4", "compute 'gpu-cluster'"
+QUOTA = [
+    FirstDayFault(
+        "the quota is below what a VM needs", with_quota(0, 12), SERVERLESS_GPU, "quota_exceeded", command="list-usage"
+    ),
+    FirstDayFault("the quota is in use", with_quota(40, 48), SERVERLESS_GPU, "quota_in_use", "unknown"),
+    FirstDayFault(
+        "the quota is below what a node of the cluster needs",
+        with_quota(0, 12),
+        GPU_CLUSTER,
+        "quota_exceeded",
+        sections={"compute": CLUSTERS},
+    ),
+    FirstDayFault(
+        "more instances than the cluster has nodes",
+        nothing,
+        "compute 'cpu-cluster'",
+        "too_few_instances",
+        sections={"compute": CLUSTERS | {"teacher_instances": 20}},
+        command="az ml compute update --name cpu-cluster --max-instances 20",
+    ),
+    FirstDayFault(
+        "the GPU cluster has no GPU",
+        with_size("STANDARD_E4S_V3"),
+        GPU_CLUSTER,
+        "too_few_gpus",
+        sections={"compute": CLUSTERS},
+    ),
+    FirstDayFault(
+        "the VM size of the GPU steps has no GPU",
+        nothing,
+        "serverless Standard_E4s_v3",
+        "too_few_gpus",
+        sections={"compute": {"gpu_instance_type": "Standard_E4s_v3"}},
+    ),
+    FirstDayFault(
+        "the GPU of the cluster is too small for the student",
+        with_size("Standard_NC4as_T4_v3"),
+        GPU_CLUSTER,
+        "gpu_memory",
+        "unknown",
+        sections={"compute": CLUSTERS},
+    ),
+    FirstDayFault(
+        "the region does not list the VM size of the cluster",
+        with_size("STANDARD_NC6"),
+        GPU_CLUSTER,
+        "unknown_vm_size",
+        "unknown",
+        sections={"compute": CLUSTERS},
+        command="az ml compute list-sizes",
+    ),
+]
+
+FAULTS = [*RESOURCES, *ENVIRONMENTS, *IDENTITIES, *ROLES, *QUOTA]

@@ -9,7 +9,7 @@ import uuid
 
 from tests.workspace.azurite import ACCOUNT
 from tests.workspace.blobs import Blobs
-from tests.workspace.credential import audience
+from tests.workspace.credential import USER, audience
 from tests.workspace.faults import Faults
 from tests.workspace.operations import Operations
 from tests.workspace.request_log import LoggedRequest, RequestLog
@@ -64,7 +64,7 @@ class SimulatedWorkspace:
                 DATA_SCIENTIST: self.arm_id,
                 SECRETS_READER: self.arm_id,
             },
-            [JOBS.principal_id, str(self.managed_identities.of_compute("cpu-cluster").system)],
+            [USER, JOBS.principal_id, str(self.managed_identities.of_compute("cpu-cluster").system)],
         )
         self.registries = Registries()
 

@@ -1,17 +1,21 @@
 """All checks of a bundle against a workspace."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from azdistill.azure.checks.assets import check_assets, check_published
-from azdistill.azure.checks.computes import check_computes
+from azdistill.azure.checks.computes import Clusters, check_computes, grouped, read_clusters
 from azdistill.azure.checks.environments import check_environments
-from azdistill.azure.checks.result import CheckResult
-from azdistill.azure.checks.storage import check_writing
-from azdistill.azure.checks.teachers import check_connections, check_retired
+from azdistill.azure.checks.identity import ComputePrincipals, check_cluster_identity, check_serverless_identity
+from azdistill.azure.checks.nodes import SERVERLESS, ComputeNode, compute_nodes
+from azdistill.azure.checks.result import CheckResult, from_problem
+from azdistill.azure.checks.roles import check_roles, check_teacher_roles, required_roles
+from azdistill.azure.checks.storage import check_writing, open_datastore
+from azdistill.azure.checks.teachers import check_connections, check_retired, read_teachers
 from azdistill.azure.checks.workspace import open_workspace
+from azdistill.azure.identities import JobIdentity
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.layout import PIPELINE_FILE
 from azdistill.engine.yaml_document import read_document
@@ -21,18 +25,24 @@ if TYPE_CHECKING:
 
 
 def check_workspace(client: "MLClient") -> Iterator[CheckResult]:
-    """The workspace, and the right to write blobs. A workspace that does not open is the only result."""
+    """The workspace, its identity on serverless compute, which only some jobs need, and the right to write blobs.
+
+    A workspace that does not open is the only result.
+    """
     workspace, result = open_workspace(client)
     yield result
     if workspace is not None:
-        yield check_writing(client, workspace)
+        _, identity = check_serverless_identity(client, workspace, JobIdentity())
+        yield from_problem(identity.checked, identity.problem, "unknown") if identity.problem else identity
+        datastore, problem = open_datastore(client)
+        yield problem or check_writing(client, workspace, datastore)
 
 
 def check_bundle(
     client: "MLClient", bundle: Path, registry: str | None = None, today: date | None = None
 ) -> Iterator[CheckResult]:
-    """Everything that a bundle needs: workspace, computes and quota, connections and teachers, data and models,
-    environments, published components of `registry`, and the right to write blobs.
+    """Everything that a bundle needs: workspace, computes and quota, identities and their roles, connections and
+    teachers, data and models, environments, published components of `registry`, and the right to write blobs.
 
     A workspace that does not open is the only result. Teachers that are retired by `today` are reported; give no day
     where the job file has been checked for them already.
@@ -42,7 +52,12 @@ def check_bundle(
     yield result
     if workspace is None:
         return
-    yield from check_computes(client, document, workspace.location)
+    datastore, no_datastore = open_datastore(client)
+    nodes = compute_nodes(document)
+    clusters = read_clusters(client, nodes)
+    student = str(document.get("inputs", {}).get("student", {}).get("path", ""))
+    yield from check_computes(client, nodes, clusters, workspace.location, student)
+    yield from _check_identities(client, workspace, datastore, nodes, clusters, read_teachers(bundle))
     yield from check_connections(client, bundle)
     if today is not None:
         yield from check_retired(bundle, today)
@@ -50,7 +65,32 @@ def check_bundle(
     yield from check_environments(bundle, document)
     if registry is not None:
         yield check_published(client, bundle, registry)
-    yield check_writing(client, workspace)
+    yield no_datastore or check_writing(client, workspace, datastore)
+
+
+def _check_identities(
+    client: "MLClient",
+    workspace: Any,
+    datastore: Any,
+    nodes: Sequence[ComputeNode],
+    clusters: Clusters,
+    teachers: Sequence[Mapping[str, Any]],
+) -> Iterator[CheckResult]:
+    """The identity that the nodes of each compute run as, then the roles that these identities need."""
+    principals: list[tuple[ComputePrincipals, frozenset[str]]] = []
+    for same in grouped(nodes, lambda node: (node.compute, node.identity)):
+        name, identity = same[0].compute, same[0].identity
+        if name == SERVERLESS:
+            compute, result = check_serverless_identity(client, workspace, identity)
+        elif cluster := clusters[name][0]:
+            compute, result = check_cluster_identity(client, name, cluster, identity)
+        else:
+            continue
+        yield result
+        if compute:
+            principals.append((compute, frozenset(node.step for node in same)))
+    yield from check_roles(client, required_roles(client, workspace, datastore, principals, teachers))
+    yield from check_teacher_roles(client, principals, teachers)
 
 
 def stop_at_problems(results: Iterable[CheckResult]) -> list[CheckResult]:

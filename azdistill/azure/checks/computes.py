@@ -1,42 +1,88 @@
 """Check the compute targets of a pipeline's nodes."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from azdistill.azure.checks.result import CheckResult, failed, look_up, ok
-from azdistill.azure.checks.serverless import check_serverless
+from azdistill.azure.checks.nodes import SERVERLESS, ComputeNode
+from azdistill.azure.checks.result import CheckResult, failed, from_problem, look_up, ok
+from azdistill.azure.checks.vm_sizes import Region, check_serverless, check_size_of_cluster, read_region
+from azdistill.azure.errors import translate_errors
 from azdistill.azure.roles import workspace_options
+from azdistill.contracts.errors import AzdistillError
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
-SERVERLESS, SPOT = "serverless", "spot"
+Clusters = Mapping[str, tuple[Any, CheckResult | None]]
+"""The SDK's object of each cluster, or the result that says why there is none, by name."""
 
 
-def check_computes(client: "MLClient", document: Mapping[str, Any], region: str) -> Iterator[CheckResult]:
-    """One result for each cluster, and for each VM size of serverless compute. `document` is the pipeline file."""
-    instances: dict[tuple[str, str | None, bool], int] = {}
-    for node in document["jobs"].values():
-        resources = node.get("resources", {})
-        spot = str(node.get("queue_settings", {}).get("job_tier")).casefold() == SPOT
-        key = str(node["compute"]).removeprefix("azureml:"), resources.get("instance_type"), spot
-        instances[key] = max(instances.get(key, 0), int(resources.get("instance_count", 1)))
-    for (name, vm_size, spot), count in instances.items():
-        if name == SERVERLESS:
-            yield check_serverless(client, vm_size, count, region, spot=spot)
-        else:
-            yield _check_cluster(client, name, count)
+def read_clusters(client: "MLClient", nodes: Sequence[ComputeNode]) -> Clusters:
+    """The clusters of the nodes."""
+    instances: dict[str, int] = {}
+    for node in nodes:
+        instances[node.compute] = max(instances.get(node.compute, 1), node.instances)
+    return {name: _read_cluster(client, name, count) for name, count in instances.items() if name != SERVERLESS}
 
 
-def _check_cluster(client: "MLClient", name: str, count: int) -> CheckResult:
-    checked = f"compute {name!r}"
-    scale = f"--size VM_SIZE --min-instances 0 --max-instances {count}"
-    command = f"az ml compute create --type AmlCompute --name {shlex.quote(name)} {scale} {workspace_options(client)}"
-    compute, problem = look_up(checked, lambda: client.compute.get(name), "create it", command)
+def _read_cluster(client: "MLClient", name: str, count: int) -> tuple[Any, CheckResult | None]:
+    """A cluster, or the result with the command that creates it. Without an identity it could run no step."""
+    options = f"--identity-type system_assigned --size VM_SIZE --min-instances 0 --max-instances {count}"
+    command = f"az ml compute create --type AmlCompute --name {shlex.quote(name)} {options} {workspace_options(client)}"
+    return look_up(f"compute {name!r}", lambda: client.compute.get(name), "create it", command)
+
+
+def check_computes(
+    client: "MLClient", nodes: Sequence[ComputeNode], clusters: Clusters, region_name: str, student: str
+) -> Iterator[CheckResult]:
+    """Results for each cluster, and for each VM size and tier of serverless compute.
+
+    `student` is the path of the student's model: its size decides how much GPU memory training needs.
+    """
+    region, problem = _read_region(client, region_name)
     if problem:
-        return problem
-    if compute.provisioning_state != "Succeeded":
-        message = f"its provisioning state is {compute.provisioning_state}"
-        return failed(checked, "compute_not_ready", message, "see it in the studio, under Compute")
-    return ok(checked, f"{compute.size}")
+        yield problem
+    for same in grouped(nodes, lambda node: (node.compute, node.vm_size, node.spot)):
+        if same[0].compute == SERVERLESS:
+            yield from check_serverless(client, region, same, student) if region else ()
+            continue
+        cluster, missing = clusters[same[0].compute]
+        yield from (missing,) if missing else _check_cluster(client, region, cluster, same, student)
+
+
+def _read_region(client: "MLClient", name: str) -> tuple[Region | None, CheckResult | None]:
+    """VM sizes and quotas, or the result that says that Azure did not answer."""
+    checked = f"VM sizes and quota of {name}"
+    try:
+        with translate_errors(checked):
+            return read_region(client, name), None
+    except AzdistillError as error:
+        return None, from_problem(checked, error.problems[0], "unknown")
+
+
+def grouped(nodes: Sequence[ComputeNode], key: Callable[[ComputeNode], Hashable]) -> Iterator[Sequence[ComputeNode]]:
+    """Nodes with the same key, in the order of the first of each."""
+    groups: dict[Hashable, list[ComputeNode]] = {}
+    for node in nodes:
+        groups.setdefault(key(node), []).append(node)
+    yield from groups.values()
+
+
+def _check_cluster(
+    client: "MLClient", region: Region | None, cluster: Any, nodes: Sequence[ComputeNode], student: str
+) -> Iterator[CheckResult]:
+    """One result for a cluster that fits. A compute of another type than AmlCompute has no VM size of its own."""
+    name, count = nodes[0].compute, max(node.instances for node in nodes)
+    checked = f"compute {name!r}"
+    if cluster.provisioning_state != "Succeeded":
+        message = f"its provisioning state is {cluster.provisioning_state}"
+        yield failed(checked, "compute_not_ready", message, "see it in the studio, under Compute")
+        return
+    size, most = getattr(cluster, "size", None), getattr(cluster, "max_instances", None)
+    problems = list(check_size_of_cluster(client, region, checked, cluster, nodes, student) if region and size else [])
+    if most is not None and count > most:
+        message = f"{count} instances needed, and it has at most {most}"
+        options = f"--name {shlex.quote(name)} --max-instances {count} {workspace_options(client)}"
+        problems.append(failed(checked, "too_few_instances", message, "raise it", f"az ml compute update {options}"))
+    yield from problems or [ok(checked, ", ".join(filter(None, (size or cluster.type, most and f"at most {most}"))))]

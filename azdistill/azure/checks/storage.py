@@ -24,12 +24,14 @@ FIXES_BY_CODE = {
 }
 
 
-def check_writing(client: "MLClient", workspace: Any) -> CheckResult:
+def open_datastore(client: "MLClient") -> tuple[Any, CheckResult | None]:
+    """The default datastore, or the result that says why there is none."""
+    return look_up(CHECKED, client.datastores.get_default, "see the workspace in the studio")
+
+
+def check_writing(client: "MLClient", workspace: Any, datastore: Any) -> CheckResult:
     """Write and remove an empty blob where the SDK uploads code, with the credential that the SDK would use: the key of
     the datastore, or the user's own identity where it has none."""
-    datastore, problem = look_up(CHECKED, client.datastores.get_default, "see the workspace in the studio")
-    if problem:
-        return problem
     target, problem = look_up(
         CHECKED, lambda: _upload_target(client, datastore.name), "see the workspace in the studio"
     )
@@ -73,7 +75,7 @@ def _refused(client: "MLClient", access: str, code: str, account: str) -> CheckR
     if code in FIXES_BY_CODE:
         return failed(CHECKED, "storage_closed", f"{access}: it refuses this machine ({code})", FIXES_BY_CODE[code])
     command = assign_role_to_user(client, BLOB_CONTRIBUTOR, account)
-    fix = f"you need the role '{BLOB_CONTRIBUTOR}', which takes effect minutes after it is assigned"
+    fix = f"you need the role '{BLOB_CONTRIBUTOR.name}', which takes effect minutes after it is assigned"
     return failed(CHECKED, "forbidden", f"{access}: you may not write to it ({code})", fix, command)
 
 

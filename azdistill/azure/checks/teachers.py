@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def check_connections(client: "MLClient", bundle: Path) -> Iterator[CheckResult]:
     """One result for each connection, and one for each teacher whose key only this machine has."""
-    teachers = _read_teachers(bundle)
+    teachers = read_teachers(bundle)
     for name in dict.fromkeys(teacher.get("connection") for teacher in teachers):
         if name:
             yield _check_connection(client, name)
@@ -46,7 +46,7 @@ def check_retired(bundle: Path, today: date) -> Iterator[CheckResult]:
 
     Unknown, not a problem: the catalog has a date, and an endpoint of one's own may serve the model for ever.
     """
-    for name in dict.fromkeys(str(teacher["model"]) for teacher in _read_teachers(bundle)):
+    for name in dict.fromkeys(str(teacher["model"]) for teacher in read_teachers(bundle)):
         model = built_in().teacher(name)
         if model and model.is_retired(today):
             when = f" on {model.retires}" if model.retires else ""
@@ -55,6 +55,7 @@ def check_retired(bundle: Path, today: date) -> Iterator[CheckResult]:
             yield unknown(f"teacher {name!r}", "retired_model", message, fix)
 
 
-def _read_teachers(bundle: Path) -> list[dict[str, Any]]:
+def read_teachers(bundle: Path) -> list[dict[str, Any]]:
+    """The teachers of a bundle, none where it is of another kind."""
     path = bundle / TEACHERS_INPUT
     return read_json(path) if path.is_file() else []

@@ -1,5 +1,6 @@
 """Check that the workspace opens."""
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from azdistill.azure.checks.result import CheckResult, failed, from_problem, ok
@@ -10,7 +11,7 @@ from azdistill.azure.roles import (
     assign_role_to_user,
     required_tenant,
     subscription_option,
-    workspace_scope,
+    workspace_id,
 )
 from azdistill.contracts.errors import AzdistillError
 
@@ -48,8 +49,8 @@ def _refused(client: "MLClient", error: "HttpResponseError") -> CheckResult | No
         return failed(CHECKED, "not_signed_in", message, "sign in to its tenant", command)
     if error.status_code == 403:
         message = f"you may not read {client.workspace_name!r} (HTTP 403)"
-        command = assign_role_to_user(client, DATA_SCIENTIST, workspace_scope(client))
-        return failed(CHECKED, "forbidden", message, f"ask its owner for the role '{DATA_SCIENTIST}'", command)
+        command = assign_role_to_user(client, DATA_SCIENTIST, shlex.quote(workspace_id(client)))
+        return failed(CHECKED, "forbidden", message, f"ask its owner for the role '{DATA_SCIENTIST.name}'", command)
     if error.status_code == 404:
         group = client.resource_group_name
         message = f"no {client.workspace_name!r} in resource group {group!r} (HTTP 404)"

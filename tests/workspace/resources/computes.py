@@ -18,6 +18,7 @@ class Computes:
     def __init__(self) -> None:
         self.sizes = {"cpu-cluster": "STANDARD_E4S_V3", "gpu-cluster": "STANDARD_NC24ADS_A100_V4"}
         self.quota = {"standardNCADSA100v4Family": (0, 48), "standardESv3Family": (4, 100)}
+        self.quota["standardNCASv3_T4Family"] = (0, 8)
         self.quota["TotalLowPriorityCores"] = (0, 48)
         self.spot_offered: dict[str, bool] = {}
         self.types: dict[str, str] = {}
@@ -108,6 +109,7 @@ def usages(workspace: "SimulatedWorkspace", request: Request) -> Reply:
 def vm_sizes(workspace: "SimulatedWorkspace", _request: Request) -> Reply:
     sizes = [
         ("Standard_NC24ads_A100_v4", "standardNCADSA100v4Family", 24, 1),
+        ("Standard_NC4as_T4_v3", "standardNCASv3_T4Family", 4, 1),
         ("Standard_E4s_v3", "standardESv3Family", 4, 0),
     ]
     return Reply(

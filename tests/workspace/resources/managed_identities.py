@@ -138,7 +138,7 @@ def role_assignments(workspace: "SimulatedWorkspace", request: Request) -> Reply
     return page(request, items, workspace.page_size)
 
 
-@resource_manager("GET", "/{group:path}/providers/Microsoft.ContainerRegistry/registries/{name}", REGISTRY_VERSION)
+@resource_manager("GET", "/{scope:path}/providers/Microsoft.ContainerRegistry/registries/{name}", REGISTRY_VERSION)
 def container_registry(workspace: "SimulatedWorkspace", request: Request) -> Reply:
     return Reply(
         body={
