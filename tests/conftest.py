@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from tests.workspace.mount_requirements import mounts_are_possible
+
 # Marks of tests that the default run deselects, with the reason that the summary shows.
 OPTIONAL_MARKS = {
     "gpu": "needs a CUDA device",
     "cloud": "needs an Azure subscription",
+    "fuse": "needs root, FUSE and Azure ML's data runtime; runs with --with slow where these are present",
     "slow": "takes a minute or more; `make test-slow` runs it",
 }
 
@@ -71,6 +74,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect tests with an optional mark, so that no test is reported as skipped, and count them."""
     selected_marks = set(config.getoption("--with"))
+    if mounts_are_possible():
+        selected_marks.add("fuse")
     deselected = {
         mark: [item for item in items if item.get_closest_marker(mark)]
         for mark in OPTIONAL_MARKS

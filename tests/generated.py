@@ -16,6 +16,7 @@ from azdistill.job.model import DistillationJob
 from azdistill.job.plan import plan
 from azdistill.job.schema import job_schema
 from tests.engine.pipeline.wrong import wording
+from tests.mounts.page import mount_page
 from tests.reference import reference
 from tests.teacher.faults import fault_page
 
@@ -44,6 +45,7 @@ def generated() -> dict[Path, str]:
             (ROOT / "tests" / "engine" / "pipeline" / "wording.txt", wording()),
             (ROOT / "docs" / "reference.md", reference()),
             (ROOT / "docs" / "faults.md", fault_page()),
+            (ROOT / "docs" / "mounts.md", mount_page()),
             (ROOT / "pipelines" / "job.schema.json", json.dumps(job_schema(), indent=2) + "\n"),
         ]
     )

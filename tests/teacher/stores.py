@@ -1,4 +1,4 @@
-"""Helpers for tests of the store: fill and read stores, and a simulated mount that shows files only when closed."""
+"""Helpers for tests of the store: fill and read stores, and simulate a mount that shows files empty until closed."""
 
 import asyncio
 import io
@@ -85,21 +85,19 @@ def run_python(program: str, *arguments: str | Path) -> str:
 
 
 class _Upload(io.FileIO):
-    """File that gets its name when it is closed."""
+    """File that is empty for all others until it is closed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        path.touch(exist_ok=False)
         super().__init__(f"{path}.uploading", "x")
 
     def close(self) -> None:
         if not self.closed:
             super().close()
-            os.link(f"{self.path}.uploading", self.path)
-            os.unlink(f"{self.path}.uploading")
+            os.replace(f"{self.path}.uploading", self.path)
 
 
 def mounted(path: Path) -> io.FileIO:
-    """Create a segment as on a mounted blob container: invisible until it is closed, and never appended to."""
-    if path.exists():
-        raise FileExistsError(path)
+    """Create a segment as on a mounted blob container: empty until it is closed."""
     return _Upload(path)

@@ -16,6 +16,7 @@ from tests.workspace.certificate import write_certificate
 HERE = Path(__file__).parent
 PROGRAM = HERE / "node_modules" / ".bin" / "azurite-blob"
 ACCOUNT = "simulated"
+HOST = f"{ACCOUNT}.blob.core.windows.net"
 LISTENS = re.compile(r"listens on (https://[\d.:]+)")
 
 
@@ -38,7 +39,7 @@ def azurite(folder: Path) -> Iterator[Azurite]:
     if not PROGRAM.exists():
         raise FileNotFoundError(f"Azurite is not installed: run `npm ci --ignore-scripts` in {HERE}")
     key = base64.b64encode(os.urandom(32)).decode()
-    certificate, private = write_certificate(folder)
+    certificate, private = write_certificate(folder, HOST)
     process = _start(folder, certificate, private, key)
     try:
         yield Azurite(_address(process), key, certificate)

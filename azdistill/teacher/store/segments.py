@@ -14,6 +14,8 @@ if sys.platform != "win32":
     import fcntl
 
 SUFFIX = ".jsonl"
+# Added to the name of a segment that is written on a mount, until it is complete. No reader looks at such a name.
+WRITING = ".writing"
 SCAN_BYTES = 1024 * 1024
 
 # Makes a segment; raises FileExistsError when the name is taken. An argument, so that a test can simulate a mount.

@@ -1,7 +1,8 @@
 """Write to the store: what arrives within one window is written and synced together.
 
-On a local disk a segment grows. On a mounted blob container nothing is durable before the file is closed, and no file
-can be appended to, so there each window is a segment of its own.
+On a local disk a segment grows. On a mounted blob container nothing is durable before the file is closed, also after
+fsync, and another node that opens the file earlier sees it empty from then on. So there each window is a segment of its
+own, which is written under another name, closed, and renamed. docs/mounts.md lists what a mount does.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import contextlib
 import os
 import re
 import tempfile
+import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import IO
 from azdistill.contracts.errors import AzdistillError
 from azdistill.teacher.store.index import StoreIndex
 from azdistill.teacher.store.records import StoredAnswer, encode
-from azdistill.teacher.store.segments import SUFFIX, Create, create, hold, sync_folder, write_all
+from azdistill.teacher.store.segments import SUFFIX, WRITING, Create, create, hold, sync_folder, write_all
 
 LOCAL_WINDOW_S = 0.03
 MOUNT_WINDOW_S = 3.0
@@ -39,6 +41,8 @@ class ResponseStore:
         create: Create = create,
     ) -> None:
         self.folder, self.prefix = folder, f"{re.sub('[^A-Za-z0-9._]', '_', run)}-{rank}"
+        if not grow:  # a renamed segment would replace one of an earlier attempt, which has the same run
+            self.prefix += f"-{uuid.uuid4().hex[:8]}"
         self.window_s, self.grow, self.create = window_s, grow, create
         self._pending: Pending = []
         self._arrived = asyncio.Event()
@@ -54,7 +58,7 @@ class ResponseStore:
         """Raise AzdistillError before anything is bought if answers cannot be stored."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder):
+            with tempfile.NamedTemporaryFile(dir=self.folder):  # a mount would keep a file without a name for a while
                 pass
         except OSError as error:
             raise self._not_writable(error) from None
@@ -104,7 +108,8 @@ class ResponseStore:
         if not batch:
             return
         try:
-            self._append(b"".join(encode(stored) for stored, _ in batch))
+            write = self._append if self.grow else self._add
+            write(b"".join(encode(stored) for stored, _ in batch))
         except OSError as error:
             self._pending[:0] = batch
             raise self._not_writable(error) from None
@@ -116,9 +121,24 @@ class ResponseStore:
             ending.callback(segment.close)
             write_all(segment, lines)
             os.fsync(segment.fileno())
-            if self.grow:
-                ending.pop_all()
-                self._segment = segment
+            ending.pop_all()
+            self._segment = segment
+
+    def _add(self, lines: bytes) -> None:
+        """Add a complete segment. It is durable once it is renamed; its name is free, as no other process has `prefix`.
+        What a killed process leaves keeps its first name, which no reader looks at."""
+        path = self._next_path()
+        writing = path.with_name(path.name + WRITING)
+        try:
+            with self.create(writing) as segment:
+                write_all(segment, lines)
+                os.fsync(segment.fileno())
+            writing.rename(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                writing.unlink()
+            raise
+        sync_folder(self.folder)
 
     def _not_writable(self, error: OSError) -> AzdistillError:
         return AzdistillError(
@@ -129,15 +149,17 @@ class ResponseStore:
     def _open(self) -> IO[bytes]:
         """Create a segment of this process. A name that is taken is skipped, never appended to."""
         while True:
-            path = self.folder / f"{self.prefix}-{self._number}{SUFFIX}"
-            self._number += 1
             try:
-                segment = self.create(path)
+                segment = self.create(self._next_path())
             except FileExistsError:
                 continue
             hold(segment)
             sync_folder(self.folder)
             return segment
+
+    def _next_path(self) -> Path:
+        self._number += 1
+        return self.folder / f"{self.prefix}-{self._number - 1}{SUFFIX}"
 
 
 def _one_thread() -> ThreadPoolExecutor:
