@@ -137,10 +137,7 @@ def _check_outputs(pipeline: Pipeline, root: YamlNode) -> None:
 
 def _check_compute(pipeline: Pipeline, root: YamlNode) -> None:
     """A pipeline component uses the compute of the job that contains it."""
-    fields = pipeline.document.value
-    settings = fields.get("settings")
-    default = settings.get("default_compute") if isinstance(settings, Mapping) else None
-    if pipeline.is_component or fields.get("compute") or default:
+    if pipeline.is_component or pipeline.default_compute:
         return
     for node in pipeline.nodes.values():
         if node.component.kind in _NEED_COMPUTE and not node.settings.get("compute"):

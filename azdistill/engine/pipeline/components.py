@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from azdistill.engine.pipeline.client_fields import check_component, check_output_port, check_port
 from azdistill.engine.pipeline.environments import read_environment
 from azdistill.engine.pipeline.expressions import is_expression, names
 from azdistill.engine.pipeline.model import ANY, Component, InputPort, Scalar
+from azdistill.engine.pipeline.parallel import JOB_FIELDS as PARALLEL_FIELDS
 from azdistill.engine.pipeline.parallel import check_declared, check_task, read_parallel
 from azdistill.engine.pipeline.run_settings import RUN_SETTINGS, check_run_settings
 from azdistill.engine.pipeline.types import is_known, mismatch
@@ -17,7 +19,7 @@ from azdistill.engine.problems import suggest
 
 _FIELDS = frozenset(
     "$schema type name version display_name description tags properties is_deterministic inputs outputs command code "
-    "additional_includes environment environment_variables resources distribution limits".split()
+    "additional_includes environment environment_variables resources distribution limits queue_settings".split()
 )
 _SCHEMA = re.compile(r"/(\w+)\.schema\.json$")
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
@@ -30,11 +32,16 @@ def read_component(node: YamlNode, name: str) -> Component:
     """
     kind = str(node.value.get("type") or "command")
     _check_schema(node.at("$schema"), kind)
+    check_component(node)
+    if kind == "parallel":
+        node.check_fields(PARALLEL_FIELDS)
     if kind == "command":
         node.check_fields(_FIELDS)
         if node.value.get("environment_variables"):
             variables = node.at("environment_variables")
             variables.warning("ignored_field", "Azure ML ignores this field of a component", "set it in the job")
+    for _, output in node.at("outputs").entries():
+        check_output_port(output)
     component = _component(node, str(node.value.get("name") or name), kind, _declared_inputs(node), _outputs(node))
     if kind == "parallel":
         check_declared(node, component)
@@ -91,6 +98,7 @@ def _declared_inputs(node: YamlNode) -> dict[str, InputPort]:
     ports = {}
     for name, input in node.at("inputs").entries():
         _check_name(input, name)
+        check_port(input)
         ports[name] = read_port(input)
     return ports
 

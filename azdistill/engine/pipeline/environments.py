@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from azdistill.engine.errors import PipelineError
+from azdistill.engine.pipeline.client_fields import check_environment, check_environment_name
 from azdistill.engine.pipeline.model import Environment
 from azdistill.engine.pipeline.yaml_node import YamlNode
 from azdistill.engine.yaml_document import read_document
@@ -13,6 +14,7 @@ from azdistill.engine.yaml_document import read_document
 def read_environment(node: YamlNode) -> Environment:
     """The definition of an environment and the files it names. `azureml:NAME:VERSION` is a name only."""
     if isinstance(node.value, Mapping):
+        check_environment(node)
         definition = repr(sorted(node.value.items(), key=str))
         return _defined(node, node.value, node.document.path.parent, definition, "")
     text = node.text() or ""
@@ -20,6 +22,8 @@ def read_environment(node: YamlNode) -> Environment:
         warn_unpinned(node)
     if text.startswith("file:") or (text.endswith((".yml", ".yaml")) and not text.startswith("azureml:")):
         return _environment_file(node, text)
+    if text:
+        check_environment_name(node)
     return Environment(text, name=text)
 
 
@@ -38,6 +42,7 @@ def _environment_file(node: YamlNode, text: str) -> Environment:
     except PipelineError as error:
         node.error(error.problems[0].code, str(error))
         return Environment(text)
+    check_environment(YamlNode(document, node.problems))
     return _defined(node, document.value, path.parent, path.read_text(encoding="utf-8"), path.stem)
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from azdistill.engine.errors import PipelineError
+from azdistill.engine.pipeline.client_fields import INPUT, check_node, check_output, check_pipeline_job, refuse_unknown
 from azdistill.engine.pipeline.components import as_scalar, job_as_component, read_component, read_port
 from azdistill.engine.pipeline.environments import read_environment, warn_unpinned
 from azdistill.engine.pipeline.expressions import PipelineOutput, is_expression, reference
@@ -20,6 +21,7 @@ from azdistill.engine.pipeline.model import (
     Scalar,
     Value,
 )
+from azdistill.engine.pipeline.parallel import JOB_FIELDS as PARALLEL_FIELDS
 from azdistill.engine.pipeline.parallel import read_parallel
 from azdistill.engine.pipeline.run_settings import RUN_SETTINGS, check_run_settings
 from azdistill.engine.pipeline.single_component import is_component, single_component
@@ -29,9 +31,10 @@ from azdistill.engine.yaml_document import Document, read_document
 
 JOB_TYPES = frozenset("command sweep parallel pipeline spark automl import data_transfer if_else do_while".split())
 _TYPES_WITH_OWN_COMPONENT = frozenset({"command", "parallel", "spark"})
-_PIPELINE_FIELDS = frozenset(
-    "$schema type name display_name description tags experiment_name compute settings identity inputs outputs jobs "
-    "properties queue_settings component".split()
+_CHECKED_TYPES = frozenset({"command", "parallel", "sweep"})
+_CONTROL_FLOW = frozenset({"if_else", "do_while"})
+_COMPONENT_FIELDS = frozenset(
+    "$schema type name version display_name description tags is_deterministic inputs outputs jobs".split()
 )
 _COMMAND_FIELDS = frozenset(
     "$schema type name display_name description tags component command code environment environment_variables inputs "
@@ -76,10 +79,7 @@ class _Reader:
         self.components: dict[Path, Component | None] = {}
 
     def pipeline(self) -> Pipeline:
-        self.root.check_fields(_PIPELINE_FIELDS)
-        type = self.root.at("type")
-        if type.value is not None and type.value != "pipeline":
-            type.error("invalid_choice", "is not a pipeline file", "write type: pipeline")
+        self._check_fields()
         inputs = self.root.at("inputs").entries()
         outputs = {name: _output_setting(output, ANY) for name, output in self.root.at("outputs").entries()}
         for _, output in self.root.at("outputs").entries():
@@ -97,11 +97,25 @@ class _Reader:
             is_component=self.is_component,
         )
 
+    def _check_fields(self) -> None:
+        type = self.root.at("type")
+        if type.value is not None and type.value != "pipeline":
+            type.error("invalid_choice", "is not a pipeline file", "write type: pipeline")
+        if self.is_component:
+            self.root.check_fields(_COMPONENT_FIELDS)
+            return
+        check_pipeline_job(self.root)
+        if type.value is None:
+            message = "without a type, Azure ML reads the file as a command job"
+            type.error("missing_field", message, "write type: pipeline", scope="azure")
+
     def _jobs(self) -> list[tuple[str, YamlNode]]:
         jobs, component = self.root.at("jobs"), self.root.at("component")
         if component.value:
             message = "the local engine cannot run a pipeline by its component"
             component.error("unsupported_locally", message, "run the component's file", scope="local")
+            if jobs.value:
+                component.error("duplicate_value", "a pipeline has jobs or a component, not both", "remove one of them")
         elif not jobs.mapping():
             jobs.error("missing_field", "a pipeline has a mapping of node names to jobs", value=None)
         for _, job in jobs.entries():
@@ -111,6 +125,8 @@ class _Reader:
 
     def _pipeline_input(self, node: YamlNode) -> Scalar | Data | None:
         value = node.value
+        if value is None and not self.is_component:
+            node.error("missing_value", "Azure ML refuses an input without a value", "give it a value", scope="azure")
         if isinstance(value, list):
             node.error("wrong_type", "must be a literal, or a mapping with type and path")
             return None
@@ -132,7 +148,7 @@ class _Reader:
         component = self._component(name, job)
         if not job.value.get("component") and not job.value.get("trial"):
             component = replace(component, outputs={**component.outputs, **_promoted_types(job, pipeline_outputs)})
-        self._check_fields(job, component.kind)
+        _check_node_fields(job, component.kind)
         for _, output in job.at("outputs").entries():
             _check_job_output(output)
         outputs = {port: _output_setting(job.at("outputs", port), type) for port, type in component.outputs.items()}
@@ -152,15 +168,6 @@ class _Reader:
             settings=dict(component.settings) | own_settings,
             sweep=read_sweep(job) if component.kind == "sweep" else None,
         )
-
-    def _check_fields(self, job: YamlNode, kind: str) -> None:
-        if kind == "command":
-            job.check_fields(_COMMAND_FIELDS)
-        for name in _IGNORED_FIELDS.get(kind, ()):
-            if job.value.get(name) is not None:
-                message = f"Azure ML ignores this field of a {kind} job"
-                job.at(name).warning("ignored_field", message, "remove it", value=None)
-        check_run_settings(job)
 
     def _component(self, name: str, job: YamlNode) -> Component:
         """The component of a job: a component file, a mapping, the job itself, or one known to Azure ML only."""
@@ -245,6 +252,23 @@ class _Reader:
         return _reference(node, value) if isinstance(value, str) and "${{" in value else value
 
 
+def _check_node_fields(job: YamlNode, kind: str) -> None:
+    if kind == "command" and job.value.get("component"):
+        job.check_fields(_COMMAND_FIELDS)
+    if kind == "parallel" and job.value.get("component"):
+        job.check_fields(PARALLEL_FIELDS)
+    for name in _IGNORED_FIELDS.get(kind, ()):
+        if job.value.get(name) is not None:
+            message = f"Azure ML ignores this field of a {kind} job"
+            job.at(name).warning("ignored_field", message, "remove it", value=None)
+    if kind in _CHECKED_TYPES:
+        check_node(job, kind)
+    if kind in _CONTROL_FLOW:
+        message = "Azure ML accepts this type of job in a private preview only"
+        job.at("type").error("invalid_choice", message, scope="azure")
+    check_run_settings(job)
+
+
 def _reference(node: YamlNode, text: str) -> Value | None:
     target = reference(text)
     if target is None or isinstance(target, PipelineOutput):
@@ -268,6 +292,8 @@ def _check_job_input(node: YamlNode) -> None:
         default = fields.get("default", fields.get("value"))
         fix = "write a literal, or type and path" if default is None else f"write {node.field[-1]}: {default}"
         node.error("wrong_type", "an input of a job is its value, not a declaration", fix, scope="azure", value=None)
+    else:
+        refuse_unknown(node, INPUT)
     mode = node.at("mode")
     if mode.value is not None and mode.value not in _INPUT_MODES:
         fix = "use ro_mount or download; only outputs can be written"
@@ -276,6 +302,8 @@ def _check_job_input(node: YamlNode) -> None:
 
 def _check_job_output(node: YamlNode) -> None:
     mode = node.at("mode")
+    if isinstance(node.value, Mapping):
+        check_output(node)
     if isinstance(node.value, Mapping) and mode.value is not None and mode.value not in _OUTPUT_MODES:
         mode.error("invalid_choice", f"must be one of {', '.join(_OUTPUT_MODES)}", scope="azure")
     if isinstance(node.value, list):

@@ -186,3 +186,10 @@ class Pipeline:
     @property
     def path(self) -> Path:
         return self.document.path
+
+    @property
+    def default_compute(self) -> Any:
+        """The compute of the nodes that name none."""
+        settings = self.document.value.get("settings")
+        default = settings.get("default_compute") if isinstance(settings, Mapping) else None
+        return self.document.value.get("compute") or default

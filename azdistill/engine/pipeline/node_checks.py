@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from azdistill.engine.pipeline.expressions import JobOutput, PipelineInput, names, reference, required_names
 from azdistill.engine.pipeline.model import ANY, Data, InputPort, Node, Pipeline
 from azdistill.engine.pipeline.parallel import check_parallel
-from azdistill.engine.pipeline.run_settings import check_gpus, check_processes
+from azdistill.engine.pipeline.run_settings import check_gpus, check_processes, check_vm_size
 from azdistill.engine.pipeline.sweep_checks import check_sweep
 from azdistill.engine.pipeline.types import accepts_type, is_unquoted, mismatch
 from azdistill.engine.pipeline.yaml_node import YamlNode
@@ -45,6 +45,7 @@ class NodeCheck:
             self._check_references(self.job)
         check_parallel(self.job, self.node)
         check_gpus(self.job, self.node.settings)
+        check_vm_size(self.job, self.node.settings, self.pipeline.default_compute)
 
     def _check_inputs(self, searched: set[str]) -> None:
         for name, value in self.node.inputs.items():
@@ -65,6 +66,9 @@ class NodeCheck:
         for name, port in self.component.inputs.items():
             if port.required and name not in written | self.node.inputs.keys() | searched:
                 self.job.at("inputs", name).error("missing_input", "required input is missing", "give it a value")
+            elif name in self.job.at("inputs").mapping() and name not in written:
+                message, fix = "Azure ML refuses an input without a value", "remove it or give it a value"
+                self.job.at("inputs", name).error("missing_value", message, fix, scope="azure")
 
     def _check_pipeline_input(self, node: YamlNode, port: InputPort, value: PipelineInput) -> None:
         """An input bound to an input of the pipeline."""

@@ -14,7 +14,7 @@ from azdistill.engine.pipeline.model import LITERAL_TYPES, Component, Node, Para
 from azdistill.engine.pipeline.yaml_node import YamlNode
 from azdistill.engine.problems import suggest
 
-_JOB_FIELDS = frozenset(
+JOB_FIELDS = frozenset(
     "$schema type name version display_name description tags properties comment component compute inputs outputs task "
     "input_data mini_batch_size partition_keys error_threshold mini_batch_error_threshold retry_settings logging_level "
     "max_concurrency_per_instance resources environment_variables identity queue_settings services is_deterministic "
@@ -31,7 +31,6 @@ _DEFAULTS = Parallel()
 
 def read_parallel(node: YamlNode, base: Parallel = _DEFAULTS) -> Parallel:
     """The parallel settings of a job or a component. Absent ones are those of `base`: of the job's component."""
-    node.check_fields(_JOB_FIELDS)
     keys = node.at("partition_keys")
     settings = {
         "input": _port(node.at("input_data"), "inputs"),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from azdistill.engine.pipeline.vm_sizes import vm_size
+from azdistill.engine.pipeline.vm_sizes import check_name, vm_size
 from azdistill.engine.pipeline.yaml_node import YamlNode
 
 RUN_SETTINGS = ("compute", "resources", "distribution", "limits", "identity", "queue_settings")
@@ -29,12 +29,22 @@ def check_run_settings(node: YamlNode) -> None:
             count.error("out_of_range", "must be an integer of at least 1")
 
 
+def check_vm_size(node: YamlNode, settings: Mapping[str, Any], default_compute: Any) -> None:
+    """Check the VM size of serverless compute. A cluster has its own, and Kubernetes has names of its own for sizes."""
+    name, compute = _setting(settings, "resources", "instance_type"), settings.get("compute") or default_compute
+    is_serverless = str(compute).removeprefix("azureml:").lower() == "serverless"
+    if is_serverless and isinstance(name, str) and "${{" not in name and (problem := check_name(name)):
+        size = node.at("resources", "instance_type")
+        report = size.error if problem.severity == "error" else size.warning
+        report(problem.code, problem.message, problem.fix, value=name, scope="azure")
+
+
 def check_gpus(node: YamlNode, settings: Mapping[str, Any]) -> None:
     """More processes than GPUs: several processes would share a device."""
     name, type = _setting(settings, "resources", "instance_type"), _setting(settings, "distribution", "type")
-    count = _setting(settings, "distribution", "process_count_per_instance")
     size = vm_size(name) if isinstance(name, str) else None
-    if size and str(type).lower() == "pytorch" and isinstance(count, int) and count > size.gpus:
+    count = _count(settings, "distribution", "process_count_per_instance")
+    if size and str(type).lower() == "pytorch" and count > size.gpus:
         message = f"must be at most {size.gpus}: {name} has {size.gpus} GPU{'s' if size.gpus > 1 else ''}"
         processes = node.at("distribution", "process_count_per_instance")
         processes.error("out_of_range", message, "lower it or use a larger VM", value=count)
@@ -68,7 +78,8 @@ def process_layout(settings: Mapping[str, Any]) -> ProcessLayout | None:
 def timeout(settings: Mapping[str, Any]) -> float | None:
     """`limits.timeout`, in seconds."""
     seconds = _setting(settings, "limits", "timeout")
-    return float(seconds) if isinstance(seconds, (int, float)) else None
+    is_number = isinstance(seconds, (int, float)) or (isinstance(seconds, str) and seconds.isdigit())
+    return float(seconds) if is_number else None
 
 
 def check_processes(node: YamlNode, settings: Mapping[str, Any]) -> None:
@@ -84,7 +95,7 @@ def check_processes(node: YamlNode, settings: Mapping[str, Any]) -> None:
 
 def _count(settings: Mapping[str, Any], section: str, name: str) -> int:
     value = _setting(settings, section, name)
-    return value if isinstance(value, int) else 1
+    return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdigit()) else 1
 
 
 def _setting(settings: Mapping[str, Any], section: str, name: str) -> Any:
@@ -93,4 +104,6 @@ def _setting(settings: Mapping[str, Any], section: str, name: str) -> Any:
 
 
 def _is_count(value: Any) -> bool:
-    return (isinstance(value, int) and not isinstance(value, bool) and value >= 1) or "${{" in str(value)
+    """An integer of at least 1, which the client also reads from text, or an expression."""
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    return "${{" in str(value) or ((is_integer or (isinstance(value, str) and value.isdigit())) and int(value) >= 1)

@@ -108,7 +108,7 @@ def _distribution(node: YamlNode) -> Distribution | None:
     if type not in _FIELDS:
         node.at("type").error("invalid_choice", f"must be one of {', '.join(_FIELDS)}")
         return None
-    node.check_fields(("type", *_FIELDS[type]))
+    node.check_fields(("type", *_FIELDS[type]), refused=True)
     if type == "choice":
         return _choice(node.at("values"))
     values = [read_number(node.at(name)) for name in _FIELDS[type]]

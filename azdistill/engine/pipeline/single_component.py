@@ -2,6 +2,7 @@
 
 import re
 
+from azdistill.engine.pipeline.client_fields import check_component_file
 from azdistill.engine.pipeline.components import read_component
 from azdistill.engine.pipeline.expressions import PipelineInput
 from azdistill.engine.pipeline.model import Node, OutputSetting, Pipeline
@@ -18,7 +19,8 @@ def single_component(document: Document) -> Pipeline:
     """The pipeline that runs the component of a file. It has no compute, as a component has none."""
     root = YamlNode(document, [])
     component = read_component(root, document.path.resolve().parent.name)
-    name = re.sub(r"\W", "_", component.name.lower(), flags=re.ASCII)
+    check_component_file(root)
+    name = re.sub(r"\W|^(?=\d)", "_", component.name.lower(), flags=re.ASCII)
     node = Node(
         name=name,
         component=component,

@@ -72,18 +72,18 @@ class YamlNode:
         """Add a warning, with the arguments of `error`."""
         self._add("warning", code, message, fix, **fields)
 
-    def check_fields(self, known: Iterable[str]) -> None:
-        """Warn about unknown fields: Azure ML ignores them, so a misspelt field has no effect."""
+    def check_fields(self, known: Iterable[str], refused: bool = False) -> None:
+        """Report unknown fields: a warning where Azure ML ignores them, an error where it refuses them."""
         unknown = [name for name in self.mapping() if name not in known]
+        severity: Severity = "error" if refused else "warning"
         for name in unknown[:MAX_UNKNOWN_FIELDS]:
             hint = suggest(name, known)
             fix = hint if hint.startswith("did you mean") else "remove it"
-            self.at(name).warning("unknown_field", "unknown field, which Azure ML ignores", fix, value=None)
+            message = f"unknown field, which Azure ML {'refuses' if refused else 'ignores'}"
+            self.at(name)._add(severity, "unknown_field", message, fix, value=None)
         if len(unknown) > MAX_UNKNOWN_FIELDS:
-            more = len(unknown) - MAX_UNKNOWN_FIELDS
-            self.warning(
-                "unknown_field", f"{more:,} more unknown fields", "check which kind of file this is", value=None
-            )
+            message = f"{len(unknown) - MAX_UNKNOWN_FIELDS:,} more unknown fields"
+            self._add(severity, "unknown_field", message, "check which kind of file this is", value=None)
 
     def _add(self, severity: Severity, code: str, message: str, fix: str, **fields: Unpack[_Fields]) -> None:
         if len(self.problems) > MAX_PROBLEMS:

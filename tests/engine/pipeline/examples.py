@@ -70,6 +70,45 @@ COMMAND_FILES = {
     "src/prepare.py": "",
 }
 
+# A pipeline with the settings that Azure's client checks: a job with its own command, and one with a component file.
+CLIENT_FILES = {
+    **COMMAND_FILES,
+    "pipeline.yml": """\
+type: pipeline
+display_name: two jobs
+tags: {owner: me}
+settings: {default_compute: "azureml:cpu", default_datastore: "azureml:blob", force_rerun: false}
+identity: {type: managed_identity}
+inputs:
+  raw: {type: uri_file, path: ./raw.csv}
+  n: 3
+outputs:
+  result: {type: uri_folder}
+jobs:
+  say:
+    type: command
+    command: echo ${{inputs.n}} > ${{outputs.out}}/n
+    environment: azureml:small:1
+    resources: {instance_count: 2}
+    distribution: {type: pytorch, process_count_per_instance: 1}
+    limits: {timeout: 60}
+    queue_settings: {job_tier: spot}
+    inputs:
+      n: ${{parent.inputs.n}}
+    outputs:
+      out: ${{parent.outputs.result}}
+  prepare:
+    type: command
+    component: ./prepare.yml
+    resources: {shm_size: 2g}
+    limits: {timeout: 90}
+    inputs:
+      raw: ${{parent.inputs.raw}}
+    outputs:
+      rows: {mode: upload}
+""",
+}
+
 SWEEP = """\
 type: pipeline
 settings: {default_compute: "azureml:gpu"}

@@ -12,6 +12,7 @@ from azdistill.engine.pipeline.checks import pipeline_problems
 from azdistill.engine.pipeline.loading import load_pipeline
 from azdistill.engine.problems import Problem, Scope, Severity, dotted
 from tests.engine.pipeline.examples import (
+    CLIENT_FILES,
     COMMAND_FILES,
     HEAD,
     PARALLEL,
@@ -24,6 +25,17 @@ from tests.engine.pipeline.examples import (
 )
 
 P, A, B, C = "pipeline.yml", "prepare.yml", "train.yml", "score/component.yml"
+E = "environment.yml"
+
+# Wrong pipelines of the area "command jobs" that were given to Azure's client, which finds the first three only.
+COMMAND_MISTAKES = (
+    "missing required input", "no compute", "missing component file", "unknown input", "unknown job",
+    "unknown output of a job", "unknown input of the pipeline", "a file for a folder", "out of range",
+    "a string for an integer", "a cycle", "shm_size", "unknown VM size", "unknown field of a job",
+)  # fmt: skip
+
+# Areas whose files are wrong by what Azure's client refuses or ignores.
+REFUSED, IGNORED = "fields that the client refuses", "fields that the client ignores"
 
 
 class Case(NamedTuple):
@@ -60,6 +72,16 @@ def find_problems(folder: Path, area: Area, case: Case) -> list[Problem]:
     assert case.before in text, f"{case.before!r} is not in {case.file}"
     write_files(folder, {**area.files, case.file: text.replace(case.before, case.after, 1)})
     return pipeline_problems(load_pipeline(folder / P))
+
+
+def mistakes_found() -> list[str]:
+    """The names of `COMMAND_MISTAKES` that are found."""
+    area, names = AREAS["command jobs"], []
+    for name in COMMAND_MISTAKES:
+        with tempfile.TemporaryDirectory() as folder:
+            problems = find_problems(Path(folder), area, area.cases[name])
+            names += [name] * (tuple(area.cases[name])[3:] in [as_case(problem, Path(folder)) for problem in problems])
+    return names
 
 
 def as_case(problem: Problem, folder: Path) -> tuple[Any, ...]:
@@ -155,6 +177,18 @@ AREAS: Mapping[str, Area] = {
             "optional_for_required", "pipeline.yml:17", "jobs.train"),
         "more processes than GPUs": Case(P, "process_count_per_instance: 1", "process_count_per_instance: 2",
             "out_of_range", "pipeline.yml:22", "jobs.train.distribution.process_count_per_instance", 2),
+        "unknown VM size": Case(P, "azureml:gpu\n    resources: {instance_type: Standard_NC24ads_A100_v4",
+            "serverless\n    resources: {instance_type: Standard_NC24ads_A100v4",
+            "unknown_vm_size", "pipeline.yml:21", "jobs.train.resources.instance_type",
+            "Standard_NC24ads_A100v4", scope="azure"),
+        "another VM size": Case(P, "azureml:gpu\n    resources: {instance_type: Standard_NC24ads_A100_v4",
+            "serverless\n    resources: {instance_type: Standard_NC32ads_A100_v4",
+            "unknown_vm_size", "pipeline.yml:21", "jobs.train.resources.instance_type",
+            "Standard_NC32ads_A100_v4", severity="warning", scope="azure"),
+        "a retired VM size": Case(P, "azureml:gpu\n    resources: {instance_type: Standard_NC24ads_A100_v4",
+            "azureml:serverless\n    resources: {instance_type: standard_nc6s_V3",
+            "retired_vm_size", "pipeline.yml:21", "jobs.train.resources.instance_type",
+            "standard_nc6s_V3", severity="warning", scope="azure"),
         "no count": Case(P, "process_count_per_instance: 1", "process_count_per_instance: all",
             "out_of_range", "pipeline.yml:22", "jobs.train.distribution.process_count_per_instance", "all"),
         "unknown distribution": Case(P, "type: pytorch", "type: torch",
@@ -193,7 +227,7 @@ AREAS: Mapping[str, Area] = {
             '    component: ./prepare.yml\n    outputs: {rows: "${{parent.outputs.model}}"}',
             "shared_output", "pipeline.yml:29", "jobs.train.outputs.model"),
         "unknown field of the pipeline": Case(P, "outputs:\n  model", "output: 1\noutputs:\n  model",
-            "unknown_field", "pipeline.yml:8", "output", severity="warning"),
+            "unknown_field", "pipeline.yml:8", "output"),
         "unknown field of a job": Case(P, "    compute: azureml:gpu", "    compute: azureml:gpu\n    shm_size: 2g",
             "unknown_field", "pipeline.yml:21", "jobs.train.shm_size", severity="warning"),
         "schema of another kind of file": Case(A, "type: command\n", "$schema: ./commandJob.schema.json\n",
@@ -214,6 +248,105 @@ AREAS: Mapping[str, Area] = {
             "unquoted_text", "pipeline.yml:7", "inputs.share", 0.5, severity="warning"),
         "an output that no node writes": Case(P, "    outputs:\n      model: ${{parent.outputs.model}}\n", "",
             "unused_output", "pipeline.yml:9", "outputs.model", severity="warning"),
+    }),
+    REFUSED: Area(CLIENT_FILES, {
+        "of the pipeline": Case(P, "jobs:\n", "colour: blue\njobs:\n",
+            "unknown_field", "pipeline.yml:11", "colour"),
+        "queue_settings of the pipeline": Case(P, "jobs:\n", "queue_settings: {job_tier: spot}\njobs:\n",
+            "unknown_field", "pipeline.yml:11", "queue_settings"),
+        "of a job with a command": Case(P, "    command: echo", "    colour: blue\n    command: echo",
+            "unknown_field", "pipeline.yml:14", "jobs.say.colour"),
+        "comment of a job with a command": Case(P, "    command: echo", "    comment: hello\n    command: echo",
+            "unknown_field", "pipeline.yml:14", "jobs.say.comment"),
+        "resources of a job with a command": Case(P, "{instance_count: 2}", "{instancecount: 2}",
+            "unknown_field", "pipeline.yml:16", "jobs.say.resources.instancecount"),
+        "resources of a job with a component": Case(P, "{shm_size: 2g}", "{shm_size: 2g, instancecount: 2}",
+            "unknown_field", "pipeline.yml:27", "jobs.prepare.resources.instancecount"),
+        "limits of a job with a command": Case(P, "{timeout: 60}", "{timeoutt: 3}",
+            "unknown_field", "pipeline.yml:18", "jobs.say.limits.timeoutt"),
+        "limits of a job with a component": Case(P, "{timeout: 90}", "{timeoutt: 3}",
+            "unknown_field", "pipeline.yml:28", "jobs.prepare.limits.timeoutt"),
+        "distribution": Case(P, "process_count_per_instance: 1", "processes: 1",
+            "unknown_field", "pipeline.yml:17", "jobs.say.distribution.processes"),
+        "queue_settings": Case(P, "job_tier: spot", "tier: spot",
+            "unknown_field", "pipeline.yml:19", "jobs.say.queue_settings.tier"),
+        "identity": Case(P, "managed_identity}", "managed_identity, clientid: a}",
+            "unknown_field", "pipeline.yml:5", "identity.clientid"),
+        "an input of the pipeline": Case(P, "path: ./raw.csv", "path: ./raw.csv, optional: true",
+            "unknown_field", "pipeline.yml:7", "inputs.raw.optional"),
+        "an output of the pipeline": Case(P, "{type: uri_folder}", "{type: uri_folder, description: n}",
+            "unknown_field", "pipeline.yml:10", "outputs.result.description"),
+        "an output of a job": Case(P, "{mode: upload}", "{mode: upload, colour: 1}",
+            "unknown_field", "pipeline.yml:32", "jobs.prepare.outputs.rows.colour"),
+        "an output of a component": Case(A, "{type: uri_folder}", "{type: uri_folder, path: azureml://datastores/a/b}",
+            "unknown_field", "prepare.yml:7", "outputs.rows.path"),
+        "a file of a component": Case(A, "{type: uri_file}", "{type: uri_file, path: ./raw.csv}",
+            "unknown_field", "prepare.yml:4", "inputs.raw.path"),
+        "a literal of a component": Case(A, "{type: integer, default: 0}", "{type: integer, minimum: 0}",
+            "unknown_field", "prepare.yml:5", "inputs.seed.minimum"),
+        "an environment file": Case(E, "image: ubuntu", "image: ubuntu\ncolour: blue",
+            "unknown_field", "environment.yml:2", "colour"),
+        "an environment": Case(P, "azureml:small:1", "{image: ubuntu, colour: blue}",
+            "unknown_field", "pipeline.yml:15", "jobs.say.environment.colour"),
+        "display_name: 5": Case(P, "two jobs", "5",
+            "wrong_type", "pipeline.yml:2", "display_name", 5, scope="azure"),
+        "display_name: 5 in a component": Case(A, "name: prepare", "name: prepare\ndisplay_name: 5",
+            "wrong_type", "prepare.yml:3", "display_name", 5, scope="azure"),
+        "description without a value": Case(P, "display_name: two jobs", "description:",
+            "wrong_type", "pipeline.yml:2", "description", scope="azure"),
+        "a number as a tag": Case(P, "{owner: me}", "{owner: 5}",
+            "wrong_type", "pipeline.yml:3", "tags", scope="azure"),
+        "text for a boolean": Case(P, "force_rerun: false", "force_rerun: maybe",
+            "wrong_type", "pipeline.yml:4", "settings.force_rerun", "maybe", scope="azure"),
+        "text for a boolean of a component": Case(A, "name: prepare", "name: prepare\nis_deterministic: maybe",
+            "wrong_type", "prepare.yml:3", "is_deterministic", "maybe", scope="azure"),
+        "text for seconds": Case(P, "timeout: 90", "timeout: soon",
+            "wrong_type", "pipeline.yml:28", "jobs.prepare.limits.timeout", "soon", scope="azure"),
+        "an expression for seconds of a command": Case(P, "timeout: 60", 'timeout: "${{parent.inputs.n}}"',
+            "wrong_type", "pipeline.yml:18", "jobs.say.limits.timeout", "${{parent.inputs.n}}", scope="azure"),
+        "limits without a value": Case(P, "    limits: {timeout: 90}", "    limits:",
+            "wrong_type", "pipeline.yml:28", "jobs.prepare.limits", scope="azure"),
+        "an unknown tier": Case(P, "job_tier: spot", "job_tier: dedicated",
+            "invalid_choice", "pipeline.yml:19", "jobs.say.queue_settings.job_tier", "dedicated", scope="azure"),
+        "an unknown identity": Case(P, "type: managed_identity", "type: system",
+            "invalid_choice", "pipeline.yml:5", "identity.type", "system", scope="azure"),
+        "an unknown type of output": Case(P, "{type: uri_folder}", "{type: folder}",
+            "invalid_choice", "pipeline.yml:10", "outputs.result.type", "folder", scope="azure"),
+        "a datastore without azureml:": Case(P, "azureml:blob", "blob",
+            "wrong_format", "pipeline.yml:4", "settings.default_datastore", "blob", scope="azure"),
+        "a compute without azureml:": Case(P, "azureml:cpu", "cpu",
+            "wrong_format", "pipeline.yml:4", "settings.default_compute", "cpu", scope="azure"),
+        "an environment without azureml:": Case(P, "azureml:small:1", "small:1",
+            "wrong_format", "pipeline.yml:15", "jobs.say.environment", "small:1", scope="azure"),
+        "an environment of a component without azureml:": Case(A, "file:./environment.yml", "small",
+            "wrong_format", "prepare.yml:9", "environment", "small", scope="azure"),
+        "an input of the pipeline without a value": Case(P, "n: 3", "n:",
+            "missing_value", "pipeline.yml:8", "inputs.n", scope="azure"),
+        "an input of a job without a value": Case(P, "inputs.raw}}\n", "inputs.raw}}\n      seed:\n",
+            "missing_value", "pipeline.yml:31", "jobs.prepare.inputs.seed", scope="azure"),
+        "an input of a component without a type": Case(A, "type: integer, default: 0", "default: a",
+            "missing_field", "prepare.yml:5", "inputs.seed", scope="azure"),
+        "an output of a component without a type": Case(A, "rows: {type: uri_folder}", "rows: {}",
+            "missing_field", "prepare.yml:7", "outputs.rows", scope="azure"),
+        "no type": Case(P, "type: pipeline\n", "",
+            "missing_field", "pipeline.yml:1", "type", scope="azure"),
+        "jobs and a component": Case(P, "jobs:\n", "component: azureml:a:1\njobs:\n",
+            "duplicate_value", "pipeline.yml:11", "component", "azureml:a:1"),
+        "control flow": Case(P, "jobs:\n",
+            "jobs:\n  branch: {type: if_else, condition: true, true_block: '${{parent.jobs.say}}'}\n",
+            "invalid_choice", "pipeline.yml:12", "jobs.branch.type", "if_else", scope="azure"),
+    }),
+    IGNORED: Area(CLIENT_FILES, {
+        "settings": Case(P, "force_rerun: false", "colour: blue",
+            "unknown_field", "pipeline.yml:4", "settings.colour", severity="warning"),
+        "a job with a component": Case(P, "    component: ./prepare", "    colour: blue\n    component: ./prepare",
+            "unknown_field", "pipeline.yml:26", "jobs.prepare.colour", severity="warning"),
+        "a component": Case(A, "name: prepare", "name: prepare\nmaintainer: me",
+            "unknown_field", "prepare.yml:3", "maintainer", severity="warning"),
+        "resources of a component": Case(A, "command:", "resources: {instancecount: 2}\ncommand:",
+            "unknown_field", "prepare.yml:10", "resources.instancecount", severity="warning"),
+        "distribution of a component": Case(A, "environment:", "distribution: {type: mpi, processes: 2}\nenvironment:",
+            "unknown_field", "prepare.yml:9", "distribution.processes", severity="warning"),
     }),
     "sweep of a component file": Area({**STYLE_FILES, P: HEAD + STYLES["sweep"]}, {
         "limits: {type": Case(P, "limit: {type", "limits: {type",
@@ -366,7 +499,7 @@ AREAS: Mapping[str, Area] = {
         "entry_scrip:": Case(P, "entry_script:", "entry_scrip:",
             "unknown_field", "pipeline.yml:24", "jobs.batch.task.entry_scrip", severity="warning"),
         "minibatch_size:": Case(P, "    mini_batch_size:", "    minibatch_size:",
-            "unknown_field", "pipeline.yml:6", "jobs.batch.minibatch_size", severity="warning"),
+            "unknown_field", "pipeline.yml:6", "jobs.batch.minibatch_size"),
         "to: ${{outputs.row}}": Case(P, "to: ${{outputs.rows}}", "to: ${{outputs.row}}",
             "unknown_output", "pipeline.yml:27", "jobs.batch.task.append_row_to", "${{outputs.row}}"),
         "to: ${{outputs.pictures}}": Case(P, "to: ${{outputs.rows}}", "to: ${{outputs.pictures}}",

@@ -1,0 +1,305 @@
+"""Fields of a pipeline file that Azure's client accepts, and their types.
+
+Source: the schemas in `azure/ai/ml/_schema` of azure-ai-ml 1.35. The client refuses an unknown field of a pipeline, of
+a job with its own command, of an input or output and of most sections. It ignores one of a component file and of a job
+that names a component.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+from azdistill.engine.pipeline.expressions import is_expression
+from azdistill.engine.pipeline.model import DATA_TYPES, LITERAL_TYPES
+from azdistill.engine.pipeline.yaml_node import YamlNode
+
+# `texts` is a mapping of names to texts. `any` is not empty, `nullable` may be.
+Kind = Literal["text", "texts", "integer", "boolean", "mapping", "any", "nullable"]
+Fields = Mapping[str, Kind]
+
+# Fields that the client reads from the service: a file may have them, and they have no effect.
+_READ_ONLY = dict.fromkeys(("$schema", "id", "creation_context", "status", "log_files"), "nullable")
+
+_JOB: Fields = {
+    **_READ_ONLY,
+    **dict.fromkeys(("name", "display_name", "description", "experiment_name"), "text"),
+    **dict.fromkeys(("tags", "properties"), "texts"),
+    "compute": "text",
+    **dict.fromkeys(("type", "services", "identity"), "any"),
+    **dict.fromkeys(("inputs", "outputs"), "nullable"),
+}
+PIPELINE: Fields = {**_JOB, **dict.fromkeys(("settings", "jobs", "component"), "nullable")}
+SETTINGS: Fields = {
+    "default_compute": "any",
+    "default_datastore": "text",
+    "continue_on_step_failure": "boolean",
+    "force_rerun": "boolean",
+}
+_RUN_SETTINGS = ("resources", "distribution", "queue_settings", "limits", "environment_variables")
+INLINE_COMMAND: Fields = {
+    **_JOB,
+    "parent_job_name": "text",
+    **dict.fromkeys((*_RUN_SETTINGS, "command", "code", "environment", "parameters"), "any"),
+}
+INLINE_PARALLEL: Fields = {
+    **_JOB,
+    **dict.fromkeys(("task", "input_data", "mini_batch_size", "partition_keys", "retry_settings"), "any"),
+    **dict.fromkeys(("error_threshold", "mini_batch_error_threshold", "max_concurrency_per_instance"), "any"),
+    **dict.fromkeys(("logging_level", "resources", "environment_variables"), "any"),
+}
+# Fields of a job with a component whose type the client checks.
+COMPONENT_NODE: Fields = {
+    "properties": "texts",
+    **dict.fromkeys(("name", "comment", "code", "compute"), "text"),
+    **dict.fromkeys((*_RUN_SETTINGS, "identity", "services"), "any"),
+}
+
+# The types of counts and of shm_size are checked with their bounds.
+RESOURCES: Fields = {
+    "instance_type": "text",
+    "max_instance_count": "integer",
+    **dict.fromkeys(("instance_count", "shm_size", "docker_args", "locations", "properties"), "any"),
+}
+LIMITS: Fields = {"timeout": "integer"}
+SWEEP_LIMITS: Fields = dict.fromkeys(("max_total_trials", "max_concurrent_trials", "timeout", "trial_timeout"), "any")
+OBJECTIVE: Fields = dict.fromkeys(("goal", "primary_metric"), "any")
+QUEUE_SETTINGS: Fields = dict.fromkeys(("job_tier", "priority"), "any")
+JOB_TIERS = ("spot", "basic", "standard", "premium", "null")
+PRIORITIES = ("low", "medium", "high")
+DISTRIBUTIONS: Mapping[str, Fields] = {
+    "pytorch": {"type": "any", "process_count_per_instance": "any"},
+    "mpi": {"type": "any", "process_count_per_instance": "any"},
+    "tensorflow": {"type": "any", "parameter_server_count": "integer", "worker_count": "integer"},
+    "ray": {
+        **dict.fromkeys(("port", "dashboard_port"), "integer"),
+        **dict.fromkeys(("address", "head_node_additional_args", "worker_node_additional_args"), "text"),
+        "type": "any",
+        "include_dashboard": "boolean",
+    },
+}
+_MANAGED: Fields = {"type": "any", "client_id": "text", "object_id": "text"}
+IDENTITIES: Mapping[str, Fields] = {
+    "managed": _MANAGED,
+    "managed_identity": _MANAGED,
+    "aml_token": {"type": "any"},
+    "user_identity": {"type": "any"},
+}
+INPUT: Fields = {
+    **dict.fromkeys(("type", "mode", "path", "path_on_compute"), "any"),
+    "datastore": "text",
+}
+OUTPUT: Fields = {
+    "$schema": "any",
+    **dict.fromkeys(("name", "path"), "text"),
+    **dict.fromkeys(("type", "mode", "version"), "any"),
+}
+COMPONENT: Fields = {
+    **dict.fromkeys(("display_name", "description"), "text"),
+    "is_deterministic": "boolean",
+    **dict.fromkeys(("tags", "properties"), "mapping"),
+}
+LITERAL_PORT: Fields = {
+    "optional": "boolean",
+    "description": "text",
+    **dict.fromkeys(("type", "default", "min", "max", "enum"), "any"),
+}
+DATA_PORT: Fields = {
+    "optional": "boolean",
+    "description": "text",
+    **dict.fromkeys(("type", "default", "mode"), "any"),
+}
+OUTPUT_PORT: Fields = {"description": "text", "type": "any", "mode": "any"}
+ENVIRONMENT: Fields = {
+    **_READ_ONLY,
+    **dict.fromkeys(("name", "description", "image", "datastore"), "text"),
+    **dict.fromkeys(("tags", "version", "build", "conda_file", "inference_config", "os_type"), "any"),
+    **dict.fromkeys(("latest_version", "auto_delete_setting", "intellectual_property"), "any"),
+}
+BUILD: Fields = {"path": "text", "dockerfile_path": "text"}
+
+_COMPONENT_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_TYPES = {
+    "text": "text",
+    "texts": "a mapping of names to texts",
+    "integer": "an integer",
+    "boolean": "true or false",
+    "mapping": "a mapping",
+}
+# Texts and numbers that the client reads as booleans.
+_BOOLEANS = frozenset("t f true false on off y n yes no 1 0".split())
+
+
+def refuse_unknown(node: YamlNode, fields: Fields, expressions: bool = True) -> None:
+    """Report the fields of a section that the client refuses: unknown ones, and those of another type.
+
+    `expressions`: a value may be a `${{ }}`, as in a job that names a component.
+    """
+    node.check_fields(fields, refused=True)
+    check_types(node, fields, expressions)
+
+
+def check_types(node: YamlNode, fields: Fields, expressions: bool = True) -> None:
+    """Report the fields of a section whose type the client refuses. What is wrong in Azure only runs locally."""
+    for name, kind in fields.items():
+        if name in node.mapping():
+            _check_type(node.at(name), kind, expressions)
+
+
+def _check_type(node: YamlNode, kind: Kind, expressions: bool) -> None:
+    if kind == "nullable":
+        return
+    if node.value is None:
+        node.error("wrong_type", "Azure ML refuses an empty field", "remove it or give it a value", scope="azure")
+    elif not _has_type(node.value, kind) and not (expressions and _is_expression(node.value)):
+        is_scalar = isinstance(node.value, (int, float))
+        fix = "put it in quotes" if kind == "text" and is_scalar else "put the values in quotes" * (kind == "texts")
+        node.error("wrong_type", f"Azure ML requires {_TYPES[kind]}", fix, scope="azure")
+
+
+def _has_type(value: object, kind: Kind) -> bool:
+    match kind:
+        case "text":
+            return isinstance(value, str)
+        case "texts":
+            values = value.values() if isinstance(value, Mapping) else [False]
+            return all(isinstance(entry, str) or entry is None for entry in values)
+        case "integer":
+            is_digits = isinstance(value, str) and value.strip().lstrip("+-").isdigit()
+            return is_digits or (isinstance(value, (int, float)) and not isinstance(value, bool))
+        case "boolean":
+            return isinstance(value, (str, int)) and str(value).lower() in _BOOLEANS
+        case "mapping":
+            return isinstance(value, Mapping)
+        case _:
+            return True
+
+
+def _is_expression(value: object) -> bool:
+    return isinstance(value, str) and is_expression(value)
+
+
+def check_pipeline_job(root: YamlNode) -> None:
+    """Check the fields of a pipeline job with its settings and identity."""
+    refuse_unknown(root, PIPELINE)
+    settings = root.at("settings")
+    settings.check_fields(SETTINGS)
+    check_types(settings, SETTINGS)
+    for field in (settings.at("default_compute"), settings.at("default_datastore")):
+        _check_address(field)
+    check_identity(root.at("identity"))
+
+
+def _check_address(node: YamlNode) -> None:
+    """A compute or datastore of the settings has the prefix `azureml:`, which that of a job needs not."""
+    text = str(node.value or "")
+    is_serverless = node.field[-1] == "default_compute" and text.lower() == "serverless"
+    if text and not is_serverless and not text.startswith("azureml:"):
+        message = "Azure ML requires the prefix azureml:"
+        node.error("wrong_format", message, f"write azureml:{text}", scope="azure")
+
+
+def check_node(job: YamlNode, kind: str) -> None:
+    """Check the fields of a command, parallel or sweep job: one with its own command, or one that names a component."""
+    inline = {"command": INLINE_COMMAND, "parallel": INLINE_PARALLEL}.get(kind)
+    is_inline = inline is not None and not job.value.get("component")
+    if inline and is_inline:
+        refuse_unknown(job, inline, expressions=False)
+    else:
+        check_types(job, COMPONENT_NODE)
+    check_identity(job.at("identity"))
+    refuse_unknown(job.at("resources"), RESOURCES, expressions=not is_inline)
+    _check_queue(job.at("queue_settings"))
+    if kind == "command":
+        refuse_unknown(job.at("limits"), LIMITS, expressions=not is_inline)
+        _check_distribution(job.at("distribution"))
+    if kind == "sweep":
+        job.at("limits").check_fields(SWEEP_LIMITS, refused=True)
+        job.at("objective").check_fields(OBJECTIVE, refused=True)
+
+
+def check_component(node: YamlNode) -> None:
+    """Check the fields of a component file or of an inline component. The client ignores unknown ones."""
+    check_types(node, COMPONENT)
+    node.at("resources").check_fields(RESOURCES)
+    _check_queue(node.at("queue_settings"))
+    distribution = node.at("distribution")
+    known = DISTRIBUTIONS.get(str(distribution.mapping().get("type")).lower())
+    distribution.check_fields(known or distribution.mapping())
+
+
+def check_component_file(root: YamlNode) -> None:
+    """Check what the client requires of a component file that is not part of a pipeline."""
+    name = root.at("name")
+    if name.value is None:
+        name.error("missing_field", "Azure ML requires a name", "write name: NAME", scope="azure")
+    elif not _COMPONENT_NAME.fullmatch(str(name.value)) or not isinstance(name.value, str):
+        message = "names of components have lower case letters, digits and _, and start with a letter"
+        name.error("invalid_name", message, scope="azure")
+    check_types(root, {"tags": "texts"})
+
+
+def check_identity(node: YamlNode) -> None:
+    """Check the identity of a pipeline or a job. Its type is spelt in lower case."""
+    if node.value is None:
+        return
+    fields = node.mapping()
+    known = IDENTITIES.get(str(fields.get("type")))
+    if fields and known is None:
+        node.at("type").error("invalid_choice", f"must be one of {', '.join(IDENTITIES)}", scope="azure")
+    elif known:
+        refuse_unknown(node, known)
+
+
+def _check_distribution(node: YamlNode) -> None:
+    """Check the fields of a job's distribution. An unknown type is reported elsewhere."""
+    if known := DISTRIBUTIONS.get(str(node.mapping().get("type")).lower()):
+        refuse_unknown(node, known)
+
+
+def check_output(node: YamlNode) -> None:
+    """Check an output of a pipeline or a job that is not only a binding."""
+    refuse_unknown(node, OUTPUT)
+    type = node.at("type")
+    if type.value is not None and type.value not in DATA_TYPES and not _is_expression(type.value):
+        type.error("invalid_choice", f"must be one of {', '.join(DATA_TYPES)}", scope="azure")
+
+
+def _check_queue(node: YamlNode) -> None:
+    refuse_unknown(node, QUEUE_SETTINGS)
+    for name, choices in (("job_tier", JOB_TIERS), ("priority", PRIORITIES)):
+        choice = node.at(name)
+        if choice.value is not None and str(choice.value).lower() not in choices:
+            choice.error("invalid_choice", f"must be one of {', '.join(choices)}", scope="azure")
+
+
+def check_port(node: YamlNode) -> None:
+    """Check the declaration of an input of a component."""
+    if not isinstance(node.value, Mapping):
+        node.error("wrong_type", "Azure ML requires a mapping with type", "write {type: uri_folder}", scope="azure")
+    elif node.value.get("type") is None:
+        node.error("missing_field", "Azure ML requires a type", "write type: string", scope="azure", value=None)
+    else:
+        refuse_unknown(node, LITERAL_PORT if node.value["type"] in LITERAL_TYPES else DATA_PORT)
+
+
+def check_output_port(node: YamlNode) -> None:
+    """Check the declaration of an output of a component. The client ignores unknown fields of a literal output."""
+    if not isinstance(node.value, Mapping) or node.value.get("type") is None:
+        node.error("missing_field", "Azure ML requires a type", "write {type: uri_folder}", scope="azure", value=None)
+    elif node.value["type"] not in LITERAL_TYPES:
+        refuse_unknown(node, OUTPUT_PORT)
+
+
+def check_environment_name(node: YamlNode) -> None:
+    """The name of a registered environment has the prefix `azureml:` or is an address."""
+    text = str(node.value)
+    if not text.startswith(("azureml:", "file:")) and not is_expression(text):
+        fix = f"write azureml:{text}" if ":" in text else f"write azureml:{text}:VERSION"
+        message = "Azure ML requires the prefix azureml: before the name of an environment"
+        node.error("wrong_format", message, fix, scope="azure")
+
+
+def check_environment(node: YamlNode) -> None:
+    """Check an inline environment, or the root of an environment file."""
+    refuse_unknown(node, ENVIRONMENT)
+    refuse_unknown(node.at("build"), BUILD)
