@@ -78,7 +78,8 @@ def read_pipeline(path: Path, registered: "Registered", compiled: bool = False) 
     from azdistill.engine.pipeline.loading import load_pipeline
 
     pipeline = load_pipeline(path, registered)
-    print_warnings(problem for problem in pipeline_problems(pipeline) if problem.severity == "warning")
+    warnings = [problem for problem in pipeline_problems(pipeline) if problem.severity == "warning"]
+    print_warnings(problem for problem in warnings if not (compiled and problem.scope == "azure"))
     print_warnings(() if compiled else azure_only(pipeline))
     return pipeline
 

@@ -57,10 +57,10 @@ def _print_as_text(job: "DistillationJob", warnings: list[str]) -> None:
     from azdistill.job.estimates import estimate
 
     estimated = estimate(job)
-    nodes, figures = Table("node", "after", "compute"), Table("what", "estimate")
+    nodes, figures = Table("node", "after", "compute", "time limit"), Table("what", "estimate")
     for node in estimated.nodes:
         compute = " ".join(filter(None, (node.compute, node.instance_type)))
-        nodes.add_row(node.name, ", ".join(node.after), compute)
+        nodes.add_row(node.name, ", ".join(node.after), compute, f"{node.timeout / 3600:g} h")
     for figure in _figures(job, estimated):
         figures.add_row(*figure)
     console().print(nodes, figures, *warnings, sep="\n", markup=False, highlight=False, soft_wrap=True)
@@ -127,5 +127,6 @@ def _memory(memory: "Memory") -> str:
     needed = f"full fine-tuning needs {memory.needed_gb:,.0f} GB before activations"
     if memory.fits is None:
         return f"{needed}; the memory of {memory.vm or 'the cluster'} is unknown"
-    advice = "" if memory.fits else f" and DOES NOT FIT; use {memory.smallest_vm or 'several machines'}"
-    return f"{needed}, {memory.vm} has {memory.vm_gb}{advice}"
+    larger = f"use {memory.smallest_vm}" if memory.smallest_vm else "no known VM size has a GPU that is large enough"
+    advice = "" if memory.fits else f" and DOES NOT FIT; {larger}"
+    return f"{needed}, a GPU of {memory.vm} has {memory.vm_gb}{advice}"

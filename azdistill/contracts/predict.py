@@ -27,6 +27,7 @@ STEP = Step(
     inputs={
         "model": Port("custom_model", "safetensors, config and tokenizer"),
         "prompts": Port("uri_folder", PROMPTS_FILE),
+        "after": Port("uri_folder", "not read: the step starts when it exists", optional=True),
     },
     outputs={"predictions": Port("uri_folder", "predictions.jsonl and profile.json")},
     environment="gpu",

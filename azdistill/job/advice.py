@@ -5,9 +5,13 @@ from datetime import date
 from typing import Any
 
 from azdistill.contracts.problems import FieldPath, Problem, format_number
+from azdistill.engine.pipeline.vm_sizes import VmSize, check_name, vm_size
 from azdistill.job.catalog import Facts, TeacherFacts, built_in
+from azdistill.job.components import step_of
+from azdistill.job.compute_checks import SIZES
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES
+from azdistill.job.run_settings import SERVERLESS, process_count
 
 # Usual minimum and maximum for full fine-tuning from pretrained weights.
 USUAL = {"learning_rate": (1e-5, 5e-5), "num_epochs": (2, 5)}
@@ -16,6 +20,7 @@ MUTABLE = "azureml://datastores/"
 LATEST = ("@latest", "/labels/latest")
 
 STUDENT: FieldPath = ("student", "model")
+GPU_SIZE: FieldPath = ("compute", "gpu_instance_type")
 
 
 def advice(job: DistillationJob, today: date | None = None) -> list[Problem]:
@@ -33,6 +38,10 @@ def advice(job: DistillationJob, today: date | None = None) -> list[Problem]:
         _student_size,
         _test_data,
         _mutable_paths,
+        _vm_sizes,
+        _gpu_memory,
+        _idle_gpus,
+        _batch_of_processes,
     )
     return [*_retirements(job, today or built_in().as_of), *(problem for check in checks for problem in check(job))]
 
@@ -142,3 +151,52 @@ def _mutable_paths(job: DistillationJob) -> Iterator[Problem]:
         if path.startswith("azureml:") and path.endswith(LATEST):
             message = "the latest version changes without a change of the job"
             yield _warning("mutable_path", field, path, message, "name a version")
+
+
+def _vm_sizes(job: DistillationJob) -> Iterator[Problem]:
+    """VM sizes that are unknown or retired. Misspelt ones are errors."""
+    for field, target in SIZES.items():
+        name = getattr(job.compute, field) if getattr(job.compute, target) == SERVERLESS else None
+        if name and (problem := check_name(name)):
+            yield _warning(problem.code, ("compute", field), name, problem.message, problem.fix)
+
+
+def _gpu_memory(job: DistillationJob) -> Iterator[Problem]:
+    student, size = job.known.student(job.student.model), _gpus_of(job)
+    if student and student.training_gb and size and student.training_gb > size.gpu_memory_gb:
+        needed = f"full fine-tuning of {student.name} needs {student.training_gb:,.0f} GB before activations"
+        fix = f"use {student.smallest_vm}" if student.smallest_vm else "choose a smaller student"
+        message = f"{needed}, and a GPU of this size has {size.gpu_memory_gb}"
+        yield _warning("exceeds_gpu_memory", GPU_SIZE, job.compute.gpu_instance_type, message, fix)
+
+
+def _idle_gpus(job: DistillationJob) -> Iterator[Problem]:
+    """GPUs that are rented and not used: of train with fewer processes, and of predict, which uses one."""
+    compute, size = job.compute, _gpus_of(job)
+    predict = vm_size(compute.predict_instance_type or "") if compute.gpu == SERVERLESS else None
+    if size and compute.train_processes and compute.train_processes < size.gpus:
+        idle = size.gpus - compute.train_processes
+        message = f"{idle} of {size.gpus} GPUs of {compute.gpu_instance_type} are idle in step train"
+        field: FieldPath = ("compute", "train_processes")
+        yield _warning("idle_gpus", field, compute.train_processes, message, f"set {size.gpus}, or a smaller VM")
+    used, field = (predict, ("compute", "predict_instance_type")) if predict else (size, GPU_SIZE)
+    if used and used.gpus > 1:
+        message = f"{used.gpus - 1} of {used.gpus} GPUs are idle in the steps predict, which use one"
+        fix = "set compute.predict_instance_type to a size with one GPU"
+        yield _warning("idle_gpus", field, getattr(compute, str(field[-1])), message, fix)
+
+
+def _batch_of_processes(job: DistillationJob) -> Iterator[Problem]:
+    """Several processes train on batches of their own, so that more rows are averaged than the job says."""
+    compute, train = job.compute, step_of("train")
+    processes = process_count(train, compute) * compute.train_instances
+    if processes > 1:
+        rows = f"{processes} x {job.train.batch_size} = {processes * job.train.batch_size}"
+        message = f"{processes} processes train together, so a step of the optimizer has {rows} rows"
+        fix = f"for the batches of one process, divide it by {processes}"
+        yield _warning("several_processes", ("train", "batch_size"), job.train.batch_size, message, fix)
+
+
+def _gpus_of(job: DistillationJob) -> VmSize | None:
+    """The GPUs of the VM that trains, None where they are unknown."""
+    return vm_size(job.compute.gpu_instance_type) if job.compute.gpu == SERVERLESS else None

@@ -15,19 +15,18 @@ import shutil
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from azdistill.contracts.errors import InputError, SpecError
 from azdistill.contracts.files import write_text
-from azdistill.contracts.gpus import REQUIRED_GPUS
 from azdistill.contracts.layout import BUNDLE, CODE, COMPONENT_FILE, COMPONENTS, ENVIRONMENTS, INPUTS, PIPELINE_FILE
 from azdistill.engine.pipeline.emit import to_yaml
-from azdistill.engine.pipeline.vm_sizes import gpu_count
 from azdistill.job.assets import asset
 from azdistill.job.components import component, step_of
 from azdistill.job.model import ComputeSection, DistillationJob, Identity
 from azdistill.job.paths import is_remote, missing_files
 from azdistill.job.plan import GRAPH, PUBLISHED, Plan, PlannedFile, PlannedNode, plan
+from azdistill.job.run_settings import compute_address, run_settings
 from azdistill.job.snapshot import ROOT, closure
 from azdistill.job.task import task_file_problems
 
@@ -157,10 +156,20 @@ def pipeline_document(planned: Plan) -> dict[str, Any]:
         **({"description": job.description} if job.description else {}),
         **tags,
         "identity": _identity(job.compute),
-        "settings": {"default_compute": _compute(job.compute.cpu), "continue_on_step_failure": True},
+        "settings": _settings(job.compute),
         "inputs": {name: _file_input(name, file) for name, file in planned.files.items()} | dict(planned.scalars),
         "outputs": {name: {"type": "uri_folder", "mode": "rw_mount"} for name in PUBLISHED},
         "jobs": {node.name: _node(node, job.compute, tags) for node in planned.nodes},
+    }
+
+
+def _settings(compute: ComputeSection) -> dict[str, Any]:
+    datastore = compute.default_datastore
+    return {
+        "default_compute": compute_address(compute.cpu),
+        **({"default_datastore": f"azureml:{datastore}"} if datastore else {}),
+        "continue_on_step_failure": True,
+        **({"force_rerun": True} if compute.force_rerun else {}),
     }
 
 
@@ -176,32 +185,9 @@ def _node(node: PlannedNode, compute: ComputeSection, tags: Mapping[str, Any]) -
         "component": f"./{COMPONENTS}/{node.step.name}/{COMPONENT_FILE}",
         **tags,
         **({"identity": _identity(compute)} if compute.identity != Identity() else {}),
-        **_placement(node.step.environment, compute, compute.teacher_instances if node.name == "teacher" else 1),
-        **_variables(node.step.environment, compute),
+        **run_settings(node.step, compute),
         "inputs": dict(node.inputs),
         "outputs": dict(node.outputs),
-    }
-
-
-def _variables(environment: Literal["cpu", "gpu"], compute: ComputeSection) -> dict[str, Any]:
-    """Environment variables of a node: how many GPUs each instance must have, so that no step trains on the CPU of a
-    GPU machine. A cluster has its own VM size, which is not known here: at least one GPU."""
-    gpus = gpu_count(compute.gpu_instance_type) if environment == "gpu" else 0
-    required = gpus if compute.gpu == "serverless" else min(gpus, 1)
-    return {"environment_variables": {REQUIRED_GPUS: str(required)}} if required else {}
-
-
-def _placement(environment: Literal["cpu", "gpu"], compute: ComputeSection, instances: int) -> dict[str, Any]:
-    """Compute, VM size and number of instances of a node. A cluster has its own VM size; serverless needs one."""
-    cluster = compute.gpu if environment == "gpu" else compute.cpu
-    size = compute.gpu_instance_type if environment == "gpu" else compute.cpu_instance_type
-    resources: dict[str, Any] = {"instance_type": size} if cluster == "serverless" else {}
-    if instances == 1:
-        return {"compute": _compute(cluster), **({"resources": resources} if resources else {})}
-    return {
-        "compute": _compute(cluster),
-        "resources": {"instance_count": instances, **resources},
-        "distribution": {"type": "pytorch", "process_count_per_instance": 1},
     }
 
 
@@ -209,7 +195,3 @@ def _identity(compute: ComputeSection) -> dict[str, str]:
     """The identity of the pipeline. Nodes get the same one unless it is the default: a node without its own gets no
     token of the user. Source: azure-sdk-for-python issue 30104."""
     return compute.identity.model_dump(exclude_none=True)
-
-
-def _compute(name: str) -> str:
-    return name if name == "serverless" else f"azureml:{name}"

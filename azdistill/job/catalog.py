@@ -74,7 +74,8 @@ class StudentFacts(Facts):
 
     @property
     def smallest_vm(self) -> str | None:
-        """The smallest VM size with enough GPU memory for full fine-tuning. None: none is large enough, or unknown."""
+        """The first recommended VM size with a GPU that is large enough for full fine-tuning. None: there is none, or
+        the size of the student is unknown."""
         return smallest_vm_size(self.training_gb) if self.training_gb else None
 
 

@@ -42,17 +42,22 @@ class Range:
 
 @dataclass(frozen=True)
 class EstimatedNode:
-    """A node, its dependencies and its compute. `instance_type` is None on a cluster, which has its own."""
+    """A node, its dependencies, its compute and its time limit in seconds.
+
+    `instance_type` is None on a cluster, which has its own.
+    """
 
     name: str
     after: tuple[str, ...]
     compute: str
     instance_type: str | None
+    timeout: int
 
 
 @dataclass(frozen=True)
 class Memory:
-    """GPU memory in GB: of full fine-tuning of the student without activations, and of the VM. None is unknown."""
+    """GPU memory in GB: of full fine-tuning of the student without activations, and of one GPU of the VM: with several
+    GPUs, each holds a complete model. None is unknown."""
 
     needed_gb: float | None
     vm: str | None
@@ -112,14 +117,20 @@ def estimate(job: DistillationJob) -> Estimate:
     has_endpoint = job.teacher.teacher_route == "endpoint"
     teachers = tuple(_teachers(job, counted, sampled)) if has_endpoint and len(counted) == len(rows) else ()
     if has_endpoint and not teachers:
-        return Estimate(_nodes(job), rows, (), None, None, None, None, _memory(job))
-    return Estimate(_nodes(job), rows, teachers, *_totals(job, teachers), _memory(job))
+        return Estimate(planned_nodes(job), rows, (), None, None, None, None, _memory(job))
+    return Estimate(planned_nodes(job), rows, teachers, *_totals(job, teachers), _memory(job))
 
 
-def _nodes(job: DistillationJob) -> tuple[EstimatedNode, ...]:
+def planned_nodes(job: DistillationJob) -> tuple[EstimatedNode, ...]:
     """The nodes of the bundle, so that the estimate is about what is submitted."""
     return tuple(
-        EstimatedNode(name, _upstream(node["inputs"]), node["compute"], node.get("resources", {}).get("instance_type"))
+        EstimatedNode(
+            name=name,
+            after=_upstream(node["inputs"]),
+            compute=node["compute"],
+            instance_type=node.get("resources", {}).get("instance_type"),
+            timeout=node["limits"]["timeout"],
+        )
         for name, node in pipeline_document(plan(job))["jobs"].items()
     )
 

@@ -1,7 +1,7 @@
 """`DistillationJob`, the model of a job file. The section of a step is the config model of that step."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -18,8 +18,10 @@ from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import Prompting
 from azdistill.contracts.train import TrainConfig
 from azdistill.job.catalog import Catalog, built_in
+from azdistill.job.compute_checks import compute_problems
 from azdistill.job.messages import job_problems
 from azdistill.job.paths import SpecPath
+from azdistill.job.run_settings import MAX_TIMEOUT_S
 from azdistill.job.shorthand import INHERITED, Values, expand
 from azdistill.job.task import PURPOSE, SpecTask, is_file
 from azdistill.job.teacher_section import TeacherSection
@@ -78,8 +80,15 @@ class Identity(Section):
         return self
 
 
+# Steps that continue where their node was taken away: train from a checkpoint, teacher from the response store.
+SpotStep = Literal["train", "teacher"]
+
+Seconds = Annotated[int, Field(ge=60, le=MAX_TIMEOUT_S)]
+
+
 class ComputeSection(Section):
-    """Compute of the steps on Azure ML. Local runs ignore it."""
+    """Compute of the steps on Azure ML. Local runs use only the processes, the time limits, force_rerun and the
+    environment variables."""
 
     cpu: str = Field("serverless", pattern=r"^[A-Za-z0-9-]+$", description="Cluster of the CPU steps, or serverless.")
     gpu: str = Field(
@@ -93,10 +102,48 @@ class ComputeSection(Section):
         pattern=r"^\w+$",
         description="VM size of the steps train and predict on serverless compute.",
     )
+    predict_instance_type: str | None = Field(
+        None,
+        pattern=r"^\w+$",
+        description="VM size of the steps predict on serverless compute: one GPU is enough. "
+        "Default: gpu_instance_type.",
+    )
     teacher_instances: int = Field(
         1, ge=1, le=100, description="Number of nodes of the teacher step. They share the rate limits and the budget."
     )
-    identity: Identity = Identity()
+    train_instances: int = Field(1, ge=1, le=100, description="Number of nodes of the train step.")
+    train_processes: int | None = Field(
+        None,
+        ge=1,
+        le=16,
+        description="Processes of the train step on each node, one for each GPU. Each trains on batches of its own, "
+        "so a step of the optimizer has more rows. Default: the number of GPUs of gpu_instance_type, 1 on a cluster.",
+    )
+    spot: tuple[SpotStep, ...] = Field(
+        (),
+        description="Steps on spot VMs of serverless compute, which are cheaper and can be taken away: train, "
+        "teacher. They continue on another VM. A cluster has a tier of its own.",
+    )
+    shm_size: str | None = Field(
+        None,
+        pattern=r"^[1-9][0-9]*[bkmgBKMG]$",
+        description="Shared memory of the steps train and predict, such as 16g. Default: Azure ML's, 2g.",
+    )
+    timeout: dict[str, Seconds] = Field(
+        default_factory=dict,
+        description="Time limits by step, seconds. Default: 86400 (a day) for train, 604800 (a week) for teacher, "
+        "21600 (6 hours) for the others. A step that was ended continues in the next run.",
+    )
+    environment_variables: dict[str, str] = Field(
+        default_factory=dict, description="Environment variables of all steps, such as HTTPS_PROXY. Not for secrets."
+    )
+    default_datastore: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_]+$",
+        description="Datastore of the outputs and of the response store. Default: the workspace's.",
+    )
+    force_rerun: bool = Field(False, description="Run every step again, even if its inputs and settings are the same.")
+    identity: Identity = Field(Identity(), description="The identity that the steps run as.")
 
     @model_validator(mode="after")
     def _users_need_clusters(self) -> Self:
@@ -183,6 +230,7 @@ class DistillationJob(Section):
             problems += job_problems(error, cls, values)
         else:
             problems += [*_unknown_teachers(job), *gate_problems(job.evaluate.gates.metrics)]
+            problems += compute_problems(job.compute)
         if problems:
             # Outside of the except block: pydantic's message repeats values, and one of them may be a secret.
             raise SpecError(problems=problems)

@@ -20,6 +20,9 @@ Scalar = str | int | float | bool
 
 REGISTRIES = "azureml://registries/"
 
+# The default datastore of a workspace, in the fixed paths of the steps.
+DEFAULT_DATASTORE = "workspaceblobstore"
+
 
 @dataclass(frozen=True)
 class Wiring:
@@ -50,7 +53,10 @@ GRAPH: Mapping[str, Wiring] = {
     "predict_student": Wiring(
         "predict", {"model": "train.model", "prompts": "prepare.prompts"}, {"weights": "pretrained"}
     ),
-    "predict_baseline": Wiring("predict", {"model": "student", "prompts": "prepare.prompts"}),
+    # It waits for the curated rows, with train: before the teacher has answered, no GPU is rented.
+    "predict_baseline": Wiring(
+        "predict", {"model": "student", "prompts": "prepare.prompts", "after": "curate.curated"}
+    ),
     "evaluate": Wiring(
         "evaluate",
         {
@@ -137,7 +143,10 @@ def plan(job: DistillationJob) -> Plan:
         job=job,
         files=_data_files(data, job.student.model) | _nested_files(configs) | {"simulation": _simulation(job)},
         scalars=_run_inputs(configs),
-        nodes=tuple(_node(name, wiring, configs[wiring.step], data) for name, wiring in GRAPH.items()),
+        nodes=tuple(
+            _node(name, wiring, configs[wiring.step], data, job.compute.default_datastore)
+            for name, wiring in GRAPH.items()
+        ),
     )
 
 
@@ -201,7 +210,9 @@ def _run_inputs(configs: Mapping[str, StepConfig]) -> dict[str, Scalar]:
     }
 
 
-def _node(name: str, wiring: Wiring, config: StepConfig, data: Mapping[str, str | None]) -> PlannedNode:
+def _node(
+    name: str, wiring: Wiring, config: StepConfig, data: Mapping[str, str | None], datastore: str | None
+) -> PlannedNode:
     step = step_of(wiring.step)
     ports = {
         port: _bound_port(step.inputs[port], source)
@@ -210,7 +221,8 @@ def _node(name: str, wiring: Wiring, config: StepConfig, data: Mapping[str, str 
     }
     fields = {field: _field(config, field, wiring) for field in step.config.model_fields}
     inputs = {**ports, **{field: value for field, value in fields.items() if value is not None}}
-    return PlannedNode(name, step, inputs, {port: _output(name, port, step.outputs[port]) for port in step.outputs})
+    outputs = {port: _output(name, port, step.outputs[port], datastore) for port in step.outputs}
+    return PlannedNode(name, step, inputs, outputs)
 
 
 def _bound_port(port: Port, source: str) -> Any:
@@ -233,8 +245,10 @@ def _field(config: StepConfig, name: str, wiring: Wiring) -> Scalar | None:
     return value
 
 
-def _output(node: str, port_name: str, port: Port) -> Any:
+def _output(node: str, port_name: str, port: Port, datastore: str | None) -> Any:
+    """An output as a YAML value. A fixed path, such as that of the response store, is in the job's datastore."""
     published = next((name for name, source in PUBLISHED.items() if source == f"{node}.{port_name}"), None)
     if published:
         return f"${{{{parent.outputs.{published}}}}}"
-    return {"type": port.type} | ({"mode": port.mode} if port.mode else {}) | ({"path": port.path} if port.path else {})
+    path = port.path and (port.path.replace(DEFAULT_DATASTORE, datastore, 1) if datastore else port.path)
+    return {"type": port.type} | ({"mode": port.mode} if port.mode else {}) | ({"path": path} if path else {})

@@ -1,8 +1,9 @@
 """Load and save a student: safetensors only, no code from its folder, nothing from a hub."""
 
 import copy
+import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, set_seed
 from transformers.utils import logging
 
-from azdistill.contracts.errors import DataError
+from azdistill.contracts.errors import DataError, InputError
 from azdistill.students import errors
 from azdistill.students.folders import model_folder, tokenizer_folder, weight_files
 from azdistill.students.template import end_of_turn_id
@@ -100,7 +101,22 @@ def greedy_generation(model: Any, tokenizer: Any) -> GenerationConfig:
 
 def best_device() -> torch.device:
     """The GPU of this process where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", gpu_index(os.environ, torch.cuda.device_count()))
+
+
+def gpu_index(environ: Mapping[str, str], count: int) -> int:
+    """The GPU of this process: that of its local rank. On GPU 0, all processes would load their copy of the model.
+
+    Raises InputError when a machine with `count` GPUs has more processes.
+    """
+    index = int(environ.get("LOCAL_RANK", "0"))
+    if index >= count:
+        message = f"this machine has {count} GPU{'s' * (count > 1)}, and each process needs one"
+        fix = f"set it to {count}"
+        raise InputError(message, code="too_many_processes", field=("compute", "train_processes"), fix=fix)
+    return index
 
 
 def best_dtype() -> str:

@@ -20,7 +20,10 @@ from azdistill.contracts.evaluate import EvaluateConfig, Gates
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import Prompting, Teacher
+from azdistill.engine.pipeline.vm_sizes import vm_size
+from azdistill.engine.problems import may_be_secret
 from azdistill.job.model import ComputeSection, DataSection, DistillationJob, StudentSection
+from azdistill.job.run_settings import MAX_SPOT_TIMEOUT_S, MAX_TIMEOUT_S, TIMEOUTS_S
 from azdistill.job.shorthand import INHERITED
 from azdistill.job.teacher_section import TeacherSection
 from azdistill.metrics.registry import METRICS, gate_problems
@@ -69,6 +72,9 @@ ENDPOINTS = (
     "https://bücher.example/v1/#é",
     "http://[::1]:8000/v1",
 )
+VM_SIZES = ("Standard_E4s_v3", "Standard_NC24ads_A100_v4", "Standard_NC96ads_A100_v4", "Standard_ND96new_v9")
+# Steps that may run on spot VMs, with their compute target.
+SPOT = {"train": "gpu", "teacher": "cpu"}
 TASKS = (*typing.get_args(TaskName), "./my_task.py", "azureml://datastores/workspaceblobstore/paths/my_task.py")
 
 # Texts that YAML, a shell or a template may interpret as something else.
@@ -201,7 +207,7 @@ def jobs(draw: st.DrawFn) -> Values:
             evaluate=fields(EvaluateConfig, gates=fields(Gates, metrics=METRIC_BOUNDS)),
             data=fields(DataSection, training_data=rows, validation_data=maybe_rows, test_data=maybe_rows),
             teacher=teacher_sections(),
-            compute=fields(ComputeSection).map(_valid_identity),
+            compute=compute_sections(),
             student=fields(StudentSection, model=st.sampled_from((*STUDENTS, CATALOG_STUDENT))),
         )
     )
@@ -213,6 +219,39 @@ def jobs(draw: st.DrawFn) -> Values:
     if task in typing.get_args(TaskName) and task != "summarization":
         _without_summary_settings(values["teacher"])
     return values
+
+
+def compute_sections() -> Drawn:
+    """Values of the section `compute`."""
+    sizes, seconds = st.sampled_from(VM_SIZES), st.integers(60, MAX_TIMEOUT_S)
+    variables = st.dictionaries(st.from_regex(r"[A-QS-Za-qs-z_][A-Z0-9_]{0,9}", fullmatch=True), TEXT, max_size=3)
+    drawn = fields(
+        ComputeSection,
+        cpu_instance_type=sizes,
+        gpu_instance_type=sizes,
+        predict_instance_type=st.none() | sizes,
+        timeout=st.dictionaries(st.sampled_from(list(TIMEOUTS_S)), seconds, max_size=3),
+        environment_variables=variables.map(_without_secrets),
+    )
+    return drawn.map(_valid_identity).map(_valid_processes).map(_valid_spot)
+
+
+def _without_secrets(variables: Values) -> Values:
+    return {name: value for name, value in variables.items() if not may_be_secret(name, value)}
+
+
+def _valid_processes(compute: Values) -> Values:
+    """At most as many processes as the VM has GPUs."""
+    size = vm_size(compute.get("gpu_instance_type", "Standard_NC24ads_A100_v4"))
+    return {name: value for name, value in compute.items() if name != "train_processes"} if size else compute
+
+
+def _valid_spot(compute: Values) -> Values:
+    """Spot VMs of serverless compute only, with a time limit of at most a week."""
+    serverless = {step for step, target in SPOT.items() if compute.get(target, "serverless") == "serverless"}
+    spot = [step for step in compute.get("spot", []) if step in serverless]
+    timeout = {step: min(value, MAX_SPOT_TIMEOUT_S) for step, value in compute.get("timeout", {}).items()}
+    return compute | {"spot": spot, "timeout": timeout}
 
 
 @st.composite

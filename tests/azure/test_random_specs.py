@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import isodate
 import pytest
 from azure.ai.ml import load_job
 from azure.ai.ml._restclient.arm_ml_service._utils.model_base import SdkJSONEncoder
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
+from azdistill.contracts.gpus import REQUIRED_GPUS
 from azdistill.contracts.register import RegisterConfig
 from azdistill.contracts.report import ReportConfig
 from azdistill.contracts.step import Arguments, StepConfig, flag, parse
@@ -80,6 +82,11 @@ def _check_job(sent: Wire, job: DistillationJob) -> None:
     assert (sent.get("description", ""), sent.get("tags", {})) == (job.description, job.tags)
     assert sent["identity"] == {"identityType": "Managed"}
     assert sent["outputs"].keys() == OUTPUTS
+    datastore, settings = job.compute.default_datastore, sent["settings"]
+    assert settings.get("default_datastore") == datastore
+    assert settings.get("force_rerun", False) == job.compute.force_rerun
+    store = sent["jobs"]["teacher"]["outputs"]["store"]["uri"]
+    assert store == f"azureml://datastores/{datastore or 'workspaceblobstore'}/paths/azdistill/store"
 
 
 def _check_nodes(sent: Wire, job: DistillationJob, bundle: Path) -> None:
@@ -90,8 +97,7 @@ def _check_nodes(sent: Wire, job: DistillationJob, bundle: Path) -> None:
         config = _arguments(sent, node, bundle).config
         values = expected[name].model_dump(include=set(type(config).model_fields))
         assert config.model_dump() == values, name
-        instances = job.compute.teacher_instances if name == "teacher" else 1
-        assert _sent_resources(node) == _job_resources(job.compute, name in GPU, instances), name
+        assert _sent_settings(node) == _job_settings(job.compute, name), name
 
 
 def _configs(job: DistillationJob) -> dict[str, StepConfig]:
@@ -138,24 +144,40 @@ def _text(sent: Wire, port: Wire, bundle: Path) -> str:
     return str(bundle / node_input["uri"]) if "uri" in node_input else str(node_input["value"])
 
 
-def _job_resources(compute: ComputeSection, gpu: bool, instances: int) -> Wire:
+def _job_settings(compute: ComputeSection, name: str) -> Wire:
+    gpu, step = name in GPU, name.partition("_")[0]
     cluster = compute.gpu if gpu else compute.cpu
     size = compute.gpu_instance_type if gpu else compute.cpu_instance_type
+    if step == "predict" and compute.predict_instance_type:
+        size = compute.predict_instance_type
+    instances = {"teacher": compute.teacher_instances, "train": compute.train_instances}.get(step, 1)
+    gpus = {"Standard_NC96ads_A100_v4": 4}.get(size, 1) if cluster == "serverless" else 1
+    processes = (compute.train_processes or gpus) if step == "train" else 1
     return {
         "compute": cluster,
         "size": size if cluster == "serverless" else None,
         "instances": instances,
-        "distributed": instances > 1,
+        "processes": processes if instances * processes > 1 else None,
+        "shm_size": compute.shm_size if gpu else None,
+        "spot": step in compute.spot,
+        "seconds": compute.timeout.get(step, {"teacher": 604_800, "train": 86_400}.get(step, 21_600)),
+        "variables": compute.environment_variables,
     }
 
 
-def _sent_resources(node: Wire) -> Wire:
-    resources = node.get("resources", {})
+def _sent_settings(node: Wire) -> Wire:
+    resources, distribution = node.get("resources", {}), node.get("distribution", {})
+    assert distribution.get("distribution_type") in (None, "PyTorch")
+    variables: dict[str, str] = node.get("environment_variables", {})
     return {
         "compute": node["computeId"].removeprefix("azureml:"),
         "size": resources.get("instance_type"),
         "instances": resources.get("instance_count", 1),
-        "distributed": node.get("distribution") == {"distribution_type": "PyTorch", "process_count_per_instance": 1},
+        "processes": distribution.get("process_count_per_instance"),
+        "shm_size": resources.get("shm_size"),
+        "spot": node.get("queue_settings", {}).get("job_tier") == "spot",
+        "seconds": isodate.parse_duration(node["limits"]["timeout"]).total_seconds(),
+        "variables": {name: value for name, value in variables.items() if name != REQUIRED_GPUS},
     }
 
 

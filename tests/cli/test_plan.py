@@ -34,13 +34,13 @@ def test_it_shows_nodes_rows_cost_and_memory(azdistill: Command, job: Path) -> N
     done = azdistill("plan", job)
     assert (done.code, done.err) == (0, "")
     text = " ".join(done.out.replace("│", " ").split())
-    assert "predict_student train, prepare serverless Standard_NC24ads_A100_v4" in text
+    assert "predict_student train, prepare serverless Standard_NC24ads_A100_v4 6 h" in text
     assert "86 train, 4 validation, 10 test" in text
     assert "DeepSeek-V3.2: at most 100 requests" in text
     assert "13,000 to 21,667" in text
     assert "1,000 to 102,400, at most max_tokens=1024 per answer" in text
     assert "0.02 to 1.05" in text
-    assert "full fine-tuning needs 68 GB before activations, Standard_NC24ads_A100_v4 has 80" in text
+    assert "full fine-tuning needs 68 GB before activations, a GPU of Standard_NC24ads_A100_v4 has 80" in text
     assert "job.yaml:3: warning: data.test_data: not set" in text
 
 
@@ -51,6 +51,7 @@ def test_it_is_one_object_for_programs(azdistill: Command, job: Path) -> None:
         "after": ["prepare"],
         "compute": "serverless",
         "instance_type": "Standard_E4s_v3",
+        "timeout": 604_800,
     }
     assert (found["job"], found["asked"], found["rows"]["train"]) == ("small", {"low": 100, "high": 100}, 86)
     assert found["memory"]["fits"] is True
@@ -131,9 +132,19 @@ def test_reasoning_adds_tokens_to_the_least_and_none_to_the_most(azdistill: Comm
     assert after["output_tokens"]["high"] == before["output_tokens"]["high"]
 
 
-def test_for_a_student_that_does_not_fit_a_vm_size_is_suggested(azdistill: Command, job: Path) -> None:
-    job.write_text(job.read_text().replace("phi-4-mini", "phi-4"))
-    assert "DOES NOT FIT; use Standard_NC96ads_A100_v4" in " ".join(azdistill("plan", job).out.split())
+@pytest.mark.parametrize(
+    ("memory", "advice"),
+    [
+        (90, "DOES NOT FIT; use Standard_NC40ads_H100_v5"),
+        (150, "DOES NOT FIT; no known VM size has a GPU that is large enough"),
+    ],
+)
+def test_for_a_student_that_does_not_fit_one_gpu_a_vm_size_is_suggested(
+    azdistill: Command, job: Path, memory: int, advice: str
+) -> None:
+    job.write_text(job.read_text() + f"catalog: {{students: {{phi-4-mini: {{memory: {memory}}}}}}}\n")
+    text = " ".join(azdistill("plan", job).out.replace("│", " ").split())
+    assert f"a GPU of Standard_NC24ads_A100_v4 has 80 and {advice}" in text
 
 
 def test_another_route_needs_no_requests(azdistill: Command, job: Path) -> None:

@@ -39,9 +39,9 @@ from Hugging Face and name the folder; a folder of that name is known again.
 {students}
 
 GPU memory is GB of full fine-tuning before activations: 18 bytes a parameter in mixed precision with AdamW
-([transformers](https://huggingface.co/docs/transformers/model_memory_anatomy)). The smallest VM holds that over all its
-GPUs; with more than one, the student must be sharded. A student that Azure retired is no longer served by Azure;
-weights that you have can still be trained.
+([transformers](https://huggingface.co/docs/transformers/model_memory_anatomy)). One GPU of the smallest VM holds that:
+with several GPUs, each trains a complete copy of the student. A student that Azure retired is no longer served by
+Azure; weights that you have can still be trained.
 
 ## Licences with duties
 

@@ -16,6 +16,10 @@ BASE = {
 }
 
 
+# A VM size that is not known here, so that its memory is not compared with the student.
+CLUSTER = {"gpu": "a-cluster"}
+
+
 def warned(**fields: object) -> list[str]:
     return [problem.text for problem in warnings(**fields)]
 
@@ -121,7 +125,7 @@ def test_a_teacher_that_does_not_speak_chat_completions() -> None:
 
 def test_more_tokens_than_a_model_holds() -> None:
     asked = teacher("gpt-oss-120b", max_tokens=131_072)
-    long = {"train": {"max_length": 20_000}, "student": {"model": "phi-4"}, "teacher": asked}
+    long = {"train": {"max_length": 20_000}, "student": {"model": "phi-4"}, "teacher": asked, "compute": CLUSTER}
     assert warned(**long) == [
         "train.max_length=20000: is longer than the context of Phi-4; set at most 16384 tokens",
     ]
@@ -130,7 +134,7 @@ def test_more_tokens_than_a_model_holds() -> None:
 def test_a_teacher_smaller_than_its_student() -> None:
     facts = {"teachers": {"house": {"parameters": 1.5}}}
     assert warned(teacher=teacher("house"), student={"model": "azureml:phi-4:1"}, catalog=facts) == []
-    (problem,) = warnings(teacher=teacher("house"), student={"model": "./phi-4"}, catalog=facts)
+    (problem,) = warnings(teacher=teacher("house"), student={"model": "./phi-4"}, catalog=facts, compute=CLUSTER)
     assert codes([problem]) == [("large_student", "student.model", "./phi-4")]
     assert problem.message == "has 14.7 billion parameters, and its teacher 1.5"
 

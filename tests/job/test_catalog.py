@@ -149,10 +149,11 @@ def test_the_catalog_changes_no_section_so_no_hash() -> None:
     assert all(getattr(plain, name) == getattr(changed, name) for name in sections)
 
 
-def test_the_smallest_vm_holds_the_student() -> None:
+def test_one_gpu_of_the_smallest_vm_holds_the_student() -> None:
     assert StudentFacts(parameters=3.8).training_gb == pytest.approx(68.4)
     assert StudentFacts(parameters=3.8).smallest_vm == "Standard_NC24ads_A100_v4"
-    assert StudentFacts(parameters=14.7).smallest_vm == "Standard_NC96ads_A100_v4"
+    assert StudentFacts(parameters=7).smallest_vm == "Standard_ND96isr_H200_v5"
+    assert StudentFacts(parameters=14.7).smallest_vm is None
     assert StudentFacts(parameters=14.7, memory=20).smallest_vm == "Standard_NV36ads_A10_v5"
     assert StudentFacts(parameters=400).smallest_vm is StudentFacts().smallest_vm is None
     sizes = [vm_size(name) for name in RECOMMENDED]

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers.utils import logging
 
-from azdistill.contracts.errors import DataError
-from azdistill.students.loading import load_student
+from azdistill.contracts.errors import DataError, InputError
+from azdistill.students.loading import gpu_index, load_student
 from tests.students import tiny
 
 
@@ -190,3 +190,12 @@ def test_loading_and_saving_leave_the_log_settings_of_transformers_unchanged(fol
         logging.set_verbosity(verbosity)
         if not progress_bars:
             logging.disable_progress_bar()
+
+
+def test_each_process_has_the_gpu_of_its_local_rank():
+    assert [gpu_index({"LOCAL_RANK": str(rank)}, 4) for rank in range(4)] == [0, 1, 2, 3]
+    assert gpu_index({}, 1) == 0
+    with pytest.raises(InputError) as error:
+        gpu_index({"LOCAL_RANK": "1"}, 1)
+    (problem,) = error.value.problems
+    assert (problem.code, problem.field) == ("too_many_processes", ("compute", "train_processes"))

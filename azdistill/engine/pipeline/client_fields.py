@@ -18,7 +18,7 @@ Kind = Literal["text", "texts", "integer", "boolean", "mapping", "any", "nullabl
 Fields = Mapping[str, Kind]
 
 # Fields that the client reads from the service: a file may have them, and they have no effect.
-_READ_ONLY = dict.fromkeys(("$schema", "id", "creation_context", "status", "log_files"), "nullable")
+_READ_ONLY: Fields = dict.fromkeys(("$schema", "id", "creation_context", "status", "log_files"), "nullable")
 
 _JOB: Fields = {
     **_READ_ONLY,
