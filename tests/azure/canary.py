@@ -225,7 +225,7 @@ def _ask(search: SecretSearch, job: JobProcess, folder: Path, connection: str, e
 def _register(search: SecretSearch, job: JobProcess, root: Path, tracking: str) -> None:
     root.mkdir()
     values = {
-        **_input_folders(root),
+        **input_folders(root),
         "model-address": "azureml://datastores/workspaceblobstore/paths/model",
         "registration": root / "out",
         "mlflow-models": root / "mlflow",
@@ -241,7 +241,7 @@ def _register(search: SecretSearch, job: JobProcess, root: Path, tracking: str) 
     search.add_folder(f"folders of register {root.name}", root)
 
 
-def _input_folders(root: Path) -> dict[str, Path]:
+def input_folders(root: Path) -> dict[str, Path]:
     contents: dict[str, dict[str, Any]] = {
         "model": {"config.json": {}, "model.safetensors": root.name},
         "completions": {"usage.json": USAGE},

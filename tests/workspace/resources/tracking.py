@@ -14,9 +14,10 @@ TOKEN = f"/history/v1.0{SCOPE}/experimentids/{{experiment}}/runs/{{run}}/token"
 
 
 class Tracking:
-    """`metrics` and `params` of the runs, as they were logged."""
+    """`metrics`, `params` and `tags` of the runs, as they were logged."""
 
     def __init__(self) -> None:
+        self.tags: dict[str, dict[str, str]] = {}
         self.metrics: dict[str, list[dict[str, Any]]] = {}
         self.params: dict[str, dict[str, str]] = {}
 
@@ -33,8 +34,8 @@ def run(workspace: "SimulatedWorkspace", request: Request) -> Reply:
 def log_batch(workspace: "SimulatedWorkspace", request: Request) -> Reply:
     name, body = request.body["run_id"], request.body
     workspace.tracking.metrics.setdefault(name, []).extend(body.get("metrics", []))
-    params = {param["key"]: param["value"] for param in body.get("params", [])}
-    workspace.tracking.params.setdefault(name, {}).update(params)
+    for kind, logged in (("params", workspace.tracking.params), ("tags", workspace.tracking.tags)):
+        logged.setdefault(name, {}).update({item["key"]: item["value"] for item in body.get(kind, [])})
     return Reply(body={})
 
 
