@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from azdistill.registry.lineage import Lineage
     from azdistill.registry.runs import Registration
 
-# Prefix of the address of data in a workspace.
-AZURE_ML = "azureml://"
-
 logger = logging.getLogger("azdistill.steps")
 
 
@@ -44,10 +41,13 @@ def body(arguments: Arguments[RegisterConfig]) -> None:
 
 
 def _register(arguments: Arguments[RegisterConfig], lineage: "Lineage") -> "Registration":
-    """In the workspace of the job if the model has an address there, else in the registry of MLFLOW_TRACKING_URI."""
+    """In the workspace of the job if the model has an address there, else in the registry of MLFLOW_TRACKING_URI.
+
+    The address is a path in a local run, also in one on a machine of a workspace.
+    """
     model, config, address = arguments.inputs["model"], arguments.config, arguments.addresses["model_address"]
     tracking, run_id = os.environ.get("MLFLOW_TRACKING_URI"), os.environ.get("MLFLOW_RUN_ID")
-    if address.startswith(AZURE_ML) and has_workspace(os.environ):
+    if "://" in address and has_workspace(os.environ):
         from azdistill.registry.runs import JobRun
         from azdistill.registry.workspace import StoredModel, register_in_workspace
 

@@ -181,5 +181,5 @@ RUNTIME_FAULTS = [
     RuntimeFault("MLflow is away when the student is registered", partial(_registers, False, True), slow=True),
     RuntimeFault("the token of a training has expired", partial(_trains, -10, {}, 0), slow=True),
     RuntimeFault("MLflow cannot be reached by a training", partial(_trains, 3600, {DATA_PLANE: ""}, 0), slow=True),
-    RuntimeFault("MLflow rejects metrics for some time", partial(_trains, 3600, {}, 2), slow=True),
+    RuntimeFault("MLflow rejects metrics for some time", partial(_trains, 3600, {}, 1), slow=True),
 ]
