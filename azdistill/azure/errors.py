@@ -1,5 +1,10 @@
-"""Translate exceptions of Azure's SDK into errors that say what to do."""
+"""Translate exceptions of Azure's SDK into errors that say what to do.
 
+The traceback of each is logged at level DEBUG, which the command line shows with AZDISTILL_DEBUG=1.
+"""
+
+import logging
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,7 +15,12 @@ from azdistill.engine.problems import ProblemFields
 if TYPE_CHECKING:
     from azure.core.exceptions import HttpResponseError
 
+logger = logging.getLogger("azdistill.azure")
+
 LONGEST_DETAIL = 300
+# Packages of Azure's SDK, and those that it reads and validates responses and YAML files with.
+SDK_PACKAGES = frozenset({"azure", "azureml", "msal", "msrest", "marshmallow", "isodate", "requests", "urllib3"})
+OWN_PACKAGE = "azdistill"
 
 Fixes = Mapping[int, ProblemFields]
 """Code, fix and command of a problem, by the HTTP status that Azure answered with."""
@@ -49,13 +59,17 @@ TEMPORARY = frozenset({409, 429})
 def translate_errors(subject: str, fixes: Fixes = WORKSPACE_FIXES) -> Iterator[None]:
     """Raise exceptions of the SDK as errors about `subject` (`job 'small-1'`).
 
-    InputError for what the user has to change (login, role, name, input), AzdistillError for what may pass by waiting.
+    InputError for what the user has to change (login, role, name, input), AzdistillError for what may pass by waiting
+    and for an exception inside the SDK of any other type. An exception of our own code is a bug and passes.
     """
     from azure.ai.ml.exceptions import MlException
     from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
     try:
-        yield
+        with _logging_tracebacks(subject):
+            yield
+    except AzdistillError:
+        raise
     except ClientAuthenticationError as error:
         fields: ProblemFields = {**fixes[401], "subject": subject}
         raise InputError(f"not signed in ({_detail(error)})", **fields) from None
@@ -70,6 +84,36 @@ def translate_errors(subject: str, fixes: Fixes = WORKSPACE_FIXES) -> Iterator[N
             code="unreachable",
             fix="check the network, then run again",
         ) from None
+    except Exception as error:
+        if not _is_raised_in_sdk(error):
+            raise
+        raise AzdistillError(
+            f"azure-ai-ml fails with {type(error).__name__} ({_detail(error)})",
+            subject=subject,
+            code="sdk_failed",
+            fix="see the traceback with AZDISTILL_DEBUG=1; another version of azure-ai-ml may work",
+        ) from None
+
+
+@contextmanager
+def _logging_tracebacks(subject: str) -> Iterator[None]:
+    """Log the frames of an exception, without its text, which may hold a URL with a signature."""
+    try:
+        yield
+    except Exception as error:
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        logger.debug("%s: %s, traceback:\n%s", subject, type(error).__name__, frames)
+        raise
+
+
+def _is_raised_in_sdk(error: Exception) -> bool:
+    """Whether the SDK called what raised the error, and not our own code. A wrong call of ours is raised in our code,
+    except for a value that only the SDK finds wrong."""
+    packages = [
+        str(frame.f_globals.get("__name__")).partition(".")[0] for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    last_own = max((index for index, name in enumerate(packages) if name == OWN_PACKAGE), default=-1)
+    return not SDK_PACKAGES.isdisjoint(packages[last_own + 1 :])
 
 
 def _refused(subject: str, error: "HttpResponseError", fixes: Fixes) -> AzdistillError:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from azdistill.azure.identities import Principal, PrincipalType
 
+from azdistill.azure.workspace import cloud_of_client
+
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
     from azure.core.exceptions import HttpResponseError
 
-SCOPE = "https://management.azure.com/.default"
 WORKSPACE_TYPE = "Microsoft.MachineLearningServices/workspaces"
 
 
@@ -69,7 +70,7 @@ class SignedInUser:
 def signed_in_user(client: "MLClient") -> SignedInUser:
     """Raises what the client's credential raises when nobody is signed in."""
     credential: Any = client._credential  # MLClient has no public attribute for it
-    return _user(_claims(credential.get_token(SCOPE).token))
+    return _user(_claims(credential.get_token(cloud_of_client(client).scope).token))
 
 
 def _claims(token: str) -> dict[str, Any]:

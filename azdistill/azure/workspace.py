@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azdistill.azure.errors import REGISTRY_FIXES, translate_errors
+from azdistill.azure_rest.cloud import AUTHORITY_VARIABLE, CLOUD_VARIABLE, Cloud, cloud_of
 from azdistill.contracts.errors import InputError
 
 if TYPE_CHECKING:
@@ -126,10 +127,17 @@ def require_sdk() -> None:
         ) from None
 
 
+def cloud_of_client(client: "MLClient") -> Cloud:
+    """The cloud that the SDK's client uses: that of AZUREML_CURRENT_CLOUD, else the public one."""
+    workspace: Any = client  # MLClient has no public attribute for it
+    return cloud_of({CLOUD_VARIABLE: workspace._cloud})
+
+
 def connect(address: WorkspaceAddress | RegistryAddress, credential: Any = None, transport: Any = None) -> "MLClient":
     """The SDK's client for a workspace or registry.
 
-    Without `credential` it signs in as the environment says: `az login`, a service principal or a managed identity.
+    Without `credential` it signs in as the environment says: `az login`, a service principal or a managed identity, in
+    the cloud of AZUREML_CURRENT_CLOUD.
     `transport` is azure-core's. Nothing is sent to a workspace yet; a registry is asked for its location. Raises
     InputError without the extra `azure`, and for a registry that does not open.
     """
@@ -137,7 +145,8 @@ def connect(address: WorkspaceAddress | RegistryAddress, credential: Any = None,
     from azure.ai.ml import MLClient
     from azure.identity import DefaultAzureCredential
 
-    credential = credential or DefaultAzureCredential()
+    authority = os.environ.get(AUTHORITY_VARIABLE) or cloud_of(os.environ).authority
+    credential = credential or DefaultAzureCredential(authority=authority)
     options = {**CLIENT_OPTIONS, **({"transport": transport} if transport else {})}
     if isinstance(address, RegistryAddress):
         with translate_errors(str(address), REGISTRY_FIXES):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 from urllib.parse import urlencode
 
+from azdistill.azure_rest.cloud import AUTHORITY_VARIABLE, cloud_of
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.redaction import quote
 
@@ -66,7 +67,8 @@ def ambient_credential(environ: Mapping[str, str] = os.environ) -> Credential:
             command="pip install 'azdistill[azure]'",
         ) from None
     credential: Credential = DefaultAzureCredential(
-        managed_identity_client_id=client_id or environ.get("AZURE_CLIENT_ID")
+        managed_identity_client_id=client_id or environ.get("AZURE_CLIENT_ID"),
+        authority=environ.get(AUTHORITY_VARIABLE) or cloud_of(environ).authority,
     )
     return credential
 

@@ -9,11 +9,11 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
+from azdistill.azure_rest.cloud import cloud_of
 from azdistill.azure_rest.identity import BearerToken, Credential, HoldsSecret, get_token
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.redaction import quote
 
-MANAGEMENT = "https://management.azure.com"
 API_VERSION = "2024-10-01"
 SUBSCRIPTION, GROUP, WORKSPACE = "AZUREML_ARM_SUBSCRIPTION", "AZUREML_ARM_RESOURCEGROUP", "AZUREML_ARM_WORKSPACE_NAME"
 
@@ -33,20 +33,25 @@ class ArmResponse:
 
 
 class Workspace(HoldsSecret):
-    """REST client of the workspace that `environ` names. `transport` is one of azure-core, for tests."""
+    """REST client of the workspace that `environ` names, in its cloud.
+
+    For tests, `management` replaces the cloud's address, and `transport` is one of azure-core.
+    """
 
     def __init__(
         self,
         environ: Mapping[str, str],
         credential: Credential,
-        management: str = MANAGEMENT,
+        management: str | None = None,
         transport: Any = None,
     ) -> None:
         self.name, self.group = environ[WORKSPACE], environ[GROUP]
-        self._environ, self._management, self._transport = environ, management, transport
+        self._environ, self._transport = environ, transport
+        self._cloud = cloud_of(environ)
+        self._management = management or self._cloud.management
         self._credential = _RememberedCredential(credential)
         self._url = (
-            f"{management}/subscriptions/{environ[SUBSCRIPTION]}/resourceGroups/{environ[GROUP]}"
+            f"{self._management}/subscriptions/{environ[SUBSCRIPTION]}/resourceGroups/{environ[GROUP]}"
             f"/providers/Microsoft.MachineLearningServices/workspaces/{self.name}"
         )
 
@@ -64,7 +69,10 @@ class Workspace(HoldsSecret):
         url = f"{self._url}/{path}?{urlencode({**(query or {}), 'api-version': API_VERSION})}"
         request = HttpRequest(method, url, json=body)
         # All requests are safe to repeat, also the POST of listsecrets.
-        options = {"retry_on_methods": ["GET", "PUT", "POST"], "enforce_https": self._management == MANAGEMENT}
+        options = {
+            "retry_on_methods": ["GET", "PUT", "POST"],
+            "enforce_https": self._management == self._cloud.management,
+        }
         try:
             response = self._client.send_request(request, **options)
             if response.status_code >= 300:
@@ -72,7 +80,7 @@ class Workspace(HoldsSecret):
             return ArmResponse(response.status_code, response.json())
         except (AzureError, ValueError) as error:  # ValueError: a proxy answered with something that is not JSON
             raise InputError(
-                f"{MANAGEMENT} cannot be reached ({self._quote(error)})",
+                f"{self._cloud.management} cannot be reached ({self._quote(error)})",
                 code="unreachable",
                 subject=subject,
                 fix="open the network of the compute to it",
@@ -89,7 +97,7 @@ class Workspace(HoldsSecret):
 
         # requests does not read SSL_CERT_FILE, which applies to all other connections of a step.
         transport = self._transport or RequestsTransport(connection_verify=self._environ.get("SSL_CERT_FILE") or True)
-        policies = [BoundedRetryPolicy(), BearerTokenCredentialPolicy(self._credential, f"{MANAGEMENT}/.default")]
+        policies = [BoundedRetryPolicy(), BearerTokenCredentialPolicy(self._credential, self._cloud.scope)]
         return PipelineClient(self._management, policies=policies, transport=transport)
 
     def _error_of(self, response: Any) -> str:

@@ -1,6 +1,7 @@
 """The command `azdistill`: its verbs, and how errors are shown."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ from azdistill.cli import (
 )
 from azdistill.cli.problems import render_error
 from azdistill.contracts.errors import AzdistillError
+
+DEBUG_VARIABLE = "AZDISTILL_DEBUG"
 
 app = typer.Typer(
     name="azdistill",
@@ -85,11 +88,14 @@ def main(open_workspace: object = None) -> None:
 
 @contextmanager
 def _log_to_stderr() -> Iterator[None]:
-    """Print the log of the libraries, such as downloads before the first node starts."""
+    """Print the log of the libraries, such as downloads before the first node starts.
+
+    With AZDISTILL_DEBUG=1 also the tracebacks of errors inside Azure's SDK.
+    """
     handler, logger = logging.StreamHandler(), logging.getLogger("azdistill")
     before = logger.level
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.DEBUG if os.environ.get(DEBUG_VARIABLE) else logging.INFO)
     try:
         yield
     finally:

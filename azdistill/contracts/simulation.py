@@ -103,6 +103,11 @@ class Simulation(BaseModel):
         description="How far the server's clock is ahead, seconds; affects the Date header and token expiry.",
     )
     refused_parameters: tuple[Parameter, ...] = Field((), description="Request parameters refused with 400.")
+    accepted_parameters: tuple[str, ...] = Field(
+        (),
+        description="Other request parameters that are accepted without effect; any else is refused with 400. Default "
+        "in a job: the parameters of the teacher.",
+    )
     ignored_parameters: tuple[Parameter, ...] = Field((), description="Request parameters accepted without effect.")
     entra_scope: str | None = Field(
         None,

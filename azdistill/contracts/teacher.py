@@ -1,11 +1,15 @@
 """Step teacher: ask the teachers for an answer to every prompt, and buy each answer once."""
 
+import math
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from azdistill.contracts.chat_url import chat_url
+from azdistill.contracts.errors import InputError
 from azdistill.contracts.layout import PROMPTS_FILE
+from azdistill.contracts.problems import SECRET_NAME
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 from azdistill.contracts.task import TASK_FILE, TaskChoice
 
@@ -18,6 +22,39 @@ Policy = Literal["route", "all", "cascade", "fallback"]
 
 # Default of max_len_summary, in words, as in the paper on chain of density (arXiv 2309.04269).
 LONGEST_SUMMARY = 80
+
+
+# Fields of a request that the job sets, with the setting; and those that would change the form of the answer.
+SET_BY = {
+    "model": "teacher.teachers.*.model",
+    "messages": "teacher.prompting",
+    "n": "teacher.samples",
+    "temperature": "teacher.temperature",
+    "top_p": "teacher.top_p",
+    "max_tokens": "teacher.max_tokens",
+    "max_completion_tokens": "teacher.max_tokens, with reasoning: true",
+    "logprobs": "teacher.top_logprobs",
+    "top_logprobs": "teacher.top_logprobs",
+}
+NOT_PLAIN_ANSWERS = ("stream", "stream_options", "tools", "tool_choice", "functions", "function_call", "modalities")
+
+
+def _conflict(name: str) -> str | None:
+    """What to do instead of a parameter that the job sets or that it could not read the answers of."""
+    if name in SET_BY:
+        return f"set {SET_BY[name]}"
+    return "remove it: answers are read as plain text" if name in NOT_PLAIN_ANSWERS else None
+
+
+def _is_json(value: JsonValue) -> bool:
+    """Whether all numbers are finite, and the integers of 64 bits."""
+    if isinstance(value, dict):
+        return all(map(_is_json, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, int) or -(2**63) <= value < 2**63
 
 
 class Teacher(BaseModel):
@@ -51,6 +88,11 @@ class Teacher(BaseModel):
         False,
         description="The model is a reasoning model: it accepts max_completion_tokens, but not temperature and top_p.",
     )
+    parameters: dict[str, JsonValue] = Field(
+        {},
+        description="Other parameters of the requests, sent as they are, for example reasoning_effort, top_k or "
+        "chat_template_kwargs.",
+    )
     input_price: float | None = Field(
         None, ge=0, description="Price of a million prompt tokens, for estimates and the budget."
     )
@@ -73,18 +115,36 @@ class Teacher(BaseModel):
         """Name of the teacher in rows and reports."""
         return self.name or self.model
 
-    @model_validator(mode="after")
-    def _has_no_secret_in_its_url(self) -> "Teacher":
-        if "@" in (self.endpoint or "").partition("://")[2].partition("/")[0]:
+    @field_validator("endpoint")
+    @classmethod
+    def _endpoint_has_chat_completions(cls, endpoint: str | None) -> str | None:
+        try:
+            return endpoint and chat_url(endpoint) and endpoint
+        except InputError as error:
+            (problem,) = error.problems
             raise PydanticCustomError(
-                "secret_in_url",
-                "the endpoint of teacher {name} contains a user name or password, which would be written into bundles",
-                {
-                    "name": repr(self.model),
-                    "fix": "put the key into an environment variable and set key_variable to its name",
-                },
-            )
-        return self
+                problem.code, "{message}", {"message": problem.message, "fix": problem.fix}
+            ) from None
+
+    @field_validator("parameters")
+    @classmethod
+    def _parameters_are_not_set_elsewhere(cls, parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        for name, value in parameters.items():
+            if not _is_json(value):
+                raise PydanticCustomError(
+                    "wrong_type", "{name} has a number that JSON lacks", {"name": repr(name), "fix": "use a finite one"}
+                )
+            if fix := _conflict(name):
+                raise PydanticCustomError(
+                    "reserved_parameter", "{name} cannot be a parameter", {"name": repr(name), "fix": fix}
+                )
+            if SECRET_NAME.search(name):
+                raise PydanticCustomError(
+                    "secret_parameter",
+                    "{name} looks like a secret, and parameters are written into bundles and logs",
+                    {"name": repr(name), "fix": "name the variable with the key in key_variable"},
+                )
+        return parameters
 
     @model_validator(mode="after")
     def _has_one_credential(self) -> "Teacher":

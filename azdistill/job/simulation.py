@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 def simulations(job: "DistillationJob") -> list[Simulation]:
     """One entry per teacher: its settings in section `simulation`, with the defaults that depend on the job.
 
-    Without settings, a simulated teacher is the expert of the job's task, and its seed is its index, so that several
-    teachers fail on different rows.
+    Without settings, a simulated teacher is the expert of the job's task, accepts the teacher's own parameters, and
+    its seed is its index, so that several teachers fail on different rows.
     """
     return list(_simulations(job))
 
@@ -27,6 +27,7 @@ def _simulations(job: "DistillationJob") -> Iterator[Simulation]:
     expert = job.task if job.task in get_args(ExpertName) else "conversation"
     for index, teacher in enumerate(job.teacher.teachers):
         settings = job.simulation.get(teacher.called, Simulation())
-        defaults: dict[str, Any] = {"expert": expert, "seed": index}
+        accepted = tuple(teacher.parameters)
+        defaults: dict[str, Any] = {"expert": expert, "seed": index, "accepted_parameters": accepted}
         unset = {name: value for name, value in defaults.items() if name not in settings.model_fields_set}
         yield settings.model_copy(update=unset)

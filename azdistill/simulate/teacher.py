@@ -90,6 +90,8 @@ class SimulatedTeacher:
             request = ChatRequest.model_validate_json(body)
         except ValidationError as error:
             return "invalid", invalid(explain(error))
+        for name in (request.model_extra or {}).keys() - set(self.simulation.accepted_parameters):
+            return "invalid", invalid(f"{name}: unknown field")
         if self.simulation.deployments and request.model not in self.simulation.deployments:
             return "no_deployment", no_deployment(request.model)
         for name in self.simulation.refused_parameters:

@@ -21,9 +21,9 @@ JSON, HTML = "application/json", "text/html"
 
 
 class ChatRequest(BaseModel):
-    """Body of a chat request. Like real endpoints it rejects unknown parameters."""
+    """Body of a chat request. Parameters outside the reference are in `model_extra`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     model: str = "teacher"
     messages: tuple[Message, ...] = Field(min_length=1)

@@ -10,7 +10,6 @@ from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.budget import Budget, cost
 from azdistill.teacher.endpoint import Endpoint
 from azdistill.teacher.preflight import (
-    LARGEST_PREFLIGHT,
     PREFLIGHT_TOKENS,
     ProbeResult,
     preflight,
@@ -69,16 +68,16 @@ async def detect_logprobs(
 async def _stored_or_probed(
     endpoint: Endpoint, config: TeacherConfig, store: ResponseStore, index: StoreIndex, job_budget: Budget
 ) -> Answer | RowRejected:
-    key = probe_request(endpoint, config).key
-    if stored := index.get(key):
+    request = probe_request(endpoint, config)
+    if stored := index.get(request.key):
         return stored.outcome
     store.check_writable()
     # Without log probabilities first, so that an error of the next call is about them.
     await preflight(replace(endpoint, top_logprobs=0), config)
-    reserved = await job_budget.reserve(cost(endpoint.teacher, LARGEST_PREFLIGHT, PREFLIGHT_TOKENS))
+    reserved = await job_budget.reserve(cost(endpoint.teacher, len(request.body), PREFLIGHT_TOKENS))
     outcome = await _probe(endpoint, config)
     job_budget.settle(reserved, _cost(endpoint, outcome))
-    store.put(StoredAnswer(key, endpoint.identity, endpoint.model, outcome), lambda: None)
+    store.put(StoredAnswer(request.key, endpoint.identity, endpoint.model, outcome), lambda: None)
     store.close()
     return outcome
 

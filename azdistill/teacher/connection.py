@@ -1,11 +1,11 @@
 """Read endpoint and key of a teacher from a connection of the Azure ML workspace."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
+from azdistill.azure_rest.connections import ConnectionProperties, read_properties
 from azdistill.azure_rest.identity import Credential, HoldsSecret
-from azdistill.azure_rest.workspace import MANAGEMENT, Workspace
+from azdistill.azure_rest.workspace import Workspace
 from azdistill.contracts.errors import InputError
 
 ROLE = "Azure Machine Learning Workspace Connection Secrets Reader"
@@ -21,43 +21,40 @@ OTHER_ERROR = ("Azure could not return it", "run again, and check the workspace 
 
 @dataclass(frozen=True)
 class Connection(HoldsSecret):
-    """Endpoint and key of a workspace connection. `key` is None if the endpoint requires an Entra token."""
+    """URL of chat completions and authentication of a workspace connection: a key, an Entra token, or none."""
 
-    endpoint: str
+    url: str
     key: str | None = field(repr=False)
+    needs_token: bool = False
 
 
 def read_connection(
-    name: str, environ: Mapping[str, str], credential: Credential, management: str = MANAGEMENT
+    name: str, environ: Mapping[str, str], credential: Credential, management: str | None = None
 ) -> Connection:
-    """Read connection `name`. Raises InputError: no identity, no role, no such connection, not exactly one key."""
+    """Read connection `name`. `management` replaces the address of the job's cloud, for tests.
+
+    Raises InputError: no identity, no role, no such connection, no chat completions, not exactly one key.
+    """
     workspace = Workspace(environ, credential, management)
     subject = f"connection {name!r} of workspace {workspace.name!r}"
     response = workspace.request("POST", f"connections/{name}/listsecrets", subject)
     if response.status != 200:
         message, fix = ERRORS.get(response.status, OTHER_ERROR)
         raise InputError(f"{message} (HTTP {response.status})", code="no_connection", subject=subject, fix=fix)
-    return _parse_connection(response.content, subject)
+    try:
+        return _connection(read_properties(response.content))
+    except InputError as error:
+        raise InputError(problems=[replace(problem, subject=subject) for problem in error.problems]) from None
 
 
-def _parse_connection(content: Any, subject: str) -> Connection:
-    """Source: WorkspaceConnectionPropertiesV2. Users choose the names of custom keys."""
-    properties = content.get("properties") if isinstance(content, dict) else None
-    properties = properties if isinstance(properties, dict) else {}
-    if not (target := properties.get("target")):
+def _connection(properties: ConnectionProperties) -> Connection:
+    url, authentication = properties.url, properties.authentication
+    if authentication != "key":
+        return Connection(url, None, needs_token=authentication == "token")
+    if len(properties.keys) != 1:
         raise InputError(
-            "it has no target",
+            f"it has {len(properties.keys) or 'no'} keys, but a teacher needs one",
             code="invalid_connection",
-            subject=subject,
-            fix="create it again with the URL of the endpoint",
+            fix="create it again with one api_key",
         )
-    credentials = properties.get("credentials") or {}
-    keys = [key for key in (credentials.get("key"), *(credentials.get("keys") or {}).values()) if key]
-    if len(keys) > 1:
-        raise InputError(
-            f"it has {len(keys)} keys, but a teacher needs one",
-            code="invalid_connection",
-            subject=subject,
-            fix="create it again with one key, as type api_key",
-        )
-    return Connection(str(target), str(keys[0]) if keys else None)
+    return Connection(url, properties.keys[0])

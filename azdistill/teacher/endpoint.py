@@ -9,23 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from azdistill.azure_rest.identity import Credential, ambient_credential
-from azdistill.azure_rest.workspace import MANAGEMENT, has_workspace
+from azdistill.azure_rest.workspace import has_workspace
+from azdistill.contracts.chat_url import chat_url, default_scope
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
-from azdistill.contracts.redaction import quote
 from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig
 from azdistill.teacher.auth import Auth, ConnectionKey, EntraToken, EnvironmentKey
-from azdistill.teacher.connection import read_connection
+from azdistill.teacher.connection import Connection, read_connection
 
-CHAT = "/chat/completions"
 NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
-FOUNDRY_VERSION = "api-version=2024-05-01-preview"
 AZURE_ML_VARIABLES = ("AZUREML_RUN_ID", "AZUREML_ARM_WORKSPACE_NAME")
-RESOURCE_SCOPE = "https://cognitiveservices.azure.com/.default"
-PROJECT_SCOPE = "https://ai.azure.com/.default"
 
 # Fields of a simulation that decide an answer, unlike transient faults, rate limits and latency.
 DECIDING_FIELDS = ("expert", "seed", "wrong_rate", "truncated_rate", "reasoning", "ignored_parameters", "examples")
@@ -89,12 +85,12 @@ def resolve(
     position: int = 0,
     simulation: Mapping[str, Any] = NO_SETTINGS,
     credential: Credential | None = None,
-    management: str = MANAGEMENT,
+    management: str | None = None,
 ) -> Endpoint:
     """Resolve one teacher by its route. A workspace connection is read now.
 
-    `position` is the index of a simulated teacher and `simulation` its settings; `credential` replaces that of the
-    process. Raises InputError when there is no endpoint, or none that can be reached from this machine.
+    `position` is the index of a simulated teacher and `simulation` its settings; `credential` and `management` replace
+    those of the process. Raises InputError when there is no endpoint, or none that can be reached from this machine.
     """
     if route == "simulated":
         endpoint = _simulated_endpoint(teacher, environ, position, simulation)
@@ -118,16 +114,14 @@ class _Resolver:
     teacher: Teacher
     environ: Mapping[str, str] = field(repr=False)
     credential: Credential | None
-    management: str
+    management: str | None
 
     def endpoint(self) -> Endpoint:
         """In a workspace the connection takes precedence, so that one job file can name connection and endpoint."""
         teacher = self.teacher
         if teacher.connection and has_workspace(self.environ):
             connection = read_connection(teacher.connection, self.environ, self._credential(), self.management)
-            url = chat_url(connection.endpoint)
-            key = connection.key
-            auth: Auth = ConnectionKey(key, teacher.connection) if key else self._entra_token(url)
+            url, auth = connection.url, self._connection_auth(teacher.connection, connection)
         elif teacher.endpoint is not None:
             url = chat_url(teacher.endpoint)
             auth = self._auth(url)
@@ -140,6 +134,12 @@ class _Resolver:
             )
         return Endpoint(url, teacher, url.partition("?")[0], auth)
 
+    def _connection_auth(self, name: str, connection: Connection) -> Auth:
+        if connection.key:
+            return ConnectionKey(connection.key, name)
+        needs_token = connection.needs_token or self.teacher.entra_scope
+        return self._entra_token(connection.url) if needs_token else Auth()
+
     def _auth(self, url: str) -> Auth:
         if self.teacher.key_variable:
             return EnvironmentKey(f"teacher {self.teacher.model!r}", self.teacher.key_variable, self.environ)
@@ -151,11 +151,6 @@ class _Resolver:
 
     def _credential(self) -> Credential:
         return self.credential or ambient_credential(self.environ)
-
-
-def default_scope(url: str) -> str:
-    """Scope that an Azure endpoint usually requires: that of a Foundry project differs from that of a resource."""
-    return PROJECT_SCOPE if "/api/projects/" in url else RESOURCE_SCOPE
 
 
 def _simulated_endpoint(
@@ -177,55 +172,6 @@ def simulated_identity(simulation: Mapping[str, Any]) -> str:
     """Identity of a simulated endpoint for store keys. It replaces the address, which differs in each run."""
     fields = {name: simulation[name] for name in DECIDING_FIELDS if name in simulation}
     return f"simulated:{json.dumps(fields, sort_keys=True)}"
-
-
-def chat_url(address: str) -> str:
-    """Complete a base URL to that of chat completions. A complete URL is returned unchanged.
-
-    Raises InputError for anything but an http(s) URL and for a URL with a password. Source: the URLs of Azure's
-    serverless, Foundry and OpenAI endpoints.
-    """
-    parts = _parse_url(address.strip())
-    if parts.username or parts.password:
-        raise InputError(
-            "teacher: endpoint has a user name or password",
-            code="secret_in_url",
-            fix="set key_variable to the name of the variable with the key",
-        )
-    path = _chat_path(parts.hostname or "", parts.path.rstrip("/"))
-    return urlunsplit(SplitResult(parts.scheme, parts.netloc, path, _query(path, parts.query), ""))
-
-
-def _parse_url(address: str) -> SplitResult:
-    try:
-        parts = urlsplit(address)
-        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
-            return parts
-    except ValueError:  # for example an unclosed bracket, or a port that is out of range
-        pass
-    raise InputError(
-        f"teacher: endpoint {quote(address)!r} is not an http(s) URL",
-        code="invalid_url",
-        fix="copy the address of the endpoint from the Azure portal",
-    )
-
-
-def _chat_path(host: str, path: str) -> str:
-    if path.endswith(CHAT):
-        return path
-    if path == "":
-        foundry = host.endswith((".services.ai.azure.com", ".openai.azure.com"))
-        return ("/openai/v1" if foundry else "/v1") + CHAT
-    if "/api/projects/" in path and "/openai" not in path:
-        return path + "/openai/v1" + CHAT
-    return path + CHAT
-
-
-def _query(path: str, query: str) -> str:
-    """Add an API version, which the `/models` route of Foundry requires."""
-    if path != "/models" + CHAT or "api-version=" in query:
-        return query
-    return f"{query}&{FOUNDRY_VERSION}" if query else FOUNDRY_VERSION
 
 
 def is_loopback(host: str) -> bool:

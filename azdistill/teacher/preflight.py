@@ -13,11 +13,12 @@ from typing import Any
 import aiohttp
 import orjson
 
+from azdistill.contracts.chat_url import default_scope
 from azdistill.contracts.errors import EndpointError
 from azdistill.contracts.teacher import TeacherConfig
 from azdistill.engine.problems import Problem
 from azdistill.teacher.auth import Auth, EntraToken
-from azdistill.teacher.endpoint import Endpoint, default_scope
+from azdistill.teacher.endpoint import Endpoint
 from azdistill.teacher.replies import Answer, http_date, message, read_reply
 from azdistill.teacher.requests import Request, keyed_request, sampling_parameters
 from azdistill.teacher.session import auth_headers, open_session, post
@@ -27,8 +28,6 @@ logger = logging.getLogger("azdistill.teacher")
 PREFLIGHT_MESSAGES = [{"role": "user", "content": "Say yes."}]
 # Some models reject a lower limit.
 PREFLIGHT_TOKENS = 16
-# Upper bound of the size of the request in bytes, for the budget. The name of the model is the long part.
-LARGEST_PREFLIGHT = 1024
 LONGEST_CALL_S = 60.0
 # Entra ID accepts this difference of clocks.
 LARGEST_SKEW_S = 300.0
@@ -291,15 +290,18 @@ def _retired(result: ProbeResult) -> Problem:
 
 def _rejected_parameter(result: ProbeResult) -> Problem | None:
     """An error that names a parameter affects every row. The cause of others may be this request."""
-    named = result.error_content.get("param")
+    named = re.split(r"[.\[]", str(result.error_content.get("param")))[0]
     parameter = named if named in result.parameters else _mentioned_parameter(result)
     if parameter is None:
         return None
+    own = result.endpoint.teacher.parameters
     fix = "remove reasoning" if parameter == "max_completion_tokens" else "set reasoning to true"
     return Problem(
         code="rejected_parameter",
         message=f"it does not accept the parameter {parameter!r}",
-        fix=f"{fix} for this teacher",
+        field=("parameters", parameter) if parameter in own else (),
+        value=own.get(parameter),
+        fix=f"{f'correct or remove parameters.{parameter}' if parameter in own else fix} for this teacher",
     )
 
 

@@ -1,6 +1,7 @@
 """Checks of a bundle against a workspace, each with what to do about it."""
 
 from datetime import date
+from urllib.parse import urlsplit
 
 import jwt
 import pytest
@@ -9,13 +10,16 @@ from azure.ai.ml.entities import ServerlessConnection
 from azure.core.credentials import AccessToken
 
 from azdistill.azure.checks.bundle import check_bundle, check_workspace, stop_at_problems
-from azdistill.azure.checks.result import CheckResult
+from azdistill.azure.checks.result import CheckResult, ok
+from azdistill.azure.checks.teachers import _create_command
 from azdistill.contracts.errors import InputError
 from azdistill.engine.problems import Problem
 from azdistill.job.catalog import built_in
 from tests.workspace.clients import client_for
 from tests.workspace.credential import SIGNING_KEY, USER, SimulatedCredential
 from tests.workspace.resources.managed_identities import ACR_PULL, JOBS
+from tests.workspace.clouds import US_GOVERNMENT
+from tests.workspace.first_day import FOUNDRY, prepare
 
 
 def problems(results: list[CheckResult]) -> list[Problem]:
@@ -96,6 +100,39 @@ def test_what_is_missing_is_reported_before_anything_is_sent(
     (problem,) = error.value.problems
     assert (problem.subject, problem.code) == (subject, code)
     assert words in str(problem)
+
+
+@pytest.mark.parametrize("variable", ["AzureUSGovernment", "AzureCloud"])
+def test_a_workspace_in_azure_government_is_checked_at_its_own_addresses(
+    bundle, workspace, credential, monkeypatch, variable
+):
+    prepare(workspace)
+    workspace.cloud = US_GOVERNMENT
+    monkeypatch.setenv("AZUREML_CURRENT_CLOUD", variable)
+    with client_for(workspace, credential) as client:
+        results = list(check_bundle(client, bundle()))
+        command = _create_command(client, "deepseek")
+    if variable == "AzureCloud":
+        assert [result.status for result in results] == ["problem"]
+        workspace.requests.all.clear()  # they went to addresses that this workspace does not have
+        return
+    assert {(result.status, result.problem) for result in results} == {("ok", None)}
+    assert {urlsplit(scope).hostname for scope in credential.scopes} == {"management.usgovcloudapi.net"}
+    assert "endpoint: https://RESOURCE.services.ai.azure.us/" in command
+
+
+def test_a_connection_is_described_without_its_key(bundle, client, workspace):
+    key = "canary-s3cret"
+    workspace.connections.by_name["deepseek"] = {**FOUNDRY, "credentials": {"key": key}}
+    results = {result.checked: result for result in check_bundle(client, bundle())}
+    detail = "category AIServices, authentication ApiKey, host r.cognitiveservices.azure.com"
+    assert results["connection 'deepseek'"] == ok("connection 'deepseek'", detail)
+    workspace.connections.by_name["deepseek"]["target"] += "score?code=canary"
+    problem = only_problem(results := list(check_bundle(client, bundle())))
+    assert (problem.subject, problem.code) == ("connection 'deepseek'", "other_api")
+    assert f"({detail})" in problem.message
+    assert "canary" not in "\n".join(map(str, results))
+    assert workspace.requests.of("POST", "/listsecrets") == []
 
 
 def test_all_problems_are_reported_at_once(bundle, client, workspace):

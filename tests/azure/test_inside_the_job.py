@@ -24,6 +24,7 @@ from tests.registry.conftest import empty_registry, evaluated, inputs, registry
 from tests.students import tiny
 from tests.teacher.conftest import configure, prompts, simulate, step
 from tests.training.conftest import rows
+from tests.workspace.clouds import PUBLIC, US_GOVERNMENT
 from tests.workspace.job_process import IDENTITIES, job_process
 from tests.workspace.resources.identity import MANAGED, ON_BEHALF_OF
 
@@ -37,13 +38,17 @@ PHI = "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1"
 
 
 def connect(workspace):
-    workspace.connections.by_name["deepseek"] = {"target": f"https://{TEACHER}", "credentials": {"key": KEY}}
+    properties = {"category": "Serverless", "authType": "ApiKey", "target": f"https://{TEACHER}"}
+    workspace.connections.by_name["deepseek"] = {**properties, "credentials": {"key": KEY}}
 
 
-@pytest.mark.parametrize("identity", IDENTITIES)
+@pytest.mark.parametrize(
+    ("identity", "cloud"), [*((name, PUBLIC) for name in IDENTITIES), (IDENTITIES[0], US_GOVERNMENT)]
+)
 def test_the_key_of_a_teacher_is_read_from_its_connection(
-    step, simulate, prompts, configure, workspace, tmp_path, identity
+    step, simulate, prompts, configure, workspace, tmp_path, identity, cloud
 ):
+    workspace.cloud = cloud
     connect(workspace)
     workspace.faults.inject("POST", "/listsecrets", 429, times=2, retry_after="0.01")
     step.write_prompts(prompts(1))

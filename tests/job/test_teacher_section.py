@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from azdistill.contracts.errors import SpecError
+from azdistill.contracts.files import read_json
 from azdistill.contracts.simulation import Simulation
 from azdistill.job.bundle import compile_job
 from azdistill.job.loading import load_job
@@ -41,6 +42,17 @@ def test_stand_ins_of_several_teachers_err_on_other_rows_unless_told_otherwise()
 def test_an_expert_that_is_named_stays() -> None:
     settings = {"DeepSeek-V3.2": {"expert": "support", "seed": 3}}
     assert simulations(job({"teachers": [ONE]}, simulation=settings)) == [Simulation(expert="support", seed=3)]
+
+
+def test_parameters_of_a_teacher_are_in_its_file_and_accepted_by_its_simulation(tmp_path: Path) -> None:
+    parameters = {"reasoning_effort": "low", "chat_template_kwargs": {"enable_thinking": False}}
+    (tmp_path / "rows.jsonl").write_text("{}\n")
+    data = {"training_data": str(tmp_path / "rows.jsonl")}
+    model = job({"teachers": [{**ONE, "parameters": parameters}]}, data=data)
+    inputs = compile_job(model, tmp_path / "bundle").parent / "inputs"
+    assert read_json(inputs / "teachers.json")[0]["parameters"] == parameters
+    (simulation,) = simulations(model)
+    assert simulation.accepted_parameters == tuple(parameters)
 
 
 def test_settings_of_a_teacher_that_the_job_does_not_have_are_refused() -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from azdistill.contracts.results import Interval
-from azdistill.reporting.messages import count, percent_interval, seconds, size, times, width
+from azdistill.contracts.teacher import Teacher, TeacherConfig
+from azdistill.reporting.messages import count, percent_interval, seconds, settings_facts, size, times, width
 
 
 @pytest.mark.parametrize(
@@ -49,3 +50,9 @@ def test_an_interval_without_ends_is_its_value() -> None:
 
 def test_a_bar_stays_in_its_track() -> None:
     assert [width(fraction) for fraction in (None, -0.1, 0.5, 1.2)] == ["0.00", "0.00", "50.00", "100.00"]
+
+
+def test_the_settings_of_a_teacher_contain_its_parameters() -> None:
+    teacher = Teacher(model="m", connection="foundry", parameters={"reasoning_effort": "low"})
+    facts = dict(settings_facts(TeacherConfig(teachers=(teacher,)).model_dump(mode="json")))
+    assert facts["teachers.0.parameters.reasoning_effort"] == "low"

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from azdistill.azure_rest.cloud import cloud_of
 from azdistill.azure_rest.identity import AzureMLOnBehalfOfCredential, BearerToken, ambient_credential
 from azdistill.azure_rest.workspace import Workspace
 from azdistill.contracts.errors import InputError
@@ -127,20 +128,36 @@ def test_a_job_on_behalf_of_a_user_uses_a_token_of_that_user(azure):
     assert 3500 < token.expires_on - time.time() <= 3600
 
 
-CONNECTIONS = [
-    ({"target": "https://r.openai.azure.com", "credentials": {"key": CANARY}}, CANARY),
-    ({"target": "https://r.openai.azure.com", "credentials": {"keys": {"api-key": CANARY}}}, CANARY),
-    ({"target": "https://r.openai.azure.com", "authType": "AAD"}, None),
+HOST, VLLM = "https://r.cognitiveservices.azure.com/", "http://vllm.example:8000"
+KEY = {"key": CANARY}
+
+# Properties of a connection as Azure returns them, its chat URL, and the authentication of a job.
+UNDERSTOOD = [
+    ({"category": "AIServices", "authType": "ApiKey", "target": HOST, "credentials": KEY}, "key"),
+    ({"category": "AIServices", "authType": "AAD", "target": HOST, "metadata": {}}, "token"),
+    ({"category": "AzureOpenAI", "authType": "ManagedIdentity", "target": HOST}, "token"),
+    ({"category": "AzureOpenAI", "authType": "None", "target": HOST}, "token"),
+    (
+        {"category": "CustomKeys", "authType": "CustomKeys", "target": HOST, "credentials": {"keys": {"a": CANARY}}},
+        "key",
+    ),
+    ({"category": "Serverless", "authType": "ApiKey", "target": VLLM, "credentials": KEY}, "key"),
+    ({"category": "CustomKeys", "authType": "None", "target": VLLM}, "none"),
+    ({"category": "OpenAI", "authType": "ApiKey", "target": None, "credentials": KEY}, "key"),
+    ({"category": "aiservices", "authType": "apiKey", "target": HOST, "credentials": KEY}, "key"),
 ]
+URLS = {HOST: f"{HOST}openai/v1/", VLLM: f"{VLLM}/v1/", None: "https://api.openai.com/v1/"}
 
 
-@pytest.mark.parametrize(("connection", "key"), CONNECTIONS)
-def test_a_connection_has_an_endpoint_and_a_key_or_requires_a_token(azure, connection, key):
+@pytest.mark.parametrize(("connection", "authentication"), UNDERSTOOD)
+def test_a_connection_has_a_chat_url_and_an_authentication(azure, connection, authentication):
     azure.connections["teacher-one"] = connection
     endpoint = resolve_connection(azure)
-    assert endpoint.url == "https://r.openai.azure.com/openai/v1/chat/completions"
-    authorization = endpoint.auth.headers()["Authorization"]
-    assert authorization == f"Bearer {key}" if key else authorization.startswith("Bearer e30.")
+    assert endpoint.url == URLS[connection["target"]] + "chat/completions"
+    authorization = endpoint.auth.headers().get("Authorization", "")
+    expected = {"key": f"Bearer {CANARY}", "none": ""}
+    assert authorization == expected.get(authentication, authorization)
+    assert (type(endpoint.auth) is EntraToken) == (authentication == "token")
 
 
 def resolve_connection(azure, identity=None, management=None, **fields):
@@ -169,33 +186,66 @@ def test_in_a_workspace_the_connection_is_used_and_elsewhere_the_endpoint(azure)
     assert resolve(teacher, "endpoint", {}).url.startswith("https://at-home/")
 
 
-ERRORS = {
-    "no role": ("no_connection", "'Azure Machine Learning Workspace Connection Secrets Reader'"),
-    "no connection": ("no_connection", "`az ml connection list`"),
-    "no target": ("invalid_connection", "create it again with the URL of the endpoint"),
-    "two keys": ("invalid_connection", "create it again with one key"),
-    "no identity": ("no_token", "`identity: {type: managed_identity}`"),
-    "unreachable": ("unreachable", "open the network"),
-}
+SECRETS_READER = "'Azure Machine Learning Workspace Connection Secrets Reader'"
+AI_SERVICES = {"category": "AIServices", "authType": "ApiKey", "target": HOST, "credentials": KEY}
+TWO_KEYS = {"category": "CustomKeys", "authType": "CustomKeys", "credentials": {"keys": {"a": CANARY, "b": CANARY}}}
+
+# Changes of a connection that works, or the cause outside of it; code of the problem, part of its message or fix.
+REFUSED = [
+    ("no role", "no_connection", SECRETS_READER),
+    ("no connection", "no_connection", "`az ml connection list`"),
+    ("no identity", "no_token", "`identity: {type: managed_identity}`"),
+    ("unreachable", "unreachable", "open the network"),
+    ({"target": None}, "no_target", "with the endpoint of the resource"),
+    ({"target": "_"}, "invalid_url", "'_' is not an http(s) URL"),
+    ({"target": "https://e.eastus.inference.ml.azure.com/score"}, "other_api", "/v1, where a deployment with vLLM"),
+    ({"category": "Git", "authType": "PAT"}, "other_category", "its category is Git"),
+    ({"category": "AzureBlob", "authType": "AccountKey"}, "other_category", "its category is AzureBlob"),
+    ({"authType": "SAS"}, "other_authentication", "its authentication type is SAS"),
+    ({"credentials": {}}, "invalid_connection", "it has no keys"),
+    (TWO_KEYS, "invalid_connection", "it has 2 keys"),
+]
 
 
-@pytest.mark.parametrize("cause", ERRORS)
-def test_a_connection_that_cannot_be_read_says_what_to_do(azure, cause):
-    key, two_keys = {"key": CANARY}, {"keys": {"a": CANARY, "b": CANARY}}
-    connection = {"target": "https://h", "credentials": two_keys if cause == "two keys" else key}
-    if cause == "no target":
-        del connection["target"]
+@pytest.mark.parametrize(("cause", "code", "text"), REFUSED)
+def test_a_connection_that_cannot_be_used_says_what_to_do(azure, cause, code, text):
     if cause != "no connection":
-        azure.connections["teacher-one"] = connection
+        azure.connections["teacher-one"] = {**AI_SERVICES, **(cause if isinstance(cause, dict) else {})}
     azure.role_is_missing = cause == "no role"
     identity = {"OBO_ENDPOINT": "http://127.0.0.1:9/obo"} if cause == "no identity" else None
     management = "http://127.0.0.1:9" if cause == "unreachable" else None
     with pytest.raises(InputError) as raised:
         resolve_connection(azure, identity, management)
     (problem,) = raised.value.problems
-    assert (problem.code, problem.subject) == (ERRORS[cause][0], "connection 'teacher-one' of workspace 'space'")
-    assert ERRORS[cause][1] in problem.fix
+    assert (problem.code, problem.subject) == (code, "connection 'teacher-one' of workspace 'space'")
+    assert text in f"{problem.message} {problem.fix}"
     assert "canary" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("variables", "management"),
+    [
+        ({}, "https://management.azure.com"),
+        ({"AZUREML_CURRENT_CLOUD": "AzureCloud"}, "https://management.azure.com"),
+        ({"AZUREML_CURRENT_CLOUD": "AzureUSGovernment"}, "https://management.usgovcloudapi.net"),
+        ({"AZUREML_SERVICE_ENDPOINT": "https://usgovarizona.api.ml.azure.us"}, "https://management.usgovcloudapi.net"),
+        ({"MLFLOW_TRACKING_URI": "azureml://chinaeast2.api.ml.azure.cn/mlflow"}, "https://management.chinacloudapi.cn"),
+        ({"AZUREML_SERVICE_ENDPOINT": "https://eastus.api.azureml.ms"}, "https://management.azure.com"),
+    ],
+)
+def test_a_job_knows_the_addresses_of_its_cloud(variables, management):
+    from azure.ai.ml import _azure_environments as sdk
+
+    cloud = cloud_of(variables)
+    assert (cloud.management, cloud.scope) == (management, f"{management}/.default")
+    assert sdk._get_base_url_from_metadata(cloud.name) == cloud.management
+    assert sdk._get_active_directory_url_from_metadata(cloud.name) == f"https://{cloud.authority}"
+
+
+def test_an_unknown_cloud_is_rejected():
+    with pytest.raises(InputError) as raised:
+        cloud_of({"AZUREML_CURRENT_CLOUD": "AzureMoon"})
+    assert raised.value.problems[0].code == "unknown_cloud"
 
 
 CONNECTION = {"properties": {"target": "https://h", "credentials": {"key": CANARY}}}

@@ -1,56 +1,117 @@
 """Endpoint URLs that users paste, and where an endpoint can be reached from."""
 
-import pytest
+from urllib.parse import urlsplit
 
+import pytest
+from pydantic import ValidationError
+
+from azdistill.contracts.chat_url import chat_url, default_scope
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig
-from azdistill.teacher.endpoint import chat_url, resolve, resolve_all, simulated_identity
+from azdistill.teacher.endpoint import resolve, resolve_all, simulated_identity
 
+RESOURCE, PROJECT, ONLINE = "cognitiveservices.azure", "ai.azure", "ml.azure"
+V1 = "/openai/v1/chat/completions"
+OLD, DATED = "?api-version=2024-05-01-preview", "?api-version=2024-10-21"
+
+# What users paste, the rest of the URL after the host, and the audience of the default scope.
 PASTED = [
-    ("https://t.eastus.models.ai.azure.com", "https://t.eastus.models.ai.azure.com/v1/chat/completions"),
-    ("https://t.eastus.models.ai.azure.com/", "https://t.eastus.models.ai.azure.com/v1/chat/completions"),
-    ("https://t.eastus.models.ai.azure.com/chat/completions", "https://t.eastus.models.ai.azure.com/chat/completions"),
-    (
-        "https://r.services.ai.azure.com/models",
-        "https://r.services.ai.azure.com/models/chat/completions?api-version=2024-05-01-preview",
+    # A Foundry or Azure OpenAI resource, by each of its hosts and paths
+    ("https://r.services.ai.azure.com", V1, f"{RESOURCE}.com"),
+    ("https://r.services.ai.azure.com/openai/v1/", V1, f"{RESOURCE}.com"),
+    ("https://r.openai.azure.com/", V1, f"{RESOURCE}.com"),
+    ("https://r.openai.azure.com/openai", V1, f"{RESOURCE}.com"),
+    ("https://r.cognitiveservices.azure.com/", V1, f"{RESOURCE}.com"),
+    ("https://R.CognitiveServices.azure.com/openai/v1/chat/completions", V1, f"{RESOURCE}.com"),
+    ("https://r.openai.azure.com/openai/v1?api-version=preview", f"{V1}?api-version=preview", f"{RESOURCE}.com"),
+    # A deployment of Azure OpenAI, and the older route of Foundry: both require an API version
+    *(
+        (f"https://r.{host}.azure.com{path}", f"/openai/deployments/d/chat/completions{version}", f"{RESOURCE}.com")
+        for host in ("openai", "cognitiveservices", "services.ai")
+        for path, version in (
+            ("/openai/deployments/d", DATED),
+            ("/openai/deployments/d/chat/completions", DATED),
+            (
+                "/openai/deployments/d/chat/completions?api-version=2025-01-01-preview",
+                "?api-version=2025-01-01-preview",
+            ),
+        )
     ),
+    ("https://r.services.ai.azure.com/models", f"/models/chat/completions{OLD}", f"{RESOURCE}.com"),
     (
         "https://r.services.ai.azure.com/models/chat/completions?api-version=2024-08-01",
-        "https://r.services.ai.azure.com/models/chat/completions?api-version=2024-08-01",
+        "/models/chat/completions?api-version=2024-08-01",
+        f"{RESOURCE}.com",
     ),
-    ("https://r.services.ai.azure.com", "https://r.services.ai.azure.com/openai/v1/chat/completions"),
-    ("https://r.services.ai.azure.com/openai/v1/", "https://r.services.ai.azure.com/openai/v1/chat/completions"),
-    (
-        "https://r.services.ai.azure.com/api/projects/p",
-        "https://r.services.ai.azure.com/api/projects/p/openai/v1/chat/completions",
-    ),
-    (
-        "https://r.services.ai.azure.com/api/projects/p/openai/v1",
-        "https://r.services.ai.azure.com/api/projects/p/openai/v1/chat/completions",
-    ),
-    ("https://r.openai.azure.com", "https://r.openai.azure.com/openai/v1/chat/completions"),
-    (" http://127.0.0.1:8000/v1\n", "http://127.0.0.1:8000/v1/chat/completions"),
-    ("http://[::1]:8000", "http://[::1]:8000/v1/chat/completions"),
+    # A Foundry project
+    ("https://r.services.ai.azure.com/api/projects/p", f"/api/projects/p{V1}", f"{PROJECT}.com"),
+    ("https://r.services.ai.azure.com/api/projects/p/openai/v1", f"/api/projects/p{V1}", f"{PROJECT}.com"),
+    # Serverless
+    ("https://t.eastus.models.ai.azure.com", "/v1/chat/completions", f"{RESOURCE}.com"),
+    ("https://t.eastus.models.ai.azure.com/", "/v1/chat/completions", f"{RESOURCE}.com"),
+    ("https://t.eastus.models.ai.azure.com/chat/completions", "/chat/completions", f"{RESOURCE}.com"),
+    # A managed online endpoint
+    ("https://e.eastus.inference.ml.azure.com", "/v1/chat/completions", f"{ONLINE}.com"),
+    ("https://e.eastus.inference.ml.azure.com/v1", "/v1/chat/completions", f"{ONLINE}.com"),
+    ("https://e.eastus.inference.ml.azure.com/v1/chat/completions", "/v1/chat/completions", f"{ONLINE}.com"),
+    # Azure Government and Azure China
+    ("https://r.openai.azure.us/", V1, f"{RESOURCE}.us"),
+    ("https://r.cognitiveservices.azure.us/", V1, f"{RESOURCE}.us"),
+    ("https://r.services.ai.azure.us/api/projects/p", f"/api/projects/p{V1}", f"{PROJECT}.us"),
+    ("https://e.usgovvirginia.inference.ml.azure.us", "/v1/chat/completions", f"{ONLINE}.us"),
+    ("https://r.cognitiveservices.azure.cn/", V1, f"{RESOURCE}.cn"),
+    ("https://e.chinaeast2.inference.ml.azure.cn/v1", "/v1/chat/completions", f"{ONLINE}.cn"),
+    # Any other server, also one whose name only looks like Azure's
+    (" http://127.0.0.1:8000/v1\n", "/v1/chat/completions", f"{RESOURCE}.com"),
+    ("http://[::1]:8000", "/v1/chat/completions", f"{RESOURCE}.com"),
+    ("https://gateway.example/teams/a", "/teams/a/chat/completions", f"{RESOURCE}.com"),
+    ("https://openai.azure.com.example", "/v1/chat/completions", f"{RESOURCE}.com"),
 ]
 
 
-@pytest.mark.parametrize(("pasted", "url"), PASTED)
-def test_a_base_url_is_completed_and_a_complete_url_is_unchanged(pasted, url):
-    assert chat_url(pasted) == url
+@pytest.mark.parametrize(("pasted", "rest", "audience"), PASTED)
+def test_a_url_is_completed_once_and_has_a_scope(pasted, rest, audience):
+    url = chat_url(pasted)
+    host = urlsplit(pasted.strip()).netloc
+    assert url.partition(host)[2] == rest
     assert chat_url(url) == url
+    assert default_scope(url) == f"https://{audience}/.default"
 
 
-@pytest.mark.parametrize("pasted", ["", "teacher", "ftp://x/v1", "https:///v1", "http://[::1", "https://x:99999/v1"])
-def test_other_text_is_rejected(pasted):
-    with pytest.raises(InputError, match="endpoint"):
-        chat_url(pasted)
+ONLINE_ENDPOINT = "https://e.eastus.inference.ml.azure.com"
+NO_CHAT = [
+    (f"{ONLINE_ENDPOINT}/score", "other_api", f"use {ONLINE_ENDPOINT}/v1, where a deployment with vLLM serves them"),
+    ("https://r.openai.azure.com/openai/v1/responses", "other_api", "use https://r.openai.azure.com/openai/v1"),
+    (
+        "https://r.services.ai.azure.com/anthropic/v1/messages",
+        "other_api",
+        "use https://r.services.ai.azure.com/openai",
+    ),
+    ("https://r.openai.azure.com/chat/completions", "other_api", "use https://r.openai.azure.com/openai/v1"),
+    ("http://host:8000/v1/completions", "other_api", "use http://host:8000/v1"),
+    ("http://host:8000/generate", "other_api", "use http://host:8000/v1"),
+    ("", "invalid_url", "Azure portal"),
+    ("teacher", "invalid_url", "Azure portal"),
+    ("ftp://x/v1", "invalid_url", "Azure portal"),
+    ("https:///v1", "invalid_url", "Azure portal"),
+    ("http://[::1", "invalid_url", "Azure portal"),
+    ("https://x:99999/v1", "invalid_url", "Azure portal"),
+    ("https://me:hunter2@host/v1", "secret_in_url", "key_variable"),
+]
 
 
-def test_a_password_in_a_url_is_rejected_and_not_repeated():
+@pytest.mark.parametrize(("pasted", "code", "fix"), NO_CHAT)
+def test_a_url_of_another_api_is_rejected_with_the_url_to_use(pasted, code, fix):
     with pytest.raises(InputError) as refused:
-        chat_url("https://me:hunter2@host/v1")
+        chat_url(pasted)
+    (problem,) = refused.value.problems
+    assert (problem.code, fix in problem.fix) == (code, True)
     assert "hunter2" not in str(refused.value)
+    if pasted.startswith("http"):
+        with pytest.raises(ValidationError) as invalid:
+            Teacher(model="m", endpoint=pasted)
+        assert [(found["type"], found["loc"]) for found in invalid.value.errors()] == [(code, ("endpoint",))]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.8.8.8"])

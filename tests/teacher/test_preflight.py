@@ -147,6 +147,28 @@ def test_a_rejected_reasoning_parameter_has_the_opposite_fix(configure):
         check(configure, Replies(400, says("no", param="max_completion_tokens")), reasoning=True)
 
 
+PARAMETERS = {"reasoning_effort": "maximal", "chat_template_kwargs": {"enable_thinking": False}}
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "parameter"),
+    [
+        (400, says("Unsupported value", param="reasoning_effort"), "reasoning_effort"),
+        (400, says("Unrecognized request argument supplied: reasoning_effort"), "reasoning_effort"),
+        (400, says("no", param="chat_template_kwargs.enable_thinking"), "chat_template_kwargs"),
+        (422, {"message": "extra fields not permitted: 'chat_template_kwargs'"}, "chat_template_kwargs"),
+    ],
+)
+def test_a_rejected_parameter_of_the_teacher_is_named(configure, status, content, parameter):
+    replies = Replies(status, content)
+    with pytest.raises(EndpointError) as raised:
+        check(configure, replies, parameters=PARAMETERS)
+    (problem,) = raised.value.problems
+    assert (problem.code, problem.field) == ("rejected_parameter", ("parameters", parameter))
+    assert problem.value == ("maximal" if parameter == "reasoning_effort" else None)
+    assert replies.bodies[0].items() >= PARAMETERS.items()
+
+
 @pytest.mark.parametrize(("ahead_s", "text"), [(1200, "20 min ahead of the endpoint's"), (-900, "15 min behind")])
 @pytest.mark.parametrize("status", [200, 401])
 def test_a_wrong_clock_is_reported_where_tokens_expire_by_it(configure, log, ahead_s, text, status):

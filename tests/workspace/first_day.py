@@ -38,13 +38,13 @@ class FirstDayFault:
 
     `plant` changes a prepared workspace, in which the job has no problem; `sections` replace sections of the job and
     `edit` changes its bundle. The result has this `status` and `code`, is about `checked`, and its command contains
-    `command`.
+    `command`. What other tools fail on and a job survives has the status ok.
     """
 
     name: str
     plant: Plant
     checked: str
-    code: str
+    code: str = ""
     status: "Status" = "problem"
     sections: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
@@ -53,9 +53,9 @@ class FirstDayFault:
     def is_reported(self, results: Iterable["CheckResult"]) -> bool:
         """Whether one of the results reports this fault."""
         return any(
-            result.problem is not None
-            and (result.checked, result.status, result.problem.code) == (self.checked, self.status, self.code)
-            and self.command in result.problem.command
+            (result.checked, result.status) == (self.checked, self.status)
+            and self.code == (result.problem.code if result.problem else "")
+            and self.command in (result.problem.command if result.problem else "")
             for result in results
         )
 
@@ -348,4 +348,39 @@ QUOTA = [
     ),
 ]
 
-FAULTS = [*RESOURCES, *ENVIRONMENTS, *IDENTITIES, *ROLES, *QUOTA]
+FOUNDRY = {"category": "AIServices", "authType": "ApiKey", "target": "https://r.cognitiveservices.azure.com/"}
+CREATE_CONNECTION = "az ml connection create --name deepseek"
+
+
+def _connection(name: str, code: str = "", **properties: Any) -> FirstDayFault:
+    """A connection to a Foundry resource with other `properties`."""
+
+    def plant(workspace: "SimulatedWorkspace") -> None:
+        workspace.connections.by_name["deepseek"] = {**FOUNDRY, "credentials": {"key": "a key"}, **properties}
+
+    status: Status = "problem" if code else "ok"
+    return FirstDayFault(name, plant, "connection 'deepseek'", code, status, command=CREATE_CONNECTION if code else "")
+
+
+CONNECTIONS = [
+    _connection("a connection to AI Services has no ResourceId, which the SDK cannot read"),
+    _connection("a connection to AI Services has no metadata at all", metadata=None),
+    _connection("a connection has no key but Entra ID", authType="AAD", credentials=None),
+    _connection("the SDK does not know the authentication of a connection", "other_authentication", authType="New"),
+    _connection("a connection has a user name and password", "other_authentication", authType="UsernamePassword"),
+    _connection("the connection is one to Git", "other_category", category="Git", authType="PAT"),
+    _connection("the connection is one to Redis", "other_category", category="Redis"),
+    _connection("the connection is one to blob storage", "other_category", category="AzureBlob", authType="AccountKey"),
+    _connection("a custom connection has no target", "no_target", category="CustomKeys", target=None),
+    _connection("the target of a custom connection is no URL", "invalid_url", category="CustomKeys", target="_"),
+    _connection(
+        "the target is the scoring route of an online endpoint",
+        "other_api",
+        target="https://e.eastus2.inference.ml.azure.com/score",
+    ),
+    _connection(
+        "the target is the Responses API", "other_api", target="https://r.openai.azure.com/openai/v1/responses"
+    ),
+]
+
+FAULTS = [*RESOURCES, *ENVIRONMENTS, *IDENTITIES, *ROLES, *QUOTA, *CONNECTIONS]

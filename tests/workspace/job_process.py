@@ -31,6 +31,7 @@ class JobProcess:
             "AZUREML_ARM_SUBSCRIPTION": self.workspace.subscription,
             "AZUREML_ARM_RESOURCEGROUP": self.workspace.group,
             "AZUREML_ARM_WORKSPACE_NAME": self.workspace.name,
+            "AZUREML_CURRENT_CLOUD": self.workspace.cloud.name,
             "AZUREML_RUN_ID": run,
             "MLFLOW_RUN_ID": run,
             **self._identity(identity),
@@ -63,7 +64,8 @@ def job_process(
     """
     with serving(workspace) as address:
         folder.mkdir(parents=True, exist_ok=True)
-        redirected = {MANAGEMENT: address, DATA_PLANE: address, **(hosts or {})}
+        own = workspace.cloud.own
+        redirected = {own(MANAGEMENT): address, own(DATA_PLANE): address, **(hosts or {})}
         reachable = {host: target for host, target in redirected.items() if target}
         with redirecting_proxy(folder, reachable, password) as proxy:
             yield JobProcess(workspace, address, proxy)

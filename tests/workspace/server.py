@@ -35,7 +35,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         return Request(
             method=self.command,
-            host=MANAGEMENT if host.startswith("127.0.0.1") else host,
+            host=self.workspace.cloud.own(MANAGEMENT) if host.startswith("127.0.0.1") else host,
             path=unquote(parts.path),
             query=dict(parse_qsl(parts.query)),
             headers={name.lower(): value for name, value in self.headers.items()},

@@ -9,6 +9,7 @@ import uuid
 
 from tests.workspace.azurite import ACCOUNT
 from tests.workspace.blobs import Blobs
+from tests.workspace.clouds import PUBLIC
 from tests.workspace.credential import USER, audience
 from tests.workspace.faults import Faults
 from tests.workspace.operations import Operations
@@ -67,6 +68,7 @@ class SimulatedWorkspace:
             [USER, JOBS.principal_id, str(self.managed_identities.of_compute("cpu-cluster").system)],
         )
         self.registries = Registries()
+        self.cloud = PUBLIC
 
     @property
     def group_id(self) -> str:
@@ -86,6 +88,7 @@ class SimulatedWorkspace:
 
     def answer(self, request: Request) -> Reply:
         """The reply to `request`; both are logged."""
+        request = self.cloud.requested(request)
         route = find(request)
         try:
             reply = self._handle(*route) if route else _unknown(request)
@@ -93,7 +96,7 @@ class SimulatedWorkspace:
             reply = error.reply
         name = f"{route[0].method} {route[0].path}" if route else None
         self.requests.all.append(LoggedRequest(request, reply.status, name))
-        return reply
+        return self.cloud.replied(reply)
 
     def _handle(self, route: Route, request: Request) -> Reply:
         self.faults.raise_for(request)
@@ -102,8 +105,9 @@ class SimulatedWorkspace:
         return route.handler(self, request)
 
     def _check_token(self, route: Route, request: Request) -> None:
-        if route.audience and audience(request.headers.get("authorization", "")) != route.audience:
-            raise ArmError(401, "InvalidAuthenticationTokenAudience", f"A token for {route.audience} is required.")
+        required = self.cloud.own(route.audience or "")
+        if required and audience(request.headers.get("authorization", "")) != required:
+            raise ArmError(401, "InvalidAuthenticationTokenAudience", f"A token for {required} is required.")
 
     def _check_scope(self, request: Request) -> None:
         ours = {"subscription": self.subscription, "group": self.group, "workspace": self.name}

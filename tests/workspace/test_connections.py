@@ -1,5 +1,7 @@
 """Connections are returned without their secret, unless the client requests it."""
 
+import contextlib
+
 import pytest
 from azure.ai.ml import MLClient
 from azure.core.exceptions import ResourceNotFoundError
@@ -8,7 +10,9 @@ from azdistill.azure_rest.workspace import GROUP, SUBSCRIPTION, WORKSPACE
 from azdistill.contracts.errors import InputError
 from azdistill.teacher.connection import read_connection
 from tests.workspace import scenarios
+from tests.workspace.clouds import PUBLIC, US_GOVERNMENT, SimulatedCloud
 from tests.workspace.credential import SimulatedCredential
+from tests.workspace.first_day import FOUNDRY
 from tests.workspace.server import serving
 from tests.workspace.simulated import SimulatedWorkspace
 
@@ -44,6 +48,21 @@ def test_a_step_reads_a_connection_that_the_client_wrote(client: MLClient, works
     environ = {SUBSCRIPTION: workspace.subscription, GROUP: workspace.group, WORKSPACE: workspace.name}
     with serving(workspace) as address:
         read = read_connection("deepseek", environ, SimulatedCredential(), f"http://{address}")
-        assert (read.endpoint, read.key) == ("https://deepseek.eastus2.models.ai.azure.com", KEY)
+        assert read.url == "https://deepseek.eastus2.models.ai.azure.com/v1/chat/completions"
+        assert (read.key, read.needs_token) == (KEY, False)
         with pytest.raises(InputError, match="the workspace has no such connection"):
             read_connection("nowhere", environ, SimulatedCredential(), f"http://{address}")
+
+
+@pytest.mark.parametrize("cloud", [PUBLIC, US_GOVERNMENT])
+def test_a_step_reads_a_connection_in_its_own_cloud(workspace: SimulatedWorkspace, cloud: SimulatedCloud) -> None:
+    """A token for the management address of another cloud is refused."""
+    workspace.cloud = US_GOVERNMENT
+    workspace.connections.by_name["foundry"] = {**FOUNDRY, "credentials": {"key": KEY}}
+    environ = {SUBSCRIPTION: workspace.subscription, GROUP: workspace.group, WORKSPACE: workspace.name}
+    environ["AZUREML_CURRENT_CLOUD"] = cloud.name
+    with serving(workspace) as address:
+        refused = pytest.raises(InputError, match="HTTP 401")
+        with contextlib.nullcontext() if cloud is US_GOVERNMENT else refused:
+            read = read_connection("foundry", environ, SimulatedCredential(), f"http://{address}")
+            assert read.key == KEY

@@ -2,12 +2,16 @@
 
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azdistill.azure.checks.result import CheckResult, failed, look_up, ok, unknown
+from azdistill.azure.checks.result import CheckResult, failed, from_problem, look_up, ok, unknown
 from azdistill.azure.roles import workspace_options
+from azdistill.azure.workspace import cloud_of_client
+from azdistill.azure_rest.connections import read_properties
+from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
 from azdistill.contracts.layout import TEACHERS_INPUT
 from azdistill.job.catalog import built_in
@@ -28,11 +32,56 @@ def check_connections(client: "MLClient", bundle: Path) -> Iterator[CheckResult]
 
 
 def _check_connection(client: "MLClient", name: str) -> CheckResult:
+    """The result names category, authentication and host of the connection, and never its key."""
     checked = f"connection {name!r}"
-    command = f"az ml connection create --name {shlex.quote(name)} --file connection.yml {workspace_options(client)}"
-    fix = "create it with endpoint and api_key"
-    connection, problem = look_up(checked, lambda: client.connections.get(name), fix, command)
-    return problem or ok(checked, str(connection.type))
+    fix = "create it for your Foundry resource, with its name instead of RESOURCE and its group instead of GROUP"
+    content, problem = look_up(checked, lambda: _read_connection(client, name), fix, _create_command(client, name))
+    if problem:
+        return problem
+    properties = read_properties(content)
+    facts = f"category {properties.category}, authentication {properties.auth_type}, host {properties.host or 'none'}"
+    try:
+        _ = properties.url, properties.authentication
+    except InputError as error:
+        (found,) = error.problems
+        command = found.command or _create_command(client, name)
+        return from_problem(checked, replace(found, message=f"{found.message} ({facts})", command=command))
+    return ok(checked, facts)
+
+
+def _read_connection(client: "MLClient", name: str) -> Any:
+    """JSON of a connection, without its secrets. Raises what the SDK raises.
+
+    `client.connections.get` fails on connections that Azure has: with KeyError on one to AI Services without metadata
+    ResourceId, as in the examples of "CLI (v2) Azure AI Services connection YAML schema".
+    """
+    connections: Any = client.connections
+    return connections._operation.get(
+        client.resource_group_name,
+        client.workspace_name,
+        name,
+        cls=lambda response, _body, _headers: response.http_response.json(),
+    )
+
+
+def _create_command(client: "MLClient", name: str) -> str:
+    """Command that writes the YAML of a connection to a Foundry resource and creates it with the resource's key.
+
+    Source: "CLI (v2) Azure AI Services connection YAML schema". Without `ai_services_resource_id` the SDK cannot read
+    the connection again.
+    """
+    account = "providers/Microsoft.CognitiveServices/accounts/RESOURCE"
+    lines = (
+        "type: azure_ai_services",
+        f"endpoint: https://RESOURCE.services.ai.{cloud_of_client(client).endpoints}/",
+        f"ai_services_resource_id: /subscriptions/{client.subscription_id}/resourceGroups/GROUP/{account}",
+    )
+    key = "az cognitiveservices account keys list --name RESOURCE --resource-group GROUP --query key1 --output tsv"
+    create = f"az ml connection create --name {shlex.quote(name)} --file connection.yml"
+    return (
+        f"printf '%s\\n' {' '.join(map(shlex.quote, lines))} > connection.yml && "
+        f'{create} --set api_key="$({key})" {workspace_options(client)}'
+    )
 
 
 def _local_key(teacher: Mapping[str, Any]) -> CheckResult:
