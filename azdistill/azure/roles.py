@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from azdistill.azure.identities import Principal, PrincipalType
-
 from azdistill.azure.workspace import cloud_of_client
 
 if TYPE_CHECKING:

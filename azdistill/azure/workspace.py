@@ -151,7 +151,8 @@ def connect(address: WorkspaceAddress | RegistryAddress, credential: Any = None,
     if isinstance(address, RegistryAddress):
         with translate_errors(str(address), REGISTRY_FIXES):
             return MLClient(credential, registry_name=address.registry, **options)
-    return MLClient(credential, address.subscription_id, address.resource_group, address.workspace_name, **options)
+    with translate_errors(str(address)):
+        return MLClient(credential, address.subscription_id, address.resource_group, address.workspace_name, **options)
 
 
 def registry_client(client: "MLClient", registry: str) -> "MLClient":

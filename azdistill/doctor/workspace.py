@@ -1,5 +1,7 @@
 """Check the workspace: its address, the signed-in user and what a job needs."""
 
+import configparser
+import contextlib
 import os
 import re
 import tempfile
@@ -11,7 +13,8 @@ from azdistill.azure.checks.bundle import check_bundle, check_workspace
 from azdistill.azure.checks.result import CheckResult, failed, from_problem, ok
 from azdistill.azure.errors import translate_errors
 from azdistill.azure.roles import signed_in_user, subscription_option
-from azdistill.azure.workspace import WorkspaceAddress
+from azdistill.azure.workspace import WorkspaceAddress, cloud_of_client
+from azdistill.azure_rest.cloud import CLOUD_VARIABLE
 from azdistill.contracts.errors import AzdistillError, InputError
 from azdistill.job.bundle import compile_job
 
@@ -83,6 +86,17 @@ def _how_to_sign_in(client: "MLClient", environ: Mapping[str, str]) -> tuple[str
         return "correct these variables, which are used before the login of az, or unset them", (
             f"unset {' '.join(variables)}"
         )
+    if (cloud := _cloud_of_az(environ)) not in ("", cloud_of_client(client).name):
+        fix = f"az is set to {cloud}, and Azure's SDK to {cloud_of_client(client).name}: set the SDK's cloud, too"
+        return fix, f"export {CLOUD_VARIABLE}={cloud}"
     if any(environ.get(name) for name in CI_VARIABLES):
         return "in CI run the action azure/login first, with permissions id-token: write; otherwise", "az login"
     return "sign in", f"az login && az account set {subscription_option(client)}"
+
+
+def _cloud_of_az(environ: Mapping[str, str]) -> str:
+    """The cloud that `az cloud set` wrote, empty without one. Source: configuration options of the Azure CLI."""
+    config = configparser.ConfigParser()
+    with contextlib.suppress(configparser.Error, OSError, UnicodeDecodeError):
+        config.read(Path(environ.get("AZURE_CONFIG_DIR") or Path.home() / ".azure", "config"), encoding="utf-8")
+    return config.get("cloud", "name", fallback="")

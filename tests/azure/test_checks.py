@@ -16,10 +16,10 @@ from azdistill.contracts.errors import InputError
 from azdistill.engine.problems import Problem
 from azdistill.job.catalog import built_in
 from tests.workspace.clients import client_for
-from tests.workspace.credential import SIGNING_KEY, USER, SimulatedCredential
-from tests.workspace.resources.managed_identities import ACR_PULL, JOBS
 from tests.workspace.clouds import US_GOVERNMENT
+from tests.workspace.credential import SIGNING_KEY, USER, SimulatedCredential
 from tests.workspace.first_day import FOUNDRY, prepare
+from tests.workspace.resources.managed_identities import ACR_PULL, JOBS
 
 
 def problems(results: list[CheckResult]) -> list[Problem]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import jwt
 import pytest
-from azure.ai.ml import load_workspace
+from azure.ai.ml import load_connection, load_workspace
 from azure.ai.ml.entities import ServerlessConnection
 from azure.core.credentials import AccessToken
 from azure.identity import AzureCliCredential
@@ -119,6 +119,7 @@ def test_a_workspace_without_problems(doctor, client):
     client.connections.create_or_update(ServerlessConnection(name="deepseek", endpoint="https://h", api_key="s3cret"))
     done = doctor("job.yaml", "--format", "json")
     checks = results(done)
+    assert checks["connection 'deepseek'"]["detail"] == "category Serverless, authentication ApiKey, host h"
     assert done.code == 0
     assert checks["login"]["detail"] == f"as you@example.com, tenant {USER['tid']}"
     assert checks["workspace"]["status"] == checks["connection 'deepseek'"]["status"] == "ok"
@@ -208,7 +209,13 @@ def test_commands_for_missing_resources_are_complete(doctor, folder, workspace):
     assert commands["compute 'no-cluster'"].endswith(
         f"--name no-cluster --identity-type system_assigned --size VM_SIZE --min-instances 0 --max-instances 1 {WHERE}"
     )
-    assert commands["connection 'deepseek'"].endswith(f"--name deepseek --file connection.yml {WHERE}")
+    written, created = commands["connection 'deepseek'"].split(" && ")
+    assert created.startswith("az ml connection create --name deepseek --file connection.yml --set api_key=")
+    assert created.endswith(f" {WHERE}")
+    subprocess.run(["/bin/sh", "-c", written], cwd=folder, check=True)
+    loaded = load_connection(folder / "connection.yml", params_override=[{"name": "deepseek"}, {"api_key": "k"}])
+    assert (loaded.type, loaded.endpoint) == ("azure_ai_services", "https://RESOURCE.services.ai.azure.com/")
+    assert loaded.ai_services_resource_id.endswith("Microsoft.CognitiveServices/accounts/RESOURCE")
     assert commands["serverless Standard_NC24ads_A100_v4"].endswith(f" {WHERE}")
 
 
@@ -243,6 +250,14 @@ def test_without_a_login_it_says_how_to_sign_in(
     assert (last["problem"]["message"], last["problem"]["command"]) == (message, command)
     assert "s3cret" not in done.out
     assert workspace.requests.all == []
+
+
+def test_az_in_another_cloud_than_the_sdk_is_a_problem_with_the_variable(doctor, workspace, monkeypatch, tmp_path):
+    (tmp_path / "config").write_text("[cloud]\nname = AzureUSGovernment\n")
+    monkeypatch.setenv("AZURE_CONFIG_DIR", str(tmp_path))
+    with client_for(workspace, AzureCliCredential()) as nobody:
+        check = results(doctor("--format", "json", mine=nobody))["login"]
+    assert check["problem"]["command"] == "export AZUREML_CURRENT_CLOUD=AzureUSGovernment"
 
 
 def test_problems_of_the_job_file_have_a_line_and_the_workspace_is_checked_too(doctor, folder):

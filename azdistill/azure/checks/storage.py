@@ -4,9 +4,11 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from azdistill.azure.checks.result import CheckResult, failed, look_up, ok, unknown
+from azdistill.azure.checks.result import CheckResult, failed, from_problem, look_up, ok, unknown
+from azdistill.azure.errors import translate_errors
 from azdistill.azure.nodes import text_of
 from azdistill.azure.roles import BLOB_CONTRIBUTOR, assign_role_to_user
+from azdistill.contracts.errors import AzdistillError
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -39,7 +41,11 @@ def check_writing(client: "MLClient", workspace: Any, datastore: Any) -> CheckRe
         return problem
     access = "its own key" if isinstance(target["credential"], str) else "your own identity"
     account = _account_scope(datastore.account_name, workspace.storage_account or "")
-    return _write_probe(client, f"{datastore.name}, with {access}", target, account)
+    try:
+        with translate_errors(CHECKED):
+            return _write_probe(client, f"{datastore.name}, with {access}", target, account)
+    except AzdistillError as error:
+        return from_problem(CHECKED, error.problems[0], "unknown")
 
 
 def _upload_target(client: "MLClient", datastore: str) -> dict[str, Any]:
