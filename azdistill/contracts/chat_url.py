@@ -69,6 +69,17 @@ def default_scope(url: str) -> str:
     return f"https://{service}.{domain}/.default"
 
 
+def inference_role(url: str) -> str:
+    """Role that an identity needs to send requests to an Azure endpoint, on its workspace, project or resource.
+
+    Sources: "Authenticate clients for online endpoints", "Configure keyless authentication with Microsoft Entra ID".
+    """
+    parts = urlsplit(url)
+    if (parts.hostname or "").endswith(ONLINE_ENDPOINT_HOSTS):
+        return "AzureML Data Scientist"
+    return "Azure AI User" if "/api/projects/" in parts.path else "Cognitive Services User"
+
+
 def _parse_url(address: str) -> SplitResult:
     try:
         parts = urlsplit(address)

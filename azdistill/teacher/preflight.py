@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from azdistill.contracts.chat_url import default_scope
+from azdistill.contracts.chat_url import default_scope, inference_role
 from azdistill.contracts.errors import EndpointError
 from azdistill.contracts.teacher import TeacherConfig
 from azdistill.engine.problems import Problem
@@ -257,7 +257,7 @@ def _forbidden(result: ProbeResult) -> Problem:
         return Problem(
             code="no_role",
             message="the identity may not use it",
-            fix="assign it the role 'Cognitive Services User' ('Azure AI User' in a project)",
+            fix=f"assign it the role {inference_role(result.endpoint.url)!r}",
         )
     return Problem(
         code="access_denied",

@@ -5,13 +5,14 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import ValidationError
 
-from azdistill.contracts.chat_url import chat_url, default_scope
+from azdistill.contracts.chat_url import chat_url, default_scope, inference_role
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig
 from azdistill.teacher.endpoint import resolve, resolve_all, simulated_identity
 
 RESOURCE, PROJECT, ONLINE = "cognitiveservices.azure", "ai.azure", "ml.azure"
+ROLES = {RESOURCE: "Cognitive Services User", PROJECT: "Azure AI User", ONLINE: "AzureML Data Scientist"}
 V1 = "/openai/v1/chat/completions"
 OLD, DATED = "?api-version=2024-05-01-preview", "?api-version=2024-10-21"
 
@@ -77,6 +78,7 @@ def test_a_url_is_completed_once_and_has_a_scope(pasted, rest, audience):
     assert url.partition(host)[2] == rest
     assert chat_url(url) == url
     assert default_scope(url) == f"https://{audience}/.default"
+    assert inference_role(url) == ROLES[audience.rpartition(".")[0]]
 
 
 ONLINE_ENDPOINT = "https://e.eastus.inference.ml.azure.com"
