@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from azdistill.simulate import wire
 from azdistill.simulate.wire import HttpReply
-from azdistill.teacher.endpoint import PROJECT_SCOPE, RESOURCE_SCOPE
 
 MODEL = "deepseek-v3"
+RESOURCE_SCOPE, PROJECT_SCOPE = "https://cognitiveservices.azure.com/.default", "https://ai.azure.com/.default"
 TRIES, TIMEOUT_S = 3, 2.0
 ROWS, IN_FLIGHT = 40, 10
 LATE_S = TIMEOUT_S + 0.2
