@@ -22,8 +22,8 @@ LONGEST_DETAIL = 300
 SDK_PACKAGES = frozenset({"azure", "azureml", "msal", "msrest", "marshmallow", "isodate", "requests", "urllib3"})
 OWN_PACKAGE = "azdistill"
 
+# Code, fix and command of a problem, by the HTTP status that Azure answered with.
 Fixes = Mapping[int, ProblemFields]
-"""Code, fix and command of a problem, by the HTTP status that Azure answered with."""
 
 WORKSPACE_FIXES: Fixes = {
     401: {

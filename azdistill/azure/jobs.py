@@ -165,7 +165,7 @@ def _without_gate(job: JobStatus, failure: Problem | None, error: AzdistillError
 
 
 def download_gate(client: "MLClient", name: str) -> tuple[bool, GateDecision | None]:
-    """Whether an ended job has an output for its evaluation, and the content of gate.json if the job has written one.
+    """True if an ended job has an output for its evaluation, and the content of gate.json if the job has written one.
 
     Raises AzdistillError when the file cannot be downloaded, so that the decision is unknown.
     """
@@ -178,7 +178,7 @@ def download_gate(client: "MLClient", name: str) -> tuple[bool, GateDecision | N
 
 
 def cancel(client: "MLClient", name: str) -> JobStatus:
-    """Ask Azure ML to cancel a job, which takes a while. An ended job is left as it is."""
+    """Ask Azure ML to cancel a job, which takes a while. An ended job is not changed."""
     if not status(client, name, nodes=False).ended:
         with translate_errors(f"job {name!r}"):
             client.jobs.begin_cancel(name).result()

@@ -67,7 +67,7 @@ class SignedInUser:
 
 
 def signed_in_user(client: "MLClient") -> SignedInUser:
-    """Raises what the client's credential raises when nobody is signed in."""
+    """Raises what the client's credential raises without a login."""
     credential: Any = client._credential  # MLClient has no public attribute for it
     return _user(_claims(credential.get_token(cloud_of_client(client).scope).token))
 

@@ -1,4 +1,4 @@
-"""Submit a bundle once: the job's name is a hash of what is sent, and the number of the attempt."""
+"""Submit a bundle once: the job's name is a hash of the submitted content, and the number of the attempt."""
 
 import hashlib
 import re

@@ -74,7 +74,7 @@ class WorkspaceJobs:
             return report
 
     def job_name(self, display_name: str) -> str:
-        """Name of the latest job with that display name. Raises InputError when there is none."""
+        """Name of the latest job with that display name. Raises InputError if no job has it."""
         for candidate in self.list():
             if candidate.display_name == display_name:
                 return candidate.name

@@ -40,7 +40,7 @@ def chat(
 
 
 def load_reply(run: Path, max_new_tokens: int) -> "Reply":
-    """Load the student of a run or model folder. Raises InputError when there is none."""
+    """Load the student of a run or model folder. Raises InputError if the folder has none."""
     from azdistill.contracts.errors import InputError
     from azdistill.contracts.manifest import read_manifest
 
@@ -78,7 +78,7 @@ def _read_lines() -> Iterator[str]:
 
 
 class StudentConversation:
-    """History of a conversation. A new one starts with `system`, by default with the system prompt of the examples."""
+    """A conversation with the student. It starts with `system`, by default the system prompt of the examples."""
 
     def __init__(self, reply: "Reply", examples: "Iterator[Prompt]", system: str | None = None) -> None:
         self._reply, self._examples = reply, examples
@@ -87,7 +87,7 @@ class StudentConversation:
         self.history = self._opening
 
     def send(self, line: str) -> None:
-        """A line of the user: a message, `/example`, or an empty line for a new conversation."""
+        """Handle a line of the user: a message, `/example`, or an empty line for a new conversation."""
         from azdistill.contracts.rows import Message
 
         command = line.strip()

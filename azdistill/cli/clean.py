@@ -64,7 +64,7 @@ def _plan_deletion(run: "RunFolder", *, checkpoints: bool) -> _Deletion:
 
 
 def _shared_checkpoints(run: Path) -> list[Path]:
-    """The checkpoints of a run's step train, which are in the datastore: other runs find theirs next to them."""
+    """The checkpoints of step train of a run. They are in the datastore, which runs share."""
     from azdistill.contracts.layout import RUN_MODEL
     from azdistill.contracts.train import CHECKPOINTS_PATH, job_folder
     from azdistill.engine.local.storage import datastore_path, home_folder

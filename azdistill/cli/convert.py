@@ -18,7 +18,7 @@ def convert(
     """Convert Azure's own distillation job to a job file.
 
     Prints every difference with its line: fields that change, and fields that are dropped, with the reason. A key in
-    the file is never copied. All other verbs accept the native file, too, and print the same differences.
+    the file is never copied. All other commands accept the native file too, and print the same differences.
 
     Example: azdistill convert distillation.yaml -o job.yaml
 

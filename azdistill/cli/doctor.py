@@ -13,7 +13,7 @@ from azdistill.cli.workspace import Config
 if TYPE_CHECKING:
     from azdistill.azure.checks.result import CheckResult
 
-# Longest status and two spaces.
+# Width of the status column: the longest status and two spaces.
 STATUS_WIDTH = len("problem") + 2
 
 
@@ -36,7 +36,8 @@ def doctor(
     --offline sends none. An empty blob is written to the default datastore and removed, to check your rights; nothing
     else is written or sent.
 
-    Status of a result: ok, problem (a run would fail), or unknown (not visible from here, or needed by some only).
+    Status of a result: ok, problem (a run would fail), or unknown (cannot be checked from this machine, or not every
+    run needs it).
 
     Example: azdistill doctor job.yaml
 
@@ -62,7 +63,7 @@ def doctor(
 
 
 def _print_as_text(checks: "Iterable[CheckResult]") -> "list[CheckResult]":
-    """Print each result when its check ends, with the fix below it, and the command on a line of its own to copy."""
+    """Print each result when its check ends: below it the fix, and the command on a separate line to copy."""
     results, indent = [], " " * STATUS_WIDTH
     for result in checks:
         results.append(result)

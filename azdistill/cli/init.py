@@ -10,13 +10,13 @@ import typer
 def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="a new or empty folder")],
     task: Annotated[
-        str, typer.Option(help="conversation, nli, qa, math, summarization, or own: a Python file of yours")
+        str, typer.Option(help="conversation, nli, qa, math, summarization, or own: a Python file that you write")
     ] = "conversation",
     teacher: Annotated[
-        str, typer.Option(metavar="MODEL", help="teacher, by its name in docs/models.md")
+        str, typer.Option(metavar="MODEL", help="name of the teacher in docs/models.md")
     ] = "deepseek-v3",
     student: Annotated[
-        str, typer.Option(metavar="MODEL", help="student: a name in docs/models.md, or a folder")
+        str, typer.Option(metavar="MODEL", help="name of the student in docs/models.md, or its folder")
     ] = "phi-4-mini",
     example: Annotated[
         str | None, typer.Option(metavar="NAME", help="copy a complete example instead: support")

@@ -22,7 +22,7 @@ FREE_LINES = 2
 
 @contextmanager
 def live_table(stream: TextIO) -> Iterator[Callable[[Event], None]]:
-    """Yields the function that shows an event. The table is redrawn in place, and stays when the block ends."""
+    """Yield a function that shows an event. The table is redrawn in place, and stays when the block ends."""
     table, console = LiveTable(), Console(file=stream)
     with Live(console=console, auto_refresh=False) as live:
         yield lambda event: live.update(table.render(event, console.height - FREE_LINES), refresh=True)

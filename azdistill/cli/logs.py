@@ -74,7 +74,7 @@ def _print_log(run: "RunFolder", node: str, lines: int, follow: bool) -> None:
 
 
 def _complete_lines(stream: TextIO) -> Iterator[str]:
-    """Lines of a file that is being written: the end of a read may be the middle of a line."""
+    """Complete lines of a file that is being written. A read may end in the middle of a line."""
     line = ""
     for text in stream:
         line += text
@@ -88,7 +88,7 @@ def _complete_lines(stream: TextIO) -> Iterator[str]:
 def _new_lines(stream: TextIO, incomplete: str, run: Path, node: str) -> Iterator[list[str]]:
     """Batches of lines as they are written, starting with the rest of `incomplete`, until the node ends.
 
-    A batch has all lines that are there, so that following a node with much output does not slow it down.
+    A batch has all lines written so far, so that a node with much output is shown without delay.
     """
     running = True
     while running:
@@ -107,7 +107,7 @@ def _is_running(path: Path, node: str) -> bool:
 
 
 def _printable(line: str) -> str:
-    """The line with other characters than text replaced, so that it cannot control the terminal."""
+    """The line with control characters replaced, so that a log cannot control the terminal."""
     line = line.rstrip("\r\n").expandtabs()
     if line.isprintable():
         return line

@@ -1,4 +1,4 @@
-"""The command `azdistill`: its verbs, and how errors are shown."""
+"""The command line `azdistill`: its commands, and the exit code and text of errors."""
 
 import logging
 import os
@@ -88,9 +88,9 @@ def main(open_workspace: object = None) -> None:
 
 @contextmanager
 def _log_to_stderr() -> Iterator[None]:
-    """Print the log of the libraries, such as downloads before the first node starts.
+    """Print the log messages of the libraries on standard error, for example downloads before the first node starts.
 
-    With AZDISTILL_DEBUG=1 also the tracebacks of errors inside Azure's SDK.
+    With AZDISTILL_DEBUG=1, also the tracebacks of errors inside Azure's SDK.
     """
     handler, logger = logging.StreamHandler(), logging.getLogger("azdistill")
     before = logger.level

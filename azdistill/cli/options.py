@@ -1,4 +1,4 @@
-"""Options that several verbs have, and the values that they stand for."""
+"""Options that several commands share, and their parsing."""
 
 from collections.abc import Sequence
 from enum import StrEnum

@@ -23,7 +23,9 @@ def pipeline_file(path: Path) -> Path | None:
     if path.is_dir():
         if not (path / PIPELINE_FILE).is_file():
             raise InputError(
-                f"no {PIPELINE_FILE} in this folder", file=path, fix="name a job file, a bundle or a pipeline file"
+                f"no {PIPELINE_FILE} in this folder",
+                file=path,
+                fix="give the path of a job file, a bundle or a pipeline file",
             )
         return path / PIPELINE_FILE
     from azdistill.engine.yaml_document import read_document
@@ -36,7 +38,7 @@ def pipeline_file(path: Path) -> Path | None:
 def job_file(path: Path) -> Path:
     """`path`, if it is a job file. Raises InputError for a pipeline or component."""
     if pipeline_file(path):
-        raise InputError("this is a pipeline or component", file=path, fix="name a job file")
+        raise InputError("this is a pipeline or component", file=path, fix="give the path of a job file")
     return path
 
 
@@ -69,10 +71,10 @@ def read_job(path: Path, settings: Mapping[str, str] | None = None) -> "Distilla
 
 
 def read_pipeline(path: Path, registered: "Registered", compiled: bool = False) -> "Pipeline":
-    """Read a pipeline file and print its warnings. Its errors are raised by whoever runs it.
+    """Read a pipeline file and print its warnings. Its errors are not raised here: the run raises them.
 
-    `registered` finds registered components. For a `compiled` pipeline, fields without effect on this machine are not
-    reported: the user has not written them.
+    `registered` resolves registered components. For a `compiled` pipeline, fields without effect on this machine are
+    not reported, because the user has not written them.
     """
     from azdistill.engine.pipeline.checks import azure_only, pipeline_problems
     from azdistill.engine.pipeline.loading import load_pipeline

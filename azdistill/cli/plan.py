@@ -22,8 +22,8 @@ def plan(
     """Show what a job does and needs: nodes, rows, cost, memory.
 
     It counts the rows of local files and sends no request. Tokens are estimated from the length of the rows, with
-    answers of at most max_tokens. Answers in the store cost nothing again. The cost is shown if the teacher has
-    input_price and output_price.
+    answers of at most max_tokens. Answers that are already in the store cost nothing. The cost is shown if the
+    teacher has input_price and output_price.
 
     Example: azdistill plan job.yaml
 
@@ -57,7 +57,7 @@ def _print_as_text(job: "DistillationJob", warnings: list[str]) -> None:
     from azdistill.job.estimates import estimate
 
     estimated = estimate(job)
-    nodes, figures = Table("node", "after", "compute", "time limit"), Table("what", "estimate")
+    nodes, figures = Table("node", "after", "compute", "time limit"), Table("item", "estimate")
     for node in estimated.nodes:
         compute = " ".join(filter(None, (node.compute, node.instance_type)))
         nodes.add_row(node.name, ", ".join(node.after), compute, f"{node.timeout / 3600:g} h")
@@ -79,7 +79,7 @@ def _figures(job: "DistillationJob", estimated: "Estimate") -> Iterator[tuple[st
 
 
 def _teachers(job: "DistillationJob", estimated: "Estimate") -> Iterator[tuple[str, str]]:
-    """One line for one teacher; for several, one line for all and one for each that is called."""
+    """One line for one teacher. For several teachers, one line for all and one line for each that gets requests."""
     names = ", ".join(teacher.called for teacher in job.teacher.teachers)
     if len(job.teacher.teachers) == 1:
         yield "teacher", f"{names}: {_requests(job, estimated)}"

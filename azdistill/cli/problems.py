@@ -24,14 +24,14 @@ def render(problems: Iterable[Problem], format: ProblemFormat) -> str:
 
 
 def render_error(error: AzdistillError) -> str:
-    """The text of an error on the terminal. Lines that start with a file and line stay as they are, for editors."""
+    """The text of an error on the terminal. Text that starts with a file and line gets no prefix: editors parse it."""
     text = str(error)
     is_located = any(problem.file for problem in error.problems)
     return text if is_located or "\n" in text else f"azdistill: {text}"
 
 
 def as_object(problem: Problem) -> Mapping[str, Any]:
-    """A problem as JSON: line 0 is the file as a whole, and value is null where it is absent or may be secret."""
+    """A problem as a JSON object. Line 0 means the complete file. A value that is absent or may be secret is null."""
     return {
         "code": problem.code,
         "severity": problem.severity,

@@ -12,13 +12,13 @@ from azdistill.engine.local.results import Event, NodeRun
 
 # Bytes at the end of a log in which the last line is searched.
 TAIL_BYTES = 4096
-# Seconds between two lines about a running node, where nobody watches a live table.
+# Seconds between two lines about a running node, if the output is not a live table.
 PERIOD_S = 10.0
 
 
 @contextmanager
 def progress(stream: TextIO | None = None) -> Iterator[Callable[[Event], None]]:
-    """Yields the function that shows an event. Default: standard error, as standard output is for the outcome."""
+    """Yield a function that shows an event on `stream`, by default standard error: standard output has the result."""
     stream = stream or sys.stderr
     if stream.isatty() and os.environ.get("TERM") != "dumb":
         from azdistill.cli.live_table import live_table
@@ -63,7 +63,7 @@ def describe(node: NodeRun) -> str:
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that may still be written; empty when there is none yet."""
+    """The last line of a log that may still be written. Empty if the log has no line yet."""
     try:
         with log.open("rb") as stream:
             stream.seek(max(0, stream.seek(0, os.SEEK_END) - TAIL_BYTES))

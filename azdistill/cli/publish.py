@@ -13,9 +13,8 @@ def publish(
 ) -> None:
     """Publish the components of a bundle in an Azure ML registry.
 
-    Their environments are published, too. A version is a hash of the content: what the registry has already is not
-    sent again, and a bundle has the same meaning in every workspace that uses the registry. Afterwards:
-    azdistill submit PATH --registry NAME.
+    Their environments are published too. The version of an asset is a hash of its content: assets that the registry
+    already has are not sent again. Submit the job with: azdistill submit PATH --registry NAME.
 
     Example: azdistill publish bundle --registry contoso
 

@@ -1,4 +1,4 @@
-"""Columns and tables on a terminal, or for a file or program that reads the output."""
+"""Print columns and tables, on a terminal or to a file or pipe."""
 
 import sys
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-# Columns where the output is no terminal.
+# Width of the output in characters if it is not a terminal.
 WIDTH = 120
 
 
@@ -19,7 +19,7 @@ def console() -> "Console":
 
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows with aligned columns. Nothing is cut, because a program may read it."""
+    """Print rows with aligned columns. No text is truncated, because a program may read it."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from azdistill.engine.local.results import RunResult
     from azdistill.local_runs.request import RunRequest
 
-# Options that the command to continue a run does not repeat: faults are injected once.
+# Options that the command to continue a run does not repeat, for example because faults are injected once.
 ONE_TIME_OPTIONS = {"preempt", "duplicates", "explain"}
-# Pipeline files that are all named alike, so that their folder names the run.
+# Usual names of pipeline files. The run of such a file is named after its folder.
 COMMON_FILE_NAMES = (PIPELINE_FILE, COMPONENT_FILE)
 LATEST_PREEMPTION_S = 10.0
 
@@ -76,14 +76,18 @@ def run(
     ] = None,
     duplicates: Annotated[
         float,
-        typer.Option(min=0, max=1, metavar="FRACTION", help="fault injection: mini-batches to deliver twice"),
+        typer.Option(
+            min=0, max=1, metavar="FRACTION", help="fault injection: fraction of mini-batches delivered twice"
+        ),
     ] = 0.0,
     until: Annotated[
-        str | None, typer.Option("--until", metavar="NODE", help="run this node and the nodes that it needs")
+        str | None, typer.Option("--until", metavar="NODE", help="run this node and the nodes that it depends on")
     ] = None,
     start: Annotated[
         str | None,
-        typer.Option("--from", metavar="NODE", help="run this node and all after it again; reuse those before it"),
+        typer.Option(
+            "--from", metavar="NODE", help="run this node and its dependents again; reuse the nodes it depends on"
+        ),
     ] = None,
     dry_run: Annotated[
         bool,
@@ -101,11 +105,11 @@ def run(
     .azdistill): answers of teachers, model registry, datastores, downloads, and registered components in
     components/NAME/VERSION/component.yml.
 
-    --set train.learning_rate=1e-5 sets a field of a job as if it stood in the file. --set inputs.NAME=VALUE sets an
-    input of the pipeline or component; a path is relative to the current folder.
+    --set train.learning_rate=1e-5 replaces a field of the job file. --set inputs.NAME=VALUE sets an input of the
+    pipeline or component; a path is relative to the current folder.
 
-    A dry run uses the job's own bundle with other inputs: it shows that all steps work together before anything is
-    paid for, prints what it replaced, and writes only to its run folder (default: runs/NAME-dry-run).
+    A dry run tests that all steps work together, without paid requests. It runs the same bundle with other inputs,
+    prints which ones it replaced, and writes only to its run folder (default: runs/NAME-dry-run).
 
     Example: azdistill run job.yaml -o runs/first --until curate --rows 100
 
@@ -131,7 +135,7 @@ def run(
 
 
 def read_options(params: Mapping[str, Any]) -> "RunOptions":
-    """Options of the engine from the parameters of the verb. A parameter named as a field of RunOptions sets it."""
+    """Options of the engine from the parameters of the command. A parameter sets the field of the same name."""
     from azdistill.cli.options import read_settings
     from azdistill.engine.local.options import RunOptions
     from azdistill.engine.local.selection import NodeSelection
@@ -165,7 +169,7 @@ def _read_interpreter(text: str) -> tuple[str, Path]:
     name, _, path = text.partition("=")
     if not (name and path):
         raise InputError(
-            "must be NAME=PYTHON", subject=f"--env {text!r}", code="wrong_format", fix="NAME is that of an environment"
+            "must be NAME=PYTHON", subject=f"--env {text!r}", code="wrong_format", fix="NAME is an environment's name"
         )
     return name, Path(path).expanduser()
 
@@ -190,7 +194,7 @@ def _read_preemption(text: str) -> tuple[str, float]:
 
 
 def _run_name(source: Any) -> str:
-    """Name of the job; of a pipeline file its stem, or its folder's name if all pipeline files are named alike."""
+    """Name of the job, or of the pipeline file without suffix. For a file with a usual name, the name of its folder."""
     if not isinstance(source, Path):
         return str(source.name)
     return source.resolve().parent.name if source.name in COMMON_FILE_NAMES else source.stem
@@ -290,7 +294,7 @@ def print_outcome(result: "RunResult") -> None:
 
 
 def _print_dry_run(result: "RunResult", path: Path) -> None:
-    """Without the figures of the report, which have no meaning. Raises NodeFailed when a node failed."""
+    """Print the result of a dry run, without the figures of the report, which have no meaning. Raises NodeFailed."""
     result.check()
     report = result.outputs.get(("", REPORT_OUTPUT))
     if report:
@@ -300,7 +304,7 @@ def _print_dry_run(result: "RunResult", path: Path) -> None:
 
 
 def _read_summary(report: Path) -> "Group | None":
-    """None for a report of another program, or one without report.json."""
+    """The summary of a report folder. None if it has no report.json, or one of another program."""
     from pydantic import ValidationError
 
     from azdistill.contracts.errors import DataError

@@ -16,8 +16,8 @@ def runs(
 ) -> None:
     """List the runs in a folder, the latest first.
 
-    Node time is the sum over all nodes. Accuracy is the student's on the test rows. A killed run is shown as
-    interrupted; run it again to continue.
+    Node time is the sum over all nodes. Accuracy is that of the student on the test rows. A killed run is shown as
+    interrupted; run it again to continue it.
 
     Example: azdistill runs experiments
 

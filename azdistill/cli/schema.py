@@ -7,7 +7,9 @@ import typer
 
 
 def schema(
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="write it to this file")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="write the schema to this file")
+    ] = None,
 ) -> None:
     """Print the JSON Schema of a job file, for editors.
 

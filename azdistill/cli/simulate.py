@@ -15,15 +15,16 @@ def simulate(
     ] = None,
     teacher: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="which of the job's teachers, by name or model [default: the first]"),
+        typer.Option(metavar="NAME", help="teacher of the job, by name or model; default: the first"),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="port on 127.0.0.1; 0 takes a free one")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port on 127.0.0.1; 0: any free port")] = 0,
 ) -> None:
     """Serve one simulated teacher on loopback.
 
-    It has the API of an OpenAI-compatible chat endpoint. It is no language model, and every answer says so: a small
-    program answers one task, with latency, refusals and wrong answers as set in the job. For a job with several
-    teachers, start this once for each --teacher. `azdistill run` starts all simulated teachers of a job itself.
+    The endpoint is compatible with OpenAI's chat completions API. It is not a language model, and every response is
+    marked as simulated: a small program answers one task. Section `simulation` of the job sets latency, refusals and
+    wrong answers. For a job with several teachers, run this command once for each --teacher. `azdistill run` starts
+    the simulated teachers of a job automatically.
 
     Example: azdistill simulate job.yaml --port 8080
 
@@ -59,5 +60,5 @@ def _simulation(job: Path | None, name: str | None) -> "Simulation":
 
 
 def _announce(url: str) -> None:
-    print(f"simulated teacher (no language model): {url}/v1/chat/completions", flush=True)
+    print(f"simulated teacher (not a language model): {url}/v1/chat/completions", flush=True)
     print("press Ctrl-C to stop it", flush=True)

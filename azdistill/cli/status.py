@@ -17,8 +17,8 @@ def status(
 ) -> None:
     """Show a job in Azure ML and its nodes, or the latest jobs.
 
-    Azure ML reports a pipeline as Completed although a node failed. So the outcome of an ended job is read from its
-    nodes and its gate.json. The list of the latest jobs has the status that Azure ML reports.
+    Azure ML can report a pipeline as Completed although a node failed, so the result of an ended job is read from its
+    nodes and its gate.json. The list of the latest jobs shows the status that Azure ML reports.
 
     Example: azdistill status phi-4-mini-3f2a9c1b04de-1
 

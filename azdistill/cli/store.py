@@ -18,10 +18,10 @@ Folder = Annotated[
 ]
 OutputFormat = Annotated[Format, typer.Option("--format", help="json: one object, for programs")]
 
-# From this number of segments on, reading a store is slow.
+# Number of segments above which reading a store is slow.
 MANY_SEGMENTS = 1000
 
-# Headings, and rows with as many cells.
+# Headings, and rows with one cell for each heading.
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 
@@ -62,7 +62,7 @@ def inspect(folder: Folder = None, format: OutputFormat = Format.text) -> None:
     if format == Format.json:
         _print_json(summary)
         return
-    _print_tables((("what", "in this store"), list(_summary_rows(summary))), _teacher_table(summary))
+    _print_tables((("item", "value"), list(_summary_rows(summary))), _teacher_table(summary))
     if summary.segments > MANY_SEGMENTS:
         print("many small segments are slow to read; azdistill store compact merges them")
 
@@ -93,7 +93,7 @@ def show(
     if format == Format.json:
         _print_json({**dataclasses.asdict(stored), "when": iso(stored.when)})
         return
-    _print_tables((("what", "of this record"), list(_record_rows(stored))))
+    _print_tables((("item", "value"), list(_record_rows(stored))))
     print(stored.outcome.detail if isinstance(stored.outcome, RowRejected) else stored.outcome.completion)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def stream(context: typer.Context, name: JobName, config: Config = None) -> None:
     """Show the log of a job in Azure ML until the job ends.
 
-    Ctrl-C ends only the display: the job goes on.
+    Ctrl-C ends only the display: the job continues.
 
     Example: azdistill stream phi-4-mini-3f2a9c1b04de-1
 
@@ -26,7 +26,7 @@ def stream(context: typer.Context, name: JobName, config: Config = None) -> None
 
 
 def stream_job(client: "MLClient", name: str) -> None:
-    """Raises NodeFailed, GateRefused or GateUnknown if the job is no success."""
+    """Print the log of a job until it ends. Raises NodeFailed, GateRefused or GateUnknown if it did not succeed."""
     from azdistill.azure import jobs
 
     job = jobs.stream(client, name)

@@ -21,7 +21,7 @@ def submit(
     ] = None,
     config: Config = None,
     check: Annotated[bool, typer.Option("--check", help="check the workspace only; submit nothing")] = False,
-    again: Annotated[bool, typer.Option("--again", help="submit again when the same job has completed")] = False,
+    again: Annotated[bool, typer.Option("--again", help="submit again although the same job has completed")] = False,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="show the job's log until it ends, as `azdistill stream`")
     ] = False,
@@ -29,10 +29,10 @@ def submit(
     """Submit a job to an Azure ML workspace.
 
     The workspace gets the same bundle that `azdistill run` runs on this machine; a job file is compiled first, to
-    bundles/NAME. Before anything is sent, it checks workspace, compute, quota, connections, data and models, and
-    writes and removes an empty blob to check your rights on the storage. The same bundle with the same inputs is
-    submitted once: a running or completed job is found again. A failed one gets the next attempt, which reuses
-    completed nodes.
+    bundles/NAME. Before anything is sent, the command checks workspace, compute, quota, connections, data and models.
+    It writes and removes an empty blob to check your rights on the storage. The same bundle with the same inputs is
+    submitted once: if its job is running or completed, nothing is sent. If its job failed, a new attempt is submitted,
+    which reuses completed nodes.
 
     Example: azdistill submit job.yaml --rows 50 --follow
 
@@ -54,7 +54,7 @@ def submit(
         return
     with suppress_output():
         job = submit_bundle(client, bundle, inputs, registry=registry, again=again)
-    outcome = "found in the workspace, nothing sent" if job.attached else "submitted"
+    outcome = "already in the workspace, nothing sent" if job.attached else "submitted"
     print(f"job {job.name}: {outcome}; status {job.status}")
     print(job.studio_url)
     print(f"follow it:  azdistill stream {job.name}")

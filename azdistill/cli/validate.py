@@ -1,4 +1,4 @@
-"""azdistill validate: check a job, a bundle or a pipeline before anything is spent."""
+"""azdistill validate: check a job, a bundle or a pipeline without running it."""
 
 import sys
 from collections.abc import Sequence
@@ -24,10 +24,10 @@ def validate(
         bool, typer.Option("--sdk", help="also check with Azure's own client: needs the extra `azure`, but no login")
     ] = False,
 ) -> None:
-    """Check a job, a bundle or a pipeline, and run nothing.
+    """Check a job, a bundle or a pipeline without running it.
 
-    All problems are shown at once, each with its file, line, field and value, what is wrong and what to do.
-    Warnings, for example about fields that Azure ML ignores, do not change the exit code.
+    All problems are shown in one run, each with its file, line, field and value, the error and the fix. Warnings, for
+    example about fields that Azure ML ignores, do not change the exit code.
 
     --format json prints a list of objects with the fields code, severity, subject, file, line, field, value, message,
     fix and command. --format github prints annotations: in a workflow of GitHub Actions they appear at their lines of a

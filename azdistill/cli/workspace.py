@@ -1,4 +1,4 @@
-"""Workspace of a verb, and the output of Azure's SDK on a terminal."""
+"""Azure ML client of a command, and the output of Azure's SDK on the terminal."""
 
 import contextlib
 import io
@@ -27,14 +27,14 @@ SDK_LOGGERS = ("azure.ai.ml", "azure.ai.ml._utils._experimental", "azure.identit
 
 
 def workspace_client(context: typer.Context, config: Path | None) -> "MLClient":
-    """The SDK's client of the workspace, with its warnings off until the verb ends."""
+    """The SDK's client of the workspace. The SDK's warnings are off until the command ends."""
     from azdistill.azure.workspace import find_address
 
     return open_client(context, find_address(config))
 
 
 def open_client(context: typer.Context, address: "WorkspaceAddress | RegistryAddress") -> "MLClient":
-    """The SDK's client of a workspace or registry. The caller of `main` may replace `connect`."""
+    """The SDK's client of a workspace or registry. `main(open_workspace)` replaces `connect`."""
     from azdistill.azure.workspace import connect
 
     context.with_resource(quiet_sdk())
@@ -56,7 +56,7 @@ def quiet_sdk() -> Iterator[None]:
         try:
             _set_levels(dict.fromkeys(SDK_LOGGERS, logging.ERROR))
             require_sdk()
-            _set_levels(dict.fromkeys(SDK_LOGGERS, logging.ERROR))  # the import sets levels of its own
+            _set_levels(dict.fromkeys(SDK_LOGGERS, logging.ERROR))  # again, because the import sets levels
             yield
         finally:
             _set_levels(levels)
@@ -69,6 +69,6 @@ def _set_levels(levels: dict[str, int]) -> None:
 
 @contextlib.contextmanager
 def suppress_output() -> Iterator[None]:
-    """Hide the dots, empty lines and terminal codes that the SDK prints while it uploads. Exceptions pass."""
+    """Hide the dots, empty lines and terminal codes that the SDK prints while it uploads."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield

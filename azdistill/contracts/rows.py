@@ -83,7 +83,7 @@ class Prediction(Row):
 
 
 class Reject(Row):
-    """A rejected row: `reason` is a short code for counting, `detail` says what is wrong."""
+    """A rejected row: `reason` is a short code for counting, `detail` describes the error."""
 
     source: str
     reason: str

@@ -290,7 +290,7 @@ class TeacherConfig(StepConfig):
                 raise PydanticCustomError(
                     "no_endpoint",
                     "teacher {name} has neither endpoint nor connection",
-                    {"name": repr(teacher.model), "fix": "set one, or teacher_route: simulated for a rehearsal"},
+                    {"name": repr(teacher.model), "fix": "set one, or teacher_route: simulated for a dry run"},
                 )
             if self.budget is not None and None in (teacher.input_price, teacher.output_price):
                 raise PydanticCustomError(

@@ -77,7 +77,7 @@ def _check_login(client: "MLClient", environ: Mapping[str, str]) -> CheckResult:
 def _sign_in_error(message: str) -> str:
     """Refusals by Entra have a code. Without one, no request was sent to Entra."""
     code = re.search(r"AADSTS\d+", message)
-    return f"Entra rejects the login ({code[0]}): it has expired or lacks a right" if code else "nobody is signed in"
+    return f"Entra rejects the login ({code[0]}): it has expired or lacks a right" if code else "not signed in"
 
 
 def _how_to_sign_in(client: "MLClient", environ: Mapping[str, str]) -> tuple[str, str]:

@@ -43,7 +43,7 @@ _CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 class Problem:
     """Something that is wrong, as data.
 
-    `code` is stable and made for programs (`missing_field`). `message` says what is wrong and `fix` what to do, both
+    `code` is stable and made for programs (`missing_field`). `message` describes the error and `fix` what to do, both
     without the location and the value. `subject` names the affected object when it is not a field of a file
     (`teacher deepseek-v3`). `line` is 1-based; 0 means the complete file. `command` is a shell line that fixes it.
 

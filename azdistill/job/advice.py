@@ -1,4 +1,4 @@
-"""Warnings about a valid job: settings that differ from best practice. They never forbid anything."""
+"""Warnings about a valid job: settings that differ from best practice. A warning never rejects a job."""
 
 from collections.abc import Iterator
 from datetime import date

@@ -87,8 +87,8 @@ def _same(path: Path, content: Content) -> bool:
         return False
     if isinstance(content, str):
         return path.read_bytes() == content.encode()
-    ours, theirs = path.stat(), content.stat()
-    return (ours.st_size, ours.st_mtime_ns) == (theirs.st_size, theirs.st_mtime_ns)
+    copy, source = path.stat(), content.stat()
+    return (copy.st_size, copy.st_mtime_ns) == (source.st_size, source.st_mtime_ns)
 
 
 def _write(path: Path, content: Content) -> None:

@@ -1,4 +1,4 @@
-"""Catalog of teacher and student models: facts for short names and warnings, never a list of what is allowed.
+"""Catalog of teacher and student models: facts for short names and warnings. Models outside the catalog are allowed.
 
 `models.yaml` is the built-in catalog. The `catalog:` of a job overrides and extends it.
 """
@@ -26,7 +26,7 @@ Lifecycle = Literal["preview", "ga", "legacy", "deprecated", "retired"]
 
 
 class Facts(BaseModel):
-    """Facts about a model. None is an unknown fact, which causes no warning."""
+    """Facts about a model. None means unknown, which causes no warning."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
@@ -139,12 +139,12 @@ def _merge(facts: Mapping[str, FactsType], base: Mapping[str, FactsType]) -> dic
 
 
 def _by_name(models: Mapping[str, FactsType]) -> dict[str, FactsType]:
-    """Facts by every name of a model in lower case. A name in the catalog wins over names from elsewhere."""
+    """Facts by every name of a model in lower case. A name in the catalog wins over an alias of another model."""
     by_name: dict[str, FactsType] = {}
     for listed, facts in models.items():
-        others = (facts.source, facts.name, facts.registry, getattr(facts, "address", None))
+        aliases = (facts.source, facts.name, facts.registry, getattr(facts, "address", None))
         named = facts if facts.name else facts.model_copy(update={"name": listed})
-        by_name |= {_model_name(other): named for other in others if other and _model_name(other) not in models}
+        by_name |= {_model_name(alias): named for alias in aliases if alias and _model_name(alias) not in models}
         by_name[listed.casefold()] = named
     return by_name
 

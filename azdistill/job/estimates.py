@@ -19,7 +19,7 @@ from azdistill.job.samples import count_rows, first_rows, reference_in, row_text
 # Minimum and maximum characters of a token, as measured on European languages.
 CHARACTERS = (3, 5)
 
-# Rows of each file whose length is measured; the others are counted only.
+# Number of rows of each file whose length is measured. The other rows are only counted.
 SAMPLE = 200
 
 # Minimum tokens of a chain of thought: two sentences.
@@ -42,9 +42,9 @@ class Range:
 
 @dataclass(frozen=True)
 class EstimatedNode:
-    """A node, its dependencies, its compute and its time limit in seconds.
+    """A node, the nodes it depends on, its compute and its time limit in seconds.
 
-    `instance_type` is None on a cluster, which has its own.
+    `instance_type` is None on a cluster, which has a fixed one.
     """
 
     name: str
@@ -56,8 +56,8 @@ class EstimatedNode:
 
 @dataclass(frozen=True)
 class Memory:
-    """GPU memory in GB: of full fine-tuning of the student without activations, and of one GPU of the VM: with several
-    GPUs, each holds a complete model. None is unknown."""
+    """GPU memory in GB: of full fine-tuning of the student without activations, and of one GPU of the VM, because each
+    GPU holds a complete model. None if unknown."""
 
     needed_gb: float | None
     vm: str | None
@@ -68,8 +68,8 @@ class Memory:
 
 @dataclass(frozen=True)
 class PlannedTeacher:
-    """Estimate of one teacher. `asked` is the number of paid answers. `cost` is in the currency of the prices and
-    at most the budget; None without prices."""
+    """Estimate of one teacher. `asked` is the number of paid requests. `cost` is in the currency of the prices and at
+    most the budget. It is None without prices."""
 
     name: str
     asked: Range
@@ -82,9 +82,9 @@ class PlannedTeacher:
 class Estimate:
     """Estimate of a job.
 
-    `rows` is the number of rows by split, None for a remote file. `asked`, `input_tokens`, `output_tokens` and `cost`
-    are sums over `teachers`. They are None, and `teachers` is empty, when a file is remote. `asked` is 0 when the
-    job sends no requests to an endpoint.
+    `rows` is the number of rows by split, None for a remote file. `asked` (the number of paid requests),
+    `input_tokens`, `output_tokens` and `cost` are sums over `teachers`. They are None, and `teachers` is empty, when a
+    file is remote. `asked` is 0 when the job sends no requests to an endpoint.
     """
 
     nodes: tuple[EstimatedNode, ...]
@@ -99,8 +99,8 @@ class Estimate:
 
 @dataclass(frozen=True)
 class _Sampled:
-    """A file of rows: their number, and means per row of its characters, its reference answer's characters and its
-    assistant turns."""
+    """Statistics of a data file: number of rows, and means per row of characters, characters of the reference answer
+    and assistant turns."""
 
     rows: int
     characters: float
@@ -109,7 +109,7 @@ class _Sampled:
 
 
 def estimate(job: DistillationJob) -> Estimate:
-    """The estimate of a job whose local files exist."""
+    """Estimate a job whose local files exist."""
     files = {split: path for split, name in SPLITS.items() if (path := getattr(job.data, name))}
     sampled = {split: _sampled(Path(path), job.prepare.rows) for split, path in files.items() if not is_remote(path)}
     rows = _rows(job, files, sampled)
@@ -122,7 +122,7 @@ def estimate(job: DistillationJob) -> Estimate:
 
 
 def planned_nodes(job: DistillationJob) -> tuple[EstimatedNode, ...]:
-    """The nodes of the bundle, so that the estimate is about what is submitted."""
+    """The nodes of the pipeline that is submitted."""
     return tuple(
         EstimatedNode(
             name=name,
@@ -154,36 +154,37 @@ def _rows(job: DistillationJob, files: Mapping[str, str], sampled: Mapping[str, 
 def _teachers(
     job: DistillationJob, rows: Mapping[str, int], sampled: Mapping[str, _Sampled]
 ) -> Iterator[PlannedTeacher]:
-    for teacher, asked in zip(job.teacher.teachers, _asked(job, rows, sampled["train"].turns), strict=True):
-        prompts, answers = _tokens(job, asked, sampled)
-        yield PlannedTeacher(teacher.called, asked, prompts, answers, _cost(job, teacher, prompts, answers))
+    for teacher, requests in zip(job.teacher.teachers, _requests(job, rows, sampled["train"].turns), strict=True):
+        prompts, answers = _tokens(job, requests, sampled)
+        yield PlannedTeacher(teacher.called, requests, prompts, answers, _cost(job, teacher, prompts, answers))
 
 
-def _asked(job: DistillationJob, rows: Mapping[str, int], turns: float) -> Iterator[Range]:
-    """Number of answers of each teacher. Test rows get one answer, and with policy all only from the first teacher.
-    A cascade samples test rows too, because it compares the samples."""
+def _requests(job: DistillationJob, rows: Mapping[str, int], turns: float) -> Iterator[Range]:
+    """Number of requests to each teacher. A test row gets one answer, with policy all from the first teacher only.
+    A cascade also samples test rows, because it compares the samples."""
     config, total = job.teacher, sum(teacher.weight for teacher in job.teacher.teachers)
     training = (rows["train"] + rows["validation"]) * config.samples * (turns if config.turns == "all" else 1)
     testing = rows["test"] * (config.samples if config.policy == "cascade" else 1)
     for index, teacher in enumerate(config.teachers):
         share = teacher.weight / total if config.policy == "route" else 1
-        most = share * (training + (0 if index and config.policy == "all" else testing))
+        maximum = share * (training + (0 if index and config.policy == "all" else testing))
         is_always_asked = index == 0 or config.policy in ("route", "all")
-        yield Range(round(most) if is_always_asked else 0, round(most))
+        yield Range(round(maximum) if is_always_asked else 0, round(maximum))
 
 
-def _tokens(job: DistillationJob, asked: Range, sampled: Mapping[str, _Sampled]) -> tuple[Range, Range]:
-    """Tokens of all prompts and of all answers. An answer is at least as long as a reference, at most max_tokens."""
+def _tokens(job: DistillationJob, requests: Range, sampled: Mapping[str, _Sampled]) -> tuple[Range, Range]:
+    """Tokens of all prompts and of all answers. An answer is assumed to be at least as long as a reference answer. It
+    has at most max_tokens."""
     short, long = CHARACTERS
-    prompting, most = job.teacher.prompting, job.teacher.max_tokens
+    prompting, max_tokens = job.teacher.prompting, job.teacher.max_tokens
     characters = sampled["train"].characters + _added(prompting)
     reference = max(file.reference for file in sampled.values())
-    least = min(_reasoned(max(reference / long, 1), prompting), most)
+    min_tokens = min(_reasoned(max(reference / long, 1), prompting), max_tokens)
     # An early turn has a short history.
     history = 0.5 if job.teacher.turns == "all" else 1
     return (
-        Range(round(asked.low * characters * history / long), round(asked.high * characters / short)),
-        Range(round(asked.low * least), round(asked.high * most)),
+        Range(round(requests.low * characters * history / long), round(requests.high * characters / short)),
+        Range(round(requests.low * min_tokens), round(requests.high * max_tokens)),
     )
 
 
@@ -199,23 +200,23 @@ def _reasoned(answer: float, prompting: Prompting) -> float:
     return answer + THOUGHT_TOKENS if prompting.chain_of_thought else answer
 
 
-def _cost(job: DistillationJob, teacher: Teacher, asked: Range, answered: Range) -> Range | None:
+def _cost(job: DistillationJob, teacher: Teacher, prompts: Range, answers: Range) -> Range | None:
     if teacher.input_price is None or teacher.output_price is None:
         return None
-    low = asked.low * teacher.input_price + answered.low * teacher.output_price
-    high = asked.high * teacher.input_price + answered.high * teacher.output_price
+    low = prompts.low * teacher.input_price + answers.low * teacher.output_price
+    high = prompts.high * teacher.input_price + answers.high * teacher.output_price
     return _within_budget(job, low / MILLION, high / MILLION)
 
 
 def _within_budget(job: DistillationJob, low: float, high: float) -> Range:
-    most = job.teacher.budget if job.teacher.budget is not None else float("inf")
-    return Range(min(low, most), min(high, most))
+    budget = job.teacher.budget if job.teacher.budget is not None else float("inf")
+    return Range(min(low, budget), min(high, budget))
 
 
 def _totals(
     job: DistillationJob, teachers: Sequence[PlannedTeacher]
 ) -> tuple[Range, Range | None, Range | None, Range | None]:
-    """Sums of answers, input tokens, output tokens and cost. The cost is None if that of a teacher is unknown."""
+    """Sums of requests, input tokens, output tokens and cost. The cost is None if the cost of a teacher is unknown."""
     if not teachers:
         return Range(0, 0), None, None, None
     costs = [teacher.cost for teacher in teachers if teacher.cost]
@@ -242,13 +243,13 @@ def _memory(job: DistillationJob) -> Memory:
     return Memory(needed, vm, available, fits, smallest)
 
 
-def _sampled(path: Path, most: int) -> _Sampled:
-    rows = list(first_rows(path, min(most or SAMPLE, SAMPLE)))
+def _sampled(path: Path, max_rows: int) -> _Sampled:
+    rows = list(first_rows(path, min(max_rows or SAMPLE, SAMPLE)))
     characters = sum(len(text) for row in rows for text in row_texts(row))
     references = sum(len(reference_in(row)) for row in rows)
     counted, read = count_rows(path), max(len(rows), 1)
     turns = sum(map(_turns, rows)) / read
-    return _Sampled(min(counted, most or counted), characters / read, references / read, turns)
+    return _Sampled(min(counted, max_rows or counted), characters / read, references / read, turns)
 
 
 def _turns(row: Any) -> int:

@@ -1,4 +1,4 @@
-"""Problems of a job file, with suggestions of what its author meant."""
+"""Problems of a job file, with suggestions for typos and wrong values."""
 
 import re
 import typing
@@ -42,13 +42,14 @@ PATTERNS = {
     r"^azureml:": "an address that starts with azureml:",
 }
 
-# Sections by the name of what they produce.
+# Names that users give a section by mistake, and the section.
 SECTION_NAMES = {"training": "train", "curation": "curate", "prediction": "predict", "evaluation": "evaluate"}
 
 # Names of other tools for our fields.
 OTHER_NAMES = {"lr": "learning_rate", "per_device_train_batch_size": "batch_size", "model_name": "model"}
 
-# A name this similar to a field of the same section is a typo; one less similar may belong to another section.
+# Similarity above which an unknown name is a typo of a field in the same section. A less similar name may belong to
+# another section.
 TYPO = 0.85
 
 REFERENCE = "see docs/reference.md"
@@ -63,7 +64,7 @@ def job_problems(error: ValidationError, model: type[BaseModel], values: Values)
 def _is_consequence(detail: ErrorDetails, details: list[ErrorDetails]) -> bool:
     """True if pydantic reports a list as too short only because its entries are wrong."""
     field = detail["loc"]
-    return any(len(other["loc"]) > len(field) and other["loc"][: len(field)] == field for other in details)
+    return any(len(entry["loc"]) > len(field) and entry["loc"][: len(field)] == field for entry in details)
 
 
 def _problem(detail: ErrorDetails, model: type[BaseModel], values: Values) -> Problem:
@@ -78,7 +79,7 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], values: Values) -> Pr
         fix = f"set a value: {_description(field)}"
         return replace(problem, code="empty_field", message="must not be empty", fix=fix, value=value)
     if kind == "string_pattern_mismatch":
-        form = PATTERNS.get(detail["ctx"]["pattern"], "in another form")
+        form = PATTERNS.get(detail["ctx"]["pattern"], f"like {detail['ctx']['pattern']}")
         return replace(problem, message=f"must be {form}", fix=_respelled(detail))
     if kind == "model_type" and (section := _model(model, detail["loc"])):
         return replace(problem, fix=f"its fields are {_listed(_own(section), 6)}")
@@ -123,7 +124,7 @@ def _closest(value: str, choices: str) -> str:
 
 
 def _respelled(detail: ErrorDetails) -> str:
-    """The value in the right form, where that is obvious."""
+    """A suggestion for a value with a wrong form. Empty if there is no obvious one."""
     pattern, value = detail["ctx"]["pattern"], detail["input"]
     if may_be_secret(dotted(detail["loc"]), value) or "://" in value:
         return ""
@@ -133,7 +134,7 @@ def _respelled(detail: ErrorDetails) -> str:
 
 
 def _number_suggestion(detail: ErrorDetails, field: FieldInfo | None) -> str:
-    """A valid number: a percentage as a fraction, else the default."""
+    """Suggest a valid number: a percentage as a fraction, otherwise the default."""
     bounds = detail.get("ctx", {})
     default = field.default if field and isinstance(field.default, (int, float)) else None
     if detail["type"] in ("int_parsing", "int_from_float", "float_parsing") and default is not None:
@@ -147,18 +148,18 @@ def _number_suggestion(detail: ErrorDetails, field: FieldInfo | None) -> str:
 
 
 def _example(path: FieldPath, field: FieldInfo | None) -> str:
-    """`teacher:` with what it needs, or `task:` with its description."""
+    """A section with its required fields, or a field with its description."""
     name = f"`{path[-1]}:`"
     if field and typing.get_origin(field.annotation) is tuple:
         return f"{name} with at least one entry"
     if not (section := _section_of(field)):
         return f"{name} ({_description(field)})"
     required = [(name, info) for name, info in section.model_fields.items() if info.is_required()]
-    parts = [
+    entries = [
         f"at least one entry in `{name}:`" if typing.get_origin(info.annotation) is tuple else f"`{name}:`"
         for name, info in required
     ]
-    return f"{name} with {' and '.join(parts)}" if parts else name
+    return f"{name} with {' and '.join(entries)}" if entries else name
 
 
 def _description(field: FieldInfo | None) -> str:
@@ -197,7 +198,7 @@ def _as_model(kind: Any) -> type[BaseModel] | None:
 
 
 def _paths(model: type[BaseModel], parents: FieldPath = ()) -> Iterator[FieldPath]:
-    """The path of every field of the job where it is set, without those of the catalog."""
+    """The path of every field that a job file can set, except those of the catalog."""
     for name, info in model.model_fields.items():
         if name in _own(model):
             yield (*parents, name)

@@ -61,7 +61,7 @@ class Identity(Section):
     type: Literal["managed_identity", "user_identity"] = Field(
         "managed_identity",
         description="managed_identity: of the cluster, or the workspace's user-assigned one on serverless compute. "
-        "user_identity: you, on behalf of whom the steps run; for clusters only, without a schedule or CI.",
+        "user_identity: the user who submits the job; for clusters only, without a schedule or CI.",
     )
     client_id: str | None = Field(
         None,
@@ -116,13 +116,13 @@ class ComputeSection(Section):
         None,
         ge=1,
         le=16,
-        description="Processes of the train step on each node, one for each GPU. Each trains on batches of its own, "
-        "so a step of the optimizer has more rows. Default: the number of GPUs of gpu_instance_type, 1 on a cluster.",
+        description="Processes of the train step on each node, one for each GPU. Each trains on other batches, "
+        "so an optimizer step has more rows. Default: the number of GPUs of gpu_instance_type, 1 on a cluster.",
     )
     spot: tuple[SpotStep, ...] = Field(
         (),
-        description="Steps on spot VMs of serverless compute, which are cheaper and can be taken away: train, "
-        "teacher. They continue on another VM. A cluster has a tier of its own.",
+        description="Steps on spot VMs of serverless compute, which are cheaper and may be taken away: train, "
+        "teacher. A step whose VM is taken away continues on another one. A cluster has a fixed tier.",
     )
     shm_size: str | None = Field(
         None,
@@ -132,7 +132,7 @@ class ComputeSection(Section):
     timeout: dict[str, Seconds] = Field(
         default_factory=dict,
         description="Time limits by step, seconds. Default: 86400 (a day) for train, 604800 (a week) for teacher, "
-        "21600 (6 hours) for the others. A step that was ended continues in the next run.",
+        "21600 (6 hours) for the others. A step that reached its limit continues in the next run.",
     )
     environment_variables: dict[str, str] = Field(
         default_factory=dict, description="Environment variables of all steps, such as HTTPS_PROXY. Not for secrets."
@@ -140,7 +140,7 @@ class ComputeSection(Section):
     default_datastore: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9_]+$",
-        description="Datastore of the outputs and of the response store. Default: the workspace's.",
+        description="Datastore of the outputs and of the response store. Default: that of the workspace.",
     )
     force_rerun: bool = Field(False, description="Run every step again, even if its inputs and settings are the same.")
     identity: Identity = Field(Identity(), description="The identity that the steps run as.")

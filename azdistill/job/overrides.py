@@ -1,4 +1,4 @@
-"""Fields of a job that are set from outside, as in `--set train.learning_rate=1e-5`."""
+"""Override fields of a job, as in `--set train.learning_rate=1e-5`."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -75,7 +75,7 @@ def _with(node: Any, path: FieldPath, text: str) -> Any:
 
 
 def _value(text: str) -> Any:
-    """Scalars stay text, which the field's type reads; a list or a mapping is given as JSON."""
+    """Parse a list or a mapping, which is written as JSON. A scalar stays text: pydantic converts it."""
     if text[:1] in ("[", "{"):
         try:
             return json.loads(text)

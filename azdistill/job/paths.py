@@ -1,4 +1,4 @@
-"""Paths in a job file: local paths are relative to the file, remote addresses are left as they are."""
+"""Paths in a job file: local paths are relative to the file, remote addresses are not changed."""
 
 import os
 import re
@@ -27,7 +27,7 @@ def is_remote(path: str) -> bool:
 
 
 def resolve(path: str, info: ValidationInfo) -> str:
-    """A local path relative to the current folder, where the context of the validation has the job's folder."""
+    """Join a local path to the folder of the job file, which is `base` in the context of the validation."""
     base = (info.context or {}).get("base")
     return path if base is None or is_remote(path) else str(Path(base, path))
 
@@ -69,7 +69,7 @@ def _exists(path: str, base: Path) -> bool:
 
 
 def _generator(path: str, base: Path) -> str:
-    """The command that generates a missing data folder, where generate.py lies next to it, as in the quickstart."""
+    """The command that generates a missing data folder, if generate.py is next to the folder, as in the quickstart."""
     folder = Path(os.path.normpath(Path(base, path).parent))
     generator = folder.parent / "generate.py"
     if folder.is_dir() or not generator.is_file():
@@ -78,7 +78,7 @@ def _generator(path: str, base: Path) -> str:
 
 
 def _similar(path: str, base: Path) -> str:
-    """A file of a similar name in the same folder, written as the user wrote the path."""
+    """Suggest a file with a similar name in the same folder, with the folder as the user wrote it."""
     folder = Path(base, path).parent
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     close = get_close_matches(Path(path).name, names, 1)

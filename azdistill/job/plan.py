@@ -33,7 +33,8 @@ class Wiring:
     fixed: Mapping[str, Scalar] = field(default_factory=dict)
 
 
-# Nodes in the order of the data. report does not depend on register, so a student that fails the gates has one too.
+# Nodes in the order of the data flow. report does not depend on register: a student that fails the gates has a report
+# too.
 GRAPH: Mapping[str, Wiring] = {
     "prepare": Wiring(
         "prepare",
@@ -135,7 +136,7 @@ class Plan:
 
 
 def plan(job: DistillationJob) -> Plan:
-    """The plan of a job. Pure: reads no file, clock, network or environment."""
+    """Plan a job. Pure: reads no file, clock, network or environment."""
     configs = step_configs(job)
     data = {name: getattr(job.data, name) for name in FILES}
     data |= {"task_file": job.task_file, "completions": job.teacher.completions}
@@ -151,7 +152,7 @@ def plan(job: DistillationJob) -> Plan:
 
 
 def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
-    """The config of every step, by its name: the job's section of that name with the fields that steps share."""
+    """The config of every step by step name: the job's section of that name, with the fields that steps share."""
     shared: dict[str, Scalar] = {
         "task": OWN if job.task_file else job.task,
         "seed": job.seed,
@@ -217,7 +218,7 @@ def _node(
     ports = {
         port: _bound_port(step.inputs[port], source)
         for port, source in wiring.ports.items()
-        if data.get(source, "given") is not None
+        if source not in data or data[source] is not None
     }
     fields = {field: _field(config, field, wiring) for field in step.config.model_fields}
     inputs = {**ports, **{field: value for field, value in fields.items() if value is not None}}
@@ -226,7 +227,7 @@ def _node(
 
 
 def _bound_port(port: Port, source: str) -> Any:
-    """A binding keeps the default mode of Azure ML, unless the port has one."""
+    """The binding of an input port. Its mode is Azure ML's default unless the port declares one."""
     return {"path": _binding(source), "mode": port.mode} if port.mode else _binding(source)
 
 

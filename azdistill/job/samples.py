@@ -6,14 +6,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-# Fields with the reference answer in public data sets.
+# Names of the reference answer in public data sets.
 REFERENCES = ("gold", "answer", "summary", "response", "completion", "solution", "highlights", "label")
 
 
-def first_rows(path: Path, most: int | None) -> Iterator[Any]:
-    """The first rows of a file, or all. A line that is not JSON is yielded as text."""
+def first_rows(path: Path, limit: int | None) -> Iterator[Any]:
+    """The first `limit` rows of a file, all with None. A line that is not JSON is yielded as text."""
     with path.open(encoding="utf-8", errors="replace") as stream:
-        for line in islice(stream, most):
+        for line in islice(stream, limit):
             try:
                 yield json.loads(line)
             except (ValueError, RecursionError):

@@ -94,9 +94,9 @@ def _slug(model: str) -> str:
 
 
 def _set_if_absent(full: Values, path: FieldPath, value: Any) -> bool:
-    """Set a field unless it is set already; returns whether it was absent.
+    """Set a field unless it is set already. Returns True if it was absent.
 
-    A section that is no mapping is left to the validation of the job.
+    A section that is not a mapping is not changed: the validation of the job reports it.
     """
     *parents, name = path
     section = full

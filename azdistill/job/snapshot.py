@@ -104,6 +104,6 @@ def _has_only_docstring(path: Path) -> bool:
 def _data() -> dict[Path, tuple[Path, ...]]:
     folders: dict[Path, tuple[Path, ...]] = {}
     for path in _tree():
-        if path.suffix not in (".py", ".md", ".pyi"):  # pages and type stubs are for people and editors
+        if path.suffix not in (".py", ".md", ".pyi"):  # no step reads documentation or type stubs
             folders[path.parent] = (*folders.get(path.parent, ()), path)
     return folders

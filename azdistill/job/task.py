@@ -39,7 +39,7 @@ SpecTask = Annotated[
 
 
 def task_file_problems(task: object, base: Path = Path()) -> Iterator[Problem]:
-    """Problems of the Python file that a job names as its task. None for a task's name, and for a file that is remote
-    or doesn't exist."""
+    """Problems of the Python file of a custom task. Yields nothing for a built-in task, a remote file or a missing
+    file."""
     if isinstance(task, str) and is_file(task) and not is_remote(task) and (path := Path(base, task)).exists():
         yield from task_problems(path)

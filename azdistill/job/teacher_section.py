@@ -1,4 +1,4 @@
-"""Section `teacher` of a job: the teachers to ask, or completions that the user provides."""
+"""Section `teacher` of a job: the teachers and their settings, or completions to import."""
 
 from typing import Any
 
@@ -7,19 +7,19 @@ from pydantic import Field, model_validator
 from azdistill.contracts.teacher import TeacherConfig
 from azdistill.job.paths import SpecPath
 
-# Name of the teacher of provided completions, where the job names none.
+# Name of the teacher of imported completions if the job names none.
 PROVIDED = "given"
 
 
 class TeacherSection(TeacherConfig):
     """Teachers, sampling parameters, rate limits and retries.
 
-    With `completions`, no teacher is asked.
+    With `completions`, no requests are sent.
     """
 
     completions: SpecPath | None = Field(
         None,
-        description="JSONL file of completions to import. No teacher is asked; `teachers` names who wrote them.",
+        description="JSONL file of completions to import. No requests are sent; `teachers` names who wrote them.",
     )
 
     @model_validator(mode="before")

@@ -79,7 +79,7 @@ class RunFolder:
 
 
 def read_run(path: Path) -> RunFolder | None:
-    """The run in a folder, None when there is none."""
+    """The run in a folder, None if the folder has no run."""
     files = sorted(path.glob(f"*/{RECORD_FILE}"), key=lambda file: file.stat().st_mtime)
     records = {file.parent.name: record for file in files if (record := read_record(file.parent))}
     return RunFolder(path, records) if records else None
@@ -93,7 +93,7 @@ def runs_in(folder: Path) -> Iterator[RunFolder]:
 
 
 def find_run(path: Path) -> RunFolder:
-    """The run in a folder, or the one with this name in runs/. Raises InputError when there is none."""
+    """The run in a folder, or the one with this name in runs/. Raises InputError if neither exists."""
     for candidate in (path, RUNS / path):
         if run := read_run(candidate):
             return run

@@ -67,8 +67,8 @@ def simulated_teachers(pipeline: Pipeline, request: RunRequest) -> Iterator[Mapp
 
 def _notice(names: Sequence[str]) -> str:
     if len(names) == 1:
-        return f"{names[0]} is simulated: a program on loopback answers, no language model"
-    return f"{', '.join(names)} are simulated: programs on loopback answer, no language models"
+        return f"{names[0]} is simulated: a program on loopback answers, not a language model"
+    return f"{', '.join(names)} are simulated: programs on loopback answer, not language models"
 
 
 def _teachers_to_simulate(pipeline: Pipeline, request: RunRequest) -> tuple[Teacher, ...]:

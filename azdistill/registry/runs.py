@@ -49,7 +49,7 @@ def mlflow_client(uri: str) -> Iterator[MlflowClient]:
         yield MlflowClient(tracking_uri=uri, registry_uri=uri)
     except AzdistillError:
         raise
-    except Exception as error:  # a plugin of MLflow has exceptions of its own, without a common base
+    except Exception as error:  # exceptions of an MLflow plugin have no common base
         shown = without_secrets(uri)
         reason = str(error).strip().partition("\n")[0].replace(uri, shown)
         raise AzdistillError(

@@ -22,7 +22,7 @@ def _token(token: str, top: int, rng: random.Random, degenerate: bool) -> dict[s
     probability = 0.5 + 0.5 * rng.random() ** 0.3
     first = rng.randrange(len(OTHER_TOKENS))
     others = [f" {OTHER_TOKENS[(first + step) % len(OTHER_TOKENS)]}" for step in range(top + 1)]
-    names = [token, *(other for other in others if other != token)][:top]
+    names = [token, *(name for name in others if name != token)][:top]
     if degenerate:
         values = [DEGENERATE_CHOSEN, *[DEGENERATE_OTHER] * top]
     else:

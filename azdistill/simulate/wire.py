@@ -156,7 +156,7 @@ def content_filter() -> dict[str, Any]:
 
 
 def gateway(status: int, message: str) -> dict[str, Any]:
-    """Error body of the gateway in front of a serverless endpoint. It has no `error` object."""
+    """Error body of the gateway of a serverless endpoint. It has no `error` object."""
     return {"statusCode": status, "message": message}
 
 
@@ -183,7 +183,7 @@ def no_deployment(model: str) -> HttpReply:
 
 
 def throttled(wait_s: float, drawn: float) -> HttpReply:
-    """Error of a rate limit, in one of the two forms of real endpoints. Retry-After is in whole seconds."""
+    """Error of a rate limit, in one of the two forms of real endpoints. Retry-After is an integer of seconds."""
     seconds = max(math.ceil(wait_s), 1)
     message = f"Rate limit is exceeded. Try again in {seconds} seconds (simulated)."
     body = gateway(429, message) if drawn < 0.5 else error_body("429", message)

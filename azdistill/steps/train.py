@@ -21,7 +21,7 @@ HASH_DIGITS = 16
 def body(arguments: Arguments[TrainConfig]) -> None:
     """Write the model and its metrics, then delete the checkpoints.
 
-    The checkpoints of each job have a folder of their own, so that jobs that run concurrently do not share one.
+    Each job has a separate folder of checkpoints, so that concurrent jobs do not overwrite each other's.
     """
     read_manifest(arguments.inputs["curated"])  # fails before the slow imports
     from azdistill.students.gpus import check_gpus

@@ -51,7 +51,7 @@ def installed_driver(driver_file: Path = DRIVER_FILE) -> str | None:
 
 
 def fix(driver: str | None, cuda: str | None) -> str:
-    """What to change so that torch for `cuda` can use the GPU."""
+    """The fix that makes torch for `cuda` use the GPU."""
     if cuda is None:
         return f"install torch with CUDA in the environment ({README})"
     if driver is None:

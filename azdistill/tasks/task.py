@@ -16,7 +16,7 @@ class Case:
 
 
 class BadRow(ValueError):
-    """A row that cannot be used. It is rejected: `reason` is a short code for counting, `detail` says what is wrong."""
+    """Raised for a row that cannot be used: `reason` is a short code for counting, `detail` describes the error."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")

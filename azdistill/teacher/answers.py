@@ -14,13 +14,14 @@ from azdistill.teacher.store import StoreIndex
 
 @dataclass
 class Claim:
-    """The right to ask a request that nobody asks yet. Its `outcome` is set by who asks."""
+    """A request that one coroutine sends while others wait for the `outcome`, which the sender sets."""
 
     outcome: Outcome | None = None
 
 
 class JobAnswers:
-    """All teachers of a job share one: a request is asked once, and stored answers count towards the budget."""
+    """Outcomes of all requests of a job, shared by its teachers: a request is sent once, and stored answers count
+    towards the budget."""
 
     def __init__(self, config: TeacherConfig, index: StoreIndex, budget: Budget) -> None:
         self.config, self.index, self.budget = config, index, budget
@@ -30,7 +31,7 @@ class JobAnswers:
         self.asked = 0
 
     def find(self, request: Request, teacher: Teacher) -> Outcome | None:
-        """The outcome that is known already, or that the store has."""
+        """The outcome of a request in memory or in the store. None for a new request."""
         outcome = self.outcomes.get(request.key)
         if outcome is None and (stored := self.index.get(request.key, logprobs=False)):
             outcome = self.outcomes[request.key] = stored.outcome
@@ -41,7 +42,7 @@ class JobAnswers:
 
     @contextmanager
     def claim(self, request: Request) -> Iterator[Claim]:
-        """Ask a request, while others wait for its outcome. They get the exception that ends the block, too."""
+        """Send a request while other coroutines wait for its outcome. An exception of the block is raised there too."""
         claim, future = Claim(), asyncio.get_running_loop().create_future()
         self.asking[request.key] = future
         self.asked += 1
@@ -56,7 +57,7 @@ class JobAnswers:
         finally:
             del self.asking[request.key]
             if not future.cancelled():
-                future.exception()  # that nobody else waits for it is no error
+                future.exception()  # marks it as retrieved: a future that no coroutine awaits would log an error
 
     def cost(self, outcome: Outcome, request: Request, teacher: Teacher) -> float:
         if not isinstance(outcome, Answer):

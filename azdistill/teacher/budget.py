@@ -28,8 +28,8 @@ def billed_tokens(answer: Answer, request_bytes: int, teacher: Teacher, max_toke
     """
     text_bytes = len(f"{answer.trace or ''}{answer.completion}".encode())
     is_bounded_by_text = answer.finish_reason == "stop" and not teacher.reasoning
-    most = min(text_bytes, max_tokens) if is_bounded_by_text else max_tokens
-    return answer.prompt_tokens or request_bytes, answer.completion_tokens or most
+    upper_bound = min(text_bytes, max_tokens) if is_bounded_by_text else max_tokens
+    return answer.prompt_tokens or request_bytes, answer.completion_tokens or upper_bound
 
 
 class Budget:
@@ -41,24 +41,24 @@ class Budget:
         self.budget, self.spent, self.reserved = budget, spent, 0.0
         self._in_flight, self._settled = 0, asyncio.Event()
 
-    async def reserve(self, most: float) -> float:
-        """Reserve `most` for a call; returns it.
+    async def reserve(self, max_cost: float) -> float:
+        """Reserve `max_cost` for a call and return it.
 
         Waits while calls in flight may turn out cheaper. Raises BudgetReached when none is in flight any more.
         """
-        while self.budget is not None and self.spent + self.reserved + most > self.budget:
+        while self.budget is not None and self.spent + self.reserved + max_cost > self.budget:
             if not self._in_flight:
                 raise BudgetReached(
-                    f"{self.spent:.4f} is spent, and the next answer may cost {most:.4f}",
+                    f"{self.spent:.4f} is spent, and the next answer may cost {max_cost:.4f}",
                     field=("teacher", "budget"),
                     value=self.budget,
                     fix="raise the budget and run again; stored answers are not paid for again",
                 )
             self._settled.clear()
             await self._settled.wait()
-        self.reserved += most
+        self.reserved += max_cost
         self._in_flight += 1
-        return most
+        return max_cost
 
     def settle(self, reserved: float, cost: float) -> None:
         """Replace the reservation of a call by its cost. A call without a reply may have been billed: it costs all

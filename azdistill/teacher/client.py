@@ -34,8 +34,8 @@ FINAL = frozenset({"content_filter"})
 
 
 class TeacherClient:
-    """Client of one endpoint. `answers` and the store are those of the whole job, `share` is the fraction of its rate
-    limits that this process may use, and `on_change` is called when a slot is taken or free.
+    """Client of one endpoint. All teachers of a job share `answers` and the store. `share` is the fraction of the rate
+    limits that this process may use, and `on_change` is called when a slot is taken or released.
 
     `has_substitute`: when the endpoint fails for good, its rows are rejected, so that another teacher answers them.
     """
@@ -114,8 +114,8 @@ class TeacherClient:
     async def _call(self, request: Request) -> tuple[Outcome | Retry, float]:
         """One call within budget and rate limits. Raises EndpointError when the endpoint refuses every row."""
         size, budget = len(request.body), self.answers.budget
-        most = cost(self.teacher, size, self.config.max_tokens)  # a token has at least one byte
-        reserved = await budget.reserve(most)
+        max_cost = cost(self.teacher, size, self.config.max_tokens)  # a token has at least one byte
+        reserved = await budget.reserve(max_cost)
         try:
             tokens = size // BYTES_PER_TOKEN + (self.usage.mean_completion() or self.config.max_tokens)
             await self.rate_limiter.acquire(tokens)
@@ -125,10 +125,10 @@ class TeacherClient:
             sent_at = time.monotonic()
             reply, headers = await self._post(request)
         except BaseException:
-            budget.settle(most, reserved)
+            budget.settle(max_cost, reserved)
             raise
         latency_s = time.monotonic() - sent_at
-        self._account(request, reply, headers, sent_at, most, tokens, latency_s)
+        self._account(request, reply, headers, sent_at, max_cost, tokens, latency_s)
         if isinstance(reply, Retry):
             self.usage.retried(reply)
             self.outage.failed(reply)
@@ -226,5 +226,5 @@ def allow_open_files(count: int) -> None:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < count:
-        wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        limit = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

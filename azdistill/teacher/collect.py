@@ -57,7 +57,7 @@ class Collected:
 
 @dataclass
 class AskedPrompts:
-    """Result of asking: conversations by prompt, rejected requests by key, counts and latencies in seconds."""
+    """Result of all requests: conversations by prompt, rejected requests by key, counts and latencies in seconds."""
 
     results: Sequence[Conversations | None]
     rejected: dict[str, RowRejected]
@@ -80,12 +80,12 @@ async def collect(
     """
     index = store.index()
     capabilities = await detect_logprobs(endpoints, config, store, index, config.budget)
-    asked = await ask_prompts(prompts, len(prompts), config, capabilities, store, index, load_task(config, task_file))
-    return to_rows(asked, config)
+    results = await ask_prompts(prompts, len(prompts), config, capabilities, store, index, load_task(config, task_file))
+    return to_rows(results, config)
 
 
 def load_task(config: TeacherConfig, task_file: Path | None) -> "Task | None":
-    """The task of a cascade, which reads answers. Other policies start sooner without, and run no file of the user's.
+    """The task of a cascade, which compares answers. Other policies need no task: they start faster without it.
     Raises InputError for a `task_file` that is no task."""
     if config.policy != "cascade":
         return None
@@ -140,9 +140,9 @@ def _log_start(dispatcher: Dispatcher, rank: Rank, unreadable: int) -> None:
     )
 
 
-def to_rows(asked: AskedPrompts, config: TeacherConfig) -> Collected:
+def to_rows(prompts: AskedPrompts, config: TeacherConfig) -> Collected:
     """Completions, rejects and usage of a job."""
-    results = [result for result in asked.results if result is not None]
+    results = [result for result in prompts.results if result is not None]
     conversations = [conversation for result in results for conversation in result]
     completions = [
         _completion(talk, talk.outcome, config) for talk in conversations if isinstance(talk.outcome, Answer)
@@ -155,8 +155,8 @@ def to_rows(asked: AskedPrompts, config: TeacherConfig) -> Collected:
         "rejected": len(rejects),
         "answered_by": {teacher.called: 0 for teacher in config.teachers} | Counter(row.teacher for row in completions),
         "finish_reasons": Counter(row.finish_reason for row in completions),
-        **asked.counts,
-        **latency_percentiles(asked.latencies_s),
+        **prompts.counts,
+        **latency_percentiles(prompts.latencies_s),
     }
     return Collected(completions, rejects, usage, sum(not is_answered(result) for result in results))
 

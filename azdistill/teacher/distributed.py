@@ -61,8 +61,8 @@ async def collect_together(
     barrier: RankBarrier,
     task_file: Path | None = None,
 ) -> Collected | None:
-    """Ask the prompts of this rank. Rank 0 returns the rows of all, byte by byte those of one process, once the others
-    are done. The others return None once rank 0 is done.
+    """Answer the prompts of this rank. Rank 0 waits for the other ranks and returns the rows of all, which are
+    identical to those of a run in one process. The other ranks wait for rank 0 and return None.
 
     Raises what `collect` does, and AzdistillError when another rank failed or is silent.
     """
@@ -70,15 +70,15 @@ async def collect_together(
     capabilities = await detect_logprobs(endpoints, config, store, index, rank.budget(config))
     keys = first_keys(
         prompts, config, capabilities.endpoints
-    )  # prompts that start alike are asked by one rank, and once
+    )  # prompts with the same first request go to one rank, which sends it once
     own_prompts = [prompt for prompt, key in zip(prompts, keys, strict=True) if rank.takes(key)]
-    asked = await ask_prompts(own_prompts, len(prompts), config, capabilities, store, index, task, barrier)
-    own = to_rows(asked, config)
+    results = await ask_prompts(own_prompts, len(prompts), config, capabilities, store, index, task, barrier)
+    own = to_rows(results, config)
     if rank.leads and own.unanswered > allowed_rejects(len(prompts), config):
-        return own  # to be written, with the reasons, without waiting for the others
+        return own  # written with the reasons, without waiting for the other ranks
     check_rejects(own, len(prompts), config)
-    rejected = {key: [outcome.reason, outcome.detail] for key, outcome in asked.rejected.items()}
-    report = {"counts": asked.counts, "rejected": rejected}
+    rejected = {key: [outcome.reason, outcome.detail] for key, outcome in results.rejected.items()}
+    report = {"counts": results.counts, "rejected": rejected}
     if not rank.leads:
         await barrier.finish(report)
         return None

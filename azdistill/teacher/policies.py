@@ -103,11 +103,11 @@ def agree(conversations: Conversations, task: "Task") -> bool:
         task.answer(talk.outcome.completion) if talk.is_complete and isinstance(talk.outcome, Answer) else None
         for talk in conversations
     ]
-    return None not in answers and all(task.correct(one, other) for one, other in pairwise(filter(None, answers)))
+    return None not in answers and all(task.correct(first, second) for first, second in pairwise(filter(None, answers)))
 
 
 def first_teachers(prompt: Prompt, config: TeacherConfig) -> Sequence[int]:
-    """Indices of the teachers that a prompt is put to first."""
+    """Indices of the teachers that get the first requests of a prompt."""
     if config.policy == "all" and prompt.split != "test":
         return range(len(config.teachers))
     if config.policy == "route" and len(config.teachers) > 1:

@@ -1,10 +1,10 @@
 """File-based barrier and heartbeat between the ranks of one job, on a shared folder.
 
-A heartbeat is a file that is written once, under a new name, and removed when the next one is there: on a mount a file
-appears when it is closed, and a file that was rewritten may be shown as it was. Each process draws a name, and lists in
+A heartbeat is a file that is written once, under a new name, and removed when the next one exists: on a mount a file
+appears when it is closed, and a rewritten file may still have its old content. Each process draws a name, and lists in
 its heartbeats all names that it has received. **A heartbeat counts for the processes that it lists**: it was written
-after they started. So a file that an earlier attempt left is not taken for one of this attempt, whichever rank starts
-first, and no clocks are compared.
+after they started. So a file of an earlier attempt does not count for this attempt, whichever rank starts first, and no
+clocks are compared.
 """
 
 import asyncio
@@ -138,9 +138,11 @@ class RankBarrier:
         return range(1, self.rank.world) if self.rank.leads else (0,)
 
     def _poll_until_over(self) -> None:
-        """Runs in a thread, so that long work is not taken for silence."""
+        """Publish heartbeats from a thread, so that a rank with long work is not reported as silent."""
         while not self._over.wait(self.poll_s):
-            with contextlib.suppress(OSError, AzdistillError):  # a mount fails now and then; silence is noticed
+            with contextlib.suppress(
+                OSError, AzdistillError
+            ):  # a mount may fail temporarily; other ranks detect silence
                 has_new = self._poll()
                 if has_new or time.monotonic() - self._published_at > self.heartbeat_s:
                     self._publish()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 # A timer that wakes late may catch up by this much. More would be a burst.
 CATCH_UP_S = 0.02
-# The longest sleep before a rate is looked at again, as it may have changed meanwhile.
+# The longest sleep before a rate is read again, because it may have changed.
 LONGEST_SLEEP_S = 0.05
 # A refusal with a shorter Retry-After is a momentary collision and says nothing about a quota.
 SHORTEST_RETRY_AFTER_S = 0.25
@@ -15,7 +15,7 @@ MINUTE_S = 60.0
 
 
 class TokenBucket:
-    """Lets `rate` units a second pass, evenly. Starts empty, as limits exist to refuse bursts."""
+    """Allows `rate` units per second, evenly. Starts empty, because a burst would be refused."""
 
     def __init__(self, rate: float, now: float) -> None:
         self.rate, self._next = rate, now
@@ -194,7 +194,7 @@ def _smoothed(mean: float, value: float) -> float:
 
 
 class RateLimiter:
-    """Requests and tokens a minute of one teacher, as Azure states limits; None is learned.
+    """Limits of one teacher in requests and tokens per minute, as Azure states them. None is learned.
 
     `share` is the fraction of them that this process may use: ranks of one job share a quota.
     """
@@ -242,7 +242,7 @@ class RateLimiter:
             self._requests.receive(sent_at, self._clock(), accepted=False)
 
     def turn_off(self) -> None:
-        """Let all requests pass that wait: they will not be sent."""
+        """Stop limiting: waiting requests continue at once, and are not sent."""
         self._is_off = True
 
     def _wait_s(self) -> float:
@@ -253,7 +253,7 @@ class RateLimiter:
 
 
 def _number(header: str | None) -> float:
-    """The number in a header; 0 where there is none, or a meaningless one (negative ones occur)."""
+    """The number in a header. 0 if the header is absent or not a positive number (negative ones occur)."""
     try:
         number = float(header or 0)
     except ValueError:

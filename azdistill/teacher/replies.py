@@ -61,7 +61,7 @@ class RowRejected:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The request has to be sent again, after `after_s` seconds where the endpoint states a time.
+    """The request must be sent again, after `after_s` seconds if the endpoint states a time.
 
     `throttled`: a rate limit refused it, so the row is not at fault.
     """
@@ -196,8 +196,8 @@ def _logprobs(logprobs: Any, taken_out: bytes | None) -> bytes | None:
 
 
 def _text_and_trace(message: Mapping[str, Any]) -> tuple[str, str | None]:
-    """The answer and the reasoning before it. Reasoning comes in a field of its own, in front of the answer, or both
-    where a reasoning model was asked to reason."""
+    """The answer and its reasoning. Reasoning is in a separate field, in the text before the answer, or in both if a
+    reasoning model has a prompt that requests reasoning."""
     text, trace = message.get("content") or "", message.get("reasoning_content") or message.get("reasoning")
     if not isinstance(text, str):
         raise TypeError(f"content is {type(text).__name__}")

@@ -38,9 +38,9 @@ def keyed_request(body: dict[str, Any], endpoint: Endpoint, sample: int = 0) -> 
 def sampling_parameters(config: TeacherConfig, endpoint: Endpoint, max_tokens: int | None = None) -> dict[str, Any]:
     """Parameters of a request: those of the job, and the teacher's own `parameters`. A reasoning model counts its
     reasoning among `max_tokens`, and refuses temperature and top_p."""
-    most = config.max_tokens if max_tokens is None else max_tokens
+    limit = config.max_tokens if max_tokens is None else max_tokens
     logprobs = {"logprobs": True, "top_logprobs": endpoint.top_logprobs} if endpoint.top_logprobs else {}
     others = {**logprobs, **endpoint.teacher.parameters}
     if endpoint.teacher.reasoning:
-        return {"max_completion_tokens": most, **others}
-    return {"temperature": config.temperature, "top_p": config.top_p, "max_tokens": most, **others}
+        return {"max_completion_tokens": limit, **others}
+    return {"temperature": config.temperature, "top_p": config.top_p, "max_tokens": limit, **others}

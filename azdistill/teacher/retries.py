@@ -40,7 +40,7 @@ class Tries:
     bought_before: int = -1
 
     def charge(self, reply: Retry, bought: int) -> int:
-        """Count a failed try; returns how many are charged to the row. `bought` are the answers of all rows so far."""
+        """Count a failed try. Returns the tries charged to the row. `bought` is the number of answers so far."""
         self.count += 1
         self.failures += not reply.throttled
         self.throttled = self.throttled + reply.throttled if bought == self.bought_before else 0

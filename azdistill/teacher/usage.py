@@ -56,7 +56,7 @@ class UsageCounter:
         self.retries[reply.reason] += 1
 
     def mean_completion(self) -> int:
-        """Tokens of an average answer; 0 before there is one."""
+        """Mean number of tokens of an answer, 0 before the first one."""
         return (self.useful.completion_tokens + self.unusable.completion_tokens) // max(self.bought, 1)
 
     def counts(self) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class UsageCounter:
 
 
 def add_counts(first: Any, second: Any) -> Any:
-    """Sum of two nested mappings of numbers. A key that only one of them has is kept as it is."""
+    """Sum of two nested mappings of numbers. A key that only one of them has is copied."""
     if not isinstance(first, Mapping):
         return first + second
     common = {key: add_counts(first[key], second[key]) for key in first if key in second}

@@ -211,10 +211,10 @@ def test_a_spot_node_uses_the_quota_that_all_families_share(small, client, works
     pipeline.write_text(pipeline.read_text().replace("    compute: azureml:cpu-cluster\n", SPOT_NODE))
     workspace.computes.quota |= {"TotalLowPriorityCores": quota, "standardNCADSA100v4Family": (0, -1)}
     workspace.computes.spot_offered["Standard_NC24ads_A100_v4"] = offered
-    found = problems(check_bundle(client, small))
-    assert [problem.code for problem in found] == ([code] if code else [])
-    assert all(problem.subject == "serverless Standard_NC24ads_A100_v4 (spot)" for problem in found)
-    assert all(words in problem.message for problem in found)
+    reported = problems(check_bundle(client, small))
+    assert [problem.code for problem in reported] == ([code] if code else [])
+    assert all(problem.subject == "serverless Standard_NC24ads_A100_v4 (spot)" for problem in reported)
+    assert all(words in problem.message for problem in reported)
 
 
 CLUSTERS = {"cpu": "cpu-cluster", "gpu": "gpu-cluster"}

@@ -92,8 +92,8 @@ def test_evaluate_accepts_the_metric_names_of_the_tutorials(distillation, comple
 
 
 def test_another_client_finds_a_job_by_its_display_name(distillation, completed):
-    other = DistillationClient(WorkspaceJobs(distillation.jobs._client))
-    assert other.models.evaluate("phi-4-mini-distilled", metrics=["accuracy"]) == {"accuracy": 0.8}
+    client = DistillationClient(WorkspaceJobs(distillation.jobs._client))
+    assert client.models.evaluate("phi-4-mini-distilled", metrics=["accuracy"]) == {"accuracy": 0.8}
 
 
 NOT_EVALUATED = [

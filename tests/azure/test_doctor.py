@@ -90,10 +90,10 @@ def doctor(folder, bare_path, monkeypatch, capfd, client) -> Command:
     (folder / "rows.jsonl").write_text(row + "\n")
     (folder / "job.yaml").write_text(JOB)
 
-    def call(*arguments, mine=client) -> Done:
+    def call(*arguments, ml_client=client) -> Done:
         monkeypatch.setattr(sys, "argv", ["azdistill", "doctor", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            main(lambda _address: mine)
+            main(lambda _address: ml_client)
         return Done(ended.value.code, *capfd.readouterr())
 
     return call
@@ -227,11 +227,11 @@ SIGN_IN = f"az login && az account set --subscription {SUBSCRIPTION}"
 @pytest.mark.parametrize(
     ("says", "variables", "message", "command"),
     [
-        (None, {}, "nobody is signed in", SIGN_IN),
-        (NOT_SIGNED_IN, {}, "nobody is signed in", SIGN_IN),
+        (None, {}, "not signed in", SIGN_IN),
+        (NOT_SIGNED_IN, {}, "not signed in", SIGN_IN),
         (EXPIRED, {}, "Entra rejects the login (AADSTS700082): it has expired or lacks a right", SIGN_IN),
-        (None, {"CI": "true"}, "nobody is signed in", "az login"),
-        (None, {"AZURE_CLIENT_SECRET": "s3cret"}, "nobody is signed in", "unset AZURE_CLIENT_SECRET"),
+        (None, {"CI": "true"}, "not signed in", "az login"),
+        (None, {"AZURE_CLIENT_SECRET": "s3cret"}, "not signed in", "unset AZURE_CLIENT_SECRET"),
     ],
 )
 def test_without_a_login_it_says_how_to_sign_in(
@@ -242,8 +242,8 @@ def test_without_a_login_it_says_how_to_sign_in(
         (bare_path / "az").chmod(0o755)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    with client_for(workspace, AzureCliCredential()) as nobody:
-        done = doctor("--format", "json", mine=nobody)
+    with client_for(workspace, AzureCliCredential()) as signed_out:
+        done = doctor("--format", "json", ml_client=signed_out)
     last = list(results(done).values())[-1]
     assert done.code == 2
     assert (last["checked"], last["status"], last["problem"]["code"]) == ("login", "problem", "not_signed_in")

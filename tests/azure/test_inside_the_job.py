@@ -278,8 +278,8 @@ def test_mlflow_can_chat_with_an_mlflow_model(register, inputs, workspace, tmp_p
     assert first.source == f"{MLFLOW_MODELS_PATH}/{folder.name}/"
     loaded = pyfunc.load_model(str(folder))
     assert "messages" in loaded.metadata.signature.inputs.input_names()
-    asked = {"messages": [{"role": "user", "content": "n0001?"}], "max_tokens": 4}
-    (answer,) = loaded.predict(asked)
+    request = {"messages": [{"role": "user", "content": "n0001?"}], "max_tokens": 4}
+    (answer,) = loaded.predict(request)
     assert (answer["object"], answer["usage"]["completion_tokens"]) == ("chat.completion", 4)
     assert load_student(folder).tokenizer.chat_template == tiny.CHATML  # it may be a student again
 
@@ -314,7 +314,7 @@ def test_a_preempted_training_continues_in_the_same_run(registry, workspace, tmp
     close_folder(tmp_path / "curated", "curate", {})
     folders = {name: tmp_path / name for name in ("curated", "model", "metrics", "checkpoints")}
     options = {**folders, "student": student, **FLAGS}
-    flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    flags = [argument for name, value in options.items() for argument in (f"--{name.replace('_', '-')}", str(value))]
     with job_process(workspace, tmp_path / "way") as job:
         azure = {**job.environ(run=run), "MLFLOW_TRACKING_URI": registry, "OMP_NUM_THREADS": "1"}
         kill_after_checkpoint(

@@ -50,7 +50,7 @@ def test_a_job_from_submission_to_download(azdistill, small, workspace, folder):
     assert sent.code == 0, sent.err
     name = re.search(r"job (\S+): submitted; status NotStarted", sent.out)[1]
     assert f"follow it:  azdistill stream {name}" in sent.out
-    assert "found in the workspace, nothing sent; status NotStarted" in azdistill("submit", small, "--rows", "20").out
+    assert "already in the workspace, nothing sent; status NotStarted" in azdistill("submit", small, "--rows", "20").out
     workspace.jobs[name].script = ["Running"]
     workspace.jobs[name].child("register").script = ["Running"]
     assert re.search(r"small: Running\n.*https://.*register +Running", azdistill("status", name).out, re.DOTALL)
@@ -104,7 +104,7 @@ def test_submit_follows_a_job_to_the_outcome_of_its_gate(azdistill, small, works
     workspace.runs.output(name, "evaluation", {"gate.json": json.dumps(GATE)})
     workspace.jobs[name].end("Completed")
     followed = azdistill("submit", small, "--follow")
-    assert (followed.code, f"job {name}: found in the workspace" in followed.out) == (3, True)
+    assert (followed.code, f"job {name}: already in the workspace" in followed.out) == (3, True)
 
 
 def test_all_problems_are_shown_and_nothing_is_submitted(azdistill, bundle, workspace):

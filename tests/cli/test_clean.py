@@ -28,12 +28,12 @@ def run(folder: Path) -> Path:
 
 
 def test_runs_are_deleted_by_folder_or_name(azdistill: Command, run: Path) -> None:
-    other = a_run(Path("elsewhere"), prepare="completed")
+    second = a_run(Path("elsewhere"), prepare="completed")
     done = azdistill("clean", "old", "elsewhere", "runs/old", "--yes")
     assert (done.code, done.err) == (0, "")
     assert done.out == "deleted runs/old (1.5 MB)\ndeleted elsewhere (0.0 MB)\n"
     assert not run.exists()
-    assert not other.exists()
+    assert not second.exists()
 
 
 def test_only_the_checkpoints_are_deleted(azdistill: Command, run: Path) -> None:
@@ -67,13 +67,13 @@ def test_without_a_terminal_nothing_is_deleted(azdistill: Command, run: Path, mo
 
 
 def test_if_one_run_is_in_use_nothing_is_deleted(azdistill: Command, run: Path) -> None:
-    other = a_run(Path("other"), prepare="completed")
+    unused = a_run(Path("other"), prepare="completed")
     with locked(run):
         done = azdistill("clean", "other", "old", "--yes")
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
     assert "run folder 'runs/old': in use by a run" in done.err
     assert run.exists()
-    assert other.exists()
+    assert unused.exists()
 
 
 def test_another_folder_is_not_deleted(azdistill: Command, folder: Path) -> None:

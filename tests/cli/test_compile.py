@@ -26,5 +26,5 @@ def test_a_folder_with_other_files_is_not_overwritten(azdistill: Command, job: P
 def test_a_pipeline_cannot_be_compiled(azdistill: Command, pipeline: Writer) -> None:
     done = azdistill("compile", pipeline({"say": "echo hello"}), "-o", "bundle")
     assert done.code == 2
-    assert "this is a pipeline or component; name a job file" in done.err
+    assert "this is a pipeline or component; give the path of a job file" in done.err
     assert not Path("bundle").exists()

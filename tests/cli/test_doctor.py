@@ -120,7 +120,7 @@ class RepeatsTheKey(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_):
-        """Print nothing: the test inspects what is printed."""
+        """Print nothing: the test inspects the output of the command."""
 
 
 def test_a_key_that_the_endpoint_repeats_is_not_shown(checks, monkeypatch):
@@ -201,7 +201,7 @@ def test_extras_are_compared_with_the_requirements(versions, extra, code, words)
     assert (problem.code if problem else None) == code
     assert words in (problem.message if problem else result.detail)
     assert problem is None or problem.command == f"pip install 'azdistill[{extra}]'"
-    assert all(other.status == "ok" for other in results.values())
+    assert all(result.status == "ok" for result in results.values())
 
 
 def test_every_requirement_of_the_package_is_checked():

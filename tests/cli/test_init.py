@@ -67,7 +67,7 @@ def test_a_licence_duty_of_a_choice_is_told(azdistill: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--task", "sumarization"], "--task 'sumarization': no such choice; did you mean 'summarization'?"),
         (
@@ -77,12 +77,12 @@ def test_a_licence_duty_of_a_choice_is_told(azdistill: Command) -> None:
         (["--example", "shop"], "--example 'shop': no such choice; it has support"),
     ],
 )
-def test_a_choice_that_there_is_not_is_one_line_and_nothing_is_written(
-    azdistill: Command, options: list[str], said: str
+def test_an_unknown_choice_is_one_line_and_nothing_is_written(
+    azdistill: Command, options: list[str], message: str
 ) -> None:
     done = azdistill("init", "job", *options)
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
-    assert said in done.err
+    assert message in done.err
     assert not Path("job").exists()
 
 
@@ -90,7 +90,7 @@ def test_a_choice_that_there_is_not_is_one_line_and_nothing_is_written(
 def test_a_folder_that_holds_something_is_left_alone(azdistill: Command, folder: Path, options: list[str]) -> None:
     (folder / "rows.csv").write_text("mine")
     done = azdistill("init", ".", *options)
-    assert (done.code, done.err) == (2, "azdistill: folder '.' holds 'rows.csv'; name a new or empty folder\n")
+    assert (done.code, done.err) == (2, "azdistill: folder '.' contains 'rows.csv'; name a new or empty folder\n")
     assert [path.name for path in folder.iterdir()] == ["rows.csv"]
     assert "is a file" in azdistill("init", "rows.csv", *options).err
 

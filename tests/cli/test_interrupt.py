@@ -21,9 +21,9 @@ def slow(pipeline: Writer) -> Path:
     return pipeline({"quick": "echo done", "slow": tried})
 
 
-def when(there: Callable[[], bool], within_s: float = 20) -> None:
+def when(condition: Callable[[], bool], within_s: float = 20) -> None:
     deadline = time.monotonic() + within_s
-    while not there():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 

@@ -26,8 +26,8 @@ def job(folder: Path) -> Path:
 def planned(azdistill: Command, job: Path) -> dict:  # type: ignore[type-arg]
     done = azdistill("plan", job, "--format", "json")
     assert (done.code, done.err) == (0, "")
-    found: dict = json.loads(done.out)  # type: ignore[type-arg]
-    return found
+    parsed: dict = json.loads(done.out)  # type: ignore[type-arg]
+    return parsed
 
 
 def test_it_shows_nodes_rows_cost_and_memory(azdistill: Command, job: Path) -> None:
@@ -45,17 +45,17 @@ def test_it_shows_nodes_rows_cost_and_memory(azdistill: Command, job: Path) -> N
 
 
 def test_it_is_one_object_for_programs(azdistill: Command, job: Path) -> None:
-    found = planned(azdistill, job)
-    assert found["nodes"][1] == {
+    plan = planned(azdistill, job)
+    assert plan["nodes"][1] == {
         "name": "teacher",
         "after": ["prepare"],
         "compute": "serverless",
         "instance_type": "Standard_E4s_v3",
         "timeout": 604_800,
     }
-    assert (found["job"], found["asked"], found["rows"]["train"]) == ("small", {"low": 100, "high": 100}, 86)
-    assert found["memory"]["fits"] is True
-    assert len(found["warnings"]) == 1
+    assert (plan["job"], plan["asked"], plan["rows"]["train"]) == ("small", {"low": 100, "high": 100}, 86)
+    assert plan["memory"]["fits"] is True
+    assert len(plan["warnings"]) == 1
 
 
 def test_without_prices_no_cost_is_shown(azdistill: Command, job: Path) -> None:
@@ -71,8 +71,8 @@ def test_a_budget_bounds_the_cost(azdistill: Command, job: Path) -> None:
 
 def test_rows_on_another_machine_are_not_counted(azdistill: Command, job: Path) -> None:
     job.write_text(job.read_text().replace("./rows.jsonl", "azureml:rows:1"))
-    found = planned(azdistill, job)
-    assert (found["rows"], found["asked"], found["cost"]) == (
+    plan = planned(azdistill, job)
+    assert (plan["rows"], plan["asked"], plan["cost"]) == (
         {"train": None, "validation": None, "test": None},
         None,
         None,
@@ -86,7 +86,7 @@ def test_only_the_rows_that_the_job_uses_are_counted(azdistill: Command, job: Pa
 
 
 @pytest.mark.parametrize(
-    ("lines", "asked"),
+    ("lines", "requests"),
     [  # 90 rows for training and validation, 10 test rows
         ("{policy: route}", [(25, 25), (75, 75)]),
         ("{policy: route, samples: 4, temperature: 1}", [(92, 92), (278, 278)]),
@@ -97,7 +97,7 @@ def test_only_the_rows_that_the_job_uses_are_counted(azdistill: Command, job: Pa
     ],
 )
 def test_requests_and_cost_of_each_teacher_follow_the_policy(
-    azdistill: Command, job: Path, lines: str, asked: list[tuple[int, int]]
+    azdistill: Command, job: Path, lines: str, requests: list[tuple[int, int]]
 ) -> None:
     turns = [("user", "x" * 100), ("assistant", "y" * 50), ("user", "x" * 200), ("assistant", "y" * 50)]
     row = {"messages": [{"role": role, "content": text} for role, text in turns]}
@@ -107,12 +107,12 @@ def test_requests_and_cost_of_each_teacher_follow_the_policy(
     text = job.read_text().replace("output_price: 10\n", f"output_price: 10\n{second}")
     text = text.replace("teacher:\n", f"teacher:\n{more}")
     job.write_text(text)
-    found = planned(azdistill, job)
-    first, other = found["teachers"]
-    assert [(teacher["asked"]["low"], teacher["asked"]["high"]) for teacher in (first, other)] == asked
-    assert found["asked"] == {part: first["asked"][part] + other["asked"][part] for part in ("low", "high")}
-    assert found["cost"]["high"] == pytest.approx(first["cost"]["high"] + other["cost"]["high"])
-    dear = first["cost"]["high"] / first["asked"]["high"], other["cost"]["high"] / other["asked"]["high"]
+    plan = planned(azdistill, job)
+    first, second = plan["teachers"]
+    assert [(teacher["asked"]["low"], teacher["asked"]["high"]) for teacher in (first, second)] == requests
+    assert plan["asked"] == {bound: first["asked"][bound] + second["asked"][bound] for bound in ("low", "high")}
+    assert plan["cost"]["high"] == pytest.approx(first["cost"]["high"] + second["cost"]["high"])
+    dear = first["cost"]["high"] / first["asked"]["high"], second["cost"]["high"] / second["asked"]["high"]
     assert dear[0] == pytest.approx(10 * dear[1], rel=0.05)
     printed = azdistill("plan", job).out
     assert f"samples {4 if 'samples' in lines else 1}: " in printed
@@ -122,7 +122,9 @@ def test_requests_and_cost_of_each_teacher_follow_the_policy(
 
 
 @pytest.mark.parametrize("reasoning", ["chain_of_thought", "chain_of_density"])
-def test_reasoning_adds_tokens_to_the_least_and_none_to_the_most(azdistill: Command, job: Path, reasoning: str) -> None:
+def test_reasoning_raises_the_minimum_of_tokens_and_not_the_maximum(
+    azdistill: Command, job: Path, reasoning: str
+) -> None:
     job.write_text(job.read_text().replace("task: conversation", "task: summarization"))
     before = planned(azdistill, job)
     job.write_text(job.read_text().replace("teacher:\n", f"teacher:\n  prompting: {{{reasoning}: true}}\n"))
@@ -152,19 +154,19 @@ def test_another_route_needs_no_requests(azdistill: Command, job: Path) -> None:
     assert "no requests, because teacher_route is simulated" in azdistill("plan", job).out
 
 
-@pytest.mark.parametrize(("change", "said"), [(("task: ", "tusk: "), "tusk: unknown field"), (("job", "jib"), "")])
+@pytest.mark.parametrize(("change", "message"), [(("task: ", "tusk: "), "tusk: unknown field"), (("job", "jib"), "")])
 def test_a_wrong_job_is_reported_as_by_validate(
-    azdistill: Command, job: Path, change: tuple[str, str], said: str
+    azdistill: Command, job: Path, change: tuple[str, str], message: str
 ) -> None:
     job.write_text(job.read_text().replace(*change))
-    done = azdistill("plan", job if said else job.with_name("jib.yaml"))
+    done = azdistill("plan", job if message else job.with_name("jib.yaml"))
     assert (done.code, done.out) == (2, "")
-    assert said in done.err
+    assert message in done.err
 
 
 def test_a_pipeline_cannot_be_planned(azdistill: Command, folder: Path) -> None:
     (folder / "pipeline.yml").write_text("jobs: {}\n")
-    assert "name a job file" in azdistill("plan", folder).err
+    assert "give the path of a job file" in azdistill("plan", folder).err
 
 
 def test_it_is_quick_and_imports_nothing_heavy(job: Path) -> None:

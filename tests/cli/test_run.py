@@ -24,12 +24,12 @@ TWICE = {
 
 
 @pytest.fixture
-def twice(pipeline: Writer) -> Path:
+def copying(pipeline: Writer) -> Path:
     return pipeline(TWICE, inputs={"times": 2, "word": "hello"}, outputs=folders("copied"))
 
 
-def test_it_prints_where_the_outputs_lie_and_one_line_for_each_change_of_state(azdistill: Command, twice: Path) -> None:
-    done = azdistill("run", twice, "-o", "here")
+def test_it_prints_the_paths_of_the_outputs_and_one_line_for_each_state(azdistill: Command, copying: Path) -> None:
+    done = azdistill("run", copying, "-o", "here")
     assert (done.code, done.out) == (0, "copied: here/copy/copied\n")
     assert Path("here/copy/copied/words.txt").read_text() == "hello\nhello\n"
     lines = done.err.splitlines()
@@ -41,13 +41,13 @@ def test_it_prints_where_the_outputs_lie_and_one_line_for_each_change_of_state(a
     ]
 
 
-def test_what_has_not_changed_is_reused(azdistill: Command, twice: Path) -> None:
-    azdistill("run", twice)
-    done = azdistill("run", twice)
+def test_what_has_not_changed_is_reused(azdistill: Command, copying: Path) -> None:
+    azdistill("run", copying)
+    done = azdistill("run", copying)
     assert (done.code, done.err) == (0, "write: reused\ncopy: reused\n")
 
 
-def test_a_pipeline_without_outputs_of_its_own_names_those_of_its_nodes(azdistill: Command, pipeline: Writer) -> None:
+def test_a_pipeline_without_outputs_prints_those_of_its_nodes(azdistill: Command, pipeline: Writer) -> None:
     touch = command("touch ${{outputs.file}}/x", outputs={"file": {"type": "uri_folder"}})
     assert azdistill("run", pipeline({"touch": touch}), "-o", "r").out == "touch.file: r/touch/file\n"
 
@@ -58,18 +58,18 @@ def test_the_run_folder_is_named_after_the_file(azdistill: Command, pipeline: Wr
     assert Path("runs", name, "say/log.txt").read_text() == "hello\n"
 
 
-def test_a_bundle_is_run_from_its_folder(azdistill: Command, twice: Path) -> None:
-    assert azdistill("run", twice.parent, "-o", "r").out == "copied: r/copy/copied\n"
+def test_a_bundle_is_run_from_its_folder(azdistill: Command, copying: Path) -> None:
+    assert azdistill("run", copying.parent, "-o", "r").out == "copied: r/copy/copied\n"
 
 
-def test_set_gives_an_input_with_the_type_it_has(azdistill: Command, twice: Path) -> None:
-    done = azdistill("run", twice, "-o", "r", "--set", "inputs.times=1", "--set", "inputs.word=a=b")
+def test_set_converts_a_value_to_the_type_of_the_input(azdistill: Command, copying: Path) -> None:
+    done = azdistill("run", copying, "-o", "r", "--set", "inputs.times=1", "--set", "inputs.word=a=b")
     assert done.code == 0
     assert Path("r/copy/copied/words.txt").read_text() == "a=b\n"
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "message"),
     [
         ("inputs.times=two", "--set: inputs.times='two': must be an integer"),
         ("inputs.rows=3", "--set: inputs.rows='3': the pipeline has no such input; it has"),
@@ -78,30 +78,30 @@ def test_set_gives_an_input_with_the_type_it_has(azdistill: Command, twice: Path
         ("settings.force_rerun=true", "only pipeline inputs can be set"),
     ],
 )
-def test_a_setting_that_cannot_be_is_one_line_and_nothing_runs(
-    azdistill: Command, twice: Path, setting: str, said: str
+def test_a_wrong_setting_is_one_line_and_nothing_runs(
+    azdistill: Command, copying: Path, setting: str, message: str
 ) -> None:
-    done = azdistill("run", twice, "-o", "r", "--set", setting)
+    done = azdistill("run", copying, "-o", "r", "--set", setting)
     assert (done.code, done.out) == (2, "")
-    assert said in done.err
+    assert message in done.err
     assert done.err.count("\n") == 1
     assert not Path("r/write").exists()
 
 
-def test_a_run_folder_that_is_a_file_is_one_line(azdistill: Command, twice: Path) -> None:
-    done = azdistill("run", twice, "-o", twice)
+def test_a_run_folder_that_is_a_file_is_one_line(azdistill: Command, copying: Path) -> None:
+    done = azdistill("run", copying, "-o", copying)
     assert (done.code, done.err.count("\n")) == (2, 1)
-    assert done.err.startswith(f"azdistill: run folder {str(twice)!r}: it, or a folder above it, is a file")
+    assert done.err.startswith(f"azdistill: run folder {str(copying)!r}: it, or a folder above it, is a file")
 
 
-def test_explain_says_which_nodes_would_run_and_why_and_runs_none(azdistill: Command, twice: Path) -> None:
-    first = azdistill("run", twice, "-o", "r", "--explain")
+def test_explain_prints_which_nodes_would_run_and_why_and_runs_none(azdistill: Command, copying: Path) -> None:
+    first = azdistill("run", copying, "-o", "r", "--explain")
     assert (first.code, first.err) == (0, "")
     assert first.out == "write  runs: it has not run in this folder\ncopy   runs: write runs before it\n"
     assert not Path("r").exists()
-    azdistill("run", twice, "-o", "r")
-    assert azdistill("run", twice, "-o", "r", "--explain").out == "write  reused\ncopy   reused\n"
-    changed = azdistill("run", twice, "-o", "r", "--explain", "--set", "inputs.times=3").out
+    azdistill("run", copying, "-o", "r")
+    assert azdistill("run", copying, "-o", "r", "--explain").out == "write  reused\ncopy   reused\n"
+    changed = azdistill("run", copying, "-o", "r", "--explain", "--set", "inputs.times=3").out
     assert changed.startswith("write  runs: parameter times: 2 -> 3\n")
 
 
@@ -127,21 +127,22 @@ def test_a_failed_node_is_named_with_its_last_lines_and_its_log(azdistill: Comma
 
 
 def test_a_distributed_node_is_all_its_processes(azdistill: Command, pipeline: Writer) -> None:
-    apart = {"resources": {"instance_count": 3}, "distribution": {"type": "pytorch", "process_count_per_instance": 1}}
-    line = "echo $RANK > ${{outputs.said}}/$RANK"
-    done = azdistill("run", pipeline({"say": command(line, outputs=folders("said"), **apart)}), "-o", "r")
+    distribution = {"type": "pytorch", "process_count_per_instance": 1}
+    distributed = {"resources": {"instance_count": 3}, "distribution": distribution}
+    line = "echo $RANK > ${{outputs.ranks}}/$RANK"
+    done = azdistill("run", pipeline({"say": command(line, outputs=folders("ranks"), **distributed)}), "-o", "r")
     assert (done.code, done.err.splitlines()[0]) == (0, "say: started")
-    assert sorted(path.name for path in Path("r/say/said").iterdir()) == ["0", "1", "2"]
+    assert sorted(path.name for path in Path("r/say/ranks").iterdir()) == ["0", "1", "2"]
 
 
-def test_warnings_are_told_before_the_run(azdistill: Command, pipeline: Writer) -> None:
+def test_warnings_are_printed_before_the_run(azdistill: Command, pipeline: Writer) -> None:
     done = azdistill("run", pipeline({"say": command("echo hello", colour="blue")}))
     assert done.code == 0
     assert ": warning: jobs.say.colour: unknown field" in done.err.splitlines()[0]
 
 
 def gate(folder: Path, text: str) -> dict[str, Any]:
-    """A pipeline's evaluation that holds `text` as its gate.json."""
+    """A node whose output `evaluation` has `text` as its gate.json."""
     (folder / "gate.json").write_text(text)
     return command(
         "cp ${{inputs.gate}} ${{outputs.evaluation}}/gate.json",
@@ -172,20 +173,20 @@ def test_only_a_gate_that_refused_reads_as_a_refusal(
     assert (done.err.splitlines()[-1] == sentence) == (code == 3)
 
 
-def test_a_second_failure_beside_the_refusal_is_a_failure(azdistill: Command, pipeline: Writer, folder: Path) -> None:
+def test_a_second_failure_with_the_refusal_is_a_failure(azdistill: Command, pipeline: Writer, folder: Path) -> None:
     nodes = {"judge": gate(folder, '{"register": false}'), "register": "exit 3", "other": "exit 1"}
     path = pipeline(nodes, outputs=folders("evaluation"), settings={"continue_on_step_failure": True})
     assert azdistill("run", path).code == 1
 
 
-def test_a_reader_that_leaves_early_gets_no_traceback(twice: Path, start: Any) -> None:
-    process: subprocess.Popen[str] = start("run", twice)
+def test_a_reader_that_leaves_early_gets_no_traceback(copying: Path, start: Any) -> None:
+    process: subprocess.Popen[str] = start("run", copying)
     process.stdout.close()
     _, err = process.communicate(timeout=60)
     assert "Traceback" not in err
 
 
-def test_a_field_of_a_job_is_set_as_if_it_stood_in_the_file(azdistill: Command, job: Path) -> None:
+def test_set_replaces_a_field_of_a_job(azdistill: Command, job: Path) -> None:
     wrong = azdistill("run", job, "--set", "train.learning_rate=7", "--explain")
     assert (wrong.code, wrong.err) == (
         2,

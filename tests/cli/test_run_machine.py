@@ -58,9 +58,9 @@ def test_a_registered_component_is_read_from_the_home_folder(
     done = azdistill("run", path, "-o", "r")
     assert done.code == 2
     assert f"save its file as {folder}/home/components/say/1/component.yml, or name its file" in done.err
-    place = folder / "home/components/say/1"
-    place.mkdir(parents=True)
-    (place / "component.yml").write_text("command: echo hello\nenvironment: azureml:any:1\n")
+    component_folder = folder / "home/components/say/1"
+    component_folder.mkdir(parents=True)
+    (component_folder / "component.yml").write_text("command: echo hello\nenvironment: azureml:any:1\n")
     done = azdistill("run", path, "-o", "r")
     assert done.code == 0
     assert ": warning: jobs.say.component='azureml:say@latest': changes whenever" in done.err.splitlines()[0]
@@ -76,17 +76,19 @@ def test_an_environment_is_mapped_to_a_python(azdistill: Command, pipeline: Writ
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
-        (("--env", "any"), "--env 'any': must be NAME=PYTHON; NAME is that of an environment"),
+        (("--env", "any"), "--env 'any': must be NAME=PYTHON; NAME is an environment's name"),
         (("--env", "many=venv"), "--env 'many': no node has an environment of that name; did you mean 'any'?"),
         (("--data", "rows"), "--data 'rows': must be NAME=PATH, or a YAML file of names and paths"),
         (("--data", "none.yml"), "none.yml: No such file or directory; name the mapping file (YAML)"),
     ],
 )
-def test_a_wrong_option_is_one_line(azdistill: Command, pipeline: Writer, options: tuple[str, str], said: str) -> None:
+def test_a_wrong_option_is_one_line(
+    azdistill: Command, pipeline: Writer, options: tuple[str, str], message: str
+) -> None:
     done = azdistill("run", pipeline({"say": "echo hello"}), "-o", "r", *options)
-    assert (done.code, done.err.removeprefix("azdistill: ")) == (2, f"{said}\n")
+    assert (done.code, done.err.removeprefix("azdistill: ")) == (2, f"{message}\n")
 
 
 def test_without_pip_packages_no_environment_is_created(azdistill: Command, pipeline: Writer) -> None:
@@ -101,9 +103,9 @@ def test_fields_without_effect_on_this_machine_are_one_warning(azdistill: Comman
     managed = {"identity": {"type": "managed"}, "services": {"tb": {"type": "tensor_board"}}}
     nodes = {name: command("echo hello", queue_settings={"job_tier": "spot"}, **managed) for name in ("one", "two")}
     path = pipeline(nodes, experiment_name="any")
-    told = [line for line in azdistill("run", path, "-o", "r").err.splitlines() if "warning" in line]
-    assert len(told) == 1
-    assert told[0].endswith(
+    warnings = [line for line in azdistill("run", path, "-o", "r").err.splitlines() if "warning" in line]
+    assert len(warnings) == 1
+    assert warnings[0].endswith(
         "warning: jobs.one.identity: has no effect in a local run, nor have queue_settings, services"
     )
     assert "no effect" not in azdistill("validate", path).err
@@ -137,12 +139,12 @@ def test_a_node_is_preempted_and_starts_again(azdistill: Command, pipeline: Writ
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--preempt", "slow=soon"], "--preempt 'slow=soon': must be NODE or NODE=SECONDS"),
         (["--duplicates", "2"], "--duplicates"),
     ],
 )
-def test_a_wrong_fault_is_reported(azdistill: Command, pipeline: Writer, options: list[str], told: str) -> None:
+def test_a_wrong_fault_is_reported(azdistill: Command, pipeline: Writer, options: list[str], message: str) -> None:
     done = azdistill("run", pipeline({"slow": "true"}), *options)
-    assert (done.code, told in done.err) == (2, True), done.err
+    assert (done.code, message in done.err) == (2, True), done.err

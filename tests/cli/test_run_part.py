@@ -46,7 +46,7 @@ def test_from_runs_a_node_again_and_explain_gives_the_reason(azdistill: Command,
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--until", "usee"], "--until 'usee': no such node is selected; did you mean 'use'?"),
         (
@@ -57,11 +57,11 @@ def test_from_runs_a_node_again_and_explain_gives_the_reason(azdistill: Command,
     ],
 )
 def test_a_wrong_selection_is_one_line_and_nothing_runs(
-    azdistill: Command, line: Path, options: list[str], said: str
+    azdistill: Command, line: Path, options: list[str], message: str
 ) -> None:
     done = azdistill("run", line, "-o", "r", *options)
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
-    assert said in done.err
+    assert message in done.err
     assert not Path("r/get").exists()
 
 
@@ -135,5 +135,5 @@ def test_a_job_with_completions_sends_no_request(azdistill: Command, job: Path, 
     assert done.code == 0, done.err
     rejected = [json.loads(row) for row in Path("r/teacher/completions/rejects.jsonl").read_text().splitlines()]
     assert [(row["source"], row["reason"]) for row in rejected] == [("training_data.jsonl:1", "no_completion")]
-    learned = [json.loads(row) for row in Path("r/curate/curated/train.jsonl").read_text().splitlines()]
-    assert {row["messages"][-1]["content"] for row in learned} == {"Yes."}
+    train_rows = [json.loads(row) for row in Path("r/curate/curated/train.jsonl").read_text().splitlines()]
+    assert {row["messages"][-1]["content"] for row in train_rows} == {"Yes."}

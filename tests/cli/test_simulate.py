@@ -24,7 +24,7 @@ def test_it_prints_its_url_and_ends_at_ctrl_c(start: Start, job: Path, number: i
     process = start("simulate", job)
     assert process.stdout
     line = process.stdout.readline()
-    assert line.startswith("simulated teacher (no language model): http://127.0.0.1:")
+    assert line.startswith("simulated teacher (not a language model): http://127.0.0.1:")
     page = line.split()[-1].removesuffix("/v1/chat/completions")
     assert b"simulated teacher" in urllib.request.urlopen(page, timeout=10).read()
     assert process.stdout.readline() == "press Ctrl-C to stop it\n"
@@ -45,17 +45,17 @@ def test_the_first_teacher_is_the_default(start: Start, job: Path, options: tupl
 
 
 @pytest.mark.parametrize(
-    ("with_job", "said"),
+    ("with_job", "message"),
     [
         (True, "--teacher 'his': job.yaml has no such teacher; it has DeepSeek-V3.2, mine"),
         (False, "--teacher 'his': needs a job file; give the job file of this teacher"),
     ],
 )
-def test_an_unknown_teacher_is_one_line(azdistill: Command, job: Path, with_job: bool, said: str) -> None:
+def test_an_unknown_teacher_is_one_line(azdistill: Command, job: Path, with_job: bool, message: str) -> None:
     job.write_text(JOB.replace("connection: deepseek", TWO))
     done = azdistill("simulate", *(["job.yaml"] if with_job else []), "--teacher", "his")
     assert (done.code, done.out) == (2, "")
-    assert done.err.splitlines()[-1].endswith(said)
+    assert done.err.splitlines()[-1].endswith(message)
 
 
 def test_a_wrong_simulation_in_the_job_is_reported(azdistill: Command, job: Path) -> None:

@@ -37,7 +37,7 @@ def test_a_teacher_answers_during_the_run_and_is_stopped_afterwards(
 ) -> None:
     done = azdistill("run", calling, "-o", "r")
     assert done.code == 0, done.err
-    assert done.err.splitlines()[0] == "DeepSeek-V3.2 is simulated: a program on loopback answers, no language model"
+    assert done.err.splitlines()[0] == "DeepSeek-V3.2 is simulated: a program on loopback answers, not a language model"
     address, answer, *_ = Path("r/ask/answer/answer.txt").read_text().splitlines()
     assert address.startswith("http://127.0.0.1:")
     assert "simulated teacher" in answer
@@ -54,7 +54,7 @@ def test_each_teacher_is_simulated_by_a_process_in_the_same_order(
     done = azdistill("run", calling, "-o", "r")
     assert done.code == 0, done.err
     assert done.err.splitlines()[0] == (
-        "DeepSeek-V3.2, cheap are simulated: programs on loopback answer, no language models"
+        "DeepSeek-V3.2, cheap are simulated: programs on loopback answer, not language models"
     )
     addresses, *answers = Path("r/ask/answer/answer.txt").read_text().splitlines()
     assert len(set(addresses.split())) == 2

@@ -19,7 +19,7 @@ from tests.teacher.stores import filled, refused, segments, stored
 
 @pytest.fixture
 def store(folder: Path) -> Path:
-    """Two teachers, a refusal, an answer that was bought twice, a torn line."""
+    """Two teachers, a refusal, an answer that was bought twice, an incomplete line."""
     cut = StoredAnswer("abd2", "https://other", "n", Answer("Well", "length", 10, 1024), 12.3, 1_764_086_400_000)
     filled(folder / "store", "a", stored("abc1", "Yes.\nIt is."), refused("zz9"), cut)
     filled(folder / "store", "b", stored("abc1", "bought again", when=1_764_000_001_000))
@@ -28,7 +28,7 @@ def store(folder: Path) -> Path:
 
 
 SHOWN = """\
-what              in this store
+item              value
 folder            store
 segments          3
 bytes             {bytes}
@@ -51,10 +51,10 @@ def test_a_store_at_a_glance(azdistill: Command, store: Path) -> None:
 
 
 def test_the_same_for_programs(azdistill: Command, store: Path) -> None:
-    found = json.loads(azdistill("store", "store", "--format", "json").out)
-    assert (found["rows"], found["keys"], found["segments"], found["unreadable"]) == (4, 3, 3, 1)
-    assert found["finish_reasons"] == {"stop": 2, "length": 1}
-    assert found["teachers"]["n"] == {"answers": 1, "refusals": 0, "prompt_tokens": 10, "completion_tokens": 1024}
+    summary = json.loads(azdistill("store", "store", "--format", "json").out)
+    assert (summary["rows"], summary["keys"], summary["segments"], summary["unreadable"]) == (4, 3, 3, 1)
+    assert summary["finish_reasons"] == {"stop": 2, "length": 1}
+    assert summary["teachers"]["n"] == {"answers": 1, "refusals": 0, "prompt_tokens": 10, "completion_tokens": 1024}
 
 
 def test_without_a_folder_it_is_the_store_that_runs_share(azdistill: Command, folder: Path) -> None:
@@ -67,11 +67,11 @@ def test_without_a_folder_it_is_the_store_that_runs_share(azdistill: Command, fo
 
 
 def test_a_table_has_lines_on_a_terminal(store: Path) -> None:
-    ours, theirs = pty.openpty()
-    subprocess.run([*AZDISTILL, "store", str(store)], stdout=theirs, check=True)
-    os.close(theirs)
-    assert "│ rows" in os.read(ours, 100_000).decode()
-    os.close(ours)
+    controller, terminal = pty.openpty()
+    subprocess.run([*AZDISTILL, "store", str(store)], stdout=terminal, check=True)
+    os.close(terminal)
+    assert "│ rows" in os.read(controller, 100_000).decode()
+    os.close(controller)
 
 
 def test_a_record_is_shown_by_the_beginning_of_its_key(azdistill: Command, store: Path) -> None:
@@ -79,12 +79,16 @@ def test_a_record_is_shown_by_the_beginning_of_its_key(azdistill: Command, store
     assert done.out.endswith("latency        0.25 s\nfinish reason  stop\ntokens         3 in, 1 out\nYes.\nIt is.\n")
     assert "m at https://host" in done.out
     assert "refused for  content_filter\n" in azdistill("store", "show", "store", "z").out
-    found = json.loads(azdistill("store", "show", "store", "abd2", "--format", "json").out)
-    assert (found["when"], found["outcome"]["completion"], found["latency_s"]) == ("2025-11-25T16:00:00Z", "Well", 12.3)
+    record = json.loads(azdistill("store", "show", "store", "abd2", "--format", "json").out)
+    assert (record["when"], record["outcome"]["completion"], record["latency_s"]) == (
+        "2025-11-25T16:00:00Z",
+        "Well",
+        12.3,
+    )
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["show", "store", "q"], "no key starts with 'q'"),
         (["show", "store", "ab"], "2 keys start with 'ab'; type more of the key: abc1, abd2\n"),
@@ -95,10 +99,10 @@ def test_a_record_is_shown_by_the_beginning_of_its_key(azdistill: Command, store
     ],
 )
 @pytest.mark.usefixtures("store")
-def test_wrong_input_is_one_line(azdistill: Command, arguments: list[str], said: str) -> None:
+def test_wrong_input_is_one_line(azdistill: Command, arguments: list[str], message: str) -> None:
     done = azdistill("store", *arguments)
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
-    assert said in done.err
+    assert message in done.err
 
 
 def test_a_store_of_a_newer_version_is_an_error_that_says_what_to_do(azdistill: Command, store: Path) -> None:

@@ -109,7 +109,7 @@ def test_what_a_locked_package_requires_is_locked(name: str) -> None:
 
 
 def requirements(package: str, version: Version) -> list[Requirement]:
-    """What an installed package requires on the target, without extras."""
+    """Requirements of an installed package on the target, without extras."""
     installed = distribution(package)
     assert Version(installed.version).public == version.public
     listed = [Requirement(line) for line in installed.requires or []]

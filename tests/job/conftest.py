@@ -35,5 +35,5 @@ def check(folder: Path) -> Check:
 
 def shown(problem: Problem, folder: Path) -> str:
     assert problem.file
-    other = f"{problem.file.name}:" if problem.file.name != "job.yaml" else ""
-    return f"{other}{problem.line} {problem.code}: {problem.text}".replace(f"{folder}/", "")
+    prefix = f"{problem.file.name}:" if problem.file.name != "job.yaml" else ""
+    return f"{prefix}{problem.line} {problem.code}: {problem.text}".replace(f"{folder}/", "")

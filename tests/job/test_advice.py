@@ -119,13 +119,18 @@ def test_a_duty_of_a_licence_is_named_until_it_is_acknowledged(
 
 
 def test_a_teacher_that_does_not_speak_chat_completions() -> None:
-    found = warnings(teacher=teacher("claude-opus-5"), licences_acknowledged=["anthropic-terms"])
-    assert codes(found) == [("unsupported_api", "teacher.teachers.0.model", "claude-opus-5")]
+    problems = warnings(teacher=teacher("claude-opus-5"), licences_acknowledged=["anthropic-terms"])
+    assert codes(problems) == [("unsupported_api", "teacher.teachers.0.model", "claude-opus-5")]
 
 
 def test_more_tokens_than_a_model_holds() -> None:
-    asked = teacher("gpt-oss-120b", max_tokens=131_072)
-    long = {"train": {"max_length": 20_000}, "student": {"model": "phi-4"}, "teacher": asked, "compute": CLUSTER}
+    long_answers = teacher("gpt-oss-120b", max_tokens=131_072)
+    long = {
+        "train": {"max_length": 20_000},
+        "student": {"model": "phi-4"},
+        "teacher": long_answers,
+        "compute": CLUSTER,
+    }
     assert warned(**long) == [
         "train.max_length=20000: is longer than the context of Phi-4; set at most 16384 tokens",
     ]
@@ -141,9 +146,9 @@ def test_a_teacher_smaller_than_its_student() -> None:
 
 def test_every_teacher_is_checked() -> None:
     models = ["my-deployment", "gpt-4o", "claude-opus-5", "house"]
-    asked = {"teachers": [{"model": model, "connection": "boss"} for model in models], "max_tokens": 131_072}
+    teachers = {"teachers": [{"model": model, "connection": "boss"} for model in models], "max_tokens": 131_072}
     facts = {"teachers": {"house": {"parameters": 1.5, "context": 4096}}}
-    found = warnings(teacher=asked, student={"model": "phi-4"}, catalog=facts)
+    problems = warnings(teacher=teachers, student={"model": "phi-4"}, catalog=facts)
     assert {
         ("retired_model", "teacher.teachers.1.model", "gpt-4o"),
         ("licence_duty", "teacher.teachers.1.model", "gpt-4o"),
@@ -151,7 +156,7 @@ def test_every_teacher_is_checked() -> None:
         ("unsupported_api", "teacher.teachers.2.model", "claude-opus-5"),
         ("exceeds_context", "teacher.max_tokens", 131_072),
         ("large_student", "student.model", "azureml://registries/azureml/models/Phi-4/versions/7"),
-    } <= set(codes(found))
+    } <= set(codes(problems))
 
 
 def test_a_weight_that_no_policy_looks_at() -> None:

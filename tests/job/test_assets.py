@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2]
 
 def wheel() -> dict[str, Any]:
     document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    found: dict[str, Any] = document["tool"]["hatch"]["build"]["targets"]["wheel"]
-    return found
+    target: dict[str, Any] = document["tool"]["hatch"]["build"]["targets"]["wheel"]
+    return target
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +44,14 @@ def azdistill(installed: Path, folder: Path, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("source", wheel()["force-include"])
-def test_what_is_carried_keeps_its_place_in_the_repository(source: str) -> None:
+def test_an_asset_of_the_wheel_keeps_its_path_in_the_repository(source: str) -> None:
     assert (ROOT / source).exists()
     assert wheel()["force-include"][source] == f"azdistill/_assets/{source}"
 
 
 def test_the_quickstart_comes_from_an_installed_package_and_compiles(installed: Path, tmp_path: Path) -> None:
-    told = azdistill(installed, tmp_path, "init", "--example", "support", "shop")
-    assert told.startswith(str(installed))
+    printed = azdistill(installed, tmp_path, "init", "--example", "support", "shop")
+    assert printed.startswith(str(installed))
     assert len((tmp_path / "shop/data/test_data.jsonl").read_text().splitlines()) == 500
     azdistill(installed, tmp_path, "compile", "shop/job.yaml", "-o", "bundle")
     assert (tmp_path / "bundle/environments/gpu/conda.yml").is_file()

@@ -76,15 +76,15 @@ def test_a_student_of_the_tutorials_is_its_address(written: str, address: str) -
     ],
 )
 def test_a_student_is_known_by_address_and_by_the_name_of_its_folder(model: str) -> None:
-    found = built_in().student(model)
-    assert found
-    assert found.name == "Phi-4-mini-instruct"
+    facts = built_in().student(model)
+    assert facts
+    assert facts.name == "Phi-4-mini-instruct"
 
 
 def test_unknown_models_are_used_unchanged() -> None:
-    found = job(teacher="my-deployment", student="./house")
-    assert (found.teacher.teachers[0].model, found.student.model) == ("my-deployment", "./house")
-    assert found.known.teacher("my-deployment") is found.known.student("./house") is None
+    parsed = job(teacher="my-deployment", student="./house")
+    assert (parsed.teacher.teachers[0].model, parsed.student.model) == ("my-deployment", "./house")
+    assert parsed.known.teacher("my-deployment") is parsed.known.student("./house") is None
 
 
 @pytest.mark.parametrize("name", ["o1", "_", "x" * 60, "a/b c"])
@@ -94,9 +94,9 @@ def test_any_name_of_a_teacher_makes_a_connection(name: str) -> None:
 
 def test_a_catalog_of_a_job_adds_a_model() -> None:
     facts = {"address": "azureml:house:3", "parameters": 2, "licence": "mit", "context": 4096}
-    found = job(student="house", catalog={"students": {"house": facts}})
-    assert found.student.model == "azureml:house:3"
-    known = found.known.student(found.student.model)
+    parsed = job(student="house", catalog={"students": {"house": facts}})
+    assert parsed.student.model == "azureml:house:3"
+    known = parsed.known.student(parsed.student.model)
     assert known
     assert (known.training_gb, known.smallest_vm) == (36, "Standard_NC24ads_A100_v4")
 
@@ -113,19 +113,19 @@ def test_a_catalog_of_a_job_overrides_single_fields() -> None:
 
 def test_the_complete_form_names_the_deployment_itself() -> None:
     full = {"teachers": [{"model": "deepseek-v3", "connection": "mine"}]}
-    found = DistillationJob.model_validate(
+    parsed = DistillationJob.model_validate(
         {"task": "qa", "data": {"training_data": "r"}, "student": {"model": "s"}, "teacher": full}
     )
-    assert found.teacher.teachers[0].model == "deepseek-v3"
+    assert parsed.teacher.teachers[0].model == "deepseek-v3"
 
 
 def test_a_catalog_is_in_the_job_or_in_a_file(folder, check) -> None:
     text = "task_type: qa\nteacher_model: boss\nstudent_model: house\ntraining_data: rows.jsonl\ncatalog: facts.yaml\n"
     (folder / "facts.yaml").write_text("teachers: {boss: {parameters: 70}}\nstudents: {house: {address: ./student}}\n")
-    found, _ = check(text)
-    assert found
-    assert found.student.model == str(folder / "student")
-    assert found.known.teacher("boss").parameters == 70
+    parsed, _ = check(text)
+    assert parsed
+    assert parsed.student.model == str(folder / "student")
+    assert parsed.known.teacher("boss").parameters == 70
 
 
 def test_what_is_wrong_in_a_catalog_file_names_its_line(folder, check) -> None:

@@ -1,4 +1,4 @@
-"""The examples of docs/jobs.md work as they stand."""
+"""The examples of docs/jobs.md are valid."""
 
 import re
 from pathlib import Path
@@ -12,9 +12,9 @@ TEXT = (Path(__file__).parents[2] / "docs" / "jobs.md").read_text(encoding="utf-
 
 
 def block(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
-    assert found
-    return found[1]
+    match = re.search(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+    assert match
+    return match[1]
 
 
 def test_the_yaml_example_is_a_job() -> None:

@@ -38,13 +38,13 @@ def tutorial(**changes: object) -> DistillationJob:
 
 
 def test_the_short_form_of_the_tutorials_fills_the_sections() -> None:
-    found = tutorial()
-    assert found.task == "conversation"
-    assert (found.train.learning_rate, found.train.batch_size, found.train.num_epochs) == (2e-5, 2, 3)
-    assert found.teacher.temperature == 0.7
-    assert found.data.validation_data == "./validation_data.jsonl"
-    assert found.student.model == "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1"
-    assert found.teacher.teachers[0].model == "DeepSeek-V3.2"
+    parsed = tutorial()
+    assert parsed.task == "conversation"
+    assert (parsed.train.learning_rate, parsed.train.batch_size, parsed.train.num_epochs) == (2e-5, 2, 3)
+    assert parsed.teacher.temperature == 0.7
+    assert parsed.data.validation_data == "./validation_data.jsonl"
+    assert parsed.student.model == "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1"
+    assert parsed.teacher.teachers[0].model == "DeepSeek-V3.2"
 
 
 def test_short_and_full_form_may_not_contradict() -> None:
@@ -87,9 +87,9 @@ def test_a_section_can_not_say_otherwise_about_what_is_shared() -> None:
 
 
 def test_sections_made_in_python_are_read_like_those_of_a_file() -> None:
-    found = job(student=StudentSection(model="phi-4-mini"), train=TrainConfig(num_epochs=2))
-    assert found.student.model.endswith("Phi-4-mini-instruct/versions/1")
-    assert found.train.model_fields_set == {"num_epochs"}
+    parsed = job(student=StudentSection(model="phi-4-mini"), train=TrainConfig(num_epochs=2))
+    assert parsed.student.model.endswith("Phi-4-mini-instruct/versions/1")
+    assert parsed.train.model_fields_set == {"num_epochs"}
     with pytest.raises(SpecError, match=r"train\.seed=3: all steps share this field"):
         job(train=TrainConfig(seed=3))
     short = tutorial(train=TrainConfig(max_length=512))
@@ -123,11 +123,11 @@ def test_the_repr_of_a_job_holds_names_of_keys_only() -> None:
 
 
 def test_a_default_is_written_as_the_same_value_given_would_be() -> None:
-    """A default of 3 beside a given 3.0 would read as a change, and rerun a paid node."""
-    given = job(train={"num_epochs": 3}, teacher={**TEACHER, "timeout_s": 300})
-    assert repr(given.train) == repr(job().train)
-    assert repr(given.teacher) == repr(job().teacher)
-    models = [type(section) for _, section in given if isinstance(section, StepConfig)]
+    """A default of 3 next to an explicit 3.0 would count as a change, and rerun a paid node."""
+    explicit = job(train={"num_epochs": 3}, teacher={**TEACHER, "timeout_s": 300})
+    assert repr(explicit.train) == repr(job().train)
+    assert repr(explicit.teacher) == repr(job().teacher)
+    models = [type(section) for _, section in explicit if isinstance(section, StepConfig)]
     floats = [info.default for model in models for info in model.model_fields.values() if info.annotation is float]
     assert floats
     assert all(isinstance(default, float) for default in floats)

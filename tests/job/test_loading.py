@@ -41,18 +41,18 @@ def refused(folder: Path, text: str | bytes) -> list[str]:
 def test_paths_are_relative_to_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "job.yaml").write_text(GOOD)
     monkeypatch.chdir("/")
-    found = load_job(folder / "job.yaml")
-    assert Path(found.data.training_data) == folder / "data/train.jsonl"
-    assert found.train.learning_rate == 2e-5
+    job = load_job(folder / "job.yaml")
+    assert Path(job.data.training_data) == folder / "data/train.jsonl"
+    assert job.train.learning_rate == 2e-5
 
 
 def test_every_finding_at_once_each_with_its_line(folder: Path) -> None:
     text = GOOD.replace("2e-5", "0.2").replace("task: conversation", "task: chat") + "tranning: {}\n"
-    found = refused(folder, text)
-    assert [line.split(":")[1] for line in found] == ["1", "11", "12"]
-    assert "task='chat'" in found[0]
-    assert "train.learning_rate=0.2" in found[1]
-    assert "tranning: unknown field" in found[2]
+    lines = refused(folder, text)
+    assert [line.split(":")[1] for line in lines] == ["1", "11", "12"]
+    assert "task='chat'" in lines[0]
+    assert "train.learning_rate=0.2" in lines[1]
+    assert "tranning: unknown field" in lines[2]
 
 
 def test_a_finding_in_the_short_form_names_the_line_the_user_wrote(folder: Path) -> None:
@@ -78,10 +78,10 @@ def test_absent_files_are_named_with_their_lines(folder: Path) -> None:
 def test_a_key_pasted_into_a_spec_is_not_repeated(folder: Path) -> None:
     pasted = "endpoint: https://x.example\n      key_variable: sk-secret-1\n      api_key: sk-secret-2"
     text = GOOD.replace("connection: deepseek", pasted)
-    found = "\n".join(refused(folder, text))
-    assert "key_variable" in found
-    assert "api_key" in found
-    assert "sk-secret" not in found
+    text_of_errors = "\n".join(refused(folder, text))
+    assert "key_variable" in text_of_errors
+    assert "api_key" in text_of_errors
+    assert "sk-secret" not in text_of_errors
 
 
 @pytest.mark.parametrize(

@@ -47,18 +47,18 @@ outputs: {{registered_model: {{name: taught}}}}
 
 def table(name: str) -> list[tuple[str, list[str]]]:
     """Changes, each with its lines."""
-    found: list[tuple[str, list[str]]] = []
+    changes: list[tuple[str, list[str]]] = []
     for line in TABLE.partition(f"== {name} ==\n")[2].partition("\n==")[0].splitlines():
         if line.startswith(" "):
-            found[-1][1].append(line.strip())
+            changes[-1][1].append(line.strip())
         else:
-            found.append((line, []))
-    return found
+            changes.append((line, []))
+    return changes
 
 
 @pytest.fixture(params=PUBLISHED, ids=lambda path: path.stem)
 def published(request: pytest.FixtureRequest, folder: Path) -> Path:
-    """A native file beside the rows that it names."""
+    """A native file in a folder with the data files that it names."""
     return Path(shutil.copy(request.param, folder))
 
 
@@ -70,15 +70,15 @@ def test_the_sdk_reads_what_is_published_here_as_its_own(published: Path) -> Non
 
 
 def test_a_published_file_is_a_job_without_an_edit_and_its_key_stays_in_it(published: Path) -> None:
-    job, found = check_job(published)
+    job, warnings = check_job(published)
     assert job is not None
-    assert {finding.severity for finding in found} == {"warning"}
-    assert KEY not in "".join(map(str, found)) + job.model_dump_json() + repr(job)
-    assert [finding.line for finding in found] == sorted(finding.line for finding in found)
-    assert all("\n" not in finding.text for finding in found)
+    assert {finding.severity for finding in warnings} == {"warning"}
+    assert KEY not in "".join(map(str, warnings)) + job.model_dump_json() + repr(job)
+    assert [finding.line for finding in warnings] == sorted(finding.line for finding in warnings)
+    assert all("\n" not in finding.text for finding in warnings)
 
 
-@pytest.mark.parametrize("target", [".", "deep/er", "../beside"])
+@pytest.mark.parametrize("target", [".", "deep/er", "../sibling"])
 def test_what_is_written_elsewhere_is_the_same_job(published: Path, folder: Path, target: str) -> None:
     native = converted(read_native(read_document(published, SpecError, "job").value))
     assert list(native.values) == [name for name in DistillationJob.model_fields if name in native.values]
@@ -98,10 +98,10 @@ def _resolved(job: DistillationJob) -> dict[str, object]:
 
 @pytest.mark.parametrize(("change", "lines"), table("what becomes of it"))
 def test_a_difference_is_one_line(check: Check, change: str, lines: list[str]) -> None:
-    job, found = check(changed(SMALL, change))
-    assert job is not None, found
-    said = [line.partition(": ")[2] for line in found]
-    assert [line for line in lines if line not in said] == []
+    job, warnings = check(changed(SMALL, change))
+    assert job is not None, warnings
+    printed = [line.partition(": ")[2] for line in warnings]
+    assert [line for line in lines if line not in printed] == []
 
 
 @pytest.mark.parametrize(("change", "lines"), table("wrong"))
@@ -111,12 +111,13 @@ def test_a_wrong_native_job_names_line_and_field(check: Check, change: str, line
 
 @pytest.mark.parametrize("form", ["custom_model", "MLFlow_model"])
 def test_the_form_of_the_model_is_carried_over(check: Check, form: str) -> None:
-    job, found = check(changed(SMALL, f"outputs: {{registered_model: {{name: taught, type: {form}}}}}"))
-    assert job is not None, found
+    job, warnings = check(changed(SMALL, f"outputs: {{registered_model: {{name: taught, type: {form}}}}}"))
+    assert job is not None, warnings
     assert job.outputs.model_type == form.casefold()
-    assert [line for line in found if "registered_model" in line] == []
+    assert [line for line in warnings if "registered_model" in line] == []
 
 
+# A connection; the model, connection and endpoint of the converted teacher; and the warning.
 TEACHERS = [
     (
         f"{{type: serverless, name: Meta-Llama-3-1-405B-Instruct-vkn, endpoint: 'https://x/v1', api_key: {KEY}}}",
@@ -149,20 +150,19 @@ TEACHERS = [
         "credentials: dropped, as a job holds no keys; for Azure ML, create connection 'mine' in the workspace",
     ),
 ]
-"""A connection, the model, connection and endpoint that it becomes, and what is said."""
 
 
 @pytest.mark.parametrize(("connection", "teacher", "line"), TEACHERS)
 def test_a_teacher_is_found_and_its_key_is_not_carried_over(
     check: Check, connection: str, teacher: tuple[str | None, ...], line: str
 ) -> None:
-    job, found = check(changed(SMALL, f"teacher_model_endpoint_connection: {connection}"))
-    assert job is not None, found
-    (given,) = job.teacher.teachers
-    assert (given.model, given.connection, given.endpoint) == teacher
-    assert bool(given.key_variable) == bool(given.endpoint)
-    assert any(f"teacher_model_endpoint_connection.{line}" in said for said in found)
-    assert KEY not in "".join(found) + job.model_dump_json()
+    job, warnings = check(changed(SMALL, f"teacher_model_endpoint_connection: {connection}"))
+    assert job is not None, warnings
+    (parsed_teacher,) = job.teacher.teachers
+    assert (parsed_teacher.model, parsed_teacher.connection, parsed_teacher.endpoint) == teacher
+    assert bool(parsed_teacher.key_variable) == bool(parsed_teacher.endpoint)
+    assert any(f"teacher_model_endpoint_connection.{line}" in warning for warning in warnings)
+    assert KEY not in "".join(warnings) + job.model_dump_json()
 
 
 @pytest.mark.parametrize(("name", "variable"), [("a-b.C", "A_B_C_KEY"), ("4o", "TEACHER_4O_KEY")])
@@ -170,14 +170,14 @@ def test_a_key_has_a_variable_of_its_connections_name(name: str, variable: str) 
     assert key_variable(name) == variable
 
 
-def test_no_value_anywhere_makes_it_stumble(folder: Path) -> None:
+def test_a_wrong_value_of_any_field_is_reported(folder: Path) -> None:
     for number, document in enumerate(spoiled(YAML(typ="safe", pure=True).load(SMALL))):
         path = folder / f"{number}.yaml"
         path.write_text(json.dumps(document))
-        job, found = check_job(path)
-        assert (job is None) == any(finding.severity == "error" for finding in found)
-        assert all("\n" not in finding.text and finding.line >= 1 for finding in found)
-        assert KEY not in "".join(map(str, found))
+        job, problems = check_job(path)
+        assert (job is None) == any(finding.severity == "error" for finding in problems)
+        assert all("\n" not in finding.text and finding.line >= 1 for finding in problems)
+        assert KEY not in "".join(map(str, problems))
 
 
 def test_the_sdk_takes_the_connection_of_the_page_once_its_key_is_set(folder: Path) -> None:
@@ -191,7 +191,7 @@ def test_the_sdk_takes_the_connection_of_the_page_once_its_key_is_set(folder: Pa
 
 def test_the_page_shows_what_is_written(folder: Path) -> None:
     page = (HERE.parents[1] / "docs/native.md").read_text(encoding="utf-8")
-    native, written = (part.partition("```")[0] for part in page.split("```yaml\n")[1:3])
+    native, written = (block.partition("```")[0] for block in page.split("```yaml\n")[1:3])
     (folder / "tickets.yaml").write_text(native)
     document = read_document(folder / "tickets.yaml", SpecError, "job")
     assert load_job(document.path).name == "tickets"
@@ -200,6 +200,6 @@ def test_the_page_shows_what_is_written(folder: Path) -> None:
 
 def test_the_page_names_every_setting_that_a_native_file_has() -> None:
     page = (HERE.parents[1] / "docs/native.md").read_text(encoding="utf-8")
-    told = {*SYNONYMS["learning_rate"], *SYNONYMS["num_epochs"], *SYNONYMS["batch_size"]}
-    told |= {*EndpointRequestSettings.model_fields} | {"temperature", "top_p", "max_tokens", "stop"}
-    assert [name for name in sorted(told) if f"`{name}`" not in page] == []
+    settings = {*SYNONYMS["learning_rate"], *SYNONYMS["num_epochs"], *SYNONYMS["batch_size"]}
+    settings |= {*EndpointRequestSettings.model_fields} | {"temperature", "top_p", "max_tokens", "stop"}
+    assert [name for name in sorted(settings) if f"`{name}`" not in page] == []

@@ -35,7 +35,7 @@ def test_both_forms_fit_it(right: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("right", "change", "said"),
+    ("right", "change", "message"),
     [
         (RIGHT, "without task", "not valid under any"),
         (RIGHT, "data: {test_data: t.jsonl}", "not valid under any"),
@@ -47,10 +47,12 @@ def test_both_forms_fit_it(right: str) -> None:
         (RIGHT_IN_SHORT, "hyperparameters: {lr: 2e-5}", "'lr' was unexpected"),
     ],
 )
-def test_an_editor_marks_what_is_wrong(right: str, change: str, said: str) -> None:
-    assert any(said in message for message in problems(read(changed(right, change))))
+def test_an_editor_marks_what_is_wrong(right: str, change: str, message: str) -> None:
+    assert any(message in problem for problem in problems(read(changed(right, change))))
 
 
 def test_every_field_explains_itself() -> None:
-    fields = {name: field for part in SCHEMA["$defs"].values() for name, field in part.get("properties", {}).items()}
+    fields = {
+        name: field for section in SCHEMA["$defs"].values() for name, field in section.get("properties", {}).items()
+    }
     assert [name for name, field in fields.items() if "description" not in field] == []

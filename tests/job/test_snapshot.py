@@ -36,11 +36,11 @@ def stage(step: str, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("edited", "other"), list(itertools.permutations(STEPS, 2)))
-def test_a_new_flag_of_one_step_leaves_every_other_snapshot_alone(edited: str, other: str) -> None:
+@pytest.mark.parametrize(("edited", "unedited"), list(itertools.permutations(STEPS, 2)))
+def test_a_new_flag_of_one_step_leaves_every_other_snapshot_alone(edited: str, unedited: str) -> None:
     config = Path("azdistill/contracts") / f"{edited}.py"
     assert config in closure(f"azdistill.steps.{edited}")
-    assert config not in closure(f"azdistill.steps.{other}")
+    assert config not in closure(f"azdistill.steps.{unedited}")
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -49,7 +49,7 @@ def test_only_what_runs_is_uploaded(step: str) -> None:
     inits = {path for path in closure(f"azdistill.steps.{step}") if path.name == "__init__.py"}
     assert Path("azdistill/__init__.py") in inits
     bodies = [ast.parse((ROOT / path).read_bytes()).body for path in inits]
-    assert not [body for body in bodies if all(isinstance(part, ast.Expr) for part in body)]
+    assert not [body for body in bodies if all(isinstance(statement, ast.Expr) for statement in body)]
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -1,4 +1,4 @@
-"""The teacher's section: prices, rehearsals, and completions in place of a teacher."""
+"""Section `teacher`: simulated teachers, and imported completions instead of a teacher."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def job(teacher: dict[str, Any], task: str = "qa", **sections: Any) -> Distillat
 
 
 @pytest.mark.parametrize("task", ["nli", "qa", "math", "summarization", "conversation"])
-def test_the_stand_in_is_an_expert_of_the_jobs_task(task: str) -> None:
+def test_the_simulated_teacher_is_an_expert_of_the_jobs_task(task: str) -> None:
     assert simulations(job({"teachers": [ONE]}, task)) == [Simulation(expert=task)]
 
 
@@ -32,11 +32,11 @@ def test_a_copy_of_a_job_with_another_task_simulates_the_expert_of_that_task() -
     assert simulations(copy) == [Simulation(expert="math")]
 
 
-def test_stand_ins_of_several_teachers_err_on_other_rows_unless_told_otherwise() -> None:
-    named = [{**ONE, "name": str(place)} for place in range(2)]
+def test_several_simulated_teachers_err_on_different_rows_by_default() -> None:
+    named = [{**ONE, "name": str(index)} for index in range(2)]
     teachers = [*named, ONE, {**ONE, "name": "last"}]
-    found = simulations(job({"teachers": teachers}, simulation={"DeepSeek-V3.2": {"seed": 7}}))
-    assert [settings.seed for settings in found] == [0, 1, 7, 3]
+    simulated = simulations(job({"teachers": teachers}, simulation={"DeepSeek-V3.2": {"seed": 7}}))
+    assert [settings.seed for settings in simulated] == [0, 1, 7, 3]
 
 
 def test_an_expert_that_is_named_stays() -> None:
@@ -74,12 +74,12 @@ def test_a_new_setting_of_the_simulated_teachers_changes_nothing_of_a_real_job(
     data = {"data": {"training_data": str(tmp_path / "rows.jsonl")}}
     real = job({"teachers": [ONE]}, simulation={"DeepSeek-V3.2": {"latency_ms": 7}}, **data)
     simulated = job({"teachers": [ONE], "teacher_route": "simulated"}, **data)
-    before, rehearsal = bundle(real, tmp_path), bundle(simulated, tmp_path)
+    before, dry_run = bundle(real, tmp_path), bundle(simulated, tmp_path)
     monkeypatch.setattr("azdistill.job.simulation.Simulation", NewSimulation)
     changed = real.model_copy(update={"simulation": {"DeepSeek-V3.2": NewSimulation(latency_ms=9)}})
     assert bundle(changed, tmp_path) == before
     assert before["inputs/simulation.json"] == b"[]\n"
-    assert bundle(simulated, tmp_path) != rehearsal
+    assert bundle(simulated, tmp_path) != dry_run
     assert not [path for path in before if path.endswith("contracts/simulation.py")]
 
 

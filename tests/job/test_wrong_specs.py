@@ -47,7 +47,7 @@ def changed(text: str, change: str) -> str:
     if change.startswith("without "):
         del lines[change.removeprefix("without ")]
     else:
-        lines |= dict(part.split(":", 1) for part in change.split("; "))
+        lines |= dict(field.split(":", 1) for field in change.split("; "))
     return "\n".join(f"{name}:{value}" for name, value in lines.items())
 
 
@@ -102,7 +102,7 @@ def test_python_users_read_the_same_sentences():
         ),
         "train.learning_rate=0.2: must be at most 0.01; did you mean 2e-5?",
     ]
-    assert [(found.code, found.field, found.value) for found in problem.value.problems] == [
+    assert [(entry.code, entry.field, entry.value) for entry in problem.value.problems] == [
         ("missing_field", ("teacher",), None),
         ("missing_field", ("student", "model"), None),
         ("out_of_range", ("train", "learning_rate"), 0.2),
@@ -121,11 +121,11 @@ def test_what_may_be_a_key_is_never_repeated():
 def test_every_pattern_of_a_job_has_words():
     def patterns(node):
         if isinstance(node, dict):
-            found = node.get("pattern")
-            yield from [found] if isinstance(found, str) else []
+            pattern = node.get("pattern")
+            yield from [pattern] if isinstance(pattern, str) else []
             node = list(node.values())
-        for part in node if isinstance(node, list) else []:
-            yield from patterns(part)
+        for child in node if isinstance(node, list) else []:
+            yield from patterns(child)
 
     assert set(patterns(DistillationJob.model_json_schema())) <= PATTERNS.keys()
 

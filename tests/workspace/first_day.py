@@ -51,7 +51,7 @@ class FirstDayFault:
     edit: Callable[[Path], None] = lambda _: None
 
     def is_reported(self, results: Iterable["CheckResult"]) -> bool:
-        """Whether one of the results reports this fault."""
+        """True if one of the results reports this fault."""
         return any(
             (result.checked, result.status) == (self.checked, self.status)
             and self.code == (result.problem.code if result.problem else "")

@@ -55,7 +55,7 @@ def _numbered(text: str) -> str:
 
 
 def goldens() -> Iterator[tuple[Path, str]]:
-    """Path and text of every golden, from an Azurite of its own. Runs outside any git repository."""
+    """Path and text of every golden, from a separate Azurite. Runs outside any git repository."""
     from tests.workspace.clients import client_for, empty_workspace, registry_client_for
     from tests.workspace.credential import SimulatedCredential
     from tests.workspace.scenarios import REGISTRY_SCENARIOS, SCENARIOS

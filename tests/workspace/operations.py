@@ -35,8 +35,8 @@ class Operations:
     def __init__(self, subscription: str) -> None:
         self.in_progress: dict[str, Operation] = {}
         self.polls = 1
-        place = LOCATION.replace("{subscription}", subscription).replace("{region}", REGION)
-        self._base, self._registries = f"https://{MANAGEMENT}{place}", f"https://{REGISTRY_PLANE}{FRONT}{place}"
+        path = LOCATION.replace("{subscription}", subscription).replace("{region}", REGION)
+        self._base, self._registries = f"https://{MANAGEMENT}{path}", f"https://{REGISTRY_PLANE}{FRONT}{path}"
 
     def begin(self, finish: Callable[[], object]) -> str:
         """Start an operation; returns its id."""

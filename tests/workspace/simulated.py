@@ -110,8 +110,8 @@ class SimulatedWorkspace:
             raise ArmError(401, "InvalidAuthenticationTokenAudience", f"A token for {required} is required.")
 
     def _check_scope(self, request: Request) -> None:
-        ours = {"subscription": self.subscription, "group": self.group, "workspace": self.name}
-        for kind, name in ours.items():
+        names = {"subscription": self.subscription, "group": self.group, "workspace": self.name}
+        for kind, name in names.items():
             if request.names.get(kind, name).lower() != name.lower():
                 raise ArmError(404, "ResourceNotFound", f"The {kind} {request.names[kind]!r} could not be found.")
 

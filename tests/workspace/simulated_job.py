@@ -1,4 +1,4 @@
-"""A job of the simulated workspace. It runs nothing: a script of statuses says how it goes on."""
+"""A job of the simulated workspace. It runs nothing: a script lists its statuses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

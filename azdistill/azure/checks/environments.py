@@ -34,7 +34,7 @@ README = "environments/README.md"
 
 
 def check_environments(bundle: Path, document: Mapping[str, Any]) -> Iterator[CheckResult]:
-    """One result for each problem of an environment, or one that there is none. `document` is the pipeline file."""
+    """One result for each problem of an environment, or one result ok. `document` is the pipeline file."""
     sizes = {str(node.get("resources", {}).get("instance_type")) for node in document["jobs"].values()}
     for path in sorted(bundle.glob(f"{ENVIRONMENTS}/*/environment.yml")):
         environment = read_document(path, InputError, "environment file").value

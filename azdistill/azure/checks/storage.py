@@ -20,7 +20,7 @@ PROBE = "azdistill/may-i-write"
 RETRIES: dict[str, Any] = {"retry_total": 1, "initial_backoff": 1, "increment_base": 0, "random_jitter_range": 0}
 # Error codes of the blob service that no role assignment helps against. Source: error codes of the blob service.
 FIXES_BY_CODE = {
-    "AuthorizationFailure": "the firewall of the account lets in some networks only: submit from one of these",
+    "AuthorizationFailure": "the firewall of the account allows only some networks: submit from one of them",
     "KeyBasedAuthenticationNotPermitted": "the account accepts no keys: set the workspace's systemDatastoresAuthMode "
     "to identity",
 }
@@ -86,7 +86,7 @@ def _refused(client: "MLClient", access: str, code: str, account: str) -> CheckR
 
 
 def _account_scope(name: str, workspace_account: str) -> str:
-    """Resource id of a storage account, for a shell. The workspace gives that of its own account only."""
+    """Resource id of a storage account, for a shell. The workspace has only the id of its own account."""
     if workspace_account.endswith(f"/{name}"):
         return shlex.quote(workspace_account)
     return f'"$(az storage account show --name {shlex.quote(name)} --query id --output tsv)"'

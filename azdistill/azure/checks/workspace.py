@@ -40,7 +40,7 @@ def open_workspace(client: "MLClient") -> tuple[Any, CheckResult]:
 
 
 def _refused(client: "MLClient", error: "HttpResponseError") -> CheckResult | None:
-    """The result for a refusal with a fix of its own, None for any other one."""
+    """The result for a refusal that has a specific fix, None for any other one."""
     if error.status_code == 401:
         tenant = required_tenant(error)
         login = f"az login --tenant {tenant}" if tenant else "az login"

@@ -1,4 +1,4 @@
-"""Azure's own distillation jobs (`type: distillation`), read as jobs of ours."""
+"""Read Azure's own distillation jobs (`type: distillation`) and convert them to jobs of azdistill."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,5 +7,5 @@ TYPE = "distillation"
 
 
 def is_native(values: Mapping[str, Any]) -> bool:
-    """True if a document is a job of Azure's own. Asked of every job file, so here: only theirs need the rest."""
+    """True if a document is Azure's own distillation job. Called for every job file, so it imports nothing."""
     return bool(values.get("type") == TYPE)

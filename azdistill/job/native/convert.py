@@ -1,4 +1,4 @@
-"""Convert a native job into a job of azdistill, and note every difference."""
+"""Convert a native job (Azure's own format) to a job of azdistill, and note every difference."""
 
 import os
 import re
@@ -28,37 +28,37 @@ LORA_DEFAULTS = {"learning_rate": 3e-4, "num_epochs": 1, "batch_size": 1}
 
 
 def converted(native: NativeJob) -> Draft:
-    """The job of a native file. Its paths stay relative to that file, and its key is dropped."""
+    """Convert a native job. Its paths stay relative to the native file, and its key is dropped."""
     draft = Draft()
-    for part in (_names, _task, _data, teacher, _student, _training, _compute, _outputs, _proof):
-        part(native, draft)
+    for convert in (_names, _task, _data, teacher, _student, _training, _compute, _outputs, _proof):
+        convert(native, draft)
     order = list(DistillationJob.model_fields)
     draft.values = dict(sorted(draft.values.items(), key=lambda item: order.index(item[0])))
     return draft
 
 
 def moved(values: Values, source: Path, target: Path) -> Values:
-    """The values for a job file in folder `target`: paths relative to `source` become relative to it."""
-    at = _mover(source, target)
-    data = {name: at(value) if name in FILES else value for name, value in values["data"].items()}
-    student = {**values["student"], "model": at(values["student"]["model"])}
+    """The values for a job file in folder `target`: paths relative to `source` become relative to `target`."""
+    move = _mover(source, target)
+    data = {name: move(value) if name in FILES else value for name, value in values["data"].items()}
+    student = {**values["student"], "model": move(values["student"]["model"])}
     return {**values, "data": data, "student": student}
 
 
 def _mover(source: Path, target: Path) -> Callable[[str], str]:
-    def at(path: str) -> str:
+    def move(path: str) -> str:
         if is_remote(path) or Path(path).is_absolute():
             return path
-        found = Path(os.path.relpath(source / path, target)).as_posix()
-        return found if found.startswith("..") else f"./{found}"
+        relative = Path(os.path.relpath(source / path, target)).as_posix()
+        return relative if relative.startswith("..") else f"./{relative}"
 
-    return at
+    return move
 
 
 def _names(native: NativeJob, draft: Draft) -> None:
     field = "name" if native.name else "experiment_name"
-    if given := native.name or native.experiment_name:
-        _name(field, given, draft)
+    if name := native.name or native.experiment_name:
+        _name(field, name, draft)
     else:
         default = DistillationJob.model_fields["name"].default
         draft.note(("name",), f"not set; the job is named {default!r}, where Azure generates a name")
@@ -78,24 +78,24 @@ def _names(native: NativeJob, draft: Draft) -> None:
     draft.drop(("services",), native.services, "the pipeline has no services")
 
 
-def _name(field: str, given: str, draft: Draft) -> None:
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", given).lstrip("._-")[:101]
-    if (name, field) == (given, "name"):
+def _name(field: str, native_name: str, draft: Draft) -> None:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", native_name).lstrip("._-")[:101]
+    if (name, field) == (native_name, "name"):
         draft.put(("name",), name, (field,))
     else:
-        why = "a valid job name" if field == "name" else "the job has no name, so it takes that of its experiment"
-        draft.change(("name",), name, (field,), given, why)
+        why = "a valid job name" if field == "name" else "the job has no name, so the name of its experiment is used"
+        draft.change(("name",), name, (field,), native_name, why)
 
 
 def _task(native: NativeJob, draft: Draft) -> None:
-    given, origin = native.data_generation_task_type, ("data_generation_task_type",)
-    if given in TASKS:
-        draft.change(("task",), TASKS[given], origin, given, "the name of the task in azdistill")
+    task, origin = native.data_generation_task_type, ("data_generation_task_type",)
+    if task in TASKS:
+        draft.change(("task",), TASKS[task], origin, task, "the name of the task in azdistill")
     else:
-        draft.put(("task",), given, origin)
-    if given == "conversation":
+        draft.put(("task",), task, origin)
+    if task == "conversation":
         why = "on Azure the teacher answers every assistant turn of a conversation"
-        draft.change(("teacher", "turns"), "all", origin, given, why)
+        draft.change(("teacher", "turns"), "all", origin, task, why)
     if native.data_generation_type == "data_generation":
         why = "no new prompts are generated; the teacher answers the prompts of training_data"
         draft.note(("data_generation_type",), why, native.data_generation_type)
@@ -103,51 +103,50 @@ def _task(native: NativeJob, draft: Draft) -> None:
 
 def _data(native: NativeJob, draft: Draft) -> None:
     for name in ("training_data", "validation_data"):
-        given: DataInput = getattr(native, name)
-        if given is NO_DATA:
+        data: DataInput = getattr(native, name)
+        if data is NO_DATA:
             fraction = PrepareConfig.model_fields["validation_fraction"].default
             draft.note(
                 (name,), f"not set; prepare.validation_fraction={fraction} of the training rows is used for validation"
             )
             continue
-        draft.put(("data", name), given.path.removeprefix("file:"), (name, "path"))
+        draft.put(("data", name), data.path.removeprefix("file:"), (name, "path"))
         for field in ("mode", "path_on_compute", "datastore"):
-            draft.drop((name, field), getattr(given, field), "the pipeline sets how a step gets its files")
+            draft.drop((name, field), getattr(data, field), "the pipeline sets how a step gets its files")
 
 
 def _student(native: NativeJob, draft: Draft) -> None:
-    given = native.student_model
-    draft.put(("student", "model"), given.path.removeprefix("file:"), ("student_model", "path"))
+    student = native.student_model
+    draft.put(("student", "model"), student.path.removeprefix("file:"), ("student_model", "path"))
     draft.note(("student_model",), "all weights are trained, where Azure's component trains a LoRA adapter")
     for field in ("mode", "datastore"):
-        draft.drop(("student_model", field), getattr(given, field), "the pipeline sets how a step gets its model")
+        draft.drop(("student_model", field), getattr(student, field), "the pipeline sets how a step gets its model")
 
 
 def _training(native: NativeJob, draft: Draft) -> None:
-    given = native.hyperparameters
-    for ours, names in SYNONYMS.items():
-        if name := given.given(names):
-            _hyperparameter(ours, name, getattr(given, name), draft)
-    unset = {ours: LORA_DEFAULTS[ours] for ours, names in SYNONYMS.items() if not given.given(names)}
+    hyperparameters = native.hyperparameters
+    for field, names in SYNONYMS.items():
+        if native_name := hyperparameters.first_set(names):
+            _hyperparameter(field, native_name, getattr(hyperparameters, native_name), draft)
+    unset = {field: LORA_DEFAULTS[field] for field, names in SYNONYMS.items() if not hyperparameters.first_set(names)}
     if unset:
-        defaults = {ours: TrainConfig.model_fields[ours].default for ours in unset}
+        defaults = {field: TrainConfig.model_fields[field].default for field in unset}
         text = f"not set: {_listed(defaults)} is used, for full fine-tuning; Azure's component has {_listed(unset)}"
         draft.note(("hyperparameters",), text)
 
 
-def _hyperparameter(ours: str, name: str, value: float, draft: Draft) -> None:
-    field, origin = ("train", ours), ("hyperparameters", name)
-    if name == "learning_rate_multiplier":
-        base = TrainConfig.model_fields[ours].default
+def _hyperparameter(name: str, native_name: str, value: float, draft: Draft) -> None:
+    field, origin = ("train", name), ("hyperparameters", native_name)
+    if native_name == "learning_rate_multiplier":
+        base = TrainConfig.model_fields[name].default
         why = (
             "it multiplies a learning rate that Azure's service does not publish; "
-            f"here it multiplies azdistill's default {format_number(base)}; set the rate itself if you know it"
+            f"here it multiplies azdistill's default {format_number(base)}; set the learning rate itself if you know it"
         )
         draft.change(field, float(format_number(base * value)), origin, value, why)
-    elif ours == "batch_size":
-        draft.change(
-            field, value, origin, value, "rows of an average batch, as rows of similar length are batched together"
-        )
+    elif name == "batch_size":
+        why = "mean number of rows in a batch, as rows of similar length are batched together"
+        draft.change(field, value, origin, value, why)
     else:
         draft.put(field, value, origin)
 
@@ -172,25 +171,25 @@ def _compute(native: NativeJob, draft: Draft) -> None:
 
 
 def _outputs(native: NativeJob, draft: Draft) -> None:
-    given, origin = native.outputs.registered_model, ("outputs", "registered_model")
-    if given.name:
-        draft.put(("outputs", "registered_model"), given.name, (*origin, "name"))
+    model, origin = native.outputs.registered_model, ("outputs", "registered_model")
+    if model.name:
+        draft.put(("outputs", "registered_model"), model.name, (*origin, "name"))
     else:
         draft.note((*origin, "name"), "not set; the student is registered as the name of the job with -distilled")
-    if given.type in MODEL_TYPES:
-        draft.put(("outputs", "model_type"), given.type, (*origin, "type"))
+    if model.type in MODEL_TYPES:
+        draft.put(("outputs", "model_type"), model.type, (*origin, "type"))
     else:
-        draft.drop((*origin, "type"), given.type, f"the student can be registered as {' or '.join(MODEL_TYPES)}")
+        draft.drop((*origin, "type"), model.type, f"the student can be registered as {' or '.join(MODEL_TYPES)}")
     for field in ("version", "mode", "path"):
-        draft.drop((*origin, field), getattr(given, field), "the registry assigns versions, and the step sets the path")
+        draft.drop((*origin, field), getattr(model, field), "the registry assigns versions, and the step sets the path")
 
 
 def _proof(native: NativeJob, draft: Draft) -> None:
-    """Note the test and the gates, which native jobs don't have."""
+    """Note the evaluation and the gates, which native jobs don't have."""
     gates: Any = EvaluateConfig.model_fields["gates"].default
     draft.note(
         START,
-        "the student is also tested, and registered only when it keeps "
+        "the student is also evaluated, and registered only if it keeps "
         f"{gates.min_retention:.0%} of the teacher's accuracy and is no worse than the baseline; "
         "Azure's job registers every student, as with evaluate.enforce_gates=false",
     )

@@ -33,7 +33,7 @@ class Draft:
         section[name] = value
 
     def change(self, field: FieldPath, value: Any, origin: FieldPath, native: Any, why: str) -> None:
-        """Set a field to something else than the native value, and note why."""
+        """Set a field to another value than the native one, and note why."""
         self.put(field, value, origin)
         self.note(origin, f"becomes {dotted(field)}{_shown(field, value)}; {why}", native)
 
@@ -70,7 +70,7 @@ class Draft:
 def _common(known: FieldPath, field: FieldPath) -> int:
     """Number of leading keys that two paths have in common."""
     pairs = enumerate(zip(known, field, strict=False))
-    return next((count for count, (one, other) in pairs if one != other), min(len(known), len(field)))
+    return next((count for count, (first, second) in pairs if first != second), min(len(known), len(field)))
 
 
 def _shown(field: FieldPath, value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Azure's `type: distillation` file: its fields as azure-ai-ml 1.35 reads them (`DistillationJobSchema`).
+"""Model of Azure's `type: distillation` file, with the fields of azure-ai-ml 1.35 (`DistillationJobSchema`).
 
 Unknown names, which Azure ignores without a message, are errors here.
 """
@@ -12,7 +12,7 @@ from azdistill.contracts.problems import Problem
 from azdistill.job.messages import job_problems
 from azdistill.job.shorthand import Values
 
-# Values of a hyperparameter that let Azure's service choose it.
+# Values of a hyperparameter that mean: Azure's service chooses it.
 CHOSEN_BY_AZURE = ("auto", "-1", "-1.0")
 
 IGNORED = "$schema"
@@ -40,16 +40,16 @@ def _as_input(value: Any) -> Any:
     return {"path": value} if isinstance(value, str) else value
 
 
-def _left_to_azure(value: Any) -> Any:
+def _none_if_chosen_by_azure(value: Any) -> Any:
     return None if str(value) in CHOSEN_BY_AZURE else value
 
 
-def _or_nothing(value: Any) -> Any:
+def _none_to_empty(value: Any) -> Any:
     return {} if value is None else value
 
 
 AnyCase = BeforeValidator(_lower)
-LeftToAzure = BeforeValidator(_left_to_azure)
+NoneIfChosenByAzure = BeforeValidator(_none_if_chosen_by_azure)
 
 
 class NativeSection(BaseModel):
@@ -131,29 +131,29 @@ class PromptSettings(NativeSection):
 class Hyperparameters(NativeSection):
     """Fine-tuning hyperparameters, by the names of the component for open models and of Azure OpenAI."""
 
-    learning_rate: Annotated[float | None, LeftToAzure] = None
-    learning_rate_multiplier: Annotated[float | None, LeftToAzure] = None
-    num_train_epochs: Annotated[float | None, LeftToAzure] = None
-    n_epochs: Annotated[float | None, LeftToAzure] = None
-    per_device_train_batch_size: Annotated[int | None, LeftToAzure] = None
-    batch_size: Annotated[int | None, LeftToAzure] = None
+    learning_rate: Annotated[float | None, NoneIfChosenByAzure] = None
+    learning_rate_multiplier: Annotated[float | None, NoneIfChosenByAzure] = None
+    num_train_epochs: Annotated[float | None, NoneIfChosenByAzure] = None
+    n_epochs: Annotated[float | None, NoneIfChosenByAzure] = None
+    per_device_train_batch_size: Annotated[int | None, NoneIfChosenByAzure] = None
+    batch_size: Annotated[int | None, NoneIfChosenByAzure] = None
 
-    def given(self, names: tuple[str, ...]) -> str | None:
+    def first_set(self, names: tuple[str, ...]) -> str | None:
         """The first of `names` that has a value."""
         return next((name for name in names if getattr(self, name) is not None), None)
 
     def duplicates(self) -> list[Problem]:
-        """A problem for each field that is set next to another of the same meaning."""
-        pairs = ((one, other) for one, *others in SYNONYMS.values() for other in others)
+        """One problem for each field that is set together with a synonym of it."""
+        pairs = ((first, second) for first, *others in SYNONYMS.values() for second in others)
         return [
             Problem(
                 code="duplicate_field",
-                message=f"hyperparameters.{one} sets the same field",
+                message=f"hyperparameters.{first} sets the same field",
                 fix="keep one of them",
-                field=("hyperparameters", other),
+                field=("hyperparameters", second),
             )
-            for one, other in pairs
-            if self.given((one,)) and self.given((other,))
+            for first, second in pairs
+            if self.first_set((first,)) and self.first_set((second,))
         ]
 
 
@@ -186,7 +186,7 @@ class RegisteredModel(NativeSection):
 class Outputs(NativeSection):
     """Outputs of the job."""
 
-    registered_model: Annotated[RegisteredModel, BeforeValidator(_or_nothing)] = RegisteredModel()
+    registered_model: Annotated[RegisteredModel, BeforeValidator(_none_to_empty)] = RegisteredModel()
 
 
 class NativeJob(NativeSection):

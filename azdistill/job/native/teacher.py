@@ -30,25 +30,26 @@ AZURE_DEFAULT = "the default of Azure's component"
 
 
 def teacher(native: NativeJob, draft: Draft) -> None:
-    """Fill section `teacher`, except `turns`, which depends on the task."""
+    """Set the fields of section `teacher`, except `turns`, which depends on the task."""
     _endpoint(native.teacher_model_endpoint_connection, draft)
     _sampling(native, draft)
     _prompting(native, draft)
 
 
-def _endpoint(given: TeacherConnection, draft: Draft) -> None:
-    address, origin = given.endpoint or given.target, (*CONNECTION, "endpoint" if given.endpoint else "target")
+def _endpoint(connection: TeacherConnection, draft: Draft) -> None:
+    address = connection.endpoint or connection.target
+    origin = (*CONNECTION, "endpoint" if connection.endpoint else "target")
     endpoint = _without_secrets(address or "")
-    _model(given.name, endpoint, draft)
-    _connection(given.name, draft)
+    _model(connection.name, endpoint, draft)
+    _connection(connection.name, draft)
     if endpoint:
         draft.put((*TEACHER, "endpoint"), endpoint, origin)
-        draft.put((*TEACHER, "key_variable"), key_variable(given.name), origin)
+        draft.put((*TEACHER, "key_variable"), key_variable(connection.name), origin)
     elif address:
         draft.note(origin, "dropped; it must be a URL that starts with https://")
     if endpoint and endpoint != address:
         draft.note(origin, "user, password and key in the URL are dropped")
-    _key(given, draft)
+    _key(connection, draft)
 
 
 def _connection(name: str, draft: Draft) -> None:
@@ -76,11 +77,11 @@ def _model(name: str, endpoint: str | None, draft: Draft) -> None:
 
 
 def _named_in(text: str) -> str | None:
-    """The teacher of the catalog with the longest name that is part of a text."""
+    """The teacher of the catalog whose name occurs in a text. The longest name wins."""
     names = {listed: facts.name or listed for listed, facts in built_in().teachers.items()}
     spellings = {_plain(spelling): model for listed, model in names.items() for spelling in (listed, model)}
-    found = [spelling for spelling in spellings if f"-{spelling}-" in f"-{_plain(text)}-"]
-    return spellings[max(found, key=len)] if found else None
+    named = [spelling for spelling in spellings if f"-{spelling}-" in f"-{_plain(text)}-"]
+    return spellings[max(named, key=len)] if named else None
 
 
 def _plain(name: str) -> str:
@@ -109,9 +110,9 @@ def _without_secrets(address: str) -> str | None:
     return urlunsplit(parts._replace(netloc=netloc, query=urlencode(kept)))
 
 
-def _key(given: TeacherConnection, draft: Draft) -> None:
-    """Note how to provide the key, whether the file has one or not. Its value is not used."""
-    key_field = next((field for field in ("api_key", "credentials") if getattr(given, field) is not None), None)
+def _key(connection: TeacherConnection, draft: Draft) -> None:
+    """Note how to provide the key, whether or not the file has one. The value of the key is not used."""
+    key_field = next((field for field in ("api_key", "credentials") if getattr(connection, field) is not None), None)
     teacher = draft.values["teacher"]["teachers"][0]
     ways = []
     if variable := teacher.get("key_variable"):
@@ -123,11 +124,11 @@ def _key(given: TeacherConnection, draft: Draft) -> None:
 
 
 def _sampling(native: NativeJob, draft: Draft) -> None:
-    given = native.teacher_model_settings.inference_parameters
+    parameters = native.teacher_model_settings.inference_parameters
     for name, default in (("temperature", TEMPERATURE), ("top_p", TOP_P)):
-        _put_or_default(("teacher", name), getattr(given, name), default, (*INFERENCE, name), draft)
-    _max_tokens(native, given.max_tokens, draft)
-    _penalties(given, draft)
+        _put_or_default(("teacher", name), getattr(parameters, name), default, (*INFERENCE, name), draft)
+    _max_tokens(native, parameters.max_tokens, draft)
+    _penalties(parameters, draft)
     _requests(native, draft)
 
 
@@ -138,41 +139,41 @@ def _put_or_default(field: FieldPath, value: float | None, default: float, origi
         draft.put(field, value, origin)
 
 
-def _max_tokens(native: NativeJob, given: int | None, draft: Draft) -> None:
+def _max_tokens(native: NativeJob, max_tokens: int | None, draft: Draft) -> None:
     """The maximum answer length. It includes the reasoning, which Azure limits to 80 words."""
     field, origin = ("teacher", "max_tokens"), (*INFERENCE, "max_tokens")
     reasons = _reasons(native)
-    if given is None and reasons:
+    if max_tokens is None and reasons:
         default = TeacherConfig.model_fields["max_tokens"].default
         why = f"the reasoning needs tokens; Azure's component has {MAX_TOKENS}, and at most 80 words of reasoning"
         draft.assume(field, default, origin, why)
-    elif given is None:
+    elif max_tokens is None:
         summary = native.data_generation_task_type == "summarization"
         draft.assume(field, MAX_TOKENS_OF_SUMMARY if summary else MAX_TOKENS, origin, AZURE_DEFAULT)
     elif reasons:
         why = "it includes the reasoning, which is not limited to 80 words here; raise it if answers are truncated"
-        draft.change(field, given, origin, given, why)
+        draft.change(field, max_tokens, origin, max_tokens, why)
     else:
-        draft.put(field, given, origin)
+        draft.put(field, max_tokens, origin)
 
 
-def _penalties(given: InferenceParameters, draft: Draft) -> None:
+def _penalties(parameters: InferenceParameters, draft: Draft) -> None:
     for name in ("frequency_penalty", "presence_penalty"):
-        value = getattr(given, name)
+        value = getattr(parameters, name)
         effect = "answers may differ" if value else "0 has no effect"
         draft.drop((*INFERENCE, name), value, f"azdistill does not send it; {effect}")
-    draft.drop((*INFERENCE, "stop"), given.stop, "azdistill does not send it, so answers may be longer")
+    draft.drop((*INFERENCE, "stop"), parameters.stop, "azdistill does not send it, so answers may be longer")
 
 
 def _requests(native: NativeJob, draft: Draft) -> None:
-    given = native.teacher_model_settings.endpoint_request_settings
-    _concurrency(given.request_batch_size, (*REQUESTS, "request_batch_size"), draft)
-    _failures(given.min_endpoint_success_ratio, (*REQUESTS, "min_endpoint_success_ratio"), draft)
+    settings = native.teacher_model_settings.endpoint_request_settings
+    _concurrency(settings.request_batch_size, (*REQUESTS, "request_batch_size"), draft)
+    _failures(settings.min_endpoint_success_ratio, (*REQUESTS, "min_endpoint_success_ratio"), draft)
 
 
-def _concurrency(given: int | None, origin: FieldPath, draft: Draft) -> None:
+def _concurrency(batch_size: int | None, origin: FieldPath, draft: Draft) -> None:
     field = (*TEACHER, "max_in_flight")
-    if given is None:
+    if batch_size is None:
         default = Teacher.model_fields["max_in_flight"].default
         draft.assume(
             field,
@@ -182,19 +183,18 @@ def _concurrency(given: int | None, origin: FieldPath, draft: Draft) -> None:
         )
     else:
         why = "requests in flight at any time; Azure's component waits for a batch before it sends the next"
-        draft.change(field, given, origin, given, why)
+        draft.change(field, batch_size, origin, batch_size, why)
 
 
-def _failures(given: float | None, origin: FieldPath, draft: Draft) -> None:
+def _failures(success_ratio: float | None, origin: FieldPath, draft: Draft) -> None:
     field = ("teacher", "max_reject_ratio")
-    if given is None:
+    if success_ratio is None:
         draft.assume(
             field, _complement(SUCCESS_RATIO), origin, f"{AZURE_DEFAULT}, where at least {SUCCESS_RATIO} must succeed"
         )
     else:
-        draft.change(
-            field, _complement(given), origin, given, "the fraction that may fail, not the fraction that must succeed"
-        )
+        why = "the fraction that may fail, not the fraction that must succeed"
+        draft.change(field, _complement(success_ratio), origin, success_ratio, why)
 
 
 def _complement(ratio: float) -> float:
@@ -207,30 +207,30 @@ def _reasons(native: NativeJob) -> bool:
 
 
 def _prompting(native: NativeJob, draft: Draft) -> None:
-    given, task = native.prompt_settings, native.data_generation_task_type
+    settings, task = native.prompt_settings, native.data_generation_task_type
     for name, text in _without_effect(native):
-        draft.drop((*PROMPTS, name), getattr(given, name), text)
+        draft.drop((*PROMPTS, name), getattr(settings, name), text)
     if _reasons(native):
         why = "the teacher reasons in <think>, after the row's system prompt; Azure replaces that and asks for JSON"
         draft.change(
             ("teacher", "prompting", "chain_of_thought"), True, (*PROMPTS, "enable_chain_of_thought"), True, why
         )
-    elif given.enable_chain_of_density and task == "summarization":
+    elif settings.enable_chain_of_density and task == "summarization":
         why = "five summaries, after the row's system prompt; Azure asks for four and replaces that prompt"
         draft.change(
             ("teacher", "prompting", "chain_of_density"), True, (*PROMPTS, "enable_chain_of_density"), True, why
         )
-        longest = LONGEST_SUMMARY if given.max_len_summary is None else given.max_len_summary
+        longest = LONGEST_SUMMARY if settings.max_len_summary is None else settings.max_len_summary
         draft.put(("teacher", "prompting", "max_len_summary"), longest, (*PROMPTS, "max_len_summary"))
 
 
 def _without_effect(native: NativeJob) -> Iterator[tuple[str, str]]:
     """Settings that Azure's component ignores, and why."""
-    given, task = native.prompt_settings, native.data_generation_task_type
-    dense = given.enable_chain_of_density and task == "summarization" and not given.enable_chain_of_thought
-    if given.enable_chain_of_thought and task == "conversation":
+    settings, task = native.prompt_settings, native.data_generation_task_type
+    dense = settings.enable_chain_of_density and task == "summarization" and not settings.enable_chain_of_thought
+    if settings.enable_chain_of_thought and task == "conversation":
         yield "enable_chain_of_thought", "no effect on conversations, as on Azure"
-    if given.enable_chain_of_density and not dense:
+    if settings.enable_chain_of_density and not dense:
         where = "next to chain of thought" if task == "summarization" else "outside summarization"
         yield "enable_chain_of_density", f"no effect {where}, as on Azure"
     if not dense:

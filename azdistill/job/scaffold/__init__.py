@@ -1,1 +1,1 @@
-"""A job folder to start from; the files beside this one are its templates."""
+"""Create a job folder from the template files in this package."""

@@ -1,4 +1,4 @@
-"""Write a job folder: from templates and choices, or an example that works as it is."""
+"""Write a new job folder: a job from templates, or a complete example."""
 
 import json
 import os
@@ -69,10 +69,10 @@ def _check_choice(option: str, value: str, known: "tuple[str, ...] | dict[str, s
 
 
 def _check_empty(folder: Path) -> None:
-    held = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if held or folder.is_file():
-        found = f"holds {held[0]!r}" if held else "is a file"
-        raise InputError(f"folder {str(folder)!r} {found}; name a new or empty folder")
+    entries = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if entries or folder.is_file():
+        reason = f"contains {entries[0]!r}" if entries else "is a file"
+        raise InputError(f"folder {str(folder)!r} {reason}", fix="name a new or empty folder")
 
 
 def _name(folder: Path) -> str:

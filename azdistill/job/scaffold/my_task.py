@@ -1,6 +1,6 @@
-"""A task of your own: what a row asks, what an answer says, and when it is right.
+"""A custom task: the prompt of a row, the answer in a model's text, and the check of an answer.
 
-It may import the standard library, azdistill.tasks and azdistill.contracts.rows: it travels alone.
+Import only the standard library, azdistill.tasks and azdistill.contracts.rows: only this file is copied to Azure ML.
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ TEAMS = ("billing", "delivery", "returns")
 
 
 def case(record: Mapping[str, Any]) -> Case:
-    """The conversation that a row asks, and its right answer where it has one."""
+    """The prompt of a row as a conversation, and its reference answer if it has one."""
     question = f"Which team does this ticket go to: {', '.join(TEAMS)}?\n\n{required(record, 'ticket')}"
     return Case(ask(question), optional(record, "team"))
 
 
 def answer(text: str) -> str | None:
-    """The team in a model's text; None when it names none or several."""
+    """The team in a model's text. None if the text names no team or several."""
     named = [team for team in TEAMS if team in text.casefold()]
     return named[0] if len(named) == 1 else None
 

@@ -17,6 +17,6 @@ def wrong_answer(messages: Sequence[Message]) -> str:
 
 
 def _document(messages: Sequence[Message]) -> list[str]:
-    """Words of the text after the request, or of the complete turn if there is none."""
+    """Words of the text after the request, or of the complete turn if it has no request."""
     request, _, document = last_turn(messages).partition("\n\n")
     return (document or request).split()

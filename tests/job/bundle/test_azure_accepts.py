@@ -1,4 +1,4 @@
-"""The real SDK reads what is written: bundles, and the components of the repository as they stand."""
+"""The real SDK reads the bundles that are written, and the components of the repository."""
 
 from pathlib import Path
 
@@ -48,13 +48,13 @@ def test_the_sdk_loads_and_validates_a_bundle(bundle: Path) -> None:
 )
 def test_a_teacher_step_of_several_machines(bundle: Path, tmp_path: Path, cpu: str, resources: dict[str, str]) -> None:
     spec = load_spec(bundle.parent / "job/job.yaml")
-    apart = spec.model_copy(update={"compute": ComputeSection(cpu=cpu, teacher_instances=3)})
-    path = compile_job(apart, tmp_path / "bundle")
+    spread = spec.model_copy(update={"compute": ComputeSection(cpu=cpu, teacher_instances=3)})
+    path = compile_job(spread, tmp_path / "bundle")
     job = load_job(path)
     assert job._validate().passed
-    asked = job.jobs["teacher"]._to_dict()
-    assert asked["resources"] == {"instance_count": 3, **resources}
-    assert asked["distribution"] == {"type": "pytorch", "process_count_per_instance": 1}
+    node = job.jobs["teacher"]._to_dict()
+    assert node["resources"] == {"instance_count": 3, **resources}
+    assert node["distribution"] == {"type": "pytorch", "process_count_per_instance": 1}
     assert [name for name, node in job.jobs.items() if "distribution" in node._to_dict()] == ["teacher"]
     assert pipeline_problems(load_pipeline(path)) == validate_file(path) == []
 

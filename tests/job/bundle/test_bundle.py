@@ -1,4 +1,4 @@
-"""A bundle: the same bytes from anywhere, whole or not at all, and nothing of the user's disk in it."""
+"""A bundle has the same bytes from any folder, is complete or absent, and contains no path of the user's disk."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A job with a task of its own: checked with the job, staged once, read by the steps that need it and by no other."""
+"""A job with a custom task: checked with the job, staged once, and read only by the steps that need it."""
 
 import json
 import subprocess
@@ -118,7 +118,7 @@ def run(spec: Path, tmp_path: Path) -> Run:
 
     def step(name: str, output: str, **inputs: Path) -> Path:
         ports = {**inputs, output: tmp_path / output, "task_file": bundle / "inputs/task_file.py"}
-        options = [part for port, path in ports.items() for part in (f"--{port.replace('_', '-')}", str(path))]
+        options = [option for port, path in ports.items() for option in (f"--{port.replace('_', '-')}", str(path))]
         command = [sys.executable, "-m", f"azdistill.steps.{name}", "--task", "own", *options]
         done = subprocess.run(
             command, cwd=bundle / f"components/{name}/code", capture_output=True, text=True, check=False, timeout=60
@@ -135,8 +135,10 @@ def test_the_steps_of_a_bundle_read_the_task_in_their_snapshots(run: Run, tmp_pa
     completions = answered(tmp_path / "completions", rows)
     run("curate", "curated", completions=completions)
     assert read_json(tmp_path / "curated/drops.json")["dropped"] == {"unparseable": 1}
-    said = {who: predicted(tmp_path / who, rows, text) for who, text in (("student", "spam"), ("baseline", "hm"))}
-    run("evaluate", "evaluation", prompts=prompts, completions=completions, **said)
+    predictions = {
+        who: predicted(tmp_path / who, rows, text) for who, text in (("student", "spam"), ("baseline", "hm"))
+    }
+    run("evaluate", "evaluation", prompts=prompts, completions=completions, **predictions)
     metrics = read_json(tmp_path / "evaluation/metrics.json")
     assert metrics["task"] == "own"
     assert metrics["models"]["teacher"]["accuracy"]["value"] == 1.0
@@ -144,11 +146,11 @@ def test_the_steps_of_a_bundle_read_the_task_in_their_snapshots(run: Run, tmp_pa
 
 
 def answered(folder: Path, prompts: list[Prompt]) -> Path:
-    """A teacher that is right, but for one row to learn from that it does not commit itself on."""
-    told = [f"it is {row.gold}" for row in prompts]
-    told[next(number for number, row in enumerate(prompts) if row.split == "train")] = "ham or spam"
+    """Completions of a teacher that is right, except for one training row with an ambiguous answer."""
+    answers = [f"it is {row.gold}" for row in prompts]
+    answers[next(number for number, row in enumerate(prompts) if row.split == "train")] = "ham or spam"
     rest = {"finish_reason": "stop", "teacher": "t", "key": "0" * 64, "usage": TokenUsage()}
-    rows = [Completion(**row.model_dump(), completion=text, **rest) for row, text in zip(prompts, told, strict=True)]
+    rows = [Completion(**row.model_dump(), completion=text, **rest) for row, text in zip(prompts, answers, strict=True)]
     write_rows(folder / "completions.jsonl", rows)
     close_folder(folder, "teacher", {})
     return folder

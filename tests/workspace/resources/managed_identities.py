@@ -54,7 +54,7 @@ class Identities:
     user: list[UserAssigned] = field(default_factory=list)
 
     def body(self, group: str) -> dict[str, Any]:
-        """As ARM returns it: a mapping of user-assigned identities by resource id, for a workspace and a compute."""
+        """The identity of a workspace or compute as ARM returns it: user-assigned identities by resource id."""
         types = [*(["SystemAssigned"] if self.system else []), *(["UserAssigned"] if self.user else [])]
         body: dict[str, Any] = {"type": ",".join(types) or "None"}
         if self.system:
