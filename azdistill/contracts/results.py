@@ -180,7 +180,8 @@ class LogprobsUsage(Result):
 
 
 class Usage(TeacherUsage):
-    """Calls to all teachers of a job. Latency in seconds; `answered_by` and `teachers` are keyed by teacher."""
+    """Calls to all teachers of a job. Latency in seconds; `answered_by` and `teachers` are keyed by teacher,
+    `reported_models` by the name of the model in the replies."""
 
     teacher: str
     route: str
@@ -190,6 +191,7 @@ class Usage(TeacherUsage):
     from_store: int
     finish_reasons: dict[str, int] = {}
     answered_by: dict[str, int] = {}
+    reported_models: dict[str, int] = {}
     teachers: dict[str, TeacherUsage] = {}
     latency_p50_s: float | None = None
     latency_p95_s: float | None = None

@@ -20,7 +20,8 @@ class Lineage(BaseModel):
 
     `model_digest` is over the names and bytes of the model's files, so the same model has the same digest in any
     folder. `completions_manifest` and `curated_manifest` are digests of those folders' manifests. `teacher` names
-    all teachers. `steps` are the manifests of the steps by name: files, configs, code and versions.
+    all teachers, `reported_models` counts their answers by the model that the reply names.
+    `steps` are the manifests of the steps by name: files, configs, code and versions.
     """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
@@ -30,6 +31,7 @@ class Lineage(BaseModel):
     curated_manifest: str
     teacher: str
     teacher_route: str
+    reported_models: dict[str, int]
     licences_acknowledged: tuple[str, ...]
     gate: GateDecision
     metrics: Metrics
@@ -85,6 +87,7 @@ def read_lineage(
         curated_manifest=sha256_file(curated / MANIFEST_FILE),
         teacher=usage.teacher,
         teacher_route=usage.route,
+        reported_models=usage.reported_models,
         licences_acknowledged=tuple(licences_acknowledged),
         gate=gate,
         metrics=read_result(evaluation / METRICS_FILE, Metrics),

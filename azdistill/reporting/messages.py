@@ -76,6 +76,7 @@ def usage_facts(usage: Usage) -> list[Fact]:
     retries = ", ".join(f"{count:,} for {spaced(reason)}" for reason, count in sorted(usage.retries.items()))
     return [
         ("teacher", f"{usage.teacher} ({usage.route})"),
+        *([("model in the replies", ", ".join(usage.reported_models))] if usage.reported_models else []),
         ("rows asked", f"{usage.asked:,}"),
         ("answered", f"{usage.answered:,}"),
         ("rejected", f"{usage.rejected:,}"),

@@ -155,6 +155,9 @@ def to_rows(prompts: AskedPrompts, config: TeacherConfig) -> Collected:
         "rejected": len(rejects),
         "answered_by": {teacher.called: 0 for teacher in config.teachers} | Counter(row.teacher for row in completions),
         "finish_reasons": Counter(row.finish_reason for row in completions),
+        "reported_models": Counter(
+            talk.outcome.model for talk in conversations if isinstance(talk.outcome, Answer) and talk.outcome.model
+        ),
         **prompts.counts,
         **latency_percentiles(prompts.latencies_s),
     }

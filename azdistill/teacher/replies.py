@@ -6,6 +6,7 @@ endpoints.
 
 import email.utils
 import re
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ FATAL = {
 LONGEST_RETRY_AFTER_S = 900.0
 # More tokens than any context window has: a larger count is a fault of the endpoint.
 MOST_TOKENS = 10_000_000
+LONGEST_MODEL_NAME = 200
 LOGPROBS = re.compile(rb'"logprobs"\s*:\s*\{\s*"content"\s*:\s*(?=\[)')
 # The last token's last likely token, their list, the token, the list of tokens.
 LAST_TOKEN = b"}]}]"
@@ -40,7 +42,8 @@ class Answer:
     """A teacher's answer and its token counts as the endpoint reports them; 0 where it reports no plausible count.
 
     `trace` is the reasoning before the answer; its tokens are part of `completion_tokens`. `logprobs` is the JSON list
-    of all these tokens with their log probabilities, as it came, not parsed.
+    of all these tokens with their log probabilities, as it came, not parsed. `model` is the name that the endpoint
+    reports: the version behind a deployment may change.
     """
 
     completion: str
@@ -49,6 +52,7 @@ class Answer:
     completion_tokens: int
     trace: str | None = None
     logprobs: bytes | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +182,14 @@ def _answer(content: Any, logprobs: bytes | None) -> ParsedReply:
         return RowRejected("not_a_completion", f"HTTP 200 without a chat completion in it ({error!r})")
     usage = content.get("usage")
     counts = usage if isinstance(usage, dict) else {}
-    return Answer(text, reason, _count(counts, "prompt_tokens"), _count(counts, "completion_tokens"), trace, tokens)
+    prompt_tokens, completion_tokens = _count(counts, "prompt_tokens"), _count(counts, "completion_tokens")
+    return Answer(text, reason, prompt_tokens, completion_tokens, trace, tokens, _reported_model(content))
+
+
+def _reported_model(content: Mapping[str, Any]) -> str | None:
+    """The model's name in a reply. All answers share one string."""
+    model = content.get("model")
+    return sys.intern(model) if isinstance(model, str) and 0 < len(model) <= LONGEST_MODEL_NAME else None
 
 
 def _count(usage: Mapping[str, Any], name: str) -> int:

@@ -135,6 +135,7 @@ USAGE: dict[str, Any] = {
     "calls": 3191,
     "retries": {"429": 180, "5xx": 64, "reset": 47},
     "finish_reasons": {"stop": 2804, "length": 58},
+    "reported_models": {"deepseek-v3-0324 (simulated)": 2862},
     "prompt_tokens": 268_400,
     "completion_tokens": 61_020,
     "latency_p50_s": 0.0061,

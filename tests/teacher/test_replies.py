@@ -40,6 +40,15 @@ def test_usage_is_read():
 
 
 @pytest.mark.parametrize(
+    ("reported", "model"),
+    [('"V3.2-0928"', "V3.2-0928"), ("null", None), ("7", None), ('""', None), (f'"{"v" * 201}"', None)],
+)
+def test_the_model_that_the_endpoint_reports_is_read(reported, model):
+    body = complete("yes").replace(b"{", f'{{"model": {reported}, '.encode(), 1)
+    assert read_reply(200, {}, body) == Answer("yes", "stop", 0, 0, model=model)
+
+
+@pytest.mark.parametrize(
     "body", [b"<html>hello</html>", b"{}", b'{"choices": []}', b"[]", b'{"choices":[{"message":{"content":[1]}}]}']
 )
 def test_a_200_without_a_completion_rejects_the_row(body):

@@ -106,6 +106,7 @@ def test_a_second_run_buys_nothing_and_an_edited_dataset_only_what_is_new(step, 
     assert (step.completions / "completions.jsonl").read_bytes() == before
     usage = read_json(step.completions / "usage.json")
     assert (usage["from_store"], usage["calls"], usage["latency_p50_s"]) == (40, 0, first["latency_p50_s"])
+    assert usage["reported_models"] == first["reported_models"] == {f"{configure().teachers[0].model} (simulated)": 40}
     step.write_prompts([*reversed(rows[5:]), *prompts(7, "new row")])
     assert step.run(configure(), url)[0] == 0
     assert teacher.calls["answered"] == 47
