@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import isodate
-import pytest
 from azure.ai.ml import load_job
 from azure.ai.ml._restclient.arm_ml_service._utils.model_base import SdkJSONEncoder
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -224,6 +223,6 @@ def check_specs(number: int, examples: int, folder: Path) -> int:
     return accepted
 
 
-@pytest.mark.parametrize("number", range(2))
-def test_the_sdk_accepts_any_valid_job_and_sends_what_it_says(number: int, tmp_path: Path) -> None:
-    assert check_specs(number, 25, tmp_path) == 25
+def test_the_sdk_accepts_any_valid_job_and_sends_what_it_says(tmp_path: Path) -> None:
+    """`make bench-azure` checks 1,000."""
+    assert check_specs(0, 20, tmp_path) == 20

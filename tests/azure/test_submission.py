@@ -8,7 +8,6 @@ from azure.ai.ml import MLClient
 
 from azdistill.azure.submission import submit
 from azdistill.contracts.errors import AzdistillError, InputError
-from azdistill.job.components import STEPS
 from tests.workspace.simulated import SimulatedWorkspace
 
 
@@ -35,16 +34,6 @@ def test_the_same_bundle_is_found_again_and_another_is_another_job(
     assert workspace.jobs[few.name].properties["inputs"]["rows"]["value"] == "50"
     assert submit(client, edited(small)).name not in (first.name, few.name)
     assert submissions(workspace) == 3
-
-
-def test_the_environments_and_the_datastore_are_sent_once(bundle, client: MLClient, workspace: SimulatedWorkspace):
-    """The SDK alone sends them for every node and every upload. Afterwards the client's methods are its own again."""
-    submit(client, bundle())
-    sent = {path: len(workspace.requests.of(method, path)) for method, path in (
-        ("PUT", "/environments/"), ("GET", "/datastores/"), ("POST", "/listSecrets"), ("PUT", "/components/"),
-    )}  # fmt: skip
-    assert sent == {"/environments/": 2, "/datastores/": 1, "/listSecrets": 1, "/components/": len(STEPS)}
-    assert not {"create_or_update", "get", "_list_secrets"} & {*vars(client.environments), *vars(client.datastores)}
 
 
 def test_a_completed_job_is_found_unless_again_is_set(small, client: MLClient, workspace: SimulatedWorkspace):

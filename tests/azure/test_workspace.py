@@ -10,7 +10,14 @@ import warnings
 import pytest
 
 from azdistill.azure.submission import submit
-from azdistill.azure.workspace import FIELDS, WorkspaceAddress, fast_validation, find_address, require_sdk
+from azdistill.azure.workspace import (
+    FIELDS,
+    WorkspaceAddress,
+    fast_validation,
+    fewer_requests,
+    find_address,
+    require_sdk,
+)
 from azdistill.cli.workspace import SDK_LOGGERS, quiet_sdk
 from azdistill.contracts.errors import InputError
 
@@ -88,6 +95,14 @@ def test_fast_validation_restores_what_it_changes():
     with fast_validation():
         assert (gc.isenabled(), _experimental._should_skip_warning()) == (False, True)
     assert (gc.isenabled(), _experimental._should_skip_warning) == before
+
+
+def test_equal_look_ups_are_sent_once_and_the_methods_of_the_client_are_restored(client, workspace):
+    with fewer_requests(client):
+        names = {client.datastores.get("workspaceblobstore").name for _ in range(3)}
+    assert (names, len(workspace.requests.of("GET", "/datastores/"))) == ({"workspaceblobstore"}, 1)
+    client.datastores.get("workspaceblobstore")
+    assert len(workspace.requests.of("GET", "/datastores/")) == 2
 
 
 def test_a_submission_changes_no_state_of_the_process(small, client):
