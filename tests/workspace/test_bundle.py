@@ -67,13 +67,18 @@ def test_each_node_is_sent_as_in_the_bundle(document: dict[str, Any], submitted:
     for name, node in document["jobs"].items():
         sent_node = sent["jobs"][name]
         # every value of an input is sent as text: True, 0.001
-        values = {key: port["value"] for key, port in sent_node["inputs"].items()}
-        assert values == {key: str(value) for key, value in node["inputs"].items()}
+        values = {key: (port["value"], port.get("mode")) for key, port in sent_node["inputs"].items()}
+        assert values == {key: _value_and_mode(value) for key, value in node["inputs"].items()}
         assert list(sent_node["outputs"]) == list(node["outputs"])
         assert sent_node.get("resources") == node.get("resources")
         assert sent_node["computeId"] == f"{submitted.workspace.arm_id}/computes/{node['compute']}"
     assert sent["identity"] == {"identityType": "Managed"}
     assert sent["tags"] == document["tags"]
+
+
+def _value_and_mode(value: Any) -> tuple[str, str | None]:
+    """What is sent for an input: a literal or a binding, or a binding with the mode that the node gives it."""
+    return (value["path"], value["mode"].capitalize()) if isinstance(value, dict) else (str(value), None)
 
 
 def test_the_code_of_each_component_is_that_of_the_bundle(document: dict[str, Any], submitted: SubmittedBundle) -> None:
