@@ -108,7 +108,7 @@ def test_submit_follows_a_job_to_the_outcome_of_its_gate(azdistill, small, works
 
 
 def test_all_problems_are_shown_and_nothing_is_submitted(azdistill, bundle, workspace):
-    workspace.computes.quota["standardNCADSA100v4Family"] = (48, 48)
+    workspace.computes.quota["standardNCADSA100v4Family"] = (0, 12)
     done = azdistill("submit", bundle())
     assert (done.code, len(done.err.strip().splitlines())) == (2, 2)
     assert "create it with endpoint and api_key: az ml connection create" in done.err

@@ -13,13 +13,14 @@ SIGNING_KEY = "the simulated workspace's own key: only it reads these tokens"
 
 
 class SimulatedCredential:
-    """A credential for MLClient and the blob clients.
+    """A credential for MLClient and the blob clients, of the principal with this object id.
 
     `scopes` lists the requested scopes in order, `tokens` the issued tokens. `audiences` maps a scope to a wrong
     audience for its tokens, as of a misconfigured login.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, object_id: str = USER) -> None:
+        self.object_id = object_id
         self.scopes: list[str] = []
         self.audiences: dict[str, str] = {}
         self.tokens: list[str] = []
@@ -30,7 +31,7 @@ class SimulatedCredential:
         now = int(time.time())
         claims = {
             "aud": self.audiences.get(scopes[0], resource),
-            "oid": USER,
+            "oid": self.object_id,
             "iss": f"https://sts.windows.net/{TENANT}/",
             "iat": now,
             "nbf": now - 60,
@@ -47,9 +48,18 @@ def run_token(seconds: int) -> str:
 
 def audience(authorization: str) -> str | None:
     """Audience of the token in an Authorization header, None for a token of someone else."""
+    return _claims(authorization).get("aud")
+
+
+def object_id(authorization: str) -> str | None:
+    """Object id of the principal of the token in an Authorization header, None for a token of someone else."""
+    return _claims(authorization).get("oid")
+
+
+def _claims(authorization: str) -> dict[str, Any]:
     token = authorization.removeprefix("Bearer ")
     try:
-        claims = jwt.decode(token, SIGNING_KEY, ["HS256"], options={"verify_aud": False})
+        claims: dict[str, Any] = jwt.decode(token, SIGNING_KEY, ["HS256"], options={"verify_aud": False})
     except jwt.InvalidTokenError:
-        return None
-    return str(claims["aud"])
+        return {}
+    return claims

@@ -16,7 +16,6 @@ from tests.workspace.resources.managed_identities import (
     DATA_SCIENTIST,
     JOBS,
     SECRETS_READER,
-    Assignment,
     Identities,
     UserAssigned,
 )
@@ -245,7 +244,7 @@ def _conditional_role(workspace: "SimulatedWorkspace") -> None:
     """A role with a condition may not allow what the steps do."""
     without_role(DATA_SCIENTIST)(workspace)
     condition = "@Resource[...] StringEquals 'a'"
-    workspace.roles.assigned.append(Assignment(JOBS.principal_id, DATA_SCIENTIST, workspace.arm_id, condition))
+    workspace.roles.assign(JOBS.principal_id, DATA_SCIENTIST, workspace.arm_id, condition)
 
 
 SCIENTIST_OF_JOBS = "role 'AzureML Data Scientist' of identity 'jobs'"

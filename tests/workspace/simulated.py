@@ -10,7 +10,7 @@ import uuid
 from tests.workspace.azurite import ACCOUNT
 from tests.workspace.blobs import Blobs
 from tests.workspace.clouds import PUBLIC
-from tests.workspace.credential import USER, audience
+from tests.workspace.credential import USER, audience, object_id
 from tests.workspace.faults import Faults
 from tests.workspace.operations import Operations
 from tests.workspace.request_log import LoggedRequest, RequestLog
@@ -56,7 +56,7 @@ class SimulatedWorkspace:
         self.jobs, self.schedules = Jobs(), Schedules()
         self.runs = Runs(blobs, self.datastores)
         self.tracking = Tracking()
-        self.identity = Identity()
+        self.identity = Identity(JOBS.principal_id)
         self.managed_identities = ManagedIdentities()
         self.roles = RoleAssignments(
             {
@@ -102,6 +102,8 @@ class SimulatedWorkspace:
         self.faults.raise_for(request)
         self._check_token(route, request)
         self._check_scope(request)
+        if route.audience:
+            self.roles.check(request, object_id(request.headers.get("authorization", "")))
         return route.handler(self, request)
 
     def _check_token(self, route: Route, request: Request) -> None:

@@ -34,21 +34,33 @@ def _read_cluster(client: "MLClient", name: str, count: int) -> tuple[Any, Check
 
 
 def check_computes(
-    client: "MLClient", nodes: Sequence[ComputeNode], clusters: Clusters, region_name: str, student: str
+    client: "MLClient", nodes: Sequence[ComputeNode], clusters: Clusters, home: str, student: str
 ) -> Iterator[CheckResult]:
     """Results for each cluster, and for each VM size and tier of serverless compute.
 
-    `student` is the path of the student's model: its size decides how much GPU memory training needs.
+    `home` is the region of the workspace; a cluster may be in another one. `student` is the path of the student:
+    its size decides how much GPU memory training needs.
     """
-    region, problem = _read_region(client, region_name)
-    if problem:
-        yield problem
+    regions: dict[str, Region | None] = {}
     for same in grouped(nodes, lambda node: (node.compute, node.vm_size, node.spot)):
-        if same[0].compute == SERVERLESS:
-            yield from check_serverless(client, region, same, student) if region else ()
+        cluster, missing = clusters.get(same[0].compute, (None, None))
+        if missing:
+            yield missing
             continue
-        cluster, missing = clusters[same[0].compute]
-        yield from (missing,) if missing else _check_cluster(client, region, cluster, same, student)
+        name = _region_name(getattr(cluster, "location", None) or home)
+        if name not in regions:
+            regions[name], problem = _read_region(client, name)
+            yield from (problem,) if problem else ()
+        region = regions[name]
+        if cluster:
+            yield from _check_cluster(client, region, cluster, same, student)
+        elif region:
+            yield from check_serverless(client, region, same, student)
+
+
+def _region_name(location: str) -> str:
+    """The name of a region, for its display name, too (East US 2)."""
+    return location.replace(" ", "").lower()
 
 
 def _read_region(client: "MLClient", name: str) -> tuple[Region | None, CheckResult | None]:

@@ -16,10 +16,10 @@ MSI_VERSION = "2017-09-01"
 
 
 class Identity:
-    """`requested` lists the paths of the token requests."""
+    """`requested` lists the paths of the token requests. Tokens are of one principal, whichever endpoint gives them."""
 
-    def __init__(self) -> None:
-        self.credential = SimulatedCredential()
+    def __init__(self, principal: str) -> None:
+        self.credential = SimulatedCredential(principal)
         self.requested: list[str] = []
 
     def token(self, request: Request) -> Reply:

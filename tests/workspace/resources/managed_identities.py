@@ -22,6 +22,12 @@ DATA_SCIENTIST = "f6c7c914-8db3-469d-8ca1-694a8f32e121"
 SECRETS_READER = "ea01e6af-a1c1-4350-9563-ad00f8c72ec5"
 ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
 
+# Operations of steps and clients that need one of these roles, by method and part of the path.
+OPERATIONS = {
+    ("PUT", "/models/"): frozenset({DATA_SCIENTIST}),
+    ("POST", "/listsecrets"): frozenset({DATA_SCIENTIST, SECRETS_READER}),
+}
+
 
 def guid(name: str) -> str:
     """The same id for the same name, in every run."""
@@ -103,6 +109,19 @@ class RoleAssignments:
         self.assigned = [
             Assignment(principal, role, scope) for principal in principals for role, scope in scopes.items()
         ]
+
+    def check(self, request: Request, principal: str | None) -> None:
+        """Raises the ArmError 403 of a principal without a role that allows the operation."""
+        for (method, path), roles in OPERATIONS.items():
+            if method == request.method and path in request.path and not self._has_one(principal, roles):
+                message = f"The client with object id {principal!r} does not have authorization to perform this action."
+                raise ArmError(403, "AuthorizationFailed", message)
+
+    def _has_one(self, principal: str | None, roles: frozenset[str]) -> bool:
+        return any(held.principal == principal and held.role in roles for held in self.assigned)
+
+    def assign(self, principal: str, role: str, scope: str, condition: str | None = None) -> None:
+        self.assigned.append(Assignment(principal, role, scope, condition))
 
     def remove(self, role: str, principal: str | None = None) -> None:
         """Remove a role of a principal, or of all."""
