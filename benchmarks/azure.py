@@ -13,6 +13,8 @@ specs     `random_specs_ok`: random valid jobs (tests/azure/specs.py), of 1,000,
 canaries  `canary_planted` secrets, and `canary_hits`: places where one of them was found
 wire      `wire_goldens`: goldens in tests/workspace/goldens that the client's requests equal; the first difference ends
           the benchmark
+mounts    `mount_ops_ok`: file operations on mounts of Azure ML's data runtime that do what a local disk does, of those
+          in docs/mounts.md. No figure without root, FUSE and the runtime
 """
 
 import statistics
@@ -154,12 +156,20 @@ def wire() -> Figures:
     return {"wire_goldens": len(equal)}
 
 
+def mounts() -> Figures:
+    from tests.mounts.observed import mount_ops_ok
+
+    count = mount_ops_ok()
+    return {} if count is None else {"mount_ops_ok": count}
+
+
 FIGURES: Mapping[str, Callable[[], Figures]] = {
     "compile": compile_,
     "submit": submit,
     "specs": specs,
     "canaries": canaries,
     "wire": wire,
+    "mounts": mounts,
 }
 
 

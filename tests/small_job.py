@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 QUICKSTART = Path(__file__).parents[1] / "pipelines" / "quickstart"
@@ -14,14 +15,14 @@ SMALLER = {"num_epochs: 2": "num_epochs: 1", "max_new_tokens: 48": "max_new_toke
 ROWS = {"training_data.jsonl": 300, "test_data.jsonl": 60}
 
 
-def small_job(folder: Path) -> Path:
+def small_job(folder: Path, rows: Mapping[str, int] = ROWS) -> Path:
     """Write the job with its data and student into `folder`; returns the job file."""
     (folder / "data").mkdir(parents=True)
     with tempfile.TemporaryDirectory() as generated:
         subprocess.run([sys.executable, QUICKSTART / "generate.py", "--out", generated], check=True)
-        for name, rows in ROWS.items():
+        for name, count in rows.items():
             with Path(generated, name).open() as source:
-                (folder / "data" / name).write_text("".join(itertools.islice(source, rows)))
+                (folder / "data" / name).write_text("".join(itertools.islice(source, count)))
     shutil.copytree(QUICKSTART / "student", folder / "student")
     text = (QUICKSTART / "job.yaml").read_text()
     for before, after in SMALLER.items():

@@ -1,8 +1,8 @@
 """File-based barrier and heartbeat between the ranks of one job, on a shared folder.
 
-A heartbeat is a file that is written once, under a new name, and removed when the next one exists: on a mount a file
-appears when it is closed, and a rewritten file may still have its old content. Each process draws a name, and lists in
-its heartbeats all names that it has received. **A heartbeat counts for the processes that it lists**: it was written
+A heartbeat is a file that is written once, under a new name, and removed when the next one exists: a mount shows a file
+that another node has rewritten with its old content, as long as the mount lasts. Each process draws a name, and lists
+in its heartbeats all names that it has received. **A heartbeat counts for the processes that it lists**: it was written
 after they started. So a file of an earlier attempt does not count for this attempt, whichever rank starts first, and no
 clocks are compared.
 """

@@ -52,3 +52,15 @@ def rw_mount(node: "Node", container: str) -> "MountFolder":
 @pytest.fixture
 def ro_mount(node: "Node", container: str) -> "MountFolder":
     return lambda path: node.mount(container, f"{path}/", read_only=True)
+
+
+@pytest.fixture
+def blobs(workspace: "SimulatedWorkspace", container: str) -> "Callable[[str], dict[str, bytes]]":
+    """The files of a folder, by path in it, as the storage has them. A folder is a blob too, without content."""
+
+    def contents(path: str) -> dict[str, bytes]:
+        blobs = workspace.blobs.contents(container, f"{path}/")
+        folders = {name.rpartition("/")[0] for name in blobs}
+        return {name: content for name, content in blobs.items() if name not in folders}
+
+    return contents

@@ -673,10 +673,7 @@ time.sleep(60)
 
 @operation("a file whose writer was killed shows nothing that the writer did not close")
 def killed_writer(here: Path, there: Path) -> object:
-    program = (
-        "import sys, time; f = open(sys.argv[1], 'wb', 0); f.write(b'half'); print('ready', flush=True); time.sleep(60)"
-    )
-    writer = subprocess.Popen([sys.executable, "-c", program, here / "a"], stdout=subprocess.PIPE)
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, here / "a"], stdout=subprocess.PIPE)
     assert writer.stdout is not None
     writer.stdout.readline()
     writer.kill()

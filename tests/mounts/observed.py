@@ -9,18 +9,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.mounts.file_operations import OPERATIONS
+from tests.mounts.record import RECORD, Observed, works
 from tests.workspace.mount_requirements import mounts_are_possible
 from tests.workspace.mounts import ROOT, Node, node
-
-RECORD = Path(__file__).with_name("observed.json")
-
-# What an operation returned on each file system: {"mount": {"value": ...}, "local": {"error": "ENOENT"}}.
-Observed = Mapping[str, Any]
 
 
 def observe(running: Node, container: str, folder: Path) -> dict[str, Observed]:
@@ -31,20 +27,11 @@ def observe(running: Node, container: str, folder: Path) -> dict[str, Observed]:
     return {name: {"mount": mounted[name], "local": local[name]} for name in OPERATIONS}
 
 
-def works(observed: Observed) -> bool:
-    return bool(observed["mount"] == observed["local"])
-
-
 def mount_ops_ok() -> int | None:
     """Number of file operations that a mount does as a local disk does, None where nothing can be mounted."""
     if not mounts_are_possible():
         return None
     return sum(map(works, _observe_once().values()))
-
-
-def recorded() -> dict[str, Observed]:
-    record: dict[str, Observed] = json.loads(RECORD.read_text(encoding="utf-8"))
-    return record
 
 
 def _observe_once() -> dict[str, Observed]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 
 from tests.mounts.file_operations import OPERATIONS, FileOperation
-from tests.mounts.observed import Observed, recorded, works
+from tests.mounts.record import Observed, recorded, works
 
 PAGE = """# Files on a mount
 

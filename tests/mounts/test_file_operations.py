@@ -3,7 +3,8 @@
 import pytest
 
 from tests.mounts.file_operations import OPERATIONS
-from tests.mounts.observed import observe, recorded, works
+from tests.mounts.observed import observe
+from tests.mounts.record import recorded, works
 
 pytestmark = [pytest.mark.fuse, pytest.mark.slow]
 
