@@ -107,8 +107,8 @@ def _logging_tracebacks(subject: str) -> Iterator[None]:
 
 
 def _is_raised_in_sdk(error: Exception) -> bool:
-    """Whether the SDK called what raised the error, and not our own code. A wrong call of ours is raised in our code,
-    except for a value that only the SDK finds wrong."""
+    """True if the error was raised in the SDK or below it. A wrong call of azdistill itself is raised in azdistill,
+    except for a value that only the SDK checks."""
     packages = [
         str(frame.f_globals.get("__name__")).partition(".")[0] for frame, _ in traceback.walk_tb(error.__traceback__)
     ]

@@ -21,7 +21,7 @@ CATEGORIES = {
     "ApiKey": "api_key",
     "CustomKeys": "custom",
 }
-# Authentication types with a key, and those for which a job uses an Entra token of its own identity.
+# Authentication types with a key, and those for which a job uses an Entra token of its managed identity.
 KEY_TYPES = ("ApiKey", "CustomKeys", "AccountKey")
 TOKEN_TYPES = ("AAD", "ManagedIdentity", "ProjectManagedIdentity")
 NO_AUTHENTICATION = "None"
@@ -63,9 +63,9 @@ class ConnectionProperties(HoldsSecret):
 
     @property
     def authentication(self) -> Literal["key", "token", "none"]:
-        """How a job authenticates. Raises InputError for a type that a teacher cannot use.
+        """The authentication of a job. Raises InputError for a type that a teacher cannot use.
 
-        Azure's own endpoints have no anonymous access, whatever the connection says.
+        Azure's own endpoints have no anonymous access: type None means a token for them.
         """
         if self.auth_type in KEY_TYPES:
             return "key"

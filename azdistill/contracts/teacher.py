@@ -40,14 +40,14 @@ NOT_PLAIN_ANSWERS = ("stream", "stream_options", "tools", "tool_choice", "functi
 
 
 def _conflict(name: str) -> str | None:
-    """What to do instead of a parameter that the job sets or that it could not read the answers of."""
+    """The fix for a parameter that a field of the job sets, or whose answers are not plain text."""
     if name in SET_BY:
         return f"set {SET_BY[name]}"
     return "remove it: answers are read as plain text" if name in NOT_PLAIN_ANSWERS else None
 
 
 def _is_json(value: JsonValue) -> bool:
-    """Whether all numbers are finite, and the integers of 64 bits."""
+    """True if all numbers are finite and all integers fit 64 bits."""
     if isinstance(value, dict):
         return all(map(_is_json, value.values()))
     if isinstance(value, list):

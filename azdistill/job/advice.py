@@ -187,16 +187,16 @@ def _idle_gpus(job: DistillationJob) -> Iterator[Problem]:
 
 
 def _batch_of_processes(job: DistillationJob) -> Iterator[Problem]:
-    """Several processes train on batches of their own, so that more rows are averaged than the job says."""
+    """Each of several processes trains on its own batch, so an optimizer step has more rows than train.batch_size."""
     compute, train = job.compute, step_of("train")
     processes = process_count(train, compute) * compute.train_instances
     if processes > 1:
         rows = f"{processes} x {job.train.batch_size} = {processes * job.train.batch_size}"
-        message = f"{processes} processes train together, so a step of the optimizer has {rows} rows"
-        fix = f"for the batches of one process, divide it by {processes}"
+        message = f"{processes} processes train together, so an optimizer step has {rows} rows"
+        fix = f"for as many rows as one process has, divide it by {processes}"
         yield _warning("several_processes", ("train", "batch_size"), job.train.batch_size, message, fix)
 
 
 def _gpus_of(job: DistillationJob) -> VmSize | None:
-    """The GPUs of the VM that trains, None where they are unknown."""
+    """The VM size of step train. None if it is unknown."""
     return vm_size(job.compute.gpu_instance_type) if job.compute.gpu == SERVERLESS else None

@@ -74,7 +74,7 @@ class StudentFacts(Facts):
 
     @property
     def smallest_vm(self) -> str | None:
-        """The first recommended VM size with a GPU that is large enough for full fine-tuning. None: there is none, or
+        """The first recommended VM size with a GPU that is large enough for full fine-tuning. None if no GPU is, or if
         the size of the student is unknown."""
         return smallest_vm_size(self.training_gb) if self.training_gb else None
 

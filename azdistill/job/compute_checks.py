@@ -1,4 +1,4 @@
-"""Problems of a job's compute section that concern several of its fields, or facts about VM sizes."""
+"""Problems of a job's compute section that need several fields or facts about VM sizes."""
 
 import re
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def _error(code: str, field: tuple[str, ...], value: Any, message: str, fix: str
 
 
 def _misspelt_sizes(compute: "ComputeSection") -> Iterator[Problem]:
-    """Serverless compute needs a VM size that exists. An unknown one is a warning only."""
+    """Serverless compute needs a VM size that exists. A name that is only unknown is no error here."""
     for field, target in SIZES.items():
         name = getattr(compute, field) if getattr(compute, target) == SERVERLESS else None
         problem = check_name(name) if name else None
@@ -45,7 +45,7 @@ def _misspelt_sizes(compute: "ComputeSection") -> Iterator[Problem]:
 
 
 def _processes(compute: "ComputeSection") -> Iterator[Problem]:
-    """Two processes of a training must not share a GPU."""
+    """Two training processes must not share a GPU."""
     size = vm_size(compute.gpu_instance_type) if compute.gpu == SERVERLESS else None
     if size and compute.train_processes and compute.train_processes > size.gpus:
         has = f"{compute.gpu_instance_type} has {size.gpus} GPU{'s' if size.gpus > 1 else ''}"
@@ -54,11 +54,11 @@ def _processes(compute: "ComputeSection") -> Iterator[Problem]:
 
 
 def _spot(compute: "ComputeSection") -> Iterator[Problem]:
-    """Only serverless compute chooses the tier of a job. A spot node lives for a week at most."""
+    """Only serverless compute accepts a tier for a job. A spot node runs for at most a week."""
     for step in dict.fromkeys(compute.spot):
         target = "gpu" if step == "train" else "cpu"
         if getattr(compute, target) != SERVERLESS:
-            message = f"{step} runs on cluster {getattr(compute, target)!r}, which has a tier of its own"
+            message = f"{step} runs on cluster {getattr(compute, target)!r}, which has a fixed tier"
             fix = f"remove {step}, and create the cluster with --tier low_priority"
             yield _error("incompatible_fields", ("spot",), step, message, fix)
         if compute.timeout.get(step, 0) > MAX_SPOT_TIMEOUT_S:

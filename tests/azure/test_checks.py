@@ -223,10 +223,10 @@ CLUSTERS = {"cpu": "cpu-cluster", "gpu": "gpu-cluster"}
 def test_steps_of_a_user_need_the_roles_of_the_user_and_clusters_pull_images(bundle, client, workspace, connection):
     workspace.roles.assigned.clear()
     folder = bundle(compute={**CLUSTERS, "identity": {"type": "user_identity"}})
-    found = problems(check_bundle(client, folder))
+    reported = problems(check_bundle(client, folder))
     scientist, secrets = "f6c7c914-8db3-469d-8ca1-694a8f32e121", "ea01e6af-a1c1-4350-9563-ad00f8c72ec5"
     system = workspace.managed_identities.of_compute("cpu-cluster").system
-    assert [(problem.subject.partition(" of ")[2], assigned(problem)) for problem in found] == [
+    assert [(problem.subject.partition(" of ")[2], assigned(problem)) for problem in reported] == [
         ("the identity of compute 'cpu-cluster'", (ACR_PULL, system, "ServicePrincipal")),
         ("you", (scientist, USER, "User")),
         ("you", (secrets, USER, "User")),
@@ -259,8 +259,8 @@ def test_a_service_principal_is_no_user(bundle, workspace, connection):
 
     with client_for(workspace, Application()) as application:
         folder = bundle(compute={**CLUSTERS, "identity": {"type": "user_identity"}})
-        found = problems(check_bundle(application, folder))
-    assert {problem.code for problem in found} == {"user_is_service_principal"}
+        reported = problems(check_bundle(application, folder))
+    assert {problem.code for problem in reported} == {"user_is_service_principal"}
 
 
 def test_a_pipeline_on_serverless_compute_has_no_user(small, client):

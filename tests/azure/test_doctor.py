@@ -255,8 +255,8 @@ def test_without_a_login_it_says_how_to_sign_in(
 def test_az_in_another_cloud_than_the_sdk_is_a_problem_with_the_variable(doctor, workspace, monkeypatch, tmp_path):
     (tmp_path / "config").write_text("[cloud]\nname = AzureUSGovernment\n")
     monkeypatch.setenv("AZURE_CONFIG_DIR", str(tmp_path))
-    with client_for(workspace, AzureCliCredential()) as nobody:
-        check = results(doctor("--format", "json", mine=nobody))["login"]
+    with client_for(workspace, AzureCliCredential()) as signed_out:
+        check = results(doctor("--format", "json", ml_client=signed_out))["login"]
     assert check["problem"]["command"] == "export AZUREML_CURRENT_CLOUD=AzureUSGovernment"
 
 

@@ -38,8 +38,8 @@ def test_data_is_mapped_by_options_and_files(azdistill: Command, reads: Path) ->
     assert Path("r/show/out/all").read_text() == "rows\nmore\n"
     assert azdistill(*arguments, "--explain").out == (
         "show  reused\n"
-        "      note: input rows is an address: Azure ML takes its content as unchanged\n"
-        "      note: input more is an address: Azure ML takes its content as unchanged\n"
+        "      note: input rows is an address: Azure ML assumes that its content is unchanged\n"
+        "      note: input more is an address: Azure ML assumes that its content is unchanged\n"
     )
 
 
@@ -95,7 +95,7 @@ def test_without_pip_packages_no_environment_is_created(azdistill: Command, pipe
     done = azdistill("run", pipeline({"say": "echo hello"}), "-o", "r", "--make-environments")
     assert done.code == 0
     assert done.err.splitlines()[0] == (
-        "environment azureml:any:1: it lists no pip packages; its nodes run in this interpreter"
+        "environment azureml:any:1: lists no pip packages; its nodes run in this interpreter"
     )
 
 

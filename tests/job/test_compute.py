@@ -27,8 +27,8 @@ def pipeline(**compute: Any) -> dict[str, Any]:
 
 
 def nodes(**compute: Any) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = pipeline(**compute)["jobs"]
-    return found
+    jobs: dict[str, dict[str, Any]] = pipeline(**compute)["jobs"]
+    return jobs
 
 
 def warnings(**compute: Any) -> list[tuple[str, str, Any]]:
@@ -73,11 +73,11 @@ def test_predict_can_have_a_vm_of_its_own() -> None:
         for name, node in document.items()
         if "predict" in name or name == "train"
     }
-    one = (ONE_GPU, {REQUIRED_GPUS: "1"})
+    one_gpu = (ONE_GPU, {REQUIRED_GPUS: "1"})
     assert sizes == {
         "train": (FOUR_GPUS, {REQUIRED_GPUS: "4"}),
-        "predict_student": one,
-        "predict_baseline": one,
+        "predict_student": one_gpu,
+        "predict_baseline": one_gpu,
     }
 
 
@@ -180,5 +180,5 @@ def test_a_secret_is_no_environment_variable() -> None:
 def test_unknown_sizes_idle_gpus_and_larger_batches_are_warnings(
     compute: dict[str, Any], expected: list[tuple[str, str, Any]]
 ) -> None:
-    found = [(code, field.rpartition(".")[2], value) for code, field, value in warnings(**compute)]
-    assert found == [(code, field, compute[field] if value is None else value) for code, field, value in expected]
+    reported = [(code, field.rpartition(".")[2], value) for code, field, value in warnings(**compute)]
+    assert reported == [(code, field, compute[field] if value is None else value) for code, field, value in expected]

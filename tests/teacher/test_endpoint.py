@@ -113,7 +113,7 @@ def test_a_url_of_another_api_is_rejected_with_the_url_to_use(pasted, code, fix)
     if pasted.startswith("http"):
         with pytest.raises(ValidationError) as invalid:
             Teacher(model="m", endpoint=pasted)
-        assert [(found["type"], found["loc"]) for found in invalid.value.errors()] == [(code, ("endpoint",))]
+        assert [(error["type"], error["loc"]) for error in invalid.value.errors()] == [(code, ("endpoint",))]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.8.8.8"])

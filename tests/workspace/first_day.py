@@ -148,7 +148,7 @@ ENVIRONMENTS = [
 
 
 def _system_assigned_only(workspace: "SimulatedWorkspace") -> None:
-    """As `az ml workspace create` makes it."""
+    """The workspace has only a system-assigned identity, as `az ml workspace create` creates it."""
     workspace.managed_identities.workspace.user.clear()
 
 

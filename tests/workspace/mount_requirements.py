@@ -6,7 +6,7 @@ import shutil
 
 
 def mounts_are_possible() -> bool:
-    """Whether this machine has FUSE, namespaces, the rights to use them, and Azure ML's data runtime."""
+    """True if this machine has FUSE, namespaces, the rights to use them, and Azure ML's data runtime."""
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     programs = all(map(shutil.which, ("unshare", "nsenter", "mount")))
     return is_root and programs and os.access("/dev/fuse", os.R_OK | os.W_OK) and _runtime_is_installed()

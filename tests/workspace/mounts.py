@@ -56,8 +56,8 @@ class Mount:
 
 
 class Node:
-    """A compute node. Several mounts of one folder are independent, as if they were on several nodes: each has a
-    runtime and a cache of its own."""
+    """A compute node. Several mounts of one folder are independent, as if they were on several nodes: each has its own
+    runtime and cache."""
 
     def __init__(self, pid: int, folder: Path, environ: Mapping[str, str]) -> None:
         self._pid, self._folder, self._environ = pid, folder, environ
@@ -164,7 +164,7 @@ def _relayed(pid: int, ports: Mapping[int, int]) -> Iterator[None]:
 
 
 def _listen(pid: int, ports: Sequence[int]) -> list[socket.socket]:
-    """Listening sockets in the network namespace of a process. Only a thread of its own enters it."""
+    """Listening sockets in the network namespace of a process. Only a separate thread enters it."""
 
     def enter_and_listen() -> list[socket.socket]:
         with open(f"/proc/{pid}/ns/net", "rb") as namespace:

@@ -55,7 +55,7 @@ def _is_outcome(
     _: Path,
     status: int = 0,
 ) -> bool:
-    """Whether a job that Azure ML reports with a status is reported with the code. `status` answers the download."""
+    """True if a job that Azure ML reports with a status is reported with the code. `status` answers the download."""
     from azdistill.azure.jobs import raise_for_failure
     from azdistill.azure.jobs import status as status_of
     from azdistill.contracts.errors import AzdistillError
@@ -86,7 +86,7 @@ def _is_outcome(
 def _registers(
     model_refused: bool, mlflow_away: bool, workspace: "SimulatedWorkspace", client: "MLClient", folder: Path
 ) -> bool:
-    """Whether the step registers the model where it is, or names the command that does so where it may not."""
+    """True if the step registers the model by its address, or, without the right to do so, prints the command."""
     from tests.azure.canary import input_folders
 
     if model_refused:
@@ -116,7 +116,7 @@ def _trains(
     client: "MLClient",
     folder: Path,
 ) -> bool:
-    """Whether a training ends with a model while MLflow fails, warns once, and sends rejected metrics later."""
+    """True if a training completes while MLflow fails, warns once, and sends rejected metrics later."""
     from azdistill.contracts.files import read_json, write_rows
     from azdistill.contracts.manifest import close_folder
     from tests.students import tiny

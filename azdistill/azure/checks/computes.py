@@ -14,8 +14,8 @@ from azdistill.contracts.errors import AzdistillError
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
+# By name: the SDK's object of a cluster, or the result with the reason why it cannot be read.
 Clusters = Mapping[str, tuple[Any, CheckResult | None]]
-"""The SDK's object of each cluster, or the result that says why there is none, by name."""
 
 
 def read_clusters(client: "MLClient", nodes: Sequence[ComputeNode]) -> Clusters:
@@ -84,7 +84,7 @@ def grouped(nodes: Sequence[ComputeNode], key: Callable[[ComputeNode], Hashable]
 def _check_cluster(
     client: "MLClient", region: Region | None, cluster: Any, nodes: Sequence[ComputeNode], student: str
 ) -> Iterator[CheckResult]:
-    """One result for a cluster that fits. A compute of another type than AmlCompute has no VM size of its own."""
+    """One result for a cluster that fits. Only a compute of type AmlCompute has a VM size."""
     name, count = nodes[0].compute, max(node.instances for node in nodes)
     checked = f"compute {name!r}"
     if cluster.provisioning_state != "Succeeded":

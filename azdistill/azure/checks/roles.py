@@ -75,7 +75,7 @@ def required_roles(
 
 
 def has_no_key(datastore: Any) -> bool:
-    """Whether access to a datastore uses the identity of the caller. False without a datastore."""
+    """True if access to a datastore uses the identity of the caller. False without a datastore."""
     from azure.ai.ml.entities import NoneCredentialConfiguration
 
     return datastore is not None and isinstance(datastore.credentials, NoneCredentialConfiguration)
@@ -136,7 +136,7 @@ def _check_role(client: "MLClient", need: RequiredRole, assigned: frozenset[str]
 
 
 def _has_admin_user(client: "MLClient", registry: str) -> bool:
-    """Whether Azure ML can pull images with the registry's admin user. False where that cannot be read."""
+    """True if Azure ML can pull images with the registry's admin user. False if that cannot be read."""
     from azure.core.exceptions import AzureError
 
     try:

@@ -27,7 +27,7 @@ FIXES_BY_CODE = {
 
 
 def open_datastore(client: "MLClient") -> tuple[Any, CheckResult | None]:
-    """The default datastore, or the result that says why there is none."""
+    """The default datastore, or the result with the reason why it cannot be read."""
     return look_up(CHECKED, client.datastores.get_default, "see the workspace in the studio")
 
 

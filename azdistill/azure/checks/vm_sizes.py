@@ -65,7 +65,7 @@ def check_serverless(
 def check_size_of_cluster(
     client: "MLClient", region: Region, checked: str, cluster: Any, nodes: Sequence[ComputeNode], student: str
 ) -> Iterator[CheckResult]:
-    """Problems of a cluster's VM size. Cores that are in use are not compared: some may be those of its own nodes."""
+    """Problems of a cluster's VM size. Cores in use are not compared: some may be those of the cluster's own nodes."""
     size = region.sizes.get(str(cluster.size).casefold())
     if size is None:
         message = f"{region.name} does not list its VM size {cluster.size}, which may be retired"
@@ -88,15 +88,15 @@ def _check_quota(client: "MLClient", region: Region, checked: str, size: Any, co
     quota = region.quotas.get(family.lower())
     if quota is None:
         return unknown(checked, "quota_unknown", f"{region.name} reports no quota for {family}")
-    left = quota.limit - quota.used
+    remaining = quota.limit - quota.used
     need = f"{needed} cores needed ({count} of this size)"
-    detail = f"{need}, {left} of {quota.limit} cores of {family} left in {region.name}"
+    detail = f"{need}, {remaining} of {quota.limit} cores of {family} left in {region.name}"
     command = f"az ml compute list-usage --location {region.name} {workspace_options(client)}"
     if quota.limit < needed:
         fix = "request quota, or set another size in compute.*_instance_type"
         message = f"{need}, and the limit of {family} in {region.name} is {quota.limit}"
         return failed(checked, "quota_exceeded", message, fix, command)
-    if left < needed:
+    if remaining < needed:
         return unknown(checked, "quota_in_use", detail, "the job waits in the queue until they are free", command)
     return ok(checked, detail)
 
@@ -143,8 +143,8 @@ def _available_as_spot(size: Any) -> bool:
 
 
 def _quotas(usages: Iterable[Any]) -> dict[str, Quota]:
-    """Quotas by lower-case name. A family without a limit of its own (spot) has the limit -1 and is left out: its name
-    may also be the name of a family that has one."""
+    """Quotas by lower-case name. A family without its own limit (spot) has the limit -1 and is left out: its name may
+    also be the name of a family that has one."""
     return {quota.name.lower(): quota for quota in _read_usages(usages) if quota.limit >= 0}
 
 

@@ -50,11 +50,11 @@ class Deadline:
         self._at = None if seconds is None else monotonic() + seconds
 
     def passed(self) -> bool:
-        """True when the time is over."""
+        """True if the time limit is exceeded."""
         return self._at is not None and monotonic() >= self._at
 
     def within(self, seconds: float) -> float:
-        """`seconds`, or the remaining time when that is less."""
+        """The smaller of `seconds` and the remaining time."""
         return seconds if self._at is None else max(min(seconds, self._at - monotonic()), 0)
 
 

@@ -57,7 +57,7 @@ def explain(
 ) -> tuple[Explanation, ...]:
     """Predict each node, in the order of the run: reused, or what has changed since it ran in `folder`.
 
-    Takes what `run_pipeline` takes. Raises PipelineError for a pipeline that cannot run. Runs and writes nothing.
+    Arguments are those of `run_pipeline`. Raises PipelineError for a pipeline that cannot run. Writes nothing.
     """
     options = replace(options or RunOptions(), **overrides)
     run = Run(_load(pipeline, options), folder, options)
@@ -89,5 +89,5 @@ def _check_start(run: Run, start: str) -> None:
             raise InputError(
                 f"it depends on {explanation.node}, which cannot be reused ({'; '.join(explanation.reasons)})",
                 subject=f"--from {start!r}",
-                fix=f"leave --from out, or set --from {explanation.node}",
+                fix=f"remove --from, or set --from {explanation.node}",
             )

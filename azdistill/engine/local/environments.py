@@ -22,7 +22,7 @@ from azdistill.engine.problems import suggest
 
 logger = logging.getLogger("azdistill.engine")
 
-# Written last: a virtual environment without this file is incomplete and is made again.
+# Written last: a virtual environment without this file is incomplete and is created again.
 COMPLETE_MARKER = "complete"
 
 _PRINT_VERSION = "import platform; print(platform.python_version())"
@@ -32,7 +32,7 @@ _PYTHON_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A Python interpreter other than that of this process. `identity` counts for reuse."""
+    """A Python interpreter other than that of this process. `identity` is part of the reuse key of its nodes."""
 
     python: Path
     identity: str
@@ -69,8 +69,8 @@ class VirtualEnvironment:
             if (self.folder / COMPLETE_MARKER).is_file():
                 return
             if conda_only := ", ".join(self.requirements.conda_only):
-                logger.warning(f"environment {self.name}: warning: pip cannot install {conda_only}; left out")
-            logger.info(f"environment {self.name}: creating it in {self.folder}")
+                logger.warning(f"environment {self.name}: warning: pip cannot install {conda_only}; not installed")
+            logger.info(f"environment {self.name}: creating a virtual environment in {self.folder}")
             self._install()
             (self.folder / COMPLETE_MARKER).touch()
 
@@ -124,7 +124,7 @@ class Environments:
     def create(self) -> None:
         """Create the virtual environments that do not exist yet. Raises AzdistillError when pip fails."""
         for name in self._without_packages:
-            logger.info(f"environment {name}: it lists no pip packages; its nodes run in this interpreter")
+            logger.info(f"environment {name}: lists no pip packages; its nodes run in this interpreter")
         for environment in self._to_create.values():
             environment.create()
 
@@ -174,9 +174,9 @@ def _interpreter(name: str, path: Path) -> Interpreter:
     python = python.absolute()  # not resolved: Python finds its virtual environment by the path of the link
     if not (python.parent / "python").exists():
         fix = "name an interpreter, or the folder of a virtual environment"
-        raise InputError("there is no python", subject=option, fix=fix)
+        raise InputError("no Python interpreter in this path", subject=option, fix=fix)
     try:
         done = subprocess.run([python, "-c", _PRINT_VERSION], capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError) as error:
-        raise InputError(f"it does not run as a Python interpreter: {error}", subject=option) from None
+        raise InputError(f"cannot be run as a Python interpreter: {error}", subject=option) from None
     return Interpreter(python, f"{python} (Python {done.stdout.strip()})")

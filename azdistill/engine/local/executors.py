@@ -22,9 +22,8 @@ EXECUTORS: Mapping[str, Callable[[NodeAttempt], int]] = {
 def execute(attempt: NodeAttempt, prepare: Callable[[], None]) -> int:
     """Run a node to its end and return its exit code.
 
-    A node with a preemption is ended that many seconds after its start, unless it is done, with the usual grace time;
-    then `prepare` makes its folder ready and it runs again, as on a spot machine. Raises Stopped and OSError as the
-    executors do.
+    If `faults.preempt` has the node, it is ended that many seconds after its start, with the usual grace time. Then
+    `prepare` prepares its folder and it runs again, as on a spot VM. Raises Stopped and OSError as the executors do.
     """
     executor = EXECUTORS[attempt.node.component.kind]
     seconds = attempt.options.faults.preempt.get(attempt.node.name)

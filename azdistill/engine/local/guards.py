@@ -1,4 +1,4 @@
-"""Protect a run folder: one run at a time, a clean end on signals, and readable disk errors."""
+"""Lock a run folder, end a run cleanly on signals, and report disk errors."""
 
 import errno
 import os

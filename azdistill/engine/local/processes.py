@@ -18,7 +18,8 @@ GRACE_S = 10.0
 # engine ends in any way; then the leader kills the remaining processes of its group.
 _GROUP_LEADER = ("sh", "-c", "trap '' TERM INT HUP; read _; kill -KILL 0")
 
-# On SIGTERM the shell first waits for its current program, which may be saving; without this, only the shell ends.
+# On SIGTERM, the shell waits for its current program, which may be saving, before it exits. Without this line only the
+# shell would end.
 _WAIT_FOR_CHILD = "trap 'exit 143' TERM\n"
 
 

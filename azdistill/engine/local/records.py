@@ -19,7 +19,7 @@ _TEXT_LABELS = frozenset({"parameter", "output", "variable", "processes", "inter
 
 @dataclass(frozen=True)
 class ReuseKey:
-    """All that determines the result of a node.
+    """Everything that determines the result of a node.
 
     `values` by label (`code`, `command`, `input prompts`, `parameter seed`, ...): a text or a content hash.
     `files` by label: the hash of each file behind that value, to name the files that changed.
@@ -33,8 +33,8 @@ class ReuseKey:
 class NodeRecord:
     """The last attempt of a node.
 
-    `outputs` are content hashes of a completed node. `settings` say where and how Azure ML would run it, which does not
-    count for reuse on this machine.
+    `outputs` are content hashes of the outputs of a completed node. `settings` are those that decide where and how
+    Azure ML runs the node. They do not affect reuse on this machine.
     """
 
     state: NodeState

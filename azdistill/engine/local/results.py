@@ -50,9 +50,9 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Prediction for one node: it would be reused, or `reasons` say what has changed.
+    """Prediction for one node: it would be reused, or `reasons` list what has changed.
 
-    `notes` say where Azure ML would decide differently.
+    `notes` list where Azure ML would decide differently.
     """
 
     node: str

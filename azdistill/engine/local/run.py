@@ -1,4 +1,4 @@
-"""One run of a pipeline in a folder: reuse or start each node when its inputs are ready, and record how it ended."""
+"""One run of a pipeline in a folder: reuse or start each node when its inputs are ready, and record its result."""
 
 import threading
 import time
@@ -65,7 +65,7 @@ class Run:
                         self._stop()
                     self._start_ready(pool)
                     self.watch(self._event())
-            finally:  # nodes are left only after a signal or an exception
+            finally:  # nodes are still running only after a signal or an exception
                 self._stop()
                 self.hashes.save()
         if interrupted.is_set():
@@ -74,7 +74,7 @@ class Run:
         return RunResult(self.folder, dict(self.nodes), self._outputs())
 
     def explain(self) -> Iterator[Explanation]:
-        """Predict for each node, in the order of the run, if it would be reused. Runs and writes nothing."""
+        """Predict for each node, in the order of the run, whether it would be reused. Runs and writes nothing."""
         for name in execution_order(self.pipeline.nodes):
             node = self.pipeline.nodes[name]
             if upstream := [up for up in sorted(node.upstream()) if self.nodes[up].state != "reused"]:
@@ -95,7 +95,7 @@ class Run:
                 if record.settings.get(setting) != resolved.settings.get(setting):
                     yield f"{setting} changed: Azure ML runs it again"
         for name in self.resolver.remote_inputs(node):
-            yield f"input {name} is an address: Azure ML takes its content as unchanged"
+            yield f"input {name} is an address: Azure ML assumes that its content is unchanged"
 
     def _event(self) -> Event:
         return Event(dict(self.nodes))
@@ -106,7 +106,7 @@ class Run:
         return failed and not self.pipeline.continue_on_step_failure
 
     def _start_ready(self, pool: ThreadPoolExecutor) -> None:
-        """Skip, reuse or start every waiting node that can be, as many as may run at the same time."""
+        """Skip, reuse or start waiting nodes whose upstream nodes have ended. At most `options.jobs` nodes run."""
         over = self._is_over()
         progress = True
         while progress:
@@ -139,7 +139,7 @@ class Run:
         if changed := differences(record.key, resolved.key):
             return changed
         if record.state != "completed":
-            return [f"its last attempt was {'cut short' if record.state == 'running' else record.state}"]
+            return [f"its last attempt was {'interrupted' if record.state == 'running' else record.state}"]
         if self.pipeline.force_rerun or not node.component.deterministic:
             return ["settings.force_rerun: true" if self.pipeline.force_rerun else "is_deterministic: false"]
         if node.name in self.forced:
@@ -157,8 +157,8 @@ class Run:
     def _prepare(self, node: Node, resolved: ResolvedNode) -> None:
         """Prepare the node's folder and outputs.
 
-        An attempt that was cut short keeps the folders that it wrote, as a preempted job on Azure ML does, so that it
-        can continue from a checkpoint. A partial file is deleted.
+        An interrupted attempt keeps the folders that it wrote, as a preempted job on Azure ML does, so that the next
+        one can continue from a checkpoint. A partial file is deleted.
         """
         folder = self.folder / node.name
         record = read_record(folder)
@@ -189,7 +189,7 @@ class Run:
             state: NodeState = "failed" if code else "completed"
         except Stopped:
             state = "interrupted"
-        except OSError as error:  # there is no shell, or the command is too long for one
+        except OSError as error:  # bash is missing, or the command is too long
             attempt.note(f"could not be started: {error.strerror}")
             state = "failed"
         for change in self.read_only.changes(resolved.inputs) if state != "interrupted" else ():
@@ -203,7 +203,7 @@ class Run:
             self._finish(future.result(), self.running.pop(future))
 
     def _stop(self) -> None:
-        """End the running nodes and record how they ended."""
+        """End the running nodes and record their results."""
         if self.running:
             self.processes.stop()
         while self.running:
@@ -229,7 +229,7 @@ class Run:
         self.nodes[run.name] = run
 
     def _is_written(self, node: Node, output: str, path: Path) -> bool:
-        """True if an output exists. A folder that is read must contain a file: blob storage has no empty folders."""
+        """True if an output exists. A folder that a node reads must have a file: blob storage has no empty folders."""
         if path.is_dir() and self.resolver.is_read(node, output):
             return any(file.is_file() for file in path.rglob("*"))
         return path.exists()

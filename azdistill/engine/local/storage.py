@@ -54,10 +54,10 @@ def output_path(setting: OutputSetting, home: Path, names: Mapping[str, str]) ->
         return None
     match = DATASTORE_ADDRESS.fullmatch(address)
     assert match
-    # The folder of a datastore may itself be a link to another disk: whoever set up this machine made that one.
+    # The folder of a datastore may be a link to another disk: the user of this machine made it, not the pipeline file.
     if not path.resolve().is_relative_to(_datastore(match[1], home).resolve()):
         raise InputError(
-            f"a symbolic link leads from there to {str(path.resolve())!r}, outside the datastore",
+            f"a symbolic link in this path points to {str(path.resolve())!r}, outside the datastore",
             code="unsafe_path",
             subject=address,
             fix="remove the link, or link the folder of the datastore instead",

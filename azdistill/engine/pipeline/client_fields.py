@@ -139,7 +139,7 @@ def refuse_unknown(node: YamlNode, fields: Fields, expressions: bool = True) -> 
 
 
 def check_types(node: YamlNode, fields: Fields, expressions: bool = True) -> None:
-    """Report the fields of a section whose type the client refuses. What is wrong in Azure only runs locally."""
+    """Report fields of a section whose type Azure's client rejects. A field that only Azure rejects runs locally."""
     for name, kind in fields.items():
         if name in node.mapping():
             _check_type(node.at(name), kind, expressions)

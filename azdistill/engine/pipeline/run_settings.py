@@ -30,7 +30,7 @@ def check_run_settings(node: YamlNode) -> None:
 
 
 def check_vm_size(node: YamlNode, settings: Mapping[str, Any], default_compute: Any) -> None:
-    """Check the VM size of serverless compute. A cluster has its own, and Kubernetes has names of its own for sizes."""
+    """Check the VM size of serverless compute. A cluster has a fixed one, and Kubernetes has other names for sizes."""
     name, compute = _setting(settings, "resources", "instance_type"), settings.get("compute") or default_compute
     is_serverless = str(compute).removeprefix("azureml:").lower() == "serverless"
     if is_serverless and isinstance(name, str) and "${{" not in name and (problem := check_name(name)):

@@ -106,7 +106,7 @@ def gpu_count(name: str) -> int:
 
 
 def smallest_vm_size(gpu_memory_gb: float) -> str | None:
-    """The first recommended VM size whose GPUs have so much memory each, None where there is none."""
+    """The first recommended VM size whose GPUs have at least this memory each. None if no size has."""
     sufficient = (name for name in RECOMMENDED if VM_SIZES[name].gpu_memory_gb >= gpu_memory_gb)
     return next(sufficient, None)
 
@@ -120,7 +120,7 @@ def check_name(name: str) -> NameProblem | None:
     if exact := _EXACT.get(name.lower()):
         message = f"Azure retired this VM size on {RETIRED.get(exact)}"
         return NameProblem("retired_vm_size", "warning", message, "choose another") if exact in RETIRED else None
-    misspelt = next((other for other in _NAMES if _signature(other) == _signature(name)), None)
+    misspelt = next((known for known in _NAMES if _signature(known) == _signature(name)), None)
     if misspelt or not name.lower().startswith("standard_"):
         fix = f"did you mean {misspelt}?" if misspelt else "write a name such as Standard_NC24ads_A100_v4"
         return NameProblem("unknown_vm_size", "error", "is not a VM size of Azure", fix)
@@ -131,6 +131,6 @@ def check_name(name: str) -> NameProblem | None:
 
 
 def _signature(name: str) -> tuple[str, ...]:
-    """What spellings of one name share: its groups of letters, each sorted, and its numbers."""
+    """A key that all misspellings of one name share: its groups of letters, each sorted, and its numbers."""
     text = re.sub(r"[^a-z0-9]", "", name.lower()).removeprefix("standard")
     return tuple("".join(sorted(group)) if group.isalpha() else group for group in re.findall(r"[a-z]+|\d+", text))

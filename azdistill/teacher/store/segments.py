@@ -91,7 +91,7 @@ def any_key(record: bytes) -> str | None:
 
 @contextlib.contextmanager
 def reading(folder: Path) -> Iterator[None]:
-    """Raise AzdistillError for files that cannot be read: taken for an empty store, all would be bought again."""
+    """Raise AzdistillError for files that cannot be read: if they were ignored, all answers would be bought again."""
     try:
         yield
     except OSError as error:

@@ -62,7 +62,7 @@ class Summary:
 
 
 def summarize(folder: Path) -> Summary:
-    """Count the records of a store. Raises InputError when there is none, AzdistillError when it cannot be read."""
+    """Count the records of a store. Raises InputError if it does not exist, AzdistillError if it cannot be read."""
     _check(folder)
     summary, keys, times = Summary(str(folder)), set[str](), list[int]()
     for _, key, content in _pieces(folder, summary):

@@ -89,7 +89,7 @@ class ResponseStore:
                 durable()
 
     def close(self) -> None:
-        """Write and sync what is pending, so that no answer that arrived is lost."""
+        """Write and sync pending records, so that no answer that arrived is lost."""
         with self._writer as ending:
             ending.submit(self._finish).result()
         self._writer = _one_thread()

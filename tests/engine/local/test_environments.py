@@ -84,9 +84,13 @@ def test_a_provided_interpreter_counts_for_reuse_and_the_default_one_does_not(wh
     ("name", "path", "expected"),
     [
         ("otter", "@", "--env 'otter': no node has an environment of that name; did you mean 'other'?"),
-        ("other", "nowhere/python", "--env other='nowhere/python': there is no python"),
-        ("other", "@/lib", "lib': there is no python; name an interpreter, or the folder of a virtual environment"),
-        ("other", "@/broken/bin/python", "it does not run as a Python interpreter"),
+        ("other", "nowhere/python", "--env other='nowhere/python': no Python interpreter in this path"),
+        (
+            "other",
+            "@/lib",
+            "lib': no Python interpreter in this path; name an interpreter, or the folder of a virtual environment",
+        ),
+        ("other", "@/broken/bin/python", "cannot be run as a Python interpreter"),
     ],
 )
 def test_an_invalid_interpreter_is_refused_before_anything_runs(
@@ -244,9 +248,9 @@ def test_an_environment_is_created_from_its_pip_packages(made: tuple[Project, li
     assert log_lines(project, "use") == [f"1.0 {folder}", str(folder)]
     assert log_lines(project, "name") == [sys.prefix]
     assert logged == [
-        "environment azureml:other:2: it lists no pip packages; its nodes run in this interpreter",
-        "environment tiny: warning: pip cannot install cudatoolkit=11.8, conda-forge::numpy; left out",
-        f"environment tiny: creating it in {folder}",
+        "environment azureml:other:2: lists no pip packages; its nodes run in this interpreter",
+        "environment tiny: warning: pip cannot install cudatoolkit=11.8, conda-forge::numpy; not installed",
+        f"environment tiny: creating a virtual environment in {folder}",
     ]
 
 

@@ -131,7 +131,7 @@ def test_what_was_finished_before_a_kill_is_not_run_again(project: Project, engi
     until((project.folder / "two/out/1").exists)
     engine.kill()
     engine.wait()
-    assert project.explain()["two"].reasons == ("its last attempt was cut short",)
+    assert project.explain()["two"].reasons == ("its last attempt was interrupted",)
     assert project.states() == {"one": "reused", "two": "completed", "three": "completed"}
 
 

@@ -79,7 +79,7 @@ def test_the_mltable_file_is_ignored_in_a_uri_folder(folder: Path) -> None:
         ("paths: [{file: a.csv}]\ntransformations: [keep_columns: a]", 2, "transformations", "keep_columns",
          "must begin with one of read_delimited, read_json_lines, read_parquet"),
         ("paths: [{file: a.csv}]\ntransformations: [read_delimited, take: 5]", 2, "transformations", "take",
-         "is not supported by the local runner"),
+         "is not supported in a local run"),
         ("paths: [{file: a.csv}]\ntransformations: [read_delimited: {header: some}]", 1, "header", "some",
          "must be no_header or one of all_files_same_headers, all_files_different_headers"),
     ],

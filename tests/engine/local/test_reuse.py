@@ -208,7 +208,7 @@ jobs:
     assert project.explain()["show"].reused
     assert project.explain()["show"].notes == (
         "compute changed: Azure ML runs it again",
-        "input rows is an address: Azure ML takes its content as unchanged",
+        "input rows is an address: Azure ML assumes that its content is unchanged",
     )
 
 

@@ -85,7 +85,7 @@ def test_from_requires_reusable_dependencies(resolvable: Project) -> None:
         resolvable.run(selection=NodeSelection(start="last"))
     assert str(problem.value) == (
         "--from 'last': it depends on first, which cannot be reused (it has not run in this folder); "
-        "leave --from out, or set --from first"
+        "remove --from, or set --from first"
     )
     assert not (resolvable.folder / "first").exists()
 

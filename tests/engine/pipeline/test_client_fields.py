@@ -31,7 +31,7 @@ from tests.engine.pipeline.wrong import AREAS, IGNORED, REFUSED, A, P, write_fil
 
 
 @pytest.mark.parametrize(
-    ("ours", "schema"),
+    ("fields", "schema"),
     [
         (client_fields.PIPELINE, PipelineJobSchema),
         (client_fields.SETTINGS, PipelineJobSettingsSchema),
@@ -57,9 +57,9 @@ from tests.engine.pipeline.wrong import AREAS, IGNORED, REFUSED, A, P, write_fil
         (client_fields.BUILD, BuildContextSchema),
     ],
 )
-def test_the_known_fields_are_those_of_the_client(ours: Mapping[str, str], schema: Any) -> None:
-    theirs = {"$schema" if name == "schema_ignored" else name for name in schema._declared_fields}
-    assert ours.keys() - {"status", "log_files", "creation_context", "id", "$schema"} == theirs - {
+def test_the_known_fields_are_those_of_the_client(fields: Mapping[str, str], schema: Any) -> None:
+    declared = {"$schema" if name == "schema_ignored" else name for name in schema._declared_fields}
+    assert fields.keys() - {"status", "log_files", "creation_context", "id", "$schema"} == declared - {
         "status",
         "log_files",
         "creation_context",
@@ -108,5 +108,5 @@ def test_a_component_file_has_a_name_that_the_client_accepts(
     write_files(tmp_path, {**COMMAND_FILES, A: COMMAND_FILES[A].replace(before, after, 1)})
     assert [(problem.code, problem.scope) for problem in validate_file(tmp_path / A)] == [(code, "azure")]
     assert sdk_problems(tmp_path / A)
-    assert sdk_problems(tmp_path / P) == []  # the client gives a component of a pipeline a name of its own
+    assert sdk_problems(tmp_path / P) == []  # the client generates a name for a component of a pipeline
     assert validate_file(tmp_path / P) == [] or code == "wrong_type"

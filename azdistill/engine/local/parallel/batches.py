@@ -74,7 +74,7 @@ def _split_files(data: FileList, parallel: Parallel) -> Iterator[MiniBatch]:
     if parallel.in_bytes or parallel.partition_keys:
         setting = "partition_keys" if parallel.partition_keys else "a mini_batch_size in bytes"
         raise InputError(
-            f"it is a list of files, but {setting} needs a table",
+            f"this is a list of files, but {setting} needs a table",
             subject=f"input {parallel.input!r}",
             fix="set mini_batch_size to a number of files",
         )
@@ -86,7 +86,7 @@ def _split_files(data: FileList, parallel: Parallel) -> Iterator[MiniBatch]:
 
 
 def _split_table(attempt: NodeAttempt, table: Table, parallel: Parallel, folder: Path) -> Iterator[MiniBatch]:
-    """The table is split once: an interrupted node finds the files of its first attempt."""
+    """Split a table. It is split once: an interrupted node reuses the files of its first attempt."""
     index_file = folder / "list.json"
     if not index_file.is_file():
         _run_split_table(attempt, table, parallel, folder)

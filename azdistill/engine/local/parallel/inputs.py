@@ -77,7 +77,7 @@ class _MLTableFile:
         for name, value in rest:
             if name not in columns:
                 raise self._error(
-                    "is not supported by the local runner", "transformations", name, "do it in the entry script"
+                    "is not supported in a local run", "transformations", name, "do it in the entry script"
                 )
             columns[name] = tuple(value) if isinstance(value, list) else (str(value),)
         encoding = str(options.get("encoding", "utf8"))

@@ -1,4 +1,4 @@
-"""Rows that `run()` returned, one file a mini-batch. A mini-batch with a complete file does not run again."""
+"""Rows that `run()` returned, one file per mini-batch. A mini-batch with a complete file does not run again."""
 
 import json
 import shutil

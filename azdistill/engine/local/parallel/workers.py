@@ -1,4 +1,4 @@
-"""A worker process of a parallel node, as the engine sees it: it receives mini-batches and answers over a socket."""
+"""The engine's side of a worker process of a parallel node: mini-batches and results are sent over a socket."""
 
 import json
 import math
@@ -43,17 +43,17 @@ class Worker:
         self._send(settings)
 
     def _start(self, attempt: NodeAttempt) -> socket.socket:
-        own, other = socket.socketpair()
-        with other:
-            command = f"exec python {shlex.quote(str(_SCRIPT))} {other.fileno()}"
-            launch = replace(attempt.launch(command, log=self.log), descriptors=(other.fileno(),))
-            self._stack.enter_context(own)
+        engine_socket, worker_socket = socket.socketpair()
+        with worker_socket:
+            command = f"exec python {shlex.quote(str(_SCRIPT))} {worker_socket.fileno()}"
+            launch = replace(attempt.launch(command, log=self.log), descriptors=(worker_socket.fileno(),))
+            self._stack.enter_context(engine_socket)
             try:
                 self._running = self._stack.enter_context(attempt.processes.start(launch))
             except BaseException:
                 self._stack.close()
                 raise
-        return own
+        return engine_socket
 
     @property
     def is_idle(self) -> bool:
@@ -65,7 +65,7 @@ class Worker:
         return self._socket.fileno()
 
     def set_ready(self) -> None:
-        """Its init() is done."""
+        """Mark the worker as ready, when its init() is done."""
         self.ready, self.deadline = True, math.inf
 
     def send_batch(self, batch: BatchAttempt, result: Path, seconds: float) -> None:
@@ -74,7 +74,7 @@ class Worker:
         self._send({"index": batch.batch.index, "result": str(result), **batch.batch.content})
 
     def take_batch(self) -> BatchAttempt:
-        """Return the mini-batch that it was working on, and make it idle."""
+        """Return the worker's mini-batch, and make the worker idle."""
         batch, self.batch, self.deadline = self.batch, None, math.inf
         assert batch is not None
         return batch
@@ -100,7 +100,7 @@ class Worker:
         return f"was ended by signal {-code}" if code < 0 else f"exited with {code}"
 
     def stop(self) -> None:
-        """Tell it that no mini-batch follows: it calls shutdown() and exits."""
+        """Signal the end of the mini-batches: the worker calls shutdown() and exits."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 

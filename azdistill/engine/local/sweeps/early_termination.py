@@ -25,7 +25,7 @@ def trials_to_end(policy: Policy, goal: Goal, series: Series, running: Collectio
 
 
 def score(goal: Goal, value: float) -> float:
-    """A value for which higher is better, whatever the goal. NaN is the worst."""
+    """Convert a value of the metric to a score: higher is better for every goal. NaN is the worst."""
     if math.isnan(value):
         return -math.inf
     return value if goal == "maximize" else -value
@@ -39,8 +39,8 @@ def _due_interval(policy: Policy, logged: int) -> int:
 
 def _reason(policy: Policy, goal: Goal, series: Series, trial: int, interval: int) -> str | None:
     scores = {
-        other: [score(goal, value) for value in values[:interval]]
-        for other, values in series.items()
+        number: [score(goal, value) for value in values[:interval]]
+        for number, values in series.items()
         if len(values) >= interval
     }
     if policy.kind == "bandit":

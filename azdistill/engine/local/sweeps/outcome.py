@@ -14,7 +14,7 @@ _LOG_LINES = 8
 
 
 def finish_sweep(attempt: NodeAttempt, sweep: Sweep, tracker: TrialTracker, trials: Sequence[SweepTrial]) -> int:
-    """Log how the trials ended, make the best one's outputs the node's, and return the node's exit code."""
+    """Log the results of the trials, copy the outputs of the best one to the node, and return the node's exit code."""
     best = best_trial(trials, sweep.objective)
     write_summary(attempt.folder, trials, sweep.objective, best)
     with attempt.log.open("a", encoding="utf-8") as stream:

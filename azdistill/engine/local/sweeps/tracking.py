@@ -19,7 +19,7 @@ _OPEN_LOCK = threading.Lock()
 
 
 class TrackingFailed(Exception):
-    """MLflow does not answer as it should. The text is safe to print: it holds no address."""
+    """MLflow returned an error. The text is safe to print: it contains no address."""
 
 
 class TrialTracker:

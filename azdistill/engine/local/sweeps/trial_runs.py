@@ -72,7 +72,7 @@ class _TrialRuns:
             try:
                 while self.waiting or self.running:
                     self._step(pool)
-            finally:  # trials are left only after an exception
+            finally:  # trials are still running only after an exception
                 for running in self.running.values():
                     pool.submit(running.processes.stop)
 
@@ -93,7 +93,7 @@ class _TrialRuns:
         self._end_trials(pool)
 
     def _start(self, pool: ThreadPoolExecutor, trial: SweepTrial) -> None:
-        """A trial that was cut short continues in its folder, as a preempted job does. Any other starts empty."""
+        """Start a trial. An interrupted one continues in its folder, as a preempted job does. Others start empty."""
         if trial.state == "waiting":
             remove(self._folder(trial.number))
         run = self.tracker.open(f"{self.attempt.node.name}/{trial.number}", trial.values, trial.run)
@@ -173,7 +173,7 @@ def _run_trial(attempt: NodeAttempt) -> int | None:
             is_file = attempt.node.outputs[name].type == "uri_file"
             (path.parent if is_file else path).mkdir(parents=True, exist_ok=True)
             if is_file:
-                path.unlink(missing_ok=True)  # a partial file of an attempt that was cut short
+                path.unlink(missing_ok=True)  # a partial file of an interrupted attempt
         return run_command(attempt)
     except Stopped:
         return None
