@@ -4,7 +4,6 @@ import re
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from azdistill.contracts.errors import InputError
-from azdistill.contracts.redaction import quote
 
 CHAT = "/chat/completions"
 V1 = f"/openai/v1{CHAT}"
@@ -88,7 +87,7 @@ def _parse_url(address: str) -> SplitResult:
     except ValueError:  # for example an unclosed bracket, or a port that is out of range
         pass
     raise InputError(
-        f"{quote(address.partition('?')[0])!r} is not an http(s) URL",
+        "not an http(s) URL",
         code="invalid_url",
         fix="copy the address of the endpoint from the Azure portal",
     )

@@ -340,12 +340,6 @@ ENDPOINT = FaultSection(
             simulation={"entra_scope": RESOURCE_SCOPE, "clock_skew_s": SKEW_S},
         ),
         fails_at_start("403", "allow this machine in the network rules of the endpoint", later_reply=refusal(403)),
-        fails_at_start(
-            "the address is not a URL",
-            "is not an http(s) URL; copy the address of the endpoint",
-            2,
-            address="http://[::1/v1",
-        ),
         fails_at_start("the path has no chat API", "endpoint has the form https://", address="{url}/elsewhere"),
         fails_at_start(
             "no deployment has that name",

@@ -197,7 +197,7 @@ REFUSED = [
     ("no identity", "no_token", "`identity: {type: managed_identity}`"),
     ("unreachable", "unreachable", "open the network"),
     ({"target": None}, "no_target", "with the endpoint of the resource"),
-    ({"target": "_"}, "invalid_url", "'_' is not an http(s) URL"),
+    ({"target": "_"}, "invalid_url", "not an http(s) URL"),
     ({"target": "https://e.eastus.inference.ml.azure.com/score"}, "other_api", "/v1, where a deployment with vLLM"),
     ({"category": "Git", "authType": "PAT"}, "other_category", "its category is Git"),
     ({"category": "AzureBlob", "authType": "AccountKey"}, "other_category", "its category is AzureBlob"),
