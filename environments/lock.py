@@ -42,6 +42,12 @@ def conda_file(name: str) -> Path:
     return FOLDER / name / "conda.yml"
 
 
+def packages(name: str) -> list[str]:
+    """`NAME==VERSION` of every pip package in the lock of an environment."""
+    lines = conda_file(name).read_text(encoding="utf-8").partition("- pip:\n")[2].splitlines()
+    return [line.strip().removeprefix("- ") for line in lines]
+
+
 def lock(name: str) -> str:
     """The conda file of an environment, resolved anew."""
     source = (FOLDER / f"{name}.in").read_text(encoding="utf-8")

@@ -56,7 +56,7 @@ def document(name: str, file: str = "conda.yml") -> dict[str, Any]:
 
 def pins(name: str) -> dict[str, Version]:
     """The versions of a lock, by normalised name."""
-    lines = document(name)["dependencies"][-1]["pip"]
+    lines = lock.packages(name)
     return {canonicalize_name(line.partition("==")[0]): Version(line.partition("==")[2]) for line in lines}
 
 
@@ -76,7 +76,8 @@ def test_the_image_has_a_date_and_everything_has_one_version(name: str) -> None:
     conda = document(name)
     assert conda["channels"] == ["conda-forge", "nodefaults"]
     assert conda["dependencies"][:-1] == [f"python={lock.PYTHON}", f"pip={lock.PIP}"]
-    lines = conda["dependencies"][-1]["pip"]
+    lines = lock.packages(name)
+    assert lines == conda["dependencies"][-1]["pip"]
     assert [line for line in lines if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*==[a-z0-9.]+", line)] == []
     assert len(pins(name)) == len(lines)
 
@@ -153,5 +154,5 @@ def test_every_package_of_a_source_is_used(name: str) -> None:
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_each_lock_resolves_on_linux_x86_64_to_itself(name: str) -> None:
     """Given to the resolver, the pins are complete and consistent. Needs PyPI; reads metadata only."""
-    lines = document(name)["dependencies"][-1]["pip"]
+    lines = lock.packages(name)
     assert lock.resolve("\n".join(lines)) == lines
