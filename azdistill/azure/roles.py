@@ -41,6 +41,7 @@ SECRETS_READER = Role(
     "Azure Machine Learning Workspace Connection Secrets Reader", "ea01e6af-a1c1-4350-9563-ad00f8c72ec5", MANAGERS
 )
 ACR_PULL = Role("AcrPull", "7f951dda-4ed3-4680-a7ca-43fe172d538d", MANAGERS | {ACR_PUSH})
+AI_USER = Role("Azure AI User", "53ca6127-db72-4b80-b1b0-d745d6d5456d")
 COGNITIVE_USER = Role("Cognitive Services User", "a97b65f3-24c7-4388-baec-2e87135dc908")
 
 NAME_CLAIMS = ("upn", "unique_name", "preferred_username", "appid")

@@ -242,6 +242,20 @@ def assigned(problem: Problem) -> tuple[str, str, str]:
     return role, assignee, kind
 
 
+@pytest.mark.parametrize(
+    ("target", "role"),
+    [
+        ("https://house.services.ai.azure.com", "Cognitive Services User"),
+        ("https://house.services.ai.azure.com/api/projects/p", "Azure AI User"),
+    ],
+)
+def test_a_connection_without_a_key_needs_a_role_on_its_resource(bundle, client, workspace, target, role):
+    workspace.connections.by_name["deepseek"] = {"category": "AIServices", "target": target, "authType": "AAD"}
+    (result,) = [result for result in check_bundle(client, bundle()) if result.status != "ok"]
+    assert (result.status, result.checked) == ("unknown", f"role {role!r} of identity 'jobs' on house")
+    assert f"--assignee-object-id {JOBS.principal_id}" in result.problem.command
+
+
 def test_a_registry_with_an_admin_user_needs_no_role(bundle, client, workspace, connection):
     workspace.roles.remove(ACR_PULL)
     workspace.roles.registry_admin = True

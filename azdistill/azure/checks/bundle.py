@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Any
 from azdistill.azure.checks.assets import check_assets, check_published
 from azdistill.azure.checks.computes import Clusters, check_computes, grouped, read_clusters
 from azdistill.azure.checks.environments import check_environments
-from azdistill.azure.checks.identity import ComputePrincipals, check_cluster_identity, check_serverless_identity
+from azdistill.azure.checks.identity import check_cluster_identity, check_serverless_identity
 from azdistill.azure.checks.nodes import SERVERLESS, ComputeNode, compute_nodes
 from azdistill.azure.checks.result import CheckResult, from_problem
-from azdistill.azure.checks.roles import check_roles, check_teacher_roles, required_roles
+from azdistill.azure.checks.roles import StepsOfPrincipals, check_roles, check_teacher_roles, required_roles
 from azdistill.azure.checks.storage import check_writing, open_datastore
-from azdistill.azure.checks.teachers import check_connections, check_retired, read_teachers
+from azdistill.azure.checks.teachers import (
+    check_connections,
+    check_retired,
+    read_connections,
+    read_teachers,
+    token_urls,
+)
 from azdistill.azure.checks.workspace import open_workspace
 from azdistill.azure.identities import JobIdentity
 from azdistill.contracts.errors import InputError
@@ -53,12 +59,15 @@ def check_bundle(
     if workspace is None:
         return
     datastore, no_datastore = open_datastore(client)
-    nodes = compute_nodes(document)
-    clusters = read_clusters(client, nodes)
-    student = str(document.get("inputs", {}).get("student", {}).get("path", ""))
-    yield from check_computes(client, nodes, clusters, workspace.location, student)
-    yield from _check_identities(client, workspace, datastore, nodes, clusters, read_teachers(bundle))
-    yield from check_connections(client, bundle)
+    nodes, teachers = compute_nodes(document), read_teachers(bundle)
+    clusters, connections = read_clusters(client, nodes), read_connections(client, teachers)
+    yield from check_computes(client, nodes, clusters, workspace.location, _student(document))
+    principals: list[StepsOfPrincipals] = []
+    yield from _check_identities(client, workspace, nodes, clusters, principals)
+    required = required_roles(client, workspace, datastore, principals, reads_connections=bool(connections))
+    yield from check_roles(client, required)
+    yield from check_teacher_roles(client, principals, token_urls(teachers, connections))
+    yield from check_connections(teachers, connections)
     if today is not None:
         yield from check_retired(bundle, today)
     yield from check_assets(client, document)
@@ -71,13 +80,11 @@ def check_bundle(
 def _check_identities(
     client: "MLClient",
     workspace: Any,
-    datastore: Any,
     nodes: Sequence[ComputeNode],
     clusters: Clusters,
-    teachers: Sequence[Mapping[str, Any]],
+    principals: list[StepsOfPrincipals],
 ) -> Iterator[CheckResult]:
-    """The identity that the nodes of each compute run as, then the roles that these identities need."""
-    principals: list[tuple[ComputePrincipals, frozenset[str]]] = []
+    """The identity that the nodes of each compute run as. `principals` gets those that are known, with their steps."""
     for same in grouped(nodes, lambda node: (node.compute, node.identity)):
         name, identity = same[0].compute, same[0].identity
         if name == SERVERLESS:
@@ -89,8 +96,12 @@ def _check_identities(
         yield result
         if compute:
             principals.append((compute, frozenset(node.step for node in same)))
-    yield from check_roles(client, required_roles(client, workspace, datastore, principals, teachers))
-    yield from check_teacher_roles(client, principals, teachers)
+
+
+def _student(document: Mapping[str, Any]) -> str:
+    """Path of the student's model, empty in a pipeline without one."""
+    port = document.get("inputs", {}).get("student")
+    return str(port.get("path", "")) if isinstance(port, dict) else ""
 
 
 def stop_at_problems(results: Iterable[CheckResult]) -> list[CheckResult]:

@@ -1,7 +1,7 @@
 """Check the roles of the identities that a job runs as."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ from azdistill.azure.errors import translate_errors
 from azdistill.azure.identities import Principal
 from azdistill.azure.roles import (
     ACR_PULL,
+    AI_USER,
     BLOB_CONTRIBUTOR,
     COGNITIVE_USER,
     DATA_SCIENTIST,
@@ -23,17 +24,22 @@ from azdistill.azure.roles import (
     subscription_option,
     workspace_id,
 )
+from azdistill.contracts.chat_url import RESOURCE_HOSTS, inference_role
 from azdistill.contracts.errors import AzdistillError
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
 ASSIGNMENTS_VERSION, REGISTRY_VERSION = "2022-04-01", "2023-07-01"
-# Hosts of resources whose name is the first label.
-RESOURCE_HOSTS = (".services.ai.azure.com", ".openai.azure.com", ".cognitiveservices.azure.com")
 READER, BLOB_READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7", "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
 # Roles that allow nothing that a role of this module does, other than themselves.
 NARROW = frozenset({SECRETS_READER.id, BLOB_CONTRIBUTOR.id, ACR_PULL.id, COGNITIVE_USER.id, READER, BLOB_READER})
+
+# Roles by the names that `inference_role` returns for resources and projects.
+INFERENCE_ROLES = {role.name: role for role in (COGNITIVE_USER, AI_USER)}
+
+StepsOfPrincipals = tuple[ComputePrincipals, frozenset[str]]
+"""Principals of one compute, and the names of the steps that run there."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +59,14 @@ def required_roles(
     client: "MLClient",
     workspace: Any,
     datastore: Any,
-    principals: Sequence[tuple[ComputePrincipals, frozenset[str]]],
-    teachers: Sequence[Mapping[str, Any]],
+    principals: Sequence[StepsOfPrincipals],
+    *,
+    reads_connections: bool,
 ) -> list[RequiredRole]:
-    """The roles that the steps of a job need, and no others. `principals` are those of each compute, with its steps.
+    """The roles that the steps of a job need, and no others.
 
     Mounts use the key of the datastore where it has one: then no role on the storage account is needed.
     """
-    reads_connections = any(teacher.get("connection") for teacher in teachers)
     required: list[RequiredRole] = []
     for compute, steps in principals:
         if workspace.container_registry and compute.pulls_as:
@@ -146,27 +152,23 @@ def _has_admin_user(client: "MLClient", registry: str) -> bool:
 
 
 def check_teacher_roles(
-    client: "MLClient",
-    principals: Sequence[tuple[ComputePrincipals, frozenset[str]]],
-    teachers: Sequence[Mapping[str, Any]],
+    client: "MLClient", principals: Sequence[StepsOfPrincipals], urls: Sequence[str]
 ) -> Iterator[CheckResult]:
-    """One result for each resource that a teacher step uses with an Entra token. Unknown: where the resource is in
-    Azure does not follow from its URL."""
-    hosts = [urlsplit(teacher.get("endpoint") or "").hostname or "" for teacher in teachers if _uses_token(teacher)]
+    """One result for each Foundry or Azure OpenAI resource that a teacher step uses with an Entra token. Unknown: its
+    id, which the role assignments are listed by, does not follow from its URL."""
+    hosts = {url: urlsplit(url).hostname or "" for url in urls}
+    resources = {
+        (host.partition(".")[0], inference_role(url)) for url, host in hosts.items() if host.endswith(RESOURCE_HOSTS)
+    }
     for compute, steps in principals:
-        for name in dict.fromkeys(host.partition(".")[0] for host in hosts if host.endswith(RESOURCE_HOSTS)):
-            if "teacher" in steps:
-                yield _unknown_teacher_role(client, compute.runs_as, name)
+        for name, role in sorted(resources) if "teacher" in steps else ():
+            yield _unknown_teacher_role(client, compute.runs_as, name, INFERENCE_ROLES[role])
 
 
-def _uses_token(teacher: Mapping[str, Any]) -> bool:
-    return bool(teacher.get("entra_scope")) and not teacher.get("connection")
-
-
-def _unknown_teacher_role(client: "MLClient", principal: Principal, name: str) -> CheckResult:
-    checked = f"role {COGNITIVE_USER.name!r} of {principal.name} on {name}"
+def _unknown_teacher_role(client: "MLClient", principal: Principal, name: str, role: Role) -> CheckResult:
+    checked = f"role {role.name!r} of {principal.name} on {name}"
     query = shlex.quote(f"[?properties.customSubDomainName=='{name}'].id | [0]")
     find = f"az cognitiveservices account list {subscription_option(client)} --query {query} --output tsv"
-    command = assign_role(COGNITIVE_USER, f'"$({find})"', principal)
+    command = assign_role(role, f'"$({find})"', principal)
     message = "role assignments of another resource are not looked up"
     return unknown(checked, "role_unknown", message, "assign it, if it is not", command)

@@ -1,7 +1,7 @@
 """Check the teachers of a bundle: connections, keys and retirement dates."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from azdistill.azure.checks.result import CheckResult, failed, from_problem, look_up, ok, unknown
 from azdistill.azure.roles import workspace_options
 from azdistill.azure.workspace import cloud_of_client
-from azdistill.azure_rest.connections import read_properties
+from azdistill.azure_rest.connections import ConnectionProperties, read_properties
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
 from azdistill.contracts.layout import TEACHERS_INPUT
@@ -20,24 +20,38 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
 
-def check_connections(client: "MLClient", bundle: Path) -> Iterator[CheckResult]:
+Connections = Mapping[str, tuple[ConnectionProperties | None, CheckResult]]
+"""Properties of each connection, None where a teacher cannot use it, and the result of its check, by name."""
+
+
+def read_connections(client: "MLClient", teachers: Sequence[Mapping[str, Any]]) -> Connections:
+    """The connections of the teachers."""
+    names = dict.fromkeys(str(teacher["connection"]) for teacher in teachers if teacher.get("connection"))
+    return {name: _read_checked(client, name) for name in names}
+
+
+def check_connections(teachers: Sequence[Mapping[str, Any]], connections: Connections) -> Iterator[CheckResult]:
     """One result for each connection, and one for each teacher whose key only this machine has."""
-    teachers = read_teachers(bundle)
-    for name in dict.fromkeys(teacher.get("connection") for teacher in teachers):
-        if name:
-            yield _check_connection(client, name)
+    yield from (result for _, result in connections.values())
     for teacher in teachers:
         if teacher.get("key_variable") and not teacher.get("connection"):
             yield _local_key(teacher)
 
 
-def _check_connection(client: "MLClient", name: str) -> CheckResult:
+def token_urls(teachers: Sequence[Mapping[str, Any]], connections: Connections) -> list[str]:
+    """URLs that the teacher step authenticates for with an Entra token of its identity."""
+    urls = [teacher["endpoint"] for teacher in teachers if teacher.get("entra_scope") and teacher.get("endpoint")]
+    usable = (connection for connection, _ in connections.values() if connection)
+    return [*urls, *(connection.target for connection in usable if connection.authentication == "token")]
+
+
+def _read_checked(client: "MLClient", name: str) -> tuple[ConnectionProperties | None, CheckResult]:
     """The result names category, authentication and host of the connection, and never its key."""
     checked = f"connection {name!r}"
     fix = "create it for your Foundry resource, with its name instead of RESOURCE and its group instead of GROUP"
     content, problem = look_up(checked, lambda: _read_connection(client, name), fix, _create_command(client, name))
     if problem:
-        return problem
+        return None, problem
     properties = read_properties(content)
     facts = f"category {properties.category}, authentication {properties.auth_type}, host {properties.host or 'none'}"
     try:
@@ -45,8 +59,8 @@ def _check_connection(client: "MLClient", name: str) -> CheckResult:
     except InputError as error:
         (found,) = error.problems
         command = found.command or _create_command(client, name)
-        return from_problem(checked, replace(found, message=f"{found.message} ({facts})", command=command))
-    return ok(checked, facts)
+        return None, from_problem(checked, replace(found, message=f"{found.message} ({facts})", command=command))
+    return properties, ok(checked, facts)
 
 
 def _read_connection(client: "MLClient", name: str) -> Any:
