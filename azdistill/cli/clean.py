@@ -69,9 +69,11 @@ def _shared_checkpoints(run: Path) -> list[Path]:
     from azdistill.contracts.train import CHECKPOINTS_PATH, job_folder
     from azdistill.engine.local.storage import datastore_path, home_folder
 
-    folder = datastore_path(CHECKPOINTS_PATH, home_folder())
+    home = home_folder()
+    folder = datastore_path(CHECKPOINTS_PATH, home)
     assert folder
-    return sorted(folder.glob(f"*/{job_folder(run / RUN_MODEL, {})}"))
+    _, *path = folder.relative_to(home.absolute() / "datastores").parts
+    return sorted((home / "datastores").glob("/".join(("*", *path, "*", job_folder(run / RUN_MODEL, {})))))
 
 
 def _confirm(deletions: list[_Deletion]) -> None:

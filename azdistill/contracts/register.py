@@ -8,7 +8,8 @@ from azdistill.contracts.layout import LINEAGE_FILE
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 
 # Layouts of students that are registered as mlflow_model, each in a folder named after the digest of its model. The
-# address is fixed, so that the step knows it: no variable of a job names the address of an output that it writes.
+# path is fixed, so that the step knows the address: no variable of a job names the address of an output. The datastore
+# is the default one of the job.
 MLFLOW_MODELS_PATH = "azureml://datastores/workspaceblobstore/paths/azdistill/mlflow-models"
 
 

@@ -1,6 +1,7 @@
 """Register a student in the Azure ML workspace of the job: one version for the same content."""
 
 import logging
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -90,7 +91,13 @@ def _source(model: StoredModel, model_type: str, digest: str) -> str:
             subject=MLFLOW_MODELS_PATH,
             fix="run the job again",
         ) from None
-    return f"{MLFLOW_MODELS_PATH}/{digest}/"
+    return f"{mlflow_models_address(model.address)}/{digest}/"
+
+
+def mlflow_models_address(model: str) -> str:
+    """Address of the output `mlflow_models`: in the datastore of the model, the default datastore of the job."""
+    datastore = re.match(r"azureml://(?:.*/)?datastores/[^/]+(?=/paths/)", model)
+    return f"{datastore[0]}/paths/{MLFLOW_MODELS_PATH.partition('/paths/')[2]}" if datastore else MLFLOW_MODELS_PATH
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def test_runs_are_deleted_by_folder_or_name(azdistill: Command, run: Path) -> No
 
 
 def test_only_the_checkpoints_are_deleted(azdistill: Command, run: Path) -> None:
-    datastore = datastore_path(CHECKPOINTS_PATH, home_folder())
+    datastore = datastore_path(CHECKPOINTS_PATH.replace("workspaceblobstore", "other"), home_folder())
     assert datastore
     for job in (job_folder(run / RUN_MODEL), "of-another-run"):
         (datastore / "hash" / job).mkdir(parents=True)

@@ -13,6 +13,7 @@ from azdistill.registry.gate import read_gate
 from azdistill.registry.lineage import Lineage, model_digest, read_lineage
 from azdistill.registry.runs import without_secrets
 from azdistill.registry.student import register_student
+from azdistill.registry.workspace import mlflow_models_address
 
 
 def lineage(inputs: dict[str, Path]) -> Lineage:
@@ -89,3 +90,16 @@ def test_an_unusable_registry_is_one_line_without_its_password(inputs: dict[str,
 )
 def test_user_and_password_are_not_shown(uri: str, shown: str) -> None:
     assert without_secrets(uri) == shown
+
+
+@pytest.mark.parametrize(
+    "datastore",
+    [
+        "azureml://datastores/workspaceblobstore",
+        "azureml://datastores/other",
+        "azureml://subscriptions/s/resourcegroups/g/workspaces/datastores/datastores/other",
+    ],
+)
+def test_mlflow_layouts_are_in_the_datastore_of_the_model(datastore: str) -> None:
+    address = mlflow_models_address(f"{datastore}/paths/azureml/train-1/paths/model/")
+    assert address == f"{datastore}/paths/azdistill/mlflow-models"
