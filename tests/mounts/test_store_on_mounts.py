@@ -65,6 +65,9 @@ time.sleep(60)
 """
 
 
+INDEXED_WHILE_WRITTEN = 60
+
+
 @pytest.fixture
 def start(node):
     """Start a Python program on the node; it is killed at the end of the test."""
@@ -119,7 +122,8 @@ def test_durable_answers_of_a_killed_rank_are_complete_on_every_other_mount(star
     mount, other = rw_mount(f"killed-{lost}"), rw_mount(f"killed-{lost}")
     writer = start(WRITER, mount.path, "first")
     early = Reader(start(READER, other.path))
-    early.find([])  # this mount has looked at the folder while segments are written
+    for _ in range(INDEXED_WHILE_WRITTEN):  # so that this mount opens what it can see
+        early.index_again()
     durable = durable_keys(writer, mount.kill if lost == "node" else writer.kill)
     later = Reader(start(READER, rw_mount(f"killed-{lost}").path))
     assert later.find(durable) == [0, durable]
