@@ -13,6 +13,9 @@ specs     `random_specs_ok`: random valid jobs (tests/azure/specs.py), of 1,000,
 canaries  `canary_planted` secrets, and `canary_hits`: places where one of them was found
 wire      `wire_goldens`: goldens in tests/workspace/goldens that the client's requests equal; the first difference ends
           the benchmark
+wrong     `wrong_pipelines_found`: see benchmarks/robust.py, of 14
+first_day `first_day_faults_found` of `first_day_faults_total`: faults of tests/workspace/first_day.py that are reported
+          before anything is sent, and of tests/workspace/runtime_faults.py that a job survives or reports
 mounts    `mount_ops_ok`: file operations on mounts of Azure ML's data runtime that do what a local disk does, of those
           in docs/mounts.md. No figure without root, FUSE and the runtime
 """
@@ -156,6 +159,38 @@ def wire() -> Figures:
     return {"wire_goldens": len(equal)}
 
 
+def wrong() -> Figures:
+    from benchmarks.robust import wrong_pipelines
+
+    with tempfile.TemporaryDirectory() as folder:
+        return {"wrong_pipelines_found": wrong_pipelines(Path(folder))}
+
+
+def first_day() -> Figures:
+    from tests.workspace.first_day_page import reports
+
+    outcomes = {fault.name: report is not None for fault, report in reports()} | runtime_faults()
+    print("".join(f"not found: {name}\n" for name, found in outcomes.items() if not found), end="")
+    return {"first_day_faults_found": sum(outcomes.values()), "first_day_faults_total": len(outcomes)}
+
+
+def runtime_faults() -> dict[str, bool]:
+    """Whether each fault of a running job is survived or reported, by its name."""
+    from tests.workspace.azurite import azurite
+    from tests.workspace.clients import client_for, empty_workspace
+    from tests.workspace.credential import SimulatedCredential
+    from tests.workspace.runtime_faults import RUNTIME_FAULTS
+
+    handled: dict[str, bool] = {}
+    with tempfile.TemporaryDirectory() as name, azurite(Path(name)) as storage:
+        for number, fault in enumerate(RUNTIME_FAULTS):
+            folder = Path(name, f"fault-{number}")
+            folder.mkdir()
+            with empty_workspace(storage) as workspace, client_for(workspace, SimulatedCredential()) as client:
+                handled[fault.name] = fault.is_handled(workspace, client, folder)
+    return handled
+
+
 def mounts() -> Figures:
     from tests.mounts.observed import mount_ops_ok
 
@@ -169,6 +204,8 @@ FIGURES: Mapping[str, Callable[[], Figures]] = {
     "specs": specs,
     "canaries": canaries,
     "wire": wire,
+    "wrong": wrong,
+    "first_day": first_day,
     "mounts": mounts,
 }
 

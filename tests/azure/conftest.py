@@ -1,19 +1,15 @@
 """Bundles, and fixtures of the simulated workspace."""
 
-import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from azdistill.job.bundle import compile_job
-from azdistill.job.model import DistillationJob
+from tests.workspace.first_day import compile_small_job
 from tests.workspace.fixtures import client, credential, registry, storage, workspace
 
 __all__ = ["client", "credential", "registry", "storage", "workspace"]
-
-STUDENT = "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1"
-
 
 COMPONENT = """\
 type: command
@@ -63,18 +59,4 @@ def small(tmp_path: Path) -> Path:
 @pytest.fixture
 def bundle(tmp_path: Path) -> Callable[..., Path]:
     """Compile a job for a workspace; keyword arguments replace its sections."""
-
-    def make(**sections: object) -> Path:
-        rows = [{"messages": [{"role": "user", "content": f"row {n}"}], "gold": "yes"} for n in range(30)]
-        (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        sections = {
-            "name": "small",
-            "task": "conversation",
-            "data": {"training_data": str(tmp_path / "rows.jsonl")},
-            "teacher": {"teachers": [{"model": "DeepSeek-V3.2", "connection": "deepseek"}]},
-            "student": {"model": STUDENT},
-            **sections,
-        }
-        return compile_job(DistillationJob.model_validate(sections), tmp_path / "bundle").parent
-
-    return make
+    return partial(compile_small_job, tmp_path)

@@ -15,11 +15,11 @@ from azure.core.credentials import AccessToken
 from azure.identity import AzureCliCredential
 
 from azdistill.cli.main import main
-from tests.azure.conftest import STUDENT
 from tests.cli.conftest import Command, Done, folder
 from tests.workspace.azurite import ACCOUNT
 from tests.workspace.clients import client_for
 from tests.workspace.credential import SIGNING_KEY, SimulatedCredential
+from tests.workspace.first_day import STUDENT
 from tests.workspace.resources.managed_identities import JOBS
 from tests.workspace.simulated import GROUP, NAME, SUBSCRIPTION
 

@@ -4,6 +4,7 @@
 `azdistill submit`; the benchmark counts how many are reported.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from tests.workspace.resources.managed_identities import (
 )
 
 if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
     from azdistill.azure.checks.result import CheckResult, Status
     from tests.workspace.simulated import SimulatedWorkspace
 
@@ -49,14 +52,48 @@ class FirstDayFault:
     command: str = ""
     edit: Callable[[Path], None] = lambda _: None
 
-    def is_reported(self, results: Iterable["CheckResult"]) -> bool:
-        """True if one of the results reports this fault."""
-        return any(
-            (result.checked, result.status) == (self.checked, self.status)
-            and self.code == (result.problem.code if result.problem else "")
-            and self.command in (result.problem.command if result.problem else "")
-            for result in results
-        )
+    def report(self, results: Iterable["CheckResult"]) -> "CheckResult | None":
+        """The result that reports this fault."""
+        for result in results:
+            code, command = (result.problem.code, result.problem.command) if result.problem else ("", "")
+            about = (result.checked, result.status, code)
+            if about == (self.checked, self.status, self.code) and self.command in command:
+                return result
+        return None
+
+
+STUDENT = "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1"
+
+
+def compile_small_job(folder: Path, **sections: object) -> Path:
+    """The bundle of a job for a workspace, in `folder`. `sections` replace those of the job."""
+    from azdistill.job.bundle import compile_job
+    from azdistill.job.model import DistillationJob
+
+    rows = [{"messages": [{"role": "user", "content": f"row {n}"}], "gold": "yes"} for n in range(30)]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    values = {
+        "name": "small",
+        "task": "conversation",
+        "data": {"training_data": str(folder / "rows.jsonl")},
+        "teacher": {"teachers": [{"model": "DeepSeek-V3.2", "connection": "deepseek"}]},
+        "student": {"model": STUDENT},
+        **sections,
+    }
+    return compile_job(DistillationJob.model_validate(values), folder / "bundle").parent
+
+
+def check_with(
+    fault: FirstDayFault, workspace: "SimulatedWorkspace", client: "MLClient", folder: Path
+) -> "list[CheckResult]":
+    """Plant a fault in an empty workspace and run the checks of `azdistill submit`."""
+    from azdistill.azure.checks.bundle import check_bundle
+
+    prepare(workspace)
+    fault.plant(workspace)
+    bundle = compile_small_job(folder, **fault.sections)
+    fault.edit(bundle)
+    return list(check_bundle(client, bundle))
 
 
 def prepare(workspace: "SimulatedWorkspace") -> None:

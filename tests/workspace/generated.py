@@ -1,4 +1,4 @@
-"""Generate the goldens of the scenarios, and the table of routes in README.md.
+"""Generate the goldens of the scenarios, the table of routes in README.md, and that of docs/azure-first-run.md.
 
 `python -m tests.workspace.generated` writes them; test_wire.py fails when one differs. A golden lists all requests of a
 scenario in order. Random ids are numbered in the order of their first appearance.
@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.workspace.azurite import ACCOUNT, azurite
 from tests.workspace.credential import audience
+from tests.workspace.first_day_page import PAGE, page
 from tests.workspace.request_log import LoggedRequest
 from tests.workspace.routes import FRONT, LOCATION, REGISTRY, SCOPE, TABLE
 from tests.workspace.simulated import SimulatedWorkspace
@@ -92,5 +93,5 @@ def _table() -> str:
 
 
 if __name__ == "__main__":
-    for path, text in [*goldens(), (README, readme())]:
+    for path, text in [*goldens(), (README, readme()), (PAGE, page())]:
         path.write_text(text, encoding="utf-8", newline="\n")
