@@ -11,6 +11,8 @@ submit    `submit_s`: seconds of the first `azdistill.azure.submission.submit` o
 specs     `random_specs_ok`: random valid jobs (tests/azure/specs.py), of 1,000, that the SDK loads, validates and
           serialises with their values, each compiled twice; the first wrong one ends the benchmark
 canaries  `canary_planted` secrets, and `canary_hits`: places where one of them was found
+pipelines `wrong_pipelines_found`: wrong pipelines, of 14 of which Azure's client finds three, that `validate` finds
+          (tests/engine/pipeline/wrong.py); a missing one ends the benchmark
 wire      `wire_goldens`: goldens in tests/workspace/goldens that the client's requests equal; the first difference ends
           the benchmark
 wrong     `wrong_pipelines_found`: see benchmarks/robust.py, of 14
@@ -150,6 +152,15 @@ def canaries() -> Figures:
     return {"canary_planted": len(search.secrets), "canary_hits": len(hits)}
 
 
+def pipelines() -> Figures:
+    from tests.engine.pipeline.wrong import COMMAND_MISTAKES, mistakes_found
+
+    found = mistakes_found()
+    if missed := [name for name in COMMAND_MISTAKES if name not in found]:
+        raise RuntimeError(f"validate does not find: {', '.join(missed)}")
+    return {"wrong_pipelines_found": len(found)}
+
+
 def wire() -> Figures:
     from tests.workspace.generated import goldens
 
@@ -203,6 +214,7 @@ FIGURES: Mapping[str, Callable[[], Figures]] = {
     "submit": submit,
     "specs": specs,
     "canaries": canaries,
+    "pipelines": pipelines,
     "wire": wire,
     "wrong": wrong,
     "first_day": first_day,

@@ -174,7 +174,7 @@ def _sent_settings(node: Wire) -> Wire:
         "instances": resources.get("instance_count", 1),
         "processes": distribution.get("process_count_per_instance"),
         "shm_size": resources.get("shm_size"),
-        "spot": node.get("queue_settings", {}).get("job_tier") == "spot",
+        "spot": node.get("queue_settings", {}).get("job_tier") == "Spot",
         "seconds": isodate.parse_duration(node["limits"]["timeout"]).total_seconds(),
         "variables": {name: value for name, value in variables.items() if name != REQUIRED_GPUS},
     }

@@ -123,9 +123,9 @@ def _check_memory(checked: str, size: str, student: str) -> Iterator[CheckResult
     facts, vm = built_in().student(student), vm_size(size)
     needed = facts.training_gb if facts else None
     if needed and vm and vm.gpu_memory_gb < needed:
-        message = f"training needs about {needed:.0f} GB of GPU memory, and {size} has {vm.gpu_memory_gb} GB"
+        message = f"training needs about {needed:.0f} GB of GPU memory, and a GPU of {size} has {vm.gpu_memory_gb} GB"
         larger = smallest_vm_size(needed)
-        yield unknown(checked, "gpu_memory", message, f"use {larger} or larger" if larger else "use a smaller student")
+        yield unknown(checked, "gpu_memory", message, f"use {larger}" if larger else "use a smaller student")
 
 
 def _list_sizes(client: "MLClient", region: Region) -> str:

@@ -9,7 +9,18 @@ from azdistill.engine.pipeline.checks import pipeline_problems, require_runnable
 from azdistill.engine.pipeline.loading import load_pipeline
 from azdistill.engine.problems import dotted
 from tests.engine.pipeline.conftest import PipelineFolder
-from tests.engine.pipeline.wrong import AREAS, COMMAND_FILES, A, B, P, as_case, find_problems, write_files
+from tests.engine.pipeline.wrong import (
+    AREAS,
+    COMMAND_FILES,
+    COMMAND_MISTAKES,
+    A,
+    B,
+    P,
+    as_case,
+    find_problems,
+    mistakes_found,
+    write_files,
+)
 
 CASES = [(area, name) for area in AREAS for name in AREAS[area].cases]
 COMMAND_CASES = AREAS["command jobs"].cases
@@ -28,6 +39,11 @@ def test_a_wrong_pipeline_gives_its_problem(tmp_path: Path, area: str, name: str
     case = AREAS[area].cases[name]
     problems = find_problems(tmp_path, AREAS[area], case)
     assert tuple(case)[3:] in [as_case(problem, tmp_path) for problem in problems]
+
+
+def test_the_mistakes_that_the_client_does_not_find_are_found() -> None:
+    assert len(COMMAND_MISTAKES) == 14
+    assert mistakes_found() == list(COMMAND_MISTAKES)
 
 
 @pytest.mark.parametrize("area", AREAS)
