@@ -20,7 +20,7 @@ from azdistill.engine.pipeline.expressions import PipelineInput, reference
 from azdistill.job.bundle import compile_job
 from azdistill.job.components import step_of
 from azdistill.job.loading import load_job as load_spec
-from azdistill.job.model import ComputeSection, DistillationJob
+from azdistill.job.model import ComputeSection, DistillationJob, Identity
 from azdistill.job.paths import is_remote
 from tests.azure.specs import Values, jobs, write_files
 
@@ -79,13 +79,20 @@ def serialised(bundle: Path) -> Wire:
 def _check_job(sent: Wire, job: DistillationJob) -> None:
     assert (sent["displayName"], sent["experimentName"]) == (job.name, job.name)
     assert (sent.get("description", ""), sent.get("tags", {})) == (job.description, job.tags)
-    assert sent["identity"] == {"identityType": "Managed"}
+    assert sent["identity"] == _identity(job.compute.identity)
     assert sent["outputs"].keys() == OUTPUTS
     datastore, settings = job.compute.default_datastore, sent["settings"]
     assert settings.get("default_datastore") == datastore
     assert settings.get("force_rerun", False) == job.compute.force_rerun
     store = sent["jobs"]["teacher"]["outputs"]["store"]["uri"]
     assert store == f"azureml://datastores/{datastore or 'workspaceblobstore'}/paths/azdistill/store"
+
+
+def _identity(identity: Identity) -> Wire:
+    if identity.type == "user_identity":
+        return {"identityType": "UserIdentity"}
+    client = {"clientId": identity.client_id} if identity.client_id else {}
+    return {"identityType": "Managed", **client}
 
 
 def _check_nodes(sent: Wire, job: DistillationJob, bundle: Path) -> None:

@@ -4,33 +4,54 @@ import os
 import socket
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 
 import pytest
+from safetensors.torch import load_file
 
 from azdistill.contracts.files import read_json, write_rows
 from azdistill.contracts.manifest import close_folder, read_manifest
+from azdistill.training.checkpoints import is_complete
+from tests.students import tiny
 from tests.training.conftest import rows
+
+TIMEOUT_S = 300
+
+
+@contextmanager
+def training(folder, student, train_rows, ranks, *flags):
+    """Processes of the train step. They are killed at the end of the block, if they still run."""
+    write_rows(folder / "curated" / "train.jsonl", train_rows)
+    write_rows(folder / "curated" / "validation.jsonl", rows(12, first=64))
+    close_folder(folder / "curated", "curate", {})
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    outputs = [text for name in ("model", "metrics", "checkpoints") for text in (f"--{name}", folder / name)]
+    command = [sys.executable, "-m", "azdistill.steps.train", "--curated", folder / "curated", "--student", student]
+    command += ["--learning-rate", "3e-3", "--max-length", "128", *outputs, *flags]
+    together = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(ranks)}
+    variables = [together | {"RANK": str(rank), "LOCAL_RANK": str(rank)} if ranks > 1 else {} for rank in range(ranks)]
+    processes = [subprocess.Popen(command, env={**os.environ, **own}, stdout=subprocess.PIPE) for own in variables]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def train(*arguments):
+    """The output of each process of a training that ends well."""
+    with training(*arguments) as processes:
+        outputs = [process.communicate(timeout=TIMEOUT_S)[0].decode() for process in processes]
+        assert [process.returncode for process in processes] == [0] * len(processes)
+    return outputs
 
 
 @pytest.mark.slow
 def test_two_processes_train_one_student_and_the_main_process_writes_it(student, tmp_path):
-    write_rows(tmp_path / "curated" / "train.jsonl", rows(64))
-    write_rows(tmp_path / "curated" / "validation.jsonl", rows(12, first=64))
-    close_folder(tmp_path / "curated", "curate", {})
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-    outputs = [text for name in ("model", "metrics", "checkpoints") for text in (f"--{name}", tmp_path / name)]
-    flags = ["--num-epochs", "2", "--learning-rate", "3e-3", "--max-length", "128", *outputs]
-    command = [sys.executable, "-m", "azdistill.steps.train", "--curated", tmp_path / "curated", "--student", student]
-    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-    processes = [
-        subprocess.Popen(
-            [*command, *flags], env={**environment, "RANK": rank, "LOCAL_RANK": rank}, stdout=subprocess.PIPE
-        )
-        for rank in "01"
-    ]
-    outputs = [process.communicate(timeout=120)[0].decode() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
+    outputs = train(tmp_path, student, rows(64), 2, "--num-epochs", "2")
     assert outputs[0].startswith("train: 64 rows")
     assert outputs[1] == ""
     metrics = read_json(tmp_path / "metrics" / "metrics.json")
@@ -38,3 +59,33 @@ def test_two_processes_train_one_student_and_the_main_process_writes_it(student,
     assert metrics["validation_loss"] < 5
     assert set(read_manifest(tmp_path / "model").files) >= {"model.safetensors", "tokenizer.json", "config.json"}
     assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_steps_of_one_process_with_the_batches_of_both(tmp_path):
+    """16 rows are one batch of one process, and two batches of two processes, with different numbers of tokens."""
+    student = tiny.write(tmp_path / "student", "smollm")
+    same_prefix = [row for row in rows(16 * 7) if int(row.id, 16) % 7 == 0]
+    flags = ("--num-epochs", "4", "--batch-size")
+    train(tmp_path / "one", student, same_prefix, 1, *flags, "1000")
+    train(tmp_path / "two", student, same_prefix, 2, *flags, "9")
+    one, two = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("one", "two"))
+    losses = [read_json(tmp_path / name / "metrics" / "metrics.json") for name in ("one", "two")]
+    assert [metrics["steps"] for metrics in losses] == [4, 4]
+    assert losses[0]["validation_loss"] == pytest.approx(losses[1]["validation_loss"], abs=1e-5)
+    assert max((one[name].float() - two[name].float()).abs().max().item() for name in one) < 1e-5
+
+
+@pytest.mark.slow
+def test_two_processes_that_are_killed_continue_from_a_checkpoint(student, tmp_path):
+    """As on spot VMs: all of them are started again."""
+    arguments = (tmp_path, student, rows(64), 2, "--num-epochs", "12")
+    with training(*arguments) as processes:
+        deadline = time.monotonic() + TIMEOUT_S
+        while not any(map(is_complete, (tmp_path / "checkpoints").rglob("checkpoint-*"))):
+            assert time.monotonic() < deadline
+            assert all(process.poll() is None for process in processes)
+            time.sleep(0.02)
+    train(*arguments)
+    metrics = read_json(tmp_path / "metrics" / "metrics.json")
+    assert 0 < metrics["resumed_from_step"] < metrics["steps"] == 60
