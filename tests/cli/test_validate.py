@@ -7,7 +7,7 @@ import pytest
 
 from azdistill.cli.problems import as_annotation
 from azdistill.engine.problems import Problem
-from tests.cli.conftest import JOB, Command, Writer, command
+from tests.cli.conftest import JOB, Command, Writer, command, folders
 
 WRONG_JOB = JOB.replace("task: conversation", "task: talk") + "train:\n  learning_rate: 7\n"
 
@@ -43,9 +43,9 @@ def test_every_problem_of_a_pipeline_has_its_line(azdistill: Command, pipeline: 
 
 
 def test_a_warning_goes_to_standard_error_and_keeps_exit_code_0(azdistill: Command, pipeline: Writer) -> None:
-    done = azdistill("validate", pipeline({"say": command("echo hello", colour="blue")}))
+    done = azdistill("validate", pipeline({"say": "echo hello"}, outputs=folders("unused")))
     assert done.code == 0
-    assert ": warning: jobs.say.colour: unknown field" in done.err
+    assert ": warning: outputs.unused: no job writes this output" in done.err
     assert done.err.count("\n") == 1
     assert ": valid: " in done.out
 
@@ -97,7 +97,7 @@ def test_json_of_a_valid_file_is_an_empty_list(azdistill: Command, job: Path, pi
 
 
 def test_json_lists_warnings_and_the_exit_code_stays_0(azdistill: Command, pipeline: Writer) -> None:
-    done = azdistill("validate", pipeline({"say": command("echo hello", colour="blue")}), "--format", "json")
+    done = azdistill("validate", pipeline({"say": "echo hello"}, outputs=folders("unused")), "--format", "json")
     assert (done.code, done.err) == (0, "")
     assert [problem["severity"] for problem in json.loads(done.out)] == ["warning"]
 
@@ -124,7 +124,7 @@ def test_github_shows_problems_as_annotations(azdistill: Command, job: Path, pip
     task, rate = done.out.splitlines()
     assert task.startswith(f"::error file={job},line=2,title=")
     assert "::train.learning_rate=7: " in rate
-    done = azdistill("validate", pipeline({"say": command("echo hello", colour="blue")}), "--format", "github")
+    done = azdistill("validate", pipeline({"say": "echo hello"}, outputs=folders("unused")), "--format", "github")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("::warning file=")
 
