@@ -1,7 +1,7 @@
 """Distil large language models into small ones on Azure Machine Learning.
 
-The public names are declared in `__init__.pyi` and imported on first use by `azdistill.api.public`. This file is part
-of the code snapshot of every step, so it names no module that a snapshot would then have to include.
+The public names are declared in `__init__.pyi` and imported on first use by `azdistill.api.public`. The code snapshot of
+every step contains this file. So it has no import statement of another module, which every snapshot would then include.
 """
 
 from typing import Any

@@ -1,4 +1,5 @@
 """Azure Machine Learning workspaces: check and submit a bundle, follow its job, download its outputs.
 
-The only package that imports `azure.ai.ml`. It prints nothing and changes no setting of the process for good.
+The only package that imports `azure.ai.ml`. It prints nothing and restores the settings of the process that it
+changes.
 """

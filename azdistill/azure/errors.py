@@ -1,4 +1,4 @@
-"""Translate exceptions of Azure's SDK into errors that say what to do.
+"""Translate exceptions of Azure's SDK into errors with a fix.
 
 The traceback of each is logged at level DEBUG, which the command line shows with AZDISTILL_DEBUG=1.
 """
@@ -59,8 +59,8 @@ TEMPORARY = frozenset({409, 429})
 def translate_errors(subject: str, fixes: Fixes = WORKSPACE_FIXES) -> Iterator[None]:
     """Raise exceptions of the SDK as errors about `subject` (`job 'small-1'`).
 
-    InputError for what the user has to change (login, role, name, input), AzdistillError for what may pass by waiting
-    and for an exception inside the SDK of any other type. An exception of our own code is a bug and passes.
+    InputError for what the user must change (login, role, name, input), AzdistillError for temporary failures and for
+    any other exception inside the SDK. An exception of azdistill's own code is a bug and is not translated.
     """
     from azure.ai.ml.exceptions import MlException
     from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError

@@ -83,7 +83,7 @@ def stream(client: "MLClient", name: str, poll_s: float = FINALIZING_POLL_S) -> 
 
 
 def raise_for_failure(client: "MLClient", job: JobStatus) -> None:
-    """Raise an error for an ended job that is no success, by its nodes and its gate.json.
+    """Raise an error for an ended job that did not succeed, by its nodes and its gate.json.
 
     The status does not say it: Azure ML reports a pipeline that continues after a failed node as Completed or as
     Failed. Raises GateRefused for a refused student, NodeFailed for another failure, and GateUnknown when gate.json

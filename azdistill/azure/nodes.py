@@ -1,4 +1,4 @@
-"""Nodes of a pipeline job: their statuses say what the status of the pipeline does not."""
+"""Statuses of the nodes of a pipeline job. The status of the pipeline alone does not show failed nodes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

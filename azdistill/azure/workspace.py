@@ -136,8 +136,8 @@ def cloud_of_client(client: "MLClient") -> Cloud:
 def connect(address: WorkspaceAddress | RegistryAddress, credential: Any = None, transport: Any = None) -> "MLClient":
     """The SDK's client for a workspace or registry.
 
-    Without `credential` it signs in as the environment says: `az login`, a service principal or a managed identity, in
-    the cloud of AZUREML_CURRENT_CLOUD.
+    Without `credential`, DefaultAzureCredential signs in: `az login`, a service principal or a managed identity, in the
+    cloud of AZUREML_CURRENT_CLOUD.
     `transport` is azure-core's. Nothing is sent to a workspace yet; a registry is asked for its location. Raises
     InputError without the extra `azure`, and for a registry that does not open.
     """

@@ -47,7 +47,7 @@ class WorkspaceJobs:
         return jobs.with_outcome(self._client, jobs.status(self._client, name))
 
     def stream(self, name: str) -> None:
-        """Print the job's log until the job ends. Raises GateRefused, NodeFailed or GateUnknown if it is no success."""
+        """Print the job's log until it ends. Raises GateRefused, NodeFailed or GateUnknown if it did not succeed."""
         jobs.stream(self._client, name)
 
     def cancel(self, name: str) -> JobStatus:

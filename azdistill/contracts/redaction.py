@@ -1,6 +1,6 @@
 """Remove secrets from text that comes from outside, such as replies of endpoints and errors of connections.
 
-Apply it before the text is cut, logged or written: a secret that is cut in two is no longer recognised.
+Apply it before the text is truncated, logged or written: a truncated secret is not recognised.
 """
 
 import re

@@ -15,8 +15,8 @@ SERVERLESS = "serverless"
 # Source: https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas
 MAX_TIMEOUT_S, MAX_SPOT_TIMEOUT_S = 1_814_400, 604_800
 
-# Time limits in seconds. They bound the cost of a step that hangs, and are far above what a step takes. An ended step
-# continues in the next run: answers are in the response store, and train resumes from a checkpoint.
+# Time limits in seconds. They bound the cost of a step that hangs, and are far above the usual duration. A step that
+# reached its limit continues in the next run: answers are in the response store, and train resumes from a checkpoint.
 TIMEOUTS_S = {
     "prepare": 21_600,
     "teacher": 604_800,
@@ -30,7 +30,7 @@ TIMEOUTS_S = {
 
 
 def run_settings(step: Step[Any], compute: "ComputeSection") -> dict[str, Any]:
-    """The run settings of a node, without those that are Azure ML's defaults."""
+    """The run settings of a node. Settings with Azure ML's default are left out."""
     cluster = cluster_of(step, compute)
     instances, processes = instance_count(step, compute), process_count(step, compute)
     distribution = {"type": "pytorch", "process_count_per_instance": processes}
@@ -77,12 +77,12 @@ def timeout(step: str, compute: "ComputeSection") -> int:
 
 
 def compute_address(cluster: str) -> str:
-    """A compute target as a pipeline file names it."""
+    """The address of a compute target in a pipeline file."""
     return cluster if cluster == SERVERLESS else f"azureml:{cluster}"
 
 
 def _resources(step: Step[Any], compute: "ComputeSection", instances: int) -> dict[str, Any]:
-    """A cluster has its own VM size; serverless compute needs one."""
+    """Resources of a node. Only serverless compute needs a VM size."""
     is_serverless = cluster_of(step, compute) == SERVERLESS
     shm_size = compute.shm_size if step.environment == "gpu" else None
     return {
@@ -93,8 +93,8 @@ def _resources(step: Step[Any], compute: "ComputeSection", instances: int) -> di
 
 
 def _variables(step: Step[Any], compute: "ComputeSection") -> dict[str, str]:
-    """Environment variables of a node: the job's, and how many GPUs each instance must have, so that no step trains on
-    the CPU of a GPU machine. A cluster has its own VM size, which is not known here: at least one GPU."""
+    """Environment variables of a node: those of the job, and the number of GPUs that each instance must have, so that no
+    step trains on the CPU of a GPU machine. At least one on a cluster, whose VM size is not known here."""
     gpus = gpu_count(vm_size_of(step, compute)) if step.environment == "gpu" else 0
     required = gpus if compute.gpu == SERVERLESS else min(gpus, 1)
     return {

@@ -52,7 +52,7 @@ def _missed(decision: GateDecision, outcome: str) -> str:
 
 
 def registration(report: Report) -> str:
-    """Say if the register step registers the student. Both steps run concurrently, so the result is not known."""
+    """Sentence about the registration of the student. The register step runs concurrently: its result is not known."""
     name = report.registered_model
     if not report.verdict.register_student:
         return f"Not registered: the register step refuses {name!r} with exit code 3."

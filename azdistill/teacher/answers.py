@@ -66,5 +66,5 @@ class JobAnswers:
 
 
 def _without_logprobs(outcome: Outcome) -> Outcome:
-    """They are many times as long as the text, and remain in the store until they are packed."""
+    """Drop the log probabilities, which are many times as long as the text. The store has them."""
     return replace(outcome, logprobs=None) if isinstance(outcome, Answer) and outcome.logprobs else outcome

@@ -90,10 +90,10 @@ def _key_headers(key: str, subject: str) -> dict[str, str]:
 
 
 class EntraToken(Auth):
-    """Entra ID token, renewed 5 minutes before it expires, or at half its life if it lives less than 10 minutes.
+    """Entra ID token, renewed 5 minutes before it expires, or after half its lifetime if that is less than 10 minutes.
 
-    `azure.identity.get_bearer_token_provider` does not fit: the event loop has to know whether a call will block, and
-    a token that is still valid has to outlive a short failure of the identity endpoint.
+    `azure.identity.get_bearer_token_provider` does not fit: the event loop must know whether a call will block, and a
+    token that is still valid must be used during a short failure of the identity endpoint.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Take the prompts of a job to their answers: a bounded number of them at once, in order."""
+"""Process the prompts of a job in order, a bounded number of them concurrently."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ from azdistill.teacher.usage import add_counts
 if TYPE_CHECKING:
     from azdistill.tasks.task import Task
 
-# Prompts in progress, most of which wait: for a retry, for a commit of the store, for the next teacher.
+# Maximum number of prompts in progress. Most of them wait: for a retry, a commit of the store or the next teacher.
 MOST_PROMPTS = 20_000
 STATUS_EVERY_S = 5.0
 NOT_STORED = RowRejected("not_stored", "the store has no answer")
@@ -36,7 +36,7 @@ class TooManyRejected(Exception):
 class Dispatcher:
     """Answer prompts. `results` has the conversations of each prompt, None of one that is not answered yet.
 
-    `check` is called now and then, and may raise to end the job.
+    `check` is called regularly, and may raise to end the job.
     """
 
     def __init__(

@@ -101,7 +101,7 @@ def _completion(prompt: Prompt, row: ImportedRow, teacher: str) -> Completion:
 
 
 def _reject(prompt: Prompt) -> Reject:
-    detail = "teacher.completions has no completion for these messages; they have to match exactly"
+    detail = "teacher.completions has no completion for these messages; they must match exactly"
     return Reject(source=prompt.source, reason="no_completion", detail=detail)
 
 

@@ -200,7 +200,7 @@ def _connection_problem(error: Exception, quote: Callable[[str], str]) -> Proble
     if isinstance(error, aiohttp.ClientConnectorSSLError):
         return Problem(
             code="no_tls",
-            message="it does not speak TLS on this port",
+            message="it does not use TLS on this port",
             fix="correct the port, or write http:// for a server of your own",
         )
     if isinstance(error, aiohttp.ClientConnectorDNSError):

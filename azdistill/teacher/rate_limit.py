@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 CATCH_UP_S = 0.02
 # The longest sleep before a rate is read again, because it may have changed.
 LONGEST_SLEEP_S = 0.05
-# A refusal with a shorter Retry-After is a momentary collision and says nothing about a quota.
+# A refusal with a shorter Retry-After is a momentary collision, not a quota.
 SHORTEST_RETRY_AFTER_S = 0.25
 MINUTE_S = 60.0
 
@@ -33,30 +33,30 @@ class TokenBucket:
 
 
 class AdaptiveRate(TokenBucket):
-    """Requests a second of an endpoint that does not state its limit.
+    """Adaptive rate in requests per second, for an endpoint that does not state its limit.
 
-    Slow start: the rate grows with every request until requests are refused. From then on the requests of one window
-    decide. Many refusals set the rate to what was accepted, which is the limit itself, as more was offered. Few
-    refusals keep it. None raise it, at first by one percent, then by more while none are refused. So a steady limit
-    costs a refusal now and then, and a limit that was raised is found.
+    Slow start: the rate grows with every request until requests are refused. After that, the rate is adjusted once per
+    window of requests. Many refusals set the rate to the accepted rate, which is the limit, because more was sent. Few
+    refusals keep the rate. Without refusals it grows, first by one percent, then by more per window. So a constant
+    limit costs a few refusals, and a raised limit is detected.
 
-    Refusals arrive before answers do. So a request without a reply counts as accepted once refusals of its time
-    have had time to arrive. A cut that does not lessen the refusals is undone: they are noise, not a limit.
+    Refusals arrive before answers do. So a request without a reply counts as accepted when its refusal would have
+    arrived. A cut of the rate that does not reduce the refusals is undone: they are noise, not a limit.
     """
 
     FIRST, LEAST, GROWTH = 400.0, 0.5, 20.0
     # A window ends after SHORTEST_S and ENOUGH requests, or after LONGEST_S. The first one after slow start is shorter.
     ENOUGH, SHORTEST_S, LONGEST_S, FIRST_S, FEWEST = 80, 0.25, 2.0, 0.1, 20
-    # Refused fractions: few, during slow start, noise at most, a closed endpoint at least.
+    # Refused fractions: few; allowed during slow start; maximum of noise; minimum of a closed endpoint.
     FEW, SLOW_START, NOISY, CLOSED = 0.012, 0.15, 0.2, 0.5
-    # Until the limit is measured well, more than the estimate is offered.
+    # Until the limit is measured in a complete window, the rate is this multiple of the estimate.
     OVERSHOOT = 1.15
     SMALLEST_STEP, FIRST_STEP, LARGEST_STEP, NEAR, REOPENING, USED = 0.005, 0.05, 0.32, 0.9, 4.0, 0.8
-    # Refusals are noise when so many cuts in a row leave this fraction of them.
+    # Refusals are noise if this many successive cuts leave at least this fraction of them.
     AS_MANY, MOST_VAIN_CUTS = 0.7, 2
-    # A window is judged when so many times the reply time of a refusal has passed.
+    # A window is evaluated after this multiple of the reply time of a refusal.
     REPLIES = 1.5
-    # So many refusals, and a quarter of a window, end it at once.
+    # A window ends early after this many refusals and a quarter of its length.
     MANY = 16
 
     def __init__(self, now: float, share: float = 1.0) -> None:
@@ -139,24 +139,24 @@ class AdaptiveRate(TokenBucket):
         return self._refused / max(self._accepted + self._refused if is_unknown else self._sent, 1)
 
     def _tolerated(self) -> float:
-        """Refusals that say nothing about the rate: a few, and what chance makes of the noise."""
+        """Number of refusals that are no sign of a limit: a few, and the noise plus two standard deviations."""
         few = self.SLOW_START if self.limit == math.inf else self.FEW
         return max(2.0, self._sent * (few + self.noise) + 2 * math.sqrt(self._sent * self.noise))
 
     def _leave_slow_start(self, now: float) -> None:
-        """The bucket of the endpoint is empty. Offer half as much for a moment, to estimate what it accepts."""
+        """The bucket of the endpoint is empty. Halve the rate for a short window, to estimate the accepted rate."""
         offered = self._sent / max(now - self._since, self._sent / self.rate)
         self.rate = self.limit = max(offered / 2, self.LEAST)
         self._is_estimate = True
         self._start_window(now)
 
     def _adjust(self) -> None:
-        """Set the rate by the window that ended."""
+        """Adjust the rate to the result of the window that ended."""
         before, self._before_cut = self._before_cut, None
         was_estimate, self._is_estimate = self._is_estimate, False
         duration, refused = self._until - self._since, self._refused_fraction()
         if was_estimate and self._refused <= self._tolerated() and self._sent >= self.USED * duration * self.rate:
-            self.rate *= 2  # the limit is higher: requests were held back by something else when slow start ended
+            self.rate *= 2  # the limit is higher: something else delayed requests when slow start ended
             self.limit, self._is_estimate = self.rate, True
             return
         self.noise += (min(refused, self.noise) - self.noise) / 5
@@ -242,7 +242,7 @@ class RateLimiter:
             self._requests.receive(sent_at, self._clock(), accepted=False)
 
     def turn_off(self) -> None:
-        """Stop limiting: waiting requests continue at once, and are not sent."""
+        """Stop limiting: waiting requests return immediately, and are not sent."""
         self._is_off = True
 
     def _wait_s(self) -> float:

@@ -87,12 +87,12 @@ class OutageGuard:
         await asyncio.sleep(wait_s(self._probes, OUTAGE))
 
     def replied(self, *, answered: bool) -> None:
-        """The endpoint replied: it is up. A reply that rejects a row counts, but is no answer."""
+        """Count a reply: the endpoint is up. A reply that rejects a row is a reply, but not an answer."""
         self._failures, self.is_down = 0, False
         self._has_answered |= answered
 
     def failed(self, reply: Retry) -> None:
-        """Count a call that failed. Refusals by a rate limit say that the endpoint is up."""
+        """Count a failed call. A refusal by a rate limit does not count: the endpoint is up."""
         if reply.throttled:
             return
         self._failures += 1

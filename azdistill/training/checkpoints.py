@@ -13,7 +13,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from azdistill.contracts.errors import DataError, InputError
 from azdistill.contracts.files import read_json, write_json
 
-# File that marks a checkpoint as ours. It exists as soon as the folder does, and says at the end that it is complete.
+# File that marks a checkpoint of azdistill. It is written with the folder, and again when the checkpoint is complete.
 MARKER = "azdistill.json"
 
 CHECKPOINTS_KEPT = 2

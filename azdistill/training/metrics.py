@@ -81,7 +81,7 @@ def history_points(log_history: Sequence[dict[str, Any]]) -> list[dict[str, Any]
     """One point for each logged step, in order, from `TrainerState.log_history`."""
     points: dict[int, dict[str, Any]] = {}
     for entry in log_history:
-        values = {ours: entry[theirs] for theirs, ours in HISTORY_NAMES.items() if theirs in entry}
+        values = {name: entry[logged] for logged, name in HISTORY_NAMES.items() if logged in entry}
         if values:
             points.setdefault(entry["step"], {"step": entry["step"]}).update(values)
     return [points[step] for step in sorted(points)]

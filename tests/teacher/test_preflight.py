@@ -192,7 +192,7 @@ def test_a_port_without_tls(configure):
             config = configure(here.replace("http:", "https:"))
             await preflight(resolve(config.teachers[0], "endpoint", {}), config)
 
-    with pytest.raises(EndpointError, match="it does not speak TLS on this port; correct the port"):
+    with pytest.raises(EndpointError, match="it does not use TLS on this port; correct the port"):
         asyncio.run(asked())
 
 

@@ -55,7 +55,7 @@ def _packages(folder: Path, environment: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _image(checked: str, image: str) -> Iterator[CheckResult]:
-    """Azure ML builds an image without a date from whatever is newest on that day."""
+    """Check a base image. One without a date in its tag is the latest one when Azure ML builds the environment."""
     repository, _, tag = image.partition(":")
     if not image.startswith(BASE_IMAGES):
         return

@@ -34,5 +34,5 @@ class ReadOnlyInputs:
                 return "was deleted"
             files = self._hashes.tree_files(before.path)
         except OSError as error:
-            return f"cannot be read any more: {error.strerror}"
+            return f"can no longer be read: {error.strerror}"
         return None if combine(files) == combine(before.files) else f"changed{describe_files(before.files, files)}"

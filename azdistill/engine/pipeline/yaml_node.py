@@ -8,10 +8,10 @@ from typing import Any, TypedDict, Unpack
 from azdistill.engine.problems import FieldPath, Problem, Scope, Severity, suggest
 from azdistill.engine.yaml_document import Document
 
-# The rest of the problems of a file with more than this is not listed.
+# Maximum number of problems that are listed for a file.
 MAX_PROBLEMS = 1000
 
-# A file with more unknown fields than this is of another kind: the rest is not listed.
+# Maximum number of unknown fields that are listed. A file with more is probably of another kind.
 MAX_UNKNOWN_FIELDS = 20
 
 

@@ -1,4 +1,4 @@
-"""Index of a store: where the record of each key lies, in about a hundred bytes a key."""
+"""Index of a store: the position of the record of each key, in about a hundred bytes per key."""
 
 from functools import lru_cache
 from pathlib import Path
