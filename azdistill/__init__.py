@@ -1,7 +1,7 @@
 """Distil large language models into small ones on Azure Machine Learning.
 
-The public names are declared in `__init__.pyi` and imported on first use by `azdistill.api.public`. The code snapshot of
-every step contains this file. So it has no import statement of another module, which every snapshot would then include.
+The public names are declared in `__init__.pyi` and imported on first use by `azdistill.api.public`. The code snapshot
+of every step has this file, and every module that it would import: so it has no import statement of azdistill.
 """
 
 from typing import Any

@@ -93,8 +93,8 @@ def _resources(step: Step[Any], compute: "ComputeSection", instances: int) -> di
 
 
 def _variables(step: Step[Any], compute: "ComputeSection") -> dict[str, str]:
-    """Environment variables of a node: those of the job, and the number of GPUs that each instance must have, so that no
-    step trains on the CPU of a GPU machine. At least one on a cluster, whose VM size is not known here."""
+    """Environment variables of a node: those of the job, and the number of GPUs that each instance must have, so that
+    no step trains on the CPU of a GPU machine. At least one on a cluster, whose VM size is not known here."""
     gpus = gpu_count(vm_size_of(step, compute)) if step.environment == "gpu" else 0
     required = gpus if compute.gpu == SERVERLESS else min(gpus, 1)
     return {
