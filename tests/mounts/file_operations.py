@@ -341,6 +341,22 @@ def rename_folder(here: Path, there: Path) -> object:
     return [os.listdir(here), (there / "e" / "x").read_text()]
 
 
+@operation("rename a file to its own name, which changes nothing")
+def rename_itself(here: Path, there: Path) -> object:
+    (here / "a").write_text("x")
+    (here / "a").rename(here / "a")
+    return [_read(here / "a"), _read(there / "a")]
+
+
+@operation("rename a folder over an empty one")
+def rename_folder_over(here: Path, there: Path) -> object:
+    (here / "d").mkdir()
+    (here / "d" / "x").write_text("x")
+    (here / "e").mkdir()
+    (here / "d").rename(here / "e")
+    return [os.listdir(here), _read(here / "e" / "x"), _read(there / "e" / "x")]
+
+
 @operation("rename a file while it is open for writing")
 def rename_open(here: Path, there: Path) -> object:
     with (here / "a").open("wb") as stream:

@@ -24,6 +24,7 @@ disk does. Storage with a hierarchical namespace was not tried.
   before shows the old one, until it is mounted again. The runtime's setting `DATASET_MOUNT_ATTRIBUTE_CACHE_TTL` is the
   number of seconds; by default it never expires.
 - **New names appear at once** in listings and for `open`, on all nodes.
+- **A folder that is renamed over an empty folder is moved into it.** Rename folders to free names only.
 - **Locks and permissions end at the node.** `flock` works among processes of one node, and other nodes do not see it.
   `chmod` is accepted and changes nothing; hard links are refused; `statvfs` reports no free space.
 
@@ -31,11 +32,12 @@ disk does. Storage with a hierarchical namespace was not tried.
 
 - Every file that another node may read while it is written gets another name first, is closed, and is then renamed: the
   segments of the [response store](store.md), the heartbeats of the ranks, manifests, and all JSON files.
-- No file that another node may have read is written again: each segment and each heartbeat has a name of its own, also
-  after a restart of the same job.
+- No file that another node reads while it works is written again: each segment and each heartbeat has its own name,
+  also after a restart of the same job. The marker of a checkpoint is written again by its own node; others read it at
+  their start.
 - A step writes its manifest last, after its other files are closed. A node that is lost leaves an output without a
-  manifest, and a checkpoint that is not marked as complete; the next attempt deletes that checkpoint and resumes from
-  the one before.
+  manifest, and perhaps a checkpoint that is not marked as complete; the next attempt resumes from the one before it.
+- Folders are renamed to free names only.
 - Nothing depends on locks, permissions, hard links, free space or modification times on a mount. The lock of
   `azdistill store compact` is seen on one machine only: compact from one machine at a time.
 
