@@ -44,9 +44,9 @@ def test_a_bundle_without_problems(bundle, client, workspace, connection):
         "serverless Standard_E4s_v3",
         "serverless Standard_NC24ads_A100_v4",
         "identity on serverless compute",
-        "role 'AcrPull' of identity 'jobs'",
-        "role 'AzureML Data Scientist' of identity 'jobs'",
-        "role 'Azure Machine Learning Workspace Connection Secrets Reader' of identity 'jobs'",
+        "role 'AcrPull' of identity 'jobs' on simulated",
+        "role 'AzureML Data Scientist' of identity 'jobs' on simulated",
+        "role 'Azure Machine Learning Workspace Connection Secrets Reader' of identity 'jobs' on simulated",
         "connection 'deepseek'",
         "inputs.student",
         "environment 'azdistill-cpu'",
@@ -227,10 +227,10 @@ def test_steps_of_a_user_need_the_roles_of_the_user_and_clusters_pull_images(bun
     scientist, secrets = "f6c7c914-8db3-469d-8ca1-694a8f32e121", "ea01e6af-a1c1-4350-9563-ad00f8c72ec5"
     system = workspace.managed_identities.of_compute("cpu-cluster").system
     assert [(problem.subject.partition(" of ")[2], assigned(problem)) for problem in reported] == [
-        ("the identity of compute 'cpu-cluster'", (ACR_PULL, system, "ServicePrincipal")),
-        ("you", (scientist, USER, "User")),
-        ("you", (secrets, USER, "User")),
-        ("identity 'jobs'", (ACR_PULL, JOBS.principal_id, "ServicePrincipal")),
+        ("the identity of compute 'cpu-cluster' on simulated", (ACR_PULL, system, "ServicePrincipal")),
+        ("you on simulated", (scientist, USER, "User")),
+        ("you on simulated", (secrets, USER, "User")),
+        ("identity 'jobs' on simulated", (ACR_PULL, JOBS.principal_id, "ServicePrincipal")),
     ]
 
 
@@ -254,6 +254,19 @@ def test_a_connection_without_a_key_needs_a_role_on_its_resource(bundle, client,
     (result,) = [result for result in check_bundle(client, bundle()) if result.status != "ok"]
     assert (result.status, result.checked) == ("unknown", f"role {role!r} of identity 'jobs' on house")
     assert f"--assignee-object-id {JOBS.principal_id}" in result.problem.command
+
+
+def test_the_datastore_of_the_outputs_must_exist_and_needs_a_role_on_its_account(bundle, client, workspace, connection):
+    workspace.datastores.identity = True
+    workspace.datastores.containers["outputs"] = "other-container"
+    assert problems(check_bundle(client, bundle(compute={"default_datastore": "outputs"}))) == []
+    missing = only_problem(check_bundle(client, bundle(compute={"default_datastore": "elsewhere"})))
+    assert (missing.subject, missing.code) == ("datastore 'elsewhere'", "not_found")
+    workspace.datastores.accounts["outputs"] = "otheraccount"
+    results = list(check_bundle(client, bundle(compute={"default_datastore": "outputs"})))
+    (other,) = [result for result in results if result.status != "ok"]
+    assert other.checked == "role 'Storage Blob Data Contributor' of identity 'jobs' on otheraccount"
+    assert other.problem.command.endswith('"$(az storage account show --name otheraccount --query id --output tsv)"')
 
 
 def test_a_registry_with_an_admin_user_needs_no_role(bundle, client, workspace, connection):

@@ -123,7 +123,7 @@ def test_a_workspace_without_problems(doctor, client):
     assert done.code == 0
     assert checks["login"]["detail"] == f"as you@example.com, tenant {USER['tid']}"
     assert checks["workspace"]["status"] == checks["connection 'deepseek'"]["status"] == "ok"
-    assert checks["role 'AzureML Data Scientist' of identity 'jobs'"]["status"] == "ok"
+    assert checks["role 'AzureML Data Scientist' of identity 'jobs' on simulated"]["status"] == "ok"
     assert [name for name, check in checks.items() if check["status"] == "unknown"] == ["teacher 'DeepSeek-V3.2'"]
     assert "s3cret" not in done.out
 

@@ -284,7 +284,7 @@ def _conditional_role(workspace: "SimulatedWorkspace") -> None:
     workspace.roles.assign(JOBS.principal_id, DATA_SCIENTIST, workspace.arm_id, condition)
 
 
-SCIENTIST_OF_JOBS = "role 'AzureML Data Scientist' of identity 'jobs'"
+SCIENTIST_OF_JOBS = "role 'AzureML Data Scientist' of identity 'jobs' on simulated"
 ROLES = [
     FirstDayFault(
         "register may not write models",
@@ -296,7 +296,7 @@ ROLES = [
     FirstDayFault(
         "the teacher step may not read connections",
         without_role(SECRETS_READER),
-        "role 'Azure Machine Learning Workspace Connection Secrets Reader' of identity 'jobs'",
+        "role 'Azure Machine Learning Workspace Connection Secrets Reader' of identity 'jobs' on simulated",
         "role_unknown",  # AzureML Data Scientist may allow it
         "unknown",
         command=f"--role {SECRETS_READER} --assignee-object-id {JOBS.principal_id}",
@@ -304,14 +304,14 @@ ROLES = [
     FirstDayFault(
         "the compute may not pull images",
         without_role(ACR_PULL),
-        "role 'AcrPull' of identity 'jobs'",
+        "role 'AcrPull' of identity 'jobs' on simulated",
         "role_missing",
         command=f"--role {ACR_PULL} --assignee-object-id {JOBS.principal_id}",
     ),
     FirstDayFault(
         "steps may not write to a storage account without keys",
         _no_role_on_storage,
-        "role 'Storage Blob Data Contributor' of identity 'jobs'",
+        "role 'Storage Blob Data Contributor' of identity 'jobs' on simulated",
         "role_missing",
         command=f"--role {BLOB_CONTRIBUTOR} --assignee-object-id {JOBS.principal_id}",
     ),

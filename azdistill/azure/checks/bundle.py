@@ -11,8 +11,8 @@ from azdistill.azure.checks.environments import check_environments
 from azdistill.azure.checks.identity import check_cluster_identity, check_serverless_identity
 from azdistill.azure.checks.nodes import SERVERLESS, ComputeNode, compute_nodes
 from azdistill.azure.checks.result import CheckResult, from_problem
-from azdistill.azure.checks.roles import StepsOfPrincipals, check_roles, check_teacher_roles, required_roles
-from azdistill.azure.checks.storage import check_writing, open_datastore
+from azdistill.azure.checks.roles import StepsOfPrincipals, check_roles, required_roles
+from azdistill.azure.checks.storage import check_writing, open_datastore, open_named_datastore
 from azdistill.azure.checks.teachers import (
     check_connections,
     check_retired,
@@ -59,14 +59,17 @@ def check_bundle(
     if workspace is None:
         return
     datastore, no_datastore = open_datastore(client)
+    named, no_named = open_named_datastore(client, document)
+    if no_named:
+        yield no_named
     nodes, teachers = compute_nodes(document), read_teachers(bundle)
     clusters, connections = read_clusters(client, nodes), read_connections(client, teachers)
     yield from check_computes(client, nodes, clusters, workspace.location, _student(document))
     principals: list[StepsOfPrincipals] = []
     yield from _check_identities(client, workspace, nodes, clusters, principals)
-    required = required_roles(client, workspace, datastore, principals, reads_connections=bool(connections))
+    urls, stores = token_urls(teachers, connections), [datastore, named]
+    required = required_roles(client, workspace, stores, principals, urls, reads_connections=bool(connections))
     yield from check_roles(client, required)
-    yield from check_teacher_roles(client, principals, token_urls(teachers, connections))
     yield from check_connections(teachers, connections)
     if today is not None:
         yield from check_retired(bundle, today)

@@ -110,7 +110,8 @@ def _chosen(
 ) -> tuple[ComputePrincipals | None, CheckResult]:
     """The identity with the client id of the job, or the only one.
 
-    Of several, Azure ML takes the first, in an order that it does not promise: roles could not be assigned to it.
+    Which of several Azure ML takes is documented for clusters only (the first), and the order in which they are
+    returned is not: roles could not be assigned to the right one.
     """
     client_id = (identity.client_id or "").casefold()
     matching = [user for user in user_assigned if client_id in ("", user.client_id.casefold())]

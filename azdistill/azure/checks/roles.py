@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from azdistill.azure.arm import get_resource
 from azdistill.azure.checks.identity import ComputePrincipals
 from azdistill.azure.checks.result import CheckResult, failed, ok, unknown
+from azdistill.azure.checks.storage import account_scope
 from azdistill.azure.errors import translate_errors
 from azdistill.azure.identities import Principal
 from azdistill.azure.roles import (
@@ -44,40 +45,66 @@ StepsOfPrincipals = tuple[ComputePrincipals, frozenset[str]]
 
 @dataclass(frozen=True)
 class RequiredRole:
-    """A role that a principal needs on a resource. `scope` is the id of the resource."""
+    """A role that a principal needs on a resource. `scope` is the id of the resource, or shell that prints it."""
 
     principal: Principal
     role: Role
+    resource: str
     scope: str
 
     @property
     def checked(self) -> str:
-        return f"role {self.role.name!r} of {self.principal.name}"
+        return f"role {self.role.name!r} of {self.principal.name} on {self.resource}"
+
+    @property
+    def command(self) -> str:
+        scope = shlex.quote(self.scope) if _is_id(self.scope) else self.scope
+        return assign_role(self.role, scope, self.principal)
 
 
 def required_roles(
     client: "MLClient",
     workspace: Any,
-    datastore: Any,
+    datastores: Sequence[Any],
     principals: Sequence[StepsOfPrincipals],
+    token_urls: Sequence[str],
     *,
     reads_connections: bool,
 ) -> list[RequiredRole]:
     """The roles that the steps of a job need, and no others.
 
-    Mounts use the key of the datastore where it has one: then no role on the storage account is needed.
+    Mounts use the key of a datastore that has one: then no role on its storage account is needed. `datastores` may
+    contain None. `token_urls` are those of endpoints that the teacher step has no key for.
     """
+    registry, own_account = workspace.container_registry, workspace.storage_account or ""
+    accounts = dict.fromkeys(datastore.account_name for datastore in datastores if has_no_key(datastore))
     required: list[RequiredRole] = []
     for compute, steps in principals:
-        if workspace.container_registry and compute.pulls_as:
-            required.append(RequiredRole(compute.pulls_as, ACR_PULL, workspace.container_registry))
-        if has_no_key(datastore):
-            required.append(RequiredRole(compute.runs_as, BLOB_CONTRIBUTOR, workspace.storage_account))
-        if "register" in steps:
-            required.append(RequiredRole(compute.runs_as, DATA_SCIENTIST, workspace_id(client)))
-        if "teacher" in steps and reads_connections:
-            required.append(RequiredRole(compute.runs_as, SECRETS_READER, workspace_id(client)))
+        if registry and compute.pulls_as:
+            required.append(RequiredRole(compute.pulls_as, ACR_PULL, registry.rpartition("/")[2], registry))
+        for account in accounts:
+            scope = own_account if own_account.endswith(f"/{account}") else account_scope(account, "")
+            required.append(RequiredRole(compute.runs_as, BLOB_CONTRIBUTOR, account, scope))
+        roles = {DATA_SCIENTIST: "register" in steps, SECRETS_READER: "teacher" in steps and reads_connections}
+        for role in (role for role, is_needed in roles.items() if is_needed):
+            required.append(RequiredRole(compute.runs_as, role, str(workspace.name), workspace_id(client)))
+        required += _inference_roles(client, compute.runs_as, token_urls) if "teacher" in steps else ()
     return list(dict.fromkeys(required))
+
+
+def _inference_roles(client: "MLClient", principal: Principal, urls: Sequence[str]) -> Iterator[RequiredRole]:
+    """The roles on Foundry and Azure OpenAI resources. Their ids do not follow from their URLs."""
+    for url in urls:
+        host = urlsplit(url).hostname or ""
+        name = host.partition(".")[0]
+        query = shlex.quote(f"[?properties.customSubDomainName=='{name}'].id | [0]")
+        find = f"az cognitiveservices account list {subscription_option(client)} --query {query} --output tsv"
+        if host.endswith(RESOURCE_HOSTS):
+            yield RequiredRole(principal, INFERENCE_ROLES[inference_role(url)], name, f'"$({find})"')
+
+
+def _is_id(scope: str) -> bool:
+    return scope.startswith("/")
 
 
 def has_no_key(datastore: Any) -> bool:
@@ -107,6 +134,8 @@ def _read_assigned(client: "MLClient", principal: Principal, scope: str) -> froz
 
     if not principal.object_id:
         return f"the object id of {principal.name} is not known"
+    if not _is_id(scope):
+        return "its resource id is not known"
     path, query = f"{scope}/providers/Microsoft.Authorization/roleAssignments", f"assignedTo('{principal.object_id}')"
     try:
         with translate_errors("roles"):
@@ -127,18 +156,18 @@ def _read_assigned(client: "MLClient", principal: Principal, scope: str) -> froz
 
 def _check_role(client: "MLClient", need: RequiredRole, assigned: frozenset[str] | str) -> CheckResult:
     """Another role than the built-in ones may allow the same: then the result is unknown."""
-    resource, command = need.scope.rpartition("/")[2], assign_role(need.role, shlex.quote(need.scope), need.principal)
     if isinstance(assigned, str):
-        return unknown(need.checked, "role_unknown", assigned, f"assign it on {resource}, if it is not", command)
+        return unknown(need.checked, "role_unknown", assigned, "assign it, if it is not", need.command)
     if assigned & {need.role.id, *need.role.included_in}:
-        return ok(need.checked, f"on {resource}")
+        return ok(need.checked, "assigned")
     if need.role == ACR_PULL and _has_admin_user(client, need.scope):
-        return ok(need.checked, f"not needed: {resource} has an admin user")
+        return ok(need.checked, "not needed: the registry has an admin user")
     if others := assigned - NARROW - (MANAGERS - need.role.included_in):
-        message = f"not assigned on {resource}, where another role may allow the same ({', '.join(sorted(others))})"
-        return unknown(need.checked, "role_unknown", message, "assign it, if that role does not", command)
-    fix = "assign it; that takes effect minutes later"
-    return failed(need.checked, "role_missing", f"not assigned on {resource}", fix, command)
+        message = f"it is not assigned, and another role may allow the same ({', '.join(sorted(others))})"
+        return unknown(need.checked, "role_unknown", message, "assign it, if that role does not", need.command)
+    return failed(
+        need.checked, "role_missing", "it is not assigned", "assign it; that takes effect minutes later", need.command
+    )
 
 
 def _has_admin_user(client: "MLClient", registry: str) -> bool:
@@ -149,26 +178,3 @@ def _has_admin_user(client: "MLClient", registry: str) -> bool:
         return bool(get_resource(client, registry, REGISTRY_VERSION)["properties"].get("adminUserEnabled"))
     except AzureError:
         return False
-
-
-def check_teacher_roles(
-    client: "MLClient", principals: Sequence[StepsOfPrincipals], urls: Sequence[str]
-) -> Iterator[CheckResult]:
-    """One result for each Foundry or Azure OpenAI resource that a teacher step uses with an Entra token. Unknown: its
-    id, which the role assignments are listed by, does not follow from its URL."""
-    hosts = {url: urlsplit(url).hostname or "" for url in urls}
-    resources = {
-        (host.partition(".")[0], inference_role(url)) for url, host in hosts.items() if host.endswith(RESOURCE_HOSTS)
-    }
-    for compute, steps in principals:
-        for name, role in sorted(resources) if "teacher" in steps else ():
-            yield _unknown_teacher_role(client, compute.runs_as, name, INFERENCE_ROLES[role])
-
-
-def _unknown_teacher_role(client: "MLClient", principal: Principal, name: str, role: Role) -> CheckResult:
-    checked = f"role {role.name!r} of {principal.name} on {name}"
-    query = shlex.quote(f"[?properties.customSubDomainName=='{name}'].id | [0]")
-    find = f"az cognitiveservices account list {subscription_option(client)} --query {query} --output tsv"
-    command = assign_role(role, f'"$({find})"', principal)
-    message = "role assignments of another resource are not looked up"
-    return unknown(checked, "role_unknown", message, "assign it, if it is not", command)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from azdistill.azure.checks.result import CheckResult, failed, from_problem, look_up, ok, unknown
 from azdistill.azure.errors import translate_errors
 from azdistill.azure.nodes import text_of
-from azdistill.azure.roles import BLOB_CONTRIBUTOR, assign_role_to_user
+from azdistill.azure.roles import BLOB_CONTRIBUTOR, assign_role_to_user, workspace_options
 from azdistill.contracts.errors import AzdistillError
 
 if TYPE_CHECKING:
@@ -31,6 +31,19 @@ def open_datastore(client: "MLClient") -> tuple[Any, CheckResult | None]:
     return look_up(CHECKED, client.datastores.get_default, "see the workspace in the studio")
 
 
+def open_named_datastore(client: "MLClient", document: Mapping[str, Any]) -> tuple[Any, CheckResult | None]:
+    """The datastore that a pipeline file names for its outputs, or the result that says that there is none.
+
+    Neither of both in a pipeline that uses the workspace's default.
+    """
+    name = str((document.get("settings") or {}).get("default_datastore") or "").removeprefix("azureml:")
+    if not name:
+        return None, None
+    command = f"az ml datastore list {workspace_options(client)}"
+    fix = "set compute.default_datastore to one of this list"
+    return look_up(f"datastore {name!r}", lambda: client.datastores.get(name), fix, command)
+
+
 def check_writing(client: "MLClient", workspace: Any, datastore: Any) -> CheckResult:
     """Write and remove an empty blob where the SDK uploads code, with the credential that the SDK would use: the key of
     the datastore, or the user's own identity where it has none."""
@@ -40,7 +53,7 @@ def check_writing(client: "MLClient", workspace: Any, datastore: Any) -> CheckRe
     if problem:
         return problem
     access = "its own key" if isinstance(target["credential"], str) else "your own identity"
-    account = _account_scope(datastore.account_name, workspace.storage_account or "")
+    account = account_scope(datastore.account_name, workspace.storage_account or "")
     try:
         with translate_errors(CHECKED):
             return _write_probe(client, f"{datastore.name}, with {access}", target, account)
@@ -85,7 +98,7 @@ def _refused(client: "MLClient", access: str, code: str, account: str) -> CheckR
     return failed(CHECKED, "forbidden", f"{access}: you may not write to it ({code})", fix, command)
 
 
-def _account_scope(name: str, workspace_account: str) -> str:
+def account_scope(name: str, workspace_account: str) -> str:
     """Resource id of a storage account, for a shell. The workspace has only the id of its own account."""
     if workspace_account.endswith(f"/{name}"):
         return shlex.quote(workspace_account)

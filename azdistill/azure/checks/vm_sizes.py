@@ -123,7 +123,7 @@ def _check_memory(checked: str, size: str, student: str) -> Iterator[CheckResult
     facts, vm = built_in().student(student), vm_size(size)
     needed = facts.training_gb if facts else None
     if needed and vm and vm.gpu_memory_gb < needed:
-        message = f"training needs about {needed:.0f} GB of GPU memory, and a GPU of {size} has {vm.gpu_memory_gb} GB"
+        message = f"training needs about {needed:.0f} GB on each GPU, and a GPU of {size} has {vm.gpu_memory_gb} GB"
         larger = smallest_vm_size(needed)
         yield unknown(checked, "gpu_memory", message, f"use {larger}" if larger else "use a smaller student")
 

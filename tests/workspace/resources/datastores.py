@@ -18,10 +18,12 @@ ARTIFACT_STORE = "workspaceartifactstore"
 
 
 class Datastores:
-    """`containers`: name of a datastore -> container. With `identity` they need the caller's own token."""
+    """`containers`: name of a datastore -> container. `accounts`: storage accounts other than the simulated one, by
+    name of a datastore. With `identity` they need the caller's own token."""
 
     def __init__(self, blobs: Blobs, workspace_id: str) -> None:
         self.identity = False
+        self.accounts: dict[str, str] = {}
         self.containers = {
             BLOB_STORE: f"azureml-blobstore-{workspace_id}",
             ARTIFACT_STORE: f"azureml-{workspace_id}",
@@ -32,7 +34,7 @@ class Datastores:
     def properties(self, name: str) -> dict[str, Any]:
         return {
             "datastoreType": "AzureBlob",
-            "accountName": ACCOUNT,
+            "accountName": self.accounts.get(name, ACCOUNT),
             "containerName": self.containers[name],
             "endpoint": "core.windows.net",
             "protocol": "https",
