@@ -260,6 +260,20 @@ def test_az_in_another_cloud_than_the_sdk_is_a_problem_with_the_variable(doctor,
     assert check["problem"]["command"] == "export AZUREML_CURRENT_CLOUD=AzureUSGovernment"
 
 
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_an_exception_inside_the_sdk_is_a_result_and_its_traceback_is_shown_on_request(
+    doctor, folder, workspace, monkeypatch, debug
+):
+    """The SDK fails on a flavor without content."""
+    monkeypatch.setenv("AZDISTILL_DEBUG", debug)
+    workspace.assets.put("models", "tiny", "1", {"flavors": {"hf": None}})
+    (folder / "job.yaml").write_text(JOB.replace(STUDENT, "azureml:tiny:1"))
+    done = doctor("job.yaml", "--format", "json")
+    check = results(done)["inputs.student 'azureml:tiny:1'"]
+    assert (check["status"], check["problem"]["code"]) == ("unknown", "sdk_failed")
+    assert ("azure/ai/ml" in done.err) == bool(debug)
+
+
 def test_problems_of_the_job_file_have_a_line_and_the_workspace_is_checked_too(doctor, folder):
     (folder / "job.yaml").write_text(JOB.replace("rows.jsonl", "nowhere.jsonl"))
     done = doctor("job.yaml", "--format", "json")
