@@ -1,6 +1,5 @@
 """Step teacher: ask the teachers for an answer to every prompt, and buy each answer once."""
 
-import math
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
@@ -9,7 +8,7 @@ from pydantic_core import PydanticCustomError
 from azdistill.contracts.chat_url import chat_url
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.layout import PROMPTS_FILE
-from azdistill.contracts.problems import SECRET_NAME
+from azdistill.contracts.request_parameters import check_parameter
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 from azdistill.contracts.task import TASK_FILE, TaskChoice
 
@@ -22,39 +21,6 @@ Policy = Literal["route", "all", "cascade", "fallback"]
 
 # Default of max_len_summary, in words, as in the paper on chain of density (arXiv 2309.04269).
 LONGEST_SUMMARY = 80
-
-
-# Fields of a request that the job sets, with the setting; and those that would change the form of the answer.
-SET_BY = {
-    "model": "teacher.teachers.*.model",
-    "messages": "teacher.prompting",
-    "n": "teacher.samples",
-    "temperature": "teacher.temperature",
-    "top_p": "teacher.top_p",
-    "max_tokens": "teacher.max_tokens",
-    "max_completion_tokens": "teacher.max_tokens, with reasoning: true",
-    "logprobs": "teacher.top_logprobs",
-    "top_logprobs": "teacher.top_logprobs",
-}
-NOT_PLAIN_ANSWERS = ("stream", "stream_options", "tools", "tool_choice", "functions", "function_call", "modalities")
-
-
-def _conflict(name: str) -> str | None:
-    """The fix for a parameter that a field of the job sets, or whose answers are not plain text."""
-    if name in SET_BY:
-        return f"set {SET_BY[name]}"
-    return "remove it: answers are read as plain text" if name in NOT_PLAIN_ANSWERS else None
-
-
-def _is_json(value: JsonValue) -> bool:
-    """True if all numbers are finite and all integers fit 64 bits."""
-    if isinstance(value, dict):
-        return all(map(_is_json, value.values()))
-    if isinstance(value, list):
-        return all(map(_is_json, value))
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return not isinstance(value, int) or -(2**63) <= value < 2**63
 
 
 class Teacher(BaseModel):
@@ -128,22 +94,9 @@ class Teacher(BaseModel):
 
     @field_validator("parameters")
     @classmethod
-    def _parameters_are_not_set_elsewhere(cls, parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    def _parameters_can_be_sent(cls, parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
         for name, value in parameters.items():
-            if not _is_json(value):
-                raise PydanticCustomError(
-                    "wrong_type", "{name} has a number that JSON lacks", {"name": repr(name), "fix": "use a finite one"}
-                )
-            if fix := _conflict(name):
-                raise PydanticCustomError(
-                    "reserved_parameter", "{name} cannot be a parameter", {"name": repr(name), "fix": fix}
-                )
-            if SECRET_NAME.search(name):
-                raise PydanticCustomError(
-                    "secret_parameter",
-                    "{name} looks like a secret, and parameters are written into bundles and logs",
-                    {"name": repr(name), "fix": "name the variable with the key in key_variable"},
-                )
+            check_parameter(name, value)
         return parameters
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ The strategies are derived from the models, so new fields are covered without a 
 the types of the fields do not express: the existing files, and fields that depend on one another.
 """
 
+import contextlib
 import shutil
 import types
 import typing
@@ -15,8 +16,10 @@ from typing import Any, Literal
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pydantic import BaseModel
+from pydantic_core import PydanticCustomError
 
 from azdistill.contracts.evaluate import EvaluateConfig, Gates
+from azdistill.contracts.request_parameters import check_parameter
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import Prompting, Teacher
@@ -258,7 +261,8 @@ def _valid_spot(compute: Values) -> Values:
 def teacher_sections(draw: st.DrawFn) -> Values:
     """Values of the section `teacher`: one to three teachers, existing completions, or both."""
     completions = st.none() | st.sampled_from(ROWS)
-    teacher = fields(Teacher, endpoint=st.none() | st.sampled_from(ENDPOINTS)).map(_one_authentication)
+    teacher = fields(Teacher, endpoint=st.none() | st.sampled_from(ENDPOINTS), parameters=parameters())
+    teacher = teacher.map(_one_authentication)
     teachers = st.lists(teacher, min_size=1, max_size=3, unique_by=_teacher_name)
     section: Values = draw(
         fields(
@@ -271,6 +275,27 @@ def teacher_sections(draw: st.DrawFn) -> Values:
     if section.get("completions") and draw(st.booleans()):
         del section["teachers"]
     return _with_endpoints(_with_prices(_with_temperature(section)))
+
+
+def parameters() -> Drawn:
+    """Request parameters: any JSON that a job may send."""
+    numbers = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    values = st.recursive(
+        st.none() | st.booleans() | numbers | TEXT,
+        lambda item: st.lists(item, max_size=3) | st.dictionaries(TEXT, item, max_size=3),
+        max_leaves=4,
+    )
+    names = st.sampled_from(("top_k", "reasoning_effort", "chat_template_kwargs")) | TEXT
+    return st.dictionaries(names, values, max_size=3).map(_sendable)
+
+
+def _sendable(drawn: Values) -> Values:
+    sendable = {}
+    for name, value in drawn.items():
+        with contextlib.suppress(PydanticCustomError):
+            check_parameter(name, value)
+            sendable[name] = value
+    return sendable
 
 
 def _teacher_name(teacher: Values) -> str:
