@@ -69,7 +69,7 @@ def test_each_node_is_sent_as_in_the_bundle(document: dict[str, Any], submitted:
         # every value of an input is sent as text: True, 0.001
         values = {key: (port["value"], port.get("mode")) for key, port in sent_node["inputs"].items()}
         assert values == {key: _value_and_mode(value) for key, value in node["inputs"].items()}
-        assert list(sent_node["outputs"]) == list(node["outputs"])
+        assert set(sent_node["outputs"]) == set(node["outputs"])
         assert sent_node.get("resources") == node.get("resources")
         assert sent_node["computeId"] == f"{submitted.workspace.arm_id}/computes/{node['compute']}"
     assert sent["identity"] == {"identityType": "Managed"}
