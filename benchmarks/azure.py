@@ -155,10 +155,10 @@ def canaries() -> Figures:
 def pipelines() -> Figures:
     from tests.engine.pipeline.wrong import COMMAND_MISTAKES, mistakes_found
 
-    found = mistakes_found()
-    if missed := [name for name in COMMAND_MISTAKES if name not in found]:
+    reported = mistakes_found()
+    if missed := [name for name in COMMAND_MISTAKES if name not in reported]:
         raise RuntimeError(f"validate does not find: {', '.join(missed)}")
-    return {"wrong_pipelines_found": len(found)}
+    return {"wrong_pipelines_found": len(reported)}
 
 
 def wire() -> Figures:
@@ -181,12 +181,12 @@ def first_day() -> Figures:
     from tests.workspace.first_day_page import reports
 
     outcomes = {fault.name: report is not None for fault, report in reports()} | runtime_faults()
-    print("".join(f"not found: {name}\n" for name, found in outcomes.items() if not found), end="")
+    print("".join(f"not reported: {name}\n" for name, is_reported in outcomes.items() if not is_reported), end="")
     return {"first_day_faults_found": sum(outcomes.values()), "first_day_faults_total": len(outcomes)}
 
 
 def runtime_faults() -> dict[str, bool]:
-    """Whether each fault of a running job is survived or reported, by its name."""
+    """True for each fault of a running job that is survived or reported, by name."""
     from tests.workspace.azurite import azurite
     from tests.workspace.clients import client_for, empty_workspace
     from tests.workspace.credential import SimulatedCredential

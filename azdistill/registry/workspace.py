@@ -51,7 +51,7 @@ def register_in_workspace(
     layout in a mounted output first, which Azure ML's data runtime writes through to the storage. Metrics and tags go
     to the run, too. `config.baseline` becomes a version that points into the registry, or only a tag where the
     workspace refuses such a reference. Raises AzdistillError for what the workspace refuses, InputError without an
-    identity; the last problem has the command that registers what is in the storage.
+    identity; the last problem has the command that registers the stored model.
     """
     models, name = WorkspaceModels(workspace), config.registered_model
     tags = lineage.tags() | ({BASELINE_TAG: config.baseline} if config.baseline else {})

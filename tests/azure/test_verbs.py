@@ -111,7 +111,7 @@ def test_all_problems_are_shown_and_nothing_is_submitted(azdistill, bundle, work
     workspace.computes.quota["standardNCADSA100v4Family"] = (0, 12)
     done = azdistill("submit", bundle())
     assert (done.code, len(done.err.strip().splitlines())) == (2, 2)
-    assert "create it with endpoint and api_key: az ml connection create" in done.err
+    assert "az ml connection create --name deepseek " in done.err
     assert workspace.requests.of("PUT", "/jobs/") == []
 
 

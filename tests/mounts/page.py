@@ -43,8 +43,8 @@ disk does. Storage with a hierarchical namespace was not tried.
 
 ## All operations
 
-"Node" is a compute node with a mount of its own. An operation that azdistill uses must do what a local disk does;
-`make test-slow` checks the whole table where FUSE is available.
+"Node" is a compute node with its own mount. An operation that azdistill uses must do what a local disk does;
+`make test-slow` checks the complete table where FUSE is available.
 
 | Operation | On a mount | Used by |
 |---|---|---|

@@ -17,5 +17,5 @@ def recorded() -> dict[str, Observed]:
 
 
 def works(observed: Observed) -> bool:
-    """Whether a mount did what a local disk does."""
+    """True if a mount did what a local disk does."""
     return bool(observed["mount"] == observed["local"])

@@ -1,4 +1,4 @@
-"""All steps of a job through real mounts, each on a node of its own, against the same steps on a local disk."""
+"""All steps of a job through real mounts, each on a separate node, compared with the same steps on a local disk."""
 
 import json
 import os
@@ -112,7 +112,7 @@ def test_the_steps_write_the_same_bytes_through_mounts_as_on_a_local_disk(
     local, mounted, teacher, blobs, workspace, container, tracked
 ):
     mounted.run("prepare")
-    asked = sum(teacher[0].bought.values())
+    requests = sum(teacher[0].bought.values())
     ranks = [mounted.start("teacher", RANK=str(rank), WORLD_SIZE=str(WORLD))[0] for rank in range(WORLD)]
     finish(ranks)
     mounted.run("curate")
@@ -129,7 +129,7 @@ def test_the_steps_write_the_same_bytes_through_mounts_as_on_a_local_disk(
         stored["teacher/completions/completions.jsonl"]
         == (local / "teacher/completions/completions.jsonl").read_bytes()
     )
-    assert sum(teacher[0].bought.values()) == 2 * asked, "each answer once on the local disk, and once on the mounts"
+    assert sum(teacher[0].bought.values()) == 2 * requests, "each answer once on the local disk, and once on the mounts"
     metrics = json.loads(stored["train/metrics/metrics.json"])
     assert 0 < metrics["resumed_from_step"] < metrics["steps"]
     lineage = json.loads(stored["register/registration/lineage.json"])

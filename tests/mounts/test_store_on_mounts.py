@@ -91,7 +91,7 @@ def start(node):
 
 
 class Reader:
-    """A process that holds an index of the store, on a mount of its own."""
+    """A process that holds an index of the store, on a separate mount."""
 
     def __init__(self, process):
         self._process = process

@@ -78,7 +78,7 @@ def test_two_processes_make_the_steps_of_one_process_with_the_batches_of_both(tm
 
 @pytest.mark.slow
 def test_two_processes_that_are_killed_continue_from_a_checkpoint(student, tmp_path):
-    """As on spot VMs: all of them are started again."""
+    """All processes are killed and started again, as on spot VMs."""
     arguments = (tmp_path, student, rows(64), 2, "--num-epochs", "12")
     with training(*arguments) as processes:
         deadline = time.monotonic() + TIMEOUT_S

@@ -77,7 +77,7 @@ def test_each_node_is_sent_as_in_the_bundle(document: dict[str, Any], submitted:
 
 
 def _value_and_mode(value: Any) -> tuple[str, str | None]:
-    """What is sent for an input: a literal or a binding, or a binding with the mode that the node gives it."""
+    """The input of a node in a request: a literal, a binding, or a binding with the mode of the node."""
     return (value["path"], value["mode"].capitalize()) if isinstance(value, dict) else (str(value), None)
 
 

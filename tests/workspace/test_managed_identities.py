@@ -1,4 +1,4 @@
-"""Identities and roles of the simulated workspace: what the real client sees of them, and what is refused."""
+"""Identities and roles of the simulated workspace, as the real client reads them, and refused requests."""
 
 import pytest
 from azure.ai.ml import MLClient

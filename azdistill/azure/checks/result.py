@@ -17,7 +17,7 @@ class CheckResult:
     """Result of one check.
 
     `checked` names what was checked (`connection 'deepseek'`). `detail` says what was seen where that is ok. `problem`
-    says what is wrong, or why the status is unknown, and what to do.
+    describes the error, or why the status is unknown, and has a fix.
     """
 
     checked: str

@@ -39,8 +39,8 @@ NARROW = frozenset({SECRETS_READER.id, BLOB_CONTRIBUTOR.id, ACR_PULL.id, COGNITI
 # Roles by the names that `inference_role` returns for resources and projects.
 INFERENCE_ROLES = {role.name: role for role in (COGNITIVE_USER, AI_USER)}
 
+# Principals of one compute, and the names of the steps that run there.
 StepsOfPrincipals = tuple[ComputePrincipals, frozenset[str]]
-"""Principals of one compute, and the names of the steps that run there."""
 
 
 @dataclass(frozen=True)

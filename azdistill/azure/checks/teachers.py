@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
 
+# By name: properties of a connection, None if a teacher cannot use it, and the result of its check.
 Connections = Mapping[str, tuple[ConnectionProperties | None, CheckResult]]
-"""Properties of each connection, None where a teacher cannot use it, and the result of its check, by name."""
 
 
 def read_connections(client: "MLClient", teachers: Sequence[Mapping[str, Any]]) -> Connections:
