@@ -128,7 +128,7 @@ def _sampling(native: NativeJob, draft: Draft) -> None:
     for name, default in (("temperature", TEMPERATURE), ("top_p", TOP_P)):
         _put_or_default(("teacher", name), getattr(parameters, name), default, (*INFERENCE, name), draft)
     _max_tokens(native, parameters.max_tokens, draft)
-    _penalties(parameters, draft)
+    _other_parameters(parameters, draft)
     _requests(native, draft)
 
 
@@ -157,12 +157,14 @@ def _max_tokens(native: NativeJob, max_tokens: int | None, draft: Draft) -> None
         draft.put(field, max_tokens, origin)
 
 
-def _penalties(parameters: InferenceParameters, draft: Draft) -> None:
-    for name in ("frequency_penalty", "presence_penalty"):
-        value = getattr(parameters, name)
-        effect = "answers may differ" if value else "0 has no effect"
-        draft.drop((*INFERENCE, name), value, f"azdistill does not send it; {effect}")
-    draft.drop((*INFERENCE, "stop"), parameters.stop, "azdistill does not send it, so answers may be longer")
+def _other_parameters(parameters: InferenceParameters, draft: Draft) -> None:
+    """Parameters without a setting of their own. A penalty of 0 has no effect, and some endpoints refuse it."""
+    for name in ("frequency_penalty", "presence_penalty", "stop"):
+        origin, value = (*INFERENCE, name), getattr(parameters, name)
+        if value:
+            draft.change((*TEACHER, "parameters", name), value, origin, value, "it is sent as it is")
+        else:
+            draft.drop(origin, value, "it has no effect")
 
 
 def _requests(native: NativeJob, draft: Draft) -> None:
