@@ -55,7 +55,7 @@ def fix(driver: str | None, cuda: str | None) -> str:
     if cuda is None:
         return f"install torch with CUDA in the environment ({README})"
     if driver is None:
-        return "set compute.gpu_instance_type to a VM size with a GPU, or to the size of a cluster without one"
+        return "choose a VM size with a GPU (compute.gpu_instance_type, or the cluster's)"
     needed = minimum_driver(cuda)
     if int(driver.partition(".")[0]) < needed:
         return f"CUDA {cuda} needs driver {needed} or newer: choose torch for an older CUDA ({README})"

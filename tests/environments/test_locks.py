@@ -7,6 +7,8 @@ here stands for PyPI's; `test_each_lock_resolves` asks PyPI.
 import ast
 import re
 import sys
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 from typing import Any
@@ -119,15 +121,22 @@ def requirements(package: str, version: Version) -> list[Requirement]:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_what_a_step_imports_is_locked(step: str) -> None:
-    locked, providers = pins(step_of(step).environment), packages_distributions()
+    locked = pins(step_of(step).environment)
     missing = {
         module
         for module in imported(step)
-        if not {canonicalize_name(provider) for provider in providers[module]} & locked.keys()
+        if not {canonicalize_name(provider) for provider in providers()[module]} & locked.keys()
     }
     assert missing == set()
 
 
+@cache
+def providers() -> Mapping[str, list[str]]:
+    """The packages that provide each top-level module."""
+    return packages_distributions()
+
+
+@cache
 def imported(step: str) -> set[str]:
     """Top-level modules of other packages that the step's snapshot imports, in functions too."""
     names = set()
@@ -142,10 +151,9 @@ def imported(step: str) -> set[str]:
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_every_package_of_a_source_is_used(name: str) -> None:
-    providers = packages_distributions()
     steps = [step for step in STEPS if step_of(step).environment == name]
     used = {
-        canonicalize_name(provider) for step in steps for module in imported(step) for provider in providers[module]
+        canonicalize_name(provider) for step in steps for module in imported(step) for provider in providers()[module]
     }
     assert {canonicalize_name(line.name) for line in source(name)} - used - PLUGINS.keys() == set()
 
