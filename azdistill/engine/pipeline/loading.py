@@ -253,12 +253,13 @@ class _Reader:
 
 
 def _check_node_fields(job: YamlNode, kind: str) -> None:
-    if kind == "command" and job.value.get("component"):
+    has_component = bool(job.value.get("component"))
+    if kind == "command" and has_component:
         job.check_fields(_COMMAND_FIELDS)
-    if kind == "parallel" and job.value.get("component"):
+    if kind == "parallel" and has_component:
         job.check_fields(PARALLEL_FIELDS)
     for name in _IGNORED_FIELDS.get(kind, ()):
-        if job.value.get(name) is not None:
+        if job.value.get(name) is not None and (has_component or kind != "command"):
             message = f"Azure ML ignores this field of a {kind} job"
             job.at(name).warning("ignored_field", message, "remove it", value=None)
     if kind in _CHECKED_TYPES:
