@@ -74,8 +74,17 @@ def _names(native: NativeJob, draft: Draft) -> None:
     if native.tags:
         draft.put(("tags",), {name: value or "" for name, value in native.tags.items()}, ("tags",))
     draft.drop(("properties",), native.properties, "use tags to find jobs")
-    draft.drop(("identity",), native.identity, "the pipeline runs as the managed identity of its compute")
+    _identity(native.identity, draft)
     draft.drop(("services",), native.services, "the pipeline has no services")
+
+
+def _identity(native: Any, draft: Draft) -> None:
+    """A client id is kept. Whether a user can be kept depends on the compute, which a native job does not name."""
+    client_id = native.get("client_id") if isinstance(native, dict) else None
+    if client_id is not None:
+        draft.put(("compute", "identity", "client_id"), client_id, ("identity", "client_id"))
+    else:
+        draft.drop(("identity",), native, "the pipeline runs as a managed identity; see compute.identity")
 
 
 def _name(field: str, native_name: str, draft: Draft) -> None:
