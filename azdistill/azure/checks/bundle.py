@@ -1,17 +1,17 @@
 """All checks of a bundle against a workspace."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azdistill.azure.checks.assets import check_assets, check_published
-from azdistill.azure.checks.computes import Clusters, check_computes, grouped, read_clusters
+from azdistill.azure.checks.computes import check_computes, read_clusters
 from azdistill.azure.checks.environments import check_environments
-from azdistill.azure.checks.identity import check_cluster_identity, check_serverless_identity
-from azdistill.azure.checks.nodes import SERVERLESS, ComputeNode, compute_nodes
+from azdistill.azure.checks.identity import check_identities, check_serverless_identity
+from azdistill.azure.checks.nodes import compute_nodes
 from azdistill.azure.checks.result import CheckResult, from_problem
-from azdistill.azure.checks.roles import StepsOfPrincipals, check_roles, required_roles
+from azdistill.azure.checks.roles import check_roles, required_roles
 from azdistill.azure.checks.storage import check_writing, open_datastore, open_named_datastore
 from azdistill.azure.checks.teachers import (
     check_connections,
@@ -65,8 +65,9 @@ def check_bundle(
     nodes, teachers = compute_nodes(document), read_teachers(bundle)
     clusters, connections = read_clusters(client, nodes), read_connections(client, teachers)
     yield from check_computes(client, nodes, clusters, workspace.location, _student(document))
-    principals: list[StepsOfPrincipals] = []
-    yield from _check_identities(client, workspace, nodes, clusters, principals)
+    identities = list(check_identities(client, workspace, nodes, clusters))
+    yield from (result for _, result in identities)
+    principals = [known for known, _ in identities if known]
     urls, stores = token_urls(teachers, connections), [datastore, named]
     required = required_roles(client, workspace, stores, principals, urls, reads_connections=bool(connections))
     yield from check_roles(client, required)
@@ -78,27 +79,6 @@ def check_bundle(
     if registry is not None:
         yield check_published(client, bundle, registry)
     yield no_datastore or check_writing(client, workspace, datastore)
-
-
-def _check_identities(
-    client: "MLClient",
-    workspace: Any,
-    nodes: Sequence[ComputeNode],
-    clusters: Clusters,
-    principals: list[StepsOfPrincipals],
-) -> Iterator[CheckResult]:
-    """The identity that the nodes of each compute run as. `principals` gets those that are known, with their steps."""
-    for same in grouped(nodes, lambda node: (node.compute, node.identity)):
-        name, identity = same[0].compute, same[0].identity
-        if name == SERVERLESS:
-            compute, result = check_serverless_identity(client, workspace, identity)
-        elif cluster := clusters[name][0]:
-            compute, result = check_cluster_identity(client, name, cluster, identity)
-        else:
-            continue
-        yield result
-        if compute:
-            principals.append((compute, frozenset(node.step for node in same)))
 
 
 def _student(document: Mapping[str, Any]) -> str:

@@ -6,10 +6,12 @@ in https://learn.microsoft.com/azure/machine-learning/how-to-use-serverless-comp
 """
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from azdistill.azure.checks.computes import Clusters, grouped
+from azdistill.azure.checks.nodes import SERVERLESS, ComputeNode
 from azdistill.azure.checks.result import CheckResult, failed, ok
 from azdistill.azure.identities import (
     AssignedIdentities,
@@ -33,11 +35,28 @@ LISTED = 5
 
 @dataclass(frozen=True)
 class ComputePrincipals:
-    """Principals of the nodes of one compute: their steps run as `runs_as`; the compute pulls images as `pulls_as`,
+    """Principals of the nodes of one compute: its `steps` run as `runs_as`; the compute pulls images as `pulls_as`,
     which is None where that cannot be known."""
 
     runs_as: Principal
     pulls_as: Principal | None
+    steps: frozenset[str] = frozenset()
+
+
+def check_identities(
+    client: "MLClient", workspace: Any, nodes: Sequence[ComputeNode], clusters: Clusters
+) -> Iterator[tuple[ComputePrincipals | None, CheckResult]]:
+    """The principals of each compute, None where they are not known, and a result for it. Missing clusters have
+    neither."""
+    for same in grouped(nodes, lambda node: (node.compute, node.identity)):
+        name, identity = same[0].compute, same[0].identity
+        if name == SERVERLESS:
+            principals, result = check_serverless_identity(client, workspace, identity)
+        elif cluster := clusters[name][0]:
+            principals, result = check_cluster_identity(client, name, cluster, identity)
+        else:
+            continue
+        yield principals and replace(principals, steps=frozenset(node.step for node in same)), result
 
 
 def check_serverless_identity(

@@ -39,9 +39,6 @@ NARROW = frozenset({SECRETS_READER.id, BLOB_CONTRIBUTOR.id, ACR_PULL.id, COGNITI
 # Roles by the names that `inference_role` returns for resources and projects.
 INFERENCE_ROLES = {role.name: role for role in (COGNITIVE_USER, AI_USER)}
 
-# Principals of one compute, and the names of the steps that run there.
-StepsOfPrincipals = tuple[ComputePrincipals, frozenset[str]]
-
 
 @dataclass(frozen=True)
 class RequiredRole:
@@ -66,7 +63,7 @@ def required_roles(
     client: "MLClient",
     workspace: Any,
     datastores: Sequence[Any],
-    principals: Sequence[StepsOfPrincipals],
+    principals: Sequence[ComputePrincipals],
     token_urls: Sequence[str],
     *,
     reads_connections: bool,
@@ -79,16 +76,19 @@ def required_roles(
     registry, own_account = workspace.container_registry, workspace.storage_account or ""
     accounts = dict.fromkeys(datastore.account_name for datastore in datastores if has_no_key(datastore))
     required: list[RequiredRole] = []
-    for compute, steps in principals:
+    for compute in principals:
         if registry and compute.pulls_as:
             required.append(RequiredRole(compute.pulls_as, ACR_PULL, registry.rpartition("/")[2], registry))
         for account in accounts:
             scope = own_account if own_account.endswith(f"/{account}") else account_scope(account, "")
             required.append(RequiredRole(compute.runs_as, BLOB_CONTRIBUTOR, account, scope))
-        roles = {DATA_SCIENTIST: "register" in steps, SECRETS_READER: "teacher" in steps and reads_connections}
+        roles = {
+            DATA_SCIENTIST: "register" in compute.steps,
+            SECRETS_READER: "teacher" in compute.steps and reads_connections,
+        }
         for role in (role for role, is_needed in roles.items() if is_needed):
             required.append(RequiredRole(compute.runs_as, role, str(workspace.name), workspace_id(client)))
-        required += _inference_roles(client, compute.runs_as, token_urls) if "teacher" in steps else ()
+        required += _inference_roles(client, compute.runs_as, token_urls) if "teacher" in compute.steps else ()
     return list(dict.fromkeys(required))
 
 
