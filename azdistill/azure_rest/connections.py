@@ -35,7 +35,7 @@ RECREATE = "create it as type azure_ai_services, with the endpoint of the resour
 
 @dataclass(frozen=True)
 class ConnectionProperties(HoldsSecret):
-    """Category, authentication type, target and keys of a connection. `keys` is empty where they were not asked for."""
+    """Category, authentication type, target and keys of a connection. `keys` is empty if they were not requested."""
 
     category: str
     auth_type: str

@@ -87,7 +87,7 @@ class Converser:
 
 def _why_unusable(answer: Answer) -> str:
     fault = "the answer is incomplete" if answer.completion.strip() else "the answer is blank"
-    return f"{fault} (finish_reason {answer.finish_reason!r}), so the turns after it were not asked"
+    return f"{fault} (finish_reason {answer.finish_reason!r}), so the turns after it were not requested"
 
 
 def history(messages: Messages, replies: Sequence[str]) -> Messages:

@@ -14,32 +14,32 @@ TEXT = """\
 # Models in the catalog
 
 Generated from `azdistill/job/models.yaml`; as of {as_of}. Short names and warnings use these facts. The catalog
-limits nothing: any teacher behind a chat completions endpoint and any student that transformers can load works.
-An empty cell is an unknown fact. Lifecycles are those of Microsoft's retirement schedule of that day.
+is no list of allowed models: any teacher behind a chat completions endpoint and any student that transformers can load
+works. An empty cell is an unknown fact. Lifecycles are those of Microsoft's retirement schedule of that day.
 
 ## Teachers
 
-`teacher_model: NAME` asks the deployment of the second column; in the full form, `model` is your deployment's own name.
+`teacher_model: NAME` uses the deployment of the second column; in the full form, `model` is your deployment's own name.
 
 | name | deployment | reached by | parameters | context | licence | in Azure's catalog |
 |---|---|---|---|---|---|---|
 {teachers}
 
 Parameters are billions, all experts counted; contexts are tokens. *foundry* and *azure-openai* are resources with an
-OpenAI-style address, *serverless* is an endpoint of the model's own. *messages* is Anthropic's Messages API, which
-azdistill does not speak: it needs a gateway that translates chat completions.
+OpenAI-style address, *serverless* is an endpoint that serves only this model. *messages* is Anthropic's Messages API,
+which azdistill does not support: it needs a gateway that translates chat completions.
 
 ## Students
 
-`student: {{model: NAME}}` stands for the address. Where Azure's registries have none that is known, download the model
-from Hugging Face and name the folder; a folder of that name is known again.
+`student: {{model: NAME}}` uses the address. If the table has no address in Azure's registries, download the model from
+Hugging Face and name the folder. The facts also apply to a folder with the name of the model.
 
 | name | address or source | class | parameters | context | GPU memory | smallest VM | licence | in Azure's catalog |
 |---|---|---|---|---|---|---|---|---|
 {students}
 
-GPU memory is GB of full fine-tuning before activations: 18 bytes a parameter in mixed precision with AdamW
-([transformers](https://huggingface.co/docs/transformers/model_memory_anatomy)). One GPU of the smallest VM holds that:
+GPU memory is GB of full fine-tuning before activations: 18 bytes per parameter in mixed precision with AdamW
+([transformers](https://huggingface.co/docs/transformers/model_memory_anatomy)). One GPU of the smallest VM has enough:
 with several GPUs, each trains a complete copy of the student. A student that Azure retired is no longer served by
 Azure; weights that you have can still be trained.
 
@@ -49,7 +49,7 @@ Azure; weights that you have can still be trained.
 |---|---|
 {duties}
 
-azdistill warns until the job says that you have read it and will keep to it; the job then carries it:
+azdistill warns until the job acknowledges the licence, which means that you have read it and comply with it:
 
 ```yaml
 licences_acknowledged: [llama3.3]

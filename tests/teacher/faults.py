@@ -55,7 +55,7 @@ EXIT_CODES = {
     130: "is interrupted (130)",
     -9: "is killed (137)",
 }
-ANSWERED, NOT_ASKED, STORED = "answered", "not asked", "received answers are stored"
+ANSWERED, NOT_SENT, STORED = "answered", "not sent", "received answers are stored"
 ANSWERED_NEXT_RUN = "answered by the next run"
 
 
@@ -168,7 +168,7 @@ def row_fault(
 
 def fails_at_start(name: str, message: str, job: int = 1, **more: Any) -> Fault:
     """A fault of the endpoint or the store: the job ends before it sends a row, because no row would succeed."""
-    return Fault(name, "0", NOT_ASKED, job, message, **more)
+    return Fault(name, "0", NOT_SENT, job, message, **more)
 
 
 ONE_LOST_ANSWER = {"paid_twice": "the lost answer"}
@@ -314,7 +314,7 @@ SKEW_S = 2 * 3600
 ENDPOINT = FaultSection(
     "Faults of the endpoint",
     "A preflight call before the first row detects faults that affect every row. The job then ends with a message of "
-    "one line that says what to do. A fault that starts later ends the job too; no received answer is lost.",
+    "one line with the fix. A fault that starts later ends the job too; no received answer is lost.",
     [
         fails_at_start("the key is wrong", "check that the key belongs to this endpoint", key="right", teacher=KEY),
         fails_at_start(
@@ -387,7 +387,7 @@ ENDPOINT = FaultSection(
         Fault(
             "it answers 503 from the start",
             "1",
-            NOT_ASKED,
+            NOT_SENT,
             1,
             f"no answer to the first {3 * IN_FLIGHT} calls; the last: HTTP 503",
             later_reply=refusal(503),
@@ -556,7 +556,7 @@ compares every column. The job has {TRIES} tries per row (`max_attempts`), a `ti
 - `tries` and `tries of the next run` count how often one row is sent; `-` is not compared.
 - `job` has the exit code of the teacher step in brackets.
 - `message` is a part of the message or of the reason in the step's files.
-- `paid twice` says which answers the endpoint may bill a second time.
+- `paid twice` lists the answers that the endpoint may bill a second time.
 
 """
 COLUMNS = ("fault", "tries", "tries of the next run", "row", "job", "message", "paid twice")

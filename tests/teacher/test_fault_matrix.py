@@ -45,7 +45,7 @@ from tests.teacher.faults import (
     JOB,
     MODEL,
     NEXT_RUN_RANGES,
-    NOT_ASKED,
+    NOT_SENT,
     PAID_RANGES,
     ROW,
     ROWS,
@@ -192,7 +192,7 @@ class Harness:
             assert len(outcomes) == ROWS or not self.is_complete(), "a row is lost"
             return " and ".join(sorted(set(outcomes.values())))
         if not answers:
-            return NOT_ASKED
+            return NOT_SENT
         stored = summarize(self.step.store).keys
         return STORED if stored and answers - stored in lost else f"{stored} of {answers} are stored"
 
