@@ -25,7 +25,7 @@ def test_the_line_on_the_page_is_a_record():
 
 
 def test_the_figures_on_the_page_are_those_of_the_code():
-    assert f"{LOCAL_WINDOW_S * 1000:.0f} ms and the disk's own time" in TEXT
+    assert f"{LOCAL_WINDOW_S * 1000:.0f} ms plus the time of the sync" in TEXT
     assert TEXT.count(f"{MOUNT_WINDOW_S:.0f} s on a mount") == TEXT.count(f"within {MOUNT_WINDOW_S:.0f} s") == 1
     assert f"up to {LARGEST_BYTES // 1024**2} MB" in TEXT
     assert str(datastore_path(STORE_PATH, Path("/h")).relative_to("/h")) in TEXT

@@ -58,7 +58,7 @@ def test_a_killed_run_loses_no_row_and_pays_only_for_answers_that_were_not_durab
     config = configure(teacher={"max_in_flight": IN_FLIGHT})
     assert stopped_at_half(step, teacher, url, config, signal.SIGKILL) == (-9, "")
     assert step.run(config, url)[0] == 0
-    # At 100 ms an answer, a commit (30 ms and the disk's own time) has fewer than twice the requests in flight.
+    # At 100 ms an answer, a commit (30 ms plus the time of the sync) has fewer than twice the requests in flight.
     assert 240 <= sum(teacher.bought.values()) <= 240 + 3 * IN_FLIGHT
     after_the_kill = (step.completions / "completions.jsonl").read_bytes()
     step.store = tmp_path / "fresh"
