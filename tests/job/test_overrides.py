@@ -33,6 +33,23 @@ def job_file(folder: Path) -> Path:
     return folder / "job.yaml"
 
 
+def test_shape_and_bounds_of_the_steps_can_be_set(job_file: Path) -> None:
+    settings = {
+        "compute.timeout.train": "7200",
+        "compute.spot": '["train"]',
+        "compute.environment_variables.HTTPS_PROXY": "http://proxy:1",
+        "compute.force_rerun": "true",
+        "compute.train_instances": "2",
+    }
+    compute = load_job(job_file, settings).compute
+    assert (compute.timeout, compute.spot, compute.force_rerun) == ({"train": 7200}, ("train",), True)
+    assert (compute.environment_variables, compute.train_instances) == ({"HTTPS_PROXY": "http://proxy:1"}, 2)
+    with pytest.raises(SpecError) as error:
+        load_job(job_file, {"compute.train_processes": "3"})
+    (problem,) = error.value.problems
+    assert (problem.code, problem.subject, problem.value) == ("out_of_range", "--set", 3)
+
+
 @pytest.mark.parametrize("text", [FULL, SHORT])
 def test_a_setting_replaces_the_field_of_the_file(job_file: Path, text: str) -> None:
     job_file.write_text(text)
