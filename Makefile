@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 AZURITE := tests/workspace/node_modules/.package-lock.json
 
-.PHONY: install quickstart test test-slow lint format golden lock bench-foundation bench-robust bench-teacher bench-azure bench-engine clean
+.PHONY: install quickstart test test-slow test-locks lint format golden lock bench-foundation bench-robust bench-teacher bench-azure bench-engine clean
 
 install: $(VENV)/.installed
 
@@ -32,6 +32,10 @@ $(AZURITE): tests/workspace/package-lock.json | install
 
 test-slow: install
 	$(BIN)/python -m pytest --with slow -m slow
+
+# Needs PyPI: the locks of the environments resolve, and the steps run with exactly their packages (4 GB are downloaded).
+test-locks: install
+	$(BIN)/python -m pytest --with pypi -m pypi
 
 lint: install
 	$(BIN)/ruff check .

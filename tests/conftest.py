@@ -19,6 +19,7 @@ OPTIONAL_MARKS = {
     "gpu": "needs a CUDA device",
     "cloud": "needs an Azure subscription",
     "fuse": "needs root, FUSE and Azure ML's data runtime; runs with --with slow where these are present",
+    "pypi": "downloads from PyPI, 4 GB at the first time; `make test-locks` runs it",
     "slow": "takes a minute or more; `make test-slow` runs it",
 }
 

@@ -29,7 +29,7 @@ def virtual_environment(name: str) -> Path:
     return python
 
 
-@pytest.mark.slow
+@pytest.mark.pypi
 @pytest.mark.timeout(1800)
 def test_every_step_runs_with_the_locked_packages(tmp_path: Path) -> None:
     """Downloads 4 GB at the first time. torch for CUDA trains on the CPU of a machine without a GPU."""

@@ -158,7 +158,7 @@ def test_every_package_of_a_source_is_used(name: str) -> None:
     assert {canonicalize_name(line.name) for line in source(name)} - used - PLUGINS.keys() == set()
 
 
-@pytest.mark.slow
+@pytest.mark.pypi
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_each_lock_resolves_on_linux_x86_64_to_itself(name: str) -> None:
     """Given to the resolver, the pins are complete and consistent. Needs PyPI; reads metadata only."""
