@@ -28,6 +28,7 @@ class BundleSteps:
         self._pipeline = load_pipeline(bundle / "pipeline.yml")
         self._bundle, self._wrap = bundle.resolve(), wrap
         self._environ = {**os.environ, "OMP_NUM_THREADS": "1", **environ}
+        self._started: list[subprocess.Popen[str]] = []
 
     def start(
         self, name: str, inputs: Path, outputs: Path, ports: Mapping[str, str] | None = None, **environ: str
@@ -37,13 +38,21 @@ class BundleSteps:
         values = {**self._inputs(node, inputs), **_outputs(node, outputs), **(ports or {})}
         command = shlex.split(render(node.component.command, values))
         assert command[:2] == ["python", "-m"]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self._wrap(sys.executable, *command[1:]),
             env={**self._environ, **environ},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self._started.append(process)
+        return process
+
+    def close(self) -> None:
+        """Kill the processes that still run, as those of a test that failed."""
+        for process in self._started:
+            with process:
+                process.kill()
 
     def _inputs(self, node: Node, folder: Path) -> dict[str, str | Path]:
         values: dict[str, str | Path] = {}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import time
 from dataclasses import dataclass
@@ -92,7 +93,9 @@ def mounted(bundle, process, node, rw_mount, ro_mount, workspace, container):
         if path.is_file():
             name = f"{JOB}/{BUNDLE}/{path.relative_to(bundle)}"
             workspace.blobs.write(container, name, path.read_bytes())
-    return MountedJob(BundleSteps(bundle, variables(process, JOB), node.command), rw_mount, ro_mount)
+    steps = BundleSteps(bundle, variables(process, JOB), node.command)
+    yield MountedJob(steps, rw_mount, ro_mount)
+    steps.close()
 
 
 @pytest.fixture(scope="module")
@@ -113,10 +116,12 @@ def test_the_steps_write_the_same_bytes_through_mounts_as_on_a_local_disk(
 ):
     mounted.run("prepare")
     requests = sum(teacher[0].bought.values())
-    ranks = [mounted.start("teacher", RANK=str(rank), WORLD_SIZE=str(WORLD))[0] for rank in range(WORLD)]
-    finish(ranks)
+    lose_the_teacher(mounted, lambda: segments(workspace.blobs, container))
+    stored = blobs(f"{JOB}/store")
+    durable = sum(stored[name].count(b'"answer":{') for name in segments(workspace.blobs, container))
+    finish([rank for rank, _ in start_teacher(mounted)])
     mounted.run("curate")
-    lose_a_training(mounted, lambda: complete_checkpoints(workspace.blobs, container))
+    lose_a_training(mounted, lambda: started_checkpoints(workspace.blobs, container))
     mounted.run("train", AZUREML_RUN_ID=f"{JOB}-2")
     for name in ("predict_student", "predict_baseline", "evaluate"):
         mounted.run(name, ports={"inputs.enforce_gates": "False"} if name == "evaluate" else None)
@@ -129,7 +134,9 @@ def test_the_steps_write_the_same_bytes_through_mounts_as_on_a_local_disk(
         stored["teacher/completions/completions.jsonl"]
         == (local / "teacher/completions/completions.jsonl").read_bytes()
     )
-    assert sum(teacher[0].bought.values()) == 2 * requests, "each answer once on the local disk, and once on the mounts"
+    assert 0 < durable <= requests
+    on_mounts = sum(teacher[0].bought.values()) - requests
+    assert requests <= on_mounts <= 2 * requests - durable, "no durable answer is requested again"
     metrics = json.loads(stored["train/metrics/metrics.json"])
     assert 0 < metrics["resumed_from_step"] < metrics["steps"]
     lineage = json.loads(stored["register/registration/lineage.json"])
@@ -137,15 +144,40 @@ def test_the_steps_write_the_same_bytes_through_mounts_as_on_a_local_disk(
     registered = files(stored, lineage["source"].partition("/paths/azdistill/")[2].rstrip("/"))
     assert registered["model/model.safetensors"] == stored["train/model/model.safetensors"]
     assert "MLmodel" in registered
-    assert not [name for name in stored if name.startswith("checkpoints/")]
-    assert not [name for name in stored if name.endswith((".writing", ".partial")) or "/." in name]
+    # An incomplete checkpoint of the job before stays: that job could still be running.
+    rest = {name: content for name, content in stored.items() if name.startswith("checkpoints/")}
+    assert all("/job-1/" in name for name in rest)
+    assert not any(json.loads(content)["complete"] for name, content in rest.items() if name.endswith(f"/{MARKER}"))
+    assert not [name for name in stored if "/." in name and not name.startswith("store/")]
+
+
+def start_teacher(mounted):
+    return [mounted.start("teacher", RANK=str(rank), WORLD_SIZE=str(WORLD)) for rank in range(WORLD)]
+
+
+def lose_the_teacher(mounted, stored_segments):
+    """Kill both ranks and their mounts once one has stored answers."""
+    ranks = start_teacher(mounted)
+    end = time.monotonic() + LONGEST_S
+    while not stored_segments():
+        assert all(rank.poll() is None for rank, _ in ranks)
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    for rank, outputs in ranks:
+        rank.kill()
+        outputs.kill()
+        rank.communicate()
+
+
+def segments(storage, container):
+    return [name for name in storage.names(container, f"{JOB}/store/") if name.endswith(".jsonl")]
 
 
 def lose_a_training(mounted, checkpoints):
-    """Kill a training and its mount once it has a complete checkpoint."""
+    """Kill a training and its mount while it writes its second checkpoint: the first is complete then."""
     training, outputs = mounted.start("train", AZUREML_RUN_ID=f"{JOB}-1")
     end = time.monotonic() + LONGEST_S
-    while not checkpoints():
+    while len(checkpoints()) < 2:
         assert training.poll() is None, training.communicate()[0]
         assert time.monotonic() < end
         time.sleep(0.1)
@@ -154,10 +186,9 @@ def lose_a_training(mounted, checkpoints):
     training.communicate()
 
 
-def complete_checkpoints(storage, container):
-    markers = [name for name in storage.names(container, f"{JOB}/checkpoints/") if name.endswith(f"/{MARKER}")]
-    contents = [storage.contents(container, f"{JOB}/checkpoints/{name}") for name in markers]
-    return [content for content in contents if json.loads(content[""])["complete"]]
+def started_checkpoints(storage, container):
+    names = storage.names(container, f"{JOB}/checkpoints/")
+    return [name for name in names if re.search(rf"/checkpoint-\d+/{re.escape(MARKER)}$", name)]
 
 
 @pytest.fixture

@@ -81,6 +81,7 @@ class Node:
                 *map(str, arguments),
             ],
             env=self._environ,
+            stdout=subprocess.DEVNULL,
         )
         mount = Mount(target, process)
         self._mounts.append(mount)
