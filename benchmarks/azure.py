@@ -15,7 +15,6 @@ pipelines `wrong_pipelines_found`: wrong pipelines, of 14 of which Azure's clien
           (tests/engine/pipeline/wrong.py); a missing one ends the benchmark
 wire      `wire_goldens`: goldens in tests/workspace/goldens that the client's requests equal; the first difference ends
           the benchmark
-wrong     `wrong_pipelines_found`: see benchmarks/robust.py, of 14
 first_day `first_day_faults_found` of `first_day_faults_total`: faults of tests/workspace/first_day.py that are reported
           before anything is sent, and of tests/workspace/runtime_faults.py that a job survives or reports
 mounts    `mount_ops_ok`: file operations on mounts of Azure ML's data runtime that do what a local disk does, of those
@@ -170,13 +169,6 @@ def wire() -> Figures:
     return {"wire_goldens": len(equal)}
 
 
-def wrong() -> Figures:
-    from benchmarks.robust import wrong_pipelines
-
-    with tempfile.TemporaryDirectory() as folder:
-        return {"wrong_pipelines_found": wrong_pipelines(Path(folder))}
-
-
 def first_day() -> Figures:
     from tests.workspace.first_day_page import reports
 
@@ -216,7 +208,6 @@ FIGURES: Mapping[str, Callable[[], Figures]] = {
     "canaries": canaries,
     "pipelines": pipelines,
     "wire": wire,
-    "wrong": wrong,
     "first_day": first_day,
     "mounts": mounts,
 }

@@ -21,30 +21,12 @@ from typing import Any
 import psutil
 
 from azdistill.engine.local.engine import run_pipeline
-from tests.engine.pipeline.wrong import AREAS, as_case, find_problems
+from tests.engine.pipeline.wrong import mistakes_found
 from tests.small_job import AZDISTILL, small_job, variables
 
 ROOT = Path(__file__).parent.parent
 SEED, ROUNDS, KILLS_A_ROUND, CHAIN = 7, 4, 5, 20
 PRODUCTION = ROOT / "pipelines" / "support" / "job.yaml"
-
-# Common mistakes, one of each kind, of the cases in tests/engine/pipeline/wrong.py.
-FOURTEEN = (
-    "missing required input",
-    "unknown input",
-    "unknown job",
-    "a file for a folder",
-    "out of range",
-    "a string for an integer",
-    "a cycle",
-    "shm_size",
-    "no compute",
-    "missing component file",
-    "unknown name in an optional expression",
-    "two jobs write one output",
-    "variables in a component",
-    "more processes than GPUs",
-)
 
 
 @dataclass(frozen=True)
@@ -117,15 +99,6 @@ def crashes(folder: Path) -> dict[str, int]:
     return {"kills": kills, "crash_lost": lost, "crash_duplicated": duplicated}
 
 
-def wrong_pipelines(folder: Path) -> int:
-    """Count the wrong pipelines that are detected with the code, location, field and value of their test."""
-    area, detected = AREAS["command jobs"], 0
-    for name in FOURTEEN:
-        case, root = area.cases[name], folder / name
-        detected += tuple(case)[3:] in [as_case(problem, root) for problem in find_problems(root, area, case)]
-    return detected
-
-
 def node_overhead(folder: Path) -> float:
     """Seconds per node of a chain of nodes that do nothing but depend on the previous one."""
     folder.mkdir()
@@ -159,7 +132,7 @@ def main() -> None:
         folder = Path(name)
         figures: dict[str, Any] = {
             **crashes(folder / "crashes"),
-            "wrong_pipelines_found": wrong_pipelines(folder / "wrong"),
+            "wrong_pipelines_found": len(mistakes_found()),
             "node_overhead_s": round(node_overhead(folder / "chain"), 4),
             "dry_run_s": round(dry_run(folder), 1),
         }
