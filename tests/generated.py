@@ -3,6 +3,7 @@
 `make golden` writes them; `tests/test_generated.py` fails when one differs.
 """
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ TUTORIAL: dict[str, Any] = {
 }
 
 
+@functools.cache
 def generated() -> dict[Path, str]:
     """Path -> text of every file that is generated."""
     return dict(

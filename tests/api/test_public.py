@@ -48,6 +48,7 @@ def test_the_package_ships_its_types_and_keeps_them_out_of_snapshots() -> None:
     assert [path for path in closure("azdistill.steps.train") if path.suffix == ".pyi"] == []
 
 
+@pytest.mark.slow
 def test_a_program_of_a_user_is_type_checked(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """mypy reads the tutorial without an error, knows the class of a job and reports a misspelled attribute."""
     (tmp_path / "program.py").write_text(f"{SNIPPET}\nreveal_type(job)\njob.no_such_attribute\n")

@@ -99,7 +99,7 @@ def test_evaluate_accepts_the_metric_names_of_the_tutorials(distillation, comple
 
 
 def test_another_client_finds_a_job_by_its_display_name(distillation, completed):
-    client = DistillationClient(WorkspaceJobs(distillation.jobs._client))
+    client = DistillationClient(WorkspaceJobs(distillation.jobs._client, poll_s=0.01))
     assert client.models.evaluate("phi-4-mini-distilled", metrics=["accuracy"]) == {"accuracy": 0.8}
 
 

@@ -49,6 +49,7 @@ def test_an_asset_of_the_wheel_keeps_its_path_in_the_repository(source: str) -> 
     assert wheel()["force-include"][source] == f"azdistill/_assets/{source}"
 
 
+@pytest.mark.slow
 def test_the_quickstart_comes_from_an_installed_package_and_compiles(installed: Path, tmp_path: Path) -> None:
     printed = azdistill(installed, tmp_path, "init", "--example", "support", "shop")
     assert printed.startswith(str(installed))
