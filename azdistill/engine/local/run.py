@@ -45,6 +45,7 @@ class Run:
         self.read_only = ReadOnlyInputs(self.hashes, self.resolver.shared_outputs(), own)
         self.processes = Processes(options.grace)
         self.produced: dict[tuple[str, str], HashedPath] = {}
+        self.upstream = {name: node.upstream() for name, node in pipeline.nodes.items()}
         self.nodes = {name: NodeRun(name, "waiting", folder / name / LOG) for name in pipeline.nodes}
         self.running: dict[Future[NodeRun], ResolvedNode] = {}
 
@@ -77,7 +78,7 @@ class Run:
         """Predict for each node, in the order of the run, whether it would be reused. Runs and writes nothing."""
         for name in execution_order(self.pipeline.nodes):
             node = self.pipeline.nodes[name]
-            if upstream := [up for up in sorted(node.upstream()) if self.nodes[up].state != "reused"]:
+            if upstream := [up for up in sorted(self.upstream[name]) if self.nodes[up].state != "reused"]:
                 yield Explanation(name, False, tuple(f"{up} runs before it" for up in upstream))
                 continue
             if fields := self.resolver.downloads([node]):
@@ -102,8 +103,9 @@ class Run:
 
     def _is_over(self) -> bool:
         """True if a failed node ends the run, as on Azure ML: the pipeline does not continue on failure."""
-        failed = any(node.state == "failed" for node in self.nodes.values())
-        return failed and not self.pipeline.continue_on_step_failure
+        return not self.pipeline.continue_on_step_failure and any(
+            node.state == "failed" for node in self.nodes.values()
+        )
 
     def _start_ready(self, pool: ThreadPoolExecutor) -> None:
         """Skip, reuse or start waiting nodes whose upstream nodes have ended. At most `options.jobs` nodes run."""
@@ -112,7 +114,7 @@ class Run:
         while progress:
             progress = False
             for name in [name for name, node in self.nodes.items() if node.state == "waiting"]:
-                upstream = {self.nodes[up].state for up in self.pipeline.nodes[name].upstream()}
+                upstream = {self.nodes[up].state for up in self.upstream[name]}
                 if over or upstream & {"failed", "skipped", "interrupted"}:
                     self._set(name, "skipped")
                     progress = True
