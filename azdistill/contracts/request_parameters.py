@@ -42,7 +42,7 @@ def check_parameter(name: str, value: JsonValue) -> None:
 
 
 def _is_json(value: JsonValue) -> bool:
-    """Whether all numbers are finite, and the integers of 64 bits."""
+    """True if all numbers are finite, and integers have at most 64 bits."""
     if isinstance(value, dict):
         return all(map(_is_json, value.values()))
     if isinstance(value, list):

@@ -515,7 +515,7 @@ LOCKED = "import fcntl, sys; fcntl.flock(open(sys.argv[1], 'rb'), fcntl.LOCK_EX 
 
 
 def _locked(path: Path) -> bool:
-    """Whether another process cannot lock the file."""
+    """True if another process cannot lock the file."""
     return subprocess.run([sys.executable, "-c", LOCKED, path], capture_output=True, check=False).returncode != 0
 
 
