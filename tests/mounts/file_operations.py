@@ -57,6 +57,14 @@ def operation(title: str, used_by: str = "") -> Callable[[Operation], Operation]
 STEPS = "every step"
 
 
+def _names(folder: Path) -> list[str]:
+    """Names in the folder, except those of files that were removed before the mount heard that they are closed.
+
+    FUSE reports a close later than it happens, and renames such a file to .fuse_hidden* until then.
+    """
+    return [name for name in os.listdir(folder) if not name.startswith(".fuse_hidden")]
+
+
 # Writing
 @operation("create a file, write, close, read", STEPS)
 def create(here: Path, _: Path) -> object:
@@ -201,27 +209,27 @@ def many_files(here: Path, there: Path) -> object:
 @operation("names of 200 bytes")
 def long_name(here: Path, there: Path) -> object:
     (here / ("n" * 200)).write_text("x")
-    return [len(name) for name in os.listdir(there)]
+    return [len(name) for name in _names(there)]
 
 
 @operation("names with accents, Chinese and emoji")
 def unicode_names(here: Path, there: Path) -> object:
     for name in ("é", "模型", "🙂"):
         (here / name).write_text(name)
-    return [(there / name).read_text() for name in sorted(os.listdir(there))]
+    return [(there / name).read_text() for name in sorted(_names(there))]
 
 
 @operation("names with spaces, %, #, ? and +")
 def special_names(here: Path, there: Path) -> object:
     for name in ("a b", "50%25", "a#b", "a?b", "a+b&c=d"):
         (here / name).write_text(name)
-    return [(there / name).read_text() for name in sorted(os.listdir(there))]
+    return [(there / name).read_text() for name in sorted(_names(there))]
 
 
 @operation("names that start with a dot", "files before they are renamed")
 def hidden_name(here: Path, there: Path) -> object:
     (here / ".a").write_text("x")
-    return os.listdir(there)
+    return _names(there)
 
 
 @operation("names that differ in case")
@@ -242,7 +250,7 @@ def nested(here: Path, there: Path) -> object:
 @operation("an empty folder seen from another node")
 def empty_folder(here: Path, there: Path) -> object:
     (here / "d").mkdir()
-    return [(there / "d").is_dir(), os.listdir(there / "d")]
+    return [(there / "d").is_dir(), _names(there / "d")]
 
 
 @operation("rmdir of an empty folder, and its refusal for one with files", "checkpoints")
@@ -254,7 +262,7 @@ def rmdir(here: Path, _: Path) -> object:
     try:
         (here / "full").rmdir()
     except OSError as error:
-        return [errno.errorcode[error.errno or 0], os.listdir(here)]
+        return [errno.errorcode[error.errno or 0], _names(here)]
     return "removed with its file"
 
 
@@ -274,7 +282,7 @@ def folder_again(here: Path, there: Path) -> object:
         (here / "d" / content).write_text(content)
         if content == "first":
             shutil.rmtree(here / "d")
-    return os.listdir(there / "d")
+    return _names(there / "d")
 
 
 @operation("list a folder, with types", STEPS)
@@ -314,7 +322,7 @@ def move_in(here: Path, there: Path) -> object:
 def rename(here: Path, there: Path) -> object:
     (here / "a").write_text("x")
     (here / "a").rename(here / "b")
-    return [os.listdir(here), (there / "b").read_text()]
+    return [_names(here), (there / "b").read_text()]
 
 
 @operation("rename over a file (os.replace)", "manifests and all JSON files")
@@ -322,7 +330,7 @@ def replace(here: Path, there: Path) -> object:
     (here / "a").write_text("new")
     (here / "b").write_text("an old content")
     os.replace(here / "a", here / "b")
-    return [os.listdir(here), (there / "b").read_text()]
+    return [_names(here), (there / "b").read_text()]
 
 
 @operation("rename into another folder")
@@ -338,7 +346,7 @@ def rename_folder(here: Path, there: Path) -> object:
     (here / "d").mkdir()
     (here / "d" / "x").write_text("x")
     (here / "d").rename(here / "e")
-    return [os.listdir(here), (there / "e" / "x").read_text()]
+    return [_names(here), (there / "e" / "x").read_text()]
 
 
 @operation("rename a file to its own name, which changes nothing")
@@ -354,7 +362,7 @@ def rename_folder_over(here: Path, there: Path) -> object:
     (here / "d" / "x").write_text("x")
     (here / "e").mkdir()
     (here / "d").rename(here / "e")
-    return [os.listdir(here), _read(here / "e" / "x"), _read(there / "e" / "x")]
+    return [_names(here), _read(here / "e" / "x"), _read(there / "e" / "x")]
 
 
 @operation("rename a file while it is open for writing")
@@ -364,7 +372,7 @@ def rename_open(here: Path, there: Path) -> object:
         stream.flush()
         (here / "a").rename(here / "b")
         stream.write(b" world")
-    return [os.listdir(there), (there / "b").read_text()]
+    return [_names(there), (there / "b").read_text()]
 
 
 @operation("read a file that is replaced while it is open")
@@ -385,7 +393,7 @@ def write_aside(here: Path, there: Path) -> object:
         os.fsync(stream.fileno())
     os.chmod(partial, 0o644)
     os.replace(partial, here / "a")
-    return [os.listdir(there), (there / "a").read_text()]
+    return [_names(there), (there / "a").read_text()]
 
 
 # Deleting
@@ -410,7 +418,7 @@ def temporary_file(here: Path, _: Path) -> object:
         stream.write(b"x")
         stream.seek(0)
         content = stream.read().decode()
-    return [content, len(os.listdir(here))]
+    return [content, len(_names(here))]
 
 
 @operation("tempfile.NamedTemporaryFile in the folder", "the response store")
@@ -418,15 +426,15 @@ def named_temporary_file(here: Path, _: Path) -> object:
     with tempfile.NamedTemporaryFile(dir=here) as stream:
         stream.write(b"x")
         stream.flush()
-        count = len(os.listdir(here))
-    return [count, os.listdir(here)]
+        count = len(_names(here))
+    return [count, _names(here)]
 
 
 @operation("tempfile.TemporaryDirectory in the folder")
 def temporary_directory(here: Path, _: Path) -> object:
     with tempfile.TemporaryDirectory(dir=here) as folder:
         (Path(folder) / "x").write_text("x")
-    return os.listdir(here)
+    return _names(here)
 
 
 # Attributes
@@ -708,21 +716,21 @@ def deleted_elsewhere(here: Path, there: Path) -> object:
 
 @operation("another node lists a new file, at once", "the response store, ranks")
 def listed_elsewhere(here: Path, there: Path) -> object:
-    before = os.listdir(there)
+    before = _names(there)
     (here / "a").write_text("x")
-    return [before, os.listdir(there)]
+    return [before, _names(there)]
 
 
 @operation("two nodes create files in one folder", "the response store, ranks")
 def both_write(here: Path, there: Path) -> object:
     (here / "a").write_text("here")
     (there / "b").write_text("there")
-    return [_read(there / "a"), _read(here / "b"), sorted(os.listdir(here)), sorted(os.listdir(there))]
+    return [_read(there / "a"), _read(here / "b"), sorted(_names(here)), sorted(_names(there))]
 
 
 @operation("create a file only if no other node has (O_EXCL)")
 def exclusive_elsewhere(here: Path, there: Path) -> object:
-    os.listdir(there)
+    _names(there)
     (here / "a").write_text("x")
     try:
         (there / "a").open("xb").close()
