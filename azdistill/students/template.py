@@ -14,10 +14,19 @@ PROBE = (Message(role="user", content="Q"), Message(role="assistant", content="A
 
 @dataclass(frozen=True)
 class TokenizedRow:
-    """A conversation as token ids. The last `num_target_tokens` are the answer and the token that ends it."""
+    """A conversation as token ids, and the positions whose tokens are learned.
+
+    `targets` are half-open spans of positions, in order and disjoint: each covers an answer and the token that ends it.
+    `weight` multiplies the loss of the row's target tokens.
+    """
 
     input_ids: list[int]
-    num_target_tokens: int
+    targets: tuple[tuple[int, int], ...]
+    weight: float = 1.0
+
+    @property
+    def num_target_tokens(self) -> int:
+        return sum(end - start for start, end in self.targets)
 
 
 def tokenize_prompts(tokenizer: Any, conversations: Sequence[Sequence[Message]]) -> list[list[int]]:
@@ -65,7 +74,8 @@ def _row(prompt_ids: list[int], answer_ids: list[int], end: int) -> TokenizedRow
     """Cut the answer after its end token: what a template writes after that (a line break) is never generated."""
     if end in answer_ids:
         answer_ids = answer_ids[: answer_ids.index(end)]
-    return TokenizedRow([*prompt_ids, *answer_ids, end], len(answer_ids) + 1)
+    ids = [*prompt_ids, *answer_ids, end]
+    return TokenizedRow(ids, ((len(prompt_ids), len(ids)),))
 
 
 def _prompt(tokenizer: Any, turns: Sequence[Message]) -> str:

@@ -83,11 +83,18 @@ def collate(rows: Sequence[TokenizedRow], pad_token_id: int) -> dict[str, torch.
     padding = [longest - len(row.input_ids) for row in rows]
     padded = list(zip(padding, rows, strict=True))
     attention_mask = torch.tensor([[0] * left + [1] * len(row.input_ids) for left, row in padded])
-    targets = [row.input_ids[-row.num_target_tokens :] for row in rows]
     return {
         "input_ids": torch.tensor([[pad_token_id] * left + row.input_ids for left, row in padded]),
         "attention_mask": attention_mask,
         "position_ids": (attention_mask.cumsum(-1) - 1).clamp(min=0),
-        "labels": torch.tensor([[IGNORE_INDEX] * (longest - len(ids)) + ids for ids in targets]),
-        "logits_to_keep": min(max(row.num_target_tokens for row in rows) + 1, longest),
+        "labels": torch.tensor([[IGNORE_INDEX] * left + _labels(row) for left, row in padded]),
+        "logits_to_keep": min(max(len(row.input_ids) - row.targets[0][0] for row in rows) + 1, longest),
     }
+
+
+def _labels(row: TokenizedRow) -> list[int]:
+    """The ids at target positions, IGNORE_INDEX elsewhere."""
+    labels = [IGNORE_INDEX] * len(row.input_ids)
+    for start, end in row.targets:
+        labels[start:end] = row.input_ids[start:end]
+    return labels

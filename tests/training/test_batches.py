@@ -65,11 +65,12 @@ def test_processes_share_the_batches(world_size):
 
 
 def test_a_batch_is_padded_on_the_left_and_has_labels_for_the_answers_only():
-    batch = collate([TokenizedRow([5, 6, 7, 8], 2), TokenizedRow([9, 10], 1)], pad_token_id=0)
+    rows = [TokenizedRow([5, 6, 7, 8], ((1, 2), (3, 4))), TokenizedRow([9, 10], ((1, 2),))]
+    batch = collate(rows, pad_token_id=0)
     assert {name: value.tolist() if hasattr(value, "tolist") else value for name, value in batch.items()} == {
         "input_ids": [[5, 6, 7, 8], [0, 0, 9, 10]],
         "attention_mask": [[1, 1, 1, 1], [0, 0, 1, 1]],
         "position_ids": [[0, 1, 2, 3], [0, 0, 0, 1]],
-        "labels": [[IGNORE_INDEX, IGNORE_INDEX, 7, 8], [IGNORE_INDEX, IGNORE_INDEX, IGNORE_INDEX, 10]],
-        "logits_to_keep": 3,
+        "labels": [[IGNORE_INDEX, 6, IGNORE_INDEX, 8], [IGNORE_INDEX, IGNORE_INDEX, IGNORE_INDEX, 10]],
+        "logits_to_keep": 4,
     }

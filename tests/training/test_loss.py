@@ -91,7 +91,7 @@ def test_gradient_accumulation_weighs_tokens():
 
 
 def test_a_model_that_ignores_logits_to_keep_has_the_same_loss():
-    rows = [TokenizedRow([1, 20, 30, 40], 2), TokenizedRow([1, 20, 30, 40, 50, 60], 1)]
+    rows = [TokenizedRow([1, 20, 30, 40], ((2, 4),)), TokenizedRow([1, 20, 30, 40, 50, 60], ((5, 6),))]
     model, batch = tiny.model("smollm"), collate(rows, 0)
     labels = batch.pop("labels")
     kept = answer_loss(model(**batch), labels)
