@@ -2,13 +2,15 @@
 
 import hashlib
 import json
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Split = Literal["train", "validation", "test"]
 Role = Literal["system", "user", "assistant"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+# Multiplies the loss of a row's target tokens. The default is not written to files.
+RowWeight = Annotated[float, Field(gt=0, allow_inf_nan=False, exclude_if=lambda weight: weight == 1.0)]
 
 
 class Row(BaseModel):
@@ -18,17 +20,22 @@ class Row(BaseModel):
 
 
 class Message(Row):
-    """One turn of a conversation."""
+    """One turn of a conversation. `weight`: 0 for an assistant turn that is not trained.
+
+    Source: https://platform.openai.com/docs/guides/supervised-fine-tuning (weight of a message)
+    """
 
     role: Role
     content: str
+    weight: Literal[0, 1] = Field(1, exclude_if=lambda weight: weight == 1)
 
 
 class Prompt(Row):
     """A conversation that ends with a user turn.
 
     `messages` are what the student sees. `gold` is the reference answer where the
-    user's data has one. `source` is `file:line` in the user's file.
+    user's data has one. `source` is `file:line` in the user's file. `weight` is that of
+    the training row.
     """
 
     id: str
@@ -36,6 +43,7 @@ class Prompt(Row):
     messages: tuple[Message, ...]
     gold: str | None = None
     source: str
+    weight: RowWeight = 1.0
 
 
 class TokenUsage(Row):
@@ -58,6 +66,7 @@ class Completion(Row):
     messages: tuple[Message, ...]
     gold: str | None = None
     source: str
+    weight: RowWeight = 1.0
     completion: str
     finish_reason: str
     teacher: str
@@ -68,10 +77,11 @@ class Completion(Row):
 
 
 class TrainRow(Row):
-    """A training conversation, which ends with the target turn."""
+    """A training conversation, which ends with the target turn. `weight` multiplies the loss of its targets."""
 
     id: str
     messages: tuple[Message, ...]
+    weight: RowWeight = 1.0
 
 
 class Prediction(Row):

@@ -16,7 +16,7 @@ CHECKPOINTS_PATH = "azureml://datastores/workspaceblobstore/paths/azdistill/chec
 
 
 class TrainConfig(StepConfig):
-    """Fine-tuning hyperparameters. The loss covers the last assistant turn only."""
+    """Fine-tuning hyperparameters. The loss covers assistant turns only."""
 
     seed: Annotated[int, RunInput()] = Field(0, ge=0, description="Seed of random weights, batch order and dropout.")
     weights: Annotated[Literal["pretrained", "random"], RunInput()] = Field(
@@ -30,6 +30,11 @@ class TrainConfig(StepConfig):
         "length in tokens.",
     )
     num_epochs: Annotated[float, RunInput()] = Field(3.0, gt=0, le=1000, description="Number of epochs.")
+    train_on: Literal["last", "all"] = Field(
+        "last",
+        description="Assistant turns of a row that are learned: the last one, or all of them. A turn with weight 0 "
+        "never is.",
+    )
     max_length: int = Field(
         2048, ge=16, description="Maximum length of a row, tokens. Longer rows are rejected, not truncated."
     )

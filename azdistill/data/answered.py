@@ -31,4 +31,5 @@ def _train_row(sourced: SourcedCase) -> TrainRow:
             subject=sourced.source,
             fix="end the row with an assistant turn, or ask a teacher",
         )
-    return TrainRow(id=prompt_id(messages), messages=(*messages, Message(role="assistant", content=gold)))
+    answer = Message(role="assistant", content=gold)
+    return TrainRow(id=prompt_id(messages), messages=(*messages, answer), weight=sourced.case.weight)

@@ -1,6 +1,7 @@
 """Rows of chat messages: the format that every task accepts."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
@@ -12,20 +13,24 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 
 def chat_case(record: Mapping[str, Any]) -> Case:
-    """`{"messages": [...], "gold": ...}`; a last assistant turn is the reference answer. Raises BadRow."""
+    """`{"messages": [...], "gold": ..., "weight": ...}`; a last assistant turn is the reference answer.
+
+    The conversation ends before turns that are not trained: those with `"weight": 0`. Raises BadRow.
+    """
     turns = record["messages"]
     if not isinstance(turns, list) or not turns:
         actual = "an empty list" if turns == [] else json_type(turns)
         raise BadRow("no_messages", f"messages is {actual}, not a list of messages")
     messages = [_message(index, turn) for index, turn in enumerate(turns)]
     _check_order([message.role for message in messages])
+    messages = _without_untrained_end(messages)
     gold = optional(record, "gold")
     if messages[-1].role == "assistant":
         last = messages.pop().content
         if gold is not None and gold != last:
             raise BadRow("two_references", "gold differs from the last assistant turn; keep one of them")
         gold = last
-    return Case(tuple(messages), gold)
+    return Case(tuple(messages), gold, _row_weight(record))
 
 
 def _message(index: int, turn: Any) -> Message:
@@ -34,7 +39,33 @@ def _message(index: int, turn: Any) -> Message:
         raise BadRow("not_a_message", f"{field} is {json_type(turn)}, not an object with role and content")
     if turn.get("role") not in ROLES:
         raise BadRow("unknown_role", f"{field}.role={turn.get('role')!r} is none of {', '.join(ROLES)}")
-    return Message(role=turn["role"], content=as_text(f"{field}.content", turn.get("content")))
+    content = as_text(f"{field}.content", turn.get("content"))
+    if turn["role"] != "assistant" or turn.get("weight") is None:
+        return Message(role=turn["role"], content=content)
+    weight = turn["weight"]
+    if type(weight) not in (int, float) or weight not in (0, 1):
+        raise BadRow("invalid_weight", f"{field}.weight={weight!r} is neither 0 nor 1")
+    return Message(role=turn["role"], content=content, weight=1 if weight else 0)
+
+
+def _without_untrained_end(messages: list[Message]) -> list[Message]:
+    """Leave out the turns after the last assistant turn to train on, if the conversation ends with an assistant turn
+    of weight 0."""
+    if messages[-1].role != "assistant" or messages[-1].weight:
+        return messages
+    trained = [index for index, message in enumerate(messages) if message.role == "assistant" and message.weight]
+    if not trained:
+        raise BadRow("no_target", "all assistant turns have weight 0, so there is nothing to train on")
+    return messages[: trained[-1] + 1]
+
+
+def _row_weight(record: Mapping[str, Any]) -> float:
+    weight = record.get("weight")
+    if weight is None:
+        return 1.0
+    if type(weight) not in (int, float) or not 0 < weight < math.inf:
+        raise BadRow("invalid_weight", f"weight={weight!r} is not a number above 0")
+    return float(weight)
 
 
 def _check_order(roles: Sequence[Role]) -> None:

@@ -138,13 +138,14 @@ def _minority_fault(row: Completion, answer: str, majority: str | None, task: Ta
 
 def _train_rows(row: Completion) -> list[TrainRow]:
     """The row with its answer, and for a training row with a trace a second row. Validation rows have answers only."""
-    rows = [_train_row(row.id, row.messages, row.completion)]
+    rows = [_train_row(row, row.id, row.messages, row.completion)]
     if row.split == "train" and row.trace and row.trace.strip():
         *before, last = row.messages
         instruction = Message(role=last.role, content=f"{last.content}\n\n{TRACE_INSTRUCTION}")
-        rows.append(_train_row(f"{row.id}{TRACE}", (*before, instruction), row.trace))
+        rows.append(_train_row(row, f"{row.id}{TRACE}", (*before, instruction), row.trace))
     return rows
 
 
-def _train_row(identity: str, messages: tuple[Message, ...], answer: str) -> TrainRow:
-    return TrainRow(id=identity, messages=(*messages, Message(role="assistant", content=answer)))
+def _train_row(row: Completion, identity: str, messages: tuple[Message, ...], answer: str) -> TrainRow:
+    turns = (*messages, Message(role="assistant", content=answer))
+    return TrainRow(id=identity, messages=turns, weight=row.weight)

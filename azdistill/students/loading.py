@@ -16,6 +16,7 @@ from transformers.utils import logging
 
 from azdistill.contracts.errors import DataError, InputError
 from azdistill.students import errors
+from azdistill.students.chat_template import CHOOSE_TEMPLATE, is_pinned, pin_template, replace_template, template_of
 from azdistill.students.folders import model_folder, tokenizer_folder, weight_files
 from azdistill.students.template import end_of_turn_id
 
@@ -47,24 +48,33 @@ class Student:
             self.tokenizer.save_pretrained(folder)
 
 
-def load_student(folder: Path, weights: Weights = "pretrained", seed: int = 0, dtype: str = "auto") -> Student:
+def load_student(
+    folder: Path,
+    weights: Weights = "pretrained",
+    seed: int = 0,
+    dtype: str = "auto",
+    chat_template: str | None = None,
+) -> Student:
     """Load model and tokenizer from a folder, onto the GPU where there is one.
 
-    `weights="random"` reads only the architecture and initializes the weights from `seed`.
-    Raises DataError when the folder holds no usable model.
+    `weights="random"` reads only the architecture and initializes the weights from `seed`. `chat_template` replaces
+    that of the folder. Raises DataError when the folder holds no usable model.
     """
     with quiet_transformers():
-        tokenizer = load_tokenizer(folder)
+        tokenizer = load_tokenizer(folder, chat_template)
         model = _random_model(folder, seed) if weights == "random" else _pretrained_model(folder, dtype)
         _check_vocabulary(folder, model, tokenizer)
         model.generation_config = greedy_generation(model, tokenizer)
-        return Student(model.to(best_device()).eval(), tokenizer)
+        model = model.to(best_device()).eval()
+        _check_causal(folder, model)
+        return Student(model, tokenizer)
 
 
-def load_tokenizer(folder: Path) -> Any:
+def load_tokenizer(folder: Path, chat_template: str | None = None) -> Any:
     """Load a student's tokenizer. It pads on the left, so that all answers of a batch start at the same position.
 
-    Raises DataError when it can't be loaded, has no vocabulary or no chat template.
+    The default rendering of its chat template is that of `pin_template`, unless it was pinned before it was saved.
+    Raises DataError when it can't be loaded, has no vocabulary or no usable chat template.
     """
     source = tokenizer_folder(folder)
     with errors.loading(folder, "tokenizer"):
@@ -75,12 +85,22 @@ def load_tokenizer(folder: Path) -> Any:
     if not tokenizer("a", add_special_tokens=False)["input_ids"]:  # transformers accepts a missing tokenizer.json
         fix = f"copy tokenizer.json to {str(source)!r}"
         raise DataError("its tokenizer has no vocabulary", subject=subject, code="no_vocabulary", fix=fix)
-    if not tokenizer.chat_template:
-        fix = "choose a chat or instruct model"
+    if chat_template is not None:
+        replace_template(tokenizer, chat_template)
+    if not template_of(tokenizer).strip():
+        fix = f"{CHOOSE_TEMPLATE}, or choose a chat or instruct model"
         raise DataError("its tokenizer has no chat_template", subject=subject, code="no_chat_template", fix=fix)
+    if not is_pinned(tokenizer):
+        pin_template(tokenizer)
     if tokenizer.pad_token_id is None:  # padding is masked in training and cut off in generation, so any id will do
         tokenizer.pad_token_id = tokenizer.eos_token_id or 0
     return tokenizer
+
+
+def max_positions(model: Any) -> int | None:
+    """The largest number of tokens that a model has positions for; None where its config states none."""
+    positions: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return positions
 
 
 def greedy_generation(model: Any, tokenizer: Any) -> GenerationConfig:
@@ -196,6 +216,21 @@ def _pretrained_model(folder: Path, dtype: str) -> Any:
             fix="copy the complete model",
         )
     return model
+
+
+@torch.no_grad()
+def _check_causal(folder: Path, model: Any) -> None:
+    """Raise DataError for an encoder, such as BERT, in which a token sees those that follow it."""
+    first, second, third = (number % model.get_input_embeddings().num_embeddings for number in (5, 6, 7))
+    ids = torch.tensor([[first, second], [first, third]], device=model.device)
+    logits = model(input_ids=ids).logits[:, 0].float()
+    if not torch.allclose(logits[0], logits[1], rtol=1e-2, atol=1e-2, equal_nan=True):
+        raise DataError(
+            f"{type(model).__name__} is no decoder: its logits depend on the tokens that follow",
+            subject=f"student {str(folder)!r}",
+            code="not_causal",
+            fix="choose a causal language model",
+        )
 
 
 def _check_vocabulary(folder: Path, model: Any, tokenizer: Any) -> None:

@@ -9,10 +9,14 @@ from azdistill.contracts.rows import Message
 
 @dataclass(frozen=True)
 class Case:
-    """A conversation that ends with a user turn, and its reference answer where it has one."""
+    """A conversation that ends with a user turn, and its reference answer where it has one.
+
+    `weight` multiplies the loss of the training row.
+    """
 
     messages: tuple[Message, ...]
     gold: str | None
+    weight: float = 1.0
 
 
 class BadRow(ValueError):

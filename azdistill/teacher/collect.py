@@ -198,6 +198,7 @@ def _completion(conversation: Conversation, answer: Answer, config: TeacherConfi
         messages=conversation.messages,
         gold=prompt.gold,
         source=prompt.source,
+        weight=prompt.weight,
         completion=completion,
         finish_reason=answer.finish_reason,
         teacher=config.teachers[conversation.teacher].called,

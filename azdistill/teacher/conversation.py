@@ -99,6 +99,6 @@ def history(messages: Messages, replies: Sequence[str]) -> Messages:
             reply = next(rest, None)
             if reply is None:
                 break
-            message = Message(role="assistant", content=reply)
+            message = message.model_copy(update={"content": reply})
         turns.append(message)
     return tuple(turns)

@@ -14,12 +14,13 @@ from transformers import set_seed
 from azdistill.contracts.errors import Interrupted
 from azdistill.contracts.rows import TrainRow
 from azdistill.contracts.train import TrainConfig
-from azdistill.students.loading import Student, load_student, preserve_random_state, quiet_transformers
+from azdistill.students.chat_template import pin_template
+from azdistill.students.loading import Student, load_student, max_positions, preserve_random_state, quiet_transformers
 from azdistill.students.usage import num_parameters
 from azdistill.training.callbacks import LogProgress, SaveAndStopOnSigterm, StopOnDivergence
 from azdistill.training.checkpoints import CheckCheckpointFolder, last_checkpoint, step_of
 from azdistill.training.metrics import TrainingMetrics, history_points, training_metrics
-from azdistill.training.rows import tokenize_training_rows, tokenize_validation_rows
+from azdistill.training.rows import contain_thoughts, tokenize_training_rows, tokenize_validation_rows
 from azdistill.training.tracking import LogToMLflow
 from azdistill.training.trainer import precision, student_trainer
 
@@ -52,18 +53,24 @@ def fine_tune(
     checkpoints: Path,
     inputs_hash: str = "",
     other_jobs: Sequence[Path] = (),
+    chat_template: str | None = None,
 ) -> FineTuned:
-    """Train the model in the folder `student` on the last assistant turn of each row.
+    """Train the model in the folder `student` on the assistant turns of each row.
+
+    Where the answers begin with the teacher's reasoning, the saved chat template lets the student think by default.
 
     Saves checkpoints to `checkpoints`, and resumes from the last complete one there, or in the folders `other_jobs`,
-    with the same `inputs_hash` (any text that identifies student, rows and settings). The same seed on the same machine
-    gives the same weights. Raises DataError for a student or rows that can't be used, AzdistillError when the loss
-    diverges or the disk is full, Interrupted after SIGTERM, when a checkpoint is saved.
+    with the same `inputs_hash` (any text that identifies student, rows and settings). `chat_template` replaces that of
+    the student. The same seed on the same machine gives the same weights. Raises DataError for a student or rows that
+    can't be used, AzdistillError when the loss diverges or the disk is full, Interrupted after SIGTERM, when a
+    checkpoint is saved.
     """
     with quiet_transformers(), preserve_random_state():
-        loaded = load_student(student, config.weights, config.seed, dtype="float32")
-        train_rows = tokenize_training_rows(train, loaded.tokenizer, config)
-        validation_rows = tokenize_validation_rows(validation, loaded.tokenizer, config)
+        loaded = load_student(student, config.weights, config.seed, "float32", chat_template)
+        pin_template(loaded.tokenizer, thinking=contain_thoughts(train))
+        positions = max_positions(loaded.model)
+        train_rows = tokenize_training_rows(train, loaded.tokenizer, config, positions)
+        validation_rows = tokenize_validation_rows(validation, loaded.tokenizer, config, positions)
         set_seed(config.seed)
         stop, mlflow = SaveAndStopOnSigterm(), LogToMLflow(config)
         callbacks = [StopOnDivergence(), stop, LogProgress(), mlflow, CheckCheckpointFolder()]

@@ -37,6 +37,11 @@ BAD_ROWS = [
     ({"messages": [U], "gold": ["a"]}, "not_text", "gold is a list"),
     ({"messages": [U], "gold": ""}, "empty_content", "gold is empty"),
     ({"messages": [U, A], "gold": "something else"}, "two_references", "gold differs"),
+    ({"messages": [U, A | {"weight": 0.5}]}, "invalid_weight", "messages[1].weight=0.5"),
+    ({"messages": [U, A | {"weight": True}]}, "invalid_weight", "messages[1].weight=True"),
+    ({"messages": [U, A | {"weight": 0}]}, "no_target", "weight 0"),
+    ({"messages": [U, A], "weight": 0}, "invalid_weight", "weight=0 is not a number above 0"),
+    ({"messages": [U, A], "weight": "heavy"}, "invalid_weight", "weight='heavy'"),
 ]
 
 
@@ -60,6 +65,15 @@ def test_a_last_assistant_turn_is_the_reference_and_not_part_of_the_prompt(jsonl
     (sourced,), _ = read_cases(jsonl([{"messages": turns, "gold": "done"}]), TASKS["conversation"])
     assert [message.role for message in sourced.case.messages] == ["system", "user", "assistant", "user"]
     assert sourced.case.gold == "done"
+
+
+def test_a_conversation_ends_before_the_turns_that_are_not_trained(jsonl):
+    untrained, why = A | {"weight": 0}, U | {"weight": 0}
+    rows = [{"messages": [U, untrained, U, A, why, untrained], "weight": 2}, {"messages": [U, A, U, untrained, U]}]
+    cases, _ = read_cases(jsonl(rows), TASKS["conversation"])
+    weights = [[message.weight for message in sourced.case.messages] for sourced in cases]
+    assert weights == [[1, 0, 1], [1, 1, 1, 0, 1]]
+    assert [(sourced.case.gold, sourced.case.weight) for sourced in cases] == [(A["content"], 2.0), (None, 1.0)]
 
 
 def test_lines_are_counted_as_editors_count_them(tmp_path, row):

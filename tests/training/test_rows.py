@@ -3,9 +3,9 @@
 import pytest
 
 from azdistill.contracts.errors import DataError
-from azdistill.contracts.rows import TrainRow
+from azdistill.contracts.rows import Message, TrainRow
 from azdistill.contracts.train import TrainConfig
-from azdistill.training.rows import tokenize_training_rows, tokenize_validation_rows
+from azdistill.training.rows import contain_thoughts, tokenize_training_rows, tokenize_validation_rows
 from tests.students import tiny
 from tests.students.tiny import turns
 
@@ -42,3 +42,29 @@ def test_no_usable_training_row_is_an_error(unusable):
 
 def test_validation_rows_are_optional():
     assert tokenize_validation_rows([], tiny.tokenizer(), TrainConfig()) == []
+
+
+def test_rows_beyond_the_positions_of_the_model_are_dropped_and_the_error_names_its_config():
+    assert len(tokenize_training_rows(rows(1, 9), tiny.tokenizer(), TrainConfig(), positions=64)) == 9
+    with pytest.raises(DataError) as error:
+        tokenize_training_rows(rows(2, 8), tiny.tokenizer(), TrainConfig(), positions=64)
+    (problem,) = error.value.problems
+    assert (problem.code, problem.subject) == ("rows_too_long", "student")
+    assert "max_position_embeddings=64" in problem.message
+
+
+def test_no_turn_is_trained_twice():
+    shared = turns("a", "one", "b", "two", "c")
+    answers = [(*shared, Message(role="assistant", content=text)) for text in ("three", "four")]
+    other = turns("a", "one", "d", "five")
+    conversations = [*answers, other, answers[0]]
+    train = [TrainRow(id=f"{number}", messages=messages) for number, messages in enumerate(conversations)]
+    tokenizer = tiny.tokenizer()
+    tokenized = tokenize_training_rows(train, tokenizer, TrainConfig(train_on="all"))
+    learned = [tokenizer.decode(row.input_ids[start : end - 1]) for row in tokenized for start, end in row.targets]
+    assert learned == ["one", "two", "three", "four", "five"]
+
+
+def test_answers_with_reasoning_are_recognized():
+    train = [TrainRow(id="0", messages=turns("a", answer)) for answer in ("yes", "<think>\nhm\n</think>\n\nno")]
+    assert [contain_thoughts(train[:1]), contain_thoughts(train)] == [False, True]
