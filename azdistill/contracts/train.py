@@ -29,6 +29,14 @@ class TrainConfig(StepConfig):
         description="Average number of rows per batch. A batch has at most batch_size times the average row "
         "length in tokens.",
     )
+    gradient_accumulation_steps: int = Field(
+        1, ge=1, description="Number of smaller batches that a batch is divided into, to use less memory."
+    )
+    packing: bool = Field(
+        False,
+        description="Concatenate rows of any length to one sequence per batch, instead of padding rows of similar "
+        "length. For flash attention: other kernels compute attention between all tokens of the sequence.",
+    )
     num_epochs: Annotated[float, RunInput()] = Field(3.0, gt=0, le=1000, description="Number of epochs.")
     train_on: Literal["last", "all"] = Field(
         "last",
@@ -48,6 +56,19 @@ class TrainConfig(StepConfig):
     gradient_clip: float = Field(1.0, gt=0, description="Maximum gradient norm.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Data type of training. auto: bfloat16 if the GPU supports it, else float32."
+    )
+    float32_master_weights: bool = Field(
+        True, description="Keep the trained weights in float32 and compute in bfloat16. false: bfloat16 only."
+    )
+    optimizer: Literal["adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit", "adafactor"] = Field(
+        "adamw_torch_fused",
+        description="Optimizer, as transformers names it. 8-bit: on a GPU, by bitsandbytes.",
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Compute activations again in the backward pass: much less memory, about a third more time."
+    )
+    attn_implementation: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
+        "auto", description="Attention in transformers. auto: its default for the student, sdpa where possible."
     )
     checkpoints_per_epoch: int = Field(1, ge=1, le=100, description="Number of checkpoints per epoch.")
     max_overlong_ratio: float = Field(

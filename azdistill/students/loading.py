@@ -54,15 +54,21 @@ def load_student(
     seed: int = 0,
     dtype: str = "auto",
     chat_template: str | None = None,
+    attn_implementation: str = "auto",
 ) -> Student:
     """Load model and tokenizer from a folder, onto the GPU where there is one.
 
     `weights="random"` reads only the architecture and initializes the weights from `seed`. `chat_template` replaces
     that of the folder. Raises DataError when the folder holds no usable model.
     """
+    attention = None if attn_implementation == "auto" else attn_implementation
     with quiet_transformers():
         tokenizer = load_tokenizer(folder, chat_template)
-        model = _random_model(folder, seed) if weights == "random" else _pretrained_model(folder, dtype)
+        model = (
+            _random_model(folder, seed, attention)
+            if weights == "random"
+            else _pretrained_model(folder, dtype, attention)
+        )
         _check_vocabulary(folder, model, tokenizer)
         model.generation_config = greedy_generation(model, tokenizer)
         model = model.to(best_device()).eval()
@@ -183,15 +189,17 @@ def _cast(state_dict: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, 
     return result
 
 
-def _random_model(folder: Path, seed: int) -> Any:
+def _random_model(folder: Path, seed: int, attention: str | None) -> Any:
     source = model_folder(folder)
     with preserve_random_state(), errors.loading(folder, "model"):
         set_seed(seed)
         config = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
-        return AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype=torch.float32)
+        return AutoModelForCausalLM.from_config(
+            config, trust_remote_code=False, dtype=torch.float32, attn_implementation=attention
+        )
 
 
-def _pretrained_model(folder: Path, dtype: str) -> Any:
+def _pretrained_model(folder: Path, dtype: str, attention: str | None) -> Any:
     if not weight_files(folder):
         raise DataError(
             "no *.safetensors next to config.json",
@@ -206,6 +214,7 @@ def _pretrained_model(folder: Path, dtype: str) -> Any:
             trust_remote_code=False,
             use_safetensors=True,
             dtype=best_dtype() if dtype == "auto" else dtype,
+            attn_implementation=attention,
             output_loading_info=True,
         )
     if missing := sorted(loading_info["missing_keys"]):  # transformers only warns and initializes them at random

@@ -1,10 +1,11 @@
 """Batches of rows of similar length, each within a token budget."""
 
 import math
-import random
+from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
@@ -15,21 +16,33 @@ IGNORE_INDEX = -100
 
 
 class TokenBudgetSampler(Sampler[list[int]]):
-    """Batch sampler that groups rows of similar length and shuffles anew in each epoch.
+    """Batch sampler with a maximum number of tokens per batch, which shuffles anew in each epoch.
 
-    The padded size of a batch (its rows times its longest row) is at most `batch_size` times the average row length; a
-    longer row is a separate batch. Rows of equal length are shuffled before batches are formed, so that a batch holds
-    other rows in each epoch. Process `rank` of `world_size` yields every `world_size`-th batch; where the number of
-    batches isn't a multiple of `world_size`, the first batches are repeated.
+    A batch has rows of similar length, whose padded size (its rows times its longest row) is within the token budget;
+    with `packing`, rows of any length whose sum is. The budget is `batch_size` times the average row length, divided
+    into `accumulation_steps` batches. A longer row is a separate batch. Rows of equal length are shuffled before
+    batches are formed, so that a batch holds other rows in each epoch. Process `rank` of `world_size` yields every
+    `world_size`-th batch; where the number of batches isn't a multiple of `world_size`, the first batches are repeated.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
-        self.lengths, self.seed, self.epoch = lengths, seed, 0
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        accumulation_steps: int = 1,
+        packing: bool = False,
+    ) -> None:
+        self.lengths, self.seed, self.epoch = np.asarray(lengths), seed, 0
         self.rank, self.world_size = rank, world_size
-        self.token_budget = max(math.ceil(batch_size * sum(lengths) / len(lengths)), 1)
-        # Batches depend on lengths alone, so every epoch has the same number.
-        by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
-        self._num_batches = math.ceil(len(self._group(by_length)) / world_size)
+        self.token_budget = max(math.ceil(batch_size * self.lengths.mean() / accumulation_steps), 1)
+        # Batches are formed by length alone, so every epoch has the same number. `_batches` are positions in the
+        # order of the lengths: the rows at these positions change with the epoch.
+        ascending = np.sort(self.lengths).tolist()
+        self._batches: Sequence[slice | list[int]] = (pack if packing else group)(ascending, self.token_budget)
+        self._num_batches = math.ceil(len(self._batches) / world_size)
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next iteration. Trainer calls this, also after a resume."""
@@ -39,23 +52,39 @@ class TokenBudgetSampler(Sampler[list[int]]):
         return self._num_batches
 
     def __iter__(self) -> Iterator[list[int]]:
-        rng = random.Random(f"{self.seed} {self.epoch}")
-        indices = list(range(len(self.lengths)))
-        rng.shuffle(indices)
-        indices.sort(key=self.lengths.__getitem__)
-        batches = self._group(indices)
-        rng.shuffle(batches)
+        rng = np.random.default_rng([self.seed, self.epoch])
+        shuffled = rng.permutation(len(self.lengths))
+        by_length = shuffled[np.argsort(self.lengths[shuffled], kind="stable")]
+        order = rng.permutation(len(self._batches))
         for number in range(self.rank, self._num_batches * self.world_size, self.world_size):
-            yield batches[number % len(batches)]
+            yield by_length[self._batches[order[number % len(order)]]].tolist()
 
-    def _group(self, indices: Sequence[int]) -> list[list[int]]:
-        """Cut indices, sorted by length, into batches within the token budget."""
-        batches: list[list[int]] = []
-        for index in indices:
-            if not batches or (len(batches[-1]) + 1) * self.lengths[index] > self.token_budget:
-                batches.append([])
-            batches[-1].append(index)
-        return batches
+
+def group(lengths: Sequence[int], token_budget: int) -> list[slice]:
+    """Cut ascending lengths into batches of neighbours, whose number times the longest is within the budget."""
+    starts = [0]
+    for index, length in enumerate(lengths):
+        if index > starts[-1] and (index - starts[-1] + 1) * length > token_budget:
+            starts.append(index)
+    return [slice(start, end) for start, end in zip(starts, [*starts[1:], len(lengths)], strict=True)]
+
+
+def pack(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
+    """Fill batches up to the budget: each row, the longest first, goes to the fullest batch that has space for it."""
+    batches: list[list[int]] = []
+    with_space: list[tuple[int, int]] = []  # of each batch that is not full, ascending: free tokens, and its index
+    for index in range(len(lengths) - 1, -1, -1):
+        length = lengths[index]
+        best = bisect_left(with_space, (length, -1))
+        if best < len(with_space):
+            free, batch = with_space.pop(best)
+        else:
+            free, batch = max(token_budget, length), len(batches)
+            batches.append([])
+        batches[batch].append(index)
+        if free > length:
+            insort(with_space, (free - length, batch))
+    return batches
 
 
 class TokenBudgetDataLoader(DataLoader[TokenizedRow]):
@@ -73,23 +102,38 @@ class TokenBudgetDataLoader(DataLoader[TokenizedRow]):
         self._sampler.set_epoch(epoch)
 
 
-def collate(rows: Sequence[TokenizedRow], pad_token_id: int) -> dict[str, torch.Tensor | int]:
-    """Tensors of shape (rows, longest row), padded on the left so that all answers end at the same position.
+def collate(rows: Sequence[TokenizedRow], pad_token_id: int) -> dict[str, torch.Tensor]:
+    """Tensors of shape (rows, longest row), padded on the right.
 
-    `logits_to_keep` covers every target position and the one before it: a model that supports the argument computes no
-    logits for the prompt, which for a vocabulary of 200,000 is most of the memory.
+    There is no attention mask: in a causal model no token sees the padding after it. Masks, and rows without a token to
+    attend to, give NaN in some CUDA kernels. `loss_weights` is there if a row has another weight than 1.
     """
     longest = max(len(row.input_ids) for row in rows)
     padding = [longest - len(row.input_ids) for row in rows]
-    padded = list(zip(padding, rows, strict=True))
-    attention_mask = torch.tensor([[0] * left + [1] * len(row.input_ids) for left, row in padded])
-    return {
-        "input_ids": torch.tensor([[pad_token_id] * left + row.input_ids for left, row in padded]),
-        "attention_mask": attention_mask,
-        "position_ids": (attention_mask.cumsum(-1) - 1).clamp(min=0),
-        "labels": torch.tensor([[IGNORE_INDEX] * left + _labels(row) for left, row in padded]),
-        "logits_to_keep": min(max(len(row.input_ids) - row.targets[0][0] for row in rows) + 1, longest),
+    padded = list(zip(rows, padding, strict=True))
+    batch = {
+        "input_ids": torch.tensor([row.input_ids + [pad_token_id] * right for row, right in padded]),
+        "labels": torch.tensor([_labels(row) + [IGNORE_INDEX] * right for row, right in padded]),
     }
+    if any(row.weight != 1.0 for row in rows):
+        batch["loss_weights"] = torch.tensor([[row.weight] * longest for row in rows])
+    return batch
+
+
+def collate_packed(rows: Sequence[TokenizedRow]) -> dict[str, torch.Tensor]:
+    """Tensors of shape (1, all tokens): the rows one after another.
+
+    `position_ids` start again with each row. Models in transformers see by this where a row starts, and attend to
+    tokens of the same row only.
+    """
+    batch = {
+        "input_ids": torch.tensor([[token for row in rows for token in row.input_ids]]),
+        "position_ids": torch.cat([torch.arange(len(row.input_ids)) for row in rows]).unsqueeze(0),
+        "labels": torch.tensor([[label for row in rows for label in (IGNORE_INDEX, *_labels(row)[1:])]]),
+    }
+    if any(row.weight != 1.0 for row in rows):
+        batch["loss_weights"] = torch.tensor([[row.weight for row in rows for _ in row.input_ids]])
+    return batch
 
 
 def _labels(row: TokenizedRow) -> list[int]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import set_seed
 
-from azdistill.contracts.errors import Interrupted
+from azdistill.contracts.errors import InputError, Interrupted
 from azdistill.contracts.rows import TrainRow
 from azdistill.contracts.train import TrainConfig
 from azdistill.students.chat_template import pin_template
@@ -19,6 +19,7 @@ from azdistill.students.loading import Student, load_student, max_positions, pre
 from azdistill.students.usage import num_parameters
 from azdistill.training.callbacks import LogProgress, SaveAndStopOnSigterm, StopOnDivergence
 from azdistill.training.checkpoints import CheckCheckpointFolder, last_checkpoint, step_of
+from azdistill.training.loss import loss_in_forward, separates_packed_rows
 from azdistill.training.metrics import TrainingMetrics, history_points, training_metrics
 from azdistill.training.rows import contain_thoughts, tokenize_training_rows, tokenize_validation_rows
 from azdistill.training.tracking import LogToMLflow
@@ -66,12 +67,21 @@ def fine_tune(
     checkpoint is saved.
     """
     with quiet_transformers(), preserve_random_state():
-        loaded = load_student(student, config.weights, config.seed, "float32", chat_template)
+        dtype = "float32" if config.float32_master_weights else precision(config)
+        loaded = load_student(student, config.weights, config.seed, dtype, chat_template, config.attn_implementation)
         pin_template(loaded.tokenizer, thinking=contain_thoughts(train))
         positions = max_positions(loaded.model)
         train_rows = tokenize_training_rows(train, loaded.tokenizer, config, positions)
         validation_rows = tokenize_validation_rows(validation, loaded.tokenizer, config, positions)
+        if config.packing and not separates_packed_rows(loaded.model):
+            raise InputError(
+                "this student mixes the rows of a batch: its layers do not see where a row starts",
+                code="rows_not_separated",
+                field=("train", "packing"),
+                fix="set it to false",
+            )
         set_seed(config.seed)
+        use_cache = loaded.model.config.use_cache
         stop, mlflow = SaveAndStopOnSigterm(), LogToMLflow(config)
         callbacks = [StopOnDivergence(), stop, LogProgress(), mlflow, CheckCheckpointFolder()]
         trainer = student_trainer(loaded, train_rows, validation_rows, config, checkpoints, inputs_hash, callbacks)
@@ -88,9 +98,10 @@ def fine_tune(
                 f", resumed from {checkpoint.name}" if checkpoint else "",
             )
         started = time.monotonic()
-        with stop.handle_signal(trainer.args.world_size), _threads_for(loaded):
+        with stop.handle_signal(trainer.args.world_size), _threads_for(loaded), loss_in_forward(loaded.model):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - started
+        loaded.model.config.use_cache = use_cache  # Trainer sets it to false, and it would be saved
     step, max_steps = trainer.state.global_step, trainer.state.max_steps
     if step < max_steps:
         raise Interrupted(f"training stopped by SIGTERM after step {step} of {max_steps}", fix="run again to continue")

@@ -93,8 +93,11 @@ def write_history(path: Path, history: Sequence[dict[str, Any]]) -> None:
 
 
 def _padding(rows: Sequence[TokenizedRow], config: TrainConfig) -> float:
+    if config.packing:
+        return 0.0
     lengths = [len(row.input_ids) for row in rows]
-    batches = TokenBudgetSampler(lengths, config.batch_size, config.seed)
+    steps = config.gradient_accumulation_steps
+    batches = TokenBudgetSampler(lengths, config.batch_size, config.seed, accumulation_steps=steps)
     padded = sum(len(batch) * max(lengths[index] for index in batch) for batch in batches)
     return 1 - sum(lengths) / padded
 

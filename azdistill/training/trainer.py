@@ -14,7 +14,7 @@ from azdistill.contracts.train import TrainConfig
 from azdistill.students.errors import saving
 from azdistill.students.loading import Student, best_device, best_dtype
 from azdistill.students.template import TokenizedRow
-from azdistill.training.batches import TokenBudgetDataLoader, TokenBudgetSampler, collate
+from azdistill.training.batches import TokenBudgetDataLoader, TokenBudgetSampler, collate, collate_packed
 from azdistill.training.checkpoints import (
     CHECKPOINTS_KEPT,
     checkpoint_path,
@@ -22,7 +22,7 @@ from azdistill.training.checkpoints import (
     delete_checkpoints,
     start_checkpoint,
 )
-from azdistill.training.loss import answer_loss, num_target_tokens
+from azdistill.training.loss import num_target_tokens
 
 LOGS_PER_EPOCH = 10
 
@@ -38,11 +38,13 @@ def student_trainer(
 ) -> "StudentTrainer":
     """A trainer with the settings of a job's `train` section."""
     trainer = StudentTrainer(
-        batch_size=config.batch_size,
+        config=config,
         inputs_hash=inputs_hash,
         model=student.model,
         args=training_arguments(config, checkpoints, evaluate=bool(validation_rows)),
-        data_collator=partial(collate, pad_token_id=student.tokenizer.pad_token_id),
+        data_collator=collate_packed
+        if config.packing
+        else partial(collate, pad_token_id=student.tokenizer.pad_token_id),
         train_dataset=train_rows,
         eval_dataset=validation_rows or None,
         callbacks=list(callbacks),
@@ -66,6 +68,9 @@ def training_arguments(config: TrainConfig, checkpoints: Path, *, evaluate: bool
         weight_decay=config.weight_decay,
         max_grad_norm=config.gradient_clip,
         bf16=precision(config) == "bfloat16",
+        optim=config.optimizer,
+        gradient_accumulation_steps=config.gradient_accumulation_steps,
+        **_activation_checkpointing(config),
         use_cpu=not on_gpu,
         seed=config.seed,
         save_strategy="steps",
@@ -80,17 +85,26 @@ def training_arguments(config: TrainConfig, checkpoints: Path, *, evaluate: bool
     )
 
 
+def _activation_checkpointing(config: TrainConfig) -> dict[str, Any]:
+    """The arguments of gradient checkpointing, which newer versions of transformers call activation checkpointing."""
+    is_new = hasattr(TrainingArguments, "activation_checkpointing")
+    name = "activation_checkpointing" if is_new else "gradient_checkpointing"
+    return {name: True, f"{name}_kwargs": {"use_reentrant": False}} if config.gradient_checkpointing else {}
+
+
 def precision(config: TrainConfig) -> str:
     """Type of the arithmetic. The trained weights themselves are float32."""
     return best_dtype() if config.precision == "auto" else config.precision
 
 
 class StudentTrainer(Trainer):
-    """Trainer whose batches follow a token budget and whose losses are means over target tokens."""
+    """Trainer whose batches follow a token budget. Its model must be inside `loss_in_forward`."""
 
-    def __init__(self, *, batch_size: int, inputs_hash: str, **arguments: Any) -> None:
-        super().__init__(compute_loss_func=answer_loss, **arguments)
-        self._average_batch_size, self._inputs_hash = batch_size, inputs_hash
+    def __init__(self, *, config: TrainConfig, inputs_hash: str, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._config, self._inputs_hash = config, inputs_hash
+        # `loss_in_forward` computes the loss, for the target tokens of all batches of an optimizer step.
+        self.model_accepts_loss_kwargs = True
 
     def get_train_dataloader(self) -> TokenBudgetDataLoader:
         return self._data_loader(self.train_dataset)
@@ -99,8 +113,16 @@ class StudentTrainer(Trainer):
         return self._data_loader(self.eval_dataset if eval_dataset is None else eval_dataset)
 
     def _data_loader(self, rows: Sequence[TokenizedRow]) -> TokenBudgetDataLoader:
-        args, lengths = self.args, [len(row.input_ids) for row in rows]
-        sampler = TokenBudgetSampler(lengths, self._average_batch_size, args.seed, args.process_index, args.world_size)
+        args, config = self.args, self._config
+        sampler = TokenBudgetSampler(
+            [len(row.input_ids) for row in rows],
+            config.batch_size,
+            config.seed,
+            args.process_index,
+            args.world_size,
+            config.gradient_accumulation_steps,
+            config.packing,
+        )
         pin_memory = args.dataloader_pin_memory
         return TokenBudgetDataLoader(rows, sampler, collate_fn=self.data_collator, pin_memory=pin_memory)
 
@@ -111,9 +133,8 @@ class StudentTrainer(Trainer):
         sums = torch.zeros(2, dtype=torch.float64)
         for batch in dataloader:
             inputs = self._prepare_inputs(batch)
-            labels = inputs.pop("labels")
-            loss = answer_loss(self.model_wrapped(**inputs), labels, num_items_in_batch=1)
-            sums += torch.stack([loss, num_target_tokens(labels)]).double().cpu()
+            loss = self.model_wrapped(**inputs, num_items_in_batch=1)["loss"]
+            sums += torch.stack([loss, num_target_tokens(inputs["labels"])]).double().cpu()
         loss_sum, tokens = self.accelerator.reduce(sums.to(self.args.device)).tolist()
         return EvalLoopOutput(None, None, {"eval_loss": loss_sum / tokens}, len(dataloader.dataset))
 

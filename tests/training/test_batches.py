@@ -6,7 +6,7 @@ import random
 import pytest
 
 from azdistill.students.template import TokenizedRow
-from azdistill.training.batches import IGNORE_INDEX, TokenBudgetSampler, collate
+from azdistill.training.batches import IGNORE_INDEX, TokenBudgetSampler, collate, collate_packed
 
 DISTRIBUTIONS = {
     "chat": lambda rng: min(int(rng.lognormvariate(5.2, 0.7)) + 8, 2048),
@@ -64,13 +64,44 @@ def test_processes_share_the_batches(world_size):
     assert interleaved == [batches[number % len(batches)] for number in range(len(interleaved))]
 
 
-def test_a_batch_is_padded_on_the_left_and_has_labels_for_the_answers_only():
-    rows = [TokenizedRow([5, 6, 7, 8], ((1, 2), (3, 4))), TokenizedRow([9, 10], ((1, 2),))]
-    batch = collate(rows, pad_token_id=0)
-    assert {name: value.tolist() if hasattr(value, "tolist") else value for name, value in batch.items()} == {
-        "input_ids": [[5, 6, 7, 8], [0, 0, 9, 10]],
-        "attention_mask": [[1, 1, 1, 1], [0, 0, 1, 1]],
-        "position_ids": [[0, 1, 2, 3], [0, 0, 0, 1]],
-        "labels": [[IGNORE_INDEX, 6, IGNORE_INDEX, 8], [IGNORE_INDEX, IGNORE_INDEX, IGNORE_INDEX, 10]],
-        "logits_to_keep": 4,
+def values(batch):
+    return {name: tensor.tolist() for name, tensor in batch.items()}
+
+
+ROWS = [TokenizedRow([5, 6, 7, 8], ((2, 4),)), TokenizedRow([9, 10], ((1, 2),))]
+
+
+def test_a_batch_is_padded_on_the_right_and_has_labels_for_the_answers_only():
+    assert values(collate(ROWS, pad_token_id=0)) == {
+        "input_ids": [[5, 6, 7, 8], [9, 10, 0, 0]],
+        "labels": [[IGNORE_INDEX, IGNORE_INDEX, 7, 8], [IGNORE_INDEX, 10, IGNORE_INDEX, IGNORE_INDEX]],
     }
+
+
+def test_packed_rows_follow_each_other_and_nothing_predicts_their_first_token():
+    rows = [*ROWS, TokenizedRow([11, 12], ((0, 2),))]
+    assert values(collate_packed(rows)) == {
+        "input_ids": [[5, 6, 7, 8, 9, 10, 11, 12]],
+        "position_ids": [[0, 1, 2, 3, 0, 1, 0, 1]],
+        "labels": [[IGNORE_INDEX, IGNORE_INDEX, 7, 8, IGNORE_INDEX, 10, IGNORE_INDEX, 12]],
+    }
+
+
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_packed_batches_are_full_and_within_the_budget(distribution):
+    lengths = row_lengths(distribution)
+    sampler = TokenBudgetSampler(lengths, 8, seed=1, packing=True)
+    for epoch in (0, 1):
+        sampler.set_epoch(epoch)
+        batches = list(sampler)
+        assert sorted(itertools.chain(*batches)) == list(range(len(lengths)))
+        assert len(batches) == len(sampler)
+        sums = [sum(lengths[index] for index in batch) for batch in batches]
+        assert all(size <= sampler.token_budget or len(batch) == 1 for size, batch in zip(sums, batches, strict=True))
+        assert sum(sums) / (len(batches) * sampler.token_budget) > 0.95
+
+
+def test_accumulation_steps_divide_the_budget():
+    lengths = row_lengths("chat")
+    complete, divided = (TokenBudgetSampler(lengths, 8, 1, accumulation_steps=steps) for steps in (1, 4))
+    assert 3.5 < len(divided) / len(complete) < 4.5
