@@ -16,7 +16,7 @@ from azdistill.contracts.files import read_rows
 from azdistill.contracts.layout import COMPLETIONS_FILE
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.rows import Completion, Message, Reject, TrainRow
-from azdistill.contracts.train import STEP, TrainConfig
+from azdistill.contracts.train import STEP, TrainConfig, resumable_settings
 
 if TYPE_CHECKING:
     from azdistill.students.loading import Student
@@ -129,7 +129,7 @@ def _hash_inputs(config: TrainConfig, rows: Sequence[TrainRow], student: Path) -
     """Hash of student, rows and settings: a checkpoint is resumed only with the same ones."""
     from azdistill.students.folders import fingerprint
 
-    lines = [repr(config), fingerprint(student), *(row.model_dump_json() for row in rows)]
+    lines = [resumable_settings(config), fingerprint(student), *(row.model_dump_json() for row in rows)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

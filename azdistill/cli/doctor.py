@@ -23,6 +23,9 @@ def doctor(
         Path | None, typer.Argument(metavar="JOB", help="job file; default: check only machine and workspace")
     ] = None,
     config: Config = None,
+    gpu: Annotated[
+        bool, typer.Option("--gpu", help="check only torch and the GPUs of this machine, such as inside the image")
+    ] = False,
     offline: Annotated[bool, typer.Option("--offline", help="send no request to a teacher")] = False,
     format: Annotated[
         ProblemFormat,
@@ -39,6 +42,9 @@ def doctor(
     Status of a result: ok, problem (a run would fail), or unknown (cannot be checked from this machine, or not every
     run needs it).
 
+    --gpu imports torch and computes on each GPU: driver, CUDA, memory, bfloat16, NCCL, flash attention, bitsandbytes. A
+    machine without a usable GPU is a problem.
+
     Example: azdistill doctor job.yaml
 
     Exit codes: 0 no problem, 2 problems.
@@ -48,9 +54,15 @@ def doctor(
     from azdistill.cli.workspace import workspace_client
     from azdistill.contracts.errors import InputError
     from azdistill.doctor.checks import check_all
+    from azdistill.doctor.gpu import check_gpu_use
 
-    checks = check_all(
-        job_file(job) if job else None, config, lambda: workspace_client(context, config), offline=offline
+    if gpu and job:
+        raise InputError("checks this machine and no job", field=("--gpu",), fix="remove JOB, or --gpu")
+    job_path = job_file(job) if job else None
+    checks = (
+        check_gpu_use()
+        if gpu
+        else check_all(job_path, config, lambda: workspace_client(context, config), offline=offline)
     )
     if format == ProblemFormat.text:
         results = _print_as_text(checks)

@@ -14,6 +14,9 @@ from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 # next attempt of a failed job, which has another name, finds the checkpoints of the one before.
 CHECKPOINTS_PATH = "azureml://datastores/workspaceblobstore/paths/azdistill/checkpoints"
 
+# Settings that change when a checkpoint is saved and nothing else: it is resumed with other values of them, too.
+CHECKPOINT_SETTINGS = {"checkpoint_minutes", "checkpoint_steps"}
+
 
 class TrainConfig(StepConfig):
     """Fine-tuning hyperparameters. The loss covers assistant turns only."""
@@ -70,7 +73,21 @@ class TrainConfig(StepConfig):
     attn_implementation: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
         "auto", description="Attention in transformers. auto: its default for the student, sdpa where possible."
     )
-    checkpoints_per_epoch: int = Field(1, ge=1, le=100, description="Number of checkpoints per epoch.")
+    checkpoints_per_epoch: int = Field(
+        1, ge=1, le=100, description="Number of checkpoints per epoch, each after a validation."
+    )
+    checkpoint_minutes: float = Field(
+        60.0, gt=0, description="Maximum time between two checkpoints, minutes. An interrupted training loses no more."
+    )
+    checkpoint_steps: int | None = Field(None, ge=1, description="Maximum number of steps between two checkpoints.")
+    keep_best: bool = Field(
+        True,
+        description="Save the weights with the lowest validation loss as the student. false, or without validation "
+        "rows: the last ones.",
+    )
+    early_stopping_patience: int | None = Field(
+        None, ge=1, description="Stop after this number of validations in a row without a lower validation loss."
+    )
     max_overlong_ratio: float = Field(
         0.1, ge=0, le=1, description="Maximum fraction of rows longer than max_length before the step fails."
     )
@@ -96,6 +113,11 @@ STEP = Step(
     },
     environment="gpu",
 )
+
+
+def resumable_settings(config: TrainConfig) -> str:
+    """The settings that a training and its checkpoints must have in common."""
+    return repr(config.model_dump(exclude=CHECKPOINT_SETTINGS))
 
 
 def job_folder(model: Path, environ: Mapping[str, str] = os.environ) -> str:

@@ -10,7 +10,7 @@ from azdistill.contracts.layout import HISTORY_FILE, MANIFEST_FILE, TRAIN_FILE, 
 from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest, sha256_file
 from azdistill.contracts.rows import TrainRow
 from azdistill.contracts.step import Arguments
-from azdistill.contracts.train import STEP, TrainConfig, job_folder
+from azdistill.contracts.train import STEP, TrainConfig, job_folder, resumable_settings
 from azdistill.steps.runner import run_step
 from azdistill.students.folders import fingerprint
 
@@ -61,7 +61,7 @@ def body(arguments: Arguments[TrainConfig]) -> None:
 def hash_inputs(config: TrainConfig, curated: Path, student: Path) -> str:
     """Hash of student, rows and settings: a checkpoint is resumed only with the same ones."""
     return hashlib.sha256(
-        f"{config!r} {sha256_file(curated / MANIFEST_FILE)} {fingerprint(student)}".encode()
+        f"{resumable_settings(config)} {sha256_file(curated / MANIFEST_FILE)} {fingerprint(student)}".encode()
     ).hexdigest()
 
 

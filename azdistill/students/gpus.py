@@ -6,13 +6,17 @@ from pathlib import Path
 
 import torch
 
-from azdistill.contracts.errors import AzdistillError
+from azdistill.contracts.errors import AzdistillError, InputError
 from azdistill.contracts.gpus import AZURE_ML_RUN, REQUIRED_GPUS, minimum_driver
 
 # Written by the NVIDIA driver of the host; containers see it, too.
 DRIVER_FILE = Path("/proc/driver/nvidia/version")
 
 README = "environments/README.md"
+
+# Compute capability of the first GPUs that compute in bfloat16. For older ones, such as the T4 (7.5), torch emulates it
+# slowly, and `torch.cuda.is_bf16_supported` is true, too.
+BFLOAT16_CAPABILITY = (8, 0)
 
 
 def check_gpus(environ: Mapping[str, str], driver_file: Path = DRIVER_FILE) -> None:
@@ -33,12 +37,37 @@ def check_gpus(environ: Mapping[str, str], driver_file: Path = DRIVER_FILE) -> N
 
 def _failure(required: int, index: int) -> str | None:
     """The reason why torch cannot compute on this process's GPU, or has fewer GPUs than required. None if it can."""
+    if reason := unusable_reason(index):
+        return reason
+    count = torch.cuda.device_count()
+    return f"it has {count} of {required} GPUs" if count < required else None
+
+
+def unusable_reason(index: int) -> str | None:
+    """The reason why torch cannot compute on a GPU, None if it can."""
     try:
         torch.ones(1, device=f"cuda:{index}").add_(1).item()
     except (AssertionError, RuntimeError) as error:  # AssertionError: torch is built without CUDA
         return re.split(r"\.\s|\n|\.$", str(error))[0]
-    count = torch.cuda.device_count()
-    return f"it has {count} of {required} GPUs" if count < required else None
+    return None
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """True if a GPU computes in bfloat16 without emulation."""
+    return torch.cuda.get_device_capability(device) >= BFLOAT16_CAPABILITY
+
+
+def require_bfloat16(device: torch.device) -> None:
+    """Raise InputError when the job sets bfloat16 and the GPU would emulate it."""
+    if device.type == "cuda" and not has_bfloat16(device):
+        major, minor = torch.cuda.get_device_capability(device)
+        raise InputError(
+            f"{torch.cuda.get_device_name(device)} has compute capability {major}.{minor}, and bfloat16 needs 8.0",
+            code="no_bfloat16",
+            field=("train", "precision"),
+            value="bfloat16",
+            fix="set it to auto, or choose a VM size with A10, A100 or H100",
+        )
 
 
 def installed_driver(driver_file: Path = DRIVER_FILE) -> str | None:

@@ -18,6 +18,7 @@ from azdistill.contracts.errors import DataError, InputError
 from azdistill.students import errors
 from azdistill.students.chat_template import CHOOSE_TEMPLATE, is_pinned, pin_template, replace_template, template_of
 from azdistill.students.folders import model_folder, tokenizer_folder, weight_files
+from azdistill.students.gpus import has_bfloat16
 from azdistill.students.template import end_of_turn_id
 
 Weights = Literal["pretrained", "random"]
@@ -146,8 +147,9 @@ def gpu_index(environ: Mapping[str, str], count: int) -> int:
 
 
 def best_dtype() -> str:
-    """bfloat16 where the GPU supports it, else float32."""
-    return "bfloat16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "float32"
+    """bfloat16 where the GPU computes in it, else float32."""
+    device = best_device()
+    return "bfloat16" if device.type == "cuda" and has_bfloat16(device) else "float32"
 
 
 @contextmanager

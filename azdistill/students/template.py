@@ -32,12 +32,13 @@ class TokenizedRow:
     """A conversation as token ids, and the positions whose tokens are learned.
 
     `targets` are half-open spans of positions, in order and disjoint: each covers an answer and the token that ends it.
-    `weight` multiplies the loss of the row's target tokens.
+    `weight` multiplies the loss of the row's target tokens. `conversation` is its index.
     """
 
     input_ids: list[int]
     targets: tuple[tuple[int, int], ...]
     weight: float = 1.0
+    conversation: int = 0
 
     @property
     def num_target_tokens(self) -> int:
@@ -77,7 +78,7 @@ def tokenize_rows(
     last_number = None
     for (number, _), prompt, answer in zip(targets, *chat.encode_targets([turns for _, turns in targets]), strict=True):
         row = TokenizedRow(
-            prompt + answer, ((len(prompt), len(prompt) + len(answer)),), weights[number] if weights else 1.0
+            prompt + answer, ((len(prompt), len(prompt) + len(answer)),), weights[number] if weights else 1.0, number
         )
         if number == last_number and prompt[: len(rows[-1].input_ids)] == rows[-1].input_ids:
             rows[-1] = replace(row, targets=rows[-1].targets + row.targets)

@@ -96,10 +96,10 @@ class TokenBudgetDataLoader(DataLoader[TokenizedRow]):
     def __init__(self, rows: Sequence[TokenizedRow], sampler: TokenBudgetSampler, **options: Any) -> None:
         # A separate generator: iterating over the validation rows must not change the random numbers of training.
         super().__init__(rows, batch_sampler=sampler, generator=torch.Generator(), **options)  # type: ignore[arg-type]
-        self._sampler = sampler
+        self.sampler_of_batches = sampler
 
     def set_epoch(self, epoch: int) -> None:
-        self._sampler.set_epoch(epoch)
+        self.sampler_of_batches.set_epoch(epoch)
 
 
 def collate(rows: Sequence[TokenizedRow], pad_token_id: int) -> dict[str, torch.Tensor]:

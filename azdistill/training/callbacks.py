@@ -1,16 +1,19 @@
-"""Trainer callbacks: log progress, stop on a diverging loss, and save and stop on SIGTERM."""
+"""Trainer callbacks: log progress, save by time and by step, stop early, and save and stop on SIGTERM."""
 
-import math
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback
 
-from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.progress import Progress
+from azdistill.contracts.train import TrainConfig
+from azdistill.training.checkpoints import checkpoint_path, is_foreign
 
 
 class LogProgress(TrainerCallback):
@@ -32,24 +35,64 @@ class LogProgress(TrainerCallback):
             self._progress.advance(note=self._loss)
 
 
-class StopOnDivergence(TrainerCallback):
-    """Raise AzdistillError when a loss or the gradient norm is not finite, before a checkpoint is saved."""
+class SaveOnSchedule(TrainerCallback):
+    """Save a checkpoint every `checkpoint_steps` steps and every `checkpoint_minutes`, besides those of Trainer.
+
+    All processes must save after the same step. The main process has the clock. It tells the others how many steps to
+    take until they ask again, half of those that the remaining time allows: asking after each step would make every
+    GPU wait.
+    """
+
+    def __init__(self, config: TrainConfig, inputs_hash: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._steps, self._seconds = config.checkpoint_steps, 60 * config.checkpoint_minutes
+        self._inputs_hash, self._clock = inputs_hash, clock
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._started = self._saved = self._clock()
+        self._first_step, self._next_question = state.global_step, state.global_step + 1
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if control.should_save:
-            control.should_log = True  # checks the steps since the last log
+        if self._steps and state.global_step % self._steps == 0:
+            control.should_save = True
+        if state.global_step < self._next_question:
+            return
+        answer = [self._steps_to_wait(args, state.global_step) if args.process_index == 0 else None]
+        (steps,) = broadcast_object_list(answer)
+        self._next_question = state.global_step + max(steps, 1)
+        if steps == 0:
+            control.should_save = True
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        for name in ("loss", "grad_norm", "eval_loss"):
-            value = (logs or {}).get(name, 0.0)
-            if not math.isfinite(value):
-                raise AzdistillError(
-                    f"{name} is {value!r} at step {state.global_step}: the student has diverged",
-                    field=("train", "learning_rate"),
-                    value=args.learning_rate,
-                    code="diverged",
-                    fix="lower it",
-                )
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._saved = self._clock()
+
+    def _steps_to_wait(self, args: Any, step: int) -> int:
+        """The number of steps until the main process is asked again, 0: save now."""
+        now = self._clock()
+        remaining = self._saved + self._seconds - now
+        if remaining <= 0:
+            return int(is_foreign(checkpoint_path(Path(args.output_dir), step), self._inputs_hash))
+        seconds_per_step = (now - self._started) / (step - self._first_step)
+        return max(int(remaining / max(seconds_per_step, 1e-6) / 2), 1) if args.world_size > 1 else 1
+
+
+class StopEarly(TrainerCallback):
+    """Stop when the validation loss has not fallen for `patience` validations in a row."""
+
+    def __init__(self, patience: int) -> None:
+        self._patience = patience
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if has_stopped_early(state.log_history, self._patience):
+            control.should_training_stop = control.should_save = True
+
+
+def has_stopped_early(log_history: Sequence[dict[str, Any]], patience: int | None) -> bool:
+    """True if the last `patience` validations are not better than the best one before them.
+
+    It depends on Trainer's log alone, which a checkpoint has, too.
+    """
+    losses = [entry["eval_loss"] for entry in log_history if "eval_loss" in entry]
+    return bool(losses and patience) and len(losses) - 1 - losses.index(min(losses)) >= (patience or 0)
 
 
 class SaveAndStopOnSigterm(TrainerCallback):
@@ -58,11 +101,14 @@ class SaveAndStopOnSigterm(TrainerCallback):
     Azure ML sends SIGTERM before it preempts a low-priority node.
     """
 
-    def __init__(self) -> None:
-        self._received = False
+    def __init__(self, inputs_hash: str) -> None:
+        self.received = False
+        self._inputs_hash = inputs_hash
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self._received:
+        if self.received and not is_foreign(
+            checkpoint_path(Path(args.output_dir), state.global_step), self._inputs_hash
+        ):
             control.should_save = control.should_training_stop = True
             control.should_evaluate = False  # the grace period is short
 
@@ -84,4 +130,4 @@ class SaveAndStopOnSigterm(TrainerCallback):
             signal.signal(signal.SIGTERM, previous)
 
     def _on_signal(self, number: int, frame: Any) -> None:
-        self._received = True
+        self.received = True

@@ -5,10 +5,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from transformers import set_seed
 
 from azdistill.contracts.errors import InputError, Interrupted
@@ -16,14 +18,17 @@ from azdistill.contracts.rows import TrainRow
 from azdistill.contracts.train import TrainConfig
 from azdistill.students.chat_template import pin_template
 from azdistill.students.loading import Student, load_student, max_positions, preserve_random_state, quiet_transformers
+from azdistill.students.template import TokenizedRow
 from azdistill.students.usage import num_parameters
-from azdistill.training.callbacks import LogProgress, SaveAndStopOnSigterm, StopOnDivergence
-from azdistill.training.checkpoints import CheckCheckpointFolder, last_checkpoint, step_of
+from azdistill.training.callbacks import LogProgress, SaveAndStopOnSigterm, SaveOnSchedule, StopEarly
+from azdistill.training.checkpoints import CheckCheckpointFolder, find_best
+from azdistill.training.divergence import without_cudnn_attention
 from azdistill.training.loss import loss_in_forward, separates_packed_rows
-from azdistill.training.metrics import TrainingMetrics, history_points, training_metrics
+from azdistill.training.metrics import Ending, TrainingMetrics, history_points, training_metrics
+from azdistill.training.resume import ForgetBest, StartingPoint, find_start, from_main_process
 from azdistill.training.rows import contain_thoughts, tokenize_training_rows, tokenize_validation_rows
 from azdistill.training.tracking import LogToMLflow
-from azdistill.training.trainer import precision, student_trainer
+from azdistill.training.trainer import StudentTrainer, precision, student_trainer
 
 # With fewer weights a step is so short that threads mostly wait for each other. Measured with a Llama of 312,000
 # weights: a second thread saves a quarter of the time at most on idle cores, and on busy cores a step takes 3 to 20
@@ -60,11 +65,11 @@ def fine_tune(
 
     Where the answers begin with the teacher's reasoning, the saved chat template lets the student think by default.
 
-    Saves checkpoints to `checkpoints`, and resumes from the last complete one there, or in the folders `other_jobs`,
+    Saves checkpoints to `checkpoints`, and resumes from the last undamaged one there, or in the folders `other_jobs`,
     with the same `inputs_hash` (any text that identifies student, rows and settings). `chat_template` replaces that of
-    the student. The same seed on the same machine gives the same weights. Raises DataError for a student or rows that
-    can't be used, AzdistillError when the loss diverges or the disk is full, Interrupted after SIGTERM, when a
-    checkpoint is saved.
+    the student. The same seed on the same machine gives the same weights: those with the lowest validation loss, unless
+    `keep_best` is false. Raises DataError for a student or rows that can't be used, AzdistillError when the loss
+    diverges or the disk is full, Interrupted after SIGTERM, when a checkpoint is saved.
     """
     with quiet_transformers(), preserve_random_state():
         dtype = "float32" if config.float32_master_weights else precision(config)
@@ -82,34 +87,86 @@ def fine_tune(
             )
         set_seed(config.seed)
         use_cache = loaded.model.config.use_cache
-        stop, mlflow = SaveAndStopOnSigterm(), LogToMLflow(config)
-        callbacks = [StopOnDivergence(), stop, LogProgress(), mlflow, CheckCheckpointFolder()]
-        trainer = student_trainer(loaded, train_rows, validation_rows, config, checkpoints, inputs_hash, callbacks)
+        stop, mlflow = SaveAndStopOnSigterm(inputs_hash), LogToMLflow(config)
+        folder = CheckCheckpointFolder(inputs_hash, config.checkpoint_steps)
+        callbacks = [SaveOnSchedule(config, inputs_hash), stop, LogProgress(), mlflow, folder]
+        if config.early_stopping_patience:
+            callbacks.append(StopEarly(config.early_stopping_patience))
+        trainer = student_trainer(
+            loaded, train_rows, validation_rows, config, checkpoints, inputs_hash, callbacks, partial(_row_name, train)
+        )
         is_main_process: bool = trainer.is_world_process_zero()
-        with trainer.args.main_process_first(local=False):
-            checkpoint = last_checkpoint(checkpoints, inputs_hash, other_jobs)
+        start = from_main_process(lambda: find_start(checkpoints, inputs_hash, other_jobs, config))
+        if start.has_lost_best:
+            trainer.add_callback(ForgetBest())
+        if start.is_finished:
+            trainer.args.num_train_epochs = 0
         if is_main_process:
-            logger.info(
-                "train: %d rows, %s parameters on %s in %s%s",
-                len(train_rows),
-                f"{num_parameters(loaded.model):,}",
-                loaded.device.type,
-                precision(config),
-                f", resumed from {checkpoint.name}" if checkpoint else "",
-            )
+            _log_start(loaded, train_rows, validation_rows, config, start)
         started = time.monotonic()
-        with stop.handle_signal(trainer.args.world_size), _threads_for(loaded), loss_in_forward(loaded.model):
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with (
+            stop.handle_signal(trainer.args.world_size),
+            _threads_for(loaded),
+            loss_in_forward(loaded.model),
+            without_cudnn_attention(),
+        ):
+            trainer.train(resume_from_checkpoint=str(start.checkpoint) if start.checkpoint else None)
         seconds = time.monotonic() - started
         loaded.model.config.use_cache = use_cache  # Trainer sets it to false, and it would be saved
-    step, max_steps = trainer.state.global_step, trainer.state.max_steps
-    if step < max_steps:
-        raise Interrupted(f"training stopped by SIGTERM after step {step} of {max_steps}", fix="run again to continue")
-    history = history_points(trainer.state.log_history)
-    resumed_from_step = step_of(checkpoint) if checkpoint else 0
-    metrics = training_metrics(trainer, train_rows, validation_rows, config, history, seconds, resumed_from_step)
+        step, max_steps = trainer.state.global_step, trainer.state.max_steps
+        if stop.received and step < max_steps:
+            message = f"training stopped by SIGTERM after step {step} of {max_steps}"
+            raise Interrupted(message, fix="run again to continue")
+        saved_step = _load_best(trainer, checkpoints, inputs_hash)
+    history = history_points(trainer.state.log_history, saved_step)
+    ending: Ending = "early_stopping" if start.is_finished or step < max_steps else "num_epochs"
+    metrics = training_metrics(
+        trainer, train_rows, validation_rows, config, history, seconds, start.step, saved_step, ending
+    )
     mlflow.log(metrics.as_json(), metrics.steps, last=True)
     return FineTuned(Student(trainer.model.eval(), loaded.tokenizer), metrics, history, is_main_process)
+
+
+def _row_name(rows: Sequence[TrainRow], index: int) -> str:
+    """Number and id of a row: in train.jsonl, the number is its line."""
+    return f"row {index + 1} ({rows[index].id})"
+
+
+def _log_start(
+    student: Student,
+    train_rows: Sequence[TokenizedRow],
+    validation_rows: Sequence[TokenizedRow],
+    config: TrainConfig,
+    start: StartingPoint,
+) -> None:
+    logger.info(
+        "train: %d rows, %s parameters on %s in %s%s",
+        len(train_rows),
+        f"{num_parameters(student.model):,}",
+        student.device.type,
+        precision(config),
+        f", resumed from {start.checkpoint.name}" if start.checkpoint else "",
+    )
+    if config.early_stopping_patience and not validation_rows:
+        logger.warning("train: no validation rows: train.early_stopping_patience has no effect")
+    gpus, processes = torch.cuda.device_count(), PartialState().num_processes
+    if gpus > processes:
+        logger.warning("train: %d of %d GPUs are used; start one process for each", processes, gpus)
+
+
+def _load_best(trainer: StudentTrainer, checkpoints: Path, inputs_hash: str) -> int:
+    """Load the weights with the lowest validation loss. Returns their step: the last one where there is no other."""
+    best, last = trainer.best_step, int(trainer.state.global_step)
+    if best is None or best == last:
+        return last
+    checkpoint = from_main_process(lambda: find_best(checkpoints, inputs_hash, best))
+    if checkpoint is None:
+        logger.warning(
+            "train: the best weights, of step %d, are missing or damaged; those of step %d are saved", best, last
+        )
+        return last
+    trainer.load_best(checkpoint)
+    return best
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from azdistill.contracts.files import write_text
 from azdistill.contracts.train import TrainConfig
@@ -16,6 +16,9 @@ from azdistill.training.trainer import StudentTrainer, precision
 # Name in Trainer's log -> name in history.jsonl.
 HISTORY_NAMES = {"loss": "loss", "learning_rate": "learning_rate", "eval_loss": "validation_loss"}
 
+# The setting that ended the training.
+Ending = Literal["num_epochs", "early_stopping"]
+
 
 @dataclass(frozen=True)
 class TrainingMetrics:
@@ -23,7 +26,7 @@ class TrainingMetrics:
 
     Losses are nats a target token. `seconds` and `tokens_per_s` are of this process: a resumed training counts from
     where it resumed. `padding` is the share of padding in the batches, `supervised_tokens` counts the target tokens of
-    all epochs.
+    all epochs. The student has the weights of `saved_step`, and `validation_loss` is theirs.
     """
 
     train_rows: int
@@ -41,6 +44,8 @@ class TrainingMetrics:
     train_loss: float | None
     validation_loss: float | None
     resumed_from_step: int
+    saved_step: int
+    ended_by: Ending
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -54,16 +59,19 @@ def training_metrics(
     history: Sequence[dict[str, Any]],
     seconds: float,
     resumed_from_step: int,
+    saved_step: int,
+    ended_by: Ending,
 ) -> TrainingMetrics:
     steps = trainer.state.global_step
+    epochs = config.num_epochs if ended_by == "num_epochs" else trainer.state.epoch
     trained_here = (steps - resumed_from_step) / max(steps, 1)
-    tokens = sum(len(row.input_ids) for row in train_rows) * config.num_epochs * trained_here
+    tokens = sum(len(row.input_ids) for row in train_rows) * epochs * trained_here
     return TrainingMetrics(
         train_rows=len(train_rows),
         validation_rows=len(validation_rows),
         steps=steps,
-        epochs=config.num_epochs,
-        supervised_tokens=round(sum(row.num_target_tokens for row in train_rows) * config.num_epochs),
+        epochs=round(epochs, 4),
+        supervised_tokens=round(sum(row.num_target_tokens for row in train_rows) * epochs),
         padding=round(_padding(train_rows, config), 4),
         parameters=num_parameters(trainer.model),
         device=trainer.args.device.type,
@@ -72,18 +80,25 @@ def training_metrics(
         tokens_per_s=round(tokens / seconds, 1),
         peak_memory_bytes=peak_memory_bytes(),
         train_loss=_last(history, "loss"),
-        validation_loss=_last(history, "validation_loss"),
+        validation_loss=_last([point for point in history if point["step"] <= saved_step], "validation_loss"),
         resumed_from_step=resumed_from_step,
+        saved_step=saved_step,
+        ended_by=ended_by,
     )
 
 
-def history_points(log_history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One point for each logged step, in order, from `TrainerState.log_history`."""
+def history_points(log_history: Sequence[dict[str, Any]], saved_step: int) -> list[dict[str, Any]]:
+    """One point for each logged step, in order, from `TrainerState.log_history`.
+
+    That of `saved_step`, whose weights the student has, is marked as saved.
+    """
     points: dict[int, dict[str, Any]] = {}
     for entry in log_history:
         values = {name: entry[logged] for logged, name in HISTORY_NAMES.items() if logged in entry}
         if values:
             points.setdefault(entry["step"], {"step": entry["step"]}).update(values)
+    if saved_step in points:
+        points[saved_step]["saved"] = True
     return [points[step] for step in sorted(points)]
 
 

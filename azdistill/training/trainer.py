@@ -1,7 +1,7 @@
 """transformers' Trainer with token-budget batches, our losses and marked checkpoints."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from azdistill.contracts.train import TrainConfig
 from azdistill.students.errors import saving
+from azdistill.students.gpus import require_bfloat16
 from azdistill.students.loading import Student, best_device, best_dtype
 from azdistill.students.template import TokenizedRow
 from azdistill.training.batches import TokenBudgetDataLoader, TokenBudgetSampler, collate, collate_packed
@@ -22,9 +23,13 @@ from azdistill.training.checkpoints import (
     delete_checkpoints,
     start_checkpoint,
 )
+from azdistill.training.divergence import StopOnDivergence
 from azdistill.training.loss import num_target_tokens
 
 LOGS_PER_EPOCH = 10
+
+# A loss that is not finite is seen at the next log.
+MAX_STEPS_BETWEEN_LOGS = 100
 
 
 def student_trainer(
@@ -35,11 +40,16 @@ def student_trainer(
     checkpoints: Path,
     inputs_hash: str,
     callbacks: Sequence[TrainerCallback],
+    row_name: Callable[[int], str] = str,
 ) -> "StudentTrainer":
-    """A trainer with the settings of a job's `train` section."""
+    """A trainer with the settings of a job's `train` section.
+
+    `row_name` is the name, in messages, of the row that a tokenized row's `conversation` refers to.
+    """
     trainer = StudentTrainer(
         config=config,
         inputs_hash=inputs_hash,
+        row_name=row_name,
         model=student.model,
         args=training_arguments(config, checkpoints, evaluate=bool(validation_rows)),
         data_collator=collate_packed
@@ -52,14 +62,14 @@ def student_trainer(
     trainer.remove_callback(PrinterCallback)
     # The steps of an epoch are known only now: they depend on the token budget.
     steps_per_epoch, args = len(trainer.get_train_dataloader()), trainer.args
-    args.logging_steps = max(steps_per_epoch // LOGS_PER_EPOCH, 1)
+    args.logging_steps = min(max(steps_per_epoch // LOGS_PER_EPOCH, 1), MAX_STEPS_BETWEEN_LOGS)
     args.save_steps = args.eval_steps = max(math.ceil(steps_per_epoch / config.checkpoints_per_epoch), 1)
     return trainer
 
 
 def training_arguments(config: TrainConfig, checkpoints: Path, *, evaluate: bool) -> TrainingArguments:
     on_gpu = best_device().type == "cuda"
-    return TrainingArguments(
+    args = TrainingArguments(
         output_dir=str(checkpoints),
         num_train_epochs=config.num_epochs,
         learning_rate=config.learning_rate,
@@ -76,6 +86,8 @@ def training_arguments(config: TrainConfig, checkpoints: Path, *, evaluate: bool
         save_strategy="steps",
         save_total_limit=None,  # Trainer would delete checkpoints of other programs too, see StudentTrainer
         eval_strategy="steps" if evaluate else "no",
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
         logging_nan_inf_filter=False,  # StopOnDivergence must see them
         remove_unused_columns=False,
         ddp_find_unused_parameters=False,
@@ -83,6 +95,8 @@ def training_arguments(config: TrainConfig, checkpoints: Path, *, evaluate: bool
         report_to="none",
         disable_tqdm=True,
     )
+    args._n_gpu = min(args.n_gpu, 1)  # else one process uses all GPUs through DataParallel, which is slow and inexact
+    return args
 
 
 def _activation_checkpointing(config: TrainConfig) -> dict[str, Any]:
@@ -94,17 +108,23 @@ def _activation_checkpointing(config: TrainConfig) -> dict[str, Any]:
 
 def precision(config: TrainConfig) -> str:
     """Type of the arithmetic. The trained weights themselves are float32."""
+    if config.precision == "bfloat16":
+        require_bfloat16(best_device())
     return best_dtype() if config.precision == "auto" else config.precision
 
 
 class StudentTrainer(Trainer):
     """Trainer whose batches follow a token budget. Its model must be inside `loss_in_forward`."""
 
-    def __init__(self, *, config: TrainConfig, inputs_hash: str, **arguments: Any) -> None:
+    def __init__(
+        self, *, config: TrainConfig, inputs_hash: str, row_name: Callable[[int], str], **arguments: Any
+    ) -> None:
         super().__init__(**arguments)
-        self._config, self._inputs_hash = config, inputs_hash
+        self._config, self._inputs_hash, self._row_name = config, inputs_hash, row_name
         # `loss_in_forward` computes the loss, for the target tokens of all batches of an optimizer step.
         self.model_accepts_loss_kwargs = True
+        self._divergence = StopOnDivergence(self._batch_rows)
+        self.add_callback(self._divergence)
 
     def get_train_dataloader(self) -> TokenBudgetDataLoader:
         return self._data_loader(self.train_dataset)
@@ -125,6 +145,25 @@ class StudentTrainer(Trainer):
         )
         pin_memory = args.dataloader_pin_memory
         return TokenBudgetDataLoader(rows, sampler, collate_fn=self.data_collator, pin_memory=pin_memory)
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        self._divergence.add_loss(self.state.global_step + 1, loss)
+        return loss
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm)
+        self._divergence.add_gradient_norm(self.state.global_step + 1, norm)
+        return norm
+
+    def _batch_rows(self, step: int, batch: int | None) -> list[str]:
+        """Names of the training rows in a batch of this process, or in all batches of a step."""
+        loader, accumulated = self.get_train_dataloader(), self.args.gradient_accumulation_steps
+        epoch, step_in_epoch = divmod(step - 1, math.ceil(len(loader) / accumulated))
+        loader.set_epoch(epoch)
+        batches = list(loader.sampler_of_batches)[step_in_epoch * accumulated :][:accumulated]
+        indices = [index for number, rows in enumerate(batches) if batch in (None, number) for index in rows]
+        return [self._row_name(self.train_dataset[index].conversation) for index in indices]
 
     @torch.no_grad()
     def evaluation_loop(self, dataloader: Any, *_: Any, **__: Any) -> EvalLoopOutput:
@@ -154,4 +193,15 @@ class StudentTrainer(Trainer):
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
                 complete_checkpoint(checkpoint, self._inputs_hash)
-                delete_checkpoints(folder, keep=CHECKPOINTS_KEPT)
+                delete_checkpoints(folder, self._inputs_hash, CHECKPOINTS_KEPT, self.best_step)
+
+    @property
+    def best_step(self) -> int | None:
+        """The step with the lowest validation loss, whose weights are the student. None: the last step."""
+        step: int | None = self.state.best_global_step if self._config.keep_best else None
+        return step
+
+    def load_best(self, checkpoint: Path) -> None:
+        """Load the weights of a checkpoint."""
+        self.state.best_model_checkpoint = str(checkpoint)
+        self._load_best_model()

@@ -5,11 +5,13 @@ import re
 import threading
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.metadata import PackageNotFoundError, requires
+from importlib.metadata import PackageNotFoundError, requires, version
 
 import pytest
+import torch
 
 from azdistill.contracts.simulation import Simulation
+from azdistill.doctor.gpu import GIB, check_optional, check_shared_memory, describe
 from azdistill.doctor.job import check_job_file
 from azdistill.doctor.machine import check_extras, check_gpu, check_python
 from azdistill.simulate.teacher import SimulatedTeacher
@@ -234,3 +236,50 @@ def test_the_driver_reports_the_gpu(tmp_path, monkeypatch, script, torch, status
     result = check_gpu(lambda _: torch)
     assert result.status == status
     assert (result.problem.message if result.problem else result.detail).startswith(words)
+
+
+def test_doctor_gpu_says_what_torch_can_use(azdistill):
+    """A machine without a usable GPU is a problem; one with several GPUs and without NCCL is, too."""
+    done = azdistill("doctor", "--gpu", "--format", "json")
+    results = {result["checked"]: result for result in json.loads(done.out)}
+    assert [name for name in results if not name.startswith("GPU")] == [
+        *("driver", "torch", "NCCL", "flash-attn", "bitsandbytes", "shared memory /dev/shm")
+    ]
+    assert results["torch"]["detail"].startswith(version("torch"))
+    if torch.cuda.is_available():
+        assert (done.code, results["GPU 0"]["status"]) == (0, "ok")
+        return
+    problem = results["GPU 0"]["problem"]
+    assert (done.code, results["GPU 0"]["status"], problem["code"]) == (2, "problem", "gpu_unusable")
+    assert problem["fix"]
+
+
+def test_doctor_gpu_checks_no_job(azdistill, job):
+    done = azdistill("doctor", job, "--gpu")
+    assert (done.code, done.out) == (2, "")
+    assert "--gpu" in done.err
+
+
+@pytest.mark.parametrize(
+    ("capability", "words"),
+    [((7, 5), "capability 7.5, no bfloat16, float32 is used"), ((8, 0), "capability 8.0, bfloat16")],
+)
+def test_bfloat16_depends_on_the_compute_capability(capability, words):
+    """torch says that a T4 (7.5) supports it, and emulates it."""
+    assert describe("T", 8 * GIB, 16 * GIB, capability) == f"T, 16.0 GiB (8.0 free), compute {words}"
+
+
+def test_an_optional_package_that_cannot_be_imported_is_no_package(monkeypatch, tmp_path):
+    (tmp_path / "broken.py").write_text("raise OSError('libcudart.so.13: cannot open shared object file')")
+    (tmp_path / "broken-1.0.dist-info").mkdir()
+    (tmp_path / "broken-1.0.dist-info/METADATA").write_text("Name: broken\nVersion: 1.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert check_optional("broken", "broken", "slow").problem.code == "cannot_be_imported"
+    assert "libcudart" in check_optional("broken", "broken", "slow").problem.message
+    assert check_optional("no-such-package", "none", "slow").problem.code == "not_installed"
+    assert check_optional("pytest", "pytest", "slow").detail == version("pytest")
+
+
+def test_docker_gives_too_little_shared_memory_for_several_gpus():
+    assert check_shared_memory(64 * 2**20).problem.code == "little_shared_memory"
+    assert check_shared_memory(2 * GIB).status == "ok"
