@@ -31,21 +31,22 @@ class DistilledStudent:
     """A trained student.
 
     `metrics` has losses (nats a target token), seconds, tokens a second and bytes. `history` has one point for each log
-    of the trainer. `drops` are the answers that were not used, each with source and reason.
+    of the trainer. `drops` are the answers that were not used, each with source and reason. `dtype` is the type of the
+    saved weights.
     """
 
     metrics: "TrainingMetrics"
     history: list[dict[str, Any]]
     drops: list[Reject]
     student: "Student"
-    precision: str
+    dtype: str
 
     def save(self, folder: Path | str) -> Path:
         """Write safetensors, config and tokenizer as the train step does. `azdistill chat FOLDER` chats with it."""
         from azdistill.contracts.manifest import close_folder, open_folder
 
         path = open_folder(Path(folder))
-        self.student.save(path, self.precision)
+        self.student.save(path, self.dtype)
         close_folder(path, STEP.name, {"parameters": self.metrics.parameters})
         return path
 
@@ -79,10 +80,10 @@ def fine_tune_student(
     """
     from azdistill.data.curate import TRACE
     from azdistill.training.fine_tune import fine_tune
-    from azdistill.training.trainer import precision
 
     settings = hyperparameters or {}
     config = settings if isinstance(settings, TrainConfig) else validated(TrainConfig, settings, "hyperparameters")
+    config = config.resolved()
     train_rows, drops = read_training_rows(training, task)
     validation_rows, validation_drops = ([], []) if _is_empty(validation) else read_training_rows(validation, task)
     # The validation loss is of answers only, not of the teacher's reasoning.
@@ -90,7 +91,7 @@ def fine_tune_student(
     inputs_hash = _hash_inputs(config, train_rows, Path(student))
     with _checkpoint_folder(checkpoints) as folder, show_progress(progress):
         tuned = fine_tune(train_rows, validation_rows, Path(student), config, folder, inputs_hash)
-    return DistilledStudent(tuned.metrics, tuned.history, [*drops, *validation_drops], tuned.student, precision(config))
+    return DistilledStudent(tuned.metrics, tuned.history, [*drops, *validation_drops], tuned.student, tuned.dtype)
 
 
 def read_training_rows(data: TrainingData, task: str) -> tuple[list[TrainRow], list[Reject]]:

@@ -17,6 +17,13 @@ CHECKPOINTS_PATH = "azureml://datastores/workspaceblobstore/paths/azdistill/chec
 # Settings that change when a checkpoint is saved and nothing else: it is resumed with other values of them, too.
 CHECKPOINT_SETTINGS = {"checkpoint_minutes", "checkpoint_steps"}
 
+# Peak learning rate by method, where a config sets none. The best rate of LoRA is about ten times that of full
+# fine-tuning. Source: "LoRA Without Regret", https://thinkingmachines.ai/blog/lora/.
+LEARNING_RATES = {"full": 2e-5, "lora": 2e-4, "qlora": 2e-4}
+
+# Value of lora_targets for every linear module but the output head.
+ALL_LINEAR = "all-linear"
+
 
 class TrainConfig(StepConfig):
     """Fine-tuning hyperparameters. The loss covers assistant turns only."""
@@ -25,7 +32,31 @@ class TrainConfig(StepConfig):
     weights: Annotated[Literal["pretrained", "random"], RunInput()] = Field(
         "pretrained", description="random: train from scratch; the student folder needs only config and tokenizer."
     )
-    learning_rate: Annotated[float, RunInput()] = Field(2e-5, gt=0, le=0.01, description="Peak learning rate.")
+    method: Literal["auto", "full", "lora", "qlora"] = Field(
+        "auto",
+        description="full: train all weights. lora: train adapters of low rank, which are merged into the weights at "
+        "the end. qlora: the same on weights in 4 bits, on a GPU only. auto: full.",
+    )
+    learning_rate: Annotated[float | None, RunInput()] = Field(
+        None,
+        gt=0,
+        le=0.01,
+        examples=[LEARNING_RATES["full"]],
+        description="Peak learning rate. Default: 2e-5 for full, 2e-4 for lora and qlora.",
+    )
+    lora_rank: int = Field(16, ge=1, le=1024, description="Rank of the adapters. This and the next fields: LoRA only.")
+    lora_alpha: int = Field(
+        32, ge=1, description="Scale of the adapters: their output is multiplied by lora_alpha / lora_rank."
+    )
+    lora_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout of the adapters' input.")
+    lora_targets: str = Field(
+        ALL_LINEAR,
+        pattern=r"^[A-Za-z0-9_.-]+(,[A-Za-z0-9_.-]+)*$",
+        description="Modules with adapters: all-linear (all linear modules but the output head), or names such as "
+        "q_proj,v_proj.",
+    )
+    use_dora: bool = Field(False, description="DoRA: train the length of each weight vector, too.")
+    use_rslora: bool = Field(False, description="rsLoRA: divide lora_alpha by the square root of lora_rank.")
     batch_size: int = Field(
         8,
         ge=1,
@@ -92,6 +123,16 @@ class TrainConfig(StepConfig):
         0.1, ge=0, le=1, description="Maximum fraction of rows longer than max_length before the step fails."
     )
 
+    @property
+    def has_adapters(self) -> bool:
+        return self.method in ("lora", "qlora")
+
+    def resolved(self) -> "TrainConfig":
+        """The config with the method and the learning rate that are used. `auto` is full fine-tuning."""
+        method = "full" if self.method == "auto" else self.method
+        learning_rate = self.learning_rate or LEARNING_RATES[method]
+        return self.model_copy(update={"method": method, "learning_rate": learning_rate})
+
 
 STEP = Step(
     name="train",
@@ -117,7 +158,7 @@ STEP = Step(
 
 def resumable_settings(config: TrainConfig) -> str:
     """The settings that a training and its checkpoints must have in common."""
-    return repr(config.model_dump(exclude=CHECKPOINT_SETTINGS))
+    return repr(config.resolved().model_dump(exclude=CHECKPOINT_SETTINGS))
 
 
 def job_folder(model: Path, environ: Mapping[str, str] = os.environ) -> str:

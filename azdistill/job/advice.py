@@ -5,16 +5,23 @@ from datetime import date
 from typing import Any
 
 from azdistill.contracts.problems import FieldPath, Problem, format_number
+from azdistill.contracts.train import TrainConfig
 from azdistill.engine.pipeline.vm_sizes import VmSize, check_name, vm_size
 from azdistill.job.catalog import Facts, TeacherFacts, built_in
 from azdistill.job.components import step_of
 from azdistill.job.compute_checks import SIZES
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES
+from azdistill.job.plan import step_configs
 from azdistill.job.run_settings import SERVERLESS, process_count
 
-# Usual minimum and maximum for full fine-tuning from pretrained weights.
-USUAL = {"learning_rate": (1e-5, 5e-5), "num_epochs": (2, 5)}
+# Usual minimum and maximum from pretrained weights: for full fine-tuning, and for adapters.
+USUAL_EPOCHS = (2, 5)
+USUAL_FULL = {"learning_rate": (1e-5, 5e-5), "num_epochs": USUAL_EPOCHS}
+USUAL_LORA = {"learning_rate": (1e-4, 5e-4), "num_epochs": USUAL_EPOCHS}
+
+# Fields of section train that only adapters have.
+LORA_FIELDS = ("lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "use_dora", "use_rslora")
 
 MUTABLE = "azureml://datastores/"
 LATEST = ("@latest", "/labels/latest")
@@ -30,6 +37,8 @@ def advice(job: DistillationJob, today: date | None = None) -> list[Problem]:
     """
     checks = (
         _hyperparameters,
+        _unused_adapters,
+        _random_base,
         _licences,
         _message_api,
         _unused_weights,
@@ -51,12 +60,35 @@ def _warning(code: str, field: FieldPath, value: Any, message: str, fix: str = "
 
 
 def _hyperparameters(job: DistillationJob) -> Iterator[Problem]:
-    for name, (minimum, maximum) in USUAL.items() if job.student.weights == "pretrained" else ():
-        value = getattr(job.train, name)
+    train = _train(job)
+    ranges, method = (USUAL_LORA, "LoRA") if train.has_adapters else (USUAL_FULL, "full fine-tuning")
+    for name, (minimum, maximum) in ranges.items() if job.student.weights == "pretrained" else ():
+        value = getattr(train, name)
         if not minimum <= value <= maximum:
             risk = "the student may learn too little" if value < minimum else "the student may forget what it knew"
-            usual = f"use {format_number(minimum)} to {format_number(maximum)} for full fine-tuning"
+            usual = f"use {format_number(minimum)} to {format_number(maximum)} for {method}"
             yield _warning("unusual_hyperparameter", ("train", name), value, f"unusual, {risk}", usual)
+
+
+def _unused_adapters(job: DistillationJob) -> Iterator[Problem]:
+    """Settings of adapters in a job that trains all weights."""
+    for name in LORA_FIELDS if not _train(job).has_adapters else ():
+        if name in job.train.model_fields_set:
+            message, fix = "has no effect with method full", "remove it, or set method to lora"
+            yield _warning("no_effect", ("train", name), getattr(job.train, name), message, fix)
+
+
+def _random_base(job: DistillationJob) -> Iterator[Problem]:
+    if job.student.weights == "random" and _train(job).has_adapters:
+        message = "adapters of random weights learn little, because the weights stay as they are"
+        yield _warning("random_base", ("train", "method"), job.train.method, message, "set method to full")
+
+
+def _train(job: DistillationJob) -> TrainConfig:
+    """The config of step train in the plan of the job."""
+    config = step_configs(job)["train"]
+    assert isinstance(config, TrainConfig)
+    return config
 
 
 def _known_models(job: DistillationJob) -> Iterator[tuple[FieldPath, str, Facts]]:

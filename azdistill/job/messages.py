@@ -39,6 +39,7 @@ PATTERNS = {
     r"^[a-zA-Z0-9][a-zA-Z0-9_-]{2,32}$": "3 to 33 letters, digits, '_' and '-', starting with a letter or digit",
     r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$": "a GUID, as `az identity show` prints it as clientId",
     r"\.py$": "a Python file",
+    r"^[A-Za-z0-9_.-]+(,[A-Za-z0-9_.-]+)*$": "all-linear, or names of modules separated by commas, without spaces",
     r"^azureml:": "an address that starts with azureml:",
 }
 
@@ -128,15 +129,20 @@ def _respelled(detail: ErrorDetails) -> str:
     pattern, value = detail["ctx"]["pattern"], detail["input"]
     if may_be_secret(dotted(detail["loc"]), value) or "://" in value:
         return ""
-    options = [f"https://{value}" if "." in value else "", re.sub(r"[^A-Za-z0-9._-]+", "-", value).strip("-")]
+    without_spaces = re.sub(r"\s*,\s*", ",", value)
+    options = [
+        f"https://{value}" if "." in value else "",
+        without_spaces,
+        re.sub(r"[^A-Za-z0-9._-]+", "-", value).strip("-"),
+    ]
     right = next((option for option in options if re.search(pattern, option)), None)
     return f"did you mean {right}?" if right else ""
 
 
 def _number_suggestion(detail: ErrorDetails, field: FieldInfo | None) -> str:
-    """Suggest a valid number: a percentage as a fraction, otherwise the default."""
+    """Suggest a valid number: a percentage as a fraction, otherwise the default or else the example of the field."""
     bounds = detail.get("ctx", {})
-    default = field.default if field and isinstance(field.default, (int, float)) else None
+    default = next((value for value in _usual(field) if isinstance(value, (int, float))), None)
     if detail["type"] in ("int_parsing", "int_from_float", "float_parsing") and default is not None:
         return f"for example {format_number(default)}"
     if not {"gt", "ge", "lt", "le"} & bounds.keys():
@@ -145,6 +151,10 @@ def _number_suggestion(detail: ErrorDetails, field: FieldInfo | None) -> str:
     if value <= 100 and ((maximum == 1 and value > 1) or (maximum == 2 and value > 10)):
         return f"did you mean {format_number(value / 100)}?"
     return "" if default is None else f"did you mean {format_number(default)}?"
+
+
+def _usual(field: FieldInfo | None) -> list[Any]:
+    return [field.default, *(field.examples or ())] if field else []
 
 
 def _example(path: FieldPath, field: FieldInfo | None) -> str:

@@ -159,6 +159,7 @@ def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
         "weights": job.student.weights,
     }
     sections = {name: section for name, section in job if isinstance(section, StepConfig)}
+    sections["train"] = job.train.resolved()
     return {name: _with_shared(section, shared) for name, section in sections.items()} | {
         "report": ReportConfig(title=job.name, registered_model=job.registered_model),
         "register": RegisterConfig(

@@ -40,8 +40,11 @@ def write_mlflow_layout(folder: Path, target: Path) -> None:
 
 
 def _copy_files(folder: Path, target: Path) -> None:
-    """Copy to where MLflow's transformers flavor reads; files other than weights may be the tokenizer's."""
-    files = [path for path in sorted(folder.iterdir()) if path.name != MANIFEST_FILE]
+    """Copy to where MLflow's transformers flavor reads; files other than weights may be the tokenizer's.
+
+    A folder, such as that of an adapter, is not copied: its weights are merged into the model.
+    """
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name != MANIFEST_FILE]
     copies = [
         (path, target / subfolder / path.name)
         for path in files

@@ -231,6 +231,8 @@ TRAINING: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("steps", "steps", rows),
     ("supervised_tokens", "target tokens", count),
     ("parameters", "parameters", count),
+    ("method", "method", str),
+    ("trained_parameters", "trained parameters", count),
     ("device", "device", str),
     ("seconds", "time", seconds),
     ("tokens_per_s", "tokens per second", count),

@@ -28,10 +28,9 @@ def body(arguments: Arguments[TrainConfig]) -> None:
     from azdistill.training.checkpoints import delete_all
     from azdistill.training.fine_tune import fine_tune
     from azdistill.training.metrics import write_history
-    from azdistill.training.trainer import precision
 
     check_gpus(os.environ)
-    config, inputs, outputs = arguments.config, arguments.inputs, arguments.outputs
+    config, inputs, outputs = arguments.config.resolved(), arguments.inputs, arguments.outputs
     model, metrics = open_folder(outputs["model"]), open_folder(outputs["metrics"])
     inputs_hash = hash_inputs(config, inputs["curated"], inputs["student"])
     jobs = outputs["checkpoints"] / inputs_hash[:HASH_DIGITS]
@@ -48,7 +47,7 @@ def body(arguments: Arguments[TrainConfig]) -> None:
     )
     if not tuned.is_main_process:
         return
-    tuned.student.save(model, precision(config))
+    tuned.student.save(model, tuned.dtype)
     close_folder(model, STEP.name, {"parameters": tuned.metrics.parameters})
     write_json(metrics / TRAINING_METRICS_FILE, tuned.metrics.as_json())
     write_history(metrics / HISTORY_FILE, tuned.history)

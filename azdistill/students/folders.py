@@ -4,15 +4,42 @@ import hashlib
 from pathlib import Path
 
 from azdistill.contracts.errors import DataError
+from azdistill.contracts.files import read_json
 from azdistill.contracts.manifest import sha256_file
+
+# Folder of a student's adapter, whose weights are merged into the model next to it. Nothing loads it.
+ADAPTER_FOLDER = "adapter"
+
+# Files of an adapter in the format of peft.
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 # Suffixes of the files that a model and its tokenizer are loaded from.
 LOADED_SUFFIXES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
 
 
 def model_folder(folder: Path) -> Path:
-    """The folder that holds config.json and the weights. Raises DataError when no folder has them."""
-    return _folder_of("config.json", folder, "the model's architecture")
+    """The folder that holds config.json and the weights.
+
+    Raises DataError when no folder has them, or when it holds an adapter: transformers would load that too.
+    """
+    if not any(folder.rglob("config.json")):
+        _refuse_adapter(folder, next((path.parent for path in sorted(folder.rglob(ADAPTER_CONFIG))), folder))
+    model = _folder_of("config.json", folder, "the model's architecture")
+    _refuse_adapter(folder, model)
+    return model
+
+
+def _refuse_adapter(folder: Path, parent: Path) -> None:
+    if not (parent / ADAPTER_CONFIG).is_file():
+        return
+    config = read_json(parent / ADAPTER_CONFIG)
+    base = config.get("base_model_name_or_path") if isinstance(config, dict) else None
+    raise DataError(
+        f"holds an adapter{f' of {base}' if base else ''} ({ADAPTER_CONFIG}), not a complete model",
+        subject=f"student {str(folder)!r}",
+        code="adapter",
+        fix="merge it into its base model (merge_and_unload of peft) and set the folder of the merged model",
+    )
 
 
 def tokenizer_folder(folder: Path) -> Path:
@@ -51,4 +78,4 @@ def _folder_of(name: str, folder: Path, what: str) -> Path:
 
 
 def _safetensors(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.safetensors"))
+    return sorted(path for path in folder.glob("*.safetensors") if path.name != ADAPTER_WEIGHTS)

@@ -1,8 +1,11 @@
 """Load and save a student: safetensors only, no code from its folder, nothing from a hub."""
 
 import copy
+import math
 import os
 import random
+import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,25 +14,44 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, set_seed
 from transformers.utils import logging
 
 from azdistill.contracts.errors import DataError, InputError
 from azdistill.students import errors
 from azdistill.students.chat_template import CHOOSE_TEMPLATE, is_pinned, pin_template, replace_template, template_of
-from azdistill.students.folders import model_folder, tokenizer_folder, weight_files
+from azdistill.students.folders import ADAPTER_FOLDER, ADAPTER_WEIGHTS, model_folder, tokenizer_folder, weight_files
 from azdistill.students.gpus import has_bfloat16
 from azdistill.students.template import end_of_turn_id
 
 Weights = Literal["pretrained", "random"]
 
+# Names of types in a safetensors file, and in torch.
+FLOAT_TYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A trained adapter in the format of peft: its LoraConfig, and its weights on the CPU."""
+
+    config: Any
+    weights: dict[str, torch.Tensor]
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(self.weights, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+        self.config.save_pretrained(folder)
+
 
 @dataclass(frozen=True)
 class Student:
-    """A causal language model on its device, and its tokenizer."""
+    """A causal language model on its device, and its tokenizer. `adapter` is merged into the weights of the model."""
 
     model: Any
     tokenizer: Any
+    adapter: Adapter | None = None
 
     @property
     def device(self) -> torch.device:
@@ -37,7 +59,7 @@ class Student:
         return device
 
     def save(self, folder: Path, dtype: str) -> None:
-        """Write safetensors, config and tokenizer.
+        """Write safetensors, config and tokenizer, and the adapter to a folder next to them.
 
         `dtype` (such as "bfloat16") is the type of the weights on disk. The model in memory keeps its own.
         """
@@ -47,6 +69,8 @@ class Student:
             config.dtype = dtype
             config.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
+            if self.adapter is not None:
+                self.adapter.save(folder / ADAPTER_FOLDER)
 
 
 def load_student(
@@ -56,25 +80,57 @@ def load_student(
     dtype: str = "auto",
     chat_template: str | None = None,
     attn_implementation: str = "auto",
+    device: torch.device | None = None,
+    quantization: Any = None,
 ) -> Student:
-    """Load model and tokenizer from a folder, onto the GPU where there is one.
+    """Load model and tokenizer from a folder, as `load_model` loads the model. `chat_template` replaces the folder's.
 
-    `weights="random"` reads only the architecture and initializes the weights from `seed`. `chat_template` replaces
-    that of the folder. Raises DataError when the folder holds no usable model.
+    Raises DataError when the folder holds no usable model.
     """
-    attention = None if attn_implementation == "auto" else attn_implementation
     with quiet_transformers():
         tokenizer = load_tokenizer(folder, chat_template)
-        model = (
-            _random_model(folder, seed, attention)
-            if weights == "random"
-            else _pretrained_model(folder, dtype, attention)
-        )
+        model = load_model(folder, weights, seed, dtype, attn_implementation, device, quantization)
         _check_vocabulary(folder, model, tokenizer)
         model.generation_config = greedy_generation(model, tokenizer)
-        model = model.to(best_device()).eval()
         _check_causal(folder, model)
         return Student(model, tokenizer)
+
+
+def load_model(
+    folder: Path,
+    weights: Weights = "pretrained",
+    seed: int = 0,
+    dtype: str = "auto",
+    attn_implementation: str = "auto",
+    device: torch.device | None = None,
+    quantization: Any = None,
+) -> Any:
+    """Load the model of a student, onto the GPU where there is one unless `device` is set.
+
+    `weights="random"` reads only the architecture and initializes the weights from `seed`. `quantization` is a
+    quantization config of transformers.
+    """
+    attention = None if attn_implementation == "auto" else attn_implementation
+    device = device or best_device()
+    with quiet_transformers():
+        if weights == "random":
+            model = _random_model(folder, seed, dtype, attention)
+            if quantization is None:
+                return model.to(device).eval()
+            with (
+                tempfile.TemporaryDirectory() as saved
+            ):  # transformers quantizes weights while it reads them from files
+                model.save_pretrained(saved)
+                return load_model(
+                    Path(saved),
+                    dtype=dtype,
+                    attn_implementation=attn_implementation,
+                    device=device,
+                    quantization=quantization,
+                )
+        options = {} if quantization is None else {"quantization_config": quantization, "device_map": {"": device}}
+        model = _pretrained_model(folder, dtype, attention, **options)
+        return (model.to(device) if quantization is None else model).eval()
 
 
 def load_tokenizer(folder: Path, chat_template: str | None = None) -> Any:
@@ -146,6 +202,30 @@ def gpu_index(environ: Mapping[str, str], count: int) -> int:
     return index
 
 
+def stored_dtype(folder: Path) -> str:
+    """The floating-point type that most weights in the folder have, such as "bfloat16".
+
+    Raises DataError when the weights are quantized.
+    """
+    counts: Counter[str] = Counter()
+    source, files = model_folder(folder), weight_files(folder)
+    with errors.loading(folder, "model"):
+        config = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+        for path in files:
+            with safe_open(path, "pt") as weights:
+                for name in weights.keys():  # noqa: SIM118, not a mapping
+                    stored = weights.get_slice(name)
+                    counts[stored.get_dtype()] += math.prod(stored.get_shape())
+    if getattr(config, "quantization_config", None) is not None:
+        raise DataError(
+            "its weights are quantized (quantization_config in config.json)",
+            subject=f"student {str(folder)!r}",
+            code="quantized_student",
+            fix="set the folder of the model before quantization; method qlora quantizes it while it trains",
+        )
+    return FLOAT_TYPES[max(FLOAT_TYPES, key=lambda name: counts[name])]
+
+
 def best_dtype() -> str:
     """bfloat16 where the GPU computes in it, else float32."""
     device = best_device()
@@ -191,17 +271,19 @@ def _cast(state_dict: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, 
     return result
 
 
-def _random_model(folder: Path, seed: int, attention: str | None) -> Any:
+def _random_model(folder: Path, seed: int, dtype: str, attention: str | None) -> Any:
+    """A model in float32 unless another type is named. The type never changes the random values."""
     source = model_folder(folder)
     with preserve_random_state(), errors.loading(folder, "model"):
         set_seed(seed)
         config = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
-        return AutoModelForCausalLM.from_config(
+        model = AutoModelForCausalLM.from_config(
             config, trust_remote_code=False, dtype=torch.float32, attn_implementation=attention
         )
+        return model if dtype == "auto" else model.to(getattr(torch, dtype))
 
 
-def _pretrained_model(folder: Path, dtype: str, attention: str | None) -> Any:
+def _pretrained_model(folder: Path, dtype: str, attention: str | None, **options: Any) -> Any:
     if not weight_files(folder):
         raise DataError(
             "no *.safetensors next to config.json",
@@ -218,6 +300,7 @@ def _pretrained_model(folder: Path, dtype: str, attention: str | None) -> Any:
             dtype=best_dtype() if dtype == "auto" else dtype,
             attn_implementation=attention,
             output_loading_info=True,
+            **options,
         )
     if missing := sorted(loading_info["missing_keys"]):  # transformers only warns and initializes them at random
         raise DataError(

@@ -17,9 +17,17 @@ from azdistill.contracts.errors import InputError, Interrupted
 from azdistill.contracts.rows import TrainRow
 from azdistill.contracts.train import TrainConfig
 from azdistill.students.chat_template import pin_template
-from azdistill.students.loading import Student, load_student, max_positions, preserve_random_state, quiet_transformers
+from azdistill.students.loading import Student, max_positions, preserve_random_state, quiet_transformers
 from azdistill.students.template import TokenizedRow
 from azdistill.students.usage import num_parameters
+from azdistill.training.adapters import (
+    add_adapters,
+    check_method,
+    count_parameters,
+    load_base,
+    merge_adapters,
+    saved_dtype,
+)
 from azdistill.training.callbacks import LogProgress, SaveAndStopOnSigterm, SaveOnSchedule, StopEarly
 from azdistill.training.checkpoints import CheckCheckpointFolder, find_best
 from azdistill.training.divergence import without_cudnn_attention
@@ -40,12 +48,14 @@ logger = logging.getLogger("azdistill.training")
 
 @dataclass(frozen=True)
 class FineTuned:
-    """The trained student, its metrics, and the points of history.jsonl.
+    """The trained student, the type of its weights on disk, its metrics, and the points of history.jsonl.
 
-    `is_main_process` is true in one of the processes that trained together: the one that writes the results.
+    Adapters are merged into the student. `is_main_process` is true in one of the processes that trained together: the
+    one that writes the results.
     """
 
     student: Student
+    dtype: str
     metrics: TrainingMetrics
     history: list[dict[str, Any]]
     is_main_process: bool
@@ -71,9 +81,10 @@ def fine_tune(
     `keep_best` is false. Raises DataError for a student or rows that can't be used, AzdistillError when the loss
     diverges or the disk is full, Interrupted after SIGTERM, when a checkpoint is saved.
     """
+    config = config.resolved()
+    check_method(config)
     with quiet_transformers(), preserve_random_state():
-        dtype = "float32" if config.float32_master_weights else precision(config)
-        loaded = load_student(student, config.weights, config.seed, dtype, chat_template, config.attn_implementation)
+        loaded = load_base(student, config, chat_template)
         pin_template(loaded.tokenizer, thinking=contain_thoughts(train))
         positions = max_positions(loaded.model)
         train_rows = tokenize_training_rows(train, loaded.tokenizer, config, positions)
@@ -86,6 +97,8 @@ def fine_tune(
                 fix="set it to false",
             )
         set_seed(config.seed)
+        if config.has_adapters:
+            loaded = add_adapters(loaded, config)
         use_cache = loaded.model.config.use_cache
         stop, mlflow = SaveAndStopOnSigterm(inputs_hash), LogToMLflow(config)
         folder = CheckCheckpointFolder(inputs_hash, config.checkpoint_steps)
@@ -124,7 +137,16 @@ def fine_tune(
         trainer, train_rows, validation_rows, config, history, seconds, start.step, saved_step, ending
     )
     mlflow.log(metrics.as_json(), metrics.steps, last=True)
-    return FineTuned(Student(trainer.model.eval(), loaded.tokenizer), metrics, history, is_main_process)
+    tuned = Student(trainer.model.eval(), loaded.tokenizer)
+    if config.has_adapters and is_main_process:
+        tuned = merge_adapters(tuned, student, config)
+    return FineTuned(tuned, saved_dtype(student, config), metrics, history, is_main_process)
+
+
+def _parameters(model: Any, config: TrainConfig) -> str:
+    """`3,836,021,760 parameters`, and with adapters ` and 23,068,672 of adapters (lora)`."""
+    trained, total = count_parameters(model)
+    return f"{total:,} parameters{f' and {trained:,} of adapters ({config.method})' if config.has_adapters else ''}"
 
 
 def _row_name(rows: Sequence[TrainRow], index: int) -> str:
@@ -140,9 +162,9 @@ def _log_start(
     start: StartingPoint,
 ) -> None:
     logger.info(
-        "train: %d rows, %s parameters on %s in %s%s",
+        "train: %d rows, %s on %s in %s%s",
         len(train_rows),
-        f"{num_parameters(student.model):,}",
+        _parameters(student.model, config),
         student.device.type,
         precision(config),
         f", resumed from {start.checkpoint.name}" if start.checkpoint else "",

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from azdistill.contracts.files import write_text
 from azdistill.contracts.train import TrainConfig
 from azdistill.students.template import TokenizedRow
-from azdistill.students.usage import num_parameters, peak_memory_bytes
+from azdistill.students.usage import peak_memory_bytes
+from azdistill.training.adapters import count_parameters
 from azdistill.training.batches import TokenBudgetSampler
 from azdistill.training.trainer import StudentTrainer, precision
 
@@ -26,7 +27,8 @@ class TrainingMetrics:
 
     Losses are nats a target token. `seconds` and `tokens_per_s` are of this process: a resumed training counts from
     where it resumed. `padding` is the share of padding in the batches, `supervised_tokens` counts the target tokens of
-    all epochs. The student has the weights of `saved_step`, and `validation_loss` is theirs.
+    all epochs. The student has the weights of `saved_step`, and `validation_loss` is theirs. `parameters` are those of
+    the student, `trained_parameters` those that an optimizer step changes: fewer with adapters.
     """
 
     train_rows: int
@@ -36,6 +38,8 @@ class TrainingMetrics:
     supervised_tokens: int
     padding: float
     parameters: int
+    trained_parameters: int
+    method: str
     device: str
     precision: str
     seconds: float
@@ -65,6 +69,7 @@ def training_metrics(
     steps = trainer.state.global_step
     epochs = config.num_epochs if ended_by == "num_epochs" else trainer.state.epoch
     trained_here = (steps - resumed_from_step) / max(steps, 1)
+    trained, parameters = count_parameters(trainer.model)
     tokens = sum(len(row.input_ids) for row in train_rows) * epochs * trained_here
     return TrainingMetrics(
         train_rows=len(train_rows),
@@ -73,7 +78,9 @@ def training_metrics(
         epochs=round(epochs, 4),
         supervised_tokens=round(sum(row.num_target_tokens for row in train_rows) * epochs),
         padding=round(_padding(train_rows, config), 4),
-        parameters=num_parameters(trainer.model),
+        parameters=parameters,
+        trained_parameters=trained,
+        method=config.method,
         device=trainer.args.device.type,
         precision=precision(config),
         seconds=round(seconds, 3),

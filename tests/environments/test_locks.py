@@ -36,7 +36,7 @@ PLUGINS = {
     "azureml-mlflow": "mlflow's client for azureml:// addresses",
     "mlflow-skinny": "mlflow",
     "accelerate": "transformers' Trainer",
-    "peft": "adapters, loaded by transformers",
+    "bitsandbytes": "weights in 4 bits, loaded by transformers",
     "pandas": "mlflow.pyfunc",
 }
 

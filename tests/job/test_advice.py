@@ -45,21 +45,36 @@ def test_a_job_that_follows_best_practice_has_no_warnings() -> None:
     [
         ("learning_rate", 2e-4, "forget", "1e-5 to 5e-5"),
         ("learning_rate", 1e-6, "learn too little", "1e-5 to 5e-5"),
-        ("num_epochs", 20, "forget", "2 to 5"),
+        ("num_epochs", 20, "forget", "2 to 5 for full fine-tuning"),
         ("num_epochs", 1, "learn too little", "2 to 5"),
+        ("learning_rate", 2e-5, "learn too little", "0.0001 to 0.0005 for LoRA"),
+        ("learning_rate", 2e-3, "forget", "0.0001 to 0.0005 for LoRA"),
     ],
 )
 def test_unusual_hyperparameters_of_a_pretrained_student(name: str, value: float, risk: str, usual: str) -> None:
-    (problem,) = warnings(train={name: value})
+    (problem,) = warnings(train={name: value} | ({"method": "lora"} if "LoRA" in usual else {}))
     assert codes([problem]) == [("unusual_hyperparameter", f"train.{name}", value)]
     assert risk in problem.message
     assert usual in problem.fix
 
 
+def test_settings_of_adapters_have_no_effect_on_full_fine_tuning() -> None:
+    settings = {"lora_rank": 8, "use_dora": True}
+    expected = [("no_effect", "train.lora_rank", 8), ("no_effect", "train.use_dora", True)]
+    assert codes(warnings(train={"method": "full", **settings})) == expected
+    assert warned(train={"method": "lora", **settings}) == []
+
+
+def test_adapters_of_random_weights_are_unusual() -> None:
+    student = {"model": "./tiny", "weights": "random"}
+    problems = codes(warnings(student=student, train={"method": "qlora"}))
+    assert problems == [("random_base", "train.method", "qlora")]
+
+
 @pytest.mark.parametrize(
-    "training", [{"learning_rate": 1e-5, "num_epochs": 2}, {"learning_rate": 5e-5, "num_epochs": 5}]
+    "training", [{"learning_rate": 1e-5, "num_epochs": 2}, {"learning_rate": 5e-5, "num_epochs": 5}, {"method": "lora"}]
 )
-def test_the_bounds_of_the_usual_range_are_usual(training: dict[str, float]) -> None:
+def test_the_bounds_of_the_usual_range_are_usual(training: dict[str, object]) -> None:
     assert warned(train=training) == []
 
 

@@ -76,6 +76,23 @@ def test_a_copy_of_a_job_compiles_with_its_own_shared_fields() -> None:
     assert planned.nodes == plan(job(seed=9, student={"model": "./s", "weights": "random"})).nodes
 
 
+@pytest.mark.parametrize(
+    ("train", "method", "learning_rate"),
+    [
+        ({}, "full", 2e-5),
+        ({"method": "lora"}, "lora", 2e-4),
+        ({"method": "qlora"}, "qlora", 2e-4),
+        ({"method": "lora", "learning_rate": 3e-5}, "lora", 3e-5),
+    ],
+)
+def test_the_plan_has_the_learning_rate_of_the_method(
+    train: dict[str, object], method: str, learning_rate: float
+) -> None:
+    planned = plan(job(train=train))
+    (node,) = (node for node in planned.nodes if node.name == "train")
+    assert (node.inputs["method"], planned.scalars["learning_rate"]) == (method, learning_rate)
+
+
 def test_a_section_can_not_say_otherwise_about_what_is_shared() -> None:
     with pytest.raises(SpecError, match=r"^train\.seed=2: all steps share this field; set seed instead$"):
         job(seed=1, train={"seed": 2})

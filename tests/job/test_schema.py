@@ -39,7 +39,9 @@ def test_both_forms_fit_it(right: str) -> None:
     [
         (RIGHT, "without task", "not valid under any"),
         (RIGHT, "data: {test_data: t.jsonl}", "not valid under any"),
-        (RIGHT, "train: {learning_rate: 0.2}", "0.2 is greater than the maximum of 0.01"),
+        (RIGHT, "train: {num_epochs: 2000}", "2000 is greater than the maximum of 1000"),
+        (RIGHT, "train: {learning_rate: 0.2}", "0.2 is not valid under any"),
+        (RIGHT, "train: {method: dora}", "'dora' is not one of"),
         (RIGHT, "tranning: {}", "'tranning' was unexpected"),
         (RIGHT, "task: chat", "'chat' is not valid under any"),
         (RIGHT_IN_SHORT, "without teacher_model", "not valid under any"),

@@ -131,7 +131,11 @@ def _tops(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in plain | members}
 
 
-SAFE = [[r"^[A-Za-z0-9._-]+$"], [r"^azureml://registries/[A-Za-z0-9._/-]+$"]]
+SAFE = [
+    [r"^[A-Za-z0-9._-]+$"],
+    [r"^[A-Za-z0-9_.-]+(,[A-Za-z0-9_.-]+)*$"],
+    [r"^azureml://registries/[A-Za-z0-9._/-]+$"],
+]
 
 
 @pytest.mark.parametrize("step", STEPS)

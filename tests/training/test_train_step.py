@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from safetensors.torch import load_file
 
 from azdistill.contracts.files import read_json, read_rows, write_rows
 from azdistill.contracts.gpus import AZURE_ML_RUN, REQUIRED_GPUS
@@ -90,6 +91,22 @@ def test_a_training_preempted_twice_gives_the_same_student(curated, student, tmp
     assert resumed["validation_loss"] == unstopped["validation_loss"]
     assert read_manifest(folder / "model").counts == {"parameters": unstopped["parameters"]}
     assert list((folder / "checkpoints").iterdir()) == []
+
+
+def test_the_step_trains_adapters_and_keeps_them_next_to_the_merged_model(curated, student, tmp_path):
+    """Without a learning rate, it is that of the method."""
+    arguments = argv(tmp_path, curated, student, num_epochs=0.3, method="lora", lora_rank=2, lora_targets="q_proj")
+    index = arguments.index("--learning-rate")
+    assert run_step(STEP, body, arguments[:index] + arguments[index + 2 :]) == 0
+    config = read_manifest(tmp_path / "metrics").provenance.config
+    assert (config["method"], config["learning_rate"]) == ("lora", 2e-4)
+    adapter = load_file(tmp_path / "model" / "adapter" / "adapter_model.safetensors")
+    metrics = read_json(tmp_path / "metrics" / "metrics.json")
+    assert {name.split(".")[-3] for name in adapter} == {"q_proj"}
+    assert metrics["trained_parameters"] == sum(weight.numel() for weight in adapter.values())
+    assert read_manifest(tmp_path / "model").counts == {"parameters": metrics["parameters"]}
+    base, merged = (load_file(path / "model.safetensors") for path in (student, tmp_path / "model"))
+    assert {name: weight.shape for name, weight in base.items()} == {name: w.shape for name, w in merged.items()}
 
 
 @pytest.mark.parametrize(("learning_rate", "resumes"), [(3e-3, True), (1e-3, False)])

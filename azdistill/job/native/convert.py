@@ -9,7 +9,7 @@ from typing import Any
 from azdistill.contracts.evaluate import EvaluateConfig
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.problems import format_number
-from azdistill.contracts.train import TrainConfig
+from azdistill.contracts.train import LEARNING_RATES, TrainConfig
 from azdistill.job.model import ComputeSection, DistillationJob
 from azdistill.job.native.draft import START, Draft
 from azdistill.job.native.job import NO_DATA, SYNONYMS, DataInput, NativeJob
@@ -23,7 +23,8 @@ TASKS = {"nlu_qa": "qa"}
 # Types of a registered student.
 MODEL_TYPES = ("custom_model", "mlflow_model")
 
-# Defaults of Azure's component, which trains LoRA weights.
+# Azure's component trains LoRA adapters, with these defaults.
+METHOD = "lora"
 LORA_DEFAULTS = {"learning_rate": 3e-4, "num_epochs": 1, "batch_size": 1}
 
 
@@ -127,27 +128,27 @@ def _data(native: NativeJob, draft: Draft) -> None:
 def _student(native: NativeJob, draft: Draft) -> None:
     student = native.student_model
     draft.put(("student", "model"), student.path.removeprefix("file:"), ("student_model", "path"))
-    draft.note(("student_model",), "all weights are trained, where Azure's component trains a LoRA adapter")
     for field in ("mode", "datastore"):
         draft.drop(("student_model", field), getattr(student, field), "the pipeline sets how a step gets its model")
 
 
 def _training(native: NativeJob, draft: Draft) -> None:
     hyperparameters = native.hyperparameters
+    draft.put(("train", "method"), METHOD, ("hyperparameters",))
     for field, names in SYNONYMS.items():
         if native_name := hyperparameters.first_set(names):
             _hyperparameter(field, native_name, getattr(hyperparameters, native_name), draft)
     unset = {field: LORA_DEFAULTS[field] for field, names in SYNONYMS.items() if not hyperparameters.first_set(names)}
     if unset:
-        defaults = {field: TrainConfig.model_fields[field].default for field in unset}
-        text = f"not set: {_listed(defaults)} is used, for full fine-tuning; Azure's component has {_listed(unset)}"
+        defaults = {field: getattr(TrainConfig(method=METHOD).resolved(), field) for field in unset}
+        text = f"not set: {_listed(defaults)} is used; Azure's component has {_listed(unset)}"
         draft.note(("hyperparameters",), text)
 
 
 def _hyperparameter(name: str, native_name: str, value: float, draft: Draft) -> None:
     field, origin = ("train", name), ("hyperparameters", native_name)
     if native_name == "learning_rate_multiplier":
-        base = TrainConfig.model_fields[name].default
+        base = LEARNING_RATES[METHOD]
         why = (
             "it multiplies a learning rate that Azure's service does not publish; "
             f"here it multiplies azdistill's default {format_number(base)}; set the learning rate itself if you know it"
