@@ -32,7 +32,7 @@ class TrainConfig(StepConfig):
     weights: Annotated[Literal["pretrained", "random"], RunInput()] = Field(
         "pretrained", description="random: train from scratch; the student folder needs only config and tokenizer."
     )
-    method: Literal["auto", "full", "lora", "qlora"] = Field(
+    method: Annotated[Literal["auto", "full", "lora", "qlora"], RunInput()] = Field(
         "auto",
         description="full: train all weights. lora: train adapters of low rank, which are merged into the weights at "
         "the end. qlora: the same on weights in 4 bits, on a GPU only. auto: full.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from azdistill.contracts.errors import InputError
 from azdistill.engine.local.data import find_copy
 from azdistill.job.paths import FILES, is_remote
+from azdistill.job.plan import step_configs
 from azdistill.job.simulation import simulations
 from azdistill.local_runs.request import RunRequest
 from azdistill.local_runs.tiny_student import read_architecture, student_architecture, tiny_student
@@ -120,3 +121,5 @@ def _replaced_student(job: "DistillationJob", home: Path, files: Mapping[str, st
     yield Replacement("student", str(student), "student", job.student.model, description)
     if job.student.weights != "random":
         yield Replacement("weights", "random", "weights", job.student.weights, "random")
+    if getattr(step_configs(job)["train"], "method", None) == "qlora":
+        yield Replacement("method", "lora", "method", "qlora", "lora, which needs no GPU")

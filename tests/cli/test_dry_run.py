@@ -30,6 +30,7 @@ teacher:
 student:
   model: phi-4-mini
 train:
+  method: qlora
   batch_size: 16
 evaluate:
   gates: {min_retention: 0.9, min_gain: 0.1}
@@ -61,6 +62,7 @@ REPLACEMENTS = (
     "gates    enforced -> reported",
     "name     nli-prod-distilled -> nli-prod-distilled-dry-run, in a registry of this run",
     "epochs   3 -> 1",
+    "method   qlora -> lora, which needs no GPU",
 )
 
 
@@ -93,6 +95,7 @@ def test_a_dry_run_of_a_production_job_runs_every_node(
     assert "dry run: 9 nodes work together; no teacher was called, nothing was published" in done.out
     assert read_json(run / "evaluate/evaluation/gate.json")["enforced"] is False
     assert read_json(run / "register/registration/lineage.json")["registered_model"] == "nli-prod-distilled-dry-run"
+    assert read_json(run / "train/metrics/metrics.json")["method"] == "lora"
     assert (run / ".dry-run/mlflow.db").is_file()
     assert not (folder / "home").exists()
 
