@@ -270,12 +270,14 @@ def test_mlflow_can_chat_with_an_mlflow_model(register, inputs, workspace, tmp_p
     for path in inputs["model"].iterdir():
         path.unlink()
     tiny.write(inputs["model"], "smollm")
+    write_text(inputs["model"] / "adapter" / "adapter_config.json", "{}")  # is merged, so it is not copied
     close_folder(inputs["model"], "train", {})
     first = register(model_type="mlflow_model")
     assert (register().version, register(model_type="mlflow_model")) == (2, first)
     assert workspace.assets.get("models", "support", "1")["modelType"] == "mlflow_model"
     (folder,) = (path.parent for path in tmp_path.glob("mlflow/*/MLmodel"))
     assert first.source == f"{MLFLOW_MODELS_PATH}/{folder.name}/"
+    assert [*folder.rglob("adapter*")] == []
     loaded = pyfunc.load_model(str(folder))
     assert "messages" in loaded.metadata.signature.inputs.input_names()
     request = {"messages": [{"role": "user", "content": "n0001?"}], "max_tokens": 4}

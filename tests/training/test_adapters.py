@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from azdistill.contracts.errors import DataError, InputError
+from azdistill.contracts.rows import TrainRow
 from azdistill.contracts.train import TrainConfig
 from azdistill.students.folders import fingerprint, model_folder
 from azdistill.students.loading import load_student
@@ -175,6 +176,17 @@ def test_a_resumed_training_ends_with_the_same_weights(uninterrupted, student, t
         (complete.student.model.state_dict(), resumed.student.model.state_dict()),
     ):
         assert all(torch.equal(weight, second[name]) for name, weight in first.items())
+
+
+def test_the_adapter_with_the_lowest_validation_loss_is_merged(student, tmp_path):
+    """The answers of the validation rows have no letter of the training rows, so their loss rises in the end."""
+    wrong = [TrainRow(id=row.id, messages=tiny.turns(row.messages[0].content, "QXZ")) for row in TEST]
+    config = LORA.model_copy(update={"checkpoints_per_epoch": 4, "num_epochs": 3, "lora_alpha": 128})
+    tuned = fine_tune(TRAIN, wrong, student, config, tmp_path, "inputs")
+    assert tuned.metrics.saved_step < tuned.metrics.steps
+    best = load_file(tmp_path / f"checkpoint-{tuned.metrics.saved_step}" / "adapter_model.safetensors")
+    assert all(torch.equal(weight, best[name]) for name, weight in tuned.student.adapter.weights.items())
+    assert tuned.metrics.trained_parameters == sum(weight.numel() for weight in best.values())
 
 
 def test_an_adapter_next_to_the_model_changes_neither_its_fingerprint_nor_what_is_loaded(uninterrupted, tmp_path):
