@@ -17,6 +17,7 @@ from azdistill.contracts.layout import COMPLETIONS_FILE
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.rows import Completion, Message, Reject, TrainRow
 from azdistill.contracts.train import STEP, TrainConfig, resumable_settings
+from azdistill.job.chat_template import read_chat_template
 
 if TYPE_CHECKING:
     from azdistill.students.loading import Student
@@ -65,6 +66,7 @@ def fine_tune_student(
     *,
     hyperparameters: TrainConfig | Mapping[str, Any] | None = None,
     task: str = "conversation",
+    chat_template: Path | str | None = None,
     checkpoints: Path | str | None = None,
     progress: bool = True,
 ) -> DistilledStudent:
@@ -73,7 +75,8 @@ def fine_tune_student(
     `training` and `validation` are the result of `generate_teacher_responses`, or a JSONL file or list of chat rows
     whose last turn is the answer. Answers that are truncated, empty or not valid in `task` are dropped.
     `hyperparameters` are the fields of a job's `train` section (learning_rate, batch_size in rows, num_epochs, ...).
-    With a folder `checkpoints` an interrupted training resumes there. `progress` shows the progress on standard output,
+    `chat_template` is chatml or the Jinja file of a template, for a base model, which has none. With a folder
+    `checkpoints` an interrupted training resumes there. `progress` shows the progress on standard output,
     unless logging is configured.
 
     Raises DataError (an InputError) for a student or rows that can't be used, InputError for invalid settings.
@@ -88,9 +91,10 @@ def fine_tune_student(
     validation_rows, validation_drops = ([], []) if _is_empty(validation) else read_training_rows(validation, task)
     # The validation loss is of answers only, not of the teacher's reasoning.
     validation_rows = [row for row in validation_rows if not row.id.endswith(TRACE)]
-    inputs_hash = _hash_inputs(config, train_rows, Path(student))
+    template = None if chat_template is None else read_chat_template(chat_template)
+    inputs_hash = _hash_inputs(config, train_rows, Path(student), template)
     with _checkpoint_folder(checkpoints) as folder, show_progress(progress):
-        tuned = fine_tune(train_rows, validation_rows, Path(student), config, folder, inputs_hash)
+        tuned = fine_tune(train_rows, validation_rows, Path(student), config, folder, inputs_hash, (), template)
     return DistilledStudent(tuned.metrics, tuned.history, [*drops, *validation_drops], tuned.student, tuned.dtype)
 
 
@@ -126,11 +130,12 @@ def _is_empty(data: TrainingData) -> bool:
     return not isinstance(data, Path | str) and not data
 
 
-def _hash_inputs(config: TrainConfig, rows: Sequence[TrainRow], student: Path) -> str:
-    """Hash of student, rows and settings: a checkpoint is resumed only with the same ones."""
+def _hash_inputs(config: TrainConfig, rows: Sequence[TrainRow], student: Path, chat_template: str | None) -> str:
+    """Hash of student, chat template, rows and settings: a checkpoint is resumed only with the same ones."""
     from azdistill.students.folders import fingerprint
 
-    lines = [resumable_settings(config), fingerprint(student), *(row.model_dump_json() for row in rows)]
+    settings = [resumable_settings(config), fingerprint(student), repr(chat_template)]
+    lines = [*settings, *(row.model_dump_json() for row in rows)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

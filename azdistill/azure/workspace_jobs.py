@@ -14,6 +14,7 @@ from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
 from azdistill.contracts.layout import REPORT_FILE, REPORT_OUTPUT
 from azdistill.job.bundle import compile_job
+from azdistill.job.student_folder import check_student
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -32,6 +33,7 @@ class WorkspaceJobs:
 
     def create_or_update(self, job: "DistillationJob") -> JobStatus:
         """Check and submit a job, or find the one that was submitted before. Raises InputError with all problems."""
+        check_student(job)
         with tempfile.TemporaryDirectory() as folder:
             bundle = compile_job(job, Path(folder, job.name)).parent
             stop_at_problems(check_bundle(self._client, bundle))

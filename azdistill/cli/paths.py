@@ -42,8 +42,11 @@ def job_file(path: Path) -> Path:
     return path
 
 
-def bundle_of(path: Path, settings: Sequence[str] | None = None) -> Path:
-    """The bundle at `path`. A job file is compiled, to bundles/NAME. `settings` are values of --set."""
+def bundle_of(path: Path, settings: Sequence[str] | None = None, *, to_submit: bool = False) -> Path:
+    """The bundle at `path`. A job file is compiled, to bundles/NAME. `settings` are values of --set.
+
+    Raises SpecError for a job `to_submit` whose student's folder is incomplete.
+    """
     from azdistill.cli.options import read_job_settings
 
     pipeline = pipeline_file(path)
@@ -51,8 +54,11 @@ def bundle_of(path: Path, settings: Sequence[str] | None = None) -> Path:
     if pipeline:
         return pipeline.parent
     from azdistill.job.bundle import compile_job
+    from azdistill.job.student_folder import check_student
 
     job = read_job(path, job_settings)
+    if to_submit:
+        check_student(job)
     return compile_job(job, Path("bundles", job.name)).parent
 
 

@@ -32,10 +32,12 @@ def plan(
     from azdistill.cli.paths import job_file
     from azdistill.contracts.errors import SpecError
     from azdistill.job.loading import check_job
+    from azdistill.job.student_folder import student_problems
 
     valid_job, problems = check_job(job_file(job))
     if valid_job is None:
         raise SpecError(problems=problems)
+    problems += [problem.at(job) for problem in student_problems(valid_job)]
     (_print_as_json if format == Format.json else _print_as_text)(valid_job, list(map(str, problems)))
 
 

@@ -46,7 +46,7 @@ def submit(
     from azdistill.cli.workspace import suppress_output, workspace_client
 
     inputs = read_settings(settings, rows)
-    bundle = bundle_of(path, settings)
+    bundle = bundle_of(path, settings, to_submit=True)
     client = workspace_client(context, config)
     for result in stop_at_problems(check_bundle(client, bundle, registry, date.today())):
         print(result)

@@ -68,13 +68,15 @@ def _check(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
 
 def _check_job(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
     from azdistill.job.loading import check_job
+    from azdistill.job.student_folder import student_problems
 
     job, problems = check_job(path)
     if job is None:
         return "", problems
     teachers = ", ".join(teacher.called for teacher in job.teacher.teachers)
     summary = f"{path}: valid job {job.name}: {teachers} -> {job.student.model} ({job.task})"
-    return summary, [*problems, *(_check_bundle(job) if sdk else ())]
+    student = [problem.at(path) for problem in student_problems(job)]
+    return summary, [*problems, *student, *(_check_bundle(job) if sdk else ())]
 
 
 def _check_bundle(job: "DistillationJob") -> "Sequence[Problem]":

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from azdistill.contracts.layout import PROMPTS_FILE
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
+from azdistill.contracts.student import CHAT_TEMPLATE
 
 
 class PredictConfig(StepConfig):
@@ -26,6 +27,7 @@ STEP = Step(
     config=PredictConfig,
     inputs={
         "model": Port("custom_model", "safetensors, config and tokenizer"),
+        "chat_template": CHAT_TEMPLATE,
         "prompts": Port("uri_folder", PROMPTS_FILE),
         "after": Port("uri_folder", "not read: the step starts when it exists", optional=True),
     },

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
+from azdistill.contracts.student import CHAT_TEMPLATE
 
 # Checkpoints of all trainings, as INPUTS_HASH/JOB/checkpoint-STEP. The address is the same for every job, so that the
 # next attempt of a failed job, which has another name, finds the checkpoints of the one before.
@@ -141,6 +142,7 @@ STEP = Step(
     inputs={
         "curated": Port("uri_folder", "train.jsonl and validation.jsonl"),
         "student": Port("custom_model", "the student: safetensors, config and tokenizer"),
+        "chat_template": CHAT_TEMPLATE,
     },
     outputs={
         "model": Port("custom_model", "the distilled student: safetensors, config and tokenizer"),

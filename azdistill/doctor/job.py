@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-from azdistill.azure.checks.result import CheckResult, failed, from_problem, ok
-from azdistill.contracts.errors import DataError
+from azdistill.azure.checks.result import CheckResult, from_problem, ok
 from azdistill.job.loading import check_job
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import is_remote
-from azdistill.students.folders import tokenizer_folder, weight_files
+from azdistill.job.student_folder import student_problems
 
 
 def check_job_file(path: Path, today: date) -> tuple[DistillationJob | None, list[CheckResult]]:
@@ -33,19 +32,10 @@ def _check_student(job: DistillationJob) -> Iterator[CheckResult]:
     """A student in a registry is checked with the workspace."""
     if is_remote(job.student.model):
         return
-    folder = Path(job.student.model)
-    checked = f"student {str(folder)!r}"
-    try:
-        tokenizer_folder(folder)
-        weights = len(weight_files(folder))
-    except DataError as error:
-        for problem in error.problems:
-            yield from_problem(checked, problem)
-        return
-    if job.student.weights == "random":
-        yield ok(checked, "config.json, tokenizer; its weights are random")
-    elif weights:
-        yield ok(checked, f"config.json, tokenizer, {weights} weight files")
-    else:
-        message, fix = "no *.safetensors next to config.json", "download them, or set student.weights: random"
-        yield failed(checked, "no_weights", message, fix)
+    checked = f"student {job.student.model!r}"
+    problems = list(student_problems(job))
+    for problem in problems:
+        yield from_problem(checked, problem)
+    if not problems:
+        weights = "its weights are random" if job.student.weights == "random" else "weights"
+        yield ok(checked, f"config.json, tokenizer, chat template; {weights}")

@@ -42,6 +42,7 @@ def advice(job: DistillationJob, today: date | None = None) -> list[Problem]:
         _licences,
         _message_api,
         _unused_weights,
+        _untrained_turns,
         _ignored_sampling,
         _contexts,
         _student_size,
@@ -135,6 +136,12 @@ def _unused_weights(job: DistillationJob) -> Iterator[Problem]:
             message = f"has no effect with policy {job.teacher.policy}"
             field = ("teacher", "teachers", index, "weight")
             yield _warning("no_effect", field, teacher.weight, message, "only policy route uses weights")
+
+
+def _untrained_turns(job: DistillationJob) -> Iterator[Problem]:
+    if job.teacher.turns == "all" and job.train.train_on == "last":
+        message = "the teacher is paid for every turn, and only the last one is trained"
+        yield _warning("untrained_turns", ("train", "train_on"), "last", message, "set it to all")
 
 
 def _ignored_sampling(job: DistillationJob) -> Iterator[Problem]:

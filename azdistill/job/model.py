@@ -18,6 +18,7 @@ from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import Prompting
 from azdistill.contracts.train import TrainConfig
 from azdistill.job.catalog import Catalog, built_in
+from azdistill.job.chat_template import SpecChatTemplate
 from azdistill.job.compute_checks import compute_problems
 from azdistill.job.messages import job_problems
 from azdistill.job.paths import SpecPath
@@ -52,6 +53,11 @@ class StudentSection(Section):
     model: SpecPath = Field(description="A folder, an azureml: address, or a model of the catalog such as phi-4-mini.")
     weights: Literal["pretrained", "random"] = Field(
         "pretrained", description="random: train from scratch; the folder needs only config and tokenizer."
+    )
+    chat_template: SpecChatTemplate | None = Field(
+        None,
+        description="chatml, or the Jinja file of a chat template, in place of the student's own: base models have "
+        "none.",
     )
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from azdistill.job.catalog import Catalog
     from azdistill.job.model import DistillationJob
 
+# The built-in chat template.
+CHATML = "chatml"
+
 FILES = ("training_data", "validation_data", "test_data")
 
 _REMOTE = re.compile(r"^(azureml:|https?://|wasbs?://|abfss?://)")
@@ -39,7 +42,8 @@ SpecPath = Annotated[str, AfterValidator(resolve)]
 def missing_files(job: "DistillationJob") -> Iterator[Problem]:
     """The local paths of a job that don't exist."""
     data = job.data.model_dump(include=set(FILES))
-    others = {"teacher": {"completions": job.teacher.completions}, "student": {"model": job.student.model}}
+    student = {"model": job.student.model, "chat_template": job.student.chat_template}
+    others = {"teacher": {"completions": job.teacher.completions}, "student": student}
     return absent({"task": job.task, "data": data, **others}, job.known, Path())
 
 
@@ -50,6 +54,8 @@ def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterato
     )
     files: dict[FieldPath, Any] = {("data", name): data.get(name) for name in FILES}
     files[("teacher", "completions")] = teacher.get("completions")
+    if (template := student.get("chat_template")) != CHATML:
+        files[("student", "chat_template")] = template
     task = values.get("task")
     for field, path in {("task",): task if str(task).endswith(".py") else None, **files}.items():
         if isinstance(path, str) and not _exists(path, base):

@@ -11,6 +11,7 @@ from azdistill.contracts.register import RegisterConfig
 from azdistill.contracts.report import ReportConfig
 from azdistill.contracts.step import Port, PortType, Step, StepConfig, is_run_input, scalar_type
 from azdistill.contracts.task import OWN
+from azdistill.job.chat_template import chat_template_file
 from azdistill.job.components import step_of
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES
@@ -50,13 +51,19 @@ GRAPH: Mapping[str, Wiring] = {
         {"prompts": "prepare.prompts", "answers": "completions", "task_file": "task_file", "simulation": "simulation"},
     ),
     "curate": Wiring("curate", {"completions": "teacher.completions", "task_file": "task_file"}),
-    "train": Wiring("train", {"curated": "curate.curated", "student": "student"}),
+    "train": Wiring("train", {"curated": "curate.curated", "student": "student", "chat_template": "chat_template"}),
     "predict_student": Wiring(
         "predict", {"model": "train.model", "prompts": "prepare.prompts"}, {"weights": "pretrained"}
     ),
     # It waits for the curated rows, with train: before the teacher has answered, no GPU is rented.
     "predict_baseline": Wiring(
-        "predict", {"model": "student", "prompts": "prepare.prompts", "after": "curate.curated"}
+        "predict",
+        {
+            "model": "student",
+            "chat_template": "chat_template",
+            "prompts": "prepare.prompts",
+            "after": "curate.curated",
+        },
     ),
     "evaluate": Wiring(
         "evaluate",
@@ -139,7 +146,7 @@ def plan(job: DistillationJob) -> Plan:
     """Plan a job. Pure: reads no file, clock, network or environment."""
     configs = step_configs(job)
     data = {name: getattr(job.data, name) for name in FILES}
-    data |= {"task_file": job.task_file, "completions": job.teacher.completions}
+    data |= {"task_file": job.task_file, "completions": job.teacher.completions, "chat_template": _template(job)}
     return Plan(
         job=job,
         files=_data_files(data, job.student.model) | _nested_files(configs) | {"simulation": _simulation(job)},
@@ -179,6 +186,11 @@ def _with_shared(section: StepConfig, shared: Mapping[str, Scalar]) -> StepConfi
 def _data_files(data: Mapping[str, str | None], student: str) -> dict[str, PlannedFile]:
     files = {name: PlannedFile("uri_file", path) for name, path in data.items() if path is not None}
     return files | {"student": PlannedFile("custom_model", student)}
+
+
+def _template(job: DistillationJob) -> str | None:
+    """Path of the chat template's file."""
+    return chat_template_file(job.student.chat_template) if job.student.chat_template else None
 
 
 def _simulation(job: DistillationJob) -> PlannedFile:

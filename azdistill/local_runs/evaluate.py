@@ -10,11 +10,17 @@ from azdistill.contracts.prepare import PrepareConfig
 
 
 def evaluate_model(
-    model: Path, rows: Path, task: str, task_file: Path | None, config: PredictConfig
+    model: Path,
+    rows: Path,
+    task: str,
+    task_file: Path | None,
+    config: PredictConfig,
+    chat_template: str | None = None,
 ) -> Mapping[str, float | None]:
     """Metrics of a model on a file of rows with reference answers, under their names in report.json.
 
-    Raises DataError for rows that cannot be read, or when none of them has a reference answer.
+    `chat_template` replaces that of the model. Raises DataError for rows that cannot be read, or when none of them
+    has a reference answer.
     """
     from azdistill.data.prepare import read_prompts
     from azdistill.evaluation.answers import AnswerText, EvaluationRow
@@ -29,7 +35,8 @@ def evaluate_model(
         raise DataError(
             "no row has a reference answer", file=rows, fix="give each row a gold, or an assistant turn at its end"
         )
-    predictions, profile = predict(load_student(model, config.weights, config.seed), prompts, config)
+    student = load_student(model, config.weights, config.seed, chat_template=chat_template)
+    predictions, profile = predict(student, prompts, config)
     answered = [
         EvaluationRow(
             prompt.id,

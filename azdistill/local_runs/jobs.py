@@ -12,6 +12,7 @@ from azdistill.contracts.layout import RUN_MODEL, RUN_REPORT
 from azdistill.contracts.task import OWN
 from azdistill.engine.local.attempts import LOG
 from azdistill.engine.local.results import Event
+from azdistill.job.chat_template import read_chat_template
 from azdistill.local_runs.request import RunRequest
 from azdistill.local_runs.run import run, with_replacements
 from azdistill.local_runs.run_folder import RunFolder, read_run, runs_in
@@ -111,8 +112,14 @@ class LocalJobs:
         max_new_tokens = int(inputs.get("max_new_tokens", job.predict.max_new_tokens))
         changes = {"weights": weights, "seed": job.seed, "max_new_tokens": max_new_tokens}
         task_file = Path(job.task_file) if job.task_file else None
+        template = None if is_student else job.student.chat_template
         return evaluate_model(
-            folder, rows, OWN if task_file else job.task, task_file, job.predict.model_copy(update=changes)
+            folder,
+            rows,
+            OWN if task_file else job.task,
+            task_file,
+            job.predict.model_copy(update=changes),
+            template and read_chat_template(template),
         )
 
     def _run(self, name: str) -> RunFolder:

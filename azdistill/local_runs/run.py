@@ -11,8 +11,12 @@ from azdistill.engine.local.registered import registered_in
 from azdistill.engine.local.results import Event, Explanation, RunResult
 from azdistill.engine.pipeline.loading import Registered, load_pipeline
 from azdistill.engine.pipeline.model import Pipeline
+from azdistill.job.student_folder import check_student
 from azdistill.local_runs.request import RunRequest
 from azdistill.local_runs.simulated_teachers import simulated_teachers, with_simulation
+
+# Nodes that load the student of a job.
+STUDENT_NODES = {"train", "predict_baseline"}
 
 PipelineReader = Callable[[Path, Registered], Pipeline]
 
@@ -29,6 +33,7 @@ def run(
     with locked(request.folder):  # another run in this folder would read the same bundle
         request = with_replacements(request)
         pipeline = read(_pipeline_file(request, request.folder / "bundle"), registered_in(request.options.home))
+        _check_student(request, pipeline)
     with simulated_teachers(pipeline, request) as addresses:
         variables = {**addresses, **request.options.variables}
         return run_pipeline(pipeline.path, request.folder, request.options, variables=variables, watch=watch)
@@ -51,6 +56,14 @@ def with_replacements(request: RunRequest) -> RunRequest:
 
         request = with_dry_run_inputs(request, request.source)
     return with_simulation(request)
+
+
+def _check_student(request: RunRequest, pipeline: Pipeline) -> None:
+    """Raise SpecError for an incomplete student's folder that a selected node would load after the teacher is paid."""
+    if isinstance(request.source, Path) or "student" in request.options.inputs:
+        return
+    if STUDENT_NODES & request.options.selection.apply(pipeline).nodes.keys():
+        check_student(request.source)
 
 
 def _pipeline_file(request: RunRequest, bundle: Path) -> Path:

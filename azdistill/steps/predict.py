@@ -25,7 +25,9 @@ def body(arguments: Arguments[PredictConfig]) -> None:
     folder = open_folder(arguments.outputs["predictions"])
     prompts = read_rows(arguments.inputs["prompts"] / PROMPTS_FILE, Prompt)
     test_prompts = [prompt for prompt in prompts if prompt.split == "test"]
-    student = load_student(arguments.inputs["model"], config.weights, config.seed)
+    template = arguments.inputs.get("chat_template")
+    chat_template = template.read_text(encoding="utf-8") if template else None
+    student = load_student(arguments.inputs["model"], config.weights, config.seed, chat_template=chat_template)
     predictions, profile = predict(student, test_prompts, config)
     write_rows(folder / PREDICTIONS_FILE, predictions)
     write_result(folder / PROFILE_FILE, profile)

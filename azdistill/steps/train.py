@@ -32,7 +32,8 @@ def body(arguments: Arguments[TrainConfig]) -> None:
     check_gpus(os.environ)
     config, inputs, outputs = arguments.config.resolved(), arguments.inputs, arguments.outputs
     model, metrics = open_folder(outputs["model"]), open_folder(outputs["metrics"])
-    inputs_hash = hash_inputs(config, inputs["curated"], inputs["student"])
+    chat_template = inputs["chat_template"].read_text(encoding="utf-8") if "chat_template" in inputs else None
+    inputs_hash = hash_inputs(config, inputs["curated"], inputs["student"], chat_template)
     jobs = outputs["checkpoints"] / inputs_hash[:HASH_DIGITS]
     own = jobs / job_folder(outputs["model"])
     own.mkdir(parents=True, exist_ok=True)
@@ -44,6 +45,7 @@ def body(arguments: Arguments[TrainConfig]) -> None:
         own,
         inputs_hash,
         [folder for folder in jobs.iterdir() if folder != own],
+        chat_template,
     )
     if not tuned.is_main_process:
         return
@@ -57,10 +59,10 @@ def body(arguments: Arguments[TrainConfig]) -> None:
     delete_all(jobs, own, inputs_hash)
 
 
-def hash_inputs(config: TrainConfig, curated: Path, student: Path) -> str:
-    """Hash of student, rows and settings: a checkpoint is resumed only with the same ones."""
+def hash_inputs(config: TrainConfig, curated: Path, student: Path, chat_template: str | None = None) -> str:
+    """Hash of student, chat template, rows and settings: a checkpoint is resumed only with the same ones."""
     return hashlib.sha256(
-        f"{resumable_settings(config)} {sha256_file(curated / MANIFEST_FILE)} {fingerprint(student)}".encode()
+        f"{resumable_settings(config)} {sha256_file(curated / MANIFEST_FILE)} {fingerprint(student)} {chat_template}".encode()
     ).hexdigest()
 
 

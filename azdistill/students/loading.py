@@ -317,8 +317,10 @@ def _check_causal(folder: Path, model: Any) -> None:
     """Raise DataError for an encoder, such as BERT, in which a token sees those that follow it."""
     first, second, third = (number % model.get_input_embeddings().num_embeddings for number in (5, 6, 7))
     ids = torch.tensor([[first, second], [first, third]], device=model.device)
-    logits = model(input_ids=ids).logits[:, 0].float()
-    if not torch.allclose(logits[0], logits[1], rtol=1e-2, atol=1e-2, equal_nan=True):
+    logits = model(input_ids=ids).logits[:, 0]
+    difference, largest = (logits[0] - logits[1]).abs().max(), logits.abs().max()
+    # Rounding only: the experts of a mixture compute other tokens together.
+    if difference > largest * (1e-3 if logits.dtype == torch.float32 else 5e-2):
         raise DataError(
             f"{type(model).__name__} is no decoder: its logits depend on the tokens that follow",
             subject=f"student {str(folder)!r}",

@@ -1,6 +1,7 @@
 """Tokenize training rows and drop those that are too long."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from azdistill.contracts.errors import DataError
@@ -40,7 +41,17 @@ def tokenize_validation_rows(
     fitting = [row for row in tokenized if len(row.input_ids) <= limit]
     if len(tokenized) - len(fitting) > config.max_overlong_ratio * len(tokenized):
         raise _too_long(tokenized, fitting, config, positions)
-    return fitting
+    return normalize_weights(fitting)
+
+
+def normalize_weights(rows: Sequence[TokenizedRow]) -> list[TokenizedRow]:
+    """Scale the weights so that their mean over target tokens is 1: then mean losses and learning rates keep their
+    meaning, and only the ratios of the weights count."""
+    tokens = sum(row.num_target_tokens for row in rows)
+    weighted = sum(row.weight * row.num_target_tokens for row in rows)
+    if weighted == tokens:
+        return list(rows)
+    return [replace(row, weight=row.weight * tokens / weighted) for row in rows]
 
 
 def without_repeated_turns(conversations: Sequence[tuple[Message, ...]]) -> list[tuple[Message, ...]]:

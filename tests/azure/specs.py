@@ -211,7 +211,11 @@ def jobs(draw: st.DrawFn) -> Values:
             data=fields(DataSection, training_data=rows, validation_data=maybe_rows, test_data=maybe_rows),
             teacher=teacher_sections(),
             compute=compute_sections(),
-            student=fields(StudentSection, model=st.sampled_from((*STUDENTS, CATALOG_STUDENT))),
+            student=fields(
+                StudentSection,
+                model=st.sampled_from((*STUDENTS, CATALOG_STUDENT)),
+                chat_template=st.sampled_from(("chatml", "my_task.py")),
+            ),
         )
     )
     if values["student"]["model"] == CATALOG_STUDENT:

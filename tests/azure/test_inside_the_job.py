@@ -265,6 +265,7 @@ def test_a_refused_mlflow_model_leaves_the_command_for_its_layout(register, inpu
 def test_mlflow_can_chat_with_an_mlflow_model(register, inputs, workspace, tmp_path):
     from mlflow import pyfunc
 
+    from azdistill.students.chat_template import original_template
     from azdistill.students.loading import load_student
 
     for path in inputs["model"].iterdir():
@@ -283,7 +284,7 @@ def test_mlflow_can_chat_with_an_mlflow_model(register, inputs, workspace, tmp_p
     request = {"messages": [{"role": "user", "content": "n0001?"}], "max_tokens": 4}
     (answer,) = loaded.predict(request)
     assert (answer["object"], answer["usage"]["completion_tokens"]) == ("chat.completion", 4)
-    assert load_student(folder).tokenizer.chat_template == tiny.CHATML  # it may be a student again
+    assert original_template(load_student(folder).tokenizer) == tiny.CHATML  # it may be a student again
 
 
 def test_without_an_identity_no_request_is_sent(register, workspace):

@@ -18,6 +18,7 @@ from azdistill.contracts.step import Arguments, StepConfig, flag, parse
 from azdistill.engine.pipeline.emit import to_yaml
 from azdistill.engine.pipeline.expressions import PipelineInput, reference
 from azdistill.job.bundle import compile_job
+from azdistill.job.chat_template import chat_template_file
 from azdistill.job.components import step_of
 from azdistill.job.loading import load_job as load_spec
 from azdistill.job.model import ComputeSection, DistillationJob, Identity
@@ -189,8 +190,10 @@ def _sent_settings(node: Wire) -> Wire:
 
 def _check_files(sent: Wire, job: DistillationJob, bundle: Path) -> None:
     """Inputs with remote data have its address; the others have a copy of the local files in the bundle."""
+    template = job.student.chat_template and chat_template_file(job.student.chat_template)
     values = {**job.data.model_dump(), "task_file": job.task_file, "completions": job.teacher.completions}
-    names = ("training_data", "validation_data", "test_data", "task_file", "completions")
+    values["chat_template"] = template
+    names = ("training_data", "validation_data", "test_data", "task_file", "completions", "chat_template")
     paths = {name: values[name] for name in names if values[name] is not None} | {"student": job.student.model}
     assert {name for name in (*names, "student") if name in sent["inputs"]} == set(paths)
     for name, path in paths.items():

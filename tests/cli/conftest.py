@@ -83,6 +83,8 @@ def job(folder: Path) -> Path:
     """A valid job file."""
     (folder / "student").mkdir()
     (folder / "student/config.json").write_text("{}")
+    (folder / "student/tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
+    (folder / "student/model.safetensors").touch()
     (folder / "rows.jsonl").write_text('{"messages": []}\n')
     (folder / "job.yaml").write_text(JOB)
     return folder / "job.yaml"

@@ -238,3 +238,9 @@ def test_sampling_parameters_of_a_reasoning_teacher_are_ignored(
     reasoning = {"model": "DeepSeek-V3.2", "connection": "deepseek", "reasoning": True}
     assert codes(warnings(teacher={"teachers": [reasoning], **fields})) == expected
     assert warnings(teacher={"teachers": [{**reasoning, "reasoning": False}], **fields}) == []
+
+
+def test_turns_that_are_paid_for_and_not_trained() -> None:
+    every = {"teacher": teacher("m", turns="all")}
+    assert codes(warnings(**every)) == [("untrained_turns", "train.train_on", "last")]
+    assert warnings(**every, train={"train_on": "all"}) == []

@@ -6,9 +6,11 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoConfig
 from transformers.utils import logging
 
 from azdistill.contracts.errors import DataError, InputError
+from azdistill.students.chat_template import original_template
 from azdistill.students.loading import gpu_index, load_student
 from tests.students import tiny
 
@@ -119,6 +121,19 @@ def test_an_unusable_folder_is_one_problem_that_names_it(folder, fault):
     assert text in str(error.value)
     assert problem.fix
     assert "\n" not in str(error.value)
+
+
+def test_an_encoder_is_no_student(tmp_path):
+    tiny.tokenizer().save_pretrained(tmp_path)
+    size = {"vocab_size": 300, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    AutoConfig.for_model("bert", intermediate_size=64, **size).save_pretrained(tmp_path)
+    with pytest.raises(DataError) as error:
+        load_student(tmp_path, "random")
+    assert [problem.code for problem in error.value.problems] == ["not_causal"]
+
+
+def test_a_chosen_template_replaces_that_of_the_folder(folder):
+    assert original_template(load_student(folder, chat_template=tiny.PHI).tokenizer) == tiny.PHI
 
 
 def test_code_in_the_folder_of_a_known_architecture_is_ignored(folder):

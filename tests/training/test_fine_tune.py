@@ -8,22 +8,25 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import TrainerState, TrainingArguments
+from transformers import AutoTokenizer, TrainerState, TrainingArguments
 from transformers.utils import logging as transformers_logging
 
 from azdistill.contracts.errors import AzdistillError
-from azdistill.contracts.rows import TrainRow
+from azdistill.contracts.rows import Message, TrainRow
 from azdistill.students.loading import load_student
-from azdistill.students.template import tokenize_rows
+from azdistill.students.template import tokenize_prompts, tokenize_rows
 from azdistill.training.batches import IGNORE_INDEX, TokenBudgetSampler, collate
 from azdistill.training.checkpoints import last_checkpoint, step_of
 from azdistill.training.divergence import StopOnDivergence
 from azdistill.training.fine_tune import fine_tune
 from tests.students import tiny
+from tests.students.tiny import PHI, THINKING
 from tests.training.conftest import CONFIG, rows
 
 TRAIN, VALIDATION = rows(64), rows(12, first=64)
 TOKENIZED = tokenize_rows(tiny.tokenizer(), [row.messages for row in TRAIN])
+QUICK = CONFIG.model_copy(update={"num_epochs": 1})
+THOUGHTS = "<think>\nhm\n</think>\n\n"
 
 
 def weights(tuned):
@@ -292,3 +295,32 @@ def test_training_changes_no_settings_of_the_process(student, tmp_path, capfd):
     finally:
         transformers_logging.set_verbosity_warning()
         transformers_logging.disable_progress_bar()
+
+
+def test_a_base_model_is_trained_and_saved_with_the_chosen_template(student, tmp_path):
+    base = shutil.copytree(student, tmp_path / "base")
+    (base / "chat_template.jinja").unlink()
+    tuned = fine_tune(rows(8), [], base, QUICK, tmp_path / "checkpoints", chat_template=PHI)
+    tuned.student.save(tmp_path / "tuned", "float32")
+    served = AutoTokenizer.from_pretrained(tmp_path / "tuned")
+    messages = [{"role": "user", "content": "Hi"}]
+    prompt = served.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    assert prompt == "<|user|>Hi<|end|><|assistant|>"
+
+
+@pytest.mark.parametrize(("thoughts", "prompt_end"), [("", "<think>\n\n</think>\n\n"), (THOUGHTS, "assistant\n")])
+def test_a_student_that_learns_thoughts_thinks_by_default(student, tmp_path, thoughts, prompt_end):
+    base = shutil.copytree(student, tmp_path / "base")
+    (base / "chat_template.jinja").write_text(THINKING)
+    train = [
+        row.model_copy(update={"messages": (row.messages[0], assistant(f"{thoughts}{row.messages[1].content}"))})
+        for row in rows(8)
+    ]
+    fine_tune(train, [], base, QUICK, tmp_path / "checkpoints").student.save(tmp_path / "tuned", "float32")
+    saved = load_student(tmp_path / "tuned")
+    (prompt,) = tokenize_prompts(saved.tokenizer, [train[0].messages[:1]])
+    assert saved.tokenizer.decode(prompt).endswith(prompt_end)
+
+
+def assistant(content):
+    return Message(role="assistant", content=content)

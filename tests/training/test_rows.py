@@ -68,3 +68,14 @@ def test_no_turn_is_trained_twice():
 def test_answers_with_reasoning_are_recognized():
     train = [TrainRow(id="0", messages=turns("a", answer)) for answer in ("yes", "<think>\nhm\n</think>\n\nno")]
     assert [contain_thoughts(train[:1]), contain_thoughts(train)] == [False, True]
+
+
+def test_only_the_ratios_of_the_weights_of_rows_count():
+    def weights(*given):
+        train = [TrainRow(id="0", messages=turns("a", "x" * 9 * weight), weight=weight) for weight in given]
+        return [row.weight for row in tokenize_training_rows(train, tiny.tokenizer(), TrainConfig())]
+
+    assert weights(3, 3) == [1.0, 1.0]
+    light, heavy = weights(1, 3)
+    assert heavy == pytest.approx(3 * light)
+    assert 10 * light + 28 * heavy == pytest.approx(38)  # target tokens: the answers and their ends

@@ -106,6 +106,7 @@ def _task(native: NativeJob, draft: Draft) -> None:
     if task == "conversation":
         why = "on Azure the teacher answers every assistant turn of a conversation"
         draft.change(("teacher", "turns"), "all", origin, task, why)
+        draft.change(("train", "train_on"), "all", origin, task, "every turn that the teacher answers is trained")
     if native.data_generation_type == "data_generation":
         why = "no new prompts are generated; the teacher answers the prompts of training_data"
         draft.note(("data_generation_type",), why, native.data_generation_type)

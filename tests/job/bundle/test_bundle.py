@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from azdistill.contracts.errors import InputError, SpecError
+from azdistill.engine.pipeline.checks import pipeline_problems
+from azdistill.engine.pipeline.loading import load_pipeline
+from azdistill.job import chat_template
 from azdistill.job.bundle import compile_job
-from azdistill.job.loading import load_job
+from azdistill.job.loading import check_job, load_job
 from azdistill.job.model import DistillationJob
 
 SPEC = """\
@@ -25,6 +28,9 @@ teacher:
 student:
   model: ./student
 """
+
+# Nodes that load the student before it is trained.
+READERS = {"train", "predict_baseline"}
 
 
 @pytest.fixture
@@ -108,3 +114,24 @@ def test_remote_data_stays_remote(spec: Path, tmp_path: Path) -> None:
     spec.write_text(SPEC.replace("./rows/train.jsonl", "azureml://datastores/workspaceblobstore/paths/rows.jsonl"))
     text = compile_job(load_job(spec), tmp_path / "bundle").read_text()
     assert "path: azureml://datastores/workspaceblobstore/paths/rows.jsonl" in text
+
+
+@pytest.mark.parametrize(("name", "file"), [("chatml", "chatml.jinja"), ("./own.j2", "own.j2")])
+def test_a_chat_template_is_an_input_of_the_nodes_that_load_the_untrained_student(
+    spec: Path, tmp_path: Path, name: str, file: str
+) -> None:
+    (spec.parent / "own.j2").write_text("{{ messages }}")
+    spec.write_text(SPEC + f"  chat_template: {name}\n")
+    pipeline = load_pipeline(compile_job(load_job(spec), tmp_path / "bundle"))
+    assert {name for name, node in pipeline.nodes.items() if "chat_template" in node.inputs} == READERS
+    (copied,) = (tmp_path / "bundle/inputs").glob("chat_template.*")
+    source = spec.parent / file if name.startswith("./") else Path(chat_template.__file__).with_name(file)
+    assert (copied.suffix, copied.read_text()) == (source.suffix, source.read_text())
+    assert pipeline_problems(pipeline) == []
+
+
+def test_a_chat_template_that_is_not_there_is_a_problem_of_the_job(spec: Path) -> None:
+    spec.write_text(SPEC + "  chat_template: ./own.j2\n")
+    job, problems = check_job(spec)
+    assert job is None
+    assert [(problem.code, problem.field) for problem in problems] == [("file_not_found", ("student", "chat_template"))]
