@@ -12,6 +12,7 @@ from azdistill.job.paths import is_remote
 if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
 
+ADAPTER = "adapter_config.json"
 TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json")
 PICKLED = ("*.bin", "*.pt", "*.pth")
 
@@ -37,9 +38,9 @@ def student_problems(job: "DistillationJob") -> Iterator[Problem]:
     if is_remote(job.student.model) or not folder.is_dir():
         return
     config, tokenizer = _nearest(folder, "config.json"), _nearest(folder, "tokenizer_config.json")
-    if config is None and _nearest(folder, "adapter_config.json"):
-        fix = "merge it into its base model and save the result"
-        yield _problem(job, "adapter_only", "an adapter without its base model", fix)
+    if (config or _nearest(folder, ADAPTER) or folder).joinpath(ADAPTER).is_file():
+        fix = "merge it into its base model and set the folder of the merged model"
+        yield _problem(job, "adapter", f"holds an adapter ({ADAPTER}), not a complete model", fix)
         return
     if config is None:
         yield _problem(job, "missing_file", "no config.json", "set the folder of a Hugging Face model")

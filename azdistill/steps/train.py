@@ -61,9 +61,8 @@ def body(arguments: Arguments[TrainConfig]) -> None:
 
 def hash_inputs(config: TrainConfig, curated: Path, student: Path, chat_template: str | None = None) -> str:
     """Hash of student, chat template, rows and settings: a checkpoint is resumed only with the same ones."""
-    return hashlib.sha256(
-        f"{resumable_settings(config)} {sha256_file(curated / MANIFEST_FILE)} {fingerprint(student)} {chat_template}".encode()
-    ).hexdigest()
+    inputs = f"{sha256_file(curated / MANIFEST_FILE)} {fingerprint(student)} {chat_template}"
+    return hashlib.sha256(f"{resumable_settings(config)} {inputs}".encode()).hexdigest()
 
 
 if __name__ == "__main__":

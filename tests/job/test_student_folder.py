@@ -39,7 +39,9 @@ def problems(folder: Path, files: dict[str, Any], **student: Any) -> list[str]:
     [
         (COMPLETE, []),
         ({"README.md": "empty"}, ["missing_file", "missing_file"]),
-        ({"adapter_config.json": {}, "adapter_model.safetensors": ""}, ["adapter_only"]),
+        ({"adapter_config.json": {}, "adapter_model.safetensors": ""}, ["adapter"]),
+        ({**COMPLETE, "adapter_config.json": {}}, ["adapter"]),
+        ({**COMPLETE, "adapter/adapter_config.json": {}}, []),
         ({**COMPLETE, **NO_TEMPLATE}, ["no_chat_template"]),
         ({**COMPLETE, **NO_TEMPLATE, "chat_template.jinja": "{{ messages }}"}, []),
         ({"config.json": {}, "tokenizer_config.json": {}, "pytorch_model.bin": ""}, ["no_weights", "no_chat_template"]),
