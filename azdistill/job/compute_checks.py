@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from azdistill.contracts.problems import Problem, may_be_secret, suggest
 from azdistill.engine.pipeline.vm_sizes import check_name, vm_size
+from azdistill.job.partial_model import run_checks
 from azdistill.job.run_settings import MAX_SPOT_TIMEOUT_S, SERVERLESS, TIMEOUTS_S
 
 if TYPE_CHECKING:
@@ -23,25 +25,21 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def compute_problems(compute: "ComputeSection") -> Iterator[Problem]:
-    """The errors of a section whose fields are valid one by one."""
-    yield from _misspelt_sizes(compute)
-    yield from _processes(compute)
-    yield from _spot(compute)
-    yield from _timeouts(compute)
-    yield from _variables(compute)
+    """The errors that need several fields of a section. Its invalid fields are reported elsewhere."""
+    sizes = [partial(_misspelt_size, field=field, target=target) for field, target in SIZES.items()]
+    yield from run_checks((*sizes, _processes, _spot, _timeouts, _variables), compute)
 
 
 def _error(code: str, field: tuple[str, ...], value: Any, message: str, fix: str) -> Problem:
     return Problem(code=code, message=message, fix=fix, field=("compute", *field), value=value)
 
 
-def _misspelt_sizes(compute: "ComputeSection") -> Iterator[Problem]:
+def _misspelt_size(compute: "ComputeSection", field: str, target: str) -> Iterator[Problem]:
     """Serverless compute needs a VM size that exists. A name that is only unknown is no error here."""
-    for field, target in SIZES.items():
-        name = getattr(compute, field) if getattr(compute, target) == SERVERLESS else None
-        problem = check_name(name) if name else None
-        if problem and problem.severity == "error":
-            yield _error(problem.code, (field,), name, problem.message, problem.fix)
+    name = getattr(compute, field) if getattr(compute, target) == SERVERLESS else None
+    problem = check_name(name) if name else None
+    if problem and problem.severity == "error":
+        yield _error(problem.code, (field,), name, problem.message, problem.fix)
 
 
 def _processes(compute: "ComputeSection") -> Iterator[Problem]:

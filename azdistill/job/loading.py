@@ -12,7 +12,7 @@ from azdistill.contracts.problems import FieldPath, Problem
 from azdistill.engine.yaml_document import Document, read_document
 from azdistill.job.advice import advice
 from azdistill.job.catalog import Catalog
-from azdistill.job.messages import job_problems
+from azdistill.job.messages import errors_of, job_problems
 from azdistill.job.model import DistillationJob, expand_job, known_to
 from azdistill.job.native import is_native
 from azdistill.job.overrides import override, override_short
@@ -106,21 +106,19 @@ def _validate(
     values: Values, base: Path, settings: Mapping[str, str]
 ) -> tuple[DistillationJob | None, list[Problem], set[FieldPath]]:
     """The job or the problems of its values and of the files that they name, and the fields that `settings` set."""
-    values, fields = override_short(values, settings), set[FieldPath]()
+    values, fields, problems = override_short(values, settings), set[FieldPath](), list[Problem]()
     catalog = known_to(values)
     full, _ = expand(values, catalog)
     if settings:
         expanded, problems = expand_job(values)
-        if problems:
-            return None, problems, fields
         values, fields = override(expanded, settings)
         full, _ = override(full, settings)
-    missing = list(absent(full, catalog, base))
+    problems += absent(full, catalog, base)
     try:
         job = DistillationJob.model_validate(values, context={"base": base})
     except SpecError as error:
-        return None, [*error.problems, *missing], fields
-    return (None if missing else job), missing, fields
+        return None, [*error.problems, *problems], fields
+    return (None if problems else job), problems, fields
 
 
 def _with_catalog(document: Document) -> tuple[Values, list[Problem]]:
@@ -144,5 +142,5 @@ def _read_catalog(path: Path) -> tuple[Values, list[Problem]]:
     try:
         catalog = Catalog.model_validate(document.value, context={"base": path.parent})
     except ValidationError as error:
-        return {}, _at_own_line(document, job_problems(error, Catalog, document.value))
+        return {}, _at_own_line(document, job_problems(errors_of(error), Catalog, document.value))
     return catalog.model_dump(exclude_unset=True), []

@@ -2,7 +2,7 @@
 
 import re
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
@@ -56,16 +56,22 @@ TYPO = 0.85
 REFERENCE = "see docs/reference.md"
 
 
-def job_problems(error: ValidationError, model: type[BaseModel], values: Values) -> list[Problem]:
-    """The problems of a failed validation. Their fields are named as the user wrote them in `values`."""
-    details = error.errors(include_url=False)
-    return [_problem(detail, model, values) for detail in details if not _is_consequence(detail, details)]
+def errors_of(error: ValidationError) -> list[ErrorDetails]:
+    """The errors of a failed validation, without those that are only a consequence of others."""
+    errors = error.errors(include_url=False)
+    return [detail for detail in errors if not _is_consequence(detail, errors)]
 
 
-def _is_consequence(detail: ErrorDetails, details: list[ErrorDetails]) -> bool:
+def job_problems(errors: Sequence[ErrorDetails], model: type[BaseModel], values: Values) -> list[Problem]:
+    """Problems of a failed validation. Their fields are named as the user wrote them in `values`."""
+    return [_problem(error, model, values) for error in errors]
+
+
+def _is_consequence(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
     """True if pydantic reports a list as too short only because its entries are wrong."""
     field = detail["loc"]
-    return any(len(entry["loc"]) > len(field) and entry["loc"][: len(field)] == field for entry in details)
+    inner = (entry["loc"] for entry in details if len(entry["loc"]) > len(field))
+    return detail["type"] == "too_short" and any(path[: len(field)] == field for path in inner)
 
 
 def _problem(detail: ErrorDetails, model: type[BaseModel], values: Values) -> Problem:

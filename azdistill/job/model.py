@@ -3,7 +3,15 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from azdistill.contracts.curate import CurateConfig
@@ -20,7 +28,8 @@ from azdistill.contracts.train import TrainConfig
 from azdistill.job.catalog import Catalog, built_in
 from azdistill.job.chat_template import SpecChatTemplate
 from azdistill.job.compute_checks import compute_problems
-from azdistill.job.messages import job_problems
+from azdistill.job.messages import errors_of, job_problems
+from azdistill.job.partial_model import partial_validation, run_checks
 from azdistill.job.paths import SpecPath
 from azdistill.job.run_settings import MAX_TIMEOUT_S
 from azdistill.job.shorthand import INHERITED, Values, expand
@@ -223,7 +232,7 @@ class DistillationJob(Section):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _read(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+    def _read(cls, values: Any, validate: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
         """Expand the short form and names of the catalog, and report all problems together."""
         if not isinstance(values, dict):
             return validate(values)
@@ -233,10 +242,10 @@ class DistillationJob(Section):
         try:
             job = validate(full)
         except ValidationError as error:
-            problems += job_problems(error, cls, values)
-        else:
-            problems += [*_unknown_teachers(job), *gate_problems(job.evaluate.gates.metrics)]
-            problems += compute_problems(job.compute)
+            errors = errors_of(error)
+            job, others = partial_validation(cls, full, errors, info.context)
+            problems += job_problems([*errors, *others], cls, values)
+        problems += run_checks((_unknown_teachers, _unknown_metrics, _compute), job)
         if problems:
             # Outside of the except block: pydantic's message repeats values, and one of them may be a secret.
             raise SpecError(problems=problems)
@@ -322,6 +331,14 @@ def _unknown_teachers(job: DistillationJob) -> Iterator[Problem]:
         if name not in names:
             message, fix = "no teacher has this name", suggest(name, names).replace("it has", "the teachers are")
             yield Problem(code="unknown_teacher", message=message, fix=fix, field=("simulation", name))
+
+
+def _unknown_metrics(job: DistillationJob) -> Iterator[Problem]:
+    yield from gate_problems(job.evaluate.gates.metrics)
+
+
+def _compute(job: DistillationJob) -> Iterator[Problem]:
+    yield from compute_problems(job.compute)
 
 
 def _shared(full: Values, path: str) -> Any:

@@ -9,7 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from azdistill.contracts.errors import SpecError
 from azdistill.contracts.problems import Problem
-from azdistill.job.messages import job_problems
+from azdistill.job.messages import errors_of, job_problems
+from azdistill.job.partial_model import partial_validation, run_checks
 from azdistill.job.shorthand import Values
 
 # Values of a hyperparameter that mean: Azure's service chooses it.
@@ -20,11 +21,14 @@ IGNORED = "$schema"
 
 def read_native(values: Values) -> "NativeJob":
     """The native job of a document. Raises SpecError with all problems."""
+    read, problems = {name: value for name, value in values.items() if name != IGNORED}, list[Problem]()
     try:
-        native = NativeJob.model_validate({name: value for name, value in values.items() if name != IGNORED})
-        problems = native.hyperparameters.duplicates()
+        native = NativeJob.model_validate(read)
     except ValidationError as error:
-        problems = job_problems(error, NativeJob, {})
+        errors = errors_of(error)
+        native, others = partial_validation(NativeJob, read, errors, None)
+        problems += job_problems([*errors, *others], NativeJob, {})
+    problems += run_checks([lambda job: job.hyperparameters.duplicates()], native)
     if problems:
         # Outside of the except block: pydantic's message repeats values, and one of them may be a secret.
         raise SpecError(problems=problems)
