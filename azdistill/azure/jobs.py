@@ -2,8 +2,9 @@
 
 import contextlib
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 # Seconds between two looks at a job whose log has ended, but which Azure ML still finalizes.
 FINALIZING_POLL_S = 5.0
+# Seconds between two looks at the nodes of a job whose log is streamed.
+NODES_POLL_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -64,22 +67,60 @@ def list_jobs(client: "MLClient", limit: int = 50) -> Iterator[JobStatus]:
             yield _status(job)
 
 
-def stream(client: "MLClient", name: str, poll_s: float = FINALIZING_POLL_S) -> JobStatus:
+def stream(
+    client: "MLClient",
+    name: str,
+    poll_s: float = FINALIZING_POLL_S,
+    on_node: Callable[[NodeStatus], None] | None = None,
+) -> JobStatus:
     """Print the job's log with the SDK until the job ends, and return its status.
 
-    Raises what `raise_for_failure` raises.
+    The log of a pipeline does not show that a node waits for a VM: `on_node` is called with each new status of a node,
+    in another thread. Raises what `raise_for_failure` raises.
     """
     from azure.ai.ml.exceptions import JobException
 
-    _get(client, name)
+    is_pipeline = _get(client, name).type == "pipeline"
     # JobException: the job failed; `raise_for_failure` reports it.
-    with translate_errors(f"job {name!r}"), contextlib.suppress(JobException):
+    with (
+        _watching_nodes(client, name, on_node) if on_node and is_pipeline else contextlib.nullcontext(),
+        translate_errors(f"job {name!r}"),
+        contextlib.suppress(JobException),
+    ):
         client.jobs.stream(name)
     while not status(client, name, nodes=False).ended:
         time.sleep(poll_s)
     job = status(client, name)
     raise_for_failure(client, job)
     return job
+
+
+@contextlib.contextmanager
+def _watching_nodes(client: "MLClient", name: str, on_node: Callable[[NodeStatus], None]) -> Iterator[None]:
+    """Call `on_node` for each change of a node, until the block ends and once more then. A failed look is repeated."""
+    known: dict[str, str] = {}
+    ended = threading.Event()
+
+    def look() -> None:
+        with contextlib.suppress(AzdistillError), translate_errors(f"job {name!r}"):
+            for node in node_statuses(client, name):
+                if known.get(node.job) != node.status:
+                    known[node.job] = node.status
+                    on_node(node)
+
+    def watch() -> None:
+        look()
+        while not ended.wait(NODES_POLL_S):
+            look()
+
+    thread = threading.Thread(target=watch, name=f"nodes of {name}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+    look()
 
 
 def raise_for_failure(client: "MLClient", job: JobStatus) -> None:

@@ -11,6 +11,14 @@ COMPLETED, FAILED = "Completed", "Failed"
 FAILED_STATUSES = frozenset({FAILED, "Canceled", "NotResponding"})
 FINAL_STATUSES = FAILED_STATUSES | {COMPLETED}
 
+# Why a node with this status does not run yet. Source: JobStatus in the models of azure-ai-ml.
+WAITS_FOR = {
+    "NotStarted": "waits for other nodes",
+    "Queued": "waits for a VM: the quota or the nodes of the cluster are in use, or no spot VM is free",
+    "Preparing": "its image is being built or pulled: the first build takes 10 to 30 minutes",
+    "Provisioning": "its VM is being started",
+}
+
 
 @dataclass(frozen=True)
 class NodeStatus:
@@ -19,6 +27,11 @@ class NodeStatus:
     node: str
     job: str
     status: str
+
+    @property
+    def waits_for(self) -> str:
+        """Why it does not run yet. Empty for a node that runs or has ended."""
+        return WAITS_FOR.get(self.status, "")
 
 
 def node_statuses(client: "MLClient", pipeline: str) -> tuple[NodeStatus, ...]:

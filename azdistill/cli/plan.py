@@ -31,44 +31,46 @@ def plan(
     """
     from azdistill.cli.paths import job_file
     from azdistill.contracts.errors import SpecError
+    from azdistill.job.estimates import estimate
     from azdistill.job.loading import check_job
     from azdistill.job.student_folder import student_problems
+    from azdistill.job.teacher_time import teacher_minutes, time_problems
 
     valid_job, problems = check_job(job_file(job))
     if valid_job is None:
         raise SpecError(problems=problems)
     problems += [problem.at(job) for problem in student_problems(valid_job)]
-    (_print_as_json if format == Format.json else _print_as_text)(valid_job, list(map(str, problems)))
+    estimated = estimate(valid_job)
+    minutes = teacher_minutes(valid_job, estimated.teachers)
+    warnings = [str(problem) for problem in (*problems, *time_problems(valid_job, minutes))]
+    (_print_as_json if format == Format.json else _print_as_text)(valid_job, estimated, minutes, warnings)
 
 
-def _print_as_json(job: "DistillationJob", warnings: list[str]) -> None:
+def _print_as_json(job: "DistillationJob", estimated: "Estimate", minutes: "Range | None", warnings: list[str]) -> None:
     """The estimate, with the warnings as texts."""
     import dataclasses
     import json
 
-    from azdistill.job.estimates import estimate
+    figures = dataclasses.asdict(estimated) | {"teacher_minutes": minutes and dataclasses.asdict(minutes)}
+    print(json.dumps({"job": job.name, **figures, "warnings": warnings}, indent=2))
 
-    print(json.dumps({"job": job.name, **dataclasses.asdict(estimate(job)), "warnings": warnings}, indent=2))
 
-
-def _print_as_text(job: "DistillationJob", warnings: list[str]) -> None:
+def _print_as_text(job: "DistillationJob", estimated: "Estimate", minutes: "Range | None", warnings: list[str]) -> None:
     """Two tables, and the warnings below them."""
     from rich.table import Table
 
     from azdistill.cli.render import console
-    from azdistill.job.estimates import estimate
 
-    estimated = estimate(job)
     nodes, figures = Table("node", "after", "compute", "time limit"), Table("item", "estimate")
     for node in estimated.nodes:
         compute = " ".join(filter(None, (node.compute, node.instance_type)))
         nodes.add_row(node.name, ", ".join(node.after), compute, f"{node.timeout / 3600:g} h")
-    for figure in _figures(job, estimated):
+    for figure in _figures(job, estimated, minutes):
         figures.add_row(*figure)
     console().print(nodes, figures, *warnings, sep="\n", markup=False, highlight=False, soft_wrap=True)
 
 
-def _figures(job: "DistillationJob", estimated: "Estimate") -> Iterator[tuple[str, str]]:
+def _figures(job: "DistillationJob", estimated: "Estimate", minutes: "Range | None") -> Iterator[tuple[str, str]]:
     rows = (f"{'unknown' if count is None else f'{count:,}'} {split}" for split, count in estimated.rows.items())
     yield "rows", ", ".join(rows)
     yield from _teachers(job, estimated)
@@ -77,6 +79,8 @@ def _figures(job: "DistillationJob", estimated: "Estimate") -> Iterator[tuple[st
         limit = f"at most max_tokens={job.teacher.max_tokens} per answer"
         yield "answer tokens", f"{_tokens(estimated.output_tokens)}, {limit}"
         yield "cost", _cost(estimated)
+    if minutes:
+        yield "teacher time", f"{minutes.low:,.0f} to {minutes.high:,.0f} minutes at the rate limits"
     yield "student", f"{job.student.model}: {_memory(estimated.memory)}"
 
 

@@ -35,7 +35,7 @@ def status(
     job = jobs.status(client, name)
     print(f"{job.display_name}: {job.status}")
     print(job.studio_url)
-    _print_columns([(node.node, node.status) for node in job.nodes])
+    _print_columns([(node.node, f"{node.status}  {node.waits_for}".rstrip()) for node in job.nodes])
     jobs.raise_for_failure(client, job)
 
 

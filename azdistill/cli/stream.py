@@ -9,11 +9,13 @@ from azdistill.cli.workspace import Config, JobName
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
+    from azdistill.azure.nodes import NodeStatus
+
 
 def stream(context: typer.Context, name: JobName, config: Config = None) -> None:
     """Show the log of a job in Azure ML until the job ends.
 
-    Ctrl-C ends only the display: the job continues.
+    A line tells each new status of a node, and why a node waits. Ctrl-C ends only the display: the job continues.
 
     Example: azdistill stream phi-4-mini-3f2a9c1b04de-1
 
@@ -25,10 +27,14 @@ def stream(context: typer.Context, name: JobName, config: Config = None) -> None
     stream_job(workspace_client(context, config), name)
 
 
+def _print_node(node: "NodeStatus") -> None:
+    print(f"{node.node}: {' - '.join(filter(None, (node.status, node.waits_for)))}", flush=True)
+
+
 def stream_job(client: "MLClient", name: str) -> None:
     """Print the log of a job until it ends. Raises NodeFailed, GateRefused or GateUnknown if it did not succeed."""
     from azdistill.azure import jobs
 
-    job = jobs.stream(client, name)
+    job = jobs.stream(client, name, on_node=_print_node)
     print(f"job {job.name}: {job.status}")
     print(f"download its outputs:  azdistill download {job.name}")

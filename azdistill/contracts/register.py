@@ -31,6 +31,9 @@ class RegisterConfig(StepConfig):
         description="Address of the baseline model, which is registered in the workspace as STUDENT-baseline "
         "without a copy.",
     )
+    baseline_type: Literal["custom_model", "mlflow_model"] = Field(
+        "custom_model", description="Type of the baseline model in its registry."
+    )
     licences_acknowledged: tuple[str, ...] = Field((), description="Acknowledged licences, for the lineage.")
 
 

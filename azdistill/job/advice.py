@@ -6,6 +6,7 @@ from typing import Any
 
 from azdistill.contracts.problems import FieldPath, Problem, format_number
 from azdistill.contracts.train import TrainConfig
+from azdistill.engine.pipeline.labels import ASSET_NAME
 from azdistill.engine.pipeline.vm_sizes import VmSize, check_name, vm_size
 from azdistill.job.catalog import Facts, TeacherFacts, built_in
 from azdistill.job.components import step_of
@@ -48,6 +49,7 @@ def advice(job: DistillationJob, today: date | None = None) -> list[Problem]:
         _student_size,
         _test_data,
         _mutable_paths,
+        _model_name,
         _vm_sizes,
         _gpu_memory,
         _idle_gpus,
@@ -190,6 +192,15 @@ def _mutable_paths(job: DistillationJob) -> Iterator[Problem]:
         if path.startswith("azureml:") and path.endswith(LATEST):
             message = "the latest version changes without a change of the job"
             yield _warning("mutable_path", field, path, message, "name a version")
+
+
+def _model_name(job: DistillationJob) -> Iterator[Problem]:
+    """A name that Azure ML's REST specification does not allow for a model of a workspace: the others have dots."""
+    name = job.outputs.registered_model
+    if name and not ASSET_NAME.fullmatch(name):
+        message = "Azure ML's REST specification allows no '.' in the name of a workspace's model"
+        fix = f"use {name.replace('.', '-')}; a local registry and registries of Azure ML accept it"
+        yield _warning("model_name", ("outputs", "registered_model"), name, message, fix)
 
 
 def _vm_sizes(job: DistillationJob) -> Iterator[Problem]:

@@ -22,6 +22,10 @@ TRAINING_BYTES = 18
 
 MODELS_FILE = Path(__file__).with_name("models.yaml")
 
+# Start of the address of a model in a registry.
+REGISTRIES = "azureml://registries/"
+
+ModelType = Literal["custom_model", "mlflow_model"]
 Lifecycle = Literal["preview", "ga", "legacy", "deprecated", "retired"]
 
 
@@ -62,6 +66,7 @@ class StudentFacts(Facts):
     """Facts about a student model."""
 
     address: SpecPath | None = Field(None, description="Folder or azureml: address, for a model in no registry.")
+    type: ModelType | None = Field(None, description="Type of the model in its registry.")
     architecture: str | None = Field(None, description="Model class in transformers.")
     memory: float | None = Field(
         None, gt=0, description="GPU memory of full fine-tuning in GB. Default: 18 GB per billion parameters."

@@ -25,7 +25,8 @@ from azdistill.contracts.step import StepConfig
 from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import Prompting
 from azdistill.contracts.train import TrainConfig
-from azdistill.job.catalog import Catalog, built_in
+from azdistill.engine.pipeline.labels import MAX_LENGTHS, tag_problems
+from azdistill.job.catalog import REGISTRIES, Catalog, ModelType, built_in
 from azdistill.job.chat_template import SpecChatTemplate
 from azdistill.job.compute_checks import compute_problems
 from azdistill.job.messages import errors_of, job_problems
@@ -67,6 +68,10 @@ class StudentSection(Section):
         None,
         description="chatml, or the Jinja file of a chat template, in place of the student's own: base models have "
         "none.",
+    )
+    type: ModelType | None = Field(
+        None,
+        description="Type with which an azureml: model is registered. Default: that of the catalog, else custom_model.",
     )
 
 
@@ -182,7 +187,7 @@ class OutputsSection(Section):
         max_length=255,
         description="Name of the student in the model registry. Default: NAME-distilled.",
     )
-    model_type: Literal["custom_model", "mlflow_model"] = Field(
+    model_type: ModelType = Field(
         "custom_model",
         description="Type of the model in a workspace: a plain folder, which vLLM serves, or MLflow's layout.",
     )
@@ -201,7 +206,7 @@ class DistillationJob(Section):
     name: str = Field(
         "distillation", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$", description="Name of the job and its experiment."
     )
-    description: str = Field("", description="Description in the studio.")
+    description: str = Field("", max_length=MAX_LENGTHS["description"], description="Description in the studio.")
     task: SpecTask = Field(description=PURPOSE)
     seed: int = Field(0, ge=0, description="Seed of the split, random weights, batch order and bootstrap.")
     data: DataSection
@@ -219,7 +224,9 @@ class DistillationJob(Section):
     compute: ComputeSection = ComputeSection()
     outputs: OutputsSection = OutputsSection()
     tags: dict[str, str] = Field(
-        default_factory=dict, description="Tags of the pipeline and its nodes, for cost reports and search."
+        default_factory=dict,
+        description="Tags of the pipeline and its nodes, for cost reports and search: at most 50, with names of at "
+        "most 100 and values of at most 1000 characters.",
     )
     catalog: Catalog = Field(Catalog(), description="Facts about models that override or extend the built-in catalog.")
     licences_acknowledged: tuple[str, ...] = Field(
@@ -245,7 +252,7 @@ class DistillationJob(Section):
             errors = errors_of(error)
             job, others = partial_validation(cls, full, errors, info.context)
             problems += job_problems([*errors, *others], cls, values)
-        problems += run_checks((_unknown_teachers, _unknown_metrics, _compute), job)
+        problems += run_checks((_unknown_teachers, _unknown_metrics, _compute, _tags), job)
         if problems:
             # Outside of the except block: pydantic's message repeats values, and one of them may be a secret.
             raise SpecError(problems=problems)
@@ -262,9 +269,15 @@ class DistillationJob(Section):
         return self.task if is_file(self.task) else None
 
     @property
+    def student_type(self) -> ModelType:
+        """Type of the student as an asset of Azure ML. The catalog knows it for models of registries."""
+        facts = self.known.student(self.student.model) if self.student.model.startswith(REGISTRIES) else None
+        return self.student.type or (facts and facts.type) or "custom_model"
+
+    @property
     def registered_model(self) -> str:
-        """Name of the student in the model registry."""
-        return self.outputs.registered_model or f"{self.name}-distilled"
+        """Name of the student in the model registry. The default has no dots: see the warning `model_name`."""
+        return self.outputs.registered_model or f"{self.name.replace('.', '-')}-distilled"
 
 
 def _plain(value: Any) -> Any:
@@ -339,6 +352,11 @@ def _unknown_metrics(job: DistillationJob) -> Iterator[Problem]:
 
 def _compute(job: DistillationJob) -> Iterator[Problem]:
     yield from compute_problems(job.compute)
+
+
+def _tags(job: DistillationJob) -> Iterator[Problem]:
+    for path, message in tag_problems(job.tags):
+        yield Problem(code="wrong_length", message=message, field=("tags", *path))
 
 
 def _shared(full: Values, path: str) -> Any:

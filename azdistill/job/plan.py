@@ -12,14 +12,13 @@ from azdistill.contracts.report import ReportConfig
 from azdistill.contracts.step import Port, PortType, Step, StepConfig, is_run_input, scalar_type
 from azdistill.contracts.task import OWN
 from azdistill.job.chat_template import chat_template_file
+from azdistill.job.catalog import REGISTRIES, ModelType
 from azdistill.job.components import step_of
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES
 from azdistill.job.simulation import as_json
 
 Scalar = str | int | float | bool
-
-REGISTRIES = "azureml://registries/"
 
 # The default datastore of a workspace, in the fixed paths of the steps.
 DEFAULT_DATASTORE = "workspaceblobstore"
@@ -124,7 +123,7 @@ class PlannedNode:
 class PlannedFile:
     """A file or folder that the pipeline reads: `content` is a path or address, or a JSON value."""
 
-    type: PortType
+    type: PortType | ModelType
     content: str | dict[str, Any] | list[Any]
 
 
@@ -149,7 +148,7 @@ def plan(job: DistillationJob) -> Plan:
     data |= {"task_file": job.task_file, "completions": job.teacher.completions, "chat_template": _template(job)}
     return Plan(
         job=job,
-        files=_data_files(data, job.student.model) | _nested_files(configs) | {"simulation": _simulation(job)},
+        files=_data_files(data, job) | _nested_files(configs) | {"simulation": _simulation(job)},
         scalars=_run_inputs(configs),
         nodes=tuple(
             _node(name, wiring, configs[wiring.step], data, job.compute.default_datastore)
@@ -173,6 +172,7 @@ def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
             registered_model=job.registered_model,
             model_type=job.outputs.model_type,
             baseline=job.student.model if job.student.model.startswith(REGISTRIES) else None,
+            baseline_type=job.student_type,
             licences_acknowledged=job.licences_acknowledged,
         ),
     }
@@ -183,9 +183,9 @@ def _with_shared(section: StepConfig, shared: Mapping[str, Scalar]) -> StepConfi
     return section.model_copy(update={name: value for name, value in shared.items() if name in fields})
 
 
-def _data_files(data: Mapping[str, str | None], student: str) -> dict[str, PlannedFile]:
+def _data_files(data: Mapping[str, str | None], job: DistillationJob) -> dict[str, PlannedFile]:
     files = {name: PlannedFile("uri_file", path) for name, path in data.items() if path is not None}
-    return files | {"student": PlannedFile("custom_model", student)}
+    return files | {"student": PlannedFile(job.student_type, job.student.model)}
 
 
 def _template(job: DistillationJob) -> str | None:

@@ -65,8 +65,9 @@ def register_in_workspace(
     baseline = None
     if config.baseline:
         reference = name.removesuffix(DISTILLED) + BASELINE
-        with _command_on_failure(workspace, reference, "custom_model", config.baseline):
-            baseline = _register_reference(models, reference, config.baseline)
+        with _command_on_failure(workspace, reference, config.baseline_type, config.baseline):
+            properties = _properties(config.baseline_type, config.baseline, {BASELINE_TAG: config.baseline})
+            baseline = _register_reference(models, reference, properties)
     return Registration(
         registered_model=name,
         version=version.number,
@@ -119,12 +120,10 @@ def _command_on_failure(workspace: Workspace, name: str, model_type: str, addres
         raise type(error)(problems=problems) from None
 
 
-def _register_reference(models: "WorkspaceModels", name: str, asset: str) -> str | None:
+def _register_reference(models: "WorkspaceModels", name: str, properties: Mapping[str, Any]) -> str | None:
     """A version of `name` that points at a registry asset; None when the workspace refuses it."""
     try:
-        version = models.find(name, {"modelUri": asset}, {}) or models.add(
-            name, _properties("custom_model", asset, {BASELINE_TAG: asset})
-        )
+        version = models.find(name, {"modelUri": properties["modelUri"]}, {}) or models.add(name, properties)
     except ReferenceRefused as error:
         logger.info("register: %s; the tag %s of the student names the baseline", error, BASELINE_TAG)
         return None
@@ -167,7 +166,7 @@ class WorkspaceModels:
         """Create the next version; when another job takes its number first, the one after it."""
         for _ in range(ATTEMPTS):
             number = self._next_number(name)
-            reply = self._request("PUT", name, f"/{number}", {"properties": dict(properties)})
+            reply = self._request("PUT", name, f"models/{name}/versions/{number}", {"properties": dict(properties)})
             if reply.status in (200, 201):
                 return ModelVersion(number, properties["modelUri"])
             if self._next_number(name) == number:
@@ -177,13 +176,17 @@ class WorkspaceModels:
         )
 
     def _next_number(self, name: str) -> int:
-        return 1 + max((number for number, _ in self._versions(name)), default=0)
+        """The number after the newest version, or the service's own next number, which counts deleted versions, too."""
+        newest = max((number for number, _ in self._versions(name)), default=0)
+        reply = self._request("GET", name, f"models/{name}")
+        own = str(reply.content["properties"].get("nextVersion")) if reply.status == 200 else ""
+        return max(newest + 1, int(own) if own.isdigit() else 1)
 
     def _versions(self, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
         """Number and properties, archived versions included. Versions with names that are no numbers are skipped."""
         query = {"listViewType": "All"}
         while query:
-            reply = self._request("GET", name, query=query)
+            reply = self._request("GET", name, f"models/{name}/versions", query=query)
             if reply.status == 404:
                 return
             if reply.status != 200:
@@ -194,9 +197,9 @@ class WorkspaceModels:
             query = dict(parse_qsl(urlsplit(reply.content.get("nextLink") or "").query))
 
     def _request(
-        self, method: str, name: str, version: str = "", body: Any = None, query: Mapping[str, str] | None = None
+        self, method: str, name: str, path: str, body: Any = None, query: Mapping[str, str] | None = None
     ) -> ArmResponse:
-        return self._workspace.request(method, f"models/{name}/versions{version}", self._subject(name), body, query)
+        return self._workspace.request(method, path, self._subject(name), body, query)
 
     def _subject(self, name: str) -> str:
         return f"model {name!r} of workspace {self._workspace.name!r}"

@@ -243,16 +243,25 @@ def assigned(problem: Problem) -> tuple[str, str, str]:
 
 
 @pytest.mark.parametrize(
-    ("target", "role"),
+    ("target", "role", "resource", "command"),
     [
-        ("https://house.services.ai.azure.com", "Cognitive Services User"),
-        ("https://house.services.ai.azure.com/api/projects/p", "Azure AI User"),
+        ("https://house.services.ai.azure.com", "Cognitive Services User", "house", "cognitiveservices account list"),
+        ("https://house.services.ai.azure.com/api/projects/p", "Azure AI User", "house", "customSubDomainName"),
+        (
+            "https://house.eastus2.inference.ml.azure.com/v1",
+            "AzureML Data Scientist",
+            "the workspace of endpoint 'house'",
+            "onlineEndpoints",
+        ),
     ],
 )
-def test_a_connection_without_a_key_needs_a_role_on_its_resource(bundle, client, workspace, target, role):
+def test_a_connection_without_a_key_needs_a_role_on_its_resource(
+    bundle, client, workspace, target, role, resource, command
+):
     workspace.connections.by_name["deepseek"] = {"category": "AIServices", "target": target, "authType": "AAD"}
     (result,) = [result for result in check_bundle(client, bundle()) if result.status != "ok"]
-    assert (result.status, result.checked) == ("unknown", f"role {role!r} of identity 'jobs' on house")
+    assert (result.status, result.checked) == ("unknown", f"role {role!r} of identity 'jobs' on {resource}")
+    assert command in result.problem.command
     assert f"--assignee-object-id {JOBS.principal_id}" in result.problem.command
 
 

@@ -180,6 +180,18 @@ def test_the_same_content_keeps_its_version_and_other_content_gets_the_next(regi
     assert len(workspace.assets.of("models")) == 4
 
 
+def test_the_number_of_a_deleted_version_is_not_used_again(register, workspace):
+    """A deleted version is in no list, and its number stays taken."""
+    workspace.assets.put("models", "support", "1", {"modelUri": "azureml://elsewhere", "modelType": "custom_model"})
+    workspace.assets.delete("models", "support", "1")
+    assert register().version == 2
+
+
+def test_the_baseline_is_registered_with_its_type(register, workspace):
+    register(baseline=PHI, baseline_type="mlflow_model")
+    assert workspace.assets.get("models", "support-baseline", "1")["modelType"] == "mlflow_model"
+
+
 def test_a_version_that_another_job_creates_is_skipped(register, inputs, workspace, monkeypatch):
     answer, theirs, times = workspace.answer, {"modelUri": "azureml://theirs", "modelType": "custom_model"}, [1, 50]
 

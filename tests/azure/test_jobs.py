@@ -49,6 +49,27 @@ def test_a_job_is_streamed_to_its_end(job, client, workspace, capsys):
     assert "teacher: started" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("failed_looks", [0, 1])
+def test_a_node_that_waits_is_shown_while_the_job_is_streamed(job, client, workspace, monkeypatch, failed_looks):
+    """The status of a pipeline whose nodes wait for quota is Running. A look at the nodes that fails is repeated."""
+    monkeypatch.setattr("azdistill.azure.jobs.NODES_POLL_S", 0.01)
+    workspace.jobs[job].script = ["Running"] * 8 + ["Completed"]
+    workspace.jobs[job].child("register").script = ["Queued"]
+    write_gate(workspace, job, PASSED)
+    workspace.faults.inject("GET", f"/runs/{job}/children", 404, failed_looks)
+    changes = []
+
+    def on_node(node):
+        changes.append(node)
+        workspace.jobs[job].child("register").script = ["Completed"]
+
+    stream(client, job, poll_s=0, on_node=on_node)
+    assert (changes[0].node, changes[0].status) == ("register", "Queued")
+    assert "quota" in changes[0].waits_for
+    if not failed_looks:
+        assert [(node.status, node.waits_for) for node in changes[1:]] == [("Completed", "")]
+
+
 # Status of the pipeline, failed nodes, gate.json (None: not written) -> error and codes of its problems.
 OUTCOMES = [
     ("Completed", (), None, GateUnknown, ["gate_unknown", "no_gate"]),

@@ -69,6 +69,34 @@ def test_a_budget_bounds_the_cost(azdistill: Command, job: Path) -> None:
     assert planned(azdistill, job)["cost"]["high"] == 0.5
 
 
+@pytest.mark.parametrize(
+    ("limits", "timeout", "minutes", "warned"),
+    [
+        ("requests_per_minute: 4", 3600, {"low": 25, "high": 25}, None),
+        ("requests_per_minute: 4", 1200, {"low": 25, "high": 25}, "at least 25 minutes, and the step ends after 20"),
+        # 13,000 to 21,667 prompt tokens, and 1,000 to 102,400 of the answers
+        (
+            "tokens_per_minute: 1000",
+            3600,
+            {"low": 14, "high": 124.067},
+            "up to 124 minutes, and the step ends after 60",
+        ),
+        ("max_in_flight: 1", 60, None, None),
+    ],
+)
+def test_the_time_at_the_rate_limits_is_compared_with_the_time_limit(
+    azdistill: Command, job: Path, limits: str, timeout: int, minutes: dict[str, float] | None, warned: str | None
+) -> None:
+    text = job.read_text().replace("      input_price: 1\n", f"      input_price: 1\n      {limits}\n")
+    job.write_text(f"{text}compute: {{timeout: {{teacher: {timeout}}}}}\n")
+    plan = planned(azdistill, job)
+    assert plan["teacher_minutes"] == (minutes and pytest.approx(minutes, abs=0.001))
+    warnings = [warning for warning in plan["warnings"] if "compute.timeout.teacher" in warning]
+    assert len(warnings) == (warned is not None)
+    assert all(str(warned) in warning for warning in warnings)
+    assert ("minutes at the rate limits" in azdistill("plan", job).out) == (minutes is not None)
+
+
 def test_rows_on_another_machine_are_not_counted(azdistill: Command, job: Path) -> None:
     job.write_text(job.read_text().replace("./rows.jsonl", "azureml:rows:1"))
     plan = planned(azdistill, job)

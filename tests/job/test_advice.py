@@ -244,3 +244,11 @@ def test_turns_that_are_paid_for_and_not_trained() -> None:
     every = {"teacher": teacher("m", turns="all")}
     assert codes(warnings(**every)) == [("untrained_turns", "train.train_on", "last")]
     assert warnings(**every, train={"train_on": "all"}) == []
+
+
+def test_a_model_name_with_a_dot_is_a_warning_and_the_default_has_none() -> None:
+    (problem,) = warnings(outputs={"registered_model": "support.v2"})
+    assert codes([problem]) == [("model_name", "outputs.registered_model", "support.v2")]
+    assert "support-v2" in problem.fix
+    assert warned(outputs={"registered_model": "support-v2"}) == []
+    assert DistillationJob.model_validate(BASE | {"name": "support.v2"}).registered_model == "support-v2-distilled"

@@ -94,8 +94,12 @@ def problems(sections: dict[str, Any]) -> set[str]:
                 "evaluate": {"gates": {"metrics": {"acuracy": 0.5}, "min_retention": 95}},
                 "simulation": {"n": {}},
                 "compute": {"timeout": {"tain": 60}},
+                "tags": {"a": "b" * 1001, "c" * 101: 3} | {f"t{number}": "" for number in range(50)},
             },
             {
+                "wrong_length tags",
+                "wrong_length tags.a",
+                f"wrong_type tags.{'c' * 101}",
                 "out_of_range train.learning_rate",
                 "out_of_range evaluate.gates.min_retention",
                 "unknown_metric evaluate.gates.metrics.acuracy",

@@ -110,6 +110,11 @@ def _no_connection(workspace: "SimulatedWorkspace") -> None:
     workspace.connections.by_name.clear()
 
 
+def _rows_in_a_folder(workspace: "SimulatedWorkspace") -> None:
+    folder = {"dataType": "uri_folder", "dataUri": "azureml://datastores/workspaceblobstore/paths/rows"}
+    workspace.assets.put("data", "rows", "1", folder)
+
+
 CLUSTERS = {"cpu": "cpu-cluster", "gpu": "gpu-cluster"}
 
 RESOURCES = [
@@ -131,6 +136,21 @@ RESOURCES = [
         "no_such_vm_size",
         sections={"compute": {"gpu_instance_type": "Standard_ND99"}},
         command="az ml compute list-sizes",
+    ),
+    FirstDayFault(
+        "the student is declared with another type than it is registered with",
+        nothing,
+        f"inputs.student {STUDENT!r}",
+        "type_mismatch",
+        "unknown",
+        sections={"student": {"model": STUDENT, "type": "custom_model"}},
+    ),
+    FirstDayFault(
+        "the training data is registered as a folder",
+        _rows_in_a_folder,
+        "inputs.training_data 'azureml:rows:1'",
+        "type_mismatch",
+        sections={"data": {"training_data": "azureml:rows:1"}},
     ),
 ]
 

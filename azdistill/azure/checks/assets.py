@@ -3,13 +3,15 @@
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azdistill.azure.checks.result import CheckResult, failed, look_up, ok
+from azdistill.azure.checks.result import CheckResult, failed, look_up, ok, unknown
 from azdistill.azure.registry import missing_assets
 from azdistill.azure.roles import workspace_options
 from azdistill.azure.workspace import registry_client
+from azdistill.engine.pipeline.types import accepts_type
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -20,36 +22,69 @@ IN_REGISTRY = re.compile(
     r"(?P<by>versions|labels)/(?P<version>[^/]+)"
 )
 
+# The input of the student in the pipeline of a job, and the field of the job that sets its type.
+STUDENT, STUDENT_TYPE = "student", "student.type"
+
+
+@dataclass(frozen=True)
+class AssetInput:
+    """A pipeline input that is a registered asset, declared with a type."""
+
+    name: str
+    type: str
+    address: str
+
+    @property
+    def checked(self) -> str:
+        return f"inputs.{self.name} {self.address!r}"
+
 
 def check_assets(client: "MLClient", document: Mapping[str, Any]) -> Iterator[CheckResult]:
     """One result for each pipeline input that is a registered asset. `document` is the pipeline file."""
     for name, port in document.get("inputs", {}).items():
         path = str(port.get("path")) if isinstance(port, dict) else ""
         if match := IN_WORKSPACE.fullmatch(path):
-            kind = "models" if str(port["type"]).endswith("_model") else "data"
-            yield _check_in_workspace(client, f"inputs.{name}", kind, match)
+            yield _check_in_workspace(client, AssetInput(name, str(port["type"]), path), match)
         elif match := IN_REGISTRY.fullmatch(path):
-            yield _check_in_registry(client, f"inputs.{name}", match)
+            yield _check_in_registry(client, AssetInput(name, str(port["type"]), path), match)
 
 
-def _check_in_workspace(client: "MLClient", input_name: str, kind: str, match: re.Match[str]) -> CheckResult:
+def _check_in_workspace(client: "MLClient", port: AssetInput, match: re.Match[str]) -> CheckResult:
+    kind = "models" if port.type.endswith("_model") else "data"
     get = _getter(getattr(client, kind), match["name"], match["version"], by_label="@" in match[0])
     fix, command = "register it, or correct its name and version", _list_command(kind, workspace_options(client))
-    _, problem = look_up(f"{input_name} {match[0]!r}", get, fix, command)
-    return problem or ok(input_name, match[0])
+    asset, problem = look_up(port.checked, get, fix, command)
+    return problem or _check_type(port, asset)
 
 
-def _check_in_registry(client: "MLClient", input_name: str, match: re.Match[str]) -> CheckResult:
+def _check_type(port: AssetInput, asset: Any) -> CheckResult:
+    """Check the declared type of an input against the type with which its asset is registered.
+
+    A step that expects a file cannot read a folder. What Azure ML does with one type of model that is declared as
+    another is not documented. Source:
+    https://learn.microsoft.com/azure/machine-learning/how-to-manage-models and
+    https://learn.microsoft.com/azure/machine-learning/how-to-manage-inputs-outputs-pipeline
+    """
+    if asset.type == port.type:
+        return ok(f"inputs.{port.name}", f"{port.address}, {asset.type}")
+    message = f"the input is declared as {port.type}, and the asset is registered as {asset.type}"
+    if not accepts_type(port.type, str(asset.type)):
+        return failed(port.checked, "type_mismatch", message, f"name an asset of type {port.type}")
+    fix = f"set {STUDENT_TYPE}: {asset.type}" if port.name == STUDENT else f"declare it as {asset.type}"
+    return unknown(port.checked, "type_mismatch", f"{message}; whether Azure ML accepts that is not documented", fix)
+
+
+def _check_in_registry(client: "MLClient", port: AssetInput, match: re.Match[str]) -> CheckResult:
     """A version that is missing is reported with the versions that the registry has."""
-    checked = f"{input_name} {match[0]!r}"
+    checked = port.checked
     registry, problem = _open_registry(client, checked, match["registry"])
     if problem:
         return problem
     operations = getattr(registry, match["kind"])
     get = _getter(operations, match["name"], match["version"], by_label=match["by"] == "labels")
-    _, problem = look_up(checked, get)
+    asset, problem = look_up(checked, get)
     if problem is None or problem.status != "problem":
-        return problem or ok(input_name, match[0])
+        return problem or _check_type(port, asset)
     versions, _ = look_up(checked, lambda: [str(asset.version) for asset in operations.list(name=match["name"])])
     if versions:
         message = f"the registry does not have this version; it has {', '.join(versions)}"

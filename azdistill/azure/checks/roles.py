@@ -25,7 +25,7 @@ from azdistill.azure.roles import (
     subscription_option,
     workspace_id,
 )
-from azdistill.contracts.chat_url import RESOURCE_HOSTS, inference_role
+from azdistill.contracts.chat_url import ONLINE_ENDPOINT_HOSTS, RESOURCE_HOSTS, inference_role
 from azdistill.contracts.errors import AzdistillError
 
 if TYPE_CHECKING:
@@ -93,14 +93,30 @@ def required_roles(
 
 
 def _inference_roles(client: "MLClient", principal: Principal, urls: Sequence[str]) -> Iterator[RequiredRole]:
-    """The roles on Foundry and Azure OpenAI resources. Their ids do not follow from their URLs."""
+    """The roles on Foundry and Azure OpenAI resources, and on the workspaces of managed online endpoints. Their ids do
+    not follow from their URLs."""
     for url in urls:
         host = urlsplit(url).hostname or ""
         name = host.partition(".")[0]
+        if host.endswith(ONLINE_ENDPOINT_HOSTS):
+            yield RequiredRole(
+                principal, DATA_SCIENTIST, f"the workspace of endpoint {name!r}", _endpoint_scope(client, name)
+            )
         query = shlex.quote(f"[?properties.customSubDomainName=='{name}'].id | [0]")
         find = f"az cognitiveservices account list {subscription_option(client)} --query {query} --output tsv"
         if host.endswith(RESOURCE_HOSTS):
             yield RequiredRole(principal, INFERENCE_ROLES[inference_role(url)], name, f'"$({find})"')
+
+
+def _endpoint_scope(client: "MLClient", endpoint: str) -> str:
+    """Shell that prints the id of the workspace of a managed online endpoint.
+
+    Source: the role for scoring in https://learn.microsoft.com/azure/machine-learning/how-to-authenticate-online-endpoint
+    """
+    kind = "Microsoft.MachineLearningServices/workspaces/onlineEndpoints"
+    options = f"--resource-type {kind} {subscription_option(client)} --output tsv"
+    query = shlex.quote(f"[?ends_with(name, '/{endpoint}')].id | [0]")
+    return f"\"$(az resource list {options} --query {query} | sed 's|/onlineEndpoints/.*||')\""
 
 
 def _is_id(scope: str) -> bool:

@@ -6,15 +6,17 @@ that names a component.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from azdistill.engine.pipeline.expressions import is_expression
+from azdistill.engine.pipeline.labels import check_job_name, check_labels, check_output_name
 from azdistill.engine.pipeline.model import DATA_TYPES, LITERAL_TYPES
 from azdistill.engine.pipeline.yaml_node import YamlNode
 
-# `texts` is a mapping of names to texts. `any` is not empty, `nullable` may be.
-Kind = Literal["text", "texts", "integer", "boolean", "mapping", "any", "nullable"]
+# `texts` is a mapping of names to texts, `list` is a list of texts, `arguments` is a text or a list of texts. `any` is
+# not empty, `nullable` may be.
+Kind = Literal["text", "texts", "list", "arguments", "integer", "boolean", "mapping", "any", "nullable"]
 Fields = Mapping[str, Kind]
 
 # Fields that the client reads from the service: a file may have them, and they have no effect.
@@ -58,7 +60,9 @@ COMPONENT_NODE: Fields = {
 RESOURCES: Fields = {
     "instance_type": "text",
     "max_instance_count": "integer",
-    **dict.fromkeys(("instance_count", "shm_size", "docker_args", "locations", "properties"), "any"),
+    "docker_args": "arguments",
+    "locations": "list",
+    **dict.fromkeys(("instance_count", "shm_size", "properties"), "any"),
 }
 LIMITS: Fields = {"timeout": "integer"}
 SWEEP_LIMITS: Fields = dict.fromkeys(("max_total_trials", "max_concurrent_trials", "timeout", "trial_timeout"), "any")
@@ -116,11 +120,16 @@ ENVIRONMENT: Fields = {
     **dict.fromkeys(("latest_version", "auto_delete_setting", "intellectual_property"), "any"),
 }
 BUILD: Fields = {"path": "text", "dockerfile_path": "text"}
+OPERATING_SYSTEMS = ("linux", "windows")
+ROUTES = ("liveness_route", "readiness_route", "scoring_route")
+ROUTE: Fields = {"port": "integer", "path": "text"}
 
 _COMPONENT_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TYPES = {
     "text": "text",
     "texts": "a mapping of names to texts",
+    "list": "a list of texts",
+    "arguments": "text or a list of texts",
     "integer": "an integer",
     "boolean": "true or false",
     "mapping": "a mapping",
@@ -163,6 +172,10 @@ def _has_type(value: object, kind: Kind) -> bool:
         case "texts":
             values = value.values() if isinstance(value, Mapping) else [False]
             return all(isinstance(entry, str) or entry is None for entry in values)
+        case "list":
+            return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+        case "arguments":
+            return _has_type(value, "text") or _has_type(value, "list")
         case "integer":
             is_digits = isinstance(value, str) and value.strip().lstrip("+-").isdigit()
             return is_digits or (isinstance(value, (int, float)) and not isinstance(value, bool))
@@ -187,6 +200,8 @@ def check_pipeline_job(root: YamlNode) -> None:
     for field in (settings.at("default_compute"), settings.at("default_datastore")):
         _check_address(field)
     check_identity(root.at("identity"))
+    check_job_name(root.at("name"))
+    check_labels(root)
 
 
 def _check_address(node: YamlNode) -> None:
@@ -206,6 +221,7 @@ def check_node(job: YamlNode, kind: str) -> None:
         refuse_unknown(job, inline, expressions=False)
     else:
         check_types(job, COMPONENT_NODE)
+    check_labels(job)
     check_identity(job.at("identity"))
     refuse_unknown(job.at("resources"), RESOURCES, expressions=not is_inline)
     _check_queue(job.at("queue_settings"))
@@ -259,6 +275,7 @@ def _check_distribution(node: YamlNode) -> None:
 def check_output(node: YamlNode) -> None:
     """Check an output of a pipeline or a job that is not only a binding."""
     refuse_unknown(node, OUTPUT)
+    check_output_name(node.at("name"))
     type = node.at("type")
     if type.value is not None and type.value not in DATA_TYPES and not _is_expression(type.value):
         type.error("invalid_choice", f"must be one of {', '.join(DATA_TYPES)}", scope="azure")
@@ -266,10 +283,14 @@ def check_output(node: YamlNode) -> None:
 
 def _check_queue(node: YamlNode) -> None:
     refuse_unknown(node, QUEUE_SETTINGS)
-    for name, choices in (("job_tier", JOB_TIERS), ("priority", PRIORITIES)):
-        choice = node.at(name)
-        if choice.value is not None and str(choice.value).lower() not in choices:
-            choice.error("invalid_choice", f"must be one of {', '.join(choices)}", scope="azure")
+    _check_choice(node.at("job_tier"), JOB_TIERS)
+    _check_choice(node.at("priority"), PRIORITIES)
+
+
+def _check_choice(node: YamlNode, choices: Sequence[str]) -> None:
+    """Case does not matter."""
+    if node.value is not None and str(node.value).lower() not in choices:
+        node.error("invalid_choice", f"must be one of {', '.join(choices)}", scope="azure")
 
 
 def check_port(node: YamlNode) -> None:
@@ -303,3 +324,17 @@ def check_environment(node: YamlNode) -> None:
     """Check an inline environment, or the root of an environment file."""
     refuse_unknown(node, ENVIRONMENT)
     refuse_unknown(node.at("build"), BUILD)
+    _check_choice(node.at("os_type"), OPERATING_SYSTEMS)
+    routes = node.at("inference_config")
+    routes.check_fields(ROUTES, refused=True)
+    for name in ROUTES if isinstance(routes.value, Mapping) else ():
+        _check_route(routes.at(name))
+
+
+def _check_route(node: YamlNode) -> None:
+    """Check a route of a container for inference, which has a port and a path."""
+    refuse_unknown(node, ROUTE, expressions=False)
+    required = [node.at(name) for name in ROUTE] if isinstance(node.value, Mapping) else [node]
+    for field in required:
+        if field.value is None:
+            field.error("missing_field", "Azure ML requires it", scope="azure")

@@ -20,7 +20,7 @@ from azdistill.job.shorthand import Values
 # Tasks that have another name in Azure.
 TASKS = {"nlu_qa": "qa"}
 
-# Types of a registered student.
+# Types of models that the pipeline reads and registers.
 MODEL_TYPES = ("custom_model", "mlflow_model")
 
 # Azure's component trains LoRA adapters, with these defaults.
@@ -129,6 +129,8 @@ def _data(native: NativeJob, draft: Draft) -> None:
 def _student(native: NativeJob, draft: Draft) -> None:
     student = native.student_model
     draft.put(("student", "model"), student.path.removeprefix("file:"), ("student_model", "path"))
+    if student.type in MODEL_TYPES:
+        draft.put(("student", "type"), student.type, ("student_model", "type"))
     for field in ("mode", "datastore"):
         draft.drop(("student_model", field), getattr(student, field), "the pipeline sets how a step gets its model")
 

@@ -1,5 +1,6 @@
 """Versioned assets: codes, environments, components, data and models, with the properties that the client sent."""
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ API_VERSIONS = {
 }
 # Stable api-versions, which the steps of a job use.
 STEP_API_VERSIONS = {"models": "2024-10-01"}
+# Names in a workspace. Source: path parameters of the PUT requests in the REST specification, mfe.json of 2024-04-01.
+NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}")
 # Properties of a version that cannot change.
 FIXED = {
     "codes": ("codeUri",),
@@ -34,19 +37,35 @@ ADDED: dict[str, dict[str, Any]] = {"models": {"flavors": {}}}
 
 
 class Assets:
-    """(kind, name) -> version -> properties, oldest first."""
+    """(kind, name) -> version -> properties, oldest first. The number of a `deleted` version cannot be used again."""
 
-    def __init__(self) -> None:
+    def __init__(self, valid_name: re.Pattern[str] = NAME) -> None:
+        self.valid_name = valid_name
         self.versions: dict[tuple[str, str], dict[str, Any]] = {}
+        self.deleted: set[tuple[str, str, str]] = set()
 
     def put(self, kind: str, name: str, version: str, properties: Any) -> int:
         """Store a version and return the HTTP status. Raises ArmError when the version has other content already."""
+        if not self.valid_name.fullmatch(name):
+            raise ArmError(400, "UserError", f"The name {name!r} must match {self.valid_name.pattern}.")
+        if (kind, name, version) in self.deleted:
+            raise ArmError(409, "Conflict", f"The version {name}:{version} was deleted.")
         versions = self.versions.setdefault((kind, name), {})
         before = versions.get(version)
         if before is not None and any(before.get(key) != properties.get(key) for key in FIXED[kind]):
             raise ArmError(409 if kind == "environments" else 400, "UserError", "Asset paths cannot be updated.")
         versions[version] = properties
         return 200 if before is not None else 201
+
+    def delete(self, kind: str, name: str, version: str) -> None:
+        del self.versions[(kind, name)][version]
+        self.deleted.add((kind, name, version))
+
+    def next_version(self, kind: str, name: str) -> str:
+        """The next number, after those of deleted versions, too."""
+        deleted = [version for *asset, version in self.deleted if asset == [kind, name]]
+        numbers = [int(version) for version in (*self.versions[(kind, name)], *deleted) if version.isdigit()]
+        return str(max(numbers, default=0) + 1)
 
     def get(self, kind: str, name: str, version: str) -> Any:
         if version not in self.versions.get((kind, name), {}):
@@ -82,10 +101,11 @@ def _version(workspace: "SimulatedWorkspace", kind: str, name: str, version: str
 
 def _container(workspace: "SimulatedWorkspace", kind: str, name: str) -> dict[str, Any]:
     """An asset without a version: the latest and the next version."""
-    versions = list(workspace.assets.versions.get((kind, name), ()))
-    if not versions:
+    if (kind, name) not in workspace.assets.versions:
         raise not_found(kind, name)
-    properties = {"latestVersion": versions[-1], "nextVersion": str(len(versions) + 1), "isArchived": False}
+    latest = next(reversed(workspace.assets.versions[(kind, name)]), None)
+    next_version = workspace.assets.next_version(kind, name)
+    properties = {"latestVersion": latest, "nextVersion": next_version, "isArchived": False}
     return resource(workspace, f"{kind}/{name}", properties)
 
 
@@ -120,18 +140,19 @@ def _add_list_route(kind: str, api_version: str) -> None:
         return page(request, assets, workspace.page_size)
 
 
-def _add_name_route(kind: str, api_version: str) -> None:
-    @arm("GET", f"/{kind}/{{name}}", api_version)
+def _add_name_route(kind: str, *api_versions: str) -> None:
+    @arm("GET", f"/{kind}/{{name}}", *api_versions)
     def container(workspace: "SimulatedWorkspace", request: Request) -> Reply:
         return Reply(body=_container(workspace, kind, request.names["name"]))
 
 
 for _kind, _api_version in API_VERSIONS.items():
-    _add_version_routes(_kind, *filter(None, (_api_version, STEP_API_VERSIONS.get(_kind))))
+    _api_versions = list(filter(None, (_api_version, STEP_API_VERSIONS.get(_kind))))
+    _add_version_routes(_kind, *_api_versions)
     if _kind != "codes":
         _add_list_route(_kind, _api_version)
     if _kind in {"environments", "data", "models"}:
-        _add_name_route(_kind, _api_version)
+        _add_name_route(_kind, *_api_versions)
 
 
 @arm("POST", "/codes/{name}/versions/{version}/startPendingUpload", API_VERSIONS["codes"])

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.workspace.credential import audience
 from tests.workspace.pages import page
+from tests.workspace.resources.assets import NAME
 from tests.workspace.resources.frame import resource
 from tests.workspace.resources.history import output_uri
 from tests.workspace.routes import ML_AUDIENCE, arm
@@ -19,6 +20,8 @@ READ = "2024-01-01-preview"
 WRITE = {"Command": "2025-01-01-preview", "Pipeline": READ, "Sweep": READ}
 CANCEL = "2023-04-01-preview"
 
+# Lengths of texts.
+LONGEST = {"displayName": 256, "experimentName": 256, "description": 5000}
 # Properties that may change after the submission.
 LABELS = {"description", "displayName", "tags", "isArchived", "properties"}
 # Properties that the service adds, and that the client may send back.
@@ -97,12 +100,27 @@ def _outputs(workspace: "SimulatedWorkspace", job: SimulatedJob) -> dict[str, An
     return {name: {**port, "uri": uris[name]} if name in uris else port for name, port in sent.items()}
 
 
+def _check_labels(name: str, properties: dict[str, Any]) -> None:
+    """Raises ArmError for a name, a text or a tag that is not valid. Source: the service limits in
+    https://learn.microsoft.com/azure/machine-learning/resource-limits-capacity."""
+    tags = {**(properties.get("tags") or {})}
+    valid = (
+        NAME.fullmatch(name)
+        and all(len(properties.get(field) or "") <= limit for field, limit in LONGEST.items())
+        and len(tags) <= 50
+        and all(len(key) <= 100 and len(value or "") <= 1000 for key, value in tags.items())
+    )
+    if not valid:
+        raise ArmError(400, "UserError", f"The name, a text or the tags of job {name!r} are not valid.")
+
+
 @arm("PUT", "/jobs/{name}", *WRITE.values())
 def put(workspace: "SimulatedWorkspace", request: Request) -> Reply:
     name, properties = request.names["name"], request.body["properties"]
     kind = properties["jobType"]
     if request.api_version != WRITE.get(kind):
         raise ArmError(400, "UserError", f"A {kind} job cannot be submitted with api-version {request.api_version}.")
+    _check_labels(name, properties)
     if kind == "Pipeline" and audience(request.headers.get("x-azureml-token", "")) != ML_AUDIENCE:
         raise ArmError(401, "UserError", f"A pipeline job needs a token for {ML_AUDIENCE} in x-azureml-token.")
     status = workspace.jobs.put(name, properties)

@@ -3,6 +3,7 @@
 Their assets are stored as those of a workspace. Uploads go to new containers in the storage account.
 """
 
+import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 API_VERSION = "2021-10-01-dataplanepreview"
 DISCOVERY_VERSION = "v1.0"
+# Names in a registry. Source: the models operation of the client 1.35, `_restclient/model_dataplane`.
+NAME = re.compile(r"(?![\-_.])[a-zA-Z0-9\-_.]{1,255}(?<!\.)")
 
 
 class Registries:
@@ -26,7 +29,7 @@ class Registries:
     def __init__(self) -> None:
         self.by_name: dict[str, Assets] = {}
         uri = f"https://{ACCOUNT}.blob.core.windows.net/azureml/Phi-4-mini-instruct"
-        model = {"modelType": "custom_model", "modelUri": uri}
+        model = {"modelType": "mlflow_model", "modelUri": uri}
         self.create("azureml").put("models", "Phi-4-mini-instruct", "1", model)
 
     def __getitem__(self, name: str) -> Assets:
@@ -39,7 +42,7 @@ class Registries:
         return name
 
     def create(self, name: str) -> Assets:
-        self.by_name[name] = Assets()
+        self.by_name[name] = Assets(NAME)
         return self.by_name[name]
 
 
