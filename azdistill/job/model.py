@@ -1,6 +1,7 @@
 """`DistillationJob`, the model of a job file. The section of a step is the config model of that step."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
@@ -25,13 +26,13 @@ from azdistill.contracts.step import StepConfig
 from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import Prompting
 from azdistill.contracts.train import TrainConfig
-from azdistill.engine.pipeline.labels import MAX_LENGTHS, tag_problems
+from azdistill.engine.pipeline.labels import MAX_LENGTHS, tag_problems, unversioned_asset
 from azdistill.job.catalog import REGISTRIES, Catalog, ModelType, built_in
 from azdistill.job.chat_template import SpecChatTemplate
 from azdistill.job.compute_checks import compute_problems
 from azdistill.job.messages import errors_of, job_problems
 from azdistill.job.partial_model import partial_validation, run_checks
-from azdistill.job.paths import SpecPath
+from azdistill.job.paths import FILES, SpecPath
 from azdistill.job.run_settings import MAX_TIMEOUT_S
 from azdistill.job.shorthand import INHERITED, Values, expand
 from azdistill.job.task import PURPOSE, SpecTask, is_file
@@ -252,7 +253,7 @@ class DistillationJob(Section):
             errors = errors_of(error)
             job, others = partial_validation(cls, full, errors, info.context)
             problems += job_problems([*errors, *others], cls, values)
-        problems += run_checks((_unknown_teachers, _unknown_metrics, _compute, _tags), job)
+        problems += run_checks((_unknown_teachers, _unknown_metrics, _compute, _tags, *ADDRESSES), job)
         if problems:
             # Outside of the except block: pydantic's message repeats values, and one of them may be a secret.
             raise SpecError(problems=problems)
@@ -352,6 +353,20 @@ def _unknown_metrics(job: DistillationJob) -> Iterator[Problem]:
 
 def _compute(job: DistillationJob) -> Iterator[Problem]:
     yield from compute_problems(job.compute)
+
+
+def _versioned(job: DistillationJob, section: str, field: str) -> Iterator[Problem]:
+    """An address of an asset needs a version."""
+    path = getattr(getattr(job, section), field)
+    if path and (name := unversioned_asset(path)) is not None:
+        message, fix = "Azure ML requires a version", f"write azureml:{name.rstrip(':@')}:VERSION"
+        yield Problem(code="missing_version", message=message, fix=fix, field=(section, field), value=path)
+
+
+ADDRESSES = [
+    partial(_versioned, section=section, field=field)
+    for section, field in (*(("data", name) for name in FILES), ("teacher", "completions"), ("student", "model"))
+]
 
 
 def _tags(job: DistillationJob) -> Iterator[Problem]:

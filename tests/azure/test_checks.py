@@ -265,6 +265,13 @@ def test_a_connection_without_a_key_needs_a_role_on_its_resource(
     assert f"--assignee-object-id {JOBS.principal_id}" in result.problem.command
 
 
+def test_data_that_is_not_looked_up_is_named(bundle, client, connection):
+    path = "azureml://datastores/workspaceblobstore/paths/rows.jsonl"
+    results = check_bundle(client, bundle(data={"training_data": path}))
+    (result,) = [result for result in results if result.status != "ok"]
+    assert (result.status, result.checked) == ("unknown", f"inputs.training_data {path!r}")
+
+
 def test_the_datastore_of_the_outputs_must_exist_and_needs_a_role_on_its_account(bundle, client, workspace, connection):
     workspace.datastores.identity = True
     workspace.datastores.containers["outputs"] = "other-container"

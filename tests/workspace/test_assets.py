@@ -84,3 +84,14 @@ def test_a_missing_asset_is_not_found(client: MLClient) -> None:
         client.environments.get("cpu", version="9")
     with pytest.raises(MlException, match="Asset rows does not exist in workspace simulated"):
         client.data.get("rows", label="latest")
+
+
+def test_names_are_those_of_the_rest_specification(client: MLClient, registry: MLClient) -> None:
+    """A model of a registry may have dots in its name, one of a workspace may not."""
+    for name, is_valid in {"support-v2": True, "support.v2": False, "-support": False, "s" * 256: False}.items():
+        model = Model(name=name, version="1", path="azureml://jobs/first/outputs/model", type="custom_model")
+        if is_valid:
+            client.models.create_or_update(model)
+        else:
+            with pytest.raises(HttpResponseError, match="must match"):
+                client.models.create_or_update(model)

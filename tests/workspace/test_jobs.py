@@ -118,3 +118,9 @@ def test_an_archived_job_is_no_longer_listed(pipeline: str, client: MLClient) ->
 def test_an_unknown_job_is_not_found(client: MLClient) -> None:
     with pytest.raises(ResourceNotFoundError, match="'pipeline-2' was not found"):
         client.jobs.get("pipeline-2")
+
+
+@pytest.mark.parametrize("name", ["pipeline.1", "-pipeline", "p" * 256])
+def test_a_name_that_the_rest_specification_does_not_allow_is_refused(name: str, client: MLClient) -> None:
+    with pytest.raises(HttpResponseError, match="not valid"):
+        scenarios.job(client, "scheduled.yml", name)

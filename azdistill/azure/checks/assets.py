@@ -12,6 +12,7 @@ from azdistill.azure.registry import missing_assets
 from azdistill.azure.roles import workspace_options
 from azdistill.azure.workspace import registry_client
 from azdistill.engine.pipeline.types import accepts_type
+from azdistill.job.paths import is_remote
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -40,13 +41,19 @@ class AssetInput:
 
 
 def check_assets(client: "MLClient", document: Mapping[str, Any]) -> Iterator[CheckResult]:
-    """One result for each pipeline input that is a registered asset. `document` is the pipeline file."""
-    for name, port in document.get("inputs", {}).items():
-        path = str(port.get("path")) if isinstance(port, dict) else ""
-        if match := IN_WORKSPACE.fullmatch(path):
-            yield _check_in_workspace(client, AssetInput(name, str(port["type"]), path), match)
-        elif match := IN_REGISTRY.fullmatch(path):
-            yield _check_in_registry(client, AssetInput(name, str(port["type"]), path), match)
+    """One result for each pipeline input that is not a file of the bundle. `document` is the pipeline file.
+
+    Whether the jobs can read a path of a datastore or a URL is not visible from here.
+    """
+    ports = ((name, port) for name, port in document.get("inputs", {}).items() if isinstance(port, dict))
+    for name, port in ports:
+        asset = AssetInput(name, str(port.get("type")), str(port.get("path")))
+        if match := IN_WORKSPACE.fullmatch(asset.address):
+            yield _check_in_workspace(client, asset, match)
+        elif match := IN_REGISTRY.fullmatch(asset.address):
+            yield _check_in_registry(client, asset, match)
+        elif is_remote(asset.address):
+            yield unknown(asset.checked, "not_checked", "it is not looked up", "check that it exists")
 
 
 def _check_in_workspace(client: "MLClient", port: AssetInput, match: re.Match[str]) -> CheckResult:

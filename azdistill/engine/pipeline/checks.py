@@ -6,6 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from azdistill.engine.errors import PipelineError
+from azdistill.engine.pipeline.labels import unversioned_asset
 from azdistill.engine.pipeline.loading import load_pipeline
 from azdistill.engine.pipeline.model import Data, Node, Pipeline
 from azdistill.engine.pipeline.node_checks import NodeCheck
@@ -92,6 +93,9 @@ def _check_files(pipeline: Pipeline, root: YamlNode) -> None:
     for field, value in values.items():
         if isinstance(value, Data) and not value.is_remote and "${{" not in value.path:
             _check_file(root.at(*field), value)
+        elif isinstance(value, Data) and (name := unversioned_asset(value.path)) is not None:
+            message, fix = "Azure ML requires a version", f"write azureml:{name.rstrip(':@')}:VERSION"
+            root.at(*field).error("missing_version", message, fix, scope="azure", value=value.path)
 
 
 def _check_file(node: YamlNode, data: Data) -> None:

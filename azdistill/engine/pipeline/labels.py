@@ -1,4 +1,4 @@
-"""Names of jobs and outputs, descriptions and tags that Azure ML accepts.
+"""Names of jobs, outputs and assets, descriptions and tags that Azure ML accepts.
 
 Sources: the path parameters of Jobs_CreateOrUpdate and ModelVersions_CreateOrUpdate in the REST specification (mfe.json
 of 2024-04-01 in Azure/azure-rest-api-specs); the service limits in
@@ -16,9 +16,19 @@ ASSET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 OUTPUT_NAME = re.compile(r"[A-Za-z0-9_-]{0,255}")
 NAME_FORM = "at most 255 letters, digits, '_' and '-'"
 
+# Short address of an asset of the workspace: azureml:NAME:VERSION or azureml:NAME@LABEL. Others have slashes.
+_SHORT_ADDRESS = re.compile(r"azureml:(?!/|[a-z]+://|.*\$\{\{)(?P<asset>.*)")
+_VERSIONED = re.compile(r"[^:@]+(:|@)[^:@]+")
+
 MAX_LENGTHS = {"display_name": 256, "experiment_name": 256, "description": 5000}
 # Limits of the tags of a job, and of its properties.
 MAX_TAGS, MAX_TAG_NAME, MAX_TAG_VALUE = 50, 100, 1000
+
+
+def unversioned_asset(path: str) -> str | None:
+    """The name in the address of an asset of the workspace that has no version, which Azure's client refuses."""
+    match = _SHORT_ADDRESS.fullmatch(path)
+    return None if match is None or _VERSIONED.fullmatch(match["asset"]) else match["asset"]
 
 
 def tag_problems(tags: Mapping[Any, Any]) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -359,6 +359,8 @@ AREAS: Mapping[str, Area] = {
             "invalid_choice", "pipeline.yml:12", "jobs.branch.type", "if_else", scope="azure"),
     }),
     "names and lengths": Area(CLIENT_FILES, {
+        "an asset without a version": Case(P, "path: ./raw.csv", "path: azureml:raw",
+            "missing_version", "pipeline.yml:7", "inputs.raw", "azureml:raw", scope="azure"),
         "a name with a space": Case(P, "display_name: two jobs", "name: two jobs",
             "invalid_name", "pipeline.yml:2", "name", "two jobs", scope="azure"),
         "a name that is too long": Case(P, "display_name: two jobs", f"name: {'a' * 256}",
