@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
@@ -72,9 +73,13 @@ class _PartialValidation:
         fields = {}
         for name in _validators(model, "before"):
             values = getattr(model, name)(values)
+        unknown = [str(name) for name in values if name not in model.model_fields]
         for name, info in model.model_fields.items():
-            with suppress(InvalidFieldError):
-                fields[name] = self._field(info, name, values, path)
+            if name in values:
+                with suppress(InvalidFieldError):
+                    fields[name] = self._value(_annotation(info), values[name], (*path, name))
+            elif not info.is_required() and not get_close_matches(name, unknown, 1):  # one may be this name, misspelt
+                fields[name] = info.get_default(call_default_factory=True)
         partial = PartialModel(model, fields)
         for name in _validators(model, "after"):
             self._run(getattr(model, name), partial, values, path)
@@ -91,14 +96,6 @@ class _PartialValidation:
                 {"type": error.type, "loc": path, "msg": error.message(), "input": values, "ctx": context}
             )
 
-    def _field(self, info: FieldInfo, name: str, values: Mapping[str, Any], path: FieldPath) -> Any:
-        if name in values:
-            annotation = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
-            return self._value(annotation, values[name], (*path, name))
-        if info.is_required():
-            raise InvalidFieldError(name)
-        return info.get_default(call_default_factory=True)
-
     def _value(self, annotation: Any, value: Any, path: FieldPath) -> Any:
         """The valid parts of a value: of a list or mapping, its valid entries."""
         if not any(invalid[: len(path)] == path for invalid in self.invalid):
@@ -109,10 +106,16 @@ class _PartialValidation:
         if path in self.invalid:
             raise InvalidFieldError(path)
         if get_origin(type) is tuple and isinstance(value, Sequence):
-            return tuple(self._entries(get_args(type)[0], enumerate(value), path).values())
+            return self._list(get_args(type)[0], value, path)
         if get_origin(type) is dict and isinstance(value, Mapping):
             return self._entries(get_args(type)[1], value.items(), path)
         raise InvalidFieldError(path)
+
+    def _list(self, annotation: Any, values: Sequence[Any], path: FieldPath) -> tuple[Any, ...]:
+        """The valid entries. A list of sections is invalid if one of them is no section: checks would miss its name."""
+        if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+            return tuple(self._value(annotation, value, (*path, index)) for index, value in enumerate(values))
+        return tuple(self._entries(annotation, enumerate(values), path).values())
 
     def _entries(self, annotation: Any, entries: Iterable[tuple[Any, Any]], path: FieldPath) -> dict[Any, Any]:
         valid = {}
@@ -120,6 +123,10 @@ class _PartialValidation:
             with suppress(InvalidFieldError):
                 valid[key] = self._value(annotation, value, (*path, key))
         return valid
+
+
+def _annotation(info: FieldInfo) -> Any:
+    return Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
 
 
 def _validators(model: type[BaseModel], mode: str) -> list[str]:

@@ -88,6 +88,14 @@ def problems(sections: dict[str, Any]) -> set[str]:
             },
             {"empty_field teacher.teachers.0.name", "incompatible_fields teacher.teachers.0", "no_endpoint teacher"},
         ),
+        (  # a misspelt name, which may be that of the missing connection
+            {"teacher": {"teachers": [{"model": "m", "conection": "deepseek"}], "samples": 2}},
+            {"unknown_field teacher.teachers.0.conection", "incompatible_fields teacher"},
+        ),
+        (  # a teacher that is no mapping: its name is not known
+            {"teacher": {"teachers": ["m"]}, "simulation": {"m": {}}},
+            {"wrong_type teacher.teachers.0"},
+        ),
         (  # checks of several sections
             {
                 "train": {"learning_rate": 1},
