@@ -11,8 +11,8 @@ from azdistill.contracts.register import RegisterConfig
 from azdistill.contracts.report import ReportConfig
 from azdistill.contracts.step import Port, PortType, Step, StepConfig, is_run_input, scalar_type
 from azdistill.contracts.task import OWN
-from azdistill.job.chat_template import chat_template_file
 from azdistill.job.catalog import REGISTRIES, ModelType
+from azdistill.job.chat_template import chat_template_file
 from azdistill.job.components import step_of
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES
