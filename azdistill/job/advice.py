@@ -21,8 +21,9 @@ USUAL_EPOCHS = (2, 5)
 USUAL_FULL = {"learning_rate": (1e-5, 5e-5), "num_epochs": USUAL_EPOCHS}
 USUAL_LORA = {"learning_rate": (1e-4, 5e-4), "num_epochs": USUAL_EPOCHS}
 
-# Fields of section train that only adapters have.
+# Fields of section train that have an effect with adapters only, and without adapters only.
 LORA_FIELDS = ("lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "use_dora", "use_rslora")
+FULL_FIELDS = ("float32_master_weights",)
 
 MUTABLE = "azureml://datastores/"
 LATEST = ("@latest", "/labels/latest")
@@ -38,7 +39,7 @@ def advice(job: DistillationJob, today: date | None = None) -> list[Problem]:
     """
     checks = (
         _hyperparameters,
-        _unused_adapters,
+        _unused_settings,
         _random_base,
         _licences,
         _message_api,
@@ -73,11 +74,13 @@ def _hyperparameters(job: DistillationJob) -> Iterator[Problem]:
             yield _warning("unusual_hyperparameter", ("train", name), value, f"unusual, {risk}", usual)
 
 
-def _unused_adapters(job: DistillationJob) -> Iterator[Problem]:
-    """Settings of adapters in a job that trains all weights."""
-    for name in LORA_FIELDS if not _train(job).has_adapters else ():
+def _unused_settings(job: DistillationJob) -> Iterator[Problem]:
+    """Settings of section train that the method does not use."""
+    train = _train(job)
+    unused, other = (FULL_FIELDS, "full") if train.has_adapters else (LORA_FIELDS, "lora")
+    for name in unused:
         if name in job.train.model_fields_set:
-            message, fix = "has no effect with method full", "remove it, or set method to lora"
+            message, fix = f"has no effect with method {train.method}", f"remove it, or set method to {other}"
             yield _warning("no_effect", ("train", name), getattr(job.train, name), message, fix)
 
 

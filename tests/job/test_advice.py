@@ -58,11 +58,15 @@ def test_unusual_hyperparameters_of_a_pretrained_student(name: str, value: float
     assert usual in problem.fix
 
 
-def test_settings_of_adapters_have_no_effect_on_full_fine_tuning() -> None:
+def test_a_setting_that_the_method_does_not_use_has_no_effect() -> None:
     settings = {"lora_rank": 8, "use_dora": True}
     expected = [("no_effect", "train.lora_rank", 8), ("no_effect", "train.use_dora", True)]
     assert codes(warnings(train={"method": "full", **settings})) == expected
     assert warned(train={"method": "lora", **settings}) == []
+    weights = {"float32_master_weights": False}
+    expected = [("no_effect", "train.float32_master_weights", False)]
+    assert codes(warnings(train={"method": "lora", **weights})) == expected
+    assert warned(train=weights) == []
 
 
 def test_adapters_of_random_weights_are_unusual() -> None:

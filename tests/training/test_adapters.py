@@ -145,7 +145,7 @@ def uninterrupted(student, tmp_path_factory):
     """A complete training of adapters, and the folder of its checkpoints."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("uninterrupted")
-    config = LORA.model_copy(update={"checkpoints_per_epoch": 3})
+    config = LORA.model_copy(update={"checkpoints_per_epoch": 3, "gradient_checkpointing": True})
     return config, fine_tune(TRAIN, TEST, student, config, folder, "inputs"), folder
 
 
@@ -182,7 +182,7 @@ def test_the_adapter_with_the_lowest_validation_loss_is_merged(student, tmp_path
     """The answers of the validation rows have no letter of the training rows, so their loss rises in the end."""
     wrong = [TrainRow(id=row.id, messages=tiny.turns(row.messages[0].content, "QXZ")) for row in TEST]
     config = LORA.model_copy(update={"checkpoints_per_epoch": 4, "num_epochs": 3, "lora_alpha": 128})
-    tuned = fine_tune(TRAIN, wrong, student, config, tmp_path, "inputs")
+    tuned = fine_tune(TRAIN[:16], wrong, student, config, tmp_path, "inputs")
     assert tuned.metrics.saved_step < tuned.metrics.steps
     best = load_file(tmp_path / f"checkpoint-{tuned.metrics.saved_step}" / "adapter_model.safetensors")
     assert all(torch.equal(weight, best[name]) for name, weight in tuned.student.adapter.weights.items())
