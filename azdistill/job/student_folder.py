@@ -38,8 +38,10 @@ def student_problems(job: "DistillationJob") -> Iterator[Problem]:
     if is_remote(job.student.model) or not folder.is_dir():
         return
     config, tokenizer = _nearest(folder, "config.json"), _nearest(folder, "tokenizer_config.json")
-    if (config or _nearest(folder, ADAPTER) or folder).joinpath(ADAPTER).is_file():
-        fix = "merge it into its base model and set the folder of the merged model"
+    model = config or _nearest(folder, ADAPTER) or folder
+    if (model / ADAPTER).is_file():
+        base = _read(model / ADAPTER).get("base_model_name_or_path") or "its base model"
+        fix = f"merge it into {base} and set the folder of the merged model"
         yield _problem(job, "adapter", f"holds an adapter ({ADAPTER}), not a complete model", fix)
         return
     if config is None:
@@ -61,6 +63,9 @@ def _config_problems(job: "DistillationJob", config: Path) -> Iterator[Problem]:
     if content.get("is_encoder_decoder") is True or name.endswith(OTHER_HEADS):
         kind = name or "an encoder and decoder"
         yield _problem(job, "not_causal", f"{kind} is no causal language model", "choose a chat or instruct model")
+    if job.student.weights == "pretrained" and content.get("quantization_config"):
+        fix = "set the folder of the model before quantization; method qlora quantizes it while it trains"
+        yield _problem(job, "quantized_student", "its weights are quantized", fix)
     if job.student.weights == "pretrained" and not any(config.glob("*.safetensors")):
         pickled = sorted(path.name for pattern in PICKLED for path in config.glob(pattern))
         message = "no *.safetensors next to config.json" + (f", only pickled {pickled[0]}" if pickled else "")

@@ -42,6 +42,7 @@ def problems(folder: Path, files: dict[str, Any], **student: Any) -> list[str]:
         ({"adapter_config.json": {}, "adapter_model.safetensors": ""}, ["adapter"]),
         ({**COMPLETE, "adapter_config.json": {}}, ["adapter"]),
         ({**COMPLETE, "adapter/adapter_config.json": {}}, []),
+        ({**COMPLETE, "config.json": {"quantization_config": {"quant_method": "gptq"}}}, ["quantized_student"]),
         ({**COMPLETE, **NO_TEMPLATE}, ["no_chat_template"]),
         ({**COMPLETE, **NO_TEMPLATE, "chat_template.jinja": "{{ messages }}"}, []),
         ({"config.json": {}, "tokenizer_config.json": {}, "pytorch_model.bin": ""}, ["no_weights", "no_chat_template"]),
