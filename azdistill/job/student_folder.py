@@ -1,19 +1,21 @@
 """Check the files of a student's folder without loading them: what train would refuse after the teacher is paid."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azdistill.contracts.errors import SpecError
 from azdistill.contracts.problems import Problem
+from azdistill.job.chat_template import chat_template_file, read_chat_template
 from azdistill.job.paths import is_remote
 
 if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
 
 ADAPTER = "adapter_config.json"
-TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json")
+CHOOSE_TEMPLATE = "set student.chat_template to chatml or to the file of a template"
 PICKLED = ("*.bin", "*.pt", "*.pth")
 
 # Endings of the classes of models that do not generate text from left to right.
@@ -33,7 +35,11 @@ def check_student(job: "DistillationJob") -> None:
 
 
 def student_problems(job: "DistillationJob") -> Iterator[Problem]:
-    """Find what the folder of a student lacks. A student that is not on this machine has no problems."""
+    """Find what the folder of a student lacks, and errors of its chat template.
+
+    Of a student that is not on this machine only the chosen template is checked.
+    """
+    yield from _chosen_template_problems(job.student.chat_template)
     folder = Path(job.student.model)
     if is_remote(job.student.model) or not folder.is_dir():
         return
@@ -49,11 +55,45 @@ def student_problems(job: "DistillationJob") -> Iterator[Problem]:
     else:
         yield from _config_problems(job, config)
     if tokenizer is None:
-        fix = "copy the files of its tokenizer"
-        yield _problem(job, "missing_file", "no tokenizer_config.json", fix)
-    elif not job.student.chat_template and not _has_template(tokenizer):
-        fix = "set student.chat_template to chatml or to the file of a template, or choose a chat or instruct model"
+        yield _problem(job, "missing_file", "no tokenizer_config.json", "copy the files of its tokenizer")
+    elif not job.student.chat_template:
+        yield from _template_problems(job, _template(tokenizer))
+
+
+def _chosen_template_problems(name: str | None) -> Iterator[Problem]:
+    """Problems of the template that a job sets. A missing file is a problem of the job itself."""
+    if name is None or is_remote(name) or not Path(chat_template_file(name)).is_file():
+        return
+    try:
+        error, fix = _syntax_error(read_chat_template(name)), "correct it"
+    except (OSError, ValueError) as problem:
+        error, fix = str(problem), "save it as UTF-8"
+    if error:
+        message, field = f"no valid Jinja ({error})", ("student", "chat_template")
+        yield Problem(code="invalid_template", message=message, fix=fix, field=field, value=name)
+
+
+def _template_problems(job: "DistillationJob", template: str) -> Iterator[Problem]:
+    if not template:
+        fix = f"{CHOOSE_TEMPLATE}, or choose a chat or instruct model"
         yield _problem(job, "no_chat_template", "its tokenizer has no chat template", fix)
+    elif error := _syntax_error(template):
+        yield _problem(job, "invalid_template", f"its chat template is no valid Jinja ({error})", CHOOSE_TEMPLATE)
+
+
+def _syntax_error(template: str) -> str:
+    """The first syntax error of a template, empty without any, or where Jinja is not installed."""
+    try:
+        from jinja2 import Environment, TemplateSyntaxError
+    except ImportError:
+        return ""
+    # transformers marks the assistant's turns with a tag of its own.
+    plain = re.sub(r"{%-?\s*(end)?generation\s*-?%}", "", template)
+    try:
+        Environment(extensions=["jinja2.ext.loopcontrols"]).parse(plain)
+    except TemplateSyntaxError as error:
+        return f"line {error.lineno}: {error.message}"
+    return ""
 
 
 def _config_problems(job: "DistillationJob", config: Path) -> Iterator[Problem]:
@@ -82,9 +122,18 @@ def _nearest(folder: Path, name: str) -> Path | None:
     return min((path.parent for path in folder.rglob(name)), key=lambda path: (len(path.parts), path), default=None)
 
 
-def _has_template(tokenizer: Path) -> bool:
-    named = any((tokenizer / name).is_file() for name in TEMPLATE_FILES)
-    return named or bool(_read(tokenizer / "tokenizer_config.json").get("chat_template"))
+def _template(tokenizer: Path) -> str:
+    """The default chat template of a tokenizer, empty without one."""
+    if (file := tokenizer / "chat_template.jinja").is_file():
+        return file.read_text(encoding="utf-8", errors="replace")
+    for name in ("chat_template.json", "tokenizer_config.json"):
+        template = _read(tokenizer / name).get("chat_template")
+        if isinstance(template, list):  # several by name
+            named = {item.get("name"): item.get("template") for item in template if isinstance(item, dict)}
+            template = named.get("default")
+        if isinstance(template, str) and template.strip():
+            return template
+    return ""
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -29,7 +29,8 @@ def problems(folder: Path, files: dict[str, Any], **student: Any) -> list[str]:
         student={"model": str(folder / "student"), **student},
     )
     found = list(student_problems(job))
-    assert {(problem.field, problem.severity) for problem in found} <= {(("student", "model"), "error")}
+    field = ("student", "chat_template" if "chat_template" in student else "model")
+    assert {(problem.field, problem.severity) for problem in found} <= {(field, "error")}
     assert all(problem.fix for problem in found)
     return [problem.code for problem in found]
 
@@ -45,6 +46,9 @@ def problems(folder: Path, files: dict[str, Any], **student: Any) -> list[str]:
         ({**COMPLETE, "config.json": {"quantization_config": {"quant_method": "gptq"}}}, ["quantized_student"]),
         ({**COMPLETE, **NO_TEMPLATE}, ["no_chat_template"]),
         ({**COMPLETE, **NO_TEMPLATE, "chat_template.jinja": "{{ messages }}"}, []),
+        ({**COMPLETE, "chat_template.jinja": "{% generation %}{{ messages }}{% endgeneration %}"}, []),
+        ({**COMPLETE, "chat_template.jinja": "{% for m in messages %}"}, ["invalid_template"]),
+        ({**COMPLETE, "tokenizer_config.json": {"chat_template": "{{ messages"}}, ["invalid_template"]),
         ({"config.json": {}, "tokenizer_config.json": {}, "pytorch_model.bin": ""}, ["no_weights", "no_chat_template"]),
         ({**COMPLETE, "config.json": {"architectures": ["BertForMaskedLM"]}}, ["not_causal"]),
         ({**COMPLETE, "config.json": {"is_encoder_decoder": True}}, ["not_causal"]),
@@ -66,3 +70,9 @@ def test_each_missing_file_is_a_problem_of_the_student(tmp_path: Path, files: di
 def test_settings_of_the_student_replace_files(tmp_path: Path) -> None:
     files = {"config.json": {}, "tokenizer_config.json": {}}
     assert problems(tmp_path, files, weights="random", chat_template="chatml") == []
+
+
+@pytest.mark.parametrize("content", [b"{% for m in messages %}", b"\xff\xfe"])
+def test_a_chosen_template_is_read(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "own.jinja").write_bytes(content)
+    assert problems(tmp_path, COMPLETE, chat_template=str(tmp_path / "own.jinja")) == ["invalid_template"]

@@ -4,8 +4,8 @@ The templates in `templates/` are written after those in the public repositories
 images.
 """
 
+import json
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -85,15 +85,15 @@ def unigram(special: Sequence[str], **names: Any) -> PreTrainedTokenizerFast:
 
 
 def _merges(trained: Tokenizer) -> list[tuple[str, str]]:
-    import json
-
     return [tuple(pair) for pair in json.loads(trained.to_str())["model"]["merges"]]
 
 
 def _with_tokens(
-    tokenizer: Tokenizer, special: Sequence[str], plain: Sequence[str] = (), **names: Any
+    tokenizer: Tokenizer, special: Sequence[str], plain: Sequence[str] = (), rstrip: Sequence[str] = (), **names: Any
 ) -> PreTrainedTokenizerFast:
-    tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in special])
+    # Those of Phi-3 absorb the white space after them.
+    tokens = [AddedToken(text, special=True, normalized=False, rstrip=text in rstrip) for text in special]
+    tokenizer.add_special_tokens(tokens)
     tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in plain])
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, clean_up_tokenization_spaces=False, **names)
 
@@ -110,8 +110,10 @@ FAMILIES = {
     "qwen2.5": lambda: byte_level(("<|endoftext|>", *CHATML), eos_token="<|im_end|>"),
     "qwen3": lambda: byte_level(("<|endoftext|>", *CHATML), THINK, eos_token="<|im_end|>"),
     "llama-3": lambda: byte_level(HEADERS, bos_token="<|begin_of_text|>", eos_token="<|eot_id|>"),
-    "phi-3-mini": lambda: sentencepiece(("<s>", *PHI), space="each", bos_token="<s>", eos_token="<|endoftext|>"),
-    "phi-3.5-mini": lambda: sentencepiece(("<s>", *PHI), space="first", eos_token="<|endoftext|>"),
+    "phi-3-mini": lambda: sentencepiece(
+        ("<s>", *PHI), space="each", rstrip=PHI[1:], bos_token="<s>", eos_token="<|endoftext|>"
+    ),
+    "phi-3.5-mini": lambda: sentencepiece(("<s>", *PHI), space="first", rstrip=PHI[1:], eos_token="<|endoftext|>"),
     "phi-4-mini": lambda: byte_level(PHI, eos_token="<|endoftext|>"),
     "phi-4": lambda: byte_level(("<|endoftext|>", *CHATML, "<|im_sep|>"), eos_token="<|im_end|>"),
     "gemma-3": lambda: sentencepiece(TURNS, ("\n\n", "</s>"), bos_token="<bos>", eos_token="<eos>"),
@@ -125,11 +127,6 @@ FILES = {"phi-3-mini": "phi3", "phi-3.5-mini": "phi3.5", "phi-4-mini": "phi4-min
     "gemma-3": "gemma3",
     "unigram": "smollm2",
 }
-
-
-@cache
-def _json(family: str) -> str:
-    return FAMILIES[family]().backend_tokenizer.to_str()
 
 
 def family_tokenizer(family: str) -> PreTrainedTokenizerFast:
