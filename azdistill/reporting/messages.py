@@ -229,6 +229,8 @@ TRAINING: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("train_rows", "rows", rows),
     ("epochs", "epochs", lambda value: f"{value:g}"),
     ("steps", "steps", rows),
+    ("saved_step", "saved after step", rows),
+    ("ended_by", "ended by", str),
     ("supervised_tokens", "target tokens", count),
     ("parameters", "parameters", count),
     ("method", "method", str),

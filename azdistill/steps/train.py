@@ -24,6 +24,7 @@ def body(arguments: Arguments[TrainConfig]) -> None:
     Each job has a separate folder of checkpoints, so that concurrent jobs do not overwrite each other's.
     """
     read_manifest(arguments.inputs["curated"])  # fails before the slow imports
+    from azdistill.students.errors import saving
     from azdistill.students.gpus import check_gpus
     from azdistill.training.checkpoints import delete_all
     from azdistill.training.fine_tune import fine_tune
@@ -31,12 +32,13 @@ def body(arguments: Arguments[TrainConfig]) -> None:
 
     check_gpus(os.environ)
     config, inputs, outputs = arguments.config.resolved(), arguments.inputs, arguments.outputs
-    model, metrics = open_folder(outputs["model"]), open_folder(outputs["metrics"])
     chat_template = inputs["chat_template"].read_text(encoding="utf-8") if "chat_template" in inputs else None
     inputs_hash = hash_inputs(config, inputs["curated"], inputs["student"], chat_template)
     jobs = outputs["checkpoints"] / inputs_hash[:HASH_DIGITS]
     own = jobs / job_folder(outputs["model"])
-    own.mkdir(parents=True, exist_ok=True)
+    with saving(jobs, "the outputs"):
+        model, metrics = open_folder(outputs["model"]), open_folder(outputs["metrics"])
+        own.mkdir(parents=True, exist_ok=True)
     tuned = fine_tune(
         list(read_rows(inputs["curated"] / TRAIN_FILE, TrainRow)),
         list(read_rows(inputs["curated"] / VALIDATION_FILE, TrainRow)),
@@ -50,12 +52,14 @@ def body(arguments: Arguments[TrainConfig]) -> None:
     if not tuned.is_main_process:
         return
     tuned.student.save(model, tuned.dtype)
-    close_folder(model, STEP.name, {"parameters": tuned.metrics.parameters})
-    write_json(metrics / TRAINING_METRICS_FILE, tuned.metrics.as_json())
-    write_history(metrics / HISTORY_FILE, tuned.history)
     counts = {"train_rows": tuned.metrics.train_rows, "steps": tuned.metrics.steps}
-    base = {"student": fingerprint(inputs["student"])}
-    close_folder(metrics, STEP.name, counts, provenance_of(config, base))
+    provenance = provenance_of(config, {"student": fingerprint(inputs["student"])})
+    with saving(model, "the student"):
+        close_folder(model, STEP.name, {"parameters": tuned.metrics.parameters})
+    with saving(metrics, "the metrics"):
+        write_json(metrics / TRAINING_METRICS_FILE, tuned.metrics.as_json())
+        write_history(metrics / HISTORY_FILE, tuned.history)
+        close_folder(metrics, STEP.name, counts, provenance)
     delete_all(jobs, own, inputs_hash)
 
 

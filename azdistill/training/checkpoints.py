@@ -20,6 +20,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from azdistill.contracts.errors import DataError, InputError
 from azdistill.contracts.files import read_json, write_json
 from azdistill.contracts.manifest import sha256_file
+from azdistill.students.errors import saving
 
 # File that marks a checkpoint of azdistill. It is written with the folder, and again when the checkpoint is complete.
 MARKER = "azdistill.json"
@@ -137,9 +138,10 @@ def find_best(folder: Path, inputs_hash: str, step: int, resumed: Path | None = 
     best = checkpoint_path(folder, step)
     source = checkpoint_path(resumed.parent, step) if resumed else best
     if _state_of(best) in (None, "incomplete") and _state_of(source) in ("complete", "weights"):
-        start_checkpoint(best, inputs_hash)
-        shutil.copytree(source, best, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MARKER, *STATE_FILES))
-        _write_marker(best, Marker(inputs_hash=inputs_hash, state="weights", files=_describe_files(best)))
+        with saving(best, "the best weights"):
+            start_checkpoint(best, inputs_hash)
+            shutil.copytree(source, best, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MARKER, *STATE_FILES))
+            _write_marker(best, Marker(inputs_hash=inputs_hash, state="weights", files=_describe_files(best)))
     is_usable = _state_of(best) in ("complete", "weights") and damaged_file(best) is None
     return best if is_usable else None
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from accelerate.utils import gather_object
@@ -12,7 +12,7 @@ from transformers import TrainerCallback
 
 from azdistill.contracts.errors import AzdistillError
 
-LOGGED = ("loss", "grad_norm", "eval_loss")
+LOGGED = ("loss", "grad_norm")
 
 # Rows that a message names.
 ROWS_NAMED = 8
@@ -69,6 +69,16 @@ class StopOnDivergence(TrainerCallback):
             raise _diverged(failures, args.learning_rate)
         raise _error(f"{failed} is {logged[failed]!r} at step {state.global_step}", args.learning_rate)
 
+    def stop_validation(self, step: int, losses: Sequence[torch.Tensor], batches: Sequence[Sequence[int]]) -> NoReturn:
+        """Raise AzdistillError for a validation with a loss that is not finite, here or in another process."""
+        failed = next((number for number, loss in enumerate(losses) if not math.isfinite(loss.item())), None)
+        rows = [] if failed is None else [f"row {index + 1} of the validation rows" for index in batches[failed]]
+        raise AzdistillError(
+            f"the validation loss is not finite after step {step}, in the batch with {_listed(gather_object(rows))}",
+            code="not_finite_validation",
+            fix="look at these rows, or lower train.learning_rate",
+        )
+
     def _first_failure(self) -> FirstFailure | None:
         for step, batch, value in self._values:
             if not math.isfinite(value.item()):
@@ -96,10 +106,14 @@ def _diverged(failures: Sequence[FirstFailure], learning_rate: float) -> Azdisti
     first = min(failures)
     same = [failure for failure in failures if (failure.step, failure.is_gradient) == (first.step, first.is_gradient)]
     rows = [row for failure in same for row in failure.rows]
-    more = f" and {len(rows) - ROWS_NAMED} more" if len(rows) > ROWS_NAMED else ""
     name = "the gradient norm" if first.is_gradient else "the loss"
-    batch = f"in the batch with {', '.join(rows[:ROWS_NAMED])}{more}"
-    return _error(f"{name} is {first.value!r} at step {first.step}, {batch}", learning_rate, first.step)
+    message = f"{name} is {first.value!r} at step {first.step}, in the batch with {_listed(rows)}"
+    return _error(message, learning_rate, first.step)
+
+
+def _listed(rows: Sequence[str]) -> str:
+    more = f" and {len(rows) - ROWS_NAMED} more" if len(rows) > ROWS_NAMED else ""
+    return ", ".join(rows[:ROWS_NAMED]) + more
 
 
 def _error(message: str, learning_rate: float, step: int | None = None) -> AzdistillError:

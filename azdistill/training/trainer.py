@@ -169,12 +169,17 @@ class StudentTrainer(Trainer):
     def evaluation_loop(self, dataloader: Any, *_: Any, **__: Any) -> EvalLoopOutput:
         """Compute `eval_loss` as a mean over target tokens; Trainer's own is a mean over batches of any size."""
         self.model.eval()
-        sums = torch.zeros(2, dtype=torch.float64)
+        sums, losses = torch.zeros(2, dtype=torch.float64), []
         for batch in dataloader:
             inputs = self._prepare_inputs(batch)
             loss = self.model_wrapped(**inputs, num_items_in_batch=1)["loss"]
+            losses.append(loss)
             sums += torch.stack([loss, num_target_tokens(inputs["labels"])]).double().cpu()
         loss_sum, tokens = self.accelerator.reduce(sums.to(self.args.device)).tolist()
+        if not math.isfinite(loss_sum):
+            rows, batches = dataloader.dataset, dataloader.sampler_of_batches
+            conversations = [[rows[index].conversation for index in batch] for batch in batches]
+            self._divergence.stop_validation(self.state.global_step, losses, conversations)
         return EvalLoopOutput(None, None, {"eval_loss": loss_sum / tokens}, len(dataloader.dataset))
 
     def floating_point_ops(self, inputs: Any) -> int:

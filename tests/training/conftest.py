@@ -5,6 +5,7 @@ import torch
 
 from azdistill.contracts.rows import TrainRow
 from azdistill.contracts.train import TrainConfig
+from azdistill.students.loading import load_student
 from tests.students import tiny
 
 COLOURS = ("red", "green", "blue", "white", "black")
@@ -31,3 +32,12 @@ def one_thread():
 def student(tmp_path_factory):
     """A student with dropout: a resumed training must also restore the state of the random generators."""
     return tiny.write(tmp_path_factory.mktemp("student"), "smollm", attention_dropout=0.2)
+
+
+def student_without_finite_z(folder):
+    """A student for which a row with the byte `z` has no finite loss."""
+    loaded = load_student(tiny.write(folder, "llama"))
+    with torch.no_grad():
+        loaded.model.get_input_embeddings().weight[loaded.tokenizer("z")["input_ids"][0]] = float("nan")
+    loaded.save(folder, "float32")
+    return folder

@@ -21,7 +21,7 @@ from azdistill.training.divergence import StopOnDivergence
 from azdistill.training.fine_tune import fine_tune
 from tests.students import tiny
 from tests.students.tiny import PHI, THINKING
-from tests.training.conftest import CONFIG, rows
+from tests.training.conftest import CONFIG, rows, student_without_finite_z
 
 TRAIN, VALIDATION = rows(64), rows(12, first=64)
 TOKENIZED = tokenize_rows(tiny.tokenizer(), [row.messages for row in TRAIN])
@@ -237,17 +237,23 @@ def failure(train_rows, student, checkpoints):
 
 
 def test_a_batch_that_is_not_finite_is_named_by_its_rows(tmp_path):
-    """One byte has no finite embedding, and one row has this byte."""
-    student = tiny.write(tmp_path / "student", "llama")
-    loaded = load_student(student)
-    with torch.no_grad():
-        loaded.model.get_input_embeddings().weight[loaded.tokenizer("z")["input_ids"][0]] = float("nan")
-    loaded.save(student, "float32")
+    student = student_without_finite_z(tmp_path / "student")
     bad = TrainRow(id="f" * 16, messages=tiny.turns("n0000z", "red"))
     problem = failure([*TRAIN, bad], student, tmp_path / "checkpoints")
     assert (problem.code, problem.field, problem.value) == ("diverged", ("train", "learning_rate"), 3e-3)
     assert f"row 65 ({bad.id})" in problem.message
     assert sum(row.id in problem.message for row in TRAIN) < 10
+
+
+def test_validation_rows_that_are_not_finite_are_named(tmp_path):
+    student = student_without_finite_z(tmp_path / "student")
+    bad = TrainRow(id="f" * 16, messages=tiny.turns("z", "red"))
+    with pytest.raises(AzdistillError) as error:
+        fine_tune(TRAIN[:8], [*VALIDATION, bad], student, CONFIG, tmp_path / "checkpoints", "inputs")
+    (problem,) = error.value.problems
+    assert problem.code == "not_finite_validation"
+    assert "row 13 of the validation rows" in problem.message
+    assert last_checkpoint(tmp_path / "checkpoints", "inputs") is None
 
 
 def test_the_first_value_that_is_not_finite_is_reported():

@@ -12,9 +12,10 @@ from safetensors.torch import load_file
 
 from azdistill.contracts.files import read_json, write_rows
 from azdistill.contracts.manifest import close_folder, read_manifest
+from azdistill.contracts.rows import TrainRow
 from azdistill.training.checkpoints import is_complete
 from tests.students import tiny
-from tests.training.conftest import rows
+from tests.training.conftest import rows, student_without_finite_z
 
 TIMEOUT_S = 300
 
@@ -32,7 +33,10 @@ def training(folder, student, train_rows, ranks, *flags):
     command += ["--learning-rate", "3e-3", "--max-length", "128", *outputs, *flags]
     together = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(ranks)}
     variables = [together | {"RANK": str(rank), "LOCAL_RANK": str(rank)} if ranks > 1 else {} for rank in range(ranks)]
-    processes = [subprocess.Popen(command, env={**os.environ, **own}, stdout=subprocess.PIPE) for own in variables]
+    processes = [
+        subprocess.Popen(command, env={**os.environ, **own}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for own in variables
+    ]
     try:
         yield processes
     finally:
@@ -78,8 +82,9 @@ def test_two_processes_make_the_steps_of_one_process_with_the_batches_of_both(tm
 
 @pytest.mark.slow
 def test_two_processes_that_are_killed_continue_from_a_checkpoint(student, tmp_path):
-    """All processes are killed and started again, as on spot VMs."""
-    arguments = (tmp_path, student, rows(64), 2, "--num-epochs", "12")
+    """All processes are killed and started again, as on spot VMs. They save at the same steps, also by time."""
+    flags = ("--num-epochs", "12", "--checkpoint-minutes", "0.001", "--checkpoint-steps", "4")
+    arguments = (tmp_path, student, rows(64), 2, *flags)
     with training(*arguments) as processes:
         deadline = time.monotonic() + TIMEOUT_S
         while not any(map(is_complete, (tmp_path / "checkpoints").rglob("checkpoint-*"))):
@@ -89,3 +94,26 @@ def test_two_processes_that_are_killed_continue_from_a_checkpoint(student, tmp_p
     train(*arguments)
     metrics = read_json(tmp_path / "metrics" / "metrics.json")
     assert 0 < metrics["resumed_from_step"] < metrics["steps"] == 60
+
+
+@pytest.mark.slow
+def test_two_processes_name_the_rows_of_the_one_whose_loss_is_not_finite(tmp_path):
+    """The row that has no finite loss is in the batch of one process."""
+    bad = TrainRow(id="f" * 16, messages=tiny.turns("n0000z", "red"))
+    student = student_without_finite_z(tmp_path / "student")
+    with training(tmp_path, student, [*rows(64), bad], 2, "--num-epochs", "1") as processes:
+        errors = [process.communicate(timeout=TIMEOUT_S)[1].decode() for process in processes]
+        assert [process.returncode for process in processes] == [1, 1]
+    assert errors[0] == errors[1]
+    assert f"row 65 ({bad.id})" in errors[0]
+    assert errors[0].count("row ") < 12
+
+
+@pytest.mark.slow
+def test_two_processes_stop_early_together_and_save_the_best_weights(student, tmp_path):
+    """Rows of validation have other answers than those of training."""
+    flags = ("--num-epochs", "40", "--early-stopping-patience", "2", "--learning-rate", "0.01")
+    train(tmp_path, student, rows(12, first=65), 2, *flags)
+    metrics = read_json(tmp_path / "metrics" / "metrics.json")
+    assert metrics["ended_by"] == "early_stopping"
+    assert metrics["saved_step"] < metrics["steps"]

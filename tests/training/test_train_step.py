@@ -1,5 +1,6 @@
 """The train step as Azure ML runs it: preempted and started again, it gives the same student."""
 
+import re
 import resource
 import shutil
 import signal
@@ -23,6 +24,7 @@ from tests.students import tiny
 from tests.training.conftest import CONFIG, rows
 
 FLAGS = {"seed": 5, "learning_rate": 3e-3, "batch_size": 8, "num_epochs": 8, "max_length": 128}
+HALF_EPOCHS = {"num_epochs": 1, "checkpoints_per_epoch": 2}
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +78,12 @@ def test_a_rented_gpu_that_cannot_be_used_stops_the_step_before_any_work(
 def test_a_training_preempted_twice_gives_the_same_student(curated, student, tmp_path, capfd):
     """SIGTERM (a preempted node) saves the current step; after SIGKILL the last complete checkpoint is resumed."""
     folder = tmp_path / "preempted"
-    code, stderr = train_until_signal(folder, argv(folder, curated, student), signal.SIGTERM)
+    flags = argv(folder, curated, student, checkpoint_steps=5)  # within the epochs of 22 steps
+    code, stderr = train_until_signal(folder, flags, signal.SIGTERM)
     assert (code, stderr.count("\n")) == (130, 1)
     assert "stopped by SIGTERM after step" in stderr
     assert not (folder / "model" / "manifest.json").exists()
-    code, stderr = train_until_signal(folder, argv(folder, curated, student), signal.SIGKILL)
+    code, stderr = train_until_signal(folder, flags, signal.SIGKILL)
     assert (code, stderr) == (-signal.SIGKILL, "")
     assert train(folder, curated, student) == 0
     assert train(tmp_path / "unstopped", curated, student) == 0
@@ -109,20 +112,16 @@ def test_the_step_trains_adapters_and_keeps_them_next_to_the_merged_model(curate
     assert {name: weight.shape for name, weight in base.items()} == {name: w.shape for name, w in merged.items()}
 
 
-@pytest.mark.parametrize(("learning_rate", "resumes"), [(3e-3, True), (1e-3, False)])
+@pytest.mark.parametrize(("settings", "resumes"), [({"checkpoint_minutes": 5}, True), ({"learning_rate": 1e-3}, False)])
 def test_the_next_attempt_of_a_job_continues_from_the_checkpoint_of_the_one_before(
-    curated, student, tmp_path, monkeypatch, learning_rate, resumes
+    curated, student, earlier, tmp_path, monkeypatch, settings, resumes
 ):
     """Attempts are jobs with other names, and share the folder of checkpoints. Another config starts anew."""
-    config = TrainConfig(**FLAGS | {"num_epochs": 1, "checkpoints_per_epoch": 2})
-    inputs_hash = hash_inputs(config, curated, student)
-    earlier = tmp_path / "checkpoints" / inputs_hash[:16] / "small-1-train"
-    fine_tune(list(read_rows(curated / "train.jsonl", TrainRow)), [], student, config, earlier, inputs_hash)
-    first, last = sorted(earlier.iterdir(), key=step_of)
+    shutil.copytree(earlier, tmp_path / "checkpoints")
+    first, last = sorted(tmp_path.glob("checkpoints/*/small-1-train/*"), key=step_of)
     shutil.rmtree(last)
     monkeypatch.setenv("AZUREML_RUN_ID", "small-2-train")
-    flags = {"num_epochs": 1, "checkpoints_per_epoch": 2, "learning_rate": learning_rate}
-    assert train(tmp_path, curated, student, **flags) == 0
+    assert train(tmp_path, curated, student, **HALF_EPOCHS, **settings) == 0
     resumed = read_json(tmp_path / "metrics" / "metrics.json")["resumed_from_step"]
     assert resumed == (step_of(first) if resumes else 0)
     assert [path.name for path in (tmp_path / "checkpoints").glob("*/*")] == ([] if resumes else ["small-1-train"])
@@ -179,20 +178,49 @@ def test_wrong_input_is_one_line_and_no_model(tmp_path, capsys, harm, flags, mes
     assert not (tmp_path / "model" / "manifest.json").exists()
 
 
-def test_a_full_disk_is_one_line_and_the_incomplete_checkpoint_is_not_resumed(curated, student, tmp_path, capsys):
+@pytest.fixture(scope="module")
+def earlier(curated, student, tmp_path_factory):
+    """The folder of the checkpoints of an earlier attempt, which ended before it wrote the student."""
+    folder = tmp_path_factory.mktemp("earlier")
+    config = TrainConfig(**FLAGS | HALF_EPOCHS).resolved()
+    rows_of = [list(read_rows(curated / f"{name}.jsonl", TrainRow)) for name in ("train", "validation")]
+    inputs_hash = hash_inputs(config, curated, student)
+    fine_tune(*rows_of, student, config, folder / inputs_hash[:16] / "small-1-train", inputs_hash)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("job", "complete", "what", "incomplete"),
+    [
+        ("small-1-train", 1, "a checkpoint", "small-1-train/checkpoint-22"),
+        ("small-1-train", 2, "the student", "model"),
+        ("small-2-train", 1, "the best weights", "small-2-train/checkpoint-11"),
+    ],
+)
+def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(
+    curated, student, earlier, tmp_path, monkeypatch, capsys, job, complete, what, incomplete
+):
+    """The job is started again, or the next attempt copies the best weights of the one before."""
+    monkeypatch.setenv("AZUREML_RUN_ID", job)
+    shutil.copytree(earlier, tmp_path / "checkpoints")
+    checkpoints = sorted(tmp_path.glob("checkpoints/*/small-1-train/*"), key=step_of)
+    for checkpoint in checkpoints[complete:]:
+        shutil.rmtree(checkpoint)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))  # writing a larger file fails as on a full disk
     try:
-        assert train(tmp_path, curated, student, num_epochs=1) == 1
+        assert train(tmp_path, curated, student, **HALF_EPOCHS) == 1
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     stderr = capsys.readouterr().err
     assert stderr.count("\n") == 1
-    (checkpoint,) = tmp_path.glob("checkpoints/*/*/checkpoint-22")
-    assert stderr.startswith(f"train: a checkpoint can't be written to '{checkpoint}' (")
+    assert re.match(rf"train: {what} can't be written to '{tmp_path}.*{incomplete}' \(", stderr)
     assert stderr.endswith("free disk space there and run again\n")
-    assert train(tmp_path, curated, student, num_epochs=1) == 0
-    assert read_json(tmp_path / "metrics" / "metrics.json")["resumed_from_step"] == 0
+    assert not (tmp_path / "model" / "manifest.json").exists()
+    assert train(tmp_path, curated, student, **HALF_EPOCHS) == 0
+    metrics = read_json(tmp_path / "metrics" / "metrics.json")
+    assert metrics["resumed_from_step"] == step_of(checkpoints[complete - 1])
+    assert (metrics["steps"], metrics["saved_step"], metrics["ended_by"]) == (22, 22, "num_epochs")
 
 
 def test_a_finished_step_deletes_its_own_checkpoints_only(curated, student, tmp_path):
