@@ -19,6 +19,12 @@ def rows(count, first=0):
     return [TrainRow(id=f"{n:016x}", messages=tiny.turns(*pair)) for n, pair in zip(numbers, turns, strict=True)]
 
 
+def rows_with_other_answers(count, first=0):
+    """The same questions with wrong answers: who learns `rows` by heart does worse on them."""
+    pairs = zip(rows(count, first), rows(count, first + 1), strict=True)
+    return [row.model_copy(update={"messages": (row.messages[0], other.messages[1])}) for row, other in pairs]
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     """Floating-point sums in a fixed order, so that the same training gives the same bytes."""

@@ -21,7 +21,7 @@ from azdistill.training.divergence import StopOnDivergence
 from azdistill.training.fine_tune import fine_tune
 from tests.students import tiny
 from tests.students.tiny import PHI, THINKING
-from tests.training.conftest import CONFIG, rows, student_without_finite_z
+from tests.training.conftest import CONFIG, rows, rows_with_other_answers, student_without_finite_z
 
 TRAIN, VALIDATION = rows(64), rows(12, first=64)
 TOKENIZED = tokenize_rows(tiny.tokenizer(), [row.messages for row in TRAIN])
@@ -120,19 +120,16 @@ def test_a_resumed_training_ends_with_the_same_weights(uninterrupted, student, t
 def overfitted(student, tmp_path_factory):
     """A training that learns 12 rows by heart, with other answers for validation. It stops early."""
     torch.set_num_threads(1)
-    wrong = [row.model_copy(update={"messages": (row.messages[0], other.messages[1])}) for row, other in pairs(12)]
     config = CONFIG.model_copy(update={"learning_rate": 0.01, "num_epochs": 40, "early_stopping_patience": 2})
+    wrong = rows_with_other_answers(12)
     folder = tmp_path_factory.mktemp("overfitted")
 
     def train(to=folder, **settings):
-        return fine_tune(rows(12), wrong, student, config.model_copy(update=settings), to, "inputs")
+        return fine_tune(
+            rows(12), rows_with_other_answers(12), student, config.model_copy(update=settings), to, "inputs"
+        )
 
     return train(), folder, train
-
-
-def pairs(count):
-    """Each row, and one with another answer."""
-    return zip(rows(count), rows(count, first=1), strict=True)
 
 
 def test_the_weights_with_the_lowest_validation_loss_are_saved(overfitted):

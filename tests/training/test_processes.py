@@ -15,7 +15,7 @@ from azdistill.contracts.manifest import close_folder, read_manifest
 from azdistill.contracts.rows import TrainRow
 from azdistill.training.checkpoints import is_complete
 from tests.students import tiny
-from tests.training.conftest import rows, student_without_finite_z
+from tests.training.conftest import rows, rows_with_other_answers, student_without_finite_z
 
 TIMEOUT_S = 300
 
@@ -48,9 +48,9 @@ def training(folder, student, train_rows, ranks, *flags):
 def train(*arguments):
     """The output of each process of a training that ends well."""
     with training(*arguments) as processes:
-        outputs = [process.communicate(timeout=TIMEOUT_S)[0].decode() for process in processes]
-        assert [process.returncode for process in processes] == [0] * len(processes)
-    return outputs
+        outputs = [process.communicate(timeout=TIMEOUT_S) for process in processes]
+        assert [process.returncode for process in processes] == [0] * len(processes), outputs
+    return [stdout.decode() for stdout, _ in outputs]
 
 
 @pytest.mark.slow
@@ -111,9 +111,8 @@ def test_two_processes_name_the_rows_of_the_one_whose_loss_is_not_finite(tmp_pat
 
 @pytest.mark.slow
 def test_two_processes_stop_early_together_and_save_the_best_weights(student, tmp_path):
-    """Rows of validation have other answers than those of training."""
     flags = ("--num-epochs", "40", "--early-stopping-patience", "2", "--learning-rate", "0.01")
-    train(tmp_path, student, rows(12, first=65), 2, *flags)
+    train(tmp_path, student, rows_with_other_answers(12, first=64), 2, *flags)
     metrics = read_json(tmp_path / "metrics" / "metrics.json")
     assert metrics["ended_by"] == "early_stopping"
     assert metrics["saved_step"] < metrics["steps"]
