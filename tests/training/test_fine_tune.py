@@ -121,13 +121,11 @@ def overfitted(student, tmp_path_factory):
     """A training that learns 12 rows by heart, with other answers for validation. It stops early."""
     torch.set_num_threads(1)
     config = CONFIG.model_copy(update={"learning_rate": 0.01, "num_epochs": 40, "early_stopping_patience": 2})
-    wrong = rows_with_other_answers(12)
     folder = tmp_path_factory.mktemp("overfitted")
 
     def train(to=folder, **settings):
-        return fine_tune(
-            rows(12), rows_with_other_answers(12), student, config.model_copy(update=settings), to, "inputs"
-        )
+        changed = config.model_copy(update=settings)
+        return fine_tune(rows(12), rows_with_other_answers(12), student, changed, to, "inputs")
 
     return train(), folder, train
 
