@@ -16,6 +16,7 @@ from azdistill.azure.nodes import (
     FINAL_STATUSES,
     NodeStatus,
     failed_nodes,
+    failure_reason,
     node_statuses,
     text_of,
 )
@@ -132,7 +133,7 @@ def raise_for_failure(client: "MLClient", job: JobStatus) -> None:
     """
     if not job.ended:
         return
-    failure = _failure(job)
+    failure = _failure(client, job)
     gate = None
     if job.status in (COMPLETED, FAILED):
         try:
@@ -164,15 +165,18 @@ def with_outcome(client: "MLClient", job: JobStatus) -> JobStatus:
     return job
 
 
-def _failure(job: JobStatus) -> Problem | None:
+def _failure(client: "MLClient", job: JobStatus) -> Problem | None:
+    """The failure of a job with the reason of the first failed node, such as an image that could not be built."""
     failed = ", ".join(failed_nodes(job.nodes))
     if job.status == COMPLETED and not failed:
         return None
     message = f"{job.status} in {failed}" if failed else job.status
+    message = f"Azure ML reports {COMPLETED}, but {failed} failed" if job.status == COMPLETED else message
+    reason = failure_reason(client, job.nodes)
     return Problem(
         code="job_failed",
         subject=f"job {job.name!r}",
-        message=f"Azure ML reports {COMPLETED}, but {failed} failed" if job.status == COMPLETED else message,
+        message=f"{message}: {reason}" if reason else message,
         fix=f"see {job.studio_url}, correct the cause and submit again: completed nodes are reused",
     )
 

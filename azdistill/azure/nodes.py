@@ -1,8 +1,12 @@
 """Statuses of the nodes of a pipeline job. The status of the pipeline alone does not show failed nodes."""
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from azdistill.azure.errors import in_one_line, translate_errors
+from azdistill.contracts.errors import AzdistillError
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -43,6 +47,19 @@ def node_statuses(client: "MLClient", pipeline: str) -> tuple[NodeStatus, ...]:
 def failed_nodes(nodes: Iterable[NodeStatus]) -> tuple[str, ...]:
     """Names of the nodes that failed or were cancelled."""
     return tuple(node.node for node in nodes if node.status in FAILED_STATUSES)
+
+
+def failure_reason(client: "MLClient", nodes: Iterable[NodeStatus]) -> str:
+    """The error that Azure ML recorded for the first failed node, in one line. Empty if it has none or is not read."""
+    failed = next((node for node in nodes if node.status == FAILED), None)
+    if failed is None:
+        return ""
+    operations: Any = client.jobs  # it has no public method for the details of a run
+    with contextlib.suppress(AzdistillError), translate_errors(f"job {failed.job!r}"):
+        error = operations._runs_operations.get_run_details(failed.job).error
+        text = error and error.error and error.error.message
+        return f"{failed.node}: {in_one_line(text)}" if text else ""
+    return ""
 
 
 def text_of(status: Any) -> str:

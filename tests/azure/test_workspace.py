@@ -75,7 +75,7 @@ PRIVATE_NAMES = {
     "azure.ai.ml._utils._experimental": ["_should_skip_warning"],
     "azure.ai.ml._artifacts._artifact_utilities": ["get_datastore_info"],
     "azure.ai.ml.entities": ["PipelineJob._validate"],
-    "azure.ai.ml": ["MLClient._kwargs", "MLClient._credential"],
+    "azure.ai.ml": ["MLClient._kwargs", "MLClient._credential", "MLClient.jobs._runs_operations.get_run_details"],
 }
 
 

@@ -104,6 +104,12 @@ def prepare(workspace: "SimulatedWorkspace") -> None:
         "authType": "ApiKey",
         "credentials": {"key": "a key"},
     }
+    _put_rows(workspace, "uri_file")
+
+
+def _put_rows(workspace: "SimulatedWorkspace", type: str) -> None:
+    uri = "azureml://datastores/workspaceblobstore/paths/rows"
+    workspace.assets.put("data", "rows", "1", {"dataType": type, "dataUri": uri})
 
 
 def _no_connection(workspace: "SimulatedWorkspace") -> None:
@@ -111,8 +117,7 @@ def _no_connection(workspace: "SimulatedWorkspace") -> None:
 
 
 def _rows_in_a_folder(workspace: "SimulatedWorkspace") -> None:
-    folder = {"dataType": "uri_folder", "dataUri": "azureml://datastores/workspaceblobstore/paths/rows"}
-    workspace.assets.put("data", "rows", "1", folder)
+    _put_rows(workspace, "uri_folder")
 
 
 CLUSTERS = {"cpu": "cpu-cluster", "gpu": "gpu-cluster"}

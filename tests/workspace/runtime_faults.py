@@ -45,6 +45,21 @@ class RuntimeFault:
     slow: bool = False
 
 
+def _put_job(workspace: "SimulatedWorkspace") -> None:
+    """Add a pipeline job with two nodes."""
+    node = {"type": "command", "componentId": f"{workspace.arm_id}/components/say/versions/1"}
+    workspace.jobs.put(
+        JOB,
+        {
+            "jobType": "Pipeline",
+            "experimentName": "small",
+            "settings": {"continue_on_step_failure": True},
+            "outputs": {"evaluation": {"jobOutputType": "uri_folder"}},
+            "jobs": {name: {**node, "name": name} for name in ("report", "register")},
+        },
+    )
+
+
 def _is_outcome(
     reported: str,
     failed: Sequence[str],
@@ -60,17 +75,7 @@ def _is_outcome(
     from azdistill.azure.jobs import status as status_of
     from azdistill.contracts.errors import AzdistillError
 
-    node = {"type": "command", "componentId": f"{workspace.arm_id}/components/say/versions/1"}
-    workspace.jobs.put(
-        JOB,
-        {
-            "jobType": "Pipeline",
-            "experimentName": "small",
-            "settings": {"continue_on_step_failure": True},
-            "outputs": {"evaluation": {"jobOutputType": "uri_folder"}},
-            "jobs": {name: {**node, "name": name} for name in ("report", "register")},
-        },
-    )
+    _put_job(workspace)
     workspace.runs.output(JOB, "evaluation", {"gate.json": json.dumps(gate)})
     workspace.jobs[JOB].end(reported, failed)
     workspace.jobs[JOB].next_status()
@@ -159,6 +164,23 @@ def _step(
         )
 
 
+def _names_the_image_build(workspace: "SimulatedWorkspace", client: "MLClient", _: Path) -> bool:
+    """True if the error that Azure ML recorded for a node whose image was not built is part of the message."""
+    from azdistill.azure.jobs import raise_for_failure
+    from azdistill.azure.jobs import status as status_of
+    from azdistill.contracts.errors import NodeFailed
+
+    reason = "Image build failed: no matching distribution for torch==9"
+    _put_job(workspace)
+    workspace.jobs[JOB].end("Failed", ["report"])
+    workspace.jobs[JOB].script, workspace.jobs[JOB].child("report").error = ["Failed"], reason
+    try:
+        raise_for_failure(client, status_of(client, JOB))
+    except NodeFailed as error:
+        return f"report: {reason}" in error.problems[0].message
+    return False
+
+
 RUNTIME_FAULTS = [
     RuntimeFault(
         "the pipeline is Completed although the gate refused the student",
@@ -176,6 +198,7 @@ RUNTIME_FAULTS = [
         "gate.json may not be downloaded",
         partial(_is_outcome, "Completed", [], PASSED, "gate_unknown", status=403),
     ),
+    RuntimeFault("the image of an environment cannot be built", _names_the_image_build),
     RuntimeFault("the job may not write models", partial(_registers, True, False), slow=True),
     RuntimeFault("MLflow has 300 seconds for the files of a model", partial(_registers, False, False), slow=True),
     RuntimeFault("MLflow is away when the student is registered", partial(_registers, False, True), slow=True),
