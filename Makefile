@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 AZURITE := tests/workspace/node_modules/.package-lock.json
 
-.PHONY: install quickstart test test-fast test-slow test-locks lint format golden lock bench-foundation bench-robust bench-teacher bench-azure bench-engine clean
+.PHONY: install quickstart test test-fast test-slow test-locks lint format golden lock bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train clean
 
 install: $(VENV)/.installed
 
@@ -75,6 +75,9 @@ bench-azure: install $(AZURITE)
 
 bench-engine: install
 	$(BIN)/python -m benchmarks.engine
+
+bench-train: install
+	$(BIN)/python -m benchmarks.train
 
 clean:
 	rm -rf runs .azdistill build dist

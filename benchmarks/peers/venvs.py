@@ -11,7 +11,7 @@ INSTALL_S = 60
 
 
 class Peer(NamedTuple):
-    """A client that others use for the same; its script takes URL, PROMPTS and IN_FLIGHT."""
+    """A program that others use for the same: what pip installs for it, separated by spaces, and our script for it."""
 
     name: str
     package: str
@@ -25,19 +25,21 @@ PEERS = (
 )
 
 
-def python_of(peer: Peer) -> Path:
-    """The interpreter that has the peer. Raises RuntimeError where it does not install within a minute."""
-    folder = VENVS / peer.package
+def python_of(peer: Peer, install_s: float = INSTALL_S) -> Path:
+    """The interpreter that has the peer. Raises RuntimeError where it does not install within `install_s` seconds."""
+    folder = VENVS / peer.name.lower()
     if not (folder / ".installed").exists():
-        _install(peer, folder)
+        _install(peer, folder, install_s)
     return folder / "bin" / "python"
 
 
-def _install(peer: Peer, folder: Path) -> None:
+def _install(peer: Peer, folder: Path, install_s: float) -> None:
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    command = [str(folder / "bin" / "pip"), "install", "--quiet", peer.package]
+    command = [str(folder / "bin" / "pip"), "install", "--quiet", *peer.package.split()]
     try:
-        subprocess.run(command, check=True, timeout=INSTALL_S, capture_output=True)
+        subprocess.run(command, check=True, timeout=install_s, capture_output=True)
     except subprocess.SubprocessError as problem:
-        raise RuntimeError(f"{peer.package} did not install within {INSTALL_S} s ({type(problem).__name__})") from None
+        raise RuntimeError(
+            f"{peer.package} did not install within {install_s:.0f} s ({type(problem).__name__})"
+        ) from None
     (folder / ".installed").touch()
