@@ -79,6 +79,7 @@ def ours(folder: Path) -> dict[str, Any]:
     from azdistill.contracts.train import TrainConfig
     from azdistill.students.loading import load_student, quiet_transformers
     from azdistill.students.template import TokenizedRow
+    from azdistill.training.dataset import TokenizedRows
     from azdistill.training.loss import loss_in_forward
     from azdistill.training.trainer import student_trainer
 
@@ -98,7 +99,9 @@ def ours(folder: Path) -> dict[str, Any]:
     )
     with quiet_transformers(), tempfile.TemporaryDirectory() as checkpoints:
         student = load_student(folder, dtype="float32")
-        trainer = student_trainer(student, rows, (), config, Path(checkpoints), "", [])
+        trainer = student_trainer(
+            student, TokenizedRows.of(rows), TokenizedRows.of([]), config, Path(checkpoints), "", []
+        )
         trainer.args.save_strategy, trainer.args.logging_steps = "no", 1
         with loss_in_forward(student.model):
             before, started = peak_mb(), time.process_time()

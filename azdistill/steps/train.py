@@ -2,9 +2,14 @@
 
 import hashlib
 import os
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.files import read_rows, write_json
 from azdistill.contracts.layout import HISTORY_FILE, MANIFEST_FILE, TRAIN_FILE, TRAINING_METRICS_FILE, VALIDATION_FILE
 from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest, sha256_file
@@ -39,15 +44,18 @@ def body(arguments: Arguments[TrainConfig]) -> None:
     with saving(jobs, "the outputs"):
         model, metrics = open_folder(outputs["model"]), open_folder(outputs["metrics"])
         own.mkdir(parents=True, exist_ok=True)
+    tokenized = local_folder(f"azdistill-{inputs_hash[:HASH_DIGITS]}-{own.name}")
     tuned = fine_tune(
-        list(read_rows(inputs["curated"] / TRAIN_FILE, TrainRow)),
-        list(read_rows(inputs["curated"] / VALIDATION_FILE, TrainRow)),
+        TrainRows(inputs["curated"] / TRAIN_FILE),
+        TrainRows(inputs["curated"] / VALIDATION_FILE),
         inputs["student"],
         config,
         own,
         inputs_hash,
         [folder for folder in jobs.iterdir() if folder != own],
         chat_template,
+        tokenized=tokenized,
+        workers=os.cpu_count() or 1,
     )
     if not tuned.is_main_process:
         return
@@ -61,6 +69,31 @@ def body(arguments: Arguments[TrainConfig]) -> None:
         write_history(metrics / HISTORY_FILE, tuned.history)
         close_folder(metrics, STEP.name, counts, provenance)
     delete_all(jobs, own, inputs_hash)
+    shutil.rmtree(tokenized, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class TrainRows:
+    """The rows of a file of the curate step. They are read whenever they are iterated."""
+
+    path: Path
+
+    def __iter__(self) -> Iterator[TrainRow]:
+        return read_rows(self.path, TrainRow)
+
+
+def local_folder(name: str) -> Path:
+    """A folder for temporary files on the disk of this node, which its other processes find by its name.
+
+    Raises AzdistillError when it belongs to another user, who could write other rows there.
+    """
+    folder = Path(tempfile.gettempdir()) / name
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
+        raise AzdistillError(
+            "belongs to another user", subject=str(folder), code="foreign_folder", fix="delete it, or set TMPDIR"
+        )
+    return folder
 
 
 def hash_inputs(config: TrainConfig, curated: Path, student: Path, chat_template: str | None = None) -> str:

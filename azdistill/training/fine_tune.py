@@ -2,10 +2,9 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from azdistill.contracts.rows import TrainRow
 from azdistill.contracts.train import TrainConfig
 from azdistill.students.chat_template import pin_template
 from azdistill.students.loading import Student, max_positions, preserve_random_state, quiet_transformers
-from azdistill.students.template import TokenizedRow
 from azdistill.students.usage import num_parameters
 from azdistill.training.adapters import (
     add_adapters,
@@ -30,6 +28,7 @@ from azdistill.training.adapters import (
 )
 from azdistill.training.callbacks import LogProgress, SaveAndStopOnSigterm, SaveOnSchedule, StopEarly
 from azdistill.training.checkpoints import CheckCheckpointFolder, find_best
+from azdistill.training.dataset import TokenizedRows
 from azdistill.training.divergence import without_cudnn_attention
 from azdistill.training.loss import loss_in_forward, separates_packed_rows
 from azdistill.training.metrics import Ending, TrainingMetrics, history_points, training_metrics
@@ -42,6 +41,9 @@ from azdistill.training.trainer import StudentTrainer, precision, student_traine
 # weights: a second thread saves a quarter of the time at most on idle cores, and on busy cores a step takes 3 to 20
 # times as long.
 SINGLE_THREAD_BELOW = 1_000_000
+
+# Files with the tokenized rows.
+TRAIN_ROWS, VALIDATION_ROWS = "train.arrow", "validation.arrow"
 
 logger = logging.getLogger("azdistill.training")
 
@@ -62,14 +64,16 @@ class FineTuned:
 
 
 def fine_tune(
-    train: Sequence[TrainRow],
-    validation: Sequence[TrainRow],
+    train: Iterable[TrainRow],
+    validation: Iterable[TrainRow],
     student: Path,
     config: TrainConfig,
     checkpoints: Path,
     inputs_hash: str = "",
     other_jobs: Sequence[Path] = (),
     chat_template: str | None = None,
+    tokenized: Path | None = None,
+    workers: int = 0,
 ) -> FineTuned:
     """Train the model in the folder `student` on the assistant turns of each row.
 
@@ -77,9 +81,11 @@ def fine_tune(
 
     Saves checkpoints to `checkpoints`, and resumes from the last undamaged one there, or in the folders `other_jobs`,
     with the same `inputs_hash` (any text that identifies student, rows and settings). `chat_template` replaces that of
-    the student. The same seed on the same machine gives the same weights: those with the lowest validation loss, unless
-    `keep_best` is false. Raises DataError for a student or rows that can't be used, AzdistillError when the loss
-    diverges or the disk is full, Interrupted after SIGTERM, when a checkpoint is saved.
+    the student. `train` is iterated twice. With a folder `tokenized`, which is of these inputs only, the tokenized rows
+    are written to files there, by `workers` processes, and used again. The same seed on the same machine gives the same
+    weights: those with the lowest validation loss, unless `keep_best` is false. Raises DataError for a student or rows
+    that can't be used, AzdistillError when the loss diverges or the disk is full, Interrupted after SIGTERM, when a
+    checkpoint is saved.
     """
     config = config.resolved()
     check_method(config)
@@ -87,8 +93,12 @@ def fine_tune(
         loaded = load_base(student, config, chat_template)
         pin_template(loaded.tokenizer, thinking=contain_thoughts(train))
         positions = max_positions(loaded.model)
-        train_rows = tokenize_training_rows(train, loaded.tokenizer, config, positions)
-        validation_rows = tokenize_validation_rows(validation, loaded.tokenizer, config, positions)
+        files = (tokenized / TRAIN_ROWS, tokenized / VALIDATION_ROWS) if tokenized else (None, None)
+        with PartialState().local_main_process_first():  # the other processes of a node read its files
+            train_rows = tokenize_training_rows(train, loaded.tokenizer, config, positions, files[0], workers)
+            validation_rows = tokenize_validation_rows(
+                validation, loaded.tokenizer, config, positions, files[1], workers
+            )
         if config.packing and not separates_packed_rows(loaded.model):
             raise InputError(
                 "this student mixes the rows of a batch: its layers do not see where a row starts",
@@ -105,9 +115,7 @@ def fine_tune(
         callbacks = [SaveOnSchedule(config, inputs_hash), stop, LogProgress(), mlflow, folder]
         if config.early_stopping_patience:
             callbacks.append(StopEarly(config.early_stopping_patience))
-        trainer = student_trainer(
-            loaded, train_rows, validation_rows, config, checkpoints, inputs_hash, callbacks, partial(_row_name, train)
-        )
+        trainer = student_trainer(loaded, train_rows, validation_rows, config, checkpoints, inputs_hash, callbacks)
         is_main_process: bool = trainer.is_world_process_zero()
         start = from_main_process(lambda: find_start(checkpoints, inputs_hash, other_jobs, config))
         if start.has_lost_best:
@@ -149,15 +157,10 @@ def _parameters(model: Any, config: TrainConfig) -> str:
     return f"{total:,} parameters{f' and {trained:,} of adapters ({config.method})' if config.has_adapters else ''}"
 
 
-def _row_name(rows: Sequence[TrainRow], index: int) -> str:
-    """Number and id of a row: in train.jsonl, the number is its line."""
-    return f"row {index + 1} ({rows[index].id})"
-
-
 def _log_start(
     student: Student,
-    train_rows: Sequence[TokenizedRow],
-    validation_rows: Sequence[TokenizedRow],
+    train_rows: TokenizedRows,
+    validation_rows: TokenizedRows,
     config: TrainConfig,
     start: StartingPoint,
 ) -> None:

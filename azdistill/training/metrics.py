@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from azdistill.contracts.files import write_text
 from azdistill.contracts.train import TrainConfig
-from azdistill.students.template import TokenizedRow
 from azdistill.students.usage import peak_memory_bytes
 from azdistill.training.adapters import count_parameters
 from azdistill.training.batches import TokenBudgetSampler
+from azdistill.training.dataset import TokenizedRows
 from azdistill.training.trainer import StudentTrainer, precision
 
 # Name in Trainer's log -> name in history.jsonl.
@@ -57,8 +57,8 @@ class TrainingMetrics:
 
 def training_metrics(
     trainer: StudentTrainer,
-    train_rows: Sequence[TokenizedRow],
-    validation_rows: Sequence[TokenizedRow],
+    train_rows: TokenizedRows,
+    validation_rows: TokenizedRows,
     config: TrainConfig,
     history: Sequence[dict[str, Any]],
     seconds: float,
@@ -70,13 +70,13 @@ def training_metrics(
     epochs = config.num_epochs if ended_by == "num_epochs" else trainer.state.epoch
     trained_here = (steps - resumed_from_step) / max(steps, 1)
     trained, parameters = count_parameters(trainer.model)
-    tokens = sum(len(row.input_ids) for row in train_rows) * epochs * trained_here
+    tokens = int(train_rows.lengths.sum()) * epochs * trained_here
     return TrainingMetrics(
         train_rows=len(train_rows),
         validation_rows=len(validation_rows),
         steps=steps,
         epochs=round(epochs, 4),
-        supervised_tokens=round(sum(row.num_target_tokens for row in train_rows) * epochs),
+        supervised_tokens=round(train_rows.num_target_tokens * epochs),
         padding=round(_padding(train_rows, config), 4),
         parameters=parameters,
         trained_parameters=trained,
@@ -114,14 +114,14 @@ def write_history(path: Path, history: Sequence[dict[str, Any]]) -> None:
     write_text(path, "".join(json.dumps(point) + "\n" for point in history))
 
 
-def _padding(rows: Sequence[TokenizedRow], config: TrainConfig) -> float:
+def _padding(rows: TokenizedRows, config: TrainConfig) -> float:
     if config.packing:
         return 0.0
-    lengths = [len(row.input_ids) for row in rows]
+    lengths = rows.lengths
     steps = config.gradient_accumulation_steps
     batches = TokenBudgetSampler(lengths, config.batch_size, config.seed, accumulation_steps=steps)
-    padded = sum(len(batch) * max(lengths[index] for index in batch) for batch in batches)
-    return 1 - sum(lengths) / padded
+    padded = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
+    return 1 - float(lengths.sum()) / padded
 
 
 def _last(history: Sequence[dict[str, Any]], name: str) -> float | None:

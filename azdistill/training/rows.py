@@ -1,69 +1,160 @@
 """Tokenize training rows and drop those that are too long."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+import itertools
+import multiprocessing
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.rows import Message, TrainRow, canonical
 from azdistill.contracts.train import TrainConfig
 from azdistill.students.chat_template import THINK
-from azdistill.students.template import TokenizedRow, tokenize_rows
+from azdistill.students.template import TokenizedRow, TrainOn, tokenize_rows
+from azdistill.training.dataset import TokenizedRows, record_batch, table_of, writing
+
+# Rows that are tokenized at a time.
+CHUNK = 1000
+
+# Worker processes take some seconds to start: the first rows are tokenized without them.
+ROWS_BEFORE_WORKERS = 20_000
+
+NamedRows = list[tuple[str, TokenizedRow]]
 
 
-def contain_thoughts(rows: Sequence[TrainRow]) -> bool:
+class Chunk(NamedTuple):
+    """Conversations with their names and weights."""
+
+    names: list[str]
+    conversations: list[tuple[Message, ...]]
+    weights: list[float]
+
+
+def contain_thoughts(rows: Iterable[TrainRow]) -> bool:
     """True if an answer begins with the teacher's reasoning, as `teacher.trace: keep` writes it."""
     return any(row.messages[-1].content.lstrip().startswith(THINK) for row in rows)
 
 
 def tokenize_training_rows(
-    rows: Sequence[TrainRow], tokenizer: Any, config: TrainConfig, positions: int | None = None
-) -> list[TokenizedRow]:
+    rows: Iterable[TrainRow],
+    tokenizer: Any,
+    config: TrainConfig,
+    positions: int | None = None,
+    path: Path | None = None,
+    workers: int = 0,
+) -> TokenizedRows:
     """Rows of at most `max_length` tokens, and at most `positions`, which the model has.
 
-    Raises DataError when too many are longer, or none is left.
+    With `path` they are written there and mapped into memory; a file that is there is used as it is. `workers` is the
+    number of processes that tokenize a large number of rows. They import `__main__`, as those of multiprocessing do.
+    Raises DataError when too many rows are longer, or none is left.
     """
-    tokenized = tokenize_validation_rows(rows, tokenizer, config, positions)
+    tokenized = tokenize_validation_rows(rows, tokenizer, config, positions, path, workers)
     if not tokenized:
         raise DataError("no usable training row", code="no_rows", fix="see drops.jsonl of the curate step")
     return tokenized
 
 
 def tokenize_validation_rows(
-    rows: Sequence[TrainRow], tokenizer: Any, config: TrainConfig, positions: int | None = None
-) -> list[TokenizedRow]:
+    rows: Iterable[TrainRow],
+    tokenizer: Any,
+    config: TrainConfig,
+    positions: int | None = None,
+    path: Path | None = None,
+    workers: int = 0,
+) -> TokenizedRows:
     """Like `tokenize_training_rows`, but there may be no rows."""
-    conversations = [row.messages for row in rows]
-    if config.train_on == "all":
-        conversations = without_repeated_turns(conversations)
-    tokenized = tokenize_rows(tokenizer, conversations, config.train_on, [row.weight for row in rows])
+    batches = (
+        record_batch(chunk) for chunk in _fitting(_tokenized(rows, tokenizer, config, workers), config, positions)
+    )
+    if path is None:
+        return TokenizedRows(table_of(batches))
+    if not path.is_file():
+        with writing(path) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+    return TokenizedRows.open(path)
+
+
+def _tokenized(rows: Iterable[TrainRow], tokenizer: Any, config: TrainConfig, workers: int) -> Iterator[NamedRows]:
+    chunks = _chunks(rows, repeated_turns=set() if config.train_on == "all" else None)
+    for chunk in itertools.islice(chunks, ROWS_BEFORE_WORKERS // CHUNK if workers else None):
+        yield _tokenize(tokenizer, config.train_on, chunk)
+    following = next(chunks, None)
+    if following is not None:
+        yield from _tokenized_by_workers(itertools.chain([following], chunks), tokenizer, config.train_on, workers)
+
+
+def _chunks(rows: Iterable[TrainRow], repeated_turns: set[int] | None) -> Iterator[Chunk]:
+    """Rows in chunks. With `repeated_turns`, assistant turns that an earlier row has are not trained again."""
+    numbered = enumerate(rows, 1)
+    while part := list(itertools.islice(numbered, CHUNK)):
+        conversations = [row.messages for _, row in part]
+        if repeated_turns is not None:
+            conversations = [without_repeated_turns(turns, repeated_turns) for turns in conversations]
+        yield Chunk(
+            [f"row {number} ({row.id})" for number, row in part], conversations, [row.weight for _, row in part]
+        )
+
+
+def _tokenize(tokenizer: Any, train_on: TrainOn, chunk: Chunk) -> NamedRows:
+    tokenized = tokenize_rows(tokenizer, chunk.conversations, train_on, chunk.weights)
+    return [(chunk.names[row.conversation], row) for row in tokenized]
+
+
+def _tokenized_by_workers(
+    chunks: Iterator[Chunk], tokenizer: Any, train_on: TrainOn, workers: int
+) -> Iterator[NamedRows]:
+    """In the order of the chunks, of which few are in memory."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn, _set_tokenizer, (tokenizer, train_on)) as pool:
+        pending: deque[Future[NamedRows]] = deque()
+        for chunk in chunks:
+            pending.append(pool.submit(_tokenize_in_worker, chunk))
+            if len(pending) > 2 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+_worker: tuple[Any, TrainOn]
+
+
+def _set_tokenizer(tokenizer: Any, train_on: TrainOn) -> None:
+    """Keep the tokenizer in a worker process, so that it is sent once."""
+    global _worker
+    _worker = tokenizer, train_on
+
+
+def _tokenize_in_worker(chunk: Chunk) -> NamedRows:
+    return _tokenize(*_worker, chunk)
+
+
+def _fitting(chunks: Iterable[NamedRows], config: TrainConfig, positions: int | None) -> Iterator[NamedRows]:
+    """The rows that are not too long. Raises DataError after the last one if too many are."""
     limit = min(config.max_length, positions or config.max_length)
-    fitting = [row for row in tokenized if len(row.input_ids) <= limit]
-    if len(tokenized) - len(fitting) > config.max_overlong_ratio * len(tokenized):
-        raise _too_long(tokenized, fitting, config, positions)
-    return normalize_weights(fitting)
+    count = too_long = longest = 0
+    for chunk in chunks:
+        fitting = [(name, row) for name, row in chunk if len(row.input_ids) <= limit]
+        count, too_long = count + len(chunk), too_long + len(chunk) - len(fitting)
+        longest = max(longest, *(len(row.input_ids) for _, row in chunk), 0)
+        yield fitting
+    if too_long > config.max_overlong_ratio * count:
+        message = f"{too_long} of {count} rows are longer (the longest has {longest} tokens)"
+        raise _rows_too_long(message, config, positions)
 
 
-def normalize_weights(rows: Sequence[TokenizedRow]) -> list[TokenizedRow]:
-    """Scale the weights so that their mean over target tokens is 1: then mean losses and learning rates keep their
-    meaning, and only the ratios of the weights count."""
-    tokens = sum(row.num_target_tokens for row in rows)
-    weighted = sum(row.weight * row.num_target_tokens for row in rows)
-    if weighted == tokens:
-        return list(rows)
-    return [replace(row, weight=row.weight * tokens / weighted) for row in rows]
-
-
-def without_repeated_turns(conversations: Sequence[tuple[Message, ...]]) -> list[tuple[Message, ...]]:
+def without_repeated_turns(turns: tuple[Message, ...], seen: set[int]) -> tuple[Message, ...]:
     """Give weight 0 to an assistant turn that an earlier conversation has after the same turns.
 
-    Several answers to one prompt, and the rows of its traces, share the turns before.
+    Several answers to one prompt, and the rows of its traces, share the turns before. `seen` are hashes of the turns of
+    earlier conversations; those of this one are added.
     """
-    seen: set[int] = set()
-    return [
-        tuple(_untrained(turn) if _is_repeated(turns[: index + 1], seen) else turn for index, turn in enumerate(turns))
-        for turns in conversations
-    ]
+    return tuple(
+        _untrained(turn) if _is_repeated(turns[: index + 1], seen) else turn for index, turn in enumerate(turns)
+    )
 
 
 def _is_repeated(turns: tuple[Message, ...], seen: set[int]) -> bool:
@@ -79,11 +170,7 @@ def _untrained(turn: Message) -> Message:
     return turn.model_copy(update={"weight": 0})
 
 
-def _too_long(
-    rows: Sequence[TokenizedRow], fitting: Sequence[TokenizedRow], config: TrainConfig, positions: int | None
-) -> DataError:
-    longest = max(len(row.input_ids) for row in rows)
-    message = f"{len(rows) - len(fitting)} of {len(rows)} rows are longer (the longest has {longest} tokens)"
+def _rows_too_long(message: str, config: TrainConfig, positions: int | None) -> DataError:
     if positions is not None and positions < config.max_length:
         return DataError(
             f"{message} than max_position_embeddings={positions} in its config.json",

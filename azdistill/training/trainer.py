@@ -1,7 +1,7 @@
 """transformers' Trainer with token-budget batches, our losses and marked checkpoints."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from azdistill.contracts.train import TrainConfig
 from azdistill.students.errors import saving
 from azdistill.students.gpus import require_bfloat16
 from azdistill.students.loading import Student, best_device, best_dtype
-from azdistill.students.template import TokenizedRow
 from azdistill.training.batches import TokenBudgetDataLoader, TokenBudgetSampler, collate, collate_packed
 from azdistill.training.checkpoints import (
     CHECKPOINTS_KEPT,
@@ -23,6 +22,7 @@ from azdistill.training.checkpoints import (
     delete_checkpoints,
     start_checkpoint,
 )
+from azdistill.training.dataset import TokenizedRows
 from azdistill.training.divergence import StopOnDivergence
 from azdistill.training.loss import num_target_tokens
 
@@ -34,22 +34,17 @@ MAX_STEPS_BETWEEN_LOGS = 100
 
 def student_trainer(
     student: Student,
-    train_rows: Sequence[TokenizedRow],
-    validation_rows: Sequence[TokenizedRow],
+    train_rows: TokenizedRows,
+    validation_rows: TokenizedRows,
     config: TrainConfig,
     checkpoints: Path,
     inputs_hash: str,
     callbacks: Sequence[TrainerCallback],
-    row_name: Callable[[int], str] = str,
 ) -> "StudentTrainer":
-    """A trainer with the settings of a job's `train` section.
-
-    `row_name` is the name, in messages, of the row that a tokenized row's `conversation` refers to.
-    """
+    """A trainer with the settings of a job's `train` section."""
     trainer = StudentTrainer(
         config=config,
         inputs_hash=inputs_hash,
-        row_name=row_name,
         model=student.model,
         args=training_arguments(config, checkpoints, evaluate=bool(validation_rows)),
         data_collator=collate_packed
@@ -116,11 +111,9 @@ def precision(config: TrainConfig) -> str:
 class StudentTrainer(Trainer):
     """Trainer whose batches follow a token budget. Its model must be inside `loss_in_forward`."""
 
-    def __init__(
-        self, *, config: TrainConfig, inputs_hash: str, row_name: Callable[[int], str], **arguments: Any
-    ) -> None:
+    def __init__(self, *, config: TrainConfig, inputs_hash: str, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._config, self._inputs_hash, self._row_name = config, inputs_hash, row_name
+        self._config, self._inputs_hash = config, inputs_hash
         # `loss_in_forward` computes the loss, for the target tokens of all batches of an optimizer step.
         self.model_accepts_loss_kwargs = True
         self._divergence = StopOnDivergence(self._batch_rows)
@@ -132,10 +125,10 @@ class StudentTrainer(Trainer):
     def get_eval_dataloader(self, eval_dataset: Any = None) -> TokenBudgetDataLoader:
         return self._data_loader(self.eval_dataset if eval_dataset is None else eval_dataset)
 
-    def _data_loader(self, rows: Sequence[TokenizedRow]) -> TokenBudgetDataLoader:
+    def _data_loader(self, rows: TokenizedRows) -> TokenBudgetDataLoader:
         args, config = self.args, self._config
         sampler = TokenBudgetSampler(
-            [len(row.input_ids) for row in rows],
+            rows.lengths,
             config.batch_size,
             config.seed,
             args.process_index,
@@ -163,7 +156,7 @@ class StudentTrainer(Trainer):
         loader.set_epoch(epoch)
         batches = list(loader.sampler_of_batches)[step_in_epoch * accumulated :][:accumulated]
         indices = [index for number, rows in enumerate(batches) if batch in (None, number) for index in rows]
-        return [self._row_name(self.train_dataset[index].conversation) for index in indices]
+        return [self.train_dataset.name(index) for index in indices]
 
     @torch.no_grad()
     def evaluation_loop(self, dataloader: Any, *_: Any, **__: Any) -> EvalLoopOutput:
