@@ -54,8 +54,9 @@ def train(*arguments):
 
 
 @pytest.mark.slow
-def test_two_processes_train_one_student_and_the_main_process_writes_it(student, tmp_path):
-    outputs = train(tmp_path, student, rows(64), 2, "--num-epochs", "2")
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_two_processes_train_one_student_and_the_main_process_writes_it(student, tmp_path, method):
+    outputs = train(tmp_path, student, rows(64), 2, "--num-epochs", "2", "--method", method)
     assert outputs[0].startswith("train: 64 rows")
     assert outputs[1] == ""
     metrics = read_json(tmp_path / "metrics" / "metrics.json")
