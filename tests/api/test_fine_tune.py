@@ -21,18 +21,21 @@ def answered_rows(*numbers: int, answer: str = "What is the item?") -> list[dict
     return [{"messages": [*row["messages"], turn]} for row in question_rows(*numbers)]
 
 
+@pytest.mark.parametrize("method", ["full", "lora"])
 def test_teacher_and_training_give_a_student_that_chats_and_can_be_saved(
-    teacher: dict[str, Any], student: Path, tmp_path: Path
+    teacher: dict[str, Any], student: Path, tmp_path: Path, method: str
 ) -> None:
     training = generate_teacher_responses(teacher, question_rows(*range(16)))
     validation = generate_teacher_responses(teacher, question_rows(20, 21))
-    distilled = fine_tune_student(student, training, validation, hyperparameters=QUICK)
+    distilled = fine_tune_student(student, training, validation, hyperparameters={**QUICK, "method": method})
     assert (distilled.metrics.train_rows, distilled.metrics.validation_rows, distilled.drops) == (16, 2, [])
     assert distilled.metrics.validation_loss is not None
     assert isinstance(distilled.reply("Hi", max_new_tokens=4), str)
     assert isinstance(distilled.reply([{"role": "user", "content": "Hi"}], max_new_tokens=4), str)
     assert distilled.save(tmp_path / "distilled") == tmp_path / "distilled"
-    assert "model.safetensors" in read_manifest(tmp_path / "distilled").files
+    files = read_manifest(tmp_path / "distilled").files
+    assert "model.safetensors" in files
+    assert ("adapter/adapter_model.safetensors" in files) is (method == "lora")
 
 
 def test_progress_is_shown_unless_it_is_turned_off(student: Path, capfd: pytest.CaptureFixture[str]) -> None:
