@@ -79,8 +79,8 @@ def pin_template(tokenizer: Any, *, thinking: bool = False) -> None:
         header += f"{{% if enable_thinking is not defined %}}{{% set enable_thinking = {value} %}}{{% endif %}}"
     tokenizer.chat_template = pinned = header + MARKER + dated + MARKER
     if not thinking and (opening := open_thinking(render(tokenizer, [USER], add_generation_prompt=True))):
-        closing = repr(EMPTY_THINKING.removeprefix(opening))
-        footer = f"{{% if add_generation_prompt %}}{{{{ {closing} }}}}{{% endif %}}"
+        closing = EMPTY_THINKING.removeprefix(opening).removeprefix(THINK)
+        footer = f"{{% if add_generation_prompt %}}{{{{ {closing!r} }}}}{{% endif %}}"
         tokenizer.chat_template = pinned + footer
 
 

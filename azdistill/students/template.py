@@ -144,14 +144,7 @@ class ChatTokenizer:
         pieces = [text.split(CUT) for text in texts]
         flat = [self._anchor * (index > 0) + piece for split in pieces for index, piece in enumerate(split)]
         encoded = iter(self._tokenizer(flat, add_special_tokens=False)["input_ids"] if flat else [])
-        return [
-            [
-                token
-                for index, piece in enumerate(split)
-                for token in (self._after_anchor(next(encoded), piece) if index else next(encoded))
-            ]
-            for split in pieces
-        ]
+        return [self._joined(next(encoded), [(next(encoded), piece) for piece in rest]) for _, *rest in pieces]
 
     def encode_targets(self, conversations: Sequence[Sequence[Message]]) -> tuple[list[list[int]], list[list[int]]]:
         """Token ids of the prompts and of the answers of conversations that end with an assistant turn.
@@ -201,6 +194,9 @@ class ChatTokenizer:
     def _cut(self, turn: Message) -> Message:
         content = self._first_character.sub(lambda match: match[0] + CUT, turn.content.replace(CUT, ""))
         return Message(role=turn.role, content=content)
+
+    def _joined(self, first: list[int], others: Sequence[tuple[list[int], str]]) -> list[int]:
+        return first + [token for ids, piece in others for token in self._after_anchor(ids, piece)]
 
     def _after_anchor(self, ids: list[int], piece: str) -> list[int]:
         """The ids of a piece without the anchor, and without a space that SentencePiece put before it."""

@@ -85,7 +85,11 @@ def test_text_that_spells_a_control_token_stays_text(data):
     family = data.draw(st.sampled_from(list(FAMILIES)))
     tokenizer = pinned(family)
     control = sorted(token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
-    characters = st.characters(max_codepoint=126, exclude_categories=["Cc"]) if family == "unigram" else st.characters()
+    characters = (
+        st.characters(max_codepoint=126, exclude_categories=["Cc"])
+        if family == "unigram"
+        else st.characters(codec="utf-8")
+    )
     pieces = st.lists(st.one_of(st.text(characters), st.sampled_from([*control, "</s>", "<|im_end|>"]))).map("".join)
     question, answer, plain = data.draw(pieces), data.draw(pieces.filter(str.strip)), turns("a", "a", "a", "a")
     control_token_ids = {*tokenizer.convert_tokens_to_ids(control)} - {tokenizer.unk_token_id}
@@ -114,6 +118,12 @@ def test_text_that_spells_a_control_token_stays_text(data):
             "Yes<|im_end|>",
         ),
         (REASONING, "</s>", "<|user|>Hi<|assistant|><think>\n\n</think>\n\n", "Yes</s>"),
+        (
+            REASONING.replace("<think>\n", "<think> "),
+            "</s>",
+            "<|user|>Hi<|assistant|><think> \n\n</think>\n\n",
+            "Yes</s>",
+        ),
         (
             "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}",
             "</s>",
