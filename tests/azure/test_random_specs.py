@@ -119,12 +119,12 @@ def _configs(job: DistillationJob) -> dict[str, StepConfig]:
 
 
 def _sections(job: DistillationJob) -> dict[str, StepConfig]:
-    name = job.outputs.registered_model or f"{job.name}-distilled"
+    name = job.outputs.registered_model or f"{job.name.replace('.', '-')}-distilled"
     return {
         "prepare": job.prepare,
         "teacher": job.teacher,
         "curate": job.curate,
-        "train": job.train,
+        "train": job.train.resolved(),
         "predict_student": job.predict.model_copy(update={"weights": "pretrained"}),
         "predict_baseline": job.predict,
         "evaluate": job.evaluate,
@@ -133,6 +133,7 @@ def _sections(job: DistillationJob) -> dict[str, StepConfig]:
             registered_model=name,
             model_type=job.outputs.model_type,
             baseline=job.student.model if job.student.model.startswith("azureml://registries/") else None,
+            baseline_type=job.student_type,
             licences_acknowledged=job.licences_acknowledged,
         ),
     }
