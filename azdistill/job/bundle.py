@@ -179,16 +179,17 @@ def _file_input(name: str, file: PlannedFile) -> dict[str, Any]:
 
 
 def _node(node: PlannedNode, compute: ComputeSection, tags: Mapping[str, Any]) -> dict[str, Any]:
-    """A node, with the tags of the job: Azure reports costs by node."""
-    return {
-        "type": "command",
-        "component": f"./{COMPONENTS}/{node.step.name}/{COMPONENT_FILE}",
-        **tags,
-        **({"identity": _identity(compute)} if compute.identity != Identity() else {}),
-        **run_settings(node.step, compute),
-        "inputs": dict(node.inputs),
-        "outputs": dict(node.outputs),
-    }
+    """A node, with the tags of the job: Azure reports costs by node.
+
+    A sweep node accepts neither an identity nor environment variables, and it limits the time of its trials.
+    """
+    component, settings = f"./{COMPONENTS}/{node.step.name}/{COMPONENT_FILE}", run_settings(node.step, compute)
+    ports = {"inputs": dict(node.inputs), "outputs": dict(node.outputs)}
+    if node.sweep:
+        settings = {name: value for name, value in settings.items() if name not in ("environment_variables", "limits")}
+        return {"type": "sweep", "trial": component, **tags, **settings, **ports, **node.sweep}
+    identity = {"identity": _identity(compute)} if compute.identity != Identity() else {}
+    return {"type": "command", "component": component, **tags, **identity, **settings, **ports}
 
 
 def _identity(compute: ComputeSection) -> dict[str, str]:

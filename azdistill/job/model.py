@@ -37,6 +37,7 @@ from azdistill.job.run_settings import MAX_TIMEOUT_S
 from azdistill.job.shorthand import INHERITED, Values, expand
 from azdistill.job.task import PURPOSE, SpecTask, is_file
 from azdistill.job.teacher_section import TeacherSection
+from azdistill.job.tuning import TuningSection, tuning_problems
 from azdistill.metrics.registry import gate_problems
 
 
@@ -216,6 +217,7 @@ class DistillationJob(Section):
     curate: CurateConfig = CurateConfig()
     student: StudentSection
     train: TrainConfig = TrainConfig()
+    tuning: TuningSection | None = Field(None, description="Sweep over fields of train. Default: one training.")
     predict: PredictConfig = PredictConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     simulation: dict[str, Simulation] = Field(
@@ -253,7 +255,7 @@ class DistillationJob(Section):
             errors = errors_of(error)
             job, others = partial_validation(cls, full, errors, info.context)
             problems += job_problems([*errors, *others], cls, values)
-        problems += run_checks((_unknown_teachers, _unknown_metrics, _compute, _tags, *ADDRESSES), job)
+        problems += run_checks((_unknown_teachers, _unknown_metrics, _compute, tuning_problems, _tags, *ADDRESSES), job)
         if problems:
             # Outside of the except block: pydantic's message repeats values, and one of them may be a secret.
             raise SpecError(problems=problems)

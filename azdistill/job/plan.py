@@ -1,7 +1,7 @@
 """Plan a job: the graph of nodes that Azure ML runs. Pure: the same job gives the same plan."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -17,6 +17,7 @@ from azdistill.job.components import step_of
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES
 from azdistill.job.simulation import as_json
+from azdistill.job.tuning import sweep_of
 
 Scalar = str | int | float | bool
 
@@ -111,12 +112,16 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class PlannedNode:
-    """A node: its step, and its inputs and outputs as Azure ML YAML values: literals, `${{ }}` bindings, mappings."""
+    """A node: its step, and its inputs and outputs as Azure ML YAML values: literals, `${{ }}` bindings, mappings.
+
+    `sweep` are the fields that make the node a sweep, whose search space gives the other inputs.
+    """
 
     name: str
     step: Step[Any]
     inputs: Mapping[str, Any]
     outputs: Mapping[str, Any]
+    sweep: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -146,14 +151,15 @@ def plan(job: DistillationJob) -> Plan:
     configs = step_configs(job)
     data = {name: getattr(job.data, name) for name in FILES}
     data |= {"task_file": job.task_file, "completions": job.teacher.completions, "chat_template": _template(job)}
+    nodes = [
+        _node(name, wiring, configs[wiring.step], data, job.compute.default_datastore) for name, wiring in GRAPH.items()
+    ]
+    searched = job.tuning.search_space if job.tuning else {}
     return Plan(
         job=job,
         files=_data_files(data, job) | _nested_files(configs) | {"simulation": _simulation(job)},
-        scalars=_run_inputs(configs),
-        nodes=tuple(
-            _node(name, wiring, configs[wiring.step], data, job.compute.default_datastore)
-            for name, wiring in GRAPH.items()
-        ),
+        scalars={name: value for name, value in _run_inputs(configs).items() if name not in searched},
+        nodes=tuple(_swept(node, job) if node.name == "train" and searched else node for node in nodes),
     )
 
 
@@ -237,6 +243,13 @@ def _node(
     inputs = {**ports, **{field: value for field, value in fields.items() if value is not None}}
     outputs = {port: _output(name, port, step.outputs[port], datastore) for port in step.outputs}
     return PlannedNode(name, step, inputs, outputs)
+
+
+def _swept(node: PlannedNode, job: DistillationJob) -> PlannedNode:
+    """The node as a sweep, whose search space gives the inputs in it."""
+    sweep = sweep_of(job) or {}
+    inputs = {name: value for name, value in node.inputs.items() if name not in sweep["search_space"]}
+    return replace(node, inputs=inputs, sweep=sweep)
 
 
 def _bound_port(port: Port, source: str) -> Any:

@@ -20,7 +20,10 @@ HEAVY = {
     "prepare": set(),
     "teacher": {"aiohttp", "azure", "numpy", "orjson", "safetensors", "uvloop"},
     "curate": set(),
-    "train": {"torch", "transformers", "mlflow", "accelerate", "jinja2", "peft", "safetensors", "psutil", "numpy"},
+    "train": {
+        *("torch", "transformers", "mlflow", "accelerate", "jinja2", "peft", "safetensors", "psutil", "numpy"),
+        "pyarrow",
+    },
     "predict": {"torch", "transformers", "jinja2", "safetensors", "psutil", "numpy"},
     "evaluate": {"numpy", "scipy", "sacrebleu"},
     "report": {"jinja2", "sacrebleu"},
