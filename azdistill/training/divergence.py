@@ -69,12 +69,15 @@ class StopOnDivergence(TrainerCallback):
             raise _diverged(failures, args.learning_rate)
         raise _error(f"{failed} is {logged[failed]!r} at step {state.global_step}", args.learning_rate)
 
-    def stop_validation(self, step: int, losses: Sequence[torch.Tensor], batches: Sequence[Sequence[int]]) -> NoReturn:
-        """Raise AzdistillError for a validation with a loss that is not finite, here or in another process."""
+    def stop_validation(self, step: int, losses: Sequence[torch.Tensor], batches: Sequence[Sequence[str]]) -> NoReturn:
+        """Raise AzdistillError for a validation with a loss that is not finite, here or in another process.
+
+        `batches` are the names of their rows.
+        """
         failed = next((number for number, loss in enumerate(losses) if not math.isfinite(loss.item())), None)
-        rows = [] if failed is None else [f"row {index + 1} of the validation rows" for index in batches[failed]]
+        rows = _listed(gather_object([] if failed is None else list(batches[failed])))
         raise AzdistillError(
-            f"the validation loss is not finite after step {step}, in the batch with {_listed(gather_object(rows))}",
+            f"the validation loss is not finite after step {step}, in the batch with validation {rows}",
             code="not_finite_validation",
             fix="look at these rows, or lower train.learning_rate",
         )

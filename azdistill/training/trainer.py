@@ -171,8 +171,8 @@ class StudentTrainer(Trainer):
         loss_sum, tokens = self.accelerator.reduce(sums.to(self.args.device)).tolist()
         if not math.isfinite(loss_sum):
             rows, batches = dataloader.dataset, dataloader.sampler_of_batches
-            conversations = [[rows[index].conversation for index in batch] for batch in batches]
-            self._divergence.stop_validation(self.state.global_step, losses, conversations)
+            names = [[rows.name(index) for index in batch] for batch in batches]
+            self._divergence.stop_validation(self.state.global_step, losses, names)
         return EvalLoopOutput(None, None, {"eval_loss": loss_sum / tokens}, len(dataloader.dataset))
 
     def floating_point_ops(self, inputs: Any) -> int:

@@ -247,7 +247,7 @@ def test_validation_rows_that_are_not_finite_are_named(tmp_path):
         fine_tune(TRAIN[:8], [*VALIDATION, bad], student, CONFIG, tmp_path / "checkpoints", "inputs")
     (problem,) = error.value.problems
     assert problem.code == "not_finite_validation"
-    assert "row 13 of the validation rows" in problem.message
+    assert f"row 13 ({bad.id})" in problem.message
     assert last_checkpoint(tmp_path / "checkpoints", "inputs") is None
 
 
