@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 AZURITE := tests/workspace/node_modules/.package-lock.json
 
-.PHONY: install quickstart test test-fast test-slow test-locks lint format golden lock bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train clean
+.PHONY: install quickstart test test-fast test-slow test-locks lint format golden lock memory-table bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train clean
 
 install: $(VENV)/.installed
 
@@ -59,6 +59,11 @@ golden: install $(AZURITE)
 # Resolve the packages of the environments anew and write their locks. Needs PyPI; reads metadata only.
 lock: install
 	$(BIN)/python environments/lock.py
+
+# Measure the memory of training each student of the catalog on fake tensors and write the table that plans use. It
+# takes about half an hour; STUDENTS="phi-4-mini qwen3-4b" measures these only.
+memory-table: install
+	$(BIN)/python -m benchmarks.memory_table $(STUDENTS)
 
 bench-foundation: install
 	$(BIN)/python -m benchmarks.foundation

@@ -9,7 +9,7 @@ import typer
 from azdistill.cli.options import Format
 
 if TYPE_CHECKING:
-    from azdistill.job.estimates import Estimate, Memory, Range
+    from azdistill.job.estimates import Estimate, PlannedTraining, Range
     from azdistill.job.model import DistillationJob
 
 UNKNOWN = "unknown, because not all rows are on this machine"
@@ -81,7 +81,8 @@ def _figures(job: "DistillationJob", estimated: "Estimate", minutes: "Range | No
         yield "cost", _cost(estimated)
     if minutes:
         yield "teacher time", f"{minutes.low:,.0f} to {minutes.high:,.0f} minutes at the rate limits"
-    yield "student", f"{job.student.model}: {_memory(estimated.memory)}"
+    yield "student", job.student.model
+    yield from _training(estimated.training)
 
 
 def _teachers(job: "DistillationJob", estimated: "Estimate") -> Iterator[tuple[str, str]]:
@@ -127,12 +128,42 @@ def _amount(cost: "Range") -> str:
     return f"{cost.low:,.2f} to {cost.high:,.2f}"
 
 
-def _memory(memory: "Memory") -> str:
-    if memory.needed_gb is None:
-        return "size unknown; set it in catalog.students"
-    needed = f"full fine-tuning needs {memory.needed_gb:,.0f} GB before activations"
-    if memory.fits is None:
-        return f"{needed}; the memory of {memory.vm or 'the cluster'} is unknown"
-    larger = f"use {memory.smallest_vm}" if memory.smallest_vm else "no known VM size has a GPU that is large enough"
-    advice = "" if memory.fits else f" and DOES NOT FIT; {larger}"
-    return f"{needed}, a GPU of {memory.vm} has {memory.vm_gb}{advice}"
+def _training(training: "PlannedTraining") -> Iterator[tuple[str, str]]:
+    """The settings that were chosen, and the memory by part."""
+    yield "method", _chosen(training, "method", training.method)
+    batch = f"{training.batch_size} rows" + (f", {training.rows} at a time" * (training.rows < training.batch_size))
+    yield "batch", _chosen(training, "batch_size", batch)
+    checkpointing = "on" if training.gradient_checkpointing else "off"
+    yield "checkpointing", _chosen(training, "gradient_checkpointing", checkpointing)
+    yield "GPU memory", _memory(training)
+    for part, size in (training.parts or {}).items():
+        yield f"  {part}", f"{size:,.1f} GB{_explained(part)}"
+    if training.rows_gb is not None:
+        rows = f"{training.rows} rows of {training.rows_length:,} tokens"
+        yield "  of these rows", f"{training.rows_gb:,.1f} GB for {rows}, the most that yours have on average"
+    if training.largest_rows is not None:
+        rows = f"{training.largest_rows:,} rows of {training.length:,} tokens"
+        yield "  at most", f"{rows}, or one row of {training.largest_length:,} tokens"
+
+
+def _chosen(training: "PlannedTraining", field: str, value: str) -> str:
+    reason = training.reasons.get(field)
+    return f"{value}, chosen: {reason}" if reason else value
+
+
+def _memory(training: "PlannedTraining") -> str:
+    if training.needed_gb is None:
+        return "unknown; set the student's parameters in catalog.students"
+    batch = f"for {training.rows} rows of {training.length:,} tokens"
+    extent = "before activations, a rough estimate" if training.is_rough else batch
+    needed = f"{training.needed_gb:,.1f} GB {extent}"
+    if training.fits is None:
+        return f"{needed}; the memory of {training.vm or 'the cluster'} is unknown"
+    fixes = ", or ".join(training.fixes) or "no known VM size has a GPU that is large enough"
+    largest = f"; the largest is the {training.during}" if training.during else ""
+    verdict = f"fits{largest}" if training.fits else f"DOES NOT FIT; {fixes}"
+    return f"{needed}, a GPU of {training.vm} has {training.vm_gb}: {verdict}"
+
+
+def _explained(part: str) -> str:
+    return ", assumed for CUDA and for memory that the allocator cannot use" if part == "reserve" else ""

@@ -4,9 +4,9 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 from azdistill.contracts.student import CHAT_TEMPLATE
@@ -25,6 +25,17 @@ LEARNING_RATES = {"full": 2e-5, "lora": 2e-4, "qlora": 2e-4}
 # Value of lora_targets for every linear module but the output head.
 ALL_LINEAR = "all-linear"
 
+DEFAULT_BATCH_SIZE = 8
+
+# The value of batch_size that `auto` stands for. A bundle never has it: the plan of a job chooses the number.
+AUTO_BATCH_SIZE = 0
+
+_BATCH_SIZE_SCHEMA = {"anyOf": [{"type": "integer", "minimum": AUTO_BATCH_SIZE}, {"const": "auto"}]}
+
+
+def _read_batch_size(value: Any) -> Any:
+    return AUTO_BATCH_SIZE if value == "auto" else value
+
 
 class TrainConfig(StepConfig):
     """Fine-tuning hyperparameters. The loss covers assistant turns only."""
@@ -36,7 +47,8 @@ class TrainConfig(StepConfig):
     method: Annotated[Literal["auto", "full", "lora", "qlora"], RunInput()] = Field(
         "auto",
         description="full: train all weights. lora: train adapters of low rank, which are merged into the weights at "
-        "the end. qlora: the same on weights in 4 bits, on a GPU only. auto: full.",
+        "the end. qlora: the same on weights in 4 bits, on a GPU only. auto: the first of them that fits one GPU; full "
+        "where that is unknown.",
     )
     learning_rate: Annotated[float | None, RunInput()] = Field(
         None,
@@ -58,11 +70,12 @@ class TrainConfig(StepConfig):
     )
     use_dora: bool = Field(False, description="DoRA: train the length of each weight vector, too.")
     use_rslora: bool = Field(False, description="rsLoRA: divide lora_alpha by the square root of lora_rank.")
-    batch_size: int = Field(
-        8,
-        ge=1,
+    batch_size: Annotated[int, BeforeValidator(_read_batch_size), WithJsonSchema(_BATCH_SIZE_SCHEMA)] = Field(
+        DEFAULT_BATCH_SIZE,
+        ge=AUTO_BATCH_SIZE,
         description="Average number of rows per batch. A batch has at most batch_size times the average row "
-        "length in tokens.",
+        "length in tokens. auto (or 0): as many rows of max_length as one GPU holds, at most 64; 8 where that is "
+        "unknown.",
     )
     gradient_accumulation_steps: int = Field(
         1, ge=1, description="Number of smaller batches that a batch is divided into, to use less memory."
@@ -99,8 +112,10 @@ class TrainConfig(StepConfig):
         "adamw_torch_fused",
         description="Optimizer, as transformers names it. 8-bit: on a GPU, by bitsandbytes.",
     )
-    gradient_checkpointing: bool = Field(
-        False, description="Compute activations again in the backward pass: much less memory, about a third more time."
+    gradient_checkpointing: bool | None = Field(
+        None,
+        description="Compute activations again in the backward pass: much less memory, about a third more time. "
+        "Default: true if a batch of rows of max_length fits one GPU only with it.",
     )
     attn_implementation: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
         "auto", description="Attention in transformers. auto: its default for the student, sdpa where possible."
@@ -129,10 +144,19 @@ class TrainConfig(StepConfig):
         return self.method in ("lora", "qlora")
 
     def resolved(self) -> "TrainConfig":
-        """The config with the method and the learning rate that are used. `auto` is full fine-tuning."""
+        """The config with the values that are used in place of `auto` and None, for a GPU that is unknown.
+
+        A job has chosen them for its GPU before.
+        """
         method = "full" if self.method == "auto" else self.method
-        learning_rate = self.learning_rate or LEARNING_RATES[method]
-        return self.model_copy(update={"method": method, "learning_rate": learning_rate})
+        return self.model_copy(
+            update={
+                "method": method,
+                "learning_rate": self.learning_rate or LEARNING_RATES[method],
+                "batch_size": self.batch_size or DEFAULT_BATCH_SIZE,
+                "gradient_checkpointing": bool(self.gradient_checkpointing),
+            }
+        )
 
 
 STEP = Step(

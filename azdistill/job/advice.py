@@ -7,10 +7,11 @@ from typing import Any
 from azdistill.contracts.problems import FieldPath, Problem, format_number
 from azdistill.contracts.train import TrainConfig
 from azdistill.engine.pipeline.labels import ASSET_NAME
-from azdistill.engine.pipeline.vm_sizes import VmSize, check_name, vm_size
+from azdistill.engine.pipeline.vm_sizes import check_name, vm_size
 from azdistill.job.catalog import Facts, TeacherFacts, built_in
 from azdistill.job.components import step_of
 from azdistill.job.compute_checks import SIZES
+from azdistill.job.memory import choose_settings, gpu_of, training_of, what_would_fit
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES
 from azdistill.job.plan import step_configs
@@ -215,17 +216,23 @@ def _vm_sizes(job: DistillationJob) -> Iterator[Problem]:
 
 
 def _gpu_memory(job: DistillationJob) -> Iterator[Problem]:
-    student, size = job.known.student(job.student.model), _gpus_of(job)
-    if student and student.training_gb and size and student.training_gb > size.gpu_memory_gb:
-        needed = f"full fine-tuning of {student.name} needs {student.training_gb:,.0f} GB before activations"
-        fix = f"use {student.smallest_vm}" if student.smallest_vm else "choose a smaller student"
-        message = f"{needed}, and a GPU of this size has {size.gpu_memory_gb}"
+    training = training_of(job)
+    if training is None:
+        return
+    training = training.with_settings(**dict(choose_settings(job).config))
+    memory, gpu = training.memory(), training.gpu
+    if memory and gpu and not training.fits():
+        batch = f"for {training.rows} rows of {training.config.max_length:,} tokens"
+        extent = "before activations" if memory.is_rough else batch
+        needed = f"training {training.student.name} (method {training.config.method}) needs {memory.total_gb:,.0f} GB"
+        fix = ", or ".join(what_would_fit(training)) or "choose a smaller student"
+        message = f"{needed} {extent}, and a GPU of this size has {gpu.gpu_memory_gb}"
         yield _warning("exceeds_gpu_memory", GPU_SIZE, job.compute.gpu_instance_type, message, fix)
 
 
 def _idle_gpus(job: DistillationJob) -> Iterator[Problem]:
     """GPUs that are rented and not used: of train with fewer processes, and of predict, which uses one."""
-    compute, size = job.compute, _gpus_of(job)
+    compute, size = job.compute, gpu_of(job)
     predict = vm_size(compute.predict_instance_type or "") if compute.gpu == SERVERLESS else None
     if size and compute.train_processes and compute.train_processes < size.gpus:
         idle = size.gpus - compute.train_processes
@@ -244,12 +251,8 @@ def _batch_of_processes(job: DistillationJob) -> Iterator[Problem]:
     compute, train = job.compute, step_of("train")
     processes = process_count(train, compute) * compute.train_instances
     if processes > 1:
-        rows = f"{processes} x {job.train.batch_size} = {processes * job.train.batch_size}"
+        batch_size = choose_settings(job).config.batch_size
+        rows = f"{processes} x {batch_size} = {processes * batch_size}"
         message = f"{processes} processes train together, so an optimizer step has {rows} rows"
         fix = f"for as many rows as one process has, divide it by {processes}"
-        yield _warning("several_processes", ("train", "batch_size"), job.train.batch_size, message, fix)
-
-
-def _gpus_of(job: DistillationJob) -> VmSize | None:
-    """The VM size of step train. None if it is unknown."""
-    return vm_size(job.compute.gpu_instance_type) if job.compute.gpu == SERVERLESS else None
+        yield _warning("several_processes", ("train", "batch_size"), batch_size, message, fix)

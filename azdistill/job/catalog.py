@@ -12,13 +12,8 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from azdistill.contracts.errors import SpecError
-from azdistill.engine.pipeline.vm_sizes import smallest_vm_size
 from azdistill.engine.yaml_document import read_document
 from azdistill.job.paths import SpecPath
-
-# Bytes per parameter of full fine-tuning in mixed precision with AdamW: 6 of weights, 4 of gradient, 8 of optimizer.
-# Activations come on top. Source: transformers' documentation, "GPU memory usage".
-TRAINING_BYTES = 18
 
 MODELS_FILE = Path(__file__).with_name("models.yaml")
 
@@ -69,19 +64,11 @@ class StudentFacts(Facts):
     type: ModelType | None = Field(None, description="Type of the model in its registry.")
     architecture: str | None = Field(None, description="Model class in transformers.")
     memory: float | None = Field(
-        None, gt=0, description="GPU memory of full fine-tuning in GB. Default: 18 GB per billion parameters."
+        None,
+        gt=0,
+        description="GPU memory of full fine-tuning without activations, GB. Default: measured for the students of the "
+        "built-in catalog, else 18 GB per billion parameters.",
     )
-
-    @property
-    def training_gb(self) -> float | None:
-        """GPU memory of full fine-tuning without activations, GB."""
-        return self.memory or (self.parameters and self.parameters * TRAINING_BYTES)
-
-    @property
-    def smallest_vm(self) -> str | None:
-        """The first recommended VM size with a GPU that is large enough for full fine-tuning. None if no GPU is, or if
-        the size of the student is unknown."""
-        return smallest_vm_size(self.training_gb) if self.training_gb else None
 
 
 FactsType = TypeVar("FactsType", bound=Facts)
@@ -101,10 +88,16 @@ class Catalog(BaseModel):
 
     def teacher(self, model: str) -> TeacherFacts | None:
         """Facts about a teacher, by its name in the catalog or of its deployment. Case does not matter."""
-        return self._teachers.get(_model_name(model))
+        listed = self._teachers.get(_model_name(model))
+        return _with_name(listed, self.teachers[listed]) if listed else None
 
     def student(self, model: str) -> StudentFacts | None:
         """Facts about a student, by its name in the catalog, its address or the name of its folder."""
+        listed = self.student_name(model)
+        return _with_name(listed, self.students[listed]) if listed else None
+
+    def student_name(self, model: str) -> str | None:
+        """The name in the catalog of a student, by that name, its address or the name of its folder."""
         return self._students.get(_model_name(model))
 
     def address(self, student: str) -> str:
@@ -113,12 +106,12 @@ class Catalog(BaseModel):
         return (facts and (facts.address or facts.registry)) or student
 
     @cached_property
-    def _teachers(self) -> dict[str, TeacherFacts]:
-        return _by_name(self.teachers)
+    def _teachers(self) -> dict[str, str]:
+        return _by_alias(self.teachers)
 
     @cached_property
-    def _students(self) -> dict[str, StudentFacts]:
-        return _by_name(self.students)
+    def _students(self) -> dict[str, str]:
+        return _by_alias(self.students)
 
 
 class BuiltInCatalog(Catalog):
@@ -143,15 +136,19 @@ def _merge(facts: Mapping[str, FactsType], base: Mapping[str, FactsType]) -> dic
     return merged
 
 
-def _by_name(models: Mapping[str, FactsType]) -> dict[str, FactsType]:
-    """Facts by every name of a model in lower case. A name in the catalog wins over an alias of another model."""
-    by_name: dict[str, FactsType] = {}
+def _by_alias(models: Mapping[str, Facts]) -> dict[str, str]:
+    """Names in the catalog by every name of a model in lower case. A name in the catalog wins over an alias of another
+    model."""
+    by_alias: dict[str, str] = {}
     for listed, facts in models.items():
         aliases = (facts.source, facts.name, facts.registry, getattr(facts, "address", None))
-        named = facts if facts.name else facts.model_copy(update={"name": listed})
-        by_name |= {_model_name(alias): named for alias in aliases if alias and _model_name(alias) not in models}
-        by_name[listed.casefold()] = named
-    return by_name
+        by_alias |= {_model_name(alias): listed for alias in aliases if alias and _model_name(alias) not in models}
+        by_alias[listed.casefold()] = listed
+    return by_alias
+
+
+def _with_name(listed: str, facts: FactsType) -> FactsType:
+    return facts if facts.name else facts.model_copy(update={"name": listed})
 
 
 def _model_name(address: str) -> str:

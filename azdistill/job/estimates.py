@@ -1,7 +1,8 @@
 """Estimate a job before it runs: nodes, rows, tokens, cost and memory. Reads local files only."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ from azdistill.contracts.prompting import render
 from azdistill.contracts.rows import Message
 from azdistill.contracts.teacher import Prompting, Teacher
 from azdistill.engine.pipeline import expressions
-from azdistill.engine.pipeline.vm_sizes import vm_size
 from azdistill.job.bundle import pipeline_document
+from azdistill.job.memory import Memory, Training, choose_settings, gpu_of, training_of, what_would_fit
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import is_remote
 from azdistill.job.plan import plan
+from azdistill.job.run_settings import SERVERLESS
 from azdistill.job.samples import count_rows, first_rows, reference_in, row_texts
 
 # Minimum and maximum characters of a token, as measured on European languages.
@@ -27,6 +29,9 @@ THOUGHT_TOKENS = 30
 
 # Summaries of a chain of density, each about as long as the answer.
 DRAFTS = 5
+
+# Largest batch that is looked for.
+MOST_ROWS = 1024
 
 MILLION = 1_000_000
 SPLITS = {"train": "training_data", "validation": "validation_data", "test": "test_data"}
@@ -55,15 +60,34 @@ class EstimatedNode:
 
 
 @dataclass(frozen=True)
-class Memory:
-    """GPU memory in GB: of full fine-tuning of the student without activations, and of one GPU of the VM, because each
-    GPU holds a complete model. None if unknown."""
+class PlannedTraining:
+    """Settings and GPU memory of the training. Memory is in GB, of one GPU: each GPU holds a complete student.
 
-    needed_gb: float | None
-    vm: str | None
-    vm_gb: int | None
-    fits: bool | None
-    smallest_vm: str | None
+    `reasons` say why a setting was chosen that the job leaves open. `parts` are those of `needed_gb`, which is the
+    largest `during` a part of a step, for a batch of `rows` rows of `length` tokens: the largest that the settings
+    allow. `largest_rows` (of `length` tokens) and `largest_length` (of one row) fit. `rows_gb` is the memory for rows
+    of `rows_length` tokens, which is the most that the rows of the job have on average. `is_rough` is true where the
+    architecture is not measured: then the memory is that of the parameters only. `fixes` make it fit. None if unknown.
+    """
+
+    method: str
+    gradient_checkpointing: bool
+    batch_size: int
+    reasons: Mapping[str, str]
+    rows: int
+    length: int
+    needed_gb: float | None = None
+    parts: Mapping[str, float] | None = None
+    during: str = ""
+    is_rough: bool = False
+    vm: str | None = None
+    vm_gb: int | None = None
+    fits: bool | None = None
+    largest_rows: int | None = None
+    largest_length: int | None = None
+    rows_length: int | None = None
+    rows_gb: float | None = None
+    fixes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,7 +118,7 @@ class Estimate:
     input_tokens: Range | None
     output_tokens: Range | None
     cost: Range | None
-    memory: Memory
+    training: PlannedTraining
 
 
 @dataclass(frozen=True)
@@ -117,8 +141,8 @@ def estimate(job: DistillationJob) -> Estimate:
     has_endpoint = job.teacher.teacher_route == "endpoint"
     teachers = tuple(_teachers(job, counted, sampled)) if has_endpoint and len(counted) == len(rows) else ()
     if has_endpoint and not teachers:
-        return Estimate(planned_nodes(job), rows, (), None, None, None, None, _memory(job))
-    return Estimate(planned_nodes(job), rows, teachers, *_totals(job, teachers), _memory(job))
+        return Estimate(planned_nodes(job), rows, (), None, None, None, None, _training(job, sampled))
+    return Estimate(planned_nodes(job), rows, teachers, *_totals(job, teachers), _training(job, sampled))
 
 
 def planned_nodes(job: DistillationJob) -> tuple[EstimatedNode, ...]:
@@ -233,14 +257,54 @@ def _sum(ranges: Sequence[Range]) -> Range:
     return Range(sum(item.low for item in ranges), sum(item.high for item in ranges))
 
 
-def _memory(job: DistillationJob) -> Memory:
-    facts = job.known.student(job.student.model)
-    vm = job.compute.gpu_instance_type if job.compute.gpu == "serverless" else None
-    needed, smallest = (facts.training_gb, facts.smallest_vm) if facts else (None, None)
-    size = vm_size(vm) if vm else None
-    available = size and size.gpu_memory_gb
-    fits = None if needed is None or available is None else needed <= available
-    return Memory(needed, vm, available, fits, smallest)
+def _training(job: DistillationJob, sampled: Mapping[str, _Sampled]) -> PlannedTraining:
+    choice = choose_settings(job)
+    config, unsized = choice.config, training_of(job)
+    training = unsized and unsized.with_settings(**dict(config))
+    planned = PlannedTraining(
+        config.method,
+        bool(config.gradient_checkpointing),
+        config.batch_size,
+        choice.reasons,
+        rows=math.ceil(config.batch_size / config.gradient_accumulation_steps),
+        length=config.max_length,
+        vm=job.compute.gpu_instance_type if job.compute.gpu == SERVERLESS else None,
+        vm_gb=gpu.gpu_memory_gb if (gpu := gpu_of(job)) else None,
+    )
+    memory = training.memory() if training else None
+    if training is None or memory is None:
+        return planned
+    planned = replace(planned, needed_gb=memory.total_gb, is_rough=memory.is_rough, fits=training.fits())
+    if training.fits() is False:
+        planned = replace(planned, fixes=tuple(what_would_fit(training)))
+    return planned if memory.is_rough else replace(planned, **_measured(job, training, memory, sampled))
+
+
+def _measured(
+    job: DistillationJob, training: Training, memory: Memory, sampled: Mapping[str, _Sampled]
+) -> dict[str, Any]:
+    """The fields of a training whose student is measured."""
+    length = _row_tokens(job, sampled["train"]) if "train" in sampled else None
+    typical = training.memory(length=length) if length else None
+    fields: dict[str, Any] = {
+        "parts": memory.parts,
+        "during": memory.during,
+        "rows_length": length,
+        "rows_gb": typical and typical.total_gb,
+    }
+    if training.gpu is None:
+        return fields
+    context = training.student.context or training.config.max_length
+    return fields | {
+        "largest_rows": training.largest_rows(MOST_ROWS),
+        "largest_length": training.largest_length(context),
+    }
+
+
+def _row_tokens(job: DistillationJob, sampled: _Sampled) -> int:
+    """The most tokens that a training row has on average: of its prompt, and of the longest answer."""
+    prompt = (sampled.characters + _added(job.teacher.prompting)) / CHARACTERS[0]
+    return min(math.ceil(prompt) + job.teacher.max_tokens, job.train.max_length)
 
 
 def _sampled(path: Path, max_rows: int) -> _Sampled:

@@ -14,6 +14,7 @@ from azdistill.contracts.task import OWN
 from azdistill.job.catalog import REGISTRIES, ModelType
 from azdistill.job.chat_template import chat_template_file
 from azdistill.job.components import step_of
+from azdistill.job.memory import choose_settings
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES
 from azdistill.job.simulation import as_json
@@ -171,7 +172,7 @@ def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
         "weights": job.student.weights,
     }
     sections = {name: section for name, section in job if isinstance(section, StepConfig)}
-    sections["train"] = job.train.resolved()
+    sections["train"] = choose_settings(job).config
     return {name: _with_shared(section, shared) for name, section in sections.items()} | {
         "report": ReportConfig(title=job.name, registered_model=job.registered_model),
         "register": RegisterConfig(

@@ -42,16 +42,21 @@ def load_base(folder: Path, config: TrainConfig, chat_template: str | None = Non
     """
     if config.weights == "pretrained":
         stored_dtype(folder)
-    in_float32 = config.method == "full" and config.float32_master_weights
     return load_student(
         folder,
         config.weights,
         config.seed,
-        "float32" if in_float32 else precision(config),
+        base_dtype(config),
         chat_template,
         config.attn_implementation,
         quantization=nf4(config) if config.method == "qlora" else None,
     )
+
+
+def base_dtype(config: TrainConfig) -> str:
+    """Data type of the student's weights while it is trained."""
+    in_float32 = config.method == "full" and config.float32_master_weights
+    return "float32" if in_float32 else precision(config)
 
 
 def nf4(config: TrainConfig) -> BitsAndBytesConfig:

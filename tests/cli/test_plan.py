@@ -11,6 +11,8 @@ import pytest
 from tests.cli.conftest import AZDISTILL, JOB, Command
 from tests.cli.test_help import PROGRAM
 
+PARTS = ("weights", "gradients", "optimizer", "activations", "logits", "reserve")
+
 
 @pytest.fixture
 def job(folder: Path) -> Path:
@@ -40,7 +42,9 @@ def test_it_shows_nodes_rows_cost_and_memory(azdistill: Command, job: Path) -> N
     assert "13,000 to 21,667" in text
     assert "1,000 to 102,400, at most max_tokens=1024 per answer" in text
     assert "0.02 to 1.05" in text
-    assert "full fine-tuning needs 68 GB before activations, a GPU of Standard_NC24ads_A100_v4 has 80" in text
+    assert "8 rows of 2,048 tokens, a GPU of Standard_NC24ads_A100_v4 has 80: fits; the largest is the" in text
+    assert [part for part in PARTS if f" {part} " not in text] == []
+    assert "full, chosen: " in text
     assert "job.yaml:3: warning: data.test_data: not set" in text
 
 
@@ -54,7 +58,12 @@ def test_it_is_one_object_for_programs(azdistill: Command, job: Path) -> None:
         "timeout": 604_800,
     }
     assert (plan["job"], plan["asked"], plan["rows"]["train"]) == ("small", {"low": 100, "high": 100}, 86)
-    assert plan["memory"]["fits"] is True
+    training = plan["training"]
+    assert (training["fits"], training["method"], training["gradient_checkpointing"]) == (True, "full", True)
+    assert sum(training["parts"].values()) == pytest.approx(training["needed_gb"])
+    # 217 tokens of the row's 650 characters, and an answer of at most 1,024.
+    assert (training["rows_length"], training["rows_gb"] < training["needed_gb"]) == (1241, True)
+    assert training["largest_rows"] >= training["rows"] == 8
     assert len(plan["warnings"]) == 1
 
 
@@ -165,16 +174,18 @@ def test_reasoning_raises_the_minimum_of_tokens_and_not_the_maximum(
 @pytest.mark.parametrize(
     ("memory", "advice"),
     [
-        (90, "DOES NOT FIT; use Standard_NC40ads_H100_v5"),
-        (150, "DOES NOT FIT; no known VM size has a GPU that is large enough"),
+        (90, "set train.method to lora, or use Standard_NC40ads_H100_v5"),
+        (150, "set train.method to lora"),
     ],
 )
-def test_for_a_student_that_does_not_fit_one_gpu_a_vm_size_is_suggested(
+def test_for_a_student_that_does_not_fit_changes_are_suggested(
     azdistill: Command, job: Path, memory: int, advice: str
 ) -> None:
-    job.write_text(job.read_text() + f"catalog: {{students: {{phi-4-mini: {{memory: {memory}}}}}}}\n")
+    facts = f"catalog: {{students: {{phi-4-mini: {{memory: {memory}}}}}}}\n"
+    job.write_text(f"{job.read_text()}train: {{method: full}}\n{facts}")
     text = " ".join(azdistill("plan", job).out.replace("│", " ").split())
-    assert f"a GPU of Standard_NC24ads_A100_v4 has 80 and {advice}" in text
+    assert "before activations, a rough estimate, a GPU of Standard_NC24ads_A100_v4 has 80: DOES NOT FIT; " in text
+    assert text.partition("DOES NOT FIT; ")[2].startswith(advice)
 
 
 def test_another_route_needs_no_requests(azdistill: Command, job: Path) -> None:

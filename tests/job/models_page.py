@@ -6,9 +6,16 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from azdistill.contracts.train import TrainConfig
+from azdistill.engine.pipeline.vm_sizes import VM_SIZES
 from azdistill.job.catalog import Facts, StudentFacts, TeacherFacts, built_in
+from azdistill.job.memory import METHODS, Training
+from azdistill.job.memory_table import memory_table
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
+
+# Rows of the batch in the table of GPU memory.
+ROWS = 8
 
 TEXT = """\
 # Models in the catalog
@@ -34,14 +41,22 @@ which azdistill does not support: it needs a gateway that translates chat comple
 `student: {{model: NAME}}` uses the address. If the table has no address in Azure's registries, download the model from
 Hugging Face and name the folder. The facts also apply to a folder with the name of the model.
 
-| name | address or source | class | parameters | context | GPU memory | smallest VM | licence | in Azure's catalog |
-|---|---|---|---|---|---|---|---|---|
+| name | address or source | class | parameters | context | licence | in Azure's catalog |
+|---|---|---|---|---|---|---|
 {students}
 
-GPU memory is GB of full fine-tuning before activations: 18 bytes per parameter in mixed precision with AdamW
-([transformers](https://huggingface.co/docs/transformers/model_memory_anatomy)). One GPU of the smallest VM has enough:
-with several GPUs, each trains a complete copy of the student. A student that Azure retired is no longer served by
-Azure; weights that you have can still be trained.
+A student that Azure retired is no longer served by Azure; weights that you have can still be trained.
+
+### GPU memory
+
+GB of one GPU for a batch of {rows} rows of {length:,} tokens with gradient checkpointing, and the smallest VM whose GPU
+has them, in bfloat16 (float32 on a T4). With several GPUs, each trains a complete copy of the student. Source:
+`azdistill/job/memory_table.json`, measured on {measured} on fake tensors; `azdistill plan` computes them for the
+settings of a job ([how](training.md#memory)). A cell with ~ is a rough estimate without activations.
+
+| name | full | smallest VM | LoRA | smallest VM | QLoRA | smallest VM |
+|---|---|---|---|---|---|---|
+{memory}
 
 ## Licences with duties
 
@@ -88,6 +103,10 @@ def page() -> str:
         as_of=built_in().as_of,
         teachers="\n".join(_teacher(name, facts) for name, facts in built_in().teachers.items()),
         students="\n".join(_student(name, facts) for name, facts in built_in().students.items()),
+        rows=ROWS,
+        length=TrainConfig().max_length,
+        measured=memory_table().as_of,
+        memory="\n".join(_memory(name, facts) for name, facts in built_in().students.items()),
         duties="\n".join(_row(f"`{licence}`", duty) for licence, duty in duties),
         fields="\n".join(_fields()),
     )
@@ -99,9 +118,21 @@ def _teacher(name: str, facts: TeacherFacts) -> str:
 
 
 def _student(name: str, facts: StudentFacts) -> str:
-    memory = facts.training_gb and f"{facts.training_gb:.0f}"
-    shown = (facts.architecture, _number(facts.parameters), _number(facts.context), memory, facts.smallest_vm)
-    return _row(f"`{name}`", f"`{facts.registry or facts.source}`", *shown, facts.licence, _lifecycle(facts))
+    shown = (facts.architecture, _number(facts.parameters), _number(facts.context), facts.licence, _lifecycle(facts))
+    return _row(f"`{name}`", f"`{facts.registry or facts.source}`", *shown)
+
+
+def _memory(name: str, facts: StudentFacts) -> str:
+    return _row(f"`{name}`", *(cell for method in METHODS for cell in _method(name, facts, method)))
+
+
+def _method(name: str, facts: StudentFacts, method: str) -> tuple[str, str]:
+    """The memory and the smallest VM."""
+    settings = {"method": method, "batch_size": ROWS, "gradient_checkpointing": True}
+    vm = Training(facts, name, TrainConfig.model_validate(settings), None).smallest_vm()
+    gpu = VM_SIZES[vm] if vm else None
+    memory = Training(facts, name, TrainConfig.model_validate(settings), gpu).memory()
+    return (f"{'~' * memory.is_rough}{memory.total_gb:.1f}" if memory else ""), vm or ""
 
 
 def _fields() -> Iterator[str]:

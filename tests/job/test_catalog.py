@@ -7,7 +7,7 @@ import pytest
 
 from azdistill.contracts.errors import SpecError
 from azdistill.engine.pipeline.vm_sizes import RECOMMENDED, vm_size
-from azdistill.job.catalog import Catalog, StudentFacts, built_in
+from azdistill.job.catalog import Catalog, built_in
 from azdistill.job.model import DistillationJob
 
 NAMED_TEACHERS = [
@@ -98,7 +98,7 @@ def test_a_catalog_of_a_job_adds_a_model() -> None:
     assert parsed.student.model == "azureml:house:3"
     known = parsed.known.student(parsed.student.model)
     assert known
-    assert (known.training_gb, known.smallest_vm) == (36, "Standard_NC24ads_A100_v4")
+    assert (known.parameters, parsed.known.student_name("models/House/")) == (2, "house")
 
 
 def test_a_catalog_of_a_job_overrides_single_fields() -> None:
@@ -149,13 +149,7 @@ def test_the_catalog_changes_no_section_so_no_hash() -> None:
     assert all(getattr(plain, name) == getattr(changed, name) for name in sections)
 
 
-def test_one_gpu_of_the_smallest_vm_holds_the_student() -> None:
-    assert StudentFacts(parameters=3.8).training_gb == pytest.approx(68.4)
-    assert StudentFacts(parameters=3.8).smallest_vm == "Standard_NC24ads_A100_v4"
-    assert StudentFacts(parameters=7).smallest_vm == "Standard_ND96isr_H200_v5"
-    assert StudentFacts(parameters=14.7).smallest_vm is None
-    assert StudentFacts(parameters=14.7, memory=20).smallest_vm == "Standard_NV36ads_A10_v5"
-    assert StudentFacts(parameters=400).smallest_vm is StudentFacts().smallest_vm is None
+def test_recommended_vm_sizes_are_in_the_order_of_the_memory_of_a_gpu() -> None:
     sizes = [vm_size(name) for name in RECOMMENDED]
     memory = [size.gpu_memory_gb for size in sizes if size]
     assert len(memory) == len(RECOMMENDED)

@@ -1,9 +1,9 @@
 """All checks of a bundle against a workspace."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from azdistill.azure.checks.assets import check_assets, check_published
 from azdistill.azure.checks.computes import check_computes, read_clusters
@@ -25,6 +25,7 @@ from azdistill.azure.identities import JobIdentity
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.layout import PIPELINE_FILE
 from azdistill.engine.yaml_document import read_document
+from azdistill.job.memory import training_of_pipeline
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -64,7 +65,7 @@ def check_bundle(
         yield no_named
     nodes, teachers = compute_nodes(document), read_teachers(bundle)
     clusters, connections = read_clusters(client, nodes), read_connections(client, teachers)
-    yield from check_computes(client, nodes, clusters, workspace.location, _student(document))
+    yield from check_computes(client, nodes, clusters, workspace.location, training_of_pipeline(document))
     identities = list(check_identities(client, workspace, nodes, clusters))
     yield from (result for _, result in identities)
     principals = [known for known, _ in identities if known]
@@ -79,12 +80,6 @@ def check_bundle(
     if registry is not None:
         yield check_published(client, bundle, registry)
     yield no_datastore or check_writing(client, workspace, datastore)
-
-
-def _student(document: Mapping[str, Any]) -> str:
-    """Path of the student's model, empty in a pipeline without one."""
-    port = document.get("inputs", {}).get("student")
-    return str(port.get("path", "")) if isinstance(port, dict) else ""
 
 
 def stop_at_problems(results: Iterable[CheckResult]) -> list[CheckResult]:

@@ -10,6 +10,7 @@ from azdistill.azure.checks.vm_sizes import Region, check_serverless, check_size
 from azdistill.azure.errors import translate_errors
 from azdistill.azure.roles import workspace_options
 from azdistill.contracts.errors import AzdistillError
+from azdistill.job.memory import Training
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -34,12 +35,12 @@ def _read_cluster(client: "MLClient", name: str, count: int) -> tuple[Any, Check
 
 
 def check_computes(
-    client: "MLClient", nodes: Sequence[ComputeNode], clusters: Clusters, home: str, student: str
+    client: "MLClient", nodes: Sequence[ComputeNode], clusters: Clusters, home: str, training: Training | None
 ) -> Iterator[CheckResult]:
     """Results for each cluster, and for each VM size and tier of serverless compute.
 
-    `home` is the region of the workspace; a cluster may be in another one. `student` is the path of the student:
-    its size decides how much GPU memory training needs.
+    `home` is the region of the workspace; a cluster may be in another one. `training` is that
+    of step train, whose GPU memory is compared with the VM sizes.
     """
     regions: dict[str, Region | None] = {}
     for same in grouped(nodes, lambda node: (node.compute, node.vm_size, node.spot)):
@@ -53,9 +54,9 @@ def check_computes(
             yield from (problem,) if problem else ()
         region = regions[name]
         if cluster:
-            yield from _check_cluster(client, region, cluster, same, student)
+            yield from _check_cluster(client, region, cluster, same, training)
         elif region:
-            yield from check_serverless(client, region, same, student)
+            yield from check_serverless(client, region, same, training)
 
 
 def _region_name(location: str) -> str:
@@ -82,7 +83,7 @@ def grouped(nodes: Sequence[ComputeNode], key: Callable[[ComputeNode], Hashable]
 
 
 def _check_cluster(
-    client: "MLClient", region: Region | None, cluster: Any, nodes: Sequence[ComputeNode], student: str
+    client: "MLClient", region: Region | None, cluster: Any, nodes: Sequence[ComputeNode], training: Training | None
 ) -> Iterator[CheckResult]:
     """One result for a cluster that fits. Only a compute of type AmlCompute has a VM size."""
     name, count = nodes[0].compute, max(node.instances for node in nodes)
@@ -92,7 +93,7 @@ def _check_cluster(
         yield failed(checked, "compute_not_ready", message, "see it in the studio, under Compute")
         return
     size, most = getattr(cluster, "size", None), getattr(cluster, "max_instances", None)
-    problems = list(check_size_of_cluster(client, region, checked, cluster, nodes, student) if region and size else [])
+    problems = list(check_size_of_cluster(client, region, checked, cluster, nodes, training) if region and size else [])
     if most is not None and count > most:
         message = f"{count} instances needed, and it has at most {most}"
         options = f"--name {shlex.quote(name)} --max-instances {count} {workspace_options(client)}"

@@ -1,15 +1,15 @@
 """Check VM sizes against what the steps need, and against the sizes and the quota of the workspace's region."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from azdistill.azure.checks.nodes import ComputeNode
 from azdistill.azure.checks.result import CheckResult, failed, ok, unknown
 from azdistill.azure.roles import workspace_options
-from azdistill.engine.pipeline.vm_sizes import smallest_vm_size, vm_size
-from azdistill.job.catalog import built_in
+from azdistill.engine.pipeline.vm_sizes import vm_size
 from azdistill.job.components import STEPS, step_of
+from azdistill.job.memory import Training, what_would_fit
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -43,9 +43,9 @@ def read_region(client: "MLClient", name: str) -> Region:
 
 
 def check_serverless(
-    client: "MLClient", region: Region, nodes: Sequence[ComputeNode], student: str
+    client: "MLClient", region: Region, nodes: Sequence[ComputeNode], training: Training | None
 ) -> Iterator[CheckResult]:
-    """Results for nodes of one VM size and tier on serverless compute. `student` is the path of the student's model."""
+    """Results for nodes of one VM size and tier on serverless compute. `training` is that of step train."""
     name, spot, count = str(nodes[0].vm_size), nodes[0].spot, max(node.instances for node in nodes)
     checked = f"serverless {name}{' (spot)' if spot else ''}"
     size = region.sizes.get(name.casefold())
@@ -59,11 +59,16 @@ def check_serverless(
         yield failed(checked, "no_spot_instances", f"{region.name} does not offer this size as spot", fix)
         return
     yield _check_quota(client, region, checked, size, count, spot)
-    yield from _check_gpus(checked, size, nodes, student)
+    yield from _check_gpus(checked, size, nodes, training)
 
 
 def check_size_of_cluster(
-    client: "MLClient", region: Region, checked: str, cluster: Any, nodes: Sequence[ComputeNode], student: str
+    client: "MLClient",
+    region: Region,
+    checked: str,
+    cluster: Any,
+    nodes: Sequence[ComputeNode],
+    training: Training | None,
 ) -> Iterator[CheckResult]:
     """Problems of a cluster's VM size. Cores in use are not compared: some may be those of the cluster's own nodes."""
     size = region.sizes.get(str(cluster.size).casefold())
@@ -76,7 +81,7 @@ def check_size_of_cluster(
     quota = _check_quota(client, region, checked, size, max(node.instances for node in nodes), spot)
     if quota.status == "problem":
         yield quota
-    yield from _check_gpus(checked, size, nodes, student)
+    yield from _check_gpus(checked, size, nodes, training)
 
 
 def _check_quota(client: "MLClient", region: Region, checked: str, size: Any, count: int, spot: bool) -> CheckResult:
@@ -101,7 +106,9 @@ def _check_quota(client: "MLClient", region: Region, checked: str, size: Any, co
     return ok(checked, detail)
 
 
-def _check_gpus(checked: str, size: Any, nodes: Sequence[ComputeNode], student: str) -> Iterator[CheckResult]:
+def _check_gpus(
+    checked: str, size: Any, nodes: Sequence[ComputeNode], training: Training | None
+) -> Iterator[CheckResult]:
     """Steps that need a GPU on a VM without one, more processes than GPUs, and a student that is too large."""
     gpus = int(size.gpus or 0)
     for node in (node for node in nodes if _needs_gpu(node)):
@@ -111,21 +118,24 @@ def _check_gpus(checked: str, size: Any, nodes: Sequence[ComputeNode], student: 
             yield failed(checked, "too_few_gpus", message, "choose another VM size")
             return
     if any(node.step == "train" for node in nodes):
-        yield from _check_memory(checked, str(size.name), student)
+        yield from _check_memory(checked, str(size.name), training)
 
 
 def _needs_gpu(node: ComputeNode) -> bool:
     return node.step in STEPS and step_of(node.step).environment == "gpu"
 
 
-def _check_memory(checked: str, size: str, student: str) -> Iterator[CheckResult]:
-    """Unknown, not a problem: the need is an estimate. Activations come on top."""
-    facts, vm = built_in().student(student), vm_size(size)
-    needed = facts.training_gb if facts else None
-    if needed and vm and vm.gpu_memory_gb < needed:
-        message = f"training needs about {needed:.0f} GB on each GPU, and a GPU of {size} has {vm.gpu_memory_gb} GB"
-        larger = smallest_vm_size(needed)
-        yield unknown(checked, "gpu_memory", message, f"use {larger}" if larger else "use a smaller student")
+def _check_memory(checked: str, size: str, training: Training | None) -> Iterator[CheckResult]:
+    """Unknown, not a problem: the need is an estimate, for rows that are as long as the job allows."""
+    training = replace(training, gpu=vm_size(size)) if training else None
+    memory = training.memory() if training else None
+    if training and memory and training.gpu and not training.fits():
+        batch = f"{training.rows} rows of {training.config.max_length:,} tokens"
+        message = (
+            f"training needs about {memory.total_gb:.0f} GB on each GPU for {batch}, and a GPU of {size} has "
+            f"{training.gpu.gpu_memory_gb} GB"
+        )
+        yield unknown(checked, "gpu_memory", message, ", or ".join(what_would_fit(training)) or "use a smaller student")
 
 
 def _list_sizes(client: "MLClient", region: Region) -> str:

@@ -16,21 +16,25 @@ from azdistill.engine.problems import Severity
 
 
 class VmSize(NamedTuple):
-    """GPUs of a VM, and the memory of one of them in GB. A fraction of a GPU counts as one."""
+    """GPUs of a VM, and the memory of one of them in GB. A fraction of a GPU counts as one.
+
+    `bfloat16` is false for GPUs that only emulate this data type: T4 and V100, with a compute capability below 8.0.
+    """
 
     gpus: int
     gpu_memory_gb: int
+    bfloat16: bool = True
 
 
 VM_SIZES = {
-    "Standard_NC4as_T4_v3": VmSize(1, 16),
-    "Standard_NC8as_T4_v3": VmSize(1, 16),
-    "Standard_NC16as_T4_v3": VmSize(1, 16),
-    "Standard_NC64as_T4_v3": VmSize(4, 16),
-    "Standard_NC6s_v3": VmSize(1, 16),
-    "Standard_NC12s_v3": VmSize(2, 16),
-    "Standard_NC24s_v3": VmSize(4, 16),
-    "Standard_NC24rs_v3": VmSize(4, 16),
+    "Standard_NC4as_T4_v3": VmSize(1, 16, bfloat16=False),
+    "Standard_NC8as_T4_v3": VmSize(1, 16, bfloat16=False),
+    "Standard_NC16as_T4_v3": VmSize(1, 16, bfloat16=False),
+    "Standard_NC64as_T4_v3": VmSize(4, 16, bfloat16=False),
+    "Standard_NC6s_v3": VmSize(1, 16, bfloat16=False),
+    "Standard_NC12s_v3": VmSize(2, 16, bfloat16=False),
+    "Standard_NC24s_v3": VmSize(4, 16, bfloat16=False),
+    "Standard_NC24rs_v3": VmSize(4, 16, bfloat16=False),
     "Standard_NV6ads_A10_v5": VmSize(1, 4),
     "Standard_NV12ads_A10_v5": VmSize(1, 8),
     "Standard_NV18ads_A10_v5": VmSize(1, 12),
@@ -43,7 +47,7 @@ VM_SIZES = {
     "Standard_NC40ads_H100_v5": VmSize(1, 94),
     "Standard_NC80adis_H100_v5": VmSize(2, 94),
     "Standard_NCC40ads_H100_v5": VmSize(1, 94),
-    "Standard_ND40rs_v2": VmSize(8, 32),
+    "Standard_ND40rs_v2": VmSize(8, 32, bfloat16=False),
     "Standard_ND96asr_v4": VmSize(8, 40),
     "Standard_ND96amsr_A100_v4": VmSize(8, 80),
     "Standard_ND96isr_H100_v5": VmSize(8, 80),
@@ -105,12 +109,6 @@ def gpu_count(name: str) -> int:
     """Number of GPUs of a VM size. A size that is not in the table has at least one if its family has GPUs."""
     size = vm_size(name)
     return size.gpus if size else int(name.lower().startswith(_GPU_FAMILIES))
-
-
-def smallest_vm_size(gpu_memory_gb: float) -> str | None:
-    """The first recommended VM size whose GPUs have at least this memory each. None if no size has."""
-    sufficient = (name for name in RECOMMENDED if VM_SIZES[name].gpu_memory_gb >= gpu_memory_gb)
-    return next(sufficient, None)
 
 
 def check_name(name: str) -> NameProblem | None:

@@ -1,0 +1,341 @@
+"""GPU memory of training a student, from the table of measured steps: what a job needs, and the settings that fit."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ValidationError
+
+from azdistill.contracts.train import AUTO_BATCH_SIZE, DEFAULT_BATCH_SIZE, TrainConfig
+from azdistill.engine.pipeline.vm_sizes import RECOMMENDED, VM_SIZES, VmSize, vm_size
+from azdistill.job.catalog import StudentFacts, built_in
+from azdistill.job.components import step_of
+from azdistill.job.memory_table import Cell, Line, Setting, memory_table
+from azdistill.job.run_settings import SERVERLESS, process_count
+
+if TYPE_CHECKING:
+    from azdistill.job.model import DistillationJob
+
+GB = 1e9
+
+# Memory of a GPU that no tensor of a step uses, assumed and not measured: CUDA's context and libraries take about 1 GB,
+# and torch's allocator loses some of the rest to fragments and rounding.
+RESERVE_GB, RESERVE_FRACTION = 1.0, 0.04
+
+# Bytes per parameter of a student whose architecture is unknown, without activations. full: 6 of weights, 4 of gradient
+# and 8 of optimizer in mixed precision with AdamW (transformers' documentation, "GPU memory usage"). lora: weights in
+# bfloat16 and adapters of about 1% of them with 16 bytes each. qlora: 4.13 bits of weights, and the same adapters.
+# In float32 there is no copy of the weights in bfloat16, and the frozen ones take twice as much.
+ROUGH_BYTES = {
+    "bfloat16": {"full": 18.0, "lora": 2.2, "qlora": 0.75},
+    "float32": {"full": 16.0, "lora": 4.2, "qlora": 0.75},
+}
+
+# Bytes of the state of an 8-bit optimizer per weight: two states of one byte, with a float32 scale for 256 of them.
+# Embeddings have states in float32. Source: Trainer.create_optimizer in transformers, Optimizer2State in bitsandbytes.
+STATE_8BIT, STATE_32BIT = 2 * (1 + 4 / 256), 8
+
+# Most rows that batch_size: auto chooses.
+MAX_AUTO_ROWS = 64
+
+Method = Literal["full", "lora", "qlora"]
+METHODS: tuple[Method, ...] = ("full", "lora", "qlora")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """GPU memory that training needs, in GB by part. `during` is the part of a step in which it is largest. A rough
+    estimate has the parameters only, and no activations."""
+
+    parts: Mapping[str, float]
+    during: str
+    is_rough: bool
+
+    @property
+    def total_gb(self) -> float:
+        return sum(self.parts.values())
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training whose memory is estimated: the student, the settings, and the GPU of each process.
+
+    `measured` is the student's name in the table, None if it is not there. `gpu` is None where the VM size is unknown;
+    a GPU with bfloat16 is assumed then.
+    """
+
+    student: StudentFacts
+    measured: str | None
+    config: TrainConfig
+    gpu: VmSize | None
+    processes: int = 1
+
+    def with_settings(self, **settings: object) -> "Training":
+        """The same training with other settings."""
+        return replace(self, config=self.config.model_copy(update=settings))
+
+    @property
+    def rows(self) -> int:
+        """Rows of max_length in a batch that is computed at a time: a row is never divided."""
+        rows = self.config.batch_size or DEFAULT_BATCH_SIZE
+        return math.ceil(rows / self.config.gradient_accumulation_steps)
+
+    def memory(self, rows: int | None = None, length: int | None = None) -> Memory | None:
+        """Memory for a batch of `rows` rows of `length` tokens, by default the largest of the settings.
+
+        None for a student whose size is unknown.
+        """
+        cell = self._cell()
+        if cell is None:
+            return self._rough()
+        return self._measured(cell, rows or self.rows, length or self.config.max_length)
+
+    def fits(self, rows: int | None = None, length: int | None = None) -> bool | None:
+        """Whether one GPU has the memory. None if the GPU or the size of the student is unknown."""
+        memory = self.memory(rows, length)
+        return None if memory is None or self.gpu is None else memory.total_gb <= self.gpu.gpu_memory_gb
+
+    def largest_rows(self, most: int) -> int:
+        """The largest number of rows of max_length that fits, at most `most`. 0 if none does."""
+        return next((rows for rows in range(most, 0, -1) if self.fits(rows)), 0)
+
+    def largest_length(self, most: int) -> int:
+        """The length of the longest single row that fits, at most `most` tokens, in steps of 64. 0 if none does."""
+        return next((length for length in range(most // 64 * 64, 0, -64) if self.fits(1, length)), 0)
+
+    def smallest_vm(self) -> str | None:
+        """The first recommended VM size whose GPU has the memory. None if no size has, or the student is unknown.
+
+        A GPU without bfloat16, for which the student is not measured, is left out.
+        """
+        own = self.memory()
+        candidates = ((name, replace(self, gpu=VM_SIZES[name])) for name in RECOMMENDED)
+        return next(
+            (
+                name
+                for name, training in candidates
+                if own and (memory := training.memory()) and memory.is_rough == own.is_rough and training.fits()
+            ),
+            None,
+        )
+
+    @property
+    def precision(self) -> str:
+        if self.config.precision != "auto":
+            return self.config.precision
+        return "bfloat16" if self.gpu is None or self.gpu.bfloat16 else "float32"
+
+    def _setting(self) -> Setting:
+        config, precision = self.config, self.precision
+        method = "full" if config.method == "auto" else config.method
+        in_float32 = precision == "float32" or (method == "full" and config.float32_master_weights)
+        weights = "4-bit" if method == "qlora" else "float32" if in_float32 else "bfloat16"
+        return Setting(method, precision, weights, bool(config.gradient_checkpointing))
+
+    def _cell(self) -> Cell | None:
+        """The measured cell. None for a student that is not in the table, and for attention with a matrix of all pairs
+        of tokens, which is not measured."""
+        if self.measured is None or self.config.attn_implementation == "eager":
+            return None
+        setting, table = self._setting(), memory_table()
+        if setting.precision == "bfloat16" or table.cell(self.measured, setting):
+            return table.cell(self.measured, setting)
+        weights = "bfloat16" if setting.method == "lora" else setting.weights
+        return _in_float32(table.cell(self.measured, setting._replace(precision="bfloat16", weights=weights)))
+
+    def _rough(self) -> Memory | None:
+        facts, method = self.student, self._setting().method
+        size = facts.parameters and facts.parameters * ROUGH_BYTES[self.precision][method]
+        if method == "full" and facts.memory:
+            size = facts.memory
+        return Memory({"weights, gradients, optimizer": size}, "", True) if size else None
+
+    def _measured(self, cell: Cell, rows: int, length: int) -> Memory:
+        every_line = [self._parts(cell, line.parts(rows, length, cell.chunk)) for line in cell.lines]
+        largest = max(range(len(every_line)), key=lambda index: sum(every_line[index].values()))
+        parts = {name: size / GB for name, size in every_line[largest].items()}
+        return Memory(parts | {"reserve": self._reserve()}, cell.lines[largest].during, False)
+
+    def _parts(self, cell: Cell, parts: dict[str, float]) -> dict[str, float]:
+        """Bytes by part, with the settings that the cell does not have."""
+        scale = self._adapter_scale()
+        gradients = cell.gradients * scale
+        # The gradients of the batches before are there from the start.
+        own = gradients if self.config.gradient_accumulation_steps > 1 else parts["gradients"] * scale
+        # Each process has the gradients in the buckets that it sends, too: gradient_as_bucket_view is off.
+        buckets = gradients if self.processes > 1 else 0
+        more_adapters = 4 * cell.trained * (scale - 1)
+        return {
+            "weights": parts["weights"] + more_adapters,
+            "gradients": own + buckets,
+            "optimizer": self._optimizer(cell) * scale,
+            "activations": parts["activations"],
+            "logits": parts["logits"],
+        }
+
+    def _adapter_scale(self) -> float:
+        return 1.0 if self._setting().method == "full" else self.config.lora_rank / memory_table().lora_rank
+
+    def _optimizer(self, cell: Cell) -> float:
+        if self.config.optimizer == "adafactor":  # a row and a column for each matrix
+            return 0.0
+        if self.config.optimizer == "adamw_torch_fused":
+            return cell.optimizer
+        return STATE_8BIT * (cell.trained - cell.embeddings) + STATE_32BIT * cell.embeddings
+
+    def _reserve(self) -> float:
+        return RESERVE_GB + RESERVE_FRACTION * (self.gpu.gpu_memory_gb if self.gpu else 0)
+
+
+def _in_float32(cell: Cell | None) -> Cell | None:
+    """An upper bound for float32, where it is not measured: twice the memory of activations and of weights.
+
+    A full training has its weights in float32 already.
+    """
+    if cell is None:
+        return None
+    factor = 1 if cell.embeddings else 2
+    return cell._replace(lines=tuple(_twice(line, factor) for line in cell.lines))
+
+
+def _twice(line: Line, factor: int) -> Line:
+    constant, per_token, per_pair = (2 * size for size in line.activations)
+    return line._replace(weights=factor * line.weights, activations=(constant, per_token, per_pair))
+
+
+def gpu_of(job: "DistillationJob") -> VmSize | None:
+    """The VM size of step train. None on a cluster, or if it is not in the table of sizes."""
+    return vm_size(job.compute.gpu_instance_type) if job.compute.gpu == SERVERLESS else None
+
+
+def training_of(job: "DistillationJob") -> Training | None:
+    """The training of a job, as it is set. None for a student that no catalog has."""
+    facts, name = job.known.student(job.student.model), job.known.student_name(job.student.model)
+    if facts is None:
+        return None
+    own = job.catalog.student(name or "")
+    measured = None if own and (own.memory or own.parameters) else name
+    processes = process_count(step_of("train"), job.compute) * job.compute.train_instances
+    return Training(facts, measured, job.train, gpu_of(job), processes)
+
+
+def training_of_pipeline(document: Mapping[str, Any]) -> Training | None:
+    """The training of a compiled pipeline on an unknown GPU. None without a student of the built-in catalog."""
+    inputs, node = document.get("inputs", {}), document["jobs"].get("train")
+    port = inputs.get("student")
+    address = str(port.get("path", "")) if isinstance(port, dict) else ""
+    facts, name = built_in().student(address), built_in().student_name(address)
+    if facts is None or not isinstance(node, dict):
+        return None
+    bound = {f"${{{{parent.inputs.{name}}}}}": value for name, value in inputs.items()}
+    settings = {name: bound.get(value, value) for name, value in node.get("inputs", {}).items()}
+    try:
+        config = TrainConfig.model_validate({k: v for k, v in settings.items() if k in TrainConfig.model_fields})
+    except ValidationError:  # the pipeline was edited, and its own checks report the value
+        return None
+    distribution, resources = node.get("distribution") or {}, node.get("resources") or {}
+    processes = int(distribution.get("process_count_per_instance", 1)) * int(resources.get("instance_count", 1))
+    return Training(facts, name, config.resolved(), None, processes)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The settings of a training without `auto`, and the reason for each that was `auto`, by field."""
+
+    config: TrainConfig
+    reasons: Mapping[str, str]
+
+
+# The fields that are chosen, and their values that mean so.
+CHOSEN = {"method": "auto", "gradient_checkpointing": None, "batch_size": AUTO_BATCH_SIZE}
+
+
+def choose_settings(job: "DistillationJob") -> Choice:
+    """Choose method, gradient_checkpointing and batch_size where the job does not set them. Pure.
+
+    The first that has space for a batch of rows of max_length: full, lora, qlora, each without and with gradient
+    checkpointing. The last of them where none has. Where the student or the GPU is unknown: full, without, and 8 rows.
+    """
+    training = training_of(job)
+    open_fields = [name for name, value in CHOSEN.items() if getattr(job.train, name) == value]
+    if not open_fields:
+        return Choice(job.train.resolved(), {})
+    if training is None or training.fits() is None:
+        unknown = "the size of the student" if training is None or training.memory() is None else "the GPU"
+        return Choice(job.train.resolved(), dict.fromkeys(open_fields, f"{unknown} is unknown"))
+    chosen = _first_that_fits(training)
+    if "batch_size" in open_fields:
+        chosen = chosen.with_settings(batch_size=_most_rows(chosen))
+    reasons = {name: _reason(name, training, chosen) for name in open_fields}
+    return Choice(chosen.config.resolved(), reasons)
+
+
+def _first_that_fits(training: Training) -> Training:
+    candidates = list(_candidates(training))
+    wanted = [training.rows, *([] if training.config.batch_size else [1])]
+    fitting = (candidate for rows in wanted for candidate in candidates if candidate.fits(rows))
+    return next(fitting, candidates[-1])
+
+
+def _candidates(training: Training) -> Iterator[Training]:
+    """The training with each method and with and without checkpointing that may be chosen, the best first."""
+    method, checkpointing = training.config.method, training.config.gradient_checkpointing
+    for chosen in METHODS if method == "auto" else (method,):
+        for is_on in (False, True) if checkpointing is None else (checkpointing,):
+            yield training.with_settings(method=chosen, gradient_checkpointing=is_on)
+
+
+def _most_rows(training: Training) -> int:
+    """Rows of a batch that fit. A rough estimate does not depend on them."""
+    memory = training.memory()
+    if memory is None or memory.is_rough:
+        return DEFAULT_BATCH_SIZE
+    return max(training.largest_rows(MAX_AUTO_ROWS), 1) * training.config.gradient_accumulation_steps
+
+
+def _reason(field: str, training: Training, chosen: Training) -> str:
+    """Why `chosen` has this value of a field that is open in `training`."""
+    length = f"of {chosen.config.max_length:,} tokens"
+    if field == "batch_size":
+        return f"the most rows {length} that one GPU holds, at most {MAX_AUTO_ROWS}"
+    batch = f"for {chosen.rows} rows {length}"
+    if field == "method":
+        others = METHODS[: METHODS.index(chosen.config.method)]
+        needs = [f"{name} needs {_least_gb(training, name, chosen.rows):,.0f} GB" for name in others]
+        return f"{' and '.join(needs)} {batch}" if needs else f"the first that is tried, and it fits {batch}"
+    without = chosen.with_settings(gradient_checkpointing=False).memory()
+    needed = f"{without.total_gb:,.0f} GB without it" if without else ""
+    return f"{needed} {batch}"
+
+
+def _least_gb(training: Training, method: Method, rows: int) -> float:
+    """Memory of a method with the settings that may be chosen and need the least."""
+    candidates = _candidates(training.with_settings(method=method))
+    return min(memory.total_gb for candidate in candidates if (memory := candidate.memory(rows)))
+
+
+def what_would_fit(training: Training) -> Iterator[str]:
+    """Changes of a training that does not fit, each of which is enough: settings first, a larger VM last."""
+    config, memory = training.config, training.memory()
+    if not config.gradient_checkpointing and training.with_settings(gradient_checkpointing=True).fits():
+        yield "set train.gradient_checkpointing to true"
+    if memory and not memory.is_rough:
+        yield from _smaller_batch(training)
+    for method in METHODS[METHODS.index(config.method) + 1 :]:
+        if training.with_settings(method=method).fits():
+            yield f"set train.method to {method}"
+            break
+    if vm := training.smallest_vm():
+        yield f"use {vm}"
+
+
+def _smaller_batch(training: Training) -> Iterator[str]:
+    """The same batch in several steps, which keeps its gradients meanwhile, or a batch of fewer rows."""
+    size = training.config.batch_size
+    steps = range(training.config.gradient_accumulation_steps + 1, size + 1)
+    enough = (count for count in steps if training.with_settings(gradient_accumulation_steps=count).fits())
+    if count := next(enough, None):
+        yield f"set train.gradient_accumulation_steps to {count}"
+    elif rows := training.largest_rows(training.rows - 1):
+        yield f"set train.batch_size to {rows * training.config.gradient_accumulation_steps}"
