@@ -94,6 +94,7 @@ def _train(architecture: Mapping[str, Any], config: TrainConfig, rows: int, leng
     from azdistill.students.loading import Student
     from azdistill.students.template import TokenizedRow
     from azdistill.training.adapters import add_adapters
+    from azdistill.training.dataset import TokenizedRows
     from azdistill.training.loss import loss_in_forward
     from azdistill.training.trainer import student_trainer
 
@@ -107,10 +108,12 @@ def _train(architecture: Mapping[str, Any], config: TrainConfig, rows: int, leng
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**architecture), dtype=torch.float32)
     student = Student(model, SimpleNamespace(pad_token_id=0))
     student = add_adapters(student, config) if config.has_adapters else student
-    data = [TokenizedRow(torch.randint(1, 100, (length,)).tolist(), ((1, length),)) for _ in range(2 * rows)]
+    data = TokenizedRows.of(
+        TokenizedRow(torch.randint(1, 100, (length,)).tolist(), ((1, length),)) for _ in range(2 * rows)
+    )
     config = config.model_copy(update={"batch_size": rows})
     with tempfile.TemporaryDirectory() as folder:
-        trainer = student_trainer(student, data, [], config, Path(folder), "", [StopBeforeSaving()])
+        trainer = student_trainer(student, data, TokenizedRows.of([]), config, Path(folder), "", [StopBeforeSaving()])
         with loss_in_forward(student.model):
             trainer.train()
 

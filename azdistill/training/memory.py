@@ -24,6 +24,7 @@ from azdistill.students.loading import Student, quiet_transformers
 from azdistill.students.template import TokenizedRow
 from azdistill.training import loss
 from azdistill.training.adapters import add_adapters, base_dtype
+from azdistill.training.dataset import TokenizedRows
 from azdistill.training.memory_tracker import Kind, MemoryTracker
 from azdistill.training.trainer import student_trainer
 
@@ -48,11 +49,11 @@ def step_memory(
     model_config = AutoConfig.for_model(**architecture)
     config = config.model_copy(update={"batch_size": rows, "gradient_accumulation_steps": 1}).resolved()
     tracker = _StepTracker(model_config.vocab_size, rows * (length - 1), device)
-    row = TokenizedRow([TOKEN] * length, ((1, length),))
+    data = TokenizedRows.of([TokenizedRow([TOKEN] * length, ((1, length),))] * rows)
     with _setup(device), FakeTensorMode(), tracker, tempfile.TemporaryDirectory() as folder:
         student = _student(model_config, config)
         step = _OneStep(tracker)
-        trainer = student_trainer(student, [row] * rows, [], config, Path(folder), "", [step])
+        trainer = student_trainer(student, data, TokenizedRows.of([]), config, Path(folder), "", [step])
         with loss.loss_in_forward(student.model), step.windows(trainer):
             trainer.train()
     return tracker.peaks
