@@ -1,12 +1,13 @@
 """Greedy generation in batches of prompts of similar length, and a single chat reply."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from azdistill.contracts.rows import Message
-from azdistill.students.loading import Student
+from azdistill.students.loading import Student, max_positions
 from azdistill.students.template import tokenize_prompts
 
 
@@ -28,12 +29,19 @@ def generate(
     """Answers to tokenized prompts, in their order. `on_batch` is called with the size of each finished batch.
 
     The longest prompts come first, so that a batch that doesn't fit into memory fails at the start and not at the end.
+    An answer ends at the last position of the model: a prompt that leaves none gets an empty, truncated answer.
     """
-    longest_first = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
-    answers: dict[int, GeneratedAnswer] = {}
-    for start in range(0, len(prompts), batch_size):
+    positions = max_positions(student.model) or sys.maxsize
+    too_long = [index for index, prompt in enumerate(prompts) if len(prompt) >= positions]
+    answers = {index: GeneratedAnswer([], truncated=True) for index in too_long}
+    if too_long:
+        on_batch(len(too_long))
+    fitting = [index for index in range(len(prompts)) if index not in answers]
+    longest_first = sorted(fitting, key=lambda index: -len(prompts[index]))
+    for start in range(0, len(longest_first), batch_size):
         batch = longest_first[start : start + batch_size]
-        answers |= zip(batch, _generate_batch(student, [prompts[i] for i in batch], max_new_tokens), strict=True)
+        new_tokens = min(max_new_tokens, positions - len(prompts[batch[0]]))
+        answers |= zip(batch, _generate_batch(student, [prompts[i] for i in batch], new_tokens), strict=True)
         on_batch(len(batch))
     return [answers[index] for index in range(len(prompts))]
 

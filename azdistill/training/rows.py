@@ -1,6 +1,7 @@
 """Tokenize training rows and drop those that are too long."""
 
 import itertools
+import logging
 import multiprocessing
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,8 @@ from azdistill.contracts.train import TrainConfig
 from azdistill.students.chat_template import THINK
 from azdistill.students.template import TokenizedRow, TrainOn, tokenize_rows
 from azdistill.training.dataset import TokenizedRows, record_batch, table_of, writing
+
+logger = logging.getLogger("azdistill.training")
 
 # Rows that are tokenized at a time.
 CHUNK = 1000
@@ -141,6 +144,8 @@ def _fitting(chunks: Iterable[NamedRows], config: TrainConfig, positions: int | 
         count, too_long = count + len(chunk), too_long + len(chunk) - len(fitting)
         longest = max(longest, *(len(row.input_ids) for _, row in chunk), 0)
         yield fitting
+    if too_long:
+        logger.warning("train: %d of %d rows are longer than %d tokens and not trained", too_long, count, limit)
     if too_long > config.max_overlong_ratio * count:
         message = f"{too_long} of {count} rows are longer (the longest has {longest} tokens)"
         raise _rows_too_long(message, config, positions)

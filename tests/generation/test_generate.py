@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from azdistill.contracts.rows import Message
 from azdistill.generation.generate import chat_reply, generate
@@ -107,3 +108,14 @@ def test_a_chat_reply_is_text_without_special_tokens():
     model.model.lm_head = FixedOutput(268, [*ids, tiny.SPECIAL.index("<|end|>")])
     conversation = (Message(role="system", content="Be kind."), *turns("Hi", "Hello", "And?"))
     assert chat_reply(model, conversation, 32) == "Grüß dich"
+
+
+def test_an_answer_ends_at_the_last_position_of_the_model():
+    size = {"n_positions": 64, "n_embd": 32, "n_layer": 1, "n_head": 4, "vocab_size": len(tiny.SPECIAL) + 256}
+    model, tokenizer = AutoModelForCausalLM.from_config(AutoConfig.for_model("gpt2", **size)).eval(), tiny.tokenizer()
+    model.generation_config = greedy_generation(model, tokenizer)
+    texts = ["x" * length for length in (100, 1, 24)]  # prompts have 32 tokens more
+    prompts = tokenize_prompts(tokenizer, [turns(text) for text in texts])
+    answers = generate(Student(model, tokenizer), prompts, 50, batch_size=3)
+    assert [answer.truncated for answer in answers] == [True, True, True]
+    assert [len(answer.token_ids) for answer in answers] == [0, *[64 - len(prompts[2])] * 2]
