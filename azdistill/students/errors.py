@@ -36,11 +36,15 @@ def saving(folder: Path, what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # of Python, torch and safetensors
-        raise AzdistillError(
-            f"{what} can't be written to {str(folder)!r} ({_one_line(error)})",
-            code="write_failed",
-            fix="free disk space there and run again",
-        ) from error
+        raise unwritable(folder, what, error) from error
+
+
+def unwritable(path: Path, what: str, error: Exception) -> AzdistillError:
+    return AzdistillError(
+        f"{what} can't be written to {str(path)!r} ({_one_line(error)})",
+        code="write_failed",
+        fix="free disk space there and run again",
+    )
 
 
 def _one_line(error: Exception) -> str:

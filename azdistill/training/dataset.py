@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from azdistill.students.errors import unwritable
 from azdistill.students.template import TokenizedRow
 
 SCHEMA = pa.schema(
@@ -131,11 +132,15 @@ def table_of(batches: Iterable[pa.RecordBatch]) -> pa.Table:
 @contextmanager
 def writing(path: Path) -> Iterator[pa.ipc.RecordBatchStreamWriter]:
     """Write record batches of SCHEMA to `path`. The file appears when the block has ended without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with pa.OSFile(str(unfinished), "wb") as stream, pa.ipc.new_stream(stream, SCHEMA) as writer:
             yield writer
+        with unfinished.open("rb") as stream:  # on the disk before it has its name: a crash leaves no cut file
+            os.fsync(stream.fileno())
         unfinished.rename(path)
+    except OSError as error:
+        raise unwritable(path, "the tokenized rows", error) from error
     finally:
         unfinished.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -190,24 +191,26 @@ def earlier(curated, student, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("job", "complete", "what", "incomplete"),
+    ("job", "complete", "size", "what", "incomplete"),
     [
-        ("small-1-train", 1, "a checkpoint", "small-1-train/checkpoint-22"),
-        ("small-1-train", 2, "the student", "model"),
-        ("small-2-train", 1, "the best weights", "small-2-train/checkpoint-11"),
+        ("small-1-train", 1, 50_000, "a checkpoint", "small-1-train/checkpoint-22"),
+        ("small-1-train", 2, 50_000, "the student", "model"),
+        ("small-2-train", 1, 50_000, "the best weights", "small-2-train/checkpoint-11"),
+        ("small-1-train", 1, 5_000, "the tokenized rows", "small-1-train/train.arrow"),
     ],
 )
 def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(
-    curated, student, earlier, tmp_path, monkeypatch, capsys, job, complete, what, incomplete
+    curated, student, earlier, tmp_path, monkeypatch, capsys, job, complete, size, what, incomplete
 ):
     """The job is started again, or the next attempt copies the best weights of the one before."""
     monkeypatch.setenv("AZUREML_RUN_ID", job)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     shutil.copytree(earlier, tmp_path / "checkpoints")
     checkpoints = sorted(tmp_path.glob("checkpoints/*/small-1-train/*"), key=step_of)
     for checkpoint in checkpoints[complete:]:
         shutil.rmtree(checkpoint)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))  # writing a larger file fails as on a full disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))  # writing a larger file fails as on a full disk
     try:
         assert train(tmp_path, curated, student, **HALF_EPOCHS) == 1
     finally:
