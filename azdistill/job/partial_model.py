@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Annotated, Any, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from azdistill.contracts.problems import FieldPath, Problem
+
+UNIONS = (Union, UnionType)
 
 Check = Callable[[Any], Iterable[Problem]]
 
@@ -100,7 +103,7 @@ class _PartialValidation:
         """The valid parts of a value: of a list or mapping, its valid entries."""
         if not any(invalid[: len(path)] == path for invalid in self.invalid):
             return TypeAdapter(annotation).validate_python(value, context=self.context)
-        type = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+        type = _type(annotation)
         if inspect.isclass(type) and issubclass(type, BaseModel) and isinstance(value, Mapping):
             return self.model(type, value, path)
         if path in self.invalid:
@@ -123,6 +126,13 @@ class _PartialValidation:
             with suppress(InvalidFieldError):
                 valid[key] = self._value(annotation, value, (*path, key))
         return valid
+
+
+def _type(annotation: Any) -> Any:
+    """The type of an annotation without its metadata, and without None."""
+    type = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    types = [option for option in get_args(type) if option is not NoneType] if get_origin(type) in UNIONS else [type]
+    return types[0] if len(types) == 1 else type
 
 
 def _annotation(info: FieldInfo) -> Any:

@@ -142,7 +142,7 @@ def _compute_problems(job: "DistillationJob") -> Iterator[Problem]:
     step, compute = step_of("train"), job.compute
     refused = {
         "train_processes": instance_count(step, compute) * process_count(step, compute) > 1,
-        "identity": compute.identity != type(compute.identity)(),
+        "identity": (compute.identity.type, compute.identity.client_id) != ("managed_identity", None),
         "environment_variables": bool(compute.environment_variables),
     }
     for name in (name for name, is_refused in refused.items() if is_refused):

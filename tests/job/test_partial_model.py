@@ -96,6 +96,17 @@ def problems(sections: dict[str, Any]) -> set[str]:
             {"teacher": {"teachers": ["m"]}, "simulation": {"m": {}}},
             {"wrong_type teacher.teachers.0"},
         ),
+        (  # an optional section
+            {
+                "tuning": {"search_space": {"learning_rat": [1e-5]}, "max_trials": 0},
+                "compute": {"identity": {"client_id": "8"}, "environment_variables": {"A": "b"}},
+            },
+            {
+                "out_of_range tuning.max_trials",
+                "unknown_field tuning.search_space.learning_rat",
+                "wrong_format compute.identity.client_id",
+            },
+        ),
         (  # checks of several sections
             {
                 "train": {"learning_rate": 1},
