@@ -9,6 +9,8 @@ speed    tokens per CPU-second of a Llama with 5.2 million weights, on 160 rows 
          that a training adds. Prints the mean loss of the last quarter of the steps of each
 ce       cross entropy with gradients at 512 positions of width 512 and a vocabulary of 200,064, compared with torch's:
          `ce_mem_ratio` (memory beyond the gradients of the weights), `ce_time_ratio`, `ce_grad_max_diff`
+rows     `rss_mb_1m_rows`: peak memory of a process and its two workers that tokenize 1,000,000 rows and read them all in
+         the batches of an epoch
 """
 
 import json
@@ -22,6 +24,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from benchmarks.figures import Figures, print_figures
 from benchmarks.peers.venvs import HERE, Peer, python_of
@@ -42,6 +46,7 @@ POSITIONS, WIDTH, LARGE_VOCABULARY = 512, 512, 200_064
 PEERS = ("trl_default", "trl_packing", "hf_grouped")
 TRL = Peer("TRL", "trl==1.16 torch==2.13.0", HERE / "trl_trainers.py")
 INSTALL_S = 900
+MILLION = 1_000_000
 
 
 def write_inputs(folder: Path) -> None:
@@ -182,6 +187,60 @@ def cross_entropy_run(path: str) -> dict[str, float]:
     return {"cpu_s": cpu, "extra_mb": peak_mb() - before - of_weight.nbytes / 2**20}
 
 
+def million_rows() -> Figures:
+    command = [sys.executable, "-m", "benchmarks.train", "--rows", str(MILLION)]
+    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    peak = 0.0
+    while child.poll() is None:
+        peak = max(peak, tree_mb(child.pid))
+        time.sleep(0.5)
+    if child.returncode:
+        sys.exit(f"{' '.join(command)} ended with {child.returncode}")
+    print(f"  {child.stdout.read().strip() if child.stdout else ''}")
+    return {"rss_mb_1m_rows": peak}
+
+
+def tree_mb(pid: int) -> float:
+    """Resident memory of a process and its children, MB. Pages of a file that several map count several times."""
+    try:
+        process = psutil.Process(pid)
+        return sum(each.memory_info().rss for each in (process, *process.children(recursive=True))) / 2**20
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def read_rows_of_an_epoch(count: int) -> str:
+    """Tokenize rows, and read all of them in batches."""
+    from azdistill.contracts.rows import Message, TrainRow
+    from azdistill.contracts.train import TrainConfig
+    from azdistill.students.tiny import byte_level_tokenizer
+    from azdistill.training.batches import TokenBudgetDataLoader, TokenBudgetSampler, collate
+    from azdistill.training.rows import tokenize_training_rows
+
+    rng = random.Random(SEED)
+    words = ["".join(rng.choices("abcdefghij", k=rng.randint(2, 8))) for _ in range(2000)]
+    tokenizer = byte_level_tokenizer([" ".join(rng.choices(words, k=50)) for _ in range(1000)])
+
+    def row(number: int) -> TrainRow:
+        question, answer = (" ".join(rng.choices(words, k=size)) for size in (rng.randint(5, 20), rng.randint(1, 8)))
+        turns = (Message(role="user", content=question), Message(role="assistant", content=answer))
+        return TrainRow(id=f"{number:016x}", messages=turns)
+
+    with tempfile.TemporaryDirectory() as name:
+        started, path = time.perf_counter(), Path(name) / "rows.arrow"
+        rows = tokenize_training_rows(map(row, range(count)), tokenizer, TrainConfig(), path=path, workers=2)
+        tokenized = time.perf_counter() - started
+        loader = TokenBudgetDataLoader(
+            rows, TokenBudgetSampler(rows.lengths, 32, SEED), collate_fn=lambda batch: collate(batch, 0)
+        )
+        tokens = sum(int(batch["input_ids"].numel()) for batch in loader)
+        read = time.perf_counter() - started - tokenized
+        size = path.stat().st_size / 2**20
+    return (
+        f"{count:,} rows, {tokens:,} tokens: tokenized in {tokenized:.0f} s, read in {read:.0f} s, file {size:.0f} MB"
+    )
+
+
 def result_of(command: list[str]) -> dict[str, Any]:
     """The last line that a process prints, as JSON."""
     environ = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
@@ -201,5 +260,7 @@ if __name__ == "__main__":
         print(json.dumps(ours(Path(sys.argv[2]))))
     elif sys.argv[1:2] == ["--ce"]:
         print(json.dumps(cross_entropy_run(sys.argv[2])))
+    elif sys.argv[1:2] == ["--rows"]:
+        print(read_rows_of_an_epoch(int(sys.argv[2])))
     else:
-        print_figures(__doc__, {"speed": speed, "ce": cross_entropy})
+        print_figures(__doc__, {"speed": speed, "ce": cross_entropy, "rows": million_rows})
