@@ -9,8 +9,8 @@ speed    tokens per CPU-second of a Llama with 5.2 million weights, on 160 rows 
          that a training adds. Prints the mean loss of the last quarter of the steps of each
 ce       cross entropy with gradients at 512 positions of width 512 and a vocabulary of 200,064, compared with torch's:
          `ce_mem_ratio` (memory beyond the gradients of the weights), `ce_time_ratio`, `ce_grad_max_diff`
-rows     `rss_mb_1m_rows`: peak memory of a process and its two workers that tokenize 1,000,000 rows and read them all in
-         the batches of an epoch
+rows     `rss_mb_1m_rows`: peak memory of a process and its two workers that tokenize 1,000,000 rows and read them
+         in the batches of an epoch
 """
 
 import json

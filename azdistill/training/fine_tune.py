@@ -110,7 +110,7 @@ def fine_tune(
         if config.has_adapters:
             loaded = add_adapters(loaded, config)
         use_cache = loaded.model.config.use_cache
-        stop, mlflow = SaveAndStopOnSigterm(inputs_hash), LogToMLflow(config)
+        stop, mlflow = SaveAndStopOnSigterm(inputs_hash), LogToMLflow(config, inputs_hash)
         folder = CheckCheckpointFolder(inputs_hash, config.checkpoint_steps)
         callbacks = [SaveOnSchedule(config, inputs_hash), stop, LogProgress(), mlflow, folder]
         if config.early_stopping_patience:

@@ -33,9 +33,14 @@ class LogToMLflow(TrainerCallback):
     """
 
     def __init__(
-        self, config: TrainConfig, environ: Mapping[str, str] = os.environ, clock: Callable[[], float] = time.monotonic
+        self,
+        config: TrainConfig,
+        inputs_hash: str = "",
+        environ: Mapping[str, str] = os.environ,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._config, self._environ, self._clock = config, environ, clock
+        self._params = {**dict(config), "inputs_hash": inputs_hash}
+        self._environ, self._clock = environ, clock
         self._enabled = bool(environ.get(RUN_ID) and environ.get(TRACKING_URI))
         self._metrics: list[tuple[str, float, int, int]] = []  # not yet accepted: name, value, milliseconds, step
         self._params_sent = self._warned = False
@@ -78,13 +83,16 @@ class LogToMLflow(TrainerCallback):
             del self._metrics[:BATCH]
 
     def _send_params(self) -> None:
-        """Log the fields of the config that a resumed run doesn't have yet. Azure ML accepts 200 parameters a run."""
+        """Log the fields of the config, and the hash of the inputs, that a resumed run doesn't have yet.
+
+        Azure ML accepts 200 parameters a run.
+        """
         if self._params_sent:
             return
         from mlflow.entities import Param
 
         logged = self._client.get_run(self._environ[RUN_ID]).data.params
-        params = [Param(name, str(value)) for name, value in self._config if name not in logged]
+        params = [Param(name, str(value)) for name, value in self._params.items() if name not in logged]
         self._client.log_batch(self._environ[RUN_ID], params=params)
         self._params_sent = True
 

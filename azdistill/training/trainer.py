@@ -1,6 +1,7 @@
 """transformers' Trainer with token-budget batches, our losses and marked checkpoints."""
 
 import math
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from azdistill.contracts.train import TrainConfig
 from azdistill.students.errors import saving
 from azdistill.students.gpus import require_bfloat16
 from azdistill.students.loading import Student, best_device, best_dtype
+from azdistill.students.usage import peak_memory_bytes
 from azdistill.training.batches import TokenBudgetDataLoader, TokenBudgetSampler, collate, collate_packed
 from azdistill.training.checkpoints import (
     CHECKPOINTS_KEPT,
@@ -114,6 +116,7 @@ class StudentTrainer(Trainer):
     def __init__(self, *, config: TrainConfig, inputs_hash: str, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._config, self._inputs_hash = config, inputs_hash
+        self._tokens, self._logged_at = 0, time.monotonic()  # since the last log
         # `loss_in_forward` computes the loss, for the target tokens of all batches of an optimizer step.
         self.model_accepts_loss_kwargs = True
         self._divergence = StopOnDivergence(self._batch_rows)
@@ -139,7 +142,16 @@ class StudentTrainer(Trainer):
         pin_memory = args.dataloader_pin_memory
         return TokenBudgetDataLoader(rows, sampler, collate_fn=self.data_collator, pin_memory=pin_memory)
 
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log the speed (tokens a second of this process, padding included) and the memory with each training loss."""
+        if "loss" in logs:
+            seconds = time.monotonic() - self._logged_at
+            logs |= {"tokens_per_s": round(self._tokens / seconds, 1), "peak_memory_bytes": peak_memory_bytes()}
+            self._tokens, self._logged_at = 0, time.monotonic()
+        super().log(logs, start_time)
+
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        self._tokens += inputs["input_ids"].numel()
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         self._divergence.add_loss(self.state.global_step + 1, loss)
         return loss

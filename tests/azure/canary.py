@@ -294,7 +294,7 @@ def _collect_training_log(search: SecretSearch) -> None:
     log, logger = logging.StreamHandler(io.StringIO()), logging.getLogger("azdistill.training")
     logger.addHandler(log)
     with _in_environment(environ), contextlib.redirect_stderr(io.StringIO()) as stderr:
-        LogToMLflow(TrainConfig(), {RUN_ID: "run-1", TRACKING_URI: MLFLOW}).on_train_begin(None, state, None)
+        LogToMLflow(TrainConfig(), "hash", {RUN_ID: "run-1", TRACKING_URI: MLFLOW}).on_train_begin(None, state, None)
     logger.removeHandler(log)
     assert "MLflow run 'run-1': logging failed" in log.stream.getvalue()
     search.add("output of train", log.stream.getvalue() + stderr.getvalue())
