@@ -1,6 +1,5 @@
 """Load and save a student: safetensors only, no code from its folder, nothing from a hub."""
 
-import copy
 import math
 import os
 import random
@@ -24,6 +23,7 @@ from azdistill.students import errors
 from azdistill.students.chat_template import CHOOSE_TEMPLATE, is_pinned, pin_template, replace_template, template_of
 from azdistill.students.folders import ADAPTER_FOLDER, ADAPTER_WEIGHTS, model_folder, tokenizer_folder, weight_files
 from azdistill.students.gpus import has_bfloat16
+from azdistill.students.saved_files import save_config, save_tokenizer
 from azdistill.students.template import end_of_turn_id
 
 Weights = Literal["pretrained", "random"]
@@ -65,10 +65,8 @@ class Student:
         """
         with errors.saving(folder, "the student"), quiet_transformers():
             self.model.save_pretrained(folder, state_dict=_cast(self.model.state_dict(), getattr(torch, dtype)))
-            config = copy.deepcopy(self.model.config)  # save_pretrained writes the type of the model in memory
-            config.dtype = dtype
-            config.save_pretrained(folder)
-            self.tokenizer.save_pretrained(folder)
+            save_config(self.model, folder, dtype)  # save_pretrained has written the type of the model in memory
+            save_tokenizer(self.tokenizer, folder)
             if self.adapter is not None:
                 self.adapter.save(folder / ADAPTER_FOLDER)
 
@@ -139,11 +137,12 @@ def load_tokenizer(folder: Path, chat_template: str | None = None) -> Any:
     The default rendering of its chat template is that of `pin_template`, unless it was pinned before it was saved.
     Raises DataError when it can't be loaded, has no vocabulary or no usable chat template.
     """
-    source = tokenizer_folder(folder)
+    source, model = tokenizer_folder(folder), model_folder(folder)
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     with errors.loading(folder, "tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(
-            source, local_files_only=True, trust_remote_code=False, padding_side="left"
-        )
+        # The architecture decides about the tokenizer's class, also where MLflow has put it into another folder.
+        config = {} if source == model else {"config": AutoConfig.from_pretrained(model, **options)}
+        tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left", **config, **options)
     subject = f"student {str(folder)!r}"
     if not tokenizer("a", add_special_tokens=False)["input_ids"]:  # transformers accepts a missing tokenizer.json
         fix = f"copy tokenizer.json to {str(source)!r}"

@@ -20,10 +20,10 @@ def plain(tmp_path_factory):
     return tiny.write(tmp_path_factory.mktemp("plain"), "qwen2")
 
 
-def mlflow_layout(plain, root, model="data/model", tokenizer="components/tokenizer"):
+def mlflow_layout(plain, root, model="data/model", tokenizer="components/tokenizer", files=TOKENIZER_FILES):
     """Copy the student into the folders of `mlflow.transformers`."""
     for path in plain.iterdir():
-        folder = root / (tokenizer if path.name in TOKENIZER_FILES else model)
+        folder = root / (tokenizer if path.name in files else model)
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, folder)
     (root / "MLmodel").write_text("flavors: {}\n")
