@@ -38,7 +38,8 @@ def body(arguments: Arguments[TrainConfig]) -> None:
     check_gpus(os.environ)
     config, inputs, outputs = arguments.config.resolved(), arguments.inputs, arguments.outputs
     chat_template = inputs["chat_template"].read_text(encoding="utf-8") if "chat_template" in inputs else None
-    inputs_hash = hash_inputs(config, inputs["curated"], inputs["student"], chat_template)
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    inputs_hash = hash_inputs(config, inputs["curated"], inputs["student"], chat_template, processes)
     jobs = outputs["checkpoints"] / inputs_hash[:HASH_DIGITS]
     own = jobs / job_folder(outputs["model"])
     with saving(jobs, "the outputs"):
@@ -96,9 +97,14 @@ def local_folder(name: str) -> Path:
     return folder
 
 
-def hash_inputs(config: TrainConfig, curated: Path, student: Path, chat_template: str | None = None) -> str:
-    """Hash of student, chat template, rows and settings: a checkpoint is resumed only with the same ones."""
-    inputs = f"{sha256_file(curated / MANIFEST_FILE)} {fingerprint(student)} {chat_template}"
+def hash_inputs(
+    config: TrainConfig, curated: Path, student: Path, chat_template: str | None = None, processes: int = 1
+) -> str:
+    """Hash of student, chat template, rows and settings: a checkpoint is resumed only with the same ones.
+
+    With another number of processes, an epoch has another number of steps.
+    """
+    inputs = f"{sha256_file(curated / MANIFEST_FILE)} {fingerprint(student)} {chat_template} {processes}"
     return hashlib.sha256(f"{resumable_settings(config)} {inputs}".encode()).hexdigest()
 
 

@@ -138,8 +138,11 @@ def test_the_hash_of_the_inputs_depends_on_rows_settings_and_student(curated, st
         hash_inputs(CONFIG.model_copy(update={"learning_rate": 1e-3}), curated, student),
         hash_inputs(CONFIG, tmp_path / "curated", student),
         hash_inputs(CONFIG, curated, other_student),
+        hash_inputs(CONFIG, curated, student, processes=2),
     ]
-    assert len(set(hashes)) == 4
+    assert len(set(hashes)) == 5
+    other_times = CONFIG.model_copy(update={"checkpoint_minutes": 5, "checkpoint_steps": 100})
+    assert hash_inputs(other_times, curated, student) == hashes[0]
     assert hash_inputs(CONFIG, curated, shutil.copytree(student, tmp_path / "copy")) == hashes[0]
 
 
