@@ -78,6 +78,7 @@ def compile_small_job(folder: Path, **sections: object) -> Path:
         "data": {"training_data": str(folder / "rows.jsonl")},
         "teacher": {"teachers": [{"model": "DeepSeek-V3.2", "connection": "deepseek"}]},
         "student": {"model": STUDENT},
+        "train": {"gradient_checkpointing": True},  # so that it fits the GPU of the clusters
         **sections,
     }
     return compile_job(DistillationJob.model_validate(values), folder / "bundle").parent
