@@ -37,6 +37,12 @@ BATCHES = {"llama-5m": (16, 256), "smollm2-135m": (4, 256)}
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"}
 
 
+def memory_figures() -> dict[str, float]:
+    """The figures of `make bench-train`."""
+    gigabytes = {f"phi4_mini_{method}_gb": phi4_mini_gb(method) for method in ("lora", "full")}
+    return {"plan_error_max": plan_error_max(), **gigabytes}
+
+
 def plan_error_max() -> float:
     """The largest relative difference between estimated and measured memory: of two students, full and with LoRA."""
     return max(abs(estimated / measured - 1) for estimated, measured in compared().values())

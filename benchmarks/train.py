@@ -11,6 +11,9 @@ ce       cross entropy with gradients at 512 positions of width 512 and a vocabu
          `ce_mem_ratio` (memory beyond the gradients of the weights), `ce_time_ratio`, `ce_grad_max_diff`
 rows     `rss_mb_1m_rows`: peak memory of a process and its two workers that tokenize 1,000,000 rows and read them
          in the batches of an epoch
+memory   `plan_error_max`: the largest relative difference between the memory estimate and the measured memory of two
+         students, full and with LoRA. `phi4_mini_lora_gb` and `phi4_mini_full_gb`: the estimate for 16 rows of 2,048
+         tokens in bfloat16, with gradient checkpointing
 """
 
 import json
@@ -28,6 +31,7 @@ from typing import Any
 import psutil
 
 from benchmarks.figures import Figures, print_figures
+from benchmarks.memory import memory_figures
 from benchmarks.peers.venvs import HERE, Peer, python_of
 
 ROOT = Path(__file__).parent.parent
@@ -263,4 +267,4 @@ if __name__ == "__main__":
     elif sys.argv[1:2] == ["--rows"]:
         print(read_rows_of_an_epoch(int(sys.argv[2])))
     else:
-        print_figures(__doc__, {"speed": speed, "ce": cross_entropy, "rows": million_rows})
+        print_figures(__doc__, {"speed": speed, "ce": cross_entropy, "rows": million_rows, "memory": memory_figures})
