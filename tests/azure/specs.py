@@ -207,6 +207,7 @@ def jobs(draw: st.DrawFn) -> Values:
             DistillationJob,
             task=st.just(task),
             simulation=st.just({}),
+            tuning=st.none(),  # a sweep is another kind of node, see tests/job/test_tuning.py
             evaluate=fields(EvaluateConfig, gates=fields(Gates, metrics=METRIC_BOUNDS)),
             data=fields(DataSection, training_data=rows, validation_data=maybe_rows, test_data=maybe_rows),
             teacher=teacher_sections(),

@@ -23,6 +23,7 @@ from azdistill.job.components import step_of
 from azdistill.job.loading import load_job as load_spec
 from azdistill.job.model import ComputeSection, DistillationJob, Identity
 from azdistill.job.paths import is_remote
+from azdistill.job.plan import step_configs
 from tests.azure.specs import Values, jobs, write_files
 
 Wire = dict[str, Any]
@@ -124,7 +125,7 @@ def _sections(job: DistillationJob) -> dict[str, StepConfig]:
         "prepare": job.prepare,
         "teacher": job.teacher,
         "curate": job.curate,
-        "train": job.train.resolved(),
+        "train": step_configs(job)["train"],  # with the settings that the memory plan chooses
         "predict_student": job.predict.model_copy(update={"weights": "pretrained"}),
         "predict_baseline": job.predict,
         "evaluate": job.evaluate,
