@@ -96,6 +96,7 @@ def _tokenizer_config(saved: dict[str, Any], original: dict[str, Any], tokenizer
     name = original.get("tokenizer_class") or saved["tokenizer_class"]
     config["tokenizer_class"] = "PreTrainedTokenizerFast" if name == "TokenizersBackend" else name
     config["chat_template"] = tokenizer.chat_template
+    config["model_input_names"] = tokenizer.model_input_names  # 4.57 adds token_type_ids, which no decoder accepts
     config["added_tokens_decoder"] = {
         str(number): {field: getattr(token, field) for field in TOKEN_FIELDS}
         for number, token in sorted(tokenizer.added_tokens_decoder.items())

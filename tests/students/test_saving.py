@@ -149,6 +149,7 @@ def test_no_tokenizer_class_of_transformers_5_is_saved(tmp_path):
     load_student(folder).save(tmp_path / "saved", "float32")
     config = read(tmp_path / "saved" / "tokenizer_config.json")
     assert config["tokenizer_class"] == "PreTrainedTokenizerFast"
+    assert config["model_input_names"] == ["input_ids", "attention_mask"]
     assert (config["extra_special_tokens"], config["additional_special_tokens"]) == ({}, ["<|end|>", "<|user|>"])
 
 
