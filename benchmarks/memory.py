@@ -14,7 +14,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from azdistill.contracts.train import TrainConfig
-from benchmarks.memory_table import student_configs
 
 # A Llama of 5.3 million weights.
 LLAMA_5M = {
@@ -51,6 +50,7 @@ def plan_error_max() -> float:
 def compared() -> dict[str, tuple[int, int]]:
     """Estimated and measured bytes by student and method."""
     from azdistill.training.memory import peak_bytes, step_memory
+    from benchmarks.memory_table import student_configs
 
     architectures = {"llama-5m": LLAMA_5M, "smollm2-135m": student_configs()["smollm2-135m"]}
     result = {}
@@ -65,6 +65,7 @@ def compared() -> dict[str, tuple[int, int]]:
 def phi4_mini_gb(method: str) -> float:
     """Estimated GB of Phi-4-mini: 16 rows of 2,048 tokens, bfloat16, gradient checkpointing."""
     from azdistill.training.memory import peak_bytes, step_memory
+    from benchmarks.memory_table import student_configs
 
     config = TrainConfig(method=method, precision="bfloat16", gradient_checkpointing=True)
     return peak_bytes(step_memory(student_configs()["phi-4-mini"], config, 16, 2048)) / 1e9
