@@ -45,6 +45,7 @@ def test_an_mlflow_layout_loads_as_the_same_student(plain, tmp_path, model, toke
     assert (model_folder(folder), tokenizer_folder(folder)) == (folder / model, folder / tokenizer)
     from_plain, from_mlflow = load_student(plain), load_student(folder)
     assert from_plain.tokenizer.get_vocab() == from_mlflow.tokenizer.get_vocab()
+    assert type(from_plain.tokenizer) is type(from_mlflow.tokenizer)
     assert all(map(torch.equal, from_plain.model.state_dict().values(), from_mlflow.model.state_dict().values()))
 
 
