@@ -11,7 +11,7 @@ from pathlib import Path
 
 QUICKSTART = Path(__file__).parents[1] / "pipelines" / "quickstart"
 AZDISTILL = [sys.executable, "-c", "from azdistill.cli.main import main; main()"]
-SMALLER = {"num_epochs: 2": "num_epochs: 1", "max_new_tokens: 48": "max_new_tokens: 16"}
+SMALLER = {"num_epochs: 3": "num_epochs: 1", "max_new_tokens: 48": "max_new_tokens: 16"}
 ROWS = {"training_data.jsonl": 300, "test_data.jsonl": 60}
 
 
