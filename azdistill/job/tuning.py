@@ -7,7 +7,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from azdistill.contracts.problems import Problem, suggest
 from azdistill.contracts.step import scalar_type
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 # The metric that trials are compared by. Trainer logs it after each validation.
 METRIC = "eval_loss"
+
+
+SCALARS = (str, int, float, bool)
 
 
 class TuningModel(BaseModel):
@@ -49,8 +53,29 @@ class EarlyTermination(TuningModel):
     delay_evaluation: int = Field(0, ge=0, description="Number of validations before the first decision.")
 
 
+def _check_candidates(candidates: Any) -> Any:
+    """One problem for a value that is neither of the two, where pydantic would report one for each type."""
+    if isinstance(candidates, Range):
+        return candidates
+    if isinstance(candidates, list) and candidates and all(isinstance(value, SCALARS) for value in candidates):
+        return candidates
+    if isinstance(candidates, dict) and {"min", "max"} <= candidates.keys() <= Range.model_fields.keys():
+        numbers = [candidates["min"], candidates["max"]]
+        if all(isinstance(number, int | float) for number in numbers) and isinstance(
+            candidates.get("log", False), bool
+        ):
+            return candidates
+    raise PydanticCustomError(
+        "wrong_type",
+        "must be a list of values, or a range with min, max and log",
+        {"fix": "write [1, 2, 3] or {min: 1.0e-5, max: 1.0e-3, log: true}"},
+    )
+
+
 # Values of a field: a list to choose from, or a range.
-Candidates = Annotated[list[str | int | float | bool], Field(min_length=1)] | Range
+Candidates = Annotated[
+    Annotated[list[str | int | float | bool], Field(min_length=1)] | Range, BeforeValidator(_check_candidates)
+]
 
 
 class TuningSection(TuningModel):

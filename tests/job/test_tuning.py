@@ -67,6 +67,11 @@ def test_the_local_engine_and_the_client_read_it(pipeline):
 
 
 WRONG = {
+    "text in a range": ({"search_space": {"num_epochs": {"min": "a", "max": 2}}}, "wrong_type", "num_epochs"),
+    "misspelt bound": ({"search_space": {"num_epochs": {"mn": 1, "max": 2}}}, "wrong_type", "num_epochs"),
+    "one value": ({"search_space": {"num_epochs": 3}}, "wrong_type", "num_epochs"),
+    "no value": ({"search_space": {"num_epochs": []}}, "wrong_type", "num_epochs"),
+    "a mapping as value": ({"search_space": {"num_epochs": [{"a": 1}]}}, "wrong_type", "num_epochs"),
     "unknown field": ({"search_space": {"learning_rat": [1e-4]}}, "unknown_field", "learning_rat"),
     "field of the job": ({"search_space": {"seed": [1, 2]}}, "unknown_field", "seed"),
     "value": ({"search_space": {"num_epochs": [1, -1]}}, "invalid_value", "num_epochs"),
