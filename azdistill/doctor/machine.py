@@ -20,7 +20,10 @@ EXTRAS = {
     "local": "students cannot be registered on this machine",
 }
 REASONS = {"azureml-mlflow": "older versions crash when mlflow 3 saves an artifact"}
-REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?P<bounds>[<>=\d.,]+); extra == ['\"](?P<extra>\w+)['\"]")
+REQUIREMENT = re.compile(
+    r"(?P<name>[\w.-]+)(?P<bounds>[<>=\d.,]+); (?:\(sys_platform != ['\"](?P<not_on>\w+)['\"]\) and )?"
+    r"extra == ['\"](?P<extra>\w+)['\"]"
+)
 BOUND = re.compile(r"(>=|<)([\d.]+)")
 COMPARE = {">=": operator.ge, "<": operator.lt}
 GPU_QUERY = ("--query-gpu=name,memory.total", "--format=csv,noheader")
@@ -53,6 +56,7 @@ def check_python(python: tuple[int, int], required: str) -> CheckResult:
 def check_extras(requirements: Iterable[str], version_of: VersionOf = version) -> Iterator[CheckResult]:
     """One result for each extra. `requirements` are those of the package's metadata."""
     matches = [match for text in requirements if (match := REQUIREMENT.fullmatch(text))]
+    matches = [match for match in matches if match["not_on"] != sys.platform]
     reported: set[str] = set()
     for extra in EXTRAS:
         bounds = {match["name"]: match["bounds"] for match in matches if match["extra"] == extra}
