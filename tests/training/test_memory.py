@@ -32,6 +32,7 @@ def test_the_tracker_counts_each_live_storage_once() -> None:
     assert sum(tracker.live.values()) == 64 * 8 * 4
 
 
+@pytest.mark.slow
 def test_a_step_has_the_parts_that_follow_from_its_settings() -> None:
     full = step_memory(LLAMA_5M, TrainConfig(method="full", precision="float32"), 4, 64, "cpu")
     weights = full["optimizer"]["weights"]
