@@ -105,6 +105,7 @@ def test_a_student_is_registered_by_rest_as_a_process(inputs, workspace, client,
         "registered_model": "support",
         "model_type": "custom_model",
         "baseline": PHI,
+        "baseline_type": "mlflow_model",
     }
     command = render(
         component(step_of("register"), {})["command"],

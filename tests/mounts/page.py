@@ -25,6 +25,7 @@ disk does. Storage with a hierarchical namespace was not tried.
   number of seconds; by default it never expires.
 - **New names appear at once** in listings and for `open`, on all nodes.
 - **A folder that is renamed over an empty folder is moved into it.** Rename folders to free names only.
+- **A file that is deleted while it is open** is called `.fuse_hidden*` until it is closed, and a moment longer.
 - **Locks and permissions end at the node.** `flock` works among processes of one node, and other nodes do not see it.
   `chmod` is accepted and changes nothing; hard links are refused; `statvfs` reports no free space.
 

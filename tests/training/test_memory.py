@@ -65,5 +65,6 @@ def test_the_table_is_that_of_this_trainer() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_estimate_is_within_15_percent_of_measured_memory() -> None:
     assert plan_error_max() < 0.15
