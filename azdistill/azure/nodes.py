@@ -34,7 +34,7 @@ class NodeStatus:
 
     @property
     def waits_for(self) -> str:
-        """Why it does not run yet. Empty for a node that runs or has ended."""
+        """The reason why it does not run yet. Empty for a node that runs or has ended."""
         return WAITS_FOR.get(self.status, "")
 
 

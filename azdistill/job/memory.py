@@ -92,7 +92,7 @@ class Training:
         return self._measured(cell, rows or self.rows, length or self.config.max_length)
 
     def fits(self, rows: int | None = None, length: int | None = None) -> bool | None:
-        """Whether one GPU has the memory. None if the GPU or the size of the student is unknown."""
+        """True if one GPU has the memory. None if the GPU or the size of the student is unknown."""
         memory = self.memory(rows, length)
         return None if memory is None or self.gpu is None else memory.total_gb <= self.gpu.gpu_memory_gb
 
@@ -295,7 +295,7 @@ def _most_rows(training: Training) -> int:
 
 
 def _reason(field: str, training: Training, chosen: Training) -> str:
-    """Why `chosen` has this value of a field that is open in `training`."""
+    """The reason why `chosen` has this value of a field that is open in `training`."""
     length = f"of {chosen.config.max_length:,} tokens"
     if field == "batch_size":
         return f"the most rows {length} that one GPU holds, at most {MAX_AUTO_ROWS}"
