@@ -64,7 +64,7 @@ class TrainConfig(StepConfig):
     lora_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout of the adapters' input.")
     lora_targets: str = Field(
         ALL_LINEAR,
-        pattern=r"^[A-Za-z0-9_.-]+(,[A-Za-z0-9_.-]+)*$",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(,[A-Za-z0-9_][A-Za-z0-9_.-]*)*$",
         description="Modules with adapters: all-linear (all linear modules but the output head), or names such as "
         "q_proj,v_proj.",
     )
