@@ -98,7 +98,9 @@ def check_optional(name: str, module: str, without: str) -> CheckResult:
     try:
         importlib.import_module(module)
     except Exception as error:  # of its native libraries, too
-        message = f"{installed} cannot be imported ({type(error).__name__}: {str(error).splitlines()[0]}): {without}"
+        message = (
+            f"{installed} cannot be imported ({type(error).__name__}: {str(error).partition(chr(10))[0]}): {without}"
+        )
         return unknown(name, "cannot_be_imported", message, "install the version for this torch and CUDA")
     return ok(name, installed)
 

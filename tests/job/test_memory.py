@@ -158,9 +158,11 @@ def test_a_student_that_is_not_measured_has_a_rough_estimate() -> None:
     assert chosen("mine", A10, catalog=facts)[0] == "lora"
     assert chosen("mine", A10, catalog={"students": {"mine": {"parameters": 14}}}) == ("qlora", False, 8)
     # What the job itself says of a student of the catalog wins over the table.
-    said = training_of(job(catalog={"students": {"phi-4-mini": {"memory": 20}}}))
-    assert said
-    assert said.with_settings(method="full").memory() == replace(memory, parts={"weights, gradients, optimizer": 20})
+    of_the_job = training_of(job(catalog={"students": {"phi-4-mini": {"memory": 20}}}))
+    assert of_the_job
+    assert of_the_job.with_settings(method="full").memory() == replace(
+        memory, parts={"weights, gradients, optimizer": 20}
+    )
     assert Training(StudentFacts(), None, TrainConfig(), None).memory() is None
 
 

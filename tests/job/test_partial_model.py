@@ -23,9 +23,9 @@ def problems(sections: dict[str, Any]) -> set[str]:
     """Code and field of each problem of a right job with other sections."""
     with pytest.raises(SpecError) as error:
         DistillationJob(**RIGHT | sections)
-    found = [f"{problem.code} {dotted(problem.field)}" for problem in error.value.problems]
-    assert len(found) == len(set(found))
-    return set(found)
+    names = [f"{problem.code} {dotted(problem.field)}" for problem in error.value.problems]
+    assert len(names) == len(set(names))
+    return set(names)
 
 
 @pytest.mark.parametrize(

@@ -28,11 +28,11 @@ def problems(folder: Path, files: dict[str, Any], **student: Any) -> list[str]:
         teacher={"teachers": [{"model": "m", "endpoint": "http://127.0.0.1:9"}]},
         student={"model": str(folder / "student"), **student},
     )
-    found = list(student_problems(job))
+    problems = list(student_problems(job))
     field = ("student", "chat_template" if "chat_template" in student else "model")
-    assert {(problem.field, problem.severity) for problem in found} <= {(field, "error")}
-    assert all(problem.fix for problem in found)
-    return [problem.code for problem in found]
+    assert {(problem.field, problem.severity) for problem in problems} <= {(field, "error")}
+    assert all(problem.fix for problem in problems)
+    return [problem.code for problem in problems]
 
 
 @pytest.mark.parametrize(
