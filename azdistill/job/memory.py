@@ -1,6 +1,7 @@
 """GPU memory of training a student, from the table of measured steps: what a job needs, and the settings that fit."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -98,11 +99,11 @@ class Training:
 
     def largest_rows(self, most: int) -> int:
         """The largest number of rows of max_length that fits, at most `most`. 0 if none does."""
-        return next((rows for rows in range(most, 0, -1) if self.fits(rows)), 0)
+        return bisect_left(range(1, most + 1), True, key=lambda rows: not self.fits(rows))
 
     def largest_length(self, most: int) -> int:
         """The length of the longest single row that fits, at most `most` tokens, in steps of 64. 0 if none does."""
-        return next((length for length in range(most // 64 * 64, 0, -64) if self.fits(1, length)), 0)
+        return 64 * bisect_left(range(64, most + 1, 64), True, key=lambda length: not self.fits(1, length))
 
     def smallest_vm(self) -> str | None:
         """The first recommended VM size whose GPU has the memory. None if no size has, or the student is unknown.
@@ -332,10 +333,9 @@ def what_would_fit(training: Training) -> Iterator[str]:
 
 def _smaller_batch(training: Training) -> Iterator[str]:
     """The same batch in several steps, which keeps its gradients meanwhile, or a batch of fewer rows."""
-    size = training.config.batch_size
-    steps = range(training.config.gradient_accumulation_steps + 1, size + 1)
-    enough = (count for count in steps if training.with_settings(gradient_accumulation_steps=count).fits())
-    if count := next(enough, None):
-        yield f"set train.gradient_accumulation_steps to {count}"
+    steps = training.config.gradient_accumulation_steps
+    if rows := training.with_settings(gradient_accumulation_steps=steps + 1).largest_rows(training.rows - 1):
+        enough = math.ceil(training.config.batch_size / rows)
+        yield f"set train.gradient_accumulation_steps to {max(enough, steps + 1)}"
     elif rows := training.largest_rows(training.rows - 1):
         yield f"set train.batch_size to {rows * training.config.gradient_accumulation_steps}"

@@ -140,6 +140,10 @@ def test_memory_grows_with_the_batch_and_is_the_least_of_the_least_method() -> N
             {"method": "lora", "gradient_checkpointing": False, "vm": A10},
             ["train.gradient_checkpointing to true", "train.gradient_accumulation_steps to 8", f"use {H100}"],
         ),
+        (
+            {"batch_size": 2_000_000_000, "gradient_checkpointing": True},
+            ["train.gradient_accumulation_steps to 1000000000"],
+        ),
     ],
 )
 def test_what_to_change_is_computed(settings: dict[str, Any], fixes: list[str]) -> None:
