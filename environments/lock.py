@@ -19,6 +19,9 @@ CONSTRAINTS = FOLDER.parent / "constraints.txt"
 PYTHON, PIP = "3.11.16", "26.1.1"
 TARGET = ("--python-version", PYTHON, "--python-platform", "x86_64-manylinux_2_28", "--only-binary", ":all:")
 
+# On PyPI as source only. It is Python without extensions, so pip builds it anywhere.
+SOURCE_ONLY = ("--no-binary", "rouge-score")
+
 UV = Path(sys.executable).with_name("uv")
 
 # `nodefaults`: Anaconda's own channels ask for their terms to be accepted, which fails the build of an image.
@@ -67,7 +70,8 @@ def resolve(requirements: str, constraints: str = "") -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         versions = Path(folder, "constraints.txt")
         versions.write_text(constraints, encoding="utf-8")
-        command = [UV, "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate", "-c", str(versions), *TARGET]
+        options = ["--quiet", "--no-header", "--no-annotate", "-c", str(versions), *TARGET, *SOURCE_ONLY]
+        command = [UV, "pip", "compile", "-", *options]
         done = subprocess.run(command, input=requirements, stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout.splitlines()
 

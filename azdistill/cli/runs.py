@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from azdistill.local_runs.run_folder import RunFolder
 
-HEADINGS = ("run", "state", "last active", "node time", "nodes", "decision", "accuracy")
+HEADINGS = ("run", "state", "last active", "node time", "nodes", "decision", "student")
 
 
 def runs(
@@ -16,8 +16,8 @@ def runs(
 ) -> None:
     """List the runs in a folder, the latest first.
 
-    Node time is the sum over all nodes. Accuracy is that of the student on the test rows. A killed run is shown as
-    interrupted; run it again to continue it.
+    Node time is the sum over all nodes. The last column is the student's primary metric on the test rows. A killed
+    run is shown as interrupted; run it again to continue it.
 
     Example: azdistill runs experiments
 
@@ -43,10 +43,11 @@ def _row(run: "RunFolder") -> tuple[str, ...]:
     completed = sum(record.state == "completed" for record in run.records.values())
     last_active = datetime.fromtimestamp(run.last_active).strftime("%Y-%m-%d %H:%M")
     has_result = run.state in ("completed", "refused")  # else the evaluation may be that of an earlier attempt
-    accuracy = f"{run.accuracy:.1%}" if has_result and run.accuracy is not None else ""
+    metric, value = run.score
+    score = f"{metric} {value:.3f}" if has_result and value is not None else ""
     nodes = f"{completed} of {len(run.records)}"
     decision = run.decision if has_result else ""
-    return run.path.name, run.state, last_active, _duration(run.seconds), nodes, decision, accuracy
+    return run.path.name, run.state, last_active, _duration(run.seconds), nodes, decision, score
 
 
 def _duration(seconds: float) -> str:

@@ -14,10 +14,13 @@ class Gates(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     min_retention: float | None = Field(
-        0.9, gt=0, le=2, description="Minimum ratio of the student's accuracy to the teacher's, on the same rows."
+        0.9,
+        gt=0,
+        le=2,
+        description="Minimum ratio of the student's primary metric to the teacher's, on the same rows.",
     )
     min_gain: float | None = Field(
-        0.0, ge=-1, le=1, description="Minimum difference of the student's accuracy from the baseline's."
+        0.0, ge=-1, le=1, description="Minimum difference of the student's primary metric from the baseline's."
     )
     min_accuracy: float | None = Field(None, ge=0, le=1, description="Minimum accuracy of the student.")
     metrics: dict[str, float] = Field(
@@ -35,7 +38,16 @@ class Gates(BaseModel):
 class EvaluateConfig(StepConfig):
     """Scoring of the answers, and the gates."""
 
-    task: TaskChoice = Field("conversation", description="Task, which decides whether an answer is correct.")
+    task: TaskChoice = Field(
+        "conversation",
+        description="Task, which decides whether an answer is correct, and the default of primary_metric.",
+    )
+    primary_metric: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z][A-Za-z0-9_]*$",
+        description="Row metric that retention and gain compare, such as accuracy, sentence_chrf or rougeL. "
+        "Default: sentence_chrf for conversation, rougeL for summarization, accuracy for other tasks.",
+    )
     seed: Annotated[int, RunInput()] = Field(0, ge=0, description="Seed of the bootstrap.")
     resamples: int = Field(
         2000, ge=100, le=100_000, description="Number of bootstrap resamples for the confidence intervals."

@@ -69,11 +69,14 @@ class Metrics(Result):
     """Metrics of the three models on the same test rows.
 
     `rows` were scored; `unscored` had no reference. `reference` is the user's reference
-    answers (gold), or the teacher's answers when no test row has one. Retention is the
-    student's accuracy divided by the teacher's, gain its accuracy minus the baseline's.
+    answers (gold), or the teacher's answers when no test row has one. `primary_metric` is
+    the row metric that decides, `primary_reason` why it is that one. Retention is the
+    student's primary metric divided by the teacher's, gain the student's minus the baseline's.
     """
 
     task: str
+    primary_metric: str = "accuracy"
+    primary_reason: str = ""
     reference: ReferenceSource
     rows: int
     unscored: int
@@ -94,9 +97,14 @@ class RowScores(Result):
     answers: dict[ModelRole, str | None]
     scores: dict[str, dict[ModelRole, bool | float | None]]
 
+    def score(self, metric: str, role: ModelRole) -> float | None:
+        """Score of a model's answer as a number; None if the row does not count."""
+        score = self.scores[metric][role]
+        return None if score is None else float(score)
+
     def correct(self, role: ModelRole) -> bool | None:
         """True if the answer of a model is correct; None if the row has no reference."""
-        score = self.scores["accuracy"][role]
+        score = self.score("accuracy", role)
         return None if score is None else score == 1
 
 

@@ -38,7 +38,8 @@ from azdistill.job.shorthand import INHERITED, Values, expand
 from azdistill.job.task import PURPOSE, SpecTask, is_file
 from azdistill.job.teacher_section import TeacherSection
 from azdistill.job.tuning import TuningSection, tuning_problems
-from azdistill.metrics.registry import gate_problems
+from azdistill.metrics.primary import primary_problems
+from azdistill.metrics.registry import METRICS, gate_problems
 
 
 class Section(BaseModel):
@@ -351,6 +352,7 @@ def _unknown_teachers(job: DistillationJob) -> Iterator[Problem]:
 
 def _unknown_metrics(job: DistillationJob) -> Iterator[Problem]:
     yield from gate_problems(job.evaluate.gates.metrics)
+    yield from primary_problems(job.evaluate.primary_metric, METRICS)
 
 
 def _compute(job: DistillationJob) -> Iterator[Problem]:

@@ -56,10 +56,11 @@ class RunFolder:
         return gate.decision if gate else ""
 
     @property
-    def accuracy(self) -> float | None:
-        """Accuracy of the student on the test rows in the last evaluation, 0 to 1."""
+    def score(self) -> tuple[str, float | None]:
+        """Name and value of the student's primary metric in the last evaluation; an empty name without one."""
         metrics = self._evaluation(METRICS_FILE, Metrics)
-        return metrics.models["student"].value("accuracy") if metrics else None
+        name = metrics.primary_metric if metrics else ""
+        return name, metrics.models["student"].value(name) if metrics else None
 
     @property
     def seconds(self) -> float:

@@ -2,21 +2,27 @@
 
 from collections.abc import Sequence
 
-from azdistill.metrics.metric import CorpusMetric, CorpusScore, ModelAnswer
+from azdistill.metrics.metric import FREE_TEXT, CorpusMetric, CorpusScore, ModelAnswer
 
 
-def compute(answers: Sequence[ModelAnswer]) -> CorpusScore:
-    """Texts as written against references as written, on the rows that have a reference."""
+def compute(answers: Sequence[ModelAnswer]) -> CorpusScore | None:
+    """Texts without reasoning against references as written, on the rows that have a reference."""
     scored = [answer for answer in answers if answer.reference is not None]
-    return bleu([answer.text for answer in scored], [answer.reference_text for answer in scored])
+    return bleu([answer.final_text for answer in scored], [answer.reference_text for answer in scored])
 
 
-def bleu(texts: Sequence[str], references: Sequence[str]) -> CorpusScore:
-    """No rows score 0."""
+def bleu(texts: Sequence[str], references: Sequence[str]) -> CorpusScore | None:
+    """None without rows.
+
+    The effective order leaves out n-grams that no text is long enough for: BLEU of one-word labels is not always 0,
+    and BLEU of sentences is the same with and without it.
+    """
     from sacrebleu.metrics import BLEU
 
-    metric = BLEU()
-    score = metric.corpus_score(texts or [""], [references or [""]]).score
+    if not texts:
+        return None
+    metric = BLEU(effective_order=True)
+    score = metric.corpus_score(texts, [references]).score
     return CorpusScore(round(float(score), 4), {"signature": str(metric.get_signature())})
 
 
@@ -29,5 +35,6 @@ METRIC = CorpusMetric(
     higher_is_better=True,
     compared_with="teacher",
     on_console=True,
+    tasks=FREE_TEXT,
     client_names=("bleu", "bleu_score"),
 )

@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from azdistill.contracts.results import ModelRole
+from azdistill.contracts.task import TaskChoice
 from azdistill.tasks.task import Task
+from azdistill.tasks.texts import without_reasoning
 
-# `fraction` is 0 to 1 and shown in percent, `points` 0 to 100; `count` is shown as 1.2 k.
-Unit = Literal["fraction", "points", "rows", "seconds", "bytes", "count", "text"]
+# `fraction` is 0 to 1 and shown in percent, `score` 0 to 1, `points` 0 to 100; `count` is shown as 1.2 k.
+Unit = Literal["fraction", "score", "points", "rows", "seconds", "bytes", "count", "text"]
+
+# Tasks whose answers are sentences. The answers of a custom task may be.
+FREE_TEXT: tuple[TaskChoice, ...] = ("conversation", "summarization", "own")
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,11 @@ class ModelAnswer:
     reference: str | None
     teacher_answer: str | None
     task: Task
+
+    @property
+    def final_text(self) -> str:
+        """The text without reasoning."""
+        return without_reasoning(self.text)
 
     def matches(self, expected: str | None) -> bool | None:
         """True if the task counts the answer as correct; None without an expected answer."""
@@ -51,7 +61,8 @@ class Metric:
 
     `name` is its key in metrics.json and report.json, `label` its title in the report. `higher_is_better` decides
     whether a gate is a lower or an upper bound; None: it cannot be gated. `compared_with` is the model that the
-    report divides the student's value by. `on_console` adds it to the table at the end of a run.
+    report divides the student's value by. `on_console` adds it to the table at the end of a run. `tasks` are those
+    whose report shows it; None: all.
     `client_names` are the names that `client.models.evaluate` accepts; the first one is in its default result.
     """
 
@@ -61,7 +72,12 @@ class Metric:
     higher_is_better: bool | None = None
     compared_with: ModelRole | None = None
     on_console: bool = False
+    tasks: tuple[TaskChoice, ...] | None = None
     client_names: tuple[str, ...] = ()
+
+    def suits(self, task: str) -> bool:
+        """True if the metric means something for the answers of a task."""
+        return self.tasks is None or task in self.tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +92,12 @@ class RowMetric(Metric):
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusMetric(Metric):
-    """A metric of all rows together. `details` names the details of its `CorpusScore`, which the report shows."""
+    """A metric of all rows together. `details` names the details of its `CorpusScore`, which the report shows.
 
-    compute: Callable[[Sequence[ModelAnswer]], CorpusScore]
+    Without rows to score, `compute` returns None.
+    """
+
+    compute: Callable[[Sequence[ModelAnswer]], CorpusScore | None]
     details: tuple[str, ...] = ()
 
 

@@ -4,13 +4,16 @@ from collections.abc import Iterable, Mapping
 
 from azdistill.contracts.errors import InputError
 from azdistill.engine.problems import Problem, suggest
-from azdistill.metrics import accuracy, agreement, answered, bleu, profile
+from azdistill.metrics import accuracy, agreement, answered, bleu, chrf, profile, rouge
 from azdistill.metrics.metric import Metric, ProfileMetric
 
 METRICS: tuple[Metric, ...] = (
     accuracy.METRIC,
     agreement.METRIC,
+    chrf.SENTENCE,
+    *rouge.METRICS,
     bleu.METRIC,
+    chrf.CORPUS,
     answered.METRIC,
     *profile.METRICS,
 )

@@ -51,12 +51,14 @@ class Lineage(BaseModel):
             "azdistill.teacher_route": self.teacher_route,
             "azdistill.licences_acknowledged": ", ".join(self.licences_acknowledged),
             "azdistill.gate": self.gate.decision,
+            "azdistill.primary_metric": self.metrics.primary_metric,
         }
 
     def run_metrics(self) -> dict[str, float]:
         """Metrics of the MLflow run, by which students are compared in the registry."""
         models = self.metrics.models
-        values = {f"{role}_accuracy": metrics.value("accuracy") for role, metrics in models.items()}
+        compared = {"accuracy", self.metrics.primary_metric}
+        values = {f"{role}_{name}": metrics.value(name) for role, metrics in models.items() for name in compared}
         values |= {f"student_{name}": models["student"].value(name) for name in models["student"].root}
         values |= {"retention": self.metrics.retention.value, "gain": self.metrics.gain.value}
         return {name: float(value) for name, value in values.items() if value is not None}

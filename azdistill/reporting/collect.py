@@ -74,6 +74,8 @@ def collect(folders: Folders, title: str, registered_model: str) -> Report:
         task=metrics.task,
         test_rows=metrics.rows,
         reference=metrics.reference,
+        primary_metric=metrics.primary_metric,
+        primary_reason=metrics.primary_reason,
         headline=headline(decision, metrics),
         verdict=decision,
         models={role: _with_profile(role, metrics.models[role], folders, usage) for role in MODEL_ROLES},
@@ -83,7 +85,9 @@ def collect(folders: Folders, title: str, registered_model: str) -> Report:
         usage=usage,
         training=read_json(folders.training / TRAINING_METRICS_FILE),
         curve=_curve(folders.training / HISTORY_FILE),
-        examples=pick_examples(folders.prompts, folders.completions, folders.evaluation, _predictions(folders)),
+        examples=pick_examples(
+            folders.prompts, folders.completions, folders.evaluation, _predictions(folders), metrics.primary_metric
+        ),
         steps=manifests,
     )
 

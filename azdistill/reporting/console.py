@@ -7,7 +7,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from azdistill.reporting.messages import SIMULATED, ratio_interval, reasons, registration
+from azdistill.reporting.messages import SIMULATED, metric_named, ratio_interval, reasons, registration
 from azdistill.reporting.report import Report
 from azdistill.reporting.tables import comparison, teacher_table
 
@@ -20,7 +20,10 @@ def summary(report_json: Mapping[str, Any]) -> Group:
     return Group(
         Text(report.headline, style=f"bold {COLOURS[report.verdict.decision]}"),
         _metrics(report),
-        Text(f"retention {ratio_interval(report.retention)}, gain {ratio_interval(report.gain)}"),
+        Text(
+            f"{metric_named(report.primary_metric).label}: retention {ratio_interval(report.retention)}, "
+            f"gain {ratio_interval(report.gain)}"
+        ),
         *_teachers(report),
         *(
             Text(f"{stage.name}: {stage.rows:,} rows; removed: {reasons(stage.left_behind)}")

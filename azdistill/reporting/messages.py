@@ -10,11 +10,13 @@ from azdistill.contracts.results import (
     LogprobsUsage,
     Metrics,
     MetricValue,
+    ModelRole,
     Usage,
 )
 from azdistill.engine.problems import format_number
 from azdistill.metrics.metric import Metric, Unit
-from azdistill.reporting.report import Report
+from azdistill.metrics.registry import METRICS
+from azdistill.reporting.report import Example, Report
 
 # A label and its value.
 Fact = tuple[str, str]
@@ -27,20 +29,47 @@ SIMULATED = (
 
 
 def headline(decision: GateDecision, metrics: Metrics) -> str:
-    """The gates' decision and the student's accuracy, in two sentences."""
+    """The gates' decision and the student's primary metric, in two sentences."""
     opening = {
         "passed": "The student passed its gates." if decision.gates else "No gate was set for the student.",
         "refused": f"The student was refused: {_missed(decision, 'refused')}.",
         "inconclusive": "The test rows cannot decide whether the student is good enough: "
         f"{_missed(decision, 'inconclusive')}.",
     }[decision.decision]
-    student, baseline = (percent(metrics.models[role].value("accuracy")) for role in ("student", "baseline"))
-    retention = metrics.retention.value
-    retained = "" if retention is None else f" ({retention:.3f} of the teacher's accuracy)"
-    return (
-        f"{opening} It answers {student} of {metrics.rows:,} held-out rows correctly{retained}, "
-        f"the baseline {baseline}."
+    return f"{opening} {_achieved(metrics)}"
+
+
+def _achieved(metrics: Metrics) -> str:
+    """The student's primary metric, compared with teacher and baseline."""
+    metric, rows = metric_named(metrics.primary_metric), f"{metrics.rows:,} held-out rows"
+    student, baseline = (
+        format_metric(metric, metrics.models[role].value(metric.name)) for role in ("student", "baseline")
     )
+    retention = metrics.retention.value
+    retained = "" if retention is None else f" ({retention:.3f} of the teacher's {metric.label})"
+    if metric.name == "accuracy":
+        return f"It answers {student} of {rows} correctly{retained}, the baseline {baseline}."
+    return f"Its {metric.label} on {rows} is {student}{retained}, the baseline's {baseline}."
+
+
+def example_title(example: Example, primary: Metric) -> str:
+    """How the student did on an example row."""
+    if primary.name == "accuracy":
+        return "The student is right" if example.correct["student"] else "The student is wrong"
+    return f"The student's {primary.label} is {ratio(example.scores.get('student'))}"
+
+
+def example_mark(example: Example, role: ModelRole, primary: Metric) -> str:
+    """Right, wrong, or the score of an answer; empty for a row that does not count."""
+    score = example.scores.get(role)
+    if primary.name != "accuracy":
+        return "" if score is None else ratio(score)
+    return {True: "right", False: "wrong", None: ""}[example.correct[role]]
+
+
+def metric_named(name: str) -> Metric:
+    """The declaration of a metric."""
+    return next(metric for metric in METRICS if metric.name == name)
 
 
 def _missed(decision: GateDecision, outcome: str) -> str:
@@ -142,6 +171,8 @@ def format_metric(metric: Metric, value: MetricValue) -> str:
     interval = value if isinstance(value, Interval) else Interval(value=value)
     if metric.unit == "fraction":
         return percent_interval(interval)
+    if metric.unit == "score":
+        return ratio_interval(interval)
     if metric.unit == "points":
         return _with_bounds(interval, "{:.1f}")
     formats: dict[Unit, Callable[[float | None], str]] = {"rows": rows, "seconds": seconds, "bytes": size}

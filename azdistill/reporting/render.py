@@ -40,9 +40,10 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         report=report,
         roles=MODEL_ROLES,
         comparison=comparison(report),
-        details=metric_details(report.models["student"]),
+        details=metric_details(report),
         teachers=teacher_table(report.usage),
         curve=curve(report.curve),
+        primary=messages.metric_named(report.primary_metric),
         messages=messages,
     )
 

@@ -33,13 +33,17 @@ class CurvePoint(ReportModel):
 
 
 class Example(ReportModel):
-    """One test row with the answer of each model (None: no answer). `correct` is None without a reference."""
+    """One test row with the answer of each model (None: no answer).
+
+    `correct` is None without a reference. `scores` are those of the primary metric.
+    """
 
     id: str
     messages: tuple[Message, ...]
     gold: str | None
     answers: dict[ModelRole, str | None]
     correct: dict[ModelRole, bool | None]
+    scores: dict[ModelRole, float | None] = {}
 
 
 class Report(ReportModel):
@@ -50,6 +54,8 @@ class Report(ReportModel):
     task: str
     test_rows: int
     reference: ReferenceSource
+    primary_metric: str = "accuracy"
+    primary_reason: str = ""
     headline: str
     verdict: GateDecision
     models: dict[ModelRole, ModelMetrics]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from azdistill.contracts.results import MODEL_ROLES, ModelMetrics, TeacherUsage, Usage
+from azdistill.contracts.results import MODEL_ROLES, TeacherUsage, Usage
 from azdistill.metrics.metric import CorpusMetric, Metric
 from azdistill.metrics.registry import METRICS
 from azdistill.reporting.messages import format_metric, times
@@ -21,8 +21,12 @@ class MetricRow:
 
 
 def comparison(report: Report) -> list[MetricRow]:
-    """A row for each declared metric."""
-    return [_row(metric, report) for metric in METRICS]
+    """A row for each metric of the task, and for the primary metric."""
+    return [_row(metric, report) for metric in shown_metrics(report)]
+
+
+def shown_metrics(report: Report) -> list[Metric]:
+    return [metric for metric in METRICS if metric.suits(report.task) or metric.name == report.primary_metric]
 
 
 def _row(metric: Metric, report: Report) -> MetricRow:
@@ -31,16 +35,19 @@ def _row(metric: Metric, report: Report) -> MetricRow:
     if role := metric.compared_with:
         label = "simulated teacher" if role == "teacher" and report.usage.simulated else role
         compared = times(report.models["student"].value(metric.name), report.models[role].value(metric.name), label)
-    return MetricRow(metric.name, metric.label, cells, compared, metric.on_console)
+    on_console = metric.on_console or metric.name == report.primary_metric
+    return MetricRow(metric.name, metric.label, cells, compared, on_console)
 
 
-def metric_details(model: ModelMetrics) -> list[tuple[str, str]]:
+def metric_details(report: Report) -> list[tuple[str, str]]:
     """Label and text of the details of corpus metrics, such as the signature of BLEU."""
+    values = report.models["student"].root
     return [
-        (metric.label, str(model.get(f"{metric.name}_{detail}")))
-        for metric in METRICS
+        (metric.label, str(values[f"{metric.name}_{detail}"]))
+        for metric in shown_metrics(report)
         if isinstance(metric, CorpusMetric)
         for detail in metric.details
+        if f"{metric.name}_{detail}" in values
     ]
 
 

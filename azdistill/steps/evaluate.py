@@ -43,9 +43,9 @@ def body(arguments: Arguments[EvaluateConfig]) -> None:
     write_result(folder / GATE_FILE, gate)
     write_rows(folder / SCORES_FILE, evaluation.scores)
     close_folder(folder, STEP.name, {"rows": metrics.rows, "decision": gate.decision}, provenance_of(config))
-    accuracies = {role: model.value("accuracy") for role, model in metrics.models.items()}
-    shown = ", ".join(f"{role} {'n/a' if value is None else f'{value:.1%}'}" for role, value in accuracies.items())
-    logger.info("right on %s test rows: %s; %s", metrics.rows, shown, gate.decision)
+    values = {role: model.value(metrics.primary_metric) for role, model in metrics.models.items()}
+    shown = ", ".join(f"{role} {'n/a' if value is None else f'{value:.3f}'}" for role, value in values.items())
+    logger.info("%s on %s test rows: %s; %s", metrics.primary_metric, metrics.rows, shown, gate.decision)
 
 
 if __name__ == "__main__":

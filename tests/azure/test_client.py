@@ -80,7 +80,7 @@ def test_evaluate_waits_for_the_job_and_reads_its_report(distillation, completed
     student, baseline = (distillation.models.evaluate(f"phi-4-mini-{model}") for model in ("distilled", "baseline"))
     assert student.accuracy - baseline["accuracy"] == pytest.approx(0.5)
     assert (student.latency, student.throughput, student.agreement) == (0.2, 90.0, None)
-    assert list(student) == ["accuracy", "agreement", "bleu", "latency", "throughput", "memory", "parameters"]
+    assert {"accuracy", "agreement", "sentence_chrf", "rougeL", "bleu", "latency", "memory"} <= set(student)
     with pytest.raises(AttributeError, match="no metric 'beauty'"):
         student.beauty  # noqa: B018
     assert distillation.jobs.cancel(completed).status == "Completed"

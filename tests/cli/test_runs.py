@@ -30,8 +30,8 @@ def test_the_latest_run_comes_first(azdistill: Command) -> None:
     done = azdistill("runs")
     assert (done.code, done.err) == (0, "")
     heading, second, first = done.out.splitlines()
-    assert heading == "run     state      last active       node time   nodes   decision  accuracy"
-    assert first.split() == "first completed 2023-11-14 22:13 1 min 20 s 2 of 2 passed 75.0%".split()
+    assert heading == "run     state      last active       node time   nodes   decision  student"
+    assert first.split() == "first completed 2023-11-14 22:13 1 min 20 s 2 of 2 passed accuracy 0.750".split()
     assert second.split() == "second failed 2023-11-15 22:13 1 min 20 s 1 of 2".split()
 
 

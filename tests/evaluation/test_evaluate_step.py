@@ -12,7 +12,7 @@ WRITTEN = ("metrics.json", "gate.json", "scores.jsonl")
 def test_a_proven_student_passes(folders, evaluate_step):
     done = evaluate_step(folders(), gates={"min_retention": 0.8, "min_gain": 0.5})
     assert (done.code, done.err) == (0, "")
-    assert done.out == "right on 200 test rows: teacher 100.0%, baseline 0.0%, student 90.0%; passed\n"
+    assert done.out == "accuracy on 200 test rows: teacher 1.000, baseline 0.000, student 0.900; passed\n"
     gate, metrics = (read_json(done.folder / name) for name in WRITTEN[:2][::-1])
     assert (gate["decision"], gate["register"], gate["enforced"]) == ("passed", True, True)
     assert metrics["retention"]["value"] == metrics["gain"]["value"] == 0.9
@@ -43,7 +43,7 @@ def test_the_same_seed_writes_the_same_bytes(folders, evaluate_step):
 def test_no_test_rows_decide_nothing(folders, evaluate_step):
     done = evaluate_step(folders(rows=0))
     assert (done.code, done.err) == (0, "")
-    assert done.out == "right on 0 test rows: teacher n/a, baseline n/a, student n/a; inconclusive\n"
+    assert done.out == "accuracy on 0 test rows: teacher n/a, baseline n/a, student n/a; inconclusive\n"
     assert read_json(done.folder / "gate.json")["register"] is False
 
 

@@ -33,6 +33,17 @@ def test_a_short_answer_pays_for_its_brevity():
     assert bleu(["a b c d"], ["a b c d e f g h"]).value == pytest.approx(36.7879)
 
 
-@pytest.mark.parametrize(("answers", "references"), [([], []), ([""], ["a b c d"]), (["x"], ["a b c d"])])
-def test_nothing_in_common_is_nothing(answers, references):
-    assert bleu(answers, references).value == 0
+@pytest.mark.parametrize("answers", [[""], ["x"]])
+def test_nothing_in_common_is_nothing(answers):
+    assert bleu(answers, ["a b c d"]).value == 0
+
+
+def test_no_rows_have_no_bleu():
+    assert bleu([], []) is None
+
+
+def test_one_word_labels_have_a_bleu_and_sentences_the_published_one():
+    labels = ["neutral", "entailment", "neutral", "neutral"]
+    assert bleu(labels, ["neutral"] * 4).value == 75
+    published = BLEU(effective_order=False).corpus_score(ANSWERS, [REFERENCES[0]]).score
+    assert bleu(ANSWERS, REFERENCES[0]).value == round(published, 4)

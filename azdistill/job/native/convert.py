@@ -203,6 +203,6 @@ def _proof(native: NativeJob, draft: Draft) -> None:
     draft.note(
         START,
         "the student is also evaluated, and registered only if it keeps "
-        f"{gates.min_retention:.0%} of the teacher's accuracy and is no worse than the baseline; "
+        f"{gates.min_retention:.0%} of the teacher's score and is no worse than the baseline; "
         "Azure's job registers every student, as with evaluate.enforce_gates=false",
     )
