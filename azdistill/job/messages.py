@@ -40,8 +40,8 @@ PATTERNS = {
     r"^[a-zA-Z0-9][a-zA-Z0-9_-]{2,32}$": "3 to 33 letters, digits, '_' and '-', starting with a letter or digit",
     r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$": "a GUID, as `az identity show` prints it as clientId",
     r"\.py$": "a Python file",
-    r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(,[A-Za-z0-9_][A-Za-z0-9_.-]*)*$": "all-linear, or names of modules separated by commas, without "
-    "spaces",
+    r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(,[A-Za-z0-9_][A-Za-z0-9_.-]*)*$": "all-linear, or names of modules separated by "
+    "commas, without spaces",
     r"^azureml:": "an address that starts with azureml:",
 }
 
