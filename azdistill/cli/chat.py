@@ -103,14 +103,16 @@ class StudentConversation:
         return first or next(self._examples, None)
 
     def _send_example(self, example: "Prompt | None") -> None:
+        from azdistill.contracts.rows import gold_texts
+
         if example is None:
             print("there are no more examples")
             return
         for turn in example.messages:
             print(f"{turn.role}> {turn.content}")
         self._answer(example.messages)
-        if example.gold is not None:
-            print(f"reference> {example.gold}", flush=True)
+        for gold in gold_texts(example.gold):
+            print(f"reference> {gold}", flush=True)
 
     def _answer(self, history: "tuple[Message, ...]") -> None:
         from azdistill.contracts.rows import Message

@@ -19,6 +19,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, RootModel, Vali
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.files import read_json, write_json
 from azdistill.contracts.problems import explain
+from azdistill.contracts.rows import Gold
 
 ModelRole = Literal["teacher", "baseline", "student"]
 MODEL_ROLES: tuple[ModelRole, ...] = get_args(ModelRole)
@@ -93,7 +94,7 @@ class RowScores(Result):
     """
 
     id: str
-    gold: str | None = None
+    gold: Gold | None = None
     answers: dict[ModelRole, str | None]
     scores: dict[str, dict[ModelRole, bool | float | None]]
 

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 Split = Literal["train", "validation", "test"]
 Role = Literal["system", "user", "assistant"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+# A reference answer, or several that are all right.
+Gold = str | tuple[str, ...]
 # Multiplies the loss of a row's target tokens. The default is not written to files.
 RowWeight = Annotated[float, Field(gt=0, allow_inf_nan=False, exclude_if=lambda weight: weight == 1.0)]
 
@@ -34,14 +36,14 @@ class Prompt(Row):
     """A conversation that ends with a user turn.
 
     `messages` are what the student sees. `gold` is the reference answer where the
-    user's data has one. `source` is `file:line` in the user's file. `weight` is that of
-    the training row.
+    user's data has one, or a list of answers that are all right. `source` is `file:line`
+    in the user's file. `weight` is that of the training row.
     """
 
     id: str
     split: Split
     messages: tuple[Message, ...]
-    gold: str | None = None
+    gold: Gold | None = None
     source: str
     weight: RowWeight = 1.0
 
@@ -64,7 +66,7 @@ class Completion(Row):
     id: str
     split: Split
     messages: tuple[Message, ...]
-    gold: str | None = None
+    gold: Gold | None = None
     source: str
     weight: RowWeight = 1.0
     completion: str
@@ -98,6 +100,13 @@ class Reject(Row):
     source: str
     reason: str
     detail: str
+
+
+def gold_texts(gold: Gold | None) -> tuple[str, ...]:
+    """All reference answers of a row; empty without one."""
+    if gold is None:
+        return ()
+    return (gold,) if isinstance(gold, str) else gold
 
 
 def canonical(messages: tuple[Message, ...]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.prepare import PrepareConfig
-from azdistill.contracts.rows import Message, Reject, TrainRow, prompt_id
+from azdistill.contracts.rows import Message, Reject, TrainRow, gold_texts, prompt_id
 from azdistill.data.cases import SourcedCase
 from azdistill.data.prepare import read_data
 
@@ -14,7 +14,7 @@ from azdistill.data.prepare import read_data
 def answered_rows(
     data: Path | Sequence[Mapping[str, Any]], config: PrepareConfig, task_file: Path | None = None
 ) -> tuple[list[TrainRow], list[Reject]]:
-    """Training rows whose target turn is the reference answer, and the rejected rows of a file or list.
+    """Training rows whose target turn is the first reference answer, and the rejected rows of a file or list.
 
     Raises DataError when too many rows are bad, or a row has no answer.
     """
@@ -23,13 +23,13 @@ def answered_rows(
 
 
 def _train_row(sourced: SourcedCase) -> TrainRow:
-    messages, gold = sourced.case.messages, sourced.case.gold
-    if gold is None:
+    messages = sourced.case.messages
+    if not (golds := gold_texts(sourced.case.gold)):
         raise DataError(
             "the row has no answer to train on",
             code="missing_answer",
             subject=sourced.source,
             fix="end the row with an assistant turn, or ask a teacher",
         )
-    answer = Message(role="assistant", content=gold)
+    answer = Message(role="assistant", content=golds[0])
     return TrainRow(id=prompt_id(messages), messages=(*messages, answer), weight=sourced.case.weight)

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from azdistill.contracts.rows import Reject
+from azdistill.contracts.rows import Reject, gold_texts
 from azdistill.data.chat import chat_case
 from azdistill.data.lines import read_lines, read_object
 from azdistill.tasks.task import BadRow, Case, Task
@@ -51,8 +51,9 @@ def cases_of(rows: Iterable[tuple[str, str | Mapping[str, Any]]], task: Task) ->
 
 def _case(record: Mapping[str, Any], task: Task) -> Case:
     case = chat_case(record) if "messages" in record else task.case(record)
-    if case.gold is not None and task.answer(case.gold) is None:
-        raise BadRow("gold_unparseable", f"the reference {shorten(case.gold)!r} is not a valid answer of the task")
+    for text in gold_texts(case.gold):
+        if task.answer(text) is None:
+            raise BadRow("gold_unparseable", f"the reference {shorten(text)!r} is not a valid answer of the task")
     return case
 
 

@@ -5,8 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from azdistill.contracts.rows import Message, Role
-from azdistill.tasks.fields import as_text, json_type, optional
+from azdistill.contracts.rows import Message, Role, gold_texts
+from azdistill.tasks.fields import as_text, json_type, references
 from azdistill.tasks.task import BadRow, Case
 
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -24,12 +24,12 @@ def chat_case(record: Mapping[str, Any]) -> Case:
     messages = [_message(index, turn) for index, turn in enumerate(turns)]
     _check_order([message.role for message in messages])
     messages = _without_untrained_end(messages)
-    gold = optional(record, "gold")
+    gold = references(record, "gold")
     if messages[-1].role == "assistant":
         last = messages.pop().content
-        if gold is not None and gold != last:
+        if gold is not None and last not in gold_texts(gold):
             raise BadRow("two_references", "gold differs from the last assistant turn; keep one of them")
-        gold = last
+        gold = gold or last
     return Case(tuple(messages), gold, _row_weight(record))
 
 

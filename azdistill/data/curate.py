@@ -9,7 +9,7 @@ from typing import Any
 
 from azdistill.contracts.curate import CurateConfig
 from azdistill.contracts.errors import DataError
-from azdistill.contracts.rows import Completion, Message, Reject, Split, TrainRow
+from azdistill.contracts.rows import Completion, Message, Reject, Split, TrainRow, gold_texts
 from azdistill.tasks.registry import task_of
 from azdistill.tasks.task import BadRow, Task
 from azdistill.tasks.texts import without_reasoning
@@ -118,9 +118,9 @@ def _extract(row: Completion, task: Task, config: CurateConfig) -> str | BadRow:
     answer = task.answer(row.completion)
     if answer is None:
         return BadRow("unparseable", f"not a valid answer of task {config.task}: {text[:60]!r}")
-    reference = None if row.gold is None else task.answer(row.gold)
-    if config.drop_disagreeing and reference is not None and not task.correct(answer, reference):
-        return BadRow("disagrees", f"the teacher's answer is {answer[:60]!r}, the reference {reference[:60]!r}")
+    golds = [gold for text in gold_texts(row.gold) if (gold := task.answer(text)) is not None]
+    if config.drop_disagreeing and golds and not any(task.correct(answer, gold) for gold in golds):
+        return BadRow("disagrees", f"the teacher's answer is {answer[:60]!r}, the reference {golds[0][:60]!r}")
     return answer
 
 

@@ -1,12 +1,13 @@
 """The answers of teacher, baseline and student to the same test rows."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.results import MODEL_ROLES, ModelRole
-from azdistill.contracts.rows import Completion, Prediction, Prompt
+from azdistill.contracts.rows import Completion, Gold, Prediction, Prompt
 
 LocalModel = Literal["baseline", "student"]
 LOCAL_MODELS: tuple[LocalModel, ...] = get_args(LocalModel)
@@ -22,10 +23,10 @@ class AnswerText:
 
 @dataclass(frozen=True)
 class EvaluationRow:
-    """One test row: its reference answer (None: it has none), and the answer of each model."""
+    """One test row: its reference answer or answers (None: it has none), and the answer of each model."""
 
     id: str
-    gold: str | None
+    gold: Gold | None
     answers: Mapping[ModelRole, AnswerText]
 
 
@@ -34,11 +35,11 @@ def align(
 ) -> list[EvaluationRow]:
     """Join the answers to each test row, in the order of the prompts.
 
-    The teacher may lack an answer to some rows; student and baseline answer all of them. Raises DataError when
+    The teacher may lack an answer to some rows; student and baseline answer all of them once. Raises DataError when
     the rows of a folder are not those of the prompts.
     """
     tests = [prompt for prompt in prompts if prompt.split == "test"]
-    ids = {prompt.id for prompt in tests}
+    ids = _unique("prompts", (prompt.id for prompt in tests))
     answers: dict[ModelRole, dict[str, AnswerText]] = {
         "teacher": {
             row.id: AnswerText(row.completion, row.finish_reason == "stop")
@@ -47,13 +48,29 @@ def align(
         }
     }
     _check_ids("completions", answers["teacher"], ids)
-    for role, rows in predictions.items():
+    for role, predicted in predictions.items():
+        rows = list(predicted)
+        _unique(role, (row.id for row in rows))
         answers[role] = {row.id: AnswerText(row.completion, not row.truncated) for row in rows}
         _check_ids(role, answers[role], ids, all_required=True)
     return [
         EvaluationRow(row.id, row.gold, {role: answers[role].get(row.id, AnswerText()) for role in MODEL_ROLES})
         for row in tests
     ]
+
+
+def _unique(folder: str, ids: Iterable[str]) -> set[str]:
+    """The ids of a folder's test rows. Raises DataError for one that occurs twice."""
+    counts = Counter(ids)
+    repeated = [identity for identity, count in counts.items() if count > 1]
+    if repeated:
+        raise DataError(
+            f"test row {repeated[0]!r} occurs {counts[repeated[0]]} times ({len(repeated)} such rows)",
+            code="duplicate_rows",
+            subject=folder,
+            fix="run the step that writes this folder again",
+        )
+    return set(counts)
 
 
 def _check_ids(folder: str, answers: Mapping[str, AnswerText], ids: set[str], *, all_required: bool = False) -> None:

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from azdistill.contracts.results import MODEL_ROLES, ModelRole, ReferenceSource, RowScores
+from azdistill.contracts.rows import Gold, gold_texts
 from azdistill.evaluation.answers import AnswerText, EvaluationRow
 from azdistill.metrics.metric import ModelAnswer, RowMetric
 from azdistill.tasks.task import Task
+from azdistill.tasks.texts import without_reasoning
 
 AnswersByModel = dict[ModelRole, ModelAnswer]
 
@@ -18,12 +20,12 @@ def reference_source(rows: Iterable[EvaluationRow]) -> ReferenceSource:
 def extract(row: EvaluationRow, task: Task, source: ReferenceSource) -> AnswersByModel:
     """Each model's answer to a row, with the reference it is compared with."""
     answers = {role: _extract_complete(row.answers[role], task) for role in MODEL_ROLES}
-    if source == "teacher":
-        reference, reference_text = answers["teacher"], row.answers["teacher"].text
-    else:
-        reference, reference_text = _gold(row, task), row.gold or ""
+    texts = gold_texts(row.gold) if source == "gold" else (row.answers["teacher"].text,)
+    extracted = _extract_all(texts, task) if source == "gold" else (answers["teacher"],)
+    references = tuple(reference for reference in extracted if reference is not None)
+    reference_texts = tuple(without_reasoning(text) for text in texts)
     return {
-        role: ModelAnswer(row.answers[role].text, answers[role], reference_text, reference, answers["teacher"], task)
+        role: ModelAnswer(row.answers[role].text, answers[role], reference_texts, references, answers["teacher"], task)
         for role in MODEL_ROLES
     }
 
@@ -32,7 +34,7 @@ def score(row: EvaluationRow, answers: AnswersByModel, task: Task, metrics: Sequ
     """The line of scores.jsonl for a row."""
     return RowScores(
         id=row.id,
-        gold=_gold(row, task),
+        gold=_one_or_several(_extract_all(gold_texts(row.gold), task)),
         answers={role: answers[role].answer for role in MODEL_ROLES},
         scores={metric.name: {role: metric.score(answers[role]) for role in MODEL_ROLES} for metric in metrics},
     )
@@ -42,5 +44,10 @@ def _extract_complete(answer: AnswerText, task: Task) -> str | None:
     return task.answer(answer.text) if answer.complete else None
 
 
-def _gold(row: EvaluationRow, task: Task) -> str | None:
-    return None if row.gold is None else task.answer(row.gold)
+def _extract_all(texts: Iterable[str], task: Task) -> tuple[str, ...]:
+    """The different valid answers in reference texts."""
+    return tuple(dict.fromkeys(answer for text in texts if (answer := task.answer(text)) is not None))
+
+
+def _one_or_several(answers: tuple[str, ...]) -> Gold | None:
+    return answers if len(answers) > 1 else next(iter(answers), None)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 # Names of the reference answer in public data sets.
-REFERENCES = ("gold", "answer", "summary", "response", "completion", "solution", "highlights", "label")
+REFERENCES = ("gold", "answer", "answers", "summary", "response", "completion", "solution", "highlights", "label")
 
 
 def first_rows(path: Path, limit: int | None) -> Iterator[Any]:
@@ -46,4 +46,13 @@ def reference_in(row: Any) -> str:
     last = turns[-1] if isinstance(turns, list) and turns else None
     if isinstance(last, dict) and last.get("role") == "assistant":
         return str(last.get("content"))
-    return next((str(row[name]) for name in REFERENCES if row.get(name)), "")
+    return next((_first(row[name]) for name in REFERENCES if row.get(name)), "")
+
+
+def _first(reference: Any) -> str:
+    """A reference, or the first of several: SQuAD has `{"text": [...]}`."""
+    if isinstance(reference, dict):
+        reference = reference.get("text", "")
+    if isinstance(reference, list):
+        reference = reference[0] if reference else ""
+    return str(reference)

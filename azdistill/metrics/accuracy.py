@@ -5,7 +5,7 @@ from azdistill.metrics.metric import ModelAnswer, RowMetric
 
 def score(answer: ModelAnswer) -> bool | None:
     """A missing or invalid answer is wrong; a row without a reference does not count."""
-    return answer.matches(answer.reference)
+    return answer.matches(answer.references)
 
 
 METRIC = RowMetric(

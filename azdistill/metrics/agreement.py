@@ -4,7 +4,7 @@ from azdistill.metrics.metric import ModelAnswer, RowMetric
 
 
 def score(answer: ModelAnswer) -> bool | None:
-    return answer.matches(answer.teacher_answer)
+    return answer.matches(() if answer.teacher_answer is None else (answer.teacher_answer,))
 
 
 METRIC = RowMetric(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from azdistill.metrics.bleu import reference_streams
 from azdistill.metrics.metric import FREE_TEXT, CorpusMetric, CorpusScore, ModelAnswer, RowMetric
 
 
@@ -15,20 +16,20 @@ def _chrf() -> Any:
 
 
 def sentence(answer: ModelAnswer) -> float | None:
-    """chrF of one answer, 0 to 1. A row without a reference does not count."""
-    if answer.reference is None:
+    """chrF of one answer, 0 to 1: of several references, the highest. A row without a reference does not count."""
+    if not answer.references:
         return None
-    score = _chrf().sentence_score(answer.final_text, [answer.reference_text]).score / 100
+    score = _chrf().sentence_score(answer.final_text, list(answer.reference_texts)).score / 100
     return round(min(float(score), 1.0), 6)
 
 
 def corpus(answers: Sequence[ModelAnswer]) -> CorpusScore | None:
     """chrF of all answers together, 0 to 100, with the signature of its settings. None without rows."""
-    scored = [answer for answer in answers if answer.reference is not None]
+    scored = [answer for answer in answers if answer.references]
     if not scored:
         return None
-    texts, references = [answer.final_text for answer in scored], [answer.reference_text for answer in scored]
-    score = _chrf().corpus_score(texts, [references]).score
+    references = reference_streams([answer.reference_texts for answer in scored])
+    score = _chrf().corpus_score([answer.final_text for answer in scored], references).score
     return CorpusScore(round(float(score), 4), {"signature": str(_chrf().get_signature())})
 
 

@@ -24,14 +24,15 @@ FREE_TEXT: tuple[TaskChoice, ...] = ("conversation", "summarization", "own")
 class ModelAnswer:
     """One model's answer to one test row, and what it can be compared with.
 
-    `text` and `reference_text` are as written. `answer`, `reference` and `teacher_answer` are what `task` extracts
-    from the texts; None: the text is missing, cut off, or not a valid answer.
+    `text` is as written, `reference_texts` without reasoning. `answer`, `references` and `teacher_answer` are what
+    `task` extracts from the texts; None: the text is missing, cut off, or not a valid answer. Without a valid
+    reference, `references` is empty.
     """
 
     text: str
     answer: str | None
-    reference_text: str
-    reference: str | None
+    reference_texts: tuple[str, ...]
+    references: tuple[str, ...]
     teacher_answer: str | None
     task: Task
 
@@ -40,11 +41,11 @@ class ModelAnswer:
         """The text without reasoning."""
         return without_reasoning(self.text)
 
-    def matches(self, expected: str | None) -> bool | None:
-        """True if the task counts the answer as correct; None without an expected answer."""
-        if expected is None:
+    def matches(self, expected: Sequence[str]) -> bool | None:
+        """True if the task counts the answer as correct for one of the expected ones; None without any."""
+        if not expected:
             return None
-        return self.answer is not None and self.task.correct(self.answer, expected)
+        return self.answer is not None and any(self.task.correct(self.answer, one) for one in expected)
 
 
 @dataclass(frozen=True)

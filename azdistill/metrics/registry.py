@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping
 
 from azdistill.contracts.errors import InputError
 from azdistill.engine.problems import Problem, suggest
-from azdistill.metrics import accuracy, agreement, answered, bleu, chrf, profile, rouge
+from azdistill.metrics import accuracy, agreement, answered, bleu, chrf, f1, profile, rouge
 from azdistill.metrics.metric import Metric, ProfileMetric
 
 METRICS: tuple[Metric, ...] = (
     accuracy.METRIC,
+    f1.METRIC,
     agreement.METRIC,
     chrf.SENTENCE,
     *rouge.METRICS,

@@ -1,54 +1,30 @@
-"""ROUGE: words and word pairs shared with the reference. Source: Lin (2004), computed by rouge-score."""
+"""ROUGE-1, ROUGE-2 and ROUGE-L of each row."""
 
-from functools import cache, lru_cache, partial
-from typing import Any
+from functools import partial
 
 from azdistill.contracts.task import TaskChoice
 from azdistill.metrics.metric import ModelAnswer, RowMetric
-from azdistill.tasks.texts import words
+from azdistill.tasks.rouge import KINDS, rouge
 
 TASKS: tuple[TaskChoice, ...] = ("summarization", "own")
-LABELS = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
 
 
-class _Words:
-    """Tokenizer for rouge-score, whose own deletes every letter that is not ASCII."""
-
-    def tokenize(self, text: str) -> list[str]:
-        return words(text)
-
-
-@cache
-def _scorer() -> Any:
-    from rouge_score.rouge_scorer import RougeScorer
-
-    return RougeScorer(list(LABELS), tokenizer=_Words())
-
-
-@lru_cache(maxsize=8)  # the three metrics score the same row one after another
-def _scores(text: str, reference: str) -> dict[str, float]:
-    """F1 of each kind, 0 to 1, without stemming."""
-    return {name: round(float(score.fmeasure), 6) for name, score in _scorer().score(reference, text).items()}
-
-
-def score(name: str, answer: ModelAnswer) -> float | None:
+def score(kind: str, answer: ModelAnswer) -> float | None:
     """F1 of one answer, 0 to 1. A row without a reference does not count."""
-    if answer.reference is None:
-        return None
-    return _scores(answer.final_text, answer.reference_text)[name]
+    return rouge(answer.final_text, answer.reference_texts)[kind] if answer.references else None
 
 
 METRICS = tuple(
     RowMetric(
-        name=name,
-        label=label,
+        name=kind,
+        label=kind.replace("rouge", "ROUGE-"),
         unit="score",
-        score=partial(score, name),
+        score=partial(score, kind),
         higher_is_better=True,
         compared_with="teacher",
-        on_console=name == "rougeL",
+        on_console=kind == "rougeL",
         tasks=TASKS,
-        client_names=(name,),
+        client_names=(kind,),
     )
-    for name, label in LABELS.items()
+    for kind in KINDS
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 from azdistill.contracts.files import read_rows
 from azdistill.contracts.layout import COMPLETIONS_FILE, PREDICTIONS_FILE, PROMPTS_FILE, SCORES_FILE
 from azdistill.contracts.results import ModelRole, RowScores
-from azdistill.contracts.rows import Completion, Prediction, Prompt
+from azdistill.contracts.rows import Completion, Prediction, Prompt, gold_texts
 from azdistill.reporting.report import Example
 
 # Examples of each kind.
@@ -50,7 +50,7 @@ def _example(prompt: Prompt, answers: Mapping[ModelRole, Mapping[str, str]], sco
     return Example(
         id=prompt.id,
         messages=tuple(message.model_copy(update={"content": shorten(message.content)}) for message in prompt.messages),
-        gold=None if prompt.gold is None else shorten(prompt.gold),
+        gold=shorten("\n".join(gold_texts(prompt.gold))) or None,
         answers={role: shorten(texts[prompt.id]) if prompt.id in texts else None for role, texts in answers.items()},
         correct={role: scores.correct(role) for role in answers},
         scores={role: scores.score(metric, role) for role in answers},

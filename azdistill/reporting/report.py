@@ -35,7 +35,8 @@ class CurvePoint(ReportModel):
 class Example(ReportModel):
     """One test row with the answer of each model (None: no answer).
 
-    `correct` is None without a reference. `scores` are those of the primary metric.
+    `gold` has a line for each reference. `correct` is None without a reference. `scores` are those of the primary
+    metric.
     """
 
     id: str

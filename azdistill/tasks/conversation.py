@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from azdistill.tasks.fields import ask, optional, required
+from azdistill.tasks.fields import ask, references, required
 from azdistill.tasks.task import Case
 from azdistill.tasks.texts import normalize, without_reasoning
 
 
 def case(record: Mapping[str, Any]) -> Case:
     """Fields: prompt, and response or completion."""
-    return Case(ask(required(record, "prompt")), optional(record, "response", "completion"))
+    return Case(ask(required(record, "prompt")), references(record, "response", "completion"))
 
 
 def answer(text: str) -> str | None:

@@ -1,9 +1,9 @@
 """Read the fields of a user's row under any of the names that public data sets give them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from azdistill.contracts.rows import Message
+from azdistill.contracts.rows import Gold, Message
 from azdistill.tasks.task import BadRow
 
 
@@ -20,6 +20,21 @@ def optional(record: Mapping[str, Any], *names: str) -> str | None:
     """The text of the first of the fields `names` that is not null; None without any. A number becomes text."""
     name = next((name for name in names if record.get(name) is not None), None)
     return None if name is None else as_text(name, record[name])
+
+
+def references(record: Mapping[str, Any], *names: str) -> Gold | None:
+    """The reference answer in the first of the fields `names` that is not null: text, or a list of right answers."""
+    name = next((name for name in names if record.get(name) is not None), None)
+    if name is None:
+        return None
+    value = record[name]
+    return one_or_several(name, value) if isinstance(value, list) else as_text(name, value)
+
+
+def one_or_several(name: str, values: Sequence[Any]) -> Gold | None:
+    """Different texts of a list: one as text, several as a tuple, none as None."""
+    texts = tuple(dict.fromkeys(as_text(name, value) for value in values))
+    return texts if len(texts) > 1 else next(iter(texts), None)
 
 
 def as_text(name: str, value: Any) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from azdistill.tasks.fields import ask, optional, required
+from azdistill.tasks.fields import ask, references, required
 from azdistill.tasks.task import Case
 from azdistill.tasks.texts import normalize, stated_answer, without_reasoning
 
@@ -24,7 +24,7 @@ def case(record: Mapping[str, Any]) -> Case:
     """Fields: question or problem, and answer or solution, which may contain the steps as in GSM8K and MATH."""
     problem = required(record, "question", "problem")
     question = f"{problem}\nThink step by step, then end with a line that says: The answer is NUMBER."
-    return Case(ask(question), optional(record, "answer", "solution"))
+    return Case(ask(question), references(record, "answer", "solution"))
 
 
 def answer(text: str) -> str | None:

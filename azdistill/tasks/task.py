@@ -4,18 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from azdistill.contracts.rows import Message
+from azdistill.contracts.rows import Gold, Message
 
 
 @dataclass(frozen=True)
 class Case:
     """A conversation that ends with a user turn, and its reference answer where it has one.
 
-    `weight` multiplies the loss of the training row.
+    `gold` is a tuple for a row with several right answers. `weight` multiplies the loss of the training row.
     """
 
     messages: tuple[Message, ...]
-    gold: str | None
+    gold: Gold | None
     weight: float = 1.0
 
 

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 _STATED = re.compile(r"(?:\b(?:answer|label)\b\W{0,4}(?:is\b|:|=)|####)\W{0,2}?[ \t]*(\S[^\n]*)", re.IGNORECASE)
 
@@ -24,25 +25,31 @@ def normalize(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-class _Separated(dict[int, str]):
-    """Translation table: letters, digits and marks stay, and everything else becomes a space.
+class Translation(dict[int, str]):
+    """A table for `str.translate` that asks `rule` once for each character."""
 
-    A character of a script without spaces between words becomes a word of its own.
-    """
-
-    # Thai to Myanmar, Khmer, kana, and the ideographs of Chinese and Japanese.
-    UNSPACED = re.compile("[\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+    def __init__(self, rule: Callable[[str], str]) -> None:
+        super().__init__()
+        self._rule = rule
 
     def __missing__(self, code: int) -> str:
-        character = chr(code)
-        is_word = unicodedata.category(character)[0] in "LNM"
-        text = f" {character} " if self.UNSPACED.match(character) else character
-        return self.setdefault(code, text if is_word else " ")
+        return self.setdefault(code, self._rule(chr(code)))
 
 
-_SEPARATED = _Separated()
+# Scripts without spaces between words: Thai to Myanmar, Khmer, kana, and the ideographs of Chinese and Japanese.
+_UNSPACED = re.compile("[\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+
+
+def _as_word(character: str) -> str:
+    """Letters, digits and marks stay; in a script without spaces each is a word; everything else becomes a space."""
+    if unicodedata.category(character)[0] not in "LNM":
+        return " "
+    return f" {character} " if _UNSPACED.match(character) else character
+
+
+_WORDS = Translation(_as_word)
 
 
 def words(text: str) -> list[str]:
     """The words of a text in any script, case-folded and without punctuation."""
-    return unicodedata.normalize("NFKC", text).casefold().translate(_SEPARATED).split()
+    return unicodedata.normalize("NFKC", text).casefold().translate(_WORDS).split()

@@ -6,6 +6,7 @@ import pytest
 
 from azdistill.contracts.errors import DataError
 from azdistill.data.cases import read_cases
+from azdistill.data.splits import prompt_of
 from azdistill.tasks.registry import TASKS
 
 U, A, S = ({"role": role, "content": f"{role} says"} for role in ("user", "assistant", "system"))
@@ -34,7 +35,8 @@ BAD_ROWS = [
     ({"messages": [U, S]}, "late_system", "only the first"),
     ({"messages": [U, U]}, "turns_not_alternating", "two user turns"),
     ({"messages": [U, A, A]}, "turns_not_alternating", "two assistant turns"),
-    ({"messages": [U], "gold": ["a"]}, "not_text", "gold is a list"),
+    ({"messages": [U], "gold": ["a", None]}, "not_text", "gold is null"),
+    ({"messages": [U], "gold": [["a"]]}, "not_text", "gold is a list"),
     ({"messages": [U], "gold": ""}, "empty_content", "gold is empty"),
     ({"messages": [U, A], "gold": "something else"}, "two_references", "gold differs"),
     ({"messages": [U, A | {"weight": 0.5}]}, "invalid_weight", "messages[1].weight=0.5"),
@@ -65,6 +67,20 @@ def test_a_last_assistant_turn_is_the_reference_and_not_part_of_the_prompt(jsonl
     (sourced,), _ = read_cases(jsonl([{"messages": turns, "gold": "done"}]), TASKS["conversation"])
     assert [message.role for message in sourced.case.messages] == ["system", "user", "assistant", "user"]
     assert sourced.case.gold == "done"
+
+
+def test_a_row_may_have_several_references(jsonl):
+    several = [{"messages": [U], "gold": ["a", "b", "a"]}, {"messages": [U, A], "gold": ["a", A["content"]]}]
+    rows = [*several, {"messages": [U], "gold": ["a"]}, {"messages": [U], "gold": []}]
+    cases, rejects = read_cases(jsonl(rows), TASKS["conversation"])
+    assert [sourced.case.gold for sourced in cases] == [("a", "b"), ("a", A["content"]), "a", None]
+    assert rejects == []
+    assert [json.loads(prompt_of(case, "test").model_dump_json())["gold"] for case in cases[1:3]] == [
+        ["a", A["content"]],
+        "a",
+    ]
+    (bad,) = read_cases(jsonl([{"messages": [U], "gold": ["neutral", "who knows"]}]), TASKS["nli"])[1]
+    assert (bad.reason, "who knows" in bad.detail) == ("gold_unparseable", True)
 
 
 def test_a_conversation_ends_before_the_turns_that_are_not_trained(jsonl):

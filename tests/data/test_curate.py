@@ -52,6 +52,12 @@ def test_the_reference_is_not_asked_unless_wanted_or_without_meaning(gold):
     assert curate([completion(1, gold=gold)], CurateConfig(task="nli", drop_disagreeing=drop)).drops == ()
 
 
+def test_one_of_several_references_is_enough():
+    disagreeing = CurateConfig(task="qa", drop_disagreeing=True)
+    rows = [completion(n, text, gold=("Paris", "Paname")) for n, text in enumerate(("paname", "Paris.", "Lyon"))]
+    assert [drop.reason for drop in curate(rows, disagreeing).drops] == ["disagrees"]
+
+
 def test_test_rows_are_never_trained_on_and_not_counted():
     rows = [completion(1), completion(2, split="test"), completion(3, split="validation")]
     curated = curate([*rows, completion(4, split="test", finish_reason="length")], CurateConfig())

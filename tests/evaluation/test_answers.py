@@ -28,6 +28,17 @@ def test_a_missing_answer_is_empty_and_a_truncated_one_is_incomplete(build):
     assert [row.answers["student"].complete for row in rows] == [True, True, False]
 
 
+@pytest.mark.parametrize("folder", ["student", "baseline", "prompts"])
+def test_a_row_that_occurs_twice_is_refused(build, folder):
+    numbers = {"student": [1, 2], "baseline": [1, 2], "prompts": [1, 2]} | {folder: [1, 2, 2]}
+    predictions = {role: [build.prediction(n) for n in numbers[role]] for role in ("baseline", "student")}
+    with pytest.raises(DataError) as raised:
+        align([build.prompt(n) for n in numbers["prompts"]], [build.completion(n) for n in (1, 2)], predictions)
+    (problem,) = raised.value.problems
+    assert (problem.code, problem.subject) == ("duplicate_rows", folder)
+    assert problem.message == "test row '0000000000000002' occurs 2 times (1 such rows)"
+
+
 @pytest.mark.parametrize(
     ("changed", "folder", "message"),
     [

@@ -55,6 +55,23 @@ def test_a_row_without_a_valid_reference_is_counted_as_unscored(build, gold):
     assert metrics.models["student"].value("agreement") == 0.5
 
 
+def test_an_answer_is_right_by_any_of_several_references(build):
+    qa = EvaluateConfig(task="qa", resamples=200)
+    rows = [
+        build.row(("Paris", "the City of Light"), "Paris.", "Lyon", "City of Light"),
+        build.row("no answer", "", "x", ""),
+    ]
+    evaluation = evaluate(rows, qa)
+    assert accuracies(evaluation.metrics) == {"teacher": 1, "baseline": 0, "student": 1}
+    assert evaluation.scores[0].gold == ("paris", "city of light")
+    partial = evaluate([build.row(("Paris", "City of Light"), "", "light", "the city of lights")], qa).metrics
+    f1 = {role: model.value("f1") for role, model in partial.models.items()}
+    assert f1 == {"teacher": 0, "baseline": 0.5, "student": pytest.approx(2 / 3, abs=1e-6)}
+    assert evaluate([build.row(("a b c d", "w x y z"), "a b c d", "", "w x y z")], qa).metrics.models["student"].value(
+        "bleu"
+    ) == pytest.approx(100)
+
+
 def test_agreement_is_with_the_teacher_right_or_wrong(build):
     metrics = evaluate([build.row(RIGHT, WRONG, RIGHT, WRONG)], NLI).metrics
     assert (metrics.models["student"].value("accuracy"), metrics.models["student"].value("agreement")) == (0, 1)

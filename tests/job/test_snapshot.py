@@ -17,9 +17,9 @@ from azdistill.job.snapshot import ROOT, _sources, closure, imports
 # Dependencies of each step besides the standard library and pydantic. The report shows all declared metrics, and a
 # metric's file has its declaration and its computation: `azdistill.metrics.bleu` imports sacrebleu when it computes.
 HEAVY = {
-    "prepare": set(),
-    "teacher": {"aiohttp", "azure", "numpy", "orjson", "safetensors", "uvloop"},
-    "curate": set(),
+    "prepare": {"rouge_score"},
+    "teacher": {"aiohttp", "azure", "numpy", "orjson", "rouge_score", "safetensors", "uvloop"},
+    "curate": {"rouge_score"},
     "train": {
         *("torch", "transformers", "mlflow", "accelerate", "jinja2", "peft", "safetensors", "psutil", "numpy"),
         "pyarrow",

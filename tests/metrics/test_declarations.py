@@ -19,9 +19,9 @@ CONFIG = EvaluateConfig(task="conversation", resamples=400)
 
 def shared_words(answer: ModelAnswer) -> float | None:
     """A graded score: the fraction of the reference's words that the answer has."""
-    if answer.reference is None:
+    if not answer.references:
         return None
-    words = set(answer.reference.split())
+    words = set(answer.references[0].split())
     return len(words & set((answer.answer or "").split())) / len(words)
 
 
@@ -98,6 +98,6 @@ def test_a_job_with_a_gate_on_an_unknown_metric_is_rejected_before_it_runs():
 
 
 def test_an_answer_matches_only_what_is_expected():
-    answer = ModelAnswer("A", "a", "A", "a", None, conversation)
-    assert (answer.matches("a"), answer.matches("b"), answer.matches(None)) == (True, False, None)
+    answer = ModelAnswer("A", "a", ("A",), ("a",), None, conversation)
+    assert (answer.matches(["b", "a"]), answer.matches(["b"]), answer.matches([])) == (True, False, None)
     assert format_metric(METRICS[0], Interval()) == "n/a"

@@ -10,7 +10,8 @@ from azdistill.tasks.texts import words
 
 
 def answer(text: str, reference: str | None) -> ModelAnswer:
-    return ModelAnswer(text, text, reference or "", reference, None, conversation)
+    references = () if reference is None else (reference,)
+    return ModelAnswer(text, text, references, references, None, conversation)
 
 
 def rouge_of(text: str, reference: str) -> dict[str, float | None]:

@@ -5,7 +5,6 @@ import time
 import pytest
 
 from azdistill.tasks.registry import TASKS
-from azdistill.tasks.summarization import common_subsequence, rouge_l
 from azdistill.tasks.task import BadRow
 
 LABELS = [
@@ -86,22 +85,52 @@ def test_equal_answers_are_correct(task, text, reference, is_correct):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("text", ["", "  \n ", "<think>never ends"])
 def test_an_empty_text_is_no_answer(task, text):
-    assert TASKS[task].answer(text) is None
+    """In qa an empty text says that there is no answer, as in SQuAD 2."""
+    expected = "no answer" if task == "qa" and not text.strip() else None
+    assert TASKS[task].answer(text) == expected
 
 
+def test_options_are_part_of_the_question():
+    case = TASKS["qa"].case({"question": "Where?", "choices": ["Rome", "Paris"], "answer": 1})
+    assert case.messages[0].content == "Where?\nA) Rome\nB) Paris\nAnswer with the letter of the right option."
+
+
+def test_only_a_data_set_with_unanswerable_questions_asks_for_no_answer():
+    passage = {"question": "Where?", "context": "In Paris."}
+    for answers, asks in [({"answers": []}, True), ({"answers": ["Paris"]}, True), ({"answer": "Paris"}, False)]:
+        text = TASKS["qa"].case(passage | answers).messages[0].content
+        assert ("no answer" in text) is asks
+
+
+# fmt: off
 CASES = [
     ("nli", {"premise": "It rains.", "hypothesis": "It is wet.", "label": 0}, "entailment"),
     ("nli", {"sentence1": "It rains.", "sentence2": "It is dry.", "gold_label": "contradiction"}, "contradiction"),
     ("nli", {"premise": "It rains.", "hypothesis": "It is wet.", "label": -1}, None),
     ("nli", {"premise": "It rains.", "hypothesis": "It is wet."}, None),
     ("qa", {"question": "Where?", "context": "In Paris.", "answer": "Paris"}, "Paris"),
-    ("qa", {"question": "Where?", "answers": {"text": ["Paris", "paris"], "answer_start": [3, 3]}}, "Paris"),
-    ("qa", {"question": "Where?", "answers": {"text": [], "answer_start": []}}, None),
+    ("qa", {"question": "Where?", "answers": {"text": ["Paris", "the city"], "answer_start": [3, 3]}},
+     ("Paris", "the city")),
+    ("qa", {"question": "Where?", "answers": {"text": ["Paris", "Paris"], "answer_start": [3, 3]}}, "Paris"),
+    ("qa", {"question": "Where?", "answers": {"text": [], "answer_start": []}}, "no answer"),
+    ("qa", {"question": "Where?", "answers": []}, "no answer"),
+    ("qa", {"question": "Where?", "answer": None}, None),
+    ("qa", {"question": "Where?", "answer": ["Paris", "Paname"]}, ("Paris", "Paname")),
+    ("qa", {"question": "Who?", "answer": {"value": "Lewis", "aliases": ["H. S. Lewis"]}}, ("Lewis", "H. S. Lewis")),
+    ("qa", {"question": "Where?", "choices": ["Rome", "Paris"], "answer": 1}, "B) Paris"),
+    ("qa", {"question": "Where?", "choices": {"text": ["Rome", "Paris"], "label": ["1", "2"]}, "answerKey": "2"},
+     "B) Paris"),
+    ("qa", {"question": "Where?", "options": {"A": "Rome", "B": "Paris"}, "answer_idx": "B", "answer": "Paris"},
+     "B) Paris"),
+    ("qa", {"question": "Where?", "options": ["Rome", "Paris"], "answer": "Paris"}, "B) Paris"),
+    ("qa", {"question": "Where?", "options": ["Rome", "Paris"]}, None),
     ("math", {"question": "2+2?", "answer": 4}, "4"),
     ("math", {"problem": "2+2?", "solution": "so \\boxed{4}"}, "so \\boxed{4}"),
     ("summarization", {"document": "A long tale.", "summary": "A tale."}, "A tale."),
     ("conversation", {"prompt": "Hello", "response": "Hi"}, "Hi"),
+    ("conversation", {"prompt": "Hello", "response": ["Hi", "Hey"]}, ("Hi", "Hey")),
 ]
+# fmt: on
 
 
 @pytest.mark.parametrize(("task", "record", "gold"), CASES)
@@ -121,6 +150,10 @@ def test_natural_fields_become_a_question(task, record, gold):
         ("qa", {"question": " "}, "empty_content"),
         ("qa", {"question": ["Where?"]}, "not_text"),
         ("qa", {"question": "Where?", "answers": [None]}, "not_text"),
+        ("qa", {"question": "Where?", "choices": ["Rome"], "answer": 0}, "no_options"),
+        ("qa", {"question": "Where?", "choices": "Rome or Paris", "answer": 0}, "no_options"),
+        ("qa", {"question": "Where?", "choices": ["Rome", "Paris"], "answer": 2}, "unknown_option"),
+        ("qa", {"question": "Where?", "choices": ["Rome", "Paris"], "answerKey": "3"}, "unknown_option"),
         ("math", {"question": True}, "not_text"),
         ("summarization", {"text": "half \ud83d a smile"}, "not_unicode"),
         ("conversation", {}, "missing_field"),
@@ -130,9 +163,3 @@ def test_a_row_without_its_fields_says_which(task, record, reason):
     with pytest.raises(BadRow) as found:
         TASKS[task].case(record)
     assert found.value.reason == reason
-
-
-def test_the_common_subsequence_is_the_longest():
-    assert common_subsequence("a b c d e".split(), "b x d e a".split()) == 3
-    assert common_subsequence([], ["a"]) == common_subsequence(["a"], []) == 0
-    assert rouge_l("police kill the gunman", "police killed the gunman") == 0.75
