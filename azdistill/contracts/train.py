@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -25,10 +25,31 @@ LEARNING_RATES = {"full": 2e-5, "lora": 2e-4, "qlora": 2e-4}
 # Value of lora_targets for every linear module but the output head.
 ALL_LINEAR = "all-linear"
 
+# Value of attn_implementation that computes in bfloat16 or float16 only, on GPUs from compute capability 8.0 on.
+# Source: https://github.com/Dao-AILab/flash-attention#nvidia-cuda-support
+FLASH_ATTENTION = "flash_attention_2"
+
 DEFAULT_BATCH_SIZE = 8
 
 # The value of batch_size that `auto` stands for. A bundle never has it: the plan of a job chooses the number.
 AUTO_BATCH_SIZE = 0
+
+
+class CudaSetting(NamedTuple):
+    """A value of a field that needs a GPU with CUDA and a package of PyPI. `substitute` is one that needs neither."""
+
+    field: str
+    value: str
+    package: str
+    substitute: str
+
+
+CUDA_SETTINGS = (
+    CudaSetting("method", "qlora", "bitsandbytes", "lora"),
+    CudaSetting("optimizer", "adamw_8bit", "bitsandbytes", "adamw_torch_fused"),
+    CudaSetting("optimizer", "paged_adamw_8bit", "bitsandbytes", "adamw_torch_fused"),
+    CudaSetting("attn_implementation", FLASH_ATTENTION, "flash-attn", "auto"),
+)
 
 _BATCH_SIZE_SCHEMA = {"anyOf": [{"type": "integer", "minimum": AUTO_BATCH_SIZE}, {"const": "auto"}]}
 
@@ -108,17 +129,21 @@ class TrainConfig(StepConfig):
     float32_master_weights: bool = Field(
         True, description="Keep the trained weights in float32 and compute in bfloat16. false: bfloat16 only."
     )
-    optimizer: Literal["adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit", "adafactor"] = Field(
-        "adamw_torch_fused",
-        description="Optimizer, as transformers names it. 8-bit: on a GPU, by bitsandbytes.",
+    optimizer: Annotated[Literal["adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit", "adafactor"], RunInput()] = (
+        Field(
+            "adamw_torch_fused",
+            description="Optimizer, as transformers names it. 8-bit: on a GPU, by bitsandbytes.",
+        )
     )
     gradient_checkpointing: bool | None = Field(
         None,
         description="Compute activations again in the backward pass: much less memory, about a third more time. "
         "Default: true if a batch of rows of max_length fits one GPU only with it.",
     )
-    attn_implementation: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
-        "auto", description="Attention in transformers. auto: its default for the student, sdpa where possible."
+    attn_implementation: Annotated[Literal["auto", "eager", "sdpa", "flash_attention_2"], RunInput()] = Field(
+        "auto",
+        description="Attention in transformers. auto: its default for the student, sdpa where possible. "
+        "flash_attention_2: on a GPU, by flash-attn.",
     )
     checkpoints_per_epoch: int = Field(
         1, ge=1, le=100, description="Number of checkpoints per epoch, each after a validation."
@@ -142,6 +167,11 @@ class TrainConfig(StepConfig):
     @property
     def has_adapters(self) -> bool:
         return self.method in ("lora", "qlora")
+
+    @property
+    def cuda_settings(self) -> list[CudaSetting]:
+        """The settings that need a GPU with CUDA."""
+        return [setting for setting in CUDA_SETTINGS if getattr(self, setting.field) == setting.value]
 
     def resolved(self) -> "TrainConfig":
         """The config with the values that are used in place of `auto` and None, for a GPU that is unknown.

@@ -3,7 +3,8 @@
 Each carries its problems as data and an exit code. Anything else that is raised is a bug and keeps its traceback.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import ClassVar, Unpack
 
 from azdistill.engine.problems import Problem, ProblemFields
@@ -29,6 +30,10 @@ class AzdistillError(Exception):
         own = (Problem(message=message, **fields),) if message else ()
         self.problems: tuple[Problem, ...] = (*own, *problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+    def __reduce__(self) -> tuple[Callable[[], "AzdistillError"], tuple[()]]:
+        """Keep the problems when a worker process sends the error to its parent."""
+        return partial(type(self), problems=self.problems), ()
 
 
 class InputError(AzdistillError):

@@ -11,6 +11,7 @@ from azdistill.engine.pipeline.vm_sizes import check_name, vm_size
 from azdistill.job.catalog import Facts, TeacherFacts, built_in
 from azdistill.job.components import step_of
 from azdistill.job.compute_checks import SIZES
+from azdistill.job.gpu_settings import missing_packages
 from azdistill.job.memory import choose_settings, gpu_of, training_of, what_would_fit
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES
@@ -41,6 +42,7 @@ def advice(job: DistillationJob, today: date | None = None) -> list[Problem]:
     checks = (
         _hyperparameters,
         _unused_settings,
+        missing_packages,
         _random_base,
         _licences,
         _message_api,

@@ -30,8 +30,9 @@ from azdistill.engine.pipeline.labels import MAX_LENGTHS, tag_problems, unversio
 from azdistill.job.catalog import REGISTRIES, Catalog, ModelType, built_in
 from azdistill.job.chat_template import SpecChatTemplate
 from azdistill.job.compute_checks import compute_problems
+from azdistill.job.gpu_settings import gpu_setting_problems
 from azdistill.job.messages import errors_of, job_problems
-from azdistill.job.partial_model import partial_validation, run_checks
+from azdistill.job.partial_model import Check, partial_validation, run_checks
 from azdistill.job.paths import FILES, SpecPath
 from azdistill.job.run_settings import MAX_TIMEOUT_S
 from azdistill.job.shorthand import INHERITED, Values, expand
@@ -256,7 +257,7 @@ class DistillationJob(Section):
             errors = errors_of(error)
             job, others = partial_validation(cls, full, errors, info.context)
             problems += job_problems([*errors, *others], cls, values)
-        problems += run_checks((_unknown_teachers, _unknown_metrics, _compute, tuning_problems, _tags, *ADDRESSES), job)
+        problems += run_checks(CHECKS, job)
         if problems:
             # Outside of the except block: pydantic's message repeats values, and one of them may be a secret.
             raise SpecError(problems=problems)
@@ -359,6 +360,22 @@ def _compute(job: DistillationJob) -> Iterator[Problem]:
     yield from compute_problems(job.compute)
 
 
+def _reasoning_of_last_turns(job: DistillationJob) -> Iterator[Problem]:
+    """The reasoning of a conversation's last answer is kept, and that of earlier ones is not.
+
+    Trained on all turns, a student would learn to think in the last one only.
+    """
+    if job.teacher.trace == "keep" and job.train.train_on == "all":
+        yield Problem(
+            code="incompatible_fields",
+            message="teacher.trace=keep keeps the reasoning of the last turn only, so earlier turns would be learned "
+            "without it",
+            fix="set it to last, or teacher.trace to strip",
+            field=("train", "train_on"),
+            value="all",
+        )
+
+
 def _versioned(job: DistillationJob, section: str, field: str) -> Iterator[Problem]:
     """An address of an asset needs a version."""
     path = getattr(getattr(job, section), field)
@@ -376,6 +393,18 @@ ADDRESSES = [
 def _tags(job: DistillationJob) -> Iterator[Problem]:
     for path, message in tag_problems(job.tags):
         yield Problem(code="wrong_length", message=message, field=("tags", *path))
+
+
+CHECKS: tuple[Check, ...] = (
+    _unknown_teachers,
+    _unknown_metrics,
+    _compute,
+    gpu_setting_problems,
+    _reasoning_of_last_turns,
+    tuning_problems,
+    _tags,
+    *ADDRESSES,
+)
 
 
 def _shared(full: Values, path: str) -> Any:

@@ -40,7 +40,7 @@ SpecPath = Annotated[str, AfterValidator(resolve)]
 
 
 def missing_files(job: "DistillationJob") -> Iterator[Problem]:
-    """The local paths of a job that don't exist."""
+    """The local paths of a job that don't exist, and files without content."""
     data = job.data.model_dump(include=set(FILES))
     student = {"model": job.student.model, "chat_template": job.student.chat_template}
     others = {"teacher": {"completions": job.teacher.completions}, "student": student}
@@ -64,6 +64,8 @@ def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterato
             yield Problem(
                 code="file_not_found", message="no such file", fix=fix, field=field, value=path, command=command
             )
+        elif isinstance(path, str) and field != ("task",) and _is_empty(path, base):
+            yield Problem(code="empty_file", message="is empty", fix="write its content", field=field, value=path)
     model = student.get("model")
     if isinstance(model, str) and not _exists(catalog.address(model), base):
         message, fix = _missing_student(model, catalog, base)
@@ -72,6 +74,10 @@ def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterato
 
 def _exists(path: str, base: Path) -> bool:
     return is_remote(path) or Path(base, path).exists()
+
+
+def _is_empty(path: str, base: Path) -> bool:
+    return not is_remote(path) and Path(base, path).is_file() and not Path(base, path).stat().st_size
 
 
 def _generator(path: str, base: Path) -> str:

@@ -1,15 +1,15 @@
-"""Check the files of a student's folder without loading them: what train would refuse after the teacher is paid."""
+"""Check a student's folder without loading it, and the rows: what train would refuse after the teacher is paid."""
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azdistill.contracts.errors import SpecError
-from azdistill.contracts.problems import Problem
+from azdistill.contracts.problems import Problem, has_errors
 from azdistill.job.chat_template import chat_template_file, read_chat_template
 from azdistill.job.paths import is_remote
+from azdistill.job.student_rows import long_rows, rejected_rows
 
 if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
@@ -27,81 +27,127 @@ OTHER_HEADS = (
     "ForTokenClassification",
 )
 
+# Values of model_type of encoders, which are decoders only with is_decoder: true.
+ENCODERS = (
+    "albert",
+    "bert",
+    "big_bird",
+    "camembert",
+    "deberta",
+    "deberta-v2",
+    "distilbert",
+    "electra",
+    "ernie",
+    "eurobert",
+    "modernbert",
+    "mpnet",
+    "nomic_bert",
+    "roberta",
+    "xlm-roberta",
+)
+
 
 def check_student(job: "DistillationJob") -> None:
-    """Raise SpecError for an incomplete folder."""
-    if problems := list(student_problems(job)):
+    """Raise SpecError for a student that cannot be trained on the rows."""
+    problems = list(student_problems(job))
+    if has_errors(problems):
         raise SpecError(problems=problems)
 
 
 def student_problems(job: "DistillationJob") -> Iterator[Problem]:
-    """Find what the folder of a student lacks, and errors of its chat template.
+    """Find what the folder of a student lacks, errors of its chat template, and rows that it cannot be trained on.
 
     Of a student that is not on this machine only the chosen template is checked.
     """
-    yield from _chosen_template_problems(job.student.chat_template)
     folder = Path(job.student.model)
-    if is_remote(job.student.model) or not folder.is_dir():
-        return
-    config, tokenizer = _nearest(folder, "config.json"), _nearest(folder, "tokenizer_config.json")
-    model = config or _nearest(folder, ADAPTER) or folder
-    if (model / ADAPTER).is_file():
-        base = _read(model / ADAPTER).get("base_model_name_or_path") or "its base model"
-        fix = f"merge it into {base} and set the folder of the merged model"
-        yield _problem(job, "adapter", f"holds an adapter ({ADAPTER}), not a complete model", fix)
-        return
+    is_local = not is_remote(job.student.model) and folder.is_dir()
+    config = _nearest(folder, "config.json") if is_local else None
+    tokenizer = _nearest(folder, "tokenizer_config.json") if is_local else None
+    if is_local:
+        model = config or _nearest(folder, ADAPTER) or folder
+        if (model / ADAPTER).is_file():
+            base = _read(model / ADAPTER).get("base_model_name_or_path") or "its base model"
+            fix = f"merge it into {base} and set the folder of the merged model"
+            yield _problem(job, "adapter", f"holds an adapter ({ADAPTER}), not a complete model", fix)
+            return
+        yield from _file_problems(job, config, tokenizer)
+    yield from _template_problems(job, tokenizer)
+    yield from long_rows(job, _positions(config))
+
+
+def _file_problems(job: "DistillationJob", config: Path | None, tokenizer: Path | None) -> Iterator[Problem]:
     if config is None:
         yield _problem(job, "missing_file", "no config.json", "set the folder of a Hugging Face model")
     else:
         yield from _config_problems(job, config)
     if tokenizer is None:
         yield _problem(job, "missing_file", "no tokenizer_config.json", "copy the files of its tokenizer")
-    elif not job.student.chat_template:
-        yield from _template_problems(job, _template(tokenizer))
 
 
-def _chosen_template_problems(name: str | None) -> Iterator[Problem]:
-    """Problems of the template that a job sets. A missing file is a problem of the job itself."""
-    if name is None or is_remote(name) or not Path(chat_template_file(name)).is_file():
-        return
+def _template_problems(job: "DistillationJob", tokenizer: Path | None) -> Iterator[Problem]:
+    """Problems of the template that the job sets, or of the tokenizer's own, and the rows that it rejects."""
+    name = job.student.chat_template
+    if name is None:
+        template, fix = _template(tokenizer) if tokenizer else "", CHOOSE_TEMPLATE
+        if tokenizer and not template:
+            fix = f"{CHOOSE_TEMPLATE}, or choose a chat or instruct model"
+            yield _problem(job, "no_chat_template", "its tokenizer has no chat template", fix)
+    elif is_remote(name) or not Path(chat_template_file(name)).is_file():
+        return  # a missing file is a problem of the job itself
+    else:
+        try:
+            template, fix = read_chat_template(name), "correct it"
+        except (OSError, ValueError) as problem:
+            yield _template_problem(job, "invalid_template", str(problem), "save it as UTF-8")
+            return
+    if template:
+        yield from _rendering_problems(job, template, tokenizer, fix)
+
+
+def _rendering_problems(job: "DistillationJob", text: str, tokenizer: Path | None, fix: str) -> Iterator[Problem]:
+    from jinja2 import TemplateSyntaxError
+
+    from azdistill.job.template_rendering import StudentTemplate, special_tokens
+
     try:
-        error, fix = _syntax_error(read_chat_template(name)), "correct it"
-    except (OSError, ValueError) as problem:
-        error, fix = str(problem), "save it as UTF-8"
-    if error:
-        message, field = f"no valid Jinja ({error})", ("student", "chat_template")
-        yield Problem(code="invalid_template", message=message, fix=fix, field=field, value=name)
-
-
-def _template_problems(job: "DistillationJob", template: str) -> Iterator[Problem]:
-    if not template:
-        fix = f"{CHOOSE_TEMPLATE}, or choose a chat or instruct model"
-        yield _problem(job, "no_chat_template", "its tokenizer has no chat template", fix)
-    elif error := _syntax_error(template):
-        yield _problem(job, "invalid_template", f"its chat template is no valid Jinja ({error})", CHOOSE_TEMPLATE)
-
-
-def _syntax_error(template: str) -> str:
-    """The first syntax error of a template, empty without any, or where Jinja is not installed."""
-    try:
-        from jinja2 import Environment, TemplateSyntaxError
-    except ImportError:
-        return ""
-    # transformers marks the assistant's turns with a tag of its own.
-    plain = re.sub(r"{%-?\s*(end)?generation\s*-?%}", "", template)
-    try:
-        Environment(extensions=["jinja2.ext.loopcontrols"]).parse(plain)
+        template = StudentTemplate(
+            text, special_tokens(_read(tokenizer / "tokenizer_config.json") if tokenizer else {})
+        )
     except TemplateSyntaxError as error:
-        return f"line {error.lineno}: {error.message}"
-    return ""
+        message = f"its chat template is no valid Jinja (line {error.lineno}: {error.message})"
+        yield _template_problem(job, "invalid_template", message, fix)
+        return
+    if reason := template.error():
+        message = f"its chat template can't render a question and its answer ({reason})"
+        yield _template_problem(job, "invalid_template", message, fix)
+        return
+    for message in rejected_rows(job, template):
+        yield _template_problem(job, "template_rejects_roles", message, "change the rows, or set student.chat_template")
+
+
+def _template_problem(job: "DistillationJob", code: str, message: str, fix: str) -> Problem:
+    """A problem of the template: of the one that the job sets, or of the student's own."""
+    if job.student.chat_template is None:
+        return _problem(job, code, message, fix)
+    field = ("student", "chat_template")
+    return Problem(code=code, message=message, fix=fix, field=field, value=job.student.chat_template)
+
+
+def _positions(config: Path | None) -> int | None:
+    """The number of tokens that a model has positions for; None where it is unknown."""
+    content = _read(config / "config.json") if config else {}
+    section = content.get("text_config")
+    positions = (section if isinstance(section, dict) else content).get("max_position_embeddings")
+    return positions if isinstance(positions, int) and positions > 0 else None
 
 
 def _config_problems(job: "DistillationJob", config: Path) -> Iterator[Problem]:
     content = _read(config / "config.json")
     names = content.get("architectures")
     name = str(names[0]) if isinstance(names, list) and names else ""
-    if content.get("is_encoder_decoder") is True or name.endswith(OTHER_HEADS):
-        kind = name or "an encoder and decoder"
+    is_encoder = content.get("model_type") in ENCODERS and content.get("is_decoder") is not True
+    if content.get("is_encoder_decoder") is True or is_encoder or name.endswith(OTHER_HEADS):
+        kind = name or ("an encoder" if is_encoder else "an encoder and decoder")
         yield _problem(job, "not_causal", f"{kind} is no causal language model", "choose a chat or instruct model")
     if job.student.weights == "pretrained" and content.get("quantization_config"):
         fix = "set the folder of the model before quantization; method qlora quantizes it while it trains"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azdistill.contracts.errors import InputError
+from azdistill.contracts.train import TrainConfig
 from azdistill.engine.local.data import find_copy
 from azdistill.job.paths import FILES, is_remote
 from azdistill.job.plan import step_configs
@@ -121,5 +122,7 @@ def _replaced_student(job: "DistillationJob", home: Path, files: Mapping[str, st
     yield Replacement("student", str(student), "student", job.student.model, description)
     if job.student.weights != "random":
         yield Replacement("weights", "random", "weights", job.student.weights, "random")
-    if getattr(step_configs(job)["train"], "method", None) == "qlora":
-        yield Replacement("method", "lora", "method", "qlora", "lora, which needs no GPU")
+    train = step_configs(job)["train"]
+    for setting in train.cuda_settings if isinstance(train, TrainConfig) else ():
+        after = f"{setting.substitute}, which needs no GPU"
+        yield Replacement(setting.field, setting.substitute, setting.field, setting.value, after)

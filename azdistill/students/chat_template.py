@@ -37,6 +37,9 @@ MERGE_SYSTEM_TURN = (
     " + messages[2:] %}{% endif %}"
 )
 
+# Code of the problem of a conversation that a template rejects.
+REJECTED_BY_TEMPLATE = "template_rejects_roles"
+
 CHOOSE_TEMPLATE = "set student.chat_template to chatml or to the file of a template"
 
 _STRFTIME_NOW = re.compile(r"""strftime_now\(\s*(['"])(.*?)\1\s*\)""")
@@ -54,7 +57,7 @@ def render(tokenizer: Any, turns: Sequence[Message], *, add_generation_prompt: b
         raise DataError(
             f"its chat template rejects the roles {roles} ({_reason(error)})",
             subject=subject_of(tokenizer),
-            code="template_rejects_roles",
+            code=REJECTED_BY_TEMPLATE,
             fix="change the rows, or set student.chat_template",
         ) from None
 

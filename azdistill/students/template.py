@@ -72,7 +72,7 @@ def tokenize_rows(
     targets = [
         (number, turns[: index + 1])
         for number, turns in enumerate(conversations)
-        for index in _target_turns(turns, train_on)
+        for index in target_turns(turns, train_on)
     ]
     rows: list[TokenizedRow] = []
     last_number = None
@@ -88,7 +88,8 @@ def tokenize_rows(
     return rows
 
 
-def _target_turns(turns: Sequence[Message], train_on: TrainOn) -> list[int]:
+def target_turns(turns: Sequence[Message], train_on: TrainOn) -> list[int]:
+    """Indices of the turns to train on: the last assistant turn or all of them, without those of weight 0."""
     indices = range(len(turns)) if train_on == "all" else [len(turns) - 1]
     return [index for index in indices if turns[index].role == "assistant" and turns[index].weight]
 

@@ -2,7 +2,6 @@
 
 import copy
 import warnings
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,6 @@ from azdistill.students.loading import Adapter, Student, load_model, load_studen
 from azdistill.training.trainer import precision
 
 CPU = torch.device("cpu")
-
-
-def check_method(config: TrainConfig) -> None:
-    """Raise InputError when the method cannot run on this machine."""
-    if config.method != "qlora":
-        return
-    field = ("train", "method")
-    if not torch.cuda.is_available():
-        message, fix = "needs a GPU with CUDA, and this machine has none", "set method to lora"
-        raise InputError(message, code="needs_cuda", field=field, value=config.method, fix=fix)
-    if find_spec("bitsandbytes") is None:
-        message, command = "needs the package bitsandbytes, which is not installed", "pip install bitsandbytes"
-        raise InputError(message, code="missing_package", field=field, value=config.method, command=command)
 
 
 def load_base(folder: Path, config: TrainConfig, chat_template: str | None = None) -> Student:

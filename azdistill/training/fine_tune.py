@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from accelerate import PartialState
-from transformers import set_seed
+from transformers import TrainerCallback, set_seed
 
 from azdistill.contracts.errors import InputError, Interrupted
 from azdistill.contracts.rows import TrainRow
@@ -20,7 +20,6 @@ from azdistill.students.loading import Student, max_positions, preserve_random_s
 from azdistill.students.usage import num_parameters
 from azdistill.training.adapters import (
     add_adapters,
-    check_method,
     count_parameters,
     load_base,
     merge_adapters,
@@ -32,6 +31,7 @@ from azdistill.training.dataset import TokenizedRows
 from azdistill.training.divergence import without_cudnn_attention
 from azdistill.training.loss import loss_in_forward, separates_packed_rows
 from azdistill.training.metrics import Ending, TrainingMetrics, history_points, training_metrics
+from azdistill.training.requirements import check_requirements
 from azdistill.training.resume import ForgetBest, StartingPoint, find_start, from_main_process
 from azdistill.training.rows import contain_thoughts, tokenize_training_rows, tokenize_validation_rows
 from azdistill.training.tracking import LogToMLflow
@@ -88,67 +88,106 @@ def fine_tune(
     checkpoint is saved.
     """
     config = config.resolved()
-    check_method(config)
+    check_requirements(config)
     with quiet_transformers(), preserve_random_state():
         loaded = load_base(student, config, chat_template)
+        _check_packing(loaded.model, config)
         pin_template(loaded.tokenizer, thinking=contain_thoughts(train))
-        positions = max_positions(loaded.model)
-        files = (tokenized / TRAIN_ROWS, tokenized / VALIDATION_ROWS) if tokenized else (None, None)
-        with PartialState().local_main_process_first():  # the other processes of a node read its files
-            train_rows = tokenize_training_rows(train, loaded.tokenizer, config, positions, files[0], workers)
-            validation_rows = tokenize_validation_rows(
-                validation, loaded.tokenizer, config, positions, files[1], workers
-            )
-        if config.packing and not separates_packed_rows(loaded.model):
-            raise InputError(
-                "this student mixes the rows of a batch: its layers do not see where a row starts",
-                code="rows_not_separated",
-                field=("train", "packing"),
-                fix="set it to false",
-            )
+        rows = _tokenize(train, validation, loaded, config, tokenized, workers)
         set_seed(config.seed)
-        if config.has_adapters:
-            loaded = add_adapters(loaded, config)
+        trained = add_adapters(loaded, config) if config.has_adapters else loaded
         use_cache = loaded.model.config.use_cache
         stop, mlflow = SaveAndStopOnSigterm(inputs_hash), LogToMLflow(config, inputs_hash)
-        folder = CheckCheckpointFolder(inputs_hash, config.checkpoint_steps)
-        callbacks = [SaveOnSchedule(config, inputs_hash), stop, LogProgress(), mlflow, folder]
-        if config.early_stopping_patience:
-            callbacks.append(StopEarly(config.early_stopping_patience))
-        trainer = student_trainer(loaded, train_rows, validation_rows, config, checkpoints, inputs_hash, callbacks)
-        is_main_process: bool = trainer.is_world_process_zero()
+        callbacks = _callbacks(config, inputs_hash, stop, mlflow)
+        trainer = student_trainer(trained, *rows, config, checkpoints, inputs_hash, callbacks)
         start = from_main_process(lambda: find_start(checkpoints, inputs_hash, other_jobs, config))
-        if start.has_lost_best:
-            trainer.add_callback(ForgetBest())
-        if start.is_finished:
-            trainer.args.num_train_epochs = 0
-        if is_main_process:
-            _log_start(loaded, train_rows, validation_rows, config, start)
-        started = time.monotonic()
-        with (
-            stop.handle_signal(trainer.args.world_size),
-            _threads_for(loaded),
-            loss_in_forward(loaded.model),
-            without_cudnn_attention(),
-        ):
-            trainer.train(resume_from_checkpoint=str(start.checkpoint) if start.checkpoint else None)
-        seconds = time.monotonic() - started
+        _log_start(trained, rows, config, start, trainer)
+        seconds = _train(trainer, start, stop)
         loaded.model.config.use_cache = use_cache  # Trainer sets it to false, and it would be saved
-        step, max_steps = trainer.state.global_step, trainer.state.max_steps
-        if stop.received and step < max_steps:
-            message = f"training stopped by SIGTERM after step {step} of {max_steps}"
-            raise Interrupted(message, fix="run again to continue")
         saved_step = _load_best(trainer, checkpoints, inputs_hash)
-    history = history_points(trainer.state.log_history, saved_step)
-    ending: Ending = "early_stopping" if start.is_finished or step < max_steps else "num_epochs"
-    metrics = training_metrics(
-        trainer, train_rows, validation_rows, config, history, seconds, start.step, saved_step, ending
-    )
+    metrics, history = _metrics(trainer, rows, config, start, seconds, saved_step)
     mlflow.log(metrics.as_json(), metrics.steps, last=True)
+    is_main_process = bool(trainer.is_world_process_zero())
     tuned = Student(trainer.model.eval(), loaded.tokenizer)
     if config.has_adapters and is_main_process:
         tuned = merge_adapters(tuned, student, config)
     return FineTuned(tuned, saved_dtype(student, config), metrics, history, is_main_process)
+
+
+class _Rows(NamedTuple):
+    """Tokenized rows."""
+
+    train: TokenizedRows
+    validation: TokenizedRows
+
+
+def _check_packing(model: Any, config: TrainConfig) -> None:
+    """Raise InputError when the rows of a packed batch would see each other."""
+    if config.packing and not separates_packed_rows(model):
+        raise InputError(
+            "this student mixes the rows of a batch: its layers do not see where a row starts",
+            code="rows_not_separated",
+            field=("train", "packing"),
+            fix="set it to false",
+        )
+
+
+def _tokenize(
+    train: Iterable[TrainRow],
+    validation: Iterable[TrainRow],
+    student: Student,
+    config: TrainConfig,
+    folder: Path | None,
+    workers: int,
+) -> _Rows:
+    """Tokenize the rows in the first process of each node. The others read the files that it has written."""
+    positions = max_positions(student.model)
+    files = (folder / TRAIN_ROWS, folder / VALIDATION_ROWS) if folder else (None, None)
+    with PartialState().local_main_process_first():
+        return _Rows(
+            tokenize_training_rows(train, student.tokenizer, config, positions, files[0], workers),
+            tokenize_validation_rows(validation, student.tokenizer, config, positions, files[1], workers),
+        )
+
+
+def _callbacks(
+    config: TrainConfig, inputs_hash: str, stop: SaveAndStopOnSigterm, mlflow: LogToMLflow
+) -> list[TrainerCallback]:
+    folder = CheckCheckpointFolder(inputs_hash, config.checkpoint_steps)
+    callbacks = [SaveOnSchedule(config, inputs_hash), stop, LogProgress(), mlflow, folder]
+    patience = config.early_stopping_patience
+    return [*callbacks, StopEarly(patience)] if patience else callbacks
+
+
+def _train(trainer: StudentTrainer, start: StartingPoint, stop: SaveAndStopOnSigterm) -> float:
+    """Train from the starting point to the end. Returns the seconds. Raises Interrupted after SIGTERM."""
+    if start.has_lost_best:
+        trainer.add_callback(ForgetBest())
+    if start.is_finished:
+        trainer.args.num_train_epochs = 0
+    model, started = trainer.model, time.monotonic()
+    with (
+        stop.handle_signal(trainer.args.world_size),
+        _threads_for(model),
+        loss_in_forward(model),
+        without_cudnn_attention(),
+    ):
+        trainer.train(resume_from_checkpoint=str(start.checkpoint) if start.checkpoint else None)
+    step, max_steps = trainer.state.global_step, trainer.state.max_steps
+    if stop.received and step < max_steps:
+        message = f"training stopped by SIGTERM after step {step} of {max_steps}"
+        raise Interrupted(message, fix="run again to continue")
+    return time.monotonic() - started
+
+
+def _metrics(
+    trainer: StudentTrainer, rows: _Rows, config: TrainConfig, start: StartingPoint, seconds: float, saved_step: int
+) -> tuple[TrainingMetrics, list[dict[str, Any]]]:
+    """The content of metrics.json and of history.jsonl."""
+    history = history_points(trainer.state.log_history, saved_step)
+    is_early = start.is_finished or trainer.state.global_step < trainer.state.max_steps
+    ending: Ending = "early_stopping" if is_early else "num_epochs"
+    return training_metrics(trainer, *rows, config, history, seconds, start.step, saved_step, ending), history
 
 
 def _parameters(model: Any, config: TrainConfig) -> str:
@@ -158,21 +197,20 @@ def _parameters(model: Any, config: TrainConfig) -> str:
 
 
 def _log_start(
-    student: Student,
-    train_rows: TokenizedRows,
-    validation_rows: TokenizedRows,
-    config: TrainConfig,
-    start: StartingPoint,
+    student: Student, rows: _Rows, config: TrainConfig, start: StartingPoint, trainer: StudentTrainer
 ) -> None:
+    """Log model, rows and device in the main process, and warn about settings without an effect."""
+    if not trainer.is_world_process_zero():
+        return
     logger.info(
         "train: %d rows, %s on %s in %s%s",
-        len(train_rows),
+        len(rows.train),
         _parameters(student.model, config),
         student.device.type,
         precision(config),
         f", resumed from {start.checkpoint.name}" if start.checkpoint else "",
     )
-    if config.early_stopping_patience and not validation_rows:
+    if config.early_stopping_patience and not rows.validation:
         logger.warning("train: no validation rows: train.early_stopping_patience has no effect")
     gpus, processes = torch.cuda.device_count(), PartialState().num_processes
     if gpus > processes:
@@ -195,10 +233,10 @@ def _load_best(trainer: StudentTrainer, checkpoints: Path, inputs_hash: str) -> 
 
 
 @contextmanager
-def _threads_for(student: Student) -> Iterator[None]:
+def _threads_for(model: Any) -> Iterator[None]:
     """Use one thread for a small student, and torch's own choice for others."""
     threads = torch.get_num_threads()
-    if num_parameters(student.model) < SINGLE_THREAD_BELOW:
+    if num_parameters(model) < SINGLE_THREAD_BELOW:
         torch.set_num_threads(1)
     try:
         yield

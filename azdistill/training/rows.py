@@ -6,14 +6,16 @@ import multiprocessing
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.rows import Message, TrainRow, canonical
 from azdistill.contracts.train import TrainConfig
-from azdistill.students.chat_template import THINK
-from azdistill.students.template import TokenizedRow, TrainOn, tokenize_rows
+from azdistill.students.chat_template import REJECTED_BY_TEMPLATE, THINK
+from azdistill.students.template import TokenizedRow, TrainOn, target_turns, tokenize_rows
 from azdistill.training.dataset import TokenizedRows, record_batch, table_of, writing
 
 logger = logging.getLogger("azdistill.training")
@@ -56,7 +58,7 @@ def tokenize_training_rows(
     """
     tokenized = tokenize_validation_rows(rows, tokenizer, config, positions, path, workers)
     if not tokenized:
-        raise DataError("no usable training row", code="no_rows", fix="see drops.jsonl of the curate step")
+        raise _no_rows(rows, config.train_on)
     return tokenized
 
 
@@ -103,8 +105,26 @@ def _chunks(rows: Iterable[TrainRow], repeated_turns: set[int] | None) -> Iterat
 
 
 def _tokenize(tokenizer: Any, train_on: TrainOn, chunk: Chunk) -> NamedRows:
-    tokenized = tokenize_rows(tokenizer, chunk.conversations, train_on, chunk.weights)
+    try:
+        tokenized = tokenize_rows(tokenizer, chunk.conversations, train_on, chunk.weights)
+    except DataError:
+        for name, turns in zip(chunk.names, chunk.conversations, strict=True):
+            with _named(name):
+                tokenize_rows(tokenizer, [turns], train_on)
+        raise
     return [(chunk.names[row.conversation], row) for row in tokenized]
+
+
+@contextmanager
+def _named(row: str) -> Iterator[None]:
+    """Add the name of a row to the problem of a template that rejects it."""
+    try:
+        yield
+    except DataError as error:
+        (problem,) = error.problems
+        if problem.code != REJECTED_BY_TEMPLATE:
+            raise
+        raise DataError(problems=[replace(problem, message=f"{problem.message} of {row}")]) from None
 
 
 def _tokenized_by_workers(
@@ -169,6 +189,17 @@ def _is_repeated(turns: tuple[Message, ...], seen: set[int]) -> bool:
     repeated = key in seen
     seen.add(key)
     return repeated
+
+
+def _no_rows(rows: Iterable[TrainRow], train_on: TrainOn) -> DataError:
+    """The error for rows of which none is trained: there is none, or they have no target, or they are too long."""
+    without_target = [not target_turns(row.messages, train_on) for row in rows]
+    if not without_target or not all(without_target):
+        return DataError("no usable training row", code="no_rows", fix="see drops.jsonl of the curate step")
+    turns = "the last assistant turn of each row has" if train_on == "last" else "all assistant turns have"
+    message = f"{turns} weight 0, so there is nothing to train on"
+    fix = "set weights to 1" + (", or train_on to all" if train_on == "last" else "")
+    return DataError(message, code="no_targets", field=("train", "train_on"), value=train_on, fix=fix)
 
 
 def _untrained(turn: Message) -> Message:

@@ -31,6 +31,7 @@ student:
   model: phi-4-mini
 train:
   method: qlora
+  optimizer: paged_adamw_8bit
   batch_size: 16
 evaluate:
   gates: {min_retention: 0.9, min_gain: 0.1}
@@ -63,6 +64,7 @@ REPLACEMENTS = (
     "name     nli-prod-distilled -> nli-prod-distilled-dry-run, in a registry of this run",
     "epochs   3 -> 1",
     "method   qlora -> lora, which needs no GPU",
+    "optimizer paged_adamw_8bit -> adamw_torch_fused, which needs no GPU",
 )
 
 

@@ -16,6 +16,7 @@ Check = Callable[[str], tuple[DistillationJob | None, list[str]]]
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "rows.jsonl").write_text("{}\n")
     (tmp_path / "test.jsonl").write_text("{}\n")
+    (tmp_path / "empty.jsonl").touch()
     (tmp_path / "student").mkdir()
     return tmp_path
 

@@ -75,6 +75,13 @@ def test_adapters_of_random_weights_are_unusual() -> None:
     assert problems == [("random_base", "train.method", "qlora")]
 
 
+def test_a_setting_needs_a_package_in_the_environment_of_train() -> None:
+    (problem,) = warnings(train={"attn_implementation": "flash_attention_2"})
+    assert codes([problem]) == [("missing_package", "train.attn_implementation", "flash_attention_2")]
+    assert ("environments/gpu.in" in problem.fix, problem.command) == (True, "make lock")
+    assert warned(train={"optimizer": "adamw_8bit"}) == []
+
+
 @pytest.mark.parametrize(
     "training", [{"learning_rate": 1e-5, "num_epochs": 2}, {"learning_rate": 5e-5, "num_epochs": 5}, {"method": "lora"}]
 )

@@ -1,13 +1,18 @@
 """A student's folder is checked by its files, before a teacher is paid."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+from transformers.utils.chat_template_utils import _compile_jinja_template as compile_template
 
 from azdistill.job.model import DistillationJob
-from azdistill.job.student_folder import student_problems
+from azdistill.job.student_folder import ENCODERS, check_student, student_problems
+from azdistill.job.template_rendering import StudentTemplate
+from tests.students.families import TEMPLATES
 
 COMPLETE: dict[str, Any] = {
     "config.json": {"architectures": ["LlamaForCausalLM"]},
@@ -17,18 +22,25 @@ COMPLETE: dict[str, Any] = {
 NO_TEMPLATE = {"tokenizer_config.json": {}}
 
 
-def problems(folder: Path, files: dict[str, Any], **student: Any) -> list[str]:
+def job_of(
+    folder: Path, files: dict[str, Any], student: dict[str, Any] | None = None, **fields: Any
+) -> DistillationJob:
+    """A job whose student has these files."""
     for name, content in files.items():
         path = folder / "student" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content if isinstance(content, str) else json.dumps(content))
-    job = DistillationJob(
+    return DistillationJob(
         task="conversation",
-        data={"training_data": "rows.jsonl"},
+        data={"training_data": str(folder / "rows.jsonl")},
         teacher={"teachers": [{"model": "m", "endpoint": "http://127.0.0.1:9"}]},
-        student={"model": str(folder / "student"), **student},
+        student={"model": str(folder / "student"), **(student or {})},
+        **fields,
     )
-    problems = list(student_problems(job))
+
+
+def problems(folder: Path, files: dict[str, Any], **student: Any) -> list[str]:
+    problems = list(student_problems(job_of(folder, files, student)))
     field = ("student", "chat_template" if "chat_template" in student else "model")
     assert {(problem.field, problem.severity) for problem in problems} <= {(field, "error")}
     assert all(problem.fix for problem in problems)
@@ -52,6 +64,11 @@ def problems(folder: Path, files: dict[str, Any], **student: Any) -> list[str]:
         ({"config.json": {}, "tokenizer_config.json": {}, "pytorch_model.bin": ""}, ["no_weights", "no_chat_template"]),
         ({**COMPLETE, "config.json": {"architectures": ["BertForMaskedLM"]}}, ["not_causal"]),
         ({**COMPLETE, "config.json": {"is_encoder_decoder": True}}, ["not_causal"]),
+        ({**COMPLETE, "config.json": {"architectures": ["BertModel"], "model_type": "bert"}}, ["not_causal"]),
+        ({**COMPLETE, "config.json": {"model_type": "bert", "is_decoder": True}}, []),
+        ({**COMPLETE, "chat_template.jinja": "{{ raise_exception('no') }}"}, ["invalid_template"]),
+        ({**COMPLETE, "chat_template.jinja": "{{ messages[0].content + 1 }}"}, ["invalid_template"]),
+        ({**COMPLETE, "chat_template.jinja": "{{ bos_token + messages[0].content }}"}, ["invalid_template"]),
         ({**COMPLETE, "config.json": "{"}, []),
         (
             {
@@ -67,6 +84,10 @@ def test_each_missing_file_is_a_problem_of_the_student(tmp_path: Path, files: di
     assert problems(tmp_path, files) == codes
 
 
+def test_the_encoders_are_those_of_transformers() -> None:
+    assert set(ENCODERS) <= set(MODEL_FOR_MASKED_LM_MAPPING_NAMES)
+
+
 def test_settings_of_the_student_replace_files(tmp_path: Path) -> None:
     files = {"config.json": {}, "tokenizer_config.json": {}}
     assert problems(tmp_path, files, weights="random", chat_template="chatml") == []
@@ -76,3 +97,71 @@ def test_settings_of_the_student_replace_files(tmp_path: Path) -> None:
 def test_a_chosen_template_is_read(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "own.jinja").write_bytes(content)
     assert problems(tmp_path, COMPLETE, chat_template=str(tmp_path / "own.jinja")) == ["invalid_template"]
+
+
+def rows(folder: Path, *conversations: str) -> None:
+    """Write conversations to rows.jsonl. Each is the first letters of its roles."""
+    roles = {"s": "system", "u": "user", "a": "assistant"}
+    lines = [json.dumps({"messages": [{"role": roles[r], "content": "x" * 600} for r in row]}) for row in conversations]
+    (folder / "rows.jsonl").write_text("no JSON\n" + "\n".join(lines) + "\n")
+
+
+ONE_QUESTION = "{% if messages | length > 2 %}{{ raise_exception('one question only') }}{% endif %}{{ messages }}"
+NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}{{ messages }}"
+
+
+@pytest.mark.parametrize(
+    ("template", "conversations", "line"),
+    [
+        (ONE_QUESTION, ("u", "ua", "uau"), 4),
+        (ONE_QUESTION, ("u", "ua", "uua", "a", "uss"), None),  # step prepare rejects the last ones
+        (NO_SYSTEM, ("su", "suau"), None),  # merged into the question, as in training
+        ("{{ messages }}", ("su", "suau"), None),
+    ],
+)
+def test_rows_that_the_template_rejects(
+    tmp_path: Path, template: str, conversations: tuple[str, ...], line: int | None
+) -> None:
+    rows(tmp_path, *conversations)
+    found = list(student_problems(job_of(tmp_path, {**COMPLETE, "chat_template.jinja": template})))
+    assert [(problem.code, problem.field) for problem in found] == (
+        [("template_rejects_roles", ("student", "model"))] if line else []
+    )
+    assert all(f"rows.jsonl:{line} " in problem.message for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("positions", "max_length", "conversations", "field"),
+    [
+        (8192, 2048, ("ua", "uaua"), None),
+        (8192, 450, ("ua", "uaua"), None),  # one hundred tokens a turn
+        (8192, 450, ("uauau", "uaua"), ("train", "max_length")),
+        (450, 2048, ("uauau", "uaua"), ("student", "model")),
+        (None, 2048, ("uauau", "uaua"), None),
+    ],
+)
+def test_rows_that_are_longer_than_the_context(
+    tmp_path: Path, positions: int | None, max_length: int, conversations: tuple[str, ...], field: Any
+) -> None:
+    rows(tmp_path, *conversations)
+    config = {"architectures": ["LlamaForCausalLM"], "max_position_embeddings": positions}
+    job = job_of(tmp_path, {**COMPLETE, "config.json": config}, train={"max_length": max_length})
+    assert [(problem.code, problem.severity, problem.field) for problem in student_problems(job)] == (
+        [("rows_too_long", "warning", field)] if field else []
+    )
+    check_student(job)
+
+
+@pytest.mark.parametrize("template", sorted(TEMPLATES.glob("*.jinja")), ids=lambda path: path.stem)
+def test_public_templates_are_rendered_as_transformers_renders_them(template: Path) -> None:
+    text, tokens = template.read_text(), {"bos_token": "<s>", "eos_token": "</s>"}
+    turns = [
+        {"role": "user", "content": "Q <é>"},
+        {"role": "assistant", "content": "A"},
+        {"role": "user", "content": "R"},
+    ]
+    rendered = StudentTemplate(text, tokens)
+    assert (rendered.error(), rendered.rejection(turns)) == ("", "")
+    fixed_date = re.sub(r"strftime_now\([^)]*\)", "'26 Jul 2024'", text)
+    expected = compile_template(fixed_date).render(messages=turns, add_generation_prompt=True, **tokens)
+    assert StudentTemplate(fixed_date, tokens)._render(turns, add_generation_prompt=True) == expected

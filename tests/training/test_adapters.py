@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from azdistill.contracts.errors import DataError, InputError
 from azdistill.contracts.rows import TrainRow
-from azdistill.contracts.train import TrainConfig
+from azdistill.contracts.train import CUDA_SETTINGS, FLASH_ATTENTION, TrainConfig
 from azdistill.students.folders import fingerprint, model_folder
 from azdistill.students.loading import load_student
 from azdistill.students.template import tokenize_rows
@@ -213,15 +214,19 @@ def test_a_target_that_matches_no_linear_module_is_an_error_with_their_names(stu
     assert "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj" in problem.fix
 
 
-def test_qlora_without_a_gpu_is_an_error_before_the_student_is_loaded(tmp_path):
-    config = LORA.model_copy(update={"method": "qlora"})
-    with pytest.raises(InputError) as error:
+@pytest.mark.parametrize(("field", "value"), [setting[:2] for setting in CUDA_SETTINGS])
+def test_a_setting_that_needs_a_gpu_is_an_error_before_the_student_is_loaded(tmp_path, field, value):
+    config = LORA.model_copy(update={field: value})
+    with pytest.raises((InputError, DataError)) as error:
         fine_tune(TRAIN, TEST, tmp_path / "absent", config, tmp_path)
     (problem,) = error.value.problems
-    if torch.cuda.is_available():
-        assert problem.code == "missing_file"
+    if not torch.cuda.is_available():
+        assert (problem.code, problem.field, problem.value) == ("needs_cuda", ("train", field), value)
+        assert problem.fix
+    elif find_spec("flash_attn") is None and value == FLASH_ATTENTION:
+        assert (problem.code, problem.command) == ("missing_package", "pip install flash-attn")
     else:
-        assert (problem.code, problem.field, problem.value) == ("needs_cuda", ("train", "method"), "qlora")
+        assert problem.code == "missing_file"
 
 
 @pytest.mark.gpu

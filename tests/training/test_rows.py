@@ -33,6 +33,35 @@ def test_too_many_long_rows_are_an_error_that_names_fields_and_counts():
     assert len(tokenize_training_rows(rows(2, 8), tiny.tokenizer(), allowed)) == 8
 
 
+@pytest.mark.parametrize("train_on", ["last", "all"])
+def test_rows_whose_targets_all_have_weight_0_are_an_error(train_on):
+    masked = [row.model_copy(update={"messages": tuple(map(without_weight, row.messages))}) for row in rows(0, 3)]
+    with pytest.raises(DataError) as error:
+        tokenize_training_rows(masked, tiny.tokenizer(), TrainConfig(train_on=train_on))
+    (problem,) = error.value.problems
+    assert (problem.code, problem.field, problem.value) == ("no_targets", ("train", "train_on"), train_on)
+
+
+def without_weight(turn):
+    return turn.model_copy(update={"weight": 0}) if turn.role == "assistant" else turn
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_row_that_the_template_rejects_is_named(workers, monkeypatch):
+    monkeypatch.setattr("azdistill.training.rows.CHUNK", 2)
+    monkeypatch.setattr("azdistill.training.rows.ROWS_BEFORE_WORKERS", 2)
+    refusing = "{% if 'no' in messages[0].content %}{{ raise_exception('not this') }}{% endif %}"
+    tokenizer = tiny.tokenizer(refusing + tiny.CHATML)
+    accepted = rows(0, 4)
+    rejected = TrainRow(id="f" * 16, messages=turns("no", "ok"))
+    with pytest.raises(DataError) as error:
+        tokenize_training_rows([*accepted, rejected], tokenizer, TrainConfig(), workers=workers)
+    (problem,) = error.value.problems
+    assert problem.code == "template_rejects_roles"
+    assert f"(not this) of row 5 ({'f' * 16})" in problem.message
+    assert problem.fix
+
+
 @pytest.mark.parametrize("unusable", [rows(0, 0), rows(3, 0)])
 def test_no_usable_training_row_is_an_error(unusable):
     with pytest.raises(DataError) as error:
