@@ -3,13 +3,14 @@
 from pydantic import Field
 
 from azdistill.contracts.step import Port, Step, StepConfig
-from azdistill.contracts.task import TASK_FILE, TaskChoice
+from azdistill.contracts.task import TASK_FILE, Labels, TaskChoice
 
 
 class CurateConfig(StepConfig):
     """Filters of the completions. Test rows never become training rows."""
 
     task: TaskChoice = Field("conversation", description="Task, which decides whether an answer is valid.")
+    labels: Labels = None
     min_chars: int = Field(1, ge=1, description="Minimum length of an answer, characters, without its reasoning.")
     max_chars: int = Field(100_000, ge=1, description="Maximum length of an answer, characters, without its reasoning.")
     drop_disagreeing: bool = Field(

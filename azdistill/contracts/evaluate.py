@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
-from azdistill.contracts.task import TASK_FILE, TaskChoice
+from azdistill.contracts.task import TASK_FILE, Labels, TaskChoice
 
 
 class Gates(BaseModel):
@@ -42,6 +42,7 @@ class EvaluateConfig(StepConfig):
         "conversation",
         description="Task, which decides whether an answer is correct, and the default of primary_metric.",
     )
+    labels: Labels = None
     primary_metric: str | None = Field(
         None,
         pattern=r"^[A-Za-z][A-Za-z0-9_]*$",

@@ -5,13 +5,14 @@ from typing import Annotated
 from pydantic import Field
 
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
-from azdistill.contracts.task import TASK_FILE, TaskChoice
+from azdistill.contracts.task import TASK_FILE, Labels, TaskChoice
 
 
 class PrepareConfig(StepConfig):
     """Conversion of the data rows into prompts, and their split."""
 
     task: TaskChoice = Field("conversation", description="Task of the rows.")
+    labels: Labels = None
     seed: Annotated[int, RunInput()] = Field(0, ge=0, description="Seed of the split, which is a hash of seed and row.")
     validation_fraction: float = Field(
         0.05, ge=0, lt=1, description="Fraction of training rows used for validation, without validation_data."

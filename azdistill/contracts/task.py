@@ -1,6 +1,8 @@
 """Names of the tasks, and the input for a custom task."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from azdistill.contracts.step import Port
 
@@ -10,6 +12,16 @@ TaskName = Literal["nli", "conversation", "qa", "math", "summarization"]
 OWN: Literal["own"] = "own"
 
 TaskChoice = Literal[TaskName, "own"]
+
+# A field of the steps with a task.
+Labels = Annotated[
+    str | None,
+    Field(
+        pattern=r"^[A-Za-z0-9_-]+(,[A-Za-z0-9_-]+)+$",
+        description="Labels of task nli in the order of their integers, separated by commas. "
+        "Default: entailment,neutral,contradiction.",
+    ),
+]
 
 # Input of the steps that read rows or answers: a change of the file changes the cache keys of these steps only.
 TASK_FILE = Port("uri_file", "Python file of the task, when task is own", optional=True)

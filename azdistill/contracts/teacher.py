@@ -10,7 +10,7 @@ from azdistill.contracts.errors import InputError
 from azdistill.contracts.layout import PROMPTS_FILE
 from azdistill.contracts.request_parameters import check_parameter
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
-from azdistill.contracts.task import TASK_FILE, TaskChoice
+from azdistill.contracts.task import TASK_FILE, Labels, TaskChoice
 
 STORE_PATH = "azureml://datastores/workspaceblobstore/paths/azdistill/store"
 
@@ -180,6 +180,7 @@ class TeacherConfig(StepConfig):
     task: TaskChoice = Field(
         "conversation", description="Task, which decides whether answers are valid and agree, for policy cascade."
     )
+    labels: Labels = None
     prompting: Prompting = Field(Prompting(), description="Prompts that only the teacher gets.")
     trace: Literal["strip", "keep", "split"] = Field(
         "strip",

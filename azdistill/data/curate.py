@@ -48,7 +48,7 @@ def curate(completions: Iterable[Completion], config: CurateConfig, task_file: P
 
     Answers to the same prompt must follow each other. Raises InputError for a `task_file` that defines no task.
     """
-    task = task_of(config.task, task_file)
+    task = task_of(config.task, task_file, config.labels)
     kept: dict[Split, list[TrainRow]] = {"train": [], "validation": []}
     drops: list[Reject] = []
     for _, answers in groupby(completions, lambda row: (row.id, row.source)):

@@ -13,6 +13,9 @@ from azdistill.data.cases import SourcedCase, cases_of, read_cases
 from azdistill.data.splits import Splits, prompt_of, split_prompts
 from azdistill.tasks.registry import task_of
 
+# Rows from which on a label that never occurs is no accident: the chance is below 1 in 100,000.
+FEWEST_LABELS = 30
+
 # Bad rows that an error shows; all of them are in rejects.jsonl.
 SHOWN_ROWS = 3
 
@@ -30,7 +33,7 @@ def read_files(files: Mapping[Split, Path], config: PrepareConfig, task_file: Pa
 
     Raises DataError for a file that cannot be read at all, InputError for a `task_file` that defines no task.
     """
-    task = task_of(config.task, task_file)
+    task = task_of(config.task, task_file, config.labels)
     cases: dict[Split, list[SourcedCase]] = {}
     rejects: list[Reject] = []
     for split in SPLITS:
@@ -41,8 +44,10 @@ def read_files(files: Mapping[Split, Path], config: PrepareConfig, task_file: Pa
 
 
 def prepare(read: ReadFiles, config: PrepareConfig) -> Splits:
-    """Prompts of all splits. Raises DataError when too many rows are bad, or no training or test row is left."""
+    """Prompts of all splits. Raises DataError when too many rows are bad, their labels may be other ones, or no
+    training or test row is left."""
     _check_ratio(read, config.max_reject_ratio)
+    _check_labels(read, config)
     return split_prompts(read.cases, config)
 
 
@@ -62,7 +67,7 @@ def read_data(
         read = read_files({"train": data}, config, task_file)
     else:
         rows = ((f"row {number}", row) for number, row in enumerate(data, 1))
-        cases, rejects = cases_of(rows, task_of(config.task, task_file))
+        cases, rejects = cases_of(rows, task_of(config.task, task_file, config.labels))
         read = ReadFiles({"train": cases}, rejects)
     _check_ratio(read, config.max_reject_ratio)
     if not read.cases["train"]:
@@ -75,6 +80,20 @@ def counts(read: ReadFiles, splits: Splits) -> dict[str, Any]:
     left_out = {"rejected": len(read.rejects), "duplicates": splits.duplicates, "leaked": splits.leaked}
     reasons = Counter(reject.reason for reject in read.rejects)
     return {split: splits.count(split) for split in SPLITS} | left_out | {"reasons": dict(sorted(reasons.items()))}
+
+
+def _check_labels(read: ReadFiles, config: PrepareConfig) -> None:
+    """The integers 0 and 1 are entailment and neutral in SNLI, and something else in a set of two labels."""
+    golds = Counter(case.case.gold for cases in read.cases.values() for case in cases)
+    is_two_way = {"entailment", "neutral"} <= golds.keys() and "contradiction" not in golds
+    if config.task != "nli" or config.labels or not is_two_way or golds.total() < FEWEST_LABELS:
+        return
+    raise DataError(
+        f"no label of {golds.total()} rows is 2 or contradiction, so 0 and 1 may be other labels",
+        code="labels_not_stated",
+        field=("labels",),
+        fix="set labels in the order of their integers, such as labels: [entailment, not_entailment]",
+    )
 
 
 def _check_ratio(read: ReadFiles, max_ratio: float) -> None:

@@ -43,7 +43,7 @@ def evaluate(
 
     Raises InputError for a `task_file` that defines no task, or an unknown primary metric.
     """
-    task, source = task_of(config.task, task_file), reference_source(rows)
+    task, source = task_of(config.task, task_file, config.labels), reference_source(rows)
     primary, reason = primary_metric(config.primary_metric, config.task, declared)
     metrics = computed(declared, config, primary)
     answers = [extract(row, task, source) for row in rows]

@@ -197,6 +197,10 @@ class OutputsSection(Section):
     )
 
 
+# A label as it is written in rows and answers.
+LabelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+
+
 class DistillationJob(Section):
     """One distillation: data, teacher, student, training and gates.
 
@@ -212,6 +216,12 @@ class DistillationJob(Section):
     )
     description: str = Field("", max_length=MAX_LENGTHS["description"], description="Description in the studio.")
     task: SpecTask = Field(description=PURPOSE)
+    labels: tuple[LabelName, ...] | None = Field(
+        None,
+        min_length=2,
+        description="Labels of task nli in the order of their integers, such as [entailment, not_entailment] for RTE "
+        "and QNLI. Default: entailment, neutral, contradiction.",
+    )
     seed: int = Field(0, ge=0, description="Seed of the split, random weights, batch order and bootstrap.")
     data: DataSection
     prepare: PrepareConfig = PrepareConfig()
@@ -356,6 +366,17 @@ def _unknown_metrics(job: DistillationJob) -> Iterator[Problem]:
     yield from primary_problems(job.evaluate.primary_metric, METRICS)
 
 
+def _labels(job: DistillationJob) -> Iterator[Problem]:
+    """Labels are those of task nli, and no two of them are read as the same label."""
+    if not job.labels:
+        return
+    if job.task != "nli":
+        message = f"are for task nli, and the task is {job.task!r}"
+        yield Problem(code="incompatible_fields", message=message, fix="remove labels", field=("labels",))
+    elif len({label.casefold().replace("-", "_") for label in job.labels}) < len(job.labels):
+        yield Problem(code="duplicate_name", message="two labels are the same", field=("labels",))
+
+
 def _compute(job: DistillationJob) -> Iterator[Problem]:
     yield from compute_problems(job.compute)
 
@@ -398,6 +419,7 @@ def _tags(job: DistillationJob) -> Iterator[Problem]:
 CHECKS: tuple[Check, ...] = (
     _unknown_teachers,
     _unknown_metrics,
+    _labels,
     _compute,
     gpu_setting_problems,
     _reasoning_of_last_turns,

@@ -166,8 +166,9 @@ def plan(job: DistillationJob) -> Plan:
 
 def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
     """The config of every step by step name: the job's section of that name, with the fields that steps share."""
-    shared: dict[str, Scalar] = {
+    shared: dict[str, Scalar | None] = {
         "task": OWN if job.task_file else job.task,
+        "labels": ",".join(job.labels) if job.labels else None,
         "seed": job.seed,
         "weights": job.student.weights,
     }
@@ -185,7 +186,7 @@ def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
     }
 
 
-def _with_shared(section: StepConfig, shared: Mapping[str, Scalar]) -> StepConfig:
+def _with_shared(section: StepConfig, shared: Mapping[str, Scalar | None]) -> StepConfig:
     fields = type(section).model_fields
     return section.model_copy(update={name: value for name, value in shared.items() if name in fields})
 

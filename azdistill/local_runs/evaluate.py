@@ -13,6 +13,7 @@ def evaluate_model(
     model: Path,
     rows: Path,
     task: str,
+    labels: str | None,
     task_file: Path | None,
     config: PredictConfig,
     chat_template: str | None = None,
@@ -29,7 +30,7 @@ def evaluate_model(
     from azdistill.metrics.registry import METRICS
     from azdistill.students.loading import load_student
 
-    all_prompts, _ = read_prompts(rows, PrepareConfig.model_validate({"task": task}), task_file)
+    all_prompts, _ = read_prompts(rows, PrepareConfig.model_validate({"task": task, "labels": labels}), task_file)
     prompts = [prompt for prompt in all_prompts if prompt.gold is not None]
     if not prompts:
         raise DataError(
@@ -49,6 +50,6 @@ def evaluate_model(
         )
         for prompt, prediction in zip(prompts, predictions, strict=True)
     ]
-    evaluated = evaluate(answered, EvaluateConfig.model_validate({"task": task}), task_file)
+    evaluated = evaluate(answered, EvaluateConfig.model_validate({"task": task, "labels": labels}), task_file)
     metrics = evaluated.metrics.models["student"]
     return {metric.name: getattr(profile, metric.name, metrics.value(metric.name)) for metric in METRICS}

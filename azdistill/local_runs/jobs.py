@@ -117,6 +117,7 @@ class LocalJobs:
             folder,
             rows,
             OWN if task_file else job.task,
+            ",".join(job.labels) if job.labels else None,
             task_file,
             job.predict.model_copy(update=changes),
             template and read_chat_template(template),

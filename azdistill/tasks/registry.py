@@ -18,8 +18,13 @@ TASKS: Mapping[TaskName, Task] = {
 }
 
 
-def task_of(choice: TaskChoice, file: Path | None = None) -> Task:
-    """The task with a name, or the task in the user's `file` when `choice` is own. Raises InputError."""
+def task_of(choice: TaskChoice, file: Path | None = None, labels: str | None = None) -> Task:
+    """The task with a name, or the task in the user's `file` when `choice` is own.
+
+    `labels` are those of task nli, separated by commas. Raises InputError.
+    """
+    if choice == "nli" and labels:
+        return nli.LabelTask(labels.split(","))
     if choice != OWN:
         return TASKS[choice]
     if file is None:

@@ -91,7 +91,7 @@ def load_task(config: TeacherConfig, task_file: Path | None) -> "Task | None":
         return None
     from azdistill.tasks.registry import task_of
 
-    return task_of(config.task, task_file)
+    return task_of(config.task, task_file, config.labels)
 
 
 async def ask_prompts(

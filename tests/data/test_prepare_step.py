@@ -106,3 +106,14 @@ def test_a_failed_attempt_leaves_no_manifest_of_an_earlier_one(jsonl, row, prepa
 def test_a_typo_in_a_flag_is_refused(jsonl, row, prepare_step):
     prepare_step(jsonl(rows_of(row, 5)), sead=3).assert_refused("--sead")
     prepare_step(jsonl(rows_of(row, 5)), test_fraction=1.5).assert_refused("test_fraction='1.5'")
+
+
+def test_two_labels_are_stated_and_not_guessed(jsonl, prepare_step):
+    rows = jsonl([{"premise": f"p {n}", "hypothesis": "h", "label": n % 2} for n in range(40)])
+    prepare_step(rows, task="nli").assert_refused("labels: no label of 40 rows is 2", "[entailment, not_entailment]")
+    done = prepare_step(rows, task="nli", labels="entailment,not_entailment")
+    assert (done.code, done.err) == (0, "")
+    golds = {prompt.gold for prompt in read_rows(done.folder / "prompts.jsonl", Prompt)}
+    assert golds == {"entailment", "not_entailment"}
+    three = jsonl([{"premise": f"p {n}", "hypothesis": "h", "label": n % 3} for n in range(40)])
+    assert prepare_step(three, task="nli").code == 0

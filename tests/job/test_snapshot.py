@@ -137,6 +137,7 @@ def _tops(path: Path) -> set[str]:
 SAFE = [
     [r"^[A-Za-z0-9._-]+$"],
     [r"^[A-Za-z][A-Za-z0-9_]*$"],
+    [r"^[A-Za-z0-9_-]+(,[A-Za-z0-9_-]+)+$"],
     [r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(,[A-Za-z0-9_][A-Za-z0-9_.-]*)*$"],
     [r"^azureml://registries/[A-Za-z0-9._/-]+$"],
 ]

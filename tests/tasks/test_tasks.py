@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from azdistill.tasks.registry import TASKS
+from azdistill.tasks.registry import TASKS, task_of
 from azdistill.tasks.task import BadRow
 
 LABELS = [
@@ -15,6 +15,14 @@ LABELS = [
     ("**Label:** contradiction", "contradiction"),
     ("<think>entailment? no, neutral</think>neutral", "neutral"),
     ("neutral or entailment", None),
+    ("The premise does not necessarily entail the hypothesis.", None),
+    ("It is never entailed.", None),
+    ("It can't be entailed.", None),
+    ("It's not a contradiction or entailment; neutral", "neutral"),
+    ("neither entailment nor contradiction: neutral", "neutral"),
+    ("This is not neutral but entailment", "entailment"),
+    ("The premise does not say it, so the label is neutral.", "neutral"),
+    ("No, it is a contradiction.", "contradiction"),
     ("<think>entailment, or is it", None),
     ("I can't say.", None),
     ("", None),
@@ -24,6 +32,46 @@ LABELS = [
 @pytest.mark.parametrize(("text", "label"), LABELS)
 def test_nli_reads_the_one_label_that_is_meant(text, label):
     assert TASKS["nli"].answer(text) == label
+
+
+TWO_WAY = [
+    ("not_entailment", "not_entailment"),
+    ("Entailment.", "entailment"),
+    ("Not entailment.", "not_entailment"),
+    ("non-entailment", "not_entailment"),
+    ("Answer: **not_entailment**", "not_entailment"),
+    ("The premise does not necessarily entail the hypothesis.", "not_entailment"),
+    ("It cannot be entailed.", "not_entailment"),
+    ("The label is entailment, not not_entailment.", "entailment"),
+    ("entailment or not_entailment", None),
+    ("yes", None),
+]
+
+
+@pytest.mark.parametrize(("text", "label"), TWO_WAY)
+def test_a_job_may_set_two_labels(text, label):
+    assert task_of("nli", labels="entailment,not_entailment").answer(text) == label
+
+
+def test_labels_are_read_as_written_in_rows_and_answers():
+    task = task_of("nli", labels="no,yes")
+    rows = [{"sentence1": "It rains.", "sentence2": "x", "label": label} for label in (0, 1, "Yes")]
+    assert [task.case(row).gold for row in rows] == ["no", "yes", "yes"]
+    assert [task.answer(text) for text in ("No, it does not.", "Yes!", "Nothing I know", "yes or no")] == [
+        *("no", "yes", None, None),
+    ]
+
+
+def test_qnli_asks_whether_the_sentence_answers_the_question():
+    row = {"question": "Who wrote it?", "sentence": "Ada wrote it.", "label": 0, "idx": 7}
+    case = task_of("nli", labels="entailment,not_entailment").case(row)
+    assert case.gold == "entailment"
+    assert case.messages[0].content.endswith("Answer with one word: entailment or not_entailment.")
+    with pytest.raises(BadRow) as raised:
+        TASKS["nli"].case(row)
+    assert raised.value.reason == "label_order"
+    mnli = {"sentence1": "It rains.", "sentence2": "x", "label": 1}
+    assert task_of("nli", labels="entailment,neutral,contradiction").case(mnli).gold == "neutral"
 
 
 NUMBERS = [
@@ -108,6 +156,7 @@ CASES = [
     ("nli", {"sentence1": "It rains.", "sentence2": "It is dry.", "gold_label": "contradiction"}, "contradiction"),
     ("nli", {"premise": "It rains.", "hypothesis": "It is wet.", "label": -1}, None),
     ("nli", {"premise": "It rains.", "hypothesis": "It is wet."}, None),
+    ("nli", {"sentence1": "It rains.", "sentence2": "It is wet.", "label": "Entailment"}, "entailment"),
     ("qa", {"question": "Where?", "context": "In Paris.", "answer": "Paris"}, "Paris"),
     ("qa", {"question": "Where?", "answers": {"text": ["Paris", "the city"], "answer_start": [3, 3]}},
      ("Paris", "the city")),
@@ -147,6 +196,9 @@ def test_natural_fields_become_a_question(task, record, gold):
     [
         ("nli", {"premise": "It rains."}, "missing_field"),
         ("nli", {"premise": "It rains.", "hypothesis": "x", "label": "maybe"}, "unknown_label"),
+        ("nli", {"premise": "It rains.", "hypothesis": "x", "label": 3}, "unknown_label"),
+        ("nli", {"premise": "It rains.", "hypothesis": "x", "label": "not_entailment"}, "unknown_label"),
+        ("nli", {"sentence1": "It rains.", "sentence2": "x", "label": 1}, "label_order"),
         ("qa", {"question": " "}, "empty_content"),
         ("qa", {"question": ["Where?"]}, "not_text"),
         ("qa", {"question": "Where?", "answers": [None]}, "not_text"),
