@@ -60,6 +60,13 @@ def test_a_bad_row_is_rejected_with_its_line(jsonl, row, bad, reason, detail):
 def test_a_reference_that_is_no_valid_answer_of_the_task_is_rejected(jsonl, row):
     assert read_cases(jsonl([row(gold="who knows")]), TASKS["nli"])[1][0].reason == "gold_unparseable"
     assert read_cases(jsonl([row(gold="neutral")]), TASKS["nli"])[1] == []
+    times = jsonl(
+        [row(gold=gold) for gold in ("10:30", "2 hours 30 minutes", "\\boxed{x^2+}", "so \\boxed{x^2}", "5 km")]
+    )
+    rejects = read_cases(times, TASKS["math"])[1]
+    assert [(reject.source, reject.reason) for reject in rejects] == [
+        (f"rows.jsonl:{line}", "gold_unparseable") for line in (1, 2, 3)
+    ]
 
 
 def test_a_last_assistant_turn_is_the_reference_and_not_part_of_the_prompt(jsonl, row):

@@ -17,15 +17,15 @@ from azdistill.job.snapshot import ROOT, _sources, closure, imports
 # Dependencies of each step besides the standard library and pydantic. The report shows all declared metrics, and a
 # metric's file has its declaration and its computation: `azdistill.metrics.bleu` imports sacrebleu when it computes.
 HEAVY = {
-    "prepare": {"rouge_score"},
-    "teacher": {"aiohttp", "azure", "numpy", "orjson", "rouge_score", "safetensors", "uvloop"},
-    "curate": {"rouge_score"},
+    "prepare": {"math_verify", "rouge_score"},
+    "teacher": {"aiohttp", "azure", "math_verify", "numpy", "orjson", "rouge_score", "safetensors", "uvloop"},
+    "curate": {"math_verify", "rouge_score"},
     "train": {
         *("torch", "transformers", "mlflow", "accelerate", "jinja2", "peft", "safetensors", "psutil", "numpy"),
         "pyarrow",
     },
     "predict": {"torch", "transformers", "jinja2", "safetensors", "psutil", "numpy"},
-    "evaluate": {"numpy", "rouge_score", "sacrebleu", "scipy"},
+    "evaluate": {"math_verify", "numpy", "rouge_score", "sacrebleu", "scipy"},
     "report": {"jinja2", "rouge_score", "sacrebleu"},
     "register": {"azure", "mlflow"},
 }

@@ -74,30 +74,6 @@ def test_qnli_asks_whether_the_sentence_answers_the_question():
     assert task_of("nli", labels="entailment,neutral,contradiction").case(mnli).gold == "neutral"
 
 
-NUMBERS = [
-    ("She has 5-3=2 apples left, so the answer is 2.", "2"),
-    ("48/2 = 24 and 48+24 = 72\n#### 72", "72"),
-    ("so \\boxed{\\frac{1}{2}} it is, 7 of 9 readers agree", "1/2"),
-    ("The answer is $1,234.50.", "2469/2"),
-    ("The answer is **18** eggs", "18"),
-    ("12,000 people came", "12000"),
-    ("of 1, 2 and 3, 2 is the answer: 3.", "3"),
-    ("first 3, then 4, finally -7.", "-7"),
-    ("it is .5", "1/2"),
-    ("2e3", "2000"),
-    ("\\boxed{x^{2}+1}", "x^{2}+1"),
-    ("<think>12</think>The answer is 13", "13"),
-    ("50\\%", "50"),
-    ("1/0", "1/0"),
-    ("none of it", None),
-]
-
-
-@pytest.mark.parametrize(("text", "number"), NUMBERS)
-def test_math_reads_the_final_number(text, number):
-    assert TASKS["math"].answer(text) == number
-
-
 @pytest.mark.parametrize("text", ["1e99999999", "9" * 10_000, "\\boxed{" * 3000, "1," * 20_000, "answer is " * 5000])
 def test_no_text_is_slow_to_read(text):
     started = time.perf_counter()
@@ -111,11 +87,6 @@ def test_no_text_is_slow_to_read(text):
     [
         ("conversation", "Order 7:  refund\nAPPROVED", "order 7: refund approved", True),
         ("conversation", "Order 7: refund approved", "Order 8: refund approved", False),
-        ("math", "0.5", "\\boxed{1/2}", True),
-        ("math", "0.3333333", "1/3", True),
-        ("math", "0.33", "1/3", False),
-        ("math", "1,000", "1000.0", True),
-        ("math", "\\boxed{x + 1}", "\\boxed{x+1}", True),
         ("qa", "The Eiffel Tower.", "eiffel tower", True),
         ("qa", "Answer: A", "a", True),
         ("qa", "The answer is Paris", "Paris", True),
