@@ -8,11 +8,17 @@ from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 
 
 class ReportConfig(StepConfig):
-    """Title of the report, and the name of the registered model."""
+    """Title of the report, name of the registered model, and prices."""
 
     title: str = Field("distillation", pattern=r"^[A-Za-z0-9._-]+$", description="Name of the job.")
     registered_model: Annotated[str, RunInput()] = Field(
         "student", pattern=r"^[A-Za-z0-9._-]+$", description="Name of the student in the model registry."
+    )
+    training_hour_price: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Price of one hour of all nodes of the train step."
+    )
+    serving_hour_price: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Price of one hour of the machine that serves the student."
     )
 
 

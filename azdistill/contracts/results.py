@@ -110,7 +110,10 @@ class RowScores(Result):
 
 
 class GateResult(Result):
-    """One gate: its bound, and the value and interval compared with it. None: the value is not defined."""
+    """One gate: its bound, and the value and interval compared with it. None: the value is not defined.
+
+    `rows_needed`: of an inconclusive gate, about how many test rows would decide it if the value stayed the same.
+    """
 
     name: str
     bound: float
@@ -118,6 +121,7 @@ class GateResult(Result):
     low: float | None
     high: float | None
     outcome: GateOutcome
+    rows_needed: int | None = None
 
     @property
     def interval(self) -> Interval:

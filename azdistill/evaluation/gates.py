@@ -1,5 +1,6 @@
 """Compare the student's metrics with the gates of the job."""
 
+import math
 from collections.abc import Iterable, Iterator
 
 from azdistill.contracts.evaluate import EvaluateConfig, Gates
@@ -34,15 +35,28 @@ def _results(metrics: Metrics, gates: Gates) -> Iterator[GateResult]:
     ]
     for name, bound, value in measured:
         if bound is not None:
-            yield _result(name, bound, value, higher_is_better=True)
+            yield _result(name, bound, value, metrics.rows, higher_is_better=True)
     for name, bound in gates.metrics.items():
         higher = bool(gated_metric(name).higher_is_better)
-        yield _result(f"{'min' if higher else 'max'}_{name}", bound, student.interval(name), higher_is_better=higher)
+        gate = f"{'min' if higher else 'max'}_{name}"
+        yield _result(gate, bound, student.interval(name), metrics.rows, higher_is_better=higher)
 
 
-def _result(name: str, bound: float, measured: Interval, *, higher_is_better: bool) -> GateResult:
+def _result(name: str, bound: float, measured: Interval, rows: int, *, higher_is_better: bool) -> GateResult:
     outcome = _outcome(bound, measured, higher_is_better)
-    return GateResult(name=name, bound=bound, **measured.model_dump(), outcome=outcome)
+    needed = _rows_needed(bound, measured, rows) if outcome == "inconclusive" else None
+    return GateResult(name=name, bound=bound, **measured.model_dump(), outcome=outcome, rows_needed=needed)
+
+
+def _rows_needed(bound: float, measured: Interval, rows: int) -> int | None:
+    """Rows with which the bound would be outside the interval: its width is proportional to 1 / sqrt(rows).
+
+    None where the value is the bound: no number of rows decides that.
+    """
+    if measured.value is None or measured.low is None or measured.high is None or measured.value == bound:
+        return None
+    half_width = measured.value - measured.low if measured.value > bound else measured.high - measured.value
+    return math.ceil(rows * (half_width / (measured.value - bound)) ** 2)
 
 
 def _outcome(bound: float, measured: Interval, higher_is_better: bool) -> GateOutcome:

@@ -201,6 +201,22 @@ class OutputsSection(Section):
 LabelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
+class PricesSection(Section):
+    """Prices of machines, in the currency of the teachers' prices. The report computes from them what the distillation
+    cost, and after how many requests it is paid back."""
+
+    training_hour: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Price of one hour of all nodes of the train step."
+    )
+    serving_hour: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Price of one hour of the machine that will serve the student. It is assumed to answer as fast as "
+        "the machine of step predict.",
+    )
+
+
 class DistillationJob(Section):
     """One distillation: data, teacher, student, training and gates.
 
@@ -238,6 +254,7 @@ class DistillationJob(Section):
     )
     compute: ComputeSection = ComputeSection()
     outputs: OutputsSection = OutputsSection()
+    prices: PricesSection = PricesSection()
     tags: dict[str, str] = Field(
         default_factory=dict,
         description="Tags of the pipeline and its nodes, for cost reports and search: at most 50, with names of at "

@@ -175,7 +175,12 @@ def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
     sections = {name: section for name, section in job if isinstance(section, StepConfig)}
     sections["train"] = choose_settings(job).config
     return {name: _with_shared(section, shared) for name, section in sections.items()} | {
-        "report": ReportConfig(title=job.name, registered_model=job.registered_model),
+        "report": ReportConfig(
+            title=job.name,
+            registered_model=job.registered_model,
+            training_hour_price=job.prices.training_hour,
+            serving_hour_price=job.prices.serving_hour,
+        ),
         "register": RegisterConfig(
             registered_model=job.registered_model,
             model_type=job.outputs.model_type,
