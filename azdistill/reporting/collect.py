@@ -12,10 +12,12 @@ from azdistill.contracts.layout import (
     HISTORY_FILE,
     METRICS_FILE,
     PROFILE_FILE,
+    SCORES_FILE,
     TRAINING_METRICS_FILE,
     USAGE_FILE,
 )
 from azdistill.contracts.manifest import Manifest, read_manifest
+from azdistill.contracts.report import ReportConfig
 from azdistill.contracts.results import (
     MODEL_ROLES,
     GateDecision,
@@ -23,13 +25,16 @@ from azdistill.contracts.results import (
     ModelMetrics,
     ModelRole,
     Profile,
+    RowScores,
     Usage,
     read_result,
 )
 from azdistill.contracts.rows import Completion
 from azdistill.metrics.metric import ProfileMetric
 from azdistill.metrics.registry import METRICS
-from azdistill.reporting.examples import pick_examples
+from azdistill.reporting.confusion import confusion
+from azdistill.reporting.costs import costs
+from azdistill.reporting.examples import pick_examples, rows_by_kind
 from azdistill.reporting.messages import headline, spaced
 from azdistill.reporting.report import CurvePoint, Report, Stage
 
@@ -62,15 +67,19 @@ class Folders:
         }
 
 
-def collect(folders: Folders, title: str, registered_model: str) -> Report:
+def collect(folders: Folders, config: ReportConfig) -> Report:
     """The report of one distillation. Raises DataError for a folder that is not complete."""
     manifests = folders.manifests()
     metrics = read_result(folders.evaluation / METRICS_FILE, Metrics)
     decision = read_result(folders.evaluation / GATE_FILE, GateDecision)
     usage = read_result(folders.completions / USAGE_FILE, Usage)
+    training = read_json(folders.training / TRAINING_METRICS_FILE)
+    profile = read_result(folders.student / PROFILE_FILE, Profile)
+    scores = list(read_rows(folders.evaluation / SCORES_FILE, RowScores))
+    kinds = rows_by_kind(scores, metrics.primary_metric)
     return Report(
-        title=title,
-        registered_model=registered_model,
+        title=config.title,
+        registered_model=config.registered_model,
         task=metrics.task,
         test_rows=metrics.rows,
         reference=metrics.reference,
@@ -83,11 +92,14 @@ def collect(folders: Folders, title: str, registered_model: str) -> Report:
         gain=metrics.gain,
         stages=tuple(_stages(folders, manifests)),
         usage=usage,
-        training=read_json(folders.training / TRAINING_METRICS_FILE),
+        costs=costs(usage, training.get("seconds", 0.0), profile, config),
+        training=training,
         curve=_curve(folders.training / HISTORY_FILE),
+        confusion=confusion(scores),
         examples=pick_examples(
-            folders.prompts, folders.completions, folders.evaluation, _predictions(folders), metrics.primary_metric
+            scores, kinds, folders.prompts, folders.completions, _predictions(folders), metrics.primary_metric
         ),
+        example_counts={kind: len(members) for kind, members in kinds.items()},
         steps=manifests,
     )
 

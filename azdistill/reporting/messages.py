@@ -179,6 +179,27 @@ def format_metric(metric: Metric, value: MetricValue) -> str:
     return formats.get(metric.unit, count)(interval.value)
 
 
+def amount(value: float | None) -> str:
+    """An amount of money without its currency, which the job does not name: 12.30, or 0.00042."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.2f}" if value >= 1 or value == 0 else f"{value:.2g}"
+
+
+def cost_facts(report: Report) -> list[Fact]:
+    """The costs that the job's prices allow to compute."""
+    costs, requests = report.costs, report.costs.break_even_requests
+    outcomes = ", ".join(f"{outcome} {amount(cost)}" for outcome, cost in costs.by_outcome.items())
+    facts = [
+        ("teacher's calls", None if costs.teacher is None else f"{amount(costs.teacher)} ({outcomes})"),
+        ("training", None if costs.training is None else amount(costs.training)),
+        ("1,000 answers of the teacher", None if costs.teacher_per_1000 is None else amount(costs.teacher_per_1000)),
+        ("1,000 answers of the student", None if costs.student_per_1000 is None else amount(costs.student_per_1000)),
+        ("paid back after", None if requests is None else f"{requests:,} answers"),
+    ]
+    return [(label, fact) for label, fact in facts if fact is not None]
+
+
 def percent(value: float | None) -> str:
     return UNKNOWN if value is None else f"{100 * value:.1f}%"
 

@@ -1,16 +1,27 @@
-"""Render a Report as HTML and Markdown. Text from data is escaped; the page runs no script and loads nothing."""
+"""Render a Report as HTML and Markdown. Text from data is escaped; the page loads nothing and runs one script."""
 
+import base64
+import hashlib
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from azdistill.contracts.results import MODEL_ROLES
-from azdistill.reporting import messages
+from azdistill.reporting import first_screen, messages
 from azdistill.reporting.curve import curve
-from azdistill.reporting.report import Report
+from azdistill.reporting.examples import MOST_ROWS
+from azdistill.reporting.report import EXAMPLE_KINDS, Example, Report
 from azdistill.reporting.tables import comparison, metric_details, teacher_table
 
 TEMPLATES = Path(__file__).parent
+SCRIPT = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+
+# The browser runs a script with this hash and no other. Source: Content Security Policy Level 3, section 2.3.1.
+SCRIPT_HASH = "sha256-" + base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+
+# Examples of each kind in Markdown.
+FEW_ROWS = 3
 MARKDOWN_ESCAPES = str.maketrans(
     {character: f"\\{character}" for character in r"\`*_[]|#~"} | {"<": "&lt;", "&": "&amp;"}
 )
@@ -45,7 +56,18 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         curve=curve(report.curve),
         primary=messages.metric_named(report.primary_metric),
         messages=messages,
+        cost_facts=messages.cost_facts(report),
+        answers=first_screen.answers(report),
+        script=Markup(SCRIPT),
+        script_hash=SCRIPT_HASH,
+        few_examples=_few_examples(report),
+        MOST_ROWS=MOST_ROWS,
     )
+
+
+def _few_examples(report: Report) -> list[Example]:
+    by_kind = ([row for row in report.examples if row.kind == kind] for kind in EXAMPLE_KINDS)
+    return [example for examples in by_kind for example in examples[:FEW_ROWS]]
 
 
 def inline(text: str) -> str:

@@ -1,12 +1,16 @@
 """The content of report.json: everything that the HTML page, the Markdown page and the console show."""
 
-from typing import Any
+import math
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
 from azdistill.contracts.manifest import Manifest
 from azdistill.contracts.results import GateDecision, Interval, ModelMetrics, ModelRole, ReferenceSource, Usage
 from azdistill.contracts.rows import Message
+
+ExampleKind = Literal["worse than the teacher", "better than the baseline", "no better than the baseline"]
+EXAMPLE_KINDS: tuple[ExampleKind, ...] = get_args(ExampleKind)
 
 
 class ReportModel(BaseModel):
@@ -36,15 +40,49 @@ class Example(ReportModel):
     """One test row with the answer of each model (None: no answer).
 
     `gold` has a line for each reference. `correct` is None without a reference. `scores` are those of the primary
-    metric.
+    metric, and so is the comparison of `kind`.
     """
 
+    kind: ExampleKind
     id: str
     messages: tuple[Message, ...]
     gold: str | None
     answers: dict[ModelRole, str | None]
     correct: dict[ModelRole, bool | None]
     scores: dict[ModelRole, float | None] = {}
+
+
+class Costs(ReportModel):
+    """Costs in the currency of the job's prices. None: a price is not set.
+
+    `teacher` is that of all calls of the distillation and `by_outcome` that of calls with one outcome, `training` that
+    of the time in which the student was trained. `teacher_per_1000` and `student_per_1000` are those of 1,000 answers.
+    """
+
+    teacher: float | None
+    by_outcome: dict[str, float]
+    training: float | None
+    teacher_per_1000: float | None
+    student_per_1000: float | None
+
+    @property
+    def break_even_requests(self) -> int | None:
+        """Answers after which the student has saved what its distillation cost.
+
+        None if a price is not set, or if an answer of the student costs as much as one of the teacher.
+        """
+        if self.teacher is None or self.teacher_per_1000 is None or self.student_per_1000 is None:
+            return None
+        saved = (self.teacher_per_1000 - self.student_per_1000) / 1000
+        return math.ceil((self.teacher + (self.training or 0)) / saved) if saved > 0 else None
+
+
+class Confusion(ReportModel):
+    """Numbers of rows: `counts[i][j]` rows have the reference `labels[i]` and the student's answer `answers[j]`."""
+
+    labels: tuple[str, ...]
+    answers: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
 
 
 class Report(ReportModel):
@@ -64,7 +102,10 @@ class Report(ReportModel):
     gain: Interval
     stages: tuple[Stage, ...]
     usage: Usage
+    costs: Costs
     training: dict[str, Any]
     curve: tuple[CurvePoint, ...]
+    confusion: Confusion | None
     examples: tuple[Example, ...]
+    example_counts: dict[ExampleKind, int]
     steps: dict[str, Manifest] = {}

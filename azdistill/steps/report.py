@@ -17,9 +17,8 @@ def body(arguments: Arguments[ReportConfig]) -> None:
     from azdistill.reporting.collect import Folders, collect
     from azdistill.reporting.render import html, markdown
 
-    config = arguments.config
     output = open_folder(arguments.outputs["report"])
-    report = collect(Folders(**arguments.inputs), config.title, config.registered_model)
+    report = collect(Folders(**arguments.inputs), arguments.config)
     write_json(output / REPORT_FILE, report.model_dump(mode="json"))
     write_text(output / REPORT_HTML_FILE, html(report))
     write_text(output / REPORT_MARKDOWN_FILE, markdown(report))

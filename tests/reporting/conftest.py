@@ -12,7 +12,7 @@ from azdistill.contracts.files import write_json, write_rows, write_text
 from azdistill.contracts.manifest import Provenance, close_folder, open_folder
 from azdistill.contracts.rows import Completion, Message, Prediction, Prompt, TokenUsage, prompt_id
 
-TEST_ROWS = 40
+TEST_ROWS, TEST_ROWS_WRONG = 40, 2
 
 Distilled = dict[str, Path]
 Distil = Callable[..., Distilled]
@@ -63,7 +63,7 @@ def predictions(rows: Iterable[Prompt], answer: Callable[[int], str | None]) -> 
 
 def scores(rows: Iterable[Prompt]) -> str:
     def line(row: Prompt, number: int) -> str:
-        correct = {"teacher": True, "baseline": False, "student": number >= 2}
+        correct = {"teacher": True, "baseline": False, "student": number >= TEST_ROWS_WRONG}
         return json.dumps({"id": row.id, "answers": dict.fromkeys(correct), "scores": {"accuracy": correct}})
 
     return "".join(f"{line(row, number)}\n" for number, row in enumerate(rows))

@@ -7,14 +7,18 @@ import pytest
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.layout import MANIFEST_FILE
+from azdistill.contracts.report import ReportConfig
+from azdistill.contracts.results import ModelRole, RowScores
 from azdistill.reporting.collect import Folders, collect
+from azdistill.reporting.examples import rows_by_kind
 from azdistill.reporting.report import Report
+from tests.reporting.conftest import TEST_ROWS, TEST_ROWS_WRONG
 
 Distil = Callable[..., dict[str, Path]]
 
 
 def read_report(folders: dict[str, Path]) -> Report:
-    return collect(Folders(**folders), "quickstart", "support-student")
+    return collect(Folders(**folders), ReportConfig(title="quickstart", registered_model="support-student"))
 
 
 def test_rows_add_up_from_stage_to_stage(distil: Distil) -> None:
@@ -48,12 +52,31 @@ def test_the_headline_says_what_was_decided(distil: Distil, decision: str, sente
     assert read_report(distil(decision)).headline.startswith(sentence)
 
 
-def test_examples_are_rows_that_the_student_gained_and_rows_where_it_is_wrong(distil: Distil) -> None:
-    examples = read_report(distil()).examples
-    assert [example.correct["student"] for example in examples] == [True, True, True, False, False]
-    assert not any(example.correct["baseline"] for example in examples)
-    assert all(example.answers["student"] == example.gold for example in examples[:3])
-    assert read_report(distil()).examples == examples
+def test_test_rows_are_shown_by_kind(distil: Distil) -> None:
+    report = read_report(distil())
+    worse, better = TEST_ROWS_WRONG, TEST_ROWS - TEST_ROWS_WRONG
+    assert report.example_counts == {
+        "worse than the teacher": worse,
+        "better than the baseline": better,
+        "no better than the baseline": 0,
+    }
+    kinds = [example.kind for example in report.examples]
+    assert kinds == ["worse than the teacher"] * worse + ["better than the baseline"] * better
+    assert [example.correct["student"] for example in report.examples] == [False] * worse + [True] * better
+    assert read_report(distil()).examples == report.examples
+
+
+def test_only_the_first_rows_of_a_kind_are_kept() -> None:
+    def row(number: int, student: float, teacher: float | None, baseline: float) -> RowScores:
+        scores: dict[ModelRole, bool | float | None] = {"teacher": teacher, "baseline": baseline, "student": student}
+        return RowScores(id=f"{number:03}", answers={}, scores={"chrf": scores})
+
+    rows = [row(0, 0.5, 0.6, 0), row(1, 0.2, 0.9, 0), row(2, 1, 1, 0), row(3, 0.3, None, 0.3), row(4, 1, 1, 1)]
+    assert rows_by_kind(rows, "chrf") == {
+        "worse than the teacher": ["001", "000"],
+        "better than the baseline": ["002"],
+        "no better than the baseline": ["003"],
+    }
 
 
 def test_a_test_row_without_a_teacher_answer_shows_none(distil: Distil) -> None:

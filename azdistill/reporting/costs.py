@@ -1,0 +1,27 @@
+"""Cost of a distillation, and of answers by the teacher and by the student, from the prices of the job."""
+
+from azdistill.contracts.report import ReportConfig
+from azdistill.contracts.results import Profile, Usage
+from azdistill.reporting.report import Costs
+
+HOUR = 3600
+
+
+def costs(usage: Usage, training_seconds: float, profile: Profile, prices: ReportConfig) -> Costs:
+    """Costs of this distillation. `training_seconds` and the student's `profile` are as the steps measured them."""
+    useful = usage.ledger.get("useful")
+    teacher = usage.cost or None
+    return Costs(
+        teacher=teacher,
+        by_outcome={outcome: used.cost for outcome, used in usage.ledger.items() if used.cost},
+        training=None if prices.training_hour_price is None else prices.training_hour_price * training_seconds / HOUR,
+        teacher_per_1000=1000 * useful.cost / useful.calls if useful and useful.cost else None,
+        student_per_1000=_student_per_1000(profile, prices.serving_hour_price),
+    )
+
+
+def _student_per_1000(profile: Profile, hour_price: float | None) -> float | None:
+    """Cost of 1,000 answers in full batches."""
+    if hour_price is None or not profile.rows:
+        return None
+    return 1000 * hour_price / HOUR * profile.seconds / profile.rows
