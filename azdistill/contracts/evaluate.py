@@ -25,8 +25,8 @@ class Gates(BaseModel):
     min_accuracy: float | None = Field(None, ge=0, le=1, description="Minimum accuracy of the student.")
     metrics: dict[str, float] = Field(
         {},
-        description="bounds of other metrics of the student by name, such as bleu: 30: at least, or at most where "
-        "lower is better",
+        description="bounds of other metrics of the student by name, such as bleu: 30 or latency: 0.5: at least, or at "
+        "most where lower is better",
     )
     accept_inconclusive: bool = Field(
         False,

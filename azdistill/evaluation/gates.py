@@ -4,16 +4,17 @@ import math
 from collections.abc import Iterable, Iterator
 
 from azdistill.contracts.evaluate import EvaluateConfig, Gates
-from azdistill.contracts.results import GateDecision, GateOutcome, GateResult, Interval, Metrics
+from azdistill.contracts.results import GateDecision, GateOutcome, GateResult, Interval, Metrics, Profile
+from azdistill.metrics.metric import ProfileMetric
 from azdistill.metrics.registry import gated_metric
 
 
-def decide(metrics: Metrics, config: EvaluateConfig) -> GateDecision:
-    """Compare metrics with gates. The worst outcome decides; without gates a student passes.
+def decide(metrics: Metrics, config: EvaluateConfig, profile: Profile | None = None) -> GateDecision:
+    """Compare metrics and the student's profile with gates. The worst outcome decides; without gates a student passes.
 
     Raises InputError for a gate on a metric that does not exist.
     """
-    gates = tuple(_results(metrics, config.gates))
+    gates = tuple(_results(metrics, config.gates, profile))
     decision = _worst(gate.outcome for gate in gates)
     # A metric that is not defined is no close call: accept_inconclusive does not apply to it.
     defined = all(gate.value is not None for gate in gates)
@@ -26,7 +27,12 @@ def decide(metrics: Metrics, config: EvaluateConfig) -> GateDecision:
     )
 
 
-def _results(metrics: Metrics, gates: Gates) -> Iterator[GateResult]:
+def needs_profile(gates: Gates) -> bool:
+    """True if a gate bounds latency, throughput, memory or size."""
+    return any(isinstance(gated_metric(name), ProfileMetric) for name in gates.metrics)
+
+
+def _results(metrics: Metrics, gates: Gates, profile: Profile | None) -> Iterator[GateResult]:
     student = metrics.models["student"]
     measured = [
         ("min_retention", gates.min_retention, metrics.retention),
@@ -37,9 +43,15 @@ def _results(metrics: Metrics, gates: Gates) -> Iterator[GateResult]:
         if bound is not None:
             yield _result(name, bound, value, metrics.rows, higher_is_better=True)
     for name, bound in gates.metrics.items():
-        higher = bool(gated_metric(name).higher_is_better)
+        metric = gated_metric(name)
+        value = (
+            Interval(value=getattr(profile, metric.name, None))
+            if isinstance(metric, ProfileMetric)
+            else student.interval(metric.name)
+        )
+        higher = bool(metric.higher_is_better)
         gate = f"{'min' if higher else 'max'}_{name}"
-        yield _result(gate, bound, student.interval(name), metrics.rows, higher_is_better=higher)
+        yield _result(gate, bound, value, metrics.rows, higher_is_better=higher)
 
 
 def _result(name: str, bound: float, measured: Interval, rows: int, *, higher_is_better: bool) -> GateResult:

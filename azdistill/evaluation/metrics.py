@@ -21,7 +21,7 @@ from azdistill.evaluation.intervals import PairedBootstrap, Scores, wilson
 from azdistill.evaluation.scores import extract, reference_source, score
 from azdistill.metrics.metric import CorpusMetric, Metric, ModelAnswer, RowMetric
 from azdistill.metrics.primary import primary_metric
-from azdistill.metrics.registry import METRICS
+from azdistill.metrics.registry import METRICS, gated_metric
 from azdistill.tasks.registry import task_of
 
 
@@ -79,7 +79,7 @@ def evaluate(
 
 def computed(declared: Sequence[Metric], config: EvaluateConfig, primary: Metric) -> list[Metric]:
     """The metrics to compute: row metrics of other tasks only if a gate or the primary metric needs them."""
-    required = {primary.name, *config.gates.metrics}
+    required = {primary.name, *(gated_metric(name).name for name in config.gates.metrics)}
     return [
         metric
         for metric in declared

@@ -25,7 +25,15 @@ def extract(row: EvaluationRow, task: Task, source: ReferenceSource) -> AnswersB
     references = tuple(reference for reference in extracted if reference is not None)
     reference_texts = tuple(without_reasoning(text) for text in texts)
     return {
-        role: ModelAnswer(row.answers[role].text, answers[role], reference_texts, references, answers["teacher"], task)
+        role: ModelAnswer(
+            text=row.answers[role].text,
+            complete=row.answers[role].complete,
+            answer=answers[role],
+            reference_texts=reference_texts,
+            references=references,
+            teacher_answer=answers["teacher"],
+            task=task,
+        )
         for role in MODEL_ROLES
     }
 

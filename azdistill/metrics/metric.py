@@ -13,8 +13,9 @@ from azdistill.contracts.task import TaskChoice
 from azdistill.tasks.task import Task
 from azdistill.tasks.texts import without_reasoning
 
-# `fraction` is 0 to 1 and shown in percent, `score` 0 to 1, `points` 0 to 100; `count` is shown as 1.2 k.
-Unit = Literal["fraction", "score", "points", "rows", "seconds", "bytes", "count", "text"]
+# `fraction` is 0 to 1 and shown in percent, `score` 0 to 1, `points` 0 to 100, `ratio` 0 and more; `count` is shown as
+# 1.2 k.
+Unit = Literal["fraction", "score", "points", "ratio", "rows", "seconds", "bytes", "count", "text"]
 
 # Tasks whose answers are sentences. The answers of a custom task may be.
 FREE_TEXT: tuple[TaskChoice, ...] = ("conversation", "summarization", "own")
@@ -24,12 +25,13 @@ FREE_TEXT: tuple[TaskChoice, ...] = ("conversation", "summarization", "own")
 class ModelAnswer:
     """One model's answer to one test row, and what it can be compared with.
 
-    `text` is as written, `reference_texts` without reasoning. `answer`, `references` and `teacher_answer` are what
-    `task` extracts from the texts; None: the text is missing, cut off, or not a valid answer. Without a valid
-    reference, `references` is empty.
+    `text` is as written, `complete` if the model ended it itself; `reference_texts` are without reasoning. `answer`,
+    `references` and `teacher_answer` are what `task` extracts from the texts; None: the text is missing, cut off, or
+    not a valid answer. Without a valid reference, `references` is empty.
     """
 
     text: str
+    complete: bool
     answer: str | None
     reference_texts: tuple[str, ...]
     references: tuple[str, ...]

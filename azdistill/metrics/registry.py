@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from azdistill.contracts.errors import InputError
 from azdistill.engine.problems import Problem, suggest
-from azdistill.metrics import accuracy, agreement, answered, bleu, chrf, f1, profile, rouge
-from azdistill.metrics.metric import Metric, ProfileMetric
+from azdistill.metrics import accuracy, agreement, answered, bleu, chrf, f1, form, profile, rouge
+from azdistill.metrics.metric import Metric
 
 METRICS: tuple[Metric, ...] = (
     accuracy.METRIC,
@@ -16,6 +16,7 @@ METRICS: tuple[Metric, ...] = (
     bleu.METRIC,
     chrf.CORPUS,
     answered.METRIC,
+    *form.METRICS,
     *profile.METRICS,
 )
 
@@ -24,19 +25,16 @@ CLIENT_METRICS: Mapping[str, str] = {name: metric.name for metric in METRICS for
 
 
 def gated_metric(name: str) -> Metric:
-    """The metric of a gate. Raises InputError when no gate can bound it."""
+    """The metric of a gate, by its name or a name of the client. Raises InputError when no gate can bound it."""
     if problems := gate_problems([name]):
         raise InputError(problems=problems)
-    return next(metric for metric in METRICS if metric.name == name)
+    return next(metric for metric in METRICS if name in (metric.name, *metric.client_names))
 
 
 def gate_problems(names: Iterable[str]) -> list[Problem]:
-    """A problem for each name in `gates.metrics` that is no metric of answers with a better direction."""
-    known = [
-        metric.name
-        for metric in METRICS
-        if metric.higher_is_better is not None and not isinstance(metric, ProfileMetric)
-    ]
+    """A problem for each name in `gates.metrics` that is no metric with a better direction."""
+    gated = [metric for metric in METRICS if metric.higher_is_better is not None]
+    known = list(dict.fromkeys(name for metric in gated for name in (metric.name, *metric.client_names)))
     return [
         Problem(
             code="unknown_metric",

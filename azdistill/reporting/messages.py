@@ -173,6 +173,8 @@ def format_metric(metric: Metric, value: MetricValue) -> str:
         return percent_interval(interval)
     if metric.unit == "score":
         return ratio_interval(interval)
+    if metric.unit == "ratio":
+        return _with_bounds(interval, "{:.2f}")
     if metric.unit == "points":
         return _with_bounds(interval, "{:.1f}")
     formats: dict[Unit, Callable[[float | None], str]] = {"rows": rows, "seconds": seconds, "bytes": size}

@@ -10,11 +10,12 @@ from azdistill.contracts.layout import (
     GATE_FILE,
     METRICS_FILE,
     PREDICTIONS_FILE,
+    PROFILE_FILE,
     PROMPTS_FILE,
     SCORES_FILE,
 )
 from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest
-from azdistill.contracts.results import write_result
+from azdistill.contracts.results import Profile, read_result, write_result
 from azdistill.contracts.rows import Completion, Prediction, Prompt
 from azdistill.contracts.step import Arguments
 from azdistill.steps.runner import run_step
@@ -25,7 +26,7 @@ logger = logging.getLogger("azdistill.steps")
 def body(arguments: Arguments[EvaluateConfig]) -> None:
     """Write metrics.json, gate.json and scores.jsonl. A refused student is a result, not a failure."""
     from azdistill.evaluation.answers import LOCAL_MODELS, align
-    from azdistill.evaluation.gates import decide
+    from azdistill.evaluation.gates import decide, needs_profile
     from azdistill.evaluation.metrics import evaluate
 
     config, inputs = arguments.config, arguments.inputs
@@ -38,7 +39,8 @@ def body(arguments: Arguments[EvaluateConfig]) -> None:
         {role: read_rows(inputs[role] / PREDICTIONS_FILE, Prediction) for role in LOCAL_MODELS},
     )
     evaluation = evaluate(rows, config, inputs.get("task_file"))
-    metrics, gate = evaluation.metrics, decide(evaluation.metrics, config)
+    profile = read_result(inputs["student"] / PROFILE_FILE, Profile) if needs_profile(config.gates) else None
+    metrics, gate = evaluation.metrics, decide(evaluation.metrics, config, profile)
     write_result(folder / METRICS_FILE, metrics)
     write_result(folder / GATE_FILE, gate)
     write_rows(folder / SCORES_FILE, evaluation.scores)

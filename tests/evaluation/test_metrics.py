@@ -30,6 +30,8 @@ def test_a_missing_or_incomplete_answer_is_wrong(build):
     assert evaluation.scores[0].scores == {
         "accuracy": {"teacher": False, "baseline": False, "student": False},
         "agreement": {"teacher": None, "baseline": None, "student": None},
+        "ended": {"teacher": False, "baseline": False, "student": False},
+        "unparseable": {"teacher": None, "baseline": None, "student": None},
     }
 
 

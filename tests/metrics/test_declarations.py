@@ -73,9 +73,7 @@ def test_a_gate_on_a_metric_without_interval_compares_its_value(bound, outcome):
     assert (gate.name, gate.value, gate.outcome) == ("min_bleu", pytest.approx(100), outcome)
 
 
-@pytest.mark.parametrize(
-    ("name", "fix"), [("blue", "did you mean 'bleu'?"), ("latency_p50_s", "it has accuracy"), ("device", "it has")]
-)
+@pytest.mark.parametrize(("name", "fix"), [("blue", "did you mean 'bleu'?"), ("device", "it has")])
 def test_a_gate_on_something_else_is_a_problem_with_its_field(name, fix):
     (problem,) = gate_problems([name, "agreement"])
     assert (problem.code, problem.field) == ("unknown_metric", ("evaluate", "gates", "metrics", name))
@@ -84,6 +82,41 @@ def test_a_gate_on_something_else_is_a_problem_with_its_field(name, fix):
     with pytest.raises(InputError) as raised:
         decide(evaluate([row(1, "a")], config).metrics, config)
     assert raised.value.problems == (problem,)
+
+
+PROFILE = Profile(
+    rows=9,
+    parameters=5,
+    weight_bytes=10,
+    device="cpu",
+    peak_memory_bytes=7,
+    generated_tokens=9,
+    seconds=1.0,
+    tokens_per_s=9.0,
+    latency_rows=9,
+    latency_p50_s=0.2,
+    latency_p95_s=None,
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "bound", "value", "outcome"),
+    [
+        ("latency", 0.5, 0.2, "passed"),
+        ("inference_time", 0.1, 0.2, "refused"),
+        ("memory_usage", 8, 7, "passed"),
+        ("throughput", 10, 9, "refused"),
+        ("latency_p95_s", 1, None, "inconclusive"),
+        ("bleu_score", 50, 100, "passed"),
+        ("unparseable", 0.5, 0, "passed"),
+        ("ended", 1.0, 1, "inconclusive"),
+    ],
+)
+def test_a_gate_may_bound_each_metric_by_the_names_of_the_client(name, bound, value, outcome):
+    rows = [row(number, "a b c d") for number in range(20)]
+    config = CONFIG.model_copy(update={"gates": Gates(min_retention=None, min_gain=None, metrics={name: bound})})
+    (gate,) = decide(evaluate(rows, config).metrics, config, PROFILE).gates
+    assert (gate.value, gate.outcome) == (None if value is None else pytest.approx(value), outcome)
 
 
 def test_a_job_with_a_gate_on_an_unknown_metric_is_rejected_before_it_runs():
@@ -98,6 +131,6 @@ def test_a_job_with_a_gate_on_an_unknown_metric_is_rejected_before_it_runs():
 
 
 def test_an_answer_matches_only_what_is_expected():
-    answer = ModelAnswer("A", "a", ("A",), ("a",), None, conversation)
+    answer = ModelAnswer("A", True, "a", ("A",), ("a",), None, conversation)
     assert (answer.matches(["b", "a"]), answer.matches(["b"]), answer.matches([])) == (True, False, None)
     assert format_metric(METRICS[0], Interval()) == "n/a"

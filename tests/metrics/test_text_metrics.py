@@ -3,15 +3,15 @@
 import pytest
 from sacrebleu.metrics import CHRF
 
-from azdistill.metrics import chrf, rouge
-from azdistill.metrics.metric import ModelAnswer
+from azdistill.metrics import chrf, form, rouge
+from azdistill.metrics.metric import ModelAnswer, RowMetric
 from azdistill.tasks import conversation
 from azdistill.tasks.texts import words
 
 
 def answer(text: str, reference: str | None) -> ModelAnswer:
     references = () if reference is None else (reference,)
-    return ModelAnswer(text, text, references, references, None, conversation)
+    return ModelAnswer(text, True, text, references, references, None, conversation)
 
 
 def rouge_of(text: str, reference: str) -> dict[str, float | None]:
@@ -80,3 +80,25 @@ def test_rows_without_a_reference_do_not_count() -> None:
     assert chrf.sentence(answer("a", None)) is None
     assert rouge.METRICS[0].score(answer("a", None)) is None
     assert chrf.corpus([answer("a", None)]) is None
+
+
+def form_of(text: str, complete: bool = True, valid: bool = True, reference: str = "a b c d") -> dict[str, object]:
+    given = ModelAnswer(
+        text, complete, text if complete and valid else None, (reference,), (reference,), None, conversation
+    )
+    values = {metric.name: metric.score(given) for metric in form.METRICS if isinstance(metric, RowMetric)}
+    ratio = form.length_ratio([given])
+    return values | {"length_ratio": ratio and ratio.value}
+
+
+@pytest.mark.parametrize(
+    ("answered", "expected"),
+    [
+        (form_of("a b c d"), {"ended": True, "unparseable": False, "repetition": 0, "length_ratio": 1}),
+        (form_of("a", valid=False), {"ended": True, "unparseable": True, "repetition": None, "length_ratio": 0.1429}),
+        (form_of("a b a b a b a b", complete=False), {"ended": False, "unparseable": None, "repetition": 0.6}),
+        (form_of("<think>a b c d e</think>a b", reference=""), {"ended": True, "length_ratio": None}),
+    ],
+)
+def test_the_form_of_an_answer(answered: dict[str, object], expected: dict[str, object]) -> None:
+    assert {name: answered[name] for name in expected} == expected
