@@ -23,7 +23,7 @@ from azdistill.contracts.train import TrainConfig
 from azdistill.engine.yaml_document import read_document
 from azdistill.job.memory_table import TABLE_FILE, Cell, Line, Setting
 from azdistill.training.loss import CHUNK_BYTES
-from azdistill.training.memory import Peaks, peak_bytes, step_memory
+from azdistill.training.memory import Peaks, decoder_layers, peak_bytes, step_memory
 
 CONFIGS_FILE = TABLE_FILE.with_name("student_configs.yaml")
 
@@ -124,7 +124,17 @@ def student_entry(name: str, architecture: Mapping[str, Any]) -> dict[str, Any]:
     error = _error(architecture, COMPARED, cells[COMPARED])
     print(f"{name}: error {error:.1%}", file=sys.stderr, flush=True)
     cells |= {qlora.setting: qlora.cell for qlora in _qlora(architecture, cells)}
-    return {"error": round(error, 4)} | {str(setting): _as_json(value) for setting, value in cells.items()}
+    cells_as_json = {str(setting): _as_json(value) for setting, value in cells.items()}
+    return {"error": round(error, 4)} | units(architecture) | cells_as_json
+
+
+def units(architecture: Mapping[str, Any]) -> dict[str, int]:
+    """Number of weights that a sharded training gathers together: of the largest layer, and of embeddings and head."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**architecture))
+    ends = {model.get_input_embeddings().weight, model.get_output_embeddings().weight}  # one weight if they are tied
+    sizes = [sum(weight.numel() for weight in layer.parameters()) for layer in decoder_layers(model)]
+    return {"layer": max(sizes), "ends": sum(weight.numel() for weight in ends)}
 
 
 def _is_small(architecture: Mapping[str, Any]) -> bool:

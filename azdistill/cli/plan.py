@@ -131,6 +131,8 @@ def _amount(cost: "Range") -> str:
 def _training(training: "PlannedTraining") -> Iterator[tuple[str, str]]:
     """The settings that were chosen, and the memory by part."""
     yield "method", _chosen(training, "method", training.method)
+    if training.processes > 1:
+        yield "sharding", _chosen(training, "sharding", f"{training.sharding}, {training.processes} GPUs")
     batch = f"{training.batch_size} rows" + (f", {training.rows} at a time" * (training.rows < training.batch_size))
     yield "batch", _chosen(training, "batch_size", batch)
     checkpointing = "on" if training.gradient_checkpointing else "off"

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 from azdistill.contracts.student import CHAT_TEMPLATE
@@ -15,8 +16,8 @@ from azdistill.contracts.student import CHAT_TEMPLATE
 # next attempt of a failed job, which has another name, finds the checkpoints of the one before.
 CHECKPOINTS_PATH = "azureml://datastores/workspaceblobstore/paths/azdistill/checkpoints"
 
-# Settings that change when a checkpoint is saved and nothing else: it is resumed with other values of them, too.
-CHECKPOINT_SETTINGS = {"checkpoint_minutes", "checkpoint_steps"}
+# Settings that do not change the trained weights: a checkpoint is resumed with other values of them, too.
+CHECKPOINT_SETTINGS = {"checkpoint_minutes", "checkpoint_steps", "required_gpus"}
 
 # Peak learning rate by method, where a config sets none. The best rate of LoRA is about ten times that of full
 # fine-tuning. Source: "LoRA Without Regret", https://thinkingmachines.ai/blog/lora/.
@@ -28,6 +29,9 @@ ALL_LINEAR = "all-linear"
 # Value of attn_implementation that computes in bfloat16 or float16 only, on GPUs from compute capability 8.0 on.
 # Source: https://github.com/Dao-AILab/flash-attention#nvidia-cuda-support
 FLASH_ATTENTION = "flash_attention_2"
+
+# Optimizers whose state FSDP can divide. Those of bitsandbytes work on complete tensors.
+FSDP_OPTIMIZERS = ("adamw_torch_fused",)
 
 DEFAULT_BATCH_SIZE = 8
 
@@ -48,6 +52,7 @@ CUDA_SETTINGS = (
     CudaSetting("method", "qlora", "bitsandbytes", "lora"),
     CudaSetting("optimizer", "adamw_8bit", "bitsandbytes", "adamw_torch_fused"),
     CudaSetting("optimizer", "paged_adamw_8bit", "bitsandbytes", "adamw_torch_fused"),
+    CudaSetting("sharding", "deepspeed", "deepspeed", "fsdp"),
     CudaSetting("attn_implementation", FLASH_ATTENTION, "flash-attn", "auto"),
 )
 
@@ -56,6 +61,10 @@ _BATCH_SIZE_SCHEMA = {"anyOf": [{"type": "integer", "minimum": AUTO_BATCH_SIZE},
 
 def _read_batch_size(value: Any) -> Any:
     return AUTO_BATCH_SIZE if value == "auto" else value
+
+
+def _incompatible(message: str, fix: str) -> PydanticCustomError:
+    return PydanticCustomError("incompatible_fields", "{message}", {"message": message, "fix": fix})
 
 
 class TrainConfig(StepConfig):
@@ -70,6 +79,12 @@ class TrainConfig(StepConfig):
         description="full: train all weights. lora: train adapters of low rank, which are merged into the weights at "
         "the end. qlora: the same on weights in 4 bits, on a GPU only. auto: the first of them that fits one GPU; full "
         "where that is unknown.",
+    )
+    sharding: Annotated[Literal["auto", "none", "fsdp", "deepspeed"], RunInput()] = Field(
+        "auto",
+        description="Division of weights, gradients and optimizer state among the GPUs. none: each has a complete one. "
+        "fsdp: PyTorch's FSDP. deepspeed: ZeRO-3, by the package deepspeed. auto: fsdp if one GPU cannot hold the "
+        "training and there are several, else none.",
     )
     learning_rate: Annotated[float | None, RunInput()] = Field(
         None,
@@ -163,6 +178,21 @@ class TrainConfig(StepConfig):
     max_overlong_ratio: float = Field(
         0.1, ge=0, le=1, description="Maximum fraction of rows longer than max_length before the step fails."
     )
+    required_gpus: int | None = Field(
+        None,
+        ge=1,
+        description="Number of GPUs that a node must have on Azure ML, else the step fails at its start. Default: "
+        "those of the VM size.",
+    )
+
+    @model_validator(mode="after")
+    def _can_be_sharded(self) -> "TrainConfig":
+        if self.is_sharded and self.method == "qlora":
+            raise _incompatible("method qlora cannot be sharded", "set sharding to none, or method to lora")
+        if self.sharding == "fsdp" and self.optimizer not in FSDP_OPTIMIZERS:
+            fix = f"set optimizer to {' or '.join(FSDP_OPTIMIZERS)}, or sharding to deepspeed"
+            raise _incompatible(f"optimizer {self.optimizer} cannot be sharded by fsdp", fix)
+        return self
 
     @property
     def has_adapters(self) -> bool:
@@ -173,6 +203,10 @@ class TrainConfig(StepConfig):
         """The settings that need a GPU with CUDA."""
         return [setting for setting in CUDA_SETTINGS if getattr(self, setting.field) == setting.value]
 
+    @property
+    def is_sharded(self) -> bool:
+        return self.sharding in ("fsdp", "deepspeed")
+
     def resolved(self) -> "TrainConfig":
         """The config with the values that are used in place of `auto` and None, for a GPU that is unknown.
 
@@ -182,6 +216,7 @@ class TrainConfig(StepConfig):
         return self.model_copy(
             update={
                 "method": method,
+                "sharding": "none" if self.sharding == "auto" else self.sharding,
                 "learning_rate": self.learning_rate or LEARNING_RATES[method],
                 "batch_size": self.batch_size or DEFAULT_BATCH_SIZE,
                 "gradient_checkpointing": bool(self.gradient_checkpointing),

@@ -9,14 +9,13 @@ from azdistill.contracts.train import TrainConfig
 from azdistill.engine.pipeline.labels import ASSET_NAME
 from azdistill.engine.pipeline.vm_sizes import check_name, vm_size
 from azdistill.job.catalog import Facts, TeacherFacts, built_in
-from azdistill.job.components import step_of
 from azdistill.job.compute_checks import SIZES
 from azdistill.job.gpu_settings import missing_packages
 from azdistill.job.memory import choose_settings, gpu_of, training_of, what_would_fit
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES
 from azdistill.job.plan import step_configs
-from azdistill.job.run_settings import SERVERLESS, process_count
+from azdistill.job.run_settings import SERVERLESS, train_processes
 
 # Usual minimum and maximum from pretrained weights: for full fine-tuning, and for adapters.
 USUAL_EPOCHS = (2, 5)
@@ -43,6 +42,7 @@ def advice(job: DistillationJob, today: date | None = None) -> list[Problem]:
         _hyperparameters,
         _unused_settings,
         missing_packages,
+        _sharding,
         _random_base,
         _licences,
         _message_api,
@@ -85,6 +85,12 @@ def _unused_settings(job: DistillationJob) -> Iterator[Problem]:
         if name in job.train.model_fields_set:
             message, fix = f"has no effect with method {train.method}", f"remove it, or set method to {other}"
             yield _warning("no_effect", ("train", name), getattr(job.train, name), message, fix)
+
+
+def _sharding(job: DistillationJob) -> Iterator[Problem]:
+    if job.train.is_sharded and train_processes(job.compute) == 1:
+        message, fix = "has no effect, because one process trains", "remove it, or set a VM size with several GPUs"
+        yield _warning("no_effect", ("train", "sharding"), job.train.sharding, message, fix)
 
 
 def _random_base(job: DistillationJob) -> Iterator[Problem]:
@@ -250,8 +256,7 @@ def _idle_gpus(job: DistillationJob) -> Iterator[Problem]:
 
 def _batch_of_processes(job: DistillationJob) -> Iterator[Problem]:
     """Each of several processes trains on its own batch, so an optimizer step has more rows than train.batch_size."""
-    compute, train = job.compute, step_of("train")
-    processes = process_count(train, compute) * compute.train_instances
+    processes = train_processes(job.compute)
     if processes > 1:
         batch_size = choose_settings(job).config.batch_size
         rows = f"{processes} x {batch_size} = {processes * batch_size}"

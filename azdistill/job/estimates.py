@@ -15,7 +15,7 @@ from azdistill.job.memory import Memory, Training, choose_settings, gpu_of, trai
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import is_remote
 from azdistill.job.plan import plan
-from azdistill.job.run_settings import SERVERLESS
+from azdistill.job.run_settings import SERVERLESS, train_processes
 from azdistill.job.samples import count_rows, first_rows, reference_in, row_texts
 
 # Minimum and maximum characters of a token, as measured on European languages.
@@ -61,7 +61,8 @@ class EstimatedNode:
 
 @dataclass(frozen=True)
 class PlannedTraining:
-    """Settings and GPU memory of the training. Memory is in GB, of one GPU: each GPU holds a complete student.
+    """Settings and GPU memory of the training. Memory is in GB, of one GPU: each holds a complete student unless it is
+    sharded. `processes` is the number of GPUs that train together.
 
     `reasons` say why a setting was chosen that the job leaves open. `parts` are those of `needed_gb`, which is the
     largest `during` a part of a step, for a batch of `rows` rows of `length` tokens: the largest that the settings
@@ -71,6 +72,8 @@ class PlannedTraining:
     """
 
     method: str
+    sharding: str
+    processes: int
     gradient_checkpointing: bool
     batch_size: int
     reasons: Mapping[str, str]
@@ -263,6 +266,8 @@ def _training(job: DistillationJob, sampled: Mapping[str, _Sampled]) -> PlannedT
     training = unsized and unsized.with_settings(**dict(config))
     planned = PlannedTraining(
         config.method,
+        config.sharding,
+        train_processes(job.compute),
         bool(config.gradient_checkpointing),
         config.batch_size,
         choice.reasons,

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from azdistill.contracts.train import AUTO_BATCH_SIZE, DEFAULT_BATCH_SIZE, TrainConfig
-from azdistill.engine.pipeline.vm_sizes import RECOMMENDED, VM_SIZES, VmSize, vm_size
+from azdistill.contracts.train import AUTO_BATCH_SIZE, DEFAULT_BATCH_SIZE, FSDP_OPTIMIZERS, TrainConfig
+from azdistill.engine.pipeline.vm_sizes import RECOMMENDED, RECOMMENDED_FOR_SHARDS, VM_SIZES, VmSize, vm_size
 from azdistill.job.catalog import StudentFacts, built_in
-from azdistill.job.components import step_of
 from azdistill.job.memory_table import Cell, Line, Setting, memory_table
-from azdistill.job.run_settings import SERVERLESS, process_count
+from azdistill.job.run_settings import SERVERLESS, train_processes
 
 if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
@@ -42,6 +41,12 @@ MAX_AUTO_ROWS = 64
 
 Method = Literal["full", "lora", "qlora"]
 METHODS: tuple[Method, ...] = ("full", "lora", "qlora")
+
+# Layers that a sharded training holds at a time: FSDP gathers the next one while one is computed.
+GATHERED_LAYERS = 2
+
+# Bytes per weight of the sum of gradients that are sent: FSDP adds them up in float32.
+REDUCED_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,11 @@ class Training:
     def with_settings(self, **settings: object) -> "Training":
         """The same training with other settings."""
         return replace(self, config=self.config.model_copy(update=settings))
+
+    @property
+    def shards(self) -> int:
+        """Number of GPUs that weights, gradients and optimizer state are divided among."""
+        return self.processes if self.config.is_sharded else 1
 
     @property
     def rows(self) -> int:
@@ -121,6 +131,17 @@ class Training:
             None,
         )
 
+    def sharded(self) -> "Training":
+        """The same training divided among its processes: as it is set, or by FSDP."""
+        return self if self.config.is_sharded else self.with_settings(sharding="fsdp")
+
+    def smallest_vm_for_shards(self) -> str | None:
+        """The first recommended VM size with several GPUs that hold the training together."""
+        candidates = ((name, VM_SIZES[name]) for name in RECOMMENDED_FOR_SHARDS)
+        sharded = ((name, replace(self, gpu=size, processes=size.gpus).sharded()) for name, size in candidates)
+        can_shard = self.config.method != "qlora" and self.config.optimizer in FSDP_OPTIMIZERS
+        return next((name for name, training in sharded if can_shard and training.fits()), None)
+
     @property
     def precision(self) -> str:
         if self.config.precision != "auto":
@@ -150,10 +171,11 @@ class Training:
         size = facts.parameters and facts.parameters * ROUGH_BYTES[self.precision][method]
         if method == "full" and facts.memory:
             size = facts.memory
-        return Memory({"weights, gradients, optimizer": size}, "", True) if size else None
+        return Memory({"weights, gradients, optimizer": size / self.shards}, "", True) if size else None
 
     def _measured(self, cell: Cell, rows: int, length: int) -> Memory:
-        every_line = [self._parts(cell, line.parts(rows, length, cell.chunk)) for line in cell.lines]
+        parts_of = self._sharded_parts if self.shards > 1 else self._parts
+        every_line = [parts_of(cell, line.parts(rows, length, cell.chunk)) for line in cell.lines]
         largest = max(range(len(every_line)), key=lambda index: sum(every_line[index].values()))
         parts = {name: size / GB for name, size in every_line[largest].items()}
         return Memory(parts | {"reserve": self._reserve()}, cell.lines[largest].during, False)
@@ -174,6 +196,32 @@ class Training:
             "activations": parts["activations"],
             "logits": parts["logits"],
         }
+
+    def _sharded_parts(self, cell: Cell, parts: dict[str, float]) -> dict[str, float]:
+        """Bytes by part of one GPU. Computed: the cells are measured without sharding.
+
+        A GPU has its part of everything, the layers that are gathered at a time, embeddings and head, and the gradients
+        of one layer until they are divided. Activations and logits are those of its own batch.
+        """
+        assert self.measured is not None
+        units, scale, item_size = memory_table().units[self.measured], self._adapter_scale(), self._item_size()
+        own = min(line.weights for line in cell.lines) + 4 * cell.trained * (scale - 1)
+        gradients = cell.gradients if self.config.gradient_accumulation_steps > 1 else parts["gradients"]
+        is_full = self._setting().method == "full"
+        if is_full and self.config.sharding == "deepspeed":
+            own += item_size * cell.trained  # ZeRO has the weights in the type of the arithmetic, too
+        return {
+            "weights": own / self.shards,
+            "gathered layers": item_size * (GATHERED_LAYERS * units.layer + units.ends),
+            "gradients": gradients * scale / self.shards + (item_size + REDUCED_BYTES) * units.layer * is_full,
+            "optimizer": self._optimizer(cell) * scale / self.shards,
+            "activations": parts["activations"],
+            "logits": parts["logits"],
+        }
+
+    def _item_size(self) -> int:
+        """Bytes of a weight in the type of the arithmetic."""
+        return 2 if self.precision == "bfloat16" else 4
 
     def _adapter_scale(self) -> float:
         return 1.0 if self._setting().method == "full" else self.config.lora_rank / memory_table().lora_rank
@@ -217,8 +265,7 @@ def training_of(job: "DistillationJob") -> Training | None:
         return None
     own = job.catalog.student(name or "")
     measured = None if own and (own.memory or own.parameters) else name
-    processes = process_count(step_of("train"), job.compute) * job.compute.train_instances
-    return Training(facts, measured, job.train, gpu_of(job), processes)
+    return Training(facts, measured, job.train, gpu_of(job), train_processes(job.compute))
 
 
 def training_of_pipeline(document: Mapping[str, Any]) -> Training | None:
@@ -249,14 +296,15 @@ class Choice:
 
 
 # The fields that are chosen, and their values that mean so.
-CHOSEN = {"method": "auto", "gradient_checkpointing": None, "batch_size": AUTO_BATCH_SIZE}
+CHOSEN = {"method": "auto", "sharding": "auto", "gradient_checkpointing": None, "batch_size": AUTO_BATCH_SIZE}
 
 
 def choose_settings(job: "DistillationJob") -> Choice:
-    """Choose method, gradient_checkpointing and batch_size where the job does not set them. Pure.
+    """Choose method, sharding, gradient_checkpointing and batch_size where the job does not set them. Pure.
 
     The first that has space for a batch of rows of max_length: full, lora, qlora, each without and with gradient
-    checkpointing. The last of them where none has. Where the student or the GPU is unknown: full, without, and 8 rows.
+    checkpointing, and then, on several GPUs, sharded by FSDP. The last of them where none has. Where the student or the
+    GPU is unknown: full, without both, and 8 rows.
     """
     training = training_of(job)
     open_fields = [name for name, value in CHOSEN.items() if getattr(job.train, name) == value]
@@ -280,11 +328,18 @@ def _first_that_fits(training: Training) -> Training:
 
 
 def _candidates(training: Training) -> Iterator[Training]:
-    """The training with each method and with and without checkpointing that may be chosen, the best first."""
-    method, checkpointing = training.config.method, training.config.gradient_checkpointing
-    for chosen in METHODS if method == "auto" else (method,):
-        for is_on in (False, True) if checkpointing is None else (checkpointing,):
-            yield training.with_settings(method=chosen, gradient_checkpointing=is_on)
+    """The training with each method, sharding and checkpointing that may be chosen, the best first."""
+    config = training.config
+    for method in METHODS if config.method == "auto" else (config.method,):
+        for sharding in _shardings(training, method) if config.sharding == "auto" else (config.sharding,):
+            for is_on in (False, True) if config.gradient_checkpointing is None else (config.gradient_checkpointing,):
+                yield training.with_settings(method=method, sharding=sharding, gradient_checkpointing=is_on)
+
+
+def _shardings(training: Training, method: str) -> tuple[str, ...]:
+    """Weights in 4 bits are not divided, and FSDP cannot divide the states of other optimizers than AdamW."""
+    can_shard = training.processes > 1 and method != "qlora" and training.config.optimizer in FSDP_OPTIMIZERS
+    return ("none", "fsdp") if can_shard else ("none",)
 
 
 def _most_rows(training: Training) -> int:
@@ -298,6 +353,8 @@ def _most_rows(training: Training) -> int:
 def _reason(field: str, training: Training, chosen: Training) -> str:
     """The reason why `chosen` has this value of a field that is open in `training`."""
     length = f"of {chosen.config.max_length:,} tokens"
+    if field == "sharding":
+        return _reason_of_sharding(training, chosen)
     if field == "batch_size":
         return f"the most rows {length} that one GPU holds, at most {MAX_AUTO_ROWS}"
     batch = f"for {chosen.rows} rows {length}"
@@ -310,6 +367,16 @@ def _reason(field: str, training: Training, chosen: Training) -> str:
     return f"{needed} {batch}"
 
 
+def _reason_of_sharding(training: Training, chosen: Training) -> str:
+    if training.processes == 1:
+        return "one process trains"
+    if chosen.config.is_sharded:
+        unsharded = chosen.with_settings(sharding="none").memory()
+        needed = f"{unsharded.total_gb:,.0f} GB without it" if unsharded else ""
+        return f"{needed} for {chosen.rows} rows of {chosen.config.max_length:,} tokens"
+    return "a GPU holds the complete training" if chosen.fits() else "it is not enough"
+
+
 def _least_gb(training: Training, method: Method, rows: int) -> float:
     """Memory of a method with the settings that may be chosen and need the least."""
     candidates = _candidates(training.with_settings(method=method))
@@ -317,18 +384,42 @@ def _least_gb(training: Training, method: Method, rows: int) -> float:
 
 
 def what_would_fit(training: Training) -> Iterator[str]:
-    """Changes of a training that does not fit, each of which is enough: settings first, a larger VM last."""
-    config, memory = training.config, training.memory()
-    if not config.gradient_checkpointing and training.with_settings(gradient_checkpointing=True).fits():
+    """Changes of a training that does not fit, each of which is enough: settings first, a larger VM last.
+
+    A VM with several GPUs is named where nothing else keeps the method.
+    """
+    config = training.config
+    of_settings = [*_less_memory(training), *_sharded(training)]
+    yield from of_settings
+    for method in METHODS[METHODS.index(config.method) + 1 :]:
+        ends_sharding = method == "qlora" and config.is_sharded
+        if training.with_settings(method=method, **{"sharding": "none"} if ends_sharding else {}).fits():
+            yield f"set train.method to {method}{' and train.sharding to none' if ends_sharding else ''}"
+            break
+    if not config.is_sharded and (vm := training.smallest_vm()):
+        yield f"use {vm}"
+    elif not of_settings and (vm := training.smallest_vm_for_shards()):
+        yield f"use {vm}{'' if config.is_sharded else ' and set train.sharding to fsdp'}"
+
+
+def _less_memory(training: Training) -> Iterator[str]:
+    """Settings that need less memory."""
+    memory = training.memory()
+    if not training.config.gradient_checkpointing and training.with_settings(gradient_checkpointing=True).fits():
         yield "set train.gradient_checkpointing to true"
     if memory and not memory.is_rough:
         yield from _smaller_batch(training)
-    for method in METHODS[METHODS.index(config.method) + 1 :]:
-        if training.with_settings(method=method).fits():
-            yield f"set train.method to {method}"
-            break
-    if vm := training.smallest_vm():
-        yield f"use {vm}"
+
+
+def _sharded(training: Training) -> Iterator[str]:
+    """Divide the training among all GPUs of the VM."""
+    gpus = training.gpu.gpus if training.gpu else 1
+    changes = ["train.sharding to fsdp"] * (not training.config.is_sharded)
+    if training.processes < gpus:
+        changes.append(f"compute.train_processes to {gpus}")
+    every_gpu = replace(training, processes=max(training.processes, gpus))
+    if changes and "fsdp" in _shardings(every_gpu, training.config.method) and every_gpu.sharded().fits():
+        yield f"set {' and '.join(changes)}"
 
 
 def _smaller_batch(training: Training) -> Iterator[str]:

@@ -68,14 +68,24 @@ class Cell(NamedTuple):
     lines: tuple[Line, ...]
 
 
+class Units(NamedTuple):
+    """Number of weights that a sharded training gathers together: of the largest layer, and of embeddings and head."""
+
+    layer: int
+    ends: int
+
+
 class Table(NamedTuple):
-    """All cells, by the student's name in the catalog and its setting. `errors` are the largest relative differences
-    between the cells of a student and steps of the complete model."""
+    """All cells, by the student's name in the catalog and its setting, and the units of each student.
+
+    `errors` are the largest relative differences between the cells of a student and steps of the complete model.
+    """
 
     as_of: str
     versions: Mapping[str, str]
     lora_rank: int
     cells: Mapping[str, Mapping[str, Cell]]
+    units: Mapping[str, Units]
     errors: Mapping[str, float]
 
     def cell(self, student: str, setting: Setting) -> Cell | None:
@@ -89,8 +99,9 @@ def memory_table() -> Table:
     document = json.loads(TABLE_FILE.read_text(encoding="utf-8"))
     students = document["students"]
     errors = {name: entry.pop("error") for name, entry in students.items()}
+    units = {name: Units(entry.pop("layer"), entry.pop("ends")) for name, entry in students.items()}
     cells = {name: {setting: _cell(values) for setting, values in entry.items()} for name, entry in students.items()}
-    return Table(document["as_of"], document["versions"], document["lora_rank"], cells, errors)
+    return Table(document["as_of"], document["versions"], document["lora_rank"], cells, units, errors)
 
 
 def _cell(values: Mapping[str, Any]) -> Cell:

@@ -17,6 +17,7 @@ from azdistill.job.components import step_of
 from azdistill.job.memory import choose_settings
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES
+from azdistill.job.run_settings import required_gpus
 from azdistill.job.simulation import as_json
 from azdistill.job.tuning import sweep_of
 
@@ -253,9 +254,13 @@ def _node(
 
 
 def _swept(node: PlannedNode, job: DistillationJob) -> PlannedNode:
-    """The node as a sweep, whose search space gives the inputs in it."""
-    sweep = sweep_of(job) or {}
+    """The node as a sweep, whose search space gives the inputs in it.
+
+    Its trials get the number of GPUs as an input, because Azure ML gives them no environment variables.
+    """
+    sweep, gpus = sweep_of(job) or {}, required_gpus(node.step, job.compute)
     inputs = {name: value for name, value in node.inputs.items() if name not in sweep["search_space"]}
+    inputs = {"required_gpus": gpus} | inputs if gpus else inputs
     return replace(node, inputs=inputs, sweep=sweep)
 
 

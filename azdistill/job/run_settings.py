@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from azdistill.contracts.gpus import REQUIRED_GPUS
 from azdistill.contracts.step import Step
 from azdistill.engine.pipeline.vm_sizes import gpu_count, vm_size
+from azdistill.job.components import step_of
 
 if TYPE_CHECKING:
     from azdistill.job.model import ComputeSection
@@ -71,6 +72,11 @@ def process_count(step: Step[Any], compute: "ComputeSection") -> int:
     return compute.train_processes or (size.gpus if size else 1)
 
 
+def train_processes(compute: "ComputeSection") -> int:
+    """The number of processes that train together, on all nodes of step train."""
+    return process_count(step_of("train"), compute) * compute.train_instances
+
+
 def timeout(step: str, compute: "ComputeSection") -> int:
     """The time limit of a step, in seconds."""
     return compute.timeout.get(step, TIMEOUTS_S[step])
@@ -92,11 +98,18 @@ def _resources(step: Step[Any], compute: "ComputeSection", instances: int) -> di
     }
 
 
-def _variables(step: Step[Any], compute: "ComputeSection") -> dict[str, str]:
-    """Environment variables of a node: those of the job, and the number of GPUs that each instance must have, so that
-    no step trains on the CPU of a GPU machine. At least one on a cluster, whose VM size is not known here."""
+def required_gpus(step: Step[Any], compute: "ComputeSection") -> int:
+    """The number of GPUs that each instance of a node must have, so that no step trains on the CPU of a GPU machine.
+
+    At most one on a cluster, whose VM size is not known here.
+    """
     gpus = gpu_count(vm_size_of(step, compute)) if step.environment == "gpu" else 0
-    required = gpus if compute.gpu == SERVERLESS else min(gpus, 1)
+    return gpus if compute.gpu == SERVERLESS else min(gpus, 1)
+
+
+def _variables(step: Step[Any], compute: "ComputeSection") -> dict[str, str]:
+    """Environment variables of a node: those of the job, and the number of GPUs that each instance must have."""
+    required = required_gpus(step, compute)
     return {
         **dict(sorted(compute.environment_variables.items())),
         **({REQUIRED_GPUS: str(required)} if required else {}),

@@ -35,8 +35,8 @@ def body(arguments: Arguments[TrainConfig]) -> None:
     from azdistill.training.fine_tune import fine_tune
     from azdistill.training.metrics import write_history
 
-    check_gpus(os.environ)
     config, inputs, outputs = arguments.config.resolved(), arguments.inputs, arguments.outputs
+    check_gpus(os.environ, required_of_trial=config.required_gpus)
     chat_template = inputs["chat_template"].read_text(encoding="utf-8") if "chat_template" in inputs else None
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     inputs_hash = hash_inputs(config, inputs["curated"], inputs["student"], chat_template, processes)

@@ -19,9 +19,15 @@ README = "environments/README.md"
 BFLOAT16_CAPABILITY = (8, 0)
 
 
-def check_gpus(environ: Mapping[str, str], driver_file: Path = DRIVER_FILE) -> None:
-    """Raise AzdistillError unless torch can compute on the GPUs that the pipeline requires of this node."""
-    required = int(environ.get(REQUIRED_GPUS, "0")) if AZURE_ML_RUN in environ else 0
+def check_gpus(
+    environ: Mapping[str, str], driver_file: Path = DRIVER_FILE, required_of_trial: int | None = None
+) -> None:
+    """Raise AzdistillError unless torch can compute on the GPUs that the pipeline requires of this node.
+
+    Their number is in an environment variable, but for the trials of a sweep: Azure ML gives them none.
+    """
+    stated = required_of_trial or int(environ.get(REQUIRED_GPUS, "0"))
+    required = stated if AZURE_ML_RUN in environ else 0
     reason = _failure(required, int(environ.get("LOCAL_RANK", "0"))) if required else None
     if reason:
         driver, cuda = installed_driver(driver_file), torch.version.cuda

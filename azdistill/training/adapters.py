@@ -35,6 +35,7 @@ def load_base(folder: Path, config: TrainConfig, chat_template: str | None = Non
         base_dtype(config),
         chat_template,
         config.attn_implementation,
+        device=CPU if config.is_sharded else None,  # a GPU gets its part only
         quantization=nf4(config) if config.method == "qlora" else None,
     )
 
@@ -113,29 +114,44 @@ def saved_dtype(folder: Path, config: TrainConfig) -> str:
     return stored_dtype(folder) if has_own else precision(config)
 
 
-def merge_adapters(student: Student, folder: Path, config: TrainConfig) -> Student:
+def merge_adapters(
+    student: Student, folder: Path, config: TrainConfig, gathered: dict[str, torch.Tensor] | None = None
+) -> Student:
     """The student in `folder` with the adapters of the trained one merged into its own weights.
 
-    They are merged into the trained model, unless its frozen weights have lost precision: then into weights that are
-    read anew, on the CPU.
+    They are merged into the trained model, unless its frozen weights have lost precision or are sharded: then into
+    weights that are read anew, on the CPU. `gathered` are the adapters of a sharded model.
     """
     model, device = student.model, student.device
-    adapter = _adapter(model)
+    adapter = _adapter(model, gathered)
     own, trained = getattr(torch, saved_dtype(folder, config)), getattr(torch, precision(config))
-    if config.method == "qlora" or torch.promote_types(own, trained) != trained:
-        base = load_model(folder, config.weights, config.seed, saved_dtype(folder, config), device=CPU)
-        base.generation_config = model.generation_config
-        model = _peft_model(base, adapter.config)
+    if config.method == "qlora" or torch.promote_types(own, trained) != trained or gathered is not None:
+        model = _peft_model(_load_again(student, folder, config), adapter.config)
         set_peft_model_state_dict(model, adapter.weights)
     return Student(_merge(model).to(device), student.tokenizer, adapter)
 
 
-def _adapter(model: Any) -> Adapter:
-    """A copy of the adapter of a PeftModel."""
+def with_weights(student: Student, folder: Path, config: TrainConfig, weights: dict[str, torch.Tensor]) -> Student:
+    """The student in `folder` with other weights, on the CPU. `weights` may have one of two tied ones."""
+    model = _load_again(student, folder, config)
+    model.load_state_dict(weights, strict=False, assign=True)
+    model.tie_weights()
+    return Student(model.eval(), student.tokenizer)
+
+
+def _load_again(student: Student, folder: Path, config: TrainConfig) -> Any:
+    """The student as it is on disk, on the CPU, with the generation config of the trained one."""
+    model = load_model(folder, config.weights, config.seed, saved_dtype(folder, config), device=CPU)
+    model.generation_config = student.model.generation_config
+    return model
+
+
+def _adapter(model: Any, gathered: dict[str, torch.Tensor] | None) -> Adapter:
+    """A copy of the adapter of a PeftModel, whose weights are `gathered` if it is sharded."""
     config = copy.deepcopy(model.peft_config["default"])
     config.inference_mode = True
     config.target_modules = sorted(config.target_modules)  # a set, whose order differs between processes
-    weights = get_peft_model_state_dict(model)
+    weights = get_peft_model_state_dict(model, gathered)
     return Adapter(config, {name: weight.detach().to("cpu", copy=True) for name, weight in weights.items()})
 
 

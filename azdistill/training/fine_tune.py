@@ -24,6 +24,7 @@ from azdistill.training.adapters import (
     load_base,
     merge_adapters,
     saved_dtype,
+    with_weights,
 )
 from azdistill.training.callbacks import LogProgress, SaveAndStopOnSigterm, SaveOnSchedule, StopEarly
 from azdistill.training.checkpoints import CheckCheckpointFolder, find_best
@@ -34,6 +35,7 @@ from azdistill.training.metrics import Ending, TrainingMetrics, history_points, 
 from azdistill.training.requirements import check_requirements
 from azdistill.training.resume import ForgetBest, StartingPoint, find_start, from_main_process
 from azdistill.training.rows import contain_thoughts, tokenize_training_rows, tokenize_validation_rows
+from azdistill.training.sharding import gather_weights, without_unused_sharding
 from azdistill.training.tracking import LogToMLflow
 from azdistill.training.trainer import StudentTrainer, precision, student_trainer
 
@@ -87,7 +89,7 @@ def fine_tune(
     that can't be used, AzdistillError when the loss diverges or the disk is full, Interrupted after SIGTERM, when a
     checkpoint is saved.
     """
-    config = config.resolved()
+    config = without_unused_sharding(config.resolved())
     check_requirements(config)
     with quiet_transformers(), preserve_random_state():
         loaded = load_base(student, config, chat_template)
@@ -108,9 +110,12 @@ def fine_tune(
     metrics, history = _metrics(trainer, rows, config, start, seconds, saved_step)
     mlflow.log(metrics.as_json(), metrics.steps, last=True)
     is_main_process = bool(trainer.is_world_process_zero())
+    weights = gather_weights(trainer) if config.is_sharded else None
     tuned = Student(trainer.model.eval(), loaded.tokenizer)
     if config.has_adapters and is_main_process:
-        tuned = merge_adapters(tuned, student, config)
+        tuned = merge_adapters(tuned, student, config, weights)
+    elif weights and is_main_process:
+        tuned = with_weights(tuned, student, config, weights)
     return FineTuned(tuned, saved_dtype(student, config), metrics, history, is_main_process)
 
 
@@ -203,11 +208,12 @@ def _log_start(
     if not trainer.is_world_process_zero():
         return
     logger.info(
-        "train: %d rows, %s on %s in %s%s",
+        "train: %d rows, %s on %s in %s%s%s",
         len(rows.train),
         _parameters(student.model, config),
-        student.device.type,
+        trainer.args.device.type,
         precision(config),
+        f", sharded by {config.sharding}" if config.is_sharded else "",
         f", resumed from {start.checkpoint.name}" if start.checkpoint else "",
     )
     if config.early_stopping_patience and not rows.validation:

@@ -193,7 +193,7 @@ class _OneStep(TrainerCallback):
             self._tracker.start_window("gradient clipping")
 
         trainer.accelerator.backward = start_backward
-        layers = _layers(trainer.model)
+        layers = decoder_layers(trainer.model)
         hooks = [
             hook
             for number, layer in enumerate(layers, start=1)
@@ -217,7 +217,7 @@ class _OneStep(TrainerCallback):
             hidden.register_hook(lambda _: self._start(name))
 
 
-def _layers(model: Any) -> torch.nn.ModuleList:
+def decoder_layers(model: Any) -> torch.nn.ModuleList:
     """The decoder layers: the longest list of modules."""
     lists = [module for module in model.modules() if isinstance(module, torch.nn.ModuleList)]
     return max(lists, key=len)

@@ -27,6 +27,7 @@ from azdistill.training.checkpoints import (
 from azdistill.training.dataset import TokenizedRows
 from azdistill.training.divergence import StopOnDivergence
 from azdistill.training.loss import num_target_tokens
+from azdistill.training.sharding import set_up_fsdp, sharding_arguments
 
 LOGS_PER_EPOCH = 10
 
@@ -78,7 +79,8 @@ def training_arguments(config: TrainConfig, checkpoints: Path, *, evaluate: bool
         optim=config.optimizer,
         gradient_accumulation_steps=config.gradient_accumulation_steps,
         **_activation_checkpointing(config),
-        use_cpu=not on_gpu,
+        **sharding_arguments(config),
+        use_cpu=not on_gpu and config.sharding != "deepspeed",
         seed=config.seed,
         save_strategy="steps",
         save_total_limit=None,  # Trainer would delete checkpoints of other programs too, see StudentTrainer
@@ -121,6 +123,11 @@ class StudentTrainer(Trainer):
         self.model_accepts_loss_kwargs = True
         self._divergence = StopOnDivergence(self._batch_rows)
         self.add_callback(self._divergence)
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        if self.args.fsdp:
+            set_up_fsdp(self)
 
     def get_train_dataloader(self) -> TokenBudgetDataLoader:
         return self._data_loader(self.train_dataset)
@@ -204,6 +211,11 @@ class StudentTrainer(Trainer):
             if self.args.should_save:
                 complete_checkpoint(checkpoint, self._inputs_hash)
                 delete_checkpoints(folder, self._inputs_hash, CHECKPOINTS_KEPT, self.best_step)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the weights of a checkpoint. FSDP and DeepSpeed save those of a sharded model with the optimizer."""
+        if not self._config.is_sharded:
+            super().save_model(output_dir, _internal_call)
 
     @property
     def best_step(self) -> int | None:

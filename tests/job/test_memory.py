@@ -17,6 +17,7 @@ from azdistill.job.plan import plan
 
 T4, A10 = "Standard_NC4as_T4_v3", "Standard_NV36ads_A10_v5"
 A100, H100 = "Standard_NC24ads_A100_v4", "Standard_NC40ads_H100_v5"
+TWO_A100, FOUR_A100 = "Standard_NC48ads_A100_v4", "Standard_NC96ads_A100_v4"
 
 
 def job(student: str = "phi-4-mini", vm: str = A100, catalog: Any = None, **train: Any) -> DistillationJob:
@@ -26,7 +27,7 @@ def job(student: str = "phi-4-mini", vm: str = A100, catalog: Any = None, **trai
             "data": {"training_data": "rows.jsonl", "test_data": "test.jsonl"},
             "teacher": {"teachers": [{"model": "DeepSeek-V3.2", "connection": "deepseek"}]},
             "student": {"model": student},
-            "compute": {"gpu": "a-cluster"} if vm == "cluster" else {"gpu_instance_type": vm, "train_processes": 1},
+            "compute": {"gpu": "a-cluster"} if vm == "cluster" else {"gpu_instance_type": vm},
             "train": train,
             "catalog": catalog or {},
         }
@@ -69,6 +70,56 @@ def chosen(*arguments: Any, **settings: Any) -> tuple[str, bool | None, int]:
 def test_a_method_is_chosen_that_fits_one_gpu(settings: dict[str, Any], expected: tuple[str, bool, int]) -> None:
     """Phi-4-mini takes 61 GB without activations, and with LoRA 8 GB. A T4 computes in float32."""
     assert chosen(**settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"student": "llama-3.2-1b", "vm": TWO_A100}, ("full", "none")),  # one GPU holds the complete training
+        ({"vm": TWO_A100, "batch_size": 32}, ("full", "fsdp")),
+        ({"student": "llama-3.1-8b", "vm": TWO_A100}, ("full", "fsdp")),
+        ({"student": "phi-4", "vm": TWO_A100}, ("lora", "none")),
+        ({"student": "phi-4", "vm": FOUR_A100}, ("full", "fsdp")),
+        ({"student": "phi-4", "vm": FOUR_A100, "optimizer": "adafactor"}, ("lora", "none")),
+        ({"student": "phi-4", "vm": FOUR_A100, "sharding": "none"}, ("lora", "none")),
+        ({"student": "phi-4", "vm": FOUR_A100, "method": "full", "sharding": "deepspeed"}, ("full", "deepspeed")),
+        ({"student": "phi-4", "vm": FOUR_A100, "method": "qlora"}, ("qlora", "none")),
+        ({"student": "phi-4", "vm": "cluster"}, ("full", "none")),
+    ],
+)
+def test_a_training_that_one_gpu_cannot_hold_is_sharded(settings: dict[str, Any], expected: tuple[str, str]) -> None:
+    choice = choose_settings(job(**settings))
+    assert (choice.config.method, choice.config.sharding) == expected
+
+
+def test_shards_are_divided_and_layers_are_gathered() -> None:
+    """Phi-4 has 14.66 billion weights: 340.8 million in a layer, 1,027.6 million in embeddings and head."""
+    settings = {"student": "phi-4", "method": "full", "gradient_checkpointing": True}
+    none, four, eight, zero = (
+        replace(training(**settings, sharding=sharding), processes=processes).memory()
+        for sharding, processes in (("none", 1), ("fsdp", 4), ("fsdp", 8), ("deepspeed", 8))
+    )
+    assert none and four and eight and zero
+    assert four.parts["weights"] == pytest.approx(14.66, rel=0.01)
+    assert four.parts["gathered layers"] == pytest.approx(2 * (2 * 0.3408 + 1.0276), rel=0.001)
+    assert four.parts["optimizer"] == pytest.approx(none.parts["optimizer"] / 4)
+    assert eight.parts["optimizer"] == pytest.approx(none.parts["optimizer"] / 8)
+    assert eight.total_gb < four.total_gb < none.total_gb / 3
+    assert zero.parts["weights"] == pytest.approx(eight.parts["weights"] * 1.5, rel=0.01)
+    lora = replace(training(**settings | {"method": "lora"}, sharding="fsdp"), processes=4).memory()
+    assert lora
+    assert lora.parts["weights"] == pytest.approx(14.8 / 2, rel=0.01)
+
+
+def test_sharding_is_what_to_change_for_a_large_student() -> None:
+    large = {"student": "phi-4", "method": "full", "gradient_checkpointing": True}
+    one = training(**large, vm=A100)
+    assert f"use {FOUR_A100} and set train.sharding to fsdp" in what_would_fit(one)
+    four = training(**large, vm=FOUR_A100)
+    changes = "set train.sharding to fsdp and compute.train_processes to 4"
+    assert list(what_would_fit(four)) == [changes, "set train.method to lora"]
+    two = replace(training(**large, vm=TWO_A100, sharding="fsdp"), processes=2)
+    assert list(what_would_fit(two))[-1] == f"use {FOUR_A100}"
 
 
 def test_the_batch_of_auto_is_the_largest_that_fits() -> None:

@@ -67,11 +67,15 @@ def test_two_processes_train_one_student_and_the_main_process_writes_it(student,
 
 
 @pytest.mark.slow
-def test_two_processes_make_the_steps_of_one_process_with_the_batches_of_both(tmp_path):
+@pytest.mark.parametrize(
+    ("family", "flags"),
+    [("smollm", ()), ("smollm", ("--sharding", "fsdp")), ("llama", ("--sharding", "fsdp", "--method", "lora"))],
+)
+def test_two_processes_make_the_steps_of_one_process_with_the_batches_of_both(tmp_path, family, flags):
     """16 rows are one batch of one process, and two batches of two processes, with different numbers of tokens."""
-    student = tiny.write(tmp_path / "student", "smollm")
+    student = tiny.write(tmp_path / "student", family)
     same_prefix = [row for row in rows(16 * 7) if int(row.id, 16) % 7 == 0]
-    flags = ("--num-epochs", "4", "--batch-size")
+    flags = (*flags, "--num-epochs", "4", "--batch-size")
     train(tmp_path / "one", student, same_prefix, 1, *flags, "1000")
     train(tmp_path / "two", student, same_prefix, 2, *flags, "9")
     one, two = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("one", "two"))
@@ -82,9 +86,10 @@ def test_two_processes_make_the_steps_of_one_process_with_the_batches_of_both(tm
 
 
 @pytest.mark.slow
-def test_two_processes_that_are_killed_continue_from_a_checkpoint(student, tmp_path):
+@pytest.mark.parametrize("sharding", ["none", "fsdp"])
+def test_two_processes_that_are_killed_continue_from_a_checkpoint(student, tmp_path, sharding):
     """All processes are killed and started again, as on spot VMs. They save at the same steps, also by time."""
-    flags = ("--num-epochs", "12", "--checkpoint-minutes", "0.001", "--checkpoint-steps", "4")
+    flags = ("--num-epochs", "12", "--checkpoint-minutes", "0.001", "--checkpoint-steps", "4", "--sharding", sharding)
     arguments = (tmp_path, student, rows(64), 2, *flags)
     with training(*arguments) as processes:
         deadline = time.monotonic() + TIMEOUT_S
@@ -111,8 +116,9 @@ def test_two_processes_name_the_rows_of_the_one_whose_loss_is_not_finite(tmp_pat
 
 
 @pytest.mark.slow
-def test_two_processes_stop_early_together_and_save_the_best_weights(student, tmp_path):
-    flags = ("--num-epochs", "40", "--early-stopping-patience", "2", "--learning-rate", "0.01")
+@pytest.mark.parametrize("sharding", ["none", "fsdp"])
+def test_two_processes_stop_early_together_and_save_the_best_weights(student, tmp_path, sharding):
+    flags = ("--num-epochs", "40", "--early-stopping-patience", "2", "--learning-rate", "0.01", "--sharding", sharding)
     train(tmp_path, student, rows_with_other_answers(12, first=64), 2, *flags)
     metrics = read_json(tmp_path / "metrics" / "metrics.json")
     assert metrics["ended_by"] == "early_stopping"

@@ -68,6 +68,15 @@ RECOMMENDED = (
     "Standard_ND96isr_H200_v5",
 )
 
+# VM sizes to recommend for a training that is divided among the GPUs of one VM, in the order of their memory.
+RECOMMENDED_FOR_SHARDS = (
+    "Standard_NC48ads_A100_v4",
+    "Standard_NC80adis_H100_v5",
+    "Standard_NC96ads_A100_v4",
+    "Standard_ND96isr_H100_v5",
+    "Standard_ND96isr_H200_v5",
+)
+
 # Families of VM sizes with GPUs. Source: https://learn.microsoft.com/azure/virtual-machines/sizes/overview
 _GPU_FAMILIES = ("standard_nc", "standard_nd", "standard_ng", "standard_nv")
 
