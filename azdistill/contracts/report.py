@@ -8,7 +8,7 @@ from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 
 
 class ReportConfig(StepConfig):
-    """Title of the report, name of the registered model, and prices."""
+    """Title of the report, name of the registered model, prices, and the fields that a sweep varied."""
 
     title: str = Field("distillation", pattern=r"^[A-Za-z0-9._-]+$", description="Name of the job.")
     registered_model: Annotated[str, RunInput()] = Field(
@@ -19,6 +19,11 @@ class ReportConfig(StepConfig):
     )
     serving_hour_price: float | None = Field(
         None, ge=0, allow_inf_nan=False, description="Price of one hour of the machine that serves the student."
+    )
+    swept_fields: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9_]+(,[a-z0-9_]+)*$",
+        description="Fields of train that a sweep varied: the report shows its trials.",
     )
 
 

@@ -181,6 +181,7 @@ def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
             registered_model=job.registered_model,
             training_hour_price=job.prices.training_hour,
             serving_hour_price=job.prices.serving_hour,
+            swept_fields=",".join(sorted(job.tuning.search_space)) if job.tuning else None,
         ),
         "register": RegisterConfig(
             registered_model=job.registered_model,

@@ -12,16 +12,13 @@ from pydantic_core import PydanticCustomError
 
 from azdistill.contracts.problems import Problem, suggest
 from azdistill.contracts.step import scalar_type
+from azdistill.contracts.sweep import OBJECTIVE
 from azdistill.contracts.train import TrainConfig
 from azdistill.job.run_settings import instance_count, process_count, timeout
 from azdistill.job.shorthand import INHERITED
 
 if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
-
-# The metric that trials are compared by. Trainer logs it after each validation.
-METRIC = "eval_loss"
-
 
 SCALARS = (str, int, float, bool)
 
@@ -102,7 +99,7 @@ def sweep_of(job: "DistillationJob") -> dict[str, Any] | None:
     return {
         "search_space": space,
         "sampling_algorithm": tuning.sampling,
-        "objective": {"goal": "minimize", "primary_metric": METRIC},
+        "objective": {"goal": "minimize", "primary_metric": OBJECTIVE},
         **({"early_termination": _policy(tuning.early_termination)} if tuning.early_termination else {}),
         "limits": {
             "max_total_trials": tuning.max_trials,

@@ -36,7 +36,7 @@ from azdistill.reporting.confusion import confusion
 from azdistill.reporting.costs import costs
 from azdistill.reporting.examples import pick_examples, rows_by_kind
 from azdistill.reporting.messages import headline, spaced
-from azdistill.reporting.report import CurvePoint, Report, Stage
+from azdistill.reporting.report import CurvePoint, Report, Stage, Trials
 
 # A curve as wide as a page does not show more points.
 MOST_POINTS = 200
@@ -67,7 +67,7 @@ class Folders:
         }
 
 
-def collect(folders: Folders, config: ReportConfig) -> Report:
+def collect(folders: Folders, config: ReportConfig, trials: Trials | None = None) -> Report:
     """The report of one distillation. Raises DataError for a folder that is not complete."""
     manifests = folders.manifests()
     metrics = read_result(folders.evaluation / METRICS_FILE, Metrics)
@@ -95,6 +95,7 @@ def collect(folders: Folders, config: ReportConfig) -> Report:
         costs=costs(usage, training.get("seconds", 0.0), profile, config),
         training=training,
         curve=_curve(folders.training / HISTORY_FILE),
+        trials=trials,
         confusion=confusion(scores),
         examples=pick_examples(
             scores, kinds, folders.prompts, folders.completions, _predictions(folders), metrics.primary_metric

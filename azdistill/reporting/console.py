@@ -7,7 +7,14 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from azdistill.reporting.messages import SIMULATED, metric_named, ratio_interval, reasons, registration
+from azdistill.reporting.messages import (
+    SIMULATED,
+    metric_named,
+    ratio_interval,
+    reasons,
+    registration,
+    trials_sentence,
+)
 from azdistill.reporting.report import Report
 from azdistill.reporting.tables import comparison, teacher_table
 
@@ -25,6 +32,7 @@ def summary(report_json: Mapping[str, Any]) -> Group:
             f"gain {ratio_interval(report.gain)}"
         ),
         *_teachers(report),
+        *([Text(trials_sentence(report.trials))] if report.trials else []),
         *(
             Text(f"{stage.name}: {stage.rows:,} rows; removed: {reasons(stage.left_behind)}")
             for stage in report.stages

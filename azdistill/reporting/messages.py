@@ -16,7 +16,7 @@ from azdistill.contracts.results import (
 from azdistill.engine.problems import format_number
 from azdistill.metrics.metric import Metric, Unit
 from azdistill.metrics.registry import METRICS
-from azdistill.reporting.report import Example, Report
+from azdistill.reporting.report import Example, Report, Trials
 
 # A label and its value.
 Fact = tuple[str, str]
@@ -129,7 +129,22 @@ def _logprobs(usage: LogprobsUsage) -> str:
 
 def training_facts(metrics: Mapping[str, Any]) -> list[Fact]:
     """The training metrics that the report shows, in reading order."""
-    return [(label, show(metrics[key])) for key, label, show in TRAINING if key in metrics]
+    hidden = OF_SEVERAL_PROCESSES if metrics.get("processes", 1) == 1 else ()
+    return [(label, show(metrics[key])) for key, label, show in TRAINING if key in metrics and key not in hidden]
+
+
+def trials_sentence(trials: Trials) -> str:
+    """The number of trials of a sweep, and which one the student is of."""
+    best = trials.best
+    if best is None:
+        return (
+            "The student is that of the best trial of a sweep. MLflow did not have its trials: see the sweep job in "
+            "Azure ML studio, or train/trials.json in the folder of a local run."
+        )
+    return (
+        f"The student is that of trial {best.number}, with the lowest validation loss of {len(trials.trials)} trials "
+        "of a sweep. Figures and curve of this section are those of this trial."
+    )
 
 
 def settings_facts(config: Mapping[str, Any]) -> list[Fact]:
@@ -278,6 +293,8 @@ def times(value: float | None, reference: float | None, label: str) -> str:
     return "" if value is None or not reference else f"{value / reference:.2f} x {label}"
 
 
+OF_SEVERAL_PROCESSES = ("processes", "sharding")
+
 # Key in metrics.json of train, label, format.
 TRAINING: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("train_rows", "rows", rows),
@@ -292,6 +309,9 @@ TRAINING: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("device", "device", str),
     ("seconds", "time", seconds),
     ("tokens_per_s", "tokens per second", count),
+    ("peak_memory_bytes", "peak memory", size),
+    ("processes", "processes", rows),
+    ("sharding", "sharding", str),
     ("train_loss", "training loss", loss),
     ("validation_loss", "validation loss", loss),
 )

@@ -36,6 +36,31 @@ class CurvePoint(ReportModel):
     validation_loss: float | None = None
 
 
+class Trial(ReportModel):
+    """One training of a sweep. `objective` is its last validation loss, `values` are the settings that were varied.
+
+    The student is that of the trial that `is_best`.
+    """
+
+    number: int
+    run: str
+    state: str
+    objective: float | None
+    values: dict[str, str]
+    is_best: bool
+
+
+class Trials(ReportModel):
+    """The trials of a sweep over `fields`, none if MLflow does not have them."""
+
+    fields: tuple[str, ...]
+    trials: tuple[Trial, ...] = ()
+
+    @property
+    def best(self) -> Trial | None:
+        return next((trial for trial in self.trials if trial.is_best), None)
+
+
 class Example(ReportModel):
     """One test row with the answer of each model (None: no answer).
 
@@ -86,7 +111,10 @@ class Confusion(ReportModel):
 
 
 class Report(ReportModel):
-    """One distillation. `steps` are the manifests of the steps by name: files, configs, code and versions."""
+    """One distillation. `steps` are the manifests of the steps by name: files, configs, code and versions.
+
+    With `trials`, `training` and `curve` are those of the best one.
+    """
 
     title: str
     registered_model: str
@@ -106,6 +134,7 @@ class Report(ReportModel):
     training: dict[str, Any]
     curve: tuple[CurvePoint, ...]
     confusion: Confusion | None
+    trials: Trials | None = None
     examples: tuple[Example, ...]
     example_counts: dict[ExampleKind, int]
     steps: dict[str, Manifest] = {}

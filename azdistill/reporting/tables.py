@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from azdistill.contracts.results import MODEL_ROLES, TeacherUsage, Usage
 from azdistill.metrics.metric import CorpusMetric, Metric
 from azdistill.metrics.registry import METRICS
-from azdistill.reporting.messages import format_metric, times
-from azdistill.reporting.report import Report
+from azdistill.reporting.messages import format_metric, loss, times
+from azdistill.reporting.report import Report, Trials
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,40 @@ def metric_details(report: Report) -> list[tuple[str, str]]:
 
 
 @dataclass(frozen=True)
-class TeacherTable:
-    """One row for each of several teachers, in the order of the job."""
+class Table:
+    """Cells as texts. `best` is the index of a row to emphasize."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    best: int | None = None
 
 
-def teacher_table(usage: Usage) -> TeacherTable | None:
+def trial_table(trials: Trials | None) -> Table | None:
+    """A row for each trial of a sweep, in the order of their start."""
+    if trials is None or not trials.trials:
+        return None
+    columns = ("trial", "state", "validation loss", *trials.fields)
+    rows = tuple(
+        (
+            f"{trial.number} (best)" if trial.is_best else str(trial.number),
+            trial.state,
+            loss(trial.objective),
+            *(_short_number(trial.values[field]) for field in trials.fields),
+        )
+        for trial in trials.trials
+    )
+    return Table(columns, rows, next((index for index, trial in enumerate(trials.trials) if trial.is_best), None))
+
+
+def _short_number(value: str) -> str:
+    """A sampled value: numbers with three digits."""
+    try:
+        return value if value.isdigit() else f"{float(value):.3g}"
+    except ValueError:
+        return value
+
+
+def teacher_table(usage: Usage) -> Table | None:
     """Usage of each teacher; None for a single teacher, whose usage is the total. Cost is shown when there is any."""
     if len(usage.answered_by) < 2:
         return None
@@ -73,4 +99,4 @@ def teacher_table(usage: Usage) -> TeacherTable | None:
         columns.append("cost")
         for row, used in zip(rows, teachers.values(), strict=True):
             row.append(f"{used.cost:,.2f}")
-    return TeacherTable(tuple(columns), tuple(map(tuple, rows)))
+    return Table(tuple(columns), tuple(map(tuple, rows)))

@@ -1,10 +1,11 @@
 """Render the report from what the steps wrote."""
 
 import logging
+import os
 import sys
 
-from azdistill.contracts.files import write_json, write_text
-from azdistill.contracts.layout import REPORT_FILE, REPORT_HTML_FILE, REPORT_MARKDOWN_FILE
+from azdistill.contracts.files import read_json, write_json, write_text
+from azdistill.contracts.layout import REPORT_FILE, REPORT_HTML_FILE, REPORT_MARKDOWN_FILE, TRAINING_METRICS_FILE
 from azdistill.contracts.manifest import close_folder, open_folder
 from azdistill.contracts.report import STEP, ReportConfig
 from azdistill.contracts.step import Arguments
@@ -16,9 +17,15 @@ logger = logging.getLogger("azdistill.steps")
 def body(arguments: Arguments[ReportConfig]) -> None:
     from azdistill.reporting.collect import Folders, collect
     from azdistill.reporting.render import html, markdown
+    from azdistill.reporting.trials import read_trials
 
-    output = open_folder(arguments.outputs["report"])
-    report = collect(Folders(**arguments.inputs), arguments.config)
+    config, folders = arguments.config, Folders(**arguments.inputs)
+    output, trials = open_folder(arguments.outputs["report"]), None
+    if config.swept_fields:
+        metrics = read_json(folders.training / TRAINING_METRICS_FILE)
+        fields = config.swept_fields.split(",")
+        trials = read_trials(os.environ.get("MLFLOW_TRACKING_URI"), metrics.get("mlflow_run"), fields)
+    report = collect(folders, config, trials)
     write_json(output / REPORT_FILE, report.model_dump(mode="json"))
     write_text(output / REPORT_HTML_FILE, html(report))
     write_text(output / REPORT_MARKDOWN_FILE, markdown(report))

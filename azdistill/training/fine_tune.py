@@ -14,6 +14,7 @@ from transformers import TrainerCallback, set_seed
 
 from azdistill.contracts.errors import InputError, Interrupted
 from azdistill.contracts.rows import TrainRow
+from azdistill.contracts.sweep import OBJECTIVE
 from azdistill.contracts.train import TrainConfig
 from azdistill.students.chat_template import pin_template
 from azdistill.students.loading import Student, max_positions, preserve_random_state, quiet_transformers
@@ -107,8 +108,10 @@ def fine_tune(
         seconds = _train(trainer, start, stop)
         loaded.model.config.use_cache = use_cache  # Trainer sets it to false, and it would be saved
         saved_step = _load_best(trainer, checkpoints, inputs_hash)
-    metrics, history = _metrics(trainer, rows, config, start, seconds, saved_step)
-    mlflow.log(metrics.as_json(), metrics.steps, last=True)
+    metrics, history = _metrics(trainer, rows, config, start, seconds, saved_step, mlflow.run)
+    # The trials of a sweep are compared by their last value: it is that of the saved weights.
+    objective = {} if metrics.validation_loss is None else {OBJECTIVE: metrics.validation_loss}
+    mlflow.log({**metrics.as_json(), **objective}, metrics.steps, last=True)
     is_main_process = bool(trainer.is_world_process_zero())
     weights = gather_weights(trainer) if config.is_sharded else None
     tuned = Student(trainer.model.eval(), loaded.tokenizer)
@@ -186,13 +189,20 @@ def _train(trainer: StudentTrainer, start: StartingPoint, stop: SaveAndStopOnSig
 
 
 def _metrics(
-    trainer: StudentTrainer, rows: _Rows, config: TrainConfig, start: StartingPoint, seconds: float, saved_step: int
+    trainer: StudentTrainer,
+    rows: _Rows,
+    config: TrainConfig,
+    start: StartingPoint,
+    seconds: float,
+    saved_step: int,
+    mlflow_run: str | None,
 ) -> tuple[TrainingMetrics, list[dict[str, Any]]]:
     """The content of metrics.json and of history.jsonl."""
     history = history_points(trainer.state.log_history, saved_step)
     is_early = start.is_finished or trainer.state.global_step < trainer.state.max_steps
     ending: Ending = "early_stopping" if is_early else "num_epochs"
-    return training_metrics(trainer, *rows, config, history, seconds, start.step, saved_step, ending), history
+    metrics = training_metrics(trainer, *rows, config, history, seconds, start.step, saved_step, ending, mlflow_run)
+    return metrics, history
 
 
 def _parameters(model: Any, config: TrainConfig) -> str:

@@ -28,7 +28,8 @@ class TrainingMetrics:
     Losses are nats a target token. `seconds` and `tokens_per_s` are of this process: a resumed training counts from
     where it resumed. `padding` is the share of padding in the batches, `supervised_tokens` counts the target tokens of
     all epochs. The student has the weights of `saved_step`, and `validation_loss` is theirs. `parameters` are those of
-    the student, `trained_parameters` those that an optimizer step changes: fewer with adapters.
+    the student, `trained_parameters` those that an optimizer step changes: fewer with adapters. `processes` trained
+    together. `mlflow_run` is the id of the MLflow run that has the metrics, too.
     """
 
     train_rows: int
@@ -40,6 +41,8 @@ class TrainingMetrics:
     parameters: int
     trained_parameters: int
     method: str
+    sharding: str
+    processes: int
     device: str
     precision: str
     seconds: float
@@ -50,6 +53,7 @@ class TrainingMetrics:
     resumed_from_step: int
     saved_step: int
     ended_by: Ending
+    mlflow_run: str | None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -65,6 +69,7 @@ def training_metrics(
     resumed_from_step: int,
     saved_step: int,
     ended_by: Ending,
+    mlflow_run: str | None,
 ) -> TrainingMetrics:
     steps = trainer.state.global_step
     epochs = config.num_epochs if ended_by == "num_epochs" else trainer.state.epoch
@@ -81,6 +86,8 @@ def training_metrics(
         parameters=parameters,
         trained_parameters=trained,
         method=config.method,
+        sharding=config.sharding,
+        processes=trainer.args.world_size,
         device=trainer.args.device.type,
         precision=precision(config),
         seconds=round(seconds, 3),
@@ -91,6 +98,7 @@ def training_metrics(
         resumed_from_step=resumed_from_step,
         saved_step=saved_step,
         ended_by=ended_by,
+        mlflow_run=mlflow_run,
     )
 
 

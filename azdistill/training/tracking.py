@@ -46,6 +46,11 @@ class LogToMLflow(TrainerCallback):
         self._params_sent = self._warned = False
         self._pause_s, self._next_attempt = FIRST_PAUSE_S, clock()
 
+    @property
+    def run(self) -> str | None:
+        """The id of the run that metrics are logged to."""
+        return self._environ[RUN_ID] if self._enabled else None
+
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._enabled = self._enabled and state.is_world_process_zero
         self._send()

@@ -99,7 +99,10 @@ def test_shards_are_divided_and_layers_are_gathered() -> None:
         replace(training(**settings, sharding=sharding), processes=processes).memory()
         for sharding, processes in (("none", 1), ("fsdp", 4), ("fsdp", 8), ("deepspeed", 8))
     )
-    assert none and four and eight and zero
+    assert none
+    assert four
+    assert eight
+    assert zero
     assert four.parts["weights"] == pytest.approx(14.66, rel=0.01)
     assert four.parts["gathered layers"] == pytest.approx(2 * (2 * 0.3408 + 1.0276), rel=0.001)
     assert four.parts["optimizer"] == pytest.approx(none.parts["optimizer"] / 4)

@@ -26,7 +26,7 @@ HEAVY = {
     },
     "predict": {"torch", "transformers", "jinja2", "safetensors", "psutil", "numpy"},
     "evaluate": {"math_verify", "numpy", "rouge_score", "sacrebleu", "scipy"},
-    "report": {"jinja2", "rouge_score", "sacrebleu"},
+    "report": {"jinja2", "mlflow", "rouge_score", "sacrebleu"},
     "register": {"azure", "mlflow"},
 }
 

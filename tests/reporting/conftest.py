@@ -153,6 +153,9 @@ TRAINING: dict[str, Any] = {
     "device": "cpu",
     "seconds": 31.4,
     "tokens_per_s": 27_900.0,
+    "peak_memory_bytes": 850 * 2**20,
+    "processes": 1,
+    "sharding": "none",
 }
 
 

@@ -4,7 +4,16 @@ import pytest
 
 from azdistill.contracts.results import Interval
 from azdistill.contracts.teacher import Teacher, TeacherConfig
-from azdistill.reporting.messages import count, percent_interval, seconds, settings_facts, size, times, width
+from azdistill.reporting.messages import (
+    count,
+    percent_interval,
+    seconds,
+    settings_facts,
+    size,
+    times,
+    training_facts,
+    width,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,3 +65,11 @@ def test_the_settings_of_a_teacher_contain_its_parameters() -> None:
     teacher = Teacher(model="m", connection="foundry", parameters={"reasoning_effort": "low"})
     facts = dict(settings_facts(TeacherConfig(teachers=(teacher,)).model_dump(mode="json")))
     assert facts["teachers.0.parameters.reasoning_effort"] == "low"
+
+
+def test_training_facts_have_speed_and_memory_and_those_of_several_processes() -> None:
+    metrics = {"tokens_per_s": 27_900.0, "peak_memory_bytes": 850 * 2**20, "processes": 1, "sharding": "none"}
+    one = [("tokens per second", "27.9 k"), ("peak memory", "850 MiB")]
+    assert training_facts(metrics) == one
+    four = [("processes", "4"), ("sharding", "fsdp")]
+    assert training_facts(metrics | {"processes": 4, "sharding": "fsdp"}) == one + four

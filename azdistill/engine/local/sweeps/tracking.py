@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 from azdistill.engine.local.sweeps.sampling import Values
 
 TRACKING_URI, EXPERIMENT_NAME = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"
+# Tag of a run with the id of the run that it belongs to. On Azure ML a trial has it, too.
+PARENT = "mlflow.parentRunId"
 _DISABLE_TELEMETRY = "MLFLOW_DISABLE_TELEMETRY"
 _SQLITE = "sqlite:///"
 # Two sweeps that start at the same time must not both create the database, or the experiment.
@@ -37,9 +39,16 @@ class TrialTracker:
                 self._client = MlflowClient(tracking_uri=address)
                 self._experiment_id = self._get_experiment(address)
 
-    def open(self, name: str, values: Values, before: str) -> str:
-        """The id of the run of a trial that starts: the run `before` of its last attempt, or a new one."""
-        tags = {"mlflow.runName": name, "hyperparameters": json.dumps(values)}
+    def open_sweep(self, name: str, trials: Iterable[str]) -> str:
+        """The id of the run that those of the trials belong to: that of earlier `trials`, or a new one."""
+        with _mlflow_errors():
+            if parent := next(filter(None, map(self._parent_of, trials)), None):
+                return parent
+            return str(self._client.create_run(self._experiment_id, tags={"mlflow.runName": name}).info.run_id)
+
+    def open(self, name: str, values: Values, before: str, sweep: str) -> str:
+        """The id of the run of a trial that starts: the run `before` of its last attempt, or a new one of the sweep."""
+        tags = {"mlflow.runName": name, "hyperparameters": json.dumps(values), PARENT: sweep}
         with _mlflow_errors():
             if before and self._reopen(before):
                 return before
@@ -64,6 +73,16 @@ class TrialTracker:
         """End a run. `status` is one of MLflow's: FINISHED, FAILED, KILLED."""
         with _mlflow_errors():
             self._client.set_terminated(run, status)
+
+    def _parent_of(self, run: str) -> str | None:
+        """None when the run does not exist, as with another database."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            parent: str | None = self._client.get_run(run).data.tags.get(PARENT)
+        except MlflowException:
+            return None
+        return parent
 
     def _reopen(self, run: str) -> bool:
         """False when the run does not exist, as with another database."""

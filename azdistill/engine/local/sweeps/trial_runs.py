@@ -61,6 +61,7 @@ class _TrialRuns:
         self.concurrent = max(min(sweep.limits.concurrent or len(trials), attempt.options.jobs), 1)
         self.deadline = Deadline(sweep.limits.timeout)
         self.running: dict[Future[int | None], _RunningTrial] = {}
+        self.sweep_run = ""  # its id
         # State and reason of trials that this sweep ends.
         self.ended: dict[int, tuple[TrialState, str]] = {}
 
@@ -68,6 +69,12 @@ class _TrialRuns:
         """Run until no trial is waiting or running."""
         if done := len(self.trials) - len(self.waiting):
             self.attempt.note(f"{done} of {len(self.trials)} trials are done since an earlier attempt")
+        earlier_runs = [trial.run for trial in self.trials.values() if trial.run]
+        self.sweep_run = self.tracker.open_sweep(self.attempt.node.name, earlier_runs)
+        self._run_waiting()
+        self.tracker.close(self.sweep_run, "FINISHED")
+
+    def _run_waiting(self) -> None:
         with ThreadPoolExecutor(2 * self.concurrent) as pool:  # a thread for each trial, and one that ends it
             try:
                 while self.waiting or self.running:
@@ -96,7 +103,7 @@ class _TrialRuns:
         """Start a trial. An interrupted one continues in its folder, as a preempted job does. Others start empty."""
         if trial.state == "waiting":
             remove(self._folder(trial.number))
-        run = self.tracker.open(f"{self.attempt.node.name}/{trial.number}", trial.values, trial.run)
+        run = self.tracker.open(f"{self.attempt.node.name}/{trial.number}", trial.values, trial.run, self.sweep_run)
         trial = replace(trial, state="running", run=run, series=(), reason="")
         write_trial(self.attempt.folder, trial)
         self.trials[trial.number] = trial
