@@ -22,7 +22,7 @@ class ReportConfig(StepConfig):
     )
     swept_fields: str | None = Field(
         None,
-        pattern=r"^[a-z0-9_]+(,[a-z0-9_]+)*$",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(,[A-Za-z0-9_][A-Za-z0-9_.-]*)*$",
         description="Fields of train that a sweep varied: the report shows its trials.",
     )
 
