@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
-from azdistill.contracts.task import TASK_FILE, Labels, TaskChoice
+from azdistill.contracts.task import METRIC_FILE, TASK_FILE, Labels, TaskChoice
 
 
 class Gates(BaseModel):
@@ -70,6 +70,7 @@ STEP = Step(
         "student": Port("uri_folder", "the student's predictions"),
         "baseline": Port("uri_folder", "the baseline's predictions"),
         "task_file": TASK_FILE,
+        "metric_file": METRIC_FILE,
     },
     outputs={"evaluation": Port("uri_folder", "metrics.json, gate.json and scores.jsonl")},
 )

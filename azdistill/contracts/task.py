@@ -25,3 +25,4 @@ Labels = Annotated[
 
 # Input of the steps that read rows or answers: a change of the file changes the cache keys of these steps only.
 TASK_FILE = Port("uri_file", "Python file of the task, when task is own", optional=True)
+METRIC_FILE = Port("uri_file", "Python file of the metric own", optional=True)

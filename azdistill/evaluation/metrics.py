@@ -20,6 +20,7 @@ from azdistill.evaluation.answers import EvaluationRow
 from azdistill.evaluation.intervals import PairedBootstrap, Scores, wilson
 from azdistill.evaluation.scores import extract, reference_source, score
 from azdistill.metrics.metric import CorpusMetric, Metric, ModelAnswer, RowMetric
+from azdistill.metrics.own import with_own
 from azdistill.metrics.primary import primary_metric
 from azdistill.metrics.registry import METRICS, gated_metric
 from azdistill.tasks.registry import task_of
@@ -37,13 +38,16 @@ def evaluate(
     rows: Sequence[EvaluationRow],
     config: EvaluateConfig,
     task_file: Path | None = None,
+    metric_file: Path | None = None,
     declared: Sequence[Metric] = METRICS,
 ) -> Evaluation:
     """Score every row with every metric. A missing, incomplete or invalid answer is wrong.
 
-    Raises InputError for a `task_file` that defines no task, or an unknown primary metric.
+    Raises InputError for a `task_file` that defines no task, a `metric_file` that defines no metric or fails, and an
+    unknown primary metric.
     """
     task, source = task_of(config.task, task_file, config.labels), reference_source(rows)
+    declared = with_own(declared, metric_file)
     primary, reason = primary_metric(config.primary_metric, config.task, declared)
     metrics = computed(declared, config, primary)
     answers = [extract(row, task, source) for row in rows]

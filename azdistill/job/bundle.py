@@ -28,7 +28,7 @@ from azdistill.job.paths import is_remote, missing_files
 from azdistill.job.plan import GRAPH, PUBLISHED, Plan, PlannedFile, PlannedNode, plan
 from azdistill.job.run_settings import compute_address, run_settings
 from azdistill.job.snapshot import ROOT, closure
-from azdistill.job.task import task_file_problems
+from azdistill.job.task import metric_file_problems, task_file_problems
 
 SCHEMA = "https://azuremlschemas.azureedge.net/latest/pipelineJob.schema.json"
 
@@ -50,7 +50,7 @@ def compile_job(job: DistillationJob, folder: Path) -> Path:
 
 
 def _check_files(job: DistillationJob) -> None:
-    if problems := [*missing_files(job), *task_file_problems(job.task)]:
+    if problems := [*missing_files(job), *task_file_problems(job.task), *metric_file_problems(job.metrics)]:
         raise SpecError(problems=problems)
 
 

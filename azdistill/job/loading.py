@@ -18,7 +18,7 @@ from azdistill.job.native import is_native
 from azdistill.job.overrides import override, override_short
 from azdistill.job.paths import absent
 from azdistill.job.shorthand import Values, as_written, expand, has_field
-from azdistill.job.task import task_file_problems
+from azdistill.job.task import metric_file_problems, task_file_problems
 
 NO_SETTINGS: Mapping[str, str] = {}
 
@@ -51,6 +51,7 @@ def check_job(
     locator = _Locator(document, fields)
     problems += map(locator.located, invalid)
     problems += task_file_problems(values.get("task", values.get("task_type")), document.path.parent)
+    problems += metric_file_problems(values.get("metrics"), document.path.parent)
     if job is None or problems:
         return None, sorted(problems, key=lambda problem: (problem.file != document.path, problem.line))
     return job, _sorted(map(locator.located, advice(job, today)))

@@ -23,7 +23,7 @@ from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.problems import Problem, suggest
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.step import StepConfig
-from azdistill.contracts.task import TaskName
+from azdistill.contracts.task import OWN, TaskName
 from azdistill.contracts.teacher import Prompting
 from azdistill.contracts.train import TrainConfig
 from azdistill.engine.pipeline.labels import MAX_LENGTHS, tag_problems, unversioned_asset
@@ -36,7 +36,7 @@ from azdistill.job.partial_model import Check, partial_validation, run_checks
 from azdistill.job.paths import FILES, SpecPath
 from azdistill.job.run_settings import MAX_TIMEOUT_S
 from azdistill.job.shorthand import INHERITED, Values, expand
-from azdistill.job.task import PURPOSE, SpecTask, is_file
+from azdistill.job.task import PURPOSE, SpecMetricFile, SpecTask, is_file
 from azdistill.job.teacher_section import TeacherSection
 from azdistill.job.tuning import TuningSection, tuning_problems
 from azdistill.metrics.primary import primary_problems
@@ -232,6 +232,11 @@ class DistillationJob(Section):
     )
     description: str = Field("", max_length=MAX_LENGTHS["description"], description="Description in the studio.")
     task: SpecTask = Field(description=PURPOSE)
+    metrics: SpecMetricFile | None = Field(
+        None,
+        description="Python file of a metric of your own, such as ./my_metric.py. Its name is own: "
+        "evaluate.primary_metric and gates may use it.",
+    )
     labels: tuple[LabelName, ...] | None = Field(
         None,
         min_length=2,
@@ -379,8 +384,9 @@ def _unknown_teachers(job: DistillationJob) -> Iterator[Problem]:
 
 
 def _unknown_metrics(job: DistillationJob) -> Iterator[Problem]:
-    yield from gate_problems(job.evaluate.gates.metrics)
-    yield from primary_problems(job.evaluate.primary_metric, METRICS)
+    declared = [metric for metric in METRICS if metric.name != OWN or job.metrics]
+    yield from gate_problems(job.evaluate.gates.metrics, declared)
+    yield from primary_problems(job.evaluate.primary_metric, declared)
 
 
 def _labels(job: DistillationJob) -> Iterator[Problem]:

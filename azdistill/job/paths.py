@@ -44,7 +44,7 @@ def missing_files(job: "DistillationJob") -> Iterator[Problem]:
     data = job.data.model_dump(include=set(FILES))
     student = {"model": job.student.model, "chat_template": job.student.chat_template}
     others = {"teacher": {"completions": job.teacher.completions}, "student": student}
-    return absent({"task": job.task, "data": data, **others}, job.known, Path())
+    return absent({"task": job.task, "metrics": job.metrics, "data": data, **others}, job.known, Path())
 
 
 def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterator[Problem]:
@@ -57,14 +57,16 @@ def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterato
     if (template := student.get("chat_template")) != CHATML:
         files[("student", "chat_template")] = template
     task = values.get("task")
-    for field, path in {("task",): task if str(task).endswith(".py") else None, **files}.items():
+    code: dict[FieldPath, Any] = {("task",): task if str(task).endswith(".py") else None}
+    code[("metrics",)] = values.get("metrics")
+    for field, path in {**code, **files}.items():
         if isinstance(path, str) and not _exists(path, base):
             command = _generator(path, base)
             fix = "generate it" if command else _similar(path, base) or "paths are relative to the job file"
             yield Problem(
                 code="file_not_found", message="no such file", fix=fix, field=field, value=path, command=command
             )
-        elif isinstance(path, str) and field != ("task",) and _is_empty(path, base):
+        elif isinstance(path, str) and field not in code and _is_empty(path, base):
             yield Problem(code="empty_file", message="is empty", fix="write its content", field=field, value=path)
     model = student.get("model")
     if isinstance(model, str) and not _exists(catalog.address(model), base):

@@ -75,6 +75,7 @@ GRAPH: Mapping[str, Wiring] = {
             "student": "predict_student.predictions",
             "baseline": "predict_baseline.predictions",
             "task_file": "task_file",
+            "metric_file": "metric_file",
         },
     ),
     "report": Wiring(
@@ -152,7 +153,12 @@ def plan(job: DistillationJob) -> Plan:
     """Plan a job. Pure: reads no file, clock, network or environment."""
     configs = step_configs(job)
     data = {name: getattr(job.data, name) for name in FILES}
-    data |= {"task_file": job.task_file, "completions": job.teacher.completions, "chat_template": _template(job)}
+    data |= {
+        "task_file": job.task_file,
+        "metric_file": job.metrics,
+        "completions": job.teacher.completions,
+        "chat_template": _template(job),
+    }
     nodes = [
         _node(name, wiring, configs[wiring.step], data, job.compute.default_datastore) for name, wiring in GRAPH.items()
     ]

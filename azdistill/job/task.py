@@ -1,16 +1,16 @@
-"""The task of a job: a built-in task by name, or a Python file of the user."""
+"""The task of a job (a built-in one by name, or a Python file of the user), and the Python file of its own metric."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from pydantic import PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from azdistill.contracts.problems import Problem
 from azdistill.contracts.task import TaskName
 from azdistill.job.paths import is_remote, resolve
-from azdistill.tasks.source import task_problems
+from azdistill.tasks.source import metric_problems, task_problems
 
 NAMES: tuple[str, ...] = get_args(TaskName)
 PURPOSE = f"Task of the rows: {', '.join(NAMES)}, or a Python file such as ./my_task.py."
@@ -43,3 +43,18 @@ def task_file_problems(task: object, base: Path = Path()) -> Iterator[Problem]:
     file."""
     if isinstance(task, str) and is_file(task) and not is_remote(task) and (path := Path(base, task)).exists():
         yield from task_problems(path)
+
+
+# The path of a metric file relative to the job file.
+SpecMetricFile = Annotated[str, Field(pattern=r"\.py$"), AfterValidator(resolve)]
+
+
+def metric_file_problems(metrics: object, base: Path = Path()) -> Iterator[Problem]:
+    """Problems of the Python file of a metric. Yields nothing for a remote file or a missing file."""
+    if (
+        isinstance(metrics, str)
+        and is_file(metrics)
+        and not is_remote(metrics)
+        and (path := Path(base, metrics)).exists()
+    ):
+        yield from metric_problems(path)

@@ -15,6 +15,7 @@ def evaluate_model(
     task: str,
     labels: str | None,
     task_file: Path | None,
+    metric_file: Path | None,
     config: PredictConfig,
     chat_template: str | None = None,
 ) -> Mapping[str, float | None]:
@@ -50,6 +51,8 @@ def evaluate_model(
         )
         for prompt, prediction in zip(prompts, predictions, strict=True)
     ]
-    evaluated = evaluate(answered, EvaluateConfig.model_validate({"task": task, "labels": labels}), task_file)
+    evaluated = evaluate(
+        answered, EvaluateConfig.model_validate({"task": task, "labels": labels}), task_file, metric_file
+    )
     metrics = evaluated.metrics.models["student"]
     return {metric.name: getattr(profile, metric.name, metrics.value(metric.name)) for metric in METRICS}

@@ -119,6 +119,7 @@ class LocalJobs:
             OWN if task_file else job.task,
             ",".join(job.labels) if job.labels else None,
             task_file,
+            Path(job.metrics) if job.metrics else None,
             job.predict.model_copy(update=changes),
             template and read_chat_template(template),
         )

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping
 
 from azdistill.contracts.errors import InputError
 from azdistill.engine.problems import Problem, suggest
-from azdistill.metrics import accuracy, agreement, answered, bleu, chrf, f1, form, profile, rouge
+from azdistill.metrics import accuracy, agreement, answered, bleu, chrf, f1, form, own, profile, rouge
 from azdistill.metrics.metric import Metric
 
 METRICS: tuple[Metric, ...] = (
     accuracy.METRIC,
     f1.METRIC,
+    own.METRIC,
     agreement.METRIC,
     chrf.SENTENCE,
     *rouge.METRICS,
@@ -31,9 +32,9 @@ def gated_metric(name: str) -> Metric:
     return next(metric for metric in METRICS if name in (metric.name, *metric.client_names))
 
 
-def gate_problems(names: Iterable[str]) -> list[Problem]:
+def gate_problems(names: Iterable[str], declared: Iterable[Metric] = METRICS) -> list[Problem]:
     """A problem for each name in `gates.metrics` that is no metric with a better direction."""
-    gated = [metric for metric in METRICS if metric.higher_is_better is not None]
+    gated = [metric for metric in declared if metric.higher_is_better is not None]
     known = list(dict.fromkeys(name for metric in gated for name in (metric.name, *metric.client_names)))
     return [
         Problem(

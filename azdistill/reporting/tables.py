@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from azdistill.contracts.results import MODEL_ROLES, TeacherUsage, Usage
-from azdistill.metrics.metric import CorpusMetric, Metric
+from azdistill.metrics.metric import CorpusMetric, Metric, RowMetric
 from azdistill.metrics.registry import METRICS
 from azdistill.reporting.messages import format_metric, loss, times
 from azdistill.reporting.report import Report, Trials
@@ -26,7 +26,13 @@ def comparison(report: Report) -> list[MetricRow]:
 
 
 def shown_metrics(report: Report) -> list[Metric]:
-    return [metric for metric in METRICS if metric.suits(report.task) or metric.name == report.primary_metric]
+    """Metrics of the task, and other row metrics that were computed because a gate or the primary metric needs them."""
+    values = report.models["student"].root
+    return [
+        metric
+        for metric in METRICS
+        if metric.suits(report.task) or (isinstance(metric, RowMetric) and metric.name in values)
+    ]
 
 
 def _row(metric: Metric, report: Report) -> MetricRow:

@@ -38,7 +38,7 @@ def body(arguments: Arguments[EvaluateConfig]) -> None:
         read_rows(inputs["completions"] / COMPLETIONS_FILE, Completion),
         {role: read_rows(inputs[role] / PREDICTIONS_FILE, Prediction) for role in LOCAL_MODELS},
     )
-    evaluation = evaluate(rows, config, inputs.get("task_file"))
+    evaluation = evaluate(rows, config, inputs.get("task_file"), inputs.get("metric_file"))
     profile = read_result(inputs["student"] / PROFILE_FILE, Profile) if needs_profile(config.gates) else None
     metrics, gate = evaluation.metrics, decide(evaluation.metrics, config, profile)
     write_result(folder / METRICS_FILE, metrics)

@@ -1,46 +1,58 @@
-"""Check a user's task file by reading its source: a file that defines `case`, `answer` and `correct`.
+"""Check a user's task file or metric file by reading its source.
 
 The file is parsed and not run, because a job is checked before any of its code may act.
 """
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from azdistill.contracts.problems import Problem
 
-# Functions that a task file defines or imports, with their positional arguments.
-FUNCTIONS = {
+# Functions that a file defines or imports, with their positional arguments.
+Functions = Mapping[str, Sequence[str]]
+TASK_FUNCTIONS: Functions = {
     "case": ("record",),
     "answer": ("text",),
     "correct": ("answer", "reference"),
 }
+METRIC_FUNCTIONS: Functions = {"score": ("answer", "references")}
 
-# Packages that a task file may import next to the standard library: every step has them.
+# Packages that such a file may import next to the standard library: every step has them.
 ALLOWED_PACKAGES = ("azdistill.tasks", "azdistill.contracts.rows")
 ALLOWED_IMPORTS = "the standard library, azdistill.tasks and azdistill.contracts.rows"
 
 
 def read_source(path: Path) -> str:
-    """Text of a task file. Raises OSError, or ValueError where it is not UTF-8."""
+    """Text of a file. Raises OSError, or ValueError where it is not UTF-8."""
     return path.read_bytes().decode("utf-8-sig")
 
 
 def task_problems(path: Path) -> list[Problem]:
     """Find all problems that keep a Python file from being a task, ordered by line."""
+    return file_problems(path, TASK_FUNCTIONS)
+
+
+def metric_problems(path: Path) -> list[Problem]:
+    """Find all problems that keep a Python file from being a metric, ordered by line."""
+    return file_problems(path, METRIC_FUNCTIONS)
+
+
+def file_problems(path: Path, functions: Functions) -> list[Problem]:
+    """Find all problems that keep a Python file from being loaded and from defining `functions`, ordered by line."""
     try:
         tree = ast.parse(read_source(path), filename=str(path))
     except OSError as error:
         message = error.strerror or "cannot be read"
-        return [Problem(code="unreadable_file", message=message, fix="name the Python file of the task", file=path)]
+        return [Problem(code="unreadable_file", message=message, fix="name a Python file", file=path)]
     except SyntaxError as error:
         return [Problem(code="invalid_python", message=f"not valid Python ({error.msg})").at(path, error.lineno or 1)]
     except ValueError as error:  # not UTF-8, or a null byte
         return [
             Problem(code="invalid_python", message=f"not valid Python ({error})", fix="save it as UTF-8", file=path)
         ]
-    problems = [problem.at(path, line) for line, problem in (*_check_imports(tree), *_check_functions(tree))]
+    problems = [problem.at(path, line) for line, problem in (*_check_imports(tree), *_check_functions(tree, functions))]
     return sorted(problems, key=lambda problem: (problem.line, problem.message))
 
 
@@ -54,7 +66,7 @@ def _check_imports(tree: ast.Module) -> Iterator[tuple[int, Problem]]:
             continue
         for statement in statements:
             message = f"{statement} is not allowed"
-            fix = f"a task is one file that may import {ALLOWED_IMPORTS}: nothing else is sure to exist where steps run"
+            fix = f"such a file may import {ALLOWED_IMPORTS}: nothing else is sure to exist where steps run"
             yield node.lineno, Problem(code="import_not_allowed", message=message, fix=fix)
 
 
@@ -63,9 +75,9 @@ def _is_allowed(module: str) -> bool:
     return is_ours or module.partition(".")[0] in sys.stdlib_module_names
 
 
-def _check_functions(tree: ast.Module) -> Iterator[tuple[int, Problem]]:
+def _check_functions(tree: ast.Module, functions: Functions) -> Iterator[tuple[int, Problem]]:
     definitions = {name: node for node in tree.body for name in _defined_names(node)}
-    for name, arguments in FUNCTIONS.items():
+    for name, arguments in functions.items():
         signature, node = f"{name}({', '.join(arguments)})", definitions.get(name)
         if node is None:
             fix = f"define {signature}, or import it from a module of azdistill.tasks"

@@ -76,7 +76,7 @@ def test_a_task_file_may_hold_dataclasses_and_leaves_no_bytecode(file):
     assert list(path.parent.iterdir()) == [path]
 
 
-IMPORTS = f"a task is one file that may import {ALLOWED_IMPORTS}: nothing else is sure to exist where steps run"
+IMPORTS = f"such a file may import {ALLOWED_IMPORTS}: nothing else is sure to exist where steps run"
 MISSING = "define answer(text), or import it from a module of azdistill.tasks"
 
 WRONG = [
