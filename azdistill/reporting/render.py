@@ -5,7 +5,6 @@ import hashlib
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from azdistill.contracts.results import MODEL_ROLES
 from azdistill.reporting import first_screen, messages
@@ -59,7 +58,7 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         messages=messages,
         cost_facts=messages.cost_facts(report),
         answers=first_screen.answers(report),
-        script=Markup(SCRIPT),
+        script=SCRIPT,
         script_hash=SCRIPT_HASH,
         few_examples=_few_examples(report),
         MOST_ROWS=MOST_ROWS,

@@ -84,11 +84,11 @@ class Costs(ReportModel):
     of the time in which the student was trained. `teacher_per_1000` and `student_per_1000` are those of 1,000 answers.
     """
 
-    teacher: float | None
-    by_outcome: dict[str, float]
-    training: float | None
-    teacher_per_1000: float | None
-    student_per_1000: float | None
+    teacher: float | None = None
+    by_outcome: dict[str, float] = {}
+    training: float | None = None
+    teacher_per_1000: float | None = None
+    student_per_1000: float | None = None
 
     @property
     def break_even_requests(self) -> int | None:
@@ -130,11 +130,11 @@ class Report(ReportModel):
     gain: Interval
     stages: tuple[Stage, ...]
     usage: Usage
-    costs: Costs
+    costs: Costs = Costs()
     training: dict[str, Any]
     curve: tuple[CurvePoint, ...]
-    confusion: Confusion | None
+    confusion: Confusion | None = None
     trials: Trials | None = None
     examples: tuple[Example, ...]
-    example_counts: dict[ExampleKind, int]
+    example_counts: dict[ExampleKind, int] = {}
     steps: dict[str, Manifest] = {}
