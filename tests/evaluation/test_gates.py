@@ -1,5 +1,7 @@
 """Gates decide whether a student is registered."""
 
+import math
+
 import pytest
 
 from azdistill.contracts.evaluate import EvaluateConfig, Gates
@@ -29,6 +31,18 @@ def test_a_bound_outside_the_interval_decides_and_one_inside_does_not(build, nam
 def test_a_bound_that_is_just_reached_is_reached(build):
     low = decided(build, min_accuracy=0.5).gates[0].low
     assert decided(build, min_accuracy=low).decision == "passed"
+
+
+def test_an_inconclusive_gate_says_how_many_rows_would_decide_it(build):
+    """With that many rows and the same value, the interval ends near the bound."""
+    (gate,) = decided(build, min_accuracy=0.87).gates
+    assert gate.rows_needed == math.ceil(100 * ((gate.value - gate.low) / 0.03) ** 2)
+    (decided_gate,) = decided(build, right=900, rows=1000, min_accuracy=0.87).gates
+    assert (gate.outcome, decided_gate.outcome, decided_gate.rows_needed) == ("inconclusive", "passed", None)
+    assert gate.rows_needed < 1000
+    (above,) = decided(build, min_accuracy=0.93).gates
+    assert above.rows_needed == math.ceil(100 * ((above.high - above.value) / 0.03) ** 2)
+    assert decided(build, min_accuracy=0.9).gates[0].rows_needed is None
 
 
 def test_the_worst_gate_decides(build):
