@@ -22,6 +22,13 @@ class CurateConfig(StepConfig):
         "with the "
         "first.",
     )
+    min_teacher_accuracy: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="Minimum fraction of the rows with a reference on which the teacher is right, before the step "
+        "fails; for tasks with right and wrong answers (nli, qa, math, own) and at least 20 rows. 0: no minimum.",
+    )
     max_drop_ratio: float = Field(
         0.5,
         ge=0,

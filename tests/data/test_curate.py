@@ -1,5 +1,7 @@
 """Answers that become labels, and reasons why others are dropped."""
 
+import json
+
 import pytest
 
 from azdistill.contracts.curate import CurateConfig
@@ -8,6 +10,7 @@ from azdistill.contracts.files import read_json, read_rows, write_rows
 from azdistill.contracts.manifest import close_folder, read_manifest
 from azdistill.contracts.rows import Completion, Message, Reject, TokenUsage, TrainRow
 from azdistill.data.curate import TRACE_INSTRUCTION, check_drops, curate
+from azdistill.data.teacher_check import check_teacher
 
 
 def completion(number, text="neutral", **fields):
@@ -157,3 +160,38 @@ def test_the_step_writes_rows_and_drops(tmp_path, curate_step):
 def test_the_step_refuses_an_incomplete_folder_of_the_teacher(tmp_path, curate_step):
     write_rows(tmp_path / "completions" / "completions.jsonl", [completion(1)])
     curate_step(tmp_path / "completions").assert_refused("manifest.json", "did not finish")
+
+
+def answered(folder, texts, **fields):
+    write_rows(folder / "completions.jsonl", [completion(n, text, **fields) for n, text in enumerate(texts)])
+    close_folder(folder, "teacher", {})
+    return folder
+
+
+def test_a_teacher_that_is_right_on_no_row_stops_the_job(tmp_path, curate_step):
+    folder = answered(tmp_path / "completions", ["neutral"] * 30, gold="entailment")
+    done = curate_step(folder, task="nli")
+    done.assert_refused("the teacher is right on 0 of 30 rows", "rows.jsonl:0", "'neutral'", "'entailment'")
+    assert curate_step(folder, task="nli", min_teacher_accuracy=0).code == 0
+
+
+@pytest.mark.parametrize(
+    ("texts", "fields", "task"),
+    [
+        (["neutral"] * 29 + ["entailment"], {"gold": "entailment"}, "nli"),
+        (["neutral"] * 19, {"gold": "entailment"}, "nli"),
+        (["neutral"] * 30, {}, "nli"),
+        (["Hello there."] * 30, {"gold": "Good morning to you."}, "conversation"),
+    ],
+    ids=["one is right", "too few rows", "no references", "graded"],
+)
+def test_other_teachers_do_not(texts, fields, task):
+    rows = [completion(n, text, **fields) for n, text in enumerate(texts)]
+    check_teacher(rows, CurateConfig(task=task))
+
+
+def test_a_simulated_teacher_need_not_be_right(tmp_path, curate_step):
+    folder = answered(tmp_path / "completions", ["neutral"] * 30, gold="entailment")
+    usage = {"teacher": "x", "route": "simulated", "asked": 30, "answered": 30, "rejected": 0, "from_store": 0}
+    (folder / "usage.json").write_text(json.dumps(usage))
+    assert curate_step(folder, task="nli").code == 0
