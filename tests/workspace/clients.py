@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from azure.ai.ml import MLClient
+from azure.ai.ml._utils import _experimental
 from azure.ai.ml.constants import _common
 from azure.ai.ml.operations._run_history_constants import RunHistoryConstants
 
@@ -53,12 +54,15 @@ def _options(workspace: SimulatedWorkspace) -> Iterator[dict[str, Any]]:
 
 @contextlib.contextmanager
 def _redirect_blob_clients(storage: Azurite) -> Iterator[None]:
-    """Redirect the SDK from `https://ACCOUNT.blob.core.windows.net` to Azurite, and let it poll without delay.
+    """Redirect the SDK from `https://ACCOUNT.blob.core.windows.net` to Azurite, and let it poll without delay or
+    warnings about experimental classes.
 
     The SDK creates its blob clients itself, without a transport of ours.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(_common.STORAGE_ACCOUNT_URLS, "AzureBlob", storage.url + "/{}")
         patch.setenv("REQUESTS_CA_BUNDLE", str(storage.certificate))
+        # The SDK walks the call stack before each of these warnings, which takes half a second in a test.
+        patch.setattr(_experimental, "_should_skip_warning", lambda: True)
         patch.setattr(RunHistoryConstants, "_WAIT_COMPLETION_POLLING_INTERVAL_MIN", 0)
         yield
