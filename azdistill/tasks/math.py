@@ -22,6 +22,7 @@ _SEGMENT = re.compile(
     r"\$\$(?P<a>[^$]+)\$\$|\\\[(?P<b>.+?)\\\]|\\\((?P<c>.+?)\\\)|\$(?!\s)(?P<d>[^$\n]*[^$\s\\])\$(?!\d)", re.DOTALL
 )
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
+_EXPONENT = re.compile(r"\^\s*(-?\d{2,}|-\d)")
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 _FUNCTIONS = frozenset(
     {"sqrt", "sin", "cos", "tan", "log", "ln", "exp", "pi", "abs", "max", "min", "gcd", "lcm", "mod"}
@@ -119,7 +120,7 @@ def _canonical(expression: str) -> str | None:
     if _is_text(plain):
         return normalize(plain)
     latex = plain_text(expression).lstrip(" ,;:").rstrip(" .,;:")
-    return latex if len(latex) <= LONGEST and is_expression(latex) else None
+    return latex if len(latex) <= LONGEST and is_expression(_latex(latex)) else None
 
 
 def _is_text(plain: str) -> bool:
@@ -132,10 +133,10 @@ def correct(answer: str, reference: str) -> bool:
     if same is not None:
         return same
     if _is_text(answer) or _is_text(reference):
-        return answer == reference
+        return answer.replace(" ", "") == reference.replace(" ", "")
     return answer == reference or equal(_latex(answer), _latex(reference))
 
 
 def _latex(answer: str) -> str:
-    """An answer for math-verify: a fraction is a division there, a percent sign needs a backslash."""
-    return answer.replace("%", "\\%")
+    """An answer for math-verify: a percent sign with a backslash, an exponent of several digits in braces."""
+    return _EXPONENT.sub(r"^{\1}", re.sub(r"(?<!\\)%", r"\\%", answer))

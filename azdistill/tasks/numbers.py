@@ -13,12 +13,16 @@ _SPACES = re.compile(
     r"\\[,!;: ]|\\quad|~|\\(?:left|right)(?![A-Za-z])|\\displaystyle|[\N{NO-BREAK SPACE}\N{THIN SPACE}]"
 )
 _MONEY = re.compile(r"\\?[$\N{EURO SIGN}\N{POUND SIGN}\N{YEN SIGN}\N{INDIAN RUPEE SIGN}]|\*\*")
+_PYTHON_POWER = re.compile(r"(?<=[\w)])\*\*(?=[\w(-])")
 _FRACTION = re.compile(r"\\[dtc]?frac\s*(?:\{\s*(-?\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))")
-_SIGNS = str.maketrans(dict.fromkeys("\N{MINUS SIGN}\N{EN DASH}\N{HYPHEN}\N{NON-BREAKING HYPHEN}", "-"))
+_SIGNS = str.maketrans(
+    dict.fromkeys("\N{MINUS SIGN}\N{EN DASH}\N{HYPHEN}\N{NON-BREAKING HYPHEN}", "-")
+    | {"\N{MULTIPLICATION SIGN}": "\\times ", "\N{DIVISION SIGN}": "/"}
+)
 _GROUPS = re.compile(r"(?<=\d)(?:\{,\}|,| )(?=\d{3}(?!\d))")
 
 _DIGITS = r"(?:\d{1,3}(?:(?:,|\{,\})\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
-_TIMES_TEN = r"\s*(?:\\times|\\cdot|\N{MULTIPLICATION SIGN}|\*)\s*10\s*\^\s*\{?\s*"
+_TIMES_TEN = r"\s*(?:\\times|\\cdot|\*)\s*10\s*\^\s*\{?\s*"
 _PARTS = re.compile(
     rf"(?P<sign>-?)(?P<digits>{_DIGITS})"
     # At most two digits of exponent, so that no text costs gigabytes.
@@ -40,8 +44,8 @@ _UNIT = re.compile(
 
 
 def plain_text(text: str) -> str:
-    """A text with numbers as Python writes them: no LaTeX spaces, money signs or fractions of two numbers."""
-    text = _MONEY.sub("", _SPACES.sub(" ", text.translate(_SIGNS)))
+    """A text with plain signs and numbers: no LaTeX spaces, money signs, bold print or fractions of two numbers."""
+    text = _MONEY.sub("", _PYTHON_POWER.sub("^", _SPACES.sub(" ", text.translate(_SIGNS))))
     return _GROUPS.sub("", _FRACTION.sub(_mixed, text)).strip()
 
 

@@ -26,7 +26,7 @@ _UNANSWERABLE = re.compile(
 # An option of a multiple-choice answer as written: "B) Paris", "(b)", "B. Paris", "Option B". A small letter needs a
 # parenthesis.
 _OPTION = re.compile(
-    r"\W*(?:(?:option|choice)\s+)?(?:\(?([A-Ja-j])\)|([A-J])[.:](?=\s|$)|([A-J])(?=\W*$))\s*(.*)", re.S
+    r"\W*(?:(?:[Oo]ption|[Cc]hoice)\s+)?(?:\(?([A-Ja-j])\)|([A-J])[.:](?=\s|$)|([A-J])(?=\W*$))\s*(.*)", re.S
 )
 _STATED_OPTION = re.compile(r"\b(?:option|choice)\b\W{0,4}is\W{0,4}(\S[^\n]*)", re.IGNORECASE)
 # An option as `answer` returns it.
