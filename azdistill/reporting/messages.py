@@ -133,6 +133,9 @@ def training_facts(metrics: Mapping[str, Any]) -> list[Fact]:
     return [(label, show(metrics[key])) for key, label, show in TRAINING if key in metrics and key not in hidden]
 
 
+OF_THE_BEST_TRIAL = "Figures and curve of this section are those of this trial."
+
+
 def trials_sentence(trials: Trials) -> str:
     """The number of trials of a sweep, and which one the student is of."""
     best = trials.best
@@ -143,7 +146,7 @@ def trials_sentence(trials: Trials) -> str:
         )
     return (
         f"The student is that of trial {best.number}, with the lowest validation loss of {len(trials.trials)} trials "
-        "of a sweep. Figures and curve of this section are those of this trial."
+        "of a sweep."
     )
 
 

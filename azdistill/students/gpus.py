@@ -35,7 +35,7 @@ def check_gpus(
         raise AzdistillError(
             f"{build} cannot use the GPU ({f'driver {driver}' if driver else 'no NVIDIA driver'}): {reason}",
             code="gpu_unusable",
-            field=(REQUIRED_GPUS,),
+            field=("required_gpus" if required_of_trial else REQUIRED_GPUS,),
             value=required,
             fix=fix(driver, cuda),
         )

@@ -23,8 +23,9 @@ CPU = torch.device("cpu")
 def load_base(folder: Path, config: TrainConfig, chat_template: str | None = None) -> Student:
     """Load the student as it is trained: all weights in float32, the base of adapters in the type of the arithmetic.
 
-    `config` is resolved. Raises DataError for weights that are quantized on disk: they can be neither trained nor
-    merged.
+    One that will be sharded is loaded on the CPU, of which a GPU gets its part, and with an attention that works there:
+    the trainer sets that of the config. `config` is resolved. Raises DataError for weights that are quantized on disk:
+    they can be neither trained nor merged.
     """
     if config.weights == "pretrained":
         stored_dtype(folder)
@@ -34,8 +35,8 @@ def load_base(folder: Path, config: TrainConfig, chat_template: str | None = Non
         config.seed,
         base_dtype(config),
         chat_template,
-        config.attn_implementation,
-        device=CPU if config.is_sharded else None,  # a GPU gets its part only
+        "auto" if config.is_sharded else config.attn_implementation,
+        device=CPU if config.is_sharded else None,
         quantization=nf4(config) if config.method == "qlora" else None,
     )
 
@@ -101,11 +102,17 @@ def _targets(model: Any, targets: str) -> str | list[str]:
 
 def count_parameters(model: Any) -> tuple[int, int]:
     """Number of trained weights, and of the weights of the student without adapters. Tied weights count once."""
-    trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    trained = sum(_size(weight) for weight in model.parameters() if weight.requires_grad)
     if not hasattr(model, "get_nb_trainable_parameters"):
-        return trained, sum(weight.numel() for weight in model.parameters())
+        return trained, sum(_size(weight) for weight in model.parameters())
     adapters, total = model.get_nb_trainable_parameters()  # a weight in 4 bits is counted as one, too
     return trained, total - adapters
+
+
+def _size(weight: Any) -> int:
+    """Number of elements. A weight that DeepSpeed has divided is empty, and has its complete size as an attribute."""
+    size: int = getattr(weight, "ds_numel", weight.numel())
+    return size
 
 
 def saved_dtype(folder: Path, config: TrainConfig) -> str:

@@ -129,6 +129,12 @@ class StudentTrainer(Trainer):
         if self.args.fsdp:
             set_up_fsdp(self)
 
+    def train(self, *arguments: Any, **options: Any) -> Any:
+        """Train with the attention of the config, which a sharded student does not have yet: see `load_base`."""
+        if self._config.is_sharded and self._config.attn_implementation != "auto":
+            self.model.set_attn_implementation(self._config.attn_implementation)
+        return super().train(*arguments, **options)
+
     def get_train_dataloader(self) -> TokenBudgetDataLoader:
         return self._data_loader(self.train_dataset)
 

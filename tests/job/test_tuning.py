@@ -47,6 +47,10 @@ def test_the_train_node_is_a_sweep_of_the_fields(pipeline):
     assert not train["inputs"].keys() & SEARCH_SPACE
     assert not document["inputs"].keys() & SEARCH_SPACE
     assert train["inputs"]["num_epochs"] == "${{parent.inputs.num_epochs}}"
+    # Azure ML ignores environment variables of a sweep node.
+    assert "environment_variables" not in train
+    assert train["inputs"]["required_gpus"] == 1
+    assert document["jobs"]["report"]["inputs"]["swept_fields"] == "learning_rate,lora_rank,method,use_dora"
     assert document["jobs"]["predict_student"]["inputs"]["model"] == "${{parent.jobs.train.outputs.model}}"
 
 

@@ -39,6 +39,14 @@ def test_a_local_run_and_a_node_without_a_gpu_need_none(environ):
     check_gpus(environ)
 
 
+def test_a_trial_of_a_sweep_has_the_number_from_its_input():
+    with pytest.raises(AzdistillError) as error:
+        check_gpus({AZURE_ML_RUN: "run-1"}, required_of_trial=99)
+    (problem,) = error.value.problems
+    assert (problem.code, problem.field, problem.value) == ("gpu_unusable", ("required_gpus",), 99)
+    check_gpus({}, required_of_trial=99)
+
+
 @pytest.mark.parametrize(
     ("driver", "cuda", "advice"),
     [

@@ -69,7 +69,11 @@ def test_two_processes_train_one_student_and_the_main_process_writes_it(student,
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "flags"),
-    [("smollm", ()), ("smollm", ("--sharding", "fsdp")), ("llama", ("--sharding", "fsdp", "--method", "lora"))],
+    [
+        ("smollm", ()),
+        ("smollm", ("--sharding", "fsdp", "--attn-implementation", "eager", "--gradient-accumulation-steps", "2")),
+        ("llama", ("--sharding", "fsdp", "--method", "lora")),
+    ],
 )
 def test_two_processes_make_the_steps_of_one_process_with_the_batches_of_both(tmp_path, family, flags):
     """16 rows are one batch of one process, and two batches of two processes, with different numbers of tokens."""

@@ -172,6 +172,9 @@ def test_each_trial_has_its_own_run_in_an_experiment_named_like_the_sweep(tuning
     runs = {trial["number"]: client.get_run(trial["run"]) for trial in tuning.summary["trials"]}
     assert [run.info.status for run in runs.values()] == ["FINISHED", "FINISHED", "FAILED"]
     assert {run.info.experiment_id for run in runs.values()} == {client.get_experiment_by_name("tune").experiment_id}
+    parents = {run.data.tags["mlflow.parentRunId"] for run in runs.values()}
+    assert len(parents) == 1
+    assert client.get_run(parents.pop()).info.run_name == "tune"
     assert (runs[1].info.run_name, runs[1].data.tags["hyperparameters"]) == ("tune/1", '{"rate": 0.3}')
     assert runs[1].info.artifact_uri.startswith(str(tuning.home / "mlruns"))
 
