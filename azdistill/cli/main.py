@@ -12,6 +12,7 @@ from azdistill.cli import (
     cancel,
     chat,
     clean,
+    compare,
     compile,
     convert,
     doctor,
@@ -54,6 +55,7 @@ app.command("plan")(plan.plan)
 app.command("run")(run.run)
 app.command("runs")(runs.runs)
 app.command("logs")(logs.logs)
+app.command("compare")(compare.compare)
 app.command("clean")(clean.clean)
 app.add_typer(store.store, name="store")
 app.command("doctor")(doctor.doctor)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -37,6 +38,28 @@ def markdown(report: Report) -> str:
 
 
 def _render(template: str, report: Report, *, autoescape: bool) -> str:
+    return render_page(
+        template,
+        autoescape=autoescape,
+        report=report,
+        roles=MODEL_ROLES,
+        comparison=comparison(report),
+        details=metric_details(report),
+        teachers=teacher_table(report.usage),
+        trials=trial_table(report.trials),
+        curve=curve(report.curve),
+        primary=messages.metric_named(report.primary_metric),
+        cost_facts=messages.cost_facts(report),
+        answers=first_screen.answers(report),
+        script=SCRIPT,
+        script_hash=SCRIPT_HASH,
+        few_examples=_few_examples(report),
+        MOST_ROWS=MOST_ROWS,
+    )
+
+
+def render_page(template: str, *, autoescape: bool = True, **values: Any) -> str:
+    """A template of this package with `values`; `messages` is the module with the formats of figures."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=autoescape,
@@ -46,23 +69,7 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"inline": inline, "literal": literal}
-    return environment.get_template(template).render(
-        report=report,
-        roles=MODEL_ROLES,
-        comparison=comparison(report),
-        details=metric_details(report),
-        teachers=teacher_table(report.usage),
-        trials=trial_table(report.trials),
-        curve=curve(report.curve),
-        primary=messages.metric_named(report.primary_metric),
-        messages=messages,
-        cost_facts=messages.cost_facts(report),
-        answers=first_screen.answers(report),
-        script=SCRIPT,
-        script_hash=SCRIPT_HASH,
-        few_examples=_few_examples(report),
-        MOST_ROWS=MOST_ROWS,
-    )
+    return environment.get_template(template).render(messages=messages, **values)
 
 
 def _few_examples(report: Report) -> list[Example]:

@@ -18,6 +18,7 @@ VERBS = (
     "run",
     "runs",
     "logs",
+    "compare",
     "clean",
     "doctor",
     "submit",

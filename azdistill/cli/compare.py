@@ -1,0 +1,43 @@
+"""azdistill compare: the students of several runs side by side."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+FOLDERS = typer.Argument(metavar="RUN RUN...", help="folders of finished runs; the first one is the reference")
+
+
+def compare(
+    runs: Annotated[list[Path], FOLDERS],
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="metric of single rows; default: the primary metric of the runs")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="also write an HTML page to this file")] = None,
+) -> None:
+    """Compare the students of several runs.
+
+    The difference is that of the mean scores on the test rows that a run shares with the first one. Its interval is
+    paired: both students answered the same rows. It shows a change if it excludes 0.
+
+    Example: azdistill compare runs/lora runs/full -o comparison.html
+
+    Exit codes: 0 compared, 2 wrong input.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from azdistill.contracts.files import write_text
+    from azdistill.local_runs.compare import compare_runs
+    from azdistill.reporting.comparison import comparison_page, comparison_table
+
+    comparison = compare_runs(runs, metric)
+    columns, rows = comparison_table(comparison)
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)
+    if output is not None:
+        write_text(output, comparison_page(comparison))
+        print(f"page: {output}")

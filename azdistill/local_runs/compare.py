@@ -1,0 +1,44 @@
+"""Compare finished local runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from azdistill.contracts.comparison import Comparison
+from azdistill.contracts.errors import DataError, InputError
+from azdistill.contracts.evaluate import EvaluateConfig
+from azdistill.contracts.files import read_json, read_rows
+from azdistill.contracts.layout import GATE_FILE, METRICS_FILE, RUN_EVALUATION, RUN_REPORT, SCORES_FILE
+from azdistill.contracts.results import GateDecision, Metrics, ModelMetrics, RowScores, read_result
+
+
+def compare_runs(folders: Sequence[Path], metric: str | None = None) -> Comparison:
+    """Compare run folders; the first one is the reference. Raises InputError for a run without a report."""
+    from azdistill.evaluation.compare import RunResults, compare
+    from azdistill.evaluation.intervals import PairedBootstrap
+
+    def results(folder: Path) -> RunResults:
+        evaluation, report = folder / RUN_EVALUATION, folder / RUN_REPORT
+        try:
+            return RunResults(
+                metrics=read_result(evaluation / METRICS_FILE, Metrics),
+                decision=read_result(evaluation / GATE_FILE, GateDecision),
+                scores=list(read_rows(evaluation / SCORES_FILE, RowScores)),
+                student=ModelMetrics.model_validate(read_json(report)["models"]["student"]),
+            )
+        except (DataError, OSError):
+            raise InputError(
+                "not a run with a report", file=folder, code="no_report", fix="name the folder of a finished run"
+            ) from None
+
+    config = EvaluateConfig()
+    bootstrap = PairedBootstrap(config.seed, config.resamples, config.confidence)
+    return compare({name: results(folder) for name, folder in _named(folders).items()}, bootstrap, metric)
+
+
+def _named(folders: Sequence[Path]) -> dict[str, Path]:
+    """Folders by their names, or by their paths where two have the same name."""
+    names = [folder.resolve().name for folder in folders]
+    named = dict(zip(names if len(set(names)) == len(names) else map(str, folders), folders, strict=True))
+    if len(named) < 2:
+        raise InputError("two runs or more are needed", code="too_few_runs", fix="name the folders of several runs")
+    return named

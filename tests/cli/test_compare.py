@@ -1,0 +1,38 @@
+"""azdistill compare: a table, and a page."""
+
+import json
+from pathlib import Path
+
+from tests.cli.conftest import Command
+from tests.cli.run_folders import a_run, evaluated
+
+
+def compared_run(name: str, correct: int) -> None:
+    """A finished run whose student is right on some of 40 test rows."""
+    path = evaluated(a_run(Path(name), evaluate="completed", report="completed"))
+    scores = [{"id": str(row), "answers": {}, "scores": {"accuracy": {"student": row < correct}}} for row in range(40)]
+    (path / "evaluate/evaluation/scores.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in scores))
+    (path / "report/report").mkdir(parents=True)
+    student = {"latency_p50_s": 0.021, "weight_bytes": 2**20, "parameters": 1000}
+    (path / "report/report/report.json").write_text(json.dumps({"models": {"student": student}}))
+
+
+def test_runs_are_compared_with_the_first(azdistill: Command) -> None:
+    compared_run("runs/full", 20)
+    compared_run("runs/<b>lora", 38)
+    done = azdistill("compare", "runs/full", "runs/<b>lora", "--output", "page.html")
+    assert (done.code, done.err) == (0, "")
+    for figure in ("50.0%", "95.0%", "better: 0.450", "40 shared rows", "21 ms", "1 MiB", "page: page.html"):
+        assert figure in " ".join(done.out.replace("│", "").split()), figure
+    page = Path("page.html").read_text()
+    assert "&lt;b&gt;lora is better." in page
+    assert "<b>" not in page
+
+
+def test_a_run_without_a_report_is_named(azdistill: Command) -> None:
+    compared_run("runs/full", 20)
+    a_run(Path("runs/half"), prepare="completed")
+    for arguments, words in ((("runs/half",), "runs/half: not a run with a report"), ((), "two runs or more")):
+        done = azdistill("compare", "runs/full", *arguments)
+        assert (done.code, done.out) == (2, "")
+        assert words in done.err
