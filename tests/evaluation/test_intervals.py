@@ -1,5 +1,7 @@
 """Intervals: compared with scipy, or by simulation."""
 
+import time
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -43,6 +45,31 @@ def test_intervals_contain_the_true_value_as_often_as_their_confidence(probabili
             interval = getattr(bootstrap, name)(right_a, right_b)
             held[name] += interval.low <= value <= interval.high
     assert {name: count / 400 for name, count in held.items()} == pytest.approx(dict.fromkeys(truth, 0.9), abs=0.05)
+
+
+@pytest.mark.parametrize("rows", [100, 500])
+def test_intervals_of_graded_scores_contain_the_true_value_as_often_as_their_confidence(rows):
+    """The score of a row is a difficulty that both models share plus a part of their own."""
+    generator, bootstrap = np.random.default_rng(2), PairedBootstrap(0, 400, 0.9)
+    truth, held = {"gain": -0.15, "retention": 0.5 / 0.65}, {"gain": 0, "retention": 0}
+    for _ in range(300):
+        shared = generator.random(rows)
+        model, reference = (mean + 0.3 * (shared - 0.5) + 0.3 * (generator.random(rows) - 0.5) for mean in (0.5, 0.65))
+        for name, value in truth.items():
+            interval = getattr(bootstrap, name)(model, reference)
+            held[name] += interval.low <= value <= interval.high
+    assert {name: count / 300 for name, count in held.items()} == pytest.approx(dict.fromkeys(truth, 0.9), abs=0.05)
+
+
+def test_many_graded_rows_cost_little():
+    generator, bootstrap = np.random.default_rng(3), PairedBootstrap(0, 2000, 0.95)
+    model, reference = generator.random(100_000), generator.random(100_000)
+    started = time.perf_counter()
+    interval = bootstrap.gain(model, reference)
+    assert time.perf_counter() - started < 3
+    half_width = 1.96 * np.std(model - reference) / 100_000**0.5
+    assert interval.value == pytest.approx(np.mean(model - reference), abs=1e-6)
+    assert (interval.high - interval.low) / 2 == pytest.approx(half_width, rel=0.1)
 
 
 def test_the_interval_is_narrower_for_models_that_share_their_mistakes():
