@@ -22,6 +22,12 @@ class Gates(BaseModel):
     min_gain: float | None = Field(
         0.0, ge=-1, le=1, description="Minimum difference of the student's primary metric from the baseline's."
     )
+    min_slice_gain: float | None = Field(
+        None,
+        ge=-1,
+        le=1,
+        description="Minimum gain on each slice of the test rows (source, turns, length, reference), such as -0.02.",
+    )
     min_accuracy: float | None = Field(None, ge=0, le=1, description="Minimum accuracy of the student.")
     metrics: dict[str, float] = Field(
         {},

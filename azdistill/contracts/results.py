@@ -66,6 +66,20 @@ class ModelMetrics(RootModel[dict[str, MetricValue]]):
         return stored if isinstance(stored, Interval) else Interval(value=self.value(name))
 
 
+class SliceMetrics(Result):
+    """One group of test rows: those whose property `name` is `value`.
+
+    `means` are the mean scores of the primary metric. `gain` is the student's minus the baseline's; its confidence is
+    corrected for the number of slices.
+    """
+
+    name: str
+    value: str
+    rows: int
+    means: dict[ModelRole, float]
+    gain: Interval
+
+
 class Metrics(Result):
     """Metrics of the three models on the same test rows.
 
@@ -84,6 +98,18 @@ class Metrics(Result):
     models: dict[ModelRole, ModelMetrics]
     retention: Interval
     gain: Interval
+    slices: tuple[SliceMetrics, ...] = ()
+
+    @property
+    def smallest_gain(self) -> Interval:
+        """The smallest gain of a slice; empty without slices.
+
+        The intervals of the slices hold together, so it is between the smallest of their lower and of their upper
+        bounds.
+        """
+        gains = [group.gain.model_dump() for group in self.slices]
+        bounds = {name: [gain[name] for gain in gains if gain[name] is not None] for name in Interval.model_fields}
+        return Interval(**{name: min(values, default=None) for name, values in bounds.items()})
 
 
 class RowScores(Result):

@@ -37,6 +37,7 @@ def _results(metrics: Metrics, gates: Gates, profile: Profile | None) -> Iterato
     measured = [
         ("min_retention", gates.min_retention, metrics.retention),
         ("min_gain", gates.min_gain, metrics.gain),
+        ("min_slice_gain", gates.min_slice_gain, metrics.smallest_gain),
         ("min_accuracy", gates.min_accuracy, student.interval("accuracy")),
     ]
     for name, bound, value in measured:

@@ -12,7 +12,7 @@ from azdistill.reporting import first_screen, messages
 from azdistill.reporting.curve import curve
 from azdistill.reporting.examples import MOST_ROWS
 from azdistill.reporting.report import EXAMPLE_KINDS, Example, Report
-from azdistill.reporting.tables import comparison, metric_details, teacher_table, trial_table
+from azdistill.reporting.tables import comparison, metric_details, slice_table, teacher_table, trial_table
 
 TEMPLATES = Path(__file__).parent
 SCRIPT = (TEMPLATES / "report.js").read_text(encoding="utf-8")
@@ -47,6 +47,7 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         details=metric_details(report),
         teachers=teacher_table(report.usage),
         trials=trial_table(report.trials),
+        slices=slice_table(report),
         curve=curve(report.curve),
         primary=messages.metric_named(report.primary_metric),
         cost_facts=messages.cost_facts(report),

@@ -6,7 +6,15 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict
 
 from azdistill.contracts.manifest import Manifest
-from azdistill.contracts.results import GateDecision, Interval, ModelMetrics, ModelRole, ReferenceSource, Usage
+from azdistill.contracts.results import (
+    GateDecision,
+    Interval,
+    ModelMetrics,
+    ModelRole,
+    ReferenceSource,
+    SliceMetrics,
+    Usage,
+)
 from azdistill.contracts.rows import Message
 
 ExampleKind = Literal["worse than the teacher", "better than the baseline", "no better than the baseline"]
@@ -128,6 +136,7 @@ class Report(ReportModel):
     models: dict[ModelRole, ModelMetrics]
     retention: Interval
     gain: Interval
+    slices: tuple[SliceMetrics, ...] = ()
     stages: tuple[Stage, ...]
     usage: Usage
     costs: Costs = Costs()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from azdistill.contracts.results import MODEL_ROLES, TeacherUsage, Usage
 from azdistill.metrics.metric import CorpusMetric, Metric, RowMetric
 from azdistill.metrics.registry import METRICS
-from azdistill.reporting.messages import format_metric, loss, times
+from azdistill.reporting.messages import format_metric, loss, metric_named, ratio_interval, times
 from azdistill.reporting.report import Report, Trials
 
 
@@ -106,3 +106,17 @@ def teacher_table(usage: Usage) -> Table | None:
         for row, used in zip(rows, teachers.values(), strict=True):
             row.append(f"{used.cost:,.2f}")
     return Table(tuple(columns), tuple(map(tuple, rows)))
+
+
+def slice_table(report: Report) -> list[tuple[str, ...]]:
+    """Slice, rows, and the mean score of each model, with the student's gain over the baseline."""
+    metric = metric_named(report.primary_metric)
+    return [
+        (
+            f"{group.name} {group.value}",
+            f"{group.rows:,}",
+            *(format_metric(metric, group.means[role]) for role in MODEL_ROLES),
+            ratio_interval(group.gain),
+        )
+        for group in report.slices
+    ]

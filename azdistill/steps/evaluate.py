@@ -28,19 +28,22 @@ def body(arguments: Arguments[EvaluateConfig]) -> None:
     from azdistill.evaluation.answers import LOCAL_MODELS, align
     from azdistill.evaluation.gates import decide, needs_profile
     from azdistill.evaluation.metrics import evaluate
+    from azdistill.evaluation.slices import with_slices
 
     config, inputs = arguments.config, arguments.inputs
     folder = open_folder(arguments.outputs["evaluation"])
     for name in ("prompts", "completions", *LOCAL_MODELS):
         read_manifest(inputs[name])
+    prompts = list(read_rows(inputs["prompts"] / PROMPTS_FILE, Prompt))
     rows = align(
-        read_rows(inputs["prompts"] / PROMPTS_FILE, Prompt),
+        prompts,
         read_rows(inputs["completions"] / COMPLETIONS_FILE, Completion),
         {role: read_rows(inputs[role] / PREDICTIONS_FILE, Prediction) for role in LOCAL_MODELS},
     )
     evaluation = evaluate(rows, config, inputs.get("task_file"), inputs.get("metric_file"))
     profile = read_result(inputs["student"] / PROFILE_FILE, Profile) if needs_profile(config.gates) else None
-    metrics, gate = evaluation.metrics, decide(evaluation.metrics, config, profile)
+    metrics = with_slices(evaluation, prompts, config)
+    gate = decide(metrics, config, profile)
     write_result(folder / METRICS_FILE, metrics)
     write_result(folder / GATE_FILE, gate)
     write_rows(folder / SCORES_FILE, evaluation.scores)

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from azdistill.contracts.evaluate import EvaluateConfig, Gates
+from azdistill.contracts.results import Interval, SliceMetrics
 from azdistill.evaluation.gates import decide
 from azdistill.evaluation.metrics import evaluate
 
@@ -43,6 +44,18 @@ def test_an_inconclusive_gate_says_how_many_rows_would_decide_it(build):
     (above,) = decided(build, min_accuracy=0.93).gates
     assert above.rows_needed == math.ceil(100 * ((above.high - above.value) / 0.03) ** 2)
     assert decided(build, min_accuracy=0.9).gates[0].rows_needed is None
+
+
+@pytest.mark.parametrize(("bound", "outcome"), [(-0.1, "passed"), (0.0, "inconclusive"), (0.2, "refused")])
+def test_the_smallest_gain_of_a_slice_is_bounded(build, bound, outcome):
+    """The intervals are [-.05, .15] and [.1, .3]: the smallest gain is between -.05 and .15."""
+    config = EvaluateConfig(task="nli", gates=Gates(**NONE | {"min_slice_gain": bound}))
+    metrics = evaluate([build.row("neutral", "neutral", "neutral", "neutral", 1)], config).metrics
+    gains = [Interval(value=0.05, low=-0.05, high=0.15), Interval(value=0.2, low=0.1, high=0.3)]
+    slices = tuple(SliceMetrics(name="source", value="a", rows=9, means={}, gain=gain) for gain in gains)
+    (gate,) = decide(metrics.model_copy(update={"slices": slices}), config).gates
+    assert (gate.name, gate.value, gate.low, gate.high, gate.outcome) == ("min_slice_gain", 0.05, -0.05, 0.15, outcome)
+    assert decide(metrics, config).decision == "inconclusive"
 
 
 def test_the_worst_gate_decides(build):
