@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SMOLLM := pipelines/smollm
 AZURITE := tests/workspace/node_modules/.package-lock.json
 AXE := tests/browser/node_modules/.package-lock.json
 
-.PHONY: install quickstart test test-fast test-slow test-browser test-locks lint format golden lock memory-table bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train clean
+.PHONY: install quickstart smollm test test-fast test-slow test-browser test-locks lint format golden lock memory-table bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train clean
 
 install: $(VENV)/.installed
 
@@ -22,6 +23,22 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 quickstart: install
 	$(BIN)/python pipelines/quickstart/generate.py --out pipelines/quickstart/data
 	$(BIN)/azdistill run pipelines/quickstart/job.yaml -o runs/quickstart
+
+# A real student, SmolLM2-135M: docs/smollm.md. One thread for each node, because train and predict run at the same time.
+smollm: install $(SMOLLM)/student/config.json
+	$(BIN)/python $(SMOLLM)/generate.py --out $(SMOLLM)/data
+	OMP_NUM_THREADS=1 $(BIN)/azdistill run $(SMOLLM)/job.yaml -o runs/smollm
+
+$(SMOLLM)/student/config.json: $(SMOLLM)/make_student.py $(VENV)/.smollm
+	rm -rf $(SMOLLM)/student
+	$(BIN)/python $(SMOLLM)/make_student.py --out $(SMOLLM)/student.part
+	mv $(SMOLLM)/student.part $(SMOLLM)/student
+	touch $@
+
+# Without their dependencies, some of which must be compiled: requirements.txt says why.
+$(VENV)/.smollm: $(SMOLLM)/requirements.txt | $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --no-deps --requirement $(SMOLLM)/requirements.txt
+	touch $@
 
 # The linters use one core while the tests wait for each other.
 test: install
@@ -45,7 +62,7 @@ $(AXE): tests/browser/package-lock.json | install
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/browser --ignore-scripts --no-audit --no-fund --silent
 	touch $@
 
-test-slow: install
+test-slow: install $(SMOLLM)/student/config.json
 	$(BIN)/python -m pytest --with slow -m slow -n 2 --dist worksteal
 
 # Needs PyPI: the locks of the environments resolve, and the steps run with exactly their packages (4 GB are downloaded).
