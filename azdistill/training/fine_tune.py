@@ -109,17 +109,9 @@ def fine_tune(
         loaded.model.config.use_cache = use_cache  # Trainer sets it to false, and it would be saved
         saved_step = _load_best(trainer, checkpoints, inputs_hash)
     metrics, history = _metrics(trainer, rows, config, start, seconds, saved_step, mlflow.run)
-    # The trials of a sweep are compared by their last value: it is that of the saved weights.
-    objective = {} if metrics.validation_loss is None else {OBJECTIVE: metrics.validation_loss}
-    mlflow.log({**metrics.as_json(), **objective}, metrics.steps, last=True)
-    is_main_process = bool(trainer.is_world_process_zero())
-    weights = gather_weights(trainer) if config.is_sharded else None
-    tuned = Student(trainer.model.eval(), loaded.tokenizer)
-    if config.has_adapters and is_main_process:
-        tuned = merge_adapters(tuned, student, config, weights)
-    elif weights and is_main_process:
-        tuned = with_weights(tuned, student, config, weights)
-    return FineTuned(tuned, saved_dtype(student, config), metrics, history, is_main_process)
+    _log_metrics(mlflow, metrics)
+    tuned = _trained_student(trainer, loaded.tokenizer, student, config)
+    return FineTuned(tuned, saved_dtype(student, config), metrics, history, bool(trainer.is_world_process_zero()))
 
 
 class _Rows(NamedTuple):
@@ -203,6 +195,23 @@ def _metrics(
     ending: Ending = "early_stopping" if is_early else "num_epochs"
     metrics = training_metrics(trainer, *rows, config, history, seconds, start.step, saved_step, ending, mlflow_run)
     return metrics, history
+
+
+def _log_metrics(mlflow: LogToMLflow, metrics: TrainingMetrics) -> None:
+    """Log the metrics, and the objective of a sweep, whose last value is that of the saved weights."""
+    objective = {} if metrics.validation_loss is None else {OBJECTIVE: metrics.validation_loss}
+    mlflow.log({**metrics.as_json(), **objective}, metrics.steps, last=True)
+
+
+def _trained_student(trainer: StudentTrainer, tokenizer: Any, folder: Path, config: TrainConfig) -> Student:
+    """The student, in the main process with all weights: those of the other processes, and merged adapters."""
+    weights = gather_weights(trainer) if config.is_sharded else None  # in all processes
+    tuned = Student(trainer.model.eval(), tokenizer)
+    if not trainer.is_world_process_zero():
+        return tuned
+    if config.has_adapters:
+        return merge_adapters(tuned, folder, config, weights)
+    return with_weights(tuned, folder, config, weights) if weights else tuned
 
 
 def _parameters(model: Any, config: TrainConfig) -> str:
