@@ -17,9 +17,11 @@ LONGEST = 500
 _TIME = re.compile(r"\b\d{1,2}:[0-5]\d(?!\d)")
 _SEVERAL_UNITS = re.compile(r"\W*(?:\d[\d.,]*\s*[A-Za-z]+\W+(?:and\s+)?){1,3}\d[\d.,]*\s*[A-Za-z]+\W*")
 
-# Inline and display math. A dollar sign of money is followed by other text: "$5 and $10".
+# Inline and display math of at most LONGEST characters. A dollar sign of money is followed by other text: "$5 and $10".
 _SEGMENT = re.compile(
-    r"\$\$(?P<a>[^$]+)\$\$|\\\[(?P<b>.+?)\\\]|\\\((?P<c>.+?)\\\)|\$(?!\s)(?P<d>[^$\n]*[^$\s\\])\$(?!\d)", re.DOTALL
+    r"\$\$(?P<a>[^$]{1,500})\$\$|\\\[(?P<b>.{1,500}?)\\\]|\\\((?P<c>.{1,500}?)\\\)"
+    r"|\$(?!\s)(?P<d>[^$\n]{0,500}[^$\s\\])\$(?!\d)",
+    re.DOTALL,
 )
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
 _EXPONENT = re.compile(r"\^\s*(-?\d{2,}|-\d)")

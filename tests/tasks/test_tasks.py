@@ -74,7 +74,9 @@ def test_qnli_asks_whether_the_sentence_answers_the_question():
     assert task_of("nli", labels="entailment,neutral,contradiction").case(mnli).gold == "neutral"
 
 
-@pytest.mark.parametrize("text", ["1e99999999", "9" * 10_000, "\\boxed{" * 3000, "1," * 20_000, "answer is " * 5000])
+@pytest.mark.parametrize(
+    "text", ["1e99999999", "9" * 10_000, "\\boxed{" * 3000, "1," * 20_000, "answer is " * 5000, "\\[ " * 5000]
+)
 def test_no_text_is_slow_to_read(text):
     started = time.perf_counter()
     for task in TASKS.values():
