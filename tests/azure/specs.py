@@ -23,6 +23,7 @@ from azdistill.contracts.request_parameters import check_parameter
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import Prompting, Teacher
+from azdistill.contracts.train import CUDA_SETTINGS, FSDP_OPTIMIZERS, TrainConfig
 from azdistill.engine.pipeline.vm_sizes import vm_size
 from azdistill.engine.problems import may_be_secret
 from azdistill.job.model import ComputeSection, DataSection, DistillationJob, StudentSection
@@ -207,11 +208,18 @@ def jobs(draw: st.DrawFn) -> Values:
             DistillationJob,
             task=st.just(task),
             simulation=st.just({}),
+            labels=st.none(),  # a list that the steps have as a text
+            metrics=st.none(),  # a Python file
             tuning=st.none(),  # a sweep is another kind of node, see tests/job/test_tuning.py
-            evaluate=fields(EvaluateConfig, gates=fields(Gates, metrics=METRIC_BOUNDS)),
+            evaluate=fields(
+                EvaluateConfig,
+                gates=fields(Gates, metrics=METRIC_BOUNDS),
+                primary_metric=st.none() | st.sampled_from(("accuracy", "agreement")),
+            ),
             data=fields(DataSection, training_data=rows, validation_data=maybe_rows, test_data=maybe_rows),
             teacher=teacher_sections(),
             compute=compute_sections(),
+            train=fields(TrainConfig).map(_valid_training),
             student=fields(
                 StudentSection,
                 model=st.sampled_from((*STUDENTS, CATALOG_STUDENT)),
@@ -242,6 +250,16 @@ def compute_sections() -> Drawn:
         environment_variables=variables.map(_without_secrets),
     )
     return drawn.map(_valid_identity).map(_valid_processes).map(_valid_spot)
+
+
+def _valid_training(train: Values) -> Values:
+    """Without settings that need a GPU, which not every VM size has, and FSDP with an optimizer that it can divide."""
+    for setting in CUDA_SETTINGS:
+        if train.get(setting.field) == setting.value:
+            train = train | {setting.field: setting.substitute}
+    train = train | {"train_on": "last"}  # all is an error with teacher.trace: keep
+    can_divide = train.get("optimizer", *FSDP_OPTIMIZERS) in FSDP_OPTIMIZERS
+    return train if can_divide else train | {"sharding": "none"}
 
 
 def _without_secrets(variables: Values) -> Values:

@@ -129,7 +129,12 @@ def _sections(job: DistillationJob) -> dict[str, StepConfig]:
         "predict_student": job.predict.model_copy(update={"weights": "pretrained"}),
         "predict_baseline": job.predict,
         "evaluate": job.evaluate,
-        "report": ReportConfig(title=job.name, registered_model=name),
+        "report": ReportConfig(
+            title=job.name,
+            registered_model=name,
+            training_hour_price=job.prices.training_hour,
+            serving_hour_price=job.prices.serving_hour,
+        ),
         "register": RegisterConfig(
             registered_model=name,
             model_type=job.outputs.model_type,
