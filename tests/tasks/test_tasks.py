@@ -78,6 +78,7 @@ def test_qnli_asks_whether_the_sentence_answers_the_question():
     "text", ["1e99999999", "9" * 10_000, "\\boxed{" * 3000, "1," * 20_000, "answer is " * 5000, "\\[ " * 5000]
 )
 def test_no_text_is_slow_to_read(text):
+    TASKS["math"].answer("x + 1")  # starts the process of math-verify
     started = time.perf_counter()
     for task in TASKS.values():
         task.answer(text)
