@@ -18,7 +18,7 @@ from typing import Any
 from azdistill.contracts.files import write_text
 
 PACKAGE, MODULE = "reasoning_gym", "reasoning_gym.algorithmic.word_sequence_reversal"
-TRAIN_ROWS, TEST_ROWS = 240, 100
+TRAIN_ROWS, TEST_ROWS = 200, 100
 
 # Words of a list.
 WORDS = {"min_words": 3, "max_words": 4}
