@@ -14,6 +14,8 @@ from azdistill.contracts.manifest import read_manifest
 from tests.end_to_end.conftest import run
 from tests.small_job import AZDISTILL, variables
 
+pytestmark = pytest.mark.slow
+
 NODES = ("prepare", "teacher", "curate", "train", "predict_student", "predict_baseline", "evaluate", "report")
 
 
@@ -77,7 +79,6 @@ def test_every_row_is_a_completion_or_a_reject(first: tuple[Path, Any]) -> None:
     assert usage["retries"]
 
 
-@pytest.mark.slow
 def test_a_student_is_registered_when_gates_are_not_enforced(job: Path, first: tuple[Path, Any], home: Path) -> None:
     folder, _ = first
     done = run(job, "-o", folder, "--set", "inputs.enforce_gates=false", home=home)
@@ -95,7 +96,6 @@ def test_a_student_is_registered_when_gates_are_not_enforced(job: Path, first: t
     assert client.get_model_version("support-student", "1").tags["azdistill.teacher"] == "DeepSeek-V3.2"
 
 
-@pytest.mark.slow
 def test_the_same_seed_gives_the_same_metrics_after_a_kill_in_training(
     job: Path, first: tuple[Path, Any], tmp_path: Path
 ) -> None:
@@ -122,7 +122,6 @@ def wait_for(log: Path, text: str, longest_s: float = 90) -> None:
     raise AssertionError(f"{log} never said {text!r}")
 
 
-@pytest.mark.slow
 def test_an_endpoint_that_refuses_the_key_is_one_clear_message(job: Path, tmp_path: Path) -> None:
     command = [AZDISTILL[0], "-m", "azdistill.simulate", "--with-parent", "--key-variable", "RIGHT_KEY"]
     known = variables(tmp_path, RIGHT_KEY="right")

@@ -7,10 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from azdistill.contracts.evaluate import STEP
 from azdistill.contracts.files import write_rows
 from azdistill.contracts.manifest import close_folder
 from azdistill.contracts.rows import Completion, Message, Prediction, Prompt, TokenUsage
 from azdistill.evaluation.answers import AnswerText, EvaluationRow
+from azdistill.steps.evaluate import body
+from azdistill.steps.runner import run_step
 
 MESSAGES = (Message(role="user", content="Does it?"),)
 
@@ -71,18 +74,22 @@ def folders(tmp_path):
 
 
 @pytest.fixture
-def evaluate_step(tmp_path):
-    """Run evaluate as Azure ML starts it: a process with folders and flags."""
+def evaluate_step(tmp_path, capsys):
+    """Run evaluate with folders and flags: in this process, or with `process` in its own, as Azure ML starts it."""
 
-    def run(inputs, gates=None, output="evaluation", **flags):
+    def run(inputs, gates=None, output="evaluation", process=False, **flags):
         folder = tmp_path / output
         if gates is not None:
             flags["gates"] = tmp_path / "gates.json"
             flags["gates"].write_text(json.dumps(gates))
         arguments = {**inputs, "evaluation": folder, "task": "nli", **flags}
         argv = [word for name, value in arguments.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-        command = [sys.executable, "-m", "azdistill.steps.evaluate", *argv]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-        return SimpleNamespace(code=done.returncode, out=done.stdout, err=done.stderr, folder=folder)
+        if process:
+            command = [sys.executable, "-m", "azdistill.steps.evaluate", *argv]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+            return SimpleNamespace(code=done.returncode, out=done.stdout, err=done.stderr, folder=folder)
+        capsys.readouterr()
+        code = run_step(STEP, body, argv)
+        return SimpleNamespace(code=code, **capsys.readouterr()._asdict(), folder=folder)
 
     return run

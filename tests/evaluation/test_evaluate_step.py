@@ -1,4 +1,4 @@
-"""The evaluate step as a process: a refused student is a result, a folder that doesn't match is an error."""
+"""The evaluate step: a refused student is a result, a folder that doesn't match is an error."""
 
 import pytest
 
@@ -10,7 +10,7 @@ WRITTEN = ("metrics.json", "gate.json", "scores.jsonl")
 
 
 def test_a_proven_student_passes(folders, evaluate_step):
-    done = evaluate_step(folders(), gates={"min_retention": 0.8, "min_gain": 0.5})
+    done = evaluate_step(folders(), gates={"min_retention": 0.8, "min_gain": 0.5}, process=True)
     assert (done.code, done.err) == (0, "")
     assert done.out == "accuracy on 200 test rows: teacher 1.000, baseline 0.000, student 0.900; passed\n"
     gate, metrics = (read_json(done.folder / name) for name in WRITTEN[:2][::-1])

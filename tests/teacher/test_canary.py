@@ -144,6 +144,7 @@ def test_a_token_for_another_audience_costs_one_call(step, simulate, prompts, co
     assert teacher.calls == {"unauthorized": 1}
 
 
+@pytest.mark.slow
 def test_tokens_are_renewed_during_a_run(step, simulate, prompts, configure):
     with simulated_azure() as azure:
         azure.life_s = 2
@@ -157,6 +158,7 @@ def test_tokens_are_renewed_during_a_run(step, simulate, prompts, configure):
         assert teacher.calls["unauthorized"] == 0
 
 
+@pytest.mark.slow
 def test_a_missing_identity_is_one_line_with_a_fix(step, simulate, prompts, configure):
     step.write_prompts(prompts(4))
     teacher, url = simulate(entra_scope=SCOPE)

@@ -121,6 +121,7 @@ def test_prompts_in_progress_are_bounded(ask):
     assert max(tasks) < 100
 
 
+@pytest.mark.slow
 def test_rows_that_wait_for_a_retry_do_not_hold_back_others(ask):
     """Far more rows wait than there are slots."""
 

@@ -204,6 +204,7 @@ def test_fallback_replaces_a_first_teacher_that_fails_at_the_start(collect_from,
     assert "the next teacher answers its remaining rows" in caplog.text
 
 
+@pytest.mark.slow
 def test_fallback_replaces_an_unreachable_first_teacher(collect_from):
     unreachable = RecordingTeacher("first", lambda row, times: "first", "http://127.0.0.1:9")
     (_, two), collected = collect_from(

@@ -103,6 +103,7 @@ def test_a_rank_waits_for_one_that_starts_later(step, start, simulate, prompts, 
     assert teacher.calls["answered"] == read_manifest(step.completions).counts["answered"] == 60
 
 
+@pytest.mark.slow
 def test_a_job_restarts_after_a_rank_was_killed(step, start, simulate, prompts, configure, tmp_path):
     rows = prompts(300)
     step.write_prompts(rows)
@@ -162,6 +163,7 @@ def test_rejects_of_all_ranks_together_are_limited(step, start, simulate, prompt
     assert not (step.completions / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_all_ranks_together_keep_a_configured_limit(step, start, simulate, prompts, configure):
     step.write_prompts(prompts(300))
     limits = {"requests_per_minute": 6000, "burst_s": 0.2}

@@ -51,6 +51,7 @@ def test_a_step_has_the_parts_that_follow_from_its_settings() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_table_is_that_of_this_trainer() -> None:
     """If it fails: the step takes another amount of memory now. Write the table anew with `make memory-table`."""
     setting = Setting("lora", "bfloat16", "bfloat16", True)
