@@ -124,7 +124,7 @@ class TrainConfig(StepConfig):
     num_epochs: Annotated[float, RunInput()] = Field(3.0, gt=0, le=1000, description="Number of epochs.")
     train_on: Literal["last", "all"] = Field(
         "last",
-        description="Assistant turns of a row that are learned: the last one, or all of them. A turn with weight 0 "
+        description="Assistant turns of a row that are targets: the last one, or all of them. A turn with weight 0 "
         "never is.",
     )
     max_length: int = Field(

@@ -76,7 +76,7 @@ Candidates = Annotated[
 
 
 class TuningSection(TuningModel):
-    """Train several students with other values of `train`, and go on with the one with the lowest validation loss."""
+    """Train several students with other values of `train`; later steps use the one with the lowest validation loss."""
 
     search_space: dict[str, Candidates] = Field(
         min_length=1,

@@ -29,7 +29,7 @@ SPACE = "\u2581"
 
 @dataclass(frozen=True)
 class TokenizedRow:
-    """A conversation as token ids, and the positions whose tokens are learned.
+    """A conversation as token ids, and the positions whose tokens are targets of the loss.
 
     `targets` are half-open spans of positions, in order and disjoint: each covers an answer and the token that ends it.
     `weight` multiplies the loss of the row's target tokens. `conversation` is its index.

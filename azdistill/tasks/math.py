@@ -44,7 +44,7 @@ def case(record: Mapping[str, Any]) -> Case:
 def answer(text: str) -> str | None:
     """The content of the last \\boxed{}, what "the answer is" states, math at the end, or the last number.
 
-    A number is in lowest terms (`7/2`, `50%`). None for what is no number, expression or word, such as a time.
+    A number is in lowest terms (`7/2`, `50%`). None for text that is no number, expression or word, such as a time.
     """
     plain = without_reasoning(text)
     boxed = _boxed(plain)

@@ -192,7 +192,7 @@ def _is_repeated(turns: tuple[Message, ...], seen: set[int]) -> bool:
 
 
 def _no_rows(rows: Iterable[TrainRow], train_on: TrainOn) -> DataError:
-    """The error for rows of which none is trained: there is none, or they have no target, or they are too long."""
+    """The error for rows of which none is trained: no rows, no targets, or all too long."""
     without_target = [not target_turns(row.messages, train_on) for row in rows]
     if not without_target or not all(without_target):
         return DataError("no usable training row", code="no_rows", fix="see drops.jsonl of the curate step")
