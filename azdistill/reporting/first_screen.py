@@ -80,8 +80,8 @@ def _cost(report: Report) -> Answer:
     requests = costs.break_even_requests
     paid_back = "never paid back" if requests is None else f"paid back after {requests:,} answers"
     share = percent(costs.student_per_1000 / costs.teacher_per_1000)
-    detail = f"{each}; {parts}, {paid_back}; {resources}"
-    return Answer("What does it cost?", f"{share} of the teacher's price", detail)
+    detail = f"of the teacher's price: {each}; {parts}, {paid_back}; {resources}"
+    return Answer("What does it cost?", share, detail)
 
 
 def _may_ship(report: Report) -> Answer:

@@ -59,8 +59,12 @@ def test_a_distillation_is_paid_back_only_if_the_student_is_cheaper(costs: Costs
     ("prices", "answer", "details"),
     [
         ({}, "8.50 to distil", ["Set input_price", "weights"]),
-        ({"training_hour": 4.0, "serving_hour": 3.6}, "0.5% of the teacher's price", ["paid back after 528 answers"]),
-        ({"serving_hour": 3600.0}, "500.0% of the teacher's price", ["never paid back"]),
+        (
+            {"training_hour": 4.0, "serving_hour": 3.6},
+            "0.5%",
+            ["of the teacher's price", "paid back after 528 answers"],
+        ),
+        ({"serving_hour": 3600.0}, "500.0%", ["never paid back"]),
     ],
 )
 def test_the_answer_about_cost_depends_on_the_prices(
