@@ -9,8 +9,7 @@ from azdistill.metrics.metric import Metric
 from azdistill.reporting.messages import (
     amount,
     format_metric,
-    gate_bound,
-    gate_name,
+    gate_result,
     metric_named,
     percent,
     ratio_interval,
@@ -92,7 +91,7 @@ def _may_ship(report: Report) -> Answer:
 
 
 def _missed(gate: GateResult) -> str:
-    text = f"{gate_name(gate)} {ratio_interval(gate.interval)}, required {gate_bound(gate)}"
+    text = gate_result(gate)
     if gate.rows_needed is None:
         return text
     return f"{text}; about {gate.rows_needed:,} test rows would decide"

@@ -53,7 +53,7 @@ def _achieved(metrics: Metrics) -> str:
 
 
 def example_title(example: Example, primary: Metric) -> str:
-    """How the student did on an example row."""
+    """Title of an example row: the student is right or wrong, or its score."""
     if primary.name == "accuracy":
         return "The student is right" if example.correct["student"] else "The student is wrong"
     return f"The student's {primary.label} is {ratio(example.scores.get('student'))}"
@@ -73,11 +73,12 @@ def metric_named(name: str) -> Metric:
 
 
 def _missed(decision: GateDecision, outcome: str) -> str:
-    return " and ".join(
-        f"{gate_name(gate)} {ratio_interval(gate.interval)}, required {gate_bound(gate)}"
-        for gate in decision.gates
-        if gate.outcome == outcome
-    )
+    return " and ".join(gate_result(gate) for gate in decision.gates if gate.outcome == outcome)
+
+
+def gate_result(gate: GateResult) -> str:
+    """The measured value of a gate with its interval, and the required one."""
+    return f"{gate_name(gate)} {ratio_interval(gate.interval)}, required {gate_bound(gate)}"
 
 
 def registration(report: Report) -> str:
