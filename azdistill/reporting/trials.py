@@ -39,7 +39,7 @@ def read_trials(tracking_uri: str | None, best_run: str | None, fields: Sequence
 
 
 def _runs_of_sweep(tracking_uri: str, best_run: str) -> list[Any]:
-    """The runs with the same parent. None without a parent."""
+    """The runs with the same parent; no runs without a parent."""
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri=tracking_uri)

@@ -24,8 +24,8 @@ def parsed(expression: str) -> tuple[Any, ...]:
     from math_verify import LatexExtractionConfig, parse
 
     latex = LatexExtractionConfig(boxed_match_priority=-1)
-    found = parse(f"${expression}$", [latex], fallback_mode="no_fallback", parsing_timeout=TIMEOUT_S)
-    return tuple(item for item in found if str(item) not in ("zoo", "nan"))
+    results = parse(f"${expression}$", [latex], fallback_mode="no_fallback", parsing_timeout=TIMEOUT_S)
+    return tuple(item for item in results if str(item) not in ("zoo", "nan"))
 
 
 def handle(request: list[str]) -> bool:

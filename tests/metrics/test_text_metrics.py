@@ -83,11 +83,11 @@ def test_rows_without_a_reference_do_not_count() -> None:
 
 
 def form_of(text: str, complete: bool = True, valid: bool = True, reference: str = "a b c d") -> dict[str, object]:
-    given = ModelAnswer(
+    answer = ModelAnswer(
         text, complete, text if complete and valid else None, (reference,), (reference,), None, conversation
     )
-    values = {metric.name: metric.score(given) for metric in form.METRICS if isinstance(metric, RowMetric)}
-    ratio = form.length_ratio([given])
+    values = {metric.name: metric.score(answer) for metric in form.METRICS if isinstance(metric, RowMetric)}
+    ratio = form.length_ratio([answer])
     return values | {"length_ratio": ratio and ratio.value}
 
 
