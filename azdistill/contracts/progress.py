@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 
 logger = logging.getLogger("azdistill.progress")
 
@@ -14,13 +15,13 @@ class Progress:
         self.done = 0
         self.started = self.logged = time.monotonic()
 
-    def advance(self, count: int = 1, note: str = "") -> None:
-        """Count finished items; `note` is appended to the line."""
+    def advance(self, count: int = 1, note: Callable[[], str] = str) -> None:
+        """Count finished items; the text of `note` is appended to the line. It is called only for a line."""
         self.done += count
         now = time.monotonic()
         if now - self.logged >= self.every or self.done == self.total:
             self.logged = now
-            logger.info(self.line(now, note))
+            logger.info(self.line(now, note()))
 
     def line(self, now: float, note: str = "") -> str:
         """The log line at `now`, a time of `time.monotonic()`."""

@@ -26,10 +26,13 @@ def billed_tokens(answer: Answer, request_bytes: int, teacher: Teacher, max_toke
     They are those that the endpoint reports. A count that it does not report is replaced by an upper bound: a token
     has at least one byte, and an answer has at most `max_tokens`, which is all that is known of hidden reasoning.
     """
-    text_bytes = len(f"{answer.trace or ''}{answer.completion}".encode())
-    is_bounded_by_text = answer.finish_reason == "stop" and not teacher.reasoning
-    upper_bound = min(text_bytes, max_tokens) if is_bounded_by_text else max_tokens
-    return answer.prompt_tokens or request_bytes, answer.completion_tokens or upper_bound
+    return answer.prompt_tokens or request_bytes, answer.completion_tokens or _most_tokens(answer, teacher, max_tokens)
+
+
+def _most_tokens(answer: Answer, teacher: Teacher, max_tokens: int) -> int:
+    if answer.finish_reason != "stop" or teacher.reasoning:
+        return max_tokens
+    return min(len(f"{answer.trace or ''}{answer.completion}".encode()), max_tokens)
 
 
 class Budget:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -144,7 +144,7 @@ class Dispatcher:
         result = await self.router.answer(self.prompts[index], index)
         self.results[index] = result
         self.rejected += not is_answered(result)
-        self.progress.advance(note=self._status())
+        self.progress.advance(note=self._status)
         self.check()
         if self.rejected > self.allowed_rejects:
             raise TooManyRejected
@@ -153,20 +153,21 @@ class Dispatcher:
         if not self._in_progress:
             self._done.set()
 
-    async def _ask(self, teacher: int, request: Request, number: int) -> Outcome:
-        return await self.clients[teacher].ask(request, number)
+    def _ask(self, teacher: int, request: Request, number: int) -> Awaitable[Outcome]:
+        return self.clients[teacher].ask(request, number)
 
     async def _report(self) -> None:
         """Log progress while rows wait for a rate limit or an outage to pass."""
         while True:
             await asyncio.sleep(STATUS_EVERY_S)
-            waiting = sum(client.waiting for client in self.clients)
-            self.progress.advance(0, self._status(f"{waiting} wait for a retry" if waiting else ""))
+            self.progress.advance(0, self._status)
             self.check()
 
-    def _status(self, more: str = "") -> str:
+    def _status(self) -> str:
         rejected = f"{self.rejected} rejected" if self.rejected else ""
-        return ", ".join(filter(None, (self.answers.budget.status(), rejected, more)))
+        waiting = sum(client.waiting for client in self.clients)
+        retries = f"{waiting} wait for a retry" if waiting else ""
+        return ", ".join(filter(None, (self.answers.budget.status(), rejected, retries)))
 
     def counts(self) -> dict[str, Any]:
         """The fields of usage.json that were counted: of each teacher, and of all."""

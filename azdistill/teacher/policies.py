@@ -9,7 +9,7 @@ A cascade asks for as many samples of it as of any other row, as it needs them t
 
 import asyncio
 import hashlib
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Protocol
@@ -53,11 +53,11 @@ class Router(Converser):
 
 
 class RoutingPolicy(Protocol):
-    async def __call__(self, router: Router, prompt: Prompt, number: int) -> Conversations: ...
+    def __call__(self, router: Router, prompt: Prompt, number: int) -> Awaitable[Conversations]: ...
 
 
-async def route(router: Router, prompt: Prompt, number: int) -> Conversations:
-    return await router.samples_of(prompt, number, first_teachers(prompt, router.config))
+def route(router: Router, prompt: Prompt, number: int) -> Awaitable[Conversations]:
+    return router.samples_of(prompt, number, first_teachers(prompt, router.config))
 
 
 async def cascade(router: Router, prompt: Prompt, number: int) -> Conversations:

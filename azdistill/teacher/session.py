@@ -1,7 +1,6 @@
 """HTTP session with a teacher: connections, proxy, timeouts and the headers of each request."""
 
 import asyncio
-import uuid
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 
@@ -38,4 +37,5 @@ def post(
 
 def with_request_id(headers: Mapping[str, str], key: str) -> Mapping[str, str]:
     """Add the request id by which Azure's support finds a call. All attempts of a request have the same."""
-    return {**headers, "x-ms-client-request-id": str(uuid.UUID(key[:32]))}
+    request_id = f"{key[:8]}-{key[8:12]}-{key[12:16]}-{key[16:20]}-{key[20:32]}"  # a UUID
+    return {**headers, "x-ms-client-request-id": request_id}

@@ -32,7 +32,7 @@ class LogProgress(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self._progress and state.is_world_process_zero:
-            self._progress.advance(note=self._loss)
+            self._progress.advance(note=lambda: self._loss)
 
 
 class SaveOnSchedule(TrainerCallback):
