@@ -75,8 +75,9 @@ STEP = Step(
         "completions": Port("uri_folder", "the teacher's answers"),
         "student": Port("uri_folder", "the student's predictions"),
         "baseline": Port("uri_folder", "the baseline's predictions"),
+        "judgements": Port("uri_folder", "verdicts of a judge, for metric judge", optional=True),
         "task_file": TASK_FILE,
         "metric_file": METRIC_FILE,
     },
-    outputs={"evaluation": Port("uri_folder", "metrics.json, gate.json and scores.jsonl")},
+    outputs={"evaluation": Port("uri_folder", "metrics.json, gate.json, scores.jsonl and, of a judge, judge.json")},
 )

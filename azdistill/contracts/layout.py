@@ -17,7 +17,8 @@ A run folder has a folder NODE/OUTPUT for each output of each node. A folder tha
     train/metrics/                      metrics.json, history.jsonl
     predict_student/predictions/        predictions.jsonl, profile.json
     predict_baseline/predictions/       predictions.jsonl, profile.json
-    evaluate/evaluation/                metrics.json, gate.json, scores.jsonl
+    judge/judgements/                   verdicts.jsonl, labels.jsonl, summary.json, usage.json: with section judge
+    evaluate/evaluation/                metrics.json, gate.json, scores.jsonl; judge.json with section judge
     report/report/                      report.html, report.md, report.json
     register/registration/              lineage.json
 
@@ -42,6 +43,8 @@ TRAIN_FILE, VALIDATION_FILE = "train.jsonl", "validation.jsonl"
 DROPS_FILE, DROP_COUNTS_FILE = "drops.jsonl", "drops.json"
 TRAINING_METRICS_FILE, HISTORY_FILE = "metrics.json", "history.jsonl"
 PREDICTIONS_FILE, PROFILE_FILE = "predictions.jsonl", "profile.json"
+VERDICTS_FILE, HUMAN_LABELS_FILE, JUDGE_SUMMARY_FILE = "verdicts.jsonl", "labels.jsonl", "summary.json"
+JUDGE_FILE = "judge.json"
 METRICS_FILE, GATE_FILE, SCORES_FILE = "metrics.json", "gate.json", "scores.jsonl"
 REPORT_FILE, REPORT_HTML_FILE, REPORT_MARKDOWN_FILE = "report.json", "report.html", "report.md"
 LINEAGE_FILE = "lineage.json"

@@ -1,7 +1,7 @@
 """Render prompts for the teacher as `teacher.prompting` asks. See docs/prompting.md."""
 
+from azdistill.contracts.requests import Prompting
 from azdistill.contracts.rows import Message
-from azdistill.contracts.teacher import Prompting
 
 # A teacher's reasoning stands between these tags, before the answer.
 THINK, THOUGHT = "<think>", "</think>"

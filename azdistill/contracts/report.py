@@ -38,6 +38,7 @@ STEP = Step(
         "training": Port("uri_folder", "metrics of step train"),
         "student": Port("uri_folder", "the student's predictions"),
         "baseline": Port("uri_folder", "the baseline's predictions"),
+        "judgements": Port("uri_folder", "of step judge", optional=True),
         "evaluation": Port("uri_folder", "of step evaluate"),
     },
     outputs={"report": Port("uri_folder", "report.html, report.md and report.json")},

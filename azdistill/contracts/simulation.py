@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# `support` answers from the policy of a shop; the other experts answer in the form of their task.
-ExpertName = Literal["conversation", "nli", "qa", "math", "summarization", "support"]
+# `support` answers from the policy of a shop, `judge` compares or scores answers; the other experts answer in the form
+# of their task.
+ExpertName = Literal["conversation", "nli", "qa", "math", "summarization", "support", "judge"]
+JUDGE: ExpertName = "judge"
 
 Parameter = Literal[
     "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "n", "logprobs", "top_logprobs"

@@ -23,11 +23,15 @@ class AnswerText:
 
 @dataclass(frozen=True)
 class EvaluationRow:
-    """One test row: its reference answer or answers (None: it has none), and the answer of each model."""
+    """One test row: its reference answer or answers (None: it has none), and the answer of each model.
+
+    `judged` are the scores of a judge, empty if it did not judge the row, and None in a job without one.
+    """
 
     id: str
     gold: Gold | None
     answers: Mapping[ModelRole, AnswerText]
+    judged: Mapping[ModelRole, float] | None = None
 
 
 def align(

@@ -19,6 +19,7 @@ from azdistill.contracts.results import (
 from azdistill.evaluation.answers import EvaluationRow
 from azdistill.evaluation.intervals import PairedBootstrap, Scores, wilson
 from azdistill.evaluation.scores import extract, reference_source, score
+from azdistill.metrics.judge import with_judge
 from azdistill.metrics.metric import CorpusMetric, Metric, ModelAnswer, RowMetric
 from azdistill.metrics.own import with_own
 from azdistill.metrics.primary import primary_metric
@@ -47,7 +48,7 @@ def evaluate(
     unknown primary metric.
     """
     task, source = task_of(config.task, task_file, config.labels), reference_source(rows)
-    declared = with_own(declared, metric_file)
+    declared = with_judge(with_own(declared, metric_file), any(row.judged is not None for row in rows))
     primary, reason = primary_metric(config.primary_metric, config.task, declared)
     metrics = computed(declared, config, primary)
     answers = [extract(row, task, source) for row in rows]

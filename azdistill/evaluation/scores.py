@@ -33,6 +33,7 @@ def extract(row: EvaluationRow, task: Task, source: ReferenceSource) -> AnswersB
             references=references,
             teacher_answer=answers["teacher"],
             task=task,
+            judge_score=(row.judged or {}).get(role),
         )
         for role in MODEL_ROLES
     }

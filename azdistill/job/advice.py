@@ -30,6 +30,7 @@ MUTABLE = "azureml://datastores/"
 LATEST = ("@latest", "/labels/latest")
 
 STUDENT: FieldPath = ("student", "model")
+JUDGE: FieldPath = ("judge", "judge_model", "model")
 GPU_SIZE: FieldPath = ("compute", "gpu_instance_type")
 
 
@@ -52,6 +53,7 @@ def advice(job: DistillationJob, today: date | None = None) -> list[Problem]:
         _contexts,
         _student_size,
         _test_data,
+        _related_judge,
         _mutable_paths,
         _model_name,
         _vm_sizes,
@@ -107,7 +109,7 @@ def _train(job: DistillationJob) -> TrainConfig:
 
 
 def _known_models(job: DistillationJob) -> Iterator[tuple[FieldPath, str, Facts]]:
-    """Field, name as the user gave it and facts of every model that the catalog has."""
+    """Field, name as the user gave it and facts of the teachers and the student, as far as the catalog has them."""
     yield from _known_teachers(job)
     if facts := job.known.student(job.student.model):
         yield STUDENT, job.student.model, facts
@@ -119,8 +121,14 @@ def _known_teachers(job: DistillationJob) -> Iterator[tuple[FieldPath, str, Teac
             yield ("teacher", "teachers", index, "model"), teacher.model, facts
 
 
+def _known_judge(job: DistillationJob) -> Iterator[tuple[FieldPath, str, TeacherFacts]]:
+    """The judge, if the catalog has it. No student is trained with its texts."""
+    if job.judge and (facts := job.known.teacher(job.judge.judge_model.model)):
+        yield JUDGE, job.judge.judge_model.model, facts
+
+
 def _retirements(job: DistillationJob, today: date) -> Iterator[Problem]:
-    for field, name, facts in _known_models(job):
+    for field, name, facts in (*_known_models(job), *_known_judge(job)):
         if facts.is_outdated(today):
             state = "was retired" if facts.is_retired(today) else f"is {facts.lifecycle} and will be retired"
             when = f" on {facts.retires}" if facts.retires else ""
@@ -138,7 +146,7 @@ def _licences(job: DistillationJob) -> Iterator[Problem]:
 
 
 def _message_api(job: DistillationJob) -> Iterator[Problem]:
-    for field, name, facts in _known_teachers(job):
+    for field, name, facts in (*_known_teachers(job), *_known_judge(job)):
         if facts.route == "messages":
             message = "is served by the Messages API, and azdistill sends chat completions requests"
             yield _warning("unsupported_api", field, name, message, "put a gateway between the two")
@@ -193,6 +201,20 @@ def _test_data(job: DistillationJob) -> Iterator[Problem]:
         message = f"not set, so {job.prepare.test_fraction:.0%} of the training rows are held out for testing"
         fix = "rows that were collected separately are a stronger test"
         yield _warning("no_test_data", ("data", "test_data"), None, message, fix)
+
+
+def _related_judge(job: DistillationJob) -> Iterator[Problem]:
+    """A judge prefers the texts of its own model and family. Source: Panickssery et al. (2024)."""
+    if job.judge is None:
+        return
+    judge = job.judge.judge_model.model
+    judged = {f"teacher {teacher.called!r}": teacher.model for teacher in job.teacher.teachers}
+    for name, model in (judged | {"the student": job.student.model}).items():
+        families = sorted(job.known.families(judge) & job.known.families(model))
+        if judge == model or families:
+            relation = "is the same model as" if judge == model else f"is of family {families[0]}, as is"
+            message = f"{relation} {name}: a judge prefers answers in its own style"
+            yield _warning("related_judge", JUDGE, judge, message, "choose a judge of another family")
 
 
 def _mutable_paths(job: DistillationJob) -> Iterator[Problem]:

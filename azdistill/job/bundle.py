@@ -23,9 +23,10 @@ from azdistill.contracts.layout import BUNDLE, CODE, COMPONENT_FILE, COMPONENTS,
 from azdistill.engine.pipeline.emit import to_yaml
 from azdistill.job.assets import asset
 from azdistill.job.components import component, step_of
+from azdistill.job.judge_section import judge_file_problems
 from azdistill.job.model import ComputeSection, DistillationJob, Identity
 from azdistill.job.paths import is_remote, missing_files
-from azdistill.job.plan import GRAPH, PUBLISHED, Plan, PlannedFile, PlannedNode, plan
+from azdistill.job.plan import PUBLISHED, Plan, PlannedFile, PlannedNode, Text, plan
 from azdistill.job.run_settings import compute_address, run_settings
 from azdistill.job.snapshot import ROOT, closure
 from azdistill.job.task import metric_file_problems, task_file_problems
@@ -50,7 +51,8 @@ def compile_job(job: DistillationJob, folder: Path) -> Path:
 
 
 def _check_files(job: DistillationJob) -> None:
-    if problems := [*missing_files(job), *task_file_problems(job.task), *metric_file_problems(job.metrics)]:
+    problems = [*missing_files(job), *task_file_problems(job.task), *metric_file_problems(job.metrics)]
+    if problems := [*problems, *judge_file_problems(job.judge)]:
         raise SpecError(problems=problems)
 
 
@@ -101,7 +103,7 @@ def _write(path: Path, content: Content) -> None:
 
 
 def _files(planned: Plan) -> Iterator[tuple[str, Content]]:
-    for name in dict.fromkeys(wiring.step for wiring in GRAPH.values()):
+    for name in dict.fromkeys(node.step.name for node in planned.nodes):
         yield from _component_files(name)
     for name in sorted({node.step.environment for node in planned.nodes}):
         yield from _folder_files(asset("environments") / name, f"{ENVIRONMENTS}/{name}")
@@ -127,7 +129,9 @@ def _folder_files(source: Path, target: str) -> Iterator[tuple[str, Content]]:
 
 
 def _input_files(name: str, file: PlannedFile) -> Iterator[tuple[str, Content]]:
-    if not isinstance(file.content, str):
+    if isinstance(file.content, Text):
+        yield _input_path(name, file), file.content.text
+    elif not isinstance(file.content, str):
         text = json.dumps(file.content, indent=2, sort_keys=True, ensure_ascii=False)
         yield _input_path(name, file), text + "\n"
     elif not is_remote(file.content):
@@ -139,6 +143,8 @@ def _input_files(name: str, file: PlannedFile) -> Iterator[tuple[str, Content]]:
 
 def _input_path(name: str, file: PlannedFile) -> str:
     """Path of an input in the bundle: named after the input, so that no local file name is in it."""
+    if isinstance(file.content, Text):
+        return f"{INPUTS}/{name}.txt"
     if not isinstance(file.content, str):
         return f"{INPUTS}/{name}.json"
     return f"{INPUTS}/{name}{Path(file.content).suffix if file.type == 'uri_file' else ''}"

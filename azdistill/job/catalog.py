@@ -3,6 +3,7 @@
 `models.yaml` is the built-in catalog. The `catalog:` of a job overrides and extends it.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from functools import cache, cached_property
@@ -19,6 +20,9 @@ MODELS_FILE = Path(__file__).with_name("models.yaml")
 
 # Start of the address of a model in a registry.
 REGISTRIES = "azureml://registries/"
+
+# The word that a name starts with.
+_FAMILY = re.compile(r"[a-z]{2,}")
 
 ModelType = Literal["custom_model", "mlflow_model"]
 Lifecycle = Literal["preview", "ga", "legacy", "deprecated", "retired"]
@@ -99,6 +103,19 @@ class Catalog(BaseModel):
     def student_name(self, model: str) -> str | None:
         """The name in the catalog of a student, by that name, its address or the name of its folder."""
         return self._students.get(_model_name(model))
+
+    def families(self, model: str) -> set[str]:
+        """Families of a model by its name or address, such as llama. A distilled model may be of two.
+
+        A family is the word that names of the catalog start with.
+        """
+        name = self._teachers.get(_model_name(model)) or self.student_name(model) or _model_name(model)
+        return {family for family in self._families if re.search(rf"(?<![a-z]){family}(?![a-z])", name.casefold())}
+
+    @cached_property
+    def _families(self) -> set[str]:
+        names = (_FAMILY.match(name.casefold()) for name in (*self.teachers, *self.students))
+        return {match[0] for match in names if match}
 
     def address(self, student: str) -> str:
         """The address of a student of the catalog. A path, an address or an unknown name is returned unchanged."""

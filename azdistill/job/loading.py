@@ -12,6 +12,7 @@ from azdistill.contracts.problems import FieldPath, Problem
 from azdistill.engine.yaml_document import Document, read_document
 from azdistill.job.advice import advice
 from azdistill.job.catalog import Catalog
+from azdistill.job.judge_section import judge_file_problems
 from azdistill.job.messages import errors_of, job_problems
 from azdistill.job.model import DistillationJob, expand_job, known_to
 from azdistill.job.native import is_native
@@ -52,6 +53,7 @@ def check_job(
     problems += map(locator.located, invalid)
     problems += task_file_problems(values.get("task", values.get("task_type")), document.path.parent)
     problems += metric_file_problems(values.get("metrics"), document.path.parent)
+    problems += judge_file_problems(values.get("judge"), document.path.parent)
     if job is None or problems:
         return None, sorted(problems, key=lambda problem: (problem.file != document.path, problem.line))
     return job, _sorted(map(locator.located, advice(job, today)))

@@ -1,6 +1,7 @@
 """Problems of a job file, with suggestions for typos and wrong values."""
 
 import re
+import types
 import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -204,13 +205,20 @@ def _model(model: type[BaseModel], path: FieldPath) -> type[BaseModel] | None:
     """The model of the section at `path`."""
     kind: Any = model
     for key in path:
+        kind = _without_none(kind)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             kind = kind.model_fields[str(key)].annotation if key in kind.model_fields else None
         elif typing.get_origin(kind) in (tuple, dict):
             kind = next(arg for arg in typing.get_args(kind) if arg not in (str, Ellipsis))
         else:
             return None
-    return _as_model(kind)
+    return _as_model(_without_none(kind))
+
+
+def _without_none(kind: Any) -> Any:
+    """The type of an optional section."""
+    options = [option for option in typing.get_args(kind) if option is not types.NoneType]
+    return options[0] if isinstance(kind, types.UnionType) and len(options) == 1 else kind
 
 
 def _as_model(kind: Any) -> type[BaseModel] | None:

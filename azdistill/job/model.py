@@ -1,6 +1,7 @@
 """`DistillationJob`, the model of a job file. The section of a step is the config model of that step."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
@@ -31,6 +32,7 @@ from azdistill.job.catalog import REGISTRIES, Catalog, ModelType, built_in
 from azdistill.job.chat_template import SpecChatTemplate
 from azdistill.job.compute_checks import compute_problems
 from azdistill.job.gpu_settings import gpu_setting_problems
+from azdistill.job.judge_section import JudgeSection
 from azdistill.job.messages import errors_of, job_problems
 from azdistill.job.partial_model import Check, partial_validation, run_checks
 from azdistill.job.paths import FILES, SpecPath
@@ -39,6 +41,7 @@ from azdistill.job.shorthand import INHERITED, Values, expand
 from azdistill.job.task import PURPOSE, SpecMetricFile, SpecTask, is_file
 from azdistill.job.teacher_section import TeacherSection
 from azdistill.job.tuning import TuningSection, tuning_problems
+from azdistill.metrics.judge import METRIC as JUDGE_METRIC
 from azdistill.metrics.primary import primary_problems
 from azdistill.metrics.registry import METRICS, gate_problems
 
@@ -155,8 +158,8 @@ class ComputeSection(Section):
     )
     timeout: dict[str, Seconds] = Field(
         default_factory=dict,
-        description="Time limits by step, seconds. Default: 86400 (a day) for train, 604800 (a week) for teacher, "
-        "21600 (6 hours) for the others. A step that reached its limit continues in the next run.",
+        description="Time limits by step, seconds. Default: 86400 (a day) for train and judge, 604800 (a week) for "
+        "teacher, 21600 (6 hours) for the others. A step that reached its limit continues in the next run.",
     )
     environment_variables: dict[str, str] = Field(
         default_factory=dict, description="Environment variables of all steps, such as HTTPS_PROXY. Not for secrets."
@@ -252,10 +255,14 @@ class DistillationJob(Section):
     train: TrainConfig = TrainConfig()
     tuning: TuningSection | None = Field(None, description="Sweep over fields of train. Default: one training.")
     predict: PredictConfig = PredictConfig()
+    judge: JudgeSection | None = Field(
+        None, description="A language model that judges the answers by a rubric, for metric judge. Default: none."
+    )
     evaluate: EvaluateConfig = EvaluateConfig()
     simulation: dict[str, Simulation] = Field(
         default_factory=dict,
-        description="Settings of simulated teachers, by the name of the teacher. Used only when a run is simulated.",
+        description="Settings of simulated teachers and of a simulated judge, by name. Used only when a run is "
+        "simulated.",
     )
     compute: ComputeSection = ComputeSection()
     outputs: OutputsSection = OutputsSection()
@@ -377,6 +384,7 @@ def _density_without_summaries(full: Values) -> Iterator[Problem]:
 def _unknown_teachers(job: DistillationJob) -> Iterator[Problem]:
     """Settings of simulated teachers that the job doesn't have."""
     names = [teacher.called for teacher in job.teacher.teachers]
+    names += [job.judge.judge_model.called] if job.judge else []
     for name in job.simulation:
         if name not in names:
             message, fix = "no teacher has this name", suggest(name, names).replace("it has", "the teachers are")
@@ -384,9 +392,19 @@ def _unknown_teachers(job: DistillationJob) -> Iterator[Problem]:
 
 
 def _unknown_metrics(job: DistillationJob) -> Iterator[Problem]:
-    declared = [metric for metric in METRICS if metric.name != OWN or job.metrics]
-    yield from gate_problems(job.evaluate.gates.metrics, declared)
-    yield from primary_problems(job.evaluate.primary_metric, declared)
+    declared = [metric for metric in METRICS if metric.name not in _absent_metrics(job)]
+    problems = [
+        *gate_problems(job.evaluate.gates.metrics, declared),
+        *primary_problems(job.evaluate.primary_metric, declared),
+    ]
+    for problem in problems:
+        needs_judge = JUDGE_METRIC.name in (problem.value, problem.field[-1])
+        yield replace(problem, fix="add section judge") if needs_judge else problem
+
+
+def _absent_metrics(job: DistillationJob) -> set[str]:
+    """Names of metrics that need a file or a section which the job does not have."""
+    return {name for name, source in ((OWN, job.metrics), (JUDGE_METRIC.name, job.judge)) if not source}
 
 
 def _labels(job: DistillationJob) -> Iterator[Problem]:
@@ -422,7 +440,7 @@ def _reasoning_of_last_turns(job: DistillationJob) -> Iterator[Problem]:
 
 def _versioned(job: DistillationJob, section: str, field: str) -> Iterator[Problem]:
     """An address of an asset needs a version."""
-    path = getattr(getattr(job, section), field)
+    path = getattr(getattr(job, section), field, None)
     if path and (name := unversioned_asset(path)) is not None:
         message, fix = "Azure ML requires a version", f"write azureml:{name.rstrip(':@')}:VERSION"
         yield Problem(code="missing_version", message=message, fix=fix, field=(section, field), value=path)
@@ -430,7 +448,12 @@ def _versioned(job: DistillationJob, section: str, field: str) -> Iterator[Probl
 
 ADDRESSES = [
     partial(_versioned, section=section, field=field)
-    for section, field in (*(("data", name) for name in FILES), ("teacher", "completions"), ("student", "model"))
+    for section, field in (
+        *(("data", name) for name in FILES),
+        ("teacher", "completions"),
+        ("student", "model"),
+        ("judge", "human_labels"),
+    )
 ]
 
 

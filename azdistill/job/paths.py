@@ -39,23 +39,33 @@ def resolve(path: str, info: ValidationInfo) -> str:
 SpecPath = Annotated[str, AfterValidator(resolve)]
 
 
+def is_rubric_file(rubric: str) -> bool:
+    """True if a judge's rubric is given as a file: one line that ends in .md or .txt. The file may not exist."""
+    return "\n" not in rubric and rubric.endswith((".md", ".txt"))
+
+
 def missing_files(job: "DistillationJob") -> Iterator[Problem]:
     """The local paths of a job that don't exist, and files without content."""
     data = job.data.model_dump(include=set(FILES))
     student = {"model": job.student.model, "chat_template": job.student.chat_template}
-    others = {"teacher": {"completions": job.teacher.completions}, "student": student}
+    judge = {"rubric": job.judge.rubric, "human_labels": job.judge.human_labels} if job.judge else {}
+    others = {"teacher": {"completions": job.teacher.completions}, "student": student, "judge": judge}
     return absent({"task": job.task, "metrics": job.metrics, "data": data, **others}, job.known, Path())
 
 
 def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterator[Problem]:
     """Same as `missing_files`, for values that may be invalid in other ways. `base` is the folder of relative paths."""
-    data, teacher, student = (
-        section if isinstance(section := values.get(name), dict) else {} for name in ("data", "teacher", "student")
+    data, teacher, student, judge = (
+        section if isinstance(section := values.get(name), dict) else {}
+        for name in ("data", "teacher", "student", "judge")
     )
     files: dict[FieldPath, Any] = {("data", name): data.get(name) for name in FILES}
     files[("teacher", "completions")] = teacher.get("completions")
     if (template := student.get("chat_template")) != CHATML:
         files[("student", "chat_template")] = template
+    files[("judge", "human_labels")] = judge.get("human_labels")
+    if isinstance(rubric := judge.get("rubric"), str) and is_rubric_file(rubric):
+        files[("judge", "rubric")] = rubric
     task = values.get("task")
     code: dict[FieldPath, Any] = {("task",): task if str(task).endswith(".py") else None}
     code[("metrics",)] = values.get("metrics")

@@ -16,9 +16,9 @@ from azdistill.job.chat_template import chat_template_file
 from azdistill.job.components import step_of
 from azdistill.job.memory import choose_settings
 from azdistill.job.model import DistillationJob
-from azdistill.job.paths import FILES
+from azdistill.job.paths import FILES, is_rubric_file
 from azdistill.job.run_settings import required_gpus
-from azdistill.job.simulation import as_json
+from azdistill.job.simulation import as_json, judge_as_json
 from azdistill.job.tuning import sweep_of
 
 Scalar = str | int | float | bool
@@ -67,6 +67,19 @@ GRAPH: Mapping[str, Wiring] = {
             "after": "curate.curated",
         },
     ),
+    # Only in a job with a section `judge`.
+    "judge": Wiring(
+        "judge",
+        {
+            "prompts": "prepare.prompts",
+            "completions": "teacher.completions",
+            "student": "predict_student.predictions",
+            "baseline": "predict_baseline.predictions",
+            "rubric": "rubric",
+            "human_labels": "human_labels",
+            "judge_simulation": "judge_simulation",
+        },
+    ),
     "evaluate": Wiring(
         "evaluate",
         {
@@ -74,6 +87,7 @@ GRAPH: Mapping[str, Wiring] = {
             "completions": "teacher.completions",
             "student": "predict_student.predictions",
             "baseline": "predict_baseline.predictions",
+            "judgements": "judge.judgements",
             "task_file": "task_file",
             "metric_file": "metric_file",
         },
@@ -87,6 +101,7 @@ GRAPH: Mapping[str, Wiring] = {
             "training": "train.metrics",
             "student": "predict_student.predictions",
             "baseline": "predict_baseline.predictions",
+            "judgements": "judge.judgements",
             "evaluation": "evaluate.evaluation",
         },
     ),
@@ -128,11 +143,18 @@ class PlannedNode:
 
 
 @dataclass(frozen=True)
+class Text:
+    """The content of a text file."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class PlannedFile:
-    """A file or folder that the pipeline reads: `content` is a path or address, or a JSON value."""
+    """A file or folder that the pipeline reads: `content` is a path or address, a text, or a JSON value."""
 
     type: PortType | ModelType
-    content: str | dict[str, Any] | list[Any]
+    content: str | Text | dict[str, Any] | list[Any]
 
 
 @dataclass(frozen=True)
@@ -158,17 +180,32 @@ def plan(job: DistillationJob) -> Plan:
         "metric_file": job.metrics,
         "completions": job.teacher.completions,
         "chat_template": _template(job),
+        "human_labels": job.judge and job.judge.human_labels,
     }
+    graph = _graph(configs)
     nodes = [
-        _node(name, wiring, configs[wiring.step], data, job.compute.default_datastore) for name, wiring in GRAPH.items()
+        _node(name, wiring, configs[wiring.step], data, job.compute.default_datastore) for name, wiring in graph.items()
     ]
     searched = job.tuning.search_space if job.tuning else {}
     return Plan(
         job=job,
-        files=_data_files(data, job) | _nested_files(configs) | {"simulation": _simulation(job)},
+        files=_data_files(data, job) | _nested_files(configs) | {"simulation": _simulation(job)} | _judge_files(job),
         scalars={name: value for name, value in _run_inputs(configs).items() if name not in searched},
         nodes=tuple(_swept(node, job) if node.name == "train" and searched else node for node in nodes),
     )
+
+
+def _graph(configs: Mapping[str, StepConfig]) -> dict[str, Wiring]:
+    """The nodes of a job whose steps have these configs, without the ports whose node the job does not have."""
+    nodes = {name: wiring for name, wiring in GRAPH.items() if wiring.step in configs}
+    absent = GRAPH.keys() - nodes.keys()
+    return {
+        name: replace(
+            wiring,
+            ports={port: source for port, source in wiring.ports.items() if source.partition(".")[0] not in absent},
+        )
+        for name, wiring in nodes.items()
+    }
 
 
 def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
@@ -219,11 +256,22 @@ def _simulation(job: DistillationJob) -> PlannedFile:
     return PlannedFile("uri_file", as_json(job) if job.teacher.teacher_route == "simulated" else [])
 
 
+def _judge_files(job: DistillationJob) -> dict[str, PlannedFile]:
+    """Rubric and simulation of a judge."""
+    if job.judge is None:
+        return {}
+    rubric, is_simulated = job.judge.rubric, job.judge.judge_route == "simulated"
+    return {
+        "rubric": PlannedFile("uri_file", rubric if is_rubric_file(rubric) else Text(rubric)),
+        "judge_simulation": PlannedFile("uri_file", judge_as_json(job) if is_simulated else []),
+    }
+
+
 def _nested_files(configs: Mapping[str, StepConfig]) -> dict[str, PlannedFile]:
     """Fields that do not fit a command line, as JSON files named after the field."""
     return {
         name: PlannedFile("uri_file", _plain(getattr(configs[wiring.step], name)))
-        for wiring in GRAPH.values()
+        for wiring in _graph(configs).values()
         for name, info in step_of(wiring.step).config.model_fields.items()
         if scalar_type(info) is None
     }
@@ -239,7 +287,7 @@ def _run_inputs(configs: Mapping[str, StepConfig]) -> dict[str, Scalar]:
     """The scalar inputs of the pipeline: every field that is marked as one. Fields that steps share have one input."""
     return {
         name: getattr(configs[wiring.step], name)
-        for wiring in GRAPH.values()
+        for wiring in _graph(configs).values()
         for name, info in step_of(wiring.step).config.model_fields.items()
         if is_run_input(info)
     }

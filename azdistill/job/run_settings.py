@@ -24,6 +24,7 @@ TIMEOUTS_S = {
     "curate": 21_600,
     "train": 86_400,
     "predict": 21_600,
+    "judge": 86_400,
     "evaluate": 21_600,
     "report": 21_600,
     "register": 21_600,

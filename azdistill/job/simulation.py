@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, get_args
 
-from azdistill.contracts.simulation import ExpertName, Simulation
+from azdistill.contracts.simulation import JUDGE, ExpertName, Simulation
 
 if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
@@ -21,6 +21,20 @@ def simulations(job: "DistillationJob") -> list[Simulation]:
 def as_json(job: "DistillationJob") -> list[dict[str, Any]]:
     """The content of pipeline input `simulation`."""
     return [simulation.model_dump(mode="json") for simulation in simulations(job)]
+
+
+def judge_as_json(job: "DistillationJob") -> list[dict[str, Any]]:
+    """The content of pipeline input `judge_simulation`: the settings of the judge, none without a judge.
+
+    Without settings, a simulated judge prefers the answer that is closer to a reference of the row.
+    """
+    if job.judge is None:
+        return []
+    judge = job.judge.judge_model
+    settings = job.simulation.get(judge.called, Simulation())
+    defaults: dict[str, Any] = {"expert": JUDGE, "accepted_parameters": tuple(judge.parameters)}
+    unset = {name: value for name, value in defaults.items() if name not in settings.model_fields_set}
+    return [settings.model_copy(update=unset).model_dump(mode="json")]
 
 
 def _simulations(job: "DistillationJob") -> Iterator[Simulation]:

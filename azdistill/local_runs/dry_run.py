@@ -90,6 +90,9 @@ def _without_side_effects(job: "DistillationJob") -> Iterator[Replacement]:
         names, sources = ", ".join(teacher.called for teacher in teachers), ", ".join(_answer_sources(job))
         simulated = "a simulated teacher" if len(teachers) == 1 else f"{len(teachers)} simulated teachers"
         yield Replacement("teacher_route", "simulated", "teacher", names, f"{simulated} on loopback ({sources})")
+    if job.judge and job.judge.judge_route == "endpoint":
+        judge = job.judge.judge_model.called
+        yield Replacement("judge_route", "simulated", "judge", judge, "a simulated judge on loopback")
     if job.evaluate.enforce_gates:
         yield Replacement("enforce_gates", "false", "gates", "enforced", "reported")
     yield Replacement("registered_model", name, "name", job.registered_model, f"{name}, in a registry of this run")

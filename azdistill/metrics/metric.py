@@ -27,7 +27,8 @@ class ModelAnswer:
 
     `text` is as written, `complete` if the model ended it itself; `reference_texts` are without reasoning. `answer`,
     `references` and `teacher_answer` are what `task` extracts from the texts; None: the text is missing, cut off, or
-    not a valid answer. Without a valid reference, `references` is empty.
+    not a valid answer. Without a valid reference, `references` is empty. `judge_score` is from 0 to 1, None without
+    a verdict.
     """
 
     text: str
@@ -37,6 +38,7 @@ class ModelAnswer:
     references: tuple[str, ...]
     teacher_answer: str | None
     task: Task
+    judge_score: float | None = None
 
     @property
     def final_text(self) -> str:

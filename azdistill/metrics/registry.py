@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping
 
 from azdistill.contracts.errors import InputError
 from azdistill.engine.problems import Problem, suggest
-from azdistill.metrics import accuracy, agreement, answered, bleu, chrf, f1, form, own, profile, rouge
+from azdistill.metrics import accuracy, agreement, answered, bleu, chrf, f1, form, judge, own, profile, rouge
 from azdistill.metrics.metric import Metric
 
 METRICS: tuple[Metric, ...] = (
     accuracy.METRIC,
     f1.METRIC,
     own.METRIC,
+    judge.METRIC,
     agreement.METRIC,
     chrf.SENTENCE,
     *rouge.METRICS,

@@ -10,6 +10,7 @@ from azdistill.contracts.layout import (
     DROP_COUNTS_FILE,
     GATE_FILE,
     HISTORY_FILE,
+    JUDGE_FILE,
     METRICS_FILE,
     PROFILE_FILE,
     SCORES_FILE,
@@ -30,6 +31,7 @@ from azdistill.contracts.results import (
     read_result,
 )
 from azdistill.contracts.rows import Completion
+from azdistill.contracts.verdicts import JudgeResults
 from azdistill.metrics.metric import ProfileMetric
 from azdistill.metrics.registry import METRICS
 from azdistill.reporting.confusion import confusion
@@ -53,6 +55,7 @@ class Folders:
     student: Path
     baseline: Path
     evaluation: Path
+    judgements: Path | None = None
 
     def manifests(self) -> dict[str, Manifest]:
         """Manifests by the name of the step. Raises DataError for a folder that is not complete."""
@@ -63,6 +66,7 @@ class Folders:
             "train": read_manifest(self.training),
             "predict_student": read_manifest(self.student),
             "predict_baseline": read_manifest(self.baseline),
+            **({"judge": read_manifest(self.judgements)} if self.judgements else {}),
             "evaluate": read_manifest(self.evaluation),
         }
 
@@ -73,6 +77,7 @@ def collect(folders: Folders, config: ReportConfig, trials: Trials | None = None
     metrics = read_result(folders.evaluation / METRICS_FILE, Metrics)
     decision = read_result(folders.evaluation / GATE_FILE, GateDecision)
     usage = read_result(folders.completions / USAGE_FILE, Usage)
+    judge_usage = read_result(folders.judgements / USAGE_FILE, Usage) if folders.judgements else None
     training = read_json(folders.training / TRAINING_METRICS_FILE)
     profile = read_result(folders.student / PROFILE_FILE, Profile)
     scores = list(read_rows(folders.evaluation / SCORES_FILE, RowScores))
@@ -93,7 +98,9 @@ def collect(folders: Folders, config: ReportConfig, trials: Trials | None = None
         slices=metrics.slices,
         stages=tuple(_stages(folders, manifests)),
         usage=usage,
-        costs=costs(usage, training.get("seconds", 0.0), profile, config),
+        costs=costs(usage, training.get("seconds", 0.0), profile, config, judge_usage),
+        judge=read_result(folders.evaluation / JUDGE_FILE, JudgeResults) if folders.judgements else None,
+        judge_usage=judge_usage,
         training=training,
         curve=_curve(folders.training / HISTORY_FILE),
         trials=trials,

@@ -7,13 +7,17 @@ from azdistill.reporting.report import Costs
 HOUR = 3600
 
 
-def costs(usage: Usage, training_seconds: float, profile: Profile, prices: ReportConfig) -> Costs:
-    """Costs of this distillation. `training_seconds` and the student's `profile` are as the steps measured them."""
+def costs(
+    usage: Usage, training_seconds: float, profile: Profile, prices: ReportConfig, judge: Usage | None = None
+) -> Costs:
+    """Costs of this distillation. `training_seconds` and the student's `profile` are as the steps measured them,
+    `judge` is the usage of a judge."""
     useful = usage.ledger.get("useful")
     teacher = usage.cost or None
     return Costs(
         teacher=teacher,
         by_outcome={outcome: used.cost for outcome, used in usage.ledger.items() if used.cost},
+        judge=(judge.cost or None) if judge else None,
         training=None if prices.training_hour_price is None else prices.training_hour_price * training_seconds / HOUR,
         teacher_per_1000=1000 * useful.cost / useful.calls if useful and useful.cost else None,
         student_per_1000=_student_per_1000(profile, prices.serving_hour_price),

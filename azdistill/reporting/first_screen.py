@@ -69,7 +69,7 @@ def _cost(report: Report) -> Answer:
     """Time and size are always known; amounts only with prices."""
     costs, student = report.costs, report.models["student"]
     resources = f"{seconds(student.value('latency_p50_s'))} an answer, weights {size(student.value('weight_bytes'))}"
-    spent = None if costs.teacher is None else costs.teacher + (costs.training or 0)
+    spent = costs.spent
     if spent is None:
         return Answer("What does it cost?", "No prices set", f"{resources}. {NO_PRICES}")
     parts = f"{amount(spent)} to distil"

@@ -13,6 +13,7 @@ from azdistill.contracts.results import (
     ModelRole,
     Usage,
 )
+from azdistill.contracts.verdicts import HumanAgreement, JudgeResults
 from azdistill.engine.problems import format_number
 from azdistill.metrics.metric import Metric, Unit
 from azdistill.metrics.registry import METRICS
@@ -128,6 +129,36 @@ def _logprobs(usage: LogprobsUsage) -> str:
     return f"{text}; {sum(usage.without.values()):,} without: {lacks}"
 
 
+def judge_facts(judge: JudgeResults, usage: Usage) -> list[Fact]:
+    """How the judge decided, and how far its verdicts can be trusted."""
+    facts: list[tuple[str, str | None]] = [
+        ("judge", f"{judge.model} ({usage.route})"),
+        ("rows judged", f"{judge.rows - judge.unjudged:,} of {judge.rows:,}"),
+        ("requests", f"{judge.requests:,}, of which {usage.from_store:,} were in the store"),
+        ("replies without a verdict", f"{judge.unreadable:,}; no complete reply {judge.unanswered:,}"),
+        ("same verdict in both orders", percent_interval(judge.self_agreement) if judge.mode == "pairwise" else None),
+        ("agreement with people", _human_agreement(judge.human)),
+        ("labels of rows that the data lacks", f"{judge.other_labels:,}" if judge.other_labels else None),
+    ]
+    return [(label, fact) for label, fact in facts if fact is not None]
+
+
+def _human_agreement(human: HumanAgreement | None) -> str | None:
+    if human is None:
+        return None
+    return f"kappa {ratio_interval(human.kappa)}, {human.same:,} of {human.labels:,} labels"
+
+
+def judge_warning(judge: JudgeResults) -> str | None:
+    """Sentence about verdicts that are not used."""
+    if judge.usable:
+        return None
+    return (
+        f"{judge.unjudged:,} of {judge.rows:,} rows have no verdict, and judge.max_unjudged allows "
+        f"{percent(judge.max_unjudged)}: metric judge is not defined, and a gate on it is inconclusive."
+    )
+
+
 def training_facts(metrics: Mapping[str, Any]) -> list[Fact]:
     """The training metrics that the report shows, in reading order."""
     hidden = OF_SEVERAL_PROCESSES if metrics.get("processes", 1) == 1 else ()
@@ -213,6 +244,7 @@ def cost_facts(report: Report) -> list[Fact]:
     outcomes = ", ".join(f"{outcome} {amount(cost)}" for outcome, cost in costs.by_outcome.items())
     facts = [
         ("teacher's calls", None if costs.teacher is None else f"{amount(costs.teacher)} ({outcomes})"),
+        ("judge's calls", None if costs.judge is None else amount(costs.judge)),
         ("training", None if costs.training is None else amount(costs.training)),
         ("1,000 answers of the teacher", None if costs.teacher_per_1000 is None else amount(costs.teacher_per_1000)),
         ("1,000 answers of the student", None if costs.student_per_1000 is None else amount(costs.student_per_1000)),

@@ -12,7 +12,7 @@ from azdistill.reporting import first_screen, messages
 from azdistill.reporting.curve import curve
 from azdistill.reporting.examples import MOST_ROWS
 from azdistill.reporting.report import EXAMPLE_KINDS, Example, Report
-from azdistill.reporting.tables import comparison, metric_details, slice_table, teacher_table, trial_table
+from azdistill.reporting.tables import comparison, judge_table, metric_details, slice_table, teacher_table, trial_table
 
 TEMPLATES = Path(__file__).parent
 SCRIPT = (TEMPLATES / "report.js").read_text(encoding="utf-8")
@@ -46,6 +46,7 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         comparison=comparison(report),
         details=metric_details(report),
         teachers=teacher_table(report.usage),
+        verdicts=judge_table(report.judge),
         trials=trial_table(report.trials),
         slices=slice_table(report),
         curve=curve(report.curve),

@@ -16,6 +16,7 @@ from azdistill.contracts.results import (
     Usage,
 )
 from azdistill.contracts.rows import Message
+from azdistill.contracts.verdicts import JudgeResults
 
 ExampleKind = Literal["worse than the teacher", "better than the baseline", "no better than the baseline"]
 EXAMPLE_KINDS: tuple[ExampleKind, ...] = get_args(ExampleKind)
@@ -88,15 +89,22 @@ class Example(ReportModel):
 class Costs(ReportModel):
     """Costs in the currency of the job's prices. None: a price is not set.
 
-    `teacher` is that of all calls of the distillation and `by_outcome` that of calls with one outcome, `training` that
-    of the time in which the student was trained. `teacher_per_1000` and `student_per_1000` are those of 1,000 answers.
+    `teacher` is that of all calls of the distillation and `by_outcome` that of calls with one outcome, `judge` that of
+    all calls to a judge, `training` that of the time in which the student was trained. `teacher_per_1000` and
+    `student_per_1000` are those of 1,000 answers.
     """
 
     teacher: float | None = None
     by_outcome: dict[str, float] = {}
+    judge: float | None = None
     training: float | None = None
     teacher_per_1000: float | None = None
     student_per_1000: float | None = None
+
+    @property
+    def spent(self) -> float | None:
+        """What the distillation cost: teacher, training and judge. None if no teacher has a price."""
+        return None if self.teacher is None else self.teacher + (self.training or 0) + (self.judge or 0)
 
     @property
     def break_even_requests(self) -> int | None:
@@ -107,7 +115,7 @@ class Costs(ReportModel):
         if self.teacher is None or self.teacher_per_1000 is None or self.student_per_1000 is None:
             return None
         saved = (self.teacher_per_1000 - self.student_per_1000) / 1000
-        return math.ceil((self.teacher + (self.training or 0)) / saved) if saved > 0 else None
+        return math.ceil((self.spent or 0) / saved) if saved > 0 else None
 
 
 class Confusion(ReportModel):
@@ -140,6 +148,8 @@ class Report(ReportModel):
     stages: tuple[Stage, ...]
     usage: Usage
     costs: Costs = Costs()
+    judge: JudgeResults | None = None
+    judge_usage: Usage | None = None
     training: dict[str, Any]
     curve: tuple[CurvePoint, ...]
     confusion: Confusion | None = None

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from azdistill.contracts.results import MODEL_ROLES, TeacherUsage, Usage
+from azdistill.contracts.verdicts import JudgeResults
 from azdistill.metrics.metric import CorpusMetric, Metric, RowMetric
 from azdistill.metrics.registry import METRICS
 from azdistill.reporting.messages import format_metric, loss, metric_named, ratio_interval, times
@@ -106,6 +107,18 @@ def teacher_table(usage: Usage) -> Table | None:
         for row, used in zip(rows, teachers.values(), strict=True):
             row.append(f"{used.cost:,.2f}")
     return Table(tuple(columns), tuple(map(tuple, rows)))
+
+
+def judge_table(judge: JudgeResults | None) -> Table | None:
+    """Wins, ties and losses of each pair of models; None without comparisons."""
+    if judge is None or not judge.comparisons:
+        return None
+    columns = ("answer of", "against", "better", "equal", "worse")
+    rows = tuple(
+        (pair.model, pair.against, *map("{:,}".format, (pair.wins, pair.ties, pair.losses)))
+        for pair in judge.comparisons
+    )
+    return Table(columns, rows)
 
 
 def slice_table(report: Report) -> list[tuple[str, ...]]:

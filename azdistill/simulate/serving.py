@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 
 from azdistill.contracts.simulation import ExpertName, Simulation
-from azdistill.simulate.experts import conversation, math, nli, qa, summarization, support
+from azdistill.simulate.experts import conversation, judge, math, nli, qa, summarization, support
 from azdistill.simulate.server import listening
 from azdistill.simulate.teacher import Expert, SimulatedTeacher
 
@@ -19,6 +19,7 @@ EXPERTS: Mapping[ExpertName, Expert] = {
     "qa": qa,
     "math": math,
     "summarization": summarization,
+    "judge": judge,
 }
 
 

@@ -2,23 +2,33 @@
 
 import logging
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from azdistill.contracts.evaluate import STEP, EvaluateConfig
 from azdistill.contracts.files import read_rows, write_rows
 from azdistill.contracts.layout import (
     COMPLETIONS_FILE,
     GATE_FILE,
+    HUMAN_LABELS_FILE,
+    JUDGE_FILE,
+    JUDGE_SUMMARY_FILE,
     METRICS_FILE,
     PREDICTIONS_FILE,
     PROFILE_FILE,
     PROMPTS_FILE,
     SCORES_FILE,
+    VERDICTS_FILE,
 )
 from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest
 from azdistill.contracts.results import Profile, read_result, write_result
 from azdistill.contracts.rows import Completion, Prediction, Prompt
 from azdistill.contracts.step import Arguments
+from azdistill.contracts.verdicts import JudgeSummary, Verdict
 from azdistill.steps.runner import run_step
+
+if TYPE_CHECKING:
+    from azdistill.evaluation.answers import EvaluationRow
 
 logger = logging.getLogger("azdistill.steps")
 
@@ -32,7 +42,7 @@ def body(arguments: Arguments[EvaluateConfig]) -> None:
 
     config, inputs = arguments.config, arguments.inputs
     folder = open_folder(arguments.outputs["evaluation"])
-    for name in ("prompts", "completions", *LOCAL_MODELS):
+    for name in ("prompts", "completions", *LOCAL_MODELS, *(["judgements"] if "judgements" in inputs else [])):
         read_manifest(inputs[name])
     prompts = list(read_rows(inputs["prompts"] / PROMPTS_FILE, Prompt))
     rows = align(
@@ -40,6 +50,8 @@ def body(arguments: Arguments[EvaluateConfig]) -> None:
         read_rows(inputs["completions"] / COMPLETIONS_FILE, Completion),
         {role: read_rows(inputs[role] / PREDICTIONS_FILE, Prediction) for role in LOCAL_MODELS},
     )
+    if "judgements" in inputs:
+        rows = _with_verdicts(rows, inputs["judgements"], folder, config)
     evaluation = evaluate(rows, config, inputs.get("task_file"), inputs.get("metric_file"))
     profile = read_result(inputs["student"] / PROFILE_FILE, Profile) if needs_profile(config.gates) else None
     metrics = with_slices(evaluation, prompts, config)
@@ -51,6 +63,21 @@ def body(arguments: Arguments[EvaluateConfig]) -> None:
     values = {role: model.value(metrics.primary_metric) for role, model in metrics.models.items()}
     shown = ", ".join(f"{role} {'n/a' if value is None else f'{value:.3f}'}" for role, value in values.items())
     logger.info("%s on %s test rows: %s; %s", metrics.primary_metric, metrics.rows, shown, gate.decision)
+
+
+def _with_verdicts(
+    rows: "list[EvaluationRow]", judgements: Path, folder: Path, config: EvaluateConfig
+) -> "list[EvaluationRow]":
+    """The rows with the scores of the judge. Writes judge.json."""
+    from azdistill.evaluation.intervals import PairedBootstrap
+    from azdistill.evaluation.judge import judge_results, with_judge_scores
+
+    summary = read_result(judgements / JUDGE_SUMMARY_FILE, JudgeSummary)
+    verdicts = list(read_rows(judgements / VERDICTS_FILE, Verdict))
+    labels = list(read_rows(judgements / HUMAN_LABELS_FILE, Verdict))
+    bootstrap = PairedBootstrap(config.seed, config.resamples, config.confidence)
+    write_result(folder / JUDGE_FILE, judge_results(summary, verdicts, labels, bootstrap))
+    return with_judge_scores(rows, verdicts, summary)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from azdistill.contracts.teacher import Teacher, TeacherConfig
+from azdistill.contracts.requests import RequestConfig, Teacher
 from azdistill.teacher.budget import Budget, billed_tokens, cost
 from azdistill.teacher.replies import Answer, Outcome
 from azdistill.teacher.requests import Request
@@ -23,7 +23,7 @@ class JobAnswers:
     """Outcomes of all requests of a job, shared by its teachers: a request is sent once, and stored answers count
     towards the budget."""
 
-    def __init__(self, config: TeacherConfig, index: StoreIndex, budget: Budget) -> None:
+    def __init__(self, config: RequestConfig, index: StoreIndex, budget: Budget) -> None:
         self.config, self.index, self.budget = config, index, budget
         self.outcomes: dict[str, Outcome] = {}
         self.asking: dict[str, asyncio.Future[Outcome]] = {}

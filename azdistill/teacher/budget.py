@@ -3,7 +3,7 @@
 import asyncio
 
 from azdistill.contracts.errors import AzdistillError
-from azdistill.contracts.teacher import Teacher
+from azdistill.contracts.requests import Teacher
 from azdistill.teacher.replies import Answer
 
 MILLION = 1_000_000

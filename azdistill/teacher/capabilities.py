@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from azdistill.contracts.errors import EndpointError
-from azdistill.contracts.teacher import TeacherConfig
+from azdistill.contracts.requests import RequestConfig
 from azdistill.teacher.budget import Budget, cost
 from azdistill.teacher.endpoint import Endpoint
 from azdistill.teacher.preflight import (
@@ -35,7 +35,7 @@ class Capabilities:
 
 
 async def detect_logprobs(
-    endpoints: Sequence[Endpoint], config: TeacherConfig, store: ResponseStore, index: StoreIndex, budget: float | None
+    endpoints: Sequence[Endpoint], config: RequestConfig, store: ResponseStore, index: StoreIndex, budget: float | None
 ) -> Capabilities:
     """Detect which endpoints return log probabilities, if the job asks for them.
 
@@ -66,7 +66,7 @@ async def detect_logprobs(
 
 
 async def _stored_or_probed(
-    endpoint: Endpoint, config: TeacherConfig, store: ResponseStore, index: StoreIndex, job_budget: Budget
+    endpoint: Endpoint, config: RequestConfig, store: ResponseStore, index: StoreIndex, job_budget: Budget
 ) -> Answer | RowRejected:
     request = probe_request(endpoint, config)
     if stored := index.get(request.key):
@@ -82,7 +82,7 @@ async def _stored_or_probed(
     return outcome
 
 
-async def _probe(endpoint: Endpoint, config: TeacherConfig) -> Answer | RowRejected:
+async def _probe(endpoint: Endpoint, config: RequestConfig) -> Answer | RowRejected:
     """Ask for log probabilities until a reply shows whether the endpoint returns them."""
     # Imported here, because most jobs need no log probabilities and start faster without.
     from azdistill.teacher.logprobs import check_support

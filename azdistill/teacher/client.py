@@ -9,7 +9,7 @@ from dataclasses import replace
 import aiohttp
 
 from azdistill.contracts.errors import EndpointError
-from azdistill.contracts.teacher import TeacherConfig
+from azdistill.contracts.requests import RequestConfig
 from azdistill.teacher.answers import JobAnswers
 from azdistill.teacher.budget import billed_tokens, cost
 from azdistill.teacher.endpoint import Endpoint
@@ -43,7 +43,7 @@ class TeacherClient:
     def __init__(
         self,
         endpoint: Endpoint,
-        config: TeacherConfig,
+        config: RequestConfig,
         store: ResponseStore,
         answers: JobAnswers,
         *,

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azdistill.contracts.errors import AzdistillError
+from azdistill.contracts.requests import RequestConfig
 from azdistill.contracts.rows import Completion, Prompt, Reject, TokenUsage
-from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.answers import JobAnswers
 from azdistill.teacher.budget import Budget
 from azdistill.teacher.capabilities import Capabilities, detect_logprobs
@@ -67,7 +67,7 @@ class AskedPrompts:
 
 async def collect(
     prompts: Sequence[Prompt],
-    config: TeacherConfig,
+    config: RequestConfig,
     endpoints: Sequence[Endpoint],
     store: ResponseStore,
     task_file: Path | None = None,
@@ -84,7 +84,7 @@ async def collect(
     return to_rows(results, config)
 
 
-def load_task(config: TeacherConfig, task_file: Path | None) -> "Task | None":
+def load_task(config: RequestConfig, task_file: Path | None) -> "Task | None":
     """The task of a cascade, which compares answers. Other policies need no task: they start faster without it.
     Raises InputError for a `task_file` that is no task."""
     if config.policy != "cascade":
@@ -97,7 +97,7 @@ def load_task(config: TeacherConfig, task_file: Path | None) -> "Task | None":
 async def ask_prompts(
     prompts: Sequence[Prompt],
     of_prompts: int,
-    config: TeacherConfig,
+    config: RequestConfig,
     capabilities: Capabilities,
     store: ResponseStore,
     index: StoreIndex,
@@ -140,7 +140,7 @@ def _log_start(dispatcher: Dispatcher, rank: Rank, unreadable: int) -> None:
     )
 
 
-def to_rows(prompts: AskedPrompts, config: TeacherConfig) -> Collected:
+def to_rows(prompts: AskedPrompts, config: RequestConfig) -> Collected:
     """Completions, rejects and usage of a job."""
     results = [result for result in prompts.results if result is not None]
     conversations = [conversation for result in results for conversation in result]
@@ -164,11 +164,11 @@ def to_rows(prompts: AskedPrompts, config: TeacherConfig) -> Collected:
     return Collected(completions, rejects, usage, sum(not is_answered(result) for result in results))
 
 
-def allowed_rejects(prompts: int, config: TeacherConfig) -> int:
+def allowed_rejects(prompts: int, config: RequestConfig) -> int:
     return math.floor(prompts * config.max_reject_ratio)
 
 
-def check_rejects(collected: Collected, prompts: int, config: TeacherConfig) -> None:
+def check_rejects(collected: Collected, prompts: int, config: RequestConfig) -> None:
     """Raise AzdistillError when more prompts have no answer than the config allows, with the commonest reasons."""
     allowed = allowed_rejects(prompts, config)
     if collected.unanswered > allowed:
@@ -184,12 +184,12 @@ def check_rejects(collected: Collected, prompts: int, config: TeacherConfig) -> 
         )
 
 
-def _reject(conversation: Conversation, rejected: RowRejected, config: TeacherConfig) -> Reject:
+def _reject(conversation: Conversation, rejected: RowRejected, config: RequestConfig) -> Reject:
     teacher = f"{config.teachers[conversation.teacher].called}: " if len(config.teachers) > 1 else ""
     return Reject(source=conversation.prompt.source, reason=rejected.reason, detail=f"{teacher}{rejected.detail}")
 
 
-def _completion(conversation: Conversation, answer: Answer, config: TeacherConfig) -> Completion:
+def _completion(conversation: Conversation, answer: Answer, config: RequestConfig) -> Completion:
     prompt = conversation.prompt
     completion, trace = apply_trace(answer.completion, answer.trace, config)
     return Completion(

@@ -8,8 +8,8 @@ same one.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from azdistill.contracts.requests import RequestConfig
 from azdistill.contracts.rows import Message, Prompt
-from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.endpoint import Endpoint
 from azdistill.teacher.prompting import NO_TRACE, missing_reasoning
 from azdistill.teacher.replies import Answer, Outcome, RowRejected
@@ -45,7 +45,7 @@ class Conversation:
 class Converser:
     """Hold conversations with the teachers of a job."""
 
-    config: TeacherConfig
+    config: RequestConfig
     endpoints: Sequence[Endpoint]
     ask: Ask
 

@@ -8,8 +8,8 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from azdistill.contracts.progress import Progress
+from azdistill.contracts.requests import RequestConfig
 from azdistill.contracts.rows import Prompt
-from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.answers import JobAnswers
 from azdistill.teacher.client import TeacherClient
 from azdistill.teacher.endpoint import Endpoint
@@ -42,7 +42,7 @@ class Dispatcher:
     def __init__(
         self,
         prompts: Sequence[Prompt],
-        config: TeacherConfig,
+        config: RequestConfig,
         endpoints: Sequence[Endpoint],
         store: ResponseStore,
         answers: JobAnswers,

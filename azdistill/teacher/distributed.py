@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azdistill.contracts.errors import AzdistillError
+from azdistill.contracts.requests import RequestConfig
 from azdistill.contracts.rows import Prompt
-from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.answers import JobAnswers
 from azdistill.teacher.budget import Budget
 from azdistill.teacher.capabilities import detect_logprobs
@@ -42,7 +42,7 @@ RESCAN_EVERY_S = 5.0
 
 def open_barrier(
     prompts: Sequence[Prompt],
-    config: TeacherConfig,
+    config: RequestConfig,
     endpoints: Sequence[Endpoint],
     store: ResponseStore,
     rank: Rank,
@@ -55,7 +55,7 @@ def open_barrier(
 
 async def collect_together(
     prompts: Sequence[Prompt],
-    config: TeacherConfig,
+    config: RequestConfig,
     endpoints: Sequence[Endpoint],
     store: ResponseStore,
     barrier: RankBarrier,
@@ -86,7 +86,7 @@ async def collect_together(
     return to_rows(await _join(prompts, config, capabilities.endpoints, store, task, reports), config)
 
 
-def first_keys(prompts: Sequence[Prompt], config: TeacherConfig, endpoints: Sequence[Endpoint]) -> list[str]:
+def first_keys(prompts: Sequence[Prompt], config: RequestConfig, endpoints: Sequence[Endpoint]) -> list[str]:
     """The store key of each prompt's first request."""
     converser = Converser(config, endpoints, _not_stored)
     return [converser.first_request(prompt, first_teachers(prompt, config)[0]).key for prompt in prompts]
@@ -98,7 +98,7 @@ async def _not_stored(teacher: int, request: Request, number: int) -> Outcome:
 
 async def _join(
     prompts: Sequence[Prompt],
-    config: TeacherConfig,
+    config: RequestConfig,
     endpoints: Sequence[Endpoint],
     store: ResponseStore,
     task: "Task | None",

@@ -16,7 +16,7 @@ from azdistill.azure_rest.workspace import has_workspace
 from azdistill.contracts.chat_url import chat_url, default_scope
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
-from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig
+from azdistill.contracts.requests import SIMULATOR_VARIABLE, RequestConfig, Teacher
 from azdistill.teacher.auth import Auth, ConnectionKey, EntraToken, EnvironmentKey
 from azdistill.teacher.connection import Connection, read_connection
 
@@ -58,7 +58,7 @@ class Endpoint:
 
 
 def resolve_all(
-    config: TeacherConfig, environ: Mapping[str, str] = os.environ, simulation: Path | None = None
+    config: RequestConfig, environ: Mapping[str, str] = os.environ, simulation: Path | None = None
 ) -> list[Endpoint]:
     """Resolve every teacher of a job. `simulation` is the JSON file with the settings of simulated teachers.
 

@@ -11,8 +11,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from azdistill.contracts.errors import DataError
+from azdistill.contracts.requests import RequestConfig
 from azdistill.contracts.rows import Completion, Message, Prompt, Reject, TokenUsage, canonical, prompt_id
-from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.collect import Collected
 from azdistill.teacher.usage import UsageCounter, latency_percentiles
 
@@ -45,7 +45,7 @@ class ImportedRow(BaseModel):
         return values if completion is None else {**values, "messages": prompt, "completion": completion}
 
 
-def load_completions(prompts: Sequence[Prompt], file: Path, config: TeacherConfig) -> Collected:
+def load_completions(prompts: Sequence[Prompt], file: Path, config: RequestConfig) -> Collected:
     """Match the completions in `file` with the prompts by their messages. The first match counts.
 
     A prompt without a completion becomes a reject. Raises DataError for a file that is missing or has no completion.

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
+from azdistill.contracts.requests import Policy, RequestConfig
 from azdistill.contracts.rows import Prompt
-from azdistill.contracts.teacher import Policy, TeacherConfig
 from azdistill.teacher.conversation import Conversation, Converser
 from azdistill.teacher.replies import Answer
 
@@ -106,7 +106,7 @@ def agree(conversations: Conversations, task: "Task") -> bool:
     return None not in answers and all(task.correct(first, second) for first, second in pairwise(filter(None, answers)))
 
 
-def first_teachers(prompt: Prompt, config: TeacherConfig) -> Sequence[int]:
+def first_teachers(prompt: Prompt, config: RequestConfig) -> Sequence[int]:
     """Indices of the teachers that get the first requests of a prompt."""
     if config.policy == "all" and prompt.split != "test":
         return range(len(config.teachers))

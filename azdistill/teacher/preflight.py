@@ -15,7 +15,7 @@ import orjson
 
 from azdistill.contracts.chat_url import default_scope, inference_role
 from azdistill.contracts.errors import EndpointError
-from azdistill.contracts.teacher import TeacherConfig
+from azdistill.contracts.requests import RequestConfig
 from azdistill.engine.problems import Problem
 from azdistill.teacher.auth import Auth, EntraToken
 from azdistill.teacher.endpoint import Endpoint
@@ -102,7 +102,7 @@ class ProbeResult:
         return 0.0 if date is None else now - date
 
 
-async def preflight(endpoint: Endpoint, config: TeacherConfig) -> Answer | None:
+async def preflight(endpoint: Endpoint, config: RequestConfig) -> Answer | None:
     """Make one short call, whose answer belongs to no row. Raises EndpointError when every request would fail."""
     result = await probe(endpoint, config)
     if problem := find_problem(result):
@@ -114,13 +114,13 @@ async def preflight(endpoint: Endpoint, config: TeacherConfig) -> Answer | None:
     return reply if isinstance(reply, Answer) else None
 
 
-def probe_request(endpoint: Endpoint, config: TeacherConfig) -> Request:
+def probe_request(endpoint: Endpoint, config: RequestConfig) -> Request:
     """A request with the parameters of a row and a low token limit."""
     parameters = sampling_parameters(config, endpoint, PREFLIGHT_TOKENS)
     return keyed_request({"model": endpoint.model, "messages": PREFLIGHT_MESSAGES, **parameters}, endpoint)
 
 
-async def probe(endpoint: Endpoint, config: TeacherConfig) -> ProbeResult:
+async def probe(endpoint: Endpoint, config: RequestConfig) -> ProbeResult:
     """Send the short request once."""
     parameters = tuple(sampling_parameters(config, endpoint, PREFLIGHT_TOKENS))
     body = probe_request(endpoint, config).body

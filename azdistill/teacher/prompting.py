@@ -1,13 +1,13 @@
 """Apply `teacher.trace` to the reasoning in a teacher's answers. See docs/prompting.md."""
 
 from azdistill.contracts.prompting import THINK, THOUGHT
-from azdistill.contracts.teacher import Prompting, TeacherConfig
+from azdistill.contracts.requests import Prompting, RequestConfig
 
 # Reject reason of a row whose answer lacks the reasoning that the job asks for.
 NO_TRACE = "no_trace"
 
 
-def apply_trace(completion: str, trace: str | None, config: TeacherConfig) -> tuple[str, str | None]:
+def apply_trace(completion: str, trace: str | None, config: RequestConfig) -> tuple[str, str | None]:
     """Completion and trace of a row by `teacher.trace`: strip the reasoning, keep it in the completion, or split it."""
     if config.trace == "keep" and not _is_blank(trace):
         return f"{THINK}\n{trace}\n{THOUGHT}\n\n{completion}", None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from azdistill.contracts.errors import InputError
-from azdistill.contracts.teacher import TeacherConfig
+from azdistill.contracts.requests import RequestConfig
 from azdistill.teacher.endpoint import Endpoint
 
 
@@ -37,7 +37,7 @@ class Rank:
         own = max(count + (self.number < remainder), 1)
         return replace(endpoint, teacher=endpoint.teacher.model_copy(update={"max_in_flight": own}))
 
-    def budget(self, config: TeacherConfig) -> float | None:
+    def budget(self, config: RequestConfig) -> float | None:
         """This rank's fraction of the budget."""
         return None if config.budget is None else config.budget * self.share
 

@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 
 from azdistill.contracts.prompting import render
+from azdistill.contracts.requests import RequestConfig
 from azdistill.contracts.rows import Message
-from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.endpoint import Endpoint
 
 
@@ -20,7 +20,7 @@ class Request:
     body: bytes
 
 
-def chat_request(messages: tuple[Message, ...], config: TeacherConfig, endpoint: Endpoint, sample: int = 0) -> Request:
+def chat_request(messages: tuple[Message, ...], config: RequestConfig, endpoint: Endpoint, sample: int = 0) -> Request:
     """Request for one conversation. The first sample has the key of a job without samples, so that its answer remains
     usable when the number of samples changes."""
     turns = render(messages, config.prompting)
@@ -35,7 +35,7 @@ def keyed_request(body: dict[str, Any], endpoint: Endpoint, sample: int = 0) -> 
     return Request(hashlib.sha256(content).hexdigest(), orjson.dumps(body))
 
 
-def sampling_parameters(config: TeacherConfig, endpoint: Endpoint, max_tokens: int | None = None) -> dict[str, Any]:
+def sampling_parameters(config: RequestConfig, endpoint: Endpoint, max_tokens: int | None = None) -> dict[str, Any]:
     """Parameters of a request: those of the job, and the teacher's own `parameters`. A reasoning model counts its
     reasoning among `max_tokens`, and refuses temperature and top_p."""
     limit = config.max_tokens if max_tokens is None else max_tokens

@@ -112,7 +112,7 @@ def test_steps_share_an_input_of_the_pipeline_only_where_they_share_its_value(jo
     """Fields of the same name in two steps are one input, so both must be marked and have the value of the job."""
     configs = step_configs(load_job(job_file))
     marked: dict[str, set[object]] = {}
-    for step in STEPS:
+    for step in configs:
         for name, info in step_of(step).config.model_fields.items():
             if is_run_input(info):
                 marked.setdefault(name, set()).add(getattr(configs[step], name))

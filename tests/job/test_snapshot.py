@@ -25,6 +25,7 @@ HEAVY = {
         "pyarrow",
     },
     "predict": {"torch", "transformers", "jinja2", "safetensors", "psutil", "numpy"},
+    "judge": {"aiohttp", "azure", "math_verify", "numpy", "orjson", "rouge_score", "safetensors", "uvloop"},
     "evaluate": {"math_verify", "numpy", "rouge_score", "sacrebleu", "scipy"},
     "report": {"jinja2", "mlflow", "rouge_score", "sacrebleu"},
     "register": {"azure", "mlflow"},

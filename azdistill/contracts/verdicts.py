@@ -1,0 +1,83 @@
+"""Verdicts of a judge: the files of step judge, and what step evaluate concludes from them.
+
+::
+
+    verdicts.jsonl   Verdict         judge, a line for each comparison or score
+    labels.jsonl     Verdict         judge, a line for each label of a person
+    summary.json     JudgeSummary    judge
+    judge.json       JudgeResults    evaluate
+"""
+
+from typing import Literal
+
+from azdistill.contracts.results import Interval, ModelRole, Result
+from azdistill.contracts.rows import Row
+
+JudgeMode = Literal["pairwise", "score"]
+Preference = Literal["first", "second", "tie"]
+# A preference among two answers, or a score from 1 to 5.
+Reading = Preference | float
+
+
+class Verdict(Row):
+    """The verdict on one answer (a score) or on two (a preference).
+
+    `models` wrote the answers; there are none for answers that a person labelled. `readings` has the verdict of each
+    reply, in the order of `answers`; None: the reply has none. It is empty where no request was needed. `verdict` is
+    None if a reading is, and a tie if the readings of both orders differ. `human` is the verdict of a person.
+    """
+
+    id: str
+    models: tuple[ModelRole, ...] = ()
+    answers: tuple[str, ...]
+    readings: tuple[Reading | None, ...] = ()
+    verdict: Reading | None
+    human: Reading | None = None
+
+
+class JudgeSummary(Result):
+    """Counts of step judge. `unjudged` of the `rows` lack a verdict; with too many, the verdicts are not `usable`.
+
+    `unanswered` requests got no complete reply, and `unreadable` replies no verdict. `other_labels` are labels of rows
+    that are no longer in the data.
+    """
+
+    model: str
+    mode: JudgeMode
+    rows: int
+    unjudged: int
+    max_unjudged: float
+    requests: int
+    unanswered: int
+    unreadable: int
+    other_labels: int = 0
+
+    @property
+    def usable(self) -> bool:
+        return self.rows > 0 and self.unjudged <= self.max_unjudged * self.rows
+
+
+class Comparison(Result):
+    """How often the answer of `model` was preferred to that of `against`. Rows without a verdict are in none."""
+
+    model: ModelRole
+    against: ModelRole
+    wins: int
+    ties: int
+    losses: int
+
+
+class HumanAgreement(Result):
+    """Agreement of the judge with people on `labels` labels: Cohen's kappa, with quadratic weights for scores."""
+
+    labels: int
+    same: int
+    kappa: Interval
+
+
+class JudgeResults(JudgeSummary):
+    """The judge's verdicts in numbers. `self_agreement`: fraction of comparisons with one verdict in both orders."""
+
+    comparisons: tuple[Comparison, ...] = ()
+    self_agreement: Interval = Interval()
+    human: HumanAgreement | None = None

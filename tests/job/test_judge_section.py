@@ -1,0 +1,100 @@
+"""Section judge: its node and files in the bundle, and warnings about a judge that is related to what it judges."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from azdistill.contracts.problems import dotted
+from azdistill.job.advice import advice
+from azdistill.job.bundle import compile_job, pipeline_document
+from azdistill.job.model import DistillationJob
+from azdistill.job.plan import plan
+
+JUDGE = {"judge_model": {"model": "gpt-4.1", "connection": "boss"}, "rubric": "The answer is right."}
+
+
+def job(**fields) -> DistillationJob:
+    return DistillationJob.model_validate(
+        {
+            "task": "conversation",
+            "data": {"training_data": "rows.jsonl", "test_data": "rows.jsonl"},
+            "teacher": {"teachers": [{"model": "deepseek-v3", "connection": "deepseek"}]},
+            "student": {"model": "phi-4-mini"},
+            **fields,
+        }
+    )
+
+
+def test_the_node_is_there_only_with_the_section():
+    without, judged = (pipeline_document(plan(job(**fields))) for fields in ({}, {"judge": JUDGE}))
+    assert set(judged["jobs"]) - set(without["jobs"]) == {"judge"}
+    assert set(judged["inputs"]) - set(without["inputs"]) == {
+        "judge_model",
+        "judge_route",
+        "judge_simulation",
+        "rubric",
+    }
+    for name, node in without["jobs"].items():
+        reads = {"judgements"} if name in ("evaluate", "report") else set()
+        assert set(judged["jobs"][name]["inputs"]) - set(node["inputs"]) == reads
+        assert {port: judged["jobs"][name]["inputs"][port] for port in node["inputs"]} == node["inputs"]
+    order = list(judged["jobs"])
+    assert order.index("predict_baseline") < order.index("judge") < order.index("evaluate")
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_a_rubric_is_a_text_or_a_file_and_its_change_is_one_of_the_judge_alone(tmp_path: Path, as_file: bool):
+    (tmp_path / "rows.jsonl").write_text("{}\n")
+
+    def compiled(name: str, rubric: str) -> dict[str, str]:
+        if as_file:
+            (tmp_path / "rubric.md").write_text(rubric)
+        section = {**JUDGE, "rubric": str(tmp_path / "rubric.md") if as_file else rubric, "human_labels": labels}
+        rows = str(tmp_path / "rows.jsonl")
+        bundle = tmp_path / name
+        compile_job(job(data={"training_data": rows, "test_data": rows}, judge=section), bundle)
+        return {path.relative_to(bundle).as_posix(): path.read_text() for path in bundle.rglob("*") if path.is_file()}
+
+    labels = str(tmp_path / "labels.jsonl")
+    Path(labels).write_text('{"id": "a", "answers": ["b", "c"], "preference": "tie"}\n')
+    first, second = compiled("first", "Be right."), compiled("second", "Be right;\n$(be) 'brief'.")
+    rubric = f"inputs/rubric.{'md' if as_file else 'txt'}"
+    assert second[rubric] == "Be right;\n$(be) 'brief'."
+    assert {name for name in first if first[name] != second[name]} == {rubric}
+    assert json.loads(first["inputs/judge_model.json"])["connection"] == "boss"
+    assert first["inputs/human_labels.jsonl"] == Path(labels).read_text()
+    assert "components/judge/code/azdistill/steps/judge.py" in first
+
+
+@pytest.mark.parametrize(
+    ("judge", "teacher", "student", "related"),
+    [
+        ("gpt-4.1", "deepseek-v3", "phi-4-mini", 0),
+        ("gpt-4.1", "gpt-4.1", "phi-4-mini", 1),
+        ("gpt-5", "gpt-4.1", "phi-4-mini", 1),
+        ("prod-gpt5", "azure-gpt-4.1", "phi-4-mini", 1),
+        ("our-judge", "our-judge", "phi-4-mini", 1),
+        ("our-judge", "our-teacher", "phi-4-mini", 0),
+        ("DeepSeek-R1-Distill-Llama-70B", "Llama-3.3-70B-Instruct", "phi-4-mini", 1),
+        ("Phi-4", "gpt-4.1", "phi-4-mini", 1),
+        ("Phi-4", "phi-4", "phi-4-mini", 2),
+        ("graphite", "gpt-4.1", "phi-4-mini", 0),
+    ],
+)
+def test_a_judge_of_the_family_of_teacher_or_student_is_a_warning(judge, teacher, student, related):
+    section = {**JUDGE, "judge_model": {"model": judge, "connection": "boss"}}
+    teachers = {"teachers": [{"model": teacher, "connection": "deepseek"}]}
+    warnings = [
+        problem
+        for problem in advice(job(judge=section, teacher=teachers, student={"model": student}))
+        if problem.code == "related_judge"
+    ]
+    assert len(warnings) == related
+    assert {(dotted(warning.field), warning.value) for warning in warnings} <= {("judge.judge_model.model", judge)}
+
+
+def test_a_judge_that_azure_retires_is_a_warning_and_its_licence_is_none():
+    section = {**JUDGE, "judge_model": {"model": "llama-3.1-405b", "connection": "boss"}}
+    codes = {problem.code for problem in advice(job(judge=section)) if problem.field[0] == "judge"}
+    assert codes == {"retired_model"}
