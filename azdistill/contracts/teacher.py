@@ -4,6 +4,7 @@ from azdistill.contracts.layout import PROMPTS_FILE
 from azdistill.contracts.requests import LONGEST_SUMMARY as LONGEST_SUMMARY
 from azdistill.contracts.requests import SIMULATOR_VARIABLE as SIMULATOR_VARIABLE
 from azdistill.contracts.requests import STORE_PATH as STORE_PATH
+from azdistill.contracts.requests import Policy as Policy
 from azdistill.contracts.requests import Prompting as Prompting
 from azdistill.contracts.requests import RequestConfig
 from azdistill.contracts.requests import Teacher as Teacher
