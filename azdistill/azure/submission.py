@@ -87,7 +87,7 @@ def job_name(bundle: Path, inputs: Mapping[str, str], registry: str | None = Non
 
 
 def _read_pipeline(bundle: Path, inputs: Mapping[str, str]) -> Mapping[str, Any]:
-    """Raises InputError for a folder without a pipeline, an unknown input, and a simulated teacher."""
+    """Raises InputError for a folder without a pipeline, an unknown input, and a simulated teacher or judge."""
     if not (bundle / PIPELINE_FILE).is_file():
         raise InputError(
             f"no {PIPELINE_FILE} in this folder",
@@ -105,15 +105,16 @@ def _read_pipeline(bundle: Path, inputs: Mapping[str, str]) -> Mapping[str, Any]
             code="unknown_input",
             fix=suggest(unknown[0], known),
         )
-    if inputs.get("teacher_route", known.get("teacher_route")) == "simulated":
-        raise InputError(
-            "the simulated teacher runs on this machine, out of reach for a job in Azure",
-            field=("inputs", "teacher_route"),
-            value="simulated",
-            code="simulated_teacher",
-            fix="set it to endpoint, or test the job on this machine",
-            command="azdistill run JOB --dry-run",
-        )
+    for role in ("teacher", "judge"):
+        if inputs.get(f"{role}_route", known.get(f"{role}_route")) == "simulated":
+            raise InputError(
+                f"the simulated {role} runs on this machine, out of reach for a job in Azure",
+                field=("inputs", f"{role}_route"),
+                value="simulated",
+                code=f"simulated_{role}",
+                fix="set it to endpoint, or test the job on this machine",
+                command="azdistill run JOB --dry-run",
+            )
     return document
 
 

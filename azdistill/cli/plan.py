@@ -79,6 +79,7 @@ def _figures(job: "DistillationJob", estimated: "Estimate", minutes: "Range | No
         limit = f"at most max_tokens={job.teacher.max_tokens} per answer"
         yield "answer tokens", f"{_tokens(estimated.output_tokens)}, {limit}"
         yield "cost", _cost(estimated)
+    yield from _judge(job, estimated)
     if minutes:
         yield "teacher time", f"{minutes.low:,.0f} to {minutes.high:,.0f} minutes at the rate limits"
     yield "student", job.student.model
@@ -96,6 +97,21 @@ def _teachers(job: "DistillationJob", estimated: "Estimate") -> Iterator[tuple[s
     for teacher in estimated.teachers:
         cost = "no prices" if teacher.cost is None else _amount(teacher.cost)
         yield f"  {teacher.name}", f"{_count(teacher.asked)}, cost {cost}"
+
+
+def _judge(job: "DistillationJob", estimated: "Estimate") -> Iterator[tuple[str, str]]:
+    if job.judge is None:
+        return
+    name, judge = job.judge.judge_model.called, estimated.judge
+    if job.judge.judge_route != "endpoint":
+        yield "judge", f"{name}: no requests, because judge_route is {job.judge.judge_route}"
+    elif judge is None:
+        yield "judge", f"{name}: {UNKNOWN}"
+    else:
+        cost = "no prices: set its input_price and output_price" if judge.cost is None else _amount(judge.cost)
+        yield "judge", f"{name}: {_count(judge.asked)}, mode {job.judge.mode}"
+        yield "  tokens", f"{_tokens(judge.input_tokens)} of prompts, {_tokens(judge.output_tokens)} of replies"
+        yield "  cost", cost
 
 
 def _requests(job: "DistillationJob", estimated: "Estimate") -> str:

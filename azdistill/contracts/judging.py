@@ -14,6 +14,9 @@ from azdistill.contracts.rows import Message
 # Lowest and highest score of an answer.
 LOWEST, HIGHEST = 1, 5
 
+# Requests for a row: both orders of the three pairs of models, or one for each model.
+REQUESTS = {"pairwise": 6, "score": 3}
+
 # Answers of one comparison, as the judge sees them.
 FIRST, SECOND, TIE = "A", "B", "tie"
 

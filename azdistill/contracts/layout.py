@@ -30,7 +30,7 @@ from pathlib import Path
 # Paths in a bundle.
 PIPELINE_FILE, COMPONENT_FILE = "pipeline.yml", "component.yml"
 COMPONENTS, ENVIRONMENTS, INPUTS, CODE = "components", "environments", "inputs", "code"
-TEACHERS_INPUT = f"{INPUTS}/teachers.json"
+TEACHERS_INPUT, JUDGE_INPUT = f"{INPUTS}/teachers.json", f"{INPUTS}/judge_model.json"
 # Everything at the top of a bundle.
 BUNDLE = (COMPONENTS, ENVIRONMENTS, INPUTS, PIPELINE_FILE)
 

@@ -39,11 +39,12 @@ class JudgeSummary(Result):
     """Counts of step judge. `unjudged` of the `rows` lack a verdict; with too many, the verdicts are not `usable`.
 
     `unanswered` requests got no complete reply, and `unreadable` replies no verdict. `other_labels` are labels of rows
-    that are no longer in the data.
+    that are no longer in the data. `rubric` is the sha256 of its text, hex.
     """
 
     model: str
     mode: JudgeMode
+    rubric: str = ""
     rows: int
     unjudged: int
     max_unjudged: float

@@ -12,7 +12,7 @@ from azdistill.doctor.workspace import ClientFactory, check_azure
 def check_all(
     job_file: Path | None, config: Path | None, open_client: ClientFactory, *, offline: bool
 ) -> Iterator[CheckResult]:
-    """Check this machine, the job file if there is one, the workspace of `config`, and the job's teachers.
+    """Check this machine, the job file if there is one, the workspace of `config`, and the job's teachers and judge.
 
     `open_client` raises InputError where there is no workspace. Each teacher gets one short request, which is paid for,
     unless `offline`. Raises InputError for a job file that cannot be read.
@@ -29,3 +29,5 @@ def check_all(
     yield from check_azure(config, open_client, job)
     if job:
         yield from check_teachers(job.teacher, offline=offline)
+        if job.judge:
+            yield from check_teachers(job.judge.requests, offline=offline, role="judge")

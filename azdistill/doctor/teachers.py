@@ -2,12 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from azdistill.azure.checks.result import CheckResult, from_problem, ok, unknown
 from azdistill.contracts.errors import InputError
-from azdistill.contracts.teacher import Teacher, TeacherConfig
+from azdistill.contracts.requests import RequestConfig, Teacher
 from azdistill.engine.problems import Problem
 from azdistill.teacher.endpoint import resolve
 from azdistill.teacher.event_loop import run
@@ -21,35 +21,38 @@ WITHOUT_ENDPOINT = {
 
 
 def check_teachers(
-    config: TeacherConfig, *, offline: bool, environ: Mapping[str, str] = os.environ
+    config: RequestConfig, *, offline: bool, environ: Mapping[str, str] = os.environ, role: str = "teacher"
 ) -> list[CheckResult]:
-    """One result for each teacher. With `offline`, or on another route than endpoint, no request is sent."""
+    """One result for each teacher, or for the judge. With `offline`, or on another route than endpoint, no request is
+    sent."""
+    names = [f"{role} {teacher.called!r}" for teacher in config.teachers]
     if detail := WITHOUT_ENDPOINT.get(config.teacher_route):
-        return [ok(_name(teacher), detail) for teacher in config.teachers]
+        return [ok(name, detail) for name in names]
     if offline:
-        return [unknown(_name(teacher), "offline", "not checked: --offline") for teacher in config.teachers]
-    return run(_check_all(config, environ))
+        return [unknown(name, "offline", "not checked: --offline") for name in names]
+    return run(_check_all(names, config, environ))
 
 
-async def _check_all(config: TeacherConfig, environ: Mapping[str, str]) -> list[CheckResult]:
-    return list(await asyncio.gather(*(_check(teacher, config, environ) for teacher in config.teachers)))
+async def _check_all(names: Sequence[str], config: RequestConfig, environ: Mapping[str, str]) -> list[CheckResult]:
+    checks = zip(names, config.teachers, strict=True)
+    return list(await asyncio.gather(*(_check(name, teacher, config, environ) for name, teacher in checks)))
 
 
-async def _check(teacher: Teacher, config: TeacherConfig, environ: Mapping[str, str]) -> CheckResult:
-    if result := _not_reachable_from_here(teacher, environ):
+async def _check(name: str, teacher: Teacher, config: RequestConfig, environ: Mapping[str, str]) -> CheckResult:
+    if result := _not_reachable_from_here(name, teacher, environ):
         return result
     try:
-        return _judge(await probe(resolve(teacher, config.teacher_route, environ), config))
+        return _result(name, await probe(resolve(teacher, config.teacher_route, environ), config))
     except InputError as error:
-        return from_problem(_name(teacher), error.problems[0])
+        return from_problem(name, error.problems[0])
 
 
-def _not_reachable_from_here(teacher: Teacher, environ: Mapping[str, str]) -> CheckResult | None:
+def _not_reachable_from_here(name: str, teacher: Teacher, environ: Mapping[str, str]) -> CheckResult | None:
     """A key that is missing on this machine is no problem for a job that has a connection."""
     if teacher.endpoint is None:
         message = f"not checked: a job in Azure reads connection {teacher.connection!r}"
         fix = "to check it from this machine, set endpoint and key_variable, too"
-        return unknown(_name(teacher), "connection_only", message, fix)
+        return unknown(name, "connection_only", message, fix)
     variable = teacher.key_variable
     if variable is None or environ.get(variable, "").strip():
         return None
@@ -59,11 +62,11 @@ def _not_reachable_from_here(teacher: Teacher, environ: Mapping[str, str]) -> Ch
         fix="paste the endpoint's key, which is not shown",
         command=f"read -rs {variable} && export {variable}",
     )
-    return from_problem(_name(teacher), problem, "unknown" if teacher.connection else "problem")
+    return from_problem(name, problem, "unknown" if teacher.connection else "problem")
 
 
-def _judge(result: ProbeResult) -> CheckResult:
-    name, url = _name(result.endpoint.teacher), result.endpoint.url
+def _result(name: str, result: ProbeResult) -> CheckResult:
+    url = result.endpoint.url
     if problem := find_problem(result):
         return from_problem(name, replace(problem, message=f"{url}: {problem.message} ({result.summary})"))
     warning = find_warning(result)
@@ -76,7 +79,3 @@ def _judge(result: ProbeResult) -> CheckResult:
         return from_problem(name, replace(warning, message=f"{url}: {warning.message} ({result.summary})"), "unknown")
     message = f"{url}: no answer yet ({result.summary})"
     return unknown(name, "no_answer", message, "check that it runs; a job repeats its requests until it answers")
-
-
-def _name(teacher: Teacher) -> str:
-    return f"teacher {teacher.called!r}"

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from azdistill.contracts.judging import REQUESTS
+from azdistill.contracts.judging import render as render_case
 from azdistill.contracts.prompting import render
 from azdistill.contracts.rows import Message
 from azdistill.contracts.teacher import Prompting, Teacher
@@ -13,7 +15,7 @@ from azdistill.engine.pipeline import expressions
 from azdistill.job.bundle import pipeline_document
 from azdistill.job.memory import Memory, Training, choose_settings, gpu_of, training_of, what_would_fit
 from azdistill.job.model import DistillationJob
-from azdistill.job.paths import is_remote
+from azdistill.job.paths import is_remote, is_rubric_file
 from azdistill.job.plan import plan
 from azdistill.job.run_settings import SERVERLESS, train_processes
 from azdistill.job.samples import count_rows, first_rows, reference_in, row_texts
@@ -24,7 +26,7 @@ CHARACTERS = (3, 5)
 # Number of rows of each file whose length is measured. The other rows are only counted.
 SAMPLE = 200
 
-# Minimum tokens of a chain of thought: two sentences.
+# Minimum tokens of a chain of thought, and of a judge's reasons: two sentences.
 THOUGHT_TOKENS = 30
 
 # Summaries of a chain of density, each about as long as the answer.
@@ -95,8 +97,11 @@ class PlannedTraining:
 
 @dataclass(frozen=True)
 class PlannedTeacher:
-    """Estimate of one teacher. `asked` is the number of paid requests. `cost` is in the currency of the prices and at
-    most the budget. It is None without prices."""
+    """Estimate of one teacher, or of the judge.
+
+    `asked` is the number of paid requests. `cost` is in the currency of the prices and at most the budget. It is None
+    without prices.
+    """
 
     name: str
     asked: Range
@@ -111,7 +116,8 @@ class Estimate:
 
     `rows` is the number of rows by split, None for a remote file. `asked` (the number of paid requests),
     `input_tokens`, `output_tokens` and `cost` are sums over `teachers`. They are None, and `teachers` is empty, when a
-    file is remote. `asked` is 0 when the job sends no requests to an endpoint.
+    file is remote. `asked` is 0 when the job sends no requests to an endpoint. `judge` is None without one, when its
+    rows are remote, and when it is simulated.
     """
 
     nodes: tuple[EstimatedNode, ...]
@@ -122,6 +128,7 @@ class Estimate:
     output_tokens: Range | None
     cost: Range | None
     training: PlannedTraining
+    judge: PlannedTeacher | None = None
 
 
 @dataclass(frozen=True)
@@ -143,9 +150,10 @@ def estimate(job: DistillationJob) -> Estimate:
     counted = {split: count for split, count in rows.items() if count is not None}
     has_endpoint = job.teacher.teacher_route == "endpoint"
     teachers = tuple(_teachers(job, counted, sampled)) if has_endpoint and len(counted) == len(rows) else ()
+    judge, training = planned_judge(job, rows["test"], sampled), _training(job, sampled)
     if has_endpoint and not teachers:
-        return Estimate(planned_nodes(job), rows, (), None, None, None, None, _training(job, sampled))
-    return Estimate(planned_nodes(job), rows, teachers, *_totals(job, teachers), _training(job, sampled))
+        return Estimate(planned_nodes(job), rows, (), None, None, None, None, training, judge)
+    return Estimate(planned_nodes(job), rows, teachers, *_totals(job, teachers), training, judge)
 
 
 def planned_nodes(job: DistillationJob) -> tuple[EstimatedNode, ...]:
@@ -183,7 +191,8 @@ def _teachers(
 ) -> Iterator[PlannedTeacher]:
     for teacher, requests in zip(job.teacher.teachers, _requests(job, rows, sampled["train"].turns), strict=True):
         prompts, answers = _tokens(job, requests, sampled)
-        yield PlannedTeacher(teacher.called, requests, prompts, answers, _cost(job, teacher, prompts, answers))
+        cost = _cost(teacher, prompts, answers, job.teacher.budget)
+        yield PlannedTeacher(teacher.called, requests, prompts, answers, cost)
 
 
 def _requests(job: DistillationJob, rows: Mapping[str, int], turns: float) -> Iterator[Range]:
@@ -227,17 +236,51 @@ def _reasoned(answer: float, prompting: Prompting) -> float:
     return answer + THOUGHT_TOKENS if prompting.chain_of_thought else answer
 
 
-def _cost(job: DistillationJob, teacher: Teacher, prompts: Range, answers: Range) -> Range | None:
+def planned_judge(
+    job: DistillationJob, test_rows: int | None, sampled: Mapping[str, _Sampled]
+) -> PlannedTeacher | None:
+    """Requests of a judge about `test_rows` rows and the labels of people, if all answers differ.
+
+    A prompt has the instructions, the row with its reference, and answers as long as the reference up to the maximum.
+    """
+    judge, rows = job.judge, sampled.get("test") or sampled.get("train")
+    if judge is None or judge.judge_route != "endpoint" or test_rows is None or rows is None:
+        return None
+    answers = 2 if judge.mode == "pairwise" else 1
+    labels = count_rows(Path(judge.human_labels)) if judge.human_labels and not is_remote(judge.human_labels) else 0
+    judged = min(judge.rows or test_rows, test_rows)
+    asked = judged * REQUESTS[judge.mode] + labels * answers
+    instructions = render_case((), (), ("",) * answers, _rubric(judge.rubric))
+    characters = sum(len(turn.content) for turn in instructions) + rows.characters + rows.reference
+    longest = max(job.teacher.max_tokens, job.predict.max_new_tokens)
+    short, long = CHARACTERS
+    prompts = Range(
+        round(asked * (characters + answers * rows.reference) / long),
+        round(asked * (characters / short + answers * longest)),
+    )
+    replies = Range(asked * min(THOUGHT_TOKENS, judge.max_tokens), asked * judge.max_tokens)
+    cost = _cost(judge.judge_model, prompts, replies, judge.budget)
+    return PlannedTeacher(judge.judge_model.called, Range(asked, asked), prompts, replies, cost)
+
+
+def _rubric(rubric: str) -> str:
+    """The text of a rubric; empty for a remote file."""
+    if not is_rubric_file(rubric):
+        return rubric
+    return "" if is_remote(rubric) else Path(rubric).read_text(encoding="utf-8")
+
+
+def _cost(teacher: Teacher, prompts: Range, answers: Range, budget: float | None) -> Range | None:
     if teacher.input_price is None or teacher.output_price is None:
         return None
     low = prompts.low * teacher.input_price + answers.low * teacher.output_price
     high = prompts.high * teacher.input_price + answers.high * teacher.output_price
-    return _within_budget(job, low / MILLION, high / MILLION)
+    return _within_budget(low / MILLION, high / MILLION, budget)
 
 
-def _within_budget(job: DistillationJob, low: float, high: float) -> Range:
-    budget = job.teacher.budget if job.teacher.budget is not None else float("inf")
-    return Range(min(low, budget), min(high, budget))
+def _within_budget(low: float, high: float, budget: float | None) -> Range:
+    most = float("inf") if budget is None else budget
+    return Range(min(low, most), min(high, most))
 
 
 def _totals(
@@ -252,7 +295,7 @@ def _totals(
         _sum([teacher.asked for teacher in teachers]),
         _sum([teacher.input_tokens for teacher in teachers]),
         _sum([teacher.output_tokens for teacher in teachers]),
-        total and _within_budget(job, total.low, total.high),
+        total and _within_budget(total.low, total.high, job.teacher.budget),
     )
 
 

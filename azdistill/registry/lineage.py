@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from azdistill.contracts.layout import MANIFEST_FILE, METRICS_FILE, USAGE_FILE
+from azdistill.contracts.layout import JUDGE_FILE, MANIFEST_FILE, METRICS_FILE, USAGE_FILE
 from azdistill.contracts.manifest import Manifest, read_manifest, sha256_file
 from azdistill.contracts.results import GateDecision, Metrics, Usage, read_result
+from azdistill.contracts.verdicts import JudgeResults
 
 DIGEST_TAG = "azdistill.model_digest"
 
@@ -21,7 +22,8 @@ class Lineage(BaseModel):
     `model_digest` is over the names and bytes of the model's files, so the same model has the same digest in any
     folder. `completions_manifest` and `curated_manifest` are digests of those folders' manifests. `teacher` names
     all teachers, `reported_models` counts their answers by the model that the reply names.
-    `steps` are the manifests of the steps by name: files, configs, code and versions.
+    `judge` are the results of a judge. `steps` are the manifests of the steps by name: files, configs, code and
+    versions.
     """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
@@ -35,6 +37,7 @@ class Lineage(BaseModel):
     licences_acknowledged: tuple[str, ...]
     gate: GateDecision
     metrics: Metrics
+    judge: JudgeResults | None = None
     steps: dict[str, Manifest]
 
     def as_json(self) -> dict[str, Any]:
@@ -93,6 +96,7 @@ def read_lineage(
         licences_acknowledged=tuple(licences_acknowledged),
         gate=gate,
         metrics=read_result(evaluation / METRICS_FILE, Metrics),
+        judge=read_result(judge, JudgeResults) if (judge := evaluation / JUDGE_FILE).is_file() else None,
         steps={step: read_manifest(folder) for step, folder in folders.items()},
     )
 

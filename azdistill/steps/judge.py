@@ -19,7 +19,7 @@ from azdistill.contracts.layout import (
     USAGE_FILE,
     VERDICTS_FILE,
 )
-from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest
+from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest, sha256_file
 from azdistill.contracts.problems import Problem
 from azdistill.contracts.requests import SIMULATOR_VARIABLE
 from azdistill.contracts.results import ModelRole, write_result
@@ -53,13 +53,14 @@ def body(arguments: Arguments[JudgeConfig]) -> None:
         verdict(case, [replies.get(question.id) for question in of_case], config.mode)
         for case, of_case in zip(asked, questions, strict=True)
     ]
+    digest = sha256_file(inputs["rubric"])
     summary = _summary(verdicts, config, len(judged), len(replies), len(labels) - len(labelled))
     write_rows(folder / VERDICTS_FILE, [row for row in verdicts if row.models])
     write_rows(folder / HUMAN_LABELS_FILE, [row for row in verdicts if row.human is not None])
-    write_result(folder / JUDGE_SUMMARY_FILE, summary)
+    write_result(folder / JUDGE_SUMMARY_FILE, summary.model_copy(update={"rubric": digest}))
     write_json(folder / USAGE_FILE, collected.usage)
     counts = {**collected.counts(), "rows": summary.rows, "unjudged": summary.unjudged}
-    close_folder(folder, STEP.name, counts, provenance_of(config))
+    close_folder(folder, STEP.name, counts, provenance_of(config, {"rubric": digest}))
 
 
 def _prompts(arguments: Arguments[JudgeConfig]) -> list[Prompt]:

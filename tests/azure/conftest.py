@@ -27,7 +27,7 @@ display_name: small
 experiment_name: small
 identity: {type: managed_identity}
 settings: {default_compute: azureml:cpu-cluster, continue_on_step_failure: true}
-inputs: {rows: 0, teacher_route: endpoint}
+inputs: {rows: 0, teacher_route: endpoint, judge_route: endpoint}
 outputs:
   evaluation: {type: uri_folder}
   report: {type: uri_folder}

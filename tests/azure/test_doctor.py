@@ -128,6 +128,21 @@ def test_a_workspace_without_problems(doctor, client):
     assert "s3cret" not in done.out
 
 
+def test_a_judge_is_checked_like_a_teacher(doctor, folder, client):
+    judge = "judge: {judge_model: {model: gpt-5.1, connection: boss}, rubric: Be right.}\n"
+    (folder / "job.yaml").write_text(JOB + judge)
+    client.connections.create_or_update(ServerlessConnection(name="deepseek", endpoint="https://h", api_key="k"))
+    checks = results(doctor("job.yaml", "--format", "json"))
+    assert checks["connection 'boss'"]["status"] == "problem"
+    assert checks["judge 'gpt-5.1'"]["problem"]["code"] == "connection_only"
+    client.connections.create_or_update(ServerlessConnection(name="boss", endpoint="https://j", api_key="k"))
+    reachable = "endpoint: http://127.0.0.1:9/v1, key_variable: JUDGE_KEY"
+    (folder / "job.yaml").write_text(JOB + judge.replace("connection: boss", f"connection: boss, {reachable}"))
+    checks = results(doctor("job.yaml", "--format", "json"))
+    assert checks["connection 'boss'"]["status"] == "ok"
+    assert checks["judge 'gpt-5.1'"]["problem"]["code"] == "no_key"
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "command"),
     [

@@ -90,6 +90,7 @@ def test_a_refusal_by_azure_says_what_to_do(small, client, workspace, status, ki
     [
         ({"row": "5"}, "unknown_input", ("inputs", "row")),
         ({"teacher_route": "simulated"}, "simulated_teacher", ("inputs", "teacher_route")),
+        ({"judge_route": "simulated"}, "simulated_judge", ("inputs", "judge_route")),
     ],
 )
 def test_wrong_inputs_are_refused_before_any_request(small, client, workspace, inputs, code, field):

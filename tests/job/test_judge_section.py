@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from azdistill.cli.options import Format
+from azdistill.cli.plan import plan as plan_command
 from azdistill.contracts.problems import dotted
 from azdistill.job.advice import advice
 from azdistill.job.bundle import compile_job, pipeline_document
+from azdistill.job.estimates import PlannedTeacher, Range, estimate
 from azdistill.job.model import DistillationJob
 from azdistill.job.plan import plan
 
@@ -98,3 +101,55 @@ def test_a_judge_that_azure_retires_is_a_warning_and_its_licence_is_none():
     section = {**JUDGE, "judge_model": {"model": "llama-3.1-405b", "connection": "boss"}}
     codes = {problem.code for problem in advice(job(judge=section)) if problem.field[0] == "judge"}
     assert codes == {"retired_model"}
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> str:
+    """200 rows with prompts of 60 characters and references of 30."""
+    row = {"messages": [{"role": "user", "content": "x" * 60}], "gold": "y" * 30}
+    (tmp_path / "rows.jsonl").write_text(f"{json.dumps(row)}\n" * 200)
+    return str(tmp_path / "rows.jsonl")
+
+
+def planned(path: str, **judge) -> PlannedTeacher | None:
+    data = {"training_data": path, "test_data": path}
+    return estimate(job(data=data, judge={**JUDGE, **judge})).judge
+
+
+PRICED = {"model": "gpt-4.1", "connection": "boss", "input_price": 2, "output_price": 8}
+
+
+def test_the_plan_of_a_judge(rows: str, tmp_path: Path):
+    assert [planned(rows, **fields).asked.high for fields in ({}, {"rows": 50}, {"rows": 0}, {"mode": "score"})] == [
+        1200,
+        300,
+        1200,
+        600,
+    ]
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text('{"id": "a", "answers": ["b", "c"], "preference": "tie"}\n' * 10)
+    assert planned(rows, human_labels=str(labels)).asked.high == 1220
+    priced = planned(rows, judge_model=PRICED, max_tokens=100)
+    assert priced.output_tokens == Range(1200 * 30, 1200 * 100)
+    assert priced.cost.high == pytest.approx((priced.input_tokens.high * 2 + 1200 * 100 * 8) / 1e6)
+    assert planned(rows, judge_model=PRICED, budget=0.5).cost.high == 0.5
+    assert planned(rows).cost is None
+    assert planned(rows, judge_route="simulated") is None
+    assert planned("azureml:rows:1") is None
+    # A longer rubric is paid for with each request.
+    longer = planned(rows, rubric="x" * (5 * 1000)).input_tokens.low - planned(rows, rubric="x" * 5).input_tokens.low
+    assert longer == pytest.approx(1200 * 999, abs=2)
+
+
+def test_the_plan_shows_the_judge(rows: str, tmp_path: Path, monkeypatch, capsys):
+    section = json.dumps({**JUDGE, "judge_model": PRICED})
+    (tmp_path / "job.yaml").write_text(
+        f"task: conversation\ndata: {{training_data: {rows}, test_data: {rows}}}\nstudent: {{model: phi-4-mini}}\n"
+        f"teacher: {{teachers: [{{model: deepseek-v3, connection: deepseek}}]}}\njudge: {section}\n"
+    )
+    monkeypatch.setenv("COLUMNS", "200")
+    plan_command(tmp_path / "job.yaml", Format.text)
+    out = capsys.readouterr().out
+    assert "gpt-4.1: at most 1,200 requests, mode pairwise" in out
+    plan_command(tmp_path / "job.yaml", Format.json)
+    assert json.loads(capsys.readouterr().out)["judge"]["asked"] == {"low": 1200, "high": 1200}

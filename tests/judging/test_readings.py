@@ -2,7 +2,7 @@
 
 import pytest
 
-from azdistill.contracts.judging import read_texts, render
+from azdistill.contracts.judging import REQUESTS, read_texts, render
 from azdistill.contracts.rows import Message
 from azdistill.judging.cases import Case, cases, sample
 from azdistill.judging.readings import read_preference, read_score, verdict
@@ -106,6 +106,9 @@ def test_every_model_meets_every_other_one_once():
     pairs = [case.models for case in cases([prompt(1)], answers, "pairwise")]
     assert sorted(map(sorted, pairs)) == [["baseline", "student"], ["baseline", "teacher"], ["student", "teacher"]]
     scored = cases([prompt(1)], answers, "score")
+    assert {
+        mode: sum(len(case.prompts("")) for case in cases([prompt(1)], answers, mode)) for mode in ("pairwise", "score")
+    } == REQUESTS
     assert {case.models[0]: case.answers for case in scored} == {m: (a,) for m, a in answers[prompt(1).id].items()}
 
 

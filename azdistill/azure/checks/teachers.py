@@ -13,7 +13,7 @@ from azdistill.azure.workspace import cloud_of_client
 from azdistill.azure_rest.connections import ConnectionProperties, read_properties
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
-from azdistill.contracts.layout import TEACHERS_INPUT
+from azdistill.contracts.layout import JUDGE_INPUT, TEACHERS_INPUT
 from azdistill.job.catalog import built_in
 
 if TYPE_CHECKING:
@@ -119,6 +119,6 @@ def check_retired(bundle: Path, today: date) -> Iterator[CheckResult]:
 
 
 def read_teachers(bundle: Path) -> list[dict[str, Any]]:
-    """The teachers of a bundle, none where it is of another kind."""
-    path = bundle / TEACHERS_INPUT
-    return read_json(path) if path.is_file() else []
+    """The teachers of a bundle and its judge, none where it is of another kind."""
+    teachers, judge = bundle / TEACHERS_INPUT, bundle / JUDGE_INPUT
+    return [*(read_json(teachers) if teachers.is_file() else []), *([read_json(judge)] if judge.is_file() else [])]

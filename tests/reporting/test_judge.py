@@ -1,0 +1,82 @@
+"""The report of a job with a judge: its figures, its cost, and verdicts that are not used."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from azdistill.contracts.files import write_json
+from azdistill.contracts.manifest import close_folder
+from azdistill.contracts.report import ReportConfig
+from azdistill.reporting.collect import Folders, collect
+from azdistill.reporting.render import html, markdown
+from azdistill.reporting.report import Report
+from tests.reporting.conftest import USAGE, interval
+
+Distil = Callable[..., dict[str, Path]]
+
+SUMMARY: dict[str, Any] = {
+    "model": "judge-1 <i>",
+    "mode": "pairwise",
+    "rows": 200,
+    "unjudged": 3,
+    "max_unjudged": 0.1,
+    "requests": 1180,
+    "unanswered": 1,
+    "unreadable": 4,
+}
+RESULTS = SUMMARY | {
+    "comparisons": [
+        {"model": "student", "against": "teacher", "wins": 30, "ties": 1127, "losses": 40},
+        {"model": "student", "against": "baseline", "wins": 180, "ties": 10, "losses": 7},
+    ],
+    "self_agreement": interval(0.91, 0.88, 0.93),
+    "human": {"labels": 40, "same": 31, "kappa": interval(0.62, 0.41, 0.79)},
+}
+PAID = {
+    "calls": 100,
+    "prompt_tokens": 9000,
+    "completion_tokens": 1000,
+    "cost": 2.5,
+}
+
+
+def judged(folders: dict[str, Path], **changes: Any) -> Report:
+    judgements = folders["evaluation"].parent / "judgements"
+    write_json(judgements / "summary.json", SUMMARY)
+    write_json(judgements / "usage.json", {**USAGE, "route": "endpoint", "ledger": {"useful": PAID}, "from_store": 80})
+    close_folder(judgements, "judge", {})
+    write_json(folders["evaluation"] / "judge.json", RESULTS | changes)
+    return collect(Folders(**folders, judgements=judgements), ReportConfig(title="quickstart"))
+
+
+@pytest.mark.parametrize("render", [html, markdown])
+def test_the_page_shows_the_judge_and_its_cost(distil: Distil, render: Callable[[Report], str]) -> None:
+    report = judged(distil())
+    text = render(report)
+    assert (report.costs.judge, report.costs.teacher) == (2.5, None)
+    for words in (
+        "197 of 200",
+        "1,180, of which 80 were in the store",
+        "1,127",
+        "91.0% [88.0, 93.0]",
+        "kappa 0.620",
+        "31 of 40 labels",
+        "judge&#39;s calls" if render is html else "judge's calls",
+    ):
+        assert words in text.replace("\\[", "[").replace("\\]", "]"), words
+    assert "judge-1 &lt;i" in text
+    assert "judge" in report.steps
+    assert "not defined" not in text
+
+
+def test_verdicts_that_are_not_used_are_named(distil: Distil) -> None:
+    text = markdown(judged(distil(), unjudged=21))
+    assert "21 of 200 rows have no verdict, and judge.max_unjudged allows 10.0%" in text
+
+
+def test_a_job_without_a_judge_has_no_such_section(distil: Distil) -> None:
+    report = collect(Folders(**distil()), ReportConfig(title="quickstart"))
+    assert report.judge is None
+    assert "Judge" not in markdown(report)
