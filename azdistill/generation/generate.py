@@ -1,14 +1,18 @@
-"""Greedy generation in batches of prompts of similar length, and a single chat reply."""
+"""Greedy generation: answers to tokenized prompts in batches, and a single chat reply."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from azdistill.contracts.rows import Message
+from azdistill.generation.decode import Request, can_drop_rows, decode, short_positions
 from azdistill.students.loading import Student, max_positions
 from azdistill.students.template import tokenize_prompts
+
+# Rows join a batch when this fraction of it is free.
+JOIN_AT = 1 / 8
 
 
 @dataclass(frozen=True)
@@ -24,26 +28,44 @@ def generate(
     prompts: Sequence[list[int]],
     max_new_tokens: int,
     batch_size: int,
-    on_batch: Callable[[int], None] = lambda rows: None,
+    expected_tokens: Sequence[int] | None = None,
 ) -> list[GeneratedAnswer]:
-    """Answers to tokenized prompts, in their order. `on_batch` is called with the size of each finished batch.
+    """Answers to tokenized prompts, in their order. See `generate_each`."""
+    answers = dict(generate_each(student, prompts, max_new_tokens, batch_size, expected_tokens))
+    return [answers[index] for index in range(len(prompts))]
 
-    The longest prompts come first, so that a batch that doesn't fit into memory fails at the start and not at the end.
-    An answer ends at the last position of the model: a prompt that leaves none gets an empty, truncated answer.
+
+def generate_each(
+    student: Student,
+    prompts: Sequence[list[int]],
+    max_new_tokens: int,
+    batch_size: int,
+    expected_tokens: Sequence[int] | None = None,
+) -> Iterator[tuple[int, GeneratedAnswer]]:
+    """Index and answer of each tokenized prompt, as soon as the answer is finished.
+
+    Rows that are finished leave the batch and others join it. The longest rows come first, so that few are left at the
+    end, and a batch that doesn't fit into memory fails at the start. `expected_tokens` are the expected lengths of the
+    answers. An answer ends at the last position of the model: a prompt that leaves none gets an empty, truncated answer.
     """
     positions = max_positions(student.model) or sys.maxsize
-    too_long = [index for index, prompt in enumerate(prompts) if len(prompt) >= positions]
-    answers = {index: GeneratedAnswer([], truncated=True) for index in too_long}
-    if too_long:
-        on_batch(len(too_long))
-    fitting = [index for index in range(len(prompts)) if index not in answers]
-    longest_first = sorted(fitting, key=lambda index: -len(prompts[index]))
-    for start in range(0, len(longest_first), batch_size):
-        batch = longest_first[start : start + batch_size]
-        new_tokens = min(max_new_tokens, positions - len(prompts[batch[0]]))
-        answers |= zip(batch, _generate_batch(student, [prompts[i] for i in batch], new_tokens), strict=True)
-        on_batch(len(batch))
-    return [answers[index] for index in range(len(prompts))]
+    limits = [min(max_new_tokens, positions - len(prompt)) for prompt in prompts]
+    expected = expected_tokens or [0] * len(prompts)
+    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]) - min(expected[index], max_new_tokens))
+    yield from ((index, GeneratedAnswer([], truncated=True)) for index in order if limits[index] <= 0)
+    droppable, short = can_drop_rows(student.model), short_positions(student.model) or sys.maxsize
+    together, alone = [], []
+    for index in order:
+        if limits[index] > 0:
+            fits = len(prompts[index]) + limits[index] <= short and (droppable or limits[index] == max_new_tokens)
+            (together if fits else alone).append(index)
+    if droppable:
+        requests = [Request(prompts[index], limits[index]) for index in together]
+        for answer in decode(student, requests, batch_size, join_at=max(1, round(batch_size * JOIN_AT))):
+            yield together[answer.index], GeneratedAnswer(answer.token_ids, answer.truncated)
+    else:
+        yield from _in_fixed_batches(student, prompts, limits, together, batch_size)
+    yield from _in_fixed_batches(student, prompts, limits, alone, batch_size=1)
 
 
 def chat_reply(student: Student, messages: Sequence[Message], max_new_tokens: int) -> str:
@@ -51,6 +73,16 @@ def chat_reply(student: Student, messages: Sequence[Message], max_new_tokens: in
     (answer,) = generate(student, tokenize_prompts(student.tokenizer, [messages]), max_new_tokens, batch_size=1)
     text: str = student.tokenizer.decode(answer.token_ids, skip_special_tokens=True)
     return text
+
+
+def _in_fixed_batches(
+    student: Student, prompts: Sequence[list[int]], limits: Sequence[int], order: Sequence[int], batch_size: int
+) -> Iterator[tuple[int, GeneratedAnswer]]:
+    """Answers by the model's own `generate`, which computes a batch until all of its rows are finished."""
+    for start in range(0, len(order), batch_size):
+        batch = order[start : start + batch_size]
+        new_tokens = min(limits[index] for index in batch)
+        yield from zip(batch, _generate_batch(student, [prompts[index] for index in batch], new_tokens), strict=True)
 
 
 @torch.inference_mode()

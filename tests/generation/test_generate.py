@@ -92,12 +92,6 @@ def test_an_answer_without_end_token_is_truncated():
     assert (answer.token_ids, answer.truncated) == ([50] * 5, True)
 
 
-def test_on_batch_gets_the_size_of_each_batch():
-    model, sizes = student("smollm"), []
-    generate(model, tokenize_prompts(model.tokenizer, CONVERSATIONS), 2, 4, sizes.append)
-    assert sizes == [4, 2]
-
-
 def test_no_prompts_give_no_answers():
     assert generate(student("smollm"), [], 2, 4) == []
 
@@ -118,4 +112,4 @@ def test_an_answer_ends_at_the_last_position_of_the_model():
     prompts = tokenize_prompts(tokenizer, [turns(text) for text in texts])
     answers = generate(Student(model, tokenizer), prompts, 50, batch_size=3)
     assert [answer.truncated for answer in answers] == [True, True, True]
-    assert [len(answer.token_ids) for answer in answers] == [0, *[64 - len(prompts[2])] * 2]
+    assert [len(answer.token_ids) for answer in answers] == [0, *(64 - len(prompt) for prompt in prompts[1:])]

@@ -1,0 +1,190 @@
+"""Greedy decoding in a batch that finished rows leave and waiting rows join."""
+
+import inspect
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import DynamicCache, GenerationMixin
+
+from azdistill.generation.cache import RowCache, cache_layers
+from azdistill.students.loading import Student
+
+# Prompts that are computed together have at least this fraction of the length of the longest one: the rest is padding.
+LEAST_FILLED = 0.75
+
+# Models whose own `prepare_inputs_for_generation` only handles prompts that cross the limit of `short_positions`.
+SWITCHING_ROPE = ("Phi3ForCausalLM", "PhimoeForCausalLM")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A tokenized prompt, and the most tokens of its answer."""
+
+    prompt: Sequence[int]
+    max_new_tokens: int
+
+
+@dataclass
+class DecodedAnswer:
+    """The answer to request `index`: token ids without the end token.
+
+    `started` is the time when its prompt was taken from the queue, `times` are those at which its tokens were known, the
+    end token included (`time.perf_counter`).
+    """
+
+    index: int
+    started: float
+    token_ids: list[int] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    truncated: bool = False
+
+
+@dataclass
+class _Row:
+    """A row of the batch: its answer so far, its tokens in the cache, and the token that is not there yet."""
+
+    answer: DecodedAnswer
+    max_new_tokens: int
+    cached: int
+    token: int
+
+
+def can_drop_rows(model: Any) -> bool:
+    """True if `decode` gives the answers of the model's own `generate`.
+
+    It does not where rows can't leave the cache, and where the model prepares the inputs of each step itself.
+    """
+    own = type(model).prepare_inputs_for_generation is not GenerationMixin.prepare_inputs_for_generation
+    return cache_layers(model) is not None and (not own or type(model).__name__ in SWITCHING_ROPE)
+
+
+def short_positions(model: Any) -> int | None:
+    """Number of positions up to which a model of SWITCHING_ROPE uses its short factors; None for other models.
+
+    The longest row decides about all rows of a batch, and the cache is computed anew when it crosses the limit.
+    """
+    if type(model).__name__ not in SWITCHING_ROPE:
+        return None
+    positions: int | None = getattr(model.config, "original_max_position_embeddings", None)
+    return positions
+
+
+@torch.inference_mode()
+def decode(
+    student: Student, requests: Sequence[Request], batch_size: int, join_at: int = 1
+) -> Iterator[DecodedAnswer]:
+    """Answers in the order in which they are finished. Requests start in their order.
+
+    Waiting rows join the batch when `join_at` rows have left it: prompts that are computed together cost less.
+    """
+    yield from _Batch(student, min(batch_size, len(requests))).run(requests, join_at)
+
+
+class _Batch:
+    """The rows that are decoded together; row `n` of the cache belongs to `rows[n]`."""
+
+    def __init__(self, student: Student, size: int) -> None:
+        self._model, self._device, self._size = student.model, student.device, size
+        settings = student.model.generation_config
+        self._pad, self._ends = settings.pad_token_id, frozenset(settings.eos_token_id)
+        accepted = inspect.signature(student.model.forward).parameters
+        self._accepts_positions = "position_ids" in accepted
+        self._last_logits = {"logits_to_keep": 1} if "logits_to_keep" in accepted else {}
+        layers = cache_layers(student.model)
+        assert layers is not None
+        self._cache = RowCache(layers, size)
+        self._rows: list[_Row] = []
+
+    def run(self, requests: Sequence[Request], join_at: int) -> Iterator[DecodedAnswer]:
+        waiting = deque(enumerate(requests))
+        while waiting or self._rows:
+            free = min(self._size - len(self._rows), len(waiting))
+            if free >= join_at or (free and not self._rows):
+                yield from self._join([waiting.popleft() for _ in range(free)])
+            if self._rows:
+                yield from self._step()
+
+    def _join(self, joining: Sequence[tuple[int, Request]]) -> Iterator[DecodedAnswer]:
+        """Compute prompts, in groups of similar length, and the first token of their answers."""
+        started = time.perf_counter()
+        for group in _groups(joining):
+            cache = DynamicCache()
+            lengths = [len(request.prompt) for _, request in group]
+            longest = max(lengths)
+            ids = [[self._pad] * (longest - len(request.prompt)) + list(request.prompt) for _, request in group]
+            tokens = self._forward(ids, [longest - length for length in lengths], longest, cache)
+            self._cache.add(cache)
+            self._rows += [
+                _Row(DecodedAnswer(index, started), request.max_new_tokens, len(request.prompt), 0)
+                for index, request in group
+            ]
+            yield from self._take(tokens, first=len(self._rows) - len(group))
+
+    def _step(self) -> Iterator[DecodedAnswer]:
+        """Compute the next token of each row."""
+        self._cache.reserve_column()
+        length = self._cache.length
+        tokens = self._forward(
+            [[row.token] for row in self._rows], [length - row.cached for row in self._rows], length + 1, self._cache
+        )
+        self._cache.advance()
+        for row in self._rows:
+            row.cached += 1
+        yield from self._take(tokens, first=0)
+
+    def _forward(self, ids: list[list[int]], padding: list[int], length: int, cache: Any) -> list[int]:
+        """The most likely next token of each row, whose first `padding` of `length` columns are not its own."""
+        columns, unused = torch.arange(length, device=self._device), torch.tensor(padding, device=self._device)[:, None]
+        input_ids = torch.tensor(ids, device=self._device)
+        positions = (columns[-input_ids.shape[1] :] - unused).clamp(min=0)
+        logits = self._model(
+            input_ids=input_ids,
+            attention_mask=(columns >= unused).long(),
+            past_key_values=cache,
+            use_cache=True,
+            **({"position_ids": positions} if self._accepts_positions else {}),
+            **self._last_logits,
+        ).logits
+        tokens: list[int] = logits[:, -1].argmax(-1).tolist()
+        return tokens
+
+    def _take(self, tokens: Sequence[int], first: int) -> Iterator[DecodedAnswer]:
+        """Append the tokens to the answers of the rows from `first` on. Finished rows leave the batch."""
+        now = time.perf_counter()
+        finished = []
+        for number, token in enumerate(tokens, first):
+            row = self._rows[number]
+            row.token = token
+            row.answer.times.append(now)
+            if token in self._ends:
+                finished.append(number)
+                continue
+            row.answer.token_ids.append(token)
+            if len(row.answer.token_ids) == row.max_new_tokens:
+                row.answer.truncated = True
+                finished.append(number)
+        answers = [self._rows[number].answer for number in finished]
+        for number in reversed(finished):
+            self._cache.remove(number)
+            last = self._rows.pop()
+            if number < len(self._rows):
+                self._rows[number] = last
+        if finished:
+            self._cache.trim(max((row.cached for row in self._rows), default=0))
+        yield from answers
+
+
+def _groups(joining: Sequence[tuple[int, Request]]) -> Iterator[list[tuple[int, Request]]]:
+    """Requests, longest first, in groups of at least LEAST_FILLED of the longest prompt."""
+    group: list[tuple[int, Request]] = []
+    for one in sorted(joining, key=lambda item: -len(item[1].prompt)):
+        if group and len(one[1].prompt) < LEAST_FILLED * len(group[0][1].prompt):
+            yield group
+            group = []
+        group.append(one)
+    if group:
+        yield group
