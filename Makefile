@@ -6,7 +6,7 @@ SMOLLM := pipelines/smollm
 AZURITE := tests/workspace/node_modules/.package-lock.json
 AXE := tests/browser/node_modules/.package-lock.json
 
-.PHONY: install quickstart smollm test test-fast test-slow test-browser test-locks lint format golden lock memory-table bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train clean
+.PHONY: install quickstart smollm test test-fast test-slow test-browser test-locks lint format golden lock memory-table bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train bench-eval clean
 
 install: $(VENV)/.installed
 
@@ -111,6 +111,9 @@ bench-engine: install
 
 bench-train: install
 	$(BIN)/python -m benchmarks.train
+
+bench-eval: install
+	$(BIN)/python -m benchmarks.evaluation
 
 clean:
 	rm -rf runs .azdistill build dist

@@ -45,6 +45,8 @@ TRAINING_METRICS_FILE, HISTORY_FILE = "metrics.json", "history.jsonl"
 PREDICTIONS_FILE, PROFILE_FILE = "predictions.jsonl", "profile.json"
 VERDICTS_FILE, HUMAN_LABELS_FILE, JUDGE_SUMMARY_FILE = "verdicts.jsonl", "labels.jsonl", "summary.json"
 JUDGE_FILE = "judge.json"
+# Folder of the answers of an interrupted predict. A complete folder does not have it.
+UNFINISHED = "unfinished"
 METRICS_FILE, GATE_FILE, SCORES_FILE = "metrics.json", "gate.json", "scores.jsonl"
 REPORT_FILE, REPORT_HTML_FILE, REPORT_MARKDOWN_FILE = "report.json", "report.html", "report.md"
 LINEAGE_FILE = "lineage.json"

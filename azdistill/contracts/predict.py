@@ -18,7 +18,10 @@ class PredictConfig(StepConfig):
     )
     batch_size: int = Field(32, ge=1, description="Maximum number of rows per batch.")
     max_new_tokens: Annotated[int, RunInput()] = Field(256, ge=1, description="Maximum length of an answer, tokens.")
-    latency_rows: int = Field(20, ge=0, description="Number of rows answered one at a time to measure latency.")
+    latency_rows: int = Field(20, ge=0, description="Number of requests that latency is measured with.")
+    latency_concurrency: int = Field(
+        4, ge=1, description="Users who ask at the same time, for a second measurement of latency; 1: none."
+    )
 
 
 STEP = Step(
@@ -29,6 +32,7 @@ STEP = Step(
         "model": Port("custom_model", "safetensors, config and tokenizer"),
         "chat_template": CHAT_TEMPLATE,
         "prompts": Port("uri_folder", PROMPTS_FILE),
+        "completions": Port("uri_folder", "the teacher's answers, whose likelihood is computed", optional=True),
         "after": Port("uri_folder", "not read: the step starts when it exists", optional=True),
     },
     outputs={"predictions": Port("uri_folder", "predictions.jsonl and profile.json")},

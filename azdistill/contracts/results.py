@@ -166,23 +166,48 @@ class GateDecision(Result):
 
 
 class Profile(Result):
-    """Resources of batched generation with one model.
+    """Resources of generation with one model.
 
-    Latency is the time from a prompt to its complete answer with one row in the batch, seconds.
-    `peak_memory_bytes` is that of the process; `tokens_per_s` counts generated tokens of full batches.
+    `seconds` and `tokens_per_s` are those of all answers, in full batches. Latency is that of single requests: the time
+    from a tokenized prompt to the last token (`latency`), to the first one (`ttft`), and between two tokens (`itl`), as
+    percentiles of requests that come one after the other. `concurrent_` figures are those of `concurrency` users who
+    ask at the same time. `weight_bytes` is the memory of the weights, `weight_file_bytes` their size on disk.
+    `peak_memory_bytes` is `peak_device_bytes` where there is a GPU, else `peak_process_bytes`. None: not measured.
     """
 
     rows: int
     parameters: int
     weight_bytes: int
+    weight_file_bytes: int | None = None
     device: str
     peak_memory_bytes: int
+    peak_process_bytes: int | None = None
+    peak_device_bytes: int | None = None
     generated_tokens: int
     seconds: float
     tokens_per_s: float
     latency_rows: int
     latency_p50_s: float | None
     latency_p95_s: float | None
+    p50_latency_ms: float | None = None
+    p95_latency_ms: float | None = None
+    p99_latency_ms: float | None = None
+    ttft_p50_ms: float | None = None
+    ttft_p95_ms: float | None = None
+    ttft_p99_ms: float | None = None
+    itl_p50_ms: float | None = None
+    itl_p95_ms: float | None = None
+    itl_p99_ms: float | None = None
+    concurrency: int | None = None
+    concurrent_p50_latency_ms: float | None = None
+    concurrent_p95_latency_ms: float | None = None
+    concurrent_p99_latency_ms: float | None = None
+    concurrent_ttft_p50_ms: float | None = None
+    concurrent_ttft_p95_ms: float | None = None
+    concurrent_ttft_p99_ms: float | None = None
+    concurrent_itl_p50_ms: float | None = None
+    concurrent_itl_p95_ms: float | None = None
+    concurrent_itl_p99_ms: float | None = None
 
 
 class OutcomeUsage(Result):

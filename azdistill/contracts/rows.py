@@ -87,11 +87,17 @@ class TrainRow(Row):
 
 
 class Prediction(Row):
-    """A student's or baseline's answer to one test prompt."""
+    """A student's or baseline's answer to one test prompt.
+
+    `reference_nll` is the negative log-likelihood of the row's reference answer under the model, summed over its
+    `reference_tokens` tokens, in nats. Both are absent without a reference, and for one that is too long for the model.
+    """
 
     id: str
     completion: str
     truncated: bool
+    reference_nll: Annotated[float | None, Field(exclude_if=lambda value: value is None)] = None
+    reference_tokens: Annotated[int | None, Field(exclude_if=lambda value: value is None)] = None
 
 
 class Reject(Row):

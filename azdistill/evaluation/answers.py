@@ -15,10 +15,19 @@ LOCAL_MODELS: tuple[LocalModel, ...] = get_args(LocalModel)
 
 @dataclass(frozen=True)
 class AnswerText:
-    """A model's text, and whether it is complete. A missing answer is empty and incomplete."""
+    """A model's text, and whether it is complete. A missing answer is empty and incomplete.
+
+    `reference_nll` and `reference_tokens` are those of the row's reference under the model, where they are known.
+    """
 
     text: str = ""
     complete: bool = False
+    reference_nll: float | None = None
+    reference_tokens: int | None = None
+
+    @classmethod
+    def of(cls, row: Prediction) -> "AnswerText":
+        return cls(row.completion, not row.truncated, row.reference_nll, row.reference_tokens)
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ def align(
     for role, predicted in predictions.items():
         rows = list(predicted)
         _unique(role, (row.id for row in rows))
-        answers[role] = {row.id: AnswerText(row.completion, not row.truncated) for row in rows}
+        answers[role] = {row.id: AnswerText.of(row) for row in rows}
         _check_ids(role, answers[role], ids, all_required=True)
     return [
         EvaluationRow(row.id, row.gold, {role: answers[role].get(row.id, AnswerText()) for role in MODEL_ROLES})

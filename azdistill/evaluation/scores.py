@@ -34,6 +34,8 @@ def extract(row: EvaluationRow, task: Task, source: ReferenceSource) -> AnswersB
             teacher_answer=answers["teacher"],
             task=task,
             judge_score=(row.judged or {}).get(role),
+            reference_nll=row.answers[role].reference_nll,
+            reference_tokens=row.answers[role].reference_tokens,
         )
         for role in MODEL_ROLES
     }

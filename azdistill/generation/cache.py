@@ -82,16 +82,17 @@ class _Layer(CacheLayerMixin):
     def __init__(self, cache: RowCache, capacity: int) -> None:
         super().__init__()
         self._cache, self._capacity, self.columns = cache, capacity, 0
+        self.tensors: list[torch.Tensor] = []  # keys and values
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         raise NotImplementedError("rows are added by RowCache.add")
 
-    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any) -> tuple[Any, Any]:
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any) -> tuple[Any, ...]:
         """Write the column of this step, and return keys and values of all rows up to it."""
         rows, start, end = self._cache.rows, self._cache.start, self._cache.end
-        self.keys[:rows, :, end] = key_states[:, :, 0]
-        self.values[:rows, :, end] = value_states[:, :, 0]
-        return self.keys[:rows, :, start : end + 1], self.values[:rows, :, start : end + 1]
+        for tensor, states in zip(self.tensors, (key_states, value_states), strict=True):
+            tensor[:rows, :, end] = states[:, :, 0]
+        return tuple(tensor[:rows, :, start : end + 1] for tensor in self.tensors)
 
     def get_seq_length(self) -> int:
         return self._cache.length
@@ -103,26 +104,23 @@ class _Layer(CacheLayerMixin):
         return -1
 
     def write(self, rows: slice, columns: slice, keys: torch.Tensor, values: torch.Tensor) -> None:
-        if self.keys is None:
-            self.keys, self.values = self._empty(keys, self.columns), self._empty(values, self.columns)
+        if not self.tensors:
+            self.tensors = [self._empty(states) for states in (keys, values)]
             self.is_initialized = True
-        self.keys[rows, :, columns], self.values[rows, :, columns] = keys, values
+        for tensor, states in zip(self.tensors, (keys, values), strict=True):
+            tensor[rows, :, columns] = states
 
     def move(self, source: int, target: int, columns: slice) -> None:
-        self.keys[target, :, columns] = self.keys[source, :, columns]
-        self.values[target, :, columns] = self.values[source, :, columns]
+        for tensor in self.tensors:
+            tensor[target, :, columns] = tensor[source, :, columns]
 
     def reallocate(self, columns: int, target: slice, source: slice) -> None:
-        self.columns = columns
-        if self.keys is None:
-            return
-        rows = slice(0, self._cache.rows)
-        for name in ("keys", "values"):
-            old = getattr(self, name)
-            new = self._empty(old, columns)
+        self.columns, rows = columns, slice(self._cache.rows)
+        for number, old in enumerate(self.tensors):
+            new = self._empty(old)
             new[rows, :, target] = old[rows, :, source]
-            setattr(self, name, new)
+            self.tensors[number] = new
 
-    def _empty(self, like: torch.Tensor, columns: int) -> torch.Tensor:
-        """Zeros: a masked column counts nothing, unless it is not a number."""
-        return like.new_zeros(self._capacity, like.shape[1], columns, like.shape[-1])
+    def _empty(self, like: torch.Tensor) -> torch.Tensor:
+        """Zeros: a masked column counts nothing, unless it holds no number."""
+        return like.new_zeros(self._capacity, like.shape[1], self.columns, like.shape[-1])

@@ -32,8 +32,8 @@ class Request:
 class DecodedAnswer:
     """The answer to request `index`: token ids without the end token.
 
-    `started` is the time when its prompt was taken from the queue, `times` are those at which its tokens were known, the
-    end token included (`time.perf_counter`).
+    `started` is the time when its prompt was taken from the queue, `times` are those at which its tokens were known,
+    the end token included (`time.perf_counter`).
     """
 
     index: int
@@ -74,9 +74,7 @@ def short_positions(model: Any) -> int | None:
 
 
 @torch.inference_mode()
-def decode(
-    student: Student, requests: Sequence[Request], batch_size: int, join_at: int = 1
-) -> Iterator[DecodedAnswer]:
+def decode(student: Student, requests: Sequence[Request], batch_size: int, join_at: int = 1) -> Iterator[DecodedAnswer]:
     """Answers in the order in which they are finished. Requests start in their order.
 
     Waiting rows join the batch when `join_at` rows have left it: prompts that are computed together cost less.

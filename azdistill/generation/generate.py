@@ -44,9 +44,10 @@ def generate_each(
 ) -> Iterator[tuple[int, GeneratedAnswer]]:
     """Index and answer of each tokenized prompt, as soon as the answer is finished.
 
-    Rows that are finished leave the batch and others join it. The longest rows come first, so that few are left at the
-    end, and a batch that doesn't fit into memory fails at the start. `expected_tokens` are the expected lengths of the
-    answers. An answer ends at the last position of the model: a prompt that leaves none gets an empty, truncated answer.
+    Rows that are finished leave the batch and others join it. The longest rows come first, so that no long one is left
+    alone at the end, and a batch that doesn't fit into memory fails at the start. `expected_tokens` are the expected
+    lengths of the answers. An answer ends at the last position of the model: a prompt that leaves none gets an empty,
+    truncated answer.
     """
     positions = max_positions(student.model) or sys.maxsize
     limits = [min(max_new_tokens, positions - len(prompt)) for prompt in prompts]
@@ -54,7 +55,8 @@ def generate_each(
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]) - min(expected[index], max_new_tokens))
     yield from ((index, GeneratedAnswer([], truncated=True)) for index in order if limits[index] <= 0)
     droppable, short = can_drop_rows(student.model), short_positions(student.model) or sys.maxsize
-    together, alone = [], []
+    together: list[int] = []
+    alone: list[int] = []
     for index in order:
         if limits[index] > 0:
             fits = len(prompts[index]) + limits[index] <= short and (droppable or limits[index] == max_new_tokens)

@@ -55,7 +55,9 @@ GRAPH: Mapping[str, Wiring] = {
     "curate": Wiring("curate", {"completions": "teacher.completions", "task_file": "task_file"}),
     "train": Wiring("train", {"curated": "curate.curated", "student": "student", "chat_template": "chat_template"}),
     "predict_student": Wiring(
-        "predict", {"model": "train.model", "prompts": "prepare.prompts"}, {"weights": "pretrained"}
+        "predict",
+        {"model": "train.model", "prompts": "prepare.prompts", "completions": "teacher.completions"},
+        {"weights": "pretrained"},
     ),
     # It waits for the curated rows, with train: before the teacher has answered, no GPU is rented.
     "predict_baseline": Wiring(
@@ -64,6 +66,7 @@ GRAPH: Mapping[str, Wiring] = {
             "model": "student",
             "chat_template": "chat_template",
             "prompts": "prepare.prompts",
+            "completions": "teacher.completions",
             "after": "curate.curated",
         },
     ),

@@ -46,7 +46,7 @@ def evaluate_model(
             {
                 "teacher": AnswerText(),
                 "baseline": AnswerText(),
-                "student": AnswerText(prediction.completion, not prediction.truncated),
+                "student": AnswerText.of(prediction),
             },
         )
         for prompt, prediction in zip(prompts, predictions, strict=True)

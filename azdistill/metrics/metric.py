@@ -15,7 +15,7 @@ from azdistill.tasks.texts import without_reasoning
 
 # `fraction` is 0 to 1 and shown in percent, `score` 0 to 1, `points` 0 to 100, `ratio` 0 and more; `count` is shown as
 # 1.2 k.
-Unit = Literal["fraction", "score", "points", "ratio", "rows", "seconds", "bytes", "count", "text"]
+Unit = Literal["fraction", "score", "points", "ratio", "rows", "seconds", "milliseconds", "bytes", "count", "text"]
 
 # Tasks whose answers are sentences. The answers of a custom task may be.
 FREE_TEXT: tuple[TaskChoice, ...] = ("conversation", "summarization", "own")
@@ -28,7 +28,8 @@ class ModelAnswer:
     `text` is as written, `complete` if the model ended it itself; `reference_texts` are without reasoning. `answer`,
     `references` and `teacher_answer` are what `task` extracts from the texts; None: the text is missing, cut off, or
     not a valid answer. Without a valid reference, `references` is empty. `judge_score` is from 0 to 1, None without
-    a verdict.
+    a verdict. `reference_nll` is the negative log-likelihood of a reference under the model, summed over its
+    `reference_tokens` tokens; None: it was not computed.
     """
 
     text: str
@@ -39,6 +40,8 @@ class ModelAnswer:
     teacher_answer: str | None
     task: Task
     judge_score: float | None = None
+    reference_nll: float | None = None
+    reference_tokens: int | None = None
 
     @property
     def final_text(self) -> str:
@@ -67,7 +70,7 @@ class Metric:
     `name` is its key in metrics.json and report.json, `label` its title in the report. `higher_is_better` decides
     whether a gate is a lower or an upper bound; None: it cannot be gated. `compared_with` is the model that the
     report divides the student's value by. `on_console` adds it to the table at the end of a run. `tasks` are those
-    whose report shows it; None: all.
+    whose report shows it; None: all. Without `in_report`, only report.json and gates have it.
     `client_names` are the names that `client.models.evaluate` accepts; the first one is in its default result.
     """
 
@@ -78,6 +81,7 @@ class Metric:
     compared_with: ModelRole | None = None
     on_console: bool = False
     tasks: tuple[TaskChoice, ...] | None = None
+    in_report: bool = True
     client_names: tuple[str, ...] = ()
 
     def suits(self, task: str) -> bool:

@@ -2,6 +2,29 @@
 
 from azdistill.metrics.metric import ProfileMetric
 
+# Percentiles that the report shows. Gates can bound the others, too.
+SHOWN = ("ttft_p50_ms", "ttft_p95_ms", "itl_p50_ms", "itl_p95_ms", "concurrent_p95_latency_ms")
+
+MEMORY = {"peak_process_bytes": "peak memory of the process", "peak_device_bytes": "peak GPU memory"}
+
+
+def percentiles(prefix: str, suffix: str) -> tuple[ProfileMetric, ...]:
+    """Milliseconds of a complete answer, to its first token and between two tokens: p50, p95 and p99 of each."""
+    figures = [("{}_latency_ms", "latency"), ("ttft_{}_ms", "first token"), ("itl_{}_ms", "between two tokens")]
+    return tuple(
+        ProfileMetric(
+            name=(name := prefix + template.format(percentile)),
+            label=f"{label} {percentile}{suffix}",
+            unit="milliseconds",
+            higher_is_better=False,
+            compared_with="baseline",
+            in_report=name in SHOWN,
+        )
+        for template, label in figures
+        for percentile in ("p50", "p95", "p99")
+    )
+
+
 METRICS = (
     ProfileMetric(
         name="latency_p50_s",
@@ -19,6 +42,9 @@ METRICS = (
         higher_is_better=False,
         compared_with="teacher",
     ),
+    *percentiles("", ""),
+    ProfileMetric(name="concurrency", label="requests at the same time", unit="count"),
+    *percentiles("concurrent_", " of these"),
     ProfileMetric(
         name="tokens_per_s",
         label="tokens per second",
@@ -36,7 +62,12 @@ METRICS = (
         on_console=True,
         client_names=("memory", "memory_usage"),
     ),
+    *(
+        ProfileMetric(name=name, label=label, unit="bytes", higher_is_better=False, in_report=False)
+        for name, label in MEMORY.items()
+    ),
     ProfileMetric(name="weight_bytes", label="weights", unit="bytes", higher_is_better=False),
+    ProfileMetric(name="weight_file_bytes", label="weights on disk", unit="bytes", higher_is_better=False),
     ProfileMetric(
         name="parameters",
         label="parameters",

@@ -4,7 +4,20 @@ from collections.abc import Iterable, Mapping
 
 from azdistill.contracts.errors import InputError
 from azdistill.engine.problems import Problem, suggest
-from azdistill.metrics import accuracy, agreement, answered, bleu, chrf, f1, form, judge, own, profile, rouge
+from azdistill.metrics import (
+    accuracy,
+    agreement,
+    answered,
+    bleu,
+    chrf,
+    f1,
+    form,
+    judge,
+    own,
+    perplexity,
+    profile,
+    rouge,
+)
 from azdistill.metrics.metric import Metric
 
 METRICS: tuple[Metric, ...] = (
@@ -19,6 +32,7 @@ METRICS: tuple[Metric, ...] = (
     chrf.CORPUS,
     answered.METRIC,
     *form.METRICS,
+    perplexity.METRIC,
     *profile.METRICS,
 )
 

@@ -227,7 +227,12 @@ def format_metric(metric: Metric, value: MetricValue) -> str:
         return _with_bounds(interval, "{:.2f}")
     if metric.unit == "points":
         return _with_bounds(interval, "{:.1f}")
-    formats: dict[Unit, Callable[[float | None], str]] = {"rows": rows, "seconds": seconds, "bytes": size}
+    formats: dict[Unit, Callable[[float | None], str]] = {
+        "rows": rows,
+        "seconds": seconds,
+        "milliseconds": milliseconds,
+        "bytes": size,
+    }
     return formats.get(metric.unit, count)(interval.value)
 
 
@@ -305,6 +310,10 @@ def seconds(value: float | None) -> str:
     if value >= 1:
         return f"{value:.1f} s"
     return f"{1000 * value:.1f} ms" if value < 0.01 else f"{1000 * value:.0f} ms"
+
+
+def milliseconds(value: float | None) -> str:
+    return seconds(None if value is None else value / 1000)
 
 
 def size(value: float | None) -> str:

@@ -32,7 +32,7 @@ def shown_metrics(report: Report) -> list[Metric]:
     return [
         metric
         for metric in METRICS
-        if metric.suits(report.task) or (isinstance(metric, RowMetric) and metric.name in values)
+        if metric.in_report and (metric.suits(report.task) or (isinstance(metric, RowMetric) and metric.name in values))
     ]
 
 

@@ -2,37 +2,82 @@
 
 import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from azdistill.contracts.files import read_rows, write_rows
-from azdistill.contracts.layout import PREDICTIONS_FILE, PROFILE_FILE, PROMPTS_FILE
-from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest
+from azdistill.contracts.layout import COMPLETIONS_FILE, PREDICTIONS_FILE, PROFILE_FILE, PROMPTS_FILE, UNFINISHED
+from azdistill.contracts.manifest import (
+    close_folder,
+    installed_versions,
+    open_folder,
+    provenance_of,
+    read_manifest,
+)
 from azdistill.contracts.predict import STEP, PredictConfig
 from azdistill.contracts.results import write_result
-from azdistill.contracts.rows import Prompt
+from azdistill.contracts.rows import Completion, Prompt
 from azdistill.contracts.step import Arguments
 from azdistill.steps.runner import run_step
+
+if TYPE_CHECKING:
+    from azdistill.generation.unfinished import UnfinishedAnswers
+    from azdistill.students.loading import Student
 
 
 def body(arguments: Arguments[PredictConfig]) -> None:
     """Write predictions.jsonl and profile.json."""
-    read_manifest(arguments.inputs["prompts"])  # fails before the slow imports
+    inputs, config = arguments.inputs, arguments.config
+    for name in {"prompts", "completions"} & inputs.keys():
+        read_manifest(inputs[name])  # fails before the slow imports
     from azdistill.generation.predict import predict
     from azdistill.students.gpus import check_gpus
     from azdistill.students.loading import load_student
 
     check_gpus(os.environ)
-    config = arguments.config
     folder = open_folder(arguments.outputs["predictions"])
-    prompts = read_rows(arguments.inputs["prompts"] / PROMPTS_FILE, Prompt)
-    test_prompts = [prompt for prompt in prompts if prompt.split == "test"]
-    template = arguments.inputs.get("chat_template")
+    prompts = [prompt for prompt in read_rows(inputs["prompts"] / PROMPTS_FILE, Prompt) if prompt.split == "test"]
+    template = inputs.get("chat_template")
     chat_template = template.read_text(encoding="utf-8") if template else None
-    student = load_student(arguments.inputs["model"], config.weights, config.seed, chat_template=chat_template)
-    predictions, profile = predict(student, test_prompts, config)
+    student = load_student(inputs["model"], config.weights, config.seed, chat_template=chat_template)
+    unfinished = unfinished_answers(folder / UNFINISHED, inputs["model"], student, config)
+    references = reference_answers(prompts, inputs.get("completions"))
+    predictions, profile = predict(student, prompts, config, references, unfinished)
     write_rows(folder / PREDICTIONS_FILE, predictions)
     write_result(folder / PROFILE_FILE, profile)
+    unfinished.delete()
     counts = {"rows": profile.rows, "truncated": sum(row.truncated for row in predictions)}
     close_folder(folder, STEP.name, counts, provenance_of(config))
+
+
+def reference_answers(prompts: Sequence[Prompt], completions: Path | None) -> dict[str, str]:
+    """By the id of the prompt: the first gold, or the teacher's complete answers where no test row has a gold."""
+    from azdistill.generation.predict import gold_references
+
+    references = gold_references(prompts)
+    if references or completions is None:
+        return references
+    answers = read_rows(completions / COMPLETIONS_FILE, Completion)
+    return {row.id: row.completion for row in answers if row.split == "test" and row.finish_reason == "stop"}
+
+
+def unfinished_answers(folder: Path, model: Path, student: "Student", config: PredictConfig) -> "UnfinishedAnswers":
+    """Answers of an interrupted attempt with the same model, settings and versions."""
+    from azdistill.generation.unfinished import UnfinishedAnswers, key_of
+    from azdistill.students.folders import fingerprint
+
+    settings = {
+        "model": fingerprint(model),
+        "weights": config.weights,
+        "seed": config.seed,
+        "max_new_tokens": config.max_new_tokens,
+        "ends": student.model.generation_config.eos_token_id,
+        "device": student.device.type,
+        "dtype": str(student.model.dtype),
+        "versions": installed_versions(),
+    }
+    return UnfinishedAnswers(folder, key_of(settings))
 
 
 if __name__ == "__main__":

@@ -47,11 +47,15 @@ class Adapter:
 
 @dataclass(frozen=True)
 class Student:
-    """A causal language model on its device, and its tokenizer. `adapter` is merged into the weights of the model."""
+    """A causal language model on its device, and its tokenizer. `adapter` is merged into the weights of the model.
+
+    `folder` is the one that the weights were loaded from; None for random weights and a model made in memory.
+    """
 
     model: Any
     tokenizer: Any
     adapter: Adapter | None = None
+    folder: Path | None = None
 
     @property
     def device(self) -> torch.device:
@@ -91,7 +95,7 @@ def load_student(
         _check_vocabulary(folder, model, tokenizer)
         model.generation_config = greedy_generation(model, tokenizer)
         _check_causal(folder, model)
-        return Student(model, tokenizer)
+        return Student(model, tokenizer, folder=folder if weights == "pretrained" else None)
 
 
 def load_model(

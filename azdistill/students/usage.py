@@ -1,10 +1,13 @@
 """Size and memory of a model."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
+
+from azdistill.students.folders import weight_files
 
 if sys.platform != "win32":
     import resource
@@ -12,8 +15,17 @@ if sys.platform != "win32":
 
 def peak_memory_bytes() -> int:
     """Peak memory of this process: allocated GPU memory where there is a GPU, else resident memory."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
+    device = peak_device_bytes()
+    return peak_process_bytes() if device is None else device
+
+
+def peak_device_bytes() -> int | None:
+    """Peak of the GPU memory that this process has allocated; None without a GPU."""
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+
+
+def peak_process_bytes() -> int:
+    """Peak of the resident memory of this process."""
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
     unit = 1 if sys.platform == "darwin" else 1024
@@ -28,3 +40,9 @@ def num_parameters(model: Any) -> int:
 def weight_bytes(model: Any) -> int:
     """Memory of the weights. Tied weights count once."""
     return sum(weight.numel() * weight.element_size() for weight in model.parameters())
+
+
+def weight_file_bytes(folder: Path | None) -> int | None:
+    """Size of the safetensors files of a model; None for a model that was not loaded from files."""
+    files = weight_files(folder) if folder else []
+    return sum(path.stat().st_size for path in files) or None

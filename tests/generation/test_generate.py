@@ -1,11 +1,12 @@
-"""Batched greedy generation: padding changes no answer, and an answer ends at any of the end tokens."""
+"""Greedy generation in batches: its answers are those of transformers, and end at any of the end tokens."""
 
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from azdistill.contracts.rows import Message
-from azdistill.generation.generate import chat_reply, generate
+from azdistill.generation.decode import can_drop_rows
+from azdistill.generation.generate import GeneratedAnswer, chat_reply, generate, generate_each
 from azdistill.students.loading import Student, greedy_generation, load_student
 from azdistill.students.template import tokenize_prompts
 from tests.students import tiny
@@ -16,26 +17,96 @@ CONVERSATIONS = [
 ]
 
 
+# Prompts of 5 to 60 tokens, so that short and long ones join and leave in every order.
+PROMPTS = [[20 + (7 * row + 3 * place) % 200 for place in range(5 + 11 * row % 56)] for row in range(18)]
+
+LONGROPE = {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "rope_theta": 10_000.0}
+OTHERS = {
+    "bloom": {"model_type": "bloom", "hidden_size": 32, "n_layer": 2, "n_head": 4, "initializer_range": 0.2},
+    "gpt2": {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4, "initializer_range": 0.2},
+    "lfm2": {**tiny.SIZES, "model_type": "lfm2", "layer_types": ["conv", "full_attention"], "block_multiple_of": 8},
+    "longrope": {
+        **tiny.SIZES,
+        "model_type": "phi3",
+        "original_max_position_embeddings": 48,
+        "rope_parameters": {**LONGROPE, "original_max_position_embeddings": 48},
+    },
+}
+
+
 def student(architecture, template=tiny.CHATML, eos="<|im_end|>"):
     model, tokenizer = tiny.model(architecture), tiny.tokenizer(template, eos)
     model.generation_config = greedy_generation(model, tokenizer)
     return Student(model, tokenizer)
 
 
+def student_that_ends(architecture):
+    """Every 20th token ends an answer, so that answers have different lengths."""
+    if architecture in OTHERS:
+        ids = {"vocab_size": 268, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 4}
+        tiny.set_seed(0)
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**{**ids, **OTHERS[architecture]})).eval()
+    else:
+        model = tiny.model(architecture, tie_word_embeddings=False)
+    tokenizer = tiny.tokenizer()
+    model.generation_config = greedy_generation(model, tokenizer)
+    model.generation_config.eos_token_id = list(range(4, 268, 20))
+    return Student(model, tokenizer)
+
+
+def by_transformers(model, prompt, max_new_tokens):
+    """The answer of the model's own `generate` to a single prompt."""
+    mask = torch.ones(1, len(prompt), dtype=torch.long)
+    output = model.generate(torch.tensor([prompt]), attention_mask=mask, max_new_tokens=max_new_tokens)
+    ids, ends = output[0, len(prompt) :].tolist(), model.generation_config.eos_token_id
+    return GeneratedAnswer([token for token in ids if token not in ends], truncated=ids[-1] not in ends)
+
+
 # The other architectures take as long and are similar to one of these.
-QUICK = ("llama", "gemma3", "phi3")
+QUICK = ("llama", "gemma3", *OTHERS)
 
 
 @pytest.mark.parametrize(
-    "architecture", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in tiny.ARCHITECTURES]
+    "architecture",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in (*tiny.ARCHITECTURES, *OTHERS)],
 )
-def test_batches_give_the_answers_of_single_prompts(architecture):
-    model = student(architecture)
-    prompts = tokenize_prompts(model.tokenizer, CONVERSATIONS)
-    single = [generate(model, [prompt], 24, batch_size=1)[0] for prompt in prompts]
-    for batch_size in (3, 6):
-        assert generate(model, prompts, 24, batch_size) == single
-    assert len({tuple(answer.token_ids) for answer in single}) > 1
+def test_rows_that_leave_and_join_get_the_answers_of_transformers(architecture):
+    """Grouped queries, sliding windows, positions of three kinds, a cache that rows can't leave, and one that the model
+    computes anew at position 48."""
+    model = student_that_ends(architecture)
+    expected = [by_transformers(model.model, prompt, 20) for prompt in PROMPTS]
+    assert len({len(answer.token_ids) for answer in expected}) > 4
+    assert any(answer.truncated for answer in expected)
+    assert generate(model, PROMPTS, 20, batch_size=5) == expected
+
+
+def test_rows_leave_only_a_cache_of_attention():
+    architectures = ("llama", "gemma2", "phi3", *OTHERS)
+    assert [name for name in architectures if not can_drop_rows(student_that_ends(name).model)] == ["lfm2"]
+
+
+def test_no_token_is_computed_after_the_end_of_an_answer():
+    model, rows = student_that_ends("llama"), []
+    model.model.register_forward_pre_hook(
+        lambda _, __, inputs: rows.append(tuple(inputs["input_ids"].shape)), with_kwargs=True
+    )
+    answers = generate(model, PROMPTS, 24, batch_size=5)
+    steps = [size for size, columns in rows if columns == 1]
+    # The first token is that of the prompt. The end token counts, too.
+    assert sum(steps) == sum(len(answer.token_ids) - answer.truncated for answer in answers)
+    assert max(steps) == 5
+
+
+def test_answers_come_when_they_are_finished_and_the_longest_rows_start_first():
+    model = student_that_ends("llama")
+    answers = list(generate_each(model, PROMPTS, 24, batch_size=18))
+    lengths = [len(answer.token_ids) for _, answer in answers]
+    assert lengths == sorted(lengths)
+    expected = [99 if number == 3 else 0 for number in range(len(PROMPTS))]
+    first, _ = next(generate_each(model, PROMPTS, 1, batch_size=1, expected_tokens=expected))
+    assert len(PROMPTS[first]) == max(map(len, PROMPTS))  # at most max_new_tokens are expected
+    first, _ = next(generate_each(model, PROMPTS, 99, batch_size=1, expected_tokens=expected))
+    assert first == 3
 
 
 def test_each_token_is_the_most_likely_one():

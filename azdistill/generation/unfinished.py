@@ -1,0 +1,86 @@
+"""Answers of an interrupted attempt, from which the next attempt continues."""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from azdistill.contracts.files import write_text
+from azdistill.generation.generate import GeneratedAnswer
+
+# Seconds between two files. A crash loses at most the answers since the last one.
+EVERY = 10.0
+
+
+class UnfinishedAnswers:
+    """Answers by prompt, written to files of `folder`. Without a folder nothing is read or written.
+
+    A file appears complete and is never appended to, which mounted object storage needs. Files of another `key` (see
+    `key_of`) and damaged ones are ignored. `seconds` is the time that generating all answers took, in all attempts.
+    """
+
+    def __init__(self, folder: Path | None = None, key: str = "") -> None:
+        self._folder, self._key = folder, key
+        self._answers: dict[str, GeneratedAnswer] = {}
+        self._unwritten: dict[str, GeneratedAnswer] = {}
+        self.seconds = 0.0
+        self._files = 0
+        for path in sorted(folder.glob("*.json")) if folder else ():
+            self._files = max(self._files, int(path.stem)) if path.stem.isdigit() else self._files
+            self._read(path)
+        self._written = time.perf_counter()
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def get(self, prompt: Sequence[int]) -> GeneratedAnswer | None:
+        """The answer to a tokenized prompt."""
+        return self._answers.get(_hash(prompt))
+
+    def add(self, prompt: Sequence[int], answer: GeneratedAnswer) -> None:
+        """Add an answer. It is written with others, EVERY seconds."""
+        self._answers[_hash(prompt)] = self._unwritten[_hash(prompt)] = answer
+        if time.perf_counter() - self._written >= EVERY:
+            self.write()
+
+    def write(self) -> None:
+        """Write the answers since the last file."""
+        now = time.perf_counter()
+        elapsed, self._written = now - self._written, now
+        self.seconds += elapsed
+        if self._folder is None or not self._unwritten:
+            return
+        self._files += 1
+        answers = {prompt: [answer.truncated, answer.token_ids] for prompt, answer in self._unwritten.items()}
+        content = {"key": self._key, "seconds": elapsed, "answers": answers}
+        write_text(self._folder / f"{self._files:06}.json", json.dumps(content, separators=(",", ":")))
+        self._unwritten = {}
+
+    def delete(self) -> None:
+        """Delete the files: the predictions have been written."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _read(self, path: Path) -> None:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["key"] == self._key:
+                self._answers |= {
+                    prompt: GeneratedAnswer(token_ids, truncated)
+                    for prompt, (truncated, token_ids) in content["answers"].items()
+                }
+                self.seconds += content["seconds"]
+        except (ValueError, KeyError, TypeError):
+            return
+
+
+def key_of(settings: Mapping[str, Any]) -> str:
+    """Hash of what decides about the answers, except for the prompts."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def _hash(prompt: Sequence[int]) -> str:
+    return hashlib.sha256(json.dumps(list(prompt)).encode()).hexdigest()[:32]
