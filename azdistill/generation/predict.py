@@ -42,7 +42,7 @@ def predict(
     tokenized = tokenize_prompts(student.tokenizer, [prompt.messages for prompt in prompts])
     rows = _reference_rows(student, prompts, gold_references(prompts) if references is None else references)
     expected = [rows[prompt.id].num_target_tokens if prompt.id in rows else 0 for prompt in prompts]
-    unfinished = unfinished or UnfinishedAnswers()
+    unfinished = UnfinishedAnswers() if unfinished is None else unfinished
     answers = _answers(student, tokenized, expected, config, unfinished)
     sums = dict(zip(rows, negative_log_likelihoods(student, list(rows.values())), strict=True))
     texts = [student.tokenizer.decode(answer.token_ids, skip_special_tokens=True) for answer in answers]
@@ -88,6 +88,7 @@ def _answers(
         logger.info("predict: %d of %d answers are those of an interrupted attempt", len(answers), len(tokenized))
     waiting = [index for index in range(len(tokenized)) if index not in answers]
     progress = Progress("predict", len(waiting))
+    unfinished.start()
     for number, answer in generate_each(
         student,
         [tokenized[index] for index in waiting],

@@ -33,8 +33,9 @@ class UnfinishedAnswers:
             self._read(path)
         self._written = time.perf_counter()
 
-    def __len__(self) -> int:
-        return len(self._answers)
+    def start(self) -> None:
+        """Measure the time from now on."""
+        self._written = time.perf_counter()
 
     def get(self, prompt: Sequence[int]) -> GeneratedAnswer | None:
         """The answer to a tokenized prompt."""

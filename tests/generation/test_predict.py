@@ -40,6 +40,14 @@ def test_the_profile_describes_the_model_and_its_answers(student):
     assert 0 < profile.latency_p50_s <= profile.latency_p95_s < profile.seconds * 10
     assert profile.tokens_per_s == pytest.approx(profile.generated_tokens / profile.seconds, rel=0.01)
     assert profile.peak_memory_bytes > profile.weight_bytes
+    assert profile.peak_memory_bytes == (profile.peak_device_bytes or profile.peak_process_bytes)
+    (file,) = student.folder.glob("*.safetensors")
+    assert profile.weight_file_bytes == file.stat().st_size
+    assert profile.p95_latency_ms == pytest.approx(1000 * profile.latency_p95_s, abs=1e-3)
+    assert 0 < profile.ttft_p50_ms <= profile.p50_latency_ms <= profile.p99_latency_ms
+    assert 0 < profile.itl_p50_ms <= profile.itl_p99_ms
+    assert profile.concurrency == config.latency_concurrency
+    assert 0 < profile.concurrent_ttft_p50_ms <= profile.concurrent_p50_latency_ms
 
 
 def test_latency_is_measured_on_at_most_all_rows(student):
@@ -50,3 +58,4 @@ def test_latency_is_measured_on_at_most_all_rows(student):
 def test_no_prompts_have_a_profile_without_latency(student):
     predictions, profile = predict(student, [], PredictConfig(latency_rows=3))
     assert (predictions, profile.rows, profile.latency_p50_s, profile.tokens_per_s) == ([], 0, None, 0.0)
+    assert (profile.p95_latency_ms, profile.concurrency) == (None, None)
