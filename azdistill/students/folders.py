@@ -29,6 +29,18 @@ def model_folder(folder: Path) -> Path:
     return model
 
 
+def adapter_base(folder: Path) -> Path | None:
+    """The folder of the base model of an adapter, which its config names, if it is on this machine.
+
+    None for a folder that holds no adapter, or one next to a complete model.
+    """
+    if not (folder / ADAPTER_CONFIG).is_file() or (folder / "config.json").is_file():
+        return None
+    config = read_json(folder / ADAPTER_CONFIG)
+    base = config.get("base_model_name_or_path") if isinstance(config, dict) else None
+    return folder / base if isinstance(base, str) and (folder / base).is_dir() else None
+
+
 def _refuse_adapter(folder: Path, parent: Path) -> None:
     if not (parent / ADAPTER_CONFIG).is_file():
         return
@@ -53,8 +65,9 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def fingerprint(folder: Path) -> str:
-    """A hash of the files that the student is loaded from."""
-    folders = sorted({model_folder(folder), tokenizer_folder(folder)})
+    """A hash of the files that the student is loaded from, the base of an adapter included."""
+    base = adapter_base(folder)
+    folders = [folder, base] if base else sorted({model_folder(folder), tokenizer_folder(folder)})
     files = [path for parent in folders for path in sorted(parent.iterdir())]
     lines = [f"{path.name} {sha256_file(path)}" for path in files if path.suffix in LOADED_SUFFIXES and path.is_file()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

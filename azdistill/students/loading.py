@@ -21,7 +21,14 @@ from transformers.utils import logging
 from azdistill.contracts.errors import DataError, InputError
 from azdistill.students import errors
 from azdistill.students.chat_template import CHOOSE_TEMPLATE, is_pinned, pin_template, replace_template, template_of
-from azdistill.students.folders import ADAPTER_FOLDER, ADAPTER_WEIGHTS, model_folder, tokenizer_folder, weight_files
+from azdistill.students.folders import (
+    ADAPTER_FOLDER,
+    ADAPTER_WEIGHTS,
+    adapter_base,
+    model_folder,
+    tokenizer_folder,
+    weight_files,
+)
 from azdistill.students.gpus import has_bfloat16
 from azdistill.students.saved_files import save_config, save_tokenizer
 from azdistill.students.template import end_of_turn_id
@@ -87,11 +94,17 @@ def load_student(
 ) -> Student:
     """Load model and tokenizer from a folder, as `load_model` loads the model. `chat_template` replaces the folder's.
 
-    Raises DataError when the folder holds no usable model.
+    Of an adapter whose base model is on this machine, both are loaded and merged. Raises DataError when the folder
+    holds no usable model.
     """
+    base = adapter_base(folder)
     with quiet_transformers():
         tokenizer = load_tokenizer(folder, chat_template)
-        model = load_model(folder, weights, seed, dtype, attn_implementation, device, quantization)
+        model = load_model(base or folder, weights, seed, dtype, attn_implementation, device, quantization)
+        if base is not None:
+            from azdistill.students.adapter import with_adapter
+
+            model = with_adapter(model, folder)
         _check_vocabulary(folder, model, tokenizer)
         model.generation_config = greedy_generation(model, tokenizer)
         _check_causal(folder, model)
@@ -141,7 +154,9 @@ def load_tokenizer(folder: Path, chat_template: str | None = None) -> Any:
     The default rendering of its chat template is that of `pin_template`, unless it was pinned before it was saved.
     Raises DataError when it can't be loaded, has no vocabulary or no usable chat template.
     """
-    source, model = tokenizer_folder(folder), model_folder(folder)
+    base = adapter_base(folder)
+    model = model_folder(base or folder)
+    source = base if base and not (folder / "tokenizer_config.json").is_file() else tokenizer_folder(folder)
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     with errors.loading(folder, "tokenizer"):
         # The architecture decides about the tokenizer's class, also where MLflow has put it into another folder.

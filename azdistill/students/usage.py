@@ -7,7 +7,7 @@ from typing import Any
 import psutil
 import torch
 
-from azdistill.students.folders import weight_files
+from azdistill.students.folders import ADAPTER_WEIGHTS, adapter_base, weight_files
 
 if sys.platform != "win32":
     import resource
@@ -44,5 +44,8 @@ def weight_bytes(model: Any) -> int:
 
 def weight_file_bytes(folder: Path | None) -> int | None:
     """Size of the safetensors files of a model; None for a model that was not loaded from files."""
-    files = weight_files(folder) if folder else []
-    return sum(path.stat().st_size for path in files) or None
+    if folder is None:
+        return None
+    base = adapter_base(folder)
+    files = [*weight_files(base), folder / ADAPTER_WEIGHTS] if base else weight_files(folder)
+    return sum(path.stat().st_size for path in files)

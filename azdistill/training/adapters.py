@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, TaskType, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-from peft.tuners.lora import LoraLayer
 from torch import nn
 from transformers import BitsAndBytesConfig
 from transformers.pytorch_utils import Conv1D
 
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.train import ALL_LINEAR, TrainConfig
+from azdistill.students.adapter import merge
 from azdistill.students.loading import Adapter, Student, load_model, load_student, stored_dtype
 from azdistill.training.trainer import precision
 
@@ -135,7 +135,7 @@ def merge_adapters(
     if config.method == "qlora" or torch.promote_types(own, trained) != trained or gathered is not None:
         model = _peft_model(_load_again(student, folder, config), adapter.config)
         set_peft_model_state_dict(model, adapter.weights)
-    return Student(_merge(model).to(device), student.tokenizer, adapter)
+    return Student(merge(model).to(device), student.tokenizer, adapter)
 
 
 def with_weights(student: Student, folder: Path, config: TrainConfig, weights: dict[str, torch.Tensor]) -> Student:
@@ -160,15 +160,3 @@ def _adapter(model: Any, gathered: dict[str, torch.Tensor] | None) -> Adapter:
     config.target_modules = sorted(config.target_modules)  # a set, whose order differs between processes
     weights = get_peft_model_state_dict(model, gathered)
     return Adapter(config, {name: weight.detach().to("cpu", copy=True) for name, weight in weights.items()})
-
-
-def _merge(model: Any) -> Any:
-    """The causal language model without adapters. Each sum is computed in float32 and rounded once."""
-    for layer in model.modules():
-        if isinstance(layer, LoraLayer):
-            weights = layer.get_base_layer()
-            dtype = weights.weight.dtype
-            weights.float()
-            layer.merge()
-            weights.to(dtype)
-    return model.unload().eval()

@@ -1,15 +1,18 @@
 """A plain folder and an MLflow layout load as the same student."""
 
 import shutil
+import warnings
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 
 from azdistill.contracts.errors import AzdistillError, DataError
 from azdistill.students.errors import saving
 from azdistill.students.folders import fingerprint, model_folder, tokenizer_folder, weight_files
-from azdistill.students.loading import load_student
+from azdistill.students.loading import load_student, load_tokenizer
+from azdistill.students.usage import weight_file_bytes
 from tests.students import tiny
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -96,3 +99,50 @@ def test_an_error_while_saving_is_one_line(tmp_path, write):
 def test_a_bug_while_saving_passes_through(tmp_path):
     with pytest.raises(KeyError), saving(tmp_path, "the student"):
         {}["a"]
+
+
+@pytest.fixture
+def adapter(plain, tmp_path):
+    """An adapter as peft saves it, with weights that change the answers, next to a copy of its base model."""
+    base = load_student(shutil.copytree(plain, tmp_path / "base")).model
+    with warnings.catch_warnings(category=FutureWarning, action="ignore"):  # peft reads a deprecated property
+        model = get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False))
+    model.peft_config["default"].base_model_name_or_path = str(tmp_path / "base")
+    model.save_pretrained(tmp_path / "adapter")
+    return model, tmp_path / "adapter"
+
+
+def test_an_adapter_is_loaded_with_its_base_model(adapter, plain):
+    model, folder = adapter
+    ids, base = torch.arange(20, 40)[None], load_student(plain)
+    loaded = load_student(folder)
+    with torch.no_grad():
+        expected = model(input_ids=ids).logits
+        assert torch.allclose(loaded.model(input_ids=ids).logits, expected, atol=1e-5)
+        assert not torch.allclose(base.model(input_ids=ids).logits, expected, atol=1e-2)
+    assert type(loaded.model) is type(base.model)
+    assert loaded.tokenizer.get_vocab() == base.tokenizer.get_vocab()
+    sizes = [path.stat().st_size for path in (folder / "adapter_model.safetensors", plain / "model.safetensors")]
+    assert weight_file_bytes(folder) == sum(sizes)
+    (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    tiny.tokenizer("{% for m in messages %}{{ m.content }}{% endfor %}").save_pretrained(folder)
+    assert "im_start" not in load_tokenizer(folder).chat_template
+
+
+def test_the_fingerprint_of_an_adapter_depends_on_its_base_model(adapter):
+    _, folder = adapter
+    before = fingerprint(folder)
+    (folder.parent / "base" / "generation_config.json").write_text("{}")
+    assert fingerprint(folder) != before
+
+
+def test_an_adapter_without_its_base_model_or_its_weights_is_rejected(adapter):
+    _, folder = adapter
+    (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
+    with pytest.raises(DataError) as raised:
+        load_student(folder)
+    assert [problem.code for problem in raised.value.problems] == ["no_weights"]
+    shutil.rmtree(folder.parent / "base")
+    with pytest.raises(DataError) as raised:
+        load_student(folder)
+    assert [problem.code for problem in raised.value.problems] == ["adapter"]
