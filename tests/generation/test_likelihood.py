@@ -65,7 +65,8 @@ def test_predictions_have_the_loss_of_the_rows_that_training_makes():
 def test_perplexity_is_that_of_all_tokens():
     def answer(nats, tokens):
         text = AnswerText("", False, nats, tokens)
-        return ModelAnswer("", False, None, (), (), None, conversation, text.reference_nll, text.reference_tokens)
+        likelihood_of = {"reference_nll": text.reference_nll, "reference_tokens": text.reference_tokens}
+        return ModelAnswer("", False, None, (), (), None, conversation, **likelihood_of)
 
     assert perplexity([answer(2.0, 1), answer(1.0, 2), answer(None, None)]).value == pytest.approx(2.7183, abs=1e-4)
     assert perplexity([answer(None, None)]) is None
