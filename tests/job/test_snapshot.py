@@ -24,7 +24,7 @@ HEAVY = {
         *("torch", "transformers", "mlflow", "accelerate", "jinja2", "peft", "safetensors", "psutil", "numpy"),
         "pyarrow",
     },
-    "predict": {"torch", "transformers", "jinja2", "safetensors", "psutil", "numpy"},
+    "predict": {"torch", "transformers", "jinja2", "peft", "safetensors", "psutil", "numpy"},
     "judge": {"aiohttp", "azure", "math_verify", "numpy", "orjson", "rouge_score", "safetensors", "uvloop"},
     "evaluate": {"math_verify", "numpy", "rouge_score", "sacrebleu", "scipy"},
     "report": {"jinja2", "mlflow", "rouge_score", "sacrebleu"},
