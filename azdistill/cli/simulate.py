@@ -40,15 +40,16 @@ def _simulation(job: Path | None, name: str | None) -> "Simulation":
     from azdistill.contracts.errors import InputError
     from azdistill.contracts.simulation import Simulation
     from azdistill.engine.problems import suggest
-    from azdistill.job.simulation import simulations
+    from azdistill.job.simulation import judge_simulations, simulations
 
     if job is None and name is None:
         return Simulation()
     if job is None:
         raise InputError("needs a job file", subject=f"--teacher {name!r}", fix="give the job file of this teacher")
     valid_job = read_job(job_file(job))
-    names = (teacher.called for teacher in valid_job.teacher.teachers)
-    teachers = dict(zip(names, simulations(valid_job), strict=True))
+    models = [*valid_job.teacher.teachers, *([valid_job.judge.judge_model] if valid_job.judge else [])]
+    settings = [*simulations(valid_job), *judge_simulations(valid_job)]
+    teachers = dict(zip((model.called for model in models), settings, strict=True))
     if name is not None and name not in teachers:
         raise InputError(
             f"{job} has no such teacher",

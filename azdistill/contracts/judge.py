@@ -1,15 +1,14 @@
 """Step judge: a language model compares or scores the answers to the test rows, by a rubric."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from azdistill.contracts.requests import STORE_PATH, RequestConfig, Teacher
+from azdistill.contracts.requests import STORE_PATH, RequestConfig, Teacher, simulator_variable
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 
-# Environment variable with the URL of the simulated judge. `azdistill run` sets it.
-SIMULATED_JUDGE_VARIABLE = "AZDISTILL_SIMULATED_JUDGE"
+SIMULATED_JUDGE_VARIABLE = simulator_variable("judge")
 
 
 class JudgeConfig(StepConfig):
@@ -62,15 +61,21 @@ class JudgeConfig(StepConfig):
         return self
 
     @property
-    def requests(self) -> RequestConfig:
+    def requests(self) -> "JudgeRequests":
         """The settings with which the teacher library asks the judge: at temperature 0, and rejects fail no step."""
-        return RequestConfig(
+        return JudgeRequests(
             teachers=(self.judge_model,),
             teacher_route=self.judge_route,
             max_tokens=self.max_tokens,
             budget=self.budget,
             max_reject_ratio=1.0,
         )
+
+
+class JudgeRequests(RequestConfig):
+    """Settings of the requests to a judge."""
+
+    role: ClassVar[str] = "judge"
 
 
 STEP = Step(

@@ -1,6 +1,6 @@
 """Settings of requests to teachers: used by the steps that send them, teacher and judge."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -13,8 +13,16 @@ from azdistill.contracts.task import Labels, TaskChoice
 
 STORE_PATH = "azureml://datastores/workspaceblobstore/paths/azdistill/store"
 
-# Environment variable with the URLs of the simulated teachers, separated by spaces. `azdistill run` sets it.
-SIMULATOR_VARIABLE = "AZDISTILL_SIMULATED_TEACHER"
+
+def simulator_variable(role: str) -> str:
+    """Environment variable with the URLs of the simulated teachers or judge, separated by spaces.
+
+    `azdistill run` sets it.
+    """
+    return f"AZDISTILL_SIMULATED_{role.upper()}"
+
+
+SIMULATOR_VARIABLE = simulator_variable("teacher")
 
 Policy = Literal["route", "all", "cascade", "fallback"]
 
@@ -156,7 +164,9 @@ class Prompting(BaseModel):
 
 
 class RequestConfig(StepConfig):
-    """Teachers, sampling parameters, rate limits and retries."""
+    """Teachers, sampling parameters, rate limits and retries. `role` names them in logs and errors."""
+
+    role: ClassVar[str] = "teacher"
 
     teachers: tuple[Teacher, ...] = Field(min_length=1, max_length=16, description="Teachers; see policy.")
     teacher_route: Annotated[Literal["endpoint", "simulated", "completions"], RunInput()] = Field(

@@ -30,4 +30,4 @@ def check_all(
     if job:
         yield from check_teachers(job.teacher, offline=offline)
         if job.judge:
-            yield from check_teachers(job.judge.requests, offline=offline, role="judge")
+            yield from check_teachers(job.judge.requests, offline=offline)

@@ -21,11 +21,11 @@ WITHOUT_ENDPOINT = {
 
 
 def check_teachers(
-    config: RequestConfig, *, offline: bool, environ: Mapping[str, str] = os.environ, role: str = "teacher"
+    config: RequestConfig, *, offline: bool, environ: Mapping[str, str] = os.environ
 ) -> list[CheckResult]:
     """One result for each teacher, or for the judge. With `offline`, or on another route than endpoint, no request is
     sent."""
-    names = [f"{role} {teacher.called!r}" for teacher in config.teachers]
+    names = [f"{config.role} {teacher.called!r}" for teacher in config.teachers]
     if detail := WITHOUT_ENDPOINT.get(config.teacher_route):
         return [ok(name, detail) for name in names]
     if offline:
@@ -42,7 +42,7 @@ async def _check(name: str, teacher: Teacher, config: RequestConfig, environ: Ma
     if result := _not_reachable_from_here(name, teacher, environ):
         return result
     try:
-        return _result(name, await probe(resolve(teacher, config.teacher_route, environ), config))
+        return _result(name, await probe(resolve(teacher, config.teacher_route, environ, role=config.role), config))
     except InputError as error:
         return from_problem(name, error.problems[0])
 

@@ -24,7 +24,12 @@ def as_json(job: "DistillationJob") -> list[dict[str, Any]]:
 
 
 def judge_as_json(job: "DistillationJob") -> list[dict[str, Any]]:
-    """The content of pipeline input `judge_simulation`: the settings of the judge, none without a judge.
+    """The content of pipeline input `judge_simulation`."""
+    return [simulation.model_dump(mode="json") for simulation in judge_simulations(job)]
+
+
+def judge_simulations(job: "DistillationJob") -> list[Simulation]:
+    """The settings of the judge, none without a judge.
 
     Without settings, a simulated judge prefers the answer that is closer to a reference of the row.
     """
@@ -34,7 +39,7 @@ def judge_as_json(job: "DistillationJob") -> list[dict[str, Any]]:
     settings = job.simulation.get(judge.called, Simulation())
     defaults: dict[str, Any] = {"expert": JUDGE, "accepted_parameters": tuple(judge.parameters)}
     unset = {name: value for name, value in defaults.items() if name not in settings.model_fields_set}
-    return [settings.model_copy(update=unset).model_dump(mode="json")]
+    return [settings.model_copy(update=unset)]
 
 
 def _simulations(job: "DistillationJob") -> Iterator[Simulation]:

@@ -149,10 +149,10 @@ def _human_agreement(human: HumanAgreement | None) -> str | None:
     return f"kappa {ratio_interval(human.kappa)}, {human.same:,} of {human.labels:,} labels"
 
 
-def judge_warning(judge: JudgeResults) -> str | None:
-    """Sentence about verdicts that are not used."""
+def judge_warning(judge: JudgeResults, usage: Usage) -> str | None:
+    """Sentence about verdicts of a simulated judge, and about verdicts that are not used."""
     if judge.usable:
-        return None
+        return "The judge was simulated: its verdicts say nothing about the answers." if usage.simulated else None
     return (
         f"{judge.unjudged:,} of {judge.rows:,} rows have no verdict, and judge.max_unjudged allows "
         f"{percent(judge.max_unjudged)}: metric judge is not defined, and a gate on it is inconclusive."

@@ -1,6 +1,5 @@
 """`python -m azdistill.steps.judge`: ask a judge which answers to the test rows are better."""
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.files import read_rows, write_json, write_rows
-from azdistill.contracts.judge import SIMULATED_JUDGE_VARIABLE, STEP, JudgeConfig
+from azdistill.contracts.judge import STEP, JudgeConfig
 from azdistill.contracts.judge_files import read_labels, read_rubric
 from azdistill.contracts.layout import (
     COMPLETIONS_FILE,
@@ -21,7 +20,6 @@ from azdistill.contracts.layout import (
 )
 from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest, sha256_file
 from azdistill.contracts.problems import Problem
-from azdistill.contracts.requests import SIMULATOR_VARIABLE
 from azdistill.contracts.results import ModelRole, write_result
 from azdistill.contracts.rows import Completion, Prediction, Prompt
 from azdistill.contracts.step import Arguments
@@ -98,8 +96,7 @@ def _ask(questions: list[Prompt], arguments: Arguments[JudgeConfig]) -> "Collect
     from azdistill.teacher.store import open_store
 
     config = arguments.config.requests
-    environ = {**os.environ, SIMULATOR_VARIABLE: os.environ.get(SIMULATED_JUDGE_VARIABLE, "")}
-    endpoints = resolve_all(config, environ, arguments.inputs.get("judge_simulation"))
+    endpoints = resolve_all(config, simulation=arguments.inputs.get("judge_simulation"))
     try:
         return run(collect(questions, config, endpoints, open_store(arguments.outputs["store"])))
     except AzdistillError as error:

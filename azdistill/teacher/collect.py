@@ -127,7 +127,8 @@ async def ask_prompts(
 
 
 def _log_start(dispatcher: Dispatcher, rank: Rank, unreadable: int) -> None:
-    who = "teacher" if rank.world == 1 else f"teacher, {rank}"
+    role = dispatcher.config.role
+    who = role if rank.world == 1 else f"{role}, {rank}"
     teachers = ", ".join(f"{client.teacher.called} at {client.endpoint.url}" for client in dispatcher.clients)
     skipped = f", {unreadable} unreadable {'line' if unreadable == 1 else 'lines'} skipped" if unreadable else ""
     logger.info(

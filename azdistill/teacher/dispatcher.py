@@ -89,7 +89,7 @@ class Dispatcher:
         """
         if not self.missing:
             return
-        self.progress = Progress("teacher", len(self.missing))
+        self.progress = Progress(self.config.role, len(self.missing))
         if self.rejected > self.allowed_rejects:
             raise TooManyRejected
         self.store.check_writable()

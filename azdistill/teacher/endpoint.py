@@ -16,7 +16,7 @@ from azdistill.azure_rest.workspace import has_workspace
 from azdistill.contracts.chat_url import chat_url, default_scope
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
-from azdistill.contracts.requests import SIMULATOR_VARIABLE, RequestConfig, Teacher
+from azdistill.contracts.requests import RequestConfig, Teacher, simulator_variable
 from azdistill.teacher.auth import Auth, ConnectionKey, EntraToken, EnvironmentKey
 from azdistill.teacher.connection import Connection, read_connection
 
@@ -40,13 +40,14 @@ class Endpoint:
     identity: str
     auth: Auth = field(default_factory=Auth, compare=False)
     top_logprobs: int = 0
+    role: str = field(default="teacher", compare=False)
 
     @property
     def model(self) -> str:
         return self.teacher.model
 
     def __str__(self) -> str:
-        return f"teacher {self.model!r} at {self.url}{self.auth.description}"
+        return f"{self.role} {self.model!r} at {self.url}{self.auth.description}"
 
     def proxy(self) -> str | None:
         """URL of the proxy that HTTPS_PROXY and NO_PROXY name for this endpoint. A loopback host has none."""
@@ -72,6 +73,7 @@ def resolve_all(
             environ,
             position=index,
             simulation=settings[index] if index < len(settings) else {"seed": index},
+            role=config.role,
         )
         for index, teacher in enumerate(config.teachers)
     ]
@@ -86,6 +88,7 @@ def resolve(
     simulation: Mapping[str, Any] = NO_SETTINGS,
     credential: Credential | None = None,
     management: str | None = None,
+    role: str = "teacher",
 ) -> Endpoint:
     """Resolve one teacher by its route. A workspace connection is read now.
 
@@ -93,16 +96,16 @@ def resolve(
     those of the process. Raises InputError when there is no endpoint, or none that can be reached from this machine.
     """
     if route == "simulated":
-        endpoint = _simulated_endpoint(teacher, environ, position, simulation)
+        endpoint = _simulated_endpoint(teacher, environ, position, simulation, role)
     else:
-        endpoint = _Resolver(teacher, environ, credential, management).endpoint()
+        endpoint = _Resolver(teacher, environ, credential, management, role).endpoint()
     is_local = route == "simulated" or is_loopback(urlsplit(endpoint.url).hostname or "")
     if is_local and any(environ.get(name) for name in AZURE_ML_VARIABLES):
         raise InputError(
             f"{endpoint.url!r} cannot be reached inside Azure ML",
             code="loopback_endpoint",
-            subject=f"teacher {teacher.model!r}",
-            fix="set teacher_route to endpoint and endpoint to a public or private address",
+            subject=f"{role} {teacher.model!r}",
+            fix=f"set {role}_route to endpoint and endpoint to a public or private address",
         )
     return endpoint
 
@@ -115,6 +118,7 @@ class _Resolver:
     environ: Mapping[str, str] = field(repr=False)
     credential: Credential | None
     management: str | None
+    role: str
 
     def endpoint(self) -> Endpoint:
         """In a workspace the connection takes precedence, so that one job file can name connection and endpoint."""
@@ -129,10 +133,10 @@ class _Resolver:
             raise InputError(
                 f"connection {teacher.connection!r} can be read only in a job of its Azure ML workspace",
                 code="no_endpoint",
-                subject=f"teacher {teacher.model!r}",
-                fix="on this machine set endpoint and key_variable, or set teacher_route to simulated",
+                subject=f"{self.role} {teacher.model!r}",
+                fix=f"on this machine set endpoint and key_variable, or set {self.role}_route to simulated",
             )
-        return Endpoint(url, teacher, url.partition("?")[0], auth)
+        return Endpoint(url, teacher, url.partition("?")[0], auth, role=self.role)
 
     def _connection_auth(self, name: str, connection: Connection) -> Auth:
         if connection.key:
@@ -142,30 +146,31 @@ class _Resolver:
 
     def _auth(self, url: str) -> Auth:
         if self.teacher.key_variable:
-            return EnvironmentKey(f"teacher {self.teacher.model!r}", self.teacher.key_variable, self.environ)
+            return EnvironmentKey(f"{self.role} {self.teacher.model!r}", self.teacher.key_variable, self.environ)
         return self._entra_token(url) if self.teacher.entra_scope else Auth()
 
     def _entra_token(self, url: str) -> EntraToken:
         scope = self.teacher.entra_scope or default_scope(url)
-        return EntraToken(f"teacher {self.teacher.model!r}", scope, self._credential)
+        return EntraToken(f"{self.role} {self.teacher.model!r}", scope, self._credential)
 
     def _credential(self) -> Credential:
         return self.credential or ambient_credential(self.environ)
 
 
 def _simulated_endpoint(
-    teacher: Teacher, environ: Mapping[str, str], position: int, simulation: Mapping[str, Any]
+    teacher: Teacher, environ: Mapping[str, str], position: int, simulation: Mapping[str, Any], role: str
 ) -> Endpoint:
-    addresses = environ.get(SIMULATOR_VARIABLE, "").split()
+    variable = simulator_variable(role)
+    addresses = environ.get(variable, "").split()
     if position >= len(addresses):
         state = f"has only {len(addresses)} addresses" if addresses else "is not set"
         raise InputError(
-            f"teacher_route is simulated, but variable {SIMULATOR_VARIABLE} {state}",
+            f"{role}_route is simulated, but variable {variable} {state}",
             code="no_simulator",
-            subject=f"teacher {teacher.called!r}",
-            fix="`azdistill run` starts the simulated teachers and sets it",
+            subject=f"{role} {teacher.called!r}",
+            fix=f"`azdistill run` starts the simulated {role} and sets it",
         )
-    return Endpoint(chat_url(addresses[position]), teacher, simulated_identity(simulation))
+    return Endpoint(chat_url(addresses[position]), teacher, simulated_identity(simulation), role=role)
 
 
 def simulated_identity(simulation: Mapping[str, Any]) -> str:

@@ -1,10 +1,12 @@
 """Step judge over real HTTP: its verdicts, what it buys, and what it does with a judge that answers nonsense."""
 
 import json
+import os
 from collections import Counter
 
 import pytest
 
+from azdistill.contracts.judge import SIMULATED_JUDGE_VARIABLE
 from tests.judging.conftest import GOLD, prompt
 
 WRONG, OTHER = "It never arrives", "Who knows what happens to parcels"
@@ -147,3 +149,45 @@ def test_a_label_that_cannot_be_used_is_named_before_a_request(judge_step, simul
     assert code == 2
     assert "labels.jsonl:2: " in error
     assert not judge.bought
+
+
+def test_errors_name_the_judge_in_one_line(judge_step, simulated_judge, monkeypatch):
+    simulated_judge()
+    step = judge_step(teacher=[GOLD], student=[WRONG], baseline=[OTHER])
+    endpoint = {"endpoint": os.environ[SIMULATED_JUDGE_VARIABLE], "key_variable": "JUDGE_KEY"}
+    monkeypatch.delenv("JUDGE_KEY", raising=False)
+    cases = [
+        ({"judge_route": "endpoint", "judge_model": endpoint}, 2, "JUDGE_KEY"),
+        ({"judge_route": "endpoint", "judge_model": {**endpoint, "endpoint": "http://127.0.0.1:9/score"}}, 2, "score"),
+        ({"judge_route": "endpoint"}, 2, "neither endpoint nor connection"),
+        ({"budget": 5}, 2, "prices"),
+    ]
+    for settings, expected, words in cases:
+        code, error = step.run(**settings)
+        assert (code, error.count("\n")) == (expected, 1), error
+        assert error.startswith("judge: ")
+        assert words in error
+        assert "teacher" not in error
+    monkeypatch.setenv("JUDGE_KEY", "s3cret")
+    assert step.run(judge_route="endpoint", judge_model=endpoint) == (0, "")
+    assert "s3cret" not in "".join(path.read_text() for path in step.judgements.iterdir())
+    monkeypatch.delenv(SIMULATED_JUDGE_VARIABLE)
+    code, error = step.run()
+    assert (code, SIMULATED_JUDGE_VARIABLE in error) == (2, True)
+
+
+def test_a_fault_of_the_endpoint_is_retried_and_a_wrong_verdict_is_seen_in_the_agreement(judge_step, simulated_judge):
+    count = 60
+    judge = simulated_judge(wrong_rate=0.3, error_rate=0.2, throttle_rate=0.1)
+    step = judge_step(
+        teacher=[f"{GOLD} {number}" for number in range(count)],
+        student=[GOLD] * count,
+        baseline=[f"{GOLD} {number}" for number in range(count)],
+    )
+    assert step.run() == (0, "")
+    readings = [row["readings"] for row in step.rows("verdicts.jsonl") if row["models"] == ["student", "teacher"]]
+    same = sum(first == second for first, second in readings) / count
+    # Both orders are right or both are wrong: 0.7 * 0.7 + 0.3 * 0.3.
+    assert same == pytest.approx(0.58, abs=0.2)
+    assert {row["verdict"] for row in step.rows("verdicts.jsonl")} == {"first", "second", "tie"}
+    assert max(judge.bought.values()) == 1

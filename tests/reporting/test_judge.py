@@ -42,10 +42,10 @@ PAID = {
 }
 
 
-def judged(folders: dict[str, Path], **changes: Any) -> Report:
+def judged(folders: dict[str, Path], route: str = "endpoint", **changes: Any) -> Report:
     judgements = folders["evaluation"].parent / "judgements"
     write_json(judgements / "summary.json", SUMMARY)
-    write_json(judgements / "usage.json", {**USAGE, "route": "endpoint", "ledger": {"useful": PAID}, "from_store": 80})
+    write_json(judgements / "usage.json", {**USAGE, "route": route, "ledger": {"useful": PAID}, "from_store": 80})
     close_folder(judgements, "judge", {})
     write_json(folders["evaluation"] / "judge.json", RESULTS | changes)
     return collect(Folders(**folders, judgements=judgements), ReportConfig(title="quickstart"))
@@ -74,6 +74,11 @@ def test_the_page_shows_the_judge_and_its_cost(distil: Distil, render: Callable[
 def test_verdicts_that_are_not_used_are_named(distil: Distil) -> None:
     text = markdown(judged(distil(), unjudged=21))
     assert "21 of 200 rows have no verdict, and judge.max_unjudged allows 10.0%" in text
+
+
+def test_a_simulated_judge_is_named(distil: Distil) -> None:
+    assert "The judge was simulated" in html(judged(distil(), route="simulated"))
+    assert "The judge was simulated" not in html(judged(distil()))
 
 
 def test_a_job_without_a_judge_has_no_such_section(distil: Distil) -> None:

@@ -4,6 +4,7 @@ from typing import Any, get_args
 
 import pytest
 
+from azdistill.contracts.judging import render
 from azdistill.contracts.rows import Message
 from azdistill.contracts.simulation import ExpertName
 from azdistill.contracts.task import TaskName
@@ -59,3 +60,26 @@ def test_rows_in_the_form_of_messages_are_answered(task: TaskName) -> None:
     turns = [("system", "Be brief."), ("user", "Is 4 more than 3?"), ("assistant", "Yes."), ("user", "Why?")]
     messages = [Message(role=role, content=content) for role, content in turns]  # type: ignore[arg-type]
     assert TASKS[task].answer(EXPERTS[task].answer(messages)) is not None
+
+
+JUDGED = [
+    (("It is here", "Who knows"), "[[A]]", "[[B]]"),
+    (("Who knows", "it IS here!"), "[[B]]", "[[A]]"),
+    (("Who knows", "No one does"), "[[tie]]", "[[A]]"),
+    (("It is near", "Who knows"), "[[A]]", "[[B]]"),
+    (("It is here",), "[[5]]", "[[1]]"),
+    (("Who knows",), "[[1]]", "[[5]]"),
+]
+
+
+@pytest.mark.parametrize(("answers", "right", "wrong"), JUDGED)
+def test_a_simulated_judge_prefers_the_answer_that_is_closer_to_the_reference(
+    answers: tuple[str, ...], right: str, wrong: str
+) -> None:
+    messages = render([Message(role="user", content="Where?")], ["It is here"], answers, "The right place.")
+    judge = EXPERTS["judge"]
+    assert judge.answer(messages).endswith(right)
+    assert judge.wrong_answer(messages).endswith(wrong)
+    assert judge.answer(render([], [], answers, "")).endswith("[[tie]]" if len(answers) == 2 else "[[3]]")
+    with pytest.raises(ValueError, match="judge"):
+        judge.answer([Message(role="user", content="Where?")])
