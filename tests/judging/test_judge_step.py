@@ -191,3 +191,14 @@ def test_a_fault_of_the_endpoint_is_retried_and_a_wrong_verdict_is_seen_in_the_a
     assert same == pytest.approx(0.58, abs=0.2)
     assert {row["verdict"] for row in step.rows("verdicts.jsonl")} == {"first", "second", "tie"}
     assert max(judge.bought.values()) == 1
+
+
+def test_predictions_that_lack_a_row_are_refused_before_a_request(judge_step, simulated_judge):
+    judge = simulated_judge()
+    step = judge_step(teacher=[GOLD] * 3, student=[WRONG] * 3, baseline=[OTHER] * 3)
+    predictions = step.inputs["student"] / "predictions.jsonl"
+    predictions.write_text("".join(predictions.read_text().splitlines(keepends=True)[:2]))
+    code, error = step.run()
+    assert (code, error.count("\n")) == (2, 1)
+    assert "no answer to test row" in error
+    assert not judge.bought

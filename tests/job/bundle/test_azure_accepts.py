@@ -11,6 +11,7 @@ from azdistill.engine.pipeline.checks import pipeline_problems, validate_file
 from azdistill.engine.pipeline.loading import load_pipeline
 from azdistill.job.bundle import compile_job
 from azdistill.job.components import STEPS
+from azdistill.job.judge_section import JudgeSection
 from azdistill.job.loading import load_job as load_spec
 from azdistill.job.model import ComputeSection, Identity
 from tests.small_job import quickstart_job
@@ -40,6 +41,28 @@ def test_the_sdk_loads_and_validates_a_bundle(bundle: Path) -> None:
         "report",
         "register",
     ]
+
+
+@pytest.fixture(scope="module")
+def judged(bundle: Path) -> Path:
+    """The same bundle with a judge."""
+    labels = bundle.parent / "labels.jsonl"
+    labels.write_text('{"id": "a", "answers": ["b", "c"], "preference": "tie"}\n')
+    model = {"model": "gpt-5.1", "connection": "boss"}
+    section = {"judge_model": model, "rubric": "Be (right); $HOME", "human_labels": str(labels)}
+    spec = load_spec(bundle.parent / "job/job.yaml")
+    spec = spec.model_copy(update={"judge": JudgeSection.model_validate(section)})
+    return compile_job(spec, bundle.parent / "judged").parent
+
+
+def test_the_sdk_and_the_local_engine_accept_a_judge(judged: Path) -> None:
+    job = load_job(judged / "pipeline.yml")
+    assert job._validate().passed
+    sent = job._to_rest_object().properties.jobs
+    assert sent["evaluate"]["inputs"]["judgements"]["value"] == "${{parent.jobs.judge.outputs.judgements}}"
+    assert set(sent["judge"]["inputs"]) >= {"rubric", "human_labels", "judge_model"}
+    path = judged / "pipeline.yml"
+    assert pipeline_problems(load_pipeline(path)) == validate_file(path) == []
 
 
 @pytest.mark.parametrize(
@@ -116,11 +139,11 @@ def test_the_sdk_loads_each_component_of_the_repository(step: str) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_component_and_bundle_have_the_same_code_hash(step: str, bundle: Path) -> None:
+def test_component_and_bundle_have_the_same_code_hash(step: str, judged: Path) -> None:
     """`additional_includes` narrowed by `.amlignore` uploads the very files that a bundle stages."""
     component = load_component(ROOT / "components" / step / "component.yml")
     with component._build_code() as code:
-        assert get_object_hash(code.path, code._ignore_file) == get_object_hash(bundle / "components" / step / "code")
+        assert get_object_hash(code.path, code._ignore_file) == get_object_hash(judged / "components" / step / "code")
 
 
 @pytest.mark.parametrize("step", STEPS)
