@@ -1,11 +1,67 @@
 """Step evaluate: score student, baseline and teacher on the same test rows, and decide the gates."""
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 from azdistill.contracts.task import METRIC_FILE, TASK_FILE, Labels, TaskChoice
+
+# Properties of every test row by which the evaluation is sliced, besides columns of the user's rows.
+SLICES = ("source", "user turns", "prompt length", "script", "reference")
+
+
+class MetricBound(BaseModel):
+    """A bound of one metric of the student, on all test rows or on a slice, absolute or compared with another model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    metric: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", description="Name of a metric, such as rougeL.")
+    at_least: float | None = Field(None, description="Lower bound.")
+    at_most: float | None = Field(None, description="Upper bound.")
+    compared_with: Literal["baseline", "teacher"] | None = Field(
+        None,
+        description="Bound the student's mean score minus that of this model, on the same rows. "
+        "Default: the student's own value.",
+    )
+    slice: Literal["worst"] | dict[str, str] | None = Field(
+        None,
+        description="Rows with these values, such as {topic: billing}; worst: the slice with the worst value. "
+        "Default: all test rows.",
+    )
+    confidence: float | None = Field(
+        None, gt=0.5, lt=1, description="Confidence level of the interval. Default: evaluate.confidence."
+    )
+    one_sided: bool = Field(
+        False, description="Use the whole error probability on the side of the bound, as a one-sided test does."
+    )
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if (self.at_least is None) == (self.at_most is None):
+            raise PydanticCustomError(
+                "incompatible_fields", "needs either at_least or at_most", {"fix": "set one of them"}
+            )
+        return self
+
+    @property
+    def bound(self) -> float:
+        return self.at_least if self.at_least is not None else self.at_most or 0.0
+
+    @property
+    def name(self) -> str:
+        """Such as `min_accuracy_vs_baseline (topic=billing)`."""
+        against = f"_vs_{self.compared_with}" if self.compared_with else ""
+        return f"{'max' if self.at_least is None else 'min'}_{self.metric}{against}{self._rows_name}"
+
+    @property
+    def _rows_name(self) -> str:
+        if self.slice is None:
+            return ""
+        if self.slice == "worst":
+            return " (worst slice)"
+        return f" ({', '.join(f'{name}={value}' for name, value in self.slice.items())})"
 
 
 class Gates(BaseModel):
@@ -33,6 +89,10 @@ class Gates(BaseModel):
         {},
         description="bounds of other metrics of the student by name, such as bleu: 30 or latency: 0.5: at least, or at "
         "most where lower is better",
+    )
+    bounds: tuple[MetricBound, ...] = Field(
+        (),
+        description="Bounds of metrics on a slice, compared with another model, or with a confidence of their own.",
     )
     accept_inconclusive: bool = Field(
         False,

@@ -7,6 +7,14 @@ from pydantic import Field
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 from azdistill.contracts.task import TASK_FILE, Labels, TaskChoice
 
+SliceColumns = Annotated[
+    str | None,
+    Field(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(,[A-Za-z0-9_][A-Za-z0-9_.-]*)*$",
+        description="Columns of the rows by which the evaluation is sliced, separated by commas.",
+    ),
+]
+
 
 class PrepareConfig(StepConfig):
     """Conversion of the data rows into prompts, and their split."""
@@ -20,6 +28,7 @@ class PrepareConfig(StepConfig):
     test_fraction: float = Field(
         0.1, ge=0, lt=1, description="Fraction of training rows held out for testing, without test_data."
     )
+    slice_columns: SliceColumns = None
     rows: Annotated[int, RunInput()] = Field(
         0, ge=0, description="Maximum number of rows to read from each file; 0 for all."
     )

@@ -70,7 +70,8 @@ class SliceMetrics(Result):
     """One group of test rows: those whose property `name` is `value`.
 
     `means` are the mean scores of the primary metric. `gain` is the student's minus the baseline's; its confidence is
-    corrected for the number of slices.
+    corrected for the number of slices. `detectable_gain` is the smallest gain that these rows would show with a
+    probability of 80%.
     """
 
     name: str
@@ -78,6 +79,7 @@ class SliceMetrics(Result):
     rows: int
     means: dict[ModelRole, float]
     gain: Interval
+    detectable_gain: float | None = None
 
 
 class Metrics(Result):
@@ -87,6 +89,7 @@ class Metrics(Result):
     answers (gold), or the teacher's answers when no test row has one. `primary_metric` is
     the row metric that decides, `primary_reason` why it is that one. Retention is the
     student's primary metric divided by the teacher's, gain the student's minus the baseline's.
+    `detectable_gain` is the smallest gain that these rows would show with a probability of 80%.
     """
 
     task: str
@@ -98,6 +101,7 @@ class Metrics(Result):
     models: dict[ModelRole, ModelMetrics]
     retention: Interval
     gain: Interval
+    detectable_gain: float | None = None
     slices: tuple[SliceMetrics, ...] = ()
 
     @property
@@ -138,7 +142,8 @@ class RowScores(Result):
 class GateResult(Result):
     """One gate: its bound, and the value and interval compared with it. None: the value is not defined.
 
-    `rows_needed`: of an inconclusive gate, about how many test rows would decide it if the value stayed the same.
+    `rows` is the number of rows that the value is of. `rows_needed`: of an inconclusive gate, about how many test rows
+    would decide it if the value stayed the same.
     """
 
     name: str
@@ -147,6 +152,7 @@ class GateResult(Result):
     low: float | None
     high: float | None
     outcome: GateOutcome
+    rows: int | None = None
     rows_needed: int | None = None
 
     @property

@@ -37,7 +37,8 @@ class Prompt(Row):
 
     `messages` are what the student sees. `gold` is the reference answer where the
     user's data has one, or a list of answers that are all right. `source` is `file:line`
-    in the user's file. `weight` is that of the training row.
+    in the user's file. `weight` is that of the training row. `columns` are other columns of
+    the user's row, by which the evaluation is sliced.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Prompt(Row):
     gold: Gold | None = None
     source: str
     weight: RowWeight = 1.0
+    columns: dict[str, str] = Field({}, exclude_if=lambda columns: not columns)
 
 
 class TokenUsage(Row):

@@ -1,7 +1,8 @@
 """Read the rows of a user's file as cases of a task, and reject those that are none."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from azdistill.contracts.rows import Reject, gold_texts
 from azdistill.data.chat import chat_case
 from azdistill.data.lines import read_lines, read_object
+from azdistill.tasks.fields import json_type
 from azdistill.tasks.task import BadRow, Case, Task
 
 # Roles and texts of a conversation without case and white space: equal for duplicates.
@@ -21,29 +23,34 @@ class SourcedCase:
 
     case: Case
     source: str
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> Fingerprint:
         return tuple((turn.role, " ".join(turn.content.casefold().split())) for turn in self.case.messages)
 
 
-def read_cases(path: Path, task: Task, rows: int = 0) -> tuple[list[SourcedCase], list[Reject]]:
-    """Cases and rejected rows of a JSONL file: of its first `rows` rows, 0 for all.
+def read_cases(
+    path: Path, task: Task, rows: int = 0, columns: Sequence[str] = ()
+) -> tuple[list[SourcedCase], list[Reject]]:
+    """Cases and rejected rows of a JSONL file: of its first `rows` rows, 0 for all. The cases keep the `columns`.
 
     Raises DataError for a file that is missing, is empty or is not UTF-8.
     """
     lines = islice(read_lines(path), rows or None)
-    return cases_of(((f"{path.name}:{number}", text) for number, text in lines), task)
+    return cases_of(((f"{path.name}:{number}", text) for number, text in lines), task, columns)
 
 
-def cases_of(rows: Iterable[tuple[str, str | Mapping[str, Any]]], task: Task) -> tuple[list[SourcedCase], list[Reject]]:
+def cases_of(
+    rows: Iterable[tuple[str, str | Mapping[str, Any]]], task: Task, columns: Sequence[str] = ()
+) -> tuple[list[SourcedCase], list[Reject]]:
     """Cases and rejected rows. Each of `rows` is a source with a line of JSON or a mapping."""
     cases: list[SourcedCase] = []
     rejects: list[Reject] = []
     for source, row in rows:
         try:
             record = read_object(row) if isinstance(row, str) else row
-            cases.append(SourcedCase(_case(record, task), source))
+            cases.append(SourcedCase(_case(record, task), source, _columns(record, columns)))
         except BadRow as error:
             rejects.append(Reject(source=source, reason=error.reason, detail=error.detail))
     return cases, rejects
@@ -55,6 +62,16 @@ def _case(record: Mapping[str, Any], task: Task) -> Case:
         if task.answer(text) is None:
             raise BadRow("gold_unparseable", f"the reference {shorten(text)!r} is not a valid answer of the task")
     return case
+
+
+def _columns(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
+    """Columns of a row as text, a boolean as JSON writes it. A column that is missing or null is absent."""
+    values = {name: record[name] for name in names if record.get(name) is not None}
+    for name, value in values.items():
+        if not isinstance(value, str | int | float):
+            message = f"{name} is {json_type(value)}, and the evaluation is sliced by texts, numbers and booleans"
+            raise BadRow("column_not_a_value", message)
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
 
 
 def shorten(text: str, longest: int = 60) -> str:

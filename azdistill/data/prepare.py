@@ -38,7 +38,7 @@ def read_files(files: Mapping[Split, Path], config: PrepareConfig, task_file: Pa
     rejects: list[Reject] = []
     for split in SPLITS:
         if split in files:
-            cases[split], rejected = read_cases(files[split], task, config.rows)
+            cases[split], rejected = read_cases(files[split], task, config.rows, slice_columns(config))
             rejects += rejected
     return ReadFiles(cases, rejects)
 
@@ -48,6 +48,7 @@ def prepare(read: ReadFiles, config: PrepareConfig) -> Splits:
     training or test row is left."""
     _check_ratio(read, config.max_reject_ratio)
     _check_labels(read, config)
+    _check_columns(read, config)
     return split_prompts(read.cases, config)
 
 
@@ -67,7 +68,7 @@ def read_data(
         read = read_files({"train": data}, config, task_file)
     else:
         rows = ((f"row {number}", row) for number, row in enumerate(data, 1))
-        cases, rejects = cases_of(rows, task_of(config.task, task_file, config.labels))
+        cases, rejects = cases_of(rows, task_of(config.task, task_file, config.labels), slice_columns(config))
         read = ReadFiles({"train": cases}, rejects)
     _check_ratio(read, config.max_reject_ratio)
     if not read.cases["train"]:
@@ -80,6 +81,23 @@ def counts(read: ReadFiles, splits: Splits) -> dict[str, Any]:
     left_out = {"rejected": len(read.rejects), "duplicates": splits.duplicates, "leaked": splits.leaked}
     reasons = Counter(reject.reason for reject in read.rejects)
     return {split: splits.count(split) for split in SPLITS} | left_out | {"reasons": dict(sorted(reasons.items()))}
+
+
+def slice_columns(config: PrepareConfig) -> list[str]:
+    return config.slice_columns.split(",") if config.slice_columns else []
+
+
+def _check_columns(read: ReadFiles, config: PrepareConfig) -> None:
+    present = {name for cases in read.cases.values() for case in cases for name in case.columns}
+    for name in slice_columns(config):
+        if name not in present:
+            raise DataError(
+                "no row has this column",
+                code="unknown_column",
+                field=("data", "slice_columns"),
+                value=name,
+                fix="name a column of the rows that is a text, a number or a boolean",
+            )
 
 
 def _check_labels(read: ReadFiles, config: PrepareConfig) -> None:

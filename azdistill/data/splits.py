@@ -103,7 +103,15 @@ def _uniform(seed: int, case: SourcedCase) -> float:
 def prompt_of(case: SourcedCase, split: Split) -> Prompt:
     """A case as a prompt of a split."""
     messages, gold, weight = case.case.messages, case.case.gold, case.case.weight
-    return Prompt(id=prompt_id(messages), split=split, messages=messages, gold=gold, source=case.source, weight=weight)
+    return Prompt(
+        id=prompt_id(messages),
+        split=split,
+        messages=messages,
+        gold=gold,
+        source=case.source,
+        weight=weight,
+        columns=dict(case.columns),
+    )
 
 
 def _check(splits: Splits) -> None:

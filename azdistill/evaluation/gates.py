@@ -1,20 +1,35 @@
 """Compare the student's metrics with the gates of the job."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from azdistill.contracts.evaluate import EvaluateConfig, Gates
-from azdistill.contracts.results import GateDecision, GateOutcome, GateResult, Interval, Metrics, Profile
+from azdistill.contracts.evaluate import EvaluateConfig, Gates, MetricBound
+from azdistill.contracts.results import GateDecision, GateOutcome, GateResult, Interval, Metrics, Profile, RowScores
+from azdistill.contracts.rows import Prompt
+from azdistill.evaluation.bounds import Measured, measure
 from azdistill.metrics.metric import ProfileMetric
-from azdistill.metrics.registry import gated_metric
+from azdistill.metrics.registry import gated_metric, metric_named
 
 
-def decide(metrics: Metrics, config: EvaluateConfig, profile: Profile | None = None) -> GateDecision:
+def decide(
+    metrics: Metrics,
+    config: EvaluateConfig,
+    profile: Profile | None = None,
+    prompts: Sequence[Prompt] = (),
+    scores: Sequence[RowScores] = (),
+) -> GateDecision:
     """Compare metrics and the student's profile with gates. The worst outcome decides; without gates a student passes.
 
-    Raises InputError for a gate on a metric that does not exist.
+    `gates.bounds` need the test rows: `prompts` and their `scores`. Raises InputError for a gate on a metric that does
+    not exist.
     """
-    gates = tuple(_results(metrics, config.gates, profile))
+    gates = (
+        *_results(metrics, config.gates, profile),
+        *(
+            _bound_result(gate, measure(gate, metrics, config, profile, prompts, scores))
+            for gate in config.gates.bounds
+        ),
+    )
     decision = _worst(gate.outcome for gate in gates)
     # A metric that is not defined is no close call: accept_inconclusive does not apply to it.
     defined = all(gate.value is not None for gate in gates)
@@ -29,7 +44,8 @@ def decide(metrics: Metrics, config: EvaluateConfig, profile: Profile | None = N
 
 def needs_profile(gates: Gates) -> bool:
     """True if a gate bounds latency, throughput, memory or size."""
-    return any(isinstance(gated_metric(name), ProfileMetric) for name in gates.metrics)
+    names = [*gates.metrics, *(gate.metric for gate in gates.bounds)]
+    return any(isinstance(metric_named(name), ProfileMetric) for name in names)
 
 
 def _results(metrics: Metrics, gates: Gates, profile: Profile | None) -> Iterator[GateResult]:
@@ -55,10 +71,14 @@ def _results(metrics: Metrics, gates: Gates, profile: Profile | None) -> Iterato
         yield _result(gate, bound, value, metrics.rows, higher_is_better=higher)
 
 
+def _bound_result(gate: MetricBound, measured: Measured) -> GateResult:
+    return _result(gate.name, gate.bound, measured.value, measured.rows, higher_is_better=gate.at_least is not None)
+
+
 def _result(name: str, bound: float, measured: Interval, rows: int, *, higher_is_better: bool) -> GateResult:
     outcome = _outcome(bound, measured, higher_is_better)
     needed = _rows_needed(bound, measured, rows) if outcome == "inconclusive" else None
-    return GateResult(name=name, bound=bound, **measured.model_dump(), outcome=outcome, rows_needed=needed)
+    return GateResult(name=name, bound=bound, **measured.model_dump(), outcome=outcome, rows=rows, rows_needed=needed)
 
 
 def _rows_needed(bound: float, measured: Interval, rows: int) -> int | None:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ JEFFREYS = 0.5
 
 # The same for graded scores, which vary less than right or wrong: with JEFFREYS the intervals of 100 rows are too wide.
 GRADED_PRIOR = 0.2
+
+# Probability with which a difference is detected: the usual power of a test.
+POWER = 0.8
 
 # Graded scores are resampled in this many cells, so that the cost depends on the cells and not on the rows. A cell has
 # the mean of its scores: the mean of all is exact, and their variance is too small by at most 1 / (12 * CELLS ** 2).
@@ -36,6 +40,18 @@ def wilson(correct: int, rows: int, confidence: float) -> Interval:
 def interval(value: float, low: float, high: float) -> Interval:
     """Round to 6 decimals, because the last digits differ between processors. The interval includes the value."""
     return Interval(value=round(value, 6), low=round(min(low, value), 6), high=round(max(high, value), 6))
+
+
+def detectable_difference(difference: Interval, confidence: float) -> float | None:
+    """The smallest true difference that rows like these would show with a probability of POWER.
+
+    `difference` is an estimate with its two-sided interval, from which the standard error is read. Source: Card et al.,
+    With Little Power Comes Great Responsibility (2020).
+    """
+    if difference.low is None or difference.high is None:
+        return None
+    z, z_power = NormalDist().inv_cdf(0.5 + confidence / 2), NormalDist().inv_cdf(POWER)
+    return round((difference.high - difference.low) / 2 / z * (z + z_power), 6)
 
 
 class PairedBootstrap:

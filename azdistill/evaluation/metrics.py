@@ -17,13 +17,13 @@ from azdistill.contracts.results import (
     RowScores,
 )
 from azdistill.evaluation.answers import EvaluationRow
-from azdistill.evaluation.intervals import PairedBootstrap, Scores, wilson
+from azdistill.evaluation.intervals import PairedBootstrap, Scores, detectable_difference, wilson
 from azdistill.evaluation.scores import extract, reference_source, score
 from azdistill.metrics.judge import with_judge
 from azdistill.metrics.metric import CorpusMetric, Metric, ModelAnswer, RowMetric
 from azdistill.metrics.own import with_own
 from azdistill.metrics.primary import primary_metric
-from azdistill.metrics.registry import METRICS, gated_metric
+from azdistill.metrics.registry import METRICS, metric_named
 from azdistill.tasks.registry import task_of
 
 
@@ -55,6 +55,7 @@ def evaluate(
     row_metrics = [metric for metric in metrics if isinstance(metric, RowMetric)]
     scores = tuple(score(row, by_model, task, row_metrics) for row, by_model in zip(rows, answers, strict=True))
     bootstrap = PairedBootstrap(config.seed, config.resamples, config.confidence)
+    gain = bootstrap.gain(*paired(scores, primary.name, "student", "baseline"))
 
     def values(role: ModelRole) -> dict[str, MetricValue]:
         values: dict[str, MetricValue] = {}
@@ -76,7 +77,8 @@ def evaluate(
             unscored=len(rows) - scored,
             models={role: ModelMetrics(values(role)) for role in MODEL_ROLES},
             retention=bootstrap.retention(*paired(scores, primary.name, "student", "teacher")),
-            gain=bootstrap.gain(*paired(scores, primary.name, "student", "baseline")),
+            gain=gain,
+            detectable_gain=detectable_difference(gain, config.confidence),
         ),
         scores,
     )
@@ -84,7 +86,8 @@ def evaluate(
 
 def computed(declared: Sequence[Metric], config: EvaluateConfig, primary: Metric) -> list[Metric]:
     """The metrics to compute: row metrics of other tasks only if a gate or the primary metric needs them."""
-    required = {primary.name, *(gated_metric(name).name for name in config.gates.metrics)}
+    gated = [*config.gates.metrics, *(gate.metric for gate in config.gates.bounds)]
+    required = {primary.name, *(metric_named(name).name for name in gated)}
     return [
         metric
         for metric in declared

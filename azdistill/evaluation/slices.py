@@ -1,15 +1,16 @@
-"""Scores of parts of the test rows: by source file, number of turns, length and reference."""
+"""Scores of parts of the test rows: by columns of the user's rows, source file, turns, length, script and reference."""
 
+import unicodedata
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from azdistill.contracts.evaluate import EvaluateConfig
-from azdistill.contracts.results import MODEL_ROLES, Metrics, ModelRole, RowScores, SliceMetrics
+from azdistill.contracts.results import MODEL_ROLES, ModelRole, RowScores, SliceMetrics
 from azdistill.contracts.rows import Prompt
-from azdistill.evaluation.intervals import PairedBootstrap, Scores
-from azdistill.evaluation.metrics import Evaluation
+from azdistill.evaluation.intervals import PairedBootstrap, Scores, detectable_difference
 
 # A slice with more values has no group of rows that is large enough.
 MOST_VALUES = 12
@@ -21,42 +22,80 @@ DRAWS_PER_TAIL, MOST_RESAMPLES = 50, 20_000
 QUARTILES = (0.25, 0.5, 0.75)
 
 
-def with_slices(evaluation: Evaluation, prompts: Sequence[Prompt], config: EvaluateConfig) -> Metrics:
-    """The metrics of an evaluation with those of its slices, by the primary metric."""
-    metrics, bootstrap = evaluation.metrics, PairedBootstrap(config.seed, config.resamples, config.confidence)
-    slices = slice_metrics(prompts, evaluation.scores, metrics.primary_metric, bootstrap)
-    return metrics.model_copy(update={"slices": slices})
+@dataclass(frozen=True)
+class Slice:
+    """One group of test rows: those whose property `name` is `value`."""
+
+    name: str
+    value: str
+    rows: tuple[RowScores, ...]
 
 
 def slice_metrics(
     prompts: Sequence[Prompt], scores: Sequence[RowScores], metric: str, bootstrap: PairedBootstrap
 ) -> tuple[SliceMetrics, ...]:
-    """Each group of test rows with the scores of the three models and the student's gain over the baseline.
+    """Each slice with the scores of the three models and the student's gain over the baseline.
 
-    The confidence of the intervals is corrected for their number, so that all of them hold together with that of
-    `bootstrap`. Source: Bonferroni (1936).
+    The intervals are those of `corrected_for`.
     """
-    by_id = {row.id: row for row in scores if row.score(metric, "student") is not None}
-    rows = [(prompt, by_id[prompt.id]) for prompt in prompts if prompt.id in by_id]
-    groups = list(_groups([prompt for prompt, _ in rows], [row for _, row in rows]))
-    corrected = _corrected(bootstrap, len(groups))
-    return tuple(_measure(name, value, members, metric, corrected) for name, value, members in groups)
+    slices = slices_of(prompts, scores, metric)
+    corrected = corrected_for(len(slices), bootstrap)
+    return tuple(_measure(group, metric, corrected) for group in slices)
 
 
-def _groups(prompts: Sequence[Prompt], scores: Sequence[RowScores]) -> Iterator[tuple[str, str, list[RowScores]]]:
-    """Name and value of each slice with its rows. A slice with a single value is all rows, and is left out."""
-    values: Mapping[str, Sequence[str]] = {
-        "source": [prompt.source.rpartition(":")[0] for prompt in prompts],
-        "user turns": [str(sum(message.role == "user" for message in prompt.messages)) for prompt in prompts],
-        "prompt length": _quartiles([sum(len(message.content) for message in prompt.messages) for prompt in prompts]),
-        "reference": [row.gold if isinstance(row.gold, str) else "" for row in scores],
-    }
-    for name, of_rows in values.items():
-        distinct = sorted(set(of_rows), key=lambda value: (len(value), value))
+def slices_of(prompts: Sequence[Prompt], scores: Sequence[RowScores], metric: str) -> list[Slice]:
+    """Slices of the rows that count for `metric`, by each property of the rows that has 2 to MOST_VALUES values."""
+    by_id = {row.id: row for row in _counting(scores, metric)}
+    members = [prompt for prompt in prompts if prompt.id in by_id]
+    slices = []
+    for name, values in _properties(members, [by_id[prompt.id] for prompt in members]).items():
+        distinct = sorted({value for value in values if value is not None}, key=lambda value: (len(value), value))
         if not 2 <= len(distinct) <= MOST_VALUES:
             continue
         for value in distinct:
-            yield name, value, [row for row, own in zip(scores, of_rows, strict=True) if own == value]
+            rows = [by_id[prompt.id] for prompt, own in zip(members, values, strict=True) if own == value]
+            slices.append(Slice(name, value, tuple(rows)))
+    return slices
+
+
+def rows_with(
+    columns: Mapping[str, str], prompts: Sequence[Prompt], scores: Sequence[RowScores]
+) -> tuple[RowScores, ...]:
+    """Rows with these values of their properties."""
+    by_id = {row.id: row for row in scores}
+    members = [prompt for prompt in prompts if prompt.id in by_id]
+    rows = [by_id[prompt.id] for prompt in members]
+    properties = _properties(members, rows)
+    matches = [
+        all(properties.get(name, [None] * len(rows))[index] == value for name, value in columns.items())
+        for index in range(len(rows))
+    ]
+    return tuple(row for row, is_member in zip(rows, matches, strict=True) if is_member)
+
+
+def _counting(scores: Sequence[RowScores], metric: str) -> tuple[RowScores, ...]:
+    return tuple(row for row in scores if row.score(metric, "student") is not None)
+
+
+def _properties(prompts: Sequence[Prompt], scores: Sequence[RowScores]) -> dict[str, Sequence[str | None]]:
+    """Values of each property by its name, one for each row: None for a row that does not have it."""
+    columns = sorted({name for prompt in prompts for name in prompt.columns})
+    return {name: [prompt.columns.get(name) for prompt in prompts] for name in columns} | {
+        "source": [prompt.source.rpartition(":")[0] for prompt in prompts],
+        "user turns": [str(sum(message.role == "user" for message in prompt.messages)) for prompt in prompts],
+        "prompt length": _quartiles([sum(len(message.content) for message in prompt.messages) for prompt in prompts]),
+        "script": [script(prompt.messages[-1].content) for prompt in prompts],
+        "reference": [row.gold if isinstance(row.gold, str) else None for row in scores],
+    }
+
+
+def script(text: str) -> str | None:
+    """The script of most letters, such as LATIN, CYRILLIC or CJK; None without letters.
+
+    Source: the first word of a letter's name in the Unicode Character Database.
+    """
+    names = Counter(unicodedata.name(letter, "").partition(" ")[0] for letter in text if letter.isalpha())
+    return names.most_common(1)[0][0] if names else None
 
 
 def _quartiles(lengths: Sequence[int]) -> list[str]:
@@ -69,19 +108,25 @@ def _quartiles(lengths: Sequence[int]) -> list[str]:
     return [names[bisect_left(highest, length)] for length in lengths]
 
 
-def _corrected(bootstrap: PairedBootstrap, intervals: int) -> PairedBootstrap:
+def corrected_for(intervals: int, bootstrap: PairedBootstrap) -> PairedBootstrap:
+    """A bootstrap whose intervals, of this number, hold together with the confidence of `bootstrap`.
+
+    Source: Bonferroni (1936).
+    """
     confidence = 1 - (1 - bootstrap.confidence) / max(intervals, 1)
     draws = min(round(DRAWS_PER_TAIL / ((1 - confidence) / 2)), MOST_RESAMPLES)
     return PairedBootstrap(bootstrap.seed, max(bootstrap.resamples, draws), confidence)
 
 
-def _measure(name: str, value: str, rows: Sequence[RowScores], metric: str, bootstrap: PairedBootstrap) -> SliceMetrics:
+def _measure(group: Slice, metric: str, bootstrap: PairedBootstrap) -> SliceMetrics:
+    gain = bootstrap.gain(_scores(group.rows, metric, "student"), _scores(group.rows, metric, "baseline"))
     return SliceMetrics(
-        name=name,
-        value=value,
-        rows=len(rows),
-        means={role: _mean(_scores(rows, metric, role)) for role in MODEL_ROLES},
-        gain=bootstrap.gain(_scores(rows, metric, "student"), _scores(rows, metric, "baseline")),
+        name=group.name,
+        value=group.value,
+        rows=len(group.rows),
+        means={role: _mean(_scores(group.rows, metric, role)) for role in MODEL_ROLES},
+        gain=gain,
+        detectable_gain=detectable_difference(gain, bootstrap.confidence),
     )
 
 

@@ -32,6 +32,7 @@ PATTERNS = {
     r"^[A-Za-z0-9-]+$": "letters, digits and '-'",
     r"^[A-Za-z0-9][A-Za-z0-9._-]*$": "letters, digits, '.', '_' and '-', starting with a letter or digit",
     r"^[A-Za-z0-9_]+$": "letters, digits and '_'",
+    r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$": "letters, digits, '_', '.' and '-'",
     r"^[A-Za-z0-9_-]+$": "letters, digits, '_' and '-'",
     r"^[A-Za-z0-9_-]+(,[A-Za-z0-9_-]+)+$": "labels separated by commas, without spaces",
     r"^[A-Za-z][A-Za-z0-9_]*$": "letters, digits and '_', starting with a letter",

@@ -31,6 +31,7 @@ from azdistill.engine.pipeline.labels import MAX_LENGTHS, tag_problems, unversio
 from azdistill.job.catalog import REGISTRIES, Catalog, ModelType, built_in
 from azdistill.job.chat_template import SpecChatTemplate
 from azdistill.job.compute_checks import compute_problems
+from azdistill.job.gate_bounds import bound_problems
 from azdistill.job.gpu_settings import gpu_setting_problems
 from azdistill.job.judge_section import JudgeSection
 from azdistill.job.messages import errors_of, job_problems
@@ -52,6 +53,9 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
+ColumnName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+
+
 class DataSection(Section):
     """The user's data files."""
 
@@ -61,6 +65,11 @@ class DataSection(Section):
     )
     test_data: SpecPath | None = Field(
         None, description="JSONL file of test rows. Default: a fraction of the training rows."
+    )
+    slice_columns: tuple[ColumnName, ...] = Field(
+        (),
+        description="Columns of the rows by which the evaluation is sliced, such as [topic, language]. Their values "
+        "are texts, numbers or booleans.",
     )
 
 
@@ -395,6 +404,7 @@ def _unknown_metrics(job: DistillationJob) -> Iterator[Problem]:
     declared = [metric for metric in METRICS if metric.name not in _absent_metrics(job)]
     problems = [
         *gate_problems(job.evaluate.gates.metrics, declared),
+        *bound_problems(job.evaluate.gates.bounds, job.data.slice_columns, declared),
         *primary_problems(job.evaluate.primary_metric, declared),
     ]
     for problem in problems:
@@ -478,6 +488,7 @@ CHECKS: tuple[Check, ...] = (
 def _shared(full: Values, path: str) -> Any:
     """The value of a shared field in the job, or its default."""
     section, _, field = path.rpartition(".")
-    model, values = (StudentSection, full.get(section)) if section else (DistillationJob, full)
-    default = model.model_fields[field].default
+    sections: dict[str, type[BaseModel]] = {"data": DataSection, "student": StudentSection}
+    values = full.get(section) if section else full
+    default = sections.get(section, DistillationJob).model_fields[field].default
     return values.get(field, default) if isinstance(values, dict) else default

@@ -218,6 +218,7 @@ def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
         "labels": ",".join(job.labels) if job.labels else None,
         "seed": job.seed,
         "weights": job.student.weights,
+        "slice_columns": ",".join(job.data.slice_columns) or None,
     }
     sections = {name: section for name, section in job if isinstance(section, StepConfig)}
     sections["train"] = choose_settings(job).config

@@ -26,7 +26,13 @@ FLAT: dict[str, FieldPath] = {
 SHORT = (*FLAT, "hyperparameters")
 
 # Fields that several steps share: declared once in the job, and merged into the config of every step that has them.
-INHERITED = {"task": "task", "labels": "labels", "seed": "seed", "weights": "student.weights"}
+INHERITED = {
+    "task": "task",
+    "labels": "labels",
+    "seed": "seed",
+    "weights": "student.weights",
+    "slice_columns": "data.slice_columns",
+}
 
 # Connection names have 3 to 33 characters.
 MIN_CONNECTION_NAME, MAX_CONNECTION_NAME = 3, 33

@@ -41,10 +41,19 @@ CLIENT_METRICS: Mapping[str, str] = {name: metric.name for metric in METRICS for
 
 
 def gated_metric(name: str) -> Metric:
-    """The metric of a gate, by its name or a name of the client. Raises InputError when no gate can bound it."""
+    """The metric of `gates.metrics`, by its name or a name of the client. Raises InputError when no gate can bound
+    it."""
     if problems := gate_problems([name]):
         raise InputError(problems=problems)
-    return next(metric for metric in METRICS if name in (metric.name, *metric.client_names))
+    return metric_named(name)
+
+
+def metric_named(name: str) -> Metric:
+    """The metric with a name, or with a name of the client. Raises InputError when there is none."""
+    metric = next((metric for metric in METRICS if name in (metric.name, *metric.client_names)), None)
+    if metric is None:
+        raise InputError(problems=gate_problems([name]))
+    return metric
 
 
 def gate_problems(names: Iterable[str], declared: Iterable[Metric] = METRICS) -> list[Problem]:

@@ -95,6 +95,7 @@ def collect(folders: Folders, config: ReportConfig, trials: Trials | None = None
         models={role: _with_profile(role, metrics.models[role], folders, usage) for role in MODEL_ROLES},
         retention=metrics.retention,
         gain=metrics.gain,
+        detectable_gain=metrics.detectable_gain,
         slices=metrics.slices,
         stages=tuple(_stages(folders, manifests)),
         usage=usage,

@@ -95,7 +95,26 @@ def registration(report: Report) -> str:
 
 
 def gate_name(gate: GateResult) -> str:
-    return spaced(gate.name.removeprefix("min_").removeprefix("max_"))
+    """The name without min or max, such as `accuracy vs baseline (topic=billing)`."""
+    name, bracket, rows = gate.name.removeprefix("min_").removeprefix("max_").partition(" (")
+    return f"{spaced(name)}{bracket}{rows}"
+
+
+def gate_outcome(gate: GateResult) -> str:
+    """What the outcome rests on: the number of rows, and by how much the bound is missed or kept."""
+    facts = [] if gate.rows is None else [f"{gate.rows:,} rows"]
+    if gate.value is not None:
+        facts.append(f"{abs(gate.value - gate.bound):.3f} {'above' if gate.value >= gate.bound else 'below'} the bound")
+    if gate.rows_needed:
+        facts.append(f"about {gate.rows_needed:,} test rows would decide")
+    return ", ".join(facts)
+
+
+def detectable(report: Report) -> str:
+    """Sentence about the smallest gain that the test rows would show; empty where it is not known."""
+    if report.detectable_gain is None:
+        return ""
+    return f"A gain of {report.detectable_gain:.3f} would be shown by {report.test_rows:,} rows in 4 of 5 runs."
 
 
 def gate_bound(gate: GateResult) -> str:

@@ -144,6 +144,7 @@ class Report(ReportModel):
     models: dict[ModelRole, ModelMetrics]
     retention: Interval
     gain: Interval
+    detectable_gain: float | None = None
     slices: tuple[SliceMetrics, ...] = ()
     stages: tuple[Stage, ...]
     usage: Usage

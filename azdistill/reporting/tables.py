@@ -6,7 +6,7 @@ from azdistill.contracts.results import MODEL_ROLES, TeacherUsage, Usage
 from azdistill.contracts.verdicts import JudgeResults
 from azdistill.metrics.metric import CorpusMetric, Metric, RowMetric
 from azdistill.metrics.registry import METRICS
-from azdistill.reporting.messages import format_metric, loss, metric_named, ratio_interval, times
+from azdistill.reporting.messages import format_metric, loss, metric_named, ratio, ratio_interval, times
 from azdistill.reporting.report import Report, Trials
 
 
@@ -122,7 +122,7 @@ def judge_table(judge: JudgeResults | None) -> Table | None:
 
 
 def slice_table(report: Report) -> list[tuple[str, ...]]:
-    """Slice, rows, and the mean score of each model, with the student's gain over the baseline."""
+    """Slice, rows, mean score of each model, the student's gain over the baseline, and the gain that could be shown."""
     metric = metric_named(report.primary_metric)
     return [
         (
@@ -130,6 +130,7 @@ def slice_table(report: Report) -> list[tuple[str, ...]]:
             f"{group.rows:,}",
             *(format_metric(metric, group.means[role]) for role in MODEL_ROLES),
             ratio_interval(group.gain),
+            ratio(group.detectable_gain),
         )
         for group in report.slices
     ]

@@ -37,8 +37,9 @@ def body(arguments: Arguments[EvaluateConfig]) -> None:
     """Write metrics.json, gate.json and scores.jsonl. A refused student is a result, not a failure."""
     from azdistill.evaluation.answers import LOCAL_MODELS, align
     from azdistill.evaluation.gates import decide, needs_profile
+    from azdistill.evaluation.intervals import PairedBootstrap
     from azdistill.evaluation.metrics import evaluate
-    from azdistill.evaluation.slices import with_slices
+    from azdistill.evaluation.slices import slice_metrics
 
     config, inputs = arguments.config, arguments.inputs
     folder = open_folder(arguments.outputs["evaluation"])
@@ -54,8 +55,10 @@ def body(arguments: Arguments[EvaluateConfig]) -> None:
         rows = _with_verdicts(rows, inputs["judgements"], folder, config)
     evaluation = evaluate(rows, config, inputs.get("task_file"), inputs.get("metric_file"))
     profile = read_result(inputs["student"] / PROFILE_FILE, Profile) if needs_profile(config.gates) else None
-    metrics = with_slices(evaluation, prompts, config)
-    gate = decide(metrics, config, profile)
+    bootstrap = PairedBootstrap(config.seed, config.resamples, config.confidence)
+    slices = slice_metrics(prompts, evaluation.scores, evaluation.metrics.primary_metric, bootstrap)
+    metrics = evaluation.metrics.model_copy(update={"slices": slices})
+    gate = decide(metrics, config, profile, prompts, evaluation.scores)
     write_result(folder / METRICS_FILE, metrics)
     write_result(folder / GATE_FILE, gate)
     write_rows(folder / SCORES_FILE, evaluation.scores)
