@@ -15,7 +15,7 @@ from azdistill.teacher.preflight import ProbeResult, find_problem, find_warning,
 
 # Routes that use no endpoint.
 WITHOUT_ENDPOINT = {
-    "simulated": "simulated, for local runs; to submit the job, set teacher_route to endpoint",
+    "simulated": "simulated, for local runs; to submit the job, set {role}_route to endpoint",
     "completions": "no request is sent: the job provides the completions",
 }
 
@@ -27,7 +27,7 @@ def check_teachers(
     sent."""
     names = [f"{config.role} {teacher.called!r}" for teacher in config.teachers]
     if detail := WITHOUT_ENDPOINT.get(config.teacher_route):
-        return [ok(name, detail) for name in names]
+        return [ok(name, detail.format(role=config.role)) for name in names]
     if offline:
         return [unknown(name, "offline", "not checked: --offline") for name in names]
     return run(_check_all(names, config, environ))

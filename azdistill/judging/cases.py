@@ -1,7 +1,7 @@
 """Cases for the judge: which answers it scores or compares, and the prompts that ask for it."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from azdistill.contracts import judging
@@ -46,6 +46,37 @@ class Case:
         return [judging.render(self.row.messages, gold_texts(self.row.gold), order, rubric) for order in orders]
 
 
+@dataclass(frozen=True)
+class Cases:
+    """All cases of a job: `judged` are those of `rows` test rows, `labelled` those of people.
+
+    `other_labels` counts labels of rows that are not in the data.
+    """
+
+    rows: int
+    judged: Sequence[Case]
+    labelled: Sequence[Case]
+    other_labels: int
+
+    @property
+    def all(self) -> Sequence[Case]:
+        return [*self.judged, *self.labelled]
+
+    @classmethod
+    def of(
+        cls,
+        prompts: Sequence[Prompt],
+        answers: Mapping[str, Mapping[ModelRole, str]],
+        labels: Sequence[tuple[HumanLabel, Reading]],
+        mode: JudgeMode,
+        most_rows: int,
+    ) -> "Cases":
+        """The cases of a sample of the test rows. `answers` are texts by row and model; an empty one is missing."""
+        rows, by_id = sample(prompts, most_rows), {prompt.id: prompt for prompt in prompts}
+        labelled = [Case(by_id[label.id], label.answers, human=human) for label, human in labels if label.id in by_id]
+        return cls(len(rows), cases(rows, answers, mode), labelled, len(labels) - len(labelled))
+
+
 def sample(prompts: Iterable[Prompt], rows: int) -> list[Prompt]:
     """The first test rows by their ids, at most `rows` of them unless that is 0.
 
@@ -62,10 +93,3 @@ def cases(rows: Iterable[Prompt], answers: Mapping[str, Mapping[ModelRole, str]]
         Case(row, tuple(answers[row.id][model] for model in models), models)
         for row, models in itertools.product(rows, groups)
     ]
-
-
-def labelled_cases(labels: Iterable[tuple[HumanLabel, Reading]], rows: Mapping[str, Prompt]) -> Iterator[Case]:
-    """The cases that people labelled. Labels of unknown rows are left out."""
-    for label, reading in labels:
-        if label.id in rows:
-            yield Case(rows[label.id], label.answers, human=reading)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.train import TrainConfig
 from azdistill.engine.local.data import find_copy
-from azdistill.job.paths import FILES, is_remote
+from azdistill.job.paths import FILES, is_remote, is_rubric_file
 from azdistill.job.plan import step_configs
 from azdistill.job.simulation import simulations
 from azdistill.local_runs.request import RunRequest
@@ -44,7 +44,7 @@ def with_dry_run_inputs(request: RunRequest, job: "DistillationJob") -> RunReque
     Raises InputError for data that is not on this machine.
     """
     files, home = _data_files(request, job), request.folder / HOME
-    _check_local(files)
+    _check_local({**files, **_judge_files(request, job)})
     replacements = [
         replacement
         for replacement in (*_without_side_effects(job), *_reduced(job))
@@ -73,7 +73,19 @@ def _variables(home: Path) -> Mapping[str, str]:
 def _data_files(request: RunRequest, job: "DistillationJob") -> Mapping[str, str]:
     """Pipeline input -> path of its rows or answers. The path of remote data is its local copy, if there is one."""
     from_job = {name: getattr(job.data, name) for name in FILES} | {"completions": job.teacher.completions}
-    paths = {name: request.options.inputs.get(name, path) for name, path in from_job.items() if path is not None}
+    return _local_copies(request, from_job)
+
+
+def _judge_files(request: RunRequest, job: "DistillationJob") -> Mapping[str, str]:
+    """Pipeline input -> path of rubric and labels of a judge, if they are files."""
+    if job.judge is None:
+        return {}
+    rubric = job.judge.rubric if is_rubric_file(job.judge.rubric) else None
+    return _local_copies(request, {"rubric": rubric, "human_labels": job.judge.human_labels})
+
+
+def _local_copies(request: RunRequest, files: Mapping[str, str | None]) -> Mapping[str, str]:
+    paths = {name: request.options.inputs.get(name, path) for name, path in files.items() if path is not None}
     return {name: str(find_copy(path, request.options.data) or path) for name, path in paths.items()}
 
 

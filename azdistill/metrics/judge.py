@@ -14,7 +14,7 @@ def score(answer: ModelAnswer) -> float | None:
 # `tasks` is empty: without a judge, no report shows it.
 METRIC = RowMetric(
     name="judge",
-    label="judge",
+    label="judge score",
     unit="score",
     score=score,
     higher_is_better=True,

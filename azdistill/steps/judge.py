@@ -1,5 +1,6 @@
 """`python -m azdistill.steps.judge`: ask a judge which answers to the test rows are better."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,38 +28,55 @@ from azdistill.contracts.verdicts import JudgeSummary, Verdict
 from azdistill.steps.runner import run_step
 
 if TYPE_CHECKING:
-    from azdistill.judging.cases import Case
+    from azdistill.judging.cases import Case, Cases
     from azdistill.teacher.collect import Collected
+
+logger = logging.getLogger("azdistill.steps")
 
 
 def body(arguments: Arguments[JudgeConfig]) -> None:
     """Write verdicts.jsonl, labels.jsonl, summary.json and usage.json."""
-    from azdistill.judging.cases import cases, labelled_cases, sample
-    from azdistill.judging.readings import verdict
-
-    config, inputs = arguments.config, arguments.inputs
     folder = open_folder(arguments.outputs["judgements"])
-    prompts = _prompts(arguments)
-    labels = list(read_labels(inputs["human_labels"], config.mode)) if "human_labels" in inputs else []
-    judged = sample(prompts, config.rows)
-    labelled = list(labelled_cases(labels, {prompt.id: prompt for prompt in prompts}))
-    asked = [*cases(judged, _answers(arguments, prompts), config.mode), *labelled]
-    rubric = read_rubric(inputs["rubric"])
-    questions = [_questions(number, case, rubric) for number, case in enumerate(asked)]
-    collected = _ask([question for of_case in questions for question in of_case], arguments)
-    replies = {row.id: row.completion for row in collected.completions if row.finish_reason == "stop"}
-    verdicts = [
-        verdict(case, [replies.get(question.id) for question in of_case], config.mode)
-        for case, of_case in zip(asked, questions, strict=True)
-    ]
-    digest = sha256_file(inputs["rubric"])
-    summary = _summary(verdicts, config, len(judged), len(replies), len(labels) - len(labelled))
+    cases = _cases(arguments)
+    verdicts, collected = _judge(cases, arguments)
+    digest = sha256_file(arguments.inputs["rubric"])
+    summary = _summary(verdicts, cases, collected, digest, arguments.config)
     write_rows(folder / VERDICTS_FILE, [row for row in verdicts if row.models])
     write_rows(folder / HUMAN_LABELS_FILE, [row for row in verdicts if row.human is not None])
-    write_result(folder / JUDGE_SUMMARY_FILE, summary.model_copy(update={"rubric": digest}))
+    write_result(folder / JUDGE_SUMMARY_FILE, summary)
     write_json(folder / USAGE_FILE, collected.usage)
     counts = {**collected.counts(), "rows": summary.rows, "unjudged": summary.unjudged}
-    close_folder(folder, STEP.name, counts, provenance_of(config, {"rubric": digest}))
+    close_folder(folder, STEP.name, counts, provenance_of(arguments.config, {"rubric": digest}))
+    logger.info("%d of %d test rows are judged", summary.rows - summary.unjudged, summary.rows)
+
+
+def _cases(arguments: Arguments[JudgeConfig]) -> "Cases":
+    """What the judge is asked about: a sample of the test rows, and the labels of people."""
+    from azdistill.judging.cases import Cases
+
+    config, inputs = arguments.config, arguments.inputs
+    prompts = _prompts(arguments)
+    labels = list(read_labels(inputs["human_labels"], config.mode)) if "human_labels" in inputs else []
+    return Cases.of(prompts, _answers(arguments, prompts), labels, config.mode, config.rows)
+
+
+def _judge(cases: "Cases", arguments: Arguments[JudgeConfig]) -> "tuple[list[Verdict], Collected]":
+    """The verdict on each case, and what was asked for them."""
+    from azdistill.judging.readings import verdict
+
+    rubric = read_rubric(arguments.inputs["rubric"])
+    questions = [_questions(number, case, rubric) for number, case in enumerate(cases.all)]
+    collected = _ask([question for of_case in questions for question in of_case], arguments)
+    replies = _complete_replies(collected)
+    verdicts = [
+        verdict(case, [replies.get(question.id) for question in of_case], arguments.config.mode)
+        for case, of_case in zip(cases.all, questions, strict=True)
+    ]
+    return verdicts, collected
+
+
+def _complete_replies(collected: "Collected") -> dict[str, str]:
+    return {row.id: row.completion for row in collected.completions if row.finish_reason == "stop"}
 
 
 def _prompts(arguments: Arguments[JudgeConfig]) -> list[Prompt]:
@@ -110,21 +128,22 @@ def _of_judge(problem: Problem) -> Problem:
 
 
 def _summary(
-    verdicts: Sequence[Verdict], config: JudgeConfig, rows: int, replies: int, other_labels: int
+    verdicts: Sequence[Verdict], cases: "Cases", collected: "Collected", rubric: str, config: JudgeConfig
 ) -> JudgeSummary:
-    """`replies` are complete ones; a row with a missing verdict is unjudged."""
+    """A row with a missing verdict is unjudged."""
     readings = [reading for row in verdicts for reading in row.readings]
-    unread = readings.count(None)
+    replies = len(_complete_replies(collected))
     return JudgeSummary(
         model=config.judge_model.called,
         mode=config.mode,
-        rows=rows,
+        rubric=rubric,
+        rows=cases.rows,
         unjudged=len({row.id for row in verdicts if row.models and row.verdict is None}),
         max_unjudged=config.max_unjudged,
         requests=len(readings),
         unanswered=len(readings) - replies,
-        unreadable=unread - (len(readings) - replies),
-        other_labels=other_labels,
+        unreadable=replies - len(readings) + readings.count(None),
+        other_labels=cases.other_labels,
     )
 
 

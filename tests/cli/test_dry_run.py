@@ -86,19 +86,39 @@ def test_a_dry_run_uses_the_bundle_of_the_real_run(azdistill: Command, productio
     assert {line.split(maxsplit=1)[1] for line in again.out.splitlines()} == {"reused"}
 
 
+JUDGE = """\
+judge:
+  judge_model: {model: gpt-5.1, connection: boss, input_price: 2, output_price: 10}
+  rubric: The label is right.
+  human_labels: ./labels.jsonl
+"""
+
+
 @pytest.mark.slow
 def test_a_dry_run_of_a_production_job_runs_every_node(
     azdistill: Command, production: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    production.write_text(PRODUCTION.replace("evaluate:\n", "evaluate:\n  primary_metric: judge\n") + JUDGE)
+    label = {"id": "gone", "answers": ["neutral", "entailment"], "preference": "tie"}
+    (folder / "labels.jsonl").write_text(json.dumps(label))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////nowhere/real-registry.db")
     done = azdistill("run", production, "--dry-run", "--rows", "20")
     assert done.code == 0, done.err
     run = Path("runs/nli-prod-dry-run")
-    assert "dry run: 9 nodes work together; no teacher was called, nothing was published" in done.out
+    assert "dry run: 10 nodes work together; no teacher was called, nothing was published" in done.out
     assert read_json(run / "evaluate/evaluation/gate.json")["enforced"] is False
     assert read_json(run / "register/registration/lineage.json")["registered_model"] == "nli-prod-distilled-dry-run"
     assert read_json(run / "train/metrics/metrics.json")["method"] == "lora"
     assert (run / ".dry-run/mlflow.db").is_file()
+    summary = read_json(run / "judge/judgements/summary.json")
+    assert (summary["rows"], summary["unjudged"], summary["other_labels"]) == (20, 0, 1)
+    report = read_json(run / "report/report/report.json")
+    assert (report["primary_metric"], report["judge"]["rows"]) == ("judge", 20)
+    assert report["judge_usage"]["route"] == "simulated"
+    assert report["costs"]["judge"] > 0
+    # The teacher is nearly always right, and the tiny student hardly ever is.
+    assert report["models"]["teacher"]["judge"]["value"] > report["models"]["student"]["judge"]["value"]
+    assert read_json(run / "register/registration/lineage.json")["judge"]["model"] == "gpt-5.1"
     assert not (folder / "home").exists()
 
     again = azdistill("run", production, "--dry-run", "--rows", "20", "--explain")
@@ -154,6 +174,15 @@ def test_every_teacher_is_replaced(production: Path, log: pytest.LogCaptureFixtu
     assert with_dry_run_inputs(*request(production, student="./mine")).options.inputs["teacher_route"] == "simulated"
     replacement = "  teacher  DeepSeek-V3.2, mine -> 2 simulated teachers on loopback (expert nli, expert qa)"
     assert replacement in log.messages
+
+
+def test_a_judge_is_replaced_and_its_files_have_to_be_local(production: Path, log: pytest.LogCaptureFixture) -> None:
+    production.write_text(PRODUCTION + JUDGE.replace("./labels.jsonl", "azureml:labels:1"))
+    with pytest.raises(InputError, match="human_labels='azureml:labels:1'"):
+        with_dry_run_inputs(*request(production, student="./mine"))
+    replaced = with_dry_run_inputs(*request(production, student="./mine", human_labels="labels.jsonl"))
+    assert replaced.options.inputs["judge_route"] == "simulated"
+    assert "  judge    gpt-5.1 -> a simulated judge on loopback" in log.messages
 
 
 def test_remote_data_is_an_error_with_the_options_that_provide_local_copies(

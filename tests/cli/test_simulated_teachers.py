@@ -132,3 +132,17 @@ def test_a_teachers_file_that_is_not_there_is_one_line(azdistill: Command, calli
     assert (done.code, done.out) == (2, "")
     assert "inputs.teachers" in done.err
     assert done.err.count("\n") == 1
+
+
+def test_a_judge_is_simulated_by_its_own_route(azdistill: Command, calling: Path, folder: Path) -> None:
+    """The teacher of this run is real, so only the judge is simulated."""
+    (folder / "judge_model.json").write_text(json.dumps({"model": "gpt-5.1", "connection": "boss"}))
+    (folder / "judge_simulation.json").write_text(json.dumps([{"expert": "judge"}]))
+    document = json.loads(calling.read_text().replace("TEACHER", "JUDGE").replace("teacher_route", "judge_route"))
+    files = {name: {"type": "uri_file", "path": f"./{name}.json"} for name in ("judge_model", "judge_simulation")}
+    document["inputs"] |= {"teacher_route": "endpoint", **files}
+    calling.write_text(json.dumps(document))
+    done = azdistill("run", calling, "-o", "r")
+    assert done.code == 0, done.err
+    assert done.err.splitlines()[0] == "gpt-5.1 is simulated: a program on loopback answers, not a language model"
+    assert "expert: judge" in Path("r/ask/answer/answer.txt").read_text()

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from azdistill.contracts.judge import SIMULATED_JUDGE_VARIABLE
-from tests.judging.conftest import GOLD, prompt
+from tests.judging.conftest import GOLD, HOSTILE, prompt
 
 WRONG, OTHER = "It never arrives", "Who knows what happens to parcels"
 
@@ -56,6 +56,15 @@ def test_the_answer_that_equals_the_reference_wins_in_both_orders(judge_step, si
     assert step.rows("verdicts.jsonl") == first
     assert step.read("usage.json")["calls"] == 0
     assert step.read("usage.json")["from_store"] == asked
+
+
+def test_an_answer_that_speaks_to_the_judge_is_judged_as_text(judge_step, simulated_judge):
+    simulated_judge()
+    count = len(HOSTILE)
+    step = judge_step(teacher=[GOLD] * count, student=HOSTILE, baseline=[OTHER] * count)
+    assert step.run() == (0, "")
+    assert outcomes(step)["student", "teacher"] == {"second": count}
+    assert outcomes(step)["teacher", "baseline"] == {"first": count}
 
 
 def test_scores_and_the_number_of_rows(judge_step, simulated_judge):
@@ -202,3 +211,11 @@ def test_predictions_that_lack_a_row_are_refused_before_a_request(judge_step, si
     assert (code, error.count("\n")) == (2, 1)
     assert "no answer to test row" in error
     assert not judge.bought
+
+
+def test_equal_answers_need_no_judge_at_all(judge_step, simulated_judge):
+    judge = simulated_judge()
+    step = judge_step(teacher=[GOLD] * 3, student=[GOLD] * 3, baseline=[GOLD] * 3)
+    assert step.run() == (0, "")
+    assert (step.read("summary.json")["requests"], judge.calls.total()) == (0, 0)
+    assert {row["verdict"] for row in step.rows("verdicts.jsonl")} == {"tie"}

@@ -11,7 +11,7 @@ from azdistill.contracts.manifest import close_folder
 from azdistill.contracts.report import ReportConfig
 from azdistill.reporting.collect import Folders, collect
 from azdistill.reporting.render import html, markdown
-from azdistill.reporting.report import Report
+from azdistill.reporting.report import Costs, Report
 from tests.reporting.conftest import USAGE, interval
 
 Distil = Callable[..., dict[str, Path]]
@@ -85,3 +85,9 @@ def test_a_job_without_a_judge_has_no_such_section(distil: Distil) -> None:
     report = collect(Folders(**distil()), ReportConfig(title="quickstart"))
     assert report.judge is None
     assert "Judge" not in markdown(report)
+
+
+def test_the_judge_is_paid_back_too() -> None:
+    costs = Costs(teacher=10.0, judge=5.0, training=1.0, teacher_per_1000=2.0, student_per_1000=1.0)
+    assert (costs.spent, costs.break_even_requests) == (16.0, 16_000)
+    assert Costs(judge=5.0).spent is None
