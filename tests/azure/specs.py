@@ -18,7 +18,7 @@ from hypothesis.strategies import SearchStrategy
 from pydantic import BaseModel
 from pydantic_core import PydanticCustomError
 
-from azdistill.contracts.evaluate import EvaluateConfig, Gates
+from azdistill.contracts.evaluate import SLICES, EvaluateConfig, Gates
 from azdistill.contracts.request_parameters import check_parameter
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.task import TaskName
@@ -112,6 +112,23 @@ METRIC_BOUNDS = st.dictionaries(
 
 CHARACTERS = st.characters(codec="utf-8")
 TEXT = st.sampled_from(ODD) | st.text(CHARACTERS, max_size=12)
+
+NUMBER = st.floats(-1, 100, allow_nan=False, allow_infinity=False)
+BOUND_OPTIONS = {
+    "compared_with": st.sampled_from(("baseline", "teacher")),
+    "slice": st.just("worst") | st.dictionaries(st.sampled_from(SLICES), TEXT, min_size=1, max_size=2),
+    "confidence": st.sampled_from((0.9, 0.99)),
+    "one_sided": st.booleans(),
+}
+BOUNDS = st.lists(
+    st.one_of(
+        st.fixed_dictionaries(
+            {"metric": st.sampled_from(("accuracy", "agreement", "f1")), side: NUMBER}, optional=BOUND_OPTIONS
+        )
+        for side in ("at_least", "at_most")
+    ),
+    max_size=2,
+)
 
 
 def write_files(folder: Path) -> Path:
@@ -210,13 +227,20 @@ def jobs(draw: st.DrawFn) -> Values:
             simulation=st.just({}),
             labels=st.none(),  # a list that the steps have as a text
             metrics=st.none(),  # a Python file
+            judge=st.none(),  # a node that other jobs do not have
             tuning=st.none(),  # a sweep is another kind of node, see tests/job/test_tuning.py
             evaluate=fields(
                 EvaluateConfig,
-                gates=fields(Gates, metrics=METRIC_BOUNDS),
+                gates=fields(Gates, metrics=METRIC_BOUNDS, bounds=BOUNDS),
                 primary_metric=st.none() | st.sampled_from(("accuracy", "agreement")),
             ),
-            data=fields(DataSection, training_data=rows, validation_data=maybe_rows, test_data=maybe_rows),
+            data=fields(
+                DataSection,
+                training_data=rows,
+                validation_data=maybe_rows,
+                test_data=maybe_rows,
+                slice_columns=st.just(()),  # a list that the steps have as a text
+            ),
             teacher=teacher_sections(),
             compute=compute_sections(),
             train=fields(TrainConfig).map(_valid_training),
