@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from azdistill.contracts.errors import InputError
-from azdistill.contracts.problems import suggest
-from azdistill.metrics.registry import CLIENT_METRICS, METRICS
+from azdistill.contracts.results import ModelMetrics
+from azdistill.metrics.registry import METRICS
 
 if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
     from azdistill.job.model import DistillationJob
+    from azdistill.local_runs.evaluate import EvaluationSettings
+    from azdistill.local_runs.models import Model
 
 DISTILLED, BASELINE = "-distilled", "-baseline"
 DEFAULT_METRICS = tuple(metric.client_names[0] for metric in METRICS if metric.client_names)
@@ -49,8 +53,16 @@ class JobOperations(Protocol):
         """The name of the latest job with this display name."""
         ...
 
-    def evaluate_on(self, name: str, model: str, rows: Path) -> Mapping[str, float | None]:
-        """Metrics of a job's `student` or `baseline` on the rows of a file, under their names in report.json."""
+    def model_address(self, name: str, role: str) -> str:
+        """Folder or registered name of the `student` or `baseline` of a submitted job."""
+        ...
+
+    def inputs(self, name: str) -> Mapping[str, str]:
+        """Inputs of the pipeline that replace those of a submitted job, such as those of a dry run."""
+        ...
+
+    def connect(self) -> "MLClient":
+        """The client of the workspace that has the registered models. Raises InputError without a workspace."""
         ...
 
 
@@ -71,34 +83,84 @@ class ModelOperations:
         self._jobs = jobs
 
     def evaluate(
-        self, model_name: str, test_data: Path | str | None = None, metrics: Iterable[str] = DEFAULT_METRICS
+        self,
+        model_name: str,
+        test_data: Path | str | None = None,
+        metrics: Iterable[str] | None = None,
+        *,
+        task: str | None = None,
+        labels: str | None = None,
+        key_variable: str | None = None,
+        max_new_tokens: int | None = None,
     ) -> EvaluationResult:
-        """Metrics of `JOB-distilled` (the student) or `JOB-baseline` (the student before training).
+        """Metrics of a model: exactly those in `metrics`, by the requested names; by default all, accuracy included.
 
-        JOB is the display name of a job; in the short form of a job that is the name of its student. The registered
+        `model_name` is `JOB-distilled` (the student of a job) or `JOB-baseline` (the student before training), where
+        JOB is the display name of the job; in the short form of a job that is the name of its student. The registered
         name of a student that this client submitted works too. Without `test_data` this waits for the job and reads
-        its report. With `test_data` the model answers the rows of that file, which only jobs of this machine can do.
-        Raises InputError for an unknown model or metric, DataError for rows without reference answers.
-        """
-        name, model = self._find_model(model_name)
-        names = list(metrics)
-        for metric in names:
-            if metric not in CLIENT_METRICS:
-                fix = suggest(metric, CLIENT_METRICS)
-                raise InputError("unknown metric", field=("metrics",), value=metric, code="unknown_metric", fix=fix)
-        if test_data:
-            values = self._jobs.evaluate_on(name, model, Path(test_data))
-        else:
-            values = _point_estimates(self._jobs.report(name)["models"][model])
-        return EvaluationResult({metric: values.get(CLIENT_METRICS[metric]) for metric in names})
+        its report.
 
-    def _find_model(self, model_name: str) -> tuple[str, str]:
-        """Job name, and `student` or `baseline`."""
+        With `test_data` the model answers the rows of that file on this machine. Then `model_name` may also be a
+        registered model (`NAME`, `NAME:3`, `azureml://...`), a model folder, or an endpoint (`https://...` or
+        `DEPLOYMENT@https://...`, with its key in the environment variable `key_variable`). `task`, `labels` (of task
+        nli, separated by commas) and `max_new_tokens` are those of the job, or else conversation and 256.
+
+        Raises InputError for an unknown model or metric, DataError for rows without reference answers, EndpointError
+        for an endpoint that refuses.
+        """
+        from dataclasses import replace
+
+        from azdistill.local_runs.evaluate import EvaluationSettings, evaluate_models, read_task, requested_metrics
+
+        names = tuple(DEFAULT_METRICS if metrics is None else metrics)
+        requested = requested_metrics(EvaluationSettings(metrics=names))
+        if test_data is None:
+            measured = ModelMetrics.model_validate(self._reported(model_name))
+            return EvaluationResult({name: measured.value(metric) for name, metric in requested.items()})
+        model, settings = self._find(model_name, key_variable)
+        if task is not None:
+            of_task = read_task(task, labels)
+            settings = replace(settings, task=of_task.task, labels=of_task.labels, task_file=of_task.task_file)
+        if max_new_tokens is not None:
+            changed = settings.predict.model_copy(update={"max_new_tokens": max_new_tokens})
+            settings = replace(settings, predict=changed)
+        (evaluated,) = evaluate_models([model], Path(test_data), replace(settings, metrics=names)).models
+        return EvaluationResult({name: evaluated.metrics.value(metric) for name, metric in requested.items()})
+
+    def _reported(self, model_name: str) -> Mapping[str, Any]:
+        """Metrics of a model in the report of its job."""
+        name, role = self._find_submitted(model_name) or self._find_by_suffix(model_name)
+        metrics: Mapping[str, Any] = self._jobs.report(name)["models"][role]
+        return metrics
+
+    def _find(self, model_name: str, key_variable: str | None) -> "tuple[Model, EvaluationSettings]":
+        """A model, and the settings with which its job evaluates it."""
+        from azdistill.job.chat_template import chat_template_file
+        from azdistill.local_runs.evaluate import EvaluationSettings, job_settings
+        from azdistill.local_runs.models import FolderModel, find_model
+
+        submitted = self._find_submitted(model_name)
+        if submitted is None:
+            return find_model(model_name, self._jobs.connect, key_variable), EvaluationSettings()
+        name, role = submitted
+        job, is_student = self._jobs.submitted[name], role == "student"
+        settings = job_settings(job, self._jobs.inputs(name), is_student=is_student)
+        address, template = self._jobs.model_address(name, role), job.student.chat_template
+        if is_student or template is None:
+            return find_model(address, self._jobs.connect), settings
+        return FolderModel(model_name, Path(address), Path(chat_template_file(template))), settings
+
+    def _find_submitted(self, model_name: str) -> tuple[str, str] | None:
+        """Name of the job that this client submitted, and `student` or `baseline`."""
         for name, job in self._jobs.submitted.items():
-            if model_name == job.registered_model:
+            if model_name in (job.registered_model, f"{job.name}{DISTILLED}"):
                 return name, "student"
             if model_name == f"{job.name}{BASELINE}":
                 return name, "baseline"
+        return None
+
+    def _find_by_suffix(self, model_name: str) -> tuple[str, str]:
+        """Name of the latest job with the display name in `model_name`, and `student` or `baseline`."""
         for suffix, model in ((DISTILLED, "student"), (BASELINE, "baseline")):
             if model_name.endswith(suffix):
                 return self._jobs.job_name(model_name.removesuffix(suffix)), model
@@ -107,12 +169,9 @@ class ModelOperations:
             field=("model_name",),
             value=model_name,
             code="unknown_model",
-            fix=f"use JOB{DISTILLED}, JOB{BASELINE} or the registered name of a job that this client submitted",
+            fix=f"use JOB{DISTILLED}, JOB{BASELINE} or the registered name of a job that this client submitted, or set "
+            "test_data",
         )
-
-
-def _point_estimates(model: Mapping[str, Any]) -> dict[str, float | None]:
-    return {name: value["value"] if isinstance(value, dict) else value for name, value in model.items()}
 
 
 class DistillationClient:

@@ -87,11 +87,16 @@ class WorkspaceJobs:
             fix="submit it first",
         )
 
-    def evaluate_on(self, name: str, model: str, rows: Path) -> Mapping[str, float | None]:
-        raise InputError(
-            f"job {name!r} ran in Azure and is measured on its own test rows",
-            field=("test_data",),
-            value=str(rows),
-            code="not_supported",
-            fix=f"set data.test_data in the job, or download the {model} and evaluate it on this machine",
-        )
+    def model_address(self, name: str, role: str) -> str:
+        """Registered name of the `student` or `baseline` of a job, or the address of a baseline that is in a registry.
+
+        The baseline of another job is a folder of this machine.
+        """
+        job = self.submitted[name]
+        return job.registered_model if role == "student" else job.student.model
+
+    def inputs(self, name: str) -> Mapping[str, str]:
+        return {}
+
+    def connect(self) -> "MLClient":
+        return self._client

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from azdistill.contracts.layout import RUN_MODEL, RUN_PROMPTS
+from azdistill.contracts.layout import RUN_PROMPTS
 
 if TYPE_CHECKING:
     from azdistill.contracts.rows import Message, Prompt
@@ -41,14 +41,9 @@ def chat(
 
 def load_reply(run: Path, max_new_tokens: int) -> "Reply":
     """Load the student of a run or model folder. Raises InputError if the folder has none."""
-    from azdistill.contracts.errors import InputError
-    from azdistill.contracts.manifest import read_manifest
+    from azdistill.local_runs.models import student_folder
 
-    model = run / RUN_MODEL if (run / RUN_MODEL).is_dir() else run
-    if model != run:
-        read_manifest(model)  # raises for a model that is not complete
-    if not (model / "config.json").is_file():
-        raise InputError("no config.json, so there is no student", file=model, fix="give the folder of a completed run")
+    model = student_folder(run)
     from azdistill.generation.generate import chat_reply
     from azdistill.students.loading import load_student
 

@@ -17,6 +17,7 @@ from azdistill.cli import (
     convert,
     doctor,
     download,
+    evaluate,
     init,
     logs,
     outputs,
@@ -55,6 +56,7 @@ app.command("plan")(plan.plan)
 app.command("run")(run.run)
 app.command("runs")(runs.runs)
 app.command("logs")(logs.logs)
+app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("clean")(clean.clean)
 app.add_typer(store.store, name="store")

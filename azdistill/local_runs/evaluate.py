@@ -1,58 +1,202 @@
-"""Evaluate a model on rows that are not part of its job."""
+"""Evaluate models on rows outside of a job."""
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
-from azdistill.contracts.errors import DataError
+from azdistill.contracts.errors import InputError
 from azdistill.contracts.evaluate import EvaluateConfig
+from azdistill.contracts.evaluation import EvaluatedModel, ModelEvaluation
+from azdistill.contracts.files import write_rows
+from azdistill.contracts.layout import METRICS_FILE, PROMPTS_FILE
 from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.prepare import PrepareConfig
+from azdistill.contracts.problems import Problem, suggest
+from azdistill.contracts.results import write_result
+from azdistill.contracts.rows import Prompt
+from azdistill.contracts.task import OWN, TaskChoice, TaskName
+from azdistill.local_runs.evaluation_rows import read_evaluation_rows
+from azdistill.local_runs.models import Answers, Model
+from azdistill.metrics.registry import METRICS
+from azdistill.tasks.source import metric_problems
+
+if TYPE_CHECKING:
+    from azdistill.job.model import DistillationJob
+    from azdistill.metrics.metric import Metric
+
+# Metrics by the names that users may request: those of report.json, and those of the tutorials.
+METRIC_NAMES: Mapping[str, "Metric"] = {
+    name: metric for metric in METRICS for name in (metric.name, *metric.client_names)
+}
+
+# Suffix of a requested metric that is a Python file.
+METRIC_FILE_SUFFIX = ".py"
 
 
-def evaluate_model(
-    model: Path,
-    rows: Path,
-    task: str,
-    labels: str | None,
-    task_file: Path | None,
-    metric_file: Path | None,
-    config: PredictConfig,
-    chat_template: str | None = None,
-) -> Mapping[str, float | None]:
-    """Metrics of a model on a file of rows with reference answers, under their names in report.json.
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """Task of the rows, metrics, and generation. `task_file` and `metric_file` are Python files of the user.
 
-    `chat_template` replaces that of the model. Raises DataError for rows that cannot be read, or when none of them
-    has a reference answer.
+    `metrics` are names; a Python file is the metric own. None: those that suit the task.
     """
-    from azdistill.data.prepare import read_prompts
-    from azdistill.evaluation.answers import AnswerText, EvaluationRow
-    from azdistill.evaluation.metrics import evaluate
-    from azdistill.generation.predict import predict
-    from azdistill.metrics.registry import METRICS
-    from azdistill.students.loading import load_student
 
-    all_prompts, _ = read_prompts(rows, PrepareConfig.model_validate({"task": task, "labels": labels}), task_file)
-    prompts = [prompt for prompt in all_prompts if prompt.gold is not None]
-    if not prompts:
-        raise DataError(
-            "no row has a reference answer", file=rows, fix="give each row a gold, or an assistant turn at its end"
+    task: TaskChoice = "conversation"
+    labels: str | None = None
+    task_file: Path | None = None
+    metric_file: Path | None = None
+    metrics: Sequence[str] | None = None
+    rows: int = 0
+    predict: PredictConfig = field(default_factory=PredictConfig)
+
+
+def evaluate_models(
+    models: Sequence[Model],
+    data: Path,
+    settings: EvaluationSettings,
+    gold: Path | None = None,
+    output: Path | None = None,
+) -> ModelEvaluation:
+    """Metrics of models on the rows of a file or run; the first one is the reference of the others.
+
+    Answers, profiles and metrics.json are written to the folder `output`, if it is set. Raises InputError for unknown
+    metrics and a metric file that fails, DataError for rows or a model that cannot be used, and EndpointError for an
+    endpoint that refuses.
+    """
+    from azdistill.evaluation import models as library
+
+    requested = requested_metrics(settings)
+    own = next((Path(name) for name in requested if name.endswith(METRIC_FILE_SUFFIX)), settings.metric_file)
+    shared = {"task": settings.task, "labels": settings.labels}
+    config = EvaluateConfig.model_validate(shared)
+    _check_names(models)
+    _check_metric_file(own)
+    prepare = PrepareConfig.model_validate({**shared, "rows": settings.rows})
+    rows = read_evaluation_rows(data, gold, prepare, settings.task_file)
+    with _folder(output) as folder:
+        answers = {
+            model.name: _answer(model, rows.prompts, settings.predict, folder / str(number))
+            for number, model in enumerate(models, 1)
+        }
+        evaluated = library.evaluate_models(
+            rows.prompts,
+            {name: answer.predictions for name, answer in answers.items()},
+            {name: answer.profile for name, answer in answers.items()},
+            config,
+            tuple(dict.fromkeys(requested.values())),
+            settings.task_file,
+            own,
         )
-    student = load_student(model, config.weights, config.seed, chat_template=chat_template)
-    predictions, profile = predict(student, prompts, config)
-    answered = [
-        EvaluationRow(
-            prompt.id,
-            prompt.gold,
-            {
-                "teacher": AnswerText(),
-                "baseline": AnswerText(),
-                "student": AnswerText.of(prediction),
-            },
+        evaluation = ModelEvaluation(
+            task=str(settings.task_file or settings.task),
+            data=str(data),
+            rows=len(rows.prompts),
+            rejected=rows.rejected,
+            duplicates=rows.duplicates,
+            without_reference=rows.without_reference,
+            confidence=config.confidence,
+            metrics=requested if settings.metrics is not None else _measured(requested, evaluated),
+            models=tuple(
+                model.model_copy(update={"unanswered": answers[model.name].unanswered}) for model in evaluated
+            ),
         )
-        for prompt, prediction in zip(prompts, predictions, strict=True)
-    ]
-    evaluated = evaluate(
-        answered, EvaluateConfig.model_validate({"task": task, "labels": labels}), task_file, metric_file
+        write_rows(folder / PROMPTS_FILE, rows.prompts)
+        write_result(folder / METRICS_FILE, evaluation)
+    return evaluation
+
+
+def read_task(task: str, labels: str | None = None) -> EvaluationSettings:
+    """Settings of a task by its name or Python file. Raises InputError for an unknown name or wrong labels."""
+    from pydantic import ValidationError
+
+    from azdistill.contracts.problems import problems_of
+
+    if task.endswith(METRIC_FILE_SUFFIX):
+        return EvaluationSettings(task=OWN, task_file=Path(task))
+    names = get_args(TaskName)
+    if task not in names:
+        message = f"must be {', '.join(names)} or a Python file such as ./my_task.py"
+        raise InputError(message, field=("task",), value=task, code="invalid_choice", fix=suggest(task, names))
+    try:
+        config = PrepareConfig.model_validate({"task": task, "labels": labels})
+    except ValidationError as error:
+        raise InputError(problems=problems_of(error)) from None
+    return EvaluationSettings(task=config.task, labels=config.labels)
+
+
+def job_settings(job: "DistillationJob", inputs: Mapping[str, str], *, is_student: bool) -> EvaluationSettings:
+    """The settings with which a job evaluates its student or its baseline. `inputs` replace inputs of its pipeline."""
+    changes = {
+        "seed": job.seed,
+        "weights": "pretrained" if is_student else inputs.get("weights", job.student.weights),
+        "max_new_tokens": int(inputs.get("max_new_tokens", job.predict.max_new_tokens)),
+    }
+    return EvaluationSettings(
+        task=EvaluateConfig.model_validate({"task": OWN if job.task_file else job.task}).task,
+        labels=",".join(job.labels) if job.labels else None,
+        task_file=Path(job.task_file) if job.task_file else None,
+        metric_file=Path(job.metrics) if job.metrics else None,
+        predict=job.predict.model_copy(update=changes),
     )
-    metrics = evaluated.metrics.models["student"]
-    return {metric.name: getattr(profile, metric.name, metrics.value(metric.name)) for metric in METRICS}
+
+
+def requested_metrics(settings: EvaluationSettings) -> dict[str, str]:
+    """Name of each metric by the name that was requested. Raises InputError with all unknown names."""
+    if settings.metrics is None:
+        has_own = settings.metric_file is not None
+        names = [metric.name for metric in METRICS if metric.suits(settings.task) and metric.in_report]
+        return {name: name for name in [*names, *(["own"] if has_own else [])]}
+    known = [name for name in settings.metrics if name in METRIC_NAMES or name.endswith(METRIC_FILE_SUFFIX)]
+    if unknown := [name for name in settings.metrics if name not in known]:
+        raise InputError(problems=[_unknown_metric(name) for name in unknown])
+    return {name: METRIC_NAMES[name].name if name in METRIC_NAMES else "own" for name in known}
+
+
+def _unknown_metric(name: str) -> Problem:
+    return Problem(
+        code="unknown_metric",
+        field=("metrics",),
+        value=name,
+        message="unknown metric",
+        fix=suggest(name, METRIC_NAMES),
+    )
+
+
+def _measured(requested: Mapping[str, str], models: Sequence[EvaluatedModel]) -> dict[str, str]:
+    """The metrics that some model has a value of."""
+    return {
+        name: metric
+        for name, metric in requested.items()
+        if any(model.metrics.value(metric) is not None for model in models)
+    }
+
+
+def _check_names(models: Sequence[Model]) -> None:
+    names = [model.name for model in models]
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(
+            "is named twice", field=("model",), value=repeated, code="duplicate_name", fix="name each model once"
+        )
+
+
+def _check_metric_file(path: Path | None) -> None:
+    """Raise InputError for a file that defines no metric, before a model answers."""
+    if path is not None and (problems := metric_problems(path)):
+        raise InputError(problems=problems)
+
+
+def _answer(model: Model, prompts: Sequence[Prompt], config: PredictConfig, folder: Path) -> Answers:
+    folder.mkdir(parents=True, exist_ok=True)
+    return model.answer(prompts, config, folder)
+
+
+@contextmanager
+def _folder(output: Path | None) -> Iterator[Path]:
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        yield output
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
 from azdistill.contracts.layout import RUN_MODEL, RUN_REPORT
-from azdistill.contracts.task import OWN
 from azdistill.engine.local.attempts import LOG
 from azdistill.engine.local.results import Event
-from azdistill.job.chat_template import read_chat_template
 from azdistill.local_runs.request import RunRequest
 from azdistill.local_runs.run import run, with_replacements
 from azdistill.local_runs.run_folder import RunFolder, read_run, runs_in
 
 if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
     from azdistill.job.model import DistillationJob
 
 logger = logging.getLogger("azdistill.local_runs")
@@ -90,38 +90,23 @@ class LocalJobs:
         """Name of the run of a job."""
         return f"{display_name}-dry-run" if self.dry_run else display_name
 
-    def evaluate_on(self, name: str, model: str, rows: Path) -> Mapping[str, float | None]:
-        """Evaluate `model` ("student" or "baseline") of a job on other rows.
+    def model_address(self, name: str, role: str) -> str:
+        """Path of the folder of the `student` or `baseline` of a job that this client ran; an address for a baseline
+        that is in a registry."""
+        if role == "student":
+            return str(self.path / name / RUN_MODEL)
+        return self.inputs(name).get("student", self.submitted[name].student.model)
 
-        Raises InputError for a job that this client has not run.
-        """
-        from azdistill.local_runs.evaluate import evaluate_model
+    def inputs(self, name: str) -> Mapping[str, str]:
+        """Inputs of a dry run, which replace those of the job."""
+        return self._requests[name].options.inputs
 
-        request = self._requests.get(name)
-        if request is None or isinstance(request.source, Path):
-            raise InputError(
-                "this client has not run it",
-                subject=f"job {name!r}",
-                code="not_run",
-                fix="run it with client.jobs.create_or_update(job)",
-            )
-        job, inputs = request.source, request.options.inputs
-        is_student = model == "student"
-        folder = self.path / name / RUN_MODEL if is_student else Path(inputs.get("student", job.student.model))
-        weights = "pretrained" if is_student else inputs.get("weights", job.student.weights)
-        max_new_tokens = int(inputs.get("max_new_tokens", job.predict.max_new_tokens))
-        changes = {"weights": weights, "seed": job.seed, "max_new_tokens": max_new_tokens}
-        task_file = Path(job.task_file) if job.task_file else None
-        template = None if is_student else job.student.chat_template
-        return evaluate_model(
-            folder,
-            rows,
-            OWN if task_file else job.task,
-            ",".join(job.labels) if job.labels else None,
-            task_file,
-            Path(job.metrics) if job.metrics else None,
-            job.predict.model_copy(update=changes),
-            template and read_chat_template(template),
+    def connect(self) -> "MLClient":
+        raise InputError(
+            f"no such run in {str(self.path)!r}, and no such folder; a client of this machine has no workspace",
+            field=("model_name",),
+            code="unknown_model",
+            fix="run the job with this client, or name the folder of the model",
         )
 
     def _run(self, name: str) -> RunFolder:

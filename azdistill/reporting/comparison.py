@@ -36,11 +36,13 @@ def difference(run: ComparedRun) -> str:
     return f"{direction(run.difference)}: {ratio_interval(run.difference)} on {run.shared_rows:,} shared rows"
 
 
-def direction(measured: Interval) -> str:
+def direction(measured: Interval, *, higher_is_better: bool = True) -> str:
     """Better or worse, if the interval excludes 0."""
     if measured.low is not None and measured.low > 0:
-        return "better"
-    return "worse" if measured.high is not None and measured.high < 0 else "not different"
+        return "better" if higher_is_better else "worse"
+    if measured.high is not None and measured.high < 0:
+        return "worse" if higher_is_better else "better"
+    return "not different"
 
 
 def comparison_page(comparison: Comparison) -> str:

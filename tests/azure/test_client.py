@@ -107,7 +107,9 @@ NOT_EVALUATED = [
     ("phi-4-mini", {}, "model_name='phi-4-mini': unknown model"),
     ("none-distilled", {}, "job 'none': "),
     ("phi-4-mini-distilled", {"metrics": ["beauty"]}, "metrics='beauty': unknown metric; did you mean 'bleu'"),
-    ("phi-4-mini-distilled", {"test_data": "other.jsonl"}, "test_data='other.jsonl'"),
+    ("phi-4-mini-distilled", {"test_data": "other.jsonl"}, "other.jsonl: no such file"),
+    ("phi-4-mini-distilled", {"test_data": "test_data.jsonl", "task": "maths"}, "task='maths': .*did you mean 'math'"),
+    ("none:1", {"test_data": "test_data.jsonl"}, "model 'none:1': HTTP 404"),
 ]
 
 

@@ -68,7 +68,7 @@ def test_an_example_is_shown_answered_and_compared_and_can_be_continued(chat: Ch
 def test_a_folder_without_a_student_is_one_line(azdistill: Command, folder: Path) -> None:
     done = azdistill("chat", folder)
     assert (done.code, done.out) == (2, "")
-    assert "so there is no student" in done.err
+    assert "no config.json, so there is no model" in done.err
     assert done.err.count("\n") == 1
 
 

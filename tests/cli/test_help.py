@@ -18,6 +18,7 @@ VERBS = (
     "run",
     "runs",
     "logs",
+    "evaluate",
     "compare",
     "clean",
     "doctor",

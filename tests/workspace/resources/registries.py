@@ -117,3 +117,18 @@ def temporary_data_reference(workspace: "SimulatedWorkspace", request: Request) 
             }
         }
     )
+
+
+@registry("POST", "/datarefs/{name}/versions/{version}", API_VERSION)
+def data_reference(workspace: "SimulatedWorkspace", request: Request) -> Reply:
+    """A SAS token for the container of an asset. The SDK names the blob of the asset in `blobUri`."""
+    uri = str(request.body["blobUri"])
+    container = uri.split("/")[3]
+    return Reply(
+        body={
+            "blobReferenceForConsumption": {
+                "blobUri": uri,
+                "credential": {"credentialType": "SAS", "sasUri": workspace.blobs.url(container)},
+            }
+        }
+    )

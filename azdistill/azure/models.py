@@ -1,0 +1,110 @@
+"""Download registered models of a workspace or registry, each version once."""
+
+import hashlib
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from azdistill.azure.errors import WORKSPACE_FIXES, Fixes, translate_errors
+from azdistill.azure.workspace import registry_client
+from azdistill.contracts.errors import InputError
+from azdistill.engine.local.assets import LATEST, parse_asset
+from azdistill.engine.problems import ProblemFields
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
+# Written last: a folder that has it is complete.
+COMPLETE_MARKER = ".complete"
+
+FIXES: Fixes = {
+    **WORKSPACE_FIXES,
+    404: {"code": "not_found", "fix": "list the models of the workspace", "command": "az ml model list"},
+}
+
+# Code of an error that the SDK raises itself, here for a label of a model without versions.
+SDK_REFUSED = "refused_by_sdk"
+
+_IN_REGISTRY = re.compile(r"azureml:/{1,2}registries/([^/]+)/")
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A version of a registered model. `registry` is None for a model of the workspace.
+
+    `job` is the name of the job that registered it, empty where it is not known.
+    """
+
+    name: str
+    version: str
+    registry: str | None = None
+    description: str = ""
+    tags: dict[str, str] | None = None
+    job: str = ""
+
+    def __str__(self) -> str:
+        return f"model {f'{self.name}:{self.version}'!r}"
+
+
+def find_model(client: "MLClient", address: str) -> RegisteredModel:
+    """Look a model up by `NAME`, `NAME:VERSION`, `NAME@latest` or an azureml address; without a version, the latest.
+
+    Raises InputError for another address and for a model that does not exist.
+    """
+    asset = parse_asset(address if address.startswith("azureml:") else f"azureml:{address}")
+    if asset is None:
+        raise InputError(
+            "not the address of a model",
+            field=("model",),
+            value=address,
+            code="wrong_format",
+            fix="write NAME, NAME:VERSION or azureml://registries/REGISTRY/models/NAME/versions/VERSION",
+        )
+    match = _IN_REGISTRY.match(address)
+    registry = match[1] if match else None
+    subject = f"model {address!r}"
+    try:
+        with translate_errors(subject, FIXES):
+            models = _client_of(client, registry).models
+            found: Any = (
+                models.get(asset.name, version=asset.version)
+                if asset.version
+                else models.get(asset.name, label=asset.label or LATEST)
+            )
+    except InputError as error:
+        if error.problems[0].code != SDK_REFUSED:
+            raise
+        fields: ProblemFields = {**FIXES[404], "subject": subject}
+        raise InputError(error.problems[0].message, **fields) from None
+    return RegisteredModel(
+        asset.name,
+        str(found.version),
+        registry,
+        found.description or "",
+        dict(found.tags or {}),
+        getattr(found, "job_name", None) or "",
+    )
+
+
+def download_model(client: "MLClient", model: RegisteredModel, folder: Path) -> Path:
+    """Download the files of a version into `folder`, unless it holds them completely."""
+    if not (folder / COMPLETE_MARKER).is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        with translate_errors(str(model), FIXES):
+            _client_of(client, model.registry).models.download(model.name, model.version, download_path=folder)
+        (folder / COMPLETE_MARKER).touch()
+    return folder
+
+
+def cache_folder(client: "MLClient", model: RegisteredModel, home: Path) -> Path:
+    """Folder of a version below the home folder. Versions of other workspaces have other folders."""
+    source = f"{client.subscription_id}/{client.resource_group_name}/{client.workspace_name}"
+    digest = hashlib.sha256((model.registry or source).encode()).hexdigest()[:16]
+    return home / "models" / digest / model.name / model.version
+
+
+def _client_of(client: "MLClient", registry: str | None) -> "MLClient":
+    return registry_client(client, registry) if registry else client
