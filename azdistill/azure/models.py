@@ -1,15 +1,18 @@
 """Download registered models of a workspace or registry, each version once."""
 
+import contextlib
 import hashlib
 import re
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azdistill.azure.errors import WORKSPACE_FIXES, Fixes, translate_errors
 from azdistill.azure.workspace import registry_client
-from azdistill.contracts.errors import InputError
+from azdistill.contracts.errors import AzdistillError, InputError
+from azdistill.contracts.layout import MODEL_CARD_FILE, REGISTRATION_OUTPUT
 from azdistill.engine.local.assets import LATEST, parse_asset
 from azdistill.engine.problems import ProblemFields
 
@@ -108,3 +111,24 @@ def cache_folder(client: "MLClient", model: RegisteredModel, home: Path) -> Path
 
 def _client_of(client: "MLClient", registry: str | None) -> "MLClient":
     return registry_client(client, registry) if registry else client
+
+
+def download_with_card(client: "MLClient", model: RegisteredModel, folder: Path) -> Path | None:
+    """Download a model into `folder`, and the card of a student of azdistill next to its config.json.
+
+    Returns the path of the card: that of the model's own files, or else that of the job that registered it. None
+    where neither has one, such as for a model that azdistill has not registered.
+    """
+    download_model(client, model, folder)
+    if card := next(folder.rglob(MODEL_CARD_FILE), None):
+        return card
+    if not model.job:
+        return None
+    with tempfile.TemporaryDirectory() as temporary:
+        with contextlib.suppress(AzdistillError), translate_errors(f"job {model.job!r}"):
+            client.jobs.download(model.job, download_path=temporary, output_name=REGISTRATION_OUTPUT)
+        source = next(Path(temporary).rglob(MODEL_CARD_FILE), None)
+        if source is None:
+            return None
+        config = next(folder.rglob("config.json"), None)
+        return Path(shutil.copy(source, config.parent if config else folder))

@@ -20,7 +20,7 @@ A run folder has a folder NODE/OUTPUT for each output of each node. A folder tha
     judge/judgements/                   verdicts.jsonl, labels.jsonl, summary.json, usage.json: with section judge
     evaluate/evaluation/                metrics.json, gate.json, scores.jsonl; judge.json with section judge
     report/report/                      report.html, report.md, report.json
-    register/registration/              lineage.json
+    register/registration/              lineage.json, README.md (the model card)
 
 Every step's snapshot has this module, so it imports nothing of azdistill.
 """
@@ -49,7 +49,7 @@ JUDGE_FILE = "judge.json"
 UNFINISHED = "unfinished"
 METRICS_FILE, GATE_FILE, SCORES_FILE = "metrics.json", "gate.json", "scores.jsonl"
 REPORT_FILE, REPORT_HTML_FILE, REPORT_MARKDOWN_FILE = "report.json", "report.html", "report.md"
-LINEAGE_FILE = "lineage.json"
+LINEAGE_FILE, MODEL_CARD_FILE = "lineage.json", "README.md"
 
 # The node that refuses a student, and the outputs of the pipeline, named after the outputs of its nodes.
 REGISTER_NODE = "register"

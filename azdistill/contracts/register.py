@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from azdistill.contracts.layout import LINEAGE_FILE
+from azdistill.contracts.layout import LINEAGE_FILE, MODEL_CARD_FILE
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 
 # Layouts of students that are registered as mlflow_model, each in a folder named after the digest of its model. The
@@ -13,8 +13,34 @@ from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 MLFLOW_MODELS_PATH = "azureml://datastores/workspaceblobstore/paths/azdistill/mlflow-models"
 
 
+class ModelFacts(BaseModel):
+    """A model that the student was made from. `source` is its repository on Hugging Face. None: not known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    source: str | None = None
+    licence: str | None = None
+    duty: str | None = None
+
+
+class CardFacts(BaseModel):
+    """Facts for the model card that no other step knows: models with their licences, and names of the data files.
+
+    `data` has the name of each file by its input: training_data, validation_data, test_data. `language` is an
+    ISO 639 code.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    student: ModelFacts | None = None
+    teachers: tuple[ModelFacts, ...] = ()
+    data: dict[str, str] = {}
+    language: str | None = None
+
+
 class RegisterConfig(StepConfig):
-    """Name and type of the registered model, and facts for its lineage."""
+    """Name and type of the registered model, and facts for its lineage and model card."""
 
     registered_model: Annotated[str, RunInput()] = Field(
         "student", pattern=r"^[A-Za-z0-9._-]+$", max_length=255, description="Name in the model registry."
@@ -35,6 +61,7 @@ class RegisterConfig(StepConfig):
         "custom_model", description="Type of the baseline model in its registry."
     )
     licences_acknowledged: tuple[str, ...] = Field((), description="Acknowledged licences, for the lineage.")
+    card: CardFacts = Field(CardFacts(), description="Models, licences and data files, for the model card.")
 
 
 STEP = Step(
@@ -51,7 +78,7 @@ STEP = Step(
         "evaluation": Port("uri_folder", "metrics.json and gate.json"),
     },
     outputs={
-        "registration": Port("uri_folder", LINEAGE_FILE),
+        "registration": Port("uri_folder", f"{LINEAGE_FILE} and the model card {MODEL_CARD_FILE}"),
         "mlflow_models": Port(
             "uri_folder",
             "layouts of students with model_type mlflow_model, shared by all runs",

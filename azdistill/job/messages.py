@@ -47,6 +47,7 @@ PATTERNS = {
     r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(,[A-Za-z0-9_][A-Za-z0-9_.-]*)*$": "all-linear, or names of modules separated by "
     "commas, without spaces",
     r"^azureml:": "an address that starts with azureml:",
+    r"^[a-z]{2,3}$": "a language code such as en or deu",
 }
 
 # Names that users give a section by mistake, and the section.

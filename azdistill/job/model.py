@@ -207,6 +207,9 @@ class OutputsSection(Section):
         "custom_model",
         description="Type of the model in a workspace: a plain folder, which vLLM serves, or MLflow's layout.",
     )
+    language: str | None = Field(
+        None, pattern=r"^[a-z]{2,3}$", description="Language of the rows for the model card, ISO 639, such as en."
+    )
 
 
 # A label as it is written in rows and answers.

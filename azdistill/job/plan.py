@@ -7,11 +7,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from azdistill.contracts.layout import EVALUATION_OUTPUT, REGISTRATION_OUTPUT, REPORT_OUTPUT
-from azdistill.contracts.register import RegisterConfig
+from azdistill.contracts.register import CardFacts, ModelFacts, RegisterConfig
 from azdistill.contracts.report import ReportConfig
 from azdistill.contracts.step import Port, PortType, Step, StepConfig, is_run_input, scalar_type
 from azdistill.contracts.task import OWN
-from azdistill.job.catalog import REGISTRIES, ModelType
+from azdistill.job.catalog import REGISTRIES, Facts, ModelType
 from azdistill.job.chat_template import chat_template_file
 from azdistill.job.components import step_of
 from azdistill.job.memory import choose_settings
@@ -236,8 +236,34 @@ def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
             baseline=job.student.model if job.student.model.startswith(REGISTRIES) else None,
             baseline_type=job.student_type,
             licences_acknowledged=job.licences_acknowledged,
+            card=_card_facts(job),
         ),
     }
+
+
+def _card_facts(job: DistillationJob) -> CardFacts:
+    """Models, licences and names of data files, for the model card. A path or address is reduced to its last part."""
+    files = {name: getattr(job.data, name) for name in FILES}
+    return CardFacts(
+        student=_model_facts(_last_part(job.student.model), job.known.student(job.student.model)),
+        teachers=tuple(
+            _model_facts(teacher.model, job.known.teacher(teacher.model)) for teacher in job.teacher.teachers
+        ),
+        data={name: _last_part(path) for name, path in files.items() if path is not None},
+        language=job.outputs.language,
+    )
+
+
+def _model_facts(name: str, facts: Facts | None) -> ModelFacts:
+    if facts is None:
+        return ModelFacts(name=name)
+    return ModelFacts(name=facts.name or name, source=facts.source, licence=facts.licence, duty=facts.duty)
+
+
+def _last_part(address: str) -> str:
+    """`rows.jsonl` of a path or URL, without a query, which may hold a key; `Phi-4` of an address with a version."""
+    path = address.partition("?")[0].partition("/versions/")[0]
+    return path.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
 def _with_shared(section: StepConfig, shared: Mapping[str, Scalar | None]) -> StepConfig:

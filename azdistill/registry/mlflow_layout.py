@@ -7,7 +7,7 @@ from typing import Any
 
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.files import read_json, write_text
-from azdistill.contracts.layout import MANIFEST_FILE
+from azdistill.contracts.layout import MANIFEST_FILE, MODEL_CARD_FILE
 from azdistill.contracts.progress import Progress
 
 CHAT = "llm/v1/chat"
@@ -24,8 +24,8 @@ MEGABYTE = 2**20
 CHUNK = 64 * MEGABYTE
 
 
-def write_mlflow_layout(folder: Path, target: Path) -> None:
-    """Copy the model in `folder` to `target` in MLflow's layout, unless it is complete there.
+def write_mlflow_layout(folder: Path, target: Path, card: str) -> None:
+    """Copy the model in `folder` to `target` in MLflow's layout with a model card, unless it is complete there.
 
     Each file is on the disk, or in the storage that is mounted there, when this returns. Raises AzdistillError when
     pandas is missing, which MLflow needs for signatures.
@@ -35,6 +35,7 @@ def write_mlflow_layout(folder: Path, target: Path) -> None:
     mlmodel = _mlmodel(read_json(folder / "config.json"))  # fails before gigabytes are copied
     _copy_files(folder, target)
     write_text(target / "requirements.txt", "".join(f"{name}\n" for name in REQUIREMENTS))
+    write_text(target / MODEL_CARD_FILE, card)
     write_text(target / ENVIRONMENT, json.dumps(_environment(), indent=2))  # JSON is YAML
     write_text(target / MLMODEL, mlmodel)
 

@@ -10,6 +10,8 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from azdistill.contracts.layout import MODEL_CARD_FILE
+from azdistill.registry.card import description
 from azdistill.registry.lineage import DIGEST_TAG, Lineage
 from azdistill.registry.runs import Registration, log_lineage, mlflow_client, without_secrets
 
@@ -17,13 +19,14 @@ LOCAL_SCHEMES = frozenset({"", "file", "sqlite"})
 
 
 def register_student(
-    folder: Path, name: str, lineage: Lineage, registry: str, run_id: str | None = None
+    folder: Path, name: str, lineage: Lineage, registry: str, card: str, run_id: str | None = None
 ) -> Registration:
     """Register the model in `folder` as the next version of `name`, or return the version that has the same content.
 
     `registry` is an MLflow tracking URI. In a registry on this machine the version points at `folder` and nothing is
-    copied; a remote registry gets the files as artifacts of the run. An existing version counts only while its files
-    exist. Metrics and tags go to the run `run_id`, such as the one that Azure ML opened for the job, or to a new run.
+    copied; a remote registry gets the files and the model card as artifacts of the run. The card is the description of
+    the version, as far as it fits. An existing version counts only while its files exist. Metrics and tags go to the
+    run `run_id`, such as the one that Azure ML opened for the job, or to a new run.
     Raises AzdistillError when the registry cannot be used.
     """
     with mlflow_client(registry) as client:
@@ -32,8 +35,9 @@ def register_student(
         if version is None:
             with _run(client, name, run_id) as run:
                 log_lineage(client, run, lineage)
-                source = _source(client, folder, run, registry)
-                version = client.create_model_version(name, source, run_id=run, tags=lineage.tags())
+                source = _source(client, folder, run, registry, card)
+                text = description(card)
+                version = client.create_model_version(name, source, run_id=run, tags=lineage.tags(), description=text)
     return Registration(
         registered_model=name,
         version=int(version.version),
@@ -86,7 +90,7 @@ def _run(client: MlflowClient, student: str, run_id: str | None) -> Iterator[str
     client.set_terminated(run_id)
 
 
-def _source(client: MlflowClient, folder: Path, run_id: str, registry: str) -> str:
+def _source(client: MlflowClient, folder: Path, run_id: str, registry: str, card: str) -> str:
     """Upload the version's files and return their URI; a local registry refers to `folder`.
 
     They are logged as plain artifacts, because Azure ML answers `log_model` with 404.
@@ -94,4 +98,5 @@ def _source(client: MlflowClient, folder: Path, run_id: str, registry: str) -> s
     if urlsplit(registry).scheme in LOCAL_SCHEMES:
         return folder.resolve().as_uri()
     client.log_artifacts(run_id, str(folder), "model")
+    client.log_text(run_id, card, f"model/{MODEL_CARD_FILE}")
     return f"{client.get_run(run_id).info.artifact_uri}/model"

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 from azdistill.azure_rest.workspace import ArmResponse, Workspace
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.register import MLFLOW_MODELS_PATH, RegisterConfig
+from azdistill.registry.card import description
 from azdistill.registry.lineage import DIGEST_TAG, Lineage
 from azdistill.registry.mlflow_layout import write_mlflow_layout
 from azdistill.registry.runs import JobRun, Registration, log_lineage_of_job
@@ -43,13 +44,14 @@ class StoredModel:
 
 
 def register_in_workspace(
-    model: StoredModel, lineage: Lineage, config: RegisterConfig, workspace: Workspace, run: JobRun
+    model: StoredModel, lineage: Lineage, config: RegisterConfig, workspace: Workspace, run: JobRun, card: str
 ) -> Registration:
     """Register a model as the next version of its name, or return the version with the same content.
 
     The version points at the model where the training has written it: nothing is uploaded. An mlflow_model gets its
     layout in a mounted output first, which Azure ML's data runtime writes through to the storage. Metrics and tags go
-    to the run, too. `config.baseline` becomes a version that points into the registry, or only a tag where the
+    to the run, too. The model card is the description of the version, as far as it fits, and a file of the layout of an
+    mlflow_model. `config.baseline` becomes a version that points into the registry, or only a tag where the
     workspace refuses such a reference. Raises AzdistillError for what the workspace refuses, InputError without an
     identity; the last problem has the command that registers the stored model.
     """
@@ -58,9 +60,10 @@ def register_in_workspace(
     with _command_on_failure(workspace, name, "custom_model", model.address):
         version = models.find(name, {"modelType": config.model_type}, {DIGEST_TAG: lineage.model_digest})
         if version is None:
-            source = _source(model, config.model_type, lineage.model_digest)
+            source = _source(model, config.model_type, lineage.model_digest, card)
             with _command_on_failure(workspace, name, config.model_type, source):
-                version = models.add(name, _properties(config.model_type, source, tags) | {"jobName": run.run_id})
+                properties = _properties(config.model_type, source, tags) | {"jobName": run.run_id}
+                version = _add_described(models, name, properties, description(card))
             log_lineage_of_job(run, lineage)
     baseline = None
     if config.baseline:
@@ -79,12 +82,21 @@ def register_in_workspace(
     )
 
 
-def _source(model: StoredModel, model_type: str, digest: str) -> str:
+def _add_described(models: "WorkspaceModels", name: str, properties: Mapping[str, Any], text: str) -> "ModelVersion":
+    """Add a version with a description; without one if the workspace refuses the text: its limit is not documented."""
+    try:
+        return models.add(name, {**properties, "description": text})
+    except ReferenceRefused as error:
+        logger.info("register: %s; registered without a description", error)
+        return models.add(name, properties)
+
+
+def _source(model: StoredModel, model_type: str, digest: str, card: str) -> str:
     """Address of the files of the version."""
     if model_type == "custom_model":
         return model.address
     try:
-        write_mlflow_layout(model.folder, model.mlflow_models / digest)
+        write_mlflow_layout(model.folder, model.mlflow_models / digest, card)
     except OSError as error:
         raise AzdistillError(
             f"the MLflow layout could not be written ({error.strerror or type(error).__name__})",

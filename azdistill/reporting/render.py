@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from azdistill.contracts.markdown import inline
 from azdistill.contracts.results import MODEL_ROLES
 from azdistill.reporting import first_screen, messages
 from azdistill.reporting.curve import curve
@@ -22,9 +23,6 @@ SCRIPT_HASH = "sha256-" + base64.b64encode(hashlib.sha256(SCRIPT.encode()).diges
 
 # Examples of each kind in Markdown.
 FEW_ROWS = 3
-MARKDOWN_ESCAPES = str.maketrans(
-    {character: f"\\{character}" for character in r"\`*_[]|#~"} | {"<": "&lt;", "&": "&amp;"}
-)
 
 
 def html(report: Report) -> str:
@@ -77,11 +75,6 @@ def render_page(template: str, *, autoescape: bool = True, **values: Any) -> str
 def _few_examples(report: Report) -> list[Example]:
     by_kind = ([row for row in report.examples if row.kind == kind] for kind in EXAMPLE_KINDS)
     return [example for examples in by_kind for example in examples[:FEW_ROWS]]
-
-
-def inline(text: str) -> str:
-    """Escape text for a Markdown paragraph or table cell: one line, without markup."""
-    return " ".join(text.split()).translate(MARKDOWN_ESCAPES)
 
 
 def literal(text: str) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from azdistill.azure_rest.identity import ambient_credential
 from azdistill.azure_rest.workspace import Workspace, has_workspace
 from azdistill.contracts.errors import InputError
-from azdistill.contracts.files import write_json
-from azdistill.contracts.layout import LINEAGE_FILE
+from azdistill.contracts.files import read_json, write_json, write_text
+from azdistill.contracts.layout import LINEAGE_FILE, MODEL_CARD_FILE, TRAINING_METRICS_FILE
 from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest
 from azdistill.contracts.register import STEP, RegisterConfig
 from azdistill.contracts.step import Arguments
@@ -24,7 +24,11 @@ logger = logging.getLogger("azdistill.steps")
 
 
 def body(arguments: Arguments[RegisterConfig]) -> None:
-    """Write lineage.json. Raises GateRefused before anything is created when the student is not to be registered."""
+    """Write lineage.json and the model card.
+
+    Raises GateRefused before anything is created when the student is not to be registered.
+    """
+    from azdistill.registry.card import model_card
     from azdistill.registry.gate import read_gate
     from azdistill.registry.lineage import read_lineage
 
@@ -33,14 +37,16 @@ def body(arguments: Arguments[RegisterConfig]) -> None:
     read_manifest(inputs["evaluation"])
     gate = read_gate(inputs["evaluation"])
     lineage = read_lineage(**inputs, gate=gate, licences_acknowledged=config.licences_acknowledged)
-    registration = _register(arguments, lineage)
+    card = model_card(lineage, config, read_json(inputs["training"] / TRAINING_METRICS_FILE))
+    registration = _register(arguments, lineage, card)
+    write_text(output / MODEL_CARD_FILE, card)
     write_json(output / LINEAGE_FILE, asdict(registration) | lineage.as_json())
     counts = {"registered_model": registration.registered_model, "version": registration.version}
     close_folder(output, STEP.name, counts, provenance_of(config))
     logger.info("registered %s in %s", registration.model_uri, registration.registry)
 
 
-def _register(arguments: Arguments[RegisterConfig], lineage: "Lineage") -> "Registration":
+def _register(arguments: Arguments[RegisterConfig], lineage: "Lineage", card: str) -> "Registration":
     """In the workspace of the job if the model has an address there, else in the registry of MLFLOW_TRACKING_URI.
 
     The address is a path in a local run, also in one on a machine of a workspace.
@@ -53,14 +59,14 @@ def _register(arguments: Arguments[RegisterConfig], lineage: "Lineage") -> "Regi
 
         stored = StoredModel(model, address, arguments.outputs["mlflow_models"])
         workspace, run = Workspace(os.environ, ambient_credential()), JobRun(os.environ["AZUREML_RUN_ID"], tracking)
-        return register_in_workspace(stored, lineage, config, workspace, run)
+        return register_in_workspace(stored, lineage, config, workspace, run, card)
     from azdistill.registry.student import register_student
 
     if not tracking:
         raise InputError(
             "MLFLOW_TRACKING_URI is not set", fix="name a model registry, such as sqlite:////home/me/mlflow.db"
         )
-    return register_student(model, config.registered_model, lineage, tracking, run_id)
+    return register_student(model, config.registered_model, lineage, tracking, card, run_id)
 
 
 if __name__ == "__main__":

@@ -85,6 +85,7 @@ def run_of(tracking, folder):
     return client, client.create_run(experiment).info.run_id
 
 
+CARD = "---\nlicense: mit\n---\n\n# support\n"
 ADDRESS = "azureml://datastores/workspaceblobstore/paths/azureml/train-1/model/"
 
 
@@ -124,6 +125,7 @@ def test_a_student_is_registered_by_rest_as_a_process(inputs, workspace, client,
     registered = client.models.get("support", "1")  # the real client reads what was written
     assert (registered.path, registered.type, registered.job_name) == (address, "custom_model", "run-1")
     assert registered.tags["azdistill.model_digest"] == lineage["model_digest"]
+    assert registered.description in (tmp_path / "out" / "README.md").read_text()
     assert registered.tags["azdistill.baseline"] == client.models.get("support-baseline", "1").path == PHI
     client.models.download("support", "1", tmp_path / "downloaded")
     downloaded = {path.name: path.read_text() for path in (tmp_path / "downloaded").rglob("*") if path.is_file()}
@@ -149,7 +151,7 @@ def register(inputs, registry, workspace, credential, tmp_path):
         at = WorkspaceClient(job.environ(), who, f"http://{job.address}", RecordingTransport(waits))
         config = RegisterConfig(registered_model="support", **config)
         stored = StoredModel(inputs["model"], ADDRESS, tmp_path / "mlflow")
-        return register_in_workspace(stored, lineage, config, at, JobRun(run, registry))
+        return register_in_workspace(stored, lineage, config, at, JobRun(run, registry), CARD)
 
     with job_process(workspace, tmp_path / "way") as job:
         register.waits = waits
@@ -186,6 +188,15 @@ def test_the_number_of_a_deleted_version_is_not_used_again(register, workspace):
     workspace.assets.put("models", "support", "1", {"modelUri": "azureml://elsewhere", "modelType": "custom_model"})
     workspace.assets.delete("models", "support", "1")
     assert register().version == 2
+
+
+def test_the_model_card_is_the_description_unless_the_workspace_refuses_it(register, inputs, workspace):
+    register()
+    change_content(inputs)
+    workspace.faults.inject("PUT", "/models/support/", 400)
+    assert register().version == 2
+    versions = [workspace.assets.get("models", "support", version) for version in "12"]
+    assert [version.get("description") for version in versions] == ["# support\n", None]
 
 
 def test_the_baseline_is_registered_with_its_type(register, workspace):
@@ -292,6 +303,7 @@ def test_mlflow_can_chat_with_an_mlflow_model(register, inputs, workspace, tmp_p
     (folder,) = (path.parent for path in tmp_path.glob("mlflow/*/MLmodel"))
     assert first.source == f"{MLFLOW_MODELS_PATH}/{folder.name}/"
     assert [*folder.rglob("adapter*")] == []
+    assert (folder / "README.md").read_text() == CARD
     loaded = pyfunc.load_model(str(folder))
     assert "messages" in loaded.metadata.signature.inputs.input_names()
     request = {"messages": [{"role": "user", "content": "n0001?"}], "max_tokens": 4}

@@ -5,7 +5,8 @@ from functools import partial
 import pytest
 
 from azdistill import DistillationClient
-from azdistill.azure.models import cache_folder, download_model, find_model
+from azdistill.azure.models import cache_folder, download_model, download_with_card, find_model
+from azdistill.azure.submission import submit
 from azdistill.azure.workspace_jobs import WorkspaceJobs
 from azdistill.contracts.errors import DataError, InputError
 from tests.students import tiny
@@ -74,6 +75,21 @@ def test_a_model_of_a_registry_is_downloaded_with_a_sas_of_its_container(client,
     assert [path.read_bytes() for path in folder.rglob("config.json")] == [b"{}"]
 
 
+def test_a_model_is_downloaded_with_the_card_of_the_job_that_registered_it(client, workspace, small, tmp_path):
+    name = submit(client, small).name
+    workspace.jobs[name].end("Completed")
+    child = workspace.jobs[name].child("register").name
+    register(workspace, "support", "1", {"model/config.json": b"{}"}, job=child)
+    workspace.runs.output(child, "registration", {"README.md": "# support"})
+    card = download_with_card(client, find_model(client, "support"), tmp_path / "first")
+    assert card.read_text() == "# support"
+    assert card.parent == next((tmp_path / "first").rglob("config.json")).parent
+    register(workspace, "other", "1", {"config.json": b"{}", "README.md": b"# its own"}, job=child)
+    assert download_with_card(client, find_model(client, "other"), tmp_path / "own").read_text() == "# its own"
+    register(workspace, "bare", "1", {"config.json": b"{}"}, job="deleted")
+    assert download_with_card(client, find_model(client, "bare"), tmp_path / "bare") is None
+
+
 UNKNOWN = {
     "none": "not_found",
     "none:3": "not_found",
@@ -107,6 +123,25 @@ def test_a_client_evaluates_an_endpoint_with_exactly_the_requested_metrics(clien
         assert evaluate().accuracy == 1.0
         with pytest.raises(DataError, match="gold_unparseable"):
             evaluate(task="math")
+
+
+def test_a_registered_student_is_loaded_back_and_gives_the_same_token_ids(client, workspace, tmp_path):
+    from azdistill.generation.generate import generate
+    from azdistill.students.loading import load_student
+    from azdistill.students.template import tokenize_prompts
+
+    student = load_student(tiny.write(tmp_path / "base"))
+    student.save(tmp_path / "model", "float32")
+    files = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir() if path.is_file()}
+    register(workspace, "support", "1", files)
+    loaded = load_student(download_model(client, find_model(client, "support"), tmp_path / "downloaded"))
+
+    def answers(of):
+        prompts = tokenize_prompts(of.tokenizer, [tiny.turns(f"question {number}") for number in range(5)])
+        return generate(of, prompts, max_new_tokens=12, batch_size=2)
+
+    assert answers(loaded) == answers(student)
+    assert any(answer.token_ids for answer in answers(student))
 
 
 @pytest.mark.slow

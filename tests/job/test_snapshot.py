@@ -28,7 +28,7 @@ HEAVY = {
     "judge": {"aiohttp", "azure", "math_verify", "numpy", "orjson", "rouge_score", "safetensors", "uvloop"},
     "evaluate": {"math_verify", "numpy", "rouge_score", "sacrebleu", "scipy"},
     "report": {"jinja2", "mlflow", "rouge_score", "sacrebleu"},
-    "register": {"azure", "mlflow"},
+    "register": {"azure", "jinja2", "mlflow", "yaml"},
 }
 
 

@@ -24,7 +24,9 @@ def register(inputs: dict[str, Path], output: Path, registry: str | None) -> sub
 
 def test_registers_and_says_where(inputs: dict[str, Path], registry: str, tmp_path: Path) -> None:
     (tmp_path / "licences.json").write_text('["llama3.3", "gemma"]')
-    done = register(inputs | {"licences_acknowledged": tmp_path / "licences.json"}, tmp_path / "out", registry)
+    (tmp_path / "card.json").write_text('{"student": {"name": "Gemma", "licence": "gemma"}}')
+    files = {"licences_acknowledged": tmp_path / "licences.json", "card": tmp_path / "card.json"}
+    done = register(inputs | files, tmp_path / "out", registry)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"registered models:/student/1 in {registry}\n"
     written = json.loads((tmp_path / "out" / "lineage.json").read_text())
@@ -33,6 +35,11 @@ def test_registers_and_says_where(inputs: dict[str, Path], registry: str, tmp_pa
     assert written["licences_acknowledged"] == ["llama3.3", "gemma"]
     assert written["gate"]["decision"] == "passed"
     assert written["metrics"]["rows"] == 500
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert card.startswith("---\nlicense: gemma\n")
+    assert "| Gemma | gemma | none known | yes |" in card
+    version = MlflowClient(tracking_uri=registry).get_model_version("student", "1")
+    assert version.description in card
     assert read_manifest(tmp_path / "out").counts == {"registered_model": "student", "version": 1}
 
 

@@ -15,17 +15,20 @@ from azdistill.registry.runs import without_secrets
 from azdistill.registry.student import register_student
 from azdistill.registry.workspace import mlflow_models_address
 
+CARD = "---\nlicense: mit\n---\n\n# support\n\nA student.\n"
+
 
 def lineage(inputs: dict[str, Path]) -> Lineage:
     return read_lineage(**inputs, gate=read_gate(inputs["evaluation"]))
 
 
 def test_a_version_points_at_the_folder_and_carries_its_lineage(inputs: dict[str, Path], registry: str) -> None:
-    registered = register_student(inputs["model"], "support", lineage(inputs), registry)
+    registered = register_student(inputs["model"], "support", lineage(inputs), registry, CARD)
     version = MlflowClient(tracking_uri=registry).get_model_version("support", "1")
     assert (registered.version, registered.model_uri) == (1, "models:/support/1")
     assert version.source == registered.source == inputs["model"].as_uri()
     assert version.tags == lineage(inputs).tags()
+    assert version.description == "# support\n\nA student.\n"
     run = MlflowClient(tracking_uri=registry).get_run(registered.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["student_accuracy"] == 0.948
@@ -34,34 +37,34 @@ def test_a_version_points_at_the_folder_and_carries_its_lineage(inputs: dict[str
 
 
 def test_the_same_content_is_one_version_and_one_run(inputs: dict[str, Path], registry: str, tmp_path: Path) -> None:
-    first = register_student(inputs["model"], "support", lineage(inputs), registry)
+    first = register_student(inputs["model"], "support", lineage(inputs), registry, CARD)
     copied = Path(shutil.copytree(inputs["model"], tmp_path / "elsewhere"))
-    assert register_student(copied, "support", lineage(inputs), registry) == first
+    assert register_student(copied, "support", lineage(inputs), registry, CARD) == first
     client = MlflowClient(tracking_uri=registry)
     assert len(client.search_runs([client.get_run(first.run_id).info.experiment_id])) == 1
 
 
 def test_other_content_is_the_next_version(inputs: dict[str, Path], registry: str) -> None:
-    register_student(inputs["model"], "support", lineage(inputs), registry)
+    register_student(inputs["model"], "support", lineage(inputs), registry, CARD)
     write_text(inputs["model"] / "model.safetensors", "other weights")
     close_folder(inputs["model"], "train", {})
-    assert register_student(inputs["model"], "support", lineage(inputs), registry).version == 2
+    assert register_student(inputs["model"], "support", lineage(inputs), registry, CARD).version == 2
 
 
 def test_a_version_whose_files_were_deleted_is_not_returned(
     inputs: dict[str, Path], registry: str, tmp_path: Path
 ) -> None:
     known = lineage(inputs)
-    register_student(inputs["model"], "support", known, registry)
+    register_student(inputs["model"], "support", known, registry, CARD)
     moved = Path(shutil.move(inputs["model"], tmp_path / "moved"))
-    again = register_student(moved, "support", known, registry)
+    again = register_student(moved, "support", known, registry, CARD)
     assert (again.version, again.source) == (2, moved.as_uri())
 
 
 def test_the_run_of_the_job_is_used_and_left_open(inputs: dict[str, Path], registry: str) -> None:
     client = MlflowClient(tracking_uri=registry)
     job = client.create_run(client.create_experiment("job")).info.run_id
-    assert register_student(inputs["model"], "support", lineage(inputs), registry, job).run_id == job
+    assert register_student(inputs["model"], "support", lineage(inputs), registry, CARD, job).run_id == job
     run = client.get_run(job)
     assert (run.info.status, run.data.metrics["gain"]) == ("RUNNING", 0.948)
     assert client.get_experiment_by_name("support") is None
@@ -75,7 +78,7 @@ def test_counts_in_the_manifest_do_not_make_another_model(inputs: dict[str, Path
 
 def test_an_unusable_registry_is_one_line_without_its_password(inputs: dict[str, Path]) -> None:
     with pytest.raises(AzdistillError) as caught:
-        register_student(inputs["model"], "support", lineage(inputs), "ftp://me:hunter2@registry.example/x")
+        register_student(inputs["model"], "support", lineage(inputs), "ftp://me:hunter2@registry.example/x", CARD)
     assert "ftp://registry.example/x" in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -24,6 +24,8 @@ API_VERSIONS = {
 STEP_API_VERSIONS = {"models": "2024-10-01"}
 # Names in a workspace. Source: path parameters of the PUT requests in the REST specification, mfe.json of 2024-04-01.
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}")
+# Of a model. Source: https://github.com/Azure/azureml-assets/pull/558
+LONGEST_DESCRIPTION = 5000
 # Properties of a version that cannot change.
 FIXED = {
     "codes": ("codeUri",),
@@ -48,6 +50,8 @@ class Assets:
         """Store a version and return the HTTP status. Raises ArmError when the version has other content already."""
         if not self.valid_name.fullmatch(name):
             raise ArmError(400, "UserError", f"The name {name!r} must match {self.valid_name.pattern}.")
+        if kind == "models" and len(properties.get("description") or "") > LONGEST_DESCRIPTION:
+            raise ArmError(400, "UserError", f"The description is longer than {LONGEST_DESCRIPTION} characters.")
         if (kind, name, version) in self.deleted:
             raise ArmError(409, "Conflict", f"The version {name}:{version} was deleted.")
         versions = self.versions.setdefault((kind, name), {})
