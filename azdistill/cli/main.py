@@ -23,6 +23,7 @@ from azdistill.cli import (
     outputs,
     plan,
     publish,
+    report,
     run,
     runs,
     schema,
@@ -56,6 +57,7 @@ app.command("plan")(plan.plan)
 app.command("run")(run.run)
 app.command("runs")(runs.runs)
 app.command("logs")(logs.logs)
+app.command("report")(report.report)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("clean")(clean.clean)

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from azdistill.contracts.files import write_text
 from azdistill.engine.local.engine import explain as explain_pipeline
 from azdistill.engine.local.engine import run_pipeline
 from azdistill.engine.local.guards import locked
@@ -13,6 +14,7 @@ from azdistill.engine.pipeline.loading import Registered, load_pipeline
 from azdistill.engine.pipeline.model import Pipeline
 from azdistill.job.student_folder import check_student
 from azdistill.local_runs.request import RunRequest
+from azdistill.local_runs.run_folder import PIPELINE_PATH
 from azdistill.local_runs.simulated_teachers import simulated_teachers, with_simulation
 
 # Nodes that load the student of a job.
@@ -34,6 +36,7 @@ def run(
         request = with_replacements(request)
         pipeline = read(_pipeline_file(request, request.folder / "bundle"), registered_in(request.options.home))
         _check_student(request, pipeline)
+        write_text(request.folder / PIPELINE_PATH, f"{pipeline.path.absolute()}\n")
     with simulated_teachers(pipeline, request) as addresses:
         variables = {**addresses, **request.options.variables}
         return run_pipeline(pipeline.path, request.folder, request.options, variables=variables, watch=watch)

@@ -14,6 +14,8 @@ from azdistill.engine.local.records import RECORD_FILE, NodeRecord, read_record
 # Default folder of run folders.
 RUNS = Path("runs")
 LOCK = ".lock"
+# File with the path of the pipeline that last ran in a run folder. Hidden, because the other entries are nodes.
+PIPELINE_PATH = ".pipeline"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ VERBS = (
     "run",
     "runs",
     "logs",
+    "report",
     "evaluate",
     "compare",
     "clean",
