@@ -38,8 +38,14 @@ def evaluate(
         ),
     ] = None,
     task: Annotated[
-        str, typer.Option("--task", metavar="TASK", help="task of the rows, or its Python file")
-    ] = "conversation",
+        str | None,
+        typer.Option(
+            "--task",
+            metavar="TASK",
+            help="task of the rows, or its Python file; default: that of the first run among data and models, else "
+            "conversation",
+        ),
+    ] = None,
     labels: Annotated[
         str | None, typer.Option("--labels", metavar="NAMES", help="labels of task nli, in the order of their integers")
     ] = None,
@@ -91,13 +97,13 @@ def evaluate(
     from azdistill.local_runs.evaluate import evaluate_models, read_task
     from azdistill.local_runs.models import find_model
 
+    named = [baseline, *models] if baseline else models
     settings: EvaluationSettings = replace(
-        read_task(task, labels),
+        read_task(task or "nli", labels) if task or labels else _recorded_task([str(data), *named]),
         metrics=_names(metrics),
         rows=rows,
         predict=PredictConfig(max_new_tokens=max_new_tokens, batch_size=batch_size),
     )
-    named = [baseline, *models] if baseline else models
     found = [find_model(name, lambda: workspace_client(context, config), key_variable) for name in named]
     evaluation = evaluate_models(found, data, settings, gold, output)
     if as_json:
@@ -106,6 +112,15 @@ def evaluate(
         _print_table(evaluation)
     if output is not None:
         print(f"metrics and answers: {output}", file=sys.stderr if as_json else sys.stdout)
+
+
+def _recorded_task(names: Sequence[str]) -> "EvaluationSettings":
+    """Task and labels of the first run folder, or name of a run, among `names`; else conversation."""
+    from azdistill.local_runs.evaluate import EvaluationSettings, run_settings
+    from azdistill.local_runs.run_folder import RUNS
+
+    folders = (folder for name in names for folder in (Path(name), RUNS / name))
+    return next(filter(None, map(run_settings, folders)), EvaluationSettings())
 
 
 def _names(metrics: str | None) -> Sequence[str] | None:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from azdistill.contracts.errors import InputError
+from azdistill.contracts.errors import DataError, InputError
 from azdistill.contracts.evaluate import EvaluateConfig
 from azdistill.contracts.evaluation import EvaluatedModel, ModelEvaluation
 from azdistill.contracts.files import write_rows
-from azdistill.contracts.layout import METRICS_FILE, PROMPTS_FILE
+from azdistill.contracts.layout import METRICS_FILE, PROMPTS_FILE, RUN_EVALUATION
+from azdistill.contracts.manifest import read_manifest
 from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.problems import Problem, suggest
@@ -124,6 +125,17 @@ def read_task(task: str, labels: str | None = None) -> EvaluationSettings:
     except ValidationError as error:
         raise InputError(problems=problems_of(error)) from None
     return EvaluationSettings(task=config.task, labels=config.labels)
+
+
+def run_settings(folder: Path) -> EvaluationSettings | None:
+    """Task and labels of a run folder. None for another folder, and for a task of the user, whose file is not there."""
+    try:
+        provenance = read_manifest(folder / RUN_EVALUATION).provenance
+    except DataError:
+        return None
+    config = provenance.config if provenance else {}
+    task = config.get("task")
+    return None if task in (None, OWN) else read_task(task, config.get("labels"))
 
 
 def job_settings(job: "DistillationJob", inputs: Mapping[str, str], *, is_student: bool) -> EvaluationSettings:

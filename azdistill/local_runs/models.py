@@ -29,6 +29,8 @@ from azdistill.local_runs.run_folder import RUNS
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
+    from azdistill.teacher.endpoint import Endpoint
+
 logger = logging.getLogger("azdistill.local_runs")
 
 # Opens the client of the workspace, for a registered model.
@@ -109,22 +111,25 @@ class RegisteredModel:
 
 @dataclass(frozen=True)
 class EndpointModel:
-    """A chat completions endpoint. Its answers are bought once: they are in the store of the teachers."""
+    """A chat completions endpoint. Its answers are bought once: they are in the store of the teachers.
+
+    `connect` opens the workspace that has the connection of the teacher, for one that has no endpoint.
+    """
 
     name: str
     config: TeacherConfig
+    connect: Connect | None = field(default=None, repr=False)
 
     def answer(self, prompts: Sequence[Prompt], config: PredictConfig, folder: Path) -> Answers:
         """Raises EndpointError for an endpoint that refuses, AzdistillError when it leaves too many rows unanswered."""
         from azdistill.teacher.collect import check_rejects, collect
-        from azdistill.teacher.endpoint import resolve_all
         from azdistill.teacher.event_loop import run
         from azdistill.teacher.store import open_store
 
         teacher = self.config.model_copy(update={"max_tokens": config.max_new_tokens})
         store = datastore_path(STORE_PATH, home_folder())
         assert store
-        collected = run(collect(prompts, teacher, resolve_all(teacher), open_store(store)))
+        collected = run(collect(prompts, teacher, self._endpoints(teacher), open_store(store)))
         check_rejects(collected, len(prompts), teacher)
         answered = {row.id: row for row in collected.completions}
         predictions = [
@@ -138,11 +143,25 @@ class EndpointModel:
         write_rows(folder / PREDICTIONS_FILE, predictions)
         return Answers(predictions, collected.usage, collected.unanswered)
 
+    def _endpoints(self, config: TeacherConfig) -> "list[Endpoint]":
+        from azdistill.teacher.endpoint import endpoint_of_connection, resolve_all
+
+        (teacher,) = config.teachers
+        if self.connect is None or teacher.connection is None:
+            return resolve_all(config)
+        from azdistill.azure.connections import read_connection
+
+        workspace: Any = self.connect()  # MLClient has no public attribute for its credential
+        properties = read_connection(workspace, teacher.connection)
+        return [endpoint_of_connection(teacher, properties, workspace._credential)]
+
 
 def find_model(text: str, connect: Connect, key_variable: str | None = None) -> Model:
-    """The model that a user names: a model or run folder, the URL of an endpoint, or a registered model.
+    """The model that a user names: a model or run folder, the URL of an endpoint, a teacher of the catalog, or a
+    registered model.
 
-    `key_variable` names the variable with the key of an endpoint. Raises InputError for a folder without a model.
+    A teacher of the catalog is reached through the workspace connection of the same name, as in the short form of a
+    job. `key_variable` names the variable with the key of an endpoint. Raises InputError for a folder without a model.
     """
     if match := ENDPOINT.fullmatch(text):
         return endpoint_model(match["url"], match["model"] or ONLY_MODEL, key_variable)
@@ -158,16 +177,8 @@ def find_model(text: str, connect: Connect, key_variable: str | None = None) -> 
             fix="give a model folder, a run folder, the name of a registered model, or the URL of an endpoint",
         )
     if facts := built_in().teacher(text):
-        raise InputError(
-            "is a teacher of the catalog, without the address of its endpoint",
-            field=("model",),
-            value=text,
-            code="no_endpoint",
-            fix="write NAME@URL",
-            command=f"azdistill evaluate --model {text}@https://RESOURCE.services.ai.azure.com/openai/v1"
-            if facts.route == "foundry"
-            else f"azdistill evaluate --model {text}@https://ENDPOINT",
-        )
+        teacher = Teacher(model=facts.name or text, connection=text)
+        return EndpointModel(text, TeacherConfig(teachers=(teacher,)), connect)
     return RegisteredModel(text, connect)
 
 

@@ -42,12 +42,13 @@ def read_connection(
         message, fix = ERRORS.get(response.status, OTHER_ERROR)
         raise InputError(f"{message} (HTTP {response.status})", code="no_connection", subject=subject, fix=fix)
     try:
-        return _connection(read_properties(response.content))
+        return usable_connection(read_properties(response.content))
     except InputError as error:
         raise InputError(problems=[replace(problem, subject=subject) for problem in error.problems]) from None
 
 
-def _connection(properties: ConnectionProperties) -> Connection:
+def usable_connection(properties: ConnectionProperties) -> Connection:
+    """URL and authentication of a connection. Raises InputError for one that a teacher cannot use."""
     url, authentication = properties.url, properties.authentication
     if authentication != "key":
         return Connection(url, None, needs_token=authentication == "token")

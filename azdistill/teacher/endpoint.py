@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+from azdistill.azure_rest.connections import ConnectionProperties
 from azdistill.azure_rest.identity import Credential, ambient_credential
 from azdistill.azure_rest.workspace import has_workspace
 from azdistill.contracts.chat_url import chat_url, default_scope
@@ -18,7 +19,7 @@ from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
 from azdistill.contracts.requests import RequestConfig, Teacher, simulator_variable
 from azdistill.teacher.auth import Auth, ConnectionKey, EntraToken, EnvironmentKey
-from azdistill.teacher.connection import Connection, read_connection
+from azdistill.teacher.connection import Connection, read_connection, usable_connection
 
 NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 AZURE_ML_VARIABLES = ("AZUREML_RUN_ID", "AZUREML_ARM_WORKSPACE_NAME")
@@ -110,6 +111,16 @@ def resolve(
     return endpoint
 
 
+def endpoint_of_connection(teacher: Teacher, properties: ConnectionProperties, credential: Credential) -> Endpoint:
+    """The endpoint of a teacher whose connection was read already. `credential` gives tokens where it has no key.
+
+    Raises InputError for a connection that a teacher cannot use.
+    """
+    name, connection = teacher.connection or teacher.model, usable_connection(properties)
+    auth = _Resolver(teacher, {}, credential, None).connection_auth(name, connection)
+    return Endpoint(connection.url, teacher, connection.url.partition("?")[0], auth)
+
+
 @dataclass(frozen=True)
 class _Resolver:
     """Find URL and authentication of a teacher that is not simulated."""
@@ -125,7 +136,7 @@ class _Resolver:
         teacher = self.teacher
         if teacher.connection and has_workspace(self.environ):
             connection = read_connection(teacher.connection, self.environ, self._credential(), self.management)
-            url, auth = connection.url, self._connection_auth(teacher.connection, connection)
+            url, auth = connection.url, self.connection_auth(teacher.connection, connection)
         elif teacher.endpoint is not None:
             url = chat_url(teacher.endpoint)
             auth = self._auth(url)
@@ -138,7 +149,7 @@ class _Resolver:
             )
         return Endpoint(url, teacher, url.partition("?")[0], auth, role=self.role)
 
-    def _connection_auth(self, name: str, connection: Connection) -> Auth:
+    def connection_auth(self, name: str, connection: Connection) -> Auth:
         if connection.key:
             return ConnectionKey(connection.key, name)
         needs_token = connection.needs_token or self.teacher.entra_scope

@@ -125,6 +125,26 @@ def test_a_client_evaluates_an_endpoint_with_exactly_the_requested_metrics(clien
             evaluate(task="math")
 
 
+def test_a_teacher_of_the_catalog_is_asked_through_its_connection(client, simulate, tmp_path, monkeypatch):
+    from azure.ai.ml.entities import ServerlessConnection
+
+    monkeypatch.setenv("AZDISTILL_HOME", str(tmp_path))
+    (tmp_path / "rows.jsonl").write_text(ROWS)
+    evaluate = partial(
+        DistillationClient(WorkspaceJobs(client)).models.evaluate, "deepseek-v3", tmp_path / "rows.jsonl"
+    )
+    with pytest.raises(InputError) as caught:
+        evaluate()
+    assert [problem.code for problem in caught.value.problems] == ["no_connection"]
+    teacher, url = simulate(key="the key of the connection")
+    connection = ServerlessConnection(name="deepseek-v3", endpoint=url, api_key="the key of the connection")
+    client.connections.create_or_update(connection)
+    assert evaluate(metrics=["accuracy"]) == {"accuracy": 1.0}
+    assert (teacher.calls["answered"] > 0, teacher.calls["unauthorized"]) == (True, 0)
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"the key of the connection" not in written
+
+
 def test_a_registered_student_is_loaded_back_and_gives_the_same_token_ids(client, workspace, tmp_path):
     from azdistill.generation.generate import generate
     from azdistill.students.loading import load_student

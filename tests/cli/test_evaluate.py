@@ -9,6 +9,8 @@ import pytest
 
 from azdistill.contracts.errors import AzdistillError, DataError, EndpointError, InputError
 from azdistill.contracts.evaluation import ModelEvaluation
+from azdistill.contracts.files import write_rows
+from azdistill.contracts.manifest import Provenance, close_folder, open_folder
 from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.results import read_result
 from azdistill.contracts.rows import Message, Prompt
@@ -87,6 +89,25 @@ def test_the_first_rows_without_duplicates_and_with_a_reference_count(azdistill:
     assert "2 rows of rows.jsonl (1 duplicates, 1 without a reference left out), task conversation" in done.out
     done = azdistill("evaluate", "-m", url, "-d", "rows.jsonl", "--rows", "1")
     assert (done.code, "one row shows nothing about other rows" in done.out) == (0, True)
+
+
+def test_the_task_of_a_run_is_the_default(azdistill: Command, simulate: Any) -> None:
+    _, url = simulate()
+    run = Path("runs/first")
+    made = Provenance(config={"task": "nli", "labels": "yes,no"})
+    close_folder(open_folder(run / "evaluate/evaluation"), "evaluate", {}, made)
+    prompts = [
+        Prompt(id=gold, split=split, messages=(Message(role="user", content=gold),), gold=gold, source="rows.jsonl:1")
+        for gold, split in (("yes", "test"), ("no", "test"), ("maybe", "train"))
+    ]
+    write_rows(run / "prepare/prompts/prompts.jsonl", prompts)
+    done = azdistill("evaluate", "-m", url, "-d", "runs/first", "--metrics", "accuracy", "--json")
+    assert done.code == 0, done.err
+    evaluation = ModelEvaluation.model_validate_json(done.out)
+    assert (evaluation.task, evaluation.rows) == ("nli", 2)
+    assert evaluation.models[0].metrics.value("accuracy") == 1.0  # `You said: yes`
+    done = azdistill("evaluate", "-m", url, "-d", "runs/first", "--task", "conversation", "--json")
+    assert ModelEvaluation.model_validate_json(done.out).task == "conversation"
 
 
 GOLDS = [
@@ -181,7 +202,6 @@ def test_a_metric_of_ones_own_has_the_name_that_was_requested(folder: Path, simu
 WRONG_MODELS = [
     ("./none", "missing_file", InputError),
     ("empty", "no_model", InputError),
-    ("deepseek-v3", "no_endpoint", InputError),
     ("https://me:pw@teacher.example/v1", "secret_in_url", InputError),
     ("https://x.openai.azure.com/embeddings", "other_api", InputError),
 ]
