@@ -39,6 +39,9 @@ Connect = Callable[[], "MLClient"]
 # `NAME@https://HOST/...`: the deployment NAME at an endpoint.
 ENDPOINT = re.compile(r"(?:(?P<model>[^@/]+)@)?(?P<url>https?://.+)")
 
+# A model folder has one of them: a model, or an adapter whose base model is on this machine.
+MODEL_FILES = ("config.json", "adapter_config.json")
+
 # Name of the model in requests to an endpoint that serves only one and ignores the name.
 ONLY_MODEL = "default"
 
@@ -187,7 +190,7 @@ def student_folder(path: Path) -> Path:
     model = path / RUN_MODEL if (path / RUN_MODEL).is_dir() else path
     if model != path:
         read_manifest(model)  # raises for a model that is not complete
-    if not any(model.rglob("config.json")):
+    if not any(any(model.rglob(name)) for name in MODEL_FILES):
         raise InputError(
             "no config.json, so there is no model",
             file=model,

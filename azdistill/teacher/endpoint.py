@@ -117,7 +117,7 @@ def endpoint_of_connection(teacher: Teacher, properties: ConnectionProperties, c
     Raises InputError for a connection that a teacher cannot use.
     """
     name, connection = teacher.connection or teacher.model, usable_connection(properties)
-    auth = _Resolver(teacher, {}, credential, None).connection_auth(name, connection)
+    auth = _Resolver(teacher, {}, credential, None, "teacher").connection_auth(name, connection)
     return Endpoint(connection.url, teacher, connection.url.partition("?")[0], auth)
 
 
