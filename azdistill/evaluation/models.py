@@ -11,7 +11,7 @@ from azdistill.contracts.rows import Prediction, Prompt
 from azdistill.evaluation.answers import AnswerText, EvaluationRow
 from azdistill.evaluation.intervals import PairedBootstrap
 from azdistill.evaluation.metrics import Evaluation, evaluate, paired
-from azdistill.metrics.metric import Metric
+from azdistill.metrics.metric import Metric, ProfileMetric
 from azdistill.metrics.primary import DEFAULTS
 from azdistill.metrics.registry import METRICS
 
@@ -39,7 +39,7 @@ def evaluate_models(
     def evaluated(name: str) -> EvaluatedModel:
         rows = [_row(*row) for row in zip(prompts, predictions[name], predictions[first], strict=True)]
         evaluation = evaluate(rows, config, task_file, metric_file, declared)
-        measured = {**evaluation.metrics.models["student"].root, **profiles[name]}
+        measured = {**evaluation.metrics.models["student"].root, **_profile(profiles[name])}
         return EvaluatedModel(
             name=name,
             metrics=ModelMetrics({metric: measured.get(metric) for metric in metrics}),
@@ -53,6 +53,12 @@ def _declared(names: Sequence[str], config: EvaluateConfig) -> list[Metric]:
     """The requested metrics, which are computed for any task, and the primary metric, which `evaluate` requires."""
     primary = DEFAULTS[config.task][0].name
     return [replace(metric, tasks=None) for metric in METRICS if metric.name in (*names, primary)]
+
+
+def _profile(values: Mapping[str, MetricValue]) -> dict[str, MetricValue]:
+    """The measured values that are metrics. Usage of an endpoint has counts under the names of others."""
+    names = [metric.name for metric in METRICS if isinstance(metric, ProfileMetric)]
+    return {name: values[name] for name in names if name in values}
 
 
 def _row(prompt: Prompt, prediction: Prediction, first: Prediction) -> EvaluationRow:

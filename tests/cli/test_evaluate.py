@@ -97,15 +97,16 @@ def test_the_task_of_a_run_is_the_default(azdistill: Command, simulate: Any) -> 
     made = Provenance(config={"task": "nli", "labels": "yes,no"})
     close_folder(open_folder(run / "evaluate/evaluation"), "evaluate", {}, made)
     prompts = [
-        Prompt(id=gold, split=split, messages=(Message(role="user", content=gold),), gold=gold, source="rows.jsonl:1")
-        for gold, split in (("yes", "test"), ("no", "test"), ("maybe", "train"))
+        Prompt(id=text, split=split, messages=(Message(role="user", content=text),), gold="yes", source="rows.jsonl:1")
+        for text, split in (("yes", "test"), ("no", "test"), ("perhaps", "test"), ("all", "train"))
     ]
     write_rows(run / "prepare/prompts/prompts.jsonl", prompts)
-    done = azdistill("evaluate", "-m", url, "-d", "runs/first", "--metrics", "accuracy", "--json")
+    done = azdistill("evaluate", "-m", url, "-d", "runs/first", "--metrics", "accuracy,answered", "--json")
     assert done.code == 0, done.err
     evaluation = ModelEvaluation.model_validate_json(done.out)
-    assert (evaluation.task, evaluation.rows) == ("nli", 2)
-    assert evaluation.models[0].metrics.value("accuracy") == 1.0  # `You said: yes`
+    assert (evaluation.task, evaluation.rows) == ("nli", 3)
+    assert evaluation.models[0].metrics.value("accuracy") == pytest.approx(1 / 3, abs=1e-6)  # `You said: yes`
+    assert evaluation.models[0].metrics.value("answered") == 2  # `You said: perhaps` is not valid
     done = azdistill("evaluate", "-m", url, "-d", "runs/first", "--task", "conversation", "--json")
     assert ModelEvaluation.model_validate_json(done.out).task == "conversation"
 
