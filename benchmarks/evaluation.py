@@ -13,10 +13,17 @@ identical        `identical_answers`: the fraction of the answers of both models
                  which does not count
 latency          `latency_error`: the largest relative difference between the latency that azdistill measures and that
                  of a stopwatch in another process: medians, to the complete answer and to the first token
+bootstrap        `bootstrap_100k_s`: seconds for the mean, gain and retention of 100,000 rows with 10,000 draws
+coverage         `interval_coverage_min`, `interval_coverage_max`: fractions of 4,000 simulated test sets of 100 and 500
+                 rows whose 95% interval has the true value: the smallest and the largest of 7 distributions of scores
+                 and of mean, gain and retention
+scorers          `scorer_cases_right` of `scorer_cases`: answers in tests/metrics/cases.jsonl with the right verdict
+accessibility    `axe_serious`: pages of the report on which axe-core has a finding, in Chromium
 """
 
 from benchmarks.figures import print_figures
 from benchmarks.generation import generation_5m, generation_135m, identical, latency
+from benchmarks.intervals import accessibility, bootstrap, coverage, scorers
 
 if __name__ == "__main__":
     print_figures(
@@ -26,5 +33,9 @@ if __name__ == "__main__":
             "generation_135m": generation_135m,
             "identical": identical,
             "latency": latency,
+            "bootstrap": bootstrap,
+            "coverage": coverage,
+            "scorers": scorers,
+            "accessibility": accessibility,
         },
     )
