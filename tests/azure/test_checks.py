@@ -135,6 +135,14 @@ def test_a_connection_is_described_without_its_key(bundle, client, workspace):
     assert workspace.requests.of("POST", "/listsecrets") == []
 
 
+def test_the_connection_of_a_judge_is_checked_too(bundle, client, connection):
+    judge = {"judge_model": {"model": "gpt-5.1", "connection": "boss"}, "rubric": "Be right."}
+    judged = bundle(judge=judge)
+    assert only_problem(check_bundle(client, judged)).subject == "connection 'boss'"
+    client.connections.create_or_update(ServerlessConnection(name="boss", endpoint="https://j", api_key="k"))
+    assert problems(check_bundle(client, judged)) == []
+
+
 def test_all_problems_are_reported_at_once(bundle, client, workspace):
     workspace.computes.quota["standardNCADSA100v4Family"] = (0, 12)
     quota, missing = problems(check_bundle(client, bundle()))

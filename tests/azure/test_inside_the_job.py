@@ -20,6 +20,7 @@ from azdistill.contracts.manifest import close_folder
 from azdistill.contracts.register import MLFLOW_MODELS_PATH, RegisterConfig
 from azdistill.engine.pipeline.expressions import render
 from azdistill.job.components import component, step_of
+from tests.judging.conftest import judge_step
 from tests.registry.conftest import empty_registry, evaluated, inputs, registry
 from tests.students import tiny
 from tests.teacher.conftest import configure, prompts, simulate, step
@@ -28,7 +29,17 @@ from tests.workspace.clouds import PUBLIC, US_GOVERNMENT
 from tests.workspace.job_process import IDENTITIES, job_process
 from tests.workspace.resources.identity import MANAGED, ON_BEHALF_OF
 
-__all__ = ["configure", "empty_registry", "evaluated", "inputs", "prompts", "registry", "simulate", "step"]
+__all__ = [
+    "configure",
+    "empty_registry",
+    "evaluated",
+    "inputs",
+    "judge_step",
+    "prompts",
+    "registry",
+    "simulate",
+    "step",
+]
 
 pytestmark = pytest.mark.slow
 
@@ -74,6 +85,18 @@ def test_reading_a_connection_is_retried_a_few_times(step, prompts, configure, w
     assert (code, err.count("\n")) == (2, 1)
     assert "run again, and check the workspace if the error stays" in err
     assert len(workspace.requests.of("POST", "/listsecrets")) == 4
+
+
+def test_the_key_of_a_judge_is_read_from_its_connection(judge_step, simulate, workspace, tmp_path):
+    connect(workspace)
+    judge, url = simulate(key=KEY)
+    step = judge_step(teacher=["yes"], student=["no"], baseline=["perhaps"])
+    with job_process(workspace, tmp_path / "way", {TEACHER: url.removeprefix("http://")}) as job:
+        settings = {"judge_route": "endpoint", "judge_model": {"connection": "deepseek"}}
+        assert step.run(job.environ(), **settings) == (0, "")
+    summary = step.read("summary.json")
+    assert (summary["requests"], summary["unreadable"], judge.calls["unauthorized"]) == (6, 6, 0)
+    assert KEY not in "".join(path.read_text() for path in step.judgements.iterdir())
 
 
 def run_of(tracking, folder):

@@ -110,3 +110,13 @@ def test_a_folder_without_a_bundle_is_reported_with_the_command_that_writes_one(
         tmp_path,
         f"azdistill compile JOB -o {tmp_path}",
     )
+
+
+@pytest.mark.slow
+def test_a_job_with_a_judge_is_submitted(bundle, client: MLClient, workspace: SimulatedWorkspace):
+    judge = {"judge_model": {"model": "gpt-5.1", "connection": "boss"}, "rubric": "Be right."}
+    job = submit(client, bundle(judge=judge))
+    sent = workspace.jobs[job.name].properties["jobs"]
+    assert sent["evaluate"]["inputs"]["judgements"]["value"] == "${{parent.jobs.judge.outputs.judgements}}"
+    assert sent["judge"]["inputs"]["rubric"]["value"] == "${{parent.inputs.rubric}}"
+    assert sent["judge"]["outputs"]["store"]["uri"].endswith("/paths/azdistill/store")

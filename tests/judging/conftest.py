@@ -2,7 +2,10 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,8 +55,8 @@ class JudgeStep:
     def judgements(self) -> Path:
         return self.home / "judgements"
 
-    def run(self, **config: Any) -> tuple[int, str]:
-        """Exit code and standard error."""
+    def run(self, environ: Mapping[str, str] | None = None, **config: Any) -> tuple[int, str]:
+        """Exit code and standard error: in this process, or in one of its own with `environ`."""
         prices = config.pop("judge_model", {})
         model = self.home / "judge_model.json"
         model.write_text(json.dumps({"model": "judge-1", **prices}))
@@ -62,6 +65,10 @@ class JudgeStep:
         argv = [
             text for name, value in {**ports, **settings}.items() for text in (f"--{name.replace('_', '-')}", value)
         ]
+        if environ is not None:
+            command = [sys.executable, "-m", STEP.module, *map(str, argv)]
+            done = subprocess.run(command, env={**os.environ, **environ}, capture_output=True, text=True, check=False)
+            return done.returncode, done.stderr
         code = run_step(STEP, body, list(map(str, argv)))
         return code, self.output()[1]
 
