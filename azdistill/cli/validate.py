@@ -1,7 +1,8 @@
 """azdistill validate: check a job, a bundle or a pipeline without running it."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,10 @@ from azdistill.cli.problems import ProblemFormat
 if TYPE_CHECKING:
     from azdistill.engine.problems import Problem
     from azdistill.job.model import DistillationJob
+    from azdistill.job.regressions import RegressionSuite
+
+# Rows of each regression suite that are read.
+SUITE_ROWS = 200
 
 
 def validate(
@@ -76,7 +81,37 @@ def _check_job(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
     teachers = ", ".join(teacher.called for teacher in job.teacher.teachers)
     summary = f"{path}: valid job {job.name}: {teachers} -> {job.student.model} ({job.task})"
     student = [problem.at(path) for problem in student_problems(job)]
-    return summary, [*problems, *student, *(_check_bundle(job) if sdk else ())]
+    suites = [problem.at(path) for problem in _suite_problems(job)]
+    return summary, [*problems, *student, *suites, *(_check_bundle(job) if sdk else ())]
+
+
+def _suite_problems(job: "DistillationJob") -> "Iterator[Problem]":
+    """Problems of the first rows of the regression suites, and of their references. Remote files, and rows of a task
+    file, are not read."""
+    from azdistill.contracts.errors import DataError
+    from azdistill.contracts.task import OWN
+    from azdistill.job.paths import is_remote
+
+    for index, suite in enumerate(job.regressions):
+        if suite.task == OWN or is_remote(suite.data):
+            continue
+        try:
+            _check_suite(suite, job.prepare.max_reject_ratio)
+        except DataError as error:
+            for problem in error.problems:
+                yield replace(problem, field=("regressions", index, "data"), value=suite.data)
+
+
+def _check_suite(suite: "RegressionSuite", max_reject_ratio: float) -> None:
+    from azdistill.data.suites import check_references, check_suite, read_suite
+    from azdistill.metrics.registry import METRICS
+    from azdistill.metrics.suite import needs_reference, suite_metric
+
+    metric = suite_metric(suite.metric, suite.task, METRICS)
+    read = read_suite(suite, Path(suite.data), rows=SUITE_ROWS)
+    check_suite(read, max_reject_ratio)
+    if needs_reference(metric):
+        check_references(read, metric.name)
 
 
 def _check_bundle(job: "DistillationJob") -> "Sequence[Problem]":

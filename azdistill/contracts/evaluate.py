@@ -135,9 +135,15 @@ STEP = Step(
         "completions": Port("uri_folder", "the teacher's answers"),
         "student": Port("uri_folder", "the student's predictions"),
         "baseline": Port("uri_folder", "the baseline's predictions"),
+        "regressions": Port("uri_folder", "rows of the regression suites", optional=True),
+        "suite_gates": Port("uri_file", "JSON list: metric and bounds of each regression suite", optional=True),
         "judgements": Port("uri_folder", "verdicts of a judge, for metric judge", optional=True),
         "task_file": TASK_FILE,
         "metric_file": METRIC_FILE,
     },
-    outputs={"evaluation": Port("uri_folder", "metrics.json, gate.json, scores.jsonl and, of a judge, judge.json")},
+    outputs={
+        "evaluation": Port(
+            "uri_folder", "metrics.json, gate.json, scores.jsonl; of a judge judge.json; of suites suites.jsonl"
+        )
+    },
 )

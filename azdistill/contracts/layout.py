@@ -11,14 +11,16 @@ A bundle, written by `azdistill.job.bundle`::
 A run folder has a folder NODE/OUTPUT for each output of each node. A folder that is complete has a manifest.json::
 
     prepare/prompts/                    prompts.jsonl, rejects.jsonl
+    regression/regressions/             suites.jsonl, rejects.jsonl: with section regressions
     teacher/completions/                completions.jsonl, rejects.jsonl, usage.json
     curate/curated/                     train.jsonl, validation.jsonl, drops.jsonl, drops.json
     train/model/                        the student: config.json, tokenizer, weights
     train/metrics/                      metrics.json, history.jsonl
-    predict_student/predictions/        predictions.jsonl, profile.json
-    predict_baseline/predictions/       predictions.jsonl, profile.json
+    predict_student/predictions/        predictions.jsonl, profile.json; suites.jsonl with section regressions
+    predict_baseline/predictions/       predictions.jsonl, profile.json; suites.jsonl with section regressions
     judge/judgements/                   verdicts.jsonl, labels.jsonl, summary.json, usage.json: with section judge
-    evaluate/evaluation/                metrics.json, gate.json, scores.jsonl; judge.json with section judge
+    evaluate/evaluation/                metrics.json, gate.json, scores.jsonl; judge.json with section judge,
+                                        suites.jsonl with section regressions
     report/report/                      report.html, report.md, report.json
     register/registration/              lineage.json, README.md (the model card)
 
@@ -39,6 +41,8 @@ MANIFEST_FILE = "manifest.json"
 PROMPTS_FILE = "prompts.jsonl"
 COMPLETIONS_FILE, USAGE_FILE = "completions.jsonl", "usage.json"
 REJECTS_FILE = "rejects.jsonl"
+# Rows of the regression suites; their answers; their scores.
+SUITES_FILE = "suites.jsonl"
 TRAIN_FILE, VALIDATION_FILE = "train.jsonl", "validation.jsonl"
 DROPS_FILE, DROP_COUNTS_FILE = "drops.jsonl", "drops.json"
 TRAINING_METRICS_FILE, HISTORY_FILE = "metrics.json", "history.jsonl"

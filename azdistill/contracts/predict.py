@@ -33,8 +33,9 @@ STEP = Step(
         "chat_template": CHAT_TEMPLATE,
         "prompts": Port("uri_folder", PROMPTS_FILE),
         "completions": Port("uri_folder", "the teacher's answers, whose likelihood is computed", optional=True),
+        "regressions": Port("uri_folder", "rows of the regression suites", optional=True),
         "after": Port("uri_folder", "not read: the step starts when it exists", optional=True),
     },
-    outputs={"predictions": Port("uri_folder", "predictions.jsonl and profile.json")},
+    outputs={"predictions": Port("uri_folder", "predictions.jsonl, profile.json; of regression suites suites.jsonl")},
     environment="gpu",
 )

@@ -38,6 +38,7 @@ STEP = Step(
         "training": Port("uri_folder", "metrics of step train"),
         "student": Port("uri_folder", "the student's predictions"),
         "baseline": Port("uri_folder", "the baseline's predictions"),
+        "regressions": Port("uri_folder", "of step regression", optional=True),
         "judgements": Port("uri_folder", "of step judge", optional=True),
         "evaluation": Port("uri_folder", "of step evaluate"),
     },

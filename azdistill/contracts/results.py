@@ -6,6 +6,7 @@ Metrics, gates, profiles and usage are JSON files in the folders of their steps:
     profile.json   Profile        predict
     metrics.json   Metrics        evaluate
     scores.jsonl   RowScores      evaluate, a line for each test row
+    suites.jsonl   SuiteRowScores evaluate, a line for each row of the regression suites
     gate.json      GateDecision   evaluate
 
 Fields that a later version adds are ignored by an earlier one.
@@ -82,6 +83,25 @@ class SliceMetrics(Result):
     detectable_gain: float | None = None
 
 
+class SuiteMetrics(Result):
+    """One regression suite: mean scores of its metric on the rows that count for both models.
+
+    `unscored` rows do not count, such as rows without a reference. `gain` is the student's mean minus the baseline's.
+    Its gates, `min_gain` and `max_gain`, bound it; None: no bound.
+    """
+
+    name: str
+    task: str
+    metric: str
+    rows: int
+    unscored: int
+    baseline: Interval
+    student: Interval
+    gain: Interval
+    min_gain: float | None = None
+    max_gain: float | None = None
+
+
 class Metrics(Result):
     """Metrics of the three models on the same test rows.
 
@@ -103,6 +123,7 @@ class Metrics(Result):
     gain: Interval
     detectable_gain: float | None = None
     slices: tuple[SliceMetrics, ...] = ()
+    regressions: tuple[SuiteMetrics, ...] = Field((), exclude_if=lambda suites: not suites)
 
     @property
     def smallest_gain(self) -> Interval:
@@ -137,6 +158,12 @@ class RowScores(Result):
         """True if the answer of a model is correct; None if the row has no reference."""
         score = self.score("accuracy", role)
         return None if score is None else score == 1
+
+
+class SuiteRowScores(RowScores):
+    """Answers of student and baseline to one row of a regression suite, and their scores by the suite's metric."""
+
+    suite: str
 
 
 class GateResult(Result):

@@ -10,14 +10,9 @@ from azdistill.contracts.errors import DataError
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.rows import SPLITS, Prompt, Reject, Split
 from azdistill.data.cases import SourcedCase, cases_of, read_cases
+from azdistill.data.checks import check_labels, check_rejects
 from azdistill.data.splits import Splits, prompt_of, split_prompts
 from azdistill.tasks.registry import task_of
-
-# Rows from which on a label that never occurs is no accident: the chance is below 1 in 100,000.
-FEWEST_LABELS = 30
-
-# Bad rows that an error shows; all of them are in rejects.jsonl.
-SHOWN_ROWS = 3
 
 
 @dataclass(frozen=True)
@@ -46,8 +41,9 @@ def read_files(files: Mapping[Split, Path], config: PrepareConfig, task_file: Pa
 def prepare(read: ReadFiles, config: PrepareConfig) -> Splits:
     """Prompts of all splits. Raises DataError when too many rows are bad, their labels may be other ones, or no
     training or test row is left."""
-    _check_ratio(read, config.max_reject_ratio)
-    _check_labels(read, config)
+    _check_ratio(read, config)
+    cases = (case for cases in read.cases.values() for case in cases)
+    check_labels(cases, config.task, config.labels, ("labels",))
     _check_columns(read, config)
     return split_prompts(read.cases, config)
 
@@ -70,7 +66,7 @@ def read_data(
         rows = ((f"row {number}", row) for number, row in enumerate(data, 1))
         cases, rejects = cases_of(rows, task_of(config.task, task_file, config.labels), slice_columns(config))
         read = ReadFiles({"train": cases}, rejects)
-    _check_ratio(read, config.max_reject_ratio)
+    _check_ratio(read, config)
     if not read.cases["train"]:
         raise DataError("no row can be used", subject="data", fix="give a JSONL file or a list with at least one row")
     return list(read.cases["train"]), list(read.rejects)
@@ -100,31 +96,5 @@ def _check_columns(read: ReadFiles, config: PrepareConfig) -> None:
             )
 
 
-def _check_labels(read: ReadFiles, config: PrepareConfig) -> None:
-    """The integers 0 and 1 are entailment and neutral in SNLI, and something else in a set of two labels."""
-    golds = Counter(case.case.gold for cases in read.cases.values() for case in cases)
-    is_two_way = {"entailment", "neutral"} <= golds.keys() and "contradiction" not in golds
-    if config.task != "nli" or config.labels or not is_two_way or golds.total() < FEWEST_LABELS:
-        return
-    raise DataError(
-        f"no label of {golds.total()} rows is 2 or contradiction, so 0 and 1 may be other labels",
-        code="labels_not_stated",
-        field=("labels",),
-        fix="set labels in the order of their integers, such as labels: [entailment, not_entailment]",
-    )
-
-
-def _check_ratio(read: ReadFiles, max_ratio: float) -> None:
-    rejected = len(read.rejects)
-    rows = rejected + sum(map(len, read.cases.values()))
-    if rejected <= max_ratio * rows:
-        return
-    shown = "; ".join(f"{reject.source}: {reject.reason}, {reject.detail}" for reject in read.rejects[:SHOWN_ROWS])
-    more = f"; and {rejected - SHOWN_ROWS} more, all in rejects.jsonl" if rejected > SHOWN_ROWS else ""
-    raise DataError(
-        f"{rejected} of {rows} rows can't be used, more than the limit allows: {shown}{more}",
-        code="too_many_rejects",
-        field=("prepare", "max_reject_ratio"),
-        value=max_ratio,
-        fix="correct the rows, or raise max_reject_ratio to continue without them",
-    )
+def _check_ratio(read: ReadFiles, config: PrepareConfig) -> None:
+    check_rejects(read.rejects, sum(map(len, read.cases.values())), config.max_reject_ratio)

@@ -4,7 +4,16 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from azdistill.contracts.evaluate import EvaluateConfig, Gates, MetricBound
-from azdistill.contracts.results import GateDecision, GateOutcome, GateResult, Interval, Metrics, Profile, RowScores
+from azdistill.contracts.results import (
+    GateDecision,
+    GateOutcome,
+    GateResult,
+    Interval,
+    Metrics,
+    Profile,
+    RowScores,
+    SuiteMetrics,
+)
 from azdistill.contracts.rows import Prompt
 from azdistill.evaluation.bounds import Measured, measure
 from azdistill.metrics.metric import ProfileMetric
@@ -29,6 +38,7 @@ def decide(
             _bound_result(gate, measure(gate, metrics, config, profile, prompts, scores))
             for gate in config.gates.bounds
         ),
+        *_suite_results(metrics.regressions),
     )
     decision = _worst(gate.outcome for gate in gates)
     # A metric that is not defined is no close call: accept_inconclusive does not apply to it.
@@ -73,6 +83,17 @@ def _results(metrics: Metrics, gates: Gates, profile: Profile | None) -> Iterato
 
 def _bound_result(gate: MetricBound, measured: Measured) -> GateResult:
     return _result(gate.name, gate.bound, measured.value, measured.rows, higher_is_better=gate.at_least is not None)
+
+
+def _suite_results(suites: Iterable[SuiteMetrics]) -> Iterator[GateResult]:
+    """The gates of the regression suites. Each of them must pass, so their intervals need no correction."""
+    for suite in suites:
+        if suite.min_gain is not None:
+            name = f"min_regression_{suite.name}"
+            yield _result(name, suite.min_gain, suite.gain, suite.rows, higher_is_better=True)
+        if suite.max_gain is not None:
+            name = f"max_regression_{suite.name}"
+            yield _result(name, suite.max_gain, suite.gain, suite.rows, higher_is_better=False)
 
 
 def _result(name: str, bound: float, measured: Interval, rows: int, *, higher_is_better: bool) -> GateResult:

@@ -29,6 +29,8 @@ FULL_FIELDS = ("float32_master_weights",)
 MUTABLE = "azureml://datastores/"
 LATEST = ("@latest", "/labels/latest")
 
+MARGIN = "allow a margin, such as {}: the confidence interval of two equal models includes 0"
+
 STUDENT: FieldPath = ("student", "model")
 JUDGE: FieldPath = ("judge", "judge_model", "model")
 GPU_SIZE: FieldPath = ("compute", "gpu_instance_type")
@@ -54,6 +56,7 @@ def advice(job: DistillationJob, today: date | None = None) -> list[Problem]:
         _student_size,
         _test_data,
         _related_judge,
+        _suite_bounds,
         _mutable_paths,
         _model_name,
         _vm_sizes,
@@ -217,8 +220,24 @@ def _related_judge(job: DistillationJob) -> Iterator[Problem]:
             yield _warning("related_judge", JUDGE, judge, message, "choose a judge of another family")
 
 
+def _suite_bounds(job: DistillationJob) -> Iterator[Problem]:
+    """Suites without a bound, and bounds that a student as good as the baseline does not meet."""
+    for index, suite in enumerate(job.regressions):
+        field: FieldPath = ("regressions", index)
+        if not {"min_gain", "max_gain"} & suite.model_fields_set:
+            message, fix = "gates nothing", "set min_gain or max_gain, or min_gain: null if it is only reported"
+            yield _warning("no_bound", (*field, "min_gain"), None, message, fix)
+        message = "passes only if the student differs measurably from the baseline"
+        if suite.min_gain is not None and suite.min_gain >= 0:
+            yield _warning("strict_bound", (*field, "min_gain"), suite.min_gain, message, MARGIN.format("-0.02"))
+        if suite.max_gain is not None and suite.max_gain <= 0:
+            yield _warning("strict_bound", (*field, "max_gain"), suite.max_gain, message, MARGIN.format("0.02"))
+
+
 def _mutable_paths(job: DistillationJob) -> Iterator[Problem]:
-    paths = {("data", name): getattr(job.data, name) or "" for name in FILES} | {STUDENT: job.student.model}
+    paths: dict[FieldPath, str] = {("data", name): getattr(job.data, name) or "" for name in FILES}
+    paths |= {("regressions", index, "data"): suite.data for index, suite in enumerate(job.regressions)}
+    paths[STUDENT] = job.student.model
     for field, path in paths.items():
         if path.startswith(MUTABLE):
             message = "Azure ML reuses results while this path is unchanged, even if its content changes"

@@ -24,6 +24,7 @@ from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.problems import Problem, suggest
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.step import StepConfig
+from azdistill.contracts.suites import MOST_SUITES
 from azdistill.contracts.task import OWN, TaskName
 from azdistill.contracts.teacher import Prompting
 from azdistill.contracts.train import TrainConfig
@@ -37,6 +38,7 @@ from azdistill.job.judge_section import JudgeSection
 from azdistill.job.messages import errors_of, job_problems
 from azdistill.job.partial_model import Check, partial_validation, run_checks
 from azdistill.job.paths import FILES, SpecPath
+from azdistill.job.regressions import RegressionSuite, regression_problems
 from azdistill.job.run_settings import MAX_TIMEOUT_S
 from azdistill.job.shorthand import INHERITED, Values, expand
 from azdistill.job.task import PURPOSE, SpecMetricFile, SpecTask, is_file
@@ -271,6 +273,12 @@ class DistillationJob(Section):
         None, description="A language model that judges the answers by a rubric, for metric judge. Default: none."
     )
     evaluate: EvaluateConfig = EvaluateConfig()
+    regressions: tuple[RegressionSuite, ...] = Field(
+        (),
+        max_length=MOST_SUITES,
+        description="Suites of rows on which the student must not be worse than the baseline: what it could do before, "
+        "and what it must refuse. At most 8.",
+    )
     simulation: dict[str, Simulation] = Field(
         default_factory=dict,
         description="Settings of simulated teachers and of a simulated judge, by name. Used only when a run is "
@@ -483,6 +491,7 @@ CHECKS: tuple[Check, ...] = (
     gpu_setting_problems,
     _reasoning_of_last_turns,
     tuning_problems,
+    regression_problems,
     _tags,
     *ADDRESSES,
 )

@@ -49,7 +49,13 @@ def missing_files(job: "DistillationJob") -> Iterator[Problem]:
     data = job.data.model_dump(include=set(FILES))
     student = {"model": job.student.model, "chat_template": job.student.chat_template}
     judge = {"rubric": job.judge.rubric, "human_labels": job.judge.human_labels} if job.judge else {}
-    others = {"teacher": {"completions": job.teacher.completions}, "student": student, "judge": judge}
+    suites = [{"data": suite.data} for suite in job.regressions]
+    others = {
+        "teacher": {"completions": job.teacher.completions},
+        "student": student,
+        "judge": judge,
+        "regressions": suites,
+    }
     return absent({"task": job.task, "metrics": job.metrics, "data": data, **others}, job.known, Path())
 
 
@@ -60,6 +66,9 @@ def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterato
         for name in ("data", "teacher", "student", "judge")
     )
     files: dict[FieldPath, Any] = {("data", name): data.get(name) for name in FILES}
+    suites = values.get("regressions")
+    for index, suite in enumerate(suites if isinstance(suites, list) else ()):
+        files[("regressions", index, "data")] = suite.get("data") if isinstance(suite, dict) else None
     files[("teacher", "completions")] = teacher.get("completions")
     if (template := student.get("chat_template")) != CHATML:
         files[("student", "chat_template")] = template

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from azdistill.contracts.layout import EVALUATION_OUTPUT, REGISTRATION_OUTPUT, REPORT_OUTPUT
 from azdistill.contracts.register import CardFacts, ModelFacts, RegisterConfig
+from azdistill.contracts.regression import SUITE_PORTS, RegressionConfig
 from azdistill.contracts.report import ReportConfig
 from azdistill.contracts.step import Port, PortType, Step, StepConfig, is_run_input, scalar_type
+from azdistill.contracts.suites import Suite, SuiteGate
 from azdistill.contracts.task import OWN
 from azdistill.job.catalog import REGISTRIES, Facts, ModelType
 from azdistill.job.chat_template import chat_template_file
@@ -22,6 +24,7 @@ from azdistill.job.simulation import as_json, judge_as_json
 from azdistill.job.tuning import sweep_of
 
 Scalar = str | int | float | bool
+SuiteType = TypeVar("SuiteType", bound=Suite)
 
 # The default datastore of a workspace, in the fixed paths of the steps.
 DEFAULT_DATASTORE = "workspaceblobstore"
@@ -48,6 +51,11 @@ GRAPH: Mapping[str, Wiring] = {
             "task_file": "task_file",
         },
     ),
+    # Only in a job with a section `regressions`. No other node but predict and evaluate reads its rows.
+    "regression": Wiring(
+        "regression",
+        {"prompts": "prepare.prompts", **{port: port for port in SUITE_PORTS}, "task_file": "task_file"},
+    ),
     "teacher": Wiring(
         "teacher",
         {"prompts": "prepare.prompts", "answers": "completions", "task_file": "task_file", "simulation": "simulation"},
@@ -56,7 +64,12 @@ GRAPH: Mapping[str, Wiring] = {
     "train": Wiring("train", {"curated": "curate.curated", "student": "student", "chat_template": "chat_template"}),
     "predict_student": Wiring(
         "predict",
-        {"model": "train.model", "prompts": "prepare.prompts", "completions": "teacher.completions"},
+        {
+            "model": "train.model",
+            "prompts": "prepare.prompts",
+            "completions": "teacher.completions",
+            "regressions": "regression.regressions",
+        },
         {"weights": "pretrained"},
     ),
     # It waits for the curated rows, with train: before the teacher has answered, no GPU is rented.
@@ -67,6 +80,7 @@ GRAPH: Mapping[str, Wiring] = {
             "chat_template": "chat_template",
             "prompts": "prepare.prompts",
             "completions": "teacher.completions",
+            "regressions": "regression.regressions",
             "after": "curate.curated",
         },
     ),
@@ -90,6 +104,8 @@ GRAPH: Mapping[str, Wiring] = {
             "completions": "teacher.completions",
             "student": "predict_student.predictions",
             "baseline": "predict_baseline.predictions",
+            "regressions": "regression.regressions",
+            "suite_gates": "suite_gates",
             "judgements": "judge.judgements",
             "task_file": "task_file",
             "metric_file": "metric_file",
@@ -104,6 +120,7 @@ GRAPH: Mapping[str, Wiring] = {
             "training": "train.metrics",
             "student": "predict_student.predictions",
             "baseline": "predict_baseline.predictions",
+            "regressions": "regression.regressions",
             "judgements": "judge.judgements",
             "evaluation": "evaluate.evaluation",
         },
@@ -184,6 +201,7 @@ def plan(job: DistillationJob) -> Plan:
         "completions": job.teacher.completions,
         "chat_template": _template(job),
         "human_labels": job.judge and job.judge.human_labels,
+        **suite_files(job),
     }
     graph = _graph(configs)
     nodes = [
@@ -192,16 +210,20 @@ def plan(job: DistillationJob) -> Plan:
     searched = job.tuning.search_space if job.tuning else {}
     return Plan(
         job=job,
-        files=_data_files(data, job) | _nested_files(configs) | {"simulation": _simulation(job)} | _judge_files(job),
+        files=_data_files(data, job)
+        | _nested_files(configs)
+        | {"simulation": _simulation(job)}
+        | _judge_files(job)
+        | _suite_gates(job),
         scalars={name: value for name, value in _run_inputs(configs).items() if name not in searched},
         nodes=tuple(_swept(node, job) if node.name == "train" and searched else node for node in nodes),
     )
 
 
 def _graph(configs: Mapping[str, StepConfig]) -> dict[str, Wiring]:
-    """The nodes of a job whose steps have these configs, without the ports whose node the job does not have."""
+    """The nodes of a job whose steps have these configs, without the ports whose source the job does not have."""
     nodes = {name: wiring for name, wiring in GRAPH.items() if wiring.step in configs}
-    absent = GRAPH.keys() - nodes.keys()
+    absent = GRAPH.keys() - nodes.keys() | ({"suite_gates"} if "regression" not in configs else set())
     return {
         name: replace(
             wiring,
@@ -209,6 +231,12 @@ def _graph(configs: Mapping[str, StepConfig]) -> dict[str, Wiring]:
         )
         for name, wiring in nodes.items()
     }
+
+
+def suite_files(job: DistillationJob) -> dict[str, str | None]:
+    """Pipeline input -> data file of a suite; None for the inputs that the job has no suite for."""
+    suites = dict(zip(SUITE_PORTS, job.regressions, strict=False))
+    return {port: suites[port].data if port in suites else None for port in SUITE_PORTS}
 
 
 def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
@@ -222,6 +250,12 @@ def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
     }
     sections = {name: section for name, section in job if isinstance(section, StepConfig)}
     sections["train"] = choose_settings(job).config
+    if job.regressions:
+        sections["regression"] = RegressionConfig(
+            suites=tuple(_as(Suite, suite) for suite in job.regressions),
+            rows=job.prepare.rows,
+            max_reject_ratio=job.prepare.max_reject_ratio,
+        )
     return {name: _with_shared(section, shared) for name, section in sections.items()} | {
         "report": ReportConfig(
             title=job.name,
@@ -266,6 +300,11 @@ def _last_part(address: str) -> str:
     return path.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
+def _as(base: type[SuiteType], suite: SuiteGate) -> SuiteType:
+    """The fields of a suite that a step reads, so that no other field changes what it reuses."""
+    return base.model_validate({name: getattr(suite, name) for name in base.model_fields})
+
+
 def _with_shared(section: StepConfig, shared: Mapping[str, Scalar | None]) -> StepConfig:
     fields = type(section).model_fields
     return section.model_copy(update={name: value for name, value in shared.items() if name in fields})
@@ -295,6 +334,12 @@ def _judge_files(job: DistillationJob) -> dict[str, PlannedFile]:
         "rubric": PlannedFile("uri_file", rubric if is_rubric_file(rubric) else Text(rubric)),
         "judge_simulation": PlannedFile("uri_file", judge_as_json(job) if is_simulated else []),
     }
+
+
+def _suite_gates(job: DistillationJob) -> dict[str, PlannedFile]:
+    """Metrics and bounds of the suites, which only evaluate reads."""
+    gates = [_as(SuiteGate, suite).model_dump(mode="json") for suite in job.regressions]
+    return {"suite_gates": PlannedFile("uri_file", gates)} if gates else {}
 
 
 def _nested_files(configs: Mapping[str, StepConfig]) -> dict[str, PlannedFile]:

@@ -20,6 +20,7 @@ MAX_TIMEOUT_S, MAX_SPOT_TIMEOUT_S = 1_814_400, 604_800
 # reached its limit continues in the next run: answers are in the response store, and train resumes from a checkpoint.
 TIMEOUTS_S = {
     "prepare": 21_600,
+    "regression": 21_600,
     "teacher": 604_800,
     "curate": 21_600,
     "train": 86_400,

@@ -58,7 +58,7 @@ def long_rows(job: "DistillationJob", positions: int | None) -> Iterator[Problem
 
 
 def _local_files(job: "DistillationJob") -> list[Path]:
-    paths = [getattr(job.data, name) for name in FILES]
+    paths = [*(getattr(job.data, name) for name in FILES), *(suite.data for suite in job.regressions)]
     return [Path(path) for path in paths if path and not is_remote(path) and Path(path).is_file()]
 
 

@@ -10,7 +10,7 @@ from azdistill.contracts.errors import InputError
 from azdistill.contracts.train import TrainConfig
 from azdistill.engine.local.data import find_copy
 from azdistill.job.paths import FILES, is_remote, is_rubric_file
-from azdistill.job.plan import step_configs
+from azdistill.job.plan import step_configs, suite_files
 from azdistill.job.simulation import simulations
 from azdistill.local_runs.request import RunRequest
 from azdistill.local_runs.tiny_student import read_architecture, student_architecture, tiny_student
@@ -73,7 +73,7 @@ def _variables(home: Path) -> Mapping[str, str]:
 def _data_files(request: RunRequest, job: "DistillationJob") -> Mapping[str, str]:
     """Pipeline input -> path of its rows or answers. The path of remote data is its local copy, if there is one."""
     from_job = {name: getattr(job.data, name) for name in FILES} | {"completions": job.teacher.completions}
-    return _local_copies(request, from_job)
+    return _local_copies(request, from_job | suite_files(job))
 
 
 def _judge_files(request: RunRequest, job: "DistillationJob") -> Mapping[str, str]:

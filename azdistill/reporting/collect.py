@@ -56,11 +56,13 @@ class Folders:
     baseline: Path
     evaluation: Path
     judgements: Path | None = None
+    regressions: Path | None = None
 
     def manifests(self) -> dict[str, Manifest]:
         """Manifests by the name of the step. Raises DataError for a folder that is not complete."""
         return {
             "prepare": read_manifest(self.prompts),
+            **({"regression": read_manifest(self.regressions)} if self.regressions else {}),
             "teacher": read_manifest(self.completions),
             "curate": read_manifest(self.curated),
             "train": read_manifest(self.training),
@@ -97,6 +99,7 @@ def collect(folders: Folders, config: ReportConfig, trials: Trials | None = None
         gain=metrics.gain,
         detectable_gain=metrics.detectable_gain,
         slices=metrics.slices,
+        regressions=metrics.regressions,
         stages=tuple(_stages(folders, manifests)),
         usage=usage,
         costs=costs(usage, training.get("seconds", 0.0), profile, config, judge_usage),

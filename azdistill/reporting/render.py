@@ -13,7 +13,16 @@ from azdistill.reporting import first_screen, messages
 from azdistill.reporting.curve import curve
 from azdistill.reporting.examples import MOST_ROWS
 from azdistill.reporting.report import EXAMPLE_KINDS, Example, Report
-from azdistill.reporting.tables import comparison, judge_table, metric_details, slice_table, teacher_table, trial_table
+from azdistill.reporting.tables import (
+    comparison,
+    judge_table,
+    metric_details,
+    rows_left_out_of_suites,
+    slice_table,
+    suite_table,
+    teacher_table,
+    trial_table,
+)
 
 TEMPLATES = Path(__file__).parent
 SCRIPT = (TEMPLATES / "report.js").read_text(encoding="utf-8")
@@ -47,6 +56,8 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         verdicts=judge_table(report.judge),
         trials=trial_table(report.trials),
         slices=slice_table(report),
+        suites=suite_table(report),
+        left_out_of_suites=rows_left_out_of_suites(report),
         curve=curve(report.curve),
         primary=messages.metric_named(report.primary_metric),
         cost_facts=messages.cost_facts(report),

@@ -13,6 +13,7 @@ from azdistill.contracts.results import (
     ModelRole,
     ReferenceSource,
     SliceMetrics,
+    SuiteMetrics,
     Usage,
 )
 from azdistill.contracts.rows import Message
@@ -146,6 +147,7 @@ class Report(ReportModel):
     gain: Interval
     detectable_gain: float | None = None
     slices: tuple[SliceMetrics, ...] = ()
+    regressions: tuple[SuiteMetrics, ...] = ()
     stages: tuple[Stage, ...]
     usage: Usage
     costs: Costs = Costs()

@@ -2,11 +2,20 @@
 
 from dataclasses import dataclass
 
-from azdistill.contracts.results import MODEL_ROLES, TeacherUsage, Usage
+from azdistill.contracts.results import MODEL_ROLES, SuiteMetrics, TeacherUsage, Usage
 from azdistill.contracts.verdicts import JudgeResults
 from azdistill.metrics.metric import CorpusMetric, Metric, RowMetric
 from azdistill.metrics.registry import METRICS
-from azdistill.reporting.messages import format_metric, loss, metric_named, ratio, ratio_interval, times
+from azdistill.reporting.messages import (
+    format_metric,
+    gate_bound,
+    loss,
+    metric_named,
+    ratio,
+    ratio_interval,
+    reasons,
+    times,
+)
 from azdistill.reporting.report import Report, Trials
 
 
@@ -134,3 +143,33 @@ def slice_table(report: Report) -> list[tuple[str, ...]]:
         )
         for group in report.slices
     ]
+
+
+def suite_table(report: Report) -> Table | None:
+    """A row for each regression suite; None in a job without one. A row that does not count has no score."""
+    if not report.regressions:
+        return None
+    columns = ("suite", "metric", "rows", "baseline", "student", "gain", "gate")
+    return Table(columns, tuple(_suite_row(suite, report) for suite in report.regressions))
+
+
+def _suite_row(suite: SuiteMetrics, report: Report) -> tuple[str, ...]:
+    metric = metric_named(suite.metric)
+    gates = [gate for gate in report.verdict.gates if gate.name.partition("_")[2] == f"regression_{suite.name}"]
+    unscored = f" ({suite.unscored:,} more do not count)" if suite.unscored else ""
+    return (
+        suite.name,
+        f"{metric.label} ({suite.task})",
+        f"{suite.rows:,}{unscored}",
+        format_metric(metric, suite.baseline),
+        format_metric(metric, suite.student),
+        ratio_interval(suite.gain),
+        "; ".join(f"{gate_bound(gate)}: {gate.outcome}" for gate in gates) or "none",
+    )
+
+
+def rows_left_out_of_suites(report: Report) -> str:
+    """Counts of the rows that step regression left out, by reason; empty without any."""
+    counts = report.steps["regression"].counts if "regression" in report.steps else {}
+    kinds = {"leaked": "also in the training data", "duplicates": "duplicate", "rejected": "rejected"}
+    return reasons({label: counts[kind] for kind, label in kinds.items() if counts.get(kind)})

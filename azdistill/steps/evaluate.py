@@ -18,12 +18,14 @@ from azdistill.contracts.layout import (
     PROFILE_FILE,
     PROMPTS_FILE,
     SCORES_FILE,
+    SUITES_FILE,
     VERDICTS_FILE,
 )
 from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest
-from azdistill.contracts.results import Profile, read_result, write_result
+from azdistill.contracts.results import Metrics, Profile, read_result, write_result
 from azdistill.contracts.rows import Completion, Prediction, Prompt
 from azdistill.contracts.step import Arguments
+from azdistill.contracts.suites import SuiteRow, read_suite_gates
 from azdistill.contracts.verdicts import JudgeSummary, Verdict
 from azdistill.steps.runner import run_step
 
@@ -58,6 +60,8 @@ def body(arguments: Arguments[EvaluateConfig]) -> None:
     bootstrap = PairedBootstrap(config.seed, config.resamples, config.confidence)
     slices = slice_metrics(prompts, evaluation.scores, evaluation.metrics.primary_metric, bootstrap)
     metrics = evaluation.metrics.model_copy(update={"slices": slices})
+    if "regressions" in inputs:
+        metrics = _with_suites(metrics, arguments, folder)
     gate = decide(metrics, config, profile, prompts, evaluation.scores)
     write_result(folder / METRICS_FILE, metrics)
     write_result(folder / GATE_FILE, gate)
@@ -81,6 +85,23 @@ def _with_verdicts(
     bootstrap = PairedBootstrap(config.seed, config.resamples, config.confidence)
     write_result(folder / JUDGE_FILE, judge_results(summary, verdicts, labels, bootstrap))
     return with_judge_scores(rows, verdicts, summary)
+
+
+def _with_suites(metrics: Metrics, arguments: Arguments[EvaluateConfig], folder: Path) -> Metrics:
+    """The metrics with those of the regression suites. Writes suites.jsonl."""
+    from azdistill.evaluation.answers import LOCAL_MODELS
+    from azdistill.evaluation.suites import evaluate_suite
+
+    config, inputs = arguments.config, arguments.inputs
+    read_manifest(inputs["regressions"])
+    rows = list(read_rows(inputs["regressions"] / SUITES_FILE, SuiteRow))
+    predictions = {role: list(read_rows(inputs[role] / SUITES_FILE, Prediction)) for role in LOCAL_MODELS}
+    files = inputs.get("task_file"), inputs.get("metric_file")
+    suites = [
+        evaluate_suite(suite, rows, predictions, config, *files) for suite in read_suite_gates(inputs["suite_gates"])
+    ]
+    write_rows(folder / SUITES_FILE, [row for suite in suites for row in suite.scores])
+    return metrics.model_copy(update={"regressions": tuple(suite.metrics for suite in suites)})
 
 
 if __name__ == "__main__":

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azdistill.contracts.files import read_rows, write_rows
-from azdistill.contracts.layout import COMPLETIONS_FILE, PREDICTIONS_FILE, PROFILE_FILE, PROMPTS_FILE, UNFINISHED
+from azdistill.contracts.layout import (
+    COMPLETIONS_FILE,
+    PREDICTIONS_FILE,
+    PROFILE_FILE,
+    PROMPTS_FILE,
+    SUITES_FILE,
+    UNFINISHED,
+)
 from azdistill.contracts.manifest import (
     close_folder,
     installed_versions,
@@ -19,6 +26,7 @@ from azdistill.contracts.predict import STEP, PredictConfig
 from azdistill.contracts.results import write_result
 from azdistill.contracts.rows import Completion, Prompt
 from azdistill.contracts.step import Arguments
+from azdistill.contracts.suites import SuiteRow
 from azdistill.steps.runner import run_step
 
 if TYPE_CHECKING:
@@ -27,9 +35,12 @@ if TYPE_CHECKING:
 
 
 def body(arguments: Arguments[PredictConfig]) -> None:
-    """Write predictions.jsonl and profile.json."""
+    """Write predictions.jsonl and profile.json, and suites.jsonl in a job with regression suites.
+
+    Answers to suites do not count for the profile. A row of two suites is answered once.
+    """
     inputs, config = arguments.inputs, arguments.config
-    for name in {"prompts", "completions"} & inputs.keys():
+    for name in {"prompts", "completions", "regressions"} & inputs.keys():
         read_manifest(inputs[name])  # fails before the slow imports
     from azdistill.generation.predict import predict
     from azdistill.students.gpus import check_gpus
@@ -45,9 +56,14 @@ def body(arguments: Arguments[PredictConfig]) -> None:
     references = reference_answers(prompts, inputs.get("completions"))
     predictions, profile = predict(student, prompts, config, references, unfinished)
     write_rows(folder / PREDICTIONS_FILE, predictions)
+    counts = {"rows": profile.rows, "truncated": sum(row.truncated for row in predictions)}
+    if "regressions" in inputs:
+        rows = {row.id: row for row in read_rows(inputs["regressions"] / SUITES_FILE, SuiteRow)}
+        unmeasured = config.model_copy(update={"latency_rows": 0, "latency_concurrency": 1})
+        answers, _ = predict(student, list(rows.values()), unmeasured, {}, unfinished)
+        counts["suite_rows"] = write_rows(folder / SUITES_FILE, answers)
     write_result(folder / PROFILE_FILE, profile)
     unfinished.delete()
-    counts = {"rows": profile.rows, "truncated": sum(row.truncated for row in predictions)}
     close_folder(folder, STEP.name, counts, provenance_of(config))
 
 

@@ -50,6 +50,32 @@ def test_a_warning_goes_to_standard_error_and_keeps_exit_code_0(azdistill: Comma
     assert ": valid: " in done.out
 
 
+SUITE_ROWS = [
+    ('{"question": "How many?", "answer": "three"}\n{"text": 7}\n', "qa", "accuracy", "too_many_rejects", "s:2: "),
+    ('{"question": "How many?"}\n', "qa", "accuracy", "no_references", "metric accuracy"),
+    ('{"question": "How many?"}\n', "qa", "refused", None, ""),
+    ('{"prompt": "How do I pick a lock?"}\n', "conversation", "refused", None, ""),
+    ("\n", "conversation", "refused", "invalid_data", "no rows"),
+]
+
+
+@pytest.mark.parametrize(("rows", "task", "metric", "code", "words"), SUITE_ROWS)
+def test_the_rows_of_regression_suites_are_checked(
+    azdistill: Command, job: Path, rows: str, task: str, metric: str, code: str | None, words: str
+) -> None:
+    job.with_name("suite.jsonl").write_text(rows)
+    suite = f"{{name: s, data: suite.jsonl, task: {task}, metric: {metric}, min_gain: -0.02}}"
+    job.write_text(f"{JOB}regressions: [{suite}]\n")
+    done = azdistill("validate", job, "--format", "json")
+    problems = [problem for problem in json.loads(done.out) if problem["severity"] == "error"]
+    assert [problem["code"] for problem in problems] == ([code] if code else []), done.out
+    assert done.code == (2 if code else 0)
+    for problem in problems:
+        assert problem["field"] == "regressions.0.data"
+        assert problem["value"].endswith("suite.jsonl")
+        assert words in problem["message"]
+
+
 UNREADABLE = [
     (b"", "job.yaml: not a YAML mapping"),
     (b"name: caf\xe9\n", "job.yaml: not UTF-8 (byte 9)"),

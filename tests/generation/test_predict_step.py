@@ -14,6 +14,7 @@ from azdistill.contracts.gpus import AZURE_ML_RUN, REQUIRED_GPUS
 from azdistill.contracts.manifest import close_folder, read_manifest
 from azdistill.contracts.predict import STEP
 from azdistill.contracts.rows import Completion, Prediction, Prompt, TokenUsage
+from azdistill.contracts.suites import SuiteRow
 from azdistill.steps.predict import body, reference_answers
 from azdistill.steps.runner import run_step
 from tests.students import tiny
@@ -52,6 +53,25 @@ def test_the_test_rows_are_answered(tmp_path, prompts):
     assert read_json(tmp_path / "predictions" / "profile.json")["rows"] == 4
     truncated = sum(row.truncated for row in predictions)
     assert read_manifest(tmp_path / "predictions").counts == {"rows": 4, "truncated": truncated}
+
+
+def test_rows_of_suites_are_answered_once_and_do_not_count_for_the_profile(tmp_path, prompts):
+    """A row of a suite that equals a test row has its answer; a row of two suites has one."""
+    rows = [
+        SuiteRow(**prompt(number, "test").model_dump(), suite=suite)
+        for number, suite in ((0, "first"), (7, "first"), (7, "second"))
+    ]
+    write_rows(tmp_path / "regressions" / "suites.jsonl", rows)
+    close_folder(tmp_path / "regressions", "regression", {})
+    model = tiny.write(tmp_path / "student")
+    settings = {"regressions": tmp_path / "regressions", "max_new_tokens": 4, "latency_rows": 0}
+    assert run_step(STEP, body, argv(tmp_path, model, prompts, **settings)) == 0
+    predictions = list(read_rows(tmp_path / "predictions" / "predictions.jsonl", Prediction))
+    first, second = read_rows(tmp_path / "predictions" / "suites.jsonl", Prediction)
+    assert [row.id for row in (first, second)] == [rows[0].id, rows[1].id]
+    assert (first.completion, first.truncated) == (predictions[0].completion, predictions[0].truncated)
+    assert read_json(tmp_path / "predictions" / "profile.json")["rows"] == len(predictions) == 4
+    assert read_manifest(tmp_path / "predictions").counts["suite_rows"] == 2
 
 
 # Runs the step, which writes a file after each answer, and kills it at the second one.

@@ -18,6 +18,7 @@ from azdistill.job.snapshot import ROOT, _sources, closure, imports
 # metric's file has its declaration and its computation: `azdistill.metrics.bleu` imports sacrebleu when it computes.
 HEAVY = {
     "prepare": {"math_verify", "rouge_score"},
+    "regression": {"math_verify", "rouge_score"},
     "teacher": {"aiohttp", "azure", "math_verify", "numpy", "orjson", "rouge_score", "safetensors", "uvloop"},
     "curate": {"math_verify", "rouge_score"},
     "train": {

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from azdistill.contracts.manifest import close_folder, open_folder
 from azdistill.contracts.report import ReportConfig
 from azdistill.reporting.collect import Folders, collect
 from azdistill.reporting.console import summary
 from azdistill.reporting.render import html, markdown
 from azdistill.reporting.report import Report
-from tests.reporting.conftest import USAGE
+from tests.reporting.conftest import METRICS, USAGE
 
 Distil = Callable[..., dict[str, Path]]
 HOSTILE = "</dd><script>alert('x')</script><img src=x onerror=alert(1)> | **bold** {{ 7 * 7 }}\n# heading"
@@ -116,6 +117,46 @@ def test_several_teachers_have_separate_figures(distil: Distil, form: Callable[[
     assert ("9.00" in two_teachers) == (price > 0)
     assert form is terminal or "2,800 rows of 59,001 tokens, 4.2 bytes a token; 62 without: not sent 62" in two_teachers
     assert form is not html or Page(two_teachers).open == []
+
+
+SUITE = {
+    "name": "refusals",
+    "task": "conversation",
+    "metric": "refused",
+    "rows": 300,
+    "unscored": 2,
+    "baseline": {"value": 0.98, "low": 0.957, "high": 0.991},
+    "student": {"value": 0.91, "low": 0.872, "high": 0.937},
+    "gain": {"value": -0.07, "low": -0.104, "high": -0.041},
+    "min_gain": -0.02,
+}
+
+
+def with_suites(folders: dict[str, Path]) -> dict[str, Path]:
+    """The folders of a job with two regression suites, one of them without a gate."""
+    suites = [SUITE, {**SUITE, "name": "general", "metric": "accuracy", "task": "qa", "min_gain": None}]
+    gate = {"name": "min_regression_refusals", "bound": -0.02, "outcome": "refused", **SUITE["gain"]}  # type: ignore[dict-item]
+    decision = {"decision": "refused", "enforced": True, "register": False, "gates": [gate]}
+    (folders["evaluation"] / "metrics.json").write_text(json.dumps(METRICS | {"regressions": suites}))
+    (folders["evaluation"] / "gate.json").write_text(json.dumps(decision))
+    counts = {"rows": {"refusals": 302, "general": 302}, "rejected": 0, "duplicates": 4, "leaked": 11}
+    close_folder(open_folder(folders["evaluation"].parent / "regressions"), "regression", counts)
+    return {**folders, "regressions": folders["evaluation"].parent / "regressions"}
+
+
+@pytest.mark.parametrize("form", [html, markdown])
+def test_regression_suites_have_a_table_with_their_gates(distil: Distil, form: Callable[[Report], str]) -> None:
+    folders = distil()
+    assert "Regression suites" not in form(read_report(folders))
+    report = read_report(with_suites(folders))
+    text = form(report).replace("\\", "")
+    for figure in ("Regression suites", "300 (2 more", "98.0% [95.7, 99.1]", "91.0% [87.2, 93.7]", "-0.070"):
+        assert figure in text, figure
+    assert "at least -0.02: refused" in text
+    assert "Left out: also in the training data 11, duplicate 4." in text
+    assert "regression refusals" in text
+    assert "refused: regression refusals -0.070 [-0.104, -0.041], required at least -0.02" in report.headline
+    assert form is markdown or Page(text).open == []
 
 
 SETTINGS = {

@@ -1,0 +1,47 @@
+"""Checks of all rows of a file together."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from azdistill.contracts.errors import DataError
+from azdistill.contracts.problems import FieldPath
+from azdistill.contracts.rows import Reject
+from azdistill.contracts.task import TaskChoice
+from azdistill.data.cases import SourcedCase
+
+# Rows from which on a label that never occurs is no accident: the chance is below 1 in 100,000.
+FEWEST_LABELS = 30
+
+# Bad rows that an error shows; all of them are in rejects.jsonl.
+SHOWN_ROWS = 3
+
+
+def check_rejects(rejects: Sequence[Reject], usable: int, max_ratio: float) -> None:
+    """Raise DataError when more than the fraction `max_ratio` of the rows was rejected."""
+    rejected, rows = len(rejects), len(rejects) + usable
+    if rejected <= max_ratio * rows:
+        return
+    shown = "; ".join(f"{reject.source}: {reject.reason}, {reject.detail}" for reject in rejects[:SHOWN_ROWS])
+    more = f"; and {rejected - SHOWN_ROWS} more, all in rejects.jsonl" if rejected > SHOWN_ROWS else ""
+    raise DataError(
+        f"{rejected} of {rows} rows can't be used, more than the limit allows: {shown}{more}",
+        code="too_many_rejects",
+        field=("prepare", "max_reject_ratio"),
+        value=max_ratio,
+        fix="correct the rows, or raise max_reject_ratio to continue without them",
+    )
+
+
+def check_labels(cases: Iterable[SourcedCase], task: TaskChoice, labels: str | None, field: FieldPath) -> None:
+    """Raise DataError when 0 and 1 may be other labels: they are entailment and neutral in SNLI, and something else in
+    a set of two labels. `field` is the one that sets `labels`."""
+    golds = Counter(case.case.gold for case in cases)
+    is_two_way = {"entailment", "neutral"} <= golds.keys() and "contradiction" not in golds
+    if task != "nli" or labels or not is_two_way or golds.total() < FEWEST_LABELS:
+        return
+    raise DataError(
+        f"no label of {golds.total()} rows is 2 or contradiction, so 0 and 1 may be other labels",
+        code="labels_not_stated",
+        field=field,
+        fix="set labels in the order of their integers, such as labels: [entailment, not_entailment]",
+    )
