@@ -35,6 +35,8 @@ def measure(
         return Measured(Interval(value=getattr(profile, metric.name, None)), metrics.rows)
     if not isinstance(metric, RowMetric):
         return Measured(metrics.models["student"].interval(metric.name), metrics.rows)
+    if any(metric.name not in row.scores for row in scores):  # it needs a judge or a file that the run does not have
+        return Measured(Interval(), 0)
     bootstrap = PairedBootstrap(config.seed, config.resamples, _two_sided(gate, config))
     if gate.slice == "worst":
         return _worst_slice(gate, metric.name, bootstrap, prompts, scores)

@@ -33,7 +33,7 @@ def decide(
     not exist.
     """
     gates = (
-        *_results(metrics, config.gates, profile),
+        *_results(metrics, config.gates, profile, scores),
         *(
             _bound_result(gate, measure(gate, metrics, config, profile, prompts, scores))
             for gate in config.gates.bounds
@@ -58,7 +58,9 @@ def needs_profile(gates: Gates) -> bool:
     return any(isinstance(metric_named(name), ProfileMetric) for name in names)
 
 
-def _results(metrics: Metrics, gates: Gates, profile: Profile | None) -> Iterator[GateResult]:
+def _results(
+    metrics: Metrics, gates: Gates, profile: Profile | None, scores: Sequence[RowScores]
+) -> Iterator[GateResult]:
     student = metrics.models["student"]
     measured = [
         ("min_retention", gates.min_retention, metrics.retention),
@@ -78,7 +80,8 @@ def _results(metrics: Metrics, gates: Gates, profile: Profile | None) -> Iterato
         )
         higher = bool(metric.higher_is_better)
         gate = f"{'min' if higher else 'max'}_{name}"
-        yield _result(gate, bound, value, metrics.rows, higher_is_better=higher)
+        rows = sum(row.scores[metric.name]["student"] is not None for row in scores if metric.name in row.scores)
+        yield _result(gate, bound, value, rows or metrics.rows, higher_is_better=higher)
 
 
 def _bound_result(gate: MetricBound, measured: Measured) -> GateResult:

@@ -88,6 +88,32 @@ def test_too_many_missing_verdicts_leave_the_metric_undefined_and_no_gate_green(
     assert evaluated(build, [], summary(0), gates)[1].decision == "inconclusive"
 
 
+def test_gates_count_the_rows_that_were_judged_and_slices_are_of_these(folders, evaluate_step, tmp_path):
+    verdicts = [verdict for number in range(1, 31) for verdict in row(number, "tie", "first", "first")]
+    bounds = [
+        {"metric": "judge", "at_least": 0.5, "compared_with": "baseline"},
+        {"metric": "judge", "at_least": 0.5, "slice": "worst"},
+    ]
+    gates = {"min_retention": None, "min_gain": None, "metrics": {"judge": 0.7}, "bounds": bounds}
+    inputs = folders(rows=60)
+    judged = {**inputs, "judgements": written(tmp_path / "judgements", verdicts, [], summary(30))}
+    results = read_json(evaluate_step(judged, gates=gates).folder / "gate.json")["gates"]
+    assert [(gate["rows"], gate["outcome"]) for gate in results[:2]] == [(30, "passed")] * 2
+    assert results[2]["rows"] <= 30
+    # Without verdicts, a gate on them is not passed.
+    results = read_json(evaluate_step(inputs, gates=gates, output="other").folder / "gate.json")
+    assert {gate["outcome"] for gate in results["gates"]} == {"inconclusive"}
+
+
+def written(folder, verdicts, labels, counts):
+    """The output of step judge."""
+    write_rows(folder / "verdicts.jsonl", verdicts)
+    write_rows(folder / "labels.jsonl", labels)
+    write_result(folder / "summary.json", counts)
+    close_folder(folder, "judge", {})
+    return folder
+
+
 def test_a_job_without_a_judge_has_no_such_metric(build):
     metrics = evaluate([build.row("neutral", "neutral", "neutral", "neutral")], EvaluateConfig(task="nli")).metrics
     assert "judge" not in metrics.models["student"].root
@@ -143,16 +169,12 @@ def test_scores_that_are_nearly_the_same_agree_more_than_those_that_are_far_apar
 
 
 def test_the_step_writes_what_the_verdicts_say(folders, evaluate_step, tmp_path):
-    judgements = tmp_path / "judgements"
     verdicts = [verdict for number in range(1, 51) for verdict in row(number, "tie", "first", "first")]
     labels = [
         verdict.model_copy(update={"human": human, "models": ()})
         for verdict, human in zip(verdicts[:6], ["tie", "first"] * 3, strict=True)
     ]
-    write_rows(judgements / "verdicts.jsonl", verdicts)
-    write_rows(judgements / "labels.jsonl", labels)
-    write_result(judgements / "summary.json", summary(50))
-    close_folder(judgements, "judge", {})
+    judgements = written(tmp_path / "judgements", verdicts, labels, summary(50))
     done = evaluate_step({**folders(rows=60), "judgements": judgements}, primary_metric="judge")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("judge on 50 test rows: teacher 0.750, baseline 0.000, student 0.750; passed")
