@@ -11,12 +11,15 @@ import mlflow
 import pytest
 
 from azdistill.contracts.manifest import read_manifest
-from tests.end_to_end.conftest import run
+from tests.end_to_end.conftest import GENERAL_ROWS, run
 from tests.small_job import AZDISTILL, variables
 
 pytestmark = pytest.mark.slow
 
-NODES = ("prepare", "teacher", "curate", "train", "predict_student", "predict_baseline", "evaluate", "report")
+NODES = (
+    *("prepare", "regression", "teacher", "curate", "train", "predict_student", "predict_baseline", "evaluate"),
+    "report",
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,28 @@ def test_every_row_is_a_completion_or_a_reject(first: tuple[Path, Any]) -> None:
     assert len({json.loads(line)["id"] for line in completions}) == len(completions)
     assert {reject["reason"] for reject in rejects} <= {"content_filter"}
     assert usage["retries"]
+
+
+def test_regression_suites_are_answered_by_student_and_baseline_alone(first: tuple[Path, Any]) -> None:
+    folder, _ = first
+    counts = read_manifest(folder / "regression/regressions").counts
+    assert counts["rows"] == {"general": GENERAL_ROWS - 1, "unsafe": 10}
+    assert counts["leaked"] == 1
+    ids = {json.loads(line)["id"] for line in (folder / "regression/regressions/suites.jsonl").read_text().splitlines()}
+    for node in ("student", "baseline"):
+        lines = (folder / f"predict_{node}" / "predictions" / "suites.jsonl").read_text().splitlines()
+        assert {json.loads(line)["id"] for line in lines} == ids
+    for file in (
+        "prepare/prompts/prompts.jsonl",
+        "teacher/completions/completions.jsonl",
+        "curate/curated/train.jsonl",
+    ):
+        assert not [identity for identity in ids if identity in (folder / file).read_text()]
+    general, unsafe = metrics(folder)["regressions"]
+    assert (general["metric"], general["rows"], unsafe["rows"]) == ("f1", GENERAL_ROWS - 1, 10)
+    gates = {gate["name"] for gate in json.loads((folder / "evaluate/evaluation/gate.json").read_text())["gates"]}
+    assert {name for name in gates if "regression" in name} == {"min_regression_general"}
+    assert "Regression suites" in (folder / "report/report/report.md").read_text()
 
 
 def test_a_student_is_registered_when_gates_are_not_enforced(job: Path, first: tuple[Path, Any], home: Path) -> None:
