@@ -228,6 +228,7 @@ def jobs(draw: st.DrawFn) -> Values:
             labels=st.none(),  # a list that the steps have as a text
             metrics=st.none(),  # a Python file
             judge=st.none(),  # a node that other jobs do not have
+            regressions=st.just([]),  # the same
             tuning=st.none(),  # a sweep is another kind of node, see tests/job/test_tuning.py
             evaluate=fields(
                 EvaluateConfig,

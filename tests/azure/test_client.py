@@ -8,7 +8,7 @@ import pytest
 from azdistill import DistillationClient, DistillationJob
 from azdistill.azure.workspace_jobs import WorkspaceJobs
 from azdistill.contracts.errors import DataError, InputError
-from azdistill.job.components import STEPS
+from azdistill.job.plan import plan
 from tests.azure.tutorial import SNIPPET
 
 STUDENT = {
@@ -70,7 +70,8 @@ def test_a_job_is_submitted_once_and_followed(distillation, job, workspace):
     submitted = distillation.jobs.create_or_update(job)
     # The SDK alone sends an environment for every node, and asks for the datastore's secrets for every file.
     sent = {path: len(workspace.requests.of(method, path)) for method, path in SENT_ONCE}
-    assert sent == {"/environments/": 2, "/listSecrets": 2, "/components/": len(STEPS)}  # one /listSecrets by a check
+    steps = {node.step.name for node in plan(job).nodes}
+    assert sent == {"/environments/": 2, "/listSecrets": 2, "/components/": len(steps)}  # one /listSecrets by a check
     assert distillation.jobs.create_or_update(job).name == submitted.name
     assert distillation.jobs.get(submitted.name).status == "Running"
     assert [status.name for status in distillation.jobs.list()] == [submitted.name]

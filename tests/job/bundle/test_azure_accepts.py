@@ -14,6 +14,7 @@ from azdistill.job.components import STEPS
 from azdistill.job.judge_section import JudgeSection
 from azdistill.job.loading import load_job as load_spec
 from azdistill.job.model import ComputeSection, Identity
+from azdistill.job.regressions import RegressionSuite
 from tests.small_job import quickstart_job
 
 ROOT = Path(__file__).parents[3]
@@ -45,22 +46,27 @@ def test_the_sdk_loads_and_validates_a_bundle(bundle: Path) -> None:
 
 @pytest.fixture(scope="module")
 def judged(bundle: Path) -> Path:
-    """The same bundle with a judge."""
+    """The same bundle with a judge and regression suites."""
     labels = bundle.parent / "labels.jsonl"
     labels.write_text('{"id": "a", "answers": ["b", "c"], "preference": "tie"}\n')
     model = {"model": "gpt-5.1", "connection": "boss"}
     section = {"judge_model": model, "rubric": "Be (right); $HOME", "human_labels": str(labels)}
     spec = load_spec(bundle.parent / "job/job.yaml")
-    spec = spec.model_copy(update={"judge": JudgeSection.model_validate(section)})
+    suites = [{"name": "general", "data": str(labels)}, {"name": "unsafe", "data": "azureml:unsafe:1"}]
+    regressions = tuple(map(RegressionSuite.model_validate, suites))
+    spec = spec.model_copy(update={"judge": JudgeSection.model_validate(section), "regressions": regressions})
     return compile_job(spec, bundle.parent / "judged").parent
 
 
-def test_the_sdk_and_the_local_engine_accept_a_judge(judged: Path) -> None:
+def test_the_sdk_and_the_local_engine_accept_a_judge_and_suites(judged: Path) -> None:
     job = load_job(judged / "pipeline.yml")
     assert job._validate().passed
     sent = job._to_rest_object().properties.jobs
     assert sent["evaluate"]["inputs"]["judgements"]["value"] == "${{parent.jobs.judge.outputs.judgements}}"
     assert set(sent["judge"]["inputs"]) >= {"rubric", "human_labels", "judge_model"}
+    assert set(sent["regression"]["inputs"]) >= {"suite_1", "suite_2", "suites"}
+    for node in ("predict_student", "predict_baseline", "evaluate", "report"):
+        assert sent[node]["inputs"]["regressions"]["value"] == "${{parent.jobs.regression.outputs.regressions}}"
     path = judged / "pipeline.yml"
     assert pipeline_problems(load_pipeline(path)) == validate_file(path) == []
 
