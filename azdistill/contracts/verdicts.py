@@ -24,7 +24,8 @@ class Verdict(Row):
 
     `models` wrote the answers; there are none for answers that a person labelled. `readings` has the verdict of each
     reply, in the order of `answers`; None: the reply has none. It is empty where no request was needed. `verdict` is
-    None if a reading is, and a tie if the readings of both orders differ. `human` is the verdict of a person.
+    None if a reading is, and a tie if the readings of both orders differ. `replies` are the complete ones, with the
+    judge's reasons. `human` is the verdict of a person.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Verdict(Row):
     answers: tuple[str, ...]
     readings: tuple[Reading | None, ...] = ()
     verdict: Reading | None
+    replies: tuple[str | None, ...] = ()
     human: Reading | None = None
 
 

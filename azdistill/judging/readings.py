@@ -43,20 +43,28 @@ def _last_line_verdict(reply: str, read: Callable[[str], Reading | None]) -> Rea
 def verdict(case: Case, replies: Sequence[str | None], mode: JudgeMode) -> Verdict:
     """The verdict on a case, from the complete reply to each of its prompts. None: there is no complete reply."""
     if case.known is not None:
-        return _verdict(case, (), case.known)
+        return _verdict(case, (), case.known, ())
     if mode == "score":
         score = None if replies[0] is None else read_score(replies[0])
-        return _verdict(case, (score,), score)
+        return _verdict(case, (score,), score, replies)
     first, second = (None if reply is None else read_preference(reply) for reply in replies)
     readings = (first, _swapped(second))
     if None in readings:
-        return _verdict(case, readings, None)
-    return _verdict(case, readings, readings[0] if readings[0] == readings[1] else "tie")
+        return _verdict(case, readings, None, replies)
+    return _verdict(case, readings, readings[0] if readings[0] == readings[1] else "tie", replies)
 
 
-def _verdict(case: Case, readings: tuple[Reading | None, ...], reading: Reading | None) -> Verdict:
+def _verdict(
+    case: Case, readings: tuple[Reading | None, ...], reading: Reading | None, replies: Sequence[str | None]
+) -> Verdict:
     return Verdict(
-        id=case.row.id, models=case.models, answers=case.answers, readings=readings, verdict=reading, human=case.human
+        id=case.row.id,
+        models=case.models,
+        answers=case.answers,
+        readings=readings,
+        verdict=reading,
+        replies=tuple(replies),
+        human=case.human,
     )
 
 

@@ -97,6 +97,8 @@ def test_a_reply_without_a_verdict_is_counted(judge_step, simulated_judge, reply
     assert {name: summary[name] for name in counts} == counts
     verdicts = {row["verdict"] for row in step.rows("verdicts.jsonl") if row["readings"]}
     assert verdicts == ({None} if counts["unjudged"] else {"tie"})
+    replies = {text for row in step.rows("verdicts.jsonl") for text in row["replies"]}
+    assert replies == {None if counts["unanswered"] else reply}
 
 
 def test_a_budget_that_is_reached_and_an_empty_rubric_are_one_line(judge_step, simulated_judge):
