@@ -47,8 +47,8 @@ def _path(values: Values, name: str) -> FieldPath:
 def _known_keys(values: Values, path: FieldPath, node: Any) -> Iterable[str]:
     if path == ("simulation",):
         teachers = _child(_child(values, "teacher"), "teachers")
-        entries = [entry for entry in teachers if isinstance(entry, dict)] if isinstance(teachers, list) else []
-        return [str(entry.get("name") or entry.get("model")) for entry in entries]
+        models = [*(teachers if isinstance(teachers, list) else ()), _child(_child(values, "judge"), "judge_model")]
+        return [str(model.get("name") or model.get("model")) for model in models if isinstance(model, dict)]
     return map(str, node) if isinstance(node, dict) else ()
 
 

@@ -10,6 +10,7 @@ from azdistill.job.components import STEPS, step_of
 from azdistill.job.loading import load_job
 from azdistill.job.overrides import override
 from azdistill.job.plan import plan, step_configs
+from azdistill.job.simulation import judge_simulations
 
 FULL = """\
 task: qa
@@ -70,6 +71,14 @@ def test_entries_of_lists_and_names_with_dots_can_be_set(job_file: Path) -> None
     job = load_job(job_file, settings)
     assert job.teacher.teachers[0].max_in_flight == 8
     assert job.simulation["gpt-4.1"].latency_ms == 7
+
+
+def test_fields_of_a_judge_can_be_set(job_file: Path) -> None:
+    job_file.write_text(f"{FULL}judge: {{judge_model: {{model: gpt-5.1, connection: openai}}, rubric: Be right.}}\n")
+    job = load_job(job_file, {"judge.rows": "20", "judge.rubric": "Be brief.", "simulation.gpt-5.1.wrong_rate": "0.3"})
+    assert job.judge is not None
+    assert (job.judge.rows, job.judge.rubric, job.judge.mode) == (20, "Be brief.", "pairwise")
+    assert judge_simulations(job)[0].wrong_rate == 0.3
 
 
 def test_fields_of_the_short_form_can_be_set(job_file: Path, folder: Path) -> None:
