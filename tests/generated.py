@@ -16,6 +16,7 @@ from azdistill.job.components import STEPS, amlignore, component, step_of
 from azdistill.job.model import DistillationJob
 from azdistill.job.plan import plan
 from azdistill.job.schema import job_schema
+from azdistill.reporting.report import report_schema
 from tests.engine.pipeline.wrong import wording
 from tests.mounts.page import mount_page
 from tests.reference import reference
@@ -49,6 +50,7 @@ def generated() -> dict[Path, str]:
             (ROOT / "docs" / "faults.md", fault_page()),
             (ROOT / "docs" / "mounts.md", mount_page()),
             (ROOT / "pipelines" / "job.schema.json", json.dumps(job_schema(), indent=2) + "\n"),
+            (ROOT / "pipelines" / "report.schema.json", json.dumps(report_schema(), indent=2) + "\n"),
         ]
     )
 

@@ -12,7 +12,9 @@ from azdistill.contracts.layout import (
     HISTORY_FILE,
     JUDGE_FILE,
     METRICS_FILE,
+    PREDICTIONS_FILE,
     PROFILE_FILE,
+    PROMPTS_FILE,
     SCORES_FILE,
     TRAINING_METRICS_FILE,
     USAGE_FILE,
@@ -30,13 +32,15 @@ from azdistill.contracts.results import (
     Usage,
     read_result,
 )
-from azdistill.contracts.rows import Completion
+from azdistill.contracts.rows import Completion, Prediction, Prompt
 from azdistill.contracts.verdicts import JudgeResults
 from azdistill.metrics.metric import ProfileMetric
 from azdistill.metrics.registry import METRICS
 from azdistill.reporting.confusion import confusion
 from azdistill.reporting.costs import costs
+from azdistill.reporting.data_card import data_card
 from azdistill.reporting.examples import pick_examples, rows_by_kind
+from azdistill.reporting.lengths import length_groups
 from azdistill.reporting.messages import headline, spaced
 from azdistill.reporting.report import CurvePoint, Report, Stage, Trials
 
@@ -100,6 +104,8 @@ def collect(folders: Folders, config: ReportConfig, trials: Trials | None = None
         detectable_gain=metrics.detectable_gain,
         slices=metrics.slices,
         regressions=metrics.regressions,
+        lengths=length_groups(scores, _student_lengths(folders), metrics.primary_metric),
+        data=data_card(read_rows(folders.prompts / PROMPTS_FILE, Prompt)),
         stages=tuple(_stages(folders, manifests)),
         usage=usage,
         costs=costs(usage, training.get("seconds", 0.0), profile, config, judge_usage),
@@ -115,6 +121,11 @@ def collect(folders: Folders, config: ReportConfig, trials: Trials | None = None
         example_counts={kind: len(members) for kind, members in kinds.items()},
         steps=manifests,
     )
+
+
+def _student_lengths(folders: Folders) -> dict[str, int]:
+    """Characters of the student's answers by the id of the row."""
+    return {row.id: len(row.completion) for row in read_rows(folders.student / PREDICTIONS_FILE, Prediction)}
 
 
 def _predictions(folders: Folders) -> dict[ModelRole, Path]:

@@ -68,6 +68,8 @@ def _example(
     return Example(
         kind=kind,
         id=prompt.id,
+        source=prompt.source.rpartition(":")[0],
+        columns=prompt.columns,
         messages=tuple(message.model_copy(update={"content": shorten(message.content)}) for message in prompt.messages),
         gold=shorten("\n".join(gold_texts(prompt.gold))) or None,
         answers={role: shorten(texts[prompt.id]) if prompt.id in texts else None for role, texts in answers.items()},

@@ -68,6 +68,12 @@ def example_mark(example: Example, role: ModelRole, primary: Metric) -> str:
     return {True: "right", False: "wrong", None: ""}[example.correct[role]]
 
 
+def example_slices(example: Example) -> list[str]:
+    """Slices of an example row, such as `topic: billing`."""
+    properties = {**example.columns, **({"source": example.source} if example.source else {})}
+    return [f"{name}: {value}" for name, value in properties.items()]
+
+
 def metric_named(name: str) -> Metric:
     """The declaration of a metric."""
     return next(metric for metric in METRICS if metric.name == name)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from azdistill.reporting.examples import MOST_ROWS
 from azdistill.reporting.report import EXAMPLE_KINDS, Example, Report
 from azdistill.reporting.tables import (
     comparison,
+    data_table,
     judge_table,
+    length_table,
     metric_details,
     rows_left_out_of_suites,
     slice_table,
@@ -58,12 +61,15 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         slices=slice_table(report),
         suites=suite_table(report),
         left_out_of_suites=rows_left_out_of_suites(report),
+        lengths=length_table(report),
+        data=data_table(report),
         curve=curve(report.curve),
         primary=messages.metric_named(report.primary_metric),
         cost_facts=messages.cost_facts(report),
         answers=first_screen.answers(report),
         script=SCRIPT,
         script_hash=SCRIPT_HASH,
+        example_slices=_example_slices(report),
         few_examples=_few_examples(report),
         MOST_ROWS=MOST_ROWS,
     )
@@ -81,6 +87,12 @@ def render_page(template: str, *, autoescape: bool = True, **values: Any) -> str
     )
     environment.filters |= {"inline": inline, "literal": literal}
     return environment.get_template(template).render(messages=messages, **values)
+
+
+def _example_slices(report: Report) -> list[str]:
+    """Slices that only some of the example rows are in."""
+    counts = Counter(slice_name for example in report.examples for slice_name in messages.example_slices(example))
+    return sorted(name for name, count in counts.items() if count < len(report.examples))
 
 
 def _few_examples(report: Report) -> list[Example]:

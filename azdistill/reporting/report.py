@@ -16,7 +16,7 @@ from azdistill.contracts.results import (
     SuiteMetrics,
     Usage,
 )
-from azdistill.contracts.rows import Message
+from azdistill.contracts.rows import Message, Split
 from azdistill.contracts.verdicts import JudgeResults
 
 ExampleKind = Literal["worse than the teacher", "better than the baseline", "no better than the baseline"]
@@ -75,16 +75,39 @@ class Example(ReportModel):
     """One test row with the answer of each model (None: no answer).
 
     `gold` has a line for each reference. `correct` is None without a reference. `scores` are those of the primary
-    metric, and so is the comparison of `kind`.
+    metric, and so is the comparison of `kind`. `columns` are those that the evaluation is sliced by.
     """
 
     kind: ExampleKind
     id: str
+    source: str = ""
+    columns: dict[str, str] = {}
     messages: tuple[Message, ...]
     gold: str | None
     answers: dict[ModelRole, str | None]
     correct: dict[ModelRole, bool | None]
     scores: dict[ModelRole, float | None] = {}
+
+
+class SplitFacts(ReportModel):
+    """The prompts of one split: `files` are rows by file, lengths are characters of all messages of a prompt."""
+
+    name: Split
+    rows: int
+    files: dict[str, int]
+    with_reference: int
+    median_length: int
+    longest: int
+    most_turns: int
+
+
+class LengthGroup(ReportModel):
+    """Test rows whose answer by the student has `shortest` to `longest` characters, and their mean primary scores."""
+
+    shortest: int
+    longest: int
+    rows: int
+    means: dict[ModelRole, float]
 
 
 class Costs(ReportModel):
@@ -148,6 +171,8 @@ class Report(ReportModel):
     detectable_gain: float | None = None
     slices: tuple[SliceMetrics, ...] = ()
     regressions: tuple[SuiteMetrics, ...] = ()
+    lengths: tuple[LengthGroup, ...] = ()
+    data: tuple[SplitFacts, ...] = ()
     stages: tuple[Stage, ...]
     usage: Usage
     costs: Costs = Costs()
@@ -160,3 +185,11 @@ class Report(ReportModel):
     examples: tuple[Example, ...]
     example_counts: dict[ExampleKind, int] = {}
     steps: dict[str, Manifest] = {}
+
+
+def report_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of report.json."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Report.model_json_schema(by_alias=False, mode="serialization"),
+    }

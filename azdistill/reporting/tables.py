@@ -130,6 +130,42 @@ def judge_table(judge: JudgeResults | None) -> Table | None:
     return Table(columns, rows)
 
 
+def length_table(report: Report) -> Table | None:
+    """Test rows by the length of the student's answer; None where all answers are of one length."""
+    if not report.lengths:
+        return None
+    metric = metric_named(report.primary_metric)
+    rows = tuple(
+        (
+            f"{group.shortest:,} to {group.longest:,}",
+            f"{group.rows:,}",
+            *(format_metric(metric, group.means[role]) for role in MODEL_ROLES),
+        )
+        for group in report.lengths
+    )
+    return Table(("characters of the student's answer", "rows", *MODEL_ROLES), rows)
+
+
+def data_table(report: Report) -> Table | None:
+    """A row for each split of the prompts."""
+    if not report.data:
+        return None
+    rows = tuple(
+        (
+            split.name,
+            f"{split.rows:,}",
+            f"{split.with_reference:,}",
+            f"{split.median_length:,}",
+            f"{split.longest:,}",
+            f"{split.most_turns:,}",
+            ", ".join(f"{file} {count:,}" for file, count in split.files.items()),
+        )
+        for split in report.data
+    )
+    columns = ("split", "rows", "with a reference", "characters, median", "longest", "user turns, most", "files")
+    return Table(columns, rows)
+
+
 def slice_table(report: Report) -> list[tuple[str, ...]]:
     """Slice, rows, mean score of each model, the student's gain over the baseline, and the gain that could be shown."""
     metric = metric_named(report.primary_metric)

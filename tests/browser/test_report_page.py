@@ -67,6 +67,22 @@ def test_rows_are_filtered_by_kind_and_words(chromium: Any, distil: Distil, tmp_
     assert rows.count() == 0
 
 
+def test_rows_are_filtered_by_slice(chromium: Any, distil: Distil, tmp_path: Path) -> None:
+    report = read_report(distil())
+    examples = [
+        example.model_copy(update={"columns": {"topic": 'a "quoted" <b>topic</b>' if index < 3 else "other"}})
+        for index, example in enumerate(report.examples)
+    ]
+    page = open_page(chromium, tmp_path / "report.html", html(report.model_copy(update={"examples": tuple(examples)})))
+    assert page.locator("[name=slice] option").all_text_contents() == [
+        "all",
+        'topic: a "quoted" <b>topic</b>',
+        "topic: other",
+    ]
+    page.select_option("[name=slice]", 'topic: a "quoted" <b>topic</b>')
+    assert page.locator("article:visible").count() == 3
+
+
 def test_a_page_fits_a_phone(chromium: Any, distil: Distil, tmp_path: Path) -> None:
     page = open_page(chromium, tmp_path / "report.html", html(read_report(distil())), viewport=PHONE)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

@@ -6,9 +6,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
+
 from azdistill.contracts.layout import MANIFEST_FILE
 from azdistill.contracts.manifest import read_manifest
-from azdistill.reporting.report import Report
+from azdistill.reporting.report import Report, report_schema
 
 
 def run(folders: dict[str, Path], output: Path) -> subprocess.CompletedProcess[str]:
@@ -23,7 +25,9 @@ def test_writes_three_forms_and_says_the_headline(distil: Callable[..., dict[str
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("The student passed its gates.")
     assert set(read_manifest(tmp_path / "out").files) == {"report.html", "report.md", "report.json"}
-    assert Report.model_validate(json.loads((tmp_path / "out" / "report.json").read_text())).title == "quickstart"
+    written = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert Report.model_validate(written).title == "quickstart"
+    jsonschema.validate(written, report_schema())
 
 
 def test_a_missing_folder_is_one_line(distil: Callable[..., dict[str, Path]], tmp_path: Path) -> None:
