@@ -169,7 +169,7 @@ class SuiteRowScores(RowScores):
 class GateResult(Result):
     """One gate: its bound, and the value and interval compared with it. None: the value is not defined.
 
-    `rows` is the number of rows that the value is of. `rows_needed`: of an inconclusive gate, about how many test rows
+    `rows` is the number of rows that the value is of. `rows_needed`: of an inconclusive gate, about how many such rows
     would decide it if the value stayed the same.
     """
 

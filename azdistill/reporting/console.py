@@ -16,13 +16,13 @@ from azdistill.reporting.messages import (
     trials_sentence,
 )
 from azdistill.reporting.report import Report
-from azdistill.reporting.tables import comparison, teacher_table
+from azdistill.reporting.tables import comparison, suite_table, teacher_table
 
 COLOURS = {"passed": "green", "refused": "red", "inconclusive": "yellow"}
 
 
 def summary(report_json: Mapping[str, Any]) -> Group:
-    """The content of report.json for rich to print: metrics, retention, removed rows, registration."""
+    """The content of report.json for rich to print: metrics, retention, suites, removed rows, registration."""
     report = Report.model_validate(report_json)
     return Group(
         Text(report.headline, style=f"bold {COLOURS[report.verdict.decision]}"),
@@ -31,6 +31,7 @@ def summary(report_json: Mapping[str, Any]) -> Group:
             f"{metric_named(report.primary_metric).label}: retention {ratio_interval(report.retention)}, "
             f"gain {ratio_interval(report.gain)}"
         ),
+        *_suites(report),
         *_teachers(report),
         *([Text(trials_sentence(report.trials))] if report.trials else []),
         *(
@@ -49,6 +50,14 @@ def _metrics(report: Report) -> Table:
         if row.on_console:
             table.add_row(*map(Text, (row.label, *row.cells, row.compared)))
     return table
+
+
+def _suites(report: Report) -> Iterator[Table]:
+    if suites := suite_table(report):
+        table = Table(*suites.columns)
+        for row in suites.rows:
+            table.add_row(*map(Text, row))
+        yield table
 
 
 def _teachers(report: Report) -> Iterator[Table]:

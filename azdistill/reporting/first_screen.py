@@ -94,4 +94,4 @@ def _missed(gate: GateResult) -> str:
     text = gate_result(gate)
     if gate.rows_needed is None:
         return text
-    return f"{text}; about {gate.rows_needed:,} test rows would decide"
+    return f"{text}; about {gate.rows_needed:,} rows would decide"

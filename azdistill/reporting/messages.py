@@ -112,7 +112,7 @@ def gate_outcome(gate: GateResult) -> str:
     if gate.value is not None:
         facts.append(f"{abs(gate.value - gate.bound):.3f} {'above' if gate.value >= gate.bound else 'below'} the bound")
     if gate.rows_needed:
-        facts.append(f"about {gate.rows_needed:,} test rows would decide")
+        facts.append(f"about {gate.rows_needed:,} rows would decide")
     return ", ".join(facts)
 
 

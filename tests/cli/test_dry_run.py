@@ -189,18 +189,20 @@ def test_remote_data_is_an_error_with_the_options_that_provide_local_copies(
     azdistill: Command, production: Path
 ) -> None:
     remote = PRODUCTION.replace("./train.jsonl", "azureml:train:1").replace("./test.jsonl", "azureml:test:2")
-    production.write_text(remote)
+    production.write_text(f"{remote}regressions: [{{name: unsafe, data: 'azureml:unsafe:3', min_gain: -0.02}}]\n")
     done = azdistill("run", production, "--dry-run")
     assert (done.code, done.out) == (2, "")
-    assert done.err.splitlines()[-3:] == [
+    assert done.err.splitlines()[-4:] == [
         "a dry run reads its rows on this machine; give a local copy of",
         "  inputs.training_data='azureml:train:1': --data azureml:train:1=FILE",
         "  inputs.test_data='azureml:test:2': --data azureml:test:2=FILE",
+        "  inputs.suite_1='azureml:unsafe:3': --data azureml:unsafe:3=FILE",
     ]
     Path("mine").mkdir()
-    copies = ("--data", "azureml:train:1=train.jsonl", "--data", "test=test.jsonl", "--set", "inputs.student=./mine")
+    copies = [f"--data={name}.jsonl" for name in ("azureml:train:1=train", "test=test", "unsafe=test")]
+    copies += ["--set", "inputs.student=./mine"]
     assert azdistill("run", production, "--dry-run", "--until", "prepare", *copies).code == 0
-    inputs = {"training_data": "train.jsonl", "test_data": "test.jsonl", "student": "./mine"}
+    inputs = {"training_data": "train.jsonl", "test_data": "test.jsonl", "suite_1": "test.jsonl", "student": "./mine"}
     assert with_dry_run_inputs(*request(production, **inputs)).options.inputs["training_data"] == "train.jsonl"
     with pytest.raises(InputError, match="test_data='azureml:test:2'"):
         with_dry_run_inputs(*request(production, training_data="train.jsonl"))

@@ -1,6 +1,7 @@
 """Step regression: the rows of the suites, without those that the student is trained on."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from azdistill.contracts.files import read_rows, write_rows
 from azdistill.contracts.manifest import close_folder, read_manifest
 from azdistill.contracts.rows import Message, Prompt, Reject
 from azdistill.contracts.suites import SuiteRow
+from azdistill.job import scaffold
 from azdistill.steps.regression import STEP, body
 from azdistill.steps.runner import run_step
 from tests.data.conftest import StepRun
@@ -116,3 +118,14 @@ def test_the_rows_of_a_dry_run_are_limited(tmp_path, jsonl, row, flags):
     done = StepRun("regression", tmp_path / "out", flags(suites, files, rows=4, regressions=tmp_path / "out"))
     assert (done.code, done.err) == (0, "")
     assert len(list(read_rows(done.folder / "suites.jsonl", SuiteRow))) == 4
+
+
+def test_a_suite_may_have_the_task_file_of_the_job(tmp_path, jsonl, row, flags):
+    suites, files = [{"name": "tickets", "task": "own"}], [jsonl([{"ticket": "Where is it?", "team": "delivery"}])]
+    task_file = Path(scaffold.__file__).with_name("my_task.py")
+    values = flags(suites, files, task_file=task_file, regressions=tmp_path / "out")
+    done = StepRun("regression", tmp_path / "out", values)
+    assert (done.code, done.err) == (0, "")
+    (ticket,) = read_rows(done.folder / "suites.jsonl", SuiteRow)
+    assert ticket.gold == "delivery"
+    assert ticket.messages[0].content.startswith("Which team")

@@ -162,3 +162,13 @@ def test_a_row_of_two_suites_counts_in_both():
         for name in ("first", "second")
     ]
     assert gains == [-1.0, -1.0]
+
+
+def test_a_metric_of_ones_own_scores_a_suite_without_references(tmp_path):
+    file = tmp_path / "my_metric.py"
+    file.write_text("def score(answer, references):\n    return len(references) + (answer == 'Paris')\n")
+    members = rows_of("facts", 3)
+    predictions = {"student": answers(members, "Rome"), "baseline": answers(members, "Paris")}
+    suite = SuiteGate(name="facts", metric="own")
+    metrics = evaluate_suite(suite, members, predictions, EvaluateConfig(), metric_file=file).metrics
+    assert (metrics.metric, metrics.rows, metrics.gain.value) == ("own", 3, -1.0)

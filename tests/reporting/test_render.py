@@ -157,6 +157,8 @@ def test_regression_suites_have_a_table_with_their_gates(distil: Distil, form: C
     assert "regression refusals" in text
     assert "refused: regression refusals -0.070 [-0.104, -0.041], required at least -0.02" in report.headline
     assert form is markdown or Page(text).open == []
+    shown = terminal(report, width=160)
+    assert [cell for cell in ("refusals", "-0.070", "at least -0.02: refused") if cell not in shown] == []
 
 
 SETTINGS = {
