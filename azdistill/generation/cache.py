@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
-# Columns that are allocated beyond those in use, at least. Each new allocation copies the cache.
-ROOM = 64
+# Columns that are allocated beyond those in use. Each new allocation copies the cache.
+ROOM = 128
 
 
 def cache_layers(model: Any) -> int | None:
@@ -68,9 +68,8 @@ class RowCache(Cache):
 
     def _reallocate(self, length: int) -> None:
         """Move the columns in use to a new allocation, in which `length` columns fit before their end."""
-        columns = length + max(ROOM, length // 2)
         for layer in self.row_layers:
-            layer.reallocate(columns, slice(length - self.length, length), slice(self.start, self.end))
+            layer.reallocate(length + ROOM, slice(length - self.length, length), slice(self.start, self.end))
         self.start, self.end = length - self.length, length
 
 

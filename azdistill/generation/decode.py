@@ -100,9 +100,9 @@ class _Batch:
     def run(self, requests: Sequence[Request], join_at: int) -> Iterator[DecodedAnswer]:
         waiting = deque(enumerate(requests))
         while waiting or self._rows:
-            free = min(self._size - len(self._rows), len(waiting))
-            if free >= join_at or (free and not self._rows):
-                yield from self._join([waiting.popleft() for _ in range(free)])
+            free = self._size - len(self._rows)
+            if waiting and free >= min(join_at, len(waiting)):
+                yield from self._join([waiting.popleft() for _ in range(min(free, len(waiting)))])
             if self._rows:
                 yield from self._step()
 

@@ -44,13 +44,15 @@ def predict(
     expected = [rows[prompt.id].num_target_tokens if prompt.id in rows else 0 for prompt in prompts]
     unfinished = UnfinishedAnswers() if unfinished is None else unfinished
     answers = _answers(student, tokenized, expected, config, unfinished)
+    # Before the likelihood is computed, which needs more memory than generation does.
+    profile = _profile(student, answers, unfinished.seconds, _latency(student, tokenized, config))
     sums = dict(zip(rows, negative_log_likelihoods(student, list(rows.values())), strict=True))
     texts = [student.tokenizer.decode(answer.token_ids, skip_special_tokens=True) for answer in answers]
     predictions = [
         Prediction(id=prompt.id, completion=text, truncated=answer.truncated, **_likelihood(prompt.id, rows, sums))
         for prompt, text, answer in zip(prompts, texts, answers, strict=True)
     ]
-    return predictions, _profile(student, answers, unfinished.seconds, _latency(student, tokenized, config))
+    return predictions, profile
 
 
 def gold_references(prompts: Sequence[Prompt]) -> dict[str, str]:
