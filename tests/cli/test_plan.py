@@ -36,7 +36,7 @@ def test_it_shows_nodes_rows_cost_and_memory(azdistill: Command, job: Path) -> N
     done = azdistill("plan", job)
     assert (done.code, done.err) == (0, "")
     text = " ".join(done.out.replace("│", " ").split())
-    assert "predict_student train, prepare serverless Standard_NC24ads_A100_v4 6 h" in text
+    assert "predict_student train, prepare, teacher serverless Standard_NC24ads_A100_v4 6 h" in text
     assert "86 train, 4 validation, 10 test" in text
     assert "DeepSeek-V3.2: at most 100 requests" in text
     assert "13,000 to 21,667" in text
