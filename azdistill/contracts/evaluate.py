@@ -123,6 +123,9 @@ class EvaluateConfig(StepConfig):
     enforce_gates: Annotated[bool, RunInput()] = Field(
         True, description="false: report the gates, and register the student even if one fails."
     )
+    serving_hour_price: float | None = Field(
+        None, ge=0, description="Price of one hour of the machine that will serve the student, for gate cost_per_1000."
+    )
     gates: Gates = Field(Gates(), description="Minimum results of the student.")
 
 

@@ -206,6 +206,7 @@ class Profile(Result):
     percentiles of requests that come one after the other. `concurrent_` figures are those of `concurrency` users who
     ask at the same time. `weight_bytes` is the memory of the weights, `weight_file_bytes` their size on disk.
     `peak_memory_bytes` is `peak_device_bytes` where there is a GPU, else `peak_process_bytes`. None: not measured.
+    `cost_per_1000` is not measured: see `with_cost`.
     """
 
     rows: int
@@ -241,6 +242,13 @@ class Profile(Result):
     concurrent_itl_p50_ms: float | None = None
     concurrent_itl_p95_ms: float | None = None
     concurrent_itl_p99_ms: float | None = None
+    cost_per_1000: float | None = None
+
+    def with_cost(self, hour_price: float | None) -> "Profile":
+        """The profile with the cost of 1,000 answers in full batches, on a machine with this price of an hour."""
+        if hour_price is None or not self.rows:
+            return self
+        return self.model_copy(update={"cost_per_1000": 1000 * hour_price / 3600 * self.seconds / self.rows})
 
 
 class OutcomeUsage(Result):

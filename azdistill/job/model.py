@@ -214,6 +214,9 @@ class OutputsSection(Section):
     )
 
 
+# The metric that needs a price.
+COST = "cost_per_1000"
+
 # A label as it is written in rows and answers.
 LabelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
@@ -423,6 +426,17 @@ def _unknown_metrics(job: DistillationJob) -> Iterator[Problem]:
         yield replace(problem, fix="add section judge") if needs_judge else problem
 
 
+def _unknown_costs(job: DistillationJob) -> Iterator[Problem]:
+    """Gates on the cost of answers in a job without a price."""
+    gates = job.evaluate.gates
+    fields: list[tuple[str | int, ...]] = [("metrics", COST)] if COST in gates.metrics else []
+    fields += [("bounds", index) for index, gate in enumerate(gates.bounds) if gate.metric == COST]
+    if job.prices.serving_hour is None:
+        for field in fields:
+            path = ("evaluate", "gates", *field)
+            yield Problem(code="missing_price", message="needs a price", fix="set prices.serving_hour", field=path)
+
+
 def _absent_metrics(job: DistillationJob) -> set[str]:
     """Names of metrics that need a file or a section which the job does not have."""
     return {name for name, source in ((OWN, job.metrics), (JUDGE_METRIC.name, job.judge)) if not source}
@@ -486,6 +500,7 @@ def _tags(job: DistillationJob) -> Iterator[Problem]:
 CHECKS: tuple[Check, ...] = (
     _unknown_teachers,
     _unknown_metrics,
+    _unknown_costs,
     _labels,
     _compute,
     gpu_setting_problems,
@@ -500,7 +515,7 @@ CHECKS: tuple[Check, ...] = (
 def _shared(full: Values, path: str) -> Any:
     """The value of a shared field in the job, or its default."""
     section, _, field = path.rpartition(".")
-    sections: dict[str, type[BaseModel]] = {"data": DataSection, "student": StudentSection}
+    sections: dict[str, type[BaseModel]] = {"data": DataSection, "student": StudentSection, "prices": PricesSection}
     values = full.get(section) if section else full
     default = sections.get(section, DistillationJob).model_fields[field].default
     return values.get(field, default) if isinstance(values, dict) else default

@@ -246,6 +246,7 @@ def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
         "labels": ",".join(job.labels) if job.labels else None,
         "seed": job.seed,
         "weights": job.student.weights,
+        "serving_hour_price": job.prices.serving_hour,
         "slice_columns": ",".join(job.data.slice_columns) or None,
     }
     sections = {name: section for name, section in job if isinstance(section, StepConfig)}

@@ -32,6 +32,7 @@ INHERITED = {
     "seed": "seed",
     "weights": "student.weights",
     "slice_columns": "data.slice_columns",
+    "serving_hour_price": "prices.serving_hour",
 }
 
 # Connection names have 3 to 33 characters.

@@ -76,5 +76,8 @@ METRICS = (
         on_console=True,
         client_names=("parameters",),
     ),
+    ProfileMetric(
+        name="cost_per_1000", label="cost of 1,000 answers", unit="count", higher_is_better=False, in_report=False
+    ),
     ProfileMetric(name="device", label="device", unit="text"),
 )

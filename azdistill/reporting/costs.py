@@ -20,12 +20,5 @@ def costs(
         judge=(judge.cost or None) if judge else None,
         training=None if prices.training_hour_price is None else prices.training_hour_price * training_seconds / HOUR,
         teacher_per_1000=1000 * useful.cost / useful.calls if useful and useful.cost else None,
-        student_per_1000=_student_per_1000(profile, prices.serving_hour_price),
+        student_per_1000=profile.with_cost(prices.serving_hour_price).cost_per_1000,
     )
-
-
-def _student_per_1000(profile: Profile, hour_price: float | None) -> float | None:
-    """Cost of 1,000 answers in full batches."""
-    if hour_price is None or not profile.rows:
-        return None
-    return 1000 * hour_price / HOUR * profile.seconds / profile.rows

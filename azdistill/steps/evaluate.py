@@ -56,7 +56,7 @@ def body(arguments: Arguments[EvaluateConfig]) -> None:
     if "judgements" in inputs:
         rows = _with_verdicts(rows, inputs["judgements"], folder, config)
     evaluation = evaluate(rows, config, inputs.get("task_file"), inputs.get("metric_file"))
-    profile = read_result(inputs["student"] / PROFILE_FILE, Profile) if needs_profile(config.gates) else None
+    profile = _profile(arguments) if needs_profile(config.gates) else None
     bootstrap = PairedBootstrap(config.seed, config.resamples, config.confidence)
     slices = slice_metrics(prompts, evaluation.scores, evaluation.metrics.primary_metric, bootstrap)
     metrics = evaluation.metrics.model_copy(update={"slices": slices})
@@ -70,6 +70,11 @@ def body(arguments: Arguments[EvaluateConfig]) -> None:
     values = {role: model.value(metrics.primary_metric) for role, model in metrics.models.items()}
     shown = ", ".join(f"{role} {'n/a' if value is None else f'{value:.3f}'}" for role, value in values.items())
     logger.info("%s on %s test rows: %s; %s", metrics.primary_metric, metrics.rows, shown, gate.decision)
+
+
+def _profile(arguments: Arguments[EvaluateConfig]) -> Profile:
+    profile = read_result(arguments.inputs["student"] / PROFILE_FILE, Profile)
+    return profile.with_cost(arguments.config.serving_hour_price)
 
 
 def _with_verdicts(

@@ -1,5 +1,6 @@
 """Gates decide whether a student is registered."""
 
+import json
 import math
 
 import pytest
@@ -86,3 +87,18 @@ def test_an_undefined_metric_is_inconclusive_and_never_registers(build, accept):
     ):
         assert decision.gates[0].value is None
         assert (decision.decision, decision.register_student) == ("inconclusive", False)
+
+
+def test_the_cost_of_answers_is_bounded(build, evaluate_step, folders):
+    """500 rows in 5 seconds on a machine of 7.2 an hour: 1,000 answers cost .02. Without a price it is not defined."""
+    inputs = folders()
+    profile = {"rows": 500, "seconds": 5, "parameters": 1, "weight_bytes": 1, "device": "cpu", "peak_memory_bytes": 1}
+    profile |= {"generated_tokens": 1, "tokens_per_s": 1, "latency_rows": 0}
+    profile |= {"latency_p50_s": None, "latency_p95_s": None}
+    (inputs["student"] / "profile.json").write_text(json.dumps(profile))
+    gates = NONE | {"bounds": [{"metric": "cost_per_1000", "at_most": 0.03}], "metrics": {"cost_per_1000": 0.01}}
+    for price, value, outcomes in ((7.2, 0.02, ["refused", "passed"]), (None, None, ["inconclusive"] * 2)):
+        flags = {} if price is None else {"serving_hour_price": price}
+        done = evaluate_step(inputs, gates, output=f"evaluation {price}", **flags)
+        decision = json.loads((done.folder / "gate.json").read_text())
+        assert [(gate["value"], gate["outcome"]) for gate in decision["gates"]] == [(value, one) for one in outcomes]

@@ -63,3 +63,15 @@ def test_a_bound_that_cannot_be_measured_is_a_problem():
         ("unknown_slice", (3, "slice", "topik")),
         ("unknown_metric", (4, "metric")),
     ]
+
+
+def test_a_gate_on_the_cost_needs_a_price(job):
+    job["evaluate"]["gates"] |= {"metrics": {"cost_per_1000": 1}, "bounds": [{"metric": "cost_per_1000", "at_most": 1}]}
+    with pytest.raises(SpecError) as raised:
+        DistillationJob.model_validate(job)
+    assert [(problem.code, problem.field) for problem in raised.value.problems] == [
+        ("missing_price", ("evaluate", "gates", "metrics", "cost_per_1000")),
+        ("missing_price", ("evaluate", "gates", "bounds", 0)),
+    ]
+    configs = step_configs(DistillationJob.model_validate(job | {"prices": {"serving_hour": 3.5}}))
+    assert configs["evaluate"].serving_hour_price == 3.5
