@@ -110,7 +110,12 @@ def _check_nodes(sent: Wire, job: DistillationJob, bundle: Path) -> None:
 
 def _configs(job: DistillationJob) -> dict[str, StepConfig]:
     """The config of every node: the job's sections with the fields that all steps share."""
-    shared = {"task": "own" if job.task_file else job.task, "seed": job.seed, "weights": job.student.weights}
+    shared = {
+        "task": "own" if job.task_file else job.task,
+        "seed": job.seed,
+        "weights": job.student.weights,
+        "serving_hour_price": job.prices.serving_hour,
+    }
     return {
         name: config.model_copy(update={key: shared[key] for key in shared.keys() & type(config).model_fields.keys()})
         if name != "predict_student"
@@ -141,6 +146,7 @@ def _sections(job: DistillationJob) -> dict[str, StepConfig]:
             baseline=job.student.model if job.student.model.startswith("azureml://registries/") else None,
             baseline_type=job.student_type,
             licences_acknowledged=job.licences_acknowledged,
+            card=step_configs(job)["register"].card,  # facts of the catalog
         ),
     }
 
