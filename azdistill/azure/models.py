@@ -81,6 +81,8 @@ def find_model(client: "MLClient", address: str) -> RegisteredModel:
             raise
         fields: ProblemFields = {**FIXES[404], "subject": subject}
         raise InputError(error.problems[0].message, **fields) from None
+    if registry is None and _IN_REGISTRY.match(found.path or ""):  # the baseline of a student refers to its registry
+        return find_model(client, found.path)
     return RegisteredModel(
         asset.name,
         str(found.version),

@@ -70,7 +70,11 @@ def test_a_model_of_a_registry_is_downloaded_with_a_sas_of_its_container(client,
     workspace.blobs.write("house-models", "phi/config.json", b"{}")
     uri = f"https://{ACCOUNT}.blob.core.windows.net/house-models/phi"
     workspace.registries.create("house").put("models", "phi", "3", {"modelType": "custom_model", "modelUri": uri})
-    model = find_model(client, "azureml://registries/house/models/phi/versions/3")
+    address = "azureml://registries/house/models/phi/versions/3"
+    model = find_model(client, address)
+    baseline = {"modelType": "custom_model", "modelUri": address}
+    workspace.assets.put("models", "support-baseline", "1", baseline)
+    assert find_model(client, "support-baseline") == model
     folder = download_model(client, model, cache_folder(client, model, tmp_path))
     assert [path.read_bytes() for path in folder.rglob("config.json")] == [b"{}"]
 
