@@ -9,6 +9,7 @@ from typing import Any
 
 import mlflow
 import pytest
+from huggingface_hub import ModelCard
 
 from azdistill.contracts.manifest import read_manifest
 from tests.end_to_end.conftest import GENERAL_ROWS, run
@@ -116,6 +117,9 @@ def test_a_student_is_registered_when_gates_are_not_enforced(job: Path, first: t
     assert (lineage["registered_model"], lineage["version"]) == ("support-student", 1)
     assert set(lineage["steps"]) == {"prepare", "teacher", "curate", "train", "evaluate"}
     assert lineage["steps"]["train"]["provenance"]["config"]["learning_rate"] > 0
+    card = ModelCard.load(folder / "register" / "registration" / "README.md")
+    assert "accuracy" in {result.metric_type for result in card.data.eval_results}
+    assert "training\\_data.jsonl" in card.content
     registry = f"sqlite:///{home}/mlflow.db"
     client = mlflow.MlflowClient(tracking_uri=registry, registry_uri=registry)
     assert client.get_model_version("support-student", "1").tags["azdistill.teacher"] == "DeepSeek-V3.2"

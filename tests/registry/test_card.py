@@ -57,6 +57,19 @@ def test_the_body_has_data_teacher_results_gates_duties_and_settings(inputs: dic
     assert "**The teacher was simulated by rules of the task" in text
 
 
+def test_rows_outside_the_task_are_in_the_card(inputs: dict[str, Path]) -> None:
+    measured = {"value": 0.9, "low": 0.8, "high": 1.0}
+    suite = {"name": "general|", "task": "qa", "metric": "f1", "rows": 1200, "unscored": 0}
+    suites = [{**suite, "baseline": measured, "student": measured, "gain": {"value": 0.0, "low": -0.1, "high": 0.1}}]
+    folder = open_folder(inputs["evaluation"])
+    metrics = json.loads((folder / "metrics.json").read_text())
+    (folder / "metrics.json").write_text(json.dumps({**metrics, "regressions": suites}))
+    close_folder(folder, "evaluate", {})
+    shown = "0.900 [0.800, 1.000]"
+    text = card(inputs)
+    assert f"| general\\| | f1 | 1,200 | {shown} | {shown} | 0.000 [-0.100, 0.100] |\n\n## Gates\n" in text
+
+
 def test_what_is_not_known_is_not_claimed(inputs: dict[str, Path]) -> None:
     from huggingface_hub import ModelCard
 
