@@ -11,7 +11,8 @@ from azdistill.job.plan import GRAPH, PUBLISHED
 
 PACKAGE = Path(layout.__file__).parents[1]
 RUN_PATHS = {name: path for name, path in vars(layout).items() if name.startswith("RUN_")}
-FILE_NAMES = {value for name, value in vars(layout).items() if name.endswith("_FILE")}
+# README.md, the model card, is also the name of pages.
+FILE_NAMES = {value for name, value in vars(layout).items() if name.endswith("_FILE")} - {layout.MODEL_CARD_FILE}
 
 
 @pytest.mark.parametrize("name", RUN_PATHS)
