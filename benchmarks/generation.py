@@ -24,11 +24,11 @@ SEED, RUNS, LATENCY_ROUNDS, LATENCY_ROWS = 1, 3, 5, 20
 # Difference of the two best logits up to which rounding may decide.
 TIE = 1e-4
 
-# Every 20th of the 4,096 ids ends an answer of the model with random weights, which otherwise repeats itself forever.
-END_EVERY = 20
+# Every 8th of the 4,096 ids ends an answer of the model with random weights, which otherwise repeats itself forever.
+END_EVERY = 8
 
 SETTINGS: dict[str, dict[str, int]] = {
-    "5m": {"rows": 64, "batch_size": 16, "max_new_tokens": 128},
+    "5m": {"rows": 96, "batch_size": 16, "max_new_tokens": 160},
     "135m": {"rows": 24, "batch_size": 8, "max_new_tokens": 96},
 }
 
