@@ -66,7 +66,7 @@ test-slow: install $(SMOLLM)/student/config.json
 	$(BIN)/python -m pytest --with slow -m slow -n 2 --dist worksteal
 
 # Needs PyPI: the locks of the environments resolve, and the steps run with exactly their packages (4 GB are downloaded).
-test-locks: install
+test-locks: install $(SMOLLM)/student/config.json
 	$(BIN)/python -m pytest --with pypi -m pypi
 
 lint: install

