@@ -18,22 +18,28 @@ pytestmark = pytest.mark.browser
 
 DESKTOP, PHONE = {"width": 1100, "height": 800}, {"width": 390, "height": 844}
 
-# A training of thirty steps with its progress, and a line that no page may run.
-TRAIN = (
-    "import time; print('<img src=x onerror=alert(1)>', flush=True); "
-    "[(print(f'train: {n}/30 (9.9/s, 1 s left) loss {3 - n / 20:.3f}', flush=True), time.sleep(.4)) "
-    "for n in range(1, 31)]"
-)
+# A training that ends when the file `stop` exists, and a line that no page may run.
+TRAIN = """\
+import itertools, pathlib, time
+print('<img src=x onerror=alert(1)>', flush=True)
+for n in itertools.count(1):
+    print(f'train: {n}/999 (9.9/s, 1 s left) loss {2 + 1 / n:.3f}', flush=True)
+    time.sleep(.2)
+    if pathlib.Path('STOP').exists():
+        break
+"""
 
 
 @pytest.fixture
 def watched(folder: Path, pipeline: Writer) -> Iterator[Path]:
-    """The page of a run whose second node is training. The run and the watching end with the test."""
-    nodes = {"prepare": "echo rows", "train": f'{sys.executable} -c "{TRAIN}"', "report": "echo done"}
+    """The page of a run whose second node trains until there is a file `stop`. Run and watching end with the test."""
+    (folder / "train.py").write_text(TRAIN.replace("STOP", str(folder / "stop")))
+    train = f"{sys.executable} {folder / 'train.py'}"
+    nodes = {"prepare": "echo rows", "train": train, "report": "echo done"}
     options = {"stdout": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
     run = subprocess.Popen([*AZDISTILL, "run", str(pipeline(nodes)), "-o", "runs/first", "--jobs", "1"], **options)
     log = folder / "runs/first/train/log.txt"
-    wait_until(lambda: log.is_file() and "train: 5/30" in log.read_text())
+    wait_until(lambda: log.is_file() and "train: 5/999" in log.read_text())
     watching = subprocess.Popen([*AZDISTILL, "report", "first", "--watch"], **options)
     page = folder / "runs/first/watch.html"
     wait_until(page.is_file)
@@ -73,6 +79,7 @@ def test_the_page_follows_a_run_to_its_end(chromium: Any, watched: Path, tmp_pat
         other.screenshot(path=str(tmp_path / f"watch-{settings['viewport']['width']}.png"), full_page=True)
     before = page.locator("#loss + p").text_content()
     page.wait_for_function("before => document.querySelector('#loss + p').textContent !== before", arg=before)
+    (tmp_path / "stop").touch()
     page.get_by_text("Completed: 3 of 3 nodes are done.").wait_for(timeout=60_000)
     assert page.locator("script").count() == 0
     assert other.locator(".soft").first.text_content() == paused
