@@ -77,6 +77,7 @@ def test_a_job_is_submitted_once_and_followed(distillation, job, workspace):
     assert [status.name for status in distillation.jobs.list()] == [submitted.name]
 
 
+@pytest.mark.slow
 def test_evaluate_waits_for_the_job_and_reads_its_report(distillation, completed):
     student, baseline = (distillation.models.evaluate(f"phi-4-mini-{model}") for model in ("distilled", "baseline"))
     assert student.accuracy - baseline["accuracy"] == pytest.approx(0.5)
@@ -87,6 +88,7 @@ def test_evaluate_waits_for_the_job_and_reads_its_report(distillation, completed
     assert distillation.jobs.cancel(completed).status == "Completed"
 
 
+@pytest.mark.slow
 def test_evaluate_accepts_the_metric_names_of_the_tutorials(distillation, completed):
     metrics = ["accuracy", "bleu_score", "inference_time", "memory_usage", "latency"]
     student = distillation.models.evaluate("phi-4-mini-distilled", metrics=metrics)
@@ -99,6 +101,7 @@ def test_evaluate_accepts_the_metric_names_of_the_tutorials(distillation, comple
     }
 
 
+@pytest.mark.slow
 def test_another_client_finds_a_job_by_its_display_name(distillation, completed):
     client = DistillationClient(WorkspaceJobs(distillation.jobs._client, poll_s=0.01))
     assert client.models.evaluate("phi-4-mini-distilled", metrics=["accuracy"]) == {"accuracy": 0.8}
@@ -147,6 +150,7 @@ def test_an_unknown_run_of_this_machine_is_an_error(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_snippet_of_the_tutorial_runs_to_its_end_as_a_dry_run(rows, capsys):
     assert 'metrics = ["accuracy", "bleu_score", "inference_time"]' in SNIPPET
     code = SNIPPET.replace("DistillationClient.from_config()", 'DistillationClient.local("runs", dry_run=True)')

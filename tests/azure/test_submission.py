@@ -55,6 +55,7 @@ def test_a_failed_or_cancelled_job_gets_the_next_attempt(
     assert submit(client, small).name == names[2]
 
 
+@pytest.mark.slow
 def test_an_interrupted_upload_submits_nothing_and_continues_at_the_next_try(
     small, client: MLClient, workspace: SimulatedWorkspace
 ):

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from mlflow.tracking import MlflowClient
 
 from azdistill.contracts.layout import MANIFEST_FILE
@@ -22,6 +23,7 @@ def register(inputs: dict[str, Path], output: Path, registry: str | None) -> sub
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
 
 
+@pytest.mark.slow
 def test_registers_and_says_where(inputs: dict[str, Path], registry: str, tmp_path: Path) -> None:
     (tmp_path / "licences.json").write_text('["llama3.3", "gemma"]')
     (tmp_path / "card.json").write_text('{"student": {"name": "Gemma", "licence": "gemma"}}')

@@ -79,6 +79,7 @@ def test_without_mlflow_the_trials_are_unknown(
     assert "pw" not in caplog.text
 
 
+@pytest.mark.slow
 def test_the_report_step_shows_the_trials_in_every_form(
     sweep: tuple[str, list[str]], distil: Callable[..., dict[str, Path]], tmp_path: Path
 ) -> None:

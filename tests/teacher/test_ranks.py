@@ -55,6 +55,7 @@ def alone(step, tmp_path, rows, config, url):
     return (folders.completions / "completions.jsonl").read_bytes(), read_json(folders.completions / "usage.json")
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_bytes_as_one(step, start, simulate, prompts, configure, tmp_path):
     rows = [*prompts(200), *prompts(3, "? row")]
     step.write_prompts(rows)

@@ -163,6 +163,7 @@ print(end)
 """
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_file_operation_loses_nothing(tmp_path):
     """Killed before each call that opens, renames, removes or lists files, until a compaction completes."""
     keys = [f"{number}" for number in range(40)]

@@ -20,6 +20,8 @@ from tests.workspace.credential import SimulatedCredential
 from tests.workspace.resources.datastores import BLOB_STORE
 from tests.workspace.simulated import SimulatedWorkspace
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -179,6 +179,7 @@ def test_each_trial_has_its_own_run_in_an_experiment_named_like_the_sweep(tuning
     assert runs[1].info.artifact_uri.startswith(str(tuning.home / "mlruns"))
 
 
+@pytest.mark.slow
 def test_mlflow_in_a_trial_logs_to_the_run_of_the_trial(tuning: SweepProject) -> None:
     """The only test with a trial that imports mlflow, which takes seconds."""
     tuning.write("src/train.py", "import sys, mlflow\nmlflow.log_metric('eval_loss', float(sys.argv[1]))\n")

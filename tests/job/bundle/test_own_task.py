@@ -129,6 +129,7 @@ def run(spec: Path, tmp_path: Path) -> Run:
     return step
 
 
+@pytest.mark.slow
 def test_the_steps_of_a_bundle_read_the_task_in_their_snapshots(run: Run, tmp_path: Path) -> None:
     prompts = run("prepare", "prompts", training_data=tmp_path / "bundle/inputs/training_data.jsonl")
     rows = list(read_rows(prompts / "prompts.jsonl", Prompt))
