@@ -104,8 +104,8 @@ def evaluate(
         rows=rows,
         predict=PredictConfig(max_new_tokens=max_new_tokens, batch_size=batch_size),
     )
-    found = [find_model(name, lambda: workspace_client(context, config), key_variable) for name in named]
-    evaluation = evaluate_models(found, data, settings, gold, output)
+    selected = [find_model(name, lambda: workspace_client(context, config), key_variable) for name in named]
+    evaluation = evaluate_models(selected, data, settings, gold, output)
     if as_json:
         print(evaluation.model_dump_json(indent=2))
     else:

@@ -38,12 +38,12 @@ LOSS_LINE = re.compile(r"^train: (?P<step>\d+)/\d+ \(.*\) loss (?P<loss>\d+\.\d+
 
 def report_of(run: Path) -> Path:
     """The HTML report of a finished run. Raises InputError for a run without one, with its state."""
-    found = find_run(run)
-    path = found.path / RUN_REPORT.with_name(REPORT_HTML_FILE)
+    recorded = find_run(run)
+    path = recorded.path / RUN_REPORT.with_name(REPORT_HTML_FILE)
     if not path.is_file():
         raise InputError(
-            f"{found.state}, without a report",
-            file=found.path,
+            f"{recorded.state}, without a report",
+            file=recorded.path,
             code="no_report",
             fix="watch it while it runs, or see its logs",
             command=f"azdistill report {run} --watch",
