@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from azdistill.contracts.results import MODEL_ROLES, SuiteMetrics, TeacherUsage, Usage
+from azdistill.contracts.results import MODEL_ROLES, ModelMetrics, SuiteMetrics, TeacherUsage, Usage
 from azdistill.contracts.verdicts import JudgeResults
 from azdistill.metrics.metric import CorpusMetric, Metric, RowMetric
 from azdistill.metrics.registry import METRICS
@@ -31,8 +31,17 @@ class MetricRow:
 
 
 def comparison(report: Report) -> list[MetricRow]:
-    """A row for each metric of the task, and for the primary metric."""
-    return [_row(metric, report) for metric in shown_metrics(report)]
+    """A row for each metric of the task that some model has, and for the primary metric."""
+    return [
+        _row(metric, report)
+        for metric in shown_metrics(report)
+        if metric.name == report.primary_metric or any(_has(model, metric) for model in report.models.values())
+    ]
+
+
+def _has(model: ModelMetrics, metric: Metric) -> bool:
+    value = model.get(metric.name)
+    return isinstance(value, str) or model.value(metric.name) is not None
 
 
 def shown_metrics(report: Report) -> list[Metric]:
