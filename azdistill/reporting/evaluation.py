@@ -21,7 +21,7 @@ def evaluation_table(evaluation: ModelEvaluation) -> tuple[Row, list[Row]]:
 
 
 def notes(evaluation: ModelEvaluation) -> list[str]:
-    """What the figures are of, one sentence each."""
+    """Sentences about the rows that the figures are of."""
     left_out = {
         "rejected": evaluation.rejected,
         "duplicates": evaluation.duplicates,

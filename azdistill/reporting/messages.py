@@ -107,7 +107,7 @@ def gate_name(gate: GateResult) -> str:
 
 
 def gate_outcome(gate: GateResult) -> str:
-    """What the outcome rests on: the number of rows, and by how much the bound is missed or kept."""
+    """Facts behind the outcome: the number of rows, and the distance from the bound."""
     facts = [] if gate.rows is None else [f"{gate.rows:,} rows"]
     if gate.value is not None:
         facts.append(f"{abs(gate.value - gate.bound):.3f} {'above' if gate.value >= gate.bound else 'below'} the bound")
@@ -155,7 +155,7 @@ def _logprobs(usage: LogprobsUsage) -> str:
 
 
 def judge_facts(judge: JudgeResults, usage: Usage) -> list[Fact]:
-    """How the judge decided, and how far its verdicts can be trusted."""
+    """Facts about the verdicts of the judge, and how far they can be trusted."""
     facts: list[tuple[str, str | None]] = [
         ("judge", f"{judge.model} ({usage.route})"),
         ("rows judged", f"{judge.rows - judge.unjudged:,} of {judge.rows:,}"),

@@ -127,7 +127,7 @@ class Costs(ReportModel):
 
     @property
     def spent(self) -> float | None:
-        """What the distillation cost: teacher, training and judge. None if no teacher has a price."""
+        """Cost of the distillation: teacher, training and judge. None if no teacher has a price."""
         return None if self.teacher is None else self.teacher + (self.training or 0) + (self.judge or 0)
 
     @property

@@ -51,7 +51,7 @@ def body(arguments: Arguments[JudgeConfig]) -> None:
 
 
 def _cases(arguments: Arguments[JudgeConfig]) -> "Cases":
-    """What the judge is asked about: a sample of the test rows, and the labels of people."""
+    """Cases for the judge: a sample of the test rows, and the labels of people."""
     from azdistill.judging.cases import Cases
 
     config, inputs = arguments.config, arguments.inputs

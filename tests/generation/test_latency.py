@@ -15,7 +15,7 @@ PAUSE = 0.01
 
 
 def slow_student(architecture="llama", first=0.0):
-    """A step takes PAUSE, the first one `first`, and no answer ends by itself."""
+    """A step takes PAUSE, the first one `first`, and no answer ends before its limit."""
     model = tiny.model(architecture) if architecture in tiny.ARCHITECTURES else student_that_ends(architecture).model
     pauses = iter([first])
     model.register_forward_pre_hook(lambda *_: time.sleep(next(pauses, PAUSE)))
