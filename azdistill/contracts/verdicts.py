@@ -61,7 +61,7 @@ class JudgeSummary(Result):
 
 
 class Comparison(Result):
-    """How often the answer of `model` was preferred to that of `against`. Rows without a verdict are in none."""
+    """Wins, ties and losses of the answers of `model` against those of `against`, of the rows with a verdict."""
 
     model: ModelRole
     against: ModelRole

@@ -1,1 +1,1 @@
-"""What a judge is asked, and how its replies are read."""
+"""Prompts for a judge, and the parsing of its replies."""

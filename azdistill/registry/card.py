@@ -211,7 +211,7 @@ def _licences(config: RegisterConfig) -> Iterator[list[str]]:
 
 
 def _naming(config: RegisterConfig) -> str:
-    """What the name of this student lacks under a Llama licence, empty where it is right.
+    """Requirement of a Llama licence that the name of the student does not meet; empty if there is none.
 
     Source: https://www.llama.com/llama3_3/license, on models that outputs of Llama were used to train.
     """
