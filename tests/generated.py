@@ -18,6 +18,8 @@ from azdistill.job.plan import plan
 from azdistill.job.schema import job_schema
 from azdistill.reporting.report import report_schema
 from tests.engine.pipeline.wrong import wording
+from tests.infra.roles_page import PAGE as INFRA_PAGE
+from tests.infra.roles_page import roles_page
 from tests.mounts.page import mount_page
 from tests.reference import reference
 from tests.teacher.faults import fault_page
@@ -49,6 +51,7 @@ def generated() -> dict[Path, str]:
             (ROOT / "docs" / "reference.md", reference()),
             (ROOT / "docs" / "faults.md", fault_page()),
             (ROOT / "docs" / "mounts.md", mount_page()),
+            (INFRA_PAGE, roles_page()),
             (ROOT / "pipelines" / "job.schema.json", json.dumps(job_schema(), indent=2) + "\n"),
             (ROOT / "pipelines" / "report.schema.json", json.dumps(report_schema(), indent=2) + "\n"),
         ]

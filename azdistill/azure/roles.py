@@ -1,6 +1,6 @@
 """The signed-in user, built-in roles, and `az` commands that assign them.
 
-Source of the ids: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
+roles.json has the roles, and which principal of infra/ needs which of them on what; the Bicep files read it, too.
 """
 
 import base64
@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from azdistill.azure.identities import Principal, PrincipalType
@@ -29,20 +30,43 @@ class Role:
     included_in: frozenset[str] = frozenset()
 
 
-# Contributor and Owner may do everything that is not an action on data.
-MANAGERS = frozenset({"b24988ac-6180-42a0-ab88-20f7382dd24c", "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"})
-BLOB_OWNER, ACR_PUSH = "b7e6dc6d-f1e8-4753-8033-0f276bb0955b", "8311e382-0749-4cb8-b61a-304f252e45ec"
+@dataclass(frozen=True)
+class RoleAssignment:
+    """A role that a principal of infra/ has on a resource. `principal` and `scope` are names of roles.json."""
 
-DATA_SCIENTIST = Role("AzureML Data Scientist", "f6c7c914-8db3-469d-8ca1-694a8f32e121", MANAGERS)
-BLOB_CONTRIBUTOR = Role(
-    "Storage Blob Data Contributor", "ba92f5b4-2d11-453d-a403-e96b0029c9fe", frozenset({BLOB_OWNER})
+    principal: str
+    role: Role
+    scope: str
+    why: str
+
+
+TABLE: dict[str, Any] = json.loads(files("azdistill.azure").joinpath("roles.json").read_text(encoding="utf-8"))
+PRINCIPALS: dict[str, str] = TABLE["principals"]
+
+
+def built_in_role(key: str, included_in: frozenset[str] = frozenset()) -> Role:
+    """A role by its key in roles.json."""
+    return Role(**TABLE["roles"][key], included_in=included_in)
+
+
+# Contributor and Owner may do everything that is not an action on data.
+CONTRIBUTOR, OWNER = built_in_role("contributor").id, "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
+MANAGERS = frozenset({CONTRIBUTOR, OWNER})
+BLOB_OWNER = "b7e6dc6d-f1e8-4753-8033-0f276bb0955b"
+
+DATA_SCIENTIST = built_in_role("dataScientist", MANAGERS)
+BLOB_CONTRIBUTOR = built_in_role("blobContributor", frozenset({BLOB_OWNER}))
+BLOB_READER = built_in_role("blobReader")
+SECRETS_READER = built_in_role("secretsReader", MANAGERS)
+ACR_PULL = built_in_role("acrPull", MANAGERS | {built_in_role("acrPush").id})
+AI_USER = built_in_role("aiUser")
+COGNITIVE_USER = built_in_role("cognitiveUser")
+READER = built_in_role("reader")
+
+ASSIGNMENTS = tuple(
+    RoleAssignment(item["principal"], built_in_role(item["role"]), item["scope"], item["why"])
+    for item in TABLE["assignments"]
 )
-SECRETS_READER = Role(
-    "Azure Machine Learning Workspace Connection Secrets Reader", "ea01e6af-a1c1-4350-9563-ad00f8c72ec5", MANAGERS
-)
-ACR_PULL = Role("AcrPull", "7f951dda-4ed3-4680-a7ca-43fe172d538d", MANAGERS | {ACR_PUSH})
-AI_USER = Role("Azure AI User", "53ca6127-db72-4b80-b1b0-d745d6d5456d")
-COGNITIVE_USER = Role("Cognitive Services User", "a97b65f3-24c7-4388-baec-2e87135dc908")
 
 NAME_CLAIMS = ("upn", "unique_name", "preferred_username", "appid")
 TENANT = re.compile(r'authorization_uri="https://[^/"]+/(?P<tenant>[0-9A-Fa-f-]{36})')

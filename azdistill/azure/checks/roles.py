@@ -16,9 +16,11 @@ from azdistill.azure.roles import (
     ACR_PULL,
     AI_USER,
     BLOB_CONTRIBUTOR,
+    BLOB_READER,
     COGNITIVE_USER,
     DATA_SCIENTIST,
     MANAGERS,
+    READER,
     SECRETS_READER,
     Role,
     assign_role,
@@ -32,9 +34,10 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
 ASSIGNMENTS_VERSION, REGISTRY_VERSION = "2022-04-01", "2023-07-01"
-READER, BLOB_READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7", "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
 # Roles that allow nothing that a role of this module does, other than themselves.
-NARROW = frozenset({SECRETS_READER.id, BLOB_CONTRIBUTOR.id, ACR_PULL.id, COGNITIVE_USER.id, READER, BLOB_READER})
+NARROW = frozenset(
+    role.id for role in (SECRETS_READER, BLOB_CONTRIBUTOR, ACR_PULL, COGNITIVE_USER, READER, BLOB_READER)
+)
 
 # Roles by the names that `inference_role` returns for resources and projects.
 INFERENCE_ROLES = {role.name: role for role in (COGNITIVE_USER, AI_USER)}
