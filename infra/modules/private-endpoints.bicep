@@ -35,7 +35,7 @@ resource endpoints 'Microsoft.Network/privateEndpoints@2024-10-01' = [for target
   }
 }]
 
-resource records 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-10-01' = [for (target, index) in targets: if (!empty(target.dnsZoneIds)) {
+resource records 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-10-01' = [for (target, index) in targets: if(!empty(target.dnsZoneIds)) {
   parent: endpoints[index]
   name: 'default'
   properties: {

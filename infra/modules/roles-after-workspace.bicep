@@ -9,7 +9,7 @@ param registryName string
 @description('Resource group of the ML registry.')
 param registryGroup string
 
-module onWorkspace 'roles-on-workspace.bicep' = [for principal in principals: if (principal.name != 'infra') {
+module onWorkspace 'roles-on-workspace.bicep' = [for principal in principals: if(principal.name != 'infra') {
   name: 'roles-on-workspace-${principal.label}'
   params: {
     principal: principal.name
@@ -19,7 +19,7 @@ module onWorkspace 'roles-on-workspace.bicep' = [for principal in principals: if
   }
 }]
 
-module onRegistry 'roles-on-registry.bicep' = [for principal in principals: if (principal.name != 'infra') {
+module onRegistry 'roles-on-registry.bicep' = [for principal in principals: if(principal.name != 'infra') {
   name: 'roles-on-registry-${principal.label}-${workspaceName}'
   scope: resourceGroup(registryGroup)
   params: {

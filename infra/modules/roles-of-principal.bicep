@@ -43,7 +43,7 @@ resource servingIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-
   name: names.servingIdentity
 }
 
-resource onStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for item in table.assignments: if (item.principal == principal && item.scope == 'storage') {
+resource onStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for item in table.assignments: if(item.principal == principal && item.scope == 'storage') {
   name: guid(storage.id, principalId, table.roles[item.role].id)
   scope: storage
   properties: {
@@ -54,7 +54,7 @@ resource onStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for i
   }
 }]
 
-resource onKeyVault 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for item in table.assignments: if (item.principal == principal && item.scope == 'keyVault') {
+resource onKeyVault 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for item in table.assignments: if(item.principal == principal && item.scope == 'keyVault') {
   name: guid(keyVault.id, principalId, table.roles[item.role].id)
   scope: keyVault
   properties: {
@@ -65,7 +65,7 @@ resource onKeyVault 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for 
   }
 }]
 
-resource onContainerRegistry 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for item in table.assignments: if (item.principal == principal && item.scope == 'containerRegistry') {
+resource onContainerRegistry 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for item in table.assignments: if(item.principal == principal && item.scope == 'containerRegistry') {
   name: guid(containerRegistry.id, principalId, table.roles[item.role].id)
   scope: containerRegistry
   properties: {
@@ -76,7 +76,7 @@ resource onContainerRegistry 'Microsoft.Authorization/roleAssignments@2022-04-01
   }
 }]
 
-resource onApplicationInsights 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for item in table.assignments: if (item.principal == principal && item.scope == 'applicationInsights') {
+resource onApplicationInsights 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for item in table.assignments: if(item.principal == principal && item.scope == 'applicationInsights') {
   name: guid(applicationInsights.id, principalId, table.roles[item.role].id)
   scope: applicationInsights
   properties: {
@@ -87,7 +87,7 @@ resource onApplicationInsights 'Microsoft.Authorization/roleAssignments@2022-04-
   }
 }]
 
-resource onFoundry 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for item in table.assignments: if (item.principal == principal && item.scope == 'foundry') {
+resource onFoundry 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for item in table.assignments: if(item.principal == principal && item.scope == 'foundry') {
   name: guid(foundry.id, principalId, table.roles[item.role].id)
   scope: foundry
   properties: {
@@ -98,7 +98,7 @@ resource onFoundry 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for i
   }
 }]
 
-resource onServingIdentity 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for item in table.assignments: if (item.principal == principal && item.scope == 'servingIdentity') {
+resource onServingIdentity 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for item in table.assignments: if(item.principal == principal && item.scope == 'servingIdentity') {
   name: guid(servingIdentity.id, principalId, table.roles[item.role].id)
   scope: servingIdentity
   properties: {
@@ -109,7 +109,7 @@ resource onServingIdentity 'Microsoft.Authorization/roleAssignments@2022-04-01' 
   }
 }]
 
-resource onResourceGroup 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for item in table.assignments: if (item.principal == principal && item.scope == 'resourceGroup') {
+resource onResourceGroup 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for item in table.assignments: if(item.principal == principal && item.scope == 'resourceGroup') {
   name: guid(resourceGroup().id, principalId, table.roles[item.role].id)
   properties: {
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', table.roles[item.role].id)

@@ -22,7 +22,7 @@ resource registry 'Microsoft.MachineLearningServices/registries@2025-06-01' exis
   name: registryName
 }
 
-resource onRegistry 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for item in table.assignments: if (item.principal == principal && item.scope == 'registry') {
+resource onRegistry 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for item in table.assignments: if(item.principal == principal && item.scope == 'registry') {
   name: guid(registry.id, principalId, table.roles[item.role].id)
   scope: registry
   properties: {

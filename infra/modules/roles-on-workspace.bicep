@@ -22,7 +22,7 @@ resource workspace 'Microsoft.MachineLearningServices/workspaces@2025-06-01' exi
   name: workspaceName
 }
 
-resource onWorkspace 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for item in table.assignments: if (item.principal == principal && item.scope == 'workspace') {
+resource onWorkspace 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for item in table.assignments: if(item.principal == principal && item.scope == 'workspace') {
   name: guid(workspace.id, principalId, table.roles[item.role].id)
   scope: workspace
   properties: {

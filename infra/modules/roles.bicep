@@ -7,7 +7,7 @@ param principals array
 @description('Names of the resources, by their scope in the table.')
 param names object
 
-module assignments 'roles-of-principal.bicep' = [for principal in principals: if (principal.name != 'infra') {
+module assignments 'roles-of-principal.bicep' = [for principal in principals: if(principal.name != 'infra') {
   name: 'roles-${principal.label}'
   params: {
     principal: principal.name

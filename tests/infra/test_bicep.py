@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pycep import BicepParser
 
-from azdistill.job.model import Compute
+from azdistill.job.model import ComputeSection
 from tests.infra.bicep import (
     BICEP_FILES,
     INFRA,
@@ -201,7 +201,7 @@ def test_defaults_are_those_of_the_ready_job() -> None:
     assert MAIN.params["connectionName"].value == teacher["connection"]
     assert MAIN.params["teacher"].value["deployment"] == teacher["model"]
     sizes = {cluster["vmSize"] for cluster in MAIN.params["clusters"].value}
-    compute = Compute()
+    compute = ComputeSection()
     assert sizes == {compute.cpu_instance_type, compute.gpu_instance_type} == set(MAIN.params["allowedVmSizes"].value)
 
 

@@ -9,7 +9,7 @@ MAIN = read("main.bicep")
 
 
 def test_files_exist() -> None:
-    names = set(re.findall(r"infra/([\w./-]+\.(?:bicep|bicepparam|yml))", TEXT)) - {"yaml/*.yml"}
+    names = set(re.findall(r"infra/([\w./-]+\.(?:bicepparam|bicep|yml))", TEXT)) - {"yaml/*.yml"}
     assert {"main.bicep"} | names >= {"subscription.bicep", "shared.bicep", "dev.bicepparam"}
     assert [name for name in names if not (INFRA / name.replace("$cluster", "cpu-cluster")).exists()] == []
     links = [link for link in re.findall(r"\]\(([^)#]+)", TEXT) if not link.startswith("http")]
