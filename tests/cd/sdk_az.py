@@ -1,0 +1,67 @@
+"""The `az ml` commands of the verbs, carried out by the real SDK: the ml extension is a thin layer over it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.cd.az_reference import command_of
+from tests.cd.recording_az import Reply, answer, failure
+from tests.cd.simulated_azure import options_of
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
+    from tests.workspace.simulated import SimulatedWorkspace
+
+
+class SdkAz:
+    """The handler of the recording `az` with a client of the simulated workspace.
+
+    `outputs` are the files of each output that the next jobs write.
+    """
+
+    def __init__(self, client: "MLClient", workspace: "SimulatedWorkspace") -> None:
+        self.client, self.workspace = client, workspace
+        self.outputs: dict[str, dict[str, str]] = {}
+
+    def __call__(self, arguments: Sequence[str]) -> Reply:
+        from azure.core.exceptions import ResourceNotFoundError
+
+        command = command_of(arguments)
+        assert command is not None
+        options = options_of(arguments[len(command.name.split()) :])
+        try:
+            return getattr(self, "_" + command.name.replace(" ", "_"))(options)  # type: ignore[no-any-return]
+        except ResourceNotFoundError as error:
+            return failure(f"(UserError) {error.reason or error}", 3)
+
+    def _ml_job_create(self, options: dict[str, list[str]]) -> Reply:
+        from azure.ai.ml import load_job
+
+        overrides = [{"name": options["--name"][0]}]
+        overrides += [dict([pair.split("=", 1)]) for pair in options.get("--set", [])]
+        job = self.client.jobs.create_or_update(load_job(options["--file"][0], params_override=overrides))
+        for output, files in self.outputs.items():
+            self.workspace.runs.output(job.name, output, files)
+        return answer(_as_json(job))
+
+    def _ml_job_show(self, options: dict[str, list[str]]) -> Reply:
+        return answer(_as_json(self.client.jobs.get(options["--name"][0])))
+
+    def _ml_job_cancel(self, options: dict[str, list[str]]) -> Reply:
+        self.client.jobs.begin_cancel(options["--name"][0]).result()
+        return Reply()
+
+    def _ml_job_download(self, options: dict[str, list[str]]) -> Reply:
+        path, output = Path(options["--download-path"][0]), options["--output-name"][0]
+        self.client.jobs.download(options["--name"][0], download_path=path, output_name=output)
+        return Reply()
+
+
+def _as_json(job: Any) -> dict[str, Any]:
+    """What the extension prints of a job, as far as it is read."""
+    status = str(getattr(job.status, "value", job.status))
+    text = json.dumps({"name": job.name, "status": status, "services": {"Studio": {"endpoint": job.studio_url}}})
+    content: dict[str, Any] = json.loads(text)
+    return content
