@@ -65,7 +65,7 @@ def _called(tree: ast.AST) -> Iterator[str]:
 
 def pages() -> list[Path]:
     """Pages with commands for the infrastructure and the workflows."""
-    return sorted([ROOT / "docs" / "cd.md", *(ROOT / "infra").rglob("*.md")])
+    return sorted([ROOT / "docs" / "azure-first-run.md", ROOT / "docs" / "cd.md", *(ROOT / "infra").rglob("*.md")])
 
 
 def checked_commands() -> list[tuple[str, ...]]:

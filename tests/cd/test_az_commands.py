@@ -29,14 +29,9 @@ def test_every_command_of_a_page_is_documented(page):
 def test_each_documented_command_is_used_and_has_a_source():
     used = {command.name for line in checked_commands() if (command := command_of(line))} | in_source()
     page_only = {"account show"}  # azure-pipelines.yml
-    assert set(commands()) - used - page_only - _of_pages_to_come() == set()
+    assert set(commands()) - used - page_only == set()
     assert all(re.match("https://", command.source) for command in commands().values() if command.source)
     assert set(reference()["sources"]) >= {fields["source"] for fields in reference()["commands"].values()}
-
-
-def _of_pages_to_come():
-    """Commands of infra/README.md, where this folder is absent."""
-    return set() if (ROOT / "infra" / "README.md").exists() else set(commands())
 
 
 @pytest.mark.parametrize(
