@@ -38,7 +38,7 @@ class Finding:
 def failed_checks() -> list[Finding]:
     """Every failed check, and every file that checkov cannot parse. Raises RuntimeError where it does not install."""
     python = python_of(CHECKOV, INSTALL_S)
-    options = ["--framework", "bicep", "--directory", str(INFRA), "--skip-download", "--output", "json", "--quiet"]
+    options = ["--framework", "bicep", "--directory", str(INFRA), "--skip-download", "--output", "json"]
     command = [str(python.with_name("checkov")), *options]
     completed = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
