@@ -78,6 +78,38 @@ def _errors(node: Node) -> Iterator[Node]:
         yield from _errors(child)
 
 
+def used_names(path: Path) -> tuple[set[str], set[str]]:
+    """Names that the expressions of a file refer to, without those of loops, and the functions that they call."""
+    names: set[str] = set()
+    functions: set[str] = set()
+    _collect(_PARSER.parse(path.read_bytes()).root_node, frozenset(), names, functions)
+    return names, functions
+
+
+def _collect(node: Node, loops: frozenset[str], names: set[str], functions: set[str]) -> None:
+    if node.type in ("decorators", "type", "target_scope_assignment"):
+        return
+    children = node.named_children
+    if node.type == "identifier":
+        names.update({_text(node)} - loops)
+        return
+    if node.type == "for_statement":
+        variables = children[0]
+        inside = loops | set(re.findall(r"\w+", _text(variables)))
+        for child in children[1:]:
+            _collect(child, inside, names, functions)
+        return
+    if node.type == "call_expression":
+        functions.add(_text(children[0]))
+        children = children[1:]
+    elif node.type.endswith("_declaration") or node.type == "object_property":
+        children = children[1:]
+    elif node.type == "member_expression":
+        children = children[:1]
+    for child in children:
+        _collect(child, loops, names, functions)
+
+
 @functools.cache
 def read(name: str) -> BicepFile:
     """A file of infra/ by its path there."""

@@ -16,10 +16,12 @@ from tests.infra.bicep import (
     INFRA,
     PARAMETER_FILES,
     Expression,
+    Parameter,
     Resource,
     read,
     read_parameters,
     syntax_errors,
+    used_names,
 )
 
 ROOT = INFRA.parent
@@ -27,6 +29,12 @@ FILES = [path.relative_to(INFRA).as_posix() for path in BICEP_FILES]
 SOURCES: dict[str, Any] = yaml.safe_load((INFRA / "api-versions.yaml").read_text(encoding="utf-8"))
 # Properties whose keys are chosen freely.
 FREE = ("metadata", "parameters", "policyRule", "notifications", "outboundRules")
+TYPES = {"string": str, "int": int, "bool": bool, "array": list, "object": dict}
+# Functions of Bicep: https://learn.microsoft.com/azure/azure-resource-manager/bicep/bicep-functions
+FUNCTIONS = set(
+    "concat empty guid last loadJsonContent replace resourceGroup resourceId split subscriptionResourceId tenant union "
+    "uniqueString".split()
+)
 SECRET = re.compile(r"list\w*(keys|secrets|tokens)|secret|password|token|InstrumentationKey|ConnectionString", re.I)
 
 MAIN = read("main.bicep")
@@ -56,9 +64,36 @@ def test_modules_get_the_parameters_that_they_declare(name: str) -> None:
         given = module.body["params"]
         assert set(given) - set(declared) == set(), module.target
         assert {key for key, param in declared.items() if param.is_required} - set(given) == set(), module.target
-        for key, argument in given.items():
-            if declared[key].allowed and not isinstance(argument, Expression):
-                assert argument in declared[key].allowed
+        assert [key for key, argument in given.items() if not accepts(declared[key], argument)] == [], module.target
+
+
+def accepts(parameter: Parameter, argument: Any) -> bool:
+    """True if a literal has the type of a parameter and is among its allowed values. Expressions are not evaluated."""
+    if isinstance(argument, Expression):
+        return True
+    return isinstance(argument, TYPES[parameter.type]) and (not parameter.allowed or argument in parameter.allowed)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_names_are_declared(name: str) -> None:
+    file = read(name)
+    declared = {*file.params, *file.variables, *(item.symbol for item in (*file.resources, *file.modules))}
+    names, functions = used_names(INFRA / name)
+    assert names - declared == set()
+    assert functions - FUNCTIONS == set()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_outputs_of_modules_exist(name: str) -> None:
+    targets = {module.symbol: (INFRA / name).parent / module.target for module in read(name).modules}
+    for symbol, output in re.findall(r"(\w+)\.outputs\.(\w+)", read(name).text):
+        assert output in read(targets[symbol].relative_to(INFRA).as_posix()).outputs, f"{symbol}.outputs.{output}"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_defaults_have_the_type_of_their_parameter(name: str) -> None:
+    params = read(name).params
+    assert [key for key, param in params.items() if not param.is_required and not accepts(param, param.value)] == []
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -74,9 +109,7 @@ def test_a_parameter_file_sets_declared_parameters(path: Path) -> None:
     assert path.read_text(encoding="utf-8").startswith("using 'main.bicep'\n")
     assert set(values) - set(MAIN.params) == set()
     assert {key for key, param in MAIN.params.items() if param.is_required} - set(values) == set()
-    assert [
-        key for key, setting in values.items() if (allowed := MAIN.params[key].allowed) and setting not in allowed
-    ] == []
+    assert [key for key, setting in values.items() if not accepts(MAIN.params[key], setting)] == []
     assert values["environmentName"] == path.stem
 
 
