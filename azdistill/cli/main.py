@@ -15,6 +15,7 @@ from azdistill.cli import (
     compare,
     compile,
     convert,
+    deploy,
     doctor,
     download,
     evaluate,
@@ -70,6 +71,7 @@ app.command("stream")(stream.stream)
 app.command("cancel")(cancel.cancel)
 app.command("outputs")(outputs.outputs)
 app.command("download")(download.download)
+app.command("deploy")(deploy.deploy)
 app.command("chat")(chat.chat)
 app.command("simulate")(simulate.simulate)
 

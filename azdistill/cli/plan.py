@@ -11,6 +11,7 @@ from azdistill.cli.options import Format
 if TYPE_CHECKING:
     from azdistill.job.estimates import Estimate, PlannedTraining, Range
     from azdistill.job.model import DistillationJob
+    from azdistill.job.serving import PlannedServing
 
 UNKNOWN = "unknown, because not all rows are on this machine"
 
@@ -84,6 +85,8 @@ def _figures(job: "DistillationJob", estimated: "Estimate", minutes: "Range | No
         yield "teacher time", f"{minutes.low:,.0f} to {minutes.high:,.0f} minutes at the rate limits"
     yield "student", job.student.model
     yield from _training(estimated.training)
+    if estimated.serving:
+        yield from _serving(estimated.serving)
 
 
 def _teachers(job: "DistillationJob", estimated: "Estimate") -> Iterator[tuple[str, str]]:
@@ -181,6 +184,22 @@ def _memory(training: "PlannedTraining") -> str:
     largest = f"; the largest is the {training.during}" if training.during else ""
     verdict = f"fits{largest}" if training.fits else f"DOES NOT FIT; {fixes}"
     return f"{needed}, a GPU of {training.vm} has {training.vm_gb}: {verdict}"
+
+
+def _serving(serving: "PlannedServing") -> Iterator[tuple[str, str]]:
+    """VMs of the endpoint, their price and their memory."""
+    least, most = serving.min_instances, serving.max_instances
+    count = f"{least}" if least == most else f"{least} to {most}"
+    yield "endpoint", f"{serving.endpoint}: {count} x {serving.instance_type}"
+    price = "unknown: set prices.serving_hour"
+    if serving.hour_price is not None:
+        price = f"{serving.hour_price:,.2f} per hour, without requests too; twice as much during a rollout"
+    yield "  price", price
+    if serving.weights_gb is None or serving.gpu_gb is None:
+        yield "  GPU memory", "unknown; set the student's parameters in catalog.students, or a known VM size"
+        return
+    verdict = "fits" if serving.fits else "DOES NOT FIT; choose a larger VM size"
+    yield "  GPU memory", f"{serving.weights_gb:,.1f} GB of weights in bfloat16, a VM has {serving.gpu_gb}: {verdict}"
 
 
 def _explained(part: str) -> str:

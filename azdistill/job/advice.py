@@ -16,6 +16,7 @@ from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES
 from azdistill.job.plan import step_configs
 from azdistill.job.run_settings import SERVERLESS, train_processes
+from azdistill.job.serving import serving_advice
 
 # Usual minimum and maximum from pretrained weights: for full fine-tuning, and for adapters.
 USUAL_EPOCHS = (2, 5)
@@ -63,6 +64,7 @@ def advice(job: DistillationJob, today: date | None = None) -> list[Problem]:
         _gpu_memory,
         _idle_gpus,
         _batch_of_processes,
+        serving_advice,
     )
     return [*_retirements(job, today or built_in().as_of), *(problem for check in checks for problem in check(job))]
 

@@ -19,6 +19,7 @@ from azdistill.job.paths import is_remote, is_rubric_file
 from azdistill.job.plan import plan
 from azdistill.job.run_settings import SERVERLESS, train_processes
 from azdistill.job.samples import count_rows, first_rows, reference_in, row_texts
+from azdistill.job.serving import PlannedServing, planned_serving
 
 # Minimum and maximum characters of a token, as measured on European languages.
 CHARACTERS = (3, 5)
@@ -117,7 +118,7 @@ class Estimate:
     `rows` is the number of rows by split, None for a remote file. `asked` (the number of paid requests),
     `input_tokens`, `output_tokens` and `cost` are sums over `teachers`. They are None, and `teachers` is empty, when a
     file is remote. `asked` is 0 when the job sends no requests to an endpoint. `judge` is None without one, when its
-    rows are remote, and when it is simulated.
+    rows are remote, and when it is simulated. `serving` is None without section `deployment`.
     """
 
     nodes: tuple[EstimatedNode, ...]
@@ -129,6 +130,7 @@ class Estimate:
     cost: Range | None
     training: PlannedTraining
     judge: PlannedTeacher | None = None
+    serving: PlannedServing | None = None
 
 
 @dataclass(frozen=True)
@@ -151,9 +153,10 @@ def estimate(job: DistillationJob) -> Estimate:
     has_endpoint = job.teacher.teacher_route == "endpoint"
     teachers = tuple(_teachers(job, counted, sampled)) if has_endpoint and len(counted) == len(rows) else ()
     judge, training = planned_judge(job, rows["test"], sampled), _training(job, sampled)
+    last = (training, judge, planned_serving(job))
     if has_endpoint and not teachers:
-        return Estimate(planned_nodes(job), rows, (), None, None, None, None, training, judge)
-    return Estimate(planned_nodes(job), rows, teachers, *_totals(job, teachers), training, judge)
+        return Estimate(planned_nodes(job), rows, (), None, None, None, None, *last)
+    return Estimate(planned_nodes(job), rows, teachers, *_totals(job, teachers), *last)
 
 
 def planned_nodes(job: DistillationJob) -> tuple[EstimatedNode, ...]:

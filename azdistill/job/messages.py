@@ -47,6 +47,10 @@ PATTERNS = {
     r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(,[A-Za-z0-9_][A-Za-z0-9_.-]*)*$": "all-linear, or names of modules separated by "
     "commas, without spaces",
     r"^azureml:": "an address that starts with azureml:",
+    r"^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$": "letters, digits and '-', starting with a letter and not ending with '-'",
+    r"^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$": "an image with its digest, such as NAME:TAG@sha256:...",
+    r"^(/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.ManagedIdentity/userAssignedIdentities/)?"
+    r"[A-Za-z0-9][A-Za-z0-9_-]{2,127}$": "the name of a user-assigned identity, or its resource id",
     r"^[a-z]{2,3}$": "a language code such as en or deu",
 }
 

@@ -32,6 +32,7 @@ from azdistill.engine.pipeline.labels import MAX_LENGTHS, tag_problems, unversio
 from azdistill.job.catalog import REGISTRIES, Catalog, ModelType, built_in
 from azdistill.job.chat_template import SpecChatTemplate
 from azdistill.job.compute_checks import compute_problems
+from azdistill.job.deployment import DeploymentSection, deployment_problems
 from azdistill.job.gate_bounds import bound_problems
 from azdistill.job.gpu_settings import gpu_setting_problems
 from azdistill.job.judge_section import JudgeSection
@@ -290,6 +291,9 @@ class DistillationJob(Section):
     compute: ComputeSection = ComputeSection()
     outputs: OutputsSection = OutputsSection()
     prices: PricesSection = PricesSection()
+    deployment: DeploymentSection | None = Field(
+        None, description="The endpoint that serves the student, for `azdistill deploy`. Default: none."
+    )
     tags: dict[str, str] = Field(
         default_factory=dict,
         description="Tags of the pipeline and its nodes, for cost reports and search: at most 50, with names of at "
@@ -507,6 +511,7 @@ CHECKS: tuple[Check, ...] = (
     _reasoning_of_last_turns,
     tuning_problems,
     regression_problems,
+    deployment_problems,
     _tags,
     *ADDRESSES,
 )

@@ -24,8 +24,9 @@ from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import Prompting, Teacher
 from azdistill.contracts.train import CUDA_SETTINGS, FSDP_OPTIMIZERS, TrainConfig
-from azdistill.engine.pipeline.vm_sizes import vm_size
+from azdistill.engine.pipeline.vm_sizes import gpu_count, vm_size
 from azdistill.engine.problems import may_be_secret
+from azdistill.job.deployment import DeploymentSection
 from azdistill.job.model import ComputeSection, DataSection, DistillationJob, StudentSection
 from azdistill.job.run_settings import MAX_SPOT_TIMEOUT_S, MAX_TIMEOUT_S, TIMEOUTS_S
 from azdistill.job.shorthand import INHERITED
@@ -249,6 +250,7 @@ def jobs(draw: st.DrawFn) -> Values:
             ),
             teacher=teacher_sections(),
             compute=compute_sections(),
+            deployment=st.none() | deployment_sections(),
             train=fields(TrainConfig).map(_valid_training),
             student=fields(
                 StudentSection,
@@ -280,6 +282,18 @@ def compute_sections() -> Drawn:
         environment_variables=variables.map(_without_secrets),
     )
     return drawn.map(_valid_identity).map(_valid_processes).map(_valid_spot)
+
+
+def deployment_sections() -> Drawn:
+    """Values of the section `deployment`, which no step reads."""
+    return fields(
+        DeploymentSection,
+        endpoint_name=st.just("support"),
+        instance_type=st.sampled_from([name for name in VM_SIZES if gpu_count(name)]),
+        autoscale=st.none(),
+        max_model_length=st.none(),
+        traffic=st.sampled_from(([100], [10, 50, 100])),
+    )
 
 
 def _valid_training(train: Values) -> Values:

@@ -30,6 +30,7 @@ VERBS = (
     "cancel",
     "outputs",
     "download",
+    "deploy",
     "chat",
     "simulate",
 )

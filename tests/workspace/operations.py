@@ -3,10 +3,10 @@
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.workspace.routes import FRONT, LOCATION, MANAGEMENT, REGION, REGISTRY_PLANE, location, registry_location
-from tests.workspace.wire import Reply, Request, not_found
+from tests.workspace.wire import ArmError, Reply, Request, not_found
 
 if TYPE_CHECKING:
     from tests.workspace.simulated import SimulatedWorkspace
@@ -19,14 +19,19 @@ SOON = {"retry-after-ms": "20"}
 
 @dataclass
 class Operation:
-    """In progress for `polls` more polls; `finish` is called at the last."""
+    """In progress for `polls` more polls; `finish` is called at the last. An ArmError that it raises is the `error` of
+    an operation that failed."""
 
     finish: Callable[[], object]
     polls: int
+    error: dict[str, Any] | None = None
 
     def done(self) -> bool:
         if self.polls == 0:
-            self.finish()
+            try:
+                self.finish()
+            except ArmError as error:
+                self.error = error.reply.body
         self.polls -= 1
         return self.polls < 0
 
@@ -76,4 +81,6 @@ def result(workspace: "SimulatedWorkspace", request: Request) -> Reply:
 @location("GET", "/mfeOperationsStatus/{operation}", API_VERSION)
 def status(workspace: "SimulatedWorkspace", request: Request) -> Reply:
     done = _poll(workspace, request)
-    return Reply(body={"status": "Succeeded" if done else "InProgress"}, headers={} if done else dict(SOON))
+    error = workspace.operations.in_progress[request.names["operation"]].error
+    body = {"status": "InProgress"} if not done else {"status": "Failed", **error} if error else {"status": "Succeeded"}
+    return Reply(body=body, headers={} if done else dict(SOON))

@@ -2,8 +2,8 @@
 
 A handler is a function `(workspace, request) -> Reply`. Decorators register it: `arm` (resource manager, below the
 workspace), `resource_manager` (elsewhere in it), `location` (below a region of the subscription), `data_plane` (run
-history and data), `node` (identity endpoint of a compute node), `registry` (a registry) or `discovery` (looks up a
-registry's URL).
+history and data), `node` (identity endpoint of a compute node), `registry` (a registry), `discovery` (looks up a
+registry's URL) or `scoring` (scoring URI of an online endpoint).
 """
 
 import re
@@ -23,6 +23,7 @@ DATA_PLANE = f"{REGION}.api.azureml.ms"
 PROVIDER = "Microsoft.MachineLearningServices"
 SCOPE = f"/subscriptions/{{subscription}}/resourceGroups/{{group}}/providers/{PROVIDER}/workspaces/{{workspace}}"
 LOCATION = f"/subscriptions/{{subscription}}/providers/{PROVIDER}/locations/{{region}}"
+SCORING = f"{{endpoint}}.{REGION}.inference.ml.azure.com"
 DISCOVERY = "eastus.api.azureml.ms"
 REGISTRY_PLANE = f"cert-{REGION}.experiments.azureml.net"
 FRONT = "/mferp/managementfrontend"
@@ -51,16 +52,16 @@ class Route:
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         """ARM ignores case. `{name:path}` may contain slashes."""
-        pattern = re.sub(r"\\\{(\w+):path\\\}", r"(?P<\1>.+)", re.escape(self.path))
+        pattern = re.sub(r"\\\{(\w+):path\\\}", r"(?P<\1>.+)", re.escape(f"{self.host}{self.path}"))
         return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", pattern), re.IGNORECASE)
 
     def match(self, request: Request) -> Request | None:
         """`request` with the values of the path's placeholders, None for another kind of request."""
-        if (request.method, request.host) != (self.method, self.host):
+        if request.method != self.method:
             return None
         if self.api_versions and request.api_version not in self.api_versions:
             return None
-        match = self._pattern.fullmatch(request.path)
+        match = self._pattern.fullmatch(f"{request.host}{request.path}")
         return replace(request, names=match.groupdict()) if match else None
 
 
@@ -99,6 +100,11 @@ def registry_location(method: str, path: str, *api_versions: str) -> Decorator:
 
 def discovery(method: str, path: str, *api_versions: str) -> Decorator:
     return _register(method, DISCOVERY, path, api_versions, ARM_AUDIENCE)
+
+
+def scoring(method: str, path: str, audience: str) -> Decorator:
+    """A route at the scoring URI of an endpoint, whose name is a placeholder."""
+    return _register(method, SCORING, path, (), audience)
 
 
 def _register(method: str, host: str, path: str, api_versions: tuple[str, ...], audience: str | None) -> Decorator:

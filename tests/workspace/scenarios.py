@@ -4,7 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from azure.ai.ml import MLClient, load_component, load_connection, load_data, load_environment, load_job, load_model
+from azure.ai.ml import (
+    MLClient,
+    load_component,
+    load_connection,
+    load_data,
+    load_environment,
+    load_job,
+    load_model,
+    load_online_deployment,
+    load_online_endpoint,
+)
 from azure.ai.ml.entities._load_functions import load_schedule  # not among the public names
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -39,6 +49,16 @@ def connection(client: MLClient, file: str) -> Any:
 
 def schedule(client: MLClient) -> Any:
     return client.schedules.begin_create_or_update(load_schedule(EXAMPLES / "schedule.yml")).result()
+
+
+def endpoint(client: MLClient) -> Any:
+    return client.online_endpoints.begin_create_or_update(load_online_endpoint(EXAMPLES / "endpoint.yml")).result()
+
+
+def deployment(client: MLClient, color: str) -> Any:
+    """The example's deployment under another name."""
+    loaded = load_online_deployment(EXAMPLES / "deployment.yml", params_override=[{"name": color}])
+    return client.online_deployments.begin_create_or_update(loaded).result()
 
 
 def _pipeline(client: MLClient) -> None:
@@ -79,6 +99,19 @@ def _schedule(client: MLClient) -> None:
     client.schedules.begin_delete("nightly").result()
 
 
+def _online(client: MLClient) -> None:
+    """A deployment, all traffic, its log, and its end."""
+    model(client)
+    endpoint(client)
+    deployment(client, "blue")
+    existing = client.online_endpoints.get("support")
+    existing.traffic = {"blue": 100}
+    client.online_endpoints.begin_create_or_update(existing).result()
+    client.online_deployments.get_logs("blue", "support", 100, container_type="inference-server")
+    client.online_endpoints.get_keys("support")
+    client.online_endpoints.begin_delete("support").result()
+
+
 SCENARIOS: dict[str, Callable[[MLClient], None]] = {
     "pipeline": _pipeline,
     "command": _command,
@@ -87,6 +120,7 @@ SCENARIOS: dict[str, Callable[[MLClient], None]] = {
     "assets": _assets,
     "connections": _connections,
     "schedule": _schedule,
+    "online": _online,
 }
 
 

@@ -30,6 +30,7 @@ from tests.workspace.resources.managed_identities import (
     ManagedIdentities,
     RoleAssignments,
 )
+from tests.workspace.resources.online_endpoints import OnlineEndpoints
 from tests.workspace.resources.registries import Registries
 from tests.workspace.resources.schedules import Schedules
 from tests.workspace.resources.tracking import Tracking
@@ -68,6 +69,7 @@ class SimulatedWorkspace:
             [USER, JOBS.principal_id, str(self.managed_identities.of_compute("cpu-cluster").system)],
         )
         self.registries = Registries()
+        self.online = OnlineEndpoints()
         self.cloud = PUBLIC
 
     @property

@@ -1,0 +1,108 @@
+"""azdistill deploy: serve a registered student by a managed online endpoint of Azure ML."""
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from azdistill.cli.options import Settings
+from azdistill.cli.workspace import Config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from azdistill.azure.deployment.files import Release
+
+
+def deploy(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(metavar="JOB", help="job file with section deployment")],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            metavar="MODEL",
+            help="azureml:NAME:VERSION, or azureml://registries/REGISTRY/models/NAME/versions/VERSION",
+        ),
+    ],
+    settings: Settings = None,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="run folder or job with the answers for the smoke test; default: the job that registered the model",
+        ),
+    ] = None,
+    write_only: Annotated[
+        Path | None, typer.Option("--write-only", metavar="DIR", help="write the files to this folder; send nothing")
+    ] = None,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="go on although another rollout, which was killed, holds the endpoint")
+    ] = False,
+    config: Config = None,
+) -> None:
+    """Serve a registered student by an online endpoint.
+
+    A new deployment is created without traffic and has to answer test rows as in the evaluation. Then it gets copies of
+    requests, and real ones step by step; at the end the old deployment is removed. A failure gives the old deployment
+    all requests again and prints the log of the new one. The same command again goes on where a rollout was
+    interrupted, and does nothing if the model already has all traffic.
+
+    Example: azdistill deploy job.yaml --model azureml:support-phi-4-mini:3
+
+    Exit codes: 0 deployed, 1 failed, 2 wrong input, 3 the smoke test refused the deployment.
+    """
+    from azdistill.azure.deployment.files import release_of, write_files
+    from azdistill.cli.options import read_job_settings
+    from azdistill.cli.paths import job_file, read_job
+
+    job = read_job(job_file(path), read_job_settings(settings, is_job=True))
+    if write_only:
+        needs_group = job.deployment and job.deployment.identity and "/" not in job.deployment.identity
+        release = release_of(job, model, _group_id(config) if needs_group else None)
+        for file in write_files(release, write_only):
+            print(file)
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # releases the lock of the endpoint
+    _roll_out(context, release_of(job, model, _group_id(config)), run, take_over, config)
+
+
+def _group_id(config: Path | None) -> str:
+    """Resource id of the workspace's resource group."""
+    from azdistill.azure.workspace import find_address
+
+    address = find_address(config)
+    return f"/subscriptions/{address.subscription_id}/resourceGroups/{address.resource_group}"
+
+
+def _roll_out(
+    context: typer.Context, release: "Release", run: str | None, take_over: bool, config: Path | None
+) -> None:
+    import tempfile
+
+    from azdistill.azure.deployment.files import write_files
+    from azdistill.azure.deployment.rollout import roll_out
+    from azdistill.azure.deployment.smoke import rows_for
+    from azdistill.azure.models import find_model
+    from azdistill.cli.workspace import suppress_output, workspace_client
+
+    client = workspace_client(context, config)
+    with tempfile.TemporaryDirectory() as folder:
+        with suppress_output():
+            registered = find_model(client, release.model)
+            rows = rows_for(client, run, registered.job, release.deployment.smoke_rows)
+            write_files(release, Path(folder))
+        _print(roll_out(client, release, rows, Path(folder), take_over=take_over))
+
+
+def _print(lines: "Iterator[str]") -> None:
+    """Print each line at once. What the SDK prints while it waits is hidden."""
+    from azdistill.cli.workspace import suppress_output
+
+    while True:
+        with suppress_output():
+            line = next(lines, None)
+        if line is None:
+            return
+        print(line, flush=True)
