@@ -198,15 +198,31 @@ def test_a_rollout_stops_when_another_one_has_taken_over(serving: Deployments) -
     first = serving.start("2")
     next(first)
     second = list(serving.start("3", take_over=True))
-    with pytest.raises(EndpointLocked, match=r"a rollout of|removed its tag"):
+    with pytest.raises(EndpointLocked, match=r"a rollout of|was removed"):
         list(first)
     assert second[-1] == "deployment blue: removed"
     assert serving.endpoint.traffic == {"green": 100}
     assert serving.endpoint.deployments["green"].body["properties"]["model"].endswith("/versions/3")
 
 
+def test_a_rollout_goes_on_when_the_one_before_was_killed_while_azure_created_the_deployment(
+    serving: Deployments,
+) -> None:
+    killed = serving.start("2")
+    while "answers are those" not in next(killed):
+        pass
+    green = serving.endpoint.deployments["green"]
+    green.state = "Creating"
+    serving.sleep = lambda _: setattr(green, "state", "Succeeded")
+    lines = serving.roll_out("2")
+    assert lines[0].endswith("waiting for the operation of an interrupted rollout of azureml:support:2")
+    assert (lines[2], lines[-1]) == ("deployment green: exists", "deployment blue: removed")
+    with pytest.raises(EndpointLocked):
+        list(killed)
+
+
 def test_the_lock_of_a_killed_rollout_ends(serving: Deployments) -> None:
-    serving.endpoint.body["tags"][LOCK_TAG] = "0123456789ab 2026-01-01T00:00:00Z azureml:support:9"
+    serving.endpoint.body["tags"][LOCK_TAG] = "0123456789ab 2026-01-01T00:00:00Z 0a1b2c azureml:support:9"
     assert serving.roll_out("2")[-1] == "deployment blue: removed"
 
 

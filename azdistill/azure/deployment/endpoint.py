@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
 SUCCEEDED, FAILED = "Succeeded", "Failed"
+# Provisioning states of an operation that has ended. Others, such as Updating, are in progress.
+ENDED = frozenset({SUCCEEDED, FAILED, "Canceled"})
 # Time after which an operation is given up: the first build of an image and the start of a VM take up to an hour.
 MAX_WAIT_S = 2 * 3600
 LOG_LINES = 100
@@ -61,6 +63,11 @@ class EndpointState:
     @property
     def provisioning_state(self) -> str:
         return text_of(self.entity.provisioning_state)
+
+    @property
+    def is_busy(self) -> bool:
+        """True while Azure changes the endpoint or one of its deployments."""
+        return any(text_of(item.provisioning_state) not in ENDED for item in (self.entity, *self.deployments.values()))
 
     @property
     def tags(self) -> dict[str, str]:
@@ -154,15 +161,15 @@ class Endpoint:
         """Raises OperationFailed when Azure reports a failure, AzdistillError when the operation does not end."""
         from azure.core.exceptions import HttpResponseError
 
-        poller.wait(self._max_wait_s)
-        if not poller.done():
-            raise AzdistillError(
-                f"its operation has not ended after {self._max_wait_s / 60:.0f} minutes",
-                subject=subject,
-                code="timeout",
-                fix="look at the endpoint in the studio, then run again: a rollout goes on where it stopped",
-            )
         try:
+            poller.wait(self._max_wait_s)
+            if not poller.done():
+                raise AzdistillError(
+                    f"its operation has not ended after {self._max_wait_s / 60:.0f} minutes",
+                    subject=subject,
+                    code="timeout",
+                    fix="look at the endpoint in the studio, then run again: a rollout goes on where it stopped",
+                )
             poller.result()
         except HttpResponseError as error:
             if (error.status_code or 0) >= 400:  # a request was refused, not the operation

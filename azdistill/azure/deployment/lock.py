@@ -7,6 +7,7 @@ is read again before each change: of two rollouts that both wrote it, the later 
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from azdistill.azure.deployment.endpoint import EndpointState
 from azdistill.contracts.errors import AzdistillError
@@ -24,9 +25,11 @@ class EndpointLocked(AzdistillError):
 
 @dataclass(frozen=True)
 class RolloutLock:
-    """The lock of one rollout of `model`. `pause` is the longest time in which it changes nothing."""
+    """The lock of one rollout of `model`. `content` is the hash of its release, `pause` the longest time in which it
+    changes nothing."""
 
     model: str
+    content: str
     pause: timedelta
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
@@ -34,23 +37,28 @@ class RolloutLock:
     def tag(self) -> dict[str, str]:
         """The tag that holds the lock from now on."""
         expires = datetime.now(UTC) + LEASE + self.pause
-        return {LOCK_TAG: f"{self.id} {expires:%Y-%m-%dT%H:%M:%SZ} {self.model}"}
+        return {LOCK_TAG: f"{self.id} {expires:%Y-%m-%dT%H:%M:%SZ} {self.content} {self.model}"}
+
+    def is_interrupted(self, state: EndpointState) -> bool:
+        """True if a rollout of the same release holds the endpoint: this one goes on with it."""
+        return _parsed(state).content == self.content
 
     def check_free(self, state: EndpointState) -> None:
-        """Raises EndpointLocked if another rollout holds the endpoint."""
-        owner, expires, model = _parsed(state)
-        if owner and owner != self.id and expires > datetime.now(UTC):
+        """Raises EndpointLocked if a rollout of another release holds the endpoint."""
+        held = _parsed(state)
+        if held.owner and held.content != self.content and held.expires > datetime.now(UTC):
             raise EndpointLocked(
-                f"another rollout is in progress, of {model}",
+                f"another rollout is in progress, of {held.model}",
                 subject=f"endpoint {state.entity.name!r}",
-                fix=f"wait until it has ended; if it was killed, use --take-over, or wait until {expires:%H:%M} UTC",
+                fix="wait until it has ended; if it was killed, use --take-over, or wait until "
+                f"{held.expires:%H:%M} UTC",
             )
 
     def check_held(self, state: EndpointState) -> None:
         """Raises EndpointLocked if another rollout has taken the endpoint from this one."""
-        owner, _, model = _parsed(state)
-        if owner != self.id:
-            other = f"a rollout of {model} has taken over" if owner else "someone removed its tag " + LOCK_TAG
+        held = _parsed(state)
+        if held.owner != self.id:
+            other = f"a rollout of {held.model} has taken over" if held.owner else f"its tag {LOCK_TAG} was removed"
             raise EndpointLocked(
                 f"this rollout stops: {other}",
                 subject=f"endpoint {state.entity.name!r}",
@@ -58,11 +66,19 @@ class RolloutLock:
             )
 
 
-def _parsed(state: EndpointState) -> tuple[str, datetime, str]:
-    """Owner, end and model of the lock. An empty owner: there is none, or its text is not that of a lock."""
-    owner, _, rest = state.tags.get(LOCK_TAG, "").partition(" ")
-    expires, _, model = rest.partition(" ")
+class _Held(NamedTuple):
+    """The rollout that holds an endpoint. All fields are empty without one."""
+
+    owner: str = ""
+    expires: datetime = datetime.min.replace(tzinfo=UTC)
+    content: str = ""
+    model: str = ""
+
+
+def _parsed(state: EndpointState) -> _Held:
+    """The rollout in the tag of an endpoint. A text that is not that of a lock holds nothing."""
     try:
-        return owner, datetime.strptime(expires, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC), model
+        owner, expires, content, model = state.tags.get(LOCK_TAG, "").split(" ", 3)
+        return _Held(owner, datetime.strptime(expires, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC), content, model)
     except ValueError:
-        return "", datetime.min.replace(tzinfo=UTC), ""
+        return _Held()

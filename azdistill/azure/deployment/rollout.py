@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from azdistill.azure.deployment.autoscale import remove_autoscale, set_autoscale
 from azdistill.azure.deployment.decision import Decision, decide
-from azdistill.azure.deployment.endpoint import SUCCEEDED, Endpoint, EndpointState
+from azdistill.azure.deployment.endpoint import ENDED, MAX_WAIT_S, SUCCEEDED, Endpoint, EndpointState
 from azdistill.azure.deployment.files import ENDPOINT_FILE, Release, deployment_file
 from azdistill.azure.deployment.lock import LOCK_TAG, EndpointLocked, RolloutLock
 from azdistill.azure.deployment.smoke import Scoring, SmokeRow
@@ -23,8 +23,7 @@ from azdistill.contracts.errors import AzdistillError
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
-# Provisioning states of an operation that has ended. Others, such as Updating, are in progress.
-ENDED = frozenset({SUCCEEDED, "Failed", "Canceled"})
+# Seconds between two looks at an operation that an interrupted rollout has started.
 POLL_S = 15.0
 
 Sleep = Callable[[float], None]
@@ -48,24 +47,41 @@ def roll_out(
 ) -> Iterator[str]:
     """Deploy a release whose files are in `folder`. Yields a line for each thing that was done.
 
-    `take_over` ignores the lock of another rollout. Raises SmokeTestRefused when the answers differ, EndpointLocked
-    during another rollout, InputError for an endpoint that cannot be used, AzdistillError for other failures.
+    A rollout of the same release that was interrupted goes on; if it still runs, it stops before its next change.
+    `take_over` ignores the lock of a rollout of another release. Raises SmokeTestRefused when the answers differ,
+    EndpointLocked during another rollout, InputError for an endpoint that cannot be used, AzdistillError for other
+    failures.
     """
     endpoint = Endpoint(client, release.deployment.endpoint_name)
-    lock = RolloutLock(release.model, timedelta(minutes=release.deployment.step_minutes))
+    lock = RolloutLock(release.model, release.content, timedelta(minutes=release.deployment.step_minutes))
     state = endpoint.read()
+    if state and state.is_busy and lock.is_interrupted(state):
+        yield f"{endpoint.subject}: waiting for the operation of an interrupted rollout of {release.model}"
+        state = _wait_while_busy(endpoint, sleep)
     if state is None:
         yield f"{endpoint.subject}: creating"
         endpoint.create(folder / ENDPOINT_FILE, lock.tag)
     else:
+        if not take_over:
+            lock.check_free(state)
         if decide(state, release.content) is None:
             yield f"{endpoint.subject}: {release.model} already has all traffic, nothing done"
             return
         _check_usable(state)
-        if not take_over:
-            lock.check_free(state)
     rollout = _Rollout(client, release, rows, folder, endpoint, lock, sleep)
     yield from rollout.run()
+
+
+def _wait_while_busy(endpoint: Endpoint, sleep: Sleep) -> EndpointState | None:
+    """The endpoint when Azure does not change it any more. Raises AzdistillError after MAX_WAIT_S."""
+    for _ in range(int(MAX_WAIT_S / POLL_S)):
+        state = endpoint.read()
+        if state is None or not state.is_busy:
+            return state
+        sleep(POLL_S)
+    raise AzdistillError(
+        "is still being changed", subject=endpoint.subject, code="timeout", fix="look at it in the studio"
+    )
 
 
 def _check_usable(state: EndpointState) -> None:
@@ -124,10 +140,6 @@ class _Rollout:
 
     def _create(self, target: str, state: EndpointState) -> Iterator[str]:
         """The deployment, without traffic. One of an earlier attempt is used if it is the same and complete."""
-        while state.state_of(target) not in {"", *ENDED}:
-            yield f"deployment {target}: waiting for its operation, {state.state_of(target)}"
-            self.sleep(POLL_S)
-            state = self._held()
         if state.state_of(target) == SUCCEEDED and state.content(target) == self.release.content:
             yield f"deployment {target}: exists"
         else:
