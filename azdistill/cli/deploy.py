@@ -57,7 +57,7 @@ def deploy(
     from azdistill.cli.options import read_job_settings
     from azdistill.cli.paths import job_file, read_job
 
-    job = read_job(job_file(path), read_job_settings(settings, is_job=True))
+    job = read_job(job_file(path), read_job_settings(settings, is_job=True), files=False)
     if write_only:
         needs_group = job.deployment and job.deployment.identity and "/" not in job.deployment.identity
         release = release_of(job, model, _group_id(config) if needs_group else None)

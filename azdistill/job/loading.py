@@ -37,18 +37,18 @@ def load_job(path: Path | str, settings: Mapping[str, str] = NO_SETTINGS) -> Dis
 
 
 def check_job(
-    path: Path | str, today: date | None = None, settings: Mapping[str, str] = NO_SETTINGS
+    path: Path | str, today: date | None = None, settings: Mapping[str, str] = NO_SETTINGS, *, files: bool = True
 ) -> tuple[DistillationJob | None, list[Problem]]:
     """The job of a YAML file with its warnings, or None with its errors; both ordered by line.
 
     Azure's own `type: distillation` file is converted, and the differences are warnings. `today` decides which models
-    are retired. Raises SpecError for a file that is not a YAML mapping.
+    are retired. Without `files`, the data files and the student's folder may be missing. Raises SpecError for a file that is not a YAML mapping.
     """
     document = read_document(Path(path), SpecError, "job file")
     if is_native(document.value):
-        return _check_native(document, today, settings)
+        return _check_native(document, today, settings, files)
     values, problems = _with_catalog(document)
-    job, invalid, fields = _validate(values, document.path.parent, settings)
+    job, invalid, fields = _validate(values, document.path.parent, settings, files)
     locator = _Locator(document, fields)
     problems += map(locator.located, invalid)
     problems += task_file_problems(values.get("task", values.get("task_type")), document.path.parent)
@@ -60,7 +60,7 @@ def check_job(
 
 
 def _check_native(
-    document: Document, today: date | None, settings: Mapping[str, str]
+    document: Document, today: date | None, settings: Mapping[str, str], files: bool
 ) -> tuple[DistillationJob | None, list[Problem]]:
     """Same as `check_job` for a native file. Problems are reported at the fields of that file."""
     from azdistill.job.native.convert import converted
@@ -70,7 +70,7 @@ def _check_native(
         draft = converted(read_native(document.value))
     except SpecError as error:
         return None, _sorted(_at_own_line(document, error.problems))
-    job, problems, fields = _validate(draft.values, document.path.parent, settings)
+    job, problems, fields = _validate(draft.values, document.path.parent, settings, files)
     overridden = [replace(problem, subject="--set") for problem in problems if problem.field in fields]
     others = [problem for problem in problems if problem.field not in fields]
     if job is None:
@@ -106,7 +106,7 @@ class _Locator:
 
 
 def _validate(
-    values: Values, base: Path, settings: Mapping[str, str]
+    values: Values, base: Path, settings: Mapping[str, str], files: bool
 ) -> tuple[DistillationJob | None, list[Problem], set[FieldPath]]:
     """The job or the problems of its values and of the files that they name, and the fields that `settings` set."""
     values, fields, problems = override_short(values, settings), set[FieldPath](), list[Problem]()
@@ -116,7 +116,7 @@ def _validate(
         expanded, problems = expand_job(values)
         values, fields = override(expanded, settings)
         full, _ = override(full, settings)
-    problems += absent(full, catalog, base)
+    problems += absent(full, catalog, base) if files else ()
     try:
         job = DistillationJob.model_validate(values, context={"base": base})
     except SpecError as error:
