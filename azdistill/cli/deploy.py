@@ -10,9 +10,10 @@ from azdistill.cli.options import Settings
 from azdistill.cli.workspace import Config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from azdistill.azure.deployment.files import Release
+    from azdistill.job.model import DistillationJob
 
 
 def deploy(
@@ -54,10 +55,8 @@ def deploy(
     Exit codes: 0 deployed, 1 failed, 2 wrong input, 3 the smoke test refused the deployment.
     """
     from azdistill.azure.deployment.files import release_of, write_files
-    from azdistill.cli.options import read_job_settings
-    from azdistill.cli.paths import job_file, read_job
 
-    job = read_job(job_file(path), read_job_settings(settings, is_job=True), files=False)
+    job = _read_job(path, settings)
     if write_only:
         needs_group = job.deployment and job.deployment.identity and "/" not in job.deployment.identity
         release = release_of(job, model, _group_id(config) if needs_group else None)
@@ -66,6 +65,20 @@ def deploy(
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # releases the lock of the endpoint
     _roll_out(context, release_of(job, model, _group_id(config)), run, take_over, config)
+
+
+def _read_job(path: Path, settings: "Sequence[str] | None") -> "DistillationJob":
+    """The job, whose data files may be missing. Prints the warnings about its deployment. Raises SpecError."""
+    from azdistill.cli.options import read_job_settings
+    from azdistill.cli.paths import job_file, print_warnings
+    from azdistill.contracts.errors import SpecError
+    from azdistill.job.loading import check_job
+
+    job, problems = check_job(job_file(path), settings=read_job_settings(settings, is_job=True), files=False)
+    if job is None:
+        raise SpecError(problems=problems)
+    print_warnings(problem for problem in problems if problem.field[:1] == ("deployment",))
+    return job
 
 
 def _group_id(config: Path | None) -> str:

@@ -62,15 +62,14 @@ def bundle_of(path: Path, settings: Sequence[str] | None = None, *, to_submit: b
     return compile_job(job, Path("bundles", job.name)).parent
 
 
-def read_job(path: Path, settings: Mapping[str, str] | None = None, *, files: bool = True) -> "DistillationJob":
-    """Read a job file and print its warnings. `settings` replace fields of the file, by dotted name. Without `files`,
-    the job's data files may be missing.
+def read_job(path: Path, settings: Mapping[str, str] | None = None) -> "DistillationJob":
+    """Read a job file and print its warnings. `settings` replace fields of the file, by dotted name.
 
     Raises SpecError with all problems.
     """
     from azdistill.job.loading import check_job
 
-    job, problems = check_job(path, settings=settings or {}, files=files)
+    job, problems = check_job(path, settings=settings or {})
     if job is None:
         raise SpecError(problems=problems)
     print_warnings(problems)

@@ -42,7 +42,8 @@ def check_job(
     """The job of a YAML file with its warnings, or None with its errors; both ordered by line.
 
     Azure's own `type: distillation` file is converted, and the differences are warnings. `today` decides which models
-    are retired. Without `files`, the data files and the student's folder may be missing. Raises SpecError for a file that is not a YAML mapping.
+    are retired. Without `files`, the data files and the student's folder may be missing. Raises SpecError for a file
+    that is not a YAML mapping.
     """
     document = read_document(Path(path), SpecError, "job file")
     if is_native(document.value):
