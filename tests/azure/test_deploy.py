@@ -75,11 +75,17 @@ def job(folder: Path) -> Path:
     return path
 
 
+def _pipeline(workspace: "SimulatedWorkspace", *nodes: str) -> dict[str, Any]:
+    node = {"type": "command", "componentId": f"{workspace.arm_id}/components/step/versions/1", "inputs": {}}
+    return {"jobType": "Pipeline", "displayName": "support", "settings": {}, "jobs": dict.fromkeys(nodes, node)}
+
+
 @pytest.fixture
 def registered(client: "MLClient", workspace: "SimulatedWorkspace", tmp_path: Path) -> Deployments:
     """Models that job train-1 has registered, with its outputs."""
     deployments = Deployments(client, workspace, tmp_path)
-    workspace.jobs.put("train-1", {"jobType": "Pipeline", "jobs": {"prepare": {}, "predict_student": {}}})
+    workspace.jobs.script = ["Completed"]
+    workspace.jobs.put("train-1", _pipeline(workspace, "prepare", "predict_student"))
     workspace.runs.output("train-1-prepare", "prompts", {"prompts.jsonl": PROMPTS})
     workspace.runs.output("train-1-predict_student", "predictions", {"predictions.jsonl": PREDICTIONS})
     for version in ("1", "2"):
@@ -89,7 +95,7 @@ def registered(client: "MLClient", workspace: "SimulatedWorkspace", tmp_path: Pa
 
 def test_a_student_is_deployed_with_the_rows_of_its_job(azdistill: Command, job: Path, registered: Deployments) -> None:
     done = azdistill("deploy", job, "--model", MODEL)
-    assert (done.code, done.err) == (0, "")
+    assert (done.err, done.code) == ("", 0)
     assert "deployment blue: 5 of 5 answers are those of the evaluation" in done.out
     assert done.out.splitlines()[-1] == f"endpoint 'support': {MODEL} has all traffic, by deployment blue"
     again = azdistill("deploy", job, "--model", MODEL)
@@ -129,7 +135,7 @@ def test_a_model_of_no_job_needs_a_run(azdistill: Command, job: Path, registered
 
 
 def test_a_job_without_predictions_is_wrong_input(azdistill: Command, job: Path, registered: Deployments) -> None:
-    registered.workspace.jobs.put("other-1", {"jobType": "Pipeline", "jobs": {"prepare": {}}})
+    registered.workspace.jobs.put("other-1", _pipeline(registered.workspace, "prepare"))
     done = azdistill("deploy", job, "--model", MODEL, "--run", "other-1")
     assert (done.code, "job 'other-1': node prepare has no prompts.jsonl" in done.err) == (2, True)
 

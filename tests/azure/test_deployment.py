@@ -11,7 +11,7 @@ from azdistill.azure.deployment.lock import LOCK_TAG, EndpointLocked
 from azdistill.azure.deployment.rollout import SmokeTestRefused
 from azdistill.contracts.errors import AzdistillError, InputError
 from tests.azure.deployments import Deployments, release
-from tests.workspace.resources.online_endpoints import Failure, Resource
+from tests.workspace.resources.online_endpoints import Failure
 from tests.workspace.wire import ArmError
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def test_a_rollout_goes_on_when_the_one_before_was_killed_while_azure_created_th
     serving.sleep = lambda _: setattr(green, "state", "Succeeded")
     lines = serving.roll_out("2")
     assert lines[0].endswith("waiting for the operation of an interrupted rollout of azureml:support:2")
-    assert (lines[2], lines[-1]) == ("deployment green: exists", "deployment blue: removed")
+    assert (lines[1], lines[-1]) == ("deployment green: exists", "deployment blue: removed")
     with pytest.raises(EndpointLocked):
         list(killed)
 
@@ -242,8 +242,8 @@ def test_a_deployment_of_someone_else_is_kept(serving: Deployments) -> None:
     serving.endpoint.body["properties"]["traffic"] = {"prod": 100}
     assert "deployment prod: kept" in serving.roll_out("2")[-1]
     assert (serving.endpoint.traffic, {*serving.endpoint.deployments}) == ({"blue": 100}, {"blue", "prod"})
-    serving.endpoint.deployments["green"] = Resource({"tags": {}, "properties": {}}, "Succeeded")
-    del serving.endpoint.deployments["prod"]
+    other = serving.endpoint.deployments.pop("prod")
+    serving.endpoint.deployments["green"] = other
     with pytest.raises(InputError, match="deployment 'green': was not created by azdistill"):
         serving.roll_out("3")
 

@@ -150,6 +150,7 @@ def _deployment(release: Release) -> dict[str, Any]:
         "environment_variables": {"SERVED_MODEL_NAME": release.served_name, "VLLM_ARGS": _arguments(release)},
         "instance_type": deployment.instance_type,
         "instance_count": deployment.min_instances,
+        "scale_settings": {"type": "default"},
         "egress_public_network_access": deployment.egress_public_network_access,
         "app_insights_enabled": True,
         "request_settings": {

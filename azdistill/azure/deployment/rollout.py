@@ -145,8 +145,10 @@ class _Rollout:
         else:
             if state.state_of(target):
                 yield f"deployment {target}: removing what an earlier rollout left"
+                self._check_unused(target)
                 self.endpoint.delete_deployment(target)
             yield f"deployment {target}: creating, which takes 15 to 60 minutes"
+            self._check_unused(target)
             self.endpoint.create_deployment(self.folder / deployment_file(target))
         if self.release.deployment.autoscale:
             set_autoscale(self.client, self.release, state.entity, target)
@@ -193,7 +195,7 @@ class _Rollout:
                 self._set_traffic(before, {})
         except AzdistillError as error:
             shares = " ".join(f"{color}={percent}" for color, percent in before.items())
-            command = f"az ml online-endpoint update --name {name} --traffic {shares!r}"
+            command = f"az ml online-endpoint update --name {name} --traffic '{shares}'"
             return f"{self.endpoint.subject}: its traffic could not be restored ({error}); set it: {command}"
         shares = ", ".join(f"{color} {percent}%" for color, percent in before.items()) or "none"
         delete = f"az ml online-deployment delete --name {target} --endpoint-name {name}"
@@ -208,15 +210,20 @@ class _Rollout:
         """Delete a deployment that has no traffic any more, if azdistill created it."""
         if old is None:
             return
-        state = self._held()
-        if state.traffic.get(old):
-            raise AzdistillError("has traffic again and is not deleted", subject=f"deployment {old!r}", code="conflict")
+        state = self._check_unused(old)
         if state.content(old) is None:
             yield f"deployment {old}: kept, because azdistill did not create it; it has no traffic and still costs"
             return
         self.endpoint.delete_deployment(old)
         remove_autoscale(self.client, self.release, old)
         yield f"deployment {old}: removed"
+
+    def _check_unused(self, name: str) -> EndpointState:
+        """The endpoint now. Raises AzdistillError if this deployment answers requests."""
+        state = self._held()
+        if state.traffic.get(name):
+            raise AzdistillError("answers requests and is kept", subject=f"deployment {name!r}", code="conflict")
+        return state
 
     def _set_traffic(self, traffic: Mapping[str, int], mirrored: Mapping[str, int]) -> None:
         state = self._held()

@@ -89,7 +89,8 @@ def rows_of_job(client: "MLClient", name: str, count: int) -> list[SmokeRow]:
                     fix="give another job or a run folder with --run",
                 )
             files.append(path)
-        return _rows(*files, count)
+        prompts, predictions = files
+        return _rows(prompts, predictions, count)
 
 
 def _rows(prompts: Path, predictions: Path, count: int) -> list[SmokeRow]:
@@ -121,7 +122,6 @@ class Scoring:
             retry_status=REPEATS,
             retry_backoff_factor=BACKOFF_S,
             retry_backoff_max=MAX_BACKOFF_S,
-            retry_on_methods=frozenset({"POST"}),
             retry_on_status_codes=list(REPEATED_STATUSES),
         )
         pipeline: Any = PipelineClient(self._url, policies=[retry], **options)
@@ -153,7 +153,9 @@ class Scoring:
         timeout = self._release.deployment.request_timeout_ms / 1000 + 10
         try:
             response = pipeline.send_request(
-                HttpRequest("POST", self._url, json=body, headers=headers), read_timeout=timeout
+                HttpRequest("POST", self._url, json=body, headers=headers),
+                read_timeout=timeout,
+                retry_on_methods=["POST"],
             )
         except AzureError as error:
             raise self._failed(row, in_one_line(error)) from None

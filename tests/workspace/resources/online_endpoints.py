@@ -123,6 +123,7 @@ def _deployment(workspace: "SimulatedWorkspace", endpoint: str, name: str) -> di
     deployment = workspace.online.deployment(endpoint, name)
     properties = {**deployment.body["properties"], "provisioningState": deployment.state}
     properties["properties"] = properties.get("properties") or {}
+    properties["scaleSettings"] = properties.get("scaleSettings") or {"scaleType": "Default"}
     body = resource(workspace, f"onlineEndpoints/{endpoint}/deployments/{name}", properties)
     return {**deployment.body, **body, "kind": "Managed", "location": REGION}
 
@@ -143,7 +144,7 @@ def put_endpoint(workspace: "SimulatedWorkspace", request: Request) -> Reply:
     return Reply(201 if is_new else 200, _endpoint(workspace, name), workspace.operations.asynchronous(operation))
 
 
-@arm("GET", "/onlineEndpoints/{name}", ENDPOINTS)
+@arm("GET", "/onlineEndpoints/{name}", ENDPOINTS, DEPLOYMENTS)
 def get_endpoint(workspace: "SimulatedWorkspace", request: Request) -> Reply:
     return Reply(body=_endpoint(workspace, request.names["name"]))
 
