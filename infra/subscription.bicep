@@ -1,7 +1,7 @@
 // Once per subscription: the definition of the policy for VM sizes of Azure ML clusters, compute instances and online
 // deployments, which main.bicep assigns. Azure's own policy for allowed sizes looks at virtual machines only, which
 // Azure ML does not create in the subscription. Deploy with `az deployment sub create`.
-// AVM: br/public:avm/ptn/authorization/policy-definition
+// AVM: no module for policy definitions
 
 targetScope = 'subscription'
 

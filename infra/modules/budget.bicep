@@ -1,5 +1,5 @@
 // Monthly budget of the resource group. It only sends mail: Azure stops nothing.
-// AVM: br/public:avm/res/consumption/budget
+// AVM: br/public:avm/res/consumption/budget/rg-scope
 
 @minValue(1)
 param amount int

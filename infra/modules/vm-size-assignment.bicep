@@ -1,5 +1,5 @@
 // Assignment of the policy for VM sizes to the resource group.
-// AVM: br/public:avm/ptn/authorization/policy-assignment
+// AVM: br/public:avm/res/authorization/policy-assignment/rg-scope
 
 param definitionId string
 param allowedSizes array
