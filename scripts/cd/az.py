@@ -20,9 +20,11 @@ SECRET_OPTIONS = frozenset({"--federated-token"})
 # Entra ID does not accept the OIDC token any more, or az has no login at all.
 EXPIRED = re.compile(r"AADSTS700024|\baz login\b")
 # `show` exits with 3 for a resource that does not exist (docs of the Azure CLI, "Error handling"); the ml extension
-# also prints what the SDK raises.
+# also prints what the SDK raises. "is not installed": azure-cli 2.91.0 of an extension.
 NOT_FOUND_EXIT_CODE = 3
-NOT_FOUND = re.compile(r"not ?found|(could not|cannot|can't) find|does not exist", re.IGNORECASE)
+NOT_FOUND = re.compile(
+    r"not ?found|(could not|cannot|can't) find|does not exist|extension \w+ is not installed", re.IGNORECASE
+)
 
 
 @dataclass

@@ -12,7 +12,7 @@ from azdistill.registry.lineage import DIGEST_TAG
 from scripts.cd.az import AzureCli, printable
 from scripts.cd.errors import AzFailed, AzNotFound, Conflict
 from scripts.cd.results import Outcome, read_lineage, read_outcome, show_job
-from scripts.cd.settings import Target, annotate, write_outputs
+from scripts.cd.settings import Target, write_outputs
 
 # Tags of the version in the registry. Their names have no dots, which `--set` reads as a path.
 DIGEST, GATE, JOB, SOURCE, TEACHER, COMPLETIONS = (
@@ -69,7 +69,9 @@ def _require_passed(outcome: Outcome) -> None:
     if outcome.decision != "passed":
         raise GateRefused(f"the gates are {outcome.decision}; only a student that passed is promoted", subject=subject)
     if not outcome.gate.gates:
-        annotate("warning", f"{subject}: it has no gates, so passed means that nothing was checked")
+        raise GateRefused(
+            "it has no gates, so nothing was checked", subject=subject, fix="set evaluate.gates in the job"
+        )
 
 
 def _tags(az: AzureCli, target: Target, promotion: Promotion) -> dict[str, str]:

@@ -122,7 +122,9 @@ class SimulatedAzure:
 
     def _extension_show(self, _: Mapping[str, list[str]]) -> Reply:
         if self.extension is None:
-            return failure("The extension ml is not installed: not found.")
+            return failure(
+                "The extension ml is not installed. Please install the extension via `az extension add -n ml`."
+            )
         return answer({"name": "ml", "version": self.extension})
 
     def _extension_remove(self, _: Mapping[str, list[str]]) -> Reply:

@@ -7,7 +7,7 @@ import pytest
 
 from azdistill.registry.lineage import DIGEST_TAG
 from tests.cd.recording_az import failure
-from tests.cd.simulated_azure import DIGEST, SimulatedJob, lineage, outputs_of
+from tests.cd.simulated_azure import DIGEST, SimulatedJob, gate, lineage, outputs_of
 
 OTHER = "c" * 64
 OPTIONS = ("--model", "student", "--job-name", "job-1", "--poll", "0.02")
@@ -89,6 +89,13 @@ def test_only_a_student_that_passed_is_promoted(promote, az, azure, decision):
     done = promote()
     assert (done.code, az.of("ml model share"), azure.registry) == (3, [], {})
     assert f"the gates are {decision}; only a student that passed is promoted" in done.err
+
+
+def test_a_job_without_gates_has_not_passed_any(promote, az, azure):
+    no_gates = {**gate("passed"), "gates": []}
+    azure.jobs["job-1"].outputs["evaluation"] = {"gate.json": json.dumps(no_gates)}
+    done = promote()
+    assert (done.code, az.of("ml model share"), "it has no gates, so nothing was checked" in done.err) == (3, [], True)
 
 
 def test_without_gate_json_nothing_is_promoted(promote, az, azure):
