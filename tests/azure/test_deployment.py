@@ -1,5 +1,6 @@
 """Rollouts by the real SDK in the simulated workspace: traffic at each step, failures, and rollouts that meet."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,9 +123,7 @@ def test_a_failed_deployment_leaves_the_traffic_and_shows_its_log(serving: Deplo
         lines.extend(serving.start("2"))  # keeps the lines before the error
     assert failed.value.exit_code == 1
     assert "log of deployment green:\ninference-server: line 1\ninference-server: line 2" in lines
-    assert lines[-1].startswith(
-        "endpoint 'support': traffic as before, blue 100%; deployment green is kept for its log"
-    )
+    assert lines[-1].startswith("endpoint 'support': traffic as before, blue 100%; green is kept for its log")
     assert serving.endpoint.traffic == {"blue": 100}
     again = serving.roll_out("2")
     assert "deployment green: removing what an earlier rollout left" in again
@@ -155,15 +154,33 @@ def test_an_interrupted_rollout_goes_on(serving: Deployments) -> None:
     with pytest.raises(KeyboardInterrupt):
         serving.roll_out("2", step_minutes=3)
     assert pauses == [180, 180]
-    assert serving.endpoint.traffic == {"blue": 90, "green": 10}
+    assert serving.endpoint.traffic == {"blue": 100}
     assert LOCK_TAG not in serving.endpoint.body["tags"]
     serving.workspace.online.traffic.clear()
     serving.sleep = pauses.append
     lines = serving.roll_out("2", step_minutes=3)
-    assert "deployment green: exists" in lines
+    assert lines[0] == "deployment green: exists"
+    steps = [traffic for traffic, _ in serving.workspace.online.traffic]
+    assert steps[-3:] == [{"blue": 90, "green": 10}, {"blue": 50, "green": 50}, {"green": 100}]
+    assert list(serving.endpoint.deployments) == ["green"]
+
+
+def _killed_at_ten_percent(serving: Deployments) -> Iterator[str]:
+    """A rollout of version 2 that does nothing any more, and has not released its lock."""
+    killed = serving.start("2")
+    while "answers 10%" not in next(killed):
+        pass
+    serving.workspace.online.traffic.clear()
+    return killed
+
+
+def test_a_rollout_goes_on_from_the_traffic_of_a_killed_one(serving: Deployments) -> None:
+    killed = _killed_at_ten_percent(serving)
+    serving.roll_out("2")
     steps = [traffic for traffic, _ in serving.workspace.online.traffic]
     assert steps == [{"blue": 90, "green": 10}, {"blue": 50, "green": 50}, {"green": 100}]
-    assert list(serving.endpoint.deployments) == ["green"]
+    with pytest.raises(EndpointLocked):
+        next(killed)
 
 
 def test_a_rollout_that_stopped_before_the_old_deployment_was_removed_goes_on(serving: Deployments) -> None:
@@ -175,15 +192,14 @@ def test_a_rollout_that_stopped_before_the_old_deployment_was_removed_goes_on(se
 
 
 def test_another_model_does_not_take_over_divided_traffic(serving: Deployments) -> None:
-    serving.sleep = _interrupt_at_once
-    with pytest.raises(KeyboardInterrupt):
-        serving.roll_out("2", mirror_percent=0)
-    with pytest.raises(InputError, match=r"divided \(blue 90%, green 10%\).*--name support --traffic blue=100"):
+    killed = _killed_at_ten_percent(serving)
+    with pytest.raises(EndpointLocked):
         serving.roll_out("3")
-
-
-def _interrupt_at_once(_: float) -> None:
-    raise KeyboardInterrupt
+    with pytest.raises(
+        InputError, match=r"divided \(blue 90%, green 10%\).*--name support --traffic 'blue=100' --workspace-name"
+    ):
+        list(serving.start("3", take_over=True))
+    assert list(killed)[-1] == "deployment blue: removed"
 
 
 def test_a_second_rollout_is_refused_while_the_first_runs(serving: Deployments) -> None:

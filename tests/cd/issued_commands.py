@@ -64,8 +64,9 @@ def _called(tree: ast.AST) -> Iterator[str]:
 
 
 def pages() -> list[Path]:
-    """Pages with commands for the infrastructure and the workflows."""
-    return sorted([ROOT / "docs" / "azure-first-run.md", ROOT / "docs" / "cd.md", *(ROOT / "infra").rglob("*.md")])
+    """Pages with commands for the infrastructure, the workflows and the endpoints."""
+    docs = [ROOT / "docs" / name for name in ("azure-first-run.md", "cd.md", "deploy.md")]
+    return sorted([*docs, *(ROOT / "infra").rglob("*.md")])
 
 
 def checked_commands() -> list[tuple[str, ...]]:

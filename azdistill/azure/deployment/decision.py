@@ -41,7 +41,7 @@ def decide(state: EndpointState, content: str) -> Decision | None:
             subject=f"deployment {target!r}",
             code="name_taken",
             fix="delete it, if nobody uses it",
-            command=f"az ml online-deployment delete --name {target} --endpoint-name {state.entity.name}",
+            command=state.delete_command(target),
         )
     return Decision(target, old)
 
@@ -60,5 +60,5 @@ def _resumed(state: EndpointState, content: str) -> Decision:
         subject=f"endpoint {state.entity.name!r}",
         code="traffic_divided",
         fix="deploy that model again to finish it, or give one deployment all traffic",
-        command=f"az ml online-endpoint update --name {state.entity.name} --traffic {keep}=100",
+        command=state.set_traffic_command({keep: 100}),
     )

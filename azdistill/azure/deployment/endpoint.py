@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from azdistill.azure.deployment.files import CONTENT_TAG
 from azdistill.azure.errors import WORKSPACE_FIXES, Fixes, in_one_line, translate_errors
 from azdistill.azure.nodes import text_of
+from azdistill.azure.roles import workspace_options
 from azdistill.contracts.errors import AzdistillError
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ MAX_WAIT_S = 2 * 3600
 LOG_LINES = 100
 # Containers of a deployment: the server, and the one that downloads model and code before it starts.
 CONTAINERS = ("inference-server", "storage-initializer")
-
-# What the SDK adds to the properties of an endpoint that it has read, and what it must not send back.
-READ_ONLY_PROPERTIES = ("createdBy", "createdAt", "lastModifiedAt")
 
 FIXES: Fixes = {
     **WORKSPACE_FIXES,
@@ -55,10 +53,24 @@ class OperationFailed(AzdistillError):
 
 @dataclass(frozen=True)
 class EndpointState:
-    """An endpoint as it was read. `deployments` are entities of the SDK by name, `traffic` the percents above 0."""
+    """An endpoint as it was read. `deployments` are entities of the SDK by name, `traffic` the percents above 0.
+
+    `options` of `az ml` name the workspace.
+    """
 
     entity: Any
     deployments: Mapping[str, Any] = field(default_factory=dict)
+    options: str = ""
+
+    def set_traffic_command(self, traffic: Mapping[str, int]) -> str:
+        """Command that gives the deployments these percents of the requests."""
+        shares = " ".join(f"{name}={percent}" for name, percent in traffic.items())
+        return f"az ml online-endpoint update --name {self.entity.name} --traffic '{shares}' {self.options}"
+
+    def delete_command(self, deployment: str) -> str:
+        """Command that deletes a deployment."""
+        name = f"--name {deployment} --endpoint-name {self.entity.name}"
+        return f"az ml online-deployment delete {name} {self.options}"
 
     @property
     def provisioning_state(self) -> str:
@@ -113,7 +125,8 @@ class Endpoint:
             except ResourceNotFoundError:
                 return None
             deployments = self._client.online_deployments.list(self.name)
-            return EndpointState(entity, {deployment.name: deployment for deployment in deployments})
+            by_name = {deployment.name: deployment for deployment in deployments}
+            return EndpointState(entity, by_name, workspace_options(self._client))
 
     def create(self, file: Path, tags: Mapping[str, str]) -> None:
         """Create the endpoint of a file, with more tags."""
@@ -128,8 +141,6 @@ class Endpoint:
         """Set traffic and mirrored traffic of an endpoint that was just read. Its tags may have been changed."""
         entity = state.entity
         entity.traffic, entity.mirror_traffic = dict(traffic), dict(mirrored)
-        for name in READ_ONLY_PROPERTIES:
-            (entity.properties or {}).pop(name, None)
         with translate_errors(self.subject, FIXES):
             self._wait(self._client.online_endpoints.begin_create_or_update(entity), self.subject)
 

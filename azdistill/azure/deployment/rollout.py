@@ -1,7 +1,8 @@
 """Blue-green rollout of a release: a new deployment without traffic, a smoke test, mirrored requests, then traffic step
 by step, and the old deployment removed.
 
-Every failure gives the old deployment all requests again. A deployment that answers requests is never deleted.
+Every failure or interruption gives the old deployment all requests again. A deployment that answers requests is never
+deleted.
 """
 
 import contextlib
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # Seconds between two looks at an operation that an interrupted rollout has started.
 POLL_S = 15.0
+MAX_UPDATE_S = 300.0
 
 Sleep = Callable[[float], None]
 
@@ -129,10 +131,13 @@ class _Rollout:
             if not decision.leftover:
                 yield from self._create(decision.target, state)
                 yield from self._move_traffic(decision)
-        except AzdistillError as error:
+        except EndpointLocked:  # the traffic is that of the other rollout
+            raise
+        except AzdistillError:
             yield from self._log(decision.target)
-            if isinstance(error, EndpointLocked):
-                raise
+            yield self._restore(before, decision.target)
+            raise
+        except KeyboardInterrupt:
             yield self._restore(before, decision.target)
             raise
         yield f"{self.endpoint.subject}: {self.release.model} has all traffic, by deployment {decision.target}"
@@ -188,19 +193,30 @@ class _Rollout:
 
     def _restore(self, before: Mapping[str, int], target: str) -> str:
         """Give the requests back to the deployment that had them. The new one stays without traffic, for its log."""
-        name = self.endpoint.name
+        subject, state = self.endpoint.subject, self._state()
         try:
-            state = self._held()
+            state = self._settled()
             if (state.traffic, state.mirrored) != (before, {}):
                 self._set_traffic(before, {})
         except AzdistillError as error:
-            shares = " ".join(f"{color}={percent}" for color, percent in before.items())
-            command = f"az ml online-endpoint update --name {name} --traffic '{shares}'"
-            return f"{self.endpoint.subject}: its traffic could not be restored ({error}); set it: {command}"
+            return f"{subject}: its traffic could not be restored ({error}): {state.set_traffic_command(before)}"
         shares = ", ".join(f"{color} {percent}%" for color, percent in before.items()) or "none"
-        delete = f"az ml online-deployment delete --name {target} --endpoint-name {name}"
-        kept = f"; deployment {target} is kept for its log, and costs as long as it exists: {delete}"
-        return f"{self.endpoint.subject}: traffic as before, {shares}{kept if target in state.deployments else ''}"
+        restored = f"{subject}: traffic as before, {shares}"
+        if target not in state.deployments:
+            return restored
+        return (
+            f"{restored}; {target} is kept for its log, and costs as long as it exists: {state.delete_command(target)}"
+        )
+
+    def _settled(self) -> EndpointState:
+        """The endpoint when Azure has ended an update that was interrupted, which takes a minute."""
+        state = self._held()
+        for _ in range(int(MAX_UPDATE_S / POLL_S)):
+            if state.provisioning_state in ENDED:
+                break
+            self.sleep(POLL_S)
+            state = self._held()
+        return state
 
     def _log(self, target: str) -> Iterator[str]:
         if text := self.endpoint.log(target):
