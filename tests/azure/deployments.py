@@ -57,6 +57,7 @@ class Deployments:
     sleep: Callable[[float], None] = _no_sleep
 
     def __post_init__(self) -> None:
+        self.workspace.operations.polls = 0  # an operation ends at the first look at it
         for version in ("1", "2", "3"):
             uri = f"azureml://datastores/workspaceblobstore/paths/models/{version}"
             properties = {"modelType": "custom_model", "modelUri": uri}

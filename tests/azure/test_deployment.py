@@ -1,17 +1,19 @@
 """Rollouts by the real SDK in the simulated workspace: traffic at each step, failures, and rollouts that meet."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from azdistill.azure.deployment.endpoint import OperationFailed
-from azdistill.azure.deployment.files import CONTENT_TAG
+from azdistill.azure.deployment.endpoint import Endpoint, OperationFailed
+from azdistill.azure.deployment.files import CONTENT_TAG, release_of, write_files
 from azdistill.azure.deployment.lock import LOCK_TAG, EndpointLocked
-from azdistill.azure.deployment.rollout import SmokeTestRefused
+from azdistill.azure.deployment.rollout import SmokeTestRefused, roll_out
 from azdistill.contracts.errors import AzdistillError, InputError
-from tests.azure.deployments import Deployments, release
+from tests.azure.deployments import Deployments, job_with, release
+from tests.cd.az_reference import problem_of
 from tests.workspace.resources.online_endpoints import Failure
 from tests.workspace.wire import ArmError
 
@@ -273,3 +275,34 @@ def test_autoscale_settings_come_and_go_with_their_deployment(deployments: Deplo
     assert (setting["location"], deployments.endpoint.deployments["blue"].body["sku"]["capacity"]) == ("eastus2", 2)
     deployments.roll_out("2", **scaled)
     assert list(online.autoscale) == ["support-green"]
+
+
+def test_a_model_of_a_registry_is_deployed_by_its_address(deployments: Deployments) -> None:
+    address = "azureml://registries/house/models/support/versions/1"
+    released = release_of(job_with(), address)
+    write_files(released, deployments.folder)
+    list(roll_out(deployments.client, released, deployments.rows, deployments.folder))
+    sent = deployments.endpoint.deployments["blue"].body["properties"]
+    assert (sent["model"], sent["environmentVariables"]["SERVED_MODEL_NAME"]) == (address, "support")
+
+
+def test_the_commands_of_errors_are_documented(serving: Deployments) -> None:
+    state = Endpoint(serving.client, "support").read()
+    assert state
+    for command in (state.set_traffic_command({"blue": 90, "green": 10}), state.delete_command("blue")):
+        assert problem_of(shlex.split(command)[1:]) == ""
+
+
+def test_traffic_that_cannot_be_restored_is_reported_with_its_command(serving: Deployments) -> None:
+    def refuse(*_: object) -> str:
+        serving.workspace.faults.inject("PUT", "/onlineEndpoints/support", 403, times=5)
+        raise ArmError(400, "BadRequest", "out of memory")
+
+    rollout, lines = serving.start("2", mirror_percent=0), list[str]()
+    while "answers 10%" not in (line := next(rollout)):
+        lines.append(line)
+    serving.workspace.online.answer = refuse
+    with pytest.raises(AzdistillError, match="out of memory"):
+        lines.extend(rollout)
+    assert "its traffic could not be restored" in lines[-1]
+    assert "set it: az ml online-endpoint update --name support --traffic 'blue=100'" in lines[-1]

@@ -64,8 +64,7 @@ class EndpointState:
 
     def set_traffic_command(self, traffic: Mapping[str, int]) -> str:
         """Command that gives the deployments these percents of the requests."""
-        shares = " ".join(f"{name}={percent}" for name, percent in traffic.items())
-        return f"az ml online-endpoint update --name {self.entity.name} --traffic '{shares}' {self.options}"
+        return set_traffic_command(self.entity.name, traffic, self.options)
 
     def delete_command(self, deployment: str) -> str:
         """Command that deletes a deployment."""
@@ -105,6 +104,11 @@ class EndpointState:
         return text_of(deployment.provisioning_state) if deployment else ""
 
 
+def set_traffic_command(endpoint: str, traffic: Mapping[str, int], options: str) -> str:
+    shares = " ".join(f"{name}={percent}" for name, percent in traffic.items())
+    return f"az ml online-endpoint update --name {endpoint} --traffic '{shares}' {options}"
+
+
 class Endpoint:
     """Read and change one endpoint. `max_wait_s` limits each operation."""
 
@@ -114,6 +118,10 @@ class Endpoint:
     @property
     def subject(self) -> str:
         return f"endpoint {self.name!r}"
+
+    def set_traffic_command(self, traffic: Mapping[str, int]) -> str:
+        """Command that gives the deployments these percents of the requests."""
+        return set_traffic_command(self.name, traffic, workspace_options(self._client))
 
     def read(self) -> EndpointState | None:
         """The endpoint with its deployments, None if the workspace has none of this name."""

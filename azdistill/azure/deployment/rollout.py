@@ -193,13 +193,14 @@ class _Rollout:
 
     def _restore(self, before: Mapping[str, int], target: str) -> str:
         """Give the requests back to the deployment that had them. The new one stays without traffic, for its log."""
-        subject, state = self.endpoint.subject, self._state()
+        subject = self.endpoint.subject
         try:
             state = self._settled()
             if (state.traffic, state.mirrored) != (before, {}):
                 self._set_traffic(before, {})
         except AzdistillError as error:
-            return f"{subject}: its traffic could not be restored ({error}): {state.set_traffic_command(before)}"
+            command = self.endpoint.set_traffic_command(before)
+            return f"{subject}: its traffic could not be restored ({error}); set it: {command}"
         shares = ", ".join(f"{color} {percent}%" for color, percent in before.items()) or "none"
         restored = f"{subject}: traffic as before, {shares}"
         if target not in state.deployments:
