@@ -39,5 +39,5 @@ def run(*arguments: str | Path, home: Path, **extra: str) -> "subprocess.Complet
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=540,  # against hanging only: pytest-timeout limits each test
     )
