@@ -93,7 +93,7 @@ class WorkspaceJobs:
         The baseline of another job is a folder of this machine.
         """
         job = self.submitted[name]
-        return job.registered_model if role == "student" else job.student.model
+        return job.registered_model if role == "student" else job.student.baseline or job.student.model
 
     def inputs(self, name: str) -> Mapping[str, str]:
         return {}

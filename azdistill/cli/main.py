@@ -27,6 +27,7 @@ from azdistill.cli import (
     report,
     run,
     runs,
+    schedule,
     schema,
     simulate,
     status,
@@ -65,6 +66,7 @@ app.command("clean")(clean.clean)
 app.add_typer(store.store, name="store")
 app.command("doctor")(doctor.doctor)
 app.command("submit")(submit.submit)
+app.command("schedule")(schedule.schedule)
 app.command("publish")(publish.publish)
 app.command("status")(status.status)
 app.command("stream")(stream.stream)
@@ -104,6 +106,7 @@ def _log_to_stderr() -> Iterator[None]:
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if os.environ.get(DEBUG_VARIABLE) else logging.INFO)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # as in azdistill.steps.runner
     try:
         yield
     finally:

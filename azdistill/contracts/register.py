@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from azdistill.contracts.job_facts import JobFacts
 from azdistill.contracts.layout import LINEAGE_FILE, MODEL_CARD_FILE
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 
@@ -11,32 +12,6 @@ from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 # path is fixed, so that the step knows the address: no variable of a job names the address of an output. The datastore
 # is the default one of the job.
 MLFLOW_MODELS_PATH = "azureml://datastores/workspaceblobstore/paths/azdistill/mlflow-models"
-
-
-class ModelFacts(BaseModel):
-    """A model that the student was made from. `source` is its repository on Hugging Face. None: not known."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    source: str | None = None
-    licence: str | None = None
-    duty: str | None = None
-
-
-class CardFacts(BaseModel):
-    """Facts for the model card that no other step knows: models with their licences, and names of the data files.
-
-    `data` has the name of each file by its input: training_data, validation_data, test_data. `language` is an
-    ISO 639 code.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    student: ModelFacts | None = None
-    teachers: tuple[ModelFacts, ...] = ()
-    data: dict[str, str] = {}
-    language: str | None = None
 
 
 class RegisterConfig(StepConfig):
@@ -61,7 +36,7 @@ class RegisterConfig(StepConfig):
         "custom_model", description="Type of the baseline model in its registry."
     )
     licences_acknowledged: tuple[str, ...] = Field((), description="Acknowledged licences, for the lineage.")
-    card: CardFacts = Field(CardFacts(), description="Models, licences and data files, for the model card.")
+    job_facts: JobFacts = Field(JobFacts(), description="Models, licences and data files, for the model card.")
 
 
 STEP = Step(

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from azdistill.contracts.job_facts import JobFacts
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 
 
@@ -25,6 +26,7 @@ class ReportConfig(StepConfig):
         pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(,[A-Za-z0-9_][A-Za-z0-9_.-]*)*$",
         description="Fields of train that a sweep varied: the report shows its trials.",
     )
+    job_facts: JobFacts = Field(JobFacts(), description="Models and their licences.")
 
 
 STEP = Step(

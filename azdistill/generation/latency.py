@@ -41,8 +41,9 @@ def measure_latency(
     if not fitting or not requests or (concurrency > 1 and not droppable):
         return []
     asked = list(islice(cycle(fitting), concurrency + requests + concurrency - 1))
-    if not droppable:
-        return [_time_generate(student, request) for request in asked][concurrency:]
+    if concurrency == 1:
+        time_request = _time_decode if droppable else _time_generate
+        return [time_request(student, request) for request in asked][1:]
     counted = range(concurrency, concurrency + requests)
     return [
         _request_times(answer.started, answer.times)
@@ -73,6 +74,13 @@ def _ms(seconds: Sequence[float], fraction: float) -> float | None:
 def _request_times(started: float, tokens: Sequence[float]) -> RequestTimes:
     gaps = tuple(later - earlier for earlier, later in pairwise(tokens))
     return RequestTimes(tokens[0] - started, tokens[-1] - started, gaps)
+
+
+def _time_decode(student: Student, request: Request) -> RequestTimes:
+    """Times of a request alone, with the creation of its cache."""
+    started = time.perf_counter()
+    (answer,) = decode(student, [request], batch_size=1)
+    return _request_times(started, answer.times)
 
 
 class _TokenTimes:

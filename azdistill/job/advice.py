@@ -240,8 +240,9 @@ def _mutable_paths(job: DistillationJob) -> Iterator[Problem]:
     paths: dict[FieldPath, str] = {("data", name): getattr(job.data, name) or "" for name in FILES}
     paths |= {("regressions", index, "data"): suite.data for index, suite in enumerate(job.regressions)}
     paths[STUDENT] = job.student.model
+    paths[("student", "baseline")] = job.student.baseline or ""
     for field, path in paths.items():
-        if path.startswith(MUTABLE):
+        if path.startswith(MUTABLE) and not job.compute.force_rerun:
             message = "Azure ML reuses results while this path is unchanged, even if its content changes"
             yield _warning("mutable_path", field, path, message, "name a data asset with a version")
         if path.startswith("azureml:") and path.endswith(LATEST):

@@ -92,6 +92,16 @@ class StudentSection(Section):
         None,
         description="Type with which an azureml: model is registered. Default: that of the catalog, else custom_model.",
     )
+    baseline: SpecPath | None = Field(
+        None,
+        description="Model that the student is compared with, such as the version that is registered now: a folder or "
+        "an azureml: address. Default: the student before training.",
+    )
+    baseline_type: ModelType | None = Field(
+        None,
+        description="Type with which an azureml: baseline is registered. Default: as type for a model of the "
+        "catalog, else outputs.model_type.",
+    )
 
 
 class Identity(Section):
@@ -342,8 +352,19 @@ class DistillationJob(Section):
     @property
     def student_type(self) -> ModelType:
         """Type of the student as an asset of Azure ML. The catalog knows it for models of registries."""
-        facts = self.known.student(self.student.model) if self.student.model.startswith(REGISTRIES) else None
-        return self.student.type or (facts and facts.type) or "custom_model"
+        return self.student.type or self._catalog_type(self.student.model) or "custom_model"
+
+    @property
+    def baseline_type(self) -> ModelType:
+        """Type of the baseline as an asset of Azure ML. A model that an earlier job registered has the type that jobs
+        register."""
+        if self.student.baseline is None:
+            return self.student_type
+        return self.student.baseline_type or self._catalog_type(self.student.baseline) or self.outputs.model_type
+
+    def _catalog_type(self, model: str) -> ModelType | None:
+        facts = self.known.student(model) if model.startswith(REGISTRIES) else None
+        return facts.type if facts else None
 
     @property
     def registered_model(self) -> str:

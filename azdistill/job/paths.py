@@ -47,7 +47,7 @@ def is_rubric_file(rubric: str) -> bool:
 def missing_files(job: "DistillationJob") -> Iterator[Problem]:
     """The local paths of a job that don't exist, and files without content."""
     data = job.data.model_dump(include=set(FILES))
-    student = {"model": job.student.model, "chat_template": job.student.chat_template}
+    student = {name: getattr(job.student, name) for name in ("model", "chat_template", "baseline")}
     judge = {"rubric": job.judge.rubric, "human_labels": job.judge.human_labels} if job.judge else {}
     suites = [{"data": suite.data} for suite in job.regressions]
     others = {
@@ -72,6 +72,7 @@ def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterato
     files[("teacher", "completions")] = teacher.get("completions")
     if (template := student.get("chat_template")) != CHATML:
         files[("student", "chat_template")] = template
+    files[("student", "baseline")] = student.get("baseline")
     files[("judge", "human_labels")] = judge.get("human_labels")
     if isinstance(rubric := judge.get("rubric"), str) and is_rubric_file(rubric):
         files[("judge", "rubric")] = rubric

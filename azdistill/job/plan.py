@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from azdistill.contracts.job_facts import JobFacts, ModelFacts
 from azdistill.contracts.layout import EVALUATION_OUTPUT, REGISTRATION_OUTPUT, REPORT_OUTPUT
-from azdistill.contracts.register import CardFacts, ModelFacts, RegisterConfig
+from azdistill.contracts.register import RegisterConfig
 from azdistill.contracts.regression import SUITE_PORTS, RegressionConfig
 from azdistill.contracts.report import ReportConfig
 from azdistill.contracts.step import Port, PortType, Step, StepConfig, is_run_input, scalar_type
@@ -72,7 +73,8 @@ GRAPH: Mapping[str, Wiring] = {
         },
         {"weights": "pretrained"},
     ),
-    # It waits for the curated rows, with train: before the teacher has answered, no GPU is rented.
+    # The student before training, or the model of student.baseline. It waits for the curated rows, with train: before
+    # the teacher has answered, no GPU is rented.
     "predict_baseline": Wiring(
         "predict",
         {
@@ -204,6 +206,8 @@ def plan(job: DistillationJob) -> Plan:
         **suite_files(job),
     }
     graph = _graph(configs)
+    if job.student.baseline:
+        graph["predict_baseline"] = _with_baseline(graph["predict_baseline"])
     nodes = [
         _node(name, wiring, configs[wiring.step], data, job.compute.default_datastore) for name, wiring in graph.items()
     ]
@@ -233,6 +237,12 @@ def _graph(configs: Mapping[str, StepConfig]) -> dict[str, Wiring]:
     }
 
 
+def _with_baseline(wiring: Wiring) -> Wiring:
+    """The node that answers with the model of student.baseline, which has weights and a chat template of its own."""
+    ports = {port: source for port, source in wiring.ports.items() if port != "chat_template"}
+    return replace(wiring, ports=ports | {"model": "baseline"}, fixed={"weights": "pretrained"})
+
+
 def suite_files(job: DistillationJob) -> dict[str, str | None]:
     """Pipeline input -> data file of a suite; None for the inputs that the job has no suite for."""
     suites = dict(zip(SUITE_PORTS, job.regressions, strict=False))
@@ -249,6 +259,7 @@ def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
         "serving_hour_price": job.prices.serving_hour,
         "slice_columns": ",".join(job.data.slice_columns) or None,
     }
+    facts, baseline = _job_facts(job), job.student.baseline or job.student.model
     sections = {name: section for name, section in job if isinstance(section, StepConfig)}
     sections["train"] = choose_settings(job).config
     if job.regressions:
@@ -264,35 +275,44 @@ def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
             training_hour_price=job.prices.training_hour,
             serving_hour_price=job.prices.serving_hour,
             swept_fields=",".join(sorted(job.tuning.search_space)) if job.tuning else None,
+            job_facts=facts,
         ),
         "register": RegisterConfig(
             registered_model=job.registered_model,
             model_type=job.outputs.model_type,
-            baseline=job.student.model if job.student.model.startswith(REGISTRIES) else None,
-            baseline_type=job.student_type,
+            baseline=baseline if baseline.startswith(REGISTRIES) else None,
+            baseline_type=job.baseline_type,
             licences_acknowledged=job.licences_acknowledged,
-            card=_card_facts(job),
+            job_facts=facts,
         ),
     }
 
 
-def _card_facts(job: DistillationJob) -> CardFacts:
-    """Models, licences and names of data files, for the model card. A path or address is reduced to its last part."""
+def _job_facts(job: DistillationJob) -> JobFacts:
+    """Models, licences and names of data files. A path or address is reduced to its last part."""
     files = {name: getattr(job.data, name) for name in FILES}
-    return CardFacts(
-        student=_model_facts(_last_part(job.student.model), job.known.student(job.student.model)),
+    student = _model_facts(job, _last_part(job.student.model), job.known.student(job.student.model))
+    return JobFacts(
+        student=student,
         teachers=tuple(
-            _model_facts(teacher.model, job.known.teacher(teacher.model)) for teacher in job.teacher.teachers
+            _model_facts(job, teacher.model, job.known.teacher(teacher.model)) for teacher in job.teacher.teachers
         ),
+        baseline=_last_part(job.student.baseline) if job.student.baseline else None,
         data={name: _last_part(path) for name, path in files.items() if path is not None},
         language=job.outputs.language,
     )
 
 
-def _model_facts(name: str, facts: Facts | None) -> ModelFacts:
+def _model_facts(job: DistillationJob, name: str, facts: Facts | None) -> ModelFacts:
     if facts is None:
         return ModelFacts(name=name)
-    return ModelFacts(name=facts.name or name, source=facts.source, licence=facts.licence, duty=facts.duty)
+    return ModelFacts(
+        name=facts.name or name,
+        source=facts.source,
+        licence=facts.licence,
+        duty=facts.duty,
+        acknowledged=facts.licence in job.licences_acknowledged,
+    )
 
 
 def _last_part(address: str) -> str:
@@ -313,6 +333,8 @@ def _with_shared(section: StepConfig, shared: Mapping[str, Scalar | None]) -> St
 
 def _data_files(data: Mapping[str, str | None], job: DistillationJob) -> dict[str, PlannedFile]:
     files = {name: PlannedFile("uri_file", path) for name, path in data.items() if path is not None}
+    if job.student.baseline:
+        files["baseline"] = PlannedFile(job.baseline_type, job.student.baseline)
     return files | {"student": PlannedFile(job.student_type, job.student.model)}
 
 

@@ -13,7 +13,7 @@ from azdistill.job.paths import FILES, is_remote, is_rubric_file
 from azdistill.job.plan import step_configs, suite_files
 from azdistill.job.simulation import simulations
 from azdistill.local_runs.request import RunRequest
-from azdistill.local_runs.tiny_student import read_architecture, student_architecture, tiny_student
+from azdistill.local_runs.tiny_student import read_architecture, student_architecture, tiny_baseline, tiny_student
 
 if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
@@ -135,6 +135,9 @@ def _replaced_student(job: "DistillationJob", home: Path, files: Mapping[str, st
     reason = "" if tiny_architecture == architecture else f", as {architecture or 'its architecture'} is not known here"
     description = f"a tiny {tiny_architecture} with random weights{reason}"
     yield Replacement("student", str(student), "student", job.student.model, description)
+    if job.student.baseline:
+        baseline = tiny_baseline(student)
+        yield Replacement("baseline", str(baseline), "baseline", job.student.baseline, "the same with weights")
     if job.student.weights != "random":
         yield Replacement("weights", "random", "weights", job.student.weights, "random")
     train = step_configs(job)["train"]

@@ -95,7 +95,10 @@ class LocalJobs:
         that is in a registry."""
         if role == "student":
             return str(self.path / name / RUN_MODEL)
-        return self.inputs(name).get("student", self.submitted[name].student.model)
+        student = self.submitted[name].student
+        if student.baseline:
+            return self.inputs(name).get("baseline", student.baseline)
+        return self.inputs(name).get("student", student.model)
 
     def inputs(self, name: str) -> Mapping[str, str]:
         """Inputs of a dry run, which replace those of the job."""

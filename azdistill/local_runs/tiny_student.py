@@ -45,3 +45,15 @@ def tiny_student(home: Path, architecture: str | None, files: Iterable[str], row
         write_tiny_student(partial, architecture, texts)
         partial.rename(folder)
     return folder
+
+
+def tiny_baseline(student: Path) -> Path:
+    """Write the tiny student with random weights, as a baseline that was trained before, and return its folder."""
+    folder = student.with_name(student.name.replace("student", "baseline"))
+    if not folder.is_dir():
+        from azdistill.students.loading import load_student
+
+        partial = student.with_name(f".baseline-{os.getpid()}")
+        load_student(student, weights="random").save(partial, "float32")
+        partial.rename(folder)
+    return folder

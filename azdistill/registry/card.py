@@ -13,7 +13,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from azdistill.contracts.markdown import inline
-from azdistill.contracts.register import ModelFacts, RegisterConfig
+from azdistill.contracts.register import RegisterConfig
 from azdistill.contracts.results import MODEL_ROLES, Interval, MetricValue
 from azdistill.registry.lineage import Lineage
 
@@ -45,7 +45,7 @@ def description(card: str) -> str:
 
 
 def _front_matter(lineage: Lineage, config: RegisterConfig) -> dict[str, Any]:
-    facts, licence = config.card, config.card.student and config.card.student.licence
+    facts, licence = config.job_facts, config.job_facts.student and config.job_facts.student.licence
     known = licence in HUB_LICENCES
     fields = {
         "language": facts.language,
@@ -64,8 +64,8 @@ def _front_matter(lineage: Lineage, config: RegisterConfig) -> dict[str, Any]:
 def _model_index(lineage: Lineage, config: RegisterConfig) -> dict[str, Any]:
     """Metrics of the student on the test rows; `args` have the interval."""
     metrics = lineage.metrics
-    student, test_file = metrics.models["student"], config.card.data.get("test_data")
-    name = test_file or config.card.data.get("training_data") or "test rows"
+    student, test_file = metrics.models["student"], config.job_facts.data.get("test_data")
+    name = test_file or config.job_facts.data.get("training_data") or "test rows"
     numbers = [metric for metric in student.root if student.value(metric) is not None]
     dataset = {"name": name, "type": name, "split": "test", "revision": _test_digest(lineage)}
     return {
@@ -109,12 +109,13 @@ def _body(lineage: Lineage, config: RegisterConfig, training: Mapping[str, Any])
         keep_trailing_newline=True,
     )
     environment.filters |= {"inline": inline, "measured": measured}
-    facts, settings = config.card, _settings(lineage)
+    facts, settings = config.job_facts, _settings(lineage)
     confidence = settings.get("evaluate", {}).get("confidence")
     return environment.get_template("card.md.jinja").render(
         name=config.registered_model,
         task=lineage.metrics.task,
         base=facts.student,
+        baseline=facts.baseline_name,
         teacher=lineage.teacher,
         simulated=lineage.teacher_route == "simulated",
         metrics=lineage.metrics,
@@ -128,7 +129,7 @@ def _body(lineage: Lineage, config: RegisterConfig, training: Mapping[str, Any])
         ],
         rows=list(_row_counts(lineage)),
         teacher_facts=list(_teacher_facts(lineage)),
-        licences=list(_licences(config)),
+        licences=[model.licence_facts for model in facts.models],
         naming=_naming(config),
         training=[(label, _number(training[name])) for name, label in TRAINING.items() if name in training],
         digest=lineage.model_digest,
@@ -197,26 +198,12 @@ def _teacher_facts(lineage: Lineage) -> Iterator[tuple[str, str]]:
         yield "model named in the replies", ", ".join(counts)
 
 
-def _licences(config: RegisterConfig) -> Iterator[list[str]]:
-    """Name, licence, duty and acknowledgement of each model that the student was made from."""
-    models: list[ModelFacts] = [*config.card.teachers, *([config.card.student] if config.card.student else [])]
-    for model in models:
-        acknowledged = model.licence in config.licences_acknowledged
-        yield [
-            model.name,
-            model.licence or UNKNOWN,
-            model.duty or ("none known" if model.licence else UNKNOWN),
-            "yes" if acknowledged else "no" if model.duty else "",
-        ]
-
-
 def _naming(config: RegisterConfig) -> str:
     """Requirement of a Llama licence that the name of the student does not meet; empty if there is none.
 
     Source: https://www.llama.com/llama3_3/license, on models that outputs of Llama were used to train.
     """
-    models = [*config.card.teachers, *([config.card.student] if config.card.student else [])]
-    has_llama = any((model.licence or "").startswith("llama") for model in models)
+    has_llama = any((model.licence or "").startswith("llama") for model in config.job_facts.models)
     if not has_llama or config.registered_model.casefold().startswith("llama"):
         return ""
     return f"The name {config.registered_model} does not begin with Llama: rename the model before you distribute it."

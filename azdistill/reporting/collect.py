@@ -91,6 +91,8 @@ def collect(folders: Folders, config: ReportConfig, trials: Trials | None = None
     return Report(
         title=config.title,
         registered_model=config.registered_model,
+        baseline_name=config.job_facts.baseline_name,
+        licences=tuple(config.job_facts.models),
         task=metrics.task,
         test_rows=metrics.rows,
         reference=metrics.reference,

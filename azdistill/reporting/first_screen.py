@@ -45,7 +45,7 @@ def _is_better(report: Report, metric: Metric) -> Answer:
     student, baseline = (
         format_metric(metric, report.models[role].value(metric.name)) for role in ("student", "baseline")
     )
-    detail = f"{metric.label} {student}, before training {baseline}; gain {ratio_interval(report.gain)}"
+    detail = f"{metric.label} {student}, {report.baseline_name} {baseline}; gain {ratio_interval(report.gain)}"
     return Answer("Is it better?", answer, detail, outcome)
 
 

@@ -5,6 +5,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
+from azdistill.contracts.job_facts import ModelFacts
 from azdistill.contracts.manifest import Manifest
 from azdistill.contracts.results import (
     GateDecision,
@@ -153,11 +154,13 @@ class Confusion(ReportModel):
 class Report(ReportModel):
     """One distillation. `steps` are the manifests of the steps by name: files, configs, code and versions.
 
-    With `trials`, `training` and `curve` are those of the best one.
+    With `trials`, `training` and `curve` are those of the best one. `licences` are those of the models that the student
+    was made from.
     """
 
     title: str
     registered_model: str
+    baseline_name: str
     task: str
     test_rows: int
     reference: ReferenceSource
@@ -184,6 +187,7 @@ class Report(ReportModel):
     trials: Trials | None = None
     examples: tuple[Example, ...]
     example_counts: dict[ExampleKind, int] = {}
+    licences: tuple[ModelFacts, ...] = ()
     steps: dict[str, Manifest] = {}
 
 

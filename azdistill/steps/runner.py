@@ -45,5 +45,7 @@ def log_to_stdout() -> None:
     logger = logging.getLogger("azdistill")
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
+    # It warns when it is imported on a CPU with AVX-512 BF16, about a kernel that quantized models would use there.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     # azure-identity warns in ten lines about what our error says in one.
     logging.getLogger("azure.identity").setLevel(logging.CRITICAL)

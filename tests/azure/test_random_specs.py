@@ -125,6 +125,7 @@ def _configs(job: DistillationJob) -> dict[str, StepConfig]:
 
 
 def _sections(job: DistillationJob) -> dict[str, StepConfig]:
+    facts = step_configs(job)["register"].job_facts  # of the catalog
     name = job.outputs.registered_model or f"{job.name.replace('.', '-')}-distilled"
     return {
         "prepare": job.prepare,
@@ -139,6 +140,7 @@ def _sections(job: DistillationJob) -> dict[str, StepConfig]:
             registered_model=name,
             training_hour_price=job.prices.training_hour,
             serving_hour_price=job.prices.serving_hour,
+            job_facts=facts,
         ),
         "register": RegisterConfig(
             registered_model=name,
@@ -146,7 +148,7 @@ def _sections(job: DistillationJob) -> dict[str, StepConfig]:
             baseline=job.student.model if job.student.model.startswith("azureml://registries/") else None,
             baseline_type=job.student_type,
             licences_acknowledged=job.licences_acknowledged,
-            card=step_configs(job)["register"].card,  # facts of the catalog
+            job_facts=facts,
         ),
     }
 

@@ -8,7 +8,8 @@ import pytest
 
 from azdistill.reporting.render import html
 from tests.browser.conftest import AXE
-from tests.reporting.test_render import HOSTILE, read_report
+from tests.reporting.test_judge import judged
+from tests.reporting.test_render import HOSTILE, read_report, with_suites
 
 pytestmark = pytest.mark.browser
 
@@ -32,7 +33,13 @@ def open_page(browser: Any, file: Path, text: str, **settings: Any) -> Any:
 def test_axe_finds_no_violation(
     chromium: Any, distil: Distil, tmp_path: Path, decision: str, settings: dict[str, Any]
 ) -> None:
-    page = open_page(chromium, tmp_path / "report.html", html(read_report(distil(decision))), **settings)
+    folders = distil(decision)
+    report = {"refused": lambda: read_report(with_suites(folders)), "inconclusive": lambda: judged(folders)}
+    page = open_page(
+        chromium, tmp_path / "report.html", html(report.get(decision, lambda: read_report(folders))()), **settings
+    )
+    headings = page.get_by_role("heading").all_text_contents()
+    assert ("Regression suites" in headings, "Judge" in headings) == (decision == "refused", decision == "inconclusive")
     page.evaluate(AXE.read_text(encoding="utf-8"))
     violations = page.evaluate("axe.run().then(result => result.violations)")
     assert [(violation["impact"], violation["id"], violation["nodes"][0]["html"]) for violation in violations] == []

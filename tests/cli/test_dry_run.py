@@ -98,7 +98,8 @@ judge:
 def test_a_dry_run_of_a_production_job_runs_every_node(
     azdistill: Command, production: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    production.write_text(PRODUCTION.replace("evaluate:\n", "evaluate:\n  primary_metric: judge\n") + JUDGE)
+    text = PRODUCTION.replace("evaluate:\n", "evaluate:\n  primary_metric: judge\n") + JUDGE
+    production.write_text(text.replace("phi-4-mini\n", "phi-4-mini\n  baseline: azureml:nli-prod-distilled:3\n"))
     label = {"id": "gone", "answers": ["neutral", "entailment"], "preference": "tie"}
     (folder / "labels.jsonl").write_text(json.dumps(label))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////nowhere/real-registry.db")
@@ -115,6 +116,7 @@ def test_a_dry_run_of_a_production_job_runs_every_node(
     report = read_json(run / "report/report/report.json")
     assert (report["primary_metric"], report["judge"]["rows"]) == ("judge", 20)
     assert report["judge_usage"]["route"] == "simulated"
+    assert report["baseline_name"] == "azureml:nli-prod-distilled:3"
     assert report["costs"]["judge"] > 0
     # The teacher is nearly always right, and the tiny student hardly ever is.
     assert report["models"]["teacher"]["judge"]["value"] > report["models"]["student"]["judge"]["value"]

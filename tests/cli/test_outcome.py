@@ -25,6 +25,7 @@ def report(decision: Any) -> Report:
     return Report(
         title="small",
         registered_model="small-distilled",
+        baseline_name="the student before training",
         task="conversation",
         test_rows=40,
         reference="gold",

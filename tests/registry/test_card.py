@@ -6,15 +6,18 @@ from typing import Any
 
 import pytest
 
+from azdistill.contracts.job_facts import JobFacts, ModelFacts
 from azdistill.contracts.manifest import Provenance, close_folder, open_folder
-from azdistill.contracts.register import CardFacts, ModelFacts, RegisterConfig
+from azdistill.contracts.register import RegisterConfig
 from azdistill.registry.card import LONGEST_DESCRIPTION, description, model_card
 from azdistill.registry.gate import read_gate
 from azdistill.registry.lineage import read_lineage
 
-LLAMA = ModelFacts(name="Llama-3.3-70B-Instruct", licence="llama3.3", duty="begin its name with Llama")
+LLAMA = ModelFacts(
+    name="Llama-3.3-70B-Instruct", licence="llama3.3", duty="begin its name with Llama", acknowledged=True
+)
 PHI = ModelFacts(name="Phi-4-mini-instruct", source="microsoft/Phi-4-mini-instruct", licence="mit")
-FACTS = CardFacts(student=PHI, teachers=(LLAMA,), data={"training_data": "tickets.jsonl"}, language="en")
+FACTS = JobFacts(student=PHI, teachers=(LLAMA,), data={"training_data": "tickets.jsonl"}, language="en")
 HOSTILE = "x | y](http://evil) <img src=x onerror=alert(1)>\n---\n# Owned"
 
 
@@ -23,7 +26,7 @@ def card(inputs: dict[str, Path], **config: Any) -> str:
     made = Provenance(config={"seed": 7, "task": "conversation"}, data={"training_data": "ab" * 32})
     close_folder(folder, "prepare", {"train": 4000, "test": 500, "reasons": {"broken_json": 2}}, made)
     lineage = read_lineage(**inputs, gate=read_gate(inputs["evaluation"]))
-    settings = RegisterConfig.model_validate({"registered_model": "support", "card": FACTS, **config})
+    settings = RegisterConfig.model_validate({"registered_model": "support", "job_facts": FACTS, **config})
     return model_card(lineage, settings, {"train_rows": 4000, "validation_loss": 0.51234})
 
 
@@ -40,7 +43,7 @@ def test_huggingface_hub_reads_the_card(inputs: dict[str, Path]) -> None:
 
 
 def test_the_body_has_data_teacher_results_gates_duties_and_settings(inputs: dict[str, Path]) -> None:
-    text = card(inputs, licences_acknowledged=["llama3.3"])
+    text = card(inputs)
     for line in (
         "| accuracy | 0.978 [0.958, 0.998] | 0.000 [-0.020, 0.020] | 0.948 [0.928, 0.968] |",
         "| retention (student / teacher) | | | 0.969 [0.951, 0.986] |",
@@ -73,12 +76,12 @@ def test_rows_outside_the_task_are_in_the_card(inputs: dict[str, Path]) -> None:
 def test_what_is_not_known_is_not_claimed(inputs: dict[str, Path]) -> None:
     from huggingface_hub import ModelCard
 
-    text = card(inputs, card=CardFacts(student=ModelFacts(name="mine"), teachers=(ModelFacts(name="big"),)))
+    text = card(inputs, job_facts=JobFacts(student=ModelFacts(name="mine"), teachers=(ModelFacts(name="big"),)))
     data = ModelCard(text).data
     assert (data.base_model, data.license, data.language, data.datasets) == (None, None, None, None)
     assert "| big | not known | not known |  |" in text.splitlines()
     research = FACTS.model_copy(update={"student": ModelFacts(name="q", licence="qwen-research")})
-    data = ModelCard(card(inputs, card=research)).data
+    data = ModelCard(card(inputs, job_facts=research)).data
     assert (data.license, data.license_name) == ("other", "qwen-research")
 
 
@@ -86,12 +89,12 @@ def test_text_from_data_is_escaped(inputs: dict[str, Path]) -> None:
     from huggingface_hub import ModelCard
 
     hostile = ModelFacts(name=HOSTILE, licence=HOSTILE, duty=HOSTILE, source=HOSTILE)
-    facts = CardFacts(student=hostile, teachers=(hostile,), data={"training_data": HOSTILE})
+    facts = JobFacts(student=hostile, teachers=(hostile,), data={"training_data": HOSTILE})
     usage = json.loads((inputs["completions"] / "usage.json").read_text())
     usage |= {"teacher": HOSTILE, "reported_models": {HOSTILE: 3}}
     (open_folder(inputs["completions"]) / "usage.json").write_text(json.dumps(usage))
     close_folder(inputs["completions"], "teacher", {})
-    text = card(inputs, card=facts)
+    text = card(inputs, job_facts=facts)
     body = text.partition("\n---\n\n")[2]
     assert "<img" not in body
     assert "](http" not in body.replace("\\]", "")

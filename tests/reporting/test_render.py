@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from azdistill.contracts.job_facts import JobFacts, ModelFacts
 from azdistill.contracts.manifest import close_folder, open_folder
 from azdistill.contracts.report import ReportConfig
 from azdistill.reporting.collect import Folders, collect
@@ -19,6 +20,12 @@ from tests.reporting.conftest import METRICS, USAGE
 
 Distil = Callable[..., dict[str, Path]]
 HOSTILE = "</dd><script>alert('x')</script><img src=x onerror=alert(1)> | **bold** {{ 7 * 7 }}\n# heading"
+FACTS = JobFacts(
+    student=ModelFacts(name="<img src=x> | **bold**"),
+    teachers=(ModelFacts(name="Llama", licence="llama3.3", duty="a duty", acknowledged=True),),
+    baseline="azureml:support:3",
+)
+CONFIG = ReportConfig(title="quickstart", registered_model="support-student", job_facts=FACTS)
 VOID = {"meta", "img", "br", "link", "input"}
 
 
@@ -51,7 +58,7 @@ class Page(HTMLParser):
 
 
 def read_report(folders: dict[str, Path]) -> Report:
-    return collect(Folders(**folders), ReportConfig(title="quickstart", registered_model="support-student"))
+    return collect(Folders(**folders), CONFIG)
 
 
 def terminal(report: Report, width: int = 100) -> str:
@@ -94,6 +101,16 @@ def test_every_form_has_the_figures(distil: Distil, form: Callable[[Report], str
         assert figure in text, figure
     assert "models:/support-student" in text
     assert "simulated" in text
+
+
+def test_licences_and_the_name_of_the_baseline_are_shown(distil: Distil) -> None:
+    report = read_report(distil())
+    assert "| Llama | llama3.3 | a duty | yes |" in markdown(report).splitlines()
+    text = html(report)
+    assert "The baseline is azureml:support:3." in text
+    assert "azureml:support:3 0.0%" in text
+    assert '<th scope="row">Llama</th><td>llama3.3</td><td>a duty</td><td>yes</td>' in text
+    assert "<img" not in text + markdown(report)
 
 
 @pytest.mark.parametrize("form", [html, markdown, terminal])

@@ -70,9 +70,14 @@ def compile_small_job(folder: Path, **sections: object) -> Path:
     from azdistill.job.bundle import compile_job
     from azdistill.job.model import DistillationJob
 
+    return compile_job(DistillationJob.model_validate(small_job(folder, **sections)), folder / "bundle").parent
+
+
+def small_job(folder: Path, **sections: object) -> dict[str, object]:
+    """Values of that job, whose rows are written to `folder`."""
     rows = [{"messages": [{"role": "user", "content": f"row {n}"}], "gold": "yes"} for n in range(30)]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    values = {
+    return {
         "name": "small",
         "task": "conversation",
         "data": {"training_data": str(folder / "rows.jsonl")},
@@ -81,7 +86,6 @@ def compile_small_job(folder: Path, **sections: object) -> Path:
         "train": {"gradient_checkpointing": True},  # so that it fits the GPU of the clusters
         **sections,
     }
-    return compile_job(DistillationJob.model_validate(values), folder / "bundle").parent
 
 
 def check_with(

@@ -23,8 +23,8 @@ IN_REGISTRY = re.compile(
     r"(?P<by>versions|labels)/(?P<version>[^/]+)"
 )
 
-# The input of the student in the pipeline of a job, and the field of the job that sets its type.
-STUDENT, STUDENT_TYPE = "student", "student.type"
+# Inputs of the pipeline of a job that are models, and the fields of the job that set their types.
+TYPE_FIELDS = {"student": "student.type", "baseline": "student.baseline_type"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ def _check_type(port: AssetInput, asset: Any) -> CheckResult:
     message = f"the input is declared as {port.type}, and the asset is registered as {asset.type}"
     if not accepts_type(port.type, str(asset.type)):
         return failed(port.checked, "type_mismatch", message, f"name an asset of type {port.type}")
-    fix = f"set {STUDENT_TYPE}: {asset.type}" if port.name == STUDENT else f"declare it as {asset.type}"
+    field = TYPE_FIELDS.get(port.name)
+    fix = f"set {field}: {asset.type}" if field else f"declare it as {asset.type}"
     return unknown(port.checked, "type_mismatch", f"{message}; whether Azure ML accepts that is not documented", fix)
 
 

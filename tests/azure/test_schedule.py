@@ -1,0 +1,76 @@
+"""azdistill schedule: the real client with the simulated workspace."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from azure.ai.ml.entities._load_functions import load_schedule  # not among the public names
+
+from tests.azure.test_verbs import azdistill, ready
+from tests.cli.conftest import folder
+from tests.workspace.first_day import small_job
+
+__all__ = ["azdistill", "folder", "ready"]
+
+TRAFFIC = "azureml://datastores/workspaceblobstore/paths/traffic/rows.jsonl"
+
+
+@pytest.fixture
+def job(folder: Path):
+    """Write a job file, with some sections replaced."""
+
+    def write(**sections: object) -> Path:
+        path = folder / "job.yaml"
+        path.write_text(yaml.safe_dump(small_job(folder, **sections)))
+        return path
+
+    return write
+
+
+def test_each_run_trains_anew_and_has_to_beat_the_registered_student(azdistill, ready, job, workspace, folder):
+    workspace.assets.put("models", "support", "3", {"modelType": "custom_model", "modelUri": f"{TRAFFIC}/model"})
+    weekly = ("schedule", job(data={"training_data": TRAFFIC}), "--cron", "0  6 * * 1", "--set")
+    weekly += ("student.baseline=azureml:support:3",)
+    done = azdistill(*weekly, "--time-zone", "W. Europe Standard Time")
+    assert done.code == 0, done.err
+    assert "reuses results" not in done.err
+    assert "schedule small: 0 6 * * 1 W. Europe Standard Time; bundles/small.schedule.yml\n" in done.out
+    created = workspace.schedules.by_name["small"]
+    assert created["trigger"]["expression"] == "0 6 * * 1"
+    assert created["trigger"]["timeZone"] == "W. Europe Standard Time"
+    sent = created["action"]["jobDefinition"]
+    assert sent["settings"]["force_rerun"] is True
+    assert sent["inputs"]["baseline"]["uri"].endswith("/models/support/versions/3")
+    assert azdistill(*weekly).code == 0  # replaces the schedule
+    assert list(workspace.schedules.by_name) == ["small"]
+
+
+def test_az_ml_creates_the_schedule_from_the_written_file(azdistill, job, workspace, folder):
+    done = azdistill("schedule", job(), "--cron", "30 */6 * * *", "--write-only")
+    assert done.out.splitlines()[1] == "create it with: az ml schedule create --file bundles/small.schedule.yml"
+    assert "every run gets the rows of today" in done.err
+    loaded = load_schedule(folder / "bundles/small.schedule.yml")
+    assert (loaded.name, loaded.trigger.expression, loaded.trigger.time_zone) == ("small", "30 */6 * * *", "UTC")
+    assert loaded.create_job.settings.force_rerun is True
+    assert workspace.schedules.by_name == {}
+
+
+@pytest.mark.parametrize(
+    ("cron", "problem"),
+    [
+        ("weekly", "is not MINUTES HOURS DAYS MONTHS DAYS-OF-WEEK; for example '0 6 * * 1'"),
+        ("0 6 1 * 1", "ignores days and months"),
+        ("0 6 * 3 *", "ignores days and months"),
+        ("0 six * * 1", "is not MINUTES"),
+    ],
+)
+def test_an_expression_that_azure_ml_does_not_follow_is_refused(azdistill, job, cron, problem):
+    done = azdistill("schedule", job(), "--cron", cron, "--write-only")
+    assert (done.code, done.out) == (2, "")
+    assert problem in done.err
+
+
+def test_a_job_of_a_user_is_refused(azdistill, job):
+    compute = {"cpu": "cpu-cluster", "gpu": "gpu-cluster", "identity": {"type": "user_identity"}}
+    done = azdistill("schedule", job(compute=compute), "--cron", "0 6 * * mon,thu", "--write-only")
+    assert (done.code, "compute.identity.type='user_identity': a schedule runs without a user" in done.err) == (2, True)
