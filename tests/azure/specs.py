@@ -68,6 +68,7 @@ STUDENTS = (
     "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1",
     "azureml://datastores/workspaceblobstore/paths/models/tiny",
 )
+BASELINES = ("./student", "azureml:support:3", "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1")
 # A student that only the catalog of its job contains.
 CATALOG_STUDENT = "catalog-student"
 
@@ -256,6 +257,7 @@ def jobs(draw: st.DrawFn) -> Values:
                 StudentSection,
                 model=st.sampled_from((*STUDENTS, CATALOG_STUDENT)),
                 chat_template=st.sampled_from(("chatml", "my_task.py")),
+                baseline=st.none() | st.sampled_from(BASELINES),
             ),
         )
     )

@@ -118,13 +118,14 @@ def _configs(job: DistillationJob) -> dict[str, StepConfig]:
     }
     return {
         name: config.model_copy(update={key: shared[key] for key in shared.keys() & type(config).model_fields.keys()})
-        if name != "predict_student"
-        else config.model_copy(update={"seed": job.seed})
+        if name != "predict_student" and not (name == "predict_baseline" and job.student.baseline)
+        else config.model_copy(update={"seed": job.seed, "weights": "pretrained"})
         for name, config in _sections(job).items()
     }
 
 
 def _sections(job: DistillationJob) -> dict[str, StepConfig]:
+    baseline = job.student.baseline or job.student.model
     facts = step_configs(job)["register"].job_facts  # of the catalog
     name = job.outputs.registered_model or f"{job.name.replace('.', '-')}-distilled"
     return {
@@ -132,7 +133,7 @@ def _sections(job: DistillationJob) -> dict[str, StepConfig]:
         "teacher": job.teacher,
         "curate": job.curate,
         "train": step_configs(job)["train"],  # with the settings that the memory plan chooses
-        "predict_student": job.predict.model_copy(update={"weights": "pretrained"}),
+        "predict_student": job.predict,
         "predict_baseline": job.predict,
         "evaluate": job.evaluate,
         "report": ReportConfig(
@@ -145,8 +146,8 @@ def _sections(job: DistillationJob) -> dict[str, StepConfig]:
         "register": RegisterConfig(
             registered_model=name,
             model_type=job.outputs.model_type,
-            baseline=job.student.model if job.student.model.startswith("azureml://registries/") else None,
-            baseline_type=job.student_type,
+            baseline=baseline if baseline.startswith("azureml://registries/") else None,
+            baseline_type=job.baseline_type,
             licences_acknowledged=job.licences_acknowledged,
             job_facts=facts,
         ),
