@@ -47,11 +47,10 @@ def promote(az: AzureCli, target: Target, promotion: Promotion) -> None:
     outcome = read_outcome(az, target, job, promotion.folder)
     _require_passed(outcome)
     tags = _tags(az, target, promotion)
-    shared = _find_in_registry(az, target, promotion)
-    if shared is None:
+    if _find_in_registry(az, target, promotion) is None:
         _share(az, target, promotion, tags)
     else:
-        _require_same(az, target, promotion, tags, shared)
+        _require_same(az, target, promotion, tags)
         az.report(f"{_address(target, promotion)}: promoted already")
     if not az.dry_run:
         write_outputs({"model_uri": _address(target, promotion)})
@@ -133,22 +132,30 @@ def _share(az: AzureCli, target: Target, promotion: Promotion, tags: Mapping[str
     try:
         az("ml", "model", "share", *options, *destination, *copies)
     except AzFailed:
-        shared = _find_in_registry(az, target, promotion)
-        if shared is None:
+        if _find_in_registry(az, target, promotion) is None:
             raise
-        _require_same(az, target, promotion, tags, shared)
+        _require_same(az, target, promotion, tags)
         az.report(f"{_address(target, promotion)}: another promotion was first")
         return
+    _set_tags(az, target, promotion, tags)
+    az.report(f"{_address(target, promotion)}: promoted")
+
+
+def _set_tags(az: AzureCli, target: Target, promotion: Promotion, tags: Mapping[str, str]) -> None:
+    """Set the tags and read them back: azure-ai-ml 1.35.2 does not report that the operation of a registry failed."""
+    reason = "they were not set"
     try:
         az(*_tag_command(target, promotion, tags))
+        if az.dry_run or _digest_in_registry(az, target, promotion) == tags[DIGEST]:
+            return
     except AzFailed as error:
-        raise type(error)(
-            f"the model is shared, but it has no tags ({error})",
-            subject=_address(target, promotion),
-            fix="run",
-            command=printable(["az", *_tag_command(target, promotion, tags)]),
-        ) from None
-    az.report(f"{_address(target, promotion)}: promoted")
+        reason = str(error)
+    raise AzFailed(
+        f"the model is shared, but it has no tags ({reason})",
+        subject=_address(target, promotion),
+        fix="run",
+        command=printable(["az", *_tag_command(target, promotion, tags)]),
+    )
 
 
 def _tag_command(target: Target, promotion: Promotion, tags: Mapping[str, str]) -> list[str]:
@@ -158,24 +165,24 @@ def _tag_command(target: Target, promotion: Promotion, tags: Mapping[str, str]) 
     return ["ml", "model", "update", *options, *target.group_options, "--force-string", *values]
 
 
-def _require_same(
-    az: AzureCli, target: Target, promotion: Promotion, tags: Mapping[str, str], shared: Mapping[str, Any] | None
-) -> None:
-    """Raise Conflict unless the registry's version has the digest of ours. Waits for a promotion that is under way."""
-    digest = None
+def _require_same(az: AzureCli, target: Target, promotion: Promotion, tags: Mapping[str, str]) -> None:
+    """Raise Conflict unless the registry's version has the digest of ours."""
+    digest = _digest_in_registry(az, target, promotion)
+    if digest != tags[DIGEST]:
+        raise Conflict(
+            f"the registry has it already, with {'other content' if digest else f'no tag {DIGEST}'}",
+            subject=_address(target, promotion),
+            fix="promote another version" if digest else "if it is the same model, tag it",
+            command="" if digest else printable(["az", *_tag_command(target, promotion, tags)]),
+        )
+
+
+def _digest_in_registry(az: AzureCli, target: Target, promotion: Promotion) -> str | None:
+    """The digest that the version in the registry has as a tag. Waits for a promotion that is about to set it."""
     for look in range(TAG_LOOKS):
         if look:
             time.sleep(promotion.poll_s)
-            shared = _find_in_registry(az, target, promotion)
-        present = (shared or {}).get("tags") or {}
-        digest = present.get(DIGEST) or present.get(DIGEST_TAG)
-        if digest == tags[DIGEST]:
-            return
-        if digest:
-            break
-    raise Conflict(
-        f"the registry has it already, with {'other content' if digest else f'no tag {DIGEST}'}",
-        subject=_address(target, promotion),
-        fix="promote another version" if digest else "if it is the same model, tag it",
-        command="" if digest else printable(["az", *_tag_command(target, promotion, tags)]),
-    )
+        present = (_find_in_registry(az, target, promotion) or {}).get("tags") or {}
+        if digest := present.get(DIGEST) or present.get(DIGEST_TAG):
+            return str(digest)
+    return None

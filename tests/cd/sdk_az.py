@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 
 
 class SdkAz:
-    """The handler of the recording `az` with a client of the simulated workspace.
+    """The handler of the recording `az` with clients of the simulated workspace and a registry.
 
     `outputs` are the files of each output that the next jobs write.
     """
 
-    def __init__(self, client: "MLClient", workspace: "SimulatedWorkspace") -> None:
-        self.client, self.workspace = client, workspace
+    def __init__(self, client: "MLClient", registry: "MLClient", workspace: "SimulatedWorkspace") -> None:
+        self.client, self.registry, self.workspace = client, registry, workspace
         self.outputs: dict[str, dict[str, str]] = {}
 
     def __call__(self, arguments: Sequence[str]) -> Reply:
+        from azure.ai.ml.exceptions import MlException
         from azure.core.exceptions import ResourceNotFoundError
 
         command = command_of(arguments)
@@ -35,6 +36,8 @@ class SdkAz:
             return getattr(self, "_" + command.name.replace(" ", "_"))(options)  # type: ignore[no-any-return]
         except ResourceNotFoundError as error:
             return failure(f"(UserError) {error.reason or error}", 3)
+        except MlException as error:
+            return failure(f"(UserError) {error}")
 
     def _ml_job_create(self, options: dict[str, list[str]]) -> Reply:
         from azure.ai.ml import load_job
@@ -56,6 +59,31 @@ class SdkAz:
     def _ml_job_download(self, options: dict[str, list[str]]) -> Reply:
         path, output = Path(options["--download-path"][0]), options["--output-name"][0]
         self.client.jobs.download(options["--name"][0], download_path=path, output_name=output)
+        return Reply()
+
+    def _ml_model_show(self, options: dict[str, list[str]]) -> Reply:
+        client = self.registry if "--registry-name" in options else self.client
+        model = client.models.get(options["--name"][0], version=options["--version"][0])
+        return answer({"name": model.name, "version": model.version, "tags": model.tags})
+
+    def _ml_model_share(self, options: dict[str, list[str]]) -> Reply:
+        """What `models.share` does with the client of a registry, which it creates without our transport."""
+        from azure.ai.ml.entities._assets.workspace_asset_reference import WorkspaceAssetReference
+
+        address = "azureml://locations/eastus2/workspaces/00000000-0000-0000-0000-000000000000"
+        self.registry.models.create_or_update(
+            WorkspaceAssetReference(
+                name=options["--share-with-name"][0],
+                version=options["--share-with-version"][0],
+                asset_id=f"{address}/models/{options['--name'][0]}/versions/{options['--version'][0]}",
+            )
+        )
+        return Reply()
+
+    def _ml_model_update(self, options: dict[str, list[str]]) -> Reply:
+        model = self.registry.models.get(options["--name"][0], version=options["--version"][0])
+        model.tags.update(dict(pair.removeprefix("tags.").split("=", 1) for pair in options["--set"]))
+        self.registry.models.create_or_update(model)
         return Reply()
 
 

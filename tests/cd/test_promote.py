@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from azdistill.registry.lineage import DIGEST_TAG
-from tests.cd.recording_az import failure
+from tests.cd.recording_az import Reply, failure
 from tests.cd.simulated_azure import DIGEST, SimulatedJob, gate, lineage, outputs_of
 
 OTHER = "c" * 64
@@ -138,6 +138,12 @@ def test_tags_that_fail_are_reported_with_the_command_that_sets_them(promote, az
     done = promote()
     assert (done.code, "the model is shared, but it has no tags" in done.err) == (1, True)
     assert f"--set tags.azdistill_model_digest={DIGEST}" in done.err
+
+
+def test_tags_that_the_registry_does_not_keep_are_reported(promote, az):
+    az.inject("ml model update", Reply())
+    done = promote()
+    assert (done.code, "it has no tags (they were not set); run: az ml model update" in done.err) == (1, True)
 
 
 def test_a_dry_run_prints_the_commands_and_runs_none(promote, az, outputs):

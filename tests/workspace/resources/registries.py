@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 API_VERSION = "2021-10-01-dataplanepreview"
 DISCOVERY_VERSION = "v1.0"
+WORKSPACE_MODEL = re.compile(
+    r"azureml://locations/[^/]+/workspaces/[^/]+/models/(?P<name>[^/]+)/versions/(?P<version>[^/]+)"
+)
 # Names in a registry. Source: the models operation of the client 1.35, `_restclient/model_dataplane`.
 NAME = re.compile(r"(?![\-_.])[a-zA-Z0-9\-_.]{1,255}(?<!\.)")
 
@@ -88,10 +91,23 @@ def _add_get_route(kind: str) -> None:
         return Reply(body=_version(workspace, request, kind, request.names["version"]))
 
 
-for _kind in ("codes", "environments", "components"):
-    _add_put_route(_kind)
 for _kind in ("codes", "environments", "components", "models"):
+    _add_put_route(_kind)
     _add_get_route(_kind)
+
+
+@registry("POST", "/import", API_VERSION)
+def import_model(workspace: "SimulatedWorkspace", request: Request) -> Reply:
+    """A model of the workspace is copied to the storage of the registry, without its tags."""
+    properties, assets = request.body["properties"], workspace.registries[request.names["registry"]]
+    source = WORKSPACE_MODEL.fullmatch(properties["sourceAssetId"])
+    if source is None:
+        raise not_found("models", properties["sourceAssetId"])
+    name, version = properties["destinationName"], properties["destinationVersion"]
+    uri = f"https://{ACCOUNT}.blob.core.windows.net/{request.names['registry']}-{uuid.uuid4()}/{name}"
+    model = {**workspace.assets.get("models", source["name"], source["version"]), "modelUri": uri, "tags": {}}
+    operation = workspace.operations.begin(lambda: assets.put("models", name, version, model))
+    return Reply(202, headers=workspace.operations.in_registry(operation))
 
 
 @registry("GET", "/models/{name}/versions", API_VERSION)
