@@ -20,7 +20,8 @@ BYTES_BFLOAT16 = 2
 class PlannedServing:
     """The VMs of an endpoint. Memory is in GB, of all GPUs of one VM, for weights in bfloat16.
 
-    `hour_price` is that of `min_instances` VMs, which are rented without requests, too. None if unknown.
+    `hour_price` is that of `min_instances` VMs, which are rented without requests, too. `fits`: the weights leave
+    memory for requests. None if unknown.
     """
 
     endpoint: str
@@ -31,13 +32,7 @@ class PlannedServing:
     hour_price: float | None
     weights_gb: float | None
     gpu_gb: int | None
-
-    @property
-    def fits(self) -> bool | None:
-        """True if the weights leave memory for requests; None if one of the two is unknown."""
-        if self.weights_gb is None or self.gpu_gb is None:
-            return None
-        return self.weights_gb < USED_FRACTION * self.gpu_gb
+    fits: bool | None
 
 
 def planned_serving(job: "DistillationJob") -> PlannedServing | None:
@@ -47,6 +42,8 @@ def planned_serving(job: "DistillationJob") -> PlannedServing | None:
         return None
     facts, size = job.known.student(job.student.model), vm_size(deployment.instance_type)
     price, autoscale = job.prices.serving_hour, deployment.autoscale
+    weights_gb = facts.parameters * BYTES_BFLOAT16 if facts and facts.parameters else None
+    gpu_gb = size.gpus * size.gpu_memory_gb if size else None
     return PlannedServing(
         endpoint=deployment.endpoint_name,
         instance_type=deployment.instance_type,
@@ -54,8 +51,9 @@ def planned_serving(job: "DistillationJob") -> PlannedServing | None:
         max_instances=autoscale.max_instances if autoscale else deployment.instance_count,
         gpus=gpu_count(deployment.instance_type),
         hour_price=None if price is None else price * deployment.min_instances,
-        weights_gb=facts.parameters * BYTES_BFLOAT16 if facts and facts.parameters else None,
-        gpu_gb=size.gpus * size.gpu_memory_gb if size else None,
+        weights_gb=weights_gb,
+        gpu_gb=gpu_gb,
+        fits=None if weights_gb is None or gpu_gb is None else weights_gb < USED_FRACTION * gpu_gb,
     )
 
 

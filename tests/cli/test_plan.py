@@ -48,6 +48,20 @@ def test_it_shows_nodes_rows_cost_and_memory(azdistill: Command, job: Path) -> N
     assert "job.yaml:3: warning: data.test_data: not set" in text
 
 
+def test_it_shows_price_and_memory_of_the_endpoint(azdistill: Command, job: Path) -> None:
+    text = job.read_text()
+    job.write_text(f"{text}deployment: {{endpoint_name: support}}\n")
+    out = " ".join(azdistill("plan", job).out.replace("│", " ").split())
+    assert "endpoint support: 1 x Standard_NC24ads_A100_v4" in out
+    assert "price unknown: set prices.serving_hour" in out
+    assert "GB of weights in bfloat16, a VM has 80: fits" in out
+    section = "deployment: {endpoint_name: support, autoscale: {min_instances: 2, max_instances: 4}}"
+    job.write_text(f"{text}{section}\nprices: {{serving_hour: 3.5}}\n")
+    serving = planned(azdistill, job)["serving"]
+    assert (serving["hour_price"], serving["min_instances"], serving["max_instances"]) == (7.0, 2, 4)
+    assert serving["fits"] is True
+
+
 def test_it_is_one_object_for_programs(azdistill: Command, job: Path) -> None:
     plan = planned(azdistill, job)
     assert plan["nodes"][1] == {

@@ -35,9 +35,8 @@ def test_it_changes_neither_a_step_nor_the_pipeline() -> None:
 def test_plan_knows_the_price_and_the_memory_of_the_vms() -> None:
     scaled = {**ENDPOINT, "autoscale": {"min_instances": 2, "max_instances": 4}}
     planned = planned_serving(job_with(scaled, prices={"serving_hour": 3.5}))
-    assert planned == PlannedServing("support", "Standard_NC24ads_A100_v4", 2, 4, 1, 7.0, planned.weights_gb, 80)
+    assert planned == PlannedServing("support", "Standard_NC24ads_A100_v4", 2, 4, 1, 7.0, planned.weights_gb, 80, True)
     assert planned.weights_gb == pytest.approx(7.68, abs=0.1)
-    assert planned.fits
     unknown = planned_serving(job_with({**ENDPOINT, "instance_type": "Standard_NC1new_v9"}))
     assert (unknown.hour_price, unknown.gpu_gb, unknown.fits) == (None, None, None)
     assert planned_serving(job_with(None)) is None
