@@ -275,6 +275,10 @@ def test_autoscale_settings_come_and_go_with_their_deployment(deployments: Deplo
     assert (setting["location"], deployments.endpoint.deployments["blue"].body["sku"]["capacity"]) == ("eastus2", 2)
     deployments.roll_out("2", **scaled)
     assert list(online.autoscale) == ["support-green"]
+    deployments.roll_out("3")
+    assert (list(online.autoscale), list(deployments.endpoint.deployments)) == ([], ["blue"])
+    deployments.roll_out("1")
+    assert len(deployments.workspace.requests.of("DELETE", "autoscaleSettings")) == 2
 
 
 def test_a_model_of_a_registry_is_deployed_by_its_address(deployments: Deployments) -> None:

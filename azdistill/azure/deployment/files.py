@@ -30,6 +30,8 @@ COLORS = ("blue", "green")
 # Tag of a deployment: hash of everything that it was created from, except for its color.
 CONTENT_TAG = "azdistill_content"
 CONTENT_DIGITS = 12
+# Tag of a deployment that has an autoscale setting.
+AUTOSCALE_TAG = "azdistill_autoscale"
 
 ENDPOINT_FILE, AUTOSCALE_FILE, CONTEXT = "endpoint.yml", "autoscale.json", "server"
 SERVER_SCRIPT = Path(__file__).with_name(CONTEXT) / "serve.sh"
@@ -141,6 +143,7 @@ def deployment_document(release: Release, color: str) -> dict[str, Any]:
 
 def _deployment(release: Release) -> dict[str, Any]:
     deployment = release.deployment
+    scaled = {AUTOSCALE_TAG: f"at most {deployment.autoscale.max_instances} VMs"} if deployment.autoscale else {}
     route = {"port": PORT, "path": "/health"}
     routes = {"liveness_route": route, "readiness_route": route, "scoring_route": {"port": PORT, "path": "/"}}
     return {
@@ -161,7 +164,7 @@ def _deployment(release: Release) -> dict[str, Any]:
         # requests before the readiness probe succeeds.
         "liveness_probe": _probe(deployment.startup_seconds, failures=30),
         "readiness_probe": _probe(10, failures=30 + deployment.startup_seconds // 10),
-        "tags": {"azdistill_job": release.job.name, **release.job.tags},
+        "tags": {"azdistill_job": release.job.name, **scaled, **release.job.tags},
     }
 
 

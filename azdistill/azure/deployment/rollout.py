@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from azdistill.azure.deployment.autoscale import remove_autoscale, set_autoscale
 from azdistill.azure.deployment.decision import Decision, decide
 from azdistill.azure.deployment.endpoint import ENDED, MAX_WAIT_S, SUCCEEDED, Endpoint, EndpointState
-from azdistill.azure.deployment.files import ENDPOINT_FILE, Release, deployment_file
+from azdistill.azure.deployment.files import AUTOSCALE_TAG, ENDPOINT_FILE, Release, deployment_file
 from azdistill.azure.deployment.lock import LOCK_TAG, EndpointLocked, RolloutLock
 from azdistill.azure.deployment.smoke import Scoring, SmokeRow
 from azdistill.contracts.errors import AzdistillError
@@ -133,11 +133,9 @@ class _Rollout:
                 yield from self._move_traffic(decision)
         except EndpointLocked:  # the traffic is that of the other rollout
             raise
-        except AzdistillError:
-            yield from self._log(decision.target)
-            yield self._restore(before, decision.target)
-            raise
-        except KeyboardInterrupt:
+        except (Exception, KeyboardInterrupt) as error:
+            if isinstance(error, AzdistillError):
+                yield from self._log(decision.target)
             yield self._restore(before, decision.target)
             raise
         yield f"{self.endpoint.subject}: {self.release.model} has all traffic, by deployment {decision.target}"
@@ -150,8 +148,7 @@ class _Rollout:
         else:
             if state.state_of(target):
                 yield f"deployment {target}: removing what an earlier rollout left"
-                self._check_unused(target)
-                self.endpoint.delete_deployment(target)
+                self._delete(target)
             yield f"deployment {target}: creating, which takes 15 to 60 minutes"
             self._check_unused(target)
             self.endpoint.create_deployment(self.folder / deployment_file(target))
@@ -227,13 +224,18 @@ class _Rollout:
         """Delete a deployment that has no traffic any more, if azdistill created it."""
         if old is None:
             return
-        state = self._check_unused(old)
-        if state.content(old) is None:
+        if self._held().content(old) is None:
             yield f"deployment {old}: kept, because azdistill did not create it; it has no traffic and still costs"
             return
-        self.endpoint.delete_deployment(old)
-        remove_autoscale(self.client, self.release, old)
+        self._delete(old)
         yield f"deployment {old}: removed"
+
+    def _delete(self, name: str) -> None:
+        """Delete a deployment without traffic, and its autoscale setting."""
+        state = self._check_unused(name)
+        self.endpoint.delete_deployment(name)
+        if AUTOSCALE_TAG in (state.deployments[name].tags or {}):
+            remove_autoscale(self.client, self.release, name)
 
     def _check_unused(self, name: str) -> EndpointState:
         """The endpoint now. Raises AzdistillError if this deployment answers requests."""
