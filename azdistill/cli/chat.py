@@ -1,4 +1,4 @@
-"""azdistill chat: chat with the student of a run."""
+"""azdistill chat: chat with the student of a run, or with a served one."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -15,9 +15,14 @@ if TYPE_CHECKING:
     # Answers a history of messages.
     Reply = Callable[["tuple[Message, ...]"], str]
 
+# Longest wait for the answer of an endpoint.
+ENDPOINT_TIMEOUT_S = 300.0
+
 
 def chat(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="run folder or model folder")],
+    model: Annotated[
+        str, typer.Argument(metavar="RUN", help="run folder, model folder, or URL that azdistill serve has printed")
+    ],
     message: Annotated[
         list[str] | None,
         typer.Option("--message", "-m", metavar="TEXT", help="send this message and end; repeatable for more turns"),
@@ -32,9 +37,11 @@ def chat(
 
     Example: azdistill chat runs/quickstart -m "Hi, my order 4711 arrived broken."
 
-    Exit codes: 0 ended, 2 no student in this folder.
+    Exit codes: 0 ended, 1 the endpoint failed, 2 no student in this folder.
     """
-    conversation = StudentConversation(load_reply(run, max_new_tokens), test_rows(run), system)
+    is_url = model.startswith(("http://", "https://"))
+    reply = endpoint_reply(model, max_new_tokens) if is_url else load_reply(Path(model), max_new_tokens)
+    conversation = StudentConversation(reply, test_rows(Path(model)), system)
     for line in message or _read_lines():
         conversation.send(line)
 
@@ -49,6 +56,36 @@ def load_reply(run: Path, max_new_tokens: int) -> "Reply":
 
     student = load_student(model)
     return lambda history: chat_reply(student, history, max_new_tokens)
+
+
+def endpoint_reply(url: str, max_new_tokens: int) -> "Reply":
+    """Ask an endpoint without authentication. Raises InputError for a URL without chat completions."""
+    import json
+    import urllib.error
+    import urllib.request
+
+    from azdistill.contracts.chat_url import chat_url
+    from azdistill.contracts.errors import EndpointError
+
+    address = chat_url(url)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def reply(history: "tuple[Message, ...]") -> str:
+        messages = [{"role": turn.role, "content": turn.content} for turn in history]
+        body = {"model": "default", "messages": messages, "max_tokens": max_new_tokens, "temperature": 0}
+        request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        try:
+            with opener.open(request, timeout=ENDPOINT_TIMEOUT_S) as response:
+                answer: str = json.load(response)["choices"][0]["message"]["content"]
+                return answer
+        except urllib.error.HTTPError as error:
+            with error:
+                reason = f"HTTP {error.code}: {' '.join(error.read(500).decode(errors='replace').split())}"
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            reason = str(error)
+        raise EndpointError(reason, subject=f"endpoint {address!r}", fix="check that a student is served there")
+
+    return reply
 
 
 def test_rows(run: Path) -> "Iterator[Prompt]":

@@ -29,6 +29,7 @@ from azdistill.cli import (
     runs,
     schedule,
     schema,
+    serve,
     simulate,
     status,
     store,
@@ -75,6 +76,7 @@ app.command("outputs")(outputs.outputs)
 app.command("download")(download.download)
 app.command("deploy")(deploy.deploy)
 app.command("chat")(chat.chat)
+app.command("serve")(serve.serve)
 app.command("simulate")(simulate.simulate)
 
 

@@ -3,7 +3,7 @@
 import inspect
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,11 +79,15 @@ def decode(student: Student, requests: Sequence[Request], batch_size: int, join_
 
     Waiting rows join the batch when `join_at` rows have left it: prompts that are computed together cost less.
     """
-    yield from _Batch(student, min(batch_size, len(requests))).run(requests, join_at)
+    batch, waiting = Batch(student, min(batch_size, len(requests))), deque(enumerate(requests))
+    while waiting or batch.answers:
+        if waiting and batch.free >= min(join_at, len(waiting)):
+            yield from batch.join([waiting.popleft() for _ in range(min(batch.free, len(waiting)))])
+        yield from batch.step()
 
 
-class _Batch:
-    """The rows that are decoded together; row `n` of the cache belongs to `rows[n]`."""
+class Batch:
+    """Rows that are decoded together; row `n` of the cache belongs to `_rows[n]`."""
 
     def __init__(self, student: Student, size: int) -> None:
         self._model, self._device, self._size = student.model, student.device, size
@@ -97,17 +101,21 @@ class _Batch:
         self._cache = RowCache(layers, size)
         self._rows: list[_Row] = []
 
-    def run(self, requests: Sequence[Request], join_at: int) -> Iterator[DecodedAnswer]:
-        waiting = deque(enumerate(requests))
-        while waiting or self._rows:
-            free = self._size - len(self._rows)
-            if waiting and free >= min(join_at, len(waiting)):
-                yield from self._join([waiting.popleft() for _ in range(min(free, len(waiting)))])
-            if self._rows:
-                yield from self._step()
+    @property
+    def free(self) -> int:
+        """Number of rows that can join."""
+        return self._size - len(self._rows)
 
-    def _join(self, joining: Sequence[tuple[int, Request]]) -> Iterator[DecodedAnswer]:
-        """Compute prompts, in groups of similar length, and the first token of their answers."""
+    @property
+    def answers(self) -> list[DecodedAnswer]:
+        """The unfinished answers. Their tokens are appended in place."""
+        return [row.answer for row in self._rows]
+
+    def join(self, joining: Sequence[tuple[int, Request]]) -> Iterator[DecodedAnswer]:
+        """Compute prompts, in groups of similar length, and the first token of their answers.
+
+        Yields the answers that are finished by it.
+        """
         started = time.perf_counter()
         for group in _groups(joining):
             cache = DynamicCache()
@@ -122,8 +130,10 @@ class _Batch:
             ]
             yield from self._take(tokens, first=len(self._rows) - len(group))
 
-    def _step(self) -> Iterator[DecodedAnswer]:
-        """Compute the next token of each row."""
+    def step(self) -> Iterator[DecodedAnswer]:
+        """Compute the next token of each row. Yields the answers that are finished by it."""
+        if not self._rows:
+            return
         self._cache.reserve_column()
         length = self._cache.length
         tokens = self._forward(
@@ -133,6 +143,10 @@ class _Batch:
         for row in self._rows:
             row.cached += 1
         yield from self._take(tokens, first=0)
+
+    def discard(self, indices: Container[int]) -> None:
+        """Remove the rows of unfinished answers, by the index of their request."""
+        self._remove([number for number, row in enumerate(self._rows) if row.answer.index in indices])
 
     def _forward(self, ids: list[list[int]], padding: list[int], length: int, cache: Any) -> list[int]:
         """The most likely next token of each row, whose first `padding` of `length` columns are not its own."""
@@ -166,14 +180,18 @@ class _Batch:
                 row.answer.truncated = True
                 finished.append(number)
         answers = [self._rows[number].answer for number in finished]
-        for number in reversed(finished):
+        self._remove(finished)
+        yield from answers
+
+    def _remove(self, numbers: Sequence[int]) -> None:
+        """Remove rows, by their ascending numbers. The last row takes the place of each."""
+        for number in reversed(numbers):
             self._cache.remove(number)
             last = self._rows.pop()
             if number < len(self._rows):
                 self._rows[number] = last
-        if finished:
+        if numbers:
             self._cache.trim(max((row.cached for row in self._rows), default=0))
-        yield from answers
 
 
 def _groups(joining: Sequence[tuple[int, Request]]) -> Iterator[list[tuple[int, Request]]]:

@@ -102,14 +102,17 @@ class RegisteredModel:
     connect: Connect = field(repr=False)
 
     def answer(self, prompts: Sequence[Prompt], config: PredictConfig, folder: Path) -> Answers:
-        """Raises InputError for a model that does not exist."""
+        return self.download().answer(prompts, config, folder)
+
+    def download(self) -> FolderModel:
+        """The model in a folder of this machine. Raises InputError for a model that does not exist."""
         from azdistill.azure.models import cache_folder, download_model, find_model
 
         client = self.connect()
         model = find_model(client, self.name)
         target = cache_folder(client, model, home_folder())
         logger.info("%s: downloading %s to %s", self.name, model, target)
-        return FolderModel(self.name, download_model(client, model, target)).answer(prompts, config, folder)
+        return FolderModel(self.name, download_model(client, model, target))
 
 
 @dataclass(frozen=True)
@@ -183,6 +186,20 @@ def find_model(text: str, connect: Connect, key_variable: str | None = None) -> 
         teacher = Teacher(model=facts.name or text, connection=text)
         return EndpointModel(text, TeacherConfig(teachers=(teacher,)), connect)
     return RegisteredModel(text, connect)
+
+
+def local_folder(model: Model) -> Path:
+    """The folder of a model that runs on this machine; a registered one is downloaded. Raises InputError for others."""
+    if isinstance(model, RegisteredModel):
+        model = model.download()
+    if isinstance(model, FolderModel):
+        return model.folder
+    raise InputError(
+        "is an endpoint, which is served already",
+        subject=f"model {model.name!r}",
+        code="is_endpoint",
+        fix="give a run folder, a model folder, or the name of a registered model",
+    )
 
 
 def student_folder(path: Path) -> Path:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator,
 
 from azdistill.contracts.rows import Message, prompt_id
 from azdistill.contracts.simulation import Parameter
+from azdistill.contracts.text_parts import join_text_parts
 
 FINGERPRINT = "azdistill simulated teacher, not a language model"
 JSON, HTML = "application/json", "text/html"
@@ -41,7 +42,7 @@ class ChatRequest(BaseModel):
     @field_validator("messages", mode="before")
     @classmethod
     def _join_text_parts(cls, messages: Any) -> Any:
-        return [_join_parts(message) for message in messages] if isinstance(messages, list) else messages
+        return [join_text_parts(message) for message in messages] if isinstance(messages, list) else messages
 
     @model_validator(mode="after")
     def _top_needs_logprobs(self) -> "ChatRequest":
@@ -71,14 +72,6 @@ class ChatRequest(BaseModel):
     def without(self, parameters: Sequence[Parameter]) -> "ChatRequest":
         """The request without these parameters, as an endpoint reads it that ignores them."""
         return self.model_copy(update={name: type(self).model_fields[name].default for name in parameters})
-
-
-def _join_parts(message: Any) -> Any:
-    """Join the content of a message if it is a list of text parts. Any other message is unchanged."""
-    items = message.get("content") if isinstance(message, dict) else None
-    if isinstance(items, list) and all(isinstance(item, dict) and item.get("type") == "text" for item in items):
-        return {**message, "content": "".join(str(item.get("text", "")) for item in items)}
-    return message
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """azdistill chat: chat with the student of a run."""
 
 import io
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -112,3 +113,12 @@ def test_lines_can_come_from_a_pipe(azdistill: Command, distilled: Path, monkeyp
     done = azdistill("chat", distilled / "train/model", "--max-new-tokens", "3")
     assert (done.code, done.out.count("student> ")) == (0, 2)
     assert done.out.startswith("student> ")
+
+
+def test_an_endpoint_that_does_not_answer_is_one_line(azdistill: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    done = azdistill("chat", f"http://127.0.0.1:{port}/v1", "-m", "Hi")
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert f"endpoint 'http://127.0.0.1:{port}/v1/chat/completions': " in done.err
+    assert "Connection refused" in done.err

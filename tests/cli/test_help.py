@@ -32,6 +32,7 @@ VERBS = (
     "download",
     "deploy",
     "chat",
+    "serve",
     "simulate",
 )
 HEAVY = ("torch", "transformers", "mlflow", "azure", "aiohttp", "numpy", "rich", "filelock")
