@@ -17,8 +17,8 @@ from azdistill.contracts.files import read_rows, write_rows
 from azdistill.contracts.manifest import close_folder
 from azdistill.contracts.predict import STEP
 from azdistill.contracts.rows import Prediction, Prompt
+from azdistill.contracts.step import parse
 from azdistill.steps.predict import body
-from azdistill.steps.runner import run_step
 from azdistill.students.loading import load_student
 from tests.cli.conftest import Command
 from tests.students import tiny
@@ -28,7 +28,7 @@ MAX_NEW_TOKENS = 16
 
 
 @pytest.fixture
-def run(folder: Path, capfd: pytest.CaptureFixture[str]) -> Path:
+def run(folder: Path) -> Path:
     """A run folder as the steps write it: a student, its test rows and its answers to them."""
     model, prompts = folder / "r/train/model", folder / "r/prepare/prompts"
     load_student(tiny.write(folder / "base")).save(model, "float32")
@@ -47,8 +47,7 @@ def run(folder: Path, capfd: pytest.CaptureFixture[str]) -> Path:
     close_folder(prompts, "prepare", {"test": len(rows)})
     ports = {"model": model, "prompts": prompts, "predictions": folder / "r/predict_student/predictions"}
     flags = [word for name, path in ports.items() for word in (f"--{name}", str(path))]
-    assert run_step(STEP, body, [*flags, "--max-new-tokens", str(MAX_NEW_TOKENS), "--latency-rows", "0"]) == 0
-    capfd.readouterr()
+    body(parse(STEP, [*flags, "--max-new-tokens", str(MAX_NEW_TOKENS), "--latency-rows", "0"]))
     return folder / "r"
 
 
