@@ -99,12 +99,17 @@ def run_publish(arguments: argparse.Namespace, az: AzureCli) -> int:
 
 
 def run_train(arguments: argparse.Namespace, az: AzureCli) -> None:
-    bundle = train.compile_bundle(arguments.job, arguments.set)
+    _train(arguments, az, arguments.set, "")
+
+
+def run_redistil(arguments: argparse.Namespace, az: AzureCli) -> None:
+    settings = [*arguments.set, *train.redistil_settings(arguments.baseline)]
+    _train(arguments, az, settings, arguments.trigger_date)
+
+
+def _train(arguments: argparse.Namespace, az: AzureCli, settings: list[str], label: str) -> None:
+    bundle = train.compile_bundle(arguments.job, settings)
     inputs = dict(map(_read_pair, arguments.input))
-    label = ""
-    if getattr(arguments, "trigger_date", None):
-        inputs |= train.redistil_inputs(bundle, arguments.trigger_date, arguments.baseline)
-        label = arguments.trigger_date
     training = train.Training(
         bundle, arguments.minutes, arguments.poll, arguments.results, inputs, label, arguments.again
     )
@@ -194,7 +199,7 @@ def add_job_verbs(verbs: Any) -> None:
     command.add_argument("--run-folder", type=Path, default=Path("runs/rehearsal"), help="default: %(default)s")
     command = _add(verbs, "train", run_train, "submit a job once, wait for it, and read gate.json")
     _add_training(command)
-    command = _add(verbs, "redistil", run_train, "train again for a date, against the registered student")
+    command = _add(verbs, "redistil", run_redistil, "train again for a date, against the registered student")
     _add_training(command)
     command.add_argument("--trigger-date", required=True, help="such as 2026-11-29: one job a date and content")
     command.add_argument("--baseline", default="", help="the student to beat: azureml:NAME:VERSION")

@@ -16,10 +16,8 @@ from azdistill.contracts.errors import (
     GateUnknown,
     InputError,
     Interrupted,
-    PipelineError,
 )
 from azdistill.contracts.layout import PIPELINE_FILE
-from azdistill.engine.yaml_document import read_document
 from scripts.cd.az import AzureCli
 from scripts.cd.errors import AzFailed, AzNotFound, WaitTimedOut
 from scripts.cd.results import Job, Outcome, read_job, read_outcome, show_job, write_job
@@ -30,8 +28,6 @@ MOST_FAILED_LOOKS = 10
 MOST_ATTEMPTS = 50
 # GitHub ends a cancelled step seconds after it has signalled it.
 CANCEL_TIMEOUT_S = 60.0
-# Names of pipeline inputs that `redistil` sets, where a pipeline declares them.
-TRIGGER_INPUT, BASELINE_INPUT = "trigger_time", "baseline"
 
 
 @dataclass(frozen=True)
@@ -70,21 +66,12 @@ def train(az: AzureCli, target: Target, training: Training) -> None:
     raise_for_outcome(outcome)
 
 
-def redistil_inputs(bundle: Path, trigger: str, baseline: str) -> dict[str, str]:
-    """The trigger's date and the model to beat as inputs of the pipeline, where it declares them."""
-    declared = read_document(bundle / PIPELINE_FILE, PipelineError, "pipeline").value.get("inputs", {})
-    inputs = {}
-    if TRIGGER_INPUT in declared:
-        inputs[TRIGGER_INPUT] = trigger
-    if baseline and BASELINE_INPUT in declared:
-        inputs[f"{BASELINE_INPUT}.path"] = baseline
-    elif baseline:
-        annotate(
-            "notice",
-            f"the pipeline has no input {BASELINE_INPUT!r}: the student is compared with its untouched self, not with "
-            f"{baseline}",
-        )
-    return inputs
+def redistil_settings(baseline: str) -> list[str]:
+    """Fields of a job that trains on new rows: Azure ML would reuse results while the address of the rows is the same.
+
+    `baseline` is the address of the student to beat, empty for the untouched student.
+    """
+    return ["compute.force_rerun=true", *([f"student.baseline={baseline}"] if baseline else [])]
 
 
 def raise_for_outcome(outcome: Outcome) -> None:
@@ -117,7 +104,7 @@ def raise_for_outcome(outcome: Outcome) -> None:
 
 def _outcome_of_attempts(az: AzureCli, target: Target, training: Training) -> Outcome:
     """Attach to the last attempt if it runs or is decided, else submit the next one."""
-    base = job_name(training.bundle, {name.removesuffix(".path"): value for name, value in training.inputs.items()})
+    base = job_name(training.bundle, training.inputs)
     base += f"-{training.label}" if training.label else ""
     for attempt in range(1, MOST_ATTEMPTS + 1):
         name = f"{base}-{attempt}"

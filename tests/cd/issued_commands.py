@@ -15,7 +15,7 @@ from tests.cd.az_reference import ROOT, command_of, commands_in_page
 
 GROUP = "--group g --subscription s"
 WORKSPACE = f"{GROUP} --workspace w"
-PIPELINE = "type: pipeline\ndisplay_name: small\ninputs: {seed: 1, trigger_time: none}\njobs: {}\n"
+PIPELINE = "type: pipeline\ndisplay_name: small\ninputs: {seed: 1}\njobs: {}\n"
 
 
 @functools.cache
@@ -30,7 +30,6 @@ def issued() -> tuple[tuple[str, ...], ...]:
             "login",
             f"infra --parameters {folder}/dev.bicepparam {GROUP}",
             f"train --job {folder} --input seed=2 --results {folder} {WORKSPACE}",
-            f"redistil --job {folder} --trigger-date 2026-11-29 --results {folder} {WORKSPACE}",
             f"cancel --job-name small-1 {WORKSPACE}",
             f"deploy --job job.yaml --model azureml:m:3 --answers small-1 {WORKSPACE}",
             f"promote --model m --version 3 --job-name small-1 --results {folder} --registry r {WORKSPACE}",
@@ -65,6 +64,7 @@ def _called(tree: ast.AST) -> Iterator[str]:
 
 def pages() -> list[Path]:
     """Pages with commands for the infrastructure, the workflows and the endpoints."""
+    docs = [ROOT / "docs" / name for name in ("azure-first-run.md", "cd.md", "deploy.md")]
     docs = [ROOT / "docs" / name for name in ("azure-first-run.md", "cd.md", "deploy.md")]
     return sorted([*docs, *(ROOT / "infra").rglob("*.md")])
 

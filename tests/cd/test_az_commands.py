@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.cd.az_reference import ROOT, command_of, commands, commands_in_page, problem_of, reference
+from tests.cd.az_reference import REFERENCE, ROOT, command_of, commands, commands_in_page, problem_of, reference
 from tests.cd.issued_commands import checked_commands, in_source, issued, pages
 
 
@@ -32,6 +32,12 @@ def test_each_documented_command_is_used_and_has_a_source():
     assert set(commands()) - used - page_only == set()
     assert all(re.match("https://", command.source) for command in commands().values() if command.source)
     assert set(reference()["sources"]) >= {fields["source"] for fields in reference()["commands"].values()}
+
+
+def test_no_command_is_listed_twice():
+    """Of two entries with the same name, YAML would read the last."""
+    names = re.findall(r"^  ([a-z].*):$", REFERENCE.read_text(), re.MULTILINE)
+    assert sorted(names) == sorted(set(names))
 
 
 @pytest.mark.parametrize(

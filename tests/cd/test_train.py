@@ -8,6 +8,7 @@ import pytest
 from tests.cd.conftest import wait_for
 from tests.cd.recording_az import failure
 from tests.cd.simulated_azure import outputs_of
+from tests.workspace.first_day import small_job
 
 EXPIRED = failure("AADSTS700024: Client assertion is not within its valid time range.")
 
@@ -218,30 +219,36 @@ def test_a_dry_run_runs_nothing_and_has_no_outputs(train, az, outputs, tmp_path)
 # redistil
 
 
-def test_a_redistillation_is_one_job_for_each_date(train, az, outputs):
+@pytest.fixture
+def redistil(cd, tmp_path):
+    (tmp_path / "job.yaml").write_text(json.dumps(small_job(tmp_path)))  # JSON is YAML
+
+    def call(*arguments):
+        return cd("redistil", "--job", "job.yaml", "--poll", "0.02", *arguments)
+
+    return call
+
+
+def test_a_redistillation_is_one_job_for_each_date(redistil, az, outputs):
     names = []
     for date in ("2026-11-29", "2026-11-29", "2026-12-06"):
-        assert train("--trigger-date", date, verb="redistil").code == 0
+        assert redistil("--trigger-date", date).code == 0
         names.append(outputs()["job"])
     assert (names[0], len(created(az))) == (names[1], 2)
     assert [name.rsplit("-", 4)[1:] for name in names[1:]] == [["2026", "11", "29", "1"], ["2026", "12", "06", "1"]]
 
 
-def test_date_and_baseline_are_inputs_where_the_pipeline_declares_them(train, az, bundle):
-    text = (bundle / "pipeline.yml").read_text()
-    declared = "  seed: 1\n  trigger_time: none\n  baseline: {type: custom_model, path: azureml:s:1}\n"
-    (bundle / "pipeline.yml").write_text(text.replace("  seed: 1\n", declared))
-    assert train("--trigger-date", "2026-11-29", "--baseline", "azureml:student:3", verb="redistil").code == 0
-    (call,) = created(az)
-    assert [value for value in call if value.startswith("inputs.")] == [
-        "inputs.trigger_time=2026-11-29",
-        "inputs.baseline.path=azureml:student:3",
-    ]
+def test_a_redistillation_reuses_no_result_and_has_a_student_to_beat(redistil, tmp_path):
+    done = redistil("--trigger-date", "2026-11-29", "--baseline", "azureml:student:3")
+    assert done.code == 0, done.err
+    pipeline = (tmp_path / "bundles" / "small" / "pipeline.yml").read_text()
+    assert "force_rerun: true" in pipeline
+    assert "azureml:student:3" in pipeline
 
 
-def test_a_pipeline_without_an_input_for_the_baseline_says_what_it_compares_with(train):
-    done = train("--trigger-date", "2026-11-29", "--baseline", "azureml:student:3", verb="redistil")
-    assert (done.code, "compared with its untouched self, not with azureml:student:3" in done.out) == (0, True)
+def test_a_bundle_cannot_be_redistilled(cd, bundle, az):
+    done = cd("redistil", "--job", bundle, "--trigger-date", "2026-11-29")
+    assert (done.code, az.calls, "only pipeline inputs can be set" in done.err) == (2, [], True)
 
 
 # cancel
