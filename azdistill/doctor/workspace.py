@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azdistill.azure.checks.bundle import check_bundle, check_workspace
+from azdistill.azure.checks.deployment import check_deployment
 from azdistill.azure.checks.result import CheckResult, failed, from_problem, ok
 from azdistill.azure.errors import translate_errors
 from azdistill.azure.roles import signed_in_user, subscription_option
@@ -58,6 +59,7 @@ def _check_as_user(client: "MLClient", job: "DistillationJob | None") -> Iterato
 def _check_job(client: "MLClient", job: "DistillationJob") -> Iterator[CheckResult]:
     with tempfile.TemporaryDirectory() as folder:
         yield from check_bundle(client, compile_job(job, Path(folder, job.name)).parent)
+    yield from check_deployment(client, job)
 
 
 def _check_login(client: "MLClient", environ: Mapping[str, str]) -> CheckResult:

@@ -144,6 +144,13 @@ def test_requests_before_a_vm_is_ready_are_repeated(deployments: Deployments) ->
     assert "4 of 4 answers" in deployments.roll_out("1")[2]
 
 
+def test_a_user_who_may_not_send_requests_is_told_the_role(deployments: Deployments) -> None:
+    deployments.workspace.faults.inject("POST", "/v1/chat/completions", 403)
+    with pytest.raises(AzdistillError, match=r"row 0: HTTP 403 .*the role 'AzureML Data Scientist'"):
+        deployments.roll_out("1")
+    assert deployments.endpoint.traffic == {}
+
+
 def test_an_interrupted_rollout_goes_on(serving: Deployments) -> None:
     pauses = []
 

@@ -52,7 +52,7 @@ def check_serverless(
     if size is None:
         fix = "set compute.*_instance_type to a size of this list"
         message = f"{region.name} has no such VM size"
-        yield failed(checked, "no_such_vm_size", message, fix, _list_sizes(client, region))
+        yield failed(checked, "no_such_vm_size", message, fix, list_sizes(client, region))
         return
     if spot and not _available_as_spot(size):
         fix = "leave the tier out, or choose another size"
@@ -75,7 +75,7 @@ def check_size_of_cluster(
     if size is None:
         message = f"{region.name} does not list its VM size {cluster.size}, which may be retired"
         fix = "if its nodes do not start, create a cluster of a size of this list"
-        yield unknown(checked, "unknown_vm_size", message, fix, _list_sizes(client, region))
+        yield unknown(checked, "unknown_vm_size", message, fix, list_sizes(client, region))
         return
     spot = str(cluster.tier).casefold() in ("low_priority", "lowpriority")
     quota = _check_quota(client, region, checked, size, max(node.instances for node in nodes), spot)
@@ -89,7 +89,7 @@ def _check_quota(client: "MLClient", region: Region, checked: str, size: Any, co
 
     Source: "Quota" in https://learn.microsoft.com/azure/machine-learning/how-to-use-serverless-compute
     """
-    family, needed = LOW_PRIORITY if spot else str(size.family), _cores(size) * count
+    family, needed = LOW_PRIORITY if spot else str(size.family), cores(size) * count
     quota = region.quotas.get(family.lower())
     if quota is None:
         return unknown(checked, "quota_unknown", f"{region.name} reports no quota for {family}")
@@ -138,12 +138,13 @@ def _check_memory(checked: str, size: str, training: Training | None) -> Iterato
         yield unknown(checked, "gpu_memory", message, ", or ".join(what_would_fit(training)) or "use a smaller student")
 
 
-def _list_sizes(client: "MLClient", region: Region) -> str:
+def list_sizes(client: "MLClient", region: Region) -> str:
+    """Command that lists the VM sizes of a region."""
     return f"az ml compute list-sizes --location {region.name} {workspace_options(client)}"
 
 
-def _cores(size: Any) -> int:
-    """The SDK leaves `v_cp_us` empty; the number is among the raw fields of its object."""
+def cores(size: Any) -> int:
+    """Cores of a VM size. The SDK leaves `v_cp_us` empty; the number is among the raw fields of its object."""
     return int(size.v_cp_us if size.v_cp_us is not None else vars(size)["vCPUs"])
 
 

@@ -27,6 +27,12 @@ PROMPTS_OUTPUT, PREDICTIONS_OUTPUT = ("prepare", "prompts"), ("predict_student",
 REPEATED_STATUSES = (408, 424, 429, 500, 502, 503, 504)
 REPEATS, BACKOFF_S, MAX_BACKOFF_S = 8, 2.0, 60.0
 
+# Fix of a request that the endpoint refuses.
+REFUSED = (
+    "you need the role 'AzureML Data Scientist' on the workspace; with public_network_access: disabled, run the "
+    "command in a network that has a private endpoint of the workspace"
+)
+
 DEPLOYMENT_HEADER = "azureml-model-deployment"
 
 
@@ -160,18 +166,19 @@ class Scoring:
         except AzureError as error:
             raise self._failed(row, in_one_line(error)) from None
         if response.status_code != 200:
-            raise self._failed(row, f"HTTP {response.status_code} ({in_one_line(response.text())})")
+            fix = REFUSED if response.status_code in (401, 403) else "see its log"
+            raise self._failed(row, f"HTTP {response.status_code} ({in_one_line(response.text())})", fix)
         try:
             return str(response.json()["choices"][0]["message"]["content"])
         except (ValueError, LookupError, TypeError):
             raise self._failed(row, f"no chat completion ({in_one_line(response.text())})") from None
 
-    def _failed(self, row: SmokeRow, detail: str) -> AzdistillError:
+    def _failed(self, row: SmokeRow, detail: str, fix: str = "see its log") -> AzdistillError:
         return AzdistillError(
             f"row {row.id}: {detail}",
             subject=f"deployment {self._color!r}",
             code="no_answer",
-            fix="see its log",
+            fix=fix,
         )
 
 
