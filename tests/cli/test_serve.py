@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -130,6 +131,47 @@ def test_vllm_must_be_installed_to_be_chosen(azdistill: Command, run: Path, monk
     monkeypatch.setenv("PATH", "")
     done = azdistill("serve", run, "--port", "0", "--engine", "vllm")
     assert (done.code, done.err) == (2, "azdistill: vllm: is not installed; use --engine transformers\n")
+
+
+# A substitute for vLLM: writes its arguments and the files of its model, answers /health, and then stops azdistill.
+VLLM = """#!{python}
+import http.server, json, os, pathlib, signal, sys, threading
+files = {{path.name: path.read_text() for path in pathlib.Path(sys.argv[2]).iterdir() if path.suffix != ".safetensors"}}
+pathlib.Path("vllm.json").write_text(json.dumps([sys.argv[1:], files]))
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        threading.Timer(0.3, os.kill, (os.getppid(), signal.SIGTERM)).start()
+    def log_message(self, *_):
+        pass
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Handler).serve_forever()
+"""
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # peft reads a deprecated property
+def test_vllm_gets_an_adapter_merged_and_saved_as_step_train_saves(
+    azdistill: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    model = get_peft_model(load_student(tiny.write(folder / "base")).model, LoraConfig(target_modules=["q_proj"]))
+    model.save_pretrained(folder / "adapter")
+    config = json.loads((folder / "adapter/adapter_config.json").read_text())
+    (folder / "adapter/adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": "../base"}))
+    (folder / "bin").mkdir()
+    (folder / "bin/vllm").write_text(VLLM.format(python=sys.executable))
+    (folder / "bin/vllm").chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder / "bin"))
+    done = azdistill("serve", "adapter", "--port", "0", "--engine", "vllm")
+    assert done.code == 0, done.err
+    assert done.out.startswith("adapter (vllm, float32) answers at http://127.0.0.1:")
+    arguments, files = json.loads((folder / "vllm.json").read_text())
+    assert (arguments[0], arguments[arguments.index("--served-model-name") + 1]) == ("serve", "adapter")
+    assert "{# azdistill #}" in files["chat_template.jinja"]
+    assert json.loads(files["generation_config.json"])["do_sample"] is False
+    assert "adapter_config.json" not in files
+    assert not Path(arguments[1]).exists()
 
 
 def test_an_address_of_other_machines_is_pointed_out(azdistill: Command, folder: Path) -> None:
