@@ -4,13 +4,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from azdistill.azure.deployment.smoke import PREDICTIONS_OUTPUT, PROMPTS_OUTPUT
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.layout import PREDICTIONS_FILE, PROMPTS_FILE
 from scripts.cd.az import AzureCli
 from scripts.cd.settings import Target
 
 # Node and output of a job with each file, which is also its path in a run folder.
-FILES = {("prepare", "prompts"): PROMPTS_FILE, ("predict_student", "predictions"): PREDICTIONS_FILE}
+FILES = {PROMPTS_OUTPUT: PROMPTS_FILE, PREDICTIONS_OUTPUT: PREDICTIONS_FILE}
 
 
 def download_answers(az: AzureCli, source: Target, job: str, run: Path) -> None:

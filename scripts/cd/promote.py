@@ -21,6 +21,8 @@ DIGEST, GATE, JOB, SOURCE, TEACHER, COMPLETIONS = (
 VERSION = re.compile(r"[A-Za-z0-9._-]+")
 # Another promotion sets its tags seconds after it has shared the model.
 TAG_LOOKS, TAG_POLL_S = 5, 3.0
+# The service copies the files of the model, which are gigabytes.
+SHARE_TIMEOUT_S = 3000.0
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def _share(az: AzureCli, target: Target, promotion: Promotion, tags: Mapping[str
     destination = ("--registry-name", target.registry)
     copies = ("--share-with-name", promotion.model, "--share-with-version", promotion.version)
     try:
-        az("ml", "model", "share", *options, *destination, *copies)
+        az("ml", "model", "share", *options, *destination, *copies, timeout_s=SHARE_TIMEOUT_S)
     except AzFailed:
         if _find_in_registry(az, target, promotion) is None:
             raise
