@@ -9,7 +9,7 @@ import typer
 from azdistill.cli.options import Format
 
 if TYPE_CHECKING:
-    from azdistill.job.estimates import Estimate, PlannedTraining, Range
+    from azdistill.job.estimates import Estimate, EstimatedRange, PlannedTraining
     from azdistill.job.model import DistillationJob
     from azdistill.job.serving import PlannedServing
 
@@ -47,7 +47,9 @@ def plan(
     (_print_as_json if format == Format.json else _print_as_text)(valid_job, estimated, minutes, warnings)
 
 
-def _print_as_json(job: "DistillationJob", estimated: "Estimate", minutes: "Range | None", warnings: list[str]) -> None:
+def _print_as_json(
+    job: "DistillationJob", estimated: "Estimate", minutes: "EstimatedRange | None", warnings: list[str]
+) -> None:
     """The estimate, with the warnings as texts."""
     import dataclasses
     import json
@@ -56,7 +58,9 @@ def _print_as_json(job: "DistillationJob", estimated: "Estimate", minutes: "Rang
     print(json.dumps({"job": job.name, **figures, "warnings": warnings}, indent=2))
 
 
-def _print_as_text(job: "DistillationJob", estimated: "Estimate", minutes: "Range | None", warnings: list[str]) -> None:
+def _print_as_text(
+    job: "DistillationJob", estimated: "Estimate", minutes: "EstimatedRange | None", warnings: list[str]
+) -> None:
     """Two tables, and the warnings below them."""
     from rich.table import Table
 
@@ -71,7 +75,9 @@ def _print_as_text(job: "DistillationJob", estimated: "Estimate", minutes: "Rang
     console().print(nodes, figures, *warnings, sep="\n", markup=False, highlight=False, soft_wrap=True)
 
 
-def _figures(job: "DistillationJob", estimated: "Estimate", minutes: "Range | None") -> Iterator[tuple[str, str]]:
+def _figures(
+    job: "DistillationJob", estimated: "Estimate", minutes: "EstimatedRange | None"
+) -> Iterator[tuple[str, str]]:
     rows = (f"{'unknown' if count is None else f'{count:,}'} {split}" for split, count in estimated.rows.items())
     yield "rows", ", ".join(rows)
     yield from _teachers(job, estimated)
@@ -123,13 +129,13 @@ def _requests(job: "DistillationJob", estimated: "Estimate") -> str:
     return UNKNOWN if estimated.asked is None else _count(estimated.asked)
 
 
-def _count(requests: "Range") -> str:
+def _count(requests: "EstimatedRange") -> str:
     if requests.low == requests.high:
         return f"at most {requests.high:,} requests"
     return f"{requests.low:,} to {requests.high:,} requests, depending on the policy"
 
 
-def _tokens(tokens: "Range | None") -> str:
+def _tokens(tokens: "EstimatedRange | None") -> str:
     return UNKNOWN if tokens is None else f"{tokens.low:,.0f} to {tokens.high:,.0f}"
 
 
@@ -143,7 +149,7 @@ def _cost(estimated: "Estimate") -> str:
     return f"no prices: set input_price and output_price of {teachers}"
 
 
-def _amount(cost: "Range") -> str:
+def _amount(cost: "EstimatedRange") -> str:
     return f"{cost.low:,.2f} to {cost.high:,.2f}"
 
 

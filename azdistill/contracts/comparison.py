@@ -22,7 +22,7 @@ class ComparedRun(Result):
     model: ModelMetrics
 
 
-class Comparison(Result):
+class RunComparison(Result):
     """Runs compared by one row metric. Retention and gain are those of each run's own primary metric."""
 
     metric: str

@@ -60,7 +60,7 @@ class JudgeSummary(Result):
         return self.rows > 0 and self.unjudged <= self.max_unjudged * self.rows
 
 
-class Comparison(Result):
+class ModelComparison(Result):
     """Wins, ties and losses of the answers of `model` against those of `against`, of the rows with a verdict."""
 
     model: ModelRole
@@ -81,6 +81,6 @@ class HumanAgreement(Result):
 class JudgeResults(JudgeSummary):
     """The judge's verdicts in numbers. `self_agreement`: fraction of comparisons with one verdict in both orders."""
 
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[ModelComparison, ...] = ()
     self_agreement: Interval = Interval()
     human: HumanAgreement | None = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from azdistill.contracts.comparison import ComparedRun, Comparison
+from azdistill.contracts.comparison import ComparedRun, RunComparison
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.results import GateDecision, Interval, Metrics, ModelMetrics, RowScores
 from azdistill.evaluation.intervals import PairedBootstrap
@@ -22,7 +22,7 @@ class RunResults:
     student: ModelMetrics
 
 
-def compare(runs: Mapping[str, RunResults], bootstrap: PairedBootstrap, metric: str | None = None) -> Comparison:
+def compare(runs: Mapping[str, RunResults], bootstrap: PairedBootstrap, metric: str | None = None) -> RunComparison:
     """Compare runs by name; the first one is the reference of the others. Rows with the same id are the same prompt.
 
     `metric` is a row metric that all runs have, by default their primary metric. Raises InputError if they have
@@ -48,7 +48,7 @@ def compare(runs: Mapping[str, RunResults], bootstrap: PairedBootstrap, metric: 
             model=run.student,
         )
 
-    return Comparison(metric=metric, runs=tuple(map(compared, runs)))
+    return RunComparison(metric=metric, runs=tuple(map(compared, runs)))
 
 
 def _difference(own: np.ndarray, first: np.ndarray, bootstrap: PairedBootstrap) -> Interval:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from azdistill.contracts.judging import HIGHEST, LOWEST
 from azdistill.contracts.results import Interval, ModelRole
-from azdistill.contracts.verdicts import Comparison, HumanAgreement, JudgeResults, JudgeSummary, Reading, Verdict
+from azdistill.contracts.verdicts import HumanAgreement, JudgeResults, JudgeSummary, ModelComparison, Reading, Verdict
 from azdistill.evaluation.answers import EvaluationRow
 from azdistill.evaluation.intervals import PairedBootstrap, interval, wilson
 
@@ -73,13 +73,15 @@ def judge_results(
     )
 
 
-def _comparisons(verdicts: Iterable[Verdict]) -> Iterator[Comparison]:
+def _comparisons(verdicts: Iterable[Verdict]) -> Iterator[ModelComparison]:
     counts: dict[tuple[ModelRole, ModelRole], Counter[Reading | None]] = defaultdict(Counter)
     for row in verdicts:
         if len(row.models) == 2:
             counts[row.models[0], row.models[1]][row.verdict] += 1
     for (model, against), count in counts.items():
-        yield Comparison(model=model, against=against, wins=count["first"], ties=count["tie"], losses=count["second"])
+        yield ModelComparison(
+            model=model, against=against, wins=count["first"], ties=count["tie"], losses=count["second"]
+        )
 
 
 def _human_agreement(labels: Iterable[Verdict], bootstrap: PairedBootstrap) -> HumanAgreement:

@@ -41,7 +41,7 @@ SPLITS = {"train": "training_data", "validation": "validation_data", "test": "te
 
 
 @dataclass(frozen=True)
-class Range:
+class EstimatedRange:
     """A minimum and a maximum."""
 
     low: float
@@ -105,10 +105,10 @@ class PlannedTeacher:
     """
 
     name: str
-    asked: Range
-    input_tokens: Range
-    output_tokens: Range
-    cost: Range | None
+    asked: EstimatedRange
+    input_tokens: EstimatedRange
+    output_tokens: EstimatedRange
+    cost: EstimatedRange | None
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,10 @@ class Estimate:
     nodes: tuple[EstimatedNode, ...]
     rows: Mapping[str, int | None]
     teachers: tuple[PlannedTeacher, ...]
-    asked: Range | None
-    input_tokens: Range | None
-    output_tokens: Range | None
-    cost: Range | None
+    asked: EstimatedRange | None
+    input_tokens: EstimatedRange | None
+    output_tokens: EstimatedRange | None
+    cost: EstimatedRange | None
     training: PlannedTraining
     judge: PlannedTeacher | None = None
     serving: PlannedServing | None = None
@@ -198,7 +198,7 @@ def _teachers(
         yield PlannedTeacher(teacher.called, requests, prompts, answers, cost)
 
 
-def _requests(job: DistillationJob, rows: Mapping[str, int], turns: float) -> Iterator[Range]:
+def _requests(job: DistillationJob, rows: Mapping[str, int], turns: float) -> Iterator[EstimatedRange]:
     """Number of requests to each teacher. A test row gets one answer, with policy all from the first teacher only.
     A cascade also samples test rows, because it compares the samples."""
     config, total = job.teacher, sum(teacher.weight for teacher in job.teacher.teachers)
@@ -208,10 +208,12 @@ def _requests(job: DistillationJob, rows: Mapping[str, int], turns: float) -> It
         share = teacher.weight / total if config.policy == "route" else 1
         maximum = share * (training + (0 if index and config.policy == "all" else testing))
         is_always_asked = index == 0 or config.policy in ("route", "all")
-        yield Range(round(maximum) if is_always_asked else 0, round(maximum))
+        yield EstimatedRange(round(maximum) if is_always_asked else 0, round(maximum))
 
 
-def _tokens(job: DistillationJob, requests: Range, sampled: Mapping[str, _Sampled]) -> tuple[Range, Range]:
+def _tokens(
+    job: DistillationJob, requests: EstimatedRange, sampled: Mapping[str, _Sampled]
+) -> tuple[EstimatedRange, EstimatedRange]:
     """Tokens of all prompts and of all answers. An answer is assumed to be at least as long as a reference answer. It
     has at most max_tokens."""
     short, long = CHARACTERS
@@ -222,8 +224,8 @@ def _tokens(job: DistillationJob, requests: Range, sampled: Mapping[str, _Sample
     # An early turn has a short history.
     history = 0.5 if job.teacher.turns == "all" else 1
     return (
-        Range(round(requests.low * characters * history / long), round(requests.high * characters / short)),
-        Range(round(requests.low * min_tokens), round(requests.high * max_tokens)),
+        EstimatedRange(round(requests.low * characters * history / long), round(requests.high * characters / short)),
+        EstimatedRange(round(requests.low * min_tokens), round(requests.high * max_tokens)),
     )
 
 
@@ -257,13 +259,13 @@ def planned_judge(
     characters = sum(len(turn.content) for turn in instructions) + rows.characters + rows.reference
     longest = max(job.teacher.max_tokens, job.predict.max_new_tokens)
     short, long = CHARACTERS
-    prompts = Range(
+    prompts = EstimatedRange(
         round(asked * (characters + answers * rows.reference) / long),
         round(asked * (characters / short + answers * longest)),
     )
-    replies = Range(asked * min(THOUGHT_TOKENS, judge.max_tokens), asked * judge.max_tokens)
+    replies = EstimatedRange(asked * min(THOUGHT_TOKENS, judge.max_tokens), asked * judge.max_tokens)
     cost = _cost(judge.judge_model, prompts, replies, judge.budget)
-    return PlannedTeacher(judge.judge_model.called, Range(asked, asked), prompts, replies, cost)
+    return PlannedTeacher(judge.judge_model.called, EstimatedRange(asked, asked), prompts, replies, cost)
 
 
 def _rubric(rubric: str) -> str:
@@ -273,7 +275,9 @@ def _rubric(rubric: str) -> str:
     return "" if is_remote(rubric) else Path(rubric).read_text(encoding="utf-8")
 
 
-def _cost(teacher: Teacher, prompts: Range, answers: Range, budget: float | None) -> Range | None:
+def _cost(
+    teacher: Teacher, prompts: EstimatedRange, answers: EstimatedRange, budget: float | None
+) -> EstimatedRange | None:
     if teacher.input_price is None or teacher.output_price is None:
         return None
     low = prompts.low * teacher.input_price + answers.low * teacher.output_price
@@ -281,17 +285,17 @@ def _cost(teacher: Teacher, prompts: Range, answers: Range, budget: float | None
     return _within_budget(low / MILLION, high / MILLION, budget)
 
 
-def _within_budget(low: float, high: float, budget: float | None) -> Range:
+def _within_budget(low: float, high: float, budget: float | None) -> EstimatedRange:
     most = float("inf") if budget is None else budget
-    return Range(min(low, most), min(high, most))
+    return EstimatedRange(min(low, most), min(high, most))
 
 
 def _totals(
     job: DistillationJob, teachers: Sequence[PlannedTeacher]
-) -> tuple[Range, Range | None, Range | None, Range | None]:
+) -> tuple[EstimatedRange, EstimatedRange | None, EstimatedRange | None, EstimatedRange | None]:
     """Sums of requests, input tokens, output tokens and cost. The cost is None if the cost of a teacher is unknown."""
     if not teachers:
-        return Range(0, 0), None, None, None
+        return EstimatedRange(0, 0), None, None, None
     costs = [teacher.cost for teacher in teachers if teacher.cost]
     total = _sum(costs) if len(costs) == len(teachers) else None
     return (
@@ -302,8 +306,8 @@ def _totals(
     )
 
 
-def _sum(ranges: Sequence[Range]) -> Range:
-    return Range(sum(item.low for item in ranges), sum(item.high for item in ranges))
+def _sum(ranges: Sequence[EstimatedRange]) -> EstimatedRange:
+    return EstimatedRange(sum(item.low for item in ranges), sum(item.high for item in ranges))
 
 
 def _training(job: DistillationJob, sampled: Mapping[str, _Sampled]) -> PlannedTraining:

@@ -288,7 +288,7 @@ def training_of_pipeline(document: Mapping[str, Any]) -> Training | None:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenSettings:
     """The settings of a training without `auto`, and the reason for each that was `auto`, by field."""
 
     config: TrainConfig
@@ -299,7 +299,7 @@ class Choice:
 CHOSEN = {"method": "auto", "sharding": "auto", "gradient_checkpointing": None, "batch_size": AUTO_BATCH_SIZE}
 
 
-def choose_settings(job: "DistillationJob") -> Choice:
+def choose_settings(job: "DistillationJob") -> ChosenSettings:
     """Choose method, sharding, gradient_checkpointing and batch_size where the job does not set them. Pure.
 
     The first that has space for a batch of rows of max_length: full, lora, qlora, each without and with gradient
@@ -309,15 +309,15 @@ def choose_settings(job: "DistillationJob") -> Choice:
     training = training_of(job)
     open_fields = [name for name, value in CHOSEN.items() if getattr(job.train, name) == value]
     if not open_fields:
-        return Choice(job.train.resolved(), {})
+        return ChosenSettings(job.train.resolved(), {})
     if training is None or training.fits() is None:
         unknown = "the size of the student" if training is None or training.memory() is None else "the GPU"
-        return Choice(job.train.resolved(), dict.fromkeys(open_fields, f"{unknown} is unknown"))
+        return ChosenSettings(job.train.resolved(), dict.fromkeys(open_fields, f"{unknown} is unknown"))
     chosen = _first_that_fits(training)
     if "batch_size" in open_fields:
         chosen = chosen.with_settings(batch_size=_most_rows(chosen))
     reasons = {name: _reason(name, training, chosen) for name in open_fields}
-    return Choice(chosen.config.resolved(), reasons)
+    return ChosenSettings(chosen.config.resolved(), reasons)
 
 
 def _first_that_fits(training: Training) -> Training:

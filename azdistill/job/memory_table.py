@@ -75,7 +75,7 @@ class Units(NamedTuple):
     ends: int
 
 
-class Table(NamedTuple):
+class MemoryTable(NamedTuple):
     """All cells, by the student's name in the catalog and its setting, and the units of each student.
 
     `errors` are the largest relative differences between the cells of a student and steps of the complete model.
@@ -94,14 +94,14 @@ class Table(NamedTuple):
 
 
 @cache
-def memory_table() -> Table:
+def memory_table() -> MemoryTable:
     """The table of this version. It is read at the first call."""
     document = json.loads(TABLE_FILE.read_text(encoding="utf-8"))
     students = document["students"]
     errors = {name: entry.pop("error") for name, entry in students.items()}
     units = {name: Units(entry.pop("layer"), entry.pop("ends")) for name, entry in students.items()}
     cells = {name: {setting: _cell(values) for setting, values in entry.items()} for name, entry in students.items()}
-    return Table(document["as_of"], document["versions"], document["lora_rank"], cells, units, errors)
+    return MemoryTable(document["as_of"], document["versions"], document["lora_rank"], cells, units, errors)
 
 
 def _cell(values: Mapping[str, Any]) -> Cell:

@@ -20,7 +20,7 @@ MODELS: tuple[ModelRole, ...] = ("student", "teacher", "baseline")
 
 
 @dataclass(frozen=True)
-class Case:
+class JudgeCase:
     """One answer to score, or two to compare. `models` wrote them; there are none for a person's label."""
 
     row: Prompt
@@ -54,12 +54,12 @@ class Cases:
     """
 
     rows: int
-    judged: Sequence[Case]
-    labelled: Sequence[Case]
+    judged: Sequence[JudgeCase]
+    labelled: Sequence[JudgeCase]
     other_labels: int
 
     @property
-    def all(self) -> Sequence[Case]:
+    def all(self) -> Sequence[JudgeCase]:
         return [*self.judged, *self.labelled]
 
     @classmethod
@@ -73,7 +73,9 @@ class Cases:
     ) -> "Cases":
         """The cases of a sample of the test rows. `answers` are texts by row and model; an empty one is missing."""
         rows, by_id = sample(prompts, most_rows), {prompt.id: prompt for prompt in prompts}
-        labelled = [Case(by_id[label.id], label.answers, human=human) for label, human in labels if label.id in by_id]
+        labelled = [
+            JudgeCase(by_id[label.id], label.answers, human=human) for label, human in labels if label.id in by_id
+        ]
         return cls(len(rows), cases(rows, answers, mode), labelled, len(labels) - len(labelled))
 
 
@@ -86,10 +88,10 @@ def sample(prompts: Iterable[Prompt], rows: int) -> list[Prompt]:
     return tests[:rows] if rows else tests
 
 
-def cases(rows: Iterable[Prompt], answers: Mapping[str, Mapping[ModelRole, str]], mode: JudgeMode) -> list[Case]:
+def cases(rows: Iterable[Prompt], answers: Mapping[str, Mapping[ModelRole, str]], mode: JudgeMode) -> list[JudgeCase]:
     """The cases of some rows. `answers` are texts by row and model; an empty one is missing."""
     groups: Sequence[tuple[ModelRole, ...]] = PAIRS if mode == "pairwise" else [(model,) for model in MODELS]
     return [
-        Case(row, tuple(answers[row.id][model] for model in models), models)
+        JudgeCase(row, tuple(answers[row.id][model] for model in models), models)
         for row, models in itertools.product(rows, groups)
     ]

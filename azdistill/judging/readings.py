@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from azdistill.contracts.judging import FIRST, HIGHEST, LOWEST, SECOND, TIE
 from azdistill.contracts.verdicts import JudgeMode, Preference, Reading, Verdict
-from azdistill.judging.cases import Case
+from azdistill.judging.cases import JudgeCase
 from azdistill.tasks.texts import without_reasoning
 
 _BRACKETS = re.compile(r"\[\[\s*([^\[\]\n]{1,20}?)\s*\]\]")
@@ -40,7 +40,7 @@ def _last_line_verdict(reply: str, read: Callable[[str], Reading | None]) -> Rea
     return verdicts.pop() if len(verdicts) == 1 else None
 
 
-def verdict(case: Case, replies: Sequence[str | None], mode: JudgeMode) -> Verdict:
+def verdict(case: JudgeCase, replies: Sequence[str | None], mode: JudgeMode) -> Verdict:
     """The verdict on a case, from the complete reply to each of its prompts. None: there is no complete reply."""
     if case.known is not None:
         return _verdict(case, (), case.known, ())
@@ -55,7 +55,7 @@ def verdict(case: Case, replies: Sequence[str | None], mode: JudgeMode) -> Verdi
 
 
 def _verdict(
-    case: Case, readings: tuple[Reading | None, ...], reading: Reading | None, replies: Sequence[str | None]
+    case: JudgeCase, readings: tuple[Reading | None, ...], reading: Reading | None, replies: Sequence[str | None]
 ) -> Verdict:
     return Verdict(
         id=case.row.id,

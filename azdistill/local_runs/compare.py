@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from azdistill.contracts.comparison import Comparison
+from azdistill.contracts.comparison import RunComparison
 from azdistill.contracts.errors import DataError, InputError
 from azdistill.contracts.evaluate import EvaluateConfig
 from azdistill.contracts.files import read_json, read_rows
@@ -11,7 +11,7 @@ from azdistill.contracts.layout import GATE_FILE, METRICS_FILE, RUN_EVALUATION, 
 from azdistill.contracts.results import GateDecision, Metrics, ModelMetrics, RowScores, read_result
 
 
-def compare_runs(folders: Sequence[Path], metric: str | None = None) -> Comparison:
+def compare_runs(folders: Sequence[Path], metric: str | None = None) -> RunComparison:
     """Compare run folders; the first one is the reference. Raises InputError for a run without a report."""
     from azdistill.evaluation.compare import RunResults, compare
     from azdistill.evaluation.intervals import PairedBootstrap

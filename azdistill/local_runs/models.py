@@ -95,7 +95,7 @@ class FolderModel:
 
 
 @dataclass(frozen=True)
-class RegisteredModel:
+class DownloadedModel:
     """A model that is registered in a workspace or registry: it is downloaded and answers on this machine."""
 
     name: str
@@ -185,12 +185,12 @@ def find_model(text: str, connect: Connect, key_variable: str | None = None) -> 
     if facts := built_in().teacher(text):
         teacher = Teacher(model=facts.name or text, connection=text)
         return EndpointModel(text, TeacherConfig(teachers=(teacher,)), connect)
-    return RegisteredModel(text, connect)
+    return DownloadedModel(text, connect)
 
 
 def local_folder(model: Model) -> Path:
     """The folder of a model that runs on this machine; a registered one is downloaded. Raises InputError for others."""
-    if isinstance(model, RegisteredModel):
+    if isinstance(model, DownloadedModel):
         model = model.download()
     if isinstance(model, FolderModel):
         return model.folder

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from azdistill.contracts.comparison import ComparedRun, Comparison
+from azdistill.contracts.comparison import ComparedRun, RunComparison
 from azdistill.contracts.results import Interval
 from azdistill.reporting.messages import count, format_metric, metric_named, ratio_interval, seconds, size
 from azdistill.reporting.render import render_page
@@ -10,7 +10,7 @@ from azdistill.reporting.render import render_page
 Row = tuple[str, ...]
 
 
-def comparison_table(comparison: Comparison) -> tuple[Row, list[Row]]:
+def comparison_table(comparison: RunComparison) -> tuple[Row, list[Row]]:
     """Headings, and a row for each figure with a cell for each run."""
     metric, runs = metric_named(comparison.metric), comparison.runs
     figures: list[tuple[str, Callable[[ComparedRun], str]]] = [
@@ -45,7 +45,7 @@ def direction(measured: Interval, *, higher_is_better: bool = True) -> str:
     return "not different"
 
 
-def comparison_page(comparison: Comparison) -> str:
+def comparison_page(comparison: RunComparison) -> str:
     """One self-contained HTML page, without scripts."""
     columns, rows = comparison_table(comparison)
     metric = metric_named(comparison.metric)

@@ -24,7 +24,7 @@ SHIP: Mapping[GateOutcome, str] = {"passed": "Yes", "refused": "No", "inconclusi
 
 
 @dataclass(frozen=True)
-class Answer:
+class ScreenAnswer:
     """A question, its answer in a few words, and the figures behind it. `outcome` decides the colour."""
 
     question: str
@@ -33,12 +33,12 @@ class Answer:
     outcome: GateOutcome | Literal[""] = ""
 
 
-def answers(report: Report) -> tuple[Answer, ...]:
+def answers(report: Report) -> tuple[ScreenAnswer, ...]:
     metric = metric_named(report.primary_metric)
     return _is_better(report, metric), _is_kept(report, metric), _cost(report), _may_ship(report)
 
 
-def _is_better(report: Report, metric: Metric) -> Answer:
+def _is_better(report: Report, metric: Metric) -> ScreenAnswer:
     """The student is better, or worse, than the baseline if the interval of its gain excludes 0."""
     outcome = _side(report.gain, 0)
     answer = {"passed": "Yes", "refused": "No, worse", "inconclusive": "Not shown"}[outcome]
@@ -46,7 +46,7 @@ def _is_better(report: Report, metric: Metric) -> Answer:
         format_metric(metric, report.models[role].value(metric.name)) for role in ("student", "baseline")
     )
     detail = f"{metric.label} {student}, {report.baseline_name} {baseline}; gain {ratio_interval(report.gain)}"
-    return Answer("Is it better?", answer, detail, outcome)
+    return ScreenAnswer("Is it better?", answer, detail, outcome)
 
 
 def _side(measured: Interval, bound: float) -> GateOutcome:
@@ -55,39 +55,39 @@ def _side(measured: Interval, bound: float) -> GateOutcome:
     return "refused" if measured.high is not None and measured.high < bound else "inconclusive"
 
 
-def _is_kept(report: Report, metric: Metric) -> Answer:
+def _is_kept(report: Report, metric: Metric) -> ScreenAnswer:
     teacher = format_metric(metric, report.models["teacher"].value(metric.name))
     bounds = report.retention
     interval = (
         "" if bounds.low is None or bounds.high is None else f" [{100 * bounds.low:.1f}, {100 * bounds.high:.1f}]"
     )
     detail = f"of the teacher's {metric.label}{interval}; the teacher has {teacher}"
-    return Answer("How much is kept?", percent(report.retention.value), detail)
+    return ScreenAnswer("How much is kept?", percent(report.retention.value), detail)
 
 
-def _cost(report: Report) -> Answer:
+def _cost(report: Report) -> ScreenAnswer:
     """Time and size are always known; amounts only with prices."""
     costs, student = report.costs, report.models["student"]
     resources = f"{seconds(student.value('latency_p50_s'))} an answer, weights {size(student.value('weight_bytes'))}"
     spent = costs.spent
     if spent is None:
-        return Answer("What does it cost?", "No prices set", f"{resources}. {NO_PRICES}")
+        return ScreenAnswer("What does it cost?", "No prices set", f"{resources}. {NO_PRICES}")
     parts = f"{amount(spent)} to distil"
     if costs.teacher_per_1000 is None or costs.student_per_1000 is None:
-        return Answer("What does it cost?", parts, f"{resources}. {NO_PRICES}")
+        return ScreenAnswer("What does it cost?", parts, f"{resources}. {NO_PRICES}")
     each = f"{amount(costs.student_per_1000)} for 1,000 answers, the teacher {amount(costs.teacher_per_1000)}"
     requests = costs.break_even_requests
     paid_back = "never paid back" if requests is None else f"paid back after {requests:,} answers"
     share = percent(costs.student_per_1000 / costs.teacher_per_1000)
     detail = f"of the teacher's price: {each}; {parts}, {paid_back}; {resources}"
-    return Answer("What does it cost?", share, detail)
+    return ScreenAnswer("What does it cost?", share, detail)
 
 
-def _may_ship(report: Report) -> Answer:
+def _may_ship(report: Report) -> ScreenAnswer:
     verdict = report.verdict
     answer = SHIP[verdict.decision] if verdict.gates else "No gate set"
     missed = [_missed(gate) for gate in verdict.gates if gate.outcome == verdict.decision != "passed"]
-    return Answer("May it ship?", answer, ". ".join([*missed, registration(report)]), verdict.decision)
+    return ScreenAnswer("May it ship?", answer, ". ".join([*missed, registration(report)]), verdict.decision)
 
 
 def _missed(gate: GateResult) -> str:

@@ -28,7 +28,7 @@ from azdistill.contracts.verdicts import JudgeSummary, Verdict
 from azdistill.steps.runner import run_step
 
 if TYPE_CHECKING:
-    from azdistill.judging.cases import Case, Cases
+    from azdistill.judging.cases import Cases, JudgeCase
     from azdistill.teacher.collect import Collected
 
 logger = logging.getLogger("azdistill.steps")
@@ -99,7 +99,7 @@ def _answers(arguments: Arguments[JudgeConfig], prompts: Sequence[Prompt]) -> di
     return {row.id: {role: without_reasoning(answer.text) for role, answer in row.answers.items()} for row in rows}
 
 
-def _questions(number: int, case: "Case", rubric: str) -> list[Prompt]:
+def _questions(number: int, case: "JudgeCase", rubric: str) -> list[Prompt]:
     """The prompts of a case as rows of the teacher library, with the numbers of case and order as their id."""
     return [
         Prompt(id=f"{number}-{order}", split="test", messages=messages, source=case.row.source)

@@ -10,7 +10,7 @@ from azdistill.cli.plan import plan as plan_command
 from azdistill.contracts.problems import dotted
 from azdistill.job.advice import advice
 from azdistill.job.bundle import compile_job, pipeline_document
-from azdistill.job.estimates import PlannedTeacher, Range, estimate
+from azdistill.job.estimates import EstimatedRange, PlannedTeacher, estimate
 from azdistill.job.model import DistillationJob
 from azdistill.job.plan import plan
 
@@ -130,7 +130,7 @@ def test_the_plan_of_a_judge(rows: str, tmp_path: Path):
     labels.write_text('{"id": "a", "answers": ["b", "c"], "preference": "tie"}\n' * 10)
     assert planned(rows, human_labels=str(labels)).asked.high == 1220
     priced = planned(rows, judge_model=PRICED, max_tokens=100)
-    assert priced.output_tokens == Range(1200 * 30, 1200 * 100)
+    assert priced.output_tokens == EstimatedRange(1200 * 30, 1200 * 100)
     assert priced.cost.high == pytest.approx((priced.input_tokens.high * 2 + 1200 * 100 * 8) / 1e6)
     assert planned(rows, judge_model=PRICED, budget=0.5).cost.high == 0.5
     assert planned(rows).cost is None

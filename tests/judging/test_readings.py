@@ -4,7 +4,7 @@ import pytest
 
 from azdistill.contracts.judging import REQUESTS, read_texts, render
 from azdistill.contracts.rows import Message
-from azdistill.judging.cases import Case, cases, sample
+from azdistill.judging.cases import JudgeCase, cases, sample
 from azdistill.judging.readings import read_preference, read_score, verdict
 from tests.judging.conftest import GOLD, HOSTILE, prompt
 
@@ -70,7 +70,7 @@ def test_scores(reply, expected):
     ],
 )
 def test_a_verdict_that_changes_with_the_order_is_a_tie_and_half_a_verdict_is_none(replies, readings, expected):
-    done = verdict(Case(prompt(1), ("Monday", "Tuesday"), ("student", "teacher")), replies, "pairwise")
+    done = verdict(JudgeCase(prompt(1), ("Monday", "Tuesday"), ("student", "teacher")), replies, "pairwise")
     assert (done.readings, done.verdict) == (readings, expected)
 
 
@@ -87,7 +87,7 @@ def test_a_verdict_that_changes_with_the_order_is_a_tie_and_half_a_verdict_is_no
     ],
 )
 def test_equal_and_missing_answers_need_no_judge(answers, known):
-    case = Case(prompt(1), answers)
+    case = JudgeCase(prompt(1), answers)
     assert case.known == known
     assert len(case.prompts("The right day.")) == (0 if known is not None else len(answers))
 
@@ -124,7 +124,7 @@ def test_no_answer_leaves_its_tag(hostile):
 
 
 def test_the_instructions_are_the_same_for_all_rows_and_the_order_is_all_that_changes():
-    first, second = Case(prompt(1), ("Monday", "Tuesday")).prompts("The right day.")
-    other, _ = Case(prompt(2), ("Monday", "Wednesday")).prompts("The right day.")
+    first, second = JudgeCase(prompt(1), ("Monday", "Tuesday")).prompts("The right day.")
+    other, _ = JudgeCase(prompt(2), ("Monday", "Wednesday")).prompts("The right day.")
     assert first[0] == second[0] == other[0]
     assert read_texts(first).answers == read_texts(second).answers[::-1] == ("Monday", "Tuesday")

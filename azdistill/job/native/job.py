@@ -177,7 +177,7 @@ class Resources(NativeSection):
     properties: Any = None
 
 
-class RegisteredModel(NativeSection):
+class NativeRegisteredModel(NativeSection):
     """The registered student model."""
 
     name: str | None = None
@@ -190,7 +190,7 @@ class RegisteredModel(NativeSection):
 class Outputs(NativeSection):
     """Outputs of the job."""
 
-    registered_model: Annotated[RegisteredModel, BeforeValidator(_none_to_empty)] = RegisteredModel()
+    registered_model: Annotated[NativeRegisteredModel, BeforeValidator(_none_to_empty)] = NativeRegisteredModel()
 
 
 class NativeJob(NativeSection):

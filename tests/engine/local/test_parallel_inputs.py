@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from azdistill.contracts.errors import InputError
-from azdistill.engine.local.parallel.inputs import FileList, Table, read_input
+from azdistill.engine.local.parallel.inputs import FileList, TableInput, read_input
 from azdistill.engine.pipeline.model import ANY
 
 
@@ -17,7 +17,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read_mltable(folder: Path, text: str, kind: str = "mltable") -> FileList | Table:
+def read_mltable(folder: Path, text: str, kind: str = "mltable") -> FileList | TableInput:
     (folder / "MLTable").write_text(text)
     return read_input(folder, kind)
 
@@ -31,10 +31,10 @@ def test_a_folder_is_a_list_of_its_files_in_the_order_of_names(folder: Path) -> 
 
 
 def test_the_suffix_of_a_file_decides_whether_it_is_a_table(folder: Path) -> None:
-    assert read_input(folder / "a.csv", "uri_file") == Table((folder / "a.csv",), "csv", size_unit="rows")
+    assert read_input(folder / "a.csv", "uri_file") == TableInput((folder / "a.csv",), "csv", size_unit="rows")
     assert read_input(folder / "note.txt", "uri_file") == FileList({"note.txt": folder / "note.txt"})
     (folder / "T.TSV").touch()
-    assert read_input(folder / "T.TSV", ANY) == Table((folder / "T.TSV",), "csv", "\t", size_unit="rows")
+    assert read_input(folder / "T.TSV", ANY) == TableInput((folder / "T.TSV",), "csv", "\t", size_unit="rows")
 
 
 def test_an_mltable_without_a_reader_is_a_list_of_files(folder: Path) -> None:
@@ -53,19 +53,19 @@ transformations:
   - drop_columns: z
 """)  # fmt: skip
     files = (folder / "a.csv", folder / "b.csv")
-    assert data == Table(files, "csv", ";", "iso-8859-1", False, ("x", "y"), ("z",))
+    assert data == TableInput(files, "csv", ";", "iso-8859-1", False, ("x", "y"), ("z",))
 
 
 def test_a_size_without_unit_counts_bytes_of_an_mltable_as_on_azure(folder: Path) -> None:
     data = read_mltable(folder, "paths: [{file: ./a.csv}]\ntransformations: [read_json_lines]")
-    assert isinstance(data, Table)
+    assert isinstance(data, TableInput)
     assert (data.format, data.size_unit) == ("jsonl", "bytes")
 
 
 def test_the_mltable_file_is_ignored_in_a_uri_folder(folder: Path) -> None:
     text = "paths: [{file: ./a.csv}]\ntransformations: [read_parquet]"
     assert isinstance(read_mltable(folder, text, "uri_folder"), FileList)
-    assert isinstance(read_mltable(folder, text, ANY), Table)
+    assert isinstance(read_mltable(folder, text, ANY), TableInput)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 from azdistill.engine.errors import InputError
 from azdistill.engine.local.attempts import Deadline, NodeAttempt, wait_until
 from azdistill.engine.local.options import Faults
-from azdistill.engine.local.parallel.inputs import FileList, Table, read_input
+from azdistill.engine.local.parallel.inputs import FileList, TableInput, read_input
 from azdistill.engine.pipeline.model import Parallel
 
 _SPLIT_TABLE = Path(__file__).with_name("scripts") / "split_table.py"
@@ -85,7 +85,7 @@ def _split_files(data: FileList, parallel: Parallel) -> Iterator[MiniBatch]:
         yield MiniBatch(index, "\n".join(chunk), len(chunk), {"files": files})
 
 
-def _split_table(attempt: NodeAttempt, table: Table, parallel: Parallel, folder: Path) -> Iterator[MiniBatch]:
+def _split_table(attempt: NodeAttempt, table: TableInput, parallel: Parallel, folder: Path) -> Iterator[MiniBatch]:
     """Split a table. It is split once: an interrupted node reuses the files of its first attempt."""
     index_file = folder / "list.json"
     if not index_file.is_file():
@@ -95,7 +95,7 @@ def _split_table(attempt: NodeAttempt, table: Table, parallel: Parallel, folder:
         yield MiniBatch(index, entry["name"], entry["items"], content)
 
 
-def _run_split_table(attempt: NodeAttempt, table: Table, parallel: Parallel, folder: Path) -> None:
+def _run_split_table(attempt: NodeAttempt, table: TableInput, parallel: Parallel, folder: Path) -> None:
     """Split with the node's own interpreter, which has pandas."""
     folder.mkdir(parents=True, exist_ok=True)
     unit = "bytes" if parallel.in_bytes or parallel.size is None else table.size_unit

@@ -25,7 +25,7 @@ class FileList:
 
 
 @dataclass(frozen=True)
-class Table:
+class TableInput:
     """A table in one or more files.
 
     `keep` are the columns to read, all when empty; `drop` those to leave out. `size_unit` is what a mini_batch_size
@@ -42,11 +42,11 @@ class Table:
     size_unit: str = "bytes"
 
 
-def read_input(path: Path, kind: str) -> FileList | Table:
+def read_input(path: Path, kind: str) -> FileList | TableInput:
     """The files or the table of an input of type `kind`. Raises InputError for an mltable that is not supported."""
     if path.is_file():
         form = _BY_SUFFIX.get(path.suffix.lower())
-        return Table((path,), *form, size_unit="rows") if form else FileList({path.name: path})
+        return TableInput((path,), *form, size_unit="rows") if form else FileList({path.name: path})
     if kind == "mltable" or (kind == ANY and (path / MLTABLE).is_file()):
         return _MLTableFile(path).read()
     return FileList(dict(sorted(files_under(path))))
@@ -59,7 +59,7 @@ class _MLTableFile:
         self.folder, self.file = folder, folder / MLTABLE
         self.document = read_document(self.file, InputError, "MLTable file")
 
-    def read(self) -> FileList | Table:
+    def read(self) -> FileList | TableInput:
         paths = {path for entry in self._list("paths") for path in self._expand(entry)}
         files = {path.relative_to(self.folder).as_posix(): path for path in sorted(paths)}
         steps = [_transformation(entry) for entry in self._list("transformations")]
@@ -72,7 +72,7 @@ class _MLTableFile:
 
     def _table(
         self, files: tuple[Path, ...], reader: str, options: Mapping[str, Any], rest: list[tuple[str, Any]]
-    ) -> Table:
+    ) -> TableInput:
         columns: dict[str, tuple[str, ...]] = {"keep_columns": (), "drop_columns": ()}
         for name, value in rest:
             if name not in columns:
@@ -84,7 +84,7 @@ class _MLTableFile:
         header = options.get("header", _WITH_HEADER[0])
         if header not in (*_WITH_HEADER, "no_header"):
             raise self._error(f"must be no_header or one of {', '.join(_WITH_HEADER)}", "header", header)
-        return Table(
+        return TableInput(
             files,
             _READERS[reader],
             str(options.get("delimiter", ",")),
