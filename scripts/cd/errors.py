@@ -1,4 +1,4 @@
-"""Errors of the verbs, beside those of azdistill."""
+"""Errors of the verbs, in addition to those of azdistill."""
 
 from azdistill.contracts.errors import AzdistillError
 
