@@ -14,8 +14,8 @@ from scripts.cd.errors import AzFailed, AzNotFound, LoginExpired
 
 AZ = "az"
 COMMAND_TIMEOUT_S = 600.0
-# Options whose value is not printed.
-SECRET_OPTIONS = frozenset({"--federated-token"})
+# A value that az reads from its standard input: a token is in no list of processes and in no log.
+STDIN = "@-"
 
 # Entra ID does not accept the OIDC token any more, or az has no login at all.
 EXPIRED = re.compile(r"AADSTS700024|\baz login\b")
@@ -41,17 +41,21 @@ class AzureCli:
         if not self.dry_run:
             print(text, flush=True)
 
-    def __call__(self, *arguments: str, assume: Any = None, timeout_s: float = COMMAND_TIMEOUT_S) -> Any:
+    def __call__(
+        self, *arguments: str, assume: Any = None, timeout_s: float = COMMAND_TIMEOUT_S, stdin: str = ""
+    ) -> Any:
         """The JSON output of a command, None for no output. A dry run prints the command and returns `assume`.
+
+        `stdin` is the value of the option whose argument is STDIN.
 
         Raises AzNotFound for a missing resource, AzFailed for any other failure, after one new login where it helps.
         """
         command = [AZ, *arguments, "--output", "json", "--only-show-errors"]
         if self.dry_run:
-            print(printable(command))
+            print(shlex.join(command))
             return assume
         try:
-            return _run(command, timeout_s)
+            return _run(command, timeout_s, stdin)
         except LoginExpired:
             if self.log_in is None or self.logging_in:
                 raise
@@ -61,19 +65,13 @@ class AzureCli:
                 self.log_in(self)
             finally:
                 self.logging_in = False
-            return _run(command, timeout_s)
+            return _run(command, timeout_s, stdin)
 
 
-def printable(command: Sequence[str]) -> str:
-    """The command as a shell line, without secrets."""
-    pairs = zip(["", *command], command, strict=False)
-    return shlex.join("***" if before in SECRET_OPTIONS else argument for before, argument in pairs)
-
-
-def _run(command: Sequence[str], timeout_s: float) -> Any:
-    subject = printable(command[:-3])
+def _run(command: Sequence[str], timeout_s: float, stdin: str) -> Any:
+    subject = shlex.join(command[:-3])
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False)
     except FileNotFoundError:
         raise InputError("the Azure CLI is not installed", subject=AZ, fix="https://aka.ms/azure-cli") from None
     except subprocess.TimeoutExpired:

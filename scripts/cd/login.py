@@ -7,7 +7,7 @@ from urllib.error import URLError
 from urllib.parse import quote
 
 from azdistill.contracts.errors import AzdistillError, InputError
-from scripts.cd.az import AzureCli
+from scripts.cd.az import STDIN, AzureCli
 
 AUDIENCE = "api://AzureADTokenExchange"
 # An az process caches one access token per scope for about an hour, and cannot get one for a further scope after the
@@ -37,8 +37,9 @@ def log_in(az: AzureCli, environ: Mapping[str, str]) -> None:
             f"{', '.join(missing)} is not set", subject="login", fix="set the variables of the environment"
         )
     client, tenant, subscription = (environ.get(name, f"${name}") for name in names)
-    token = "OIDC_TOKEN" if az.dry_run else identity_token(environ)
-    az("login", "--service-principal", "--username", client, "--tenant", tenant, "--federated-token", token)
+    token = "" if az.dry_run else identity_token(environ)
+    principal = ("--service-principal", "--username", client, "--tenant", tenant)
+    az("login", *principal, "--federated-token", STDIN, stdin=token)
     az("account", "set", "--subscription", subscription)
 
 

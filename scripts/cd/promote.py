@@ -1,6 +1,7 @@
 """Promote a student: share one version of a model, which passed its gates, from its workspace with a registry."""
 
 import re
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 from azdistill.contracts.errors import DataError, GateRefused, GateUnknown, InputError
 from azdistill.registry.lineage import DIGEST_TAG
-from scripts.cd.az import AzureCli, printable
+from scripts.cd.az import AzureCli
 from scripts.cd.errors import AzFailed, AzNotFound, Conflict
 from scripts.cd.results import Outcome, read_lineage, read_outcome, show_job
 from scripts.cd.settings import Target, write_outputs
@@ -156,7 +157,7 @@ def _set_tags(az: AzureCli, target: Target, promotion: Promotion, tags: Mapping[
         f"the model is shared, but it has no tags ({reason})",
         subject=_address(target, promotion),
         fix="run",
-        command=printable(["az", *_tag_command(target, promotion, tags)]),
+        command=shlex.join(["az", *_tag_command(target, promotion, tags)]),
     )
 
 
@@ -175,7 +176,7 @@ def _require_same(az: AzureCli, target: Target, promotion: Promotion, tags: Mapp
             f"the registry has it already, with {'other content' if digest else f'no tag {DIGEST}'}",
             subject=_address(target, promotion),
             fix="promote another version" if digest else "if it is the same model, tag it",
-            command="" if digest else printable(["az", *_tag_command(target, promotion, tags)]),
+            command="" if digest else shlex.join(["az", *_tag_command(target, promotion, tags)]),
         )
 
 

@@ -19,12 +19,14 @@ from typing import Any
 
 from tests.cd.az_reference import problem_of
 
-# Without site-packages and the user's environment, which take longer to load than the rest.
+# `@-` is read from standard input, as azure-cli does. Without site-packages and the user's environment, which take longer to
+# load than the rest.
 EXECUTABLE = """\
 #!{python} -IS
 import json, os, socket, sys
+arguments = [sys.stdin.read().rstrip() if argument == "@-" else argument for argument in sys.argv[1:]]
 with socket.create_connection(("127.0.0.1", {port})) as connection:
-    connection.sendall(json.dumps([{name!r}, os.getcwd(), *sys.argv[1:]]).encode() + b"\\n")
+    connection.sendall(json.dumps([{name!r}, os.getcwd(), *arguments]).encode() + b"\\n")
     code, out, err = json.loads(connection.makefile("rb").readline())
 sys.stdout.write(out)
 sys.stderr.write(err)

@@ -58,4 +58,4 @@ def test_missing_variables_are_named(cd, oidc):
 def test_a_dry_run_does_not_print_a_token(cd, az):
     done = cd("login", "--dry-run")
     assert (done.code, az.calls) == (0, [])
-    assert "--username '$AZURE_CLIENT_ID' --tenant '$AZURE_TENANT_ID' --federated-token '***'" in done.out
+    assert "--username '$AZURE_CLIENT_ID' --tenant '$AZURE_TENANT_ID' --federated-token @-" in done.out
