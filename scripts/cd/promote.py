@@ -145,7 +145,7 @@ def _share(az: AzureCli, target: Target, promotion: Promotion, tags: Mapping[str
 
 
 def _set_tags(az: AzureCli, target: Target, promotion: Promotion, tags: Mapping[str, str]) -> None:
-    """Set the tags and read them back: azure-ai-ml 1.35.2 does not report that the operation of a registry failed."""
+    """Set the tags and read them back: the digest is what a later promotion recognises the version by."""
     reason = "they were not set"
     try:
         az(*_tag_command(target, promotion, tags))

@@ -27,7 +27,7 @@ class SdkAz:
 
     def __call__(self, arguments: Sequence[str]) -> Reply:
         from azure.ai.ml.exceptions import MlException
-        from azure.core.exceptions import ResourceNotFoundError
+        from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
         command = command_of(arguments)
         assert command is not None
@@ -36,7 +36,7 @@ class SdkAz:
             return getattr(self, "_" + command.name.replace(" ", "_"))(options)  # type: ignore[no-any-return]
         except ResourceNotFoundError as error:
             return failure(f"(UserError) {error.reason or error}", 3)
-        except MlException as error:
+        except (HttpResponseError, MlException) as error:
             return failure(f"(UserError) {error}")
 
     def _ml_job_create(self, options: dict[str, list[str]]) -> Reply:
@@ -67,17 +67,8 @@ class SdkAz:
         return answer({"name": model.name, "version": model.version, "tags": model.tags})
 
     def _ml_model_share(self, options: dict[str, list[str]]) -> Reply:
-        """What `models.share` does with the client of a registry, which it creates without our transport."""
-        from azure.ai.ml.entities._assets.workspace_asset_reference import WorkspaceAssetReference
-
-        address = "azureml://locations/eastus2/workspaces/00000000-0000-0000-0000-000000000000"
-        self.registry.models.create_or_update(
-            WorkspaceAssetReference(
-                name=options["--share-with-name"][0],
-                version=options["--share-with-version"][0],
-                asset_id=f"{address}/models/{options['--name'][0]}/versions/{options['--version'][0]}",
-            )
-        )
+        names = ("name", "version", "registry_name", "share_with_name", "share_with_version")
+        self.client.models.share(**{name: options[f"--{name.replace('_', '-')}"][0] for name in names})
         return Reply()
 
     def _ml_model_update(self, options: dict[str, list[str]]) -> Reply:

@@ -2,12 +2,14 @@
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from azure.ai.ml import MLClient
 from azure.ai.ml._utils import _experimental
 from azure.ai.ml.constants import _common
+from azure.ai.ml.operations import _model_operations
 from azure.ai.ml.operations._run_history_constants import RunHistoryConstants
 
 from tests.workspace.azurite import Azurite
@@ -48,8 +50,18 @@ def registry_client_for(
 def _options(workspace: SimulatedWorkspace) -> Iterator[dict[str, Any]]:
     with serving(workspace) as address, _redirect_blob_clients(workspace.blobs.azurite):
         transport = LoopbackTransport(address)
-        yield {"transport": transport, "enable_telemetry": False, "show_progress": False}
+        with _redirect_sharing(transport):
+            yield {"transport": transport, "enable_telemetry": False, "show_progress": False}
         transport.close()
+
+
+@contextlib.contextmanager
+def _redirect_sharing(transport: LoopbackTransport) -> Iterator[None]:
+    """Give `transport` to the client of a registry that `models.share` creates itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        name = "get_registry_client"
+        patch.setattr(_model_operations, name, partial(getattr(_model_operations, name), transport=transport))
+        yield
 
 
 @contextlib.contextmanager

@@ -64,6 +64,7 @@ def goldens() -> Iterator[tuple[Path, str]]:
     with tempfile.TemporaryDirectory() as folder, azurite(Path(folder)) as storage, contextlib.chdir(folder):
         for name, scenario in SCENARIOS.items():
             with empty_workspace(storage) as workspace, client_for(workspace, SimulatedCredential()) as client:
+                workspace.registries.create("house")
                 scenario(client)
                 yield GOLDENS / f"{name}.json", recorded_requests(workspace)
         for name, scenario in REGISTRY_SCENARIOS.items():

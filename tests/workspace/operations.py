@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tests.workspace.routes import FRONT, LOCATION, MANAGEMENT, REGION, REGISTRY_PLANE, location, registry_location
 from tests.workspace.wire import ArmError, Reply, Request, not_found
@@ -19,19 +19,19 @@ SOON = {"retry-after-ms": "20"}
 
 @dataclass
 class Operation:
-    """In progress for `polls` more polls; `finish` is called at the last. An ArmError that it raises is the `error` of
-    an operation that failed."""
+    """In progress for `polls` more polls; `finish` is called at the last. The reply of an ArmError that it raises
+    is the `failure` of the operation."""
 
     finish: Callable[[], object]
     polls: int
-    error: dict[str, Any] | None = None
+    failure: Reply | None = None
 
     def done(self) -> bool:
         if self.polls == 0:
             try:
                 self.finish()
             except ArmError as error:
-                self.error = error.reply.body
+                self.failure = error.reply
         self.polls -= 1
         return self.polls < 0
 
@@ -75,12 +75,15 @@ def _poll(workspace: "SimulatedWorkspace", request: Request) -> bool:
 @location("GET", "/mfeOperationResults/{operation}", API_VERSION)
 @registry_location("GET", "/mfeOperationResults/{operation}", REGISTRY_VERSION)
 def result(workspace: "SimulatedWorkspace", request: Request) -> Reply:
-    return Reply(200) if _poll(workspace, request) else Reply(202, headers=dict(SOON))
+    done = _poll(workspace, request)
+    failure = workspace.operations.in_progress[request.names["operation"]].failure
+    return (failure or Reply(200)) if done else Reply(202, headers=dict(SOON))
 
 
 @location("GET", "/mfeOperationsStatus/{operation}", API_VERSION)
 def status(workspace: "SimulatedWorkspace", request: Request) -> Reply:
     done = _poll(workspace, request)
-    error = workspace.operations.in_progress[request.names["operation"]].error
-    body = {"status": "InProgress"} if not done else {"status": "Failed", **error} if error else {"status": "Succeeded"}
+    failure = workspace.operations.in_progress[request.names["operation"]].failure
+    ended = {"status": "Failed", **failure.body} if failure else {"status": "Succeeded"}
+    body = ended if done else {"status": "InProgress"}
     return Reply(body=body, headers={} if done else dict(SOON))

@@ -40,14 +40,15 @@ Decorator = Callable[[Handler], Handler]
 
 @dataclass(frozen=True)
 class Route:
-    """A kind of request. `api_versions` is empty for requests without one; `audience` is that of its token."""
+    """A kind of request. `api_versions` is empty for requests without one; `audiences` are those of tokens that it
+    accepts, empty for a request without a token."""
 
     method: str
     host: str
     path: str
     api_versions: frozenset[str]
     handler: Handler
-    audience: str | None
+    audiences: tuple[str, ...]
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
@@ -82,12 +83,12 @@ def location(method: str, path: str, *api_versions: str) -> Decorator:
 
 
 def data_plane(method: str, path: str, *api_versions: str, audience: str | None = ARM_AUDIENCE) -> Decorator:
-    return _register(method, DATA_PLANE, path, api_versions, audience)
+    return _register(method, DATA_PLANE, path, api_versions, *([audience] if audience else []))
 
 
 def node(method: str, path: str, *api_versions: str) -> Decorator:
     """A route at the simulated workspace's own address, without a token."""
-    return _register(method, MANAGEMENT, path, api_versions, None)
+    return _register(method, MANAGEMENT, path, api_versions)
 
 
 def registry(method: str, path: str, *api_versions: str) -> Decorator:
@@ -99,7 +100,7 @@ def registry_location(method: str, path: str, *api_versions: str) -> Decorator:
 
 
 def discovery(method: str, path: str, *api_versions: str) -> Decorator:
-    return _register(method, DISCOVERY, path, api_versions, ARM_AUDIENCE)
+    return _register(method, DISCOVERY, path, api_versions, ARM_AUDIENCE, ML_AUDIENCE)
 
 
 def scoring(method: str, path: str, audience: str) -> Decorator:
@@ -107,9 +108,9 @@ def scoring(method: str, path: str, audience: str) -> Decorator:
     return _register(method, SCORING, path, (), audience)
 
 
-def _register(method: str, host: str, path: str, api_versions: tuple[str, ...], audience: str | None) -> Decorator:
+def _register(method: str, host: str, path: str, api_versions: tuple[str, ...], *audiences: str) -> Decorator:
     def register(handler: Handler) -> Handler:
-        TABLE.append(Route(method, host, path, frozenset(api_versions), handler, audience))
+        TABLE.append(Route(method, host, path, frozenset(api_versions), handler, audiences))
         return handler
 
     return register

@@ -112,6 +112,12 @@ def _online(client: MLClient) -> None:
     client.online_endpoints.begin_delete("support").result()
 
 
+def _sharing(client: MLClient) -> None:
+    """A model of the workspace is shared with the registry."""
+    model(client)
+    client.models.share("student", "1", share_with_name="student", share_with_version="1", registry_name="house")
+
+
 SCENARIOS: dict[str, Callable[[MLClient], None]] = {
     "pipeline": _pipeline,
     "command": _command,
@@ -121,6 +127,7 @@ SCENARIOS: dict[str, Callable[[MLClient], None]] = {
     "connections": _connections,
     "schedule": _schedule,
     "online": _online,
+    "sharing": _sharing,
 }
 
 

@@ -26,6 +26,7 @@ from tests.workspace.resources.managed_identities import (
     BLOB_CONTRIBUTOR,
     DATA_SCIENTIST,
     JOBS,
+    REGISTRY_USER,
     SECRETS_READER,
     ManagedIdentities,
     RoleAssignments,
@@ -68,6 +69,7 @@ class SimulatedWorkspace:
             },
             [USER, JOBS.principal_id, str(self.managed_identities.of_compute("cpu-cluster").system)],
         )
+        self.roles.assign(USER, REGISTRY_USER, f"{self.group_id}/providers/{PROVIDER}/registries")
         self.registries = Registries()
         self.online = OnlineEndpoints()
         self.cloud = PUBLIC
@@ -104,13 +106,14 @@ class SimulatedWorkspace:
         self.faults.raise_for(request)
         self._check_token(route, request)
         self._check_scope(request)
-        if route.audience:
+        if route.audiences:
             self.roles.check(request, object_id(request.headers.get("authorization", "")))
         return route.handler(self, request)
 
     def _check_token(self, route: Route, request: Request) -> None:
-        required = self.cloud.own(route.audience or "")
-        if required and audience(request.headers.get("authorization", "")) != required:
+        accepted = [self.cloud.own(one) for one in route.audiences]
+        if accepted and audience(request.headers.get("authorization", "")) not in accepted:
+            required = " or ".join(accepted)
             raise ArmError(401, "InvalidAuthenticationTokenAudience", f"A token for {required} is required.")
 
     def _check_scope(self, request: Request) -> None:

@@ -14,6 +14,7 @@ from tests.workspace.simulated import SimulatedWorkspace
 def test_requests_of_a_scenario_equal_its_golden(
     name: str, client: MLClient, workspace: SimulatedWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    workspace.registries.create("house")
     monkeypatch.chdir(tmp_path)  # in a repository the client writes its commit into a job
     SCENARIOS[name](client)
     assert recorded_requests(workspace) == (GOLDENS / f"{name}.json").read_text(encoding="utf-8")

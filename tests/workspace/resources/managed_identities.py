@@ -21,11 +21,13 @@ BLOB_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
 DATA_SCIENTIST = "f6c7c914-8db3-469d-8ca1-694a8f32e121"
 SECRETS_READER = "ea01e6af-a1c1-4350-9563-ad00f8c72ec5"
 ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
+REGISTRY_USER = "1823dd4f-9b8c-4ab6-ab4e-7397a3684615"
 
 # Operations of steps and clients that need one of these roles, by method and part of the path.
 OPERATIONS = {
     ("PUT", "/models/"): frozenset({DATA_SCIENTIST}),
     ("POST", "/listsecrets"): frozenset({DATA_SCIENTIST, SECRETS_READER}),
+    ("POST", "/import"): frozenset({REGISTRY_USER}),
 }
 
 

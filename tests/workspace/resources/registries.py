@@ -12,18 +12,19 @@ from tests.workspace.pages import page
 from tests.workspace.resources.assets import ADDED, Assets
 from tests.workspace.resources.frame import SYSTEM_DATA
 from tests.workspace.routes import REGION, REGISTRY_PLANE, discovery, registry
-from tests.workspace.wire import Reply, Request, not_found
+from tests.workspace.wire import ArmError, Reply, Request, not_found
 
 if TYPE_CHECKING:
     from tests.workspace.simulated import SimulatedWorkspace
 
 API_VERSION = "2021-10-01-dataplanepreview"
 DISCOVERY_VERSION = "v1.0"
-WORKSPACE_MODEL = re.compile(
-    r"azureml://locations/[^/]+/workspaces/[^/]+/models/(?P<name>[^/]+)/versions/(?P<version>[^/]+)"
-)
 # Names in a registry. Source: the models operation of the client 1.35, `_restclient/model_dataplane`.
 NAME = re.compile(r"(?![\-_.])[a-zA-Z0-9\-_.]{1,255}(?<!\.)")
+# Source: ASSET_ID_FORMAT in the constants of the client 1.35.
+SOURCE = re.compile(r"azureml://locations/[^/]+/workspaces/(?P<workspace>[^/]+)/models/(?P<name>.+)/versions/(?P<v>.+)")
+# Properties of a version that its copy has. Tags and the job that registered it are those of the workspace.
+COPIED = ("modelType", "flavors", "description")
 
 
 class Registries:
@@ -98,16 +99,34 @@ for _kind in ("codes", "environments", "components", "models"):
 
 @registry("POST", "/import", API_VERSION)
 def import_model(workspace: "SimulatedWorkspace", request: Request) -> Reply:
-    """A model of the workspace is copied to the storage of the registry, without its tags."""
-    properties, assets = request.body["properties"], workspace.registries[request.names["registry"]]
-    source = WORKSPACE_MODEL.fullmatch(properties["sourceAssetId"])
-    if source is None:
-        raise not_found("models", properties["sourceAssetId"])
+    """Copy a model of the workspace. The reply has no body, and the version exists when the operation has ended."""
+    assets, properties = workspace.registries[request.names["registry"]], request.body["properties"]
     name, version = properties["destinationName"], properties["destinationVersion"]
-    uri = f"https://{ACCOUNT}.blob.core.windows.net/{request.names['registry']}-{uuid.uuid4()}/{name}"
-    model = {**workspace.assets.get("models", source["name"], source["version"]), "modelUri": uri, "tags": {}}
-    operation = workspace.operations.begin(lambda: assets.put("models", name, version, model))
-    return Reply(202, headers=workspace.operations.in_registry(operation))
+    _check_is_free(assets, name, version)
+
+    def copy() -> None:
+        _check_is_free(assets, name, version)  # of two imports at the same moment, the second one fails
+        assets.put("models", name, version, _copy_of(workspace, properties["sourceAssetId"]))
+
+    return Reply(202, headers=workspace.operations.in_registry(workspace.operations.begin(copy)))
+
+
+def _check_is_free(assets: "Assets", name: str, version: str) -> None:
+    """Raises ArmError if the registry has the version, with whatever content, or has deleted it."""
+    if version in assets.versions.get(("models", name), {}):
+        raise ArmError(409, "Conflict", f"The model {name}:{version} already exists.")
+    if ("models", name, version) in assets.deleted:
+        raise ArmError(409, "Conflict", f"The model {name}:{version} was deleted.")
+
+
+def _copy_of(workspace: "SimulatedWorkspace", asset_id: str) -> dict[str, Any]:
+    """Properties of a copy, whose files are in the registry's storage. Raises ArmError if there is no such model."""
+    source = SOURCE.fullmatch(asset_id)
+    if source is None or source["workspace"] != workspace.workspace_id:
+        raise not_found("asset", asset_id)
+    model = workspace.assets.get("models", source["name"], source["v"])
+    copied = {key: model[key] for key in COPIED if model.get(key)}
+    return {**copied, "modelUri": f"https://{ACCOUNT}.blob.core.windows.net/{uuid.uuid4()}/{source['name']}"}
 
 
 @registry("GET", "/models/{name}/versions", API_VERSION)
@@ -122,7 +141,10 @@ def model_versions(workspace: "SimulatedWorkspace", request: Request) -> Reply:
 
 @registry("PUT", "/tempdatarefs/{name}/versions/{version}", API_VERSION)
 def temporary_data_reference(workspace: "SimulatedWorkspace", request: Request) -> Reply:
-    """A new container for an upload, and its SAS token."""
+    """A new container for an upload, and its SAS token. Refused for an asset that exists."""
+    kind, name, version = request.body["assetId"].split("/")[4], request.names["name"], request.names["version"]
+    if version in workspace.registries[request.names["registry"]].versions.get((kind, name), {}):
+        raise ArmError(409, "UserError", f"Asset already exists: {name}:{version}.")
     container = f"{request.names['registry']}-{uuid.uuid4()}"
     workspace.blobs.create(container)
     return Reply(
