@@ -19,8 +19,8 @@ from typing import Any
 
 from tests.cd.az_reference import problem_of
 
-# `@-` is read from standard input, as azure-cli does. Without site-packages and the user's environment, which take longer to
-# load than the rest.
+# `@-` is read from standard input, as azure-cli does. Without site-packages and the user's environment, which take
+# longer to load than the rest.
 EXECUTABLE = """\
 #!{python} -IS
 import json, os, socket, sys
