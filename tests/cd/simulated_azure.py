@@ -112,7 +112,7 @@ class SimulatedAzure:
         options = options_of(arguments[len(command.name.split()) :])
         method = getattr(self, "_" + command.name.replace(" ", "_").replace("-", "_"))
         if command.name == "ml model share" and self.before_share:
-            self.before_share.wait(timeout=10)
+            self.before_share.wait(timeout=60)
         with self._lock:
             reply: Reply = method(options)
         return reply

@@ -69,9 +69,9 @@ def test_a_long_deployment_logs_in_again(cd, az, azure, oidc):
 
 
 def test_an_interrupted_deployment_lets_azdistill_end_by_itself(start, az):
-    az.azdistill_seconds = 5
+    az.azdistill_seconds = 90
     with start("deploy", "--job", "job.yaml", "--model", URI, **SUBSCRIPTION) as process:
         wait_for(lambda: az.azdistill_calls)
         process.terminate()
-        process.communicate(timeout=4)
+        process.communicate(timeout=60)
     assert process.returncode == 130

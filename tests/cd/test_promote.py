@@ -74,9 +74,9 @@ def test_a_version_without_tags_is_not_taken_for_ours(promote, az, azure):
 def test_two_promotions_at_once_share_one_model(start, az, azure):
     azure.jobs["job-1"] = SimulatedJob(["Completed"], outputs_of("passed"))
     azure.before_share = threading.Barrier(2)
-    options = (*OPTIONS, "--version", "3", "--poll", "0.5")
+    options = (*OPTIONS, "--version", "3", "--poll", "1")
     processes = [start("promote", *options, "--results", f"results-{number}") for number in (1, 2)]
-    outputs = [process.communicate(timeout=30) for process in processes]
+    outputs = [process.communicate(timeout=90) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert len(az.of("ml model share")) == 2
     assert sorted(out.count("another promotion was first") for out, _ in outputs) == [0, 1]

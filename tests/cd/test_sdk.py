@@ -55,7 +55,7 @@ def test_a_cancelled_wait_cancels_the_job_in_the_workspace(start, small, azure, 
     with start("train", "--job", small, "--poll", "0.02") as process:
         wait_for(lambda: len(az.of("ml job show")) > 2)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert process.returncode == 130
     assert len(workspace.requests.of("POST", "/cancel")) == 1
 

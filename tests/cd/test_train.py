@@ -149,7 +149,7 @@ def test_a_cancelled_wait_cancels_the_job(start, azure, az, bundle, number):
     with start("train", "--job", bundle, "--poll", "0.02") as process:
         wait_for(lambda: len(az.of("ml job show")) > 2)
         process.send_signal(number)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
     assert (process.returncode, len(az.of("ml job cancel"))) == (130, 1)
     assert "interrupted; the job was cancelled" in err
     assert [job.status for job in azure.jobs.values()] == ["Canceled"]
