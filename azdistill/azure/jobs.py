@@ -231,8 +231,10 @@ def cancel(client: "MLClient", name: str) -> JobStatus:
 
 
 def outputs(client: "MLClient", name: str) -> dict[str, str]:
-    """Path of each output of a job, empty where the job has not written it yet."""
-    return {output: getattr(port, "path", None) or "" for output, port in _get(client, name).outputs.items()}
+    """Path of each output of a job, empty where the job has not written it yet. Those of a node's own job are not
+    known: the SDK reads it from run history."""
+    ports = getattr(_get(client, name), "outputs", None) or {}
+    return {output: getattr(port, "path", None) or "" for output, port in ports.items()}
 
 
 def download(client: "MLClient", name: str, folder: Path, output: str | None = None) -> Path:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 COMPLETED, FAILED = "Completed", "Failed"
 FAILED_STATUSES = frozenset({FAILED, "Canceled", "NotResponding"})
 FINAL_STATUSES = FAILED_STATUSES | {COMPLETED}
+# Start of Azure ML's error for a node whose image could not be built. Its parameter ArtifactPath is the log.
+IMAGE_BUILD_FAILED = "Image build failed"
 
 # Why a node with this status does not run yet. Source: JobStatus in the models of azure-ai-ml.
 WAITS_FOR = {
@@ -57,9 +59,20 @@ def failure_reason(client: "MLClient", nodes: Iterable[NodeStatus]) -> str:
     operations: Any = client.jobs  # it has no public method for the details of a run
     with contextlib.suppress(AzdistillError), translate_errors(f"job {failed.job!r}"):
         error = operations._runs_operations.get_run_details(failed.job).error
-        text = error and error.error and error.error.message
-        return f"{failed.node}: {in_one_line(text)}" if text else ""
+        return (
+            f"{failed.node}: {_reason(failed.job, error.error)}"
+            if error and error.error and error.error.message
+            else ""
+        )
     return ""
+
+
+def _reason(job: str, error: Any) -> str:
+    """The text of an error of run history. For an image that could not be built: where the log of its build is."""
+    log = (error.message_parameters or {}).get("ArtifactPath")
+    if log and error.message.startswith(IMAGE_BUILD_FAILED):
+        return f"its image could not be built; the log is {log} in the files of `azdistill download {job}`"
+    return in_one_line(error.message)
 
 
 def text_of(status: Any) -> str:

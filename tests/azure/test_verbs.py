@@ -9,6 +9,7 @@ import pytest
 from azdistill.azure.workspace import RegistryAddress, connect
 from azdistill.cli.main import main
 from tests.cli.conftest import Command, Done, folder
+from tests.workspace.simulated_job import IMAGE_BUILD_LOG
 
 __all__ = ["folder"]
 
@@ -137,3 +138,23 @@ def test_an_unknown_registry_is_one_line(azdistill, small):
     done = azdistill("publish", small, "--registry", "nowhere")
     assert (done.code, done.out) == (2, "")
     assert "check its name in the list of registries: az ml registry list" in done.err
+
+
+def test_a_node_whose_image_cannot_be_built(azdistill, small, workspace, folder):
+    """Its log is one of the node's own job. The node has written nothing else."""
+    workspace.jobs.script = ["Running"]
+    name = re.search(r"job (\S+): submitted", azdistill("submit", small).out)[1]
+    node = workspace.jobs[name].child("register")
+    node.script = ["Preparing"]
+    assert "register  Preparing  its image is being built or pulled" in azdistill("status", name).out
+    workspace.jobs[name].fail_to_build_image("register")
+    workspace.runs.log(node.name, IMAGE_BUILD_LOG, "ERROR: No matching distribution found for torch==2.99\n")
+    log = f"the log is {IMAGE_BUILD_LOG} in the files of `azdistill download {node.name}`"
+    for verb in ("stream", "status"):
+        done = azdistill(verb, name)
+        assert (done.code, len(done.err.splitlines())) == (1, 1)
+        assert f"Failed in register: register: its image could not be built; {log}; see https://" in done.err
+    assert azdistill("download", node.name).code == 0
+    (downloaded,) = folder.glob(f"downloads/{node.name}/**/{IMAGE_BUILD_LOG}")
+    assert "No matching distribution" in downloaded.read_text()
+    assert azdistill("outputs", node.name).code == 0

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 ENDED = {"Completed", "Failed", "Canceled"}
+# Log of the build of an image. Source: "Monitor and view ML run logs" of the Azure ML documentation.
+IMAGE_BUILD_LOG = "azureml-logs/20_image_build_log.txt"
 
 
 @dataclass
@@ -12,7 +14,8 @@ class SimulatedJob:
     """`script` lists its statuses. Each GET of the job, its run or the run's details moves to the next one, up to the
     last.
 
-    `error` is the message of run history for a failed job. `children` are the nodes of a pipeline, each with its own
+    `error` is the message of run history for a failed job, and `image_failed` whether its image could not be built, in
+    which case it never ran. `children` are the nodes of a pipeline, each with its own
     script; `node` is a child's name in its pipeline.
     """
 
@@ -21,6 +24,7 @@ class SimulatedJob:
     script: list[str]
     node: str | None = None
     error: str = "Execution failed. User process exited with status code 1."
+    image_failed: bool = False
     children: list["SimulatedJob"] = field(default_factory=list)
 
     @classmethod
@@ -59,6 +63,27 @@ class SimulatedJob:
         self.script = ["Running", status]
         for child in self.children:
             child.script = ["Failed" if child.node in failed else "Completed"]
+
+    def fail_to_build_image(self, node: str) -> None:
+        """Let a pipeline end as Failed because the image of a node could not be built. The other nodes do not start."""
+        self.end("Failed", [node])
+        self.child(node).image_failed = True
+        self.children = [child for child in self.children if child.image_failed]
+
+    def root_error(self) -> dict[str, Any]:
+        """The error of a failed job in run history. Source of that of an image: the output in
+        https://github.com/MG-Cafe/MLOps_Workshop/issues/8."""
+        if not self.image_failed:
+            return {"code": "UserError", "message": self.error}
+        text = "Image build failed. For more details, check log file {ArtifactPath}."
+        return {
+            "code": "UserError",
+            "message": text.format(ArtifactPath=IMAGE_BUILD_LOG),
+            "messageFormat": text,
+            "messageParameters": {"ArtifactPath": IMAGE_BUILD_LOG},
+            "details": [],
+            "innerError": {"code": "BadArgument"},
+        }
 
     def cancel(self) -> None:
         for job in (self, *self.children):

@@ -87,7 +87,7 @@ def run(workspace: "SimulatedWorkspace", request: Request) -> Reply:
 def details(workspace: "SimulatedWorkspace", request: Request) -> Reply:
     job = workspace.jobs.run(request.names["run"])
     status = job.next_status()
-    error = {"error": {"code": "UserError", "message": job.error}} if status == "Failed" else None
+    error = {"error": job.root_error()} if status == "Failed" else None
     logs = workspace.runs.log_files(job.name)
     return Reply(body={"runId": job.name, "status": status, "logFiles": logs, "warnings": [], "error": error})
 
