@@ -221,7 +221,7 @@ def serve(folder: Path) -> None:
     """
     import torch
 
-    from azdistill.generation.decode import Request, decode
+    from azdistill.generation.decode import GenerationRequest, decode
     from azdistill.generation.latency import measure_latency, percentiles
     from azdistill.students.loading import load_student
 
@@ -233,7 +233,7 @@ def serve(folder: Path) -> None:
             result: object = percentiles(measure_latency(student, prompts, limit, LATENCY_ROWS, concurrency=1))
         else:
             number, tokens = map(int, line.split())
-            (answer,) = decode(student, [Request(prompts[number], tokens or limit)], batch_size=1)
+            (answer,) = decode(student, [GenerationRequest(prompts[number], tokens or limit)], batch_size=1)
             result = len(answer.token_ids)
         print(json.dumps(result), flush=True)
 

@@ -21,7 +21,7 @@ SWITCHING_ROPE = ("Phi3ForCausalLM", "PhimoeForCausalLM")
 
 
 @dataclass(frozen=True)
-class Request:
+class GenerationRequest:
     """A tokenized prompt, and the most tokens of its answer."""
 
     prompt: Sequence[int]
@@ -74,7 +74,9 @@ def short_positions(model: Any) -> int | None:
 
 
 @torch.inference_mode()
-def decode(student: Student, requests: Sequence[Request], batch_size: int, join_at: int = 1) -> Iterator[DecodedAnswer]:
+def decode(
+    student: Student, requests: Sequence[GenerationRequest], batch_size: int, join_at: int = 1
+) -> Iterator[DecodedAnswer]:
     """Answers in the order in which they are finished. Requests start in their order.
 
     Waiting rows join the batch when `join_at` rows have left it: prompts that are computed together cost less.
@@ -111,7 +113,7 @@ class Batch:
         """The unfinished answers. Their tokens are appended in place."""
         return [row.answer for row in self._rows]
 
-    def join(self, joining: Sequence[tuple[int, Request]]) -> Iterator[DecodedAnswer]:
+    def join(self, joining: Sequence[tuple[int, GenerationRequest]]) -> Iterator[DecodedAnswer]:
         """Compute prompts, in groups of similar length, and the first token of their answers.
 
         Yields the answers that are finished by it.
@@ -194,9 +196,9 @@ class Batch:
             self._cache.trim(max((row.cached for row in self._rows), default=0))
 
 
-def _groups(joining: Sequence[tuple[int, Request]]) -> Iterator[list[tuple[int, Request]]]:
+def _groups(joining: Sequence[tuple[int, GenerationRequest]]) -> Iterator[list[tuple[int, GenerationRequest]]]:
     """Requests, longest first, in groups of at least LEAST_FILLED of the longest prompt."""
-    group: list[tuple[int, Request]] = []
+    group: list[tuple[int, GenerationRequest]] = []
     for one in sorted(joining, key=lambda item: -len(item[1].prompt)):
         if group and len(one[1].prompt) < LEAST_FILLED * len(group[0][1].prompt):
             yield group

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from azdistill.contracts.rows import Message
-from azdistill.generation.decode import Request, can_drop_rows, decode, short_positions
+from azdistill.generation.decode import GenerationRequest, can_drop_rows, decode, short_positions
 from azdistill.students.loading import Student, max_positions
 from azdistill.students.template import tokenize_prompts
 
@@ -62,7 +62,7 @@ def generate_each(
             fits = len(prompts[index]) + limits[index] <= short and (droppable or limits[index] == max_new_tokens)
             (together if fits else alone).append(index)
     if droppable:
-        requests = [Request(prompts[index], limits[index]) for index in together]
+        requests = [GenerationRequest(prompts[index], limits[index]) for index in together]
         for answer in decode(student, requests, batch_size, join_at=max(1, round(batch_size * JOIN_AT))):
             yield together[answer.index], GeneratedAnswer(answer.token_ids, answer.truncated)
     else:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from azdistill.contracts.percentile import percentile
-from azdistill.generation.decode import Request, can_drop_rows, decode, short_positions
+from azdistill.generation.decode import GenerationRequest, can_drop_rows, decode, short_positions
 from azdistill.students.loading import Student, max_positions
 
 PERCENTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
@@ -35,7 +35,7 @@ def measure_latency(
     Prompts are repeated where there are not enough. Empty for several users of a model that rows can't leave.
     """
     positions = min(max_positions(student.model) or sys.maxsize, short_positions(student.model) or sys.maxsize)
-    fitting = [Request(prompt, min(max_new_tokens, positions - len(prompt))) for prompt in prompts]
+    fitting = [GenerationRequest(prompt, min(max_new_tokens, positions - len(prompt))) for prompt in prompts]
     fitting = [request for request in fitting if request.max_new_tokens > 0]
     droppable = can_drop_rows(student.model)
     if not fitting or not requests or (concurrency > 1 and not droppable):
@@ -76,7 +76,7 @@ def _request_times(started: float, tokens: Sequence[float]) -> RequestTimes:
     return RequestTimes(tokens[0] - started, tokens[-1] - started, gaps)
 
 
-def _time_decode(student: Student, request: Request) -> RequestTimes:
+def _time_decode(student: Student, request: GenerationRequest) -> RequestTimes:
     """Times of a request alone, with the creation of its cache."""
     started = time.perf_counter()
     (answer,) = decode(student, [request], batch_size=1)
@@ -97,7 +97,7 @@ class _TokenTimes:
 
 
 @torch.inference_mode()
-def _time_generate(student: Student, request: Request) -> RequestTimes:
+def _time_generate(student: Student, request: GenerationRequest) -> RequestTimes:
     """Times of a request to the model's own `generate`."""
     streamer, started = _TokenTimes(), time.perf_counter()
     input_ids = torch.tensor([request.prompt], device=student.device)

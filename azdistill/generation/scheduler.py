@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from transformers import StoppingCriteria
 
-from azdistill.generation.decode import Batch, DecodedAnswer, Request, can_drop_rows, short_positions
+from azdistill.generation.decode import Batch, DecodedAnswer, GenerationRequest, can_drop_rows, short_positions
 from azdistill.students.loading import Student
 
 
@@ -24,7 +24,7 @@ class Generation:
     only the end. Set `cancelled` when nobody waits for the answer any more.
     """
 
-    request: Request
+    request: GenerationRequest
     stream: bool = False
     token_ids: list[int] = field(default_factory=list)
     finish_reason: Literal["stop", "length"] | None = None
@@ -100,7 +100,7 @@ class Scheduler:
             self._waiting.append(generation)
             block = False
 
-    def _fits(self, request: Request) -> bool:
+    def _fits(self, request: GenerationRequest) -> bool:
         return self._batch is not None and len(request.prompt) + request.max_new_tokens <= self._longest_row
 
     def _advance(self, batch: Batch) -> None:
@@ -109,7 +109,7 @@ class Scheduler:
         batch.discard(cancelled)
         for number in cancelled:
             del self._active[number]
-        joining: list[tuple[int, Request]] = []
+        joining: list[tuple[int, GenerationRequest]] = []
         while self._waiting and len(joining) < batch.free and self._fits(self._waiting[0].request):
             generation, number = self._waiting.popleft(), next(self._numbers)
             self._active[number] = generation

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from azdistill.contracts.errors import DataError
-from azdistill.generation.decode import Request
+from azdistill.generation.decode import GenerationRequest
 from azdistill.generation.scheduler import Generation, Scheduler
 from azdistill.serving import wire
 from azdistill.students.loading import Student, max_positions
@@ -82,7 +82,7 @@ class StudentServer:
             await self._last(generation)
             return web.json_response(self._body(generation))
 
-    def _tokenize(self, request: wire.ChatRequest) -> Request:
+    def _tokenize(self, request: wire.CompletionRequest) -> GenerationRequest:
         """The prompt as in training and evaluation. An answer ends at the last position of the model."""
         (prompt,) = self._chat.encode([self._chat.prompt(request.messages)])
         limit = min(request.token_limit or self._max_new_tokens, self._max_new_tokens)
@@ -95,7 +95,7 @@ class StudentServer:
                     "messages",
                 )
             limit = min(limit, self._positions - len(prompt))
-        return Request(prompt, limit)
+        return GenerationRequest(prompt, limit)
 
     @contextmanager
     def _submitted(self, generation: Generation) -> Iterator[None]:
@@ -134,7 +134,9 @@ class StudentServer:
         async for _ in self._progress(generation):
             pass
 
-    async def _stream(self, http: web.Request, request: wire.ChatRequest, generation: Generation) -> web.StreamResponse:
+    async def _stream(
+        self, http: web.Request, request: wire.CompletionRequest, generation: Generation
+    ) -> web.StreamResponse:
         """Send the answer as server-sent events. The status is sent with the first token, so that an earlier error has
         a status of its own."""
         identity = _identity()

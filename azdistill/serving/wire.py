@@ -48,7 +48,7 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class ChatRequest(BaseModel):
+class CompletionRequest(BaseModel):
     """Body of a request to /v1/chat/completions. The name of the model is not read: there is only one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,7 +70,7 @@ class ChatRequest(BaseModel):
         return self.max_completion_tokens or self.max_tokens
 
 
-def read_request(body: bytes) -> ChatRequest:
+def read_request(body: bytes) -> CompletionRequest:
     """Parse the body of a request. Raises InvalidRequest for one that the student cannot answer as asked."""
     try:
         fields = orjson.loads(body)
@@ -81,9 +81,9 @@ def read_request(body: bytes) -> ChatRequest:
     present = {name: value for name, value in fields.items() if value is not None}
     for name, value in present.items():
         _check_parameter(name, value)
-    known = {name: value for name, value in present.items() if name in ChatRequest.model_fields}
+    known = {name: value for name, value in present.items() if name in CompletionRequest.model_fields}
     try:
-        return ChatRequest.model_validate(known)
+        return CompletionRequest.model_validate(known)
     except ValidationError as error:
         problem = problems_of(error)[0]
         raise InvalidRequest(problem.text, problem.code, dotted(problem.field)) from None
@@ -98,8 +98,8 @@ def _check_parameter(name: str, value: Any) -> None:
                 "unsupported_parameter",
                 name,
             )
-    elif name not in ChatRequest.model_fields and name not in IGNORED:
-        known = {*ChatRequest.model_fields, *IGNORED, *NEUTRAL}
+    elif name not in CompletionRequest.model_fields and name not in IGNORED:
+        known = {*CompletionRequest.model_fields, *IGNORED, *NEUTRAL}
         raise InvalidRequest(f"unknown parameter {shorten(name)}; {suggest(name, known)}", "unknown_parameter", name)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from azdistill.azure.deployment.endpoint import Endpoint, OperationFailed
+from azdistill.azure.deployment.endpoint import OnlineEndpoint, OperationFailed
 from azdistill.azure.deployment.files import CONTENT_TAG, release_of, write_files
 from azdistill.azure.deployment.lock import LOCK_TAG, EndpointLocked
 from azdistill.azure.deployment.rollout import SmokeTestRefused, roll_out
@@ -298,7 +298,7 @@ def test_a_model_of_a_registry_is_deployed_by_its_address(deployments: Deploymen
 
 
 def test_the_commands_of_errors_are_documented(serving: Deployments) -> None:
-    state = Endpoint(serving.client, "support").read()
+    state = OnlineEndpoint(serving.client, "support").read()
     assert state
     for command in (state.set_traffic_command({"blue": 90, "green": 10}), state.delete_command("blue")):
         assert problem_of(shlex.split(command)[1:]) == ""

@@ -90,6 +90,7 @@ def test_the_script_finds_the_student_and_starts_vllm(tmp_path: Path, layout: st
     done = _serve(tmp_path)
     assert done.returncode == 0, done.stderr
     served = ["--served-model-name", "support", "--host", "0.0.0.0", "--port", "8000"]
+    served += ["--override-generation-config", '{"temperature": 0.0}']
     model = ["serve", str(config.parent), "--tokenizer", str(tokenizer.parent)]
     assert done.stdout.splitlines() == [*model, *served, "--max-model-len", "4096"]
 

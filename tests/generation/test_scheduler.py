@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from azdistill.generation.decode import Request
+from azdistill.generation.decode import GenerationRequest
 from azdistill.generation.generate import GeneratedAnswer, generate
 from azdistill.generation.scheduler import Generation, Scheduler
 from tests.generation.test_generate import PROMPTS, student_that_ends
@@ -46,7 +46,7 @@ def schedule():
 
 
 def submit(scheduler, prompts, max_new_tokens=20, pause=0.0, **fields):
-    generations = [Generation(Request(prompt, max_new_tokens), **fields) for prompt in prompts]
+    generations = [Generation(GenerationRequest(prompt, max_new_tokens), **fields) for prompt in prompts]
     for generation in generations:
         scheduler.submit(generation)
         time.sleep(pause)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from azdistill.azure.checks.result import CheckResult, from_problem, ok, unknown
 from azdistill.azure.checks.vm_sizes import Region, cores, list_sizes, read_region
 from azdistill.azure.checks.workspace import open_workspace
-from azdistill.azure.deployment.endpoint import SUCCEEDED, Endpoint
+from azdistill.azure.deployment.endpoint import SUCCEEDED, OnlineEndpoint
 from azdistill.azure.errors import translate_errors
 from azdistill.azure.roles import workspace_options
 from azdistill.contracts.errors import AzdistillError
@@ -63,7 +63,7 @@ def _check_quota(client: "MLClient", region: Region, checked: str, deployment: "
 
 
 def _check_endpoint(client: "MLClient", checked: str, deployment: "DeploymentSection") -> CheckResult:
-    state = Endpoint(client, deployment.endpoint_name).read()
+    state = OnlineEndpoint(client, deployment.endpoint_name).read()
     if state is None:
         return ok(checked, "does not exist; azdistill deploy creates it")
     if state.provisioning_state != SUCCEEDED:

@@ -109,7 +109,7 @@ def set_traffic_command(endpoint: str, traffic: Mapping[str, int], options: str)
     return f"az ml online-endpoint update --name {endpoint} --traffic '{shares}' {options}"
 
 
-class Endpoint:
+class OnlineEndpoint:
     """Read and change one endpoint. `max_wait_s` limits each operation."""
 
     def __init__(self, client: "MLClient", name: str, max_wait_s: float = MAX_WAIT_S) -> None:

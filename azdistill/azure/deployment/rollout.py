@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from azdistill.azure.deployment.autoscale import remove_autoscale, set_autoscale
 from azdistill.azure.deployment.decision import Decision, decide
-from azdistill.azure.deployment.endpoint import ENDED, MAX_WAIT_S, SUCCEEDED, Endpoint, EndpointState
+from azdistill.azure.deployment.endpoint import ENDED, MAX_WAIT_S, SUCCEEDED, EndpointState, OnlineEndpoint
 from azdistill.azure.deployment.files import AUTOSCALE_TAG, ENDPOINT_FILE, Release, deployment_file
 from azdistill.azure.deployment.lock import LOCK_TAG, EndpointLocked, RolloutLock
 from azdistill.azure.deployment.smoke import Scoring, SmokeRow
@@ -54,7 +54,7 @@ def roll_out(
     EndpointLocked during another rollout, InputError for an endpoint that cannot be used, AzdistillError for other
     failures.
     """
-    endpoint = Endpoint(client, release.deployment.endpoint_name)
+    endpoint = OnlineEndpoint(client, release.deployment.endpoint_name)
     lock = RolloutLock(release.model, release.content, timedelta(minutes=release.deployment.step_minutes))
     state = endpoint.read()
     if state and state.is_busy and lock.is_interrupted(state):
@@ -74,7 +74,7 @@ def roll_out(
     yield from rollout.run()
 
 
-def _wait_while_busy(endpoint: Endpoint, sleep: Sleep) -> EndpointState | None:
+def _wait_while_busy(endpoint: OnlineEndpoint, sleep: Sleep) -> EndpointState | None:
     """The endpoint when Azure does not change it any more. Raises AzdistillError after MAX_WAIT_S."""
     for _ in range(int(MAX_WAIT_S / POLL_S)):
         state = endpoint.read()
@@ -107,7 +107,7 @@ class _Rollout:
     release: Release
     rows: Sequence[SmokeRow]
     folder: Path
-    endpoint: Endpoint
+    endpoint: OnlineEndpoint
     lock: RolloutLock
     sleep: Sleep
 
