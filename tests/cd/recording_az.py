@@ -65,6 +65,8 @@ class RecordingAz:
         self.calls: list[tuple[str, ...]] = []
         self.azdistill_calls: list[tuple[str, ...]] = []
         self.azdistill_codes: list[int] = []
+        # Runs `azdistill` instead of `azdistill_codes`.
+        self.azdistill: Handler | None = None
         # Content of the file of --config and paths of the files in the folder of --run of each call of azdistill.
         self.configs: list[dict[str, str]] = []
         self.runs: list[set[str]] = []
@@ -86,6 +88,8 @@ class RecordingAz:
             self.azdistill_calls.append(tuple(arguments))
             self._read_files(arguments)
             time.sleep(self.azdistill_seconds)
+            if self.azdistill:
+                return self.azdistill(arguments)
             return Reply(self.azdistill_codes.pop(0) if self.azdistill_codes else 0)
         with self._lock:
             self.calls.append(tuple(arguments[:-3] if arguments[-3:-1] == ["--output", "json"] else arguments))

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 class SdkAz:
     """The handler of the recording `az` with clients of the simulated workspace and a registry.
 
-    `outputs` are the files of each output that the next jobs write.
+    `outputs` are the files of each output that the next jobs write, `node_outputs` those of outputs of their nodes, by
+    (node, output).
     """
 
     def __init__(self, client: "MLClient", registry: "MLClient", workspace: "SimulatedWorkspace") -> None:
         self.client, self.registry, self.workspace = client, registry, workspace
         self.outputs: dict[str, dict[str, str]] = {}
+        self.node_outputs: dict[tuple[str, str], dict[str, str]] = {}
 
     def __call__(self, arguments: Sequence[str]) -> Reply:
         from azure.ai.ml.exceptions import MlException
@@ -47,10 +49,16 @@ class SdkAz:
         job = self.client.jobs.create_or_update(load_job(options["--file"][0], params_override=overrides))
         for output, files in self.outputs.items():
             self.workspace.runs.output(job.name, output, files)
+        for (node, output), files in self.node_outputs.items():
+            self.workspace.runs.output(self.workspace.jobs[job.name].child(node).name, output, files)
         return answer(_as_json(job))
 
     def _ml_job_show(self, options: dict[str, list[str]]) -> Reply:
         return answer(_as_json(self.client.jobs.get(options["--name"][0])))
+
+    def _ml_job_list(self, options: dict[str, list[str]]) -> Reply:
+        children = self.client.jobs.list(parent_job_name=options["--parent-job-name"][0])
+        return answer([{"name": child.name, "display_name": child.display_name} for child in children])
 
     def _ml_job_cancel(self, options: dict[str, list[str]]) -> Reply:
         self.client.jobs.begin_cancel(options["--name"][0]).result()
