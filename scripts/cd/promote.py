@@ -24,6 +24,10 @@ VERSION = re.compile(r"[A-Za-z0-9._-]+")
 TAG_LOOKS, TAG_POLL_S = 5, 3.0
 # The service copies the files of the model, which are gigabytes.
 SHARE_TIMEOUT_S = 3000.0
+REFUSED = (
+    "check that the registry exists, that you have the role AzureML Registry User on it, and that this version was not "
+    "deleted there: its number stays taken"
+)
 
 
 @dataclass(frozen=True)
@@ -134,9 +138,11 @@ def _share(az: AzureCli, target: Target, promotion: Promotion, tags: Mapping[str
     copies = ("--share-with-name", promotion.model, "--share-with-version", promotion.version)
     try:
         az("ml", "model", "share", *options, *destination, *copies, timeout_s=SHARE_TIMEOUT_S)
-    except AzFailed:
+    except AzFailed as error:
         if _find_in_registry(az, target, promotion) is None:
-            raise
+            problem = error.problems[0]
+            fix = problem.fix or REFUSED
+            raise AzFailed(problem.message, subject=_address(target, promotion), fix=fix) from None
         _require_same(az, target, promotion, tags)
         az.report(f"{_address(target, promotion)}: another promotion was first")
         return

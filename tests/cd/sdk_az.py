@@ -37,7 +37,7 @@ class SdkAz:
         try:
             return getattr(self, "_" + command.name.replace(" ", "_"))(options)  # type: ignore[no-any-return]
         except ResourceNotFoundError as error:
-            return failure(f"(UserError) {error.reason or error}", 3)
+            return failure(f"(UserError) {error}", 3)
         except (HttpResponseError, MlException) as error:
             return failure(f"(UserError) {error}")
 

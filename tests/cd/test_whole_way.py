@@ -31,6 +31,7 @@ from tests.cd.simulated_azure import outputs_of
 from tests.cli.conftest import Done
 from tests.registry.conftest import evaluated, inputs
 from tests.workspace.fixtures import client, credential, registry, storage, workspace
+from tests.workspace.resources.managed_identities import REGISTRY_USER
 from tests.workspace.simulated import GROUP, NAME, SUBSCRIPTION
 
 if TYPE_CHECKING:
@@ -170,3 +171,35 @@ def test_from_a_bundle_to_a_served_student(
     assert endpoint.traffic == {"blue": 100}
     assert endpoint.deployments["blue"].body["properties"]["model"] == URI
     assert workspace.online.scored == ["blue"] * 5
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        ("no role", "AuthorizationFailed"),
+        ("no registry", "'house' was not found"),
+        ("deleted", "support:1 was deleted"),
+    ],
+)
+def test_a_promotion_that_azure_refuses_changes_nothing(
+    fault: str,
+    text: str,
+    cd: Run,
+    registered: None,
+    workspace: "SimulatedWorkspace",
+    outputs: Callable[[], dict[str, str]],
+    bundle: Path,
+) -> None:
+    assert cd("train", "--job", bundle, "--poll", "0.02", **TARGET).code == 0
+    house = workspace.registries["house"]
+    if fault == "no role":
+        workspace.roles.remove(REGISTRY_USER)
+    elif fault == "deleted":
+        house.put("models", "support", "1", {"modelType": "custom_model", "modelUri": "https://h/deleted"})
+        house.delete("models", "support", "1")
+    else:
+        workspace.registries.by_name.pop("house")
+    refused = cd("promote", "--model", "support", "--version", "1", "--job-name", outputs()["job"], **TARGET)
+    assert (refused.code, house.of("models")) == (1, {})
+    assert (refused.err.startswith(f"{URI}: "), len(refused.err.splitlines())) == (True, 1)
+    assert text in refused.err
