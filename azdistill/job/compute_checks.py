@@ -11,7 +11,7 @@ from azdistill.job.partial_model import run_checks
 from azdistill.job.run_settings import MAX_SPOT_TIMEOUT_S, SERVERLESS, TIMEOUTS_S
 
 if TYPE_CHECKING:
-    from azdistill.job.model import ComputeSection
+    from azdistill.job.sections import ComputeSection
 
 # VM sizes by the field of the compute target that they belong to.
 SIZES = {"cpu_instance_type": "cpu", "gpu_instance_type": "gpu", "predict_instance_type": "gpu"}

@@ -8,7 +8,7 @@ from azdistill.engine.pipeline.vm_sizes import gpu_count, vm_size
 from azdistill.job.components import step_of
 
 if TYPE_CHECKING:
-    from azdistill.job.model import ComputeSection
+    from azdistill.job.sections import ComputeSection
 
 SERVERLESS = "serverless"
 

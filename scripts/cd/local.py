@@ -93,7 +93,7 @@ def _run(az: AzureCli, arguments: Sequence[str]) -> int:
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> int:
-    """Let an interrupted azdistill end by itself: a rollout gives the old deployment its traffic back."""
+    """Wait for an interrupted azdistill to end: a rollout first gives the old deployment its traffic back."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     process.terminate()

@@ -151,7 +151,7 @@ def write_job(folder: Path, values: dict[str, str]) -> None:
 
 
 def read_job(folder: Path) -> dict[str, str]:
-    """What `write_job` wrote. Raises DataError without it."""
+    """Name and outcome of the job, as `write_job` wrote them. Raises DataError without the file."""
     path = folder / JOB_FILE
     try:
         values: dict[str, str] = json.loads(path.read_bytes())

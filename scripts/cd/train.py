@@ -32,7 +32,7 @@ CANCEL_TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class Training:
-    """What to train, and how long to wait for it. `inputs` replace values of pipeline inputs.
+    """A bundle to train, and the time to wait for its job. `inputs` replace values of pipeline inputs.
 
     `label` is part of the job's name: another label is another job, although it has the same content.
     """

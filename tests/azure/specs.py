@@ -27,8 +27,9 @@ from azdistill.contracts.train import CUDA_SETTINGS, FSDP_OPTIMIZERS, TrainConfi
 from azdistill.engine.pipeline.vm_sizes import gpu_count, vm_size
 from azdistill.engine.problems import may_be_secret
 from azdistill.job.deployment import DeploymentSection
-from azdistill.job.model import ComputeSection, DataSection, DistillationJob, StudentSection
+from azdistill.job.model import DistillationJob
 from azdistill.job.run_settings import MAX_SPOT_TIMEOUT_S, MAX_TIMEOUT_S, TIMEOUTS_S
+from azdistill.job.sections import ComputeSection, DataSection, StudentSection
 from azdistill.job.shorthand import INHERITED
 from azdistill.job.teacher_section import TeacherSection
 from azdistill.metrics.registry import METRICS, gate_problems

@@ -21,9 +21,10 @@ from azdistill.job.bundle import compile_job
 from azdistill.job.chat_template import chat_template_file
 from azdistill.job.components import step_of
 from azdistill.job.loading import load_job as load_spec
-from azdistill.job.model import ComputeSection, DistillationJob, Identity
+from azdistill.job.model import DistillationJob
 from azdistill.job.paths import is_remote
 from azdistill.job.plan import step_configs
+from azdistill.job.sections import ComputeSection, Identity
 from tests.azure.specs import Values, jobs, write_files
 
 Wire = dict[str, Any]

@@ -38,7 +38,7 @@ PATH_OPTIONS = ("--download-path", "--file")
 
 @dataclass(frozen=True)
 class Reply:
-    """What a process prints and its exit code."""
+    """Output and exit code of a process."""
 
     code: int = 0
     out: str = ""

@@ -87,7 +87,7 @@ class SdkAz:
 
 
 def _as_json(job: Any) -> dict[str, Any]:
-    """What the extension prints of a job, as far as it is read."""
+    """The fields of a job that the scripts read, as the extension prints them."""
     status = str(getattr(job.status, "value", job.status))
     text = json.dumps({"name": job.name, "status": status, "services": {"Studio": {"endpoint": job.studio_url}}})
     content: dict[str, Any] = json.loads(text)

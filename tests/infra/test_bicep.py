@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pycep import BicepParser
 
-from azdistill.job.model import ComputeSection
+from azdistill.job.sections import ComputeSection
 from tests.infra.bicep import (
     BICEP_FILES,
     INFRA,
@@ -61,10 +61,10 @@ def test_modules_get_the_parameters_that_they_declare(name: str) -> None:
     for module in read(name).modules:
         target = (INFRA / name).parent / module.target
         declared = read(target.relative_to(INFRA).as_posix()).params
-        given = module.body["params"]
-        assert set(given) - set(declared) == set(), module.target
-        assert {key for key, param in declared.items() if param.is_required} - set(given) == set(), module.target
-        assert [key for key, argument in given.items() if not accepts(declared[key], argument)] == [], module.target
+        arguments = module.body["params"]
+        assert set(arguments) - set(declared) == set(), module.target
+        assert {key for key, param in declared.items() if param.is_required} - set(arguments) == set(), module.target
+        assert [key for key, argument in arguments.items() if not accepts(declared[key], argument)] == [], module.target
 
 
 def accepts(parameter: Parameter, argument: Any) -> bool:

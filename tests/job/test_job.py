@@ -7,8 +7,9 @@ from azdistill.contracts.errors import SpecError
 from azdistill.contracts.step import StepConfig
 from azdistill.contracts.train import TrainConfig
 from azdistill.job.components import STEPS
-from azdistill.job.model import DistillationJob, StudentSection
+from azdistill.job.model import DistillationJob
 from azdistill.job.plan import plan, step_configs
+from azdistill.job.sections import StudentSection
 
 TEACHER = {"teachers": [{"model": "DeepSeek-V3.2", "connection": "deepseek"}]}
 

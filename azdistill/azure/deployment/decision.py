@@ -1,4 +1,4 @@
-"""The deployments of a rollout, from the endpoint as it is: no other state is kept, so an interrupted one goes on."""
+"""Decide what a rollout does next, from the state of the endpoint alone, so that an interrupted one can continue."""
 
 from dataclasses import dataclass
 

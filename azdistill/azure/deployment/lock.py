@@ -40,7 +40,7 @@ class RolloutLock:
         return {LOCK_TAG: f"{self.id} {expires:%Y-%m-%dT%H:%M:%SZ} {self.content} {self.model}"}
 
     def is_interrupted(self, state: EndpointState) -> bool:
-        """True if a rollout of the same release holds the endpoint: this one goes on with it."""
+        """True if a rollout of the same release holds the endpoint, which this one continues."""
         return _parsed(state).content == self.content
 
     def check_free(self, state: EndpointState) -> None:

@@ -10,11 +10,12 @@ from azdistill.contracts.evaluate import EvaluateConfig
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.problems import format_number
 from azdistill.contracts.train import LEARNING_RATES, TrainConfig
-from azdistill.job.model import ComputeSection, DistillationJob
+from azdistill.job.model import DistillationJob
 from azdistill.job.native.draft import START, Draft
 from azdistill.job.native.job import NO_DATA, SYNONYMS, DataInput, NativeJob
 from azdistill.job.native.teacher import teacher
 from azdistill.job.paths import FILES, is_remote
+from azdistill.job.sections import ComputeSection
 from azdistill.job.shorthand import Values
 
 # Tasks that have another name in Azure.

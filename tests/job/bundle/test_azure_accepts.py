@@ -13,8 +13,8 @@ from azdistill.job.bundle import compile_job
 from azdistill.job.components import STEPS
 from azdistill.job.judge_section import JudgeSection
 from azdistill.job.loading import load_job as load_spec
-from azdistill.job.model import ComputeSection, Identity
 from azdistill.job.regressions import RegressionSuite
+from azdistill.job.sections import ComputeSection, Identity
 from tests.small_job import quickstart_job
 
 ROOT = Path(__file__).parents[3]

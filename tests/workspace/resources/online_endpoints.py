@@ -243,5 +243,5 @@ def put_autoscale(workspace: "SimulatedWorkspace", request: Request) -> Reply:
 
 @resource_manager("DELETE", AUTOSCALE_PATH, AUTOSCALE)
 def delete_autoscale(workspace: "SimulatedWorkspace", request: Request) -> Reply:
-    found = workspace.online.autoscale.pop(request.names["name"], None)
-    return Reply(200 if found else 204)
+    removed = workspace.online.autoscale.pop(request.names["name"], None)
+    return Reply(200 if removed else 204)
