@@ -21,9 +21,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m compileall -qq -j 0 -x '/tests/' $(VENV)/lib || true
 	touch $@
 
+# One thread for each node: the student is so small that more of them wait for each other.
 quickstart: install
 	$(BIN)/python pipelines/quickstart/generate.py --out pipelines/quickstart/data
-	$(BIN)/azdistill run pipelines/quickstart/job.yaml -o runs/quickstart
+	OMP_NUM_THREADS=1 $(BIN)/azdistill run pipelines/quickstart/job.yaml -o runs/quickstart
 
 # A real student, SmolLM2-135M: docs/smollm.md. One thread for each node, because train and predict run at the same time.
 smollm: install $(SMOLLM)/student/config.json

@@ -26,7 +26,7 @@ def register(inputs: dict[str, Path], output: Path, registry: str | None) -> sub
 @pytest.mark.slow
 def test_registers_and_says_where(inputs: dict[str, Path], registry: str, tmp_path: Path) -> None:
     (tmp_path / "licences.json").write_text('["llama3.3", "gemma"]')
-    (tmp_path / "job_facts.json").write_text('{"student": {"name": "Gemma", "licence": "gemma"}}')
+    (tmp_path / "job_facts.json").write_text('{"student": {"name": "Gemma", "licence": "gemma", "acknowledged": true}}')
     files = {"licences_acknowledged": tmp_path / "licences.json", "job_facts": tmp_path / "job_facts.json"}
     done = register(inputs | files, tmp_path / "out", registry)
     assert (done.returncode, done.stderr) == (0, "")
