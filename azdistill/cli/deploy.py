@@ -47,7 +47,7 @@ def deploy(
 
     A new deployment is created without traffic and has to answer test rows as in the evaluation. Then it gets copies of
     requests, and real ones step by step; at the end the old deployment is removed. A failure gives the old deployment
-    all requests again and prints the log of the new one. The same command again goes on where a rollout was
+    all requests again and prints the log of the new one. The same command again continues where a rollout was
     interrupted, and does nothing if the model already has all traffic.
 
     Example: azdistill deploy job.yaml --model azureml:support-phi-4-mini:3

@@ -70,7 +70,7 @@ def length_ratio(answers: Sequence[ModelAnswer]) -> CorpusScore | None:
 
 
 METRICS = (
-    RowMetric(name="ended", label="ended by itself", unit="fraction", score=ended, higher_is_better=True),
+    RowMetric(name="ended", label="ended with an end token", unit="fraction", score=ended, higher_is_better=True),
     RowMetric(name="unparseable", label="unparseable", unit="fraction", score=unparseable, higher_is_better=False),
     RowMetric(name="refused", label="refused", unit="fraction", score=refused, tasks=(*FREE_TEXT, "qa")),
     RowMetric(

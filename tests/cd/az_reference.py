@@ -101,5 +101,5 @@ def split_arguments(text: str) -> list[str]:
     """Words of a shell command up to the end of the command."""
     try:
         return shlex.split(text)
-    except ValueError:  # a quotation that goes on in the next line
+    except ValueError:  # a quotation that continues in the next line
         return shlex.split(text.replace('"', " ").replace("'", " "))

@@ -187,7 +187,7 @@ class OnlineEndpoint:
                     f"its operation has not ended after {self._max_wait_s / 60:.0f} minutes",
                     subject=subject,
                     code="timeout",
-                    fix="look at the endpoint in the studio, then run again: a rollout goes on where it stopped",
+                    fix="look at the endpoint in the studio, then run again: a rollout continues where it stopped",
                 )
             poller.result()
         except HttpResponseError as error:

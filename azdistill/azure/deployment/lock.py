@@ -1,7 +1,7 @@
 """A lock of an endpoint, as one of its tags: two rollouts at the same time would undo each other's traffic.
 
 Azure refuses an operation on an endpoint while another one is in progress, and has no conditional update. So the lock
-is read again before each change: of two rollouts that both wrote it, the later one goes on and the other stops.
+is read again before each change: of two rollouts that both wrote it, the later one continues and the other stops.
 """
 
 import uuid

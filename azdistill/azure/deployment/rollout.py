@@ -49,7 +49,7 @@ def roll_out(
 ) -> Iterator[str]:
     """Deploy a release whose files are in `folder`. Yields a line for each thing that was done.
 
-    A rollout of the same release that was interrupted goes on; if it still runs, it stops before its next change.
+    A rollout of the same release that was interrupted continues; if it still runs, it stops before its next change.
     `take_over` ignores the lock of a rollout of another release. Raises SmokeTestRefused when the answers differ,
     EndpointLocked during another rollout, InputError for an endpoint that cannot be used, AzdistillError for other
     failures.
