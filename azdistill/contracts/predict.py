@@ -8,6 +8,8 @@ from azdistill.contracts.layout import PROMPTS_FILE
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 from azdistill.contracts.student import CHAT_TEMPLATE
 
+Engine = Literal["auto", "transformers", "vllm"]
+
 
 class PredictConfig(StepConfig):
     """Batched greedy generation."""
@@ -18,6 +20,11 @@ class PredictConfig(StepConfig):
     )
     batch_size: int = Field(32, ge=1, description="Maximum number of rows per batch.")
     max_new_tokens: Annotated[int, RunInput()] = Field(256, ge=1, description="Maximum length of an answer, tokens.")
+    engine: Engine = Field(
+        "auto",
+        description="Library that generates the answers. auto: vllm where it is installed and there is a GPU. A sample "
+        "is checked against transformers, which also measures latency and likelihood.",
+    )
     latency_rows: int = Field(20, ge=0, description="Number of requests that latency is measured with.")
     latency_concurrency: int = Field(
         4, ge=1, description="Users who ask at the same time, for a second measurement of latency; 1: none."

@@ -206,7 +206,8 @@ class Profile(Result):
     percentiles of requests that come one after the other. `concurrent_` figures are those of `concurrency` users who
     ask at the same time. `weight_bytes` is the memory of the weights, `weight_file_bytes` their size on disk.
     `peak_memory_bytes` is `peak_device_bytes` where there is a GPU, else `peak_process_bytes`. None: not measured.
-    `cost_per_1000` is not measured: see `with_cost`.
+    `cost_per_1000` is not measured: see `with_cost`. `engine` generated the answers; `engine_agreement` is the fraction
+    of a sample in which vLLM gave the tokens of transformers.
     """
 
     rows: int
@@ -214,6 +215,8 @@ class Profile(Result):
     weight_bytes: int
     weight_file_bytes: int | None = None
     device: str
+    engine: Literal["transformers", "vllm"] = "transformers"
+    engine_agreement: float | None = None
     peak_memory_bytes: int
     peak_process_bytes: int | None = None
     peak_device_bytes: int | None = None

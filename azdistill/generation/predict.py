@@ -1,7 +1,7 @@
 """Answer the test rows with a model, and measure latency, throughput, memory and the likelihood of the references."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from azdistill.contracts.percentile import percentile
@@ -13,6 +13,7 @@ from azdistill.generation.generate import GeneratedAnswer, generate_each
 from azdistill.generation.latency import measure_latency, percentiles
 from azdistill.generation.likelihood import negative_log_likelihoods
 from azdistill.generation.unfinished import UnfinishedAnswers
+from azdistill.generation.vllm_batch import answers_of_vllm, use_vllm
 from azdistill.students.loading import Student
 from azdistill.students.template import TokenizedRow, tokenize_prompts, tokenize_rows
 from azdistill.students.usage import (
@@ -43,9 +44,9 @@ def predict(
     rows = _reference_rows(student, prompts, gold_references(prompts) if references is None else references)
     expected = [rows[prompt.id].num_target_tokens if prompt.id in rows else 0 for prompt in prompts]
     unfinished = UnfinishedAnswers() if unfinished is None else unfinished
-    answers = _answers(student, tokenized, expected, config, unfinished)
+    answers, agreement = _answers(student, tokenized, expected, config, unfinished)
     # Before the likelihood is computed, which needs more memory than generation does.
-    profile = _profile(student, answers, unfinished.seconds, _latency(student, tokenized, config))
+    profile = _profile(student, answers, unfinished.seconds, _latency(student, tokenized, config), agreement)
     sums = dict(zip(rows, negative_log_likelihoods(student, list(rows.values())), strict=True))
     texts = [student.tokenizer.decode(answer.token_ids, skip_special_tokens=True) for answer in answers]
     predictions = [
@@ -83,26 +84,32 @@ def _answers(
     expected: Sequence[int],
     config: PredictConfig,
     unfinished: UnfinishedAnswers,
-) -> list[GeneratedAnswer]:
-    """Answers in the order of the prompts. Those of an interrupted attempt are kept."""
+) -> tuple[list[GeneratedAnswer], float | None]:
+    """Answers in the order of the prompts, and the agreement of vLLM with transformers if vLLM generated them.
+
+    Those of an interrupted attempt are kept.
+    """
     answers = {index: answer for index, ids in enumerate(tokenized) if (answer := unfinished.get(ids)) is not None}
     if answers:
         logger.info("predict: %d of %d answers are those of an interrupted attempt", len(answers), len(tokenized))
     waiting = [index for index in range(len(tokenized)) if index not in answers]
-    progress = Progress("predict", len(waiting))
+    prompts = [tokenized[index] for index in waiting]
     unfinished.start()
-    for number, answer in generate_each(
-        student,
-        [tokenized[index] for index in waiting],
-        config.max_new_tokens,
-        config.batch_size,
-        [expected[index] for index in waiting],
-    ):
+    checked = None
+    if prompts and use_vllm(student, config.engine):
+        checked = answers_of_vllm(student, prompts, config.max_new_tokens, config.batch_size)
+    if checked:
+        generated: Iterable[tuple[int, GeneratedAnswer]] = enumerate(checked.answers)
+    else:
+        lengths = [expected[index] for index in waiting]
+        generated = generate_each(student, prompts, config.max_new_tokens, config.batch_size, lengths)
+    progress = Progress("predict", len(waiting))
+    for number, answer in generated:
         answers[waiting[number]] = answer
         unfinished.add(tokenized[waiting[number]], answer)
         progress.advance()
     unfinished.write()
-    return [answers[index] for index in range(len(tokenized))]
+    return [answers[index] for index in range(len(tokenized))], checked.agreement if checked else None
 
 
 def _latency(student: Student, tokenized: Sequence[list[int]], config: PredictConfig) -> dict[str, Any]:
@@ -124,7 +131,11 @@ def _latency(student: Student, tokenized: Sequence[list[int]], config: PredictCo
 
 
 def _profile(
-    student: Student, answers: Sequence[GeneratedAnswer], seconds: float, latency: Mapping[str, Any]
+    student: Student,
+    answers: Sequence[GeneratedAnswer],
+    seconds: float,
+    latency: Mapping[str, Any],
+    agreement: float | None,
 ) -> Profile:
     tokens = sum(len(answer.token_ids) for answer in answers)
     return Profile(
@@ -133,6 +144,8 @@ def _profile(
         weight_bytes=weight_bytes(student.model),
         weight_file_bytes=weight_file_bytes(student.folder),
         device=student.device.type,
+        engine="transformers" if agreement is None else "vllm",
+        engine_agreement=agreement,
         peak_memory_bytes=peak_memory_bytes(),
         peak_process_bytes=peak_process_bytes(),
         peak_device_bytes=peak_device_bytes(),

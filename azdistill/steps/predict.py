@@ -87,6 +87,7 @@ def unfinished_answers(folder: Path, model: Path, student: "Student", config: Pr
         "model": fingerprint(model),
         "weights": config.weights,
         "seed": config.seed,
+        "engine": config.engine,
         "max_new_tokens": config.max_new_tokens,
         "ends": student.model.generation_config.eos_token_id,
         "device": student.device.type,
