@@ -25,7 +25,8 @@ HEAVY = {
         *("torch", "transformers", "mlflow", "accelerate", "jinja2", "peft", "safetensors", "psutil", "numpy"),
         "pyarrow",
     },
-    "predict": {"torch", "transformers", "jinja2", "peft", "safetensors", "psutil", "numpy"},
+    # vllm only where it is installed
+    "predict": {"torch", "transformers", "jinja2", "peft", "safetensors", "psutil", "numpy", "vllm"},
     "judge": {"aiohttp", "azure", "math_verify", "numpy", "orjson", "rouge_score", "safetensors", "uvloop"},
     "evaluate": {"math_verify", "numpy", "rouge_score", "sacrebleu", "scipy"},
     "report": {"jinja2", "mlflow", "rouge_score", "sacrebleu"},
