@@ -136,6 +136,10 @@ def providers() -> Mapping[str, list[str]]:
     return packages_distributions()
 
 
+# Packages that a step uses only where an image of the user has them.
+OPTIONAL = {"vllm"}
+
+
 @cache
 def imported(step: str) -> set[str]:
     """Top-level modules of other packages that the step's snapshot imports, in functions too."""
@@ -146,7 +150,7 @@ def imported(step: str) -> set[str]:
                 names |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.add(node.module.partition(".")[0])
-    return names - set(sys.stdlib_module_names) - {"azdistill"}
+    return names - set(sys.stdlib_module_names) - {"azdistill"} - OPTIONAL
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
