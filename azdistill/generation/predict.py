@@ -97,7 +97,7 @@ def _answers(
     unfinished.start()
     checked = None
     if prompts and use_vllm(student, config.engine):
-        checked = answers_of_vllm(student, prompts, config.max_new_tokens, config.batch_size)
+        checked = answers_of_vllm(student, prompts, config.max_new_tokens, config.batch_size, config.engine)
     if checked:
         generated: Iterable[tuple[int, GeneratedAnswer]] = enumerate(checked.answers)
     else:

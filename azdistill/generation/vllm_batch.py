@@ -65,13 +65,19 @@ def use_vllm(student: Student, engine: Engine) -> bool:
 
 
 def answers_of_vllm(
-    student: Student, prompts: Sequence[list[int]], max_new_tokens: int, batch_size: int
+    student: Student, prompts: Sequence[list[int]], max_new_tokens: int, batch_size: int, engine: Engine
 ) -> VllmAnswers | None:
     """Answers to tokenized prompts; None where vLLM's answers are not those of transformers.
 
-    A sample of the rows is answered by both. Raises AzdistillError if vLLM fails.
+    A sample of the rows is answered by both. If vLLM fails, raises AzdistillError, with the engine `auto` None.
     """
-    answers = _run(student, prompts, max_new_tokens)
+    try:
+        answers = _run(student, prompts, max_new_tokens)
+    except AzdistillError as error:
+        if engine != "auto":
+            raise
+        logger.warning("predict: %s; transformers generates the answers", error)
+        return None
     count = min(SAMPLE, len(prompts))
     sample = [number * len(prompts) // count for number in range(count)]
     expected = generate(student, [prompts[index] for index in sample], max_new_tokens, batch_size)

@@ -10,7 +10,7 @@ from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.rows import Prompt
 from azdistill.generation.generate import generate
 from azdistill.generation.predict import predict
-from azdistill.generation.vllm_batch import SAMPLE, use_vllm
+from azdistill.generation.vllm_batch import SAMPLE, answers_of_vllm, use_vllm
 from azdistill.students.loading import load_student
 from azdistill.students.template import tokenize_prompts
 from tests.students import tiny
@@ -95,6 +95,12 @@ def test_a_failure_is_one_line(student, vllm, monkeypatch, capfd):
     ):
         predict(student, PROMPTS, CONFIG)
     assert "out of memory" in capfd.readouterr().err
+
+
+def test_where_nobody_asked_for_it_a_failure_is_a_warning(student, vllm, monkeypatch, caplog):
+    monkeypatch.setenv("BROKEN", "1")
+    assert answers_of_vllm(student, [[1, 2]], 4, 1, "auto") is None
+    assert "vLLM ended with exit code 1" in caplog.text
 
 
 def test_vllm_is_used_where_it_is_installed(student, vllm, tmp_path):
