@@ -39,7 +39,8 @@ def deploy(
         Path | None, typer.Option("--write-only", metavar="DIR", help="write the files to this folder; send nothing")
     ] = None,
     take_over: Annotated[
-        bool, typer.Option("--take-over", help="go on although another rollout, which was killed, holds the endpoint")
+        bool,
+        typer.Option("--take-over", help="continue although another rollout, which was killed, holds the endpoint"),
     ] = False,
     config: Config = None,
 ) -> None:
@@ -57,14 +58,14 @@ def deploy(
     from azdistill.azure.deployment.files import release_of, write_files
 
     job = _read_job(path, settings)
+    needs_group = job.deployment and job.deployment.identity and "/" not in job.deployment.identity
+    release = release_of(job, model, _group_id(config) if needs_group else None)
     if write_only:
-        needs_group = job.deployment and job.deployment.identity and "/" not in job.deployment.identity
-        release = release_of(job, model, _group_id(config) if needs_group else None)
         for file in write_files(release, write_only):
             print(file)
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # releases the lock of the endpoint
-    _roll_out(context, release_of(job, model, _group_id(config)), run, take_over, config)
+    _roll_out(context, release, run, take_over, config)
 
 
 def _read_job(path: Path, settings: "Sequence[str] | None") -> "DistillationJob":

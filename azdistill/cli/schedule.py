@@ -73,10 +73,21 @@ def schedule(
 
 
 def check_schedulable(job: "DistillationJob") -> None:
-    """Raise InputError for a job that cannot run without a user; print a warning if every run reads the same rows."""
+    """Raise InputError for a job that cannot run in a workspace without a user.
+
+    Prints a warning if every run reads the same rows.
+    """
     from azdistill.contracts.errors import InputError
     from azdistill.job.paths import FILES, is_remote
 
+    if job.teacher.teacher_route == "simulated":
+        raise InputError(
+            "the simulated teacher runs on this machine, out of reach for a job in Azure",
+            field=("teacher", "teacher_route"),
+            value="simulated",
+            code="simulated_teacher",
+            fix="set it to endpoint",
+        )
     if job.compute.identity.type == "user_identity":
         raise InputError(
             "a schedule runs without a user",

@@ -108,7 +108,19 @@ class DownloadedModel:
         """The model in a folder of this machine. Raises InputError for a model that does not exist."""
         from azdistill.azure.models import cache_folder, download_model, find_model
 
-        client = self.connect()
+        try:
+            client = self.connect()
+        except InputError as error:
+            if self.name.startswith("azureml:"):
+                raise
+            (problem,) = error.problems
+            raise InputError(
+                f"no folder and no run has this name; to look for a registered model: {problem.message}",
+                field=("model",),
+                value=self.name,
+                code=problem.code,
+                fix=problem.fix,
+            ) from None
         model = find_model(client, self.name)
         target = cache_folder(client, model, home_folder())
         logger.info("%s: downloading %s to %s", self.name, model, target)

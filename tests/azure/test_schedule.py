@@ -12,6 +12,10 @@ from tests.workspace.first_day import small_job
 
 __all__ = ["azdistill", "folder", "ready"]
 
+SIMULATED = {
+    "teacher": {"teacher_route": "simulated", "teachers": [{"model": "t"}]},
+    "simulation": {"t": {"expert": "support"}},
+}
 TRAFFIC = "azureml://datastores/workspaceblobstore/paths/traffic/rows.jsonl"
 
 
@@ -74,3 +78,9 @@ def test_a_job_of_a_user_is_refused(azdistill, job):
     compute = {"cpu": "cpu-cluster", "gpu": "gpu-cluster", "identity": {"type": "user_identity"}}
     done = azdistill("schedule", job(compute=compute), "--cron", "0 6 * * mon,thu", "--write-only")
     assert (done.code, "compute.identity.type='user_identity': a schedule runs without a user" in done.err) == (2, True)
+
+
+def test_a_simulated_teacher_is_refused(azdistill, job):
+    done = azdistill("schedule", job(**SIMULATED), "--cron", "0 6 * * 1", "--write-only")
+    assert done.code == 2
+    assert "teacher.teacher_route='simulated': the simulated teacher runs on this machine" in done.err
