@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from azdistill.contracts.rows import Reject, gold_texts
-from azdistill.data.chat import chat_case
+from azdistill.data.chat import chat_case, without_envelope
 from azdistill.data.lines import read_lines, read_object
 from azdistill.tasks.fields import json_type
 from azdistill.tasks.task import BadRow, Case, Task
@@ -49,7 +49,7 @@ def cases_of(
     rejects: list[Reject] = []
     for source, row in rows:
         try:
-            record = read_object(row) if isinstance(row, str) else row
+            record = without_envelope(read_object(row) if isinstance(row, str) else row)
             cases.append(SourcedCase(_case(record, task), source, _columns(record, columns)))
         except BadRow as error:
             rejects.append(Reject(source=source, reason=error.reason, detail=error.detail))

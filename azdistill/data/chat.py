@@ -11,6 +11,22 @@ from azdistill.tasks.task import BadRow, Case
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
+# Type of a line that Azure ML's data collector writes for a request to an endpoint. Source:
+# https://learn.microsoft.com/azure/machine-learning/how-to-collect-production-data
+COLLECTED_REQUEST = "azureml.inference.request"
+
+
+def without_envelope(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The body of a collected request; another row as it is.
+
+    Raises BadRow for a body that is not JSON, and for one in a file of its own, as of more than 256 KB.
+    """
+    if record.get("type") != COLLECTED_REQUEST or "data" not in record:
+        return record
+    if not isinstance(record["data"], dict):
+        raise BadRow("not_an_object", f"data of the collected request is {json_type(record['data'])}, not an object")
+    return record["data"]
+
 
 def chat_case(record: Mapping[str, Any]) -> Case:
     """`{"messages": [...], "gold": ..., "weight": ...}`; a last assistant turn is the reference answer.

@@ -42,6 +42,8 @@ BAD_ROWS = [
     ({"messages": [U, A | {"weight": 0.5}]}, "invalid_weight", "messages[1].weight=0.5"),
     ({"messages": [U, A | {"weight": True}]}, "invalid_weight", "messages[1].weight=True"),
     ({"messages": [U, A | {"weight": 0}]}, "no_target", "weight 0"),
+    ({"type": "azureml.inference.request", "data": "https://blob", "datainblob": "true"}, "not_an_object", "is text"),
+    ({"type": "azureml.inference.request", "data": {"input": []}}, "missing_field", "the row has 'input'"),
     ({"messages": [U, A], "weight": 0}, "invalid_weight", "weight=0 is not a number above 0"),
     ({"messages": [U, A], "weight": "heavy"}, "invalid_weight", "weight='heavy'"),
 ]
@@ -74,6 +76,24 @@ def test_a_last_assistant_turn_is_the_reference_and_not_part_of_the_prompt(jsonl
     (sourced,), _ = read_cases(jsonl([{"messages": turns, "gold": "done"}]), TASKS["conversation"])
     assert [message.role for message in sourced.case.messages] == ["system", "user", "assistant", "user"]
     assert sourced.case.gold == "done"
+
+
+def test_a_collected_request_is_a_row_of_its_messages(jsonl):
+    """As in the example of the data collector's documentation, with the body of a chat completion."""
+    line = {
+        "specversion": "1.0",
+        "id": "19790b87-a63c-4295-9a67-febb2d8fbce0",
+        "source": "/subscriptions/s/.../onlineEndpoints/support/deployments/blue",
+        "type": "azureml.inference.request",
+        "datacontenttype": "application/json",
+        "time": "2026-11-25T08:59:48Z",
+        "data": {"model": "support", "messages": [S, U], "temperature": 0, "max_tokens": 256},
+        "path": "/v1/chat/completions",
+        "method": "POST",
+    }
+    (sourced,), rejects = read_cases(jsonl([line]), TASKS["qa"])
+    assert ([message.role for message in sourced.case.messages], sourced.case.gold) == (["system", "user"], None)
+    assert rejects == []
 
 
 def test_a_row_may_have_several_references(jsonl):
