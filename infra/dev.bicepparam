@@ -22,6 +22,10 @@ param githubEnvironments = [
   }
 ]
 
+// Fill in after test and prod are deployed, and deploy dev again: infra/README.md, "Promotion".
+//   {environment: 'test', id: 'OBJECT ID'}
+param deployers = []
+
 param budgetAmount = 500
 param budgetEmails = [
   'ml-team@example.com'

@@ -61,6 +61,9 @@ param githubEnvironments array = []
 
 param githubIssuer string = 'https://token.actions.githubusercontent.com'
 
+@description('Identities of other environments that deploy students trained here: environment (unique), id (object id).')
+param deployers array = []
+
 @description('Object id of the Entra group of the people who submit jobs. Empty: nobody.')
 param usersGroupId string = ''
 
@@ -160,6 +163,12 @@ var users = empty(usersGroupId) ? [] : [
     type: 'Group'
   }
 ]
+var otherDeployers = [for deployer in deployers: {
+  name: 'deployer'
+  label: 'deployer-${deployer.environment}'
+  id: deployer.id
+  type: 'ServicePrincipal'
+}]
 
 module identities 'modules/identities.bicep' = {
   name: 'identities'
@@ -236,7 +245,7 @@ module foundry 'modules/foundry.bicep' = {
 module roles 'modules/roles.bicep' = {
   name: 'roles'
   params: {
-    principals: concat(identities.outputs.principals, identities.outputs.githubPrincipals, users)
+    principals: concat(identities.outputs.principals, identities.outputs.githubPrincipals, users, otherDeployers)
     names: {
       storage: storage.outputs.name
       keyVault: keyVault.outputs.name
@@ -287,7 +296,7 @@ module lifecycle 'modules/storage-lifecycle.bicep' = {
 module rolesAfterWorkspace 'modules/roles-after-workspace.bicep' = {
   name: 'roles-after-workspace'
   params: {
-    principals: concat(identities.outputs.principals, identities.outputs.githubPrincipals, users)
+    principals: concat(identities.outputs.principals, identities.outputs.githubPrincipals, users, otherDeployers)
     workspaceName: workspace.outputs.name
     registryName: mlRegistryName
     registryGroup: mlRegistryGroup
