@@ -1,4 +1,4 @@
-"""azdistill deploy: serve a registered student by a managed online endpoint of Azure ML."""
+"""azdistill deploy: serve a registered student by an endpoint of Azure ML, a managed online one or a batch one."""
 
 import signal
 from pathlib import Path
@@ -12,6 +12,7 @@ from azdistill.cli.workspace import Config
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from azdistill.azure.deployment.batch_files import BatchRelease
     from azdistill.azure.deployment.files import Release
     from azdistill.job.model import DistillationJob
 
@@ -27,6 +28,10 @@ def deploy(
             help="azureml:NAME:VERSION, or azureml://registries/REGISTRY/models/NAME/versions/VERSION",
         ),
     ],
+    batch: Annotated[
+        bool,
+        typer.Option("--batch", help="deploy to a batch endpoint, which answers files of rows instead of requests"),
+    ] = False,
     settings: Settings = None,
     run: Annotated[
         str | None,
@@ -44,12 +49,15 @@ def deploy(
     ] = False,
     config: Config = None,
 ) -> None:
-    """Serve a registered student by an online endpoint.
+    """Serve a registered student by an endpoint.
 
     A new deployment is created without traffic and has to answer test rows as in the evaluation. Then it gets copies of
     requests, and real ones step by step; at the end the old deployment is removed. A failure gives the old deployment
     all requests again and prints the log of the new one. The same command again continues where a rollout was
     interrupted, and does nothing if the model already has all traffic.
+
+    With --batch, a pipeline of the steps prepare and predict becomes the default deployment of a batch endpoint. A job
+    of it answers the rows of a JSONL file on the clusters compute.cpu and compute.gpu. It costs nothing without jobs.
 
     Example: azdistill deploy job.yaml --model azureml:support-phi-4-mini:3
 
@@ -58,6 +66,10 @@ def deploy(
     from azdistill.azure.deployment.files import release_of, write_files
 
     job = _read_job(path, settings)
+    if batch:
+        _check_options(run, take_over)
+        _deploy_batch(context, job, model, write_only, config)
+        return
     needs_group = job.deployment and job.deployment.identity and "/" not in job.deployment.identity
     release = release_of(job, model, _group_id(config) if needs_group else None)
     if write_only:
@@ -80,6 +92,48 @@ def _read_job(path: Path, settings: "Sequence[str] | None") -> "DistillationJob"
         raise SpecError(problems=problems)
     print_warnings(problem for problem in problems if problem.field[:1] == ("deployment",))
     return job
+
+
+def _check_options(run: str | None, take_over: bool) -> None:
+    """Raises InputError for options of a rollout."""
+    from azdistill.contracts.errors import InputError
+
+    for option in ["--run"] * (run is not None) + ["--take-over"] * take_over:
+        raise InputError(
+            "is for online endpoints: a batch endpoint has no smoke test and no traffic",
+            subject=option,
+            code="incompatible_options",
+            fix="remove it, or remove --batch",
+        )
+
+
+def _deploy_batch(
+    context: typer.Context, job: "DistillationJob", model: str, write_only: Path | None, config: Path | None
+) -> None:
+    from azdistill.azure.deployment.batch_files import batch_release_of, write_batch_files
+
+    release = batch_release_of(job, model)
+    if write_only:
+        for file in write_batch_files(release, write_only):
+            print(file)
+        return
+    _create_batch(context, release, config)
+
+
+def _create_batch(context: typer.Context, release: "BatchRelease", config: Path | None) -> None:
+    import tempfile
+
+    from azdistill.azure.deployment.batch import deploy_batch
+    from azdistill.azure.deployment.batch_files import write_batch_files
+    from azdistill.azure.models import find_model
+    from azdistill.cli.workspace import suppress_output, workspace_client
+
+    client = workspace_client(context, config)
+    with tempfile.TemporaryDirectory() as folder:
+        with suppress_output():
+            find_model(client, release.model)  # fails before anything is created
+            write_batch_files(release, Path(folder))
+        _print(deploy_batch(client, release, Path(folder)))
 
 
 def _group_id(config: Path | None) -> str:

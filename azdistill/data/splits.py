@@ -33,14 +33,26 @@ def split_prompts(files: Mapping[Split, Iterable[SourcedCase]], config: PrepareC
 
     A hash of seed and content decides, so a row stays in its split when other rows are added or removed. Of rows
     that differ only in case and white space the first one counts, and a held-out row is never a training row.
-    Raises DataError when no training row or no test row is left.
+    Without a training file nothing is drawn, and only rows with equal texts are duplicates: a model has to answer the
+    others. Raises DataError when no training row or no test row is left.
     """
+    if "train" not in files:
+        return _without_training(files)
     unique, duplicates, leaked = _deduplicate(files)
     prompts = _draw(unique.pop("train"), _fractions(files, config), config.seed)
     prompts += [prompt_of(case, split) for split, cases in unique.items() for case in cases]
     ordered = sorted(prompts, key=lambda prompt: SPLITS.index(prompt.split))
     splits = Splits(tuple(ordered), duplicates, leaked)
     _check(splits)
+    return splits
+
+
+def _without_training(files: Mapping[Split, Iterable[SourcedCase]]) -> Splits:
+    prompts = [prompt_of(case, split) for split, cases in files.items() for case in cases]
+    unique = {prompt.id: prompt for prompt in reversed(prompts)}
+    kept = tuple(prompt for prompt in prompts if unique[prompt.id] is prompt)
+    splits = Splits(kept, len(prompts) - len(kept), 0)
+    _check_test(splits)
     return splits
 
 
@@ -114,15 +126,25 @@ def prompt_of(case: SourcedCase, split: Split) -> Prompt:
     )
 
 
+def _left_out(splits: Splits) -> str:
+    return f"{splits.duplicates} duplicates and {splits.leaked} rows that are held out were left out"
+
+
 def _check(splits: Splits) -> None:
-    left_out = f"{splits.duplicates} duplicates and {splits.leaked} rows that are held out were left out"
     if not splits.count("train"):
         raise DataError(
-            f"no training row is left ({left_out})", code="no_rows", field=("data", "training_data"), fix="add rows"
+            f"no training row is left ({_left_out(splits)})",
+            code="no_rows",
+            field=("data", "training_data"),
+            fix="add rows",
         )
+    _check_test(splits)
+
+
+def _check_test(splits: Splits) -> None:
     if not splits.count("test"):
         raise DataError(
-            f"no test row is left ({left_out})",
+            f"no test row is left ({_left_out(splits)})",
             code="no_rows",
             field=("data", "test_data"),
             fix="set data.test_data, or raise prepare.test_fraction above 0",

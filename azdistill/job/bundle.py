@@ -12,7 +12,7 @@ The same job gives the same bytes from any directory and at any time.
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 from azdistill.contracts.errors import InputError, SpecError
 from azdistill.contracts.files import write_text
 from azdistill.contracts.layout import BUNDLE, CODE, COMPONENT_FILE, COMPONENTS, ENVIRONMENTS, INPUTS, PIPELINE_FILE
+from azdistill.contracts.step import Step
 from azdistill.engine.pipeline.emit import to_yaml
 from azdistill.job.assets import asset
 from azdistill.job.components import component, step_of
@@ -80,7 +81,7 @@ def _synchronise(folder: Path, files: Mapping[str, Content], pipeline: str) -> N
     for name in stale:
         (folder / name).unlink()
     for name in changed:
-        _write(folder / name, files[name])
+        write_content(folder / name, files[name])
     write_text(folder / PIPELINE_FILE, pipeline)
 
 
@@ -94,7 +95,8 @@ def _same(path: Path, content: Content) -> bool:
     return (copy.st_size, copy.st_mtime_ns) == (source.st_size, source.st_mtime_ns)
 
 
-def _write(path: Path, content: Content) -> None:
+def write_content(path: Path, content: Content) -> None:
+    """Write a file of a bundle, and its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, str):
         path.write_text(content, encoding="utf-8", newline="\n")
@@ -104,12 +106,18 @@ def _write(path: Path, content: Content) -> None:
 
 
 def _files(planned: Plan) -> Iterator[tuple[str, Content]]:
-    for name in dict.fromkeys(node.step.name for node in planned.nodes):
-        yield from _component_files(name)
-    for name in sorted({node.step.environment for node in planned.nodes}):
-        yield from _folder_files(asset("environments") / name, f"{ENVIRONMENTS}/{name}")
+    yield from step_files([node.step for node in planned.nodes])
     for name, file in planned.files.items():
         yield from _input_files(name, file)
+
+
+def step_files(steps: Iterable[Step[Any]]) -> Iterator[tuple[str, Content]]:
+    """Path and content of each file of the steps: their components with code, and the environments."""
+    by_name = {step.name: step for step in steps}
+    for name in by_name:
+        yield from _component_files(name)
+    for name in sorted({step.environment for step in by_name.values()}):
+        yield from _folder_files(asset("environments") / name, f"{ENVIRONMENTS}/{name}")
 
 
 def _component_files(name: str) -> Iterator[tuple[str, Content]]:
@@ -166,7 +174,7 @@ def pipeline_document(planned: Plan) -> dict[str, Any]:
         "settings": _settings(job.compute),
         "inputs": {name: _file_input(name, file) for name, file in planned.files.items()} | dict(planned.scalars),
         "outputs": {name: {"type": "uri_folder", "mode": "rw_mount"} for name in PUBLISHED},
-        "jobs": {node.name: _node(node, job.compute, tags) for node in planned.nodes},
+        "jobs": {node.name: node_document(node, job.compute, tags) for node in planned.nodes},
     }
 
 
@@ -185,7 +193,7 @@ def _file_input(name: str, file: PlannedFile) -> dict[str, Any]:
     return {"type": file.type, "path": file.content if remote else f"./{_input_path(name, file)}", "mode": "download"}
 
 
-def _node(node: PlannedNode, compute: ComputeSection, tags: Mapping[str, Any]) -> dict[str, Any]:
+def node_document(node: PlannedNode, compute: ComputeSection, tags: Mapping[str, Any]) -> dict[str, Any]:
     """A node, with the tags of the job: Azure reports costs by node.
 
     A sweep node accepts neither an identity nor environment variables, and it limits the time of its trials.

@@ -1,4 +1,4 @@
-"""Section `deployment` of a job: the managed online endpoint that serves the student. No step of the pipeline reads it.
+"""Section `deployment` of a job: the endpoints that serve the student. No step of the pipeline reads it.
 
 Limits: https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas (managed online endpoints), and the name
 pattern of azure-ai-ml.
@@ -17,6 +17,8 @@ from azdistill.job.partial_model import run_checks
 if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
 
+ENDPOINT_NAME = r"^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$"
+MAX_NAME_LENGTH = 32
 MAX_INSTANCES = 50
 MAX_REQUEST_TIMEOUT_MS = 180_000
 MAX_MIRROR_PERCENT = 50
@@ -54,10 +56,18 @@ class DeploymentSection(DeploymentModel):
     """The managed online endpoint that serves the student, and its rollout by `azdistill deploy`."""
 
     endpoint_name: str = Field(
-        pattern=r"^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$",
+        pattern=ENDPOINT_NAME,
         min_length=3,
-        max_length=32,
+        max_length=MAX_NAME_LENGTH,
         description="Name of the endpoint, unique in the region. An endpoint that does not exist is created.",
+    )
+    batch_endpoint_name: str | None = Field(
+        None,
+        pattern=ENDPOINT_NAME,
+        min_length=3,
+        max_length=MAX_NAME_LENGTH,
+        description="Name of the batch endpoint of `azdistill deploy --batch`, unique in the region. Default: "
+        "endpoint_name followed by -batch.",
     )
     engine: Literal["vllm"] = Field("vllm", description="Server that answers the requests.")
     image: str = Field(

@@ -151,6 +151,36 @@ def test_write_only_writes_the_files_that_a_rollout_sends(azdistill: Command, jo
         assert (folder / "files" / relative).read_text() == path.read_text()
 
 
+CLUSTERS = ("--set", "compute.cpu=cpu-cluster", "--set", "compute.gpu=gpu-cluster")
+
+
+def test_a_batch_endpoint_is_created_and_its_files_are_written(
+    azdistill: Command, job: Path, folder: Path, registered: Deployments
+) -> None:
+    written = azdistill("deploy", job, "--batch", "--model", MODEL, *CLUSTERS, "--write-only", "files")
+    assert (written.code, written.out) == (0, "files/endpoint.yml\nfiles/deployment.yml\nfiles/pipeline.yml\n")
+    done = azdistill("deploy", job, "--batch", "--model", MODEL, *CLUSTERS)
+    assert (done.err, done.code) == ("", 0)
+    (name,) = registered.workspace.batch["support-batch"].deployments
+    assert f"name: {name}\n" in (folder / "files/deployment.yml").read_text()
+    assert done.out.splitlines() == [
+        f"deployment {name}: creating",
+        f"batch endpoint 'support-batch': answers with {MODEL}, by deployment {name}",
+    ]
+
+
+def test_wrong_input_of_a_batch_endpoint(azdistill: Command, job: Path, registered: Deployments) -> None:
+    option = azdistill("deploy", job, "--batch", "--model", MODEL, *CLUSTERS, "--run", "train-1")
+    assert (option.code, "--run: is for online endpoints" in option.err) == (2, True)
+    serverless = azdistill("deploy", job, "--batch", "--model", MODEL)
+    assert (serverless.code, "compute.gpu='serverless': a batch endpoint runs on clusters" in serverless.err) == (
+        2,
+        True,
+    )
+    missing = azdistill("deploy", job, "--batch", "--model", "azureml:support:9", *CLUSTERS)
+    assert (missing.code, registered.workspace.batch.by_name) == (2, {})
+
+
 def test_a_job_without_the_section_is_wrong_input(azdistill: Command, job: Path) -> None:
     job.write_text(to_yaml({name: value for name, value in _values().items() if name != "deployment"}))
     done = azdistill("deploy", job, "--model", MODEL)

@@ -77,9 +77,20 @@ def test_a_held_out_prompt_is_in_no_other_split():
     assert (splits.duplicates, splits.leaked) == (2, 4)  # d and g twice; a, A and c in train, f in validation
 
 
+def test_without_a_training_file_nothing_is_drawn_and_only_equal_texts_are_duplicates():
+    splits = split_prompts({"test": cases("a", "A ", "a", "b")}, PrepareConfig())
+    assert [(prompt.split, prompt.messages[0].content) for prompt in splits.prompts] == [
+        ("test", "a"),
+        ("test", "A "),
+        ("test", "b"),
+    ]
+    assert (splits.duplicates, splits.leaked) == (1, 0)
+
+
 @pytest.mark.parametrize(
     ("files", "fields", "field"),
     [
+        ({"test": []}, {}, ("data", "test_data")),
         ({"train": cases("a"), "test": cases("a")}, {}, ("data", "training_data")),
         ({"train": cases("a")}, {}, ("data", "test_data")),
         ({"train": cases("a", "b")}, {"test_fraction": 0}, ("data", "test_data")),

@@ -15,6 +15,7 @@ from tests.workspace.faults import Faults
 from tests.workspace.operations import Operations
 from tests.workspace.request_log import LoggedRequest, RequestLog
 from tests.workspace.resources.assets import Assets
+from tests.workspace.resources.batch_endpoints import BatchEndpoints
 from tests.workspace.resources.computes import Computes
 from tests.workspace.resources.connections import Connections
 from tests.workspace.resources.datastores import Datastores
@@ -71,7 +72,7 @@ class SimulatedWorkspace:
         )
         self.roles.assign(USER, REGISTRY_USER, f"{self.group_id}/providers/{PROVIDER}/registries")
         self.registries = Registries()
-        self.online = OnlineEndpoints()
+        self.online, self.batch = OnlineEndpoints(), BatchEndpoints()
         self.cloud = PUBLIC
 
     @property

@@ -110,10 +110,10 @@ def set_traffic_command(endpoint: str, traffic: Mapping[str, int], options: str)
 
 
 class OnlineEndpoint:
-    """Read and change one endpoint. `max_wait_s` limits each operation."""
+    """Read and change one endpoint."""
 
-    def __init__(self, client: "MLClient", name: str, max_wait_s: float = MAX_WAIT_S) -> None:
-        self._client, self.name, self._max_wait_s = client, name, max_wait_s
+    def __init__(self, client: "MLClient", name: str) -> None:
+        self._client, self.name = client, name
 
     @property
     def subject(self) -> str:
@@ -143,14 +143,14 @@ class OnlineEndpoint:
         with translate_errors(self.subject, FIXES):
             entity = load_online_endpoint(file)
             entity.tags = {**(entity.tags or {}), **tags}
-            self._wait(self._client.online_endpoints.begin_create_or_update(entity), self.subject)
+            wait(self._client.online_endpoints.begin_create_or_update(entity), self.subject)
 
     def update(self, state: EndpointState, traffic: Mapping[str, int], mirrored: Mapping[str, int]) -> None:
         """Set traffic and mirrored traffic of an endpoint that was just read. Its tags may have been changed."""
         entity = state.entity
         entity.traffic, entity.mirror_traffic = dict(traffic), dict(mirrored)
         with translate_errors(self.subject, FIXES):
-            self._wait(self._client.online_endpoints.begin_create_or_update(entity), self.subject)
+            wait(self._client.online_endpoints.begin_create_or_update(entity), self.subject)
 
     def create_deployment(self, file: Path) -> None:
         """Create the deployment of a file. Its model is registered; the build context of its image is uploaded."""
@@ -159,12 +159,12 @@ class OnlineEndpoint:
         with translate_errors(f"deployment {file.stem!r}", FIXES):
             deployment = load_online_deployment(file)
             poller = self._client.online_deployments.begin_create_or_update(deployment)
-            self._wait(poller, f"deployment {file.stem!r}")
+            wait(poller, f"deployment {file.stem!r}")
 
     def delete_deployment(self, name: str) -> None:
         with translate_errors(f"deployment {name!r}", FIXES):
             poller = self._client.online_deployments.begin_delete(name=name, endpoint_name=self.name)
-            self._wait(poller, f"deployment {name!r}")
+            wait(poller, f"deployment {name!r}")
 
     def log(self, name: str) -> str:
         """The last lines of a deployment's containers. Empty where Azure has none."""
@@ -176,25 +176,29 @@ class OnlineEndpoint:
                 texts += [f"{container}: {line}" for line in text.splitlines() if line.strip()]
         return "\n".join(texts)
 
-    def _wait(self, poller: Any, subject: str) -> None:
-        """Raises OperationFailed when Azure reports a failure, AzdistillError when the operation does not end."""
-        from azure.core.exceptions import HttpResponseError
 
-        try:
-            poller.wait(self._max_wait_s)
-            if not poller.done():
-                raise AzdistillError(
-                    f"its operation has not ended after {self._max_wait_s / 60:.0f} minutes",
-                    subject=subject,
-                    code="timeout",
-                    fix="look at the endpoint in the studio, then run again: a rollout continues where it stopped",
-                )
-            poller.result()
-        except HttpResponseError as error:
-            if (error.status_code or 0) >= 400:  # a request was refused, not the operation
-                raise
-            code = getattr(error.error, "code", None) or FAILED
-            message = getattr(error.error, "message", None) or error.reason or "no reason"
-            raise OperationFailed(
-                f"{code} ({in_one_line(message)})", subject=subject, fix=FAILURES.get(str(code), "see its log")
-            ) from None
+def wait(poller: Any, subject: str) -> None:
+    """Wait for the end of an operation.
+
+    Raises OperationFailed when Azure reports a failure, AzdistillError when it does not end.
+    """
+    from azure.core.exceptions import HttpResponseError
+
+    try:
+        poller.wait(MAX_WAIT_S)
+        if not poller.done():
+            raise AzdistillError(
+                f"its operation has not ended after {MAX_WAIT_S / 60:.0f} minutes",
+                subject=subject,
+                code="timeout",
+                fix="look at the endpoint in the studio, then run again: a rollout continues where it stopped",
+            )
+        poller.result()
+    except HttpResponseError as error:
+        if (error.status_code or 0) >= 400:  # a request was refused, not the operation
+            raise
+        code = getattr(error.error, "code", None) or FAILED
+        message = getattr(error.error, "message", None) or error.reason or "no reason"
+        raise OperationFailed(
+            f"{code} ({in_one_line(message)})", subject=subject, fix=FAILURES.get(str(code), "see its log")
+        ) from None

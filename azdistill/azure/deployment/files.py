@@ -73,21 +73,9 @@ def release_of(job: DistillationJob, model: str, group_id: str | None = None) ->
     `group_id` is the resource id of the workspace's resource group, which the short name of an identity needs. Raises
     InputError without a section, for a model without a version, and for a short name without a group.
     """
-    if job.deployment is None:
-        raise InputError(
-            "the job has no section deployment",
-            field=("deployment",),
-            code="missing_section",
-            fix="add `deployment:` with `endpoint_name:`, see docs/deploy.md",
-        )
-    if not _WORKSPACE_MODEL.fullmatch(model):
-        raise InputError(
-            "must name a version of a model",
-            subject=f"--model {model!r}",
-            code="wrong_format",
-            fix="write azureml:NAME:VERSION or azureml://registries/REGISTRY/models/NAME/versions/VERSION",
-        )
-    identity = job.deployment.identity
+    deployment = section_of(job)
+    check_model(model)
+    identity = deployment.identity
     if identity and "/" not in identity:
         if group_id is None:
             raise InputError(
@@ -98,7 +86,30 @@ def release_of(job: DistillationJob, model: str, group_id: str | None = None) ->
                 fix="give the workspace with --config, or write the resource id",
             )
         identity = f"{group_id}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{identity}"
-    return Release(job, job.deployment, model, identity)
+    return Release(job, deployment, model, identity)
+
+
+def section_of(job: DistillationJob) -> DeploymentSection:
+    """Section `deployment` of a job. Raises InputError without one."""
+    if job.deployment is None:
+        raise InputError(
+            "the job has no section deployment",
+            field=("deployment",),
+            code="missing_section",
+            fix="add `deployment:` with `endpoint_name:`, see docs/deploy.md",
+        )
+    return job.deployment
+
+
+def check_model(model: str) -> None:
+    """Raise InputError for an address without a version."""
+    if not _WORKSPACE_MODEL.fullmatch(model):
+        raise InputError(
+            "must name a version of a model",
+            subject=f"--model {model!r}",
+            code="wrong_format",
+            fix="write azureml:NAME:VERSION or azureml://registries/REGISTRY/models/NAME/versions/VERSION",
+        )
 
 
 def write_files(release: Release, folder: Path) -> list[Path]:
