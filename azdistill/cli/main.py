@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import typer
 
@@ -92,10 +93,18 @@ def main(open_workspace: object = None) -> None:
         with _log_to_stderr():
             app(obj=open_workspace)
     except AzdistillError as error:
-        print(render_error(error), file=sys.stderr)
-        sys.exit(error.exit_code)
+        _fail(error)
+    except OSError as error:
+        from azdistill.engine.files import disk_error
+
+        _fail(disk_error(error))
     except KeyboardInterrupt:  # between imports; typer turns a later one into exit code 130
         sys.exit(130)
+
+
+def _fail(error: AzdistillError) -> NoReturn:
+    print(render_error(error), file=sys.stderr)
+    sys.exit(error.exit_code)
 
 
 @contextmanager

@@ -8,7 +8,9 @@ from pydantic import BaseModel, ValidationError
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.problems import explain
+from azdistill.engine.files import disk_error as disk_error
 from azdistill.engine.files import read_json as read_json
+from azdistill.engine.files import read_limited as read_limited
 from azdistill.engine.files import write_json as write_json
 from azdistill.engine.files import write_text as write_text
 

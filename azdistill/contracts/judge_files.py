@@ -6,9 +6,13 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from azdistill.contracts.errors import DataError
+from azdistill.contracts.files import read_limited
 from azdistill.contracts.judging import HIGHEST, LOWEST
 from azdistill.contracts.problems import explain
 from azdistill.contracts.verdicts import JudgeMode, Preference, Reading
+
+# A rubric is part of every request to the judge.
+MAX_RUBRIC_BYTES = 1_000_000
 
 
 class HumanLabel(BaseModel):
@@ -49,7 +53,9 @@ def read_labels(path: Path, mode: JudgeMode) -> Iterator[tuple[HumanLabel, Readi
 def read_rubric(path: Path) -> str:
     """The text of a rubric. Raises DataError for a blank one, and for a file that is no text."""
     try:
-        text = path.read_text(encoding="utf-8").strip()
+        text = read_limited(path, MAX_RUBRIC_BYTES).decode("utf-8").strip()
+    except OSError as error:
+        raise DataError(str(error.strerror), code="invalid_rubric", file=path, fix="name a text file") from None
     except UnicodeDecodeError:
         raise DataError("is no UTF-8 text", code="invalid_rubric", file=path, fix="save it as UTF-8") from None
     if not text:

@@ -7,13 +7,17 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from azdistill.engine.problems import MAX_NAME_LENGTH as MAX_NAME_LENGTH
+from azdistill.engine.problems import MAX_PROBLEMS as MAX_PROBLEMS
 from azdistill.engine.problems import SECRET_NAME as SECRET_NAME
 from azdistill.engine.problems import FieldPath as FieldPath
 from azdistill.engine.problems import Problem as Problem
 from azdistill.engine.problems import Severity as Severity
+from azdistill.engine.problems import close_names as close_names
 from azdistill.engine.problems import dotted as dotted
 from azdistill.engine.problems import format_number as format_number
 from azdistill.engine.problems import has_errors as has_errors
+from azdistill.engine.problems import limited as limited
 from azdistill.engine.problems import may_be_secret as may_be_secret
 from azdistill.engine.problems import shorten as shorten
 from azdistill.engine.problems import suggest as suggest

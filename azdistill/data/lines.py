@@ -1,6 +1,7 @@
 """Read a user's JSONL file line by line. Errors here make the file unusable; a bad row is rejected instead."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
     Raises DataError for a file that is missing, is empty, or is not UTF-8 (when that line is reached).
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise DataError("is a folder", file=path, fix="name a JSONL file")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataError("no such file", file=path, fix="check the path")
     empty = True
     with path.open("rb") as stream:

@@ -1,13 +1,25 @@
-"""Write text and JSON files to a temporary file that is renamed: a file is complete or absent."""
+"""Write text and JSON files to a temporary file that is renamed: a file is complete or absent. Read limited files."""
 
 import contextlib
+import errno
 import json
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from azdistill.engine.errors import DataError
+from azdistill.engine.errors import AzdistillError, DataError
+
+_FREE_SPACE = "free disk space, then run again to continue"
+_WRITABLE = "name a folder that you may write, or change its permissions"
+# Errors of disks, permissions and limits of the system, and what to do. Any other OSError is a bug.
+_DISK_ERRORS = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO), _FREE_SPACE),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), _WRITABLE),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit of open files (ulimit -n)"),
+    errno.ENAMETOOLONG: "use shorter names",
+}
 
 
 def write_text(path: Path, text: str) -> None:
@@ -39,5 +51,29 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         fix = "did the step that writes it finish?"
         raise DataError("no such file", code="missing_file", fix=fix, file=path) from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: not UTF-8, not JSON, or a number of too many digits
         raise DataError(f"not JSON ({error})", code="invalid_json", file=path) from None
+
+
+def disk_error(error: OSError, subject: str = "", path: Path | None = None) -> AzdistillError:
+    """An error of the disk, of permissions or of a limit of the system as one sentence. Any other one is raised.
+
+    `path` is shown where the error names none.
+    """
+    if error.errno not in _DISK_ERRORS:
+        raise error
+    name = error.filename or path
+    message = f"{error.strerror}{f' at {str(name)!r}' if name else ''}"
+    return AzdistillError(message, code="disk_error", subject=subject, fix=_DISK_ERRORS[error.errno])
+
+
+def read_limited(path: Path, most: int) -> bytes:
+    """Content of a file. Raises OSError for one with more than `most` bytes, and for a device or a pipe, whose content
+    may never end."""
+    if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    with path.open("rb") as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"larger than {most:,} bytes", str(path))
+    return content

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -18,8 +19,18 @@ Severity = Literal["error", "warning"]
 # Where a problem applies: everywhere, on Azure ML only (no compute is set), or in the local engine only (a sweep).
 Scope = Literal["everywhere", "azure", "local"]
 
-# Longest value in a message, in characters.
+# Longest value in a message, and longest message, in characters.
 MAX_VALUE_LENGTH = 80
+MAX_MESSAGE_LENGTH = 2000
+
+# Longest value that is shown.
+MAX_SHOWN_VALUE = 10_000
+
+# Maximum number of problems that are listed for a file.
+MAX_PROBLEMS = 100
+
+# Maximum number and length of the names that are compared with a misspelt one.
+MAX_KNOWN_NAMES, MAX_NAME_LENGTH = 100, 100
 
 SECRET_NAME = re.compile(r"(^|_)(api)?(key|token|secret|password|credentials?)($|_)", re.IGNORECASE)
 # Tokens by their prefix, and long text of the characters of hex and base64; a file path is no secret.
@@ -32,8 +43,8 @@ _SECRET_VALUE = re.compile(
 # `@` is the container.
 _SECRET_URL = re.compile(
     r"(?<!\bwasb)(?<!\bwasbs)(?<!\babfs)(?<!\babfss)://[^/?#]*@"
-    r"|://[^/?#]*:[^/?#]*@"
-    r"|[?&](sig|code|key|api[-_]?key|[^=&]*token)=",
+    r"|://[^/?#:]*:[^/?#]*@"
+    r"|[?&](sig|code|key|api[-_]?key|[^=&?]*token)=",
     re.IGNORECASE,
 )
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
@@ -64,9 +75,13 @@ class Problem:
     scope: Scope = "everywhere"
 
     def __post_init__(self) -> None:
-        is_scalar = isinstance(self.value, (str, int, float))
-        if not is_scalar or may_be_secret(str(self.field[-1]) if self.field else "", self.value):
+        is_shown = isinstance(self.value, (int, float)) or (
+            isinstance(self.value, str) and len(self.value) <= MAX_SHOWN_VALUE
+        )
+        if not is_shown or may_be_secret(str(self.field[-1]) if self.field else "", self.value):
             object.__setattr__(self, "value", None)
+        object.__setattr__(self, "message", _cut(self.message, MAX_MESSAGE_LENGTH))
+        object.__setattr__(self, "fix", _cut(self.fix, MAX_MESSAGE_LENGTH))
 
     def at(self, file: Path, line: int = 0) -> "Problem":
         """The same problem in a line of a file."""
@@ -119,10 +134,13 @@ def shorten(value: Any) -> str:
     At most `MAX_VALUE_LENGTH` characters: a long value loses its middle, so that the file name of a path remains.
     """
     text = format_number(value) if isinstance(value, float) else repr(value)
-    if len(text) <= MAX_VALUE_LENGTH:
-        return text
-    half = (MAX_VALUE_LENGTH - len("...")) // 2
-    return f"{text[:half]}...{text[-half:]}"
+    return _cut(text, MAX_VALUE_LENGTH)
+
+
+def _cut(text: str, most: int) -> str:
+    """The text with at most that many characters; a longer one loses its middle."""
+    half = (most - len("...")) // 2
+    return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
 
 
 def format_number(value: float) -> str:
@@ -143,6 +161,18 @@ def may_be_secret(name: str, value: Any) -> bool:
     return bool(SECRET_NAME.search(field) or _SECRET_VALUE.fullmatch(value) or _SECRET_URL.search(value))
 
 
+def limited(problems: Iterable[Problem]) -> list[Problem]:
+    """The first problems, and one more that says that there are others."""
+    listed = list(islice(problems, MAX_PROBLEMS + 1))
+    return listed if len(listed) <= MAX_PROBLEMS else [*listed[:MAX_PROBLEMS], too_many_problems(listed[0].file)]
+
+
+def too_many_problems(file: Path | None = None) -> Problem:
+    """The problem that is listed last where there are more."""
+    message = f"more than {MAX_PROBLEMS} problems"
+    return Problem(code="too_many_problems", message=message, fix="fix these first", file=file)
+
+
 def has_errors(problems: Iterable[Problem]) -> bool:
     """True if any of the problems is an error."""
     return any(problem.severity == "error" for problem in problems)
@@ -150,6 +180,13 @@ def has_errors(problems: Iterable[Problem]) -> bool:
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """`did you mean 'rows'?`, or the list of known names when none is close."""
-    choices = sorted(known)
-    close = get_close_matches(name, choices, 1)
-    return f"did you mean {close[0]!r}?" if close else f"it has {', '.join(choices) or 'none'}"
+    choices = sorted(islice(known, MAX_KNOWN_NAMES))
+    if close := close_names(name, choices):
+        return f"did you mean {close[0]!r}?"
+    return f"it has {', '.join(choices) or 'none'}{', ...' * (len(choices) == MAX_KNOWN_NAMES)}"
+
+
+def close_names(name: str, known: Iterable[str], similarity: float = 0.6) -> list[str]:
+    """The known name that is closest to a misspelt one, or none. To compare takes quadratic time in the length."""
+    short = [choice for choice in islice(known, MAX_KNOWN_NAMES) if len(choice) <= MAX_NAME_LENGTH]
+    return get_close_matches(name, short, 1, similarity) if len(name) <= MAX_NAME_LENGTH else []

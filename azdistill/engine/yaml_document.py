@@ -1,22 +1,29 @@
 """Read YAML files with the line of every field, so that problems can name it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
 
 from azdistill.engine.errors import InputError
+from azdistill.engine.files import read_limited
 from azdistill.engine.problems import FieldPath
 
-# Limits of a file, so that a small or broken one takes neither minutes nor the memory of the machine. Values are
+# Limits of a file, so that a hostile or broken one takes neither minutes nor the memory of the machine. Values are
 # counted with aliases expanded: nine levels of `[*a, *a, *a, *a, *a, *a, *a, *a, *a]` are a billion.
-MAX_CHARACTERS = 1_000_000
-MAX_VALUES = 100_000
-MAX_DEPTH = 200
+MAX_BYTES = 1_000_000
+MAX_VALUES = 10_000
+MAX_DEPTH = 100
+# YAML 1.2 (7.4.2) limits a key without `?` to this length.
+MAX_KEY_LENGTH = 1024
+# A longer integer may be too large for a float.
+MAX_DIGITS = 200
+# A file of Azure ML has none. libyaml compares each with all others.
+MAX_DIRECTIVES = 10
 
 _TAG = "tag:yaml.org,2002:"
 _DIGITS = "[0-9][0-9_]*"
@@ -57,13 +64,22 @@ class Document:
 
         Of several fields the one furthest down in the file counts.
         """
-        return max(_line(self.tree, field) for field in fields)
+        return max(map(self._line, fields))
+
+    def _line(self, field: FieldPath) -> int:
+        keys = tuple(map(str, field))
+        return next(self._lines[keys[:end]] for end in range(len(keys), -1, -1) if keys[:end] in self._lines)
+
+    @cached_property
+    def _lines(self) -> dict[tuple[str, ...], int]:
+        """Lines of all fields. A field that is merged in has none."""
+        return {(): self.tree.start_mark.line + 1, **dict(_lines(self.tree, ()))}
 
 
 def read_document(path: Path, error: type[InputError], kind: str) -> Document:
     """Read the YAML mapping of a `kind` file ("job file"). Raises `error` with the line of the problem."""
     try:
-        tree = _compose(path.read_text(encoding="utf-8"))
+        tree = _compose(read_limited(path, MAX_BYTES).decode("utf-8"))
         value = _Values().of(tree) if isinstance(tree, yaml.MappingNode) else {}
     except OSError as problem:
         message = problem.strerror or "cannot be read"
@@ -74,7 +90,7 @@ def read_document(path: Path, error: type[InputError], kind: str) -> Document:
     except yaml.MarkedYAMLError as problem:
         line = problem.problem_mark.line + 1 if problem.problem_mark else 1
         raise error(f"not valid YAML ({problem.problem})", code="invalid_yaml", file=path, line=line) from None
-    except (yaml.YAMLError, ValueError) as problem:  # ValueError: a number too long for Python
+    except (yaml.YAMLError, ValueError) as problem:
         message = f"not valid YAML ({str(problem).splitlines()[0]})"
         raise error(message, code="invalid_yaml", file=path) from None
     except RecursionError:
@@ -98,27 +114,37 @@ def read_scalar(text: str) -> Any:
 @lru_cache(maxsize=256)
 def _compose(text: str) -> yaml.Node | None:
     """The node tree of a text. It is cached, because a run reads the files of its bundle several times."""
-    if len(text) > MAX_CHARACTERS:
-        raise yaml.YAMLError(f"longer than {MAX_CHARACTERS:,} characters")
-    _check_depth(text)
+    if text.count("\n%") > MAX_DIRECTIVES:
+        raise yaml.YAMLError(f"more than {MAX_DIRECTIVES} directives")
+    _check_size(text)
     return yaml.compose(text, Loader=_Loader)
 
 
-def _check_depth(text: str) -> None:
-    """Raise RecursionError for nesting that would overflow the stack of libyaml's composer.
+def _check_size(text: str) -> None:
+    """Raise an error for a text with too many values, or nested so deeply that libyaml's composer would overflow the
+    stack.
 
-    Nesting needs brackets, or blocks inside blocks; only a text with many of either is parsed for its depth.
+    Nesting needs brackets, or blocks inside blocks, and every value follows an indicator or a new line: only a text
+    with many of them is parsed for its depth and number of values.
     """
-    if sum(map(text.count, ("[", "{", "- ", "-\n", "? "))) < MAX_DEPTH:
+    nesting = sum(map(text.count, ("[", "{", "- ", "-\n", "-\t", "? ")))
+    if nesting < MAX_DEPTH and nesting + sum(map(text.count, (",", ":", "\n"))) < MAX_VALUES // 2:
         return
-    depth = 0
+    depth = values = 0
     for event in yaml.parse(text, Loader=_Loader):
+        values += isinstance(event, yaml.NodeEvent)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
-            if depth > MAX_DEPTH:
-                raise RecursionError
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+        if depth > MAX_DEPTH:
+            raise RecursionError
+        if values > 2 * MAX_VALUES:  # keys are no values
+            raise _too_many_values()
+
+
+def _too_many_values() -> yaml.YAMLError:
+    return yaml.YAMLError(f"more than {MAX_VALUES:,} values, with aliases expanded")
 
 
 class _Values:
@@ -128,7 +154,7 @@ class _Values:
         self.count = 0
 
     def of(self, node: yaml.Node) -> Any:
-        self._count()
+        self._count(1)
         if isinstance(node, yaml.MappingNode):
             return {key: self.of(value) for key, value in self.fields(node).items()}
         if isinstance(node, yaml.SequenceNode):
@@ -139,16 +165,19 @@ class _Values:
             case "bool":
                 return node.value.lower() == "true"
             case "int":
+                if len(node.value) > MAX_DIGITS:
+                    message = f"a number has at most {MAX_DIGITS} digits"
+                    raise yaml.composer.ComposerError(problem=message, problem_mark=node.start_mark)
                 return int(node.value.replace("_", ""), 0 if node.value[:2] in {"0o", "0x"} else 10)
             case "float":
                 return float(re.sub(r"_|\.(?=inf|nan)", "", node.value.lower()))
             case _:  # text, or a value with another tag, which stays text
                 return node.value
 
-    def _count(self) -> None:
-        self.count += 1
+    def _count(self, values: int) -> None:
+        self.count += values
         if self.count > MAX_VALUES:
-            raise yaml.YAMLError(f"more than {MAX_VALUES:,} values, with aliases expanded")
+            raise _too_many_values()
 
     def fields(self, node: yaml.MappingNode) -> dict[str, yaml.Node]:
         """Nodes by key. A merged key is used where the mapping does not have it itself."""
@@ -157,8 +186,7 @@ class _Values:
         for key, value in node.value:
             if key.tag == f"{_TAG}merge":
                 merged = dict(self._merged_fields(value)) | merged
-            elif not isinstance(key, yaml.ScalarNode) or key.value in fields:
-                message = f"duplicate key {key.value!r}" if isinstance(key, yaml.ScalarNode) else "a key must be text"
+            elif message := _wrong_key(key, fields):
                 raise yaml.composer.ComposerError(problem=message, problem_mark=key.start_mark)
             else:
                 fields[key.value] = value
@@ -169,24 +197,31 @@ class _Values:
         for mapping in reversed(node.value if isinstance(node, yaml.SequenceNode) else [node]):
             if not isinstance(mapping, yaml.MappingNode):
                 raise yaml.composer.ComposerError(problem="<< must merge a mapping", problem_mark=mapping.start_mark)
-            self._count()
-            yield from self.fields(mapping).items()
+            fields = self.fields(mapping)
+            self._count(1 + len(fields))
+            yield from fields.items()
 
 
-def _line(node: yaml.Node, field: FieldPath) -> int:
-    line = node.start_mark.line
-    for key in field:
-        entry = _entry(node, key)
-        if entry is None:
-            break
-        line, node = entry
-    return line + 1
+def _wrong_key(key: yaml.Node, known: Container[str]) -> str:
+    """The reason why a node cannot be a key next to the `known` ones; empty if it can."""
+    if not isinstance(key, yaml.ScalarNode):
+        return "a key must be text"
+    if len(key.value) > MAX_KEY_LENGTH:
+        return f"a key must have at most {MAX_KEY_LENGTH:,} characters"
+    return f"duplicate key {key.value!r}" if key.value in known else ""
 
 
-def _entry(node: yaml.Node, key: str | int) -> tuple[int, yaml.Node] | None:
-    """0-based line and node of a mapping's key or a sequence's index; None when it is absent or merged in."""
+def _lines(node: yaml.Node, parents: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Path and 1-based line of every field below a node."""
+    for key, line, value in _entries(node):
+        yield (*parents, key), line + 1
+        yield from _lines(value, (*parents, key))
+
+
+def _entries(node: yaml.Node) -> Iterator[tuple[str, int, yaml.Node]]:
+    """Key or index, 0-based line and value of the entries of a mapping or sequence."""
     if isinstance(node, yaml.MappingNode):
-        return next(((name.start_mark.line, value) for name, value in node.value if name.value == str(key)), None)
-    if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
-        return node.value[key].start_mark.line, node.value[key]
-    return None
+        named = (entry for entry in node.value if entry[0].tag != f"{_TAG}merge")
+        yield from ((name.value, name.start_mark.line, value) for name, value in named)
+    elif isinstance(node, yaml.SequenceNode):
+        yield from ((str(index), entry.start_mark.line, entry) for index, entry in enumerate(node.value))

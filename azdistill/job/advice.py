@@ -121,8 +121,9 @@ def _known_models(job: DistillationJob) -> Iterator[tuple[FieldPath, str, Facts]
 
 
 def _known_teachers(job: DistillationJob) -> Iterator[tuple[FieldPath, str, TeacherFacts]]:
+    known = job.known
     for index, teacher in enumerate(job.teacher.teachers):
-        if facts := job.known.teacher(teacher.model):
+        if facts := known.teacher(teacher.model):
             yield ("teacher", "teachers", index, "model"), teacher.model, facts
 
 
@@ -212,10 +213,10 @@ def _related_judge(job: DistillationJob) -> Iterator[Problem]:
     """A judge prefers the texts of its own model and family. Source: Panickssery et al. (2024)."""
     if job.judge is None:
         return
-    judge = job.judge.judge_model.model
+    known, judge = job.known, job.judge.judge_model.model
     judged = {f"teacher {teacher.called!r}": teacher.model for teacher in job.teacher.teachers}
     for name, model in (judged | {"the student": job.student.model}).items():
-        families = sorted(job.known.families(judge) & job.known.families(model))
+        families = sorted(known.families(judge) & known.families(model))
         if judge == model or families:
             relation = "is the same model as" if judge == model else f"is of family {families[0]}, as is"
             message = f"{relation} {name}: a judge prefers answers in its own style"

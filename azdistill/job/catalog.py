@@ -21,8 +21,7 @@ MODELS_FILE = Path(__file__).with_name("models.yaml")
 # Start of the address of a model in a registry.
 REGISTRIES = "azureml://registries/"
 
-# The word that a name starts with.
-_FAMILY = re.compile(r"[a-z]{2,}")
+_WORD = re.compile(r"[a-z]{2,}")
 
 ModelType = Literal["custom_model", "mlflow_model"]
 Lifecycle = Literal["preview", "ga", "legacy", "deprecated", "retired"]
@@ -110,12 +109,12 @@ class Catalog(BaseModel):
         A family is the word that names of the catalog start with.
         """
         name = self._teachers.get(_model_name(model)) or self.student_name(model) or _model_name(model)
-        return {family for family in self._families if re.search(rf"(?<![a-z]){family}(?![a-z])", name.casefold())}
+        return self._families & set(_WORD.findall(name.casefold()))
 
     @cached_property
     def _families(self) -> set[str]:
-        names = (_FAMILY.match(name.casefold()) for name in (*self.teachers, *self.students))
-        return {match[0] for match in names if match}
+        words = (_WORD.match(name.casefold()) for name in (*self.teachers, *self.students))
+        return {word[0] for word in words if word}
 
     def address(self, student: str) -> str:
         """The address of a student of the catalog. A path, an address or an unknown name is returned unchanged."""

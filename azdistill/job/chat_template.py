@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ValidationInfo
 
+from azdistill.contracts.files import read_limited
 from azdistill.job.paths import CHATML, resolve
 from azdistill.job.snapshot import PACKAGE
 
@@ -17,6 +18,10 @@ def _chat_template(name: str, info: ValidationInfo) -> str:
 SpecChatTemplate = Annotated[str, AfterValidator(_chat_template)]
 
 
+# The longest templates of models have some ten thousand characters.
+MAX_BYTES = 200_000
+
+
 def chat_template_file(name: str) -> str:
     """Path of a built-in template, or the path of a file as it is."""
     return str(PACKAGE / "job" / "chatml.jinja") if name == CHATML else name
@@ -24,4 +29,4 @@ def chat_template_file(name: str) -> str:
 
 def read_chat_template(name: Path | str) -> str:
     """Text of a template. Raises OSError, or ValueError where it is not UTF-8."""
-    return Path(chat_template_file(str(name))).read_text(encoding="utf-8")
+    return read_limited(Path(chat_template_file(str(name))), MAX_BYTES).decode("utf-8")

@@ -1,5 +1,6 @@
 """Section `judge` of a job: the judge, its rubric, and labels of people."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -53,7 +54,7 @@ def judge_file_problems(section: Any, base: Path = Path()) -> Iterator[Problem]:
 def _content_problems(file: str, base: Path, read: Callable[[Path], object]) -> Iterator[Problem]:
     """The problem of a local file that exists. An empty one is reported with the other files."""
     path = Path(base, file)
-    if is_remote(file) or not path.is_file() or not path.stat().st_size:
+    if is_remote(file) or not os.path.isfile(path) or not path.stat().st_size:
         return
     try:
         read(path)

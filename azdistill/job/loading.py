@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from azdistill.contracts.errors import SpecError
-from azdistill.contracts.problems import FieldPath, Problem
+from azdistill.contracts.problems import FieldPath, Problem, limited
 from azdistill.engine.yaml_document import Document, read_document
 from azdistill.job.advice import advice
 from azdistill.job.catalog import Catalog
@@ -146,5 +146,5 @@ def _read_catalog(path: Path) -> tuple[Values, list[Problem]]:
     try:
         catalog = Catalog.model_validate(document.value, context={"base": path.parent})
     except ValidationError as error:
-        return {}, _at_own_line(document, job_problems(errors_of(error), Catalog, document.value))
+        return {}, _at_own_line(document, limited(job_problems(errors_of(error), Catalog, document.value)))
     return catalog.model_dump(exclude_unset=True), []

@@ -3,9 +3,9 @@
 import re
 import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -13,9 +13,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from azdistill.contracts.problems import (
+    MAX_NAME_LENGTH,
     SECRET_NAME,
     FieldPath,
     Problem,
+    close_names,
     dotted,
     format_number,
     may_be_secret,
@@ -70,19 +72,14 @@ REFERENCE = "see docs/reference.md"
 def errors_of(error: ValidationError) -> list[ErrorDetails]:
     """The errors of a failed validation, without those that are only a consequence of others."""
     errors = error.errors(include_url=False)
-    return [detail for detail in errors if not _is_consequence(detail, errors)]
+    sections = {detail["loc"][:length] for detail in errors for length in range(len(detail["loc"]))}
+    # pydantic reports a list as too short only because its entries are wrong.
+    return [detail for detail in errors if detail["type"] != "too_short" or detail["loc"] not in sections]
 
 
-def job_problems(errors: Sequence[ErrorDetails], model: type[BaseModel], values: Values) -> list[Problem]:
+def job_problems(errors: Iterable[ErrorDetails], model: type[BaseModel], values: Values) -> Iterator[Problem]:
     """Problems of a failed validation. Their fields are named as the user wrote them in `values`."""
-    return [_problem(error, model, values) for error in errors]
-
-
-def _is_consequence(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
-    """True if pydantic reports a list as too short only because its entries are wrong."""
-    field = detail["loc"]
-    inner = (entry["loc"] for entry in details if len(entry["loc"]) > len(field))
-    return detail["type"] == "too_short" and any(path[: len(field)] == field for path in inner)
+    return (_problem(error, model, values) for error in errors)
 
 
 def _problem(detail: ErrorDetails, model: type[BaseModel], values: Values) -> Problem:
@@ -116,8 +113,8 @@ def _suggestion(loc: FieldPath, model: type[BaseModel]) -> str:
     section, written = _model(model, tuple(parents)) or model, str(last)
     name = OTHER_NAMES.get(written, written if parents else SECTION_NAMES.get(written, written))
     known = [*_own(section), *(() if parents else SHORT)]
-    elsewhere = [dotted(path) for path in _paths(model) if path[-1] == name]
-    if suggestions := get_close_matches(name, known, 1, TYPO) or elsewhere or get_close_matches(name, known, 1):
+    elsewhere = [dotted(path) for path in _all_paths(model) if path[-1] == name]
+    if suggestions := close_names(name, known, TYPO) or elsewhere or close_names(name, known):
         return f"did you mean {' or '.join(suggestions)}?"
     if SECRET_NAME.search(name):
         return "a job holds no keys: put the key into an environment variable and set key_variable to its name"
@@ -137,14 +134,14 @@ def _listed(names: list[str], limit: int) -> str:
 
 def _closest(value: str, choices: str) -> str:
     """A suggestion from the choices in "'nli', 'qa' or 'math'"."""
-    close = get_close_matches(value.casefold(), re.findall(r"'([^']+)'", choices), 1)
+    close = close_names(value.casefold(), re.findall(r"'([^']+)'", choices))
     return f"did you mean {close[0]}?" if close else ""
 
 
 def _respelled(detail: ErrorDetails) -> str:
     """A suggestion for a value with a wrong form. Empty if there is no obvious one."""
     pattern, value = detail["ctx"]["pattern"], detail["input"]
-    if may_be_secret(dotted(detail["loc"]), value) or "://" in value:
+    if may_be_secret(dotted(detail["loc"]), value) or "://" in value or len(value) > MAX_NAME_LENGTH:
         return ""
     without_spaces = re.sub(r"\s*,\s*", ",", value)
     options = [
@@ -229,6 +226,11 @@ def _without_none(kind: Any) -> Any:
 
 def _as_model(kind: Any) -> type[BaseModel] | None:
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+@cache
+def _all_paths(model: type[BaseModel]) -> tuple[FieldPath, ...]:
+    return tuple(_paths(model))
 
 
 def _paths(model: type[BaseModel], parents: FieldPath = ()) -> Iterator[FieldPath]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, Self, get_args
 
 from pydantic import (
@@ -13,20 +14,21 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from azdistill.contracts.curate import CurateConfig
 from azdistill.contracts.errors import SpecError
 from azdistill.contracts.evaluate import EvaluateConfig
 from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.prepare import PrepareConfig
-from azdistill.contracts.problems import Problem, suggest
+from azdistill.contracts.problems import Problem, limited, suggest
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.step import StepConfig
 from azdistill.contracts.suites import MOST_SUITES
 from azdistill.contracts.task import OWN, TaskName
 from azdistill.contracts.teacher import Prompting
 from azdistill.contracts.train import TrainConfig
-from azdistill.engine.pipeline.labels import MAX_LENGTHS, tag_problems, unversioned_asset
+from azdistill.engine.pipeline.labels import MAX_LENGTHS, tag_problems, unsafe_path, unversioned_asset
 from azdistill.job.catalog import REGISTRIES, Catalog, ModelType, built_in
 from azdistill.job.compute_checks import compute_problems
 from azdistill.job.deployment import DeploymentSection, deployment_problems
@@ -132,13 +134,14 @@ class DistillationJob(Section):
         values = {name: _plain(value) for name, value in values.items()}
         full, problems = expand_job(values)
         problems += [*_contradictions(full), *_density_without_summaries(full)]
+        errors: list[ErrorDetails] = []
         try:
             job = validate(full)
         except ValidationError as error:
             errors = errors_of(error)
             job, others = partial_validation(cls, full, errors, info.context)
-            problems += job_problems([*errors, *others], cls, values)
-        problems += run_checks(CHECKS, job)
+            errors += others
+        problems = limited(chain(problems, job_problems(errors, cls, values), run_checks(CHECKS, job)))
         if problems:
             # Outside of the except block: pydantic's message repeats values, and one of them may be a secret.
             raise SpecError(problems=problems)
@@ -303,16 +306,19 @@ def _reasoning_of_last_turns(job: DistillationJob) -> Iterator[Problem]:
         )
 
 
-def _versioned(job: DistillationJob, section: str, field: str) -> Iterator[Problem]:
-    """An address of an asset needs a version."""
+def _address(job: DistillationJob, section: str, field: str) -> Iterator[Problem]:
+    """An address of an asset needs a version, and one in a datastore a path inside it."""
     path = getattr(getattr(job, section), field, None)
+    if path and path.startswith("azureml://") and (reason := unsafe_path(path)):
+        fix = "write the path without them"
+        yield Problem(code="unsafe_path", message=reason, fix=fix, field=(section, field), value=path)
     if path and (name := unversioned_asset(path)) is not None:
         message, fix = "Azure ML requires a version", f"write azureml:{name.rstrip(':@')}:VERSION"
         yield Problem(code="missing_version", message=message, fix=fix, field=(section, field), value=path)
 
 
 ADDRESSES = [
-    partial(_versioned, section=section, field=field)
+    partial(_address, section=section, field=field)
     for section, field in (
         *(("data", name) for name in FILES),
         ("teacher", "completions"),

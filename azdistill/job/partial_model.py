@@ -9,7 +9,6 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -17,7 +16,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from azdistill.contracts.problems import FieldPath, Problem
+from azdistill.contracts.problems import MAX_PROBLEMS, FieldPath, Problem, close_names
 
 UNIONS = (Union, UnionType)
 
@@ -55,9 +54,11 @@ def partial_validation(
 ) -> tuple[Any, list[ErrorDetails]]:
     """The valid fields of `values`, and the errors of the validators that pydantic did not run.
 
-    `errors` are those of a failed validation of `values`.
+    `errors` are those of a failed validation of `values`. No field counts as valid where more errors than are listed.
     """
-    validation = _PartialValidation({error["loc"] for error in errors}, context)
+    if len(errors) > MAX_PROBLEMS:
+        return PartialModel(model, {}), []
+    validation = _PartialValidation([error["loc"] for error in errors], context)
     job = validation.model(model, values, ())
     known = {(error["loc"], error["msg"]) for error in errors}
     return job, [error for error in validation.errors if (error["loc"], error["msg"]) not in known]
@@ -65,11 +66,16 @@ def partial_validation(
 
 @dataclass
 class _PartialValidation:
-    """`invalid` are the paths of all errors. `errors` collects those of validators that pydantic did not run."""
+    """`paths` are those of all errors. `errors` collects those of validators that pydantic did not run."""
 
-    invalid: set[FieldPath]
+    paths: Sequence[FieldPath]
     context: Any
     errors: list[ErrorDetails] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.invalid = set(self.paths)
+        self.adapters: dict[int, tuple[Any, TypeAdapter[Any]]] = {}
+        self.sections = {path[:length] for path in self.invalid for length in range(len(path) + 1)}
 
     def model(self, model: type[BaseModel], values: Mapping[str, Any], path: FieldPath) -> PartialModel:
         """The valid fields of a model at `path`. Runs its validators."""
@@ -81,7 +87,7 @@ class _PartialValidation:
             if name in values:
                 with suppress(InvalidFieldError):
                     fields[name] = self._value(_annotation(info), values[name], (*path, name))
-            elif not info.is_required() and not get_close_matches(name, unknown, 1):  # one may be this name, misspelt
+            elif not info.is_required() and not close_names(name, unknown):  # one may be this name, misspelt
                 fields[name] = info.get_default(call_default_factory=True)
         partial = PartialModel(model, fields)
         for name in _validators(model, "after"):
@@ -101,8 +107,8 @@ class _PartialValidation:
 
     def _value(self, annotation: Any, value: Any, path: FieldPath) -> Any:
         """The valid parts of a value: of a list or mapping, its valid entries."""
-        if not any(invalid[: len(path)] == path for invalid in self.invalid):
-            return TypeAdapter(annotation).validate_python(value, context=self.context)
+        if path not in self.sections:
+            return self._adapter(annotation).validate_python(value, context=self.context)
         type = _type(annotation)
         if inspect.isclass(type) and issubclass(type, BaseModel) and isinstance(value, Mapping):
             return self.model(type, value, path)
@@ -113,6 +119,12 @@ class _PartialValidation:
         if get_origin(type) is dict and isinstance(value, Mapping):
             return self._entries(get_args(type)[1], value.items(), path)
         raise InvalidFieldError(path)
+
+    def _adapter(self, annotation: Any) -> TypeAdapter[Any]:
+        """The validator of a type: one for all entries of a list."""
+        if id(annotation) not in self.adapters:
+            self.adapters[id(annotation)] = annotation, TypeAdapter(annotation)
+        return self.adapters[id(annotation)][1]
 
     def _list(self, annotation: Any, values: Sequence[Any], path: FieldPath) -> tuple[Any, ...]:
         """The valid entries. A list of sections is invalid if one of them is no section: checks would miss its name."""

@@ -4,13 +4,12 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, ValidationInfo
 
-from azdistill.contracts.problems import FieldPath, Problem
+from azdistill.contracts.problems import FieldPath, Problem, close_names
 
 if TYPE_CHECKING:
     from azdistill.job.catalog import Catalog
@@ -95,18 +94,18 @@ def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterato
 
 
 def _exists(path: str, base: Path) -> bool:
-    return is_remote(path) or Path(base, path).exists()
+    return is_remote(path) or os.path.exists(Path(base, path))
 
 
 def _is_empty(path: str, base: Path) -> bool:
-    return not is_remote(path) and Path(base, path).is_file() and not Path(base, path).stat().st_size
+    return not is_remote(path) and os.path.isfile(file := Path(base, path)) and not file.stat().st_size
 
 
 def _generator(path: str, base: Path) -> str:
     """The command that generates a missing data folder, if generate.py is next to the folder, as in the quickstart."""
     folder = Path(os.path.normpath(Path(base, path).parent))
     generator = folder.parent / "generate.py"
-    if folder.is_dir() or not generator.is_file():
+    if os.path.isdir(folder) or not os.path.isfile(generator):
         return ""
     return shlex.join(["python", str(generator), "--out", str(folder)])
 
@@ -114,8 +113,8 @@ def _generator(path: str, base: Path) -> str:
 def _similar(path: str, base: Path) -> str:
     """Suggest a file with a similar name in the same folder, with the folder as the user wrote it."""
     folder = Path(base, path).parent
-    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    close = get_close_matches(Path(path).name, names, 1)
+    names = os.listdir(folder) if os.path.isdir(folder) and os.access(folder, os.R_OK) else []
+    close = close_names(Path(path).name, names)
     return f"did you mean {path[: len(path) - len(Path(path).name)]}{close[0]}?" if close else ""
 
 
@@ -127,6 +126,6 @@ def _missing_student(student: str, catalog: "Catalog", base: Path) -> tuple[str,
     if "/" in student and (fix := _similar(student, base)):
         return "no such folder", fix
     message = "no such folder, and no model of the catalog"
-    if close := get_close_matches(name, catalog.students, 1):
+    if close := close_names(name, catalog.students):
         return message, f"did you mean {close[0]}?"
     return message, "name a folder, an azureml: address or a model of docs/models.md"

@@ -30,12 +30,14 @@ def count_rows(path: Path) -> int:
 
 
 def row_texts(row: Any) -> Iterator[str]:
-    """Every text in a row."""
-    if isinstance(row, str):
-        yield row
-    elif isinstance(row, (dict, list)):
-        for value in row.values() if isinstance(row, dict) else row:
-            yield from row_texts(value)
+    """Every text in a row. It is no recursion, because a row may be nested deeply."""
+    waiting = [row]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, (dict, list)):
+            waiting += reversed(value.values() if isinstance(value, dict) else value)
 
 
 def reference_in(row: Any) -> str:

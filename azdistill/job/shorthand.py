@@ -48,7 +48,8 @@ def expand(values: Values, catalog: Catalog) -> tuple[Values, list[Problem]]:
     A teacher that is given by name only gets the workspace connection of the same name. The gates are reported and
     not enforced: the few rows of a tutorial cannot prove a student.
     """
-    full: Values = {key: value for key, value in values.items() if key not in SHORT}
+    # The sections are copied, because fields of the short form are set in them.
+    full = {key: dict(value) if isinstance(value, dict) else value for key, value in values.items() if key not in SHORT}
     if len(full) == len(values):
         return full, []
     problems = [
@@ -108,10 +109,9 @@ def _set_if_absent(full: Values, path: FieldPath, value: Any) -> bool:
     *parents, name = path
     section = full
     for parent in parents:
-        inner = section.get(str(parent), {})
-        if not isinstance(inner, dict):
+        section = section.setdefault(str(parent), {})
+        if not isinstance(section, dict):
             return True
-        section[str(parent)] = section = dict(inner)
     is_absent = str(name) not in section
     section.setdefault(str(name), value)
     return is_absent

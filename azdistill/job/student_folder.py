@@ -1,13 +1,18 @@
 """Check a student's folder without loading it, and the rows: what train would refuse after the teacher is paid."""
 
+import contextlib
 import json
+import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azdistill.contracts.errors import SpecError
+from azdistill.contracts.files import read_limited
 from azdistill.contracts.problems import Problem, has_errors
-from azdistill.job.chat_template import chat_template_file, read_chat_template
+from azdistill.contracts.time_limit import TimeLimitExceeded
+from azdistill.job.chat_template import MAX_BYTES, chat_template_file, read_chat_template
 from azdistill.job.paths import is_remote
 from azdistill.job.student_rows import long_rows, rejected_rows
 
@@ -17,6 +22,12 @@ if TYPE_CHECKING:
 ADAPTER = "adapter_config.json"
 CHOOSE_TEMPLATE = "set student.chat_template to chatml or to the file of a template"
 PICKLED = ("*.bin", "*.pt", "*.pth")
+
+# Largest file that is read: tokenizer_config.json lists all added tokens.
+MAX_JSON_BYTES = 20_000_000
+
+# Extent of the search for a file in the folder of a student, which may be any folder by mistake.
+MAX_LEVELS, MAX_FOLDERS = 6, 1000
 
 # Endings of the classes of models that do not generate text from left to right.
 OTHER_HEADS = (
@@ -60,12 +71,12 @@ def student_problems(job: "DistillationJob") -> Iterator[Problem]:
     Of a student that is not on this machine only the chosen template is checked.
     """
     folder = Path(job.student.model)
-    is_local = not is_remote(job.student.model) and folder.is_dir()
+    is_local = not is_remote(job.student.model) and os.path.isdir(folder)
     config = _nearest(folder, "config.json") if is_local else None
     tokenizer = _nearest(folder, "tokenizer_config.json") if is_local else None
     if is_local:
         model = config or _nearest(folder, ADAPTER) or folder
-        if (model / ADAPTER).is_file():
+        if os.path.isfile(model / ADAPTER):
             base = _read(model / ADAPTER).get("base_model_name_or_path") or "its base model"
             fix = f"merge it into {base} and set the folder of the merged model"
             yield _problem(job, "adapter", f"holds an adapter ({ADAPTER}), not a complete model", fix)
@@ -92,7 +103,7 @@ def _template_problems(job: "DistillationJob", tokenizer: Path | None) -> Iterat
         if tokenizer and not template:
             fix = f"{CHOOSE_TEMPLATE}, or choose a chat or instruct model"
             yield _problem(job, "no_chat_template", "its tokenizer has no chat template", fix)
-    elif is_remote(name) or not Path(chat_template_file(name)).is_file():
+    elif is_remote(name) or not os.path.isfile(chat_template_file(name)):
         return  # a missing file is a problem of the job itself
     else:
         try:
@@ -115,6 +126,10 @@ def _rendering_problems(job: "DistillationJob", text: str, tokenizer: Path | Non
         )
     except TemplateSyntaxError as error:
         message = f"its chat template is no valid Jinja (line {error.lineno}: {error.message})"
+        yield _template_problem(job, "invalid_template", message, fix)
+        return
+    except (RecursionError, MemoryError, SyntaxError, TimeLimitExceeded) as error:
+        message = f"its chat template is nested too deeply or too long ({type(error).__name__})"
         yield _template_problem(job, "invalid_template", message, fix)
         return
     if reason := template.error():
@@ -165,13 +180,24 @@ def _problem(job: "DistillationJob", code: str, message: str, fix: str) -> Probl
 
 def _nearest(folder: Path, name: str) -> Path | None:
     """The folder with the file `name` that is the fewest levels below `folder`: MLflow's layout has several levels."""
-    return min((path.parent for path in folder.rglob(name)), key=lambda path: (len(path.parts), path), default=None)
+    level = [folder]
+    for _ in range(MAX_LEVELS):
+        if owners := [path for path in level if os.path.isfile(path / name)]:
+            return min(owners)
+        level = list(islice((inner for path in level for inner in _folders(path)), MAX_FOLDERS))
+    return None
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    """The folders in a folder; none in one that can't be read."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        yield from (Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
 def _template(tokenizer: Path) -> str:
     """The default chat template of a tokenizer, empty without one."""
-    if (file := tokenizer / "chat_template.jinja").is_file():
-        return file.read_text(encoding="utf-8", errors="replace")
+    if os.path.isfile(file := tokenizer / "chat_template.jinja"):
+        return _text(file, MAX_BYTES)
     for name in ("chat_template.json", "tokenizer_config.json"):
         template = _read(tokenizer / name).get("chat_template")
         if isinstance(template, list):  # several by name
@@ -185,7 +211,15 @@ def _template(tokenizer: Path) -> str:
 def _read(path: Path) -> dict[str, Any]:
     """Content of a JSON file; empty for one that can't be read, which transformers reports."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = json.loads(_text(path, MAX_JSON_BYTES))
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _text(path: Path, most: int) -> str:
+    """Text of a file of at most `most` bytes; empty for one that can't be read."""
+    try:
+        return read_limited(path, most).decode("utf-8", errors="replace")
+    except OSError:
+        return ""

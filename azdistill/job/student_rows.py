@@ -1,8 +1,10 @@
 """Check rows against the student that is trained on them: what train would refuse after the teacher is paid."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from time import process_time
 from typing import TYPE_CHECKING, Any
 
 from azdistill.contracts.problems import Problem
@@ -13,8 +15,8 @@ if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
     from azdistill.job.template_rendering import StudentTemplate, Turn
 
-# Rows of each file that are read.
-ROWS = 200
+# Rows of each file that are read, and the processor time in which they are rendered.
+ROWS, ROWS_S = 200, 0.3
 
 # More characters than most texts have per token: a row has at least as many tokens as its characters divided by this.
 MOST_CHARACTERS = 6
@@ -25,8 +27,11 @@ _ORDER = re.compile(r"(system )?(user assistant )*user ")
 
 def rejected_rows(job: "DistillationJob", template: "StudentTemplate") -> Iterator[str]:
     """The first row of each local file that the template rejects: its roles, file, line and the template's reason."""
+    deadline = process_time() + ROWS_S
     for path in _local_files(job):
         for line, row in enumerate(first_rows(path, ROWS), 1):
+            if process_time() > deadline:
+                return
             turns = _conversation(row)
             if turns and (reason := template.rejection(turns)):
                 roles = ", ".join(turn["role"] for turn in turns)
@@ -59,7 +64,7 @@ def long_rows(job: "DistillationJob", positions: int | None) -> Iterator[Problem
 
 def _local_files(job: "DistillationJob") -> list[Path]:
     paths = [*(getattr(job.data, name) for name in FILES), *(suite.data for suite in job.regressions)]
-    return [Path(path) for path in paths if path and not is_remote(path) and Path(path).is_file()]
+    return [Path(path) for path in paths if path and not is_remote(path) and os.path.isfile(path)]
 
 
 def _conversation(row: Any) -> "list[Turn]":

@@ -1,5 +1,6 @@
 """The task of a job (a built-in one by name, or a Python file of the user), and the Python file of its own metric."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -41,7 +42,7 @@ SpecTask = Annotated[
 def task_file_problems(task: object, base: Path = Path()) -> Iterator[Problem]:
     """Problems of the Python file of a custom task. Yields nothing for a built-in task, a remote file or a missing
     file."""
-    if isinstance(task, str) and is_file(task) and not is_remote(task) and (path := Path(base, task)).exists():
+    if isinstance(task, str) and is_file(task) and not is_remote(task) and os.path.exists(path := Path(base, task)):
         yield from task_problems(path)
 
 
@@ -55,6 +56,6 @@ def metric_file_problems(metrics: object, base: Path = Path()) -> Iterator[Probl
         isinstance(metrics, str)
         and is_file(metrics)
         and not is_remote(metrics)
-        and (path := Path(base, metrics)).exists()
+        and os.path.exists(path := Path(base, metrics))
     ):
         yield from metric_problems(path)

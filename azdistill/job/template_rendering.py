@@ -6,13 +6,18 @@ transformers/utils/chat_template_utils.py.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from jinja2 import TemplateError
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from azdistill.contracts.time_limit import TimeLimitExceeded, time_limit
 
 Turn = Mapping[str, str]
 
@@ -23,20 +28,42 @@ SYSTEM = {"role": "system", "content": "SYSTEM"}
 QUESTION = {"role": "user", "content": "Q"}
 ANSWER = {"role": "assistant", "content": "ANSWER"}
 
+# Size of this process in pages, on Linux. https://man7.org/linux/man-pages/man5/proc_pid_statm.5.html
+STATISTICS = Path("/proc/self/statm")
+
 # transformers marks the assistant's turns with a tag of its own.
 _GENERATION = re.compile(r"{%-?\s*(end)?generation\s*-?%}")
 
 
+# Processor time to parse a template and to render a conversation, and memory for it. Templates of models take some
+# milliseconds.
+PARSE_S, RENDER_S, MEMORY_BYTES = 0.3, 0.1, 1 << 29
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """Jinja's sandbox without large powers: one is a single operation, which no time limit interrupts."""
+
+    intercepted_binops = frozenset({"**"})
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if right > 1000:
+            raise TemplateError(f"the exponent {right} is too large")
+        return super().call_binop(context, operator, left, right)
+
+
 class StudentTemplate:
-    """A chat template with the special tokens of its tokenizer. Raises TemplateSyntaxError for invalid Jinja."""
+    """A chat template with the special tokens of its tokenizer.
+
+    Raises TemplateSyntaxError for invalid Jinja, and RecursionError, MemoryError, SyntaxError or TimeLimitExceeded for
+    a template that is too long or nested too deeply.
+    """
 
     def __init__(self, text: str, tokens: Mapping[str, str]) -> None:
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-        )
+        environment = _Environment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
         environment.filters["tojson"] = _to_json
         environment.globals |= {"raise_exception": _raise, "strftime_now": date(2024, 7, 26).strftime}
-        self._template = environment.from_string(_GENERATION.sub("", text))
+        with time_limit(PARSE_S):
+            self._template = environment.from_string(_GENERATION.sub("", text))
         self._tokens = {**dict.fromkeys(TOKENS, ""), **tokens}
 
     def error(self) -> str:
@@ -70,7 +97,26 @@ class StudentTemplate:
 
     def _render(self, turns: Sequence[Turn], add_generation_prompt: bool) -> str:
         options = {"tools": None, "documents": None, "add_generation_prompt": add_generation_prompt}
-        return self._template.render(messages=[dict(turn) for turn in turns], **options, **self._tokens)
+        with time_limit(RENDER_S), _memory_limit():
+            return self._template.render(messages=[dict(turn) for turn in turns], **options, **self._tokens)
+
+
+@contextmanager
+def _memory_limit() -> Iterator[None]:
+    """Raise MemoryError in the block for more than MEMORY_BYTES of additional memory, on Linux."""
+    if not STATISTICS.is_file():
+        yield
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(STATISTICS.read_text().split()[0]) * resource.getpagesize()
+    limit = used + MEMORY_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (limit if soft == resource.RLIM_INFINITY else min(soft, limit), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def special_tokens(tokenizer_config: Mapping[str, Any]) -> dict[str, str]:
@@ -90,5 +136,6 @@ def _raise(message: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    text = str(error) if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
+    is_sentence = isinstance(error, (TemplateError, TimeLimitExceeded))
+    text = str(error) if is_sentence else f"{type(error).__name__}: {error}"
     return " ".join(text.split())[:200]

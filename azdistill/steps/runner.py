@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from azdistill.contracts.errors import AzdistillError
+from azdistill.contracts.files import disk_error
 from azdistill.contracts.step import Arguments, Config, Step, parse
 
 # Read by MLflow when it is imported: its log may hold the address of a run with a password.
@@ -23,7 +24,8 @@ MLFLOW_SETTINGS = {
 
 
 def run_step(step: Step[Config], body: Callable[[Arguments[Config]], None], argv: Sequence[str]) -> int:
-    """Run one step and return its exit code. Any exception but an AzdistillError keeps its traceback."""
+    """Run one step and return its exit code. Any exception but an AzdistillError and an error of the disk keeps its
+    traceback."""
     log_to_stdout()
     for name, value in MLFLOW_SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -32,6 +34,9 @@ def run_step(step: Step[Config], body: Callable[[Arguments[Config]], None], argv
     except AzdistillError as error:
         print(f"{step.name}: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"{step.name}: {disk_error(error)}", file=sys.stderr)
+        return AzdistillError.exit_code
     except KeyboardInterrupt:
         print(f"{step.name}: interrupted; run again to continue", file=sys.stderr)
         return 130

@@ -13,6 +13,7 @@ from jinja2 import TemplateError
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.rows import Message
+from azdistill.contracts.time_limit import TimeLimitExceeded, time_limit
 
 # The end of a turn in ChatML. Source: https://github.com/openai/openai-python/blob/v0.28.1/chatml.md
 CHATML_END = "<|im_end|>"
@@ -41,6 +42,9 @@ MERGE_SYSTEM_TURN = (
 REJECTED_BY_TEMPLATE = "template_rejects_roles"
 
 CHOOSE_TEMPLATE = "set student.chat_template to chatml or to the file of a template"
+
+# Processor time to render a conversation, which takes some milliseconds: a template that loops ends after it.
+RENDER_S = 10.0
 
 _STRFTIME_NOW = re.compile(r"""strftime_now\(\s*(['"])(.*?)\1\s*\)""")
 
@@ -143,9 +147,11 @@ def _renders_system_turn(tokenizer: Any) -> bool:
 
 def _render(tokenizer: Any, turns: Sequence[Message], add_generation_prompt: bool) -> str:
     messages = [{"role": turn.role, "content": turn.content} for turn in turns]
-    text: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt)
+    with time_limit(RENDER_S):
+        text: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt)
     return text
 
 
 def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
+    is_sentence = isinstance(error, (TemplateError, TimeLimitExceeded))
+    return str(error) if is_sentence else f"{type(error).__name__}: {error}"

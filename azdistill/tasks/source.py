@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from azdistill.contracts.files import read_limited
 from azdistill.contracts.problems import Problem
 
 # Functions that a file defines or imports, with their positional arguments.
@@ -24,9 +25,13 @@ ALLOWED_PACKAGES = ("azdistill.tasks", "azdistill.contracts.rows")
 ALLOWED_IMPORTS = "the standard library, azdistill.tasks and azdistill.contracts.rows"
 
 
+# To parse a file takes a second for each megabyte.
+MAX_BYTES = 200_000
+
+
 def read_source(path: Path) -> str:
     """Text of a file. Raises OSError, or ValueError where it is not UTF-8."""
-    return path.read_bytes().decode("utf-8-sig")
+    return read_limited(path, MAX_BYTES).decode("utf-8-sig")
 
 
 def task_problems(path: Path) -> list[Problem]:
@@ -52,6 +57,8 @@ def file_problems(path: Path, functions: Functions) -> list[Problem]:
         return [
             Problem(code="invalid_python", message=f"not valid Python ({error})", fix="save it as UTF-8", file=path)
         ]
+    except (RecursionError, MemoryError):
+        return [Problem(code="invalid_python", message="not valid Python (nested too deeply)", file=path)]
     problems = [problem.at(path, line) for line, problem in (*_check_imports(tree), *_check_functions(tree, functions))]
     return sorted(problems, key=lambda problem: (problem.line, problem.message))
 

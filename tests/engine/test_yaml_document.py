@@ -85,15 +85,21 @@ def bomb(levels: int) -> str:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (bomb(12), "more than 100,000 values, with aliases expanded"),
+        (bomb(12), "more than 10,000 values, with aliases expanded"),
         ("a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 12)),
-         "more than 100,000 values, with aliases expanded"),
+         "more than 10,000 values, with aliases expanded"),
         ("a: " + "[" * 100_000, "nested too deeply"),
         ("a: " + "[" * 5_000 + "]" * 5_000, "nested too deeply"),
         ("- " * 100_000, "nested too deeply"),
-        ("".join(f"key{n}: 1\n" for n in range(100_000)), "longer than 1,000,000 characters"),
+        ("".join(f"key{n}: 1\n" for n in range(20_000)), "more than 10,000 values"),
+        ("[" + "*a, " * 100_000, "more than 10,000 values"),
+        ("a: &a {<<: *a}", "nested too deeply"),
+        (f"? {'k' * 2000}\n: 1", "a key must have at most 1,024 characters"),
+        (f"a: {'9' * 300}", "a number has at most 200 digits"),
+        ("%TAG !a! x\n" * 50_000 + "---\na: 1", "more than 10 directives"),
+        ("a: \0", "control characters are not allowed"),
+        ("#" * 1_000_001, "larger than 1,000,000 bytes"),
     ],
-    ids=["aliases", "merges", "open brackets", "brackets", "sequences", "keys"],
 )  # fmt: skip
 def test_a_file_beyond_the_limits_is_rejected_quickly(text: str, reason: str, tmp_path: Path) -> None:
     file = tmp_path / "file.yml"
@@ -101,7 +107,7 @@ def test_a_file_beyond_the_limits_is_rejected_quickly(text: str, reason: str, tm
     started = time.perf_counter()
     with pytest.raises(SpecError) as error:
         read_document(file, SpecError, "job file")
-    assert time.perf_counter() - started < 20  # without the limits: minutes, or the end of the process
+    assert time.perf_counter() - started < 5  # without the limits: minutes, or the end of the process
     (problem,) = error.value.problems
-    assert (problem.code, problem.file) == ("invalid_yaml", file)
+    assert problem.file == file
     assert reason in problem.message

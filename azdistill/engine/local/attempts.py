@@ -8,6 +8,7 @@ from time import monotonic
 from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.processes import Launch, Processes, Running
 from azdistill.engine.local.resolve import ResolvedNode
+from azdistill.engine.local.storage import own_file
 from azdistill.engine.pipeline.model import Node
 
 # The snapshot in a node's folder, where its commands run. No output can have this name.
@@ -35,7 +36,7 @@ class NodeAttempt:
 
     def launch(self, command: str, variables: Mapping[str, str] | None = None, log: Path | None = None) -> Launch:
         """A command of this node. `variables` are added to the node's; `log` replaces the node's log."""
-        return Launch(command, self.folder / CODE, log or self.log, {**self.variables, **(variables or {})})
+        return Launch(command, self.folder / CODE, own_file(log or self.log), {**self.variables, **(variables or {})})
 
     def note(self, text: str) -> None:
         """Append a message of the engine to the node's log."""
@@ -69,5 +70,5 @@ def wait_until(running: Running, deadline: Deadline, interval: float = 3600) -> 
 
 def append_note(log: Path, text: str) -> None:
     """Append a message of the engine to a log."""
-    with log.open("a", encoding="utf-8") as stream:
+    with own_file(log).open("a", encoding="utf-8") as stream:
         stream.write(f"azdistill: {text}\n")

@@ -1,5 +1,6 @@
 """Local copies of remote data: map registered names and addresses to files and folders of this machine."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from azdistill.engine.yaml_document import read_document
 
 DATASTORE_ADDRESS = re.compile(r"azureml://(?:subscriptions/.*/)?datastores/([\w-]+)/paths/(.+)")
 
-_LONG_DATASTORE = re.compile(r"azureml://subscriptions/.*/(datastores/.+)")
+_LONG_DATASTORE = re.compile(r"\Aazureml://subscriptions/.*/(datastores/.+)")
 _DATASTORE_ROOT = re.compile(r"azureml://datastores/[\w-]+")
 _URL_WITH_QUERY = re.compile(r"(?:https?|wasbs?|abfss?|adl)://")
 
@@ -52,11 +53,11 @@ def parse_copy(text: str) -> tuple[str, Path]:
     """Parse `NAME=PATH`. The name may contain `=`: the first split whose path exists wins. Raises InputError when
     none does."""
     parts = text.split("=")
-    splits = [("=".join(parts[:at]), Path("=".join(parts[at:])).expanduser()) for at in range(1, len(parts))]
+    splits = [("=".join(parts[:at]), Path(os.path.expanduser("=".join(parts[at:])))) for at in range(1, len(parts))]
     if not splits or not splits[0][0]:
         raise InputError("must be NAME=PATH, or a YAML file of names and paths", subject=f"--data {text!r}")
     for name, path in splits:
-        if name and str(path) != "." and path.exists():
+        if name and str(path) != "." and os.path.exists(path):
             return name, path
     raise InputError(f"no such file or folder: {str(splits[0][1])!r}", subject=f"--data {text!r}")
 
@@ -69,8 +70,8 @@ def read_copies(path: Path) -> dict[str, Path]:
     document = read_document(path, InputError, "mapping file")
     copies = {}
     for name, value in document.value.items():
-        copy = path.parent / Path(value).expanduser() if isinstance(value, str) else None
-        if copy is None or not copy.exists():
+        copy = path.parent / os.path.expanduser(value) if isinstance(value, str) else None
+        if copy is None or not os.path.exists(copy):
             line = document.line((name,))
             fix = "paths are relative to this file"
             raise InputError("no such file or folder", file=path, line=line, field=(name,), value=value, fix=fix)

@@ -23,6 +23,8 @@ logger = logging.getLogger("azdistill.engine")
 COMPLETE_MARKER = ".complete"
 # Seconds that a server may send nothing.
 TIMEOUT_S = 30.0
+# Limits of one download: a server may send slowly, or without end.
+MAX_BYTES, MAX_SECONDS = 100_000_000_000, 6 * 3600.0
 # Seconds between two log messages about a download.
 PROGRESS_INTERVAL_S = 10.0
 
@@ -96,15 +98,25 @@ def _fetch(address: str, partial: Path, timeout: float) -> None:
 
 
 def _copy(response: HTTPResponse, file: BinaryIO, shown: str) -> None:
-    """Raises ConnectionError when the connection ends before the file does."""
+    """Raises ConnectionError when the connection ends before the file does, ValueError for a file that is too large,
+    and TimeoutError when it takes too long."""
     size = int(response.headers.get("Content-Length") or 0)
+    _check_size(size)
     total = f"{size / _MB:.1f} MB" if size else "unknown size"
     logger.info(f"downloading {shown}: {total}")
-    logged = monotonic()
-    while chunk := response.read(_CHUNK_BYTES):
+    started = logged = monotonic()
+    while chunk := response.read1(_CHUNK_BYTES):
         file.write(chunk)
+        _check_size(file.tell())
+        if monotonic() - started > MAX_SECONDS:
+            raise TimeoutError(f"it takes longer than {MAX_SECONDS / 3600:g} hours")
         if monotonic() - logged >= PROGRESS_INTERVAL_S:
             logger.info(f"downloading {shown}: {file.tell() / _MB:.1f} of {total}")
             logged = monotonic()
     if size and file.tell() != size:
         raise ConnectionError(f"the connection ended after {file.tell()} of {size} bytes")
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BYTES:
+        raise ValueError(f"the file has more than {MAX_BYTES / 1e9:g} GB")

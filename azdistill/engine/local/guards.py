@@ -1,6 +1,5 @@
 """Lock a run folder, end a run cleanly on signals, and report disk errors."""
 
-import errno
 import os
 import signal
 import threading
@@ -11,11 +10,10 @@ from types import FrameType
 
 from filelock import FileLock, Timeout
 
-from azdistill.engine.errors import AzdistillError, InputError
+from azdistill.engine.errors import InputError
+from azdistill.engine.files import disk_error
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# Errors of the disk or its permissions. Any other OSError is a bug.
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def check_system() -> None:
@@ -76,12 +74,4 @@ def disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
-            raise
-        path = error.filename or folder
-        raise AzdistillError(
-            f"{error.strerror} at {str(path)!r}",
-            code="disk_error",
-            subject=f"run folder {str(folder)!r}",
-            fix="free disk space or name another folder, then run again to continue",
-        ) from None
+        raise disk_error(error, f"run folder {str(folder)!r}", folder) from None

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from azdistill.engine.local.storage import own_file
+
 NodeState = Literal["waiting", "running", "completed", "reused", "failed", "skipped", "interrupted"]
 
 RECORD_FILE = "node.json"
@@ -56,10 +58,9 @@ def read_record(folder: Path) -> NodeRecord | None:
 
 def write_record(folder: Path, record: NodeRecord) -> None:
     """Write to a temporary file and rename it, so that a record is never partial."""
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{RECORD_FILE}"
+    partial = own_file(folder / f".{RECORD_FILE}")
     partial.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder / RECORD_FILE)
+    partial.replace(own_file(folder / RECORD_FILE))
 
 
 def differences(before: ReuseKey, now: ReuseKey) -> list[str]:

@@ -173,9 +173,9 @@ class Run:
         stage(resolved.code, folder / CODE)
         for name, path in resolved.outputs.items():
             is_file = node.outputs[name].type == "uri_file"
+            if not self.resolver.is_shared(node, name) and (is_file or path.is_symlink() or path.is_file()):
+                remove(path)
             (path.parent if is_file else path).mkdir(parents=True, exist_ok=True)
-            if is_file and not self.resolver.is_shared(node, name):
-                path.unlink(missing_ok=True)
 
     def _execute(self, node: Node, resolved: ResolvedNode) -> NodeRun:
         """Run a node from start to end, in a separate thread."""
@@ -191,8 +191,8 @@ class Run:
             state: NodeState = "failed" if code else "completed"
         except Stopped:
             state = "interrupted"
-        except OSError as error:  # bash is missing, or the command is too long
-            attempt.note(f"could not be started: {error.strerror}")
+        except OSError as error:  # bash is missing, the command is too long, or the node's folder was removed
+            attempt.note(f"could not be started: {error.strerror or error}")
             state = "failed"
         for change in self.read_only.changes(resolved.inputs) if state != "interrupted" else ():
             attempt.note(change)
@@ -214,7 +214,8 @@ class Run:
     def _finish(self, run: NodeRun, resolved: ResolvedNode) -> None:
         node = self.pipeline.nodes[run.name]
         record = read_record(self.folder / run.name)
-        assert record is not None
+        if record is None:  # the node's folder was removed
+            record = NodeRecord("running", resolved.key, resolved.settings)
         if run.state == "completed":
             missing = [name for name, path in resolved.outputs.items() if not self._is_written(node, name, path)]
             for name in missing:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
+from azdistill.engine.errors import PipelineError
 from azdistill.engine.local.hashing import files_under
-from azdistill.engine.local.storage import remove
+from azdistill.engine.local.storage import own_folder, remove
 from azdistill.engine.pipeline.model import Component
 
 _IGNORE_FILES = (".amlignore", ".gitignore")
@@ -28,12 +29,20 @@ def snapshot(component: Component) -> dict[str, Path]:
 
 
 def stage(files: dict[str, Path], folder: Path) -> None:
-    """Copy these files into `folder`, each under its name, and remove everything else there."""
+    """Copy these files into `folder`, each under its name, and remove everything else there.
+
+    Raises PipelineError for a folder that has the name of an included file.
+    """
+    own_folder(folder.parent)
     remove(folder)
-    folder.mkdir(parents=True)
+    folder.mkdir()
     for name, source in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, folder / name)
+        try:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, folder / name)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            fix = "rename one of them"
+            raise PipelineError("a file and a folder of this snapshot have one name", subject=name, fix=fix) from None
 
 
 def _files(path: Path, prefix: str) -> Iterator[tuple[str, Path]]:

@@ -10,6 +10,7 @@ from shlex import quote
 from azdistill.engine.errors import InputError, PipelineError
 from azdistill.engine.local.data import DATASTORE_ADDRESS, find_copy, without_query
 from azdistill.engine.local.downloads import download_path, is_url
+from azdistill.engine.pipeline.labels import unsafe_path
 from azdistill.engine.pipeline.model import Data, OutputSetting
 from azdistill.engine.problems import FieldPath
 
@@ -28,17 +29,14 @@ def home_folder() -> Path:
 def datastore_path(address: str, home: Path) -> Path | None:
     """`home/datastores/STORE/PATH` for a datastore address, None for any other.
 
-    Raises InputError for a path with `..`, which could name a file outside the datastore.
+    Raises InputError for a path that could name a file outside the datastore.
     """
     match = DATASTORE_ADDRESS.fullmatch(address)
     if match is None:
         return None
-    path = Path(match[2].lstrip("/"))
-    if ".." in path.parts:
-        raise InputError(
-            "the path must not contain '..'", code="unsafe_path", subject=address, fix="write the path without it"
-        )
-    return _datastore(match[1], home) / path
+    if reason := unsafe_path(address):
+        raise InputError(reason, code="unsafe_path", subject=address, fix="write the path without them")
+    return _datastore(match[1], home) / match[2]
 
 
 def output_path(setting: OutputSetting, home: Path, names: Mapping[str, str]) -> Path | None:
@@ -75,11 +73,12 @@ def is_shared(setting: OutputSetting, names: Mapping[str, str]) -> bool:
 def input_path(data: Data, home: Path, copies: Mapping[str, Path]) -> Path | None:
     """The absolute path of an input, or the path that it is downloaded to. None for an address without a copy.
 
-    Raises InputError for a datastore path with `..`.
+    Raises InputError for a datastore path that could name a file outside the datastore or its copy.
     """
     if not data.is_remote:
         return data.local.absolute()
-    return find_copy(data.path, copies) or datastore_path(data.path, home) or download_path(data.path, home)
+    in_datastore = datastore_path(data.path, home)
+    return find_copy(data.path, copies) or in_datastore or download_path(data.path, home)
 
 
 def local_path(
@@ -117,6 +116,23 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def own_folder(path: Path) -> Path:
+    """A folder of the engine, created if it is missing. A file or link that a node put in its place is deleted: behind
+    a link, the engine would write outside the run folder."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def own_file(path: Path) -> Path:
+    """The path of a file that the engine writes, in a folder of its own. A link or folder in its place is deleted."""
+    own_folder(path.parent)
+    if path.is_symlink() or path.is_dir():
+        remove(path)
+    return path
 
 
 def _datastore(name: str, home: Path) -> Path:

@@ -1,12 +1,13 @@
 """Static checks of a pipeline: problems are found before anything runs."""
 
+import os
 from collections import defaultdict
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from azdistill.engine.errors import PipelineError
-from azdistill.engine.pipeline.labels import unversioned_asset
+from azdistill.engine.pipeline.labels import unsafe_path, unversioned_asset
 from azdistill.engine.pipeline.loading import load_pipeline
 from azdistill.engine.pipeline.model import Data, Node, Pipeline
 from azdistill.engine.pipeline.node_checks import NodeCheck
@@ -52,9 +53,9 @@ def pipeline_problems(pipeline: Pipeline, nested: bool = False) -> list[Problem]
     root = YamlNode(pipeline.document, problems)
     for node in pipeline.nodes.values():
         NodeCheck(pipeline, node, root.at("jobs", node.name), nested).run()
-        if node.component.pipeline:
-            inner = pipeline_problems(node.component.pipeline, nested=True)
-            problems += [problem for problem in inner if problem not in problems]
+    components = {id(inner): inner for node in pipeline.nodes.values() if (inner := node.component.pipeline)}
+    for inner in components.values():
+        problems += [problem for problem in pipeline_problems(inner, nested=True) if problem not in problems]
     _check_files(pipeline, root)
     _check_cycles(pipeline.nodes, root)
     _check_writers(pipeline, root)
@@ -93,17 +94,19 @@ def _check_files(pipeline: Pipeline, root: YamlNode) -> None:
     for field, value in values.items():
         if isinstance(value, Data) and not value.is_remote and "${{" not in value.path:
             _check_file(root.at(*field), value)
+        elif isinstance(value, Data) and value.path.startswith("azureml://") and (reason := unsafe_path(value.path)):
+            root.at(*field).error("unsafe_path", reason, "write the path without them", value=value.path)
         elif isinstance(value, Data) and (name := unversioned_asset(value.path)) is not None:
             message, fix = "Azure ML requires a version", f"write azureml:{name.rstrip(':@')}:VERSION"
             root.at(*field).error("missing_version", message, fix, scope="azure", value=value.path)
 
 
 def _check_file(node: YamlNode, data: Data) -> None:
-    if not data.local.exists():
+    if not os.path.exists(data.local):
         node.error("missing_file", f"no such file or folder in {str(data.base)!r}", value=data.path)
-    elif data.type == "uri_file" and data.local.is_dir():
+    elif data.type == "uri_file" and os.path.isdir(data.local):
         node.error("wrong_file_type", "is a folder, but the input is a uri_file", value=data.path)
-    elif data.type in ("uri_folder", "mltable") and data.local.is_file():
+    elif data.type in ("uri_folder", "mltable") and os.path.isfile(data.local):
         node.error("wrong_file_type", f"is a file, but the input is of type {data.type}", value=data.path)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from azdistill.engine.pipeline.expressions import is_expression
-from azdistill.engine.pipeline.labels import check_job_name, check_labels, check_output_name
+from azdistill.engine.pipeline.labels import check_job_name, check_labels, check_output_name, unsafe_path
 from azdistill.engine.pipeline.model import DATA_TYPES, LITERAL_TYPES
 from azdistill.engine.pipeline.yaml_node import YamlNode
 
@@ -276,6 +276,9 @@ def check_output(node: YamlNode) -> None:
     """Check an output of a pipeline or a job that is not only a binding."""
     refuse_unknown(node, OUTPUT)
     check_output_name(node.at("name"))
+    path = node.at("path").value
+    if isinstance(path, str) and (reason := unsafe_path(path)):
+        node.error("unsafe_path", reason, "write the path without them", value=path)
     type = node.at("type")
     if type.value is not None and type.value not in DATA_TYPES and not _is_expression(type.value):
         type.error("invalid_choice", f"must be one of {', '.join(DATA_TYPES)}", scope="azure")

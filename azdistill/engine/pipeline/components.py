@@ -15,13 +15,14 @@ from azdistill.engine.pipeline.parallel import check_declared, check_task, read_
 from azdistill.engine.pipeline.run_settings import RUN_SETTINGS, check_run_settings
 from azdistill.engine.pipeline.types import is_known, mismatch
 from azdistill.engine.pipeline.yaml_node import YamlNode
-from azdistill.engine.problems import suggest
 
 _FIELDS = frozenset(
     "$schema type name version display_name description tags properties is_deterministic inputs outputs command code "
     "additional_includes environment environment_variables resources distribution limits queue_settings".split()
 )
 _SCHEMA = re.compile(r"/(\w+)\.schema\.json$")
+# File systems limit a name to this length.
+MAX_NAME_LENGTH = 255
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
@@ -84,7 +85,7 @@ def _component(
     )
     check_run_settings(node)
     for path in component.includes:
-        if not path.exists():
+        if not os.path.exists(path):
             includes = node.at("additional_includes")
             includes.error("missing_file", "no such file or folder", value=os.path.relpath(path, folder))
     if kind == "command":
@@ -142,8 +143,8 @@ def _outputs(node: YamlNode) -> dict[str, str]:
 
 
 def _check_name(node: YamlNode, name: str) -> None:
-    if not _NAME.fullmatch(name):
-        message = "names of inputs and outputs have letters, digits and _, and do not start with a digit"
+    if not _NAME.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
+        message = "names of inputs and outputs have at most 255 letters, digits and _, and do not start with a digit"
         node.error("invalid_name", message, value=name)
 
 
@@ -162,7 +163,7 @@ def _code(node: YamlNode) -> Path | None:
     if text is None or re.match(r"azureml:|https?:|git\+", text):
         return None
     path = node.document.path.parent / text.removeprefix("file:")
-    if not path.exists():
+    if not os.path.exists(path):
         node.error("missing_file", "no such folder", "paths are relative to this file")
     return path
 
@@ -176,4 +177,4 @@ def _check_command(node: YamlNode, component: Component) -> None:
         )
     declared = {f"inputs.{name}" for name in component.inputs} | {f"outputs.{name}" for name in component.outputs}
     for name in sorted(set(names(component.command)) - declared):
-        node.at("command").error("undeclared_port", f"uses undeclared {name}", suggest(name, declared), value=None)
+        node.at("command").error("undeclared_port", f"uses undeclared {name}", node.suggest(name, declared), value=None)

@@ -1,5 +1,6 @@
 """Read the environments of commands: their definition is part of what reuse depends on."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def _existing(node: YamlNode, name: object, folder: Path) -> Path | None:
     if not isinstance(name, str):
         return None
     path = folder / name.removeprefix("file:")
-    if not path.exists():
+    if not os.path.exists(path):
         node.error("missing_file", f"the environment names {path}, which does not exist", value=None)
         return None
     return path

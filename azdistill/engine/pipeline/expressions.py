@@ -9,7 +9,8 @@ from pathlib import Path
 
 # The name is stripped of blanks by the reader: a pattern that does it takes quadratic time on a long run of blanks.
 _EXPRESSION = re.compile(r"\$\{\{([^{}]*)\}\}")
-_OPTIONAL = re.compile(r"\$\[\[(.*?)\]\]", re.DOTALL)
+# Without `]]`, the first match is all the rest of the text: else every `$[[` would look for it.
+_OPTIONAL = re.compile(r"\$\[\[(.*?)(\]\]|\Z)", re.DOTALL)
 _PARENT_INPUT = re.compile(r"parent\.inputs\.(.+)")
 _SHELL = re.compile(_EXPRESSION.pattern + r"|\\.|['\"]", re.DOTALL)
 _PARENT_OUTPUT = re.compile(r"parent\.outputs\.([^.]+)")
@@ -66,7 +67,7 @@ def names(command: str) -> Iterator[str]:
 
 def required_names(command: str) -> Iterator[str]:
     """Names in the expressions outside `$[[ ]]`: the command cannot run without their values."""
-    yield from names(_OPTIONAL.sub("", command))
+    yield from names(_OPTIONAL.sub(lambda match: "" if match[2] else match[0], command))
 
 
 def render(command: str, values: Mapping[str, str | Path]) -> str:
@@ -77,6 +78,8 @@ def render(command: str, values: Mapping[str, str | Path]) -> str:
     """
 
     def optional(match: re.Match[str]) -> str:
+        if not match[2]:
+            return match[0]
         return match[1] if all(name in values for name in names(match[1])) else ""
 
     quote = ""

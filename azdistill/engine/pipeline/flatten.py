@@ -6,16 +6,29 @@ As on Azure ML, a node of a pipeline component waits only for what it reads itse
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from azdistill.engine.errors import PipelineError
 from azdistill.engine.pipeline.expressions import JobOutput, PipelineInput
 from azdistill.engine.pipeline.model import Data, Node, Pipeline, Scalar, Value
+
+MAX_NODES = 10_000
 
 # Between the names of outer and inner node. Node names do not contain it.
 SEPARATOR = "."
 
 
 def flatten(pipeline: Pipeline) -> Pipeline:
-    """The same work as one level of nodes, named OUTER.INNER. The pipeline must have no errors."""
-    inner = {node.name: flatten(node.component.pipeline) for node in pipeline.nodes.values() if node.component.pipeline}
+    """The same work as one level of nodes, named OUTER.INNER. The pipeline must have no errors.
+
+    Raises PipelineError for more than `MAX_NODES` nodes.
+    """
+    inner: dict[str, Pipeline] = {}
+    count = len(pipeline.nodes)
+    for node in pipeline.nodes.values():
+        if node.component.pipeline:
+            inner[node.name] = flatten(node.component.pipeline)
+            count += len(inner[node.name].nodes)
+        if count > MAX_NODES:
+            raise PipelineError(f"has more than {MAX_NODES:,} nodes", code="too_many_jobs", file=pipeline.path)
     if not inner:
         return pipeline
     writers = {name: _writers(component) for name, component in inner.items()}

@@ -20,6 +20,8 @@ NAME_FORM = "at most 255 letters, digits, '_' and '-'"
 _SHORT_ADDRESS = re.compile(r"azureml:(?!/|[a-z]+://|.*\$\{\{)(?P<asset>.*)")
 _VERSIONED = re.compile(r"[^:@]+(:|@)[^:@]+")
 
+_SCHEME = re.compile(r"^[A-Za-z]+://")
+
 MAX_LENGTHS = {"display_name": 256, "experiment_name": 256, "description": 5000}
 # Limits of the tags of a job, and of its properties.
 MAX_TAGS, MAX_TAG_NAME, MAX_TAG_VALUE = 50, 100, 1000
@@ -29,6 +31,16 @@ def unversioned_asset(path: str) -> str | None:
     """The name in the address of an asset of the workspace that has no version, which Azure's client refuses."""
     match = _SHORT_ADDRESS.fullmatch(path)
     return None if match is None or _VERSIONED.fullmatch(match["asset"]) else match["asset"]
+
+
+def unsafe_path(address: str) -> str:
+    """The reason why the path of an azureml:// address, or a local path of an output, is refused; empty if it is not.
+
+    Joined to a folder, such a path would be one outside of it.
+    """
+    *parts, last = _SCHEME.sub("", address).split("/")
+    unsafe = ".." in (*parts, last) or "" in parts
+    return "the path must not contain '..', be absolute or have empty parts" if unsafe else ""
 
 
 def tag_problems(tags: Mapping[Any, Any]) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -1,5 +1,6 @@
 """Read a pipeline file with its components. Wrong values become problems, and the rest is still read."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +44,9 @@ _COMMAND_FIELDS = frozenset(
 )
 # Fields that Azure ML reads and then ignores, by type of job.
 _IGNORED_FIELDS = {"command": ("retry_settings",), "sweep": ("identity", "environment_variables")}
+
+# Maximum number of jobs that are read.
+MAX_JOBS = 1000
 
 _INPUT_MODES = ("download", "ro_mount", "direct", "eval_mount", "eval_download")
 _OUTPUT_MODES = ("rw_mount", "upload", "mount", "direct")
@@ -118,10 +122,15 @@ class _Reader:
                 component.error("duplicate_value", "a pipeline has jobs or a component, not both", "remove one of them")
         elif not jobs.mapping():
             jobs.error("missing_field", "a pipeline has a mapping of node names to jobs", value=None)
-        for _, job in jobs.entries():
+        if len(jobs.mapping()) > MAX_JOBS:
+            jobs.error(
+                "too_many_jobs", f"more than {MAX_JOBS:,} jobs", "divide them among pipeline components", value=None
+            )
+        listed = jobs.entries()[:MAX_JOBS]
+        for _, job in listed:
             if not isinstance(job.value, Mapping):
                 job.error("wrong_type", "must be a mapping with type, and component or command")
-        return [(name, job) for name, job in jobs.entries() if isinstance(job.value, Mapping)]
+        return [(name, job) for name, job in listed if isinstance(job.value, Mapping)]
 
     def _pipeline_input(self, node: YamlNode) -> Scalar | Data | None:
         value = node.value
@@ -198,7 +207,7 @@ class _Reader:
         if text.endswith("@latest") or "/labels/" in text:
             warn_unpinned(node)
         path = self.registered(text)
-        if path is not None and path.is_file():
+        if path is not None and os.path.isfile(path):
             return self._component_file(node, path)
         message = "the local engine has no file of this registered component"
         fix = "name its file instead" if path is None else f"save its file as {path}, or name its file instead"

@@ -10,14 +10,16 @@ from azdistill.engine.pipeline.run_settings import check_gpus, check_processes, 
 from azdistill.engine.pipeline.sweep_checks import check_sweep
 from azdistill.engine.pipeline.types import accepts_type, is_unquoted, mismatch
 from azdistill.engine.pipeline.yaml_node import YamlNode
-from azdistill.engine.problems import suggest
 
 # Types of jobs that the local engine runs.
 LOCAL_TYPES = frozenset({"command", "parallel", "pipeline", "sweep"})
 
 # Fields of a job whose references are checked elsewhere.
 _CHECKED_FIELDS = ("inputs", "outputs", "component", "trial", "jobs", "search_space")
-_NODE_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+_NODE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,254}")
+
+# Files in the folder of a node that the local engine writes.
+_ENGINE_FILES = ("log.txt", "node.json", "trials.json")
 
 
 class NodeCheck:
@@ -29,7 +31,7 @@ class NodeCheck:
 
     def run(self) -> None:
         if not _NODE_NAME.fullmatch(self.node.name):
-            message = "node names have lower case letters, digits and _, and do not start with a digit"
+            message = "node names have at most 255 lower case letters, digits and _, and do not start with a digit"
             self.job.error("invalid_name", message)
         if self.component.kind not in LOCAL_TYPES:
             fix = f"it runs {', '.join(sorted(LOCAL_TYPES))} jobs"
@@ -52,7 +54,7 @@ class NodeCheck:
             node = self.job.at("inputs", name)
             port = self.component.inputs.get(name, InputPort(ANY))
             if self.component.ports_known and name not in self.component.inputs:
-                hint = suggest(name, self.component.inputs)
+                hint = node.suggest(name, self.component.inputs)
                 node.error("unknown_input", "the component has no such input", hint, value=None)
             elif isinstance(value, PipelineInput):
                 self._check_pipeline_input(node, port, value)
@@ -63,8 +65,9 @@ class NodeCheck:
             elif is_unquoted(port, value):
                 node.warning("unquoted_text", "is a number, but the input is a string", "put it in quotes")
         written = {name for name, node in self.job.at("inputs").entries() if node.value is not None}
+        provided = written | self.node.inputs.keys() | searched
         for name, port in self.component.inputs.items():
-            if port.required and name not in written | self.node.inputs.keys() | searched:
+            if port.required and name not in provided:
                 self.job.at("inputs", name).error("missing_input", "required input is missing", "give it a value")
             elif name in self.job.at("inputs").mapping() and name not in written:
                 message, fix = "Azure ML refuses an input without a value", "remove it or give it a value"
@@ -73,7 +76,7 @@ class NodeCheck:
     def _check_pipeline_input(self, node: YamlNode, port: InputPort, value: PipelineInput) -> None:
         """An input bound to an input of the pipeline."""
         if value.name not in self.pipeline.inputs:
-            hint = suggest(value.name, self.pipeline.inputs)
+            hint = node.suggest(value.name, self.pipeline.inputs)
             node.error("unknown_input", "the pipeline has no such input", hint)
             return
         declared = self.pipeline.ports.get(value.name)
@@ -107,12 +110,12 @@ class NodeCheck:
         """An input bound to an output of a job."""
         nodes = self.pipeline.nodes
         if value.node not in nodes:
-            node.error("unknown_node", f"the pipeline has no job {value.node!r}", suggest(value.node, nodes))
+            node.error("unknown_node", f"the pipeline has no job {value.node!r}", node.suggest(value.node, nodes))
             return
         component = nodes[value.node].component
         if value.name not in component.outputs:
             if component.ports_known:
-                hint = suggest(value.name, component.outputs)
+                hint = node.suggest(value.name, component.outputs)
                 node.error("unknown_output", f"jobs.{value.node} has no such output", hint)
             return
         type = nodes[value.node].outputs[value.name].type
@@ -123,13 +126,16 @@ class NodeCheck:
         outputs = self.component.outputs
         for name, node in self.job.at("outputs").entries():
             if self.component.ports_known and name not in outputs:
-                hint = suggest(name, outputs)
+                hint = node.suggest(name, outputs)
                 node.error("unknown_output", "the component has no such output", hint, value=None)
+        for name in set(outputs) & set(_ENGINE_FILES):
+            message = f"the local engine uses the name {name!r} itself"
+            self.job.error("unsupported_locally", message, "rename this output", scope="local", value=None)
         for name, target in self.node.promoted.items():
             node = self.job.at("outputs", name)
             if target not in self.pipeline.outputs:
                 message = "the pipeline has no such output"
-                node.error("unknown_output", message, suggest(target, self.pipeline.outputs))
+                node.error("unknown_output", message, node.suggest(target, self.pipeline.outputs))
                 continue
             type = self.pipeline.outputs[target].type
             if name in outputs and not accepts_type(type, outputs[name]):
@@ -159,9 +165,9 @@ class NodeCheck:
         target = reference(f"${{{{{name}}}}}")
         if isinstance(target, PipelineInput) and target.name not in self.pipeline.inputs:
             message = "the pipeline has no such input"
-            node.error("unknown_input", message, suggest(target.name, self.pipeline.inputs))
+            node.error("unknown_input", message, node.suggest(target.name, self.pipeline.inputs))
         elif isinstance(target, JobOutput):
             self._check_job_output(node, InputPort(ANY), target)
         elif group in ports and self.component.ports_known and port not in ports[group]:
             kind = group.removesuffix("s")
-            node.error(f"unknown_{kind}", f"the job has no such {kind}", suggest(port, ports[group]))
+            node.error(f"unknown_{kind}", f"the job has no such {kind}", node.suggest(port, ports[group]))

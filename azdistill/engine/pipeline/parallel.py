@@ -3,16 +3,18 @@
 Source of the fields and their bounds: Azure ML's schema of parallel jobs.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from azdistill.engine.pipeline.expressions import names, required_names
 from azdistill.engine.pipeline.model import LITERAL_TYPES, Component, Node, Parallel
 from azdistill.engine.pipeline.yaml_node import YamlNode
-from azdistill.engine.problems import suggest
+from azdistill.engine.problems import MAX_KNOWN_NAMES
 
 JOB_FIELDS = frozenset(
     "$schema type name version display_name description tags properties comment component compute inputs outputs task "
@@ -22,7 +24,7 @@ JOB_FIELDS = frozenset(
 )
 _TASK_FIELDS = frozenset("type code entry_script program_arguments append_row_to environment model".split())
 _LOGGING_LEVELS = ("INFO", "WARNING", "DEBUG")
-_SIZE = re.compile(r"(\d+)([kmg]b)?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,15})([kmg]b)?", re.IGNORECASE)
 _UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
 _PORT = re.compile(r"\$\{\{\s*(inputs|outputs)\.([\w.]+)\s*\}\}")
 _MAX_TIMEOUT_S = 259_200
@@ -71,7 +73,7 @@ def check_declared(node: YamlNode, component: Component) -> None:
     for field in fields:
         for name in names(field.value) if isinstance(field.value, str) else ():
             if name not in declared:
-                field.error("undeclared_port", f"uses undeclared {name}", suggest(name, declared), value=None)
+                field.error("undeclared_port", f"uses undeclared {name}", field.suggest(name, declared), value=None)
     _check_append_to(node.at("task", "append_row_to"), component)
 
 
@@ -174,7 +176,7 @@ def _integer(node: YamlNode, minimum: int, maximum: int | None = None) -> int | 
     if node.value is None or _is_expression(node):
         return None
     text = str(node.value)
-    if not re.fullmatch(r"-?\d+", text) or int(text) < minimum or (maximum is not None and int(text) > maximum):
+    if not re.fullmatch(r"-?\d{1,15}", text) or int(text) < minimum or (maximum is not None and int(text) > maximum):
         bounds = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
         node.error("out_of_range", f"must be an integer {bounds}")
         return None
@@ -200,22 +202,29 @@ def _check_script(task: YamlNode, component: Component) -> None:
     elif component.code is None and code.text() is not None:
         message = "the local engine has no copy of this code"
         code.error("unsupported_locally", message, "name a local folder", scope="local")
-    elif component.code is not None and component.code.exists() and not _contains(component.code, str(script.value)):
+    elif (
+        component.code is not None
+        and os.path.exists(component.code)
+        and not _contains(component.code, str(script.value))
+    ):
         message = f"no such file in {str(component.code)!r}, the code of this task"
-        script.error("missing_file", message, suggest(str(script.value), _scripts(component.code)))
+        script.error("missing_file", message, script.suggest(str(script.value), _scripts(component.code)))
 
 
 def _contains(code: Path, script: str) -> bool:
     """True if code has the entry script, under a name that Azure ML can turn into a module name: without `./`."""
-    if code.is_file():
+    if os.path.isfile(code):
         return script == code.name
     is_plain = PurePosixPath(script).as_posix() == script and not script.startswith(("/", ".."))
-    return is_plain and (code / script).is_file()
+    return is_plain and os.path.isfile(code / script)
 
 
 def _scripts(code: Path) -> list[str]:
-    """The Python files of a code folder, as an entry script names them."""
-    return [code.name] if code.is_file() else [path.relative_to(code).as_posix() for path in sorted(code.rglob("*.py"))]
+    """Python files of a code folder and of the folders in it, as an entry script names them."""
+    if os.path.isfile(code):
+        return [code.name]
+    files = (path for pattern in ("*.py", "*/*.py") for path in code.glob(pattern))
+    return sorted(path.relative_to(code).as_posix() for path in islice(files, MAX_KNOWN_NAMES))
 
 
 def _check_append_to(node: YamlNode, component: Component) -> None:

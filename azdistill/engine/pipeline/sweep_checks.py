@@ -7,7 +7,6 @@ from azdistill.engine.pipeline.model import InputPort, Node
 from azdistill.engine.pipeline.search_space import Candidate, Choice, Distribution, Randint, Uniform
 from azdistill.engine.pipeline.types import Mismatch, mismatch
 from azdistill.engine.pipeline.yaml_node import YamlNode
-from azdistill.engine.problems import suggest
 
 # Name of the folder with the trials, in the folder of a sweep node.
 TRIALS = "trials"
@@ -18,7 +17,7 @@ def check_sweep(job: YamlNode, node: Node) -> set[str]:
     trial = node.component
     for name, input in job.at("search_space").entries():
         if trial.ports_known and name not in trial.inputs:
-            input.error("unknown_input", "the trial has no such input", suggest(name, trial.inputs))
+            input.error("unknown_input", "the trial has no such input", input.suggest(name, trial.inputs))
         elif name in job.at("inputs").mapping():
             input.error("duplicate_value", f"inputs.{name} already gives a fixed value", "remove one of them")
     for name, distribution in node.sweep.space.items() if node.sweep else ():

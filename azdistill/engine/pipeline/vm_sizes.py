@@ -12,7 +12,7 @@ import re
 from difflib import get_close_matches
 from typing import NamedTuple
 
-from azdistill.engine.problems import Severity
+from azdistill.engine.problems import MAX_NAME_LENGTH, Severity
 
 
 class VmSize(NamedTuple):
@@ -95,6 +95,7 @@ _CPU_SERIES = {
     "Standard_F{}s_v2": (2, 4, 8, 16, 32, 48, 64, 72),
 }
 
+_EXAMPLE = "Standard_NC24ads_A100_v4"
 _BY_LOWER_NAME = {name.lower(): size for name, size in VM_SIZES.items()}
 _NAMES = (*VM_SIZES, *(name.format(number) for name, numbers in _CPU_SERIES.items() for number in numbers))
 _EXACT = {name.lower(): name for name in _NAMES}
@@ -126,12 +127,14 @@ def check_name(name: str) -> NameProblem | None:
     An error where only separators, the prefix or the order of letters differ from a known size: no other size can be
     meant. A warning for any other unknown name, because Azure adds sizes.
     """
+    if len(name) > MAX_NAME_LENGTH:
+        return NameProblem("unknown_vm_size", "error", "is not a VM size of Azure", f"write a name such as {_EXAMPLE}")
     if exact := _EXACT.get(name.lower()):
         message = f"Azure retired this VM size on {RETIRED.get(exact)}"
         return NameProblem("retired_vm_size", "warning", message, "choose another") if exact in RETIRED else None
     misspelt = next((known for known in _NAMES if _signature(known) == _signature(name)), None)
     if misspelt or not name.lower().startswith("standard_"):
-        fix = f"did you mean {misspelt}?" if misspelt else "write a name such as Standard_NC24ads_A100_v4"
+        fix = f"did you mean {misspelt}?" if misspelt else f"write a name such as {_EXAMPLE}"
         return NameProblem("unknown_vm_size", "error", "is not a VM size of Azure", fix)
     close = get_close_matches(name, _NAMES, 1, 0.85)
     fix = "doctor and submit look it up in the region of the workspace"

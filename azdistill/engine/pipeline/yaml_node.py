@@ -5,11 +5,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypedDict, Unpack
 
-from azdistill.engine.problems import FieldPath, Problem, Scope, Severity, suggest
+from azdistill.engine.problems import MAX_PROBLEMS, FieldPath, Problem, Scope, Severity, suggest, too_many_problems
 from azdistill.engine.yaml_document import Document
-
-# Maximum number of problems that are listed for a file.
-MAX_PROBLEMS = 1000
 
 # Maximum number of unknown fields that are listed. A file with more is probably of another kind.
 MAX_UNKNOWN_FIELDS = 20
@@ -39,7 +36,7 @@ class YamlNode:
         return value
 
     def at(self, *keys: str) -> "YamlNode":
-        return replace(self, field=(*self.field, *keys))
+        return YamlNode(self.document, self.problems, (*self.field, *keys))
 
     def mapping(self) -> Mapping[str, Any]:
         """The value as a mapping, empty where it is absent. Another type is a problem."""
@@ -72,12 +69,16 @@ class YamlNode:
         """Add a warning, with the arguments of `error`."""
         self._add("warning", code, message, fix, **fields)
 
+    def suggest(self, name: str, known: Iterable[str]) -> str:
+        """`did you mean 'rows'?`, as a fix of a problem. It takes time: empty where no more problem is listed."""
+        return "" if len(self.problems) > MAX_PROBLEMS else suggest(name, known)
+
     def check_fields(self, known: Iterable[str], refused: bool = False) -> None:
         """Report unknown fields: a warning where Azure ML ignores them, an error where it refuses them."""
         unknown = [name for name in self.mapping() if name not in known]
         severity: Severity = "error" if refused else "warning"
         for name in unknown[:MAX_UNKNOWN_FIELDS]:
-            hint = suggest(name, known)
+            hint = self.suggest(name, known)
             fix = hint if hint.startswith("did you mean") else "remove it"
             message = f"unknown field, which Azure ML {'refuses' if refused else 'ignores'}"
             self.at(name)._add(severity, "unknown_field", message, fix, value=None)
@@ -86,11 +87,11 @@ class YamlNode:
             self._add(severity, "unknown_field", message, "check which kind of file this is", value=None)
 
     def _add(self, severity: Severity, code: str, message: str, fix: str, **fields: Unpack[_Fields]) -> None:
-        if len(self.problems) > MAX_PROBLEMS:
-            return
-        if len(self.problems) == MAX_PROBLEMS:
-            message, fix = f"more than {MAX_PROBLEMS:,} problems", "fix these first"
-            self.problems.append(Problem(code="too_many_problems", message=message, fix=fix, file=self.document.path))
+        if len(self.problems) >= MAX_PROBLEMS:
+            scope = fields.get("scope", "everywhere")
+            more = replace(too_many_problems(self.document.path), severity=severity, scope=scope)
+            if more not in self.problems:
+                self.problems.append(more)
             return
         problem = Problem(
             code=code,

@@ -3,12 +3,14 @@
 Unknown names, which Azure ignores without a message, are errors here.
 """
 
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from azdistill.contracts.errors import SpecError
-from azdistill.contracts.problems import Problem
+from azdistill.contracts.problems import Problem, limited
 from azdistill.job.messages import errors_of, job_problems
 from azdistill.job.partial_model import partial_validation, run_checks
 from azdistill.job.shorthand import Values
@@ -21,14 +23,15 @@ IGNORED = "$schema"
 
 def read_native(values: Values) -> "NativeJob":
     """The native job of a document. Raises SpecError with all problems."""
-    read, problems = {name: value for name, value in values.items() if name != IGNORED}, list[Problem]()
+    read, errors = {name: value for name, value in values.items() if name != IGNORED}, list[ErrorDetails]()
     try:
         native = NativeJob.model_validate(read)
     except ValidationError as error:
         errors = errors_of(error)
         native, others = partial_validation(NativeJob, read, errors, None)
-        problems += job_problems([*errors, *others], NativeJob, {})
-    problems += run_checks([lambda job: job.hyperparameters.duplicates()], native)
+        errors += others
+    checked = run_checks([lambda job: job.hyperparameters.duplicates()], native)
+    problems = limited(chain(job_problems(errors, NativeJob, {}), checked))
     if problems:
         # Outside of the except block: pydantic's message repeats values, and one of them may be a secret.
         raise SpecError(problems=problems)

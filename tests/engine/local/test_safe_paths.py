@@ -46,6 +46,8 @@ def refused(project: Project, victim: Path) -> PipelineError:
         "../../../victim",
         "${{name}}/..",
         "a/${{ name }}/../../../../../victim/${{output_name}}",
+        "/victim",
+        "a//victim",
     ],
 )
 @pytest.mark.parametrize("kind", ["uri_folder", "uri_file"])
@@ -54,14 +56,6 @@ def test_a_path_with_parent_folders_is_refused(project: Project, victim: Path, p
     (problem,) = refused(project, victim).problems
     assert (problem.code, problem.line) == ("unsafe_path", 6)
     assert (problem.field, problem.value) == (("jobs", "write", "outputs", "out"), f"{STORE}/{path}")
-
-
-def test_an_absolute_path_stays_in_its_datastore(project: Project, victim: Path) -> None:
-    project.write("pipeline.yml", writes(f"{STORE}/{victim.parent}/${{{{name}}}}"))
-    for word in ("a", "b"):
-        result = project.run(variables={"WORD": word})
-        assert result.outputs["write", "out"].is_relative_to(project.home / "datastores/w")
-    assert sorted(victim.parent.iterdir()) == [victim]
 
 
 @pytest.mark.parametrize("path", ["link", "link/${{name}}", "${{name}}"])
@@ -161,7 +155,7 @@ def test_remove_deletes_files_folders_and_links(tmp_path: Path) -> None:
 
 def test_the_path_of_a_datastore_address(tmp_path: Path) -> None:
     assert datastore_path(f"{STORE}/a/./b/", tmp_path) == tmp_path / "datastores/w/a/b"
-    assert datastore_path(f"{STORE}//a", tmp_path) == tmp_path / "datastores/w/a"
     assert datastore_path("azureml:iris:1", tmp_path) is None
-    with pytest.raises(InputError):
-        datastore_path(f"{STORE}/a/../b", tmp_path)
+    for path in ("a/../b", "/a", "a//b", ".."):
+        with pytest.raises(InputError):
+            datastore_path(f"{STORE}/{path}", tmp_path)

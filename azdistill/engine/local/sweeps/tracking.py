@@ -133,10 +133,10 @@ def _quiet_loggers(*names: str) -> Iterator[None]:
 
 @contextmanager
 def _mlflow_errors() -> Iterator[None]:
-    """Raise TrackingFailed for MLflow's errors, whose text may hold the address with its password."""
-    from mlflow.exceptions import MlflowException
-
+    """Raise TrackingFailed for errors of MLflow and its database, whose text may hold the address with its password."""
     try:
         yield
-    except MlflowException as error:
+    except ImportError as error:  # the driver of the database
+        raise TrackingFailed(f"the package {error.name} is missing") from None
+    except Exception as error:  # MLflow, sqlalchemy, alembic and plugins have no common base class
         raise TrackingFailed(f"{type(error).__name__} {getattr(error, 'error_code', '')}".strip()) from None
