@@ -25,7 +25,7 @@ from tests.engine.pipeline.wrong import mistakes_found
 from tests.small_job import AZDISTILL, small_job, variables
 
 ROOT = Path(__file__).parent.parent
-SEED, ROUNDS, KILLS_A_ROUND, CHAIN = 7, 4, 5, 20
+SEED, KILLS, CHAIN = 7, 40, 20
 PRODUCTION = ROOT / "pipelines" / "support" / "job.yaml"
 
 
@@ -62,7 +62,7 @@ def kill_once(job: Path, folder: Path, home: Path, rng: random.Random, longest: 
     """Kill the engine or one of its nodes after a random time. False if the run has ended before."""
     engine = start(job, folder, home)
     try:
-        engine.wait(rng.uniform(0.5, longest))
+        code = engine.wait(rng.uniform(0.5, longest))
     except subprocess.TimeoutExpired:
         children = psutil.Process(engine.pid).children(recursive=True)
         victims = [child for child in children if "azdistill.steps" in " ".join(command_of(child))]
@@ -70,6 +70,8 @@ def kill_once(job: Path, folder: Path, home: Path, rng: random.Random, longest: 
         victim.kill()
         engine.wait()
         return True
+    if code != 3:
+        sys.exit(f"a resumed run ended with {code}; see {folder}")
     return False
 
 
@@ -81,16 +83,15 @@ def command_of(process: psutil.Process) -> list[str]:
 
 
 def crashes(folder: Path) -> dict[str, int]:
-    """Rounds of kills, each on its own run folder, and then a run to the end."""
+    """Runs that are killed and resumed until they end, each in its own folder, until there were `KILLS` kills."""
     job, rng, kills = small_job(folder / "job"), random.Random(SEED), 0
     took = uninterrupted_run(job, folder / "alone", folder / "home")
     alone, lost, duplicated = rows(folder / "alone"), 0, 0
-    for number in range(ROUNDS):
-        run, home = folder / f"run-{number}", folder / f"home-{number}"
-        while kills < (number + 1) * KILLS_A_ROUND:
-            kills += kill_once(job, run, home, rng, took)
-            print(f"kill {kills} of {ROUNDS * KILLS_A_ROUND}", flush=True)
-        uninterrupted_run(job, run, home)
+    while kills < KILLS:
+        run, home = folder / f"run-{kills}", folder / f"home-{kills}"
+        while kill_once(job, run, home, rng, took / 2):
+            kills += 1
+            print(f"kill {kills}", flush=True)
         resumed = rows(run)
         lost += len(alone.counts.keys() - resumed.counts.keys())
         duplicated += sum(count - 1 for count in resumed.counts.values())

@@ -17,7 +17,8 @@ CONSTRAINTS = FOLDER.parent / "constraints.txt"
 
 # conda-forge has both. pip before 26.1.1 has a known vulnerability (GHSA-jp4c-xjxw-mgf9).
 PYTHON, PIP = "3.11.16", "26.1.1"
-TARGET = ("--python-version", PYTHON, "--python-platform", "x86_64-manylinux_2_28", "--only-binary", ":all:")
+# Wheels for glibc up to that of the images, which are Ubuntu 24.04.
+TARGET = ("--python-version", PYTHON, "--python-platform", "x86_64-manylinux_2_39", "--only-binary", ":all:")
 
 # On PyPI as source only. It is Python without extensions, so pip builds it anywhere.
 SOURCE_ONLY = ("--no-binary", "rouge-score")

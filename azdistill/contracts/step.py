@@ -21,6 +21,7 @@ from azdistill.contracts.files import read_json
 from azdistill.contracts.problems import problems_of
 
 PortType = Literal["uri_file", "uri_folder", "custom_model"]
+EnvironmentName = Literal["cpu", "gpu", "vllm"]
 SCALARS: tuple[type, ...] = (bool, int, float, str)
 
 
@@ -68,6 +69,7 @@ class Port:
 class Step(Generic[Config]):
     """A step of the pipeline. Its module is `azdistill.steps.<name>`.
 
+    `environment` is the folder in environments/ with the packages of the step.
     A step that is not `deterministic` runs again in every job, also when its inputs have not changed.
     """
 
@@ -76,8 +78,12 @@ class Step(Generic[Config]):
     config: type[Config]
     inputs: Mapping[str, Port]
     outputs: Mapping[str, Port]
-    environment: Literal["cpu", "gpu"] = "cpu"
+    environment: EnvironmentName = "cpu"
     deterministic: bool = True
+
+    @property
+    def needs_gpu(self) -> bool:
+        return self.environment != "cpu"
 
     @property
     def module(self) -> str:

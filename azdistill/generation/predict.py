@@ -96,7 +96,7 @@ def _answers(
     prompts = [tokenized[index] for index in waiting]
     unfinished.start()
     checked = None
-    if prompts and use_vllm(student, config.engine):
+    if prompts and config.weights == "pretrained" and use_vllm(student, config.engine):
         checked = answers_of_vllm(student, prompts, config.max_new_tokens, config.batch_size, config.engine)
     if checked:
         generated: Iterable[tuple[int, GeneratedAnswer]] = enumerate(checked.answers)

@@ -13,6 +13,7 @@ The same job gives the same bytes from any directory and at any time.
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 from azdistill.contracts.errors import InputError, SpecError
 from azdistill.contracts.files import write_text
 from azdistill.contracts.layout import BUNDLE, CODE, COMPONENT_FILE, COMPONENTS, ENVIRONMENTS, INPUTS, PIPELINE_FILE
-from azdistill.contracts.step import Step
+from azdistill.contracts.step import EnvironmentName, Step
 from azdistill.engine.pipeline.emit import to_yaml
 from azdistill.job.assets import asset
 from azdistill.job.components import component, step_of
@@ -114,21 +115,21 @@ def _files(planned: Plan) -> Iterator[tuple[str, Content]]:
 def step_files(steps: Iterable[Step[Any]]) -> Iterator[tuple[str, Content]]:
     """Path and content of each file of the steps: their components with code, and the environments."""
     by_name = {step.name: step for step in steps}
-    for name in by_name:
-        yield from _component_files(name)
+    for step in by_name.values():
+        yield from _component_files(step)
     for name in sorted({step.environment for step in by_name.values()}):
         yield from _folder_files(asset("environments") / name, f"{ENVIRONMENTS}/{name}")
 
 
-def _component_files(name: str) -> Iterator[tuple[str, Content]]:
-    yield f"{COMPONENTS}/{name}/{COMPONENT_FILE}", _component_text(name)
-    for path in closure(step_of(name).module):
-        yield f"{COMPONENTS}/{name}/{CODE}/{path.as_posix()}", ROOT / path
+def _component_files(step: Step[Any]) -> Iterator[tuple[str, Content]]:
+    yield f"{COMPONENTS}/{step.name}/{COMPONENT_FILE}", _component_text(step.name, step.environment)
+    for path in closure(step.module):
+        yield f"{COMPONENTS}/{step.name}/{CODE}/{path.as_posix()}", ROOT / path
 
 
 @cache
-def _component_text(name: str) -> str:
-    return to_yaml(component(step_of(name), {"code": f"./{CODE}"}))
+def _component_text(name: str, environment: EnvironmentName) -> str:
+    return to_yaml(component(replace(step_of(name), environment=environment), {"code": f"./{CODE}"}))
 
 
 def _folder_files(source: Path, target: str) -> Iterator[tuple[str, Content]]:

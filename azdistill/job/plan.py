@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from azdistill.contracts.job_facts import JobFacts, ModelFacts
 from azdistill.contracts.layout import EVALUATION_OUTPUT, REGISTRATION_OUTPUT, REPORT_OUTPUT
+from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.register import RegisterConfig
 from azdistill.contracts.regression import SUITE_PORTS, RegressionConfig
 from azdistill.contracts.report import ReportConfig
@@ -394,7 +395,7 @@ def _run_inputs(configs: Mapping[str, StepConfig]) -> dict[str, Scalar]:
 def _node(
     name: str, wiring: Wiring, config: StepConfig, data: Mapping[str, str | None], datastore: str | None
 ) -> PlannedNode:
-    step = step_of(wiring.step)
+    step = _step(wiring.step, config)
     ports = {
         port: _bound_port(step.inputs[port], source)
         for port, source in wiring.ports.items()
@@ -404,6 +405,13 @@ def _node(
     inputs = {**ports, **{field: value for field, value in fields.items() if value is not None}}
     outputs = {port: _output(name, port, step.outputs[port], datastore) for port in step.outputs}
     return PlannedNode(name, step, inputs, outputs)
+
+
+def _step(name: str, config: StepConfig) -> Step[Any]:
+    """The step of a node. Predict with vLLM runs in the environment that has it."""
+    step = step_of(name)
+    uses_vllm = isinstance(config, PredictConfig) and config.engine == "vllm"
+    return replace(step, environment="vllm") if uses_vllm else step
 
 
 def _swept(node: PlannedNode, job: DistillationJob) -> PlannedNode:

@@ -50,12 +50,12 @@ def run_settings(step: Step[Any], compute: "ComputeSection") -> dict[str, Any]:
 
 def cluster_of(step: Step[Any], compute: "ComputeSection") -> str:
     """The cluster of a step, or serverless."""
-    return compute.gpu if step.environment == "gpu" else compute.cpu
+    return compute.gpu if step.needs_gpu else compute.cpu
 
 
 def vm_size_of(step: Step[Any], compute: "ComputeSection") -> str:
     """The VM size of a step on serverless compute."""
-    if step.environment == "cpu":
+    if not step.needs_gpu:
         return compute.cpu_instance_type
     predict = compute.predict_instance_type if step.name == "predict" else None
     return predict or compute.gpu_instance_type
@@ -92,7 +92,7 @@ def compute_address(cluster: str) -> str:
 def _resources(step: Step[Any], compute: "ComputeSection", instances: int) -> dict[str, Any]:
     """Resources of a node. Only serverless compute needs a VM size."""
     is_serverless = cluster_of(step, compute) == SERVERLESS
-    shm_size = compute.shm_size if step.environment == "gpu" else None
+    shm_size = compute.shm_size if step.needs_gpu else None
     return {
         **({"instance_count": instances} if instances > 1 else {}),
         **({"instance_type": vm_size_of(step, compute)} if is_serverless else {}),
@@ -105,7 +105,7 @@ def required_gpus(step: Step[Any], compute: "ComputeSection") -> int:
 
     At most one on a cluster, whose VM size is not known here.
     """
-    gpus = gpu_count(vm_size_of(step, compute)) if step.environment == "gpu" else 0
+    gpus = gpu_count(vm_size_of(step, compute)) if step.needs_gpu else 0
     return gpus if compute.gpu == SERVERLESS else min(gpus, 1)
 
 

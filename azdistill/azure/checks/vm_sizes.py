@@ -122,7 +122,7 @@ def _check_gpus(
 
 
 def _needs_gpu(node: ComputeNode) -> bool:
-    return node.step in STEPS and step_of(node.step).environment == "gpu"
+    return node.step in STEPS and step_of(node.step).needs_gpu
 
 
 def _check_memory(checked: str, size: str, training: Training | None) -> Iterator[CheckResult]:
