@@ -72,7 +72,7 @@ $(AXE): tests/browser/package-lock.json | install
 test-slow: install $(SMOLLM)/student/config.json
 	$(BIN)/python -m pytest --with slow -m slow -n 2 --dist worksteal
 
-# Needs PyPI: the locks of the environments resolve, and the steps run with exactly their packages (4 GB are downloaded).
+# Needs PyPI: the locks of the environments resolve, and the steps run with exactly their packages (several GB are downloaded).
 test-locks: install $(SMOLLM)/student/config.json
 	$(BIN)/python -m pytest --with pypi -m pypi
 

@@ -19,7 +19,7 @@ OPTIONAL_MARKS = {
     "gpu": "needs a CUDA device",
     "cloud": "needs an Azure subscription",
     "fuse": "needs root, FUSE and Azure ML's data runtime; runs with --with slow where these are present",
-    "pypi": "downloads from PyPI, 4 GB at the first time; `make test-locks` runs it",
+    "pypi": "downloads several GB from PyPI at the first time; `make test-locks` runs it",
     "browser": "needs Chromium; `make test-browser` runs it",
     "slow": "takes a minute or more; `make test-slow` runs it",
 }

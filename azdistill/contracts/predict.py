@@ -23,8 +23,8 @@ class PredictConfig(StepConfig):
     engine: Engine = Field(
         "auto",
         description="Library that generates the answers. vllm: in an environment of its own on Azure ML. auto: vllm "
-        "where it is installed and there is a GPU. A sample is checked against transformers, which also measures latency "
-        "and likelihood.",
+        "where it is installed and there is a GPU. A sample is checked against transformers, which also measures "
+        "latency and likelihood.",
     )
     latency_rows: int = Field(20, ge=0, description="Number of requests that latency is measured with.")
     latency_concurrency: int = Field(

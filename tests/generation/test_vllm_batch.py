@@ -69,6 +69,11 @@ def vllm(student, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "seen.json"
 
 
+def test_random_weights_which_vllm_cannot_load_are_those_of_transformers(student):
+    _, profile = predict(student, PROMPTS[:2], CONFIG.model_copy(update={"weights": "random"}))
+    assert profile.engine == "transformers"
+
+
 def test_answers_and_ends_are_those_of_transformers(student, vllm):
     expected, plain = predict(student, PROMPTS, TRANSFORMERS)
     answers, profile = predict(student, PROMPTS, CONFIG)

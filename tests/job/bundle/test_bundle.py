@@ -73,6 +73,23 @@ def test_a_flag_of_the_trainer_changes_one_line_of_the_pipeline_and_nothing_else
     assert [new.strip() for old, new in pairs if old != new] == [b"learning_rate: 0.0001"]
 
 
+def test_predict_with_vllm_has_the_environment_with_vllm(spec: Path, tmp_path: Path) -> None:
+    compile_job(load_job(spec), tmp_path / "a")
+    spec.write_text(SPEC + "predict:\n  engine: vllm\n")
+    compile_job(load_job(spec), tmp_path / "b")
+    before, after = content(tmp_path / "a"), content(tmp_path / "b")
+    assert after.keys() - before.keys() == {"environments/vllm/conda.yml", "environments/vllm/environment.yml"}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"pipeline.yml", "components/predict/component.yml"}
+    for name in changed:
+        pairs = zip(before[name].splitlines(), after[name].splitlines(), strict=True)
+        lines = {new.strip() for old, new in pairs if old != new}
+        assert lines == {
+            b"engine: vllm" if name == "pipeline.yml" else b"environment: file:../../environments/vllm/environment.yml"
+        }
+    assert pipeline_problems(load_pipeline(tmp_path / "b/pipeline.yml")) == []
+
+
 def test_compiling_again_leaves_unchanged_files_untouched(spec: Path, tmp_path: Path) -> None:
     compile_job(load_job(spec), tmp_path / "bundle")
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "bundle").rglob("*") if path.is_file()}
