@@ -13,6 +13,9 @@ HEADINGS = ("run", "state", "last active", "node time", "nodes", "decision", "st
 
 def runs(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="folder that contains run folders")] = Path("runs"),
+    verify: Annotated[
+        bool, typer.Option("--verify", help="read all files of the runs and compare them with their manifests")
+    ] = False,
 ) -> None:
     """List the runs in a folder, the latest first.
 
@@ -21,10 +24,10 @@ def runs(
 
     Example: azdistill runs experiments
 
-    Exit codes: 0 listed, 2 there is no such folder.
+    Exit codes: 0 listed, 2 there is no such folder, or --verify found a file that is not as it was written.
     """
     from azdistill.cli.render import print_columns
-    from azdistill.contracts.errors import InputError
+    from azdistill.contracts.errors import DataError, InputError
     from azdistill.local_runs.run_folder import runs_in
 
     if not folder.is_dir():
@@ -34,7 +37,10 @@ def runs(
             code="no_such_folder",
             fix="give the folder that contains your runs, or start one: azdistill run",
         )
-    print_columns([HEADINGS, *map(_row, runs_in(folder))])
+    listed = list(runs_in(folder))
+    print_columns([HEADINGS, *map(_row, listed)])
+    if verify and (problems := [problem for run in listed for problem in run.damage()]):
+        raise DataError(problems=problems)
 
 
 def _row(run: "RunFolder") -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from azdistill.contracts.problems import explain
 from azdistill.engine.files import disk_error as disk_error
 from azdistill.engine.files import read_json as read_json
 from azdistill.engine.files import read_limited as read_limited
+from azdistill.engine.files import sync as sync
 from azdistill.engine.files import write_json as write_json
 from azdistill.engine.files import write_text as write_text
 
@@ -29,7 +30,7 @@ def read_rows(path: Path, record: type[Record]) -> Iterator[Record]:
     if not path.is_file():
         fix = "did the step that writes it finish?"
         raise DataError("no such file", code="missing_file", fix=fix, file=path)
-    with path.open(encoding="utf-8") as stream:
+    with path.open("rb") as stream:  # pydantic reports bytes that are not UTF-8, with their line
         for number, line in enumerate(stream, 1):
             try:
                 yield record.model_validate_json(line)

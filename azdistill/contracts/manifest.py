@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.files import read_json, write_json
 from azdistill.contracts.layout import MANIFEST_FILE
+from azdistill.contracts.problems import explain
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -29,6 +30,12 @@ DISTRIBUTIONS = (
     "sacrebleu",
     "scipy",
 )
+
+# Reading a larger file takes longer than a tenth of a second.
+SAMPLED_ABOVE = 64 * 1024 * 1024
+SAMPLES, SAMPLE_BYTES = 32, 64 * 1024
+
+WRITE_AGAIN = "run the step that writes it again"
 
 
 class Provenance(BaseModel):
@@ -49,13 +56,17 @@ class Provenance(BaseModel):
 
 
 class Manifest(BaseModel):
-    """Content of a folder: sha256 of each file, counts of the step that wrote it, and how the step made it."""
+    """Content of a folder: sha256 of each file, counts of the step that wrote it, and how the step made it.
+
+    `samples` has the `sample_digest` of each file that is too large to be read whenever the folder is.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     step: str
     files: dict[str, str]
     counts: dict[str, Any]
+    samples: dict[str, str] = Field({}, exclude_if=lambda samples: not samples)
     provenance: Provenance | None = None
 
 
@@ -63,6 +74,17 @@ def sha256_file(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sample_digest(path: Path) -> str:
+    """Hex digest of a file's size and of SAMPLES blocks, from the first to the last bytes, at equal distances."""
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as stream:
+        for number in range(SAMPLES):
+            stream.seek(max(size - SAMPLE_BYTES, 0) * number // (SAMPLES - 1))
+            digest.update(stream.read(SAMPLE_BYTES))
+    return digest.hexdigest()
 
 
 def open_folder(folder: Path) -> Path:
@@ -76,18 +98,45 @@ def close_folder(folder: Path, step: str, counts: dict[str, Any], provenance: Pr
     """Hash the files in `folder` and write its manifest, which declares it complete."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     files = {name: sha256_file(folder / name) for name in names if name != MANIFEST_FILE}
-    manifest = Manifest(step=step, files=files, counts=counts, provenance=provenance)
+    samples = {name: sample_digest(folder / name) for name in files if (folder / name).stat().st_size > SAMPLED_ABOVE}
+    manifest = Manifest(step=step, files=files, counts=counts, samples=samples, provenance=provenance)
     write_json(folder / MANIFEST_FILE, manifest.model_dump(mode="json", exclude_none=True))
     return manifest
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a complete folder. Raises DataError when the folder is not complete."""
-    if not (folder / MANIFEST_FILE).is_file():
+def read_manifest(folder: Path, *, whole: bool = False) -> Manifest:
+    """The manifest of a complete folder, whose files are as they were written.
+
+    Of large files samples are compared, with `whole` all bytes. Raises DataError when the folder is not complete, its
+    manifest is damaged, or a file is missing or has other content.
+    """
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
         raise DataError(
             f"no {MANIFEST_FILE}: the step that writes this folder did not finish", code="incomplete", file=folder
         )
-    return Manifest.model_validate(read_json(folder / MANIFEST_FILE))
+    try:
+        manifest = Manifest.model_validate(read_json(path))
+    except ValidationError as error:
+        raise DataError(
+            f"not a manifest ({explain(error)})", code="invalid_manifest", fix=WRITE_AGAIN, file=path
+        ) from None
+    if changed := next((name for name in manifest.files if _has_changed(folder / name, manifest, name, whole)), None):
+        raise DataError(
+            f"missing or not as step {manifest.step} wrote it",
+            code="changed_file",
+            fix=WRITE_AGAIN,
+            file=folder / changed,
+        )
+    return manifest
+
+
+def _has_changed(path: Path, manifest: Manifest, name: str, whole: bool) -> bool:
+    sample = None if whole else manifest.samples.get(name)
+    try:
+        return sha256_file(path) != manifest.files[name] if sample is None else sample_digest(path) != sample
+    except (OSError, ValueError):  # missing, a folder, not readable; no name of a file
+        return True
 
 
 def settings_of(config: BaseModel, data: Mapping[str, str] | None = None) -> Provenance:

@@ -25,6 +25,9 @@ from azdistill.engine.problems import suggest as suggest
 _MAPPING = "must be a mapping, one `name: value` a line"
 _LIST = "must be a list, one `- entry` a line"
 
+# Problems of one document that a message lists.
+MAX_EXPLAINED = 10
+
 # Code and message of each of pydantic's error types; a message is filled in with the error's context (`{le:g}`).
 # https://docs.pydantic.dev/latest/errors/validation_errors/
 _ERRORS: Mapping[str, tuple[str, str]] = {
@@ -91,5 +94,7 @@ def problem_of(detail: ErrorDetails) -> Problem:
 
 
 def explain(error: ValidationError) -> str:
-    """All problems of a failed validation in one line."""
-    return "; ".join(problem.text for problem in problems_of(error))
+    """The first problems of a failed validation in one line, and the number of the others."""
+    problems = problems_of(error)
+    more = f"; and {len(problems) - MAX_EXPLAINED} more" if len(problems) > MAX_EXPLAINED else ""
+    return "; ".join(problem.text for problem in problems[:MAX_EXPLAINED]) + more

@@ -21,6 +21,9 @@ _DISK_ERRORS = {
     errno.ENAMETOOLONG: "use shorter names",
 }
 
+# Errors of file systems that have no fsync, or none of a file that is open for reading, such as a mount.
+_NO_FSYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EROFS, errno.EBADF}
+
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` durably: the file is complete or absent, also after a crash."""
@@ -39,18 +42,34 @@ def write_text(path: Path, text: str) -> None:
         raise
 
 
+def sync(path: Path) -> None:
+    """Make a file, or the names in a folder, durable, where the system has such a call for an open file."""
+    if os.name != "posix":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FSYNC:
+            raise
+    finally:
+        os.close(handle)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON with sorted keys: the same value gives the same bytes."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file. Raises DataError where it is missing or not JSON."""
+    """Read a JSON file. Raises DataError where it is missing, cannot be read or is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         fix = "did the step that writes it finish?"
         raise DataError("no such file", code="missing_file", fix=fix, file=path) from None
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})", code="unreadable_file", file=path) from None
     except (ValueError, RecursionError) as error:  # ValueError: not UTF-8, not JSON, or a number of too many digits
         raise DataError(f"not JSON ({error})", code="invalid_json", file=path) from None
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,15 @@ from azdistill.generation.generate import GeneratedAnswer
 # Seconds between two files. A crash loses at most the answers since the last one.
 EVERY = 10.0
 
+logger = logging.getLogger("azdistill.generation")
+
 
 class UnfinishedAnswers:
     """Answers by prompt, written to files of `folder`. Without a folder nothing is read or written.
 
-    A file appears complete and is never appended to, which mounted object storage needs. Files of another `key` (see
-    `key_of`) and damaged ones are ignored. `seconds` is the time that generating all answers took, in all attempts.
+    A file appears complete and is never appended to, which mounted object storage needs. Its first line is the digest
+    of the second. A damaged file is reported, and its answers are generated again. Files of another `key` (see
+    `key_of`) are ignored. `seconds` is the time that generating all answers took, in all attempts.
     """
 
     def __init__(self, folder: Path | None = None, key: str = "") -> None:
@@ -28,8 +32,8 @@ class UnfinishedAnswers:
         self._unwritten: dict[str, GeneratedAnswer] = {}
         self.seconds = 0.0
         self._files = 0
-        for path in sorted(folder.glob("*.json")) if folder else ():
-            self._files = max(self._files, int(path.stem)) if path.stem.isdigit() else self._files
+        for path in sorted(folder.glob("*.answers")) if folder else ():
+            self._files = max(self._files, int(path.stem)) if path.stem.isdecimal() else self._files
             self._read(path)
         self._written = time.perf_counter()
 
@@ -56,8 +60,8 @@ class UnfinishedAnswers:
             return
         self._files += 1
         answers = {prompt: [answer.truncated, answer.token_ids] for prompt, answer in self._unwritten.items()}
-        content = {"key": self._key, "seconds": elapsed, "answers": answers}
-        write_text(self._folder / f"{self._files:06}.json", json.dumps(content, separators=(",", ":")))
+        content = json.dumps({"key": self._key, "seconds": elapsed, "answers": answers}, separators=(",", ":"))
+        write_text(self._folder / f"{self._files:06}.answers", f"{_digest(content)}\n{content}")
         self._unwritten = {}
 
     def delete(self) -> None:
@@ -67,21 +71,29 @@ class UnfinishedAnswers:
 
     def _read(self, path: Path) -> None:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content["key"] == self._key:
-                self._answers |= {
-                    prompt: GeneratedAnswer(token_ids, truncated)
-                    for prompt, (truncated, token_ids) in content["answers"].items()
-                }
-                self.seconds += content["seconds"]
-        except (ValueError, KeyError, TypeError):
+            digest, _, text = path.read_text(encoding="utf-8").partition("\n")
+        except (OSError, ValueError):
+            digest = text = ""
+        if digest != _digest(text):
+            logger.warning("predict: %s is damaged; its answers are generated again", path.name)
             return
+        content = json.loads(text)
+        if content["key"] == self._key:
+            self._answers |= {
+                prompt: GeneratedAnswer(token_ids, truncated)
+                for prompt, (truncated, token_ids) in content["answers"].items()
+            }
+            self.seconds += content["seconds"]
 
 
 def key_of(settings: Mapping[str, Any]) -> str:
     """Hash of what decides about the answers, except for the prompts."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    return _digest(json.dumps(settings, sort_keys=True))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _hash(prompt: Sequence[int]) -> str:
-    return hashlib.sha256(json.dumps(list(prompt)).encode()).hexdigest()[:32]
+    return _digest(json.dumps(list(prompt)))[:32]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
 from azdistill.contracts.layout import RUN_MODEL, RUN_REPORT
+from azdistill.contracts.manifest import read_manifest
 from azdistill.engine.local.attempts import LOG
 from azdistill.engine.local.results import Event
 from azdistill.local_runs.request import RunRequest
@@ -74,7 +75,8 @@ class LocalJobs:
         return map(_job, runs_in(self.path))
 
     def report(self, name: str) -> dict[str, Any]:
-        """Content of report.json. Raises InputError for a run that ended before its report."""
+        """Content of report.json. Raises InputError for a run that ended before its report, or whose report is
+        damaged."""
         path = self._run(name).path / RUN_REPORT
         if not path.is_file():
             raise InputError(
@@ -83,6 +85,7 @@ class LocalJobs:
                 code="no_report",
                 fix=f"see its logs: client.jobs.stream({name!r})",
             )
+        read_manifest(path.parent)
         report: dict[str, Any] = read_json(path)
         return report
 

@@ -6,7 +6,9 @@ from functools import cached_property
 from pathlib import Path
 
 from azdistill.contracts.errors import DataError, GateRefused, InputError
-from azdistill.contracts.layout import GATE_FILE, METRICS_FILE, RUN_EVALUATION
+from azdistill.contracts.layout import GATE_FILE, MANIFEST_FILE, METRICS_FILE, RUN_EVALUATION
+from azdistill.contracts.manifest import read_manifest
+from azdistill.contracts.problems import Problem
 from azdistill.contracts.results import Document, GateDecision, Metrics, read_result
 from azdistill.engine.local.guards import locked
 from azdistill.engine.local.records import RECORD_FILE, NodeRecord, read_record
@@ -62,7 +64,16 @@ class RunFolder:
         """Name and value of the student's primary metric in the last evaluation; an empty name without one."""
         metrics = self._evaluation(METRICS_FILE, Metrics)
         name = metrics.primary_metric if metrics else ""
-        return name, metrics.models["student"].value(name) if metrics else None
+        student = metrics.models.get("student") if metrics else None
+        return name, student.value(name) if student else None
+
+    def damage(self) -> Iterator[Problem]:
+        """A problem for each folder with a file that is not as its step wrote it. Reads all bytes of all steps."""
+        for manifest in sorted(self.path.glob(f"*/*/{MANIFEST_FILE}")):
+            try:
+                read_manifest(manifest.parent, whole=True)
+            except DataError as error:
+                yield from error.problems
 
     @property
     def seconds(self) -> float:

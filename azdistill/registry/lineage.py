@@ -102,6 +102,6 @@ def read_lineage(
 
 
 def model_digest(model: Path) -> str:
-    """sha256 over the names and digests of the files in a complete model folder."""
-    files = read_manifest(model).files
+    """sha256 over the names and digests of the files in a complete model folder, all of whose bytes are compared."""
+    files = read_manifest(model, whole=True).files
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from azdistill.contracts.errors import DataError
 from azdistill.contracts.files import read_json, read_rows
 from azdistill.contracts.layout import (
     COMPLETIONS_FILE,
@@ -19,7 +20,7 @@ from azdistill.contracts.layout import (
     TRAINING_METRICS_FILE,
     USAGE_FILE,
 )
-from azdistill.contracts.manifest import Manifest, read_manifest
+from azdistill.contracts.manifest import WRITE_AGAIN, Manifest, read_manifest
 from azdistill.contracts.report import ReportConfig
 from azdistill.contracts.results import (
     MODEL_ROLES,
@@ -108,7 +109,7 @@ def collect(folders: Folders, config: ReportConfig, trials: Trials | None = None
         regressions=metrics.regressions,
         lengths=length_groups(scores, _student_lengths(folders), metrics.primary_metric),
         data=data_card(read_rows(folders.prompts / PROMPTS_FILE, Prompt)),
-        stages=tuple(_stages(folders, manifests)),
+        stages=_stages(folders, manifests),
         usage=usage,
         costs=costs(usage, training.get("seconds", 0.0), profile, config, judge_usage),
         judge=read_result(folders.evaluation / JUDGE_FILE, JudgeResults) if folders.judgements else None,
@@ -143,8 +144,21 @@ def _with_profile(role: ModelRole, metrics: ModelMetrics, folders: Folders, usag
     return ModelMetrics(metrics.root | measured)
 
 
-def _stages(folders: Folders, manifests: Mapping[str, Manifest]) -> Iterator[Stage]:
-    """The number of rows from step to step."""
+def _stages(folders: Folders, manifests: Mapping[str, Manifest]) -> tuple[Stage, ...]:
+    """The number of rows from step to step. Raises DataError for manifests whose counts are not those of their steps:
+    no digest covers a manifest itself."""
+    try:
+        return tuple(_count_stages(folders, manifests))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise DataError(
+            f"a manifest has other counts than its step writes ({type(error).__name__}: {error})",
+            code="invalid_manifest",
+            subject="prepare, teacher or curate",
+            fix=WRITE_AGAIN,
+        ) from None
+
+
+def _count_stages(folders: Folders, manifests: Mapping[str, Manifest]) -> Iterator[Stage]:
     counts = manifests["prepare"].counts
     prepared = counts["train"] + counts["validation"] + counts["test"]
     unused = _reasons(counts["reasons"] | {"duplicate": counts["duplicates"], "leaked": counts["leaked"]})

@@ -6,7 +6,7 @@ import sys
 
 from azdistill.contracts.files import read_json, write_json, write_text
 from azdistill.contracts.layout import REPORT_FILE, REPORT_HTML_FILE, REPORT_MARKDOWN_FILE, TRAINING_METRICS_FILE
-from azdistill.contracts.manifest import close_folder, open_folder
+from azdistill.contracts.manifest import close_folder, open_folder, read_manifest
 from azdistill.contracts.report import STEP, ReportConfig
 from azdistill.contracts.step import Arguments
 from azdistill.steps.runner import run_step
@@ -22,6 +22,7 @@ def body(arguments: Arguments[ReportConfig]) -> None:
     config, folders = arguments.config, Folders(**arguments.inputs)
     output, trials = open_folder(arguments.outputs["report"]), None
     if config.swept_fields:
+        read_manifest(folders.training)
         metrics = read_json(folders.training / TRAINING_METRICS_FILE)
         fields = config.swept_fields.split(",")
         trials = read_trials(os.environ.get("MLFLOW_TRACKING_URI"), metrics.get("mlflow_run"), fields)

@@ -4,6 +4,7 @@ A checkpoint is ours when its marker has our `inputs_hash`, which identifies stu
 in the folder is foreign: never resumed, changed or deleted.
 """
 
+import hashlib
 import logging
 import re
 import shutil
@@ -18,7 +19,7 @@ from transformers import TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from azdistill.contracts.errors import DataError, InputError
-from azdistill.contracts.files import read_json, write_json
+from azdistill.contracts.files import read_json, sync, write_json
 from azdistill.contracts.manifest import sha256_file
 from azdistill.students.errors import saving
 
@@ -50,15 +51,28 @@ class Marker(BaseModel):
     """Content of the marker.
 
     A checkpoint is `incomplete` while it is written. One with `weights` alone is the best one of a training and cannot
-    be resumed.
+    be resumed. `digest` is that of the other fields.
     """
 
     inputs_hash: str
     state: Literal["incomplete", "complete", "weights"]
     files: dict[str, SavedFile] = {}
+    digest: str = ""
+
+    def sealed(self) -> "Marker":
+        """This marker with its digest."""
+        return self.model_copy(update={"digest": self._digest()})
+
+    @property
+    def is_intact(self) -> bool:
+        """True if the fields are those that were written; markers of earlier versions have no digest."""
+        return self.digest in ("", self._digest())
+
+    def _digest(self) -> str:
+        return hashlib.sha256(self.model_dump_json(exclude={"digest"}).encode()).hexdigest()
 
 
-# A marker that cannot be read: the checkpoint is ours, and unusable.
+# A marker that is damaged: the checkpoint is ours, and unusable.
 UNREADABLE = Marker(inputs_hash="", state="incomplete")
 
 
@@ -85,7 +99,7 @@ def start_checkpoint(checkpoint: Path, inputs_hash: str) -> None:
 
 
 def complete_checkpoint(checkpoint: Path, inputs_hash: str) -> None:
-    """Mark a checkpoint as complete, with size and hash of its files."""
+    """Mark a checkpoint as complete, with size and hash of its files, when they are on the disk."""
     _write_marker(checkpoint, Marker(inputs_hash=inputs_hash, state="complete", files=_describe_files(checkpoint)))
 
 
@@ -101,18 +115,24 @@ def last_checkpoint(folder: Path, inputs_hash: str, other_jobs: Sequence[Path] =
     Logs one warning for each damaged checkpoint. Deletes our checkpoints in `folder` that can't be used; those of other
     jobs may be in use.
     """
-    for checkpoint in _our_checkpoints(folder, inputs_hash):
-        if _state_of(checkpoint) == "incomplete":
-            shutil.rmtree(checkpoint)
     candidates = [path for job in (*other_jobs, folder) for path in _our_checkpoints(job, inputs_hash)]
+    for checkpoint in candidates:
+        if _marker_of(checkpoint) == UNREADABLE:
+            _warn_of_damage(checkpoint, MARKER)
+        if _state_of(checkpoint) == "incomplete" and checkpoint.parent == folder:
+            shutil.rmtree(checkpoint)
     for checkpoint in sorted(filter(is_complete, candidates), key=step_of, reverse=True):
         if (damaged := damaged_file(checkpoint)) is None:
             return checkpoint
-        logger.warning("train: %s: %s is damaged; the checkpoint before it is used", checkpoint.name, damaged)
+        _warn_of_damage(checkpoint, damaged)
         if checkpoint.parent == folder:
             shutil.rmtree(checkpoint)
     delete_checkpoints(folder, inputs_hash)  # weights that belong to no state
     return None
+
+
+def _warn_of_damage(checkpoint: Path, file: str) -> None:
+    logger.warning("train: %s: %s is damaged; the training continues from an earlier state", checkpoint.name, file)
 
 
 def damaged_file(checkpoint: Path) -> str | None:
@@ -225,6 +245,8 @@ def _our_checkpoints(folder: Path, inputs_hash: str) -> list[Path]:
 
 
 def _is_ours(checkpoint: Path, inputs_hash: str) -> bool:
+    if checkpoint.is_symlink():
+        return False
     marker = _marker_of(checkpoint)
     return marker is not None and marker.inputs_hash in (inputs_hash, UNREADABLE.inputs_hash)
 
@@ -239,13 +261,14 @@ def _marker_of(checkpoint: Path) -> Marker | None:
     if not (checkpoint / MARKER).is_file():
         return None
     try:
-        return Marker.model_validate(read_json(checkpoint / MARKER))
+        marker = Marker.model_validate(read_json(checkpoint / MARKER))
     except (DataError, ValidationError):
         return UNREADABLE
+    return marker if marker.is_intact else UNREADABLE
 
 
 def _write_marker(checkpoint: Path, marker: Marker) -> None:
-    write_json(checkpoint / MARKER, marker.model_dump())
+    write_json(checkpoint / MARKER, marker.sealed().model_dump())
 
 
 def _keep_weights(checkpoint: Path) -> None:
@@ -263,6 +286,9 @@ def _is_within(path: Path, parents: set[Path]) -> bool:
 
 
 def _describe_files(checkpoint: Path) -> dict[str, SavedFile]:
+    """Size and hash of each file, once all of them and their names are on the disk."""
+    with ThreadPoolExecutor(HASH_THREADS) as pool:
+        list(pool.map(sync, (path for path in (checkpoint, *checkpoint.rglob("*")) if path.name != MARKER)))
     hashes = _hash_files(path for path in checkpoint.rglob("*") if path.is_file() and path.name != MARKER)
     return {
         path.relative_to(checkpoint).as_posix(): SavedFile(size=path.stat().st_size, sha256=digest)

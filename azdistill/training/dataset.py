@@ -10,8 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from azdistill.contracts.files import sync, write_text
+from azdistill.contracts.manifest import sha256_file
 from azdistill.students.errors import unwritable
 from azdistill.students.template import TokenizedRow
+
+DIGEST_SUFFIX = ".sha256"
 
 SCHEMA = pa.schema(
     {
@@ -49,7 +53,7 @@ class TokenizedRows(Sequence[TokenizedRow]):
 
     @classmethod
     def open(cls, path: Path) -> "TokenizedRows":
-        """The rows that `writing` wrote."""
+        """The rows that `writing` wrote. See `is_intact`."""
         with pa.memory_map(str(path)) as source:
             return cls(pa.ipc.open_stream(source).read_all())
 
@@ -129,17 +133,27 @@ def table_of(batches: Iterable[pa.RecordBatch]) -> pa.Table:
     return pa.Table.from_batches(list(batches), schema=SCHEMA)
 
 
+def is_intact(path: Path) -> bool:
+    """True if a file is there as `writing` wrote it: other rows would give another student."""
+    try:
+        return path.with_suffix(DIGEST_SUFFIX).read_text(encoding="utf-8") == sha256_file(path)
+    except (OSError, ValueError):
+        return False
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[pa.ipc.RecordBatchStreamWriter]:
-    """Write record batches of SCHEMA to `path`. The file appears when the block has ended without an error."""
+    """Write record batches of SCHEMA to `path`. The file appears when the block has ended without an error, and then
+    its digest next to it."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with pa.OSFile(str(unfinished), "wb") as stream, pa.ipc.new_stream(stream, SCHEMA) as writer:
             yield writer
-        with unfinished.open("rb") as stream:  # on the disk before it has its name: a crash leaves no cut file
-            os.fsync(stream.fileno())
+        sync(unfinished)  # before it has its name: a crash leaves no cut file
+        digest = sha256_file(unfinished)
         unfinished.rename(path)
+        write_text(path.with_suffix(DIGEST_SUFFIX), digest)
     except OSError as error:
         raise unwritable(path, "the tokenized rows", error) from error
     finally:

@@ -17,6 +17,7 @@ from azdistill.contracts.rows import TrainRow
 from azdistill.contracts.sweep import OBJECTIVE
 from azdistill.contracts.train import TrainConfig
 from azdistill.students.chat_template import pin_template
+from azdistill.students.errors import saving
 from azdistill.students.loading import Student, max_positions, preserve_random_state, quiet_transformers
 from azdistill.students.usage import num_parameters
 from azdistill.training.adapters import (
@@ -103,7 +104,8 @@ def fine_tune(
         stop, mlflow = SaveAndStopOnSigterm(inputs_hash), LogToMLflow(config, inputs_hash)
         callbacks = _callbacks(config, inputs_hash, stop, mlflow)
         trainer = student_trainer(trained, *rows, config, checkpoints, inputs_hash, callbacks)
-        start = from_main_process(lambda: find_start(checkpoints, inputs_hash, other_jobs, config))
+        with saving(checkpoints, "the checkpoints"):
+            start = from_main_process(lambda: find_start(checkpoints, inputs_hash, other_jobs, config))
         _log_start(trained, rows, config, start, trainer)
         seconds = _train(trainer, start, stop)
         loaded.model.config.use_cache = use_cache  # Trainer sets it to false, and it would be saved

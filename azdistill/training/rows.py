@@ -16,7 +16,7 @@ from azdistill.contracts.rows import Message, TrainRow, canonical
 from azdistill.contracts.train import TrainConfig
 from azdistill.students.chat_template import REJECTED_BY_TEMPLATE, THINK
 from azdistill.students.template import TokenizedRow, TrainOn, target_turns, tokenize_rows
-from azdistill.training.dataset import TokenizedRows, record_batch, table_of, writing
+from azdistill.training.dataset import TokenizedRows, is_intact, record_batch, table_of, writing
 
 logger = logging.getLogger("azdistill.training")
 
@@ -52,7 +52,7 @@ def tokenize_training_rows(
 ) -> TokenizedRows:
     """Rows of at most `max_length` tokens, and at most `positions`, which the model has.
 
-    With `path` they are written there and mapped into memory; a file that is there is used as it is. `workers` is the
+    With `path` they are written there and mapped into memory; an undamaged file that is there is used. `workers` is the
     number of processes that tokenize a large number of rows. They import `__main__`, as those of multiprocessing do.
     Raises DataError when too many rows are longer, or none is left.
     """
@@ -76,7 +76,7 @@ def tokenize_validation_rows(
     )
     if path is None:
         return TokenizedRows(table_of(batches))
-    if not path.is_file():
+    if not is_intact(path):
         with writing(path) as writer:
             for batch in batches:
                 writer.write_batch(batch)

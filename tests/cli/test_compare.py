@@ -1,10 +1,13 @@
 """azdistill compare: a table, and a page."""
 
 import json
+import shutil
 from pathlib import Path
 
+from azdistill.contracts.manifest import close_folder
 from tests.cli.conftest import Command
 from tests.cli.run_folders import a_run, evaluated
+from tests.damaged import CONTENTS
 
 
 def compared_run(name: str, correct: int) -> None:
@@ -15,6 +18,8 @@ def compared_run(name: str, correct: int) -> None:
     (path / "report/report").mkdir(parents=True)
     student = {"latency_p50_s": 0.021, "weight_bytes": 2**20, "parameters": 1000}
     (path / "report/report/report.json").write_text(json.dumps({"models": {"student": student}}))
+    for folder in ("evaluate/evaluation", "report/report"):
+        close_folder(path / folder, "step", {})
 
 
 def test_runs_are_compared_with_the_first(azdistill: Command) -> None:
@@ -27,6 +32,18 @@ def test_runs_are_compared_with_the_first(azdistill: Command) -> None:
     page = Path("page.html").read_text()
     assert "&lt;b&gt;lora is better." in page
     assert "<b>" not in page
+
+
+def test_a_damaged_file_of_a_run_is_named(azdistill: Command) -> None:
+    for name in ("evaluate/evaluation/scores.jsonl", "report/report/report.json", "report/report/manifest.json"):
+        for run in ("runs/full", "runs/lora"):
+            shutil.rmtree(run, ignore_errors=True)
+            compared_run(run, 20)
+        for content in CONTENTS.values():
+            Path("runs/lora", name).write_bytes(content)
+            done = azdistill("compare", "runs/full", "runs/lora")
+            assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+            assert done.err.startswith(f"runs/lora/{name}: ")
 
 
 def test_a_run_without_a_report_is_named(azdistill: Command) -> None:

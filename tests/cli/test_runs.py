@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from azdistill.cli.runs import _duration as duration
+from azdistill.contracts.manifest import close_folder, open_folder
 from azdistill.engine.local.guards import locked
 from azdistill.local_runs.run_folder import read_run
 from tests.cli.conftest import Command, Writer, command
 from tests.cli.run_folders import a_run, evaluated, exited_with
+from tests.damaged import CONTENTS
 
 
 @pytest.fixture
@@ -66,6 +68,31 @@ def test_the_evaluation_of_an_earlier_attempt_is_not_shown(azdistill: Command) -
 def test_a_run_of_the_engine_is_listed(azdistill: Command, pipeline: Writer) -> None:
     azdistill("run", pipeline({"say": command("echo hello")}), "-o", "elsewhere/mine")
     assert azdistill("runs", "elsewhere").out.splitlines()[1].startswith("mine  completed")
+
+
+def test_a_run_with_damaged_files_is_listed(azdistill: Command) -> None:
+    run = evaluated(a_run(Path("runs/first"), prepare="completed", evaluate="completed"))
+    for name in ("prepare/node.json", "evaluate/evaluation/metrics.json", "evaluate/evaluation/gate.json"):
+        before = (run / name).read_bytes()
+        for content in CONTENTS.values():
+            (run / name).write_bytes(content)
+            done = azdistill("runs")
+            assert (done.code, done.err, done.out.count("\n")) == (0, "", 2)
+        (run / name).write_bytes(before)
+
+
+def test_verify_names_the_files_that_are_not_as_they_were_written(azdistill: Command) -> None:
+    run = a_run(Path("runs/first"), train="completed")
+    model = open_folder(run / "train/model")
+    for name in ("config.json", "model.safetensors"):
+        (model / name).write_bytes(name.encode())
+    close_folder(model, "train", {})
+    assert azdistill("runs", "--verify").code == 0
+    (model / "model.safetensors").write_bytes(b"model.safetensorz")
+    assert azdistill("runs").code == 0
+    done = azdistill("runs", "--verify")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert done.err.startswith("runs/first/train/model/model.safetensors: missing or not as step train wrote it")
 
 
 def test_a_missing_folder_is_one_line(azdistill: Command) -> None:

@@ -5,6 +5,7 @@ import pytest
 from azdistill.contracts.files import read_json, read_rows
 from azdistill.contracts.manifest import read_manifest
 from azdistill.contracts.results import RowScores
+from tests.manifests import rewrite
 
 WRITTEN = ("metrics.json", "gate.json", "scores.jsonl")
 
@@ -70,7 +71,7 @@ def test_a_folder_that_is_not_complete_is_refused(folders, evaluate_step, name):
 
 def test_a_broken_line_is_named(folders, evaluate_step):
     inputs = folders(rows=3)
-    (inputs["student"] / "predictions.jsonl").write_text('{"id": "1"}\n')
+    rewrite(inputs["student"] / "predictions.jsonl", '{"id": "1"}\n')
     refused(evaluate_step(inputs), "predictions.jsonl:1: not a Prediction")
 
 

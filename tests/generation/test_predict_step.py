@@ -1,6 +1,5 @@
 """The predict step as Azure ML runs it: a process with folders and flags."""
 
-import json
 import shutil
 import signal
 import subprocess
@@ -99,7 +98,7 @@ def killed(tmp_path_factory):
     flags = argv(folder, model, prompts, batch_size=1, max_new_tokens=6, latency_rows=0)
     process = subprocess.run([sys.executable, "-c", KILLED, *flags], capture_output=True, check=False)
     assert process.returncode == -signal.SIGKILL, process.stderr
-    assert [path.name for path in unfinished_files(folder)] == ["000001.json", "000002.json"]
+    assert [path.name for path in unfinished_files(folder)] == ["000001.answers", "000002.answers"]
     assert not (folder / "predictions" / "manifest.json").exists()
     return flags
 
@@ -112,7 +111,7 @@ def interrupted(killed, tmp_path):
 
 
 def unfinished_files(folder):
-    return sorted((folder / "predictions" / "unfinished").glob("*.json"))
+    return sorted((folder / "predictions" / "unfinished").glob("*.answers"))
 
 
 def continued(flags, capfd):
@@ -148,14 +147,15 @@ def cut_a_file(folder, flags):
     file.write_bytes(file.read_bytes()[:-9])
 
 
-def change_its_shape(folder, flags):
+def change_a_token(folder, flags):
     file = unfinished_files(folder)[0]
-    content = json.loads(file.read_text())
-    file.write_text(json.dumps({**content, "answers": dict.fromkeys(content["answers"], 1)}))
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
 
 
 @pytest.mark.parametrize(
-    ("harm", "kept"), [(change_model, 0), (change_settings, 0), (cut_a_file, 1), (change_its_shape, 1)]
+    ("harm", "kept"), [(change_model, 0), (change_settings, 0), (cut_a_file, 1), (change_a_token, 1)]
 )
 def test_answers_of_another_model_or_setting_and_damaged_files_are_not_used(interrupted, capfd, harm, kept):
     harm(*interrupted)

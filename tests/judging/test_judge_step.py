@@ -8,6 +8,7 @@ import pytest
 
 from azdistill.contracts.judge import SIMULATED_JUDGE_VARIABLE
 from tests.judging.conftest import GOLD, HOSTILE, prompt
+from tests.manifests import rewrite
 
 WRONG, OTHER = "It never arrives", "Who knows what happens to parcels"
 
@@ -208,7 +209,7 @@ def test_predictions_that_lack_a_row_are_refused_before_a_request(judge_step, si
     judge = simulated_judge()
     step = judge_step(teacher=[GOLD] * 3, student=[WRONG] * 3, baseline=[OTHER] * 3)
     predictions = step.inputs["student"] / "predictions.jsonl"
-    predictions.write_text("".join(predictions.read_text().splitlines(keepends=True)[:2]))
+    rewrite(predictions, "".join(predictions.read_text().splitlines(keepends=True)[:2]))
     code, error = step.run()
     assert (code, error.count("\n")) == (2, 1)
     assert "no answer to test row" in error

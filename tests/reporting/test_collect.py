@@ -12,6 +12,7 @@ from azdistill.contracts.results import ModelRole, RowScores
 from azdistill.reporting.collect import Folders, collect
 from azdistill.reporting.examples import rows_by_kind
 from azdistill.reporting.report import Report
+from tests.manifests import rewrite
 from tests.reporting.conftest import TEST_ROWS, TEST_ROWS_WRONG
 
 Distil = Callable[..., dict[str, Path]]
@@ -81,7 +82,7 @@ def test_only_the_first_rows_of_a_kind_are_kept() -> None:
 
 def test_a_test_row_without_a_teacher_answer_shows_none(distil: Distil) -> None:
     folders = distil()
-    (folders["completions"] / "completions.jsonl").write_text("")
+    rewrite(folders["completions"] / "completions.jsonl", "")
     assert {example.answers["teacher"] for example in read_report(folders).examples} == {None}
 
 
@@ -101,8 +102,9 @@ def test_a_folder_that_is_not_complete_is_named(distil: Distil) -> None:
 def test_a_long_history_is_thinned_and_keeps_its_ends_and_validation(distil: Distil) -> None:
     folders = distil()
     lines = [f'{{"step": {step}, "loss": 1.0}}\n' for step in range(1, 1002)]
-    (folders["training"] / "history.jsonl").write_text(
-        "".join([*lines[:7], '{"step": 7, "validation_loss": 1}\n', *lines[7:]])
+    rewrite(
+        folders["training"] / "history.jsonl",
+        "".join([*lines[:7], '{"step": 7, "validation_loss": 1}\n', *lines[7:]]),
     )
     curve = read_report(folders).curve
     assert len(curve) <= 205

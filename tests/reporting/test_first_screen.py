@@ -11,6 +11,7 @@ from azdistill.contracts.results import Interval
 from azdistill.reporting.collect import Folders, collect
 from azdistill.reporting.first_screen import answers
 from azdistill.reporting.report import Costs, Report
+from tests.manifests import rewrite
 from tests.reporting.conftest import USAGE
 
 Distil = Callable[..., dict[str, Path]]
@@ -23,11 +24,11 @@ def read(folders: dict[str, Path], training_hour: float | None = None, serving_h
 
 
 def priced(folders: dict[str, Path]) -> dict[str, Path]:
-    (folders["completions"] / "usage.json").write_text(json.dumps(USAGE | {"ledger": LEDGER}))
+    rewrite(folders["completions"] / "usage.json", json.dumps(USAGE | {"ledger": LEDGER}))
     profile = json.loads((folders["student"] / "profile.json").read_text()) | {"rows": 500, "seconds": 50.0}
-    (folders["student"] / "profile.json").write_text(json.dumps(profile))
+    rewrite(folders["student"] / "profile.json", json.dumps(profile))
     metrics = json.loads((folders["training"] / "metrics.json").read_text()) | {"seconds": 1800.0}
-    (folders["training"] / "metrics.json").write_text(json.dumps(metrics))
+    rewrite(folders["training"] / "metrics.json", json.dumps(metrics))
     return folders
 
 

@@ -16,6 +16,7 @@ from azdistill.reporting.collect import Folders, collect
 from azdistill.reporting.console import summary
 from azdistill.reporting.render import html, markdown
 from azdistill.reporting.report import Report
+from tests.manifests import rewrite
 from tests.reporting.conftest import METRICS, USAGE
 
 Distil = Callable[..., dict[str, Path]]
@@ -25,6 +26,7 @@ FACTS = JobFacts(
     teachers=(ModelFacts(name="Llama", licence="llama3.3", duty="a duty", acknowledged=True),),
     baseline="azureml:support:3",
 )
+
 CONFIG = ReportConfig(title="quickstart", registered_model="support-student", job_facts=FACTS)
 VOID = {"meta", "img", "br", "link", "input"}
 
@@ -126,7 +128,7 @@ def test_several_teachers_have_separate_figures(distil: Distil, form: Callable[[
         "logprobs": {"rows": 2800, "tokens": 59_001, "bytes_per_token": 4.25, "without": {"not_sent": 62}},
     }
     single_teacher = form(read_report(folders))
-    (folders["completions"] / "usage.json").write_text(json.dumps(USAGE | several))
+    rewrite(folders["completions"] / "usage.json", json.dumps(USAGE | several))
     two_teachers = form(read_report(folders))
     cells = ("rows answered", "2,001", "861", "907", "81,234", "9,876")
     assert [cell for cell in cells if cell not in two_teachers] == []
@@ -154,8 +156,8 @@ def with_suites(folders: dict[str, Path]) -> dict[str, Path]:
     suites = [SUITE, {**SUITE, "name": "general", "metric": "accuracy", "task": "qa", "min_gain": None}]
     gate = {"name": "min_regression_refusals", "bound": -0.02, "outcome": "refused", **SUITE["gain"]}  # type: ignore[dict-item]
     decision = {"decision": "refused", "enforced": True, "register": False, "gates": [gate]}
-    (folders["evaluation"] / "metrics.json").write_text(json.dumps(METRICS | {"regressions": suites}))
-    (folders["evaluation"] / "gate.json").write_text(json.dumps(decision))
+    rewrite(folders["evaluation"] / "metrics.json", json.dumps(METRICS | {"regressions": suites}))
+    rewrite(folders["evaluation"] / "gate.json", json.dumps(decision))
     counts = {"rows": {"refusals": 302, "general": 302}, "rejected": 0, "duplicates": 4, "leaked": 11}
     close_folder(open_folder(folders["evaluation"].parent / "regressions"), "regression", counts)
     return {**folders, "regressions": folders["evaluation"].parent / "regressions"}

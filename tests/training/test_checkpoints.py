@@ -1,7 +1,9 @@
 """Checkpoints: only undamaged ones of the same inputs are resumed, and only those of this training are deleted."""
 
 import logging
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from azdistill.training.callbacks import SaveOnSchedule, has_stopped_early
 from azdistill.training.checkpoints import (
     MARKER,
     complete_checkpoint,
+    damaged_file,
     delete_all,
     delete_checkpoints,
     find_best,
@@ -20,6 +23,7 @@ from azdistill.training.checkpoints import (
     step_of,
 )
 from azdistill.training.fine_tune import fine_tune
+from tests.damaged import CONTENTS
 from tests.training.conftest import CONFIG, rows
 
 QUICK = CONFIG.model_copy(update={"num_epochs": 1, "checkpoints_per_epoch": 4})
@@ -91,6 +95,64 @@ def test_a_damaged_checkpoint_is_reported_once_and_the_one_before_it_is_resumed(
     (message,) = caplog.messages
     assert message.startswith(f"train: checkpoint-10: {name} is damaged")
     assert names(tmp_path) == ["checkpoint-8"]
+
+
+def flipped(path):
+    """The content of a file with one other bit, for each of its bytes."""
+    content = path.read_bytes()
+    for position in range(len(content)):
+        yield content[:position] + bytes([content[position] ^ 1 << position % 8]) + content[position + 1 :]
+
+
+def test_a_damaged_marker_is_reported_and_the_checkpoint_before_it_is_resumed(tmp_path, caplog):
+    before = write_checkpoint(tmp_path, 8)
+    newest = write_checkpoint(tmp_path, 10)
+    intact = newest / MARKER
+    for content in [*CONTENTS.values(), *flipped(intact)]:
+        intact.write_bytes(content)
+        shutil.copytree(newest, tmp_path / "kept")
+        caplog.clear()
+        resumed = last_checkpoint(tmp_path, "same")
+        if resumed == newest:  # white space, or a field name that is not read
+            assert damaged_file(newest) is None
+        else:
+            assert resumed == before
+            assert [message.partition(" is damaged")[0] for message in caplog.messages] == [
+                f"train: checkpoint-10: {MARKER}"
+            ]
+            assert names(tmp_path) == ["checkpoint-8", "kept"]
+        shutil.rmtree(newest, ignore_errors=True)
+        (tmp_path / "kept").rename(newest)
+
+
+def test_the_files_of_a_checkpoint_are_on_the_disk_before_its_mark(tmp_path, monkeypatch):
+    synced, marked, fsync = [], [], os.fsync
+
+    def record(handle):
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        marked.append((tmp_path / "checkpoint-3" / MARKER).read_text().count("complete"))
+        fsync(handle)
+
+    start_checkpoint(tmp_path / "checkpoint-3", "same")
+    (tmp_path / "checkpoint-3" / "state").mkdir()
+    for name in ("model.safetensors", "state/optimizer.bin"):
+        (tmp_path / "checkpoint-3" / name).write_text(name)
+    monkeypatch.setattr(os, "fsync", record)
+    complete_checkpoint(tmp_path / "checkpoint-3", "same")
+    *files, marker = synced
+    assert sorted(files) == ["checkpoint-3", "model.safetensors", "optimizer.bin", "state"]
+    assert marker.startswith(f".{MARKER}.")
+    assert set(marked) == {1}  # `incomplete`
+
+
+def test_a_link_to_a_checkpoint_is_neither_resumed_nor_deleted(tmp_path):
+    target = write_checkpoint(tmp_path / "elsewhere", 10)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "checkpoint-10").symlink_to(target)
+    before = contents(tmp_path)
+    assert last_checkpoint(tmp_path / "own", "same") is None
+    delete_checkpoints(tmp_path / "own", "same")
+    assert contents(tmp_path) == before
 
 
 def test_a_damaged_checkpoint_of_another_job_is_left_alone(tmp_path):

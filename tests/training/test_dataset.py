@@ -48,6 +48,30 @@ def test_rows_in_a_file_are_those_in_memory(tmp_path, monkeypatch, workers):
     assert content(again) == content(in_memory)
 
 
+def flip_a_token(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        flip_a_token,
+        lambda path: path.write_bytes(path.read_bytes()[:-9]),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.with_suffix(".sha256").unlink(),
+        lambda path: path.with_suffix(".sha256").write_bytes(b"\xff"),
+    ],
+)
+def test_rows_of_a_damaged_file_are_tokenized_again(tmp_path, damage):
+    path = tmp_path / "rows.arrow"
+    before = content(tokenize_training_rows(ROWS, tiny.tokenizer(), CONFIG, path=path))
+    damage(path)
+    assert content(tokenize_training_rows(ROWS, tiny.tokenizer(), CONFIG, path=path)) == before
+    assert content(tokenize_training_rows([], tiny.tokenizer(), CONFIG, path=path)) == before
+
+
 def test_a_file_of_rows_that_are_refused_is_not_left(tmp_path):
     strict = CONFIG.model_copy(update={"max_overlong_ratio": 0.0})
     with pytest.raises(DataError, match="5 of 50 rows are longer"):

@@ -21,6 +21,7 @@ from azdistill.steps.runner import run_step
 from azdistill.steps.train import body, hash_inputs
 from azdistill.training.checkpoints import is_complete, step_of
 from azdistill.training.fine_tune import fine_tune
+from tests.manifests import rewrite
 from tests.students import tiny
 from tests.training.conftest import CONFIG, rows
 
@@ -151,7 +152,7 @@ def remove_manifest(curated, student):
 
 
 def break_row(curated, student):
-    (curated / "train.jsonl").write_text('{"id": 1}\n')
+    rewrite(curated / "train.jsonl", '{"id": 1}\n')
 
 
 def remove_template(curated, student):

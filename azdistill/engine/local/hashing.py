@@ -80,7 +80,7 @@ def _read(cache: Path) -> dict[str, tuple[Stamp, str]]:
     try:
         raw = json.loads(cache.read_text(encoding="utf-8"))
         return {name: (_as_stamp(*stamp), digest) for name, (stamp, digest) in raw.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from azdistill.engine.local.storage import own_file
 
@@ -13,6 +13,8 @@ NodeState = Literal["waiting", "running", "completed", "reused", "failed", "skip
 RECORD_FILE = "node.json"
 # Folders with more files are compared by one hash: their files are not listed in records.
 MAX_LISTED_FILES = 1000
+# A record with more seconds, about 30,000 years, is damaged.
+LONGEST_S = 1e12
 
 _MAX_SHOWN_FILES = 3
 # First words of the labels whose values are short text, shown as `before -> after`.
@@ -48,12 +50,35 @@ class NodeRecord:
 
 
 def read_record(folder: Path) -> NodeRecord | None:
-    """The record in a node's folder. None when it is missing or unreadable: the node then runs."""
+    """The record in a node's folder. None when it is missing or damaged: the node then runs."""
     try:
         raw = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-        return NodeRecord(**{**raw, "key": ReuseKey(**raw["key"])})
-    except (OSError, ValueError, TypeError, KeyError):
+        record = NodeRecord(**{**raw, "key": ReuseKey(**raw["key"])})
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
+    return record if _has_types(record) else None
+
+
+def has_damaged_record(folder: Path) -> bool:
+    """True if a node's folder has a record that cannot be read."""
+    return (folder / RECORD_FILE).exists() and read_record(folder) is None
+
+
+def _has_types(record: NodeRecord) -> bool:
+    """True if each field is of its declared type, and the time a finite number."""
+    files = record.key.files
+    return (
+        record.state in get_args(NodeState)
+        and isinstance(record.exit_code, int | None)
+        and isinstance(record.seconds, int | float)
+        and 0 <= record.seconds < LONGEST_S
+        and isinstance(files, dict)
+        and all(map(_maps_texts, (record.key.values, record.settings, record.outputs, *files.values())))
+    )
+
+
+def _maps_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
 def write_record(folder: Path, record: NodeRecord) -> None:

@@ -16,7 +16,15 @@ from azdistill.engine.local.hashing import FileHashes
 from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.processes import Processes, Stopped, node_variables
 from azdistill.engine.local.read_only import ReadOnlyInputs
-from azdistill.engine.local.records import NodeRecord, NodeState, differences, read_record, write_record
+from azdistill.engine.local.records import (
+    RECORD_FILE,
+    NodeRecord,
+    NodeState,
+    differences,
+    has_damaged_record,
+    read_record,
+    write_record,
+)
 from azdistill.engine.local.resolve import HashedPath, ResolvedNode, Resolver
 from azdistill.engine.local.results import Event, Explanation, NodeRun, RunResult
 from azdistill.engine.local.selection import dependents
@@ -137,7 +145,11 @@ class Run:
     def _reasons_to_run(self, node: Node, resolved: ResolvedNode) -> list[str]:
         record = read_record(self.folder / node.name)
         if record is None:
-            return ["it has not run in this folder"]
+            return [
+                f"its {RECORD_FILE} is damaged"
+                if has_damaged_record(self.folder / node.name)
+                else "it has not run in this folder"
+            ]
         if changed := differences(record.key, resolved.key):
             return changed
         if record.state != "completed":

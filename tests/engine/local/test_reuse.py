@@ -1,13 +1,26 @@
 """Reuse: which nodes run again, and the reasons that are given."""
 
+import hashlib
+import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from azdistill.engine.local.engine import explain
+from azdistill.engine.local.hashing import FileHashes
+from azdistill.engine.local.records import (
+    RECORD_FILE,
+    NodeRecord,
+    ReuseKey,
+    has_damaged_record,
+    read_record,
+    write_record,
+)
+from tests.damaged import CONTENTS
 from tests.engine.local.conftest import Project
 
 REUSED = {"first": "reused", "second": "reused"}
@@ -217,7 +230,29 @@ def test_an_unreadable_record_is_ignored(chain: Project, broken: str) -> None:
     chain.run()
     chain.write("run/second/node.json", broken)
     chain.write("run/.hashes.json", broken)
+    assert chain.explain()["second"].reasons == ("its node.json is damaged",)
     assert chain.states() == {"first": "reused", "second": "completed"}
+
+
+def test_a_damaged_record_or_cache_is_read_as_none(tmp_path: Path) -> None:
+    record = NodeRecord("completed", ReuseKey({"code": "1"}, {"code": {"a.py": "2"}}), outputs={"out": "3"})
+    write_record(tmp_path, record)
+    assert read_record(tmp_path) == record
+    key = {"values": {}, "files": {}}
+    wrong_fields = [
+        *({field: value} for field in asdict(record) for value in (5.5, "x", [], {"a": 1}, None)),
+        *({"key": {**key, part: value}} for part in key for value in (5.5, "x", [3], {"a": 1}, {"a": {"b": 2}})),
+        *({"seconds": value} for value in (-1, float("inf"), float("nan"))),
+    ]
+    accepted = [{"exit_code": None}, {"seconds": 5.5}]
+    wrong = [json.dumps({**asdict(record), **fields}).encode() for fields in wrong_fields if fields not in accepted]
+    for content in [*CONTENTS.values(), *wrong]:
+        (tmp_path / RECORD_FILE).write_bytes(content)
+        assert read_record(tmp_path) is None, content[:200]
+        assert has_damaged_record(tmp_path)
+    for content in CONTENTS.values():
+        (tmp_path / "cache").write_bytes(content)
+        assert FileHashes(tmp_path / "cache").file(tmp_path / "cache") == hashlib.sha256(content).hexdigest()
 
 
 def test_ten_unchanged_nodes_are_reused_in_under_a_second(project: Project) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from azdistill.engine.local.sweeps.trials import (
     write_trial,
 )
 from azdistill.engine.pipeline.sweeps import Objective
+from tests.damaged import CONTENTS
 
 LOSS = Objective("loss", "minimize")
 DONE = SweepTrial(1, {"rate": 0.1}, "completed", "r1", (0.9, 0.5), 1.25, 0)
@@ -50,10 +51,20 @@ def test_an_interrupted_trial_continues_in_its_run(tmp_path: Path) -> None:
     assert [trial.run for trial in load_trials(tmp_path, VALUES)] == ["r1", "r2"]
 
 
-@pytest.mark.parametrize("broken", ["", "{", "[]", '{"number": 1}', json.dumps({"series": 3}), "\0"])
-def test_an_unreadable_trial_record_is_ignored(tmp_path: Path, broken: str) -> None:
+@pytest.mark.parametrize(
+    "broken",
+    [
+        *CONTENTS.values(),
+        json.dumps({"series": 3}).encode(),
+        *(
+            json.dumps({**asdict(DONE), **wrong}).encode()
+            for wrong in ({"series": ["a"]}, {"seconds": "now"}, {"exit_code": []}, {"state": {}}, {"run": 3})
+        ),
+    ],
+)
+def test_a_damaged_trial_record_is_ignored(tmp_path: Path, broken: bytes) -> None:
     write_trial(tmp_path, DONE)
-    (tmp_path / "trials" / "1" / "trial.json").write_text(broken)
+    (tmp_path / "trials" / "1" / "trial.json").write_bytes(broken)
     assert load_trials(tmp_path, VALUES)[0] == SweepTrial(1, {"rate": 0.1})
 
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from azdistill.engine.files import write_json
 from azdistill.engine.local.storage import remove
@@ -128,10 +128,21 @@ def _read(folder: Path, number: int, values: Values) -> SweepTrial:
     try:
         raw = json.loads((folder / TRIALS / str(number) / RECORD_FILE).read_text(encoding="utf-8"))
         trial = SweepTrial(**{**raw, "series": tuple(raw["series"])})
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return SweepTrial(number, values)
     matches = trial == replace(trial, number=number, values=dict(values))
-    return trial if matches else SweepTrial(number, values)
+    return trial if matches and _has_types(trial) else SweepTrial(number, values)
+
+
+def _has_types(trial: SweepTrial) -> bool:
+    numbers = (trial.seconds, *trial.series)
+    return (
+        trial.state in get_args(TrialState)
+        and isinstance(trial.exit_code, int | None)
+        and isinstance(trial.run, str)
+        and isinstance(trial.reason, str)
+        and all(isinstance(number, int | float) for number in numbers)
+    )
 
 
 def _summarize(trial: SweepTrial) -> Mapping[str, Any]:
