@@ -258,16 +258,22 @@ def _run(request: "RunRequest", path: Path, continue_with: str) -> None:
 
 @contextmanager
 def _interruptible(continue_with: str) -> Iterator[None]:
-    """Raise Interrupted with the command that continues the run on Ctrl-C and SIGTERM, at any moment."""
-    from azdistill.contracts.errors import Interrupted
+    """Raise Interrupted with the command that continues the run on Ctrl-C, SIGTERM and SIGHUP, at any moment.
 
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    `nohup` ignores SIGHUP, and then it stays ignored.
+    """
+    from azdistill.contracts.errors import Interrupted
+    from azdistill.engine.local.guards import SIGNALS
+
+    handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, _interrupt) for number in handled}
     try:
         yield
     except (KeyboardInterrupt, Interrupted):
         raise Interrupted("interrupted; completed work is kept", fix="continue with", command=continue_with) from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(*_: Any) -> None:

@@ -36,7 +36,7 @@ def alive(process_id: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_continues_with_the_printed_command(
     start: Start, slow: Path, azdistill: Command, number: int
 ) -> None:

@@ -13,7 +13,8 @@ from filelock import FileLock, Timeout
 from azdistill.engine.errors import InputError
 from azdistill.engine.files import disk_error
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Signals that end a run. A terminal sends SIGHUP when it closes; Windows does not have it.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
 def check_system() -> None:
@@ -44,7 +45,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def interrupts() -> Iterator[threading.Event]:
-    """Turn Ctrl-C and SIGTERM into an event, because an exception could interrupt the writing of a record.
+    """Turn Ctrl-C, SIGTERM and SIGHUP into an event, because an exception could interrupt the writing of a record.
 
     A second signal raises KeyboardInterrupt. Outside the main thread, which alone receives signals, the event is never
     set. A signal that the parent ignores, as a shell does for a job in the background, stays ignored.
@@ -59,7 +60,7 @@ def interrupts() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
-    handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, handle) for number in handled}
     try:
         yield event

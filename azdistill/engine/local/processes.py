@@ -1,22 +1,28 @@
-"""Processes of nodes, which end at the latest when the engine does."""
+"""Processes of nodes, which end at the latest when the engine does. See `supervisor.py`."""
 
+import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+from azdistill.engine.local.supervisor import ENDED, LENGTH, STARTED, read_exactly
+
 # Seconds between SIGTERM and SIGKILL.
 GRACE_S = 10.0
 
-# The leader of a process group reads a pipe that the engine holds open. The pipe closes with the command, or when the
-# engine ends in any way; then the leader kills the remaining processes of its group.
-_GROUP_LEADER = ("sh", "-c", "trap '' TERM INT HUP; read _; kill -KILL 0")
+# Isolated from variables and packages of this interpreter.
+_SUPERVISOR = (sys.executable, "-I", "-S", str(Path(__file__).with_name("supervisor.py")))
+# Seconds that it has to end the processes of its command.
+_END_TIMEOUT_S = 10.0
 
 # On SIGTERM, the shell waits for its current program, which may be saving, before it exits. Without this line only the
 # shell would end.
@@ -40,29 +46,93 @@ class Launch:
 
 
 class Running:
-    """A started command, in a process group with everything that it starts."""
+    """A started command with its supervisor, which leads a process group with everything that it starts."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", group: int, grace: float) -> None:
-        self._process, self._group, self._grace = process, group, grace
+    def __init__(self, channel: socket.socket, supervisor: int, grace: float) -> None:
+        self._channel, self._supervisor, self._grace = channel, supervisor, grace
+        self._code: int | None = None
+        self._lock = threading.Lock()
 
     def wait(self, timeout: float | None = None) -> int | None:
         """The exit code; None while it still runs after `timeout` seconds."""
-        try:
-            return self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
+        if self._code is None and not _is_readable(self._channel, timeout):
             return None
+        with self._lock:
+            if self._code is None:
+                self._code = self._receive_code()
+        return self._code
+
+    def _receive_code(self) -> int:
+        """The exit code. Kills the process group of a supervisor that was killed."""
+        try:
+            code: int = ENDED.unpack(read_exactly(self._channel, ENDED.size))[0]
+        except ConnectionError:
+            with suppress(ProcessLookupError, PermissionError):  # macOS denies it for a group that has ended
+                os.killpg(self._supervisor, signal.SIGKILL)
+            return -signal.SIGKILL
+        return code
 
     def end(self) -> int:
         """Send SIGTERM, after the grace time SIGKILL, and return the exit code."""
         self.signal(signal.SIGTERM)
         if self.wait(self._grace) is None:
-            self.signal(signal.SIGKILL)
-        return self._process.wait()
+            self.kill()
+        return self.end_rest()
 
     def signal(self, number: int) -> None:
-        """Send a signal to the process group, if it still exists."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._group, number)
+        """Send a signal to the process group, if the command still runs."""
+        with suppress(OSError):
+            self._channel.send(bytes([number]))
+
+    def kill(self) -> None:
+        """Have all processes of the command killed, also those that left its group or session."""
+        with suppress(OSError):
+            self._channel.shutdown(socket.SHUT_WR)
+
+    def end_rest(self) -> int:
+        """Kill the remaining processes, and return the exit code."""
+        self.kill()
+        code = self.wait(_END_TIMEOUT_S)
+        self._channel.close()
+        return -signal.SIGKILL if code is None else code
+
+
+class Supervisors:
+    """The process that forks a supervisor for each command of a run."""
+
+    def __init__(self) -> None:
+        self._requests, theirs = socket.socketpair()
+        with theirs:
+            null = subprocess.DEVNULL
+            self._server = subprocess.Popen(_SUPERVISOR, stdin=theirs, stdout=null, process_group=0)
+
+    def start(self, launch: Launch, log: int, grace: float) -> Running:
+        """Start a command that writes to the file descriptor `log`. Raises OSError when that fails."""
+        channel, theirs = socket.socketpair()
+        try:
+            with theirs:
+                socket.send_fds(self._requests, [b"+"], [theirs.fileno(), log, *launch.descriptors])
+            request = json.dumps(
+                {
+                    "command": ["bash", "-c", _WAIT_FOR_CHILD + launch.command],
+                    "folder": str(launch.folder),
+                    "variables": dict(launch.variables),
+                    "descriptors": launch.descriptors,
+                }
+            ).encode()
+            channel.sendall(LENGTH.pack(len(request)) + request)
+            supervisor, error = STARTED.unpack(read_exactly(channel, STARTED.size))
+            if error:
+                raise OSError(error, os.strerror(error))
+        except BaseException:
+            channel.close()
+            raise
+        return Running(channel, supervisor, grace)
+
+    def close(self) -> None:
+        """End the process. Its supervisors end with their commands."""
+        self._requests.close()
+        self._server.wait()
 
 
 class Processes:
@@ -70,6 +140,7 @@ class Processes:
 
     def __init__(self, grace: float = GRACE_S, parent: "Processes | None" = None) -> None:
         self.grace, self._parent = grace, parent
+        self._supervisors: Supervisors | None = None
         self._alive: set[Running] = set()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -85,15 +156,19 @@ class Processes:
         Raises Stopped, also at the end of the block, when the run is ending, and OSError when the command cannot start.
         """
         self.check()
-        with launch.log.open("ab") as stream, _process_group() as group:
-            running = self._add(lambda: Running(_start(launch, stream.fileno(), group), group, self.grace))
-            try:
-                yield running
-            finally:
-                self._remove(running)
-                running.signal(signal.SIGKILL)
-                running.wait()
+        with launch.log.open("ab") as stream:
+            running = self._add(launch, stream.fileno())
+        try:
+            yield running
+        finally:
+            self._remove(running)
+            running.end_rest()
         self.check()
+
+    def close(self) -> None:
+        """Release what the processes of a run share, when the run has ended."""
+        if self._supervisors:
+            self._supervisors.close()
 
     def check(self) -> None:
         """Raises Stopped when these processes, or those of the parent, are being stopped."""
@@ -102,13 +177,17 @@ class Processes:
         if self._parent:
             self._parent.check()
 
-    def _add(self, start: Callable[[], Running]) -> Running:
+    def _add(self, launch: Launch, log: int) -> Running:
         """Start a process under the lock: `stop` then either sees it or prevents it."""
         with self._lock:
             self.check()
-            running = self._parent._add(start) if self._parent else start()
+            running = self._parent._add(launch, log) if self._parent else self._start(launch, log)
             self._alive.add(running)
         return running
+
+    def _start(self, launch: Launch, log: int) -> Running:
+        self._supervisors = self._supervisors or Supervisors()
+        return self._supervisors.start(launch, log, self.grace)
 
     def _remove(self, running: Running) -> None:
         with self._lock:
@@ -129,27 +208,14 @@ class Processes:
                 running.wait(max(deadline - monotonic(), 0))
         for running in alive:
             if running.wait(0) is None:
-                running.signal(signal.SIGKILL)
+                running.kill()
 
 
-@contextmanager
-def _process_group() -> Iterator[int]:
-    """A process group that is killed at the end of the block, or when this process ends."""
-    with subprocess.Popen(_GROUP_LEADER, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, process_group=0) as leader:
-        yield leader.pid
-
-
-def _start(launch: Launch, log: int, group: int) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        ["bash", "-c", _WAIT_FOR_CHILD + launch.command],
-        cwd=launch.folder,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        env=dict(launch.variables),
-        process_group=group,
-        pass_fds=launch.descriptors,
-    )
+def _is_readable(channel: socket.socket, timeout: float | None) -> bool:
+    """True if the channel has a message or has ended within `timeout` seconds. select() is limited to 1,024 files."""
+    poll = select.poll()
+    poll.register(channel, select.POLLIN)
+    return bool(poll.poll(None if timeout is None else timeout * 1000))
 
 
 def node_variables(home: Path, *extra: Mapping[str, str]) -> dict[str, str]:

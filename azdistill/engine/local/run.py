@@ -76,6 +76,7 @@ class Run:
                     self.watch(self._event())
             finally:  # nodes are still running only after a signal or an exception
                 self._stop()
+                self.processes.close()
                 self.hashes.save()
         if interrupted.is_set():
             raise Interrupted(f"interrupted; run again with {str(self.folder)!r} to continue")

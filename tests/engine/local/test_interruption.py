@@ -3,9 +3,11 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 
+import psutil
 import pytest
 
 from azdistill.contracts.errors import InputError
@@ -44,7 +46,7 @@ def programs(project: Project) -> list[int]:
     return [pid for pid in alive(str(project.root)) if pid not in alive(str(project.pipeline))]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_run_with_130_and_the_next_continues(project: Project, engines: Engines, number: int) -> None:
     mark = long(project, "touch @; python -c 'import time; time.sleep(60)' @ & touch @; sleep 60; echo @")
     engine = engines(project)
@@ -105,6 +107,46 @@ def test_no_program_outlives_an_engine_that_was_killed(project: Project, engines
     assert programs(project)
     engine.kill()
     engine.wait()
+    until(lambda: not programs(project), 5)
+
+
+# Programs that leave their node's process group and session, with another parent, and without its variables.
+LEFT = """
+setsid sleep 7001@ &
+(setsid bash -c 'sleep 7002@ & exit' &)
+setsid env -i bash -c 'trap "" TERM HUP; while true; do setsid sleep 7003@; done' &
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="docs/engine.md: other systems have no adoption of processes")
+@pytest.mark.parametrize("end", ["its end", "its failure", "a signal", "a kill of the engine"])
+def test_programs_in_sessions_of_their_own_end_with_their_node(project: Project, engines: Engines, end: str) -> None:
+    number = os.getpid()
+    left = LEFT.replace("@", str(number)).strip().replace("\n", "\n      ")
+    last = {"its end": "true", "its failure": "exit 3"}.get(end, "sleep 60")
+    long(project, f"{left}\n      sleep 0.5; touch @; {last}")
+    other = subprocess.Popen(["sleep", f"7000{number}"], start_new_session=True)
+    engine = engines(project)
+    until((project.root / "here").exists)
+    if last == "sleep 60":
+        # Each next to the shell of the node, whose command line names it.
+        assert all(len(alive(f"sleep 700{kind}{number}")) > 1 for kind in (1, 2, 3))
+        engine.send_signal(signal.SIGTERM if end == "a signal" else signal.SIGKILL)
+    engine.communicate(timeout=20)
+    until(lambda: not any(alive(f"700{kind}{number}") for kind in (1, 2, 3)), 5)
+    assert other.poll() is None
+    other.kill()
+    other.wait()
+
+
+def test_a_supervisor_that_is_killed_takes_its_command_along(project: Project, engines: Engines) -> None:
+    mark = long(project, "touch @; sleep 60; echo @")
+    engine = engines(project)
+    until(lambda: os.path.exists(mark))
+    (shell,) = [process for process in map(psutil.Process, programs(project)) if process.name() == "bash"]
+    shell.parent().kill()
+    output, _ = engine.communicate(timeout=20)
+    assert (engine.returncode, "node wait was ended by SIGKILL" in output) == (1, True)
     until(lambda: not programs(project), 5)
 
 

@@ -521,7 +521,9 @@ def task_of(project: Project, jobs: int = 1, faults: Faults = NO_FAULTS) -> Node
 
 def test_a_duplicate_is_appended_twice_and_counted_once(batch: Batch) -> None:
     project = batch(FAILING, retries=0, more="    error_threshold: 1")
-    assert run_parallel(task_of(project, faults=Faults(duplicates=1.0))) == 0
+    attempt = task_of(project, faults=Faults(duplicates=1.0))
+    assert run_parallel(attempt) == 0
+    attempt.processes.close()
     assert project.text("batch") == "a\nc\nd\n" * 2
     assert "azdistill: 0 of 4 mini-batches done, none failed, 4 delivered twice; 1 concurrently" in log(project)
     assert "azdistill: mini-batch 1 (b, second delivery), try 1 of 1: ValueError: bad; see log.1.txt" in log(project)
