@@ -54,7 +54,7 @@ class StepRun:
 @pytest.fixture
 def prepare_step(tmp_path):
     def run(training_data, **flags):
-        folder = tmp_path / "prompts"
+        folder = flags.pop("prompts", tmp_path / "prompts")
         return StepRun("prepare", folder, {"training_data": training_data, "prompts": folder, **flags})
 
     return run

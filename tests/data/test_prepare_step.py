@@ -103,6 +103,12 @@ def test_a_failed_attempt_leaves_no_manifest_of_an_earlier_one(jsonl, row, prepa
     prepare_step(path).assert_refused("rows.jsonl:1: no_messages")
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(jsonl, row, prepare_step, tmp_path):
+    done = prepare_step(jsonl(rows_of(row, 5)), prompts=tmp_path / ("x" * 256))
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "File name too long" in done.err
+
+
 def test_a_typo_in_a_flag_is_refused(jsonl, row, prepare_step):
     prepare_step(jsonl(rows_of(row, 5)), sead=3).assert_refused("--sead")
     prepare_step(jsonl(rows_of(row, 5)), test_fraction=1.5).assert_refused("test_fraction='1.5'")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,33 @@ def test_the_encoders_are_those_of_transformers() -> None:
 def test_settings_of_the_student_replace_files(tmp_path: Path) -> None:
     files = {"config.json": {}, "tokenizer_config.json": {}}
     assert problems(tmp_path, files, weights="random", chat_template="chatml") == []
+
+
+ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}"
+HOSTILE_TEMPLATES = [
+    ENDLESS,
+    "{{ 9 ** 9 ** 9 }}",
+    "{% set a = 'x' * 99999 %}{{ a * 99999 }}",
+    "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}",
+    f"{{{{ {'(' * 20_000}1{')' * 20_000} }}}}",
+    "{{ 1 }}" * 25_000,
+]
+
+
+@pytest.mark.parametrize("template", HOSTILE_TEMPLATES, ids=range(len(HOSTILE_TEMPLATES)))
+def test_a_template_that_loops_or_needs_much_memory_is_invalid(tmp_path: Path, template: str) -> None:
+    started = time.process_time()
+    assert problems(tmp_path, {**COMPLETE, "chat_template.jinja": template}) == ["invalid_template"]
+    assert time.process_time() - started < 5  # without the limits: hours
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[" * 100_000, f'{{"max_position_embeddings": {"9" * 5000}}}', '{"architectures": [[]], "model_type": {}}', "\0"],
+)
+def test_a_file_of_the_student_with_any_content_is_no_crash(tmp_path: Path, content: str) -> None:
+    for name in ("config.json", "tokenizer_config.json"):
+        problems(tmp_path, {**COMPLETE, name: content})
 
 
 @pytest.mark.parametrize("content", [b"{% for m in messages %}", b"\xff\xfe"])

@@ -10,6 +10,7 @@ from transformers import AutoTokenizer
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.rows import Message
 from azdistill.job.catalog import built_in
+from azdistill.students import chat_template
 from azdistill.students.chat_template import pin_template, replace_template
 from azdistill.students.template import end_of_turn_id, tokenize_prompts, tokenize_rows
 from tests.students import tiny
@@ -236,6 +237,13 @@ def test_a_template_that_cannot_be_used_is_an_error(template, code):
     assert [(problem.code, "student.chat_template" in problem.fix) for problem in error.value.problems] == [
         (code, True)
     ]
+
+
+def test_a_template_that_loops_ends_after_a_time(monkeypatch):
+    monkeypatch.setattr(chat_template, "RENDER_S", 0.2)
+    with pytest.raises(DataError) as error:
+        pinned_tiny("{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}")
+    assert "takes longer than 0.2 seconds" in str(error.value)
 
 
 def test_a_tokenizer_and_template_without_end_token_are_an_error():

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from azdistill.engine.errors import InputError
 from azdistill.engine.files import disk_error
+from azdistill.engine.local.storage import own_file
 
 # Signals that end a run. A terminal sends SIGHUP when it closes; Windows does not have it.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
@@ -31,7 +32,7 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise InputError("it, or a folder above it, is a file", subject=subject, fix="name another folder") from None
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(own_file(folder / ".lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout:

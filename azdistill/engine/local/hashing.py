@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from azdistill.engine.local.storage import own_file
+
 Stamp = tuple[int, int, int, int]
 
 
@@ -41,7 +43,7 @@ class FileHashes:
         """Write the hashes that this run used to the cache."""
         if self._known == self._before:
             return
-        partial = self._cache.with_suffix(".partial")
+        partial = own_file(self._cache.with_suffix(".partial"))
         partial.write_text(json.dumps(self._known), encoding="utf-8")
         partial.replace(self._cache)
 

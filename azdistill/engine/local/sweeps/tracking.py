@@ -137,6 +137,6 @@ def _mlflow_errors() -> Iterator[None]:
     try:
         yield
     except ImportError as error:  # the driver of the database
-        raise TrackingFailed(f"the package {error.name} is missing") from None
+        raise TrackingFailed(f"{type(error).__name__} (no package {error.name!r})") from None
     except Exception as error:  # MLflow, sqlalchemy, alembic and plugins have no common base class
         raise TrackingFailed(f"{type(error).__name__} {getattr(error, 'error_code', '')}".strip()) from None
