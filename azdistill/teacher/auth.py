@@ -3,6 +3,7 @@
 Secrets live only in these objects. They are in no repr, cannot be pickled, and are removed from quoted text.
 """
 
+import math
 import os
 import threading
 import time
@@ -28,6 +29,11 @@ class Auth(HoldsSecret):
 
     def needs_refresh(self) -> bool:
         """True if `headers` will fetch a token and block."""
+        return False
+
+    def expire(self, headers: Mapping[str, str]) -> bool:
+        """Renew the token of `headers`, which an endpoint refused, before the next request. False if no newer one is
+        to be expected."""
         return False
 
     def secrets(self) -> list[str]:
@@ -94,14 +100,24 @@ class EntraToken(Auth):
 
     `azure.identity.get_bearer_token_provider` does not fit: the event loop must know whether a call will block, and a
     token that is still valid must be used during a short failure of the identity endpoint.
+
+    The wall clock is read only when a token is fetched, for the time that is left to it; `clock` counts that time. If
+    the wall clock is wrong then, or the machine sleeps later, the token expires earlier, and `expire` renews it.
     """
 
     def __init__(
-        self, subject: str, scope: str, credential: Callable[[], Credential], clock: Callable[[], float] = time.time
+        self,
+        subject: str,
+        scope: str,
+        credential: Callable[[], Credential],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self.scope, self._subject, self._new_credential, self._clock = scope, subject, credential, clock
+        self.scope, self._subject, self._new_credential = scope, subject, credential
+        self._clock, self._wall_clock = clock, wall_clock
         self._credential: Credential | None = None
-        self._token, self._expires_on, self._renew_at = "", 0.0, 0.0
+        self._token, self._fetched_at, self._expires_at, self._renew_at = "", -math.inf, -math.inf, -math.inf
         self._lock = threading.Lock()
         self.description = f" with an Entra token for {scope}"
 
@@ -115,6 +131,16 @@ class EntraToken(Auth):
     def needs_refresh(self) -> bool:
         return self._clock() >= self._renew_at
 
+    def expire(self, headers: Mapping[str, str]) -> bool:
+        """Also drops the credential, whose cache would return the same token again. Takes no lock, which may be held
+        while a token is fetched."""
+        if headers.get("Authorization") != f"Bearer {self._token}":
+            return True  # there is a newer one already
+        if self._clock() < self._fetched_at + RETRY_RENEWAL_S:
+            return False
+        self._renew_at, self._credential = -math.inf, None
+        return True
+
     def secrets(self) -> list[str]:
         return [self._token]
 
@@ -124,15 +150,15 @@ class EntraToken(Auth):
         try:
             token = get_token(self._subject, self.scope, self._reuse_credential)
         except InputError:
-            if now >= self._expires_on:
+            if now >= self._expires_at:
                 raise
             self._renew_at = now + RETRY_RENEWAL_S
             return
-        self._token, self._expires_on = token.token, float(token.expires_on)
-        life = self._expires_on - now
-        self._renew_at = now + max(life - RENEW_BEFORE_S, life / 2)
+        life = token.expires_on - self._wall_clock()
+        self._token, self._fetched_at, self._expires_at = token.token, now, now + life
+        self._renew_at = now + max(life - RENEW_BEFORE_S, life / 2, RETRY_RENEWAL_S)
 
     def _reuse_credential(self) -> Credential:
         """One credential for all tokens, because credentials have caches."""
-        self._credential = self._credential or self._new_credential()
-        return self._credential
+        self._credential = credential = self._credential or self._new_credential()
+        return credential

@@ -56,22 +56,28 @@ def test_a_key_that_no_header_can_hold_is_rejected_and_not_repeated(value):
 
 
 class TestCredential:
-    """Issues tokens by the clock of the test; none while it is `down`."""
+    """Issues tokens by the clock of the test, which is wrong by `jump_s`; none while it is `down`."""
 
     __test__ = False
 
     def __init__(self):
-        self.now, self.life_s, self.issued, self.down = 1000.0, 3600, 0, False
+        self.now, self.jump_s, self.life_s, self.issued, self.down = 1000.0, 0.0, 3600, 0, False
 
     def get_token(self, scope):
         if self.down:
             raise ConnectionError("no route to http://me:canary-proxy-password@proxy")
         self.issued += 1
-        return BearerToken(f"{CANARY}-{self.issued}", int(self.now) + self.life_s)
+        return BearerToken(f"{CANARY}-{self.issued}", int(self.now + self.jump_s) + self.life_s)
 
 
 def entra_token(credential):
-    return EntraToken("teacher 'm'", SCOPE, lambda: credential, lambda: credential.now)
+    return EntraToken(
+        "teacher 'm'",
+        SCOPE,
+        lambda: credential,
+        clock=lambda: credential.now,
+        wall_clock=lambda: credential.now + credential.jump_s,
+    )
 
 
 def token_number(auth):
@@ -94,6 +100,34 @@ def test_a_token_is_renewed(life_s, times, tokens):
     for credential.now in times:
         sent.append(token_number(auth))
     assert sent == tokens
+
+
+@pytest.mark.parametrize("jump_s", [-1e9, -7200, 7200, 1e9])
+def test_a_clock_that_jumps_neither_renews_a_token_nor_keeps_one_too_long(jump_s):
+    credential = TestCredential()
+    auth, sent = entra_token(credential), list[str]()
+    for credential.now, credential.jump_s in ((1000.0, 0), (1001.0, jump_s), (4299.0, jump_s), (4301.0, jump_s)):
+        sent.append(token_number(auth))
+    assert sent == ["1", "1", "1", "2"]
+
+
+def test_a_token_that_seems_expired_by_a_wrong_clock_is_not_fetched_for_every_request():
+    credential = TestCredential()
+    credential.life_s = -7200
+    auth = entra_token(credential)
+    assert [token_number(auth) for _ in range(3)] == ["1", "1", "1"]
+
+
+def test_a_token_that_an_endpoint_refuses_is_renewed_once():
+    credential = TestCredential()
+    auth = entra_token(credential)
+    old = auth.headers()
+    assert not auth.expire(old), "it is new, so another reason is more likely"
+    credential.now += 60
+    assert auth.expire(old)
+    assert token_number(auth) == "2"
+    assert auth.expire(old), "a request that was sent with the old token may be sent again"
+    assert not auth.expire(auth.headers())
 
 
 def test_a_valid_token_is_used_while_the_identity_endpoint_is_down():

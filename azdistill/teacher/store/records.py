@@ -43,7 +43,7 @@ _ANSWER, _REJECTED = TypeAdapter(Answer), TypeAdapter(RowRejected)
 
 
 def now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    return max(time.time_ns(), 0) // 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
