@@ -20,19 +20,13 @@ def cost(teacher: Teacher, prompt_tokens: int, completion_tokens: int) -> float:
     return (prompt_tokens * (teacher.input_price or 0) + completion_tokens * (teacher.output_price or 0)) / MILLION
 
 
-def billed_tokens(answer: Answer, request_bytes: int, teacher: Teacher, max_tokens: int) -> tuple[int, int]:
+def billed_tokens(answer: Answer, request_bytes: int, max_tokens: int) -> tuple[int, int]:
     """Prompt and completion tokens to charge for an answer.
 
-    They are those that the endpoint reports. A count that it does not report is replaced by an upper bound: a token
-    has at least one byte, and an answer has at most `max_tokens`, which is all that is known of hidden reasoning.
+    They are those that the endpoint reports. A count that it does not report is replaced by what was reserved: a token
+    has at least one byte, and an answer has at most `max_tokens`.
     """
-    return answer.prompt_tokens or request_bytes, answer.completion_tokens or _most_tokens(answer, teacher, max_tokens)
-
-
-def _most_tokens(answer: Answer, teacher: Teacher, max_tokens: int) -> int:
-    if answer.finish_reason != "stop" or teacher.reasoning:
-        return max_tokens
-    return min(len(f"{answer.trace or ''}{answer.completion}".encode()), max_tokens)
+    return answer.prompt_tokens or request_bytes, answer.completion_tokens or max_tokens
 
 
 class Budget:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from azdistill.contracts.errors import EndpointError
 from azdistill.contracts.requests import RequestConfig
-from azdistill.teacher.budget import Budget, cost
+from azdistill.teacher.budget import Budget, billed_tokens, cost
 from azdistill.teacher.endpoint import Endpoint
 from azdistill.teacher.preflight import (
     PREFLIGHT_TOKENS,
@@ -56,7 +56,7 @@ async def detect_logprobs(
                 raise
             detected.append(endpoint)  # its own preflight reports the error, and its rows go to the next endpoint
             continue
-        total += _cost(endpoint, outcome)
+        total += _cost(with_logprobs, outcome, config)
         if isinstance(outcome, Answer):
             detected.append(with_logprobs)
         else:
@@ -76,7 +76,7 @@ async def _stored_or_probed(
     await preflight(replace(endpoint, top_logprobs=0), config)
     reserved = await job_budget.reserve(cost(endpoint.teacher, len(request.body), PREFLIGHT_TOKENS))
     outcome = await _probe(endpoint, config)
-    job_budget.settle(reserved, _cost(endpoint, outcome))
+    job_budget.settle(reserved, _cost(endpoint, outcome, config))
     store.put(StoredAnswer(request.key, endpoint.identity, endpoint.model, outcome), lambda: None)
     store.close()
     return outcome
@@ -108,6 +108,8 @@ def _as_retry(result: ProbeResult) -> Retry:
     return reply if isinstance(reply, Retry) else Retry("connection", result.summary)
 
 
-def _cost(endpoint: Endpoint, outcome: Answer | RowRejected) -> float:
-    tokens = (outcome.prompt_tokens, outcome.completion_tokens) if isinstance(outcome, Answer) else (0, 0)
-    return cost(endpoint.teacher, *tokens)
+def _cost(endpoint: Endpoint, outcome: Answer | RowRejected, config: RequestConfig) -> float:
+    if not isinstance(outcome, Answer):
+        return 0.0
+    size = len(probe_request(endpoint, config).body)
+    return cost(endpoint.teacher, *billed_tokens(outcome, size, PREFLIGHT_TOKENS))

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from http import HTTPStatus
 
 import aiohttp
 
@@ -15,10 +16,21 @@ from azdistill.teacher.budget import billed_tokens, cost
 from azdistill.teacher.endpoint import Endpoint
 from azdistill.teacher.preflight import PREFLIGHT_TOKENS, preflight, probe_request
 from azdistill.teacher.rate_limit import RateLimiter
-from azdistill.teacher.replies import CUT, Answer, EndpointFailed, Outcome, ParsedReply, Retry, RowRejected, read_reply
+from azdistill.teacher.replies import (
+    CUT,
+    NO_COMPLETION,
+    TOO_LONG,
+    Answer,
+    EndpointFailed,
+    Outcome,
+    ParsedReply,
+    Retry,
+    RowRejected,
+    read_reply,
+)
 from azdistill.teacher.requests import Request
 from azdistill.teacher.retries import OutageGuard, Tries, logger, wait_s
-from azdistill.teacher.session import auth_headers, open_session, post, with_request_id
+from azdistill.teacher.session import auth_headers, largest_reply, open_session, post, read_body, with_request_id
 from azdistill.teacher.slots import Slots
 from azdistill.teacher.store import ResponseStore, StoredAnswer
 from azdistill.teacher.usage import COMPLETE, UsageCounter
@@ -28,7 +40,7 @@ if sys.platform != "win32":
 
 SPARE_FILES = 64
 BYTES_PER_TOKEN = 4
-MAY_BE_BILLED = frozenset({"timeout", "connection", CUT})
+MAY_BE_BILLED = frozenset({"timeout", "connection", CUT, NO_COMPLETION, TOO_LONG})
 # Rejections that another call would only repeat. They are stored; the cause of others may have been fixed.
 FINAL = frozenset({"content_filter"})
 
@@ -60,7 +72,8 @@ class TeacherClient:
         self.slots = Slots(teacher.max_in_flight, on_change)
         self.rate_limiter = RateLimiter(teacher.requests_per_minute, teacher.tokens_per_minute, share)
         self.outage = OutageGuard(str(endpoint), teacher.max_in_flight)
-        self._failed = asyncio.Event()
+        self._largest_reply = largest_reply(endpoint, config.max_tokens)
+        self._failed, self._has_warned = asyncio.Event(), False
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "TeacherClient":
@@ -145,14 +158,22 @@ class TeacherClient:
         headers = with_request_id(await auth_headers(self.endpoint.auth), request.key)
         try:
             async with post(self._session, self.endpoint, request.body, headers) as response:
-                reply = read_reply(response.status, response.headers, await response.read())
+                body = await read_body(response, self._largest_reply)
         except TimeoutError:
             return Retry("timeout", f"no answer within {self.config.timeout_s} s"), {}
-        except (aiohttp.ClientError, OSError) as error:
+        except Exception as error:  # aiohttp raises errors of many types for a reply that it cannot parse
             return Retry("connection", self._redact(f"{type(error).__name__}: {error}")), {}
+        reply = self._parse(response.status, response.headers, body)
         if isinstance(reply, Answer):
             return reply, response.headers
+        if response.status == HTTPStatus.UNAUTHORIZED and self.endpoint.auth.expire(headers):
+            reply = Retry("http_401", reply.detail)
         return replace(reply, detail=self._redact(reply.detail)), response.headers
+
+    def _parse(self, status: int, headers: Mapping[str, str], body: bytes) -> ParsedReply:
+        if status == HTTPStatus.OK and len(body) > self._largest_reply:
+            return RowRejected(TOO_LONG, f"HTTP 200 with more than {self._largest_reply:,} bytes")
+        return read_reply(status, headers, body)
 
     def _account(
         self,
@@ -168,14 +189,25 @@ class TeacherClient:
         if isinstance(reply, Answer):
             paid = self.answers.cost(reply, request, self.teacher)
             self.answers.budget.settle(reserved, paid)
+            self._warn_without_usage(reply, paid)
             self.usage.answered(reply, paid, latency_s)
             used = reply.prompt_tokens + reply.completion_tokens
             self.rate_limiter.accepted(sent_at, headers, tokens, used or tokens)
             return
-        may_be_billed = isinstance(reply, Retry) and reply.reason in MAY_BE_BILLED
+        may_be_billed = not isinstance(reply, EndpointFailed) and reply.reason in MAY_BE_BILLED
         self.answers.budget.settle(reserved, reserved if may_be_billed else 0.0)
         if isinstance(reply, Retry) and reply.throttled:
             self.rate_limiter.refused(sent_at, tokens, reply.after_s)
+
+    def _warn_without_usage(self, answer: Answer, paid: float) -> None:
+        """Warn once if an answer has a price and no token counts."""
+        if paid and not (self._has_warned or (answer.prompt_tokens and answer.completion_tokens)):
+            self._has_warned = True
+            logger.warning(
+                "%s: answers without token counts: each is charged at the most that it may cost, one token for each "
+                "byte of the request and max_tokens for the answer",
+                self.endpoint,
+            )
 
     async def preflight(self) -> None:
         """One call before any row, within the rate limits and the budget. Raises EndpointError when no row would be
@@ -186,7 +218,7 @@ class TeacherClient:
         try:
             await self.rate_limiter.acquire(PREFLIGHT_TOKENS)
             if answer := await preflight(self.endpoint, self.config):
-                paid = cost(self.teacher, *billed_tokens(answer, size, self.teacher, PREFLIGHT_TOKENS))
+                paid = cost(self.teacher, *billed_tokens(answer, size, PREFLIGHT_TOKENS))
             self.usage.preflight.add(answer or Answer("", COMPLETE, 0, 0), paid)
         except EndpointError as error:
             self.fail(error)

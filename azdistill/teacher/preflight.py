@@ -1,6 +1,6 @@
 """Preflight: one short call that finds what would make every request fail, before any row is paid.
 
-Transient failures (429, 5xx, a timeout, a reset connection) are left to the run, which retries them.
+Transient failures (429, 5xx, a timeout, a reset connection, a cut reply) are left to the run, which retries them.
 """
 
 import logging
@@ -19,9 +19,9 @@ from azdistill.contracts.requests import RequestConfig
 from azdistill.engine.problems import Problem
 from azdistill.teacher.auth import Auth, EntraToken
 from azdistill.teacher.endpoint import Endpoint
-from azdistill.teacher.replies import Answer, http_date, message, read_reply
+from azdistill.teacher.replies import Answer, Retry, http_date, message, read_reply
 from azdistill.teacher.requests import Request, keyed_request, sampling_parameters
-from azdistill.teacher.session import auth_headers, open_session, post
+from azdistill.teacher.session import auth_headers, largest_reply, open_session, post, read_body
 
 logger = logging.getLogger("azdistill.teacher")
 
@@ -71,7 +71,7 @@ class ProbeResult:
 
     @property
     def error_code(self) -> str:
-        return str(self.error_content.get("code", "")).lower()
+        return _text(self.error_content.get("code")).lower()
 
     @property
     def error_message(self) -> str:
@@ -105,12 +105,13 @@ class ProbeResult:
 async def preflight(endpoint: Endpoint, config: RequestConfig) -> Answer | None:
     """Make one short call, whose answer belongs to no row. Raises EndpointError when every request would fail."""
     result = await probe(endpoint, config)
-    if problem := find_problem(result):
+    reply = read_reply(result.status, result.headers, result.body) if result.status else None
+    is_cut = isinstance(reply, Retry) and result.status == 200
+    if not is_cut and (problem := find_problem(result)):
         text = f"{problem.message} ({result.summary})" if result.status else problem.message
         raise EndpointError(problems=[replace(problem, subject=str(endpoint), message=text)])
     if warning := find_warning(result):
         logger.warning("%s", replace(warning, subject=str(endpoint)).text)
-    reply = read_reply(result.status, result.headers, result.body) if result.status else None
     return reply if isinstance(reply, Answer) else None
 
 
@@ -130,8 +131,9 @@ async def probe(endpoint: Endpoint, config: RequestConfig) -> ProbeResult:
             open_session(endpoint, 1, min(config.timeout_s, LONGEST_CALL_S)) as session,
             post(session, endpoint, body, headers) as response,
         ):
-            return ProbeResult(endpoint, parameters, response.status, response.headers, await response.read())
-    except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError
+            content = await read_body(response, largest_reply(endpoint, PREFLIGHT_TOKENS))
+            return ProbeResult(endpoint, parameters, response.status, response.headers, content)
+    except Exception as error:  # aiohttp raises errors of many types for a reply that it cannot parse
         return ProbeResult(endpoint, parameters, error=error)
 
 
@@ -290,7 +292,7 @@ def _retired(result: ProbeResult) -> Problem:
 
 def _rejected_parameter(result: ProbeResult) -> Problem | None:
     """An error that names a parameter affects every row. The cause of others may be this request."""
-    named = re.split(r"[.\[]", str(result.error_content.get("param")))[0]
+    named = re.split(r"[.\[]", _text(result.error_content.get("param")))[0]
     parameter = named if named in result.parameters else _mentioned_parameter(result)
     if parameter is None:
         return None
@@ -319,6 +321,11 @@ def _no_completion(result: ProbeResult) -> Problem | None:
         message="its response is no chat completion",
         fix=f"endpoint has the form {URL_EXAMPLES}",
     )
+
+
+def _text(value: object) -> str:
+    """A code or name of the endpoint; empty for what is no text."""
+    return value if isinstance(value, str) else ""
 
 
 def _proxy_login(_: ProbeResult) -> Problem:

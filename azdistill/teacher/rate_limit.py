@@ -87,7 +87,7 @@ class AdaptiveRate(TokenBucket):
     def seed(self, rate: float) -> None:
         """Use the limit that an endpoint states, until requests are refused."""
         if rate > 0 and self.limit == math.inf:
-            self.limit, self.rate = rate, min(self.rate, rate)
+            self.limit, self.rate = rate, max(min(self.rate, rate), self.LEAST)
             self._start_window(self._since)
 
     def receive(self, sent_at: float, now: float, *, accepted: bool) -> None:
@@ -253,9 +253,9 @@ class RateLimiter:
 
 
 def _number(header: str | None) -> float:
-    """The number in a header. 0 if the header is absent or not a positive number (negative ones occur)."""
+    """The number in a header. 0 if the header is absent or no number from 1 (negative ones occur)."""
     try:
         number = float(header or 0)
     except ValueError:
         return 0.0
-    return number if 0 < number < math.inf else 0.0
+    return number if 1 <= number < math.inf else 0.0

@@ -5,6 +5,8 @@ endpoints.
 """
 
 import email.utils
+import json
+import math
 import re
 import sys
 import time
@@ -27,7 +29,7 @@ FATAL = {
 LONGEST_RETRY_AFTER_S = 900.0
 # More tokens than any context window has: a larger count is a fault of the endpoint.
 MOST_TOKENS = 10_000_000
-LONGEST_MODEL_NAME = 200
+LONGEST_NAME = 200  # of a model or a finish_reason
 LOGPROBS = re.compile(rb'"logprobs"\s*:\s*\{\s*"content"\s*:\s*(?=\[)')
 # The last token's last likely token, their list, the token, the list of tokens.
 LAST_TOKEN = b"}]}]"
@@ -35,6 +37,8 @@ TOP_LOGPROBS, ANOTHER_LIST = b'"top_logprobs":', b'"logprobs"'
 PLACEHOLDER = "taken out"
 # Reason of a retry after a reply that was cut off on the way, and may have been billed.
 CUT = "cut_reply"
+# Reasons of rejected rows whose reply has status 200, and may have been billed.
+NO_COMPLETION, TOO_LONG = "not_a_completion", "reply_too_long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +95,12 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> ParsedRe
     """Parse one HTTP reply. `headers` ignore case, as aiohttp's do."""
     content, logprobs = _parse(body)
     if status == HTTPStatus.OK:
-        return _cut_reply(body) if content is None and _is_incomplete(body) else _answer(content, logprobs)
+        return _cut_reply(body) if content is None and _is_cut(body) else _answer(content, logprobs)
     detail = f"HTTP {status}: {message(content, body)}"
     if status in RETRIED or status >= 500:
         throttled = status == HTTPStatus.TOO_MANY_REQUESTS
-        return Retry(f"http_{status}", detail, retry_after(headers.get("Retry-After")), throttled)
+        after_s = retry_after(headers.get("Retry-After"), headers.get("Date"))
+        return Retry(f"http_{status}", detail, after_s, throttled)
     if status in FATAL:
         return EndpointFailed(f"{FATAL[status]} ({detail})")
     if 300 <= status < 400:
@@ -103,8 +108,11 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> ParsedRe
     return RowRejected("content_filter" if _is_filtered(content) else f"http_{status}", detail)
 
 
-def retry_after(text: str | None, now: float | None = None) -> float | None:
-    """Seconds from a Retry-After header, which holds seconds or an HTTP date; None when it holds neither."""
+def retry_after(text: str | None, sent: str | None = None) -> float | None:
+    """Seconds from a Retry-After header, which holds seconds or an HTTP date; None when it holds neither.
+
+    A date counts from the reply's own Date header, `sent`: the clock of this machine may differ or jump.
+    """
     if not text:
         return None
     try:
@@ -113,8 +121,9 @@ def retry_after(text: str | None, now: float | None = None) -> float | None:
         date = http_date(text)
         if date is None:
             return None
-        seconds = date - (time.time() if now is None else now)
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S) if seconds == seconds else None
+        sent_at = http_date(sent or "")
+        seconds = date - (time.time() if sent_at is None else sent_at)
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S)
 
 
 def http_date(text: str) -> float | None:
@@ -133,7 +142,8 @@ def _parse(body: bytes) -> tuple[Any, bytes | None]:
         content = _json(b'%b"%b"%b' % (body[: tokens.start], PLACEHOLDER.encode(), body[tokens.stop :]))
         if content is not None:
             return content, body[tokens]
-    return _json(body), None
+    content = _json(body)
+    return _tolerant_json(body) if content is None else content, None
 
 
 def _find_tokens(body: bytes) -> slice | None:
@@ -159,13 +169,34 @@ def _json(body: bytes) -> Any:
         return None
 
 
-def _is_incomplete(body: bytes) -> bool:
-    """True if JSON ends too early, within a character too."""
+def _tolerant_json(body: bytes) -> Any:
+    """Parse JSON with what orjson refuses: numbers of any size, NaN, control characters, half of a surrogate pair,
+    invalid UTF-8, more text after the end. Such a number becomes None, and such a character U+FFFD. None if there is no
+    JSON."""
     try:
-        orjson.loads(body.decode("utf-8", "ignore"))
-    except orjson.JSONDecodeError as error:
-        return error.msg.startswith("unexpected end of data")
-    return False
+        content, _ = TOLERANT.raw_decode(body.decode("utf-8-sig", "replace").lstrip())
+        text = json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        return orjson.loads(text.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+TOLERANT = json.JSONDecoder(
+    parse_int=lambda text: int(text) if len(text) < len(str(2**53)) else None,
+    parse_float=_finite,
+    parse_constant=lambda _: None,
+    strict=False,
+)
+
+
+def _is_cut(body: bytes) -> bool:
+    """True for a body that is no JSON, but begins as a reply does: the connection or a gateway lost its end."""
+    return body.lstrip()[:1] in (b"{", b"")
 
 
 def _cut_reply(body: bytes) -> Retry:
@@ -176,10 +207,10 @@ def _answer(content: Any, logprobs: bytes | None) -> ParsedReply:
     try:
         choice = content["choices"][0]
         text, trace = _text_and_trace(choice["message"])
-        reason = str(choice.get("finish_reason") or "missing")
+        reason = _name(choice.get("finish_reason")) or "missing"
         tokens = _logprobs(choice.get("logprobs"), logprobs)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-        return RowRejected("not_a_completion", f"HTTP 200 without a chat completion in it ({error!r})")
+        return RowRejected(NO_COMPLETION, f"HTTP 200 without a chat completion in it ({error!r})")
     usage = content.get("usage")
     counts = usage if isinstance(usage, dict) else {}
     prompt_tokens, completion_tokens = _count(counts, "prompt_tokens"), _count(counts, "completion_tokens")
@@ -188,14 +219,21 @@ def _answer(content: Any, logprobs: bytes | None) -> ParsedReply:
 
 def _reported_model(content: Mapping[str, Any]) -> str | None:
     """The model's name in a reply. All answers share one string."""
-    model = content.get("model")
-    return sys.intern(model) if isinstance(model, str) and 0 < len(model) <= LONGEST_MODEL_NAME else None
+    model = _name(content.get("model"))
+    return sys.intern(model) if model else None
+
+
+def _name(value: Any) -> str | None:
+    """A name or code of the endpoint; None for what is no text, or far too long."""
+    return value if isinstance(value, str) and 0 < len(value) <= LONGEST_NAME else None
 
 
 def _count(usage: Mapping[str, Any], name: str) -> int:
     """A token count; 0 where the endpoint reports none, or one that is impossible."""
     count = usage.get(name)
-    return int(count) if isinstance(count, int | float) and 0 < count <= MOST_TOKENS else 0
+    if not isinstance(count, int | float) or isinstance(count, bool):
+        return 0
+    return int(count) if 0 < count <= MOST_TOKENS else 0
 
 
 def _logprobs(logprobs: Any, taken_out: bytes | None) -> bytes | None:
@@ -203,13 +241,17 @@ def _logprobs(logprobs: Any, taken_out: bytes | None) -> bytes | None:
     tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
     if tokens == PLACEHOLDER:
         return taken_out
-    return orjson.dumps(tokens) if tokens and isinstance(tokens, list) else None
+    try:
+        return orjson.dumps(tokens) if tokens and isinstance(tokens, list) else None
+    except TypeError:  # nested too deep
+        return None
 
 
 def _text_and_trace(message: Mapping[str, Any]) -> tuple[str, str | None]:
     """The answer and its reasoning. Reasoning is in a separate field, in the text before the answer, or in both if a
     reasoning model has a prompt that requests reasoning."""
-    text, trace = message.get("content") or "", message.get("reasoning_content") or message.get("reasoning")
+    content, trace = message.get("content"), message.get("reasoning_content") or message.get("reasoning")
+    text = "" if content is None else content
     if not isinstance(text, str):
         raise TypeError(f"content is {type(text).__name__}")
     answer, own_trace = _split_trace(text)
@@ -238,14 +280,16 @@ def _is_filtered(content: Any) -> bool:
         codes = (error.get("code"), inner.get("code") if isinstance(inner, dict) else None)
         return any(code in ("content_filter", "ResponsibleAIPolicyViolation") for code in codes)
     first = choices[0] if isinstance(choices, list) and choices else None
-    return isinstance(first, dict) and str(first.get("finish_reason")).startswith("content_filter")
+    return isinstance(first, dict) and (_name(first.get("finish_reason")) or "").startswith("content_filter")
 
 
 def message(content: Any, body: bytes) -> str:
-    """The endpoint's error message. It may be long and repeat the key: redact it before it is cut or shown."""
-    text: Any = body.decode("utf-8", "replace")
+    """The endpoint's error message, or the body. It may be long and repeat the key: redact it before it is cut or
+    shown."""
     if isinstance(content, dict):
         error = content.get("error")
         inner = error.get("message") if isinstance(error, dict) else error
-        text = inner or content.get("message") or content.get("detail") or text
-    return str(text)
+        for text in (inner, content.get("message"), content.get("detail")):
+            if text and isinstance(text, str):
+                return text
+    return body.decode("utf-8", "replace")

@@ -4,6 +4,7 @@ test_fault_matrix.py injects each fault and compares every column. `fault_page()
 """
 
 import asyncio
+import gzip
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
@@ -213,6 +214,12 @@ CALL = FaultSection(
             DelayedReply(HttpReply(200, COMPLETE.body[: len(COMPLETE.body) // 2])),
             **ONE_LOST_ANSWER,
         ),
+        transient(
+            "200 with half of a gzip body",
+            "cut_reply",
+            DelayedReply(HttpReply(200, gzip.compress(COMPLETE.body)[:60], headers={"Content-Encoding": "gzip"})),
+            **ONE_LOST_ANSWER,
+        ),
         transient("no reply", "timeout", DelayedReply(HttpReply(0, ending="never")), min_gap_s=TIMEOUT_S),
         transient(
             "an answer after timeout_s",
@@ -224,6 +231,7 @@ CALL = FaultSection(
         transient(
             "an answer with an impossible usage (2**64 tokens)", "", with_usage("18446744073709551616"), tries="1"
         ),
+        transient("an answer with an infinite usage (1e999 tokens)", "", with_usage("1e999"), tries="1"),
         transient("an answer with a negative usage", "", with_usage("-1"), tries="1"),
         transient("an answer whose usage is not a number", "", with_usage('"many"'), tries="1"),
         transient("a slow answer, within timeout_s", "", DelayedReply(COMPLETE, TIMEOUT_S / 2), tries="1"),
@@ -282,6 +290,14 @@ ROW = FaultSection(
             "HTTP 200 without a chat completion in it",
             DelayedReply(wire.reply(200, {"object": "list"})),
             "1",
+        ),
+        row_fault(
+            "200 with more bytes than max_tokens justifies",
+            rejected("reply_too_long"),
+            "HTTP 200 with more than",
+            DelayedReply(HttpReply(200, COMPLETE.body + b" " * 2**22)),
+            "1",
+            **ONE_LOST_ANSWER,
         ),
         row_fault(
             "503 at every try",

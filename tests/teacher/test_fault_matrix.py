@@ -81,7 +81,8 @@ class Endpoint(SimulatedTeacher):
         self.times[row].append(time.monotonic())
         injected = self.reply_to_try(row, len(self.times[row]))
         reply = await injected.wait_and_reply() if injected else await super().respond(headers, body)
-        self.billed[row] += reply.status == 200 and b"choices" in reply.body
+        is_answer = b"choices" in reply.body or "Content-Encoding" in reply.headers
+        self.billed[row] += reply.status == 200 and is_answer
         return reply
 
     def tries_by_row(self) -> Counter[str]:

@@ -67,6 +67,9 @@ NOT_FATAL = [
     (500, PAGE),
     (503, ""),
     (504, PAGE),
+    (200, '{"choices": [{"mess'),
+    (200, ""),
+    (400, says([["no"]], code=["x"], param={"a": 1})),
 ]
 
 

@@ -3,10 +3,15 @@
 import email.utils
 import json
 import random
+import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from azdistill.teacher.replies import Answer, EndpointFailed, Retry, RowRejected, http_date, read_reply, retry_after
+from azdistill.teacher.store.records import StoredAnswer, decode, encode
+from tests.teacher.generated_replies import CODES, COUNTS
 
 
 def complete(content, finish_reason="stop", usage=None):
@@ -28,10 +33,74 @@ def test_a_complete_reply_is_an_answer_with_the_endpoints_finish_reason(content,
     assert read_reply(200, {}, complete(content, finish_reason)) == expected
 
 
-@pytest.mark.parametrize("count", ["1e999", '"many"', "[]"])
-def test_an_invalid_token_count_is_no_exception(count):
-    body = complete("yes").replace(b"null", f'{{"prompt_tokens": {count}}}'.encode())
-    assert isinstance(read_reply(200, {}, body), Answer | RowRejected)
+@pytest.mark.parametrize("count", [*COUNTS, "10000001"])
+def test_an_answer_with_an_invalid_token_count_is_kept(count):
+    counts = f'{{"prompt_tokens": {count}, "completion_tokens": 2}}'
+    reply = read_reply(200, {}, complete("yes").replace(b"null", counts.encode()))
+    assert reply == Answer("yes", "stop", {"7": 7, "7.5": 7, "1e3": 1000}.get(count, 0), 2)
+
+
+TOLERATED = [
+    (rb'"\ud83d\ude42 \ud83d"', "\U0001f642 \ufffd\ufffd\ufffd"),
+    (b'"a\x01\nb"', "a\x01\nb"),
+    (b'"caf\xe9"', "caf\ufffd"),
+    (b'"\xef\xbb\xbf"', "\ufeff"),
+]
+
+
+@pytest.mark.parametrize(("content", "text"), TOLERATED)
+@pytest.mark.parametrize("around", [(b"", b""), (b"\xef\xbb\xbf ", b""), (b"", b"\n{more")])
+def test_an_answer_that_is_no_strict_json_is_kept(content, text, around):
+    body = around[0] + complete("yes", usage={"prompt_tokens": 7}).replace(b'"yes"', content) + around[1]
+    assert read_reply(200, {}, body) == Answer(text, "stop", 7, 0)
+
+
+@pytest.mark.parametrize("code", [code for code in CODES if code not in ('"length"', '"content_filter"', '"stop"')])
+def test_a_finish_reason_or_model_that_is_no_short_text_is_none(code):
+    body = complete("yes").replace(b'"stop"', code.encode()).replace(b'{"ch', f'{{"model": {code}, "ch'.encode())
+    reply = read_reply(200, {}, body)
+    odd = {'"\\udfff"': "\ufffd" * 3, '"\\u0000\\u001b[31m"': "\0\x1b[31m"}.get(code)
+    assert (reply.finish_reason, reply.model) == (odd or "missing", odd)
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("status", [400, 429, 500])
+def test_any_code_and_message_of_an_error_is_read(status, code):
+    body = f'{{"error": {{"code": {code}, "message": {code}, "innererror": {code}}}, "detail": {code}}}'
+    reply = read_reply(status, {}, body.encode())
+    assert reply.detail.startswith(f"HTTP {status}: ")
+    assert reply.reason == (code.strip('"') if (status, code) == (400, '"content_filter"') else f"http_{status}")
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()), lambda value: st.lists(value)
+)
+REPLY = st.fixed_dictionaries(
+    {
+        "choices": st.lists(
+            st.fixed_dictionaries(
+                {"message": st.fixed_dictionaries({"content": st.text() | JSON_VALUES})},
+                optional={"finish_reason": JSON_VALUES, "logprobs": st.fixed_dictionaries({"content": JSON_VALUES})},
+            ),
+            min_size=1,
+        )
+    },
+    optional={"usage": JSON_VALUES, "model": JSON_VALUES},
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from([200, 204, 301, 400, 401, 429, 500, 999]),
+    REPLY.map(json.dumps).map(str.encode) | st.binary(),
+    st.text(),
+)
+def test_any_reply_has_an_outcome_that_can_be_stored(status, body, header):
+    reply = read_reply(status, {"Retry-After": header, "Date": header, "Location": header}, body)
+    if isinstance(reply, Answer | RowRejected):
+        record = StoredAnswer("k", "https://host", "m", reply)
+        assert decode(encode(record)) == record
+    assert getattr(reply, "after_s", None) is None or 0 <= reply.after_s <= 900
 
 
 def test_usage_is_read():
@@ -152,7 +221,7 @@ def test_an_answer_with_an_invalid_log_probability_is_kept():
     assert b'"logprob": NaN' in read_reply(200, {}, body).logprobs
 
 
-@pytest.mark.parametrize("fraction", [0.3, 0.6, 0.9, 0.99])
+@pytest.mark.parametrize("fraction", [0, 0.3, 0.6, 0.9, 0.99])
 def test_a_cut_reply_is_retried(fraction):
     for body in (json.dumps(with_logprobs([token("yes")] * 20)).encode(), complete("yes")):
         reply = read_reply(200, {}, body[: int(len(body) * fraction)])
@@ -182,7 +251,7 @@ def test_both_formats_of_the_content_filter_reject_the_row(body):
         (b'{"error": "no"}', "HTTP 400: no"),
         (b'{"error": null, "message": "no"}', "HTTP 400: no"),
         (b'{"statusCode": 400, "message": "no"}', "HTTP 400: no"),
-        (b'{"detail": [{"loc": ["body"]}]}', "HTTP 400: [{'loc': ['body']}]"),
+        (b'{"detail": [{"loc": ["body"]}]}', 'HTTP 400: {"detail": [{"loc": ["body"]}]}'),
         (b"\xff\xfe no", "HTTP 400: \ufffd\ufffd no"),
         (b"x" * 1000, "HTTP 400: " + "x" * 1000),
     ],
@@ -191,7 +260,7 @@ def test_any_other_error_keeps_the_complete_message_of_the_endpoint(body, detail
     assert read_reply(400, {}, body) == RowRejected("http_400", detail)
 
 
-NOW = 1_700_000_000.0
+NOW, DATE = 1_700_000_000.0, email.utils.formatdate(1_700_000_000.0, usegmt=True)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +280,12 @@ NOW = 1_700_000_000.0
     ],
 )
 def test_retry_after_is_seconds_or_a_date(text, seconds):
-    assert retry_after(text, NOW) == seconds
+    assert retry_after(text, DATE) == seconds
+
+
+def test_a_retry_after_date_without_a_date_counts_from_this_machines_clock():
+    for sent in (None, "Fri, 31 Dec 99999 23:59:59 GMT"):
+        assert 18 <= retry_after(email.utils.formatdate(time.time() + 20, usegmt=True), sent) <= 20
 
 
 @pytest.mark.parametrize("text", ["Fri, 31 Dec 99999 23:59:59 GMT", "soon", ""])

@@ -32,6 +32,15 @@ def test_pending_answers_are_written_on_close(tmp_path):
     assert "a" in find(tmp_path, ["a"])
 
 
+def test_a_record_that_cannot_be_encoded_loses_no_other(tmp_path):
+    store = ResponseStore(tmp_path, "run")
+    for key, text in (("a", "yes"), ("b", "\udfff"), ("c", "yes")):
+        store.put(stored(key, text), lambda: None)
+    with pytest.raises(TypeError):
+        store.close()
+    assert find(tmp_path, ["a", "b", "c"]).keys() == {"a", "c"}
+
+
 def test_a_record_is_read_back_unchanged(tmp_path):
     filled(tmp_path, "run", stored("a"), refused("b"))
     outcomes = find(tmp_path, ["b", "a"])

@@ -105,14 +105,17 @@ class ResponseStore:
                 segment.close()
 
     def _write(self, batch: Pending) -> None:
-        if not batch:
-            return
-        try:
-            write = self._append if self.grow else self._add
-            write(b"".join(encode(stored) for stored, _ in batch))
-        except OSError as error:
-            self._pending[:0] = batch
-            raise self._not_writable(error) from None
+        """Write a batch. A record that cannot be encoded is a bug, which is raised when the others are written."""
+        lines, errors = _encode(batch)
+        if lines:
+            try:
+                write = self._append if self.grow else self._add
+                write(b"".join(lines))
+            except OSError as error:
+                self._pending[:0] = batch
+                raise self._not_writable(error) from None
+        if errors:
+            raise errors[0]
 
     def _append(self, lines: bytes) -> None:
         """Append to the segment. After an error a new one is opened: a torn last line would share its line."""
@@ -160,6 +163,17 @@ class ResponseStore:
     def _next_path(self) -> Path:
         self._number += 1
         return self.folder / f"{self.prefix}-{self._number - 1}{SUFFIX}"
+
+
+def _encode(batch: Pending) -> tuple[list[bytes], list[Exception]]:
+    """Lines of the records, and the errors of those that have none."""
+    lines, errors = list[bytes](), list[Exception]()
+    for stored, _ in batch:
+        try:
+            lines.append(encode(stored))
+        except Exception as error:
+            errors.append(error)
+    return lines, errors
 
 
 def _one_thread() -> ThreadPoolExecutor:
