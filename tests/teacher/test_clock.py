@@ -45,4 +45,4 @@ def test_ranks_whose_clocks_jump_answer_every_row(step, simulate, prompts, confi
     assert tokens <= 4, "a token is not fetched again for every request"
     assert read_manifest(step.completions).counts["answered"] == 40
     assert {"http_429", "http_500"} <= read_json(step.completions / "usage.json")["retries"].keys()
-    assert max(teacher.bought.values()) == 1
+    assert teacher.bought.total() <= 40 + 2, "each row once, and a preflight by each rank"
