@@ -148,10 +148,6 @@ def run_deploy(arguments: argparse.Namespace, az: AzureCli) -> int:
     return local.deploy(az, target, rollout)
 
 
-def run_rehearse(arguments: argparse.Namespace, az: AzureCli) -> int:
-    return local.rehearse(az, arguments.job, arguments.run_folder)
-
-
 def _write(text: str, path: str | Path | None, *, append: bool) -> None:
     if path is None:
         print(text)
@@ -194,9 +190,6 @@ def add_setup_verbs(verbs: Any) -> None:
 
 
 def add_job_verbs(verbs: Any) -> None:
-    command = _add(verbs, "rehearse", run_rehearse, "run a job on this machine: simulated teacher, tiny student")
-    command.add_argument("--job", type=Path, required=True, help="job file")
-    command.add_argument("--run-folder", type=Path, default=Path("runs/rehearsal"), help="default: %(default)s")
     command = _add(verbs, "train", run_train, "submit a job once, wait for it, and read gate.json")
     _add_training(command)
     command = _add(verbs, "redistil", run_redistil, "train again for a date, against the registered student")

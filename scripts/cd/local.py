@@ -1,4 +1,4 @@
-"""Verbs that run `azdistill` as a process: rehearse on the runner, publish to a registry, deploy to an endpoint."""
+"""Verbs that run `azdistill` as a process: publish to a registry, deploy to an endpoint."""
 
 import contextlib
 import shlex
@@ -28,11 +28,6 @@ TEMPORARY_FAILURE = 1
 RENEW_LOGIN_S = 1200.0
 STOP_TIMEOUT_S = 300.0
 INTERRUPTED = 130
-
-
-def rehearse(az: AzureCli, job: Path, folder: Path) -> int:
-    """Run a job on this machine with a simulated teacher and a tiny student: all steps work together."""
-    return _run(az, ["run", str(job), "--dry-run", "--output", str(folder)])
 
 
 def publish(az: AzureCli, path: Path, registry: str, wait_s: float = PUBLISH_WAIT_S) -> int:

@@ -1,4 +1,4 @@
-"""Verbs that run `azdistill`: publish, deploy and rehearse, with its exit codes."""
+"""Verbs that run `azdistill`: publish and deploy, with its exit codes."""
 
 import pytest
 
@@ -39,12 +39,6 @@ def test_a_job_without_answers_deploys_nothing(deploy, az):
     done = deploy("--answers", "job-1")
     assert (done.code, az.azdistill_calls) == (2, [])
     assert "job 'job-1': it has no node prepare" in done.err
-
-
-def test_rehearse_is_a_dry_run_on_this_machine(cd, az):
-    assert cd("rehearse", "--job", "job.yaml").code == 0
-    assert az.azdistill_calls == [("run", "job.yaml", "--dry-run", "--output", "runs/rehearsal")]
-    assert az.calls == []
 
 
 @pytest.mark.parametrize(

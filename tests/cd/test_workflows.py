@@ -16,7 +16,7 @@ COMMITS = {
     "actions/upload-artifact": "ea165f8d65b6e75b540449e92b4886f43607fa02 v4.6.2",
     "actions/download-artifact": "d3f86a106a0bac45b974a628896c90dbdf5c8093 v4.3.0",
 }
-VERBS = "setup login infra rehearse train redistil cancel summary comment publish promote deploy".split()
+VERBS = "setup login infra train redistil cancel summary comment publish promote deploy".split()
 
 
 def content(path):
