@@ -1,5 +1,7 @@
 """A file that exists is complete, and so is a folder with a manifest."""
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,14 @@ def test_a_folder_with_a_manifest_is_complete(tmp_path: Path) -> None:
 def test_equal_messages_have_equal_ids() -> None:
     messages = (Message(role="user", content="a"),)
     assert prompt_id(messages) == prompt_id(messages) != prompt_id((Message(role="user", content="b"),))
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o027, 0o640)])
+def test_files_follow_the_umask(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "answers.jsonl", "{}")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "answers.jsonl").stat().st_mode) == mode
+    assert [path.name for path in tmp_path.iterdir()] == ["answers.jsonl"]
