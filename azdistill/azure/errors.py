@@ -5,19 +5,19 @@ The traceback of each is logged at level DEBUG, which the command line shows wit
 
 import logging
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from azdistill.contracts.errors import AzdistillError, InputError
 from azdistill.engine.problems import ProblemFields
+from azdistill.engine.redaction import quote
 
 if TYPE_CHECKING:
     from azure.core.exceptions import HttpResponseError
 
 logger = logging.getLogger("azdistill.azure")
 
-LONGEST_DETAIL = 300
 # Packages of Azure's SDK, and those that it reads and validates responses and YAML files with.
 SDK_PACKAGES = frozenset({"azure", "azureml", "msal", "msrest", "marshmallow", "isodate", "requests", "urllib3"})
 OWN_PACKAGE = "azdistill"
@@ -134,7 +134,6 @@ def _detail(error: BaseException) -> str:
     return in_one_line(getattr(service_error, "message", None) or getattr(error, "reason", None) or error)
 
 
-def in_one_line(text: object) -> str:
-    """`text` on one line, without its final stop, at most `LONGEST_DETAIL` characters."""
-    line = " ".join(str(text).split()).rstrip(".;")
-    return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 3] + "..."
+def in_one_line(text: object, secrets: Iterable[str] = ()) -> str:
+    """Text from outside on one line, without `secrets` and its final stop, shortened."""
+    return quote(str(text).strip().rstrip(".;"), secrets)

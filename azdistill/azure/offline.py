@@ -58,7 +58,7 @@ def _load(kind: Kind, pipeline: Path, source: Path | IO[str], overrides: Sequenc
         messages = _nested_messages(error.messages) or _listed_messages(str(error))
         raise PipelineError(problems=_located(pipeline, messages)) from None
     except MlException as error:
-        raise PipelineError(problems=_located(pipeline, [((), str(error))])) from None
+        raise PipelineError(problems=_located(pipeline, [((), in_one_line(error))])) from None
 
 
 def _nested_messages(messages: Any, field: FieldPath = ()) -> list[tuple[FieldPath, str]]:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from azdistill.azure_rest.cloud import AUTHORITY_VARIABLE, cloud_of
 from azdistill.contracts.errors import InputError
-from azdistill.contracts.redaction import quote
+from azdistill.engine.redaction import quote
 
 REQUEST_TIMEOUT_S = 30.0
 

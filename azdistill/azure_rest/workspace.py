@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from azdistill.azure_rest.cloud import cloud_of
 from azdistill.azure_rest.identity import BearerToken, Credential, HoldsSecret, get_token
 from azdistill.contracts.errors import InputError
-from azdistill.contracts.redaction import quote
+from azdistill.engine.redaction import quote
 
 API_VERSION = "2024-10-01"
 SUBSCRIPTION, GROUP, WORKSPACE = "AZUREML_ARM_SUBSCRIPTION", "AZUREML_ARM_RESOURCEGROUP", "AZUREML_ARM_WORKSPACE_NAME"

@@ -1,9 +1,10 @@
 """URL and Entra scope of the chat completions of an endpoint, from the URL that a user pastes."""
 
 import re
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
 from azdistill.contracts.errors import InputError
+from azdistill.contracts.problems import authenticates
 
 CHAT = "/chat/completions"
 V1 = f"/openai/v1{CHAT}"
@@ -41,6 +42,12 @@ def chat_url(address: str) -> str:
             "it has a user name or password",
             code="secret_in_url",
             fix="set key_variable to the name of the variable with the key",
+        )
+    if parts.fragment or any(authenticates(name, value) for name, value in parse_qsl(parts.query)):
+        raise InputError(
+            "it has a fragment, which is never sent" if parts.fragment else "it has a key in its query",
+            code="secret_in_url",
+            fix="write it without, and set key_variable to the name of the variable with the key",
         )
     host, path = parts.hostname or "", parts.path.rstrip("/")
     if host.endswith(RESOURCE_HOSTS):

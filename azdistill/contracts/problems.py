@@ -10,14 +10,17 @@ from pydantic_core import ErrorDetails
 from azdistill.engine.problems import MAX_NAME_LENGTH as MAX_NAME_LENGTH
 from azdistill.engine.problems import MAX_PROBLEMS as MAX_PROBLEMS
 from azdistill.engine.problems import SECRET_NAME as SECRET_NAME
+from azdistill.engine.problems import SECRET_URL as SECRET_URL
 from azdistill.engine.problems import FieldPath as FieldPath
 from azdistill.engine.problems import Problem as Problem
 from azdistill.engine.problems import Severity as Severity
+from azdistill.engine.problems import authenticates as authenticates
 from azdistill.engine.problems import close_names as close_names
 from azdistill.engine.problems import dotted as dotted
 from azdistill.engine.problems import format_number as format_number
 from azdistill.engine.problems import has_errors as has_errors
 from azdistill.engine.problems import limited as limited
+from azdistill.engine.problems import looks_like_key as looks_like_key
 from azdistill.engine.problems import may_be_secret as may_be_secret
 from azdistill.engine.problems import shorten as shorten
 from azdistill.engine.problems import suggest as suggest

@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from azdistill.contracts.chat_url import chat_url
 from azdistill.contracts.errors import InputError
+from azdistill.contracts.problems import looks_like_key
 from azdistill.contracts.request_parameters import check_parameter
 from azdistill.contracts.step import RunInput, StepConfig
 from azdistill.contracts.task import Labels, TaskChoice
@@ -98,6 +99,17 @@ class Teacher(BaseModel):
             raise PydanticCustomError(
                 problem.code, "{message}", {"message": problem.message, "fix": problem.fix}
             ) from None
+
+    @field_validator("key_variable", "connection")
+    @classmethod
+    def _is_no_key(cls, name: str | None) -> str | None:
+        if name and looks_like_key(name):
+            raise PydanticCustomError(
+                "secret",
+                "looks like a key, and jobs hold only names",
+                {"fix": "put the key into an environment variable or a connection, and write its name"},
+            )
+        return name
 
     @field_validator("parameters")
     @classmethod

@@ -39,15 +39,27 @@ _SECRET_VALUE = re.compile(
     r"|(?=\S*\d)[A-Za-z0-9+_=-]{40,}"
     r"|(?![./~])(?=\S*\d)(?=\S*[A-Z])(?=\S*[a-z])[A-Za-z0-9+/_=-]{40,}"
 )
-# The user information of a URL, or a query parameter that authenticates. In wasbs and abfss URLs a plain name before
-# `@` is the container.
-_SECRET_URL = re.compile(
+# Keys of Azure, OpenAI, Hugging Face, GitHub and others: a known start, hexadecimal digits of 16 bytes or more, or
+# letters and digits that change too often for words.
+_KEY_START = re.compile(r"(?:sk|hf|gsk|ghp|gho|ghs|xai|glpat|nvapi|github_pat|AIza|eyJ)[-_]?([\w-]{16,})")
+_KEY = re.compile(r"[0-9a-f]{32,}|[0-9A-F]{32,}|AKIA[0-9A-Z]{16}|(?=.*\d)[A-Za-z0-9]{40,}")
+_WORD_OF_KEY = re.compile(r"(?=.*\d.*\d)[A-Za-z0-9]{20,}")
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
+
+# Name of a query parameter that authenticates: of Azure Functions, API Management, shared access signatures, S3.
+SECRET_PARAMETER = r"(?:code|sig|pwd|[\w.-]*(?:key|token|secret|password|signature|credential))"
+# The user information of a URL, or a parameter that authenticates in its query or fragment. In wasbs and abfss URLs a
+# plain name before `@` is the container.
+SECRET_URL = re.compile(
     r"(?<!\bwasb)(?<!\bwasbs)(?<!\babfs)(?<!\babfss)://[^/?#]*@"
     r"|://[^/?#:]*:[^/?#]*@"
-    r"|[?&](sig|code|key|api[-_]?key|[^=&?]*token)=",
+    rf"|[?&#;]{SECRET_PARAMETER}=",
     re.IGNORECASE,
 )
-_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+# Control characters, and invisible ones that change the direction of text, hide it or cannot be encoded.
+_CONTROL_CHARACTER = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,8 +161,16 @@ def format_number(value: float) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with control characters escaped, so that it cannot control a terminal. Newlines and tabs stay."""
-    return _CONTROL_CHARACTER.sub(lambda match: repr(match[0])[1:-1], text)
+    """The text with control characters escaped, so that it cannot control a terminal. Newlines and tabs stay, and JSON
+    stays JSON."""
+    return _CONTROL_CHARACTER.sub(_escape, text)
+
+
+def _escape(character: re.Match[str]) -> str:
+    if character[0] < " ":
+        return repr(character[0])[1:-1]
+    units = character[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[index]:02x}{units[index + 1]:02x}" for index in range(0, len(units), 2))
 
 
 def may_be_secret(name: str, value: Any) -> bool:
@@ -158,7 +178,30 @@ def may_be_secret(name: str, value: Any) -> bool:
     if not isinstance(value, str):
         return False
     field = name.rpartition(".")[2]
-    return bool(SECRET_NAME.search(field) or _SECRET_VALUE.fullmatch(value) or _SECRET_URL.search(value))
+    if SECRET_NAME.search(field) or SECRET_URL.search(value):
+        return True
+    # The value itself, and the parameters and the fragment of a URL.
+    return any(_SECRET_VALUE.fullmatch(word) or looks_like_key(word) for word in re.split(r"[?&#=]", value))
+
+
+def authenticates(parameter: str, value: str) -> bool:
+    """True if a parameter of a URL's query may be a secret."""
+    return bool(re.fullmatch(SECRET_PARAMETER, parameter, re.IGNORECASE)) or may_be_secret(parameter, value)
+
+
+def looks_like_key(text: str) -> bool:
+    """True if a text that should be a name looks like a key that was pasted in its place."""
+    start = _KEY_START.fullmatch(text)
+    if start and _words_per_character(start[1]) > 0.2:
+        return True
+    words = re.split(r"[-_]", text)
+    return any(
+        _KEY.fullmatch(word) or (_WORD_OF_KEY.fullmatch(word) and _words_per_character(word) > 0.3) for word in words
+    )
+
+
+def _words_per_character(text: str) -> float:
+    return len(_WORD.findall(text)) / len(text)
 
 
 def limited(problems: Iterable[Problem]) -> list[Problem]:

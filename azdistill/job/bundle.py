@@ -27,7 +27,7 @@ from azdistill.job.assets import asset
 from azdistill.job.components import component, step_of
 from azdistill.job.judge_section import judge_file_problems
 from azdistill.job.model import DistillationJob
-from azdistill.job.paths import is_remote, missing_files
+from azdistill.job.paths import files_of, is_remote, missing_files
 from azdistill.job.plan import PUBLISHED, Plan, PlannedFile, PlannedNode, Text, plan
 from azdistill.job.run_settings import compute_address, run_settings
 from azdistill.job.sections import ComputeSection, Identity
@@ -133,9 +133,8 @@ def _component_text(name: str, environment: EnvironmentName) -> str:
 
 
 def _folder_files(source: Path, target: str) -> Iterator[tuple[str, Content]]:
-    for path in sorted(source.rglob("*")):
-        if path.is_file():
-            yield f"{target}/{path.relative_to(source).as_posix()}", path
+    for path in files_of(source):
+        yield f"{target}/{path.relative_to(source).as_posix()}", path
 
 
 def _input_files(name: str, file: PlannedFile) -> Iterator[tuple[str, Content]]:

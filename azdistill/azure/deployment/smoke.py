@@ -164,14 +164,14 @@ class Scoring:
                 retry_on_methods=["POST"],
             )
         except AzureError as error:
-            raise self._failed(row, in_one_line(error)) from None
+            raise self._failed(row, in_one_line(error, [token])) from None
         if response.status_code != 200:
             fix = REFUSED if response.status_code in (401, 403) else "see its log"
-            raise self._failed(row, f"HTTP {response.status_code} ({in_one_line(response.text())})", fix)
+            raise self._failed(row, f"HTTP {response.status_code} ({in_one_line(response.text(), [token])})", fix)
         try:
             return str(response.json()["choices"][0]["message"]["content"])
         except (ValueError, LookupError, TypeError):
-            raise self._failed(row, f"no chat completion ({in_one_line(response.text())})") from None
+            raise self._failed(row, f"no chat completion ({in_one_line(response.text(), [token])})") from None
 
     def _failed(self, row: SmokeRow, detail: str, fix: str = "see its log") -> AzdistillError:
         return AzdistillError(

@@ -14,6 +14,8 @@ DATASTORE_ADDRESS = re.compile(r"azureml://(?:subscriptions/.*/)?datastores/([\w
 _LONG_DATASTORE = re.compile(r"\Aazureml://subscriptions/.*/(datastores/.+)")
 _DATASTORE_ROOT = re.compile(r"azureml://datastores/[\w-]+")
 _URL_WITH_QUERY = re.compile(r"(?:https?|wasbs?|abfss?|adl)://")
+# In other URLs than these, a name before `@` is a container.
+_USER_INFO = re.compile(r"(?<=http://|ttps://)[^/]*@")
 
 
 def find_copy(address: str, copies: Mapping[str, Path]) -> Path | None:
@@ -33,8 +35,11 @@ def find_copy(address: str, copies: Mapping[str, Path]) -> Path | None:
 
 
 def without_query(address: str) -> str:
-    """The address without its query and fragment, which may hold a secret. It is the most exact key of a copy."""
-    return re.split(r"[?#]", address, maxsplit=1)[0] if _URL_WITH_QUERY.match(address) else address
+    """The address without what may hold a secret: query, fragment, user and password. It is the most exact key of a
+    copy."""
+    if not _URL_WITH_QUERY.match(address):
+        return address
+    return _USER_INFO.sub("", re.split(r"[?#]", address, maxsplit=1)[0])
 
 
 def _names(address: str) -> Iterator[str]:

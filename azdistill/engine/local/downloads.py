@@ -16,6 +16,7 @@ from filelock import FileLock
 
 from azdistill.engine.errors import AzdistillError
 from azdistill.engine.local.data import without_query
+from azdistill.engine.redaction import quote, url_secrets
 
 logger = logging.getLogger("azdistill.engine")
 
@@ -76,17 +77,17 @@ def _stamp(path: Path) -> str:
 
 
 def _fetch(address: str, partial: Path, timeout: float) -> None:
-    shown = without_query(address)
+    shown, secrets = without_query(address), url_secrets(address)
     try:
         with urlopen(address, timeout=timeout) as response, partial.open("wb") as file:
             _copy(response, file, shown)
     except HTTPError as error:
         error.close()
-        reason = f"the server answered {error.code} {error.reason}"
+        reason = f"the server answered {error.code} {quote(error.reason, secrets)}"
     except URLError as error:
-        reason = str(error.reason)
+        reason = quote(str(error.reason), secrets)
     except (TimeoutError, ConnectionError, SSLError, HTTPException, ValueError) as error:
-        reason = str(error) or type(error).__name__
+        reason = quote(str(error), secrets) or type(error).__name__
     else:
         return
     raise AzdistillError(

@@ -1,12 +1,15 @@
 """The record of a node in a run folder, `NODE/node.json`, and the key that decides whether the node is reused."""
 
+import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from azdistill.engine.local.storage import own_file
+from azdistill.engine.problems import may_be_secret
 
 NodeState = Literal["waiting", "running", "completed", "reused", "failed", "skipped", "interrupted"]
 
@@ -19,6 +22,10 @@ LONGEST_S = 1e12
 _MAX_SHOWN_FILES = 3
 # First words of the labels whose values are short text, shown as `before -> after`.
 _TEXT_LABELS = frozenset({"parameter", "output", "variable", "processes", "interpreter", "setting"})
+# Those whose values come from users, and what a hash in place of a value starts with.
+_WITH_SECRETS = frozenset({"parameter", "variable"})
+_HASHED = "sha256 "
+_NUMBER = re.compile(r"[-+.\d]+(e[-+]?\d+)?|true|false", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,15 @@ class NodeRecord:
     outputs: Mapping[str, str] = field(default_factory=dict)
     exit_code: int | None = None
     seconds: float = 0.0
+
+
+def without_secret(label: str, value: str) -> str:
+    """The value of a label such as `parameter hf_token`, as it is written and shown: hashed if it may be secret."""
+    kind, _, name = label.partition(" ")
+    is_shown = kind not in _WITH_SECRETS or value.startswith(_HASHED) or _NUMBER.fullmatch(value)
+    if is_shown or not may_be_secret(name, value):
+        return value
+    return f"{_HASHED}{hashlib.sha256(value.encode()).hexdigest()[:16]}"
 
 
 def read_record(folder: Path) -> NodeRecord | None:
@@ -102,7 +118,7 @@ def _describe_change(label: str, before: ReuseKey, now: ReuseKey) -> str:
     if old is None or new is None:
         return f"{label} {'added' if old is None else 'removed'}"
     if label.partition(" ")[0] in _TEXT_LABELS:
-        return f"{label}: {old} -> {new}"
+        return f"{label}: {without_secret(label, old)} -> {without_secret(label, new)}"
     return f"{label} changed{describe_files(before.files.get(label, {}), now.files.get(label, {}))}"
 
 

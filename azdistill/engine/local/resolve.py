@@ -13,7 +13,7 @@ from azdistill.engine.local.downloads import is_downloaded, is_url
 from azdistill.engine.local.environments import Environments
 from azdistill.engine.local.hashing import FileHashes, combine
 from azdistill.engine.local.options import RunOptions
-from azdistill.engine.local.records import MAX_LISTED_FILES, ReuseKey
+from azdistill.engine.local.records import MAX_LISTED_FILES, ReuseKey, without_secret
 from azdistill.engine.local.snapshots import snapshot
 from azdistill.engine.local.storage import (
     DEFAULT_DATASTORE,
@@ -105,6 +105,7 @@ class Resolver:
         ports |= {f"outputs.{name}": path for name, path in outputs.items()}
         listed = {label: digests for label, digests in files.items() if len(digests) <= MAX_LISTED_FILES}
         settings = {name: json.dumps(value, sort_keys=True, default=str) for name, value in node.settings.items()}
+        values = {label: without_secret(label, value) for label, value in values.items()}
         return ResolvedNode(ports, ReuseKey(values, listed), outputs, settings, code, inputs)
 
     def outputs(self, node: Node) -> dict[str, Path]:

@@ -12,7 +12,7 @@ from azdistill.engine.pipeline.loading import load_pipeline
 from azdistill.engine.pipeline.model import Data, Node, Pipeline
 from azdistill.engine.pipeline.node_checks import NodeCheck
 from azdistill.engine.pipeline.yaml_node import YamlNode
-from azdistill.engine.problems import Problem
+from azdistill.engine.problems import SECRET_URL, Problem
 
 _NEED_COMPUTE = ("command", "sweep", "parallel")
 
@@ -99,6 +99,10 @@ def _check_files(pipeline: Pipeline, root: YamlNode) -> None:
         elif isinstance(value, Data) and (name := unversioned_asset(value.path)) is not None:
             message, fix = "Azure ML requires a version", f"write azureml:{name.rstrip(':@')}:VERSION"
             root.at(*field).error("missing_version", message, fix, scope="azure", value=value.path)
+        if isinstance(value, Data) and value.is_remote and SECRET_URL.search(value.path):
+            message = "has a password or a parameter that authenticates, and everyone who sees the job can read it"
+            fix = "create a datastore for it and write azureml://datastores/NAME/paths/..."
+            root.at(*field).warning("secret_in_url", message, fix, value=None)
 
 
 def _check_file(node: YamlNode, data: Data) -> None:

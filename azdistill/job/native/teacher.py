@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from azdistill.contracts.problems import SECRET_NAME, FieldPath, dotted
+from azdistill.contracts.problems import FieldPath, authenticates, dotted
 from azdistill.contracts.teacher import LONGEST_SUMMARY, Teacher, TeacherConfig
 from azdistill.job.catalog import built_in
 from azdistill.job.messages import PATTERNS
@@ -103,11 +103,11 @@ def _without_secrets(address: str) -> str | None:
     if parts.scheme not in ("http", "https"):
         return None
     query = parse_qsl(parts.query, keep_blank_values=True)
-    kept = [(name, value) for name, value in query if not SECRET_NAME.search(name.replace("-", "_"))]
+    kept = [(name, value) for name, value in query if not authenticates(name, value)]
     netloc = parts.netloc.rpartition("@")[2]
-    if netloc == parts.netloc and kept == query:
+    if netloc == parts.netloc and kept == query and not parts.fragment:
         return address
-    return urlunsplit(parts._replace(netloc=netloc, query=urlencode(kept)))
+    return urlunsplit(parts._replace(netloc=netloc, query=urlencode(kept), fragment=""))
 
 
 def _key(connection: TeacherConnection, draft: Draft) -> None:

@@ -269,3 +269,48 @@ command: echo x > ${{outputs.out}}
     assert set(project.states().values()) == {"reused"}
     explain(project.pipeline, project.folder, home=project.home)
     assert time.perf_counter() - started < 1
+
+
+SECRETS = """\
+type: pipeline
+inputs: {hf_token: none, times: "2"}
+jobs:
+  only:
+    type: command
+    command: echo ${{inputs.times}} > ${{outputs.out}}/done
+    environment: azureml:any:1
+    inputs: {hf_token: "${{parent.inputs.hf_token}}", times: "${{parent.inputs.times}}"}
+    outputs: {out: {type: uri_folder}}
+    environment_variables: {SERVICE_PASSWORD: VALUE, PLAIN: VALUE-1}
+"""
+
+
+def test_values_with_names_of_secrets_are_recorded_as_hashes(project: Project) -> None:
+    project.write("pipeline.yml", SECRETS.replace("VALUE", "correct-horse"))
+    project.run(inputs={"hf_token": "battery-staple"})
+    record = (project.folder / "only/node.json").read_text()
+    assert "battery" not in record
+    assert record.count("correct-horse") == 1  # the plain variable
+    assert project.explain({"hf_token": "battery-staple"})["only"].reused
+    project.write("pipeline.yml", SECRETS.replace("VALUE", "another"))
+    reasons = project.explain({"hf_token": "next-staple", "times": "3"})["only"].reasons
+    assert [reason.partition(":")[0] for reason in reasons] == [
+        "variable SERVICE_PASSWORD",
+        "variable PLAIN",
+        "parameter hf_token",
+        "parameter times",
+    ]
+    assert not any("staple" in reason for reason in reasons)
+    assert reasons[0].count("sha256 ") == reasons[2].count("sha256 ") == 2
+
+
+def test_a_secret_in_an_older_record_is_not_shown(project: Project) -> None:
+    project.write("pipeline.yml", SECRETS)
+    project.run()
+    record = project.folder / "only/node.json"
+    values = json.loads(record.read_text())
+    values["key"]["values"]["parameter hf_token"] = "battery-staple"
+    record.write_text(json.dumps(values))
+    (reason,) = project.explain()["only"].reasons
+    assert reason.startswith("parameter hf_token: sha256 ")
+    assert "battery" not in reason

@@ -152,3 +152,41 @@ def test_a_chat_template_that_is_not_there_is_a_problem_of_the_job(spec: Path) -
     job, problems = check_job(spec)
     assert job is None
     assert [(problem.code, problem.field) for problem in problems] == [("file_not_found", ("student", "chat_template"))]
+
+
+def test_no_hidden_file_and_no_link_that_leads_outside_is_copied(spec: Path, tmp_path: Path) -> None:
+    student = spec.parent / "student"
+    for name in (".git/config", ".env", "sub/.cache/token", "sub/merges.txt", "vocab.json"):
+        (student / name).parent.mkdir(parents=True, exist_ok=True)
+        (student / name).write_text("x")
+    (student / "inside.txt").symlink_to("vocab.json")
+    compile_job(load_job(spec), tmp_path / "bundle")
+    copied = {
+        path.relative_to(tmp_path / "bundle/inputs/student").as_posix()
+        for path in (tmp_path / "bundle/inputs/student").rglob("*")
+    }
+    assert {"inside.txt", "sub/merges.txt", "vocab.json"} <= copied
+    assert not any(part.startswith(".") for name in copied for part in name.split("/"))
+
+    (tmp_path / "id_rsa").write_text("secret")
+    (student / "notes.txt").symlink_to(tmp_path / "id_rsa")
+    with pytest.raises(SpecError) as refused:
+        load_job(spec)
+    assert [(problem.code, problem.field) for problem in refused.value.problems] == [
+        ("link_outside", ("student", "model"))
+    ]
+
+
+def test_links_inside_a_hugging_face_cache_are_copied(spec: Path, tmp_path: Path) -> None:
+    snapshot, blobs = tmp_path / "models--a--b/snapshots/1f", tmp_path / "models--a--b/blobs"
+    blobs.mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    for path in (spec.parent / "student").iterdir():
+        (blobs / path.name).write_bytes(path.read_bytes())
+        (snapshot / path.name).symlink_to(f"../../blobs/{path.name}")
+    job = load_job(spec, {"student.model": str(snapshot)})
+    compile_job(job, tmp_path / "bundle")
+    assert sorted(path.name for path in (tmp_path / "bundle/inputs/student").iterdir()) == sorted(
+        path.name for path in snapshot.iterdir()
+    )
+    assert not any(path.is_symlink() for path in (tmp_path / "bundle").rglob("*"))

@@ -1,0 +1,215 @@
+"""Remove secrets from text that comes from outside, such as replies of endpoints and errors of connections.
+
+Apply it before the text is truncated, logged or written. The text is searched as it is and decoded (percent-encoding,
+HTML and JSON escapes, in any order and several times), without blanks and line breaks, and regardless of case. Secrets
+are also searched in base64 and as hexadecimal digits. Of a secret that the sender has truncated, every fragment of
+`FRAGMENT` characters is found.
+"""
+
+import base64
+import html
+import logging
+import os
+import re
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import unquote
+
+from azdistill.engine.problems import SECRET_NAME, SECRET_PARAMETER, printable
+
+PLACEHOLDER = "[key]"
+# A shorter text is no secret: to replace every "a" would make the message unreadable.
+SHORTEST_SECRET = 4
+# Characters of a secret that are replaced wherever they occur.
+FRAGMENT = 8
+LONGEST_QUOTE = 300
+# Characters of a text that a quote reads, and searches once blanks are removed: a reply may have megabytes.
+READ, SEARCHED = 65_536, 4096
+# Texts that were escaped again and again, as in the log of a log.
+DECODINGS = 4
+
+# All of `user:password@` after `://`, also with unescaped `@`, quotes or colons in the password.
+USER_INFO = re.compile(r"(?<=://)[^\s/?#]*@")
+# What authenticates in any text: secret parameters of URLs and connection strings, values of authorization headers,
+# and JSON web tokens. Group `value` is replaced.
+CREDENTIALS = (
+    re.compile(rf"[?&;]{SECRET_PARAMETER}=(?P<value>[^&#;\s\"'<>]+)", re.IGNORECASE),
+    re.compile(r"\b(?:AccountKey|SharedAccessKey|SharedAccessSignature|Password|Pwd)=(?P<value>[^;\s\"'<>]+)", re.I),
+    re.compile(r"\b(?:Bearer|Basic)\s+(?P<value>(?=\S*\d)[\w.~+/=-]{16,})", re.IGNORECASE),
+    re.compile(r"(?P<value>\beyJ[\w-]{10,}\.[\w-]{10,}(?:\.[\w-]*)?)"),
+)
+
+_ESCAPE = re.compile(
+    r"%[0-9a-f]{2}|&#(?:\d{1,7}|x[0-9a-f]{1,6});?|&[a-z]{2,8};|\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|\\[nrt/\\\"']",
+    re.IGNORECASE,
+)
+_BLANKS = {"n": "\n", "r": "\r", "t": "\t"}
+_IGNORED = re.compile(r"[^\s\u00ad\u200b-\u200d\u2060\ufeff]")
+_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """Replace `secrets`, those of this process's environment and all that authenticates in a URL or header, and remove
+    the user and password of every URL."""
+    known = frozenset(secret for secret in (*secrets, *environment_secrets()) if len(secret) >= SHORTEST_SECRET)
+    return _replace(text, sorted(_spans(text, _fragments(known)), key=lambda span: (span.start, -span.end)))
+
+
+def quote(text: str, secrets: Iterable[str] = ()) -> str:
+    """Redact text and shorten it to one printable line of at most `LONGEST_QUOTE` characters, for a message."""
+    start = " ".join(text[:READ].split())[:SEARCHED]
+    line = printable(" ".join(redact(start, secrets).split()))
+    return line if len(line) <= LONGEST_QUOTE else f"{line[: LONGEST_QUOTE - 3]}..."
+
+
+class RedactingFormatter(logging.Formatter):
+    """Format log records without the secrets of the environment and without control characters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(redact(super().format(record)))
+
+
+def redact_warnings() -> None:
+    """Redact the warnings of libraries, which Python prints where no handler is set up: urllib3's quote proxies."""
+    if logging.lastResort:
+        logging.lastResort.setFormatter(RedactingFormatter())
+
+
+def environment_secrets(environ: Mapping[str, str] = os.environ) -> set[str]:
+    """Passwords of proxies and of other URLs in the environment, and values of variables with names of secrets."""
+    secrets = set()
+    for proxy in urllib.request.getproxies_environment().values():
+        secrets |= _password(proxy.partition("://")[2].rpartition("@")[0])
+    for name, value in environ.items():
+        if "://" in value:
+            secrets |= url_secrets(value)
+        elif SECRET_NAME.search(name) and len(value) >= FRAGMENT and not value.startswith(("/", "~", ".")):
+            secrets.add(value.strip())
+    return secrets
+
+
+def url_secrets(url: str) -> set[str]:
+    """The password and the secret parameters of a URL."""
+    parameters = {match["value"] for match in CREDENTIALS[0].finditer(url)}
+    passwords = {word for match in USER_INFO.finditer(url) for word in _password(match[0][:-1])}
+    return passwords | parameters | set(map(unquote, parameters))
+
+
+def _password(user_info: str) -> set[str]:
+    """The password of `user:password`, or a token without a user; as written and unescaped."""
+    user, _, password = user_info.partition(":")
+    secret = password or user
+    return {secret, unquote(secret)} if secret else set()
+
+
+@dataclass(frozen=True)
+class _Span:
+    start: int
+    end: int
+    replacement: str = PLACEHOLDER
+
+
+@dataclass(frozen=True)
+class _View:
+    """A decoded text. The character at an index stands for `starts[index]:ends[index]` of the original text."""
+
+    text: str
+    starts: Sequence[int]
+    ends: Sequence[int]
+
+    def span(self, start: int, end: int, replacement: str = PLACEHOLDER) -> _Span:
+        return _Span(self.starts[start], self.ends[end - 1], replacement)
+
+    def decoded(self) -> "_View":
+        characters: list[str] = []
+        starts: list[int] = []
+        ends: list[int] = []
+        rest = 0
+        for match in _ESCAPE.finditer(self.text):
+            decoded = _decode(match[0])
+            characters += [self.text[rest : match.start()], decoded]
+            starts += [*self.starts[rest : match.start()], *[self.starts[match.start()]] * len(decoded)]
+            ends += [*self.ends[rest : match.start()], *[self.ends[match.end() - 1]] * len(decoded)]
+            rest = match.end()
+        text = "".join((*characters, self.text[rest:]))
+        return _View(text, [*starts, *self.starts[rest:]], [*ends, *self.ends[rest:]])
+
+    def compact(self) -> "_View":
+        """Without blanks, line breaks and invisible characters, in lower case."""
+        kept = [match.start() for match in _IGNORED.finditer(self.text)]
+        text = "".join(self.text[index] for index in kept).translate(_LOWER)
+        return _View(text, [self.starts[index] for index in kept], [self.ends[index] for index in kept])
+
+
+def _spans(text: str, fragments: Mapping[int, frozenset[str]]) -> Iterator[_Span]:
+    """The parts of a text to replace, in all of its decodings."""
+    view = _View(text, range(len(text)), range(1, len(text) + 1))
+    for _ in range(DECODINGS):
+        for match in USER_INFO.finditer(view.text):
+            yield view.span(*match.span(), "")
+        for pattern in CREDENTIALS:
+            for match in pattern.finditer(view.text):
+                yield view.span(*match.span("value"))
+        yield from _fragments_in(view.compact(), fragments)
+        if not _ESCAPE.search(view.text):
+            return
+        view = view.decoded()
+
+
+def _fragments_in(view: _View, fragments: Mapping[int, frozenset[str]]) -> Iterator[_Span]:
+    for length, texts in fragments.items():
+        for start in range(len(view.text) - length + 1):
+            if view.text[start : start + length] in texts:
+                yield view.span(start, start + length)
+
+
+def _replace(text: str, spans: Sequence[_Span]) -> str:
+    """Overlapping and adjacent spans are replaced once, by the first one's replacement."""
+    pieces: list[str] = []
+    end = 0
+    for span in spans:
+        if span.start > end or not pieces:
+            pieces += [text[end : span.start], span.replacement]
+        end = max(end, span.end)
+    return "".join((*pieces, text[end:]))
+
+
+@lru_cache(maxsize=64)
+def _fragments(secrets: frozenset[str]) -> dict[int, frozenset[str]]:
+    """Fragments to search, by their length."""
+    by_length: dict[int, set[str]] = {}
+    for form in {form for secret in secrets for form in _forms(secret)}:
+        length = min(FRAGMENT, len(form))
+        by_length.setdefault(length, set()).update(
+            form[start : start + length] for start in range(len(form) - length + 1)
+        )
+    return {length: frozenset(texts) for length, texts in by_length.items() if length >= SHORTEST_SECRET}
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """The spellings of a secret that decoding does not undo, as `_View.compact` returns them."""
+    content = secret.encode()
+    for form in (secret, content.decode("latin-1"), content.hex(), *_base64(content)):
+        yield "".join(_IGNORED.findall(form)).translate(_LOWER)
+
+
+def _base64(content: bytes) -> Iterator[str]:
+    """The characters of base64 that depend on `content` alone, after 0, 1 and 2 other bytes."""
+    for before in range(3):
+        bits = 8 * (before + len(content))
+        start, end = -(-8 * before // 6), bits // 6
+        for alphabet in (b"+/", b"-_"):
+            yield base64.b64encode(bytes(before) + content, alphabet).decode()[start:end]
+
+
+def _decode(escape: str) -> str:
+    kind, rest = escape[0], escape[1:]
+    if kind == "%":
+        return chr(int(rest, 16))
+    if kind == "&":
+        return html.unescape(escape if escape.endswith(";") else f"{escape};")
+    if rest[0] in "uUxX" and len(rest) > 1:
+        return chr(int(rest[1:], 16))
+    return _BLANKS.get(rest.lower(), rest)
