@@ -2,6 +2,7 @@
 
 import typer
 
+from azdistill.cli.render import print_text
 from azdistill.cli.workspace import Config, JobName
 
 
@@ -18,4 +19,4 @@ def cancel(context: typer.Context, name: JobName, config: Config = None) -> None
     from azdistill.cli.workspace import workspace_client
 
     job = jobs.cancel(workspace_client(context, config), name)
-    print(f"job {job.name}: {job.status}")
+    print_text(f"job {job.name}: {job.status}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from azdistill.cli.render import print_text
 from azdistill.contracts.layout import RUN_PROMPTS
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def endpoint_reply(url: str, max_new_tokens: int) -> "Reply":
 
     from azdistill.contracts.chat_url import chat_url
     from azdistill.contracts.errors import EndpointError
+    from azdistill.engine.redaction import READ, quote
 
     address = chat_url(url)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -80,9 +82,9 @@ def endpoint_reply(url: str, max_new_tokens: int) -> "Reply":
                 return answer
         except urllib.error.HTTPError as error:
             with error:
-                reason = f"HTTP {error.code}: {' '.join(error.read(500).decode(errors='replace').split())}"
+                reason = f"HTTP {error.code}: {quote(error.read(READ).decode(errors='replace'))}"
         except (OSError, ValueError, LookupError, TypeError) as error:
-            reason = str(error)
+            reason = quote(str(error))
         raise EndpointError(reason, subject=f"endpoint {address!r}", fix="check that a student is served there")
 
     return reply
@@ -101,7 +103,7 @@ def _read_lines() -> Iterator[str]:
     """Lines of standard input. A terminal gets a hint and a prompt."""
     is_terminal = sys.stdin.isatty()
     if is_terminal:
-        print("type a message; /example for a test row, an empty line for a new conversation, Ctrl-D to end")
+        print_text("type a message; /example for a test row, an empty line for a new conversation, Ctrl-D to end")
     while True:
         try:
             yield input("you> " if is_terminal else "")
@@ -138,19 +140,19 @@ class StudentConversation:
         from azdistill.contracts.rows import gold_texts
 
         if example is None:
-            print("there are no more examples")
+            print_text("there are no more examples")
             return
         for turn in example.messages:
-            print(f"{turn.role}> {turn.content}")
+            print_text(f"{turn.role}> {turn.content}")
         self._answer(example.messages)
         for gold in gold_texts(example.gold):
-            print(f"reference> {gold}", flush=True)
+            print_text(f"reference> {gold}", flush=True)
 
     def _answer(self, history: "tuple[Message, ...]") -> None:
         from azdistill.contracts.rows import Message
 
         answer = self._reply(history)
-        print(f"student> {answer}", flush=True)
+        print_text(f"student> {answer}", flush=True)
         self.history = (*history, Message(role="assistant", content=answer))
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from azdistill.cli.render import print_text
+
 if TYPE_CHECKING:
     from azdistill.local_runs.run_folder import RunFolder
 
@@ -82,7 +84,7 @@ def _confirm(deletions: list[_Deletion]) -> None:
 
     if not sys.stdin.isatty():
         raise InputError("no terminal to ask for confirmation", code="no_terminal", fix="add --yes")
-    print(*deletions, sep="\n")
+    print_text(*deletions, sep="\n")
     typer.confirm("delete?", abort=True)
 
 
@@ -95,7 +97,7 @@ def _delete(deletion: _Deletion) -> None:
     with locked(deletion.run):
         for path in deletion.paths:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    print(f"deleted {deletion}")
+    print_text(f"deleted {deletion}")
 
 
 def _size(path: Path) -> int:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from azdistill.cli.render import console, print_text
+
 FOLDERS = typer.Argument(metavar="RUN RUN...", help="folders of finished runs; the first one is the reference")
 
 
@@ -24,7 +26,6 @@ def compare(
 
     Exit codes: 0 compared, 2 wrong input.
     """
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -37,7 +38,7 @@ def compare(
     table = Table(*columns)
     for row in rows:
         table.add_row(*map(Text, row))
-    Console().print(table)
+    console().print(table)
     if output is not None:
         write_text(output, comparison_page(comparison))
-        print(f"page: {output}")
+        print_text(f"page: {output}")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from azdistill.cli.render import print_text
+
 
 def compile_(
     job: Annotated[Path, typer.Argument(metavar="JOB", help="job file (YAML)")],
@@ -25,6 +27,6 @@ def compile_(
     from azdistill.job.bundle import compile_job
 
     pipeline = compile_job(read_job(job_file(job)), output)
-    print(f"wrote {pipeline}")
-    print(f"run it on this machine:  azdistill run {output}")
-    print(f"run it on Azure ML:      az ml job create -f {pipeline}")
+    print_text(f"wrote {pipeline}")
+    print_text(f"run it on this machine:  azdistill run {output}")
+    print_text(f"run it on Azure ML:      az ml job create -f {pipeline}")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from azdistill.cli.render import print_text
+
 if TYPE_CHECKING:
     from azdistill.engine.yaml_document import Document
 
@@ -33,8 +35,8 @@ def convert(
     job = read_job(native)
     values = moved(converted(read_native(document.value)).values, native.parent, output.parent)
     _write(output, values)
-    print(f"wrote {output}; job {job.name} ({job.task})")
-    print(f"check it: {shlex.join(['azdistill', 'validate', str(output)])}")
+    print_text(f"wrote {output}; job {job.name} ({job.task})")
+    print_text(f"check it: {shlex.join(['azdistill', 'validate', str(output)])}")
 
 
 def _native(path: Path) -> "Document":

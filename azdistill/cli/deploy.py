@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from azdistill.cli.options import Settings
+from azdistill.cli.render import print_text
 from azdistill.cli.workspace import Config
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def deploy(
     release = release_of(job, model, _group_id(config) if needs_group else None)
     if write_only:
         for file in write_files(release, write_only):
-            print(file)
+            print_text(file)
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # releases the lock of the endpoint
     _roll_out(context, release, run, take_over, config)
@@ -115,7 +116,7 @@ def _deploy_batch(
     release = batch_release_of(job, model)
     if write_only:
         for file in write_batch_files(release, write_only):
-            print(file)
+            print_text(file)
         return
     _create_batch(context, release, config)
 
@@ -173,4 +174,4 @@ def _print(lines: "Iterator[str]") -> None:
             line = next(lines, None)
         if line is None:
             return
-        print(line, flush=True)
+        print_text(line, flush=True)

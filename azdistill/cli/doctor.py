@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from azdistill.cli.problems import ProblemFormat
+from azdistill.cli.render import print_text
 from azdistill.cli.workspace import Config
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def doctor(
         results = _print_as_json(checks)
     else:
         results = list(checks)
-        print(render([result.problem for result in results if result.problem], format))
+        print_text(render([result.problem for result in results if result.problem], format))
     raise typer.Exit(InputError.exit_code if any(result.status == "problem" for result in results) else 0)
 
 
@@ -81,13 +82,13 @@ def _print_as_text(checks: "Iterable[CheckResult]") -> "list[CheckResult]":
         results.append(result)
         problem = result.problem
         statement = replace(problem, fix="", command="", severity="error") if problem else result
-        print(f"{result.status:{STATUS_WIDTH}}{statement}", flush=True)
+        print_text(f"{result.status:{STATUS_WIDTH}}{statement}", flush=True)
         if problem and problem.fix:
-            print(f"{indent}{problem.fix}{':' if problem.command else ''}", flush=True)
+            print_text(f"{indent}{problem.fix}{':' if problem.command else ''}", flush=True)
         if problem and problem.command:
-            print(f"{indent}{problem.command}", flush=True)
+            print_text(f"{indent}{problem.command}", flush=True)
     statuses = [result.status for result in results]
-    print(f"\nproblems: {statuses.count('problem')}, unknown: {statuses.count('unknown')}")
+    print_text(f"\nproblems: {statuses.count('problem')}, unknown: {statuses.count('unknown')}")
     return results
 
 
@@ -106,5 +107,5 @@ def _print_as_json(checks: "Iterable[CheckResult]") -> "list[CheckResult]":
         }
         for result in results
     ]
-    print(json.dumps(objects, indent=2))
+    print_text(json.dumps(objects, indent=2))
     return results

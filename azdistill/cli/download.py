@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from azdistill.cli.render import print_text
 from azdistill.cli.workspace import Config
 
 MODEL = "azureml:"
@@ -41,7 +42,7 @@ def download(
         _download_model(context, name, output, folder, config)
     else:
         target = jobs.download(workspace_client(context, config), name, folder / name, output)
-        print(f"downloaded to {target}")
+        print_text(f"downloaded to {target}")
 
 
 def _download_model(
@@ -58,5 +59,5 @@ def _download_model(
     target = folder / model.name / model.version
     with suppress_output():
         card = download_with_card(client, model, target)
-    print(f"downloaded to {target}")
-    print(f"model card: {card or 'none: azdistill did not register this model, or its job was deleted'}")
+    print_text(f"downloaded to {target}")
+    print_text(f"model card: {card or 'none: azdistill did not register this model, or its job was deleted'}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from azdistill.cli.render import print_text
 from azdistill.cli.workspace import Config
 
 if TYPE_CHECKING:
@@ -107,11 +108,11 @@ def evaluate(
     selected = [find_model(name, lambda: workspace_client(context, config), key_variable) for name in named]
     evaluation = evaluate_models(selected, data, settings, gold, output)
     if as_json:
-        print(evaluation.model_dump_json(indent=2))
+        print_text(evaluation.model_dump_json(indent=2))
     else:
         _print_table(evaluation)
     if output is not None:
-        print(f"metrics and answers: {output}", file=sys.stderr if as_json else sys.stdout)
+        print_text(f"metrics and answers: {output}", file=sys.stderr if as_json else sys.stdout)
 
 
 def _recorded_task(names: Sequence[str]) -> "EvaluationSettings":
@@ -142,4 +143,4 @@ def _print_table(evaluation: "ModelEvaluation") -> None:
         table.add_row(*map(Text, row))
     console().print(table)
     for note in notes(evaluation):
-        print(note)
+        print_text(note)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from azdistill.cli.render import print_text
+
 
 def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="a new or empty folder")],
@@ -37,6 +39,6 @@ def init(
     bring_example(example, folder) if example else start_job(folder, task, teacher, student)
     job = folder / "job.yaml"
     read_job(job)
-    print(f"wrote {job}")
-    print(f"check it: {shlex.join(['azdistill', 'validate', str(job)])}")
-    print(f"run it:   {shlex.join(['azdistill', 'run', str(job), *([] if example else ['--dry-run'])])}")
+    print_text(f"wrote {job}")
+    print_text(f"check it: {shlex.join(['azdistill', 'validate', str(job)])}")
+    print_text(f"run it:   {shlex.join(['azdistill', 'run', str(job), *([] if example else ['--dry-run'])])}")

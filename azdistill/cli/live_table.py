@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from azdistill.cli.progress import last_line
+from azdistill.cli.render import console
 from azdistill.engine.local.results import Event, NodeRun
 from azdistill.engine.pipeline.flatten import SEPARATOR
 
@@ -23,9 +23,9 @@ FREE_LINES = 2
 @contextmanager
 def live_table(stream: TextIO) -> Iterator[Callable[[Event], None]]:
     """Yield a function that shows an event. The table is redrawn in place, and stays when the block ends."""
-    table, console = LiveTable(), Console(file=stream)
-    with Live(console=console, auto_refresh=False) as live:
-        yield lambda event: live.update(table.render(event, console.height - FREE_LINES), refresh=True)
+    table, terminal = LiveTable(), console(stream)
+    with Live(console=terminal, auto_refresh=False) as live:
+        yield lambda event: live.update(table.render(event, terminal.height - FREE_LINES), refresh=True)
 
 
 class LiveTable:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from azdistill.cli.render import print_text
+
 if TYPE_CHECKING:
     from azdistill.local_runs.run_folder import RunFolder
 
@@ -60,7 +62,7 @@ def _print_log(run: "RunFolder", node: str, lines: int, follow: bool) -> None:
 
     from azdistill.engine.local.attempts import LOG
 
-    print(f"{node}: {run.records[node].state}", file=sys.stderr)
+    print_text(f"{node}: {run.records[node].state}", file=sys.stderr)
     log = run.path / node / LOG
     if not log.is_file():
         return
@@ -69,7 +71,8 @@ def _print_log(run: "RunFolder", node: str, lines: int, follow: bool) -> None:
         incomplete = last.pop() if follow and last and not last[-1].endswith("\n") else ""
         new = _new_lines(stream, incomplete, run.path, node) if follow else ()
         for batch in chain([last], new):
-            sys.stdout.write("".join(f"{_printable(line)}\n" for line in batch))
+            for line in batch:
+                print_text(line.rstrip("\r\n").expandtabs())
             sys.stdout.flush()
 
 
@@ -104,11 +107,3 @@ def _is_running(path: Path, node: str) -> bool:
 
     run = read_run(path)
     return run is not None and run.records[node].state == "running" and run.in_use
-
-
-def _printable(line: str) -> str:
-    """The line with control characters replaced, so that a log cannot control the terminal."""
-    line = line.rstrip("\r\n").expandtabs()
-    if line.isprintable():
-        return line
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)

@@ -39,7 +39,9 @@ from azdistill.cli import (
     validate,
 )
 from azdistill.cli.problems import render_error
+from azdistill.cli.render import print_text
 from azdistill.contracts.errors import AzdistillError
+from azdistill.engine.redaction import RedactingFormatter, redact_warnings
 
 DEBUG_VARIABLE = "AZDISTILL_DEBUG"
 
@@ -103,7 +105,7 @@ def main(open_workspace: object = None) -> None:
 
 
 def _fail(error: AzdistillError) -> NoReturn:
-    print(render_error(error), file=sys.stderr)
+    print_text(render_error(error), file=sys.stderr)
     sys.exit(error.exit_code)
 
 
@@ -114,6 +116,8 @@ def _log_to_stderr() -> Iterator[None]:
     With AZDISTILL_DEBUG=1, also the tracebacks of errors inside Azure's SDK.
     """
     handler, logger = logging.StreamHandler(), logging.getLogger("azdistill")
+    handler.setFormatter(RedactingFormatter())
+    redact_warnings()
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if os.environ.get(DEBUG_VARIABLE) else logging.INFO)

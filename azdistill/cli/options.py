@@ -54,4 +54,13 @@ def _split(setting: str, form: str) -> tuple[str, str]:
 def _wrong_form(setting: str, form: str, fix: str) -> Exception:
     from azdistill.contracts.errors import InputError
 
-    return InputError(f"must be {form}", subject=f"--set {setting!r}", code="wrong_format", fix=fix)
+    return InputError(f"must be {form}", subject=f"--set {without_secret(setting)!r}", code="wrong_format", fix=fix)
+
+
+def without_secret(setting: str) -> str:
+    """A setting for a message: `inputs.hf_token=[key]`."""
+    from azdistill.engine.problems import may_be_secret
+    from azdistill.engine.redaction import PLACEHOLDER
+
+    name, equals, value = setting.rpartition("=")
+    return f"{name}{equals}{PLACEHOLDER}" if may_be_secret(name, value) else setting

@@ -2,6 +2,7 @@
 
 import typer
 
+from azdistill.cli.render import print_text
 from azdistill.cli.workspace import Config, JobName
 
 
@@ -16,4 +17,4 @@ def outputs(context: typer.Context, name: JobName, config: Config = None) -> Non
     from azdistill.cli.workspace import workspace_client
 
     for output, path in jobs.outputs(workspace_client(context, config), name).items():
-        print(f"{output}  {path or '(not written yet)'}")
+        print_text(f"{output}  {path or '(not written yet)'}")

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from azdistill.cli.render import print_text
 from azdistill.contracts.errors import InputError, SpecError
 from azdistill.contracts.layout import PIPELINE_FILE
 
@@ -106,4 +107,4 @@ def write_output(path: Path, text: str) -> None:
 
 def print_warnings(problems: "Iterable[Problem]") -> None:
     for problem in problems:
-        print(problem, file=sys.stderr)
+        print_text(problem, file=sys.stderr)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from azdistill.cli.options import Format
+from azdistill.cli.render import print_text
 
 if TYPE_CHECKING:
     from azdistill.job.estimates import Estimate, EstimatedRange, PlannedTraining
@@ -55,7 +56,7 @@ def _print_as_json(
     import json
 
     figures = dataclasses.asdict(estimated) | {"teacher_minutes": minutes and dataclasses.asdict(minutes)}
-    print(json.dumps({"job": job.name, **figures, "warnings": warnings}, indent=2))
+    print_text(json.dumps({"job": job.name, **figures, "warnings": warnings}, indent=2))
 
 
 def _print_as_text(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from azdistill.cli.render import print_text
 from azdistill.engine.local.results import Event, NodeRun
 
 # Bytes at the end of a log in which the last line is searched.
@@ -50,7 +51,7 @@ class ProgressLines:
         self._printed_at[name] = time.monotonic()
         if text and text != self._printed.get(name):
             self._printed[name] = text
-            print(text if text.startswith(f"{name}: ") else f"{name}: {text}", file=self._stream, flush=True)
+            print_text(text if text.startswith(f"{name}: ") else f"{name}: {text}", file=self._stream, flush=True)
 
 
 def describe(node: NodeRun) -> str:

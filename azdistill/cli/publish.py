@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from azdistill.cli.render import print_text
+
 
 def publish(
     context: typer.Context,
@@ -33,4 +35,4 @@ def publish(
         if published is None:
             return
         address, is_new = published
-        print(f"{'new      ' if is_new else 'unchanged'}  {address}")
+        print_text(f"{'new      ' if is_new else 'unchanged'}  {address}")

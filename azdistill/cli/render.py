@@ -1,8 +1,14 @@
-"""Print columns and tables, on a terminal or to a file or pipe."""
+"""Print text, columns and tables, on a terminal or to a file or pipe.
+
+All text of the command line is printed through `print_text` and `console`: what comes from outside, such as answers,
+logs and names in files, cannot control the terminal.
+"""
 
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+from azdistill.engine.problems import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -11,15 +17,41 @@ if TYPE_CHECKING:
 WIDTH = 120
 
 
-def console() -> "Console":
-    """A rich console as wide as the terminal."""
-    from rich.console import Console
+def print_text(*values: object, sep: str = " ", file: TextIO | None = None, flush: bool = False) -> None:
+    """Print values as `print` does, with control characters escaped."""
+    print(printable(sep.join(map(str, values))), file=file, flush=flush)
 
-    return Console(width=None if sys.stdout.isatty() else WIDTH)
+
+class PrintableStream:
+    """A text stream for output of other packages, with control characters escaped."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(printable(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
+def console(stream: TextIO | None = None) -> "Console":
+    """A rich console as wide as the terminal, which escapes control characters; by default on standard output."""
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class PrintableConsole(Console):
+        def render(self, *arguments: Any, **options: Any) -> Iterable[Segment]:
+            for segment in super().render(*arguments, **options):
+                yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+    stream = stream or sys.stdout
+    return PrintableConsole(file=stream, width=None if stream.isatty() else WIDTH)
 
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:
     """Print rows with aligned columns. No text is truncated, because a program may read it."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+        print_text("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

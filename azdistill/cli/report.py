@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from azdistill.cli.render import print_text
+
 
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="run folder, or its name in runs/")],
@@ -33,10 +35,10 @@ def report(
     if not watch:
         if output is not None:
             raise InputError("only --watch writes a page", subject=f"--output {str(output)!r}", fix="add --watch")
-        print(report_of(run))
+        print_text(report_of(run))
         return
     pages = watch_run(run, output)
     page = next(pages)
-    print(f"open in a browser: {page.resolve().as_uri()}", flush=True)
+    print_text(f"open in a browser: {page.resolve().as_uri()}", flush=True)
     deque(pages, maxlen=0)
-    print(f"the run has ended: {page}")
+    print_text(f"the run has ended: {page}")

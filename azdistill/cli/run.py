@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from azdistill.cli.options import Rows, Settings
+from azdistill.cli.options import Rows, Settings, without_secret
+from azdistill.cli.render import print_text
 from azdistill.contracts.layout import (
     COMPONENT_FILE,
     EVALUATION_OUTPUT,
@@ -209,6 +210,7 @@ def continue_command(context: typer.Context, folder: Path) -> str:
         if parameter.name in ONE_TIME_OPTIONS or value is None or value is False:
             continue
         for text in map(str, value if isinstance(value, list | tuple) else [value]):
+            text = without_secret(text) if parameter.name == "settings" else text
             is_argument = parameter.param_type_name == "argument"
             arguments += [text] if is_argument else [_short(parameter.opts), *([] if value is True else [text])]
     return shlex.join(["azdistill", "run", *arguments])
@@ -226,9 +228,9 @@ def _print_explanations(request: "RunRequest") -> None:
     width = max(len(explanation.node) for explanation in explanations)
     for explanation in explanations:
         reasons = "reused" if explanation.reused else f"runs: {'; '.join(explanation.reasons)}"
-        print(f"{explanation.node:<{width}}  {reasons}")
+        print_text(f"{explanation.node:<{width}}  {reasons}")
         for note in explanation.notes:
-            print(f"{'':<{width}}  note: {note}")
+            print_text(f"{'':<{width}}  note: {note}")
 
 
 def _read_pipeline(request: "RunRequest") -> Any:
@@ -304,9 +306,9 @@ def _print_dry_run(result: "RunResult", path: Path) -> None:
     result.check()
     report = result.outputs.get(("", REPORT_OUTPUT))
     if report:
-        print(f"report (its figures have no meaning):  {_relative(report / REPORT_HTML_FILE)}")
-    print(f"dry run: {len(result.nodes)} nodes work together; no teacher was called, nothing was published")
-    print(f"run the job:  {shlex.join(['azdistill', 'run', str(path)])}")
+        print_text(f"report (its figures have no meaning):  {_relative(report / REPORT_HTML_FILE)}")
+    print_text(f"dry run: {len(result.nodes)} nodes work together; no teacher was called, nothing was published")
+    print_text(f"run the job:  {shlex.join(['azdistill', 'run', str(path)])}")
 
 
 def _read_summary(report: Path) -> "Group | None":
@@ -327,8 +329,8 @@ def _print_report(summary: "Group", report: Path, folder: Path) -> None:
     from azdistill.cli.render import console
 
     console().print(summary)
-    print(f"report:                 {_relative(report / REPORT_HTML_FILE)}")
-    print(f"chat with the student:  {shlex.join(['azdistill', 'chat', str(folder)])}")
+    print_text(f"report:                 {_relative(report / REPORT_HTML_FILE)}")
+    print_text(f"chat with the student:  {shlex.join(['azdistill', 'chat', str(folder)])}")
 
 
 def _print_outputs(result: "RunResult") -> None:
@@ -336,7 +338,7 @@ def _print_outputs(result: "RunResult") -> None:
     pipeline_outputs = {name: path for (node, name), path in result.outputs.items() if not node}
     node_outputs = {f"{node}.{name}": path for (node, name), path in result.outputs.items()}
     for name, path in (pipeline_outputs or node_outputs).items():
-        print(f"{name}: {_relative(path)}")
+        print_text(f"{name}: {_relative(path)}")
 
 
 def _is_refusal(result: "RunResult") -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from azdistill.cli.options import Settings
+from azdistill.cli.render import print_text
 from azdistill.cli.workspace import Config
 
 if TYPE_CHECKING:
@@ -61,15 +62,15 @@ def schedule(
     file = bundle.with_name(f"{bundle.name}.schedule.yml")
     write_schedule(planned, file)
     if write_only:
-        print(f"{file}\ncreate it with: az ml schedule create --file {file}")
+        print_text(f"{file}\ncreate it with: az ml schedule create --file {file}")
         return
     client = workspace_client(context, config)
     for result in stop_at_problems(check_bundle(client, bundle, None, date.today())):
-        print(result)
+        print_text(result)
     with suppress_output():
         created = create_schedule(client, planned)
-    print(f"schedule {created.name}: {planned.cron} {time_zone}; {file}")
-    print(f"stop it:  az ml schedule disable --name {created.name}")
+    print_text(f"schedule {created.name}: {planned.cron} {time_zone}; {file}")
+    print_text(f"stop it:  az ml schedule disable --name {created.name}")
 
 
 def check_schedulable(job: "DistillationJob") -> None:
@@ -98,7 +99,7 @@ def check_schedulable(job: "DistillationJob") -> None:
         )
     paths = [path for name in FILES if (path := getattr(job.data, name))]
     if not any(is_remote(path) for path in paths):
-        print(
+        print_text(
             "warning: every run gets the rows of today, which are a part of the bundle; to train on new rows, set "
             "data.training_data to the address of a file in a datastore",
             file=sys.stderr,

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from azdistill.cli.render import print_text
+
 
 def schema(
     output: Annotated[
@@ -27,7 +29,7 @@ def schema(
 
     text = json.dumps(job_schema(), indent=2)
     if output is None:
-        print(text)
+        print_text(text)
         return
     write_output(output, text + "\n")
-    print(f"wrote {output}")
+    print_text(f"wrote {output}")

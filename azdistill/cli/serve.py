@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from azdistill.cli.render import print_text
 from azdistill.cli.workspace import Config
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def serve(
     # Before the model is loaded, so that a port in use is reported immediately.
     with listen(host, port) as listening:
         if not is_loopback(listening):
-            print(
+            print_text(
                 f"warning: {host} is reachable from other machines, and the server has no authentication: everyone "
                 f"who reaches port {listening.getsockname()[1]} can use the model",
                 file=sys.stderr,
@@ -147,9 +148,9 @@ def _check_torch() -> None:
 
 def _announce(name: str, url: str, about: str) -> None:
     body = '{"messages": [{"role": "user", "content": "Hello"}]}'
-    print(f"{name} ({about}) answers at {url}/v1")
-    print(f"curl {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'")
-    print("press Ctrl-C to stop it", flush=True)
+    print_text(f"{name} ({about}) answers at {url}/v1")
+    print_text(f"curl {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'")
+    print_text("press Ctrl-C to stop it", flush=True)
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from azdistill.cli.render import print_text
+
 if TYPE_CHECKING:
     from azdistill.contracts.simulation import Simulation
 
@@ -61,5 +63,5 @@ def _simulation(job: Path | None, name: str | None) -> "Simulation":
 
 
 def _announce(url: str) -> None:
-    print(f"simulated teacher (not a language model): {url}/v1/chat/completions", flush=True)
-    print("press Ctrl-C to stop it", flush=True)
+    print_text(f"simulated teacher (not a language model): {url}/v1/chat/completions", flush=True)
+    print_text("press Ctrl-C to stop it", flush=True)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from azdistill.cli.render import print_text
 from azdistill.cli.workspace import Config
 
 
@@ -33,8 +34,8 @@ def status(
         _print_columns([("job", "status"), *((job.name, job.status) for job in jobs.list_jobs(client))])
         return
     job = jobs.status(client, name)
-    print(f"{job.display_name}: {job.status}")
-    print(job.studio_url)
+    print_text(f"{job.display_name}: {job.status}")
+    print_text(job.studio_url)
     _print_columns([(node.node, f"{node.status}  {node.waits_for}".rstrip()) for node in job.nodes])
     jobs.raise_for_failure(client, job)
 
@@ -42,4 +43,4 @@ def status(
 def _print_columns(rows: Sequence[tuple[str, str]]) -> None:
     width = max((len(left) for left, _ in rows), default=0)
     for left, right in rows:
-        print(f"{left.ljust(width)}  {right}")
+        print_text(f"{left.ljust(width)}  {right}")

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from azdistill.cli.options import Format
+from azdistill.cli.render import print_text
 
 if TYPE_CHECKING:
     from azdistill.teacher.store.records import StoredAnswer
@@ -64,7 +65,7 @@ def inspect(folder: Folder = None, format: OutputFormat = Format.text) -> None:
         return
     _print_tables((("item", "value"), list(_summary_rows(summary))), _teacher_table(summary))
     if summary.segments > MANY_SEGMENTS:
-        print("many small segments are slow to read; azdistill store compact merges them")
+        print_text("many small segments are slow to read; azdistill store compact merges them")
 
 
 @store.command("show")
@@ -94,7 +95,7 @@ def show(
         _print_json({**dataclasses.asdict(stored), "when": iso(stored.when)})
         return
     _print_tables((("item", "value"), list(_record_rows(stored))))
-    print(stored.outcome.detail if isinstance(stored.outcome, RowRejected) else stored.outcome.completion)
+    print_text(stored.outcome.detail if isinstance(stored.outcome, RowRejected) else stored.outcome.completion)
 
 
 @store.command("compact")
@@ -123,10 +124,10 @@ def compact(
         _print_json(done)
         return
     dropped = {"repeated": done.repeated, "unreadable": done.unreadable, "refused": done.refusals_forgotten}
-    print(f"{path}: segments {done.segments:,} before, {done.now:,} now; records kept {done.kept:,}")
-    print(f"dropped: {_counts(dropped)}")
+    print_text(f"{path}: segments {done.segments:,} before, {done.now:,} now; records kept {done.kept:,}")
+    print_text(f"dropped: {_counts(dropped)}")
     if done.in_use:
-        print(f"not touched, because a run may write to them: segments {done.in_use:,}")
+        print_text(f"not touched, because a run may write to them: segments {done.in_use:,}")
 
 
 def _folder(folder: Path | None) -> Path:
@@ -184,7 +185,7 @@ def _print_json(content: object) -> None:
     def decode(raw: bytes) -> str:
         return raw.decode(errors="replace")
 
-    print(orjson.dumps(content, default=decode, option=orjson.OPT_INDENT_2).decode())
+    print_text(orjson.dumps(content, default=decode, option=orjson.OPT_INDENT_2).decode())
 
 
 def _print_tables(*tables: Table) -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from azdistill.cli.render import PrintableStream, print_text
 from azdistill.cli.workspace import Config, JobName
 
 if TYPE_CHECKING:
@@ -28,13 +29,17 @@ def stream(context: typer.Context, name: JobName, config: Config = None) -> None
 
 
 def _print_node(node: "NodeStatus") -> None:
-    print(f"{node.node}: {' - '.join(filter(None, (node.status, node.waits_for)))}", flush=True)
+    print_text(f"{node.node}: {' - '.join(filter(None, (node.status, node.waits_for)))}", flush=True)
 
 
 def stream_job(client: "MLClient", name: str) -> None:
     """Print the log of a job until it ends. Raises NodeFailed, GateRefused or GateUnknown if it did not succeed."""
+    import contextlib
+    import sys
+
     from azdistill.azure import jobs
 
-    job = jobs.stream(client, name, on_node=_print_node)
-    print(f"job {job.name}: {job.status}")
-    print(f"download its outputs:  azdistill download {job.name}")
+    with contextlib.redirect_stdout(PrintableStream(sys.stdout)):  # the SDK prints the log
+        job = jobs.stream(client, name, on_node=_print_node)
+    print_text(f"job {job.name}: {job.status}")
+    print_text(f"download its outputs:  azdistill download {job.name}")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from azdistill.cli.options import Rows, Settings, read_settings
+from azdistill.cli.render import print_text
 from azdistill.cli.workspace import Config
 
 
@@ -49,14 +50,14 @@ def submit(
     bundle = bundle_of(path, settings, to_submit=True)
     client = workspace_client(context, config)
     for result in stop_at_problems(check_bundle(client, bundle, registry, date.today())):
-        print(result)
+        print_text(result)
     if check:
         return
     with suppress_output():
         job = submit_bundle(client, bundle, inputs, registry=registry, again=again)
     outcome = "already in the workspace, nothing sent" if job.attached else "submitted"
-    print(f"job {job.name}: {outcome}; status {job.status}")
-    print(job.studio_url)
-    print(f"follow it:  azdistill stream {job.name}")
+    print_text(f"job {job.name}: {outcome}; status {job.status}")
+    print_text(job.studio_url)
+    print_text(f"follow it:  azdistill stream {job.name}")
     if follow:
         stream_job(client, job.name)

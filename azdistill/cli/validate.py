@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from azdistill.cli.problems import ProblemFormat
+from azdistill.cli.render import print_text
 
 if TYPE_CHECKING:
     from azdistill.engine.problems import Problem
@@ -54,13 +55,13 @@ def validate(
         summary, problems = "", error.problems
     failed = has_errors(problems)
     if format != ProblemFormat.text:
-        print(render(problems, format))
+        print_text(render(problems, format))
         raise typer.Exit(InputError.exit_code if failed else 0)
     if failed:
         raise InputError(problems=problems)
     if problems:
-        print(render(problems, format), file=sys.stderr)
-    print(summary)
+        print_text(render(problems, format), file=sys.stderr)
+    print_text(summary)
 
 
 def _check(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":

@@ -12,6 +12,7 @@ from azdistill.contracts.layout import RUN_MODEL, RUN_REPORT
 from azdistill.contracts.manifest import read_manifest
 from azdistill.engine.local.attempts import LOG
 from azdistill.engine.local.results import Event
+from azdistill.engine.problems import printable
 from azdistill.local_runs.request import RunRequest
 from azdistill.local_runs.run import run, with_replacements
 from azdistill.local_runs.run_folder import RunFolder, read_run, runs_in
@@ -64,7 +65,8 @@ class LocalJobs:
         """Print the logs of all nodes of a run, as `MLClient.jobs.stream` prints that of a job."""
         for node in self._run(name).records:
             print(f"--- {node}")
-            print((self.path / name / node / LOG).read_text(encoding="utf-8", errors="replace").rstrip())
+            log = (self.path / name / node / LOG).read_text(encoding="utf-8", errors="replace")
+            print(printable(log.rstrip()))
 
     def cancel(self, name: str) -> LocalJob:
         """Return the job without a change: `create_or_update` returns when a job has ended."""

@@ -46,7 +46,7 @@ def test_an_endpoint_is_measured_and_its_answers_are_bought_once(
 ) -> None:
     monkeypatch.setenv("THE_KEY", "secret-of-the-endpoint")
     teacher, url = simulate(key="secret-of-the-endpoint")
-    command = ["evaluate", "--model", f"big@{url}/v1?code=abc", "--key-variable", "THE_KEY", "--data", rows]
+    command = ["evaluate", "--model", f"big@{url}/v1?deployment=abc", "--key-variable", "THE_KEY", "--data", rows]
     done = azdistill(*command, "--metrics", "accuracy,bleu_score,inference_time", "--json", "-o", "out")
     assert done.code == 0, done.err
     evaluation = ModelEvaluation.model_validate_json(done.out)

@@ -39,7 +39,7 @@ def test_a_run_is_found_by_its_name_and_a_node_by_its_own(azdistill: Command) ->
 def test_control_characters_are_replaced(azdistill: Command) -> None:
     log = a_run(Path("r"), say="completed") / "say/log.txt"
     log.write_bytes(b"\x1b[2Jgone\xff\n10%\r100%\n\nno end")
-    assert azdistill("logs", "r").out == "\ufffd[2Jgone\ufffd\n10%\ufffd100%\n\nno end\n"
+    assert azdistill("logs", "r").out == "\\x1b[2Jgone\ufffd\n10%\\r100%\n\nno end\n"
     log.unlink()
     assert azdistill("logs", "r").out == ""
 

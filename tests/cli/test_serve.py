@@ -19,6 +19,7 @@ from azdistill.contracts.manifest import close_folder
 from azdistill.contracts.predict import STEP
 from azdistill.contracts.rows import Prediction, Prompt
 from azdistill.contracts.step import parse
+from azdistill.engine.problems import printable
 from azdistill.steps.predict import body
 from azdistill.students.loading import load_student
 from tests.cli.conftest import Command
@@ -87,7 +88,8 @@ def test_a_run_is_served_as_it_was_evaluated(start: Start, azdistill: Command, r
 
     question = turns[0][-1]["content"]
     done_chat = azdistill("chat", url, "-m", question, "--max-new-tokens", str(MAX_NEW_TOKENS))
-    assert done_chat.out == f"student> {ask(url, [{'role': 'user', 'content': question}])}\n"
+    answer = printable(ask(url, [{"role": "user", "content": question}]))
+    assert done_chat.out == f"student> {answer}\n"
 
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=30)

@@ -9,9 +9,9 @@ from mlflow.tracking import MlflowClient
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.files import write_text
 from azdistill.contracts.manifest import close_folder
+from azdistill.engine.redaction import redact
 from azdistill.registry.gate import read_gate
 from azdistill.registry.lineage import Lineage, model_digest, read_lineage
-from azdistill.registry.runs import without_secrets
 from azdistill.registry.student import register_student
 from azdistill.registry.workspace import mlflow_models_address
 
@@ -92,7 +92,7 @@ def test_an_unusable_registry_is_one_line_without_its_password(inputs: dict[str,
     ],
 )
 def test_user_and_password_are_not_shown(uri: str, shown: str) -> None:
-    assert without_secrets(uri) == shown
+    assert redact(uri) == shown
 
 
 @pytest.mark.parametrize(

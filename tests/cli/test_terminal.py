@@ -1,0 +1,69 @@
+"""Text from outside cannot control the terminal: all output of the command line passes through one filter."""
+
+import ast
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.table import Table
+from rich.text import Text
+
+import azdistill.cli
+from azdistill.cli.progress import ProgressLines
+from azdistill.cli.render import PrintableStream, console, print_text
+from azdistill.engine.local.results import Event, NodeRun
+from azdistill.teacher.replies import Answer
+from azdistill.teacher.store import StoredAnswer
+from tests.cli.conftest import Command, Writer
+from tests.teacher.stores import filled
+
+HOSTILE = "\x1b]0;title\x07\x1b[2Jx\x9b31m\u202etxt.exe\u2066"
+CONTROLS = set(HOSTILE) - set("]0;title[2Jx31mtxt.exe")
+
+
+def test_commands_print_through_the_filter_only() -> None:
+    for path in Path(azdistill.cli.__path__[0]).glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = {
+            node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert path.name == "render.py" or not {"print", "Console"} & names, path
+
+
+@pytest.mark.parametrize("as_table", [False, True])
+def test_tables_and_text_are_filtered(as_table: bool) -> None:
+    stream = io.StringIO()
+    if as_table:
+        table = Table()
+        table.add_column(Text(HOSTILE))
+        table.add_row(Text(HOSTILE))
+        console(stream).print(table)
+    else:
+        print_text(HOSTILE, HOSTILE, file=stream)
+        PrintableStream(stream).write(HOSTILE)
+    assert not CONTROLS & set(stream.getvalue())
+    assert "title" in stream.getvalue()
+
+
+def test_the_last_line_of_a_log_is_filtered(tmp_path: Path) -> None:
+    (tmp_path / "log.txt").write_text(f"{HOSTILE}\n")
+    stream = io.StringIO()
+    show = ProgressLines(stream, period_s=0)
+    for _ in range(2):
+        show(Event({"a": NodeRun("a", "running", tmp_path / "log.txt")}))
+    assert "title" in stream.getvalue()
+    assert not CONTROLS & set(stream.getvalue())
+
+
+def test_a_stored_answer_and_keys_of_files_are_filtered(azdistill: Command, folder: Path, pipeline: Writer) -> None:
+    answer = Answer(HOSTILE, "stop", 1, 1)
+    filled(folder / "store", "a", StoredAnswer("abc1", f"https://h/{HOSTILE}", HOSTILE, answer, 1.0, 1_764_086_400_000))
+    outputs = [azdistill("store", "store"), azdistill("store", "show", "store", "abc1")]
+    as_json = azdistill("store", "show", "store", "abc1", "--format", "json")
+    assert json.loads(as_json.out)["outcome"]["completion"] == HOSTILE
+    (folder / "job.yaml").write_text(json.dumps({"task": "qa", HOSTILE: 1}))
+    outputs += [as_json, azdistill("validate", "job.yaml")]
+    for done in outputs:
+        assert not CONTROLS & set(done.out + done.err)
+        assert "txt.exe" in done.out + done.err
