@@ -162,6 +162,7 @@ def test_a_task_file_is_a_part_of_the_component(
     ("fields", "code", "field"),
     [
         ({"compute": {"cpu": "cpu-cluster"}}, "needs_cluster", ("compute", "gpu")),
+        ({"task": "./absent.py"}, "file_not_found", ("task",)),
         ({"deployment": {"endpoint_name": "s" * 27}}, "wrong_length", ("deployment", "batch_endpoint_name")),
     ],
 )

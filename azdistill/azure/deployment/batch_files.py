@@ -34,8 +34,10 @@ from azdistill.job.bundle import Content, node_document, step_files, write_conte
 from azdistill.job.components import step_of
 from azdistill.job.deployment import MAX_NAME_LENGTH, DeploymentSection
 from azdistill.job.model import DistillationJob
+from azdistill.job.paths import is_remote, missing_files
 from azdistill.job.plan import PlannedNode, step_configs
 from azdistill.job.run_settings import SERVERLESS
+from azdistill.job.task import task_file_problems
 
 DEPLOYMENT_FILE = "deployment.yml"
 COMPONENT_NAME = "azdistill_batch"
@@ -75,19 +77,20 @@ class BatchRelease:
     @cached_property
     def step_files(self) -> Mapping[str, Content]:
         """The files that the pipeline component names."""
-        task_file = {TASK_FILE: Path(self.job.task_file)} if self.job.task_file else {}
-        return {**dict(step_files([step_of("prepare"), step_of("predict")])), **task_file}
+        task_file = self.job.task_file
+        own = {TASK_FILE: Path(task_file)} if task_file and not is_remote(task_file) else {}
+        return {**dict(step_files([step_of("prepare"), step_of("predict")])), **own}
 
 
 def batch_release_of(job: DistillationJob, model: str) -> BatchRelease:
     """The batch release of a model by the section `deployment` of a job.
 
-    Raises InputError without a section, for a model without a version, for serverless compute, and where the name of
-    the endpoint would be too long.
+    Raises InputError without a section, for a model without a version, for serverless compute, where the name of the
+    endpoint would be too long, and for a task file that is missing or has no task.
     """
     check_model(model)
     release = BatchRelease(job, section_of(job), model)
-    if problems := [*_compute_problems(job), *_name_problems(release)]:
+    if problems := [*_compute_problems(job), *_name_problems(release), *_task_problems(job)]:
         raise InputError(problems=problems)
     return release
 
@@ -119,6 +122,11 @@ def _name_problems(release: BatchRelease) -> list[Problem]:
             fix="set it to a shorter name",
         )
     ]
+
+
+def _task_problems(job: DistillationJob) -> list[Problem]:
+    missing = [problem for problem in missing_files(job) if problem.field == ("task",)]
+    return [*missing, *task_file_problems(job.task)]
 
 
 def write_batch_files(release: BatchRelease, folder: Path) -> list[Path]:
@@ -184,10 +192,9 @@ def pipeline_component(release: BatchRelease) -> dict[str, Any]:
 def _nodes(job: DistillationJob, model: str) -> list[PlannedNode]:
     """All rows are test rows, whose answers step predict generates as in the evaluation, without measurements."""
     configs = step_configs(job)
-    task_file = {"task_file": {"type": "uri_file", "path": f"./{TASK_FILE}"}} if job.task_file else {}
     prepare = {
         "test_data": f"${{{{parent.inputs.{DATA}}}}}",
-        **task_file,
+        **_task_file(job),
         **_scalars(configs["prepare"], rows=0, slice_columns=None),
     }
     predict = {
@@ -199,6 +206,14 @@ def _nodes(job: DistillationJob, model: str) -> list[PlannedNode]:
         PlannedNode(step, step_of(step), inputs, {port: f"${{{{parent.outputs.{port}}}}}"})
         for step, inputs, port in (("prepare", prepare, PROMPTS), ("predict", predict, PREDICTIONS))
     ]
+
+
+def _task_file(job: DistillationJob) -> dict[str, Any]:
+    """The port of step prepare for a custom task."""
+    if job.task_file is None:
+        return {}
+    path = job.task_file if is_remote(job.task_file) else f"./{TASK_FILE}"
+    return {"task_file": {"type": "uri_file", "path": path}}
 
 
 def _scalars(config: StepConfig, **changes: Any) -> dict[str, Any]:
