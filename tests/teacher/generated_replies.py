@@ -235,19 +235,17 @@ class GeneratedEndpoint:
         else:
             self._tries[row] += 1
             reply = self._reply(row, self._tries[row])
-            await self._wait_for_silence(reply)
+            if self._is_silent:
+                await reader.read()  # until the client ends
+                return False
+            if reply.is_fatal:
+                self._is_silent = True
+                await asyncio.sleep(SILENCE_S)
             self.sent += 1
         await self._send(reply, writer)
         if reply.is_answer:
             self.answered.add(row)
         return reply.ending == "open"
-
-    async def _wait_for_silence(self, reply: GeneratedReply) -> None:
-        if self._is_silent:
-            await asyncio.Event().wait()
-        if reply.is_fatal:
-            self._is_silent = True
-            await asyncio.sleep(SILENCE_S)
 
     async def _send(self, reply: GeneratedReply, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(reply.delay_s)

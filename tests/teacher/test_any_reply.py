@@ -49,7 +49,7 @@ def ask(prompts, configure):
     return run
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(0, 2**32), min_size=20, max_size=60, unique=True))
 def test_any_replies_settle_every_row_and_lose_no_answer(ask, seeds):
     def reply(row, _):
