@@ -1,9 +1,11 @@
 """500 hostile files of the kinds that `azdistill validate` reads: it must end with exit code 0 or 2, and quickly.
 
 `python -m benchmarks.robust_files` prints `yaml_files` and `yaml_slowest_s`, the seconds of the slowest validation: of
-the command in a process that has already imported it, from the arguments to the exit code. Every file is validated in
-its own fork of that process, one after the other, so that a crash or an endless loop ends only that file. The benchmark
-fails on a traceback, a signal, another exit code, a result that is not a list of problems, or more than `LIMIT_S`.
+the command in a process that has already imported it, from the arguments to the exit code, by the wall clock. Every
+file is validated in its own fork of that process, one after the other, so that a crash or an endless loop ends only
+that file. A validation of more than a second is repeated twice, and the fastest counts: other work on the machine is
+not the file's. The benchmark fails on a traceback, a signal, another exit code, a result that is not a list of
+problems, or more than `LIMIT_S`.
 """
 
 import io
@@ -638,6 +640,14 @@ def validate(path: Path) -> Outcome:
     return Outcome(**json.loads(answer))
 
 
+def fastest(path: Path) -> Outcome:
+    """The outcome of a validation; of a slow one without a fault, the fastest of three."""
+    outcome = validate(path)
+    if outcome.fault or outcome.seconds <= 1:
+        return outcome
+    return min((outcome, validate(path), validate(path)), key=lambda other: (not other.fault, other.seconds))
+
+
 def write_valid(root: Path) -> None:
     for name, text in VALID.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -676,7 +686,7 @@ def hostile_files(report: Callable[[str], None] = print) -> dict[str, Any]:
         for number in range(FILES):
             file = hostile_file(random.Random(f"{SEED}-{number}"), root)
             replaced(root, file)
-            outcome = validate(root / file.validated)
+            outcome = fastest(root / file.validated)
             restored(root, file)
             slowest = max(slowest, outcome.seconds)
             if outcome.fault:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from azdistill.azure.download_limit import limited_download
 from azdistill.azure.errors import translate_errors
 from azdistill.azure.nodes import (
     COMPLETED,
@@ -244,7 +245,7 @@ def download(client: "MLClient", name: str, folder: Path, output: str | None = N
         raise InputError(
             f"no output {output!r}", subject=f"job {name!r}", code="unknown_output", fix=suggest(output, known)
         )
-    with translate_errors(f"job {name!r}, output {output or 'all'}"):
+    with limited_download(folder), translate_errors(f"job {name!r}, output {output or 'all'}"):
         client.jobs.download(name, download_path=folder, output_name=output, all=output is None)
     return folder
 

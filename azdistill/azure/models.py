@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from azdistill.azure.download_limit import limited_download
 from azdistill.azure.errors import WORKSPACE_FIXES, Fixes, translate_errors
 from azdistill.azure.workspace import registry_client
 from azdistill.contracts.errors import AzdistillError, InputError
@@ -98,7 +99,7 @@ def download_model(client: "MLClient", model: RegisteredModel, folder: Path) -> 
     if not (folder / COMPLETE_MARKER).is_file():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        with translate_errors(str(model), FIXES):
+        with limited_download(folder), translate_errors(str(model), FIXES):
             _client_of(client, model.registry).models.download(model.name, model.version, download_path=folder)
         (folder / COMPLETE_MARKER).touch()
     return folder

@@ -13,6 +13,8 @@ from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 # is the default one of the job.
 MLFLOW_MODELS_PATH = "azureml://datastores/workspaceblobstore/paths/azdistill/mlflow-models"
 
+REGISTRY_ADDRESS = r"^azureml://registries/[A-Za-z0-9._/-]+$"
+
 
 class RegisterConfig(StepConfig):
     """Name and type of the registered model, and facts for its lineage and model card."""
@@ -28,7 +30,7 @@ class RegisterConfig(StepConfig):
     )
     baseline: str | None = Field(
         None,
-        pattern=r"^azureml://registries/[A-Za-z0-9._/-]+$",
+        pattern=REGISTRY_ADDRESS,
         description="Address of the baseline model, which is registered in the workspace as STUDENT-baseline "
         "without a copy.",
     )

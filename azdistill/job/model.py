@@ -1,5 +1,6 @@
 """`DistillationJob`, the model of a job file. The section of a step is the config model of that step."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -22,6 +23,7 @@ from azdistill.contracts.evaluate import EvaluateConfig
 from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.problems import Problem, limited, suggest
+from azdistill.contracts.register import REGISTRY_ADDRESS
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.step import StepConfig
 from azdistill.contracts.suites import MOST_SUITES
@@ -328,6 +330,15 @@ ADDRESSES = [
 ]
 
 
+def _registry_addresses(job: DistillationJob) -> Iterator[Problem]:
+    """The address of a model in a registry is part of a command line."""
+    for name in ("model", "baseline"):
+        path = getattr(job.student, name)
+        if path and path.startswith(REGISTRIES) and not re.search(REGISTRY_ADDRESS, path):
+            message, fix = "not the address of a model in a registry", f"write {REGISTRIES}NAME/models/NAME/versions/1"
+            yield Problem(code="wrong_format", message=message, fix=fix, field=("student", name), value=path)
+
+
 def _tags(job: DistillationJob) -> Iterator[Problem]:
     for path, message in tag_problems(job.tags):
         yield Problem(code="wrong_length", message=message, field=("tags", *path))
@@ -345,6 +356,7 @@ CHECKS: tuple[Check, ...] = (
     regression_problems,
     deployment_problems,
     _tags,
+    _registry_addresses,
     *ADDRESSES,
 )
 

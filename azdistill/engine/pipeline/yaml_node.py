@@ -90,7 +90,7 @@ class YamlNode:
         if len(self.problems) >= MAX_PROBLEMS:
             scope = fields.get("scope", "everywhere")
             more = replace(too_many_problems(self.document.path), severity=severity, scope=scope)
-            if more not in self.problems:
+            if more not in self.problems[MAX_PROBLEMS:]:
                 self.problems.append(more)
             return
         problem = Problem(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from azdistill.contracts.errors import AzdistillError, InputError, PipelineError
+from azdistill.engine.local import downloads
 from azdistill.engine.local.data import find_copy, parse_copy, read_copies
 from azdistill.engine.local.downloads import download, download_path
 from azdistill.engine.local.results import describe_failure
@@ -371,6 +372,19 @@ def test_a_download_from_a_silent_server_times_out(tmp_path: Path, server: Serve
     assert path is not None
     with pytest.raises(AzdistillError, match=r"the download failed: .*timed out"):
         download(f"{server.url}/x", path, timeout=0.05)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MAX_BYTES", 3), ("MAX_SECONDS", -1.0)])
+def test_a_download_has_a_total_size_and_time(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, limit: str, value: float
+) -> None:
+    monkeypatch.setattr(downloads, limit, value)
+    server.answers["/x"] = b"a,b\n"
+    path = download_path(f"{server.url}/x", tmp_path)
+    assert path
+    with pytest.raises(AzdistillError, match=r"the download failed: .*(GB|hours)"):
+        download(f"{server.url}/x", path)
     assert not path.exists()
 
 
