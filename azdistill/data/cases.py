@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from azdistill.contracts.rows import Reject, gold_texts
-from azdistill.data.chat import chat_case, without_envelope
-from azdistill.data.lines import read_lines, read_object
+from azdistill.data.chat import chat_case
+from azdistill.data.chat_shapes import as_chat, without_envelope
+from azdistill.data.records import Record, read_records
+from azdistill.tasks.conversation import case as conversation_case
 from azdistill.tasks.fields import json_type
 from azdistill.tasks.task import BadRow, Case, Task
 
 # Roles and texts of a conversation without case and white space: equal for duplicates.
 Fingerprint = tuple[tuple[str, str], ...]
+
+
+# Fields with a complete prompt, whatever the task.
+GENERAL_PROMPTS = frozenset({"prompt", "instruction"})
 
 
 @dataclass(frozen=True)
@@ -33,35 +39,50 @@ class SourcedCase:
 def read_cases(
     path: Path, task: Task, rows: int = 0, columns: Sequence[str] = ()
 ) -> tuple[list[SourcedCase], list[Reject]]:
-    """Cases and rejected rows of a JSONL file: of its first `rows` rows, 0 for all. The cases keep the `columns`.
+    """Cases and rejected rows of a file: of its first `rows` rows, 0 for all. The cases keep the `columns`.
 
-    Raises DataError for a file that is missing, is empty or is not UTF-8.
+    Raises DataError as `read_records` does.
     """
-    lines = islice(read_lines(path), rows or None)
-    return cases_of(((f"{path.name}:{number}", text) for number, text in lines), task, columns)
+    records = islice(read_records(path), rows or None)
+    return cases_of(((f"{path.name}:{number}", record) for number, record in records), task, columns)
 
 
 def cases_of(
-    rows: Iterable[tuple[str, str | Mapping[str, Any]]], task: Task, columns: Sequence[str] = ()
+    rows: Iterable[tuple[str, Record]], task: Task, columns: Sequence[str] = ()
 ) -> tuple[list[SourcedCase], list[Reject]]:
-    """Cases and rejected rows. Each of `rows` is a source with a line of JSON or a mapping."""
+    """Cases and rejected rows. Each of `rows` is a source and its content."""
     cases: list[SourcedCase] = []
     rejects: list[Reject] = []
-    for source, row in rows:
+    for source, record in rows:
         try:
-            record = without_envelope(read_object(row) if isinstance(row, str) else row)
-            cases.append(SourcedCase(_case(record, task), source, _columns(record, columns)))
+            if isinstance(record, BadRow):
+                raise record
+            row = without_envelope(record)
+            cases.append(SourcedCase(case_of(row, task), source, _columns(row, columns)))
         except BadRow as error:
             rejects.append(Reject(source=source, reason=error.reason, detail=error.detail))
     return cases, rejects
 
 
-def _case(record: Mapping[str, Any], task: Task) -> Case:
-    case = chat_case(record) if "messages" in record else task.case(record)
+def case_of(record: Mapping[str, Any], task: Task) -> Case:
+    """A row as a case of a task. Raises BadRow."""
+    case = _case(record, task)
     for text in gold_texts(case.gold):
         if task.answer(text) is None:
             raise BadRow("gold_unparseable", f"the reference {shorten(text)!r} is not a valid answer of the task")
     return case
+
+
+def _case(record: Mapping[str, Any], task: Task) -> Case:
+    """A conversation, the fields of the task, or a prompt with its answer."""
+    if (conversation := as_chat(record)) is not None:
+        return chat_case(conversation)
+    try:
+        return task.case(record)
+    except BadRow as error:
+        if error.reason != "missing_field" or not record.keys() & GENERAL_PROMPTS:
+            raise
+        return conversation_case(record)
 
 
 def _columns(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:

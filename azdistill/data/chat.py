@@ -10,26 +10,12 @@ from azdistill.tasks.fields import as_text, json_type, references
 from azdistill.tasks.task import BadRow, Case
 
 ROLES: tuple[Role, ...] = get_args(Role)
-
-# Type of a line that Azure ML's data collector writes for a request to an endpoint. Source:
-# https://learn.microsoft.com/azure/machine-learning/how-to-collect-production-data
-COLLECTED_REQUEST = "azureml.inference.request"
-
-
-def without_envelope(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The body of a collected request; another row as it is.
-
-    Raises BadRow for a body that is not JSON, and for one in a file of its own, as of more than 256 KB.
-    """
-    if record.get("type") != COLLECTED_REQUEST or "data" not in record:
-        return record
-    if not isinstance(record["data"], dict):
-        raise BadRow("not_an_object", f"data of the collected request is {json_type(record['data'])}, not an object")
-    return record["data"]
+ANSWERS = ("answer", "answers", "label", "response", "completion", "output", "target", "reference", "ground_truth")
 
 
 def chat_case(record: Mapping[str, Any]) -> Case:
-    """`{"messages": [...], "gold": ..., "weight": ...}`; a last assistant turn is the reference answer.
+    """`{"messages": [...], "gold": ..., "weight": ...}`; a last assistant turn is the reference answer. A conversation
+    that ends with a user turn may have it in another field of an answer.
 
     The conversation ends before turns that are not trained: those with `"weight": 0`. Raises BadRow.
     """
@@ -41,7 +27,9 @@ def chat_case(record: Mapping[str, Any]) -> Case:
     _check_order([message.role for message in messages])
     messages = _without_untrained_end(messages)
     gold = references(record, "gold")
-    if messages[-1].role == "assistant":
+    if messages[-1].role == "user":
+        gold = gold or references(record, *ANSWERS)
+    else:
         last = messages.pop().content
         if gold is not None and last not in gold_texts(gold):
             raise BadRow("two_references", "gold differs from the last assistant turn; keep one of them")

@@ -12,7 +12,7 @@ from azdistill.contracts.rows import Message, Prompt, Reject, prompt_id
 from azdistill.contracts.suites import Suite, SuiteRow
 from azdistill.data.cases import Fingerprint, SourcedCase, cases_of
 from azdistill.data.checks import check_labels, check_rejects
-from azdistill.data.lines import read_lines
+from azdistill.data.records import read_records
 from azdistill.tasks.registry import task_of
 from azdistill.tasks.task import Case
 
@@ -43,8 +43,8 @@ def read_suite(suite: Suite, path: Path, task_file: Path | None = None, rows: in
 
     Raises DataError for a file that cannot be read at all, InputError for a `task_file` that defines no task.
     """
-    lines = islice(read_lines(path), rows or None)
-    sourced = ((f"{suite.name}:{number}", text) for number, text in lines)
+    records = islice(read_records(path), rows or None)
+    sourced = ((f"{suite.name}:{number}", record) for number, record in records)
     return ReadSuite(suite, *cases_of(sourced, task_of(suite.task, task_file, suite.label_names)))
 
 

@@ -108,17 +108,13 @@ def _prompt_lines(prompts: list[Prompt], data: Path) -> dict[str, Mapping[str, A
 
 
 def _lines(path: Path) -> dict[str, Mapping[str, Any]]:
-    """JSON objects of a file by their source, `file:line`. A line that is none is empty: it is rejected elsewhere."""
-    from azdistill.data.lines import read_lines, read_object
+    """Rows of a file by their source, `file:line`. One that cannot be read is empty: it is rejected elsewhere."""
+    from azdistill.data.records import read_records
     from azdistill.tasks.task import BadRow
 
-    records: dict[str, Mapping[str, Any]] = {}
-    for number, text in read_lines(path):
-        try:
-            records[f"{path.name}:{number}"] = read_object(text)
-        except BadRow:
-            records[f"{path.name}:{number}"] = {}
-    return records
+    return {
+        f"{path.name}:{number}": {} if isinstance(record, BadRow) else record for number, record in read_records(path)
+    }
 
 
 def _keys(path: Path, records: Mapping[str, Mapping[str, Any]], by_id: bool) -> dict[str, str]:

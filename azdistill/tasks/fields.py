@@ -45,6 +45,8 @@ def as_text(name: str, value: Any) -> str:
         raise BadRow("not_text", f"{name} is {json_type(value)}, not text")
     if not value.strip():
         raise BadRow("empty_content", f"{name} is empty")
+    if "\0" in value:
+        raise BadRow("not_text", f"{name} contains a NUL character")
     try:
         value.encode()
     except UnicodeEncodeError as error:

@@ -21,12 +21,15 @@ BAD_ROWS = [
     ({"messages": []}, "no_messages", "an empty list"),
     ({"messages": "hello"}, "no_messages", "text"),
     ({"messages": ["hello"]}, "not_a_message", "messages[0] is text"),
-    ({"messages": [U, {"role": "tool", "content": "x"}]}, "unknown_role", "messages[1].role='tool'"),
+    ({"messages": [U, {"role": "moderator", "content": "x"}]}, "unknown_role", "messages[1].role='moderator'"),
+    ({"messages": [U, {"role": "tool", "content": "x"}]}, "turns_not_alternating", "two user turns"),
     ({"messages": [{"role": ["user"], "content": "x"}]}, "unknown_role", "['user']"),
     ({"messages": [{"content": "x"}]}, "unknown_role", "None"),
     ({"messages": [{"role": "user", "content": " \n"}]}, "empty_content", "messages[0].content is empty"),
     ({"messages": [{"role": "user"}]}, "not_text", "messages[0].content is null"),
-    ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "not_text", "a list"),
+    ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "not_text", "not text (text)"),
+    ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, "not_text", "(image_url)"),
+    ({"messages": [{"role": "user", "content": "a\0b"}]}, "not_text", "NUL"),
     ('{"messages": [{"role": "user", "content": "\\ud83d"}]}', "not_unicode", "half a character"),
     ({"messages": [A, U]}, "assistant_first", "the first turn is the assistant's"),
     ({"messages": [S, A, U]}, "assistant_first", "the first turn is the assistant's"),
@@ -134,14 +137,11 @@ def test_rows_limits_how_many_rows_are_read(jsonl, row):
 
 
 def test_an_unusable_file_is_an_error_with_its_path(tmp_path, jsonl):
-    latin = tmp_path / "latin.jsonl"
-    latin.write_bytes(b'{"messages": []}\n{"text": "caf\xe9"}\n')
     for path, line, message in [
         (tmp_path / "absent.jsonl", 0, "no such file"),
         (tmp_path, 0, "is a folder"),
         (jsonl([], "empty.jsonl"), 0, "the file has no rows"),
         (jsonl(["", "  "], "blank.jsonl"), 0, "the file has no rows"),
-        (latin, 2, "not UTF-8 (byte 0xe9 at column 14)"),
     ]:
         with pytest.raises(DataError) as raised:
             read_cases(path, TASKS["conversation"])

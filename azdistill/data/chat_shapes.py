@@ -1,0 +1,200 @@
+"""Conversations as data sets and logs write them, converted to rows of chat messages."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from azdistill.tasks.fields import json_type
+from azdistill.tasks.task import BadRow
+
+# Roles of ShareGPT's files and of OpenAI's, by the role of a chat message.
+ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+    "tool": "tool",
+    "function": "tool",
+    "observation": "tool",
+    "function_call": "call",
+}
+PLAIN_ROLES = ("system", "user", "assistant")
+CALLS = ("tool_calls", "function_call")
+TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
+
+# Type of a line that Azure ML's data collector writes for a request to an endpoint. Source:
+# https://learn.microsoft.com/azure/machine-learning/how-to-collect-production-data
+COLLECTED_REQUEST = "azureml.inference.request"
+
+
+def without_envelope(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The body of a collected request; another row as it is.
+
+    Raises BadRow for a body that is not JSON, and for one in a file of its own, as of more than 256 KB.
+    """
+    if record.get("type") != COLLECTED_REQUEST or "data" not in record:
+        return record
+    if not isinstance(record["data"], dict):
+        raise BadRow("not_an_object", f"data of the collected request is {json_type(record['data'])}, not an object")
+    return record["data"]
+
+
+def as_chat(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The row with `messages`, made of any conversation in it; None for a row without one. Raises BadRow.
+
+    - `messages`, as OpenAI's files have them, also as the JSON text of a cell
+    - `conversations` or `conversation`: turns with `from` and `value` (ShareGPT), or with role and content
+    - `prompt` and `completion` or `chosen`, or `chosen` alone, as lists of messages (TRL)
+    - `body.messages`: a request of OpenAI's batch API
+    - `input.inputBodyJson.messages` and `output.outputBodyJson`: an invocation log of Amazon Bedrock
+
+    A student's template may have no tools, so tools and their calls become text in the form of the Hermes and Qwen
+    templates: `<tools>` in the system turn, `<tool_call>` in the assistant's, `<tool_response>` in the user's.
+    """
+    turns = _turns(record)
+    if turns is None:
+        return None
+    tools = record.get("tools") or record.get("functions")
+    if not isinstance(turns, list):
+        return {**record, "messages": turns}
+    if not tools and all(_is_plain(turn) for turn in turns):
+        return record if record.get("messages") is turns else {**record, "messages": turns}
+    messages = list(_joined_responses([_message(index, turn) for index, turn in enumerate(turns)]))
+    return {**record, "messages": _with_tools(messages, tools) if tools else messages}
+
+
+def _turns(record: Mapping[str, Any]) -> Any:
+    """The turns of a row, or the value in their place; None for a row that contains no conversation."""
+    for name in ("messages", "conversations", "conversation"):
+        if name in record:
+            return [*_system_turn(record), *turns] if isinstance(turns := _parsed(record[name]), list) else turns
+    prompt, answer = record.get("prompt"), record.get("completion", record.get("chosen"))
+    if isinstance(prompt, list):
+        return [*prompt, *_answer_turns(answer)]
+    if "prompt" not in record and isinstance(answer, list):
+        return answer
+    if isinstance(body := record.get("body"), dict):
+        return body.get("messages")
+    return _bedrock_turns(record)
+
+
+def _parsed(turns: Any) -> Any:
+    """Turns as a list, also where the cell of a CSV file has them as JSON."""
+    if not isinstance(turns, str) or not turns.lstrip().startswith("["):
+        return turns
+    try:
+        return json.loads(turns)
+    except (ValueError, RecursionError):
+        return turns
+
+
+def _system_turn(record: Mapping[str, Any]) -> list[Any]:
+    """The system prompt that ShareGPT's files have next to the turns."""
+    text = record.get("system")
+    return [{"role": "system", "content": text}] if text and isinstance(text, str) else []
+
+
+def _answer_turns(answer: Any) -> list[Any]:
+    if isinstance(answer, list):
+        return answer
+    return [] if answer is None else [{"role": "assistant", "content": answer}]
+
+
+def _bedrock_turns(record: Mapping[str, Any]) -> Any:
+    """Source: https://docs.aws.amazon.com/bedrock/latest/userguide/model-invocation-logging.html"""
+    request = _object(_object(record.get("input")).get("inputBodyJson"))
+    if "messages" not in request:
+        return None
+    output = _object(_object(record.get("output")).get("outputBodyJson"))
+    reply = _object(_object(output.get("output")).get("message")) or output
+    system = [{"role": "system", "content": request["system"]}] if request.get("system") else []
+    answer = [{"role": "assistant", "content": reply["content"]}] if reply.get("content") else []
+    turns = request["messages"]
+    return [*system, *turns, *answer] if isinstance(turns, list) else turns
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _is_plain(turn: Any) -> bool:
+    """True for a turn that needs no conversion, or that is no turn and is rejected as it is."""
+    if not isinstance(turn, dict):
+        return True
+    is_text = isinstance(turn.get("content"), str) and turn.get("role") in PLAIN_ROLES
+    return is_text and not any(turn.get(name) for name in CALLS)
+
+
+def _message(index: int, turn: Any) -> Any:
+    """A turn with one of the three roles and text as content, and its weight."""
+    if not isinstance(turn, dict):
+        return turn
+    name = turn.get("role", turn.get("from"))
+    role = ROLES.get(name, name) if isinstance(name, str) else name
+    content = _text(f"messages[{index}].content", turn.get("content", turn.get("value")))
+    if role == "tool":
+        return {"role": "user", "content": _tagged("tool_response", content), "is_response": True}
+    if role == "call":
+        role, content = "assistant", _tagged("tool_call", content)
+    elif calls := [_tagged("tool_call", json.dumps(call, ensure_ascii=False)) for call in _calls(turn)]:
+        content = "\n".join([content, *calls] if content else calls)
+    return {**turn, "role": role, "content": content}
+
+
+def _text(field: str, content: Any) -> Any:
+    """The text of a list of text parts; other content as it is. Bedrock's parts have no type."""
+    if not isinstance(content, list):
+        return content
+    texts = []
+    for part in content:
+        kind = part.get("type", "text") if isinstance(part, dict) else "no object"
+        if kind not in TEXT_PARTS or not isinstance(part.get("text"), str):
+            raise BadRow("not_text", f"{field} has a part that is not text ({kind})")
+        texts.append(part["text"])
+    return "\n".join(texts)
+
+
+def _calls(turn: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Name and arguments of each call of a turn. Arguments that are JSON text become values."""
+    calls = turn.get("tool_calls") or turn.get("function_call") or ()
+    for call in calls if isinstance(calls, list | tuple) else [calls]:
+        function = _object(_object(call).get("function")) or _object(call)
+        arguments = function.get("arguments")
+        try:
+            values = json.loads(arguments) if isinstance(arguments, str) else arguments
+        except (ValueError, RecursionError):
+            values = arguments
+        yield {"name": function.get("name"), "arguments": values}
+
+
+def _tagged(tag: str, content: Any) -> Any:
+    return f"<{tag}>\n{content}\n</{tag}>" if isinstance(content, str) else content
+
+
+def _joined_responses(messages: Sequence[Any]) -> Iterator[Any]:
+    """The messages, with the responses of several tools in one user turn."""
+    waiting: list[str] = []
+    for message in [*messages, None]:
+        if isinstance(message, dict) and message.pop("is_response", False) and isinstance(message["content"], str):
+            waiting.append(message["content"])
+            continue
+        if waiting:
+            yield {"role": "user", "content": "\n".join(waiting)}
+            waiting = []
+        if message is not None:
+            yield message
+
+
+def _with_tools(messages: list[Any], tools: Any) -> list[Any]:
+    """The messages with the tools in the system turn."""
+    lines = [json.dumps(tool, ensure_ascii=False) for tool in (tools if isinstance(tools, list) else [tools])]
+    text = _tagged("tools", "\n".join(lines))
+    first = messages[0] if messages else None
+    if isinstance(first, dict) and first.get("role") == "system" and isinstance(first.get("content"), str):
+        return [{**first, "content": f"{first['content']}\n\n{text}"}, *messages[1:]]
+    return [{"role": "system", "content": text}, *messages]
