@@ -16,6 +16,7 @@ from azdistill.cli import (
     compare,
     compile,
     convert,
+    data,
     deploy,
     doctor,
     download,
@@ -60,6 +61,7 @@ app.command("schema")(schema.schema)
 app.command("convert")(convert.convert)
 app.command("compile")(compile.compile_)
 app.command("plan")(plan.plan)
+app.add_typer(data.data, name="data")
 app.command("run")(run.run)
 app.command("runs")(runs.runs)
 app.command("logs")(logs.logs)

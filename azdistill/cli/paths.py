@@ -46,7 +46,7 @@ def job_file(path: Path) -> Path:
 def bundle_of(path: Path, settings: Sequence[str] | None = None, *, to_submit: bool = False) -> Path:
     """The bundle at `path`. A job file is compiled, to bundles/NAME. `settings` are values of --set.
 
-    Raises SpecError for a job `to_submit` whose student's folder is incomplete.
+    Raises SpecError for a job `to_submit` whose student's folder is incomplete, or whose rows cannot be used.
     """
     from azdistill.cli.options import read_job_settings
 
@@ -54,12 +54,14 @@ def bundle_of(path: Path, settings: Sequence[str] | None = None, *, to_submit: b
     job_settings = read_job_settings(settings, is_job=pipeline is None)
     if pipeline:
         return pipeline.parent
+    from azdistill.doctor.data import check_rows
     from azdistill.job.bundle import compile_job
     from azdistill.job.student_folder import check_student
 
     job = read_job(path, job_settings)
     if to_submit:
         check_student(job)
+        check_rows(job)
     return compile_job(job, Path("bundles", job.name)).parent
 
 

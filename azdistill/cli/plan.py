@@ -33,6 +33,7 @@ def plan(
     """
     from azdistill.cli.paths import job_file
     from azdistill.contracts.errors import SpecError
+    from azdistill.doctor.data import check_files
     from azdistill.job.estimates import estimate
     from azdistill.job.loading import check_job
     from azdistill.job.student_folder import student_problems
@@ -42,6 +43,7 @@ def plan(
     if valid_job is None:
         raise SpecError(problems=problems)
     problems += [problem.at(job) for problem in student_problems(valid_job)]
+    problems += [problem.at(job) for file in check_files(valid_job) for problem in file.problems]
     estimated = estimate(valid_job)
     minutes = teacher_minutes(valid_job, estimated.teachers)
     warnings = [str(problem) for problem in (*problems, *time_problems(valid_job, minutes))]

@@ -73,6 +73,7 @@ def _check(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
 
 
 def _check_job(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
+    from azdistill.doctor.data import check_files
     from azdistill.job.loading import check_job
     from azdistill.job.student_folder import student_problems
 
@@ -83,7 +84,10 @@ def _check_job(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
     summary = f"{path}: valid job {job.name}: {teachers} -> {job.student.model} ({job.task})"
     student = [problem.at(path) for problem in student_problems(job)]
     suites = [problem.at(path) for problem in _suite_problems(job)]
-    return summary, [*problems, *student, *suites, *(_check_bundle(job) if sdk else ())]
+    files = list(check_files(job))
+    rows = [problem.at(path) for file in files for problem in file.problems]
+    summary = "\n".join([summary, *(f"  {file.name}: {file.summary}" for file in files if file.summary)])
+    return summary, [*problems, *student, *suites, *rows, *(_check_bundle(job) if sdk else ())]
 
 
 def _suite_problems(job: "DistillationJob") -> "Iterator[Problem]":

@@ -9,10 +9,10 @@ from typing import Any
 
 from azdistill.contracts.rows import Reject, gold_texts
 from azdistill.data.chat import chat_case
-from azdistill.data.chat_shapes import as_chat, without_envelope
-from azdistill.data.records import Record, read_records
+from azdistill.data.chat_shapes import turns_of, without_envelope
 from azdistill.tasks.conversation import case as conversation_case
 from azdistill.tasks.fields import json_type
+from azdistill.tasks.records import Record, read_records
 from azdistill.tasks.task import BadRow, Case, Task
 
 # Roles and texts of a conversation without case and white space: equal for duplicates.
@@ -58,7 +58,7 @@ def cases_of(
             if isinstance(record, BadRow):
                 raise record
             row = without_envelope(record)
-            cases.append(SourcedCase(case_of(row, task), source, _columns(row, columns)))
+            cases.append(SourcedCase(case_of(row, task), source, columns_of(row, columns)))
         except BadRow as error:
             rejects.append(Reject(source=source, reason=error.reason, detail=error.detail))
     return cases, rejects
@@ -75,8 +75,8 @@ def case_of(record: Mapping[str, Any], task: Task) -> Case:
 
 def _case(record: Mapping[str, Any], task: Task) -> Case:
     """A conversation, the fields of the task, or a prompt with its answer."""
-    if (conversation := as_chat(record)) is not None:
-        return chat_case(conversation)
+    if (turns := turns_of(record)) is not None:
+        return chat_case(turns, record)
     try:
         return task.case(record)
     except BadRow as error:
@@ -85,7 +85,7 @@ def _case(record: Mapping[str, Any], task: Task) -> Case:
         return conversation_case(record)
 
 
-def _columns(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
+def columns_of(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
     """Columns of a row as text, a boolean as JSON writes it. A column that is missing or null is absent."""
     values = {name: record[name] for name in names if record.get(name) is not None}
     for name, value in values.items():

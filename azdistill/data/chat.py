@@ -13,13 +13,12 @@ ROLES: tuple[Role, ...] = get_args(Role)
 ANSWERS = ("answer", "answers", "label", "response", "completion", "output", "target", "reference", "ground_truth")
 
 
-def chat_case(record: Mapping[str, Any]) -> Case:
-    """`{"messages": [...], "gold": ..., "weight": ...}`; a last assistant turn is the reference answer. A conversation
-    that ends with a user turn may have it in another field of an answer.
+def chat_case(turns: Any, record: Mapping[str, Any]) -> Case:
+    """A row with a conversation. A last assistant turn is the reference answer, or the field `gold`; after a last user
+    turn it may be in another field of an answer. The field `weight` is that of the row.
 
     The conversation ends before turns that are not trained: those with `"weight": 0`. Raises BadRow.
     """
-    turns = record["messages"]
     if not isinstance(turns, list) or not turns:
         actual = "an empty list" if turns == [] else json_type(turns)
         raise BadRow("no_messages", f"messages is {actual}, not a list of messages")

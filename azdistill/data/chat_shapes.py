@@ -44,8 +44,9 @@ def without_envelope(record: Mapping[str, Any]) -> Mapping[str, Any]:
     return record["data"]
 
 
-def as_chat(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The row with `messages`, made of any conversation in it; None for a row without one. Raises BadRow.
+def turns_of(record: Mapping[str, Any]) -> Any:
+    """The conversation of a row as a list of chat messages, or the value in its place; None for a row without one.
+    Raises BadRow. It is read from one of
 
     - `messages`, as OpenAI's files have them, also as the JSON text of a cell
     - `conversations` or `conversation`: turns with `from` and `value` (ShareGPT), or with role and content
@@ -57,20 +58,20 @@ def as_chat(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
     templates: `<tools>` in the system turn, `<tool_call>` in the assistant's, `<tool_response>` in the user's.
     """
     turns = _turns(record)
-    if turns is None:
-        return None
-    tools = record.get("tools") or record.get("functions")
     if not isinstance(turns, list):
-        return {**record, "messages": turns}
+        return turns
+    tools = record.get("tools") or record.get("functions")
     if not tools and all(_is_plain(turn) for turn in turns):
-        return record if record.get("messages") is turns else {**record, "messages": turns}
+        return turns
     messages = list(_joined_responses([_message(index, turn) for index, turn in enumerate(turns)]))
-    return {**record, "messages": _with_tools(messages, tools) if tools else messages}
+    return _with_tools(messages, tools) if tools else messages
 
 
 def _turns(record: Mapping[str, Any]) -> Any:
-    """The turns of a row, or the value in their place; None for a row that contains no conversation."""
+    """The turns as the row has them. A null is a conversation without turns."""
     for name in ("messages", "conversations", "conversation"):
+        if name in record and record[name] is None:
+            return []
         if name in record:
             return [*_system_turn(record), *turns] if isinstance(turns := _parsed(record[name]), list) else turns
     prompt, answer = record.get("prompt"), record.get("completion", record.get("chosen"))

@@ -12,7 +12,7 @@ from azdistill.contracts.rows import Message, Prompt, Reject, prompt_id
 from azdistill.contracts.suites import Suite, SuiteRow
 from azdistill.data.cases import Fingerprint, SourcedCase, cases_of
 from azdistill.data.checks import check_labels, check_rejects
-from azdistill.data.records import read_records
+from azdistill.tasks.records import read_records
 from azdistill.tasks.registry import task_of
 from azdistill.tasks.task import Case
 

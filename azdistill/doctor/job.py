@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 
 from azdistill.azure.checks.result import CheckResult, from_problem, ok
+from azdistill.doctor.data import check_files
 from azdistill.job.loading import check_job
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import is_remote
@@ -25,7 +26,16 @@ def check_job_file(path: Path, today: date) -> tuple[DistillationJob | None, lis
         return None, results
     teachers = ", ".join(teacher.called for teacher in job.teacher.teachers)
     summary = ok("job", f"{job.name} ({job.task}), from {teachers} to {job.student.model}")
-    return job, [summary, *results, *_check_student(job)]
+    return job, [summary, *results, *_check_student(job), *_check_rows(job)]
+
+
+def _check_rows(job: DistillationJob) -> Iterator[CheckResult]:
+    for file in check_files(job):
+        checked = f"data.{file.name}"
+        for problem in file.problems:
+            yield from_problem(checked, problem, "problem" if problem.severity == "error" else "unknown")
+        if file.summary:
+            yield ok(checked, file.summary)
 
 
 def _check_student(job: DistillationJob) -> Iterator[CheckResult]:

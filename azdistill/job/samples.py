@@ -1,32 +1,34 @@
 """Read rows of a data file for estimates and dry runs, without validating them: step prepare does that."""
 
-import json
+import contextlib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from azdistill.contracts.errors import DataError
+from azdistill.tasks.records import count_lines, detect_format, read_records
+from azdistill.tasks.task import BadRow
 
 # Names of the reference answer in public data sets.
 REFERENCES = ("gold", "answer", "answers", "summary", "response", "completion", "solution", "highlights", "label")
 
 
 def first_rows(path: Path, limit: int | None) -> Iterator[Any]:
-    """The first `limit` rows of a file, all with None. A line that is not JSON is yielded as text."""
-    with path.open(encoding="utf-8", errors="replace") as stream:
-        for line in islice(stream, limit):
-            try:
-                yield json.loads(line)
-            except (ValueError, RecursionError):
-                yield line
+    """The first `limit` rows of a file, all with None; None for one that cannot be read.
+
+    A file that cannot be read has no rows here.
+    """
+    with contextlib.suppress(DataError):
+        for _, record in islice(read_records(path), limit):
+            yield None if isinstance(record, BadRow) else record
 
 
 def count_rows(path: Path) -> int:
-    """Number of lines of a file."""
-    count, last = 0, b"\n"
-    with path.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            count, last = count + chunk.count(b"\n"), chunk
-    return count + (not last.endswith(b"\n"))
+    """Number of rows of a file, of a JSONL file the number of its lines."""
+    if str(detect_format(path)) == "JSONL":
+        return count_lines(path)
+    return sum(1 for _ in read_records(path))
 
 
 def row_texts(row: Any) -> Iterator[str]:

@@ -23,13 +23,11 @@ ColumnName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
 class DataSection(Section):
     """The user's data files."""
 
-    training_data: SpecPath = Field(description="JSONL file of training rows.")
+    training_data: SpecPath = Field(description="File of training rows: JSONL, a JSON array, CSV, Parquet or Arrow.")
     validation_data: SpecPath | None = Field(
-        None, description="JSONL file of validation rows. Default: a fraction of the training rows."
+        None, description="File of validation rows. Default: a fraction of the training rows."
     )
-    test_data: SpecPath | None = Field(
-        None, description="JSONL file of test rows. Default: a fraction of the training rows."
-    )
+    test_data: SpecPath | None = Field(None, description="File of test rows. Default: a fraction of the training rows.")
     slice_columns: tuple[ColumnName, ...] = Field(
         (),
         description="Columns of the rows by which the evaluation is sliced, such as [topic, language]. Their values "

@@ -109,7 +109,7 @@ def _prompt_lines(prompts: list[Prompt], data: Path) -> dict[str, Mapping[str, A
 
 def _lines(path: Path) -> dict[str, Mapping[str, Any]]:
     """Rows of a file by their source, `file:line`. One that cannot be read is empty: it is rejected elsewhere."""
-    from azdistill.data.records import read_records
+    from azdistill.tasks.records import read_records
     from azdistill.tasks.task import BadRow
 
     return {

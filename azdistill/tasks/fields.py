@@ -12,7 +12,7 @@ def required(record: Mapping[str, Any], *names: str) -> str:
     text = optional(record, *names)
     if text is None:
         fields = ", ".join(sorted(map(repr, record))[:8]) or "none"
-        raise BadRow("missing_field", f"neither messages nor {' or '.join(map(repr, names))}; the row has {fields}")
+        raise BadRow("missing_field", f"has none of {', '.join(('messages', *names))}; the row has {fields}")
     return text
 
 

@@ -85,7 +85,7 @@ def job(folder: Path) -> Path:
     (folder / "student/config.json").write_text("{}")
     (folder / "student/tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
     (folder / "student/model.safetensors").touch()
-    (folder / "rows.jsonl").write_text('{"messages": []}\n')
+    (folder / "rows.jsonl").write_text('{"prompt": "Hi", "completion": "Hello"}\n')
     (folder / "job.yaml").write_text(JOB)
     return folder / "job.yaml"
 

@@ -12,10 +12,33 @@ from tests.cli.conftest import JOB, Command, Writer, command, folders
 WRONG_JOB = JOB.replace("task: conversation", "task: talk") + "train:\n  learning_rate: 7\n"
 
 
-def test_a_valid_job_is_one_line(azdistill: Command, job: Path) -> None:
+def test_a_valid_job_and_its_rows(azdistill: Command, job: Path) -> None:
     done = azdistill("validate", job)
     assert (done.code, done.err) == (0, "")
-    assert done.out == f"{job}: valid job small: DeepSeek-V3.2 -> {job.parent / 'student'} (conversation)\n"
+    first, *files = done.out.splitlines()
+    assert first == f"{job}: valid job small: DeepSeek-V3.2 -> {job.parent / 'student'} (conversation)"
+    rows = "rows.jsonl: JSONL, 1 rows, 1 with a reference answer"
+    assert files == [f"  training_data: {rows}", f"  test_data: {rows}"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "severity", "code", "words"),
+    [
+        ("{broken\n", "error", "too_many_rejects", "1 of 1 rows"),
+        ('{"prompt": "Hi", "completion": "a", "rejected": "b"}\n', "warning", "unused_fields", "rejected (1 rows)"),
+        ('{"prompt": "Hi"}\n', "warning", "no_references", "no test row"),
+        ('{"prompt": "Hi"}\n' * 99 + "{broken\n", "warning", "rejected_rows", "broken_json 1"),
+    ],
+)
+def test_the_rows_of_a_job_are_checked(
+    azdistill: Command, job: Path, rows: str, severity: str, code: str, words: str
+) -> None:
+    job.with_name("rows.jsonl").write_text(rows)
+    done = azdistill("validate", job, "--format", "json")
+    assert done.code == (2 if severity == "error" else 0)
+    problem = next(problem for problem in json.loads(done.out) if problem["code"] == code)
+    assert (problem["severity"], problem["file"]) == (severity, str(job))
+    assert words in problem["message"]
 
 
 def test_every_problem_of_a_job_has_its_line(azdistill: Command, job: Path) -> None:

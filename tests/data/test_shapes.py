@@ -11,7 +11,7 @@ import pytest
 
 from azdistill.contracts.errors import DataError
 from azdistill.data.cases import read_cases
-from azdistill.data.records import MAX_ROW_BYTES, detect_format, read_records
+from azdistill.tasks.records import MAX_ROW_BYTES, detect_format, read_records
 from azdistill.tasks.registry import TASKS
 from tests.data.shapes import CSV, PAIR, SHAPES, Shape, arrow, jsonl, parquet
 
@@ -35,6 +35,7 @@ def test_a_shape_is_read(shape: Shape, tmp_path):
         ("rows.json", jsonl(PAIR), "JSONL"),
         ("rows.jsonl", b"no, JSON\n" + jsonl(PAIR), "JSONL"),
     ],
+    ids=["gzip", "TSV", "Parquet", "JSONL", "broken row"],
 )
 def test_the_format_is_that_of_the_content(tmp_path, file, content, expected):
     (tmp_path / file).write_bytes(content)
@@ -90,7 +91,7 @@ def test_an_archive_is_refused(tmp_path):
         ),
         (b"prompt,completion\na,b\ncaf\xe9,b\nc,d\n", "not_unicode"),
     ],
-    ids=lambda value: value if isinstance(value, str) else "",
+    ids=["UTF-8", "length", "object", "fields", "half a character"],
 )
 def test_a_damaged_row_is_rejected(tmp_path, content, reason):
     path = tmp_path / "rows.jsonl"

@@ -17,8 +17,8 @@ from azdistill.job.snapshot import ROOT, _sources, closure, imports
 # Dependencies of each step besides the standard library and pydantic. The report shows all declared metrics, and a
 # metric's file has its declaration and its computation: `azdistill.metrics.bleu` imports sacrebleu when it computes.
 HEAVY = {
-    "prepare": {"math_verify", "rouge_score"},
-    "regression": {"math_verify", "rouge_score"},
+    "prepare": {"ijson", "math_verify", "pyarrow", "rouge_score"},
+    "regression": {"ijson", "math_verify", "pyarrow", "rouge_score"},
     "teacher": {"aiohttp", "azure", "math_verify", "numpy", "orjson", "rouge_score", "safetensors", "uvloop"},
     "curate": {"math_verify", "rouge_score"},
     "train": {

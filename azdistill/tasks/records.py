@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from azdistill.contracts.errors import DataError
 from azdistill.tasks.fields import json_type
@@ -114,6 +114,15 @@ def read_object(line: bytes) -> Record:
     return value
 
 
+def count_lines(path: Path) -> int:
+    """Number of lines of a text file."""
+    count, last = 0, b"\n"
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            count, last = count + chunk.count(b"\n"), chunk
+    return count + (not last.endswith(b"\n"))
+
+
 def _starts_with(path: Path, magic: bytes) -> bool:
     with path.open("rb") as stream:
         return stream.read(len(magic)) == magic
@@ -132,9 +141,9 @@ def _csv_delimiter(lines: list[bytes]) -> str | None:
     return delimiter if delimiter in header and is_header and not has_objects else None
 
 
-def _open(path: Path, compression: str | None) -> IO[bytes]:
+def _open(path: Path, compression: str | None) -> io.BufferedReader:
     if compression == "gzip":
-        return gzip.open(path)
+        return io.BufferedReader(gzip.GzipFile(path))
     if compression == "zstd":
         arrow = _arrow(path)
         return io.BufferedReader(arrow.CompressedInputStream(arrow.OSFile(str(path)), "zstd"))

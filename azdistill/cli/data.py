@@ -1,0 +1,132 @@
+"""azdistill data: show rows as they are read."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from azdistill.cli.render import console, print_columns
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from azdistill.data.cases import SourcedCase
+    from azdistill.data.preview import Preview
+
+data = typer.Typer(rich_markup_mode=None)
+
+
+@data.callback()
+def about() -> None:
+    """Show the rows of a data file.
+
+    Example: azdistill data show rows.jsonl
+    """
+
+
+@data.command("show")
+def show(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSONL, a JSON array, CSV, Parquet or Arrow")],
+    task: Annotated[str, typer.Option(help="task of the rows: conversation, nli, qa, math or summarization")] = (
+        "conversation"
+    ),
+    labels: Annotated[str | None, typer.Option(help="labels of task nli, separated by commas")] = None,
+    student: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="show the rows as this model reads them, with its targets")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=0, help="number of rows to show")] = 3,
+) -> None:
+    """Show how the rows of a file are read: format, rejected rows with reasons, fields that are not read, first rows.
+
+    With --student the rows are rendered by its chat template. Target tokens, which the student is trained on, are
+    green, or between [ and ] where there are no colors.
+
+    Example: azdistill data show rows.csv --task qa
+
+    Exit codes: 0 shown, 2 the file cannot be read, or no row can be used.
+    """
+    from azdistill.contracts.errors import DataError
+    from azdistill.data.preview import preview
+
+    read = preview(file, _task(task, labels))
+    _print_summary(file, read)
+    if not read.cases:
+        raise DataError("no row can be used", file=file, code="no_rows", fix="choose another --task, or rename fields")
+    shown = read.cases[:rows]
+    texts = _rendered(student, shown) if student else [_turns(case) for case in shown]
+    for case, text in zip(shown, texts, strict=True):
+        console().print(f"\n{case.source}", style="bold", markup=False, highlight=False)
+        console().print(text, soft_wrap=True)
+
+
+def _task(name: str, labels: str | None) -> Any:
+    from azdistill.contracts.errors import InputError
+    from azdistill.contracts.problems import suggest
+    from azdistill.tasks.nli import LabelTask
+    from azdistill.tasks.registry import TASKS
+
+    tasks = dict[str, Any](TASKS.items())
+    if labels:
+        tasks["nli"] = LabelTask(labels.split(","))
+    if name not in tasks:
+        subject = f"--task {name!r}"
+        raise InputError("unknown task", subject=subject, code="unknown_task", fix=suggest(name, list(tasks)))
+    return tasks[name]
+
+
+def _print_summary(file: Path, read: "Preview") -> None:
+    from azdistill.doctor.data import describe
+
+    print_columns([(f"{file.name}:", describe(read))])
+    examples = {reject.reason: reject for reject in reversed(read.rejects)}
+    print_columns(
+        [
+            ("rejected", f"{count:,}", reason, f"{examples[reason].source}: {examples[reason].detail}")
+            for reason, count in read.reasons
+        ]
+    )
+    print_columns([("not read", f"{count:,}", f"field {name}") for name, count in read.unused.most_common()])
+
+
+def _turns(sourced: "SourcedCase") -> "Text":
+    from rich.text import Text
+
+    from azdistill.contracts.rows import gold_texts
+
+    text = Text()
+    turns = [(turn.role, turn.content) for turn in sourced.case.messages]
+    for name, content in [*turns, *(("reference", gold) for gold in gold_texts(sourced.case.gold))]:
+        text.append(f"{name}: ", "bold").append(f"{content}\n", "green" if name == "reference" else "")
+    return text
+
+
+def _rendered(student: Path, shown: "Sequence[SourcedCase]") -> "list[Text]":
+    """The rows as token ids decoded again, so that what is shown is what the student reads."""
+    from azdistill.contracts.rows import Message, gold_texts
+    from azdistill.students.loading import load_tokenizer
+    from azdistill.students.template import tokenize_prompts, tokenize_rows
+
+    tokenizer = load_tokenizer(student)
+    texts = []
+    for sourced in shown:
+        messages, golds = sourced.case.messages, gold_texts(sourced.case.gold)
+        if golds:
+            (row,) = tokenize_rows(tokenizer, [(*messages, Message(role="assistant", content=golds[0]))])
+            texts.append(_with_targets(tokenizer, row.input_ids, row.targets))
+        else:
+            (ids,) = tokenize_prompts(tokenizer, [messages])
+            texts.append(_with_targets(tokenizer, ids, ()))
+    return texts
+
+
+def _with_targets(tokenizer: Any, ids: list[int], targets: tuple[tuple[int, int], ...]) -> "Text":
+    from rich.text import Text
+
+    text, end = Text(), 0
+    for start, stop in targets:
+        text.append(tokenizer.decode(ids[end:start])).append("[", "green")
+        text.append(tokenizer.decode(ids[start:stop]), "green").append("]", "green")
+        end = stop
+    count = sum(stop - start for start, stop in targets)
+    return text.append(tokenizer.decode(ids[end:])).append(f"\n{len(ids)} tokens, {count} of them targets", "dim")

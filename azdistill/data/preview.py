@@ -1,0 +1,79 @@
+"""The rows of a file as step prepare reads them, before anything is paid."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from azdistill.contracts.rows import Reject
+from azdistill.data.cases import SourcedCase, case_of, columns_of
+from azdistill.data.chat_shapes import without_envelope
+from azdistill.tasks.records import detect_format, read_records
+from azdistill.tasks.task import BadRow, Task
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Usable and rejected rows of a file or its beginning.
+
+    `unused` counts the rows in which each field has a value that is not read. `is_complete`: all rows were read.
+    """
+
+    format: str
+    cases: Sequence[SourcedCase]
+    rejects: Sequence[Reject]
+    unused: Counter[str]
+    is_complete: bool
+
+    @property
+    def rows(self) -> int:
+        return len(self.cases) + len(self.rejects)
+
+    @property
+    def reasons(self) -> list[tuple[str, int]]:
+        """Reasons of rejected rows with their number, most frequent first."""
+        return Counter(reject.reason for reject in self.rejects).most_common()
+
+    @property
+    def references(self) -> int:
+        """The number of rows with a reference answer."""
+        return sum(case.case.gold is not None for case in self.cases)
+
+
+class _ReadFields(dict[str, Any]):
+    """A row that remembers which of its fields were read."""
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        super().__init__(record)
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.read.add(name)
+        return super().get(name, default)
+
+
+def preview(path: Path, task: Task, columns: Sequence[str] = (), max_rows: int = 0) -> Preview:
+    """Read the first `max_rows` rows of a file, 0 for all. Raises DataError as `read_records` does."""
+    cases: list[SourcedCase] = []
+    rejects: list[Reject] = []
+    unused: Counter[str] = Counter()
+    is_complete = True
+    for number, record in read_records(path):
+        if max_rows and len(cases) + len(rejects) == max_rows:
+            is_complete = False
+            break
+        source = f"{path.name}:{number}"
+        try:
+            if isinstance(record, BadRow):
+                raise record
+            row = _ReadFields(without_envelope(record))
+            cases.append(SourcedCase(case_of(row, task), source, columns_of(row, columns)))
+            unused.update(name for name, value in row.items() if name not in row.read and value not in (None, "", []))
+        except BadRow as error:
+            rejects.append(Reject(source=source, reason=error.reason, detail=error.detail))
+    return Preview(str(detect_format(path)), cases, rejects, unused, is_complete)

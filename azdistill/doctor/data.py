@@ -1,0 +1,102 @@
+"""Check the rows of a job's local files, as step prepare reads them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from azdistill.contracts.errors import DataError, SpecError
+from azdistill.contracts.prepare import PrepareConfig
+from azdistill.contracts.problems import Problem, has_errors
+from azdistill.contracts.task import OWN
+from azdistill.data.checks import check_labels, check_rejects
+from azdistill.data.prepare import slice_columns
+from azdistill.data.preview import Preview, preview
+from azdistill.job.model import DistillationJob
+from azdistill.job.paths import FILES, is_remote
+from azdistill.job.plan import step_configs
+from azdistill.tasks.registry import task_of
+
+# A larger file is checked by its first rows.
+MAX_BYTES, MAX_ROWS = 10_000_000, 2_000
+
+# Fields of public data sets that contain a part of the question or the answer.
+CONTENT = frozenset(
+    {
+        "answer", "answerKey", "answers", "choices", "completion", "context", "gold", "ground_truth", "images", "input",
+        "label", "labels", "options", "output", "passage", "reference", "rejected", "response", "solution", "system",
+        "target", "tools",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FileCheck:
+    """A local data file of a job: the line that describes its rows, and its problems."""
+
+    name: str
+    summary: str
+    problems: Sequence[Problem]
+
+
+def check_rows(job: DistillationJob) -> None:
+    """Raise SpecError with all errors of the local data files."""
+    problems = [problem for file in check_files(job) for problem in file.problems]
+    if has_errors(problems):
+        raise SpecError(problems=problems)
+
+
+def check_files(job: DistillationJob) -> Iterator[FileCheck]:
+    """Check every data file on this machine. Rows of a task file, whose code would run, are not read."""
+    config = step_configs(job)["prepare"]
+    assert isinstance(config, PrepareConfig)
+    if config.task == OWN:
+        return
+    for name in FILES:
+        path = getattr(job.data, name)
+        if path and not is_remote(path) and Path(path).is_file():
+            yield _check_file(config, name, Path(path))
+
+
+def _check_file(config: PrepareConfig, name: str, path: Path) -> FileCheck:
+    max_rows = MAX_ROWS if path.stat().st_size > MAX_BYTES else 0
+    try:
+        read = preview(path, task_of(config.task, labels=config.labels), slice_columns(config), max_rows)
+        check_rejects(read.rejects, len(read.cases), config.max_reject_ratio)
+        check_labels(read.cases, config.task, config.labels, ("labels",))
+    except DataError as error:
+        problems = [problem if problem.field else replace(problem, field=("data", name)) for problem in error.problems]
+        return FileCheck(name, "", problems)
+    problems = [replace(problem, field=("data", name), value=str(path)) for problem in _warnings(read, name)]
+    return FileCheck(name, f"{path.name}: {describe(read)}", problems)
+
+
+def describe(read: Preview) -> str:
+    """Format, rows and references in one line."""
+    which = "" if read.is_complete else "the first "
+    rejected = f", {len(read.rejects):,} of them rejected" if read.rejects else ""
+    return f"{read.format}, {which}{read.rows:,} rows{rejected}, {read.references:,} with a reference answer"
+
+
+def _warnings(read: Preview, name: str) -> Iterator[Problem]:
+    if read.rejects:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in read.reasons[:3])
+        first = read.rejects[0]
+        message = f"{len(read.rejects)} of {read.rows} rows are rejected ({reasons}); {first.source}: {first.detail}"
+        yield Problem(
+            code="rejected_rows", message=message, fix="correct the rows to train on them", severity="warning"
+        )
+    if ignored := {field: count for field, count in read.unused.items() if field in CONTENT}:
+        fields = ", ".join(f"{field} ({count} rows)" for field, count in sorted(ignored.items()))
+        yield Problem(
+            code="unused_fields",
+            message=f"fields that the task does not read: {fields}",
+            fix="rename the fields if the student needs them, or choose another task",
+            severity="warning",
+        )
+    if name == "test_data" and not read.references:
+        yield Problem(
+            code="no_references",
+            message="no test row has a reference answer, so student and teacher are only compared with each other",
+            fix="end the rows with an assistant turn, or add a field gold",
+            severity="warning",
+        )
