@@ -104,7 +104,7 @@ class Supervisors:
         self._requests, theirs = socket.socketpair()
         with theirs:
             null = subprocess.DEVNULL
-            self._server = subprocess.Popen(_SUPERVISOR, stdin=theirs, stdout=null, process_group=0)
+            self._server = subprocess.Popen(list(_SUPERVISOR), stdin=theirs.fileno(), stdout=null, process_group=0)
 
     def start(self, launch: Launch, log: int, grace: float) -> Running:
         """Start a command that writes to the file descriptor `log`. Raises OSError when that fails."""

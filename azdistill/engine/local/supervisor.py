@@ -86,7 +86,8 @@ def supervise(channel_descriptor: int, log: int, *inherited: int) -> None:
     for descriptor in (log, *inherited):  # their readers wait for the end of the command
         os.close(descriptor)
     while (status := reap(child)) is None:
-        ready, _, _ = select.select([channel, child_ended], [], [])
+        readable: list[socket.socket | int] = [channel, child_ended]
+        ready, _, _ = select.select(readable, [], [])
         if channel in ready:
             signals = channel.recv(1024)
             if not signals:
@@ -133,7 +134,7 @@ def start(request: Request, log: int, inherited: tuple[int, ...]) -> int:
     Raises OSError.
     """
     os.chdir(request["folder"])
-    actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+    actions: list[tuple[Any, ...]] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
     actions += [(os.POSIX_SPAWN_DUP2, log, number) for number in (1, 2)]
     actions += [(os.POSIX_SPAWN_DUP2, *pair) for pair in zip(inherited, request["descriptors"], strict=True)]
     command = request["command"]

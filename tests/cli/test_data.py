@@ -1,0 +1,40 @@
+"""azdistill data show: rows as step prepare and the student read them."""
+
+from pathlib import Path
+
+from tests.cli.conftest import Command
+from tests.students import tiny
+
+ROWS = """\
+{"messages": [{"role": "user", "content": "Hi \\u001b[2J"}, {"role": "assistant", "content": "Hello"}], "rejected": "x"}
+{"messages": [{"role": "moderator", "content": "x"}]}
+"""
+
+
+def test_a_file_is_described_and_its_first_rows_are_shown(azdistill: Command, folder: Path) -> None:
+    (folder / "rows.jsonl").write_text(ROWS)
+    done = azdistill("data", "show", "rows.jsonl")
+    assert (done.code, done.err) == (0, "")
+    assert "JSONL, 2 rows, 1 of them rejected, 1 with a reference answer" in done.out
+    assert "rows.jsonl:2: messages[0].role='moderator'" in done.out
+    assert "not read  1  field rejected" in done.out
+    assert "reference: Hello" in done.out
+    assert "\x1b[2J" not in done.out
+
+
+def test_target_tokens_of_a_student_are_marked(azdistill: Command, folder: Path) -> None:
+    (folder / "rows.csv").write_text("prompt,completion\nn1?,n2\n")
+    done = azdistill("data", "show", "rows.csv", "--student", tiny.write(folder / "student"))
+    assert (done.code, done.err) == (0, "")
+    prompt, _, targets = done.out.partition("[")
+    assert "n1?" in prompt
+    assert targets.startswith("n2")
+    assert "of them targets" in targets
+
+
+def test_a_file_without_a_usable_row_is_wrong_input(azdistill: Command, folder: Path) -> None:
+    (folder / "rows.csv").write_text("frage,antwort\na,b\n")
+    done = azdistill("data", "show", "rows.csv")
+    assert done.code == 2
+    assert "missing_field" in done.out
+    assert azdistill("data", "show", "rows.csv", "--task", "qaa").code == 2
