@@ -3,6 +3,7 @@
 Azure is simulated on loopback; azure-identity and azure-core are real.
 """
 
+import asyncio
 import pickle
 import time
 from dataclasses import replace
@@ -12,11 +13,14 @@ import pytest
 from azdistill.azure_rest.cloud import cloud_of
 from azdistill.azure_rest.identity import AzureMLOnBehalfOfCredential, BearerToken, ambient_credential
 from azdistill.azure_rest.workspace import Workspace
-from azdistill.contracts.errors import InputError
+from azdistill.contracts.errors import EndpointError, InputError
 from azdistill.contracts.teacher import Teacher
 from azdistill.teacher.auth import Auth, ConnectionKey, EntraToken, EnvironmentKey
+from azdistill.teacher.collect import collect
 from azdistill.teacher.endpoint import resolve
+from azdistill.teacher.store import ResponseStore
 from tests.teacher.simulated_azure import WORKSPACE, simulated_azure
+from tests.teacher.test_client import Endpoint, refused
 
 SCOPE = "https://cognitiveservices.azure.com/.default"
 CANARY = "canary-s3cret"
@@ -128,6 +132,33 @@ def test_a_token_that_an_endpoint_refuses_is_renewed_once():
     assert token_number(auth) == "2"
     assert auth.expire(old), "a request that was sent with the old token may be sent again"
     assert not auth.expire(auth.headers())
+
+
+@pytest.mark.parametrize("is_old", [True, False])
+def test_a_run_continues_with_a_new_token_if_its_old_one_is_refused(tmp_path, prompts, configure, is_old):
+    """As after a laptop has slept, or a clock was corrected. A new token that is refused ends the run."""
+    credential, refusals = TestCredential(), iter([401])
+
+    def reply(row, tries):
+        if next(refusals, None):
+            credential.now += 60 if is_old else 1
+            return refused(401)
+        return 0.0
+
+    async def ask():
+        endpoint = Endpoint(reply)
+        async with endpoint.listening() as url:
+            config = configure(url, teacher={"entra_scope": SCOPE, "max_in_flight": 1})
+            address = replace(resolve(config.teachers[0], "endpoint", {}), auth=entra_token(credential))
+            return await collect(prompts(5), config, [address], ResponseStore(tmp_path, "run"))
+
+    if is_old:
+        collected = asyncio.run(ask())
+        assert (len(collected.completions), collected.usage["retries"]) == (5, {"http_401": 1})
+    else:
+        with pytest.raises(EndpointError, match="401"):
+            asyncio.run(ask())
+    assert credential.issued == 1 + is_old
 
 
 def test_a_valid_token_is_used_while_the_identity_endpoint_is_down():
