@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 # The built-in chat template.
 CHATML = "chatml"
+
+# Number of levels, and of folders of a level, that `folder_tree` lists.
+MAX_LEVELS, MAX_FOLDERS = 6, 300
 
 FILES = ("training_data", "validation_data", "test_data")
 
@@ -123,10 +127,28 @@ def _leads_outside(path: Path, folder: Path) -> bool:
 
 
 def _links_outside(folder: Path, field: FieldPath, value: str) -> Iterator[Problem]:
-    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+    for path in (path for inner in folder_tree(folder) for path in _entries(inner)):
         if path.is_symlink() and path.is_file() and not path.name.startswith(".") and _leads_outside(path, folder):
             message = f"{path.relative_to(folder)} is a link to a file outside of the folder, which is not copied"
             yield Problem(code="link_outside", message=message, fix="replace it by a copy", field=field, value=value)
+
+
+def folder_tree(folder: Path) -> Iterator[Path]:
+    """A folder and the folders below it, level by level, none of them behind a link. Not all of a very large tree:
+    the folder of a student may be any folder by mistake."""
+    level = [folder]
+    for _ in range(MAX_LEVELS):
+        yield from level
+        inner = (path for parent in level for path in _entries(parent) if os.path.isdir(path) and not path.is_symlink())
+        level = list(islice(inner, MAX_FOLDERS))
+
+
+def _entries(folder: Path) -> list[Path]:
+    """The files and folders in a folder, sorted; none of one that is absent or cannot be read."""
+    try:
+        return sorted(folder.iterdir())
+    except (OSError, ValueError):
+        return []
 
 
 def _exists(path: str, base: Path) -> bool:

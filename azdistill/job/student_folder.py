@@ -1,10 +1,8 @@
 """Check a student's folder without loading it, and the rows: what train would refuse after the teacher is paid."""
 
-import contextlib
 import json
 import os
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +11,7 @@ from azdistill.contracts.files import read_limited
 from azdistill.contracts.problems import Problem, has_errors
 from azdistill.contracts.time_limit import TimeLimitExceeded
 from azdistill.job.chat_template import MAX_BYTES, chat_template_file, read_chat_template
-from azdistill.job.paths import is_remote
+from azdistill.job.paths import folder_tree, is_remote
 from azdistill.job.student_rows import long_rows, rejected_rows
 
 if TYPE_CHECKING:
@@ -25,9 +23,6 @@ PICKLED = ("*.bin", "*.pt", "*.pth")
 
 # Largest file that is read: tokenizer_config.json lists all added tokens.
 MAX_JSON_BYTES = 20_000_000
-
-# Extent of the search for a file in the folder of a student, which may be any folder by mistake.
-MAX_LEVELS, MAX_FOLDERS = 6, 1000
 
 # Endings of the classes of models that do not generate text from left to right.
 OTHER_HEADS = (
@@ -180,18 +175,8 @@ def _problem(job: "DistillationJob", code: str, message: str, fix: str) -> Probl
 
 def _nearest(folder: Path, name: str) -> Path | None:
     """The folder with the file `name` that is the fewest levels below `folder`: MLflow's layout has several levels."""
-    level = [folder]
-    for _ in range(MAX_LEVELS):
-        if owners := [path for path in level if os.path.isfile(path / name)]:
-            return min(owners)
-        level = list(islice((inner for path in level for inner in _folders(path)), MAX_FOLDERS))
-    return None
-
-
-def _folders(folder: Path) -> Iterator[Path]:
-    """The folders in a folder; none in one that can't be read."""
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        yield from (Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
+    owners = (path for path in folder_tree(folder) if os.path.isfile(path / name))
+    return min(owners, key=lambda path: (len(path.parts), path), default=None)
 
 
 def _template(tokenizer: Path) -> str:
