@@ -13,6 +13,7 @@ of signals for the command. To the engine: process id and error number of the st
 """
 
 import contextlib
+import errno
 import json
 import os
 import select
@@ -123,7 +124,7 @@ def read_exactly(channel: socket.socket, size: int) -> bytes:
     while len(received) < size:
         more = channel.recv(size - len(received))
         if not more:
-            raise ConnectionResetError
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         received += more
     return received
 
