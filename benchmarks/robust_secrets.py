@@ -63,8 +63,9 @@ class Outputs:
         self.texts[f"{location} {len(self.texts)}"] = text
 
     def add_folder(self, location: str, folder: Path) -> None:
+        """Add all files but copies of the source code."""
         for path in folder.rglob("*"):
-            if path.is_file():
+            if path.is_file() and path.suffix != ".py":
                 self.add(f"{location}: {path.relative_to(folder)}", path.read_bytes().decode(errors="replace"))
 
     def run(self, location: str, *arguments: str | Path, **environment: str) -> int:
@@ -139,7 +140,7 @@ class Repeating(BaseHTTPRequestHandler):
 
     def _reply(self, status: int, spelled: str) -> None:
         as_json = status % 2 == 0 or self.path.startswith("/api")
-        error = {"error": {"message": f"not with {spelled}", "code": "no"}, "error_code": "X", "message": spelled}
+        error = {"error": {"message": f"not with {spelled}", "code": "no"}, "error_code": spelled, "message": spelled}
         self._send(status, json.dumps(error) if as_json else f"<h1>{spelled}</h1>", spelled)
 
     def _send(self, status: int, text: str, spelled: str) -> None:
@@ -163,12 +164,18 @@ class Repeating(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 1024
+
+    def handle_error(self, *_: object) -> None: ...  # a client that was interrupted
+
+
 @contextlib.contextmanager
 def repeating_server(outputs: Outputs, tokens: list[str]) -> Iterator[str]:
     """Host and port of a server and proxy that repeats secrets."""
     fields = {"outputs": outputs, "spellings": itertools.cycle(SPELLINGS), "tokens": tokens}
     handler = type("Handler", (Repeating,), fields)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
@@ -335,16 +342,18 @@ class Planting:
         """The registry of a student and the log of a training, in this process."""
         from azdistill.contracts.train import TrainConfig
         from azdistill.registry.runs import mlflow_client
+        from azdistill.steps.runner import log_to_stdout
         from azdistill.training.tracking import RUN_ID, TRACKING_URI, LogToMLflow
 
         state = SimpleNamespace(is_world_process_zero=True, global_step=1)
-        for _ in range(3):
-            uri = f"http://me:{quote(self.plant('symbols', 'base64'), safe='')}@{self.host}"
-            with self._logged("MLflow"):
+        log_to_stdout()
+        for kind in ("symbols", "base64"):
+            uri = f"http://me:{quote(self.plant(kind), safe='')}@{self.host}"
+            with self._logged("MLflow", MLFLOW_TRACKING_URI=uri):
                 LogToMLflow(TrainConfig(), "", {RUN_ID: "run", TRACKING_URI: uri}).on_train_begin(None, state, None)
-            for _ in SPELLINGS:
-                with self._failing("registry"), mlflow_client(uri) as client:
-                    client.create_registered_model("student")
+                for _ in SPELLINGS:
+                    with self._failing("registry"), mlflow_client(uri) as client:
+                        client.create_registered_model("student")
 
     def tokens_of_azure(self) -> None:
         """Azure Resource Manager and Azure's SDK repeat the token of the identity."""
@@ -373,15 +382,18 @@ class Planting:
             self.outputs.add(location, str(error))
 
     @contextlib.contextmanager
-    def _logged(self, location: str) -> Iterator[None]:
-        text = io.StringIO()
-        handler, logger = logging.StreamHandler(text), logging.getLogger("azdistill")
-        logger.addHandler(handler)
+    def _logged(self, location: str, **environment: str) -> Iterator[None]:
+        """Collect what is printed and logged, with more variables in the environment."""
+        text, handlers = io.StringIO(), logging.getLogger("azdistill").handlers
+        handlers.append(logging.StreamHandler(text))
+        os.environ.update(environment)
         try:
-            with contextlib.redirect_stderr(text):
+            with contextlib.redirect_stderr(text), contextlib.redirect_stdout(text):
                 yield
         finally:
-            logger.removeHandler(handler)
+            handlers.pop()
+            for name in environment:
+                del os.environ[name]
         self.outputs.add(location, text.getvalue())
 
 

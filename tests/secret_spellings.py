@@ -60,8 +60,8 @@ class SecretSearch:
     def __init__(self, secrets: Iterable[str]) -> None:
         self._fragments: dict[int, dict[str, str]] = {FRAGMENT: {}, ENCODED_FRAGMENT: {}}
         for secret in secrets:
+            self._add(secret, secret, FRAGMENT)
             for spelling in SPELLINGS.values():
-                self._add(secret, secret, FRAGMENT)
                 self._add(secret, spelling(secret), ENCODED_FRAGMENT)
 
     def _add(self, secret: str, text: str, length: int) -> None:
@@ -70,9 +70,9 @@ class SecretSearch:
 
     def hits(self, output: str) -> dict[str, str]:
         """The secrets in an output, each with a fragment of it."""
-        hits: dict[str, str] = {}
-        for length, fragments in self._fragments.items():
-            for start in range(len(output) - length + 1):
-                if secret := fragments.get(output[start : start + length]):
-                    hits.setdefault(secret, output[start : start + length])
-        return hits
+        return {
+            fragments[fragment]: fragment
+            for length, fragments in self._fragments.items()
+            for fragment in {output[start : start + length] for start in range(len(output) - length + 1)}
+            & fragments.keys()
+        }

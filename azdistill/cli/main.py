@@ -42,7 +42,7 @@ from azdistill.cli import (
 from azdistill.cli.problems import render_error
 from azdistill.cli.render import print_text
 from azdistill.contracts.errors import AzdistillError
-from azdistill.engine.redaction import RedactingFormatter, redact_warnings
+from azdistill.engine.redaction import redact_logs
 
 DEBUG_VARIABLE = "AZDISTILL_DEBUG"
 
@@ -118,8 +118,8 @@ def _log_to_stderr() -> Iterator[None]:
     With AZDISTILL_DEBUG=1, also the tracebacks of errors inside Azure's SDK.
     """
     handler, logger = logging.StreamHandler(), logging.getLogger("azdistill")
-    handler.setFormatter(RedactingFormatter())
-    redact_warnings()
+    make_record = logging.getLogRecordFactory()
+    redact_logs()
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if os.environ.get(DEBUG_VARIABLE) else logging.INFO)
@@ -127,5 +127,6 @@ def _log_to_stderr() -> Iterator[None]:
     try:
         yield
     finally:
+        logging.setLogRecordFactory(make_record)
         logger.removeHandler(handler)
         logger.setLevel(before)

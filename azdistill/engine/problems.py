@@ -42,7 +42,7 @@ _SECRET_VALUE = re.compile(
 # Keys of Azure, OpenAI, Hugging Face, GitHub and others: a known start, hexadecimal digits of 16 bytes or more, or
 # letters and digits that change too often for words.
 _KEY_START = re.compile(r"(?:sk|hf|gsk|ghp|gho|ghs|xai|glpat|nvapi|github_pat|AIza|eyJ)[-_]?([\w-]{16,})")
-_KEY = re.compile(r"[0-9a-f]{32,}|[0-9A-F]{32,}|AKIA[0-9A-Z]{16}|(?=.*\d)[A-Za-z0-9]{40,}")
+_KEY = re.compile(r"(?=.*\d)(?:[0-9a-f]{32,}|[0-9A-F]{32,}|AKIA[0-9A-Z]{16}|[A-Za-z0-9]{40,})")
 _WORD_OF_KEY = re.compile(r"(?=.*\d.*\d)[A-Za-z0-9]{20,}")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 

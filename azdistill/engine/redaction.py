@@ -11,10 +11,12 @@ import html
 import logging
 import os
 import re
+import traceback
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from urllib.parse import unquote
 
 from azdistill.engine.problems import SECRET_NAME, SECRET_PARAMETER, printable
@@ -30,8 +32,11 @@ READ, SEARCHED = 65_536, 4096
 # Texts that were escaped again and again, as in the log of a log.
 DECODINGS = 4
 
-# All of `user:password@` after `://`, also with unescaped `@`, quotes or colons in the password.
-USER_INFO = re.compile(r"(?<=://)[^\s/?#]*@")
+# All of `user:password@` after `://`, also with unescaped `@`, quotes or colons in the password. In wasbs and abfss
+# URLs a plain name before `@` is the container.
+USER_INFO = re.compile(
+    r"(?<=://)(?<!\bwasb://)(?<!\bwasbs://)(?<!\babfs://)(?<!\babfss://)[^\s/?#]*@|(?<=://)[^\s/?#:@]*:[^\s/?#]*@"
+)
 # What authenticates in any text: secret parameters of URLs and connection strings, values of authorization headers,
 # and JSON web tokens. Group `value` is replaced.
 CREDENTIALS = (
@@ -64,17 +69,22 @@ def quote(text: str, secrets: Iterable[str] = ()) -> str:
     return line if len(line) <= LONGEST_QUOTE else f"{line[: LONGEST_QUOTE - 3]}..."
 
 
-class RedactingFormatter(logging.Formatter):
-    """Format log records without the secrets of the environment and without control characters."""
+def redact_logs() -> None:
+    """Redact each log record of this process when it is made, also those of libraries that have handlers of their own:
+    urllib3's quote proxies, MLflow's quote its server."""
+    logging.setLogRecordFactory(_redacted_record)
 
-    def format(self, record: logging.LogRecord) -> str:
-        return printable(redact(super().format(record)))
 
-
-def redact_warnings() -> None:
-    """Redact the warnings of libraries, which Python prints where no handler is set up: urllib3's quote proxies."""
-    if logging.lastResort:
-        logging.lastResort.setFormatter(RedactingFormatter())
+def _redacted_record(*arguments: Any, **options: Any) -> logging.LogRecord:
+    record = logging.LogRecord(*arguments, **options)
+    try:
+        text = record.getMessage()
+    except Exception:  # of another package: the arguments do not fit the message
+        text = str(record.msg)
+    record.msg, record.args = printable(redact(text)), None
+    if record.exc_info:
+        record.exc_text = redact("".join(traceback.format_exception(*record.exc_info)).rstrip())
+    return record
 
 
 def environment_secrets(environ: Mapping[str, str] = os.environ) -> set[str]:

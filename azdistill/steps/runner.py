@@ -13,7 +13,7 @@ from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.files import disk_error
 from azdistill.contracts.step import Arguments, Config, Step, parse
 from azdistill.engine.problems import printable
-from azdistill.engine.redaction import RedactingFormatter, redact, redact_warnings
+from azdistill.engine.redaction import redact, redact_logs
 
 # Read by MLflow when it is imported: its log may hold the address of a run with a password.
 MLFLOW_SETTINGS = {
@@ -57,8 +57,8 @@ def _exit_code(step: Step[Config], body: Callable[[Arguments[Config]], None], ar
 def log_to_stdout() -> None:
     """Write log messages of azdistill to standard output as plain lines."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(RedactingFormatter("%(message)s"))
-    redact_warnings()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    redact_logs()
     logger = logging.getLogger("azdistill")
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)

@@ -1,11 +1,12 @@
 """Secrets are removed from text that comes from outside, before it is cut."""
 
+import io
 import logging
 import time
 
 import pytest
 
-from azdistill.engine.redaction import LONGEST_QUOTE, RedactingFormatter, quote, redact
+from azdistill.engine.redaction import LONGEST_QUOTE, quote, redact, redact_logs
 from tests.secret_spellings import SPELLINGS, SecretSearch, random_secrets
 
 
@@ -19,6 +20,8 @@ from tests.secret_spellings import SPELLINGS, SecretSearch, random_secrets
         ("http://me:p@ss:w'ord@host", "http://host"),
         ("http://a:b@one http://c:d@two", "http://one http://two"),
         ("write to me@host", "write to me@host"),
+        ("wasbs://rows@a.blob.core.windows.net/x", "wasbs://rows@a.blob.core.windows.net/x"),
+        ("abfss://rows:pw@a.dfs.core.windows.net/x", "abfss://a.dfs.core.windows.net/x"),
     ],
 )
 def test_user_and_password_of_urls_are_removed(text, redacted):
@@ -105,7 +108,27 @@ def test_a_large_reply_is_quoted_quickly():
     assert time.perf_counter() - started < 0.5
 
 
-def test_log_records_are_redacted_and_printable(monkeypatch):
+def test_log_records_of_all_packages_are_redacted_and_printable(monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://me:p-a-s-s@proxy")
-    record = logging.makeLogRecord({"msg": "refused: %s", "args": ("p-a-s-s \x1b[31m \u202e",)})
-    assert RedactingFormatter("%(message)s").format(record) == "refused: [key] \\x1b[31m \\u202e"
+    text, make_record = io.StringIO(), logging.getLogRecordFactory()
+    handler, logger = logging.StreamHandler(text), logging.getLogger("another.package")
+    logger.addHandler(handler)
+    redact_logs()
+    try:
+        logger.warning("refused: %s", "p-a-s-s \x1b[31m \u202e")
+        logger.warning("refused: %s %s", "not enough arguments")
+        try:
+            raise ValueError("not with p-a-s-s")
+        except ValueError:
+            logger.exception("failed")
+    finally:
+        logging.setLogRecordFactory(make_record)
+        logger.removeHandler(handler)
+    lines = text.getvalue().splitlines()
+    assert lines[:4] == [
+        "refused: [key] \\x1b[31m \\u202e",
+        "refused: %s %s",
+        "failed",
+        "Traceback (most recent call last):",
+    ]
+    assert lines[-1] == "ValueError: not with [key]"
