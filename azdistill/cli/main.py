@@ -1,11 +1,12 @@
 """The command line `azdistill`: its commands, and the exit code and text of errors."""
 
+import importlib.metadata
 import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -46,15 +47,32 @@ from azdistill.engine.redaction import redact_logs
 
 DEBUG_VARIABLE = "AZDISTILL_DEBUG"
 
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        print_text(importlib.metadata.version("azdistill"))
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="azdistill",
-    help="Distil a large language model into a small one on Azure Machine Learning. Test it on this machine first.",
     epilog="A job file declares teacher, student, data and gates. Start with `azdistill init`.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Distil a large language model into a small one on Azure Machine Learning. Test it on this machine first."""
+
+
 app.command("init")(init.init)
 app.command("validate")(validate.validate)
 app.command("schema")(schema.schema)

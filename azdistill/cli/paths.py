@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 
 
 def pipeline_file(path: Path) -> Path | None:
-    """The pipeline or component file at `path`, None for a job file.
+    """The pipeline or component file at `path`, None for a job file, or for a folder with a job.yaml.
 
     Raises InputError for a path that is none of these.
     """
+    from azdistill.job.loading import JOB_FILE
+
     if path.is_dir():
+        if not (path / PIPELINE_FILE).is_file() and (path / JOB_FILE).is_file():
+            return None
         if not (path / PIPELINE_FILE).is_file():
             raise InputError(
-                f"no {PIPELINE_FILE} in this folder",
+                f"no {PIPELINE_FILE} or {JOB_FILE} in this folder",
                 file=path,
                 fix="give the path of a job file, a bundle or a pipeline file",
             )
@@ -37,10 +41,12 @@ def pipeline_file(path: Path) -> Path | None:
 
 
 def job_file(path: Path) -> Path:
-    """`path`, if it is a job file. Raises InputError for a pipeline or component."""
+    """The job file at `path`, or in this folder. Raises InputError for a pipeline or component."""
+    from azdistill.job.loading import JOB_FILE
+
     if pipeline_file(path):
         raise InputError("this is a pipeline or component", file=path, fix="give the path of a job file")
-    return path
+    return path / JOB_FILE if path.is_dir() else path
 
 
 def bundle_of(path: Path, settings: Sequence[str] | None = None, *, to_submit: bool = False) -> Path:

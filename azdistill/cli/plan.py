@@ -39,7 +39,8 @@ def plan(
     from azdistill.job.student_folder import student_problems
     from azdistill.job.teacher_time import teacher_minutes, time_problems
 
-    valid_job, problems = check_job(job_file(job))
+    job = job_file(job)
+    valid_job, problems = check_job(job)
     if valid_job is None:
         raise SpecError(problems=problems)
     problems += [problem.at(job) for problem in student_problems(valid_job)]

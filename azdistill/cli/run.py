@@ -102,9 +102,9 @@ def run(
     """Run a job, bundle, pipeline or component on this machine.
 
     It runs as on Azure ML: same bundle, same commands. A job is compiled into the run folder first. Nodes that have
-    not changed are reused, and an interrupted run continues. Runs share the folder AZDISTILL_HOME (default:
-    .azdistill): answers of teachers, model registry, datastores, downloads, and registered components in
-    components/NAME/VERSION/component.yml.
+    not changed are reused, and an interrupted run continues. Runs share the folder AZDISTILL_HOME (default: the first
+    .azdistill in the folder of the file or above it, else in the current folder): answers of teachers, model registry,
+    datastores, downloads, and registered components in components/NAME/VERSION/component.yml.
 
     --set train.learning_rate=1e-5 replaces a field of the job file. --set inputs.NAME=VALUE sets an input of the
     pipeline or component; a path is relative to the current folder.
@@ -140,6 +140,7 @@ def read_options(params: Mapping[str, Any]) -> "RunOptions":
     from azdistill.cli.options import read_settings
     from azdistill.engine.local.options import RunOptions
     from azdistill.engine.local.selection import NodeSelection
+    from azdistill.engine.local.storage import home_folder
 
     same_name = {field.name: params[field.name] for field in fields(RunOptions) if params.get(field.name) is not None}
     parsed = {
@@ -148,6 +149,7 @@ def read_options(params: Mapping[str, Any]) -> "RunOptions":
         "data": _read_data(params["data"] or ()),
         "interpreters": dict(map(_read_interpreter, params["interpreters"] or ())),
         "faults": _read_faults(params["preempt"] or (), params["duplicates"]),
+        "home": home_folder(params["path"] if params["path"].is_dir() else params["path"].parent),
     }
     return RunOptions(**{**same_name, **parsed})
 
@@ -255,7 +257,7 @@ def _run(request: "RunRequest", path: Path, continue_with: str) -> None:
         if request.dry_run:
             _print_dry_run(result, path)
         else:
-            print_outcome(result)
+            print_outcome(result, request.options.home)
 
 
 @contextmanager
@@ -282,7 +284,7 @@ def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def print_outcome(result: "RunResult") -> None:
+def print_outcome(result: "RunResult", home: Path) -> None:
     """Print the summary of the report, or the paths of the outputs.
 
     Raises GateRefused when only the gate stopped the run, NodeFailed for any other failure.
@@ -293,7 +295,7 @@ def print_outcome(result: "RunResult") -> None:
     report = result.outputs.get(("", REPORT_OUTPUT))
     summary = _read_summary(report) if report else None
     if report and summary:
-        _print_report(summary, report, result.folder)
+        _print_report(summary, report, result.folder, home)
     elif not result.failed:
         _print_outputs(result)
     if _is_refusal(result):
@@ -325,12 +327,13 @@ def _read_summary(report: Path) -> "Group | None":
         return None
 
 
-def _print_report(summary: "Group", report: Path, folder: Path) -> None:
+def _print_report(summary: "Group", report: Path, folder: Path, home: Path) -> None:
     from azdistill.cli.render import console
 
     console().print(summary)
     print_text(f"report:                 {_relative(report / REPORT_HTML_FILE)}")
     print_text(f"chat with the student:  {shlex.join(['azdistill', 'chat', str(folder)])}")
+    print_text(f"answers and models:     {_relative(home)}")
 
 
 def _print_outputs(result: "RunResult") -> None:

@@ -66,10 +66,10 @@ def validate(
 
 def _check(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
     """The line to print for a valid file, and the problems. Raises InputError for a file that cannot be read."""
-    from azdistill.cli.paths import pipeline_file
+    from azdistill.cli.paths import job_file, pipeline_file
 
     pipeline = pipeline_file(path)
-    return _check_pipeline(pipeline, sdk) if pipeline else _check_job(path, sdk)
+    return _check_pipeline(pipeline, sdk) if pipeline else _check_job(job_file(path), sdk)
 
 
 def _check_job(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":

@@ -11,6 +11,7 @@ The same job gives the same bytes from any directory and at any time.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -39,17 +40,21 @@ SCHEMA = "https://azuremlschemas.azureedge.net/latest/pipelineJob.schema.json"
 # Content of a file of the bundle: text, or the bytes of another file.
 Content = str | Path
 
+# Bytes from which on a file is linked.
+LEAST_LINKED = 1_000_000
 
-def compile_job(job: DistillationJob, folder: Path) -> Path:
+
+def compile_job(job: DistillationJob, folder: Path, *, link: bool = False) -> Path:
     """Write the bundle of `job` into `folder`, and return the path of its pipeline.yml.
 
-    Only changed files are written. Raises SpecError for local files that don't exist, and InputError when `folder`
-    contains other files than a bundle.
+    Only changed files are written. With `link`, large files are hard links where the file system has them, so that the
+    bundles of many runs contain a student once. Raises SpecError for local files that don't exist, and InputError when
+    `folder` contains other files than a bundle.
     """
     _check_files(job)
     _check_folder(folder)
     planned = plan(job)
-    _synchronise(folder, dict(_files(planned)), to_yaml(pipeline_document(planned)))
+    _synchronise(folder, dict(_files(planned)), to_yaml(pipeline_document(planned)), link)
     return folder / PIPELINE_FILE
 
 
@@ -67,7 +72,7 @@ def _check_folder(folder: Path) -> None:
         raise InputError(message, fix="name a new or empty folder")
 
 
-def _synchronise(folder: Path, files: Mapping[str, Content], pipeline: str) -> None:
+def _synchronise(folder: Path, files: Mapping[str, Content], pipeline: str, link: bool) -> None:
     """Make `folder` contain exactly `files` and the pipeline.
 
     The pipeline is deleted first and written last, so an incomplete bundle has none. Only the pipeline is synced to
@@ -82,7 +87,7 @@ def _synchronise(folder: Path, files: Mapping[str, Content], pipeline: str) -> N
     for name in stale:
         (folder / name).unlink()
     for name in changed:
-        write_content(folder / name, files[name])
+        write_content(folder / name, files[name], link=link)
     write_text(folder / PIPELINE_FILE, pipeline)
 
 
@@ -96,14 +101,24 @@ def _same(path: Path, content: Content) -> bool:
     return (copy.st_size, copy.st_mtime_ns) == (source.st_size, source.st_mtime_ns)
 
 
-def write_content(path: Path, content: Content) -> None:
-    """Write a file of a bundle, and its folder."""
+def write_content(path: Path, content: Content, *, link: bool = False) -> None:
+    """Write a file of a bundle, and its folder. `link`: a large file is a hard link if possible."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # it may be a link to a file of others
     if isinstance(content, str):
         path.write_text(content, encoding="utf-8", newline="\n")
-    else:
+    elif not (link and content.stat().st_size >= LEAST_LINKED and _linked(content, path)):
         shutil.copyfile(content, path)
         shutil.copystat(content, path)
+
+
+def _linked(source: Path, path: Path) -> bool:
+    """Create a hard link. False if `path` is on another file system, or the file system has none."""
+    try:
+        os.link(source.resolve(), path)
+    except OSError:
+        return False
+    return True
 
 
 def _files(planned: Plan) -> Iterator[tuple[str, Content]]:

@@ -1,5 +1,6 @@
 """Read and check a job file: YAML with positions, so that every problem has its line."""
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -21,6 +22,8 @@ from azdistill.job.paths import absent
 from azdistill.job.shorthand import Values, as_written, expand, has_field
 from azdistill.job.task import metric_file_problems, task_file_problems
 
+# Name of the job file of a folder.
+JOB_FILE = "job.yaml"
 NO_SETTINGS: Mapping[str, str] = {}
 
 
@@ -39,13 +42,14 @@ def load_job(path: Path | str, settings: Mapping[str, str] = NO_SETTINGS) -> Dis
 def check_job(
     path: Path | str, today: date | None = None, settings: Mapping[str, str] = NO_SETTINGS, *, files: bool = True
 ) -> tuple[DistillationJob | None, list[Problem]]:
-    """The job of a YAML file with its warnings, or None with its errors; both ordered by line.
+    """The job of a YAML file, or of job.yaml in a folder, with its warnings, or None with its errors, by line.
 
     Azure's own `type: distillation` file is converted, and the differences are warnings. `today` decides which models
     are retired. Without `files`, the data files and the student's folder may be missing. Raises SpecError for a file
     that is not a YAML mapping.
     """
-    document = read_document(Path(path), SpecError, "job file")
+    file = Path(path, JOB_FILE) if os.path.isfile(Path(path, JOB_FILE)) else Path(path)
+    document = read_document(file, SpecError, "job file")
     if is_native(document.value):
         return _check_native(document, today, settings, files)
     values, problems = _with_catalog(document)

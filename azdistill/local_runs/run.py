@@ -75,4 +75,4 @@ def _pipeline_file(request: RunRequest, bundle: Path) -> Path:
         return request.source
     from azdistill.job.bundle import compile_job
 
-    return compile_job(request.source, bundle)
+    return compile_job(request.source, bundle, link=True)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,8 @@ def test_help_and_validate_import_nothing_heavy(job: Path, pipeline: Writer) -> 
     assert imported("--help") == "heavy: []"
     assert imported("validate", job) == "heavy: []"
     assert imported("validate", pipeline({"say": "echo hello"})) == "heavy: []"
+
+
+def test_the_version_is_that_of_the_package(azdistill: Command) -> None:
+    done = azdistill("--version")
+    assert (done.code, done.out.strip()) == (0, version("azdistill"))

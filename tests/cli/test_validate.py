@@ -21,6 +21,10 @@ def test_a_valid_job_and_its_rows(azdistill: Command, job: Path) -> None:
     assert files == [f"  training_data: {rows}", f"  test_data: {rows}"]
 
 
+def test_a_folder_with_a_job_file_is_that_job(azdistill: Command, job: Path) -> None:
+    assert azdistill("validate", job.parent).out == azdistill("validate", job).out
+
+
 @pytest.mark.parametrize(
     ("rows", "severity", "code", "words"),
     [
@@ -121,7 +125,7 @@ def test_a_file_that_cannot_be_read_is_one_line(
 
 @pytest.mark.parametrize("verb", ["validate", "run"])
 @pytest.mark.parametrize(
-    ("path", "expected"), [("nothing.yaml", "No such file"), (".", "no pipeline.yml in this folder")]
+    ("path", "expected"), [("nothing.yaml", "No such file"), (".", "no pipeline.yml or job.yaml in this folder")]
 )
 def test_a_path_that_does_not_exist_is_one_line(azdistill: Command, verb: str, path: str, expected: str) -> None:
     done = azdistill(verb, path)

@@ -38,7 +38,7 @@ class RunOptions:
     # Environment variables that are added to every process. They do not count for reuse.
     variables: Mapping[str, str] = field(default_factory=dict)
     # Folder that runs share: datastores, downloads, registered components, environments, the model registry.
-    # Default: $AZDISTILL_HOME, else `.azdistill`.
+    # Default: $AZDISTILL_HOME, else the first `.azdistill` in the current folder or above it.
     home: Path = field(default_factory=home_folder)
     # Local copies of registered data and of remote data, by name or address.
     data: Mapping[str, Path] = field(default_factory=dict)

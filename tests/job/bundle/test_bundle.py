@@ -12,7 +12,7 @@ from azdistill.contracts.errors import InputError, SpecError
 from azdistill.engine.pipeline.checks import pipeline_problems
 from azdistill.engine.pipeline.loading import load_pipeline
 from azdistill.job import chat_template
-from azdistill.job.bundle import compile_job
+from azdistill.job.bundle import LEAST_LINKED, compile_job
 from azdistill.job.loading import check_job, load_job
 from azdistill.job.model import DistillationJob
 
@@ -95,6 +95,21 @@ def test_compiling_again_leaves_unchanged_files_untouched(spec: Path, tmp_path: 
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "bundle").rglob("*") if path.is_file()}
     compile_job(load_job(spec), tmp_path / "bundle")
     assert stamps == {path: path.stat().st_mtime_ns for path in (tmp_path / "bundle").rglob("*") if path.is_file()}
+
+
+def test_bundles_of_runs_share_large_files_until_these_change(spec: Path, tmp_path: Path) -> None:
+    weights = spec.parent / "student/model.safetensors"
+    weights.write_bytes(b"a" * LEAST_LINKED)
+    copies = [tmp_path / name / "inputs/student/model.safetensors" for name in ("compiled", "run", "next")]
+    compile_job(load_job(spec), tmp_path / "compiled")
+    compile_job(load_job(spec), tmp_path / "run", link=True)
+    assert [copy.samefile(weights) for copy in copies[:2]] == [False, True]
+    weights.unlink()
+    weights.write_bytes(b"b" * LEAST_LINKED)
+    compile_job(load_job(spec), tmp_path / "next", link=True)
+    assert [copy.read_bytes()[:1] for copy in copies] == [b"a", b"a", b"b"]
+    compile_job(load_job(spec), tmp_path / "run", link=True)
+    assert copies[1].samefile(weights)
 
 
 def test_what_is_no_longer_part_of_the_job_leaves_the_bundle(spec: Path, tmp_path: Path) -> None:
