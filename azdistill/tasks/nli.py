@@ -30,6 +30,10 @@ _NEGATION = re.compile(
 _CONTINUED = re.compile(r"^\w*[\s*]+(?:or|nor)[\s*]+(?:an?\s+|as\s+)?[\W_]*$")
 
 
+# Python reads no integer of more than 4,300 digits.
+MAX_DIGITS = 10
+
+
 class LabelTask:
     """The task with a set of labels, in the order of the integers that stand for them.
 
@@ -55,7 +59,7 @@ class LabelTask:
     def _gold(self, label: str | None, record: Mapping[str, Any]) -> str | None:
         if label is None or label in NO_LABEL:
             return None
-        if label.isdecimal():
+        if label.isdecimal() and len(label) < MAX_DIGITS:
             return self._numbered(int(label), record)
         gold = self._by_name.get(_spaced(label)) or self.answer(label)
         if gold is None:

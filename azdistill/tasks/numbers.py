@@ -70,10 +70,10 @@ def number_of(text: str) -> str | None:
     if match is None or not _UNIT.fullmatch(text[match.end() :]):
         return None
     try:
-        value = _value(match)
-    except (ValueError, ZeroDivisionError):  # Python reads no integer of more than 4,300 digits
+        value = str(_value(match))
+    except (ValueError, ZeroDivisionError):  # Python reads and writes no integer of more than 4,300 digits
         return None
-    return f"{value}%" if match["percent"] else str(value)
+    return f"{value}%" if match["percent"] else value
 
 
 def _value(match: re.Match[str]) -> Fraction:

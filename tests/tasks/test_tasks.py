@@ -75,7 +75,16 @@ def test_qnli_asks_whether_the_sentence_answers_the_question():
 
 
 @pytest.mark.parametrize(
-    "text", ["1e99999999", "9" * 10_000, "\\boxed{" * 3000, "1," * 20_000, "answer is " * 5000, "\\[ " * 5000]
+    "text",
+    [
+        "1e99999999",
+        "9" * 10_000,
+        "9" * 4300 + "e99",
+        "\\boxed{" * 3000,
+        "1," * 20_000,
+        "answer is " * 5000,
+        "\\[ " * 5000,
+    ],
 )
 def test_no_text_is_slow_to_read(text):
     TASKS["math"].answer("x + 1")  # starts the process of math-verify
@@ -83,6 +92,11 @@ def test_no_text_is_slow_to_read(text):
     for task in TASKS.values():
         task.answer(text)
     assert time.perf_counter() - started < 1.0
+
+
+def test_a_label_of_many_digits_is_a_bad_row():
+    with pytest.raises(BadRow):
+        TASKS["nli"].case({"premise": "It rains.", "hypothesis": "x", "label": "9" * 5000})
 
 
 @pytest.mark.parametrize(
