@@ -60,7 +60,9 @@ def _plan_deletion(run: "RunFolder", *, checkpoints: bool) -> _Deletion:
 
     if run.in_use:
         raise InputError("in use by a run", subject=f"run folder {str(run.path)!r}", code="in_use", fix="end it first")
-    of_training = (*sorted(run.path.glob(CHECKPOINTS)), *_shared_checkpoints(run.path))
+    # A node may have put a link to another folder into the run: what is there is not of the run.
+    inside = (path for path in run.path.glob(CHECKPOINTS) if path.parent.resolve().is_relative_to(run.path.resolve()))
+    of_training = (*sorted(inside), *_shared_checkpoints(run.path))
     paths = of_training if checkpoints else (run.path, *_shared_checkpoints(run.path))
     return _Deletion(run.path, paths, sum(map(_size, paths)))
 
@@ -90,13 +92,12 @@ def _confirm(deletions: list[_Deletion]) -> None:
 
 def _delete(deletion: _Deletion) -> None:
     """Raises InputError for a run that has started in the meantime."""
-    import shutil
-
     from azdistill.engine.local.guards import locked
+    from azdistill.engine.local.storage import remove
 
     with locked(deletion.run):
         for path in deletion.paths:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            remove(path)
     print_text(f"deleted {deletion}")
 
 

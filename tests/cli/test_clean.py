@@ -49,6 +49,17 @@ def test_only_the_checkpoints_are_deleted(azdistill: Command, run: Path) -> None
     assert (run / "prepare/node.json").is_file()
 
 
+@pytest.mark.parametrize("option", ["--checkpoints", "--yes"])
+def test_what_links_in_a_run_lead_to_is_not_deleted(azdistill: Command, run: Path, folder: Path, option: str) -> None:
+    (folder / "other/checkpoints").mkdir(parents=True)
+    (folder / "other/checkpoints/precious").touch()
+    (run / "link").symlink_to(folder / "other")
+    (run / "train/checkpoints/link").symlink_to(folder / "other")
+    assert azdistill("clean", "old", option, "--yes").code == 0
+    assert (folder / "other/checkpoints/precious").is_file()
+    assert not (run / "train/checkpoints/link").exists()
+
+
 @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1), ("\n", 1)])
 def test_it_asks_for_confirmation(
     azdistill: Command, run: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
