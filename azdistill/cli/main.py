@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, NoReturn
 
 import typer
@@ -125,7 +125,8 @@ def main(open_workspace: object = None) -> None:
 
 
 def _fail(error: AzdistillError) -> NoReturn:
-    print_text(render_error(error), file=sys.stderr)
+    with suppress(OSError):  # the terminal has closed
+        print_text(render_error(error), file=sys.stderr)
     sys.exit(error.exit_code)
 
 

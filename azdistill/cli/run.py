@@ -1,5 +1,6 @@
 """azdistill run: run a job, bundle, pipeline or component on this machine."""
 
+import errno
 import shlex
 import signal
 from collections.abc import Iterator, Mapping, Sequence
@@ -264,7 +265,7 @@ def _run(request: "RunRequest", path: Path, continue_with: str) -> None:
 def _interruptible(continue_with: str) -> Iterator[None]:
     """Raise Interrupted with the command that continues the run on Ctrl-C, SIGTERM and SIGHUP, at any moment.
 
-    `nohup` ignores SIGHUP, and then it stays ignored.
+    `nohup` ignores SIGHUP, and then it stays ignored. After SIGHUP, writing to the closed terminal is an OSError.
     """
     from azdistill.contracts.errors import Interrupted
     from azdistill.engine.local.guards import SIGNALS
@@ -273,7 +274,9 @@ def _interruptible(continue_with: str) -> Iterator[None]:
     before = {number: signal.signal(number, _interrupt) for number in handled}
     try:
         yield
-    except (KeyboardInterrupt, Interrupted):
+    except (KeyboardInterrupt, Interrupted, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EIO:
+            raise
         raise Interrupted("interrupted; completed work is kept", fix="continue with", command=continue_with) from None
     finally:
         for number, handler in before.items():

@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM: exit code 130, one line with the command that continues, and no process is left."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command, Writer
+from tests.small_job import AZDISTILL
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -54,6 +56,21 @@ def test_an_interrupted_run_continues_with_the_printed_command(
     done = azdistill("run", slow, "-o", "a run")
     assert done.code == 0
     assert "quick: reused" in done.err
+
+
+def test_a_closed_terminal_interrupts_a_run(slow: Path) -> None:
+    ours, theirs = os.openpty()
+    command = [*AZDISTILL, "run", str(slow), "-o", "r"]
+    environment = {**os.environ, "TERM": "xterm"}
+    process = subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment, start_new_session=True)
+    os.close(theirs)
+    log = Path("r/slow/log.txt")
+    when(lambda: os.read(ours, 65536) != b"" and log.is_file() and log.read_text().endswith("\n"))
+    os.close(ours)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(20) == 130
+    when(lambda: not alive(int(log.read_text())))
+    assert json.loads(Path("r/slow/node.json").read_text())["state"] == "interrupted"
 
 
 def test_a_second_run_in_the_same_folder_is_wrong_input(start: Start, slow: Path, azdistill: Command) -> None:
