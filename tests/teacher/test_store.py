@@ -170,6 +170,14 @@ def test_a_corrupt_segment_loses_only_its_own_records(tmp_path):
     assert (set(later), later.unreadable) == ({"a", "c"}, 1)
 
 
+def test_another_version_behind_a_readable_record_is_a_damaged_record(tmp_path):
+    path = filled(tmp_path, "run", stored("a"), stored("b"))
+    first, second = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + second.replace(b'{"v":2', b'{"v":3'))
+    later = find(tmp_path, ["a", "b"])
+    assert (set(later), later.unreadable) == ({"a"}, 1)
+
+
 def test_a_newer_version_is_an_error_with_its_position(tmp_path):
     filled(tmp_path, "run", stored("a"))
     (tmp_path / "new.jsonl").write_bytes(b'{"v":3,"key":"a"}\n')

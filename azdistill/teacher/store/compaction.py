@@ -13,9 +13,10 @@ from itertools import count
 from pathlib import Path
 
 from azdistill.contracts.errors import AzdistillError, InputError
+from azdistill.contracts.files import sync
 from azdistill.teacher.store.index import position
 from azdistill.teacher.store.records import is_rejection
-from azdistill.teacher.store.segments import SCAN_BYTES, SUFFIX, Piece, hold, in_use, scan, segments, sync_folder
+from azdistill.teacher.store.segments import SCAN_BYTES, SUFFIX, Piece, hold, in_use, scan, segments
 
 LARGEST_BYTES = 256 * 1024 * 1024
 PARTIAL = ".partial"
@@ -136,9 +137,9 @@ def _replace(folder: Path, old: Sequence[Path], new: Iterable[tuple[Path, Path]]
     made = list(new)
     for partial, path in made:
         partial.replace(path)
-    sync_folder(folder)
+    sync(folder)
     _remove(set(old) - {path for _, path in made})
-    sync_folder(folder)
+    sync(folder)
     return len(made)
 
 

@@ -61,20 +61,25 @@ def _names(folder: Path) -> list[str]:
 
 
 def scan(segment: IO[bytes]) -> Iterator[Piece]:
-    """All records and unreadable bytes of a segment. Raises AzdistillError for a record of an unknown version."""
-    offset = 0
+    """All records and unreadable bytes of a segment.
+
+    Raises AzdistillError for a record of an unknown version. A segment has one writer, so behind a record of this
+    version another number is a damage.
+    """
+    offset, is_readable = 0, False
     for line in segment:
         if key := key_of(line):
+            is_readable = True
             yield offset, key, line
         elif line.endswith(b"\n") or not in_use(segment):  # else it is being written
-            yield from _salvage(segment, offset, line)
+            yield from _salvage(segment, offset, line, is_readable)
         offset += len(line)
 
 
-def _salvage(segment: IO[bytes], offset: int, line: bytes) -> Iterator[Piece]:
+def _salvage(segment: IO[bytes], offset: int, line: bytes, is_readable: bool) -> Iterator[Piece]:
     """A record that was appended to a torn one, and a record that lacks only its newline."""
     for record in split_records(line):
-        if version(record) not in (None, VERSION):
+        if not is_readable and version(record) not in (None, VERSION):
             raise AzdistillError(
                 f"segment {segment.name!r}: the record at byte {offset} has version {version(record)}; this azdistill "
                 f"reads version {VERSION}",
@@ -121,13 +126,3 @@ def _lock(file: IO[bytes], *, exclusive: bool, wait: bool) -> bool:
     except OSError:
         return False
     return True
-
-
-def sync_folder(folder: Path) -> None:
-    """Make new names durable. Windows has no such call and does not need one."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import IO
 
 from azdistill.contracts.errors import AzdistillError
+from azdistill.contracts.files import sync
 from azdistill.teacher.store.index import StoreIndex
 from azdistill.teacher.store.records import StoredAnswer, encode
-from azdistill.teacher.store.segments import SUFFIX, WRITING, Create, create, hold, sync_folder, write_all
+from azdistill.teacher.store.segments import SUFFIX, WRITING, Create, create, hold, write_all
 
 LOCAL_WINDOW_S = 0.03
 MOUNT_WINDOW_S = 3.0
@@ -141,7 +142,7 @@ class ResponseStore:
             with contextlib.suppress(OSError):
                 writing.unlink()
             raise
-        sync_folder(self.folder)
+        sync(self.folder)
 
     def _not_writable(self, error: OSError) -> AzdistillError:
         return AzdistillError(
@@ -157,7 +158,7 @@ class ResponseStore:
             except FileExistsError:
                 continue
             hold(segment)
-            sync_folder(self.folder)
+            sync(self.folder)
             return segment
 
     def _next_path(self) -> Path:
