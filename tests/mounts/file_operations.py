@@ -90,7 +90,7 @@ def fsync(here: Path, _: Path) -> object:
     return (here / "a").read_text()
 
 
-@operation("fsync of a folder", "the response store")
+@operation("fsync of a folder", "the response store, checkpoints")
 def fsync_folder(here: Path, _: Path) -> object:
     handle = os.open(here, os.O_RDONLY)
     try:
@@ -98,6 +98,17 @@ def fsync_folder(here: Path, _: Path) -> object:
     finally:
         os.close(handle)
     return "synced"
+
+
+@operation("fsync of a closed file that is opened for reading", "checkpoints")
+def fsync_closed(here: Path, _: Path) -> object:
+    (here / "a").write_text("hello")
+    handle = os.open(here / "a", os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    return (here / "a").read_text()
 
 
 @operation("create a file only if the name is free (O_EXCL)", "the response store")
