@@ -10,6 +10,9 @@ from typing import Any
 
 from azdistill.engine.errors import AzdistillError, DataError
 
+# Far more than a file has that azdistill writes.
+MAX_JSON_BYTES = 1_000_000_000
+
 _FREE_SPACE = "free disk space, then run again to continue"
 _WRITABLE = "name a folder that you may write, or change its permissions"
 # Errors of disks, permissions and limits of the system, and what to do. Any other OSError is a bug.
@@ -62,7 +65,7 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file. Raises DataError where it is missing, cannot be read or is not JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_limited(path, MAX_JSON_BYTES).decode("utf-8"))
     except FileNotFoundError:
         fix = "did the step that writes it finish?"
         raise DataError("no such file", code="missing_file", fix=fix, file=path) from None

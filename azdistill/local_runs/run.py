@@ -10,6 +10,7 @@ from azdistill.engine.local.engine import run_pipeline
 from azdistill.engine.local.guards import locked
 from azdistill.engine.local.registered import registered_in
 from azdistill.engine.local.results import Event, Explanation, RunResult
+from azdistill.engine.local.storage import own_folder
 from azdistill.engine.pipeline.loading import Registered, load_pipeline
 from azdistill.engine.pipeline.model import Pipeline
 from azdistill.job.student_folder import check_student
@@ -75,4 +76,4 @@ def _pipeline_file(request: RunRequest, bundle: Path) -> Path:
         return request.source
     from azdistill.job.bundle import compile_job
 
-    return compile_job(request.source, bundle, link=True)
+    return compile_job(request.source, own_folder(bundle), link=True)

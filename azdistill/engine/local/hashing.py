@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from azdistill.engine.errors import DataError
+from azdistill.engine.files import read_json
 from azdistill.engine.local.storage import own_file
 
 Stamp = tuple[int, int, int, int]
@@ -80,9 +82,9 @@ def _stamp(path: Path) -> Stamp:
 def _read(cache: Path) -> dict[str, tuple[Stamp, str]]:
     """The cached hashes. Empty when the cache is missing or unreadable."""
     try:
-        raw = json.loads(cache.read_text(encoding="utf-8"))
+        raw = read_json(cache)
         return {name: (_as_stamp(*stamp), digest) for name, (stamp, digest) in raw.items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+    except (DataError, ValueError, TypeError, AttributeError):
         return {}
 
 

@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from azdistill.engine.errors import DataError
+from azdistill.engine.files import read_json
 from azdistill.engine.local.storage import own_file
 from azdistill.engine.problems import may_be_secret
 
@@ -68,16 +71,16 @@ def without_secret(label: str, value: str) -> str:
 def read_record(folder: Path) -> NodeRecord | None:
     """The record in a node's folder. None when it is missing or damaged: the node then runs."""
     try:
-        raw = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+        raw = read_json(folder / RECORD_FILE)
         record = NodeRecord(**{**raw, "key": ReuseKey(**raw["key"])})
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (DataError, ValueError, TypeError, KeyError):
         return None
     return record if _has_types(record) else None
 
 
 def has_damaged_record(folder: Path) -> bool:
     """True if a node's folder has a record that cannot be read."""
-    return (folder / RECORD_FILE).exists() and read_record(folder) is None
+    return os.path.lexists(folder / RECORD_FILE) and read_record(folder) is None
 
 
 def _has_types(record: NodeRecord) -> bool:

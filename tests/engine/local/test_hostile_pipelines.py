@@ -78,6 +78,14 @@ def test_the_engine_does_not_follow_links_in_the_run_folder(sandbox: Project, na
         run_hostile(sandbox, PIPELINE.format(plant=plant, end=end, attempt=attempt // 2))
 
 
+@pytest.mark.parametrize("name", ["node.json", "../.hashes.json", "../.lock", "log.txt"])
+@pytest.mark.parametrize("target", ["/dev/zero", "fifo"])
+def test_the_engine_reads_no_device_and_no_pipe(sandbox: Project, name: str, target: str) -> None:
+    plant = f"mkfifo fifo; rm -rf {name}; ln -s {target} {name}"
+    for attempt, end in enumerate(("exit 1", "exit 0", "exit 0")):
+        run_hostile(sandbox, PIPELINE.format(plant=plant, end=end, attempt=attempt // 2))
+
+
 @pytest.mark.slow
 def test_a_sweep_does_not_follow_a_link_in_place_of_its_trials(sandbox: Project) -> None:
     plant = PLANT.format(name="trials", victim=sandbox.root / "victim", target="")

@@ -1,6 +1,5 @@
 """Records of trials: `trials/N/trial.json` for each, and `trials.json` for all of them."""
 
-import json
 import math
 import shutil
 from collections.abc import Collection, Mapping
@@ -8,7 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from azdistill.engine.files import write_json
+from azdistill.engine.errors import DataError
+from azdistill.engine.files import read_json, write_json
 from azdistill.engine.local.storage import own_file, own_folder, remove
 from azdistill.engine.local.sweeps.early_termination import score
 from azdistill.engine.local.sweeps.sampling import Values
@@ -126,9 +126,9 @@ def _link_or_copy(source: str, target: str) -> None:
 def _read(folder: Path, number: int, values: Values) -> SweepTrial:
     """A recorded trial. A record that is unreadable or has other values is ignored."""
     try:
-        raw = json.loads((folder / TRIALS / str(number) / RECORD_FILE).read_text(encoding="utf-8"))
+        raw = read_json(folder / TRIALS / str(number) / RECORD_FILE)
         trial = SweepTrial(**{**raw, "series": tuple(raw["series"])})
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (DataError, ValueError, TypeError, KeyError):
         return SweepTrial(number, values)
     matches = trial == replace(trial, number=number, values=dict(values))
     return trial if matches and _has_types(trial) else SweepTrial(number, values)
