@@ -268,9 +268,9 @@ def _interruptible(continue_with: str) -> Iterator[None]:
     `nohup` ignores SIGHUP, and then it stays ignored. After SIGHUP, writing to the closed terminal is an OSError.
     """
     from azdistill.contracts.errors import Interrupted
-    from azdistill.engine.local.guards import SIGNALS
+    from azdistill.engine.local.supervisor import ENDING
 
-    handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    handled = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, _interrupt) for number in handled}
     try:
         yield

@@ -13,9 +13,7 @@ from filelock import FileLock, Timeout
 from azdistill.engine.errors import InputError
 from azdistill.engine.files import disk_error
 from azdistill.engine.local.storage import own_file
-
-# Signals that end a run. A terminal sends SIGHUP when it closes; Windows does not have it.
-SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+from azdistill.engine.local.supervisor import ENDING
 
 
 def check_system() -> None:
@@ -61,7 +59,7 @@ def interrupts() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
-    handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    handled = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, handle) for number in handled}
     try:
         yield event

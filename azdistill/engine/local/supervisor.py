@@ -29,10 +29,16 @@ Request = dict[str, Any]
 
 PR_SET_CHILD_SUBREAPER = 36  # of <linux/prctl.h>
 
-# Sent to the process group, for the command alone.
-IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+def signals(*names: str) -> tuple[signal.Signals, ...]:
+    """The signals of this system with these names. Windows, where nothing runs, can import this module."""
+    return tuple(signal.Signals[name] for name in names if name in signal.Signals.__members__)
+
+
+# Signals that end a run; a terminal sends SIGHUP when it closes. A supervisor ignores them: they are for its command.
+ENDING = signals("SIGTERM", "SIGINT", "SIGHUP")
 # Signals that the command must not find ignored: those above, and what Python ignores.
-DEFAULTS = (*IGNORED, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ)
+DEFAULTS = (*ENDING, *signals("SIGCHLD", "SIGPIPE", "SIGXFSZ"))
 
 # The channel, the log, and what the command inherits.
 MAX_DESCRIPTORS = 16
@@ -45,7 +51,7 @@ POLL_INTERVAL_S = 0.002
 
 def serve(requests: socket.socket) -> None:
     """Fork a supervisor for each request, until the engine has ended or closed its end."""
-    for number in IGNORED:
+    for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors that end are not collected
     adopt_orphans = prctl_caller()
@@ -90,10 +96,10 @@ def supervise(channel_descriptor: int, log: int, *inherited: int) -> None:
         readable: list[socket.socket | int] = [channel, child_ended]
         ready, _, _ = select.select(readable, [], [])
         if channel in ready:
-            signals = channel.recv(1024)
-            if not signals:
+            numbers = channel.recv(1024)
+            if not numbers:
                 break
-            for number in signals:
+            for number in numbers:
                 os.killpg(0, number)
         elif child_ended in ready:
             os.read(child_ended, 1024)
