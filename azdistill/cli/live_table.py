@@ -61,12 +61,17 @@ class LiveTable:
 
     def _last_line(self, node: NodeRun) -> Text:
         if node.state == "running":
-            return Text.from_ansi(last_line(node.log))
+            return _plain(last_line(node.log))
         if node.state not in ("completed", "failed"):
             return Text()
         if node.name not in self._last_lines:
-            self._last_lines[node.name] = Text.from_ansi(last_line(node.log))
+            self._last_lines[node.name] = _plain(last_line(node.log))
         return self._last_lines[node.name]
+
+
+def _plain(line: str) -> Text:
+    """A line without its colours and links: a log must not put links on the terminal."""
+    return Text(Text.from_ansi(line).plain)
 
 
 def _empty_table() -> Table:

@@ -43,7 +43,7 @@ from azdistill.cli import (
 from azdistill.cli.problems import render_error
 from azdistill.cli.render import print_text
 from azdistill.contracts.errors import AzdistillError
-from azdistill.engine.redaction import redact_logs
+from azdistill.engine.redaction import redact_output
 
 DEBUG_VARIABLE = "AZDISTILL_DEBUG"
 
@@ -138,7 +138,7 @@ def _log_to_stderr() -> Iterator[None]:
     """
     handler, logger = logging.StreamHandler(), logging.getLogger("azdistill")
     make_record = logging.getLogRecordFactory()
-    redact_logs()
+    redact_output()
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if os.environ.get(DEBUG_VARIABLE) else logging.INFO)

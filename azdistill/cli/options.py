@@ -62,5 +62,6 @@ def without_secret(setting: str) -> str:
     from azdistill.engine.problems import may_be_secret
     from azdistill.engine.redaction import PLACEHOLDER
 
-    name, equals, value = setting.rpartition("=")
-    return f"{name}{equals}{PLACEHOLDER}" if may_be_secret(name, value) else setting
+    name, equals, value = setting.partition("=")
+    shown_name = PLACEHOLDER if may_be_secret("", name) else name
+    return f"{shown_name}{equals}{PLACEHOLDER if value and may_be_secret(name, value) else value}"

@@ -32,8 +32,8 @@ class PrintableStream:
         self._stream.write(printable(text))
         return len(text)
 
-    def flush(self) -> None:
-        self._stream.flush()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def console(stream: TextIO | None = None) -> "Console":
@@ -51,7 +51,8 @@ def console(stream: TextIO | None = None) -> "Console":
 
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows with aligned columns. No text is truncated, because a program may read it."""
+    """Print rows with aligned columns, each on one line. No text is truncated, because a program may read it."""
+    rows = [[text.replace("\n", "\\n") for text in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print_text("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

@@ -11,6 +11,7 @@ import html
 import logging
 import os
 import re
+import sys
 import traceback
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
-from azdistill.engine.problems import SECRET_NAME, SECRET_PARAMETER, printable
+from azdistill.engine.problems import SECRET_PARAMETER, printable
 
 PLACEHOLDER = "[key]"
 # A shorter text is no secret: to replace every "a" would make the message unreadable.
@@ -46,6 +47,10 @@ CREDENTIALS = (
     re.compile(r"(?P<value>\beyJ[\w-]{10,}\.[\w-]{10,}(?:\.[\w-]*)?)"),
 )
 
+# Unlike AZURE_KEY_VAULT_NAME, whose words are in many texts.
+_SECRET_VARIABLE = re.compile(
+    r"(^|_)(api)?(key|token|secret|password|passwd|pwd|pat|credentials?)(_?\d+)?$", re.IGNORECASE
+)
 _ESCAPE = re.compile(
     r"%[0-9a-f]{2}|&#(?:\d{1,7}|x[0-9a-f]{1,6});?|&[a-z]{2,8};|\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|\\[nrt/\\\"']",
     re.IGNORECASE,
@@ -69,10 +74,15 @@ def quote(text: str, secrets: Iterable[str] = ()) -> str:
     return line if len(line) <= LONGEST_QUOTE else f"{line[: LONGEST_QUOTE - 3]}..."
 
 
-def redact_logs() -> None:
-    """Redact each log record of this process when it is made, also those of libraries that have handlers of their own:
-    urllib3's quote proxies, MLflow's quote its server."""
+def redact_output() -> None:
+    """Redact the traceback of a bug, and each log record of this process when it is made, also those of libraries that
+    have handlers of their own: urllib3's quote proxies, MLflow's quote its server."""
     logging.setLogRecordFactory(_redacted_record)
+    sys.excepthook = _print_redacted
+
+
+def _print_redacted(*error: Any) -> None:
+    print(redact("".join(traceback.format_exception(*error))), end="", file=sys.stderr)
 
 
 def _redacted_record(*arguments: Any, **options: Any) -> logging.LogRecord:
@@ -95,7 +105,7 @@ def environment_secrets(environ: Mapping[str, str] = os.environ) -> set[str]:
     for name, value in environ.items():
         if "://" in value:
             secrets |= url_secrets(value)
-        elif SECRET_NAME.search(name) and len(value) >= FRAGMENT and not value.startswith(("/", "~", ".")):
+        elif _SECRET_VARIABLE.search(name) and len(value) >= FRAGMENT and not value.startswith(("/", "~", ".")):
             secrets.add(value.strip())
     return secrets
 

@@ -6,14 +6,13 @@ A step owns its process, so this module alone sets up logging and environment va
 import logging
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.files import disk_error
 from azdistill.contracts.step import Arguments, Config, Step, parse
 from azdistill.engine.problems import printable
-from azdistill.engine.redaction import redact, redact_logs
+from azdistill.engine.redaction import redact, redact_output
 
 # Read by MLflow when it is imported: its log may hold the address of a run with a password.
 MLFLOW_SETTINGS = {
@@ -27,19 +26,11 @@ MLFLOW_SETTINGS = {
 
 
 def run_step(step: Step[Config], body: Callable[[Arguments[Config]], None], argv: Sequence[str]) -> int:
-    """Run one step and return its exit code. A bug is printed with its traceback, which may quote text from outside."""
+    """Run one step and return its exit code. Any exception but an AzdistillError and an error of the disk keeps its
+    traceback."""
     log_to_stdout()
     for name, value in MLFLOW_SETTINGS.items():
         os.environ.setdefault(name, value)
-    try:
-        return _exit_code(step, body, argv)
-    except Exception:
-        print(redact(traceback.format_exc()), end="", file=sys.stderr)
-        return AzdistillError.exit_code
-
-
-def _exit_code(step: Step[Config], body: Callable[[Arguments[Config]], None], argv: Sequence[str]) -> int:
-    """Run one step. An error of the user, of the disk and an interruption are printed in one line."""
     try:
         body(parse(step, argv))
     except AzdistillError as error:
@@ -58,7 +49,7 @@ def log_to_stdout() -> None:
     """Write log messages of azdistill to standard output as plain lines."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))
-    redact_logs()
+    redact_output()
     logger = logging.getLogger("azdistill")
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)

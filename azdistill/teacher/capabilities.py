@@ -93,7 +93,8 @@ async def _probe(endpoint: Endpoint, config: RequestConfig) -> Answer | RowRejec
         if support and support.supported is not None:
             reply = read_reply(result.status, result.headers, result.body)
             if support.supported and isinstance(reply, Answer):
-                return reply
+                redact, model = endpoint.auth.redact, reply.model
+                return replace(reply, finish_reason=redact(reply.finish_reason), model=model and redact(model))
             return RowRejected(NO_LOGPROBS, endpoint.auth.redact(support.reason))
         await asyncio.sleep(wait_s(tries, _as_retry(result)))
     raise EndpointError(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from azdistill.cli.options import without_secret
 from tests.cli.conftest import Command, Writer, command, folders, promoted
 
 TWICE = {
@@ -194,3 +195,17 @@ def test_set_replaces_a_field_of_a_job(azdistill: Command, job: Path) -> None:
     )
     azdistill("run", job, "-o", "r", "--set", "train.learning_rate=3e-5", "--until", "prepare")
     assert "learning_rate: 3.0e-05" in Path("r/bundle/pipeline.yml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("setting", "shown"),
+    [
+        ("inputs.hf_token=hf_abc", "inputs.hf_token=[key]"),
+        ("inputs.rows=https://h/rows?sig=abc", "inputs.rows=[key]"),
+        ("train.learning_rate=1e-5", "train.learning_rate=1e-5"),
+        ("inputs.hf_token", "inputs.hf_token"),
+        ("sk-live-123", "[key]"),
+    ],
+)
+def test_the_command_that_continues_a_run_has_no_secret(setting: str, shown: str) -> None:
+    assert without_secret(setting) == shown

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 import azdistill.cli
+from azdistill.cli.live_table import LiveTable
 from azdistill.cli.progress import ProgressLines
 from azdistill.cli.render import PrintableStream, console, print_text
 from azdistill.engine.local.results import Event, NodeRun
@@ -54,6 +56,16 @@ def test_the_last_line_of_a_log_is_filtered(tmp_path: Path) -> None:
         show(Event({"a": NodeRun("a", "running", tmp_path / "log.txt")}))
     assert "title" in stream.getvalue()
     assert not CONTROLS & set(stream.getvalue())
+
+
+def test_the_live_table_shows_no_link_of_a_log(tmp_path: Path) -> None:
+    link = "\x1b]8;;https://evil.example\x1b\\click\x1b]8;;\x1b\\"
+    (tmp_path / "log.txt").write_text(f"{link} \x1b[31mred\n")
+    stream = io.StringIO()
+    table = LiveTable().render(Event({"a": NodeRun("a", "running", tmp_path / "log.txt")}), 10)
+    Console(file=stream, force_terminal=True, color_system="truecolor").print(table)
+    assert "click red" in stream.getvalue()
+    assert "evil" not in stream.getvalue()
 
 
 def test_a_stored_answer_and_keys_of_files_are_filtered(azdistill: Command, folder: Path, pipeline: Writer) -> None:

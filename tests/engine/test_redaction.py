@@ -2,11 +2,12 @@
 
 import io
 import logging
+import sys
 import time
 
 import pytest
 
-from azdistill.engine.redaction import LONGEST_QUOTE, quote, redact, redact_logs
+from azdistill.engine.redaction import LONGEST_QUOTE, quote, redact, redact_output
 from tests.secret_spellings import SPELLINGS, SecretSearch, random_secrets
 
 
@@ -95,7 +96,7 @@ def test_secrets_of_the_environment_are_known(monkeypatch):
         "ROWS": "https://h/rows?sig=signature1",
         "PIP_INDEX_URL": "https://pat-of-feed@host/simple",
     }
-    for name, value in {**secrets, "KEY_FILE": "/home/me/key.txt"}.items():
+    for name, value in {**secrets, "KEY_FILE": "/home/me/key.txt", "KEY_VAULT_NAME": "my-pw-of-mlflow-vault"}.items():
         monkeypatch.setenv(name, value)
     text = "pw-of-mlflow another-pw run-token-1 signature1 pat-of-feed /home/me/key.txt"
     assert redact(text) == "[key] [key] [key] [key] [key] /home/me/key.txt"
@@ -108,20 +109,22 @@ def test_a_large_reply_is_quoted_quickly():
     assert time.perf_counter() - started < 0.5
 
 
-def test_log_records_of_all_packages_are_redacted_and_printable(monkeypatch):
+def test_log_records_of_all_packages_are_redacted_and_printable(monkeypatch, capsys):
     monkeypatch.setenv("HTTPS_PROXY", "http://me:p-a-s-s@proxy")
-    text, make_record = io.StringIO(), logging.getLogRecordFactory()
+    text, make_record, print_exception = io.StringIO(), logging.getLogRecordFactory(), sys.excepthook
     handler, logger = logging.StreamHandler(text), logging.getLogger("another.package")
     logger.addHandler(handler)
-    redact_logs()
+    redact_output()
     try:
         logger.warning("refused: %s", "p-a-s-s \x1b[31m \u202e")
         logger.warning("refused: %s %s", "not enough arguments")
         try:
             raise ValueError("not with p-a-s-s")
-        except ValueError:
+        except ValueError as error:
             logger.exception("failed")
+            sys.excepthook(type(error), error, error.__traceback__)
     finally:
+        sys.excepthook = print_exception
         logging.setLogRecordFactory(make_record)
         logger.removeHandler(handler)
     lines = text.getvalue().splitlines()
@@ -132,3 +135,4 @@ def test_log_records_of_all_packages_are_redacted_and_printable(monkeypatch):
         "Traceback (most recent call last):",
     ]
     assert lines[-1] == "ValueError: not with [key]"
+    assert capsys.readouterr().err.splitlines()[-1] == "ValueError: not with [key]"
