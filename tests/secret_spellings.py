@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+import quopri
 import random
 import string
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +21,9 @@ SPELLINGS: Mapping[str, Callable[[str], str]] = {
     "JSON, all": lambda secret: "".join(f"\\u{ord(letter):04x}" for letter in secret),
     "JSON, twice": lambda secret: json.dumps(json.dumps(secret)),
     "JSON in HTML": lambda secret: html.escape(json.dumps(secret)),
+    "percent, as JavaScript": lambda secret: "".join(f"%u{ord(letter):04X}" for letter in secret),
+    "quoted-printable": lambda secret: quopri.encodestring(secret.encode(), quotetabs=True).decode(),
+    "octal": lambda secret: "".join(f"\\{ord(letter):03o}" for letter in secret),
     "base64": lambda secret: base64.b64encode(secret.encode()).decode(),
     "base64 of user and password": lambda secret: base64.b64encode(f"me:{secret}".encode()).decode(),
     "base64 for URLs": lambda secret: base64.urlsafe_b64encode(f"x:{secret}\n".encode()).decode(),

@@ -8,6 +8,7 @@ are also searched in base64 and as hexadecimal digits. Of a secret that the send
 
 import base64
 import html
+import json
 import logging
 import os
 import re
@@ -18,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote as percent_encoded
 from urllib.parse import unquote
 
 from azdistill.engine.problems import SECRET_PARAMETER, printable
@@ -52,7 +54,8 @@ _SECRET_VARIABLE = re.compile(
     r"(^|_)(api)?(key|token|secret|password|passwd|pwd|pat|credentials?)(_?\d+)?$", re.IGNORECASE
 )
 _ESCAPE = re.compile(
-    r"%[0-9a-f]{2}|&#(?:\d{1,7}|x[0-9a-f]{1,6});?|&[a-z]{2,8};|\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|\\[nrt/\\\"']",
+    r"%u[0-9a-f]{4}|[%=][0-9a-f]{2}|&#(?:\d{1,7}|x[0-9a-f]{1,6});?|&[a-z]{2,8};"
+    r"|\\u[0-9a-f]{4}|\\u\{[0-9a-f]{1,5}\}|\\x[0-9a-f]{2}|\\[0-3][0-7]{2}|\\[nrt/\\\"']",
     re.IGNORECASE,
 )
 _BLANKS = {"n": "\n", "r": "\r", "t": "\t"}
@@ -163,19 +166,25 @@ class _View:
         return _View(text, [self.starts[index] for index in kept], [self.ends[index] for index in kept])
 
 
-def _spans(text: str, fragments: Mapping[int, frozenset[str]]) -> Iterator[_Span]:
-    """The parts of a text to replace, in all of its decodings."""
+def _views(text: str) -> Iterator[_View]:
+    """A text as it is, and decoded once, twice, ..."""
     view = _View(text, range(len(text)), range(1, len(text) + 1))
     for _ in range(DECODINGS):
+        yield view
+        if not _ESCAPE.search(view.text):
+            return
+        view = view.decoded()
+
+
+def _spans(text: str, fragments: Mapping[int, frozenset[str]]) -> Iterator[_Span]:
+    """The parts of a text to replace, in all of its decodings."""
+    for view in _views(text):
         for match in USER_INFO.finditer(view.text):
             yield view.span(*match.span(), "")
         for pattern in CREDENTIALS:
             for match in pattern.finditer(view.text):
                 yield view.span(*match.span("value"))
         yield from _fragments_in(view.compact(), fragments)
-        if not _ESCAPE.search(view.text):
-            return
-        view = view.decoded()
 
 
 def _fragments_in(view: _View, fragments: Mapping[int, frozenset[str]]) -> Iterator[_Span]:
@@ -209,10 +218,12 @@ def _fragments(secrets: frozenset[str]) -> dict[int, frozenset[str]]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """The spellings of a secret that decoding does not undo, as `_View.compact` returns them."""
-    content = secret.encode()
-    for form in (secret, content.decode("latin-1"), content.hex(), *_base64(content)):
-        yield "".join(_IGNORED.findall(form)).translate(_LOWER)
+    """The spellings of a secret that decoding does not undo, and those of a secret that has an escape in itself, as
+    `_View.compact` returns them."""
+    escaped = {secret, percent_encoded(secret, safe=""), html.escape(secret), json.dumps(secret)[1:-1]}
+    encoded = [form for text in escaped for form in (text.encode().hex(), *_base64(text.encode()))]
+    for form in (secret, secret.encode().decode("latin-1"), *encoded):
+        yield from (view.compact().text for view in _views(form))
 
 
 def _base64(content: bytes) -> Iterator[str]:
@@ -225,11 +236,11 @@ def _base64(content: bytes) -> Iterator[str]:
 
 
 def _decode(escape: str) -> str:
-    kind, rest = escape[0], escape[1:]
-    if kind == "%":
-        return chr(int(rest, 16))
+    kind, rest = escape[0], escape[1:].lower()
     if kind == "&":
         return html.unescape(escape if escape.endswith(";") else f"{escape};")
-    if rest[0] in "uUxX" and len(rest) > 1:
-        return chr(int(rest[1:], 16))
-    return _BLANKS.get(rest.lower(), rest)
+    if kind in "%=" or (rest[0] in "ux" and len(rest) > 1):
+        return chr(int(rest.lstrip("ux").strip("{}"), 16))
+    if rest.isdecimal():
+        return chr(int(rest, 8))
+    return _BLANKS.get(rest, rest)
