@@ -106,6 +106,15 @@ def test_a_token_is_renewed(life_s, times, tokens):
     assert sent == tokens
 
 
+def test_the_token_of_a_request_in_flight_is_redacted_after_a_renewal():
+    credential = TestCredential()
+    auth = entra_token(credential)
+    assert token_number(auth) == "1"
+    credential.now = 4301.0
+    assert token_number(auth) == "2"
+    assert set(auth.secrets()) == {f"{CANARY}-1", f"{CANARY}-2"}
+
+
 @pytest.mark.parametrize("jump_s", [-1e9, -7200, 7200, 1e9])
 def test_a_clock_that_jumps_neither_renews_a_token_nor_keeps_one_too_long(jump_s):
     credential = TestCredential()

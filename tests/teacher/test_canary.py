@@ -93,6 +93,21 @@ def test_a_secret_is_redacted_before_a_long_message_is_cut(step, prompts, config
     assert "canary"[:3] not in out + err + written_files(step)
 
 
+def test_the_names_in_an_answer_are_redacted(step, prompts, configure, credentials, serve):
+    fields, environ = credentials["key"]
+
+    async def answer(request):
+        secret = request.headers["api-key"]
+        named = {**ANSWER["choices"][0], "finish_reason": f"stop {secret}"}
+        return web.json_response({**ANSWER, "choices": [named], "model": f"m-{secret}"})
+
+    step.write_prompts(prompts(4))
+    code, out, err = step.run(configure(f"http://{serve(answer)}", teacher=fields), **environ)
+    assert (code, err) == (0, ""), out
+    assert read_json(step.completions / "usage.json")["reported_models"] == {"m-[key]": 4}
+    assert "canary" not in out + err + written_files(step)
+
+
 @pytest.mark.parametrize("status", [407, 502])
 def test_the_password_of_a_refusing_proxy_is_in_no_output(step, prompts, configure, status):
     step.write_prompts(prompts(4))
