@@ -163,13 +163,6 @@ var users = empty(usersGroupId) ? [] : [
     type: 'Group'
   }
 ]
-var otherDeployers = [for deployer in deployers: {
-  name: 'deployer'
-  label: 'deployer-${deployer.environment}'
-  id: deployer.id
-  type: 'ServicePrincipal'
-}]
-
 module identities 'modules/identities.bicep' = {
   name: 'identities'
   params: {
@@ -178,6 +171,7 @@ module identities 'modules/identities.bicep' = {
     tags: tags
     githubEnvironments: githubEnvironments
     githubIssuer: githubIssuer
+    deployers: deployers
   }
 }
 
@@ -245,7 +239,7 @@ module foundry 'modules/foundry.bicep' = {
 module roles 'modules/roles.bicep' = {
   name: 'roles'
   params: {
-    principals: concat(identities.outputs.principals, identities.outputs.githubPrincipals, users, otherDeployers)
+    principals: concat(identities.outputs.principals, identities.outputs.githubPrincipals, identities.outputs.deployers, users)
     names: {
       storage: storage.outputs.name
       keyVault: keyVault.outputs.name
@@ -296,7 +290,7 @@ module lifecycle 'modules/storage-lifecycle.bicep' = {
 module rolesAfterWorkspace 'modules/roles-after-workspace.bicep' = {
   name: 'roles-after-workspace'
   params: {
-    principals: concat(identities.outputs.principals, identities.outputs.githubPrincipals, users, otherDeployers)
+    principals: concat(identities.outputs.principals, identities.outputs.githubPrincipals, identities.outputs.deployers, users)
     workspaceName: workspace.outputs.name
     registryName: mlRegistryName
     registryGroup: mlRegistryGroup

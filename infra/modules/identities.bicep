@@ -12,6 +12,9 @@ param githubEnvironments array
 
 param githubIssuer string
 
+@description('Identities of other environments that deploy students trained here: environment (unique), id (object id).')
+param deployers array
+
 resource workspaceIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: 'id-${prefix}-workspace'
   location: location
@@ -94,6 +97,14 @@ output githubPrincipals array = [for (environment, index) in githubEnvironments:
   name: environment.principal
   label: environment.name
   id: githubIdentities[index].properties.principalId
+  type: 'ServicePrincipal'
+}]
+
+@description('The same of the identities of other environments.')
+output deployers array = [for deployer in deployers: {
+  name: 'deployer'
+  label: 'deployer-${deployer.environment}'
+  id: deployer.id
   type: 'ServicePrincipal'
 }]
 
