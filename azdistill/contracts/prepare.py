@@ -28,6 +28,9 @@ class PrepareConfig(StepConfig):
     test_fraction: float = Field(
         0.1, ge=0, lt=1, description="Fraction of training rows held out for testing, without test_data."
     )
+    columns: dict[str, str] | None = Field(
+        None, description="Columns of the rows by the names of the fields that the task reads."
+    )
     slice_columns: SliceColumns = None
     rows: Annotated[int, RunInput()] = Field(
         0, ge=0, description="Maximum number of rows to read from each file; 0 for all."

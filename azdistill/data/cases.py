@@ -36,19 +36,24 @@ class SourcedCase:
         return tuple((turn.role, " ".join(turn.content.casefold().split())) for turn in self.case.messages)
 
 
+# Columns of a user's rows by the names of the fields that a task reads.
+Renames = Mapping[str, str]
+NO_RENAMES: Renames = {}
+
+
 def read_cases(
-    path: Path, task: Task, rows: int = 0, columns: Sequence[str] = ()
+    path: Path, task: Task, rows: int = 0, columns: Sequence[str] = (), renames: Renames = NO_RENAMES
 ) -> tuple[list[SourcedCase], list[Reject]]:
     """Cases and rejected rows of a file: of its first `rows` rows, 0 for all. The cases keep the `columns`.
 
     Raises DataError as `read_records` does.
     """
     records = islice(read_records(path), rows or None)
-    return cases_of(((f"{path.name}:{number}", record) for number, record in records), task, columns)
+    return cases_of(((f"{path.name}:{number}", record) for number, record in records), task, columns, renames)
 
 
 def cases_of(
-    rows: Iterable[tuple[str, Record]], task: Task, columns: Sequence[str] = ()
+    rows: Iterable[tuple[str, Record]], task: Task, columns: Sequence[str] = (), renames: Renames = NO_RENAMES
 ) -> tuple[list[SourcedCase], list[Reject]]:
     """Cases and rejected rows. Each of `rows` is a source and its content."""
     cases: list[SourcedCase] = []
@@ -58,10 +63,26 @@ def cases_of(
             if isinstance(record, BadRow):
                 raise record
             row = without_envelope(record)
-            cases.append(SourcedCase(case_of(row, task), source, columns_of(row, columns)))
+            case = case_of(renamed(row, renames), task)
+            cases.append(SourcedCase(case, source, columns_of(row, columns)))
         except BadRow as error:
             rejects.append(Reject(source=source, reason=error.reason, detail=error.detail))
     return cases, rejects
+
+
+def renamed(record: Mapping[str, Any], renames: Renames) -> Mapping[str, Any]:
+    """The row with the columns of `renames` under the names of fields. A field of that name is replaced.
+
+    Raises BadRow for a row that has none of the columns.
+    """
+    if not renames:
+        return record
+    present = {field: record[column] for field, column in renames.items() if column in record}
+    if not present:
+        columns = ", ".join(map(repr, renames.values()))
+        raise BadRow("missing_column", f"has none of the columns {columns} of data.columns")
+    others = {name: value for name, value in record.items() if name not in renames.values()}
+    return {**others, **present}
 
 
 def case_of(record: Mapping[str, Any], task: Task) -> Case:

@@ -33,7 +33,9 @@ def read_files(files: Mapping[Split, Path], config: PrepareConfig, task_file: Pa
     rejects: list[Reject] = []
     for split in SPLITS:
         if split in files:
-            cases[split], rejected = read_cases(files[split], task, config.rows, slice_columns(config))
+            cases[split], rejected = read_cases(
+                files[split], task, config.rows, slice_columns(config), config.columns or {}
+            )
             rejects += rejected
     return ReadFiles(cases, rejects)
 
@@ -64,7 +66,8 @@ def read_data(
         read = read_files({"train": data}, config, task_file)
     else:
         rows = ((f"row {number}", row) for number, row in enumerate(data, 1))
-        cases, rejects = cases_of(rows, task_of(config.task, task_file, config.labels), slice_columns(config))
+        task = task_of(config.task, task_file, config.labels)
+        cases, rejects = cases_of(rows, task, slice_columns(config), config.columns or {})
         read = ReadFiles({"train": cases}, rejects)
     _check_ratio(read, config)
     if not read.cases["train"]:

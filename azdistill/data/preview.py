@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from azdistill.contracts.rows import Reject
-from azdistill.data.cases import SourcedCase, case_of, columns_of
+from azdistill.data.cases import NO_RENAMES, Renames, SourcedCase, case_of, columns_of, renamed
 from azdistill.data.chat_shapes import without_envelope
 from azdistill.tasks.records import detect_format, read_records
 from azdistill.tasks.task import BadRow, Task
@@ -48,6 +48,11 @@ class _ReadFields(dict[str, Any]):
         super().__init__(record)
         self.read: set[str] = set()
 
+    @property
+    def unused(self) -> list[str]:
+        """Fields with a value that were not read."""
+        return [name for name, value in self.items() if name not in self.read and value not in (None, "", [])]
+
     def __getitem__(self, name: str) -> Any:
         self.read.add(name)
         return super().__getitem__(name)
@@ -57,7 +62,9 @@ class _ReadFields(dict[str, Any]):
         return super().get(name, default)
 
 
-def preview(path: Path, task: Task, columns: Sequence[str] = (), max_rows: int = 0) -> Preview:
+def preview(
+    path: Path, task: Task, columns: Sequence[str] = (), renames: Renames = NO_RENAMES, max_rows: int = 0
+) -> Preview:
     """Read the first `max_rows` rows of a file, 0 for all. Raises DataError as `read_records` does."""
     cases: list[SourcedCase] = []
     rejects: list[Reject] = []
@@ -71,9 +78,10 @@ def preview(path: Path, task: Task, columns: Sequence[str] = (), max_rows: int =
         try:
             if isinstance(record, BadRow):
                 raise record
-            row = _ReadFields(without_envelope(record))
-            cases.append(SourcedCase(case_of(row, task), source, columns_of(row, columns)))
-            unused.update(name for name, value in row.items() if name not in row.read and value not in (None, "", []))
+            row = without_envelope(record)
+            fields = _ReadFields(renamed(row, renames))
+            cases.append(SourcedCase(case_of(fields, task), source, columns_of(row, columns)))
+            unused.update(name for name in fields.unused if name not in columns)
         except BadRow as error:
             rejects.append(Reject(source=source, reason=error.reason, detail=error.detail))
     return Preview(str(detect_format(path)), cases, rejects, unused, is_complete)

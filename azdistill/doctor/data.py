@@ -60,7 +60,8 @@ def check_files(job: DistillationJob) -> Iterator[FileCheck]:
 def _check_file(config: PrepareConfig, name: str, path: Path) -> FileCheck:
     max_rows = MAX_ROWS if path.stat().st_size > MAX_BYTES else 0
     try:
-        read = preview(path, task_of(config.task, labels=config.labels), slice_columns(config), max_rows)
+        task = task_of(config.task, labels=config.labels)
+        read = preview(path, task, slice_columns(config), config.columns or {}, max_rows)
         check_rejects(read.rejects, len(read.cases), config.max_reject_ratio)
         check_labels(read.cases, config.task, config.labels, ("labels",))
     except DataError as error:

@@ -252,12 +252,13 @@ def suite_files(job: DistillationJob) -> dict[str, str | None]:
 
 def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
     """The config of every step by step name: the job's section of that name, with the fields that steps share."""
-    shared: dict[str, Scalar | None] = {
+    shared: dict[str, Any] = {
         "task": OWN if job.task_file else job.task,
         "labels": ",".join(job.labels) if job.labels else None,
         "seed": job.seed,
         "weights": job.student.weights,
         "serving_hour_price": job.prices.serving_hour,
+        "columns": dict(job.data.columns) or None,
         "slice_columns": ",".join(job.data.slice_columns) or None,
     }
     facts, baseline = _job_facts(job), job.student.baseline or job.student.model
@@ -327,7 +328,7 @@ def _as(base: type[SuiteType], suite: SuiteGate) -> SuiteType:
     return base.model_validate({name: getattr(suite, name) for name in base.model_fields})
 
 
-def _with_shared(section: StepConfig, shared: Mapping[str, Scalar | None]) -> StepConfig:
+def _with_shared(section: StepConfig, shared: Mapping[str, Any]) -> StepConfig:
     fields = type(section).model_fields
     return section.model_copy(update={name: value for name, value in shared.items() if name in fields})
 
@@ -372,7 +373,7 @@ def _nested_files(configs: Mapping[str, StepConfig]) -> dict[str, PlannedFile]:
         name: PlannedFile("uri_file", _plain(getattr(configs[wiring.step], name)))
         for wiring in _graph(configs).values()
         for name, info in step_of(wiring.step).config.model_fields.items()
-        if scalar_type(info) is None
+        if scalar_type(info) is None and getattr(configs[wiring.step], name) is not None
     }
 
 
@@ -439,10 +440,9 @@ def _field(config: StepConfig, name: str, wiring: Wiring) -> Scalar | None:
     if name in wiring.fixed:
         return wiring.fixed[name]
     info = type(config).model_fields[name]
-    if is_run_input(info) or scalar_type(info) is None:
-        return _binding(name)
     value: Scalar | None = getattr(config, name)
-    return value
+    is_file = scalar_type(info) is None and value is not None
+    return _binding(name) if is_run_input(info) or is_file else value
 
 
 def _output(node: str, port_name: str, port: Port, datastore: str | None) -> Any:

@@ -28,6 +28,11 @@ class DataSection(Section):
         None, description="File of validation rows. Default: a fraction of the training rows."
     )
     test_data: SpecPath | None = Field(None, description="File of test rows. Default: a fraction of the training rows.")
+    columns: dict[str, str] = Field(
+        {},
+        description="Columns of the rows by the names of the fields that the task reads, such as {prompt: Frage, "
+        "completion: Antwort}.",
+    )
     slice_columns: tuple[ColumnName, ...] = Field(
         (),
         description="Columns of the rows by which the evaluation is sliced, such as [topic, language]. Their values "

@@ -76,7 +76,7 @@ CATALOG_STUDENT = "catalog-student"
 ENDPOINTS = (
     "https://shop.services.ai.azure.com",
     "https://shop.openai.azure.com/openai/deployments/gpt 4.1/chat/completions?api-version=2024-10-21&a=b",
-    "https://bücher.example/v1/#é",
+    "https://bücher.example/v1/é",
     "http://[::1]:8000/v1",
 )
 VM_SIZES = ("Standard_E4s_v3", "Standard_NC24ads_A100_v4", "Standard_NC96ads_A100_v4", "Standard_ND96new_v9")

@@ -148,3 +148,20 @@ def test_an_unusable_file_is_an_error_with_its_path(tmp_path, jsonl):
         (problem,) = raised.value.problems
         assert (problem.file, problem.line, problem.message) == (path, line, message)
         assert problem.fix
+
+
+def test_columns_have_the_names_of_fields(jsonl):
+    rows = [
+        {"Frage": "Wo?", "Antwort": "Hier.", "prompt": "no", "Thema": "Ort"},
+        {"Frage": "Wer?"},
+        {"prompt": "Was?"},
+        {"messages": 1, "Frage": ["?"]},
+    ]
+    renames = {"prompt": "Frage", "completion": "Antwort"}
+    cases, rejects = read_cases(jsonl(rows), TASKS["conversation"], 0, ["Thema"], renames)
+    assert [(case.case.messages[0].content, case.case.gold, case.columns) for case in cases] == [
+        ("Wo?", "Hier.", {"Thema": "Ort"}),
+        ("Wer?", None, {}),
+    ]
+    assert [reject.reason for reject in rejects] == ["missing_column", "no_messages"]
+    assert "'Frage', 'Antwort'" in rejects[0].detail
