@@ -248,6 +248,7 @@ def jobs(draw: st.DrawFn) -> Values:
                 training_data=rows,
                 validation_data=maybe_rows,
                 test_data=maybe_rows,
+                columns=st.just({}),  # in the section data, and in the config of prepare
                 slice_columns=st.just(()),  # a list that the steps have as a text
             ),
             teacher=teacher_sections(),
