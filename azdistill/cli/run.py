@@ -5,7 +5,7 @@ import shlex
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -120,12 +120,13 @@ def run(
     from azdistill.cli.options import read_job_settings
     from azdistill.cli.paths import pipeline_file, read_job
     from azdistill.contracts.errors import InputError
+    from azdistill.engine.local.storage import home_folder
     from azdistill.local_runs.request import RunRequest
 
-    options = read_options(context.params)
     pipeline = pipeline_file(path)
     job_settings = read_job_settings(settings, is_job=pipeline is None)
     source = pipeline or read_job(path, job_settings)
+    options = replace(read_options(context.params), home=home_folder(path if path.is_dir() else path.parent))
     if dry_run and isinstance(source, Path):
         raise InputError("a dry run needs a job file", subject=f"--dry-run {str(path)!r}", fix="give the job file")
     folder = output or Path("runs", f"{_run_name(source)}{'-dry-run' if dry_run else ''}")
@@ -141,7 +142,6 @@ def read_options(params: Mapping[str, Any]) -> "RunOptions":
     from azdistill.cli.options import read_settings
     from azdistill.engine.local.options import RunOptions
     from azdistill.engine.local.selection import NodeSelection
-    from azdistill.engine.local.storage import home_folder
 
     same_name = {field.name: params[field.name] for field in fields(RunOptions) if params.get(field.name) is not None}
     parsed = {
@@ -150,7 +150,6 @@ def read_options(params: Mapping[str, Any]) -> "RunOptions":
         "data": _read_data(params["data"] or ()),
         "interpreters": dict(map(_read_interpreter, params["interpreters"] or ())),
         "faults": _read_faults(params["preempt"] or (), params["duplicates"]),
-        "home": home_folder(params["path"] if params["path"].is_dir() else params["path"].parent),
     }
     return RunOptions(**{**same_name, **parsed})
 

@@ -293,6 +293,7 @@ def deployment_sections() -> Drawn:
     return fields(
         DeploymentSection,
         endpoint_name=st.just("support"),
+        batch_endpoint_name=st.sampled_from((None, "support-rows")),
         instance_type=st.sampled_from([name for name in VM_SIZES if gpu_count(name)]),
         autoscale=st.none(),
         max_model_length=st.none(),
