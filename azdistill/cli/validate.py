@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from azdistill.engine.problems import Problem
     from azdistill.job.model import DistillationJob
     from azdistill.job.regressions import RegressionSuite
+
+# Processor time for the files of a job or a pipeline together, which usually takes less than a second.
+LIMIT_S = 10.0
 
 # Rows of each regression suite that are read.
 SUITE_ROWS = 200
@@ -67,9 +71,16 @@ def validate(
 def _check(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
     """The line to print for a valid file, and the problems. Raises InputError for a file that cannot be read."""
     from azdistill.cli.paths import job_file, pipeline_file
+    from azdistill.contracts.errors import InputError
+    from azdistill.contracts.time_limit import TimeLimitExceeded, time_limit
 
-    pipeline = pipeline_file(path)
-    return _check_pipeline(pipeline, sdk) if pipeline else _check_job(job_file(path), sdk)
+    try:
+        with nullcontext() if sdk else time_limit(LIMIT_S):
+            pipeline = pipeline_file(path)
+            return _check_pipeline(pipeline, sdk) if pipeline else _check_job(job_file(path), sdk)
+    except TimeLimitExceeded as error:
+        fix = "a large component or environment may be named by too many jobs"
+        raise InputError(f"its validation {error}", file=path, code="too_complex", fix=fix) from None
 
 
 def _check_job(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":

@@ -15,7 +15,8 @@ class TimeLimitExceeded(Exception):
 def time_limit(seconds: float) -> Iterator[None]:
     """Raise TimeLimitExceeded in the block after `seconds` of processor time.
 
-    The block runs without a limit outside the main thread, which alone receives signals, and on Windows.
+    Inside another limit, its time does not count for that one. The block runs without a limit outside the main thread,
+    which alone receives signals, and on Windows.
     """
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
@@ -25,9 +26,10 @@ def time_limit(seconds: float) -> Iterator[None]:
         raise TimeLimitExceeded(f"takes longer than {seconds:g} seconds")
 
     before = signal.signal(signal.SIGVTALRM, expire)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    outer, _ = signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
+        signal.setitimer(signal.ITIMER_VIRTUAL, outer)

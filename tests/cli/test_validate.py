@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from azdistill.cli import validate
 from azdistill.cli.problems import as_annotation
 from azdistill.engine.problems import Problem
 from tests.cli.conftest import JOB, Command, Writer, command, folders
@@ -132,6 +133,18 @@ def test_a_path_that_does_not_exist_is_one_line(azdistill: Command, verb: str, p
     assert (done.code, done.out) == (2, "")
     assert expected in done.err
     assert done.err.count("\n") == 1
+
+
+def test_files_that_multiply_end_after_a_time(
+    azdistill: Command, folder: Path, pipeline: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(validate, "LIMIT_S", 0.3)
+    ports = {f"o{number}": {"type": "uri_folder"} for number in range(4900)}
+    (folder / "c.yml").write_text(json.dumps({"type": "command", "command": "true", "outputs": ports}))
+    large = pipeline({f"n{number}": {"component": "c.yml"} for number in range(900)})
+    done = azdistill("validate", large, "--format", "json")
+    (problem,) = json.loads(done.out)
+    assert (done.code, problem["code"], problem["file"]) == (2, "too_complex", str(large))
 
 
 def test_json_is_a_list_of_problems(azdistill: Command, job: Path) -> None:
