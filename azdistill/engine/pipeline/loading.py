@@ -28,6 +28,7 @@ from azdistill.engine.pipeline.run_settings import RUN_SETTINGS, check_run_setti
 from azdistill.engine.pipeline.single_component import is_component, single_component
 from azdistill.engine.pipeline.sweeps import read_sweep
 from azdistill.engine.pipeline.yaml_node import YamlNode
+from azdistill.engine.problems import MAX_PROBLEMS
 from azdistill.engine.yaml_document import Document, read_document
 
 JOB_TYPES = frozenset("command sweep parallel pipeline spark automl import data_transfer if_else do_while".split())
@@ -94,12 +95,22 @@ class _Reader:
             inputs={name: self._pipeline_input(input) for name, input in inputs},
             ports={name: port for name, input in inputs if (port := _declaration(input))},
             outputs=outputs,
-            nodes={name: self._node(name, job, outputs) for name, job in self._jobs()},
+            nodes=self._nodes(outputs),
             force_rerun=settings.get("force_rerun") is True,
             continue_on_step_failure=settings.get("continue_on_step_failure") is True,
             problems=tuple(self.root.problems),
             is_component=self.is_component,
         )
+
+    def _nodes(self, outputs: Mapping[str, OutputSetting]) -> dict[str, Node]:
+        """The nodes by name. Where more errors are found than are listed, the rest is not read."""
+        nodes = {}
+        for name, job in self._jobs():
+            unlisted = self.root.problems[MAX_PROBLEMS:]
+            if any(problem.severity == "error" and problem.scope == "everywhere" for problem in unlisted):
+                break
+            nodes[name] = self._node(name, job, outputs)
+        return nodes
 
     def _check_fields(self) -> None:
         type = self.root.at("type")
