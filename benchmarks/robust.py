@@ -1,14 +1,20 @@
-"""Kills at random moments, wrong pipelines, the overhead of the engine, and a dry run of a production job.
+"""Kills at random moments, hostile input, damaged state, planted secrets, and the overhead of the engine.
 
-`make bench-robust` prints a table, then one line of JSON: `kills` (SIGKILLs of the engine or one of its nodes),
-`crash_lost` and `crash_duplicated` (missing and duplicated rows of the resumed runs, compared with an uninterrupted
-run; the benchmark fails if their metrics differ), `wrong_pipelines_found` (of the 14 kinds of mistakes on which
-the validation of the SDK was measured), `node_overhead_s` (seconds for each node of a chain of 20 that do nothing) and
-`dry_run_s`.
+`make bench-robust` prints a table, then one line of JSON:
+
+- `kills` (SIGKILLs of the engine or one of its nodes), `crash_lost` and `crash_duplicated` (missing and duplicated rows
+  of the resumed runs, compared with an uninterrupted run; the benchmark fails if their metrics differ)
+- `replies`, `replies_jobs_ended`, `replies_rows_lost`: generated replies of a teacher, see robust_replies.py
+- `yaml_files`, `yaml_slowest_s`: files of others, see robust_files.py
+- `secrets_planted`, `secret_hits`: see robust_secrets.py
+- `damaged_states`, `damaged_tracebacks`, `damaged_silent`: see robust_damage.py
+- `wrong_pipelines_found` (of the 14 kinds of mistakes on which the validation of the SDK was measured),
+  `node_overhead_s` (seconds for each node of a chain of 20 that do nothing) and `dry_run_s`
 """
 
 import json
 import random
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -128,11 +134,26 @@ def dry_run(folder: Path) -> float:
     return time.perf_counter() - started
 
 
+def part(name: str) -> dict[str, Any]:
+    """The figures of a part, which runs in a process of its own: it changes the environment and the log levels."""
+    command = [sys.executable, "-m", f"benchmarks.robust_{name}"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{shlex.join(command)} ended with {done.returncode}:\n{done.stdout}")
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(name, figures, flush=True)
+    return figures
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         figures: dict[str, Any] = {
             **crashes(folder / "crashes"),
+            **part("replies"),
+            **part("files"),
+            **part("secrets"),
+            **part("damage"),
             "wrong_pipelines_found": len(mistakes_found()),
             "node_overhead_s": round(node_overhead(folder / "chain"), 4),
             "dry_run_s": round(dry_run(folder), 1),
