@@ -65,7 +65,7 @@ RIGHT, WRONG = "right", "wrong"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the code made of files: a digest of its results, what it printed, and whether that is a traceback."""
+    """Outcome of a step on damaged files: a digest of its results, its output, and whether that is a traceback."""
 
     result: str
     text: str

@@ -607,7 +607,7 @@ def run_command(arguments: list[str]) -> dict[str, Any]:
 
 
 def fault_of(result: Mapping[str, Any]) -> str:
-    """What is wrong with the end of a validation. Valid files and problems are lists of JSON objects."""
+    """The fault of a validation, or an empty text. Its output has to be a JSON list of objects."""
     if result["code"] not in (0, 2):
         return str(result["code"])
     try:

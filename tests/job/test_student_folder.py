@@ -151,11 +151,11 @@ def test_rows_that_the_template_rejects(
     tmp_path: Path, template: str, conversations: tuple[str, ...], line: int | None
 ) -> None:
     rows(tmp_path, *conversations)
-    found = list(student_problems(job_of(tmp_path, {**COMPLETE, "chat_template.jinja": template})))
-    assert [(problem.code, problem.field) for problem in found] == (
+    problems = list(student_problems(job_of(tmp_path, {**COMPLETE, "chat_template.jinja": template})))
+    assert [(problem.code, problem.field) for problem in problems] == (
         [("template_rejects_roles", ("student", "model"))] if line else []
     )
-    assert all(f"rows.jsonl:{line} " in problem.message for problem in found)
+    assert all(f"rows.jsonl:{line} " in problem.message for problem in problems)
 
 
 @pytest.mark.parametrize(

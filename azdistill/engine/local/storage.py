@@ -21,22 +21,24 @@ _RUN_NAME = re.compile(r"\$\{\{\s*name\s*\}\}")
 _EXPRESSION = re.compile(r"\$\{\{\s*(name|default_datastore|output_name)\s*\}\}")
 
 
-def home_folder(start: Path = Path()) -> Path:
+def home_folder(start: Path = Path(), user: int | None = None) -> Path:
     """The folder that runs share: datastores, registered components, environments, the model registry.
 
     It is $AZDISTILL_HOME, else the first folder `.azdistill` in the folder `start` or above it, so that a job has the
-    same one wherever it is started; else one in the current folder. A folder of another user is not used: its answers
-    and models would be trusted.
+    same one wherever it is started; else one in the current folder. A folder of another user than `user`, by default
+    the current one, is not used: its answers and models would be trusted.
     """
     if os.environ.get(HOME_VARIABLE):
         return Path(os.environ[HOME_VARIABLE])
     absolute = Path(os.path.abspath(start))
     homes = (folder / HOME_NAME for folder in (absolute, *absolute.parents))
-    return next((home for home in homes if _is_own(home)), Path(HOME_NAME))
+    return next((home for home in homes if _is_own(home, user)), Path(HOME_NAME))
 
 
-def _is_own(folder: Path) -> bool:
-    return os.path.isdir(folder) and (not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid())
+def _is_own(folder: Path, user: int | None) -> bool:
+    if not os.path.isdir(folder) or not hasattr(os, "getuid"):
+        return os.path.isdir(folder)
+    return folder.stat().st_uid == (os.getuid() if user is None else user)
 
 
 def datastore_path(address: str, home: Path) -> Path | None:
