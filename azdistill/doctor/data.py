@@ -74,8 +74,9 @@ def _check_file(config: PrepareConfig, name: str, path: Path) -> FileCheck:
 def describe(read: Preview) -> str:
     """Format, rows and references in one line."""
     which = "" if read.is_complete else "the first "
+    rows = "1 row" if read.rows == 1 else f"{read.rows:,} rows"
     rejected = f", {len(read.rejects):,} of them rejected" if read.rejects else ""
-    return f"{read.format}, {which}{read.rows:,} rows{rejected}, {read.references:,} with a reference answer"
+    return f"{read.format}, {which}{rows}{rejected}, {read.references:,} with a reference answer"
 
 
 def _warnings(read: Preview, name: str) -> Iterator[Problem]:

@@ -127,11 +127,12 @@ def test_a_connection_is_described_without_its_key(bundle, client, workspace):
     results = {result.checked: result for result in check_bundle(client, bundle())}
     detail = "category AIServices, authentication ApiKey, host r.cognitiveservices.azure.com"
     assert results["connection 'deepseek'"] == ok("connection 'deepseek'", detail)
-    workspace.connections.by_name["deepseek"]["target"] += "score?code=canary"
-    problem = only_problem(results := list(check_bundle(client, bundle())))
-    assert (problem.subject, problem.code) == ("connection 'deepseek'", "other_api")
-    assert f"({detail})" in problem.message
-    assert "canary" not in "\n".join(map(str, results))
+    for path, code in (("score", "other_api"), ("?code=canary", "secret_in_url")):
+        workspace.connections.by_name["deepseek"]["target"] += path
+        problem = only_problem(results := list(check_bundle(client, bundle())))
+        assert (problem.subject, problem.code) == ("connection 'deepseek'", code)
+        assert f"({detail})" in problem.message
+        assert "canary" not in "\n".join(map(str, results))
     assert workspace.requests.of("POST", "/listsecrets") == []
 
 

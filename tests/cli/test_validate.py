@@ -18,7 +18,7 @@ def test_a_valid_job_and_its_rows(azdistill: Command, job: Path) -> None:
     assert (done.code, done.err) == (0, "")
     first, *files = done.out.splitlines()
     assert first == f"{job}: valid job small: DeepSeek-V3.2 -> {job.parent / 'student'} (conversation)"
-    rows = "rows.jsonl: JSONL, 1 rows, 1 with a reference answer"
+    rows = "rows.jsonl: JSONL, 1 row, 1 with a reference answer"
     assert files == [f"  training_data: {rows}", f"  test_data: {rows}"]
 
 

@@ -45,6 +45,7 @@ def inputs(folders, tmp_path):
         evaluated = folders(rows=60)
         for name, predicted in (("student", student), ("baseline", baseline)):
             write_rows(evaluated[name] / "suites.jsonl", predicted)
+            close_folder(evaluated[name], "predict", {})
         write_rows(tmp_path / "regressions" / "suites.jsonl", rows)
         close_folder(tmp_path / "regressions", "regression", {})
         (tmp_path / "suite_gates.json").write_text(json.dumps(gates))

@@ -34,12 +34,12 @@ def test_computes_quota_and_sizes(client: MLClient, workspace: SimulatedWorkspac
 
 
 def test_a_request_without_a_route_is_refused_and_logged(client: MLClient, workspace: SimulatedWorkspace) -> None:
-    with pytest.raises(HttpResponseError, match=r"has no route for GET .*/batchEndpoints/"):
-        client.batch_endpoints.get("student")
+    with pytest.raises(HttpResponseError, match=r"has no route for GET .*/serverlessEndpoints/"):
+        client.serverless_endpoints.get("student")
     unknown = workspace.requests.unknown()
     workspace.requests.all.clear()  # or the fixture would fail this test
     assert [line.partition("/workspaces/")[2] for line in unknown] == [
-        f"{NAME}/batchEndpoints/student (api-version 2023-10-01) -> 501"
+        f"{NAME}/serverlessEndpoints/student (api-version 2024-01-01-preview) -> 501"
     ]
 
 
