@@ -158,7 +158,8 @@ class EntraToken(Auth):
         life = token.expires_on - self._wall_clock()
         self._last_token, self._token = self._token, token.token
         self._fetched_at, self._expires_at = now, now + life
-        self._renew_at = now + max(life - RENEW_BEFORE_S, life / 2, RETRY_RENEWAL_S)
+        # A token that is new and seems to have expired: the wall clock is wrong.
+        self._renew_at = now + (max(life - RENEW_BEFORE_S, life / 2) if life > 0 else RETRY_RENEWAL_S)
 
     def _reuse_credential(self) -> Credential:
         """One credential for all tokens, because credentials have caches."""
