@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from azdistill.contracts.rows import Message, Role, gold_texts
+from azdistill.tasks import conversation
 from azdistill.tasks.fields import as_text, json_type, references
 from azdistill.tasks.task import BadRow, Case
 
 ROLES: tuple[Role, ...] = get_args(Role)
-ANSWERS = ("answer", "answers", "label", "response", "completion", "output", "target", "reference", "ground_truth")
+ANSWERS = (*conversation.ANSWERS, "label", "reference", "ground_truth")
 
 
 def chat_case(turns: Any, record: Mapping[str, Any]) -> Case:

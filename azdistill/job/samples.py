@@ -26,7 +26,8 @@ def first_rows(path: Path, limit: int | None) -> Iterator[Any]:
 
 def count_rows(path: Path) -> int:
     """Number of rows of a file, of a JSONL file the number of its lines."""
-    if str(detect_format(path)) == "JSONL":
+    detected = detect_format(path)
+    if detected.format == "JSONL" and not detected.compression:
         return count_lines(path)
     return sum(1 for _ in read_records(path))
 
