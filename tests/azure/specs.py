@@ -25,7 +25,7 @@ from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import Prompting, Teacher
 from azdistill.contracts.train import CUDA_SETTINGS, FSDP_OPTIMIZERS, TrainConfig
 from azdistill.engine.pipeline.vm_sizes import gpu_count, vm_size
-from azdistill.engine.problems import may_be_secret
+from azdistill.engine.problems import looks_like_key, may_be_secret
 from azdistill.job.deployment import DeploymentSection
 from azdistill.job.model import DistillationJob
 from azdistill.job.run_settings import MAX_SPOT_TIMEOUT_S, MAX_TIMEOUT_S, TIMEOUTS_S
@@ -158,8 +158,8 @@ def fields(model: type[BaseModel], /, **drawn: Drawn) -> SearchStrategy[Values]:
     }
     required = {name for name, info in model.model_fields.items() if info.is_required()}
     return st.fixed_dictionaries(
-        {name: strategies[name] for name in strategies.keys() & required},
-        optional={name: strategies[name] for name in strategies.keys() - required},
+        {name: values for name, values in strategies.items() if name in required},
+        optional={name: values for name, values in strategies.items() if name not in required},
     )
 
 
@@ -217,10 +217,11 @@ def _matching(pattern: str, max_length: int) -> Drawn:
     """Texts that match a pattern in pydantic's dialect of regular expressions.
 
     There `$` matches only at the end (in Python also before a final newline), and `\\w` no number such as 1/2.
+    Names that look like keys are left out, because jobs refuse them.
     """
     alphabet = st.characters(codec="utf-8", exclude_categories=["No"])
     texts = st.from_regex(pattern.removesuffix("$"), fullmatch=pattern.endswith("$"), alphabet=alphabet)
-    return texts.filter(lambda text: len(text) <= max_length)
+    return texts.filter(lambda text: len(text) <= max_length and not looks_like_key(text))
 
 
 @st.composite
