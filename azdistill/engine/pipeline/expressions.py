@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 # The name is stripped of blanks by the reader: a pattern that does it takes quadratic time on a long run of blanks.
@@ -65,9 +66,13 @@ def names(command: str) -> Iterator[str]:
     yield from (match[1].strip() for match in _EXPRESSION.finditer(command))
 
 
-def required_names(command: str) -> Iterator[str]:
-    """Names in the expressions outside `$[[ ]]`: the command cannot run without their values."""
-    yield from names(_OPTIONAL.sub(lambda match: "" if match[2] else match[0], command))
+@lru_cache(maxsize=256)
+def required_names(command: str) -> frozenset[str]:
+    """Names in the expressions outside `$[[ ]]`: the command cannot run without their values.
+
+    They are cached, because many jobs of a pipeline may run the same long command.
+    """
+    return frozenset(names(_OPTIONAL.sub(lambda match: "" if match[2] else match[0], command)))
 
 
 def render(command: str, values: Mapping[str, str | Path]) -> str:

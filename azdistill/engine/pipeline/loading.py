@@ -46,8 +46,10 @@ _COMMAND_FIELDS = frozenset(
 # Fields that Azure ML reads and then ignores, by type of job.
 _IGNORED_FIELDS = {"command": ("retry_settings",), "sweep": ("identity", "environment_variables")}
 
-# Maximum number of jobs that are read.
+# Maximum numbers of jobs, and of inputs and outputs of their components, that are read. A small pipeline file may name
+# a component with thousands of inputs in each job.
 MAX_JOBS = 1000
+MAX_PORTS = 100_000
 
 _INPUT_MODES = ("download", "ro_mount", "direct", "eval_mount", "eval_download")
 _OUTPUT_MODES = ("rw_mount", "upload", "mount", "direct")
@@ -105,11 +107,19 @@ class _Reader:
     def _nodes(self, outputs: Mapping[str, OutputSetting]) -> dict[str, Node]:
         """The nodes by name. Where more errors are found than are listed, the rest is not read."""
         nodes = {}
+        ports = 0
         for name, job in self._jobs():
             unlisted = self.root.problems[MAX_PROBLEMS:]
             if any(problem.severity == "error" and problem.scope == "everywhere" for problem in unlisted):
                 break
             nodes[name] = self._node(name, job, outputs)
+            ports += len(nodes[name].component.inputs) + len(nodes[name].outputs)
+            if ports > MAX_PORTS:
+                message = f"the components of the jobs have more than {MAX_PORTS:,} inputs and outputs in total"
+                self.root.at("jobs").error(
+                    "too_many_ports", message, "use fewer jobs or smaller components", value=None
+                )
+                break
         return nodes
 
     def _check_fields(self) -> None:
@@ -171,7 +181,12 @@ class _Reader:
         _check_node_fields(job, component.kind)
         for _, output in job.at("outputs").entries():
             _check_job_output(output)
-        outputs = {port: _output_setting(job.at("outputs", port), type) for port, type in component.outputs.items()}
+        outputs = {port: OutputSetting(type) for port, type in component.outputs.items()}
+        outputs |= {
+            port: _output_setting(node, outputs[port].type)
+            for port, node in job.at("outputs").entries()
+            if port in outputs
+        }
         promoted = {port: target.name for port, node in job.at("outputs").entries() if (target := _promotion(node))}
         for port, target_name in promoted.items():
             if target_name in pipeline_outputs and port in outputs:

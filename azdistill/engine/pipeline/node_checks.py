@@ -64,12 +64,13 @@ class NodeCheck:
                 node.error(*reason, value=value.path if isinstance(value, Data) else value)
             elif is_unquoted(port, value):
                 node.warning("unquoted_text", "is a number, but the input is a string", "put it in quotes")
-        written = {name for name, node in self.job.at("inputs").entries() if node.value is not None}
+        values = self.job.at("inputs").mapping()
+        written = {name for name, value in values.items() if value is not None}
         provided = written | self.node.inputs.keys() | searched
         for name, port in self.component.inputs.items():
             if port.required and name not in provided:
                 self.job.at("inputs", name).error("missing_input", "required input is missing", "give it a value")
-            elif name in self.job.at("inputs").mapping() and name not in written:
+            elif name in values and name not in written:
                 message, fix = "Azure ML refuses an input without a value", "remove it or give it a value"
                 self.job.at("inputs", name).error("missing_value", message, fix, scope="azure")
 
@@ -144,7 +145,7 @@ class NodeCheck:
 
     def _check_optional_inputs(self, searched: set[str]) -> None:
         """An optional input without a value must be inside `$[[ ]]` in the command, which is then removed."""
-        required = set(required_names(self.component.command))
+        required = required_names(self.component.command)
         provided = self.node.inputs.keys() | searched
         for name, port in self.component.inputs.items():
             if f"inputs.{name}" in required and port.optional and port.default is None and name not in provided:
@@ -161,13 +162,18 @@ class NodeCheck:
 
     def _check_reference(self, node: YamlNode, name: str) -> None:
         group, _, port = name.partition(".")
-        ports = {"inputs": [*self.node.inputs, *self.component.inputs], "outputs": list(self.component.outputs)}
         target = reference(f"${{{{{name}}}}}")
         if isinstance(target, PipelineInput) and target.name not in self.pipeline.inputs:
             message = "the pipeline has no such input"
             node.error("unknown_input", message, node.suggest(target.name, self.pipeline.inputs))
         elif isinstance(target, JobOutput):
             self._check_job_output(node, InputPort(ANY), target)
-        elif group in ports and self.component.ports_known and port not in ports[group]:
+        elif self.component.ports_known and group in ("inputs", "outputs") and not self._has_port(group, port):
             kind = group.removesuffix("s")
-            node.error(f"unknown_{kind}", f"the job has no such {kind}", node.suggest(port, ports[group]))
+            ports = [*self.node.inputs, *self.component.inputs] if kind == "input" else self.component.outputs
+            node.error(f"unknown_{kind}", f"the job has no such {kind}", node.suggest(port, ports))
+
+    def _has_port(self, group: str, name: str) -> bool:
+        if group == "outputs":
+            return name in self.component.outputs
+        return name in self.node.inputs or name in self.component.inputs

@@ -239,7 +239,7 @@ def _check_arguments(job: YamlNode, node: Node) -> None:
     """Program arguments use declared ports; an optional input without a value must be inside `$[[ ]]`."""
     parallel, inputs = node.component.parallel, node.component.inputs
     arguments = job.at("task", "program_arguments")
-    for name in sorted(set(required_names(parallel.arguments if parallel else ""))):
+    for name in sorted(required_names(parallel.arguments if parallel else "")):
         group, _, port = name.partition(".")
         if group not in ("inputs", "outputs"):
             message = f"uses {name}, which is neither ${{{{inputs.NAME}}}} nor ${{{{outputs.NAME}}}}"

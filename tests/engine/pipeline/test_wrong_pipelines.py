@@ -210,3 +210,19 @@ def test_a_secret_in_a_wrong_field_is_not_shown(tmp_path: Path) -> None:
     (problem,) = pipeline_problems(load_pipeline(tmp_path / P))
     assert (problem.code, problem.value) == ("wrong_type", None)
     assert token not in str(problem)
+
+
+def test_the_inputs_and_outputs_of_all_components_have_a_limit(tmp_path: Path) -> None:
+    """A component file may be large, and every job may name it."""
+    inputs = "".join(f"  a{number}: {{type: string, optional: true}}\n" for number in range(2000))
+    component = f"type: command\nname: large\ninputs:\n{inputs}command: echo\nenvironment: azureml:x:1\n"
+    jobs = "".join(f"  n{number}: {{type: command, component: ./large.yml}}\n" for number in range(60))
+    write_files(
+        tmp_path,
+        {"large.yml": component, P: f"type: pipeline\nsettings: {{default_compute: azureml:a}}\njobs:\n{jobs}"},
+    )
+    pipeline = load_pipeline(tmp_path / P)
+    assert [(problem.code, dotted(problem.field)) for problem in pipeline_problems(pipeline)] == [
+        ("too_many_ports", "jobs")
+    ]
+    assert len(pipeline.nodes) == 51
