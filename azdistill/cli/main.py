@@ -43,6 +43,7 @@ from azdistill.cli import (
 from azdistill.cli.problems import render_error
 from azdistill.cli.render import print_text
 from azdistill.contracts.errors import AzdistillError
+from azdistill.contracts.extras import missing_module
 from azdistill.engine.redaction import redact_output
 
 DEBUG_VARIABLE = "AZDISTILL_DEBUG"
@@ -116,6 +117,10 @@ def main(open_workspace: object = None) -> None:
             app(obj=open_workspace)
     except AzdistillError as error:
         _fail(error)
+    except ModuleNotFoundError as error:
+        if not (missing := missing_module(error)):
+            raise
+        _fail(missing)
     except OSError as error:
         from azdistill.engine.files import disk_error
 

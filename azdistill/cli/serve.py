@@ -62,11 +62,12 @@ def serve(
     Exit codes: 0 ended by a signal, 1 the server failed, 2 wrong input, 130 interrupted while loading.
     """
     from azdistill.cli.workspace import workspace_client
+    from azdistill.contracts.extras import check_steps
     from azdistill.local_runs.models import find_model, local_folder
     from azdistill.serving.address import is_loopback, listen
 
     folder = local_folder(find_model(model, lambda: workspace_client(context, config)))
-    _check_torch()
+    check_steps(["predict"])
     # Before the model is loaded, so that a port in use is reported immediately.
     with listen(host, port) as listening:
         if not is_loopback(listening):
@@ -133,17 +134,6 @@ def _has_vllm() -> bool:
     import torch
 
     return torch.cuda.is_available()
-
-
-def _check_torch() -> None:
-    from importlib.util import find_spec
-
-    from azdistill.contracts.errors import InputError
-
-    if find_spec("torch") is None:
-        raise InputError(
-            "is not installed", subject="torch", code="not_installed", command="pip install 'azdistill[train]'"
-        )
 
 
 def _announce(name: str, url: str, about: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azdistill.contracts.errors import InputError
+from azdistill.contracts.extras import check_steps
 from azdistill.contracts.train import TrainConfig
 from azdistill.engine.local.data import find_copy
 from azdistill.job.paths import FILES, is_remote, is_rubric_file
@@ -130,6 +131,7 @@ def _reduced(job: "DistillationJob") -> Iterator[Replacement]:
 
 def _replaced_student(job: "DistillationJob", home: Path, files: Mapping[str, str], rows: int) -> Iterator[Replacement]:
     architecture = student_architecture(job)
+    check_steps(["train"])  # the tiny student is written with the same packages
     student = tiny_student(home, architecture, files.values(), rows)
     tiny_architecture = read_architecture(student)
     reason = "" if tiny_architecture == architecture else f", as {architecture or 'its architecture'} is not known here"

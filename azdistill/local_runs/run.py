@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from azdistill.contracts.extras import check_steps
 from azdistill.contracts.files import write_text
 from azdistill.engine.local.engine import explain as explain_pipeline
 from azdistill.engine.local.engine import run_pipeline
@@ -13,6 +14,7 @@ from azdistill.engine.local.results import Event, Explanation, RunResult
 from azdistill.engine.local.storage import own_folder
 from azdistill.engine.pipeline.loading import Registered, load_pipeline
 from azdistill.engine.pipeline.model import Pipeline
+from azdistill.job.plan import GRAPH
 from azdistill.job.student_folder import check_student
 from azdistill.local_runs.request import RunRequest
 from azdistill.local_runs.run_folder import PIPELINE_PATH
@@ -36,6 +38,7 @@ def run(
     with locked(request.folder):  # another run in this folder would read the same bundle
         request = with_replacements(request)
         pipeline = read(_pipeline_file(request, request.folder / "bundle"), registered_in(request.options.home))
+        _check_packages(request, pipeline)
         _check_student(request, pipeline)
         write_text(request.folder / PIPELINE_PATH, f"{pipeline.path.absolute()}\n")
     with simulated_teachers(pipeline, request) as addresses:
@@ -60,6 +63,14 @@ def with_replacements(request: RunRequest) -> RunRequest:
 
         request = with_dry_run_inputs(request, request.source)
     return with_simulation(request)
+
+
+def _check_packages(request: RunRequest, pipeline: Pipeline) -> None:
+    """Raise InputError if the selected nodes need a package that is not installed, before the teacher is paid."""
+    options = request.options
+    if isinstance(request.source, Path) or options.interpreters or options.make_environments:
+        return
+    check_steps(GRAPH[name].step for name in options.selection.apply(pipeline).nodes)
 
 
 def _check_student(request: RunRequest, pipeline: Pipeline) -> None:

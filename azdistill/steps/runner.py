@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from azdistill.contracts.errors import AzdistillError
+from azdistill.contracts.extras import missing_module
 from azdistill.contracts.files import disk_error
 from azdistill.contracts.step import Arguments, Config, Step, parse
 from azdistill.engine.problems import printable
@@ -36,6 +37,11 @@ def run_step(step: Step[Config], body: Callable[[Arguments[Config]], None], argv
     except AzdistillError as error:
         print(f"{step.name}: {printable(redact(str(error)))}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        if not (missing := missing_module(error)):
+            raise
+        print(f"{step.name}: {missing}", file=sys.stderr)
+        return missing.exit_code
     except OSError as error:
         print(f"{step.name}: {printable(redact(str(disk_error(error))))}", file=sys.stderr)
         return AzdistillError.exit_code
