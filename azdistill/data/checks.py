@@ -1,7 +1,7 @@
 """Checks of all rows of a file together."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.problems import FieldPath
@@ -12,19 +12,44 @@ from azdistill.data.cases import SourcedCase
 # Rows from which on a label that never occurs is no accident: the chance is below 1 in 100,000.
 FEWEST_LABELS = 30
 
-# Bad rows that an error shows; all of them are in rejects.jsonl.
-SHOWN_ROWS = 3
+# Reasons that an error shows; rejects.jsonl has all rows.
+SHOWN_REASONS = 3
 
 
-def check_rejects(rejects: Sequence[Reject], usable: int, max_ratio: float) -> None:
+class RejectCounts:
+    """Number of rejected rows by reason, and the first row of each reason."""
+
+    def __init__(self, rejects: Iterable[Reject] = ()) -> None:
+        self.reasons: Counter[str] = Counter()
+        self.examples: dict[str, Reject] = {}
+        for reject in rejects:
+            self.add(reject)
+
+    def add(self, reject: Reject) -> None:
+        self.reasons[reject.reason] += 1
+        self.examples.setdefault(reject.reason, reject)
+
+    @property
+    def total(self) -> int:
+        return self.reasons.total()
+
+    def __str__(self) -> str:
+        """The most frequent reasons, each with its number of rows and an example."""
+        shown = [
+            f"{count} {reason} ({self.examples[reason].source}: {self.examples[reason].detail})"
+            for reason, count in self.reasons.most_common(SHOWN_REASONS)
+        ]
+        others = len(self.reasons) - len(shown)
+        return "; ".join(shown) + (f"; and {others} more reasons, all in rejects.jsonl" if others else "")
+
+
+def check_rejects(rejects: RejectCounts, usable: int, max_ratio: float) -> None:
     """Raise DataError when more than the fraction `max_ratio` of the rows was rejected."""
-    rejected, rows = len(rejects), len(rejects) + usable
-    if rejected <= max_ratio * rows:
+    rows = rejects.total + usable
+    if rejects.total <= max_ratio * rows:
         return
-    shown = "; ".join(f"{reject.source}: {reject.reason}, {reject.detail}" for reject in rejects[:SHOWN_ROWS])
-    more = f"; and {rejected - SHOWN_ROWS} more, all in rejects.jsonl" if rejected > SHOWN_ROWS else ""
     raise DataError(
-        f"{rejected} of {rows} rows can't be used, more than the limit allows: {shown}{more}",
+        f"{rejects.total} of {rows} rows can't be used, more than the limit allows: {rejects}",
         code="too_many_rejects",
         field=("prepare", "max_reject_ratio"),
         value=max_ratio,

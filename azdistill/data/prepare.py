@@ -10,7 +10,7 @@ from azdistill.contracts.errors import DataError
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.rows import SPLITS, Prompt, Reject, Split
 from azdistill.data.cases import SourcedCase, cases_of, read_cases
-from azdistill.data.checks import check_labels, check_rejects
+from azdistill.data.checks import RejectCounts, check_labels, check_rejects
 from azdistill.data.splits import Splits, prompt_of, split_prompts
 from azdistill.tasks.registry import task_of
 
@@ -100,4 +100,4 @@ def _check_columns(read: ReadFiles, config: PrepareConfig) -> None:
 
 
 def _check_ratio(read: ReadFiles, config: PrepareConfig) -> None:
-    check_rejects(read.rejects, sum(map(len, read.cases.values())), config.max_reject_ratio)
+    check_rejects(RejectCounts(read.rejects), sum(map(len, read.cases.values())), config.max_reject_ratio)

@@ -11,7 +11,7 @@ from azdistill.contracts.errors import DataError
 from azdistill.contracts.rows import Message, Prompt, Reject, prompt_id
 from azdistill.contracts.suites import Suite, SuiteRow
 from azdistill.data.cases import Fingerprint, SourcedCase, cases_of
-from azdistill.data.checks import check_labels, check_rejects
+from azdistill.data.checks import RejectCounts, check_labels, check_rejects
 from azdistill.tasks.records import read_records
 from azdistill.tasks.registry import task_of
 from azdistill.tasks.task import Case
@@ -50,7 +50,7 @@ def read_suite(suite: Suite, path: Path, task_file: Path | None = None, rows: in
 
 def check_suite(read: ReadSuite, max_reject_ratio: float) -> None:
     """Raise DataError when too many rows of a suite are bad, or their labels may be other ones."""
-    check_rejects(read.rejects, len(read.cases), max_reject_ratio)
+    check_rejects(RejectCounts(read.rejects), len(read.cases), max_reject_ratio)
     check_labels(read.cases, read.suite.task, read.suite.label_names, ("regressions", read.suite.name, "labels"))
 
 

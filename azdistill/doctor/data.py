@@ -8,7 +8,7 @@ from azdistill.contracts.errors import DataError, SpecError
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.problems import Problem, has_errors
 from azdistill.contracts.task import OWN
-from azdistill.data.checks import check_labels, check_rejects
+from azdistill.data.checks import RejectCounts, check_labels, check_rejects
 from azdistill.data.prepare import slice_columns
 from azdistill.data.preview import Preview, preview
 from azdistill.job.model import DistillationJob
@@ -62,7 +62,7 @@ def _check_file(config: PrepareConfig, name: str, path: Path) -> FileCheck:
     try:
         task = task_of(config.task, labels=config.labels)
         read = preview(path, task, slice_columns(config), config.columns or {}, max_rows)
-        check_rejects(read.rejects, len(read.cases), config.max_reject_ratio)
+        check_rejects(RejectCounts(read.rejects), len(read.cases), config.max_reject_ratio)
         check_labels(read.cases, config.task, config.labels, ("labels",))
     except DataError as error:
         problems = [problem if problem.field else replace(problem, field=("data", name)) for problem in error.problems]

@@ -151,7 +151,7 @@ def test_wrong_settings_are_named_without_their_secrets(
 
 def test_unusable_rows_are_rejected_up_to_max_reject_ratio(teacher: dict[str, Any]) -> None:
     rows = [*question_rows(1), {"text": "no question"}]
-    with pytest.raises(DataError, match=r"1 of 2 rows can't be used, .*row 2: missing_field"):
+    with pytest.raises(DataError, match=r"1 of 2 rows can't be used, .*1 missing_field \(row 2: "):
         generate_teacher_responses(teacher, rows)
     responses = generate_teacher_responses(teacher, rows, max_reject_ratio=0.5)
     assert (len(responses.completions), responses.rejects[0].source) == (1, "row 2")

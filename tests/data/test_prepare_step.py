@@ -57,25 +57,30 @@ BAD_LINES = [
     ('{"messages": [{"role"', "broken_json"),
     (
         conversation(("customer", "Hello")),
-        "unknown_role, messages[0].role='customer' is none of system, user, assistant",
+        "unknown_role (train.jsonl:21: messages[0].role='customer' is none of system, user, assistant",
     ),
     (conversation(("assistant", "Hello"), ("user", "Hi")), "assistant_first"),
-    (conversation(("user", "")), "empty_content, messages[0].content is empty"),
+    (conversation(("user", "")), "empty_content (train.jsonl:21: messages[0].content is empty)"),
 ]
 
 
 @pytest.mark.parametrize(("line", "message"), BAD_LINES)
 def test_a_bad_line_stops_a_small_file_and_is_named(jsonl, row, prepare_step, line, message):
     done = prepare_step(jsonl([*rows_of(row, 20), line], "train.jsonl"))
-    done.assert_refused(f"train.jsonl:21: {message}", "1 of 21 rows", "max_reject_ratio=0.02")
+    done.assert_refused(f"1 {message}", "train.jsonl:21: ", "1 of 21 rows", "max_reject_ratio=0.02")
     assert len(list(read_rows(done.folder / "rejects.jsonl", Reject))) == 1
 
 
-def test_bad_lines_within_the_limit_are_rejected_and_the_step_succeeds(jsonl, row, prepare_step):
-    path = jsonl([*rows_of(row, 20), *(line for line, _ in BAD_LINES)])
+def test_the_most_frequent_reasons_stop_the_step_when_rows_are_rejected(jsonl, row, prepare_step):
+    path = jsonl([*rows_of(row, 20), *(line for line, _ in BAD_LINES), conversation(("user", " "))])
     assert prepare_step(path, max_reject_ratio=0.2).code == 0
     many = prepare_step(path, max_reject_ratio=0.1)
-    many.assert_refused("4 of 24 rows", "rows.jsonl:21", "rows.jsonl:23", "and 1 more, all in rejects.jsonl")
+    many.assert_refused(
+        "5 of 25 rows can't be used",
+        ": 2 empty_content (rows.jsonl:24: messages[0].content is empty); 1 broken_json (rows.jsonl:21: ",
+        "; 1 unknown_role (rows.jsonl:22: messages[0].role='customer'",
+        "; and 1 more reasons, all in rejects.jsonl",
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,7 +104,7 @@ def test_a_failed_attempt_leaves_no_manifest_of_an_earlier_one(jsonl, row, prepa
     path = jsonl(rows_of(row, 20))
     assert prepare_step(path).code == 0
     path.write_text(json.dumps({"messages": 1}))
-    prepare_step(path).assert_refused("rows.jsonl:1: no_messages")
+    prepare_step(path).assert_refused("1 no_messages (rows.jsonl:1: ")
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(jsonl, row, prepare_step, tmp_path):

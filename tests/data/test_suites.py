@@ -98,8 +98,8 @@ def test_wrong_rows_and_files_are_named(tmp_path, jsonl, row, refused):
     bad = jsonl([row("How?"), "{", {"messages": 7}], "b.jsonl")
     line = refused(suites, [good, bad])
     assert "2 of 3 rows" in line
-    assert "refusals:2: broken_json" in line
-    assert "refusals:3: no_messages" in line
+    assert "1 broken_json (refusals:2: " in line
+    assert "1 no_messages (refusals:3: " in line
     assert len(list(read_rows(tmp_path / "out" / "rejects.jsonl", Reject))) == 2
     assert "gone.jsonl: no such file" in refused(suites, [good, tmp_path / "gone.jsonl"])
     only_trained = jsonl([row("Who is trained?")], "c.jsonl")
