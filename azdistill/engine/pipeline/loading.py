@@ -83,7 +83,7 @@ class _Reader:
         self.folder = document.path.parent
         self.open_files = (*outer, document.path.resolve())
         self.is_component = bool(outer) or "pipelineComponent" in str(document.value.get("$schema"))
-        self.components: dict[Path, Component | None] = {}
+        self.components: dict[str, Component | None] = {}
 
     def pipeline(self) -> Pipeline:
         self._check_fields()
@@ -241,16 +241,18 @@ class _Reader:
         return None
 
     def _component_file(self, node: YamlNode, path: Path) -> Component | None:
-        if path not in self.components:
+        """The component of a file, which may be named by different paths: `a/../c.yml` is `c.yml`."""
+        file = _real_path(path)
+        if file not in self.components:
             try:
                 document = read_document(path, PipelineError, "component file")
             except PipelineError as error:
                 node.error(error.problems[0].code, str(error))
-                self.components[path] = None
+                self.components[file] = None
             else:
                 component = read_component(YamlNode(document, node.problems), path.parent.name)
-                self.components[path] = replace(component, pipeline=self._inner_pipeline(node, document, component))
-        return self.components[path]
+                self.components[file] = replace(component, pipeline=self._inner_pipeline(node, document, component))
+        return self.components[file]
 
     def _inner_pipeline(self, node: YamlNode, document: Document, component: Component) -> Pipeline | None:
         """The pipeline of a pipeline component, None for other components."""
@@ -285,6 +287,14 @@ class _Reader:
             node.error("wrong_type", "must be a literal, an expression, or a mapping with type and path")
             return None
         return _reference(node, value) if isinstance(value, str) and "${{" in value else value
+
+
+def _real_path(path: Path) -> str:
+    """The path without `..` and links of its folder, to which a component's own paths are relative.
+
+    It is unchanged where it contains NUL, which no file name does.
+    """
+    return str(path) if "\0" in str(path) else os.path.join(os.path.realpath(path.parent), path.name)
 
 
 def _check_node_fields(job: YamlNode, kind: str) -> None:

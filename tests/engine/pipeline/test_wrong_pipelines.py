@@ -226,3 +226,19 @@ def test_the_inputs_and_outputs_of_all_components_have_a_limit(tmp_path: Path) -
         ("too_many_ports", "jobs")
     ]
     assert len(pipeline.nodes) == 51
+
+
+def test_a_component_file_is_read_once_by_whatever_path_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to(".")
+    paths = ["./c.yml", "a/../c.yml", "link/c.yml", '"c.yml\\0"']
+    jobs = "".join(f"  n{number}: {{component: {path}}}\n" for number, path in enumerate(paths))
+    component = "type: command\nname: c\ncommand: echo\nenvironment: azureml:x:1\n"
+    write_files(
+        tmp_path, {"c.yml": component, P: f"type: pipeline\nsettings: {{default_compute: azureml:a}}\njobs:\n{jobs}"}
+    )
+    pipeline = load_pipeline(tmp_path / P)
+    assert [(problem.code, dotted(problem.field)) for problem in pipeline.problems] == [
+        ("invalid_yaml", "jobs.n3.component")
+    ]
+    assert len({id(node.component) for node in pipeline.nodes.values()}) == 2
