@@ -7,6 +7,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from azdistill.cli.live_table import LiveTable
@@ -67,7 +69,7 @@ def test_a_terminal_shows_a_table_that_is_rerendered(pipeline: Writer) -> None:
 def rendered(event: Event, height: int) -> list[str]:
     console = Console(file=io.StringIO(), width=100)
     with console.capture() as shown:
-        console.print(LiveTable().render(event, height))
+        console.print(LiveTable().render(event, console.width, height))
     return [" ".join(line.split()) for line in shown.get().splitlines()]
 
 
@@ -93,6 +95,20 @@ def test_of_more_nodes_than_lines_the_running_and_failed_ones_are_shown(tmp_path
         "n38 completed", "n39 completed", "n40 failed", "n41 running 0 s", "n42 running 0 s",
         "and 98 more 40 completed, 1 failed, 2 running, 60 waiting",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_names_states_and_times_are_shown_at_any_width(tmp_path: Path, width: int) -> None:
+    log, name = tmp_path / "log.txt", "predict_baseline_with_a_very_long_name_and_more_words_than_a_terminal_has"
+    log.write_text(f"teacher: {'漢字' * 50} {'long ' * 100}\n")
+    nodes = {name: NodeRun(name, "running", log), "teacher": NodeRun("teacher", "completed", log, 11231.24)}
+    terminal = Console(file=io.StringIO(), width=width)
+    with terminal.capture() as shown:
+        terminal.print(LiveTable().render(Event(nodes), width, 10))
+    first, second = shown.get().splitlines()
+    assert re.match(r"predic\S*…\S*l_has +running +0 s  t", first)
+    assert re.match(r"teacher +completed  11231\.2 s  漢", second)
+    assert max(cell_len(line) for line in (first, second)) <= width
 
 
 def test_a_dumb_terminal_gets_plain_lines(pipeline: Writer) -> None:

@@ -62,7 +62,7 @@ def test_the_live_table_shows_no_link_of_a_log(tmp_path: Path) -> None:
     link = "\x1b]8;;https://evil.example\x1b\\click\x1b]8;;\x1b\\"
     (tmp_path / "log.txt").write_text(f"{link} \x1b[31mred\n")
     stream = io.StringIO()
-    table = LiveTable().render(Event({"a": NodeRun("a", "running", tmp_path / "log.txt")}), 10)
+    table = LiveTable().render(Event({"a": NodeRun("a", "running", tmp_path / "log.txt")}), 80, 10)
     Console(file=stream, force_terminal=True, color_system="truecolor").print(table)
     assert "click red" in stream.getvalue()
     assert "evil" not in stream.getvalue()
