@@ -76,6 +76,14 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def sha256_path(path: Path) -> str:
+    """Hex digest of a file's bytes, or of the names and bytes of the files in a folder."""
+    if not path.is_dir():
+        return sha256_file(path)
+    files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
+    return hashlib.sha256("".join(f"{name} {sha256_file(file)}\n" for name, file in files).encode()).hexdigest()
+
+
 def sample_digest(path: Path) -> str:
     """Hex digest of a file's size and of SAMPLES blocks, from the first to the last bytes, at equal distances."""
     size = path.stat().st_size

@@ -45,9 +45,11 @@ STEP = Step(
     description="Validate the rows, convert them to chat messages, remove duplicates and split them.",
     config=PrepareConfig,
     inputs={
-        "training_data": Port("uri_file", "file of training rows; without it, all rows are test rows", optional=True),
-        "validation_data": Port("uri_file", "file of validation rows", optional=True),
-        "test_data": Port("uri_file", "file of test rows with reference answers", optional=True),
+        "training_data": Port(
+            "uri_file", "training rows, a file or folder; without it, all rows are test rows", optional=True
+        ),
+        "validation_data": Port("uri_file", "validation rows", optional=True),
+        "test_data": Port("uri_file", "test rows with reference answers", optional=True),
         "task_file": TASK_FILE,
     },
     outputs={"prompts": Port("uri_folder", "prompts.jsonl and rejects.jsonl")},

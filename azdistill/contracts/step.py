@@ -20,7 +20,7 @@ from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
 from azdistill.contracts.problems import problems_of
 
-PortType = Literal["uri_file", "uri_folder", "custom_model"]
+PortType = Literal["uri_file", "uri_folder", "mltable", "custom_model"]
 EnvironmentName = Literal["cpu", "gpu", "vllm"]
 SCALARS: tuple[type, ...] = (bool, int, float, str)
 

@@ -44,12 +44,11 @@ NO_RENAMES: Renames = {}
 def read_cases(
     path: Path, task: Task, rows: int = 0, columns: Sequence[str] = (), renames: Renames = NO_RENAMES
 ) -> tuple[list[SourcedCase], list[Reject]]:
-    """Cases and rejected rows of a file: of its first `rows` rows, 0 for all. The cases keep the `columns`.
+    """Cases and rejected rows of a file or folder: of its first `rows` rows, 0 for all. The cases keep the `columns`.
 
     Raises DataError as `read_records` does.
     """
-    records = islice(read_records(path), rows or None)
-    return cases_of(((f"{path.name}:{number}", record) for number, record in records), task, columns, renames)
+    return cases_of(islice(read_records(path), rows or None), task, columns, renames)
 
 
 def cases_of(

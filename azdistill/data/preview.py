@@ -9,7 +9,7 @@ from typing import Any
 from azdistill.contracts.rows import Reject
 from azdistill.data.cases import NO_RENAMES, Renames, SourcedCase, case_of, columns_of, renamed
 from azdistill.data.chat_shapes import without_envelope
-from azdistill.tasks.records import detect_format, read_records
+from azdistill.tasks.records import describe_files, read_records
 from azdistill.tasks.task import BadRow, Task
 
 
@@ -65,16 +65,15 @@ class _ReadFields(dict[str, Any]):
 def preview(
     path: Path, task: Task, columns: Sequence[str] = (), renames: Renames = NO_RENAMES, max_rows: int = 0
 ) -> Preview:
-    """Read the first `max_rows` rows of a file, 0 for all. Raises DataError as `read_records` does."""
+    """Read the first `max_rows` rows of a file or folder, 0 for all. Raises DataError as `read_records` does."""
     cases: list[SourcedCase] = []
     rejects: list[Reject] = []
     unused: Counter[str] = Counter()
     is_complete = True
-    for number, record in read_records(path):
+    for source, record in read_records(path):
         if max_rows and len(cases) + len(rejects) == max_rows:
             is_complete = False
             break
-        source = f"{path.name}:{number}"
         try:
             if isinstance(record, BadRow):
                 raise record
@@ -84,4 +83,4 @@ def preview(
             unused.update(name for name in fields.unused if name not in columns)
         except BadRow as error:
             rejects.append(Reject(source=source, reason=error.reason, detail=error.detail))
-    return Preview(str(detect_format(path)), cases, rejects, unused, is_complete)
+    return Preview(describe_files(path), cases, rejects, unused, is_complete)

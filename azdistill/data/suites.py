@@ -39,12 +39,13 @@ class SuiteRows:
 
 
 def read_suite(suite: Suite, path: Path, task_file: Path | None = None, rows: int = 0) -> ReadSuite:
-    """Read the first `rows` rows of a suite's file, 0 for all. The source of a row is `suite:line`.
+    """Read the first `rows` rows of a suite's file, 0 for all. The source of a row is `suite:line`, in a folder
+    `suite:file:line`.
 
     Raises DataError for a file that cannot be read at all, InputError for a `task_file` that defines no task.
     """
     records = islice(read_records(path), rows or None)
-    sourced = ((f"{suite.name}:{number}", record) for number, record in records)
+    sourced = ((f"{suite.name}:{source.removeprefix(f'{path.name}:')}", record) for source, record in records)
     return ReadSuite(suite, *cases_of(sourced, task_of(suite.task, task_file, suite.label_names)))
 
 

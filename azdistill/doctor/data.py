@@ -15,6 +15,7 @@ from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES, is_remote
 from azdistill.job.plan import step_configs
 from azdistill.tasks.registry import task_of
+from azdistill.tasks.shards import text_bytes
 
 # A larger file is checked by its first rows.
 MAX_BYTES, MAX_ROWS = 10_000_000, 2_000
@@ -53,13 +54,13 @@ def check_files(job: DistillationJob) -> Iterator[FileCheck]:
         return
     for name in FILES:
         path = getattr(job.data, name)
-        if path and not is_remote(path) and Path(path).is_file():
+        if path and not is_remote(path) and Path(path).exists():
             yield _check_file(config, name, Path(path))
 
 
 def _check_file(config: PrepareConfig, name: str, path: Path) -> FileCheck:
-    max_rows = MAX_ROWS if path.stat().st_size > MAX_BYTES else 0
     try:
+        max_rows = MAX_ROWS if text_bytes(path) > MAX_BYTES else 0
         task = task_of(config.task, labels=config.labels)
         read = preview(path, task, slice_columns(config), config.columns or {}, max_rows)
         check_rejects(RejectCounts(read.rejects), len(read.cases), config.max_reject_ratio)

@@ -22,7 +22,7 @@ from typing import Any
 from azdistill.contracts.errors import InputError, SpecError
 from azdistill.contracts.files import write_text
 from azdistill.contracts.layout import BUNDLE, CODE, COMPONENT_FILE, COMPONENTS, ENVIRONMENTS, INPUTS, PIPELINE_FILE
-from azdistill.contracts.step import EnvironmentName, Step
+from azdistill.contracts.step import EnvironmentName, PortType, Step
 from azdistill.engine.pipeline.emit import to_yaml
 from azdistill.job.assets import asset
 from azdistill.job.components import component, step_of
@@ -137,14 +137,21 @@ def step_files(steps: Iterable[Step[Any]]) -> Iterator[tuple[str, Content]]:
 
 
 def _component_files(step: Step[Any]) -> Iterator[tuple[str, Content]]:
-    yield f"{COMPONENTS}/{step.name}/{COMPONENT_FILE}", _component_text(step.name, step.environment)
+    yield f"{COMPONENTS}/{step.name}/{COMPONENT_FILE}", _component_text(step.name, step.environment, _types(step))
     for path in closure(step.module):
         yield f"{COMPONENTS}/{step.name}/{CODE}/{path.as_posix()}", ROOT / path
 
 
+def _types(step: Step[Any]) -> tuple[tuple[str, PortType], ...]:
+    return tuple((name, port.type) for name, port in step.inputs.items())
+
+
 @cache
-def _component_text(name: str, environment: EnvironmentName) -> str:
-    return to_yaml(component(replace(step_of(name), environment=environment), {"code": f"./{CODE}"}))
+def _component_text(name: str, environment: EnvironmentName, types: tuple[tuple[str, PortType], ...]) -> str:
+    """The component of a step, whose input ports have the `types` of the job's data."""
+    step = step_of(name)
+    inputs = {port: replace(step.inputs[port], type=type) for port, type in types}
+    return to_yaml(component(replace(step, environment=environment, inputs=inputs), {"code": f"./{CODE}"}))
 
 
 def _folder_files(source: Path, target: str) -> Iterator[tuple[str, Content]]:

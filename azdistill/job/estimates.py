@@ -18,8 +18,9 @@ from azdistill.job.model import DistillationJob
 from azdistill.job.paths import is_remote, is_rubric_file
 from azdistill.job.plan import plan
 from azdistill.job.run_settings import SERVERLESS, train_processes
-from azdistill.job.samples import count_rows, first_rows, reference_in, row_texts
+from azdistill.job.samples import first_rows, reference_in, row_texts
 from azdistill.job.serving import PlannedServing, planned_serving
+from azdistill.tasks.records import count_rows
 
 # Minimum and maximum characters of a token, as measured on European languages.
 CHARACTERS = (3, 5)

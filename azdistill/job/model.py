@@ -330,6 +330,17 @@ ADDRESSES = [
 ]
 
 
+def _data_types(job: DistillationJob) -> Iterator[Problem]:
+    """Types of data that is not an asset: a local path is a file or a folder, as it is on the disk."""
+    for name, type in job.data.types.items():
+        path = getattr(job.data, name)
+        if not path or not path.startswith("azureml:"):
+            message, fix = f"data.{name} is no azureml: address", "remove it: the type of a path is known"
+            yield Problem(
+                code="incompatible_fields", message=message, fix=fix, field=("data", "types", name), value=type
+            )
+
+
 def _registry_addresses(job: DistillationJob) -> Iterator[Problem]:
     """The address of a model in a registry is part of a command line."""
     for name in ("model", "baseline"):
@@ -357,6 +368,7 @@ CHECKS: tuple[Check, ...] = (
     deployment_problems,
     _tags,
     _registry_addresses,
+    _data_types,
     *ADDRESSES,
 )
 

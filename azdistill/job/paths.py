@@ -101,9 +101,10 @@ def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterato
             )
         elif isinstance(path, str) and field not in code and _is_empty(path, base):
             yield Problem(code="empty_file", message="is empty", fix="write its content", field=field, value=path)
-    for name in ("model", "baseline"):
-        if isinstance(path := student.get(name), str) and not is_remote(path):
-            yield from _links_outside(Path(base, path), ("student", name), path)
+    folders: dict[FieldPath, Any] = {("student", name): student.get(name) for name in ("model", "baseline")}
+    for field, path in {**folders, **files}.items():
+        if isinstance(path, str) and not is_remote(path):
+            yield from _links_outside(Path(base, path), field, path)
     model = student.get("model")
     if isinstance(model, str) and not _exists(catalog.address(model), base):
         message, fix = _missing_student(model, catalog, base)

@@ -1,5 +1,6 @@
-"""Plan a job: the graph of nodes that Azure ML runs. Pure: the same job gives the same plan."""
+"""Plan a job: the graph of nodes that Azure ML runs. The same job gives the same plan."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -20,13 +21,16 @@ from azdistill.job.chat_template import chat_template_file
 from azdistill.job.components import step_of
 from azdistill.job.memory import choose_settings
 from azdistill.job.model import DistillationJob
-from azdistill.job.paths import FILES, is_rubric_file
+from azdistill.job.paths import FILES, is_remote, is_rubric_file
 from azdistill.job.run_settings import required_gpus
 from azdistill.job.simulation import as_json, judge_as_json
 from azdistill.job.tuning import sweep_of
 
 Scalar = str | int | float | bool
 SuiteType = TypeVar("SuiteType", bound=Suite)
+
+# Inputs of the pipeline that are rows: files or folders.
+ROWS = (*FILES, "completions", *SUITE_PORTS)
 
 # The default datastore of a workspace, in the fixed paths of the steps.
 DEFAULT_DATASTORE = "workspaceblobstore"
@@ -195,7 +199,7 @@ class Plan:
 
 
 def plan(job: DistillationJob) -> Plan:
-    """Plan a job. Pure: reads no file, clock, network or environment."""
+    """Plan a job. It reads no file, clock, network or environment, only whether a path of rows is a folder."""
     configs = step_configs(job)
     data = {name: getattr(job.data, name) for name in FILES}
     data |= {
@@ -212,10 +216,12 @@ def plan(job: DistillationJob) -> Plan:
     nodes = [
         _node(name, wiring, configs[wiring.step], data, job.compute.default_datastore) for name, wiring in graph.items()
     ]
+    types = {name: data_type(job, name, path) for name, path in data.items() if name in ROWS and path is not None}
+    nodes = [_with_types(node, GRAPH[node.name], types) for node in nodes]
     searched = job.tuning.search_space if job.tuning else {}
     return Plan(
         job=job,
-        files=_data_files(data, job)
+        files=_data_files(data, types, job)
         | _nested_files(configs)
         | {"simulation": _simulation(job)}
         | _judge_files(job)
@@ -333,8 +339,28 @@ def _with_shared(section: StepConfig, shared: Mapping[str, Any]) -> StepConfig:
     return section.model_copy(update={name: value for name, value in shared.items() if name in fields})
 
 
-def _data_files(data: Mapping[str, str | None], job: DistillationJob) -> dict[str, PlannedFile]:
-    files = {name: PlannedFile("uri_file", path) for name, path in data.items() if path is not None}
+def data_type(job: DistillationJob, name: str, path: str) -> PortType:
+    """Type of an input of rows: `data.types`, else a folder for an address that ends with `/` or a local folder."""
+    if name in job.data.types:
+        return job.data.types[name]
+    is_folder = path.endswith("/") if is_remote(path) else os.path.isdir(path)
+    return "uri_folder" if is_folder else "uri_file"
+
+
+def _with_types(node: PlannedNode, wiring: Wiring, types: Mapping[str, PortType]) -> PlannedNode:
+    """The node with ports of the types of the job's rows: an input of Azure ML accepts a file or a folder, not both."""
+    changed = {
+        port: replace(node.step.inputs[port], type=types[source])
+        for port, source in wiring.ports.items()
+        if source in types
+    }
+    return replace(node, step=replace(node.step, inputs={**node.step.inputs, **changed})) if changed else node
+
+
+def _data_files(
+    data: Mapping[str, str | None], types: Mapping[str, PortType], job: DistillationJob
+) -> dict[str, PlannedFile]:
+    files = {name: PlannedFile(types.get(name, "uri_file"), path) for name, path in data.items() if path is not None}
     if job.student.baseline:
         files["baseline"] = PlannedFile(job.baseline_type, job.student.baseline)
     return files | {"student": PlannedFile(job.student_type, job.student.model)}

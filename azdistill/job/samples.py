@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from azdistill.contracts.errors import DataError
-from azdistill.tasks.records import count_lines, detect_format, read_records
+from azdistill.tasks.records import read_records
 from azdistill.tasks.task import BadRow
 
 # Names of the reference answer in public data sets.
@@ -15,21 +15,18 @@ REFERENCES = ("gold", "answer", "answers", "summary", "response", "completion", 
 
 
 def first_rows(path: Path, limit: int | None) -> Iterator[Any]:
-    """The first `limit` rows of a file, all with None; None for one that cannot be read.
+    """The first `limit` rows of a file or folder, all with None; None for one that cannot be read.
 
     A file that cannot be read has no rows here.
     """
+    return (row for _, row in sourced_rows(path, limit))
+
+
+def sourced_rows(path: Path, limit: int | None) -> Iterator[tuple[str, Any]]:
+    """Same as `first_rows`, with the source of each row."""
     with contextlib.suppress(DataError):
-        for _, record in islice(read_records(path), limit):
-            yield None if isinstance(record, BadRow) else record
-
-
-def count_rows(path: Path) -> int:
-    """Number of rows of a file, of a JSONL file the number of its lines."""
-    detected = detect_format(path)
-    if detected.format == "JSONL" and not detected.compression:
-        return count_lines(path)
-    return sum(1 for _ in read_records(path))
+        for source, record in islice(read_records(path), limit):
+            yield source, None if isinstance(record, BadRow) else record
 
 
 def row_texts(row: Any) -> Iterator[str]:

@@ -17,17 +17,28 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
+DataName = Literal["training_data", "validation_data", "test_data"]
+DataType = Literal["uri_file", "uri_folder", "mltable"]
 ColumnName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
 
 
 class DataSection(Section):
     """The user's data files."""
 
-    training_data: SpecPath = Field(description="File of training rows: JSONL, a JSON array, CSV, Parquet or Arrow.")
-    validation_data: SpecPath | None = Field(
-        None, description="File of validation rows. Default: a fraction of the training rows."
+    training_data: SpecPath = Field(
+        description="Training rows: a file in JSONL, CSV, Parquet, Arrow or a JSON array, or a folder of such files."
     )
-    test_data: SpecPath | None = Field(None, description="File of test rows. Default: a fraction of the training rows.")
+    validation_data: SpecPath | None = Field(
+        None, description="Validation rows: a file or folder. Default: a fraction of the training rows."
+    )
+    test_data: SpecPath | None = Field(
+        None, description="Test rows: a file or folder. Default: a fraction of the training rows."
+    )
+    types: dict[DataName, DataType] = Field(
+        {},
+        description="Types of registered data assets that are folders, such as {training_data: mltable}. Default: "
+        "uri_folder for an address that ends with /, else uri_file.",
+    )
     columns: dict[str, str] = Field(
         {},
         description="Columns of the rows by the names of the fields that the task reads, such as {prompt: Frage, "

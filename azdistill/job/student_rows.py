@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from azdistill.contracts.problems import Problem
 from azdistill.job.paths import FILES, is_remote
-from azdistill.job.samples import first_rows, row_texts
+from azdistill.job.samples import first_rows, row_texts, sourced_rows
 
 if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
@@ -26,16 +26,16 @@ _ORDER = re.compile(r"(system )?(user assistant )*user ")
 
 
 def rejected_rows(job: "DistillationJob", template: "StudentTemplate") -> Iterator[str]:
-    """The first row of each local file that the template rejects: its roles, file, line and the template's reason."""
+    """The first row of each local file or folder that the template rejects: its roles, source and the reason."""
     deadline = process_time() + ROWS_S
     for path in _local_files(job):
-        for line, row in enumerate(first_rows(path, ROWS), 1):
+        for source, row in sourced_rows(path, ROWS):
             if process_time() > deadline:
                 return
             turns = _conversation(row)
             if turns and (reason := template.rejection(turns)):
                 roles = ", ".join(turn["role"] for turn in turns)
-                yield f"its chat template rejects the roles {roles} of {path.name}:{line} ({reason})"
+                yield f"its chat template rejects the roles {roles} of {source} ({reason})"
                 break
 
 
@@ -64,7 +64,7 @@ def long_rows(job: "DistillationJob", positions: int | None) -> Iterator[Problem
 
 def _local_files(job: "DistillationJob") -> list[Path]:
     paths = [*(getattr(job.data, name) for name in FILES), *(suite.data for suite in job.regressions)]
-    return [Path(path) for path in paths if path and not is_remote(path) and os.path.isfile(path)]
+    return [Path(path) for path in paths if path and not is_remote(path) and os.path.exists(path)]
 
 
 def _conversation(row: Any) -> "list[Turn]":

@@ -112,9 +112,7 @@ def _lines(path: Path) -> dict[str, Mapping[str, Any]]:
     from azdistill.tasks.records import read_records
     from azdistill.tasks.task import BadRow
 
-    return {
-        f"{path.name}:{number}": {} if isinstance(record, BadRow) else record for number, record in read_records(path)
-    }
+    return {source: {} if isinstance(record, BadRow) else record for source, record in read_records(path)}
 
 
 def _keys(path: Path, records: Mapping[str, Mapping[str, Any]], by_id: bool) -> dict[str, str]:

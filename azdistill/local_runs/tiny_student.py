@@ -34,7 +34,7 @@ def tiny_student(home: Path, architecture: str | None, files: Iterable[str], row
 
     Reuses the folder of an earlier call with the same architecture and rows. Files that do not exist are ignored.
     """
-    existing = [Path(path) for path in files if Path(path).is_file()]
+    existing = [Path(path) for path in files if Path(path).exists()]
     texts = [text for path in existing for row in first_rows(path, rows or None) for text in row_texts(row)]
     digest = hashlib.sha256("\0".join([str(architecture), *texts]).encode(errors="replace")).hexdigest()[:12]
     folder = home / f"student-{digest}"

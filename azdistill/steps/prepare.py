@@ -5,7 +5,7 @@ import sys
 
 from azdistill.contracts.files import write_rows
 from azdistill.contracts.layout import PROMPTS_FILE, REJECTS_FILE
-from azdistill.contracts.manifest import close_folder, open_folder, settings_of, sha256_file
+from azdistill.contracts.manifest import close_folder, open_folder, settings_of, sha256_path
 from azdistill.contracts.prepare import STEP, PrepareConfig
 from azdistill.contracts.rows import Split
 from azdistill.contracts.step import Arguments
@@ -27,7 +27,7 @@ def body(arguments: Arguments[PrepareConfig]) -> None:
     write_rows(folder / REJECTS_FILE, rows.rejects)
     splits = prepare(rows, config)
     write_rows(folder / PROMPTS_FILE, splits.prompts)
-    data = {port: sha256_file(path) for port, path in inputs.items()}
+    data = {port: sha256_path(path) for port, path in inputs.items()}
     row_counts = counts(rows, splits)
     close_folder(folder, STEP.name, row_counts, settings_of(config, data))
     logger.info(

@@ -43,6 +43,7 @@ FILES = {
     "rows.jsonl": '{"messages": [{"role": "user", "content": "two and two"}], "gold": "4"}\n',
     "Zeilen für alle.json l": '{"messages": [{"role": "user", "content": "drei und drei"}], "gold": "6"}\n',
     "no suffix/rows": '{"messages": [{"role": "user", "content": "four and four"}], "gold": "8"}\n',
+    "shards/2026/part-0.jsonl": '{"messages": [{"role": "user", "content": "five and five"}], "gold": "10"}\n',
     "student/config.json": "{}\n",
     "Schüler 1/config.json": "{}\n",
     "Schüler 1/tokenizer/merges.txt": "e n\n",
@@ -51,9 +52,11 @@ ROWS = (
     "rows.jsonl",
     "./Zeilen für alle.json l",
     "no suffix/rows",
+    "shards",
     "azureml:rows:3",
     "azureml:rows@latest",
     "azureml://datastores/workspaceblobstore/paths/a folder/rows.jsonl",
+    "azureml://datastores/workspaceblobstore/paths/a folder/",
     "azureml://registries/shared/data/rows/versions/1",
     "https://account.blob.core.windows.net/container/rows.jsonl?version=1",
     "wasbs://container@account.blob.core.windows.net/rows.jsonl",
@@ -249,6 +252,7 @@ def jobs(draw: st.DrawFn) -> Values:
                 training_data=rows,
                 validation_data=maybe_rows,
                 test_data=maybe_rows,
+                types=st.just({}),  # for registered assets: see tests/job/bundle/test_bundle.py
                 columns=st.just({}),  # in the section data, and in the config of prepare
                 slice_columns=st.just(()),  # a list that the steps have as a text
             ),

@@ -137,9 +137,10 @@ def test_rows_limits_how_many_rows_are_read(jsonl, row):
 
 
 def test_an_unusable_file_is_an_error_with_its_path(tmp_path, jsonl):
+    (tmp_path / "folder").mkdir()
     for path, line, message in [
+        (tmp_path / "folder", 0, "the folder has no data file"),
         (tmp_path / "absent.jsonl", 0, "no such file"),
-        (tmp_path, 0, "is a folder"),
         (jsonl([], "empty.jsonl"), 0, "the file has no rows"),
         (jsonl(["", "  "], "blank.jsonl"), 0, "the file has no rows"),
     ]:

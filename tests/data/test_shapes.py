@@ -11,7 +11,8 @@ import pytest
 
 from azdistill.contracts.errors import DataError
 from azdistill.data.cases import read_cases
-from azdistill.tasks.records import MAX_ROW_BYTES, detect_format, read_records
+from azdistill.tasks.formats import detect_format
+from azdistill.tasks.records import MAX_ROW_BYTES, read_records
 from azdistill.tasks.registry import TASKS
 from tests.data.shapes import CSV, PAIR, SHAPES, Shape, arrow, jsonl, parquet
 

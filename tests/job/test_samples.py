@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from azdistill.job.samples import count_rows, first_rows, reference_in, row_texts
+from azdistill.job.samples import first_rows, reference_in, row_texts
+from azdistill.tasks.records import count_rows
 
 
 @pytest.mark.parametrize(("text", "count"), [("a", 1), ("a\n", 1), ("a\nb", 2), ("a\n" * 700_000, 700_000)])

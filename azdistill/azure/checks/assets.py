@@ -12,7 +12,7 @@ from azdistill.azure.registry import missing_assets
 from azdistill.azure.roles import workspace_options
 from azdistill.azure.workspace import registry_client
 from azdistill.engine.pipeline.types import accepts_type
-from azdistill.job.paths import is_remote
+from azdistill.job.paths import FILES, is_remote
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -23,8 +23,12 @@ IN_REGISTRY = re.compile(
     r"(?P<by>versions|labels)/(?P<version>[^/]+)"
 )
 
-# Inputs of the pipeline of a job that are models, and the fields of the job that set their types.
-TYPE_FIELDS = {"student": "student.type", "baseline": "student.baseline_type"}
+# Inputs of the pipeline of a job, and the fields of the job that set their types.
+TYPE_FIELDS = {
+    "student": "student.type",
+    "baseline": "student.baseline_type",
+    **{name: f"data.types.{name}" for name in FILES},
+}
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,10 @@ def _check_type(port: AssetInput, asset: Any) -> CheckResult:
     if asset.type == port.type:
         return ok(f"inputs.{port.name}", f"{port.address}, {asset.type}")
     message = f"the input is declared as {port.type}, and the asset is registered as {asset.type}"
-    if not accepts_type(port.type, str(asset.type)):
-        return failed(port.checked, "type_mismatch", message, f"name an asset of type {port.type}")
     field = TYPE_FIELDS.get(port.name)
+    if not accepts_type(port.type, str(asset.type)):
+        fix = f"set {field}: {asset.type}, or " if field and not port.type.endswith("_model") else ""
+        return failed(port.checked, "type_mismatch", message, f"{fix}name an asset of type {port.type}")
     fix = f"set {field}: {asset.type}" if field else f"declare it as {asset.type}"
     return unknown(port.checked, "type_mismatch", f"{message}; whether Azure ML accepts that is not documented", fix)
 

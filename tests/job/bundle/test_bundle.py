@@ -205,3 +205,41 @@ def test_links_inside_a_hugging_face_cache_are_copied(spec: Path, tmp_path: Path
         path.name for path in snapshot.iterdir()
     )
     assert not any(path.is_symlink() for path in (tmp_path / "bundle").rglob("*"))
+
+
+def test_a_folder_of_rows_makes_its_input_and_port_a_folder(spec: Path, tmp_path: Path) -> None:
+    rows = spec.parent / "rows"
+    (rows / "_SUCCESS").write_text("")
+    spec.write_text(SPEC.replace("./rows/train.jsonl", "./rows") + "prepare: {test_fraction: 0.2}\n")
+    path = compile_job(load_job(spec), tmp_path / "bundle")
+    pipeline = load_pipeline(path)
+    assert pipeline_problems(pipeline) == []
+    port = pipeline.nodes["prepare"].component.inputs["training_data"]
+    value = pipeline.inputs["training_data"]
+    assert (port.type, value.type, value.path) == ("uri_folder", "uri_folder", "./inputs/training_data")
+    assert (path.parent / "inputs/training_data/train.jsonl").is_file()
+    assert pipeline.nodes["prepare"].component.inputs["test_data"].type == "uri_file"
+
+
+@pytest.mark.parametrize(
+    ("address", "types", "expected"),
+    [
+        ("azureml://datastores/lake/paths/rows/", "", "uri_folder"),
+        ("azureml://datastores/lake/paths/rows.jsonl", "", "uri_file"),
+        ("azureml:rows:3", "{training_data: mltable}", "mltable"),
+    ],
+)
+def test_the_type_of_remote_rows(spec: Path, tmp_path: Path, address: str, types: str, expected: str) -> None:
+    data = f"training_data: {address}\n  types: {types or '{}'}"
+    spec.write_text(SPEC.replace("training_data: ./rows/train.jsonl", data))
+    pipeline = load_pipeline(compile_job(load_job(spec), tmp_path / "bundle"))
+    assert pipeline_problems(pipeline) == []
+    assert pipeline.inputs["training_data"].type == expected
+    assert pipeline.nodes["prepare"].component.inputs["training_data"].type == expected
+
+
+def test_a_link_in_a_folder_of_rows_that_leads_outside_is_a_problem(spec: Path, tmp_path: Path) -> None:
+    (spec.parent / "rows/more.jsonl").symlink_to(spec)
+    spec.write_text(SPEC.replace("./rows/train.jsonl", "./rows"))
+    with pytest.raises(SpecError, match=r"data\.training_data='\S+': more\.jsonl is a link to a file outside"):
+        compile_job(load_job(spec), tmp_path / "bundle")
