@@ -12,7 +12,7 @@ A run folder has a folder NODE/OUTPUT for each output of each node. A folder tha
 
     prepare/prompts/                    prompts.jsonl, rejects.jsonl
     regression/regressions/             suites.jsonl, rejects.jsonl: with section regressions
-    teacher/completions/                completions.jsonl, rejects.jsonl, usage.json
+    teacher/completions/                completions.jsonl, rejects.jsonl, usage.json, calls.jsonl
     curate/curated/                     train.jsonl, validation.jsonl, drops.jsonl, drops.json
     train/model/                        the student: config.json, tokenizer, weights
     train/metrics/                      metrics.json, history.jsonl
@@ -39,7 +39,7 @@ BUNDLE = (COMPONENTS, ENVIRONMENTS, INPUTS, PIPELINE_FILE)
 # Files in the output folders of the steps.
 MANIFEST_FILE = "manifest.json"
 PROMPTS_FILE = "prompts.jsonl"
-COMPLETIONS_FILE, USAGE_FILE = "completions.jsonl", "usage.json"
+COMPLETIONS_FILE, CALLS_FILE, USAGE_FILE = "completions.jsonl", "calls.jsonl", "usage.json"
 REJECTS_FILE = "rejects.jsonl"
 # Rows of the regression suites; their answers; their scores.
 SUITES_FILE = "suites.jsonl"

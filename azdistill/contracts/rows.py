@@ -80,6 +80,19 @@ class Completion(Row):
     usage: TokenUsage
 
 
+class AnswerCall(Row):
+    """How an answer was obtained; `key` is that of the completion. Facts that are not known are not written.
+
+    `model` is the name in the endpoint's reply, `attempts` the number of calls until the answer arrived, `from_store`
+    whether it had been bought before this run.
+    """
+
+    key: str
+    model: Annotated[str | None, Field(exclude_if=lambda value: value is None)] = None
+    attempts: Annotated[int | None, Field(exclude_if=lambda value: value is None)] = None
+    from_store: Annotated[bool | None, Field(exclude_if=lambda value: value is None)] = None
+
+
 class TrainRow(Row):
     """A training conversation, which ends with the target turn. `weight` multiplies the loss of its targets."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from azdistill.contracts.errors import DataError, InputError
 from azdistill.contracts.files import read_rows, write_json, write_rows
-from azdistill.contracts.layout import COMPLETIONS_FILE, PROMPTS_FILE, REJECTS_FILE, USAGE_FILE
+from azdistill.contracts.layout import CALLS_FILE, COMPLETIONS_FILE, PROMPTS_FILE, REJECTS_FILE, USAGE_FILE
 from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest
 from azdistill.contracts.rows import Prompt
 from azdistill.contracts.step import Arguments
@@ -48,6 +48,7 @@ def _write(collected: "Collected", prompts: int, arguments: Arguments[TeacherCon
     write_rows(folder / REJECTS_FILE, collected.rejects)
     check_rejects(collected, prompts, arguments.config)
     write_rows(folder / COMPLETIONS_FILE, collected.completions)
+    write_rows(folder / CALLS_FILE, collected.calls)
     write_json(folder / USAGE_FILE, {**collected.usage, **_write_logprobs(collected, arguments)})
     close_folder(folder, STEP.name, collected.counts(), provenance_of(arguments.config))
 

@@ -120,7 +120,9 @@ class TeacherClient:
                 raise self.failure
             async with self.slots.hold((-tries.count, number)), self.outage.permit():
                 reply, latency_s = await self._call(request)
-            if isinstance(reply, Answer | RowRejected):
+            if isinstance(reply, Answer):
+                return replace(reply, attempts=tries.count + 1), latency_s
+            if isinstance(reply, RowRejected):
                 return reply, latency_s
             if not self.outage.is_down and tries.charge(reply, self.usage.bought) >= self.config.max_attempts:
                 detail = f"gave up after {tries.count} tries; the last: {reply.detail}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.requests import RequestConfig
-from azdistill.contracts.rows import Completion, Prompt, Reject, TokenUsage
+from azdistill.contracts.rows import AnswerCall, Completion, Prompt, Reject, TokenUsage
 from azdistill.teacher.answers import JobAnswers
 from azdistill.teacher.budget import Budget
 from azdistill.teacher.capabilities import Capabilities, detect_logprobs
@@ -37,13 +37,15 @@ class Collected:
     """Rows in the order of the prompts, the teachers and the samples, and the content of usage.json.
 
     `unanswered` prompts have no completion. When asking ended early, because too many prompts were rejected, only the
-    prompts so far have rows.
+    prompts so far have rows. `calls` has a record for each completion. It is not part of the completion, because it may
+    differ from run to run: equal answers give equal completions. It is empty if no teacher was asked.
     """
 
     completions: list[Completion]
     rejects: list[Reject]
     usage: dict[str, Any]
     unanswered: int
+    calls: Sequence[AnswerCall] = ()
 
     def counts(self) -> dict[str, Any]:
         """The counts of the manifest."""
@@ -57,12 +59,16 @@ class Collected:
 
 @dataclass
 class AskedPrompts:
-    """Result of all requests: conversations by prompt, rejected requests by key, counts and latencies in seconds."""
+    """Result of all requests: conversations by prompt, rejected requests by key, counts and latencies in seconds.
+
+    `stored` is the store as it was before the first call, None if that is not known.
+    """
 
     results: Sequence[Conversations | None]
     rejected: dict[str, RowRejected]
     counts: dict[str, Any]
     latencies_s: list[float]
+    stored: StoreIndex | None = None
 
 
 async def collect(
@@ -123,7 +129,7 @@ async def ask_prompts(
     with contextlib.suppress(TooManyRejected):
         await dispatcher.run()
     rejected = {key: outcome for key, outcome in answers.outcomes.items() if isinstance(outcome, RowRejected)}
-    return AskedPrompts(dispatcher.results, rejected, dispatcher.counts(), dispatcher.latencies_s())
+    return AskedPrompts(dispatcher.results, rejected, dispatcher.counts(), dispatcher.latencies_s(), index)
 
 
 def _log_start(dispatcher: Dispatcher, rank: Rank, unreadable: int) -> None:
@@ -145,9 +151,8 @@ def to_rows(prompts: AskedPrompts, config: RequestConfig) -> Collected:
     """Completions, rejects and usage of a job."""
     results = [result for result in prompts.results if result is not None]
     conversations = [conversation for result in results for conversation in result]
-    completions = [
-        _completion(talk, talk.outcome, config) for talk in conversations if isinstance(talk.outcome, Answer)
-    ]
+    answered = [(talk, talk.outcome) for talk in conversations if isinstance(talk.outcome, Answer)]
+    completions = [_completion(talk, answer, config) for talk, answer in answered]
     rejects = [_reject(talk, talk.outcome, config) for talk in conversations if isinstance(talk.outcome, RowRejected)]
     usage = {
         "teacher": ", ".join(teacher.called for teacher in config.teachers),
@@ -156,13 +161,20 @@ def to_rows(prompts: AskedPrompts, config: RequestConfig) -> Collected:
         "rejected": len(rejects),
         "answered_by": {teacher.called: 0 for teacher in config.teachers} | Counter(row.teacher for row in completions),
         "finish_reasons": Counter(row.finish_reason for row in completions),
-        "reported_models": Counter(
-            talk.outcome.model for talk in conversations if isinstance(talk.outcome, Answer) and talk.outcome.model
-        ),
+        "reported_models": Counter(answer.model for _, answer in answered if answer.model),
         **prompts.counts,
         **latency_percentiles(prompts.latencies_s),
     }
-    return Collected(completions, rejects, usage, sum(not is_answered(result) for result in results))
+    calls = [
+        AnswerCall(
+            key=talk.key,
+            model=answer.model,
+            attempts=answer.attempts,
+            from_store=None if prompts.stored is None else talk.key in prompts.stored,
+        )
+        for talk, answer in answered
+    ]
+    return Collected(completions, rejects, usage, sum(not is_answered(result) for result in results), calls)
 
 
 def allowed_rejects(prompts: int, config: RequestConfig) -> int:

@@ -47,7 +47,8 @@ class Answer:
 
     `trace` is the reasoning before the answer; its tokens are part of `completion_tokens`. `logprobs` is the JSON list
     of all these tokens with their log probabilities, as it came, not parsed. `model` is the name that the endpoint
-    reports: the version behind a deployment may change.
+    reports: the version behind a deployment may change. `attempts` is the number of calls until it arrived, None in
+    answers that were stored by an earlier version.
     """
 
     completion: str
@@ -57,6 +58,7 @@ class Answer:
     trace: str | None = None
     logprobs: bytes | None = None
     model: str | None = None
+    attempts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 
 from azdistill.contracts.files import read_json, read_rows
 from azdistill.contracts.manifest import read_manifest
-from azdistill.contracts.rows import Completion, Reject
+from azdistill.contracts.rows import AnswerCall, Completion, Reject
 
 PREFLIGHT = 1  # call of a run that asks a real endpoint
 FAULTS = {"throttle_rate": 0.05, "error_rate": 0.1, "reset_rate": 0.1, "truncated_rate": 0.1}
@@ -97,11 +97,19 @@ def test_an_interrupted_run_says_so_and_pays_again_only_what_was_in_flight(step,
 def test_a_second_run_buys_nothing_and_an_edited_dataset_only_what_is_new(step, simulate, prompts, configure):
     rows = prompts(40)
     step.write_prompts(rows)
-    teacher, url = simulate()
+    teacher, url = simulate(error_rate=0.2)
     assert step.run(configure(), url)[0] == 0
     before = (step.completions / "completions.jsonl").read_bytes()
     first = read_json(step.completions / "usage.json")
+    calls = list(read_rows(step.completions / "calls.jsonl", AnswerCall))
+    assert (len(calls), {call.from_store for call in calls}) == (40, {False})
+    assert sum(call.attempts or 0 for call in calls) == first["calls"] > 40
     assert step.run(configure(), url)[0] == 0
+    again = [
+        call.model_copy(update={"from_store": False})
+        for call in read_rows(step.completions / "calls.jsonl", AnswerCall)
+    ]
+    assert again == calls
     assert teacher.calls["answered"] == 40
     assert (step.completions / "completions.jsonl").read_bytes() == before
     usage = read_json(step.completions / "usage.json")
