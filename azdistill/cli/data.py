@@ -1,4 +1,4 @@
-"""azdistill data: show rows as they are read."""
+"""azdistill data: show rows as they are read, and what a run did with a row."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ data = typer.Typer(rich_markup_mode=None)
 
 @data.callback()
 def about() -> None:
-    """Show the rows of a data file.
+    """Show the rows of a data file, or what a run did with one row.
 
     Example: azdistill data show rows.jsonl
     """
@@ -27,7 +27,16 @@ def about() -> None:
 
 @data.command("show")
 def show(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSONL, a JSON array, CSV, Parquet or Arrow")],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE|RUN",
+            help="JSONL, a JSON array, CSV, Parquet or Arrow; with ROW, the folder of a run, or its name in runs/",
+        ),
+    ],
+    row: Annotated[
+        str | None, typer.Argument(metavar="[ROW]", help="id of a row, the beginning of one, or its FILE:LINE")
+    ] = None,
     task: Annotated[str, typer.Option(help="task of the rows: conversation, nli, qa, math or summarization")] = (
         "conversation"
     ),
@@ -37,18 +46,48 @@ def show(
     ] = None,
     rows: Annotated[int, typer.Option(min=0, help="number of rows to show")] = 3,
 ) -> None:
-    """Show how the rows of a file are read: format, rejected rows with reasons, fields that are not read, first rows.
+    """Show how the rows of a file are read, or what a run did with one row.
+
+    Of a file: format, rejected rows with reasons, fields that are not read, first rows.
 
     With --student the rows are rendered by its chat template. Target tokens, which the student is trained on, are
     green, or between [ and ] where there are no colors.
 
+    Of a row of a run: its source and split, why a step removed it, each answer of a teacher with its calls and cost,
+    the filters that it passed, its target; of a test row, the answers of all models with their scores, and the
+    training rows with the most similar prompts.
+
     Example: azdistill data show rows.csv --task qa
 
-    Exit codes: 0 shown, 2 the file cannot be read, or no row can be used.
-    """
-    from azdistill.contracts.errors import DataError
-    from azdistill.data.preview import preview
+    Example: azdistill data show runs/quickstart train.jsonl:12
 
+    Exit codes: 0 shown, 2 the file cannot be read, or no row can be used, or there is no such run or row.
+    """
+    if row is None:
+        _show_file(path, task, labels, student, rows)
+    else:
+        _show_row(path, row)
+
+
+def _show_row(path: Path, row: str) -> None:
+    from azdistill.cli.row_story import print_story
+    from azdistill.contracts.errors import InputError
+    from azdistill.local_runs.row_story import find_prompts_run, row_story
+
+    if path.is_file():
+        fix = "name the run that read it, or leave the row out"
+        raise InputError("a file, and a row needs a run", file=path, code="not_a_run", fix=fix)
+    print_story(row_story(find_prompts_run(path), row))
+
+
+def _show_file(file: Path, task: str, labels: str | None, student: Path | None, rows: int) -> None:
+    from azdistill.contracts.errors import DataError, InputError
+    from azdistill.data.preview import preview
+    from azdistill.local_runs.run_folder import RUNS
+
+    if file.is_dir() or (not file.exists() and (RUNS / file).is_dir()):
+        fix = "name a file; of a run, name a row too: azdistill data show RUN ROW"
+        raise InputError("a folder", file=file, code="not_a_file", fix=fix)
     read = preview(file, _task(task, labels))
     _print_summary(file, read)
     if not read.cases:

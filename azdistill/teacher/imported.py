@@ -91,7 +91,7 @@ def _read(file: Path) -> tuple[Mapping[str, ImportedRow], list[int]]:
 def _completion(prompt: Prompt, row: ImportedRow, teacher: str) -> Completion:
     content = orjson.dumps([canonical(prompt.messages), row.completion])
     return Completion(
-        **prompt.model_dump(),
+        **prompt.model_dump(exclude={"columns"}),
         completion=row.completion,
         finish_reason=row.finish_reason,
         teacher=row.teacher or teacher,

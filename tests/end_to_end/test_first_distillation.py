@@ -83,6 +83,14 @@ def test_every_row_is_a_completion_or_a_reject(first: tuple[Path, Any]) -> None:
     assert usage["retries"]
 
 
+def test_a_row_can_be_followed_from_its_file_to_its_scores(first: tuple[Path, Any]) -> None:
+    folder, _ = first
+    shown = subprocess.run([*AZDISTILL, "data", "show", folder, "test_data.jsonl:1"], capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    for text in ("DeepSeek-V3.2 (simulated)", "bought: by this run", "student (accuracy ", "similarity 0."):
+        assert text in shown.stdout
+
+
 def test_regression_suites_are_answered_by_student_and_baseline_alone(first: tuple[Path, Any]) -> None:
     folder, _ = first
     counts = read_manifest(folder / "regression/regressions").counts

@@ -60,7 +60,7 @@ def test_the_usage_has_no_calls(prompts: Prompts, tmp_path: Path) -> None:
 
 
 def test_our_own_completions_can_be_imported(prompts: Prompts, tmp_path: Path) -> None:
-    rows = prompts(4)
+    rows = [row.model_copy(update={"columns": {"topic": "parcels"}}) for row in prompts(4)]
     file = write_lines(tmp_path / "a.jsonl", *({"messages": messages_of(row), "completion": "yes"} for row in rows))
     first = load_completions(rows, file, CONFIG).completions
     again = write_lines(tmp_path / "b.jsonl", *(row.model_dump_json() for row in first))
