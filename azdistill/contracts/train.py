@@ -127,7 +127,7 @@ class TrainConfig(StepConfig):
         description="Assistant turns of a row that are targets: the last one, or all of them. A turn with weight 0 "
         "never is.",
     )
-    max_length: int = Field(
+    max_length: Annotated[int, RunInput()] = Field(
         2048, ge=16, description="Maximum length of a row, tokens. Longer rows are rejected, not truncated."
     )
     warmup_ratio: float = Field(

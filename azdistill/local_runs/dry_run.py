@@ -14,7 +14,13 @@ from azdistill.job.paths import FILES, is_remote, is_rubric_file
 from azdistill.job.plan import step_configs, suite_files
 from azdistill.job.simulation import simulations
 from azdistill.local_runs.request import RunRequest
-from azdistill.local_runs.tiny_student import read_architecture, student_architecture, tiny_baseline, tiny_student
+from azdistill.local_runs.tiny_student import (
+    read_architecture,
+    required_length,
+    student_architecture,
+    tiny_baseline,
+    tiny_student,
+)
 
 if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
@@ -45,15 +51,15 @@ def with_dry_run_inputs(request: RunRequest, job: "DistillationJob") -> RunReque
     Raises InputError for data that is not on this machine.
     """
     files, home = _data_files(request, job), request.folder / HOME
+    fixed = {*request.options.inputs, *(job.tuning.search_space if job.tuning else ())}
     _check_local({**files, **_judge_files(request, job)})
     replacements = [
-        replacement
-        for replacement in (*_without_side_effects(job), *_reduced(job))
-        if replacement.name not in request.options.inputs
+        replacement for replacement in (*_without_side_effects(job), *_reduced(job)) if replacement.name not in fixed
     ]
     rows = next((int(replacement.value) for replacement in replacements if replacement.name == "rows"), 0)
     if "student" not in request.options.inputs:
-        replacements = [*_replaced_student(job, home, files, rows), *replacements]
+        student = _replaced_student(job, home, files, rows)
+        replacements = [*(replacement for replacement in student if replacement.name not in fixed), *replacements]
     logger.info("dry run: it proves that the parts fit together, and its figures mean nothing; replaced:")
     for replacement in replacements:
         logger.info("  %-8s %s -> %s", replacement.label, replacement.before, replacement.after)
@@ -142,6 +148,11 @@ def _replaced_student(job: "DistillationJob", home: Path, files: Mapping[str, st
         yield Replacement("baseline", str(baseline), "baseline", job.student.baseline, "the same with weights")
     if job.student.weights != "random":
         yield Replacement("weights", "random", "weights", job.student.weights, "random")
+    limit = job.train.max_length
+    length = required_length(student, files.values(), rows, limit) + job.teacher.max_tokens
+    if length > limit:
+        after = f"up to {length} tokens, because the tiny tokenizer needs more for a text"
+        yield Replacement("max_length", str(length), "length", f"up to {limit} tokens", after)
     train = step_configs(job)["train"]
     for setting in train.cuda_settings if isinstance(train, TrainConfig) else ():
         after = f"{setting.substitute}, which needs no GPU"

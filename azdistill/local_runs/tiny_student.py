@@ -3,11 +3,12 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from azdistill.job.samples import first_rows, row_texts
+from azdistill.job.student_rows import MOST_CHARACTERS
 
 if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
@@ -34,8 +35,7 @@ def tiny_student(home: Path, architecture: str | None, files: Iterable[str], row
 
     Reuses the folder of an earlier call with the same architecture and rows. Files that do not exist are ignored.
     """
-    existing = [Path(path) for path in files if Path(path).exists()]
-    texts = [text for path in existing for row in first_rows(path, rows or None) for text in row_texts(row)]
+    texts = [text for row in _existing_rows(files, rows) for text in row_texts(row)]
     digest = hashlib.sha256("\0".join([str(architecture), *texts]).encode(errors="replace")).hexdigest()[:12]
     folder = home / f"student-{digest}"
     if not folder.is_dir():
@@ -45,6 +45,24 @@ def tiny_student(home: Path, architecture: str | None, files: Iterable[str], row
         write_tiny_student(partial, architecture, texts)
         partial.rename(folder)
     return folder
+
+
+def required_length(student: Path, files: Iterable[str], rows: int, limit: int) -> int:
+    """The most tokens of a row for a tiny student, of those that may have at most `limit` tokens for the real one.
+
+    The tokenizer of a tiny student is small, and needs more tokens for a text than that of the real student.
+    """
+    from tokenizers import Tokenizer
+
+    texts = [" ".join(row_texts(row)) for row in _existing_rows(files, rows)]
+    texts = [text for text in texts if len(text) <= limit * MOST_CHARACTERS]
+    return max(map(len, Tokenizer.from_file(str(student / "tokenizer.json")).encode_batch(texts)), default=0)
+
+
+def _existing_rows(files: Iterable[str], rows: int) -> Iterator[Any]:
+    for path in map(Path, files):
+        if path.exists():
+            yield from first_rows(path, rows or None)
 
 
 def tiny_baseline(student: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import random
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,12 @@ def test_a_dry_run_uses_the_bundle_of_the_real_run(azdistill: Command, productio
     again = azdistill(*command, "--explain")
     assert {line.split(maxsplit=1)[1] for line in again.out.splitlines()} == {"reused"}
 
+
+SWEEP = """\
+tuning:
+  search_space: {max_length: [500, 600], num_epochs: [1, 2]}
+  max_trials: 2
+"""
 
 JUDGE = """\
 judge:
@@ -230,3 +237,22 @@ def test_the_tiny_student_is_reused_for_the_same_rows(production: Path) -> None:
     assert (first / "config.json").stat().st_mtime_ns == written
     assert tiny_student(home, "Phi3ForCausalLM", files, 6) != first
     assert {path.name for path in home.iterdir()} == {first.name, tiny_student(home, "Phi3ForCausalLM", files, 6).name}
+
+
+@pytest.mark.parametrize("swept", [False, True])
+def test_rows_that_are_longer_for_the_tiny_tokenizer_are_trained(
+    production: Path, log: pytest.LogCaptureFixture, swept: bool
+) -> None:
+    """A row of 300 different words of 8 characters, which are 8 * 300 / 6 = 400 tokens or more for a real student, and
+    a row that is too long for it too."""
+    draw = random.Random(0)
+    words = ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=7)) for _ in range(4000)]
+    rows = [{"premise": " ".join(words[:300]), "hypothesis": ""}, {"premise": " ".join(words), "hypothesis": ""}]
+    Path("train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = PRODUCTION.replace("train:\n", "train:\n  max_length: 600\n")
+    text = text.replace("  teachers:", "  max_tokens: 20\n  teachers:")
+    production.write_text(text + (SWEEP if swept else ""))
+    inputs = with_dry_run_inputs(*request(production)).options.inputs
+    assert ("max_length" in inputs, "num_epochs" in inputs) == (not swept, not swept)
+    assert swept or 900 < int(inputs["max_length"]) < 2000
+    assert swept or f"length   up to 600 tokens -> up to {inputs['max_length']} tokens" in log.text

@@ -14,6 +14,8 @@ from azdistill.engine.pipeline.model import Node
 # The snapshot in a node's folder, where its commands run. No output can have this name.
 CODE = ".code"
 LOG = "log.txt"
+# Logs of further ranks, and of the workers of a parallel job.
+LOGS_OF_PROCESSES = "log.*.txt"
 # The exit code of the program `timeout`.
 TIMED_OUT = 124
 

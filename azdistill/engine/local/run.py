@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from azdistill.engine.errors import Interrupted
-from azdistill.engine.local.attempts import CODE, LOG, NodeAttempt, append_note
+from azdistill.engine.local.attempts import CODE, LOG, LOGS_OF_PROCESSES, NodeAttempt, append_note
 from azdistill.engine.local.downloads import download
 from azdistill.engine.local.environments import Environments
 from azdistill.engine.local.executors import execute
@@ -172,8 +172,8 @@ class Run:
     def _prepare(self, node: Node, resolved: ResolvedNode) -> None:
         """Prepare the node's folder and outputs.
 
-        An interrupted attempt keeps the folders that it wrote, as a preempted job on Azure ML does, so that the next
-        one can continue from a checkpoint. A partial file is deleted.
+        A failed or interrupted attempt keeps the folders that it wrote, as a preempted job on Azure ML does, so that
+        the next one can continue from a checkpoint. A partial file is deleted, and so is the log of a failed attempt.
         """
         folder = self.folder / node.name
         record = read_record(folder)
@@ -182,6 +182,9 @@ class Run:
             for name, path in resolved.outputs.items():
                 if not self.resolver.is_shared(node, name):
                     remove(path)
+        elif record.state == "failed":
+            for log in (folder / LOG, *folder.glob(LOGS_OF_PROCESSES)):
+                remove(log)
         write_record(folder, NodeRecord("running", resolved.key, resolved.settings))
         stage(resolved.code, folder / CODE)
         for name, path in resolved.outputs.items():

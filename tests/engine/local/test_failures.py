@@ -50,6 +50,20 @@ jobs:
     assert project.states(jobs=2) == {"bad": "completed", "other": "completed", "after": "completed"}
 
 
+def test_the_log_of_a_second_failure_has_no_line_of_the_first_one(project: Project) -> None:
+    project.write("pipeline.yml", """
+jobs:
+  bad:
+    command: 'echo run $(ls ${{outputs.out}} | wc -l); echo rank $(ls ${{outputs.out}} | wc -l) >> ../log.1.txt;
+      mktemp -p ${{outputs.out}} > ../made.txt; exit 7'
+    outputs: {out: {type: uri_folder}}
+""")  # fmt: skip
+    for attempt in range(2):
+        project.run()
+        assert (project.folder / "bad" / "log.txt").read_text() == f"run {attempt}\n"
+        assert (project.folder / "bad" / "log.1.txt").read_text() == f"rank {attempt}\n"
+
+
 def test_the_next_run_retries_a_failed_node_and_its_dependents(project: Project) -> None:
     project.write("pipeline.yml", """
 jobs:
