@@ -22,7 +22,7 @@ STEP = Step(
     config=TeacherConfig,
     inputs={
         "prompts": Port("uri_folder", PROMPTS_FILE),
-        "answers": Port("uri_file", "JSONL file of completions, for teacher_route completions", optional=True),
+        "answers": Port("uri_file", "completions or logs with answers, for teacher_route completions", optional=True),
         "task_file": TASK_FILE,
         "simulation": Port(
             "uri_file", "JSON list: settings of the simulated teachers, for teacher_route simulated", optional=True

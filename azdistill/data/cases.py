@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from azdistill.contracts.rows import Reject, gold_texts
-from azdistill.data.chat import chat_case
-from azdistill.data.chat_shapes import turns_of, without_envelope
+from azdistill.tasks.chat import chat_case
+from azdistill.tasks.chat_shapes import turns_of
 from azdistill.tasks.conversation import case as conversation_case
 from azdistill.tasks.fields import json_type
+from azdistill.tasks.logs import request_of
 from azdistill.tasks.records import Record, read_records
 from azdistill.tasks.task import BadRow, Case, Task
 
@@ -61,7 +62,7 @@ def cases_of(
         try:
             if isinstance(record, BadRow):
                 raise record
-            row = without_envelope(record)
+            row = request_of(record)
             case = case_of(renamed(row, renames), task)
             cases.append(SourcedCase(case, source, columns_of(row, columns)))
         except BadRow as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 from azdistill.contracts.rows import Reject
 from azdistill.data.cases import NO_RENAMES, Renames, SourcedCase, case_of, columns_of, renamed
-from azdistill.data.chat_shapes import without_envelope
+from azdistill.tasks.logs import request_of
 from azdistill.tasks.records import describe_files, read_records
 from azdistill.tasks.task import BadRow, Task
 
@@ -77,7 +77,7 @@ def preview(
         try:
             if isinstance(record, BadRow):
                 raise record
-            row = without_envelope(record)
+            row = request_of(record)
             fields = _ReadFields(renamed(row, renames))
             cases.append(SourcedCase(case_of(fields, task), source, columns_of(row, columns)))
             unused.update(name for name in fields.unused if name not in columns)

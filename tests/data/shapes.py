@@ -24,6 +24,10 @@ LLAMA_FACTORY = "https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.
 DATASETS = "https://huggingface.co/docs/datasets/loading"
 BEDROCK = "https://docs.aws.amazon.com/bedrock/latest/userguide/model-invocation-logging.html"
 AZURE = "https://learn.microsoft.com/azure/ai-foundry/concepts/concept-model-distillation"
+COLLECTOR = "https://learn.microsoft.com/azure/machine-learning/how-to-collect-production-data"
+STORED = "https://platform.openai.com/docs/api-reference/chat/list"
+STORED_AZURE = "https://learn.microsoft.com/azure/ai-foundry/openai/how-to/stored-completions"
+SAMPLES = "https://github.com/Azure/azureml-examples/tree/main/cli/foundation-models/system/distillation/"
 SQUAD = "https://huggingface.co/datasets/rajpurkar/squad"
 
 
@@ -93,7 +97,69 @@ BEDROCK_LOG = {
     "output": {"outputBodyJson": {"output": {"message": {"role": "assistant", "content": [{"text": A}]}}}},
 }
 
+# A stored completion, and its messages: two requests of the API, joined in one row.
+STORED_COMPLETION = {
+    "object": "chat.completion",
+    "id": "chatcmpl-1",
+    "model": "gpt-4.1-2025-04-14",
+    "created": 1738960610,
+    "usage": {"total_tokens": 15, "completion_tokens": 3, "prompt_tokens": 12},
+    "metadata": {"topic": "cities"},
+    "choices": [
+        {
+            "index": 0,
+            "message": {"content": A, "role": "assistant", "tool_calls": None, "function_call": None},
+            "finish_reason": "stop",
+            "logprobs": None,
+        }
+    ],
+    "messages": [{"id": "chatcmpl-1-0", "role": "user", "content": Q, "name": None, "content_parts": None}],
+}
+COLLECTED = {
+    "specversion": "1.0",
+    "id": "1",
+    "source": "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w/"
+    "onlineEndpoints/support/deployments/blue",
+    "type": "azureml.inference.request",
+    "datacontenttype": "application/json",
+    "time": "2026-11-01T08:51:30Z",
+    "correlationid": "c-1",
+    "data": {"model": "support", "messages": turns(Q)},
+}
+COLLECTED_RESPONSE = {
+    **COLLECTED,
+    "id": "2",
+    "type": "azureml.inference.response",
+    "data": {name: value for name, value in STORED_COMPLETION.items() if name != "messages"},
+}
+
+
+def sample(task: str, name: str, *messages: tuple[str, str], gold: Any = None, asked: int = 2) -> Shape:
+    """Rows in the form of Azure's own samples of distillation: `asked` turns are the prompt."""
+    row = {"messages": [{"role": role, "content": content} for role, content in messages]}
+    return twice(f"Azure's sample {name}", SAMPLES + name, row, task=task, messages=messages[:asked], gold=gold)
+
+
 SHAPES = [
+    sample("nli", "nli", ("system", "Answer with one of three labels."), ("user", "Premise: a\nHypothesis: b")),
+    sample("qa", "nlu_qa", ("system", "Answer with a letter."), ("user", "Where?\n(A) Rome\n(B) Paris")),
+    sample("math", "math", ("system", "Answer with a number."), ("user", "Two and two?")),
+    sample("summarization", "summarization", ("system", "Summarize the dialogue."), ("user", "A: Hi. B: Hi.")),
+    sample(
+        "conversation",
+        "conversation",
+        ("system", "Complete the conversation."),
+        ("user", "Hi."),
+        ("assistant", "Hello."),
+        ("user", Q),
+        ("assistant", A),
+        gold=A,
+        asked=4,
+    ),
+    twice("OpenAI's stored completions", STORED, STORED_COMPLETION, gold=None),
+    twice("Azure OpenAI's stored completions", STORED_AZURE, STORED_COMPLETION, gold=None),
+    twice("the file of a distillation of stored completions", STORED_AZURE, {"messages": turns(Q, A)}),
+    twice("requests of the data collector", COLLECTOR, COLLECTED, gold=None),
     twice("chat messages", OPENAI, PLAIN),
     twice("chat without an answer", OPENAI, {"messages": turns(Q)}, gold=None),
     twice("chat with an answer next to it", AZURE, {"messages": turns(Q), "answer": A}),
@@ -198,7 +264,19 @@ SHAPES = [
     ),
     twice("conversations with roles", TRL, {"conversations": turns(Q, A)}),
     twice("one conversation", "https://huggingface.co/datasets/lmsys/lmsys-chat-1m", {"conversation": turns(Q, A)}),
-    twice("Bedrock invocation log", BEDROCK, BEDROCK_LOG, messages=SYSTEM),
+    twice("Bedrock invocation log", BEDROCK, BEDROCK_LOG, gold=None, messages=SYSTEM),
+    twice(
+        "Bedrock log of InvokeModel",
+        BEDROCK,
+        {
+            **BEDROCK_LOG,
+            "operation": "InvokeModel",
+            "input": {"inputBodyJson": {"messages": turns(Q), "system": "Be brief.", "max_tokens": 9}},
+            "output": {"outputBodyJson": {"content": [{"type": "text", "text": A}], "stop_reason": "end_turn"}},
+        },
+        gold=None,
+        messages=SYSTEM,
+    ),
     twice("question and answer", "https://huggingface.co/datasets/openai/gsm8k", {"question": Q, "answer": A}),
     twice("question and several answers", SQUAD, {"question": Q, "answers": [A, "France"]}, gold=(A, "France")),
     twice("query and response", "https://huggingface.co/datasets/meta-math/MetaMathQA", {"query": Q, "response": A}),

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from azdistill.tasks.fields import json_type
 from azdistill.tasks.task import BadRow
 
 # Roles of ShareGPT's files and of OpenAI's, by the role of a chat message.
@@ -27,22 +26,6 @@ PLAIN_ROLES = ("system", "user", "assistant")
 CALLS = ("tool_calls", "function_call")
 TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
 
-# Type of a line that Azure ML's data collector writes for a request to an endpoint. Source:
-# https://learn.microsoft.com/azure/machine-learning/how-to-collect-production-data
-COLLECTED_REQUEST = "azureml.inference.request"
-
-
-def without_envelope(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The body of a collected request; another row as it is.
-
-    Raises BadRow for a body that is not JSON, and for one in a file of its own, as of more than 256 KB.
-    """
-    if record.get("type") != COLLECTED_REQUEST or "data" not in record:
-        return record
-    if not isinstance(record["data"], dict):
-        raise BadRow("not_an_object", f"data of the collected request is {json_type(record['data'])}, not an object")
-    return record["data"]
-
 
 def turns_of(record: Mapping[str, Any]) -> Any:
     """The conversation of a row as a list of chat messages, or the value in its place; None for a row without one.
@@ -52,7 +35,6 @@ def turns_of(record: Mapping[str, Any]) -> Any:
     - `conversations` or `conversation`: turns with `from` and `value` (ShareGPT), or with role and content
     - `prompt` and `completion` or `chosen`, or `chosen` alone, as lists of messages (TRL)
     - `body.messages`: a request of OpenAI's batch API
-    - `input.inputBodyJson.messages` and `output.outputBodyJson`: an invocation log of Amazon Bedrock
 
     A student's template may have no tools, so tools and their calls become text in the form of the Hermes and Qwen
     templates: `<tools>` in the system turn, `<tool_call>` in the assistant's, `<tool_response>` in the user's.
@@ -63,7 +45,7 @@ def turns_of(record: Mapping[str, Any]) -> Any:
     tools = record.get("tools") or record.get("functions")
     if not tools and all(_is_plain(turn) for turn in turns):
         return turns
-    messages = list(_joined_responses([_message(index, turn) for index, turn in enumerate(turns)]))
+    messages = list(_joined_responses([as_message(index, turn) for index, turn in enumerate(turns)]))
     return _with_tools(messages, tools) if tools else messages
 
 
@@ -79,9 +61,8 @@ def _turns(record: Mapping[str, Any]) -> Any:
         return [*prompt, *_answer_turns(answer)]
     if "prompt" not in record and isinstance(answer, list):
         return answer
-    if isinstance(body := record.get("body"), dict):
-        return body.get("messages")
-    return _bedrock_turns(record)
+    body = record.get("body")
+    return body.get("messages") if isinstance(body, dict) else None
 
 
 def _parsed(turns: Any) -> Any:
@@ -106,19 +87,6 @@ def _answer_turns(answer: Any) -> list[Any]:
     return [] if answer is None else [{"role": "assistant", "content": answer}]
 
 
-def _bedrock_turns(record: Mapping[str, Any]) -> Any:
-    """Source: https://docs.aws.amazon.com/bedrock/latest/userguide/model-invocation-logging.html"""
-    request = _object(_object(record.get("input")).get("inputBodyJson"))
-    if "messages" not in request:
-        return None
-    output = _object(_object(record.get("output")).get("outputBodyJson"))
-    reply = _object(_object(output.get("output")).get("message")) or output
-    system = [{"role": "system", "content": request["system"]}] if request.get("system") else []
-    answer = [{"role": "assistant", "content": reply["content"]}] if reply.get("content") else []
-    turns = request["messages"]
-    return [*system, *turns, *answer] if isinstance(turns, list) else turns
-
-
 def _object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
@@ -131,7 +99,7 @@ def _is_plain(turn: Any) -> bool:
     return is_text and not any(turn.get(name) for name in CALLS)
 
 
-def _message(index: int, turn: Any) -> Any:
+def as_message(index: int, turn: Any) -> Any:
     """A turn with one of the three roles and text as content, and its weight."""
     if not isinstance(turn, dict):
         return turn
