@@ -19,8 +19,8 @@ class TeacherSection(TeacherConfig):
 
     completions: SpecPath | None = Field(
         None,
-        description="Completions to import: a file or folder of conversations with answers, or of logs. No requests are "
-        "sent; `teachers` names who wrote them.",
+        description="Completions to import: a file or folder of conversations with answers, or of logs. No requests "
+        "are sent; `teachers` names who wrote them.",
     )
 
     @model_validator(mode="before")
