@@ -17,9 +17,12 @@ from azdistill.job.snapshot import ROOT, _sources, closure, imports
 # Dependencies of each step besides the standard library and pydantic. The report shows all declared metrics, and a
 # metric's file has its declaration and its computation: `azdistill.metrics.bleu` imports sacrebleu when it computes.
 HEAVY = {
-    "prepare": {"ijson", "math_verify", "pyarrow", "rouge_score"},
-    "regression": {"ijson", "math_verify", "pyarrow", "rouge_score"},
-    "teacher": {"aiohttp", "azure", "math_verify", "numpy", "orjson", "rouge_score", "safetensors", "uvloop"},
+    "prepare": {"ijson", "math_verify", "pyarrow", "rouge_score", "yaml"},
+    "regression": {"ijson", "math_verify", "pyarrow", "rouge_score", "yaml"},
+    "teacher": {
+        *("aiohttp", "azure", "ijson", "math_verify", "numpy", "orjson", "pyarrow", "rouge_score", "safetensors"),
+        *("uvloop", "yaml"),
+    },
     "curate": {"math_verify", "rouge_score"},
     "train": {
         *("torch", "transformers", "mlflow", "accelerate", "jinja2", "peft", "safetensors", "psutil", "numpy"),
