@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.files import read_json, read_rows
@@ -34,6 +35,7 @@ from azdistill.contracts.results import (
     read_result,
 )
 from azdistill.contracts.rows import Completion, Prediction, Prompt
+from azdistill.contracts.task import TaskChoice
 from azdistill.contracts.verdicts import JudgeResults
 from azdistill.metrics.metric import ProfileMetric
 from azdistill.metrics.registry import METRICS
@@ -43,7 +45,8 @@ from azdistill.reporting.data_card import data_card
 from azdistill.reporting.examples import pick_examples, rows_by_kind
 from azdistill.reporting.lengths import length_groups
 from azdistill.reporting.messages import headline, spaced
-from azdistill.reporting.report import CurvePoint, Report, Stage, Trials
+from azdistill.reporting.report import CurvePoint, DataCard, Report, Stage, Trials
+from azdistill.reporting.split_facts import split_facts
 
 # A curve as wide as a page does not show more points.
 MOST_POINTS = 200
@@ -108,7 +111,8 @@ def collect(folders: Folders, config: ReportConfig, trials: Trials | None = None
         slices=metrics.slices,
         regressions=metrics.regressions,
         lengths=length_groups(scores, _student_lengths(folders), metrics.primary_metric),
-        data=data_card(read_rows(folders.prompts / PROMPTS_FILE, Prompt)),
+        data=split_facts(read_rows(folders.prompts / PROMPTS_FILE, Prompt)),
+        data_card=_data_card(folders, metrics, manifests),
         stages=_stages(folders, manifests),
         usage=usage,
         costs=costs(usage, training.get("seconds", 0.0), profile, config, judge_usage),
@@ -124,6 +128,16 @@ def collect(folders: Folders, config: ReportConfig, trials: Trials | None = None
         example_counts={kind: len(members) for kind, members in kinds.items()},
         steps=manifests,
     )
+
+
+def _data_card(folders: Folders, metrics: Metrics, manifests: Mapping[str, Manifest]) -> DataCard:
+    def config(step: str) -> Mapping[str, Any]:
+        provenance = manifests[step].provenance
+        return provenance.config if provenance else {}
+
+    labels, seed = config("curate").get("labels"), config("prepare").get("seed", 0)
+    task = cast("TaskChoice", metrics.task)  # step evaluate has no other
+    return data_card(folders.prompts, folders.completions, folders.curated, task, labels, seed)
 
 
 def _student_lengths(folders: Folders) -> dict[str, int]:

@@ -17,7 +17,7 @@ from azdistill.contracts.verdicts import HumanAgreement, JudgeResults
 from azdistill.engine.problems import format_number
 from azdistill.metrics.metric import Metric, Unit
 from azdistill.metrics.registry import METRICS
-from azdistill.reporting.report import Example, Report, Trials
+from azdistill.reporting.report import DataCard, Example, LengthBin, Report, SampleGroup, Trials
 
 # A label and its value.
 Fact = tuple[str, str]
@@ -233,6 +233,26 @@ def versions(installed: Mapping[str, str]) -> str:
 def spaced(name: str) -> str:
     """`content_filter` as words."""
     return name.replace("_", " ")
+
+
+def teacher_agreement(card: DataCard) -> str:
+    """Sentence about the teachers' answers that equal a reference; empty where that is not known."""
+    if card.correct_answers is None or not card.answers_with_reference:
+        return ""
+    rows = f"{card.answers_with_reference:,} complete answers to rows with a reference"
+    share = percent(card.correct_answers / card.answers_with_reference)
+    return f"Of the teacher's {rows}, {share} equal the reference."
+
+
+def sample_title(group: SampleGroup) -> str:
+    """The fate of a group of sampled rows, and their number."""
+    fate = f"Removed by step {group.step}: {spaced(group.reason)}" if group.step else "Training rows"
+    shown = f", {len(group.samples)} of them at random" if len(group.samples) < group.rows else ""
+    return f"{fate} ({group.rows:,}{shown})"
+
+
+def length_range(group: LengthBin) -> str:
+    return f"{group.shortest:,} to {group.longest:,}"
 
 
 def reasons(counts: Mapping[str, int]) -> str:

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from azdistill.contracts.markdown import inline
 from azdistill.contracts.results import MODEL_ROLES
-from azdistill.reporting import first_screen, messages
+from azdistill.reporting import first_screen, messages, row_samples
 from azdistill.reporting.curve import curve
 from azdistill.reporting.examples import MOST_ROWS
 from azdistill.reporting.report import EXAMPLE_KINDS, Example, Report
@@ -18,6 +18,7 @@ from azdistill.reporting.tables import (
     comparison,
     data_table,
     judge_table,
+    label_table,
     length_table,
     metric_details,
     rows_left_out_of_suites,
@@ -63,6 +64,7 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         left_out_of_suites=rows_left_out_of_suites(report),
         lengths=length_table(report),
         data=data_table(report),
+        labels=label_table(report),
         curve=curve(report.curve),
         primary=messages.metric_named(report.primary_metric),
         cost_facts=messages.cost_facts(report),
@@ -72,6 +74,7 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         example_slices=_example_slices(report),
         few_examples=_few_examples(report),
         MOST_ROWS=MOST_ROWS,
+        LONGEST_SAMPLE=row_samples.LONGEST,
     )
 
 

@@ -102,6 +102,58 @@ class SplitFacts(ReportModel):
     most_turns: int
 
 
+class LengthBin(ReportModel):
+    """Texts of `shortest` to `longest` characters: prompts of all splits, and complete answers of the teachers to
+    training and validation rows."""
+
+    shortest: int
+    longest: int
+    prompts: int
+    answers: int
+
+
+class LabelCount(ReportModel):
+    """Rows of one answer: valid answers of the teachers to training rows, and training rows with their weights."""
+
+    label: str
+    answers: int
+    training_rows: int
+    weight: float
+
+
+class RowSample(ReportModel):
+    """One row. `messages` and `answer` are empty where the run has only the reason why the row was removed."""
+
+    source: str
+    id: str = ""
+    messages: tuple[Message, ...] = ()
+    answer: str | None = None
+    detail: str = ""
+
+
+class SampleGroup(ReportModel):
+    """Random rows with the same fate. `step` removed them for `reason`; both are empty for rows that were kept."""
+
+    step: str
+    reason: str
+    rows: int
+    samples: tuple[RowSample, ...]
+
+
+class DataCard(ReportModel):
+    """Facts about the rows and answers behind the student.
+
+    Of the teachers' complete answers to rows of all splits, `answers_with_reference` have a reference, and
+    `correct_answers` equal one; None for tasks whose answers are sentences. `labels` is empty without a few labels.
+    """
+
+    lengths: tuple[LengthBin, ...] = ()
+    labels: tuple[LabelCount, ...] = ()
+    answers_with_reference: int = 0
+    correct_answers: int | None = None
+    samples: tuple[SampleGroup, ...] = ()
+
+
 class LengthGroup(ReportModel):
     """Test rows whose answer by the student has `shortest` to `longest` characters, and their mean primary scores."""
 
@@ -176,6 +228,7 @@ class Report(ReportModel):
     regressions: tuple[SuiteMetrics, ...] = ()
     lengths: tuple[LengthGroup, ...] = ()
     data: tuple[SplitFacts, ...] = ()
+    data_card: DataCard = DataCard()
     stages: tuple[Stage, ...]
     usage: Usage
     costs: Costs = Costs()

@@ -1,5 +1,6 @@
 """Tables as cells, so that every form of the report shows the same values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from azdistill.contracts.results import MODEL_ROLES, ModelMetrics, SuiteMetrics, TeacherUsage, Usage
@@ -7,10 +8,12 @@ from azdistill.contracts.verdicts import JudgeResults
 from azdistill.metrics.metric import CorpusMetric, Metric, RowMetric
 from azdistill.metrics.registry import METRICS
 from azdistill.reporting.messages import (
+    UNKNOWN,
     format_metric,
     gate_bound,
     loss,
     metric_named,
+    percent,
     ratio,
     ratio_interval,
     reasons,
@@ -173,6 +176,29 @@ def data_table(report: Report) -> Table | None:
     )
     columns = ("split", "rows", "with a reference", "characters, median", "longest", "user turns, most", "files")
     return Table(columns, rows)
+
+
+def label_table(report: Report) -> Table | None:
+    """A row for each label before and after curation; None for tasks without a few labels. The share of the weights is
+    shown if labels have different weights."""
+    labels = report.data_card.labels
+    if not labels:
+        return None
+    answers, rows = _with_shares([row.answers for row in labels]), _with_shares([row.training_rows for row in labels])
+    cells = [(row.label, *before, *after) for row, before, after in zip(labels, answers, rows, strict=True)]
+    columns = ("label", "teacher's answers", "share", "training rows", "share")
+    weights = {round(row.weight / row.training_rows, 6) for row in labels if row.training_rows}
+    if len(weights) < 2:
+        return Table(columns, tuple(cells))
+    shares = (share for _, share in _with_shares([row.weight for row in labels]))
+    return Table(
+        (*columns, "share of the weights"), tuple((*row, share) for row, share in zip(cells, shares, strict=True))
+    )
+
+
+def _with_shares(counts: Sequence[float]) -> list[tuple[str, str]]:
+    total = sum(counts)
+    return [(f"{count:,.0f}", percent(count / total) if total else UNKNOWN) for count in counts]
 
 
 def slice_table(report: Report) -> list[tuple[str, ...]]:

@@ -10,7 +10,7 @@ import pytest
 
 from azdistill.contracts.files import write_json, write_rows, write_text
 from azdistill.contracts.manifest import Provenance, close_folder, open_folder
-from azdistill.contracts.rows import Completion, Message, Prediction, Prompt, TokenUsage, prompt_id
+from azdistill.contracts.rows import Completion, Message, Prediction, Prompt, Reject, TokenUsage, TrainRow, prompt_id
 
 TEST_ROWS, TEST_ROWS_WRONG = 40, 2
 
@@ -68,6 +68,11 @@ def scores(rows: Iterable[Prompt]) -> str:
 
     return "".join(f"{line(row, number)}\n" for number, row in enumerate(rows))
 
+
+TRAINED = TrainRow(
+    id="7" * 16, messages=(Message(role="user", content="Hi"), Message(role="assistant", content="<b>Hello</b>"))
+)
+DROPPED = Reject(source="training_data.jsonl:9", reason="length", detail="not complete")
 
 METRICS: dict[str, Any] = {
     "task": "conversation",
@@ -199,6 +204,8 @@ def distil(tmp_path: Path) -> Distil:
         write_json(folders["completions"] / "usage.json", USAGE)
         dropped = {"length": 40, "empty": 6}
         write_json(folders["curated"] / "drops.json", {"kept": {"train": 2220, "validation": 118}, "dropped": dropped})
+        write_rows(folders["curated"] / "train.jsonl", [TRAINED])
+        write_rows(folders["curated"] / "drops.jsonl", [DROPPED])
         write_json(folders["training"] / "metrics.json", TRAINING)
         write_text(folders["training"] / "history.jsonl", history())
         wrong = "Order 48201: refund refused, because it is opened."

@@ -1,72 +1,112 @@
-"""Facts about the prompts, and scores by the length of the answers."""
+"""The data card: labels, agreement with the references, lengths and random rows."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from azdistill.contracts.results import RowScores
-from azdistill.contracts.rows import Message, Prompt, Split
+from azdistill.contracts.files import write_rows
+from azdistill.contracts.rows import Completion, Message, Prompt, Reject, Split, TokenUsage, TrainRow
+from azdistill.contracts.task import TaskName
 from azdistill.reporting.data_card import data_card
-from azdistill.reporting.lengths import length_groups
 from azdistill.reporting.render import html, markdown
-from azdistill.reporting.report import LengthGroup
+from azdistill.reporting.report import DataCard, LabelCount
 from tests.reporting.test_collect import read_report
 
-Distil = Callable[..., dict[str, Path]]
+KEY = "sk-proj-4fQ8zW1nT7yLk2Vb9Xc3Rm5Jd6Hs0Pa"
+LABELS = ("entailment", "neutral")
 
 
-def prompt(split: Split, length: int, turns: int = 1, gold: str | None = "yes", source: str = "a.jsonl:1") -> Prompt:
-    user, assistant = Message(role="user", content="x" * length), Message(role="assistant", content="")
-    messages = (user, *(assistant, user) * (turns - 1))
-    return Prompt(id="0", split=split, messages=messages, gold=gold, source=source)
+def prompt(number: int, split: Split = "train") -> Prompt:
+    messages = (Message(role="user", content=f"{number}: {KEY if number == 1 else 'x' * 1000}"),)
+    gold = LABELS[0] if number < 30 else None
+    return Prompt(id=f"{number:016}", split=split, messages=messages, gold=gold, source=f"rows.jsonl:{number}")
 
 
-def test_a_data_card_has_a_record_for_each_split() -> None:
-    prompts = [
-        prompt("train", 10, gold=None),
-        prompt("train", 20, source="b.jsonl:7"),
-        prompt("train", 40, turns=2),
-        prompt("test", 5),
+def completion(row: Prompt, number: int) -> Completion:
+    return Completion(
+        **row.model_dump(),
+        completion=LABELS[number % 3 == 0],
+        finish_reason="length" if number == 1 else "stop",
+        teacher="t",
+        key="0" * 64,
+        usage=TokenUsage(),
+    )
+
+
+@pytest.fixture
+def make_card(tmp_path: Path) -> Callable[..., DataCard]:
+    """The card of 60 prompts: row 1 has a truncated answer, row 2 is rejected, rows from 50 on are test rows."""
+
+    def make(task: TaskName = "nli", seed: int = 0) -> DataCard:
+        prompts = [prompt(number, "test" if number >= 50 else "train") for number in range(60)]
+        completions = [completion(row, number) for number, row in enumerate(prompts) if number != 2]
+        rejected = [
+            Reject(source=f"rows.jsonl:{100 + number}", reason="empty_content", detail="x") for number in range(15)
+        ]
+        kept = [
+            TrainRow(
+                id=row.id,
+                messages=(*row.messages, Message(role="assistant", content=row.completion)),
+                weight=1 + (row.completion == "neutral"),
+            )
+            for row in completions
+            if row.split == "train" and row.finish_reason == "stop"
+        ]
+        prepared, answered, curated = (tmp_path / name for name in ("prepared", "answered", "curated"))
+        for folder in (prepared, answered, curated):
+            folder.mkdir(exist_ok=True)
+        write_rows(prepared / "prompts.jsonl", prompts)
+        write_rows(prepared / "rejects.jsonl", rejected)
+        write_rows(answered / "completions.jsonl", completions)
+        write_rows(curated / "train.jsonl", kept[:40])
+        dropped = Reject(source="rows.jsonl:1", reason="length", detail=f"cut, url https://me:{KEY}@example.com")
+        write_rows(curated / "drops.jsonl", [dropped])
+        return data_card(prepared, answered, curated, task, None, seed)
+
+    return make
+
+
+def test_labels_are_counted_before_and_after_curation_and_compared_with_the_references(
+    make_card: Callable[..., DataCard],
+) -> None:
+    card = make_card()
+    assert card.labels == (
+        LabelCount(label="entailment", answers=31, training_rows=26, weight=26),
+        LabelCount(label="neutral", answers=17, training_rows=14, weight=28),
+    )
+    assert (card.correct_answers, card.answers_with_reference) == (18, 28)
+    assert make_card("conversation").correct_answers is None
+
+
+def test_lengths_are_those_of_all_prompts_and_complete_answers(make_card: Callable[..., DataCard]) -> None:
+    lengths = make_card().lengths
+    assert (lengths[0].shortest, lengths[0].longest, lengths[0].answers) == (0, 10, 48)
+    assert sum(group.prompts for group in lengths) == 60
+    assert (lengths[-1].longest, lengths[-1].prompts) == (1500, 59)
+
+
+def test_random_rows_of_each_reason_are_the_same_every_time_without_keys(make_card: Callable[..., DataCard]) -> None:
+    card = make_card()
+    assert make_card() == card
+    assert make_card(seed=1).samples != card.samples
+    assert [(group.step, group.reason, group.rows, len(group.samples)) for group in card.samples] == [
+        ("", "", 40, 10),
+        ("prepare", "empty_content", 15, 10),
+        ("curate", "length", 1, 1),
     ]
-    train, test = data_card(prompts)
-    assert (train.name, train.rows, train.files, train.with_reference) == ("train", 3, {"a.jsonl": 2, "b.jsonl": 1}, 2)
-    assert (train.median_length, train.longest, train.most_turns) == (20, 80, 2)
-    assert (test.name, test.rows) == ("test", 1)
+    assert card.samples[0].samples[0].messages[0].content.endswith(" … (604 more characters)")
+    (dropped,) = card.samples[2].samples
+    assert (dropped.id, dropped.answer) == (prompt(1).id, "entailment")
+    assert dropped.messages[0].content == "1: [redacted]"
+    assert KEY not in card.model_dump_json()
 
 
-def scored(number: int, student: float | None) -> RowScores:
-    scores = {"teacher": 1.0, "baseline": 0.0, "student": student}
-    return RowScores(id=f"{number:04}", answers={}, scores={"accuracy": scores})
-
-
-def test_groups_by_length_have_about_as_many_rows() -> None:
-    """The longest quarter of the answers is wrong. Rows of one length are never in two groups."""
-    rows = [scored(number, float(number < 30)) for number in range(40)] + [scored(99, None)]
-    lengths = {f"{number:04}": 10 * (number // 3) for number in range(40)} | {"0099": 1000}
-    groups = length_groups(rows, lengths, "accuracy")
-    assert [(group.shortest, group.longest, group.rows) for group in groups] == [
-        (0, 30, 12),
-        (40, 60, 9),
-        (70, 90, 9),
-        (100, 130, 10),
-    ]
-    assert [group.means["student"] for group in groups] == [1, 1, 1, 0]
-
-
-@pytest.mark.parametrize("rows", [0, 9])
-def test_answers_of_one_length_have_no_groups(rows: int) -> None:
-    assert length_groups([scored(n, 1.0) for n in range(rows)], {f"{n:04}": 7 for n in range(rows)}, "accuracy") == ()
-
-
-def test_the_report_has_both(distil: Distil) -> None:
-    report = read_report(distil())
-    assert [(split.name, split.rows, split.files) for split in report.data] == [("test", 40, {"test_data.jsonl": 40})]
-    means = {"teacher": 1.0, "baseline": 0.0, "student": 0.5}
-    groups = (LengthGroup(shortest=7, longest=1200, rows=31, means=means),)
-    for page in map(str, (html(report), markdown(report))):
-        assert "data.jsonl 40" in page
-        assert "Length of the answers" not in page
-    with_lengths = report.model_copy(update={"lengths": groups})
-    assert '<th scope="row">7 to 1,200</th>' in html(with_lengths)
-    assert "| 7 to 1,200 | 31 | 100.0% | 0.0% | 50.0% |" in markdown(with_lengths)
+def test_the_report_has_the_card(distil: Callable[..., dict[str, Path]], make_card: Callable[..., DataCard]) -> None:
+    page = html(read_report(distil()))
+    assert "&lt;b&gt;Hello&lt;/b&gt;" in page
+    assert "Removed by step curate: length (1)" in page
+    report = read_report(distil()).model_copy(update={"data_card": make_card()})
+    sentence = "28 complete answers to rows with a reference, 64.3% equal the reference."
+    assert sentence in html(report)
+    assert "| entailment | 31 | 64.6% | 26 | 65.0% | 48.1% |" in markdown(report)
