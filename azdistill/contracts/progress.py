@@ -23,9 +23,18 @@ class Progress:
             self.logged = now
             logger.info(self.line(now, note()))
 
-    def line(self, now: float, note: str = "") -> str:
+    def tick(self, unfinished: Callable[[], float]) -> None:
+        """Log a line if one is due, although no item is finished. `unfinished` returns the number of items that the
+        work on unfinished ones is equal to: 1.5 for three that are half finished. It is called only for a line."""
+        now = time.monotonic()
+        if now - self.logged >= self.every:
+            self.logged = now
+            logger.info(self.line(now, unfinished=unfinished()))
+
+    def line(self, now: float, note: str = "", unfinished: float = 0.0) -> str:
         """The log line at `now`, a time of `time.monotonic()`."""
         elapsed = max(now - self.started, 1e-9)
-        remaining = (self.total - self.done) * elapsed / max(self.done, 1)
-        rate = f"{self.done / elapsed:.1f}/s, {remaining:.0f} s left" if self.done < self.total else f"{elapsed:.1f} s"
+        done = self.done + unfinished
+        remaining = f", {(self.total - done) * elapsed / done:.0f} s left" if done else ""
+        rate = f"{done / elapsed:.1f}/s{remaining}" if self.done < self.total else f"{elapsed:.1f} s"
         return f"{self.label}: {self.done}/{self.total} ({rate}){' ' + note if note else ''}"

@@ -3,7 +3,7 @@
 import inspect
 import time
 from collections import deque
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,17 +75,23 @@ def short_positions(model: Any) -> int | None:
 
 @torch.inference_mode()
 def decode(
-    student: Student, requests: Sequence[GenerationRequest], batch_size: int, join_at: int = 1
+    student: Student,
+    requests: Sequence[GenerationRequest],
+    batch_size: int,
+    join_at: int = 1,
+    watch: Callable[[Sequence[DecodedAnswer]], None] = lambda unfinished: None,
 ) -> Iterator[DecodedAnswer]:
     """Answers in the order in which they are finished. Requests start in their order.
 
-    Waiting rows join the batch when `join_at` rows have left it: prompts that are computed together cost less.
+    Waiting rows join the batch when `join_at` rows have left it: prompts that are computed together cost less. `watch`
+    gets the unfinished answers after each token.
     """
     batch, waiting = Batch(student, min(batch_size, len(requests))), deque(enumerate(requests))
     while waiting or batch.answers:
         if waiting and batch.free >= min(join_at, len(waiting)):
             yield from batch.join([waiting.popleft() for _ in range(min(batch.free, len(waiting)))])
         yield from batch.step()
+        watch(batch.answers)
 
 
 class Batch:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
+from azdistill.contracts.progress import Progress
 from azdistill.contracts.rows import Message
-from azdistill.generation.decode import GenerationRequest, can_drop_rows, decode, short_positions
+from azdistill.generation.decode import DecodedAnswer, GenerationRequest, can_drop_rows, decode, short_positions
 from azdistill.students.loading import Student, max_positions
 from azdistill.students.template import tokenize_prompts
 
@@ -41,13 +42,14 @@ def generate_each(
     max_new_tokens: int,
     batch_size: int,
     expected_tokens: Sequence[int] | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[tuple[int, GeneratedAnswer]]:
     """Index and answer of each tokenized prompt, as soon as the answer is finished.
 
     Rows that are finished leave the batch and others join it. The longest rows come first, so that no long one is left
     alone at the end, and a batch that doesn't fit into memory fails at the start. `expected_tokens` are the expected
     lengths of the answers. An answer ends at the last position of the model: a prompt that leaves none gets an empty,
-    truncated answer.
+    truncated answer. `progress` also counts the tokens of unfinished answers.
     """
     positions = max_positions(student.model) or sys.maxsize
     limits = [min(max_new_tokens, positions - len(prompt)) for prompt in prompts]
@@ -63,7 +65,15 @@ def generate_each(
             (together if fits else alone).append(index)
     if droppable:
         requests = [GenerationRequest(prompts[index], limits[index]) for index in together]
-        for answer in decode(student, requests, batch_size, join_at=max(1, round(batch_size * JOIN_AT))):
+        lengths = [min(expected[index] or limits[index], limits[index]) for index in together]
+
+        def watch(unfinished: Sequence[DecodedAnswer]) -> None:
+            if progress:
+                progress.tick(
+                    lambda: sum(min(len(answer.token_ids) / lengths[answer.index], 1) for answer in unfinished)
+                )
+
+        for answer in decode(student, requests, batch_size, max(1, round(batch_size * JOIN_AT)), watch):
             yield together[answer.index], GeneratedAnswer(answer.token_ids, answer.truncated)
     else:
         yield from _in_fixed_batches(student, prompts, limits, together, batch_size)

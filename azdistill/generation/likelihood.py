@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch.nn.functional import cross_entropy
 
+from azdistill.contracts.progress import Progress
 from azdistill.students.loading import Student, max_positions
 from azdistill.students.template import TokenizedRow
 
@@ -19,9 +20,11 @@ def negative_log_likelihoods(student: Student, rows: Sequence[TokenizedRow]) -> 
     positions = max_positions(student.model) or sys.maxsize
     fitting = [index for index, row in enumerate(rows) if len(row.input_ids) <= positions]
     sums: list[float | None] = [None] * len(rows)
+    progress = Progress("predict: likelihood of references", len(fitting))
     for batch in _batches(rows, fitting, student.model.get_output_embeddings().weight.shape[0]):
         for index, value in zip(batch, _sums(student, [rows[index] for index in batch]), strict=True):
             sums[index] = value
+        progress.advance(len(batch))
     return sums
 
 

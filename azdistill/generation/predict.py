@@ -96,14 +96,14 @@ def _answers(
     prompts = [tokenized[index] for index in waiting]
     unfinished.start()
     checked = None
+    progress = Progress("predict", len(waiting))
     if prompts and config.weights == "pretrained" and use_vllm(student, config.engine):
         checked = answers_of_vllm(student, prompts, config.max_new_tokens, config.batch_size, config.engine)
     if checked:
         generated: Iterable[tuple[int, GeneratedAnswer]] = enumerate(checked.answers)
     else:
         lengths = [expected[index] for index in waiting]
-        generated = generate_each(student, prompts, config.max_new_tokens, config.batch_size, lengths)
-    progress = Progress("predict", len(waiting))
+        generated = generate_each(student, prompts, config.max_new_tokens, config.batch_size, lengths, progress)
     for number, answer in generated:
         answers[waiting[number]] = answer
         unfinished.add(tokenized[waiting[number]], answer)
@@ -116,6 +116,8 @@ def _latency(student: Student, tokenized: Sequence[list[int]], config: PredictCo
     """Fields of the profile. The prompts are spread evenly over the test rows."""
     count = min(config.latency_rows, len(tokenized))
     prompts = [tokenized[number * len(tokenized) // count] for number in range(count)]
+    if count:
+        logger.info("predict: measuring the latency of %d answers", count)
     single = measure_latency(student, prompts, config.max_new_tokens, count, concurrency=1)
     users = config.latency_concurrency
     several = measure_latency(student, prompts, config.max_new_tokens, count, users) if users > 1 else []

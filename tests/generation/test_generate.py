@@ -1,9 +1,12 @@
 """Greedy generation in batches: its answers are those of transformers, and end at any of the end tokens."""
 
+import re
+
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from azdistill.contracts.progress import Progress
 from azdistill.contracts.rows import Message
 from azdistill.generation.decode import can_drop_rows
 from azdistill.generation.generate import GeneratedAnswer, chat_reply, generate, generate_each
@@ -184,3 +187,23 @@ def test_an_answer_ends_at_the_last_position_of_the_model():
     answers = generate(Student(model, tokenizer), prompts, 50, batch_size=3)
     assert [answer.truncated for answer in answers] == [True, True, True]
     assert [len(answer.token_ids) for answer in answers] == [0, *(64 - len(prompt) for prompt in prompts[1:])]
+
+
+def test_progress_has_lines_with_the_time_left_before_the_first_answer_is_finished(caplog):
+    caplog.set_level("INFO", "azdistill.progress")
+    progress = Progress("predict", 4, every=0)
+    answers = generate_each(student("llama"), PROMPTS[:4], 8, batch_size=2, progress=progress)
+    next(answers)
+    assert re.fullmatch(r"predict: 0/4 \(\d+\.\d/s, \d+ s left\)", caplog.messages[0])
+    seconds = [float(re.search(r"(\d+) s left", message)[1]) for message in caplog.messages]
+    assert len(seconds) > 5
+    assert max(seconds) < 60
+
+
+def test_the_work_on_unfinished_items_counts_for_the_time_left():
+    progress = Progress("predict", 10)
+    progress.started = 100.0
+    assert progress.line(100.0) == "predict: 0/10 (0.0/s)"
+    assert progress.line(106.0, unfinished=1.5) == "predict: 0/10 (0.2/s, 34 s left)"
+    progress.advance(4)
+    assert progress.line(112.0, unfinished=2.0) == "predict: 4/10 (0.5/s, 8 s left)"
