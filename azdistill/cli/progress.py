@@ -31,7 +31,8 @@ def progress(stream: TextIO | None = None) -> Iterator[Callable[[Event], None]]:
 
 
 class ProgressLines:
-    """Print a line for each change of a node's state, and from time to time the last line of a running node's log."""
+    """Print a line for each change of a node's state. The last line of its log is printed from time to time while the
+    node runs, and when it has completed: steps end with a summary."""
 
     def __init__(self, stream: TextIO, period_s: float = PERIOD_S) -> None:
         self._stream, self._period_s = stream, period_s
@@ -43,6 +44,8 @@ class ProgressLines:
         for node in sorted(event.nodes.values(), key=lambda node: node.state == "running"):  # ended nodes first
             if node.state != self._states.get(node.name, "waiting"):
                 self._states[node.name] = node.state
+                if node.state == "completed":
+                    self._print(node.name, last_line(node.log))
                 self._print(node.name, describe(node))
             elif node.state == "running" and time.monotonic() - self._printed_at[node.name] >= self._period_s:
                 self._print(node.name, last_line(node.log))

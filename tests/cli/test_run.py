@@ -38,6 +38,7 @@ def test_it_prints_the_paths_of_the_outputs_and_one_line_for_each_state(azdistil
         "write: started",
         "write: completed",
         "copy: started",
+        "copy: copied",  # the last line of its log
         "copy: completed",
     ]
 
