@@ -15,10 +15,10 @@ def init(
         str, typer.Option(help="conversation, nli, qa, math, summarization, or own: a Python file that you write")
     ] = "conversation",
     teacher: Annotated[
-        str, typer.Option(metavar="MODEL", help="name of the teacher in docs/models.md")
+        str, typer.Option(metavar="MODEL", help="name of the teacher, see `azdistill models`")
     ] = "deepseek-v3",
     student: Annotated[
-        str, typer.Option(metavar="MODEL", help="name of the student in docs/models.md, or its folder")
+        str, typer.Option(metavar="MODEL", help="name of the student, see `azdistill models`, or its folder")
     ] = "phi-4-mini",
     example: Annotated[
         str | None, typer.Option(metavar="NAME", help="copy a complete example instead: support")

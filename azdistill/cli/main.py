@@ -19,11 +19,13 @@ from azdistill.cli import (
     convert,
     data,
     deploy,
+    docs,
     doctor,
     download,
     evaluate,
     init,
     logs,
+    models,
     outputs,
     plan,
     publish,
@@ -79,6 +81,7 @@ app.command("validate")(validate.validate)
 app.command("schema")(schema.schema)
 app.command("convert")(convert.convert)
 app.command("compile")(compile.compile_)
+app.command("models")(models.models)
 app.command("plan")(plan.plan)
 app.add_typer(data.data, name="data")
 app.command("run")(run.run)
@@ -102,6 +105,7 @@ app.command("deploy")(deploy.deploy)
 app.command("chat")(chat.chat)
 app.command("serve")(serve.serve)
 app.command("simulate")(simulate.simulate)
+app.command("docs")(docs.docs)
 
 
 def main(open_workspace: object = None) -> None:

@@ -130,7 +130,7 @@ class Teacher(BaseModel):
 
 
 class Prompting(BaseModel):
-    """Prompts that only the teacher gets; see docs/prompting.md."""
+    """Prompts that only the teacher gets; see `azdistill docs prompting`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

@@ -66,7 +66,7 @@ OTHER_NAMES = {"lr": "learning_rate", "per_device_train_batch_size": "batch_size
 # another section.
 TYPO = 0.85
 
-REFERENCE = "see docs/reference.md"
+REFERENCE = "see `azdistill docs reference`"
 
 
 def errors_of(error: ValidationError) -> list[ErrorDetails]:

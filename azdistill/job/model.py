@@ -120,7 +120,8 @@ class DistillationJob(Section):
     )
     catalog: Catalog = Field(Catalog(), description="Facts about models that override or extend the built-in catalog.")
     licences_acknowledged: tuple[str, ...] = Field(
-        (), description="Licences whose duties you have read and comply with, by their names in docs/models.md."
+        (),
+        description="Licences whose duties you have read and comply with, by the names that `azdistill models` lists.",
     )
 
     if TYPE_CHECKING:

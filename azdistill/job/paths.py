@@ -187,4 +187,4 @@ def _missing_student(student: str, catalog: "Catalog", base: Path) -> tuple[str,
     message = "no such folder, and no model of the catalog"
     if close := close_names(name, catalog.students):
         return message, f"did you mean {close[0]}?"
-    return message, "name a folder, an azureml: address or a model of docs/models.md"
+    return message, "name a folder, an azureml: address or a model that `azdistill models` lists"

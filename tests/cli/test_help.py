@@ -15,6 +15,7 @@ VERBS = (
     "schema",
     "convert",
     "compile",
+    "models",
     "plan",
     "run",
     "runs",
@@ -35,6 +36,7 @@ VERBS = (
     "chat",
     "serve",
     "simulate",
+    "docs",
 )
 HEAVY = ("torch", "transformers", "mlflow", "azure", "aiohttp", "numpy", "rich", "filelock")
 PROGRAM = f"""\

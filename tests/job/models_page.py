@@ -6,16 +6,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from azdistill.cli.models import ROWS, lifecycle, number, training_memory
 from azdistill.contracts.train import TrainConfig
-from azdistill.engine.pipeline.vm_sizes import VM_SIZES
 from azdistill.job.catalog import Facts, StudentFacts, TeacherFacts, built_in
-from azdistill.job.memory import METHODS, Training
+from azdistill.job.memory import METHODS
 from azdistill.job.memory_table import memory_table
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
-
-# Rows of the batch in the table of GPU memory.
-ROWS = 8
 
 TEXT = """\
 # Models in the catalog
@@ -113,26 +110,17 @@ def page() -> str:
 
 
 def _teacher(name: str, facts: TeacherFacts) -> str:
-    shown = (_number(facts.parameters), _number(facts.context), facts.licence, _lifecycle(facts))
+    shown = (number(facts.parameters), number(facts.context), facts.licence, lifecycle(facts))
     return _row(f"`{name}`", f"`{facts.name or name}`", facts.route, *shown)
 
 
 def _student(name: str, facts: StudentFacts) -> str:
-    shown = (facts.architecture, _number(facts.parameters), _number(facts.context), facts.licence, _lifecycle(facts))
+    shown = (facts.architecture, number(facts.parameters), number(facts.context), facts.licence, lifecycle(facts))
     return _row(f"`{name}`", f"`{facts.registry or facts.source}`", *shown)
 
 
 def _memory(name: str, facts: StudentFacts) -> str:
-    return _row(f"`{name}`", *(cell for method in METHODS for cell in _method(name, facts, method)))
-
-
-def _method(name: str, facts: StudentFacts, method: str) -> tuple[str, str]:
-    """The memory and the smallest VM."""
-    settings = {"method": method, "batch_size": ROWS, "gradient_checkpointing": True}
-    vm = Training(facts, name, TrainConfig.model_validate(settings), None).smallest_vm()
-    gpu = VM_SIZES[vm] if vm else None
-    memory = Training(facts, name, TrainConfig.model_validate(settings), gpu).memory()
-    return (f"{'~' * memory.is_rough}{memory.total_gb:.1f}" if memory else ""), vm or ""
+    return _row(f"`{name}`", *(cell for method in METHODS for cell in training_memory(name, facts, method)))
 
 
 def _fields() -> Iterator[str]:
@@ -144,17 +132,6 @@ def _fields() -> Iterator[str]:
 
 def _row(*cells: str | None) -> str:
     return f"| {' | '.join(cell or '' for cell in cells)} |"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,.15g}"
-
-
-def _lifecycle(facts: Facts) -> str:
-    word = "" if facts.lifecycle == "retired" else ", retires"
-    when = f"{word} {facts.retires}" if facts.retires else ""
-    instead = f", then {facts.replacement}" if facts.replacement else ""
-    return f"{facts.lifecycle or ''}{when}{instead}"
 
 
 if __name__ == "__main__":

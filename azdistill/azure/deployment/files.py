@@ -96,7 +96,7 @@ def section_of(job: DistillationJob) -> DeploymentSection:
             "the job has no section deployment",
             field=("deployment",),
             code="missing_section",
-            fix="add `deployment:` with `endpoint_name:`, see docs/deploy.md",
+            fix="add `deployment:` with `endpoint_name:`, see `azdistill docs deploy`",
         )
     return job.deployment
 
