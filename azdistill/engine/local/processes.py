@@ -11,8 +11,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import cache_from_source
 from pathlib import Path
 from time import monotonic
+
+import yaml
 
 from azdistill.engine.local.supervisor import ENDED, LENGTH, STARTED, read_exactly
 
@@ -225,7 +228,15 @@ def node_variables(home: Path, *extra: Mapping[str, str]) -> dict[str, str]:
     """
     variables = {"MLFLOW_TRACKING_URI": f"sqlite:///{home.absolute().as_posix()}/mlflow.db", **os.environ}
     variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), variables.get("PATH", "")])
-    variables |= {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    variables |= {"PYTHONUNBUFFERED": "1", **_bytecode(home)}
     for more in extra:
         variables |= more
     return variables
+
+
+def _bytecode(home: Path) -> Mapping[str, str]:
+    """No node writes bytecode next to its code and inputs. pip compiles the packages that it installs and uv does not:
+    then the home folder keeps the bytecode, because a node would take long to compile torch whenever it starts."""
+    if Path(cache_from_source(yaml.__file__)).is_file():
+        return {"PYTHONDONTWRITEBYTECODE": "1"}
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(home.absolute() / "bytecode")}

@@ -43,6 +43,22 @@ def test_the_files_of_a_run_folder(chain: Project) -> None:
     assert json.loads((chain.folder / "first" / "node.json").read_text())["state"] == "completed"
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_modules_are_compiled_once_and_never_next_to_the_code(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, compiled: bool
+) -> None:
+    """Packages are compiled where pip installed them. Without bytecode, as uv installs them, the home folder has it."""
+    monkeypatch.setattr(sys, "pycache_prefix", None if compiled else str(tmp_path / "empty"))
+    project.write("code/words.py", "TEXT = 'hello'")
+    command = f"PYTHONPATH=. {sys.executable} -c 'import words; print(words.TEXT)' > ${{{{outputs.out}}}}"
+    project.write("pipeline.yml", single_job(f'"{command}"', "code: ./code"))
+    project.run().check()
+    assert project.text("show") == "hello\n"
+    assert not [*project.root.rglob("__pycache__")]
+    names = {path.name for path in (project.home / "bytecode").rglob("words.*.pyc")}
+    assert names == (set() if compiled else {f"words.{sys.implementation.cache_tag}.pyc"})
+
+
 def test_independent_nodes_run_concurrently(project: Project) -> None:
     """Each node waits for the other, so they finish only if they run concurrently."""
     meet = "touch ../../{own}; while [ ! -e ../../{other} ]; do sleep 0.01; done"
