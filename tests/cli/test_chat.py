@@ -1,6 +1,7 @@
 """azdistill chat: chat with the student of a run."""
 
 import io
+import shutil
 import socket
 import sys
 from collections.abc import Callable
@@ -12,7 +13,11 @@ from azdistill.cli.chat import StudentConversation
 from azdistill.contracts.files import write_rows
 from azdistill.contracts.manifest import close_folder
 from azdistill.contracts.rows import Message, Prompt
-from tests.cli.conftest import Command
+from azdistill.job.bundle import compile_job
+from azdistill.job.loading import load_job
+from azdistill.local_runs.run_task import task_of_run
+from azdistill.tasks.task import Task
+from tests.cli.conftest import JOB, Command
 
 SYSTEM = Message(role="system", content="You are the desk.")
 QUESTION = Message(role="user", content="Where is order 4711?")
@@ -26,10 +31,10 @@ def chat(capsys: pytest.CaptureFixture[str]) -> Chat:
     """Chat with a student that counts turns: the printed lines and the conversation."""
 
     def send(
-        *lines: str, example: Prompt | None = None, system: str | None = None
+        *lines: str, example: Prompt | None = None, system: str | None = None, task: Task | None = None
     ) -> tuple[list[str], StudentConversation]:
         examples = iter([example] if example else [])
-        conversation = StudentConversation(lambda history: f"turn {len(history)}", examples, system)
+        conversation = StudentConversation(lambda history: f"turn {len(history)}", examples, system, task)
         for line in lines:
             conversation.send(line)
         return capsys.readouterr().out.splitlines(), conversation
@@ -64,6 +69,22 @@ def test_an_example_is_shown_answered_and_compared_and_can_be_continued(chat: Ch
         "student> turn 4",
         "there are no more examples",
     ]
+
+
+def test_a_row_gets_the_prompt_that_the_task_of_the_run_gives_it(chat: Chat, folder: Path) -> None:
+    shutil.copytree(Path(__file__).parents[2] / "pipelines/quickstart/student", folder / "student")
+    (folder / "rows.jsonl").write_text('{"premise": "A man sits.", "hypothesis": "He sits.", "label": 0}\n')
+    (folder / "job.yaml").write_text(JOB.replace("task: conversation", "task: nli\nlabels: [yes-it-does, no]"))
+    compile_job(load_job(folder / "job.yaml"), folder / "runs/small/bundle")
+    name, task = task_of_run(folder / "runs/small") or ("", None)
+    assert name == "nli"
+    out, conversation = chat('{"premise": "A man sits.", "hypothesis": "He stands.", "label": 1}', "Why?", task=task)
+    prompt = "Premise: A man sits.\nHypothesis: He stands.\nDoes the premise entail the hypothesis? "
+    assert conversation.history[0].content == f"{prompt}Answer with one word: yes-it-does or no."
+    assert out[-3:] == ["student> turn 1", "reference> no", "student> turn 3"]
+    assert chat('{"premise": "A man sits."}', task=task)[1].history == ()
+    assert task_of_run(folder) is None
+    assert chat('{"premise": 1}', "{")[0] == ["student> turn 1", "student> turn 3"]
 
 
 def test_a_folder_without_a_student_is_one_line(azdistill: Command, folder: Path) -> None:
