@@ -3,6 +3,7 @@
 import errno
 import shlex
 import signal
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -15,6 +16,7 @@ from azdistill.cli.options import Rows, Settings, without_secret
 from azdistill.cli.render import print_text
 from azdistill.contracts.layout import (
     COMPONENT_FILE,
+    COMPONENTS,
     EVALUATION_OUTPUT,
     GATE_FILE,
     PIPELINE_FILE,
@@ -252,12 +254,21 @@ def _run(request: "RunRequest", path: Path, continue_with: str) -> None:
     from azdistill.local_runs.run import run
 
     with _interruptible(continue_with):
+        if _asks_teachers(request):
+            print_text(f"answers and models: {_relative(request.options.home)}", file=sys.stderr)
         with progress() as watch:
             result = run(request, watch, _read_pipeline(request))
         if request.dry_run:
             _print_dry_run(result, path)
         else:
-            print_outcome(result, request.options.home)
+            print_outcome(result)
+
+
+def _asks_teachers(request: "RunRequest") -> bool:
+    """True for a job and its bundle, unless it is a dry run."""
+    source = request.source
+    is_bundle = isinstance(source, Path) and (source.parent / COMPONENTS / "teacher").is_dir()
+    return not request.dry_run and (is_bundle or not isinstance(source, Path))
 
 
 @contextmanager
@@ -286,7 +297,7 @@ def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def print_outcome(result: "RunResult", home: Path) -> None:
+def print_outcome(result: "RunResult") -> None:
     """Print the summary of the report, or the paths of the outputs.
 
     Raises GateRefused when only the gate stopped the run, NodeFailed for any other failure.
@@ -297,7 +308,7 @@ def print_outcome(result: "RunResult", home: Path) -> None:
     report = result.outputs.get(("", REPORT_OUTPUT))
     summary = _read_summary(report) if report else None
     if report and summary:
-        _print_report(summary, report, result.folder, home)
+        _print_report(summary, report, result.folder)
     elif not result.failed:
         _print_outputs(result)
     if _is_refusal(result):
@@ -329,13 +340,12 @@ def _read_summary(report: Path) -> "Group | None":
         return None
 
 
-def _print_report(summary: "Group", report: Path, folder: Path, home: Path) -> None:
+def _print_report(summary: "Group", report: Path, folder: Path) -> None:
     from azdistill.cli.render import console
 
     console().print(summary)
     print_text(f"report:                 {_relative(report / REPORT_HTML_FILE)}")
     print_text(f"chat with the student:  {shlex.join(['azdistill', 'chat', str(folder)])}")
-    print_text(f"answers and models:     {_relative(home)}")
 
 
 def _print_outputs(result: "RunResult") -> None:

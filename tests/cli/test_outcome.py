@@ -73,10 +73,9 @@ def test_the_summary_is_printed_with_the_path_of_the_report_and_the_chat_command
     lines = first.out.splitlines()
     assert lines[0] == "The student passed. It is right on 95.0% of 40 held-out rows."
     assert any("accuracy" in line and "98.0%" in line and "95.0%" in line for line in lines)
-    assert lines[-3:] == [
+    assert lines[-2:] == [
         "report:                 a run/report/report/report.html",
         "chat with the student:  azdistill chat 'a run'",
-        "answers and models:     home",
     ]
 
 

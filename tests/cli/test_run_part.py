@@ -9,7 +9,7 @@ from typer.main import get_command
 from azdistill.cli.main import app
 from azdistill.cli.run import continue_command, read_options
 from azdistill.engine.local.options import RunOptions
-from tests.cli.conftest import Command, Writer, command, folders, promoted
+from tests.cli.conftest import JOB, Command, Writer, command, folders, promoted
 
 LINE = {
     "get": command(
@@ -43,6 +43,20 @@ def test_from_runs_a_node_again_and_explain_gives_the_reason(azdistill: Command,
     assert explained == ["get  reused", "use  runs: all nodes from use on run again"]
     done = azdistill("run", line, "-o", "r", "--from", "use")
     assert [row.split(" in ")[0] for row in done.err.splitlines()] == ["get: reused", "use: started", "use: completed"]
+
+
+def test_a_job_names_the_home_folder_of_its_answers(
+    azdistill: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of AZDISTILL_HOME, else the one above the job file, also where the job is started in another folder."""
+    (folder / "project" / ".azdistill").mkdir(parents=True)
+    (folder / "project" / "job").mkdir()
+    (folder / "project" / "job" / "job.yaml").write_text(JOB.replace("./student", "phi-4-mini"))
+    (folder / "project" / "job" / "rows.jsonl").write_text('{"messages": [{"role": "user", "content": "Hi"}]}\n')
+    arguments = ("run", "project/job", "-o", "r", "--until", "prepare")
+    assert "answers and models: home" in azdistill(*arguments).err.splitlines()
+    monkeypatch.delenv("AZDISTILL_HOME")
+    assert "answers and models: project/.azdistill" in azdistill(*arguments).err.splitlines()
 
 
 @pytest.mark.parametrize(
