@@ -109,7 +109,7 @@ def read_training_rows(data: TrainingData, task: str) -> tuple[list[TrainRow], l
         return answered_rows(rows, validated(PrepareConfig, task_field), task_file)
     config = validated(CurateConfig, task_field)
     curated = curate(completions, config, task_file)
-    check_drops(curated, config.max_drop_ratio)
+    check_drops(curated.counts, config.max_drop_ratio)
     return [*curated.train, *curated.validation], list(curated.drops)
 
 

@@ -8,7 +8,7 @@ from azdistill.contracts.errors import InputError
 # Extra -> modules. numpy belongs to several extras, and `local` has all of them.
 MODULES = {
     "azure": ("azure",),
-    "data": ("ijson", "pyarrow"),
+    "data": ("ijson", "py3langid", "pyarrow"),
     "train": ("accelerate", "peft", "psutil", "safetensors", "tokenizers", "torch", "transformers"),
     "eval": ("math_verify", "rouge_score", "sacrebleu", "scipy"),
     "local": ("mlflow", "numpy"),

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.problems import explain
 from azdistill.engine.files import disk_error as disk_error
+from azdistill.engine.files import new_file as new_file
 from azdistill.engine.files import read_json as read_json
 from azdistill.engine.files import read_limited as read_limited
 from azdistill.engine.files import sync as sync
@@ -20,9 +21,17 @@ Record = TypeVar("Record", bound=BaseModel)
 
 def write_rows(path: Path, rows: Iterable[BaseModel]) -> int:
     """Write one JSON object per line. Returns the number of rows."""
-    lines = [row.model_dump_json() for row in rows]
-    write_text(path, "".join(line + "\n" for line in lines))
-    return len(lines)
+    count = 0
+    with new_file(path) as stream:
+        for row in rows:
+            stream.write(line_of(row))
+            count += 1
+    return count
+
+
+def line_of(row: BaseModel) -> bytes:
+    """The line of a row in a JSONL file."""
+    return row.model_dump_json().encode() + b"\n"
 
 
 def read_rows(path: Path, record: type[Record]) -> Iterator[Record]:

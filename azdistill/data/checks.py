@@ -5,42 +5,12 @@ from collections.abc import Iterable
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.problems import FieldPath
-from azdistill.contracts.rows import Reject
 from azdistill.contracts.task import TaskChoice
 from azdistill.data.cases import SourcedCase
+from azdistill.data.reject_counts import RejectCounts as RejectCounts
 
 # Rows from which on a label that never occurs is no accident: the chance is below 1 in 100,000.
 FEWEST_LABELS = 30
-
-# Reasons that an error shows; rejects.jsonl has all rows.
-SHOWN_REASONS = 3
-
-
-class RejectCounts:
-    """Number of rejected rows by reason, and the first row of each reason."""
-
-    def __init__(self, rejects: Iterable[Reject] = ()) -> None:
-        self.reasons: Counter[str] = Counter()
-        self.examples: dict[str, Reject] = {}
-        for reject in rejects:
-            self.add(reject)
-
-    def add(self, reject: Reject) -> None:
-        self.reasons[reject.reason] += 1
-        self.examples.setdefault(reject.reason, reject)
-
-    @property
-    def total(self) -> int:
-        return self.reasons.total()
-
-    def __str__(self) -> str:
-        """The most frequent reasons, each with its number of rows and an example."""
-        shown = [
-            f"{count} {reason} ({self.examples[reason].source}: {self.examples[reason].detail})"
-            for reason, count in self.reasons.most_common(SHOWN_REASONS)
-        ]
-        others = len(self.reasons) - len(shown)
-        return "; ".join(shown) + (f"; and {others} more reasons, all in rejects.jsonl" if others else "")
 
 
 def check_rejects(rejects: RejectCounts, usable: int, max_ratio: float) -> None:

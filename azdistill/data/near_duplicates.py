@@ -6,7 +6,7 @@ Densifying One Permutation Hashing via Rotation for Fast Near Neighbor Search (2
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,13 +42,20 @@ _PUNCTUATION = re.compile(r"[.,;:!?\"'\u2018-\u201f«»…]+(?=\s|$)|(?<!\S)[\"'
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
-def near_duplicates(rows: Sequence[Sequence[str]], threshold: float) -> dict[int, int]:
+class Rows(Protocol):
+    """The texts of each row, such as prompt and answer: a list, or rows in a file."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Sequence[str]: ...
+
+
+def near_duplicates(rows: Rows, threshold: float) -> dict[int, int]:
     """Index of each row that repeats an earlier one, and the index of that row, which repeats none.
 
-    A row is a sequence of texts, such as prompt and answer. Two rows are near duplicates when each text of one has the
+    Two rows are near duplicates when each text of one has the
     numbers of the other's, and their n-grams have a Jaccard similarity of at least `threshold`.
     """
-    if not rows:
+    if not len(rows):
         return {}
     common = _common_passages(rows)
     repeats: dict[int, int] = {}
@@ -57,6 +64,26 @@ def near_duplicates(rows: Sequence[Sequence[str]], threshold: float) -> dict[int
         if later not in repeats and _similar(rows[first], rows[later], threshold, common):
             repeats[later] = first
     return repeats
+
+
+def batches(rows: Rows) -> Iterator[list[str]]:
+    """The normalized texts of BATCH rows at a time, those of one row joined."""
+    for start in range(0, len(rows), BATCH):
+        yield [_joined(rows[index]) for index in range(start, min(start + BATCH, len(rows)))]
+
+
+def _joined(row: Sequence[str]) -> str:
+    return " ".join(map(_normalized, row))
+
+
+def windows(texts: Sequence[str], length: int) -> tuple[Hashes, NDArray[np.int64]]:
+    """Hashes of the windows of `length` characters in texts, padded where shorter, and the index of each one's text."""
+    padded = [text.ljust(length) for text in texts]
+    codes = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    row = np.repeat(np.arange(len(texts)), [len(text) for text in padded])
+    hashes = _extended(_mixed(codes, codes), 1, length)
+    within = row[: hashes.size] == row[length - 1 :]
+    return hashes[within], row[: hashes.size][within]
 
 
 def _similar(first: Sequence[str], second: Sequence[str], threshold: float, common: Hashes) -> bool:
@@ -93,11 +120,10 @@ def _candidates(bands: Hashes) -> Iterator[tuple[int, int]]:
     yield from ((int(later_row), int(earlier_row)) for later_row, earlier_row in pairs)
 
 
-def _bands(rows: Sequence[Sequence[str]], common: Hashes) -> Hashes:
+def _bands(rows: Rows, common: Hashes) -> Hashes:
     """Keys of each row, [rows, BANDS]: hashes of BAND bins of its MinHash signature."""
     keys = []
-    texts = (_joined(row) for row in rows)
-    while batch := list(islice(texts, BATCH)):
+    for batch in batches(rows):
         grams, row = _grams(batch, common)
         bins = row * BINS + ((grams >> _HALF) * np.uint64(BINS) >> _HALF).astype(np.int64)
         signatures = np.full(len(batch) * BINS, _EMPTY)
@@ -122,7 +148,7 @@ def _filled(signatures: Hashes) -> Hashes:
 def _grams(texts: Sequence[str], common: Hashes) -> tuple[Hashes, NDArray[np.int64]]:
     """Hashes of the n-grams of texts, and the index of each one's text. N-grams of common passages are left out, unless
     the text has no others."""
-    hashes, row = _windows(texts, GRAM)
+    hashes, row = windows(texts, GRAM)
     if not common.size:
         return hashes, row
     passages = _extended(hashes, GRAM, PASSAGE)
@@ -136,26 +162,12 @@ def _grams(texts: Sequence[str], common: Hashes) -> tuple[Hashes, NDArray[np.int
     return hashes[own], row[own]
 
 
-def _common_passages(rows: Sequence[Sequence[str]]) -> Hashes:
+def _common_passages(rows: Rows) -> Hashes:
     """Sorted hashes of the passages of templates."""
     sample = range(0, len(rows), max(1, -(-len(rows) // SAMPLE)))
-    passages = [np.unique(_windows([_joined(rows[number])[:SAMPLE_CHARS]], PASSAGE)[0]) for number in sample]
+    passages = [np.unique(windows([_joined(rows[number])[:SAMPLE_CHARS]], PASSAGE)[0]) for number in sample]
     hashes, counts = np.unique(np.concatenate(passages), return_counts=True)
     return hashes[counts > max(MANY, COMMON * len(sample))]
-
-
-def _joined(row: Sequence[str]) -> str:
-    return " ".join(map(_normalized, row))
-
-
-def _windows(texts: Sequence[str], length: int) -> tuple[Hashes, NDArray[np.int64]]:
-    """Hashes of the windows of `length` characters in texts, padded where shorter, and the index of each one's text."""
-    padded = [text.ljust(length) for text in texts]
-    codes = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
-    row = np.repeat(np.arange(len(texts)), [len(text) for text in padded])
-    hashes = _extended(_mixed(codes, codes), 1, length)
-    within = row[: hashes.size] == row[length - 1 :]
-    return hashes[within], row[: hashes.size][within]
 
 
 def _extended(hashes: Hashes, length: int, to: int) -> Hashes:

@@ -5,8 +5,10 @@ import json
 import os
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from azdistill.engine.errors import AzdistillError, DataError
 
@@ -29,12 +31,19 @@ _NO_FSYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EROFS, errno.EBADF
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` durably: the file is complete or absent, also after a crash."""
+    with new_file(path) as stream:
+        stream.write(text.encode())
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which appears under its name, durably, when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not made by tempfile, whose files ignore the user's umask.
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with partial.open("x", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
+        with partial.open("xb") as stream:
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(path)

@@ -54,6 +54,7 @@ PATTERNS = {
     r"^(/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.ManagedIdentity/userAssignedIdentities/)?"
     r"[A-Za-z0-9][A-Za-z0-9_-]{2,127}$": "the name of a user-assigned identity, or its resource id",
     r"^[a-z]{2,3}$": "a language code such as en or deu",
+    r"^(same|[a-z]{2,3})$": "same, or a language code such as en",
 }
 
 # Names that users give a section by mistake, and the section.

@@ -289,6 +289,17 @@ def _labels(job: DistillationJob) -> Iterator[Problem]:
         yield Problem(code="duplicate_name", message="two labels are the same", field=("labels",))
 
 
+def _label_counts(job: DistillationJob) -> Iterator[Problem]:
+    """Settings of curate that count labels, in a job whose answers are no labels."""
+    if job.task == "nli" or is_file(job.task):
+        return
+    for field in ("max_label_ratio", "weight_by_label"):
+        if value := getattr(job.curate, field):
+            message = f"is for tasks with labels (nli and your own), and the task is {job.task!r}"
+            path = ("curate", field)
+            yield Problem(code="incompatible_fields", message=message, fix="remove it", field=path, value=value)
+
+
 def _compute(job: DistillationJob) -> Iterator[Problem]:
     yield from compute_problems(job.compute)
 
@@ -361,6 +372,7 @@ CHECKS: tuple[Check, ...] = (
     _unknown_metrics,
     _unknown_costs,
     _labels,
+    _label_counts,
     _compute,
     gpu_setting_problems,
     _reasoning_of_last_turns,

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from azdistill.contracts.curate import STEP, CurateConfig
-from azdistill.contracts.files import read_rows, write_json, write_rows
+from azdistill.contracts.files import line_of, new_file, read_rows, write_json
 from azdistill.contracts.layout import (
     COMPLETIONS_FILE,
     DROP_COUNTS_FILE,
@@ -16,7 +16,7 @@ from azdistill.contracts.layout import (
 )
 from azdistill.contracts.manifest import close_folder, open_folder, read_manifest, settings_of
 from azdistill.contracts.results import Usage, read_result
-from azdistill.contracts.rows import Completion
+from azdistill.contracts.rows import Completion, Reject
 from azdistill.contracts.step import Arguments
 from azdistill.steps.runner import run_step
 
@@ -25,25 +25,31 @@ logger = logging.getLogger("azdistill.steps")
 
 def body(arguments: Arguments[CurateConfig]) -> None:
     """Write train.jsonl, validation.jsonl and the drops. Drops are written also when there are too many."""
-    from azdistill.data.curate import check_drops, curate
-    from azdistill.data.teacher_check import check_teacher
+    from azdistill.data.curate import CurateCounts, check_drops, outcomes, train_rows
+    from azdistill.data.teacher_check import TeacherCheck
 
     config, completions = arguments.config, arguments.inputs["completions"]
     folder = open_folder(arguments.outputs["curated"])
     read_manifest(completions)
-    rows, task_file = completions / COMPLETIONS_FILE, arguments.inputs.get("task_file")
-    curated = curate(read_rows(rows, Completion), config, task_file)
-    write_rows(folder / DROPS_FILE, curated.drops)
-    write_json(folder / DROP_COUNTS_FILE, curated.counts())
-    check_drops(curated, config.max_drop_ratio)
-    if not _is_simulated(completions):
-        check_teacher(read_rows(rows, Completion), config, task_file)
-    write_rows(folder / TRAIN_FILE, curated.train)
-    write_rows(folder / VALIDATION_FILE, curated.validation)
-    close_folder(folder, STEP.name, curated.counts(), settings_of(config))
-    traces = f" ({curated.traces} of them traces)" if curated.traces else ""
-    train, validation, drops = len(curated.train), len(curated.validation), len(curated.drops)
-    logger.info("%d train%s, %d validation rows; %d dropped", train, traces, validation, drops)
+    task_file = arguments.inputs.get("task_file")
+    teacher_check = TeacherCheck(config, task_file)
+    rows = teacher_check.observe(read_rows(completions / COMPLETIONS_FILE, Completion))
+    counts = CurateCounts()
+    with new_file(folder / TRAIN_FILE) as train, new_file(folder / VALIDATION_FILE) as validation:
+        with new_file(folder / DROPS_FILE) as drops:
+            for outcome in outcomes(rows, config, task_file):
+                counts.add(outcome)
+                if isinstance(outcome, Reject):
+                    drops.write(line_of(outcome))
+                else:
+                    stream = train if outcome.split == "train" else validation
+                    stream.writelines(map(line_of, train_rows(outcome)))
+        write_json(folder / DROP_COUNTS_FILE, counts.as_json())
+        check_drops(counts, config.max_drop_ratio)
+        if not _is_simulated(completions):
+            teacher_check.check()
+    close_folder(folder, STEP.name, counts.as_json(), settings_of(config))
+    logger.info("%s", counts)
 
 
 def _is_simulated(completions: Path) -> bool:

@@ -275,6 +275,9 @@ def jobs(draw: st.DrawFn) -> Values:
     values["simulation"] = draw(st.dictionaries(st.sampled_from(names), fields(Simulation), max_size=3))
     if task in typing.get_args(TaskName) and task != "summarization":
         _without_summary_settings(values["teacher"])
+    if task in typing.get_args(TaskName) and task != "nli":
+        for field in ("max_label_ratio", "weight_by_label"):
+            values.get("curate", {}).pop(field, None)
     return values
 
 

@@ -23,7 +23,7 @@ HEAVY = {
         *("aiohttp", "azure", "ijson", "math_verify", "numpy", "orjson", "pyarrow", "rouge_score", "safetensors"),
         *("uvloop", "yaml"),
     },
-    "curate": {"math_verify", "rouge_score"},
+    "curate": {"math_verify", "numpy", "py3langid", "rouge_score"},
     "train": {
         *("torch", "transformers", "mlflow", "accelerate", "jinja2", "peft", "safetensors", "psutil", "numpy"),
         "pyarrow",
@@ -146,6 +146,7 @@ SAFE = [
     [r"^[A-Za-z0-9_-]+(,[A-Za-z0-9_-]+)+$"],
     [r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(,[A-Za-z0-9_][A-Za-z0-9_.-]*)*$"],
     [r"^azureml://registries/[A-Za-z0-9._/-]+$"],
+    [r"^(same|[a-z]{2,3})$"],
 ]
 
 
