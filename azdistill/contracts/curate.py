@@ -33,7 +33,7 @@ class CurateConfig(StepConfig):
         "with the first.",
     )
     min_agreement: float = Field(
-        0,
+        0.0,
         ge=0,
         le=1,
         description="Minimum fraction of the valid answers to a prompt that agree with the majority; all answers to "
