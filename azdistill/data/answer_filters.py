@@ -2,8 +2,8 @@
 
 from azdistill.contracts.curate import CurateConfig
 from azdistill.contracts.rows import Completion, gold_texts
-from azdistill.data.languages import LanguageDetector
 from azdistill.data.refusals import is_refusal
+from azdistill.tasks.languages import LanguageDetector
 from azdistill.tasks.task import BadRow, Task
 from azdistill.tasks.texts import without_reasoning
 

@@ -2,15 +2,17 @@
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from azdistill.contracts.files import read_rows
 from azdistill.contracts.layout import COMPLETIONS_FILE, PROMPTS_FILE, TRAIN_FILE
 from azdistill.contracts.rows import Completion, Prompt, TrainRow, gold_texts
 from azdistill.contracts.task import OWN, TaskChoice
-from azdistill.reporting.report import DataCard, LabelCount, LengthBin
+from azdistill.reporting.report import DataCard, LabelCount, LanguageCount, LengthBin
 from azdistill.reporting.row_samples import RowSamples
+from azdistill.tasks.languages import LanguageDetector
 from azdistill.tasks.registry import task_of
 from azdistill.tasks.task import Task
 
@@ -55,6 +57,7 @@ def data_card(
     return DataCard(
         lengths=tuple(_bins(prompt_lengths, answer_lengths)),
         labels=label_counts.counts(),
+        languages=tuple(_languages(samples.trained.rows)),
         answers_with_reference=agreement.rows,
         correct_answers=agreement.correct,
         samples=samples.groups(),
@@ -114,6 +117,17 @@ class _Agreement:
         answer = self._task.answer(row.completion)
         self.rows += bool(golds)
         self.correct += answer is not None and any(self._task.correct(answer, gold) for gold in golds)
+
+
+def _languages(rows: Sequence[TrainRow]) -> Iterable[LanguageCount]:
+    """Languages of the last user turns and the targets, the most frequent one first."""
+    if not rows or not find_spec("py3langid"):
+        return
+    detect = LanguageDetector().detect
+    prompts = Counter(detect(row.messages[-2].content) or "" for row in rows)
+    answers = Counter(detect(row.messages[-1].content) or "" for row in rows)
+    for language in sorted(prompts | answers, key=lambda name: (name == "", -answers[name] - prompts[name], name)):
+        yield LanguageCount(language=language, prompts=prompts[language], answers=answers[language])
 
 
 def _bins(prompts: Mapping[int, int], answers: Mapping[int, int]) -> Iterable[LengthBin]:

@@ -19,6 +19,7 @@ from azdistill.reporting.tables import (
     data_table,
     judge_table,
     label_table,
+    language_table,
     length_table,
     metric_details,
     rows_left_out_of_suites,
@@ -27,6 +28,7 @@ from azdistill.reporting.tables import (
     teacher_table,
     trial_table,
 )
+from azdistill.tasks.languages import SHORTEST
 
 TEMPLATES = Path(__file__).parent
 SCRIPT = (TEMPLATES / "report.js").read_text(encoding="utf-8")
@@ -65,6 +67,7 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         lengths=length_table(report),
         data=data_table(report),
         labels=label_table(report),
+        languages=language_table(report),
         curve=curve(report.curve),
         primary=messages.metric_named(report.primary_metric),
         cost_facts=messages.cost_facts(report),
@@ -75,6 +78,8 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         few_examples=_few_examples(report),
         MOST_ROWS=MOST_ROWS,
         LONGEST_SAMPLE=row_samples.LONGEST,
+        SHORTEST_TEXT=SHORTEST,
+        MANY_SAMPLES=row_samples.MANY_SAMPLES,
     )
 
 

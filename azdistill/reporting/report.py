@@ -121,6 +121,14 @@ class LabelCount(ReportModel):
     weight: float
 
 
+class LanguageCount(ReportModel):
+    """Texts of a random sample in one language, an ISO 639 code; empty for texts that are too short or unclear."""
+
+    language: str
+    prompts: int
+    answers: int
+
+
 class RowSample(ReportModel):
     """One row. `messages` and `answer` are empty where the run has only the reason why the row was removed."""
 
@@ -145,10 +153,12 @@ class DataCard(ReportModel):
 
     Of the teachers' complete answers to rows of all splits, `answers_with_reference` have a reference, and
     `correct_answers` equal one; None for tasks whose answers are sentences. `labels` is empty without a few labels.
+    `languages` are those of a sample of the training rows, empty where the detector is not installed.
     """
 
     lengths: tuple[LengthBin, ...] = ()
     labels: tuple[LabelCount, ...] = ()
+    languages: tuple[LanguageCount, ...] = ()
     answers_with_reference: int = 0
     correct_answers: int | None = None
     samples: tuple[SampleGroup, ...] = ()

@@ -18,8 +18,8 @@ from azdistill.engine.problems import looks_like_key
 from azdistill.engine.redaction import redact
 from azdistill.reporting.report import RowSample, SampleGroup
 
-# Rows of each group.
-SAMPLES = 10
+# Rows of each group, and training rows for other facts than texts.
+SAMPLES, MANY_SAMPLES = 10, 500
 
 # Characters shown of one text.
 LONGEST = 400
@@ -32,10 +32,11 @@ Record = TypeVar("Record")
 
 
 class RandomRows(Generic[Record]):
-    """SAMPLES rows of all that were added, and the number of all."""
+    """At most `size` rows of all that were added, and the number of all."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, size: int = SAMPLES) -> None:
         self.count = 0
+        self._size = size
         self._seed = seed
         self._heap: list[tuple[int, int, Record]] = []
 
@@ -43,7 +44,7 @@ class RandomRows(Generic[Record]):
         digest = hashlib.blake2b(f"{self._seed} {key}".encode(), digest_size=8).digest()
         entry = (-int.from_bytes(digest), -self.count, row)
         self.count += 1
-        if len(self._heap) < SAMPLES:
+        if len(self._heap) < self._size:
             heapq.heappush(self._heap, entry)
         else:
             heapq.heappushpop(self._heap, entry)
@@ -57,9 +58,10 @@ class RowSamples:
     """The chosen rows of a run. Their prompts and answers are in other files than the reasons, and are added."""
 
     def __init__(self, prompts: Path, completions: Path, curated: Path, seed: int) -> None:
-        self.kept = RandomRows[TrainRow](seed)
+        self.trained = RandomRows[TrainRow](seed, MANY_SAMPLES)
         for row in read_rows(curated / TRAIN_FILE, TrainRow):
-            self.kept.add(row.id, row)
+            self.trained.add(row.id, row)
+        self.kept = self.trained.rows[:SAMPLES]
         self.removed: dict[tuple[str, str], RandomRows[Reject]] = {}
         for step, file in (
             ("prepare", prompts / REJECTS_FILE),
@@ -70,7 +72,7 @@ class RowSamples:
             for reject in read_rows(file, Reject) if file.is_file() else ():
                 group = self.removed.setdefault((step, reject.reason), RandomRows(seed))
                 group.add(f"{reject.source} {reject.detail}", reject)
-        self._ids = {row.id for row in self.kept.rows}
+        self._ids = {row.id for row in self.kept}
         self._sources = {reject.source for group in self.removed.values() for reject in group.rows}
         self._by_id: dict[str, Prompt] = {}
         self._by_source: dict[str, Prompt] = {}
@@ -92,9 +94,9 @@ class RowSamples:
         """Kept rows first, then the others in the order of the steps, the largest group of a step first."""
         steps = list(dict.fromkeys(step for step, _ in self.removed))
         order = sorted(self.removed, key=lambda key: (steps.index(key[0]), -self.removed[key].count, key[1]))
-        kept = tuple(self._kept(row) for row in self.kept.rows)
+        kept = tuple(self._kept(row) for row in self.kept)
         return (
-            SampleGroup(step="", reason="", rows=self.kept.count, samples=kept),
+            SampleGroup(step="", reason="", rows=self.trained.count, samples=kept),
             *(self._group(step, reason, self.removed[step, reason]) for step, reason in order),
         )
 

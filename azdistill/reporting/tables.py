@@ -196,6 +196,15 @@ def label_table(report: Report) -> Table | None:
     )
 
 
+def language_table(report: Report) -> Table | None:
+    """A row for each language of the sampled training rows; None where no text has a recognised one."""
+    languages = report.data_card.languages
+    if not any(row.language for row in languages):
+        return None
+    rows = tuple((row.language or "too short or unclear", f"{row.prompts:,}", f"{row.answers:,}") for row in languages)
+    return Table(("language", "last user turns", "answers"), rows)
+
+
 def _with_shares(counts: Sequence[float]) -> list[tuple[str, str]]:
     total = sum(counts)
     return [(f"{count:,.0f}", percent(count / total) if total else UNKNOWN) for count in counts]

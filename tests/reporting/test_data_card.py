@@ -10,7 +10,7 @@ from azdistill.contracts.rows import Completion, Message, Prompt, Reject, Split,
 from azdistill.contracts.task import TaskName
 from azdistill.reporting.data_card import data_card
 from azdistill.reporting.render import html, markdown
-from azdistill.reporting.report import DataCard, LabelCount
+from azdistill.reporting.report import DataCard, LabelCount, LanguageCount
 from tests.reporting.test_collect import read_report
 
 KEY = "sk-proj-4fQ8zW1nT7yLk2Vb9Xc3Rm5Jd6Hs0Pa"
@@ -102,11 +102,29 @@ def test_random_rows_of_each_reason_are_the_same_every_time_without_keys(make_ca
     assert KEY not in card.model_dump_json()
 
 
+def test_languages_of_training_rows_are_counted(make_card: Callable[..., DataCard], tmp_path: Path) -> None:
+    make_card()
+    question = "The parcel has not arrived yet, and the shop does not answer my messages. What can I do?"
+    answer = "Comanda dumneavoastr\u0103 a plecat ieri din depozit \u0219i ajunge m\u00e2ine la adresa indicat\u0103."
+    turns = (Message(role="user", content=question), Message(role="assistant", content=answer))
+    short = (Message(role="user", content="Hi"), turns[1])
+    write_rows(tmp_path / "curated/train.jsonl", [TrainRow(id="1", messages=turns), TrainRow(id="2", messages=short)])
+    card = data_card(tmp_path / "prepared", tmp_path / "answered", tmp_path / "curated", "conversation")
+    assert card.languages == (
+        LanguageCount(language="ro", prompts=0, answers=2),
+        LanguageCount(language="en", prompts=1, answers=0),
+        LanguageCount(language="", prompts=1, answers=0),
+    )
+
+
 def test_the_report_has_the_card(distil: Callable[..., dict[str, Path]], make_card: Callable[..., DataCard]) -> None:
     page = html(read_report(distil()))
     assert "&lt;b&gt;Hello&lt;/b&gt;" in page
     assert "Removed by step curate: length (1)" in page
-    report = read_report(distil()).model_copy(update={"data_card": make_card()})
+    languages = (LanguageCount(language="en", prompts=12, answers=9),)
+    card = make_card().model_copy(update={"languages": languages})
+    report = read_report(distil()).model_copy(update={"data_card": card})
     sentence = "28 complete answers to rows with a reference, 64.3% equal the reference."
     assert sentence in html(report)
+    assert "| en | 12 | 9 |" in markdown(report)
     assert "| entailment | 31 | 64.6% | 26 | 65.0% | 48.1% |" in markdown(report)

@@ -23,7 +23,7 @@ def _identifier() -> Any:
 class LanguageDetector:
     """Languages as ISO 639 codes. Raises InputError for an `expected` code that it does not know."""
 
-    def __init__(self, expected: str) -> None:
+    def __init__(self, expected: str = "same") -> None:
         self._identifier = _identifier()
         if expected != "same" and expected not in self._identifier.labels:
             raise InputError(
