@@ -91,7 +91,9 @@ def _show_file(file: Path, task: str, labels: str | None, student: Path | None, 
     read = preview(file, _task(task, labels))
     _print_summary(file, read)
     if not read.cases:
-        raise DataError("no row can be used", file=file, code="no_rows", fix="choose another --task, or rename fields")
+        columns = f", such as data.columns: {read.suggestion} in a job" if read.suggestion else ""
+        fix = f"choose another --task, or rename fields{columns}"
+        raise DataError("no row can be used", file=file, code="no_rows", fix=fix)
     shown = read.cases[:rows]
     texts = _rendered(student, shown) if student else [_turns(case) for case in shown]
     for case, text in zip(shown, texts, strict=True):

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from azdistill.contracts.errors import DataError, SpecError
+from azdistill.contracts.evaluate import EvaluateConfig
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.problems import Problem, has_errors
 from azdistill.contracts.task import OWN
 from azdistill.data.checks import RejectCounts, check_labels, check_rejects
 from azdistill.data.prepare import slice_columns
 from azdistill.data.preview import Preview, preview
+from azdistill.doctor.gates import few_rows
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES, is_remote
 from azdistill.job.plan import step_configs
@@ -19,6 +21,9 @@ from azdistill.tasks.shards import text_bytes
 
 # A larger file is checked by its first rows.
 MAX_BYTES, MAX_ROWS = 10_000_000, 2_000
+
+# Shapes that the description of a file names.
+MOST_SHAPES = 4
 
 # Fields of public data sets that contain a part of the question or the answer.
 CONTENT = frozenset(
@@ -32,11 +37,13 @@ CONTENT = frozenset(
 
 @dataclass(frozen=True)
 class FileCheck:
-    """A local data file of a job: the line that describes its rows, and its problems."""
+    """A local data file of a job: the line that describes its rows, its problems, and the number of usable rows, None
+    where not all were read."""
 
     name: str
     summary: str
     problems: Sequence[Problem]
+    rows: int | None = None
 
 
 def check_rows(job: DistillationJob) -> None:
@@ -55,7 +62,20 @@ def check_files(job: DistillationJob) -> Iterator[FileCheck]:
     for name in FILES:
         path = getattr(job.data, name)
         if path and not is_remote(path) and Path(path).exists():
-            yield _check_file(config, name, Path(path))
+            checked = _check_file(config, name, Path(path))
+            yield replace(checked, problems=[*checked.problems, *_few_rows(job, checked)])
+
+
+def _few_rows(job: DistillationJob, checked: FileCheck) -> Iterator[Problem]:
+    """A warning for a file whose test rows are too few for the gates."""
+    evaluate = step_configs(job)["evaluate"]
+    assert isinstance(evaluate, EvaluateConfig)
+    if checked.rows is None or job.prepare.rows:
+        return
+    if checked.name == "test_data":
+        yield from few_rows(evaluate, checked.rows)
+    elif checked.name == "training_data" and job.data.test_data is None:
+        yield from few_rows(evaluate, round(checked.rows * job.prepare.test_fraction), "about ")
 
 
 def _check_file(config: PrepareConfig, name: str, path: Path) -> FileCheck:
@@ -63,13 +83,29 @@ def _check_file(config: PrepareConfig, name: str, path: Path) -> FileCheck:
         max_rows = MAX_ROWS if text_bytes(path) > MAX_BYTES else 0
         task = task_of(config.task, labels=config.labels)
         read = preview(path, task, slice_columns(config), config.columns or {}, max_rows)
-        check_rejects(RejectCounts(read.rejects), len(read.cases), config.max_reject_ratio)
+        _check_rejects(read, config.max_reject_ratio)
         check_labels(read.cases, config.task, config.labels, ("labels",))
     except DataError as error:
         problems = [problem if problem.field else replace(problem, field=("data", name)) for problem in error.problems]
         return FileCheck(name, "", problems)
     problems = [replace(problem, field=("data", name), value=str(path)) for problem in _warnings(read, name)]
-    return FileCheck(name, f"{path.name}: {describe(read)}", problems)
+    return FileCheck(name, f"{path.name}: {describe(read)}", problems, len(read.cases) if read.is_complete else None)
+
+
+def _check_rejects(read: Preview, max_ratio: float) -> None:
+    """Raise DataError as step prepare does, with columns that may be the question and the answer."""
+    try:
+        check_rejects(RejectCounts(read.rejects), len(read.cases), max_ratio)
+    except DataError as error:
+        raise DataError(problems=[_with_columns(problem, read) for problem in error.problems]) from None
+
+
+def _with_columns(problem: Problem, read: Preview) -> Problem:
+    """The problem with the mapping of `data.columns` that would accept the rows."""
+    if not read.suggestion:
+        return problem
+    fix = f"set data.columns: {read.suggestion} if these are question and answer, or {problem.fix}"
+    return replace(problem, fix=fix)
 
 
 def describe(read: Preview) -> str:
@@ -77,7 +113,15 @@ def describe(read: Preview) -> str:
     which = "" if read.is_complete else "the first "
     rows = "1 row" if read.rows == 1 else f"{read.rows:,} rows"
     rejected = f", {len(read.rejects):,} of them rejected" if read.rejects else ""
-    return f"{read.format}, {which}{rows}{rejected}, {read.references:,} with a reference answer"
+    return f"{read.format}, {which}{rows} ({_shapes(read)}){rejected}, {read.references:,} with a reference answer"
+
+
+def _shapes(read: Preview) -> str:
+    """The shapes of the usable rows, with their numbers where there are several."""
+    shapes = read.shapes.most_common()
+    if len(shapes) == 1:
+        return shapes[0][0]
+    return ", ".join(f"{name} {count:,}" for name, count in shapes[:MOST_SHAPES]) or "of no shape that is read"
 
 
 def _warnings(read: Preview, name: str) -> Iterator[Problem]:
@@ -85,9 +129,8 @@ def _warnings(read: Preview, name: str) -> Iterator[Problem]:
         reasons = ", ".join(f"{reason} {count}" for reason, count in read.reasons[:3])
         first = read.rejects[0]
         message = f"{len(read.rejects)} of {read.rows} rows are rejected ({reasons}); {first.source}: {first.detail}"
-        yield Problem(
-            code="rejected_rows", message=message, fix="correct the rows to train on them", severity="warning"
-        )
+        fix = "correct the rows to train on them"
+        yield _with_columns(Problem(code="rejected_rows", message=message, fix=fix, severity="warning"), read)
     if ignored := {field: count for field, count in read.unused.items() if field in CONTENT}:
         fields = ", ".join(f"{field} ({count} rows)" for field, count in sorted(ignored.items()))
         yield Problem(

@@ -49,6 +49,20 @@ def turns_of(record: Mapping[str, Any]) -> Any:
     return _with_tools(messages, tools) if tools else messages
 
 
+def conversation_shape(record: Mapping[str, Any]) -> str | None:
+    """Name of the form in which a row has its conversation; None for a row without one."""
+    for name in ("messages", "conversations", "conversation"):
+        if name in record:
+            turns = record[name]
+            first = turns[0] if isinstance(turns, list) and turns else None
+            is_share_gpt = isinstance(first, dict) and "from" in first
+            return "ShareGPT" if is_share_gpt else "chat messages" if name == "messages" else name
+    prompt, answer = record.get("prompt"), record.get("completion", record.get("chosen"))
+    if isinstance(prompt, list) or ("prompt" not in record and isinstance(answer, list)):
+        return "prompts as messages"
+    return "batch requests" if isinstance(record.get("body"), dict) else None
+
+
 def _turns(record: Mapping[str, Any]) -> Any:
     """The turns as the row has them. A null is a conversation without turns."""
     for name in ("messages", "conversations", "conversation"):

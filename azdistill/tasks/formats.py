@@ -28,6 +28,18 @@ _REFUSED = {
     b"GGUF": ("a GGUF model", "name a file of rows"),
 }
 
+# Formats by the suffixes of names.
+SUFFIXES = {
+    "jsonl": ("JSONL",),
+    "ndjson": ("JSONL",),
+    "json": ("JSON array", "JSONL"),
+    "csv": ("CSV", "TSV"),
+    "tsv": ("TSV", "CSV"),
+    "parquet": ("Parquet",),
+    "arrow": ("Arrow",),
+}
+COMPRESSION_SUFFIXES = {"gz": "gzip", "gzip": "gzip", "zst": "zstd", "zstd": "zstd"}
+
 # A text that is this many times as long as its compressed file, and longer than LEAST_BOMB bytes, is no data set:
 # gzip compresses published ones to a fifth to a fiftieth.
 MAX_RATIO, LEAST_BOMB = 200, 100_000_000
@@ -74,6 +86,16 @@ def detect_format(path: Path) -> DataFormat:
         return DataFormat("JSON array" if _is_array_of_objects(start) else "JSONL", compression)
     delimiter = _csv_delimiter(start.splitlines())
     return DataFormat("CSV", compression, delimiter) if delimiter else DataFormat("JSONL", compression)
+
+
+def mismatch(name: str, detected: DataFormat) -> str:
+    """What the name of a file says, where its content is of another format or compression; else empty."""
+    *suffixes, last = ["", *name.lower().split(".")[1:]]
+    compression = COMPRESSION_SUFFIXES.get(last)
+    expected = SUFFIXES.get(suffixes[-1] if compression and suffixes else last, (detected.name,))
+    if detected.name in expected and compression == detected.compression:
+        return ""
+    return f"{expected[0]}, {compression}" if compression else expected[0]
 
 
 def starts_with(path: Path, magic: bytes) -> bool:

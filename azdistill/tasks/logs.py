@@ -67,6 +67,16 @@ def request_of(record: Mapping[str, Any]) -> Mapping[str, Any]:
     return record
 
 
+def log_name(record: Mapping[str, Any]) -> str | None:
+    """Name of the log that a line is of; None for another row."""
+    if record.get("type") in (COLLECTED_REQUEST, COLLECTED_RESPONSE):
+        return "traffic of the data collector"
+    if isinstance(_object(record.get("input")).get("inputBodyJson"), dict):
+        return "Bedrock log"
+    is_stored = "messages" in record and isinstance(record.get("choices"), list)
+    return "stored completions" if is_stored else None
+
+
 def answer_of(record: Mapping[str, Any]) -> LoggedAnswer | None:
     """The answer in a line of a log; None without one. Raises BadRow for an answer that is not text."""
     if record.get("type") == COLLECTED_RESPONSE:

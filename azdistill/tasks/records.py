@@ -20,12 +20,13 @@ from azdistill.tasks.formats import (
     DataFormat,
     damaged,
     load_arrow,
+    mismatch,
     no_rows,
     not_installed,
     open_text,
     starts_with,
 )
-from azdistill.tasks.shards import shards_of
+from azdistill.tasks.shards import Shard, shards_of
 from azdistill.tasks.task import BadRow
 
 Record = Mapping[str, Any] | BadRow
@@ -53,8 +54,15 @@ def read_records(path: Path) -> Iterator[tuple[str, Record]]:
 def describe_files(path: Path) -> str:
     """Formats of a file, or of the files of a folder with their number. Raises DataError as `read_records` does."""
     shards = shards_of(path)
-    formats = "; ".join(sorted({str(shard.detected()) for shard in shards}))
+    formats = "; ".join(sorted({_description(shard) for shard in shards}))
     return f"{formats}; {len(shards)} files" if path.is_dir() else formats
+
+
+def _description(shard: Shard) -> str:
+    """Format of a file, such as `CSV (its name says JSONL)`."""
+    detected = shard.detected()
+    expected = mismatch(shard.path.name, detected)
+    return f"{detected} (its name says {expected})" if expected else str(detected)
 
 
 def count_rows(path: Path) -> int:

@@ -15,7 +15,7 @@ def test_a_file_is_described_and_its_first_rows_are_shown(azdistill: Command, fo
     (folder / "rows.jsonl").write_text(ROWS)
     done = azdistill("data", "show", "rows.jsonl")
     assert (done.code, done.err) == (0, "")
-    assert "JSONL, 2 rows, 1 of them rejected, 1 with a reference answer" in done.out
+    assert "JSONL, 2 rows (chat messages), 1 of them rejected, 1 with a reference answer" in done.out
     assert "rows.jsonl:2: messages[0].role='moderator'" in done.out
     assert "not read  1  field rejected" in done.out
     assert "reference: Hello" in done.out
@@ -37,4 +37,5 @@ def test_a_file_without_a_usable_row_is_wrong_input(azdistill: Command, folder: 
     done = azdistill("data", "show", "rows.csv")
     assert done.code == 2
     assert "missing_field" in done.out
+    assert "such as data.columns: {prompt: frage, completion: antwort} in a job" in done.err
     assert azdistill("data", "show", "rows.csv", "--task", "qaa").code == 2

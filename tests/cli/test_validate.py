@@ -18,7 +18,7 @@ def test_a_valid_job_and_its_rows(azdistill: Command, job: Path) -> None:
     assert (done.code, done.err) == (0, "")
     first, *files = done.out.splitlines()
     assert first == f"{job}: valid job small: DeepSeek-V3.2 -> {job.parent / 'student'} (conversation)"
-    rows = "rows.jsonl: JSONL, 1 row, 1 with a reference answer"
+    rows = "rows.jsonl: JSONL, 1 row (prompt + completion), 1 with a reference answer"
     assert files == [f"  training_data: {rows}", f"  test_data: {rows}"]
 
 
@@ -30,6 +30,7 @@ def test_a_folder_with_a_job_file_is_that_job(azdistill: Command, job: Path) -> 
     ("rows", "severity", "code", "words"),
     [
         ("{broken\n", "error", "too_many_rejects", "1 of 1 rows"),
+        ("Frage,Antwort\na,b\n", "error", "too_many_rejects", "1 of 1 rows"),
         ('{"prompt": "Hi", "completion": "a", "rejected": "b"}\n', "warning", "unused_fields", "rejected (1 rows)"),
         ('{"prompt": "Hi"}\n', "warning", "no_references", "no test row"),
         ('{"prompt": "Hi"}\n' * 99 + "{broken\n", "warning", "rejected_rows", "broken_json 1"),

@@ -1,0 +1,43 @@
+"""Suggest which columns of a row that no task reads are its question and its answer."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# Beginnings of names of columns, in several languages.
+QUESTIONS = (
+    "ask", "consulta", "demande", "domanda", "frage", "instruct", "intrebare", "întrebare", "mesaj", "message",
+    "pergunta", "prompt", "pytanie", "query", "quest", "request", "ticket", "user", "utterance", "vraag",
+)  # fmt: skip
+ANSWERS = (
+    "answer", "antwoord", "antwort", "assistant", "completion", "odpowied", "output", "raspuns", "răspuns", "réponse",
+    "reponse", "reply", "resolution", "respuesta", "resposta", "response", "risposta", "solution", "target",
+)  # fmt: skip
+
+# Longer names are no names of columns.
+LONGEST_NAME = 60
+
+
+def suggested_columns(record: Mapping[str, Any]) -> str:
+    """A value of `data.columns` for the texts of a row: its named question and answer, else its first two texts.
+
+    Empty for a row with fewer texts.
+    """
+    texts = [name for name, value in record.items() if isinstance(value, str) and value.strip()]
+    names = [name for name in texts if 0 < len(name) <= LONGEST_NAME and name.isprintable()]
+    question = _first(names, QUESTIONS)
+    answer = _first([name for name in names if name != question], ANSWERS)
+    others = [name for name in names if name not in (question, answer)]
+    question = question or (others.pop(0) if others else None)
+    answer = answer or (others.pop(0) if others else None)
+    if question is None or answer is None:
+        return ""
+    return f"{{prompt: {_scalar(question)}, completion: {_scalar(answer)}}}"
+
+
+def _first(names: Sequence[str], beginnings: tuple[str, ...]) -> str | None:
+    return next((name for name in names if name.casefold().startswith(beginnings)), None)
+
+
+def _scalar(name: str) -> str:
+    """The name as a YAML value."""
+    return name if name.replace("_", "").isalpha() else f"'{name.replace(chr(39), chr(39) * 2)}'"
