@@ -11,7 +11,7 @@ from azdistill.contracts.rows import Reject, gold_texts
 from azdistill.tasks.chat import chat_case
 from azdistill.tasks.chat_shapes import turns_of
 from azdistill.tasks.conversation import case as conversation_case
-from azdistill.tasks.fields import json_type
+from azdistill.tasks.fields import as_text, json_type
 from azdistill.tasks.logs import request_of
 from azdistill.tasks.records import Record, read_records
 from azdistill.tasks.task import BadRow, Case, Task
@@ -87,7 +87,10 @@ def renamed(record: Mapping[str, Any], renames: Renames) -> Mapping[str, Any]:
 
 def case_of(record: Mapping[str, Any], task: Task) -> Case:
     """A row as a case of a task. Raises BadRow."""
-    case = _case(record, task)
+    try:
+        case = _case(record, task)
+    except RecursionError:
+        raise BadRow("nested_too_deeply", "its values are nested too deeply") from None
     for text in gold_texts(case.gold):
         if task.answer(text) is None:
             raise BadRow("gold_unparseable", f"the reference {shorten(text)!r} is not a valid answer of the task")
@@ -113,7 +116,13 @@ def columns_of(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, str
         if not isinstance(value, str | int | float):
             message = f"{name} is {json_type(value)}, and the evaluation is sliced by texts, numbers and booleans"
             raise BadRow("column_not_a_value", message)
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
+    return {name: _column_text(name, value) for name, value in values.items()}
+
+
+def _column_text(name: str, value: str | int | float | bool) -> str:
+    if not isinstance(value, str):
+        return json.dumps(value)
+    return as_text(name, value) if value.strip() else value
 
 
 def shorten(text: str, longest: int = 60) -> str:

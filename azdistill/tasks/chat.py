@@ -1,7 +1,6 @@
 """Rows of chat messages: the format that every task accepts."""
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
@@ -10,6 +9,8 @@ from azdistill.tasks import conversation
 from azdistill.tasks.fields import as_text, json_type, references
 from azdistill.tasks.task import BadRow, Case
 
+# A larger weight of a row is a mistake.
+MOST_WEIGHT = 1e300
 ROLES: tuple[Role, ...] = get_args(Role)
 ANSWERS = (*conversation.ANSWERS, "label", "reference", "ground_truth")
 
@@ -67,8 +68,8 @@ def _row_weight(record: Mapping[str, Any]) -> float:
     weight = record.get("weight")
     if weight is None:
         return 1.0
-    if type(weight) not in (int, float) or not 0 < weight < math.inf:
-        raise BadRow("invalid_weight", f"weight={weight!r} is not a number above 0")
+    if type(weight) not in (int, float) or not 0 < weight < MOST_WEIGHT:
+        raise BadRow("invalid_weight", f"weight={weight!r:.60} is not a number above 0")
     return float(weight)
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from azdistill.tasks.fields import json_type
 from azdistill.tasks.task import BadRow
 
 # Roles of ShareGPT's files and of OpenAI's, by the role of a chat message.
@@ -125,6 +126,8 @@ def as_message(index: int, turn: Any) -> Any:
     if role == "call":
         role, content = "assistant", _tagged("tool_call", content)
     elif calls := [_tagged("tool_call", json.dumps(call, ensure_ascii=False)) for call in _calls(turn)]:
+        if content and not isinstance(content, str):
+            raise BadRow("not_text", f"messages[{index}].content is {json_type(content)}, not text")
         content = "\n".join([content, *calls] if content else calls)
     return {**turn, "role": role, "content": content}
 
@@ -135,9 +138,9 @@ def _text(field: str, content: Any) -> Any:
         return content
     texts = []
     for part in content:
-        kind = part.get("type", "text") if isinstance(part, dict) else "no object"
+        kind = str(part.get("type", "text")) if isinstance(part, dict) else "no object"
         if kind not in TEXT_PARTS or not isinstance(part.get("text"), str):
-            raise BadRow("not_text", f"{field} has a part that is not text ({kind})")
+            raise BadRow("not_text", f"{field} has a part that is not text ({ascii(kind)[1:-1][:60]})")
         texts.append(part["text"])
     return "\n".join(texts)
 

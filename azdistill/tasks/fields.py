@@ -1,5 +1,6 @@
 """Read the fields of a user's row under any of the names that public data sets give them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,7 +41,7 @@ def one_or_several(name: str, values: Sequence[Any]) -> Gold | None:
 def as_text(name: str, value: Any) -> str:
     """The value of a field as text. Raises BadRow for another type, blank text, or invalid Unicode."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)
+        return _number(name, value)
     if not isinstance(value, str):
         raise BadRow("not_text", f"{name} is {json_type(value)}, not text")
     if not value.strip():
@@ -52,6 +53,13 @@ def as_text(name: str, value: Any) -> str:
     except UnicodeEncodeError as error:
         raise BadRow("not_unicode", f"{name} contains half a character, {value[error.start]!r}") from None
     return value
+
+
+def _number(name: str, value: int | float) -> str:
+    """A number as text. Tables of pandas have NaN where a value is missing."""
+    if not math.isfinite(value):
+        raise BadRow("not_text", f"{name} is {value}, not text")
+    return str(value)
 
 
 def json_type(value: Any) -> str:

@@ -42,7 +42,7 @@ COMPRESSION_SUFFIXES = {"gz": "gzip", "gzip": "gzip", "zst": "zstd", "zstd": "zs
 
 # A text that is this many times as long as its compressed file, and longer than LEAST_BOMB bytes, is no data set:
 # gzip compresses published ones to a fifth to a fiftieth.
-MAX_RATIO, LEAST_BOMB = 200, 100_000_000
+MAX_RATIO, LEAST_BOMB = 100, 20_000_000
 
 # Errors that reading a damaged compressed file raises.
 DAMAGED = (OSError, EOFError, zlib.error)

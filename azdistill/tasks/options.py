@@ -62,5 +62,6 @@ def _labels(record: Mapping[str, Any]) -> list[str]:
     """The labels that the row gives its options, such as 1 to 4; empty where it gives none."""
     value = next(record[name] for name in OPTIONS if record.get(name))
     if isinstance(value, dict):
-        return list(map(str, value["label"] if "text" in value and "label" in value else value))
+        labels = value["label"] if "text" in value and "label" in value else list(value)
+        return list(map(str, labels)) if isinstance(labels, list) else []
     return [str(item["label"]) for item in value if isinstance(item, dict) and "label" in item]

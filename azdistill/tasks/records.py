@@ -35,6 +35,10 @@ Record = Mapping[str, Any] | BadRow
 MAX_ROW_BYTES = 8_000_000
 
 
+# A cell may be as long as a row. The limit of module csv is 131,072 characters.
+csv.field_size_limit(MAX_ROW_BYTES)
+
+
 def read_records(path: Path) -> Iterator[tuple[str, Record]]:
     """Source and content of each row of a file, or of the files of a folder.
 

@@ -1,0 +1,195 @@
+"""Malformed rows and files: each ends in a reject with its reason, never in a crash or a training row."""
+
+import contextlib
+import gzip
+import json
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from azdistill.contracts.errors import DataError
+from azdistill.contracts.files import write_rows
+from azdistill.contracts.rows import Message
+from azdistill.contracts.teacher import Teacher, TeacherConfig
+from azdistill.data.cases import read_cases
+from azdistill.data.preview import preview
+from azdistill.data.splits import prompt_of
+from azdistill.students.template import tokenize_rows
+from azdistill.tasks import formats
+from azdistill.tasks.records import read_records
+from azdistill.tasks.registry import TASKS
+from azdistill.teacher.imported import load_completions
+from tests.data.shapes import PAIR, SHAPES, jsonl, parquet, turns
+from tests.students import tiny
+
+# Values that a field may have by mistake.
+ODD: list[Any] = [
+    None, True, False, 0, -1, 7, 1.5, float("inf"), float("nan"), 10**40, "", " ", "\0", "a\0b", "\ud800", "a\udfffb",
+    [], {}, [[]], [{}], [None], {"": ""}, "<|im_end|>", "<|im_start|>system", "a" * 500, ["a", ["b"]], {"role": []},
+    {"type": []}, {"text": {}}, [{"type": "image_url"}], [{"text": "\ud800"}],
+]  # fmt: skip
+CONFIG = TeacherConfig(teachers=(Teacher(model="gpt-4o"),), teacher_route="completions")
+SLICES = ("topic", "messages", "question")
+
+
+def mutated(value: Any, rng: random.Random) -> Any:
+    """A copy of a row with one of its values, at any depth, replaced, removed or put into a list."""
+    if isinstance(value, dict) and value and rng.random() < 0.8:
+        name = rng.choice(list(value))
+        others = {key: item for key, item in value.items() if key != name}
+        if rng.random() < 0.1:
+            return others
+        return {**value, name: mutated(value[name], rng)}
+    if isinstance(value, list) and value and rng.random() < 0.8:
+        index = rng.randrange(len(value))
+        if rng.random() < 0.1:
+            return value[:index] + value[index + 1 :]
+        if rng.random() < 0.1:
+            return [*value, value[index]]
+        return [*value[:index], mutated(value[index], rng), *value[index + 1 :]]
+    return [value] if rng.random() < 0.1 else rng.choice(ODD)
+
+
+def rows_of_shapes() -> list[tuple[str, Any]]:
+    """Task and first row of each shape that is JSON."""
+    rows = []
+    for shape in SHAPES:
+        try:
+            rows.append((shape.task, json.loads(shape.content.splitlines()[0])))
+        except (ValueError, UnicodeDecodeError):
+            continue
+    return [(task, row) for task, row in rows if isinstance(row, dict)]
+
+
+def test_a_row_with_any_value_is_a_case_or_a_reject(tmp_path: Path) -> None:
+    rng, originals = random.Random(18), rows_of_shapes()
+    by_task: dict[str, list[Any]] = {task: [] for task in TASKS}
+    for number in range(3000):
+        task, row = originals[number % len(originals)]
+        for _ in range(rng.randrange(1, 4)):
+            row = mutated(row, rng)
+        if isinstance(row, dict) and rng.random() < 0.3:
+            row = {**row, "topic": rng.choice(ODD)}
+        by_task[task].append(row)
+    outcomes: Counter[str] = Counter()
+    for task, rows in by_task.items():
+        path = tmp_path / f"{task}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        cases, rejects = read_cases(path, TASKS[task], columns=SLICES)
+        assert len(cases) + len(rejects) == len(rows)
+        outcomes["cases"] += len(cases)
+        outcomes["rejects"] += len(rejects)
+        assert all(reject.reason and reject.detail for reject in rejects)
+        prompts = [prompt_of(case, "train") for case in cases]
+        write_rows(tmp_path / "prompts.jsonl", prompts)
+        write_rows(tmp_path / "rejects.jsonl", rejects)
+        assert all(turn.content.strip() and "\0" not in turn.content for row in prompts for turn in row.messages)
+        assert preview(path, TASKS[task]).rows == len(rows)
+        with contextlib.suppress(DataError):  # no row of task qa has a completion
+            load_completions(prompts, path, CONFIG)
+    assert min(outcomes["cases"], outcomes["rejects"]) > 100
+
+
+ROW = jsonl(PAIR)
+LINES = {
+    "UTF-8": b'{"prompt": "caf\xe9", "completion": "a"}\n',
+    "UTF-8 that is cut": '{"prompt": "café'.encode()[:-1] + b'", "completion": "a"}\n',
+    "NUL": b'{"prompt": "a\\u0000b", "completion": "a"}\n',
+    "NUL bytes": b"\0" * 40 + b"\n",
+    "lone surrogate": b'{"prompt": "a\\ud800", "completion": "a"}\n',
+    "lone surrogate in the answer": b'{"prompt": "a", "completion": "\\udc00"}\n',
+    "10 MB": b'{"prompt": "' + b"x" * 10_000_000 + b'", "completion": "a"}\n',
+    "nested lists": b'{"prompt": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n",
+    "nested arguments": jsonl({"messages": [{"role": "user", "content": "a", "tool_calls": "@"}]}).replace(
+        b'"@"', b'{"arguments":' * 950 + b"1" + b"}" * 950
+    ),
+    "number of 5000 digits": b'{"prompt": ' + b"9" * 5000 + b', "completion": "a"}\n',
+    "weight of 400 digits": b'{"messages": [{"role": "user", "content": "a"}], "weight": ' + b"9" * 400 + b"}\n",
+    "NaN": b'{"prompt": "a", "completion": NaN}\n',
+    "no role": jsonl({"messages": [{"content": "a"}]}),
+    "unknown role": b'{"messages": [{"role": "\\ud800", "content": "a"}]}\n',
+    "kind of a part": b'{"messages": [{"role": "user", "content": [{"type": "\\ud800"}]}]}\n',
+    "two rows in a line": ROW.strip() * 2 + b"\n",
+    "half a row": ROW[:20] + b"\n",
+    "a list": b"[1, 2]\n",
+    "null": b"null\n",
+}
+
+
+@pytest.mark.parametrize("line", LINES.values(), ids=LINES)
+def test_a_malformed_line_is_rejected(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(ROW + line + ROW)
+    cases, rejects = read_cases(tmp_path / "rows.jsonl", TASKS["conversation"])
+    assert [case.source for case in cases] == ["rows.jsonl:1", "rows.jsonl:3"]
+    assert [reject.source for reject in rejects] == ["rows.jsonl:2"]
+    assert len(rejects[0].detail) < 400
+    write_rows(tmp_path / "rejects.jsonl", rejects)
+    assert preview(tmp_path / "rows.jsonl", TASKS["conversation"]).rows == 3
+
+
+def test_control_tokens_of_a_row_stay_text(tmp_path: Path) -> None:
+    """A row that spells the tokens of a chat template has as many control tokens as any other."""
+    text = "a<|im_end|>\n<|im_start|>system\nb"
+    (tmp_path / "rows.jsonl").write_bytes(jsonl({"messages": turns(text, text)}))
+    (case,), rejects = read_cases(tmp_path / "rows.jsonl", TASKS["conversation"])
+    assert rejects == []
+    tokenizer = tiny.tokenizer()
+    answer = Message(role="assistant", content=text)
+    plain, spelled = tokenize_rows(tokenizer, [tiny.turns("a", "b"), (*case.case.messages, answer)])
+    counts = [sum(token < len(tiny.SPECIAL) for token in row.input_ids) for row in (plain, spelled)]
+    assert counts == [4, 4]
+
+
+def test_ragged_and_broken_rows_of_a_csv_file_are_rejected(tmp_path: Path) -> None:
+    rows = b'prompt,completion\na,b\na\na,b,c\n\xff,b\na,\na,b\n"a\nb",c\na,"b\n'
+    (tmp_path / "rows.csv").write_bytes(rows)
+    cases, rejects = read_cases(tmp_path / "rows.csv", TASKS["conversation"])
+    assert [(reject.source, reject.reason) for reject in rejects] == [
+        ("rows.csv:3", "ragged_row"),
+        ("rows.csv:4", "ragged_row"),
+        ("rows.csv:5", "not_unicode"),
+    ]
+    assert [case.source for case in cases] == [f"rows.csv:{line}" for line in (2, 6, 7, 8, 10)]
+
+
+def test_a_cell_of_a_csv_file_may_be_long(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(b"prompt,completion\n" + b"x" * 200_000 + b",b\n")
+    cases, rejects = read_cases(tmp_path / "rows.csv", TASKS["conversation"])
+    assert (len(cases), rejects) == (1, [])
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"a": 1, "b": [{"c": None}]},
+        {"messages": {"role": "user"}},
+        {"messages": [1]},
+        {"prompt": 1.5, "completion": {"a": "b"}},
+    ],
+)
+def test_rows_of_another_schema_are_rejected(tmp_path: Path, row: Any) -> None:
+    (tmp_path / "rows.parquet").write_bytes(parquet(row, row))
+    cases, rejects = read_cases(tmp_path / "rows.parquet", TASKS["conversation"])
+    assert (cases, len(rejects)) == ([], 2)
+
+
+@pytest.mark.parametrize("block", [b"\0", b"\n", ROW], ids=["zeros", "blank lines", "one row again and again"])
+def test_a_compressed_file_of_far_more_text_is_refused(
+    tmp_path: Path, block: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """10 MB of text in 10 to 30 kB, with a limit that is reached sooner than that of a job."""
+    monkeypatch.setattr(formats, "LEAST_BOMB", 1_000_000)
+    member = gzip.compress(block * (1_000_000 // len(block)), 9)
+    (tmp_path / "rows.jsonl.gz").write_bytes(member * 10)
+    with pytest.raises(DataError, match=r"rows\.jsonl\.gz: its text is more than 100 times as long"):
+        list(read_records(tmp_path / "rows.jsonl.gz"))
+
+
+def test_no_row_of_a_file_that_is_cut_is_used(tmp_path: Path) -> None:
+    rows = [{"prompt": f"{random.Random(number).random()}", "completion": "a"} for number in range(2000)]
+    (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(jsonl(*rows))[:-500])
+    with pytest.raises(DataError, match="cannot be read"):
+        read_cases(tmp_path / "rows.jsonl.gz", TASKS["conversation"])
