@@ -60,15 +60,26 @@ def bundle_of(path: Path, settings: Sequence[str] | None = None, *, to_submit: b
     job_settings = read_job_settings(settings, is_job=pipeline is None)
     if pipeline:
         return pipeline.parent
-    from azdistill.doctor.data import check_rows
     from azdistill.job.bundle import compile_job
-    from azdistill.job.student_folder import check_student
 
     job = read_job(path, job_settings)
     if to_submit:
-        check_student(job)
-        check_rows(job)
+        _check_local_files(job_file(path), job)
     return compile_job(job, Path("bundles", job.name)).parent
+
+
+def _check_local_files(path: Path, job: "DistillationJob") -> None:
+    """Print the warnings of the student's folder and of the rows. Raises SpecError for their errors."""
+    from azdistill.doctor.data import check_files
+    from azdistill.engine.problems import has_errors
+    from azdistill.job.loading import located
+    from azdistill.job.student_folder import student_problems
+
+    rows = [problem for file in check_files(job) for problem in file.problems]
+    problems = located(path, [*student_problems(job), *rows])
+    if has_errors(problems):
+        raise SpecError(problems=problems)
+    print_warnings(problems)
 
 
 def read_job(path: Path, settings: Mapping[str, str] | None = None) -> "DistillationJob":

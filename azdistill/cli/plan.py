@@ -35,7 +35,7 @@ def plan(
     from azdistill.contracts.errors import SpecError
     from azdistill.doctor.data import check_files
     from azdistill.job.estimates import estimate
-    from azdistill.job.loading import check_job
+    from azdistill.job.loading import check_job, located
     from azdistill.job.student_folder import student_problems
     from azdistill.job.teacher_time import teacher_minutes, time_problems
 
@@ -43,8 +43,8 @@ def plan(
     valid_job, problems = check_job(job)
     if valid_job is None:
         raise SpecError(problems=problems)
-    problems += [problem.at(job) for problem in student_problems(valid_job)]
-    problems += [problem.at(job) for file in check_files(valid_job) for problem in file.problems]
+    rows = [problem for file in check_files(valid_job) for problem in file.problems]
+    problems += located(job, [*student_problems(valid_job), *rows])
     estimated = estimate(valid_job)
     minutes = teacher_minutes(valid_job, estimated.teachers)
     warnings = [str(problem) for problem in (*problems, *time_problems(valid_job, minutes))]

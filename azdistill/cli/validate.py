@@ -85,7 +85,7 @@ def _check(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
 
 def _check_job(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
     from azdistill.doctor.data import check_files
-    from azdistill.job.loading import check_job
+    from azdistill.job.loading import check_job, located
     from azdistill.job.student_folder import student_problems
 
     job, problems = check_job(path)
@@ -93,12 +93,11 @@ def _check_job(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
         return "", problems
     teachers = ", ".join(teacher.called for teacher in job.teacher.teachers)
     summary = f"{path}: valid job {job.name}: {teachers} -> {job.student.model} ({job.task})"
-    student = [problem.at(path) for problem in student_problems(job)]
-    suites = [problem.at(path) for problem in _suite_problems(job)]
     files = list(check_files(job))
-    rows = [problem.at(path) for file in files for problem in file.problems]
+    rows = [problem for file in files for problem in file.problems]
+    others = located(path, [*student_problems(job), *_suite_problems(job), *rows])
     summary = "\n".join([summary, *(f"  {file.name}: {file.summary}" for file in files if file.summary)])
-    return summary, [*problems, *student, *suites, *rows, *(_check_bundle(job) if sdk else ())]
+    return summary, [*problems, *others, *(_check_bundle(job) if sdk else ())]
 
 
 def _suite_problems(job: "DistillationJob") -> "Iterator[Problem]":

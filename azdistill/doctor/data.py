@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from azdistill.contracts.errors import DataError, SpecError
+from azdistill.contracts.errors import DataError
 from azdistill.contracts.evaluate import EvaluateConfig
 from azdistill.contracts.prepare import PrepareConfig
-from azdistill.contracts.problems import Problem, has_errors
+from azdistill.contracts.problems import Problem
 from azdistill.contracts.task import OWN
 from azdistill.data.checks import RejectCounts, check_labels, check_rejects
 from azdistill.data.prepare import slice_columns
@@ -46,13 +46,6 @@ class FileCheck:
     rows: int | None = None
 
 
-def check_rows(job: DistillationJob) -> None:
-    """Raise SpecError with all errors of the local data files."""
-    problems = [problem for file in check_files(job) for problem in file.problems]
-    if has_errors(problems):
-        raise SpecError(problems=problems)
-
-
 def check_files(job: DistillationJob) -> Iterator[FileCheck]:
     """Check every data file on this machine. Rows of a task file, whose code would run, are not read."""
     config = step_configs(job)["prepare"]
@@ -86,10 +79,18 @@ def _check_file(config: PrepareConfig, name: str, path: Path) -> FileCheck:
         _check_rejects(read, config.max_reject_ratio)
         check_labels(read.cases, config.task, config.labels, ("labels",))
     except DataError as error:
-        problems = [problem if problem.field else replace(problem, field=("data", name)) for problem in error.problems]
-        return FileCheck(name, "", problems)
+        return FileCheck(name, "", [_of_file(problem, name, path) for problem in error.problems])
     problems = [replace(problem, field=("data", name), value=str(path)) for problem in _warnings(read, name)]
     return FileCheck(name, f"{path.name}: {describe(read)}", problems, len(read.cases) if read.is_complete else None)
+
+
+def _of_file(problem: Problem, name: str, path: Path) -> Problem:
+    """The problem of a data file at its field of the job. In a folder the message names the file."""
+    if problem.field:
+        return problem
+    place = problem.location.removeprefix(f"{path}/") if problem.file not in (None, path) or problem.line else ""
+    message = f"{place}: {problem.message}" if place else problem.message
+    return replace(problem, field=("data", name), value=str(path), message=message)
 
 
 def _check_rejects(read: Preview, max_ratio: float) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -62,6 +63,33 @@ def check_job(
     if job is None or problems:
         return None, sorted(problems, key=lambda problem: (problem.file != document.path, problem.line))
     return job, _sorted(map(locator.located, advice(job, today)))
+
+
+def located(path: Path, problems: Iterable[Problem]) -> list[Problem]:
+    """Problems of the valid job of a file, each with its line, and with a path as the file has it."""
+    document = read_document(path, SpecError, "job file")
+    if is_native(document.value):
+        return [problem.at(path) for problem in problems]
+    locator = _Locator(document, set())
+    return [_with_written_path(locator.located(problem), document) for problem in problems]
+
+
+def _with_written_path(problem: Problem, document: Document) -> Problem:
+    written = _value_at(document.value, problem.field)
+    if not isinstance(written, str) or not isinstance(problem.value, str):
+        return problem
+    is_same = Path(document.path.parent, written) == Path(problem.value)
+    return replace(problem, value=written) if is_same else problem
+
+
+def _value_at(value: Any, field: FieldPath) -> Any:
+    """The value of a field of a document; None where the document does not have it."""
+    for name in field:
+        try:
+            value = value[name]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
 
 
 def _check_native(

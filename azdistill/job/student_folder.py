@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
 
 ADAPTER = "adapter_config.json"
+FOLDER_OF_MODEL = "set the folder of the model's Hugging Face files: config.json, tokenizer and *.safetensors"
 CHOOSE_TEMPLATE = "set student.chat_template to chatml or to the file of a template"
 PICKLED = ("*.bin", "*.pt", "*.pth")
 
@@ -66,6 +67,9 @@ def student_problems(job: "DistillationJob") -> Iterator[Problem]:
     Of a student that is not on this machine only the chosen template is checked.
     """
     folder = Path(job.student.model)
+    if not is_remote(job.student.model) and os.path.isfile(folder):
+        yield _problem(job, "not_a_folder", "is a file", FOLDER_OF_MODEL)
+        return
     is_local = not is_remote(job.student.model) and os.path.isdir(folder)
     config = _nearest(folder, "config.json") if is_local else None
     tokenizer = _nearest(folder, "tokenizer_config.json") if is_local else None
@@ -76,6 +80,9 @@ def student_problems(job: "DistillationJob") -> Iterator[Problem]:
             fix = f"merge it into {base} and set the folder of the merged model"
             yield _problem(job, "adapter", f"holds an adapter ({ADAPTER}), not a complete model", fix)
             return
+        if config is None and (gguf := _first_gguf(folder)):
+            yield _problem(job, "gguf", f"has only a GGUF file ({gguf}), which cannot be trained", FOLDER_OF_MODEL)
+            return
         yield from _file_problems(job, config, tokenizer)
     yield from _template_problems(job, tokenizer)
     yield from long_rows(job, _positions(config))
@@ -83,7 +90,7 @@ def student_problems(job: "DistillationJob") -> Iterator[Problem]:
 
 def _file_problems(job: "DistillationJob", config: Path | None, tokenizer: Path | None) -> Iterator[Problem]:
     if config is None:
-        yield _problem(job, "missing_file", "no config.json", "set the folder of a Hugging Face model")
+        yield _problem(job, "missing_file", "no config.json", FOLDER_OF_MODEL)
     else:
         yield from _config_problems(job, config)
     if tokenizer is None:
@@ -177,6 +184,11 @@ def _nearest(folder: Path, name: str) -> Path | None:
     """The folder with the file `name` that is the fewest levels below `folder`: MLflow's layout has several levels."""
     owners = (path for path in folder_tree(folder) if os.path.isfile(path / name))
     return min(owners, key=lambda path: (len(path.parts), path), default=None)
+
+
+def _first_gguf(folder: Path) -> str | None:
+    """Name of the first GGUF file of a folder: the format of llama.cpp."""
+    return next((path.name for inner in folder_tree(folder) for path in sorted(inner.glob("*.gguf"))), None)
 
 
 def _template(tokenizer: Path) -> str:

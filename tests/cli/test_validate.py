@@ -47,6 +47,17 @@ def test_the_rows_of_a_job_are_checked(
     assert words in problem["message"]
 
 
+def test_a_problem_of_a_local_path_has_its_line_and_the_path_as_written(azdistill: Command, job: Path) -> None:
+    for name, content in {"shards/part-0.csv": "prompt,prompt\na,b\n", "ggml/model.gguf": "GGUF"}.items():
+        job.with_name(name.partition("/")[0]).mkdir()
+        (job.parent / name).write_text(content)
+    job.write_text(JOB.replace("./student", "./ggml").replace("./rows.jsonl", "./shards", 1))
+    done = azdistill("validate", job)
+    assert done.code == 2
+    assert f"{job}:11: student.model='./ggml': has only a GGUF file (model.gguf)" in done.err
+    assert f"{job}:4: data.training_data='./shards': part-0.csv:1: has two columns" in done.err
+
+
 def test_every_problem_of_a_job_has_its_line(azdistill: Command, job: Path) -> None:
     job.write_text(WRONG_JOB)
     done = azdistill("validate", job)

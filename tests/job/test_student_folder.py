@@ -54,6 +54,8 @@ def problems(folder: Path, files: dict[str, Any], **student: Any) -> list[str]:
         (COMPLETE, []),
         ({"README.md": "empty"}, ["missing_file", "missing_file"]),
         ({"adapter_config.json": {}, "adapter_model.safetensors": ""}, ["adapter"]),
+        ({"model-Q4_K_M.gguf": "GGUF", "README.md": "x"}, ["gguf"]),
+        ({**COMPLETE, "model-Q4_K_M.gguf": "GGUF"}, []),
         ({**COMPLETE, "adapter_config.json": {}}, ["adapter"]),
         ({**COMPLETE, "adapter/adapter_config.json": {}}, []),
         ({**COMPLETE, "config.json": {"quantization_config": {"quant_method": "gptq"}}}, ["quantized_student"]),
@@ -193,3 +195,10 @@ def test_public_templates_are_rendered_as_transformers_renders_them(template: Pa
     fixed_date = re.sub(r"strftime_now\([^)]*\)", "'26 Jul 2024'", text)
     expected = compile_template(fixed_date).render(messages=turns, add_generation_prompt=True, **tokens)
     assert StudentTemplate(fixed_date, tokens)._render(turns, add_generation_prompt=True) == expected
+
+
+def test_a_student_that_is_a_file_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    (problem,) = student_problems(job_of(tmp_path, {}, {"model": str(tmp_path / "model.gguf")}))
+    assert (problem.code, problem.message) == ("not_a_folder", "is a file")
+    assert "*.safetensors" in problem.fix
