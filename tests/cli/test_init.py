@@ -41,7 +41,32 @@ def test_it_prints_the_next_commands(azdistill: Command) -> None:
     names = {path.name for path in Path("my job").iterdir()}
     assert names == {"job.yaml", "job.schema.json", "training_data.jsonl", "test_data.jsonl", "README.md", ".gitignore"}
     assert load_job("my job/job.yaml").name == "my-job"
-    assert len(Path("my job/README.md").read_text().splitlines()) == 5
+
+
+def commands_of(readme: Path) -> list[list[str]]:
+    """The arguments of the commands in the first code block."""
+    block = readme.read_text().split("```")[1]
+    return [shlex.split(line)[1:] for line in block.splitlines() if line.startswith("azdistill ")]
+
+
+@pytest.mark.parametrize("options", [["--task", "own"], ["--example", "support"]])
+def test_the_readme_lists_the_files_and_its_commands_work(
+    azdistill: Command, folder: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    """Of the commands, those that take seconds are run, and the options of the others are read."""
+    azdistill("init", "job", *options)
+    readme = folder / "job" / "README.md"
+    files = {path.name for path in readme.parent.iterdir()} - {"README.md", ".gitignore"}
+    assert {row.split("`")[1].rstrip("/") for row in readme.read_text().splitlines() if row.startswith("| `")} == files
+    monkeypatch.chdir(folder / "job")
+    commands = commands_of(readme)
+    assert [command[0] for command in commands] == ["validate", "run", "chat" if "support" in options else "plan"]
+    for command in commands:
+        explains = ["--explain"] if command[0] == "run" else []
+        if command[0] != "chat" and "--dry-run" not in command:
+            assert azdistill(*command, *explains).code == 0
+    name = load_job("job.yaml").name
+    assert commands[2][:2] in (["chat", name], ["plan", "job.yaml"])
 
 
 def test_an_editor_finds_the_schema_beside_the_job(azdistill: Command) -> None:

@@ -60,7 +60,9 @@ def bring_example(name: str, folder: Path) -> None:
     command = [sys.executable, str(folder / "generate.py"), "--out", str(folder / "data")]
     subprocess.run(command, check=True)
     job = (source / "job.yaml").read_text(encoding="utf-8").replace(f"{EXAMPLES[name]}/", "")
-    _write_common(folder, _name(folder), HEADER + re.sub("^# yaml-language-server.*\n", "", job))
+    values = {"name": _name(folder), "job_name": re.findall("^name: (.+)$", job, re.MULTILINE)[0]}
+    readme = Template(_template("README.example.md")).substitute(values)
+    _write_common(folder, readme, HEADER + re.sub("^# yaml-language-server.*\n", "", job))
 
 
 def _check_choice(option: str, value: str, known: "tuple[str, ...] | dict[str, str]") -> None:
@@ -86,13 +88,17 @@ def _write(folder: Path, task: str, chosen: dict[str, str]) -> None:
     write_text(folder / "test_data.jsonl", "".join(rows[-TEST_ROWS:]))
     if task == OWN:
         write_text(folder / OWN_TASK, _template(OWN_TASK))
-    _write_common(folder, chosen["name"], Template(_template("job.yaml")).substitute(chosen))
+    row = f"| `{OWN_TASK}` | the task: prompts of rows, and the check of answers |\n" if task == OWN else ""
+    counts = {"train": str(len(rows) - TEST_ROWS), "test": str(TEST_ROWS), "task_file": row}
+    plain = {name: value.strip('"') for name, value in chosen.items()}
+    readme = Template(_template("README.md")).substitute(plain | counts)
+    _write_common(folder, readme, Template(_template("job.yaml")).substitute(chosen))
 
 
-def _write_common(folder: Path, name: str, job: str) -> None:
+def _write_common(folder: Path, readme: str, job: str) -> None:
     """Write the files of every job folder. The job is written last, so a folder with a job is complete."""
     write_text(folder / ".gitignore", _template("gitignore"))
-    write_text(folder / "README.md", Template(_template("README.md")).substitute(name=name))
+    write_text(folder / "README.md", readme)
     write_text(folder / SCHEMA, json.dumps(job_schema(), indent=2) + "\n")
     write_text(folder / "job.yaml", job)
 
