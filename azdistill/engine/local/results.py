@@ -1,5 +1,6 @@
 """Results of a run: the state of its nodes, their outputs, and what another run would do."""
 
+import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from azdistill.engine.errors import NodeFailed
 from azdistill.engine.local.records import NodeState
 
 _TAIL_BYTES = 1 << 16
+_COLOURS = re.compile(r"\x1b\[[\d;]*m")
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,12 @@ def describe_failure(node: NodeRun, lines: int = 15) -> str:
 
 
 def _tail(log: Path) -> list[str]:
-    """The last lines of a log of any size, without characters that could control a terminal."""
+    """The last lines of a log of any size, without colours and characters that could control a terminal."""
     if not log.is_file():
         return []
     with log.open("rb") as stream:
         stream.seek(max(log.stat().st_size - _TAIL_BYTES, 0))
-        text = stream.read().decode("utf-8", errors="replace")
+        text = _COLOURS.sub("", stream.read().decode("utf-8", errors="replace"))
     return [
         "".join(char if char.isprintable() else "\ufffd" for char in line) for line in text.expandtabs().splitlines()
     ]

@@ -140,6 +140,7 @@ def test_binary_output_is_logged_unchanged_and_shown_without_control_characters(
     text = describe_failure(result.nodes["bad"])
     assert "\x1b" not in text
     assert "\0" not in text
+    assert "[31m" not in text
 
 
 def test_only_the_end_of_a_large_log_is_read(project: Project) -> None:
