@@ -10,7 +10,7 @@ A bundle, written by `azdistill.job.bundle`::
 
 A run folder has a folder NODE/OUTPUT for each output of each node. A folder that is complete has a manifest.json::
 
-    prepare/prompts/                    prompts.jsonl, rejects.jsonl
+    prepare/prompts/                    prompts.jsonl, rejects.jsonl, left_out.jsonl
     regression/regressions/             suites.jsonl, rejects.jsonl: with section regressions
     teacher/completions/                completions.jsonl, rejects.jsonl, usage.json, calls.jsonl
     curate/curated/                     train.jsonl, validation.jsonl, drops.jsonl, drops.json
@@ -41,6 +41,10 @@ MANIFEST_FILE = "manifest.json"
 PROMPTS_FILE = "prompts.jsonl"
 COMPLETIONS_FILE, CALLS_FILE, USAGE_FILE = "completions.jsonl", "calls.jsonl", "usage.json"
 REJECTS_FILE = "rejects.jsonl"
+# Rows that step prepare leaves out of the prompts, as `Reject` records: duplicates, and rows that are held out.
+LEFT_OUT_FILE = "left_out.jsonl"
+# Rows that are nearly held-out rows and stay in the prompts, with `prepare.leakage: report`.
+LEAKS_FILE = "leaks.jsonl"
 # Rows of the regression suites; their answers; their scores.
 SUITES_FILE = "suites.jsonl"
 TRAIN_FILE, VALIDATION_FILE = "train.jsonl", "validation.jsonl"

@@ -1,6 +1,6 @@
 """Step prepare: read the data files and write prompts.jsonl."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,14 @@ SliceColumns = Annotated[
     Field(
         pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(,[A-Za-z0-9_][A-Za-z0-9_.-]*)*$",
         description="Columns of the rows by which the evaluation is sliced, separated by commas.",
+    ),
+]
+
+GroupColumn = Annotated[
+    str | None,
+    Field(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$",
+        description="Column of the rows whose rows with the same value stay in one split, such as customer_id.",
     ),
 ]
 
@@ -32,6 +40,12 @@ class PrepareConfig(StepConfig):
         None, description="Columns of the rows by the names of the fields that the task reads."
     )
     slice_columns: SliceColumns = None
+    group_column: GroupColumn = None
+    leakage: Literal["drop", "report", "off"] = Field(
+        "drop",
+        description="Training and validation rows that are nearly a held-out row: drop them, report them in "
+        "leaks.jsonl, or off: compare only equal texts.",
+    )
     rows: Annotated[int, RunInput()] = Field(
         0, ge=0, description="Maximum number of rows to read from each file; 0 for all."
     )
@@ -52,5 +66,9 @@ STEP = Step(
         "test_data": Port("uri_file", "test rows with reference answers", optional=True),
         "task_file": TASK_FILE,
     },
-    outputs={"prompts": Port("uri_folder", "prompts.jsonl and rejects.jsonl")},
+    outputs={
+        "prompts": Port(
+            "uri_folder", "prompts.jsonl, rejects.jsonl and left_out.jsonl; leaks.jsonl with leakage report"
+        )
+    },
 )

@@ -15,6 +15,9 @@ Gold = str | tuple[str, ...]
 RowWeight = Annotated[float, Field(gt=0, allow_inf_nan=False, exclude_if=lambda weight: weight == 1.0)]
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 class Row(BaseModel):
     """Base of the records: immutable, and an unknown field is an error."""
 
@@ -132,8 +135,7 @@ def gold_texts(gold: Gold | None) -> tuple[str, ...]:
 
 def canonical(messages: tuple[Message, ...]) -> str:
     """The text form of a conversation from which ids and store keys are hashed."""
-    turns = [[message.role, message.content] for message in messages]
-    return json.dumps(turns, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode([[message.role, message.content] for message in messages])
 
 
 def prompt_id(messages: tuple[Message, ...]) -> str:

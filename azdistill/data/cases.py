@@ -1,13 +1,13 @@
 """Read the rows of a user's file as cases of a task, and reject those that are none."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from azdistill.contracts.rows import Reject, gold_texts
+from azdistill.contracts.rows import Prompt, Reject, Split, gold_texts, prompt_id
 from azdistill.tasks.chat import chat_case
 from azdistill.tasks.chat_shapes import turns_of
 from azdistill.tasks.conversation import case as conversation_case
@@ -58,16 +58,27 @@ def cases_of(
     """Cases and rejected rows. Each of `rows` is a source and its content."""
     cases: list[SourcedCase] = []
     rejects: list[Reject] = []
+    for row in convert(rows, task, columns, renames):
+        if isinstance(row, Reject):
+            rejects.append(row)
+        else:
+            cases.append(row)
+    return cases, rejects
+
+
+def convert(
+    rows: Iterable[tuple[str, Record]], task: Task, columns: Sequence[str] = (), renames: Renames = NO_RENAMES
+) -> Iterator[SourcedCase | Reject]:
+    """Each of `rows`, a source and its content, as a case or a rejected row."""
     for source, record in rows:
         try:
             if isinstance(record, BadRow):
                 raise record
             row = request_of(record)
             case = case_of(renamed(row, renames), task)
-            cases.append(SourcedCase(case, source, columns_of(row, columns)))
+            yield SourcedCase(case, source, columns_of(row, columns))
         except BadRow as error:
-            rejects.append(Reject(source=source, reason=error.reason, detail=error.detail))
-    return cases, rejects
+            yield Reject(source=source, reason=error.reason, detail=error.detail)
 
 
 def renamed(record: Mapping[str, Any], renames: Renames) -> Mapping[str, Any]:
@@ -114,7 +125,7 @@ def columns_of(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, str
     values = {name: record[name] for name in names if record.get(name) is not None}
     for name, value in values.items():
         if not isinstance(value, str | int | float):
-            message = f"{name} is {json_type(value)}, and the evaluation is sliced by texts, numbers and booleans"
+            message = f"{name} is {json_type(value)}; a column must be a text, a number or a boolean"
             raise BadRow("column_not_a_value", message)
     return {name: _column_text(name, value) for name, value in values.items()}
 
@@ -123,6 +134,20 @@ def _column_text(name: str, value: str | int | float | bool) -> str:
     if not isinstance(value, str):
         return json.dumps(value)
     return as_text(name, value) if value.strip() else value
+
+
+def prompt_of(case: SourcedCase, split: Split) -> Prompt:
+    """A case as a prompt of a split."""
+    messages, gold, weight = case.case.messages, case.case.gold, case.case.weight
+    return Prompt(
+        id=prompt_id(messages),
+        split=split,
+        messages=messages,
+        gold=gold,
+        source=case.source,
+        weight=weight,
+        columns=dict(case.columns),
+    )
 
 
 def shorten(text: str, longest: int = 60) -> str:

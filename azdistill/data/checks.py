@@ -1,12 +1,11 @@
 """Checks of all rows of a file together."""
 
 from collections import Counter
-from collections.abc import Iterable
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.problems import FieldPath
+from azdistill.contracts.rows import Gold
 from azdistill.contracts.task import TaskChoice
-from azdistill.data.cases import SourcedCase
 from azdistill.data.reject_counts import RejectCounts as RejectCounts
 
 # Rows from which on a label that never occurs is no accident: the chance is below 1 in 100,000.
@@ -27,10 +26,9 @@ def check_rejects(rejects: RejectCounts, usable: int, max_ratio: float) -> None:
     )
 
 
-def check_labels(cases: Iterable[SourcedCase], task: TaskChoice, labels: str | None, field: FieldPath) -> None:
+def check_labels(golds: Counter[Gold | None], task: TaskChoice, labels: str | None, field: FieldPath) -> None:
     """Raise DataError when 0 and 1 may be other labels: they are entailment and neutral in SNLI, and something else in
     a set of two labels. `field` is the one that sets `labels`."""
-    golds = Counter(case.case.gold for case in cases)
     is_two_way = {"entailment", "neutral"} <= golds.keys() and "contradiction" not in golds
     if task != "nli" or labels or not is_two_way or golds.total() < FEWEST_LABELS:
         return

@@ -1,53 +1,158 @@
 """Prompts from the user's files, each row in one split."""
 
+import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from azdistill.contracts.errors import DataError
+from azdistill.contracts.files import new_file, write_rows
+from azdistill.contracts.layout import LEAKS_FILE, LEFT_OUT_FILE, PROMPTS_FILE, REJECTS_FILE
 from azdistill.contracts.prepare import PrepareConfig
-from azdistill.contracts.rows import SPLITS, Prompt, Reject, Split
-from azdistill.data.cases import SourcedCase, cases_of, read_cases
+from azdistill.contracts.rows import SPLITS, Gold, Prompt, Reject, Split
+from azdistill.contracts.task import OWN
+from azdistill.data.cases import SourcedCase, cases_of, convert, prompt_of, read_cases
 from azdistill.data.checks import RejectCounts, check_labels, check_rejects
-from azdistill.data.splits import Splits, prompt_of, split_prompts
+from azdistill.data.overlap import CHECK, find_overlaps, template_ngrams
+from azdistill.data.processes import map_in_processes
+from azdistill.data.row_store import RowStore, StoredRow, stored_row
+from azdistill.data.splits import LEFT_OUT, TEST, TRAIN, VALIDATION, Assignment, assign, check_splits
+from azdistill.tasks.records import Record, read_records
 from azdistill.tasks.registry import task_of
+from azdistill.tasks.task import Task
+
+# Rows that are converted together.
+PART = 500
 
 
-@dataclass(frozen=True)
-class ReadFiles:
-    """The usable rows of each file, and the rejected rows of all."""
+def prepare(
+    files: Mapping[Split, Path], config: PrepareConfig, folder: Path, task_file: Path | None = None
+) -> dict[str, Any]:
+    """Write prompts.jsonl, rejects.jsonl and left_out.jsonl to a folder. Returns the row counts for the manifest.
 
-    cases: Mapping[Split, Sequence[SourcedCase]]
-    rejects: Sequence[Reject]
-
-
-def read_files(files: Mapping[Split, Path], config: PrepareConfig, task_file: Path | None = None) -> ReadFiles:
-    """Read every file to its end.
-
-    Raises DataError for a file that cannot be read at all, InputError for a `task_file` that defines no task.
+    Rows are read one after the other and kept in a temporary file. Rejects are written also when there are too many.
+    Raises DataError for a file that cannot be read at all, when too many rows are bad, their labels may be other ones,
+    or no training or test row is left; InputError for a `task_file` that defines no task.
     """
+    with tempfile.TemporaryDirectory() as temporary:
+        store = RowStore(Path(temporary, "rows"))
+        try:
+            rejects = _read(files, config, folder, task_file, store)
+            table = store.table()
+            assignment = assign(table, files.keys(), config)
+            check_splits(assignment, files.keys())
+            leakage = _check_leakage(store, assignment, files.keys(), config, folder)
+            check_splits(assignment, files.keys())
+            _write(folder, store, assignment)
+        finally:
+            store.close()
+    return {
+        **{split: assignment.count(split) for split in SPLITS},
+        "rejected": rejects.total,
+        "reasons": dict(sorted(rejects.reasons.items())),
+        "left_out": assignment.left_out(),
+        **({"leakage": leakage} if leakage else {}),
+    }
+
+
+@dataclass
+class _Converted:
+    """Rows of a part of a file, and what the checks of all rows need of them."""
+
+    rows: list[StoredRow]
+    rejects: list[Reject]
+    columns: set[str]
+    golds: Counter[Gold | None]
+
+
+def _read(
+    files: Mapping[Split, Path], config: PrepareConfig, folder: Path, task_file: Path | None, store: RowStore
+) -> RejectCounts:
+    """Store the usable rows of every file, and write the rejected ones."""
     task = task_of(config.task, task_file, config.labels)
-    cases: dict[Split, list[SourcedCase]] = {}
-    rejects: list[Reject] = []
-    for split in SPLITS:
-        if split in files:
-            cases[split], rejected = read_cases(
-                files[split], task, config.rows, slice_columns(config), config.columns or {}
-            )
-            rejects += rejected
-    return ReadFiles(cases, rejects)
+    # Task math has a process of its own, and a user's file may have any state.
+    apply = map if config.task in ("math", OWN) else map_in_processes
+    rejects, columns, golds, rows = RejectCounts(), set[str](), Counter[Gold | None](), 0
+    with new_file(folder / REJECTS_FILE) as stream:
+        for split in SPLITS:
+            if split not in files:
+                continue
+            parts = _parts(islice(read_records(files[split]), config.rows or None))
+            for part in apply(partial(_convert, task, config), parts):
+                for row in part.rows:
+                    store.add(row, split)
+                for reject in part.rejects:
+                    rejects.add(reject)
+                    stream.write(reject.model_dump_json().encode() + b"\n")
+                rows += len(part.rows)
+                columns |= part.columns
+                golds += part.golds
+    check_rejects(rejects, rows, config.max_reject_ratio)
+    check_labels(golds, config.task, config.labels, ("labels",))
+    _check_columns(columns, config)
+    return rejects
 
 
-def prepare(read: ReadFiles, config: PrepareConfig) -> Splits:
-    """Prompts of all splits. Raises DataError when too many rows are bad, their labels may be other ones, or no
-    training or test row is left."""
-    _check_ratio(read, config)
-    cases = (case for cases in read.cases.values() for case in cases)
-    check_labels(cases, config.task, config.labels, ("labels",))
-    _check_columns(read, config)
-    return split_prompts(read.cases, config)
+def _parts(records: Iterator[tuple[str, Record]]) -> Iterator[list[tuple[str, Record]]]:
+    while part := list(islice(records, PART)):
+        yield part
+
+
+def _convert(task: Task, config: PrepareConfig, records: list[tuple[str, Record]]) -> _Converted:
+    columns = [*slice_columns(config), *([config.group_column] if config.group_column else [])]
+    part = _Converted([], [], set(), Counter())
+    for row in convert(records, task, columns, config.columns or {}):
+        if isinstance(row, Reject):
+            part.rejects.append(row)
+            continue
+        part.rows.append(stored_row(row, config))
+        part.columns.update(row.columns)
+        if config.task == "nli":
+            part.golds[row.case.gold] += 1
+    return part
+
+
+def _check_leakage(
+    store: RowStore, assignment: Assignment, files: Collection[Split], config: PrepareConfig, folder: Path
+) -> dict[str, Any]:
+    """Leave out, or report in leaks.jsonl, the training and validation rows that are nearly held-out rows.
+
+    Returns the rule of the check and its counts; nothing without a check.
+    """
+    if config.leakage == "off" or "train" not in files:
+        return {}
+    templates = template_ngrams(store, assignment.rows(TRAIN, VALIDATION, TEST))
+    compared, leaks = 0, list[Reject]()
+    for split, held_out in ((VALIDATION, (TEST,)), (TRAIN, (TEST, VALIDATION))):
+        rows = assignment.rows(split)
+        overlaps = find_overlaps(store, rows, assignment.rows(*held_out), templates)
+        compared += len(rows)
+        for overlap in overlaps:
+            if config.leakage == "drop":
+                assignment.leave_out(overlap.row, "near_leaked", overlap.other)
+            else:
+                leaks.append(_left_out(store, assignment, overlap.row, "near_leaked", overlap.other))
+    if config.leakage == "report":
+        write_rows(folder / LEAKS_FILE, leaks)
+    near = len(leaks) or assignment.left_out().get("near_leaked", 0)
+    return {"check": CHECK, "compared": compared, "near_leaked": near, "action": config.leakage}
+
+
+def _left_out(store: RowStore, assignment: Assignment, row: int, reason: str, other: int) -> Reject:
+    detail = LEFT_OUT[reason].format(other=store.source(other), split=SPLITS[assignment.split[other]])
+    return Reject(source=store.source(row), reason=reason, detail=detail)
+
+
+def _write(folder: Path, store: RowStore, assignment: Assignment) -> None:
+    with new_file(folder / PROMPTS_FILE) as stream:
+        for split in SPLITS:
+            stream.writelines(store.prompts(assignment.rows(SPLITS.index(split)), split))
+    left_out = (_left_out(store, assignment, *row) for row in assignment.reasons())
+    write_rows(folder / LEFT_OUT_FILE, left_out)
 
 
 def read_prompts(
@@ -62,32 +167,24 @@ def read_data(
     data: Path | Sequence[Mapping[str, Any]], config: PrepareConfig, task_file: Path | None = None
 ) -> tuple[list[SourcedCase], list[Reject]]:
     """Cases and rejected rows of one file or list. Raises DataError when too many rows are bad, or all."""
+    task = task_of(config.task, task_file, config.labels)
+    columns, renames = slice_columns(config), config.columns or {}
     if isinstance(data, Path):
-        read = read_files({"train": data}, config, task_file)
+        cases, rejects = read_cases(data, task, config.rows, columns, renames)
     else:
         rows = ((f"row {number}", row) for number, row in enumerate(data, 1))
-        task = task_of(config.task, task_file, config.labels)
-        cases, rejects = cases_of(rows, task, slice_columns(config), config.columns or {})
-        read = ReadFiles({"train": cases}, rejects)
-    _check_ratio(read, config)
-    if not read.cases["train"]:
+        cases, rejects = cases_of(rows, task, columns, renames)
+    check_rejects(RejectCounts(rejects), len(cases), config.max_reject_ratio)
+    if not cases:
         raise DataError("no row can be used", subject="data", fix="give a JSONL file or a list with at least one row")
-    return list(read.cases["train"]), list(read.rejects)
-
-
-def counts(read: ReadFiles, splits: Splits) -> dict[str, Any]:
-    """Row counts for the manifest: by split, and of the rows that are left out."""
-    left_out = {"rejected": len(read.rejects), "duplicates": splits.duplicates, "leaked": splits.leaked}
-    reasons = Counter(reject.reason for reject in read.rejects)
-    return {split: splits.count(split) for split in SPLITS} | left_out | {"reasons": dict(sorted(reasons.items()))}
+    return cases, rejects
 
 
 def slice_columns(config: PrepareConfig) -> list[str]:
     return config.slice_columns.split(",") if config.slice_columns else []
 
 
-def _check_columns(read: ReadFiles, config: PrepareConfig) -> None:
-    present = {name for cases in read.cases.values() for case in cases for name in case.columns}
+def _check_columns(present: Collection[str], config: PrepareConfig) -> None:
     for name in slice_columns(config):
         if name not in present:
             raise DataError(
@@ -97,7 +194,11 @@ def _check_columns(read: ReadFiles, config: PrepareConfig) -> None:
                 value=name,
                 fix="name a column of the rows that is a text, a number or a boolean",
             )
-
-
-def _check_ratio(read: ReadFiles, config: PrepareConfig) -> None:
-    check_rejects(RejectCounts(read.rejects), sum(map(len, read.cases.values())), config.max_reject_ratio)
+    if config.group_column and config.group_column not in present:
+        raise DataError(
+            "no row has this column",
+            code="unknown_column",
+            field=("prepare", "group_column"),
+            value=config.group_column,
+            fix="name a column of the rows that is a text, a number or a boolean",
+        )

@@ -1,150 +1,177 @@
-"""Split rows into training, validation and test rows, so that no row is in two splits."""
+"""Assign rows to training, validation and test, so that no row is in two splits."""
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.prepare import PrepareConfig
-from azdistill.contracts.rows import SPLITS, Prompt, Split, prompt_id
-from azdistill.data.cases import Fingerprint, SourcedCase
+from azdistill.contracts.rows import SPLITS, Split
+from azdistill.data.row_store import Integers, RowTable
 
 # Splits that are drawn from the training rows when they have no file, in this order.
 DRAWN: tuple[Split, ...] = ("test", "validation")
+TRAIN, VALIDATION, TEST = map(SPLITS.index, ("train", "validation", "test"))
+
+# Reasons of rows that are left out, and what a row of the reason does to the other row.
+LEFT_OUT: Mapping[str, str] = {
+    "duplicate": "repeats {other}",
+    "leaked": "repeats {other}, a {split} row",
+    "group_leaked": "has the group of {other}, a {split} row",
+    "near_leaked": "is nearly {other}, a {split} row",
+}
+REASONS = ("", *LEFT_OUT)
+
+
+# References that may be labels: with more different ones, they are answers.
+MAX_LABELS = 20
 
 
 @dataclass(frozen=True)
-class Splits:
-    """Prompts of all splits, train first. `duplicates` repeat a row of their split, `leaked` one of a held-out split.
+class Assignment:
+    """The split of each row, and why rows are left out.
 
-    Both are left out of the prompts.
+    `split`: index in SPLITS. `reason`: index in REASONS, 0 for a row that is a prompt. `other`: the row for which a
+    row is left out.
     """
 
-    prompts: tuple[Prompt, ...]
-    duplicates: int
-    leaked: int
+    split: npt.NDArray[np.int8]
+    reason: npt.NDArray[np.int8]
+    other: Integers
+
+    def rows(self, *splits: int) -> Integers:
+        """The prompts of splits, in the order of their rows."""
+        return np.flatnonzero((self.reason == 0) & np.isin(self.split, splits))
 
     def count(self, split: Split) -> int:
-        return sum(prompt.split == split for prompt in self.prompts)
+        return len(self.rows(SPLITS.index(split)))
+
+    def left_out(self) -> dict[str, int]:
+        """Number of rows by reason, without those of no row."""
+        counts = np.bincount(self.reason, minlength=len(REASONS))
+        return {reason: int(count) for reason, count in zip(REASONS, counts, strict=True) if reason and count}
+
+    def leave_out(self, rows: Integers | int, reason: str, others: Integers | int) -> None:
+        self.reason[rows], self.other[rows] = REASONS.index(reason), others
+
+    def reasons(self) -> Iterator[tuple[int, str, int]]:
+        """Each row that is left out, with its reason and the other row."""
+        for row in map(int, np.flatnonzero(self.reason)):
+            yield row, REASONS[self.reason[row]], int(self.other[row])
 
 
-def split_prompts(files: Mapping[Split, Iterable[SourcedCase]], config: PrepareConfig) -> Splits:
-    """Assign every case to one split. Splits without a file are drawn from the training file.
+def assign(table: RowTable, files: Collection[Split], config: PrepareConfig) -> Assignment:
+    """Assign every row to one split. Splits without a file are drawn from the training file.
 
-    A hash of seed and content decides, so a row stays in its split when other rows are added or removed. Of rows
-    that differ only in case and white space the first one counts, and a held-out row is never a training row.
-    Without a training file nothing is drawn, and only rows with equal texts are duplicates: a model has to answer the
-    others. Raises DataError when no training row or no test row is left.
+    A hash of seed and content decides, or of seed and group, so a row stays in its split when other rows are added or
+    removed. Of rows that differ only in case and white space the first one counts, and a held-out row is never a
+    training row. Without a training file nothing is drawn, and only rows with equal texts are duplicates: a model has
+    to answer the others. Raises DataError for fractions that leave no training row.
     """
+    assignment = Assignment(
+        split=table.file.copy(), reason=np.zeros(len(table), np.int8), other=np.full(len(table), -1, np.int64)
+    )
     if "train" not in files:
-        return _without_training(files)
-    unique, duplicates, leaked = _deduplicate(files)
-    prompts = _draw(unique.pop("train"), _fractions(files, config), config.seed)
-    prompts += [prompt_of(case, split) for split, cases in unique.items() for case in cases]
-    ordered = sorted(prompts, key=lambda prompt: SPLITS.index(prompt.split))
-    splits = Splits(tuple(ordered), duplicates, leaked)
-    _check(splits)
-    return splits
+        rows, others = _repeated(table.identity, np.arange(len(table)))
+        assignment.leave_out(rows, "duplicate", others)
+        return assignment
+    fractions = _fractions(files, config)
+    # Held-out rows first: when a row is in two files, the training row is left out.
+    order = np.concatenate([np.flatnonzero(table.file == file) for file in (TEST, VALIDATION, TRAIN)])
+    rows, others = _repeated(table.fingerprint, order)
+    is_leaked = table.file[rows] != table.file[others]
+    assignment.leave_out(rows[~is_leaked], "duplicate", others[~is_leaked])
+    assignment.leave_out(rows[is_leaked], "leaked", others[is_leaked])
+    if config.group_column:
+        _leave_out_groups(table, assignment, VALIDATION, [TEST])
+        _leave_out_groups(table, assignment, TRAIN, [TEST, VALIDATION])
+    _draw(table, assignment, fractions)
+    return assignment
 
 
-def _without_training(files: Mapping[Split, Iterable[SourcedCase]]) -> Splits:
-    prompts = [prompt_of(case, split) for split, cases in files.items() for case in cases]
-    unique = {prompt.id: prompt for prompt in reversed(prompts)}
-    kept = tuple(prompt for prompt in prompts if unique[prompt.id] is prompt)
-    splits = Splits(kept, len(prompts) - len(kept), 0)
-    _check_test(splits)
-    return splits
+def _repeated(keys: npt.NDArray[Any], order: Integers) -> tuple[Integers, Integers]:
+    """Rows with the key of an earlier row in `order`, and the first row with the key of each."""
+    _, first, inverse = np.unique(keys[order], return_index=True, return_inverse=True)
+    others = order[first[inverse]]
+    is_repeated = others != order
+    return order[is_repeated], others[is_repeated]
 
 
-def _deduplicate(files: Mapping[Split, Iterable[SourcedCase]]) -> tuple[dict[Split, list[SourcedCase]], int, int]:
-    """Unique cases by split, and the numbers of duplicates and leaked rows.
-
-    Held-out rows are read first: when a row is in two splits, the training row is left out.
-    """
-    seen: dict[Fingerprint, Split] = {}
-    unique: dict[Split, list[SourcedCase]] = {}
-    duplicates = leaked = 0
-    for split in reversed(SPLITS):
-        unique[split] = []
-        for case in files.get(split, ()):
-            first = seen.get(case.fingerprint)
-            if first is None:
-                seen[case.fingerprint] = split
-                unique[split].append(case)
-            duplicates += first == split
-            leaked += first not in (None, split)
-    return unique, duplicates, leaked
+def _leave_out_groups(table: RowTable, assignment: Assignment, split: int, held_out: list[int]) -> None:
+    """Leave out the rows of a file whose group occurs in the files `held_out`."""
+    held, rows = assignment.rows(*held_out), assignment.rows(split)
+    groups, first = np.unique(table.group[held], return_index=True)
+    if not len(groups):
+        return
+    positions = np.minimum(np.searchsorted(groups, table.group[rows]), len(groups) - 1)
+    is_held = (groups[positions] == table.group[rows]) & (table.group[rows] != 0)
+    assignment.leave_out(rows[is_held], "group_leaked", held[first[positions[is_held]]])
 
 
-def _fractions(files: Mapping[Split, Iterable[SourcedCase]], config: PrepareConfig) -> dict[Split, float]:
+def _fractions(files: Collection[Split], config: PrepareConfig) -> dict[Split, float]:
     """The fraction to draw for each split without a file."""
     configured: dict[Split, float] = {"test": config.test_fraction, "validation": config.validation_fraction}
-    fractions = {split: fraction for split, fraction in configured.items() if split not in files}
+    fractions = {split: fraction for split, fraction in configured.items() if split not in files and fraction}
     if sum(fractions.values()) >= 1:
         terms = " + ".join(f"{split}_fraction={fraction:g}" for split, fraction in fractions.items())
         raise DataError(f"{terms} leaves no training row", subject="prepare", fix="make their sum less than 1")
     return fractions
 
 
-def _draw(cases: Sequence[SourcedCase], fractions: Mapping[Split, float], seed: int) -> list[Prompt]:
-    draws = [_uniform(seed, case) for case in cases]
-    splits = [_split_of(draw, fractions) for draw in draws]
-    for split in DRAWN:
-        # With few rows the hash may leave a split empty; it gets the training row with the lowest draw.
-        if fractions.get(split) and split not in splits and splits.count("train") > 1:
-            _, index = min((draw, index) for index, draw in enumerate(draws) if splits[index] == "train")
-            splits[index] = split
-    return [prompt_of(case, split) for case, split in zip(cases, splits, strict=True)]
+def _draw(table: RowTable, assignment: Assignment, fractions: Mapping[Split, float]) -> None:
+    """Draw the splits of the training rows.
 
-
-def _split_of(draw: float, fractions: Mapping[Split, float]) -> Split:
+    A split that is empty gets the training row with the lowest draw, and so does one without a row of a label of which
+    at least one row is expected in it. With groups it gets all rows of the row's group.
+    """
+    rows = assignment.rows(TRAIN)
+    draws, splits = table.draw[rows], np.full(len(rows), TRAIN, np.int8)
     bound = 0.0
-    for split in DRAWN:
-        bound += fractions.get(split, 0.0)
-        if draw < bound:
-            return split
-    return "train"
+    for split, fraction in fractions.items():
+        splits[(draws >= bound) & (draws < bound + fraction)] = SPLITS.index(split)
+        bound += fraction
+    labels = _labels(table.gold[rows])
+    for split, fraction in fractions.items():
+        _fill(splits, draws, np.arange(len(rows)), split)
+        for members in labels:
+            if len(members) * fraction >= 1:
+                _fill(splits, draws, members, split)
+    assignment.split[rows] = splits
 
 
-def _uniform(seed: int, case: SourcedCase) -> float:
-    """A number in [0, 1) that depends only on seed and content."""
-    digest = hashlib.sha256(f"{seed} {prompt_id(case.case.messages)}".encode()).digest()
-    return int.from_bytes(digest[:6]) / 2**48
+def _labels(golds: Integers) -> list[Integers]:
+    """The rows of each label in the order of its first row; none when the references are no labels."""
+    values, first = np.unique(golds[golds != 0], return_index=True)
+    if len(values) > MAX_LABELS:
+        return []
+    return [np.flatnonzero(golds == value) for value in values[np.argsort(first)]]
 
 
-def prompt_of(case: SourcedCase, split: Split) -> Prompt:
-    """A case as a prompt of a split."""
-    messages, gold, weight = case.case.messages, case.case.gold, case.case.weight
-    return Prompt(
-        id=prompt_id(messages),
-        split=split,
-        messages=messages,
-        gold=gold,
-        source=case.source,
-        weight=weight,
-        columns=dict(case.columns),
-    )
+def _fill(splits: npt.NDArray[np.int8], draws: npt.NDArray[np.float64], members: Integers, split: Split) -> None:
+    """Move the training rows with the lowest draw of `members` to a split that has none of them, if others remain."""
+    index = SPLITS.index(split)
+    candidates = draws[members][splits[members] == TRAIN]
+    if not np.any(splits[members] == index) and len(np.unique(candidates)) > 1:
+        splits[draws == candidates.min()] = index
 
 
-def _left_out(splits: Splits) -> str:
-    return f"{splits.duplicates} duplicates and {splits.leaked} rows that are held out were left out"
-
-
-def _check(splits: Splits) -> None:
-    if not splits.count("train"):
+def check_splits(assignment: Assignment, files: Collection[Split]) -> None:
+    """Raise DataError when no training row or no test row is left."""
+    counts = assignment.left_out()
+    left_out = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+    if "train" in files and not assignment.count("train"):
         raise DataError(
-            f"no training row is left ({_left_out(splits)})",
+            f"no training row is left (left out: {left_out or 'none'})",
             code="no_rows",
             field=("data", "training_data"),
             fix="add rows",
         )
-    _check_test(splits)
-
-
-def _check_test(splits: Splits) -> None:
-    if not splits.count("test"):
+    if not assignment.count("test"):
         raise DataError(
-            f"no test row is left ({_left_out(splits)})",
+            f"no test row is left (left out: {left_out or 'none'})",
             code="no_rows",
             field=("data", "test_data"),
             fix="set data.test_data, or raise prepare.test_fraction above 0",

@@ -52,7 +52,8 @@ def read_suite(suite: Suite, path: Path, task_file: Path | None = None, rows: in
 def check_suite(read: ReadSuite, max_reject_ratio: float) -> None:
     """Raise DataError when too many rows of a suite are bad, or their labels may be other ones."""
     check_rejects(RejectCounts(read.rejects), len(read.cases), max_reject_ratio)
-    check_labels(read.cases, read.suite.task, read.suite.label_names, ("regressions", read.suite.name, "labels"))
+    golds = Counter(case.case.gold for case in read.cases)
+    check_labels(golds, read.suite.task, read.suite.label_names, ("regressions", read.suite.name, "labels"))
 
 
 def check_references(read: ReadSuite, metric: str) -> None:

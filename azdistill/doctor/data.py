@@ -1,5 +1,6 @@
 """Check the rows of a job's local files, as step prepare reads them."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,7 +78,7 @@ def _check_file(config: PrepareConfig, name: str, path: Path) -> FileCheck:
         task = task_of(config.task, labels=config.labels)
         read = preview(path, task, slice_columns(config), config.columns or {}, max_rows)
         _check_rejects(read, config.max_reject_ratio)
-        check_labels(read.cases, config.task, config.labels, ("labels",))
+        check_labels(Counter(case.case.gold for case in read.cases), config.task, config.labels, ("labels",))
     except DataError as error:
         return FileCheck(name, "", [_of_file(problem, name, path) for problem in error.problems])
     problems = [replace(problem, field=("data", name), value=str(path)) for problem in _warnings(read, name)]

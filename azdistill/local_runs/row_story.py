@@ -13,6 +13,7 @@ from azdistill.contracts.layout import (
     CALLS_FILE,
     COMPLETIONS_FILE,
     DROPS_FILE,
+    LEFT_OUT_FILE,
     MANIFEST_FILE,
     METRICS_FILE,
     PREDICTIONS_FILE,
@@ -37,7 +38,7 @@ FOLDERS = {"prepare": RUN_PROMPTS.parent, "teacher": COMPLETIONS, "curate": CURA
 # Files of rejected, left out and dropped rows. Runs of earlier versions lack some of them.
 REMOVED = (
     ("prepare", RUN_PROMPTS.with_name(REJECTS_FILE)),
-    ("prepare", RUN_PROMPTS.with_name("left_out.jsonl")),
+    ("prepare", RUN_PROMPTS.with_name(LEFT_OUT_FILE)),
     ("teacher", COMPLETIONS / REJECTS_FILE),
     ("curate", CURATED / DROPS_FILE),
 )

@@ -175,7 +175,7 @@ def _stages(folders: Folders, manifests: Mapping[str, Manifest]) -> tuple[Stage,
 def _count_stages(folders: Folders, manifests: Mapping[str, Manifest]) -> Iterator[Stage]:
     counts = manifests["prepare"].counts
     prepared = counts["train"] + counts["validation"] + counts["test"]
-    unused = _reasons(counts["reasons"] | {"duplicate": counts["duplicates"], "leaked": counts["leaked"]})
+    unused = _reasons(counts["reasons"] | counts["left_out"])
     yield Stage(name="read", rows=prepared + sum(unused.values()), left_behind={})
     yield Stage(name="prepared", rows=prepared, left_behind=unused)
     answered = manifests["teacher"].counts

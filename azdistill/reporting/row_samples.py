@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from azdistill.contracts.files import read_rows
-from azdistill.contracts.layout import DROPS_FILE, REJECTS_FILE, TRAIN_FILE
+from azdistill.contracts.layout import DROPS_FILE, LEFT_OUT_FILE, REJECTS_FILE, TRAIN_FILE
 from azdistill.contracts.rows import Completion, Message, Prompt, Reject, TrainRow
 from azdistill.engine.problems import looks_like_key
 from azdistill.engine.redaction import redact
@@ -65,7 +65,7 @@ class RowSamples:
         self.removed: dict[tuple[str, str], RandomRows[Reject]] = {}
         for step, file in (
             ("prepare", prompts / REJECTS_FILE),
-            ("prepare", prompts / "left_out.jsonl"),
+            ("prepare", prompts / LEFT_OUT_FILE),
             ("teacher", completions / REJECTS_FILE),
             ("curate", curated / DROPS_FILE),
         ):

@@ -3,8 +3,6 @@
 import logging
 import sys
 
-from azdistill.contracts.files import write_rows
-from azdistill.contracts.layout import PROMPTS_FILE, REJECTS_FILE
 from azdistill.contracts.manifest import close_folder, open_folder, settings_of, sha256_path
 from azdistill.contracts.prepare import STEP, PrepareConfig
 from azdistill.contracts.rows import Split
@@ -17,23 +15,19 @@ SPLIT_OF_PORT: dict[str, Split] = {"training_data": "train", "validation_data": 
 
 
 def body(arguments: Arguments[PrepareConfig]) -> None:
-    """Write prompts.jsonl and rejects.jsonl. Rejects are written also when there are too many."""
-    from azdistill.data.prepare import counts, prepare, read_files
+    """Write the folder of prompts."""
+    from azdistill.data.prepare import prepare
 
     config, inputs = arguments.config, arguments.inputs
     folder = open_folder(arguments.outputs["prompts"])
     files = {split: inputs[port] for port, split in SPLIT_OF_PORT.items() if port in inputs}
-    rows = read_files(files, config, inputs.get("task_file"))
-    write_rows(folder / REJECTS_FILE, rows.rejects)
-    splits = prepare(rows, config)
-    write_rows(folder / PROMPTS_FILE, splits.prompts)
+    counts = prepare(files, config, folder, inputs.get("task_file"))
     data = {port: sha256_path(path) for port, path in inputs.items()}
-    row_counts = counts(rows, splits)
-    close_folder(folder, STEP.name, row_counts, settings_of(config, data))
+    close_folder(folder, STEP.name, counts, settings_of(config, data))
+    left_out = "".join(f", {count} {reason}" for reason, count in counts["left_out"].items())
     logger.info(
-        "%(train)s train, %(validation)s validation, %(test)s test rows; "
-        "%(rejected)s rejected, %(duplicates)s duplicates, %(leaked)s leaked",
-        row_counts,
+        "%(train)s train, %(validation)s validation, %(test)s test rows; left out: %(rejected)s rejected%(left_out)s",
+        {**counts, "left_out": left_out},
     )
 
 

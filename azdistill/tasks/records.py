@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from azdistill.contracts.errors import DataError
 from azdistill.tasks.fields import json_type
 from azdistill.tasks.formats import (
@@ -33,6 +35,10 @@ Record = Mapping[str, Any] | BadRow
 
 # A longer row is rejected and not kept in memory. The longest rows of published chat data sets have about 1 MB.
 MAX_ROW_BYTES = 8_000_000
+
+# Digits of the shortest integer that has more than 64 bits.
+_LONG_INTEGER = b"0" * 19
+_DIGITS_AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 
 
 # A cell may be as long as a row. The limit of module csv is 131,072 characters.
@@ -90,7 +96,7 @@ def _read_file(path: Path, detected: DataFormat) -> Iterator[tuple[int, Record]]
 def read_object(line: bytes) -> Record:
     """A line of a JSONL file as a JSON object."""
     try:
-        value = json.loads(line.decode("utf-8-sig"))
+        value = _parse_json(line)
     except UnicodeDecodeError as error:
         return BadRow("not_utf8", f"byte 0x{line[error.start]:02x} at column {error.start + 1} is not UTF-8")
     except json.JSONDecodeError as error:
@@ -100,6 +106,20 @@ def read_object(line: bytes) -> Record:
     if not isinstance(value, dict):
         return BadRow("not_an_object", f"the row is {json_type(value)}, not a JSON object")
     return value
+
+
+def _parse_json(line: bytes) -> Any:
+    """The value of a JSON text, as Python's parser reads it. Raises ValueError or RecursionError.
+
+    orjson is three times as fast. It rounds integers of more than 64 bits, and what it refuses may be a row or have
+    a more exact error.
+    """
+    if _LONG_INTEGER not in line.translate(_DIGITS_AS_ZEROS):
+        try:
+            return orjson.loads(line)
+        except orjson.JSONDecodeError:
+            pass
+    return json.loads(line.decode("utf-8-sig"))
 
 
 def _count_lines(path: Path) -> int:

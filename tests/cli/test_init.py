@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from azdistill.data.prepare import read_files
+from azdistill.contracts.files import read_rows
+from azdistill.contracts.prepare import PrepareConfig
+from azdistill.contracts.rows import Prompt
+from azdistill.data.prepare import prepare
 from azdistill.job.loading import load_job
 from azdistill.job.plan import step_configs
 from azdistill.job.scaffold.folder import TASKS
@@ -19,16 +22,18 @@ from tests.small_job import QUICKSTART
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_job_and_its_rows_are_valid(azdistill: Command, task: str) -> None:
+def test_the_job_and_its_rows_are_valid(azdistill: Command, task: str, tmp_path: Path) -> None:
     done = azdistill("init", "my-job", "--task", task)
     assert (done.code, done.err) == (0, "")
     assert azdistill("validate", "my-job/job.yaml").code == 0
     job = load_job("my-job/job.yaml")
     files = {"train": Path(job.data.training_data), "test": Path(job.data.test_data or "")}
-    read = read_files(files, step_configs(job)["prepare"], Path(job.task_file) if job.task_file else None)
-    assert [len(cases) for cases in read.cases.values()] == [4, 2]
-    assert all(case.case.gold for case in read.cases["test"])
-    assert read.rejects == []
+    config = step_configs(job)["prepare"]
+    assert isinstance(config, PrepareConfig)
+    counts = prepare(files, config, tmp_path / "prompts", Path(job.task_file) if job.task_file else None)
+    assert (counts["train"] + counts["validation"], counts["test"]) == (4, 2)
+    assert (counts["rejected"], counts["left_out"]) == (0, {})
+    assert all(row.gold for row in read_rows(tmp_path / "prompts" / "prompts.jsonl", Prompt) if row.split == "test")
 
 
 def test_it_prints_the_next_commands(azdistill: Command) -> None:

@@ -5,8 +5,7 @@ import json
 import pytest
 
 from azdistill.contracts.errors import DataError
-from azdistill.data.cases import read_cases
-from azdistill.data.splits import prompt_of
+from azdistill.data.cases import prompt_of, read_cases
 from azdistill.tasks.registry import TASKS
 
 U, A, S = ({"role": role, "content": f"{role} says"} for role in ("user", "assistant", "system"))

@@ -24,19 +24,19 @@ def test_prompts_rejects_and_counts(jsonl, row, prepare_step):
     (reject,) = read_rows(done.folder / "rejects.jsonl", Reject)
     assert (reject.source, reject.reason) == ("train.jsonl:100", "no_messages")
     counts = read_manifest(done.folder).counts
+    assert (counts["leakage"].pop("compared"), counts.pop("leakage")["near_leaked"]) == (98, 0)
     assert counts == {
         "train": sum(prompt.split == "train" for prompt in prompts),
         "validation": sum(prompt.split == "validation" for prompt in prompts),
         "test": 5,
         "rejected": 1,
-        "duplicates": 1,
-        "leaked": 1,
         "reasons": {"no_messages": 1},
+        "left_out": {"duplicate": 1, "leaked": 1},
     }
     assert len(prompts) == 98 + 5
     assert prompts[-1].gold == "Order 204 is on its way."
     assert prompts[-1].source == "test.jsonl:5"
-    assert "5 test rows; 1 rejected, 1 duplicates, 1 leaked" in done.out
+    assert "5 test rows; left out: 1 rejected, 1 duplicate, 1 leaked" in done.out
 
 
 def test_the_same_files_give_the_same_bytes_in_any_folder(jsonl, row, prepare_step, tmp_path):

@@ -253,9 +253,8 @@ COUNTS: dict[str, dict[str, Any]] = {
         "validation": 120,
         "test": 500,
         "rejected": 4,
-        "duplicates": 9,
-        "leaked": 3,
         "reasons": {"empty_content": 3, "unknown_role": 1},
+        "left_out": {"duplicate": 9, "leaked": 3},
     },
     "completions": {
         "answered": 2862,
