@@ -18,6 +18,7 @@ from azdistill.contracts.task import OWN
 from azdistill.data.cases import SourcedCase, cases_of, convert, prompt_of, read_cases
 from azdistill.data.checks import RejectCounts, check_labels, check_rejects
 from azdistill.data.overlap import CHECK, find_overlaps, template_ngrams
+from azdistill.data.personal_data import redact_case, redact_text
 from azdistill.data.processes import map_in_processes
 from azdistill.data.row_store import RowStore, StoredRow, stored_row
 from azdistill.data.splits import LEFT_OUT, TEST, TRAIN, VALIDATION, Assignment, assign, check_splits
@@ -41,7 +42,7 @@ def prepare(
     with tempfile.TemporaryDirectory() as temporary:
         store = RowStore(Path(temporary, "rows"))
         try:
-            rejects = _read(files, config, folder, task_file, store)
+            rejects, personal_data = _read(files, config, folder, task_file, store)
             table = store.table()
             assignment = assign(table, files.keys(), config)
             check_splits(assignment, files.keys())
@@ -56,6 +57,7 @@ def prepare(
         "reasons": dict(sorted(rejects.reasons.items())),
         "left_out": assignment.left_out(),
         **({"leakage": leakage} if leakage else {}),
+        **({"personal_data": personal_data} if personal_data else {}),
     }
 
 
@@ -67,16 +69,19 @@ class _Converted:
     rejects: list[Reject]
     columns: set[str]
     golds: Counter[Gold | None]
+    personal_data: Counter[str]
 
 
 def _read(
     files: Mapping[Split, Path], config: PrepareConfig, folder: Path, task_file: Path | None, store: RowStore
-) -> RejectCounts:
-    """Store the usable rows of every file, and write the rejected ones."""
+) -> tuple[RejectCounts, dict[str, Any]]:
+    """Store the usable rows of every file, and write the rejected ones. Returns their counts, and those of personal
+    data."""
     task = task_of(config.task, task_file, config.labels)
     # Task math has a process of its own, and a user's file may have any state.
     apply = map if config.task in ("math", OWN) else map_in_processes
     rejects, columns, golds, rows = RejectCounts(), set[str](), Counter[Gold | None](), 0
+    personal_data = Counter[str]()
     with new_file(folder / REJECTS_FILE) as stream:
         for split in SPLITS:
             if split not in files:
@@ -91,10 +96,13 @@ def _read(
                 rows += len(part.rows)
                 columns |= part.columns
                 golds += part.golds
+                personal_data += part.personal_data
     check_rejects(rejects, rows, config.max_reject_ratio)
     check_labels(golds, config.task, config.labels, ("labels",))
     _check_columns(columns, config)
-    return rejects
+    if config.pii == "off":
+        return rejects, {}
+    return rejects, {"action": config.pii, "values": dict(sorted(personal_data.items()))}
 
 
 def _parts(records: Iterator[tuple[str, Record]]) -> Iterator[list[tuple[str, Record]]]:
@@ -104,11 +112,15 @@ def _parts(records: Iterator[tuple[str, Record]]) -> Iterator[list[tuple[str, Re
 
 def _convert(task: Task, config: PrepareConfig, records: list[tuple[str, Record]]) -> _Converted:
     columns = [*slice_columns(config), *([config.group_column] if config.group_column else [])]
-    part = _Converted([], [], set(), Counter())
+    part = _Converted([], [], set(), Counter(), Counter())
     for row in convert(records, task, columns, config.columns or {}):
         if isinstance(row, Reject):
-            part.rejects.append(row)
+            detail = redact_text(row.detail, Counter()) if config.pii == "redact" else row.detail
+            part.rejects.append(row.model_copy(update={"detail": detail}))
             continue
+        if config.pii != "off":
+            redacted = redact_case(row, part.personal_data)
+            row = redacted if config.pii == "redact" else row
         part.rows.append(stored_row(row, config))
         part.columns.update(row.columns)
         if config.task == "nli":

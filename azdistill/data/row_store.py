@@ -16,7 +16,7 @@ from azdistill.contracts.rows import SPLITS, Split
 from azdistill.data.cases import SourcedCase, prompt_of
 
 Integers = npt.NDArray[np.int64]
-# Types of the columns, as in module array.
+# Types of the columns, as in module array, in the order of RowTable. From `line` to `gold` they are those of StoredRow.
 _TYPES = {
     "file": "b",
     "name": "i",
@@ -104,13 +104,10 @@ class RowStore:
 
     def add(self, row: StoredRow, split: Split) -> None:
         """Store a row of the file of a split."""
-        values = row._asdict() | {
-            "file": SPLITS.index(split),
-            "name": self._names.setdefault(row.name, len(self._names)),
-            "offset": self._size,
-        }
-        for column, numbers in self._columns.items():
-            numbers.append(values[column])
+        name = self._names.setdefault(row.name, len(self._names))
+        numbers = (SPLITS.index(split), name, *row[1:-1], self._size)
+        for column, number in zip(self._columns.values(), numbers, strict=True):
+            column.append(number)
         self._size += self._stream.write(row.prompt)
 
     def table(self) -> RowTable:

@@ -29,6 +29,10 @@ def body(arguments: Arguments[PrepareConfig]) -> None:
         "%(train)s train, %(validation)s validation, %(test)s test rows; left out: %(rejected)s rejected%(left_out)s",
         {**counts, "left_out": left_out},
     )
+    if "personal_data" in counts:
+        values = ", ".join(f"{count} {kind}" for kind, count in counts["personal_data"]["values"].items())
+        redacted = " redacted" if config.pii == "redact" else ""
+        logger.info("personal data%s: %s", redacted, values or "none")
 
 
 if __name__ == "__main__":
