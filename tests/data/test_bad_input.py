@@ -14,9 +14,8 @@ from azdistill.contracts.errors import DataError
 from azdistill.contracts.files import write_rows
 from azdistill.contracts.rows import Message
 from azdistill.contracts.teacher import Teacher, TeacherConfig
-from azdistill.data.cases import read_cases
+from azdistill.data.cases import prompt_of, read_cases
 from azdistill.data.preview import preview
-from azdistill.data.splits import prompt_of
 from azdistill.students.template import tokenize_rows
 from azdistill.tasks import formats
 from azdistill.tasks.records import read_records
