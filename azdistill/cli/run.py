@@ -322,6 +322,8 @@ def _print_dry_run(result: "RunResult", path: Path) -> None:
     report = result.outputs.get(("", REPORT_OUTPUT))
     if report:
         print_text(f"report (its figures have no meaning):  {_relative(report / REPORT_HTML_FILE)}")
+    else:
+        _print_outputs(result)
     print_text(f"dry run: {len(result.nodes)} nodes work together; no teacher was called, nothing was published")
     print_text(f"run the job:  {shlex.join(['azdistill', 'run', str(path)])}")
 

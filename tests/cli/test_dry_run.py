@@ -76,6 +76,7 @@ def test_a_dry_run_uses_the_bundle_of_the_real_run(azdistill: Command, productio
     done = azdistill(*command)
     assert done.code == 0, done.err
     run = Path("runs/nli-prod-dry-run")
+    assert f"curate.curated: {run}/curate/curated" in done.out.splitlines()
     assert all(f"  {replacement}" in done.err for replacement in REPLACEMENTS)
     assert content(run / "bundle") == content(folder / "real")
     assert len((run / "prepare/prompts/prompts.jsonl").read_text().splitlines()) == 40
