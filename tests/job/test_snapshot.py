@@ -32,7 +32,7 @@ HEAVY = {
     "predict": {"torch", "transformers", "jinja2", "peft", "safetensors", "psutil", "numpy", "vllm"},
     "judge": {"aiohttp", "azure", "math_verify", "numpy", "orjson", "rouge_score", "safetensors", "uvloop"},
     "evaluate": {"math_verify", "numpy", "rouge_score", "sacrebleu", "scipy"},
-    "report": {"jinja2", "mlflow", "rouge_score", "sacrebleu"},
+    "report": {"jinja2", "math_verify", "mlflow", "py3langid", "rouge_score", "sacrebleu"},
     "register": {"azure", "jinja2", "mlflow", "yaml"},
 }
 
