@@ -23,6 +23,9 @@ CHATML = "chatml"
 # Number of levels, and of folders of a level, that `folder_tree` lists.
 MAX_LEVELS, MAX_FOLDERS = 6, 300
 
+# Fix for an address of a data set on the Hugging Face Hub.
+FROM_HUB = "data sets of the Hub are not downloaded: name a local folder with its Parquet files, or of save_to_disk"
+
 FILES = ("training_data", "validation_data", "test_data")
 
 _REMOTE = re.compile(r"^(azureml:|https?://|wasbs?://|abfss?://)")
@@ -96,6 +99,7 @@ def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterato
         if isinstance(path, str) and not _exists(path, base):
             command = _generator(path, base)
             fix = "generate it" if command else _similar(path, base) or "paths are relative to the job file"
+            fix = FROM_HUB if path.startswith("hf://") else fix
             yield Problem(
                 code="file_not_found", message="no such file", fix=fix, field=field, value=path, command=command
             )

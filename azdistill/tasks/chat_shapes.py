@@ -24,7 +24,6 @@ ROLES = {
     "function_call": "call",
 }
 PLAIN_ROLES = ("system", "user", "assistant")
-CALLS = ("tool_calls", "function_call")
 TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
 
 
@@ -111,7 +110,7 @@ def _is_plain(turn: Any) -> bool:
     if not isinstance(turn, dict):
         return True
     is_text = isinstance(turn.get("content"), str) and turn.get("role") in PLAIN_ROLES
-    return is_text and not any(turn.get(name) for name in CALLS)
+    return is_text and not turn.get("tool_calls") and not turn.get("function_call")
 
 
 def as_message(index: int, turn: Any) -> Any:

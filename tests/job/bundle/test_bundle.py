@@ -238,6 +238,14 @@ def test_the_type_of_remote_rows(spec: Path, tmp_path: Path, address: str, types
     assert pipeline.nodes["prepare"].component.inputs["training_data"].type == expected
 
 
+def test_answers_may_be_a_folder(spec: Path, tmp_path: Path) -> None:
+    spec.write_text(SPEC.replace("teacher:\n", "teacher:\n  completions: ./rows\n"))
+    pipeline = load_pipeline(compile_job(load_job(spec), tmp_path / "bundle"))
+    assert pipeline_problems(pipeline) == []
+    assert pipeline.inputs["completions"].type == "uri_folder"
+    assert pipeline.nodes["teacher"].component.inputs["answers"].type == "uri_folder"
+
+
 def test_a_link_in_a_folder_of_rows_that_leads_outside_is_a_problem(spec: Path, tmp_path: Path) -> None:
     (spec.parent / "rows/more.jsonl").symlink_to(spec)
     spec.write_text(SPEC.replace("./rows/train.jsonl", "./rows"))
