@@ -121,7 +121,8 @@ def _split_reason(story: "RowStory") -> str:
     if port in story.files or "training_data" not in story.files:
         return f"as a row of data.{port}" if port in story.files else "as the job has no training file"
     drawn = f"prepare.{split}_fraction={prepare.get(f'{split}_fraction')}, seed {prepare.get('seed')}"
-    return f"drawn from data.training_data by a hash of its content ({drawn})"
+    hashed = f"column {group}" if (group := prepare.get("group_column")) else "content"
+    return f"drawn from data.training_data by a hash of its {hashed} ({drawn})"
 
 
 def _scored(story: "RowStory", model: str) -> str:

@@ -11,6 +11,7 @@ A bundle, written by `azdistill.job.bundle`::
 A run folder has a folder NODE/OUTPUT for each output of each node. A folder that is complete has a manifest.json::
 
     prepare/prompts/                    prompts.jsonl, rejects.jsonl, left_out.jsonl
+                                        contamination.jsonl with data.public_test_sets
     regression/regressions/             suites.jsonl, rejects.jsonl: with section regressions
     teacher/completions/                completions.jsonl, rejects.jsonl, usage.json, calls.jsonl
     curate/curated/                     train.jsonl, validation.jsonl, drops.jsonl, drops.json
@@ -45,6 +46,8 @@ REJECTS_FILE = "rejects.jsonl"
 LEFT_OUT_FILE = "left_out.jsonl"
 # Rows that are nearly held-out rows and stay in the prompts, with `prepare.leakage: report`.
 LEAKS_FILE = "leaks.jsonl"
+# Training and validation rows with text of public test sets, as `Reject` records. They stay among the prompts.
+CONTAMINATION_FILE = "contamination.jsonl"
 # Rows of the regression suites; their answers; their scores.
 SUITES_FILE = "suites.jsonl"
 TRAIN_FILE, VALIDATION_FILE = "train.jsonl", "validation.jsonl"

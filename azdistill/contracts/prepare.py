@@ -69,11 +69,14 @@ STEP = Step(
         ),
         "validation_data": Port("uri_file", "validation rows", optional=True),
         "test_data": Port("uri_file", "test rows with reference answers", optional=True),
+        "public_test_sets": Port("uri_folder", "files of public test sets, one each", optional=True),
         "task_file": TASK_FILE,
     },
     outputs={
         "prompts": Port(
-            "uri_folder", "prompts.jsonl, rejects.jsonl and left_out.jsonl; leaks.jsonl with leakage report"
+            "uri_folder",
+            "prompts.jsonl, rejects.jsonl and left_out.jsonl; leaks.jsonl with leakage report, "
+            "contamination.jsonl with public test sets",
         )
     },
 )

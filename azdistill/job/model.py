@@ -334,7 +334,7 @@ def _address(job: DistillationJob, section: str, field: str) -> Iterator[Problem
 ADDRESSES = [
     partial(_address, section=section, field=field)
     for section, field in (
-        *(("data", name) for name in FILES),
+        *(("data", name) for name in (*FILES, "public_test_sets")),
         ("teacher", "completions"),
         ("student", "model"),
         ("judge", "human_labels"),

@@ -62,7 +62,7 @@ def is_rubric_file(rubric: str) -> bool:
 
 def missing_files(job: "DistillationJob") -> Iterator[Problem]:
     """The local paths of a job that don't exist, and files without content."""
-    data = job.data.model_dump(include=set(FILES))
+    data = job.data.model_dump(include={*FILES, "public_test_sets"})
     student = {name: getattr(job.student, name) for name in ("model", "chat_template", "baseline")}
     judge = {"rubric": job.judge.rubric, "human_labels": job.judge.human_labels} if job.judge else {}
     suites = [{"data": suite.data} for suite in job.regressions]
@@ -82,6 +82,7 @@ def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterato
         for name in ("data", "teacher", "student", "judge")
     )
     files: dict[FieldPath, Any] = {("data", name): data.get(name) for name in FILES}
+    files[("data", "public_test_sets")] = data.get("public_test_sets")
     suites = values.get("regressions")
     for index, suite in enumerate(suites if isinstance(suites, list) else ()):
         files[("regressions", index, "data")] = suite.get("data") if isinstance(suite, dict) else None
@@ -105,6 +106,12 @@ def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterato
             )
         elif isinstance(path, str) and field not in code and _is_empty(path, base):
             yield Problem(code="empty_file", message="is empty", fix="write its content", field=field, value=path)
+    sets = data.get("public_test_sets")
+    if isinstance(sets, str) and not is_remote(sets) and os.path.isfile(Path(base, sets)):
+        where: FieldPath = ("data", "public_test_sets")
+        yield Problem(
+            code="not_a_folder", message="is a file", fix="name the folder that it is in", field=where, value=sets
+        )
     folders: dict[FieldPath, Any] = {("student", name): student.get(name) for name in ("model", "baseline")}
     for field, path in {**folders, **files}.items():
         if isinstance(path, str) and not is_remote(path):

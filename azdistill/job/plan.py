@@ -54,6 +54,7 @@ GRAPH: Mapping[str, Wiring] = {
             "training_data": "training_data",
             "validation_data": "validation_data",
             "test_data": "test_data",
+            "public_test_sets": "public_test_sets",
             "task_file": "task_file",
         },
     ),
@@ -203,6 +204,7 @@ def plan(job: DistillationJob) -> Plan:
     configs = step_configs(job)
     data = {name: getattr(job.data, name) for name in FILES}
     data |= {
+        "public_test_sets": job.data.public_test_sets,
         "task_file": job.task_file,
         "metric_file": job.metrics,
         "completions": job.teacher.completions,
@@ -360,6 +362,7 @@ def _with_types(node: PlannedNode, wiring: Wiring, types: Mapping[str, PortType]
 def _data_files(
     data: Mapping[str, str | None], types: Mapping[str, PortType], job: DistillationJob
 ) -> dict[str, PlannedFile]:
+    types = {"public_test_sets": "uri_folder", **types}
     files = {name: PlannedFile(types.get(name, "uri_file"), path) for name, path in data.items() if path is not None}
     if job.student.baseline:
         files["baseline"] = PlannedFile(job.baseline_type, job.student.baseline)

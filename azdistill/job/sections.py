@@ -34,6 +34,11 @@ class DataSection(Section):
     test_data: SpecPath | None = Field(
         None, description="Test rows: a file or folder. Default: a fraction of the training rows."
     )
+    public_test_sets: SpecPath | None = Field(
+        None,
+        description="Folder of public test sets, a file each, such as gsm8k.jsonl: the report counts the training rows "
+        "that have text of their rows.",
+    )
     types: dict[DataName, DataType] = Field(
         {},
         description="Types of registered data assets that are folders, such as {training_data: mltable}. Default: "

@@ -45,7 +45,7 @@ from azdistill.reporting.data_card import data_card
 from azdistill.reporting.examples import pick_examples, rows_by_kind
 from azdistill.reporting.lengths import length_groups
 from azdistill.reporting.messages import headline, spaced
-from azdistill.reporting.report import CurvePoint, DataCard, Report, Stage, Trials
+from azdistill.reporting.report import CurvePoint, DataCard, PublicTestSet, Report, Stage, Trials
 from azdistill.reporting.split_facts import split_facts
 
 # A curve as wide as a page does not show more points.
@@ -137,7 +137,12 @@ def _data_card(folders: Folders, metrics: Metrics, manifests: Mapping[str, Manif
 
     labels, seed = config("curate").get("labels"), config("prepare").get("seed", 0)
     task = cast("TaskChoice", metrics.task)  # step evaluate has no other
-    return data_card(folders.prompts, folders.completions, folders.curated, task, labels, seed)
+    card = data_card(folders.prompts, folders.completions, folders.curated, task, labels, seed)
+    overlaps = tuple(
+        PublicTestSet(name=name, **counts)
+        for name, counts in manifests["prepare"].counts.get("public_test_sets", {}).items()
+    )
+    return card.model_copy(update={"public_test_sets": overlaps})
 
 
 def _student_lengths(folders: Folders) -> dict[str, int]:

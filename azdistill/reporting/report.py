@@ -129,6 +129,14 @@ class LanguageCount(ReportModel):
     answers: int
 
 
+class PublicTestSet(ReportModel):
+    """A public test set with its number of rows, and the training and validation rows that have text of them."""
+
+    name: str
+    rows: int
+    prompts: int
+
+
 class RowSample(ReportModel):
     """One row. `messages` and `answer` are empty where the run has only the reason why the row was removed."""
 
@@ -159,6 +167,7 @@ class DataCard(ReportModel):
     lengths: tuple[LengthBin, ...] = ()
     labels: tuple[LabelCount, ...] = ()
     languages: tuple[LanguageCount, ...] = ()
+    public_test_sets: tuple[PublicTestSet, ...] = ()
     answers_with_reference: int = 0
     correct_answers: int | None = None
     samples: tuple[SampleGroup, ...] = ()

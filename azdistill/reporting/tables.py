@@ -205,6 +205,14 @@ def language_table(report: Report) -> Table | None:
     return Table(("language", "last user turns", "answers"), rows)
 
 
+def public_test_set_table(report: Report) -> Table | None:
+    """A row for each public test set that the training rows were compared with."""
+    if not report.data_card.public_test_sets:
+        return None
+    rows = tuple((row.name, f"{row.rows:,}", f"{row.prompts:,}") for row in report.data_card.public_test_sets)
+    return Table(("test set", "its rows", "training and validation rows with their text"), rows)
+
+
 def _with_shares(counts: Sequence[float]) -> list[tuple[str, str]]:
     total = sum(counts)
     return [(f"{count:,.0f}", percent(count / total) if total else UNKNOWN) for count in counts]

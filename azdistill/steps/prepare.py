@@ -22,6 +22,10 @@ def body(arguments: Arguments[PrepareConfig]) -> None:
     folder = open_folder(arguments.outputs["prompts"])
     files = {split: inputs[port] for port, split in SPLIT_OF_PORT.items() if port in inputs}
     counts = prepare(files, config, folder, inputs.get("task_file"))
+    if "public_test_sets" in inputs:
+        from azdistill.data.public_test_sets import check_public_test_sets
+
+        counts["public_test_sets"] = check_public_test_sets(folder, inputs["public_test_sets"])
     data = {port: sha256_path(path) for port, path in inputs.items()}
     close_folder(folder, STEP.name, counts, settings_of(config, data))
     left_out = "".join(f", {count} {reason}" for reason, count in counts["left_out"].items())

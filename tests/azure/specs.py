@@ -252,6 +252,7 @@ def jobs(draw: st.DrawFn) -> Values:
                 training_data=rows,
                 validation_data=maybe_rows,
                 test_data=maybe_rows,
+                public_test_sets=st.none() | st.just("azureml://datastores/public/paths/test-sets/"),
                 types=st.just({}),  # for registered assets: see tests/job/bundle/test_bundle.py
                 columns=st.just({}),  # in the section data, and in the config of prepare
                 slice_columns=st.just(()),  # a list that the steps have as a text

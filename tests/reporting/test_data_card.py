@@ -10,7 +10,7 @@ from azdistill.contracts.rows import Completion, Message, Prompt, Reject, Split,
 from azdistill.contracts.task import TaskName
 from azdistill.reporting.data_card import data_card
 from azdistill.reporting.render import html, markdown
-from azdistill.reporting.report import DataCard, LabelCount, LanguageCount
+from azdistill.reporting.report import DataCard, LabelCount, LanguageCount, PublicTestSet
 from tests.reporting.test_collect import read_report
 
 KEY = "sk-proj-4fQ8zW1nT7yLk2Vb9Xc3Rm5Jd6Hs0Pa"
@@ -122,9 +122,11 @@ def test_the_report_has_the_card(distil: Callable[..., dict[str, Path]], make_ca
     assert "&lt;b&gt;Hello&lt;/b&gt;" in page
     assert "Removed by step curate: length (1)" in page
     languages = (LanguageCount(language="en", prompts=12, answers=9),)
-    card = make_card().model_copy(update={"languages": languages})
+    test_sets = (PublicTestSet(name="gsm8k", rows=1319, prompts=3),)
+    card = make_card().model_copy(update={"languages": languages, "public_test_sets": test_sets})
     report = read_report(distil()).model_copy(update={"data_card": card})
     sentence = "28 complete answers to rows with a reference, 64.3% equal the reference."
     assert sentence in html(report)
     assert "| en | 12 | 9 |" in markdown(report)
+    assert "| gsm8k | 1,319 | 3 |" in markdown(report)
     assert "| entailment | 31 | 64.6% | 26 | 65.0% | 48.1% |" in markdown(report)
