@@ -17,8 +17,8 @@ from azdistill.job.snapshot import ROOT, _sources, closure, imports
 # Dependencies of each step besides the standard library and pydantic. The report shows all declared metrics, and a
 # metric's file has its declaration and its computation: `azdistill.metrics.bleu` imports sacrebleu when it computes.
 HEAVY = {
-    "prepare": {"ijson", "math_verify", "pyarrow", "rouge_score", "yaml"},
-    "regression": {"ijson", "math_verify", "pyarrow", "rouge_score", "yaml"},
+    "prepare": {"ijson", "math_verify", "numpy", "orjson", "pyarrow", "rouge_score", "yaml"},
+    "regression": {"ijson", "math_verify", "orjson", "pyarrow", "rouge_score", "yaml"},
     "teacher": {
         *("aiohttp", "azure", "ijson", "math_verify", "numpy", "orjson", "pyarrow", "rouge_score", "safetensors"),
         *("uvloop", "yaml"),
@@ -147,6 +147,7 @@ SAFE = [
     [r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(,[A-Za-z0-9_][A-Za-z0-9_.-]*)*$"],
     [r"^azureml://registries/[A-Za-z0-9._/-]+$"],
     [r"^(same|[a-z]{2,3})$"],
+    [r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"],
 ]
 
 
