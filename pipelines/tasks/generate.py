@@ -107,7 +107,7 @@ def question(rng: random.Random) -> tuple[dict[str, Any], str]:
 
 
 def problem(rng: random.Random) -> tuple[dict[str, Any], str]:
-    first, second = rng.randint(1, 9), rng.randint(1, 9)
+    first, second = rng.randint(1, 5), rng.randint(1, 5)
     story = rng.choice(STORIES).format(name=rng.choice(NAMES), first=first, second=second)
     return {"question": story}, f"{first} + {second} = {first + second}\n#### {first + second}"
 
