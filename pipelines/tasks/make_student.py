@@ -1,4 +1,4 @@
-"""Write the student of the jobs in this folder: the quickstart's config, and a tokenizer trained on their training rows.
+"""Write the student of the jobs in this folder: the quickstart's config, and a tokenizer trained on their rows.
 
 python pipelines/tasks/make_student.py --out pipelines/tasks/student
 """
@@ -21,7 +21,7 @@ PIECES = r" ?\p{N}| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+"
 
 def texts() -> Iterator[str]:
     """The lines of all training files and of the stored answers."""
-    for path in sorted(HERE.glob("*/train.*")) + [HERE / "conversation" / "answers.jsonl"]:
+    for path in (*sorted(HERE.glob("*/train.*")), HERE / "conversation" / "answers.jsonl"):
         yield from path.read_text(encoding="utf-8").splitlines()
 
 
