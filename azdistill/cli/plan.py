@@ -10,7 +10,7 @@ from azdistill.cli.options import Format
 from azdistill.cli.render import print_text
 
 if TYPE_CHECKING:
-    from azdistill.job.estimates import Estimate, EstimatedRange, PlannedTraining
+    from azdistill.job.estimates import Estimate, EstimatedRange, PlannedTeacher, PlannedTraining
     from azdistill.job.model import DistillationJob
     from azdistill.job.serving import PlannedServing
 
@@ -83,7 +83,9 @@ def _figures(
     job: "DistillationJob", estimated: "Estimate", minutes: "EstimatedRange | None"
 ) -> Iterator[tuple[str, str]]:
     rows = (f"{'unknown' if count is None else f'{count:,}'} {split}" for split, count in estimated.rows.items())
-    yield "rows", ", ".join(rows)
+    new = job.data.augment.new_prompts if job.data.augment else 0
+    yield "rows", ", ".join(rows) + (f"; {new:,} new training prompts" if new else "")
+    yield from _augment(job, estimated)
     yield from _teachers(job, estimated)
     if job.teacher.teacher_route == "endpoint":
         yield "prompt tokens", _tokens(estimated.input_tokens)
@@ -112,6 +114,23 @@ def _teachers(job: "DistillationJob", estimated: "Estimate") -> Iterator[tuple[s
         yield f"  {teacher.name}", f"{_count(teacher.asked)}, cost {cost}"
 
 
+def _augment(job: "DistillationJob", estimated: "Estimate") -> Iterator[tuple[str, str]]:
+    """The requests for new prompts."""
+    augment = estimated.augment
+    if augment:
+        asked = f"{augment.asked.low:,} to {augment.asked.high:,} requests, the more of them the more are rejected"
+        yield "new prompts", f"{augment.name}: {asked}"
+        yield from _cost_lines(augment)
+    elif job.data.augment and job.teacher.teacher_route == "endpoint":
+        yield "new prompts", UNKNOWN
+
+
+def _cost_lines(planned: "PlannedTeacher") -> Iterator[tuple[str, str]]:
+    cost = "no prices: set input_price and output_price" if planned.cost is None else _amount(planned.cost)
+    yield "  tokens", f"{_tokens(planned.input_tokens)} of prompts, {_tokens(planned.output_tokens)} of replies"
+    yield "  cost", cost
+
+
 def _judge(job: "DistillationJob", estimated: "Estimate") -> Iterator[tuple[str, str]]:
     if job.judge is None:
         return
@@ -121,10 +140,8 @@ def _judge(job: "DistillationJob", estimated: "Estimate") -> Iterator[tuple[str,
     elif judge is None:
         yield "judge", f"{name}: {UNKNOWN}"
     else:
-        cost = "no prices: set its input_price and output_price" if judge.cost is None else _amount(judge.cost)
         yield "judge", f"{name}: {_count(judge.asked)}, mode {job.judge.mode}"
-        yield "  tokens", f"{_tokens(judge.input_tokens)} of prompts, {_tokens(judge.output_tokens)} of replies"
-        yield "  cost", cost
+        yield from _cost_lines(judge)
 
 
 def _requests(job: "DistillationJob", estimated: "Estimate") -> str:

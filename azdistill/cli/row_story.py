@@ -116,6 +116,8 @@ def _teacher_route(story: "RowStory") -> str:
 
 def _split_reason(story: "RowStory") -> str:
     assert story.prompt
+    if story.written:
+        return f"a new prompt that {story.written.teacher} wrote from {', '.join(story.written.seeds)}"
     split, prepare = story.prompt.split, story.settings.get("prepare", {})
     port = "training_data" if split == "train" else f"{split}_data"
     if port in story.files or "training_data" not in story.files:

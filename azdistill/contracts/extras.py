@@ -15,6 +15,7 @@ MODULES = {
 }
 # Modules without which a node of the step fails.
 NEEDED_BY_STEP = {
+    "augment": ("numpy",),
     "train": ("torch", "transformers", "accelerate", "peft"),
     "predict": ("torch", "transformers"),
     "evaluate": ("numpy",),

@@ -13,6 +13,7 @@ A run folder has a folder NODE/OUTPUT for each output of each node. A folder tha
     prepare/prompts/                    prompts.jsonl, rejects.jsonl, left_out.jsonl
                                         contamination.jsonl with data.public_test_sets
     regression/regressions/             suites.jsonl, rejects.jsonl: with section regressions
+    augment/augmented/                  prompts.jsonl, rejects.jsonl, requests.jsonl, usage.json: with data.augment
     teacher/completions/                completions.jsonl, rejects.jsonl, usage.json, calls.jsonl
     curate/curated/                     train.jsonl, validation.jsonl, drops.jsonl, drops.json
     train/model/                        the student: config.json, tokenizer, weights
@@ -48,6 +49,8 @@ LEFT_OUT_FILE = "left_out.jsonl"
 LEAKS_FILE = "leaks.jsonl"
 # Training and validation rows with text of public test sets, as `Reject` records. They stay among the prompts.
 CONTAMINATION_FILE = "contamination.jsonl"
+# Requests for new prompts, with the rows that they showed.
+REQUESTS_FILE = "requests.jsonl"
 # Rows of the regression suites; their answers; their scores.
 SUITES_FILE = "suites.jsonl"
 TRAIN_FILE, VALIDATION_FILE = "train.jsonl", "validation.jsonl"
@@ -68,6 +71,7 @@ EVALUATION_OUTPUT, REPORT_OUTPUT, REGISTRATION_OUTPUT = "evaluation", "report", 
 
 # Paths in a run folder.
 RUN_PROMPTS = Path("prepare", "prompts", PROMPTS_FILE)
+RUN_AUGMENTED = Path("augment", "augmented", PROMPTS_FILE)
 RUN_MODEL = Path("train", "model")
 RUN_EVALUATION = Path("evaluate", EVALUATION_OUTPUT)
 RUN_REPORT = Path("report", REPORT_OUTPUT, REPORT_FILE)

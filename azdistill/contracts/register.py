@@ -49,6 +49,7 @@ STEP = Step(
         "model": Port("custom_model", "the distilled student"),
         "model_address": Port("custom_model", "address of the same model, which is registered", mode="direct"),
         "prompts": Port("uri_folder", "of step prepare, for the lineage"),
+        "augmented": Port("uri_folder", "of step augment, for the lineage", optional=True),
         "completions": Port("uri_folder", "of step teacher, for the lineage"),
         "curated": Port("uri_folder", "of step curate, for the lineage"),
         "training": Port("uri_folder", "metrics of step train, for the lineage"),

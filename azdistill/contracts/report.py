@@ -35,6 +35,7 @@ STEP = Step(
     config=ReportConfig,
     inputs={
         "prompts": Port("uri_folder", "of step prepare"),
+        "augmented": Port("uri_folder", "of step augment", optional=True),
         "completions": Port("uri_folder", "of step teacher"),
         "curated": Port("uri_folder", "of step curate"),
         "training": Port("uri_folder", "metrics of step train"),

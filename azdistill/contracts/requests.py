@@ -1,5 +1,6 @@
 """Settings of requests to teachers: used by the steps that send them, teacher and judge."""
 
+from collections.abc import Iterable
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
@@ -175,6 +176,24 @@ class Prompting(BaseModel):
         return self
 
 
+def check_endpoints_and_prices(teachers: Iterable[Teacher], route: str, budget: float | None) -> None:
+    """Raise PydanticCustomError for a teacher without the endpoint that the route needs, or the prices that a budget
+    needs."""
+    for teacher in teachers:
+        if route == "endpoint" and not (teacher.endpoint or teacher.connection):
+            raise PydanticCustomError(
+                "no_endpoint",
+                "teacher {name} has neither endpoint nor connection",
+                {"name": repr(teacher.model), "fix": "set one, or teacher_route: simulated for a dry run"},
+            )
+        if budget is not None and None in (teacher.input_price, teacher.output_price):
+            raise PydanticCustomError(
+                "no_prices",
+                "budget needs the prices of teacher {name}",
+                {"name": repr(teacher.model), "fix": "set its input_price and output_price"},
+            )
+
+
 class RequestConfig(StepConfig):
     """Teachers, sampling parameters, rate limits and retries. `role` names them in logs and errors."""
 
@@ -260,17 +279,5 @@ class RequestConfig(StepConfig):
 
     @model_validator(mode="after")
     def _has_endpoints_and_prices(self) -> "RequestConfig":
-        for teacher in self.teachers:
-            if self.teacher_route == "endpoint" and not (teacher.endpoint or teacher.connection):
-                raise PydanticCustomError(
-                    "no_endpoint",
-                    "teacher {name} has neither endpoint nor connection",
-                    {"name": repr(teacher.model), "fix": "set one, or teacher_route: simulated for a dry run"},
-                )
-            if self.budget is not None and None in (teacher.input_price, teacher.output_price):
-                raise PydanticCustomError(
-                    "no_prices",
-                    "budget needs the prices of teacher {name}",
-                    {"name": repr(teacher.model), "fix": "set its input_price and output_price"},
-                )
+        check_endpoints_and_prices(self.teachers, self.teacher_route, self.budget)
         return self

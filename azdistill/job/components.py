@@ -12,7 +12,19 @@ from azdistill.contracts.step import Step, flag, scalar_type
 from azdistill.job.snapshot import closure
 
 SCHEMA = "https://azuremlschemas.azureedge.net/latest/commandComponent.schema.json"
-STEPS = ("prepare", "regression", "teacher", "curate", "train", "predict", "judge", "evaluate", "report", "register")
+STEPS = (
+    "prepare",
+    "regression",
+    "augment",
+    "teacher",
+    "curate",
+    "train",
+    "predict",
+    "judge",
+    "evaluate",
+    "report",
+    "register",
+)
 AZURE_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
 

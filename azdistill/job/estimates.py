@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from azdistill.contracts.augment import AugmentSettings
+from azdistill.contracts.augmenting import MOST_REQUESTS, PromptRequest
+from azdistill.contracts.augmenting import render as render_request
 from azdistill.contracts.judging import REQUESTS
 from azdistill.contracts.judging import render as render_case
 from azdistill.contracts.prompting import render
@@ -99,7 +102,7 @@ class PlannedTraining:
 
 @dataclass(frozen=True)
 class PlannedTeacher:
-    """Estimate of one teacher, or of the judge.
+    """Estimate of one teacher, of the judge, or of the requests for new prompts.
 
     `asked` is the number of paid requests. `cost` is in the currency of the prices and at most the budget. It is None
     without prices.
@@ -119,7 +122,9 @@ class Estimate:
     `rows` is the number of rows by split, None for a remote file. `asked` (the number of paid requests),
     `input_tokens`, `output_tokens` and `cost` are sums over `teachers`. They are None, and `teachers` is empty, when a
     file is remote. `asked` is 0 when the job sends no requests to an endpoint. `judge` is None without one, when its
-    rows are remote, and when it is simulated. `serving` is None without section `deployment`.
+    rows are remote, and when it is simulated. `augment` are the requests for new prompts, whose answers are counted in
+    `teachers`; None without data.augment, for remote rows and simulated teachers. `serving` is None without section
+    `deployment`.
     """
 
     nodes: tuple[EstimatedNode, ...]
@@ -131,6 +136,7 @@ class Estimate:
     cost: EstimatedRange | None
     training: PlannedTraining
     judge: PlannedTeacher | None = None
+    augment: PlannedTeacher | None = None
     serving: PlannedServing | None = None
 
 
@@ -154,7 +160,7 @@ def estimate(job: DistillationJob) -> Estimate:
     has_endpoint = job.teacher.teacher_route == "endpoint"
     teachers = tuple(_teachers(job, counted, sampled)) if has_endpoint and len(counted) == len(rows) else ()
     judge, training = planned_judge(job, rows["test"], sampled), _training(job, sampled)
-    last = (training, judge, planned_serving(job))
+    last = (training, judge, planned_augment(job, sampled), planned_serving(job))
     if has_endpoint and not teachers:
         return Estimate(planned_nodes(job), rows, (), None, None, None, None, *last)
     return Estimate(planned_nodes(job), rows, teachers, *_totals(job, teachers), *last)
@@ -203,7 +209,9 @@ def _requests(job: DistillationJob, rows: Mapping[str, int], turns: float) -> It
     """Number of requests to each teacher. A test row gets one answer, with policy all from the first teacher only.
     A cascade also samples test rows, because it compares the samples."""
     config, total = job.teacher, sum(teacher.weight for teacher in job.teacher.teachers)
-    training = (rows["train"] + rows["validation"]) * config.samples * (turns if config.turns == "all" else 1)
+    new = job.data.augment.new_prompts if job.data.augment else 0
+    rows_to_train = (rows["train"] + rows["validation"]) * (turns if config.turns == "all" else 1) + new
+    training = rows_to_train * config.samples
     testing = rows["test"] * (config.samples if config.policy == "cascade" else 1)
     for index, teacher in enumerate(config.teachers):
         share = teacher.weight / total if config.policy == "route" else 1
@@ -267,6 +275,35 @@ def planned_judge(
     replies = EstimatedRange(asked * min(THOUGHT_TOKENS, judge.max_tokens), asked * judge.max_tokens)
     cost = _cost(judge.judge_model, prompts, replies, judge.budget)
     return PlannedTeacher(judge.judge_model.called, EstimatedRange(asked, asked), prompts, replies, cost)
+
+
+def planned_augment(job: DistillationJob, sampled: Mapping[str, _Sampled]) -> PlannedTeacher | None:
+    """Requests for new prompts that are as long as the training rows."""
+    augment, rows = job.data.augment, sampled.get("train")
+    if augment is None or job.teacher.teacher_route != "endpoint" or rows is None:
+        return None
+    needed = math.ceil(augment.new_prompts / augment.per_request)
+    requests = EstimatedRange(needed, MOST_REQUESTS * needed)
+    instructions = render_request(PromptRequest(1, augment.per_request, ()))
+    length = max(rows.characters - rows.reference, 1)
+    characters = sum(len(turn.content) for turn in instructions) + augment.examples * length
+    short, long = CHARACTERS
+    prompts = EstimatedRange(round(requests.low * characters / long), round(requests.high * characters / short))
+    reply = min(augment.per_request * length / long, augment.max_tokens)
+    replies = EstimatedRange(round(requests.low * reply), round(requests.high * augment.max_tokens))
+    names = ", ".join(teacher.called for teacher in job.teacher.teachers)
+    return PlannedTeacher(names, requests, prompts, replies, _augment_cost(job, augment, prompts, replies))
+
+
+def _augment_cost(
+    job: DistillationJob, augment: AugmentSettings, prompts: EstimatedRange, replies: EstimatedRange
+) -> EstimatedRange | None:
+    """The cost of requests that the teachers share by their weights. None if a teacher has no price."""
+    weights = sum(teacher.weight for teacher in job.teacher.teachers)
+    costs = [(teacher.weight / weights, _cost(teacher, prompts, replies, None)) for teacher in job.teacher.teachers]
+    known = [EstimatedRange(share * cost.low, share * cost.high) for share, cost in costs if cost]
+    total = _sum(known)
+    return _within_budget(total.low, total.high, augment.budget) if len(known) == len(costs) else None
 
 
 def _rubric(rubric: str) -> str:

@@ -300,6 +300,24 @@ def _label_counts(job: DistillationJob) -> Iterator[Problem]:
             yield Problem(code="incompatible_fields", message=message, fix="remove it", field=path, value=value)
 
 
+def _augment(job: DistillationJob) -> Iterator[Problem]:
+    """New prompts need a teacher that answers requests, and their budget needs its prices."""
+    augment = job.data.augment
+    if augment and job.teacher.teacher_route == "completions":
+        message, fix = "no teacher is asked, because teacher.completions has the answers", "remove one of the two"
+        yield Problem(code="incompatible_fields", message=message, fix=fix, field=("data", "augment"))
+    elif augment and augment.budget is not None:
+        for teacher in job.teacher.teachers:
+            if None in (teacher.input_price, teacher.output_price):
+                yield Problem(
+                    code="no_prices",
+                    message=f"needs the prices of teacher {teacher.model!r}",
+                    fix="set its input_price and output_price",
+                    field=("data", "augment", "budget"),
+                    value=augment.budget,
+                )
+
+
 def _compute(job: DistillationJob) -> Iterator[Problem]:
     yield from compute_problems(job.compute)
 
@@ -373,6 +391,7 @@ CHECKS: tuple[Check, ...] = (
     _unknown_costs,
     _labels,
     _label_counts,
+    _augment,
     _compute,
     gpu_setting_problems,
     _reasoning_of_last_turns,

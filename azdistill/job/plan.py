@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from azdistill.contracts.augment import AugmentConfig
 from azdistill.contracts.job_facts import JobFacts, ModelFacts
 from azdistill.contracts.layout import EVALUATION_OUTPUT, REGISTRATION_OUTPUT, REPORT_OUTPUT
 from azdistill.contracts.predict import PredictConfig
@@ -63,6 +64,9 @@ GRAPH: Mapping[str, Wiring] = {
         "regression",
         {"prompts": "prepare.prompts", **{port: port for port in SUITE_PORTS}, "task_file": "task_file"},
     ),
+    # Only in a job with data.augment. It adds training rows, and only the teacher reads them: for all other nodes the
+    # validation and test rows of prepare are enough.
+    "augment": Wiring("augment", {"prompts": "prepare.prompts", "simulation": "simulation"}),
     "teacher": Wiring(
         "teacher",
         {"prompts": "prepare.prompts", "answers": "completions", "task_file": "task_file", "simulation": "simulation"},
@@ -123,6 +127,7 @@ GRAPH: Mapping[str, Wiring] = {
         "report",
         {
             "prompts": "prepare.prompts",
+            "augmented": "augment.augmented",
             "completions": "teacher.completions",
             "curated": "curate.curated",
             "training": "train.metrics",
@@ -139,6 +144,7 @@ GRAPH: Mapping[str, Wiring] = {
             "model": "train.model",
             "model_address": "train.model",
             "prompts": "prepare.prompts",
+            "augmented": "augment.augmented",
             "completions": "teacher.completions",
             "curated": "curate.curated",
             "training": "train.metrics",
@@ -236,6 +242,9 @@ def plan(job: DistillationJob) -> Plan:
 def _graph(configs: Mapping[str, StepConfig]) -> dict[str, Wiring]:
     """The nodes of a job whose steps have these configs, without the ports whose source the job does not have."""
     nodes = {name: wiring for name, wiring in GRAPH.items() if wiring.step in configs}
+    if "augment" in nodes:
+        teacher = nodes["teacher"]
+        nodes["teacher"] = replace(teacher, ports={**teacher.ports, "prompts": "augment.augmented"})
     absent = GRAPH.keys() - nodes.keys() | ({"suite_gates"} if "regression" not in configs else set())
     return {
         name: replace(
@@ -277,6 +286,14 @@ def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
             suites=tuple(_as(Suite, suite) for suite in job.regressions),
             rows=job.prepare.rows,
             max_reject_ratio=job.prepare.max_reject_ratio,
+        )
+    if job.data.augment:
+        sections["augment"] = AugmentConfig(
+            **dict(job.data.augment),
+            teachers=job.teacher.teachers,
+            teacher_route=job.teacher.teacher_route,
+            max_attempts=job.teacher.max_attempts,
+            timeout_s=job.teacher.timeout_s,
         )
     return {name: _with_shared(section, shared) for name, section in sections.items()} | {
         "report": ReportConfig(

@@ -21,6 +21,7 @@ MAX_TIMEOUT_S, MAX_SPOT_TIMEOUT_S = 1_814_400, 604_800
 TIMEOUTS_S = {
     "prepare": 21_600,
     "regression": 21_600,
+    "augment": 86_400,
     "teacher": 604_800,
     "curate": 21_600,
     "train": 86_400,

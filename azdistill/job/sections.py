@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from azdistill.contracts.augment import AugmentSettings
 from azdistill.job.catalog import ModelType
 from azdistill.job.chat_template import SpecChatTemplate
 from azdistill.job.paths import SpecPath
@@ -53,6 +54,11 @@ class DataSection(Section):
         (),
         description="Columns of the rows by which the evaluation is sliced, such as [topic, language]. Their values "
         "are texts, numbers or booleans.",
+    )
+    augment: AugmentSettings | None = Field(
+        None,
+        description="New training prompts that a teacher writes from the training rows, such as {new_prompts: 200}. "
+        "Default: none.",
     )
 
 
@@ -160,8 +166,8 @@ class ComputeSection(Section):
     )
     timeout: dict[str, Seconds] = Field(
         default_factory=dict,
-        description="Time limits by step, seconds. Default: 86400 (a day) for train and judge, 604800 (a week) for "
-        "teacher, 21600 (6 hours) for the others. A step that reached its limit continues in the next run.",
+        description="Time limits by step, seconds. Default: 86400 (a day) for train, augment and judge, 604800 (a "
+        "week) for teacher, 21600 (6 hours) for the others. A step that reached its limit continues in the next run.",
     )
     environment_variables: dict[str, str] = Field(
         default_factory=dict, description="Environment variables of all steps, such as HTTPS_PROXY. Not for secrets."

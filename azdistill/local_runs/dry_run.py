@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("azdistill.local_runs")
 
-# Upper limits: rows of each file, training epochs, and new tokens of each answer of student and baseline.
-MAX_ROWS, MAX_EPOCHS, MAX_NEW_TOKENS = 50, 1, 32
+# Upper limits: rows of each file, new prompts, training epochs, and new tokens of each answer of student and baseline.
+MAX_ROWS, MAX_NEW_PROMPTS, MAX_EPOCHS, MAX_NEW_TOKENS = 50, 10, 1, 32
 
 # Folder in the run folder for the tiny student, the answer store and the model registry. It is deleted with the run.
 HOME = ".dry-run"
@@ -128,6 +128,9 @@ def _reduced(job: "DistillationJob") -> Iterator[Replacement]:
     if not 0 < job.prepare.rows <= MAX_ROWS:
         first_rows = f"the first {MAX_ROWS} of each file"
         yield Replacement("rows", str(MAX_ROWS), "rows", job.prepare.rows or "all", first_rows)
+    if job.data.augment and job.data.augment.new_prompts > MAX_NEW_PROMPTS:
+        before = f"{job.data.augment.new_prompts} new ones"
+        yield Replacement("new_prompts", str(MAX_NEW_PROMPTS), "prompts", before, f"{MAX_NEW_PROMPTS} new ones")
     if job.train.num_epochs > MAX_EPOCHS:
         yield Replacement("num_epochs", str(MAX_EPOCHS), "epochs", f"{job.train.num_epochs:g}", MAX_EPOCHS)
     if job.predict.max_new_tokens > MAX_NEW_TOKENS:

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from azdistill.contracts.augmenting import AnsweredRequest
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.layout import (
     CALLS_FILE,
@@ -18,6 +19,8 @@ from azdistill.contracts.layout import (
     METRICS_FILE,
     PREDICTIONS_FILE,
     REJECTS_FILE,
+    REQUESTS_FILE,
+    RUN_AUGMENTED,
     RUN_EVALUATION,
     RUN_PROMPTS,
     SCORES_FILE,
@@ -39,6 +42,7 @@ FOLDERS = {"prepare": RUN_PROMPTS.parent, "teacher": COMPLETIONS, "curate": CURA
 REMOVED = (
     ("prepare", RUN_PROMPTS.with_name(REJECTS_FILE)),
     ("prepare", RUN_PROMPTS.with_name(LEFT_OUT_FILE)),
+    ("augment", RUN_AUGMENTED.with_name(REJECTS_FILE)),
     ("teacher", COMPLETIONS / REJECTS_FILE),
     ("curate", CURATED / DROPS_FILE),
 )
@@ -74,7 +78,7 @@ class RowStory:
 
     `removed` has the name of the step for each record of a rejected, left out or dropped row. `training` has the
     name of the split for each row that was trained or validated on. `settings` are the configs of the steps, and
-    `files` the inputs of step prepare.
+    `files` the inputs of step prepare. `written` is None unless a teacher wrote the prompt.
     """
 
     source: str
@@ -88,6 +92,7 @@ class RowStory:
     neighbors: Sequence[NearTrainingRow] = ()
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     files: Sequence[str] = ()
+    written: AnsweredRequest | None = None
 
 
 def find_prompts_run(path: Path) -> Path:
@@ -135,7 +140,20 @@ def row_story(run: Path, row: str) -> RowStory:
         neighbors=near_training_rows(run, prompt.messages) if prompt.split == "test" else (),
         settings=settings,
         files=files,
+        written=_written(run, source),
     )
+
+
+def _written(run: Path, source: str) -> AnsweredRequest | None:
+    """The request to which a new prompt is the reply. The source of the prompt has its position there at the end."""
+    path = run / RUN_AUGMENTED.with_name(REQUESTS_FILE)
+    return next(rows_with(path, "source", source.rpartition(":")[0], AnsweredRequest), None)
+
+
+def _prompts_file(run: Path) -> Path:
+    """The file with the prompts of all rows, new ones included."""
+    augmented = run / RUN_AUGMENTED
+    return augmented if augmented.is_file() else run / RUN_PROMPTS
 
 
 def near_training_rows(run: Path, messages: Sequence[Message], count: int = NEIGHBORS) -> list[NearTrainingRow]:
@@ -173,13 +191,13 @@ def _text(turns: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _source(run: Path, identity: str) -> str:
-    prompt = next(rows_with(run / RUN_PROMPTS, "id", identity.partition("-")[0], Prompt), None)
+    prompt = next(rows_with(_prompts_file(run), "id", identity.partition("-")[0], Prompt), None)
     return prompt.source if prompt else ""
 
 
 def _find_prompt(run: Path, row: str) -> Prompt | None:
     """None for a row that only the rejects have."""
-    path = run / RUN_PROMPTS
+    path = _prompts_file(run)
     by_source = list(rows_with(path, "source", Path(row).name, Prompt)) if ":" in row else []
     prompts = by_source or list(islice(rows_with(path, "id", row, Prompt, is_prefix=True), FEW_ROWS))
     if len(prompts) > 1:

@@ -76,10 +76,12 @@ def read_lineage(
     evaluation: Path,
     gate: GateDecision,
     licences_acknowledged: Sequence[str] = (),
+    augmented: Path | None = None,
 ) -> Lineage:
     """The lineage of a student from the folders of its steps. Raises DataError for a folder that is not complete."""
     folders = {
         "prepare": prompts,
+        **({"augment": augmented} if augmented else {}),
         "teacher": completions,
         "curate": curated,
         "train": training,

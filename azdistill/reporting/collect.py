@@ -63,6 +63,7 @@ class Folders:
     student: Path
     baseline: Path
     evaluation: Path
+    augmented: Path | None = None
     judgements: Path | None = None
     regressions: Path | None = None
 
@@ -71,6 +72,7 @@ class Folders:
         return {
             "prepare": read_manifest(self.prompts),
             **({"regression": read_manifest(self.regressions)} if self.regressions else {}),
+            **({"augment": read_manifest(self.augmented)} if self.augmented else {}),
             "teacher": read_manifest(self.completions),
             "curate": read_manifest(self.curated),
             "train": read_manifest(self.training),
@@ -87,6 +89,7 @@ def collect(folders: Folders, config: ReportConfig, trials: Trials | None = None
     metrics = read_result(folders.evaluation / METRICS_FILE, Metrics)
     decision = read_result(folders.evaluation / GATE_FILE, GateDecision)
     usage = read_result(folders.completions / USAGE_FILE, Usage)
+    augment_usage = read_result(folders.augmented / USAGE_FILE, Usage) if folders.augmented else None
     judge_usage = read_result(folders.judgements / USAGE_FILE, Usage) if folders.judgements else None
     training = read_json(folders.training / TRAINING_METRICS_FILE)
     profile = read_result(folders.student / PROFILE_FILE, Profile)
@@ -115,7 +118,7 @@ def collect(folders: Folders, config: ReportConfig, trials: Trials | None = None
         data_card=_data_card(folders, metrics, manifests),
         stages=_stages(folders, manifests),
         usage=usage,
-        costs=costs(usage, training.get("seconds", 0.0), profile, config, judge_usage),
+        costs=costs(usage, training.get("seconds", 0.0), profile, config, judge_usage, augment_usage),
         judge=read_result(folders.evaluation / JUDGE_FILE, JudgeResults) if folders.judgements else None,
         judge_usage=judge_usage,
         training=training,
@@ -183,6 +186,8 @@ def _count_stages(folders: Folders, manifests: Mapping[str, Manifest]) -> Iterat
     unused = _reasons(counts["reasons"] | counts["left_out"])
     yield Stage(name="read", rows=prepared + sum(unused.values()), left_behind={})
     yield Stage(name="prepared", rows=prepared, left_behind=unused)
+    if "augment" in manifests:
+        yield Stage(name="with new prompts", rows=prepared + manifests["augment"].counts["new"], left_behind={})
     answered = manifests["teacher"].counts
     yield Stage(name="answered by the teacher", rows=answered["answered"], left_behind=_reasons(answered["reasons"]))
     drops = read_json(folders.curated / DROP_COUNTS_FILE)

@@ -8,15 +8,21 @@ HOUR = 3600
 
 
 def costs(
-    usage: Usage, training_seconds: float, profile: Profile, prices: ReportConfig, judge: Usage | None = None
+    usage: Usage,
+    training_seconds: float,
+    profile: Profile,
+    prices: ReportConfig,
+    judge: Usage | None = None,
+    augment: Usage | None = None,
 ) -> Costs:
     """Costs of this distillation. `training_seconds` and the student's `profile` are as the steps measured them,
-    `judge` is the usage of a judge."""
+    `judge` is the usage of a judge, `augment` that of new prompts."""
     useful = usage.ledger.get("useful")
     teacher = usage.cost or None
     return Costs(
         teacher=teacher,
         by_outcome={outcome: used.cost for outcome, used in usage.ledger.items() if used.cost},
+        augment=(augment.cost or None) if augment else None,
         judge=(judge.cost or None) if judge else None,
         training=None if prices.training_hour_price is None else prices.training_hour_price * training_seconds / HOUR,
         teacher_per_1000=1000 * useful.cost / useful.calls if useful and useful.cost else None,

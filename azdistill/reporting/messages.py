@@ -294,6 +294,7 @@ def cost_facts(report: Report) -> list[Fact]:
     outcomes = ", ".join(f"{outcome} {amount(cost)}" for outcome, cost in costs.by_outcome.items())
     facts = [
         ("teacher's calls", None if costs.teacher is None else f"{amount(costs.teacher)} ({outcomes})"),
+        ("calls for new prompts", None if costs.augment is None else amount(costs.augment)),
         ("judge's calls", None if costs.judge is None else amount(costs.judge)),
         ("training", None if costs.training is None else amount(costs.training)),
         ("1,000 answers of the teacher", None if costs.teacher_per_1000 is None else amount(costs.teacher_per_1000)),

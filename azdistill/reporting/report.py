@@ -185,13 +185,14 @@ class LengthGroup(ReportModel):
 class Costs(ReportModel):
     """Costs in the currency of the job's prices. None: a price is not set.
 
-    `teacher` is that of all calls of the distillation and `by_outcome` that of calls with one outcome, `judge` that of
-    all calls to a judge, `training` that of the time in which the student was trained. `teacher_per_1000` and
-    `student_per_1000` are those of 1,000 answers.
+    `teacher` is that of all answers of the teachers and `by_outcome` that of calls with one outcome, `augment` that of
+    all calls for new prompts, `judge` that of all calls to a judge, `training` that of the time in which the student
+    was trained. `teacher_per_1000` and `student_per_1000` are those of 1,000 answers.
     """
 
     teacher: float | None = None
     by_outcome: dict[str, float] = {}
+    augment: float | None = None
     judge: float | None = None
     training: float | None = None
     teacher_per_1000: float | None = None
@@ -199,8 +200,9 @@ class Costs(ReportModel):
 
     @property
     def spent(self) -> float | None:
-        """Cost of the distillation: teacher, training and judge. None if no teacher has a price."""
-        return None if self.teacher is None else self.teacher + (self.training or 0) + (self.judge or 0)
+        """Cost of the distillation: teacher, new prompts, training and judge. None if no teacher has a price."""
+        others = (self.augment or 0) + (self.training or 0) + (self.judge or 0)
+        return None if self.teacher is None else self.teacher + others
 
     @property
     def break_even_requests(self) -> int | None:

@@ -11,11 +11,13 @@ from typing import Protocol
 import orjson
 from pydantic import ValidationError
 
+from azdistill.contracts.augmenting import is_request
 from azdistill.contracts.problems import explain
 from azdistill.contracts.rows import Message
 from azdistill.contracts.simulation import Simulation
 from azdistill.simulate.auth import AuthCheck
 from azdistill.simulate.choices import build_choice
+from azdistill.simulate.experts import augment
 from azdistill.simulate.faults import FaultInjector
 from azdistill.simulate.limits import Limiter
 from azdistill.simulate.rng import draw, latency_s
@@ -128,8 +130,12 @@ class SimulatedTeacher:
         return seconds
 
     def _text(self, request: ChatRequest, index: int) -> str:
-        """The answer, right or wrong: one of the job's examples if there are any, else the expert's."""
+        """The answer, right or wrong: one of the job's examples if there are any, else the expert's.
+
+        A request for new prompts has an expert of its own."""
         wrong = self._draw("wrong", request, index) < self.simulation.wrong_rate
+        if is_request(request.messages):
+            return augment.wrong_answer(request.messages) if wrong else augment.answer(request.messages)
         if examples := self.simulation.examples:
             return examples[(int(self._draw("example", request, index) * len(examples)) + wrong) % len(examples)]
         return self.expert.wrong_answer(request.messages) if wrong else self.expert.answer(request.messages)

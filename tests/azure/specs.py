@@ -279,6 +279,10 @@ def jobs(draw: st.DrawFn) -> Values:
     if task in typing.get_args(TaskName) and task != "nli":
         for field in ("max_label_ratio", "weight_by_label"):
             values.get("curate", {}).pop(field, None)
+    if augment := values["data"].pop("augment", None):
+        # Without a budget, which needs the prices of all teachers.
+        augment = {name: value for name, value in augment.items() if name != "budget"}
+        values["data"] |= {"augment": augment} if _route(values["teacher"]) != "completions" else {}
     return values
 
 
@@ -423,14 +427,17 @@ def _with_prices(section: Values) -> Values:
 
 def _with_endpoints(section: Values) -> Values:
     """Add connections to teachers without an endpoint, if the route needs one."""
-    route = section.get("teacher_route", "endpoint" if section.get("completions") is None else "completions")
-    if route != "endpoint":
+    if _route(section) != "endpoint":
         return section
     teachers = [
         teacher if teacher.get("endpoint") or teacher.get("connection") else teacher | {"connection": "deepseek-v3"}
         for teacher in _teachers(section)
     ]
     return section | {"teachers": teachers}
+
+
+def _route(section: Values) -> Any:
+    return section.get("teacher_route", "endpoint" if section.get("completions") is None else "completions")
 
 
 def _teachers(section: Values) -> list[Values]:

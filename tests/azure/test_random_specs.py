@@ -131,6 +131,7 @@ def _sections(job: DistillationJob) -> dict[str, StepConfig]:
     name = job.outputs.registered_model or f"{job.name.replace('.', '-')}-distilled"
     return {
         "prepare": job.prepare,
+        **({"augment": step_configs(job)["augment"]} if job.data.augment else {}),
         "teacher": job.teacher,
         "curate": job.curate,
         "train": step_configs(job)["train"],  # with the settings that the memory plan chooses
@@ -184,7 +185,9 @@ def _job_settings(compute: ComputeSection, name: str) -> Wire:
         "processes": processes if instances * processes > 1 else None,
         "shm_size": compute.shm_size if gpu else None,
         "spot": step in compute.spot,
-        "seconds": compute.timeout.get(step, {"teacher": 604_800, "train": 86_400}.get(step, 21_600)),
+        "seconds": compute.timeout.get(
+            step, {"augment": 86_400, "teacher": 604_800, "train": 86_400}.get(step, 21_600)
+        ),
         "variables": compute.environment_variables,
     }
 

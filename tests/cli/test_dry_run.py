@@ -70,18 +70,29 @@ REPLACEMENTS = (
 
 
 def test_a_dry_run_uses_the_bundle_of_the_real_run(azdistill: Command, production: Path, folder: Path) -> None:
-    """Until `curate`: the nodes after it load models."""
+    """Until `curate`: the nodes after it load models. With new prompts."""
+    data = "  test_data: ./test.jsonl\n"
+    production.write_text(PRODUCTION.replace(data, f"{data}  augment: {{new_prompts: 200}}\n"))
     compile_job(load_job(production), folder / "real")
     command = ("run", production, "--dry-run", "--rows", "20", "--until", "curate")
     done = azdistill(*command)
     assert done.code == 0, done.err
     run = Path("runs/nli-prod-dry-run")
     assert f"curate.curated: {run}/curate/curated" in done.out.splitlines()
-    assert all(f"  {replacement}" in done.err for replacement in REPLACEMENTS)
+    assert all(
+        f"  {replacement}" in done.err for replacement in (*REPLACEMENTS, "prompts  200 new ones -> 10 new ones")
+    )
     assert content(run / "bundle") == content(folder / "real")
     assert len((run / "prepare/prompts/prompts.jsonl").read_text().splitlines()) == 40
     answered = read_json(run / "teacher/completions/usage.json")["answered"]
-    assert answered == len((run / "teacher/completions/completions.jsonl").read_text().splitlines()) > 20
+    text = (run / "teacher/completions/completions.jsonl").read_text()
+    completions = [json.loads(line) for line in text.splitlines()]
+    assert answered == len(completions) > 20
+    new = [row for row in completions if row["source"].startswith("augment:")]
+    assert len(new) == read_json(run / "augment/augmented/manifest.json")["counts"]["new"] == 10
+    shown = azdistill("data", "show", run, new[0]["source"])
+    assert f"row {new[0]['id']} of {new[0]['source']}" in shown.out
+    assert "split: train, a new prompt that DeepSeek-V3.2 wrote from training_data.jsonl:" in shown.out
     assert not (folder / "home").exists()
 
     again = azdistill(*command, "--explain")

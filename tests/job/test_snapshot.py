@@ -24,6 +24,7 @@ HEAVY = {
         *("uvloop", "yaml"),
     },
     "curate": {"math_verify", "numpy", "py3langid", "rouge_score"},
+    "augment": {"aiohttp", "azure", "math_verify", "numpy", "orjson", "rouge_score", "safetensors", "uvloop"},
     "train": {
         *("torch", "transformers", "mlflow", "accelerate", "jinja2", "peft", "safetensors", "psutil", "numpy"),
         "pyarrow",

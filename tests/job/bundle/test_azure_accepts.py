@@ -6,6 +6,7 @@ import pytest
 from azure.ai.ml import load_component, load_job
 from azure.ai.ml._utils._asset_utils import get_object_hash
 
+from azdistill.contracts.augment import AugmentSettings
 from azdistill.contracts.gpus import REQUIRED_GPUS
 from azdistill.engine.pipeline.checks import pipeline_problems, validate_file
 from azdistill.engine.pipeline.loading import load_pipeline
@@ -46,7 +47,7 @@ def test_the_sdk_loads_and_validates_a_bundle(bundle: Path) -> None:
 
 @pytest.fixture(scope="module")
 def judged(bundle: Path) -> Path:
-    """The same bundle with a judge and regression suites."""
+    """The same bundle with a judge, regression suites and new prompts."""
     labels = bundle.parent / "labels.jsonl"
     labels.write_text('{"id": "a", "answers": ["b", "c"], "preference": "tie"}\n')
     model = {"model": "gpt-5.1", "connection": "boss"}
@@ -54,17 +55,21 @@ def judged(bundle: Path) -> Path:
     spec = load_spec(bundle.parent / "job/job.yaml")
     suites = [{"name": "general", "data": str(labels)}, {"name": "unsafe", "data": "azureml:unsafe:1"}]
     regressions = tuple(map(RegressionSuite.model_validate, suites))
-    spec = spec.model_copy(update={"judge": JudgeSection.model_validate(section), "regressions": regressions})
+    data = spec.data.model_copy(update={"augment": AugmentSettings(new_prompts=200, budget=None)})
+    judge = JudgeSection.model_validate(section)
+    spec = spec.model_copy(update={"judge": judge, "regressions": regressions, "data": data})
     return compile_job(spec, bundle.parent / "judged").parent
 
 
-def test_the_sdk_and_the_local_engine_accept_a_judge_and_suites(judged: Path) -> None:
+def test_the_sdk_and_the_local_engine_accept_a_judge_suites_and_new_prompts(judged: Path) -> None:
     job = load_job(judged / "pipeline.yml")
     assert job._validate().passed
     sent = job._to_rest_object().properties.jobs
     assert sent["evaluate"]["inputs"]["judgements"]["value"] == "${{parent.jobs.judge.outputs.judgements}}"
     assert set(sent["judge"]["inputs"]) >= {"rubric", "human_labels", "judge_model"}
     assert set(sent["regression"]["inputs"]) >= {"suite_1", "suite_2", "suites"}
+    assert sent["teacher"]["inputs"]["prompts"]["value"] == "${{parent.jobs.augment.outputs.augmented}}"
+    assert set(sent["augment"]["inputs"]) >= {"teachers", "new_prompts", "max_tokens"}
     for node in ("predict_student", "predict_baseline", "evaluate", "report"):
         assert sent[node]["inputs"]["regressions"]["value"] == "${{parent.jobs.regression.outputs.regressions}}"
     path = judged / "pipeline.yml"
