@@ -85,10 +85,19 @@ def _synchronise(folder: Path, files: Mapping[str, Content], pipeline: str, link
         return
     (folder / PIPELINE_FILE).unlink(missing_ok=True)
     for name in stale:
-        (folder / name).unlink()
+        _remove(folder, name)
     for name in changed:
         write_content(folder / name, files[name], link=link)
     write_text(folder / PIPELINE_FILE, pipeline)
+
+
+def _remove(folder: Path, name: str) -> None:
+    """Delete a file, and the folders that are empty without it: a file of another bundle may have the name of one."""
+    (folder / name).unlink()
+    for parent in (folder / name).parents:
+        if parent == folder or any(parent.iterdir()):
+            return
+        parent.rmdir()
 
 
 def _same(path: Path, content: Content) -> bool:

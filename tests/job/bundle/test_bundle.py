@@ -124,6 +124,16 @@ def test_what_is_no_longer_part_of_the_job_leaves_the_bundle(spec: Path, tmp_pat
     assert "validation_data" not in (tmp_path / "bundle/pipeline.yml").read_text()
 
 
+def test_a_file_replaces_a_folder_of_rows_in_a_bundle(spec: Path, tmp_path: Path) -> None:
+    bundle, text = tmp_path / "bundle", SPEC + "prepare: {test_fraction: 0.2}\n"
+    spec.write_text(text.replace("./rows/train.jsonl", "./rows"))
+    compile_job(load_job(spec), bundle)
+    rows = (spec.parent / "rows" / "train.jsonl").rename(spec.parent / "rows" / "train")
+    spec.write_text(text.replace("train.jsonl", "train"))
+    compile_job(load_job(spec), bundle)
+    assert (bundle / "inputs/training_data").read_bytes() == rows.read_bytes()
+
+
 def test_a_folder_that_is_no_bundle_is_left_alone(spec: Path) -> None:
     with pytest.raises(InputError, match=r"contains '\w+(\.yaml)?', so it is not a bundle"):
         compile_job(load_job(spec), spec.parent)
