@@ -11,6 +11,9 @@ from azdistill.steps.runner import run_step
 
 logger = logging.getLogger("azdistill.steps")
 
+# From this fraction of nearly leaked rows on, the cause is probably a text that many rows share, such as a passage.
+MANY_LEAKED = 0.05
+
 SPLIT_OF_PORT: dict[str, Split] = {"training_data": "train", "validation_data": "validation", "test_data": "test"}
 
 
@@ -33,6 +36,13 @@ def body(arguments: Arguments[PrepareConfig]) -> None:
         "%(train)s train, %(validation)s validation, %(test)s test rows; left out: %(rejected)s rejected%(left_out)s",
         {**counts, "left_out": left_out},
     )
+    leakage = counts.get("leakage", {"near_leaked": 0, "compared": 0})
+    if leakage["near_leaked"] > MANY_LEAKED * leakage["compared"]:
+        logger.warning(
+            "%(near_leaked)s of %(compared)s rows are nearly held-out rows; for questions about the same passages, set "
+            "prepare.group_column to the passage's title, or prepare.leakage: report to keep them",
+            leakage,
+        )
     if "personal_data" in counts:
         values = ", ".join(f"{count} {kind}" for kind, count in counts["personal_data"]["values"].items())
         redacted = " redacted" if config.pii == "redact" else ""

@@ -127,3 +127,13 @@ def test_two_labels_are_stated_and_not_guessed(jsonl, prepare_step):
     assert golds == {"entailment", "not_entailment"}
     three = jsonl([{"premise": f"p {n}", "hypothesis": "h", "label": n % 3} for n in range(40)])
     assert prepare_step(three, task="nli").code == 0
+
+
+def test_many_rows_about_the_same_passages_are_warned_of(jsonl, prepare_step):
+    passages = [" ".join(f"word{passage}x{number}" for number in range(40)) for passage in range(10)]
+    questions = ["who wrote it", "when was it built", "where does it stand", "why is it famous"]
+    rows = [{"context": text, "question": question, "passage": text[:7]} for text in passages for question in questions]
+    done = prepare_step(jsonl(rows), task="qa", test_fraction=0.3)
+    assert done.code == 0
+    assert "rows are nearly held-out rows; for questions about the same passages, set prepare.group_column" in done.out
+    assert "nearly" not in prepare_step(jsonl(rows), task="qa", test_fraction=0.3, group_column="passage").out
