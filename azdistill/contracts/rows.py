@@ -84,7 +84,7 @@ class Completion(Row):
 
 
 class AnswerCall(Row):
-    """How an answer was obtained; `key` is that of the completion. Facts that are not known are not written.
+    """The calls that an answer took; `key` is that of the completion. Facts that are not known are not written.
 
     `model` is the name in the endpoint's reply, `attempts` the number of calls until the answer arrived, `from_store`
     whether it had been bought before this run.

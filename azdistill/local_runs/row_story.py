@@ -74,7 +74,7 @@ class NearTrainingRow:
 
 @dataclass(frozen=True)
 class RowStory:
-    """What a run has about one row. `prompt` is None for a row that step prepare rejected or left out.
+    """All records of a run about one row. `prompt` is None for a row that step prepare rejected or left out.
 
     `removed` has the name of the step for each record of a rejected, left out or dropped row. `training` has the
     name of the split for each row that was trained or validated on. `settings` are the configs of the steps, and

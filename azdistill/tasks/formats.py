@@ -89,7 +89,7 @@ def detect_format(path: Path) -> DataFormat:
 
 
 def mismatch(name: str, detected: DataFormat) -> str:
-    """What the name of a file says, where its content is of another format or compression; else empty."""
+    """The format that a file's name states, where its content has another format or compression; else empty."""
     *suffixes, last = ["", *name.lower().split(".")[1:]]
     compression = COMPRESSION_SUFFIXES.get(last)
     expected = SUFFIXES.get(suffixes[-1] if compression and suffixes else last, (detected.name,))

@@ -101,25 +101,25 @@ def test_new_prompts_are_training_rows_of_the_form_of_the_others_and_are_bought_
 ) -> None:
     teacher = simulated()
     assert step.run() == (0, "")
-    given = [prompt.model_dump(mode="json") for prompt in rows()]
+    originals = [prompt.model_dump(mode="json") for prompt in rows()]
     prompts = step.rows("prompts.jsonl")
-    assert [prompt["id"] for prompt in prompts[: len(given)]] == [prompt["id"] for prompt in given]
-    new = prompts[len(given) :]
+    assert [prompt["id"] for prompt in prompts[: len(originals)]] == [prompt["id"] for prompt in originals]
+    new = prompts[len(originals) :]
     assert len(new) == 20
     assert {prompt["split"] for prompt in new} == {"train"}
     # The simulated teacher answers them, as it answers the others.
     assert {nli.answer(Prompt.model_validate(prompt).messages) for prompt in new} <= {"entailment", "neutral"}
-    question = text_of(given[0]).rpartition("\n")[2]
+    question = text_of(originals[0]).rpartition("\n")[2]
     for prompt in new:
         premise, hypothesis, last = text_of(prompt).split("\n")
         assert premise.startswith("Premise: A ")
         assert hypothesis.startswith("Hypothesis: The ")
         assert last == question
     everything = [(text_of(prompt),) for prompt in prompts]
-    assert not [index for index in near_duplicates(everything, 0.8) if index >= len(given)]
+    assert not [index for index in near_duplicates(everything, 0.8) if index >= len(originals)]
     # Each new prompt names its request, and the request the training rows that it showed.
     requests = {request["source"]: request for request in step.rows("requests.jsonl")}
-    sources = {prompt["source"]: prompt["split"] for prompt in given}
+    sources = {prompt["source"]: prompt["split"] for prompt in originals}
     for prompt in new:
         seeds = requests[prompt["source"].rpartition(":")[0]]["seeds"]
         assert {sources[seed] for seed in seeds} == {"train"}

@@ -1,4 +1,4 @@
-"""What is said of a file before a job: formats, shapes of rows, and columns that may be question and answer."""
+"""The description of a data file before a run: formats, shapes of rows, columns that may be question and answer."""
 
 import gzip
 import json

@@ -15,7 +15,7 @@ from azdistill.data.prepare import prepare
 
 @dataclass
 class Prepared:
-    """What step prepare writes, and its counts."""
+    """The rows that step prepare writes, and its counts."""
 
     prompts: list[Prompt]
     left_out: list[Reject]
