@@ -58,6 +58,11 @@ class PrepareConfig(StepConfig):
         0.02, ge=0, le=1, description="Maximum fraction of rows that may be rejected before the step fails."
     )
 
+    @property
+    def sliced_by(self) -> list[str]:
+        """Names of the slice columns."""
+        return self.slice_columns.split(",") if self.slice_columns else []
+
 
 STEP = Step(
     name="prepare",

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+# Python drops an exception that is raised in a destructor or a weak reference's callback. So it is raised again.
+AGAIN_S = 0.05
+
 
 class TimeLimitExceeded(Exception):
     """A block took too long."""
@@ -26,10 +29,10 @@ def time_limit(seconds: float) -> Iterator[None]:
         raise TimeLimitExceeded(f"takes longer than {seconds:g} seconds")
 
     before = signal.signal(signal.SIGVTALRM, expire)
-    outer, _ = signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    outer, _ = signal.setitimer(signal.ITIMER_VIRTUAL, seconds, AGAIN_S)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
-        signal.setitimer(signal.ITIMER_VIRTUAL, outer)
+        signal.setitimer(signal.ITIMER_VIRTUAL, outer, AGAIN_S if outer else 0)

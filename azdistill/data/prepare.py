@@ -111,7 +111,7 @@ def _parts(records: Iterator[tuple[str, Record]]) -> Iterator[list[tuple[str, Re
 
 
 def _convert(task: Task, config: PrepareConfig, records: list[tuple[str, Record]]) -> _Converted:
-    columns = [*slice_columns(config), *([config.group_column] if config.group_column else [])]
+    columns = [*config.sliced_by, *([config.group_column] if config.group_column else [])]
     part = _Converted([], [], set(), Counter(), Counter())
     for row in convert(records, task, columns, config.columns or {}):
         if isinstance(row, Reject):
@@ -180,7 +180,7 @@ def read_data(
 ) -> tuple[list[SourcedCase], list[Reject]]:
     """Cases and rejected rows of one file or list. Raises DataError when too many rows are bad, or all."""
     task = task_of(config.task, task_file, config.labels)
-    columns, renames = slice_columns(config), config.columns or {}
+    columns, renames = config.sliced_by, config.columns or {}
     if isinstance(data, Path):
         cases, rejects = read_cases(data, task, config.rows, columns, renames)
     else:
@@ -192,12 +192,8 @@ def read_data(
     return cases, rejects
 
 
-def slice_columns(config: PrepareConfig) -> list[str]:
-    return config.slice_columns.split(",") if config.slice_columns else []
-
-
 def _check_columns(present: Collection[str], config: PrepareConfig) -> None:
-    for name in slice_columns(config):
+    for name in config.sliced_by:
         if name not in present:
             raise DataError(
                 "no row has this column",

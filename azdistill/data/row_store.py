@@ -74,8 +74,7 @@ def stored_row(case: SourcedCase, config: PrepareConfig) -> StoredRow:
     group = None
     if config.group_column:
         group = case.columns.get(config.group_column)
-        sliced = (config.slice_columns or "").split(",")
-        case = replace(case, columns={name: value for name, value in case.columns.items() if name in sliced})
+        case = replace(case, columns={name: value for name, value in case.columns.items() if name in config.sliced_by})
     prompt = prompt_of(case, "train")
     return StoredRow(
         name=name,

@@ -11,7 +11,6 @@ from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.problems import Problem
 from azdistill.contracts.task import OWN
 from azdistill.data.checks import RejectCounts, check_labels, check_rejects
-from azdistill.data.prepare import slice_columns
 from azdistill.data.preview import Preview, preview
 from azdistill.doctor.gates import few_rows
 from azdistill.job.model import DistillationJob
@@ -76,7 +75,7 @@ def _check_file(config: PrepareConfig, name: str, path: Path) -> FileCheck:
     try:
         max_rows = MAX_ROWS if text_bytes(path) > MAX_BYTES else 0
         task = task_of(config.task, labels=config.labels)
-        read = preview(path, task, slice_columns(config), config.columns or {}, max_rows)
+        read = preview(path, task, config.sliced_by, config.columns or {}, max_rows)
         _check_rejects(read, config.max_reject_ratio)
         check_labels(Counter(case.case.gold for case in read.cases), config.task, config.labels, ("labels",))
     except DataError as error:
