@@ -114,7 +114,7 @@ def curate() -> Figures:
     with tempfile.TemporaryDirectory(dir=CACHE.parent) as folder:
         completions = open_folder(Path(folder, "completions"))
         _write(completions / COMPLETIONS_FILE, _answers(ROWS))
-        close_folder(completions, "teacher", {}, {})
+        close_folder(completions, "teacher", {})
         seconds, memory = run_step("curate", completions=completions, curated=Path(folder, "curated"))
     return {"curate_rows_s": ROWS / seconds, "curate_rss_mb": memory}
 
