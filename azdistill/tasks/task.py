@@ -23,8 +23,11 @@ class BadRow(ValueError):
     """Raised for a row that cannot be used: `reason` is a short code for counting, `detail` describes the error."""
 
     def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
+        super().__init__(reason, detail)  # both are arguments, so that it can be pickled
         self.reason, self.detail = reason, detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
 
 
 class Task(Protocol):

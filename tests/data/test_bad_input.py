@@ -12,10 +12,13 @@ import pytest
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.files import write_rows
+from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.rows import Message
 from azdistill.contracts.teacher import Teacher, TeacherConfig
 from azdistill.data.cases import prompt_of, read_cases
+from azdistill.data.prepare import PART, prepare
 from azdistill.data.preview import preview
+from azdistill.data.processes import SERIAL
 from azdistill.students.template import tokenize_rows
 from azdistill.tasks import formats
 from azdistill.tasks.records import read_records
@@ -152,6 +155,14 @@ def test_ragged_and_broken_rows_of_a_csv_file_are_rejected(tmp_path: Path) -> No
         ("rows.csv:5", "not_unicode"),
     ]
     assert [case.source for case in cases] == [f"rows.csv:{line}" for line in (2, 6, 7, 8, 10)]
+
+
+def test_bad_rows_that_another_process_converts_are_rejected(tmp_path: Path) -> None:
+    count = PART * (SERIAL + 2)
+    lines = ["prompt,completion", *(f"{number},b" if number % 2 else f"{number}" for number in range(count))]
+    (tmp_path / "rows.csv").write_text("\n".join(lines))
+    counts = prepare({"train": tmp_path / "rows.csv"}, PrepareConfig(max_reject_ratio=1), tmp_path)
+    assert counts["reasons"] == {"ragged_row": count // 2}
 
 
 def test_a_cell_of_a_csv_file_may_be_long(tmp_path: Path) -> None:
