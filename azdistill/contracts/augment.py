@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from azdistill.contracts.layout import PROMPTS_FILE, REJECTS_FILE, REQUESTS_FILE, USAGE_FILE
+from azdistill.contracts.personal_data import PersonalData
 from azdistill.contracts.requests import STORE_PATH, RequestConfig, Teacher, check_endpoints_and_prices
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 
@@ -32,6 +33,7 @@ class AugmentConfig(AugmentSettings):
     """New prompts, and the teachers that write them. Several teachers share the requests by their weights."""
 
     seed: Annotated[int, RunInput()] = Field(0, ge=0, description="Seed that selects the examples of each request.")
+    pii: PersonalData = "off"
     teachers: tuple[Teacher, ...] = Field(
         min_length=1, max_length=16, description="Teachers that write the prompts: those of step teacher."
     )
@@ -68,6 +70,7 @@ STEP = Step(
     config=AugmentConfig,
     inputs={
         "prompts": Port("uri_folder", "prompts.jsonl of step prepare"),
+        "public_test_sets": Port("uri_folder", "files of public test sets, one each", optional=True),
         "simulation": Port(
             "uri_file", "JSON list: settings of the simulated teachers, for teacher_route simulated", optional=True
         ),

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from azdistill.contracts.personal_data import PersonalData
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 from azdistill.contracts.task import TASK_FILE, Labels, TaskChoice
 
@@ -46,11 +47,7 @@ class PrepareConfig(StepConfig):
         description="Training and validation rows that are nearly a held-out row: drop them, report them in "
         "leaks.jsonl, or off: compare only equal texts.",
     )
-    pii: Literal["off", "report", "redact"] = Field(
-        "off",
-        description="Personal data with a pattern (e-mail, telephone, IBAN, credit card, IP address, national ids): "
-        "report counts them, redact replaces them by tags such as <EMAIL>.",
-    )
+    pii: PersonalData = "off"
     rows: Annotated[int, RunInput()] = Field(
         0, ge=0, description="Maximum number of rows to read from each file; 0 for all."
     )

@@ -1,4 +1,4 @@
-"""New training prompts: the requests for them, and the checks of what a teacher wrote.
+"""Requests for new training prompts, and the form that the prompts must have.
 
 Self-Instruct with examples of one task, see `azdistill.contracts.augmenting`.
 """
@@ -11,18 +11,14 @@ from functools import cached_property
 from itertools import islice, takewhile
 
 from azdistill.contracts.augment import AugmentSettings
-from azdistill.contracts.augmenting import AnsweredRequest, PromptRequest, read_reply, render
+from azdistill.contracts.augmenting import AnsweredRequest, PromptRequest, render
 from azdistill.contracts.errors import DataError
-from azdistill.contracts.rows import Message, Prompt, Reject, Split, prompt_id
+from azdistill.contracts.rows import Prompt
 from azdistill.tasks.fields import as_text
 from azdistill.tasks.task import BadRow
-from azdistill.tasks.texts import normalize
 
 # A new prompt may be that many times shorter or longer than the user's shortest and longest one.
 LENGTH_FACTOR = 2
-
-# Jaccard similarity of the n-grams from which on a new prompt repeats another one.
-SIMILARITY = 0.8
 
 # A label at the beginning of a line, such as "Hypothesis:" or the letter of an option.
 _LABEL = re.compile(r"^(?:[^\W\d_][^:\n]{0,30}:|\(?[A-Ja-j][.)](?=\s))", re.MULTILINE)
@@ -147,67 +143,6 @@ class Seeds:
             index += 1
 
 
-class NewPrompts:
-    """New prompts that passed the checks, rejected ones, and the number of those that were not needed."""
-
-    def __init__(self, prompts: Sequence[Prompt], form: Form) -> None:
-        self.form = form
-        self.accepted: list[Prompt] = []
-        self.rejects: list[Reject] = []
-        turns = (
-            (normalize(form.content(turn.content)), prompt)
-            for prompt in prompts
-            for turn in prompt.messages
-            if turn.role == "user"
-        )
-        # Text -> row, of equal texts that of a held-out row.
-        rows: dict[str, Prompt] = {}
-        for text, prompt in turns:
-            if text not in rows or rows[text].split == "train":
-                rows[text] = prompt
-        self._known: list[tuple[str, str, Split]] = [(text, row.source, row.split) for text, row in rows.items()]
-
-    def add(self, replies: Iterable[tuple[SeededRequest, str]]) -> None:
-        """Check the texts of replies. None is near a row of the user, of any split, or another new prompt."""
-        written = [prompt for asked, reply in replies for prompt in self._written(asked, reply)]
-        texts = [(text,) for text, _, _ in self._known]
-        contents = [self.form.content(prompt.messages[-1].content) for prompt in written]
-        repeated = self._repeated([*texts, *((content,) for content in contents)])
-        for index, (prompt, content) in enumerate(zip(written, contents, strict=True), len(texts)):
-            self._known.append((content, prompt.source, prompt.split))
-            if index in repeated:
-                _, source, split = self._known[repeated[index]]
-                reason = "duplicate" if split == "train" else "leaked"
-                self._reject(prompt.source, reason, f"is like {split} row {source}")
-            else:
-                self.accepted.append(prompt)
-
-    def _repeated(self, rows: Sequence[Sequence[str]]) -> dict[int, int]:
-        from azdistill.data.near_duplicates import near_duplicates
-
-        return near_duplicates(rows, SIMILARITY)
-
-    def _written(self, asked: SeededRequest, reply: str) -> Iterator[Prompt]:
-        """The prompts of a reply that have the form of the training rows."""
-        try:
-            texts = read_reply(reply)
-        except ValueError as error:
-            self._reject(asked.row.source, "unreadable", f"the reply is no JSON array of strings: {error}")
-            return
-        for index, text in enumerate(texts[: asked.request.count], 1):
-            source, content = f"{asked.row.source}:{index}", self.form.content(text)
-            try:
-                self.form.check(content)
-            except BadRow as error:
-                self._reject(source, error.reason, error.detail)
-                continue
-            messages = _messages(asked.seeds[0].system, self.form.text(content))
-            yield Prompt(id=prompt_id(messages), split="train", messages=messages, source=source)
-
-    def _reject(self, source: str, reason: str, detail: str) -> None:
-        self.rejects.append(Reject(source=source, reason=reason, detail=detail))
-
-
 def _common_start(lists: Sequence[list[str]]) -> list[str]:
     """The first items that all lists have: those that the first and the last list in alphabetical order have."""
     pairs = zip(min(lists), max(lists), strict=False)
@@ -218,8 +153,3 @@ def _opening(prompt: Prompt) -> Seed:
     system = prompt.messages[0].content if prompt.messages[0].role == "system" else None
     opening = prompt.messages[0 if system is None else 1]
     return Seed(opening.content, system, prompt.source)
-
-
-def _messages(system: str | None, text: str) -> tuple[Message, ...]:
-    before = () if system is None else (Message(role="system", content=system),)
-    return (*before, Message(role="user", content=text))

@@ -10,14 +10,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from azdistill.data.gram_index import NGRAM, GramIndex, Hashes, ngrams
 from azdistill.data.processes import map_in_processes
-from azdistill.data.row_store import Integers, RowStore
 from azdistill.tasks.texts import words
+
+Integers = npt.NDArray[np.int64]
 
 # Fraction of a row's own words that are in SHORT-grams of the held-out row.
 SHARE, SHORT = 0.8, 5
@@ -38,6 +40,12 @@ COMPARED = 5
 BATCH = 1000
 
 
+class Texts(Protocol):
+    """The texts of rows by their numbers."""
+
+    def texts(self, rows: Integers, /) -> Iterator[str]: ...
+
+
 @dataclass(frozen=True)
 class Overlap:
     """A row and the held-out row that it is nearly equal to."""
@@ -46,13 +54,13 @@ class Overlap:
     other: int
 
 
-def template_ngrams(store: RowStore, rows: Integers) -> GramIndex:
+def template_ngrams(store: Texts, rows: Integers) -> GramIndex:
     """The n-grams that many of the rows have."""
     sample = rows[:: max(1, -(-len(rows) // SAMPLE))]
     return _index(store, sample, more_than=min(MANY, max(2, len(sample) // 4)))
 
 
-def find_overlaps(store: RowStore, rows: Integers, held_out: Integers, templates: GramIndex) -> list[Overlap]:
+def find_overlaps(store: Texts, rows: Integers, held_out: Integers, templates: GramIndex) -> list[Overlap]:
     """The rows that are nearly a row of `held_out`. The index holds the held-out rows only."""
     index = _index(store, held_out, templates)
     compare = partial(_compare, store, held_out, index, templates)
@@ -60,7 +68,7 @@ def find_overlaps(store: RowStore, rows: Integers, held_out: Integers, templates
 
 
 def _compare(
-    store: RowStore, held_out: Integers, index: GramIndex, templates: GramIndex, batch: Integers
+    store: Texts, held_out: Integers, index: GramIndex, templates: GramIndex, batch: Integers
 ) -> list[Overlap]:
     texts = list(store.texts(batch))
     grams, row = _own_ngrams(texts, templates)
@@ -100,7 +108,7 @@ def _covered(is_counted: npt.NDArray[np.bool_], length: int) -> npt.NDArray[np.b
     return np.convolve(is_counted, np.ones(length)) > 0
 
 
-def _index(store: RowStore, rows: Integers, without: GramIndex | None = None, more_than: int = 0) -> GramIndex:
+def _index(store: Texts, rows: Integers, without: GramIndex | None = None, more_than: int = 0) -> GramIndex:
     """The n-grams of rows, numbered in their order: those that are in more than `more_than` rows."""
     starts = range(0, len(rows), BATCH)
     grams = map_in_processes(partial(_ngrams_of, store, without), _batches(rows))
@@ -109,7 +117,7 @@ def _index(store: RowStore, rows: Integers, without: GramIndex | None = None, mo
     )
 
 
-def _ngrams_of(store: RowStore, without: GramIndex | None, batch: Integers) -> tuple[Hashes, Integers]:
+def _ngrams_of(store: Texts, without: GramIndex | None, batch: Integers) -> tuple[Hashes, Integers]:
     texts = list(store.texts(batch))
     return ngrams(texts)[:2] if without is None else _own_ngrams(texts, without)
 

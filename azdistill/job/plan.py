@@ -66,7 +66,10 @@ GRAPH: Mapping[str, Wiring] = {
     ),
     # Only in a job with data.augment. It adds training rows, and only the teacher reads them: for all other nodes the
     # validation and test rows of prepare are enough.
-    "augment": Wiring("augment", {"prompts": "prepare.prompts", "simulation": "simulation"}),
+    "augment": Wiring(
+        "augment",
+        {"prompts": "prepare.prompts", "public_test_sets": "public_test_sets", "simulation": "simulation"},
+    ),
     "teacher": Wiring(
         "teacher",
         {"prompts": "prepare.prompts", "answers": "completions", "task_file": "task_file", "simulation": "simulation"},
@@ -273,6 +276,7 @@ def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
         "task": OWN if job.task_file else job.task,
         "labels": ",".join(job.labels) if job.labels else None,
         "seed": job.seed,
+        "pii": job.prepare.pii,
         "weights": job.student.weights,
         "serving_hour_price": job.prices.serving_hour,
         "columns": dict(job.data.columns) or None,

@@ -1,5 +1,6 @@
 """Collect a Report from the folders of all steps. Reads no clock, so the same folders give the same report."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ from azdistill.reporting.data_card import data_card
 from azdistill.reporting.examples import pick_examples, rows_by_kind
 from azdistill.reporting.lengths import length_groups
 from azdistill.reporting.messages import headline, spaced
-from azdistill.reporting.report import CurvePoint, DataCard, PublicTestSet, Report, Stage, Trials
+from azdistill.reporting.report import CurvePoint, DataCard, NewPromptCounts, PublicTestSet, Report, Stage, Trials
 from azdistill.reporting.split_facts import split_facts
 
 # A curve as wide as a page does not show more points.
@@ -145,7 +146,32 @@ def _data_card(folders: Folders, metrics: Metrics, manifests: Mapping[str, Manif
         PublicTestSet(name=name, **counts)
         for name, counts in manifests["prepare"].counts.get("public_test_sets", {}).items()
     )
-    return card.model_copy(update={"public_test_sets": overlaps})
+    return card.model_copy(
+        update={
+            "public_test_sets": overlaps,
+            "new_prompts": _new_prompts(manifests["augment"].counts) if "augment" in manifests else None,
+            "personal_data": _personal_data(manifests),
+        }
+    )
+
+
+def _new_prompts(counts: Mapping[str, Any]) -> NewPromptCounts:
+    return NewPromptCounts(
+        requests=counts["requests"],
+        without_prompts=counts["without_prompts"],
+        written=counts["written"],
+        kept=counts["new"],
+        not_needed=counts["not_needed"],
+        rejected=counts["reasons"],
+    )
+
+
+def _personal_data(manifests: Mapping[str, Manifest]) -> dict[str, int]:
+    """Values in the user's rows and in new prompts by kind."""
+    values = Counter[str]()
+    for step in manifests.keys() & {"prepare", "augment"}:
+        values += Counter(manifests[step].counts.get("personal_data", {}).get("values", {}))
+    return dict(sorted(values.items()))
 
 
 def _student_lengths(folders: Folders) -> dict[str, int]:

@@ -244,6 +244,11 @@ def teacher_agreement(card: DataCard) -> str:
     return f"Of the teacher's {rows}, {share} equal the reference."
 
 
+def personal_data(card: DataCard) -> str:
+    """Sentence about the personal data in the rows; empty without any."""
+    return f"Personal data in the rows, by pattern: {reasons(card.personal_data)}." if card.personal_data else ""
+
+
 def sample_title(group: SampleGroup) -> str:
     """The fate of a group of sampled rows, and their number."""
     fate = f"Removed by step {group.step}: {spaced(group.reason)}" if group.step else "Training rows"

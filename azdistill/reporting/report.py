@@ -137,6 +137,18 @@ class PublicTestSet(ReportModel):
     prompts: int
 
 
+class NewPromptCounts(ReportModel):
+    """Prompts that a teacher wrote: those that became training rows, those that were not needed any more, and rejected
+    ones by reason. `without_prompts` are requests without a usable reply by reason."""
+
+    requests: int
+    without_prompts: dict[str, int]
+    written: int
+    kept: int
+    not_needed: int
+    rejected: dict[str, int]
+
+
 class RowSample(ReportModel):
     """One row. `messages` and `answer` are empty where the run has only the reason why the row was removed."""
 
@@ -161,13 +173,16 @@ class DataCard(ReportModel):
 
     Of the teachers' complete answers to rows of all splits, `answers_with_reference` have a reference, and
     `correct_answers` equal one; None for tasks whose answers are sentences. `labels` is empty without a few labels.
-    `languages` are those of a sample of the training rows, empty where the detector is not installed.
+    `languages` are those of a sample of the training rows, empty where the detector is not installed. `new_prompts` is
+    None without data.augment. `personal_data` are values in the rows and the new prompts by kind.
     """
 
     lengths: tuple[LengthBin, ...] = ()
     labels: tuple[LabelCount, ...] = ()
     languages: tuple[LanguageCount, ...] = ()
     public_test_sets: tuple[PublicTestSet, ...] = ()
+    new_prompts: NewPromptCounts | None = None
+    personal_data: dict[str, int] = {}
     answers_with_reference: int = 0
     correct_answers: int | None = None
     samples: tuple[SampleGroup, ...] = ()

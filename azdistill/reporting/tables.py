@@ -17,6 +17,7 @@ from azdistill.reporting.messages import (
     ratio,
     ratio_interval,
     reasons,
+    spaced,
     times,
 )
 from azdistill.reporting.report import Report, Trials
@@ -211,6 +212,22 @@ def public_test_set_table(report: Report) -> Table | None:
         return None
     rows = tuple((row.name, f"{row.rows:,}", f"{row.prompts:,}") for row in report.data_card.public_test_sets)
     return Table(("test set", "its rows", "training and validation rows with their text"), rows)
+
+
+def new_prompt_table(report: Report) -> Table | None:
+    """What became of the prompts that a teacher wrote; None in a job without data.augment."""
+    new = report.data_card.new_prompts
+    if new is None:
+        return None
+    counts = {
+        "requests": new.requests,
+        **{f"requests without prompts: {spaced(reason)}": count for reason, count in new.without_prompts.items()},
+        "prompts written": new.written,
+        "kept": new.kept,
+        "not needed": new.not_needed,
+        **{f"rejected: {spaced(reason)}": count for reason, count in new.rejected.items()},
+    }
+    return Table(("new prompts", "number"), tuple((name, f"{count:,}") for name, count in counts.items()))
 
 
 def _with_shares(counts: Sequence[float]) -> list[tuple[str, str]]:

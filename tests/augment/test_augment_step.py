@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,9 @@ def test_replies_that_repeat_the_examples_are_replaced_by_further_requests(
     assert counts["new"] == 40
     assert 8 < counts["requests"] <= 16
     assert counts["reasons"]["duplicate"] == counts["rejected"] > 0
-    assert {reject["reason"] for reject in step.rows("rejects.jsonl")} == {"duplicate"}
+    rejects = Counter(reject["reason"] for reject in step.rows("rejects.jsonl"))
+    assert rejects == {"duplicate": counts["rejected"], "length": counts["without_prompts"]["length"]}
+    assert counts["written"] == counts["new"] + counts["not_needed"] + counts["rejected"]
     assert step.usage["calls"] == sum(teacher.bought.values()) == counts["requests"]
 
 
@@ -164,6 +167,23 @@ def test_fewer_prompts_than_wanted_are_a_warning_and_none_is_an_error(
     assert error.count("\n") == 1
     assert step.rows("rejects.jsonl")
     assert not (step.augmented / "manifest.json").exists()
+
+
+def test_prompts_of_a_public_test_set_are_rejected_and_personal_data_is_redacted(
+    step: AugmentStep, simulated: Callable[..., SimulatedTeacher]
+) -> None:
+    simulated()
+    assert step.run() == (0, "")
+    known = len(rows())
+    texts = [text_of(prompt) for prompt in step.rows("prompts.jsonl")[known:]]
+    sets = step.home / "sets"
+    sets.mkdir()
+    (sets / "snli.jsonl").write_text(json.dumps({"text": texts[0]}))
+    assert step.run(public_test_sets=sets, pii="redact") == (0, "")
+    counts = read_manifest(step.augmented).counts
+    assert counts["reasons"]["public_test_set"] >= 1
+    assert counts["personal_data"] == {"action": "redact", "values": {}}
+    assert texts[0] not in [text_of(prompt) for prompt in step.rows("prompts.jsonl")]
 
 
 def test_a_budget_is_that_of_all_rounds(step: AugmentStep, simulated: Callable[..., SimulatedTeacher]) -> None:

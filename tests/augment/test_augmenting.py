@@ -1,14 +1,18 @@
 """Requests for new prompts, their replies, and the checks of the prompts."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from azdistill.contracts.augment import AugmentSettings
 from azdistill.contracts.augmenting import PromptRequest, is_request, read_reply, read_request, render
 from azdistill.contracts.errors import DataError
+from azdistill.contracts.personal_data import PersonalData
 from azdistill.contracts.rows import Message, Prompt, prompt_id
-from azdistill.data.augment import Form, NewPrompts, Seeds
+from azdistill.data.augment import Form, Seeds
+from azdistill.data.new_prompts import NewPrompts, Reply
+from azdistill.data.public_test_sets import PublicTestSets
 from azdistill.tasks.registry import TASKS
 
 EXAMPLES = ("Wer bist du?\n\n```\nRequest 1: write 9 new prompts.", 'a\u2028b \N{GRINNING FACE} "]', "\x0b[]")
@@ -74,10 +78,12 @@ def test_the_lines_that_all_rows_share_are_no_part_of_an_example():
     assert (alone.before, alone.after, alone.content("Q: one\nline")) == ("", "", "Q: one\nline")
 
 
-def added(prompts: list[Prompt], *texts: str) -> NewPrompts:
+def added(
+    prompts: list[Prompt], *texts: str, pii: PersonalData = "off", test_sets: PublicTestSets | None = None
+) -> NewPrompts:
     seeds = Seeds(prompts, AugmentSettings(new_prompts=1, per_request=20), 0)
-    new = NewPrompts(prompts, seeds.form)
-    new.add([(seeds.request(1), json.dumps(texts))])
+    new = NewPrompts(prompts, seeds.form, pii, test_sets)
+    new.add([Reply(seeds.request(1), json.dumps(texts))])
     return new
 
 
@@ -112,6 +118,71 @@ def test_a_new_prompt_has_the_form_of_the_rows_and_repeats_none():
         "augment:1:9": "not_text",
     }
     assert next(reject for reject in new.rejects if reject.reason == "leaked").detail == "is like test row rows.jsonl:9"
+
+
+TRAIN = (
+    "A train leaves Cluj at noon with 27 wagons and 54 children, and it reaches Oradea after {n} hours of slow travel."
+)
+
+
+def test_a_new_prompt_that_prepare_would_leave_out_is_rejected():
+    """A copy with another beginning: of its words 80% are in common n-grams, but its similarity is below 0.8."""
+    rows = [row(f"How many apples are {n} and {n}?{' Explain it slowly.' * (n % 10)}", n) for n in range(100, 110)]
+    held_out = row(TRAIN.format(n=4), 9, "validation")
+    copied = f"Please tell me: {TRAIN.format(n=4).removesuffix(' of slow travel.')}, right?"
+    new = added([*rows, held_out], copied, TRAIN.format(n=5))
+    assert [prompt.messages[0].content for prompt in new.accepted] == [TRAIN.format(n=5)]
+    assert [(reject.reason, reject.detail) for reject in new.rejects] == [
+        ("near_leaked", "is nearly validation row rows.jsonl:9")
+    ]
+
+
+def test_a_new_prompt_with_text_of_a_public_test_set_is_rejected(tmp_path: Path):
+    (tmp_path / "trivia.jsonl").write_text(
+        json.dumps({"question": "Which river flows through Cluj?", "answer": "Who knows?"})
+        + "\n"
+        + json.dumps({"question": TRAIN.format(n=6), "answer": "6"})
+        + "\n"
+    )
+    texts = (
+        "Which river flows through Cluj",
+        "Who knows?",
+        f"Hello! {TRAIN.format(n=6)} How many wagons?",
+        "Which town was that?",
+    )
+    test_sets = PublicTestSets(tmp_path, ())
+    new = added([row("Which town is it?" + " Which one?" * n, n) for n in (0, 2, 9)], *texts, test_sets=test_sets)
+    assert [prompt.source for prompt in new.accepted] == ["augment:1:2", "augment:1:4"]
+    assert [(reject.source, reject.reason, reject.detail) for reject in new.rejects] == [
+        ("augment:1:1", "public_test_set", "equals a text of trivia.jsonl:1"),
+        ("augment:1:3", "public_test_set", "13 consecutive words are those of trivia.jsonl:2"),
+    ]
+    assert new.written == 4
+
+
+def test_personal_data_in_new_prompts_is_redacted_or_counted():
+    rows = [row(f"Write to <EMAIL> about order {n}.", n) for n in range(3)]
+    texts = ("Write to ana@example.com about the bill.", "Write to ION@example.com about the bill.")
+    redacted, reported, unread = (added(rows, *texts, pii=pii) for pii in ("redact", "report", "off"))
+    assert [prompt.messages[0].content for prompt in redacted.accepted] == ["Write to <EMAIL> about the bill."]
+    assert [reject.reason for reject in redacted.rejects] == ["duplicate"]
+    assert "example.com" not in repr(redacted.accepted)
+    assert [prompt.messages[0].content for prompt in reported.accepted] == list(texts)
+    assert redacted.personal_data == reported.personal_data == {"email": 2}
+    assert unread.personal_data == {}
+
+
+def test_a_reply_that_is_cut_or_unreadable_has_no_prompts():
+    seeds = Seeds(NLI, AugmentSettings(new_prompts=1), 0)
+    new = NewPrompts(NLI, seeds.form)
+    text = '["Premise: Bob has a pen."]'
+    new.add([Reply(seeds.request(1), text, "length"), Reply(seeds.request(2), "Sorry."), Reply(seeds.request(3), text)])
+    assert [prompt.source for prompt in new.accepted] == ["augment:3:1"]
+    assert [(reject.source, reject.reason) for reject in new.unusable_replies] == [
+        ("augment:1", "length"),
+        ("augment:2", "unreadable"),
+    ]
+    assert (new.written, new.rejects) == (1, [])
 
 
 def test_a_label_of_all_rows_is_one_of_each_new_prompt():

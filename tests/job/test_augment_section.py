@@ -51,6 +51,14 @@ def test_only_the_teacher_reads_the_new_prompts() -> None:
     assert augmented["jobs"]["augment"]["outputs"]["store"] == augmented["jobs"]["teacher"]["outputs"]["store"]
 
 
+def test_new_prompts_are_checked_as_the_rows_are(tmp_path: Path) -> None:
+    settings = {"public_test_sets": str(tmp_path), "training_data": "rows.jsonl", "augment": {"new_prompts": 5}}
+    nodes = pipeline_document(plan(job(data=settings, prepare={"pii": "redact"})))["jobs"]
+    for port in ("public_test_sets", "pii"):
+        assert nodes["augment"]["inputs"][port] == nodes["prepare"]["inputs"][port]
+    assert nodes["augment"]["inputs"]["pii"] == "redact"
+
+
 def test_a_setting_of_the_new_prompts_changes_the_node_and_no_snapshot(tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"prompt": "a", "completion": "b"}\n')

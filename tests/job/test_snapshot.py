@@ -24,7 +24,10 @@ HEAVY = {
         *("uvloop", "yaml"),
     },
     "curate": {"math_verify", "numpy", "py3langid", "rouge_score"},
-    "augment": {"aiohttp", "azure", "math_verify", "numpy", "orjson", "rouge_score", "safetensors", "uvloop"},
+    "augment": {
+        *("aiohttp", "azure", "ijson", "math_verify", "numpy", "orjson", "pyarrow", "rouge_score", "safetensors"),
+        *("uvloop", "yaml"),
+    },
     "train": {
         *("torch", "transformers", "mlflow", "accelerate", "jinja2", "peft", "safetensors", "psutil", "numpy"),
         "pyarrow",

@@ -10,7 +10,7 @@ from azdistill.contracts.rows import Completion, Message, Prompt, Reject, Split,
 from azdistill.contracts.task import TaskName
 from azdistill.reporting.data_card import data_card
 from azdistill.reporting.render import html, markdown
-from azdistill.reporting.report import DataCard, LabelCount, LanguageCount, PublicTestSet
+from azdistill.reporting.report import DataCard, LabelCount, LanguageCount, NewPromptCounts, PublicTestSet
 from tests.reporting.test_collect import read_report
 
 KEY = "sk-proj-4fQ8zW1nT7yLk2Vb9Xc3Rm5Jd6Hs0Pa"
@@ -117,16 +117,34 @@ def test_languages_of_training_rows_are_counted(make_card: Callable[..., DataCar
     )
 
 
+NEW_PROMPTS = {
+    "new_prompts": NewPromptCounts(
+        requests=250,
+        without_prompts={"content_filter": 2},
+        written=1200,
+        kept=1000,
+        not_needed=50,
+        rejected={"duplicate": 10, "near_leaked": 140},
+    ),
+    "personal_data": {"email": 1234, "phone": 1},
+}
+
+
 def test_the_report_has_the_card(distil: Callable[..., dict[str, Path]], make_card: Callable[..., DataCard]) -> None:
     page = html(read_report(distil()))
     assert "&lt;b&gt;Hello&lt;/b&gt;" in page
     assert "Removed by step curate: length (1)" in page
     languages = (LanguageCount(language="en", prompts=12, answers=9),)
     test_sets = (PublicTestSet(name="gsm8k", rows=1319, prompts=3),)
-    card = make_card().model_copy(update={"languages": languages, "public_test_sets": test_sets})
+    card = make_card().model_copy(update={"languages": languages, "public_test_sets": test_sets, **NEW_PROMPTS})
     report = read_report(distil()).model_copy(update={"data_card": card})
     sentence = "28 complete answers to rows with a reference, 64.3% equal the reference."
     assert sentence in html(report)
     assert "| en | 12 | 9 |" in markdown(report)
     assert "| gsm8k | 1,319 | 3 |" in markdown(report)
+    assert "| prompts written | 1,200 |\n| kept | 1,000 |\n| not needed | 50 |" in markdown(report)
+    assert "| requests without prompts: content filter | 2 |" in markdown(report)
+    assert "| rejected: near leaked | 140 |" in markdown(report)
+    for text in (html(report), markdown(report)):
+        assert "Personal data in the rows, by pattern: email 1,234, phone 1." in text
     assert "| entailment | 31 | 64.6% | 26 | 65.0% | 48.1% |" in markdown(report)
