@@ -31,7 +31,8 @@ def show(
         Path,
         typer.Argument(
             metavar="FILE|RUN",
-            help="JSONL, a JSON array, CSV, Parquet or Arrow; with ROW, the folder of a run, or its name in runs/",
+            help="JSONL, a JSON array, CSV, Parquet or Arrow, or a folder of such files; with ROW, the folder of a "
+            "run, or its name in runs/",
         ),
     ],
     row: Annotated[
@@ -48,7 +49,8 @@ def show(
 ) -> None:
     """Show how the rows of a file are read, or what a run did with one row.
 
-    Of a file: format, rejected rows with reasons, fields that are not read, first rows.
+    Of a file or folder: format, rejected rows with reasons, fields that are not read, first rows. Of more than 10 MB
+    the first 2,000 rows are read.
 
     With --student the rows are rendered by its chat template. Target tokens, which the student is trained on, are
     green, or between [ and ] where there are no colors.
@@ -83,22 +85,31 @@ def _show_row(path: Path, row: str) -> None:
 def _show_file(file: Path, task: str, labels: str | None, student: Path | None, rows: int) -> None:
     from azdistill.contracts.errors import DataError, InputError
     from azdistill.data.preview import preview
-    from azdistill.local_runs.run_folder import RUNS
+    from azdistill.doctor.data import MAX_BYTES, MAX_ROWS
+    from azdistill.local_runs.run_folder import RUNS, read_run
+    from azdistill.tasks.shards import text_bytes
 
-    if file.is_dir() or (not file.exists() and (RUNS / file).is_dir()):
-        fix = "name a file; of a run, name a row too: azdistill data show RUN ROW"
-        raise InputError("a folder", file=file, code="not_a_file", fix=fix)
-    read = preview(file, _task(task, labels))
+    if read_run(file) or (not file.exists() and read_run(RUNS / file)):
+        fix = "name a row too: azdistill data show RUN ROW; or name a file or folder of rows"
+        raise InputError("a run", file=file, code="no_row", fix=fix)
+    max_rows = MAX_ROWS if text_bytes(file) > MAX_BYTES else 0
+    read = preview(file, _task(task, labels), max_rows=max_rows)
     _print_summary(file, read)
     if not read.cases:
-        columns = f", such as data.columns: {read.suggestion} in a job" if read.suggestion else ""
-        fix = f"choose another --task, or rename fields{columns}"
-        raise DataError("no row can be used", file=file, code="no_rows", fix=fix)
+        raise DataError("no row can be used", file=file, code="no_rows", fix=_fix(read))
     shown = read.cases[:rows]
     texts = _rendered(student, shown) if student else [_turns(case) for case in shown]
     for case, text in zip(shown, texts, strict=True):
         console().print(f"\n{case.source}", style="bold", markup=False, highlight=False)
         console().print(text, soft_wrap=True)
+
+
+def _fix(read: "Preview") -> str:
+    """What makes the rows usable, by the most frequent reason for which they are rejected."""
+    if read.reasons[0][0] != "missing_field":
+        return "correct the rows"
+    columns = f", such as data.columns: {read.suggestion} in a job" if read.suggestion else ""
+    return f"choose another --task, or rename fields{columns}"
 
 
 def _task(name: str, labels: str | None) -> Any:

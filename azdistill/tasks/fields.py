@@ -51,8 +51,15 @@ def as_text(name: str, value: Any) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise BadRow("not_unicode", f"{name} contains half a character, {value[error.start]!r}") from None
+        raise BadRow("not_unicode", f"{name} contains {_invalid(value[error.start])}") from None
     return value
+
+
+def _invalid(character: str) -> str:
+    """Half of a surrogate pair. Bytes of a CSV file that are not UTF-8 are read as U+DC80 to U+DCFF."""
+    byte = ord(character) - 0xDC00
+    in_csv = f", or byte 0x{byte:02x} of a CSV file that is not UTF-8" if 0x80 <= byte <= 0xFF else ""
+    return f"half a character, {character!r}{in_csv}; save the file as UTF-8"
 
 
 def _number(name: str, value: int | float) -> str:

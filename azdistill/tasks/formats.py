@@ -162,7 +162,7 @@ def damaged(path: Path, error: Exception) -> DataError:
 
 
 def no_rows(path: Path) -> DataError:
-    return DataError("the file has no rows", file=path, fix="write one JSON object a line")
+    return DataError("the file has no rows", file=path, fix="add rows")
 
 
 def _is_array_of_objects(start: bytes) -> bool:

@@ -65,7 +65,8 @@ def describe_files(path: Path) -> str:
     """Formats of a file, or of the files of a folder with their number. Raises DataError as `read_records` does."""
     shards = shards_of(path)
     formats = "; ".join(sorted({_description(shard) for shard in shards}))
-    return f"{formats}; {len(shards)} files" if path.is_dir() else formats
+    files = "1 file" if len(shards) == 1 else f"{len(shards)} files"
+    return f"{formats}; {files}" if path.is_dir() else formats
 
 
 def _description(shard: Shard) -> str:
@@ -100,6 +101,8 @@ def read_object(line: bytes) -> Record:
     except UnicodeDecodeError as error:
         return BadRow("not_utf8", f"byte 0x{line[error.start]:02x} at column {error.start + 1} is not UTF-8")
     except json.JSONDecodeError as error:
+        if line.strip() in (b"{", b"[", b"}", b"]"):
+            return BadRow("broken_json", f"the line is only {line.strip().decode()!r}; write each row as one line")
         return BadRow("broken_json", f"{error.msg} at column {error.colno}")
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, or deeply nested lists
         return BadRow("broken_json", str(error).partition(";")[0])

@@ -62,8 +62,9 @@ def shards_of(path: Path) -> list[Shard]:
 
 def text_bytes(path: Path) -> int:
     """Bytes of the text of a file or folder; those of compressed files are estimated. Raises DataError."""
-    shards = shards_of(path)
-    return sum(shard.path.stat().st_size * (EXPANSION if shard.detected().compression else 1) for shard in shards)
+    return sum(
+        (EXPANSION if shard.detected().compression else 1) * shard.path.stat().st_size for shard in shards_of(path)
+    )
 
 
 def _files(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tests.cli.conftest import Command
+from tests.cli.run_folders import a_run
 from tests.students import tiny
 
 ROWS = """\
@@ -39,3 +40,36 @@ def test_a_file_without_a_usable_row_is_wrong_input(azdistill: Command, folder: 
     assert "missing_field" in done.out
     assert "such as data.columns: {prompt: frage, completion: antwort} in a job" in done.err
     assert azdistill("data", "show", "rows.csv", "--task", "qaa").code == 2
+    assert azdistill("data", "show", "other.csv").err == "other.csv: no such file; check the path\n"
+
+
+def test_rows_that_cannot_be_read_have_to_be_corrected(azdistill: Command, folder: Path) -> None:
+    (folder / "rows.jsonl").write_text('{\n  "prompt": "a"\n}\n')
+    done = azdistill("data", "show", "rows.jsonl")
+    assert done.code == 2
+    assert "rows.jsonl:1: the line is only '{'; write each row as one line" in done.out
+    assert done.err == "rows.jsonl: no row can be used; correct the rows\n"
+
+
+def test_a_folder_of_shards_is_shown(azdistill: Command, folder: Path) -> None:
+    (folder / "shards").mkdir()
+    (folder / "shards" / "part-00000.jsonl").write_text(ROWS)
+    done = azdistill("data", "show", "shards")
+    assert (done.code, done.err) == (0, "")
+    assert "JSONL; 1 file, 2 rows (chat messages)" in done.out
+    assert "part-00000.jsonl:1\nuser: Hi" in done.out
+
+
+def test_a_run_needs_a_row(azdistill: Command, folder: Path) -> None:
+    a_run(folder / "runs" / "small", prepare="completed")
+    done = azdistill("data", "show", "small")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == ("small: a run; name a row too: azdistill data show RUN ROW; or name a file or folder of rows\n")
+
+
+def test_a_large_file_is_shown_by_its_first_rows(azdistill: Command, folder: Path) -> None:
+    row = f'{{"prompt": "{"a " * 2500}", "completion": "b"}}\n'
+    (folder / "rows.jsonl").write_text(row * 2001)
+    done = azdistill("data", "show", "rows.jsonl", "--rows", 0)
+    assert (done.code, done.err) == (0, "")
+    assert "JSONL, the first 2,000 rows (prompt + completion)" in done.out
