@@ -1,5 +1,6 @@
 """azdistill simulate: serve a simulated teacher on loopback."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,7 @@ import typer
 from azdistill.cli.render import print_text
 
 if TYPE_CHECKING:
-    from azdistill.contracts.simulation import Simulation
+    from azdistill.contracts.simulation import ServedModel, Simulation
 
 
 def simulate(
@@ -20,6 +21,15 @@ def simulate(
         typer.Option(metavar="NAME", help="teacher of the job, by name or model; default: the first"),
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="port on 127.0.0.1; 0: any free port")] = 0,
+    model: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="serve this causal language model, with vLLM's API")
+    ] = None,
+    prompt_logprobs: Annotated[
+        bool, typer.Option("--prompt-logprobs/--no-prompt-logprobs", help="with --model: score given tokens")
+    ] = True,
+    max_logprobs: Annotated[
+        int, typer.Option(min=-1, metavar="N", help="with --model: most log probabilities of a position; -1: all")
+    ] = 20,
 ) -> None:
     """Serve one simulated teacher on loopback.
 
@@ -28,13 +38,36 @@ def simulate(
     wrong answers. For a job with several teachers, run this command once for each --teacher. `azdistill run` starts
     the simulated teachers of a job automatically.
 
+    With --model, a small language model answers instead, with the API of vLLM: chat completions, completions,
+    prompt_logprobs and tokenize. It scores the tokens of a student for on-policy training (`azdistill docs scoring`).
+    With --no-prompt-logprobs it refuses to, as serverless endpoints do.
+
     Example: azdistill simulate job.yaml --port 8080
 
     Exit codes: 0 ended by Ctrl-C, 2 wrong input.
     """
     from azdistill.simulate.serving import serve
 
-    serve(_simulation(job, teacher), port=port, announce=_announce)
+    if model is None:
+        serve(_simulation(job, teacher), port=port, announce=_announce)
+    else:
+        served = _served(model, prompt_logprobs, max_logprobs)
+        serve(_simulation_of_model(job, teacher), model=served, port=port, announce=partial(_announce_model, model))
+
+
+def _served(model: Path, prompt_logprobs: bool, max_logprobs: int) -> "ServedModel":
+    from azdistill.contracts.extras import check_steps
+    from azdistill.contracts.simulation import ServedModel
+    from azdistill.local_runs.models import student_folder
+
+    check_steps(["predict"])
+    return ServedModel(student_folder(model), prompt_logprobs, max_logprobs)
+
+
+def _simulation_of_model(job: Path | None, name: str | None) -> "Simulation":
+    """Settings of the gateway. Without a job a model has no other latency than its own."""
+    simulation = _simulation(job, name)
+    return simulation if job else simulation.model_copy(update={"latency_ms": 0.0})
 
 
 def _simulation(job: Path | None, name: str | None) -> "Simulation":
@@ -64,4 +97,9 @@ def _simulation(job: Path | None, name: str | None) -> "Simulation":
 
 def _announce(url: str) -> None:
     print_text(f"simulated teacher (not a language model): {url}/v1/chat/completions", flush=True)
+    print_text("press Ctrl-C to stop it", flush=True)
+
+
+def _announce_model(model: Path, url: str) -> None:
+    print_text(f"simulated teacher with the model {str(model)!r}: {url}/v1/chat/completions", flush=True)
     print_text("press Ctrl-C to stop it", flush=True)

@@ -4,6 +4,8 @@ They have a separate file, so that a new setting changes neither the snapshot of
 part of a real job.
 """
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -117,3 +119,16 @@ class Simulation(BaseModel):
         description="Require an unexpired Microsoft Entra token of this scope.",
     )
     limits: SimulatedLimits = Field(SimulatedLimits(), description="Rate limits. Default: none.")
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A causal language model that a simulated teacher serves instead of an expert.
+
+    `prompt_logprobs`: score given tokens, as vLLM does and serverless endpoints do not. `max_logprobs`: the most likely
+    tokens of a position that a request may ask for; -1 is no limit.
+    """
+
+    folder: Path
+    prompt_logprobs: bool = True
+    max_logprobs: int = 20

@@ -5,12 +5,13 @@ import functools
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from azdistill.contracts.errors import AzdistillError, InputError
 from azdistill.contracts.problems import explain
-from azdistill.contracts.simulation import Simulation
+from azdistill.contracts.simulation import ServedModel, Simulation
 from azdistill.simulate.serving import serve
 
 
@@ -20,6 +21,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         serve(
             _simulation(options.simulation),
+            model=_model(options),
             port=options.port,
             key=_key(options.key_variable),
             lifetime_s=options.lifetime_s,
@@ -39,6 +41,10 @@ def _simulation(text: str) -> Simulation:
         raise InputError(f"--simulation: {explain(error)}", subject="simulate") from None
 
 
+def _model(options: argparse.Namespace) -> ServedModel | None:
+    return ServedModel(options.model, options.prompt_logprobs, options.max_logprobs) if options.model else None
+
+
 def _key(variable: str | None) -> str | None:
     if variable and not os.environ.get(variable):
         raise InputError(
@@ -54,6 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m azdistill.simulate", description=__doc__, allow_abbrev=False)
     parser.add_argument("--port", type=int, default=0, help="port; 0 selects a free one (default: 0)")
     parser.add_argument("--simulation", default="{}", metavar="JSON", help="fields of the simulation as JSON")
+    parser.add_argument("--model", type=Path, metavar="FOLDER", help="serve the causal language model of this folder")
+    parser.add_argument(
+        "--no-prompt-logprobs", dest="prompt_logprobs", action="store_false", help="do not score prompts"
+    )
+    parser.add_argument(
+        "--max-logprobs", type=int, default=20, metavar="N", help="most log probabilities of a position"
+    )
     parser.add_argument("--key-variable", metavar="NAME", help="environment variable with the key that requests need")
     parser.add_argument("--lifetime-s", type=float, metavar="S", help="stop after this many seconds")
     parser.add_argument("--with-parent", action="store_true", help="stop when stdin closes")

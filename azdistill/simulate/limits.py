@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 
 from azdistill.contracts.simulation import SimulatedLimits
-from azdistill.simulate.wire import ChatRequest, prompt_tokens
 
 MINUTE_S = 60.0
 
@@ -48,10 +47,11 @@ class Limiter:
         now = self._clock()
         return max((bucket.wait_s(now) for bucket in self._buckets.values()), default=0.0)
 
-    def count_request(self, request: ChatRequest) -> None:
+    def count_request(self, tokens: int) -> None:
+        """Count a request; `tokens` are those of its prompt and its token limit."""
         self._take("requests", 1)
         if self._limits.tokens_counted == "asked":
-            self._take("tokens", prompt_tokens(request.messages) + (request.token_limit or 0) * request.n)
+            self._take("tokens", tokens)
 
     def count_answer(self, tokens: int) -> None:
         if self._limits.tokens_counted == "answered":

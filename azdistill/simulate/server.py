@@ -4,32 +4,25 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
 from azdistill.contracts.errors import InputError
-from azdistill.simulate.teacher import SimulatedTeacher
+from azdistill.simulate.gateway import Endpoint, Handler
 from azdistill.simulate.wire import HttpReply
 
 HOST = "127.0.0.1"
-PATHS = (
-    "/chat/completions",
-    "/v1/chat/completions",
-    "/models/chat/completions",
-    "/openai/v1/chat/completions",
-    "/api/projects/{project}/openai/v1/chat/completions",
-)
 POLL_S = 0.05
 
 
 @contextlib.asynccontextmanager
-async def listening(teacher: SimulatedTeacher, port: int = 0) -> AsyncIterator[str]:
+async def listening(endpoint: Endpoint, port: int = 0) -> AsyncIterator[str]:
     """Serve on loopback while the context is open; yields the base URL. Port 0 selects a free one.
 
     Raises InputError when the port is in use.
     """
-    runner = web.AppRunner(application(teacher), access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(application(endpoint), access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
         await _listen(runner, port)
@@ -47,19 +40,22 @@ async def _listen(runner: web.AppRunner, port: int) -> None:
         ) from None
 
 
-def application(teacher: SimulatedTeacher) -> web.Application:
-    """Chat completions on every path of a real endpoint, and a root page."""
+def application(endpoint: Endpoint) -> web.Application:
+    """The paths of an endpoint, and a root page."""
 
     async def page(_request: web.Request) -> web.Response:
-        return web.Response(text=teacher.page())
+        return web.Response(text=endpoint.page())
 
-    async def chat(request: web.Request) -> web.StreamResponse:
-        return await _send(request, await teacher.respond(request.headers, await request.read()))
+    def route(handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return await _send(request, await handler(request.headers, await request.read()))
+
+        return handle
 
     app = web.Application(client_max_size=64 * 2**20)
     app.router.add_get("/", page)
-    for path in PATHS:
-        app.router.add_post(path, chat)
+    for (method, path), handler in endpoint.handlers().items():
+        app.router.add_route(method, path, route(handler))
     return app
 
 

@@ -7,8 +7,9 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 
-from azdistill.contracts.simulation import ExpertName, Simulation
+from azdistill.contracts.simulation import ExpertName, ServedModel, Simulation
 from azdistill.simulate.experts import conversation, judge, math, nli, qa, summarization, support
+from azdistill.simulate.gateway import Endpoint
 from azdistill.simulate.server import listening
 from azdistill.simulate.teacher import Expert, SimulatedTeacher
 
@@ -26,6 +27,7 @@ EXPERTS: Mapping[ExpertName, Expert] = {
 def serve(
     simulation: Simulation,
     *,
+    model: ServedModel | None = None,
     port: int = 0,
     key: str | None = None,
     lifetime_s: float | None = None,
@@ -34,22 +36,40 @@ def serve(
 ) -> None:
     """Serve until SIGTERM, Ctrl-C or the end of `lifetime_s` seconds. `announce` is called with the base URL.
 
-    With `with_parent` it also ends when stdin closes, which happens when the parent process ends.
+    With `with_parent` it also ends when stdin closes, which happens when the parent process ends. Raises DataError for
+    a model that cannot be loaded.
     """
-    teacher = SimulatedTeacher(simulation, EXPERTS[simulation.expert], key)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(teacher, port, lifetime_s, with_parent, announce))
+        endpoint = _endpoint(simulation, model, key)
+        asyncio.run(_serve(endpoint, port, lifetime_s, with_parent, announce))
+
+
+def _endpoint(simulation: Simulation, model: ServedModel | None, key: str | None) -> Endpoint:
+    if model is None:
+        return SimulatedTeacher(simulation, EXPERTS[simulation.expert], key)
+    # torch takes seconds to import, and no expert needs it.
+    from azdistill.simulate.model.teacher import ModelTeacher
+    from azdistill.students.loading import load_student
+
+    return ModelTeacher(
+        simulation,
+        load_student(model.folder),
+        str(model.folder),
+        key,
+        scores_prompts=model.prompt_logprobs,
+        max_logprobs=model.max_logprobs,
+    )
 
 
 async def _serve(
-    teacher: SimulatedTeacher, port: int, lifetime_s: float | None, with_parent: bool, announce: Callable[[str], None]
+    endpoint: Endpoint, port: int, lifetime_s: float | None, with_parent: bool, announce: Callable[[str], None]
 ) -> None:
     stop = asyncio.Event()
     with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     if with_parent:
         _stop_with_stdin(asyncio.get_running_loop(), stop)
-    async with listening(teacher, port) as url:
+    async with listening(endpoint, port) as url:
         announce(url)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), lifetime_s)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
@@ -19,6 +19,16 @@ from azdistill.contracts.text_parts import join_text_parts
 
 FINGERPRINT = "azdistill simulated teacher, not a language model"
 JSON, HTML = "application/json", "text/html"
+# Paths of chat completions.
+PATHS = (
+    "/chat/completions",
+    "/v1/chat/completions",
+    "/models/chat/completions",
+    "/openai/v1/chat/completions",
+    "/api/projects/{project}/openai/v1/chat/completions",
+)
+# Azure's tracing header. A request that is sent again under the same id gets the same sample.
+REQUEST_ID = "x-ms-client-request-id"
 
 
 class ChatRequest(BaseModel):
@@ -60,7 +70,7 @@ class ChatRequest(BaseModel):
         sample = (self._request_id, str(index) if index else "") if self.temperature else ()
         return " ".join(filter(None, (self.conversation, *sample)))
 
-    def with_id(self, request_id: str) -> "ChatRequest":
+    def with_id(self, request_id: str) -> Self:
         copy = self.model_copy()
         copy._request_id = request_id
         return copy
@@ -69,7 +79,12 @@ class ChatRequest(BaseModel):
     def token_limit(self) -> int | None:
         return self.max_completion_tokens or self.max_tokens
 
-    def without(self, parameters: Sequence[Parameter]) -> "ChatRequest":
+    @property
+    def most_tokens(self) -> int:
+        """Tokens of the prompt and of the longest answers."""
+        return prompt_tokens(self.messages) + (self.token_limit or 0) * self.n
+
+    def without(self, parameters: Sequence[Parameter]) -> Self:
         """The request without these parameters, as an endpoint reads it that ignores them."""
         return self.model_copy(update={name: type(self).model_fields[name].default for name in parameters})
 

@@ -5,10 +5,12 @@ import subprocess
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 
 from tests.cli.conftest import JOB, Command
+from tests.students import tiny
 
 TWO = """connection: deepseek
     - model: gpt-4.1
@@ -63,3 +65,24 @@ def test_a_wrong_simulation_in_the_job_is_reported(azdistill: Command, job: Path
     done = azdistill("simulate", job)
     assert done.code == 2
     assert "simulation.DeepSeek-V3.2.seed=-1" in done.err
+
+
+def test_a_folder_without_a_model_is_one_line(azdistill: Command, job: Path) -> None:
+    done = azdistill("simulate", "--model", "rows")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines()[-1].startswith("rows: no config.json, so there is no model")
+
+
+@pytest.mark.slow
+def test_it_serves_a_model_with_the_faults_of_the_job(start: Start, job: Path, tmp_path: Path) -> None:
+    folder = tiny.write(tmp_path / "model")
+    job.write_text(JOB + "simulation: {DeepSeek-V3.2: {throttle_rate: 1.0}}\n")
+    process = start("simulate", job, "--model", folder, "--no-prompt-logprobs")
+    assert process.stdout
+    line = process.stdout.readline()
+    assert line.startswith(f"simulated teacher with the model {str(folder)!r}: http://127.0.0.1:")
+    page = line.split()[-1].removesuffix("/v1/chat/completions")
+    with pytest.raises(HTTPError, match="429"):
+        urllib.request.urlopen(f"{page}/v1/completions", data=b'{"prompt": [3]}', timeout=10)
+    process.terminate()
+    assert process.communicate(timeout=20)[1] == ""

@@ -1,0 +1,1 @@
+"""A real causal language model on loopback, with the API of vLLM."""
