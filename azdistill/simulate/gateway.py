@@ -25,7 +25,7 @@ Kind = tuple[str, HttpReply]
 Handler = Callable[[Mapping[str, str], bytes], Awaitable[HttpReply]]
 
 
-class Endpoint(Protocol):
+class SimulatedEndpoint(Protocol):
     """An endpoint that the server can serve: handlers by method and path, and the text of its root page."""
 
     def page(self) -> str: ...

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from aiohttp import web
 
 from azdistill.contracts.errors import InputError
-from azdistill.simulate.gateway import Endpoint, Handler
+from azdistill.simulate.gateway import Handler, SimulatedEndpoint
 from azdistill.simulate.wire import HttpReply
 
 HOST = "127.0.0.1"
@@ -17,7 +17,7 @@ POLL_S = 0.05
 
 
 @contextlib.asynccontextmanager
-async def listening(endpoint: Endpoint, port: int = 0) -> AsyncIterator[str]:
+async def listening(endpoint: SimulatedEndpoint, port: int = 0) -> AsyncIterator[str]:
     """Serve on loopback while the context is open; yields the base URL. Port 0 selects a free one.
 
     Raises InputError when the port is in use.
@@ -40,7 +40,7 @@ async def _listen(runner: web.AppRunner, port: int) -> None:
         ) from None
 
 
-def application(endpoint: Endpoint) -> web.Application:
+def application(endpoint: SimulatedEndpoint) -> web.Application:
     """The paths of an endpoint, and a root page."""
 
     async def page(_request: web.Request) -> web.Response:

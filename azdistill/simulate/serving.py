@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from azdistill.contracts.simulation import ExpertName, ServedModel, Simulation
 from azdistill.simulate.experts import conversation, judge, math, nli, qa, summarization, support
-from azdistill.simulate.gateway import Endpoint
+from azdistill.simulate.gateway import SimulatedEndpoint
 from azdistill.simulate.server import listening
 from azdistill.simulate.teacher import Expert, SimulatedTeacher
 
@@ -44,7 +44,7 @@ def serve(
         asyncio.run(_serve(endpoint, port, lifetime_s, with_parent, announce))
 
 
-def _endpoint(simulation: Simulation, model: ServedModel | None, key: str | None) -> Endpoint:
+def _endpoint(simulation: Simulation, model: ServedModel | None, key: str | None) -> SimulatedEndpoint:
     if model is None:
         return SimulatedTeacher(simulation, EXPERTS[simulation.expert], key)
     # torch takes seconds to import, and no expert needs it.
@@ -62,7 +62,7 @@ def _endpoint(simulation: Simulation, model: ServedModel | None, key: str | None
 
 
 async def _serve(
-    endpoint: Endpoint, port: int, lifetime_s: float | None, with_parent: bool, announce: Callable[[str], None]
+    endpoint: SimulatedEndpoint, port: int, lifetime_s: float | None, with_parent: bool, announce: Callable[[str], None]
 ) -> None:
     stop = asyncio.Event()
     with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers

@@ -31,7 +31,7 @@ class ModelChatRequest(ChatRequest):
         return self.top_logprobs if self.logprobs else None
 
 
-class CompletionRequest(BaseModel):
+class TextCompletionRequest(BaseModel):
     """Body of a request to complete a text or token ids, or several of them."""
 
     model_config = ConfigDict(frozen=True, extra="allow")

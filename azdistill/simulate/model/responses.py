@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from azdistill.simulate.model.engine import TokenScore
+from azdistill.simulate.model.model_thread import TokenScore
 from azdistill.simulate.model.vocabulary import Vocabulary
 
 # vLLM's value for log probabilities that JSON cannot hold.

@@ -9,11 +9,11 @@ from azdistill.contracts.errors import DataError
 from azdistill.contracts.simulation import Simulation
 from azdistill.simulate.gateway import Gateway, Handler, Kind
 from azdistill.simulate.model import responses
-from azdistill.simulate.model.engine import Engine, Generated, Sampling, TokenScore
+from azdistill.simulate.model.model_thread import Generated, ModelThread, SamplingParameters, TokenScore
 from azdistill.simulate.model.requests import (
     ALL_TOKENS,
-    CompletionRequest,
     ModelChatRequest,
+    TextCompletionRequest,
     TokenizeRequest,
     bad_request,
     extra_parameter,
@@ -55,10 +55,10 @@ class ModelTeacher(Gateway):
         self.max_model_len = max_positions(student.model) or DEFAULT_LENGTH
         self._vocabulary_size = student.model.get_output_embeddings().weight.shape[0]
         self._tokenizer, self._chat = student.tokenizer, ChatTokenizer(student.tokenizer)
-        self._vocabulary, self._engine = Vocabulary(student.tokenizer), Engine(student)
+        self._vocabulary, self._model = Vocabulary(student.tokenizer), ModelThread(student)
 
     def stop(self) -> None:
-        self._engine.stop()
+        self._model.stop()
 
     def page(self) -> str:
         """Text of the root page."""
@@ -135,7 +135,7 @@ class ModelTeacher(Gateway):
         key = request.draw_key()
         self.admit(key, len(prompt) + limit)
         await self.wait(key)
-        answer = await self._engine.generate(prompt, self._sampling(request, key, limit, top))
+        answer = await self._model.generate(prompt, self._sampling(request, key, limit, top))
         choice = {
             "index": 0,
             "message": {"role": "assistant", "content": self._text(answer)},
@@ -149,7 +149,7 @@ class ModelTeacher(Gateway):
         return self.billed(key, self._body("chat.completion", request.model, [choice], used))
 
     async def _completion(self, headers: Mapping[str, str], body: bytes) -> Kind:
-        request = self.read(CompletionRequest, body)
+        request = self.read(TextCompletionRequest, body)
         self._check_scoring(request)
         top = self._most_logprobs("sample", request.logprobs)
         prompt_top = self._most_logprobs("prompt", request.num_prompt_logprobs)
@@ -171,20 +171,20 @@ class ModelTeacher(Gateway):
         return self.billed(key, self._body("text_completion", request.model, choices, used))
 
     async def _score_and_generate(
-        self, prompt: Sequence[int], top: int | None, sampling: Sampling
+        self, prompt: Sequence[int], top: int | None, sampling: SamplingParameters
     ) -> tuple[list[TokenScore] | None, Generated]:
         """Scores of the prompt if `top` is set, and the answer."""
         if top is None:
-            return None, await self._engine.generate(prompt, sampling)
-        scored = await self._engine.score(prompt, top)
+            return None, await self._model.generate(prompt, sampling)
+        scored = await self._model.score(prompt, top)
         if sampling.max_tokens == 1:
-            return scored.tokens, self._engine.generate_one(scored.next_logits, sampling)
-        return scored.tokens, await self._engine.generate(prompt, sampling)
+            return scored.tokens, self._model.generate_one(scored.next_logits, sampling)
+        return scored.tokens, await self._model.generate(prompt, sampling)
 
     def _choice(
         self,
         index: int,
-        request: CompletionRequest,
+        request: TextCompletionRequest,
         prompt: Sequence[int],
         scores: Sequence[TokenScore] | None,
         answer: Generated,
@@ -208,7 +208,7 @@ class ModelTeacher(Gateway):
             "prompt_token_ids": prompt if request.return_token_ids else None,
         }
 
-    def _check_scoring(self, request: CompletionRequest) -> None:
+    def _check_scoring(self, request: TextCompletionRequest) -> None:
         for name in ("prompt_logprobs", "echo"):
             if not self.scores_prompts and name in request.model_fields_set:
                 raise extra_parameter(name)
@@ -240,12 +240,12 @@ class ModelTeacher(Gateway):
             raise too_long(len(prompt), max_tokens, self.max_model_len)
 
     def _sampling(
-        self, request: ModelChatRequest | CompletionRequest, key: str, max_tokens: int, top: int | None
-    ) -> Sampling:
+        self, request: ModelChatRequest | TextCompletionRequest, key: str, max_tokens: int, top: int | None
+    ) -> SamplingParameters:
         """Without a seed, the draws depend on the request and its id."""
         drawn = int.from_bytes(hashlib.sha256(f"{self.simulation.seed} {key}".encode()).digest()[:7], "big")
         seed = drawn if request.seed is None else request.seed
-        return Sampling(max_tokens, request.temperature, request.top_p, seed, top or 0)
+        return SamplingParameters(max_tokens, request.temperature, request.top_p, seed, top or 0)
 
     def _text(self, answer: Generated) -> str:
         text: str = self._tokenizer.decode(answer.token_ids, skip_special_tokens=True)

@@ -25,7 +25,7 @@ class TokenScore:
 
 
 @dataclass(frozen=True)
-class Sampling:
+class SamplingParameters:
     """Parameters of an answer. Temperature 0 is greedy; `top` is the number of likeliest tokens to return."""
 
     max_tokens: int
@@ -62,7 +62,7 @@ class _Waiting:
     scored: "Future[Scored]"
 
 
-class Engine:
+class ModelThread:
     """One thread calls the model. Sequences that wait to be scored are scored together."""
 
     def __init__(self, student: Student) -> None:
@@ -80,10 +80,10 @@ class Engine:
         self._thread.submit(self._score_waiting)
         return await asyncio.wrap_future(waiting.scored)
 
-    async def generate(self, prompt: Sequence[int], sampling: Sampling) -> Generated:
+    async def generate(self, prompt: Sequence[int], sampling: SamplingParameters) -> Generated:
         return await asyncio.wrap_future(self._thread.submit(self._generate, prompt, sampling))
 
-    def generate_one(self, logits: torch.Tensor, sampling: Sampling) -> Generated:
+    def generate_one(self, logits: torch.Tensor, sampling: SamplingParameters) -> Generated:
         """An answer of one token, from the logits that follow a scored prompt."""
         token = choose(logits, sampling, torch.Generator().manual_seed(sampling.seed))
         reason = "stop" if token in self._ends else "length"
@@ -124,7 +124,7 @@ class Engine:
         ]
 
     @torch.inference_mode()
-    def _generate(self, prompt: Sequence[int], sampling: Sampling) -> Generated:
+    def _generate(self, prompt: Sequence[int], sampling: SamplingParameters) -> Generated:
         random = torch.Generator().manual_seed(sampling.seed)
         tokens: list[TokenScore] = []
         inputs, cache = list(prompt), None
@@ -153,7 +153,7 @@ def token_scores(logits: torch.Tensor, tokens: Sequence[int], top: int) -> list[
     ]
 
 
-def choose(logits: torch.Tensor, sampling: Sampling, random: torch.Generator) -> int:
+def choose(logits: torch.Tensor, sampling: SamplingParameters, random: torch.Generator) -> int:
     """The likeliest token at temperature 0, else one drawn from the smallest set with probability `top_p`."""
     if sampling.temperature == 0:
         return int(logits.argmax())
