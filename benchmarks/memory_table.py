@@ -22,7 +22,7 @@ from azdistill.contracts.errors import SpecError
 from azdistill.contracts.train import TrainConfig
 from azdistill.engine.yaml_document import read_document
 from azdistill.job.memory_table import TABLE_FILE, Cell, Line, Setting
-from azdistill.training.loss import CHUNK_BYTES
+from azdistill.training.losses.chunks import CHUNK_BYTES
 from azdistill.training.memory import Peaks, decoder_layers, peak_bytes, step_memory
 
 CONFIGS_FILE = TABLE_FILE.with_name("student_configs.yaml")

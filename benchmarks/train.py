@@ -167,7 +167,7 @@ def cross_entropy_run(path: str) -> dict[str, float]:
     import torch
     from torch import nn
 
-    from azdistill.training.loss import cross_entropy_sum
+    from azdistill.training.losses.cross_entropy import cross_entropy_sum
 
     torch.set_num_threads(1)
     torch.manual_seed(SEED)

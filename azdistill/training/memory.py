@@ -25,6 +25,7 @@ from azdistill.students.template import TokenizedRow
 from azdistill.training import loss
 from azdistill.training.adapters import add_adapters, base_dtype
 from azdistill.training.dataset import TokenizedRows
+from azdistill.training.losses.chunks import CHUNK_BYTES
 from azdistill.training.memory_tracker import Kind, MemoryTracker
 from azdistill.training.trainer import student_trainer
 
@@ -76,7 +77,7 @@ def _setup(device: Device) -> Iterator[None]:
     try:
         with (
             quiet_transformers(),
-            patch.dict(loss.CHUNK_BYTES, {"cpu": loss.CHUNK_BYTES[device]}),
+            patch.dict(CHUNK_BYTES, {"cpu": CHUNK_BYTES[device]}),
             # It compares logits, and fake ones have no values.
             patch.object(loss, "_computes_the_logits_of", lambda *_: True),
             # Without data, transformers makes a mask that no batch without packing has.

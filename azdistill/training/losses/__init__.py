@@ -1,0 +1,1 @@
+"""Losses of training: functions of tensors, without models and trainers."""
