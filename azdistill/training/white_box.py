@@ -1,0 +1,101 @@
+"""White-box teachers: frozen models in the process of the training, which read the student's tokens."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import BitsAndBytesConfig
+
+from azdistill.contracts.errors import DataError
+from azdistill.students.chat_template import template_of
+from azdistill.students.loading import Student, best_dtype, load_student
+
+TeacherQuantization = Literal["none", "8bit", "4bit"]
+
+
+@dataclass(frozen=True)
+class WhiteBoxTeacher:
+    """A frozen causal language model in evaluation mode.
+
+    Ids below `vocabulary` are the same tokens for it and the student; other ids are padding, or tokens that only one
+    of the two has. `weight` multiplies the loss terms that compare the student with this teacher.
+    """
+
+    model: Any
+    vocabulary: int
+    weight: float = 1.0
+
+
+def load_teacher(
+    folder: Path,
+    student: Student,
+    weight: float = 1.0,
+    dtype: str = "auto",
+    quantization: TeacherQuantization = "none",
+    attn_implementation: str = "auto",
+) -> WhiteBoxTeacher:
+    """Load the model in `folder` onto the GPU where there is one, else onto the CPU.
+
+    `dtype` auto is bfloat16 on a GPU that computes in it, else float32. Quantization needs a GPU. The chat template is
+    not that of the folder: the teacher reads rows as the student renders them. Raises DataError for a folder without a
+    usable model, and for a tokenizer that is not the student's.
+    """
+    dtype = best_dtype() if dtype == "auto" else dtype
+    with _named_as_teacher(folder):
+        loaded = load_student(
+            folder,
+            dtype=dtype,
+            chat_template=template_of(student.tokenizer),
+            attn_implementation=attn_implementation,
+            quantization=_quantization(quantization, dtype),
+        )
+        vocabulary = shared_vocabulary(loaded.tokenizer, student.tokenizer, folder)
+    return WhiteBoxTeacher(loaded.model.requires_grad_(False), vocabulary, weight)
+
+
+def shared_vocabulary(teacher: Any, student: Any, folder: Path) -> int:
+    """Number of first ids that are the same tokens in two tokenizers. The longer one may have more tokens.
+
+    The models of a family have the same tokenizer and embeddings of different lengths, such as 151,936 and 152,064 of
+    Qwen2.5: ids without a token are padding. Raises DataError if an id is another token, or if the teacher does not
+    have a token that the student has at a lower id than its last one.
+    """
+    own, others = _tokens(teacher), _tokens(student)
+    length = min(max(own), max(others)) + 1
+    for index in range(length):
+        if index in others and own.get(index) != others[index]:
+            raise DataError(
+                f"its tokenizer is not that of the student: token {index} is {own.get(index)!r}, and {others[index]!r} "
+                "for the student",
+                subject=f"student {str(folder)!r}",
+                code="other_tokenizer",
+                fix="choose a teacher with the student's tokenizer, or use its log probabilities: train.losses.top_k",
+            )
+    return length
+
+
+def _tokens(tokenizer: Any) -> dict[int, str]:
+    return {index: token for token, index in tokenizer.get_vocab().items()}
+
+
+def _quantization(name: TeacherQuantization, dtype: str) -> BitsAndBytesConfig | None:
+    if name == "none":
+        return None
+    if name == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=getattr(torch, dtype)
+    )
+
+
+@contextmanager
+def _named_as_teacher(folder: Path) -> Iterator[None]:
+    """Errors of the folder name it as a teacher: the functions that load a student name it as one."""
+    try:
+        yield
+    except DataError as error:
+        name = f"white-box teacher {str(folder)!r}"
+        raise DataError(problems=[replace(problem, subject=name) for problem in error.problems]) from error
