@@ -8,11 +8,12 @@ from pathlib import Path
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.evaluate import EvaluateConfig
 from azdistill.contracts.prepare import PrepareConfig
-from azdistill.contracts.problems import Problem
+from azdistill.contracts.problems import Problem, has_errors
 from azdistill.contracts.task import OWN
 from azdistill.data.checks import RejectCounts, check_labels, check_rejects
 from azdistill.data.preview import Preview, preview
 from azdistill.doctor.gates import few_rows
+from azdistill.doctor.prompt_lengths import prompts_without_room
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES, is_remote
 from azdistill.job.plan import step_configs
@@ -56,7 +57,14 @@ def check_files(job: DistillationJob) -> Iterator[FileCheck]:
         path = getattr(job.data, name)
         if path and not is_remote(path) and Path(path).exists():
             checked = _check_file(config, name, Path(path))
-            yield replace(checked, problems=[*checked.problems, *_few_rows(job, checked)])
+            yield replace(
+                checked, problems=[*checked.problems, *_few_rows(job, checked), *_long_prompts(job, config, checked)]
+            )
+
+
+def _long_prompts(job: DistillationJob, config: PrepareConfig, checked: FileCheck) -> Iterator[Problem]:
+    if checked.name == "training_data" and not has_errors(checked.problems):
+        yield from prompts_without_room(job, config, Path(job.data.training_data))
 
 
 def _few_rows(job: DistillationJob, checked: FileCheck) -> Iterator[Problem]:

@@ -88,6 +88,17 @@ def student_problems(job: "DistillationJob") -> Iterator[Problem]:
     yield from long_rows(job, _positions(config))
 
 
+def tokenizer_file(job: "DistillationJob") -> Path | None:
+    """tokenizer.json in the folder of a student on this machine."""
+    owner = None if is_remote(job.student.model) else _nearest(Path(job.student.model), "tokenizer.json")
+    return owner / "tokenizer.json" if owner else None
+
+
+def context_length(job: "DistillationJob") -> int | None:
+    """Positions of a student on this machine, tokens. None where they are unknown."""
+    return None if is_remote(job.student.model) else _positions(_nearest(Path(job.student.model), "config.json"))
+
+
 def _file_problems(job: "DistillationJob", config: Path | None, tokenizer: Path | None) -> Iterator[Problem]:
     if config is None:
         yield _problem(job, "missing_file", "no config.json", FOLDER_OF_MODEL)
