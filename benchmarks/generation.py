@@ -221,8 +221,8 @@ def serve(folder: Path) -> None:
     """
     import torch
 
-    from azdistill.generation.decode import GenerationRequest, decode
     from azdistill.generation.latency import measure_latency, percentiles
+    from azdistill.students.decode import GenerationRequest, decode
     from azdistill.students.loading import load_student
 
     torch.set_num_threads(1)

@@ -8,7 +8,7 @@ import torch
 
 from azdistill.contracts.progress import Progress
 from azdistill.contracts.rows import Message
-from azdistill.generation.decode import DecodedAnswer, GenerationRequest, can_drop_rows, decode, short_positions
+from azdistill.students.decode import DecodedAnswer, GenerationRequest, can_drop_rows, decode, short_positions
 from azdistill.students.loading import Student, max_positions
 from azdistill.students.template import tokenize_prompts
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from azdistill.contracts.percentile import percentile
-from azdistill.generation.decode import GenerationRequest, can_drop_rows, decode, short_positions
+from azdistill.students.decode import GenerationRequest, can_drop_rows, decode, short_positions
 from azdistill.students.loading import Student, max_positions
 
 PERCENTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from transformers import StoppingCriteria
 
-from azdistill.generation.decode import Batch, DecodedAnswer, GenerationRequest, can_drop_rows, short_positions
+from azdistill.students.decode import Batch, DecodedAnswer, GenerationRequest, can_drop_rows, short_positions
 from azdistill.students.loading import Student
 
 

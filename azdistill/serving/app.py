@@ -10,9 +10,9 @@ from typing import Any
 from aiohttp import web
 
 from azdistill.contracts.errors import DataError
-from azdistill.generation.decode import GenerationRequest
 from azdistill.generation.scheduler import Generation, Scheduler
 from azdistill.serving import wire
+from azdistill.students.decode import GenerationRequest
 from azdistill.students.loading import Student, max_positions
 from azdistill.students.template import ChatTokenizer
 

@@ -8,8 +8,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from azdistill.contracts.progress import Progress
 from azdistill.contracts.rows import Message
-from azdistill.generation.decode import can_drop_rows
 from azdistill.generation.generate import GeneratedAnswer, chat_reply, generate, generate_each
+from azdistill.students.decode import can_drop_rows
 from azdistill.students.loading import Student, greedy_generation, load_student
 from azdistill.students.template import tokenize_prompts
 from tests.students import tiny

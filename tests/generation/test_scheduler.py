@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from azdistill.generation.decode import GenerationRequest
 from azdistill.generation.generate import GeneratedAnswer, generate
 from azdistill.generation.scheduler import Generation, Scheduler
+from azdistill.students.decode import GenerationRequest
 from tests.generation.test_generate import PROMPTS, student_that_ends
 
 

@@ -1,4 +1,4 @@
-"""Greedy decoding in a batch that finished rows leave and waiting rows join."""
+"""Decoding in a batch that finished rows leave and waiting rows join: greedy, or sampled."""
 
 import inspect
 import time
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache, GenerationMixin
 
-from azdistill.generation.cache import RowCache, cache_layers
+from azdistill.students.cache import RowCache, cache_layers
 from azdistill.students.loading import Student
 
 # Prompts that are computed together have at least this fraction of the length of the longest one: the rest is padding.
@@ -22,10 +22,17 @@ SWITCHING_ROPE = ("Phi3ForCausalLM", "PhimoeForCausalLM")
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """A tokenized prompt, and the most tokens of its answer."""
+    """A tokenized prompt, and the most tokens of its answer.
+
+    With `draws`, `max_new_tokens` numbers of [0, 1), each token is sampled at `temperature` by its draw, so that an
+    answer does not depend on the other rows of its batch; without them, it is the most likely one. All requests of a
+    batch have draws, or none.
+    """
 
     prompt: Sequence[int]
     max_new_tokens: int
+    draws: Sequence[float] | None = None
+    temperature: float = 1.0
 
 
 @dataclass
@@ -33,7 +40,7 @@ class DecodedAnswer:
     """The answer to request `index`: token ids without the end token.
 
     `started` is the time when its prompt was taken from the queue, `times` are those at which its tokens were known,
-    the end token included (`time.perf_counter`).
+    the end token included (`time.perf_counter`). `end` is the end token.
     """
 
     index: int
@@ -41,6 +48,7 @@ class DecodedAnswer:
     token_ids: list[int] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     truncated: bool = False
+    end: int | None = None
 
 
 @dataclass
@@ -48,7 +56,7 @@ class _Row:
     """A row of the batch: its answer so far, its tokens in the cache, and the token that is not there yet."""
 
     answer: DecodedAnswer
-    max_new_tokens: int
+    request: GenerationRequest
     cached: int
     token: int
 
@@ -101,7 +109,7 @@ class Batch:
         self._model, self._device, self._size = student.model, student.device, size
         settings = student.model.generation_config
         self._pad, self._ends = settings.pad_token_id, frozenset(settings.eos_token_id)
-        accepted = inspect.signature(student.model.forward).parameters
+        accepted = inspect.signature(type(student.model).forward).parameters  # training replaces that of the instance
         self._accepts_positions = "position_ids" in accepted
         self._last_logits = {"logits_to_keep": 1} if "logits_to_keep" in accepted else {}
         layers = cache_layers(student.model)
@@ -130,13 +138,12 @@ class Batch:
             lengths = [len(request.prompt) for _, request in group]
             longest = max(lengths)
             ids = [[self._pad] * (longest - len(request.prompt)) + list(request.prompt) for _, request in group]
-            tokens = self._forward(ids, [longest - length for length in lengths], longest, cache)
+            logits = self._forward(ids, [longest - length for length in lengths], longest, cache)
             self._cache.add(cache)
             self._rows += [
-                _Row(DecodedAnswer(index, started), request.max_new_tokens, len(request.prompt), 0)
-                for index, request in group
+                _Row(DecodedAnswer(index, started), request, len(request.prompt), 0) for index, request in group
             ]
-            yield from self._take(tokens, first=len(self._rows) - len(group))
+            yield from self._take(logits, first=len(self._rows) - len(group))
 
     def step(self) -> Iterator[DecodedAnswer]:
         """Compute the next token of each row. Yields the answers that are finished by it."""
@@ -144,24 +151,24 @@ class Batch:
             return
         self._cache.reserve_column()
         length = self._cache.length
-        tokens = self._forward(
+        logits = self._forward(
             [[row.token] for row in self._rows], [length - row.cached for row in self._rows], length + 1, self._cache
         )
         self._cache.advance()
         for row in self._rows:
             row.cached += 1
-        yield from self._take(tokens, first=0)
+        yield from self._take(logits, first=0)
 
     def discard(self, indices: Container[int]) -> None:
         """Remove the rows of unfinished answers, by the index of their request."""
         self._remove([number for number, row in enumerate(self._rows) if row.answer.index in indices])
 
-    def _forward(self, ids: list[list[int]], padding: list[int], length: int, cache: Any) -> list[int]:
-        """The most likely next token of each row, whose first `padding` of `length` columns are not its own."""
+    def _forward(self, ids: list[list[int]], padding: list[int], length: int, cache: Any) -> torch.Tensor:
+        """Logits of the next token of each row, whose first `padding` of `length` columns are not its own."""
         columns, unused = torch.arange(length, device=self._device), torch.tensor(padding, device=self._device)[:, None]
         input_ids = torch.tensor(ids, device=self._device)
         positions = (columns[-input_ids.shape[1] :] - unused).clamp(min=0)
-        logits = self._model(
+        logits: torch.Tensor = self._model(
             input_ids=input_ids,
             attention_mask=(columns >= unused).long(),
             past_key_values=cache,
@@ -169,11 +176,11 @@ class Batch:
             **({"position_ids": positions} if self._accepts_positions else {}),
             **self._last_logits,
         ).logits
-        tokens: list[int] = logits[:, -1].argmax(-1).tolist()
-        return tokens
+        return logits[:, -1]
 
-    def _take(self, tokens: Sequence[int], first: int) -> Iterator[DecodedAnswer]:
-        """Append the tokens to the answers of the rows from `first` on. Finished rows leave the batch."""
+    def _take(self, logits: torch.Tensor, first: int) -> Iterator[DecodedAnswer]:
+        """Append the next token to the answers of the rows from `first` on. Finished rows leave the batch."""
+        tokens = _next_tokens(logits, self._rows[first:])
         now = time.perf_counter()
         finished = []
         for number, token in enumerate(tokens, first):
@@ -181,10 +188,11 @@ class Batch:
             row.token = token
             row.answer.times.append(now)
             if token in self._ends:
+                row.answer.end = token
                 finished.append(number)
                 continue
             row.answer.token_ids.append(token)
-            if len(row.answer.token_ids) == row.max_new_tokens:
+            if len(row.answer.token_ids) == row.request.max_new_tokens:
                 row.answer.truncated = True
                 finished.append(number)
         answers = [self._rows[number].answer for number in finished]
@@ -200,6 +208,20 @@ class Batch:
                 self._rows[number] = last
         if numbers:
             self._cache.trim(max((row.cached for row in self._rows), default=0))
+
+
+def _next_tokens(logits: torch.Tensor, rows: Sequence[_Row]) -> list[int]:
+    """The most likely token of each row; with draws, the one at which the cumulative distribution passes the draw."""
+    if rows[0].request.draws is None:
+        most_likely: list[int] = logits.argmax(-1).tolist()
+        return most_likely
+    draws = [row.request.draws[len(row.answer.token_ids)] for row in rows if row.request.draws]
+    temperatures = logits.new_tensor([row.request.temperature for row in rows], dtype=torch.float64)
+    cumulative = (logits / temperatures[:, None]).softmax(-1).cumsum(-1)
+    limits = logits.new_tensor(draws, dtype=torch.float64)[:, None] * cumulative[:, -1:]
+    tokens = torch.searchsorted(cumulative, limits, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
+    sampled: list[int] = tokens.tolist()
+    return sampled
 
 
 def _groups(joining: Sequence[tuple[int, GenerationRequest]]) -> Iterator[list[tuple[int, GenerationRequest]]]:
