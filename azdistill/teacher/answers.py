@@ -62,7 +62,7 @@ class JobAnswers:
     def cost(self, outcome: Outcome, request: Request, teacher: Teacher) -> float:
         if not isinstance(outcome, Answer):
             return 0.0
-        return cost(teacher, *billed_tokens(outcome, len(request.body), self.config.max_tokens))
+        return cost(teacher, *billed_tokens(outcome, request.most_prompt_tokens, self.config.max_tokens))
 
 
 def _without_logprobs(outcome: Outcome) -> Outcome:

@@ -20,13 +20,13 @@ def cost(teacher: Teacher, prompt_tokens: int, completion_tokens: int) -> float:
     return (prompt_tokens * (teacher.input_price or 0) + completion_tokens * (teacher.output_price or 0)) / MILLION
 
 
-def billed_tokens(answer: Answer, request_bytes: int, max_tokens: int) -> tuple[int, int]:
+def billed_tokens(answer: Answer, most_prompt_tokens: int, max_tokens: int) -> tuple[int, int]:
     """Prompt and completion tokens to charge for an answer.
 
-    They are those that the endpoint reports. A count that it does not report is replaced by what was reserved: a token
-    has at least one byte, and an answer has at most `max_tokens`.
+    They are those that the endpoint reports. A count that it does not report is replaced by what was reserved: the most
+    that the prompt and the answer can have.
     """
-    return answer.prompt_tokens or request_bytes, answer.completion_tokens or max_tokens
+    return answer.prompt_tokens or most_prompt_tokens, answer.completion_tokens or max_tokens
 
 
 class Budget:

@@ -26,7 +26,6 @@ from azdistill.teacher.replies import (
     ParsedReply,
     Retry,
     RowRejected,
-    read_reply,
 )
 from azdistill.teacher.requests import Request
 from azdistill.teacher.retries import OutageGuard, Tries, logger, wait_s
@@ -39,7 +38,6 @@ if sys.platform != "win32":
     import resource
 
 SPARE_FILES = 64
-BYTES_PER_TOKEN = 4
 MAY_BE_BILLED = frozenset({"timeout", "connection", CUT, NO_COMPLETION, TOO_LONG})
 # Rejections that another call would only repeat. They are stored; the cause of others may have been fixed.
 FINAL = frozenset({"content_filter"})
@@ -74,7 +72,6 @@ class TeacherClient:
         self.slots = Slots(teacher.max_in_flight, on_change)
         self.rate_limiter = RateLimiter(teacher.requests_per_minute, teacher.tokens_per_minute, share)
         self.outage = OutageGuard(str(endpoint), teacher.max_in_flight)
-        self._largest_reply = largest_reply(endpoint, config.max_tokens)
         self._failed, self._has_warned = asyncio.Event(), False
         self._names = RedactedNames(self._redact)
         self._session: aiohttp.ClientSession | None = None
@@ -131,11 +128,11 @@ class TeacherClient:
 
     async def _call(self, request: Request) -> tuple[Outcome | Retry, float]:
         """One call within budget and rate limits. Raises EndpointError when the endpoint refuses every row."""
-        size, budget = len(request.body), self.answers.budget
-        max_cost = cost(self.teacher, size, self.config.max_tokens)  # a token has at least one byte
+        budget = self.answers.budget
+        max_cost = cost(self.teacher, request.most_prompt_tokens, self.config.max_tokens)
         reserved = await budget.reserve(max_cost)
         try:
-            tokens = size // BYTES_PER_TOKEN + (self.usage.mean_completion() or self.config.max_tokens)
+            tokens = request.likely_prompt_tokens + (self.usage.mean_completion() or self.config.max_tokens)
             await self.rate_limiter.acquire(tokens)
             if self.failure:
                 reserved = 0.0
@@ -161,24 +158,22 @@ class TeacherClient:
         assert self._session
         self.usage.calls += 1
         headers = with_request_id(await auth_headers(self.endpoint.auth), request.key)
+        largest = largest_reply(self.endpoint, self.config.max_tokens + (request.prompt_tokens or 0))
         try:
             async with post(self._session, self.endpoint, request.body, headers) as response:
-                body = await read_body(response, self._largest_reply)
+                body = await read_body(response, largest)
         except TimeoutError:
             return Retry("timeout", f"no answer within {self.config.timeout_s} s"), {}
         except Exception as error:  # aiohttp raises errors of many types for a reply that it cannot parse
             return Retry("connection", self._redact(f"{type(error).__name__}: {error}")), {}
-        reply = self._parse(response.status, response.headers, body)
+        if response.status == HTTPStatus.OK and len(body) > largest:
+            return RowRejected(TOO_LONG, f"HTTP 200 with more than {largest:,} bytes"), response.headers
+        reply = request.read(response.status, response.headers, body)
         if isinstance(reply, Answer):
             return self._without_secrets(reply), response.headers
         if response.status == HTTPStatus.UNAUTHORIZED and self.endpoint.auth.expire(headers):
             reply = Retry("http_401", reply.detail)
         return replace(reply, detail=self._redact(reply.detail)), response.headers
-
-    def _parse(self, status: int, headers: Mapping[str, str], body: bytes) -> ParsedReply:
-        if status == HTTPStatus.OK and len(body) > self._largest_reply:
-            return RowRejected(TOO_LONG, f"HTTP 200 with more than {self._largest_reply:,} bytes")
-        return read_reply(status, headers, body)
 
     def _without_secrets(self, answer: Answer) -> Answer:
         """Redact the names in an answer. An endpoint uses few names, and each is redacted once."""

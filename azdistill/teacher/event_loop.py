@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from azdistill.contracts.errors import Interrupted
 
 if sys.platform == "win32":
-    from asyncio import new_event_loop
+    from asyncio import new_event_loop as new_event_loop
 else:
-    from uvloop import new_event_loop
+    from uvloop import new_event_loop as new_event_loop
 
 Result = TypeVar("Result")
 

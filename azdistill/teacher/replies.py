@@ -10,7 +10,7 @@ import math
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -37,6 +37,8 @@ TOP_LOGPROBS, ANOTHER_LIST = b'"top_logprobs":', b'"logprobs"'
 PLACEHOLDER = "taken out"
 # Reason of a retry after a reply that was cut off on the way, and may have been billed.
 CUT = "cut_reply"
+# finish_reason of an answer that has the scores of given tokens, as JSON in its `logprobs`.
+SCORED = "scored"
 # Reasons of rejected rows whose reply has status 200, and may have been billed.
 NO_COMPLETION, TOO_LONG = "not_a_completion", "reply_too_long"
 
@@ -91,13 +93,20 @@ class EndpointFailed:
 
 Outcome = Answer | RowRejected
 ParsedReply = Outcome | Retry | EndpointFailed
+# Reads an answer from the JSON of a reply with status 200.
+ReadAnswer = Callable[[Any], Outcome]
 
 
-def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> ParsedReply:
-    """Parse one HTTP reply. `headers` ignore case, as aiohttp's do."""
-    content, logprobs = _parse(body)
+def read_reply(
+    status: int, headers: Mapping[str, str], body: bytes, read_answer: ReadAnswer | None = None
+) -> ParsedReply:
+    """Parse one HTTP reply. `headers` ignore case, as aiohttp's do. `read_answer` reads another answer than that of a
+    chat completion."""
+    content, logprobs = (_json(body), None) if read_answer else _parse(body)
     if status == HTTPStatus.OK:
-        return _cut_reply(body) if content is None and _is_cut(body) else _answer(content, logprobs)
+        if content is None and _is_cut(body):
+            return _cut_reply(body)
+        return read_answer(content) if read_answer else _answer(content, logprobs)
     detail = f"HTTP {status}: {message(content, body)}"
     if status in RETRIED or status >= 500:
         throttled = status == HTTPStatus.TOO_MANY_REQUESTS
@@ -215,11 +224,11 @@ def _answer(content: Any, logprobs: bytes | None) -> ParsedReply:
         return RowRejected(NO_COMPLETION, f"HTTP 200 without a chat completion in it ({error!r})")
     usage = content.get("usage")
     counts = usage if isinstance(usage, dict) else {}
-    prompt_tokens, completion_tokens = _count(counts, "prompt_tokens"), _count(counts, "completion_tokens")
-    return Answer(text, reason, prompt_tokens, completion_tokens, trace, tokens, _reported_model(content))
+    prompt_tokens, completion_tokens = token_count(counts, "prompt_tokens"), token_count(counts, "completion_tokens")
+    return Answer(text, reason, prompt_tokens, completion_tokens, trace, tokens, reported_model(content))
 
 
-def _reported_model(content: Mapping[str, Any]) -> str | None:
+def reported_model(content: Mapping[str, Any]) -> str | None:
     """The model's name in a reply. All answers share one string."""
     model = _name(content.get("model"))
     return sys.intern(model) if model else None
@@ -230,7 +239,7 @@ def _name(value: Any) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) <= LONGEST_NAME else None
 
 
-def _count(usage: Mapping[str, Any], name: str) -> int:
+def token_count(usage: Mapping[str, Any], name: str) -> int:
     """A token count; 0 where the endpoint reports none, or one that is impossible."""
     count = usage.get(name)
     if not isinstance(count, int | float) or isinstance(count, bool):

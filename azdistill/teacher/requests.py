@@ -1,6 +1,7 @@
 """Requests to a teacher: prompts rendered as it sees them, sampling parameters, and the key of the store."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +11,35 @@ from azdistill.contracts.prompting import render
 from azdistill.contracts.requests import RequestConfig
 from azdistill.contracts.rows import Message
 from azdistill.teacher.endpoint import Endpoint
+from azdistill.teacher.replies import ParsedReply, read_reply
+
+# A token of a text has more bytes.
+BYTES_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request body and its store key: the SHA-256 of everything that determines the answer, in hex."""
+    """An HTTP request body and its store key: the SHA-256 of everything that determines the answer, in hex.
+
+    `prompt_tokens` is None where only the endpoint can count them.
+    """
 
     key: str
     body: bytes
+    prompt_tokens: int | None = None
+
+    @property
+    def most_prompt_tokens(self) -> int:
+        """A token has at least one byte."""
+        return self.prompt_tokens or len(self.body)
+
+    @property
+    def likely_prompt_tokens(self) -> int:
+        return self.prompt_tokens or len(self.body) // BYTES_PER_TOKEN
+
+    def read(self, status: int, headers: Mapping[str, str], body: bytes) -> ParsedReply:
+        """Parse a reply to this request."""
+        return read_reply(status, headers, body)
 
 
 def chat_request(messages: tuple[Message, ...], config: RequestConfig, endpoint: Endpoint, sample: int = 0) -> Request:

@@ -6,15 +6,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from azdistill.contracts.percentile import percentile
-from azdistill.teacher.replies import Answer, Retry
+from azdistill.teacher.replies import SCORED, Answer, Retry
 
 # The only finish_reason of a complete answer.
 COMPLETE = "stop"
 
 
 def is_useful(answer: Answer) -> bool:
-    """True if an answer is complete and not blank. Other answers are billed all the same."""
-    return answer.finish_reason == COMPLETE and bool(answer.completion.strip())
+    """True if an answer is complete and not blank, or has scores. Other answers are billed all the same."""
+    return answer.finish_reason == SCORED or (answer.finish_reason == COMPLETE and bool(answer.completion.strip()))
 
 
 @dataclass
