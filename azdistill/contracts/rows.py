@@ -1,7 +1,7 @@
 """Row records: the lines of the JSONL files between steps."""
 
 import hashlib
-import json
+from json.encoder import encode_basestring
 from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,9 +13,6 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 Gold = str | tuple[str, ...]
 # Multiplies the loss of a row's target tokens. The default is not written to files.
 RowWeight = Annotated[float, Field(gt=0, allow_inf_nan=False, exclude_if=lambda weight: weight == 1.0)]
-
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class Row(BaseModel):
@@ -135,7 +132,8 @@ def gold_texts(gold: Gold | None) -> tuple[str, ...]:
 
 def canonical(messages: tuple[Message, ...]) -> str:
     """The text form of a conversation from which ids and store keys are hashed."""
-    return _ENCODER.encode([[message.role, message.content] for message in messages])
+    turns = ",".join(f'["{message.role}",{encode_basestring(message.content)}]' for message in messages)
+    return f"[{turns}]"
 
 
 def prompt_id(messages: tuple[Message, ...]) -> str:

@@ -1,12 +1,12 @@
 """Word n-grams of texts as hashes, and an index of the rows that have them: 8 bytes an n-gram."""
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from azdistill.tasks.texts import words
+from azdistill.tasks.texts import spaced_words
 
 Hashes = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
@@ -18,7 +18,11 @@ NGRAM = 13
 TABLE_BITS = 16
 _CHUNK = 1 << 20
 
+# Texts whose words are hashed together: about 36 bytes a character, which should fit into the cache of a core.
+_TEXTS = 100
+
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_INVERSE = np.uint64(pow(0x9E3779B97F4A7C15, -1, 1 << 64))
 _ONE, _BYTE, _IN_BYTE, _HALF = np.uint64(1), np.uint64(3), np.uint64(7), np.uint64(32)
 
 
@@ -26,14 +30,13 @@ def ngrams(texts: Sequence[str]) -> tuple[Hashes, Rows, Rows]:
     """Hashes of all n-grams in the order of the texts, the index of each one's text, and that of its first word among
     the words of all texts.
 
-    Words are case-folded and without punctuation. Equal n-grams have equal hashes in this process.
+    Words are case-folded and without punctuation. Equal n-grams have equal hashes.
     """
-    by_text = list(map(words, texts))
-    lengths = np.fromiter(map(len, by_text), np.int64, len(by_text))
-    size = int(lengths.sum())
-    if size < NGRAM:
+    parts = [_word_hashes(texts[start : start + _TEXTS]) for start in range(0, len(texts), _TEXTS)]
+    hashes = np.concatenate([part for part, _ in parts] or [np.empty(0, np.uint64)])
+    if len(hashes) < NGRAM:
         return np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64)
-    hashes = np.fromiter(map(hash, chain.from_iterable(by_text)), np.int64, size).view(np.uint64)
+    lengths = np.concatenate([counts for _, counts in parts])
     two = _joined(hashes, hashes, 1)
     four = _joined(two, two, 2)
     eight = _joined(four, four, 4)
@@ -41,6 +44,34 @@ def ngrams(texts: Sequence[str]) -> tuple[Hashes, Rows, Rows]:
     row = np.repeat(np.arange(len(texts)), lengths)
     positions = np.flatnonzero(row[: len(grams)] == row[NGRAM - 1 :])
     return grams[positions], row[positions], positions
+
+
+def _word_hashes(texts: Sequence[str]) -> tuple[Hashes, Rows]:
+    """Hashes of the words of all texts, and the number of words of each text.
+
+    The hash of a word is a polynomial of its characters: a difference of two sums over the characters of all texts.
+    """
+    spaced = list(map(spaced_words, texts))
+    characters = np.frombuffer(" ".join(spaced).encode("utf-32-le"), np.uint32)
+    is_letter = np.zeros(len(characters) + 2, np.bool_)
+    np.not_equal(characters, ord(" "), out=is_letter[1:-1])
+    edges = np.flatnonzero(is_letter[1:] != is_letter[:-1])
+    starts, ends = edges[::2], edges[1::2]
+    powers, inverses = _powers(len(characters).bit_length())
+    sums = np.zeros(len(characters) + 1, np.uint64)
+    np.cumsum(characters * powers[: len(characters)], out=sums[1:])
+    text_ends = np.cumsum([len(text) + 1 for text in spaced])
+    counts = np.diff(np.searchsorted(starts, text_ends), prepend=0)
+    return (sums[ends] - sums[starts]) * inverses[starts], counts
+
+
+@lru_cache(maxsize=2)
+def _powers(bits: int) -> tuple[Hashes, Hashes]:
+    """Powers of a number and of its inverse, modulo 2**64, from the power 0: 2**bits of each."""
+    factors = np.full((2, 1 << bits), [[_FACTOR], [_INVERSE]])
+    factors[:, 0] = 1
+    powers, inverses = np.multiply.accumulate(factors, axis=1)
+    return powers, inverses
 
 
 def _joined(first: Hashes, second: Hashes, distance: int) -> Hashes:

@@ -20,9 +20,9 @@ from azdistill.data.checks import RejectCounts, check_labels, check_rejects
 from azdistill.data.overlap import CHECK, find_overlaps, template_ngrams
 from azdistill.data.personal_data import redact_case, redact_text
 from azdistill.data.processes import map_in_processes
-from azdistill.data.row_store import RowStore, StoredRow, stored_row
+from azdistill.data.row_store import RowStore, StoredRows
 from azdistill.data.splits import LEFT_OUT, TEST, TRAIN, VALIDATION, Assignment, assign, check_splits
-from azdistill.tasks.records import Record, read_records
+from azdistill.tasks.records import Unparsed, parse, read_unparsed
 from azdistill.tasks.registry import task_of
 from azdistill.tasks.task import Task
 
@@ -65,7 +65,7 @@ def prepare(
 class _Converted:
     """Rows of a part of a file, and what the checks of all rows need of them."""
 
-    rows: list[StoredRow]
+    rows: StoredRows
     rejects: list[Reject]
     columns: set[str]
     golds: Counter[Gold | None]
@@ -86,10 +86,9 @@ def _read(
         for split in SPLITS:
             if split not in files:
                 continue
-            parts = _parts(islice(read_records(files[split]), config.rows or None))
+            parts = _parts(islice(read_unparsed(files[split]), config.rows or None))
             for part in apply(partial(_convert, task, config), parts):
-                for row in part.rows:
-                    store.add(row, split)
+                store.add(part.rows, split)
                 for reject in part.rejects:
                     rejects.add(reject)
                     stream.write(reject.model_dump_json().encode() + b"\n")
@@ -105,15 +104,15 @@ def _read(
     return rejects, {"action": config.pii, "values": dict(sorted(personal_data.items()))}
 
 
-def _parts(records: Iterator[tuple[str, Record]]) -> Iterator[list[tuple[str, Record]]]:
+def _parts(records: Iterator[tuple[str, Unparsed]]) -> Iterator[list[tuple[str, Unparsed]]]:
     while part := list(islice(records, PART)):
         yield part
 
 
-def _convert(task: Task, config: PrepareConfig, records: list[tuple[str, Record]]) -> _Converted:
+def _convert(task: Task, config: PrepareConfig, records: list[tuple[str, Unparsed]]) -> _Converted:
     columns = [*config.sliced_by, *([config.group_column] if config.group_column else [])]
-    part = _Converted([], [], set(), Counter(), Counter())
-    for row in convert(records, task, columns, config.columns or {}):
+    part = _Converted(StoredRows(), [], set(), Counter(), Counter())
+    for row in convert(((source, parse(row)) for source, row in records), task, columns, config.columns or {}):
         if isinstance(row, Reject):
             detail = redact_text(row.detail, Counter()) if config.pii == "redact" else row.detail
             part.rejects.append(row.model_copy(update={"detail": detail}))
@@ -121,7 +120,7 @@ def _convert(task: Task, config: PrepareConfig, records: list[tuple[str, Record]
         if config.pii != "off":
             redacted = redact_case(row, part.personal_data)
             row = redacted if config.pii == "redact" else row
-        part.rows.append(stored_row(row, config))
+        part.rows.add(row, config)
         part.columns.update(row.columns)
         if config.task == "nli":
             part.golds[row.case.gold] += 1

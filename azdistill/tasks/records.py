@@ -32,6 +32,8 @@ from azdistill.tasks.shards import Shard, shards_of
 from azdistill.tasks.task import BadRow
 
 Record = Mapping[str, Any] | BadRow
+# A row, or the line of a JSONL file that has it.
+Unparsed = bytes | Record
 
 # A longer row is rejected and not kept in memory. The longest rows of published chat data sets have about 1 MB.
 MAX_ROW_BYTES = 8_000_000
@@ -52,6 +54,11 @@ def read_records(path: Path) -> Iterator[tuple[str, Record]]:
     In a folder the name is the path inside it. Raises DataError for a file that is missing, empty, damaged or of
     another format.
     """
+    return ((source, parse(row)) for source, row in read_unparsed(path))
+
+
+def read_unparsed(path: Path) -> Iterator[tuple[str, Unparsed]]:
+    """The rows of `read_records`, those of JSONL files as lines: another process can parse them."""
     is_empty = True
     for shard in shards_of(path):
         for number, record in _read_file(shard.path, shard.detected()):
@@ -59,6 +66,11 @@ def read_records(path: Path) -> Iterator[tuple[str, Record]]:
             yield f"{shard.name}:{number}", record
     if is_empty:
         raise no_rows(path)
+
+
+def parse(row: Unparsed) -> Record:
+    """The content of a row of `read_unparsed`."""
+    return _read_object(row) if isinstance(row, bytes) else row
 
 
 def describe_files(path: Path) -> str:
@@ -87,14 +99,14 @@ def _count_rows(path: Path, detected: DataFormat) -> int:
     return sum(1 for _ in _read_file(path, detected))
 
 
-def _read_file(path: Path, detected: DataFormat) -> Iterator[tuple[int, Record]]:
+def _read_file(path: Path, detected: DataFormat) -> Iterator[tuple[int, Unparsed]]:
     try:
         yield from _READERS[detected.format](path, detected)
     except DAMAGED as error:  # of a compressed file
         raise damaged(path, error) from None
 
 
-def read_object(line: bytes) -> Record:
+def _read_object(line: bytes) -> Record:
     """A line of a JSONL file as a JSON object."""
     try:
         value = _parse_json(line)
@@ -134,7 +146,7 @@ def _count_lines(path: Path) -> int:
     return count + (not last.endswith(b"\n"))
 
 
-def _json_lines(path: Path, detected: DataFormat) -> Iterator[tuple[int, Record]]:
+def _json_lines(path: Path, detected: DataFormat) -> Iterator[tuple[int, Unparsed]]:
     with open_text(path, detected.compression) as stream:
         number = 0
         while line := stream.readline(MAX_ROW_BYTES + 1):
@@ -144,7 +156,7 @@ def _json_lines(path: Path, detected: DataFormat) -> Iterator[tuple[int, Record]
                     line = stream.readline(MAX_ROW_BYTES)
                 yield number, BadRow("row_too_long", f"the row has more than {MAX_ROW_BYTES:,} bytes")
             elif not line.isspace():
-                yield number, read_object(line.rstrip(b"\r\n"))
+                yield number, line.rstrip(b"\r\n")
 
 
 def _json_array(path: Path, detected: DataFormat) -> Iterator[tuple[int, Record]]:

@@ -52,4 +52,9 @@ _WORDS = Translation(_as_word)
 
 def words(text: str) -> list[str]:
     """The words of a text in any script, case-folded and without punctuation."""
-    return unicodedata.normalize("NFKC", text).casefold().translate(_WORDS).split()
+    return spaced_words(text).split()
+
+
+def spaced_words(text: str) -> str:
+    """The text of `words` before it is split: words with one or more spaces between them."""
+    return unicodedata.normalize("NFKC", text).casefold().translate(_WORDS)

@@ -19,6 +19,7 @@ from azdistill.data.cases import prompt_of, read_cases
 from azdistill.data.prepare import PART, prepare
 from azdistill.data.preview import preview
 from azdistill.data.processes import SERIAL
+from azdistill.data.row_store import prompt_line
 from azdistill.students.template import tokenize_rows
 from azdistill.tasks import formats
 from azdistill.tasks.records import read_records
@@ -87,6 +88,8 @@ def test_a_row_with_any_value_is_a_case_or_a_reject(tmp_path: Path) -> None:
         assert all(reject.reason and reject.detail for reject in rejects)
         prompts = [prompt_of(case, "train") for case in cases]
         write_rows(tmp_path / "prompts.jsonl", prompts)
+        lines = [prompt_line(case, prompt.id) for case, prompt in zip(cases, prompts, strict=True)]
+        assert b"".join(lines) == (tmp_path / "prompts.jsonl").read_bytes()
         write_rows(tmp_path / "rejects.jsonl", rejects)
         assert all(turn.content.strip() and "\0" not in turn.content for row in prompts for turn in row.messages)
         assert preview(path, TASKS[task]).rows == len(rows)
@@ -155,6 +158,13 @@ def test_ragged_and_broken_rows_of_a_csv_file_are_rejected(tmp_path: Path) -> No
         ("rows.csv:5", "not_unicode"),
     ]
     assert [case.source for case in cases] == [f"rows.csv:{line}" for line in (2, 6, 7, 8, 10)]
+
+
+def test_a_deeply_nested_row_that_another_process_converts_is_rejected(tmp_path: Path) -> None:
+    rows = [{"prompt": f"{number}", "completion": "b"} for number in range(PART * SERIAL)]
+    (tmp_path / "rows.jsonl").write_bytes(jsonl(*rows) + LINES["nested arguments"])
+    counts = prepare({"train": tmp_path / "rows.jsonl"}, PrepareConfig(), tmp_path)
+    assert counts["reasons"] == {"nested_too_deeply": 1}
 
 
 def test_bad_rows_that_another_process_converts_are_rejected(tmp_path: Path) -> None:

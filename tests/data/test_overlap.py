@@ -8,7 +8,9 @@ import pytest
 from azdistill.contracts.files import read_rows
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.rows import Prompt, Reject
+from azdistill.data.gram_index import NGRAM, ngrams
 from azdistill.data.prepare import prepare
+from azdistill.tasks.texts import words
 
 WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in ("n", "r", "st", "lk")]
 LABELS = ("entailment", "neutral", "contradiction")
@@ -150,6 +152,30 @@ def test_overlaps_are_reported_or_not_looked_for(check):
     assert (leak.source, leak.detail) == ("train.jsonl:1", "is nearly test.jsonl:1, a test row")
     done = check({"train": train, "test": test}, leakage="off", validation_fraction=0)
     assert (done.left_out, done.counts["train"], "leakage" in done.counts) == ({}, 11, False)
+
+
+def test_equal_ngrams_have_equal_hashes_and_others_have_not():
+    rng = random.Random(0)
+    forms = ["{}", "{}, ", " ({})\n", "«{}»", "Ünü{}", "{}e\u0301", "的{}", "{}กขค", "🙂{}"]
+    texts = [
+        "",
+        "?!",
+        "one",
+        *(" ".join(rng.choice(forms).format(rng.choice(WORDS)) for _ in range(30)) for _ in range(250)),
+    ]
+    texts += [text.upper() for text in texts]
+    by_text = [words(text) for text in texts]
+    expected = [
+        (index, tuple(of_text[start : start + NGRAM]))
+        for index, of_text in enumerate(by_text)
+        for start in range(len(of_text) - NGRAM + 1)
+    ]
+    hashes, rows, positions = ngrams(texts)
+    assert rows.tolist() == [index for index, _ in expected]
+    in_order = [word for of_text in by_text for word in of_text]
+    assert [tuple(in_order[start : start + NGRAM]) for start in positions] == [gram for _, gram in expected]
+    pairs = {(gram, digest) for (_, gram), digest in zip(expected, hashes.tolist(), strict=True)}
+    assert len(pairs) == len({gram for gram, _ in pairs}) == len({digest for _, digest in pairs})
 
 
 def test_scripts_without_spaces_are_compared_by_characters(check):
