@@ -6,7 +6,7 @@ environment. All steps run as processes, as in a pipeline.
 
 prepare   `prepare_rows_s`: rows per second of step prepare on 1,000,000 chat rows of about 1 KB with 10,000 test rows,
           leakage check included; `prepare_rss_mb`: peak memory of all its processes together
-datasets  `vs_datasets`: seconds of map and filter of Hugging Face's datasets for the same work on 200,000 rows, divided
+datasets  `vs_datasets`: seconds of map and filter of Hugging Face's datasets for the same work on 100,000 rows, divided
           by ours on the same rows
 curate    `curate_rows_s`: rows per second of step curate on 1,000,000 answers, without near duplicates
 near      near duplicates of 50,000 conversations, of which a tenth are near copies of others and a tenth have the form
@@ -41,7 +41,7 @@ from tests.small_job import AZDISTILL
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / ".bench" / "data"
-ROWS, TEST_ROWS, PEER_ROWS = 1_000_000, 10_000, 200_000
+ROWS, TEST_ROWS, PEER_ROWS = 1_000_000, 10_000, 100_000
 
 # Rows of about 1 KB: words of a prompt and of its answer.
 PROMPT_WORDS, ANSWER_WORDS = 110, 40

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 from collections import deque
@@ -41,14 +42,21 @@ def map_in_processes(function: Callable[[Item], Result], items: Iterable[Item]) 
     results: deque[Future[Result]] = deque()
     with ProcessPoolExecutor(processes, fork, initializer=_start, initargs=(function,)) as pool:
         for item in remaining:
-            if sum(not future.done() for future in results) < processes * WAITING:
-                results.append(pool.submit(_run, item))
-            else:
-                results.append(_done(function(item)))
+            is_busy = sum(not future.done() for future in results) >= processes * WAITING
+            content = None if is_busy else _pickled(item)
+            results.append(_done(function(item)) if content is None else pool.submit(_run, content))
             while results and (results[0].done() or len(results) > MOST * WAITING * 4):
                 yield results.popleft().result()
         while results:
             yield results.popleft().result()
+
+
+def _pickled(item: Any) -> bytes | None:
+    """The item as bytes; None for one that is nested too deeply."""
+    try:
+        return pickle.dumps(item)
+    except RecursionError:
+        return None
 
 
 def _done(result: Result) -> Future[Result]:
@@ -63,5 +71,5 @@ def _start(function: Callable[[Any], Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the process that reads the results
 
 
-def _run(item: Any) -> Any:
-    return _function(item)
+def _run(content: bytes) -> Any:
+    return _function(pickle.loads(content))

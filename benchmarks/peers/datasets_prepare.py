@@ -48,9 +48,11 @@ def converted(row: dict[str, Any], held_out: set[int]) -> dict[str, Any]:
 
 def main(train: str, test: str, out: Path) -> None:
     datasets.disable_progress_bars()
+    cache = str(out.parent / "cache")  # not the user's, which would have the files of an earlier run
     started = time.perf_counter()
-    held_out = {gram for row in load_dataset("json", data_files=test, split="train") for gram in grams(prompt(row))}
-    rows = load_dataset("json", data_files=train, split="train")
+    test_rows = load_dataset("json", data_files=test, split="train", cache_dir=cache)
+    held_out = {gram for row in test_rows for gram in grams(prompt(row))}
+    rows = load_dataset("json", data_files=train, split="train", cache_dir=cache)
     rows = rows.map(converted, fn_kwargs={"held_out": held_out}, num_proc=PROCESSES)
     seen: set[str] = set()
 

@@ -160,11 +160,14 @@ def test_ragged_and_broken_rows_of_a_csv_file_are_rejected(tmp_path: Path) -> No
     assert [case.source for case in cases] == [f"rows.csv:{line}" for line in (2, 6, 7, 8, 10)]
 
 
-def test_a_deeply_nested_row_that_another_process_converts_is_rejected(tmp_path: Path) -> None:
-    rows = [{"prompt": f"{number}", "completion": "b"} for number in range(PART * SERIAL)]
-    (tmp_path / "rows.jsonl").write_bytes(jsonl(*rows) + LINES["nested arguments"])
-    counts = prepare({"train": tmp_path / "rows.jsonl"}, PrepareConfig(), tmp_path)
-    assert counts["reasons"] == {"nested_too_deeply": 1}
+@pytest.mark.parametrize("is_array", [False, True])
+def test_a_deeply_nested_row_of_a_large_file_is_rejected(tmp_path: Path, is_array: bool) -> None:
+    """Rows of a JSON array are pickled for the other processes, and this one is nested too deeply for it."""
+    rows = jsonl(*({"prompt": f"{number}", "completion": "b"} for number in range(PART * SERIAL)))
+    rows += b'{"prompt": ' + b"[" * 950 + b"]" * 950 + b"}\n"
+    (tmp_path / "rows.json").write_bytes(b"[" + rows.strip().replace(b"\n", b",") + b"]" if is_array else rows)
+    counts = prepare({"train": tmp_path / "rows.json"}, PrepareConfig(), tmp_path)
+    assert counts["reasons"] == {"not_a_message": 1}
 
 
 def test_bad_rows_that_another_process_converts_are_rejected(tmp_path: Path) -> None:
