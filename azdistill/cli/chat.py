@@ -53,11 +53,12 @@ def chat(
 
     Exit codes: 0 ended, 1 the endpoint failed, 2 no student in this folder.
     """
-    from azdistill.local_runs.run_folder import RUNS
+    from azdistill.local_runs.run_folder import RUNS, find_run
     from azdistill.local_runs.run_task import task_of_run
 
     is_url = model.startswith(("http://", "https://"))
-    folder = next((path for path in (Path(model), RUNS / model) if path.exists()), Path(model))
+    paths = (path for path in (Path(model), RUNS / model) if is_url or path.exists())
+    folder = next(paths, None) or find_run(Path(model)).path
     reply = endpoint_reply(model, max_new_tokens) if is_url else load_reply(folder, max_new_tokens)
     name, task = task_of_run(folder) or ("", None)
     conversation = StudentConversation(reply, test_rows(folder), system, task)

@@ -106,8 +106,9 @@ def run(
 
     It runs as on Azure ML: same bundle, same commands. A job is compiled into the run folder first. Nodes that have
     not changed are reused, and an interrupted run continues. Runs share the folder AZDISTILL_HOME (default: the first
-    .azdistill in the folder of the file or above it, else in the current folder): answers of teachers, model registry,
-    datastores, downloads, and registered components in components/NAME/VERSION/component.yml.
+    .azdistill in the folder of the file or above it, else a new one, in the current folder or next to a file that is
+    outside it): answers of teachers, model registry, datastores, downloads, and registered components in
+    components/NAME/VERSION/component.yml.
 
     --set train.learning_rate=1e-5 replaces a field of the job file. --set inputs.NAME=VALUE sets an input of the
     pipeline or component; a path is relative to the current folder.

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from azdistill.teacher.store.summary import Summary
 
 Folder = Annotated[
-    Path | None, typer.Argument(metavar="[FOLDER]", help="default: the store that the runs of this folder share")
+    Path | None,
+    typer.Argument(
+        metavar="[FOLDER]",
+        help="a store, or a folder .azdistill that has one; default: that of the runs of the current folder",
+    ),
 ]
 OutputFormat = Annotated[Format, typer.Option("--format", help="json: one object, for programs")]
 
@@ -43,7 +47,7 @@ def about() -> None:
 
     Without a command it shows a summary: azdistill store FOLDER.
 
-    Example: azdistill store .azdistill/datastores/workspaceblobstore/azdistill/store
+    Example: azdistill store project/.azdistill
 
     Exit codes: 0 done, 1 the store cannot be read or written, 2 wrong input.
     """
@@ -64,6 +68,8 @@ def inspect(folder: Folder = None, format: OutputFormat = Format.text) -> None:
         _print_json(summary)
         return
     _print_tables((("item", "value"), list(_summary_rows(summary))), _teacher_table(summary))
+    if not summary.segments:
+        print_text("this folder has no segments, so it is no store, or no answer has arrived yet")
     if summary.segments > MANY_SEGMENTS:
         print_text("many small segments are slow to read; azdistill store compact merges them")
 
@@ -134,7 +140,9 @@ def _folder(folder: Path | None) -> Path:
     from azdistill.contracts.teacher import STORE_PATH
     from azdistill.engine.local.storage import datastore_path, home_folder
 
-    return folder or datastore_path(STORE_PATH, home_folder()) or Path()
+    in_home = datastore_path(STORE_PATH, folder or home_folder())
+    assert in_home
+    return folder if folder and not in_home.is_dir() else in_home
 
 
 def _summary_rows(summary: "Summary") -> Iterator[tuple[str, str]]:

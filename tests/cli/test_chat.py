@@ -92,6 +92,9 @@ def test_a_folder_without_a_student_is_one_line(azdistill: Command, folder: Path
     assert (done.code, done.out) == (2, "")
     assert "no config.json, so there is no model" in done.err
     assert done.err.count("\n") == 1
+    done = azdistill("chat", "missing", "-m", "Hi")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "missing: not a run folder; give a run folder, or a name in runs/, which has: none\n"
 
 
 def test_an_incomplete_student_is_not_loaded(azdistill: Command, folder: Path) -> None:

@@ -64,6 +64,8 @@ def test_without_a_folder_it_is_the_store_that_runs_share(azdistill: Command, fo
     assert json.loads(azdistill("store", "--format", "json").out)["folder"] == str(shared)
     assert azdistill("store", "show", "abc1").out.endswith("\nyes\n")
     assert azdistill("store", "compact").code == 0
+    assert json.loads(azdistill("store", "home", "--format", "json").out)["rows"] == 1
+    assert "this folder has no segments" in azdistill("store", folder).out
 
 
 def test_a_table_has_lines_on_a_terminal(store: Path) -> None:

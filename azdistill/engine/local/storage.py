@@ -25,14 +25,18 @@ def home_folder(start: Path = Path(), user: int | None = None) -> Path:
     """The folder that runs share: datastores, registered components, environments, the model registry.
 
     It is $AZDISTILL_HOME, else the first folder `.azdistill` in the folder `start` or above it, so that a job has the
-    same one wherever it is started; else one in the current folder. A folder of another user than `user`, by default
-    the current one, is not used: its answers and models would be trusted.
+    same one wherever it is started. If there is none, it is one in the current folder if `start` is inside it, else in
+    `start`. A folder of another user than `user`, by default the current one, is not used: its answers and models would
+    be trusted.
     """
     if os.environ.get(HOME_VARIABLE):
         return Path(os.environ[HOME_VARIABLE])
     absolute = Path(os.path.abspath(start))
     homes = (folder / HOME_NAME for folder in (absolute, *absolute.parents))
-    return next((home for home in homes if _is_own(home, user)), Path(HOME_NAME))
+    # The next run starts from any folder, so a new home folder is in `start` or above it.
+    is_inside = absolute.is_relative_to(os.getcwd()) or not os.access(absolute, os.W_OK)
+    new = Path(HOME_NAME) if is_inside else absolute / HOME_NAME
+    return next((home for home in homes if _is_own(home, user)), new)
 
 
 def _is_own(folder: Path, user: int | None) -> bool:

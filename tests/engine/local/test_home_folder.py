@@ -26,9 +26,14 @@ def test_it_is_found_above_the_file_from_any_current_folder(project: Path, monke
     assert home_folder(project / "jobs/first").samefile(project / "jobs/first/.azdistill")
 
 
-def test_without_one_it_is_in_the_current_folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_one_it_is_in_the_current_folder_or_in_that_of_a_file_elsewhere(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(project)
     assert home_folder(project / "jobs/first") == Path(".azdistill")
+    monkeypatch.chdir(project.parent / "elsewhere")
+    assert home_folder(project / "jobs/first") == project / "jobs/first/.azdistill"
+    assert home_folder(project / "missing") == Path(".azdistill")
     monkeypatch.setenv(HOME_VARIABLE, "/data/home")
     assert home_folder(project / "jobs/first") == Path("/data/home")
 
