@@ -2,6 +2,8 @@
 
 import logging
 import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from azdistill.contracts.manifest import close_folder, open_folder, settings_of, sha256_path
 from azdistill.contracts.prepare import STEP, PrepareConfig
@@ -31,22 +33,24 @@ def body(arguments: Arguments[PrepareConfig]) -> None:
         counts["public_test_sets"] = check_public_test_sets(folder, inputs["public_test_sets"])
     data = {port: sha256_path(path) for port, path in inputs.items()}
     close_folder(folder, STEP.name, counts, settings_of(config, data))
-    left_out = "".join(f", {count} {reason}" for reason, count in counts["left_out"].items())
-    logger.info(
-        "%(train)s train, %(validation)s validation, %(test)s test rows; left out: %(rejected)s rejected%(left_out)s",
-        {**counts, "left_out": left_out},
-    )
-    leakage = counts.get("leakage", {"near_leaked": 0, "compared": 0})
-    if leakage["near_leaked"] > MANY_LEAKED * leakage["compared"]:
-        logger.warning(
-            "%(near_leaked)s of %(compared)s rows are nearly held-out rows; for questions about the same passages, set "
-            "prepare.group_column to the passage's title, or prepare.leakage: report to keep them",
-            leakage,
-        )
+    logger.info("; ".join(_summary(counts, config)))
+
+
+def _summary(counts: Mapping[str, Any], config: PrepareConfig) -> Iterator[str]:
+    """Parts of the last line of the log, which `azdistill run` shows."""
+    yield "{train} train, {validation} validation, {test} test rows".format_map(counts)
+    removed = {"rejected": counts["rejected"], **counts["left_out"]}
+    yield "left out: " + ", ".join(f"{count} {reason}" for reason, count in removed.items())
     if "personal_data" in counts:
         values = ", ".join(f"{count} {kind}" for kind, count in counts["personal_data"]["values"].items())
-        redacted = " redacted" if config.pii == "redact" else ""
-        logger.info("personal data%s: %s", redacted, values or "none")
+        yield f"personal data{' redacted' if config.pii == 'redact' else ''}: {values or 'none'}"
+    leakage = counts.get("leakage", {"near_leaked": 0, "compared": 0})
+    if leakage["near_leaked"] > MANY_LEAKED * leakage["compared"]:
+        yield "{near_leaked} of {compared} rows are nearly held-out rows".format_map(leakage)
+        yield (
+            "for questions about the same passages, set prepare.group_column to the passage's title, or "
+            "prepare.leakage: report to keep them"
+        )
 
 
 if __name__ == "__main__":

@@ -135,5 +135,7 @@ def test_many_rows_about_the_same_passages_are_warned_of(jsonl, prepare_step):
     rows = [{"context": text, "question": question, "passage": text[:7]} for text in passages for question in questions]
     done = prepare_step(jsonl(rows), task="qa", test_fraction=0.3)
     assert done.code == 0
-    assert "rows are nearly held-out rows; for questions about the same passages, set prepare.group_column" in done.out
+    last_line = done.out.splitlines()[-1]
+    assert "test rows; left out: 0 rejected, " in last_line
+    assert "rows are nearly held-out rows; for questions about the same passages, set prepare.group_column" in last_line
     assert "nearly" not in prepare_step(jsonl(rows), task="qa", test_fraction=0.3, group_column="passage").out
