@@ -87,11 +87,12 @@ def read_json(path: Path) -> Any:
 def disk_error(error: OSError, subject: str = "", path: Path | None = None) -> AzdistillError:
     """An error of the disk, of permissions or of a limit of the system as one sentence. Any other one is raised.
 
-    `path` is shown where the error names none.
+    `path` is shown where the error names none. Of an error of two files, such as a copy, the second one is shown: it is
+    written.
     """
     if error.errno not in _DISK_ERRORS:
         raise error
-    name = error.filename or path
+    name = error.filename2 or error.filename or path
     message = f"{error.strerror}{f' at {str(name)!r}' if name else ''}"
     return AzdistillError(message, code="disk_error", subject=subject, fix=_DISK_ERRORS[error.errno])
 

@@ -207,13 +207,21 @@ def _find_prompt(run: Path, row: str) -> Prompt | None:
 
 
 def _unknown(run: Path, row: str) -> InputError:
+    prompts = RUN_PROMPTS.as_posix()
     return InputError(
         "no row of this run has this id or source",
         subject=f"row {row!r}",
         file=run,
         code="unknown_row",
-        fix=f"give an id of {RUN_PROMPTS.as_posix()}, its beginning, or file:line, such as train.jsonl:12",
+        fix=f"give an id of {prompts}, its beginning, or the source of a row, such as {_first_source(run)}",
     )
+
+
+def _first_source(run: Path) -> str:
+    """The bundle names the user's files by their field, such as training_data.csv."""
+    with _prompts_file(run).open("rb") as stream:
+        line = stream.readline()
+    return str(orjson.loads(line)["source"]) if line else "training_data.jsonl:12"
 
 
 def _removed(run: Path, source: str) -> Iterator[tuple[str, Reject]]:

@@ -142,10 +142,10 @@ def test_an_error_of_the_student_leads_to_the_rows_that_taught_it(azdistill: Com
 
 def test_a_row_or_run_that_does_not_exist_is_one_clear_error(azdistill: Command, run: Path) -> None:
     for arguments, text in (
-        (("first", "0" * 16), "no row of this run has this id or source"),
+        (("first", "0" * 16), "or the source of a row, such as train.jsonl:"),
         (("first", ""), "several rows match; name one of"),
         (("second", "train.jsonl:1"), "not a run folder; give a run folder, or a name in runs/, which has: first"),
-        (("first",), "a folder; name a file; of a run, name a row too"),
+        (("first",), "a run; name a row too: azdistill data show RUN ROW"),
         ((run / "prepare/prompts/prompts.jsonl", "train.jsonl:1"), "a file, and a row needs a run"),
     ):
         done = azdistill("data", "show", *arguments)
