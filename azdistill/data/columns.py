@@ -18,10 +18,12 @@ LONGEST_NAME = 60
 
 
 def suggested_columns(record: Mapping[str, Any]) -> str:
-    """A value of `data.columns` for the texts of a row: its named question and answer, else its first two texts.
+    """A value of `data.columns` for a row: its conversation, its named question and answer, or its first two texts.
 
     Empty for a row with fewer texts.
     """
+    if conversation := next((name for name, value in record.items() if _is_conversation(value)), None):
+        return f"{{messages: {_scalar(conversation)}}}"
     texts = [name for name, value in record.items() if isinstance(value, str) and value.strip()]
     names = [name for name in texts if 0 < len(name) <= LONGEST_NAME and name.isprintable()]
     question = _first(names, QUESTIONS)
@@ -32,6 +34,13 @@ def suggested_columns(record: Mapping[str, Any]) -> str:
     if question is None or answer is None:
         return ""
     return f"{{prompt: {_scalar(question)}, completion: {_scalar(answer)}}}"
+
+
+def _is_conversation(value: Any) -> bool:
+    """True for turns as OpenAI or ShareGPT write them."""
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(turn, dict) and turn.keys() & {"role", "from"} for turn in value)
 
 
 def _first(names: Sequence[str], beginnings: tuple[str, ...]) -> str | None:

@@ -113,7 +113,7 @@ def _with_columns(problem: Problem, read: Preview) -> Problem:
     """The problem with the mapping of `data.columns` that would accept the rows."""
     if not read.suggestion:
         return problem
-    fix = f"set data.columns: {read.suggestion} if these are question and answer, or {problem.fix}"
+    fix = f"set data.columns: {read.suggestion} if these are the right columns, or {problem.fix}"
     return replace(problem, fix=fix)
 
 

@@ -76,6 +76,8 @@ def test_a_name_of_another_format_is_named(tmp_path: Path, name: str, content: b
         ({"răspuns": "Aici.", "text": "Unde?"}, "{prompt: text, completion: răspuns}"),
         ({"it's": "Where?", "c: d": "Here."}, "{prompt: 'it''s', completion: 'c: d'}"),
         ({"text": "Where?", "label": 1}, ""),
+        ({"id": "7", "note": "x", "turns": turns(Q, A)}, "{messages: turns}"),
+        ({"tags": [], "dialog": SHARE_GPT["conversations"]}, "{messages: dialog}"),
     ],
 )
 def test_columns_are_suggested_by_their_names_and_order(row: dict[str, Any], expected: str | None) -> None:
