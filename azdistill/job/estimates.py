@@ -188,12 +188,17 @@ def _upstream(inputs: Mapping[str, Any]) -> tuple[str, ...]:
 def _rows(job: DistillationJob, files: Mapping[str, str], sampled: Mapping[str, _Sampled]) -> dict[str, int | None]:
     """Number of rows by split. A split without a file is a fraction of the training rows."""
     counts: dict[str, int | None] = {split: sampled[split].rows if split in sampled else None for split in files}
+    total = counts["train"]
     for split, fraction in (("test", job.prepare.test_fraction), ("validation", job.prepare.validation_fraction)):
-        remaining = counts["train"]
         if split not in files:
-            counts[split] = None if remaining is None else round(remaining * fraction)
-            counts["train"] = None if remaining is None else remaining - round(remaining * fraction)
+            counts[split] = None if total is None else _drawn(total, fraction)
+            counts["train"] = None if counts["train"] is None else max(0, counts["train"] - (counts[split] or 0))
     return {split: counts[split] for split in SPLITS}
+
+
+def _drawn(rows: int, fraction: float) -> int:
+    """Number of rows that step prepare draws for a split: one at least."""
+    return max(1, round(rows * fraction)) if fraction and rows > 1 else 0
 
 
 def _teachers(
