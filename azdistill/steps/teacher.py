@@ -1,6 +1,7 @@
 """`python -m azdistill.steps.teacher`: answer every prompt, and buy each answer once."""
 
 import gc
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from azdistill.steps.runner import run_step
 if TYPE_CHECKING:
     from azdistill.teacher.collect import Collected
     from azdistill.teacher.rank import Rank
+
+logger = logging.getLogger("azdistill.steps")
 
 # New objects between two garbage collections. Each one traverses thousands of live coroutines: with Python's default of
 # 700, collections take a fifth of the step's CPU time.
@@ -51,6 +54,13 @@ def _write(collected: "Collected", prompts: int, arguments: Arguments[TeacherCon
     write_rows(folder / CALLS_FILE, collected.calls)
     write_json(folder / USAGE_FILE, {**collected.usage, **_write_logprobs(collected, arguments)})
     close_folder(folder, STEP.name, collected.counts(), provenance_of(arguments.config))
+    logger.info(
+        "%d answers to %d prompts; %d prompts were answered from the store, %d rejected",
+        len(collected.completions),
+        prompts,
+        collected.usage["from_store"],
+        len(collected.rejects),
+    )
 
 
 def _write_logprobs(collected: "Collected", arguments: Arguments[TeacherConfig]) -> dict[str, Any]:
