@@ -232,8 +232,12 @@ class RequestConfig(StepConfig):
         ge=0,
         le=20,
         description="Number of most likely tokens to store log probabilities for, at each position. Ignored if "
-        "the endpoint has "
-        "none.",
+        "the endpoint has none.",
+    )
+    require_logprobs: bool = Field(
+        False,
+        description="Fail before the first prompt is sent if an endpoint returns no log probabilities. Always so if "
+        "train.losses.top_k is set.",
     )
     turns: Literal["last", "all"] = Field(
         "last",

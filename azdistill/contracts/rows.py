@@ -94,11 +94,15 @@ class AnswerCall(Row):
 
 
 class TrainRow(Row):
-    """A training conversation, which ends with the target turn. `weight` multiplies the loss of its targets."""
+    """A training conversation, which ends with the target turn. `weight` multiplies the loss of its targets.
+
+    `key` is that of the completion whose text the target is; None for a reasoning trace.
+    """
 
     id: str
     messages: tuple[Message, ...]
     weight: RowWeight = 1.0
+    key: Annotated[str | None, Field(exclude_if=lambda key: key is None)] = None
 
 
 class Prediction(Row):

@@ -67,6 +67,28 @@ def _incompatible(message: str, fix: str) -> PydanticCustomError:
     return PydanticCustomError("incompatible_fields", "{message}", {"message": message, "fix": fix})
 
 
+Divergence = Literal["forward_kl", "reverse_kl", "jsd"]
+
+
+class LossWeights(StepConfig):
+    """Weights of the terms of the training loss, each a mean over target tokens. A term of weight 0 is not computed."""
+
+    text: float = Field(1.0, ge=0, le=1000, description="Cross entropy of the teacher's text.")
+    top_k: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="Divergence from the teacher's stored log probabilities (teacher.top_logprobs). Tokens without "
+        "them add this weight to text.",
+    )
+
+    @model_validator(mode="after")
+    def _has_a_term(self) -> "LossWeights":
+        if not (self.text or self.top_k):
+            raise _incompatible("all weights are 0, so nothing is learned", "set one above 0, such as text: 1")
+        return self
+
+
 class TrainConfig(StepConfig):
     """Fine-tuning hyperparameters. The loss covers assistant turns only."""
 
@@ -93,6 +115,15 @@ class TrainConfig(StepConfig):
         examples=[LEARNING_RATES["full"]],
         description="Peak learning rate. Default: 2e-5 for full, 2e-4 for lora and qlora.",
     )
+    losses: LossWeights | None = Field(
+        None, description="Weights of the loss terms, such as {text: 0.5, top_k: 0.5}. Default: {text: 1}."
+    )
+    divergence: Divergence = Field(
+        "forward_kl",
+        description="Divergence of the student from the teacher. forward_kl covers all that the teacher may say, "
+        "reverse_kl its likeliest answers, jsd (generalized Jensen-Shannon) is between them.",
+    )
+    jsd_beta: float = Field(0.5, gt=0, lt=1, description="Weight of the teacher in the mixture of jsd.")
     lora_rank: int = Field(16, ge=1, le=1024, description="Rank of the adapters. This and the next fields: LoRA only.")
     lora_alpha: int = Field(
         32, ge=1, description="Scale of the adapters: their output is multiplied by lora_alpha / lora_rank."
@@ -195,6 +226,10 @@ class TrainConfig(StepConfig):
         return self
 
     @property
+    def loss_weights(self) -> LossWeights:
+        return self.losses or LossWeights()
+
+    @property
     def has_adapters(self) -> bool:
         return self.method in ("lora", "qlora")
 
@@ -232,6 +267,9 @@ STEP = Step(
         "curated": Port("uri_folder", "train.jsonl and validation.jsonl"),
         "student": Port("custom_model", "the student: safetensors, config and tokenizer"),
         "chat_template": CHAT_TEMPLATE,
+        "completions": Port(
+            "uri_folder", "the teacher's log probabilities, next to its completions, for losses.top_k", optional=True
+        ),
     },
     outputs={
         "model": Port("custom_model", "the distilled student: safetensors, config and tokenizer"),

@@ -175,7 +175,7 @@ class Majority:
 
 def train_rows(row: Completion) -> list[TrainRow]:
     """The row with its answer, and for a training row with a trace a second row. Validation rows have answers only."""
-    rows = [_train_row(row, row.id, row.messages, row.completion)]
+    rows = [_train_row(row, row.id, row.messages, row.completion, row.key)]
     if row.trace and has_trace(row):
         *before, last = row.messages
         instruction = Message(role=last.role, content=f"{last.content}\n\n{TRACE_INSTRUCTION}")
@@ -188,6 +188,8 @@ def has_trace(row: Completion) -> bool:
     return row.split == "train" and bool(row.trace and row.trace.strip())
 
 
-def _train_row(row: Completion, identity: str, messages: tuple[Message, ...], answer: str) -> TrainRow:
+def _train_row(
+    row: Completion, identity: str, messages: tuple[Message, ...], answer: str, key: str | None = None
+) -> TrainRow:
     turns = (*messages, Message(role="assistant", content=answer))
-    return TrainRow(id=identity, messages=turns, weight=row.weight)
+    return TrainRow(id=identity, messages=turns, weight=row.weight, key=key)

@@ -37,6 +37,7 @@ from azdistill.job.deployment import DeploymentSection, deployment_problems
 from azdistill.job.gate_bounds import bound_problems
 from azdistill.job.gpu_settings import gpu_setting_problems
 from azdistill.job.judge_section import JudgeSection
+from azdistill.job.loss_checks import loss_problems
 from azdistill.job.messages import errors_of, job_problems
 from azdistill.job.partial_model import Check, partial_validation, run_checks
 from azdistill.job.paths import FILES
@@ -394,6 +395,7 @@ CHECKS: tuple[Check, ...] = (
     _augment,
     _compute,
     gpu_setting_problems,
+    loss_problems,
     _reasoning_of_last_turns,
     tuning_problems,
     regression_problems,

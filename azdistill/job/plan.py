@@ -17,6 +17,7 @@ from azdistill.contracts.report import ReportConfig
 from azdistill.contracts.step import Port, PortType, Step, StepConfig, is_run_input, scalar_type
 from azdistill.contracts.suites import Suite, SuiteGate
 from azdistill.contracts.task import OWN
+from azdistill.contracts.train import TrainConfig
 from azdistill.job.catalog import REGISTRIES, Facts, ModelType
 from azdistill.job.chat_template import chat_template_file
 from azdistill.job.components import step_of
@@ -75,7 +76,16 @@ GRAPH: Mapping[str, Wiring] = {
         {"prompts": "prepare.prompts", "answers": "completions", "task_file": "task_file", "simulation": "simulation"},
     ),
     "curate": Wiring("curate", {"completions": "teacher.completions", "task_file": "task_file"}),
-    "train": Wiring("train", {"curated": "curate.curated", "student": "student", "chat_template": "chat_template"}),
+    # Only a job with train.losses.top_k reads the completions.
+    "train": Wiring(
+        "train",
+        {
+            "curated": "curate.curated",
+            "student": "student",
+            "chat_template": "chat_template",
+            "completions": "teacher.completions",
+        },
+    ),
     "predict_student": Wiring(
         "predict",
         {
@@ -245,6 +255,8 @@ def plan(job: DistillationJob) -> Plan:
 def _graph(configs: Mapping[str, StepConfig]) -> dict[str, Wiring]:
     """The nodes of a job whose steps have these configs, without the ports whose source the job does not have."""
     nodes = {name: wiring for name, wiring in GRAPH.items() if wiring.step in configs}
+    if not _train(configs).loss_weights.top_k:
+        nodes["train"] = _without_port(nodes["train"], "completions")
     if "augment" in nodes:
         teacher = nodes["teacher"]
         nodes["teacher"] = replace(teacher, ports={**teacher.ports, "prompts": "augment.augmented"})
@@ -258,10 +270,20 @@ def _graph(configs: Mapping[str, StepConfig]) -> dict[str, Wiring]:
     }
 
 
+def _train(configs: Mapping[str, StepConfig]) -> TrainConfig:
+    config = configs["train"]
+    assert isinstance(config, TrainConfig)
+    return config
+
+
+def _without_port(wiring: Wiring, absent: str) -> Wiring:
+    return replace(wiring, ports={port: source for port, source in wiring.ports.items() if port != absent})
+
+
 def _with_baseline(wiring: Wiring) -> Wiring:
     """The node that answers with the model of student.baseline, which has weights and a chat template of its own."""
-    ports = {port: source for port, source in wiring.ports.items() if port != "chat_template"}
-    return replace(wiring, ports=ports | {"model": "baseline"}, fixed={"weights": "pretrained"})
+    ports = {**_without_port(wiring, "chat_template").ports, "model": "baseline"}
+    return replace(wiring, ports=ports, fixed={"weights": "pretrained"})
 
 
 def suite_files(job: DistillationJob) -> dict[str, str | None]:
@@ -285,6 +307,8 @@ def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
     facts, baseline = _job_facts(job), job.student.baseline or job.student.model
     sections = {name: section for name, section in job if isinstance(section, StepConfig)}
     sections["train"] = choose_settings(job).config
+    if job.train.loss_weights.top_k:
+        sections["teacher"] = job.teacher.model_copy(update={"require_logprobs": True})
     if job.regressions:
         sections["regression"] = RegressionConfig(
             suites=tuple(_as(Suite, suite) for suite in job.regressions),

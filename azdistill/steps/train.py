@@ -39,7 +39,9 @@ def body(arguments: Arguments[TrainConfig]) -> None:
     check_gpus(os.environ, required_of_trial=config.required_gpus)
     chat_template = inputs["chat_template"].read_text(encoding="utf-8") if "chat_template" in inputs else None
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    inputs_hash = hash_inputs(config, inputs["curated"], inputs["student"], chat_template, processes)
+    inputs_hash = hash_inputs(
+        config, inputs["curated"], inputs["student"], chat_template, processes, inputs.get("completions")
+    )
     jobs = outputs["checkpoints"] / inputs_hash[:HASH_DIGITS]
     own = jobs / job_folder(outputs["model"])
     with saving(jobs, "the outputs"):
@@ -57,6 +59,7 @@ def body(arguments: Arguments[TrainConfig]) -> None:
         chat_template,
         tokenized=tokenized,
         workers=os.cpu_count() or 1,
+        completions=inputs.get("completions"),
     )
     if not tuned.is_main_process:
         return
@@ -98,13 +101,21 @@ def local_folder(name: str) -> Path:
 
 
 def hash_inputs(
-    config: TrainConfig, curated: Path, student: Path, chat_template: str | None = None, processes: int = 1
+    config: TrainConfig,
+    curated: Path,
+    student: Path,
+    chat_template: str | None = None,
+    processes: int = 1,
+    completions: Path | None = None,
 ) -> str:
-    """Hash of student, chat template, rows and settings: a checkpoint is resumed only with the same ones.
+    """Hash of student, chat template, rows, log probabilities and settings: a checkpoint is resumed only with the same
+    ones.
 
     With another number of processes, an epoch has another number of steps.
     """
     inputs = f"{sha256_file(curated / MANIFEST_FILE)} {fingerprint(student)} {chat_template} {processes}"
+    if completions is not None:
+        inputs += f" {sha256_file(completions / MANIFEST_FILE)}"
     return hashlib.sha256(f"{resumable_settings(config)} {inputs}".encode()).hexdigest()
 
 

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.rows import Message
 from azdistill.students.chat_template import (
@@ -27,18 +30,32 @@ CUT = "\ufdd0\ufdd1"
 SPACE = "\u2581"
 
 
+@dataclass(frozen=True, eq=False)
+class TopK:
+    """A teacher's likely tokens at the N target positions of a row, as ids of the student.
+
+    Unused entries have id -1 and log probability -inf, all of them where the teacher's log probabilities are unknown.
+    Log probabilities are natural logarithms. Shapes: `ids` int32 and `logprobs` float16 [N, K].
+    """
+
+    ids: npt.NDArray[np.int32]
+    logprobs: npt.NDArray[np.float16]
+
+
 @dataclass(frozen=True)
 class TokenizedRow:
     """A conversation as token ids, and the positions whose tokens are targets of the loss.
 
     `targets` are half-open spans of positions, in order and disjoint: each covers an answer and the token that ends it.
-    `weight` multiplies the loss of the row's target tokens. `conversation` is its index.
+    `weight` multiplies the loss of the row's target tokens. `conversation` is its index. `top_k` are a teacher's likely
+    tokens at the targets.
     """
 
     input_ids: list[int]
     targets: tuple[tuple[int, int], ...]
     weight: float = 1.0
     conversation: int = 0
+    top_k: TopK | None = None
 
     @property
     def num_target_tokens(self) -> int:

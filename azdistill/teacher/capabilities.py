@@ -39,8 +39,8 @@ async def detect_logprobs(
 ) -> Capabilities:
     """Detect which endpoints return log probabilities, if the job asks for them.
 
-    Raises EndpointError when an endpoint does not answer, unless policy fallback has another one for its rows, and
-    BudgetReached.
+    Raises EndpointError when an endpoint does not answer, unless policy fallback has another one for its rows, or when
+    it returns none and the job needs them, and BudgetReached.
     """
     if not config.top_logprobs:
         return Capabilities(endpoints)
@@ -59,10 +59,21 @@ async def detect_logprobs(
         total += _cost(with_logprobs, outcome, config)
         if isinstance(outcome, Answer):
             detected.append(with_logprobs)
+        elif config.require_logprobs:
+            raise _no_logprobs(endpoint, outcome)
         else:
             logger.warning("%s: its answers have no log probabilities: %s", endpoint, outcome.detail)
             detected.append(endpoint)
     return Capabilities(detected, total)
+
+
+def _no_logprobs(endpoint: Endpoint, outcome: RowRejected) -> EndpointError:
+    return EndpointError(
+        f"its answers have no log probabilities, which train.losses.top_k needs: {outcome.detail}",
+        subject=str(endpoint),
+        code=NO_LOGPROBS,
+        fix="choose an endpoint that returns them, or remove top_k from train.losses",
+    )
 
 
 async def _stored_or_probed(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from azdistill.contracts.logprobs import NO_TOKEN
 from azdistill.students.template import TokenizedRow
 
 # Label of a position without a target, the default `ignore_index` of torch's cross entropy.
@@ -107,7 +108,8 @@ def collate(rows: Sequence[TokenizedRow], pad_token_id: int) -> dict[str, torch.
     """Tensors of shape (rows, longest row), padded on the right.
 
     There is no attention mask: in a causal model no token sees the padding after it. Masks, and rows without a token to
-    attend to, give NaN in some CUDA kernels. `loss_weights` is there if a row has another weight than 1.
+    attend to, give NaN in some CUDA kernels. `loss_weights` is there if a row has another weight than 1; `top_ids` and
+    `top_logprobs`, of shape (rows, longest row, K), if a row has a teacher's likely tokens.
     """
     longest = max(len(row.input_ids) for row in rows)
     padding = [longest - len(row.input_ids) for row in rows]
@@ -118,7 +120,7 @@ def collate(rows: Sequence[TokenizedRow], pad_token_id: int) -> dict[str, torch.
     }
     if any(row.weight != 1.0 for row in rows):
         batch["loss_weights"] = torch.tensor([[row.weight] * longest for row in rows])
-    return batch
+    return batch | _likely_tokens(rows, [(number, 0) for number in range(len(rows))], (len(rows), longest))
 
 
 def collate_packed(rows: Sequence[TokenizedRow]) -> dict[str, torch.Tensor]:
@@ -134,7 +136,25 @@ def collate_packed(rows: Sequence[TokenizedRow]) -> dict[str, torch.Tensor]:
     }
     if any(row.weight != 1.0 for row in rows):
         batch["loss_weights"] = torch.tensor([[row.weight for row in rows for _ in row.input_ids]])
-    return batch
+    begins = np.cumsum([0, *(len(row.input_ids) for row in rows)]).tolist()
+    return batch | _likely_tokens(rows, [(0, begin) for begin in begins[:-1]], (1, begins[-1]))
+
+
+def _likely_tokens(
+    rows: Sequence[TokenizedRow], begins: Sequence[tuple[int, int]], shape: tuple[int, int]
+) -> dict[str, torch.Tensor]:
+    """`top_ids` and `top_logprobs` of a batch of this shape, in which the rows begin at `begins`; empty if no row has
+    them."""
+    top = max((row.top_k.ids.shape[1] for row in rows if row.top_k), default=0)
+    if not top:
+        return {}
+    ids = np.full((*shape, top), NO_TOKEN, np.int32)
+    logprobs = np.full((*shape, top), -np.inf, np.float32)
+    for row, (number, begin) in zip(rows, begins, strict=True):
+        if row.top_k:
+            positions = begin + np.concatenate([np.arange(start, end) for start, end in row.targets])
+            ids[number, positions], logprobs[number, positions] = row.top_k.ids, row.top_k.logprobs
+    return {"top_ids": torch.from_numpy(ids), "top_logprobs": torch.from_numpy(logprobs)}
 
 
 def _labels(row: TokenizedRow) -> list[int]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from azdistill.contracts.files import sync, write_text
 from azdistill.contracts.manifest import sha256_file
 from azdistill.students.errors import unwritable
-from azdistill.students.template import TokenizedRow
+from azdistill.students.template import TokenizedRow, TopK
 
 DIGEST_SUFFIX = ".sha256"
 
@@ -22,6 +22,9 @@ SCHEMA = pa.schema(
         "input_ids": pa.list_(pa.int32()),
         "targets": pa.list_(pa.int32()),  # start and end of each span
         "weight": pa.float64(),
+        # A teacher's likely tokens: K entries for each target token, or none at all.
+        "top_ids": pa.list_(pa.int32()),
+        "top_logprobs": pa.list_(pa.float16()),
         "name": pa.string(),
     }
 )
@@ -42,6 +45,7 @@ class TokenizedRows(Sequence[TokenizedRow]):
         empty = np.zeros(0, dtype=np.int64)
         self.lengths: npt.NDArray[np.int64] = np.concatenate([empty, *(batch.ids.lengths for batch in self._batches)])
         self.num_target_tokens = sum(int(batch.target_tokens.sum()) for batch in self._batches)
+        self.num_aligned_tokens = sum(batch.num_aligned_tokens for batch in self._batches)
         weighted = sum(float(batch.weights @ batch.target_tokens) for batch in self._batches)
         self._weight_scale = self.num_target_tokens / weighted if weighted else 1.0
 
@@ -80,7 +84,7 @@ class TokenizedRows(Sequence[TokenizedRow]):
 
 
 class _Lists:
-    """A column of lists of integers."""
+    """A column of lists of numbers."""
 
     def __init__(self, column: Any) -> None:
         self._values, self._offsets = column.values.to_numpy(), column.offsets.to_numpy()
@@ -89,7 +93,11 @@ class _Lists:
         return len(self._offsets) - 1
 
     def __getitem__(self, index: int) -> list[int]:
-        values: list[int] = self._values[self._offsets[index] : self._offsets[index + 1]].tolist()
+        values: list[int] = self.array(index).tolist()
+        return values
+
+    def array(self, index: int) -> npt.NDArray[Any]:
+        values: npt.NDArray[Any] = self._values[self._offsets[index] : self._offsets[index + 1]]
         return values
 
     @property
@@ -111,11 +119,26 @@ class _Batch:
         self.ids, self._targets = _Lists(batch["input_ids"]), _Lists(batch["targets"])
         self.weights = batch["weight"].to_numpy()
         self.target_tokens = self._targets.span_lengths()
+        self._top_ids, self._top_logprobs = _Lists(batch["top_ids"]), _Lists(batch["top_logprobs"])
 
     def row(self, index: int, weight_scale: float) -> TokenizedRow:
         bounds = self._targets[index]
         targets = tuple(zip(bounds[::2], bounds[1::2], strict=True))
-        return TokenizedRow(self.ids[index], targets, float(self.weights[index]) * weight_scale)
+        return TokenizedRow(
+            self.ids[index], targets, float(self.weights[index]) * weight_scale, top_k=self._top_k(index)
+        )
+
+    def _top_k(self, index: int) -> TopK | None:
+        ids, count = self._top_ids.array(index), int(self.target_tokens[index])
+        if not len(ids):
+            return None
+        return TopK(ids.reshape(count, -1), self._top_logprobs.array(index).reshape(count, -1))
+
+    @property
+    def num_aligned_tokens(self) -> int:
+        """Number of target tokens for which a likely token of the teacher is known."""
+        rows = (self._top_k(index) for index in range(len(self.ids)))
+        return sum(int((top_k.ids[:, 0] >= 0).sum()) for top_k in rows if top_k)
 
 
 def record_batch(rows: Sequence[tuple[str, TokenizedRow]]) -> pa.RecordBatch:
@@ -124,6 +147,8 @@ def record_batch(rows: Sequence[tuple[str, TokenizedRow]]) -> pa.RecordBatch:
         "input_ids": [row.input_ids for _, row in rows],
         "targets": [[bound for span in row.targets for bound in span] for _, row in rows],
         "weight": [row.weight for _, row in rows],
+        "top_ids": [row.top_k.ids.ravel() if row.top_k else [] for _, row in rows],
+        "top_logprobs": [row.top_k.logprobs.ravel() if row.top_k else [] for _, row in rows],
         "name": [name for name, _ in rows],
     }
     return pa.RecordBatch.from_pydict(columns, schema=SCHEMA)

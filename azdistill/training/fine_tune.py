@@ -12,7 +12,7 @@ import torch
 from accelerate import PartialState
 from transformers import TrainerCallback, set_seed
 
-from azdistill.contracts.errors import InputError, Interrupted
+from azdistill.contracts.errors import DataError, InputError, Interrupted
 from azdistill.contracts.rows import TrainRow
 from azdistill.contracts.sweep import OBJECTIVE
 from azdistill.contracts.train import TrainConfig
@@ -28,16 +28,19 @@ from azdistill.training.adapters import (
     saved_dtype,
     with_weights,
 )
+from azdistill.training.alignment import Aligner
 from azdistill.training.callbacks import LogProgress, SaveAndStopOnSigterm, SaveOnSchedule, StopEarly
 from azdistill.training.checkpoints import CheckCheckpointFolder, find_best
 from azdistill.training.dataset import TokenizedRows
 from azdistill.training.divergence import without_cudnn_attention
 from azdistill.training.loss import loss_in_forward, separates_packed_rows
 from azdistill.training.metrics import Ending, TrainingMetrics, history_points, training_metrics
+from azdistill.training.objective import TrainingObjective
 from azdistill.training.requirements import check_requirements
 from azdistill.training.resume import ForgetBest, StartingPoint, find_start, from_main_process
 from azdistill.training.rows import contain_thoughts, tokenize_training_rows, tokenize_validation_rows
 from azdistill.training.sharding import gather_weights, without_unused_sharding
+from azdistill.training.teacher_logprobs import TeacherLogprobs
 from azdistill.training.tracking import LogToMLflow
 from azdistill.training.trainer import StudentTrainer, precision, student_trainer
 
@@ -78,6 +81,7 @@ def fine_tune(
     chat_template: str | None = None,
     tokenized: Path | None = None,
     workers: int = 0,
+    completions: Path | None = None,
 ) -> FineTuned:
     """Train the model in the folder `student` on the assistant turns of each row.
 
@@ -86,10 +90,10 @@ def fine_tune(
     Saves checkpoints to `checkpoints`, and resumes from the last undamaged one there, or in the folders `other_jobs`,
     with the same `inputs_hash` (any text that identifies student, rows and settings). `chat_template` replaces that of
     the student. `train` is iterated twice. With a folder `tokenized`, which is of these inputs only, the tokenized rows
-    are written to files there, by `workers` processes, and used again. The same seed on the same machine gives the same
-    weights: those with the lowest validation loss, unless `keep_best` is false. Raises DataError for a student or rows
-    that can't be used, AzdistillError when the loss diverges or the disk is full, Interrupted after SIGTERM, when a
-    checkpoint is saved.
+    are written to files there, by `workers` processes, and used again. `completions` is the folder with the teacher's
+    log probabilities, for `train.losses.top_k`. The same seed on the same machine gives the same weights: those with
+    the lowest validation loss, unless `keep_best` is false. Raises DataError for a student or rows that can't be used,
+    AzdistillError when the loss diverges or the disk is full, Interrupted after SIGTERM, when a checkpoint is saved.
     """
     config = without_unused_sharding(config.resolved())
     check_requirements(config)
@@ -97,7 +101,10 @@ def fine_tune(
         loaded = load_base(student, config, chat_template)
         _check_packing(loaded.model, config)
         pin_template(loaded.tokenizer, thinking=contain_thoughts(train))
-        rows = _tokenize(train, validation, loaded, config, tokenized, workers)
+        aligner = _aligner(completions, loaded.tokenizer) if config.loss_weights.top_k else None
+        rows = _tokenize(train, validation, loaded, config, tokenized, workers, aligner)
+        if aligner:
+            _check_alignment(rows.train)
         set_seed(config.seed)
         trained = add_adapters(loaded, config) if config.has_adapters else loaded
         use_cache = loaded.model.config.use_cache
@@ -107,7 +114,7 @@ def fine_tune(
         with saving(checkpoints, "the checkpoints"):
             start = from_main_process(lambda: find_start(checkpoints, inputs_hash, other_jobs, config))
         _log_start(trained, rows, config, start, trainer)
-        seconds = _train(trainer, start, stop)
+        seconds = _train(trainer, start, stop, TrainingObjective(config))
         loaded.model.config.use_cache = use_cache  # Trainer sets it to false, and it would be saved
         saved_step = _load_best(trainer, checkpoints, inputs_hash)
     metrics, history = _metrics(trainer, rows, config, start, seconds, saved_step, mlflow.run)
@@ -134,6 +141,39 @@ def _check_packing(model: Any, config: TrainConfig) -> None:
         )
 
 
+def _aligner(completions: Path | None, tokenizer: Any) -> Aligner:
+    """Raises InputError without a folder of log probabilities, DataError for one that has none."""
+    if completions is None:
+        raise InputError(
+            "needs the teacher's log probabilities",
+            code="missing_logprobs",
+            field=("train", "losses", "top_k"),
+            fix="pass the folder of the teacher's completions",
+        )
+    logprobs = TeacherLogprobs(completions)
+    if not logprobs:
+        raise DataError(
+            "there are no log probabilities of the teacher, which train.losses.top_k needs",
+            file=completions,
+            code="missing_logprobs",
+            fix="see usage.json of the teacher step for the reasons, or remove top_k from train.losses",
+        )
+    return Aligner(logprobs, tokenizer)
+
+
+def _check_alignment(rows: TokenizedRows) -> None:
+    """Log the share of aligned target tokens. Raises DataError if there are none."""
+    share = rows.num_aligned_tokens / rows.num_target_tokens
+    logger.info("train: the teacher's likely tokens are known for %.1f%% of the target tokens", 100 * share)
+    if not share:
+        raise DataError(
+            "no target token of the training rows has log probabilities of the teacher",
+            code="no_aligned_tokens",
+            field=("train", "losses", "top_k"),
+            fix="check that the completions are those of the curated rows, or remove top_k from train.losses",
+        )
+
+
 def _tokenize(
     train: Iterable[TrainRow],
     validation: Iterable[TrainRow],
@@ -141,13 +181,14 @@ def _tokenize(
     config: TrainConfig,
     folder: Path | None,
     workers: int,
+    aligner: Aligner | None,
 ) -> _Rows:
     """Tokenize the rows in the first process of each node. The others read the files that it has written."""
     positions = max_positions(student.model)
     files = (folder / TRAIN_ROWS, folder / VALIDATION_ROWS) if folder else (None, None)
     with PartialState().local_main_process_first():
         return _Rows(
-            tokenize_training_rows(train, student.tokenizer, config, positions, files[0], workers),
+            tokenize_training_rows(train, student.tokenizer, config, positions, files[0], workers, aligner),
             tokenize_validation_rows(validation, student.tokenizer, config, positions, files[1], workers),
         )
 
@@ -161,7 +202,9 @@ def _callbacks(
     return [*callbacks, StopEarly(patience)] if patience else callbacks
 
 
-def _train(trainer: StudentTrainer, start: StartingPoint, stop: SaveAndStopOnSigterm) -> float:
+def _train(
+    trainer: StudentTrainer, start: StartingPoint, stop: SaveAndStopOnSigterm, objective: TrainingObjective
+) -> float:
     """Train from the starting point to the end. Returns the seconds. Raises Interrupted after SIGTERM."""
     if start.has_lost_best:
         trainer.add_callback(ForgetBest())
@@ -171,7 +214,7 @@ def _train(trainer: StudentTrainer, start: StartingPoint, stop: SaveAndStopOnSig
     with (
         stop.handle_signal(trainer.args.world_size),
         _threads_for(model),
-        loss_in_forward(model),
+        loss_in_forward(model, objective),
         without_cudnn_attention(),
     ):
         trainer.train(resume_from_checkpoint=str(start.checkpoint) if start.checkpoint else None)

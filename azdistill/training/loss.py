@@ -8,14 +8,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from azdistill.contracts.errors import InputError
 from azdistill.training.batches import IGNORE_INDEX
 from azdistill.training.losses.chunks import LogitTransform
-from azdistill.training.losses.cross_entropy import cross_entropy_sum
+from azdistill.training.objective import TEXT_ONLY, Targets, TrainingObjective
 
 # Tokens of the row on which a model's logits are compared with those computed here.
 COMPARED_TOKENS = 8
 
 Forward = Callable[..., Any]
+
+# Tensors of a batch that the loss needs, and their names in Targets.
+FIELDS = {"labels": "ids", "loss_weights": "weights", "top_ids": "top_ids", "top_logprobs": "top_logprobs"}
 
 
 def logit_transform(config: Any) -> LogitTransform:
@@ -26,51 +30,57 @@ def logit_transform(config: Any) -> LogitTransform:
 
 
 @contextmanager
-def loss_in_forward(model: Any) -> Iterator[None]:
-    """Let `model(input_ids, labels=..., num_items_in_batch=...)` return {"loss": ...} inside the block.
+def loss_in_forward(model: Any, objective: TrainingObjective = TEXT_ONLY) -> Iterator[None]:
+    """Let `model(input_ids, labels=..., num_items_in_batch=...)` return {"loss": ..., "terms": {...}} inside the block.
 
-    The loss is the sum of the cross entropies, in nats, of the target tokens divided by `num_items_in_batch`, or by
-    their number. `labels` has the shape (rows, length) of `input_ids`, and is IGNORE_INDEX where a token is no target;
-    `loss_weights`, of the same shape, multiplies the cross entropy of each target. `model` is a causal language model,
-    or a PeftModel of one. The output layer is called as a module, so that FSDP and ZeRO-3 gather its weights. A model
-    whose logits are not those of its output layer, as its config says, gets the loss from all its logits.
+    The loss is the sum of the terms, those of `objective`: sums over target tokens, in nats, divided by
+    `num_items_in_batch`, or by the number of target tokens. With `text_only` it is the cross entropy alone. `labels`
+    has the shape (rows, length) of `input_ids`, and is IGNORE_INDEX where a token is no target; `loss_weights`, of the
+    same shape, multiplies the loss of each target; `top_ids` and `top_logprobs`, of shape (rows, length, K), are a
+    teacher's likely tokens. `model` is a causal language model, or a PeftModel of one. The output layer is called as a
+    module, so that FSDP and ZeRO-3 gather its weights. A model whose logits are not those of its output layer, as its
+    config says, gets the cross entropy from all its logits, and has no other terms: InputError.
     """
     causal_lm = model.get_base_model() if hasattr(model, "get_base_model") else model
     forward: Forward = causal_lm.forward
     head = causal_lm.get_output_embeddings()
     is_known = _computes_the_logits_of(causal_lm, head)
+    if not is_known and objective.has_distributions:
+        raise InputError(
+            "this student's logits are not those of its output layer, so they can only learn from text",
+            code="unknown_logits",
+            field=("train", "losses"),
+            fix="remove the other terms than text",
+        )
     if is_known:
         plain_head: Forward = head.forward
         transform = logit_transform(causal_lm.config)
 
-        def head_forward(hidden: Tensor, targets: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
-            if targets is None:
-                logits: Tensor = plain_head(hidden)
-                return logits
-            return cross_entropy_sum(hidden, head, targets, weights, transform)
+        def head_forward(hidden: Tensor, targets: Targets | None = None, terms: TrainingObjective = TEXT_ONLY) -> Any:
+            return plain_head(hidden) if targets is None else terms(hidden, head, targets, transform)
 
         head.forward = head_forward
 
-    def loss_sum(inputs: dict[str, Any], labels: Tensor, loss_weights: Tensor | None) -> Tensor:
+    def terms_of(inputs: dict[str, Any], batch: dict[str, Tensor], text_only: bool) -> dict[str, Tensor]:
         states = causal_lm.base_model(**inputs, use_cache=False)[0] if is_known else forward(**inputs).logits
-        is_target = labels[:, 1:] != IGNORE_INDEX
-        states, targets = states[:, :-1][is_target], labels[:, 1:][is_target]
-        weights = None if loss_weights is None else loss_weights[:, 1:][is_target]
-        result: Tensor = head(states, targets, weights) if is_known else _plain_sum(states, targets, weights)
-        return result
+        is_target = batch["labels"][:, 1:] != IGNORE_INDEX
+        states = states[:, :-1][is_target]
+        targets = Targets(**{FIELDS[name]: value[:, 1:][is_target] for name, value in batch.items()})
+        if not is_known:
+            return {"text": _plain_sum(states, targets)}
+        terms: dict[str, Tensor] = head(states, targets, TEXT_ONLY if text_only else objective)
+        return terms
 
     def forward_with_loss(
-        *arguments: Any,
-        labels: Tensor | None = None,
-        loss_weights: Tensor | None = None,
-        num_items_in_batch: Tensor | int | None = None,
-        **inputs: Any,
+        *arguments: Any, num_items_in_batch: Tensor | int | None = None, text_only: bool = False, **inputs: Any
     ) -> Any:
-        if labels is None:
+        batch = {name: value for name in FIELDS if (value := inputs.pop(name, None)) is not None}
+        if not batch:
             return forward(*arguments, **inputs)
         used = {name: value for name, value in inputs.items() if value is not None}
-        count = num_target_tokens(labels) if num_items_in_batch is None else num_items_in_batch
-        return {"loss": loss_sum(used, labels, loss_weights) / count}
+        count = num_target_tokens(batch["labels"]) if num_items_in_batch is None else num_items_in_batch
+        terms = {name: total / count for name, total in terms_of(used, batch, text_only).items()}
+        return {"loss": sum(terms.values()), "terms": {name: term.detach() for name, term in terms.items()}}
 
     causal_lm.forward = forward_with_loss
     try:
@@ -86,9 +96,9 @@ def num_target_tokens(labels: Tensor) -> Tensor:
     return (labels[:, 1:] != IGNORE_INDEX).sum()
 
 
-def _plain_sum(logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
-    losses = functional.cross_entropy(logits.float(), targets, reduction="none")
-    return losses.sum() if weights is None else losses @ weights
+def _plain_sum(logits: Tensor, targets: Targets) -> Tensor:
+    losses = functional.cross_entropy(logits.float(), targets.ids, reduction="none")
+    return losses.sum() if targets.weights is None else losses @ targets.weights
 
 
 def separates_packed_rows(model: Any) -> bool:

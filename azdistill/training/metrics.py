@@ -12,7 +12,7 @@ from azdistill.students.usage import peak_memory_bytes
 from azdistill.training.adapters import count_parameters
 from azdistill.training.batches import TokenBudgetSampler
 from azdistill.training.dataset import TokenizedRows
-from azdistill.training.trainer import StudentTrainer, precision
+from azdistill.training.trainer import LOSS_TERM, StudentTrainer, precision
 
 # Name in Trainer's log -> name in history.jsonl.
 HISTORY_NAMES = {"loss": "loss", "learning_rate": "learning_rate", "eval_loss": "validation_loss"}
@@ -29,7 +29,9 @@ class TrainingMetrics:
     where it resumed. `padding` is the share of padding in the batches, `supervised_tokens` counts the target tokens of
     all epochs. The student has the weights of `saved_step`, and `validation_loss` is theirs. `parameters` are those of
     the student, `trained_parameters` those that an optimizer step changes: fewer with adapters. `processes` trained
-    together. `mlflow_run` is the id of the MLflow run that has the metrics, too.
+    together. `mlflow_run` is the id of the MLflow run that has the metrics, too. `loss_terms` are the last values of
+    the terms of the loss, each multiplied by its weight. `aligned_share` is the share of target tokens for which the
+    teacher's likely tokens are known, None without `train.losses.top_k`.
     """
 
     train_rows: int
@@ -54,6 +56,8 @@ class TrainingMetrics:
     saved_step: int
     ended_by: Ending
     mlflow_run: str | None
+    loss_terms: dict[str, float]
+    aligned_share: float | None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -99,6 +103,10 @@ def training_metrics(
         saved_step=saved_step,
         ended_by=ended_by,
         mlflow_run=mlflow_run,
+        loss_terms=_loss_terms(history),
+        aligned_share=round(train_rows.num_aligned_tokens / train_rows.num_target_tokens, 4)
+        if config.loss_weights.top_k
+        else None,
     )
 
 
@@ -110,6 +118,7 @@ def history_points(log_history: Sequence[dict[str, Any]], saved_step: int) -> li
     points: dict[int, dict[str, Any]] = {}
     for entry in log_history:
         values = {name: entry[logged] for logged, name in HISTORY_NAMES.items() if logged in entry}
+        values |= {name: value for name, value in entry.items() if name.startswith(LOSS_TERM)}
         if values:
             points.setdefault(entry["step"], {"step": entry["step"]}).update(values)
     if saved_step in points:
@@ -130,6 +139,11 @@ def _padding(rows: TokenizedRows, config: TrainConfig) -> float:
     batches = TokenBudgetSampler(lengths, config.batch_size, config.seed, accumulation_steps=steps)
     padded = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
     return 1 - float(lengths.sum()) / padded
+
+
+def _loss_terms(history: Sequence[dict[str, Any]]) -> dict[str, float]:
+    names = {name for point in history for name in point if name.startswith(LOSS_TERM)}
+    return {name.removeprefix(LOSS_TERM): _last(history, name) or 0.0 for name in sorted(names)}
 
 
 def _last(history: Sequence[dict[str, Any]], name: str) -> float | None:

@@ -11,11 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from azdistill.contracts.errors import DataError
+from azdistill.contracts.logprobs import NO_TOKEN
 from azdistill.contracts.rows import Message, TrainRow, canonical
 from azdistill.contracts.train import TrainConfig
 from azdistill.students.chat_template import REJECTED_BY_TEMPLATE, THINK
-from azdistill.students.template import TokenizedRow, TrainOn, target_turns, tokenize_rows
+from azdistill.students.template import TokenizedRow, TopK, TrainOn, target_turns, tokenize_rows
+from azdistill.training.alignment import Aligner
 from azdistill.training.dataset import TokenizedRows, is_intact, record_batch, table_of, writing
 
 logger = logging.getLogger("azdistill.training")
@@ -30,11 +34,12 @@ NamedRows = list[tuple[str, TokenizedRow]]
 
 
 class Chunk(NamedTuple):
-    """Conversations with their names and weights."""
+    """Conversations with their names, weights, and the keys of the completions that end them."""
 
     names: list[str]
     conversations: list[tuple[Message, ...]]
     weights: list[float]
+    keys: list[str | None]
 
 
 def contain_thoughts(rows: Iterable[TrainRow]) -> bool:
@@ -49,14 +54,16 @@ def tokenize_training_rows(
     positions: int | None = None,
     path: Path | None = None,
     workers: int = 0,
+    aligner: Aligner | None = None,
 ) -> TokenizedRows:
     """Rows of at most `max_length` tokens, and at most `positions`, which the model has.
 
-    With `path` they are written there and mapped into memory; an undamaged file that is there is used. `workers` is the
-    number of processes that tokenize a large number of rows. They import `__main__`, as those of multiprocessing do.
-    Raises DataError when too many rows are longer, or none is left.
+    With `aligner`, they have the teacher's likely tokens. With `path` they are written there and mapped into memory; an
+    undamaged file that is there is used. `workers` is the number of processes that tokenize a large number of rows.
+    They import `__main__`, as those of multiprocessing do. Raises DataError when too many rows are longer, or none is
+    left.
     """
-    tokenized = tokenize_validation_rows(rows, tokenizer, config, positions, path, workers)
+    tokenized = tokenize_validation_rows(rows, tokenizer, config, positions, path, workers, aligner)
     if not tokenized:
         raise _no_rows(rows, config.train_on)
     return tokenized
@@ -69,11 +76,11 @@ def tokenize_validation_rows(
     positions: int | None = None,
     path: Path | None = None,
     workers: int = 0,
+    aligner: Aligner | None = None,
 ) -> TokenizedRows:
     """Like `tokenize_training_rows`, but there may be no rows."""
-    batches = (
-        record_batch(chunk) for chunk in _fitting(_tokenized(rows, tokenizer, config, workers), config, positions)
-    )
+    tokenized = _tokenized(rows, tokenizer, config, workers, aligner)
+    batches = (record_batch(chunk) for chunk in _fitting(tokenized, config, positions))
     if path is None:
         return TokenizedRows(table_of(batches))
     if not is_intact(path):
@@ -83,13 +90,41 @@ def tokenize_validation_rows(
     return TokenizedRows.open(path)
 
 
-def _tokenized(rows: Iterable[TrainRow], tokenizer: Any, config: TrainConfig, workers: int) -> Iterator[NamedRows]:
+def _tokenized(
+    rows: Iterable[TrainRow], tokenizer: Any, config: TrainConfig, workers: int, aligner: Aligner | None
+) -> Iterator[NamedRows]:
     chunks = _chunks(rows, repeated_turns=set() if config.train_on == "all" else None)
     for chunk in itertools.islice(chunks, ROWS_BEFORE_WORKERS // CHUNK if workers else None):
-        yield _tokenize(tokenizer, config.train_on, chunk)
+        yield _aligned(_tokenize(tokenizer, config.train_on, chunk), chunk, aligner)
     following = next(chunks, None)
-    if following is not None:
-        yield from _tokenized_by_workers(itertools.chain([following], chunks), tokenizer, config.train_on, workers)
+    if following is None:
+        return
+    remaining, chunks = itertools.tee(itertools.chain([following], chunks))
+    tokenized = _tokenized_by_workers(chunks, tokenizer, config.train_on, workers)
+    for named_rows, chunk in zip(tokenized, remaining, strict=True):
+        yield _aligned(named_rows, chunk, aligner)
+
+
+def _aligned(rows: NamedRows, chunk: Chunk, aligner: Aligner | None) -> NamedRows:
+    """The rows with the likely tokens of the answers that end their conversations."""
+    if aligner is None:
+        return rows
+    last = {row.conversation: index for index, (_, row) in enumerate(rows)}
+    return [
+        (name, _with_top_k(row, chunk.keys[row.conversation], aligner) if last[row.conversation] == index else row)
+        for index, (name, row) in enumerate(rows)
+    ]
+
+
+def _with_top_k(row: TokenizedRow, key: str | None, aligner: Aligner) -> TokenizedRow:
+    start, end = row.targets[-1]
+    top_k = aligner.align(key, row.input_ids[start:end])
+    if top_k is None:
+        return row
+    earlier = row.num_target_tokens - (end - start)
+    ids = np.pad(top_k.ids, ((earlier, 0), (0, 0)), constant_values=NO_TOKEN)
+    logprobs = np.pad(top_k.logprobs, ((earlier, 0), (0, 0)), constant_values=-np.inf)
+    return replace(row, top_k=TopK(ids, logprobs))
 
 
 def _chunks(rows: Iterable[TrainRow], repeated_turns: set[int] | None) -> Iterator[Chunk]:
@@ -100,7 +135,10 @@ def _chunks(rows: Iterable[TrainRow], repeated_turns: set[int] | None) -> Iterat
         if repeated_turns is not None:
             conversations = [without_repeated_turns(turns, repeated_turns) for turns in conversations]
         yield Chunk(
-            [f"row {number} ({row.id})" for number, row in part], conversations, [row.weight for _, row in part]
+            [f"row {number} ({row.id})" for number, row in part],
+            conversations,
+            [row.weight for _, row in part],
+            [row.key if turns[-1].weight else None for (_, row), turns in zip(part, conversations, strict=True)],
         )
 
 

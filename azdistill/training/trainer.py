@@ -31,6 +31,9 @@ from azdistill.training.sharding import set_up_fsdp, sharding_arguments
 
 LOGS_PER_EPOCH = 10
 
+# Prefix of the terms of the loss in Trainer's log.
+LOSS_TERM = "loss_"
+
 # A loss that is not finite is seen at the next log.
 MAX_STEPS_BETWEEN_LOGS = 100
 
@@ -119,6 +122,8 @@ class StudentTrainer(Trainer):
         super().__init__(**arguments)
         self._config, self._inputs_hash = config, inputs_hash
         self._tokens, self._logged_at = 0, time.monotonic()  # since the last log
+        self._terms: dict[str, torch.Tensor] = {}  # sums since the last log
+        self._terms_from_step: int | None = None
         # `loss_in_forward` computes the loss, for the target tokens of all batches of an optimizer step.
         self.model_accepts_loss_kwargs = True
         self._divergence = StopOnDivergence(self._batch_rows)
@@ -161,7 +166,24 @@ class StudentTrainer(Trainer):
             seconds = time.monotonic() - self._logged_at
             logs |= {"tokens_per_s": round(self._tokens / seconds, 1), "peak_memory_bytes": peak_memory_bytes()}
             self._tokens, self._logged_at = 0, time.monotonic()
+            logs |= self._logged_terms()
         super().log(logs, start_time)
+
+    def _logged_terms(self) -> dict[str, float]:
+        """The mean of each term of the loss since the last log: of this process, multiplied by its weight."""
+        terms, steps = self._terms, self.state.global_step - (self._terms_from_step or 0)
+        self._terms, self._terms_from_step = {}, self.state.global_step
+        return {f"{LOSS_TERM}{name}": float(total) / max(steps, 1) for name, total in terms.items()}
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
+        if self._terms_from_step is None:  # the start, or the step of a checkpoint
+            self._terms_from_step = self.state.global_step
+        for name, value in outputs["terms"].items():
+            self._terms[name] = self._terms.get(name, 0.0) + value.detach()
+        return (loss, outputs) if return_outputs else loss
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         self._tokens += inputs["input_ids"].numel()
@@ -185,12 +207,13 @@ class StudentTrainer(Trainer):
 
     @torch.no_grad()
     def evaluation_loop(self, dataloader: Any, *_: Any, **__: Any) -> EvalLoopOutput:
-        """Compute `eval_loss` as a mean over target tokens; Trainer's own is a mean over batches of any size."""
+        """Compute `eval_loss` as the mean cross entropy of target tokens, whatever the terms of the training loss are;
+        Trainer's own is a mean over batches of any size."""
         self.model.eval()
         sums, losses = torch.zeros(2, dtype=torch.float64), []
         for batch in dataloader:
             inputs = self._prepare_inputs(batch)
-            loss = self.model_wrapped(**inputs, num_items_in_batch=1)["loss"]
+            loss = self.model_wrapped(**inputs, num_items_in_batch=1, text_only=True)["loss"]
             losses.append(loss)
             sums += torch.stack([loss, num_target_tokens(inputs["labels"])]).double().cpu()
         loss_sum, tokens = self.accelerator.reduce(sums.to(self.args.device)).tolist()

@@ -23,7 +23,7 @@ from azdistill.contracts.request_parameters import check_parameter
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.task import TaskName
 from azdistill.contracts.teacher import Prompting, Teacher
-from azdistill.contracts.train import CUDA_SETTINGS, FSDP_OPTIMIZERS, TrainConfig
+from azdistill.contracts.train import CUDA_SETTINGS, FSDP_OPTIMIZERS, LossWeights, TrainConfig
 from azdistill.engine.pipeline.vm_sizes import gpu_count, vm_size
 from azdistill.engine.problems import looks_like_key, may_be_secret
 from azdistill.job.deployment import DeploymentSection
@@ -260,7 +260,7 @@ def jobs(draw: st.DrawFn) -> Values:
             teacher=teacher_sections(),
             compute=compute_sections(),
             deployment=st.none() | deployment_sections(),
-            train=fields(TrainConfig).map(_valid_training),
+            train=fields(TrainConfig, losses=st.none() | fields(LossWeights, text=st.just(0.5))).map(_valid_training),
             student=fields(
                 StudentSection,
                 model=st.sampled_from((*STUDENTS, CATALOG_STUDENT)),
@@ -274,6 +274,8 @@ def jobs(draw: st.DrawFn) -> Values:
         values.setdefault("catalog", {}).setdefault("students", {})[CATALOG_STUDENT] = {"address": address}
     names = [_teacher_name(teacher) for teacher in _teachers(values["teacher"])]
     values["simulation"] = draw(st.dictionaries(st.sampled_from(names), fields(Simulation), max_size=3))
+    if (losses := values.get("train", {}).get("losses")) and not values["teacher"].get("top_logprobs"):
+        losses.pop("top_k", None)
     if task in typing.get_args(TaskName) and task != "summarization":
         _without_summary_settings(values["teacher"])
     if task in typing.get_args(TaskName) and task != "nli":

@@ -43,6 +43,13 @@ def test_an_endpoint_without_log_probabilities_is_probed_once(
     assert (more.completions, sum(teacher.calls.values())) == (first.completions, calls), "the requests are the same"
 
 
+def test_a_job_that_needs_log_probabilities_ends_before_the_first_prompt(simulate, configure, prompts, tmp_path):
+    teacher, url = simulate(refused_parameters=("logprobs",))
+    with pytest.raises(EndpointError, match=r"no log probabilities, which train\.losses\.top_k needs"):
+        ask(tmp_path / "store", configure(url, top_logprobs=5, require_logprobs=True), prompts(10))
+    assert sum(teacher.calls.values()) == 2, "a preflight and the probe"
+
+
 def test_log_probabilities_are_requested_once_and_written_next_to_the_completions(step, simulate, configure, prompts):
     step.write_prompts(prompts(50))
     teacher, url = simulate(degenerate_rate=0.2, error_rate=0.1)
