@@ -187,8 +187,11 @@ def judge_warning(judge: JudgeResults, usage: Usage) -> str | None:
 def training_facts(metrics: Mapping[str, Any]) -> list[Fact]:
     """The training metrics that the report shows, in reading order."""
     hidden = OF_SEVERAL_PROCESSES if metrics.get("processes", 1) == 1 else ()
-    return [(label, show(metrics[key])) for key, label, show in TRAINING if key in metrics and key not in hidden]
+    shown = [row for row in TRAINING if row[0] in metrics and row[0] not in hidden]
+    return [(label, show(metrics[key])) for key, label, show in shown if key != ALIGNED or metrics[key] is not None]
 
+
+LOSS_TERMS = "Terms of the training loss, which is their sum:"
 
 OF_THE_BEST_TRIAL = "Figures and curve of this section are those of this trial."
 
@@ -392,6 +395,9 @@ def times(value: float | None, reference: float | None, label: str) -> str:
 OF_SEVERAL_PROCESSES = ("processes", "sharding")
 
 # Key in metrics.json of train, label, format.
+# Only trainings with the term top_k have it.
+ALIGNED = "aligned_share"
+
 TRAINING: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("train_rows", "rows", rows),
     ("epochs", "epochs", lambda value: f"{value:g}"),
@@ -410,4 +416,5 @@ TRAINING: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("sharding", "sharding", str),
     ("train_loss", "training loss", loss),
     ("validation_loss", "validation loss", loss),
+    (ALIGNED, "target tokens with the teacher's log probabilities", percent),
 )

@@ -39,10 +39,11 @@ class Stage(ReportModel):
 
 
 class CurvePoint(ReportModel):
-    """One line of history.jsonl."""
+    """One line of history.jsonl. `terms` are the parts of the loss, each multiplied by its weight."""
 
     step: int
     loss: float | None = None
+    terms: dict[str, float] = {}
     learning_rate: float | None = None
     validation_loss: float | None = None
 

@@ -197,6 +197,16 @@ def label_table(report: Report) -> Table | None:
     )
 
 
+def loss_table(report: Report) -> Table | None:
+    """A row for each term of the training loss: its first and last value; None for a loss of one term."""
+    points = [point.terms for point in report.curve if len(point.terms) > 1]
+    if not points:
+        return None
+    first, last = points[0], points[-1]
+    rows = tuple((name, loss(first.get(name, 0.0)), loss(value)) for name, value in last.items())
+    return Table(("term, times its weight", "first", "last"), rows)
+
+
 def language_table(report: Report) -> Table | None:
     """A row for each language of the sampled training rows; None where no text has a recognised one."""
     languages = report.data_card.languages

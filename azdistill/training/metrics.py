@@ -103,7 +103,7 @@ def training_metrics(
         saved_step=saved_step,
         ended_by=ended_by,
         mlflow_run=mlflow_run,
-        loss_terms=_loss_terms(history),
+        loss_terms=_last(history, "terms") or {},
         aligned_share=round(train_rows.num_aligned_tokens / train_rows.num_target_tokens, 4)
         if config.loss_weights.top_k
         else None,
@@ -118,7 +118,8 @@ def history_points(log_history: Sequence[dict[str, Any]], saved_step: int) -> li
     points: dict[int, dict[str, Any]] = {}
     for entry in log_history:
         values = {name: entry[logged] for logged, name in HISTORY_NAMES.items() if logged in entry}
-        values |= {name: value for name, value in entry.items() if name.startswith(LOSS_TERM)}
+        terms = {name.removeprefix(LOSS_TERM): entry[name] for name in entry if name.startswith(LOSS_TERM)}
+        values |= {"terms": terms} if terms else {}
         if values:
             points.setdefault(entry["step"], {"step": entry["step"]}).update(values)
     if saved_step in points:
@@ -141,10 +142,5 @@ def _padding(rows: TokenizedRows, config: TrainConfig) -> float:
     return 1 - float(lengths.sum()) / padded
 
 
-def _loss_terms(history: Sequence[dict[str, Any]]) -> dict[str, float]:
-    names = {name for point in history for name in point if name.startswith(LOSS_TERM)}
-    return {name.removeprefix(LOSS_TERM): _last(history, name) or 0.0 for name in sorted(names)}
-
-
-def _last(history: Sequence[dict[str, Any]], name: str) -> float | None:
+def _last(history: Sequence[dict[str, Any]], name: str) -> Any:
     return next((point[name] for point in reversed(history) if name in point), None)

@@ -12,10 +12,11 @@ from rich.console import Console
 from azdistill.contracts.job_facts import JobFacts, ModelFacts
 from azdistill.contracts.manifest import close_folder, open_folder
 from azdistill.contracts.report import ReportConfig
+from azdistill.reporting import messages
 from azdistill.reporting.collect import Folders, collect
 from azdistill.reporting.console import summary
 from azdistill.reporting.render import html, markdown
-from azdistill.reporting.report import Report
+from azdistill.reporting.report import CurvePoint, Report
 from tests.manifests import rewrite
 from tests.reporting.conftest import METRICS, USAGE
 
@@ -103,6 +104,18 @@ def test_every_form_has_the_figures(distil: Distil, form: Callable[[Report], str
         assert figure in text, figure
     assert "models:/support-student" in text
     assert "simulated" in text
+
+
+@pytest.mark.parametrize("form", [html, markdown])
+def test_the_terms_of_a_loss_have_a_table(distil: Distil, form: Callable[[Report], str]) -> None:
+    report = read_report(distil())
+    assert messages.LOSS_TERMS not in form(report)
+    terms = [{"text": 4.25, "top_k": 2.5}, {"text": 0.125, "top_k": 0.0625}]
+    curve = tuple(CurvePoint(step=step, loss=sum(part.values()), terms=part) for step, part in enumerate(terms, 1))
+    training = report.training | {"aligned_share": 0.875}
+    text = form(report.model_copy(update={"curve": curve, "training": training}))
+    for cell in (messages.LOSS_TERMS, "4.2500", "0.0625", "87.5%"):
+        assert cell in text
 
 
 def test_licences_and_the_name_of_the_baseline_are_shown(distil: Distil) -> None:
