@@ -1,6 +1,5 @@
 """The command line `azdistill`: its commands, and the exit code and text of errors."""
 
-import importlib.metadata
 import logging
 import os
 import sys
@@ -53,7 +52,9 @@ DEBUG_VARIABLE = "AZDISTILL_DEBUG"
 
 def _print_version(requested: bool) -> None:
     if requested:
-        print_text(importlib.metadata.version("azdistill"))
+        from importlib.metadata import version
+
+        print_text(version("azdistill"))
         raise typer.Exit
 
 

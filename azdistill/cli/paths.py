@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from azdistill.cli.render import print_text
 from azdistill.contracts.errors import InputError, SpecError
 from azdistill.contracts.layout import PIPELINE_FILE
+from azdistill.job import JOB_FILE
 
 if TYPE_CHECKING:
     from azdistill.engine.pipeline.loading import Registered
@@ -21,8 +22,6 @@ def pipeline_file(path: Path) -> Path | None:
 
     Raises InputError for a path that is none of these.
     """
-    from azdistill.job.loading import JOB_FILE
-
     if path.is_dir():
         if not (path / PIPELINE_FILE).is_file() and (path / JOB_FILE).is_file():
             return None
@@ -42,8 +41,6 @@ def pipeline_file(path: Path) -> Path | None:
 
 def job_file(path: Path) -> Path:
     """The job file at `path`, or in this folder. Raises InputError for a pipeline or component."""
-    from azdistill.job.loading import JOB_FILE
-
     if pipeline_file(path):
         raise InputError("this is a pipeline or component", file=path, fix="give the path of a job file")
     return path / JOB_FILE if path.is_dir() else path

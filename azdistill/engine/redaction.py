@@ -14,7 +14,6 @@ import os
 import re
 import sys
 import traceback
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -102,8 +101,10 @@ def _redacted_record(*arguments: Any, **options: Any) -> logging.LogRecord:
 
 def environment_secrets(environ: Mapping[str, str] = os.environ) -> set[str]:
     """Passwords of proxies and of other URLs in the environment, and values of variables with names of secrets."""
+    from urllib.request import getproxies_environment  # it imports http.client and ssl
+
     secrets = set()
-    for proxy in urllib.request.getproxies_environment().values():
+    for proxy in getproxies_environment().values():
         secrets |= _password(proxy.partition("://")[2].rpartition("@")[0])
     for name, value in environ.items():
         if "://" in value:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from azdistill.contracts.errors import SpecError
 from azdistill.contracts.problems import FieldPath, Problem, limited
 from azdistill.engine.yaml_document import Document, read_document
+from azdistill.job import JOB_FILE
 from azdistill.job.advice import advice
 from azdistill.job.catalog import Catalog
 from azdistill.job.judge_section import judge_file_problems
@@ -23,8 +24,6 @@ from azdistill.job.paths import absent
 from azdistill.job.shorthand import Values, as_written, expand, has_field
 from azdistill.job.task import metric_file_problems, task_file_problems
 
-# Name of the job file of a folder.
-JOB_FILE = "job.yaml"
 NO_SETTINGS: Mapping[str, str] = {}
 
 
