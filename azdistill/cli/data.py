@@ -93,13 +93,12 @@ def _show_file(file: Path, task: str, labels: str | None, student: Path | None, 
         fix = "name a row too: azdistill data show RUN ROW; or name a file or folder of rows"
         raise InputError("a run", file=file, code="no_row", fix=fix)
     max_rows = MAX_ROWS if text_bytes(file) > MAX_BYTES else 0
-    read = preview(file, _task(task, labels), max_rows=max_rows)
+    read = preview(file, _task(task, labels), max_rows=max_rows, kept=rows)
     _print_summary(file, read)
-    if not read.cases:
+    if not read.usable:
         raise DataError("no row can be used", file=file, code="no_rows", fix=_fix(read))
-    shown = read.cases[:rows]
-    texts = _rendered(student, shown) if student else [_turns(case) for case in shown]
-    for case, text in zip(shown, texts, strict=True):
+    texts = _rendered(student, read.cases) if student else [_turns(case) for case in read.cases]
+    for case, text in zip(read.cases, texts, strict=True):
         console().print(f"\n{case.source}", style="bold", markup=False, highlight=False)
         console().print(text, soft_wrap=True)
 

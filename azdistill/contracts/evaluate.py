@@ -15,7 +15,7 @@ SLICES = ("source", "user turns", "prompt length", "script", "reference")
 class MetricBound(BaseModel):
     """A bound of one metric of the student, on all test rows or on a slice, absolute or compared with another model."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     metric: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", description="Name of a metric, such as rougeL.")
     at_least: float | None = Field(None, description="Lower bound.")
@@ -67,7 +67,7 @@ class MetricBound(BaseModel):
 class Gates(BaseModel):
     """Minimum results of the student. None disables a gate."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     min_retention: float | None = Field(
         0.9,

@@ -11,7 +11,7 @@ class ModelFacts(BaseModel):
     `duty` is a duty of its licence, which the user of the job may have `acknowledged`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str
     source: str | None = None
@@ -35,7 +35,7 @@ class JobFacts(BaseModel):
     ISO 639 code. `baseline` is the name of a baseline that is not the student before training.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     student: ModelFacts | None = None
     teachers: tuple[ModelFacts, ...] = ()

@@ -35,7 +35,7 @@ LONGEST_SUMMARY = 80
 class Teacher(BaseModel):
     """One teacher behind an endpoint. Secrets are given by name only."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     model: str = Field(min_length=1, description="Name of the model or deployment at the endpoint.")
     name: str | None = Field(
@@ -133,7 +133,7 @@ class Teacher(BaseModel):
 class Prompting(BaseModel):
     """Prompts that only the teacher gets; see `azdistill docs prompting`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     system_prompt: str | None = Field(
         None, min_length=1, description="System prompt for the teacher, before the row's own system prompt."

@@ -25,7 +25,7 @@ Rate = Annotated[float, Field(ge=0, le=1)]
 class SimulatedLimits(BaseModel):
     """Rate limits of a simulated teacher: token buckets that refill evenly and refuse with 429 and Retry-After."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     requests_per_minute: int | None = Field(None, ge=1, description="Requests per minute. Default: unlimited.")
     tokens_per_minute: int | None = Field(
@@ -56,7 +56,7 @@ class Simulation(BaseModel):
     reproducible.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     expert: ExpertName = Field(
         "conversation", description="The program that answers. Default in a job: the expert of the job's task."

@@ -28,7 +28,10 @@ SCALARS: tuple[type, ...] = (bool, int, float, str)
 class StepConfig(BaseModel):
     """Base of the config models: immutable, and an unknown field is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+    # A command imports many models and uses few: `defer_build` builds the validator of a class at its first use.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False, defer_build=True
+    )
 
 
 class RunInput:

@@ -21,7 +21,7 @@ SuiteLabel = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 class Suite(BaseModel):
     """The name of a suite, and how its rows are read."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str = Field(
         pattern=r"^[A-Za-z][A-Za-z0-9_]*$",

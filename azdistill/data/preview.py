@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from azdistill.contracts.rows import Reject
+from azdistill.contracts.rows import Gold, Reject
 from azdistill.data.cases import NO_RENAMES, Renames, SourcedCase, case_of, columns_of, renamed
 from azdistill.data.columns import suggested_columns
 from azdistill.tasks.chat_shapes import conversation_shape
@@ -19,13 +19,16 @@ from azdistill.tasks.task import BadRow, Task
 class Preview:
     """Usable and rejected rows of a file or its beginning.
 
-    `shapes` counts the usable rows of each shape: that of a conversation or log, else the fields that were read.
-    `unused` counts the rows in which each field has a value that is not read. `suggestion` is a value of data.columns
-    with which rows that the task does not read may be read. `is_complete`: all rows were read.
+    `cases` are the first usable rows, as many as were asked for: to keep all takes as long as to read them. `golds`
+    counts the reference answers of all usable rows. `shapes` counts the usable rows of each shape: that of a
+    conversation or log, else the fields that were read. `unused` counts the rows in which each field has a value that
+    is not read. `suggestion` is a value of data.columns with which rows that the task does not read may be read.
+    `is_complete`: all rows were read.
     """
 
     format: str
     cases: Sequence[SourcedCase]
+    golds: Counter[Gold | None]
     rejects: Sequence[Reject]
     shapes: Counter[str]
     suggestion: str
@@ -33,8 +36,13 @@ class Preview:
     is_complete: bool
 
     @property
+    def usable(self) -> int:
+        """The number of usable rows."""
+        return self.golds.total()
+
+    @property
     def rows(self) -> int:
-        return len(self.cases) + len(self.rejects)
+        return self.usable + len(self.rejects)
 
     @property
     def reasons(self) -> list[tuple[str, int]]:
@@ -44,7 +52,7 @@ class Preview:
     @property
     def references(self) -> int:
         """The number of rows with a reference answer."""
-        return sum(case.case.gold is not None for case in self.cases)
+        return self.usable - self.golds[None]
 
 
 class _ReadFields(dict[str, Any]):
@@ -74,16 +82,23 @@ class _ReadFields(dict[str, Any]):
 
 
 def preview(
-    path: Path, task: Task, columns: Sequence[str] = (), renames: Renames = NO_RENAMES, max_rows: int = 0
+    path: Path,
+    task: Task,
+    columns: Sequence[str] = (),
+    renames: Renames = NO_RENAMES,
+    max_rows: int = 0,
+    kept: int = 0,
 ) -> Preview:
-    """Read the first `max_rows` rows of a file or folder, 0 for all. Raises DataError as `read_records` does."""
+    """Read the first `max_rows` rows of a file or folder, 0 for all, and keep the first `kept` cases. Raises DataError
+    as `read_records` does."""
     cases: list[SourcedCase] = []
+    golds: Counter[Gold | None] = Counter()
     rejects: list[Reject] = []
     shapes: Counter[str] = Counter()
     unused: Counter[str] = Counter()
     suggestion, is_complete = "", True
-    for source, record in read_records(path):
-        if max_rows and len(cases) + len(rejects) == max_rows:
+    for index, (source, record) in enumerate(read_records(path)):
+        if max_rows and index == max_rows:
             is_complete = False
             break
         try:
@@ -91,11 +106,14 @@ def preview(
                 raise record
             row = request_of(record)
             fields = _ReadFields(renamed(row, renames))
-            cases.append(SourcedCase(case_of(fields, task), source, columns_of(row, columns)))
+            case = SourcedCase(case_of(fields, task), source, columns_of(row, columns))
+            golds[case.case.gold] += 1
+            if len(cases) < kept:
+                cases.append(case)
             shapes[log_name(record) or conversation_shape(fields) or fields.used] += 1
             unused.update(name for name in fields.unused if name not in columns)
         except BadRow as error:
             rejects.append(Reject(source=source, reason=error.reason, detail=error.detail))
             if error.reason == "missing_field" and not suggestion and not isinstance(record, BadRow):
                 suggestion = suggested_columns(record)
-    return Preview(describe_files(path), cases, rejects, shapes, suggestion, unused, is_complete)
+    return Preview(describe_files(path), cases, golds, rejects, shapes, suggestion, unused, is_complete)

@@ -1,6 +1,5 @@
 """Check the rows of a job's local files, as step prepare reads them."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,11 +84,11 @@ def _check_file(config: PrepareConfig, name: str, path: Path) -> FileCheck:
         task = task_of(config.task, labels=config.labels)
         read = preview(path, task, config.sliced_by, config.columns or {}, max_rows)
         _check_rejects(read, config.max_reject_ratio)
-        check_labels(Counter(case.case.gold for case in read.cases), config.task, config.labels, ("labels",))
+        check_labels(read.golds, config.task, config.labels, ("labels",))
     except DataError as error:
         return FileCheck(name, "", [_of_file(problem, name, path) for problem in error.problems])
     problems = [replace(problem, field=("data", name), value=str(path)) for problem in _warnings(read, name)]
-    return FileCheck(name, f"{path.name}: {describe(read)}", problems, len(read.cases) if read.is_complete else None)
+    return FileCheck(name, f"{path.name}: {describe(read)}", problems, read.usable if read.is_complete else None)
 
 
 def _of_file(problem: Problem, name: str, path: Path) -> Problem:
@@ -104,7 +103,7 @@ def _of_file(problem: Problem, name: str, path: Path) -> Problem:
 def _check_rejects(read: Preview, max_ratio: float) -> None:
     """Raise DataError as step prepare does, with columns that may be the question and the answer."""
     try:
-        check_rejects(RejectCounts(read.rejects), len(read.cases), max_ratio)
+        check_rejects(RejectCounts(read.rejects), read.usable, max_ratio)
     except DataError as error:
         raise DataError(problems=[_with_columns(problem, read) for problem in error.problems]) from None
 

@@ -30,7 +30,7 @@ Lifecycle = Literal["preview", "ga", "legacy", "deprecated", "retired"]
 class Facts(BaseModel):
     """Facts about a model. None means unknown, which causes no warning."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), defer_build=True)
 
     name: str | None = Field(None, description="Name of the deployment or registry model. Default: the catalog's name.")
     parameters: float | None = Field(None, gt=0, description="Billions of parameters, with all experts.")
@@ -80,7 +80,7 @@ FactsType = TypeVar("FactsType", bound=Facts)
 class Catalog(BaseModel):
     """Facts about models. The catalog of a job overrides single fields of the built-in one; a new name adds a model."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     teachers: dict[str, TeacherFacts] = Field(default_factory=dict, description="Facts about teachers, by name.")
     students: dict[str, StudentFacts] = Field(default_factory=dict, description="Facts about students, by name.")

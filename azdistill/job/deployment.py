@@ -34,7 +34,7 @@ Percent = Annotated[int, Field(ge=1, le=100)]
 class DeploymentModel(BaseModel):
     """Base of the models of this section."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class AutoscaleSection(DeploymentModel):

@@ -10,9 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.judge import JudgeConfig
-from azdistill.contracts.judge_files import read_labels, read_rubric
 from azdistill.contracts.problems import Problem
-from azdistill.contracts.verdicts import JudgeMode
 from azdistill.job.paths import SpecPath, is_remote, is_rubric_file, resolve
 
 
@@ -43,6 +41,9 @@ def judge_file_problems(section: Any, base: Path = Path()) -> Iterator[Problem]:
     values = section.model_dump() if isinstance(section, JudgeSection) else section
     if not isinstance(values, dict):
         return
+    from azdistill.contracts.judge_files import read_labels, read_rubric
+    from azdistill.contracts.verdicts import JudgeMode
+
     mode = values.get("mode", "pairwise")
     rubric, labels = values.get("rubric"), values.get("human_labels")
     if isinstance(rubric, str) and is_rubric_file(rubric):

@@ -15,7 +15,7 @@ from azdistill.job.run_settings import MAX_TIMEOUT_S
 class Section(BaseModel):
     """Base of the sections that belong to no single step."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), defer_build=True)
 
 
 DataName = Literal["training_data", "validation_data", "test_data"]

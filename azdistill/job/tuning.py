@@ -26,7 +26,7 @@ SCALARS = (str, int, float, bool)
 class TuningModel(BaseModel):
     """Base of the models of this section."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Range(TuningModel):

@@ -6,12 +6,14 @@ A new metric is a file in this package with one `RowMetric`, `CorpusMetric` or `
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from azdistill.contracts.results import ModelRole
 from azdistill.contracts.task import TaskChoice
 from azdistill.tasks.task import Task
 from azdistill.tasks.texts import without_reasoning
+
+if TYPE_CHECKING:
+    from azdistill.contracts.results import ModelRole
 
 # `fraction` is 0 to 1 and shown in percent, `score` 0 to 1, `points` 0 to 100, `ratio` 0 and more; `count` is shown as
 # 1.2 k.
@@ -78,7 +80,7 @@ class Metric:
     label: str
     unit: Unit
     higher_is_better: bool | None = None
-    compared_with: ModelRole | None = None
+    compared_with: "ModelRole | None" = None
     on_console: bool = False
     tasks: tuple[TaskChoice, ...] | None = None
     in_report: bool = True

@@ -62,7 +62,7 @@ NoneIfChosenByAzure = BeforeValidator(_none_if_chosen_by_azure)
 class NativeSection(BaseModel):
     """Base of the file and its sections."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), defer_build=True)
 
 
 class TeacherConnection(NativeSection):
