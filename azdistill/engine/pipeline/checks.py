@@ -11,7 +11,7 @@ from azdistill.engine.pipeline.labels import unsafe_path, unversioned_asset
 from azdistill.engine.pipeline.loading import load_pipeline
 from azdistill.engine.pipeline.model import Data, Node, Pipeline
 from azdistill.engine.pipeline.node_checks import NodeCheck
-from azdistill.engine.pipeline.yaml_node import YamlNode
+from azdistill.engine.pipeline.yaml_node import YamlNode, has_unlisted_errors
 from azdistill.engine.problems import SECRET_URL, Problem
 
 _NEED_COMPUTE = ("command", "sweep", "parallel")
@@ -52,6 +52,8 @@ def pipeline_problems(pipeline: Pipeline, nested: bool = False) -> list[Problem]
     problems = list(pipeline.problems)
     root = YamlNode(pipeline.document, problems)
     for node in pipeline.nodes.values():
+        if has_unlisted_errors(problems):
+            break
         NodeCheck(pipeline, node, root.at("jobs", node.name), nested).run()
     components = {id(inner): inner for node in pipeline.nodes.values() if (inner := node.component.pipeline)}
     for inner in components.values():

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from azdistill.engine.errors import PipelineError
@@ -27,8 +28,7 @@ from azdistill.engine.pipeline.parallel import read_parallel
 from azdistill.engine.pipeline.run_settings import RUN_SETTINGS, check_run_settings
 from azdistill.engine.pipeline.single_component import is_component, single_component
 from azdistill.engine.pipeline.sweeps import read_sweep
-from azdistill.engine.pipeline.yaml_node import YamlNode
-from azdistill.engine.problems import MAX_PROBLEMS
+from azdistill.engine.pipeline.yaml_node import YamlNode, has_unlisted_errors
 from azdistill.engine.yaml_document import Document, read_document
 
 JOB_TYPES = frozenset("command sweep parallel pipeline spark automl import data_transfer if_else do_while".split())
@@ -109,8 +109,7 @@ class _Reader:
         nodes = {}
         ports = 0
         for name, job in self._jobs():
-            unlisted = self.root.problems[MAX_PROBLEMS:]
-            if any(problem.severity == "error" and problem.scope == "everywhere" for problem in unlisted):
+            if has_unlisted_errors(self.root.problems):
                 break
             nodes[name] = self._node(name, job, outputs)
             ports += len(nodes[name].component.inputs) + len(nodes[name].outputs)
@@ -181,7 +180,7 @@ class _Reader:
         _check_node_fields(job, component.kind)
         for _, output in job.at("outputs").entries():
             _check_job_output(output)
-        outputs = {port: OutputSetting(type) for port, type in component.outputs.items()}
+        outputs = {port: _default_setting(type) for port, type in component.outputs.items()}
         outputs |= {
             port: _output_setting(node, outputs[port].type)
             for port, node in job.at("outputs").entries()
@@ -354,6 +353,12 @@ def _check_job_output(node: YamlNode) -> None:
         mode.error("invalid_choice", f"must be one of {', '.join(_OUTPUT_MODES)}", scope="azure")
     if isinstance(node.value, list):
         node.error("wrong_type", "must be ${{parent.outputs.NAME}}, or a mapping with mode and path")
+
+
+@cache
+def _default_setting(type: str) -> OutputSetting:
+    """The setting of an output that a job does not set. A thousand jobs may have a component with thousands."""
+    return OutputSetting(type)
 
 
 def _output_setting(node: YamlNode, type: str) -> OutputSetting:

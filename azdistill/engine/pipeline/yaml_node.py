@@ -1,6 +1,6 @@
 """Read a YAML file node by node. A wrong value adds a problem to a list and never raises."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypedDict, Unpack
@@ -32,7 +32,7 @@ class YamlNode:
     def value(self) -> Any:
         value: Any = self.document.value
         for key in self.field:
-            value = value.get(key) if isinstance(value, Mapping) else None
+            value = value.get(key) if isinstance(value, dict) else None
         return value
 
     def at(self, *keys: str) -> "YamlNode":
@@ -40,9 +40,9 @@ class YamlNode:
 
     def mapping(self) -> Mapping[str, Any]:
         """The value as a mapping, empty where it is absent. Another type is a problem."""
-        if self.value is not None and not isinstance(self.value, Mapping):
+        if self.value is not None and not isinstance(self.value, dict):
             self.error("wrong_type", "must be a mapping of names to values")
-        return self.value if isinstance(self.value, Mapping) else {}
+        return self.value if isinstance(self.value, dict) else {}
 
     def entries(self) -> list[tuple[str, "YamlNode"]]:
         """Names and nodes of the value as a mapping."""
@@ -88,10 +88,7 @@ class YamlNode:
 
     def _add(self, severity: Severity, code: str, message: str, fix: str, **fields: Unpack[_Fields]) -> None:
         if len(self.problems) >= MAX_PROBLEMS:
-            scope = fields.get("scope", "everywhere")
-            more = replace(too_many_problems(self.document.path), severity=severity, scope=scope)
-            if more not in self.problems[MAX_PROBLEMS:]:
-                self.problems.append(more)
+            self._add_unlisted(severity, fields.get("scope", "everywhere"))
             return
         problem = Problem(
             code=code,
@@ -107,3 +104,15 @@ class YamlNode:
         )
         if problem not in self.problems:
             self.problems.append(problem)
+
+    def _add_unlisted(self, severity: Severity, scope: Scope) -> None:
+        """Add the problem that there are more, once for each file, severity and scope. A file may have 100,000 more."""
+        path = self.document.path
+        unlisted = self.problems[MAX_PROBLEMS:]
+        if not any((more.file, more.severity, more.scope) == (path, severity, scope) for more in unlisted):
+            self.problems.append(replace(too_many_problems(path), severity=severity, scope=scope))
+
+
+def has_unlisted_errors(problems: Sequence[Problem]) -> bool:
+    """True if more errors were found than are listed: the rest of a file need not be checked."""
+    return any(more.severity == "error" and more.scope == "everywhere" for more in problems[MAX_PROBLEMS:])
