@@ -70,14 +70,17 @@ def validate(
 
 def _check(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
     """The line to print for a valid file, and the problems. Raises InputError for a file that cannot be read."""
-    from azdistill.cli.paths import job_file, pipeline_file
+    from azdistill.cli.paths import pipeline_file
     from azdistill.contracts.errors import InputError
     from azdistill.contracts.time_limit import TimeLimitExceeded, time_limit
+    from azdistill.job import JOB_FILE
 
     try:
         with nullcontext() if sdk else time_limit(LIMIT_S):
             pipeline = pipeline_file(path)
-            return _check_pipeline(pipeline, sdk) if pipeline else _check_job(job_file(path), sdk)
+            if pipeline:
+                return _check_pipeline(pipeline, sdk)
+            return _check_job(path / JOB_FILE if path.is_dir() else path, sdk)
     except TimeLimitExceeded as error:
         fix = "a large component or environment may be named by too many jobs"
         raise InputError(f"its validation {error}", file=path, code="too_complex", fix=fix) from None
