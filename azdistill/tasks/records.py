@@ -38,6 +38,12 @@ Unparsed = bytes | Record
 # A longer row is rejected and not kept in memory. The longest rows of published chat data sets have about 1 MB.
 MAX_ROW_BYTES = 8_000_000
 
+# More blank lines in a row are no data set: a small compressed file may have a billion of them.
+MAX_BLANK_LINES = 100_000
+
+# Bytes of a JSON array, and rows of a table, that are read together.
+CHUNK_BYTES, CHUNK_ROWS = 1 << 16, 1024
+
 # Digits of the shortest integer that has more than 64 bits.
 _LONG_INTEGER = b"0" * 19
 _DIGITS_AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
@@ -148,15 +154,41 @@ def _count_lines(path: Path) -> int:
 
 def _json_lines(path: Path, detected: DataFormat) -> Iterator[tuple[int, Unparsed]]:
     with open_text(path, detected.compression) as stream:
-        number = 0
+        number = last = 0
         while line := stream.readline(MAX_ROW_BYTES + 1):
             number += 1
+            if not line.isspace():
+                last = number
+            elif number - last > MAX_BLANK_LINES:
+                raise _too_many_blank_lines(path, number)
             if len(line) > MAX_ROW_BYTES:
                 while line and not line.endswith(b"\n"):
                     line = stream.readline(MAX_ROW_BYTES)
-                yield number, BadRow("row_too_long", f"the row has more than {MAX_ROW_BYTES:,} bytes")
+                yield number, _row_too_long()
             elif not line.isspace():
                 yield number, line.rstrip(b"\r\n")
+
+
+def _row_too_long() -> BadRow:
+    return BadRow("row_too_long", f"the row has more than {MAX_ROW_BYTES:,} bytes")
+
+
+def _too_many_blank_lines(path: Path, line: int) -> DataError:
+    message = f"has more than {MAX_BLANK_LINES:,} blank lines in a row"
+    return DataError(message, file=path, line=line, fix="write the file again without them")
+
+
+class _CountedReads:
+    """A stream that counts the bytes which were read."""
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self._stream = stream
+        self.count = 0
+
+    def read(self, size: int = -1) -> bytes:
+        content = self._stream.read(size)
+        self.count += len(content)
+        return content
 
 
 def _json_array(path: Path, detected: DataFormat) -> Iterator[tuple[int, Record]]:
@@ -167,11 +199,18 @@ def _json_array(path: Path, detected: DataFormat) -> Iterator[tuple[int, Record]
     with open_text(path, detected.compression) as stream:
         if stream.peek(len(BOM)).startswith(BOM):
             stream.read(len(BOM))
+        counted, before = _CountedReads(stream), 0
         try:
-            for number, value in enumerate(ijson.items(stream, "item", use_float=True), 1):
-                is_object = isinstance(value, dict)
-                bad = BadRow("not_an_object", f"the row is {json_type(value)}, not a JSON object")
-                yield number, value if is_object else bad
+            items = ijson.items(counted, "item", use_float=True, buf_size=CHUNK_BYTES)
+            for number, value in enumerate(items, 1):
+                # A row begins in the last chunk that was read for the row before.
+                if counted.count - before > MAX_ROW_BYTES + CHUNK_BYTES:
+                    yield number, _row_too_long()
+                elif isinstance(value, dict):
+                    yield number, value
+                else:
+                    yield number, BadRow("not_an_object", f"the row is {json_type(value)}, not a JSON object")
+                before = counted.count
         except ijson.JSONError as error:
             reason = " ".join(str(error).split())[:100]
             raise DataError(f"is no complete JSON array ({reason})", file=path, fix="write the file again") from None
@@ -181,7 +220,7 @@ def _csv(path: Path, detected: DataFormat) -> Iterator[tuple[int, Record]]:
     with open_text(path, detected.compression) as binary:
         # A byte that is not UTF-8 becomes half a character, for which the row is rejected.
         text = io.TextIOWrapper(binary, "utf-8-sig", errors="surrogateescape", newline="")
-        reader = csv.reader(text, delimiter=detected.delimiter)
+        reader, last = csv.reader(text, delimiter=detected.delimiter), 1
         names = [name.strip() for name in next(reader, ())]
         if repeated := next((name for name in names if names.count(name) > 1), None):
             raise DataError(f"has two columns {repeated!r}", file=path, line=1, fix="rename one of them")
@@ -194,6 +233,10 @@ def _csv(path: Path, detected: DataFormat) -> Iterator[tuple[int, Record]]:
             except csv.Error as error:
                 yield number, BadRow("broken_csv", str(error))
                 continue
+            if values:
+                last = number
+            elif number - last > MAX_BLANK_LINES:
+                raise _too_many_blank_lines(path, number)
             if len(values) == len(names):
                 # An empty cell is no value.
                 yield number, {name: value for name, value in zip(names, values, strict=True) if value}
@@ -207,7 +250,7 @@ def _parquet(path: Path, detected: DataFormat) -> Iterator[tuple[int, Record]]:
 
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            yield from _of_batches(file.iter_batches(batch_size=1024))
+            yield from _of_batches(file.iter_batches(batch_size=CHUNK_ROWS))
     except arrow.ArrowException as error:
         raise damaged(path, error) from None
 
@@ -231,10 +274,14 @@ def _of_batches(batches: Any) -> Iterator[tuple[int, Record]]:
     """The rows of record batches. A cell without a value is left out."""
     number = 0
     for batch in batches:
-        for start in range(0, len(batch), 1024):
-            for row in batch.slice(start, 1024).to_pylist():
+        for start in range(0, len(batch), CHUNK_ROWS):
+            chunk = batch.slice(start, CHUNK_ROWS)
+            may_be_long = chunk.nbytes > MAX_ROW_BYTES
+            for row in chunk.to_pylist():
                 number += 1
-                yield number, {name: value for name, value in row.items() if value is not None}
+                record = {name: value for name, value in row.items() if value is not None}
+                is_long = may_be_long and len(repr(record).encode(errors="replace")) > MAX_ROW_BYTES
+                yield number, _row_too_long() if is_long else record
 
 
 _READERS = {

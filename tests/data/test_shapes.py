@@ -43,6 +43,7 @@ def test_the_format_is_that_of_the_content(tmp_path, file, content, expected):
     assert str(detect_format(tmp_path / file)) == expected
 
 
+LONG = {"prompt": "x" * (MAX_ROW_BYTES + 200_000), "completion": "a"}
 ROWS = jsonl(*[{"prompt": str(random.Random(number).random()), "completion": "yes"} for number in range(5000)])
 DAMAGED = {
     "gzip that is cut": gzip.compress(ROWS)[:-2000],
@@ -85,6 +86,9 @@ def test_an_archive_is_refused(tmp_path):
     [
         (jsonl(PAIR) + b'{"prompt": "caf\xe9"}\n' + jsonl(PAIR), "not_utf8"),
         (jsonl(PAIR) + b'{"prompt": "' + b"x" * MAX_ROW_BYTES + b'"}\n' + jsonl(PAIR), "row_too_long"),
+        (json.dumps([PAIR, LONG, PAIR]).encode(), "row_too_long"),
+        (parquet(PAIR, LONG, PAIR), "row_too_long"),
+        (arrow(PAIR, LONG, PAIR, stream=True), "row_too_long"),
         (json.dumps([PAIR, 3, PAIR], indent=1).encode(), "not_an_object"),
         (
             CSV.replace(b"\n", b",\n").replace(b"completion,", b"completion").replace(b"France.,", b"France.", 1),
@@ -92,13 +96,23 @@ def test_an_archive_is_refused(tmp_path):
         ),
         (b"prompt,completion\na,b\ncaf\xe9,b\nc,d\n", "not_unicode"),
     ],
-    ids=["UTF-8", "length", "object", "fields", "half a character"],
+    ids=[
+        "UTF-8",
+        "length",
+        "length in an array",
+        "length in Parquet",
+        "length in Arrow",
+        "object",
+        "fields",
+        "half a character",
+    ],
 )
 def test_a_damaged_row_is_rejected(tmp_path, content, reason):
     path = tmp_path / "rows.jsonl"
     path.write_bytes(content)
     cases, rejects = read_cases(path, TASKS["conversation"])
     assert [reject.reason for reject in rejects] == [reason]
+    assert rejects[0].source in ("rows.jsonl:2", "rows.jsonl:3")
     assert cases
 
 
