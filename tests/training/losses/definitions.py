@@ -20,3 +20,12 @@ def transformed(logits, transform):
     """The logits after a LogitTransform, with a gradient."""
     logits = transform.scale * logits
     return transform.softcap * torch.tanh(logits / transform.softcap) if transform.softcap else logits
+
+
+def gradients_of(function, hidden, head, *arguments, **settings):
+    """A loss of an output layer, times 3, and its gradients: of `hidden`, then of the weights that are trained."""
+    states = hidden.clone().requires_grad_()
+    head.zero_grad()
+    loss = 3 * function(states, head, *arguments, **settings)
+    loss.backward()
+    return [loss.detach(), states.grad, *(weight.grad.clone() for weight in head.parameters() if weight.requires_grad)]

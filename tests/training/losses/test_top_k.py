@@ -8,7 +8,7 @@ from torch import nn
 
 from azdistill.training.losses.chunks import NO_TRANSFORM, LogitTransform
 from azdistill.training.losses.top_k import top_k_divergence_sum
-from tests.training.losses.definitions import divergence_by_definition, transformed
+from tests.training.losses.definitions import divergence_by_definition, gradients_of, transformed
 
 POSITIONS, WIDTH, VOCABULARY, K = 12, 8, 50, 6
 DIVERGENCES = [("forward_kl", 0.5), ("reverse_kl", 0.5), ("jsd", 0.5), ("jsd", 0.9)]
@@ -46,14 +46,6 @@ def by_definition(hidden, head, ids, logprobs, weights, divergence, beta, temper
     return total
 
 
-def gradients_of(function, hidden, head, *arguments):
-    states = hidden.clone().requires_grad_()
-    head.zero_grad()
-    loss = 3 * function(states, head, *arguments)
-    loss.backward()
-    return [loss.detach(), states.grad, *(weight.grad.clone() for weight in head.parameters() if weight.requires_grad)]
-
-
 @pytest.mark.parametrize("transform", [NO_TRANSFORM, LogitTransform(0.7, softcap=1.5)])
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
 @pytest.mark.parametrize(("divergence", "beta"), DIVERGENCES)
@@ -70,7 +62,7 @@ def test_loss_and_gradients_are_those_of_autograd(inputs, divergence, beta, temp
 def test_the_size_of_the_chunks_does_not_matter(inputs, chunk):
     hidden, head, ids, logprobs, weights = inputs
     whole = gradients_of(top_k_divergence_sum, hidden, head, ids, logprobs, weights)
-    chunked = gradients_of(lambda *args: top_k_divergence_sum(*args, chunk=chunk), hidden, head, ids, logprobs, weights)
+    chunked = gradients_of(top_k_divergence_sum, hidden, head, ids, logprobs, weights, chunk=chunk)
     for ours, expected in zip(chunked, whole, strict=True):
         torch.testing.assert_close(ours, expected, atol=1e-6, rtol=1e-5)
 
