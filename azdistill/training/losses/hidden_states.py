@@ -49,12 +49,11 @@ class HiddenStateProjections(nn.Module):
     def __init__(self, layers: LayerMap, student_width: int, teacher_width: int) -> None:
         super().__init__()
         self.layers = dict(layers)
-        self.projections = nn.ModuleDict(
-            {str(layer): nn.Linear(student_width, teacher_width, bias=False) for layer in layers}
-        )
-        for projection in self.projections.values():
-            initialise = nn.init.eye_ if student_width == teacher_width else nn.init.orthogonal_
+        projections = {str(layer): nn.Linear(student_width, teacher_width, bias=False) for layer in layers}
+        initialise = nn.init.eye_ if student_width == teacher_width else nn.init.orthogonal_
+        for projection in projections.values():
             initialise(projection.weight)
+        self.projections = nn.ModuleDict(projections)
 
     def forward(self, layer: int, states: Tensor) -> Tensor:
         """The projected states of one layer of the student."""
