@@ -121,7 +121,7 @@ class Gateway:
             seconds += self.simulation.slow_ms / 1000
         await asyncio.sleep(seconds)
 
-    def billed(self, key: str, body: Mapping[str, Any]) -> Kind:
+    def bill(self, key: str, body: Mapping[str, Any]) -> Kind:
         """The reply with an answer that is billed."""
         self.bought[key] += 1
         self._limiter.count_answer(body["usage"]["total_tokens"])

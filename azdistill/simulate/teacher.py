@@ -64,7 +64,7 @@ class SimulatedTeacher(Gateway):
         except ValueError as error:
             return "invalid", invalid(f"the {self.simulation.expert} expert cannot answer: {error}")
         choices = [build_choice(self.simulation, request, answer, index) for index, answer in enumerate(answers)]
-        return self.billed(key, completion(request, self.calls["answered"], choices))
+        return self.bill(key, completion(request, self.calls["answered"], choices))
 
     def _text(self, request: ChatRequest, index: int) -> str:
         """The answer, right or wrong: one of the job's examples if there are any, else the expert's.

@@ -146,7 +146,7 @@ class ModelTeacher(Gateway):
             "stop_reason": None,
         }
         used = responses.usage(len(prompt), len(answer.tokens))
-        return self.billed(key, self._body("chat.completion", request.model, [choice], used))
+        return self.bill(key, self._body("chat.completion", request.model, [choice], used))
 
     async def _completion(self, headers: Mapping[str, str], body: bytes) -> Kind:
         request = self.read(TextCompletionRequest, body)
@@ -168,7 +168,7 @@ class ModelTeacher(Gateway):
             for index, (prompt, result) in enumerate(zip(prompts, results, strict=True))
         ]
         used = responses.usage(sum(map(len, prompts)), sum(len(answer.tokens) for _, answer in results))
-        return self.billed(key, self._body("text_completion", request.model, choices, used))
+        return self.bill(key, self._body("text_completion", request.model, choices, used))
 
     async def _score_and_generate(
         self, prompt: Sequence[int], top: int | None, sampling: SamplingParameters
