@@ -1,5 +1,6 @@
 """azdistill validate: check a job, a bundle or a pipeline without running it."""
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -51,6 +52,8 @@ def validate(
     from azdistill.contracts.errors import InputError
     from azdistill.engine.problems import has_errors
 
+    # To look for plugins, pydantic reads the metadata of every installed package.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         summary, problems = _check(path, sdk)
     except InputError as error:

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +39,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     """A file to write, which appears under its name, durably, when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not made by tempfile, whose files ignore the user's umask.
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    partial = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
         with partial.open("xb") as stream:
             yield stream
