@@ -32,9 +32,13 @@ def test_commands_exist(verb: str) -> None:
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def test_python_example_creates_a_job() -> None:
+def test_python_example_compiles_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("training_data.jsonl", "validation_data.jsonl"):
+        Path(name).write_text('{"messages": [{"role": "user", "content": "Hi"}]}\n')
     names: dict[str, Any] = {}
     example = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)
     assert example
     exec(example[1], names)
     assert names["job"].task == "conversation"
+    assert Path("bundle/pipeline.yml").is_file()

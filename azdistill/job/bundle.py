@@ -44,13 +44,14 @@ Content = str | Path
 LEAST_LINKED = 1_000_000
 
 
-def compile_job(job: DistillationJob, folder: Path, *, link: bool = False) -> Path:
+def compile_job(job: DistillationJob, folder: Path | str, *, link: bool = False) -> Path:
     """Write the bundle of `job` into `folder`, and return the path of its pipeline.yml.
 
     Only changed files are written. With `link`, large files are hard links where the file system has them, so that the
     bundles of many runs contain a student once. Raises SpecError for local files that don't exist, and InputError when
     `folder` contains other files than a bundle.
     """
+    folder = Path(folder)
     _check_files(job)
     _check_folder(folder)
     planned = plan(job)
