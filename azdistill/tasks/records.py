@@ -211,7 +211,7 @@ def _json_array(path: Path, detected: DataFormat) -> Iterator[tuple[int, Record]
                 else:
                     yield number, BadRow("not_an_object", f"the row is {json_type(value)}, not a JSON object")
                 before = counted.count
-        except ijson.JSONError as error:
+        except (ijson.JSONError, UnicodeDecodeError) as error:  # the latter for half a character
             reason = " ".join(str(error).split())[:100]
             raise DataError(f"is no complete JSON array ({reason})", file=path, fix="write the file again") from None
 

@@ -224,6 +224,13 @@ def test_a_file_of_blank_lines_is_refused(tmp_path: Path, first: bytes, blank: b
         list(read_records(path))
 
 
+@pytest.mark.parametrize("row", [b'{"prompt": "\\udfff"}', b'{"prompt": "caf\xe9"}', b'{"prompt": '])
+def test_a_json_array_that_is_broken_is_refused(tmp_path: Path, row: bytes) -> None:
+    (tmp_path / "rows.json").write_bytes(b"[" + ROW.strip() + b"," + row + b"]")
+    with pytest.raises(DataError, match=r"rows\.json: is no complete JSON array"):
+        read_cases(tmp_path / "rows.json", TASKS["conversation"])
+
+
 def test_no_row_of_a_file_that_is_cut_is_used(tmp_path: Path) -> None:
     rows = [{"prompt": f"{random.Random(number).random()}", "completion": "a"} for number in range(2000)]
     (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(jsonl(*rows))[:-500])
