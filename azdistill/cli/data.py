@@ -154,7 +154,10 @@ def _turns(sourced: "SourcedCase") -> "Text":
 
 def _rendered(student: Path, shown: "Sequence[SourcedCase]") -> "list[Text]":
     """The rows as token ids decoded again, so that what is shown is what the student reads."""
+    from azdistill.contracts.extras import check_steps
     from azdistill.contracts.rows import Message, gold_texts
+
+    check_steps(["predict"], extra="train")
     from azdistill.students.loading import load_tokenizer
     from azdistill.students.template import tokenize_prompts, tokenize_rows
 

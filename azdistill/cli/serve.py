@@ -67,7 +67,7 @@ def serve(
     from azdistill.serving.address import is_loopback, listen
 
     folder = local_folder(find_model(model, lambda: workspace_client(context, config)))
-    check_steps(["predict"])
+    check_steps(["predict"], extra="train")
     # Before the model is loaded, so that a port in use is reported immediately.
     with listen(host, port) as listening:
         if not is_loopback(listening):

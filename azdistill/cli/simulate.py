@@ -60,7 +60,7 @@ def _served(model: Path, prompt_logprobs: bool, max_logprobs: int) -> "ServedMod
     from azdistill.contracts.simulation import ServedModel
     from azdistill.local_runs.models import student_folder
 
-    check_steps(["predict"])
+    check_steps(["predict"], extra="train")
     return ServedModel(student_folder(model), prompt_logprobs, max_logprobs)
 
 

@@ -30,12 +30,12 @@ def missing_module(error: ModuleNotFoundError) -> InputError | None:
     return _missing(name, extra) if extra else None
 
 
-def check_steps(steps: Iterable[str]) -> None:
-    """Raise InputError if a module is missing that one of the steps needs."""
+def check_steps(steps: Iterable[str], extra: str = "local") -> None:
+    """Raise InputError if a module is missing that one of the steps needs. `extra` installs those of all steps."""
     for step in steps:
         for module in NEEDED_BY_STEP.get(step, ()):
             if find_spec(module) is None:
-                raise _missing(module, "local", f"step {step}")
+                raise _missing(module, extra, f"step {step}")
 
 
 def _missing(module: str, extra: str, subject: str = "") -> InputError:

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -118,8 +119,7 @@ def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterato
             yield from _links_outside(Path(base, path), field, path)
     model = student.get("model")
     if isinstance(model, str) and not _exists(catalog.address(model), base):
-        message, fix = _missing_student(model, catalog, base)
-        yield Problem(code="student_not_found", message=message, fix=fix, field=("student", "model"), value=model)
+        yield _missing_student(model, catalog, base)
 
 
 def files_of(folder: Path) -> Iterator[Path]:
@@ -188,14 +188,25 @@ def _similar(path: str, base: Path) -> str:
     return f"did you mean {path[: len(path) - len(Path(path).name)]}{close[0]}?" if close else ""
 
 
-def _missing_student(student: str, catalog: "Catalog", base: Path) -> tuple[str, str]:
-    """Message and fix for a student that is neither a folder nor a model of the catalog."""
+def _missing_student(student: str, catalog: "Catalog", base: Path) -> Problem:
+    """The problem of a student that is neither a folder nor in a registry."""
+    problem = Problem(
+        code="student_not_found",
+        message="no such folder, and no model of the catalog",
+        fix="name a folder, an azureml: address or a model that `azdistill models` lists",
+        field=("student", "model"),
+        value=student,
+    )
     facts, name = catalog.student(student), Path(student).name.casefold()
     if facts and facts.source and name in catalog.students:
-        return "not in an Azure ML registry", f"download {facts.source} from Hugging Face and name its folder"
+        return replace(
+            problem,
+            message="in no Azure ML registry, only on Hugging Face",
+            fix=f"download it and name its folder ./{name}",
+            command=shlex.join(["hf", "download", facts.source, "--local-dir", name]),
+        )
     if "/" in student and (fix := _similar(student, base)):
-        return "no such folder", fix
-    message = "no such folder, and no model of the catalog"
+        return replace(problem, message="no such folder", fix=fix)
     if close := close_names(name, catalog.students):
-        return message, f"did you mean {close[0]}?"
-    return message, "name a folder, an azureml: address or a model that `azdistill models` lists"
+        return replace(problem, fix=f"did you mean {close[0]}?")
+    return problem

@@ -55,11 +55,12 @@ def test_each_command_names_the_extra_that_it_needs_in_one_line(job: Path) -> No
         "run .": "local",
         "run . --dry-run": "local",
         "chat student -m hello": "train",
-        "serve student": "local",
+        "serve student": "train",
+        "simulate --model student": "train",
         "evaluate -m student -d rows.jsonl": "local",
         "compare student student": "local",
         "data show rows.parquet": "data",
-        "data show rows.jsonl --student student": "local",
+        "data show rows.jsonl --student student": "train",
         "publish . --registry shared": "azure",
     }
     process = subprocess.run(

@@ -104,6 +104,7 @@ def test_a_licence_duty_of_a_choice_is_told(azdistill: Command) -> None:
             ["--student", "phi4mini"],
             "--student 'phi4mini': no such folder, and no model of the catalog; did you mean phi-4-mini?",
         ),
+        (["--student", "smollm2-135m"], "hf download HuggingFaceTB/SmolLM2-135M-Instruct --local-dir smollm2-135m"),
         (["--example", "shop"], "--example 'shop': no such choice; it has support"),
     ],
 )
