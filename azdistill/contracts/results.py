@@ -26,6 +26,11 @@ ModelRole = Literal["teacher", "baseline", "student"]
 MODEL_ROLES: tuple[ModelRole, ...] = get_args(ModelRole)
 
 ReferenceSource = Literal["gold", "teacher"]
+# Meaning of the metrics with reference source `teacher`.
+NO_REFERENCES = (
+    "No test row has a reference answer, so the teacher's answers are the reference: a score says how far a model "
+    "agrees with the teacher, not whether it is right."
+)
 GateOutcome = Literal["passed", "refused", "inconclusive"]
 
 

@@ -38,12 +38,13 @@ CONTENT = frozenset(
 @dataclass(frozen=True)
 class FileCheck:
     """A local data file of a job: the line that describes its rows, its problems, and the number of usable rows, None
-    where not all were read."""
+    where not all were read. `references` is the number of rows with a reference answer, of those that were read."""
 
     name: str
     summary: str
     problems: Sequence[Problem]
     rows: int | None = None
+    references: int | None = None
 
 
 def check_files(job: DistillationJob) -> Iterator[FileCheck]:
@@ -56,9 +57,22 @@ def check_files(job: DistillationJob) -> Iterator[FileCheck]:
         path = getattr(job.data, name)
         if path and not is_remote(path) and Path(path).exists():
             checked = _check_file(config, name, Path(path))
-            yield replace(
-                checked, problems=[*checked.problems, *_few_rows(job, checked), *_long_prompts(job, config, checked)]
-            )
+            others = (*_few_rows(job, checked), *_no_references(job, checked), *_long_prompts(job, config, checked))
+            yield replace(checked, problems=[*checked.problems, *others])
+
+
+def _no_references(job: DistillationJob, checked: FileCheck) -> Iterator[Problem]:
+    """A warning for a file of which no test row will have a reference answer, such as logs."""
+    has_tests = checked.name == "test_data" or (checked.name == "training_data" and job.data.test_data is None)
+    if has_tests and checked.references == 0:
+        yield Problem(
+            code="no_references",
+            message="no test row has a reference answer, so student and teacher are only compared with each other",
+            fix="end the rows with an assistant turn, or add a field gold",
+            field=("data", checked.name),
+            value=getattr(job.data, checked.name),
+            severity="warning",
+        )
 
 
 def _long_prompts(job: DistillationJob, config: PrepareConfig, checked: FileCheck) -> Iterator[Problem]:
@@ -87,8 +101,9 @@ def _check_file(config: PrepareConfig, name: str, path: Path) -> FileCheck:
         check_labels(read.golds, config.task, config.labels, ("labels",))
     except DataError as error:
         return FileCheck(name, "", [_of_file(problem, name, path) for problem in error.problems])
-    problems = [replace(problem, field=("data", name), value=str(path)) for problem in _warnings(read, name)]
-    return FileCheck(name, f"{path.name}: {describe(read)}", problems, read.usable if read.is_complete else None)
+    problems = [replace(problem, field=("data", name), value=str(path)) for problem in _warnings(read)]
+    rows = read.usable if read.is_complete else None
+    return FileCheck(name, f"{path.name}: {describe(read)}", problems, rows, read.references)
 
 
 def _of_file(problem: Problem, name: str, path: Path) -> Problem:
@@ -132,7 +147,7 @@ def _shapes(read: Preview) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in shapes[:MOST_SHAPES]) or "of no shape that is read"
 
 
-def _warnings(read: Preview, name: str) -> Iterator[Problem]:
+def _warnings(read: Preview) -> Iterator[Problem]:
     if read.rejects:
         reasons = ", ".join(f"{reason} {count}" for reason, count in read.reasons[:3])
         first = read.rejects[0]
@@ -145,12 +160,5 @@ def _warnings(read: Preview, name: str) -> Iterator[Problem]:
             code="unused_fields",
             message=f"fields that the task does not read: {fields}",
             fix="rename the fields if the student needs them, or choose another task",
-            severity="warning",
-        )
-    if name == "test_data" and not read.references:
-        yield Problem(
-            code="no_references",
-            message="no test row has a reference answer, so student and teacher are only compared with each other",
-            fix="end the rows with an assistant turn, or add a field gold",
             severity="warning",
         )

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from azdistill.contracts.markdown import inline
-from azdistill.contracts.results import MODEL_ROLES
+from azdistill.contracts.results import MODEL_ROLES, NO_REFERENCES
 from azdistill.reporting import first_screen, messages, row_samples
 from azdistill.reporting.curve import curve
 from azdistill.reporting.examples import MOST_ROWS
@@ -86,6 +86,7 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         LONGEST_SAMPLE=row_samples.LONGEST,
         SHORTEST_TEXT=SHORTEST,
         MANY_SAMPLES=row_samples.MANY_SAMPLES,
+        NO_REFERENCES=NO_REFERENCES,
     )
 
 

@@ -22,7 +22,7 @@ from azdistill.contracts.layout import (
     VERDICTS_FILE,
 )
 from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest
-from azdistill.contracts.results import Metrics, Profile, read_result, write_result
+from azdistill.contracts.results import NO_REFERENCES, Metrics, Profile, read_result, write_result
 from azdistill.contracts.rows import Completion, Prediction, Prompt
 from azdistill.contracts.step import Arguments
 from azdistill.contracts.suites import SuiteRow, read_suite_gates
@@ -69,6 +69,8 @@ def body(arguments: Arguments[EvaluateConfig]) -> None:
     close_folder(folder, STEP.name, {"rows": metrics.rows, "decision": gate.decision}, provenance_of(config))
     values = {role: model.value(metrics.primary_metric) for role, model in metrics.models.items()}
     shown = ", ".join(f"{role} {'n/a' if value is None else f'{value:.3f}'}" for role, value in values.items())
+    if metrics.rows and metrics.reference == "teacher":
+        logger.warning("%s", NO_REFERENCES)
     logger.info("%s on %s test rows: %s; %s", metrics.primary_metric, metrics.rows, shown, gate.decision)
 
 

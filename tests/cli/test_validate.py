@@ -47,6 +47,13 @@ def test_the_rows_of_a_job_are_checked(
     assert words in problem["message"]
 
 
+def test_logs_without_answers_have_no_reference_for_the_drawn_test_rows(azdistill: Command, job: Path) -> None:
+    job.with_name("rows.jsonl").write_text('{"prompt": "Hi"}\n')
+    job.write_text(JOB.replace("  test_data: ./rows.jsonl\n", ""))
+    problems = json.loads(azdistill("validate", job, "--format", "json").out)
+    assert [problem["value"] for problem in problems if problem["code"] == "no_references"] == ["./rows.jsonl"]
+
+
 def test_a_problem_of_a_local_path_has_its_line_and_the_path_as_written(azdistill: Command, job: Path) -> None:
     for name, content in {"shards/part-0.csv": "prompt,prompt\na,b\n", "ggml/model.gguf": "GGUF"}.items():
         job.with_name(name.partition("/")[0]).mkdir()

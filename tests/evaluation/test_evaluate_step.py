@@ -4,7 +4,7 @@ import pytest
 
 from azdistill.contracts.files import read_json, read_rows
 from azdistill.contracts.manifest import read_manifest
-from azdistill.contracts.results import RowScores
+from azdistill.contracts.results import NO_REFERENCES, RowScores
 from tests.manifests import rewrite
 
 WRITTEN = ("metrics.json", "gate.json", "scores.jsonl")
@@ -46,6 +46,19 @@ def test_no_test_rows_decide_nothing(folders, evaluate_step):
     assert (done.code, done.err) == (0, "")
     assert done.out == "accuracy on 0 test rows: teacher n/a, baseline n/a, student n/a; inconclusive\n"
     assert read_json(done.folder / "gate.json")["register"] is False
+
+
+def test_rows_without_references_are_compared_with_the_teacher_and_the_log_tells_what_follows(
+    folders, evaluate_step, build
+):
+    prompts = [build.prompt(number, gold=None) for number in range(1, 41)]
+    completions = [build.completion(number, gold=None) for number in range(1, 41)]
+    done = evaluate_step(folders(rows=40, prompts=prompts, completions=completions))
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        NO_REFERENCES,
+        "accuracy on 40 test rows: teacher 1.000, baseline 0.000, student 0.900; inconclusive",
+    ]
 
 
 def refused(done, *words):
