@@ -54,6 +54,8 @@ CUDA_SETTINGS = (
     CudaSetting("optimizer", "paged_adamw_8bit", "bitsandbytes", "adamw_torch_fused"),
     CudaSetting("sharding", "deepspeed", "deepspeed", "fsdp"),
     CudaSetting("attn_implementation", FLASH_ATTENTION, "flash-attn", "auto"),
+    CudaSetting("teacher_quantization", "8bit", "bitsandbytes", "none"),
+    CudaSetting("teacher_quantization", "4bit", "bitsandbytes", "none"),
 )
 
 _BATCH_SIZE_SCHEMA = {"anyOf": [{"type": "integer", "minimum": AUTO_BATCH_SIZE}, {"const": "auto"}]}
@@ -66,6 +68,13 @@ def _read_batch_size(value: Any) -> Any:
 def _incompatible(message: str, fix: str) -> PydanticCustomError:
     return PydanticCustomError("incompatible_fields", "{message}", {"message": message, "fix": fix})
 
+
+# Value of layer_map for all layers.
+UNIFORM = "uniform"
+
+# Inputs of step train with the models of section white_box, in their order.
+MOST_WHITE_BOX = 3
+WHITE_BOX_PORTS = tuple(f"white_box_{number}" for number in range(1, MOST_WHITE_BOX + 1))
 
 Divergence = Literal["forward_kl", "reverse_kl", "jsd"]
 
@@ -81,12 +90,35 @@ class LossWeights(StepConfig):
         description="Divergence from the teacher's stored log probabilities (teacher.top_logprobs). Tokens without "
         "them add this weight to text.",
     )
+    logits: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="Divergence from the distributions over all tokens of the teachers in white_box.",
+    )
+    hidden_states: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="Squared error of normalized hidden states, compared with those of the teachers in white_box.",
+    )
+    attention: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="Divergence from the attention of the teachers in white_box. Needs attn_implementation eager.",
+    )
 
     @model_validator(mode="after")
     def _has_a_term(self) -> "LossWeights":
-        if not (self.text or self.top_k):
+        if not (self.text or self.top_k or self.logits or self.hidden_states or self.attention):
             raise _incompatible("all weights are 0, so nothing is learned", "set one above 0, such as text: 1")
         return self
+
+    @property
+    def needs_white_box(self) -> bool:
+        """True if a term compares the student with a model in the process of the training."""
+        return bool(self.logits or self.hidden_states or self.attention)
 
 
 class TrainConfig(StepConfig):
@@ -124,6 +156,32 @@ class TrainConfig(StepConfig):
         "reverse_kl its likeliest answers, jsd (generalized Jensen-Shannon) is between them.",
     )
     jsd_beta: float = Field(0.5, gt=0, lt=1, description="Weight of the teacher in the mixture of jsd.")
+    distillation_temperature: float = Field(
+        1.0,
+        gt=0,
+        le=100,
+        description="Temperature of both distributions in losses.logits. The loss is multiplied by its square.",
+    )
+    layer_map: Annotated[str, RunInput()] = Field(
+        UNIFORM,
+        pattern=r"^(uniform|[0-9]{1,4}:[0-9]{1,4}(,[0-9]{1,4}:[0-9]{1,4})*)$",
+        description="Layers that losses.hidden_states and attention compare: pairs of the student's and the teacher's, "
+        "such as 1:4,2:8, numbered from 1. uniform: all layers of the student, each with the teacher's at the same "
+        "relative depth.",
+    )
+    white_box_weights: str | None = Field(
+        None,
+        pattern=r"^[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?(,[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?)*$",
+        description="Weights of the white-box teachers, such as 1,0.5, in the order of their models. Default: 1 for "
+        "each.",
+    )
+    teacher_dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="Data type of the white-box teachers. auto: bfloat16 if the GPU supports it, else float32.",
+    )
+    teacher_quantization: Annotated[Literal["none", "8bit", "4bit"], RunInput()] = Field(
+        "none", description="Quantization of the white-box teachers, by bitsandbytes: on a GPU only."
+    )
     lora_rank: int = Field(16, ge=1, le=1024, description="Rank of the adapters. This and the next fields: LoRA only.")
     lora_alpha: int = Field(
         32, ge=1, description="Scale of the adapters: their output is multiplied by lora_alpha / lora_rank."
@@ -223,6 +281,19 @@ class TrainConfig(StepConfig):
         if self.sharding == "fsdp" and self.optimizer not in FSDP_OPTIMIZERS:
             fix = f"set optimizer to {' or '.join(FSDP_OPTIMIZERS)}, or sharding to deepspeed"
             raise _incompatible(f"optimizer {self.optimizer} cannot be sharded by fsdp", fix)
+        if self.is_sharded and self.loss_weights.needs_white_box:
+            fix = "set sharding to none, or remove these losses"
+            raise _incompatible("a sharded student cannot be compared with a white-box teacher", fix)
+        return self
+
+    @model_validator(mode="after")
+    def _has_attention(self) -> "TrainConfig":
+        if self.loss_weights.attention and self.attn_implementation != "eager":
+            fix = "set attn_implementation to eager, or remove attention"
+            raise _incompatible(f"attn_implementation {self.attn_implementation} returns no attention", fix)
+        if self.loss_weights.attention and self.packing:
+            fix = "set packing to false, or remove attention"
+            raise _incompatible("losses.attention compares attention within a row, and packing joins rows", fix)
         return self
 
     @property
@@ -270,6 +341,10 @@ STEP = Step(
         "completions": Port(
             "uri_folder", "the teacher's log probabilities, next to its completions, for losses.top_k", optional=True
         ),
+        **{
+            port: Port("custom_model", f"model of white-box teacher number {number}", optional=True)
+            for number, port in enumerate(WHITE_BOX_PORTS, 1)
+        },
     },
     outputs={
         "model": Port("custom_model", "the distilled student: safetensors, config and tokenizer"),

@@ -11,7 +11,7 @@ from azdistill.engine.pipeline.vm_sizes import check_name, vm_size
 from azdistill.job.catalog import Facts, TeacherFacts, built_in
 from azdistill.job.compute_checks import SIZES
 from azdistill.job.gpu_settings import missing_packages
-from azdistill.job.memory import choose_settings, gpu_of, training_of, what_would_fit
+from azdistill.job.memory import choose_settings, gpu_of, teachers_of_unknown_size, training_of, what_would_fit
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES
 from azdistill.job.plan import step_configs
@@ -62,6 +62,7 @@ def advice(job: DistillationJob, today: date | None = None) -> list[Problem]:
         _model_name,
         _vm_sizes,
         _gpu_memory,
+        _teacher_memory,
         _idle_gpus,
         _batch_of_processes,
         serving_advice,
@@ -240,6 +241,7 @@ def _suite_bounds(job: DistillationJob) -> Iterator[Problem]:
 def _mutable_paths(job: DistillationJob) -> Iterator[Problem]:
     paths: dict[FieldPath, str] = {("data", name): getattr(job.data, name) or "" for name in FILES}
     paths |= {("regressions", index, "data"): suite.data for index, suite in enumerate(job.regressions)}
+    paths |= {("white_box", index, "model"): teacher.model for index, teacher in enumerate(job.white_box)}
     paths[STUDENT] = job.student.model
     paths[("student", "baseline")] = job.student.baseline or ""
     for field, path in paths.items():
@@ -281,6 +283,13 @@ def _gpu_memory(job: DistillationJob) -> Iterator[Problem]:
         fix = ", or ".join(what_would_fit(training)) or "choose a smaller student"
         message = f"{needed} {extent}, and a GPU of this size has {gpu.gpu_memory_gb}"
         yield _warning("exceeds_gpu_memory", GPU_SIZE, job.compute.gpu_instance_type, message, fix)
+
+
+def _teacher_memory(job: DistillationJob) -> Iterator[Problem]:
+    for index, model in teachers_of_unknown_size(job):
+        message = "its size is unknown, so its GPU memory is not counted"
+        fix = "add it to catalog.students with its parameters"
+        yield _warning("unknown_size", ("white_box", index, "model"), model, message, fix)
 
 
 def _idle_gpus(job: DistillationJob) -> Iterator[Problem]:

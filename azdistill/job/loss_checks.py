@@ -4,13 +4,22 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from azdistill.contracts.problems import Problem
+from azdistill.engine.pipeline.labels import unsafe_path, unversioned_asset
 
 if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
 
+WHITE_BOX_LOSSES = ("logits", "hidden_states", "attention")
+
 
 def loss_problems(job: "DistillationJob") -> Iterator[Problem]:
-    """The errors for terms of `train.losses` whose input no step writes."""
+    """The errors for terms of `train.losses` whose input the job does not have, and for white-box teachers."""
+    yield from _log_probabilities(job)
+    yield from _white_box(job)
+    yield from _addresses(job)
+
+
+def _log_probabilities(job: "DistillationJob") -> Iterator[Problem]:
     weight = job.train.loss_weights.top_k
     if not weight:
         return
@@ -21,3 +30,31 @@ def loss_problems(job: "DistillationJob") -> Iterator[Problem]:
     else:
         return
     yield Problem(code="missing_logprobs", message=message, fix=fix, field=("train", "losses", "top_k"), value=weight)
+
+
+def _white_box(job: "DistillationJob") -> Iterator[Problem]:
+    """Losses without a teacher, and teachers without a loss, whose memory would be used for nothing."""
+    losses = job.train.loss_weights
+    for name in WHITE_BOX_LOSSES:
+        if not job.white_box and (weight := getattr(losses, name)):
+            yield Problem(
+                code="missing_teacher",
+                message="needs a model that is loaded next to the student",
+                fix="name its folder in section white_box; for a teacher behind an endpoint, use top_k",
+                field=("train", "losses", name),
+                value=weight,
+            )
+    if job.white_box and not losses.needs_white_box:
+        message, fix = "no loss uses it", "set train.losses.logits, or remove white_box"
+        yield Problem(code="unused_teacher", message=message, fix=fix, field=("white_box",))
+
+
+def _addresses(job: "DistillationJob") -> Iterator[Problem]:
+    for index, teacher in enumerate(job.white_box):
+        field, path = ("white_box", index, "model"), teacher.model
+        if (name := unversioned_asset(path)) is not None:
+            message, fix = "Azure ML requires a version", f"write azureml:{name.rstrip(':@')}:VERSION"
+            yield Problem(code="missing_version", message=message, fix=fix, field=field, value=path)
+        elif path.startswith("azureml://") and (reason := unsafe_path(path)):
+            fix = "write the path without them"
+            yield Problem(code="unsafe_path", message=reason, fix=fix, field=field, value=path)

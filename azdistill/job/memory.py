@@ -36,6 +36,13 @@ ROUGH_BYTES = {
 # Embeddings have states in float32. Source: Trainer.create_optimizer in transformers, Optimizer2State in bitsandbytes.
 STATE_8BIT, STATE_32BIT = 2 * (1 + 4 / 256), 8
 
+# Bytes per parameter of a white-box teacher. In 8 and 4 bits, embeddings and head are in 16 bits: about a tenth more.
+TEACHER_BYTES = {"8bit": 1.1, "4bit": 0.7}
+
+# Memory that a white-box teacher needs besides its weights, assumed and not measured: activations of one layer at a
+# time, and the logits of one chunk.
+TEACHER_ACTIVATIONS_GB = 1.0
+
 # Most rows that batch_size: auto chooses.
 MAX_AUTO_ROWS = 64
 
@@ -68,7 +75,8 @@ class Training:
     """A training whose memory is estimated: the student, the settings, and the GPU of each process.
 
     `measured` is the student's name in the table, None if it is not there. `gpu` is None where the VM size is unknown;
-    a GPU with bfloat16 is assumed then.
+    a GPU with bfloat16 is assumed then. `teachers` are the parameters of the white-box teachers whose size is known,
+    in billions.
     """
 
     student: StudentFacts
@@ -76,6 +84,7 @@ class Training:
     config: TrainConfig
     gpu: VmSize | None
     processes: int = 1
+    teachers: tuple[float, ...] = ()
 
     def with_settings(self, **settings: object) -> "Training":
         """The same training with other settings."""
@@ -99,8 +108,10 @@ class Training:
         """
         cell = self._cell()
         if cell is None:
-            return self._rough()
-        return self._measured(cell, rows or self.rows, length or self.config.max_length)
+            memory = self._rough()
+        else:
+            memory = self._measured(cell, rows or self.rows, length or self.config.max_length)
+        return memory and replace(memory, parts={**memory.parts, **self._teacher_parts()})
 
     def fits(self, rows: int | None = None, length: int | None = None) -> bool | None:
         """True if one GPU has the memory. None if the GPU or the size of the student is unknown."""
@@ -165,6 +176,18 @@ class Training:
             return table.cell(self.measured, setting)
         weights = "bfloat16" if setting.method == "lora" else setting.weights
         return _in_float32(table.cell(self.measured, setting._replace(precision="bfloat16", weights=weights)))
+
+    def _teacher_parts(self) -> dict[str, float]:
+        """Each process has all teachers."""
+        if not self.teachers:
+            return {}
+        config = self.config
+        in_bfloat16 = config.teacher_dtype == "bfloat16" or (
+            config.teacher_dtype == "auto" and (self.gpu is None or self.gpu.bfloat16)
+        )
+        item_size = TEACHER_BYTES.get(config.teacher_quantization, 2 if in_bfloat16 else 4)
+        size = sum(self.teachers) * item_size + TEACHER_ACTIVATIONS_GB * len(self.teachers)
+        return {"white-box teachers": size}
 
     def _rough(self) -> Memory | None:
         facts, method = self.student, self._setting().method
@@ -265,7 +288,19 @@ def training_of(job: "DistillationJob") -> Training | None:
         return None
     own = job.catalog.student(name or "")
     measured = None if own and (own.memory or own.parameters) else name
-    return Training(facts, measured, job.train, gpu_of(job), train_processes(job.compute))
+    teachers = tuple(size for teacher in job.white_box if (size := _parameters(job, teacher.model)))
+    return Training(facts, measured, job.train, gpu_of(job), train_processes(job.compute), teachers)
+
+
+def _parameters(job: "DistillationJob", model: str) -> float | None:
+    """Billions of parameters of a white-box teacher, if the catalog knows it as a student or as a teacher."""
+    facts = job.known.student(model) or job.known.teacher(model)
+    return facts.parameters if facts else None
+
+
+def teachers_of_unknown_size(job: "DistillationJob") -> list[tuple[int, str]]:
+    """Index and model of the white-box teachers whose memory is not counted."""
+    return [(n, teacher.model) for n, teacher in enumerate(job.white_box) if _parameters(job, teacher.model) is None]
 
 
 def training_of_pipeline(document: Mapping[str, Any]) -> Training | None:

@@ -53,6 +53,8 @@ PATTERNS = {
     r"^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$": "an image with its digest, such as NAME:TAG@sha256:...",
     r"^(/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.ManagedIdentity/userAssignedIdentities/)?"
     r"[A-Za-z0-9][A-Za-z0-9_-]{2,127}$": "the name of a user-assigned identity, or its resource id",
+    r"^(uniform|[0-9]{1,4}:[0-9]{1,4}(,[0-9]{1,4}:[0-9]{1,4})*)$": "uniform, or pairs of layers such as 1:4,2:8",
+    r"^[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?(,[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?)*$": "numbers such as 1,0.5",
     r"^[a-z]{2,3}$": "a language code such as en or deu",
     r"^(same|[a-z]{2,3})$": "same, or a language code such as en",
 }

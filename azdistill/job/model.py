@@ -29,7 +29,7 @@ from azdistill.contracts.step import StepConfig
 from azdistill.contracts.suites import MOST_SUITES
 from azdistill.contracts.task import OWN, TaskName
 from azdistill.contracts.teacher import Prompting
-from azdistill.contracts.train import TrainConfig
+from azdistill.contracts.train import MOST_WHITE_BOX, TrainConfig
 from azdistill.engine.pipeline.labels import MAX_LENGTHS, tag_problems, unsafe_path, unversioned_asset
 from azdistill.job.catalog import REGISTRIES, Catalog, ModelType, built_in
 from azdistill.job.compute_checks import compute_problems
@@ -42,7 +42,15 @@ from azdistill.job.messages import errors_of, job_problems
 from azdistill.job.partial_model import Check, partial_validation, run_checks
 from azdistill.job.paths import FILES
 from azdistill.job.regressions import RegressionSuite, regression_problems
-from azdistill.job.sections import ComputeSection, DataSection, OutputsSection, PricesSection, Section, StudentSection
+from azdistill.job.sections import (
+    ComputeSection,
+    DataSection,
+    OutputsSection,
+    PricesSection,
+    Section,
+    StudentSection,
+    WhiteBoxTeacher,
+)
 from azdistill.job.shorthand import INHERITED, Values, expand
 from azdistill.job.task import PURPOSE, SpecMetricFile, SpecTask, is_file
 from azdistill.job.teacher_section import TeacherSection
@@ -118,6 +126,12 @@ class DistillationJob(Section):
         default_factory=dict,
         description="Tags of the pipeline and its nodes, for cost reports and search: at most 50, with names of at "
         "most 100 and values of at most 1000 characters.",
+    )
+    white_box: tuple[WhiteBoxTeacher, ...] = Field(
+        (),
+        max_length=MOST_WHITE_BOX,
+        description="Models that are loaded next to the student, for train.losses: logits, hidden_states and "
+        "attention. At most 3.",
     )
     catalog: Catalog = Field(Catalog(), description="Facts about models that override or extend the built-in catalog.")
     licences_acknowledged: tuple[str, ...] = Field(
@@ -196,7 +210,16 @@ def expand_job(values: Values) -> tuple[Values, list[Problem]]:
     student = full.get("student")
     if isinstance(student, dict) and isinstance(student.get("model"), str):
         full["student"] = {**student, "model": catalog.address(student["model"])}
+    if isinstance(full.get("white_box"), list):
+        full["white_box"] = [_with_address(teacher, catalog) for teacher in full["white_box"]]
     return full, problems
+
+
+def _with_address(teacher: Any, catalog: Catalog) -> Any:
+    """A white-box teacher with the address of a model that is given by its name in the catalog."""
+    teacher = _plain(teacher)
+    is_model = isinstance(teacher, dict) and isinstance(teacher.get("model"), str)
+    return {**teacher, "model": catalog.address(teacher["model"])} if is_model else teacher
 
 
 def known_to(values: Values) -> Catalog:

@@ -68,6 +68,7 @@ def missing_files(job: "DistillationJob") -> Iterator[Problem]:
     judge = {"rubric": job.judge.rubric, "human_labels": job.judge.human_labels} if job.judge else {}
     suites = [{"data": suite.data} for suite in job.regressions]
     others = {
+        "white_box": [{"model": teacher.model} for teacher in job.white_box],
         "teacher": {"completions": job.teacher.completions},
         "student": student,
         "judge": judge,
@@ -87,6 +88,11 @@ def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterato
     suites = values.get("regressions")
     for index, suite in enumerate(suites if isinstance(suites, list) else ()):
         files[("regressions", index, "data")] = suite.get("data") if isinstance(suite, dict) else None
+    white_box = values.get("white_box")
+    for index, model in enumerate(white_box if isinstance(white_box, list) else ()):
+        address = model.get("model") if isinstance(model, dict) else None
+        is_name = isinstance(address, str) and catalog.address(address) != address
+        files[("white_box", index, "model")] = None if is_name else address
     files[("teacher", "completions")] = teacher.get("completions")
     if (template := student.get("chat_template")) != CHATML:
         files[("student", "chat_template")] = template

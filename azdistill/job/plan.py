@@ -17,7 +17,7 @@ from azdistill.contracts.report import ReportConfig
 from azdistill.contracts.step import Port, PortType, Step, StepConfig, is_run_input, scalar_type
 from azdistill.contracts.suites import Suite, SuiteGate
 from azdistill.contracts.task import OWN
-from azdistill.contracts.train import TrainConfig
+from azdistill.contracts.train import WHITE_BOX_PORTS, TrainConfig
 from azdistill.job.catalog import REGISTRIES, Facts, ModelType
 from azdistill.job.chat_template import chat_template_file
 from azdistill.job.components import step_of
@@ -84,6 +84,7 @@ GRAPH: Mapping[str, Wiring] = {
             "student": "student",
             "chat_template": "chat_template",
             "completions": "teacher.completions",
+            **{port: port for port in WHITE_BOX_PORTS},
         },
     ),
     "predict_student": Wiring(
@@ -230,6 +231,7 @@ def plan(job: DistillationJob) -> Plan:
         "chat_template": _template(job),
         "human_labels": job.judge and job.judge.human_labels,
         **suite_files(job),
+        **_white_box_models(job),
     }
     graph = _graph(configs)
     if job.student.baseline:
@@ -292,6 +294,12 @@ def suite_files(job: DistillationJob) -> dict[str, str | None]:
     return {port: suites[port].data if port in suites else None for port in SUITE_PORTS}
 
 
+def _white_box_models(job: DistillationJob) -> dict[str, str | None]:
+    """Pipeline input -> model of a white-box teacher; None for the inputs that the job has no teacher for."""
+    models = dict(zip(WHITE_BOX_PORTS, job.white_box, strict=False))
+    return {port: models[port].model if port in models else None for port in WHITE_BOX_PORTS}
+
+
 def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
     """The config of every step by step name: the job's section of that name, with the fields that steps share."""
     shared: dict[str, Any] = {
@@ -300,6 +308,7 @@ def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
         "seed": job.seed,
         "pii": job.prepare.pii,
         "weights": job.student.weights,
+        "white_box_weights": ",".join(f"{teacher.weight:g}" for teacher in job.white_box) or None,
         "serving_hour_price": job.prices.serving_hour,
         "columns": dict(job.data.columns) or None,
         "slice_columns": ",".join(job.data.slice_columns) or None,
@@ -407,8 +416,9 @@ def _with_types(node: PlannedNode, wiring: Wiring, types: Mapping[str, PortType]
 def _data_files(
     data: Mapping[str, str | None], types: Mapping[str, PortType], job: DistillationJob
 ) -> dict[str, PlannedFile]:
-    types = {"public_test_sets": "uri_folder", **types}
-    files = {name: PlannedFile(types.get(name, "uri_file"), path) for name, path in data.items() if path is not None}
+    models = {port: teacher.type for port, teacher in zip(WHITE_BOX_PORTS, job.white_box, strict=False)}
+    kinds: dict[str, PortType | ModelType] = {"public_test_sets": "uri_folder", **types, **models}
+    files = {name: PlannedFile(kinds.get(name, "uri_file"), path) for name, path in data.items() if path is not None}
     if job.student.baseline:
         files["baseline"] = PlannedFile(job.baseline_type, job.student.baseline)
     return files | {"student": PlannedFile(job.student_type, job.student.model)}

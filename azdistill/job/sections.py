@@ -90,6 +90,14 @@ class StudentSection(Section):
     )
 
 
+class WhiteBoxTeacher(Section):
+    """A model that is loaded next to the student, for the losses that compare the two."""
+
+    model: SpecPath = Field(description="A folder, or an azureml: address. Its tokenizer is that of the student.")
+    weight: float = Field(1.0, gt=0, le=1000, description="Weight of its terms in the loss.")
+    type: ModelType = Field("custom_model", description="Type with which an azureml: model is registered.")
+
+
 class Identity(Section):
     """The identity that the steps run as on Azure ML."""
 

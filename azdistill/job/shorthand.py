@@ -31,6 +31,7 @@ INHERITED = {
     "labels": "labels",
     "seed": "seed",
     "weights": "student.weights",
+    "white_box_weights": "white_box",
     "columns": "data.columns",
     "slice_columns": "data.slice_columns",
     "serving_hour_price": "prices.serving_hour",

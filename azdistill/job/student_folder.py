@@ -3,13 +3,15 @@
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azdistill.contracts.errors import SpecError
 from azdistill.contracts.files import read_limited
-from azdistill.contracts.problems import Problem, has_errors
+from azdistill.contracts.problems import FieldPath, Problem, has_errors
 from azdistill.contracts.time_limit import TimeLimitExceeded
+from azdistill.contracts.train import UNIFORM
 from azdistill.job.chat_template import MAX_BYTES, chat_template_file, read_chat_template
 from azdistill.job.paths import folder_tree, is_remote
 from azdistill.job.student_rows import long_rows, rejected_rows
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
 ADAPTER = "adapter_config.json"
 FOLDER_OF_MODEL = "set the folder of the model's Hugging Face files: config.json, tokenizer and *.safetensors"
 CHOOSE_TEMPLATE = "set student.chat_template to chatml or to the file of a template"
+STUDENT: FieldPath = ("student", "model")
+
+# Problems of a folder whose tokenizer is not read.
+UNREADABLE = ("not_a_folder", "adapter", "gguf")
+
 PICKLED = ("*.bin", "*.pt", "*.pth")
 
 # Largest file that is read: tokenizer_config.json lists all added tokens.
@@ -61,51 +68,103 @@ def check_student(job: "DistillationJob") -> None:
         raise SpecError(problems=problems)
 
 
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model of a job: its path or address, its field, and whether its weights are loaded."""
+
+    path: str
+    field: FieldPath
+    has_weights: bool = True
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder on this machine, None for another address or a missing path."""
+        return Path(self.path) if not is_remote(self.path) and os.path.isdir(self.path) else None
+
+    def owner(self, name: str) -> Path | None:
+        """The folder in it that has the file `name`."""
+        return _nearest(self.folder, name) if self.folder else None
+
+    def config(self) -> dict[str, Any]:
+        """The content of config.json; empty where it is unknown."""
+        owner = self.owner("config.json")
+        return _read(owner / "config.json") if owner else {}
+
+    def problem(self, code: str, message: str, fix: str) -> Problem:
+        return Problem(code=code, message=message, fix=fix, field=self.field, value=self.path)
+
+
+def student_of(job: "DistillationJob") -> ModelFolder:
+    return ModelFolder(job.student.model, STUDENT, job.student.weights == "pretrained")
+
+
 def student_problems(job: "DistillationJob") -> Iterator[Problem]:
-    """Find what the folder of a student lacks, errors of its chat template, and rows that it cannot be trained on.
+    """Find what the folders of the student and of white-box teachers lack, errors of the student's chat template, and
+    rows that it cannot be trained on.
 
     Of a student that is not on this machine only the chosen template is checked.
     """
-    folder = Path(job.student.model)
-    if not is_remote(job.student.model) and os.path.isfile(folder):
-        yield _problem(job, "not_a_folder", "is a file", FOLDER_OF_MODEL)
+    student = student_of(job)
+    problems = list(folder_problems(student))
+    yield from problems
+    if not any(problem.code in UNREADABLE for problem in problems):
+        yield from _template_problems(job, student.owner("tokenizer_config.json"))
+        yield from long_rows(job, _positions(student.config()))
+    for index, teacher in enumerate(job.white_box):
+        yield from folder_problems(ModelFolder(teacher.model, ("white_box", index, "model")))
+    yield from _layer_problems(job, student)
+
+
+def folder_problems(model: ModelFolder) -> Iterator[Problem]:
+    """Find what the folder of a model lacks. Nothing for a model that is not on this machine."""
+    if not is_remote(model.path) and os.path.isfile(model.path):
+        yield model.problem("not_a_folder", "is a file", FOLDER_OF_MODEL)
+    if model.folder is None:
         return
-    is_local = not is_remote(job.student.model) and os.path.isdir(folder)
-    config = _nearest(folder, "config.json") if is_local else None
-    tokenizer = _nearest(folder, "tokenizer_config.json") if is_local else None
-    if is_local:
-        model = config or _nearest(folder, ADAPTER) or folder
-        if os.path.isfile(model / ADAPTER):
-            base = _read(model / ADAPTER).get("base_model_name_or_path") or "its base model"
-            fix = f"merge it into {base} and set the folder of the merged model"
-            yield _problem(job, "adapter", f"holds an adapter ({ADAPTER}), not a complete model", fix)
-            return
-        if config is None and (gguf := _first_gguf(folder)):
-            yield _problem(job, "gguf", f"has only a GGUF file ({gguf}), which cannot be trained", FOLDER_OF_MODEL)
-            return
-        yield from _file_problems(job, config, tokenizer)
-    yield from _template_problems(job, tokenizer)
-    yield from long_rows(job, _positions(config))
+    config = model.owner("config.json")
+    owner = config or model.owner(ADAPTER) or model.folder
+    if os.path.isfile(owner / ADAPTER):
+        base = _read(owner / ADAPTER).get("base_model_name_or_path") or "its base model"
+        fix = f"merge it into {base} and set the folder of the merged model"
+        yield model.problem("adapter", f"holds an adapter ({ADAPTER}), not a complete model", fix)
+        return
+    if config is None and (gguf := _first_gguf(model.folder)):
+        yield model.problem("gguf", f"has only a GGUF file ({gguf}), which cannot be trained", FOLDER_OF_MODEL)
+        return
+    if config is None:
+        yield model.problem("missing_file", "no config.json", FOLDER_OF_MODEL)
+    else:
+        yield from _config_problems(model, config)
+    if model.owner("tokenizer_config.json") is None:
+        yield model.problem("missing_file", "no tokenizer_config.json", "copy the files of its tokenizer")
 
 
 def tokenizer_file(job: "DistillationJob") -> Path | None:
     """tokenizer.json in the folder of a student on this machine."""
-    owner = None if is_remote(job.student.model) else _nearest(Path(job.student.model), "tokenizer.json")
+    owner = student_of(job).owner("tokenizer.json")
     return owner / "tokenizer.json" if owner else None
 
 
 def context_length(job: "DistillationJob") -> int | None:
     """Positions of a student on this machine, tokens. None where they are unknown."""
-    return None if is_remote(job.student.model) else _positions(_nearest(Path(job.student.model), "config.json"))
+    return _positions(student_of(job).config())
 
 
-def _file_problems(job: "DistillationJob", config: Path | None, tokenizer: Path | None) -> Iterator[Problem]:
-    if config is None:
-        yield _problem(job, "missing_file", "no config.json", FOLDER_OF_MODEL)
-    else:
-        yield from _config_problems(job, config)
-    if tokenizer is None:
-        yield _problem(job, "missing_file", "no tokenizer_config.json", "copy the files of its tokenizer")
+def _layer_problems(job: "DistillationJob", student: ModelFolder) -> Iterator[Problem]:
+    """Layers of train.layer_map that the student or a teacher on this machine does not have."""
+    losses, text = job.train.loss_weights, job.train.layer_map
+    if text == UNIFORM or not (losses.hidden_states or losses.attention):
+        return
+    pairs = [tuple(map(int, pair.split(":"))) for pair in text.split(",")]
+    teachers = [ModelFolder(teacher.model, ()) for teacher in job.white_box]
+    models = [("student", 0, student), *(("teacher", 1, teacher) for teacher in teachers)]
+    for name, side, model in models:
+        count = _section(model.config()).get("num_hidden_layers")
+        wrong = [pair[side] for pair in pairs if isinstance(count, int) and not 1 <= pair[side] <= count]
+        if wrong:
+            message = f"the {name} has no layer {wrong[0]}: its layers are 1 to {count}"
+            fix, field = "choose layers that both models have, or uniform", ("train", "layer_map")
+            yield Problem(code="unknown_layer", message=message, fix=fix, field=field, value=text)
 
 
 def _template_problems(job: "DistillationJob", tokenizer: Path | None) -> Iterator[Problem]:
@@ -115,7 +174,7 @@ def _template_problems(job: "DistillationJob", tokenizer: Path | None) -> Iterat
         template, fix = _template(tokenizer) if tokenizer else "", CHOOSE_TEMPLATE
         if tokenizer and not template:
             fix = f"{CHOOSE_TEMPLATE}, or choose a chat or instruct model"
-            yield _problem(job, "no_chat_template", "its tokenizer has no chat template", fix)
+            yield student_of(job).problem("no_chat_template", "its tokenizer has no chat template", fix)
     elif is_remote(name) or not os.path.isfile(chat_template_file(name)):
         return  # a missing file is a problem of the job itself
     else:
@@ -156,39 +215,40 @@ def _rendering_problems(job: "DistillationJob", text: str, tokenizer: Path | Non
 def _template_problem(job: "DistillationJob", code: str, message: str, fix: str) -> Problem:
     """A problem of the template: of the one that the job sets, or of the student's own."""
     if job.student.chat_template is None:
-        return _problem(job, code, message, fix)
+        return student_of(job).problem(code, message, fix)
     field = ("student", "chat_template")
     return Problem(code=code, message=message, fix=fix, field=field, value=job.student.chat_template)
 
 
-def _positions(config: Path | None) -> int | None:
+def _positions(config: dict[str, Any]) -> int | None:
     """The number of tokens that a model has positions for; None where it is unknown."""
-    content = _read(config / "config.json") if config else {}
-    section = content.get("text_config")
-    positions = (section if isinstance(section, dict) else content).get("max_position_embeddings")
+    positions = _section(config).get("max_position_embeddings")
     return positions if isinstance(positions, int) and positions > 0 else None
 
 
-def _config_problems(job: "DistillationJob", config: Path) -> Iterator[Problem]:
+def _section(config: dict[str, Any]) -> dict[str, Any]:
+    """The part of config.json that describes the language model."""
+    section = config.get("text_config")
+    return section if isinstance(section, dict) else config
+
+
+def _config_problems(model: ModelFolder, config: Path) -> Iterator[Problem]:
     content = _read(config / "config.json")
     names = content.get("architectures")
     name = str(names[0]) if isinstance(names, list) and names else ""
     is_encoder = content.get("model_type") in ENCODERS and content.get("is_decoder") is not True
     if content.get("is_encoder_decoder") is True or is_encoder or name.endswith(OTHER_HEADS):
         kind = name or ("an encoder" if is_encoder else "an encoder and decoder")
-        yield _problem(job, "not_causal", f"{kind} is no causal language model", "choose a chat or instruct model")
-    if job.student.weights == "pretrained" and content.get("quantization_config"):
+        yield model.problem("not_causal", f"{kind} is no causal language model", "choose a chat or instruct model")
+    if model.field == STUDENT and model.has_weights and content.get("quantization_config"):
         fix = "set the folder of the model before quantization; method qlora quantizes it while it trains"
-        yield _problem(job, "quantized_student", "its weights are quantized", fix)
-    if job.student.weights == "pretrained" and not any(config.glob("*.safetensors")):
+        yield model.problem("quantized_student", "its weights are quantized", fix)
+    if model.has_weights and not any(config.glob("*.safetensors")):
         pickled = sorted(path.name for pattern in PICKLED for path in config.glob(pattern))
         message = "no *.safetensors next to config.json" + (f", only pickled {pickled[0]}" if pickled else "")
         fix = "convert them to safetensors" if pickled else "download them"
-        yield _problem(job, "no_weights", message, f"{fix}, or set student.weights: random to train from scratch")
-
-
-def _problem(job: "DistillationJob", code: str, message: str, fix: str) -> Problem:
-    return Problem(code=code, message=message, fix=fix, field=("student", "model"), value=job.student.model)
+        other = ", or set student.weights: random to train from scratch" if model.field == STUDENT else ""
+        yield model.problem("no_weights", message, f"{fix}{other}")
 
 
 def _nearest(folder: Path, name: str) -> Path | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.extras import check_steps
-from azdistill.contracts.train import TrainConfig
+from azdistill.contracts.train import UNIFORM, WHITE_BOX_PORTS, TrainConfig
 from azdistill.engine.local.data import find_copy
 from azdistill.job.paths import FILES, is_remote, is_rubric_file
 from azdistill.job.plan import step_configs, suite_files
@@ -149,6 +149,11 @@ def _replaced_student(job: "DistillationJob", home: Path, files: Mapping[str, st
     if job.student.baseline:
         baseline = tiny_baseline(student)
         yield Replacement("baseline", str(baseline), "baseline", job.student.baseline, "the same with weights")
+    for port, teacher in zip(WHITE_BOX_PORTS, job.white_box, strict=False):
+        folder = str(tiny_baseline(student))
+        yield Replacement(port, folder, "white-box teacher", teacher.model, "the student with other weights")
+    if job.train.layer_map != UNIFORM:
+        yield Replacement("layer_map", UNIFORM, "layers", job.train.layer_map, UNIFORM)
     if job.student.weights != "random":
         yield Replacement("weights", "random", "weights", job.student.weights, "random")
     limit = job.train.max_length

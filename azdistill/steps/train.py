@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from azdistill.contracts.layout import HISTORY_FILE, MANIFEST_FILE, TRAIN_FILE, 
 from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest, sha256_file
 from azdistill.contracts.rows import TrainRow
 from azdistill.contracts.step import Arguments
-from azdistill.contracts.train import STEP, TrainConfig, job_folder, resumable_settings
+from azdistill.contracts.train import STEP, WHITE_BOX_PORTS, TrainConfig, job_folder, resumable_settings
 from azdistill.steps.runner import run_step
 from azdistill.students.folders import fingerprint
 
@@ -39,8 +39,11 @@ def body(arguments: Arguments[TrainConfig]) -> None:
     check_gpus(os.environ, required_of_trial=config.required_gpus)
     chat_template = inputs["chat_template"].read_text(encoding="utf-8") if "chat_template" in inputs else None
     processes = int(os.environ.get("WORLD_SIZE", "1"))
+    completions = inputs.get("completions")
+    white_box = {port: inputs[port] for port in WHITE_BOX_PORTS if port in inputs}
+    teachers = tuple(white_box.values())
     inputs_hash = hash_inputs(
-        config, inputs["curated"], inputs["student"], chat_template, processes, inputs.get("completions")
+        config, inputs["curated"], inputs["student"], chat_template, processes, completions, teachers
     )
     jobs = outputs["checkpoints"] / inputs_hash[:HASH_DIGITS]
     own = jobs / job_folder(outputs["model"])
@@ -59,13 +62,15 @@ def body(arguments: Arguments[TrainConfig]) -> None:
         chat_template,
         tokenized=tokenized,
         workers=os.cpu_count() or 1,
-        completions=inputs.get("completions"),
+        completions=completions,
+        white_box=teachers,
     )
     if not tuned.is_main_process:
         return
     tuned.student.save(model, tuned.dtype)
     counts = {"train_rows": tuned.metrics.train_rows, "steps": tuned.metrics.steps}
-    provenance = provenance_of(config, {"student": fingerprint(inputs["student"])})
+    models = {"student": inputs["student"], **white_box}
+    provenance = provenance_of(config, {name: fingerprint(folder) for name, folder in models.items()})
     with saving(model, "the student"):
         close_folder(model, STEP.name, {"parameters": tuned.metrics.parameters})
     with saving(metrics, "the metrics"):
@@ -107,15 +112,17 @@ def hash_inputs(
     chat_template: str | None = None,
     processes: int = 1,
     completions: Path | None = None,
+    white_box: Sequence[Path] = (),
 ) -> str:
-    """Hash of student, chat template, rows, log probabilities and settings: a checkpoint is resumed only with the same
-    ones.
+    """Hash of student, chat template, rows, log probabilities, white-box teachers and settings: a checkpoint is resumed
+    only with the same ones.
 
     With another number of processes, an epoch has another number of steps.
     """
     inputs = f"{sha256_file(curated / MANIFEST_FILE)} {fingerprint(student)} {chat_template} {processes}"
     if completions is not None:
         inputs += f" {sha256_file(completions / MANIFEST_FILE)}"
+    inputs += "".join(f" {fingerprint(folder)}" for folder in white_box)
     return hashlib.sha256(f"{resumable_settings(config)} {inputs}".encode()).hexdigest()
 
 

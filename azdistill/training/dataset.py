@@ -77,6 +77,10 @@ class TokenizedRows(Sequence[TokenizedRow]):
         number = int(np.searchsorted(self._starts, index, side="right")) - 1
         return self._batches[number].row(index - int(self._starts[number]), self._weight_scale)
 
+    def largest_token(self) -> int:
+        """The largest id of a token in the rows."""
+        return max(batch.ids.largest for batch in self._batches)
+
     def name(self, index: int) -> str:
         """`row 7 (0f3a...)`: the number of the conversation and its id."""
         name: str = self._table["name"][index].as_py()
@@ -104,6 +108,11 @@ class _Lists:
     def lengths(self) -> npt.NDArray[np.int64]:
         lengths: npt.NDArray[np.int64] = np.diff(self._offsets).astype(np.int64)
         return lengths
+
+    @property
+    def largest(self) -> int:
+        """The largest number of all lists, -1 if they are empty."""
+        return int(self._values.max(initial=-1))
 
     def span_lengths(self) -> npt.NDArray[np.int64]:
         """Sum over each list of its odd entries less its even ones."""

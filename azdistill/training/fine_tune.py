@@ -33,6 +33,7 @@ from azdistill.training.callbacks import LogProgress, SaveAndStopOnSigterm, Save
 from azdistill.training.checkpoints import CheckCheckpointFolder, find_best
 from azdistill.training.dataset import TokenizedRows
 from azdistill.training.divergence import without_cudnn_attention
+from azdistill.training.layer_terms import layer_terms
 from azdistill.training.loss import loss_in_forward, separates_packed_rows
 from azdistill.training.metrics import Ending, TrainingMetrics, history_points, training_metrics
 from azdistill.training.objective import TrainingObjective
@@ -43,6 +44,7 @@ from azdistill.training.sharding import gather_weights, without_unused_sharding
 from azdistill.training.teacher_logprobs import TeacherLogprobs
 from azdistill.training.tracking import LogToMLflow
 from azdistill.training.trainer import StudentTrainer, precision, student_trainer
+from azdistill.training.white_box import WhiteBoxTeacher, check_tokens, load_teachers
 
 # With fewer weights a step is so short that threads mostly wait for each other. Measured with a Llama of 312,000
 # weights: a second thread saves a quarter of the time at most on idle cores, and on busy cores a step takes 3 to 20
@@ -82,6 +84,7 @@ def fine_tune(
     tokenized: Path | None = None,
     workers: int = 0,
     completions: Path | None = None,
+    white_box: Sequence[Path] = (),
 ) -> FineTuned:
     """Train the model in the folder `student` on the assistant turns of each row.
 
@@ -91,20 +94,25 @@ def fine_tune(
     with the same `inputs_hash` (any text that identifies student, rows and settings). `chat_template` replaces that of
     the student. `train` is iterated twice. With a folder `tokenized`, which is of these inputs only, the tokenized rows
     are written to files there, by `workers` processes, and used again. `completions` is the folder with the teacher's
-    log probabilities, for `train.losses.top_k`. The same seed on the same machine gives the same weights: those with
-    the lowest validation loss, unless `keep_best` is false. Raises DataError for a student or rows that can't be used,
+    log probabilities, for `train.losses.top_k`; `white_box` are the folders of teachers that are loaded next to the
+    student, whose weights are in the config. The same seed on the same machine gives the same weights: those with the
+    lowest validation loss, unless `keep_best` is false. Raises DataError for a student or rows that can't be used,
     AzdistillError when the loss diverges or the disk is full, Interrupted after SIGTERM, when a checkpoint is saved.
     """
     config = without_unused_sharding(config.resolved())
     check_requirements(config)
     with quiet_transformers(), preserve_random_state():
         loaded = load_base(student, config, chat_template)
-        _check_packing(loaded.model, config)
+        _check_packing(loaded.model, config, "this student")
         pin_template(loaded.tokenizer, thinking=contain_thoughts(train))
         aligner = _aligner(completions, loaded.tokenizer) if config.loss_weights.top_k else None
         rows = _tokenize(train, validation, loaded, config, tokenized, workers, aligner)
         if aligner:
             _check_alignment(rows.train)
+        teachers = load_teachers(white_box, loaded, config)
+        check_tokens(rows.train, teachers, loaded.tokenizer)
+        for teacher in teachers:
+            _check_packing(teacher.model, config, "this white-box teacher")
         set_seed(config.seed)
         trained = add_adapters(loaded, config) if config.has_adapters else loaded
         use_cache = loaded.model.config.use_cache
@@ -114,7 +122,7 @@ def fine_tune(
         with saving(checkpoints, "the checkpoints"):
             start = from_main_process(lambda: find_start(checkpoints, inputs_hash, other_jobs, config))
         _log_start(trained, rows, config, start, trainer)
-        seconds = _train(trainer, start, stop, TrainingObjective(config))
+        seconds = _train(trainer, start, stop, TrainingObjective(config), teachers)
         loaded.model.config.use_cache = use_cache  # Trainer sets it to false, and it would be saved
         saved_step = _load_best(trainer, checkpoints, inputs_hash)
     metrics, history = _metrics(trainer, rows, config, start, seconds, saved_step, mlflow.run)
@@ -130,11 +138,11 @@ class _Rows(NamedTuple):
     validation: TokenizedRows
 
 
-def _check_packing(model: Any, config: TrainConfig) -> None:
+def _check_packing(model: Any, config: TrainConfig, name: str) -> None:
     """Raise InputError when the rows of a packed batch would see each other."""
     if config.packing and not separates_packed_rows(model):
         raise InputError(
-            "this student mixes the rows of a batch: its layers do not see where a row starts",
+            f"{name} mixes the rows of a batch: its layers do not see where a row starts",
             code="rows_not_separated",
             field=("train", "packing"),
             fix="set it to false",
@@ -203,7 +211,11 @@ def _callbacks(
 
 
 def _train(
-    trainer: StudentTrainer, start: StartingPoint, stop: SaveAndStopOnSigterm, objective: TrainingObjective
+    trainer: StudentTrainer,
+    start: StartingPoint,
+    stop: SaveAndStopOnSigterm,
+    objective: TrainingObjective,
+    teachers: Sequence[WhiteBoxTeacher],
 ) -> float:
     """Train from the starting point to the end. Returns the seconds. Raises Interrupted after SIGTERM."""
     if start.has_lost_best:
@@ -214,7 +226,8 @@ def _train(
     with (
         stop.handle_signal(trainer.args.world_size),
         _threads_for(model),
-        loss_in_forward(model, objective),
+        layer_terms(model, teachers, objective.config) as layers,
+        loss_in_forward(model, objective, teachers, layers),
         without_cudnn_attention(),
     ):
         trainer.train(resume_from_checkpoint=str(start.checkpoint) if start.checkpoint else None)

@@ -1,6 +1,6 @@
 """Cross entropy inside a causal language model: of target positions only, and in chunks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,8 +10,10 @@ from torch.nn import functional
 
 from azdistill.contracts.errors import InputError
 from azdistill.training.batches import IGNORE_INDEX
+from azdistill.training.layer_terms import NO_LAYERS, LayerTerms, target_weights
 from azdistill.training.losses.chunks import LogitTransform
-from azdistill.training.objective import TEXT_ONLY, Targets, TrainingObjective
+from azdistill.training.objective import TEXT_ONLY, Targets, TeacherStates, TrainingObjective
+from azdistill.training.white_box import WhiteBoxTeacher
 
 # Tokens of the row on which a model's logits are compared with those computed here.
 COMPARED_TOKENS = 8
@@ -30,7 +32,12 @@ def logit_transform(config: Any) -> LogitTransform:
 
 
 @contextmanager
-def loss_in_forward(model: Any, objective: TrainingObjective = TEXT_ONLY) -> Iterator[None]:
+def loss_in_forward(
+    model: Any,
+    objective: TrainingObjective = TEXT_ONLY,
+    teachers: Sequence[WhiteBoxTeacher] = (),
+    layers: LayerTerms = NO_LAYERS,
+) -> Iterator[None]:
     """Let `model(input_ids, labels=..., num_items_in_batch=...)` return {"loss": ..., "terms": {...}} inside the block.
 
     The loss is the sum of the terms, those of `objective`: sums over target tokens, in nats, divided by
@@ -39,7 +46,8 @@ def loss_in_forward(model: Any, objective: TrainingObjective = TEXT_ONLY) -> Ite
     same shape, multiplies the loss of each target; `top_ids` and `top_logprobs`, of shape (rows, length, K), are a
     teacher's likely tokens. `model` is a causal language model, or a PeftModel of one. The output layer is called as a
     module, so that FSDP and ZeRO-3 gather its weights. A model whose logits are not those of its output layer, as its
-    config says, gets the cross entropy from all its logits, and has no other terms: InputError.
+    config says, gets the cross entropy from all its logits, and has no other terms: InputError. `teachers` read the
+    same tokens, without gradients; `layers` compares their layers with the student's.
     """
     causal_lm = model.get_base_model() if hasattr(model, "get_base_model") else model
     forward: Forward = causal_lm.forward
@@ -52,6 +60,8 @@ def loss_in_forward(model: Any, objective: TrainingObjective = TEXT_ONLY) -> Ite
             field=("train", "losses"),
             fix="remove the other terms than text",
         )
+    for teacher in teachers if objective.config.loss_weights.logits else ():
+        _check_logits(teacher)
     if is_known:
         plain_head: Forward = head.forward
         transform = logit_transform(causal_lm.config)
@@ -62,14 +72,21 @@ def loss_in_forward(model: Any, objective: TrainingObjective = TEXT_ONLY) -> Ite
         head.forward = head_forward
 
     def terms_of(inputs: dict[str, Any], batch: dict[str, Tensor], text_only: bool) -> dict[str, Tensor]:
-        states = causal_lm.base_model(**inputs, use_cache=False)[0] if is_known else forward(**inputs).logits
         is_target = batch["labels"][:, 1:] != IGNORE_INDEX
-        states = states[:, :-1][is_target]
-        targets = Targets(**{FIELDS[name]: value[:, 1:][is_target] for name, value in batch.items()})
+        at_targets = {FIELDS[name]: value[:, 1:][is_target] for name, value in batch.items()}
+        targets = Targets(at_targets.pop("ids"), **at_targets)  # type: ignore[arg-type]
         if not is_known:
-            return {"text": _plain_sum(states, targets)}
-        terms: dict[str, Tensor] = head(states, targets, TEXT_ONLY if text_only else objective)
-        return terms
+            return {"text": _plain_sum(forward(**inputs).logits[:, :-1][is_target], targets)}
+        if text_only:
+            states = causal_lm.base_model(**inputs, use_cache=False)[0]
+            return head(states[:, :-1][is_target], targets, TEXT_ONLY)  # type: ignore[no-any-return]
+        outputs = causal_lm.base_model(**inputs, use_cache=False, **layers.options)
+        of_teachers = [teacher.read(inputs, layers.options) for teacher in teachers]
+        read = zip(teachers, of_teachers, strict=True)
+        targets = targets._replace(teachers=tuple(_states(teacher, states[0], is_target) for teacher, states in read))
+        terms: dict[str, Tensor] = head(outputs[0][:, :-1][is_target], targets, objective)
+        weights = target_weights(batch["labels"], batch.get("loss_weights"))
+        return terms | layers(outputs, of_teachers, weights)
 
     def forward_with_loss(
         *arguments: Any, num_items_in_batch: Tensor | int | None = None, text_only: bool = False, **inputs: Any
@@ -89,6 +106,23 @@ def loss_in_forward(model: Any, objective: TrainingObjective = TEXT_ONLY) -> Ite
         del causal_lm.forward
         if is_known:
             del head.forward
+
+
+def _states(teacher: WhiteBoxTeacher, states: Tensor, is_target: Tensor) -> TeacherStates:
+    """The states of a teacher at the positions before the target tokens."""
+    transform, head = logit_transform(teacher.model.config), teacher.model.get_output_embeddings()
+    return TeacherStates(states[:, :-1][is_target], head, transform, teacher.vocabulary, teacher.weight)
+
+
+def _check_logits(teacher: WhiteBoxTeacher) -> None:
+    if not _computes_the_logits_of(teacher.model, teacher.model.get_output_embeddings()):
+        raise InputError(
+            f"the logits of {type(teacher.model).__name__} are not those of its output layer",
+            subject="white-box teacher",
+            code="unknown_logits",
+            field=("train", "losses", "logits"),
+            fix="choose another teacher, or remove logits",
+        )
 
 
 def num_target_tokens(labels: Tensor) -> Tensor:

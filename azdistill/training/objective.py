@@ -9,11 +9,25 @@ from torch import Tensor, nn
 from azdistill.contracts.train import LossWeights, TrainConfig
 from azdistill.training.losses.chunks import NO_TRANSFORM, LogitTransform
 from azdistill.training.losses.cross_entropy import cross_entropy_sum
+from azdistill.training.losses.full_vocabulary import logit_divergence_sum
 from azdistill.training.losses.top_k import top_k_divergence_sum
 
 
+class TeacherStates(NamedTuple):
+    """Final hidden states of a white-box teacher at N target tokens, shape (N, width), and its output layer.
+
+    Its first `vocabulary` tokens are those of the student. `weight` multiplies the terms of this teacher.
+    """
+
+    hidden: Tensor
+    head: nn.Linear
+    transform: LogitTransform
+    vocabulary: int
+    weight: float
+
+
 class Targets(NamedTuple):
-    """The N target tokens of a batch, the weights of their rows (None: 1), and a teacher's likely tokens there.
+    """The N target tokens of a batch, the weights of their rows (None: 1), and what teachers say of them.
 
     Shapes: `ids` and `weights` (N,), `top_ids` and `top_logprobs` (N, K). Of unknown likely tokens, all ids are -1.
     """
@@ -22,6 +36,7 @@ class Targets(NamedTuple):
     weights: Tensor | None = None
     top_ids: Tensor | None = None
     top_logprobs: Tensor | None = None
+    teachers: tuple[TeacherStates, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,18 +51,21 @@ class TrainingObjective:
 
     @property
     def has_distributions(self) -> bool:
-        """True if a term compares distributions over the vocabulary."""
-        return self.config.loss_weights.top_k > 0
+        """True if a term compares the student with more than a teacher's text."""
+        return self.config.loss_weights.top_k > 0 or self.config.loss_weights.needs_white_box
 
     def __call__(
         self, hidden: Tensor, head: nn.Linear, targets: Targets, transform: LogitTransform = NO_TRANSFORM
     ) -> dict[str, Tensor]:
-        return self._top_k(hidden, head, targets, transform) | self._text(hidden, head, targets, transform)
+        terms = (self._top_k, self._logits, self._text)
+        return {name: value for term in terms for name, value in term(hidden, head, targets, transform).items()}
 
     def _text(self, hidden: Tensor, head: nn.Linear, targets: Targets, transform: LogitTransform) -> dict[str, Tensor]:
         losses = self.config.loss_weights
         if losses == LossWeights():
             return {"text": cross_entropy_sum(hidden, head, targets.ids, targets.weights, transform)}
+        if not (losses.text or losses.top_k):
+            return {}
         is_unknown = True if targets.top_ids is None else targets.top_ids[:, 0] < 0
         weights = _row_weights(targets) * (losses.text + losses.top_k * is_unknown)
         used = slice(None) if losses.text else weights > 0
@@ -67,6 +85,29 @@ class TrainingObjective:
             transform=transform,
         )
         return {"top_k": divergence}
+
+    def _logits(
+        self, hidden: Tensor, head: nn.Linear, targets: Targets, transform: LogitTransform
+    ) -> dict[str, Tensor]:
+        if not self.config.loss_weights.logits:
+            return {}
+        divergences = [
+            logit_divergence_sum(
+                hidden,
+                head,
+                teacher.hidden,
+                teacher.head,
+                _row_weights(targets) * (self.config.loss_weights.logits * teacher.weight),
+                self.config.divergence,
+                self.config.jsd_beta,
+                self.config.distillation_temperature,
+                transform=transform,
+                teacher_transform=teacher.transform,
+                common_vocabulary=teacher.vocabulary,
+            )
+            for teacher in targets.teachers
+        ]
+        return {"logits": torch.stack(divergences).sum()}
 
 
 TEXT_ONLY = TrainingObjective(TrainConfig())

@@ -26,6 +26,7 @@ from azdistill.training.checkpoints import (
 )
 from azdistill.training.dataset import TokenizedRows
 from azdistill.training.divergence import StopOnDivergence
+from azdistill.training.layer_terms import projections_of
 from azdistill.training.loss import num_target_tokens
 from azdistill.training.sharding import set_up_fsdp, sharding_arguments
 
@@ -245,6 +246,13 @@ class StudentTrainer(Trainer):
         """Save the weights of a checkpoint. FSDP and DeepSpeed save those of a sharded model with the optimizer."""
         if not self._config.is_sharded:
             super().save_model(output_dir, _internal_call)
+        if output_dir and self.args.should_save and (projections := projections_of(self.model)) is not None:
+            projections.save(Path(output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if (projections := projections_of(self.model)) is not None:
+            projections.load(Path(resume_from_checkpoint))
 
     @property
     def best_step(self) -> int | None:

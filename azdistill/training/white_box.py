@@ -1,6 +1,6 @@
 """White-box teachers: frozen models in the process of the training, which read the student's tokens."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,9 +9,12 @@ from typing import Any, Literal
 import torch
 from transformers import BitsAndBytesConfig
 
-from azdistill.contracts.errors import DataError
+from azdistill.contracts.errors import DataError, InputError
+from azdistill.contracts.train import TrainConfig
 from azdistill.students.chat_template import template_of
-from azdistill.students.loading import Student, best_dtype, load_student
+from azdistill.students.gpus import require_bfloat16
+from azdistill.students.loading import Student, best_device, best_dtype, load_student
+from azdistill.training.dataset import TokenizedRows
 
 TeacherQuantization = Literal["none", "8bit", "4bit"]
 
@@ -27,6 +30,55 @@ class WhiteBoxTeacher:
     model: Any
     vocabulary: int
     weight: float = 1.0
+
+    @torch.no_grad()
+    def read(self, inputs: Mapping[str, Any], options: Mapping[str, bool]) -> Any:
+        """The outputs of the layers for the inputs of the student, in the arithmetic of the teacher's own weights.
+
+        `options` are those of transformers, such as `output_hidden_states`. The first output has the final hidden
+        states, of shape (rows, length, width). Padding may be a token that only the student has, which no target sees.
+        """
+        ids = inputs["input_ids"].clamp(max=self.vocabulary - 1)
+        with torch.autocast(ids.device.type, enabled=False):
+            return self.model.base_model(**{**inputs, "input_ids": ids}, use_cache=False, **options)
+
+
+def load_teachers(folders: Sequence[Path], student: Student, config: TrainConfig) -> tuple[WhiteBoxTeacher, ...]:
+    """Load the models of section `white_box`. Raises InputError without one for a loss that needs it."""
+    if not folders and config.loss_weights.needs_white_box:
+        raise InputError(
+            "needs a white-box teacher",
+            code="missing_teacher",
+            field=("train", "losses"),
+            fix="name the folder of a model in section white_box",
+        )
+    weights = [float(text) for text in (config.white_box_weights or ",".join("1" for _ in folders)).split(",") if text]
+    if len(weights) != len(folders):
+        raise InputError(
+            f"has {len(weights)} weights, and there are {len(folders)} white-box teachers",
+            code="wrong_length",
+            field=("train", "white_box_weights"),
+            value=config.white_box_weights,
+            fix="name a weight for each",
+        )
+    if config.teacher_dtype == "bfloat16":
+        require_bfloat16(best_device())
+    options = (config.teacher_dtype, config.teacher_quantization, config.attn_implementation)
+    return tuple(
+        load_teacher(folder, student, weight, *options) for folder, weight in zip(folders, weights, strict=True)
+    )
+
+
+def check_tokens(rows: TokenizedRows, teachers: Sequence[WhiteBoxTeacher], tokenizer: Any) -> None:
+    """Raise DataError for a row with a token that a teacher does not have."""
+    for teacher in teachers:
+        if teacher.vocabulary < len(tokenizer) and (largest := rows.largest_token()) >= teacher.vocabulary:
+            raise DataError(
+                f"token {largest} of the training rows, {tokenizer.convert_ids_to_tokens(largest)!r}, is unknown to a "
+                f"white-box teacher, which has the first {teacher.vocabulary} tokens of the student",
+                code="other_tokenizer",
+                fix="set student.chat_template to a template without this token, or choose another teacher",
+            )
 
 
 def load_teacher(

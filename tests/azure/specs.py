@@ -27,6 +27,7 @@ from azdistill.contracts.train import CUDA_SETTINGS, FSDP_OPTIMIZERS, LossWeight
 from azdistill.engine.pipeline.vm_sizes import gpu_count, vm_size
 from azdistill.engine.problems import looks_like_key, may_be_secret
 from azdistill.job.deployment import DeploymentSection
+from azdistill.job.loss_checks import WHITE_BOX_LOSSES
 from azdistill.job.model import DistillationJob
 from azdistill.job.run_settings import MAX_SPOT_TIMEOUT_S, MAX_TIMEOUT_S, TIMEOUTS_S
 from azdistill.job.sections import ComputeSection, DataSection, StudentSection
@@ -260,7 +261,12 @@ def jobs(draw: st.DrawFn) -> Values:
             teacher=teacher_sections(),
             compute=compute_sections(),
             deployment=st.none() | deployment_sections(),
-            train=fields(TrainConfig, losses=st.none() | fields(LossWeights, text=st.just(0.5))).map(_valid_training),
+            white_box=st.just([]),  # models, see tests/job/test_white_box.py
+            train=fields(
+                TrainConfig,
+                losses=st.none()
+                | fields(LossWeights, text=st.just(0.5), **dict.fromkeys(WHITE_BOX_LOSSES, st.just(0.0))),
+            ).map(_valid_training),
             student=fields(
                 StudentSection,
                 model=st.sampled_from((*STUDENTS, CATALOG_STUDENT)),

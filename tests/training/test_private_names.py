@@ -25,7 +25,7 @@ def test_the_private_methods_of_trainer_have_the_parameters_that_we_use():
     assert parameters(Trainer._save_checkpoint) == ["self", "model", "trial"]
     assert parameters(Trainer._prepare_inputs) == ["self", "inputs"]
     assert parameters(Trainer._load_best_model) == ["self"]
-    for name in ("_save_checkpoint", "_get_grad_norm", "training_step"):
+    for name in ("_save_checkpoint", "_load_from_checkpoint", "_get_grad_norm", "training_step"):
         assert parameters(getattr(StudentTrainer, name)) == parameters(getattr(Trainer, name))
 
 
@@ -43,6 +43,7 @@ def test_trainer_calls_what_we_override():
     for call in (
         "self._save_checkpoint(model, trial)",
         "self._get_grad_norm(model, grad_norm=grad_norm)",
+        "self._load_from_checkpoint(resume_from_checkpoint)",
         "self.training_step(model, inputs, num_items_in_batch)",
         "self.floating_point_ops(inputs)",
         "self.get_train_dataloader()",
@@ -56,6 +57,7 @@ def test_no_other_private_name_of_trainer_is_used():
     used = {name for path in CODE.glob("*.py") for name in re.findall(r"\.(_[a-z]\w*)", path.read_text())}
     assert {name for name in used if hasattr(Trainer, name)} == {
         "_get_grad_norm",
+        "_load_from_checkpoint",
         "_load_best_model",
         "_prepare_inputs",
         "_save_checkpoint",
