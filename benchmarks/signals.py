@@ -9,6 +9,7 @@ losses   forward KL from a teacher's stored top 20 with gradients, at 512 positi
          `kd_time_vs_dense` is the larger of both ratios of CPU-seconds of one thread, as medians of three interleaved
          runs. `kd_grad_max_diff`: the largest difference of a gradient of the mean over positions from autograd's, of
          all divergences
+on_policy  see benchmarks/on_policy.py: `generation_share`, `rollouts_vs_generate`
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, get_args
 
 from benchmarks.figures import Figures, print_figures
+from benchmarks.on_policy import on_policy
 from benchmarks.train import median, peak_mb, result_of
 
 if TYPE_CHECKING:
@@ -108,4 +110,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--loss"]:
         print(json.dumps(loss_run(*sys.argv[2:])))
     else:
-        print_figures(__doc__, {"losses": losses})
+        print_figures(__doc__, {"losses": losses, "on_policy": on_policy})

@@ -121,6 +121,27 @@ class LossWeights(StepConfig):
         return bool(self.logits or self.hidden_states or self.attention)
 
 
+class OnPolicy(StepConfig):
+    """Answers that the student samples during the training, and in which a teacher scores each token."""
+
+    share: float = Field(
+        0.5, gt=0, le=1, description="Share of the rows of each step whose answers the student writes anew."
+    )
+    rollouts: int = Field(1, ge=1, le=64, description="Number of answers to each of these prompts.")
+    max_new_tokens: int = Field(512, ge=1, le=100_000, description="Maximum length of a sampled answer, tokens.")
+    temperature: float = Field(1.0, gt=0, le=5, description="Temperature of sampling.")
+    divergence: Divergence = Field(
+        "reverse_kl", description="Divergence of the student from the teacher at the sampled tokens."
+    )
+    jsd_beta: float = Field(0.5, gt=0, lt=1, description="Weight of the teacher in the mixture of jsd.")
+    start_fraction: float = Field(
+        0.3,
+        ge=0,
+        lt=1,
+        description="Fraction of all steps that train on the teacher's text alone, before the student writes answers.",
+    )
+
+
 class TrainConfig(StepConfig):
     """Fine-tuning hyperparameters. The loss covers assistant turns only."""
 
@@ -156,6 +177,11 @@ class TrainConfig(StepConfig):
         "reverse_kl its likeliest answers, jsd (generalized Jensen-Shannon) is between them.",
     )
     jsd_beta: float = Field(0.5, gt=0, lt=1, description="Weight of the teacher in the mixture of jsd.")
+    on_policy: OnPolicy | None = Field(
+        None,
+        description="On-policy distillation: in a share of the rows, a teacher in white_box scores answers that the "
+        "student samples. Default: the teacher's text alone.",
+    )
     distillation_temperature: float = Field(
         1.0,
         gt=0,
@@ -281,9 +307,11 @@ class TrainConfig(StepConfig):
         if self.sharding == "fsdp" and self.optimizer not in FSDP_OPTIMIZERS:
             fix = f"set optimizer to {' or '.join(FSDP_OPTIMIZERS)}, or sharding to deepspeed"
             raise _incompatible(f"optimizer {self.optimizer} cannot be sharded by fsdp", fix)
-        if self.is_sharded and self.loss_weights.needs_white_box:
-            fix = "set sharding to none, or remove these losses"
+        if self.is_sharded and self.needs_white_box:
+            fix = "set sharding to none, or remove these losses and on_policy"
             raise _incompatible("a sharded student cannot be compared with a white-box teacher", fix)
+        if self.packing and self.on_policy:
+            raise _incompatible("rows that the student samples cannot be packed", "set packing to false")
         return self
 
     @model_validator(mode="after")
@@ -299,6 +327,11 @@ class TrainConfig(StepConfig):
     @property
     def loss_weights(self) -> LossWeights:
         return self.losses or LossWeights()
+
+    @property
+    def needs_white_box(self) -> bool:
+        """True if the loss compares the student with a model in the process of the training."""
+        return self.loss_weights.needs_white_box or self.on_policy is not None
 
     @property
     def has_adapters(self) -> bool:

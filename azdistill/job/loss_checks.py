@@ -44,8 +44,15 @@ def _white_box(job: "DistillationJob") -> Iterator[Problem]:
                 field=("train", "losses", name),
                 value=weight,
             )
-    if job.white_box and not losses.needs_white_box:
-        message, fix = "no loss uses it", "set train.losses.logits, or remove white_box"
+    if job.train.on_policy and not job.white_box:
+        yield Problem(
+            code="missing_teacher",
+            message="needs a model that is loaded next to the student: serverless endpoints score no given tokens",
+            fix="name its folder in section white_box; for a teacher behind an endpoint, use losses.top_k instead",
+            field=("train", "on_policy"),
+        )
+    if job.white_box and not job.train.needs_white_box:
+        message, fix = "no loss uses it", "set train.losses.logits or train.on_policy, or remove white_box"
         yield Problem(code="unused_teacher", message=message, fix=fix, field=("white_box",))
 
 

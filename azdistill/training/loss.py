@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from azdistill.contracts.errors import InputError
+from azdistill.training.agreement import agreement_sums
 from azdistill.training.batches import IGNORE_INDEX
 from azdistill.training.layer_terms import NO_LAYERS, LayerTerms, target_weights
 from azdistill.training.losses.chunks import LogitTransform
@@ -19,9 +20,16 @@ from azdistill.training.white_box import WhiteBoxTeacher
 COMPARED_TOKENS = 8
 
 Forward = Callable[..., Any]
+Terms = dict[str, Tensor]
 
 # Tensors of a batch that the loss needs, and their names in Targets.
-FIELDS = {"labels": "ids", "loss_weights": "weights", "top_ids": "top_ids", "top_logprobs": "top_logprobs"}
+FIELDS = {
+    "labels": "ids",
+    "loss_weights": "weights",
+    "top_ids": "top_ids",
+    "top_logprobs": "top_logprobs",
+    "on_policy": "on_policy",
+}
 
 
 def logit_transform(config: Any) -> LogitTransform:
@@ -44,9 +52,10 @@ def loss_in_forward(
     `num_items_in_batch`, or by the number of target tokens. With `text_only` it is the cross entropy alone. `labels`
     has the shape (rows, length) of `input_ids`, and is IGNORE_INDEX where a token is no target; `loss_weights`, of the
     same shape, multiplies the loss of each target; `top_ids` and `top_logprobs`, of shape (rows, length, K), are a
-    teacher's likely tokens. `model` is a causal language model, or a PeftModel of one. The output layer is called as a
-    module, so that FSDP and ZeRO-3 gather its weights. A model whose logits are not those of its output layer, as its
-    config says, gets the cross entropy from all its logits, and has no other terms: InputError. `teachers` read the
+    teacher's likely tokens; `on_policy` is true in rows that the student has sampled, and adds "agreement" to the
+    result (see `agreement_sums`). `model` is a causal language model, or a PeftModel of one. The output layer is called
+    as a module, so that FSDP and ZeRO-3 gather its weights. A model whose logits are not those of its output layer, as
+    its config says, gets the cross entropy from all its logits, and has no other terms: InputError. `teachers` read the
     same tokens, without gradients; `layers` compares their layers with the student's.
     """
     causal_lm = model.get_base_model() if hasattr(model, "get_base_model") else model
@@ -60,7 +69,7 @@ def loss_in_forward(
             field=("train", "losses"),
             fix="remove the other terms than text",
         )
-    for teacher in teachers if objective.config.loss_weights.logits else ():
+    for teacher in teachers if objective.reads_teacher_logits else ():
         _check_logits(teacher)
     if is_known:
         plain_head: Forward = head.forward
@@ -71,22 +80,32 @@ def loss_in_forward(
 
         head.forward = head_forward
 
-    def terms_of(inputs: dict[str, Any], batch: dict[str, Tensor], text_only: bool) -> dict[str, Tensor]:
+    def results_of(inputs: dict[str, Any], batch: dict[str, Tensor], text_only: bool) -> tuple[Terms, Terms]:
+        """The terms of the loss, and the agreement with the teacher."""
         is_target = batch["labels"][:, 1:] != IGNORE_INDEX
         at_targets = {FIELDS[name]: value[:, 1:][is_target] for name, value in batch.items()}
         targets = Targets(at_targets.pop("ids"), **at_targets)  # type: ignore[arg-type]
         if not is_known:
-            return {"text": _plain_sum(forward(**inputs).logits[:, :-1][is_target], targets)}
+            return {"text": _plain_sum(forward(**inputs).logits[:, :-1][is_target], targets)}, {}
         if text_only:
             states = causal_lm.base_model(**inputs, use_cache=False)[0]
-            return head(states[:, :-1][is_target], targets, TEXT_ONLY)  # type: ignore[no-any-return]
+            return head(states[:, :-1][is_target], targets, TEXT_ONLY), {}
+        sampled = batch["on_policy"].any(1) if "on_policy" in batch else None
         outputs = causal_lm.base_model(**inputs, use_cache=False, **layers.options)
-        of_teachers = [teacher.read(inputs, layers.options) for teacher in teachers]
-        read = zip(teachers, of_teachers, strict=True)
+        of_teachers: list[Any] = []
+        if objective.config.loss_weights.needs_white_box:
+            of_teachers = [teacher.read(inputs, layers.options) for teacher in teachers]
+        elif sampled is not None:
+            of_teachers = [_read_rows(teacher, inputs, sampled) for teacher in teachers]
+        read = zip(teachers, of_teachers, strict=bool(of_teachers))
         targets = targets._replace(teachers=tuple(_states(teacher, states[0], is_target) for teacher, states in read))
-        terms: dict[str, Tensor] = head(outputs[0][:, :-1][is_target], targets, objective)
+        hidden = outputs[0][:, :-1][is_target]
+        terms: Terms = head(hidden, targets, objective)
         weights = target_weights(batch["labels"], batch.get("loss_weights"))
-        return terms | layers(outputs, of_teachers, weights)
+        if sampled is None:
+            return terms | layers(outputs, of_teachers, weights), {}
+        weights = weights * ~sampled[:, None]
+        return terms | layers(outputs, of_teachers, weights), agreement_sums(hidden, head, targets, transform)
 
     def forward_with_loss(
         *arguments: Any, num_items_in_batch: Tensor | int | None = None, text_only: bool = False, **inputs: Any
@@ -96,8 +115,10 @@ def loss_in_forward(
             return forward(*arguments, **inputs)
         used = {name: value for name, value in inputs.items() if value is not None}
         count = num_target_tokens(batch["labels"]) if num_items_in_batch is None else num_items_in_batch
-        terms = {name: total / count for name, total in terms_of(used, batch, text_only).items()}
-        return {"loss": sum(terms.values()), "terms": {name: term.detach() for name, term in terms.items()}}
+        totals, agreement = results_of(used, batch, text_only)
+        terms = {name: total / count for name, total in totals.items()}
+        detached = {name: term.detach() for name, term in terms.items()}
+        return {"loss": sum(terms.values()), "terms": detached, "agreement": agreement}
 
     causal_lm.forward = forward_with_loss
     try:
@@ -112,6 +133,15 @@ def _states(teacher: WhiteBoxTeacher, states: Tensor, is_target: Tensor) -> Teac
     """The states of a teacher at the positions before the target tokens."""
     transform, head = logit_transform(teacher.model.config), teacher.model.get_output_embeddings()
     return TeacherStates(states[:, :-1][is_target], head, transform, teacher.vocabulary, teacher.weight)
+
+
+@torch.no_grad()
+def _read_rows(teacher: WhiteBoxTeacher, inputs: dict[str, Any], rows: Tensor) -> tuple[Tensor]:
+    """The final hidden states of a teacher for some of the rows, and 0 for the others."""
+    states = teacher.read({name: value[rows] for name, value in inputs.items()}, {})[0]
+    of_all = states.new_zeros(*inputs["input_ids"].shape, states.shape[-1])
+    of_all[rows] = states
+    return (of_all,)
 
 
 def _check_logits(teacher: WhiteBoxTeacher) -> None:

@@ -48,7 +48,9 @@ def step_memory(
     which are targets but the first. The state of the optimizer exists, as after the first step.
     """
     model_config = AutoConfig.for_model(**architecture)
-    config = config.model_copy(update={"batch_size": rows, "gradient_accumulation_steps": 1}).resolved()
+    config = config.model_copy(
+        update={"batch_size": rows, "gradient_accumulation_steps": 1, "on_policy": None}
+    ).resolved()
     tracker = _StepTracker(model_config.vocab_size, rows * (length - 1), device)
     data = TokenizedRows.of([TokenizedRow([TOKEN] * length, ((1, length),))] * rows)
     with _setup(device), FakeTensorMode(), tracker, tempfile.TemporaryDirectory() as folder:

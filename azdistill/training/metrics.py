@@ -12,6 +12,7 @@ from azdistill.students.usage import peak_memory_bytes
 from azdistill.training.adapters import count_parameters
 from azdistill.training.batches import TokenBudgetSampler
 from azdistill.training.dataset import TokenizedRows
+from azdistill.training.rollout_diagnostics import GENERATION_SHARE, ROLLOUT
 from azdistill.training.trainer import LOSS_TERM, StudentTrainer, precision
 
 # Name in Trainer's log -> name in history.jsonl.
@@ -30,7 +31,8 @@ class TrainingMetrics:
     all epochs. The student has the weights of `saved_step`, and `validation_loss` is theirs. `parameters` are those of
     the student, `trained_parameters` those that an optimizer step changes: fewer with adapters. `processes` trained
     together. `mlflow_run` is the id of the MLflow run that has the metrics, too. `loss_terms` are the last values of
-    the terms of the loss, each multiplied by its weight. `aligned_share` is the share of target tokens for which the
+    the terms of the loss, each multiplied by its weight, `on_policy` those of the diagnostics of the student's own
+    answers: None without `train.on_policy`. `aligned_share` is the share of target tokens for which the
     teacher's likely tokens are known, None without `train.losses.top_k`.
     """
 
@@ -57,6 +59,7 @@ class TrainingMetrics:
     ended_by: Ending
     mlflow_run: str | None
     loss_terms: dict[str, float]
+    on_policy: dict[str, float] | None
     aligned_share: float | None
 
     def as_json(self) -> dict[str, Any]:
@@ -104,6 +107,7 @@ def training_metrics(
         ended_by=ended_by,
         mlflow_run=mlflow_run,
         loss_terms=_last(history, "terms") or {},
+        on_policy=_on_policy(history, trainer.state.log_history),
         aligned_share=round(train_rows.num_aligned_tokens / train_rows.num_target_tokens, 4)
         if config.loss_weights.top_k
         else None,
@@ -118,8 +122,9 @@ def history_points(log_history: Sequence[dict[str, Any]], saved_step: int) -> li
     points: dict[int, dict[str, Any]] = {}
     for entry in log_history:
         values = {name: entry[logged] for logged, name in HISTORY_NAMES.items() if logged in entry}
-        terms = {name.removeprefix(LOSS_TERM): entry[name] for name in entry if name.startswith(LOSS_TERM)}
-        values |= {"terms": terms} if terms else {}
+        for name, prefix in (("terms", LOSS_TERM), ("on_policy", ROLLOUT)):
+            logged_values = {key.removeprefix(prefix): entry[key] for key in entry if key.startswith(prefix)}
+            values |= {name: logged_values} if logged_values else {}
         if values:
             points.setdefault(entry["step"], {"step": entry["step"]}).update(values)
     if saved_step in points:
@@ -140,6 +145,11 @@ def _padding(rows: TokenizedRows, config: TrainConfig) -> float:
     batches = TokenBudgetSampler(lengths, config.batch_size, config.seed, accumulation_steps=steps)
     padded = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
     return 1 - float(lengths.sum()) / padded
+
+
+def _on_policy(history: Sequence[dict[str, Any]], log_history: Sequence[dict[str, Any]]) -> dict[str, float] | None:
+    last: dict[str, float] | None = _last(history, "on_policy")
+    return last and last | {GENERATION_SHARE: _last(log_history, GENERATION_SHARE)}
 
 
 def _last(history: Sequence[dict[str, Any]], name: str) -> Any:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from azdistill.contracts.train import LossWeights, TrainConfig
+from azdistill.contracts.train import Divergence, LossWeights, TrainConfig
 from azdistill.training.losses.chunks import NO_TRANSFORM, LogitTransform
 from azdistill.training.losses.cross_entropy import cross_entropy_sum
 from azdistill.training.losses.full_vocabulary import logit_divergence_sum
@@ -30,6 +30,7 @@ class Targets(NamedTuple):
     """The N target tokens of a batch, the weights of their rows (None: 1), and what teachers say of them.
 
     Shapes: `ids` and `weights` (N,), `top_ids` and `top_logprobs` (N, K). Of unknown likely tokens, all ids are -1.
+    `on_policy` (N,) is true for tokens that the student has sampled; None if it sampled none.
     """
 
     ids: Tensor
@@ -37,6 +38,17 @@ class Targets(NamedTuple):
     top_ids: Tensor | None = None
     top_logprobs: Tensor | None = None
     teachers: tuple[TeacherStates, ...] = ()
+    on_policy: Tensor | None = None
+
+    def at(self, mask: Tensor) -> "Targets":
+        """The targets that a mask of shape (N,) selects."""
+
+        def selected(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor[mask]
+
+        teachers = tuple(teacher._replace(hidden=teacher.hidden[mask]) for teacher in self.teachers)
+        top_k = selected(self.top_ids), selected(self.top_logprobs)
+        return Targets(self.ids[mask], selected(self.weights), *top_k, teachers)
 
 
 @dataclass(frozen=True)
@@ -52,13 +64,21 @@ class TrainingObjective:
     @property
     def has_distributions(self) -> bool:
         """True if a term compares the student with more than a teacher's text."""
-        return self.config.loss_weights.top_k > 0 or self.config.loss_weights.needs_white_box
+        return self.config.loss_weights.top_k > 0 or self.config.needs_white_box
+
+    @property
+    def reads_teacher_logits(self) -> bool:
+        return self.config.loss_weights.logits > 0 or self.config.on_policy is not None
 
     def __call__(
         self, hidden: Tensor, head: nn.Linear, targets: Targets, transform: LogitTransform = NO_TRANSFORM
     ) -> dict[str, Tensor]:
-        terms = (self._top_k, self._logits, self._text)
-        return {name: value for term in terms for name, value in term(hidden, head, targets, transform).items()}
+        if targets.on_policy is not None:
+            sampled, stored = targets.on_policy, ~targets.on_policy
+            terms = self(hidden[stored], head, targets.at(stored), transform)
+            return terms | self._on_policy(hidden[sampled], head, targets.at(sampled), transform)
+        of_text = (self._top_k, self._logits, self._text)
+        return {name: value for term in of_text for name, value in term(hidden, head, targets, transform).items()}
 
     def _text(self, hidden: Tensor, head: nn.Linear, targets: Targets, transform: LogitTransform) -> dict[str, Tensor]:
         losses = self.config.loss_weights
@@ -89,28 +109,51 @@ class TrainingObjective:
     def _logits(
         self, hidden: Tensor, head: nn.Linear, targets: Targets, transform: LogitTransform
     ) -> dict[str, Tensor]:
-        if not self.config.loss_weights.logits:
+        weight, config = self.config.loss_weights.logits, self.config
+        if not weight:
             return {}
-        divergences = [
-            logit_divergence_sum(
-                hidden,
-                head,
-                teacher.hidden,
-                teacher.head,
-                _row_weights(targets) * (self.config.loss_weights.logits * teacher.weight),
-                self.config.divergence,
-                self.config.jsd_beta,
-                self.config.distillation_temperature,
-                transform=transform,
-                teacher_transform=teacher.transform,
-                common_vocabulary=teacher.vocabulary,
-            )
-            for teacher in targets.teachers
-        ]
-        return {"logits": torch.stack(divergences).sum()}
+        divergence = (config.divergence, config.jsd_beta, config.distillation_temperature)
+        return {"logits": _divergence_from_teachers(hidden, head, targets, transform, weight, *divergence)}
+
+    def _on_policy(
+        self, hidden: Tensor, head: nn.Linear, targets: Targets, transform: LogitTransform
+    ) -> dict[str, Tensor]:
+        settings = self.config.on_policy
+        assert settings is not None
+        divergence = (settings.divergence, settings.jsd_beta)
+        return {"on_policy": _divergence_from_teachers(hidden, head, targets, transform, 1.0, *divergence)}
 
 
 TEXT_ONLY = TrainingObjective(TrainConfig())
+
+
+def _divergence_from_teachers(
+    hidden: Tensor,
+    head: nn.Linear,
+    targets: Targets,
+    transform: LogitTransform,
+    weight: float,
+    divergence: Divergence,
+    beta: float,
+    temperature: float = 1.0,
+) -> Tensor:
+    divergences = [
+        logit_divergence_sum(
+            hidden,
+            head,
+            teacher.hidden,
+            teacher.head,
+            _row_weights(targets) * (weight * teacher.weight),
+            divergence,
+            beta,
+            temperature,
+            transform=transform,
+            teacher_transform=teacher.transform,
+            common_vocabulary=teacher.vocabulary,
+        )
+        for teacher in targets.teachers
+    ]
+    return torch.stack(divergences).sum()
 
 
 def _row_weights(targets: Targets) -> Tensor:

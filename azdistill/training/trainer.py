@@ -1,8 +1,9 @@
 """transformers' Trainer with token-budget batches, our losses and marked checkpoints."""
 
+import itertools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from azdistill.training.dataset import TokenizedRows
 from azdistill.training.divergence import StopOnDivergence
 from azdistill.training.layer_terms import projections_of
 from azdistill.training.loss import num_target_tokens
+from azdistill.training.rollout_diagnostics import ROLLOUT
+from azdistill.training.rollouts import OnPolicyBatches
 from azdistill.training.sharding import set_up_fsdp, sharding_arguments
 
 LOGS_PER_EPOCH = 10
@@ -62,6 +65,8 @@ def student_trainer(
         callbacks=list(callbacks),
     )
     trainer.remove_callback(PrinterCallback)
+    if config.on_policy:
+        trainer.sample_rows(student)
     # The steps of an epoch are known only now: they depend on the token budget.
     steps_per_epoch, args = len(trainer.get_train_dataloader()), trainer.args
     args.logging_steps = min(max(steps_per_epoch // LOGS_PER_EPOCH, 1), MAX_STEPS_BETWEEN_LOGS)
@@ -125,6 +130,8 @@ class StudentTrainer(Trainer):
         self._tokens, self._logged_at = 0, time.monotonic()  # since the last log
         self._terms: dict[str, torch.Tensor] = {}  # sums since the last log
         self._terms_from_step: int | None = None
+        self._agreement: dict[str, torch.Tensor] = {}  # sums since the last log
+        self._on_policy: OnPolicyBatches | None = None
         # `loss_in_forward` computes the loss, for the target tokens of all batches of an optimizer step.
         self.model_accepts_loss_kwargs = True
         self._divergence = StopOnDivergence(self._batch_rows)
@@ -141,13 +148,31 @@ class StudentTrainer(Trainer):
             self.model.set_attn_implementation(self._config.attn_implementation)
         return super().train(*arguments, **options)
 
+    def sample_rows(self, student: Student) -> None:
+        """Let rollouts of the student take the place of a share of the training rows."""
+        model = student.model.get_base_model() if hasattr(student.model, "get_base_model") else student.model
+        budget = self.get_train_dataloader().sampler_of_batches.token_budget
+        # Processes compute gradients together, so each must have as many forward passes as the others.
+        several = self.args.world_size > 1
+        self._on_policy = OnPolicyBatches(model, student.tokenizer, self._config, None if several else budget)
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> Any:
+        """The batches of an optimizer step, and the number of their target tokens."""
+        if self._on_policy is None:
+            return super().get_batch_samples(epoch_iterator, num_batches, device)
+        rows = list(itertools.islice(epoch_iterator, num_batches))
+        with self.accelerator.autocast():
+            batches = self._on_policy.batches(rows, self.state.global_step, self.state.max_steps)
+        passes = [one for batch in batches for one in batch]
+        return batches, self._get_num_items_in_batch(passes, device)
+
     def get_train_dataloader(self) -> TokenBudgetDataLoader:
-        return self._data_loader(self.train_dataset)
+        return self._data_loader(self.train_dataset, list if self._on_policy else self.data_collator)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> TokenBudgetDataLoader:
-        return self._data_loader(self.eval_dataset if eval_dataset is None else eval_dataset)
+        return self._data_loader(self.eval_dataset if eval_dataset is None else eval_dataset, self.data_collator)
 
-    def _data_loader(self, rows: TokenizedRows) -> TokenBudgetDataLoader:
+    def _data_loader(self, rows: TokenizedRows, collate_rows: Callable[..., Any]) -> TokenBudgetDataLoader:
         args, config = self.args, self._config
         sampler = TokenBudgetSampler(
             rows.lengths,
@@ -159,15 +184,15 @@ class StudentTrainer(Trainer):
             config.packing,
         )
         pin_memory = args.dataloader_pin_memory
-        return TokenBudgetDataLoader(rows, sampler, collate_fn=self.data_collator, pin_memory=pin_memory)
+        return TokenBudgetDataLoader(rows, sampler, collate_fn=collate_rows, pin_memory=pin_memory)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log the speed (tokens a second of this process, padding included) and the memory with each training loss."""
         if "loss" in logs:
             seconds = time.monotonic() - self._logged_at
             logs |= {"tokens_per_s": round(self._tokens / seconds, 1), "peak_memory_bytes": peak_memory_bytes()}
+            logs |= self._logged_terms() | self._logged_rollouts(seconds)
             self._tokens, self._logged_at = 0, time.monotonic()
-            logs |= self._logged_terms()
         super().log(logs, start_time)
 
     def _logged_terms(self) -> dict[str, float]:
@@ -175,6 +200,15 @@ class StudentTrainer(Trainer):
         terms, steps = self._terms, self.state.global_step - (self._terms_from_step or 0)
         self._terms, self._terms_from_step = {}, self.state.global_step
         return {f"{LOSS_TERM}{name}": float(total) / max(steps, 1) for name, total in terms.items()}
+
+    def _logged_rollouts(self, seconds: float) -> dict[str, float]:
+        """Diagnostics of the rollouts since the last log."""
+        if self._on_policy is None:
+            return {}
+        agreement, self._agreement = self._agreement, {}
+        positions = float(agreement.pop("positions", 0.0))
+        shares = {f"{ROLLOUT}{name}": round(float(total) / positions, 4) for name, total in agreement.items()}
+        return self._on_policy.take_diagnostics(seconds, shares.get(f"{ROLLOUT}overlap")) | shares
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -184,11 +218,16 @@ class StudentTrainer(Trainer):
             self._terms_from_step = self.state.global_step
         for name, value in outputs["terms"].items():
             self._terms[name] = self._terms.get(name, 0.0) + value.detach()
+        for name, value in outputs["agreement"].items():
+            self._agreement[name] = self._agreement.get(name, 0.0) + value
         return (loss, outputs) if return_outputs else loss
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
-        self._tokens += inputs["input_ids"].numel()
-        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        """Compute the gradients of a batch, which on-policy distillation divides into several forward passes."""
+        loss = torch.zeros((), device=self.args.device)
+        for batch in inputs if isinstance(inputs, list) else [inputs]:
+            self._tokens += batch["input_ids"].numel()
+            loss = loss + super().training_step(model, batch, num_items_in_batch)
         self._divergence.add_loss(self.state.global_step + 1, loss)
         return loss
 

@@ -45,7 +45,7 @@ class WhiteBoxTeacher:
 
 def load_teachers(folders: Sequence[Path], student: Student, config: TrainConfig) -> tuple[WhiteBoxTeacher, ...]:
     """Load the models of section `white_box`. Raises InputError without one for a loss that needs it."""
-    if not folders and config.loss_weights.needs_white_box:
+    if not folders and config.needs_white_box:
         raise InputError(
             "needs a white-box teacher",
             code="missing_teacher",

@@ -264,6 +264,7 @@ def jobs(draw: st.DrawFn) -> Values:
             white_box=st.just([]),  # models, see tests/job/test_white_box.py
             train=fields(
                 TrainConfig,
+                on_policy=st.none(),  # needs a model
                 losses=st.none()
                 | fields(LossWeights, text=st.just(0.5), **dict.fromkeys(WHITE_BOX_LOSSES, st.just(0.0))),
             ).map(_valid_training),
