@@ -49,7 +49,7 @@ from azdistill.job.sections import (
     PricesSection,
     Section,
     StudentSection,
-    WhiteBoxTeacher,
+    WhiteBoxModel,
 )
 from azdistill.job.shorthand import INHERITED, Values, expand
 from azdistill.job.task import PURPOSE, SpecMetricFile, SpecTask, is_file
@@ -127,7 +127,7 @@ class DistillationJob(Section):
         description="Tags of the pipeline and its nodes, for cost reports and search: at most 50, with names of at "
         "most 100 and values of at most 1000 characters.",
     )
-    white_box: tuple[WhiteBoxTeacher, ...] = Field(
+    white_box: tuple[WhiteBoxModel, ...] = Field(
         (),
         max_length=MOST_WHITE_BOX,
         description="Models that are loaded next to the student, for train.losses: logits, hidden_states and "

@@ -90,7 +90,7 @@ class StudentSection(Section):
     )
 
 
-class WhiteBoxTeacher(Section):
+class WhiteBoxModel(Section):
     """A model that is loaded next to the student, for the losses that compare the two."""
 
     model: SpecPath = Field(description="A folder, or an azureml: address. Its tokenizer is that of the student.")
