@@ -164,7 +164,8 @@ class StudentTrainer(Trainer):
         with self.accelerator.autocast():
             batches = self._on_policy.batches(rows, self.state.global_step, self.state.max_steps)
         passes = [one for batch in batches for one in batch]
-        return batches, self._get_num_items_in_batch(passes, device)
+        _, num_items_in_batch = super().get_batch_samples(iter(passes), len(passes), device)
+        return batches, num_items_in_batch
 
     def get_train_dataloader(self) -> TokenBudgetDataLoader:
         return self._data_loader(self.train_dataset, list if self._on_policy else self.data_collator)
