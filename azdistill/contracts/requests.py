@@ -26,6 +26,9 @@ def simulator_variable(role: str) -> str:
 
 SIMULATOR_VARIABLE = simulator_variable("teacher")
 
+# The short question by which an endpoint is tested before the first row. Any model can answer it.
+PROBE_QUESTION = "Say yes."
+
 Policy = Literal["route", "all", "cascade", "fallback"]
 
 # Default of max_len_summary, in words, as in the paper on chain of density (arXiv 2309.04269).

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from azdistill.contracts.augmenting import is_request
+from azdistill.contracts.requests import PROBE_QUESTION
 from azdistill.contracts.rows import Message
 from azdistill.contracts.simulation import Simulation
 from azdistill.simulate.choices import build_choice
@@ -69,7 +70,9 @@ class SimulatedTeacher(Gateway):
     def _text(self, request: ChatRequest, index: int) -> str:
         """The answer, right or wrong: one of the job's examples if there are any, else the expert's.
 
-        A request for new prompts has an expert of its own."""
+        A request for new prompts has an expert of its own, and the question that tests an endpoint has one answer."""
+        if request.messages[-1].content == PROBE_QUESTION:
+            return "Yes."
         wrong = self._draw("wrong", request, index) < self.simulation.wrong_rate
         if is_request(request.messages):
             return augment.wrong_answer(request.messages) if wrong else augment.answer(request.messages)

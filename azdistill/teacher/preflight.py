@@ -15,7 +15,7 @@ import orjson
 
 from azdistill.contracts.chat_url import default_scope, inference_role
 from azdistill.contracts.errors import EndpointError
-from azdistill.contracts.requests import RequestConfig
+from azdistill.contracts.requests import PROBE_QUESTION, RequestConfig
 from azdistill.engine.problems import Problem
 from azdistill.teacher.auth import Auth, EntraToken
 from azdistill.teacher.endpoint import Endpoint
@@ -25,7 +25,7 @@ from azdistill.teacher.session import auth_headers, largest_reply, open_session,
 
 logger = logging.getLogger("azdistill.teacher")
 
-PREFLIGHT_MESSAGES = [{"role": "user", "content": "Say yes."}]
+PREFLIGHT_MESSAGES = [{"role": "user", "content": PROBE_QUESTION}]
 # Some models reject a lower limit.
 PREFLIGHT_TOKENS = 16
 LONGEST_CALL_S = 60.0

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from azdistill.contracts.requests import PROBE_QUESTION
 from azdistill.simulate.rng import draw
 from azdistill.simulate.wire import first_tokens
 from tests.simulate.chat import chat, chats
@@ -22,6 +23,13 @@ def test_it_answers_on_every_path_and_says_that_it_is_simulated(simulated, path)
     assert reply["choices"][0]["message"] == {"role": "assistant", "content": "You said: hello"}
     assert reply["choices"][0]["finish_reason"] == "stop"
     assert reply["usage"] == {"prompt_tokens": 5, "completion_tokens": 4, "total_tokens": 9}
+
+
+def test_the_question_that_tests_an_endpoint_has_an_answer_of_its_own(simulated):
+    """Experts refuse what is no row of their task: without this answer, a probe for log probabilities would fail."""
+    _, _, reply = simulated(lambda session: chat(session, PROBE_QUESTION, logprobs=True, top_logprobs=5))
+    assert reply["choices"][0]["message"]["content"] == "Yes."
+    assert [len(token["top_logprobs"]) for token in reply["choices"][0]["logprobs"]["content"]] == [5, 5]
 
 
 def test_the_root_page_has_the_counts_of_replies(simulated):
