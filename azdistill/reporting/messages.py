@@ -188,7 +188,9 @@ def training_facts(metrics: Mapping[str, Any]) -> list[Fact]:
     """The training metrics that the report shows, in reading order."""
     hidden = OF_SEVERAL_PROCESSES if metrics.get("processes", 1) == 1 else ()
     shown = [row for row in TRAINING if row[0] in metrics and row[0] not in hidden]
-    return [(label, show(metrics[key])) for key, label, show in shown if key != ALIGNED or metrics[key] is not None]
+    facts = [(label, show(metrics[key])) for key, label, show in shown if key != ALIGNED or metrics[key] is not None]
+    rollouts = metrics.get("on_policy") or {}
+    return facts + [(label, show(rollouts[key])) for key, label, show in ROLLOUTS if rollouts.get(key) is not None]
 
 
 LOSS_TERMS = "Terms of the training loss, which is their sum:"
@@ -395,6 +397,16 @@ def times(value: float | None, reference: float | None, label: str) -> str:
 OF_SEVERAL_PROCESSES = ("processes", "sharding")
 
 # Key in metrics.json of train, label, format.
+# Diagnostics of the answers that the student sampled since the last log.
+ROLLOUTS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("eos_share", "sampled answers that end", percent),
+    ("mean_length", "tokens of a sampled answer", lambda value: f"{value:.1f}"),
+    ("repeat_rate", "sampled answers that repeat themselves", percent),
+    ("overlap", "likeliest tokens in common with the teacher", percent),
+    ("shared_mass", "probability of the teacher's likeliest tokens", percent),
+    ("generation_share", "time spent in sampling", percent),
+)
+
 # Only trainings with the term top_k have it.
 ALIGNED = "aligned_share"
 

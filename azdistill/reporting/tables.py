@@ -1,6 +1,6 @@
 """Tables as cells, so that every form of the report shows the same values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from azdistill.contracts.results import MODEL_ROLES, ModelMetrics, SuiteMetrics, TeacherUsage, Usage
@@ -202,9 +202,13 @@ def loss_table(report: Report) -> Table | None:
     points = [point.terms for point in report.curve if len(point.terms) > 1]
     if not points:
         return None
-    first, last = points[0], points[-1]
-    rows = tuple((name, loss(first.get(name, 0.0)), loss(value)) for name, value in last.items())
+    rows = tuple((name, loss(_first_value(points, name)), loss(value)) for name, value in points[-1].items())
     return Table(("term, times its weight", "first", "last"), rows)
+
+
+def _first_value(points: Sequence[Mapping[str, float]], term: str) -> float | None:
+    """The first value of a term that is not 0: terms of sampled answers begin after a part of the training."""
+    return next((point[term] for point in points if point.get(term)), None)
 
 
 def language_table(report: Report) -> Table | None:

@@ -110,12 +110,13 @@ def test_every_form_has_the_figures(distil: Distil, form: Callable[[Report], str
 def test_the_terms_of_a_loss_have_a_table(distil: Distil, form: Callable[[Report], str]) -> None:
     report = read_report(distil())
     assert messages.LOSS_TERMS not in form(report)
-    terms = [{"text": 4.25, "top_k": 2.5}, {"text": 0.125, "top_k": 0.0625}]
+    terms = [{"text": 4.25, "top_k": 0.0}, {"text": 4.0, "top_k": 2.5}, {"text": 0.125, "top_k": 0.0625}]
     curve = tuple(CurvePoint(step=step, loss=sum(part.values()), terms=part) for step, part in enumerate(terms, 1))
-    training = report.training | {"aligned_share": 0.875}
+    training = report.training | {"aligned_share": 0.875, "on_policy": {"eos_share": 0.75, "overlap": None}}
     text = form(report.model_copy(update={"curve": curve, "training": training}))
-    for cell in (messages.LOSS_TERMS, "4.2500", "0.0625", "87.5%"):
+    for cell in (messages.LOSS_TERMS, "4.2500", "2.5000", "0.0625", "87.5%", "75.0%"):
         assert cell in text
+    assert "in common with the teacher" not in text
 
 
 def test_licences_and_the_name_of_the_baseline_are_shown(distil: Distil) -> None:
