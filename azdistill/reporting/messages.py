@@ -193,7 +193,7 @@ def training_facts(metrics: Mapping[str, Any]) -> list[Fact]:
     return facts + [(label, show(rollouts[key])) for key, label, show in ROLLOUTS if rollouts.get(key) is not None]
 
 
-LOSS_TERMS = "Terms of the training loss, which is their sum:"
+LOSS_TERMS = "The training loss is the sum of these terms."
 
 OF_THE_BEST_TRIAL = "Figures and curve of this section are those of this trial."
 
