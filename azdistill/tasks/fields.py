@@ -7,14 +7,26 @@ from typing import Any
 from azdistill.contracts.rows import Gold, Message
 from azdistill.tasks.task import BadRow
 
+# Fields of a turn of a conversation.
+_TURN = {"role", "content", "from", "value"}
+
 
 def required(record: Mapping[str, Any], *names: str) -> str:
     """The text of the first of the fields `names` that the row has. Raises BadRow."""
     text = optional(record, *names)
     if text is None:
         fields = ", ".join(sorted(map(repr, record))[:8]) or "none"
-        raise BadRow("missing_field", f"has none of {', '.join(('messages', *names))}; the row has {fields}")
+        message = f"has none of {', '.join(('messages', *names))}; the row has {fields}"
+        raise BadRow("missing_field", message + _nested_rows(record))
     return text
+
+
+def _nested_rows(record: Mapping[str, Any]) -> str:
+    """What to do with a JSON object that holds rows, such as {"data": [...]}; empty for another one."""
+    for name, items in record.items():
+        if isinstance(items, list) and items and all(isinstance(item, dict) for item in items):
+            return "" if items[0].keys() & _TURN else f"; if its {name!r} are the rows, write them one a line"
+    return ""
 
 
 def optional(record: Mapping[str, Any], *names: str) -> str | None:

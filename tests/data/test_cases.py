@@ -46,6 +46,7 @@ BAD_ROWS = [
     ({"messages": [U, A | {"weight": 0}]}, "no_target", "weight 0"),
     ({"type": "azureml.inference.request", "data": "https://blob", "datainblob": "true"}, "not_an_object", "is text"),
     ({"type": "azureml.inference.request", "data": {"features": []}}, "missing_field", "the row has 'features'"),
+    ({"version": 2, "data": [{"question": "a"}]}, "missing_field", "if its 'data' are the rows, write them one a line"),
     ({"messages": [U, A], "weight": 0}, "invalid_weight", "weight=0 is not a number above 0"),
     ({"messages": [U, A], "weight": "heavy"}, "invalid_weight", "weight='heavy'"),
 ]
