@@ -104,7 +104,7 @@ def _show_file(file: Path, task: str, labels: str | None, student: Path | None, 
 
 
 def _fix(read: "Preview") -> str:
-    """What makes the rows usable, by the most frequent reason for which they are rejected."""
+    """The change that makes the rows usable, by the most frequent reason for which they are rejected."""
     if read.reasons[0][0] != "missing_field":
         return "correct the rows"
     columns = f", such as data.columns: {read.suggestion} in a job" if read.suggestion else ""

@@ -229,7 +229,7 @@ def public_test_set_table(report: Report) -> Table | None:
 
 
 def new_prompt_table(report: Report) -> Table | None:
-    """What became of the prompts that a teacher wrote; None in a job without data.augment."""
+    """Counts of the prompts that a teacher wrote, by outcome; None in a job without data.augment."""
     new = report.data_card.new_prompts
     if new is None:
         return None

@@ -45,7 +45,7 @@ Request = TypeVar("Request", bound=BaseModel)
 
 
 class Gateway:
-    """What is common to all simulated endpoints.
+    """The HTTP layer that all simulated endpoints share.
 
     `calls` counts replies by kind, and additionally the slow ones. `bought` counts the answers that a real endpoint
     would bill, by the draw key of their request.

@@ -22,7 +22,7 @@ def required(record: Mapping[str, Any], *names: str) -> str:
 
 
 def _nested_rows(record: Mapping[str, Any]) -> str:
-    """What to do with a JSON object that holds rows, such as {"data": [...]}; empty for another one."""
+    """The hint for a JSON object that holds rows, such as {"data": [...]}; empty for another one."""
     for name, items in record.items():
         if isinstance(items, list) and items and all(isinstance(item, dict) for item in items):
             return "" if items[0].keys() & _TURN else f"; if its {name!r} are the rows, write them one a line"

@@ -155,8 +155,8 @@ def scored_tokens(
     logprobs, top_ids, top_logprobs = list[float](), list[list[int]](), list[list[float]]()
     for index in range(first, len(token_ids)):
         position = positions[index] or {}
-        given = position.get(str(token_ids[index]))
-        if given is None:
+        chosen = position.get(str(token_ids[index]))
+        if chosen is None:
             raise Unscored(
                 f"position {index} has no score of the given token {token_ids[index]}; some versions of vLLM need "
                 "--no-enable-prefix-caching"
@@ -164,7 +164,7 @@ def scored_tokens(
         top = sorted(((entry["logprob"], int(token)) for token, entry in position.items()), reverse=True)[:top_k]
         if len(top) < top_k:
             raise Unscored(f"position {index} has {len(top)} of the {top_k} most likely tokens")
-        logprobs.append(round(given["logprob"], DECIMALS))
+        logprobs.append(round(chosen["logprob"], DECIMALS))
         top_ids.append([token for _, token in top])
         top_logprobs.append([round(logprob, DECIMALS) for logprob, _ in top])
     _check_values(top_logprobs)

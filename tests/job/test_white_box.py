@@ -88,8 +88,8 @@ def test_a_teacher_that_takes_the_memory_changes_the_method_that_is_chosen() -> 
 
 
 def test_a_teacher_of_unknown_size_is_named() -> None:
-    found = [problem for problem in advice(job()) if problem.code == "unknown_size"]
-    assert [problem.field for problem in found] == [("white_box", 0, "model")]
+    problems = [problem for problem in advice(job()) if problem.code == "unknown_size"]
+    assert [problem.field for problem in problems] == [("white_box", 0, "model")]
 
 
 @pytest.mark.parametrize(

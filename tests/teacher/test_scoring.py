@@ -79,10 +79,10 @@ def test_scores_are_those_of_the_model_in_this_process(serve, client, student):
     for ids, first, scored in zip(SEQUENCES, FIRSTS, scores, strict=True):
         with torch.inference_mode():
             logprobs = student.model(input_ids=torch.tensor([ids])).logits[0, first - 1 : -1].log_softmax(-1)
-        given = logprobs.gather(1, torch.tensor(ids[first:])[:, None])[:, 0]
+        chosen = logprobs.gather(1, torch.tensor(ids[first:])[:, None])[:, 0]
         values, top_ids = logprobs.topk(TOP)
         assert scored.first == first
-        assert scored.logprobs == pytest.approx(given.tolist(), abs=1e-4)
+        assert scored.logprobs == pytest.approx(chosen.tolist(), abs=1e-4)
         assert scored.top_ids == top_ids.tolist()
         for ours, expected in zip(scored.top_logprobs, values.tolist(), strict=True):
             assert ours == pytest.approx(expected, abs=1e-4)
