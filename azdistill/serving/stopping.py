@@ -16,6 +16,8 @@ def stop_on_signals() -> asyncio.Event:
         stop.set()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+            # Python's own handler of SIGINT would wait for the event loop, which no longer wakes up for a signal.
+            signal.signal(number, signal.SIG_DFL)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers
