@@ -105,8 +105,12 @@ def _show_file(file: Path, task: str, labels: str | None, student: Path | None, 
 
 def _fix(read: "Preview") -> str:
     """The change that makes the rows usable, by the most frequent reason for which they are rejected."""
+    from azdistill.data.columns import ADD_HEADER
+
     if read.reasons[0][0] != "missing_field":
         return "correct the rows"
+    if read.lacks_header:
+        return ADD_HEADER
     columns = f", such as data.columns: {read.suggestion} in a job" if read.suggestion else ""
     return f"choose another --task, or rename fields{columns}"
 

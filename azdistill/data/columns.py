@@ -1,6 +1,6 @@
 """Suggest which columns of a row that no task reads are its question and its answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 # Beginnings of names of columns, in several languages.
@@ -14,7 +14,15 @@ ANSWERS = (
 )  # fmt: skip
 
 # Longer names are no names of columns.
-LONGEST_NAME = 60
+LONGEST_NAME, MOST_WORDS = 60, 5
+
+# The change that makes a CSV file without a header readable.
+ADD_HEADER = "add a first line with the names of the columns, such as question,answer"
+
+
+def are_values(names: Iterable[str]) -> bool:
+    """True if a name of a column is a sentence or a number: then the first line of the CSV file is a row."""
+    return any(name.endswith((".", "?", "!")) or len(name.split()) > MOST_WORDS or name.isdecimal() for name in names)
 
 
 def suggested_columns(record: Mapping[str, Any]) -> str:

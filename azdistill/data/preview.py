@@ -8,10 +8,11 @@ from typing import Any
 
 from azdistill.contracts.rows import Gold, Reject
 from azdistill.data.cases import NO_RENAMES, Renames, SourcedCase, case_of, columns_of, renamed
-from azdistill.data.columns import suggested_columns
+from azdistill.data.columns import are_values, suggested_columns
 from azdistill.tasks.chat_shapes import conversation_shape
 from azdistill.tasks.logs import log_name, request_of
 from azdistill.tasks.records import describe_files, read_records
+from azdistill.tasks.shards import shards_of
 from azdistill.tasks.task import BadRow, Task
 
 
@@ -23,7 +24,7 @@ class Preview:
     counts the reference answers of all usable rows. `shapes` counts the usable rows of each shape: that of a
     conversation or log, else the fields that were read. `unused` counts the rows in which each field has a value that
     is not read. `suggestion` is a value of data.columns with which rows that the task does not read may be read.
-    `is_complete`: all rows were read.
+    `lacks_header`: a CSV file begins with a row. `is_complete`: all rows were read.
     """
 
     format: str
@@ -32,6 +33,7 @@ class Preview:
     rejects: Sequence[Reject]
     shapes: Counter[str]
     suggestion: str
+    lacks_header: bool
     unused: Counter[str]
     is_complete: bool
 
@@ -96,7 +98,7 @@ def preview(
     rejects: list[Reject] = []
     shapes: Counter[str] = Counter()
     unused: Counter[str] = Counter()
-    suggestion, is_complete = "", True
+    suggestion, lacks_header, is_complete = "", False, True
     for index, (source, record) in enumerate(read_records(path)):
         if max_rows and index == max_rows:
             is_complete = False
@@ -116,4 +118,5 @@ def preview(
             rejects.append(Reject(source=source, reason=error.reason, detail=error.detail))
             if error.reason == "missing_field" and not suggestion and not isinstance(record, BadRow):
                 suggestion = suggested_columns(record)
-    return Preview(describe_files(path), cases, golds, rejects, shapes, suggestion, unused, is_complete)
+                lacks_header = are_values(record) and any(shard.detected().format == "CSV" for shard in shards_of(path))
+    return Preview(describe_files(path), cases, golds, rejects, shapes, suggestion, lacks_header, unused, is_complete)

@@ -10,6 +10,7 @@ from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.problems import Problem, has_errors
 from azdistill.contracts.task import OWN
 from azdistill.data.checks import RejectCounts, check_labels, check_rejects
+from azdistill.data.columns import ADD_HEADER
 from azdistill.data.preview import Preview, preview
 from azdistill.doctor.gates import few_rows
 from azdistill.doctor.prompt_lengths import prompts_without_room
@@ -124,7 +125,9 @@ def _check_rejects(read: Preview, max_ratio: float) -> None:
 
 
 def _with_columns(problem: Problem, read: Preview) -> Problem:
-    """The problem with the mapping of `data.columns` that would accept the rows."""
+    """The problem with the header that the file lacks, or the mapping of `data.columns` that would accept the rows."""
+    if read.lacks_header:
+        return replace(problem, fix=ADD_HEADER)
     if not read.suggestion:
         return problem
     fix = f"set data.columns: {read.suggestion} if these are the right columns, or {problem.fix}"

@@ -91,6 +91,20 @@ def test_the_suggested_columns_read_the_file(tmp_path: Path, yaml_value: Callabl
     assert (read.references, read.rejects, read.suggestion) == (1, [], "")
 
 
+@pytest.mark.parametrize(
+    ("first", "lacks_header"),
+    [
+        ("Where is the station?,Left of the bank.", True),
+        ("Left of the old bank in Main Street,x", True),
+        ("1,Where", True),
+        ("Question of the customer,Our reply", False),
+    ],
+)
+def test_a_csv_file_without_a_header_is_named_as_one(tmp_path: Path, first: str, lacks_header: bool) -> None:
+    (tmp_path / "rows.csv").write_text(f"{first}\nWho?,Me.\n")
+    assert preview(tmp_path / "rows.csv", TASKS["conversation"]).lacks_header is lacks_header
+
+
 @pytest.fixture
 def yaml_value() -> Callable[[str], Any]:
     import yaml
