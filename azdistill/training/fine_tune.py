@@ -29,12 +29,13 @@ from azdistill.training.adapters import (
     with_weights,
 )
 from azdistill.training.alignment import Aligner
+from azdistill.training.architecture import separates_packed_rows
 from azdistill.training.callbacks import LogProgress, SaveAndStopOnSigterm, SaveOnSchedule, StopEarly
 from azdistill.training.checkpoints import CheckCheckpointFolder, find_best
 from azdistill.training.dataset import TokenizedRows
 from azdistill.training.divergence import without_cudnn_attention
 from azdistill.training.layer_terms import layer_terms
-from azdistill.training.loss import loss_in_forward, separates_packed_rows
+from azdistill.training.loss import loss_in_forward
 from azdistill.training.metrics import Ending, TrainingMetrics, history_points, training_metrics
 from azdistill.training.objective import TrainingObjective
 from azdistill.training.requirements import check_requirements

@@ -1,26 +1,24 @@
-"""Cross entropy inside a causal language model: of target positions only, and in chunks."""
+"""The training loss inside a causal language model: of target positions only, and in chunks."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from azdistill.contracts.errors import InputError
 from azdistill.training.agreement import agreement_sums
+from azdistill.training.architecture import has_known_logits, logit_transform
 from azdistill.training.batches import IGNORE_INDEX
 from azdistill.training.layer_terms import NO_LAYERS, LayerTerms, target_weights
-from azdistill.training.losses.chunks import LogitTransform
-from azdistill.training.objective import TEXT_ONLY, Targets, TeacherStates, TrainingObjective
-from azdistill.training.white_box import WhiteBoxTeacher
-
-# Tokens of the row on which a model's logits are compared with those computed here.
-COMPARED_TOKENS = 8
+from azdistill.training.objective import TEXT_ONLY, Targets, TrainingObjective
+from azdistill.training.white_box import WhiteBoxTeacher, check_logits
 
 Forward = Callable[..., Any]
-Terms = dict[str, Tensor]
+Batch = Mapping[str, Tensor]
 
 # Tensors of a batch that the loss needs, and their names in Targets.
 FIELDS = {
@@ -32,11 +30,15 @@ FIELDS = {
 }
 
 
-def logit_transform(config: Any) -> LogitTransform:
-    """The transform of an architecture, from its config: Granite and Cohere scale the logits, Gemma 2 caps them."""
-    divisor = getattr(config, "logits_scaling", None) or 1.0
-    factor = getattr(config, "logit_scale", None) or 1.0
-    return LogitTransform(float(factor) / float(divisor), getattr(config, "final_logit_softcapping", None))
+class LossSums(NamedTuple):
+    """Terms of the loss of a batch, as sums over target tokens, and what `agreement_sums` says of the sampled ones."""
+
+    terms: dict[str, Tensor]
+    agreement: dict[str, Tensor]
+
+
+# The loss from the inputs of the model, and the tensors of FIELDS.
+BatchLoss = Callable[[Batch, Batch], LossSums]
 
 
 @contextmanager
@@ -59,9 +61,7 @@ def loss_in_forward(
     same tokens, without gradients; `layers` compares their layers with the student's.
     """
     causal_lm = model.get_base_model() if hasattr(model, "get_base_model") else model
-    forward: Forward = causal_lm.forward
-    head = causal_lm.get_output_embeddings()
-    is_known = _computes_the_logits_of(causal_lm, head)
+    is_known = has_known_logits(causal_lm)
     if not is_known and objective.has_distributions:
         raise InputError(
             "this student's logits are not those of its output layer, so they can only learn from text",
@@ -69,90 +69,19 @@ def loss_in_forward(
             field=("train", "losses"),
             fix="remove the other terms than text",
         )
-    for teacher in teachers if objective.reads_teacher_logits else ():
-        _check_logits(teacher)
+    if objective.reads_teacher_logits:
+        check_logits(teachers)
+    loss: BatchLoss = partial(_text_loss_of_logits, causal_lm.forward)
+    text_loss = loss
     if is_known:
-        plain_head: Forward = head.forward
-        transform = logit_transform(causal_lm.config)
-
-        def head_forward(hidden: Tensor, targets: Targets | None = None, terms: TrainingObjective = TEXT_ONLY) -> Any:
-            return plain_head(hidden) if targets is None else terms(hidden, head, targets, transform)
-
-        head.forward = head_forward
-
-    def results_of(inputs: dict[str, Any], batch: dict[str, Tensor], text_only: bool) -> tuple[Terms, Terms]:
-        """The terms of the loss, and the agreement with the teacher."""
-        is_target = batch["labels"][:, 1:] != IGNORE_INDEX
-        at_targets = {FIELDS[name]: value[:, 1:][is_target] for name, value in batch.items()}
-        targets = Targets(at_targets.pop("ids"), **at_targets)  # type: ignore[arg-type]
-        if not is_known:
-            return {"text": _plain_sum(forward(**inputs).logits[:, :-1][is_target], targets)}, {}
-        if text_only:
-            states = causal_lm.base_model(**inputs, use_cache=False)[0]
-            return head(states[:, :-1][is_target], targets, TEXT_ONLY), {}
-        sampled = batch["on_policy"].any(1) if "on_policy" in batch else None
-        outputs = causal_lm.base_model(**inputs, use_cache=False, **layers.options)
-        of_teachers: list[Any] = []
-        if objective.config.loss_weights.needs_white_box:
-            of_teachers = [teacher.read(inputs, layers.options) for teacher in teachers]
-        elif sampled is not None:
-            of_teachers = [_read_rows(teacher, inputs, sampled) for teacher in teachers]
-        read = zip(teachers, of_teachers, strict=bool(of_teachers))
-        targets = targets._replace(teachers=tuple(_states(teacher, states[0], is_target) for teacher, states in read))
-        hidden = outputs[0][:, :-1][is_target]
-        terms: Terms = head(hidden, targets, objective)
-        weights = target_weights(batch["labels"], batch.get("loss_weights"))
-        if sampled is None:
-            return terms | layers(outputs, of_teachers, weights), {}
-        weights = weights * ~sampled[:, None]
-        return terms | layers(outputs, of_teachers, weights), agreement_sums(hidden, head, targets, transform)
-
-    def forward_with_loss(
-        *arguments: Any, num_items_in_batch: Tensor | int | None = None, text_only: bool = False, **inputs: Any
-    ) -> Any:
-        batch = {name: value for name in FIELDS if (value := inputs.pop(name, None)) is not None}
-        if not batch:
-            return forward(*arguments, **inputs)
-        used = {name: value for name, value in inputs.items() if value is not None}
-        count = num_target_tokens(batch["labels"]) if num_items_in_batch is None else num_items_in_batch
-        totals, agreement = results_of(used, batch, text_only)
-        terms = {name: total / count for name, total in totals.items()}
-        detached = {name: term.detach() for name, term in terms.items()}
-        return {"loss": sum(terms.values()), "terms": detached, "agreement": agreement}
-
-    causal_lm.forward = forward_with_loss
-    try:
-        yield
-    finally:
-        del causal_lm.forward
-        if is_known:
-            del head.forward
-
-
-def _states(teacher: WhiteBoxTeacher, states: Tensor, is_target: Tensor) -> TeacherStates:
-    """The states of a teacher at the positions before the target tokens."""
-    transform, head = logit_transform(teacher.model.config), teacher.model.get_output_embeddings()
-    return TeacherStates(states[:, :-1][is_target], head, transform, teacher.vocabulary, teacher.weight)
-
-
-@torch.no_grad()
-def _read_rows(teacher: WhiteBoxTeacher, inputs: dict[str, Any], rows: Tensor) -> tuple[Tensor]:
-    """The final hidden states of a teacher for some of the rows, and 0 for the others."""
-    states = teacher.read({name: value[rows] for name, value in inputs.items()}, {})[0]
-    of_all = states.new_zeros(*inputs["input_ids"].shape, states.shape[-1])
-    of_all[rows] = states
-    return (of_all,)
-
-
-def _check_logits(teacher: WhiteBoxTeacher) -> None:
-    if not _computes_the_logits_of(teacher.model, teacher.model.get_output_embeddings()):
-        raise InputError(
-            f"the logits of {type(teacher.model).__name__} are not those of its output layer",
-            subject="white-box teacher",
-            code="unknown_logits",
-            field=("train", "losses", "logits"),
-            fix="choose another teacher, or remove logits",
-        )
+        loss, text_loss = _LossOfHead(causal_lm, objective, teachers, layers), _LossOfHead(causal_lm)
+    with _terms_in_head(causal_lm) if is_known else nullcontext():
+        # No method: accelerate would bind its function to the model.
+        causal_lm.forward = partial(_forward_with_loss, causal_lm.forward, loss, text_loss)
+        try:
+            yield
+        finally:
+            del causal_lm.forward
 
 
 def num_target_tokens(labels: Tensor) -> Tensor:
@@ -160,50 +89,93 @@ def num_target_tokens(labels: Tensor) -> Tensor:
     return (labels[:, 1:] != IGNORE_INDEX).sum()
 
 
-def _plain_sum(logits: Tensor, targets: Targets) -> Tensor:
+def _forward_with_loss(
+    forward: Forward,
+    loss: BatchLoss,
+    text_loss: BatchLoss,
+    *arguments: Any,
+    num_items_in_batch: Tensor | int | None = None,
+    text_only: bool = False,
+    **inputs: Any,
+) -> Any:
+    """The forward pass inside `loss_in_forward`. Inputs without labels go to the model's own `forward`."""
+    batch = {name: value for name in FIELDS if (value := inputs.pop(name, None)) is not None}
+    if not batch:
+        return forward(*arguments, **inputs)
+    used = {name: value for name, value in inputs.items() if value is not None}
+    sums = (text_loss if text_only else loss)(used, batch)
+    count = num_target_tokens(batch["labels"]) if num_items_in_batch is None else num_items_in_batch
+    terms = {name: total / count for name, total in sums.terms.items()}
+    detached = {name: term.detach() for name, term in terms.items()}
+    return {"loss": sum(terms.values()), "terms": detached, "agreement": sums.agreement}
+
+
+@dataclass(frozen=True)
+class _LossOfHead:
+    """The terms of a batch from the final hidden states, whose logits exist for a few positions at a time."""
+
+    causal_lm: Any
+    objective: TrainingObjective = TEXT_ONLY
+    teachers: Sequence[WhiteBoxTeacher] = ()
+    layers: LayerTerms = NO_LAYERS
+
+    def __call__(self, inputs: Batch, batch: Batch) -> LossSums:
+        is_target = batch["labels"][:, 1:] != IGNORE_INDEX
+        outputs = self.causal_lm.base_model(**inputs, use_cache=False, **self.layers.options)
+        of_teachers = self._read_teachers(inputs, batch)
+        read = zip(self.teachers, of_teachers, strict=bool(of_teachers))
+        states = tuple(teacher.states_of(layers[0][:, :-1][is_target]) for teacher, layers in read)
+        targets = _targets(batch, is_target)._replace(teachers=states)
+        hidden, head = outputs[0][:, :-1][is_target], self.causal_lm.get_output_embeddings()
+        terms = head(hidden, targets, self.objective) | self.layers(outputs, of_teachers, _stored_weights(batch))
+        if targets.on_policy is None:
+            return LossSums(terms, {})
+        return LossSums(terms, agreement_sums(hidden, head, targets, logit_transform(self.causal_lm.config)))
+
+    def _read_teachers(self, inputs: Batch, batch: Batch) -> list[Any]:
+        """The outputs of each teacher's layers: for all rows where a term of stored text needs them, else for those
+        that the student has sampled."""
+        if self.objective.config.loss_weights.needs_white_box:
+            return [teacher.read(inputs, self.layers.options) for teacher in self.teachers]
+        if "on_policy" in batch:
+            return [teacher.read_rows(inputs, batch["on_policy"].any(1)) for teacher in self.teachers]
+        return []
+
+
+def _text_loss_of_logits(forward: Forward, inputs: Batch, batch: Batch) -> LossSums:
+    """The cross entropy from all logits, for a model whose logits are not those of its output layer."""
+    is_target = batch["labels"][:, 1:] != IGNORE_INDEX
+    targets = _targets(batch, is_target)
+    logits = forward(**inputs).logits[:, :-1][is_target]
     losses = functional.cross_entropy(logits.float(), targets.ids, reduction="none")
-    return losses.sum() if targets.weights is None else losses @ targets.weights
-
-
-def separates_packed_rows(model: Any) -> bool:
-    """True if the model sees by `position_ids` where a row starts. State-space and convolution layers do not."""
-    first, second = _first_ids(model), _first_ids(model).flip(-1)
-    packed = torch.cat([first, second], dim=-1)
-    positions = torch.arange(COMPARED_TOKENS, device=packed.device).repeat(2).unsqueeze(0)
-    with _evaluated(model):
-        alone = model(input_ids=second, use_cache=False).logits
-        together = model(input_ids=packed, position_ids=positions, use_cache=False).logits[:, COMPARED_TOKENS:]
-    return _are_close(alone, together)
-
-
-def _computes_the_logits_of(causal_lm: Any, head: Any) -> bool:
-    """True if the logits of `causal_lm` are those of its output layer, transformed as its config says."""
-    if not isinstance(head, nn.Linear) or causal_lm.base_model is causal_lm:
-        return False
-    ids = _first_ids(causal_lm)
-    with _evaluated(causal_lm):
-        logits = causal_lm(input_ids=ids, use_cache=False).logits
-        hidden = causal_lm.base_model(input_ids=ids, use_cache=False)[0]
-        return _are_close(logits, logit_transform(causal_lm.config)(head(hidden).float()))
-
-
-def _first_ids(model: Any) -> Tensor:
-    vocabulary = model.get_input_embeddings().weight.shape[0]
-    return torch.arange(COMPARED_TOKENS, device=model.device).remainder(vocabulary).unsqueeze(0)
-
-
-def _are_close(logits: Tensor, others: Tensor) -> bool:
-    tolerance = 1e-3 if logits.dtype == torch.float32 else 5e-2
-    return torch.allclose(logits.float(), others.float(), rtol=tolerance, atol=tolerance)
+    total = losses.sum() if targets.weights is None else losses @ targets.weights
+    return LossSums({"text": total}, {})
 
 
 @contextmanager
-def _evaluated(model: Any) -> Iterator[None]:
-    """Without dropout and gradients inside the block."""
-    training = model.training
-    model.eval()
+def _terms_in_head(causal_lm: Any) -> Iterator[None]:
+    """Let `head(hidden, targets, objective)` return the terms of the loss inside the block, where `head` is the output
+    layer."""
+    head, transform = causal_lm.get_output_embeddings(), logit_transform(causal_lm.config)
+    plain: Forward = head.forward
+
+    def forward(hidden: Tensor, targets: Targets | None = None, objective: TrainingObjective = TEXT_ONLY) -> Any:
+        return plain(hidden) if targets is None else objective(hidden, head, targets, transform)
+
+    head.forward = forward
     try:
-        with torch.no_grad():
-            yield
+        yield
     finally:
-        model.train(training)
+        del head.forward
+
+
+def _targets(batch: Batch, is_target: Tensor) -> Targets:
+    """The targets of a batch, where `is_target` has shape (rows, length - 1)."""
+    at_targets = {FIELDS[name]: value[:, 1:][is_target] for name, value in batch.items()}
+    return Targets(at_targets.pop("ids"), **at_targets)  # type: ignore[arg-type]
+
+
+def _stored_weights(batch: Batch) -> Tensor:
+    """Weights of the positions that predict a target of a stored row, and 0 elsewhere: see `target_weights`."""
+    weights = target_weights(batch["labels"], batch.get("loss_weights"))
+    return weights * ~batch["on_policy"] if "on_policy" in batch else weights

@@ -81,7 +81,7 @@ def _setup(device: Device) -> Iterator[None]:
             quiet_transformers(),
             patch.dict(CHUNK_BYTES, {"cpu": CHUNK_BYTES[device]}),
             # It compares logits, and fake ones have no values.
-            patch.object(loss, "_computes_the_logits_of", lambda *_: True),
+            patch.object(loss, "has_known_logits", lambda _: True),
             # Without data, transformers makes a mask that no batch without packing has.
             patch.object(masking_utils, "is_tracing", lambda *_: False),
             # Fake weights are where they are trained, and torch cannot move them.

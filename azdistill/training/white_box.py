@@ -14,7 +14,9 @@ from azdistill.contracts.train import TrainConfig
 from azdistill.students.chat_template import template_of
 from azdistill.students.gpus import require_bfloat16
 from azdistill.students.loading import Student, best_device, best_dtype, load_student
+from azdistill.training.architecture import has_known_logits, logit_transform
 from azdistill.training.dataset import TokenizedRows
+from azdistill.training.objective import TeacherStates
 
 TeacherQuantization = Literal["none", "8bit", "4bit"]
 
@@ -42,6 +44,18 @@ class WhiteBoxTeacher:
         with torch.autocast(ids.device.type, enabled=False):
             return self.model.base_model(**{**inputs, "input_ids": ids}, use_cache=False, **options)
 
+    def read_rows(self, inputs: Mapping[str, Any], rows: torch.Tensor) -> tuple[torch.Tensor]:
+        """The final hidden states for the rows of a mask, and 0 for the others."""
+        states = self.read({name: value[rows] for name, value in inputs.items()}, {})[0]
+        of_all = states.new_zeros(*inputs["input_ids"].shape, states.shape[-1])
+        of_all[rows] = states
+        return (of_all,)
+
+    def states_of(self, hidden: torch.Tensor) -> TeacherStates:
+        """The distributions of this teacher, by its final hidden states at N target tokens, shape (N, width)."""
+        head, transform = self.model.get_output_embeddings(), logit_transform(self.model.config)
+        return TeacherStates(hidden, head, transform, self.vocabulary, self.weight)
+
 
 def load_teachers(folders: Sequence[Path], student: Student, config: TrainConfig) -> tuple[WhiteBoxTeacher, ...]:
     """Load the models of section `white_box`. Raises InputError without one for a loss that needs it."""
@@ -67,6 +81,19 @@ def load_teachers(folders: Sequence[Path], student: Student, config: TrainConfig
     return tuple(
         load_teacher(folder, student, weight, *options) for folder, weight in zip(folders, weights, strict=True)
     )
+
+
+def check_logits(teachers: Sequence[WhiteBoxTeacher]) -> None:
+    """Raise InputError for a teacher whose logits are not those of its output layer."""
+    for teacher in teachers:
+        if not has_known_logits(teacher.model):
+            raise InputError(
+                f"the logits of {type(teacher.model).__name__} are not those of its output layer",
+                subject="white-box teacher",
+                code="unknown_logits",
+                field=("train", "losses", "logits"),
+                fix="choose another teacher, or remove logits",
+            )
 
 
 def check_tokens(rows: TokenizedRows, teachers: Sequence[WhiteBoxTeacher], tokenizer: Any) -> None:

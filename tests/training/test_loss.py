@@ -5,8 +5,9 @@ import torch
 from torch.nn import functional
 
 from azdistill.students.template import TokenizedRow, tokenize_rows
+from azdistill.training.architecture import separates_packed_rows
 from azdistill.training.batches import IGNORE_INDEX, collate, collate_packed
-from azdistill.training.loss import loss_in_forward, separates_packed_rows
+from azdistill.training.loss import loss_in_forward
 from tests.students import tiny
 from tests.students.tiny import turns
 
