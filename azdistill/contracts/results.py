@@ -315,6 +315,14 @@ class Usage(TeacherUsage):
         return self.route == "simulated"
 
 
+class ScorerUsage(Usage):
+    """Calls to a scoring teacher. `scored` counts sequences, equal ones each time, and `spent` is the cost of all
+    scores of the training, also of those that an earlier attempt bought."""
+
+    scored: int
+    spent: float
+
+
 Document = TypeVar("Document", bound=BaseModel)
 
 

@@ -1,7 +1,8 @@
 """Scores that a teacher gives to tokens of a student, and what identifies the student's tokenizer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from azdistill.contracts.chat_url import RESOURCE_HOSTS
@@ -24,8 +25,17 @@ class ScoredTokens:
     top_logprobs: Sequence[Sequence[float]]
 
 
-# Scores sequences of token ids, each from its own first position on, with this many likely tokens at each position.
-Scorer = Callable[[Sequence[Sequence[int]], Sequence[int], int], list[ScoredTokens]]
+class Scorer(Protocol):
+    """A teacher that scores tokens, and counts what was asked."""
+
+    def score_all(self, sequences: Sequence[Sequence[int]], firsts: Sequence[int]) -> list[ScoredTokens]:
+        """Score sequences of token ids, each from its own first position on."""
+
+    def usage(self) -> dict[str, Any]:
+        """The content of usage.json."""
+
+    def resume(self, usage: Mapping[str, Any]) -> None:
+        """Continue with the usage of an earlier attempt of the same training, at the checkpoint that is resumed."""
 
 
 @dataclass(frozen=True, slots=True)

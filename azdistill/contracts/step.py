@@ -73,7 +73,8 @@ class Step(Generic[Config]):
     """A step of the pipeline. Its module is `azdistill.steps.<name>`.
 
     `environment` is the folder in environments/ with the packages of the step.
-    A step that is not `deterministic` runs again in every job, also when its inputs have not changed.
+    A step that is not `deterministic` runs again in every job, also when its inputs have not changed. A `variant` of a
+    step has other ports and code, for jobs that need them: its module is `azdistill.steps.<name>_<variant>`.
     """
 
     name: str
@@ -83,14 +84,20 @@ class Step(Generic[Config]):
     outputs: Mapping[str, Port]
     environment: EnvironmentName = "cpu"
     deterministic: bool = True
+    variant: str = ""
 
     @property
     def needs_gpu(self) -> bool:
         return self.environment != "cpu"
 
     @property
+    def qualified_name(self) -> str:
+        """The name with that of the variant, as in the names of components and modules."""
+        return f"{self.name}_{self.variant}" if self.variant else self.name
+
+    @property
     def module(self) -> str:
-        return f"azdistill.steps.{self.name}"
+        return f"azdistill.steps.{self.qualified_name}"
 
 
 @dataclass(frozen=True)

@@ -307,9 +307,9 @@ class TrainConfig(StepConfig):
         if self.sharding == "fsdp" and self.optimizer not in FSDP_OPTIMIZERS:
             fix = f"set optimizer to {' or '.join(FSDP_OPTIMIZERS)}, or sharding to deepspeed"
             raise _incompatible(f"optimizer {self.optimizer} cannot be sharded by fsdp", fix)
-        if self.is_sharded and self.needs_white_box:
+        if self.is_sharded and (self.needs_white_box or self.on_policy):
             fix = "set sharding to none, or remove these losses and on_policy"
-            raise _incompatible("a sharded student cannot be compared with a white-box teacher", fix)
+            raise _incompatible("a sharded student cannot sample, or be compared with a white-box teacher", fix)
         if self.packing and self.on_policy:
             raise _incompatible("rows that the student samples cannot be packed", "set packing to false")
         return self
@@ -331,7 +331,12 @@ class TrainConfig(StepConfig):
     @property
     def needs_white_box(self) -> bool:
         """True if the loss compares the student with a model in the process of the training."""
-        return self.loss_weights.needs_white_box or self.on_policy is not None
+        return self.loss_weights.needs_white_box or (self.on_policy is not None and not self.has_scorer)
+
+    @property
+    def has_scorer(self) -> bool:
+        """True if a teacher behind an endpoint scores the sampled answers: see `ScoredTrainConfig`."""
+        return False
 
     @property
     def has_adapters(self) -> bool:
@@ -394,8 +399,8 @@ STEP = Step(
 
 
 def resumable_settings(config: TrainConfig) -> str:
-    """The settings that a training and its checkpoints must have in common."""
-    return repr(config.resolved().model_dump(exclude=CHECKPOINT_SETTINGS))
+    """The settings that a training and its checkpoints must have in common, but for those of a scorer."""
+    return repr(config.resolved().model_dump(include=TrainConfig.model_fields.keys() - CHECKPOINT_SETTINGS))
 
 
 def job_folder(model: Path, environ: Mapping[str, str] = os.environ) -> str:

@@ -5,25 +5,51 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.files import read_rows, write_json
-from azdistill.contracts.layout import HISTORY_FILE, MANIFEST_FILE, TRAIN_FILE, TRAINING_METRICS_FILE, VALIDATION_FILE
+from azdistill.contracts.layout import (
+    HISTORY_FILE,
+    MANIFEST_FILE,
+    TRAIN_FILE,
+    TRAINING_METRICS_FILE,
+    USAGE_FILE,
+    VALIDATION_FILE,
+)
 from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest, sha256_file
 from azdistill.contracts.rows import TrainRow
+from azdistill.contracts.scoring import Scorer
 from azdistill.contracts.step import Arguments
 from azdistill.contracts.train import STEP, WHITE_BOX_PORTS, TrainConfig, job_folder, resumable_settings
 from azdistill.steps.runner import run_step
 from azdistill.students.folders import fingerprint
 
+Config = TypeVar("Config", bound=TrainConfig)
+
 # Length of the folder name; the complete hash is in the checkpoints.
 HASH_DIGITS = 16
 
 
+@dataclass(frozen=True)
+class ScoringSource:
+    """A scoring teacher that is ready inside the context that `open` returns. `identity` is a text that identifies it,
+    `models` are the folders of models in this process or next to it."""
+
+    identity: str
+    open: Callable[[], AbstractContextManager[Scorer]]
+    models: Mapping[str, Path]
+
+
 def body(arguments: Arguments[TrainConfig]) -> None:
+    train(arguments)
+
+
+def train(arguments: Arguments[Config], scoring: ScoringSource | None = None) -> None:
     """Write the model and its metrics, then delete the checkpoints.
 
     Each job has a separate folder of checkpoints, so that concurrent jobs do not overwrite each other's.
@@ -43,7 +69,14 @@ def body(arguments: Arguments[TrainConfig]) -> None:
     white_box = {port: inputs[port] for port in WHITE_BOX_PORTS if port in inputs}
     teachers = tuple(white_box.values())
     inputs_hash = hash_inputs(
-        config, inputs["curated"], inputs["student"], chat_template, processes, completions, teachers
+        config,
+        inputs["curated"],
+        inputs["student"],
+        chat_template,
+        processes,
+        completions,
+        teachers,
+        scoring.identity if scoring else "",
     )
     jobs = outputs["checkpoints"] / inputs_hash[:HASH_DIGITS]
     own = jobs / job_folder(outputs["model"])
@@ -51,31 +84,36 @@ def body(arguments: Arguments[TrainConfig]) -> None:
         model, metrics = open_folder(outputs["model"]), open_folder(outputs["metrics"])
         own.mkdir(parents=True, exist_ok=True)
     tokenized = local_folder(f"azdistill-{inputs_hash[:HASH_DIGITS]}-{own.name}")
-    tuned = fine_tune(
-        TrainRows(inputs["curated"] / TRAIN_FILE),
-        TrainRows(inputs["curated"] / VALIDATION_FILE),
-        inputs["student"],
-        config,
-        own,
-        inputs_hash,
-        [folder for folder in jobs.iterdir() if folder != own],
-        chat_template,
-        tokenized=tokenized,
-        workers=os.cpu_count() or 1,
-        completions=completions,
-        white_box=teachers,
-    )
+    is_main = int(os.environ.get("RANK", "0")) == 0
+    with scoring.open() if scoring and is_main else nullcontext() as scorer:
+        tuned = fine_tune(
+            TrainRows(inputs["curated"] / TRAIN_FILE),
+            TrainRows(inputs["curated"] / VALIDATION_FILE),
+            inputs["student"],
+            config,
+            own,
+            inputs_hash,
+            [folder for folder in jobs.iterdir() if folder != own],
+            chat_template,
+            tokenized=tokenized,
+            workers=os.cpu_count() or 1,
+            completions=completions,
+            white_box=teachers,
+            scorer=scorer,
+        )
     if not tuned.is_main_process:
         return
     tuned.student.save(model, tuned.dtype)
     counts = {"train_rows": tuned.metrics.train_rows, "steps": tuned.metrics.steps}
-    models = {"student": inputs["student"], **white_box}
+    models = {"student": inputs["student"], **white_box, **(scoring.models if scoring else {})}
     provenance = provenance_of(config, {name: fingerprint(folder) for name, folder in models.items()})
     with saving(model, "the student"):
         close_folder(model, STEP.name, {"parameters": tuned.metrics.parameters})
     with saving(metrics, "the metrics"):
         write_json(metrics / TRAINING_METRICS_FILE, tuned.metrics.as_json())
         write_history(metrics / HISTORY_FILE, tuned.history)
+        if scorer:
+            write_json(metrics / USAGE_FILE, scorer.usage())
         close_folder(metrics, STEP.name, counts, provenance)
     delete_all(jobs, own, inputs_hash)
     shutil.rmtree(tokenized, ignore_errors=True)
@@ -113,16 +151,17 @@ def hash_inputs(
     processes: int = 1,
     completions: Path | None = None,
     white_box: Sequence[Path] = (),
+    scorer: str = "",
 ) -> str:
-    """Hash of student, chat template, rows, log probabilities, white-box teachers and settings: a checkpoint is resumed
-    only with the same ones.
+    """Hash of student, chat template, rows, log probabilities, teachers and settings: a checkpoint is resumed only with
+    the same ones. `scorer` identifies a scoring teacher.
 
     With another number of processes, an epoch has another number of steps.
     """
     inputs = f"{sha256_file(curated / MANIFEST_FILE)} {fingerprint(student)} {chat_template} {processes}"
     if completions is not None:
         inputs += f" {sha256_file(completions / MANIFEST_FILE)}"
-    inputs += "".join(f" {fingerprint(folder)}" for folder in white_box)
+    inputs += "".join(f" {fingerprint(folder)}" for folder in white_box) + scorer
     return hashlib.sha256(f"{resumable_settings(config)} {inputs}".encode()).hexdigest()
 
 

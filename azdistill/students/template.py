@@ -35,11 +35,12 @@ class TopK:
     """A teacher's likely tokens at the N target positions of a row, as ids of the student.
 
     Unused entries have id -1 and log probability -inf, all of them where the teacher's log probabilities are unknown.
-    Log probabilities are natural logarithms. Shapes: `ids` int32 and `logprobs` float16 [N, K].
+    Log probabilities are natural logarithms: stored ones in float16, those of sampled tokens in float32. Shapes: `ids`
+    int32 and `logprobs` [N, K].
     """
 
     ids: npt.NDArray[np.int32]
-    logprobs: npt.NDArray[np.float16]
+    logprobs: npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)

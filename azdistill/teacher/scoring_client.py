@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
@@ -27,6 +27,7 @@ from azdistill.teacher.scoring import (
 )
 from azdistill.teacher.session import auth_headers, open_session, read_body
 from azdistill.teacher.store import ResponseStore
+from azdistill.teacher.usage import add_counts
 
 Result = TypeVar("Result")
 
@@ -63,6 +64,7 @@ class ScoringClient:
         self._thread = threading.Thread(target=self._loop.run_forever, name="scoring", daemon=True)
         self._commits: asyncio.Task[None] | None = None
         self.scored = 0
+        self._before: Mapping[str, Any] = {}  # counts of earlier attempts
 
     def __enter__(self) -> "ScoringClient":
         self._thread.start()
@@ -76,22 +78,37 @@ class ScoringClient:
     def __exit__(self, *error: object) -> None:
         self._stop()
 
-    def score_all(self, sequences: Sequence[Sequence[int]], firsts: Sequence[int], top_k: int) -> list[ScoredTokens]:
-        """Score sequences concurrently, each from its own first position on; a Scorer.
+    def score_all(self, sequences: Sequence[Sequence[int]], firsts: Sequence[int]) -> list[ScoredTokens]:
+        """Score sequences concurrently, each from its own first position on.
 
         Raises EndpointError when the teacher fails or rejects a sequence, and BudgetReached. The sequences that were
         scored until then are stored.
         """
         requests = [
-            score_request(self.endpoint, ids, first, top_k) for ids, first in zip(sequences, firsts, strict=True)
+            score_request(self.endpoint, ids, first, self.top_k) for ids, first in zip(sequences, firsts, strict=True)
         ]
         scores = self._run(self._score_all(requests))
         self.scored += len(scores)
         return scores
 
     def usage(self) -> dict[str, Any]:
-        """Counts for the report: sequences that were scored, requests, tokens and cost."""
-        return {"scored": self.scored, "spent": self._answers.budget.spent, **self._client.usage.counts()}
+        """The content of usage.json: a ScorerUsage. Its counts are those of different sequences, with the probe."""
+        answers, called = self._answers, self._client.usage.counts()
+        counts = {
+            "asked": answers.asked,
+            "answered": len(answers.outcomes),
+            "rejected": 0,  # a rejected sequence ends the training
+            "from_store": len(answers.outcomes) - answers.asked,
+            "scored": self.scored,
+            **called,
+        }
+        names = {"teacher": self.endpoint.teacher.called, "route": self._config.teacher_route}
+        return {**names, **add_counts(self._before, counts), "spent": answers.budget.spent}
+
+    def resume(self, usage: Mapping[str, Any]) -> None:
+        """Continue with the usage of an earlier attempt. Its cost counts towards the budget, with that of the probe."""
+        self._before = {name: usage[name] for name in usage if name not in ("teacher", "route", "spent")}
+        self._answers.budget.spent = usage["spent"]
 
     async def _open(self) -> None:
         await self._client.__aenter__()

@@ -1,4 +1,4 @@
-"""Agreement of a student with a white-box teacher on sampled tokens: a diagnostic of on-policy distillation."""
+"""Agreement of a student with its teacher on sampled tokens: a diagnostic of on-policy distillation."""
 
 import torch
 from torch import Tensor, nn
@@ -13,25 +13,39 @@ TOP_TOKENS, MOST_POSITIONS = 16, 64
 
 @torch.no_grad()
 def agreement_sums(
-    hidden: Tensor, head: nn.Linear, targets: Targets, transform: LogitTransform = NO_TRANSFORM
+    hidden: Tensor,
+    head: nn.Linear,
+    targets: Targets,
+    transform: LogitTransform = NO_TRANSFORM,
+    *,
+    of_likely_tokens: bool = False,
 ) -> dict[str, Tensor]:
     """Sums over the first sampled tokens, and their number `positions`.
 
     `overlap` is the share of the teacher's TOP_TOKENS most likely tokens that are among the student's, `shared_mass`
-    the probability that the student gives to the teacher's. The teacher is the first one.
+    the probability that the student gives to the teacher's. The teacher is the first white-box one. With
+    `of_likely_tokens` it is that of `targets.top_ids`: it has K tokens at most, and `teacher_mass` is the probability
+    that it gives to all K.
     """
     assert targets.on_policy is not None
     sampled = targets.on_policy.nonzero()[:MOST_POSITIONS, 0]
-    teacher = targets.teachers[0]
-    student_logits = transform(_logits(hidden[sampled], head))[:, : teacher.vocabulary]
-    teacher_logits = teacher.transform(_logits(teacher.hidden[sampled], teacher.head))[:, : teacher.vocabulary]
-    top = min(TOP_TOKENS, student_logits.shape[1])
-    own, others = student_logits.topk(top).indices, teacher_logits.topk(top).indices
-    return {
-        "overlap": (own[:, :, None] == others[:, None]).any(1).float().mean(1).sum(),
-        "shared_mass": student_logits.softmax(-1).gather(1, others).sum(),
-        "positions": torch.tensor(float(len(sampled)), device=hidden.device),
-    }
+    logits = transform(_logits(hidden[sampled], head))
+    sums = {"positions": torch.tensor(float(len(sampled)), device=hidden.device)}
+    if of_likely_tokens:
+        assert targets.top_ids is not None
+        assert targets.top_logprobs is not None
+        others = targets.top_ids[sampled, :TOP_TOKENS].long()
+        sums["teacher_mass"] = targets.top_logprobs[sampled].exp().sum()
+    else:
+        teacher = targets.teachers[0]
+        logits = logits[:, : teacher.vocabulary]
+        of_teacher = teacher.transform(_logits(teacher.hidden[sampled], teacher.head))[:, : teacher.vocabulary]
+        others = of_teacher.topk(min(TOP_TOKENS, logits.shape[1])).indices
+    is_used = others >= 0
+    own = logits.topk(others.shape[1]).indices
+    shared = (own[:, :, None] == others[:, None]).any(1).sum(1) / is_used.sum(1).clamp(min=1)
+    mass = (logits.softmax(-1).gather(1, others.clamp(min=0)) * is_used).sum()
+    return {"overlap": shared.sum(), "shared_mass": mass, **sums}
 
 
 def _logits(hidden: Tensor, head: nn.Linear) -> Tensor:

@@ -14,6 +14,7 @@ from transformers import TrainerCallback, set_seed
 
 from azdistill.contracts.errors import DataError, InputError, Interrupted
 from azdistill.contracts.rows import TrainRow
+from azdistill.contracts.scoring import Scorer
 from azdistill.contracts.sweep import OBJECTIVE
 from azdistill.contracts.train import TrainConfig
 from azdistill.students.chat_template import pin_template
@@ -86,6 +87,7 @@ def fine_tune(
     workers: int = 0,
     completions: Path | None = None,
     white_box: Sequence[Path] = (),
+    scorer: Scorer | None = None,
 ) -> FineTuned:
     """Train the model in the folder `student` on the assistant turns of each row.
 
@@ -96,9 +98,11 @@ def fine_tune(
     the student. `train` is iterated twice. With a folder `tokenized`, which is of these inputs only, the tokenized rows
     are written to files there, by `workers` processes, and used again. `completions` is the folder with the teacher's
     log probabilities, for `train.losses.top_k`; `white_box` are the folders of teachers that are loaded next to the
-    student, whose weights are in the config. The same seed on the same machine gives the same weights: those with the
-    lowest validation loss, unless `keep_best` is false. Raises DataError for a student or rows that can't be used,
-    AzdistillError when the loss diverges or the disk is full, Interrupted after SIGTERM, when a checkpoint is saved.
+    student, whose weights are in the config; `scorer` is the teacher of a config with `has_scorer`, which only the main
+    process needs. The same seed on the same machine gives the same weights: those with the lowest validation loss,
+    unless `keep_best` is false. Raises DataError for a student or rows that can't be used, AzdistillError when the loss
+    diverges or the disk is full, what `scorer` raises, and Interrupted after SIGTERM: in both cases a checkpoint is
+    saved.
     """
     config = without_unused_sharding(config.resolved())
     check_requirements(config)
@@ -119,7 +123,7 @@ def fine_tune(
         use_cache = loaded.model.config.use_cache
         stop, mlflow = SaveAndStopOnSigterm(inputs_hash), LogToMLflow(config, inputs_hash)
         callbacks = _callbacks(config, inputs_hash, stop, mlflow)
-        trainer = student_trainer(trained, *rows, config, checkpoints, inputs_hash, callbacks)
+        trainer = student_trainer(trained, *rows, config, checkpoints, inputs_hash, callbacks, scorer)
         with saving(checkpoints, "the checkpoints"):
             start = from_main_process(lambda: find_start(checkpoints, inputs_hash, other_jobs, config))
         _log_start(trained, rows, config, start, trainer)

@@ -130,14 +130,15 @@ class _LossOfHead:
         terms = head(hidden, targets, self.objective) | self.layers(outputs, of_teachers, _stored_weights(batch))
         if targets.on_policy is None:
             return LossSums(terms, {})
-        return LossSums(terms, agreement_sums(hidden, head, targets, logit_transform(self.causal_lm.config)))
+        transform, scored = logit_transform(self.causal_lm.config), self.objective.config.has_scorer
+        return LossSums(terms, agreement_sums(hidden, head, targets, transform, of_likely_tokens=scored))
 
     def _read_teachers(self, inputs: Batch, batch: Batch) -> list[Any]:
         """The outputs of each teacher's layers: for all rows where a term of stored text needs them, else for those
         that the student has sampled."""
         if self.objective.config.loss_weights.needs_white_box:
             return [teacher.read(inputs, self.layers.options) for teacher in self.teachers]
-        if "on_policy" in batch:
+        if "on_policy" in batch and not self.objective.config.has_scorer:
             return [teacher.read_rows(inputs, batch["on_policy"].any(1)) for teacher in self.teachers]
         return []
 

@@ -12,7 +12,7 @@ from azdistill.students.usage import peak_memory_bytes
 from azdistill.training.adapters import count_parameters
 from azdistill.training.batches import TokenBudgetSampler
 from azdistill.training.dataset import TokenizedRows
-from azdistill.training.rollout_diagnostics import GENERATION_SHARE, ROLLOUT
+from azdistill.training.rollout_diagnostics import GENERATION_SHARE, ROLLOUT, SCORING_SHARE
 from azdistill.training.trainer import LOSS_TERM, StudentTrainer, precision
 
 # Name in Trainer's log -> name in history.jsonl.
@@ -149,7 +149,8 @@ def _padding(rows: TokenizedRows, config: TrainConfig) -> float:
 
 def _on_policy(history: Sequence[dict[str, Any]], log_history: Sequence[dict[str, Any]]) -> dict[str, float] | None:
     last: dict[str, float] | None = _last(history, "on_policy")
-    return last and last | {GENERATION_SHARE: _last(log_history, GENERATION_SHARE)}
+    shares = {name: _last(log_history, name) for name in (GENERATION_SHARE, SCORING_SHARE)}
+    return last and last | {name: share for name, share in shares.items() if share is not None}
 
 
 def _last(history: Sequence[dict[str, Any]], name: str) -> Any:

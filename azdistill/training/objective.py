@@ -64,11 +64,12 @@ class TrainingObjective:
     @property
     def has_distributions(self) -> bool:
         """True if a term compares the student with more than a teacher's text."""
-        return self.config.loss_weights.top_k > 0 or self.config.needs_white_box
+        return self.config.loss_weights.top_k > 0 or self.config.needs_white_box or self.config.on_policy is not None
 
     @property
     def reads_teacher_logits(self) -> bool:
-        return self.config.loss_weights.logits > 0 or self.config.on_policy is not None
+        is_on_policy = self.config.on_policy is not None and not self.config.has_scorer
+        return self.config.loss_weights.logits > 0 or is_on_policy
 
     def __call__(
         self, hidden: Tensor, head: nn.Linear, targets: Targets, transform: LogitTransform = NO_TRANSFORM
@@ -121,7 +122,12 @@ class TrainingObjective:
         settings = self.config.on_policy
         assert settings is not None
         divergence = (settings.divergence, settings.jsd_beta)
-        return {"on_policy": _divergence_from_teachers(hidden, head, targets, transform, 1.0, *divergence)}
+        if not self.config.has_scorer:
+            return {"on_policy": _divergence_from_teachers(hidden, head, targets, transform, 1.0, *divergence)}
+        assert targets.top_ids is not None
+        assert targets.top_logprobs is not None
+        likely = (targets.top_ids, targets.top_logprobs, _row_weights(targets))
+        return {"on_policy": top_k_divergence_sum(hidden, head, *likely, *divergence, transform=transform)}
 
 
 TEXT_ONLY = TrainingObjective(TrainConfig())

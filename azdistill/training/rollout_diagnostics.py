@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-# Prefix of the diagnostics in Trainer's log, and the share of the training time that is spent in generation.
+# Prefix of the diagnostics in Trainer's log, and the shares of the training time that are spent in generation and in
+# waiting for a scoring teacher.
 ROLLOUT = "rollout_"
-GENERATION_SHARE = "generation_share"
+GENERATION_SHARE, SCORING_SHARE = "generation_share", "scoring_share"
 
 # A rollout that has the same LOOP_LENGTH tokens LOOP_REPEATS times is a loop.
 LOOP_LENGTH, LOOP_REPEATS = 10, 3
@@ -18,13 +19,15 @@ LEAST_ENDED, LEAST_OVERLAP, MOST_GROWTH = 0.5, 0.5, 2.0
 
 @dataclass(frozen=True)
 class RolloutCounts:
-    """Sums over rollouts. `tokens` include the end tokens, `seconds` are those of their generation."""
+    """Sums over rollouts. `tokens` include the end tokens, `seconds` are those of their generation, `scoring_seconds`
+    those in which a scoring teacher scored them."""
 
     rollouts: int = 0
     ended: int = 0
     tokens: int = 0
     loops: int = 0
     seconds: float = 0.0
+    scoring_seconds: float = 0.0
 
     def __add__(self, other: "RolloutCounts") -> "RolloutCounts":
         return RolloutCounts(
@@ -33,6 +36,7 @@ class RolloutCounts:
             self.tokens + other.tokens,
             self.loops + other.loops,
             self.seconds + other.seconds,
+            self.scoring_seconds + other.scoring_seconds,
         )
 
     @property
@@ -52,6 +56,7 @@ class RolloutCounts:
             f"{ROLLOUT}mean_length": round(self.mean_length, 2),
             f"{ROLLOUT}repeat_rate": round(self.loops / self.rollouts, 4),
             GENERATION_SHARE: round(self.seconds / seconds, 4),
+            **({SCORING_SHARE: round(self.scoring_seconds / seconds, 4)} if self.scoring_seconds else {}),
         }
 
 

@@ -13,12 +13,14 @@ import numpy as np
 import torch
 
 from azdistill.contracts.errors import InputError
+from azdistill.contracts.scoring import Scorer
 from azdistill.contracts.train import OnPolicy, TrainConfig
 from azdistill.students.decode import DecodedAnswer, GenerationRequest, can_drop_rows, decode, short_positions
 from azdistill.students.loading import Student, max_positions
 from azdistill.students.template import TokenizedRow
 from azdistill.training.batches import collate, group
 from azdistill.training.rollout_diagnostics import RolloutCounts, has_loop, warnings_of
+from azdistill.training.rollout_scores import with_scores
 
 # Rollouts that are decoded together. Waiting ones join when this fraction of them has left.
 ROLLOUTS_TOGETHER, JOIN_AT = 64, 1 / 8
@@ -33,10 +35,13 @@ class OnPolicyBatches:
 
     Rows and rollouts are drawn from the seed, the step and the prompt: they are the same after a resume, and do not
     depend on the division into batches. `model` is the causal language model without wrappers. A batch becomes several
-    forward passes where its rollouts exceed `token_budget` (rows times the longest row); None: always one.
+    forward passes where its rollouts exceed `token_budget` (rows times the longest row); None: always one. `scorer`
+    adds the likely tokens of a teacher to the rollouts of a step: see `with_scores`.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, config: TrainConfig, token_budget: int | None) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, config: TrainConfig, token_budget: int | None, scorer: Scorer | None = None
+    ) -> None:
         if not can_drop_rows(model):
             raise InputError(
                 f"rows of {type(model).__name__} cannot leave a batch that is generated, so its rollouts are too slow",
@@ -46,6 +51,7 @@ class OnPolicyBatches:
             )
         assert config.on_policy is not None
         self._student, self._config, self._token_budget = Student(model, tokenizer), config, token_budget
+        self._scorer = scorer
         self._settings: OnPolicy = config.on_policy
         self._longest = min(
             config.max_length, *(limit(model) or sys.maxsize for limit in (max_positions, short_positions))
@@ -104,10 +110,20 @@ class OnPolicyBatches:
             loops=sum(map(has_loop, tokens)),
             seconds=time.perf_counter() - started,
         )
+        rollouts = [_rollout(rows[chosen[place // number]], ids) for place, ids in enumerate(tokens)]
+        if self._config.has_scorer:
+            rollouts = self._scored(rollouts)
         return {
-            index: [(_rollout(rows[index], ids), True) for ids in tokens[place * number : (place + 1) * number]]
+            index: [(row, True) for row in rollouts[place * number : (place + 1) * number]]
             for place, index in enumerate(chosen)
         }
+
+    def _scored(self, rollouts: Sequence[TokenizedRow]) -> list[TokenizedRow]:
+        started = time.perf_counter()
+        vocabulary = len(self._student.model.get_output_embeddings().weight)
+        scored = with_scores(rollouts, self._scorer, vocabulary)
+        self._counts += RolloutCounts(scoring_seconds=time.perf_counter() - started)
+        return scored
 
     def _chosen(self, rows: Sequence[TokenizedRow], step: int) -> list[int]:
         """Indices of the rows that rollouts take the place of: on average the share of all."""

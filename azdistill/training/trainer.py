@@ -12,6 +12,10 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput
 
+from azdistill.contracts.errors import AzdistillError
+from azdistill.contracts.files import read_json, write_json
+from azdistill.contracts.layout import USAGE_FILE
+from azdistill.contracts.scoring import Scorer
 from azdistill.contracts.train import TrainConfig
 from azdistill.students.errors import saving
 from azdistill.students.gpus import require_bfloat16
@@ -23,6 +27,8 @@ from azdistill.training.checkpoints import (
     checkpoint_path,
     complete_checkpoint,
     delete_checkpoints,
+    is_complete,
+    is_foreign,
     start_checkpoint,
 )
 from azdistill.training.dataset import TokenizedRows
@@ -50,8 +56,9 @@ def student_trainer(
     checkpoints: Path,
     inputs_hash: str,
     callbacks: Sequence[TrainerCallback],
+    scorer: Scorer | None = None,
 ) -> "StudentTrainer":
-    """A trainer with the settings of a job's `train` section."""
+    """A trainer with the settings of a job's `train` section. `scorer` scores what the student samples."""
     trainer = StudentTrainer(
         config=config,
         inputs_hash=inputs_hash,
@@ -66,7 +73,7 @@ def student_trainer(
     )
     trainer.remove_callback(PrinterCallback)
     if config.on_policy:
-        trainer.sample_rows(student)
+        trainer.sample_rows(student, scorer)
     # The steps of an epoch are known only now: they depend on the token budget.
     steps_per_epoch, args = len(trainer.get_train_dataloader()), trainer.args
     args.logging_steps = min(max(steps_per_epoch // LOGS_PER_EPOCH, 1), MAX_STEPS_BETWEEN_LOGS)
@@ -132,6 +139,8 @@ class StudentTrainer(Trainer):
         self._terms_from_step: int | None = None
         self._agreement: dict[str, torch.Tensor] = {}  # sums since the last log
         self._on_policy: OnPolicyBatches | None = None
+        self._scorer: Scorer | None = None
+        self._scorer_usage: dict[str, Any] = {}  # of the complete steps
         # `loss_in_forward` computes the loss, for the target tokens of all batches of an optimizer step.
         self.model_accepts_loss_kwargs = True
         self._divergence = StopOnDivergence(self._batch_rows)
@@ -148,21 +157,27 @@ class StudentTrainer(Trainer):
             self.model.set_attn_implementation(self._config.attn_implementation)
         return super().train(*arguments, **options)
 
-    def sample_rows(self, student: Student) -> None:
+    def sample_rows(self, student: Student, scorer: Scorer | None) -> None:
         """Let rollouts of the student take the place of a share of the training rows."""
+        self._scorer = scorer
         model = student.model.get_base_model() if hasattr(student.model, "get_base_model") else student.model
         budget = self.get_train_dataloader().sampler_of_batches.token_budget
         # Processes compute gradients together, so each must have as many forward passes as the others.
         several = self.args.world_size > 1
-        self._on_policy = OnPolicyBatches(model, student.tokenizer, self._config, None if several else budget)
+        self._on_policy = OnPolicyBatches(model, student.tokenizer, self._config, None if several else budget, scorer)
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> Any:
         """The batches of an optimizer step, and the number of their target tokens."""
         if self._on_policy is None:
             return super().get_batch_samples(epoch_iterator, num_batches, device)
         rows = list(itertools.islice(epoch_iterator, num_batches))
-        with self.accelerator.autocast():
-            batches = self._on_policy.batches(rows, self.state.global_step, self.state.max_steps)
+        try:
+            with self.accelerator.autocast():
+                batches = self._on_policy.batches(rows, self.state.global_step, self.state.max_steps)
+        except AzdistillError:  # the scoring teacher has failed, or its budget is spent
+            self._save_last_step()
+            raise
+        self._scorer_usage = self._scorer.usage() if self._scorer else {}
         passes = [one for batch in batches for one in batch]
         _, num_items_in_batch = super().get_batch_samples(iter(passes), len(passes), device)
         return batches, num_items_in_batch
@@ -268,6 +283,13 @@ class StudentTrainer(Trainer):
         """Report no floating-point operations. Trainer would count all weights for it at every step."""
         return 0
 
+    def _save_last_step(self) -> None:
+        """Save a checkpoint of the last complete step, unless there is one."""
+        step = self.state.global_step
+        checkpoint = checkpoint_path(Path(self.args.output_dir), step)
+        if step and not is_complete(checkpoint) and not is_foreign(checkpoint, self._inputs_hash):
+            self._save_checkpoint(self.model, None)
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Save a checkpoint with our marker, and delete our older ones."""
         folder = Path(self.args.output_dir)
@@ -288,11 +310,16 @@ class StudentTrainer(Trainer):
             super().save_model(output_dir, _internal_call)
         if output_dir and self.args.should_save and (projections := projections_of(self.model)) is not None:
             projections.save(Path(output_dir))
+        if output_dir and self.args.should_save and self._scorer_usage:
+            write_json(Path(output_dir, USAGE_FILE), self._scorer_usage)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         if (projections := projections_of(self.model)) is not None:
             projections.load(Path(resume_from_checkpoint))
+        if self._scorer and (usage := Path(resume_from_checkpoint, USAGE_FILE)).is_file():
+            self._scorer_usage = read_json(usage)
+            self._scorer.resume(self._scorer_usage)
 
     @property
     def best_step(self) -> int | None:

@@ -75,7 +75,7 @@ def requests_of(teacher):
 def test_scores_are_those_of_the_model_in_this_process(serve, client, student):
     teacher, url = serve()
     with client(url) as scorer:
-        scores = scorer.score_all(SEQUENCES, FIRSTS, TOP)
+        scores = scorer.score_all(SEQUENCES, FIRSTS)
     for ids, first, scored in zip(SEQUENCES, FIRSTS, scores, strict=True):
         with torch.inference_mode():
             logprobs = student.model(input_ids=torch.tensor([ids])).logits[0, first - 1 : -1].log_softmax(-1)
@@ -92,24 +92,25 @@ def test_scores_are_those_of_the_model_in_this_process(serve, client, student):
 def test_a_stored_score_is_used_again_and_no_request_is_sent(serve, client):
     teacher, url = serve()
     with client(url, run="first") as scorer:
-        first = scorer.score_all(SEQUENCES, FIRSTS, TOP)
+        first = scorer.score_all(SEQUENCES, FIRSTS)
         before = requests_of(teacher)
-        assert scorer.score_all(SEQUENCES, FIRSTS, TOP) == first
+        assert scorer.score_all(SEQUENCES, FIRSTS) == first
     with client(url, run="second") as scorer:
-        assert scorer.score_all(SEQUENCES[::-1], FIRSTS[::-1], TOP) == first[::-1]
+        assert scorer.score_all(SEQUENCES[::-1], FIRSTS[::-1]) == first[::-1]
         assert requests_of(teacher) == before
-        scorer.score_all(SEQUENCES[:1], FIRSTS[:1], TOP - 1)
-        scorer.score_all(SEQUENCES[:1], [1], TOP)
-    assert requests_of(teacher) == before + 2, "first and top_k are part of the key"
+        scorer.score_all(SEQUENCES[:1], [1])
+    with client(url, run="third", top_k=TOP - 1) as scorer:
+        scorer.score_all(SEQUENCES[:1], FIRSTS[:1])
+    assert requests_of(teacher) == before + 3, "first and top_k are part of the key, also of the probe"
 
 
 def test_stored_scores_need_no_server(serve, client):
     teacher, url = serve()
     with client(url) as scorer:
-        first = scorer.score_all(SEQUENCES, FIRSTS, TOP)
+        first = scorer.score_all(SEQUENCES, FIRSTS)
     with client(url, run="second") as scorer:
         teacher.simulation = Simulation(html=True)
-        assert scorer.score_all(SEQUENCES, FIRSTS, TOP) == first
+        assert scorer.score_all(SEQUENCES, FIRSTS) == first
     assert teacher.calls["html"] == 0
 
 
@@ -119,7 +120,7 @@ def test_faults_are_survived_and_nothing_is_paid_twice(serve, client, monkeypatc
     teacher, url = serve(key="right", seed=3, throttle_rate=0.2, error_rate=0.4, reset_rate=0.4)
     sequences = [[3, 4, 5 + number] for number in range(12)]
     with client(url, teacher={"key_variable": "TEACHER_KEY"}) as scorer:
-        scorer.score_all(sequences, [1] * 12, TOP)
+        scorer.score_all(sequences, [1] * 12)
         usage = scorer.usage()
     assert {"throttled", "error", "reset"} <= teacher.calls.keys()
     assert set(teacher.bought.values()) == {1}
@@ -135,10 +136,10 @@ def test_a_budget_stops_before_it_is_exceeded_and_the_next_run_continues(serve, 
     with client(url, teacher=price) as scorer:
         of_probe = scorer.usage()["spent"]
     with client(url, teacher=price, run="second", budget=of_probe + 35) as scorer, pytest.raises(BudgetReached):
-        scorer.score_all(sequences, [1] * 6, TOP)
+        scorer.score_all(sequences, [1] * 6)
     assert requests_of(teacher) == 1 + 3
     with client(url, teacher=price, run="third", budget=of_probe + 60) as scorer:
-        scorer.score_all(sequences, [1] * 6, TOP)
+        scorer.score_all(sequences, [1] * 6)
         assert scorer.usage()["spent"] == of_probe + 60
     assert requests_of(teacher) == 1 + 6
 
@@ -149,15 +150,15 @@ def test_a_server_that_stops_gives_one_error_and_what_was_scored_stays_paid(stud
     with contextlib.ExitStack() as running:
         url = running.enter_context(serving(first))
         with client(url, max_attempts=2) as scorer:
-            scorer.score_all(SEQUENCES[:2], FIRSTS[:2], TOP)
+            scorer.score_all(SEQUENCES[:2], FIRSTS[:2])
             running.close()
             with pytest.raises(
                 EndpointError, match="a sequence of 8 tokens was not scored: gave up after 2 tries"
             ) as stop:
-                scorer.score_all(SEQUENCES, FIRSTS, TOP)
+                scorer.score_all(SEQUENCES, FIRSTS)
     assert "\n" not in str(stop.value)
     with serving(second, int(url.rpartition(":")[2])), client(url, run="second") as scorer:
-        scorer.score_all(SEQUENCES, FIRSTS, TOP)
+        scorer.score_all(SEQUENCES, FIRSTS)
     assert (requests_of(first), requests_of(second)) == (3, 1)
 
 
@@ -182,7 +183,7 @@ def test_without_tokenize_the_texts_of_the_tokens_are_compared(serve, client, pr
     )
     _teacher, url = serve()
     with client(url) as scorer:
-        scorer.score_all(SEQUENCES, FIRSTS, TOP)
+        scorer.score_all(SEQUENCES, FIRSTS)
     swapped = replace(probe, tokens=(*probe.tokens[:5], "x", *probe.tokens[6:]))
     with pytest.raises(EndpointError, match=r"token \d+ is 'x' for the student and 'u' for the teacher"):
         client(url, probe=swapped).__enter__()
@@ -213,10 +214,10 @@ def test_a_sequence_that_the_teacher_rejects_is_an_error_with_its_reason(serve, 
     _, url = serve()
     with client(url) as scorer:
         with pytest.raises(EndpointError, match="600 tokens was not scored: HTTP 400: This model's maximum context"):
-            scorer.score_all([[7] * 600], [1], TOP)
+            scorer.score_all([[7] * 600], [1])
         with pytest.raises(InputError, match="has no token to score from position 3 on"):
-            scorer.score_all([[7] * 3], [3], TOP)
-        assert len(scorer.score_all(SEQUENCES, FIRSTS, TOP)) == 4
+            scorer.score_all([[7] * 3], [3])
+        assert len(scorer.score_all(SEQUENCES, FIRSTS)) == 4
 
 
 def request(url="http://host/v1"):
