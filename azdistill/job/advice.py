@@ -242,6 +242,7 @@ def _mutable_paths(job: DistillationJob) -> Iterator[Problem]:
     paths: dict[FieldPath, str] = {("data", name): getattr(job.data, name) or "" for name in FILES}
     paths |= {("regressions", index, "data"): suite.data for index, suite in enumerate(job.regressions)}
     paths |= {("white_box", index, "model"): teacher.model for index, teacher in enumerate(job.white_box)}
+    paths[("scorer", "model")] = (job.scorer and job.scorer.model) or ""
     paths[STUDENT] = job.student.model
     paths[("student", "baseline")] = job.student.baseline or ""
     for field, path in paths.items():

@@ -28,9 +28,10 @@ STEPS = (
 AZURE_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
 
-def step_of(name: str) -> Step[Any]:
-    """The declaration of a step, by name."""
-    step: Step[Any] = import_module(f"azdistill.contracts.{name}").STEP
+def step_of(name: str, variant: str = "") -> Step[Any]:
+    """The declaration of a step, or of a variant of it, by name."""
+    module = f"{name}_{variant}" if variant else name
+    step: Step[Any] = import_module(f"azdistill.contracts.{module}").STEP
     return step
 
 
@@ -40,8 +41,8 @@ def component(step: Step[Any], code: dict[str, Any]) -> dict[str, Any]:
     return {
         "$schema": SCHEMA,
         "type": "command",
-        "name": f"azdistill_{step.name}",
-        "display_name": f"azdistill {step.name}",
+        "name": f"azdistill_{step.qualified_name}",
+        "display_name": f"azdistill {step.qualified_name}",
         "description": step.description,
         "inputs": {**_ports(step), **{name: _input(info) for name, info in step.config.model_fields.items()}},
         "outputs": {

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from azdistill.contracts.problems import Problem
 from azdistill.engine.pipeline.labels import unsafe_path, unversioned_asset
+from azdistill.job.scorer_section import SCORING_TEACHERS
 
 if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
@@ -44,14 +45,15 @@ def _white_box(job: "DistillationJob") -> Iterator[Problem]:
                 field=("train", "losses", name),
                 value=weight,
             )
-    if job.train.on_policy and not job.white_box:
+    if job.train.on_policy and not job.white_box and job.scorer is None:
         yield Problem(
             code="missing_teacher",
-            message="needs a model that is loaded next to the student: serverless endpoints score no given tokens",
-            fix="name its folder in section white_box; for a teacher behind an endpoint, use losses.top_k instead",
+            message="needs a teacher that scores given tokens, which serverless endpoints do not",
+            fix=f"{SCORING_TEACHERS}; for a serverless endpoint, use losses.top_k instead",
             field=("train", "on_policy"),
         )
-    if job.white_box and not job.train.needs_white_box:
+    is_used = losses.needs_white_box or (job.train.on_policy and job.scorer is None)
+    if job.white_box and not is_used:
         message, fix = "no loss uses it", "set train.losses.logits or train.on_policy, or remove white_box"
         yield Problem(code="unused_teacher", message=message, fix=fix, field=("white_box",))
 

@@ -42,6 +42,7 @@ from azdistill.job.messages import errors_of, job_problems
 from azdistill.job.partial_model import Check, partial_validation, run_checks
 from azdistill.job.paths import FILES
 from azdistill.job.regressions import RegressionSuite, regression_problems
+from azdistill.job.scorer_section import ScorerSection, scorer_problems
 from azdistill.job.sections import (
     ComputeSection,
     DataSection,
@@ -133,6 +134,11 @@ class DistillationJob(Section):
         description="Models that are loaded next to the student, for train.losses: logits, hidden_states and "
         "attention. At most 3.",
     )
+    scorer: ScorerSection | None = Field(
+        None,
+        description="A teacher behind an endpoint, or served next to the training, that scores the answers which the "
+        "student samples, for train.on_policy. Default: none.",
+    )
     catalog: Catalog = Field(Catalog(), description="Facts about models that override or extend the built-in catalog.")
     licences_acknowledged: tuple[str, ...] = Field(
         (),
@@ -212,11 +218,13 @@ def expand_job(values: Values) -> tuple[Values, list[Problem]]:
         full["student"] = {**student, "model": catalog.address(student["model"])}
     if isinstance(full.get("white_box"), list):
         full["white_box"] = [_with_address(teacher, catalog) for teacher in full["white_box"]]
+    if isinstance(full.get("scorer"), dict):
+        full["scorer"] = _with_address(full["scorer"], catalog)
     return full, problems
 
 
 def _with_address(teacher: Any, catalog: Catalog) -> Any:
-    """A white-box teacher with the address of a model that is given by its name in the catalog."""
+    """A section of a teacher with the address of a model that is given by its name in the catalog."""
     teacher = _plain(teacher)
     is_model = isinstance(teacher, dict) and isinstance(teacher.get("model"), str)
     return {**teacher, "model": catalog.address(teacher["model"])} if is_model else teacher
@@ -380,6 +388,7 @@ ADDRESSES = [
         ("teacher", "completions"),
         ("student", "model"),
         ("judge", "human_labels"),
+        ("scorer", "model"),
     )
 ]
 
@@ -419,6 +428,7 @@ CHECKS: tuple[Check, ...] = (
     _compute,
     gpu_setting_problems,
     loss_problems,
+    scorer_problems,
     _reasoning_of_last_turns,
     tuning_problems,
     regression_problems,

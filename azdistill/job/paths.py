@@ -72,6 +72,7 @@ def missing_files(job: "DistillationJob") -> Iterator[Problem]:
         "teacher": {"completions": job.teacher.completions},
         "student": student,
         "judge": judge,
+        "scorer": {"model": job.scorer.model} if job.scorer else {},
         "regressions": suites,
     }
     return absent({"task": job.task, "metrics": job.metrics, "data": data, **others}, job.known, Path())
@@ -79,9 +80,9 @@ def missing_files(job: "DistillationJob") -> Iterator[Problem]:
 
 def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterator[Problem]:
     """Same as `missing_files`, for values that may be invalid in other ways. `base` is the folder of relative paths."""
-    data, teacher, student, judge = (
+    data, teacher, student, judge, scorer = (
         section if isinstance(section := values.get(name), dict) else {}
-        for name in ("data", "teacher", "student", "judge")
+        for name in ("data", "teacher", "student", "judge", "scorer")
     )
     files: dict[FieldPath, Any] = {("data", name): data.get(name) for name in FILES}
     files[("data", "public_test_sets")] = data.get("public_test_sets")
@@ -89,10 +90,13 @@ def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterato
     for index, suite in enumerate(suites if isinstance(suites, list) else ()):
         files[("regressions", index, "data")] = suite.get("data") if isinstance(suite, dict) else None
     white_box = values.get("white_box")
+    models: dict[FieldPath, Any] = {("scorer",): scorer}
     for index, model in enumerate(white_box if isinstance(white_box, list) else ()):
+        models[("white_box", index)] = model
+    for place, model in models.items():
         address = model.get("model") if isinstance(model, dict) else None
         is_name = isinstance(address, str) and catalog.address(address) != address
-        files[("white_box", index, "model")] = None if is_name else address
+        files[(*place, "model")] = None if is_name else address
     files[("teacher", "completions")] = teacher.get("completions")
     if (template := student.get("chat_template")) != CHATML:
         files[("student", "chat_template")] = template

@@ -18,9 +18,10 @@ from azdistill.contracts.step import Port, PortType, Step, StepConfig, is_run_in
 from azdistill.contracts.suites import Suite, SuiteGate
 from azdistill.contracts.task import OWN
 from azdistill.contracts.train import WHITE_BOX_PORTS, TrainConfig
+from azdistill.contracts.train_scored import MODEL_PORT, ScoredTrainConfig, ScorerConfig
 from azdistill.job.catalog import REGISTRIES, Facts, ModelType
 from azdistill.job.chat_template import chat_template_file
-from azdistill.job.components import step_of
+from azdistill.job.components import STEPS, step_of
 from azdistill.job.memory import choose_settings
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES, is_remote, is_rubric_file
@@ -85,6 +86,7 @@ GRAPH: Mapping[str, Wiring] = {
             "chat_template": "chat_template",
             "completions": "teacher.completions",
             **{port: port for port in WHITE_BOX_PORTS},
+            MODEL_PORT: MODEL_PORT,
         },
     ),
     "predict_student": Wiring(
@@ -232,6 +234,7 @@ def plan(job: DistillationJob) -> Plan:
         "human_labels": job.judge and job.judge.human_labels,
         **suite_files(job),
         **_white_box_models(job),
+        MODEL_PORT: job.scorer and job.scorer.model,
     }
     graph = _graph(configs)
     if job.student.baseline:
@@ -314,8 +317,8 @@ def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
         "slice_columns": ",".join(job.data.slice_columns) or None,
     }
     facts, baseline = _job_facts(job), job.student.baseline or job.student.model
-    sections = {name: section for name, section in job if isinstance(section, StepConfig)}
-    sections["train"] = choose_settings(job).config
+    sections = {name: section for name, section in job if isinstance(section, StepConfig) and name in STEPS}
+    sections["train"] = _with_scorer(choose_settings(job).config, job)
     if job.train.loss_weights.top_k:
         sections["teacher"] = job.teacher.model_copy(update={"require_logprobs": True})
     if job.regressions:
@@ -350,6 +353,14 @@ def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
             job_facts=facts,
         ),
     }
+
+
+def _with_scorer(config: TrainConfig, job: DistillationJob) -> TrainConfig:
+    """The config of step train in its variant with a scoring teacher, if the job has one."""
+    if job.scorer is None:
+        return config
+    scorer = ScorerConfig.model_validate({name: getattr(job.scorer, name) for name in ScorerConfig.model_fields})
+    return ScoredTrainConfig.model_validate({**dict(config), "scorer": scorer, "scorer_route": job.scorer.scorer_route})
 
 
 def _job_facts(job: DistillationJob) -> JobFacts:
@@ -417,6 +428,8 @@ def _data_files(
     data: Mapping[str, str | None], types: Mapping[str, PortType], job: DistillationJob
 ) -> dict[str, PlannedFile]:
     models = {port: teacher.type for port, teacher in zip(WHITE_BOX_PORTS, job.white_box, strict=False)}
+    if job.scorer:
+        models[MODEL_PORT] = job.scorer.type
     kinds: dict[str, PortType | ModelType] = {"public_test_sets": "uri_folder", **types, **models}
     files = {name: PlannedFile(kinds.get(name, "uri_file"), path) for name, path in data.items() if path is not None}
     if job.student.baseline:
@@ -456,7 +469,7 @@ def _nested_files(configs: Mapping[str, StepConfig]) -> dict[str, PlannedFile]:
     return {
         name: PlannedFile("uri_file", _plain(getattr(configs[wiring.step], name)))
         for wiring in _graph(configs).values()
-        for name, info in step_of(wiring.step).config.model_fields.items()
+        for name, info in _step(wiring.step, configs[wiring.step]).config.model_fields.items()
         if scalar_type(info) is None and getattr(configs[wiring.step], name) is not None
     }
 
@@ -472,7 +485,7 @@ def _run_inputs(configs: Mapping[str, StepConfig]) -> dict[str, Scalar]:
     return {
         name: getattr(configs[wiring.step], name)
         for wiring in _graph(configs).values()
-        for name, info in step_of(wiring.step).config.model_fields.items()
+        for name, info in _step(wiring.step, configs[wiring.step]).config.model_fields.items()
         if is_run_input(info)
     }
 
@@ -493,9 +506,12 @@ def _node(
 
 
 def _step(name: str, config: StepConfig) -> Step[Any]:
-    """The step of a node. Predict with vLLM runs in the environment that has it."""
-    step = step_of(name)
+    """The step of a node. Predict with vLLM, and train with a teacher that vLLM serves, run in the environment that
+    has it."""
+    step = step_of(name, "scored" if isinstance(config, ScoredTrainConfig) else "")
     uses_vllm = isinstance(config, PredictConfig) and config.engine == "vllm"
+    if isinstance(config, ScoredTrainConfig) and config.scorer.teacher is None:
+        uses_vllm = True
     return replace(step, environment="vllm") if uses_vllm else step
 
 

@@ -112,6 +112,8 @@ def student_problems(job: "DistillationJob") -> Iterator[Problem]:
         yield from long_rows(job, _positions(student.config()))
     for index, teacher in enumerate(job.white_box):
         yield from folder_problems(ModelFolder(teacher.model, ("white_box", index, "model")))
+    if job.scorer and job.scorer.model:
+        yield from folder_problems(ModelFolder(job.scorer.model, ("scorer", "model")))
     yield from _layer_problems(job, student)
 
 
