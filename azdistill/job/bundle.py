@@ -149,7 +149,7 @@ def step_files(steps: Iterable[Step[Any]]) -> Iterator[tuple[str, Content]]:
 def _component_files(step: Step[Any]) -> Iterator[tuple[str, Content]]:
     yield (
         f"{COMPONENTS}/{step.name}/{COMPONENT_FILE}",
-        _component_text((step.name, step.variant), step.environment, _types(step)),
+        _component_text(step.qualified_name, step.environment, _types(step)),
     )
     for path in closure(step.module):
         yield f"{COMPONENTS}/{step.name}/{CODE}/{path.as_posix()}", ROOT / path
@@ -160,11 +160,9 @@ def _types(step: Step[Any]) -> tuple[tuple[str, PortType], ...]:
 
 
 @cache
-def _component_text(
-    name: tuple[str, str], environment: EnvironmentName, types: tuple[tuple[str, PortType], ...]
-) -> str:
-    """The component of a step, by name and variant, whose input ports have the `types` of the job's data."""
-    step = step_of(*name)
+def _component_text(name: str, environment: EnvironmentName, types: tuple[tuple[str, PortType], ...]) -> str:
+    """The component of a step, whose input ports have the `types` of the job's data."""
+    step = step_of(name)
     inputs = {port: replace(step.inputs[port], type=type) for port, type in types}
     return to_yaml(component(replace(step, environment=environment, inputs=inputs), {"code": f"./{CODE}"}))
 

@@ -28,10 +28,9 @@ STEPS = (
 AZURE_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
 
-def step_of(name: str, variant: str = "") -> Step[Any]:
-    """The declaration of a step, or of a variant of it, by name."""
-    module = f"{name}_{variant}" if variant else name
-    step: Step[Any] = import_module(f"azdistill.contracts.{module}").STEP
+def step_of(name: str) -> Step[Any]:
+    """The declaration of a step, by its qualified name."""
+    step: Step[Any] = import_module(f"azdistill.contracts.{name}").STEP
     return step
 
 

@@ -19,6 +19,7 @@ from azdistill.contracts.suites import Suite, SuiteGate
 from azdistill.contracts.task import OWN
 from azdistill.contracts.train import WHITE_BOX_PORTS, TrainConfig
 from azdistill.contracts.train_scored import MODEL_PORT, ScoredTrainConfig, ScorerConfig
+from azdistill.contracts.train_scored import STEP as SCORED_TRAIN
 from azdistill.job.catalog import REGISTRIES, Facts, ModelType
 from azdistill.job.chat_template import chat_template_file
 from azdistill.job.components import STEPS, step_of
@@ -508,11 +509,10 @@ def _node(
 def _step(name: str, config: StepConfig) -> Step[Any]:
     """The step of a node. Predict with vLLM, and train with a teacher that vLLM serves, run in the environment that
     has it."""
-    step = step_of(name, "scored" if isinstance(config, ScoredTrainConfig) else "")
+    step = SCORED_TRAIN if isinstance(config, ScoredTrainConfig) else step_of(name)
     uses_vllm = isinstance(config, PredictConfig) and config.engine == "vllm"
-    if isinstance(config, ScoredTrainConfig) and config.scorer.teacher is None:
-        uses_vllm = True
-    return replace(step, environment="vllm") if uses_vllm else step
+    serves = isinstance(config, ScoredTrainConfig) and config.scorer.teacher is None
+    return replace(step, environment="vllm") if uses_vllm or serves else step
 
 
 def _swept(node: PlannedNode, job: DistillationJob) -> PlannedNode:

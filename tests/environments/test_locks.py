@@ -154,15 +154,20 @@ def requirements(package: str, version: Version) -> list[Requirement]:
     return [line for line in listed if line.marker is None or line.marker.evaluate({**TARGET, "extra": ""})]
 
 
-@pytest.mark.parametrize("step", STEPS)
+# With the variant of a step that has another snapshot.
+WITH_VARIANTS = (*STEPS, "train_scored")
+
+
+@pytest.mark.parametrize("step", WITH_VARIANTS)
 def test_what_a_step_imports_is_locked(step: str) -> None:
-    locked = pins(step_of(step).environment)
-    missing = {
-        module
-        for module in imported(step)
-        if not {canonicalize_name(provider) for provider in providers()[module]} & locked.keys()
-    }
-    assert missing == set()
+    for environment in (step_of(step).environment, *OTHER_ENVIRONMENTS.get(step, ())):
+        locked = pins(environment)
+        missing = {
+            module
+            for module in imported(step)
+            if not {canonicalize_name(provider) for provider in providers()[module]} & locked.keys()
+        }
+        assert missing == set(), environment
 
 
 @cache
@@ -171,8 +176,8 @@ def providers() -> Mapping[str, list[str]]:
     return packages_distributions()
 
 
-# A second environment of a step, and the package that the step imports only there.
-OTHER_ENVIRONMENTS = {"predict": "vllm"}
+# Other environments of a step, and the package that the step imports only there.
+OTHER_ENVIRONMENTS = {"predict": ("vllm",), "train_scored": ("vllm",)}
 OPTIONAL = {"vllm"}
 
 
@@ -191,7 +196,7 @@ def imported(step: str) -> set[str]:
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_every_package_of_a_source_is_used(name: str) -> None:
-    steps = [step for step in STEPS if name in (step_of(step).environment, OTHER_ENVIRONMENTS.get(step))]
+    steps = [step for step in WITH_VARIANTS if name in (step_of(step).environment, *OTHER_ENVIRONMENTS.get(step, ()))]
     used = {
         canonicalize_name(provider) for step in steps for module in imported(step) for provider in providers()[module]
     }

@@ -1,0 +1,90 @@
+"""Section scorer of a job: step train runs in its variant, and a scorer that cannot work is refused."""
+
+from typing import Any
+
+import pytest
+
+from azdistill.contracts.errors import SpecError
+from azdistill.job.bundle import pipeline_document
+from azdistill.job.model import DistillationJob
+from azdistill.job.plan import Plan, plan
+from azdistill.job.snapshot import closure
+
+ENDPOINT = {"model": "big", "endpoint": "https://big.eastus.inference.ml.azure.com/v1"}
+ON_POLICY = {"on_policy": {"share": 0.5}}
+
+
+def planned(scorer: Any, train: dict[str, Any] = ON_POLICY, **sections: Any) -> Plan:
+    job = {
+        "task": "conversation",
+        "data": {"training_data": "rows.jsonl", "test_data": "rows.jsonl"},
+        "teacher": {"teachers": [{"model": "deepseek-v3", "connection": "deepseek"}]},
+        "student": {"model": "phi-4-mini"},
+        "scorer": scorer,
+        "train": train,
+        **sections,
+    }
+    return plan(DistillationJob.model_validate(job))
+
+
+@pytest.mark.parametrize(
+    ("scorer", "environment", "model"),
+    [
+        ({"teacher": ENDPOINT, "budget": None}, "gpu", None),
+        ({"model": "azureml:big:1", "type": "mlflow_model"}, "vllm", "azureml:big:1"),
+    ],
+)
+def test_train_runs_in_its_variant(scorer: Any, environment: str, model: str | None) -> None:
+    bundle = planned(scorer)
+    (train,) = (node for node in bundle.nodes if node.name == "train")
+    assert (train.step.module, train.step.environment) == ("azdistill.steps.train_scored", environment)
+    document = pipeline_document(bundle)
+    node, store = document["jobs"]["train"], document["jobs"]["teacher"]["outputs"]["store"]
+    assert node["component"] == "./components/train/component.yml"
+    assert node["outputs"]["store"] == store
+    assert node["environment_variables"] == {"AZDISTILL_REQUIRED_GPUS": "1"}
+    assert node["limits"]["timeout"] == 86_400
+    assert node["inputs"]["scorer_route"] == "${{parent.inputs.scorer_route}}"
+    assert document["inputs"]["scorer"]["path"] == "./inputs/scorer.json"
+    assert ("scorer_model" in node["inputs"]) == (model is not None)
+    if model:
+        assert document["inputs"]["scorer_model"] == {"type": "mlflow_model", "path": model, "mode": "download"}
+
+
+def test_only_the_variant_has_the_teacher_library_in_its_snapshot() -> None:
+    """A change of the teacher library trains no student again that has no scorer."""
+    (train,) = (node for node in planned(None, {}).nodes if node.name == "train")
+    assert "teacher" not in {path.parts[1] for path in closure(train.step.module)}
+    assert "teacher" in {path.parts[1] for path in closure("azdistill.steps.train_scored")}
+    assert "store" not in train.outputs
+
+
+SERVERLESS = {"model": "big", "endpoint": "https://name.eastus.models.ai.azure.com"}
+
+
+@pytest.mark.parametrize(
+    ("scorer", "train", "code", "field", "text"),
+    [
+        ({"teacher": SERVERLESS}, ON_POLICY, "no_scoring", ("scorer", "teacher", "endpoint"), "scorer.model"),
+        ({"teacher": ENDPOINT}, {}, "unused_teacher", ("scorer",), "set train.on_policy"),
+        (None, ON_POLICY, "missing_teacher", ("train", "on_policy"), "white_box, or an endpoint"),
+        ({}, ON_POLICY, "incompatible_fields", ("scorer",), "set teacher to an endpoint, or model to a folder"),
+        ({"teacher": ENDPOINT, "model": "azureml:a:1"}, ON_POLICY, "incompatible_fields", ("scorer",), "either"),
+        ({"teacher": {"model": "big"}}, ON_POLICY, "no_endpoint", ("scorer",), "'big' has neither"),
+        ({"teacher": ENDPOINT, "budget": 3}, ON_POLICY, "no_prices", ("scorer",), "teacher.input_price"),
+        ({"model": "azureml:big"}, ON_POLICY, "missing_version", ("scorer", "model"), "azureml:big:VERSION"),
+    ],
+)
+def test_a_scorer_that_a_job_cannot_have(scorer: Any, train: Any, code: str, field: Any, text: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        planned(scorer, train)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.field) == (code, field)
+    assert text in str(problem)
+
+
+def test_a_white_box_teacher_next_to_a_scorer_is_for_the_losses_of_stored_text() -> None:
+    white_box = [{"model": "azureml:big:1"}]
+    planned({"teacher": ENDPOINT}, {**ON_POLICY, "losses": {"text": 1, "logits": 1}}, white_box=white_box)
+    with pytest.raises(SpecError, match="no loss uses it"):
+        planned({"teacher": ENDPOINT}, ON_POLICY, white_box=white_box)
