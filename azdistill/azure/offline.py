@@ -10,7 +10,7 @@ from azdistill.azure.errors import in_one_line
 from azdistill.azure.workspace import fast_validation, require_sdk
 from azdistill.contracts.errors import PipelineError
 from azdistill.contracts.problems import FieldPath, Problem
-from azdistill.engine.pipeline.single_component import is_component
+from azdistill.engine.pipeline.kinds import kind_of
 from azdistill.engine.yaml_document import read_document
 
 if TYPE_CHECKING:
@@ -23,18 +23,27 @@ _NOT_AN_EXPRESSION = re.compile(r"(?:^|(?<=; ))Value passed is not a data bindin
 
 
 def sdk_problems(pipeline: Path) -> list[Problem]:
-    """Errors of the client in a pipeline or component file. It checks other things than our own checks.
+    """Errors of the client in the file of a pipeline, a job or a component. It checks other things than our own checks.
 
     Raises InputError without the extra `azure`, PipelineError for a file that is not YAML.
     """
     require_sdk()
-    kind: Kind = "component" if is_component(read_document(pipeline, PipelineError, "pipeline file")) else "job"
+    document = read_document(pipeline, PipelineError, "pipeline file")
+    kind: Kind = "component" if kind_of(document.value) in ("component", "pipeline component") else "job"
     with fast_validation():
         try:
-            result = _load(kind, pipeline, pipeline)._validate()  # its public method needs a workspace
+            messages = _validation_messages(_load(kind, pipeline, pipeline))
         except PipelineError as error:
             return list(error.problems)
-    return _located(pipeline, [(_field_path(path), message) for path, message in result.error_messages.items()])
+        except Exception as error:  # the client raises errors of any type for values that it does not expect
+            return _located(pipeline, [((), f"the client failed with {type(error).__name__}: {error}")])
+    return _located(pipeline, [(_field_path(path), message) for path, message in messages.items()])
+
+
+def _validation_messages(entity: Any) -> dict[str, str]:
+    """The client's errors by field. Its public method needs a workspace. A sweep job is checked when it is loaded."""
+    messages: dict[str, str] = entity._validate().error_messages if hasattr(entity, "_validate") else {}
+    return messages
 
 
 def load_pipeline_job(pipeline: Path, source: Path | IO[str], overrides: Sequence[dict[str, Any]]) -> "Job":
@@ -70,13 +79,20 @@ def _nested_messages(messages: Any, field: FieldPath = ()) -> list[tuple[FieldPa
 
 
 def _listed_messages(text: str) -> list[tuple[FieldPath, str]]:
-    """Errors as the client prints them: JSON in the middle of advice about schemas and editors."""
+    """Errors as the client prints them: JSON in the middle of advice about schemas and editors. That of a job outside a
+    pipeline is in a message of other JSON, nested along the fields."""
     match = re.search(r"\{.*\}", text, re.DOTALL)
     try:
-        errors = json.loads(match[0])["errors"] if match else []
-    except (ValueError, KeyError):
-        errors = []
-    return [(_field_path(error["path"]), error["message"]) for error in errors] or [((), text)]
+        content = json.loads(match[0]) if match else {}
+    except ValueError:
+        content = {}
+    if "errors" not in content:
+        return _nested_messages(content) or [((), text)]
+    return [
+        ((*_field_path(error["path"]), *field), message)
+        for error in content["errors"]
+        for field, message in _listed_messages(error["message"])
+    ]
 
 
 def _field_path(path: str) -> FieldPath:

@@ -32,11 +32,20 @@ def pipeline_file(path: Path) -> Path | None:
                 fix="give the path of a job file, a bundle or a pipeline file",
             )
         return path / PIPELINE_FILE
+    from azdistill.engine.pipeline.kinds import OtherKind, kind_of
     from azdistill.engine.yaml_document import read_document
 
-    fields = read_document(path, InputError, "job or pipeline file").value
-    is_pipeline = fields.keys() & {"jobs", "command"} or fields.get("type") in ("pipeline", "parallel")
-    return path if is_pipeline else None
+    kind = kind_of(read_document(path, InputError, "job or pipeline file").value)
+    if isinstance(kind, OtherKind):
+        raise InputError(
+            f"is {kind}, which only Azure ML reads: azdistill runs distillation, pipeline, command and sweep jobs, and "
+            "components",
+            file=path,
+            code="other_kind",
+            fix="create it in Azure ML",
+            command=f"{kind.command} --file {path}",
+        )
+    return path if kind else None
 
 
 def job_file(path: Path) -> Path:

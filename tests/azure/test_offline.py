@@ -19,6 +19,15 @@ __all__ = ["azdistill", "folder", "job"]
 
 PIPELINE = "pipeline.yml"
 SUFFIX = "(azure-ai-ml)"
+SWEEP_JOB = """
+type: sweep
+trial: {command: "ls ${{search_space.n}}", environment: "azureml:e:1"}
+compute: azureml:c
+sampling_algorithm: grid
+search_space: {n: {type: choice, values: [1, 2]}}
+objective: {goal: minimize, primary_metric: loss}
+limits: {max_total_trials: 2}
+"""
 COMPUTE = "    compute: azureml:cpu-cluster\n"
 
 
@@ -133,3 +142,18 @@ def test_validate_runs_the_client_with_its_option(azdistill: Command, job: Path,
     assert done.code == 2
     assert "anonymous registration" not in done.err
     assert f"{path}:14: jobs.register.services.tensor: " in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("command: ls\nenvironment: azureml:e:1\ncompute: azureml:c\n", None),
+        ("command: ls\nenvironment: azureml:e:1\nlimit: {timeout: 1}\n", "limit"),
+        (SWEEP_JOB, None),
+        (SWEEP_JOB.replace("goal: minimize", "goal: less"), "objective.goal"),
+    ],
+)
+def test_a_job_outside_a_pipeline_is_checked_as_a_job(tmp_path: Path, text: str, field: str | None) -> None:
+    path = tmp_path / "job.yml"
+    path.write_text(text)
+    assert [dotted(problem.field) for problem in sdk_problems(path)] == ([field] if field else [])

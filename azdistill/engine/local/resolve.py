@@ -162,7 +162,7 @@ class Resolver:
                 try:
                     output_path(setting, self.options.home, self._expressions(node, name))
                 except InputError as error:
-                    path = ("jobs", *node.name.split(SEPARATOR), "outputs", name)
+                    path = (*self._job_field(node), "outputs", name)
                     file, line = self.pipeline.path, self.pipeline.document.line(path)
                     for problem in error.problems:
                         yield replace(problem, subject="", field=path, value=setting.path, file=file, line=line)
@@ -191,7 +191,12 @@ class Resolver:
         value = node.inputs.get(name)
         if isinstance(value, PipelineInput):
             return "inputs", value.name
-        return "jobs", *node.name.split(SEPARATOR), "inputs", name
+        return *self._job_field(node), "inputs", name
+
+    def _job_field(self, node: Node) -> tuple[str, ...]:
+        """The field with the job of a node, which may be in a component of the pipeline."""
+        outer, *inner = node.name.split(SEPARATOR)
+        return *self.pipeline.field_of(outer), *inner
 
     def _expressions(self, node: Node, output: str) -> Mapping[str, str]:
         """The values of the expressions in an output's address. On Azure ML `${{name}}` is the name of the node's own

@@ -54,7 +54,7 @@ def pipeline_problems(pipeline: Pipeline, nested: bool = False) -> list[Problem]
     for node in pipeline.nodes.values():
         if has_unlisted_errors(problems):
             break
-        NodeCheck(pipeline, node, root.at("jobs", node.name), nested).run()
+        NodeCheck(pipeline, node, root.at(*pipeline.field_of(node.name)), nested).run()
     components = {id(inner): inner for node in pipeline.nodes.values() if (inner := node.component.pipeline)}
     for inner in components.values():
         problems += [problem for problem in pipeline_problems(inner, nested=True) if problem not in problems]
@@ -71,7 +71,7 @@ def pipeline_problems(pipeline: Pipeline, nested: bool = False) -> list[Problem]
 def azure_only(pipeline: Pipeline) -> list[Problem]:
     """Add at most one warning about the fields of a file that have no effect in a local run, at the first of them."""
     root = YamlNode(pipeline.document, [])
-    owners = [root, *(root.at("jobs", name) for name in pipeline.nodes)]
+    owners = [root, *(root.at(*pipeline.field_of(name)) for name in pipeline.nodes if not pipeline.is_single)]
     ignored = [owner.at(name) for owner in owners for name in _AZURE_ONLY if owner.mapping().get(name) is not None]
     if not ignored:
         return []
@@ -89,7 +89,7 @@ def execution_order(nodes: Mapping[str, Node]) -> list[str]:
 
 def _check_files(pipeline: Pipeline, root: YamlNode) -> None:
     values = {("inputs", name): value for name, value in pipeline.inputs.items()} | {
-        ("jobs", node.name, "inputs", name): value
+        (*pipeline.field_of(node.name), "inputs", name): value
         for node in pipeline.nodes.values()
         for name, value in node.inputs.items()
     }
@@ -137,7 +137,7 @@ def _check_writers(pipeline: Pipeline, root: YamlNode) -> None:
         first_node, first_output = ports[0]
         for node_name, name in ports[1:]:
             message = f"jobs.{first_node}.outputs.{first_output} writes to {target} too"
-            output = root.at("jobs", node_name, "outputs", name)
+            output = root.at(*pipeline.field_of(node_name), "outputs", name)
             output.error("shared_output", message, "give each output its own path", value=None)
 
 
@@ -149,8 +149,8 @@ def _check_outputs(pipeline: Pipeline, root: YamlNode) -> None:
 
 
 def _check_compute(pipeline: Pipeline, root: YamlNode) -> None:
-    """A pipeline component uses the compute of the job that contains it."""
-    if pipeline.is_component or pipeline.default_compute:
+    """A component uses the compute of the job that contains it, and a job outside a pipeline serverless compute."""
+    if pipeline.is_component or pipeline.is_single or pipeline.default_compute:
         return
     for node in pipeline.nodes.values():
         if node.component.kind in _NEED_COMPUTE and not node.settings.get("compute"):

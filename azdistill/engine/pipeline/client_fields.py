@@ -49,6 +49,17 @@ INLINE_PARALLEL: Fields = {
     **dict.fromkeys(("error_threshold", "mini_batch_error_threshold", "max_concurrency_per_instance"), "any"),
     **dict.fromkeys(("logging_level", "resources", "environment_variables"), "any"),
 }
+# A sweep job outside a pipeline, and its trial.
+SWEEP_JOB: Fields = {
+    **_JOB,
+    **dict.fromkeys(("trial", "sampling_algorithm", "search_space", "objective", "early_termination", "limits"), "any"),
+    **dict.fromkeys(("queue_settings", "resources"), "any"),
+}
+TRIAL: Fields = {
+    "command": "text",
+    **dict.fromkeys(("code", "environment", "environment_variables", "resources", "distribution"), "any"),
+    "queue_settings": "any",
+}
 # Fields of a job with a component whose type the client checks.
 COMPONENT_NODE: Fields = {
     "properties": "texts",
@@ -202,6 +213,12 @@ def check_pipeline_job(root: YamlNode) -> None:
     check_identity(root.at("identity"))
     check_job_name(root.at("name"))
     check_labels(root)
+
+
+def check_sweep_job(root: YamlNode) -> None:
+    """Check the fields of a sweep job outside a pipeline, and of its trial."""
+    refuse_unknown(root, SWEEP_JOB, expressions=False)
+    refuse_unknown(root.at("trial"), TRIAL, expressions=False)
 
 
 def _check_address(node: YamlNode) -> None:

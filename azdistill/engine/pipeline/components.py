@@ -8,7 +8,7 @@ from typing import Any
 
 from azdistill.engine.pipeline.client_fields import check_component, check_output_port, check_port
 from azdistill.engine.pipeline.environments import read_environment
-from azdistill.engine.pipeline.expressions import is_expression, names
+from azdistill.engine.pipeline.expressions import is_expression, names, with_group
 from azdistill.engine.pipeline.model import ANY, Component, InputPort, Scalar
 from azdistill.engine.pipeline.parallel import JOB_FIELDS as PARALLEL_FIELDS
 from azdistill.engine.pipeline.parallel import check_declared, check_task, read_parallel
@@ -20,6 +20,9 @@ _FIELDS = frozenset(
     "$schema type name version display_name description tags properties is_deterministic inputs outputs command code "
     "additional_includes environment environment_variables resources distribution limits queue_settings".split()
 )
+# Field of a sweep job, and group of the names in the command of its trial.
+SEARCH_SPACE = "search_space"
+
 _SCHEMA = re.compile(r"/(\w+)\.schema\.json$")
 # File systems limit a name to this length.
 MAX_NAME_LENGTH = 255
@@ -64,16 +67,33 @@ def job_as_component(node: YamlNode, name: str, kind: str) -> Component:
     return _component(node, name, kind, inputs, _outputs(node))
 
 
+def trial_as_component(job: YamlNode, name: str) -> Component:
+    """The trial of a sweep job outside a pipeline. Its command has `${{inputs.NAME}}` of the job, and
+    `${{search_space.NAME}}`, which becomes an input of this name."""
+    trial = job.at("trial")
+    inputs = {port: InputPort(_type_of(value)) for port, value in job.at("inputs").mapping().items()}
+    inputs |= {port: InputPort(ANY) for port in job.at(SEARCH_SPACE).mapping()}
+    for port, input in [*job.at("inputs").entries(), *job.at(SEARCH_SPACE).entries()]:
+        _check_name(input, port)
+    return _component(trial, name, "command", inputs, _outputs(job), is_trial=True)
+
+
 def _component(
-    node: YamlNode, name: str, kind: str, inputs: Mapping[str, InputPort], outputs: Mapping[str, str]
+    node: YamlNode,
+    name: str,
+    kind: str,
+    inputs: Mapping[str, InputPort],
+    outputs: Mapping[str, str],
+    is_trial: bool = False,
 ) -> Component:
+    command = node.at("command").text() or ""
     task = node.at("task") if kind == "parallel" else node
     folder = node.document.path.parent
     component = Component(
         name=name,
         folder=folder,
         kind=kind,
-        command=node.at("command").text() or "",
+        command=with_group(command, SEARCH_SPACE, "inputs") if is_trial else command,
         inputs=inputs,
         outputs=outputs,
         environment=read_environment(task.at("environment")),

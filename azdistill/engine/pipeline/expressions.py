@@ -66,6 +66,16 @@ def names(command: str) -> Iterator[str]:
     yield from (match[1].strip() for match in _EXPRESSION.finditer(command))
 
 
+def with_group(command: str, old: str, new: str) -> str:
+    """The command whose expressions `${{old.NAME}}` are `${{new.NAME}}`."""
+
+    def renamed(match: re.Match[str]) -> str:
+        group, _, name = match[1].strip().partition(".")
+        return f"${{{{{new}.{name}}}}}" if group == old else match[0]
+
+    return _EXPRESSION.sub(renamed, command)
+
+
 @lru_cache(maxsize=256)
 def required_names(command: str) -> frozenset[str]:
     """Names in the expressions outside `$[[ ]]`: the command cannot run without their values.

@@ -5,12 +5,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from azdistill.engine.errors import PipelineError
-from azdistill.engine.pipeline.client_fields import INPUT, check_node, check_output, check_pipeline_job, refuse_unknown
-from azdistill.engine.pipeline.components import as_scalar, job_as_component, read_component, read_port
+from azdistill.engine.pipeline.client_fields import (
+    INPUT,
+    check_node,
+    check_output,
+    check_pipeline_job,
+    check_sweep_job,
+    refuse_unknown,
+)
+from azdistill.engine.pipeline.components import (
+    as_scalar,
+    job_as_component,
+    read_component,
+    read_port,
+    trial_as_component,
+)
 from azdistill.engine.pipeline.environments import read_environment, warn_unpinned
 from azdistill.engine.pipeline.expressions import PipelineOutput, is_expression, reference
+from azdistill.engine.pipeline.kinds import kind_of
+from azdistill.engine.pipeline.labels import check_job_name
 from azdistill.engine.pipeline.model import (
     ANY,
     DATA_TYPES,
@@ -26,7 +42,7 @@ from azdistill.engine.pipeline.model import (
 from azdistill.engine.pipeline.parallel import JOB_FIELDS as PARALLEL_FIELDS
 from azdistill.engine.pipeline.parallel import read_parallel
 from azdistill.engine.pipeline.run_settings import RUN_SETTINGS, check_run_settings
-from azdistill.engine.pipeline.single_component import is_component, single_component
+from azdistill.engine.pipeline.single_job import node_name, single_component, single_job
 from azdistill.engine.pipeline.sweeps import read_sweep
 from azdistill.engine.pipeline.yaml_node import YamlNode, has_unlisted_errors
 from azdistill.engine.yaml_document import Document, read_document
@@ -63,13 +79,18 @@ def _none_registered(address: str) -> None:
 
 
 def load_pipeline(path: Path, registered: Registered = _none_registered) -> Pipeline:
-    """The pipeline of a file with its problems; for a component file, the pipeline that runs this component.
+    """The pipeline of a file with its problems; for the file of a component, or of a job outside a pipeline, the
+    pipeline that runs it.
 
     `registered` finds the files of registered components. Raises PipelineError only for a file that is not a YAML
     mapping.
     """
     document = read_document(path, PipelineError, "pipeline file")
-    return single_component(document) if is_component(document) else _Reader(document, (), registered).pipeline()
+    kind = kind_of(document.value)
+    if kind == "component":
+        return single_component(YamlNode(document, []))
+    reader = _Reader(document, (), registered)
+    return reader.job(kind) if kind in ("command job", "sweep job") else reader.pipeline()
 
 
 class _Reader:
@@ -103,6 +124,15 @@ class _Reader:
             problems=tuple(self.root.problems),
             is_component=self.is_component,
         )
+
+    def job(self, kind: Literal["command job", "sweep job"]) -> Pipeline:
+        """The pipeline that runs a job outside a pipeline."""
+        root = self.root
+        if kind == "sweep job":
+            check_sweep_job(root)
+        check_job_name(root.at("name"))
+        name = node_name(root.document.path.stem)
+        return single_job(root, self._node(name, root, {}))
 
     def _nodes(self, outputs: Mapping[str, OutputSetting]) -> dict[str, Node]:
         """The nodes by name. Where more errors are found than are listed, the rest is not read."""
@@ -208,6 +238,8 @@ class _Reader:
         kind = str(job.value.get("type") or "command")
         if kind not in JOB_TYPES:
             job.at("type").error("invalid_choice", f"must be one of {', '.join(sorted(JOB_TYPES))}")
+        if kind == "sweep" and not job.field and isinstance(job.at("trial").value, Mapping):
+            return replace(trial_as_component(job, name), kind=kind)
         named = job.at("trial" if kind == "sweep" else "component")
         component = self._named_component(name, named) if named.value else self._own_component(name, job, kind)
         if component is None:

@@ -170,7 +170,8 @@ class Pipeline:
     """A pipeline file with its components, and the problems found while reading them.
 
     `inputs` are values. `ports` are declarations, where an input has one: a component declares inputs, a job gives
-    them values.
+    them values. `is_component`: the file declares a component and runs nothing by itself. `is_single`: the file has one
+    job or component, and no `jobs`.
     """
 
     document: Document
@@ -182,6 +183,11 @@ class Pipeline:
     continue_on_step_failure: bool = False
     problems: tuple[Problem, ...] = ()
     is_component: bool = False
+    is_single: bool = False
+
+    def field_of(self, node: str) -> tuple[str, ...]:
+        """The field of the file with the job of a node. A file of one job or component is this job itself."""
+        return () if self.is_single else ("jobs", node)
 
     @property
     def path(self) -> Path:

@@ -1,0 +1,81 @@
+"""Kinds of Azure ML's files."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from azdistill.engine.pipeline.checks import validate_file
+from azdistill.engine.pipeline.kinds import OtherKind, kind_of
+
+SCHEMAS = "https://azuremlschemas.azureedge.net/latest"
+DECLARED = {"command": "ls", "inputs": {"rows": {"type": "uri_folder", "optional": True}}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({"type": "pipeline"}, "pipeline"),
+        ({"jobs": {}}, "pipeline"),
+        ({"type": "command", "jobs": {}}, "pipeline"),
+        ({"$schema": f"{SCHEMAS}/pipelineComponent.schema.json", "type": "pipeline"}, "pipeline component"),
+        ({"$schema": f"{SCHEMAS}/commandComponent.schema.json", "command": "ls", "compute": "c"}, "component"),
+        ({"$schema": f"{SCHEMAS}/commandJob.schema.json", **DECLARED}, "command job"),
+        ({"type": "command", **DECLARED}, "component"),
+        ({"command": "ls", "name": "list"}, "component"),
+        ({"command": "ls"}, "command job"),
+        ({"command": "ls", "compute": "azureml:c", "version": "1"}, "command job"),
+        ({"command": "ls", "inputs": {"rows": {"type": "uri_folder", "path": "rows"}}}, "command job"),
+        ({"command": "ls", "inputs": {"n": 3}, "is_deterministic": True}, "component"),
+        ({"type": "sweep"}, "sweep job"),
+        ({"type": "parallel", "task": {}}, "component"),
+        ({"task": {"type": "run_function"}}, "component"),
+    ],
+)
+def test_a_file_that_runs_here_is_recognised(fields: dict[str, Any], kind: str) -> None:
+    assert kind_of(fields) == kind
+
+
+@pytest.mark.parametrize(
+    ("fields", "command"),
+    [
+        ({"type": "automl", "task": "regression"}, "az ml job create"),
+        ({"type": "spark", "jobs": None}, "az ml job create"),
+        ({"$schema": f"{SCHEMAS}/schedule.schema.json", "create_job": {"type": "pipeline"}}, "az ml schedule create"),
+        ({"name": "weekly", "create_job": "./job.yml"}, "az ml schedule create"),
+        ({"$schema": f"{SCHEMAS}/modelBatchDeployment.schema.json", "type": "model"}, "az ml batch-deployment create"),
+        ({"$schema": f"{SCHEMAS}/batchDeployment.schema.json", "type": "pipeline"}, "az ml batch-deployment create"),
+        ({"name": "e", "auth_mode": "key"}, "az ml online-endpoint create"),
+        ({"name": "blue", "endpoint_name": "e"}, "az ml online-deployment create"),
+        ({"name": "e", "image": "ubuntu"}, "az ml environment create"),
+        ({"name": "d", "type": "uri_file", "path": "rows.csv"}, "az ml data create"),
+        ({"name": "c", "type": "amlcompute"}, "az ml compute create"),
+        ({"$schema": f"{SCHEMAS}/workspaceConnection.schema.json", "type": "git"}, "az ml connection create"),
+    ],
+)  # fmt: skip
+def test_a_file_that_only_azure_ml_reads_has_its_command(fields: dict[str, Any], command: str) -> None:
+    kind = kind_of(fields)
+    assert isinstance(kind, OtherKind)
+    assert kind.command == command
+
+
+@pytest.mark.parametrize("fields", [{}, {"task": "nli"}, {"name": "support", "teacher": {}}, {"inputs": {}}])
+def test_a_distillation_job_is_no_file_of_azure_ml(fields: dict[str, Any]) -> None:
+    assert kind_of(fields) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "field"),
+    [
+        ("command: ls\nenviroment_variables: {}\nenvironment: azureml:e:1", "unknown_field", "enviroment_variables"),
+        ("command: ls\nenvironment: azureml:e:1\ninputs: {n: '${{parent.inputs.n}}'}", "invalid_reference", "inputs.n"),
+        ("command: ls ${{inputs.n}}\nenvironment: azureml:e:1\ncompute: c", "undeclared_port", "command"),
+        ("type: sweep\ntrial: {comand: ls}", "unknown_field", "trial.comand"),
+        ("type: sweep\ntrial: {command: 'ls ${{search_space.n}}'}", "undeclared_port", "trial.command"),
+        ("type: sweep\nsearch_space: {n: 1}\ninputs: {n: 1}", "duplicate_value", "search_space.n"),
+    ],
+)  # fmt: skip
+def test_a_wrong_job_outside_a_pipeline_gives_its_problem(tmp_path: Path, text: str, code: str, field: str) -> None:
+    path = tmp_path / "job.yml"
+    path.write_text(text)
+    assert (code, field) in [(problem.code, ".".join(map(str, problem.field))) for problem in validate_file(path)]
