@@ -262,6 +262,7 @@ def jobs(draw: st.DrawFn) -> Values:
             compute=compute_sections(),
             deployment=st.none() | deployment_sections(),
             white_box=st.just([]),  # models, see tests/job/test_white_box.py
+            scorer=st.none(),  # needs train.on_policy
             train=fields(
                 TrainConfig,
                 on_policy=st.none(),  # needs a model
