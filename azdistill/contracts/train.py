@@ -124,6 +124,18 @@ class LossWeights(StepConfig):
 class OnPolicy(StepConfig):
     """Answers that the student samples during the training, and in which a teacher scores each token."""
 
+    teacher: Literal["auto", "self"] = Field(
+        "auto",
+        description="Scores the sampled answers. auto: the models in white_box. self: the student itself, with the "
+        "stored answer of the row in its prompt.",
+    )
+    teacher_decay: float = Field(
+        0.95,
+        ge=0,
+        le=1,
+        description="Decay of the moving average of the student's weights that is its teacher, for teacher self. 0: "
+        "the current weights. 1: the weights before the first sampled answers.",
+    )
     share: float = Field(
         0.5, gt=0, le=1, description="Share of the rows of each step whose answers the student writes anew."
     )
@@ -310,8 +322,16 @@ class TrainConfig(StepConfig):
         if self.is_sharded and (self.needs_white_box or self.on_policy):
             fix = "set sharding to none, or remove these losses and on_policy"
             raise _incompatible("a sharded student cannot sample, or be compared with a white-box teacher", fix)
+        return self
+
+    @model_validator(mode="after")
+    def _can_sample(self) -> "TrainConfig":
         if self.packing and self.on_policy:
             raise _incompatible("rows that the student samples cannot be packed", "set packing to false")
+        has_average = self.is_self_taught and self.on_policy and 0 < self.on_policy.teacher_decay < 1
+        if has_average and self.method not in ("lora", "qlora") and not self.float32_master_weights:
+            fix = "set float32_master_weights to true, or on_policy.teacher_decay to 0 or 1"
+            raise _incompatible("a moving average of bfloat16 weights does not move: its changes are too small", fix)
         return self
 
     @model_validator(mode="after")
@@ -330,13 +350,23 @@ class TrainConfig(StepConfig):
 
     @property
     def needs_white_box(self) -> bool:
-        """True if the loss compares the student with a model in the process of the training."""
-        return self.loss_weights.needs_white_box or (self.on_policy is not None and not self.has_scorer)
+        """True if the loss compares the student with another model in the process of the training."""
+        return self.loss_weights.needs_white_box or self.scores_by_white_box
 
     @property
     def has_scorer(self) -> bool:
         """True if a teacher behind an endpoint scores the sampled answers: see `ScoredTrainConfig`."""
         return False
+
+    @property
+    def is_self_taught(self) -> bool:
+        """True if the student scores the answers that it samples."""
+        return self.on_policy is not None and self.on_policy.teacher == "self"
+
+    @property
+    def scores_by_white_box(self) -> bool:
+        """True if white-box teachers score the sampled answers."""
+        return self.on_policy is not None and not self.is_self_taught and not self.has_scorer
 
     @property
     def has_adapters(self) -> bool:

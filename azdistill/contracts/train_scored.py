@@ -83,6 +83,16 @@ class ScoredTrainConfig(ScorerRoute, TrainConfig):
 
     scorer: ScorerConfig = Field(description="The teacher that scores the sampled answers.")
 
+    @model_validator(mode="after")
+    def _has_one_teacher_of_sampled_answers(self) -> "ScoredTrainConfig":
+        if self.is_self_taught:
+            raise PydanticCustomError(
+                "incompatible_fields",
+                "scorer and on_policy.teacher self both score the sampled answers",
+                {"fix": "remove scorer, or set on_policy.teacher to auto"},
+            )
+        return self
+
     @property
     def has_scorer(self) -> bool:
         return True

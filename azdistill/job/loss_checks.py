@@ -45,15 +45,15 @@ def _white_box(job: "DistillationJob") -> Iterator[Problem]:
                 field=("train", "losses", name),
                 value=weight,
             )
-    if job.train.on_policy and not job.white_box and job.scorer is None:
+    by_white_box = job.train.scores_by_white_box and job.scorer is None
+    if by_white_box and not job.white_box:
         yield Problem(
             code="missing_teacher",
             message="needs a teacher that scores given tokens, which serverless endpoints do not",
-            fix=f"{SCORING_TEACHERS}; for a serverless endpoint, use losses.top_k instead",
+            fix=f"{SCORING_TEACHERS}; for a serverless endpoint, set teacher to self, or use losses.top_k instead",
             field=("train", "on_policy"),
         )
-    is_used = losses.needs_white_box or (job.train.on_policy and job.scorer is None)
-    if job.white_box and not is_used:
+    if job.white_box and not (losses.needs_white_box or by_white_box):
         message, fix = "no loss uses it", "set train.losses.logits or train.on_policy, or remove white_box"
         yield Problem(code="unused_teacher", message=message, fix=fix, field=("white_box",))
 

@@ -54,15 +54,16 @@ def scorer_problems(job: "DistillationJob") -> Iterator[Problem]:
     if job.scorer is None:
         return
     teacher = job.scorer.teacher
-    if job.train.on_policy is None:
-        message, fix = "nothing is scored", "set train.on_policy, or remove scorer"
+    if job.train.on_policy is None or job.train.is_self_taught:
+        scored = "train.on_policy.teacher to auto" if job.train.is_self_taught else "train.on_policy"
+        message, fix = "nothing is scored", f"set {scored}, or remove scorer"
         yield Problem(code="unused_teacher", message=message, fix=fix, field=("scorer",))
     if teacher and teacher.endpoint and not can_score(chat_url(teacher.endpoint)):
         yield Problem(
             code="no_scoring",
             message="serverless endpoints of Azure score no given tokens",
             fix="use vLLM behind a managed online endpoint, scorer.model, or white_box; for a teacher behind this "
-            "endpoint, use train.losses.top_k instead of train.on_policy",
+            "endpoint, set train.on_policy.teacher to self, or use train.losses.top_k instead of train.on_policy",
             field=("scorer", "teacher", "endpoint"),
             value=teacher.endpoint,
         )

@@ -1,6 +1,7 @@
 """Decoding in a batch that finished rows leave and waiting rows join: greedy, or sampled."""
 
 import inspect
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -11,7 +12,7 @@ import torch
 from transformers import DynamicCache, GenerationMixin
 
 from azdistill.students.cache import RowCache, cache_layers
-from azdistill.students.loading import Student
+from azdistill.students.loading import Student, max_positions
 
 # Prompts that are computed together have at least this fraction of the length of the longest one: the rest is padding.
 LEAST_FILLED = 0.75
@@ -79,6 +80,11 @@ def short_positions(model: Any) -> int | None:
         return None
     positions: int | None = getattr(model.config, "original_max_position_embeddings", None)
     return positions
+
+
+def context_of(model: Any) -> int:
+    """The largest number of tokens of a row that a model reads with the same positions as shorter ones."""
+    return min(limit(model) or sys.maxsize for limit in (max_positions, short_positions))
 
 
 @torch.inference_mode()

@@ -48,8 +48,9 @@ class TokenizedRow:
     """A conversation as token ids, and the positions whose tokens are targets of the loss.
 
     `targets` are half-open spans of positions, in order and disjoint: each covers an answer and the token that ends it.
-    `weight` multiplies the loss of the row's target tokens. `conversation` is its index. `top_k` are a teacher's likely
-    tokens at the targets.
+    `weight` multiplies the loss of the row's target tokens. `conversation` is its index, `num_turns` the number of its
+    turns to the last target. `top_k` are a teacher's likely tokens at the targets. `privileged_ids` are the prompt of
+    the last target with the stored answer, None for a row that has none.
     """
 
     input_ids: list[int]
@@ -57,6 +58,8 @@ class TokenizedRow:
     weight: float = 1.0
     conversation: int = 0
     top_k: TopK | None = None
+    num_turns: int = 0
+    privileged_ids: list[int] | None = None
 
     @property
     def num_target_tokens(self) -> int:
@@ -94,10 +97,10 @@ def tokenize_rows(
     ]
     rows: list[TokenizedRow] = []
     last_number = None
-    for (number, _), prompt, answer in zip(targets, *chat.encode_targets([turns for _, turns in targets]), strict=True):
-        row = TokenizedRow(
-            prompt + answer, ((len(prompt), len(prompt) + len(answer)),), weights[number] if weights else 1.0, number
-        )
+    encoded = chat.encode_targets([turns for _, turns in targets])
+    for (number, turns), prompt, answer in zip(targets, *encoded, strict=True):
+        span, weight = (len(prompt), len(prompt) + len(answer)), weights[number] if weights else 1.0
+        row = TokenizedRow(prompt + answer, (span,), weight, number, num_turns=len(turns))
         if number == last_number and prompt[: len(rows[-1].input_ids)] == rows[-1].input_ids:
             rows[-1] = replace(row, targets=rows[-1].targets + row.targets)
         else:

@@ -23,7 +23,7 @@ def agreement_sums(
     """Sums over the first sampled tokens, and their number `positions`.
 
     `overlap` is the share of the teacher's TOP_TOKENS most likely tokens that are among the student's, `shared_mass`
-    the probability that the student gives to the teacher's. The teacher is the first white-box one. With
+    the probability that the student gives to the teacher's. The teacher is the first one of `targets.of_sampled`. With
     `of_likely_tokens` it is that of `targets.top_ids`: it has K tokens at most, and `teacher_mass` is the probability
     that it gives to all K.
     """
@@ -37,7 +37,7 @@ def agreement_sums(
         others = targets.top_ids[sampled, :TOP_TOKENS].long()
         sums["teacher_mass"] = targets.top_logprobs[sampled].exp().sum()
     else:
-        teacher = targets.teachers[0]
+        teacher = targets.of_sampled[0]
         logits = logits[:, : teacher.vocabulary]
         of_teacher = teacher.transform(_logits(teacher.hidden[sampled], teacher.head))[:, : teacher.vocabulary]
         others = of_teacher.topk(min(TOP_TOKENS, logits.shape[1])).indices

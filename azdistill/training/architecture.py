@@ -26,7 +26,7 @@ def has_known_logits(causal_lm: Any) -> bool:
     if not isinstance(head, nn.Linear) or causal_lm.base_model is causal_lm:
         return False
     ids = _first_ids(causal_lm)
-    with _evaluated(causal_lm):
+    with evaluated(causal_lm):
         logits = causal_lm(input_ids=ids, use_cache=False).logits
         hidden = causal_lm.base_model(input_ids=ids, use_cache=False)[0]
         return _are_close(logits, logit_transform(causal_lm.config)(head(hidden).float()))
@@ -37,7 +37,7 @@ def separates_packed_rows(model: Any) -> bool:
     first, second = _first_ids(model), _first_ids(model).flip(-1)
     packed = torch.cat([first, second], dim=-1)
     positions = torch.arange(COMPARED_TOKENS, device=packed.device).repeat(2).unsqueeze(0)
-    with _evaluated(model):
+    with evaluated(model):
         alone = model(input_ids=second, use_cache=False).logits
         together = model(input_ids=packed, position_ids=positions, use_cache=False).logits[:, COMPARED_TOKENS:]
     return _are_close(alone, together)
@@ -54,7 +54,7 @@ def _are_close(logits: Tensor, others: Tensor) -> bool:
 
 
 @contextmanager
-def _evaluated(model: Any) -> Iterator[None]:
+def evaluated(model: Any) -> Iterator[None]:
     """Without dropout and gradients inside the block."""
     training = model.training
     model.eval()

@@ -123,6 +123,20 @@ def collate(rows: Sequence[TokenizedRow], pad_token_id: int) -> dict[str, torch.
     return batch | _likely_tokens(rows, [(number, 0) for number in range(len(rows))], (len(rows), longest))
 
 
+def privileged_inputs(rows: Sequence[TokenizedRow], pad_token_id: int) -> dict[str, torch.Tensor]:
+    """Privileged prompts with the answers of rows, of shape (rows, longest), padded on the right.
+
+    `privileged_targets` is true at the tokens of the last target of each row.
+    """
+    answers = [row.input_ids[slice(*row.targets[-1])] for row in rows]
+    privileged = [
+        TokenizedRow(prompt + answer, ((len(prompt), len(prompt) + len(answer)),))
+        for prompt, answer in zip((row.privileged_ids or [] for row in rows), answers, strict=True)
+    ]
+    batch = collate(privileged, pad_token_id)
+    return {"privileged_ids": batch["input_ids"], "privileged_targets": batch["labels"] != IGNORE_INDEX}
+
+
 def collate_packed(rows: Sequence[TokenizedRow]) -> dict[str, torch.Tensor]:
     """Tensors of shape (1, all tokens): the rows one after another.
 

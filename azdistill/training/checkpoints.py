@@ -22,6 +22,7 @@ from azdistill.contracts.errors import DataError, InputError
 from azdistill.contracts.files import read_json, sync, write_json
 from azdistill.contracts.manifest import sha256_file
 from azdistill.students.errors import saving
+from azdistill.training.self_teacher import SELF_TEACHER_FILE
 
 # File that marks a checkpoint of azdistill. It is written with the folder, and again when the checkpoint is complete.
 MARKER = "azdistill.json"
@@ -30,7 +31,7 @@ MARKER = "azdistill.json"
 CHECKPOINTS_KEPT = 2
 
 # Files that only a resumed training needs. DeepSpeed's folders have weights, too, and are kept.
-STATE_FILES = ("optimizer*", "scheduler.pt", "scaler.pt", "rng_state*.pth")
+STATE_FILES = ("optimizer*", "scheduler.pt", "scaler.pt", "rng_state*.pth", SELF_TEACHER_FILE)
 
 # hashlib releases the lock of the interpreter. Weights and optimizer are two large files.
 HASH_THREADS = 4

@@ -25,6 +25,7 @@ SCHEMA = pa.schema(
         # A teacher's likely tokens: K entries for each target token, or none at all.
         "top_ids": pa.list_(pa.int32()),
         "top_logprobs": pa.list_(pa.float16()),
+        "privileged_ids": pa.list_(pa.int32()),  # empty for none
         "name": pa.string(),
     }
 )
@@ -46,6 +47,7 @@ class TokenizedRows(Sequence[TokenizedRow]):
         self.lengths: npt.NDArray[np.int64] = np.concatenate([empty, *(batch.ids.lengths for batch in self._batches)])
         self.num_target_tokens = sum(int(batch.target_tokens.sum()) for batch in self._batches)
         self.num_aligned_tokens = sum(batch.num_aligned_tokens for batch in self._batches)
+        self.num_privileged_rows = sum(batch.num_privileged_rows for batch in self._batches)
         weighted = sum(float(batch.weights @ batch.target_tokens) for batch in self._batches)
         self._weight_scale = self.num_target_tokens / weighted if weighted else 1.0
 
@@ -129,12 +131,18 @@ class _Batch:
         self.weights = batch["weight"].to_numpy()
         self.target_tokens = self._targets.span_lengths()
         self._top_ids, self._top_logprobs = _Lists(batch["top_ids"]), _Lists(batch["top_logprobs"])
+        self._privileged_ids = _Lists(batch["privileged_ids"])
+        self.num_privileged_rows = int((self._privileged_ids.lengths > 0).sum())
 
     def row(self, index: int, weight_scale: float) -> TokenizedRow:
         bounds = self._targets[index]
         targets = tuple(zip(bounds[::2], bounds[1::2], strict=True))
         return TokenizedRow(
-            self.ids[index], targets, float(self.weights[index]) * weight_scale, top_k=self._top_k(index)
+            self.ids[index],
+            targets,
+            float(self.weights[index]) * weight_scale,
+            top_k=self._top_k(index),
+            privileged_ids=self._privileged_ids[index] or None,
         )
 
     def _top_k(self, index: int) -> TopK | None:
@@ -158,6 +166,7 @@ def record_batch(rows: Sequence[tuple[str, TokenizedRow]]) -> pa.RecordBatch:
         "weight": [row.weight for _, row in rows],
         "top_ids": [row.top_k.ids.ravel() if row.top_k else [] for _, row in rows],
         "top_logprobs": [row.top_k.logprobs.ravel() if row.top_k else [] for _, row in rows],
+        "privileged_ids": [row.privileged_ids or [] for _, row in rows],
         "name": [name for name, _ in rows],
     }
     return pa.RecordBatch.from_pydict(columns, schema=SCHEMA)

@@ -18,6 +18,7 @@ from azdistill.contracts.scoring import Scorer
 from azdistill.contracts.sweep import OBJECTIVE
 from azdistill.contracts.train import TrainConfig
 from azdistill.students.chat_template import pin_template
+from azdistill.students.decode import context_of
 from azdistill.students.errors import saving
 from azdistill.students.loading import Student, max_positions, preserve_random_state, quiet_transformers
 from azdistill.students.usage import num_parameters
@@ -39,9 +40,11 @@ from azdistill.training.layer_terms import layer_terms
 from azdistill.training.loss import loss_in_forward
 from azdistill.training.metrics import Ending, TrainingMetrics, history_points, training_metrics
 from azdistill.training.objective import TrainingObjective
+from azdistill.training.privileged import PrivilegedPrompts
 from azdistill.training.requirements import check_requirements
 from azdistill.training.resume import ForgetBest, StartingPoint, find_start, from_main_process
 from azdistill.training.rows import contain_thoughts, tokenize_training_rows, tokenize_validation_rows
+from azdistill.training.self_teacher import SelfTeacher
 from azdistill.training.sharding import gather_weights, without_unused_sharding
 from azdistill.training.teacher_logprobs import TeacherLogprobs
 from azdistill.training.tracking import LogToMLflow
@@ -114,20 +117,23 @@ def fine_tune(
         rows = _tokenize(train, validation, loaded, config, tokenized, workers, aligner)
         if aligner:
             _check_alignment(rows.train)
+        if config.is_self_taught:
+            _check_privileged(rows.train)
         teachers = load_teachers(white_box, loaded, config)
         check_tokens(rows.train, teachers, loaded.tokenizer)
         for teacher in teachers:
             _check_packing(teacher.model, config, "this white-box teacher")
         set_seed(config.seed)
         trained = add_adapters(loaded, config) if config.has_adapters else loaded
+        self_teacher = _self_teacher(loaded.model, config)
         use_cache = loaded.model.config.use_cache
         stop, mlflow = SaveAndStopOnSigterm(inputs_hash), LogToMLflow(config, inputs_hash)
         callbacks = _callbacks(config, inputs_hash, stop, mlflow)
-        trainer = student_trainer(trained, *rows, config, checkpoints, inputs_hash, callbacks, scorer)
+        trainer = student_trainer(trained, *rows, config, checkpoints, inputs_hash, callbacks, scorer, self_teacher)
         with saving(checkpoints, "the checkpoints"):
             start = from_main_process(lambda: find_start(checkpoints, inputs_hash, other_jobs, config))
         _log_start(trained, rows, config, start, trainer)
-        seconds = _train(trainer, start, stop, TrainingObjective(config), teachers)
+        seconds = _train(trainer, start, stop, TrainingObjective(config), teachers, self_teacher)
         loaded.model.config.use_cache = use_cache  # Trainer sets it to false, and it would be saved
         saved_step = _load_best(trainer, checkpoints, inputs_hash)
     metrics, history = _metrics(trainer, rows, config, start, seconds, saved_step, mlflow.run)
@@ -187,6 +193,29 @@ def _check_alignment(rows: TokenizedRows) -> None:
         )
 
 
+def _check_privileged(rows: TokenizedRows) -> None:
+    """Warn about rows that stay text. Raises DataError if none can be sampled."""
+    without = len(rows) - rows.num_privileged_rows
+    reason = "there is no stored answer or no user turn, or with a sampled answer they exceed the student's context"
+    if without == len(rows):
+        raise DataError(
+            f"no answer can be sampled to the training rows: {reason}",
+            code="no_privileged_prompt",
+            field=("train", "on_policy", "teacher"),
+            value="self",
+            fix="lower train.on_policy.max_new_tokens, or remove on_policy",
+        )
+    if without:
+        logger.warning("train: no answers are sampled to %d of %d rows: %s", without, len(rows), reason)
+
+
+def _self_teacher(student: Any, config: TrainConfig) -> SelfTeacher | None:
+    """The teacher of a student that scores its own answers, with the adapters that are trained."""
+    if config.on_policy is None or config.on_policy.teacher != "self":
+        return None
+    return SelfTeacher(student, config.on_policy.teacher_decay)
+
+
 def _tokenize(
     train: Iterable[TrainRow],
     validation: Iterable[TrainRow],
@@ -199,9 +228,10 @@ def _tokenize(
     """Tokenize the rows in the first process of each node. The others read the files that it has written."""
     positions = max_positions(student.model)
     files = (folder / TRAIN_ROWS, folder / VALIDATION_ROWS) if folder else (None, None)
+    privileged = PrivilegedPrompts(config, context_of(student.model)) if config.is_self_taught else None
     with PartialState().local_main_process_first():
         return _Rows(
-            tokenize_training_rows(train, student.tokenizer, config, positions, files[0], workers, aligner),
+            tokenize_training_rows(train, student.tokenizer, config, positions, files[0], workers, aligner, privileged),
             tokenize_validation_rows(validation, student.tokenizer, config, positions, files[1], workers),
         )
 
@@ -221,6 +251,7 @@ def _train(
     stop: SaveAndStopOnSigterm,
     objective: TrainingObjective,
     teachers: Sequence[WhiteBoxTeacher],
+    self_teacher: SelfTeacher | None,
 ) -> float:
     """Train from the starting point to the end. Returns the seconds. Raises Interrupted after SIGTERM."""
     if start.has_lost_best:
@@ -232,7 +263,7 @@ def _train(
         stop.handle_signal(trainer.args.world_size),
         _threads_for(model),
         layer_terms(model, teachers, objective.config) as layers,
-        loss_in_forward(model, objective, teachers, layers),
+        loss_in_forward(model, objective, teachers, layers, self_teacher),
         without_cudnn_attention(),
     ):
         trainer.train(resume_from_checkpoint=str(start.checkpoint) if start.checkpoint else None)

@@ -15,6 +15,7 @@ from azdistill.training.architecture import has_known_logits, logit_transform
 from azdistill.training.batches import IGNORE_INDEX
 from azdistill.training.layer_terms import NO_LAYERS, LayerTerms, target_weights
 from azdistill.training.objective import TEXT_ONLY, Targets, TrainingObjective
+from azdistill.training.self_teacher import SelfTeacher
 from azdistill.training.white_box import WhiteBoxTeacher, check_logits
 
 Forward = Callable[..., Any]
@@ -29,6 +30,9 @@ FIELDS = {
     "on_policy": "on_policy",
 }
 
+# Tensors of a batch that the student as its own teacher reads.
+PRIVILEGED = ("privileged_ids", "privileged_targets")
+
 
 class LossSums(NamedTuple):
     """Terms of the loss of a batch, as sums over target tokens, and what `agreement_sums` says of the sampled ones."""
@@ -37,7 +41,7 @@ class LossSums(NamedTuple):
     agreement: dict[str, Tensor]
 
 
-# The loss from the inputs of the model, and the tensors of FIELDS.
+# The loss from the inputs of the model, and the tensors of FIELDS and PRIVILEGED.
 BatchLoss = Callable[[Batch, Batch], LossSums]
 
 
@@ -47,6 +51,7 @@ def loss_in_forward(
     objective: TrainingObjective = TEXT_ONLY,
     teachers: Sequence[WhiteBoxTeacher] = (),
     layers: LayerTerms = NO_LAYERS,
+    self_teacher: SelfTeacher | None = None,
 ) -> Iterator[None]:
     """Let `model(input_ids, labels=..., num_items_in_batch=...)` return {"loss": ..., "terms": {...}} inside the block.
 
@@ -58,7 +63,8 @@ def loss_in_forward(
     result (see `agreement_sums`). `model` is a causal language model, or a PeftModel of one. The output layer is called
     as a module, so that FSDP and ZeRO-3 gather its weights. A model whose logits are not those of its output layer, as
     its config says, gets the cross entropy from all its logits, and has no other terms: InputError. `teachers` read the
-    same tokens, without gradients; `layers` compares their layers with the student's.
+    same tokens, without gradients; `layers` compares their layers with the student's; `self_teacher` scores sampled
+    tokens by `privileged_ids`.
     """
     causal_lm = model.get_base_model() if hasattr(model, "get_base_model") else model
     is_known = has_known_logits(causal_lm)
@@ -74,7 +80,7 @@ def loss_in_forward(
     loss: BatchLoss = partial(_text_loss_of_logits, causal_lm.forward)
     text_loss = loss
     if is_known:
-        loss, text_loss = _LossOfHead(causal_lm, objective, teachers, layers), _LossOfHead(causal_lm)
+        loss, text_loss = _LossOfHead(causal_lm, objective, teachers, layers, self_teacher), _LossOfHead(causal_lm)
     with _terms_in_head(causal_lm) if is_known else nullcontext():
         # No method: accelerate would bind its function to the model.
         causal_lm.forward = partial(_forward_with_loss, causal_lm.forward, loss, text_loss)
@@ -99,7 +105,7 @@ def _forward_with_loss(
     **inputs: Any,
 ) -> Any:
     """The forward pass inside `loss_in_forward`. Inputs without labels go to the model's own `forward`."""
-    batch = {name: value for name in FIELDS if (value := inputs.pop(name, None)) is not None}
+    batch = {name: value for name in (*FIELDS, *PRIVILEGED) if (value := inputs.pop(name, None)) is not None}
     if not batch:
         return forward(*arguments, **inputs)
     used = {name: value for name, value in inputs.items() if value is not None}
@@ -118,6 +124,7 @@ class _LossOfHead:
     objective: TrainingObjective = TEXT_ONLY
     teachers: Sequence[WhiteBoxTeacher] = ()
     layers: LayerTerms = NO_LAYERS
+    self_teacher: SelfTeacher | None = None
 
     def __call__(self, inputs: Batch, batch: Batch) -> LossSums:
         is_target = batch["labels"][:, 1:] != IGNORE_INDEX
@@ -126,6 +133,8 @@ class _LossOfHead:
         read = zip(self.teachers, of_teachers, strict=bool(of_teachers))
         states = tuple(teacher.states_of(layers[0][:, :-1][is_target]) for teacher, layers in read)
         targets = _targets(batch, is_target)._replace(teachers=states)
+        if self.self_teacher and targets.on_policy is not None:
+            targets = targets._replace(self_teacher=self.self_teacher.read(batch))
         hidden, head = outputs[0][:, :-1][is_target], self.causal_lm.get_output_embeddings()
         terms = head(hidden, targets, self.objective) | self.layers(outputs, of_teachers, _stored_weights(batch))
         if targets.on_policy is None:
@@ -138,7 +147,7 @@ class _LossOfHead:
         that the student has sampled."""
         if self.objective.config.loss_weights.needs_white_box:
             return [teacher.read(inputs, self.layers.options) for teacher in self.teachers]
-        if "on_policy" in batch and not self.objective.config.has_scorer:
+        if "on_policy" in batch and self.objective.config.scores_by_white_box:
             return [teacher.read_rows(inputs, batch["on_policy"].any(1)) for teacher in self.teachers]
         return []
 
@@ -172,7 +181,7 @@ def _terms_in_head(causal_lm: Any) -> Iterator[None]:
 
 def _targets(batch: Batch, is_target: Tensor) -> Targets:
     """The targets of a batch, where `is_target` has shape (rows, length - 1)."""
-    at_targets = {FIELDS[name]: value[:, 1:][is_target] for name, value in batch.items()}
+    at_targets = {FIELDS[name]: value[:, 1:][is_target] for name, value in batch.items() if name in FIELDS}
     return Targets(at_targets.pop("ids"), **at_targets)  # type: ignore[arg-type]
 
 

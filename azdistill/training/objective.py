@@ -1,5 +1,6 @@
 """The training loss: the weighted sum of the terms that a job names in `train.losses`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,7 +31,8 @@ class Targets(NamedTuple):
     """The N target tokens of a batch, the weights of their rows (None: 1), and what teachers say of them.
 
     Shapes: `ids` and `weights` (N,), `top_ids` and `top_logprobs` (N, K). Of unknown likely tokens, all ids are -1.
-    `on_policy` (N,) is true for tokens that the student has sampled; None if it sampled none.
+    `on_policy` (N,) is true for tokens that the student has sampled; None if it sampled none. `self_teacher` scores
+    them in place of `teachers`.
     """
 
     ids: Tensor
@@ -39,6 +41,12 @@ class Targets(NamedTuple):
     top_logprobs: Tensor | None = None
     teachers: tuple[TeacherStates, ...] = ()
     on_policy: Tensor | None = None
+    self_teacher: TeacherStates | None = None
+
+    @property
+    def of_sampled(self) -> tuple[TeacherStates, ...]:
+        """The teachers whose states score sampled tokens."""
+        return self.teachers if self.self_teacher is None else (self.self_teacher,)
 
     def at(self, mask: Tensor) -> "Targets":
         """The targets that a mask of shape (N,) selects."""
@@ -46,9 +54,17 @@ class Targets(NamedTuple):
         def selected(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else tensor[mask]
 
-        teachers = tuple(teacher._replace(hidden=teacher.hidden[mask]) for teacher in self.teachers)
-        top_k = selected(self.top_ids), selected(self.top_logprobs)
-        return Targets(self.ids[mask], selected(self.weights), *top_k, teachers)
+        def states(teacher: TeacherStates) -> TeacherStates:
+            return teacher._replace(hidden=teacher.hidden[mask])
+
+        return Targets(
+            self.ids[mask],
+            selected(self.weights),
+            selected(self.top_ids),
+            selected(self.top_logprobs),
+            tuple(map(states, self.teachers)),
+            self_teacher=self.self_teacher and states(self.self_teacher),
+        )
 
 
 @dataclass(frozen=True)
@@ -68,8 +84,7 @@ class TrainingObjective:
 
     @property
     def reads_teacher_logits(self) -> bool:
-        is_on_policy = self.config.on_policy is not None and not self.config.has_scorer
-        return self.config.loss_weights.logits > 0 or is_on_policy
+        return self.config.loss_weights.logits > 0 or self.config.scores_by_white_box
 
     def __call__(
         self, hidden: Tensor, head: nn.Linear, targets: Targets, transform: LogitTransform = NO_TRANSFORM
@@ -114,7 +129,7 @@ class TrainingObjective:
         if not weight:
             return {}
         divergence = (config.divergence, config.jsd_beta, config.distillation_temperature)
-        return {"logits": _divergence_from_teachers(hidden, head, targets, transform, weight, *divergence)}
+        return {"logits": _divergence_from(targets.teachers, hidden, head, targets, transform, weight, *divergence)}
 
     def _on_policy(
         self, hidden: Tensor, head: nn.Linear, targets: Targets, transform: LogitTransform
@@ -123,7 +138,9 @@ class TrainingObjective:
         assert settings is not None
         divergence = (settings.divergence, settings.jsd_beta)
         if not self.config.has_scorer:
-            return {"on_policy": _divergence_from_teachers(hidden, head, targets, transform, 1.0, *divergence)}
+            return {
+                "on_policy": _divergence_from(targets.of_sampled, hidden, head, targets, transform, 1.0, *divergence)
+            }
         assert targets.top_ids is not None
         assert targets.top_logprobs is not None
         likely = (targets.top_ids, targets.top_logprobs, _row_weights(targets))
@@ -133,7 +150,8 @@ class TrainingObjective:
 TEXT_ONLY = TrainingObjective(TrainConfig())
 
 
-def _divergence_from_teachers(
+def _divergence_from(
+    teachers: Sequence[TeacherStates],
     hidden: Tensor,
     head: nn.Linear,
     targets: Targets,
@@ -157,7 +175,7 @@ def _divergence_from_teachers(
             teacher_transform=teacher.transform,
             common_vocabulary=teacher.vocabulary,
         )
-        for teacher in targets.teachers
+        for teacher in teachers
     ]
     return torch.stack(divergences).sum()
 

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,12 +14,13 @@ import torch
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.scoring import Scorer
 from azdistill.contracts.train import OnPolicy, TrainConfig
-from azdistill.students.decode import DecodedAnswer, GenerationRequest, can_drop_rows, decode, short_positions
-from azdistill.students.loading import Student, max_positions
+from azdistill.students.decode import DecodedAnswer, GenerationRequest, can_drop_rows, context_of, decode
+from azdistill.students.loading import Student
 from azdistill.students.template import TokenizedRow
-from azdistill.training.batches import collate, group
+from azdistill.training.batches import collate, group, privileged_inputs
 from azdistill.training.rollout_diagnostics import RolloutCounts, has_loop, warnings_of
 from azdistill.training.rollout_scores import with_scores
+from azdistill.training.self_teacher import SelfTeacher
 
 # Rollouts that are decoded together. Waiting ones join when this fraction of them has left.
 ROLLOUTS_TOGETHER, JOIN_AT = 64, 1 / 8
@@ -36,11 +36,18 @@ class OnPolicyBatches:
     Rows and rollouts are drawn from the seed, the step and the prompt: they are the same after a resume, and do not
     depend on the division into batches. `model` is the causal language model without wrappers. A batch becomes several
     forward passes where its rollouts exceed `token_budget` (rows times the longest row); None: always one. `scorer`
-    adds the likely tokens of a teacher to the rollouts of a step: see `with_scores`.
+    adds the likely tokens of a teacher to the rollouts of a step: see `with_scores`. With `self_teacher`, which is
+    updated before each step that samples, only rows with privileged prompts are sampled.
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, config: TrainConfig, token_budget: int | None, scorer: Scorer | None = None
+        self,
+        model: Any,
+        tokenizer: Any,
+        config: TrainConfig,
+        token_budget: int | None,
+        scorer: Scorer | None = None,
+        self_teacher: SelfTeacher | None = None,
     ) -> None:
         if not can_drop_rows(model):
             raise InputError(
@@ -53,9 +60,8 @@ class OnPolicyBatches:
         self._student, self._config, self._token_budget = Student(model, tokenizer), config, token_budget
         self._scorer = scorer
         self._settings: OnPolicy = config.on_policy
-        self._longest = min(
-            config.max_length, *(limit(model) or sys.maxsize for limit in (max_positions, short_positions))
-        )
+        self._self_teacher = self_teacher
+        self._longest = min(config.max_length, context_of(model))
         self._counts = RolloutCounts()
         self._first: RolloutCounts | None = None
         self._warned: set[str] = set()
@@ -66,6 +72,8 @@ class OnPolicyBatches:
         """The forward passes of each batch of the step after the first `step` of `max_steps`."""
         rows = [row for batch in rows_of_batches for row in batch]
         begins = step >= self._settings.start_fraction * max_steps
+        if begins and self._self_teacher:
+            self._self_teacher.update()
         rollouts = self._rollouts(rows, step) if begins else {}
         with_rollouts = iter([rollouts.get(index, [(row, False)]) for index, row in enumerate(rows)])
         return [self._divided(list(chain(*islice(with_rollouts, len(batch))))) for batch in rows_of_batches]
@@ -94,6 +102,8 @@ class OnPolicyBatches:
         is_rollout = torch.tensor([flag for _, flag in rows])
         if is_rollout.any():
             batch["on_policy"] = is_rollout[:, None].expand(batch["labels"].shape)
+            if self._self_teacher:
+                batch |= privileged_inputs([row for row, flag in rows if flag], self._student.tokenizer.pad_token_id)
         return batch
 
     def _rollouts(self, rows: Sequence[TokenizedRow], step: int) -> dict[int, list[tuple[TokenizedRow, bool]]]:
@@ -127,9 +137,12 @@ class OnPolicyBatches:
 
     def _chosen(self, rows: Sequence[TokenizedRow], step: int) -> list[int]:
         """Indices of the rows that rollouts take the place of: on average the share of all."""
-        usable = [index for index, row in enumerate(rows) if len(_prompt(row)) < self._longest]
+        usable = [index for index, row in enumerate(rows) if self._is_usable(row)]
         count = math.floor(self._settings.share * len(rows) + self._rng(step, 0, []).random())
         return sorted(usable, key=lambda index: self._rng(step, 0, _prompt(rows[index])).random())[:count]
+
+    def _is_usable(self, row: TokenizedRow) -> bool:
+        return len(_prompt(row)) < self._longest and (self._self_teacher is None or row.privileged_ids is not None)
 
     def _request(self, prompt: list[int], step: int, number: int) -> GenerationRequest:
         limit = min(self._settings.max_new_tokens, self._longest - len(prompt))

@@ -21,6 +21,7 @@ from azdistill.students.chat_template import REJECTED_BY_TEMPLATE, THINK
 from azdistill.students.template import TokenizedRow, TopK, TrainOn, target_turns, tokenize_rows
 from azdistill.training.alignment import Aligner
 from azdistill.training.dataset import TokenizedRows, is_intact, record_batch, table_of, writing
+from azdistill.training.privileged import PrivilegedPrompts
 
 logger = logging.getLogger("azdistill.training")
 
@@ -31,6 +32,13 @@ CHUNK = 1000
 ROWS_BEFORE_WORKERS = 20_000
 
 NamedRows = list[tuple[str, TokenizedRow]]
+
+
+class Tokenization(NamedTuple):
+    """Which turns of a conversation are targets, and the privileged prompts of its rows, None for no prompts."""
+
+    train_on: TrainOn = "last"
+    privileged: PrivilegedPrompts | None = None
 
 
 class Chunk(NamedTuple):
@@ -55,15 +63,16 @@ def tokenize_training_rows(
     path: Path | None = None,
     workers: int = 0,
     aligner: Aligner | None = None,
+    privileged: PrivilegedPrompts | None = None,
 ) -> TokenizedRows:
     """Rows of at most `max_length` tokens, and at most `positions`, which the model has.
 
-    With `aligner`, they have the teacher's likely tokens. With `path` they are written there and mapped into memory; an
-    undamaged file that is there is used. `workers` is the number of processes that tokenize a large number of rows.
-    They import `__main__`, as those of multiprocessing do. Raises DataError when too many rows are longer, or none is
-    left.
+    With `aligner`, they have the teacher's likely tokens, with `privileged` these prompts. With `path` they are written
+    there and mapped into memory; an undamaged file that is there is used. `workers` is the number of processes that
+    tokenize a large number of rows. They import `__main__`, as those of multiprocessing do. Raises DataError when too
+    many rows are longer, or none is left.
     """
-    tokenized = tokenize_validation_rows(rows, tokenizer, config, positions, path, workers, aligner)
+    tokenized = tokenize_validation_rows(rows, tokenizer, config, positions, path, workers, aligner, privileged)
     if not tokenized:
         raise _no_rows(rows, config.train_on)
     return tokenized
@@ -77,9 +86,10 @@ def tokenize_validation_rows(
     path: Path | None = None,
     workers: int = 0,
     aligner: Aligner | None = None,
+    privileged: PrivilegedPrompts | None = None,
 ) -> TokenizedRows:
     """Like `tokenize_training_rows`, but there may be no rows."""
-    tokenized = _tokenized(rows, tokenizer, config, workers, aligner)
+    tokenized = _tokenized(rows, tokenizer, Tokenization(config.train_on, privileged), workers, aligner)
     batches = (record_batch(chunk) for chunk in _fitting(tokenized, config, positions))
     if path is None:
         return TokenizedRows(table_of(batches))
@@ -91,16 +101,16 @@ def tokenize_validation_rows(
 
 
 def _tokenized(
-    rows: Iterable[TrainRow], tokenizer: Any, config: TrainConfig, workers: int, aligner: Aligner | None
+    rows: Iterable[TrainRow], tokenizer: Any, tokenization: Tokenization, workers: int, aligner: Aligner | None
 ) -> Iterator[NamedRows]:
-    chunks = _chunks(rows, repeated_turns=set() if config.train_on == "all" else None)
+    chunks = _chunks(rows, repeated_turns=set() if tokenization.train_on == "all" else None)
     for chunk in itertools.islice(chunks, ROWS_BEFORE_WORKERS // CHUNK if workers else None):
-        yield _aligned(_tokenize(tokenizer, config.train_on, chunk), chunk, aligner)
+        yield _aligned(_tokenize(tokenizer, tokenization, chunk), chunk, aligner)
     following = next(chunks, None)
     if following is None:
         return
     remaining, chunks = itertools.tee(itertools.chain([following], chunks))
-    tokenized = _tokenized_by_workers(chunks, tokenizer, config.train_on, workers)
+    tokenized = _tokenized_by_workers(chunks, tokenizer, tokenization, workers)
     for named_rows, chunk in zip(tokenized, remaining, strict=True):
         yield _aligned(named_rows, chunk, aligner)
 
@@ -142,7 +152,8 @@ def _chunks(rows: Iterable[TrainRow], repeated_turns: set[int] | None) -> Iterat
         )
 
 
-def _tokenize(tokenizer: Any, train_on: TrainOn, chunk: Chunk) -> NamedRows:
+def _tokenize(tokenizer: Any, tokenization: Tokenization, chunk: Chunk) -> NamedRows:
+    train_on, privileged = tokenization
     try:
         tokenized = tokenize_rows(tokenizer, chunk.conversations, train_on, chunk.weights)
     except DataError:
@@ -150,6 +161,8 @@ def _tokenize(tokenizer: Any, train_on: TrainOn, chunk: Chunk) -> NamedRows:
             with _named(name):
                 tokenize_rows(tokenizer, [turns], train_on)
         raise
+    if privileged:
+        tokenized = privileged.added(tokenizer, tokenized, chunk.conversations)
     return [(chunk.names[row.conversation], row) for row in tokenized]
 
 
@@ -166,11 +179,11 @@ def _named(row: str) -> Iterator[None]:
 
 
 def _tokenized_by_workers(
-    chunks: Iterator[Chunk], tokenizer: Any, train_on: TrainOn, workers: int
+    chunks: Iterator[Chunk], tokenizer: Any, tokenization: Tokenization, workers: int
 ) -> Iterator[NamedRows]:
     """In the order of the chunks, of which few are in memory."""
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, spawn, _set_tokenizer, (tokenizer, train_on)) as pool:
+    with ProcessPoolExecutor(workers, spawn, _set_tokenizer, (tokenizer, tokenization)) as pool:
         pending: deque[Future[NamedRows]] = deque()
         for chunk in chunks:
             pending.append(pool.submit(_tokenize_in_worker, chunk))
@@ -180,13 +193,13 @@ def _tokenized_by_workers(
             yield pending.popleft().result()
 
 
-_worker: tuple[Any, TrainOn]
+_worker: tuple[Any, Tokenization]
 
 
-def _set_tokenizer(tokenizer: Any, train_on: TrainOn) -> None:
+def _set_tokenizer(tokenizer: Any, tokenization: Tokenization) -> None:
     """Keep the tokenizer in a worker process, so that it is sent once."""
     global _worker
-    _worker = tokenizer, train_on
+    _worker = tokenizer, tokenization
 
 
 def _tokenize_in_worker(chunk: Chunk) -> NamedRows:

@@ -33,10 +33,11 @@ from azdistill.training.checkpoints import (
 )
 from azdistill.training.dataset import TokenizedRows
 from azdistill.training.divergence import StopOnDivergence
-from azdistill.training.layer_terms import projections_of
+from azdistill.training.layer_terms import Projections, projections_of
 from azdistill.training.loss import num_target_tokens
 from azdistill.training.rollout_diagnostics import ROLLOUT
 from azdistill.training.rollouts import OnPolicyBatches
+from azdistill.training.self_teacher import SelfTeacher
 from azdistill.training.sharding import set_up_fsdp, sharding_arguments
 
 LOGS_PER_EPOCH = 10
@@ -57,8 +58,10 @@ def student_trainer(
     inputs_hash: str,
     callbacks: Sequence[TrainerCallback],
     scorer: Scorer | None = None,
+    self_teacher: SelfTeacher | None = None,
 ) -> "StudentTrainer":
-    """A trainer with the settings of a job's `train` section. `scorer` scores what the student samples."""
+    """A trainer with the settings of a job's `train` section. `scorer` or `self_teacher` scores what the student
+    samples."""
     trainer = StudentTrainer(
         config=config,
         inputs_hash=inputs_hash,
@@ -73,7 +76,7 @@ def student_trainer(
     )
     trainer.remove_callback(PrinterCallback)
     if config.on_policy:
-        trainer.sample_rows(student, scorer)
+        trainer.sample_rows(student, scorer, self_teacher)
     # The steps of an epoch are known only now: they depend on the token budget.
     steps_per_epoch, args = len(trainer.get_train_dataloader()), trainer.args
     args.logging_steps = min(max(steps_per_epoch // LOGS_PER_EPOCH, 1), MAX_STEPS_BETWEEN_LOGS)
@@ -141,6 +144,7 @@ class StudentTrainer(Trainer):
         self._on_policy: OnPolicyBatches | None = None
         self._scorer: Scorer | None = None
         self._scorer_usage: dict[str, Any] = {}  # of the complete steps
+        self._self_teacher: SelfTeacher | None = None
         # `loss_in_forward` computes the loss, for the target tokens of all batches of an optimizer step.
         self.model_accepts_loss_kwargs = True
         self._divergence = StopOnDivergence(self._batch_rows)
@@ -157,14 +161,15 @@ class StudentTrainer(Trainer):
             self.model.set_attn_implementation(self._config.attn_implementation)
         return super().train(*arguments, **options)
 
-    def sample_rows(self, student: Student, scorer: Scorer | None) -> None:
+    def sample_rows(self, student: Student, scorer: Scorer | None, self_teacher: SelfTeacher | None) -> None:
         """Let rollouts of the student take the place of a share of the training rows."""
-        self._scorer = scorer
+        self._scorer, self._self_teacher = scorer, self_teacher
         model = student.model.get_base_model() if hasattr(student.model, "get_base_model") else student.model
         budget = self.get_train_dataloader().sampler_of_batches.token_budget
         # Processes compute gradients together, so each must have as many forward passes as the others.
         several = self.args.world_size > 1
-        self._on_policy = OnPolicyBatches(model, student.tokenizer, self._config, None if several else budget, scorer)
+        token_budget = None if several else budget
+        self._on_policy = OnPolicyBatches(model, student.tokenizer, self._config, token_budget, scorer, self_teacher)
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> Any:
         """The batches of an optimizer step, and the number of their target tokens."""
@@ -308,18 +313,23 @@ class StudentTrainer(Trainer):
         """Save the weights of a checkpoint. FSDP and DeepSpeed save those of a sharded model with the optimizer."""
         if not self._config.is_sharded:
             super().save_model(output_dir, _internal_call)
-        if output_dir and self.args.should_save and (projections := projections_of(self.model)) is not None:
-            projections.save(Path(output_dir))
-        if output_dir and self.args.should_save and self._scorer_usage:
-            write_json(Path(output_dir, USAGE_FILE), self._scorer_usage)
+        if output_dir and self.args.should_save:
+            for part in self._separate_parts():
+                part.save(Path(output_dir))
+            if self._scorer_usage:
+                write_json(Path(output_dir, USAGE_FILE), self._scorer_usage)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
-        if (projections := projections_of(self.model)) is not None:
-            projections.load(Path(resume_from_checkpoint))
+        for part in self._separate_parts():
+            part.load(Path(resume_from_checkpoint))
         if self._scorer and (usage := Path(resume_from_checkpoint, USAGE_FILE)).is_file():
             self._scorer_usage = read_json(usage)
             self._scorer.resume(self._scorer_usage)
+
+    def _separate_parts(self) -> list[Projections | SelfTeacher]:
+        """What a checkpoint has in separate files: it is no part of the student."""
+        return [part for part in (projections_of(self.model), self._self_teacher) if part is not None]
 
     @property
     def best_step(self) -> int | None:

@@ -54,7 +54,7 @@ class WhiteBoxTeacher:
     def states_of(self, hidden: torch.Tensor) -> TeacherStates:
         """The distributions of this teacher, by its final hidden states at N target tokens, shape (N, width)."""
         head, transform = self.model.get_output_embeddings(), logit_transform(self.model.config)
-        return TeacherStates(hidden, head, transform, self.vocabulary, self.weight)
+        return TeacherStates(hidden.to(head.weight.dtype), head, transform, self.vocabulary, self.weight)
 
 
 def load_teachers(folders: Sequence[Path], student: Student, config: TrainConfig) -> tuple[WhiteBoxTeacher, ...]:

@@ -27,14 +27,15 @@ def logit_divergence_sum(
     """Weighted sum of the divergences of the student's distribution over tokens from the teacher's, in nats, float32.
 
     `hidden` and `teacher_hidden` have shapes (positions, width of the student) and (positions, width of the teacher),
-    `weights` (positions,). The teacher gets no gradient. Both distributions are over the first `common_vocabulary` ids,
-    which must be the same tokens: output layers of one family are padded to different sizes. None: all ids, of output
-    layers of the same size. See `divergence_with_gradient` for the divergences, `cross_entropy_sum` for `chunk`.
+    `weights` (positions,). The teacher gets no gradient, and its logits are computed in the type of its states. Both
+    distributions are over the first `common_vocabulary` ids, which must be the same tokens: output layers of one family
+    are padded to different sizes. None: all ids, of output layers of the same size. See `divergence_with_gradient` for
+    the divergences, `cross_entropy_sum` for `chunk`.
     """
     weights = ones_unless(weights, hidden)
-    matrix = teacher_head.weight.detach()[:common_vocabulary]
-    bias = None if teacher_head.bias is None else teacher_head.bias.detach()[:common_vocabulary]
-    states = teacher_hidden.detach().to(matrix.dtype)
+    states = teacher_hidden.detach()
+    matrix = teacher_head.weight.detach()[:common_vocabulary].to(states.dtype)
+    bias = None if teacher_head.bias is None else teacher_head.bias.detach()[:common_vocabulary].to(states.dtype)
 
     def chunk_loss(logits: Tensor, part: slice) -> tuple[Tensor, Tensor]:
         teacher = teacher_transform(functional.linear(states[part], matrix, bias).float())
