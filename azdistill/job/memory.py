@@ -27,6 +27,7 @@ RESERVE_GB, RESERVE_FRACTION = 1.0, 0.04
 # and 8 of optimizer in mixed precision with AdamW (transformers' documentation, "GPU memory usage"). lora: weights in
 # bfloat16 and adapters of about 1% of them with 16 bytes each. qlora: 4.13 bits of weights, and the same adapters.
 # In float32 there is no copy of the weights in bfloat16, and the frozen ones take twice as much.
+ROUGH_ADAPTERS = 0.01
 ROUGH_BYTES = {
     "bfloat16": {"full": 18.0, "lora": 2.2, "qlora": 0.75},
     "float32": {"full": 16.0, "lora": 4.2, "qlora": 0.75},
@@ -40,7 +41,7 @@ STATE_8BIT, STATE_32BIT = 2 * (1 + 4 / 256), 8
 TEACHER_BYTES = {"8bit": 1.1, "4bit": 0.7}
 
 # Memory that a white-box teacher needs besides its weights, assumed and not measured: activations of one layer at a
-# time, and the logits of one chunk.
+# time, and the logits of one chunk. Also that of the student as its own teacher.
 TEACHER_ACTIVATIONS_GB = 1.0
 
 # Most rows that batch_size: auto chooses.
@@ -111,7 +112,7 @@ class Training:
             memory = self._rough()
         else:
             memory = self._measured(cell, rows or self.rows, length or self.config.max_length)
-        return memory and replace(memory, parts={**memory.parts, **self._teacher_parts()})
+        return memory and replace(memory, parts={**memory.parts, **self._teacher_parts(), **self._self_teacher_parts()})
 
     def fits(self, rows: int | None = None, length: int | None = None) -> bool | None:
         """True if one GPU has the memory. None if the GPU or the size of the student is unknown."""
@@ -188,6 +189,18 @@ class Training:
         item_size = TEACHER_BYTES.get(config.teacher_quantization, 2 if in_bfloat16 else 4)
         size = sum(self.teachers) * item_size + TEACHER_ACTIVATIONS_GB * len(self.teachers)
         return {"white-box teachers": size}
+
+    def _self_teacher_parts(self) -> dict[str, float]:
+        """The moving average of the trained weights, and the forward pass that scores the student's own answers."""
+        if self.config.on_policy is None or not self.config.is_self_taught:
+            return {}
+        cell, is_full = self._cell(), self._setting().method == "full"
+        trained = (self.student.parameters or 0) * GB * (1 if is_full else ROUGH_ADAPTERS)
+        if cell is not None:
+            trained = cell.trained * self._adapter_scale()
+        item_size = 4 if self.config.float32_master_weights or not is_full else self._item_size()
+        has_average = self.config.on_policy.teacher_decay > 0
+        return {"self-distillation": trained * item_size * has_average / GB + TEACHER_ACTIVATIONS_GB}
 
     def _rough(self) -> Memory | None:
         facts, method = self.student, self._setting().method

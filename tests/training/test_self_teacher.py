@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from azdistill.students.template import tokenize_rows
 from azdistill.training.fine_tune import fine_tune
 from azdistill.training.loss import loss_in_forward, num_target_tokens
 from azdistill.training.objective import TrainingObjective
-from azdistill.training.privileged import PrivilegedPrompts, with_stored_answer
+from azdistill.training.privileged import WORDING, PrivilegedPrompts, with_stored_answer
 from azdistill.training.rollouts import OnPolicyBatches
 from azdistill.training.self_teacher import SELF_TEACHER_FILE, SelfTeacher
 from tests.students.tiny import turns
@@ -81,6 +82,10 @@ def test_the_answer_is_in_the_last_user_turn_and_only_there():
     assert "\n\nA {green} one\n\n" in prompt[2].content
     assert with_stored_answer(turns("Hi", "  ")) is None
     assert with_stored_answer((Message(role="assistant", content="Yes"),)) is None
+
+
+def test_the_documentation_has_the_words():
+    assert f"```\n{WORDING}\n```" in (Path(__file__).parents[2] / "docs" / "losses.md").read_text()
 
 
 def test_the_privileged_prompt_is_that_of_the_last_target(student):
