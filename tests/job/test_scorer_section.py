@@ -12,6 +12,7 @@ from azdistill.job.snapshot import closure
 
 ENDPOINT = {"model": "big", "endpoint": "https://big.eastus.inference.ml.azure.com/v1"}
 ON_POLICY = {"on_policy": {"share": 0.5}}
+SELF = {"on_policy": {"teacher": "self"}}
 
 
 def planned(scorer: Any, train: dict[str, Any] = ON_POLICY, **sections: Any) -> Plan:
@@ -67,6 +68,7 @@ SERVERLESS = {"model": "big", "endpoint": "https://name.eastus.models.ai.azure.c
     [
         ({"teacher": SERVERLESS}, ON_POLICY, "no_scoring", ("scorer", "teacher", "endpoint"), "scorer.model"),
         ({"teacher": ENDPOINT}, {}, "unused_teacher", ("scorer",), "set train.on_policy"),
+        ({"teacher": ENDPOINT}, SELF, "unused_teacher", ("scorer",), "set train.on_policy.teacher to auto"),
         (None, ON_POLICY, "missing_teacher", ("train", "on_policy"), "white_box, or an endpoint"),
         ({}, ON_POLICY, "incompatible_fields", ("scorer",), "set teacher to an endpoint, or model to a folder"),
         ({"teacher": ENDPOINT, "model": "azureml:a:1"}, ON_POLICY, "incompatible_fields", ("scorer",), "either"),
