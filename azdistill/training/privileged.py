@@ -16,11 +16,10 @@ from azdistill.students.template import TokenizedRow, tokenize_prompts
 # Content of the last user turn. The words around the answer are the same for every row.
 WORDING = """{message}
 
-A correct answer to this message is:
-
+Reference answer:
 {answer}
 
-Now write a correct answer to the message yourself."""
+Use it to give a correct answer of your own."""
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def test_the_answer_is_in_the_last_user_turn_and_only_there():
     assert [turn.role for turn in prompt] == ["user", "assistant", "user"]
     assert prompt[:2] == turns("Hi", "Yes", "", "")[:2]
     assert prompt[2].content.startswith("And {now}?\n")
-    assert "\n\nA {green} one\n\n" in prompt[2].content
+    assert "\nA {green} one\n\n" in prompt[2].content
     assert with_stored_answer(turns("Hi", "  ")) is None
     assert with_stored_answer((Message(role="assistant", content="Yes"),)) is None
 
