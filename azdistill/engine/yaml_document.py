@@ -1,11 +1,12 @@
 """Read YAML files with the line of every field, so that problems can name it."""
 
+import datetime
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import yaml
 
@@ -28,6 +29,11 @@ MAX_DIRECTIVES = 10
 _TAG = "tag:yaml.org,2002:"
 _DIGITS = "[0-9][0-9_]*"
 
+# Version of YAML that a file is read as. Azure's client reads YAML 1.1, by PyYAML's SafeLoader: there `no` is false,
+# `012` is 10, `1:30` is 90 and `2024-01-01` is a date.
+Version = Literal["1.1", "1.2"]
+AZURE_YAML: Version = "1.1"
+
 # Pattern and first characters of plain scalars by type. This is the core schema of YAML 1.2 (10.3.2), in which `no` and
 # a date are text and `1e-5` is a number, with the merge key and the `1_000` of YAML 1.1.
 _PLAIN_SCALARS = {
@@ -43,21 +49,46 @@ _PLAIN_SCALARS = {
 
 
 # libyaml where PyYAML is installed with it: about 30 times as fast.
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc]
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
 
 for _type, (_pattern, _first) in _PLAIN_SCALARS.items():
     _Loader.add_implicit_resolver(_TAG + _type, re.compile(rf"(?:{_pattern})\Z"), [*_first, ""])
 
+_CONSTRUCTOR = yaml.constructor.SafeConstructor()
+_CONSTRUCTORS_1_1: Mapping[str, Callable[[yaml.ScalarNode], Any]] = {
+    type: getattr(_CONSTRUCTOR, f"construct_yaml_{type}") for type in ("null", "bool", "int", "float", "timestamp")
+}
+_LOADERS: Mapping[Version, Any] = {"1.1": _SafeLoader, "1.2": _Loader}
+
+
+class Reading(NamedTuple):
+    """A field whose value in YAML 1.1 is another than a person would read, or that replaces an earlier one of its name.
+
+    `text` is that of the file, `value` what is read.
+    """
+
+    field: FieldPath
+    code: Literal["yaml_1_1", "duplicate_key"]
+    text: str
+    value: Any
+
 
 @dataclass(frozen=True)
 class Document:
-    """A mapping read from a YAML 1.2 file: as plain dicts, lists and scalars, and as nodes that know their lines."""
+    """A mapping read from a YAML file: as plain dicts, lists and scalars, and as nodes that know their lines.
+
+    `readings` are those of YAML 1.1; a file that is read as YAML 1.2 has none.
+    """
 
     path: Path
     value: dict[str, Any]
     tree: yaml.MappingNode
+    readings: tuple[Reading, ...] = ()
 
     def line(self, *fields: FieldPath) -> int:
         """1-based line of a field or, where the file does not have it, of the innermost section that it has.
@@ -76,11 +107,12 @@ class Document:
         return {(): self.tree.start_mark.line + 1, **dict(_lines(self.tree, ()))}
 
 
-def read_document(path: Path, error: type[InputError], kind: str) -> Document:
+def read_document(path: Path, error: type[InputError], kind: str, version: Version = "1.2") -> Document:
     """Read the YAML mapping of a `kind` file ("job file"). Raises `error` with the line of the problem."""
+    values = _Values(version)
     try:
-        tree = _compose(read_limited(path, MAX_BYTES).decode("utf-8"))
-        value = _Values().of(tree) if isinstance(tree, yaml.MappingNode) else {}
+        tree = _compose(read_limited(path, MAX_BYTES).decode("utf-8"), version)
+        value = values.of(tree) if isinstance(tree, yaml.MappingNode) else {}
     except OSError as problem:
         message = problem.strerror or "cannot be read"
         raise error(message, code="unreadable_file", fix=f"name the {kind} (YAML)", file=path) from None
@@ -99,7 +131,7 @@ def read_document(path: Path, error: type[InputError], kind: str) -> Document:
     if not isinstance(tree, yaml.MappingNode):
         fix = f"a {kind} is a YAML mapping, one `name: value` a line"
         raise error("not a YAML mapping", code="not_a_mapping", fix=fix, file=path)
-    return Document(path, value, tree)
+    return Document(path, value, tree, tuple(values.readings))
 
 
 def read_scalar(text: str) -> Any:
@@ -112,12 +144,12 @@ def read_scalar(text: str) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _compose(text: str) -> yaml.Node | None:
+def _compose(text: str, version: Version = "1.2") -> yaml.Node | None:
     """The node tree of a text. It is cached, because a run reads the files of its bundle several times."""
     if text.count("\n%") > MAX_DIRECTIVES:
         raise yaml.YAMLError(f"more than {MAX_DIRECTIVES} directives")
     _check_size(text)
-    return yaml.compose(text, Loader=_Loader)
+    return yaml.compose(text, Loader=_LOADERS[version])
 
 
 def _check_size(text: str) -> None:
@@ -150,24 +182,38 @@ def _too_many_values() -> yaml.YAMLError:
 class _Values:
     """Convert nodes to plain values, at most `MAX_VALUES` of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: Version = "1.2") -> None:
         self.count = 0
+        self.version = version
+        self.readings: list[Reading] = []
 
-    def of(self, node: yaml.Node) -> Any:
+    def of(self, node: yaml.Node, field: FieldPath = ()) -> Any:
         self._count(1)
         if isinstance(node, yaml.MappingNode):
-            return {key: self.of(value) for key, value in self.fields(node).items()}
+            return {key: self.of(value, (*field, key)) for key, value in self.fields(node, field).items()}
         if isinstance(node, yaml.SequenceNode):
-            return [self.of(entry) for entry in node.value]
+            return [self.of(entry, (*field, index)) for index, entry in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)
+        return self._of_1_1(node, field) if self.version == AZURE_YAML else self._of_1_2(node)
+
+    def _of_1_1(self, node: yaml.ScalarNode, field: FieldPath) -> Any:
+        """The value that PyYAML reads, but for a date, which stays text: Azure's client has no use for it."""
+        value, construct = node.value, _CONSTRUCTORS_1_1.get(node.tag.removeprefix(_TAG))
+        if construct:
+            _check_digits(node)
+            value = construct(node)
+        if _is_surprising(node.value, value):
+            self.readings.append(Reading(field, "yaml_1_1", node.value, value))
+        return node.value if isinstance(value, datetime.date) else value
+
+    def _of_1_2(self, node: yaml.ScalarNode) -> Any:
         match node.tag.removeprefix(_TAG):
             case "null":
                 return None
             case "bool":
                 return node.value.lower() == "true"
             case "int":
-                if len(node.value) > MAX_DIGITS:
-                    message = f"a number has at most {MAX_DIGITS} digits"
-                    raise yaml.composer.ComposerError(problem=message, problem_mark=node.start_mark)
+                _check_digits(node)
                 return int(node.value.replace("_", ""), 0 if node.value[:2] in {"0o", "0x"} else 10)
             case "float":
                 return float(re.sub(r"_|\.(?=inf|nan)", "", node.value.lower()))
@@ -179,17 +225,23 @@ class _Values:
         if self.count > MAX_VALUES:
             raise _too_many_values()
 
-    def fields(self, node: yaml.MappingNode) -> dict[str, yaml.Node]:
-        """Nodes by key. A merged key is used where the mapping does not have it itself."""
+    def fields(self, node: yaml.MappingNode, field: FieldPath = ()) -> dict[str, yaml.Node]:
+        """Nodes by key. A merged key is used where the mapping does not have it itself. In YAML 1.1 the last of several
+        equal keys is used, as PyYAML does."""
         merged: dict[str, yaml.Node] = {}
         fields: dict[str, yaml.Node] = {}
         for key, value in node.value:
             if key.tag == f"{_TAG}merge":
                 merged = dict(self._merged_fields(value)) | merged
-            elif message := _wrong_key(key, fields):
+                continue
+            if message := _wrong_key(key):
                 raise yaml.composer.ComposerError(problem=message, problem_mark=key.start_mark)
-            else:
-                fields[key.value] = value
+            if key.value in fields:
+                if self.version != AZURE_YAML:
+                    message = f"duplicate key {key.value!r}"
+                    raise yaml.composer.ComposerError(problem=message, problem_mark=key.start_mark)
+                self.readings.append(Reading((*field, key.value), "duplicate_key", key.value, None))
+            fields[key.value] = value
         return merged | fields
 
     def _merged_fields(self, node: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
@@ -202,13 +254,39 @@ class _Values:
             yield from fields.items()
 
 
-def _wrong_key(key: yaml.Node, known: Container[str]) -> str:
-    """The reason why a node cannot be a key next to the `known` ones; empty if it can."""
+def _check_digits(node: yaml.ScalarNode) -> None:
+    if len(node.value) > MAX_DIGITS and node.tag == f"{_TAG}int":
+        message = f"a number has at most {MAX_DIGITS} digits"
+        raise yaml.composer.ComposerError(problem=message, problem_mark=node.start_mark)
+
+
+def _is_surprising(text: str, value: Any) -> bool:
+    """True for a value that a person would not read in a text: a date, `no`, `012` and `1:30`."""
+    match value:
+        case bool():
+            return text.lower() not in ("true", "false")
+        case int() | float():
+            return bool(re.match(r"[-+]?0[0-9b]|.*:", text)) and float(value) != _decimal(text)
+        case datetime.date():
+            return True
+        case _:
+            return False
+
+
+def _decimal(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _wrong_key(key: yaml.Node) -> str:
+    """The reason why a node cannot be a key; empty if it can."""
     if not isinstance(key, yaml.ScalarNode):
         return "a key must be text"
     if len(key.value) > MAX_KEY_LENGTH:
         return f"a key must have at most {MAX_KEY_LENGTH:,} characters"
-    return f"duplicate key {key.value!r}" if key.value in known else ""
+    return ""
 
 
 def _lines(node: yaml.Node, parents: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:

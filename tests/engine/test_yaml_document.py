@@ -1,13 +1,15 @@
 """YAML is read as other YAML 1.2 readers read it, with lines, and within limits of size and depth."""
 
+import datetime
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 from ruamel.yaml import YAML
 
 from azdistill.contracts.errors import SpecError
-from azdistill.engine.yaml_document import read_document, read_scalar
+from azdistill.engine.yaml_document import AZURE_YAML, read_document, read_scalar
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(
@@ -35,6 +37,28 @@ def test_a_scalar_has_the_value_of_another_reader(text: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_has_the_values_of_another_reader(path: Path) -> None:
     assert values(path) == YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("text", SCALARS)
+def test_a_scalar_of_azure_ml_has_the_value_of_pyyaml(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "file.yml"
+    file.write_text(f"key: {text}\n")
+    assert repr(read_document(file, SpecError, "file", AZURE_YAML).value) == repr(yaml.safe_load(file.read_text()))
+
+
+def test_values_of_azure_ml_that_a_person_reads_otherwise_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "file.yml"
+    file.write_text("a: no\nb: [012, 10, 0]\nc: {d: 1:30, d: 2024-01-31}\ne: true\nf: 1e5\ng: 'yes'\nh: 0.5\n")
+    document = read_document(file, SpecError, "file", AZURE_YAML)
+    assert document.value == {
+        "a": False, "b": [10, 10, 0], "c": {"d": "2024-01-31"}, "e": True, "f": "1e5", "g": "yes", "h": 0.5
+    }  # fmt: skip
+    assert document.readings == (
+        (("a",), "yaml_1_1", "no", False),
+        (("b", 0), "yaml_1_1", "012", 10),
+        (("c", "d"), "duplicate_key", "d", None),
+        (("c", "d"), "yaml_1_1", "2024-01-31", datetime.date(2024, 1, 31)),
+    )
 
 
 def test_dates_and_other_tags_stay_text(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from azdistill.engine.errors import PipelineError
 from azdistill.engine.pipeline.model import Environment
-from azdistill.engine.yaml_document import read_document
+from azdistill.engine.yaml_document import AZURE_YAML, read_document
 
 REQUIREMENTS_FILE = "requirements.txt"
 
@@ -62,7 +62,7 @@ def read_requirements(environment: Environment, folder: Path) -> Requirements | 
     cannot be read.
     """
     if isinstance(environment.conda, Path):
-        raw = read_document(environment.conda, PipelineError, "conda file").value
+        raw = read_document(environment.conda, PipelineError, "conda file", AZURE_YAML).value
         return _from_conda(raw, environment.conda.parent)
     if environment.conda is not None:
         return _from_conda(environment.conda, folder)

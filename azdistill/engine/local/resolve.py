@@ -23,7 +23,7 @@ from azdistill.engine.local.storage import (
     local_path,
     output_path,
 )
-from azdistill.engine.pipeline.expressions import JobOutput, PipelineInput
+from azdistill.engine.pipeline.expressions import InputText, JobOutput, PipelineInput
 from azdistill.engine.pipeline.flatten import SEPARATOR
 from azdistill.engine.pipeline.model import Data, Environment, Node, OutputSetting, Pipeline, Scalar
 from azdistill.engine.pipeline.parallel import reuse_settings
@@ -184,7 +184,14 @@ class Resolver:
         value = node.inputs.get(name)
         if isinstance(value, PipelineInput):
             value = self.pipeline.inputs[value.name]
+        if isinstance(value, InputText):
+            return self._text(value)
         return node.component.inputs[name].default if value is None else value
+
+    def _text(self, text: InputText) -> str:
+        """The text with the values of its inputs, which are literals."""
+        values = (self.pipeline.inputs[part.name] if isinstance(part, PipelineInput) else part for part in text.parts)
+        return "".join(self._text(value) if isinstance(value, InputText) else str(value) for value in values)
 
     def _field(self, node: Node, name: str) -> tuple[str, ...]:
         """The field that gives an input its value."""

@@ -15,6 +15,7 @@ from azdistill.engine.pipeline.parallel import check_declared, check_task, read_
 from azdistill.engine.pipeline.run_settings import RUN_SETTINGS, check_run_settings
 from azdistill.engine.pipeline.types import is_known, mismatch
 from azdistill.engine.pipeline.yaml_node import YamlNode
+from azdistill.engine.pipeline.yaml_readings import warn_of_readings
 
 _FIELDS = frozenset(
     "$schema type name version display_name description tags properties is_deterministic inputs outputs command code "
@@ -46,7 +47,11 @@ def read_component(node: YamlNode, name: str) -> Component:
             variables.warning("ignored_field", "Azure ML ignores this field of a component", "set it in the job")
     for _, output in node.at("outputs").entries():
         check_output_port(output)
-    component = _component(node, str(node.value.get("name") or name), kind, _declared_inputs(node), _outputs(node))
+    inputs = _declared_inputs(node)
+    component = _component(node, str(node.value.get("name") or name), kind, inputs, _outputs(node))
+    if not node.field:
+        booleans = {("inputs", port, "default") for port, declared in inputs.items() if declared.type == "boolean"}
+        warn_of_readings(node, booleans)
     if kind == "parallel":
         check_declared(node, component)
     return component

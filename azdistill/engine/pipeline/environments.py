@@ -9,7 +9,7 @@ from azdistill.engine.errors import PipelineError
 from azdistill.engine.pipeline.client_fields import check_environment, check_environment_name
 from azdistill.engine.pipeline.model import Environment
 from azdistill.engine.pipeline.yaml_node import YamlNode
-from azdistill.engine.yaml_document import read_document
+from azdistill.engine.yaml_document import AZURE_YAML, read_document
 
 
 def read_environment(node: YamlNode) -> Environment:
@@ -39,7 +39,7 @@ def _environment_file(node: YamlNode, text: str) -> Environment:
         message = "Azure ML requires `file:` before the path of an environment"
         node.error("wrong_format", message, f"write 'file:{text}'", scope="azure")
     try:
-        document = read_document(path, PipelineError, "environment file")
+        document = read_document(path, PipelineError, "environment file", AZURE_YAML)
     except PipelineError as error:
         node.error(error.problems[0].code, str(error))
         return Environment(text)

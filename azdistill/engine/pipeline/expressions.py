@@ -40,6 +40,13 @@ class JobOutput:
     name: str
 
 
+@dataclass(frozen=True)
+class InputText:
+    """Text around one or several `${{parent.inputs.NAME}}`. A part is text, an input, or a value of an input."""
+
+    parts: tuple[object, ...]
+
+
 Reference = PipelineInput | PipelineOutput | JobOutput
 
 
@@ -59,6 +66,19 @@ def reference(text: str) -> Reference | None:
     if match := _JOB_OUTPUT.fullmatch(inner):
         return JobOutput(match[1], match[2])
     return None
+
+
+def input_text(text: str) -> InputText | None:
+    """The parts of a text around `${{parent.inputs.NAME}}`; None where it has another expression."""
+    parts: list[object] = []
+    end = 0
+    for match in _EXPRESSION.finditer(text):
+        target = reference(match[0])
+        if not isinstance(target, PipelineInput):
+            return None
+        parts += [text[end : match.start()], target]
+        end = match.end()
+    return InputText((*parts, text[end:]))
 
 
 def names(command: str) -> Iterator[str]:

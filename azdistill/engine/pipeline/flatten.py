@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from azdistill.engine.errors import PipelineError
-from azdistill.engine.pipeline.expressions import JobOutput, PipelineInput
+from azdistill.engine.pipeline.expressions import InputText, JobOutput, PipelineInput
 from azdistill.engine.pipeline.model import Data, Node, Pipeline, Scalar, Value
 
 MAX_NODES = 10_000
@@ -75,6 +75,8 @@ def _outer_value(value: Value, outer: Node, inner: Pipeline) -> Value | None:
         return JobOutput(f"{outer.name}{SEPARATOR}{value.node}", value.name)
     if isinstance(value, PipelineInput):
         return outer.inputs.get(value.name, _default(inner, value.name))
+    if isinstance(value, InputText):
+        return InputText(tuple(_outer_value(part, outer, inner) for part in value.parts))  # type: ignore[arg-type]
     return value
 
 

@@ -24,7 +24,7 @@ from azdistill.engine.pipeline.components import (
     trial_as_component,
 )
 from azdistill.engine.pipeline.environments import read_environment, warn_unpinned
-from azdistill.engine.pipeline.expressions import PipelineOutput, is_expression, reference
+from azdistill.engine.pipeline.expressions import PipelineInput, PipelineOutput, input_text, is_expression, reference
 from azdistill.engine.pipeline.kinds import kind_of
 from azdistill.engine.pipeline.labels import check_job_name
 from azdistill.engine.pipeline.model import (
@@ -45,7 +45,9 @@ from azdistill.engine.pipeline.run_settings import RUN_SETTINGS, check_run_setti
 from azdistill.engine.pipeline.single_job import node_name, single_component, single_job
 from azdistill.engine.pipeline.sweeps import read_sweep
 from azdistill.engine.pipeline.yaml_node import YamlNode, has_unlisted_errors
-from azdistill.engine.yaml_document import Document, read_document
+from azdistill.engine.pipeline.yaml_readings import warn_of_readings
+from azdistill.engine.problems import FieldPath
+from azdistill.engine.yaml_document import AZURE_YAML, Document, read_document
 
 JOB_TYPES = frozenset("command sweep parallel pipeline spark automl import data_transfer if_else do_while".split())
 _TYPES_WITH_OWN_COMPONENT = frozenset({"command", "parallel", "spark"})
@@ -85,7 +87,7 @@ def load_pipeline(path: Path, registered: Registered = _none_registered) -> Pipe
     `registered` finds the files of registered components. Raises PipelineError only for a file that is not a YAML
     mapping.
     """
-    document = read_document(path, PipelineError, "pipeline file")
+    document = read_document(path, PipelineError, "pipeline file", AZURE_YAML)
     kind = kind_of(document.value)
     if kind == "component":
         return single_component(YamlNode(document, []))
@@ -113,12 +115,15 @@ class _Reader:
         for _, output in self.root.at("outputs").entries():
             _check_job_output(output)
         settings = self.root.at("settings").mapping()
+        nodes = self._nodes(outputs)
+        ports = {name: port for name, input in inputs if (port := _declaration(input))}
+        warn_of_readings(self.root, _boolean_inputs(nodes, ports))
         return Pipeline(
             document=self.root.document,
             inputs={name: self._pipeline_input(input) for name, input in inputs},
-            ports={name: port for name, input in inputs if (port := _declaration(input))},
+            ports=ports,
             outputs=outputs,
-            nodes=self._nodes(outputs),
+            nodes=nodes,
             force_rerun=settings.get("force_rerun") is True,
             continue_on_step_failure=settings.get("continue_on_step_failure") is True,
             problems=tuple(self.root.problems),
@@ -132,6 +137,7 @@ class _Reader:
             check_sweep_job(root)
         check_job_name(root.at("name"))
         name = node_name(root.document.path.stem)
+        warn_of_readings(root, ())
         return single_job(root, self._node(name, root, {}))
 
     def _nodes(self, outputs: Mapping[str, OutputSetting]) -> dict[str, Node]:
@@ -276,7 +282,7 @@ class _Reader:
         file = _real_path(path)
         if file not in self.components:
             try:
-                document = read_document(path, PipelineError, "component file")
+                document = read_document(path, PipelineError, "component file", AZURE_YAML)
             except PipelineError as error:
                 node.error(error.problems[0].code, str(error))
                 self.components[file] = None
@@ -317,7 +323,21 @@ class _Reader:
         if isinstance(value, list):
             node.error("wrong_type", "must be a literal, an expression, or a mapping with type and path")
             return None
-        return _reference(node, value) if isinstance(value, str) and "${{" in value else value
+        if not isinstance(value, str) or "${{" not in value:
+            return value
+        return (None if is_expression(value) else input_text(value)) or _reference(node, value)
+
+
+def _boolean_inputs(nodes: Mapping[str, Node], ports: Mapping[str, InputPort]) -> set[FieldPath]:
+    """Fields of inputs of type boolean: of jobs, of the pipeline, and of the pipeline bound to one of a job."""
+    fields: set[FieldPath] = {("inputs", name, "default") for name, port in ports.items() if port.type == "boolean"}
+    for node in nodes.values():
+        for name, port in node.component.inputs.items() if node.component.kind != "sweep" else ():
+            if port.type == "boolean" and node.component.ports_known:
+                value = node.inputs.get(name)
+                fields.add(("jobs", node.name, "inputs", name))
+                fields |= {("inputs", value.name)} if isinstance(value, PipelineInput) else set()
+    return fields
 
 
 def _real_path(path: Path) -> str:
@@ -349,7 +369,7 @@ def _check_node_fields(job: YamlNode, kind: str) -> None:
 def _reference(node: YamlNode, text: str) -> Value | None:
     target = reference(text)
     if target is None or isinstance(target, PipelineOutput):
-        message = "must be exactly one ${{parent.inputs.NAME}} or ${{parent.jobs.NODE.outputs.NAME}}"
+        message = "must be one ${{parent.jobs.NODE.outputs.NAME}}, or text with ${{parent.inputs.NAME}} only"
         node.error("invalid_reference", message)
         return None
     return target

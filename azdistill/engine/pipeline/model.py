@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from azdistill.engine.pipeline.expressions import JobOutput, PipelineInput
+from azdistill.engine.pipeline.expressions import InputText, JobOutput, PipelineInput
 from azdistill.engine.pipeline.sweeps import Sweep
 from azdistill.engine.problems import Problem
 from azdistill.engine.yaml_document import Document
 
 Scalar = str | int | float | bool
 
-DATA_TYPES = ("uri_file", "uri_folder", "mltable", "custom_model", "mlflow_model", "triton_model")
+# `path` is an older name for a file or a folder.
+DATA_TYPES = ("uri_file", "uri_folder", "mltable", "custom_model", "mlflow_model", "triton_model", "path")
 LITERAL_TYPES = ("string", "integer", "number", "boolean")
 
 # Type of a port that declares none: it accepts everything.
@@ -60,8 +61,8 @@ class Data:
         return self.base / self.path.removeprefix("file:")
 
 
-# Value of a node's input: a literal, a file or folder, or a reference to an input or output.
-Value = Scalar | Data | PipelineInput | JobOutput
+# Value of a node's input: a literal, a file or folder, a reference to an input or output, or text with such inputs.
+Value = Scalar | Data | PipelineInput | InputText | JobOutput
 
 
 @dataclass(frozen=True)

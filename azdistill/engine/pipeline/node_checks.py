@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
-from azdistill.engine.pipeline.expressions import JobOutput, PipelineInput, names, reference, required_names
+from azdistill.engine.pipeline.expressions import InputText, JobOutput, PipelineInput, names, reference, required_names
 from azdistill.engine.pipeline.model import ANY, Data, InputPort, Node, Pipeline
 from azdistill.engine.pipeline.parallel import check_parallel
 from azdistill.engine.pipeline.run_settings import check_gpus, check_processes, check_vm_size
 from azdistill.engine.pipeline.sweep_checks import check_sweep
-from azdistill.engine.pipeline.types import accepts_type, is_unquoted, mismatch
+from azdistill.engine.pipeline.types import accepts_type, is_unlikely, is_unquoted, mismatch
 from azdistill.engine.pipeline.yaml_node import YamlNode
+from azdistill.engine.problems import dotted
 
 # Types of jobs that the local engine runs.
 LOCAL_TYPES = frozenset({"command", "parallel", "pipeline", "sweep"})
@@ -52,18 +54,22 @@ class NodeCheck:
     def _check_inputs(self, searched: set[str]) -> None:
         for name, value in self.node.inputs.items():
             node = self.job.at("inputs", name)
-            port = self.component.inputs.get(name, InputPort(ANY))
+            port = self.component.inputs.get(name, InputPort(ANY, optional=True))
             if self.component.ports_known and name not in self.component.inputs:
                 hint = node.suggest(name, self.component.inputs)
                 node.error("unknown_input", "the component has no such input", hint, value=None)
             elif isinstance(value, PipelineInput):
                 self._check_pipeline_input(node, port, value)
+            elif isinstance(value, InputText):
+                self._check_text(node, port, value)
             elif isinstance(value, JobOutput):
                 self._check_job_output(node, port, value)
             elif reason := mismatch(port, value):
                 node.error(*reason, value=value.path if isinstance(value, Data) else value)
+            elif isinstance(value, Data):
+                _check_likely(node, port.type, value.type, value.path)
             elif is_unquoted(port, value):
-                node.warning("unquoted_text", "is a number, but the input is a string", "put it in quotes")
+                node.warning("unquoted_text", "is no text, but the input is a string", "put it in quotes")
         values = self.job.at("inputs").mapping()
         written = {name for name, value in values.items() if value is not None}
         provided = written | self.node.inputs.keys() | searched
@@ -85,7 +91,28 @@ class NodeCheck:
             message = f"inputs.{value.name} is of type {declared.type}, but this input is of type {port.type}"
             node.error("type_mismatch", message)
             return
+        if declared is not None:
+            _check_likely(node, port.type, declared.type)
         self._check_pipeline_value(node, port, value.name)
+
+    def _check_text(self, node: YamlNode, port: InputPort, text: InputText) -> None:
+        """Text with inputs of the pipeline, which must be literals."""
+        if port.is_data:
+            message = f"is text, but the input is of type {port.type}"
+            node.error("type_mismatch", message, "write a mapping with type and path")
+        for part in text.parts:
+            if not isinstance(part, PipelineInput):
+                continue
+            declared = self.pipeline.ports.get(part.name, InputPort(ANY))
+            if part.name not in self.pipeline.inputs:
+                hint = node.suggest(part.name, self.pipeline.inputs)
+                node.error("unknown_input", f"the pipeline has no input {part.name!r}", hint)
+            elif declared.is_data or isinstance(self.pipeline.inputs[part.name], Data):
+                node.error("type_mismatch", f"inputs.{part.name} is a file or folder, which text cannot contain")
+            elif self.pipeline.inputs[part.name] is None and not self.nested:
+                source = YamlNode(node.document, node.problems, ("inputs", part.name))
+                fix = f"set it with --set inputs.{part.name}=VALUE"
+                source.error("missing_value", f"{dotted(node.field)} requires a value", fix, scope="local")
 
     def _check_pipeline_value(self, node: YamlNode, port: InputPort, name: str) -> None:
         """The value of a pipeline input, against the node's input that it is bound to."""
@@ -104,8 +131,11 @@ class NodeCheck:
         elif reason := mismatch(port, value):
             message = f"{reason.message} ({target})"
             source.error(reason.code, message, reason.fix, value=value.path if isinstance(value, Data) else value)
+        elif isinstance(value, Data):
+            if declared is None or declared.type == port.type:
+                _check_likely(source, port.type, value.type, value.path)
         elif is_unquoted(port, value):
-            source.warning("unquoted_text", f"is a number, but {target} is a string", "put it in quotes", value=value)
+            source.warning("unquoted_text", f"is no text, but {target} is a string", "put it in quotes", value=value)
 
     def _check_job_output(self, node: YamlNode, port: InputPort, value: JobOutput) -> None:
         """An input bound to an output of a job."""
@@ -122,6 +152,8 @@ class NodeCheck:
         type = nodes[value.node].outputs[value.name].type
         if not accepts_type(port.type, type):
             node.error("type_mismatch", f"the output is of type {type}, but the input is of type {port.type}")
+        else:
+            _check_likely(node, port.type, type)
 
     def _check_outputs(self) -> None:
         outputs = self.component.outputs
@@ -142,6 +174,9 @@ class NodeCheck:
             if name in outputs and not accepts_type(type, outputs[name]):
                 message = f"outputs.{target} is of type {type}, but the component writes type {outputs[name]}"
                 node.error("type_mismatch", message)
+            elif name in outputs and is_unlikely(type, outputs[name]):
+                message = f"outputs.{target} is of type {type}, but the component declares type {outputs[name]}"
+                node.warning("type_mismatch", message)
 
     def _check_optional_inputs(self, searched: set[str]) -> None:
         """An optional input without a value must be inside `$[[ ]]` in the command, which is then removed."""
@@ -177,3 +212,10 @@ class NodeCheck:
         if group == "outputs":
             return name in self.component.outputs
         return name in self.node.inputs or name in self.component.inputs
+
+
+def _check_likely(node: YamlNode, accepted: str, type: str, value: Any = None) -> None:
+    """Warn about a file for a folder: Azure ML gives the command what the job has."""
+    if is_unlikely(accepted, type):
+        message = f"is of type {type}, but the input is of type {accepted}; Azure ML gives the command a {type}"
+        node.warning("type_mismatch", message, value=node.value if value is None else value)

@@ -212,11 +212,12 @@ def _check_script(task: YamlNode, component: Component) -> None:
 
 
 def _contains(code: Path, script: str) -> bool:
-    """True if code has the entry script, under a name that Azure ML can turn into a module name: without `./`."""
+    """True if code has the entry script, under a name that Azure ML can turn into a module name: without `./`. It may
+    be a module name itself, such as `package.module`."""
     if os.path.isfile(code):
-        return script == code.name
+        return script in (code.name, code.stem)
     is_plain = PurePosixPath(script).as_posix() == script and not script.startswith(("/", ".."))
-    return is_plain and os.path.isfile(code / script)
+    return is_plain and (os.path.isfile(code / script) or os.path.isfile(code / f"{script.replace('.', '/')}.py"))
 
 
 def _scripts(code: Path) -> list[str]:

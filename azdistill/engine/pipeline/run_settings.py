@@ -19,7 +19,7 @@ def check_run_settings(node: YamlNode) -> None:
     resources.mapping()
     distribution.mapping()
     size = resources.at("shm_size")
-    if size.value is not None and not _SHM_SIZE.fullmatch(str(size.value)):
+    if size.value is not None and "${{" not in str(size.value) and not _SHM_SIZE.fullmatch(str(size.value)):
         size.error("wrong_format", "must be a number and a unit, such as 2g, 512m or 100k")
     type = distribution.at("type")
     if distribution.value is not None and str(type.value).lower() not in _DISTRIBUTIONS:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from azdistill.engine.pipeline.client_fields import check_component_file
 from azdistill.engine.pipeline.components import read_component
-from azdistill.engine.pipeline.expressions import JobOutput, PipelineInput
+from azdistill.engine.pipeline.expressions import InputText, JobOutput, PipelineInput
 from azdistill.engine.pipeline.model import Node, OutputSetting, Pipeline
 from azdistill.engine.pipeline.yaml_node import YamlNode
 
@@ -38,11 +38,12 @@ def single_component(root: YamlNode) -> Pipeline:
 def single_job(root: YamlNode, node: Node) -> Pipeline:
     """The pipeline that runs `node`, the job of a file. The inputs of the job are those of the pipeline, so that they
     can be overridden."""
+    references = PipelineInput | InputText | JobOutput
     for name, value in node.inputs.items():
-        if isinstance(value, PipelineInput | JobOutput):
+        if isinstance(value, references):
             message = "a job outside a pipeline has no parent to read from"
             root.at("inputs", name).error("invalid_reference", message, "write the value")
-    values = {name: value for name, value in node.inputs.items() if not isinstance(value, PipelineInput | JobOutput)}
+    values = {name: value for name, value in node.inputs.items() if not isinstance(value, references)}
     inputs = {name: PipelineInput(name) for name in values}
     return Pipeline(
         document=root.document,

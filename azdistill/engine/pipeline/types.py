@@ -1,5 +1,6 @@
 """Types of inputs: which values and which other types they accept, with bounds and choices."""
 
+import contextlib
 from typing import NamedTuple
 
 from azdistill.engine.pipeline.model import ANY, DATA_TYPES, LITERAL_TYPES, Data, InputPort, Scalar
@@ -27,12 +28,31 @@ def is_known(type: str) -> bool:
 
 
 def accepts_type(accepted: str, type: str) -> bool:
-    """True if an input of type `accepted` accepts a value of another type. A custom_model is a file or a folder."""
+    """True if an input of type `accepted` accepts a value of another type. Of two types of data, that of the job
+    counts on Azure ML, see `is_unlikely`."""
     if ANY in (type, accepted) or type == accepted or not (is_known(type) and is_known(accepted)):
         return True
-    if type in DATA_TYPES and accepted in DATA_TYPES:
-        return "uri_file" not in (type, accepted) or "custom_model" in (type, accepted)
-    return type == "integer" and accepted == "number"
+    return (type in DATA_TYPES and accepted in DATA_TYPES) or (type == "integer" and accepted == "number")
+
+
+def is_unlikely(accepted: str, type: str) -> bool:
+    """True if a file is given to an input for a folder, or the other way round. A custom_model or a path is either."""
+    folders = {accepted, type} - {"uri_file"}
+    return "uri_file" in (accepted, type) and bool(folders) and folders <= {"uri_folder", "mltable", "mlflow_model"}
+
+
+def as_typed(type: str, value: Scalar) -> Scalar:
+    """The value that a text has for an input: Azure ML sends all literals as text. The text where it has none."""
+    if not isinstance(value, str):
+        return str(value) if type == "string" else value
+    if type == "boolean" and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    with contextlib.suppress(ValueError):
+        if type == "integer":
+            return int(value)
+        if type == "number":
+            return float(value)
+    return value
 
 
 def mismatch(port: InputPort, value: Scalar | Data) -> Mismatch | None:
@@ -44,10 +64,10 @@ def mismatch(port: InputPort, value: Scalar | Data) -> Mismatch | None:
     if port.is_data:
         message = f"is a literal, but the input is of type {port.type}"
         return Mismatch("type_mismatch", message, "write a mapping with type and path")
+    value = as_typed(port.type, value)
     if not _has_type(value, port.type):
-        is_quoted_number = isinstance(value, str) and value.replace(".", "", 1).isdigit()
-        return Mismatch("wrong_type", f"must be {_NAMES[port.type]}", "remove the quotes" if is_quoted_number else "")
-    if port.options and value not in port.options:
+        return Mismatch("wrong_type", f"must be {_NAMES[port.type]}")
+    if port.options and value not in [as_typed(port.type, option) for option in port.options]:
         return Mismatch("invalid_choice", f"must be one of {', '.join(map(str, port.options))}")
     if isinstance(value, (int, float)) and port.minimum is not None and value < port.minimum:
         return Mismatch("out_of_range", f"must be at least {port.minimum}")
@@ -57,7 +77,7 @@ def mismatch(port: InputPort, value: Scalar | Data) -> Mismatch | None:
 
 
 def is_unquoted(port: InputPort, value: Scalar | Data) -> bool:
-    """True if a number is given to a string input: Azure ML accepts it as text."""
+    """True if a number or a boolean is given to a string input: Azure ML accepts it as text, `True` for true."""
     return port.type == "string" and isinstance(value, (int, float))
 
 

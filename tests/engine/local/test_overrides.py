@@ -105,3 +105,30 @@ jobs:
     with pytest.raises(PipelineError, match=r"inputs.at='\$\{\{creation_context.*--set inputs.at=VALUE"):
         project.run()
     assert project.states(inputs={"at": "2026-11-24"}) == {"show": "completed"}
+
+
+def test_text_around_inputs_has_their_values_also_in_a_component(project: Project) -> None:
+    project.write(
+        "inner.yml",
+        """
+type: pipeline
+name: inner
+inputs: {word: {type: string}}
+outputs: {out: {type: uri_file}}
+jobs:
+  show:
+    command: echo '${{inputs.text}}' > ${{outputs.out}}
+    inputs: {text: "<${{parent.inputs.word}}>"}
+    outputs: {out: "${{parent.outputs.out}}"}
+""",
+    )
+    project.write("pipeline.yml", """
+inputs: {first: a, second: 2}
+jobs:
+  outer:
+    type: pipeline
+    component: ./inner.yml
+    inputs: {word: "${{parent.inputs.first}},${{parent.inputs.second}}!"}
+""")  # fmt: skip
+    project.run(inputs={"second": "3"}).check()
+    assert project.text("outer.show") == "<a,3!>\n"

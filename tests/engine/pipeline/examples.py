@@ -360,6 +360,55 @@ jobs:
     component: azureml://registries/azureml/components/evaluate/versions/1
     inputs: {model: "${{parent.jobs.mine.outputs.model}}"}
 """,
+    "text with inputs, and expressions in settings": """
+settings: {default_compute: "azureml:cpu"}
+inputs:
+  first: a
+  size: 2g
+  count: 2
+  raw: {type: uri_file, path: ./data/a.csv}
+jobs:
+  score:
+    type: command
+    component: ./components/score.yml
+    resources: {shm_size: "${{parent.inputs.size}}", instance_count: "${{parent.inputs.count}}"}
+    inputs:
+      rows: {type: uri_folder, path: ./data}
+      title: "${{parent.inputs.first}},b-${{parent.inputs.first}}"
+""",
+    "literals as text, and an older type": """
+settings: {default_compute: "azureml:cpu"}
+inputs:
+  rows: {type: uri_folder, path: ./data}
+jobs:
+  typed:
+    type: command
+    component: ./components/typed.yml
+    inputs: {rows: "${{parent.inputs.rows}}", count: "10", rate: 1e-5, deep: "True", mode: "True"}
+""",
+    "an optional input for a component of Azure ML": """
+settings: {default_compute: "azureml:cpu"}
+jobs:
+  inner:
+    type: pipeline
+    component: ./components/optional.yml
+""",
+    "an entry script by its module": """
+settings: {default_compute: "azureml:cpu"}
+jobs:
+  batch:
+    type: parallel
+    mini_batch_size: "5"
+    input_data: ${{inputs.images}}
+    inputs: {images: {type: uri_folder, path: ./data}}
+    outputs: {result: {type: uri_file}}
+    task:
+      type: run_function
+      code: ./src
+      entry_script: package.module
+      environment: azureml:sklearn-1.5:3
+      append_row_to: ${{outputs.result}}
+""",
     "a schedule's time": """
 settings: {default_compute: "azureml:cpu"}
 inputs:
@@ -382,6 +431,32 @@ STYLE_FILES = {
     "conda.yml": "dependencies: [python]\n",
     "src/clean.py": "",
     "src/score.py": "",
+    "src/package/module.py": "",
+    "components/typed.yml": """
+type: command
+name: typed
+inputs:
+  rows: {type: path}
+  count: {type: integer, max: 20}
+  rate: {type: number, min: 0}
+  deep: {type: boolean}
+  mode: {type: string, enum: ["True", "False"]}
+environment: azureml:sklearn-1.5:3
+command: >-
+  ls ${{inputs.rows}} ${{inputs.count}} ${{inputs.rate}} ${{inputs.deep}} ${{inputs.mode}}
+""",
+    "components/optional.yml": """
+$schema: https://azuremlschemas.azureedge.net/latest/pipelineComponent.schema.json
+type: pipeline
+name: optional
+version: "1"
+inputs: {rows: {type: uri_folder, optional: true}}
+jobs:
+  mine:
+    type: command
+    component: azureml:train:1
+    inputs: {rows: "${{parent.inputs.rows}}"}
+""",
     "components/split.yml": """
 $schema: https://azuremlschemas.azureedge.net/latest/commandComponent.schema.json
 type: command

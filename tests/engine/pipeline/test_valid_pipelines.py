@@ -94,3 +94,8 @@ def test_a_pipeline_that_contains_itself_is_a_problem(pipeline: Path) -> None:
     (problem,) = validate_file(pipeline)
     assert (problem.code, dotted(problem.field)) == ("recursive_pipeline", "jobs.fit.component")
     assert problem.value == "./inner.yml"
+
+
+def test_a_boolean_is_a_choice_of_text(pipeline: Path) -> None:
+    pipeline.write_text(HEAD + STYLES["literals as text, and an older type"].replace('mode: "True"', "mode: true"))
+    assert [(problem.code, problem.severity) for problem in validate_file(pipeline)] == [("unquoted_text", "warning")]

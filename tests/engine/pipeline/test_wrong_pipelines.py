@@ -107,8 +107,9 @@ def test_all_problems_are_reported_by_file_and_line(files: PipelineFolder) -> No
     ]
     with pytest.raises(PipelineError) as error:
         require_runnable(load_pipeline(files.pipeline))
-    assert list(error.value.problems) == files.problems()
-    assert str(error.value).splitlines() == [str(problem) for problem in files.problems()]
+    errors = [problem for problem in files.problems() if problem.severity == "error"]
+    assert list(error.value.problems) == errors
+    assert str(error.value).splitlines() == [str(problem) for problem in errors]
 
 
 def test_a_registered_component_without_a_version_is_a_warning(files: PipelineFolder) -> None:
@@ -178,7 +179,6 @@ def test_instances_that_the_local_engine_does_not_start_are_a_warning(
         ("", "not_a_mapping", 0, ""),
         ("- a\n", "not_a_mapping", 0, ""),
         ("jobs: [\n", "invalid_yaml", 2, "did not find expected node content"),
-        ("a: 1\na: 2\n", "invalid_yaml", 2, "duplicate key 'a'"),
         ("? [a]\n: 1\n", "invalid_yaml", 1, "a key must be text"),
         ("a: {<<: b}\n", "invalid_yaml", 1, "<< must merge a mapping"),
         ("a: *b\n", "invalid_yaml", 1, "found undefined alias"),
