@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from azdistill.engine.errors import DataError
@@ -13,11 +13,15 @@ from azdistill.engine.local.storage import own_file
 Stamp = tuple[int, int, int, int]
 
 
-class FileHashes:
-    """sha256 of files, cached in the file `cache` between runs."""
+# The cache of hashes in a run folder.
+HASHES = ".hashes.json"
 
-    def __init__(self, cache: Path) -> None:
-        self._cache = cache
+
+class FileHashes:
+    """sha256 of files, cached in the file `cache` between runs. `own` are folders of the engine: see `files_under`."""
+
+    def __init__(self, cache: Path, own: Container[Path] = ()) -> None:
+        self._cache, self.own = cache, own
         self._before = _read(cache)
         self._known: dict[str, tuple[Stamp, str]] = {}
 
@@ -35,7 +39,7 @@ class FileHashes:
 
     def tree_files(self, path: Path) -> dict[str, str]:
         """Name -> sha256 of a file, or of every file in a folder."""
-        return self.files([(path.name, path)] if path.is_file() else files_under(path))
+        return self.files([(path.name, path)] if path.is_file() else files_under(path, self.own))
 
     def tree(self, path: Path) -> str:
         """sha256 of a file, or one hash over the names and contents of a folder."""
@@ -55,10 +59,18 @@ def combine(digests: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(f"{name}\0{digests[name]}\n" for name in sorted(digests)).encode()).hexdigest()
 
 
-def files_under(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Relative name and path of every file in a folder. Follows links to folders, as an upload does."""
+def files_under(folder: Path, own: Container[Path] = ()) -> Iterator[tuple[str, Path]]:
+    """Relative name and path of every file in a folder. Follows links to folders, as an upload does.
+
+    Run folders inside it, and those of `own`, which are absolute, are left out: a run with `code: .` and the default
+    run folder would never be reused, and would contain itself.
+    """
+
+    def is_skipped(path: Path) -> bool:
+        return path.absolute() in own or (path / HASHES).is_file() or _is_cycle(path)
+
     for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not _is_cycle(Path(parent, name))]
+        folders[:] = [name for name in folders if not is_skipped(Path(parent, name))]
         for path in (Path(parent, name) for name in names):
             if path.is_file():
                 yield path.relative_to(folder).as_posix(), path

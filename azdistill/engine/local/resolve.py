@@ -89,7 +89,7 @@ class Resolver:
 
     def resolve(self, node: Node, produced: NodeOutputs) -> ResolvedNode:
         """The ports and the reuse key of `node`, once all its inputs are produced."""
-        code = snapshot(node.component)
+        code = snapshot(node.component, self.hashes.own)
         values, files = self._definition(node, code)
         ports: dict[str, str | Path] = {}
         inputs: dict[str, HashedPath] = {}

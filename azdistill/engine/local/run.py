@@ -12,7 +12,7 @@ from azdistill.engine.local.attempts import CODE, LOG, LOGS_OF_PROCESSES, NodeAt
 from azdistill.engine.local.downloads import download
 from azdistill.engine.local.environments import Environments
 from azdistill.engine.local.executors import execute
-from azdistill.engine.local.hashing import FileHashes
+from azdistill.engine.local.hashing import HASHES, FileHashes
 from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.processes import Processes, Stopped, node_variables
 from azdistill.engine.local.read_only import ReadOnlyInputs
@@ -45,11 +45,11 @@ class Run:
         """Raises PipelineError for an input that this machine does not have or an output with an unsafe path."""
         self.pipeline, self.folder, self.options, self.watch = pipeline, folder, options, watch
         self.forced = dependents(pipeline.nodes, start) if (start := options.selection.start) else frozenset()
-        self.hashes = FileHashes(folder / ".hashes.json")
+        own = (folder.absolute(), options.home.absolute())
+        self.hashes = FileHashes(folder / HASHES, own)
         self.environments = Environments(pipeline.nodes, options)
         self.resolver = Resolver(pipeline, folder, options, self.environments, self.hashes)
         self.resolver.check()
-        own = (folder.absolute(), options.home.absolute())
         self.read_only = ReadOnlyInputs(self.hashes, self.resolver.shared_outputs(), own)
         self.processes = Processes(options.grace)
         self.produced: dict[tuple[str, str], HashedPath] = {}

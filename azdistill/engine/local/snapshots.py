@@ -1,7 +1,7 @@
 """The code snapshot of a component: the files that Azure ML would upload."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
@@ -11,25 +11,30 @@ from azdistill.engine.local.hashing import files_under
 from azdistill.engine.local.storage import own_folder, remove
 from azdistill.engine.pipeline.model import Component
 
+# Folders in the working folder of a command that exist from its start.
+ARTIFACTS = ("outputs", "logs")
+
 _IGNORE_FILES = (".amlignore", ".gitignore")
 
 
-def snapshot(component: Component) -> dict[str, Path]:
+def snapshot(component: Component, own: Container[Path] = ()) -> dict[str, Path]:
     """Name in the snapshot -> file, of `code` and `additional_includes`, without ignored files.
 
     The ignore file is that of the code folder, or the one next to the component file when there is no `code`.
-    `.amlignore` takes precedence over `.gitignore`. Python's bytecode caches are never included.
+    `.amlignore` takes precedence over `.gitignore`. Python's bytecode caches, run folders and those of `own`, which are
+    absolute, are never included.
     """
     root = component.code if component.code is not None else component.folder
-    files = dict(_files(component.code, "")) if component.code is not None else {}
+    files = dict(_files(component.code, "", own)) if component.code is not None else {}
     for include in component.includes:
-        files |= dict(_files(include.resolve(), include.resolve().name))
+        files |= dict(_files(include.resolve(), include.resolve().name, own))
     ignored = _ignored(root if root.is_dir() else root.parent) if files else GitIgnoreSpec([])
     return {name: path for name, path in sorted(files.items()) if not ignored.match_file(name)}
 
 
 def stage(files: dict[str, Path], folder: Path) -> None:
-    """Copy these files into `folder`, each under its name, and remove everything else there.
+    """Copy these files into `folder`, each under its name, and remove everything else there. The folders of artifacts
+    are there too, which Azure ML uploads to the job.
 
     Raises PipelineError for a folder that has the name of an included file.
     """
@@ -43,13 +48,16 @@ def stage(files: dict[str, Path], folder: Path) -> None:
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
             fix = "rename one of them"
             raise PipelineError("a file and a folder of this snapshot have one name", subject=name, fix=fix) from None
+    for name in ARTIFACTS:
+        if not (folder / name).exists():
+            (folder / name).mkdir()
 
 
-def _files(path: Path, prefix: str) -> Iterator[tuple[str, Path]]:
+def _files(path: Path, prefix: str, own: Container[Path]) -> Iterator[tuple[str, Path]]:
     if path.is_file():
         yield path.name, path
         return
-    for name, file in files_under(path):
+    for name, file in files_under(path, own):
         if "__pycache__" not in name.split("/"):
             yield (Path(prefix) / name).as_posix(), file
 

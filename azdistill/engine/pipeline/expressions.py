@@ -13,7 +13,8 @@ _EXPRESSION = re.compile(r"\$\{\{([^{}]*)\}\}")
 # Without `]]`, the first match is all the rest of the text: else every `$[[` would look for it.
 _OPTIONAL = re.compile(r"\$\[\[(.*?)(\]\]|\Z)", re.DOTALL)
 _PARENT_INPUT = re.compile(r"parent\.inputs\.(.+)")
-_SHELL = re.compile(_EXPRESSION.pattern + r"|\\.|['\"]", re.DOTALL)
+# An expression, and what decides how bash reads the text after it. A comment starts with a word.
+_SHELL = re.compile(_EXPRESSION.pattern + r"|\\.|['\"`()\n]|\$\(|(?<![^\s;&|(])#", re.DOTALL)
 _PARENT_OUTPUT = re.compile(r"parent\.outputs\.([^.]+)")
 _JOB_OUTPUT = re.compile(r"parent\.jobs\.([^.]+)\.outputs\.([^.]+)")
 
@@ -117,31 +118,47 @@ def render(command: str, values: Mapping[str, str | Path]) -> str:
             return match[0]
         return match[1] if all(name in values for name in names(match[1])) else ""
 
-    quote = ""
+    position = _ShellPosition()
 
     def shell(match: re.Match[str]) -> str:
-        nonlocal quote
         if match[1] is not None:
             value = values[match[1].strip()]
-            return value if isinstance(value, str) else _quoted(value, quote)
-        quote = _quote_after(match[0], quote)
+            return value if isinstance(value, str) else position.quoted(value)
+        position.read(match[0])
         return match[0]
 
     return _SHELL.sub(shell, _OPTIONAL.sub(optional, command))
 
 
-def _quote_after(token: str, quote: str) -> str:
-    """The open quote after a quote or an escaped character. Inside single quotes, a backslash escapes nothing."""
-    if token[0] == "\\" and not (quote == "'" and token[1] == "'"):
-        return quote
-    if quote:
-        return "" if token[-1] == quote else quote
-    return token
+class _ShellPosition:
+    """The quotes, parentheses and comment around a position in a bash command.
 
+    Quoting starts anew inside of `$( )` and backquotes, also within double quotes.
+    """
 
-def _quoted(path: Path, quote: str) -> str:
-    if quote == "'":
-        return str(path).replace("'", "'\\''")
-    if quote == '"':
-        return re.sub(r'([\\"$`])', r"\\\1", str(path))
-    return shlex.quote(str(path))
+    def __init__(self) -> None:
+        self._open = [""]
+        self._in_comment = False
+
+    def read(self, token: str) -> None:
+        """Advance over a token of `_SHELL`."""
+        innermost = self._open[-1]
+        if self._in_comment:
+            self._in_comment = token != "\n"
+        elif innermost == "'":
+            if token[-1] == "'":  # also behind a backslash, which escapes nothing here
+                self._open.pop()
+        elif token == innermost or (token, innermost) == (")", "("):
+            self._open.pop()
+        elif token in ('"', "`", "$(") or (innermost != '"' and token in ("'", "(")):
+            self._open.append(token.removeprefix("$"))
+        elif token == "#":
+            self._in_comment = innermost != '"'
+
+    def quoted(self, path: Path) -> str:
+        """The path as the position requires."""
+        if self._open[-1] == "'":
+            return str(path).replace("'", "'\\''")
+        if self._open[-1] == '"':
+            return re.sub(r'([\\"$`])', r"\\\1", str(path))
+        return shlex.quote(str(path))

@@ -140,11 +140,18 @@ jobs:
     command: cat "${{inputs.rows}}" '${{inputs.rows}}' > "${{outputs.out}}/a"
     inputs: {rows: "${{parent.inputs.rows}}"}
     outputs: {out: {type: uri_folder}}
+  nested:
+    command: |
+      # don't split the "path
+      echo "$(cat ${{inputs.rows}}) `cat ${{inputs.rows}}` $((1 + 1)) '${{inputs.rows}}'" > ${{outputs.out}}/a
+    inputs: {rows: "${{parent.inputs.rows}}"}
+    outputs: {out: {type: uri_folder}}
 """)  # fmt: skip
     project.write("mes données.txt", "é\n")
     project.run().check()
     assert project.text("bare", "out/a") == "é\n"
     assert project.text("quoted", "out/a") == "é\né\n"
+    assert project.text("nested", "out/a") == f"é é 2 '{project.root}/mes données.txt'\n"
 
 
 def test_paths_of_a_component_are_relative_to_its_file(project: Project) -> None:
@@ -174,6 +181,15 @@ def test_ignored_files_are_not_in_the_snapshot(project: Project) -> None:
     assert project.text("show") == "./kept.py\n"
 
 
+def test_run_folders_and_the_home_folder_are_not_in_the_snapshot(project: Project) -> None:
+    project.write("pipeline.yml", single_job("find . -name '*.y*ml' > ${{outputs.out}}", "code: ."))
+    assert project.states() == {"show": "completed"}
+    assert project.text("show") == "./pipeline.yml\n"
+    assert project.states() == {"show": "reused"}
+    assert project.states(folder=project.root / "runs/other") == {"show": "completed"}
+    assert (project.root / "runs/other/show/out").read_text() == "./pipeline.yml\n"
+
+
 def test_linked_code_is_in_the_snapshot_and_a_link_to_itself_is_skipped(project: Project) -> None:
     project.write("pipeline.yml", single_job("cat lib/a.txt > ${{outputs.out}}", "code: ./code"))
     project.write("elsewhere/a.txt", "a\n")
@@ -184,10 +200,10 @@ def test_linked_code_is_in_the_snapshot_and_a_link_to_itself_is_skipped(project:
     assert project.text("show") == "a\n"
 
 
-def test_a_command_without_code_runs_in_an_empty_folder(project: Project) -> None:
+def test_a_command_without_code_runs_in_a_folder_with_those_of_artifacts_only(project: Project) -> None:
     project.write("pipeline.yml", single_job("ls -A > ${{outputs.out}}"))
     project.run().check()
-    assert project.text("show") == ""
+    assert project.text("show") == "logs\noutputs\n"
 
 
 def test_variables_of_the_job_reach_the_command_and_those_of_a_component_do_not(project: Project) -> None:
