@@ -15,6 +15,7 @@ from azdistill.contracts.train import UNIFORM
 from azdistill.job.chat_template import MAX_BYTES, chat_template_file, read_chat_template
 from azdistill.job.paths import folder_tree, is_remote
 from azdistill.job.student_rows import long_rows, rejected_rows
+from azdistill.job.tokenizer_checks import other_token
 
 if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
@@ -99,8 +100,8 @@ def student_of(job: "DistillationJob") -> ModelFolder:
 
 
 def student_problems(job: "DistillationJob") -> Iterator[Problem]:
-    """Find what the folders of the student and of white-box teachers lack, errors of the student's chat template, and
-    rows that it cannot be trained on.
+    """Find what the folders of the student and of its teachers lack, teachers with another tokenizer, errors of the
+    student's chat template, and rows that it cannot be trained on.
 
     Of a student that is not on this machine only the chosen template is checked.
     """
@@ -110,11 +111,29 @@ def student_problems(job: "DistillationJob") -> Iterator[Problem]:
     if not any(problem.code in UNREADABLE for problem in problems):
         yield from _template_problems(job, student.owner("tokenizer_config.json"))
         yield from long_rows(job, _positions(student.config()))
-    for index, teacher in enumerate(job.white_box):
-        yield from folder_problems(ModelFolder(teacher.model, ("white_box", index, "model")))
-    if job.scorer and job.scorer.model:
-        yield from folder_problems(ModelFolder(job.scorer.model, ("scorer", "model")))
+    for teacher in _teachers_of_tokens(job):
+        yield from folder_problems(teacher)
+        yield from _tokenizer_problems(teacher, student)
     yield from _layer_problems(job, student)
+
+
+def _teachers_of_tokens(job: "DistillationJob") -> Iterator[ModelFolder]:
+    """The models of a job that read the student's token ids."""
+    for index, teacher in enumerate(job.white_box):
+        yield ModelFolder(teacher.model, ("white_box", index, "model"))
+    if job.scorer and job.scorer.model:
+        yield ModelFolder(job.scorer.model, ("scorer", "model"))
+
+
+def _tokenizer_problems(teacher: ModelFolder, student: ModelFolder) -> Iterator[Problem]:
+    """Another tokenizer than the student's. Nothing where it is unknown."""
+    of_teacher, of_student = teacher.owner("tokenizer.json"), student.owner("tokenizer.json")
+    if of_teacher and of_student and (difference := other_token(of_teacher, of_student)):
+        yield teacher.problem(
+            "other_tokenizer",
+            f"its tokenizer is not that of the student: {difference}",
+            "choose a teacher with the student's tokenizer, or use its log probabilities: train.losses.top_k",
+        )
 
 
 def folder_problems(model: ModelFolder) -> Iterator[Problem]:

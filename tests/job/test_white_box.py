@@ -111,6 +111,49 @@ def test_jobs_that_cannot_have_a_white_box_teacher(fields: dict[str, Any], probl
     assert [(found.code, found.field, found.value) for found in caught.value.problems] == [problem]
 
 
+def tokenizer(vocabulary: Any, added: dict[str, int] | None = None) -> str:
+    tokens = [{"id": index, "content": token, "special": True} for token, index in (added or {}).items()]
+    return json.dumps({"model": {"vocab": vocabulary}, "added_tokens": tokens})
+
+
+BPE = tokenizer({"a": 0, "b": 1, "c": 2}, {"<end>": 3})
+
+
+@pytest.mark.parametrize(
+    ("teacher", "config", "difference"),
+    [
+        (BPE, {}, None),
+        (tokenizer([["a", 0.0], ["b", -1.0], ["c", -2.0]], {"<end>": 3, "<tool>": 4}), {}, None),
+        (tokenizer({"a": 0, "c": 1, "b": 2}, {"<end>": 3}), {}, "token 1 is 'c', and 'b' for the student"),
+        (tokenizer([["a", 0.0], ["b", -1.0], ["d", -2.0]]), {}, "token 2 is 'd', and 'c' for the student"),
+        (tokenizer({"a": 0, "b": 1, "c": 2}, {"<stop>": 3}), {}, "token 3 is '<stop>', and '<end>' for the student"),
+        (tokenizer({"a": 0, "b": 1, "c": 2}), {"3": {"content": "<eot>"}}, "token 3 is '<eot>', and '<end>' for the"),
+        # Nothing is known of these.
+        (tokenizer({"a": 0, "x": 1}), {"1": {"content": "b"}}, None),
+        (tokenizer({"x": 0}), [], None),
+        ('{"model": {}}', {}, None),
+        ("{", {}, None),
+        (None, {}, None),
+    ],
+)
+def test_another_tokenizer_is_seen_before_the_teacher_is_paid(
+    tmp_path: Path, teacher: str | None, config: Any, difference: str | None
+) -> None:
+    for name, content, added in (("student", BPE, {}), ("teacher", teacher, config)):
+        (folder := tmp_path / name).mkdir()
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").touch()
+        (folder / "tokenizer_config.json").write_text(
+            json.dumps({"chat_template": TEMPLATE, "added_tokens_decoder": added})
+        )
+        if content is not None:
+            (folder / "tokenizer.json").write_text(content)
+    made = job([{"model": str(tmp_path / "teacher")}], student={"model": str(tmp_path / "student")})
+    problems = [problem for problem in student_problems(made) if problem.code == "other_tokenizer"]
+    assert [problem.field for problem in problems] == [("white_box", 0, "model")] * (difference is not None)
+    assert all(str(difference) in problem.message for problem in problems)
+
+
 def test_folders_are_checked_before_the_teacher_is_paid(tmp_path: Path) -> None:
     def model(name: str, layers: int) -> str:
         folder = tmp_path / name
