@@ -67,6 +67,7 @@ def fine_tune_student(
     hyperparameters: TrainConfig | Mapping[str, Any] | None = None,
     task: str = "conversation",
     chat_template: Path | str | None = None,
+    white_box: Sequence[Path | str] = (),
     checkpoints: Path | str | None = None,
     progress: bool = True,
 ) -> DistilledStudent:
@@ -75,9 +76,10 @@ def fine_tune_student(
     `training` and `validation` are the result of `generate_teacher_responses`, or a JSONL file or list of chat rows
     whose last turn is the answer. Answers that are truncated, empty or not valid in `task` are dropped.
     `hyperparameters` are the fields of a job's `train` section (learning_rate, batch_size in rows, num_epochs, ...).
-    `chat_template` is chatml or the Jinja file of a template, for a base model, which has none. With a folder
-    `checkpoints` an interrupted training resumes there. `progress` shows the progress on standard output,
-    unless logging is configured.
+    `chat_template` is chatml or the Jinja file of a template, for a base model, which has none. `white_box` are folders
+    of teachers that are loaded next to the student, for the losses and on_policy of the hyperparameters, which may set
+    their weights (white_box_weights). With a folder `checkpoints` an interrupted training resumes there. `progress`
+    shows the progress on standard output, unless logging is configured.
 
     Raises DataError (an InputError) for a student or rows that can't be used, InputError for invalid settings.
     """
@@ -92,9 +94,19 @@ def fine_tune_student(
     # The validation loss is of answers only, not of the teacher's reasoning.
     validation_rows = [row for row in validation_rows if not row.id.endswith(TRACE)]
     template = None if chat_template is None else read_chat_template(chat_template)
-    inputs_hash = _hash_inputs(config, train_rows, Path(student), template)
+    teachers = [Path(teacher) for teacher in white_box]
+    inputs_hash = _hash_inputs(config, train_rows, [Path(student), *teachers], template)
     with _checkpoint_folder(checkpoints) as folder, show_progress(progress):
-        tuned = fine_tune(train_rows, validation_rows, Path(student), config, folder, inputs_hash, (), template)
+        tuned = fine_tune(
+            train_rows,
+            validation_rows,
+            Path(student),
+            config,
+            folder,
+            inputs_hash,
+            chat_template=template,
+            white_box=teachers,
+        )
     return DistilledStudent(tuned.metrics, tuned.history, [*drops, *validation_drops], tuned.student, tuned.dtype)
 
 
@@ -130,11 +142,13 @@ def _is_empty(data: TrainingData) -> bool:
     return not isinstance(data, Path | str) and not data
 
 
-def _hash_inputs(config: TrainConfig, rows: Sequence[TrainRow], student: Path, chat_template: str | None) -> str:
-    """Hash of student, chat template, rows and settings: a checkpoint is resumed only with the same ones."""
+def _hash_inputs(
+    config: TrainConfig, rows: Sequence[TrainRow], models: Sequence[Path], chat_template: str | None
+) -> str:
+    """Hash of student and teachers, chat template, rows and settings: a checkpoint is resumed only with the same."""
     from azdistill.students.folders import fingerprint
 
-    settings = [resumable_settings(config), fingerprint(student), repr(chat_template)]
+    settings = [resumable_settings(config), *map(fingerprint, models), repr(chat_template)]
     lines = [*settings, *(row.model_dump_json() for row in rows)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from azdistill import fine_tune_student, generate_teacher_responses
-from azdistill.api.fine_tune import read_training_rows
+from azdistill.api.fine_tune import DistilledStudent, read_training_rows
 from azdistill.api.generate import TeacherResponses
 from azdistill.contracts.errors import DataError, InputError
 from azdistill.contracts.manifest import read_manifest
 from tests.api.conftest import question_rows
+from tests.students import tiny
 
 QUICK = {"weights": "random", "learning_rate": 2e-3, "num_epochs": 1, "max_length": 128}
 
@@ -36,6 +37,34 @@ def test_teacher_and_training_give_a_student_that_chats_and_can_be_saved(
     files = read_manifest(tmp_path / "distilled").files
     assert "model.safetensors" in files
     assert ("adapter/adapter_model.safetensors" in files) is (method == "lora")
+
+
+def test_a_student_learns_from_white_box_teachers_and_from_itself(tmp_path: Path) -> None:
+    """The teachers are a part of the training: its checkpoints are not resumed with others."""
+    student, *teachers = [tiny.write(tmp_path / name, "llama", seed=n) for n, name in enumerate(("student", "a", "b"))]
+    rows, losses = answered_rows(*range(8)), {"text": 0.5, "logits": 0.5}
+    on_policy = {"teacher": "self", "share": 1, "start_fraction": 0.5, "max_new_tokens": 8}
+    settings = {
+        "num_epochs": 2,
+        "max_length": 128,
+        "losses": losses,
+        "on_policy": on_policy,
+        "white_box_weights": "1,0.5",
+    }
+
+    def distilled(*white_box: Path | str) -> DistilledStudent:
+        return fine_tune_student(
+            student, rows, hyperparameters=settings, white_box=white_box, checkpoints=tmp_path / "out", progress=False
+        )
+
+    first = distilled(teachers[0], str(teachers[1]))
+    assert set(first.metrics.loss_terms) >= {"on_policy"}
+    assert {name for point in first.history for name in point.get("terms", {})} == {"text", "logits", "on_policy"}
+    assert distilled(*teachers).metrics.resumed_from_step == first.metrics.steps
+    with pytest.raises(InputError, match="belongs to a training with another student"):
+        distilled(*reversed(teachers))
+    with pytest.raises(InputError, match="needs a white-box teacher"):
+        distilled()
 
 
 def test_progress_is_shown_unless_it_is_turned_off(student: Path, capfd: pytest.CaptureFixture[str]) -> None:

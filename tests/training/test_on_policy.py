@@ -1,15 +1,22 @@
 """On-policy distillation: a teacher scores answers that the student samples."""
 
+import multiprocessing
+import os
 import shutil
+import signal
+from functools import partial
 
 import pytest
 import torch
 
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.train import OnPolicy, TrainConfig
+from azdistill.students.decode import decode
 from azdistill.students.loading import Student, greedy_generation, load_student
 from azdistill.students.template import tokenize_rows
+from azdistill.training import rollouts
 from azdistill.training.batches import IGNORE_INDEX
+from azdistill.training.checkpoints import is_complete
 from azdistill.training.fine_tune import fine_tune
 from azdistill.training.loss import loss_in_forward, num_target_tokens
 from azdistill.training.objective import TrainingObjective
@@ -124,12 +131,32 @@ def _divided(tokens, division):
     return [[next(remaining) for _ in range(size)] for size in division]
 
 
-@pytest.mark.parametrize("divergence", ["reverse_kl", "jsd"])
-def test_a_teacher_that_is_the_student_has_no_loss_and_another_one_has(tmp_path, teacher, divergence):
+@pytest.mark.parametrize("divergence", ["forward_kl", "reverse_kl", "jsd"])
+def test_a_teacher_that_is_the_student_gives_no_gradient_and_others_give_different_ones(
+    tmp_path, student, teacher, divergence
+):
+    config = changed(share=1, divergence=divergence)
+    loaded = load_student(student)
+    ((batch,),) = batches_of(loaded, config).batches([tokenized(loaded)], 0, 10)
+    losses, gradients = [], []
+    for folder in (student, teacher, tiny.write(tmp_path, "llama", seed=11)):
+        loaded.model.zero_grad()
+        with loss_in_forward(loaded.model, TrainingObjective(config), [load_teacher(folder, loaded)]):
+            loss = loaded.model(**batch)["loss"]
+            loss.backward()
+        losses.append(loss.item())
+        gradients.append(loaded.model.get_input_embeddings().weight.grad.clone())
+    assert abs(losses[0]) < 1e-6 < min(losses[1:])
+    own, one, other = gradients
+    assert own.abs().max() < 1e-6
+    assert (one - other).norm() > 0.1 * one.norm() > 0
+
+
+def test_the_metrics_tell_the_student_from_another_teacher(tmp_path, teacher):
     folder = tiny.write(tmp_path / "student", "smollm")
-    config = changed(share=1, divergence=divergence).model_copy(update={"learning_rate": 1e-9, "warmup_ratio": 0.0})
+    config = changed(share=1).model_copy(update={"learning_rate": 1e-9, "warmup_ratio": 0.0})
     own, other = (
-        fine_tune(TRAIN, [], folder, config, tmp_path / divergence / path.name, white_box=[path])
+        fine_tune(TRAIN, [], folder, config, tmp_path / path.name / "checkpoints", white_box=[path])
         for path in (folder, teacher)
     )
     assert abs(own.metrics.loss_terms["on_policy"]) < 1e-6
@@ -173,6 +200,37 @@ def test_a_resumed_training_samples_the_same_answers(student, teacher, tmp_path,
         "generation_share",
     }
     assert 0 < complete.metrics.on_policy["generation_share"] < 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scorer", ["auto", "self"])
+def test_a_training_that_is_killed_in_a_rollout_resumes_to_the_same_weights(student, teacher, tmp_path, scorer):
+    update = {"checkpoint_steps": 2, "num_epochs": 2}
+    config = changed(start_fraction=0.2, teacher=scorer).model_copy(update=update)
+    white_box = [teacher] if scorer == "auto" else []
+    process = multiprocessing.get_context("spawn").Process(
+        target=_train_until_killed, args=(student, config, tmp_path / "killed", white_box)
+    )
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    complete = fine_tune(TRAIN, [], student, config, tmp_path / "complete", "inputs", white_box=white_box)
+    resumed = fine_tune(TRAIN, [], student, config, tmp_path / "killed", "inputs", white_box=white_box)
+    assert (resumed.metrics.resumed_from_step, resumed.metrics.steps) == (4, 8)
+    first, second = (tuned.student.model.state_dict() for tuned in (complete, resumed))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def _train_until_killed(student, config, checkpoints, white_box):
+    """Train in this process, which kills itself after some tokens of the answers of the fifth step."""
+    torch.set_num_threads(1)
+
+    def kill(unfinished):
+        if any(len(answer.token_ids) == 5 for answer in unfinished) and is_complete(checkpoints / "checkpoint-4"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    rollouts.decode = partial(decode, watch=kill)
+    fine_tune(TRAIN, [], student, config, checkpoints, "inputs", white_box=white_box)
 
 
 def test_stored_rows_keep_their_losses(student, teacher, tmp_path):
