@@ -106,7 +106,8 @@ def _serve_by_vllm(folder: Path, name: str, listening: "socket.socket", max_new_
 
     from azdistill.contracts.errors import InputError
     from azdistill.serving.address import base_url
-    from azdistill.serving.vllm import command, executable, is_servable, serve_command
+    from azdistill.serving.vllm import command, is_servable, serve_command
+    from azdistill.students.vllm import executable
 
     program = executable()
     if program is None:
@@ -127,7 +128,7 @@ def _serve_by_vllm(folder: Path, name: str, listening: "socket.socket", max_new_
 
 def _has_vllm() -> bool:
     """True if vLLM is installed and there is a GPU."""
-    from azdistill.serving.vllm import executable
+    from azdistill.students.vllm import executable
 
     if executable() is None:
         return False

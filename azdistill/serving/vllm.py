@@ -7,8 +7,6 @@ import asyncio
 import json
 import logging
 import os
-import shutil
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,20 +16,12 @@ import aiohttp
 from azdistill.contracts.errors import AzdistillError
 from azdistill.serving.stopping import STOP_TIMEOUT_S, first_of, stop_on_signals
 from azdistill.students.chat_template import MARKER
+from azdistill.students.vllm import ENVIRONMENT
 
 logger = logging.getLogger("azdistill.serving")
 
-# No access to the model hub, and no usage statistics to vLLM's authors.
-ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
-
 # Seconds between two requests to /health, and between two lines about the start.
 POLL_S, REPORT_S = 0.5, 10.0
-
-
-def executable() -> str | None:
-    """Path of the command `vllm`, in this environment or on the PATH; None where it is not installed."""
-    own = Path(sys.executable).with_name("vllm")
-    return str(own) if own.is_file() else shutil.which("vllm")
 
 
 def is_servable(folder: Path) -> bool:

@@ -1,17 +1,20 @@
 """`python -m azdistill.steps.train_scored`: step train with a teacher that scores the answers of the student."""
 
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.problems import Problem
 from azdistill.contracts.step import Arguments
-from azdistill.contracts.train_scored import STEP, ScoredTrainConfig
+from azdistill.contracts.train_scored import MODEL_PORT, STEP, ScoredTrainConfig
 from azdistill.steps.runner import run_step
 from azdistill.steps.train import ScoringSource, train
+from azdistill.students.folders import fingerprint
 
 if TYPE_CHECKING:
     from azdistill.teacher.endpoint import Endpoint
@@ -29,14 +32,62 @@ def body(arguments: Arguments[ScoredTrainConfig]) -> None:
 def _scoring(arguments: Arguments[ScoredTrainConfig]) -> ScoringSource:
     from azdistill.teacher.endpoint import resolve_all
 
-    config = arguments.config.scorer
-    (endpoint,) = resolve_all(config.requests)
-    identity = f"{endpoint.identity} {endpoint.model} {config.top_k}"
+    config, model = arguments.config, arguments.inputs.get(MODEL_PORT)
+    if config.scorer_route == "simulated":
+        student = arguments.inputs["student"]
+        identity = f"simulated {fingerprint(student)} {config.weights} {config.seed}"
+        return ScoringSource(f"{identity} {config.scorer.top_k}", lambda: _served_student(arguments, identity), {})
+    if model:
+        identity = f"model {fingerprint(model)}"
+        return ScoringSource(
+            f"{identity} {config.scorer.top_k}", lambda: _served(arguments, model, identity), {"scorer": model}
+        )
+    (endpoint,) = resolve_all(config.scorer.requests)
+    identity = f"{endpoint.identity} {endpoint.model} {config.scorer.top_k}"
     return ScoringSource(identity, lambda: _client(arguments, endpoint), {})
 
 
 @contextmanager
-def _client(arguments: Arguments[ScoredTrainConfig], endpoint: "Endpoint") -> "Iterator[ScoringClient]":
+def _served_student(arguments: Arguments[ScoredTrainConfig], identity: str) -> "Iterator[ScoringClient]":
+    """The student before training scores, for a dry run. Random weights are written to a folder first."""
+    from azdistill.students.loading import load_student
+
+    folder, config = arguments.inputs["student"], arguments.config
+    with tempfile.TemporaryDirectory() as copy:
+        if config.weights == "random":
+            load_student(folder, "random", config.seed).save(Path(copy), "float32")
+            folder = Path(copy)
+        with _served(arguments, folder, identity) as client:
+            yield client
+
+
+@contextmanager
+def _served(arguments: Arguments[ScoredTrainConfig], folder: Path, identity: str) -> "Iterator[ScoringClient]":
+    """A client of a server next to the training. The store key has the model in place of the address."""
+    from azdistill.contracts.chat_url import chat_url
+    from azdistill.teacher.endpoint import Endpoint
+    from azdistill.teacher.server import scoring_server
+
+    config, scorer = arguments.config, arguments.config.scorer
+    (teacher,) = scorer.requests.teachers
+    with scoring_server(
+        folder,
+        top_k=scorer.top_k,
+        max_length=config.max_length,
+        gpu_memory=scorer.gpu_memory,
+        start_s=60 * scorer.start_minutes,
+        simulate=config.scorer_route == "simulated",
+    ) as url:
+        endpoint = Endpoint(chat_url(url), teacher, identity, role=scorer.requests.role)
+        route = "simulated" if config.scorer_route == "simulated" else "served"
+        with _client(arguments, endpoint, route) as client:
+            yield client
+
+
+@contextmanager
+def _client(
+    arguments: Arguments[ScoredTrainConfig], endpoint: "Endpoint", route: str = "endpoint"
+) -> "Iterator[ScoringClient]":
     from azdistill.students.loading import load_tokenizer
     from azdistill.students.probe import tokenizer_probe
     from azdistill.teacher.scoring_client import ScoringClient
@@ -46,7 +97,7 @@ def _client(arguments: Arguments[ScoredTrainConfig], endpoint: "Endpoint") -> "I
     text = template.read_text(encoding="utf-8") if template else None
     probe = tokenizer_probe(load_tokenizer(arguments.inputs["student"], text))
     store = open_store(arguments.outputs["store"])
-    with ScoringClient(endpoint, config.requests, store, probe, config.top_k) as client:
+    with ScoringClient(endpoint, config.requests, store, probe, config.top_k, route=route) as client:
         yield client
 
 

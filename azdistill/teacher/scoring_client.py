@@ -39,7 +39,8 @@ class ScoringClient:
 
     Entering it starts a thread with an event loop, and checks with one request that the teacher scores given tokens and
     has the tokenizer of `probe`. `config` has the budget, the attempts and the timeout; of its teachers, the one of
-    `endpoint` is asked. `share` is the fraction of rate limits and budget that this process may use.
+    `endpoint` is asked. `share` is the fraction of rate limits and budget that this process may use, `route` the source
+    of the scores in `usage`.
 
     Raises InputError or EndpointError on entry for a teacher that cannot score the tokens of the student.
     """
@@ -53,6 +54,7 @@ class ScoringClient:
         top_k: int,
         *,
         share: float = 1.0,
+        route: str = "endpoint",
     ) -> None:
         self.endpoint, self.probe, self.top_k, self._store = scoring_endpoint(endpoint, top_k), probe, top_k, store
         self._config = config.model_copy(update={"max_tokens": 1})
@@ -63,7 +65,7 @@ class ScoringClient:
         self._loop = new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="scoring", daemon=True)
         self._commits: asyncio.Task[None] | None = None
-        self.scored = 0
+        self.scored, self._route = 0, route
         self._before: Mapping[str, Any] = {}  # counts of earlier attempts
 
     def __enter__(self) -> "ScoringClient":
@@ -102,7 +104,7 @@ class ScoringClient:
             "scored": self.scored,
             **called,
         }
-        names = {"teacher": self.endpoint.teacher.called, "route": self._config.teacher_route}
+        names = {"teacher": self.endpoint.teacher.called, "route": self._route}
         return {**names, **add_counts(self._before, counts), "spent": answers.budget.spent}
 
     def resume(self, usage: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from azdistill.contracts.errors import AzdistillError
 from azdistill.serving import vllm
 from azdistill.serving.address import base_url, listen
 from azdistill.students.loading import load_student
+from azdistill.students.vllm import executable
 from tests.students import tiny
 
 SUBSTITUTE = """\
@@ -81,7 +82,7 @@ def test_vllm_gives_the_evaluated_answers(tmp_path: Path) -> None:
     from azdistill.contracts.rows import Message
     from azdistill.generation.generate import chat_reply
 
-    program = vllm.executable()
+    program = executable()
     assert program, "install vllm in this environment"
     base = load_student(tiny.write(tmp_path / "base", hidden_size=128, num_attention_heads=2, head_dim=64))
     base.save(tmp_path / "saved", "bfloat16")

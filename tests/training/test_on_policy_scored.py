@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from azdistill.contracts.files import read_json, write_rows
-from azdistill.contracts.manifest import close_folder
+from azdistill.contracts.manifest import close_folder, read_manifest
 from azdistill.contracts.results import ScorerUsage, read_result
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.train_scored import STEP
@@ -67,7 +67,7 @@ def train(curated, tmp_path):
     def run(url, student, run="run", *, teacher=None, scorer=None, on_policy=None, **flags):
         entry = {"model": "m", "endpoint": url, "input_price": 1e6, "output_price": 0.0, **(teacher or {})}
         settings = {
-            "scorer": {"teacher": entry, "top_k": TOP, "timeout_s": 10, **(scorer or {})},
+            "scorer": {"teacher": url and entry, "top_k": TOP, "timeout_s": 10, **(scorer or {})},
             "on_policy": ON_POLICY | (on_policy or {}),
         }
         for name, content in settings.items():
@@ -161,6 +161,20 @@ def test_a_run_that_ends_during_rollouts_is_continued_and_pays_nothing_twice(
     assert usage_of(undisturbed).asked == 0
     weights = [load_file(run / "model" / "model.safetensors") for run in (folder, undisturbed)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.mark.slow
+def test_a_model_is_served_next_to_the_training_and_a_dry_run_serves_the_student(train, student, other, tmp_path):
+    """By the simulated teacher, as vLLM is not installed. The store knows the model again at another port."""
+    folders = [train(None, student, run, scorer_model=other)[1] for run in ("first", "again")]
+    assert usage_of(folders[0]).route == "served"
+    assert (usage_of(folders[0]).from_store, usage_of(folders[1]).asked) == (0, 0)
+    assert read_manifest(folders[0] / "metrics").provenance.data.keys() == {"student", "scorer"}
+    bare = tiny.write(tmp_path / "bare", weights=False)
+    flags = {"scorer_route": "simulated", "weights": "random", "learning_rate": 1e-9}
+    code, dry = train("https://big.inference.ml.azure.com/v1", bare, "dry", **flags)
+    assert code == 0
+    assert metrics_of(dry)["on_policy"]["overlap"] > 0.9
 
 
 def test_another_tokenizer_is_refused_before_the_first_paid_sequence(serve, train, student, tmp_path, capfd):
