@@ -3,6 +3,7 @@
 import logging
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from filelock import FileLock
 from azdistill.engine.errors import AzdistillError, InputError
 from azdistill.engine.local.assets import parse_asset
 from azdistill.engine.local.options import RunOptions
+from azdistill.engine.local.overlay import OVERLAY
 from azdistill.engine.local.requirements import Requirements, read_requirements
 from azdistill.engine.pipeline.model import Environment, Node
 from azdistill.engine.problems import suggest
@@ -116,6 +118,9 @@ class Environments:
         self._to_create: dict[str, VirtualEnvironment] = {}
         self._without_packages: dict[str, None] = {}
         self._by_node = {name: python for name, node in nodes.items() if (python := self._choose(node))}
+        self._installing = [
+            name for name, node in nodes.items() if name not in self._by_node and _installs(node.component.command)
+        ]
 
     def interpreter(self, node: str) -> Interpreter | None:
         """The interpreter of a node. None means that of this process."""
@@ -127,6 +132,9 @@ class Environments:
             logger.info(f"environment {name}: lists no pip packages; its nodes run in this interpreter")
         for environment in self._to_create.values():
             environment.create()
+        for name in self._installing:
+            where = f"they are for this node only, in {OVERLAY} of its folder"
+            logger.warning(f"{name}: warning: its command installs packages; {where}")
 
     def _choose(self, node: Node) -> Interpreter | None:
         environment = node.component.environment
@@ -154,6 +162,11 @@ def check_names(interpreters: Iterable[str], nodes: Iterable[Node]) -> None:
             raise InputError(
                 "no node has an environment of that name", subject=f"--env {name!r}", fix=suggest(name, known)
             )
+
+
+def _installs(command: str) -> bool:
+    """True if a command installs packages itself."""
+    return bool(re.search(r"\b(pip3?|conda|mamba)\s+install\b", command))
 
 
 def _names(environment: Environment) -> Iterator[str]:

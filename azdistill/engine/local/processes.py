@@ -221,17 +221,14 @@ def _is_readable(channel: socket.socket, timeout: float | None) -> bool:
     return bool(poll.poll(None if timeout is None else timeout * 1000))
 
 
-def node_variables(home: Path, *extra: Mapping[str, str]) -> dict[str, str]:
-    """The environment variables of a node: this process's, with this interpreter's `bin` first on PATH, and `extra`.
+def node_variables(home: Path) -> dict[str, str]:
+    """The environment variables of a node: this process's, with this interpreter's `bin` first on PATH.
 
     As on Azure ML, MLFLOW_TRACKING_URI is set: here to a sqlite file in `home`, unless this process has another.
     """
     variables = {"MLFLOW_TRACKING_URI": f"sqlite:///{home.absolute().as_posix()}/mlflow.db", **os.environ}
     variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), variables.get("PATH", "")])
-    variables |= {"PYTHONUNBUFFERED": "1", **_bytecode(home)}
-    for more in extra:
-        variables |= more
-    return variables
+    return variables | {"PYTHONUNBUFFERED": "1", **_bytecode(home)}
 
 
 def _bytecode(home: Path) -> Mapping[str, str]:

@@ -14,6 +14,7 @@ from azdistill.engine.local.environments import Environments
 from azdistill.engine.local.executors import execute
 from azdistill.engine.local.hashing import HASHES, FileHashes
 from azdistill.engine.local.options import RunOptions
+from azdistill.engine.local.overlay import OVERLAY, create_overlay, overlay_variables
 from azdistill.engine.local.processes import Processes, Stopped, node_variables
 from azdistill.engine.local.read_only import ReadOnlyInputs
 from azdistill.engine.local.records import (
@@ -187,6 +188,8 @@ class Run:
                 remove(log)
         write_record(folder, NodeRecord("running", resolved.key, resolved.settings))
         stage(resolved.code, folder / CODE)
+        if self.environments.interpreter(node.name) is None:
+            create_overlay(folder / OVERLAY)
         for name, path in resolved.outputs.items():
             is_file = node.outputs[name].type == "uri_file"
             if not self.resolver.is_shared(node, name) and (is_file or path.is_symlink() or path.is_file()):
@@ -197,9 +200,10 @@ class Run:
         """Run a node from start to end, in a separate thread."""
         folder, started = self.folder / node.name, time.monotonic()
         python = self.environments.interpreter(node.name)
-        variables = node_variables(
-            self.options.home, python.variables if python else {}, node.variables, self.options.variables
-        )
+        variables = node_variables(self.options.home)
+        overlay = (folder / OVERLAY).absolute()
+        variables |= python.variables if python else overlay_variables(overlay, variables["PATH"])
+        variables |= {**node.variables, **self.options.variables}
         attempt = NodeAttempt(node, resolved, folder.absolute(), self.processes, variables, self.options)
         code: int | None = None
         try:

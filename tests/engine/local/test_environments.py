@@ -7,9 +7,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from azdistill.contracts.errors import AzdistillError, InputError, PipelineError
 from azdistill.engine.local.environments import COMPLETE_MARKER
+from azdistill.engine.local.overlay import OVERLAY
 from azdistill.engine.local.requirements import read_requirements
 from azdistill.engine.local.selection import NodeSelection
 from azdistill.engine.pipeline.model import Environment
@@ -48,7 +50,8 @@ def test_nodes_of_an_environment_run_in_the_provided_interpreter(
     monkeypatch.delenv("VIRTUAL_ENV", raising=False)
     which.run(interpreters={name: bare / python}).check()
     assert log_lines(which, "other") == [str(bare), str(bare)]
-    assert log_lines(which, "plain") == ["", sys.prefix]
+    own = which.folder / "plain" / OVERLAY
+    assert log_lines(which, "plain") == [str(own), str(own)]
 
 
 @pytest.mark.parametrize(
@@ -192,6 +195,33 @@ def wheel(folder: Path, name: str, version: str) -> None:
             f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
         file.writestr(f"{about}/RECORD", "")
+
+
+INSTALLS = """
+jobs:
+  install:
+    command: >-
+      pip install -q --no-index --disable-pip-version-check ${{inputs.wheels}}/*.whl
+      && python -c 'import tinything, yaml; print(tinything.version, yaml.__version__)'
+    inputs: {wheels: {type: uri_folder, path: ./wheels}}
+  other:
+    command: python -c 'import importlib.util, yaml; print(importlib.util.find_spec("tinything"), yaml.__version__)'
+"""
+
+
+def test_packages_that_a_command_installs_are_for_its_node_only(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    project.write("pipeline.yml", INSTALLS)
+    wheel(project.root / "wheels", "tinything", "1.0")
+    wheel(project.root / "wheels", "PyYAML", "0.1")
+    with zipfile.ZipFile(project.root / "wheels/PyYAML-0.1-py3-none-any.whl", "a") as file:
+        file.writestr("yaml.py", "__version__ = '0.1'\n")
+    project.run().check()
+    assert log_lines(project, "install")[-1] == "1.0 0.1"
+    assert log_lines(project, "other") == [f"None {yaml.__version__}"]
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.startswith("install: warning: its command installs packages; they are for this node only")
 
 
 MAKES = """

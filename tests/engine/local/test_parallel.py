@@ -199,7 +199,7 @@ def test_the_documented_pipeline_runs(project: Project) -> None:
     rows = {int(line[-1]) for line in scores}
     assert max(rows) == 10 * 1024 * 2001 // size
     assert {path.name for path in (project.folder / "score").iterdir()} == {
-        ".code", "log.txt", "log.1.txt", "node.json", "scores",
+        ".code", ".environment", "log.txt", "log.1.txt", "node.json", "scores",
     }  # fmt: skip
 
 

@@ -208,7 +208,7 @@ def test_a_trial_has_its_own_working_folder_output_and_log(tuning: SweepProject)
     tuning.run().check()
     for number, rate in enumerate((0.3, 0.1, 0.2), 1):
         folder = tuning.folder / "tune" / "trials" / str(number)
-        assert (folder / "log.txt").read_text() == f"log.sh\nrate {rate}\n"
+        assert (folder / "log.txt").read_text() == f"log.sh\nlogs\noutputs\nrate {rate}\n"
         assert (folder / "model" / "w").read_text() == f"a\n{rate}\n"
 
 
