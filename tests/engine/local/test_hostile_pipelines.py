@@ -16,8 +16,8 @@ from tests.engine.local.conftest import Project
 PLANT = "rm -rf {name}; ln -s {victim}{target} {name}"
 # What a command replaces, relative to the folder of its node.
 OWN_FILES = (
-    "log.txt", "node.json", ".node.json", ".code", ".environment", "out", "file", "../.hashes.json", "../.hashes.partial",
-    "../.lock", "../other", "../other/log.txt", "../other/.node.json",
+    "log.txt", "node.json", ".node.json", ".code", ".environment", "out", "file", "../.hashes.json",
+    "../.hashes.partial", "../.lock", "../other", "../other/log.txt", "../other/.node.json",
 )  # fmt: skip
 PIPELINE = """
 settings: {{continue_on_step_failure: true}}
