@@ -134,14 +134,24 @@ def _cost_lines(planned: "PlannedTeacher") -> Iterator[tuple[str, str]]:
 def _judge(job: "DistillationJob", estimated: "Estimate") -> Iterator[tuple[str, str]]:
     if job.judge is None:
         return
-    name, judge = job.judge.judge_model.called, estimated.judge
+    name, minimum = job.judge.judge_model.called, job.curate.min_judge_score
     if job.judge.judge_route != "endpoint":
         yield "judge", f"{name}: no requests, because judge_route is {job.judge.judge_route}"
-    elif judge is None:
-        yield "judge", f"{name}: {UNKNOWN}"
+        return
+    if minimum is not None:
+        purpose = f"for curate.min_judge_score={minimum:g}"
+        yield from _judge_requests("judge, answers", name, estimated.judge_answers, purpose)
+    yield from _judge_requests("judge, test", name, estimated.judge, f"mode {job.judge.mode}")
+    if minimum is not None and estimated.judge_cost:
+        yield "judge, cost", f"{_amount(estimated.judge_cost)} of both"
+
+
+def _judge_requests(label: str, name: str, planned: "PlannedTeacher | None", purpose: str) -> Iterator[tuple[str, str]]:
+    if planned is None:
+        yield label, f"{name}: {UNKNOWN}"
     else:
-        yield "judge", f"{name}: {_count(judge.asked)}, mode {job.judge.mode}"
-        yield from _cost_lines(judge)
+        yield label, f"{name}: {_count(planned.asked)}, {purpose}"
+        yield from _cost_lines(planned)
 
 
 def _requests(job: "DistillationJob", estimated: "Estimate") -> str:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from azdistill.contracts.rows import Message
+    from azdistill.contracts.verdicts import AnswerScore
     from azdistill.local_runs.row_story import NearTrainingRow, RowStory, TeacherAnswer
 
 # Settings of step curate that filter nothing.
@@ -102,6 +103,15 @@ def _answer(answer: "TeacherAnswer", route: str) -> "Iterator[Text]":
     if row.trace:
         yield _line("reasoning", row.trace)
     yield _line("answer", row.completion, "green")
+    if answer.score:
+        yield from _judged(answer.score)
+
+
+def _judged(score: "AnswerScore") -> "Iterator[Text]":
+    from azdistill.contracts.verdicts import HIGHEST
+
+    yield _line("judge's score", "none" if score.score is None else f"{score.score:g} of {HIGHEST}")
+    yield _line("judge's reply", "no complete reply" if score.reply is None else score.reply)
 
 
 def _bought(from_store: bool | None, route: str) -> str:

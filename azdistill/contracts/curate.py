@@ -1,9 +1,12 @@
 """Step curate: filter the teacher's completions and write training rows."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from azdistill.contracts.step import Port, Step, StepConfig
+from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 from azdistill.contracts.task import TASK_FILE, Labels, TaskChoice
+from azdistill.contracts.verdicts import HIGHEST, LOWEST
 
 
 class CurateConfig(StepConfig):
@@ -26,6 +29,13 @@ class CurateConfig(StepConfig):
     )
     drop_disagreeing: bool = Field(
         False, description="Drop rows whose reference answer disagrees with the teacher's answer."
+    )
+    min_judge_score: Annotated[float | None, RunInput()] = Field(
+        None,
+        ge=LOWEST,
+        le=HIGHEST,
+        description="Drop answers to which the judge of section judge gives a lower score, from 1 to 5, or none. The "
+        "judge is then asked about each answer that may become a training or validation row. Default: it is not asked.",
     )
     drop_minority: bool = Field(
         False,
@@ -103,6 +113,10 @@ STEP = Step(
     name="curate",
     description="Drop truncated, filtered, empty, unparseable, disagreeing and repeated answers; write training rows.",
     config=CurateConfig,
-    inputs={"completions": Port("uri_folder", "completions.jsonl of the teacher"), "task_file": TASK_FILE},
+    inputs={
+        "completions": Port("uri_folder", "completions.jsonl of the teacher"),
+        "answer_scores": Port("uri_folder", "of step judge_answers, for min_judge_score", optional=True),
+        "task_file": TASK_FILE,
+    },
     outputs={"curated": Port("uri_folder", "train.jsonl, validation.jsonl and drops.json")},
 )

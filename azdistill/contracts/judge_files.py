@@ -7,9 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.files import read_limited
-from azdistill.contracts.judging import HIGHEST, LOWEST
 from azdistill.contracts.problems import explain
-from azdistill.contracts.verdicts import JudgeMode, Preference, Reading
+from azdistill.contracts.verdicts import HIGHEST, LOWEST, JudgeMode, Preference, Reading
 
 # A rubric is part of every request to the judge.
 MAX_RUBRIC_BYTES = 1_000_000

@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from azdistill.contracts.rows import Message
-
-# Lowest and highest score of an answer.
-LOWEST, HIGHEST = 1, 5
+from azdistill.contracts.verdicts import HIGHEST, LOWEST
 
 # Requests for a row: both orders of the three pairs of models, or one for each model.
 REQUESTS = {"pairwise": 6, "score": 3}

@@ -15,6 +15,7 @@ A run folder has a folder NODE/OUTPUT for each output of each node. A folder tha
     regression/regressions/             suites.jsonl, rejects.jsonl: with section regressions
     augment/augmented/                  prompts.jsonl, rejects.jsonl, requests.jsonl, usage.json: with data.augment
     teacher/completions/                completions.jsonl, rejects.jsonl, usage.json, calls.jsonl
+    judge_answers/answer_scores/        answer_scores.jsonl, summary.json, usage.json: with curate.min_judge_score
     curate/curated/                     train.jsonl, validation.jsonl, drops.jsonl, drops.json
     train/model/                        the student: config.json, tokenizer, weights
     train/metrics/                      metrics.json, history.jsonl
@@ -58,6 +59,7 @@ DROPS_FILE, DROP_COUNTS_FILE = "drops.jsonl", "drops.json"
 TRAINING_METRICS_FILE, HISTORY_FILE = "metrics.json", "history.jsonl"
 PREDICTIONS_FILE, PROFILE_FILE = "predictions.jsonl", "profile.json"
 VERDICTS_FILE, HUMAN_LABELS_FILE, JUDGE_SUMMARY_FILE = "verdicts.jsonl", "labels.jsonl", "summary.json"
+ANSWER_SCORES_FILE = "answer_scores.jsonl"
 JUDGE_FILE = "judge.json"
 # Folder of the answers of an interrupted predict. A complete folder does not have it.
 UNFINISHED = "unfinished"

@@ -51,6 +51,7 @@ STEP = Step(
         "prompts": Port("uri_folder", "of step prepare, for the lineage"),
         "augmented": Port("uri_folder", "of step augment, for the lineage", optional=True),
         "completions": Port("uri_folder", "of step teacher, for the lineage"),
+        "answer_scores": Port("uri_folder", "of step judge_answers, for the lineage", optional=True),
         "curated": Port("uri_folder", "of step curate, for the lineage"),
         "training": Port("uri_folder", "metrics of step train, for the lineage"),
         "evaluation": Port("uri_folder", "metrics.json and gate.json"),

@@ -37,6 +37,7 @@ STEP = Step(
         "prompts": Port("uri_folder", "of step prepare"),
         "augmented": Port("uri_folder", "of step augment", optional=True),
         "completions": Port("uri_folder", "of step teacher"),
+        "answer_scores": Port("uri_folder", "of step judge_answers", optional=True),
         "curated": Port("uri_folder", "of step curate"),
         "training": Port("uri_folder", "metrics of step train"),
         "student": Port("uri_folder", "the student's predictions"),

@@ -1,17 +1,22 @@
-"""Verdicts of a judge: the files of step judge, and what step evaluate concludes from them.
+"""Verdicts of a judge: the files of steps judge_answers and judge, and what step evaluate concludes from them.
 
 ::
 
-    verdicts.jsonl   Verdict         judge, a line for each comparison or score
-    labels.jsonl     Verdict         judge, a line for each label of a person
-    summary.json     JudgeSummary    judge
-    judge.json       JudgeResults    evaluate
+    answer_scores.jsonl  AnswerScore         judge_answers, a line for each answer that is scored
+    summary.json         AnswerScoreSummary  judge_answers
+    verdicts.jsonl       Verdict             judge, a line for each comparison or score
+    labels.jsonl         Verdict             judge, a line for each label of a person
+    summary.json         JudgeSummary        judge
+    judge.json           JudgeResults        evaluate
 """
 
 from typing import Literal
 
 from azdistill.contracts.results import Interval, ModelRole, Result
 from azdistill.contracts.rows import Row
+
+# Lowest and highest score of an answer.
+LOWEST, HIGHEST = 1, 5
 
 JudgeMode = Literal["pairwise", "score"]
 Preference = Literal["first", "second", "tie"]
@@ -35,6 +40,35 @@ class Verdict(Row):
     verdict: Reading | None
     replies: tuple[str | None, ...] = ()
     human: Reading | None = None
+
+
+class AnswerScore(Row):
+    """The score of one answer of a teacher, from 1 to 5; None if the judge gave none.
+
+    `key` is that of the completion. `reply` is the complete reply with the judge's reasons, None without one.
+    """
+
+    key: str
+    score: float | None
+    reply: str | None
+
+
+class AnswerScoreSummary(Result):
+    """Counts of step judge_answers: `scores` counts answers by their score, and `unjudged` answers have none.
+
+    `unanswered` requests got no complete reply, and `unreadable` replies no score. Equal answers to a prompt share a
+    request. `spent` is the cost of all replies, also of those that were in the store. `rubric` is the sha256 of its
+    text, hex.
+    """
+
+    model: str
+    rubric: str = ""
+    answers: int
+    unjudged: int
+    unanswered: int
+    unreadable: int
+    scores: dict[str, int]
+    spent: float = 0.0
 
 
 class JudgeSummary(Result):

@@ -1,6 +1,9 @@
 """Reasons to drop an answer, whatever the other answers are."""
 
+from collections.abc import Mapping
+
 from azdistill.contracts.curate import CurateConfig
+from azdistill.contracts.errors import InputError
 from azdistill.contracts.rows import Completion, gold_texts
 from azdistill.data.refusals import is_refusal
 from azdistill.tasks.languages import LanguageDetector
@@ -9,10 +12,20 @@ from azdistill.tasks.texts import without_reasoning
 
 
 class AnswerFilter:
-    """The filters of `config`. Raises InputError for an unknown language."""
+    """The filters of `config`. `scores` are those of a judge by the key of the completion.
 
-    def __init__(self, config: CurateConfig, task: Task) -> None:
-        self._config, self._task = config, task
+    Raises InputError for an unknown language, and if `min_judge_score` is set and there are no scores.
+    """
+
+    def __init__(self, config: CurateConfig, task: Task, scores: Mapping[str, float | None] | None = None) -> None:
+        self._config, self._task, self._scores = config, task, scores or {}
+        if config.min_judge_score is not None and scores is None:
+            raise InputError(
+                "needs the scores of a judge",
+                field=("curate", "min_judge_score"),
+                value=config.min_judge_score,
+                fix="pass the output of step judge_answers as answer_scores",
+            )
         self._detector = LanguageDetector(config.language) if config.language else None
 
     def answer(self, row: Completion) -> str | BadRow:
@@ -25,7 +38,7 @@ class AnswerFilter:
         answer = self._task.answer(row.completion)
         if answer is None:
             return BadRow("unparseable", f"not a valid answer of task {self._config.task}: {text[:60]!r}")
-        return self._disagreement(row, answer) or answer
+        return self._disagreement(row, answer) or self._badly_judged(row) or answer
 
     def _fault(self, row: Completion, text: str) -> BadRow | None:
         config = self._config
@@ -55,3 +68,14 @@ class AnswerFilter:
         if not golds or any(self._task.correct(answer, gold) for gold in golds):
             return None
         return BadRow("disagrees", f"the teacher's answer is {answer[:60]!r}, the reference {golds[0][:60]!r}")
+
+    def _badly_judged(self, row: Completion) -> BadRow | None:
+        """The fault of an answer with a low score. One without a score is dropped too: nothing is known about it."""
+        if (minimum := self._config.min_judge_score) is None:
+            return None
+        score = self._scores.get(row.key)
+        if score is None:
+            return BadRow("unjudged", "the judge gave no score")
+        if score < minimum:
+            return BadRow("low_judge_score", f"the judge's score is {score:g}, min_judge_score={minimum:g}")
+        return None

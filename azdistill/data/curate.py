@@ -1,7 +1,7 @@
 """Training rows from the teacher's completions."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -69,12 +69,17 @@ class Curated:
     counts: CurateCounts
 
 
-def curate(completions: Iterable[Completion], config: CurateConfig, task_file: Path | None = None) -> Curated:
+def curate(
+    completions: Iterable[Completion],
+    config: CurateConfig,
+    task_file: Path | None = None,
+    scores: Mapping[str, float | None] | None = None,
+) -> Curated:
     """The outcomes of `outcomes`, in memory."""
     counts = CurateCounts()
     rows: dict[Split, list[TrainRow]] = {"train": [], "validation": []}
     drops: list[Reject] = []
-    for outcome in outcomes(completions, config, task_file):
+    for outcome in outcomes(completions, config, task_file, scores):
         counts.add(outcome)
         if isinstance(outcome, Reject):
             drops.append(outcome)
@@ -84,16 +89,21 @@ def curate(completions: Iterable[Completion], config: CurateConfig, task_file: P
 
 
 def outcomes(
-    completions: Iterable[Completion], config: CurateConfig, task_file: Path | None = None
+    completions: Iterable[Completion],
+    config: CurateConfig,
+    task_file: Path | None = None,
+    scores: Mapping[str, float | None] | None = None,
 ) -> Iterator[Completion | Reject]:
     """Complete and valid answers in their order, with the weights of their training rows, and dropped ones. Test rows
     are skipped.
 
-    Answers to the same prompt must follow each other. Raises InputError for a `task_file` that defines no task.
+    Answers to the same prompt must follow each other. `scores` are those of a judge by the key of the completion, None
+    for an answer without one. Raises InputError for a `task_file` that defines no task, and if `min_judge_score` is set
+    and there are no scores.
     """
     task = task_of(config.task, task_file, config.labels)
-    judged = _judge_prompts(completions, task, config)
-    return select(judged, config, task) if config.compares_rows else judged
+    checked = _check_prompts(completions, AnswerFilter(config, task, scores), task, config)
+    return select(checked, config, task) if config.compares_rows else checked
 
 
 def check_drops(counts: CurateCounts, max_ratio: float) -> None:
@@ -116,16 +126,15 @@ def check_drops(counts: CurateCounts, max_ratio: float) -> None:
         )
 
 
-def _judge_prompts(
-    completions: Iterable[Completion], task: Task, config: CurateConfig
+def _check_prompts(
+    completions: Iterable[Completion], answer_filter: AnswerFilter, task: Task, config: CurateConfig
 ) -> Iterator[Completion | Reject]:
-    answer_filter = AnswerFilter(config, task)
     for _, answers in groupby(completions, lambda row: (row.id, row.source)):
-        for row, fault in _judge([row for row in answers if row.split != "test"], answer_filter, task, config):
+        for row, fault in _check_answers([row for row in answers if row.split != "test"], answer_filter, task, config):
             yield Reject(source=row.source, reason=fault.reason, detail=fault.detail) if fault else row
 
 
-def _judge(
+def _check_answers(
     answers: Sequence[Completion], answer_filter: AnswerFilter, task: Task, config: CurateConfig
 ) -> Iterator[tuple[Completion, BadRow | None]]:
     """The answers to one prompt, each with its fault. A repeated answer is dropped, but votes for the majority."""

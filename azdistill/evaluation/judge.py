@@ -7,9 +7,17 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from azdistill.contracts.judging import HIGHEST, LOWEST
 from azdistill.contracts.results import Interval, ModelRole
-from azdistill.contracts.verdicts import HumanAgreement, JudgeResults, JudgeSummary, ModelComparison, Reading, Verdict
+from azdistill.contracts.verdicts import (
+    HIGHEST,
+    LOWEST,
+    HumanAgreement,
+    JudgeResults,
+    JudgeSummary,
+    ModelComparison,
+    Reading,
+    Verdict,
+)
 from azdistill.evaluation.answers import EvaluationRow
 from azdistill.evaluation.intervals import PairedBootstrap, interval, wilson
 

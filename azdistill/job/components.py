@@ -17,6 +17,7 @@ STEPS = (
     "regression",
     "augment",
     "teacher",
+    "judge_answers",
     "curate",
     "train",
     "predict",

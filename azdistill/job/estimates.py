@@ -16,6 +16,7 @@ from azdistill.contracts.rows import Message
 from azdistill.contracts.teacher import Prompting, Teacher
 from azdistill.engine.pipeline import expressions
 from azdistill.job.bundle import pipeline_document
+from azdistill.job.judge_section import JudgeSection
 from azdistill.job.memory import Memory, Training, choose_settings, gpu_of, training_of, what_would_fit
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import is_remote, is_rubric_file
@@ -102,7 +103,7 @@ class PlannedTraining:
 
 @dataclass(frozen=True)
 class PlannedTeacher:
-    """Estimate of one teacher, of the judge, or of the requests for new prompts.
+    """Estimate of one teacher, of a judge of answers or of test rows, or of the requests for new prompts.
 
     `asked` is the number of paid requests. `cost` is in the currency of the prices and at most the budget. It is None
     without prices.
@@ -122,9 +123,10 @@ class Estimate:
     `rows` is the number of rows by split, None for a remote file. `asked` (the number of paid requests),
     `input_tokens`, `output_tokens` and `cost` are sums over `teachers`. They are None, and `teachers` is empty, when a
     file is remote. `asked` is 0 when the job sends no requests to an endpoint. `judge` is None without one, when its
-    rows are remote, and when it is simulated. `augment` are the requests for new prompts, whose answers are counted in
-    `teachers`; None without data.augment, for remote rows and simulated teachers. `serving` is None without section
-    `deployment`.
+    rows are remote, and when it is simulated, and so is `judge_answers`, the requests about the teacher's answers to
+    training and validation rows. `judge_cost` is the cost of both, None without prices. `augment` are the requests for
+    new prompts, whose answers are counted in `teachers`; None without data.augment, for remote rows and simulated
+    teachers. `serving` is None without section `deployment`.
     """
 
     nodes: tuple[EstimatedNode, ...]
@@ -136,6 +138,8 @@ class Estimate:
     cost: EstimatedRange | None
     training: PlannedTraining
     judge: PlannedTeacher | None = None
+    judge_answers: PlannedTeacher | None = None
+    judge_cost: EstimatedRange | None = None
     augment: PlannedTeacher | None = None
     serving: PlannedServing | None = None
 
@@ -159,11 +163,23 @@ def estimate(job: DistillationJob) -> Estimate:
     counted = {split: count for split, count in rows.items() if count is not None}
     has_endpoint = job.teacher.teacher_route == "endpoint"
     teachers = tuple(_teachers(job, counted, sampled)) if has_endpoint and len(counted) == len(rows) else ()
-    judge, training = planned_judge(job, rows["test"], sampled), _training(job, sampled)
-    last = (training, judge, planned_augment(job, sampled), planned_serving(job))
-    if has_endpoint and not teachers:
-        return Estimate(planned_nodes(job), rows, (), None, None, None, None, *last)
-    return Estimate(planned_nodes(job), rows, teachers, *_totals(job, teachers), *last)
+    asked, input_tokens, output_tokens, cost = _totals(job, teachers)
+    judge, judge_answers = planned_judge(job, rows["test"], sampled), planned_judge_answers(job, rows, sampled)
+    return Estimate(
+        nodes=planned_nodes(job),
+        rows=rows,
+        teachers=teachers,
+        asked=None if has_endpoint and not teachers else asked,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cost=cost,
+        training=_training(job, sampled),
+        judge=judge,
+        judge_answers=judge_answers,
+        judge_cost=_judge_cost(job, [planned for planned in (judge_answers, judge) if planned]),
+        augment=planned_augment(job, sampled),
+        serving=planned_serving(job),
+    )
 
 
 def planned_nodes(job: DistillationJob) -> tuple[EstimatedNode, ...]:
@@ -214,15 +230,19 @@ def _requests(job: DistillationJob, rows: Mapping[str, int], turns: float) -> It
     """Number of requests to each teacher. A test row gets one answer, with policy all from the first teacher only.
     A cascade also samples test rows, because it compares the samples."""
     config, total = job.teacher, sum(teacher.weight for teacher in job.teacher.teachers)
-    new = job.data.augment.new_prompts if job.data.augment else 0
-    rows_to_train = (rows["train"] + rows["validation"]) * (turns if config.turns == "all" else 1) + new
-    training = rows_to_train * config.samples
+    training = _answers_to_train(job, rows["train"] + rows["validation"], turns)
     testing = rows["test"] * (config.samples if config.policy == "cascade" else 1)
     for index, teacher in enumerate(config.teachers):
         share = teacher.weight / total if config.policy == "route" else 1
         maximum = share * (training + (0 if index and config.policy == "all" else testing))
         is_always_asked = index == 0 or config.policy in ("route", "all")
         yield EstimatedRange(round(maximum) if is_always_asked else 0, round(maximum))
+
+
+def _answers_to_train(job: DistillationJob, rows: int, turns: float) -> float:
+    """Number of answers of one teacher that is asked about all training and validation rows, and about new prompts."""
+    new = job.data.augment.new_prompts if job.data.augment else 0
+    return (rows * (turns if job.teacher.turns == "all" else 1) + new) * job.teacher.samples
 
 
 def _tokens(
@@ -269,9 +289,29 @@ def planned_judge(
     labels = count_rows(Path(judge.human_labels)) if judge.human_labels and not is_remote(judge.human_labels) else 0
     judged = min(judge.rows or test_rows, test_rows)
     asked = judged * REQUESTS[judge.mode] + labels * answers
+    longest = max(job.teacher.max_tokens, job.predict.max_new_tokens)
+    return _judged(judge, asked, answers, longest, rows)
+
+
+def planned_judge_answers(
+    job: DistillationJob, rows: Mapping[str, int | None], sampled: Mapping[str, _Sampled]
+) -> PlannedTeacher | None:
+    """Requests of a judge about the answers that may become training or validation rows, if all are complete and
+    differ. With policy all, each teacher answers."""
+    judge, train, validation = job.judge, rows["train"], rows["validation"]
+    if job.curate.min_judge_score is None or judge is None or judge.judge_route != "endpoint":
+        return None
+    if train is None or validation is None:
+        return None
+    answers = _answers_to_train(job, train + validation, sampled["train"].turns)
+    asked = round(answers * (len(job.teacher.teachers) if job.teacher.policy == "all" else 1))
+    return _judged(judge, asked, 1, job.teacher.max_tokens, sampled["train"])
+
+
+def _judged(judge: JudgeSection, asked: int, answers: int, longest: int, rows: _Sampled) -> PlannedTeacher:
+    """At most `asked` requests to a judge about `answers` answers each, which have at most `longest` tokens."""
     instructions = render_case((), (), ("",) * answers, _rubric(judge.rubric))
     characters = sum(len(turn.content) for turn in instructions) + rows.characters + rows.reference
-    longest = max(job.teacher.max_tokens, job.predict.max_new_tokens)
     short, long = CHARACTERS
     prompts = EstimatedRange(
         round(asked * (characters + answers * rows.reference) / long),
@@ -280,6 +320,13 @@ def planned_judge(
     replies = EstimatedRange(asked * min(THOUGHT_TOKENS, judge.max_tokens), asked * judge.max_tokens)
     cost = _cost(judge.judge_model, prompts, replies, judge.budget)
     return PlannedTeacher(judge.judge_model.called, EstimatedRange(asked, asked), prompts, replies, cost)
+
+
+def _judge_cost(job: DistillationJob, planned: Sequence[PlannedTeacher]) -> EstimatedRange | None:
+    """The cost of all requests to the judge, for which there is one budget."""
+    costs = [requests.cost for requests in planned if requests.cost]
+    total = _sum(costs)
+    return _within_budget(total.low, total.high, job.judge.budget) if job.judge and costs else None
 
 
 def planned_augment(job: DistillationJob, sampled: Mapping[str, _Sampled]) -> PlannedTeacher | None:

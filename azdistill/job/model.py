@@ -332,6 +332,14 @@ def _label_counts(job: DistillationJob) -> Iterator[Problem]:
             yield Problem(code="incompatible_fields", message=message, fix="remove it", field=path, value=value)
 
 
+def _min_judge_score(job: DistillationJob) -> Iterator[Problem]:
+    minimum = job.curate.min_judge_score
+    if minimum is not None and job.judge is None:
+        message, fix = "no judge scores the answers", "add section judge with judge_model and rubric, or remove it"
+        path = ("curate", "min_judge_score")
+        yield Problem(code="missing_section", message=message, fix=fix, field=path, value=minimum)
+
+
 def _augment(job: DistillationJob) -> Iterator[Problem]:
     """New prompts need a teacher that answers requests, and their budget needs its prices."""
     augment = job.data.augment
@@ -424,6 +432,7 @@ CHECKS: tuple[Check, ...] = (
     _unknown_costs,
     _labels,
     _label_counts,
+    _min_judge_score,
     _augment,
     _compute,
     gpu_setting_problems,

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from azdistill.contracts.augment import AugmentConfig
 from azdistill.contracts.job_facts import JobFacts, ModelFacts
+from azdistill.contracts.judge_requests import JudgeSettings
 from azdistill.contracts.layout import EVALUATION_OUTPUT, REGISTRATION_OUTPUT, REPORT_OUTPUT
 from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.register import RegisterConfig
@@ -31,7 +32,7 @@ from azdistill.job.simulation import as_json, judge_as_json
 from azdistill.job.tuning import sweep_of
 
 Scalar = str | int | float | bool
-SuiteType = TypeVar("SuiteType", bound=Suite)
+Fields = TypeVar("Fields", bound=BaseModel)
 
 # Inputs of the pipeline that are rows: files or folders.
 ROWS = (*FILES, "completions", *SUITE_PORTS)
@@ -77,7 +78,19 @@ GRAPH: Mapping[str, Wiring] = {
         "teacher",
         {"prompts": "prepare.prompts", "answers": "completions", "task_file": "task_file", "simulation": "simulation"},
     ),
-    "curate": Wiring("curate", {"completions": "teacher.completions", "task_file": "task_file"}),
+    # Only in a job with curate.min_judge_score.
+    "judge_answers": Wiring(
+        "judge_answers",
+        {"completions": "teacher.completions", "rubric": "rubric", "judge_simulation": "judge_simulation"},
+    ),
+    "curate": Wiring(
+        "curate",
+        {
+            "completions": "teacher.completions",
+            "answer_scores": "judge_answers.answer_scores",
+            "task_file": "task_file",
+        },
+    ),
     # Only a job with train.losses.top_k reads the completions.
     "train": Wiring(
         "train",
@@ -121,6 +134,7 @@ GRAPH: Mapping[str, Wiring] = {
             "completions": "teacher.completions",
             "student": "predict_student.predictions",
             "baseline": "predict_baseline.predictions",
+            "answer_scores": "judge_answers.answer_scores",
             "rubric": "rubric",
             "human_labels": "human_labels",
             "judge_simulation": "judge_simulation",
@@ -146,6 +160,7 @@ GRAPH: Mapping[str, Wiring] = {
             "prompts": "prepare.prompts",
             "augmented": "augment.augmented",
             "completions": "teacher.completions",
+            "answer_scores": "judge_answers.answer_scores",
             "curated": "curate.curated",
             "training": "train.metrics",
             "student": "predict_student.predictions",
@@ -163,6 +178,7 @@ GRAPH: Mapping[str, Wiring] = {
             "prompts": "prepare.prompts",
             "augmented": "augment.augmented",
             "completions": "teacher.completions",
+            "answer_scores": "judge_answers.answer_scores",
             "curated": "curate.curated",
             "training": "train.metrics",
             "evaluation": "evaluate.evaluation",
@@ -336,6 +352,8 @@ def step_configs(job: DistillationJob) -> dict[str, StepConfig]:
             max_attempts=job.teacher.max_attempts,
             timeout_s=job.teacher.timeout_s,
         )
+    if job.judge and job.curate.min_judge_score is not None:
+        sections["judge_answers"] = _as(JudgeSettings, job.judge)
     return {name: _with_shared(section, shared) for name, section in sections.items()} | {
         "report": ReportConfig(
             title=job.name,
@@ -397,9 +415,9 @@ def _last_part(address: str) -> str:
     return path.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
-def _as(base: type[SuiteType], suite: SuiteGate) -> SuiteType:
-    """The fields of a suite that a step reads, so that no other field changes what it reuses."""
-    return base.model_validate({name: getattr(suite, name) for name in base.model_fields})
+def _as(base: type[Fields], section: BaseModel) -> Fields:
+    """The fields of a section or suite that a step reads, so that no other field changes what it reuses."""
+    return base.model_validate({name: getattr(section, name) for name in base.model_fields})
 
 
 def _with_shared(section: StepConfig, shared: Mapping[str, Any]) -> StepConfig:
@@ -482,12 +500,13 @@ def _plain(value: Any) -> Any:
 
 
 def _run_inputs(configs: Mapping[str, StepConfig]) -> dict[str, Scalar]:
-    """The scalar inputs of the pipeline: every field that is marked as one. Fields that steps share have one input."""
+    """The scalar inputs of the pipeline: every field that is marked as one and has a value. Fields that steps share
+    have one input."""
     return {
-        name: getattr(configs[wiring.step], name)
+        name: value
         for wiring in _graph(configs).values()
         for name, info in _step(wiring.step, configs[wiring.step]).config.model_fields.items()
-        if is_run_input(info)
+        if is_run_input(info) and (value := getattr(configs[wiring.step], name)) is not None
     }
 
 
@@ -541,8 +560,8 @@ def _field(config: StepConfig, name: str, wiring: Wiring) -> Scalar | None:
         return wiring.fixed[name]
     info = type(config).model_fields[name]
     value: Scalar | None = getattr(config, name)
-    is_file = scalar_type(info) is None and value is not None
-    return _binding(name) if is_run_input(info) or is_file else value
+    is_input = is_run_input(info) or scalar_type(info) is None
+    return _binding(name) if is_input and value is not None else value
 
 
 def _output(node: str, port_name: str, port: Port, datastore: str | None) -> Any:

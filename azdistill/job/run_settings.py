@@ -23,6 +23,7 @@ TIMEOUTS_S = {
     "regression": 21_600,
     "augment": 86_400,
     "teacher": 604_800,
+    "judge_answers": 86_400,
     "curate": 21_600,
     "train": 86_400,
     "predict": 21_600,

@@ -174,8 +174,9 @@ class ComputeSection(Section):
     )
     timeout: dict[str, Seconds] = Field(
         default_factory=dict,
-        description="Time limits by step, seconds. Default: 86400 (a day) for train, augment and judge, 604800 (a "
-        "week) for teacher, 21600 (6 hours) for the others. A step that reached its limit continues in the next run.",
+        description="Time limits by step, seconds. Default: 86400 (a day) for train, augment, judge_answers and judge, "
+        "604800 (a week) for teacher, 21600 (6 hours) for the others. A step that reached its limit continues in the "
+        "next run.",
     )
     environment_variables: dict[str, str] = Field(
         default_factory=dict, description="Environment variables of all steps, such as HTTPS_PROXY. Not for secrets."

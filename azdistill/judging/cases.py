@@ -8,7 +8,7 @@ from azdistill.contracts import judging
 from azdistill.contracts.judge_files import HumanLabel
 from azdistill.contracts.results import ModelRole
 from azdistill.contracts.rows import Message, Prompt, gold_texts
-from azdistill.contracts.verdicts import JudgeMode, Reading
+from azdistill.contracts.verdicts import LOWEST, JudgeMode, Reading
 
 # The model whose wins are counted comes first. With the third pair all models meet the same opponents.
 PAIRS: tuple[tuple[ModelRole, ModelRole], ...] = (
@@ -32,7 +32,7 @@ class JudgeCase:
     def known(self) -> Reading | None:
         """The verdict where no judge is needed: equal answers are a tie, and a missing answer is the worst."""
         if len(self.answers) == 1:
-            return None if self.answers[0] else float(judging.LOWEST)
+            return None if self.answers[0] else float(LOWEST)
         first, second = self.answers
         if first == second:
             return "tie"

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from azdistill.contracts.judging import FIRST, HIGHEST, LOWEST, SECOND, TIE
-from azdistill.contracts.verdicts import JudgeMode, Preference, Reading, Verdict
+from azdistill.contracts.judging import FIRST, SECOND, TIE
+from azdistill.contracts.verdicts import HIGHEST, LOWEST, JudgeMode, Preference, Reading, Verdict
 from azdistill.judging.cases import JudgeCase
 from azdistill.tasks.texts import without_reasoning
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.extras import check_steps
 from azdistill.contracts.train import UNIFORM, WHITE_BOX_PORTS, TrainConfig
+from azdistill.contracts.verdicts import LOWEST
 from azdistill.engine.local.data import find_copy
 from azdistill.job.paths import FILES, is_remote, is_rubric_file
 from azdistill.job.plan import step_configs, suite_files
@@ -112,6 +113,10 @@ def _without_side_effects(job: "DistillationJob") -> Iterator[Replacement]:
     if job.judge and job.judge.judge_route == "endpoint":
         judge = job.judge.judge_model.called
         yield Replacement("judge_route", "simulated", "judge", judge, "a simulated judge on loopback")
+    minimum = job.curate.min_judge_score
+    if minimum is not None and minimum > LOWEST:
+        after = f"at least {LOWEST}, because the scores of a simulated judge say nothing"
+        yield Replacement("min_judge_score", str(LOWEST), "scores", f"at least {minimum:g}", after)
     if job.evaluate.enforce_gates:
         yield Replacement("enforce_gates", "false", "gates", "enforced", "reported")
     yield Replacement("registered_model", name, "name", job.registered_model, f"{name}, in a registry of this run")

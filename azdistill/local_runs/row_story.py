@@ -11,6 +11,7 @@ import orjson
 from azdistill.contracts.augmenting import AnsweredRequest
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.layout import (
+    ANSWER_SCORES_FILE,
     CALLS_FILE,
     COMPLETIONS_FILE,
     DROPS_FILE,
@@ -31,10 +32,12 @@ from azdistill.contracts.manifest import Manifest
 from azdistill.contracts.progress import Progress
 from azdistill.contracts.results import Metrics, RowScores, read_result
 from azdistill.contracts.rows import AnswerCall, Completion, Message, Prediction, Prompt, Reject, TrainRow
+from azdistill.contracts.verdicts import AnswerScore
 from azdistill.local_runs.row_lines import rows_with
 from azdistill.local_runs.run_folder import RUNS, find_run
 
 COMPLETIONS = Path("teacher", "completions")
+ANSWER_SCORES = Path("judge_answers", "answer_scores")
 CURATED = Path("curate", "curated")
 # Folders of the steps whose settings are part of the story.
 FOLDERS = {"prepare": RUN_PROMPTS.parent, "teacher": COMPLETIONS, "curate": CURATED}
@@ -56,11 +59,13 @@ NEIGHBORS = 5
 
 @dataclass(frozen=True)
 class TeacherAnswer:
-    """An answer of a teacher. `call` is None if the run did not record it, `cost` if the teacher has no price."""
+    """An answer of a teacher. `call` is None if the run did not record it, `cost` if the teacher has no price, `score`
+    if no judge was asked about the answer."""
 
     completion: Completion
     call: AnswerCall | None
     cost: float | None
+    score: AnswerScore | None = None
 
 
 @dataclass(frozen=True)
@@ -233,7 +238,8 @@ def _answers(run: Path, identity: str, config: Mapping[str, Any]) -> Iterator[Te
     teachers = {teacher.get("name") or teacher["model"]: teacher for teacher in config.get("teachers", ())}
     for row in rows_with(run / COMPLETIONS / COMPLETIONS_FILE, "id", identity, Completion):
         call = next(rows_with(run / COMPLETIONS / CALLS_FILE, "key", row.key, AnswerCall), None)
-        yield TeacherAnswer(row, call, _cost(row, teachers.get(row.teacher, {})))
+        score = next(rows_with(run / ANSWER_SCORES / ANSWER_SCORES_FILE, "key", row.key, AnswerScore), None)
+        yield TeacherAnswer(row, call, _cost(row, teachers.get(row.teacher, {})), score)
 
 
 def _cost(row: Completion, teacher: Mapping[str, Any]) -> float | None:

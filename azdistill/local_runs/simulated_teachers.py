@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json, write_json
-from azdistill.contracts.judge import SIMULATED_JUDGE_VARIABLE
+from azdistill.contracts.judge_requests import SIMULATED_JUDGE_VARIABLE
 from azdistill.contracts.problems import explain as explain_findings
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig

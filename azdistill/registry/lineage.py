@@ -77,12 +77,14 @@ def read_lineage(
     gate: GateDecision,
     licences_acknowledged: Sequence[str] = (),
     augmented: Path | None = None,
+    answer_scores: Path | None = None,
 ) -> Lineage:
     """The lineage of a student from the folders of its steps. Raises DataError for a folder that is not complete."""
     folders = {
         "prepare": prompts,
         **({"augment": augmented} if augmented else {}),
         "teacher": completions,
+        **({"judge_answers": answer_scores} if answer_scores else {}),
         "curate": curated,
         "train": training,
         "evaluate": evaluation,

@@ -14,6 +14,7 @@ from azdistill.contracts.layout import (
     GATE_FILE,
     HISTORY_FILE,
     JUDGE_FILE,
+    JUDGE_SUMMARY_FILE,
     METRICS_FILE,
     PREDICTIONS_FILE,
     PROFILE_FILE,
@@ -37,7 +38,7 @@ from azdistill.contracts.results import (
 )
 from azdistill.contracts.rows import Completion, Prediction, Prompt
 from azdistill.contracts.task import TaskChoice
-from azdistill.contracts.verdicts import JudgeResults
+from azdistill.contracts.verdicts import AnswerScoreSummary, JudgeResults
 from azdistill.metrics.metric import ProfileMetric
 from azdistill.metrics.registry import METRICS
 from azdistill.reporting.confusion import confusion
@@ -46,7 +47,16 @@ from azdistill.reporting.data_card import data_card
 from azdistill.reporting.examples import pick_examples, rows_by_kind
 from azdistill.reporting.lengths import length_groups
 from azdistill.reporting.messages import headline, spaced
-from azdistill.reporting.report import CurvePoint, DataCard, NewPromptCounts, PublicTestSet, Report, Stage, Trials
+from azdistill.reporting.report import (
+    AnswerScoreCounts,
+    CurvePoint,
+    DataCard,
+    NewPromptCounts,
+    PublicTestSet,
+    Report,
+    Stage,
+    Trials,
+)
 from azdistill.reporting.split_facts import split_facts
 
 # A curve as wide as a page does not show more points.
@@ -65,6 +75,7 @@ class Folders:
     baseline: Path
     evaluation: Path
     augmented: Path | None = None
+    answer_scores: Path | None = None
     judgements: Path | None = None
     regressions: Path | None = None
 
@@ -75,6 +86,7 @@ class Folders:
             **({"regression": read_manifest(self.regressions)} if self.regressions else {}),
             **({"augment": read_manifest(self.augmented)} if self.augmented else {}),
             "teacher": read_manifest(self.completions),
+            **({"judge_answers": read_manifest(self.answer_scores)} if self.answer_scores else {}),
             "curate": read_manifest(self.curated),
             "train": read_manifest(self.training),
             "predict_student": read_manifest(self.student),
@@ -90,8 +102,10 @@ def collect(folders: Folders, config: ReportConfig, trials: Trials | None = None
     metrics = read_result(folders.evaluation / METRICS_FILE, Metrics)
     decision = read_result(folders.evaluation / GATE_FILE, GateDecision)
     usage = read_result(folders.completions / USAGE_FILE, Usage)
-    augment_usage = read_result(folders.augmented / USAGE_FILE, Usage) if folders.augmented else None
-    judge_usage = read_result(folders.judgements / USAGE_FILE, Usage) if folders.judgements else None
+    augment_usage, scores_usage, judge_usage = (
+        read_result(folder / USAGE_FILE, Usage) if folder else None
+        for folder in (folders.augmented, folders.answer_scores, folders.judgements)
+    )
     training = read_json(folders.training / TRAINING_METRICS_FILE)
     profile = read_result(folders.student / PROFILE_FILE, Profile)
     scores = list(read_rows(folders.evaluation / SCORES_FILE, RowScores))
@@ -119,7 +133,7 @@ def collect(folders: Folders, config: ReportConfig, trials: Trials | None = None
         data_card=_data_card(folders, metrics, manifests),
         stages=_stages(folders, manifests),
         usage=usage,
-        costs=costs(usage, training.get("seconds", 0.0), profile, config, judge_usage, augment_usage),
+        costs=costs(usage, training.get("seconds", 0.0), profile, config, judge_usage, augment_usage, scores_usage),
         judge=read_result(folders.evaluation / JUDGE_FILE, JudgeResults) if folders.judgements else None,
         judge_usage=judge_usage,
         training=training,
@@ -150,6 +164,7 @@ def _data_card(folders: Folders, metrics: Metrics, manifests: Mapping[str, Manif
         update={
             "public_test_sets": overlaps,
             "new_prompts": _new_prompts(manifests["augment"].counts) if "augment" in manifests else None,
+            "answer_scores": _answer_scores(folders.answer_scores, config("curate")) if folders.answer_scores else None,
             "personal_data": _personal_data(manifests),
         }
     )
@@ -163,6 +178,17 @@ def _new_prompts(counts: Mapping[str, Any]) -> NewPromptCounts:
         kept=counts["new"],
         not_needed=counts["not_needed"],
         rejected=counts["reasons"],
+    )
+
+
+def _answer_scores(folder: Path, curate: Mapping[str, Any]) -> AnswerScoreCounts:
+    summary = read_result(folder / JUDGE_SUMMARY_FILE, AnswerScoreSummary)
+    return AnswerScoreCounts(
+        judge=summary.model,
+        route=read_result(folder / USAGE_FILE, Usage).route,
+        minimum=curate["min_judge_score"],
+        scores=summary.scores,
+        unjudged=summary.unjudged,
     )
 
 

@@ -17,7 +17,7 @@ from azdistill.contracts.verdicts import HumanAgreement, JudgeResults
 from azdistill.engine.problems import format_number
 from azdistill.metrics.metric import Metric, Unit
 from azdistill.metrics.registry import METRICS
-from azdistill.reporting.report import DataCard, Example, LengthBin, Report, SampleGroup, Trials
+from azdistill.reporting.report import AnswerScoreCounts, DataCard, Example, LengthBin, Report, SampleGroup, Trials
 
 # A label and its value.
 Fact = tuple[str, str]
@@ -184,6 +184,15 @@ def judge_warning(judge: JudgeResults, usage: Usage) -> str | None:
     )
 
 
+def answer_scores(counts: AnswerScoreCounts) -> str:
+    """Sentence about the scores of the teacher's answers, and what was done with low ones."""
+    text = (
+        f"Scores that {counts.judge} gave to the teacher's answers to training and validation rows. Answers below "
+        f"{counts.minimum:g}, and those without a score, were dropped unless another reason came first."
+    )
+    return f"{text} The judge was simulated: its scores say nothing." if counts.route == "simulated" else text
+
+
 def training_facts(metrics: Mapping[str, Any]) -> list[Fact]:
     """The training metrics that the report shows, in reading order."""
     hidden = OF_SEVERAL_PROCESSES if metrics.get("processes", 1) == 1 else ()
@@ -304,14 +313,19 @@ def cost_facts(report: Report) -> list[Fact]:
     outcomes = ", ".join(f"{outcome} {amount(cost)}" for outcome, cost in costs.by_outcome.items())
     facts = [
         ("teacher's calls", None if costs.teacher is None else f"{amount(costs.teacher)} ({outcomes})"),
-        ("calls for new prompts", None if costs.augment is None else amount(costs.augment)),
-        ("judge's calls", None if costs.judge is None else amount(costs.judge)),
-        ("training", None if costs.training is None else amount(costs.training)),
-        ("1,000 answers of the teacher", None if costs.teacher_per_1000 is None else amount(costs.teacher_per_1000)),
-        ("1,000 answers of the student", None if costs.student_per_1000 is None else amount(costs.student_per_1000)),
+        ("calls for new prompts", _optional_amount(costs.augment)),
+        ("judge's calls about the teacher's answers", _optional_amount(costs.judge_answers)),
+        ("judge's calls about the test rows", _optional_amount(costs.judge)),
+        ("training", _optional_amount(costs.training)),
+        ("1,000 answers of the teacher", _optional_amount(costs.teacher_per_1000)),
+        ("1,000 answers of the student", _optional_amount(costs.student_per_1000)),
         ("paid back after", None if requests is None else f"{requests:,} answers"),
     ]
     return [(label, fact) for label, fact in facts if fact is not None]
+
+
+def _optional_amount(value: float | None) -> str | None:
+    return None if value is None else amount(value)
 
 
 def percent(value: float | None) -> str:

@@ -15,6 +15,7 @@ from azdistill.reporting.curve import curve
 from azdistill.reporting.examples import MOST_ROWS
 from azdistill.reporting.report import EXAMPLE_KINDS, Example, Report
 from azdistill.reporting.tables import (
+    answer_score_table,
     comparison,
     data_table,
     judge_table,
@@ -74,6 +75,7 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         languages=language_table(report),
         test_sets=public_test_set_table(report),
         new_prompts=new_prompt_table(report),
+        answer_scores=answer_score_table(report),
         curve=curve(report.curve),
         primary=messages.metric_named(report.primary_metric),
         cost_facts=messages.cost_facts(report),

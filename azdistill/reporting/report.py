@@ -150,6 +150,17 @@ class NewPromptCounts(ReportModel):
     rejected: dict[str, int]
 
 
+class AnswerScoreCounts(ReportModel):
+    """Answers of the teachers to training and validation rows by the score that `judge` gave them, `unjudged` without
+    one. Answers below `minimum`, or without a score, were dropped. The judge is simulated if its route is."""
+
+    judge: str
+    route: str
+    minimum: float
+    scores: dict[str, int]
+    unjudged: int
+
+
 class RowSample(ReportModel):
     """One row. `messages` and `answer` are empty where the run has only the reason why the row was removed."""
 
@@ -175,7 +186,8 @@ class DataCard(ReportModel):
     Of the teachers' complete answers to rows of all splits, `answers_with_reference` have a reference, and
     `correct_answers` equal one; None for tasks whose answers are sentences. `labels` is empty without a few labels.
     `languages` are those of a sample of the training rows, empty where the detector is not installed. `new_prompts` is
-    None without data.augment. `personal_data` are values in the rows and the new prompts by kind.
+    None without data.augment, and `answer_scores` without curate.min_judge_score. `personal_data` are values in the
+    rows and the new prompts by kind.
     """
 
     lengths: tuple[LengthBin, ...] = ()
@@ -183,6 +195,7 @@ class DataCard(ReportModel):
     languages: tuple[LanguageCount, ...] = ()
     public_test_sets: tuple[PublicTestSet, ...] = ()
     new_prompts: NewPromptCounts | None = None
+    answer_scores: AnswerScoreCounts | None = None
     personal_data: dict[str, int] = {}
     answers_with_reference: int = 0
     correct_answers: int | None = None
@@ -202,13 +215,15 @@ class Costs(ReportModel):
     """Costs in the currency of the job's prices. None: a price is not set.
 
     `teacher` is that of all answers of the teachers and `by_outcome` that of calls with one outcome, `augment` that of
-    all calls for new prompts, `judge` that of all calls to a judge, `training` that of the time in which the student
-    was trained. `teacher_per_1000` and `student_per_1000` are those of 1,000 answers.
+    all calls for new prompts, `judge_answers` and `judge` those of all calls to a judge about the teacher's answers and
+    about the test rows, `training` that of the time in which the student was trained. `teacher_per_1000` and
+    `student_per_1000` are those of 1,000 answers.
     """
 
     teacher: float | None = None
     by_outcome: dict[str, float] = {}
     augment: float | None = None
+    judge_answers: float | None = None
     judge: float | None = None
     training: float | None = None
     teacher_per_1000: float | None = None
@@ -216,9 +231,9 @@ class Costs(ReportModel):
 
     @property
     def spent(self) -> float | None:
-        """Cost of the distillation: teacher, new prompts, training and judge. None if no teacher has a price."""
-        others = (self.augment or 0) + (self.training or 0) + (self.judge or 0)
-        return None if self.teacher is None else self.teacher + others
+        """Cost of the distillation: teacher, new prompts, judge and training. None if no teacher has a price."""
+        others = (self.augment, self.judge_answers, self.judge, self.training)
+        return None if self.teacher is None else self.teacher + sum(cost or 0 for cost in others)
 
     @property
     def break_even_requests(self) -> int | None:

@@ -244,6 +244,17 @@ def new_prompt_table(report: Report) -> Table | None:
     return Table(("new prompts", "number"), tuple((name, f"{count:,}") for name, count in counts.items()))
 
 
+def answer_score_table(report: Report) -> Table | None:
+    """A row for each score that a judge gave to the teacher's answers, the best first; None without a judge of them."""
+    counts = report.data_card.answer_scores
+    if counts is None:
+        return None
+    scores = dict(sorted(counts.scores.items(), key=lambda item: -float(item[0])))
+    scores |= {"none": counts.unjudged} if counts.unjudged else {}
+    shares = _with_shares(list(scores.values()))
+    return Table(("score", "answers", "share"), tuple((score, *row) for score, row in zip(scores, shares, strict=True)))
+
+
 def _with_shares(counts: Sequence[float]) -> list[tuple[str, str]]:
     total = sum(counts)
     return [(f"{count:,.0f}", percent(count / total) if total else UNKNOWN) for count in counts]

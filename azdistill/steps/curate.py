@@ -7,6 +7,7 @@ from pathlib import Path
 from azdistill.contracts.curate import STEP, CurateConfig
 from azdistill.contracts.files import line_of, new_file, read_rows, write_json
 from azdistill.contracts.layout import (
+    ANSWER_SCORES_FILE,
     COMPLETIONS_FILE,
     DROP_COUNTS_FILE,
     DROPS_FILE,
@@ -18,6 +19,7 @@ from azdistill.contracts.manifest import close_folder, open_folder, read_manifes
 from azdistill.contracts.results import Usage, read_result
 from azdistill.contracts.rows import Completion, Reject
 from azdistill.contracts.step import Arguments
+from azdistill.contracts.verdicts import AnswerScore
 from azdistill.steps.runner import run_step
 
 logger = logging.getLogger("azdistill.steps")
@@ -37,7 +39,7 @@ def body(arguments: Arguments[CurateConfig]) -> None:
     counts = CurateCounts()
     with new_file(folder / TRAIN_FILE) as train, new_file(folder / VALIDATION_FILE) as validation:
         with new_file(folder / DROPS_FILE) as drops:
-            for outcome in outcomes(rows, config, task_file):
+            for outcome in outcomes(rows, config, task_file, _scores(arguments)):
                 counts.add(outcome)
                 if isinstance(outcome, Reject):
                     drops.write(line_of(outcome))
@@ -50,6 +52,15 @@ def body(arguments: Arguments[CurateConfig]) -> None:
             teacher_check.check()
     close_folder(folder, STEP.name, counts.as_json(), settings_of(config))
     logger.info("%s", counts)
+
+
+def _scores(arguments: Arguments[CurateConfig]) -> dict[str, float | None] | None:
+    """The scores of a judge by the key of the completion; None in a job in which it scores no answers."""
+    folder = arguments.inputs.get("answer_scores")
+    if folder is None:
+        return None
+    read_manifest(folder)
+    return {row.key: row.score for row in read_rows(folder / ANSWER_SCORES_FILE, AnswerScore)}
 
 
 def _is_simulated(completions: Path) -> bool:

@@ -3,10 +3,8 @@
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.files import read_rows, write_json, write_rows
 from azdistill.contracts.judge import STEP, JudgeConfig
 from azdistill.contracts.judge_files import read_labels, read_rubric
@@ -20,11 +18,11 @@ from azdistill.contracts.layout import (
     VERDICTS_FILE,
 )
 from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest, sha256_file
-from azdistill.contracts.problems import Problem
-from azdistill.contracts.results import ModelRole, write_result
+from azdistill.contracts.results import ModelRole, read_result, write_result
 from azdistill.contracts.rows import Completion, Prediction, Prompt
 from azdistill.contracts.step import Arguments
-from azdistill.contracts.verdicts import JudgeSummary, Verdict
+from azdistill.contracts.verdicts import AnswerScoreSummary, JudgeSummary, Verdict
+from azdistill.steps.judge_requests import ask_judge, complete_replies
 from azdistill.steps.runner import run_step
 
 if TYPE_CHECKING:
@@ -66,8 +64,8 @@ def _judge(cases: "Cases", arguments: Arguments[JudgeConfig]) -> "tuple[list[Ver
 
     rubric = read_rubric(arguments.inputs["rubric"])
     questions = [_questions(number, case, rubric) for number, case in enumerate(cases.all)]
-    collected = _ask([question for of_case in questions for question in of_case], arguments)
-    replies = _complete_replies(collected)
+    collected = ask_judge([question for of_case in questions for question in of_case], arguments, _spent(arguments))
+    replies = complete_replies(collected)
     verdicts = [
         verdict(case, [replies.get(question.id) for question in of_case], arguments.config.mode)
         for case, of_case in zip(cases.all, questions, strict=True)
@@ -75,13 +73,16 @@ def _judge(cases: "Cases", arguments: Arguments[JudgeConfig]) -> "tuple[list[Ver
     return verdicts, collected
 
 
-def _complete_replies(collected: "Collected") -> dict[str, str]:
-    return {row.id: row.completion for row in collected.completions if row.finish_reason == "stop"}
+def _spent(arguments: Arguments[JudgeConfig]) -> float:
+    """The part of the budget that step judge_answers has spent."""
+    scores = arguments.inputs.get("answer_scores")
+    return read_result(scores / JUDGE_SUMMARY_FILE, AnswerScoreSummary).spent if scores else 0.0
 
 
 def _prompts(arguments: Arguments[JudgeConfig]) -> list[Prompt]:
-    for name in ("prompts", "completions", "student", "baseline"):
-        read_manifest(arguments.inputs[name])
+    for name in ("prompts", "completions", "student", "baseline", "answer_scores"):
+        if name in arguments.inputs:
+            read_manifest(arguments.inputs[name])
     return list(read_rows(arguments.inputs["prompts"] / PROMPTS_FILE, Prompt))
 
 
@@ -107,32 +108,12 @@ def _questions(number: int, case: "JudgeCase", rubric: str) -> list[Prompt]:
     ]
 
 
-def _ask(questions: list[Prompt], arguments: Arguments[JudgeConfig]) -> "Collected":
-    from azdistill.teacher.collect import collect
-    from azdistill.teacher.endpoint import resolve_all
-    from azdistill.teacher.event_loop import run
-    from azdistill.teacher.store import open_store
-
-    config = arguments.config.requests
-    endpoints = resolve_all(config, simulation=arguments.inputs.get("judge_simulation"))
-    try:
-        return run(collect(questions, config, endpoints, open_store(arguments.outputs["store"])))
-    except AzdistillError as error:
-        raise type(error)(problems=[_of_judge(problem) for problem in error.problems]) from None
-
-
-def _of_judge(problem: Problem) -> Problem:
-    """The problem with the field of section judge in place of the one of section teacher."""
-    section, *field = problem.field or ("",)
-    return replace(problem, field=("judge", *field)) if section == "teacher" else problem
-
-
 def _summary(
     verdicts: Sequence[Verdict], cases: "Cases", collected: "Collected", rubric: str, config: JudgeConfig
 ) -> JudgeSummary:
     """A row with a missing verdict is unjudged."""
     readings = [reading for row in verdicts for reading in row.readings]
-    replies = len(_complete_replies(collected))
+    replies = len(complete_replies(collected))
     return JudgeSummary(
         model=config.judge_model.called,
         mode=config.mode,

@@ -38,7 +38,8 @@ class Collected:
 
     `unanswered` prompts have no completion. When asking ended early, because too many prompts were rejected, only the
     prompts so far have rows. `calls` has a record for each completion. It is not part of the completion, because it may
-    differ from run to run: equal answers give equal completions. It is empty if no teacher was asked.
+    differ from run to run: equal answers give equal completions. It is empty if no teacher was asked. `spent` is the
+    cost of all answers, also of those that were in the store.
     """
 
     completions: list[Completion]
@@ -46,6 +47,7 @@ class Collected:
     usage: dict[str, Any]
     unanswered: int
     calls: Sequence[AnswerCall] = ()
+    spent: float = 0.0
 
     def counts(self) -> dict[str, Any]:
         """The counts of the manifest."""
@@ -61,13 +63,15 @@ class Collected:
 class AskedPrompts:
     """Result of all requests: conversations by prompt, rejected requests by key, counts and latencies in seconds.
 
-    `stored` is the store as it was before the first call, None if that is not known.
+    `stored` is the store as it was before the first call, None if that is not known. `spent` is the cost of all
+    answers, also of stored ones.
     """
 
     results: Sequence[Conversations | None]
     rejected: dict[str, RowRejected]
     counts: dict[str, Any]
     latencies_s: list[float]
+    spent: float
     stored: StoreIndex | None = None
 
 
@@ -77,16 +81,18 @@ async def collect(
     endpoints: Sequence[Endpoint],
     store: ResponseStore,
     task_file: Path | None = None,
+    spent: float = 0.0,
 ) -> Collected:
     """Answer every prompt by the policy of the job. Stored answers are used, and equal requests are sent once.
 
-    `endpoints` are those of the config's teachers, in their order. Asking ends early when more than `max_reject_ratio`
-    of the prompts have no answer; see `check_rejects`. Raises EndpointError when an endpoint refuses every row,
-    InputError when its key is not set or `task_file` is no task.
+    `endpoints` are those of the config's teachers, in their order. `spent` of the budget is not available any more.
+    Asking ends early when more than `max_reject_ratio` of the prompts have no answer; see `check_rejects`. Raises
+    EndpointError when an endpoint refuses every row, InputError when its key is not set or `task_file` is no task.
     """
     index = store.index()
     capabilities = await detect_logprobs(endpoints, config, store, index, config.budget)
-    results = await ask_prompts(prompts, len(prompts), config, capabilities, store, index, load_task(config, task_file))
+    task = load_task(config, task_file)
+    results = await ask_prompts(prompts, len(prompts), config, capabilities, store, index, task, spent=spent)
     return to_rows(results, config)
 
 
@@ -109,10 +115,15 @@ async def ask_prompts(
     index: StoreIndex,
     task: "Task | None",
     barrier: RankBarrier | None = None,
+    spent: float = 0.0,
 ) -> AskedPrompts:
-    """Answer prompts of a job that has `of_prompts` of them, as one of several ranks if there is a barrier."""
+    """Answer prompts of a job that has `of_prompts` of them, as one of several ranks if there is a barrier.
+
+    `spent` of the budget is not available any more.
+    """
     rank = barrier.rank if barrier else Rank()
-    answers = JobAnswers(config, index, Budget(rank.budget(config), capabilities.cost))
+    budget = Budget(rank.budget(config), spent + capabilities.cost)
+    answers = JobAnswers(config, index, budget)
     dispatcher = Dispatcher(
         prompts,
         config,
@@ -129,7 +140,8 @@ async def ask_prompts(
     with contextlib.suppress(TooManyRejected):
         await dispatcher.run()
     rejected = {key: outcome for key, outcome in answers.outcomes.items() if isinstance(outcome, RowRejected)}
-    return AskedPrompts(dispatcher.results, rejected, dispatcher.counts(), dispatcher.latencies_s(), index)
+    counts, latencies_s = dispatcher.counts(), dispatcher.latencies_s()
+    return AskedPrompts(dispatcher.results, rejected, counts, latencies_s, budget.spent - spent, index)
 
 
 def _log_start(dispatcher: Dispatcher, rank: Rank, unreadable: int) -> None:
@@ -174,7 +186,8 @@ def to_rows(prompts: AskedPrompts, config: RequestConfig) -> Collected:
         )
         for talk, answer in answered
     ]
-    return Collected(completions, rejects, usage, sum(not is_answered(result) for result in results), calls)
+    unanswered = sum(not is_answered(result) for result in results)
+    return Collected(completions, rejects, usage, unanswered, calls, prompts.spent)
 
 
 def allowed_rejects(prompts: int, config: RequestConfig) -> int:

@@ -115,7 +115,7 @@ async def _join(
         results = await answer_from_store(prompts, router, answers)
         unanswered = results.count(None)
         if not unanswered:
-            return AskedPrompts(results, rejected, counts, answers.stored_latencies_s)
+            return AskedPrompts(results, rejected, counts, answers.stored_latencies_s, answers.budget.spent)
         await asyncio.sleep(RESCAN_EVERY_S)
     raise AzdistillError(
         f"store {str(store.folder)!r}: it lacks the answers to {unanswered} prompts of other ranks",

@@ -18,6 +18,7 @@ from hypothesis.strategies import SearchStrategy
 from pydantic import BaseModel
 from pydantic_core import PydanticCustomError
 
+from azdistill.contracts.curate import CurateConfig
 from azdistill.contracts.evaluate import SLICES, EvaluateConfig, Gates
 from azdistill.contracts.request_parameters import check_parameter
 from azdistill.contracts.simulation import Simulation
@@ -261,6 +262,7 @@ def jobs(draw: st.DrawFn) -> Values:
             teacher=teacher_sections(),
             compute=compute_sections(),
             deployment=st.none() | deployment_sections(),
+            curate=fields(CurateConfig, min_judge_score=st.none()),  # needs a judge
             white_box=st.just([]),  # models, see tests/job/test_white_box.py
             scorer=st.none(),  # needs train.on_policy
             train=fields(

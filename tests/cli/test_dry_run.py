@@ -112,12 +112,14 @@ judge:
   human_labels: ./labels.jsonl
 """
 
+SCORED = "curate: {min_judge_score: 4.5}\n"
+
 
 @pytest.mark.slow
 def test_a_dry_run_of_a_production_job_runs_every_node(
     azdistill: Command, production: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = PRODUCTION.replace("evaluate:\n", "evaluate:\n  primary_metric: judge\n") + JUDGE
+    text = PRODUCTION.replace("evaluate:\n", "evaluate:\n  primary_metric: judge\n") + SCORED + JUDGE
     production.write_text(text.replace("phi-4-mini\n", "phi-4-mini\n  baseline: azureml:nli-prod-distilled:3\n"))
     label = {"id": "gone", "answers": ["neutral", "entailment"], "preference": "tie"}
     (folder / "labels.jsonl").write_text(json.dumps(label))
@@ -125,7 +127,7 @@ def test_a_dry_run_of_a_production_job_runs_every_node(
     done = azdistill("run", production, "--dry-run", "--rows", "20")
     assert done.code == 0, done.err
     run = Path("runs/nli-prod-dry-run")
-    assert "dry run: 10 nodes work together; no teacher was called, nothing was published" in done.out
+    assert "dry run: 11 nodes work together; no teacher was called, nothing was published" in done.out
     assert read_json(run / "evaluate/evaluation/gate.json")["enforced"] is False
     assert read_json(run / "register/registration/lineage.json")["registered_model"] == "nli-prod-distilled-dry-run"
     assert read_json(run / "train/metrics/metrics.json")["method"] == "lora"
@@ -137,9 +139,13 @@ def test_a_dry_run_of_a_production_job_runs_every_node(
     assert report["judge_usage"]["route"] == "simulated"
     assert report["baseline_name"] == "azureml:nli-prod-distilled:3"
     assert report["costs"]["judge"] > 0
+    assert report["costs"]["judge_answers"] > 0
+    scores = report["data_card"]["answer_scores"]
+    assert (scores["minimum"], scores["route"], scores["unjudged"]) == (1, "simulated", 0)
     # The teacher is nearly always right, and the tiny student hardly ever is.
     assert report["models"]["teacher"]["judge"]["value"] > report["models"]["student"]["judge"]["value"]
     assert read_json(run / "register/registration/lineage.json")["judge"]["model"] == "gpt-5.1"
+    assert "judge_answers" in read_json(run / "register/registration/lineage.json")["steps"]
     assert not (folder / "home").exists()
 
     again = azdistill("run", production, "--dry-run", "--rows", "20", "--explain")
@@ -198,12 +204,14 @@ def test_every_teacher_is_replaced(production: Path, log: pytest.LogCaptureFixtu
 
 
 def test_a_judge_is_replaced_and_its_files_have_to_be_local(production: Path, log: pytest.LogCaptureFixture) -> None:
-    production.write_text(PRODUCTION + JUDGE.replace("./labels.jsonl", "azureml:labels:1"))
+    production.write_text(PRODUCTION + SCORED + JUDGE.replace("./labels.jsonl", "azureml:labels:1"))
     with pytest.raises(InputError, match="human_labels='azureml:labels:1'"):
         with_dry_run_inputs(*request(production, student="./mine"))
     replaced = with_dry_run_inputs(*request(production, student="./mine", human_labels="labels.jsonl"))
     assert replaced.options.inputs["judge_route"] == "simulated"
     assert "  judge    gpt-5.1 -> a simulated judge on loopback" in log.messages
+    assert "  scores   at least 4.5 -> at least 1, because the scores of a simulated judge say nothing" in log.messages
+    assert replaced.options.inputs["min_judge_score"] == "1"
 
 
 def test_remote_data_is_an_error_with_the_options_that_provide_local_copies(

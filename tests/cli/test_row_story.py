@@ -19,6 +19,7 @@ from azdistill.contracts.rows import (
     TrainRow,
     prompt_id,
 )
+from azdistill.contracts.verdicts import AnswerScore
 from tests.cli.conftest import Command
 from tests.cli.run_folders import a_run, evaluated
 
@@ -59,6 +60,11 @@ def run(folder: Path) -> Path:
     calls = [AnswerCall(key=row.key, model="v3-0324", attempts=3, from_store=row.id == KEPT.id) for row in completions]
     write_rows(answered / "calls.jsonl", calls)
     teacher = {"model": "deepseek", "input_price": 1.0, "output_price": 2.0}
+    scores = [
+        AnswerScore(key=completions[0].key, score=4.0, reply=f"Fine.{CONTROLS}\n[[4]]"),
+        AnswerScore(key=completions[2].key, score=None, reply=None),
+    ]
+    write_rows(path / "judge_answers/answer_scores/answer_scores.jsonl", scores)
     close_folder(answered, "teacher", {}, Provenance(config={"teachers": [teacher], "teacher_route": "endpoint"}))
     target = Message(role="assistant", content="It is on its way.")
     rows = [TrainRow(id=KEPT.id, messages=(*KEPT.messages, target), weight=2.0)]
@@ -107,6 +113,8 @@ def test_a_row_is_followed_to_its_training_row(azdistill: Command) -> None:
         "model in the reply: v3-0324",
         "calls: 3",
         "bought: before this run: it was in the store",
+        "judge's score: 4 of 5",
+        "[[4]]",
         "passed the filters: min_chars 3",
         "weight: 2",
         "target: It is on its way.",
@@ -115,6 +123,7 @@ def test_a_row_is_followed_to_its_training_row(azdistill: Command) -> None:
     drawn = azdistill("data", "show", "first", OTHER.id).out
     assert "drawn from data.training_data by a hash of its content (prepare.validation_fraction=0.05, seed 7)" in drawn
     assert "topic: hours" in drawn
+    assert "judge's score: none\njudge's reply: no complete reply\n" in drawn
     assert f"validation row {OTHER.id}" in drawn
 
 
@@ -123,6 +132,7 @@ def test_a_removed_row_has_its_step_and_reason_and_cannot_control_the_terminal(a
     dropped = azdistill("data", "show", "first", DROPPED.source).out
     assert "dropped by step curate\nlength: not complete" in dropped
     assert "bought: by this run" in dropped
+    assert "judge" not in dropped
     assert "after 40 days?" in dropped
     assert not set(CONTROLS) & set(dropped) - set("[2J")
     rejected = azdistill("data", "show", "first", "train.jsonl:3").out

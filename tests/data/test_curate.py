@@ -14,14 +14,13 @@ from azdistill.data.teacher_check import TeacherCheck
 
 
 def completion(number, text="neutral", **fields):
-    fields = {"split": "train", "finish_reason": "stop", "gold": None, **fields}
+    fields = {"split": "train", "finish_reason": "stop", "gold": None, "key": "0" * 64, **fields}
     return Completion(
         id=f"{number:016x}",
         messages=(Message(role="user", content=f"question {number}"),),
         source=f"rows.jsonl:{number}",
         completion=text,
         teacher="deepseek-v3",
-        key="0" * 64,
         usage=TokenUsage(),
         **fields,
     )
@@ -47,6 +46,24 @@ def test_an_answer_that_is_no_label_is_dropped_with_its_reason(fields, config, r
     curated = curate([completion(1, **fields), reasoned], CurateConfig(task="nli", **config))
     assert [row.id for row in curated.train] == [f"{2:016x}"]
     assert [(drop.source, drop.reason) for drop in curated.drops] == [("rows.jsonl:1", reason)]
+
+
+@pytest.mark.parametrize(
+    ("score", "reason"),
+    [(5.0, None), (3.5, None), (3.0, "low_judge_score"), (None, "unjudged"), ("absent", "unjudged")],
+)
+def test_an_answer_with_a_low_score_or_without_one_is_dropped_and_does_not_vote(score, reason):
+    rows = [completion(1, text, sample=number, key=f"{number:064}") for number, text in enumerate((E, E, N))]
+    scores = {row.key: 4.0 for row in rows[:2]} | ({} if score == "absent" else {rows[2].key: score})
+    curated = curate(rows, CurateConfig(task="nli", min_judge_score=3.5, min_agreement=0.7), scores=scores)
+    reasons = {drop.reason for drop in curated.drops}
+    assert reasons == ({reason, "duplicate"} if reason else {"inconsistent"})
+    assert curated.counts.faulty.total == (1 if reason else 3)
+
+
+def test_a_minimum_score_needs_scores():
+    with pytest.raises(InputError, match=r"^curate\.min_judge_score=3: needs the scores of a judge; pass the"):
+        curate([completion(1)], CurateConfig(min_judge_score=3))
 
 
 @pytest.mark.parametrize("gold", ["entailment", None, "who knows"])

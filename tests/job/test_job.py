@@ -65,7 +65,7 @@ def test_the_config_of_every_step_has_the_shared_fields_of_the_job() -> None:
     configs = step_configs(job(seed=7, task="math", student={"model": "./s", "weights": "random"}))
     for config in configs.values():
         assert all(getattr(config, name) == value for name, value in shared.items() if hasattr(config, name))
-    assert set(configs) == set(STEPS) - {"augment", "judge", "regression"}
+    assert set(configs) == set(STEPS) - {"augment", "judge", "judge_answers", "regression"}
 
 
 def test_a_copy_of_a_job_compiles_with_its_own_shared_fields() -> None:

@@ -15,6 +15,7 @@ from azdistill.job.model import DistillationJob
 from azdistill.job.plan import plan
 
 JUDGE = {"judge_model": {"model": "gpt-4.1", "connection": "boss"}, "rubric": "The answer is right."}
+PRICED = {"model": "gpt-4.1", "connection": "boss", "input_price": 2, "output_price": 8}
 
 
 def job(**fields) -> DistillationJob:
@@ -44,6 +45,27 @@ def test_the_node_is_there_only_with_the_section():
         assert {port: judged["jobs"][name]["inputs"][port] for port in node["inputs"]} == node["inputs"]
     order = list(judged["jobs"])
     assert order.index("predict_baseline") < order.index("judge") < order.index("evaluate")
+
+
+def test_a_minimum_score_adds_the_node_that_judges_answers(tmp_path: Path):
+    without, scored = (
+        pipeline_document(plan(job(judge={**JUDGE, "budget": 5, "judge_model": PRICED}, curate=curate)))
+        for curate in ({}, {"min_judge_score": 3.5})
+    )
+    assert set(scored["jobs"]) - set(without["jobs"]) == {"judge_answers"}
+    assert set(scored["inputs"]) - set(without["inputs"]) == {"min_judge_score"}
+    assert scored["inputs"]["min_judge_score"] == 3.5
+    for name, node in without["jobs"].items():
+        added = {port: value for port, value in scored["jobs"][name]["inputs"].items() if port not in node["inputs"]}
+        minimum = {"min_judge_score": "${{parent.inputs.min_judge_score}}"} if name == "curate" else {}
+        port = {"answer_scores": "${{parent.jobs.judge_answers.outputs.answer_scores}}"}
+        assert added == ({**port, **minimum} if name in ("curate", "judge", "report", "register") else {})
+        assert {port: scored["jobs"][name]["inputs"][port] for port in node["inputs"]} == node["inputs"]
+    judge, answers = scored["jobs"]["judge"], scored["jobs"]["judge_answers"]
+    assert answers["inputs"]["completions"] == "${{parent.jobs.teacher.outputs.completions}}"
+    for shared in ("judge_model", "judge_route", "rubric", "judge_simulation", "budget", "max_unjudged"):
+        assert answers["inputs"][shared] == judge["inputs"][shared]
+    assert answers["outputs"]["store"] == judge["outputs"]["store"]
 
 
 @pytest.mark.parametrize("as_file", [False, True])
@@ -116,9 +138,6 @@ def planned(path: str, **judge) -> PlannedTeacher | None:
     return estimate(job(data=data, judge={**JUDGE, **judge})).judge
 
 
-PRICED = {"model": "gpt-4.1", "connection": "boss", "input_price": 2, "output_price": 8}
-
-
 def test_the_plan_of_a_judge(rows: str, tmp_path: Path):
     assert [planned(rows, **fields).asked.high for fields in ({}, {"rows": 50}, {"rows": 0}, {"mode": "score"})] == [
         1200,
@@ -141,15 +160,39 @@ def test_the_plan_of_a_judge(rows: str, tmp_path: Path):
     assert longer == pytest.approx(1200 * 999, abs=2)
 
 
+def test_the_plan_of_a_judge_of_answers(rows: str):
+    data = {"training_data": rows, "test_data": rows}
+    teachers = [{"model": "deepseek-v3", "connection": "deepseek"}]
+
+    def both(teacher=(), **judge):
+        section = {**JUDGE, "judge_model": PRICED, "max_tokens": 100, **judge}
+        settings = {"teacher": {"teachers": teachers, **dict(teacher)}, "judge": section}
+        return estimate(job(data=data, curate={"min_judge_score": 4}, **settings))
+
+    planned = both()
+    answers, test = planned.judge_answers, planned.judge
+    assert (answers.asked, test.asked.high) == (EstimatedRange(200, 200), 1200)
+    assert answers.output_tokens == EstimatedRange(200 * 30, 200 * 100)
+    assert answers.cost.high == pytest.approx((answers.input_tokens.high * 2 + 200 * 100 * 8) / 1e6)
+    assert planned.judge_cost.high == pytest.approx(answers.cost.high + test.cost.high)
+    assert both(budget=0.5).judge_cost == EstimatedRange(0.5, 0.5)
+    assert both({"samples": 3, "temperature": 1}).judge_answers.asked.high == 600
+    assert both(judge_route="simulated").judge_answers is None
+    assert estimate(job(data=data, judge=JUDGE)).judge_answers is None
+
+
 def test_the_plan_shows_the_judge(rows: str, tmp_path: Path, monkeypatch, capsys):
     section = json.dumps({**JUDGE, "judge_model": PRICED})
     (tmp_path / "job.yaml").write_text(
         f"task: conversation\ndata: {{training_data: {rows}, test_data: {rows}}}\nstudent: {{model: phi-4-mini}}\n"
         f"teacher: {{teachers: [{{model: deepseek-v3, connection: deepseek}}]}}\njudge: {section}\n"
+        "curate: {min_judge_score: 3}\n"
     )
     monkeypatch.setenv("COLUMNS", "200")
     plan_command(tmp_path / "job.yaml", Format.text)
     out = capsys.readouterr().out
     assert "gpt-4.1: at most 1,200 requests, mode pairwise" in out
+    assert "gpt-4.1: at most 200 requests, for curate.min_judge_score=3" in out
+    assert " of both" in out
     plan_command(tmp_path / "job.yaml", Format.json)
     assert json.loads(capsys.readouterr().out)["judge"]["asked"] == {"low": 1200, "high": 1200}

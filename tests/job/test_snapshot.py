@@ -35,6 +35,7 @@ HEAVY = {
     # vllm only where it is installed
     "predict": {"torch", "transformers", "jinja2", "peft", "safetensors", "psutil", "numpy", "vllm"},
     "judge": {"aiohttp", "azure", "math_verify", "numpy", "orjson", "rouge_score", "safetensors", "uvloop"},
+    "judge_answers": {"aiohttp", "azure", "math_verify", "numpy", "orjson", "rouge_score", "safetensors", "uvloop"},
     "evaluate": {"math_verify", "numpy", "rouge_score", "sacrebleu", "scipy"},
     "report": {"jinja2", "math_verify", "mlflow", "py3langid", "rouge_score", "sacrebleu"},
     "register": {"azure", "jinja2", "mlflow", "yaml"},

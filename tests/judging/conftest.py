@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from azdistill.contracts.files import write_rows
-from azdistill.contracts.judge import SIMULATED_JUDGE_VARIABLE, STEP
+from azdistill.contracts.judge import STEP
+from azdistill.contracts.judge_requests import SIMULATED_JUDGE_VARIABLE
 from azdistill.contracts.manifest import close_folder
 from azdistill.contracts.rows import Completion, Message, Prediction, Prompt, TokenUsage, prompt_id
 from azdistill.contracts.simulation import Simulation

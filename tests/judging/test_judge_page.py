@@ -18,10 +18,9 @@ JOB = {
 }
 
 
-def block(language: str) -> str:
-    match = re.search(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
-    assert match
-    return match[1]
+def block(language: str, number: int = 0) -> str:
+    text: str = re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)[number]
+    return text
 
 
 def test_the_job_of_the_page_compiles_and_is_judged() -> None:
@@ -32,6 +31,13 @@ def test_the_job_of_the_page_compiles_and_is_judged() -> None:
     assert "policy" in rubric.text
     (judge,) = [node for node in planned.nodes if node.name == "judge"]
     assert (judge.inputs["rows"], judge.inputs["budget"]) == (200, 5)
+
+
+def test_the_minimum_score_of_the_page_belongs_to_its_job() -> None:
+    section, minimum = (YAML(typ="safe", pure=True).load(block("yaml", number)) for number in (0, 1))
+    nodes = {node.name: node for node in plan(DistillationJob.model_validate(JOB | section | minimum)).nodes}
+    assert nodes["judge_answers"].inputs["budget"] == 5
+    assert "answer_scores" in nodes["curate"].inputs
 
 
 def test_the_label_of_the_page_can_be_used(tmp_path: Path) -> None:

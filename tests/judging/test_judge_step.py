@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from azdistill.contracts.judge import SIMULATED_JUDGE_VARIABLE
+from azdistill.contracts.judge_requests import SIMULATED_JUDGE_VARIABLE
 from tests.judging.conftest import GOLD, HOSTILE, prompt
 from tests.manifests import rewrite
 

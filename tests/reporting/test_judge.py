@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from azdistill.contracts.files import write_json
-from azdistill.contracts.manifest import close_folder
+from azdistill.contracts.manifest import Provenance, close_folder
 from azdistill.contracts.report import ReportConfig
 from azdistill.reporting.collect import Folders, collect
 from azdistill.reporting.render import html, markdown
 from azdistill.reporting.report import Costs, Report
+from azdistill.reporting.tables import Table, answer_score_table
 from tests.reporting.conftest import USAGE, interval
 
 Distil = Callable[..., dict[str, Path]]
@@ -81,13 +82,53 @@ def test_a_simulated_judge_is_named(distil: Distil) -> None:
     assert "The judge was simulated" not in html(judged(distil()))
 
 
+SCORES = {"model": "judge-1", "answers": 100, "unjudged": 4, "unanswered": 3, "unreadable": 1, "spent": 9.0}
+
+
+def scored(folders: dict[str, Path], route: str = "endpoint") -> Report:
+    """A report of a job whose judge scored the teacher's answers too."""
+    scores = folders["evaluation"].parent / "answer_scores"
+    write_json(scores / "summary.json", {**SCORES, "scores": {"1": 6, "3.5": 10, "5": 80}})
+    write_json(scores / "usage.json", {**USAGE, "route": route, "ledger": {"useful": PAID}})
+    close_folder(scores, "judge_answers", {})
+    close_folder(folders["curated"], "curate", {}, Provenance(config={"min_judge_score": 4.0}))
+    judged(folders)
+    judgements = folders["evaluation"].parent / "judgements"
+    return collect(Folders(**folders, judgements=judgements, answer_scores=scores), ReportConfig(title="quickstart"))
+
+
+@pytest.mark.parametrize("render", [html, markdown])
+def test_the_page_shows_the_scores_of_the_answers_and_their_cost(
+    distil: Distil, render: Callable[[Report], str]
+) -> None:
+    report = scored(distil())
+    text = render(report).replace("&#39;", "'")
+    assert (report.costs.judge_answers, report.costs.judge) == (2.5, 2.5)
+    assert answer_score_table(report) == Table(
+        ("score", "answers", "share"),
+        (("5", "80", "80.0%"), ("3.5", "10", "10.0%"), ("1", "6", "6.0%"), ("none", "4", "4.0%")),
+    )
+    for words in (
+        "judge's calls about the teacher's answers",
+        "judge's calls about the test rows",
+        "Scores that judge-1 gave to the teacher's answers",
+        "Answers below 4, and those without a score, were dropped",
+        "80.0%",
+    ):
+        assert words in text, words
+    assert "judge_answers" in report.steps
+    assert "its scores say nothing" not in text
+    assert "its scores say nothing" in render(scored(distil(), route="simulated"))
+
+
 def test_a_job_without_a_judge_has_no_such_section(distil: Distil) -> None:
     report = collect(Folders(**distil()), ReportConfig(title="quickstart"))
-    assert report.judge is None
+    assert (report.judge, report.data_card.answer_scores) == (None, None)
     assert "Judge" not in markdown(report)
 
 
 def test_the_judge_is_paid_back_too() -> None:
     costs = Costs(teacher=10.0, judge=5.0, training=1.0, teacher_per_1000=2.0, student_per_1000=1.0)
     assert (costs.spent, costs.break_even_requests) == (16.0, 16_000)
+    assert Costs(teacher=10.0, judge_answers=3.0, judge=5.0).spent == 18.0
     assert Costs(judge=5.0).spent is None

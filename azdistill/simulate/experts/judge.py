@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from azdistill.contracts.judging import FIRST, HIGHEST, LOWEST, SECOND, TIE, read_texts
+from azdistill.contracts.judging import FIRST, SECOND, TIE, read_texts
 from azdistill.contracts.rows import Message
+from azdistill.contracts.verdicts import HIGHEST, LOWEST
 from azdistill.simulate.experts.words import words
 
 

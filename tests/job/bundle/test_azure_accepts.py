@@ -47,7 +47,7 @@ def test_the_sdk_loads_and_validates_a_bundle(bundle: Path) -> None:
 
 @pytest.fixture(scope="module")
 def judged(bundle: Path) -> Path:
-    """The same bundle with a judge, regression suites and new prompts."""
+    """The same bundle with a judge of answers and test rows, regression suites and new prompts."""
     labels = bundle.parent / "labels.jsonl"
     labels.write_text('{"id": "a", "answers": ["b", "c"], "preference": "tie"}\n')
     model = {"model": "gpt-5.1", "connection": "boss"}
@@ -57,7 +57,8 @@ def judged(bundle: Path) -> Path:
     regressions = tuple(map(RegressionSuite.model_validate, suites))
     data = spec.data.model_copy(update={"augment": AugmentSettings(new_prompts=200, budget=None)})
     judge = JudgeSection.model_validate(section)
-    spec = spec.model_copy(update={"judge": judge, "regressions": regressions, "data": data})
+    curate = spec.curate.model_copy(update={"min_judge_score": 3.5})
+    spec = spec.model_copy(update={"judge": judge, "regressions": regressions, "data": data, "curate": curate})
     return compile_job(spec, bundle.parent / "judged").parent
 
 
@@ -67,6 +68,9 @@ def test_the_sdk_and_the_local_engine_accept_a_judge_suites_and_new_prompts(judg
     sent = job._to_rest_object().properties.jobs
     assert sent["evaluate"]["inputs"]["judgements"]["value"] == "${{parent.jobs.judge.outputs.judgements}}"
     assert set(sent["judge"]["inputs"]) >= {"rubric", "human_labels", "judge_model"}
+    for node in ("curate", "judge", "report", "register"):
+        assert sent[node]["inputs"]["answer_scores"]["value"] == "${{parent.jobs.judge_answers.outputs.answer_scores}}"
+    assert sent["curate"]["inputs"]["min_judge_score"]["value"] == "${{parent.inputs.min_judge_score}}"
     assert set(sent["regression"]["inputs"]) >= {"suite_1", "suite_2", "suites"}
     assert sent["teacher"]["inputs"]["prompts"]["value"] == "${{parent.jobs.augment.outputs.augmented}}"
     assert set(sent["augment"]["inputs"]) >= {"teachers", "new_prompts", "max_tokens"}
