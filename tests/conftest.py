@@ -6,8 +6,10 @@ excluded from garbage collection.
 
 import gc
 import ipaddress
+import logging
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -104,3 +106,15 @@ def pytest_testnodedown(node: Any) -> None:
     """Take the counts from an xdist worker: the workers collect the tests, all of them the same."""
     if "deselected_counts" in getattr(node, "workeroutput", {}):
         node.config.stash[DESELECTED_COUNTS] = node.workeroutput["deselected_counts"]
+
+
+@pytest.fixture(autouse=True)
+def logging_not_configured() -> Iterator[None]:
+    """The "azdistill" logger as in a new process: tests of steps configure it."""
+    logger = logging.getLogger("azdistill")
+    handlers, level, propagate = logger.handlers, logger.level, logger.propagate
+    logger.handlers, logger.propagate = [], True
+    logger.setLevel(logging.NOTSET)
+    yield
+    logger.handlers, logger.propagate = handlers, propagate
+    logger.setLevel(level)

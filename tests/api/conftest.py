@@ -1,6 +1,5 @@
 """The simulated teacher as a process, the student of the quickstart, and rows of its task."""
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,6 @@ from azdistill.contracts.simulation import Simulation
 from azdistill.simulate.process import running
 
 STUDENT = Path(__file__).parents[2] / "pipelines/quickstart/student"
-
-
-@pytest.fixture(autouse=True)
-def logging_not_configured() -> Iterator[None]:
-    """The "azdistill" logger as in a new process: tests of steps configure it."""
-    logger = logging.getLogger("azdistill")
-    handlers, level, propagate = logger.handlers, logger.level, logger.propagate
-    logger.handlers, logger.propagate = [], True
-    logger.setLevel(logging.NOTSET)
-    yield
-    logger.handlers, logger.propagate = handlers, propagate
-    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")
