@@ -57,7 +57,8 @@ class NodeCheck:
             port = self.component.inputs.get(name, InputPort(ANY, optional=True))
             if self.component.ports_known and name not in self.component.inputs:
                 hint = node.suggest(name, self.component.inputs)
-                node.error("unknown_input", "the component has no such input", hint, value=None)
+                message = "the component has no such input, so that Azure's client drops it"
+                node.warning("unknown_input", message, hint, value=None)
             elif isinstance(value, PipelineInput):
                 self._check_pipeline_input(node, port, value)
             elif isinstance(value, InputText):

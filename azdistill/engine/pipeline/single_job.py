@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from azdistill.engine.pipeline.client_fields import check_component_file
 from azdistill.engine.pipeline.components import read_component
-from azdistill.engine.pipeline.expressions import InputText, JobOutput, PipelineInput
-from azdistill.engine.pipeline.model import Node, OutputSetting, Pipeline
+from azdistill.engine.pipeline.expressions import InputText, JobOutput, PipelineInput, required_names
+from azdistill.engine.pipeline.model import Component, Node, OutputSetting, Pipeline
 from azdistill.engine.pipeline.yaml_node import YamlNode
 
 
@@ -15,6 +15,7 @@ def single_component(root: YamlNode) -> Pipeline:
     component has none."""
     component = read_component(root, root.document.path.resolve().parent.name)
     check_component_file(root)
+    _check_optional_inputs(root, component)
     node = Node(
         name=node_name(component.name),
         component=component,
@@ -33,6 +34,17 @@ def single_component(root: YamlNode) -> Pipeline:
         is_component=True,
         is_single=True,
     )
+
+
+def _check_optional_inputs(root: YamlNode, component: Component) -> None:
+    """Warn about a command that needs the value of an optional input: it is not inside of `$[[ ]]`. In a pipeline, only
+    a job that gives it no value has this problem."""
+    required = required_names(component.command)
+    for name, port in component.inputs.items():
+        if port.optional and port.default is None and f"inputs.{name}" in required:
+            message = f"uses the optional inputs.{name}, and cannot run without its value"
+            fix = f"put its flag into $[[ ]], such as $[[--{name} ${{{{inputs.{name}}}}}]]"
+            root.at("command").warning("optional_for_required", message, fix, value=None)
 
 
 def single_job(root: YamlNode, node: Node) -> Pipeline:

@@ -111,7 +111,7 @@ AREAS: Mapping[str, Area] = {
         "missing required input": Case(P, "      epochs: 3\n", "",
             "missing_input", "pipeline.yml:23", "jobs.train.inputs.epochs"),
         "unknown input": Case(P, "epochs: 3", "epochs: 3\n      epoch: 3",
-            "unknown_input", "pipeline.yml:26", "jobs.train.inputs.epoch"),
+            "unknown_input", "pipeline.yml:26", "jobs.train.inputs.epoch", severity="warning"),
         "unknown job": Case(P, "jobs.prepare.outputs", "jobs.prepair.outputs",
             "unknown_node", "pipeline.yml:24", "jobs.train.inputs.rows", "${{parent.jobs.prepair.outputs.rows}}"),
         "unknown output of a job": Case(P, "outputs.rows}}", "outputs.lines}}",
