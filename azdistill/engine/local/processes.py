@@ -27,9 +27,9 @@ _SUPERVISOR = (sys.executable, "-I", "-S", str(Path(__file__).with_name("supervi
 # Seconds that it has to end the processes of its command.
 _END_TIMEOUT_S = 10.0
 
-# On SIGTERM, the shell waits for its current program, which may be saving, before it exits. Without this line only the
-# shell would end.
-_WAIT_FOR_CHILD = "trap 'exit 143' TERM\n"
+# On SIGTERM, the shell waits for its current program, which may be saving, before it exits. Without this only the shell
+# would end. It is on the first line of the command, so that the line numbers of bash's errors are those of the user.
+_WAIT_FOR_CHILD = "trap 'exit 143' TERM; "
 
 
 class Stopped(Exception):

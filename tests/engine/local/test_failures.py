@@ -143,6 +143,12 @@ def test_binary_output_is_logged_unchanged_and_shown_without_control_characters(
     assert "[31m" not in text
 
 
+def test_an_error_of_bash_has_the_line_of_the_command(project: Project) -> None:
+    project.write("pipeline.yml", "jobs:\n  bad:\n    command: |\n      true\n      nothing-like-this\n")
+    project.run()
+    assert (project.folder / "bad/log.txt").read_text() == "bash: line 2: nothing-like-this: command not found\n"
+
+
 def test_only_the_end_of_a_large_log_is_read(project: Project) -> None:
     project.write("pipeline.yml", "jobs: {bad: {command: 'yes | head -c 20000000; echo last; exit 1'}}")
     text = describe_failure(project.run().nodes["bad"])
