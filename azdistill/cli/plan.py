@@ -93,6 +93,7 @@ def _figures(
         yield "answer tokens", f"{_tokens(estimated.output_tokens)}, {limit}"
         yield "cost", _cost(estimated)
     yield from _judge(job, estimated)
+    yield from _scorer(job, estimated)
     if minutes:
         yield "teacher time", f"{minutes.low:,.0f} to {minutes.high:,.0f} minutes at the rate limits"
     yield "student", job.student.model
@@ -152,6 +153,24 @@ def _judge_requests(label: str, name: str, planned: "PlannedTeacher | None", pur
     else:
         yield label, f"{name}: {_count(planned.asked)}, {purpose}"
         yield from _cost_lines(planned)
+
+
+def _scorer(job: "DistillationJob", estimated: "Estimate") -> Iterator[tuple[str, str]]:
+    """The requests that score sampled answers. They cost nothing at a model that is served next to the training."""
+    scorer = estimated.scorer
+    if job.scorer is None:
+        return
+    if job.scorer.scorer_route == "simulated":
+        yield "scorer", "no requests, because scorer_route is simulated"
+    elif scorer is None:
+        yield "scorer", UNKNOWN
+    elif job.scorer.teacher is None:
+        share = f"in {job.scorer.gpu_memory:.0%} of the GPU memory"
+        yield "scorer", f"{scorer.name}, served {share}: {_count(scorer.asked)}"
+        yield "  tokens", f"{_tokens(scorer.input_tokens)} of prompts and sampled answers"
+    else:
+        yield "scorer", f"{scorer.name}: {_count(scorer.asked)}, one for each sampled answer"
+        yield from _cost_lines(scorer)
 
 
 def _requests(job: "DistillationJob", estimated: "Estimate") -> str:

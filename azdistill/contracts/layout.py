@@ -18,7 +18,7 @@ A run folder has a folder NODE/OUTPUT for each output of each node. A folder tha
     judge_answers/answer_scores/        answer_scores.jsonl, summary.json, usage.json: with curate.min_judge_score
     curate/curated/                     train.jsonl, validation.jsonl, drops.jsonl, drops.json
     train/model/                        the student: config.json, tokenizer, weights
-    train/metrics/                      metrics.json, history.jsonl
+    train/metrics/                      metrics.json, history.jsonl; usage.json with section scorer
     predict_student/predictions/        predictions.jsonl, profile.json; suites.jsonl with section regressions
     predict_baseline/predictions/       predictions.jsonl, profile.json; suites.jsonl with section regressions
     judge/judgements/                   verdicts.jsonl, labels.jsonl, summary.json, usage.json: with section judge
@@ -36,6 +36,7 @@ from pathlib import Path
 PIPELINE_FILE, COMPONENT_FILE = "pipeline.yml", "component.yml"
 COMPONENTS, ENVIRONMENTS, INPUTS, CODE = "components", "environments", "inputs", "code"
 TEACHERS_INPUT, JUDGE_INPUT = f"{INPUTS}/teachers.json", f"{INPUTS}/judge_model.json"
+SCORER_INPUT = f"{INPUTS}/scorer.json"
 # Everything at the top of a bundle.
 BUNDLE = (COMPONENTS, ENVIRONMENTS, INPUTS, PIPELINE_FILE)
 

@@ -12,7 +12,8 @@ from azdistill.doctor.workspace import ClientFactory, check_azure
 def check_all(
     job_file: Path | None, config: Path | None, open_client: ClientFactory, *, offline: bool
 ) -> Iterator[CheckResult]:
-    """Check this machine, the job file if there is one, the workspace of `config`, and the job's teachers and judge.
+    """Check this machine, the job file if there is one, the workspace of `config`, and the job's teachers,
+    judge and scorer.
 
     `open_client` raises InputError where there is no workspace. Each teacher gets one short request, which is paid for,
     unless `offline`. Raises InputError for a job file that cannot be read.
@@ -31,3 +32,5 @@ def check_all(
         yield from check_teachers(job.teacher, offline=offline)
         if job.judge:
             yield from check_teachers(job.judge.requests, offline=offline)
+        if job.scorer and job.scorer.teacher:
+            yield from check_teachers(job.scorer.requests, offline=offline)

@@ -11,7 +11,14 @@ from azdistill.engine.pipeline.vm_sizes import check_name, vm_size
 from azdistill.job.catalog import Facts, TeacherFacts, built_in
 from azdistill.job.compute_checks import SIZES
 from azdistill.job.gpu_settings import missing_packages
-from azdistill.job.memory import choose_settings, gpu_of, teachers_of_unknown_size, training_of, what_would_fit
+from azdistill.job.memory import (
+    choose_settings,
+    gpu_of,
+    scorer_gb,
+    teachers_of_unknown_size,
+    training_of,
+    what_would_fit,
+)
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES
 from azdistill.job.plan import step_configs
@@ -63,6 +70,7 @@ def advice(job: DistillationJob, today: date | None = None) -> list[Problem]:
         _vm_sizes,
         _gpu_memory,
         _teacher_memory,
+        _scorer_memory,
         _idle_gpus,
         _batch_of_processes,
         serving_advice,
@@ -129,7 +137,9 @@ def _known_teachers(job: DistillationJob) -> Iterator[tuple[FieldPath, str, Teac
 
 
 def _known_judge(job: DistillationJob) -> Iterator[tuple[FieldPath, str, TeacherFacts]]:
-    """The judge, if the catalog has it. No student is trained with its texts."""
+    """The judge and the scorer, if the catalog has them. No student is trained with their texts."""
+    if job.scorer and job.scorer.teacher and (facts := job.known.teacher(job.scorer.teacher.model)):
+        yield ("scorer", "teacher", "model"), job.scorer.teacher.model, facts
     if job.judge and (facts := job.known.teacher(job.judge.judge_model.model)):
         yield JUDGE, job.judge.judge_model.model, facts
 
@@ -291,6 +301,20 @@ def _teacher_memory(job: DistillationJob) -> Iterator[Problem]:
         message = "its size is unknown, so its GPU memory is not counted"
         fix = "add it to catalog.students with its parameters"
         yield _warning("unknown_size", ("white_box", index, "model"), model, message, fix)
+
+
+def _scorer_memory(job: DistillationJob) -> Iterator[Problem]:
+    """A served scoring teacher whose weights do not fit its share of the GPU, or whose size is unknown."""
+    scorer, gpu, needed = job.scorer, gpu_of(job), scorer_gb(job)
+    if scorer is None or scorer.model is None:
+        return
+    if needed is None:
+        message, fix = "its size is unknown, so it may not fit", "add it to catalog.students with its parameters"
+        yield _warning("unknown_size", ("scorer", "model"), scorer.model, message, fix)
+    elif gpu and gpu.gpu_memory_gb and needed > scorer.gpu_memory * gpu.gpu_memory_gb:
+        message = f"{scorer.gpu_memory * gpu.gpu_memory_gb:,.0f} GB, and the weights of the scorer have {needed:,.0f}"
+        fix = "raise it, or choose a larger VM size or an endpoint"
+        yield _warning("exceeds_gpu_memory", ("scorer", "gpu_memory"), scorer.gpu_memory, message, fix)
 
 
 def _idle_gpus(job: DistillationJob) -> Iterator[Problem]:

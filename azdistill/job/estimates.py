@@ -103,7 +103,7 @@ class PlannedTraining:
 
 @dataclass(frozen=True)
 class PlannedTeacher:
-    """Estimate of one teacher, of a judge of answers or of test rows, or of the requests for new prompts.
+    """Estimate of one teacher, of a judge of answers or of test rows, of a scorer, or of the requests for new prompts.
 
     `asked` is the number of paid requests. `cost` is in the currency of the prices and at most the budget. It is None
     without prices.
@@ -126,7 +126,8 @@ class Estimate:
     rows are remote, and when it is simulated, and so is `judge_answers`, the requests about the teacher's answers to
     training and validation rows. `judge_cost` is the cost of both, None without prices. `augment` are the requests for
     new prompts, whose answers are counted in `teachers`; None without data.augment, for remote rows and simulated
-    teachers. `serving` is None without section `deployment`.
+    teachers. `scorer` are the requests of step train to score sampled answers; None without section `scorer`, for
+    remote rows and a dry run. `serving` is None without section `deployment`.
     """
 
     nodes: tuple[EstimatedNode, ...]
@@ -142,6 +143,7 @@ class Estimate:
     judge_cost: EstimatedRange | None = None
     augment: PlannedTeacher | None = None
     serving: PlannedServing | None = None
+    scorer: PlannedTeacher | None = None
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,7 @@ def estimate(job: DistillationJob) -> Estimate:
         judge_cost=_judge_cost(job, [planned for planned in (judge_answers, judge) if planned]),
         augment=planned_augment(job, sampled),
         serving=planned_serving(job),
+        scorer=planned_scorer(job, rows["train"], sampled),
     )
 
 
@@ -327,6 +330,28 @@ def _judge_cost(job: DistillationJob, planned: Sequence[PlannedTeacher]) -> Esti
     costs = [requests.cost for requests in planned if requests.cost]
     total = _sum(costs)
     return _within_budget(total.low, total.high, job.judge.budget) if job.judge and costs else None
+
+
+def planned_scorer(
+    job: DistillationJob, train_rows: int | None, sampled: Mapping[str, _Sampled]
+) -> PlannedTeacher | None:
+    """Requests to score the answers that the student samples to `train_rows` rows, all of them different.
+
+    Each costs its prompt and answer, and one generated token.
+    """
+    scorer, settings, rows = job.scorer, job.train.on_policy, sampled.get("train")
+    if scorer is None or settings is None or train_rows is None or rows is None or scorer.scorer_route == "simulated":
+        return None
+    new = job.data.augment.new_prompts if job.data.augment else 0
+    visits = (train_rows + new) * job.teacher.samples * job.train.num_epochs * (1 - settings.start_fraction)
+    asked = round(visits * settings.share * settings.rollouts)
+    short, long = CHARACTERS
+    longest = min((rows.characters - rows.reference) / short + settings.max_new_tokens, job.train.max_length)
+    tokens = EstimatedRange(round(asked * rows.characters / long), round(asked * longest))
+    requests = EstimatedRange(asked, asked)
+    (teacher,) = scorer.requests.teachers
+    cost = _cost(teacher, tokens, requests, scorer.budget)
+    return PlannedTeacher(scorer.model or teacher.called, requests, tokens, requests, cost)
 
 
 def planned_augment(job: DistillationJob, sampled: Mapping[str, _Sampled]) -> PlannedTeacher | None:

@@ -77,7 +77,7 @@ class Training:
 
     `measured` is the student's name in the table, None if it is not there. `gpu` is None where the VM size is unknown;
     a GPU with bfloat16 is assumed then. `teachers` are the parameters of the white-box teachers whose size is known,
-    in billions.
+    in billions. `served` is the fraction of the GPU memory of a scoring teacher that is served next to the training.
     """
 
     student: StudentFacts
@@ -86,6 +86,7 @@ class Training:
     gpu: VmSize | None
     processes: int = 1
     teachers: tuple[float, ...] = ()
+    served: float = 0.0
 
     def with_settings(self, **settings: object) -> "Training":
         """The same training with other settings."""
@@ -112,7 +113,10 @@ class Training:
             memory = self._rough()
         else:
             memory = self._measured(cell, rows or self.rows, length or self.config.max_length)
-        return memory and replace(memory, parts={**memory.parts, **self._teacher_parts(), **self._self_teacher_parts()})
+        others = {**self._teacher_parts(), **self._self_teacher_parts()}
+        if self.served and self.gpu and self.gpu.gpu_memory_gb:
+            others["scoring teacher"] = self.served * self.gpu.gpu_memory_gb
+        return memory and replace(memory, parts={**memory.parts, **others})
 
     def fits(self, rows: int | None = None, length: int | None = None) -> bool | None:
         """True if one GPU has the memory. None if the GPU or the size of the student is unknown."""
@@ -302,11 +306,18 @@ def training_of(job: "DistillationJob") -> Training | None:
     own = job.catalog.student(name or "")
     measured = None if own and (own.memory or own.parameters) else name
     teachers = tuple(size for teacher in job.white_box if (size := _parameters(job, teacher.model)))
-    return Training(facts, measured, job.train, gpu_of(job), train_processes(job.compute), teachers)
+    served = job.scorer.gpu_memory if job.scorer and job.scorer.model else 0.0
+    return Training(facts, measured, job.train, gpu_of(job), train_processes(job.compute), teachers, served)
+
+
+def scorer_gb(job: "DistillationJob") -> float | None:
+    """GB of the weights of a scoring teacher that is served next to the training, in 16 bits. None if unknown."""
+    parameters = _parameters(job, job.scorer.model) if job.scorer and job.scorer.model else None
+    return parameters and 2 * parameters
 
 
 def _parameters(job: "DistillationJob", model: str) -> float | None:
-    """Billions of parameters of a white-box teacher, if the catalog knows it as a student or as a teacher."""
+    """Billions of parameters of a teacher on the GPU, if the catalog knows it as a student or as a teacher."""
     facts = job.known.student(model) or job.known.teacher(model)
     return facts.parameters if facts else None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.extras import check_steps
 from azdistill.contracts.train import UNIFORM, WHITE_BOX_PORTS, TrainConfig
+from azdistill.contracts.train_scored import MODEL_PORT
 from azdistill.contracts.verdicts import LOWEST
 from azdistill.engine.local.data import find_copy
 from azdistill.job.paths import FILES, is_remote, is_rubric_file
@@ -117,6 +118,9 @@ def _without_side_effects(job: "DistillationJob") -> Iterator[Replacement]:
     if minimum is not None and minimum > LOWEST:
         after = f"at least {LOWEST}, because the scores of a simulated judge say nothing"
         yield Replacement("min_judge_score", str(LOWEST), "scores", f"at least {minimum:g}", after)
+    if job.scorer and job.scorer.scorer_route == "endpoint":
+        scorer = job.scorer.model or job.scorer.requests.teachers[0].called
+        yield Replacement("scorer_route", "simulated", "scorer", scorer, "the student before training, on loopback")
     if job.evaluate.enforce_gates:
         yield Replacement("enforce_gates", "false", "gates", "enforced", "reported")
     yield Replacement("registered_model", name, "name", job.registered_model, f"{name}, in a registry of this run")
@@ -157,6 +161,9 @@ def _replaced_student(job: "DistillationJob", home: Path, files: Mapping[str, st
     for port, teacher in zip(WHITE_BOX_PORTS, job.white_box, strict=False):
         folder = str(tiny_baseline(student))
         yield Replacement(port, folder, "white-box teacher", teacher.model, "the student with other weights")
+    if job.scorer and job.scorer.model:
+        # A dry run does not read it: the student scores.
+        yield Replacement(MODEL_PORT, str(tiny_baseline(student)), "scorer", job.scorer.model, "a tiny model")
     if job.train.layer_map != UNIFORM:
         yield Replacement("layer_map", UNIFORM, "layers", job.train.layer_map, UNIFORM)
     if job.student.weights != "random":

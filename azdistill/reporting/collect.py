@@ -33,6 +33,7 @@ from azdistill.contracts.results import (
     ModelRole,
     Profile,
     RowScores,
+    ScorerUsage,
     Usage,
     read_result,
 )
@@ -106,7 +107,8 @@ def collect(folders: Folders, config: ReportConfig, trials: Trials | None = None
         read_result(folder / USAGE_FILE, Usage) if folder else None
         for folder in (folders.augmented, folders.answer_scores, folders.judgements)
     )
-    training = read_json(folders.training / TRAINING_METRICS_FILE)
+    training, scorer = read_json(folders.training / TRAINING_METRICS_FILE), folders.training / USAGE_FILE
+    scorer_usage = read_result(scorer, ScorerUsage) if scorer.is_file() else None
     profile = read_result(folders.student / PROFILE_FILE, Profile)
     scores = list(read_rows(folders.evaluation / SCORES_FILE, RowScores))
     kinds = rows_by_kind(scores, metrics.primary_metric)
@@ -133,9 +135,19 @@ def collect(folders: Folders, config: ReportConfig, trials: Trials | None = None
         data_card=_data_card(folders, metrics, manifests),
         stages=_stages(folders, manifests),
         usage=usage,
-        costs=costs(usage, training.get("seconds", 0.0), profile, config, judge_usage, augment_usage, scores_usage),
+        costs=costs(
+            usage,
+            training.get("seconds", 0.0),
+            profile,
+            config,
+            judge=judge_usage,
+            augment=augment_usage,
+            judge_answers=scores_usage,
+            scorer=scorer_usage,
+        ),
         judge=read_result(folders.evaluation / JUDGE_FILE, JudgeResults) if folders.judgements else None,
         judge_usage=judge_usage,
+        scorer_usage=scorer_usage,
         training=training,
         curve=_curve(folders.training / HISTORY_FILE),
         trials=trials,

@@ -11,6 +11,7 @@ from azdistill.contracts.results import (
     Metrics,
     MetricValue,
     ModelRole,
+    ScorerUsage,
     Usage,
 )
 from azdistill.contracts.verdicts import HumanAgreement, JudgeResults
@@ -193,13 +194,20 @@ def answer_scores(counts: AnswerScoreCounts) -> str:
     return f"{text} The judge was simulated: its scores say nothing." if counts.route == "simulated" else text
 
 
-def training_facts(metrics: Mapping[str, Any]) -> list[Fact]:
-    """The training metrics that the report shows, in reading order."""
+def training_facts(metrics: Mapping[str, Any], scorer: ScorerUsage | None = None) -> list[Fact]:
+    """The training metrics that the report shows, in reading order, and the use of a scoring teacher."""
     hidden = OF_SEVERAL_PROCESSES if metrics.get("processes", 1) == 1 else ()
     shown = [row for row in TRAINING if row[0] in metrics and row[0] not in hidden]
     facts = [(label, show(metrics[key])) for key, label, show in shown if key != ALIGNED or metrics[key] is not None]
     rollouts = metrics.get("on_policy") or {}
-    return facts + [(label, show(rollouts[key])) for key, label, show in ROLLOUTS if rollouts.get(key) is not None]
+    facts += [(label, show(rollouts[key])) for key, label, show in ROLLOUTS if rollouts.get(key) is not None]
+    return [*facts, ("scoring teacher", _scorer(scorer))] if scorer else facts
+
+
+def _scorer(usage: ScorerUsage) -> str:
+    """The answers that a scoring teacher scored. The test text that was scored before them counts as one."""
+    stored = f", {usage.from_store:,} from the response store" if usage.from_store else ""
+    return f"{usage.teacher} ({usage.route}): {usage.scored:,} sampled answers, {usage.asked:,} requests{stored}"
 
 
 LOSS_TERMS = "The training loss is the sum of these terms."
@@ -316,6 +324,7 @@ def cost_facts(report: Report) -> list[Fact]:
         ("calls for new prompts", _optional_amount(costs.augment)),
         ("judge's calls about the teacher's answers", _optional_amount(costs.judge_answers)),
         ("judge's calls about the test rows", _optional_amount(costs.judge)),
+        ("scores of sampled answers", _optional_amount(costs.scorer)),
         ("training", _optional_amount(costs.training)),
         ("1,000 answers of the teacher", _optional_amount(costs.teacher_per_1000)),
         ("1,000 answers of the student", _optional_amount(costs.student_per_1000)),
@@ -418,7 +427,9 @@ ROLLOUTS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("repeat_rate", "sampled answers that repeat themselves", percent),
     ("overlap", "likeliest tokens in common with the teacher", percent),
     ("shared_mass", "probability of the teacher's likeliest tokens", percent),
+    ("teacher_mass", "their probability for the teacher", percent),
     ("generation_share", "time spent in sampling", percent),
+    ("scoring_share", "time spent in waiting for scores", percent),
 )
 
 # Only trainings with the term top_k have it.

@@ -13,6 +13,7 @@ from azdistill.contracts.results import (
     ModelMetrics,
     ModelRole,
     ReferenceSource,
+    ScorerUsage,
     SliceMetrics,
     SuiteMetrics,
     Usage,
@@ -216,8 +217,8 @@ class Costs(ReportModel):
 
     `teacher` is that of all answers of the teachers and `by_outcome` that of calls with one outcome, `augment` that of
     all calls for new prompts, `judge_answers` and `judge` those of all calls to a judge about the teacher's answers and
-    about the test rows, `training` that of the time in which the student was trained. `teacher_per_1000` and
-    `student_per_1000` are those of 1,000 answers.
+    about the test rows, `scorer` that of all scores of sampled answers, `training` that of the time in which the
+    student was trained. `teacher_per_1000` and `student_per_1000` are those of 1,000 answers.
     """
 
     teacher: float | None = None
@@ -225,14 +226,15 @@ class Costs(ReportModel):
     augment: float | None = None
     judge_answers: float | None = None
     judge: float | None = None
+    scorer: float | None = None
     training: float | None = None
     teacher_per_1000: float | None = None
     student_per_1000: float | None = None
 
     @property
     def spent(self) -> float | None:
-        """Cost of the distillation: teacher, new prompts, judge and training. None if no teacher has a price."""
-        others = (self.augment, self.judge_answers, self.judge, self.training)
+        """Cost of teacher, new prompts, judge, scores and training. None if no teacher has a price."""
+        others = (self.augment, self.judge_answers, self.judge, self.scorer, self.training)
         return None if self.teacher is None else self.teacher + sum(cost or 0 for cost in others)
 
     @property
@@ -286,6 +288,7 @@ class Report(ReportModel):
     costs: Costs = Costs()
     judge: JudgeResults | None = None
     judge_usage: Usage | None = None
+    scorer_usage: ScorerUsage | None = None
     training: dict[str, Any]
     curve: tuple[CurvePoint, ...]
     confusion: Confusion | None = None

@@ -1,11 +1,14 @@
 """Section scorer of a job: step train runs in its variant, and a scorer that cannot work is refused."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from azdistill.contracts.errors import SpecError
 from azdistill.job.bundle import pipeline_document
+from azdistill.job.estimates import Estimate, EstimatedRange, estimate
 from azdistill.job.model import DistillationJob
 from azdistill.job.plan import Plan, plan
 from azdistill.job.snapshot import closure
@@ -90,3 +93,34 @@ def test_a_white_box_teacher_next_to_a_scorer_is_for_the_losses_of_stored_text()
     planned({"teacher": ENDPOINT}, {**ON_POLICY, "losses": {"text": 1, "logits": 1}}, white_box=white_box)
     with pytest.raises(SpecError, match="no loss uses it"):
         planned({"teacher": ENDPOINT}, ON_POLICY, white_box=white_box)
+
+
+def estimated(tmp_path: Path, scorer: Any, **train: Any) -> Estimate:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(100 * (json.dumps({"prompt": "q" * 300, "completion": "a" * 50}) + "\n"))
+    data = {"training_data": str(rows), "test_data": str(rows)}
+    settings = {"on_policy": {"share": 0.5, "rollouts": 4, "max_new_tokens": 200, "start_fraction": 0.25}, **train}
+    return estimate(planned(scorer, settings, data=data, prepare={"validation_fraction": 0.1}).job)
+
+
+def test_a_plan_counts_the_requests_and_their_cost(tmp_path: Path) -> None:
+    """90 rows, three epochs but for the first quarter of the steps, four answers to half of the rows."""
+    priced = {"teacher": {**ENDPOINT, "input_price": 10.0, "output_price": 1000.0}}
+    scorer = estimated(tmp_path, priced).scorer
+    assert scorer is not None
+    assert scorer.asked == EstimatedRange(405, 405)
+    assert scorer.input_tokens == EstimatedRange(405 * 350 / 5, 405 * (300 / 3 + 200))
+    assert scorer.cost == EstimatedRange((28_350 * 10 + 405_000) / 1e6, (121_500 * 10 + 405_000) / 1e6)
+    capped = estimated(tmp_path, {**priced, "budget": 1.0}).scorer
+    assert capped is not None
+    assert capped.cost == EstimatedRange(0.6885, 1.0)
+
+
+def test_a_plan_counts_the_memory_of_a_served_model(tmp_path: Path) -> None:
+    """It is taken from the training, for which another method fits then."""
+    (alone, served) = (
+        estimated(tmp_path, scorer).training for scorer in ({"teacher": ENDPOINT}, {"model": "phi-4-mini"})
+    )
+    assert (alone.method, served.method) == ("full", "lora")
+    assert served.parts is not None
+    assert served.parts["scoring teacher"] == 0.4 * 80

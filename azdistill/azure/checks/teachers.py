@@ -13,12 +13,15 @@ from azdistill.azure.workspace import cloud_of_client
 from azdistill.azure_rest.connections import ConnectionProperties, read_properties
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
-from azdistill.contracts.layout import JUDGE_INPUT, TEACHERS_INPUT
+from azdistill.contracts.layout import JUDGE_INPUT, SCORER_INPUT, TEACHERS_INPUT
 from azdistill.job.catalog import built_in
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
+
+# Files of a bundle with models at endpoints.
+INPUTS = (TEACHERS_INPUT, JUDGE_INPUT, SCORER_INPUT)
 
 # By name: properties of a connection, None if a teacher cannot use it, and the result of its check.
 Connections = Mapping[str, tuple[ConnectionProperties | None, CheckResult]]
@@ -119,6 +122,7 @@ def check_retired(bundle: Path, today: date) -> Iterator[CheckResult]:
 
 
 def read_teachers(bundle: Path) -> list[dict[str, Any]]:
-    """The teachers of a bundle and its judge, none where it is of another kind."""
-    teachers, judge = bundle / TEACHERS_INPUT, bundle / JUDGE_INPUT
-    return [*(read_json(teachers) if teachers.is_file() else []), *([read_json(judge)] if judge.is_file() else [])]
+    """The teachers of a bundle, its judge and its scorer, none where it is of another kind."""
+    teachers, judge, scorer = (read_json(path) if (path := bundle / name).is_file() else None for name in INPUTS)
+    others = (judge, scorer and scorer["teacher"])
+    return [*(teachers or []), *(teacher for teacher in others if teacher)]
