@@ -126,8 +126,8 @@ class OnPolicy(StepConfig):
 
     teacher: Literal["auto", "self"] = Field(
         "auto",
-        description="Scores the sampled answers. auto: the models in white_box. self: the student itself, with the "
-        "stored answer of the row in its prompt.",
+        description="Scores the sampled answers. auto: section scorer, or else the models in white_box. self: the "
+        "student itself, with the stored answer of the row in its prompt.",
     )
     teacher_decay: float = Field(
         0.95,
@@ -191,8 +191,8 @@ class TrainConfig(StepConfig):
     jsd_beta: float = Field(0.5, gt=0, lt=1, description="Weight of the teacher in the mixture of jsd.")
     on_policy: OnPolicy | None = Field(
         None,
-        description="On-policy distillation: in a share of the rows, a teacher in white_box scores answers that the "
-        "student samples. Default: the teacher's text alone.",
+        description="On-policy distillation: in a share of the rows, a teacher scores answers that the student "
+        "samples. Default: the teacher's text alone.",
     )
     distillation_temperature: float = Field(
         1.0,
