@@ -115,7 +115,7 @@ def check_drops(counts: CurateCounts, max_ratio: float) -> None:
             code="too_many_drops",
             field=("curate", "max_drop_ratio"),
             value=max_ratio,
-            fix="see drops.jsonl, and change the teacher's prompting or max_tokens",
+            fix="see drops.jsonl; change the teacher's prompting or max_tokens, or the filters of section curate",
         )
     if not counts.kept["train"]:
         drops = "; ".join(str(drops) for drops in (counts.faulty, counts.others) if drops.total)
