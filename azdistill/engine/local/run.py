@@ -1,5 +1,6 @@
 """One run of a pipeline in a folder: reuse or start each node when its inputs are ready, and record its result."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,10 +30,12 @@ from azdistill.engine.local.records import (
 from azdistill.engine.local.resolve import HashedPath, ResolvedNode, Resolver
 from azdistill.engine.local.results import Event, Explanation, NodeRun, RunResult
 from azdistill.engine.local.selection import dependents
-from azdistill.engine.local.snapshots import stage
+from azdistill.engine.local.snapshots import large_snapshot, stage
 from azdistill.engine.local.storage import remove
 from azdistill.engine.pipeline.checks import execution_order
 from azdistill.engine.pipeline.model import Node, Pipeline
+
+logger = logging.getLogger("azdistill.engine")
 
 POLL_INTERVAL_S = 0.2
 
@@ -187,6 +190,8 @@ class Run:
             for log in (folder / LOG, *folder.glob(LOGS_OF_PROCESSES)):
                 remove(log)
         write_record(folder, NodeRecord("running", resolved.key, resolved.settings))
+        if warning := large_snapshot(resolved.code):
+            logger.warning(f"{node.name}: warning: {warning}")
         stage(resolved.code, folder / CODE)
         if self.environments.interpreter(node.name) is None:
             create_overlay(folder / OVERLAY)

@@ -1,7 +1,7 @@
 """The code snapshot of a component: the files that Azure ML would upload."""
 
 import shutil
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
@@ -13,6 +13,9 @@ from azdistill.engine.pipeline.model import Component
 
 # Folders in the working folder of a command that exist from its start.
 ARTIFACTS = ("outputs", "logs")
+
+# Azure ML uploads a larger snapshot with every change of a file.
+MAX_BYTES, MAX_FILES = 100_000_000, 2_000
 
 _IGNORE_FILES = (".amlignore", ".gitignore")
 
@@ -30,6 +33,19 @@ def snapshot(component: Component, own: Container[Path] = ()) -> dict[str, Path]
         files |= dict(_files(include.resolve(), include.resolve().name, own))
     ignored = _ignored(root if root.is_dir() else root.parent) if files else GitIgnoreSpec([])
     return {name: path for name, path in sorted(files.items()) if not ignored.match_file(name)}
+
+
+def large_snapshot(files: Mapping[str, Path]) -> str:
+    """A sentence about a snapshot that takes long to upload, with its largest file; empty for any other."""
+    sizes = {name: path.stat().st_size for name, path in files.items()}
+    total = sum(sizes.values())
+    if total <= MAX_BYTES and len(files) <= MAX_FILES:
+        return ""
+    largest = max(sizes, key=lambda name: sizes[name])
+    return (
+        f"its code snapshot has {len(files):,} files, {total / 1e6:,.0f} MB; the largest is {largest!r}, "
+        f"{sizes[largest] / 1e6:,.1f} MB: list what the command does not need in .amlignore"
+    )
 
 
 def stage(files: dict[str, Path], folder: Path) -> None:

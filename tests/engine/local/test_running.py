@@ -1,6 +1,7 @@
 """Runs: data between nodes, commands as Azure ML renders them, the files of a run folder."""
 
 import json
+import os
 import sys
 import threading
 from pathlib import Path
@@ -11,6 +12,7 @@ from azdistill.contracts.errors import InputError, PipelineError
 from azdistill.engine.local.engine import explain, run_pipeline
 from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.results import Event
+from azdistill.engine.local.snapshots import large_snapshot
 from tests.engine.local.conftest import Project
 
 
@@ -188,6 +190,16 @@ def test_run_folders_and_the_home_folder_are_not_in_the_snapshot(project: Projec
     assert project.states() == {"show": "reused"}
     assert project.states(folder=project.root / "runs/other") == {"show": "completed"}
     assert (project.root / "runs/other/show/out").read_text() == "./pipeline.yml\n"
+
+
+@pytest.mark.parametrize(("files", "size"), [(2_001, 0), (1, 100_000_001)])
+def test_a_large_snapshot_is_a_warning_with_its_largest_file(tmp_path: Path, files: int, size: int) -> None:
+    paths = {f"{number}.bin": tmp_path / f"{number}.bin" for number in range(files)}
+    for path in paths.values():
+        path.touch()
+    assert large_snapshot(dict(list(paths.items())[:2_000])) == ""
+    os.truncate(tmp_path / "0.bin", max(size, 1))
+    assert f"{files:,} files, {size / 1e6:.0f} MB; the largest is '0.bin'" in large_snapshot(paths)
 
 
 def test_linked_code_is_in_the_snapshot_and_a_link_to_itself_is_skipped(project: Project) -> None:
