@@ -29,7 +29,6 @@ def _job(name: str) -> OtherKind:
 
 _AUTOML, _SPARK, _FINE_TUNING = _job("an automated ML job"), _job("a Spark job"), _job("a fine-tuning job")
 _IMPORT, _PARALLEL = _job("an import job"), _job("a parallel job outside a pipeline")
-_DISTILLATION = _job("Azure ML's own distillation job")
 _SCHEDULE = OtherKind("a schedule", "az ml schedule create")
 _ENDPOINT = OtherKind("an online endpoint", "az ml online-endpoint create")
 _DEPLOYMENT = OtherKind("an online deployment", "az ml online-deployment create")
@@ -64,7 +63,6 @@ _SCHEMAS: Mapping[str, RunnableKind | OtherKind] = {
     **dict.fromkeys(("automljob", "automl"), _AUTOML),
     "sparkjob": _SPARK,
     **dict.fromkeys(("finetuningjob", "finetuning"), _FINE_TUNING),
-    **dict.fromkeys(("distillationjob", "distillation"), _DISTILLATION),
     **dict.fromkeys(("importjob", "dataimport"), _IMPORT),
     **dict.fromkeys(("schedule", "monitorschedule", "jobschedule"), _SCHEDULE),
     **dict.fromkeys(("onlineendpoint", "managedonlineendpoint", "kubernetesonlineendpoint"), _ENDPOINT),
@@ -103,7 +101,6 @@ _TYPES: Mapping[str, RunnableKind | OtherKind] = {
     "automl": _AUTOML,
     "spark": _SPARK,
     "finetuning": _FINE_TUNING,
-    "distillation": _DISTILLATION,
     "import": _IMPORT,
     "data_transfer": _job("a data transfer job"),
     **dict.fromkeys(("uri_file", "uri_folder", "mltable"), _DATA),
@@ -133,13 +130,16 @@ _SCHEMA = re.compile(r"([\w-]+)\.schema\.json$")
 
 
 def kind_of(fields: Mapping[str, Any]) -> RunnableKind | OtherKind | None:
-    """The kind of a file by its fields; None for a file that is none of Azure ML, such as a distillation job."""
+    """The kind of a file by its fields; None for any other file, such as a distillation job: azdistill's own, and that of
+    Azure ML."""
     match = _SCHEMA.search(str(fields.get("$schema") or ""))
     by_schema, type = _SCHEMAS.get(match[1].lower()) if match else None, str(fields.get("type") or "").lower()
     # Azure ML reads no schema, but only the schema distinguishes a component from a job, and a deployment of
     # `type: pipeline` from a pipeline.
     if by_schema and not _is_job(by_schema):
         return by_schema
+    if type == "distillation":
+        return None
     if type == "command" and "jobs" not in fields:
         return by_schema if by_schema in ("component", "command job") else _command(fields)
     return _TYPES.get(type) or ("pipeline" if "jobs" in fields else by_schema or _by_fields(fields))

@@ -59,8 +59,10 @@ def test_a_file_that_only_azure_ml_reads_has_its_command(fields: dict[str, Any],
     assert kind.command == command
 
 
-@pytest.mark.parametrize("fields", [{}, {"task": "nli"}, {"name": "support", "teacher": {}}, {"inputs": {}}])
-def test_a_distillation_job_is_no_file_of_azure_ml(fields: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "fields", [{}, {"task": "nli"}, {"name": "support", "teacher": {}}, {"type": "distillation", "jobs": 1}]
+)
+def test_a_distillation_job_has_no_other_kind(fields: dict[str, Any]) -> None:
     assert kind_of(fields) is None
 
 
