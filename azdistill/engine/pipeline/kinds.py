@@ -130,8 +130,7 @@ _SCHEMA = re.compile(r"([\w-]+)\.schema\.json$")
 
 
 def kind_of(fields: Mapping[str, Any]) -> RunnableKind | OtherKind | None:
-    """The kind of a file by its fields; None for any other file, such as a distillation job: azdistill's own, and that of
-    Azure ML."""
+    """The kind of a file by its fields; None for any other file, such as a distillation job, that of Azure ML too."""
     match = _SCHEMA.search(str(fields.get("$schema") or ""))
     by_schema, type = _SCHEMAS.get(match[1].lower()) if match else None, str(fields.get("type") or "").lower()
     # Azure ML reads no schema, but only the schema distinguishes a component from a job, and a deployment of
