@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,9 @@ from benchmarks.signals_page import SIGNALS, TEXT, Study, Trainings, page
 
 ROOT = Path(__file__).parent.parent
 JOBS, PAGE = ROOT / "pipelines" / "signals", ROOT / "docs" / "signals.md"
+DATA = JOBS / "data"
+
+AZDISTILL = [sys.executable, "-c", "from azdistill.cli.main import main; main()"]
 
 # Seeds of weights, batches and rollouts.
 SEEDS = (1, 2, 3)
@@ -41,20 +43,10 @@ SEEDS = (1, 2, 3)
 SHARES, TOP_K_SHARES = (0.5, 1.0), (0.4, 0.5, 0.6, 1.0)
 # Trainings at the same time, each with one thread.
 PROCESSES = 2
-# Address of the teacher in the job files.
-ENDPOINT = "http://127.0.0.1:8765/v1"
+# Port of the teacher in the job files. A sampled answer depends on the address, as a request's id does.
+PORT = 8765
 # Rows answered together, and the longest answer in tokens of either tokenizer.
 BATCH, MAX_NEW_TOKENS = 100, 64
-
-
-@dataclass(frozen=True)
-class Training:
-    """One training: a job's file, a share of its updates, a seed, and the student, by the name of its folder."""
-
-    job: Path
-    share: float
-    seed: int
-    student: str = "student"
 
 
 @dataclass(frozen=True)
@@ -85,25 +77,16 @@ def study() -> Figures:
 
 def _run(folder: Path) -> Study:
     """Make rows and models, let the teacher answer, and train all students."""
-    from azdistill.contracts.simulation import ServedModel, Simulation
-    from azdistill.simulate.process import running
-
-    jobs = shutil.copytree(JOBS, folder / "signals", ignore=shutil.ignore_patterns("data"))
-    _make_data(jobs / "data")
+    _make_data()
     with ExitStack() as stack:
-        url = stack.enter_context(running(Simulation(latency_ms=0), ServedModel(jobs / "data" / "teacher")))
-        for job in jobs.glob("*/job.yaml"):
-            job.write_text(job.read_text(encoding="utf-8").replace(ENDPOINT, f"{url}/v1"), encoding="utf-8")
-        run = _let_teacher_answer(jobs / TEXT / "job.yaml", folder)
+        stack.enter_context(_teacher())
+        run = _let_teacher_answer(folder)
         context = multiprocessing.get_context("spawn")
         pool = stack.enter_context(ProcessPoolExecutor(PROCESSES, mp_context=context))
         trainings = {
-            signal: {share: _start(pool, run, jobs / signal / "job.yaml", share) for share in _shares(signal)}
-            for signal in SIGNALS
+            signal: {share: _start(pool, run, signal, share) for share in _shares(signal)} for signal in SIGNALS
         }
-        other = {
-            signal: _start(pool, run, jobs / signal / "job.yaml", 1.0, "other_student") for signal in (TEXT, "top_k")
-        }
+        other = {signal: _start(pool, run, signal, 1.0, "other_student") for signal in (TEXT, "top_k")}
         return Study(
             {
                 signal: {share: _finish(f"{signal} {share}", futures) for share, futures in by_share.items()}
@@ -111,30 +94,51 @@ def _run(folder: Path) -> Study:
             },
             {signal: _finish(f"{signal}, other tokenizer", futures) for signal, futures in other.items()},
             other["top_k"][0].result().aligned_share or 0.0,
-            _facts(jobs / "data", run),
+            _facts(run),
         )
 
 
-def _make_data(data: Path) -> None:
+def _make_data() -> None:
     started = time.perf_counter()
     for script, option in (("generate.py", "--out"), ("make_models.py", "--data")):
-        _call([sys.executable, str(JOBS / script), option, str(data)])
+        _call([sys.executable, str(JOBS / script), option, str(DATA)])
     print(f"  rows and models are made: {time.perf_counter() - started:.0f} s", flush=True)
 
 
-def _let_teacher_answer(job: Path, folder: Path) -> Path:
+@contextmanager
+def _teacher() -> Iterator[None]:
+    """Serve the teacher until the end of the block, or of this process."""
+    options = ["--with-parent", "--model", str(DATA / "teacher"), "--port", str(PORT)]
+    command = [sys.executable, "-m", "azdistill.simulate", "--simulation", '{"latency_ms": 0}', *options]
+    server = subprocess.Popen(
+        command, env=_environ(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, text=True
+    )
+    assert server.stdout
+    if not server.stdout.readline():
+        sys.exit(f"the teacher ended with {server.wait()}; is port {PORT} in use?")
+    try:
+        yield
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+def _let_teacher_answer(folder: Path) -> Path:
     """Run a job until its rows are curated. Returns the folder of the run."""
     run = folder / "run"
-    cli = [sys.executable, "-c", "from azdistill.cli.main import main; main()"]
-    _call([*cli, "run", str(job), "-o", str(run), "--until", "curate"], AZDISTILL_HOME=str(folder / "home"))
+    job = str(JOBS / TEXT / "job.yaml")
+    _call([*AZDISTILL, "run", job, "-o", str(run), "--until", "curate"], AZDISTILL_HOME=str(folder / "home"))
     return run
 
 
 def _call(command: Sequence[str], **variables: str) -> None:
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=_environ(**variables), capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
+
+
+def _environ(**variables: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), **variables}
 
 
 def _shares(signal: str) -> Sequence[float]:
@@ -142,9 +146,9 @@ def _shares(signal: str) -> Sequence[float]:
 
 
 def _start(
-    pool: ProcessPoolExecutor, run: Path, job: Path, share: float, student: str = "student"
+    pool: ProcessPoolExecutor, run: Path, signal: str, share: float, student: str = "student"
 ) -> list[Future[Trained]]:
-    return [pool.submit(train, run, Training(job, share, seed, student)) for seed in SEEDS]
+    return [pool.submit(train, run, signal, share, seed, student) for seed in SEEDS]
 
 
 def _finish(name: str, futures: Sequence[Future[Trained]]) -> Trainings:
@@ -158,20 +162,20 @@ def _finish(name: str, futures: Sequence[Future[Trained]]) -> Trainings:
     return trainings
 
 
-def train(run: Path, training: Training) -> Trained:
-    """Train a student with the steps of a run, and let it answer the held-out rows."""
+def train(run: Path, signal: str, share: float, seed: int, student: str) -> Trained:
+    """Train a student with the steps of a run, at a share of a job's updates, and let it answer the held-out rows."""
     from azdistill.contracts.files import read_json
     from azdistill.contracts.step import Arguments
     from azdistill.job.loading import load_job
     from azdistill.job.plan import step_configs
     from azdistill.students.loading import load_student
 
-    job = load_job(training.job)
+    job = load_job(JOBS / signal / "job.yaml")
     config: Any = step_configs(job)["train"]
-    config = config.model_copy(update={"seed": training.seed, "num_epochs": config.num_epochs * training.share})
+    config = config.model_copy(update={"seed": seed, "num_epochs": config.num_epochs * share})
     inputs = {
         "curated": run / "curate" / "curated",
-        "student": training.job.parents[1] / "data" / training.student,
+        "student": DATA / student,
         **({"completions": run / "teacher" / "completions"} if config.loss_weights.top_k else {}),
         **{f"white_box_{number}": Path(teacher.model) for number, teacher in enumerate(job.white_box, 1)},
     }
@@ -181,8 +185,8 @@ def train(run: Path, training: Training) -> Trained:
         _step(config)(Arguments(config, inputs, outputs))
         seconds = time.process_time() - started
         metrics = read_json(outputs["metrics"] / "metrics.json")
-        student = load_student(outputs["model"])
-        return Trained(metrics["steps"], seconds, metrics["aligned_share"], _answer(student, run))
+        correct = _answer(load_student(outputs["model"]), run)
+        return Trained(metrics["steps"], seconds, metrics["aligned_share"], correct)
 
 
 def _step(config: Any) -> Any:
@@ -207,17 +211,17 @@ def _answer(student: Any, run: Path) -> list[bool]:
     return [conversation.answer(text) == prompt.gold for text, prompt in zip(texts, prompts, strict=True)]
 
 
-def _facts(data: Path, run: Path) -> Mapping[str, int]:
+def _facts(run: Path) -> Mapping[str, int]:
     from azdistill.students.loading import load_student, load_tokenizer
     from azdistill.students.usage import num_parameters
 
     return {
-        "teacher_rows": _lines(data / "teacher.jsonl"),
+        "teacher_rows": _lines(DATA / "teacher.jsonl"),
         "train_rows": _lines(run / "curate" / "curated" / "train.jsonl"),
-        "student_parameters": num_parameters(load_student(data / "student", weights="random").model),
-        "teacher_parameters": num_parameters(load_student(data / "teacher").model),
-        "vocabulary": len(load_tokenizer(data / "student")),
-        "other_vocabulary": len(load_tokenizer(data / "other_student")),
+        "student_parameters": num_parameters(load_student(DATA / "student", weights="random").model),
+        "teacher_parameters": num_parameters(load_student(DATA / "teacher").model),
+        "vocabulary": len(load_tokenizer(DATA / "student")),
+        "other_vocabulary": len(load_tokenizer(DATA / "other_student")),
     }
 
 

@@ -13,7 +13,7 @@ from azdistill.job.bundle import pipeline_document
 from azdistill.job.model import DistillationJob
 from azdistill.job.plan import plan
 from benchmarks.signals_page import NO_DIFFERENCE, SIGNALS, Study, Trainings, gain, page
-from benchmarks.signals_study import ENDPOINT
+from benchmarks.signals_study import PORT
 from tests.generated import ROOT
 
 FOLDER = ROOT / "pipelines" / "signals"
@@ -48,7 +48,7 @@ def test_every_job_is_in_the_study_and_in_make_signals() -> None:
     assert loop
     assert loop[1].split() == list(SIGNALS)
     assert jobs == set(SIGNALS)
-    assert all(ENDPOINT in (FOLDER / job / "job.yaml").read_text() for job in jobs)
+    assert all(f"http://127.0.0.1:{PORT}/v1" in (FOLDER / job / "job.yaml").read_text() for job in jobs)
 
 
 def test_the_rows_are_the_same_for_a_seed_and_no_sentence_is_in_two_files() -> None:
