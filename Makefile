@@ -48,7 +48,7 @@ signals: install
 	server=$$!; trap "kill $$server" EXIT; \
 	until $(BIN)/python -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8765/health')" 2>/dev/null; do \
 	  kill -0 $$server || exit 1; sleep 1; done; \
-	for signal in text top_k logits hidden_states attention on_policy scorer; do \
+	for signal in text top_k logits hidden_states attention on_policy scorer self; do \
 	  OMP_NUM_THREADS=1 $(BIN)/azdistill run $(SIGNALS)/$$signal/job.yaml -o runs/signals/$$signal || exit 1; done
 
 # A real student, SmolLM2-135M: docs/smollm.md. One thread for each node, because train and predict run at the same time.

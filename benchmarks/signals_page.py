@@ -19,6 +19,7 @@ SIGNALS = {
     "attention": "text + `attention`",
     "on_policy": "text, then own answers, scored by a white-box teacher (`on_policy`)",
     "scorer": "text, then own answers, scored by an endpoint (`on_policy`, `scorer`)",
+    "self": "text, then own answers, scored by itself with the stored answer (`on_policy`, `teacher: self`)",
 }
 TEXT = "text"
 
@@ -73,7 +74,8 @@ the same place: {aligned:.0%} of its target tokens. {other}
 
 One task and one pair of small models. The weights of the losses were chosen by the validation loss of a few
 trainings, and nothing else was tuned for a signal. The teacher's answers are samples here, which is where
-distributions tell most; with answers at temperature 0 there is less to add. A signal that adds nothing here may add
+distributions tell most; with answers at temperature 0 there is less to add. Self-distillation needs a student that
+uses an answer in its prompt, and this one starts from random weights. A signal that adds nothing here may add
 something to a large student, and the other way round. Compare the signals on your rows before you rent GPUs for a
 long training: copy one of the jobs, and use `azdistill compare`.
 """
