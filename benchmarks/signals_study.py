@@ -39,8 +39,8 @@ AZDISTILL = [sys.executable, "-c", "from azdistill.cli.main import main; main()"
 
 # Seeds of weights, batches and rollouts.
 SEEDS = (1, 2, 3)
-# Shares of the updates of a job, and more of them for the signal whose updates are compared.
-SHARES, TOP_K_SHARES = (0.5, 1.0), (0.4, 0.5, 0.6, 1.0)
+# Shares of the updates of a job, and more of them for the signal whose updates are compared: 7 to 10 of 16 epochs.
+SHARES, TOP_K_SHARES = (0.5, 1.0), (0.4375, 0.5, 0.5625, 0.625, 1.0)
 # Trainings at the same time, each with one thread.
 PROCESSES = 2
 # Port of the teacher in the job files. A sampled answer depends on the address, as a request's id does.
