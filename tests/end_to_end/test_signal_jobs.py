@@ -18,7 +18,8 @@ from tests.generated import ROOT
 
 FOLDER = ROOT / "pipelines" / "signals"
 FACTS = ("teacher_rows", "train_rows", "student_parameters", "teacher_parameters", "vocabulary", "other_vocabulary")
-OWN_SECTIONS, OWN_TRAIN_FIELDS = {"description", "white_box", "scorer"}, {"losses", "on_policy", "layer_map", "attn_implementation"}
+OWN_SECTIONS = {"description", "white_box", "scorer"}
+OWN_TRAIN_FIELDS = {"losses", "on_policy", "layer_map", "attn_implementation"}
 ROWS, SEEDS = 200, 3
 
 
