@@ -110,7 +110,13 @@ def _sharding(job: DistillationJob) -> Iterator[Problem]:
 
 
 def _random_base(job: DistillationJob) -> Iterator[Problem]:
-    if job.student.weights == "random" and _train(job).has_adapters:
+    if job.student.weights != "random":
+        return
+    if job.train.is_self_taught:
+        message = "a student that starts with random weights does not understand the stored answer in its prompt"
+        fix = "choose a student with weights, or train it on text and distil it in a second job"
+        yield _warning("random_base", ("train", "on_policy", "teacher"), "self", message, fix)
+    if _train(job).has_adapters:
         message = "adapters of random weights learn little, because the weights stay as they are"
         yield _warning("random_base", ("train", "method"), job.train.method, message, "set method to full")
 

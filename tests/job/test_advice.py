@@ -1,6 +1,7 @@
 """Warnings about valid jobs."""
 
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -81,10 +82,16 @@ def test_sharding_needs_several_processes_and_an_optimizer_that_can_be_divided()
         assert [problem.code for problem in error.value.problems] == ["incompatible_fields"]
 
 
-def test_adapters_of_random_weights_are_unusual() -> None:
+@pytest.mark.parametrize(
+    ("train", "field", "value"),
+    [
+        ({"method": "qlora"}, "train.method", "qlora"),
+        ({"on_policy": {"teacher": "self"}}, "train.on_policy.teacher", "self"),
+    ],
+)
+def test_adapters_and_self_distillation_of_random_weights_are_unusual(train: Any, field: str, value: str) -> None:
     student = {"model": "./tiny", "weights": "random"}
-    problems = codes(warnings(student=student, train={"method": "qlora"}))
-    assert problems == [("random_base", "train.method", "qlora")]
+    assert codes(warnings(student=student, train=train)) == [("random_base", field, value)]
 
 
 def test_a_setting_needs_a_package_in_the_environment_of_train() -> None:
