@@ -130,7 +130,7 @@ class OnPolicy(StepConfig):
         "student itself, with the stored answer of the row in its prompt.",
     )
     teacher_decay: float = Field(
-        0.95,
+        0.99,
         ge=0,
         le=1,
         description="Decay of the moving average of the student's weights that is its teacher, for teacher self. 0: "
