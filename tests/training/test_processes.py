@@ -10,18 +10,22 @@ from contextlib import contextmanager
 import pytest
 from safetensors.torch import load_file
 
-from azdistill.contracts.files import read_json, write_rows
+from azdistill.contracts.files import read_json, write_json, write_rows
 from azdistill.contracts.manifest import close_folder, read_manifest
 from azdistill.contracts.rows import TrainRow
+from azdistill.contracts.simulation import Simulation
+from azdistill.simulate.model.teacher import ModelTeacher
+from azdistill.students.loading import load_student
 from azdistill.training.checkpoints import is_complete
 from tests.students import tiny
+from tests.teacher.conftest import serving
 from tests.training.conftest import rows, rows_with_other_answers, student_without_finite_z
 
 TIMEOUT_S = 300
 
 
 @contextmanager
-def training(folder, student, train_rows, ranks, *flags):
+def training(folder, student, train_rows, ranks, *flags, step="train"):
     """Processes of the train step. They are killed at the end of the block, if they still run."""
     write_rows(folder / "curated" / "train.jsonl", train_rows)
     write_rows(folder / "curated" / "validation.jsonl", rows(12, first=64))
@@ -29,7 +33,7 @@ def training(folder, student, train_rows, ranks, *flags):
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     outputs = [text for name in ("model", "metrics", "checkpoints") for text in (f"--{name}", folder / name)]
-    command = [sys.executable, "-m", "azdistill.steps.train", "--curated", folder / "curated", "--student", student]
+    command = [sys.executable, "-m", f"azdistill.steps.{step}", "--curated", folder / "curated", "--student", student]
     command += ["--learning-rate", "3e-3", "--max-length", "128", *outputs, *flags]
     together = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(ranks)}
     variables = [together | {"RANK": str(rank), "LOCAL_RANK": str(rank)} if ranks > 1 else {} for rank in range(ranks)]
@@ -45,9 +49,9 @@ def training(folder, student, train_rows, ranks, *flags):
             process.communicate()
 
 
-def train(*arguments):
+def train(*arguments, **options):
     """The output of each process of a training that ends well."""
-    with training(*arguments) as processes:
+    with training(*arguments, **options) as processes:
         outputs = [process.communicate(timeout=TIMEOUT_S) for process in processes]
         assert [process.returncode for process in processes] == [0] * len(processes), outputs
     return [stdout.decode() for stdout, _ in outputs]
@@ -127,3 +131,25 @@ def test_two_processes_stop_early_together_and_save_the_best_weights(student, tm
     metrics = read_json(tmp_path / "metrics" / "metrics.json")
     assert metrics["ended_by"] == "early_stopping"
     assert metrics["saved_step"] < metrics["steps"]
+
+
+@pytest.mark.slow
+def test_the_main_process_asks_a_scoring_teacher_for_both(student, tmp_path):
+    """Its errors end both. The second training has other prompts, whose answers are not stored yet."""
+    teacher = ModelTeacher(Simulation(latency_ms=0), load_student(tiny.write(tmp_path / "teacher", seed=9)), "m")
+    flags = ["--on-policy", tmp_path / "on_policy.json", "--scorer", tmp_path / "scorer.json", "--num-epochs", "1"]
+    write_json(tmp_path / "on_policy.json", {"share": 0.5, "max_new_tokens": 12, "start_fraction": 0.0})
+    with serving(teacher) as url:
+        scorer = {"teacher": {"model": "m", "endpoint": url}, "top_k": 8, "max_attempts": 1}
+        write_json(tmp_path / "scorer.json", {**scorer})
+        arguments = (student, rows(64), 2, *flags, "--store", tmp_path / "store")
+        train(tmp_path / "both", *arguments, step="train_scored")
+    usage = read_json(tmp_path / "both" / "metrics" / "usage.json")
+    assert usage["asked"] == len(teacher.bought) > 16
+    assert set(teacher.bought.values()) == {1}
+    arguments = (student, rows(64, first=100), 2, *flags, "--store", tmp_path / "store")
+    with training(tmp_path / "down", *arguments, step="train_scored") as processes:
+        errors = [process.communicate(timeout=TIMEOUT_S)[1].decode() for process in processes]
+    teacher.stop()
+    assert [process.returncode for process in processes] == [1, 1]
+    assert all("was not scored: gave up after" in error for error in errors), errors
