@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azdistill.contracts.errors import AzdistillError
+from azdistill.contracts.files import read_json
 from azdistill.contracts.problems import Problem
 from azdistill.contracts.step import Arguments
 from azdistill.contracts.train_scored import MODEL_PORT, STEP, ScoredTrainConfig
 from azdistill.steps.runner import run_step
 from azdistill.steps.train import ScoringSource, train
-from azdistill.students.folders import fingerprint
+from azdistill.students.folders import fingerprint, model_folder
 
 if TYPE_CHECKING:
     from azdistill.teacher.endpoint import Endpoint
@@ -73,7 +74,7 @@ def _served(arguments: Arguments[ScoredTrainConfig], folder: Path, identity: str
     with scoring_server(
         folder,
         top_k=scorer.top_k,
-        max_length=config.max_length,
+        max_length=_longest_sequence(arguments),
         gpu_memory=scorer.gpu_memory,
         start_s=60 * scorer.start_minutes,
         simulate=config.scorer_route == "simulated",
@@ -97,8 +98,18 @@ def _client(
     text = template.read_text(encoding="utf-8") if template else None
     probe = tokenizer_probe(load_tokenizer(arguments.inputs["student"], text))
     store = open_store(arguments.outputs["store"])
-    with ScoringClient(endpoint, config.requests, store, probe, config.top_k, route=route) as client:
+    longest = _longest_sequence(arguments)
+    with ScoringClient(endpoint, config.requests, store, probe, config.top_k, route=route, longest=longest) as client:
         yield client
+
+
+def _longest_sequence(arguments: Arguments[ScoredTrainConfig]) -> int:
+    """Tokens of the longest prompt with its answer, and one more: max_length, or the positions of the student if it has
+    fewer. Step train samples answers that are one token shorter."""
+    config = read_json(model_folder(arguments.inputs["student"]) / "config.json")
+    positions = config.get("max_position_embeddings")
+    longest = arguments.config.max_length
+    return min(longest, positions) if isinstance(positions, int) else longest
 
 
 def _of_scorer(problem: Problem) -> Problem:

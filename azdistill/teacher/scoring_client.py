@@ -40,7 +40,8 @@ class ScoringClient:
     Entering it starts a thread with an event loop, and checks with one request that the teacher scores given tokens and
     has the tokenizer of `probe`. `config` has the budget, the attempts and the timeout; of its teachers, the one of
     `endpoint` is asked. `share` is the fraction of rate limits and budget that this process may use, `route` the source
-    of the scores in `usage`.
+    of the scores in `usage`. `longest` is the length of the longest sequence with the token that is generated
+    after it, None if unknown: vLLM's tokenizer reports the length of the teacher's context.
 
     Raises InputError or EndpointError on entry for a teacher that cannot score the tokens of the student.
     """
@@ -55,6 +56,7 @@ class ScoringClient:
         *,
         share: float = 1.0,
         route: str = "endpoint",
+        longest: int | None = None,
     ) -> None:
         self.endpoint, self.probe, self.top_k, self._store = scoring_endpoint(endpoint, top_k), probe, top_k, store
         self._config = config.model_copy(update={"max_tokens": 1})
@@ -65,7 +67,7 @@ class ScoringClient:
         self._loop = new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="scoring", daemon=True)
         self._commits: asyncio.Task[None] | None = None
-        self.scored, self._route = 0, route
+        self.scored, self._route, self._longest = 0, route, longest
         self._before: Mapping[str, Any] = {}  # counts of earlier attempts
 
     def __enter__(self) -> "ScoringClient":
@@ -138,7 +140,7 @@ class ScoringClient:
     async def _has_same_tokenizer(self) -> bool:
         """True if the server's tokenizer gives the ids of the probe, False if the server has no /tokenize.
 
-        Raises EndpointError for other ids.
+        Raises EndpointError for other ids, and for a context that is too short.
         """
         body = {"model": self.endpoint.model, "prompt": self.probe.text, "add_special_tokens": False}
         headers = await auth_headers(self.endpoint.auth)
@@ -150,13 +152,21 @@ class ScoringClient:
                 ) as response,
             ):
                 content = await read_body(response, 2**20)
-                tokens = orjson.loads(content)["tokens"] if response.status == 200 else None
+                reply = orjson.loads(content) if response.status == 200 else {}
+                tokens, limit = reply.get("tokens"), reply.get("max_model_len")
         except Exception:  # aiohttp raises errors of many types; the next request reports an endpoint that is down
             return False
         if not isinstance(tokens, list):
             return False
         if tokens != list(self.probe.token_ids):
             raise _other_tokenizer(self.endpoint, _first_difference(self.probe.token_ids, tokens))
+        if self._longest and isinstance(limit, int) and limit < self._longest:
+            raise EndpointError(
+                f"its context has {limit} tokens, and {self._longest} are needed",
+                subject=str(self.endpoint),
+                code="context_too_short",
+                fix="start the server with a larger --max-model-len, or lower train.max_length",
+            )
         return True
 
     async def _score_all(self, requests: Sequence[ScoreRequest]) -> list[ScoredTokens]:

@@ -50,9 +50,9 @@ def scoring_server(
 ) -> Iterator[str]:
     """Serve the model of `folder` inside the block. Yields the base URL of the server when it is ready.
 
-    It scores sequences of up to `max_length` tokens, with `top_k` likely ones, in the fraction `gpu_memory` of the GPU
-    memory. It runs in a process group of its own, which ends with the block, also by SIGTERM. Raises AzdistillError if
-    it ends, or is not ready after `start_s` seconds.
+    It scores sequences of less than `max_length` tokens, with `top_k` likely ones, in the fraction `gpu_memory` of the
+    GPU memory. It runs in a process group of its own, which ends with the block, also by SIGTERM. Raises AzdistillError
+    if it ends, or is not ready after `start_s` seconds.
     """
     folder, port, program = folder.resolve(), _free_port(), None if simulate else executable()
     command = (
@@ -86,7 +86,7 @@ def vllm_command(program: str, folder: Path, port: int, *, top_k: int, max_lengt
     """Command line of vLLM for scoring only.
 
     Prefix caching is off, because tokens in the cache have no scores; so are CUDA graphs, which only speed generation
-    up. One token is generated after each sequence.
+    up. `max_length` includes the token that is generated after each sequence.
     """
     return [
         *(program, "serve", str(model_folder(folder))),
@@ -96,8 +96,8 @@ def vllm_command(program: str, folder: Path, port: int, *, top_k: int, max_lengt
         *("--dtype", "auto"),
         *("--load-format", "safetensors"),
         *("--generation-config", "vllm"),
-        *("--max-model-len", str(max_length + 1)),
-        *("--max-num-batched-tokens", str(max(TOKENS_OF_A_PASS, max_length + 1))),
+        *("--max-model-len", str(max_length)),
+        *("--max-num-batched-tokens", str(max(TOKENS_OF_A_PASS, max_length))),
         *("--max-logprobs", str(top_k)),
         *("--gpu-memory-utilization", f"{gpu_memory:g}"),
         "--no-enable-prefix-caching",

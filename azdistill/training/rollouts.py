@@ -61,7 +61,8 @@ class OnPolicyBatches:
         self._scorer = scorer
         self._settings: OnPolicy = config.on_policy
         self._self_teacher = self_teacher
-        self._longest = min(config.max_length, context_of(model))
+        # A scoring teacher generates one token after each sequence.
+        self._longest = min(config.max_length, context_of(model)) - config.has_scorer
         self._counts = RolloutCounts()
         self._first: RolloutCounts | None = None
         self._warned: set[str] = set()

@@ -83,7 +83,7 @@ def test_vllm_serves_the_model_alone_and_ends_with_the_block(
     assert arguments[-2:] == ["--no-enable-prefix-caching", "--enforce-eager"]
     options = dict(zip(arguments[2:-2:2], arguments[3:-2:2], strict=True))
     assert options["--max-logprobs"] == "20"
-    assert options["--max-model-len"] == "513"
+    assert options["--max-model-len"] == "512"
     assert options["--gpu-memory-utilization"] == "0.3"
     assert environment["HF_HUB_OFFLINE"] == "1"
     assert not {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "TORCHELASTIC_RUN_ID"} & environment.keys()

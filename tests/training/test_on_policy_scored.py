@@ -177,6 +177,14 @@ def test_a_model_is_served_next_to_the_training_and_a_dry_run_serves_the_student
     assert metrics_of(dry)["on_policy"]["overlap"] > 0.9
 
 
+def test_a_context_that_is_too_short_is_refused_before_the_first_paid_sequence(serve, train, student, tmp_path, capfd):
+    teacher, url, _ = serve(tiny.write(tmp_path / "teacher", max_position_embeddings=100))
+    code, _ = train(url, student)
+    assert code == 1
+    assert "its context has 100 tokens, and 128 are needed" in capfd.readouterr().err
+    assert not teacher.bought
+
+
 def test_another_tokenizer_is_refused_before_the_first_paid_sequence(serve, train, student, tmp_path, capfd):
     folder = tiny.write(tmp_path / "teacher", vocab_size=300)
     byte_level_tokenizer(["the quick brown fox"] * 3, 300).save_pretrained(folder)
