@@ -8,7 +8,7 @@ from azdistill.evaluation.intervals import PairedBootstrap, Scores
 
 CONFIDENCE, RESAMPLES = 0.95, 10_000
 BAR_WIDTH = 50
-NO_DIFFERENCE = "no measurable difference"
+NO_DIFFERENCE, SEEDS_DISAGREE = "no measurable difference", "depends on the seed"
 
 # Signals by the folder of their job, in the order of the page, and what the student learns from.
 SIGNALS = {
@@ -44,9 +44,9 @@ All trainings have the same {train_rows} rows with the same answers, the same st
 
 Accuracy is the mean of {seeds} seeds on {rows} held-out rows. The interval of the gain has {confidence:.0%}
 confidence; it is paired: both students answer the same rows, and a row counts with its mean over the seeds. The
-result follows a rule: an interval that includes 0 is called no measurable difference, and so is one of trainings
-whose seeds disagree about the sign. The time is the processor time of the training, compared with text alone; that of
-an endpoint is not in it.
+result follows a rule: an interval that includes 0 is called no measurable difference. Of other intervals, those of
+trainings whose seeds disagree about the sign of the gain are said to depend on the seed. The time is the processor
+time of the training, compared with text alone; that of an endpoint is not in it.
 
 ```
 {bars}
@@ -75,9 +75,10 @@ the same place: {aligned:.0%} of its target tokens. {other}
 One task and one pair of small models. The weights of the losses were chosen by the validation loss of a few
 trainings, and nothing else was tuned for a signal. The teacher's answers are samples here, which is where
 distributions tell most; with answers at temperature 0 there is less to add. Self-distillation needs a student that
-uses an answer in its prompt, and this one starts from random weights. A signal that adds nothing here may add
-something to a large student, and the other way round. Compare the signals on your rows before you rent GPUs for a
-long training: copy one of the jobs, and use `azdistill compare`.
+uses an answer in its prompt, as models that follow instructions do. This one starts from random weights: the stored
+answer is less likely for it with that prompt than without. A signal that adds nothing here may add something to a
+large student, and the other way round. Compare the signals on your rows before you rent GPUs for a long training:
+copy one of the jobs, and use `azdistill compare`.
 """
 
 
@@ -107,12 +108,12 @@ class Gain:
     @property
     def verdict(self) -> str:
         """A few words about the gain. Every interval that includes 0 has the same ones."""
-        low, high = self.interval.low or 0.0, self.interval.high or 0.0
-        if low > 0 and min(self.of_seeds) > 0:
-            return f"adds {_points(self.interval.value)} points"
-        if high < 0 and max(self.of_seeds) < 0:
-            return f"loses {_points(-(self.interval.value or 0))} points"
-        return NO_DIFFERENCE
+        low, value, high = self.interval.low or 0.0, self.interval.value or 0.0, self.interval.high or 0.0
+        if low <= 0 <= high:
+            return NO_DIFFERENCE
+        if min(self.of_seeds) <= 0 <= max(self.of_seeds):
+            return SEEDS_DISAGREE
+        return f"{'adds' if value > 0 else 'loses'} {_points(abs(value))} points"
 
     @property
     def text(self) -> str:
