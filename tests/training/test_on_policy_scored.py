@@ -2,7 +2,11 @@
 
 import contextlib
 import json
+import signal
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 import torch
@@ -64,21 +68,27 @@ def serve():
 def train(curated, tmp_path):
     """Run the step against an endpoint, in a folder of the test; all runs have one response store."""
 
-    def run(url, student, run="run", *, teacher=None, scorer=None, on_policy=None, **flags):
+    def run(url, student, run="run", *, teacher=None, execute=in_this_process, **flags):
         entry = {"model": "m", "endpoint": url, "input_price": 1e6, "output_price": 0.0, **(teacher or {})}
+        scorer = {"teacher": url and entry, "top_k": TOP, "timeout_s": 10}
         settings = {
-            "scorer": {"teacher": url and entry, "top_k": TOP, "timeout_s": 10, **(scorer or {})},
-            "on_policy": ON_POLICY | (on_policy or {}),
+            "scorer": scorer | flags.pop("scorer", {}),
+            "on_policy": ON_POLICY | flags.pop("on_policy", {}),
+            "losses": flags.pop("losses", {"text": 1}),
         }
         for name, content in settings.items():
             (tmp_path / f"{name}.json").write_text(json.dumps(content))
         outputs = {name: tmp_path / run / name for name in STEP.outputs} | {"store": tmp_path / "store"}
         files = {name: tmp_path / f"{name}.json" for name in settings}
         values = {"curated": curated, "student": student, **outputs, **files, **FLAGS, **flags}
-        code = run_step(STEP, body, [text for name, value in values.items() for text in (flag(name), str(value))])
-        return code, tmp_path / run
+        return execute([text for name, value in values.items() for text in (flag(name), str(value))]), tmp_path / run
 
     return run
+
+
+def in_this_process(arguments):
+    """The exit code of the step."""
+    return run_step(STEP, body, arguments)
 
 
 def flag(name):
@@ -175,6 +185,41 @@ def test_a_model_is_served_next_to_the_training_and_a_dry_run_serves_the_student
     code, dry = train("https://big.inference.ml.azure.com/v1", bare, "dry", **flags)
     assert code == 0
     assert metrics_of(dry)["on_policy"]["overlap"] > 0.9
+
+
+def test_a_white_box_teacher_next_to_a_scorer_is_for_stored_text_alone(serve, train, student, other):
+    _, url, _ = serve(student)
+    losses = {"text": 1, "logits": 1}
+    flags = {"learning_rate": 1e-9, "on_policy": {"share": 0.5}, "losses": losses, "white_box_1": other}
+    terms = metrics_of(train(url, student, **flags)[1])["loss_terms"]
+    assert terms["logits"] > 0.1
+    assert abs(terms["on_policy"]) < 1e-6
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_resumes_to_the_same_weights(serve, train, student, other):
+    """Of the scores that it bought, at most those in flight are bought again."""
+    teacher, url, _ = serve(other)
+
+    def kill_during_rollouts(arguments):
+        with subprocess.Popen([sys.executable, "-m", STEP.module, *arguments]) as process:
+            while len(teacher.bought) < 30:
+                assert process.poll() is None
+                time.sleep(0.001)
+            process.kill()
+        return process.returncode
+
+    code, folder = train(url, student, checkpoint_steps=2, execute=kill_during_rollouts)
+    assert code == -signal.SIGKILL
+    assert train(url, student, checkpoint_steps=2)[0] == 0
+    assert metrics_of(folder)["resumed_from_step"] > 0
+    paid_again = sum(teacher.bought.values()) - len(teacher.bought)
+    assert paid_again <= 8, "rollouts of a step"
+    unstopped = train(url, student, "unstopped")[1]
+    assert usage_of(unstopped).asked == 0
+    assert usage_of(unstopped).spent == pytest.approx(usage_of(folder).spent)
+    weights = [(run / "model" / "model.safetensors").read_bytes() for run in (folder, unstopped)]
+    assert weights[0] == weights[1]
 
 
 def test_a_context_that_is_too_short_is_refused_before_the_first_paid_sequence(serve, train, student, tmp_path, capfd):
