@@ -1,6 +1,7 @@
 """The real SDK reads the bundles that are written, and the components of the repository."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.ai.ml import load_component, load_job
@@ -8,6 +9,7 @@ from azure.ai.ml._utils._asset_utils import get_object_hash
 
 from azdistill.contracts.augment import AugmentSettings
 from azdistill.contracts.gpus import REQUIRED_GPUS
+from azdistill.contracts.train import OnPolicy
 from azdistill.engine.pipeline.checks import pipeline_problems, validate_file
 from azdistill.engine.pipeline.loading import load_pipeline
 from azdistill.job.bundle import compile_job
@@ -15,6 +17,7 @@ from azdistill.job.components import STEPS
 from azdistill.job.judge_section import JudgeSection
 from azdistill.job.loading import load_job as load_spec
 from azdistill.job.regressions import RegressionSuite
+from azdistill.job.scorer_section import ScorerSection
 from azdistill.job.sections import ComputeSection, Identity
 from tests.small_job import quickstart_job
 
@@ -43,6 +46,28 @@ def test_the_sdk_loads_and_validates_a_bundle(bundle: Path) -> None:
         "report",
         "register",
     ]
+
+
+@pytest.mark.parametrize(
+    ("scorer", "environment"),
+    [({"teacher": {"model": "big", "connection": "big"}}, "gpu"), ({"model": "azureml:big:1"}, "vllm")],
+)
+def test_the_sdk_and_the_local_engine_accept_a_scorer(
+    bundle: Path, tmp_path: Path, scorer: dict[str, Any], environment: str
+) -> None:
+    spec = load_spec(bundle.parent / "job/job.yaml")
+    train = spec.train.model_copy(update={"on_policy": OnPolicy()})
+    spec = spec.model_copy(update={"scorer": ScorerSection.model_validate(scorer), "train": train})
+    path = compile_job(spec, tmp_path / "scored")
+    job = load_job(path)
+    assert job._validate().passed
+    sent = job._to_rest_object().properties.jobs["train"]
+    assert sent["outputs"]["store"]["mode"] == "ReadWriteMount"
+    assert ("scorer_model" in sent["inputs"]) == (environment == "vllm")
+    component = load_component(path.parent / "components/train/component.yml")
+    assert component.command.startswith("python -m azdistill.steps.train_scored ")
+    assert component.environment.conda_file["name"] == f"azdistill-{environment}"
+    assert pipeline_problems(load_pipeline(path)) == validate_file(path) == []
 
 
 @pytest.fixture(scope="module")
