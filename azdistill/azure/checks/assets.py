@@ -11,7 +11,7 @@ from azdistill.azure.checks.result import CheckResult, failed, look_up, ok, unkn
 from azdistill.azure.registry import missing_assets
 from azdistill.azure.roles import workspace_options
 from azdistill.azure.workspace import registry_client
-from azdistill.engine.pipeline.types import accepts_type
+from azdistill.engine.pipeline.types import is_unlikely
 from azdistill.job.paths import FILES, is_remote
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _check_type(port: AssetInput, asset: Any) -> CheckResult:
         return ok(f"inputs.{port.name}", f"{port.address}, {asset.type}")
     message = f"the input is declared as {port.type}, and the asset is registered as {asset.type}"
     field = TYPE_FIELDS.get(port.name)
-    if not accepts_type(port.type, str(asset.type)):
+    if is_unlikely(port.type, str(asset.type)):
         fix = f"set {field}: {asset.type}, or " if field and not port.type.endswith("_model") else ""
         return failed(port.checked, "type_mismatch", message, f"{fix}name an asset of type {port.type}")
     fix = f"set {field}: {asset.type}" if field else f"declare it as {asset.type}"
