@@ -44,10 +44,11 @@ tasks: install
 signals: install
 	$(BIN)/python $(SIGNALS)/generate.py --out $(SIGNALS)/data
 	$(BIN)/python $(SIGNALS)/make_models.py --data $(SIGNALS)/data
+	is_up() { $(BIN)/python -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8765/health')" 2>/dev/null; }; \
+	if is_up; then echo "port 8765 is in use: the jobs would ask another teacher"; exit 1; fi; \
 	export OMP_NUM_THREADS=1; $(BIN)/azdistill simulate --model $(SIGNALS)/data/teacher --port 8765 & \
 	server=$$!; trap "kill $$server" EXIT; \
-	until $(BIN)/python -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8765/health')" 2>/dev/null; do \
-	  kill -0 $$server || exit 1; sleep 1; done; \
+	until is_up; do kill -0 $$server || exit 1; sleep 1; done; \
 	for signal in text top_k logits hidden_states attention on_policy scorer self; do \
 	  OMP_NUM_THREADS=1 $(BIN)/azdistill run $(SIGNALS)/$$signal/job.yaml -o runs/signals/$$signal || exit 1; done
 

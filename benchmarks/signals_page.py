@@ -76,11 +76,11 @@ One task and one pair of small models. The number of updates, the weights of the
 compares were chosen in a few trainings whose accuracy on the held-out rows was known, so the gains are rather too large
 than too small. The intervals cover the choice of rows, and neither the seeds nor the teacher's sampling.
 
-The teacher's answers are samples here, which is where distributions tell most; with answers at temperature 0 there is less to add. Self-distillation needs a student that
-uses an answer in its prompt, as models that follow instructions do. This one starts from random weights: the stored
-answer is less likely for it with that prompt than without. A signal that adds nothing here may add something to a
-large student, and the other way round. Compare the signals on your rows before you rent GPUs for a long training:
-copy one of the jobs, and use `azdistill compare`.
+The teacher's answers are samples here, which is where distributions tell most; with answers at temperature 0 there is
+less to add. Self-distillation needs a student that uses an answer in its prompt, as models that follow instructions
+do. This one starts from random weights: the stored answer is less likely for it with that prompt than without. A
+signal that adds nothing here may add something to a large student, and the other way round. Compare the signals on
+your rows before you rent GPUs for a long training: copy one of the jobs, and use `azdistill compare`.
 """
 
 

@@ -61,7 +61,7 @@ def show(
 
     Example: azdistill data show rows.csv --task qa
 
-    Example: azdistill data show runs/quickstart train.jsonl:12
+    Example: azdistill data show runs/quickstart training_data.jsonl:12
 
     Exit codes: 0 shown, 2 the file cannot be read, or no row can be used, or there is no such run or row.
     """

@@ -39,16 +39,20 @@ class ProgressLines:
         self._states: dict[str, str] = {}
         self._printed_at: dict[str, float] = {}
         self._printed: dict[str, str] = {}
+        self._of_earlier: dict[str, str] = {}  # last lines of interrupted attempts, whose logs are continued
 
     def __call__(self, event: Event) -> None:
         for node in sorted(event.nodes.values(), key=lambda node: node.state == "running"):  # ended nodes first
             if node.state != self._states.get(node.name, "waiting"):
                 self._states[node.name] = node.state
+                if node.state == "running":
+                    self._of_earlier[node.name] = last_line(node.log)
                 if node.state == "completed":
                     self._print(node.name, last_line(node.log))
                 self._print(node.name, describe(node))
             elif node.state == "running" and time.monotonic() - self._printed_at[node.name] >= self._period_s:
-                self._print(node.name, last_line(node.log))
+                line = last_line(node.log)
+                self._print(node.name, "" if line == self._of_earlier.get(node.name) else line)
 
     def _print(self, name: str, text: str) -> None:
         self._printed_at[name] = time.monotonic()

@@ -22,10 +22,12 @@ ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 
 def test_a_long_node_shows_the_last_line_of_its_log_from_time_to_time(tmp_path: Path) -> None:
     out, log = io.StringIO(), tmp_path / "log.txt"
-    log.write_text("loading\nteacher: 120/2400 (35.1/s, 65 s left)\n")
+    log.write_text("teacher: Terminated\n")  # by the attempt before, which was interrupted
     lines = ProgressLines(out, period_s=0)
-    for _ in range(4):  # the same line is not printed twice
+    for number in range(5):  # the same line is not printed twice
         lines(Event({"teacher": NodeRun("teacher", "running", log)}))
+        if number == 1:
+            log.write_text("loading\nteacher: 120/2400 (35.1/s, 65 s left)\n")
     log.write_text("teacher: 2400 of 2400 rows are answered\n")
     lines(Event({"teacher": NodeRun("teacher", "completed", log, 31.24, 0)}))
     assert out.getvalue().splitlines() == [

@@ -201,5 +201,7 @@ def _check_command(node: YamlNode, component: Component) -> None:
             "missing_field", "Azure ML requires an environment", "name one, as in azureml:NAME:VERSION", scope="azure"
         )
     declared = {f"inputs.{name}" for name in component.inputs} | {f"outputs.{name}" for name in component.outputs}
-    for name in sorted(set(names(component.command)) - declared):
+    if node.field == ("trial",):  # of a sweep job outside a pipeline
+        declared |= {f"{SEARCH_SPACE}.{name}" for name in component.inputs}
+    for name in sorted(set(names(node.at("command").text() or "")) - declared):
         node.at("command").error("undeclared_port", f"uses undeclared {name}", node.suggest(name, declared), value=None)
