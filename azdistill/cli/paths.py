@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from azdistill.engine.problems import Problem
     from azdistill.job.model import DistillationJob
 
+# Suffixes of data files.
+ROWS = (".arrow", ".csv", ".gz", ".jsonl", ".parquet", ".tsv", ".zst")
+
 
 def pipeline_file(path: Path) -> Path | None:
     """The pipeline or component file at `path`, None for a job file, or for a folder with a job.yaml.
@@ -32,6 +35,9 @@ def pipeline_file(path: Path) -> Path | None:
                 fix="give the path of a job file, a bundle or a pipeline file",
             )
         return path / PIPELINE_FILE
+    if path.suffix.lower() in ROWS and path.is_file():
+        fix = "give the path of a job file, a bundle or a pipeline file, or show its rows"
+        raise InputError("is a data file", file=path, code="other_kind", fix=fix, command=f"azdistill data show {path}")
     from azdistill.engine.pipeline.kinds import OtherKind, kind_of
     from azdistill.engine.yaml_document import read_document
 

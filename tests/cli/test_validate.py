@@ -202,6 +202,22 @@ def test_a_file_that_cannot_be_read_is_a_problem_in_json(
     assert (problem["file"], problem["line"], problem["field"], problem["code"]) == ("job.yaml", line, "", code)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "command"),
+    [
+        ("rows.csv", "a,b\n", "azdistill data show rows.csv"),
+        ("schedule.yml", "name: weekly\ncreate_job: ./job.yml\n", "az ml schedule create --file schedule.yml"),
+    ],
+)
+def test_a_file_of_another_kind_is_one_line_with_its_command(
+    azdistill: Command, folder: Path, name: str, content: str, command: str
+) -> None:
+    (folder / name).write_text(content)
+    done = azdistill("validate", name)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert done.err.endswith(f"{command}\n")
+
+
 def test_github_shows_problems_as_annotations(azdistill: Command, job: Path, pipeline: Writer) -> None:
     job.write_text(WRONG_JOB)
     done = azdistill("validate", job, "--format", "github")
