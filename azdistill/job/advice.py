@@ -20,10 +20,11 @@ from azdistill.job.memory import (
     what_would_fit,
 )
 from azdistill.job.model import DistillationJob
-from azdistill.job.paths import FILES
+from azdistill.job.paths import FILES, is_remote
 from azdistill.job.plan import step_configs
 from azdistill.job.run_settings import SERVERLESS, train_processes
 from azdistill.job.serving import serving_advice
+from azdistill.job.student_folder import ignored_weights
 
 # Usual minimum and maximum from pretrained weights: for full fine-tuning, and for adapters.
 USUAL_EPOCHS = (2, 5)
@@ -112,6 +113,8 @@ def _sharding(job: DistillationJob) -> Iterator[Problem]:
 def _random_base(job: DistillationJob) -> Iterator[Problem]:
     if job.student.weights != "random":
         return
+    if is_remote(job.student.model):
+        yield ignored_weights()
     if job.train.is_self_taught:
         message = "a student that starts with random weights does not understand the stored answer in its prompt"
         fix = "choose a student with weights, or train it on text and distil it in a second job"

@@ -99,6 +99,18 @@ def student_of(job: "DistillationJob") -> ModelFolder:
     return ModelFolder(job.student.model, STUDENT, job.student.weights == "pretrained")
 
 
+def ignored_weights() -> Problem:
+    """A warning about random weights in place of those that the student's model has."""
+    return Problem(
+        code="ignored_weights",
+        message="the student starts from random weights, and those of student.model are not used",
+        fix="remove it to fine-tune the model",
+        field=("student", "weights"),
+        value="random",
+        severity="warning",
+    )
+
+
 def student_problems(job: "DistillationJob") -> Iterator[Problem]:
     """Find what the folders of the student and of its teachers lack, teachers with another tokenizer, errors of the
     student's chat template, and rows that it cannot be trained on.
@@ -108,6 +120,9 @@ def student_problems(job: "DistillationJob") -> Iterator[Problem]:
     student = student_of(job)
     problems = list(folder_problems(student))
     yield from problems
+    config = None if student.has_weights else student.owner("config.json")
+    if config and any(config.glob("*.safetensors")):
+        yield ignored_weights()
     if not any(problem.code in UNREADABLE for problem in problems):
         yield from _template_problems(job, student.owner("tokenizer_config.json"))
         yield from long_rows(job, _positions(student.config()))

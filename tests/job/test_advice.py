@@ -94,6 +94,13 @@ def test_adapters_and_self_distillation_of_random_weights_are_unusual(train: Any
     assert codes(warnings(student=student, train=train)) == [("random_base", field, value)]
 
 
+@pytest.mark.parametrize("model", ["phi-4-mini", "azureml:own-model:3"])
+def test_random_weights_in_place_of_those_of_a_registered_model_are_unusual(model: str) -> None:
+    (problem,) = warnings(student={"model": model, "weights": "random"})
+    assert codes([problem]) == [("ignored_weights", "student.weights", "random")]
+    assert problem.fix == "remove it to fine-tune the model"
+
+
 def test_a_setting_needs_a_package_in_the_environment_of_train() -> None:
     (problem,) = warnings(train={"attn_implementation": "flash_attention_2"})
     assert codes([problem]) == [("missing_package", "train.attn_implementation", "flash_attention_2")]

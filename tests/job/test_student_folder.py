@@ -182,6 +182,14 @@ def test_rows_that_are_longer_than_the_context(
     check_student(job)
 
 
+def test_random_weights_in_place_of_those_in_the_folder_are_a_warning(tmp_path: Path) -> None:
+    job = job_of(tmp_path, COMPLETE, {"weights": "random"})
+    (problem,) = student_problems(job)
+    assert (problem.code, problem.severity, problem.field) == ("ignored_weights", "warning", ("student", "weights"))
+    (tmp_path / "student" / "model.safetensors").unlink()
+    assert not list(student_problems(job))
+
+
 @pytest.mark.parametrize("template", sorted(TEMPLATES.glob("*.jinja")), ids=lambda path: path.stem)
 def test_public_templates_are_rendered_as_transformers_renders_them(template: Path) -> None:
     text, tokens = template.read_text(), {"bos_token": "<s>", "eos_token": "</s>"}
