@@ -54,8 +54,19 @@ def _white_box(job: "DistillationJob") -> Iterator[Problem]:
             field=("train", "on_policy"),
         )
     if job.white_box and not (losses.needs_white_box or by_white_box):
-        message, fix = "no loss uses it", "set train.losses.logits or train.on_policy, or remove white_box"
+        message, fix = _unused(job)
         yield Problem(code="unused_teacher", message=message, fix=fix, field=("white_box",))
+
+
+def _unused(job: "DistillationJob") -> tuple[str, str]:
+    """Why nothing reads section white_box, and the fix."""
+    if job.train.is_self_taught:
+        message = "no loss uses it, and the student scores its own answers (train.on_policy.teacher is self)"
+        return message, "set train.losses.logits or train.on_policy.teacher to auto, or remove white_box"
+    if job.train.on_policy:
+        message = "no loss uses it, and section scorer scores the sampled answers"
+        return message, "set train.losses.logits, or remove white_box or scorer"
+    return "no loss uses it", "set train.losses.logits or train.on_policy, or remove white_box"
 
 
 def _addresses(job: "DistillationJob") -> Iterator[Problem]:

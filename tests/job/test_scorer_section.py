@@ -91,8 +91,10 @@ def test_a_scorer_that_a_job_cannot_have(scorer: Any, train: Any, code: str, fie
 def test_a_white_box_teacher_next_to_a_scorer_is_for_the_losses_of_stored_text() -> None:
     white_box = [{"model": "azureml:big:1"}]
     planned({"teacher": ENDPOINT}, {**ON_POLICY, "losses": {"text": 1, "logits": 1}}, white_box=white_box)
-    with pytest.raises(SpecError, match="no loss uses it"):
+    with pytest.raises(SpecError, match="no loss uses it, and section scorer scores the sampled answers"):
         planned({"teacher": ENDPOINT}, ON_POLICY, white_box=white_box)
+    with pytest.raises(SpecError, match=r"set train\.losses\.logits or train\.on_policy\.teacher to auto"):
+        planned(None, SELF, white_box=white_box)
 
 
 def estimated(tmp_path: Path, scorer: Any, **train: Any) -> Estimate:
