@@ -15,7 +15,7 @@ from azdistill.contracts.train import UNIFORM
 from azdistill.job.chat_template import MAX_BYTES, chat_template_file, read_chat_template
 from azdistill.job.paths import folder_tree, is_remote
 from azdistill.job.student_rows import long_rows, rejected_rows
-from azdistill.job.tokenizer_checks import other_token
+from azdistill.job.tokenizer_checks import tokenizer_difference
 
 if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
@@ -143,7 +143,7 @@ def _teachers_of_tokens(job: "DistillationJob") -> Iterator[ModelFolder]:
 def _tokenizer_problems(teacher: ModelFolder, student: ModelFolder) -> Iterator[Problem]:
     """Another tokenizer than the student's. Nothing where it is unknown."""
     of_teacher, of_student = teacher.owner("tokenizer.json"), student.owner("tokenizer.json")
-    if of_teacher and of_student and (difference := other_token(of_teacher, of_student)):
+    if of_teacher and of_student and (difference := tokenizer_difference(of_teacher, of_student)):
         yield teacher.problem(
             "other_tokenizer",
             f"its tokenizer is not that of the student: {difference}",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,11 +15,18 @@ from azdistill.contracts.train import TrainConfig
 from azdistill.students.chat_template import template_of
 from azdistill.students.gpus import require_bfloat16
 from azdistill.students.loading import Student, best_device, best_dtype, load_student
+from azdistill.students.probe import TEXT
 from azdistill.training.architecture import has_known_logits, logit_transform
 from azdistill.training.dataset import TokenizedRows
 from azdistill.training.objective import TeacherStates
 
 TeacherQuantization = Literal["none", "8bit", "4bit"]
+
+# Tokens that only one of two tokenizers has and whose texts both must split in the same way.
+MOST_LATER_TOKENS = 100
+
+# Tokens of an error that shows how two tokenizers split a text.
+SHOWN_TOKENS = 3
 
 
 @dataclass(frozen=True)
@@ -139,21 +147,40 @@ def shared_vocabulary(teacher: Any, student: Any, folder: Path) -> int:
     """Number of first ids that are the same tokens in two tokenizers. The longer one may have more tokens.
 
     The models of a family have the same tokenizer and embeddings of different lengths, such as 151,936 and 152,064 of
-    Qwen2.5: ids without a token are padding. Raises DataError if an id is another token, or if the teacher does not
-    have a token that the student has at a lower id than its last one.
+    Qwen2.5: ids without a token are padding. Raises DataError if an id is another token, if the teacher does not have
+    a token that the student has at a lower id than its last one, or if both split a text differently: a tokenizer with
+    more merges has the tokens of the one with fewer.
     """
     own, others = _tokens(teacher), _tokens(student)
     length = min(max(own), max(others)) + 1
     for index in range(length):
         if index in others and own.get(index) != others[index]:
-            raise DataError(
-                f"its tokenizer is not that of the student: token {index} is {own.get(index)!r}, and {others[index]!r} "
-                "for the student",
-                subject=f"student {str(folder)!r}",
-                code="other_tokenizer",
-                fix="choose a teacher with the student's tokenizer, or use its log probabilities: train.losses.top_k",
+            raise _other_tokenizer(
+                folder, f"token {index} is {own.get(index)!r}, and {others[index]!r} for the student"
             )
+    for text in (TEXT, *_texts_of_later_tokens(teacher, length), *_texts_of_later_tokens(student, length)):
+        ours, students = (tokenizer.tokenize(text, add_special_tokens=False) for tokenizer in (teacher, student))
+        if ours != students:
+            start = next(index for index, pair in enumerate(zip_longest(ours, students)) if pair[0] != pair[1])
+            shown, expected = (tokens[start : start + SHOWN_TOKENS] for tokens in (ours, students))
+            raise _other_tokenizer(folder, f"it splits a text into {shown}, and that of the student into {expected}")
     return length
+
+
+def _other_tokenizer(folder: Path, difference: str) -> DataError:
+    return DataError(
+        f"its tokenizer is not that of the student: {difference}",
+        subject=f"student {str(folder)!r}",
+        code="other_tokenizer",
+        fix="choose a teacher with the student's tokenizer, or use its log probabilities: train.losses.top_k",
+    )
+
+
+def _texts_of_later_tokens(tokenizer: Any, first: int) -> list[str]:
+    """The texts of the next tokens from id `first` on, without added tokens, whose texts are in no plain text."""
+    added = set(tokenizer.get_added_vocab().values())
+    later = sorted(index for index in tokenizer.get_vocab().values() if index >= first and index not in added)
+    return [tokenizer.decode([index]) for index in later[:MOST_LATER_TOKENS]]
 
 
 def _tokens(tokenizer: Any) -> dict[int, str]:

@@ -111,12 +111,12 @@ def test_jobs_that_cannot_have_a_white_box_teacher(fields: dict[str, Any], probl
     assert [(found.code, found.field, found.value) for found in caught.value.problems] == [problem]
 
 
-def tokenizer(vocabulary: Any, added: dict[str, int] | None = None) -> str:
+def tokenizer(vocabulary: Any, added: dict[str, int] | None = None, merges: Any = None) -> str:
     tokens = [{"id": index, "content": token, "special": True} for token, index in (added or {}).items()]
-    return json.dumps({"model": {"vocab": vocabulary}, "added_tokens": tokens})
+    return json.dumps({"model": {"vocab": vocabulary, "merges": merges}, "added_tokens": tokens})
 
 
-BPE = tokenizer({"a": 0, "b": 1, "c": 2}, {"<end>": 3})
+BPE = tokenizer({"a": 0, "b": 1, "c": 2}, {"<end>": 3}, [["a", "b"], ["b", "c"]])
 
 
 @pytest.mark.parametrize(
@@ -128,6 +128,9 @@ BPE = tokenizer({"a": 0, "b": 1, "c": 2}, {"<end>": 3})
         (tokenizer([["a", 0.0], ["b", -1.0], ["d", -2.0]]), {}, "token 2 is 'd', and 'c' for the student"),
         (tokenizer({"a": 0, "b": 1, "c": 2}, {"<stop>": 3}), {}, "token 3 is '<stop>', and '<end>' for the student"),
         (tokenizer({"a": 0, "b": 1, "c": 2}), {"3": {"content": "<eot>"}}, "token 3 is '<eot>', and '<end>' for the"),
+        (tokenizer({"a": 0}, None, ["b c", "a b"]), {}, None),
+        (tokenizer({"a": 0}, None, ["a b", "b c", "c a"]), {}, "only that of the teacher merges 'c a' to one token"),
+        (tokenizer({"a": 0}, None, [["a", "b"]]), {}, "only that of the student merges 'b c' to one token"),
         # Nothing is known of these.
         (tokenizer({"a": 0, "x": 1}), {"1": {"content": "b"}}, None),
         (tokenizer({"x": 0}), [], None),

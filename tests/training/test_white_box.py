@@ -4,11 +4,14 @@ import re
 
 import pytest
 import torch
+from tokenizers import pre_tokenizers
 from transformers import AutoTokenizer
 
 from azdistill.contracts.errors import DataError
 from azdistill.students.loading import load_student
-from azdistill.training.white_box import load_teacher
+from azdistill.students.probe import TEXT
+from azdistill.students.tiny import byte_level_tokenizer
+from azdistill.training.white_box import load_teacher, shared_vocabulary
 from tests.students import tiny
 
 TOKENS = len(tiny.tokenizer())
@@ -48,6 +51,24 @@ def test_another_tokenizer_is_refused(loaded, tmp_path):
     with pytest.raises(DataError, match=re.escape(message)) as caught:
         load_teacher(folder, loaded)
     assert "is 'b', and 'a' for the student" in str(caught.value)
+
+
+@pytest.mark.parametrize("sizes", [(270, 290), (290, 270)])
+def test_a_tokenizer_with_more_merges_is_refused_though_its_tokens_are_the_same(tmp_path, sizes):
+    """The tokens of the smaller one are the first of the other, and none of the later ones is in the test text."""
+    tokenizers = [byte_level_tokenizer(["xylophones puzzle jazzy wizards"] * 3, size) for size in sizes]
+    assert tokenizers[0].tokenize(TEXT) == tokenizers[1].tokenize(TEXT)
+    with pytest.raises(DataError, match=r"it splits a text into \[.*\], and that of the student into \[") as caught:
+        shared_vocabulary(*tokenizers, tmp_path)
+    assert caught.value.problems[0].code == "other_tokenizer"
+
+
+def test_a_tokenizer_that_splits_at_other_places_is_refused(tmp_path):
+    teacher, student = (byte_level_tokenizer(["234 50"] * 3, 264) for _ in range(2))
+    single_digits = [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    teacher.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(single_digits)
+    with pytest.raises(DataError, match="it splits a text into"):
+        shared_vocabulary(teacher, student, tmp_path)
 
 
 def test_a_folder_without_a_model_is_named(loaded, tmp_path):
