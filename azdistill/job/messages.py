@@ -165,7 +165,7 @@ def _number_suggestion(detail: ErrorDetails, field: FieldInfo | None) -> str:
     if not {"gt", "ge", "lt", "le"} & bounds.keys():
         return ""
     maximum, value = bounds.get("le", bounds.get("lt")), float(detail["input"])
-    smallest_percent = {1: 5, 2: 10}.get(maximum)  # 1.5 or 2 is more likely a wrong fraction than a percentage
+    smallest_percent = {1: 5, 2: 10}.get(maximum or 0)  # 1.5 or 2 is more likely a wrong fraction than a percentage
     if smallest_percent and smallest_percent <= value <= 100 and (value < 100 or bounds.get("lt") != 1):
         return f"did you mean {format_number(value / 100)}?"
     return "" if default is None else f"did you mean {format_number(default)}?"
