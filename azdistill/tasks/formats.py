@@ -14,6 +14,7 @@ Format = Literal["JSONL", "JSON array", "CSV", "Parquet", "Arrow"]
 
 BOM = b"\xef\xbb\xbf"
 DELIMITERS = ",;\t|"
+LINES_OF_START = 6  # with which the delimiter is chosen
 LONGEST_NAME = 60  # characters of a column of a CSV file
 
 # First bytes of the formats that are read, and of others, with what to do about them.
@@ -38,6 +39,8 @@ SUFFIXES = {
     "parquet": ("Parquet",),
     "arrow": ("Arrow",),
 }
+# Delimiters of files whose first line has none: it is the name of a single column, or a title.
+OTHER_DELIMITERS = {"csv": DELIMITERS, "tsv": "\t"}
 COMPRESSION_SUFFIXES = {"gz": "gzip", "gzip": "gzip", "zst": "zstd", "zstd": "zstd"}
 
 # A text that is this many times as long as its compressed file, and longer than LEAST_BOMB bytes, is no data set:
@@ -84,18 +87,26 @@ def detect_format(path: Path) -> DataFormat:
     if start.startswith(b"["):
         # A row that is no object also begins with a bracket. An array of a file spans lines or has several objects.
         return DataFormat("JSON array" if _is_array_of_objects(start) else "JSONL", compression)
-    delimiter = _csv_delimiter(start.splitlines())
+    suffix, _ = _suffixes(path.name)
+    others = OTHER_DELIMITERS.get(suffix, "") if start and not start.startswith(b"{") else ""
+    delimiter = _csv_delimiter(start.splitlines(), others)
     return DataFormat("CSV", compression, delimiter) if delimiter else DataFormat("JSONL", compression)
 
 
 def mismatch(name: str, detected: DataFormat) -> str:
     """The format that a file's name states, where its content has another format or compression; else empty."""
-    *suffixes, last = ["", *name.lower().split(".")[1:]]
-    compression = COMPRESSION_SUFFIXES.get(last)
-    expected = SUFFIXES.get(suffixes[-1] if compression and suffixes else last, (detected.name,))
+    suffix, compression = _suffixes(name)
+    expected = SUFFIXES.get(suffix, (detected.name,))
     if detected.name in expected and compression == detected.compression:
         return ""
     return f"{expected[0]}, {compression}" if compression else expected[0]
+
+
+def _suffixes(name: str) -> tuple[str, str | None]:
+    """The suffix of a file's name that states a format, such as csv, and the compression that it states."""
+    *suffixes, last = ["", *name.lower().split(".")[1:]]
+    compression = COMPRESSION_SUFFIXES.get(last)
+    return (suffixes[-1] if compression and suffixes else last), compression
 
 
 def starts_with(path: Path, magic: bytes) -> bool:
@@ -169,10 +180,19 @@ def _is_array_of_objects(start: bytes) -> bool:
     return start[1:].lstrip()[:1] in (b"{", b"") or start.rstrip() == b"[]"
 
 
-def _csv_delimiter(lines: list[bytes]) -> str | None:
-    """The delimiter of a CSV file whose first lines these are; None for JSONL, also with a broken first row."""
+def _csv_delimiter(lines: list[bytes], others: str) -> str | None:
+    """The delimiter of a CSV file whose first lines these are; None for JSONL, also with a broken first row.
+
+    A file that is named CSV has `others`, the delimiters that its rows may have if its first line has none. Such a file
+    may also have columns without a name.
+    """
     header = lines[0].decode(errors="replace") if lines else ""
     delimiter = max(DELIMITERS, key=header.count)
-    has_objects = "{" in header or (len(lines) > 1 and lines[1].lstrip().startswith(b"{"))
+    rows = [line.decode(errors="replace") for line in lines[1:LINES_OF_START] if line.strip()]
+    if rows and rows[0].lstrip().startswith("{"):
+        return None
+    if others:
+        in_rows = (other for other in others if all(other in row for row in rows))
+        return delimiter if delimiter in header else next(in_rows, others[0])
     is_header = all(0 < len(name.strip()) <= LONGEST_NAME for name in header.split(delimiter))
-    return delimiter if delimiter in header and is_header and not has_objects else None
+    return delimiter if delimiter in header and is_header and "{" not in header else None

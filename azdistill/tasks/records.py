@@ -220,10 +220,12 @@ def _csv(path: Path, detected: DataFormat) -> Iterator[tuple[int, Record]]:
     with open_text(path, detected.compression) as binary:
         # A byte that is not UTF-8 becomes half a character, for which the row is rejected.
         text = io.TextIOWrapper(binary, "utf-8-sig", errors="surrogateescape", newline="")
-        reader, last = csv.reader(text, delimiter=detected.delimiter), 1
-        names = [name.strip() for name in next(reader, ())]
-        if repeated := next((name for name in names if names.count(name) > 1), None):
-            raise DataError(f"has two columns {repeated!r}", file=path, line=1, fix="rename one of them")
+        reader = csv.reader(text, delimiter=detected.delimiter)
+        names = _header(path, reader)
+        header = last = reader.line_num
+        title = names[0] if any(names[:1]) and not any(names[1:]) else ""
+        # Those before the first name are an index, as pandas writes it.
+        unnamed = [index for index, name in enumerate(names) if not name and any(names[:index])]
         while True:
             number = reader.line_num + 1
             try:
@@ -233,15 +235,41 @@ def _csv(path: Path, detected: DataFormat) -> Iterator[tuple[int, Record]]:
             except csv.Error as error:
                 yield number, BadRow("broken_csv", str(error))
                 continue
+            if title and any(values):
+                if any(values[1:]):
+                    raise _ragged_header(path, header, title, number)
+                title = ""
             if values:
                 last = number
             elif number - last > MAX_BLANK_LINES:
                 raise _too_many_blank_lines(path, number)
-            if len(values) == len(names):
+            if len(values) != len(names):
+                if values:
+                    message = f"the row has {_fields(len(values))}, the header in line {header} {len(names)}"
+                    yield number, BadRow("ragged_row", message)
+            elif column := next((index + 1 for index in unnamed if values[index].strip()), None):
+                yield number, BadRow("ragged_row", f"has a value in column {column}, which the header does not name")
+            else:
                 # An empty cell is no value.
-                yield number, {name: value for name, value in zip(names, values, strict=True) if value}
-            elif values:
-                yield number, BadRow("ragged_row", f"the row has {len(values)} fields, the header {len(names)}")
+                yield number, {name: value for name, value in zip(names, values, strict=True) if value and name}
+
+
+def _header(path: Path, reader: Any) -> list[str]:
+    """The names of the columns of a CSV file, after blank lines. A column without a name has an empty one."""
+    names = [name.strip() for name in next(filter(None, reader), ())]
+    if repeated := next((name for name in names if name and names.count(name) > 1), None):
+        raise DataError(f"has two columns {repeated!r}", file=path, line=reader.line_num, fix="rename one of them")
+    return names
+
+
+def _ragged_header(path: Path, header: int, title: str, row: int) -> DataError:
+    message = f"the header {title!r:.80} names 1 column, line {row} has more"
+    fix = "if it is a title, delete the lines above the header; if it is the header, quote the texts"
+    return DataError(message, file=path, line=header, code="ragged_header", fix=fix)
+
+
+def _fields(count: int) -> str:
+    return "1 field" if count == 1 else f"{count} fields"
 
 
 def _parquet(path: Path, detected: DataFormat) -> Iterator[tuple[int, Record]]:

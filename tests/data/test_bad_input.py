@@ -160,6 +160,30 @@ def test_ragged_and_broken_rows_of_a_csv_file_are_rejected(tmp_path: Path) -> No
     assert [case.source for case in cases] == [f"rows.csv:{line}" for line in (2, 6, 7, 8, 10)]
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("rows.csv", ",prompt,completion\n0,a,b\n", "prompt + completion"),
+        ("rows.tsv", "\tprompt\tcompletion\n0\ta\tb\n", "prompt + completion"),
+        ("rows.csv", "prompt,completion,\na,b,\n", "prompt + completion"),
+        ("rows.csv", "\nprompt\nHow?\n", "prompt"),
+        ("rows.tsv", "prompt\nHello, how?\n", "prompt"),
+        ("rows.csv", "prompt,completion,\na,b,c\n", "rows.csv:2: has a value in column 3, which the header does not"),
+        ("rows.csv", "Export\n\nprompt;completion\na;b\n", "rows.csv:1: the header 'Export' names 1 column, line 3"),
+        ("rows.csv", "Export,\n,\nprompt,completion\na,b\n", "rows.csv:1: the header 'Export' names 1 column, line 3"),
+    ],
+)
+def test_a_file_named_csv_is_read_as_csv(tmp_path: Path, name: str, content: str, expected: str) -> None:
+    """With an index, an empty column or one column; a title above the header is named."""
+    (tmp_path / name).write_text(content)
+    try:
+        read = preview(tmp_path / name, TASKS["conversation"])
+        lines = [*read.shapes, *(f"{reject.source}: {reject.detail}" for reject in read.rejects)]
+    except DataError as error:
+        lines = [str(error).removeprefix(f"{tmp_path}/")]
+    assert [line[: len(expected)] for line in lines] == [expected]
+
+
 @pytest.mark.parametrize("is_array", [False, True])
 def test_a_deeply_nested_row_of_a_large_file_is_rejected(tmp_path: Path, is_array: bool) -> None:
     """Rows of a JSON array are pickled for the other processes, and this one is nested too deeply for it."""

@@ -53,6 +53,7 @@ def test_the_shapes_of_the_rows_are_counted(tmp_path: Path, rows: list[Any], exp
         ("rows.jsonl", json.dumps([PAIR, PAIR], indent=1).encode(), "JSON array (its name says JSONL)"),
         ("rows.jsonl", gzip.compress(jsonl(PAIR)), "JSONL, gzip (its name says JSONL)"),
         ("rows.csv.gz", jsonl(PAIR), "JSONL (its name says CSV, gzip)"),
+        ("rows.csv", b"prompt\n" + jsonl(PAIR), "JSONL (its name says CSV)"),
         ("rows.json", jsonl(PAIR), "JSONL"),
         ("rows.csv", CSV.replace(b",", b"\t"), "TSV"),
         ("rows", CSV, "CSV"),
