@@ -76,7 +76,7 @@ One task and one pair of small models. The number of updates, the weights of the
 compares were chosen in a few trainings whose accuracy on the held-out rows was known, so the gains are rather too large
 than too small. The intervals cover the choice of rows, and neither the seeds nor the teacher's sampling. An
 endpoint forms its batches by the time at which requests arrive, so its scores differ in the last digits, and with them
-the training: two studies gave 52% and 61% for `scorer`, and equal figures for all signals without an endpoint.
+the training: two studies gave 52% and 61% for `scorer`.
 
 The teacher's answers are samples here, which is where distributions tell most; with answers at temperature 0 there is
 less to add. Self-distillation needs a student that uses an answer in its prompt, as models that follow instructions
