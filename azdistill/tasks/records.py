@@ -8,7 +8,7 @@ DataError. A row that cannot be read is a BadRow in its place, so that it is rej
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,9 @@ MAX_ROW_BYTES = 8_000_000
 
 # More blank lines in a row are no data set: a small compressed file may have a billion of them.
 MAX_BLANK_LINES = 100_000
+
+# A cell of so many lines, each with the delimiters of a row, is no text.
+MANY_LINES = 20
 
 # Bytes of a JSON array, and rows of a table, that are read together.
 CHUNK_BYTES, CHUNK_ROWS = 1 << 16, 1024
@@ -220,7 +223,7 @@ def _csv(path: Path, detected: DataFormat) -> Iterator[tuple[int, Record]]:
     with open_text(path, detected.compression) as binary:
         # A byte that is not UTF-8 becomes half a character, for which the row is rejected.
         text = io.TextIOWrapper(binary, "utf-8-sig", errors="surrogateescape", newline="")
-        reader = csv.reader(text, delimiter=detected.delimiter)
+        reader = csv.reader(text, delimiter=detected.delimiter, strict=True)
         names = _header(path, reader)
         header = last = reader.line_num
         title = names[0] if any(names[:1]) and not any(names[1:]) else ""
@@ -233,17 +236,23 @@ def _csv(path: Path, detected: DataFormat) -> Iterator[tuple[int, Record]]:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield number, BadRow("broken_csv", str(error))
+                yield from _all_lines(number, reader.line_num, BadRow("broken_csv", _broken(error, number, reader)))
+                last = reader.line_num
                 continue
             if title and any(values):
                 if any(values[1:]):
                     raise _ragged_header(path, header, title, number)
                 title = ""
             if values:
-                last = number
+                last = reader.line_num
             elif number - last > MAX_BLANK_LINES:
                 raise _too_many_blank_lines(path, number)
-            if len(values) != len(names):
+            lines = reader.line_num - number + 1
+            if lines > 1 and (rows := _rows_in(values, len(names), detected.delimiter, lines)):
+                message = f"a cell of the row, which begins in line {number}, has {rows} lines that look like rows"
+                bad = BadRow("broken_csv", f"{message}; is a quote missing or too many?")
+                yield from _all_lines(number, reader.line_num, bad)
+            elif len(values) != len(names):
                 if values:
                     message = f"the row has {_fields(len(values))}, the header in line {header} {len(names)}"
                     yield number, BadRow("ragged_row", message)
@@ -256,10 +265,45 @@ def _csv(path: Path, detected: DataFormat) -> Iterator[tuple[int, Record]]:
 
 def _header(path: Path, reader: Any) -> list[str]:
     """The names of the columns of a CSV file, after blank lines. A column without a name has an empty one."""
-    names = [name.strip() for name in next(filter(None, reader), ())]
+    try:
+        names = [name.strip() for name in next(filter(None, reader), ())]
+    except csv.Error as error:
+        fix = "write a quote inside a text twice"
+        raise DataError(_broken(error, 1, reader), file=path, line=1, code="broken_csv", fix=fix) from None
     if repeated := next((name for name in names if name and names.count(name) > 1), None):
         raise DataError(f"has two columns {repeated!r}", file=path, line=reader.line_num, fix="rename one of them")
     return names
+
+
+def _broken(error: csv.Error, first: int, reader: Any) -> str:
+    """The error of a row of a CSV file whose first line is `first`, which the reader has just read."""
+    last = reader.line_num
+    lines = f"lines {first} to {last} are" if last > first else f"line {first} is"
+    if "unexpected end" in str(error):
+        return f"a quote that is opened in the row of line {first} is never closed, so {lines} rejected"
+    if "expected after" in str(error):
+        return f"text after a closing quote in line {last}, so {lines} rejected; write a quote in a text twice"
+    return f"{error}, so {lines} rejected"
+
+
+def _all_lines(first: int, last: int, bad: BadRow) -> Iterator[tuple[int, BadRow]]:
+    """The bad row for each line from `first` to `last`: a wrong quote makes one row of them."""
+    return ((line, bad) for line in range(first, last + 1))
+
+
+def _rows_in(values: Sequence[str], columns: int, delimiter: str, lines: int) -> int:
+    """The number of lines in a cell that a wrong quote has made of rows; 0 if there is none.
+
+    Each line of such a cell has the delimiters of a row. So has a short text by chance, in a row that is as long as the
+    header.
+    """
+    if columns == 1 or (len(values) == columns and lines < MANY_LINES):
+        return 0
+    for value in values:
+        rows = value.splitlines()
+        if len(rows) > 1 and all(row.count(delimiter) == columns - 1 for row in rows[:-1]):
+            return len(rows)
+    return 0
 
 
 def _ragged_header(path: Path, header: int, title: str, row: int) -> DataError:

@@ -149,7 +149,7 @@ def test_control_tokens_of_a_row_stay_text(tmp_path: Path) -> None:
 
 
 def test_ragged_and_broken_rows_of_a_csv_file_are_rejected(tmp_path: Path) -> None:
-    rows = b'prompt,completion\na,b\na\na,b,c\n\xff,b\na,\na,b\n"a\nb",c\na,"b\n'
+    rows = b'prompt,completion\na,b\na\na,b,c\n\xff,b\na,\na,b\n"a\nb",c\na,b\n'
     (tmp_path / "rows.csv").write_bytes(rows)
     cases, rejects = read_cases(tmp_path / "rows.csv", TASKS["conversation"])
     assert [(reject.source, reject.reason) for reject in rejects] == [
@@ -171,6 +171,7 @@ def test_ragged_and_broken_rows_of_a_csv_file_are_rejected(tmp_path: Path) -> No
         ("rows.csv", "prompt,completion,\na,b,c\n", "rows.csv:2: has a value in column 3, which the header does not"),
         ("rows.csv", "Export\n\nprompt;completion\na;b\n", "rows.csv:1: the header 'Export' names 1 column, line 3"),
         ("rows.csv", "Export,\n,\nprompt,completion\na,b\n", "rows.csv:1: the header 'Export' names 1 column, line 3"),
+        ("rows.csv", '"prompt,completion\na,b\n', "rows.csv:1: a quote that is opened in the row of line 1"),
     ],
 )
 def test_a_file_named_csv_is_read_as_csv(tmp_path: Path, name: str, content: str, expected: str) -> None:
@@ -182,6 +183,29 @@ def test_a_file_named_csv_is_read_as_csv(tmp_path: Path, name: str, content: str
     except DataError as error:
         lines = [str(error).removeprefix(f"{tmp_path}/")]
     assert [line[: len(expected)] for line in lines] == [expected]
+
+
+MERGED = "\n".join(f"Q{number}?,A" for number in range(30))
+BROKEN_CSV = {
+    "a quote too many": ('a,b\n"Q?,A\nQ?,"No, A"\na,b\n', [3, 4], [2, 5], "text after a closing quote in line 4, so"),
+    "text after a quote": ('"a" x,b\na,b\n', [2], [3], "line 2, so line 2 is"),
+    "never closed": ('a,b\n"Q?,A\na,b\na,b\n', [3, 4, 5], [2], "row of line 3 is never closed, so lines 3 to 5"),
+    "closed at the end of a row": ('"Q?,A\nQ?,A\nQ?,A"\na,b\n', [2, 3, 4], [5], "3 lines that look like rows"),
+    "closed after 30 rows": (f'"{MERGED}\nQ?",A\na,b\n', [*range(2, 33)], [33], "31 lines that look like rows"),
+    "a poem": ('"On, on\nand, up\nup",b\n"a\nb",c\n', [], [2, 5], ""),
+    "a quote in a text": ('5" pipe,b\n"a ""b""",c\n', [], [2, 3], ""),
+}
+
+
+@pytest.mark.parametrize(("rows", "rejected", "usable", "detail"), BROKEN_CSV.values(), ids=BROKEN_CSV)
+def test_every_line_that_a_wrong_quote_takes_is_rejected(
+    tmp_path: Path, rows: str, rejected: list[int], usable: list[int], detail: str
+) -> None:
+    (tmp_path / "rows.csv").write_text(f"prompt,completion\n{rows}")
+    cases, rejects = read_cases(tmp_path / "rows.csv", TASKS["conversation"])
+    assert [reject.source for reject in rejects] == [f"rows.csv:{line}" for line in rejected]
+    assert [case.source for case in cases] == [f"rows.csv:{line}" for line in usable]
+    assert all(reject.reason == "broken_csv" and detail in reject.detail for reject in rejects)
 
 
 @pytest.mark.parametrize("is_array", [False, True])
