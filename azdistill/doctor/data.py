@@ -58,8 +58,28 @@ def check_files(job: DistillationJob) -> Iterator[FileCheck]:
         path = getattr(job.data, name)
         if path and not is_remote(path) and Path(path).exists():
             checked = _check_file(config, name, Path(path))
-            others = (*_few_rows(job, checked), *_no_references(job, checked), *_long_prompts(job, config, checked))
+            others = (
+                *_training_data(job, checked),
+                *_few_rows(job, checked),
+                *_no_references(job, checked),
+                *_long_prompts(job, config, checked),
+            )
             yield replace(checked, problems=[*checked.problems, *others])
+
+
+def _training_data(job: DistillationJob, checked: FileCheck) -> Iterator[Problem]:
+    """An error for held-out data that is the training data: step prepare leaves no training row."""
+    path, training = getattr(job.data, checked.name), job.data.training_data
+    if checked.name == "training_data" or is_remote(training) or not Path(training).exists():
+        return
+    if Path(path).samefile(training):
+        yield Problem(
+            code="repeated_file",
+            message="is also the training data, and a held-out row is never a training row",
+            fix="name other rows, or remove the field to hold out a part of the training rows",
+            field=("data", checked.name),
+            value=path,
+        )
 
 
 def _no_references(job: DistillationJob, checked: FileCheck) -> Iterator[Problem]:

@@ -48,7 +48,7 @@ name: tickets
 task: conversation
 data:
   training_data: ./rows.jsonl
-  test_data: ./rows.jsonl
+  test_data: ./test.jsonl
 teacher:
   teachers:
     - model: DeepSeek-V3.2
@@ -87,7 +87,8 @@ def doctor(folder, bare_path, monkeypatch, capfd, client) -> Command:
     """Run `azdistill doctor` with the client of the user, or with `mine`."""
     (folder / "config.json").write_text(json.dumps(CONFIG))
     row = json.dumps({"messages": [{"role": "user", "content": "hello"}], "gold": "yes"})
-    (folder / "rows.jsonl").write_text(row + "\n")
+    for name in ("rows.jsonl", "test.jsonl"):
+        (folder / name).write_text(row + "\n")
     (folder / "job.yaml").write_text(JOB)
 
     def call(*arguments, ml_client=client) -> Done:

@@ -20,7 +20,7 @@ name: small
 task: conversation
 data:
   training_data: ./rows.jsonl
-  test_data: ./rows.jsonl
+  test_data: ./test.jsonl
 teacher:
   teachers:
     - model: DeepSeek-V3.2
@@ -85,7 +85,8 @@ def job(folder: Path) -> Path:
     (folder / "student/config.json").write_text("{}")
     (folder / "student/tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
     (folder / "student/model.safetensors").touch()
-    (folder / "rows.jsonl").write_text('{"prompt": "Hi", "completion": "Hello"}\n')
+    for name in ("rows.jsonl", "test.jsonl"):
+        (folder / name).write_text('{"prompt": "Hi", "completion": "Hello"}\n')
     (folder / "job.yaml").write_text(JOB)
     return folder / "job.yaml"
 

@@ -21,7 +21,7 @@ def job(folder: Path) -> Path:
     (folder / "rows.jsonl").write_text(f"{json.dumps(row)}\n" * 100)
     prices = "connection: deepseek\n      input_price: 1\n      output_price: 10"
     text = JOB.replace("connection: deepseek", prices).replace("model: ./student", "model: phi-4-mini")
-    (folder / "job.yaml").write_text(text.replace("  test_data: ./rows.jsonl\n", ""))
+    (folder / "job.yaml").write_text(text.replace("  test_data: ./test.jsonl\n", ""))
     return folder / "job.yaml"
 
 

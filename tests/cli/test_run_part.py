@@ -52,7 +52,8 @@ def test_a_job_names_the_home_folder_of_its_answers(
     (folder / "project" / ".azdistill").mkdir(parents=True)
     (folder / "project" / "job").mkdir()
     (folder / "project" / "job" / "job.yaml").write_text(JOB.replace("./student", "phi-4-mini"))
-    (folder / "project" / "job" / "rows.jsonl").write_text('{"messages": [{"role": "user", "content": "Hi"}]}\n')
+    for name in ("rows.jsonl", "test.jsonl"):
+        (folder / "project" / "job" / name).write_text('{"messages": [{"role": "user", "content": "Hi"}]}\n')
     arguments = ("run", "project/job", "-o", "r", "--until", "prepare")
     assert "answers and models: home" in azdistill(*arguments).err.splitlines()
     monkeypatch.delenv("AZDISTILL_HOME")
@@ -144,7 +145,7 @@ def test_a_job_with_completions_sends_no_request(azdistill: Command, job: Path, 
     (folder / "answers.jsonl").write_text("".join(json.dumps(answer) + "\n" for answer in answers))
     head, _, tail = job.read_text().partition("teacher:")
     section = "teacher:\n  completions: ./answers.jsonl\n  max_reject_ratio: 0.1\nstudent:"
-    job.write_text(head.replace("  test_data: ./rows.jsonl\n", "") + section + tail.partition("student:")[2])
+    job.write_text(head.replace("  test_data: ./test.jsonl\n", "") + section + tail.partition("student:")[2])
     done = azdistill("run", job, "-o", "r", "--until", "curate")
     assert done.code == 0, done.err
     rejected = [json.loads(row) for row in Path("r/teacher/completions/rejects.jsonl").read_text().splitlines()]

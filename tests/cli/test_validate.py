@@ -18,8 +18,8 @@ def test_a_valid_job_and_its_rows(azdistill: Command, job: Path) -> None:
     assert (done.code, done.err) == (0, "")
     first, *files = done.out.splitlines()
     assert first == f"{job}: valid job small: DeepSeek-V3.2 -> {job.parent / 'student'} (conversation)"
-    rows = "rows.jsonl: JSONL, 1 row (prompt + completion), 1 with a reference answer"
-    assert files == [f"  training_data: {rows}", f"  test_data: {rows}"]
+    rows = "JSONL, 1 row (prompt + completion), 1 with a reference answer"
+    assert files == [f"  training_data: rows.jsonl: {rows}", f"  test_data: test.jsonl: {rows}"]
 
 
 def test_a_folder_with_a_job_file_is_that_job(azdistill: Command, job: Path) -> None:
@@ -39,7 +39,8 @@ def test_a_folder_with_a_job_file_is_that_job(azdistill: Command, job: Path) -> 
 def test_the_rows_of_a_job_are_checked(
     azdistill: Command, job: Path, rows: str, severity: str, code: str, words: str
 ) -> None:
-    job.with_name("rows.jsonl").write_text(rows)
+    for name in ("rows.jsonl", "test.jsonl"):
+        job.with_name(name).write_text(rows)
     done = azdistill("validate", job, "--format", "json")
     assert done.code == (2 if severity == "error" else 0)
     problem = next(problem for problem in json.loads(done.out) if problem["code"] == code)
@@ -47,9 +48,18 @@ def test_the_rows_of_a_job_are_checked(
     assert words in problem["message"]
 
 
+@pytest.mark.parametrize("name", ["test_data", "validation_data"])
+def test_held_out_data_that_is_the_training_data_is_an_error(azdistill: Command, job: Path, name: str) -> None:
+    job.with_name("other").mkdir()
+    job.write_text(JOB.replace("test_data: ./test.jsonl", f"{name}: ./other/../rows.jsonl"))
+    done = azdistill("validate", job)
+    assert done.code == 2
+    assert f"{job}:5: data.{name}='./other/../rows.jsonl': is also the training data" in done.err
+
+
 def test_logs_without_answers_have_no_reference_for_the_drawn_test_rows(azdistill: Command, job: Path) -> None:
     job.with_name("rows.jsonl").write_text('{"prompt": "Hi"}\n')
-    job.write_text(JOB.replace("  test_data: ./rows.jsonl\n", ""))
+    job.write_text(JOB.replace("  test_data: ./test.jsonl\n", ""))
     problems = json.loads(azdistill("validate", job, "--format", "json").out)
     assert [problem["value"] for problem in problems if problem["code"] == "no_references"] == ["./rows.jsonl"]
 
