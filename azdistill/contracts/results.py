@@ -48,6 +48,9 @@ class Interval(Result):
     high: float | None = None
 
 
+# Fraction of truncated answers above which the report and the gates name the cause.
+MOST_TRUNCATED = 0.2
+
 MetricValue = Interval | int | float | str | None
 
 
@@ -70,6 +73,12 @@ class ModelMetrics(RootModel[dict[str, MetricValue]]):
         """A metric with its interval; a plain number has no bounds."""
         stored = self.root.get(name)
         return stored if isinstance(stored, Interval) else Interval(value=self.value(name))
+
+    @property
+    def many_truncated(self) -> float | None:
+        """Fraction of answers that have no end token. None where it is at most MOST_TRUNCATED, or unknown."""
+        ended = self.value("ended")
+        return None if ended is None or 1 - ended <= MOST_TRUNCATED else 1 - ended
 
 
 class SliceMetrics(Result):

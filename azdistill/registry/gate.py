@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from azdistill.contracts.errors import GateRefused
-from azdistill.contracts.layout import GATE_FILE
-from azdistill.contracts.results import GateDecision, GateResult, read_result
+from azdistill.contracts.layout import GATE_FILE, METRICS_FILE
+from azdistill.contracts.results import GateDecision, GateResult, Metrics, read_result
 
 
 def read_gate(evaluation: Path) -> GateDecision:
@@ -12,10 +12,10 @@ def read_gate(evaluation: Path) -> GateDecision:
     gate = read_result(evaluation / GATE_FILE, GateDecision)
     if not gate.register_student:
         failing = "; ".join(_measured(result) for result in gate.gates if result.outcome != "passed")
-        raise GateRefused(
-            f"the student is {gate.decision} and is not registered: {failing}",
-            fix="see the report, then train on more rows or for longer, or change evaluate.gates",
-        )
+        fix = "see the report, then train on more rows or for longer, or change evaluate.gates"
+        if truncated := read_result(evaluation / METRICS_FILE, Metrics).models["student"].many_truncated:
+            fix = f"raise predict.max_new_tokens, at which {truncated:.0%} of the student's answers were cut; {fix}"
+        raise GateRefused(f"the student is {gate.decision} and is not registered: {failing}", fix=fix)
     return gate
 
 

@@ -14,6 +14,7 @@ from azdistill.reporting.messages import (
     reasons,
     registration,
     trials_sentence,
+    truncation,
 )
 from azdistill.reporting.report import Report
 from azdistill.reporting.tables import comparison, suite_table, teacher_table
@@ -40,6 +41,7 @@ def summary(report_json: Mapping[str, Any]) -> Group:
             if stage.left_behind
         ),
         Text(registration(report)),
+        *([Text(text, style="yellow")] if (text := truncation(report)) else []),
         *([Text(SIMULATED, style="dim")] if report.usage.simulated else []),
     )
 

@@ -101,6 +101,17 @@ def registration(report: Report) -> str:
     )
 
 
+def truncation(report: Report) -> str:
+    """Sentence about answers of the student that were cut; empty where they are few."""
+    truncated = report.models["student"].many_truncated
+    if truncated is None:
+        return ""
+    return (
+        f"{percent(truncated)} of the student's answers have no end token within predict.max_new_tokens and were cut: "
+        "raise it if right answers are longer. A student that repeats itself needs more training."
+    )
+
+
 def gate_name(gate: GateResult) -> str:
     """The name without min or max, such as `accuracy vs baseline (topic=billing)`."""
     name, bracket, rows = gate.name.removeprefix("min_").removeprefix("max_").partition(" (")

@@ -13,7 +13,7 @@ from azdistill.contracts.manifest import close_folder, open_folder
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # MLflow reads it once, when the tests below import it
 
-METRICS = {
+METRICS: dict[str, Any] = {
     "task": "conversation",
     "reference": "gold",
     "rows": 500,

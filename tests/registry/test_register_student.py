@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from azdistill.contracts.errors import AzdistillError
-from azdistill.contracts.files import write_text
+from azdistill.contracts.errors import AzdistillError, GateRefused
+from azdistill.contracts.files import write_json, write_text
 from azdistill.contracts.manifest import close_folder
 from azdistill.engine.redaction import redact
 from azdistill.registry.gate import read_gate
 from azdistill.registry.lineage import Lineage, model_digest, read_lineage
 from azdistill.registry.student import register_student
 from azdistill.registry.workspace import mlflow_models_address
+from tests.registry.conftest import METRICS, Evaluated
 
 CARD = "---\nlicense: mit\n---\n\n# support\n\nA student.\n"
 
@@ -34,6 +35,18 @@ def test_a_version_points_at_the_folder_and_carries_its_lineage(inputs: dict[str
     assert run.data.metrics["student_accuracy"] == 0.948
     assert run.data.metrics["retention"] == 0.969
     assert run.data.tags["azdistill.teacher_route"] == "simulated"
+
+
+def test_a_refusal_names_the_limit_that_cut_the_answers(evaluated: Evaluated) -> None:
+    folder = evaluated("refused")
+    with pytest.raises(GateRefused, match="min_retention") as error:
+        read_gate(folder)
+    assert error.value.problems[0].fix.startswith("see the report")
+    student = {**METRICS["models"]["student"], "ended": {"value": 0.25}}
+    write_json(folder / "metrics.json", METRICS | {"models": METRICS["models"] | {"student": student}})
+    with pytest.raises(GateRefused) as error:
+        read_gate(folder)
+    assert error.value.problems[0].fix.startswith("raise predict.max_new_tokens, at which 75% of")
 
 
 def test_the_same_content_is_one_version_and_one_run(inputs: dict[str, Path], registry: str, tmp_path: Path) -> None:

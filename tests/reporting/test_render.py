@@ -177,6 +177,20 @@ def with_suites(folders: dict[str, Path]) -> dict[str, Path]:
     return {**folders, "regressions": folders["evaluation"].parent / "regressions"}
 
 
+@pytest.mark.parametrize("form", [html, markdown, terminal])
+@pytest.mark.parametrize(("ended", "cut"), [(0.08, "92.0% of the student's answers"), (0.8, None)])
+def test_many_truncated_answers_of_the_student_are_named(
+    distil: Distil, form: Callable[[Report], str], ended: float, cut: str | None
+) -> None:
+    folders = distil()
+    student = {**METRICS["models"]["student"], "ended": ended}
+    metrics = METRICS | {"models": METRICS["models"] | {"student": student}}
+    rewrite(folders["evaluation"] / "metrics.json", json.dumps(metrics))
+    text = form(read_report(folders)).replace("&#39;", "'")
+    assert ("predict.max_new_tokens" in text) is (cut is not None)
+    assert cut is None or cut in text
+
+
 @pytest.mark.parametrize("form", [html, markdown])
 def test_regression_suites_have_a_table_with_their_gates(distil: Distil, form: Callable[[Report], str]) -> None:
     folders = distil()
