@@ -23,7 +23,7 @@ def check_all(
         yield from check_azure(config, open_client, None)
         return
     from azdistill.doctor.job import check_job_file
-    from azdistill.doctor.teachers import check_teachers
+    from azdistill.doctor.teachers import check_scorer, check_teachers
 
     job, results = check_job_file(job_file, date.today())
     yield from results
@@ -33,4 +33,4 @@ def check_all(
         if job.judge:
             yield from check_teachers(job.judge.requests, offline=offline)
         if job.scorer and job.scorer.teacher:
-            yield from check_teachers(job.scorer.requests, offline=offline)
+            yield check_scorer(job.scorer, job.scorer.scorer_route, offline=offline)

@@ -1,17 +1,22 @@
-"""Check the teachers that can be reached from this machine, with one short request each."""
+"""Check the teachers and the scorer that can be reached from this machine, with one short request each."""
 
 import asyncio
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from azdistill.azure.checks.result import CheckResult, from_problem, ok, unknown
-from azdistill.contracts.errors import InputError
+from azdistill.contracts.errors import AzdistillError, InputError
 from azdistill.contracts.requests import RequestConfig, Teacher
+from azdistill.contracts.train_scored import ScorerConfig
 from azdistill.engine.problems import Problem
 from azdistill.teacher.endpoint import resolve
 from azdistill.teacher.event_loop import run
-from azdistill.teacher.preflight import ProbeResult, find_problem, find_warning, probe
+from azdistill.teacher.preflight import LONGEST_CALL_S, ProbeResult, find_problem, find_warning, probe
+from azdistill.teacher.scoring_client import ScoringClient
+from azdistill.teacher.store import open_store
 
 # Routes that use no endpoint.
 WITHOUT_ENDPOINT = {
@@ -31,6 +36,34 @@ def check_teachers(
     if offline:
         return [unknown(name, "offline", "not checked: --offline") for name in names]
     return run(_check_all(names, config, environ))
+
+
+def check_scorer(
+    scorer: ScorerConfig, route: str, *, offline: bool, environ: Mapping[str, str] = os.environ
+) -> CheckResult:
+    """Ask an endpoint for one score, as step train does first. With `offline`, or on another route than endpoint, no
+    request is sent. Its tokenizer is compared by step train."""
+    config = scorer.requests
+    (teacher,) = config.teachers
+    name = f"{config.role} {teacher.called!r}"
+    if route == "simulated":
+        return ok(name, "simulated, for local runs; to submit the job, set scorer_route to endpoint")
+    if offline:
+        return unknown(name, "offline", "not checked: --offline")
+    if result := _not_reachable_from_here(name, teacher, environ):
+        return result
+    limits = {"max_attempts": 1, "timeout_s": min(config.timeout_s, LONGEST_CALL_S), "budget": None}
+    once = config.model_copy(update=limits)
+    try:
+        endpoint = resolve(teacher, config.teacher_route, environ, role=config.role)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            ScoringClient(endpoint, once, open_store(Path(folder)), None, scorer.top_k) as client,
+        ):
+            return ok(name, f"{client.endpoint.url} scores given tokens (one short request)")
+    except AzdistillError as error:
+        problem = error.problems[0]
+        return from_problem(name, problem, "unknown" if problem.code == "no_answer" else "problem")
 
 
 async def _check_all(names: Sequence[str], config: RequestConfig, environ: Mapping[str, str]) -> list[CheckResult]:

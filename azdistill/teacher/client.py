@@ -123,7 +123,7 @@ class TeacherClient:
                 return reply, latency_s
             if not self.outage.is_down and tries.charge(reply, self.usage.bought) >= self.config.max_attempts:
                 detail = f"gave up after {tries.count} tries; the last: {reply.detail}"
-                return RowRejected(reply.reason, detail), latency_s
+                return RowRejected(reply.reason, detail, gave_up=True), latency_s
             await self._wait(wait_s(max(tries.count, 1), reply))
 
     async def _call(self, request: Request) -> tuple[Outcome | Retry, float]:
@@ -150,7 +150,7 @@ class TeacherClient:
             return reply, latency_s
         self.outage.replied(answered=isinstance(reply, Answer))
         if isinstance(reply, EndpointFailed):
-            raise EndpointError(f"{self.endpoint}: {reply.detail}")
+            raise EndpointError(reply.detail, subject=str(self.endpoint))
         return reply, latency_s
 
     async def _post(self, request: Request) -> tuple[ParsedReply, Mapping[str, str]]:

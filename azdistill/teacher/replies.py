@@ -11,7 +11,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -65,10 +65,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class RowRejected:
-    """The teacher will never answer this request, or gave no usable answer."""
+    """The teacher will never answer this request, or gave no usable answer.
+
+    `gave_up`: no attempt had a reply to the request, so the endpoint is at fault.
+    """
 
     reason: str
     detail: str
+    gave_up: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,15 +33,19 @@ Result = TypeVar("Result")
 
 LONGEST_TOKENIZE_S = 30.0
 
+# Token ids that every model has.
+ANY_TOKENS = (1, 2, 3, 4)
+
 
 class ScoringClient:
     """Scores of one teacher, each paid once: within its rate limits and the budget, with retries, from the store.
 
     Entering it starts a thread with an event loop, and checks with one request that the teacher scores given tokens and
-    has the tokenizer of `probe`. `config` has the budget, the attempts and the timeout; of its teachers, the one of
-    `endpoint` is asked. `share` is the fraction of rate limits and budget that this process may use, `route` the source
-    of the scores in `usage`. `longest` is the length of the longest sequence with the token that is generated
-    after it, None if unknown: vLLM's tokenizer reports the length of the teacher's context.
+    has the tokenizer of `probe`. Without a probe only the former is checked. `config` has the budget, the attempts and
+    the timeout; of its teachers, the one of `endpoint` is asked. `share` is the fraction of rate limits and budget that
+    this process may use, `route` the source of the scores in `usage`. `longest` is the length of the longest sequence
+    with the token that is generated after it, None if unknown: vLLM's tokenizer reports the length of the teacher's
+    context.
 
     Raises InputError or EndpointError on entry for a teacher that cannot score the tokens of the student.
     """
@@ -51,14 +55,14 @@ class ScoringClient:
         endpoint: Endpoint,
         config: RequestConfig,
         store: ResponseStore,
-        probe: TokenizerProbe,
+        probe: TokenizerProbe | None,
         top_k: int,
         *,
         share: float = 1.0,
         route: str = "endpoint",
         longest: int | None = None,
     ) -> None:
-        self.endpoint, self.probe, self.top_k, self._store = scoring_endpoint(endpoint, top_k), probe, top_k, store
+        self.endpoint, self.top_k, self._store, self._probe = scoring_endpoint(endpoint, top_k), top_k, store, probe
         self._config = config.model_copy(update={"max_tokens": 1})
         store.check_writable()
         budget = Budget(None if config.budget is None else config.budget * share)
@@ -121,14 +125,18 @@ class ScoringClient:
 
     async def _check_teacher(self) -> None:
         """Ask for the scores of the probe. An endpoint that was checked by an earlier run is not asked again."""
-        request = probe_request(self.endpoint, self.probe, self.top_k, compare=True)
-        if self._answers.find(request, self.endpoint.teacher) is None and await self._has_same_tokenizer():
-            request = probe_request(self.endpoint, self.probe, self.top_k, compare=False)
-        outcome = await self._client.ask(request)
+        outcome = await self._client.ask(await self._first_request())
         if isinstance(outcome, Answer):
             return
         if outcome.reason == OTHER_TOKENIZER:
             raise _other_tokenizer(self.endpoint, outcome.detail)
+        if outcome.gave_up:
+            raise EndpointError(
+                f"it cannot be reached or does not answer: {outcome.detail}",
+                subject=str(self.endpoint),
+                code="no_answer",
+                fix="start the server or correct its address, and run again",
+            )
         raise EndpointError(
             f"it does not score given tokens: {outcome.detail}",
             subject=str(self.endpoint),
@@ -137,12 +145,21 @@ class ScoringClient:
             "tokens; serverless endpoints have none",
         )
 
-    async def _has_same_tokenizer(self) -> bool:
+    async def _first_request(self) -> ScoreRequest:
+        """The probe, whose tokens are compared in the reply if the server cannot tokenize."""
+        if self._probe is None:
+            return score_request(self.endpoint, ANY_TOKENS, 1, self.top_k)
+        request = probe_request(self.endpoint, self._probe, self.top_k, compare=True)
+        if self._answers.find(request, self.endpoint.teacher) is None and await self._has_same_tokenizer(self._probe):
+            return probe_request(self.endpoint, self._probe, self.top_k, compare=False)
+        return request
+
+    async def _has_same_tokenizer(self, probe: TokenizerProbe) -> bool:
         """True if the server's tokenizer gives the ids of the probe, False if the server has no /tokenize.
 
         Raises EndpointError for other ids, and for a context that is too short.
         """
-        body = {"model": self.endpoint.model, "prompt": self.probe.text, "add_special_tokens": False}
+        body = {"model": self.endpoint.model, "prompt": probe.text, "add_special_tokens": False}
         headers = await auth_headers(self.endpoint.auth)
         try:
             async with (
@@ -158,8 +175,8 @@ class ScoringClient:
             return False
         if not isinstance(tokens, list):
             return False
-        if tokens != list(self.probe.token_ids):
-            raise _other_tokenizer(self.endpoint, _first_difference(self.probe.token_ids, tokens))
+        if tokens != list(probe.token_ids):
+            raise _other_tokenizer(self.endpoint, _first_difference(probe.token_ids, tokens))
         if self._longest and isinstance(limit, int) and limit < self._longest:
             raise EndpointError(
                 f"its context has {limit} tokens, and {self._longest} are needed",

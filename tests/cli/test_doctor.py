@@ -1,5 +1,6 @@
 """`azdistill doctor` without Azure: this machine, and teachers that it reaches over real HTTP."""
 
+import contextlib
 import json
 import re
 import threading
@@ -14,10 +15,14 @@ from azdistill.contracts.simulation import Simulation
 from azdistill.doctor.gpu import GIB, check_optional, check_shared_memory, describe
 from azdistill.doctor.job import check_job_file
 from azdistill.doctor.machine import check_extras, check_gpu, check_python
+from azdistill.simulate.model.teacher import ModelTeacher
 from azdistill.simulate.teacher import SimulatedTeacher
+from azdistill.students.loading import load_student
+from tests.students import tiny
 from tests.teacher.conftest import Echo, serving
 
 KEY = "canary-s3cret"
+DOWN = {"model": "big", "endpoint": "http://127.0.0.1:9/v1"}
 REQUIREMENTS = [
     *["azure-ai-ml<1.36,>=1.35; extra == 'azure'", "azure-identity>=1.19; extra == 'azure'"],
     *["azureml-mlflow>=1.62; extra == 'azure'", "peft>=0.17; extra == 'train'", "torch>=2.8; extra == 'train'"],
@@ -108,6 +113,38 @@ def test_a_teacher_that_does_not_answer(teacher, checks, monkeypatch, fields, ke
     assert result["status"] == status
     assert re.search(words, f"{problem['message']}; {problem['fix']}: {problem['command']}")
     assert code == (2 if status == "problem" else 0)
+
+
+@pytest.mark.parametrize(
+    ("served", "scorer", "status", "words"),
+    [
+        ({}, {}, "ok", "/v1/completions scores given tokens"),
+        ({"scores_prompts": False}, {}, "problem", "does not score given tokens: HTTP 400: .*prompt_logprobs"),
+        ({"max_logprobs": 2}, {"top_k": 3}, "problem", "logprobs of 3, .* max allowed: 2.*; .*--max-logprobs"),
+        ({"key": KEY}, {}, "problem", "HTTP 401"),
+        (
+            {},
+            {"teacher": {"model": "big", "endpoint": "http://127.0.0.1:9/v1"}},
+            "unknown",
+            "cannot be reached or does not answer.*; start the",
+        ),
+        ({"scores_prompts": False}, {"scorer_route": "simulated"}, "ok", "simulated, for local runs"),
+    ],
+)
+def test_a_scorer_is_asked_for_a_score(azdistill, job, tmp_path, served, scorer, status, words):
+    model = load_student(tiny.write(tmp_path / "scorer"))
+    scoring = ModelTeacher(Simulation(latency_ms=0), model, "big", **served)
+    with contextlib.ExitStack() as ending:
+        ending.callback(scoring.stop)
+        url = ending.enter_context(serving(scoring))
+        section = {"teacher": {"model": "big", "endpoint": url}, **scorer}
+        sections = {"scorer": section, "train": {"on_policy": {"share": 0.5}}}
+        job.write_text(job.read_text() + "\n".join(f"{name}: {json.dumps(value)}" for name, value in sections.items()))
+        done = azdistill("doctor", job, "--format", "json")
+    (result,) = (result for result in json.loads(done.out) if result["checked"] == "scorer 'big'")
+    assert result["status"] == status
+    problem = result["problem"] or {"message": result["detail"], "fix": ""}
+    assert re.search(words, f"{problem['message']}; {problem['fix']}")
 
 
 class RepeatsTheKey(BaseHTTPRequestHandler):

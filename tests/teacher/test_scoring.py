@@ -203,6 +203,13 @@ def test_an_endpoint_that_does_not_score_is_refused(serve, client, model, messag
     assert not teacher.bought
 
 
+def test_an_endpoint_that_is_down_is_not_one_that_cannot_score(client, probe):
+    for first in (probe, None):
+        with pytest.raises(EndpointError, match=r"cannot be reached or does not answer: gave up after 1 tries") as down:
+            client("http://127.0.0.1:9/v1", probe=first, max_attempts=1).__enter__()
+        assert down.value.problems[0].code == "no_answer"
+
+
 def test_a_serverless_endpoint_is_refused_without_a_call(client):
     with pytest.raises(InputError, match="serverless endpoints of Azure do not score given tokens"):
         client("https://name.eastus.models.ai.azure.com")
