@@ -12,6 +12,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from azdistill.contracts.results import Interval, ModelRole, Result
 from azdistill.contracts.rows import Row
 
@@ -75,7 +77,8 @@ class JudgeSummary(Result):
     """Counts of step judge. `unjudged` of the `rows` lack a verdict; with too many, the verdicts are not `usable`.
 
     `unanswered` requests got no complete reply, and `unreadable` replies no verdict. `other_labels` are labels of rows
-    that are no longer in the data. `rubric` is the sha256 of its text, hex.
+    that are no longer in the data. `without_verdict` counts requests without a verdict by reason. `rubric` is the
+    sha256 of its text, hex.
     """
 
     model: str
@@ -88,10 +91,22 @@ class JudgeSummary(Result):
     unanswered: int
     unreadable: int
     other_labels: int = 0
+    without_verdict: dict[str, int] = Field({})
 
     @property
     def usable(self) -> bool:
         return self.rows > 0 and self.unjudged <= self.max_unjudged * self.rows
+
+    @property
+    def failures(self) -> str:
+        """The number of requests without a verdict, and the most frequent reason. Empty where all have one."""
+        if not self.without_verdict:
+            return ""
+        reason, count = max(self.without_verdict.items(), key=lambda item: item[1])
+        return (
+            f"{sum(self.without_verdict.values()):,} of {self.requests:,} requests to the judge have no verdict, "
+            f"{count:,} of them because {reason}"
+        )
 
 
 class ModelComparison(Result):

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from azdistill.reporting.messages import (
     SIMULATED,
+    judge_warning,
     metric_named,
     ratio_interval,
     reasons,
@@ -41,9 +42,13 @@ def summary(report_json: Mapping[str, Any]) -> Group:
             if stage.left_behind
         ),
         Text(registration(report)),
-        *([Text(text, style="yellow")] if (text := truncation(report)) else []),
+        *(Text(text, style="yellow") for text in (truncation(report), _judge_warning(report)) if text),
         *([Text(SIMULATED, style="dim")] if report.usage.simulated else []),
     )
+
+
+def _judge_warning(report: Report) -> str | None:
+    return judge_warning(report.judge, report.judge_usage) if report.judge and report.judge_usage else None
 
 
 def _metrics(report: Report) -> Table:

@@ -193,6 +193,7 @@ def judge_warning(judge: JudgeResults, usage: Usage) -> str | None:
     return (
         f"{judge.unjudged:,} of {judge.rows:,} rows have no verdict, and judge.max_unjudged allows "
         f"{percent(judge.max_unjudged)}: metric judge is not defined, and a gate on it is inconclusive."
+        + (f" {judge.failures}." if judge.failures else "")
     )
 
 

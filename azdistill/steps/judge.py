@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("azdistill.steps")
 
+NO_VERDICT = "the last line of the reply is no verdict such as [[A]] or [[4]]"
+
+# Reasons by the finish_reason of a reply.
+INCOMPLETE = {
+    "length": "the reply was cut at judge.max_tokens",
+    "content_filter": "a content filter stopped the reply",
+}
+
 
 def body(arguments: Arguments[JudgeConfig]) -> None:
     """Write verdicts.jsonl, labels.jsonl, summary.json and usage.json."""
@@ -45,7 +54,8 @@ def body(arguments: Arguments[JudgeConfig]) -> None:
     write_json(folder / USAGE_FILE, collected.usage)
     counts = {**collected.counts(), "rows": summary.rows, "unjudged": summary.unjudged}
     close_folder(folder, STEP.name, counts, provenance_of(arguments.config, {"rubric": digest}))
-    logger.info("%d of %d test rows are judged", summary.rows - summary.unjudged, summary.rows)
+    warning = f"; warning: {summary.failures}" if summary.failures else ""
+    logger.info("%d of %d test rows are judged%s", summary.rows - summary.unjudged, summary.rows, warning)
 
 
 def _cases(arguments: Arguments[JudgeConfig]) -> "Cases":
@@ -114,6 +124,7 @@ def _summary(
     """A row with a missing verdict is unjudged."""
     readings = [reading for row in verdicts for reading in row.readings]
     replies = len(complete_replies(collected))
+    unreadable = replies - len(readings) + readings.count(None)
     return JudgeSummary(
         model=config.judge_model.called,
         mode=config.mode,
@@ -123,9 +134,19 @@ def _summary(
         max_unjudged=config.max_unjudged,
         requests=len(readings),
         unanswered=len(readings) - replies,
-        unreadable=replies - len(readings) + readings.count(None),
+        unreadable=unreadable,
         other_labels=cases.other_labels,
+        without_verdict=_without_verdict(collected, unreadable),
     )
+
+
+def _without_verdict(collected: "Collected", unreadable: int) -> dict[str, int]:
+    """Requests without a verdict by reason."""
+    ends = [row.finish_reason for row in collected.completions if row.finish_reason != "stop"]
+    reasons = Counter({NO_VERDICT: unreadable})
+    reasons.update(INCOMPLETE.get(end, f"the reply ended with finish_reason {end!r}") for end in ends)
+    reasons.update(f"the request failed: {reject.reason.replace('_', ' ')}" for reject in collected.rejects)
+    return {reason: count for reason, count in sorted(reasons.items()) if count}
 
 
 if __name__ == "__main__":

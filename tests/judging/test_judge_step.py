@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from azdistill.contracts.judge_requests import SIMULATED_JUDGE_VARIABLE
+from azdistill.contracts.verdicts import JudgeSummary
 from tests.judging.conftest import GOLD, HOSTILE, prompt
 from tests.manifests import rewrite
 
@@ -82,20 +83,28 @@ def test_scores_and_the_number_of_rows(judge_step, simulated_judge):
 
 
 @pytest.mark.parametrize(
-    ("reply", "settings", "counts"),
+    ("reply", "settings", "counts", "reason"),
     [
-        ("I can't decide.", {}, {"unreadable": 16, "unanswered": 0, "unjudged": 4}),
-        ("[[A]]", {"truncated_rate": 1.0}, {"unreadable": 0, "unanswered": 16, "unjudged": 4}),
-        ("[[A]]", {"filtered_rate": 1.0}, {"unreadable": 0, "unanswered": 16, "unjudged": 4}),
-        ("[[A]]", {}, {"unreadable": 0, "unanswered": 0, "unjudged": 0}),
+        (
+            "I can't decide.",
+            {},
+            {"unreadable": 16, "unanswered": 0, "unjudged": 4},
+            "the last line of the reply",
+        ),
+        ("[[A]]", {"truncated_rate": 1.0}, {"unreadable": 0, "unanswered": 16, "unjudged": 4}, "cut at judge.max_tok"),
+        ("[[A]]", {"filtered_rate": 1.0}, {"unreadable": 0, "unanswered": 16, "unjudged": 4}, "content filter"),
+        ("[[A]]", {}, {"unreadable": 0, "unanswered": 0, "unjudged": 0}, ""),
     ],
 )
-def test_a_reply_without_a_verdict_is_counted(judge_step, simulated_judge, reply, settings, counts):
+def test_a_reply_without_a_verdict_is_counted(judge_step, simulated_judge, reply, settings, counts, reason):
     simulated_judge(Fixed(reply), **settings)
     step = judge_step(teacher=[GOLD] * 4, student=[GOLD] * 4, baseline=[f"{WRONG} {number}" for number in range(4)])
     assert step.run() == (0, "")
     summary = step.read("summary.json")
     assert {name: summary[name] for name in counts} == counts
+    failures = JudgeSummary.model_validate(summary).failures
+    expected = "16 of 16 requests to the judge have no verdict, 16 of them because " if reason else ""
+    assert (failures.startswith(expected), reason in failures, bool(failures)) == (True, True, bool(reason))
     verdicts = {row["verdict"] for row in step.rows("verdicts.jsonl") if row["readings"]}
     assert verdicts == ({None} if counts["unjudged"] else {"tie"})
     replies = {text for row in step.rows("verdicts.jsonl") for text in row["replies"]}

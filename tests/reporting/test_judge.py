@@ -1,15 +1,18 @@
 """The report of a job with a judge: its figures, its cost, and verdicts that are not used."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from azdistill.contracts.files import write_json
 from azdistill.contracts.manifest import Provenance, close_folder
 from azdistill.contracts.report import ReportConfig
 from azdistill.reporting.collect import Folders, collect
+from azdistill.reporting.console import summary
 from azdistill.reporting.render import html, markdown
 from azdistill.reporting.report import Costs, Report
 from azdistill.reporting.tables import Table, answer_score_table
@@ -73,8 +76,14 @@ def test_the_page_shows_the_judge_and_its_cost(distil: Distil, render: Callable[
 
 
 def test_verdicts_that_are_not_used_are_named(distil: Distil) -> None:
-    text = markdown(judged(distil(), unjudged=21))
-    assert "21 of 200 rows have no verdict, and judge.max_unjudged allows 10.0%" in text
+    reasons = {"the reply was cut at judge.max_tokens": 4, "the request failed: timeout": 117}
+    report = judged(distil(), unjudged=21, without_verdict=reasons)
+    console = Console(file=io.StringIO(), width=400)
+    console.print(summary(report.model_dump(mode="json")))
+    assert isinstance(console.file, io.StringIO)
+    for text in (markdown(report).replace("\\", ""), console.file.getvalue()):
+        assert "21 of 200 rows have no verdict, and judge.max_unjudged allows 10.0%" in text
+        assert "121 of 1,180 requests to the judge have no verdict, 117 of them because the request failed" in text
 
 
 def test_a_simulated_judge_is_named(distil: Distil) -> None:
