@@ -74,14 +74,20 @@ def cases_of(
 
 
 def convert(
-    rows: Iterable[tuple[str, Record]], task: Task, columns: Sequence[str] = (), renames: Renames = NO_RENAMES
+    rows: Iterable[tuple[str, Record]],
+    task: Task,
+    columns: Sequence[str] = (),
+    renames: Renames = NO_RENAMES,
+    names: set[str] | None = None,
 ) -> Iterator[SourcedCase | Reject]:
-    """Each of `rows`, a source and its content, as a case or a rejected row."""
+    """Each of `rows`, a source and its content, as a case or a rejected row. `names` gets those of their columns."""
     for source, record in rows:
         try:
             if isinstance(record, BadRow):
                 raise record
             row = request_of(record)
+            if names is not None:
+                names.update(row)
             case = case_of(renamed(row, renames), task)
             yield SourcedCase(case, source, columns_of(row, columns))
         except BadRow as error:

@@ -1,15 +1,20 @@
 """Checks of all rows of a file together."""
 
 from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
 
 from azdistill.contracts.errors import DataError
-from azdistill.contracts.problems import FieldPath
+from azdistill.contracts.problems import FieldPath, Problem
 from azdistill.contracts.rows import Gold
 from azdistill.contracts.task import TaskChoice
 from azdistill.data.reject_counts import RejectCounts as RejectCounts
 
 # Rows from which on a label that never occurs is no accident: the chance is below 1 in 100,000.
 FEWEST_LABELS = 30
+
+# Columns that an error names.
+MOST_COLUMNS = 8
 
 
 def check_rejects(rejects: RejectCounts, usable: int, max_ratio: float) -> None:
@@ -24,6 +29,23 @@ def check_rejects(rejects: RejectCounts, usable: int, max_ratio: float) -> None:
         value=max_ratio,
         fix="correct the rows, or raise max_reject_ratio to continue without them",
     )
+
+
+def missing_columns(renames: Mapping[str, str], columns: Collection[str]) -> Iterator[Problem]:
+    """An error for each column of `data.columns`, by the field that it has there, which is none of the `columns` of the
+    rows: a misspelt column of answers would leave every row without one."""
+    for name, column in renames.items():
+        if column not in columns:
+            close = get_close_matches(column, columns, 1)
+            fix = f"did you mean {close[0]!r}?" if close else f"the rows have {_names(columns)}"
+            message = "no row has a value in this column"
+            field = ("data", "columns", name)
+            yield Problem(code="unknown_column", message=message, field=field, value=column, fix=fix)
+
+
+def _names(columns: Collection[str]) -> str:
+    shown = ", ".join(map(repr, sorted(columns)[:MOST_COLUMNS])) or "none"
+    return f"{shown}, ..." if len(columns) > MOST_COLUMNS else shown
 
 
 def check_labels(golds: Counter[Gold | None], task: TaskChoice, labels: str | None, field: FieldPath) -> None:

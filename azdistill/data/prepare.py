@@ -16,7 +16,7 @@ from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.rows import SPLITS, Gold, Prompt, Reject, Split
 from azdistill.contracts.task import OWN
 from azdistill.data.cases import SourcedCase, cases_of, convert, prompt_of, read_cases
-from azdistill.data.checks import RejectCounts, check_labels, check_rejects
+from azdistill.data.checks import RejectCounts, check_labels, check_rejects, missing_columns
 from azdistill.data.overlap import CHECK, find_overlaps, template_ngrams
 from azdistill.data.personal_data import redact_case, redact_text
 from azdistill.data.processes import map_in_processes
@@ -68,6 +68,7 @@ class _Converted:
     rows: StoredRows
     rejects: list[Reject]
     columns: set[str]
+    names: set[str]
     golds: Counter[Gold | None]
     personal_data: Counter[str]
 
@@ -81,7 +82,7 @@ def _read(
     # Task math has a process of its own, and a user's file may have any state.
     apply = map if config.task in ("math", OWN) else map_in_processes
     rejects, columns, golds, rows = RejectCounts(), set[str](), Counter[Gold | None](), 0
-    personal_data = Counter[str]()
+    names, personal_data = set[str](), Counter[str]()
     with new_file(folder / REJECTS_FILE) as stream:
         for split in SPLITS:
             if split not in files:
@@ -94,8 +95,12 @@ def _read(
                     stream.write(reject.model_dump_json().encode() + b"\n")
                 rows += len(part.rows)
                 columns |= part.columns
+                names |= part.names
                 golds += part.golds
                 personal_data += part.personal_data
+    # The first rows of a file may lack a column that others have.
+    if names and not config.rows and (missing := list(missing_columns(config.columns or {}, names))):
+        raise DataError(problems=missing)
     check_rejects(rejects, rows, config.max_reject_ratio)
     check_labels(golds, config.task, config.labels, ("labels",))
     _check_columns(columns, config)
@@ -111,8 +116,9 @@ def _parts(records: Iterator[tuple[str, Unparsed]]) -> Iterator[list[tuple[str, 
 
 def _convert(task: Task, config: PrepareConfig, records: list[tuple[str, Unparsed]]) -> _Converted:
     columns = [*config.sliced_by, *([config.group_column] if config.group_column else [])]
-    part = _Converted(StoredRows(), [], set(), Counter(), Counter())
-    for row in convert(((source, parse(row)) for source, row in records), task, columns, config.columns or {}):
+    part = _Converted(StoredRows(), [], set(), set(), Counter(), Counter())
+    parsed = ((source, parse(row)) for source, row in records)
+    for row in convert(parsed, task, columns, config.columns or {}, part.names if config.columns else None):
         if isinstance(row, Reject):
             detail = redact_text(row.detail, Counter()) if config.pii == "redact" else row.detail
             part.rejects.append(row.model_copy(update={"detail": detail}))

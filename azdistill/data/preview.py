@@ -1,7 +1,7 @@
 """The rows of a file as step prepare reads them, before anything is paid."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ class Preview:
     `cases` are the first usable rows, as many as were asked for: to keep all takes as long as to read them. `golds`
     counts the reference answers of all usable rows. `shapes` counts the usable rows of each shape: that of a
     conversation or log, else the fields that were read. `unused` counts the rows in which each field has a value that
-    is not read. `suggestion` is a value of data.columns with which rows that the task does not read may be read.
-    `lacks_header`: a CSV file begins with a row. `is_complete`: all rows were read.
+    is not read. `columns` are the names of the columns of the rows. `suggestion` is a value of data.columns with which
+    rows that the task does not read may be read. `lacks_header`: a CSV file begins with a row. `is_complete`: all rows
+    were read.
     """
 
     format: str
@@ -35,6 +36,7 @@ class Preview:
     suggestion: str
     lacks_header: bool
     unused: Counter[str]
+    columns: Collection[str]
     is_complete: bool
 
     @property
@@ -98,6 +100,7 @@ def preview(
     rejects: list[Reject] = []
     shapes: Counter[str] = Counter()
     unused: Counter[str] = Counter()
+    names: set[str] = set()
     suggestion, lacks_header, is_complete = "", False, True
     for index, (source, record) in enumerate(read_records(path)):
         if max_rows and index == max_rows:
@@ -107,6 +110,7 @@ def preview(
             if isinstance(record, BadRow):
                 raise record
             row = request_of(record)
+            names.update(row)
             fields = _ReadFields(renamed(row, renames))
             case = SourcedCase(case_of(fields, task), source, columns_of(row, columns))
             golds[case.case.gold] += 1
@@ -119,4 +123,6 @@ def preview(
             if error.reason == "missing_field" and not suggestion and not isinstance(record, BadRow):
                 suggestion = suggested_columns(record)
                 lacks_header = are_values(record) and any(shard.detected().format == "CSV" for shard in shards_of(path))
-    return Preview(describe_files(path), cases, golds, rejects, shapes, suggestion, lacks_header, unused, is_complete)
+    return Preview(
+        describe_files(path), cases, golds, rejects, shapes, suggestion, lacks_header, unused, names, is_complete
+    )

@@ -1,6 +1,6 @@
 """Check the rows of a job's local files, as step prepare reads them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from azdistill.contracts.evaluate import EvaluateConfig
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.problems import Problem, has_errors
 from azdistill.contracts.task import OWN
-from azdistill.data.checks import RejectCounts, check_labels, check_rejects
+from azdistill.data.checks import RejectCounts, check_labels, check_rejects, missing_columns
 from azdistill.data.columns import ADD_HEADER
 from azdistill.data.preview import Preview, preview
 from azdistill.doctor.gates import few_rows
@@ -39,13 +39,16 @@ CONTENT = frozenset(
 @dataclass(frozen=True)
 class FileCheck:
     """A local data file of a job: the line that describes its rows, its problems, and the number of usable rows, None
-    where not all were read. `references` is the number of rows with a reference answer, of those that were read."""
+    where not all were read. `references` is the number of rows with a reference answer, of those that were read, and
+    `columns` the names of their columns. `is_complete`: all rows were read."""
 
     name: str
     summary: str
     problems: Sequence[Problem]
     rows: int | None = None
     references: int | None = None
+    columns: Collection[str] = ()
+    is_complete: bool = False
 
 
 def check_files(job: DistillationJob) -> Iterator[FileCheck]:
@@ -54,17 +57,23 @@ def check_files(job: DistillationJob) -> Iterator[FileCheck]:
     assert isinstance(config, PrepareConfig)
     if config.task == OWN:
         return
-    for name in FILES:
-        path = getattr(job.data, name)
-        if path and not is_remote(path) and Path(path).exists():
-            checked = _check_file(config, name, Path(path))
-            others = (
-                *_training_data(job, checked),
-                *_few_rows(job, checked),
-                *_no_references(job, checked),
-                *_long_prompts(job, config, checked),
-            )
-            yield replace(checked, problems=[*checked.problems, *others])
+    paths = {name: path for name in FILES if (path := getattr(job.data, name))}
+    local = {name: Path(path) for name, path in paths.items() if not is_remote(path) and Path(path).exists()}
+    files = [_check_file(config, name, path) for name, path in local.items()]
+    if len(files) == len(paths) and all(file.is_complete for file in files):
+        columns = {column for file in files for column in file.columns}
+        if columns and (missing := list(missing_columns(config.columns or {}, columns))):
+            # The other problems of the rows may be due to it.
+            yield FileCheck("columns", "", missing)
+            return
+    for file in files:
+        others = (
+            *_training_data(job, file),
+            *_few_rows(job, file),
+            *_no_references(job, file),
+            *_long_prompts(job, config, file),
+        )
+        yield replace(file, problems=[*file.problems, *others])
 
 
 def _training_data(job: DistillationJob, checked: FileCheck) -> Iterator[Problem]:
@@ -118,13 +127,21 @@ def _check_file(config: PrepareConfig, name: str, path: Path) -> FileCheck:
         max_rows = MAX_ROWS if text_bytes(path) > MAX_BYTES else 0
         task = task_of(config.task, labels=config.labels)
         read = preview(path, task, config.sliced_by, config.columns or {}, max_rows)
+    except DataError as error:
+        return FileCheck(name, "", [_of_file(problem, name, path) for problem in error.problems])
+    checked = FileCheck(name, "", [], columns=read.columns, is_complete=read.is_complete)
+    try:
         _check_rejects(read, config.max_reject_ratio)
         check_labels(read.golds, config.task, config.labels, ("labels",))
     except DataError as error:
-        return FileCheck(name, "", [_of_file(problem, name, path) for problem in error.problems])
-    problems = [replace(problem, field=("data", name), value=str(path)) for problem in _warnings(read)]
-    rows = read.usable if read.is_complete else None
-    return FileCheck(name, f"{path.name}: {describe(read)}", problems, rows, read.references)
+        return replace(checked, problems=[_of_file(problem, name, path) for problem in error.problems])
+    return replace(
+        checked,
+        summary=f"{path.name}: {describe(read)}",
+        problems=[replace(problem, field=("data", name), value=str(path)) for problem in _warnings(read)],
+        rows=read.usable if read.is_complete else None,
+        references=read.references,
+    )
 
 
 def _of_file(problem: Problem, name: str, path: Path) -> Problem:

@@ -57,6 +57,32 @@ def test_held_out_data_that_is_the_training_data_is_an_error(azdistill: Command,
     assert f"{job}:5: data.{name}='./other/../rows.jsonl': is also the training data" in done.err
 
 
+@pytest.mark.parametrize(
+    ("columns", "test_rows", "errors"),
+    [
+        (
+            "{prompt: q_text, completion: agent_repl}",
+            None,
+            ["completion='agent_repl': {}; did you mean 'agent_reply'?"],
+        ),
+        ("{prompt: nope, completion: agent_reply}", None, ["prompt='nope': {}; the rows have 'agent_reply', 'q_text'"]),
+        ("{prompt: q_text, completion: reply}", '{"q_text": "Hi", "reply": "a"}\n', []),
+        ("{prompt: q_text, completion: nope}", "{broken\n", ["completion='nope': {}; the rows have"]),
+    ],
+)
+def test_columns_that_no_row_has_are_errors(
+    azdistill: Command, job: Path, columns: str, test_rows: str | None, errors: list[str]
+) -> None:
+    """Rows to train on may lack the answers that the test rows have."""
+    training_rows = '{"q_text": "Hi", "agent_reply": "a"}\n'
+    job.with_name("rows.jsonl").write_text(training_rows)
+    job.with_name("test.jsonl").write_text(test_rows or training_rows)
+    job.write_text(JOB.replace("data:\n", f"data:\n  columns: {columns}\n", 1))
+    lines = azdistill("validate", job).err.splitlines()
+    expected = [f"{job}:4: data.columns.{error.format('no row has a value in this column')}" for error in errors]
+    assert [line[: len(text)] for line, text in zip(lines, expected, strict=True)] == expected
+
+
 def test_logs_without_answers_have_no_reference_for_the_drawn_test_rows(azdistill: Command, job: Path) -> None:
     job.with_name("rows.jsonl").write_text('{"prompt": "Hi"}\n')
     job.write_text(JOB.replace("  test_data: ./test.jsonl\n", ""))

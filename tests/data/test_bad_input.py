@@ -226,6 +226,14 @@ def test_bad_rows_that_another_process_converts_are_rejected(tmp_path: Path) -> 
     assert counts["reasons"] == {"ragged_row": count // 2}
 
 
+def test_a_misspelt_column_of_answers_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,reply\na,b\nc,d\n")
+    config = PrepareConfig(columns={"prompt": "text", "completion": "repl"})
+    with pytest.raises(DataError, match=r"data\.columns\.completion='repl': no row .* did you mean 'reply'\?"):
+        prepare({"train": tmp_path / "rows.csv"}, config, tmp_path)
+    assert prepare({"train": tmp_path / "rows.csv"}, config.model_copy(update={"rows": 2}), tmp_path)["train"] == 1
+
+
 def test_a_cell_of_a_csv_file_may_be_long(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_bytes(b"prompt,completion\n" + b"x" * 200_000 + b",b\n")
     cases, rejects = read_cases(tmp_path / "rows.csv", TASKS["conversation"])
