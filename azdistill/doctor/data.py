@@ -9,6 +9,7 @@ from azdistill.contracts.evaluate import EvaluateConfig
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.problems import Problem, has_errors
 from azdistill.contracts.task import OWN
+from azdistill.data.cases import GENERAL_PROMPTS
 from azdistill.data.checks import RejectCounts, check_labels, check_rejects, missing_columns
 from azdistill.data.columns import ADD_HEADER
 from azdistill.data.preview import Preview, preview
@@ -26,6 +27,16 @@ MAX_BYTES, MAX_ROWS = 10_000_000, 2_000
 # Shapes that the description of a file names.
 MOST_SHAPES = 4
 
+# The field of the reference answer in rows of each task's own fields, and names that people give it.
+ANSWER_FIELDS = {
+    "conversation": "completion",
+    "qa": "answer",
+    "math": "answer",
+    "summarization": "summary",
+    "nli": "label",
+}
+OTHER_NAMES = ("gold", "label", "reference", "ground_truth", "expected", "expected_output", "target", "answer")
+
 # Fields of public data sets that contain a part of the question or the answer.
 CONTENT = frozenset(
     {
@@ -40,7 +51,8 @@ CONTENT = frozenset(
 class FileCheck:
     """A local data file of a job: the line that describes its rows, its problems, and the number of usable rows, None
     where not all were read. `references` is the number of rows with a reference answer, of those that were read, and
-    `columns` the names of their columns. `is_complete`: all rows were read."""
+    `columns` the names of their columns. `reference_fix` is the change that gives the rows reference answers.
+    `is_complete`: all rows were read."""
 
     name: str
     summary: str
@@ -48,6 +60,7 @@ class FileCheck:
     rows: int | None = None
     references: int | None = None
     columns: Collection[str] = ()
+    reference_fix: str = ""
     is_complete: bool = False
 
 
@@ -98,11 +111,22 @@ def _no_references(job: DistillationJob, checked: FileCheck) -> Iterator[Problem
         yield Problem(
             code="no_references",
             message="no test row has a reference answer, so student and teacher are only compared with each other",
-            fix="end the rows with an assistant turn, or add a field gold",
+            fix=checked.reference_fix,
             field=("data", checked.name),
             value=getattr(job.data, checked.name),
             severity="warning",
         )
+
+
+def _reference_fix(config: PrepareConfig, read: Preview) -> str:
+    """The change that gives the rows of the most frequent shape reference answers."""
+    ((shape, _),) = read.shapes.most_common(1) or [("", 0)]
+    fields = set(shape.split(" + "))
+    if fields <= {"conversation", "conversations"} or not fields <= {*read.columns, *(config.columns or {})}:
+        return "end the rows with an assistant turn, or add a field gold"
+    answer = "completion" if fields & GENERAL_PROMPTS else ANSWER_FIELDS[config.task]
+    unread = next((name for name in OTHER_NAMES if name in read.unused), None)
+    return f"rename the field {unread} to {answer}" if unread else f"add a field {answer}"
 
 
 def _long_prompts(job: DistillationJob, config: PrepareConfig, checked: FileCheck) -> Iterator[Problem]:
@@ -141,6 +165,7 @@ def _check_file(config: PrepareConfig, name: str, path: Path) -> FileCheck:
         problems=[replace(problem, field=("data", name), value=str(path)) for problem in _warnings(read)],
         rows=read.usable if read.is_complete else None,
         references=read.references,
+        reference_fix=_reference_fix(config, read),
     )
 
 

@@ -90,6 +90,26 @@ def test_logs_without_answers_have_no_reference_for_the_drawn_test_rows(azdistil
     assert [problem["value"] for problem in problems if problem["code"] == "no_references"] == ["./rows.jsonl"]
 
 
+NO_REFERENCES = [
+    ('{"prompt": "Hi", "gold": "a"}\n', "conversation", "rename the field gold to completion"),
+    ('{"input": "Hi", "label": "a"}\n', "conversation", "rename the field label to completion"),
+    ('{"prompt": "Hi"}\n', "qa", "add a field completion"),
+    ('{"question": "Hi?"}\n', "math", "add a field answer"),
+    ('{"premise": "a", "hypothesis": "b"}\n', "nli", "add a field label"),
+    ('{"text": "a"}\n', "summarization", "add a field summary"),
+    ('{"messages": [{"role": "user", "content": "Hi"}]}\n', "conversation", "end the rows with an assistant turn"),
+]
+
+
+@pytest.mark.parametrize(("rows", "task", "fix"), NO_REFERENCES)
+def test_rows_without_references_need_the_field_that_their_shape_has(
+    azdistill: Command, job: Path, rows: str, task: str, fix: str
+) -> None:
+    job.with_name("test.jsonl").write_text(rows)
+    job.write_text(JOB.replace("task: conversation", f"task: {task}"))
+    assert f"are only compared with each other; {fix}" in azdistill("validate", job).err
+
+
 def test_a_problem_of_a_local_path_has_its_line_and_the_path_as_written(azdistill: Command, job: Path) -> None:
     for name, content in {"shards/part-0.csv": "prompt,prompt\na,b\n", "ggml/model.gguf": "GGUF"}.items():
         job.with_name(name.partition("/")[0]).mkdir()
