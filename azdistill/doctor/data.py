@@ -1,13 +1,16 @@
 """Check the rows of a job's local files, as step prepare reads them."""
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.evaluate import EvaluateConfig
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.problems import Problem, has_errors
+from azdistill.contracts.results import MOST_TRUNCATED
+from azdistill.contracts.rows import Gold, gold_texts
 from azdistill.contracts.task import OWN
 from azdistill.data.cases import GENERAL_PROMPTS
 from azdistill.data.checks import RejectCounts, check_labels, check_rejects, missing_columns
@@ -18,6 +21,7 @@ from azdistill.doctor.prompt_lengths import prompts_without_room
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES, is_remote
 from azdistill.job.plan import step_configs
+from azdistill.job.student_rows import MOST_CHARACTERS
 from azdistill.tasks.registry import task_of
 from azdistill.tasks.shards import text_bytes
 
@@ -51,8 +55,8 @@ CONTENT = frozenset(
 class FileCheck:
     """A local data file of a job: the line that describes its rows, its problems, and the number of usable rows, None
     where not all were read. `references` is the number of rows with a reference answer, of those that were read, and
-    `columns` the names of their columns. `reference_fix` is the change that gives the rows reference answers.
-    `is_complete`: all rows were read."""
+    `golds` counts the answers. `columns` are the names of their columns. `reference_fix` is the change that gives the
+    rows reference answers. `is_complete`: all rows were read."""
 
     name: str
     summary: str
@@ -62,6 +66,7 @@ class FileCheck:
     columns: Collection[str] = ()
     reference_fix: str = ""
     is_complete: bool = False
+    golds: Mapping[Gold | None, int] = field(default_factory=dict)
 
 
 def check_files(job: DistillationJob) -> Iterator[FileCheck]:
@@ -84,6 +89,7 @@ def check_files(job: DistillationJob) -> Iterator[FileCheck]:
             *_training_data(job, file),
             *_few_rows(job, file),
             *_no_references(job, file),
+            *_long_references(job, file),
             *_long_prompts(job, config, file),
         )
         yield replace(file, problems=[*file.problems, *others])
@@ -106,8 +112,7 @@ def _training_data(job: DistillationJob, checked: FileCheck) -> Iterator[Problem
 
 def _no_references(job: DistillationJob, checked: FileCheck) -> Iterator[Problem]:
     """A warning for a file of which no test row will have a reference answer, such as logs."""
-    has_tests = checked.name == "test_data" or (checked.name == "training_data" and job.data.test_data is None)
-    if has_tests and checked.references == 0:
+    if _has_tests(job, checked) and checked.references == 0:
         yield Problem(
             code="no_references",
             message="no test row has a reference answer, so student and teacher are only compared with each other",
@@ -127,6 +132,31 @@ def _reference_fix(config: PrepareConfig, read: Preview) -> str:
     answer = "completion" if fields & GENERAL_PROMPTS else ANSWER_FIELDS[config.task]
     unread = next((name for name in OTHER_NAMES if name in read.unused), None)
     return f"rename the field {unread} to {answer}" if unread else f"add a field {answer}"
+
+
+def _has_tests(job: DistillationJob, checked: FileCheck) -> bool:
+    return checked.name == ("training_data" if job.data.test_data is None else "test_data")
+
+
+def _long_references(job: DistillationJob, checked: FileCheck) -> Iterator[Problem]:
+    """A warning when many answers as long as the references would be cut, with any tokenizer."""
+    if not _has_tests(job, checked) or not checked.references:
+        return
+    limit = job.predict.max_new_tokens
+    lengths = Counter[int]()
+    for gold, rows in checked.golds.items():
+        if texts := gold_texts(gold):
+            lengths[min(map(len, texts)) // MOST_CHARACTERS] += rows
+    too_long = sum(rows for tokens, rows in lengths.items() if tokens > limit)
+    if too_long > MOST_TRUNCATED * checked.references:
+        yield Problem(
+            code="answers_too_long",
+            message=f"{too_long:,} of {checked.references:,} reference answers are longer, so the student's are cut",
+            fix=f"raise it: the longest has at least {max(lengths):,} tokens",
+            field=("predict", "max_new_tokens"),
+            value=limit,
+            severity="warning",
+        )
 
 
 def _long_prompts(job: DistillationJob, config: PrepareConfig, checked: FileCheck) -> Iterator[Problem]:
@@ -166,6 +196,7 @@ def _check_file(config: PrepareConfig, name: str, path: Path) -> FileCheck:
         rows=read.usable if read.is_complete else None,
         references=read.references,
         reference_fix=_reference_fix(config, read),
+        golds=read.golds,
     )
 
 

@@ -83,6 +83,19 @@ def test_columns_that_no_row_has_are_errors(
     assert [line[: len(text)] for line, text in zip(lines, expected, strict=True)] == expected
 
 
+@pytest.mark.parametrize(("words", "warning"), [(2, ""), (3, "2 of 3 reference answers are longer, so the student's")])
+def test_a_limit_that_would_cut_answers_as_long_as_the_references(
+    azdistill: Command, job: Path, words: int, warning: str
+) -> None:
+    long = json.dumps({"prompt": "Why?", "completion": "encyclopedia" * words})
+    rows = [long, long.replace("Why?", "Why not?"), '{"prompt": "Hi", "completion": "Hello"}']
+    job.with_name("test.jsonl").write_text("\n".join(rows))
+    job.write_text(JOB + "predict:\n  max_new_tokens: 5\n")
+    done = azdistill("validate", job)
+    assert (done.code, "predict.max_new_tokens=5" in done.err) == (0, bool(warning))
+    assert warning in done.err
+
+
 def test_logs_without_answers_have_no_reference_for_the_drawn_test_rows(azdistill: Command, job: Path) -> None:
     job.with_name("rows.jsonl").write_text('{"prompt": "Hi"}\n')
     job.write_text(JOB.replace("  test_data: ./test.jsonl\n", ""))
