@@ -252,15 +252,18 @@ def _csv(path: Path, detected: DataFormat) -> Iterator[tuple[int, Record]]:
                 message = f"a cell of the row, which begins in line {number}, has {rows} lines that look like rows"
                 bad = BadRow("broken_csv", f"{message}; is a quote missing or too many?")
                 yield from _all_lines(number, reader.line_num, bad)
-            elif len(values) != len(names):
-                if values:
-                    message = f"the row has {_fields(len(values))}, the header in line {header} {len(names)}"
-                    yield number, BadRow("ragged_row", message)
-            elif column := next((index + 1 for index in unnamed if values[index].strip()), None):
-                yield number, BadRow("ragged_row", f"has a value in column {column}, which the header does not name")
-            else:
-                # An empty cell is no value.
-                yield number, {name: value for name, value in zip(names, values, strict=True) if value and name}
+            elif values:
+                yield number, _csv_record(values, names, unnamed, header)
+
+
+def _csv_record(values: Sequence[str], names: Sequence[str], unnamed: Sequence[int], header: int) -> Record:
+    """The cells of a row by the names of their columns. An empty cell is no value."""
+    if len(values) != len(names):
+        message = f"the row has {_fields(len(values))}, the header in line {header} {len(names)}"
+        return BadRow("ragged_row", message)
+    if column := next((index + 1 for index in unnamed if values[index].strip()), None):
+        return BadRow("ragged_row", f"has a value in column {column}, which the header does not name")
+    return {name: value for name, value in zip(names, values, strict=True) if value and name}
 
 
 def _header(path: Path, reader: Any) -> list[str]:
