@@ -4,6 +4,10 @@ A student of 5 million weights samples 32 answers of 64 tokens on average, at mo
 same size scores them. `generation_share` is the share of generation in the CPU-seconds of an optimizer step, and
 `rollouts_vs_generate` how many times as many CPU-seconds transformers' `generate` takes to sample at the same batch, as
 medians of three interleaved runs of one thread.
+
+The rest of a step is one forward pass of the teacher, and one forward and backward pass of the student: four times the
+arithmetic of sampling the same tokens. On a CPU, which is limited by arithmetic, fast generation has the smaller
+share; with plain `generate` it would be `rollouts_vs_generate` times as long. A GPU samples at the speed of its memory.
 """
 
 from __future__ import annotations
