@@ -33,7 +33,7 @@ name: small
 task: task.py
 metrics: metric.py
 seed: 7
-data: {training_data: rows.jsonl, test_data: rows.jsonl, slice_columns: [topic]}
+data: {training_data: rows.jsonl, test_data: test.jsonl, slice_columns: [topic]}
 teacher:
   policy: route
   teachers:
@@ -56,7 +56,7 @@ catalog: catalog.yaml
 SHORT_JOB = """\
 task_type: conversation
 training_data: rows.jsonl
-test_data: rows.jsonl
+test_data: test.jsonl
 teacher_model: DeepSeek-V3.2
 student_model: student
 hyperparameters: {learning_rate: 2e-5, temperature: 0.7}
@@ -180,6 +180,7 @@ VALID: Mapping[str, str] = {
     "rubric.md": "A good answer is short.\n",
     "labels.jsonl": '{"id": "a", "answers": ["x", "y"], "preference": "first"}\n',
     "rows.jsonl": '{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}\n',
+    "test.jsonl": '{"messages": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Hello"}]}\n',
     "code/run.py": "def init(): pass\ndef run(batch): return batch\n",
     "student/config.json": '{"model_type": "llama", "max_position_embeddings": 512}\n',
     "student/tokenizer_config.json": '{"eos_token": "</s>"}\n',
