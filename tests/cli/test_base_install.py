@@ -45,7 +45,8 @@ def job(tmp_path: Path) -> Path:
     """A folder with a job, its rows and student, and a Parquet file."""
     shutil.copytree(STUDENT, tmp_path / "student")
     (tmp_path / "job.yaml").write_text(JOB)
-    (tmp_path / "rows.jsonl").write_text(json.dumps(ROW) + "\n")
+    for name in ("rows.jsonl", "test.jsonl"):
+        (tmp_path / name).write_text(json.dumps(ROW) + "\n")
     (tmp_path / "rows.parquet").write_bytes(b"PAR1PAR1")
     return tmp_path
 

@@ -73,7 +73,8 @@ def test_an_example_is_shown_answered_and_compared_and_can_be_continued(chat: Ch
 
 def test_a_row_gets_the_prompt_that_the_task_of_the_run_gives_it(chat: Chat, folder: Path) -> None:
     shutil.copytree(Path(__file__).parents[2] / "pipelines/quickstart/student", folder / "student")
-    (folder / "rows.jsonl").write_text('{"premise": "A man sits.", "hypothesis": "He sits.", "label": 0}\n')
+    for name in ("rows.jsonl", "test.jsonl"):
+        (folder / name).write_text('{"premise": "A man sits.", "hypothesis": "He sits.", "label": 0}\n')
     (folder / "job.yaml").write_text(JOB.replace("task: conversation", "task: nli\nlabels: [yes-it-does, no]"))
     compile_job(load_job(folder / "job.yaml"), folder / "runs/small/bundle")
     name, task = task_of_run(folder / "runs/small") or ("", None)

@@ -116,7 +116,7 @@ def test_a_compiled_job_has_no_warnings_about_its_pipeline(azdistill: Command, j
 
 
 def test_rows_of_a_job_are_mapped_too(azdistill: Command, job: Path) -> None:
-    job.write_text(job.read_text().replace("./rows.jsonl", "azureml:rows:1"))
+    job.write_text(job.read_text().replace("./rows.jsonl", "azureml:rows:1").replace("./test.jsonl", "azureml:rows:1"))
     refused = azdistill("run", job, "--explain")
     assert refused.code == 2
     assert refused.err.count("this machine has no copy of it; add --data azureml:rows:1=PATH") == 2

@@ -49,10 +49,10 @@ def test_tables_and_text_are_filtered(as_table: bool) -> None:
 
 
 def test_the_last_line_of_a_log_is_filtered(tmp_path: Path) -> None:
-    (tmp_path / "log.txt").write_text(f"{HOSTILE}\n")
     stream = io.StringIO()
     show = ProgressLines(stream, period_s=0)
-    for _ in range(2):
+    for text in ("", f"{HOSTILE}\n"):
+        (tmp_path / "log.txt").write_text(text)
         show(Event({"a": NodeRun("a", "running", tmp_path / "log.txt")}))
     assert "title" in stream.getvalue()
     assert not CONTROLS & set(stream.getvalue())

@@ -38,7 +38,8 @@ def test_the_profile_describes_the_model_and_its_answers(student):
     assert 0 < profile.generated_tokens <= 7 * 12
     assert profile.generated_tokens == 7 * 12 or not all(row.truncated for row in predictions)
     assert 0 < profile.latency_p50_s <= profile.latency_p95_s < profile.seconds * 10
-    assert profile.tokens_per_s == pytest.approx(profile.generated_tokens / profile.seconds, rel=0.01)
+    rounding = 0.0005 / profile.seconds
+    assert profile.tokens_per_s == pytest.approx(profile.generated_tokens / profile.seconds, rel=0.01 + rounding)
     assert profile.peak_memory_bytes > profile.weight_bytes
     assert profile.peak_memory_bytes == (profile.peak_device_bytes or profile.peak_process_bytes)
     (file,) = student.folder.glob("*.safetensors")
