@@ -197,7 +197,7 @@ def _step(config: Any) -> Any:
 
 
 def _answer(student: Any, run: Path) -> list[bool]:
-    """Whether the student's answer to each held-out row is the reference."""
+    """For each held-out row, true if the student's answer is the reference."""
     from azdistill.contracts.files import read_rows
     from azdistill.contracts.rows import Prompt
     from azdistill.generation.generate import generate

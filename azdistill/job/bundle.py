@@ -26,10 +26,11 @@ from azdistill.contracts.step import EnvironmentName, PortType, Step
 from azdistill.engine.pipeline.emit import to_yaml
 from azdistill.job.assets import asset
 from azdistill.job.components import component, step_of
+from azdistill.job.graph import PUBLISHED
 from azdistill.job.judge_section import judge_file_problems
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import files_of, is_remote, missing_files
-from azdistill.job.plan import PUBLISHED, Plan, PlannedFile, PlannedNode, Text, plan
+from azdistill.job.plan import Plan, PlannedFile, PlannedNode, Text, plan
 from azdistill.job.run_settings import compute_address, run_settings
 from azdistill.job.sections import ComputeSection, Identity
 from azdistill.job.snapshot import ROOT, closure

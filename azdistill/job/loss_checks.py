@@ -59,7 +59,7 @@ def _white_box(job: "DistillationJob") -> Iterator[Problem]:
 
 
 def _unused(job: "DistillationJob") -> tuple[str, str]:
-    """Why nothing reads section white_box, and the fix."""
+    """The reason for which nothing reads section white_box, and the fix."""
     if job.train.is_self_taught:
         message = "no loss uses it, and the student scores its own answers (train.on_policy.teacher is self)"
         return message, "set train.losses.logits or train.on_policy.teacher to auto, or remove white_box"

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -10,7 +10,6 @@ from pydantic import BaseModel
 from azdistill.contracts.augment import AugmentConfig
 from azdistill.contracts.job_facts import JobFacts, ModelFacts
 from azdistill.contracts.judge_requests import JudgeSettings
-from azdistill.contracts.layout import EVALUATION_OUTPUT, REGISTRATION_OUTPUT, REPORT_OUTPUT
 from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.register import RegisterConfig
 from azdistill.contracts.regression import SUITE_PORTS, RegressionConfig
@@ -24,6 +23,7 @@ from azdistill.contracts.train_scored import STEP as SCORED_TRAIN
 from azdistill.job.catalog import REGISTRIES, Facts, ModelType
 from azdistill.job.chat_template import chat_template_file
 from azdistill.job.components import STEPS, step_of
+from azdistill.job.graph import GRAPH, PUBLISHED, Scalar, Wiring, graph_of
 from azdistill.job.memory import choose_settings
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES, is_remote, is_rubric_file
@@ -31,7 +31,6 @@ from azdistill.job.run_settings import required_gpus
 from azdistill.job.simulation import as_json, judge_as_json
 from azdistill.job.tuning import sweep_of
 
-Scalar = str | int | float | bool
 Fields = TypeVar("Fields", bound=BaseModel)
 
 # Inputs of the pipeline that are rows: files or folders.
@@ -39,160 +38,6 @@ ROWS = (*FILES, "completions", *SUITE_PORTS)
 
 # The default datastore of a workspace, in the fixed paths of the steps.
 DEFAULT_DATASTORE = "workspaceblobstore"
-
-
-@dataclass(frozen=True)
-class Wiring:
-    """The step of a node, and the source of each port: `node.output`, or the name of a pipeline input."""
-
-    step: str
-    ports: Mapping[str, str]
-    fixed: Mapping[str, Scalar] = field(default_factory=dict)
-
-
-# Nodes in the order of the data flow. report does not depend on register: a student that fails the gates has a report
-# too.
-GRAPH: Mapping[str, Wiring] = {
-    "prepare": Wiring(
-        "prepare",
-        {
-            "training_data": "training_data",
-            "validation_data": "validation_data",
-            "test_data": "test_data",
-            "public_test_sets": "public_test_sets",
-            "task_file": "task_file",
-        },
-    ),
-    # Only in a job with a section `regressions`. No other node but predict and evaluate reads its rows.
-    "regression": Wiring(
-        "regression",
-        {"prompts": "prepare.prompts", **{port: port for port in SUITE_PORTS}, "task_file": "task_file"},
-    ),
-    # Only in a job with data.augment. It adds training rows, and only the teacher reads them: for all other nodes the
-    # validation and test rows of prepare are enough.
-    "augment": Wiring(
-        "augment",
-        {"prompts": "prepare.prompts", "public_test_sets": "public_test_sets", "simulation": "simulation"},
-    ),
-    "teacher": Wiring(
-        "teacher",
-        {"prompts": "prepare.prompts", "answers": "completions", "task_file": "task_file", "simulation": "simulation"},
-    ),
-    # Only in a job with curate.min_judge_score.
-    "judge_answers": Wiring(
-        "judge_answers",
-        {"completions": "teacher.completions", "rubric": "rubric", "judge_simulation": "judge_simulation"},
-    ),
-    "curate": Wiring(
-        "curate",
-        {
-            "completions": "teacher.completions",
-            "answer_scores": "judge_answers.answer_scores",
-            "task_file": "task_file",
-        },
-    ),
-    # Only a job with train.losses.top_k reads the completions.
-    "train": Wiring(
-        "train",
-        {
-            "curated": "curate.curated",
-            "student": "student",
-            "chat_template": "chat_template",
-            "completions": "teacher.completions",
-            **{port: port for port in WHITE_BOX_PORTS},
-            MODEL_PORT: MODEL_PORT,
-        },
-    ),
-    "predict_student": Wiring(
-        "predict",
-        {
-            "model": "train.model",
-            "prompts": "prepare.prompts",
-            "completions": "teacher.completions",
-            "regressions": "regression.regressions",
-        },
-        {"weights": "pretrained"},
-    ),
-    # The student before training, or the model of student.baseline. It waits for the curated rows, with train: before
-    # the teacher has answered, no GPU is rented.
-    "predict_baseline": Wiring(
-        "predict",
-        {
-            "model": "student",
-            "chat_template": "chat_template",
-            "prompts": "prepare.prompts",
-            "completions": "teacher.completions",
-            "regressions": "regression.regressions",
-            "after": "curate.curated",
-        },
-    ),
-    # Only in a job with a section `judge`.
-    "judge": Wiring(
-        "judge",
-        {
-            "prompts": "prepare.prompts",
-            "completions": "teacher.completions",
-            "student": "predict_student.predictions",
-            "baseline": "predict_baseline.predictions",
-            "answer_scores": "judge_answers.answer_scores",
-            "rubric": "rubric",
-            "human_labels": "human_labels",
-            "judge_simulation": "judge_simulation",
-        },
-    ),
-    "evaluate": Wiring(
-        "evaluate",
-        {
-            "prompts": "prepare.prompts",
-            "completions": "teacher.completions",
-            "student": "predict_student.predictions",
-            "baseline": "predict_baseline.predictions",
-            "regressions": "regression.regressions",
-            "suite_gates": "suite_gates",
-            "judgements": "judge.judgements",
-            "task_file": "task_file",
-            "metric_file": "metric_file",
-        },
-    ),
-    "report": Wiring(
-        "report",
-        {
-            "prompts": "prepare.prompts",
-            "augmented": "augment.augmented",
-            "completions": "teacher.completions",
-            "answer_scores": "judge_answers.answer_scores",
-            "curated": "curate.curated",
-            "training": "train.metrics",
-            "student": "predict_student.predictions",
-            "baseline": "predict_baseline.predictions",
-            "regressions": "regression.regressions",
-            "judgements": "judge.judgements",
-            "evaluation": "evaluate.evaluation",
-        },
-    ),
-    "register": Wiring(
-        "register",
-        {
-            "model": "train.model",
-            "model_address": "train.model",
-            "prompts": "prepare.prompts",
-            "augmented": "augment.augmented",
-            "completions": "teacher.completions",
-            "answer_scores": "judge_answers.answer_scores",
-            "curated": "curate.curated",
-            "training": "train.metrics",
-            "evaluation": "evaluate.evaluation",
-        },
-    ),
-}
-
-
-# Outputs of the pipeline itself, which CI reads without knowing the nodes.
-PUBLISHED = {
-    EVALUATION_OUTPUT: "evaluate.evaluation",
-    REPORT_OUTPUT: "report.report",
-    REGISTRATION_OUTPUT: "register.registration",
-}
 
 
 @dataclass(frozen=True)
@@ -253,9 +98,7 @@ def plan(job: DistillationJob) -> Plan:
         **_white_box_models(job),
         MODEL_PORT: job.scorer and job.scorer.model,
     }
-    graph = _graph(configs)
-    if job.student.baseline:
-        graph["predict_baseline"] = _with_baseline(graph["predict_baseline"])
+    graph = graph_of(configs, has_baseline=bool(job.student.baseline))
     nodes = [
         _node(name, wiring, configs[wiring.step], data, job.compute.default_datastore) for name, wiring in graph.items()
     ]
@@ -272,40 +115,6 @@ def plan(job: DistillationJob) -> Plan:
         scalars={name: value for name, value in _run_inputs(configs).items() if name not in searched},
         nodes=tuple(_swept(node, job) if node.name == "train" and searched else node for node in nodes),
     )
-
-
-def _graph(configs: Mapping[str, StepConfig]) -> dict[str, Wiring]:
-    """The nodes of a job whose steps have these configs, without the ports whose source the job does not have."""
-    nodes = {name: wiring for name, wiring in GRAPH.items() if wiring.step in configs}
-    if not _train(configs).loss_weights.top_k:
-        nodes["train"] = _without_port(nodes["train"], "completions")
-    if "augment" in nodes:
-        teacher = nodes["teacher"]
-        nodes["teacher"] = replace(teacher, ports={**teacher.ports, "prompts": "augment.augmented"})
-    absent = GRAPH.keys() - nodes.keys() | ({"suite_gates"} if "regression" not in configs else set())
-    return {
-        name: replace(
-            wiring,
-            ports={port: source for port, source in wiring.ports.items() if source.partition(".")[0] not in absent},
-        )
-        for name, wiring in nodes.items()
-    }
-
-
-def _train(configs: Mapping[str, StepConfig]) -> TrainConfig:
-    config = configs["train"]
-    assert isinstance(config, TrainConfig)
-    return config
-
-
-def _without_port(wiring: Wiring, absent: str) -> Wiring:
-    return replace(wiring, ports={port: source for port, source in wiring.ports.items() if port != absent})
-
-
-def _with_baseline(wiring: Wiring) -> Wiring:
-    """The node that answers with the model of student.baseline, which has weights and a chat template of its own."""
-    ports = {**_without_port(wiring, "chat_template").ports, "model": "baseline"}
-    return replace(wiring, ports=ports, fixed={"weights": "pretrained"})
 
 
 def suite_files(job: DistillationJob) -> dict[str, str | None]:
@@ -487,7 +296,7 @@ def _nested_files(configs: Mapping[str, StepConfig]) -> dict[str, PlannedFile]:
     """Fields that do not fit a command line, as JSON files named after the field."""
     return {
         name: PlannedFile("uri_file", _plain(getattr(configs[wiring.step], name)))
-        for wiring in _graph(configs).values()
+        for wiring in graph_of(configs).values()
         for name, info in _step(wiring.step, configs[wiring.step]).config.model_fields.items()
         if scalar_type(info) is None and getattr(configs[wiring.step], name) is not None
     }
@@ -504,7 +313,7 @@ def _run_inputs(configs: Mapping[str, StepConfig]) -> dict[str, Scalar]:
     have one input."""
     return {
         name: value
-        for wiring in _graph(configs).values()
+        for wiring in graph_of(configs).values()
         for name, info in _step(wiring.step, configs[wiring.step]).config.model_fields.items()
         if is_run_input(info) and (value := getattr(configs[wiring.step], name)) is not None
     }

@@ -14,7 +14,7 @@ from azdistill.engine.local.results import Event, Explanation, RunResult
 from azdistill.engine.local.storage import own_folder
 from azdistill.engine.pipeline.loading import Registered, load_pipeline
 from azdistill.engine.pipeline.model import Pipeline
-from azdistill.job.plan import GRAPH
+from azdistill.job.graph import GRAPH
 from azdistill.job.student_folder import check_student
 from azdistill.local_runs.request import RunRequest
 from azdistill.local_runs.run_folder import PIPELINE_PATH

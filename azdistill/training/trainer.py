@@ -328,7 +328,7 @@ class StudentTrainer(Trainer):
             self._scorer.resume(self._scorer_usage)
 
     def _separate_parts(self) -> list[Projections | SelfTeacher]:
-        """What a checkpoint has in separate files: it is no part of the student."""
+        """Parts of a checkpoint in separate files: they are no part of the student."""
         return [part for part in (projections_of(self.model), self._self_teacher) if part is not None]
 
     @property

@@ -7,7 +7,7 @@ import pytest
 
 from azdistill.contracts import layout
 from azdistill.job.components import step_of
-from azdistill.job.plan import GRAPH, PUBLISHED
+from azdistill.job.graph import GRAPH, PUBLISHED
 
 PACKAGE = Path(layout.__file__).parents[1]
 RUN_PATHS = {name: path for name, path in vars(layout).items() if name.startswith("RUN_")}

@@ -74,8 +74,11 @@ def test_a_setting_that_the_method_does_not_use_has_no_effect() -> None:
 def test_sharding_needs_several_processes_and_an_optimizer_that_can_be_divided() -> None:
     assert codes(warnings(train={"sharding": "fsdp"})) == [("no_effect", "train.sharding", "fsdp")]
     several = {"gpu_instance_type": "Standard_ND96isr_H100_v5", "predict_instance_type": "Standard_NC24ads_A100_v4"}
-    found = codes(warnings(train={"sharding": "deepspeed"}, compute=several))
-    assert found == [("missing_package", "train.sharding", "deepspeed"), ("several_processes", "train.batch_size", 8)]
+    warned_of = codes(warnings(train={"sharding": "deepspeed"}, compute=several))
+    assert warned_of == [
+        ("missing_package", "train.sharding", "deepspeed"),
+        ("several_processes", "train.batch_size", 8),
+    ]
     for refused in ({"method": "qlora"}, {"optimizer": "adamw_8bit"}):
         with pytest.raises(SpecError) as error:
             DistillationJob.model_validate(BASE | {"train": {"sharding": "fsdp", **refused}})
