@@ -17,5 +17,10 @@ def print_figures(about: str | None, measured: Mapping[str, Callable[[], Figures
         values = measured[name]()
         figures.update(values)
         for figure, value in values.items():
-            print(f"{figure:<26} {value:10.3f}", flush=True)
-    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
+            print(f"{figure:<26} {_rounded(value):>12}", flush=True)
+    print(json.dumps({name: _rounded(value) for name, value in figures.items()}))
+
+
+def _rounded(value: float) -> float:
+    """Four decimals of a number; four digits of one that would have none."""
+    return round(value, 4) or float(f"{value:.4g}")
