@@ -276,7 +276,7 @@ def test_an_environment_is_created_from_its_pip_packages(made: tuple[Project, li
     project, logged = made
     (folder,) = [path for path in (project.home / "environments").iterdir() if path.is_dir()]
     assert log_lines(project, "use") == [f"1.0 {folder}", str(folder)]
-    assert log_lines(project, "name") == [sys.prefix]
+    assert log_lines(project, "name") == [str(project.folder / "name" / OVERLAY)]
     assert logged == [
         "environment azureml:other:2: lists no pip packages; its nodes run in this interpreter",
         "environment tiny: warning: pip cannot install cudatoolkit=11.8, conda-forge::numpy; not installed",
