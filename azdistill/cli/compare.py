@@ -7,7 +7,9 @@ import typer
 
 from azdistill.cli.render import console, print_text
 
-FOLDERS = typer.Argument(metavar="RUN RUN...", help="folders of finished runs; the first one is the reference")
+FOLDERS = typer.Argument(
+    metavar="RUN RUN...", help="folders of finished runs, or their names in runs/; the first one is the reference"
+)
 
 
 def compare(
@@ -31,9 +33,10 @@ def compare(
 
     from azdistill.contracts.files import write_text
     from azdistill.local_runs.compare import compare_runs
+    from azdistill.local_runs.run_folder import RUNS
     from azdistill.reporting.comparison import comparison_page, comparison_table
 
-    comparison = compare_runs(runs, metric)
+    comparison = compare_runs([run if run.exists() else RUNS / run for run in runs], metric)
     columns, rows = comparison_table(comparison)
     table = Table(*columns)
     for row in rows:
