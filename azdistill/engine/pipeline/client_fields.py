@@ -131,6 +131,8 @@ ENVIRONMENT: Fields = {
     **dict.fromkeys(("latest_version", "auto_delete_setting", "intellectual_property"), "any"),
 }
 BUILD: Fields = {"path": "text", "dockerfile_path": "text"}
+# Only a component may have the older type `path`.
+_OUTPUT_TYPES = tuple(type for type in DATA_TYPES if type != "path")
 OPERATING_SYSTEMS = ("linux", "windows")
 ROUTES = ("liveness_route", "readiness_route", "scoring_route")
 ROUTE: Fields = {"port": "integer", "path": "text"}
@@ -297,8 +299,8 @@ def check_output(node: YamlNode) -> None:
     if isinstance(path, str) and (reason := unsafe_path(path)):
         node.error("unsafe_path", reason, "write the path without them", value=path)
     type = node.at("type")
-    if type.value is not None and type.value not in DATA_TYPES and not _is_expression(type.value):
-        type.error("invalid_choice", f"must be one of {', '.join(DATA_TYPES)}", scope="azure")
+    if type.value is not None and type.value not in _OUTPUT_TYPES and not _is_expression(type.value):
+        type.error("invalid_choice", f"must be one of {', '.join(_OUTPUT_TYPES)}", scope="azure")
 
 
 def _check_queue(node: YamlNode) -> None:

@@ -319,6 +319,8 @@ AREAS: Mapping[str, Area] = {
             "invalid_choice", "pipeline.yml:5", "identity.type", "system", scope="azure"),
         "an unknown type of output": Case(P, "{type: uri_folder}", "{type: folder}",
             "invalid_choice", "pipeline.yml:10", "outputs.result.type", "folder", scope="azure"),
+        "a type of output that only a component may have": Case(P, "{type: uri_folder}", "{type: path}",
+            "invalid_choice", "pipeline.yml:10", "outputs.result.type", "path", scope="azure"),
         "a datastore without azureml:": Case(P, "azureml:blob", "blob",
             "wrong_format", "pipeline.yml:4", "settings.default_datastore", "blob", scope="azure"),
         "a compute without azureml:": Case(P, "azureml:cpu", "cpu",
