@@ -11,7 +11,7 @@ from azdistill.azure.workspace import fast_validation, require_sdk
 from azdistill.contracts.errors import PipelineError
 from azdistill.contracts.problems import FieldPath, Problem
 from azdistill.engine.pipeline.kinds import kind_of
-from azdistill.engine.yaml_document import read_document
+from azdistill.engine.yaml_document import AZURE_YAML, read_document
 
 if TYPE_CHECKING:
     from azure.ai.ml.entities import Job
@@ -28,7 +28,7 @@ def sdk_problems(pipeline: Path) -> list[Problem]:
     Raises InputError without the extra `azure`, PipelineError for a file that is not YAML.
     """
     require_sdk()
-    document = read_document(pipeline, PipelineError, "pipeline file")
+    document = read_document(pipeline, PipelineError, "pipeline file", AZURE_YAML)
     kind: Kind = "component" if kind_of(document.value) in ("component", "pipeline component") else "job"
     with fast_validation():
         try:
@@ -100,7 +100,7 @@ def _field_path(path: str) -> FieldPath:
 
 
 def _located(pipeline: Path, messages: Sequence[tuple[FieldPath, str]]) -> list[Problem]:
-    document = read_document(pipeline, PipelineError, "pipeline file")
+    document = read_document(pipeline, PipelineError, "pipeline file", AZURE_YAML)
     return [
         Problem(
             code="rejected_by_sdk",

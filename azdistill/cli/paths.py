@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from azdistill.engine.pipeline.loading import Registered
     from azdistill.engine.pipeline.model import Pipeline
     from azdistill.engine.problems import Problem
+    from azdistill.engine.yaml_document import Document
     from azdistill.job.model import DistillationJob
 
 # Suffixes of data files.
@@ -39,9 +40,8 @@ def pipeline_file(path: Path) -> Path | None:
         fix = "give the path of a job file, a bundle or a pipeline file, or show its rows"
         raise InputError("is a data file", file=path, code="other_kind", fix=fix, command=f"azdistill data show {path}")
     from azdistill.engine.pipeline.kinds import OtherKind, kind_of
-    from azdistill.engine.yaml_document import read_document
 
-    kind = kind_of(read_document(path, InputError, "job or pipeline file").value)
+    kind = kind_of(_read(path).value)
     if isinstance(kind, OtherKind):
         raise InputError(
             f"is {kind}, which only Azure ML reads: azdistill runs distillation, pipeline, command and sweep jobs, and "
@@ -52,6 +52,19 @@ def pipeline_file(path: Path) -> Path | None:
             command=f"{kind.command} --file {path}",
         )
     return path if kind else None
+
+
+def _read(path: Path) -> "Document":
+    """The file as azdistill's own YAML, else as Azure's client reads it, which accepts equal keys."""
+    from azdistill.engine.yaml_document import AZURE_YAML, read_document
+
+    kind = "job or pipeline file"
+    try:
+        return read_document(path, InputError, kind)
+    except InputError as error:
+        if error.problems[0].code != "invalid_yaml":
+            raise
+        return read_document(path, InputError, kind, AZURE_YAML)
 
 
 def job_file(path: Path) -> Path:

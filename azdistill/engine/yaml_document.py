@@ -201,7 +201,11 @@ class _Values:
         value, construct = node.value, _CONSTRUCTORS_1_1.get(node.tag.removeprefix(_TAG))
         if construct:
             _check_digits(node)
-            value = construct(node)
+            try:
+                value = construct(node)
+            except (ValueError, KeyError, AttributeError, OverflowError):  # PyYAML does not check what a tag claims
+                message = f"{node.value[:MAX_DIGITS]!r} is not of type {node.tag.removeprefix(_TAG)}"
+                raise yaml.composer.ComposerError(problem=message, problem_mark=node.start_mark) from None
         if _is_surprising(node.value, value):
             self.readings.append(Reading(field, "yaml_1_1", node.value, value))
         return node.value if isinstance(value, datetime.date) else value

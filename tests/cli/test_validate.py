@@ -287,6 +287,18 @@ def test_a_file_of_another_kind_is_one_line_with_its_command(
     assert done.err.endswith(f"{command}\n")
 
 
+def test_equal_keys_of_a_pipeline_are_a_warning_and_those_of_a_job_an_error(
+    azdistill: Command, job: Path, pipeline: Writer
+) -> None:
+    path = pipeline({"say": command("echo hello")})
+    path.write_text(path.read_text().replace("{", '{"description": "a", "description": "b",', 1))
+    done = azdistill("validate", path)
+    assert (done.code, done.err.count("\n")) == (0, 1)
+    assert "warning: description: the key description is there twice, and only the last one counts" in done.err
+    job.write_text(f"{job.read_text()}\nname: other\nname: other\n")
+    assert "duplicate key 'name'" in azdistill("validate", job).err
+
+
 def test_github_shows_problems_as_annotations(azdistill: Command, job: Path, pipeline: Writer) -> None:
     job.write_text(WRONG_JOB)
     done = azdistill("validate", job, "--format", "github")

@@ -61,6 +61,16 @@ def test_values_of_azure_ml_that_a_person_reads_otherwise_are_named(tmp_path: Pa
     )
 
 
+@pytest.mark.parametrize(
+    "text", ["2026-13-45", "!!timestamp x", "!!bool maybe", "!!int x", "0b_", "1" + ":59" * 190 + ".5"]
+)
+def test_a_value_that_pyyaml_cannot_read_is_an_error_at_its_line(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "file.yml"
+    file.write_text(f"a: 1\nb: {text}\n")
+    with pytest.raises(SpecError, match=r"file\.yml:2: not valid YAML"):
+        read_document(file, SpecError, "file", AZURE_YAML)
+
+
 def test_dates_and_other_tags_stay_text(tmp_path: Path) -> None:
     file = tmp_path / "file.yml"
     file.write_text("day: 2026-11-24\nnever: 2026-13-45\nown: !mine 5\nempty:\n7: seven\n")
