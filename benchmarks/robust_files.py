@@ -70,7 +70,7 @@ data_generation_task_type: CONVERSATION
 teacher_model_endpoint_connection: {type: serverless, name: teacher, endpoint: "https://example.com", api_key: x}
 student_model: "azureml://registries/azureml-meta/models/Meta-Llama-3.1-8B-Instruct/versions/2"
 training_data: {type: uri_file, path: rows.jsonl}
-validation_data: {type: uri_file, path: rows.jsonl}
+validation_data: {type: uri_file, path: test.jsonl}
 teacher_model_settings: {inference_parameters: {temperature: 0.1, max_tokens: 100}}
 prompt_settings: {enable_chain_of_thought: true}
 hyperparameters: {learning_rate: "0.00002", num_train_epochs: "1"}
