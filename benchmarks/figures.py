@@ -22,5 +22,5 @@ def print_figures(about: str | None, measured: Mapping[str, Callable[[], Figures
 
 
 def _rounded(value: float) -> float:
-    """Four decimals of a number; four digits of one that would have none."""
-    return round(value, 4) or float(f"{value:.4g}")
+    """Four decimals of a number; four digits of one that would have none. A count stays as it is."""
+    return value if isinstance(value, int) else round(value, 4) or float(f"{value:.4g}")
