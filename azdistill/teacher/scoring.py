@@ -6,7 +6,7 @@ most likely ones, by token id. Source: vLLM's `entrypoints/openai/completion/pro
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -26,13 +26,14 @@ from azdistill.teacher.replies import (
     reported_model,
     token_count,
 )
-from azdistill.teacher.requests import Request
+from azdistill.teacher.requests import Request, keyed_request
 
 NOT_SCORED, OTHER_TOKENIZER = "not_scored", "other_tokenizer"
 # A token that is part of a character has no text of its own.
 INCOMPLETE = "\ufffd"
 # vLLM's value for a token of probability 0, and the tolerance of a probability that was rounded.
 IMPOSSIBLE, ROUNDING = -9999.0, 0.01
+EMPTY_PROBE = TokenizerProbe("", (), ())
 # Decimals of a stored log probability.
 DECIMALS = 6
 
@@ -62,14 +63,34 @@ class ScoreRequest(Request):
             return RowRejected(NOT_SCORED, str(error))
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             return RowRejected(NOT_SCORED, f"its prompt_logprobs have another form than vLLM's ({error!r})")
-        usage = content.get("usage")
-        counts = usage if isinstance(usage, dict) else {}
-        prompt_tokens, completion_tokens = (
-            token_count(counts, "prompt_tokens"),
-            token_count(counts, "completion_tokens"),
-        )
-        model = reported_model(content)
-        return Answer("", SCORED, prompt_tokens, completion_tokens, logprobs=to_json(scored), model=model)
+        return _scored_answer(content, to_json(scored))
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRequest(Request):
+    """A request to score the text of a probe, which shows how the server's tokenizer divides it into tokens."""
+
+    probe: TokenizerProbe = EMPTY_PROBE
+
+    def read(self, status: int, headers: Mapping[str, str], body: bytes) -> ParsedReply:
+        return read_reply(status, headers, body, self._read_ids)
+
+    def _read_ids(self, content: Any) -> Answer | RowRejected:
+        """An answer without content if the tokens are those of the probe."""
+        try:
+            positions = [set(position or ()) for position in content["choices"][0]["prompt_logprobs"]]
+        except (KeyError, IndexError, TypeError):
+            return RowRejected(NOT_SCORED, "its reply to a text has no prompt_logprobs")
+        if detail := other_split(self.probe.token_ids, positions):
+            return RowRejected(OTHER_TOKENIZER, detail)
+        return _scored_answer(content, b"[]")
+
+
+def _scored_answer(content: Mapping[str, Any], logprobs: bytes) -> Answer:
+    usage = content.get("usage")
+    counts = usage if isinstance(usage, dict) else {}
+    prompt, completion = token_count(counts, "prompt_tokens"), token_count(counts, "completion_tokens")
+    return Answer("", SCORED, prompt, completion, logprobs=logprobs, model=reported_model(content))
 
 
 class Unscored(ValueError):
@@ -108,12 +129,23 @@ def _request(
     probe: TokenizerProbe | None = None,
     compare: bool = False,
 ) -> ScoreRequest:
-    # One token is generated: vLLM accepts no less.
-    body = {"model": endpoint.model, "prompt": token_ids, "max_tokens": 1, "temperature": 0.0, "prompt_logprobs": top_k}
+    body = {"model": endpoint.model, "prompt": token_ids, **_one_token(top_k)}
     texts = {"probe": probe.tokens} if probe else {}
     identity = {"asked_at": endpoint.identity, "first": first, **texts, **body}
     key = hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()
     return ScoreRequest(key, orjson.dumps(body), len(token_ids), token_ids, first, top_k, probe if compare else None)
+
+
+def split_request(endpoint: Endpoint, probe: TokenizerProbe) -> SplitRequest:
+    """Request that shows whether the tokenizer of an endpoint gives the ids of the probe to its text."""
+    body = {"model": endpoint.model, "prompt": probe.text, "add_special_tokens": False, **_one_token(1)}
+    request = keyed_request(body, endpoint)
+    return SplitRequest(request.key, request.body, len(probe.token_ids), probe)
+
+
+def _one_token(top_k: int) -> dict[str, Any]:
+    """Parameters of a request for scores. One token is generated: vLLM accepts no less."""
+    return {"max_tokens": 1, "temperature": 0.0, "prompt_logprobs": top_k}
 
 
 def scoring_endpoint(endpoint: Endpoint, top_k: int) -> Endpoint:
@@ -195,6 +227,21 @@ def other_token(probe: TokenizerProbe, positions: Sequence[Mapping[str, Mapping[
         if decoded.strip() != text.strip():
             return f"token {token} is {text!r} for the student and {decoded!r} for the teacher"
     return "" if compared else "its reply does not show which text its tokens have, and it has no /tokenize"
+
+
+def other_split(token_ids: Sequence[int], positions: Sequence[Set[str]]) -> str:
+    """The first place at which a server divided a text into other tokens than these; empty if there is none.
+
+    `positions` has for each token of the server its id among the likely ones. The first token of a text has no score,
+    so it is not compared. A server may add a token at the start.
+    """
+    added = len(positions) - len(token_ids)
+    if added not in (0, 1):
+        return f"a test text has {len(token_ids)} tokens for the student and {len(positions)} for the teacher"
+    for index, token in enumerate(token_ids):
+        if index + added and str(token) not in positions[index + added]:
+            return f"token {index} of a test text, {token} for the student, is another one for the teacher"
+    return ""
 
 
 def to_json(scored: ScoredTokens) -> bytes:

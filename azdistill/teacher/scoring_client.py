@@ -23,6 +23,7 @@ from azdistill.teacher.scoring import (
     probe_request,
     score_request,
     scoring_endpoint,
+    split_request,
     tokenize_url,
 )
 from azdistill.teacher.session import auth_headers, open_session, read_body
@@ -146,13 +147,25 @@ class ScoringClient:
         )
 
     async def _first_request(self) -> ScoreRequest:
-        """The probe, whose tokens are compared in the reply if the server cannot tokenize."""
+        """The probe. Without the server's tokenizer, the text of its tokens is compared in the reply."""
         if self._probe is None:
             return score_request(self.endpoint, ANY_TOKENS, 1, self.top_k)
         request = probe_request(self.endpoint, self._probe, self.top_k, compare=True)
-        if self._answers.find(request, self.endpoint.teacher) is None and await self._has_same_tokenizer(self._probe):
+        if self._answers.find(request, self.endpoint.teacher) is not None:
+            return request
+        if await self._has_same_tokenizer(self._probe):
             return probe_request(self.endpoint, self._probe, self.top_k, compare=False)
+        await self._compare_split(self._probe)
         return request
+
+    async def _compare_split(self, probe: TokenizerProbe) -> None:
+        """Raise EndpointError if the server divides the text of the probe into other tokens.
+
+        A server that scores no text cannot be compared: its tokens are compared one by one, by their text.
+        """
+        outcome = await self._client.ask(split_request(self.endpoint, probe))
+        if not isinstance(outcome, Answer) and outcome.reason == OTHER_TOKENIZER:
+            raise _other_tokenizer(self.endpoint, outcome.detail)
 
     async def _has_same_tokenizer(self, probe: TokenizerProbe) -> bool:
         """True if the server's tokenizer gives the ids of the probe, False if the server has no /tokenize.

@@ -1,12 +1,14 @@
 """Scores over HTTP: those of the model, each paid once, despite faults; a teacher that cannot score is refused."""
 
 import contextlib
+import copy
 import json
 from collections import Counter
 from dataclasses import replace
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 
 from azdistill.contracts.errors import EndpointError, InputError
 from azdistill.contracts.requests import RequestConfig
@@ -20,7 +22,7 @@ from azdistill.students.tiny import byte_level_tokenizer
 from azdistill.teacher.budget import BudgetReached
 from azdistill.teacher.endpoint import resolve
 from azdistill.teacher.replies import RowRejected
-from azdistill.teacher.scoring import score_request, scoring_endpoint, tokenize_url
+from azdistill.teacher.scoring import other_split, score_request, scoring_endpoint, tokenize_url
 from azdistill.teacher.scoring_client import ScoringClient
 from azdistill.teacher.store import ResponseStore
 from tests.students import tiny
@@ -176,17 +178,56 @@ def test_a_teacher_with_another_tokenizer_is_refused_before_anything_is_paid(ser
     assert not teacher.bought
 
 
-def test_without_tokenize_the_texts_of_the_tokens_are_compared(serve, client, probe, monkeypatch):
+@pytest.fixture
+def no_tokenize(monkeypatch):
+    """Servers without /tokenize."""
     paths = ModelTeacher.handlers
     monkeypatch.setattr(
         ModelTeacher, "handlers", lambda self: {key: call for key, call in paths(self).items() if key[1] != "/tokenize"}
     )
-    _teacher, url = serve()
+
+
+@pytest.mark.usefixtures("no_tokenize")
+def test_without_tokenize_the_texts_of_the_tokens_are_compared(serve, client, probe):
+    teacher, url = serve()
     with client(url) as scorer:
         scorer.score_all(SEQUENCES, FIRSTS)
+        assert requests_of(teacher) == 2 + 3  # the text of the probe, its tokens, three different sequences
+    with client(url, run="second") as scorer:
+        scorer.score_all(SEQUENCES, FIRSTS)
+    assert requests_of(teacher) == 5  # all from the store
     swapped = replace(probe, tokens=(*probe.tokens[:5], "x", *probe.tokens[6:]))
     with pytest.raises(EndpointError, match=r"token \d+ is 'x' for the student and 'u' for the teacher"):
         client(url, probe=swapped).__enter__()
+
+
+@pytest.mark.usefixtures("no_tokenize")
+def test_without_tokenize_a_teacher_that_divides_the_same_vocabulary_otherwise_is_refused(serve, client, student):
+    one = byte_level_tokenizer(["ow ow ow wn wn"], student.model.config.vocab_size)
+    content = json.loads(one.backend_tokenizer.to_str())
+    content["model"]["merges"] = content["model"]["merges"][::-1]  # "brown" is br-o-wn in place of br-ow-n
+    other = copy.deepcopy(one)
+    other._tokenizer = Tokenizer.from_str(json.dumps(content))
+    assert other.get_vocab() == one.get_vocab()
+    teacher, url = serve(student=replace(student, tokenizer=other))
+    with pytest.raises(EndpointError, match="its tokenizer is not the student's: ") as refused:
+        client(url, probe=tokenizer_probe(one)).__enter__()
+    assert refused.value.problems[0].code == "other_tokenizer"
+    assert requests_of(teacher) == 1
+
+
+@pytest.mark.parametrize(
+    ("positions", "refused"),
+    [
+        ([set(), {"2"}, {"3", "9"}], ""),
+        ([set(), {"1"}, {"2"}, {"3"}], ""),  # a token was added at the start
+        ([set(), {"2"}, {"4", "9"}], "token 2 of a test text, 3 for the student, is another one for the teacher"),
+        ([set(), {"2"}], "a test text has 3 tokens for the student and 2 for the teacher"),
+        ([set(), {"1"}, {"2"}, {"3"}, {"4"}], "a test text has 3 tokens for the student and 5 for the teacher"),
+    ],
+)
+def test_tokens_of_a_text_are_compared_with_those_of_the_server(positions, refused):
+    assert other_split([1, 2, 3], positions) == refused
 
 
 @pytest.mark.parametrize(
