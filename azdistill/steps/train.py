@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.files import read_rows, write_json
@@ -21,13 +21,23 @@ from azdistill.contracts.layout import (
     USAGE_FILE,
     VALIDATION_FILE,
 )
-from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest, sha256_file
+from azdistill.contracts.manifest import (
+    Provenance,
+    close_folder,
+    open_folder,
+    provenance_of,
+    read_manifest,
+    sha256_file,
+)
 from azdistill.contracts.rows import TrainRow
 from azdistill.contracts.scoring import Scorer
 from azdistill.contracts.step import Arguments
 from azdistill.contracts.train import STEP, WHITE_BOX_PORTS, TrainConfig, job_folder, resumable_settings
 from azdistill.steps.runner import run_step
 from azdistill.students.folders import fingerprint
+
+if TYPE_CHECKING:
+    from azdistill.training.fine_tune import FineTuned
 
 Config = TypeVar("Config", bound=TrainConfig)
 
@@ -59,29 +69,26 @@ def train(arguments: Arguments[Config], scoring: ScoringSource | None = None) ->
     from azdistill.students.gpus import check_gpus
     from azdistill.training.checkpoints import delete_all
     from azdistill.training.fine_tune import fine_tune
-    from azdistill.training.metrics import write_history
 
     config, inputs, outputs = arguments.config.resolved(), arguments.inputs, arguments.outputs
     check_gpus(os.environ, required_of_trial=config.required_gpus)
     chat_template = inputs["chat_template"].read_text(encoding="utf-8") if "chat_template" in inputs else None
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    completions = inputs.get("completions")
-    white_box = {port: inputs[port] for port in WHITE_BOX_PORTS if port in inputs}
-    teachers = tuple(white_box.values())
+    teachers = {port: inputs[port] for port in WHITE_BOX_PORTS if port in inputs}
     inputs_hash = hash_inputs(
         config,
         inputs["curated"],
         inputs["student"],
         chat_template,
-        processes,
-        completions,
-        teachers,
+        int(os.environ.get("WORLD_SIZE", "1")),
+        inputs.get("completions"),
+        tuple(teachers.values()),
         scoring.identity if scoring else "",
     )
     jobs = outputs["checkpoints"] / inputs_hash[:HASH_DIGITS]
     own = jobs / job_folder(outputs["model"])
     with saving(jobs, "the outputs"):
-        model, metrics = open_folder(outputs["model"]), open_folder(outputs["metrics"])
+        open_folder(outputs["model"])
+        open_folder(outputs["metrics"])
         own.mkdir(parents=True, exist_ok=True)
     tokenized = local_folder(f"azdistill-{inputs_hash[:HASH_DIGITS]}-{own.name}")
     is_main = int(os.environ.get("RANK", "0")) == 0
@@ -97,16 +104,27 @@ def train(arguments: Arguments[Config], scoring: ScoringSource | None = None) ->
             chat_template,
             tokenized=tokenized,
             workers=os.cpu_count() or 1,
-            completions=completions,
-            white_box=teachers,
+            completions=inputs.get("completions"),
+            white_box=tuple(teachers.values()),
             scorer=scorer,
         )
-    if not tuned.is_main_process:
-        return
+    if tuned.is_main_process:
+        models = {"student": inputs["student"], **teachers, **(scoring.models if scoring else {})}
+        provenance = provenance_of(config, {name: fingerprint(folder) for name, folder in models.items()})
+        _write_outputs(tuned, outputs, provenance, scorer)
+        delete_all(jobs, own, inputs_hash)
+        shutil.rmtree(tokenized, ignore_errors=True)
+
+
+def _write_outputs(
+    tuned: "FineTuned", outputs: Mapping[str, Path], provenance: Provenance, scorer: Scorer | None
+) -> None:
+    """Write the student, and its metrics with the usage of the scoring teacher. The provenance is in the latter."""
+    from azdistill.students.errors import saving
+    from azdistill.training.metrics import write_history
+
+    model, metrics = outputs["model"], outputs["metrics"]
     tuned.student.save(model, tuned.dtype)
-    counts = {"train_rows": tuned.metrics.train_rows, "steps": tuned.metrics.steps}
-    models = {"student": inputs["student"], **white_box, **(scoring.models if scoring else {})}
-    provenance = provenance_of(config, {name: fingerprint(folder) for name, folder in models.items()})
     with saving(model, "the student"):
         close_folder(model, STEP.name, {"parameters": tuned.metrics.parameters})
     with saving(metrics, "the metrics"):
@@ -114,9 +132,8 @@ def train(arguments: Arguments[Config], scoring: ScoringSource | None = None) ->
         write_history(metrics / HISTORY_FILE, tuned.history)
         if scorer:
             write_json(metrics / USAGE_FILE, scorer.usage())
+        counts = {"train_rows": tuned.metrics.train_rows, "steps": tuned.metrics.steps}
         close_folder(metrics, STEP.name, counts, provenance)
-    delete_all(jobs, own, inputs_hash)
-    shutil.rmtree(tokenized, ignore_errors=True)
 
 
 @dataclass(frozen=True)
