@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from azdistill.azure.errors import REGISTRY_FIXES, translate_errors
 from azdistill.azure_rest.cloud import AUTHORITY_VARIABLE, CLOUD_VARIABLE, Cloud, cloud_of
 from azdistill.contracts.errors import InputError
+from azdistill.engine.job_variables import GROUP, SUBSCRIPTION, WORKSPACE
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -21,9 +22,9 @@ CONFIG = "config.json"
 CONFIG_PATHS = (CONFIG, f".azureml/{CONFIG}")
 # Fields of config.json, as the studio offers it for download, and the variables that Azure ML sets inside a job.
 FIELDS = {
-    "subscription_id": "AZUREML_ARM_SUBSCRIPTION",
-    "resource_group": "AZUREML_ARM_RESOURCEGROUP",
-    "workspace_name": "AZUREML_ARM_WORKSPACE_NAME",
+    "subscription_id": SUBSCRIPTION,
+    "resource_group": GROUP,
+    "workspace_name": WORKSPACE,
 }
 CLIENT_OPTIONS: dict[str, Any] = {"enable_telemetry": False, "show_progress": False}
 

@@ -12,15 +12,16 @@ from urllib.parse import urlencode
 from azdistill.azure_rest.cloud import cloud_of
 from azdistill.azure_rest.identity import BearerToken, Credential, HoldsSecret, get_token
 from azdistill.contracts.errors import InputError
+from azdistill.engine.job_variables import GROUP, SIMULATED_SUBSCRIPTION, SUBSCRIPTION, WORKSPACE
 from azdistill.engine.redaction import quote
 
 API_VERSION = "2024-10-01"
-SUBSCRIPTION, GROUP, WORKSPACE = "AZUREML_ARM_SUBSCRIPTION", "AZUREML_ARM_RESOURCEGROUP", "AZUREML_ARM_WORKSPACE_NAME"
 
 
 def has_workspace(environ: Mapping[str, str]) -> bool:
-    """True if the environment names a workspace. That of every Azure ML job does."""
-    return all(environ.get(name) for name in (SUBSCRIPTION, GROUP, WORKSPACE))
+    """True if the environment names a workspace of Azure. That of every Azure ML job does."""
+    named = all(environ.get(name) for name in (SUBSCRIPTION, GROUP, WORKSPACE))
+    return named and environ[SUBSCRIPTION] != SIMULATED_SUBSCRIPTION
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,8 @@
 """The GPUs that a step must be able to use, and the NVIDIA driver that CUDA needs."""
 
 # Number of GPUs that each instance of the node must have. Compiled from the VM size, absent where none is needed.
+# A local run of the same bundle has it too, and does not require them.
 REQUIRED_GPUS = "AZDISTILL_REQUIRED_GPUS"
-
-# Azure ML sets it in every job. Local runs of the same bundle do not have it: there, a GPU is never required.
-AZURE_ML_RUN = "AZUREML_RUN_ID"
 
 # Minimum driver of each CUDA release family.
 # Source: https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from azdistill.contracts.azure_ml import azure_ml_job
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 from azdistill.contracts.student import CHAT_TEMPLATE
 
@@ -438,4 +439,4 @@ def job_folder(model: Path, environ: Mapping[str, str] = os.environ) -> str:
 
     `model` is the output of the step, which identifies a local run.
     """
-    return environ.get("AZUREML_RUN_ID") or hashlib.sha256(str(model.resolve()).encode()).hexdigest()[:16]
+    return azure_ml_job(environ) or hashlib.sha256(str(model.resolve()).encode()).hexdigest()[:16]

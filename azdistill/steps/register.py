@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from azdistill.azure_rest.identity import ambient_credential
 from azdistill.azure_rest.workspace import Workspace, has_workspace
+from azdistill.contracts.azure_ml import azure_ml_job
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json, write_json, write_text
 from azdistill.contracts.layout import LINEAGE_FILE, MODEL_CARD_FILE, TRAINING_METRICS_FILE
@@ -53,13 +54,14 @@ def _register(arguments: Arguments[RegisterConfig], lineage: "Lineage", card: st
     """
     model, config, address = arguments.inputs["model"], arguments.config, arguments.addresses["model_address"]
     tracking, run_id = os.environ.get("MLFLOW_TRACKING_URI"), os.environ.get("MLFLOW_RUN_ID")
-    if "://" in address and has_workspace(os.environ):
+    job = azure_ml_job()
+    if "://" in address and job and has_workspace(os.environ):
         from azdistill.registry.runs import JobRun
         from azdistill.registry.workspace import StoredModel, register_in_workspace
 
         stored = StoredModel(model, address, arguments.outputs["mlflow_models"])
-        workspace, run = Workspace(os.environ, ambient_credential()), JobRun(os.environ["AZUREML_RUN_ID"], tracking)
-        return register_in_workspace(stored, lineage, config, workspace, run, card)
+        workspace = Workspace(os.environ, ambient_credential())
+        return register_in_workspace(stored, lineage, config, workspace, JobRun(job, tracking), card)
     from azdistill.registry.student import register_student
 
     if not tracking:

@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from azdistill.contracts.azure_ml import azure_ml_job
 from azdistill.contracts.errors import DataError, InputError
 from azdistill.contracts.files import read_rows, write_json, write_rows
 from azdistill.contracts.layout import CALLS_FILE, COMPLETIONS_FILE, PROMPTS_FILE, REJECTS_FILE, USAGE_FILE
@@ -99,7 +100,7 @@ def _ask_as_rank(prompts: list[Prompt], arguments: Arguments[TeacherConfig], ran
     config, task_file = arguments.config, arguments.inputs.get("task_file")
     store = open_store(arguments.outputs["store"])
     endpoints = resolve_all(config, simulation=arguments.inputs.get("simulation"))
-    job = os.environ.get("AZUREML_RUN_ID") or str(arguments.outputs["completions"].resolve())
+    job = azure_ml_job() or str(arguments.outputs["completions"].resolve())
     with open_barrier(prompts, config, endpoints, store, rank, job) as barrier:
         collected = run(collect_together(prompts, config, endpoints, store, barrier, task_file))
         if collected:

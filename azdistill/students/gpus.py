@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 
+from azdistill.contracts.azure_ml import azure_ml_job
 from azdistill.contracts.errors import AzdistillError, InputError
-from azdistill.contracts.gpus import AZURE_ML_RUN, REQUIRED_GPUS, minimum_driver
+from azdistill.contracts.gpus import REQUIRED_GPUS, minimum_driver
 
 # Written by the NVIDIA driver of the host; containers see it, too.
 DRIVER_FILE = Path("/proc/driver/nvidia/version")
@@ -27,7 +28,7 @@ def check_gpus(
     Their number is in an environment variable, but for the trials of a sweep: Azure ML gives them none.
     """
     stated = required_of_trial or int(environ.get(REQUIRED_GPUS, "0"))
-    required = stated if AZURE_ML_RUN in environ else 0
+    required = stated if azure_ml_job(environ) else 0
     reason = _failure(required, int(environ.get("LOCAL_RANK", "0"))) if required else None
     if reason:
         driver, cuda = installed_driver(driver_file), torch.version.cuda

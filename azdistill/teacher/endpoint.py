@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from azdistill.azure_rest.connections import ConnectionProperties
 from azdistill.azure_rest.identity import Credential, ambient_credential
 from azdistill.azure_rest.workspace import has_workspace
+from azdistill.contracts.azure_ml import azure_ml_job
 from azdistill.contracts.chat_url import chat_url, default_scope
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
@@ -22,7 +23,6 @@ from azdistill.teacher.auth import Auth, ConnectionKey, EntraToken, EnvironmentK
 from azdistill.teacher.connection import Connection, read_connection, usable_connection
 
 NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
-AZURE_ML_VARIABLES = ("AZUREML_RUN_ID", "AZUREML_ARM_WORKSPACE_NAME")
 
 # Fields of a simulation that decide an answer, unlike transient faults, rate limits and latency.
 DECIDING_FIELDS = ("expert", "seed", "wrong_rate", "truncated_rate", "reasoning", "ignored_parameters", "examples")
@@ -101,7 +101,7 @@ def resolve(
     else:
         endpoint = _Resolver(teacher, environ, credential, management, role).endpoint()
     is_local = route == "simulated" or is_loopback(urlsplit(endpoint.url).hostname or "")
-    if is_local and any(environ.get(name) for name in AZURE_ML_VARIABLES):
+    if is_local and azure_ml_job(environ):
         raise InputError(
             f"{endpoint.url!r} cannot be reached inside Azure ML",
             code="loopback_endpoint",

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from azdistill.contracts.files import read_json, read_rows, write_rows
-from azdistill.contracts.gpus import AZURE_ML_RUN, REQUIRED_GPUS
+from azdistill.contracts.gpus import REQUIRED_GPUS
 from azdistill.contracts.manifest import close_folder, read_manifest
 from azdistill.contracts.predict import STEP
 from azdistill.contracts.rows import Completion, Prediction, Prompt, TokenUsage
 from azdistill.contracts.suites import SuiteRow
 from azdistill.steps.predict import body, reference_answers
 from azdistill.steps.runner import run_step
+from tests.job_variables import job_variables
 from tests.students import tiny
 
 
@@ -181,7 +182,8 @@ def test_references_are_golds_or_else_the_complete_answers_of_the_teacher(tmp_pa
 
 
 def test_a_rented_gpu_that_cannot_be_used_stops_the_step_before_any_work(tmp_path, prompts, monkeypatch, capfd):
-    monkeypatch.setenv(AZURE_ML_RUN, "run-1")
+    for name, value in job_variables().items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv(REQUIRED_GPUS, "99")
     model = tiny.write(tmp_path / "student", weights=False)
     assert run_step(STEP, body, argv(tmp_path, model, prompts, weights="random")) == 1

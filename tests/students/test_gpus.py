@@ -4,11 +4,13 @@ import pytest
 import torch
 
 from azdistill.contracts.errors import AzdistillError
-from azdistill.contracts.gpus import AZURE_ML_RUN, REQUIRED_GPUS
+from azdistill.contracts.gpus import REQUIRED_GPUS
+from azdistill.engine.job_variables import RUN_ID
 from azdistill.students.gpus import check_gpus, fix, installed_driver
+from tests.job_variables import job_variables
 
 # No machine of these tests has so many: torch cannot use them with and without a GPU.
-RENTED = {REQUIRED_GPUS: "99", AZURE_ML_RUN: "run-1"}
+RENTED = {REQUIRED_GPUS: "99", **job_variables()}
 DRIVERS = {
     "570.195.03": "NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.195.03  Sat Sep 20 00:00:00 UTC 2025\n"
     "GCC version:  gcc version 12.3.0 (Ubuntu 12.3.0-1ubuntu1~22.04)\n",
@@ -34,14 +36,14 @@ def test_a_rented_gpu_that_torch_cannot_use_is_an_error_with_driver_and_cuda_ver
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("environ", [{}, {AZURE_ML_RUN: "run-1"}, {REQUIRED_GPUS: "4"}])
+@pytest.mark.parametrize("environ", [{}, job_variables(), {REQUIRED_GPUS: "4"}, {REQUIRED_GPUS: "4", RUN_ID: "local"}])
 def test_a_local_run_and_a_node_without_a_gpu_need_none(environ):
     check_gpus(environ)
 
 
 def test_a_trial_of_a_sweep_has_the_number_from_its_input():
     with pytest.raises(AzdistillError) as error:
-        check_gpus({AZURE_ML_RUN: "run-1"}, required_of_trial=99)
+        check_gpus(job_variables(), required_of_trial=99)
     (problem,) = error.value.problems
     assert (problem.code, problem.field, problem.value) == ("gpu_unusable", ("required_gpus",), 99)
     check_gpus({}, required_of_trial=99)

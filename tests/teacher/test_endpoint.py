@@ -10,6 +10,7 @@ from azdistill.contracts.errors import InputError
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig
 from azdistill.teacher.endpoint import resolve, resolve_all, simulated_identity
+from tests.job_variables import job_variables
 
 RESOURCE, PROJECT, ONLINE = "cognitiveservices.azure", "ai.azure", "ml.azure"
 ROLES = {RESOURCE: "Cognitive Services User", PROJECT: "Azure AI User", ONLINE: "AzureML Data Scientist"}
@@ -121,7 +122,7 @@ def test_loopback_is_rejected_inside_azure_ml(host):
     teacher = Teacher(model="m", endpoint=f"http://{host}:1/v1")
     assert resolve(teacher, "endpoint", {}).url
     with pytest.raises(InputError, match="inside Azure ML"):
-        resolve(teacher, "endpoint", {"AZUREML_RUN_ID": "r"})
+        resolve(teacher, "endpoint", job_variables())
 
 
 def test_transient_faults_do_not_change_the_identity_of_a_simulated_teacher():

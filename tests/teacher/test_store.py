@@ -14,6 +14,7 @@ from azdistill.contracts.errors import AzdistillError
 from azdistill.teacher.replies import Answer, RowRejected
 from azdistill.teacher.store import ResponseStore, open_store
 from azdistill.teacher.store.records import decode, encode
+from tests.job_variables import job_variables
 from tests.teacher.stores import fill, filled, find, refused, run_python, segments, stored
 
 
@@ -227,7 +228,7 @@ def test_concurrent_writers_have_separate_segments(tmp_path):
 
 
 def test_segments_are_named_by_run_and_rank(tmp_path):
-    store = open_store(tmp_path, {"AZUREML_RUN_ID": "brave/run-1", "RANK": "3"})
+    store = open_store(tmp_path, job_variables("brave/run-1") | {"RANK": "3"})
     store.put(stored("a"), lambda: None)
     store.close()
     (name,) = segments(tmp_path)

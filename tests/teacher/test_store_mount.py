@@ -8,6 +8,7 @@ from azdistill.contracts.errors import AzdistillError
 from azdistill.teacher.store import ResponseStore
 from azdistill.teacher.store.compaction import compact
 from azdistill.teacher.store.writer import LOCAL_WINDOW_S, MOUNT_WINDOW_S, open_store
+from tests.job_variables import job_variables
 from tests.teacher.stores import fill, find, mounted, segments, stored
 
 
@@ -102,7 +103,7 @@ def test_an_upload_that_fails_is_written_again(tmp_path, step):
 
 
 def test_the_store_adds_segments_in_azure_ml_and_appends_elsewhere(tmp_path):
-    in_azure, local = open_store(tmp_path, {"AZUREML_RUN_ID": "r"}), open_store(tmp_path, {})
+    in_azure, local = open_store(tmp_path, job_variables()), open_store(tmp_path, {})
     assert (in_azure.grow, in_azure.window_s) == (False, MOUNT_WINDOW_S)
     assert (local.grow, local.window_s) == (True, LOCAL_WINDOW_S)
 

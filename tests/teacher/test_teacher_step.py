@@ -9,6 +9,7 @@ import pytest
 from azdistill.contracts.files import read_json, read_rows
 from azdistill.contracts.manifest import read_manifest
 from azdistill.contracts.rows import AnswerCall, Completion, Reject
+from tests.job_variables import job_variables
 
 PREFLIGHT = 1  # call of a run that asks a real endpoint
 FAULTS = {"throttle_rate": 0.05, "error_rate": 0.1, "reset_rate": 0.1, "truncated_rate": 0.1}
@@ -150,7 +151,7 @@ def test_a_valid_key_is_accepted_and_not_written(step, simulate, prompts, config
     [
         ({"teacher": {"key_variable": "TEACHER_KEY"}}, {}, "variable TEACHER_KEY is not set"),
         ({"teacher": {"connection": "teacher-connection", "endpoint": None}}, {}, "Azure ML workspace"),
-        ({}, {"AZUREML_RUN_ID": "r1"}, "cannot be reached inside Azure ML"),
+        ({}, job_variables(), "cannot be reached inside Azure ML"),
         ({"teacher_route": "simulated"}, {}, "`azdistill run` starts"),
     ],
 )
@@ -167,7 +168,7 @@ def test_an_unusable_teacher_is_an_error_before_any_call(step, simulate, prompts
 def test_the_simulated_route_is_refused_inside_azure_ml(step, simulate, prompts, configure):
     step.write_prompts(prompts(5))
     _, url = simulate()
-    code, _, err = step.run(configure(), url, AZUREML_ARM_WORKSPACE_NAME="ws")
+    code, _, err = step.run(configure(), url, **job_variables())
     assert code == 2
     assert "cannot be reached inside Azure ML" in err
 

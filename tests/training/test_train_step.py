@@ -13,7 +13,7 @@ import pytest
 from safetensors.torch import load_file
 
 from azdistill.contracts.files import read_json, read_rows, write_rows
-from azdistill.contracts.gpus import AZURE_ML_RUN, REQUIRED_GPUS
+from azdistill.contracts.gpus import REQUIRED_GPUS
 from azdistill.contracts.manifest import close_folder, read_manifest
 from azdistill.contracts.rows import TrainRow
 from azdistill.contracts.train import STEP, TrainConfig
@@ -21,6 +21,7 @@ from azdistill.steps.runner import run_step
 from azdistill.steps.train import body, hash_inputs
 from azdistill.training.checkpoints import is_complete, step_of
 from azdistill.training.fine_tune import fine_tune
+from tests.job_variables import job_variables
 from tests.manifests import rewrite
 from tests.students import tiny
 from tests.training.conftest import CONFIG, rows
@@ -69,7 +70,8 @@ def train_until_signal(folder, arguments, number):
 def test_a_rented_gpu_that_cannot_be_used_stops_the_step_before_any_work(
     curated, student, tmp_path, monkeypatch, capfd
 ):
-    monkeypatch.setenv(AZURE_ML_RUN, "run-1")
+    for name, value in job_variables().items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv(REQUIRED_GPUS, "99")
     assert train(tmp_path, curated, student) == 1
     assert capfd.readouterr().err.startswith(f"train: {REQUIRED_GPUS}=99: torch ")
@@ -122,7 +124,8 @@ def test_the_next_attempt_of_a_job_continues_from_the_checkpoint_of_the_one_befo
     shutil.copytree(earlier, tmp_path / "checkpoints")
     first, last = sorted(tmp_path.glob("checkpoints/*/small-1-train/*"), key=step_of)
     shutil.rmtree(last)
-    monkeypatch.setenv("AZUREML_RUN_ID", "small-2-train")
+    for name, value in job_variables("small-2-train").items():
+        monkeypatch.setenv(name, value)
     assert train(tmp_path, curated, student, **HALF_EPOCHS, **settings) == 0
     resumed = read_json(tmp_path / "metrics" / "metrics.json")["resumed_from_step"]
     assert resumed == (step_of(first) if resumes else 0)
@@ -207,7 +210,8 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(
     curated, student, earlier, tmp_path, monkeypatch, capsys, job, complete, size, what, incomplete
 ):
     """The job is started again, or the next attempt copies the best weights of the one before."""
-    monkeypatch.setenv("AZUREML_RUN_ID", job)
+    for name, value in job_variables(job).items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     shutil.copytree(earlier, tmp_path / "checkpoints")
     checkpoints = sorted(tmp_path.glob("checkpoints/*/small-1-train/*"), key=step_of)

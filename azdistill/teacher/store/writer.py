@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
+from azdistill.contracts.azure_ml import azure_ml_job
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.files import sync
 from azdistill.teacher.store.index import StoreIndex
@@ -184,7 +185,7 @@ def _one_thread() -> ThreadPoolExecutor:
 
 def open_store(folder: Path, environ: Mapping[str, str] = os.environ) -> ResponseStore:
     """Open the store of this process: in Azure ML on a mount, named after the run; elsewhere on a local disk."""
-    run, rank = environ.get("AZUREML_RUN_ID"), int(environ.get("RANK", "0"))
+    run, rank = azure_ml_job(environ), int(environ.get("RANK", "0"))
     if run:
         return ResponseStore(folder, run, rank, window_s=MOUNT_WINDOW_S, grow=False)
     return ResponseStore(folder, f"local{os.getpid()}", rank)
