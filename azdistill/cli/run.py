@@ -98,6 +98,10 @@ def run(
         typer.Option("--dry-run", help="test a job: simulated teacher, tiny student, first rows, gates not enforced"),
     ] = False,
     explain: Annotated[bool, typer.Option("--explain", help="show which nodes would run, and why; run none")] = False,
+    simulate_workspace: Annotated[
+        bool,
+        typer.Option("--simulate-workspace", help="set AZUREML_ARM_*, as in a job, to a workspace that does not exist"),
+    ] = False,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="maximum number of nodes at the same time; default: number of cores")
     ] = None,

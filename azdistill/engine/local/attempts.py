@@ -9,6 +9,7 @@ from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.processes import Launch, Processes, Running
 from azdistill.engine.local.resolve import ResolvedNode
 from azdistill.engine.local.storage import own_file
+from azdistill.engine.local.variables import WORKING_FOLDER, port_variables
 from azdistill.engine.pipeline.model import Node
 
 # The snapshot in a node's folder, where its commands run. No output can have this name.
@@ -38,7 +39,9 @@ class NodeAttempt:
 
     def launch(self, command: str, variables: Mapping[str, str] | None = None, log: Path | None = None) -> Launch:
         """A command of this node. `variables` are added to the node's; `log` replaces the node's log."""
-        return Launch(command, self.folder / CODE, own_file(log or self.log), {**self.variables, **(variables or {})})
+        folder = self.folder / CODE
+        ports = port_variables(self.resolved.ports) | {WORKING_FOLDER: str(folder)}
+        return Launch(command, folder, own_file(log or self.log), {**ports, **self.variables, **(variables or {})})
 
     def note(self, text: str) -> None:
         """Append a message of the engine to the node's log."""

@@ -1,18 +1,14 @@
-"""Run a command as one process, or as the processes of its distribution with the variables that Azure ML sets.
-
-Source of the variables: Azure ML's guide to distributed training (per-process launch of PyTorch, MPI).
-"""
+"""Run a command as one process, or as the processes of its distribution."""
 
 import socket
-from collections.abc import Mapping
 from contextlib import ExitStack
 
 from azdistill.engine.local.attempts import TIMED_OUT, Deadline, NodeAttempt, wait_until
 from azdistill.engine.local.processes import Running
+from azdistill.engine.local.variables import LOOPBACK, rank_variables
 from azdistill.engine.pipeline.expressions import render
 from azdistill.engine.pipeline.run_settings import ProcessLayout, process_layout, timeout
 
-LOOPBACK = "127.0.0.1"
 POLL_INTERVAL_S = 0.05
 
 
@@ -62,31 +58,6 @@ def _wait_for_all(ranks: list[Running], deadline: Deadline) -> int | None:
         if deadline.passed():
             return None
     return 0
-
-
-def rank_variables(processes: ProcessLayout, port: int) -> list[Mapping[str, str]]:
-    """The variables of each process, in the order of ranks."""
-    return [_variables(processes, rank, port) for rank in range(processes.size)]
-
-
-def _variables(processes: ProcessLayout, rank: int, port: int) -> Mapping[str, str]:
-    node, local_rank = divmod(rank, processes.per_instance)
-    if processes.kind == "mpi":
-        return {
-            "OMPI_COMM_WORLD_RANK": str(rank),
-            "OMPI_COMM_WORLD_SIZE": str(processes.size),
-            "OMPI_COMM_WORLD_LOCAL_RANK": str(local_rank),
-            "OMPI_COMM_WORLD_LOCAL_SIZE": str(processes.per_instance),
-            "AZ_BATCHAI_MPI_MASTER_NODE": LOOPBACK,
-        }
-    return {
-        "MASTER_ADDR": LOOPBACK,
-        "MASTER_PORT": str(port),
-        "NODE_RANK": str(node),
-        "RANK": str(rank),
-        "LOCAL_RANK": str(local_rank),
-        "WORLD_SIZE": str(processes.size),
-    }
 
 
 def _free_port() -> int:

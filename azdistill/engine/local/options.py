@@ -40,6 +40,8 @@ class RunOptions:
     # Folder that runs share: datastores, downloads, registered components, environments, the model registry.
     # Default: $AZDISTILL_HOME, else the first `.azdistill` in the current folder or above it.
     home: Path = field(default_factory=home_folder)
+    # Set the variables that name the workspace of a job, to one that does not exist. They do not count for reuse.
+    simulate_workspace: bool = False
     # Local copies of registered data and of remote data, by name or address.
     data: Mapping[str, Path] = field(default_factory=dict)
     # Python interpreters, or folders of virtual environments, by the name of the environment that they replace.

@@ -11,11 +11,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.util import cache_from_source
 from pathlib import Path
 from time import monotonic
-
-import yaml
 
 from azdistill.engine.local.supervisor import ENDED, LENGTH, STARTED, read_exactly
 
@@ -219,21 +216,3 @@ def _is_readable(channel: socket.socket, timeout: float | None) -> bool:
     poll = select.poll()
     poll.register(channel, select.POLLIN)
     return bool(poll.poll(None if timeout is None else timeout * 1000))
-
-
-def node_variables(home: Path) -> dict[str, str]:
-    """The environment variables of a node: this process's, with this interpreter's `bin` first on PATH.
-
-    As on Azure ML, MLFLOW_TRACKING_URI is set: here to a sqlite file in `home`, unless this process has another.
-    """
-    variables = {"MLFLOW_TRACKING_URI": f"sqlite:///{home.absolute().as_posix()}/mlflow.db", **os.environ}
-    variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), variables.get("PATH", "")])
-    return variables | {"PYTHONUNBUFFERED": "1", **_bytecode(home)}
-
-
-def _bytecode(home: Path) -> Mapping[str, str]:
-    """No node writes bytecode next to its code and inputs. pip compiles the packages that it installs and uv does not:
-    then the home folder keeps the bytecode, because a node would take long to compile torch whenever it starts."""
-    if Path(cache_from_source(yaml.__file__)).is_file():
-        return {"PYTHONDONTWRITEBYTECODE": "1"}
-    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(home.absolute() / "bytecode")}

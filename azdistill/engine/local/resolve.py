@@ -68,7 +68,7 @@ class Resolver:
     ) -> None:
         self.pipeline, self.folder, self.options, self.hashes = pipeline, folder, options, hashes
         self._environments = environments
-        self._run_name, self._datastore = folder.resolve().name, _default_datastore(pipeline)
+        self.run_name, self._datastore = folder.resolve().name, _default_datastore(pipeline)
         self._read = {value for node in pipeline.nodes.values() for value in node.inputs.values()}
 
     def check(self) -> None:
@@ -107,6 +107,10 @@ class Resolver:
         settings = {name: json.dumps(value, sort_keys=True, default=str) for name, value in node.settings.items()}
         values = {label: without_secret(label, value) for label, value in values.items()}
         return ResolvedNode(ports, ReuseKey(values, listed), outputs, settings, code, inputs)
+
+    def job_name(self, node: Node) -> str:
+        """`${{name}}`, which on Azure ML is the name of the node's own job."""
+        return f"{self.run_name}-{node.name.replace(SEPARATOR, '-')}"
 
     def outputs(self, node: Node) -> dict[str, Path]:
         """The path of each output: in the node's folder, or at its address."""
@@ -206,10 +210,8 @@ class Resolver:
         return *self.pipeline.field_of(outer), *inner
 
     def _expressions(self, node: Node, output: str) -> Mapping[str, str]:
-        """The values of the expressions in an output's address. On Azure ML `${{name}}` is the name of the node's own
-        job."""
-        name = f"{self._run_name}-{node.name.replace(SEPARATOR, '-')}"
-        return {"name": name, "default_datastore": self._datastore, "output_name": output}
+        """The values of the expressions in an output's address."""
+        return {"name": self.job_name(node), "default_datastore": self._datastore, "output_name": output}
 
     def _definition(self, node: Node, code: dict[str, Path]) -> tuple[dict[str, str], dict[str, Mapping[str, str]]]:
         """The part of the reuse key that does not depend on inputs: values and file hashes by label."""

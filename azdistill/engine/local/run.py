@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from azdistill.engine.local.executors import execute
 from azdistill.engine.local.hashing import HASHES, FileHashes
 from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.overlay import OVERLAY, create_overlay, overlay_variables
-from azdistill.engine.local.processes import Processes, Stopped, node_variables
+from azdistill.engine.local.processes import Processes, Stopped
 from azdistill.engine.local.read_only import ReadOnlyInputs
 from azdistill.engine.local.records import (
     RECORD_FILE,
@@ -32,6 +32,7 @@ from azdistill.engine.local.results import Event, Explanation, NodeRun, RunResul
 from azdistill.engine.local.selection import dependents
 from azdistill.engine.local.snapshots import large_snapshot, stage
 from azdistill.engine.local.storage import remove
+from azdistill.engine.local.variables import job_variables, own_variables
 from azdistill.engine.pipeline.checks import execution_order
 from azdistill.engine.pipeline.model import Node, Pipeline
 
@@ -205,10 +206,10 @@ class Run:
         """Run a node from start to end, in a separate thread."""
         folder, started = self.folder / node.name, time.monotonic()
         python = self.environments.interpreter(node.name)
-        variables = node_variables(self.options.home)
+        variables = own_variables(self.options.home)
         overlay = (folder / OVERLAY).absolute()
         variables |= python.variables if python else overlay_variables(overlay, variables["PATH"])
-        variables |= {**node.variables, **self.options.variables}
+        variables |= {**self._job_variables(node), **node.variables, **self.options.variables}
         attempt = NodeAttempt(node, resolved, folder.absolute(), self.processes, variables, self.options)
         code: int | None = None
         try:
@@ -223,6 +224,10 @@ class Run:
             attempt.note(change)
             state = "failed"
         return NodeRun(node.name, state, folder / LOG, time.monotonic() - started, code)
+
+    def _job_variables(self, node: Node) -> Mapping[str, str]:
+        run, job = self.resolver.run_name, self.resolver.job_name(node)
+        return job_variables(self.pipeline, run, job, simulate_workspace=self.options.simulate_workspace)
 
     def _finish_some(self, timeout: float | None) -> None:
         done, _ = wait(self.running, timeout=timeout, return_when=FIRST_COMPLETED)

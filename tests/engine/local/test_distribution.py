@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from azdistill.engine.local.commands import rank_variables
+from azdistill.engine.local.variables import rank_variables
 from azdistill.engine.pipeline.run_settings import ProcessLayout
 from tests.engine.local.conftest import Project
 
@@ -32,7 +32,7 @@ jobs:
 
 def test_each_pytorch_process_gets_its_ranks_and_the_master_address(project: Project) -> None:
     project.write("src/tell.py", TELL)
-    names = "MASTER_ADDR MASTER_PORT NODE_RANK RANK LOCAL_RANK WORLD_SIZE"
+    names = "MASTER_ADDR MASTER_PORT NODE_RANK RANK LOCAL_RANK WORLD_SIZE AZUREML_CR_NODE_RANK AZUREML_NODE_COUNT"
     command = f"python tell.py ${{{{outputs.out}}}} {names}"
     project.write("pipeline.yml", many(command, "type: pytorch, process_count_per_instance: 2"))
     project.run().check()
@@ -42,6 +42,8 @@ def test_each_pytorch_process_gets_its_ranks_and_the_master_address(project: Pro
         (process["NODE_RANK"], process["LOCAL_RANK"], process["RANK"], process["WORLD_SIZE"]) for process in processes
     ]
     assert ranks == [("0", "0", "0", "4"), ("0", "1", "1", "4"), ("1", "0", "2", "4"), ("1", "1", "3", "4")]
+    assert [process["AZUREML_CR_NODE_RANK"] for process in processes] == ["0", "0", "1", "1"]
+    assert {process["AZUREML_NODE_COUNT"] for process in processes} == {"2"}
     assert len({(process["MASTER_ADDR"], process["MASTER_PORT"]) for process in processes}) == 1
     assert (project.folder / "train" / "log.txt").read_text() == "I am 0\n"
     assert (project.folder / "train" / "log.3.txt").read_text() == "I am 3\n"

@@ -12,9 +12,10 @@ from azdistill.engine.local.attempts import CODE, NodeAttempt
 from azdistill.engine.local.options import NO_FAULTS, Faults, RunOptions
 from azdistill.engine.local.parallel.batches import MiniBatch, with_duplicates
 from azdistill.engine.local.parallel.nodes import max_workers, run_parallel
-from azdistill.engine.local.processes import Processes, node_variables
+from azdistill.engine.local.processes import Processes
 from azdistill.engine.local.records import ReuseKey
 from azdistill.engine.local.resolve import ResolvedNode
+from azdistill.engine.local.variables import own_variables
 from azdistill.engine.pipeline.loading import load_pipeline
 from azdistill.engine.pipeline.model import Parallel
 from tests.engine.local.conftest import Project, alive, until
@@ -515,7 +516,7 @@ def task_of(project: Project, jobs: int = 1, faults: Faults = NO_FAULTS) -> Node
     ports = {"inputs.files": project.root / "files", "outputs.out": folder / "out"}
     resolved = ResolvedNode(ports, ReuseKey({}), {"out": folder / "out"}, {}, {})
     return NodeAttempt(
-        node, resolved, folder, Processes(), node_variables(project.home), RunOptions(jobs=jobs, faults=faults)
+        node, resolved, folder, Processes(), own_variables(project.home), RunOptions(jobs=jobs, faults=faults)
     )
 
 

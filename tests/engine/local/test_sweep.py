@@ -286,7 +286,7 @@ def test_an_interrupted_sweep_continues_with_the_trials_that_are_not_done(tuning
     """The second trial ends the engine; it continues in its folder and in its MLflow run, as a preempted job does."""
     tuning.change("max_concurrent_trials: 2", "max_concurrent_trials: 1")
     tuning.trial(f"""\
-echo $AZUREML_SWEEP_rate $MLFLOW_RUN_ID >> {tuning.root}/tries;
+echo $AZUREML_SWEEP_rate $MLFLOW_RUN_ID $AZUREML_RUN_ID >> {tuning.root}/tries;
 if [ $AZUREML_SWEEP_rate = 0.1 ] && [ ! -e ${{{{outputs.model}}}}/checkpoint ]; then
 touch ${{{{outputs.model}}}}/checkpoint; kill -TERM {os.getpid()}; sleep 60; fi;
 {TRAIN}; log eval_loss $AZUREML_SWEEP_rate""")
@@ -294,8 +294,9 @@ touch ${{{{outputs.model}}}}/checkpoint; kill -TERM {os.getpid()}; sleep 60; fi;
         tuning.run()
     tuning.run().check()
     tries = [line.split() for line in (tuning.root / "tries").read_text().splitlines()]
-    assert [rate for rate, _ in tries] == ["0.3", "0.1", "0.1", "0.2"]
-    assert len({run for _, run in tries}) == 3
+    assert [rate for rate, _, _ in tries] == ["0.3", "0.1", "0.1", "0.2"]
+    assert all(run == job for _, run, job in tries)
+    assert len({run for _, run, _ in tries}) == 3
     assert "azdistill: 1 of 3 trials are done since an earlier attempt\n" in tuning.log
     assert (tuning.summary["best"], tuning.ends) == (2, ["completed"] * 3)
 

@@ -6,6 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from azdistill.engine.job_variables import RUN_ID
 from azdistill.engine.local.attempts import CODE, Deadline, NodeAttempt
 from azdistill.engine.local.commands import run_command
 from azdistill.engine.local.processes import Processes, Stopped
@@ -119,7 +120,7 @@ class _TrialRuns:
         values = {f"inputs.{name}": str(value) for name, value in running.trial.values.items()}
         ports = {**resolved.ports, **values, **{f"outputs.{name}": path for name, path in outputs.items()}}
         variables = {f"AZUREML_SWEEP_{name.partition('.')[2]}": str(value) for name, value in ports.items()}
-        variables |= self.tracker.variables(running.trial.run)
+        variables |= self.tracker.variables(running.trial.run) | {RUN_ID: running.trial.run}
         settings = {name: value for name, value in self.attempt.node.settings.items() if name != "limits"}
         return replace(
             self.attempt,
