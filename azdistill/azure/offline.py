@@ -10,8 +10,9 @@ from azdistill.azure.errors import in_one_line
 from azdistill.azure.workspace import fast_validation, require_sdk
 from azdistill.contracts.errors import PipelineError
 from azdistill.contracts.problems import FieldPath, Problem
+from azdistill.engine.pipeline.authorities import CLIENT
 from azdistill.engine.pipeline.kinds import kind_of
-from azdistill.engine.yaml_document import AZURE_YAML, read_document
+from azdistill.engine.pipeline.yaml_node import read_azure_document
 
 if TYPE_CHECKING:
     from azure.ai.ml.entities import Job
@@ -28,7 +29,7 @@ def sdk_problems(pipeline: Path) -> list[Problem]:
     Raises InputError without the extra `azure`, PipelineError for a file that is not YAML.
     """
     require_sdk()
-    document = read_document(pipeline, PipelineError, "pipeline file", AZURE_YAML)
+    document = read_azure_document(pipeline)
     kind: Kind = "component" if kind_of(document.value) in ("component", "pipeline component") else "job"
     with fast_validation():
         try:
@@ -100,14 +101,15 @@ def _field_path(path: str) -> FieldPath:
 
 
 def _located(pipeline: Path, messages: Sequence[tuple[FieldPath, str]]) -> list[Problem]:
-    document = read_document(pipeline, PipelineError, "pipeline file", AZURE_YAML)
+    document = read_azure_document(pipeline)
     return [
         Problem(
             code="rejected_by_sdk",
-            message=f"{in_one_line(_NOT_AN_EXPRESSION.sub('', message) or message)} (azure-ai-ml)",
+            message=in_one_line(_NOT_AN_EXPRESSION.sub("", message) or message),
             file=pipeline,
             line=document.line(field),
             field=field,
+            refused_by=CLIENT,
         )
         for field, message in messages
     ]

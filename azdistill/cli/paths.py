@@ -50,6 +50,7 @@ def pipeline_file(path: Path) -> Path | None:
             code="other_kind",
             fix="create it in Azure ML",
             command=f"{kind.command} --file {path}",
+            refused_by=("engine",),
         )
     return path if kind else None
 

@@ -43,6 +43,7 @@ def as_object(problem: Problem) -> Mapping[str, Any]:
         "message": problem.message,
         "fix": problem.fix,
         "command": problem.command,
+        "refused_by": problem.refused_by,
     }
 
 

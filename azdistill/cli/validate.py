@@ -42,8 +42,8 @@ def validate(
     example about fields that Azure ML ignores, do not change the exit code.
 
     --format json prints a list of objects with the fields code, severity, subject, file, line, field, value, message,
-    fix and command. --format github prints annotations: in a workflow of GitHub Actions they appear at their lines of a
-    pull request.
+    fix, command and refused_by: client, service or engine, for an error of a file of Azure ML. --format github prints
+    annotations: in a workflow of GitHub Actions they appear at their lines of a pull request.
 
     Example: azdistill validate job.yaml
 

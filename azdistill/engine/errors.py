@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import ClassVar, Unpack
 
-from azdistill.engine.problems import Problem, ProblemFields
+from azdistill.engine.problems import Authority, Problem, ProblemFields
 
 
 class AzdistillError(Exception):
@@ -22,11 +22,13 @@ class AzdistillError(Exception):
 
     exit_code: ClassVar[int] = 1
     code: ClassVar[str] = "failed"
+    refused_by: ClassVar[tuple[Authority, ...]] = ()
 
     def __init__(
         self, message: str = "", /, *, problems: Sequence[Problem] = (), **fields: Unpack[ProblemFields]
     ) -> None:
         fields.setdefault("code", self.code)
+        fields.setdefault("refused_by", self.refused_by)
         own = (Problem(message=message, **fields),) if message else ()
         self.problems: tuple[Problem, ...] = (*own, *problems)
         super().__init__("\n".join(map(str, self.problems)))
@@ -53,6 +55,7 @@ class PipelineError(InputError):
     """A pipeline or component YAML file cannot be run."""
 
     code = "invalid_pipeline"
+    refused_by = ("engine",)
 
 
 class NodeFailed(AzdistillError):

@@ -4,7 +4,7 @@ Checks produce `Problem` objects; the command line, JSON output and CI annotatio
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import islice
@@ -18,6 +18,11 @@ Severity = Literal["error", "warning"]
 
 # Where a problem applies: everywhere, on Azure ML only (no compute is set), or in the local engine only (a sweep).
 Scope = Literal["everywhere", "azure", "local"]
+
+# Who refuses what an error is about: Azure's client before it sends anything, the service of Azure ML, or the local
+# engine, which cannot run it. The texts are for messages.
+Authority = Literal["client", "service", "engine"]
+AUTHORITIES: Mapping[Authority, str] = {"client": "azure-ai-ml", "service": "Azure ML", "engine": "local engine"}
 
 # Longest value in a message, and longest message, in characters.
 MAX_VALUE_LENGTH = 80
@@ -70,6 +75,9 @@ class Problem:
     without the location and the value. `subject` names the affected object when it is not a field of a file
     (`teacher deepseek-v3`). `line` is 1-based; 0 means the complete file. `command` is a shell line that fixes it.
 
+    `refused_by` are the authorities that refuse it, for an error of a file of Azure ML; empty for a warning and for any
+    other file.
+
     `value` is the value of the field. Only a scalar is kept, and none that may be secret (see `may_be_secret`): None
     means that there is nothing to show.
     """
@@ -85,6 +93,7 @@ class Problem:
     subject: str = ""
     command: str = ""
     scope: Scope = "everywhere"
+    refused_by: tuple[Authority, ...] = ()
 
     def __post_init__(self) -> None:
         is_shown = isinstance(self.value, (int, float)) or (
@@ -108,10 +117,17 @@ class Problem:
 
     @property
     def text(self) -> str:
-        """The problem without its location: `train.learning_rate=0.2: must be at most 0.01; did you mean 2e-5?`."""
+        """The problem without its location: `train.learning_rate=0.2: must be at most 0.01; did you mean 2e-5?`. Who
+        refuses it comes before what to do: `unknown field (azure-ai-ml); remove it`."""
         advice = ": ".join(filter(None, (self.fix, self.command)))
         about = ": ".join(filter(None, (self.subject, self._field_and_value(), self.message)))
-        return printable(f"{about}; {advice}" if advice else about)
+        authorities = ", ".join(AUTHORITIES[name] for name in self.refused_by)
+        return printable(f"{about}{authorities and f' ({authorities})'}{advice and f'; {advice}'}")
+
+    @property
+    def unattributed(self) -> str:
+        """The problem as text, without who refuses it: a part of a message that says that itself."""
+        return str(replace(self, refused_by=()))
 
     def _field_and_value(self) -> str:
         name = dotted(self.field)
@@ -133,6 +149,7 @@ class ProblemFields(TypedDict, total=False):
     value: Any
     subject: str
     command: str
+    refused_by: tuple[Authority, ...]
 
 
 def dotted(field: FieldPath) -> str:

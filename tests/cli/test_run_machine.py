@@ -47,7 +47,9 @@ def test_missing_data_is_reported_with_the_options_to_add(azdistill: Command, re
     done = azdistill("run", reads, "-o", "r")
     assert (done.code, done.out) == (2, "")
     rows, more = done.err.splitlines()
-    assert rows.endswith("inputs.rows='azureml:rows:3': this machine has no copy of it; add --data azureml:rows:3=PATH")
+    assert rows.endswith(
+        "inputs.rows='azureml:rows:3': this machine has no copy of it (local engine); add --data azureml:rows:3=PATH"
+    )
     assert more.endswith("or add --data azureml://datastores/store/paths/raw/2024/a.txt=PATH")
 
 
@@ -119,7 +121,7 @@ def test_rows_of_a_job_are_mapped_too(azdistill: Command, job: Path) -> None:
     job.write_text(job.read_text().replace("./rows.jsonl", "azureml:rows:1").replace("./test.jsonl", "azureml:rows:1"))
     refused = azdistill("run", job, "--explain")
     assert refused.code == 2
-    assert refused.err.count("this machine has no copy of it; add --data azureml:rows:1=PATH") == 2
+    assert refused.err.count("this machine has no copy of it (local engine); add --data azureml:rows:1=PATH") == 2
     assert azdistill("run", job, "--explain", "--data", "rows=rows.jsonl").code == 0
 
 

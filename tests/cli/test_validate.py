@@ -240,9 +240,28 @@ def test_json_is_a_list_of_problems(azdistill: Command, job: Path) -> None:
     done = azdistill("validate", job, "--format", "json")
     assert (done.code, done.err) == (2, "")
     task, rate = json.loads(done.out)
-    assert list(task) == ["code", "severity", "subject", "file", "line", "field", "value", "message", "fix", "command"]
+    assert list(task) == [
+        "code",
+        "severity",
+        "subject",
+        "file",
+        "line",
+        "field",
+        "value",
+        "message",
+        "fix",
+        "command",
+        "refused_by",
+    ]
     assert (task["severity"], task["file"], task["line"], task["field"]) == ("error", str(job), 2, "task")
     assert (task["value"], rate["value"], rate["field"]) == ("talk", 7, "train.learning_rate")
+
+
+def test_every_format_says_who_refuses_an_error(azdistill: Command, pipeline: Writer) -> None:
+    path = pipeline({"say": {**command("echo hello"), "colour": "red"}})
+    assert "jobs.say.colour: unknown field, which Azure ML refuses (azure-ai-ml); " in azdistill("validate", path).err
+    assert json.loads(azdistill("validate", path, "--format", "json").out)[0]["refused_by"] == ["client"]
+    assert " (azure-ai-ml); " in azdistill("validate", path, "--format", "github").out
 
 
 def test_json_of_a_valid_file_is_an_empty_list(azdistill: Command, job: Path, pipeline: Writer) -> None:

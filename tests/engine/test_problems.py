@@ -34,6 +34,9 @@ def test_the_text_is_location_field_value_message_and_fix() -> None:
     assert str(RATE) == "job.yaml:12: train.learning_rate=0.2: must be at most 0.01; did you mean 2e-5?"
     warning = Problem(code="x", message="is old", severity="warning", file=Path("a"), subject="teacher t", command="up")
     assert str(warning) == "a: warning: teacher t: is old; up"
+    refused = Problem(code="x", message="is old", fix="remove it", refused_by=("client", "engine"))
+    assert str(refused) == "is old (azure-ai-ml, local engine); remove it"
+    assert refused.unattributed == "is old; remove it"
     assert str(Problem(code="x", message="no key", fix="set it", command="export K=")) == "no key; set it: export K="
 
 

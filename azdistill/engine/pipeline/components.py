@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from azdistill.engine.pipeline.authorities import SERVICE
 from azdistill.engine.pipeline.client_fields import check_component, check_output_port, check_port
 from azdistill.engine.pipeline.environments import read_environment
 from azdistill.engine.pipeline.expressions import is_expression, names, with_group
@@ -143,7 +144,7 @@ def read_port(node: YamlNode) -> InputPort:
     if not is_known(port.type):
         node.error("invalid_choice", "unknown type of input", value=port.type)
     elif port.default is not None and (reason := mismatch(port, port.default)):
-        node.at("default").error(*reason)
+        node.at("default").error(*reason, refused_by=SERVICE)
     return port
 
 

@@ -8,8 +8,7 @@ from typing import Any
 from azdistill.engine.errors import PipelineError
 from azdistill.engine.pipeline.client_fields import check_environment, check_environment_name
 from azdistill.engine.pipeline.model import Environment
-from azdistill.engine.pipeline.yaml_node import YamlNode
-from azdistill.engine.yaml_document import AZURE_YAML, read_document
+from azdistill.engine.pipeline.yaml_node import YamlNode, read_azure_document
 
 
 def read_environment(node: YamlNode) -> Environment:
@@ -39,9 +38,9 @@ def _environment_file(node: YamlNode, text: str) -> Environment:
         message = "Azure ML requires `file:` before the path of an environment"
         node.error("wrong_format", message, f"write 'file:{text}'", scope="azure")
     try:
-        document = read_document(path, PipelineError, "environment file", AZURE_YAML)
+        document = read_azure_document(path, "environment file")
     except PipelineError as error:
-        node.error(error.problems[0].code, str(error))
+        node.error(error.problems[0].code, error.problems[0].unattributed)
         return Environment(text)
     check_environment(YamlNode(document, node.problems))
     return _defined(node, document.value, path.parent, path.read_text(encoding="utf-8"), path.stem)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from azdistill.engine.pipeline.authorities import SERVICE
 from azdistill.engine.pipeline.yaml_node import YamlNode
 
 # Names of jobs, and of models and other assets of a workspace. Names of a registry may have dots, too.
@@ -70,7 +71,7 @@ def check_job_name(node: YamlNode) -> None:
     """Check the name of a pipeline job."""
     if isinstance(node.value, str) and not ASSET_NAME.fullmatch(node.value):
         message = f"must be {NAME_FORM}, starting with a letter or digit"
-        node.error("invalid_name", message, scope="azure")
+        node.error("invalid_name", message, scope="azure", refused_by=SERVICE)
 
 
 def check_output_name(node: YamlNode) -> None:

@@ -44,10 +44,10 @@ from azdistill.engine.pipeline.parallel import read_parallel
 from azdistill.engine.pipeline.run_settings import RUN_SETTINGS, check_run_settings
 from azdistill.engine.pipeline.single_job import node_name, single_component, single_job
 from azdistill.engine.pipeline.sweeps import read_sweep
-from azdistill.engine.pipeline.yaml_node import YamlNode, has_unlisted_errors
+from azdistill.engine.pipeline.yaml_node import YamlNode, has_unlisted_errors, read_azure_document
 from azdistill.engine.pipeline.yaml_readings import warn_of_readings
 from azdistill.engine.problems import FieldPath
-from azdistill.engine.yaml_document import AZURE_YAML, Document, read_document
+from azdistill.engine.yaml_document import Document
 
 JOB_TYPES = frozenset("command sweep parallel pipeline spark automl import data_transfer if_else do_while".split())
 _TYPES_WITH_OWN_COMPONENT = frozenset({"command", "parallel", "spark"})
@@ -87,7 +87,7 @@ def load_pipeline(path: Path, registered: Registered = _none_registered) -> Pipe
     `registered` finds the files of registered components. Raises PipelineError only for a file that is not a YAML
     mapping.
     """
-    document = read_document(path, PipelineError, "pipeline file", AZURE_YAML)
+    document = read_azure_document(path)
     kind = kind_of(document.value)
     if kind == "component":
         return single_component(YamlNode(document, []))
@@ -282,9 +282,9 @@ class _Reader:
         file = _real_path(path)
         if file not in self.components:
             try:
-                document = read_document(path, PipelineError, "component file", AZURE_YAML)
+                document = read_azure_document(path, "component file")
             except PipelineError as error:
-                node.error(error.problems[0].code, str(error))
+                node.error(error.problems[0].code, error.problems[0].unattributed)
                 self.components[file] = None
             else:
                 component = read_component(YamlNode(document, node.problems), path.parent.name)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from azdistill.engine.pipeline.authorities import SERVICE
 from azdistill.engine.pipeline.expressions import InputText, JobOutput, PipelineInput, names, reference, required_names
 from azdistill.engine.pipeline.model import ANY, Data, InputPort, Node, Pipeline
 from azdistill.engine.pipeline.parallel import check_parallel
@@ -66,7 +67,7 @@ class NodeCheck:
             elif isinstance(value, JobOutput):
                 self._check_job_output(node, port, value)
             elif reason := mismatch(port, value):
-                node.error(*reason, value=value.path if isinstance(value, Data) else value)
+                node.error(*reason, value=value.path if isinstance(value, Data) else value, refused_by=SERVICE)
             elif isinstance(value, Data):
                 _check_likely(node, port.type, value.type, value.path)
             elif is_unquoted(port, value):
@@ -131,7 +132,8 @@ class NodeCheck:
             source.error("unsupported_locally", "only Azure ML replaces this expression", fix, scope="local")
         elif reason := mismatch(port, value):
             message = f"{reason.message} ({target})"
-            source.error(reason.code, message, reason.fix, value=value.path if isinstance(value, Data) else value)
+            shown = value.path if isinstance(value, Data) else value
+            source.error(reason.code, message, reason.fix, value=shown, refused_by=SERVICE)
         elif isinstance(value, Data):
             if declared is None or declared.type == port.type:
                 _check_likely(source, port.type, value.type, value.path)

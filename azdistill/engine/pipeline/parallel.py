@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from azdistill.engine.pipeline.authorities import CLIENT_AND_ENGINE, SERVICE, SERVICE_AND_ENGINE
 from azdistill.engine.pipeline.expressions import names, required_names
 from azdistill.engine.pipeline.model import LITERAL_TYPES, Component, Node, Parallel
 from azdistill.engine.pipeline.yaml_node import YamlNode
@@ -48,8 +49,9 @@ def read_parallel(node: YamlNode, base: Parallel = _DEFAULTS) -> Parallel:
 def check_task(node: YamlNode, component: Component) -> None:
     """Check the task of a component, or of a job that is its own component."""
     if node.value is None:
-        message = "required field is missing"
-        node.error("missing_field", message, "write a mapping with type, code, entry_script and environment")
+        message, fix = "required field is missing", "write a mapping with type, code, entry_script and environment"
+        authorities = SERVICE_AND_ENGINE if node.field == ("task",) else CLIENT_AND_ENGINE  # of a component file
+        node.error("missing_field", message, fix, refused_by=authorities)
         return
     type = node.at("type")
     name = str(type.value).lower()
@@ -88,7 +90,7 @@ def check_parallel(job: YamlNode, node: Node) -> None:
     port, input_data = component.inputs.get(parallel.input or ""), job.at("input_data")
     if parallel.input is None and input_data.value is None:
         fix = "write ${{inputs.NAME}} with the input to split"
-        input_data.error("missing_field", "required field is missing", fix)
+        input_data.error("missing_field", "required field is missing", fix, refused_by=SERVICE_AND_ENGINE)
     elif port and port.type in LITERAL_TYPES:
         message = f"must be an input of files or a table, but inputs.{parallel.input} is of type {port.type}"
         input_data.error("type_mismatch", message)
@@ -97,7 +99,7 @@ def check_parallel(job: YamlNode, node: Node) -> None:
         input_data.warning("type_mismatch", message, "use a uri_folder or an mltable", scope="azure")
     elif port and port.type == "uri_folder" and parallel.in_bytes:
         message = "must be a number of files, such as 10, for an input of type uri_folder"
-        job.at("mini_batch_size").error("wrong_format", message)
+        job.at("mini_batch_size").error("wrong_format", message, refused_by=SERVICE)
     if not has_component:
         _check_append_to(job.at("task", "append_row_to"), component)
     _check_arguments(job, node)
@@ -178,7 +180,8 @@ def _integer(node: YamlNode, minimum: int, maximum: int | None = None) -> int | 
     text = str(node.value)
     if not re.fullmatch(r"-?\d{1,15}", text) or int(text) < minimum or (maximum is not None and int(text) > maximum):
         bounds = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
-        node.error("out_of_range", f"must be an integer {bounds}")
+        authorities = SERVICE_AND_ENGINE if text.lstrip("-").isdigit() else CLIENT_AND_ENGINE
+        node.error("out_of_range", f"must be an integer {bounds}", refused_by=authorities)
         return None
     return int(text)
 
@@ -196,9 +199,10 @@ def _check_script(task: YamlNode, component: Component) -> None:
     script, code = task.at("entry_script"), task.at("code")
     if script.text() is None:
         fix = "name the Python file in code that has init() and run(mini_batch)"
-        script.error("missing_field", "required field is missing", fix)
+        script.error("missing_field", "required field is missing", fix, refused_by=SERVICE_AND_ENGINE)
     elif code.value is None:
-        code.error("missing_field", "required field is missing", "name the folder of the entry script")
+        fix = "name the folder of the entry script"
+        code.error("missing_field", "required field is missing", fix, refused_by=SERVICE_AND_ENGINE)
     elif component.code is None and code.text() is not None:
         message = "the local engine has no copy of this code"
         code.error("unsupported_locally", message, "name a local folder", scope="local")
@@ -208,7 +212,8 @@ def _check_script(task: YamlNode, component: Component) -> None:
         and not _contains(component.code, str(script.value))
     ):
         message = f"no such file in {str(component.code)!r}, the code of this task"
-        script.error("missing_file", message, script.suggest(str(script.value), _scripts(component.code)))
+        fix = script.suggest(str(script.value), _scripts(component.code))
+        script.error("missing_file", message, fix, refused_by=SERVICE_AND_ENGINE)
 
 
 def _contains(code: Path, script: str) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from azdistill.engine.pipeline.authorities import CLIENT, CLIENT_AND_ENGINE, SERVICE, SERVICE_AND_ENGINE
 from azdistill.engine.pipeline.vm_sizes import check_name, vm_size
 from azdistill.engine.pipeline.yaml_node import YamlNode
 
@@ -20,13 +21,15 @@ def check_run_settings(node: YamlNode) -> None:
     distribution.mapping()
     size = resources.at("shm_size")
     if size.value is not None and "${{" not in str(size.value) and not _SHM_SIZE.fullmatch(str(size.value)):
-        size.error("wrong_format", "must be a number and a unit, such as 2g, 512m or 100k")
+        message = "must be a number and a unit, such as 2g, 512m or 100k"
+        size.error("wrong_format", message, refused_by=SERVICE if isinstance(size.value, str) else CLIENT)
     type = distribution.at("type")
     if distribution.value is not None and str(type.value).lower() not in _DISTRIBUTIONS:
         type.error("invalid_choice", f"must be one of {', '.join(_DISTRIBUTIONS)}")
     for count in (resources.at("instance_count"), distribution.at("process_count_per_instance")):
         if count.value is not None and not _is_count(count.value):
-            count.error("out_of_range", "must be an integer of at least 1")
+            authorities = SERVICE_AND_ENGINE if isinstance(count.value, int) else CLIENT_AND_ENGINE
+            count.error("out_of_range", "must be an integer of at least 1", refused_by=authorities)
 
 
 def check_vm_size(node: YamlNode, settings: Mapping[str, Any], default_compute: Any) -> None:
@@ -47,7 +50,7 @@ def check_gpus(node: YamlNode, settings: Mapping[str, Any]) -> None:
     if size and str(type).lower() == "pytorch" and count > size.gpus:
         message = f"must be at most {size.gpus}: {name} has {size.gpus} GPU{'s' if size.gpus > 1 else ''}"
         processes = node.at("distribution", "process_count_per_instance")
-        processes.error("out_of_range", message, "lower it or use a larger VM", value=count)
+        processes.error("out_of_range", message, "lower it or use a larger VM", value=count, refused_by=SERVICE)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from azdistill.engine.pipeline.authorities import CLIENT_AND_ENGINE, SERVICE_AND_ENGINE
 from azdistill.engine.pipeline.expressions import is_expression
 from azdistill.engine.pipeline.yaml_node import YamlNode
 
@@ -130,7 +131,8 @@ def _from_numbers(type: str, numbers: list[float]) -> Distribution:
 def _choice(node: YamlNode) -> Choice | None:
     values = node.value
     if not isinstance(values, list) or not values:
-        node.error("wrong_type", "must be a list of at least one value")
+        authorities = SERVICE_AND_ENGINE if values == [] else CLIENT_AND_ENGINE
+        node.error("wrong_type", "must be a list of at least one value", refused_by=authorities)
         return None
     if any(isinstance(value, Mapping) for value in values):
         message = "the local engine cannot choose between mappings"

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from importlib.util import find_spec
 
+from azdistill.engine.pipeline.authorities import SERVICE, SERVICE_AND_ENGINE
 from azdistill.engine.pipeline.model import InputPort, Node
 from azdistill.engine.pipeline.search_space import Candidate, Choice, Distribution, Randint, Uniform
 from azdistill.engine.pipeline.types import Mismatch, mismatch
@@ -19,10 +20,11 @@ def check_sweep(job: YamlNode, node: Node) -> set[str]:
         if trial.ports_known and name not in trial.inputs:
             input.error("unknown_input", "the trial has no such input", input.suggest(name, trial.inputs))
         elif name in job.at("inputs").mapping():
-            input.error("duplicate_value", f"inputs.{name} already gives a fixed value", "remove one of them")
+            message = f"inputs.{name} already gives a fixed value"
+            input.error("duplicate_value", message, "remove one of them", refused_by=SERVICE_AND_ENGINE)
     for name, distribution in node.sweep.space.items() if node.sweep else ():
         if name in trial.inputs and (reason := _mismatch(trial.inputs[name], distribution)):
-            job.at("search_space", name).error(*reason)
+            job.at("search_space", name).error(*reason, refused_by=SERVICE)
     _check_local(job, node)
     return set(job.at("search_space").mapping())
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from azdistill.engine.pipeline.authorities import SERVICE_AND_ENGINE
 from azdistill.engine.pipeline.expressions import is_expression
 from azdistill.engine.pipeline.search_space import Choice, Distribution, Uniform, read_number, read_space, type_of
 from azdistill.engine.pipeline.yaml_node import YamlNode
@@ -146,10 +147,11 @@ def _check_sampling(job: YamlNode, space: Mapping[str, Distribution]) -> None:
         is_plain = isinstance(distribution, Choice) or (isinstance(distribution, Uniform) and not distribution.log)
         if type == "grid" and not isinstance(distribution, Choice):
             fix = "write a choice, or sampling_algorithm: random"
-            node.error("invalid_choice", "grid sampling requires choice", fix)
+            node.error("invalid_choice", "grid sampling requires choice", fix, refused_by=SERVICE_AND_ENGINE)
         elif type == "bayesian" and not is_plain:
             fix = "write one of these, or sampling_algorithm: random"
-            node.error("invalid_choice", "bayesian sampling requires choice, uniform or quniform", fix)
+            message = "bayesian sampling requires choice, uniform or quniform"
+            node.error("invalid_choice", message, fix, refused_by=SERVICE_AND_ENGINE)
 
 
 def _objective(node: YamlNode) -> Objective:
@@ -182,7 +184,8 @@ def _policy(node: YamlNode) -> Policy | None:
 def _bandit(node: YamlNode, interval: int, delay: int) -> Policy:
     slacks = {name: read_number(node.at(name)) for name in _SLACKS if node.value.get(name)}
     if len(slacks) != 1:
-        node.error("missing_field", f"a bandit has exactly one of {' and '.join(_SLACKS)}, greater than 0", value=None)
+        message = f"a bandit has exactly one of {' and '.join(_SLACKS)}, greater than 0"
+        node.error("missing_field", message, value=None, refused_by=SERVICE_AND_ENGINE)
     for name, value in slacks.items():
         if value is not None and value <= 0:
             node.at(name).error("out_of_range", "must be greater than 0")

@@ -3,10 +3,22 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from azdistill.engine.problems import MAX_PROBLEMS, FieldPath, Problem, Scope, Severity, suggest, too_many_problems
-from azdistill.engine.yaml_document import Document
+from azdistill.engine.errors import PipelineError
+from azdistill.engine.pipeline.authorities import CLIENT_AND_ENGINE, refused_by
+from azdistill.engine.problems import (
+    MAX_PROBLEMS,
+    Authority,
+    FieldPath,
+    Problem,
+    Scope,
+    Severity,
+    suggest,
+    too_many_problems,
+)
+from azdistill.engine.yaml_document import AZURE_YAML, Document, read_document
 
 # Maximum number of unknown fields that are listed. A file with more is probably of another kind.
 MAX_UNKNOWN_FIELDS = 20
@@ -18,6 +30,16 @@ class _Fields(TypedDict, total=False):
     value: Any
     command: str
     scope: Scope
+    refused_by: tuple[Authority, ...]
+
+
+def read_azure_document(path: Path, kind: str = "pipeline file") -> Document:
+    """Read a file as Azure's client does. Raises PipelineError for one that the client cannot read either."""
+    try:
+        return read_document(path, PipelineError, kind, AZURE_YAML)
+    except PipelineError as error:
+        problems = [replace(problem, refused_by=CLIENT_AND_ENGINE) for problem in error.problems]
+        raise PipelineError(problems=problems) from None
 
 
 @dataclass(frozen=True)
@@ -62,7 +84,10 @@ class YamlNode:
         return None if self.value is None else str(self.value)
 
     def error(self, code: str, message: str, fix: str = "", **fields: Unpack[_Fields]) -> None:
-        """Add an error. `value` is shown instead of the node's own value; None shows no value."""
+        """Add an error. `value` is shown instead of the node's own value; None shows no value.
+
+        `refused_by` is needed where other authorities refuse it than most errors of this code.
+        """
         self._add("error", code, message, fix, **fields)
 
     def warning(self, code: str, message: str, fix: str = "", **fields: Unpack[_Fields]) -> None:
@@ -90,6 +115,7 @@ class YamlNode:
         if len(self.problems) >= MAX_PROBLEMS:
             self._add_unlisted(severity, fields.get("scope", "everywhere"))
             return
+        scope = fields.get("scope", "everywhere")
         problem = Problem(
             code=code,
             message=message,
@@ -100,7 +126,8 @@ class YamlNode:
             field=self.field,
             value=fields.get("value", self.value),
             command=fields.get("command", ""),
-            scope=fields.get("scope", "everywhere"),
+            scope=scope,
+            refused_by=fields.get("refused_by", refused_by(code, scope)) if severity == "error" else (),
         )
         if problem not in self.problems:
             self.problems.append(problem)

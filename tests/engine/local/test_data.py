@@ -139,12 +139,12 @@ def test_every_address_without_a_copy_is_reported_with_the_option_to_add(reads: 
     folder = reads.home / "datastores/store/raw/2024"
     assert str(problem.value).splitlines() == [
         (
-            f"{reads.pipeline}:3: inputs.rows='azureml:rows@latest': this machine has no copy of it; "
+            f"{reads.pipeline}:3: inputs.rows='azureml:rows@latest': this machine has no copy of it (local engine); "
             "add --data azureml:rows@latest=PATH"
         ),
         (
             f"{reads.pipeline}:9: jobs.show.inputs.more='azureml://datastores/store/paths/raw/2024/': no such file or "
-            f"folder; put a copy at {folder}, or add --data azureml://datastores/store/paths/raw/2024/=PATH"
+            f"folder (local engine); put a copy at {folder}, or add --data azureml://datastores/store/paths/raw/2024/=PATH"
         ),
     ]
     assert not reads.folder.exists()

@@ -91,13 +91,17 @@ def test_a_missing_component_is_refused_with_a_path_for_it(registry: Project, ad
 @pytest.mark.parametrize("address", ["azureml:../x:1", "azureml:say@default", "azureml:say:1:2", "azureml://a/b"])
 def test_an_address_that_is_not_one_of_a_component_is_refused(registry: Project, address: str) -> None:
     registry.write("pipeline.yml", job(address))
-    with pytest.raises(PipelineError, match="has no file of this registered component; name its file"):
+    with pytest.raises(
+        PipelineError, match=r"has no file of this registered component \(local engine\); name its file"
+    ):
         registry.run()
 
 
 def test_without_a_registry_no_registered_component_is_found(registry: Project) -> None:
     registry.write("pipeline.yml", job("azureml:say:1"))
-    with pytest.raises(PipelineError, match="has no file of this registered component; name its file"):
+    with pytest.raises(
+        PipelineError, match=r"has no file of this registered component \(local engine\); name its file"
+    ):
         require_runnable(load_pipeline(registry.pipeline))
     require_runnable(load_pipeline(registry.pipeline, registered_in(registry.home)))
 

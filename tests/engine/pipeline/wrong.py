@@ -370,7 +370,7 @@ AREAS: Mapping[str, Area] = {
     "names and lengths": Area(CLIENT_FILES, {
         "an asset without a version": Case(P, "path: ./raw.csv", "path: azureml:raw",
             "missing_version", "pipeline.yml:7", "inputs.raw", "azureml:raw", scope="azure"),
-        "an address with a signature": Case(P, "path: ./raw.csv", "path: https://a.blob.core.windows.net/c/r.csv?sig=abc",
+        "an address with a signature": Case(P, "path: ./raw.csv", "path: 'https://a.blob.core.windows.net/c/r.csv?sig=abc'",
             "secret_in_url", "pipeline.yml:7", "inputs.raw", severity="warning"),
         "an address with a password": Case(P, "path: ./raw.csv", "path: https://me:pw@h.example/r.csv",
             "secret_in_url", "pipeline.yml:7", "inputs.raw", severity="warning"),
