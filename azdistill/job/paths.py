@@ -109,12 +109,11 @@ def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterato
     code[("metrics",)] = values.get("metrics")
     for field, path in {**code, **files}.items():
         if isinstance(path, str) and not _exists(path, base):
-            command = _generator(path, base)
+            command = _generator(path, base) if field[0] == "data" else ""
             fix = "generate it" if command else _similar(path, base) or "paths are relative to the job file"
             fix = FROM_HUB if path.startswith("hf://") else fix
-            yield Problem(
-                code="file_not_found", message="no such file", fix=fix, field=field, value=path, command=command
-            )
+            message = "no such folder" if field[-1] == "model" else "no such file"
+            yield Problem(code="file_not_found", message=message, fix=fix, field=field, value=path, command=command)
         elif isinstance(path, str) and field not in code and _is_empty(path, base):
             yield Problem(code="empty_file", message="is empty", fix="write its content", field=field, value=path)
     sets = data.get("public_test_sets")

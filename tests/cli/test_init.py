@@ -154,3 +154,14 @@ def test_a_fresh_clone_says_how_to_generate_the_data(
     }
     subprocess.run([sys.executable, *shlex.split(command)[1:]], check=True, capture_output=True)
     assert azdistill("validate", f"pipelines/{job}/job.yaml").code == 0
+
+
+def test_models_of_a_fresh_clone_are_not_said_to_be_generated_with_the_data(azdistill: Command, folder: Path) -> None:
+    shutil.copytree(QUICKSTART.parent / "signals", folder / "signals", ignore=shutil.ignore_patterns("data"))
+    done = azdistill("validate", "signals/logits/job.yaml", "--format", "json")
+    by_field = {problem["field"]: (problem["message"], problem["command"]) for problem in json.loads(done.out)}
+    assert by_field["white_box.0.model"] == ("no such folder", "")
+    assert by_field["data.training_data"] == (
+        "no such file",
+        "python signals/generate.py --out signals/data",
+    )
