@@ -1,10 +1,10 @@
-"""Progress of a run: a live table on a terminal, plain lines elsewhere."""
+"""Progress of a run: the log of a single node; of several a live table on a terminal, plain lines elsewhere."""
 
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -20,14 +20,62 @@ PERIOD_S = 10.0
 @contextmanager
 def progress(stream: TextIO | None = None) -> Iterator[Callable[[Event], None]]:
     """Yield a function that shows an event on `stream`, by default standard error: standard output has the result."""
-    stream = stream or sys.stderr
-    if stream.isatty() and os.environ.get("TERM") != "dumb":
-        from azdistill.cli.live_table import live_table
+    stream, display = stream or sys.stderr, None
+    with ExitStack() as stack:
 
-        with live_table(stream) as show:
-            yield show
-    else:
-        yield ProgressLines(stream)
+        def show(event: Event) -> None:
+            nonlocal display
+            display = display or _display_for(event, stream, stack)
+            display(event)
+
+        yield show
+
+
+def _display_for(event: Event, stream: TextIO, stack: ExitStack) -> Callable[[Event], None]:
+    if len(event.nodes) == 1:
+        return SingleLog(stream)
+    if not stream.isatty() or os.environ.get("TERM") == "dumb":
+        return ProgressLines(stream)
+    from azdistill.cli.live_table import live_table
+
+    return stack.enter_context(live_table(stream))
+
+
+class SingleLog:
+    """Print the log of a run's only node as it is written, between the changes of the node's state."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._state = "waiting"
+        self._position = 0
+        self._incomplete = b""  # a line of which the end has not been written
+
+    def __call__(self, event: Event) -> None:
+        (node,) = event.nodes.values()
+        if self._state != node.state and node.state == "running":
+            self._position = node.log.stat().st_size if node.log.is_file() else 0  # after an interrupted attempt
+        elif self._state == "running":
+            self._print_new_lines(node)
+        if node.state not in (self._state, "waiting"):
+            again = f"; --from {node.name} runs it again" if node.state == "reused" else ""
+            self._print(f"{node.name}: {describe(node)}{again}")
+        self._state = node.state
+
+    def _print_new_lines(self, node: NodeRun) -> None:
+        if not node.log.is_file():
+            return
+        with node.log.open("rb") as log:
+            log.seek(self._position)
+            *lines, self._incomplete = (self._incomplete + log.read()).split(b"\n")
+            self._position = log.tell()
+        if node.state != "running" and self._incomplete:
+            lines.append(self._incomplete)
+        for line in lines:
+            # Of a progress bar, which returns to the start of its line, the last state.
+            self._print(line.rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace").expandtabs())
+
+    def _print(self, text: str) -> None:
+        print_text(text, file=self._stream, flush=True)
 
 
 class ProgressLines:

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from azdistill.cli.live_table import LiveTable
-from azdistill.cli.progress import ProgressLines, last_line
+from azdistill.cli.progress import ProgressLines, last_line, progress
 from azdistill.engine.local.records import NodeState
 from azdistill.engine.local.results import Event, NodeRun
 from tests.cli.conftest import AZDISTILL, Writer, command
@@ -44,6 +44,33 @@ def test_a_short_node_shows_only_its_start(tmp_path: Path) -> None:
     for _ in range(3):
         lines(Event({"say": NodeRun("say", "running", tmp_path / "log.txt")}))
     assert out.getvalue() == "say: started\n"
+
+
+def test_the_log_of_a_single_node_is_shown_as_it_is_written(tmp_path: Path) -> None:
+    out, log = io.StringIO(), tmp_path / "log.txt"
+    log.write_text("by the attempt before, which was interrupted\n")
+    with progress(out) as show:
+        show(Event({"fit": NodeRun("fit", "waiting", log)}))
+        show(Event({"fit": NodeRun("fit", "running", log)}))
+        for text in ("loading\n\tepo", "ch 1\n", "", " 10%\r 90%\r100%\n\x1b[2J\xff", "\n\n", "done"):
+            with log.open("ab") as stream:
+                stream.write(text.encode("latin-1"))
+            show(Event({"fit": NodeRun("fit", "running", log)}))
+        show(Event({"fit": NodeRun("fit", "completed", log, 1.0, 0)}))
+    assert out.getvalue().split("\n") == [
+        "fit: started",
+        "loading",
+        "        epoch 1",
+        "100%",
+        "\\x1b[2J\N{REPLACEMENT CHARACTER}",
+        "",
+        "done",
+        "fit: completed in 1.0 s",
+        "",
+    ]
+    with progress(out) as show:
+        show(Event({"fit": NodeRun("fit", "reused", log)}))
+    assert out.getvalue().endswith("fit: reused; --from fit runs it again\n")
 
 
 def test_the_last_line_of_a_log_is_its_last_one_with_text(tmp_path: Path) -> None:
