@@ -74,7 +74,7 @@ def test_set_converts_a_value_to_the_type_of_the_input(azdistill: Command, copyi
     ("setting", "message"),
     [
         ("inputs.times=two", "--set: inputs.times='two': must be an integer"),
-        ("inputs.rows=3", "--set: inputs.rows='3': the pipeline has no such input; it has"),
+        ("inputs.rows=3", "--set: inputs.rows='3': the pipeline has no such input (local engine); it has"),
         ("times=3", "--set 'times=3': must be inputs.NAME=VALUE"),
         ("inputs.times", "--set 'inputs.times': must be inputs.NAME=VALUE"),
         ("settings.force_rerun=true", "only pipeline inputs can be set"),

@@ -79,7 +79,7 @@ def test_none_is_started_for_reused_nodes_or_to_explain(azdistill: Command, call
     assert "simulated" not in azdistill("run", calling, "-o", "r", "--explain").err
     azdistill("run", calling, "-o", "r")
     done = azdistill("run", calling, "-o", "r")
-    assert (done.code, done.err) == (0, "ask: reused\n")
+    assert (done.code, done.err) == (0, "ask: reused; --from ask runs it again\n")
 
 
 def test_none_is_started_if_no_selected_node_calls_it(azdistill: Command, calling: Path) -> None:
