@@ -1,8 +1,8 @@
 """Figures of the delivery of students, for `make bench-ship`: findings of linters, checked commands, and a promote.
 
 workflow_findings   findings of zizmor and actionlint in .github/
-az_commands_checked commands of scripts/cd, docs/cd.md and infra/ that were checked against scripts/az_commands.yaml;
-                    a wrong one ends the benchmark
+az_commands_checked commands of scripts/cd and of all pages that were checked against scripts/az_commands.yaml; a wrong
+                    one ends the benchmark
 promote_s           seconds of a full promote with the recording `az`: train, summary, comment, promote and deploy
 """
 

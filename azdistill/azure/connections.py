@@ -3,20 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from azdistill.azure.errors import WORKSPACE_FIXES, Fixes, translate_errors
+from azdistill.azure.roles import SECRETS_READER, workspace_options
 from azdistill.azure_rest.connections import ConnectionProperties, read_properties
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
-
-FIXES: Fixes = {
-    **WORKSPACE_FIXES,
-    403: {
-        "code": "forbidden",
-        "fix": "ask an owner for the role 'Azure Machine Learning Workspace Connection Secrets Reader' on the "
-        "workspace",
-    },
-    404: {"code": "no_connection", "fix": "list the connections of the workspace", "command": "az ml connection list"},
-}
 
 
 def read_connection(client: "MLClient", name: str) -> ConnectionProperties:
@@ -25,7 +16,7 @@ def read_connection(client: "MLClient", name: str) -> ConnectionProperties:
     The public `connections.get` fails on connections that Azure has: see `azdistill.azure.checks.teachers`.
     """
     connections: Any = client.connections
-    with translate_errors(f"connection {name!r}", FIXES):
+    with translate_errors(f"connection {name!r}", _fixes(client)):
         content = connections._operation.list_secrets(
             client.resource_group_name,
             client.workspace_name,
@@ -33,3 +24,18 @@ def read_connection(client: "MLClient", name: str) -> ConnectionProperties:
             cls=lambda response, _body, _headers: response.http_response.json(),
         )
     return read_properties(content)
+
+
+def _fixes(client: "MLClient") -> Fixes:
+    return {
+        **WORKSPACE_FIXES,
+        403: {
+            "code": "forbidden",
+            "fix": f"ask an owner for the role '{SECRETS_READER.name}' on the workspace",
+        },
+        404: {
+            "code": "no_connection",
+            "fix": "list the connections of the workspace",
+            "command": f"az ml connection list {workspace_options(client)}",
+        },
+    }

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import re
+import shlex
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from azdistill.azure.download_limit import limited_download
 from azdistill.azure.errors import WORKSPACE_FIXES, Fixes, translate_errors
+from azdistill.azure.roles import workspace_options
 from azdistill.azure.workspace import registry_client
 from azdistill.contracts.errors import AzdistillError, InputError
 from azdistill.contracts.layout import MODEL_CARD_FILE, REGISTRATION_OUTPUT
@@ -22,11 +24,6 @@ if TYPE_CHECKING:
 
 # Written last: a folder that has it is complete.
 COMPLETE_MARKER = ".complete"
-
-FIXES: Fixes = {
-    **WORKSPACE_FIXES,
-    404: {"code": "not_found", "fix": "list the models of the workspace", "command": "az ml model list"},
-}
 
 # Code of an error that the SDK raises itself, here for a label of a model without versions.
 SDK_REFUSED = "refused_by_sdk"
@@ -68,9 +65,9 @@ def find_model(client: "MLClient", address: str) -> RegisteredModel:
         )
     match = _IN_REGISTRY.match(address)
     registry = match[1] if match else None
-    subject = f"model {address!r}"
+    subject, fixes = f"model {address!r}", _fixes(client, registry)
     try:
-        with translate_errors(subject, FIXES):
+        with translate_errors(subject, fixes):
             models = _client_of(client, registry).models
             found: Any = (
                 models.get(asset.name, version=asset.version)
@@ -80,7 +77,7 @@ def find_model(client: "MLClient", address: str) -> RegisteredModel:
     except InputError as error:
         if error.problems[0].code != SDK_REFUSED:
             raise
-        fields: ProblemFields = {**FIXES[404], "subject": subject}
+        fields: ProblemFields = {**fixes[404], "subject": subject}
         raise InputError(error.problems[0].message, **fields) from None
     if registry is None and _IN_REGISTRY.match(found.path or ""):  # the baseline of a student refers to its registry
         return find_model(client, found.path)
@@ -99,7 +96,7 @@ def download_model(client: "MLClient", model: RegisteredModel, folder: Path) -> 
     if not (folder / COMPLETE_MARKER).is_file():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        with limited_download(folder), translate_errors(str(model), FIXES):
+        with limited_download(folder), translate_errors(str(model), _fixes(client, model.registry)):
             _client_of(client, model.registry).models.download(model.name, model.version, download_path=folder)
         (folder / COMPLETE_MARKER).touch()
     return folder
@@ -110,6 +107,15 @@ def cache_folder(client: "MLClient", model: RegisteredModel, home: Path) -> Path
     source = f"{client.subscription_id}/{client.resource_group_name}/{client.workspace_name}"
     digest = hashlib.sha256((model.registry or source).encode()).hexdigest()[:16]
     return home / "models" / digest / model.name / model.version
+
+
+def _fixes(client: "MLClient", registry: str | None) -> Fixes:
+    """Fixes with the command that lists the models of the workspace, or of a registry."""
+    place, options = "the workspace", workspace_options(client)
+    if registry:
+        place, options = f"registry {registry!r}", f"--registry-name {shlex.quote(registry)}"
+    command = f"az ml model list {options}"
+    return {**WORKSPACE_FIXES, 404: {"code": "not_found", "fix": f"list the models of {place}", "command": command}}
 
 
 def _client_of(client: "MLClient", registry: str | None) -> "MLClient":

@@ -46,6 +46,7 @@ def schedule(
     Exit codes: 0 scheduled, 1 failed, 2 wrong input.
     """
     from azdistill.azure.checks.bundle import check_bundle, stop_at_problems
+    from azdistill.azure.roles import workspace_options
     from azdistill.azure.schedules import CronSchedule, check_cron, create_schedule, schedule_name, write_schedule
     from azdistill.cli.options import read_job_settings
     from azdistill.cli.paths import job_file, read_job
@@ -70,7 +71,7 @@ def schedule(
     with suppress_output():
         created = create_schedule(client, planned)
     print_text(f"schedule {created.name}: {planned.cron} {time_zone}; {file}")
-    print_text(f"stop it:  az ml schedule disable --name {created.name}")
+    print_text(f"stop it:  az ml schedule disable --name {created.name} {workspace_options(client)}")
 
 
 def check_schedulable(job: "DistillationJob") -> None:

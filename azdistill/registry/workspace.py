@@ -57,18 +57,18 @@ def register_in_workspace(
     """
     models, name = WorkspaceModels(workspace), config.registered_model
     tags = lineage.tags() | ({BASELINE_TAG: config.baseline} if config.baseline else {})
-    with _command_on_failure(workspace, name, "custom_model", model.address):
+    with _command_on_failure(models, name, "custom_model", model.address):
         version = models.find(name, {"modelType": config.model_type}, {DIGEST_TAG: lineage.model_digest})
         if version is None:
             source = _source(model, config.model_type, lineage.model_digest, card)
-            with _command_on_failure(workspace, name, config.model_type, source):
+            with _command_on_failure(models, name, config.model_type, source):
                 properties = _properties(config.model_type, source, tags) | {"jobName": run.run_id}
                 version = _add_described(models, name, properties, description(card))
             log_lineage_of_job(run, lineage)
     baseline = None
     if config.baseline:
         reference = name.removesuffix(DISTILLED) + BASELINE
-        with _command_on_failure(workspace, reference, config.baseline_type, config.baseline):
+        with _command_on_failure(models, reference, config.baseline_type, config.baseline):
             properties = _properties(config.baseline_type, config.baseline, {BASELINE_TAG: config.baseline})
             baseline = _register_reference(models, reference, properties)
     return Registration(
@@ -114,19 +114,20 @@ def mlflow_models_address(model: str) -> str:
 
 
 @contextmanager
-def _command_on_failure(workspace: Workspace, name: str, model_type: str, address: str) -> Iterator[None]:
+def _command_on_failure(models: "WorkspaceModels", name: str, model_type: str, address: str) -> Iterator[None]:
     """Add the command that registers `address` to an error without one.
 
-    Source: https://learn.microsoft.com/cli/azure/ml/model#az-ml-model-create
+    `--path` requires a version: https://learn.microsoft.com/cli/azure/ml/model#az-ml-model-create
     """
-    command = ["az", "ml", "model", "create", "--name", name, "--type", model_type, "--path", address]
-    command += ["--resource-group", workspace.group, "--workspace-name", workspace.name]
     try:
         yield
     except AzdistillError as error:
         last = error.problems[-1]
         if last.command:
             raise
+        command = ["az", "ml", "model", "create", "--name", name, "--version", str(models.numbers.get(name, 1))]
+        command += ["--type", model_type, "--path", address]
+        command += ["--resource-group", models.workspace.group, "--workspace-name", models.workspace.name]
         fix = "; or ".join(filter(None, (last.fix, f"register the {model_type} by hand")))
         problems = [*error.problems[:-1], replace(last, fix=fix, command=shlex.join(command))]
         raise type(error)(problems=problems) from None
@@ -158,10 +159,14 @@ class ModelVersion(NamedTuple):
 
 
 class WorkspaceModels:
-    """Models of a workspace. Source: Model Versions in the REST reference of Azure ML, 2024-10-01."""
+    """Models of a workspace. Source: Model Versions in the REST reference of Azure ML, 2024-10-01.
+
+    `numbers` has the next version of each model that was looked up.
+    """
 
     def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+        self.workspace = workspace
+        self.numbers: dict[str, int] = {}
 
     def find(self, name: str, properties: Mapping[str, str], tags: Mapping[str, str]) -> ModelVersion | None:
         """The newest version that is not archived and has these properties and tags."""
@@ -192,7 +197,8 @@ class WorkspaceModels:
         newest = max((number for number, _ in self._versions(name)), default=0)
         reply = self._request("GET", name, f"models/{name}")
         own = str(reply.content["properties"].get("nextVersion")) if reply.status == 200 else ""
-        return max(newest + 1, int(own) if own.isdigit() else 1)
+        self.numbers[name] = max(newest + 1, int(own) if own.isdigit() else 1)
+        return self.numbers[name]
 
     def _versions(self, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
         """Number and properties, archived versions included. Versions with names that are no numbers are skipped."""
@@ -211,10 +217,10 @@ class WorkspaceModels:
     def _request(
         self, method: str, name: str, path: str, body: Any = None, query: Mapping[str, str] | None = None
     ) -> ArmResponse:
-        return self._workspace.request(method, path, self._subject(name), body, query)
+        return self.workspace.request(method, path, self._subject(name), body, query)
 
     def _subject(self, name: str) -> str:
-        return f"model {name!r} of workspace {self._workspace.name!r}"
+        return f"model {name!r} of workspace {self.workspace.name!r}"
 
     def _refused(self, name: str, reply: ArmResponse) -> AzdistillError:
         error = ReferenceRefused if reply.status == 400 else AzdistillError

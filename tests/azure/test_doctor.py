@@ -223,7 +223,7 @@ def test_commands_for_missing_resources_are_complete(doctor, folder, workspace):
     checks = results(doctor("job.yaml", "--format", "json"))
     commands = {name: check["problem"]["command"] for name, check in checks.items() if check["problem"]}
     assert commands["compute 'no-cluster'"].endswith(
-        f"--name no-cluster --identity-type system_assigned --size VM_SIZE --min-instances 0 --max-instances 1 {WHERE}"
+        f"--name no-cluster --identity-type SystemAssigned --size VM_SIZE --min-instances 0 --max-instances 1 {WHERE}"
     )
     written, created = commands["connection 'deepseek'"].split(" && ")
     assert created.startswith("az ml connection create --name deepseek --file connection.yml --set api_key=")

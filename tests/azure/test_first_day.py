@@ -3,6 +3,7 @@
 import pytest
 
 from azdistill.azure.checks.bundle import check_bundle
+from tests.cd.az_reference import commands_in_shell, problem_of
 from tests.workspace.first_day import CLUSTERS, FAULTS, FirstDayFault, check_with, nothing, prepare
 from tests.workspace.first_day_page import PAGE, row
 
@@ -12,6 +13,8 @@ def test_a_fault_is_reported_before_anything_is_sent(tmp_path, client, workspace
     results = check_with(fault, workspace, client, tmp_path)
     report = fault.report(results)
     assert report, "\n".join(map(str, results))
+    command = report.problem.command if report.problem else ""
+    assert [problem for line in commands_in_shell(command) if (problem := problem_of(line))] == []
     assert not workspace.requests.of("PUT")
     assert row(fault, report) in PAGE.read_text(encoding="utf-8"), "run `make golden`"
 

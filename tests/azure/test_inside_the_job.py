@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from azdistill.contracts.manifest import close_folder
 from azdistill.contracts.register import MLFLOW_MODELS_PATH, RegisterConfig
 from azdistill.engine.pipeline.expressions import render
 from azdistill.job.components import component, step_of
+from tests.cd.az_reference import problem_of
 from tests.judging.conftest import judge_step
 from tests.registry.conftest import empty_registry, evaluated, inputs, registry
 from tests.students import tiny
@@ -277,12 +279,14 @@ def test_a_baseline_that_the_workspace_rejects_stays_a_tag(register, workspace, 
     ],
 )
 def test_an_error_of_the_workspace_is_one_line_with_the_command_that_registers(register, workspace, status, advice):
+    workspace.assets.put("models", "support", "3", {"modelUri": "azureml://elsewhere", "modelType": "custom_model"})
     workspace.faults.inject("PUT", "/models/support/", status, times=50)
     with pytest.raises(AzdistillError, match=f"model 'support' of workspace 'simulated': .*{advice}") as error:
         register()
     (problem,) = error.value.problems
     at = f"--path {ADDRESS} --resource-group simulated-group --workspace-name simulated"
-    assert problem.command == f"az ml model create --name support --type custom_model {at}"
+    assert problem.command == f"az ml model create --name support --version 4 --type custom_model {at}"
+    assert problem_of(shlex.split(problem.command)[1:]) == ""
 
 
 def test_an_mlflow_layout_that_cannot_be_written_leaves_the_command_for_the_plain_model(register, inputs, tmp_path):

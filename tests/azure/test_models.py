@@ -1,5 +1,6 @@
 """Registered models: found by any of their addresses, downloaded once, and evaluated on this machine."""
 
+import shlex
 from functools import partial
 
 import pytest
@@ -9,6 +10,7 @@ from azdistill.azure.models import cache_folder, download_model, download_with_c
 from azdistill.azure.submission import submit
 from azdistill.azure.workspace_jobs import WorkspaceJobs
 from azdistill.contracts.errors import DataError, InputError
+from tests.cd.az_reference import commands_in_shell, problem_of
 from tests.students import tiny
 from tests.teacher.conftest import simulate
 from tests.workspace.azurite import ACCOUNT
@@ -106,8 +108,9 @@ UNKNOWN = {
 def test_a_model_that_does_not_exist_is_named(client, workspace, address):
     with pytest.raises(InputError) as caught:
         find_model(client, address)
-    assert [problem.code for problem in caught.value.problems] == [UNKNOWN[address]]
-    assert address in str(caught.value)
+    (problem,) = caught.value.problems
+    assert (problem.code, address in str(problem)) == (UNKNOWN[address], True)
+    assert all(problem_of(command) == "" for command in commands_in_shell(problem.command))
 
 
 def test_a_client_evaluates_an_endpoint_with_exactly_the_requested_metrics(client, simulate, tmp_path, monkeypatch):
@@ -139,7 +142,8 @@ def test_a_teacher_of_the_catalog_is_asked_through_its_connection(client, simula
     )
     with pytest.raises(InputError) as caught:
         evaluate()
-    assert [problem.code for problem in caught.value.problems] == ["no_connection"]
+    (problem,) = caught.value.problems
+    assert (problem.code, problem_of(shlex.split(problem.command)[1:])) == ("no_connection", "")
     teacher, url = simulate(key="the key of the connection")
     connection = ServerlessConnection(name="deepseek-v3", endpoint=url, api_key="the key of the connection")
     client.connections.create_or_update(connection)

@@ -7,6 +7,7 @@ import yaml
 from azure.ai.ml.entities._load_functions import load_schedule  # not among the public names
 
 from tests.azure.test_verbs import azdistill, ready
+from tests.cd.az_reference import commands_in_shell, problem_of
 from tests.cli.conftest import folder
 from tests.workspace.first_day import small_job
 
@@ -39,6 +40,8 @@ def test_each_run_trains_anew_and_has_to_beat_the_registered_student(azdistill, 
     assert done.code == 0, done.err
     assert "reuses results" not in done.err
     assert "schedule small: 0 6 * * 1 W. Europe Standard Time; bundles/small.schedule.yml\n" in done.out
+    (command,) = (line.partition("stop it:")[2] for line in done.out.splitlines() if "stop it:" in line)
+    assert [problem_of(words) for words in commands_in_shell(command)] == [""]
     created = workspace.schedules.by_name["small"]
     assert created["trigger"]["expression"] == "0 6 * * 1"
     assert created["trigger"]["timeZone"] == "W. Europe Standard Time"

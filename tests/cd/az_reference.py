@@ -69,9 +69,14 @@ def command_of(arguments: Sequence[str]) -> AzCommand | None:
     return None
 
 
-def problem_of(arguments: Sequence[str]) -> str:
-    """The error of the Azure CLI's parser for a command, empty for a documented one."""
+def problem_of(arguments: Sequence[str], *, complete: bool = True) -> str:
+    """The error of the Azure CLI's parser for a command, empty for a documented one.
+
+    A text may name a command that is not `complete`, or a group of commands: then only names are checked.
+    """
     command = command_of(arguments)
+    if command is None and not complete and _is_group(arguments):
+        return ""
     if command is None:
         return f"{shlex.join(arguments)}: not a command of scripts/az_commands.yaml"
     rest = arguments[len(command.name.split()) :]
@@ -80,6 +85,8 @@ def problem_of(arguments: Sequence[str]) -> str:
     ]
     if unknown := [option for option in options if option not in command.options]:
         return f"az {command.name}: unrecognized arguments: {' '.join(unknown)}"
+    if not complete:
+        return ""
     if rest and not rest[0].startswith("-") and not command.values:
         return f"az {command.name}: unrecognized arguments: {rest[0]}"
     missing = [min(group, key=len) for group in command.required if not group.intersection(options)]
@@ -88,13 +95,37 @@ def problem_of(arguments: Sequence[str]) -> str:
     return ""
 
 
+def _is_group(arguments: Sequence[str]) -> bool:
+    """True for the first words of commands, such as `ml online-endpoint`."""
+    return any(name.split()[: len(arguments)] == list(arguments) for name in commands())
+
+
 def commands_in_page(text: str) -> Iterator[list[str]]:
-    """Arguments of each `az` command in the shell blocks of a Markdown page, and in `code` of one line."""
-    blocks = re.findall(r"^```(?:sh|bash|console|shell)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-    joined = [re.sub(r"\\\n\s*", " ", block) for block in blocks]
-    for line in (line for block in joined for line in block.splitlines()):
-        for found in re.finditer(r"(?:^|[\s(;|&])az ((?:[^#|;)]|\$\{)*)", line):
-            yield split_arguments(found[1])
+    """Arguments of each `az` command in the shell blocks of a Markdown page."""
+    for block in re.findall(r"^```(?:sh|bash|console|shell)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
+        yield from commands_in_shell(block)
+
+
+def commands_in_text(text: str) -> Iterator[list[str]]:
+    """Arguments of each `az` command that a text names between backticks. Such a command may be incomplete."""
+    for span in re.findall(r"`(az [^`]+)`", text):
+        yield from commands_in_shell(span.replace("\n", " "))
+
+
+def commands_in_shell(text: str) -> Iterator[list[str]]:
+    """Arguments of each `az` command of a shell script, those in $( ) too.
+
+    A quotation without a command becomes the word QUOTED, because it may contain `#`, `|` and `)`.
+    """
+    text = re.sub(r"\\\n\s*", " ", text)
+    text = re.sub(r"(?<!\w)'[^'\n]*'", "QUOTED", text)
+    text = re.sub(r"\"[^\"\n]*\"", lambda match: match[0] if "$(" in match[0] else "QUOTED", text)
+    while nested := re.search(r"\$\(([^()]*)\)", text):
+        yield from commands_in_shell(nested[1])
+        text = text.replace(nested[0], "VALUE")
+    for line in re.split(r"[\n;&|]+", re.sub(r"(?m)(^| )#.*", "", text)):
+        if match := re.search(r"(?:^|[\s(`])az ([^`)]*)", line):
+            yield split_arguments(match[1])
 
 
 def split_arguments(text: str) -> list[str]:

@@ -4,6 +4,7 @@ import ast
 import contextlib
 import functools
 import io
+import re
 import shlex
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from scripts.cd.__main__ import parser
 from scripts.cd.az import AzureCli
-from tests.cd.az_reference import ROOT, command_of, commands_in_page
+from tests.cd.az_reference import ROOT, command_of, commands_in_page, commands_in_shell
 
 GROUP = "--group g --subscription s"
 WORKSPACE = f"{GROUP} --workspace w"
@@ -62,13 +63,42 @@ def _called(tree: ast.AST) -> Iterator[str]:
             yield command.name if command else " ".join(words)
 
 
+def in_package() -> list[list[str]]:
+    """Arguments of the commands in the texts of azdistill, such as those that `azdistill doctor` prints.
+
+    What a function adds to a text, such as the options of the workspace, is the word VALUE.
+    """
+    return [
+        command
+        for path in sorted((ROOT / "azdistill").rglob("*.py"))
+        for text in _texts(ast.parse(path.read_text(encoding="utf-8")))
+        for command in commands_in_shell(text)
+        if command and re.fullmatch(r"[a-z-]+", command[0])
+    ]
+
+
+def _texts(tree: ast.AST) -> Iterator[str]:
+    """Strings of a module. A list of arguments that starts with `az` is one string."""
+    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(_text(part) for part in node.values)
+        elif isinstance(node, ast.List):
+            yield " ".join(_text(part) for part in node.elts)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
+            yield node.value
+
+
+def _text(node: ast.AST) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else "VALUE"
+
+
 def pages() -> list[Path]:
-    """Pages with commands for the infrastructure, the workflows and the endpoints."""
-    docs = [ROOT / "docs" / name for name in ("azure-first-run.md", "cd.md", "deploy.md")]
-    docs = [ROOT / "docs" / name for name in ("azure-first-run.md", "cd.md", "deploy.md")]
-    return sorted([*docs, *(ROOT / "infra").rglob("*.md")])
+    """Pages that may contain commands."""
+    folders = {folder: (ROOT / folder).rglob("*.md") for folder in ("docs", "infra", "environments", "pipelines")}
+    return sorted([*ROOT.glob("*.md"), *(page for found in folders.values() for page in found)])
 
 
 def checked_commands() -> list[tuple[str, ...]]:
-    """All commands that the tests check: of the dry runs, and of the pages."""
+    """All complete commands that the tests check: of the dry runs, and of the pages."""
     return [*issued(), *(tuple(line) for page in pages() for line in commands_in_page(page.read_text()))]

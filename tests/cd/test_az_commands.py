@@ -1,11 +1,21 @@
-"""Every `az` command of the scripts, workflows and pages is one of the public reference, with documented options."""
+"""Every `az` command of the scripts, workflows, pages and messages is one of the public reference, with its options."""
 
 import re
 
 import pytest
 
-from tests.cd.az_reference import REFERENCE, ROOT, command_of, commands, commands_in_page, problem_of, reference
-from tests.cd.issued_commands import checked_commands, in_source, issued, pages
+from tests.cd.az_reference import (
+    REFERENCE,
+    ROOT,
+    command_of,
+    commands,
+    commands_in_page,
+    commands_in_shell,
+    commands_in_text,
+    problem_of,
+    reference,
+)
+from tests.cd.issued_commands import checked_commands, in_package, in_source, issued, pages
 
 
 def test_every_command_that_a_verb_issues_is_documented():
@@ -23,13 +33,22 @@ def test_the_dry_runs_issue_every_command_of_the_source():
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_command_of_a_page_is_documented(page):
-    assert [problem for line in commands_in_page(page.read_text()) if (problem := problem_of(line))] == []
+    text = page.read_text()
+    assert [problem for line in commands_in_page(text) if (problem := problem_of(line))] == []
+    assert [problem for line in commands_in_text(text) if (problem := problem_of(line, complete=False))] == []
+
+
+def test_every_command_in_a_message_of_azdistill_is_documented():
+    lines = in_package()
+    assert len(lines) > 50
+    assert [problem for line in lines if (problem := problem_of(line, complete=False))] == []
 
 
 def test_each_documented_command_is_used_and_has_a_source():
-    used = {command.name for line in checked_commands() if (command := command_of(line))} | in_source()
-    page_only = {"account show"}  # azure-pipelines.yml
-    assert set(commands()) - used - page_only == set()
+    named = [line for page in pages() for line in commands_in_text(page.read_text())]
+    lines = [*checked_commands(), *named, *in_package()]
+    used = {command.name for line in lines if (command := command_of(line))} | in_source()
+    assert set(commands()) - used == set()
     assert all(re.match("https://", command.source) for command in commands().values() if command.source)
     assert set(reference()["sources"]) >= {fields["source"] for fields in reference()["commands"].values()}
 
@@ -51,3 +70,13 @@ def test_no_command_is_listed_twice():
 )
 def test_a_wrong_command_is_reported(line, problem):
     assert problem in problem_of(line.split())
+
+
+def test_a_command_in_a_command_is_checked_too():
+    nested = "\"$(az storage account show \\\n  --name 'a)' --query id)\""
+    text = f"id=$(az ad signed-in-user show --query id) && az role assignment create --scope {nested} --role r # az x"
+    assert [" ".join(command) for command in commands_in_shell(text)] == [
+        "ad signed-in-user show --query id",
+        "storage account show --name QUOTED --query id",
+        "role assignment create --scope VALUE --role r",
+    ]

@@ -281,7 +281,7 @@ IDENTITIES = [
         CPU_IDENTITY,
         "no_identity",
         sections={"compute": CLUSTERS},
-        command="az ml compute update --name cpu-cluster --identity-type system_assigned",
+        command="az ml compute update --name cpu-cluster --identity-type SystemAssigned",
     ),
     FirstDayFault(
         "on behalf of the user, on Kubernetes",

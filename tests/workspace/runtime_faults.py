@@ -106,9 +106,8 @@ def _registers(
     hosts = {DATA_PLANE: ""} if mlflow_away else {}
     done = _step("register", values, workspace, folder, hosts)
     if model_refused:
-        return done.returncode == 1 and f"az ml model create --name student --type custom_model --path {ADDRESS}" in (
-            done.stderr
-        )
+        command = f"az ml model create --name student --version 1 --type custom_model --path {ADDRESS}"
+        return done.returncode == 1 and command in done.stderr
     uploads = [seen for seen in workspace.requests.all if "artifact" in seen.request.path]
     return done.returncode == 0 and client.models.get("student", "1").path == ADDRESS and not uploads
 

@@ -23,6 +23,9 @@ IN_REGISTRY = re.compile(
     r"(?P<by>versions|labels)/(?P<version>[^/]+)"
 )
 
+# By kind of asset: the name of its operations in the SDK.
+LIST_COMMANDS = {"models": "az ml model list", "data": "az ml data list"}
+
 # Inputs of the pipeline of a job, and the fields of the job that set their types.
 TYPE_FIELDS = {
     "student": "student.type",
@@ -112,7 +115,7 @@ def _getter(operations: Any, name: str, version: str, *, by_label: bool) -> Call
 
 
 def _list_command(kind: str, options: str) -> str:
-    return f"az ml {kind.removesuffix('s')} list {options}"
+    return f"{LIST_COMMANDS[kind]} {options}"
 
 
 def check_published(client: "MLClient", bundle: Path, registry: str) -> CheckResult:

@@ -29,7 +29,7 @@ def read_clusters(client: "MLClient", nodes: Sequence[ComputeNode]) -> Clusters:
 
 def _read_cluster(client: "MLClient", name: str, count: int) -> tuple[Any, CheckResult | None]:
     """A cluster, or the result with the command that creates it. Without an identity it could run no step."""
-    options = f"--identity-type system_assigned --size VM_SIZE --min-instances 0 --max-instances {count}"
+    options = f"--identity-type SystemAssigned --size VM_SIZE --min-instances 0 --max-instances {count}"
     command = f"az ml compute create --type AmlCompute --name {shlex.quote(name)} {options} {workspace_options(client)}"
     return look_up(f"compute {name!r}", lambda: client.compute.get(name), "create it", command)
 

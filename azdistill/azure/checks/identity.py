@@ -96,7 +96,7 @@ def check_cluster_identity(
         return _check_user(client, checked, cluster, assigned)
     if not assigned.system and not assigned.user_assigned:
         message, fix = "the cluster has no managed identity", "add one, then assign its roles"
-        options = f"--name {shlex.quote(name)} --identity-type system_assigned {workspace_options(client)}"
+        options = f"--name {shlex.quote(name)} --identity-type SystemAssigned {workspace_options(client)}"
         return None, failed(checked, "no_identity", message, fix, f"az ml compute update {options}")
     if assigned.user_assigned or identity.client_id:
         return _chosen(checked, "the cluster", assigned.user_assigned, identity)
