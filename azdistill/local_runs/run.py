@@ -16,6 +16,7 @@ from azdistill.engine.pipeline.loading import Registered, load_pipeline
 from azdistill.engine.pipeline.model import Pipeline
 from azdistill.job.graph import GRAPH
 from azdistill.job.student_folder import check_student
+from azdistill.local_runs.keys import check_keys
 from azdistill.local_runs.request import RunRequest
 from azdistill.local_runs.run_folder import PIPELINE_PATH
 from azdistill.local_runs.simulated_teachers import simulated_teachers, with_simulation
@@ -39,7 +40,7 @@ def run(
         request = with_replacements(request)
         pipeline = read(_pipeline_file(request, request.folder / "bundle"), registered_in(request.options.home))
         _check_packages(request, pipeline)
-        _check_student(request, pipeline)
+        _check_before_payment(request, pipeline)
         write_text(request.folder / PIPELINE_PATH, f"{pipeline.path.absolute()}\n")
     with simulated_teachers(pipeline, request) as addresses:
         variables = {**addresses, **request.options.variables}
@@ -73,12 +74,15 @@ def _check_packages(request: RunRequest, pipeline: Pipeline) -> None:
     check_steps(GRAPH[name].step for name in options.selection.apply(pipeline).nodes)
 
 
-def _check_student(request: RunRequest, pipeline: Pipeline) -> None:
-    """Raise SpecError for an incomplete student's folder that a selected node would load after the teacher is paid."""
-    if isinstance(request.source, Path) or "student" in request.options.inputs:
+def _check_before_payment(request: RunRequest, pipeline: Pipeline) -> None:
+    """Raise SpecError for an incomplete student's folder and for missing keys, which selected nodes would report after
+    the teacher is paid."""
+    if isinstance(request.source, Path):
         return
-    if STUDENT_NODES & request.options.selection.apply(pipeline).nodes.keys():
+    nodes = request.options.selection.apply(pipeline).nodes.keys()
+    if STUDENT_NODES & nodes and "student" not in request.options.inputs:
         check_student(request.source)
+    check_keys(request.source, request, nodes)
 
 
 def _pipeline_file(request: RunRequest, bundle: Path) -> Path:

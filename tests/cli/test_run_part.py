@@ -152,3 +152,25 @@ def test_a_job_with_completions_sends_no_request(azdistill: Command, job: Path, 
     assert [(row["source"], row["reason"]) for row in rejected] == [("training_data.jsonl:1", "no_completion")]
     train_rows = [json.loads(row) for row in Path("r/curate/curated/train.jsonl").read_text().splitlines()]
     assert {row["messages"][-1]["content"] for row in train_rows} == {"Yes."}
+
+
+def test_a_missing_key_of_the_judge_is_reported_before_the_teacher_is_paid(
+    azdistill: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("rows.jsonl", "test.jsonl"):
+        (folder / name).write_text(json.dumps({"messages": [{"role": "user", "content": name}]}))
+    judge = {"judge_model": {"model": "gpt", "endpoint": "http://127.0.0.1:9/v1", "key_variable": "JUDGE_KEY"}}
+    text = JOB.replace("./student", "phi-4-mini")
+    (folder / "job.yaml").write_text(
+        f"{text}curate: {{min_judge_score: 3}}\njudge: {json.dumps({**judge, 'rubric': 'It is right.'})}\n"
+    )
+    arguments = ("run", "job.yaml", "-o", "r", "--until", "judge_answers")
+    done = azdistill(*arguments)
+    assert done.code == 2
+    assert "judge.judge_model.key_variable: variable JUDGE_KEY is not set in the environment" in done.err
+    assert "read -rs JUDGE_KEY && export JUDGE_KEY" in done.err
+    assert not (folder / "r" / "prepare").exists()
+    assert azdistill("run", "job.yaml", "-o", "r", "--until", "prepare").code == 0
+    assert "JUDGE_KEY" not in azdistill(*arguments, "--set", "inputs.judge_route=simulated").err
+    monkeypatch.setenv("JUDGE_KEY", "key")
+    assert "JUDGE_KEY is not set" not in azdistill(*arguments).err

@@ -1,0 +1,70 @@
+"""Keys of the models that a run asks after the teacher, checked before the teacher is paid."""
+
+import os
+from collections.abc import Iterator, Mapping, Set
+from typing import TYPE_CHECKING
+
+from azdistill.contracts.errors import SpecError
+from azdistill.contracts.problems import Problem
+from azdistill.contracts.teacher import Teacher
+from azdistill.engine.local.records import read_record
+from azdistill.engine.problems import FieldPath
+from azdistill.local_runs.request import RunRequest
+
+if TYPE_CHECKING:
+    from azdistill.job.model import DistillationJob
+
+
+def check_keys(
+    job: "DistillationJob", request: RunRequest, nodes: Set[str], environ: Mapping[str, str] = os.environ
+) -> None:
+    """Raise SpecError if the judge or the scorer of a job cannot be asked from this machine, because its key is missing.
+
+    Not for a node that has completed in this run folder: its answers are stored, and need no key.
+    """
+    pending = {name for name in nodes if not _is_complete(request, name)}
+    problems = [
+        problem
+        for field, teacher, callers in _asked_later(job, request.options.inputs)
+        if callers & pending
+        for problem in _key_problems(field, teacher, environ)
+    ]
+    if problems:
+        raise SpecError(problems=problems)
+
+
+def _asked_later(
+    job: "DistillationJob", inputs: Mapping[str, object]
+) -> Iterator[tuple[FieldPath, Teacher, Set[str]]]:
+    """Field of each model behind an endpoint, its settings, and the nodes that ask it. Without those that this run
+    simulates."""
+    judge, scorer = job.judge, job.scorer
+    if judge and inputs.get("judge_route", judge.judge_route) == "endpoint":
+        yield ("judge", "judge_model"), judge.judge_model, {"judge_answers", "judge"}
+    if scorer and scorer.teacher and inputs.get("scorer_route", scorer.scorer_route) == "endpoint":
+        yield ("scorer", "teacher"), scorer.teacher, {"train"}
+
+
+def _is_complete(request: RunRequest, node: str) -> bool:
+    record = read_record(request.folder / node)
+    return record is not None and record.state == "completed"
+
+
+def _key_problems(field: FieldPath, teacher: Teacher, environ: Mapping[str, str]) -> Iterator[Problem]:
+    variable = teacher.key_variable
+    if teacher.endpoint is None:
+        yield Problem(
+            code="no_endpoint",
+            message="can be read only in a job of its Azure ML workspace",
+            fix="on this machine set endpoint and key_variable, too",
+            field=(*field, "connection"),
+            value=teacher.connection,
+        )
+    elif variable and not environ.get(variable, "").strip():
+        yield Problem(
+            code="missing_variable",
+            message=f"variable {variable} is not set in the environment",
+            fix="paste the key of the endpoint, which is not shown",
+            command=f"read -rs {variable} && export {variable}",
+            field=(*field, "key_variable"),
+        )
