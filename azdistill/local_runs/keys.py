@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def check_keys(
     job: "DistillationJob", request: RunRequest, nodes: Set[str], environ: Mapping[str, str] = os.environ
 ) -> None:
-    """Raise SpecError if the judge or the scorer of a job cannot be asked from this machine, because its key is missing.
+    """Raise SpecError if the key of a judge or scorer is missing on this machine.
 
     Not for a node that has completed in this run folder: its answers are stored, and need no key.
     """
@@ -33,9 +33,7 @@ def check_keys(
         raise SpecError(problems=problems)
 
 
-def _asked_later(
-    job: "DistillationJob", inputs: Mapping[str, object]
-) -> Iterator[tuple[FieldPath, Teacher, Set[str]]]:
+def _asked_later(job: "DistillationJob", inputs: Mapping[str, object]) -> Iterator[tuple[FieldPath, Teacher, Set[str]]]:
     """Field of each model behind an endpoint, its settings, and the nodes that ask it. Without those that this run
     simulates."""
     judge, scorer = job.judge, job.scorer
