@@ -12,6 +12,7 @@ from azdistill.contracts.train import UNIFORM, WHITE_BOX_PORTS, TrainConfig
 from azdistill.contracts.train_scored import MODEL_PORT
 from azdistill.contracts.verdicts import LOWEST
 from azdistill.engine.local.data import find_copy
+from azdistill.engine.local.variables import TRACKING_URI, database_address
 from azdistill.job.paths import FILES, is_remote, is_rubric_file
 from azdistill.job.plan import step_configs, suite_files
 from azdistill.job.simulation import simulations
@@ -73,7 +74,7 @@ def with_dry_run_inputs(request: RunRequest, job: "DistillationJob") -> RunReque
 def _variables(home: Path) -> Mapping[str, str]:
     return {
         # Replaces a real registry that the environment may name.
-        "MLFLOW_TRACKING_URI": f"sqlite:///{home.absolute().as_posix()}/mlflow.db",
+        TRACKING_URI: database_address(home),
         # A tiny model needs no more threads, and concurrent nodes would compete for the cores.
         "OMP_NUM_THREADS": "1",
     }

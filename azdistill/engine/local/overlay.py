@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from azdistill.engine.local.storage import remove
+from azdistill.engine.local.variables import TRACKING_URI
 
 # Its folder in the folder of a node. No output can have this name.
 OVERLAY = ".environment"
@@ -15,9 +16,12 @@ OVERLAY = ".environment"
 _PIP = '#!/bin/sh\nexec "$(dirname "$0")/python" -m pip "$@"\n'
 
 
-def create_overlay(folder: Path) -> None:
-    """Create the environment in `folder`, without the packages of an earlier attempt. Those of this process can be
-    imported in it."""
+def create_overlay(folder: Path, tracking: tuple[str, str] | None) -> None:
+    """Create the environment in `folder`, which is absolute, without the packages of an earlier attempt. Those of this
+    process can be imported in it.
+
+    Where MLflow is installed in it, the first address of `tracking` is replaced by the second one when Python starts.
+    """
     remove(folder)
     venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
     for name in ("pip", "pip3"):
@@ -26,8 +30,15 @@ def create_overlay(folder: Path) -> None:
         script.chmod(0o755)
     own = Path(sysconfig.get_path("purelib", "venv", vars={"base": str(folder), "platbase": str(folder)}))
     folders = [name for name in _site_folders() if Path(name).is_dir()]
-    lines = (f"import site; site.addsitedir({name!r})\n" for name in folders)
-    (own / "azdistill_parent.pth").write_text("".join(lines), encoding="utf-8")
+    lines = (f"import site; site.addsitedir({name!a})\n" for name in folders)
+    text = "".join(lines) + (_tracking_line(own, *tracking) if tracking else "")
+    (own / "azdistill_parent.pth").write_text(text, encoding="utf-8")
+
+
+def _tracking_line(own: Path, database: str, server: str) -> str:
+    is_installed = f"os.path.isdir({str(own / 'mlflow')!a})"
+    is_database = f"os.environ.get({TRACKING_URI!a}) == {database!a}"
+    return f"import os; {is_installed} and {is_database} and os.environ.update({TRACKING_URI}={server!a})\n"
 
 
 def overlay_variables(folder: Path, path: str) -> Mapping[str, str]:

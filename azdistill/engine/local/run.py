@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from azdistill.engine.local.downloads import download
 from azdistill.engine.local.environments import Environments
 from azdistill.engine.local.executors import execute
 from azdistill.engine.local.hashing import HASHES, FileHashes
+from azdistill.engine.local.mlflow_tracking import Tracking, installed_version
 from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.overlay import OVERLAY, create_overlay, overlay_variables
 from azdistill.engine.local.processes import Processes, Stopped
@@ -70,7 +72,8 @@ class Run:
 
     def run(self, interrupted: threading.Event) -> RunResult:
         """Run all nodes. Raises Interrupted when the event is set."""
-        with ThreadPoolExecutor(self.options.jobs) as pool:
+        tracking = Tracking(self.options.home, installed_version())
+        with ThreadPoolExecutor(self.options.jobs) as pool, closing(tracking) as self.tracking:
             try:
                 self._start_ready(pool)
                 while self.running and not interrupted.is_set():
@@ -195,7 +198,7 @@ class Run:
             logger.warning(f"{node.name}: warning: {warning}")
         stage(resolved.code, folder / CODE)
         if self.environments.interpreter(node.name) is None:
-            create_overlay(folder / OVERLAY)
+            create_overlay((folder / OVERLAY).absolute(), self.tracking.replacement)
         for name, path in resolved.outputs.items():
             is_file = node.outputs[name].type == "uri_file"
             if not self.resolver.is_shared(node, name) and (is_file or path.is_symlink() or path.is_file()):
@@ -210,6 +213,7 @@ class Run:
         overlay = (folder / OVERLAY).absolute()
         variables |= python.variables if python else overlay_variables(overlay, variables["PATH"])
         variables |= {**self._job_variables(node), **node.variables, **self.options.variables}
+        variables |= self.tracking.variables(variables, python.python if python else None)
         attempt = NodeAttempt(node, resolved, folder.absolute(), self.processes, variables, self.options)
         code: int | None = None
         try:

@@ -22,6 +22,10 @@ from azdistill.engine.pipeline.run_settings import ProcessLayout
 LOOPBACK = "127.0.0.1"
 WORKING_FOLDER = "AZUREML_CR_EXECUTION_WORKING_DIR_PATH"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
+# Folder of artifacts in the home folder. MLflow's default is in the current folder of the process that creates an
+# experiment, here the code of a node. The variable is one of its server, but MLflow reads it for any database.
+ARTIFACTS = "mlruns"
+_ARTIFACT_ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"
 
 # Variables of the job or of the launcher that this process may run in: a node has its own, or none. The exceptions are
 # settings, which users make too.
@@ -39,9 +43,14 @@ def own_variables(home: Path) -> dict[str, str]:
     As on Azure ML, MLFLOW_TRACKING_URI is set: here to a sqlite file in `home`, unless this process has another.
     """
     inherited = {name: value for name, value in os.environ.items() if not _OF_THIS_JOB.fullmatch(name)}
-    variables = {TRACKING_URI: f"sqlite:///{home.absolute().as_posix()}/mlflow.db", **inherited}
+    variables = {TRACKING_URI: database_address(home), _ARTIFACT_ROOT: str(home.absolute() / ARTIFACTS), **inherited}
     variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), variables.get("PATH", "")])
     return variables | {"PYTHONUNBUFFERED": "1", **_bytecode(home)}
+
+
+def database_address(home: Path) -> str:
+    """The MLflow database that runs share."""
+    return f"sqlite:///{home.absolute().as_posix()}/mlflow.db"
 
 
 def job_variables(pipeline: Pipeline, run: str, job: str, *, simulate_workspace: bool) -> dict[str, str]:

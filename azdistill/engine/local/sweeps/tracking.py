@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from azdistill.engine.local.sweeps.sampling import Values
+from azdistill.engine.local.variables import ARTIFACTS, TRACKING_URI
 
-TRACKING_URI, EXPERIMENT_NAME = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"
+EXPERIMENT_NAME = "MLFLOW_EXPERIMENT_NAME"
 # Tag of a run with the id of the run that it belongs to. On Azure ML a trial has it, too.
 PARENT = "mlflow.parentRunId"
 _DISABLE_TELEMETRY = "MLFLOW_DISABLE_TELEMETRY"
@@ -114,7 +115,7 @@ def _import_mlflow() -> None:
 
 def _artifacts(address: str) -> str | None:
     """The folder of artifacts for a sqlite database: next to it, not in the current folder as MLflow's default is."""
-    return str(Path(address.removeprefix(_SQLITE)).parent / "mlruns") if address.startswith(_SQLITE) else None
+    return str(Path(address.removeprefix(_SQLITE)).parent / ARTIFACTS) if address.startswith(_SQLITE) else None
 
 
 @contextmanager

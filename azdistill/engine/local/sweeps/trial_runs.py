@@ -15,8 +15,9 @@ from azdistill.engine.local.storage import own_folder, remove
 from azdistill.engine.local.sweeps.early_termination import trials_to_end
 from azdistill.engine.local.sweeps.outcome import describe_trial, finish_sweep
 from azdistill.engine.local.sweeps.sampling import sample_trials
-from azdistill.engine.local.sweeps.tracking import TRACKING_URI, TrackingFailed, TrialTracker
+from azdistill.engine.local.sweeps.tracking import TrackingFailed, TrialTracker
 from azdistill.engine.local.sweeps.trials import SweepTrial, TrialState, load_trials, write_trial
+from azdistill.engine.local.variables import TRACKING_URI
 from azdistill.engine.pipeline.sweep_checks import TRIALS
 from azdistill.engine.pipeline.sweeps import Sweep
 
