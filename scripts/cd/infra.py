@@ -31,7 +31,7 @@ def deploy_infrastructure(az: AzureCli, target: Target, deployment: Deployment) 
     target.require("group")
     if not deployment.parameters.is_file():
         raise InputError("no such file", file=deployment.parameters, fix="give a .bicepparam file")
-    az("bicep", "build", "--file", str(deployment.template), "--stdout", timeout_s=DEPLOYMENT_TIMEOUT_S)
+    compile_files(az, deployment.template)
     changes = preview(az, target, deployment)
     for change in changes:
         az.report(f"{change.get('changeType', ''):<12} {change.get('resourceId', '')}")
@@ -55,6 +55,17 @@ def deploy_infrastructure(az: AzureCli, target: Target, deployment: Deployment) 
             fix="name each resource by its inputs only",
         )
     az.report("idempotent: a further deployment creates and deletes nothing")
+
+
+def compile_files(az: AzureCli, template: Path) -> None:
+    """Compile a template, and all templates and parameter files next to it.
+
+    No preview reads those of other environments and those that are deployed by hand.
+    """
+    for path in sorted({template, *template.parent.glob("*.bicep")}):
+        az("bicep", "build", "--file", str(path), "--stdout", timeout_s=DEPLOYMENT_TIMEOUT_S)
+    for path in sorted(template.parent.glob("*.bicepparam")):
+        az("bicep", "build-params", "--file", str(path), "--stdout", timeout_s=DEPLOYMENT_TIMEOUT_S)
 
 
 def preview(az: AzureCli, target: Target, deployment: Deployment) -> Sequence[Mapping[str, Any]]:

@@ -1,5 +1,7 @@
 """azdistill schedule: the real client with the simulated workspace."""
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ SIMULATED = {
     "teacher": {"teacher_route": "simulated", "teachers": [{"model": "t"}]},
     "simulation": {"t": {"expert": "support"}},
 }
+READY_JOB = Path(__file__).parents[2] / "pipelines/support/job.yaml"
 TRAFFIC = "azureml://datastores/workspaceblobstore/paths/traffic/rows.jsonl"
 
 
@@ -60,6 +63,20 @@ def test_az_ml_creates_the_schedule_from_the_written_file(azdistill, job, worksp
     assert (loaded.name, loaded.trigger.expression, loaded.trigger.time_zone) == ("small", "30 */6 * * *", "UTC")
     assert loaded.create_job.settings.force_rerun is True
     assert workspace.schedules.by_name == {}
+
+
+def test_the_schedule_of_the_ready_job_is_one_command(azdistill, folder):
+    text = READY_JOB.read_text()
+    (command,) = re.findall(r"azdistill (schedule .*?)\n#\n", text, re.DOTALL)
+    verb, path, *options = shlex.split(command.replace("\\\n#", ""))
+    (folder / "job.yaml").write_text(text)
+    assert path == "pipelines/support/job.yaml"
+    done = azdistill(verb, "job.yaml", *options, "--set", f"data.test_data={TRAFFIC}", "--write-only")
+    assert (done.code, "every run gets the rows of today" in done.err) == (0, False), done.err
+    load_schedule(folder / "bundles/support-phi-4-mini.schedule.yml")
+    inputs = yaml.safe_load((folder / "bundles/support-phi-4-mini/pipeline.yml").read_text())["inputs"]
+    assert inputs["baseline"]["path"] == "azureml:support-phi-4-mini:1"
+    assert inputs["training_data"]["type"] == "uri_folder"
 
 
 @pytest.mark.parametrize(

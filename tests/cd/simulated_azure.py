@@ -148,6 +148,9 @@ class SimulatedAzure:
     def _bicep_build(self, _: Mapping[str, list[str]]) -> Reply:
         return answer({"$schema": "template", "resources": []})
 
+    def _bicep_build_params(self, _: Mapping[str, list[str]]) -> Reply:
+        return answer({"parametersJson": "{}"})
+
     def _deployment_group_what_if(self, _: Mapping[str, list[str]]) -> Reply:
         return answer({"status": "Succeeded", "changes": self.changes.pop(0) if self.changes[1:] else self.changes[0]})
 

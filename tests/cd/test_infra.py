@@ -9,7 +9,9 @@ STORAGE = "/subscriptions/s/resourceGroups/group/providers/Microsoft.Storage/sto
 
 @pytest.fixture
 def infra(cd, tmp_path):
-    (tmp_path / "dev.bicepparam").write_text("using 'main.bicep'\n")
+    for name in ("dev.bicepparam", "prod.bicepparam"):
+        (tmp_path / name).write_text("using 'main.bicep'\n")
+    (tmp_path / "shared.bicep").touch()
 
     def call(*arguments):
         return cd("infra", "--template", "main.bicep", "--parameters", "dev.bicepparam", *arguments)
@@ -25,8 +27,11 @@ def test_it_is_compiled_previewed_deployed_twice_and_previewed_again(infra, az, 
     azure.changes = [[change("Create")], [change("NoChange")]]
     done = infra()
     assert (done.code, azure.deployments) == (0, 2), done.err
-    assert [" ".join(call[:3]).removesuffix(" --file") for call in az.calls] == [
-        "bicep build",
+    assert [" ".join(call[:4] if call[0] == "bicep" else call[:3]) for call in az.calls] == [
+        "bicep build --file main.bicep",
+        "bicep build --file shared.bicep",
+        "bicep build-params --file dev.bicepparam",
+        "bicep build-params --file prod.bicepparam",
         "deployment group what-if",
         "deployment group create",
         "deployment group create",

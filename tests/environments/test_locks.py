@@ -203,6 +203,12 @@ def test_every_package_of_a_source_is_used(name: str) -> None:
     assert {canonicalize_name(line.name) for line in source(name)} - used - PLUGINS.keys() == set()
 
 
+def test_the_page_lists_every_step_with_its_environment() -> None:
+    table = re.findall(r"^\| `(\w+)` \| ([\w, ]+) \|", (lock.FOLDER / "README.md").read_text(), re.MULTILINE)
+    listed = {step: name for name, steps in table for step in steps.split(", ")}
+    assert listed == {step: step_of(step).environment for step in STEPS}
+
+
 @pytest.mark.pypi
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_each_lock_resolves_on_linux_x86_64_to_itself(name: str) -> None:

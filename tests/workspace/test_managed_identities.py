@@ -1,14 +1,18 @@
 """Identities and roles of the simulated workspace, as the real client reads them, and refused requests."""
 
+from pathlib import Path
+
 import pytest
 from azure.ai.ml import MLClient
 from azure.ai.ml.entities import Model
 from azure.core.exceptions import HttpResponseError
 
 from azdistill.azure.identities import assigned_identities
+from azdistill.azure.submission import submit
+from azdistill.contracts.errors import InputError
 from tests.workspace.clients import client_for
 from tests.workspace.credential import SimulatedCredential
-from tests.workspace.first_day import prepare
+from tests.workspace.first_day import IDENTITIES, FirstDayFault, compile_small_job, nothing, prepare
 from tests.workspace.resources.managed_identities import DATA_SCIENTIST, JOBS, SECRETS_READER, Identities, UserAssigned
 from tests.workspace.simulated import NAME, SimulatedWorkspace
 
@@ -48,3 +52,27 @@ def test_without_a_role_the_operations_of_a_step_are_refused(workspace: Simulate
         pytest.raises(HttpResponseError, match="does not have authorization"),
     ):
         other.connections.get("deepseek", populate_secrets=True)
+
+
+REFUSED = {
+    "no_user_assigned_identity": "Compute 'serverless' needs a user-assigned identity of the workspace",
+    "no_identity": "Compute 'cpu-cluster' needs a managed identity",
+    "unknown_client_id": "has no identity with client id",
+}
+
+
+@pytest.mark.parametrize(
+    "fault", [fault for fault in IDENTITIES if fault.code in REFUSED], ids=lambda fault: fault.name
+)
+def test_a_job_without_the_identity_of_its_compute_is_refused(
+    client: MLClient, workspace: SimulatedWorkspace, tmp_path: Path, fault: FirstDayFault
+) -> None:
+    """What the checks of `azdistill submit` report would be refused without them."""
+    bundle = compile_small_job(tmp_path, **fault.sections)
+    if fault.plant is not nothing:
+        assert submit(client, bundle).status == "NotStarted"
+        workspace.jobs.by_name.clear()
+    fault.plant(workspace)
+    with pytest.raises(InputError, match=REFUSED[fault.code]):
+        submit(client, bundle)
+    assert workspace.jobs.by_name == {}

@@ -123,6 +123,7 @@ def put(workspace: "SimulatedWorkspace", request: Request) -> Reply:
     _check_labels(name, properties)
     if kind == "Pipeline" and audience(request.headers.get("x-azureml-token", "")) != ML_AUDIENCE:
         raise ArmError(401, "UserError", f"A pipeline job needs a token for {ML_AUDIENCE} in x-azureml-token.")
+    workspace.managed_identities.check_job(properties)
     status = workspace.jobs.put(name, properties)
     return Reply(status, _resource(workspace, workspace.jobs[name], workspace.jobs[name].status))
 

@@ -5,6 +5,7 @@ serverless compute needs it.
 """
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,28 @@ class ManagedIdentities:
 
     def of_compute(self, name: str) -> Identities:
         return self.computes.get(name) or Identities(guid(f"system identity of {name}"))
+
+    def check_job(self, properties: Mapping[str, Any]) -> None:
+        """Raises the ArmError of a job whose nodes request a managed identity that their compute does not have.
+
+        Serverless compute accepts user-assigned identities of the workspace only. Sources: "Identity support" in
+        https://learn.microsoft.com/azure/machine-learning/how-to-use-serverless-compute, and the docs of clusters.
+        """
+        default = (properties.get("settings") or {}).get("default_compute")
+        for node in (properties.get("jobs") or {"": properties}).values():
+            identity = node.get("identity") or properties.get("identity") or {}
+            compute = str(node.get("computeId") or default or "").rpartition("/")[2]
+            if (identity.get("identity_type") or identity.get("identityType")) == "Managed":
+                self._check_node(compute, identity.get("client_id") or identity.get("clientId"))
+
+    def _check_node(self, compute: str, client_id: str | None) -> None:
+        is_serverless = compute == "serverless"
+        owner = self.workspace if is_serverless else self.of_compute(compute)
+        if not owner.user and (is_serverless or not owner.system):
+            kind = "user-assigned identity of the workspace" if is_serverless else "managed identity"
+            raise ArmError(400, "UserError", f"Compute {compute!r} needs a {kind}, and there is none.")
+        if client_id and client_id not in [user.client_id for user in owner.user]:
+            raise ArmError(400, "UserError", f"Compute {compute!r} has no identity with client id {client_id}.")
 
 
 @dataclass(frozen=True)
