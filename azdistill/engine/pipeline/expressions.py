@@ -2,19 +2,16 @@
 has no value."""
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-# The name is stripped of blanks by the reader: a pattern that does it takes quadratic time on a long run of blanks.
-_EXPRESSION = re.compile(r"\$\{\{([^{}]*)\}\}")
+from azdistill.engine.pipeline.shell import EXPRESSION, SHELL, ShellPosition
+
 # Without `]]`, the first match is all the rest of the text: else every `$[[` would look for it.
 _OPTIONAL = re.compile(r"\$\[\[(.*?)(\]\]|\Z)", re.DOTALL)
 _PARENT_INPUT = re.compile(r"parent\.inputs\.(.+)")
-# An expression, and what decides how bash reads the text after it. A comment starts with a word.
-_SHELL = re.compile(_EXPRESSION.pattern + r"|\\.|['\"`()\n]|\$\(|(?<![^\s;&|(])#", re.DOTALL)
 _PARENT_OUTPUT = re.compile(r"parent\.outputs\.([^.]+)")
 _JOB_OUTPUT = re.compile(r"parent\.jobs\.([^.]+)\.outputs\.([^.]+)")
 
@@ -53,12 +50,12 @@ Reference = PipelineInput | PipelineOutput | JobOutput
 
 def is_expression(text: str) -> bool:
     """True if the text is exactly one `${{ }}`."""
-    return bool(_EXPRESSION.fullmatch(text.strip()))
+    return bool(EXPRESSION.fullmatch(text.strip()))
 
 
 def reference(text: str) -> Reference | None:
     """Reference in a text that is exactly one `${{parent...}}`; None for any other text."""
-    expression = _EXPRESSION.fullmatch(text.strip())
+    expression = EXPRESSION.fullmatch(text.strip())
     inner = expression[1].strip() if expression else ""
     if match := _PARENT_INPUT.fullmatch(inner):
         return PipelineInput(match[1])
@@ -73,7 +70,7 @@ def input_text(text: str) -> InputText | None:
     """The parts of a text around `${{parent.inputs.NAME}}`; None where it has another expression."""
     parts: list[object] = []
     end = 0
-    for match in _EXPRESSION.finditer(text):
+    for match in EXPRESSION.finditer(text):
         target = reference(match[0])
         if not isinstance(target, PipelineInput):
             return None
@@ -84,7 +81,7 @@ def input_text(text: str) -> InputText | None:
 
 def names(command: str) -> Iterator[str]:
     """Names in the expressions of a command, such as `inputs.rows`."""
-    yield from (match[1].strip() for match in _EXPRESSION.finditer(command))
+    yield from (match[1].strip() for match in EXPRESSION.finditer(command))
 
 
 def with_group(command: str, old: str, new: str) -> str:
@@ -94,7 +91,7 @@ def with_group(command: str, old: str, new: str) -> str:
         group, _, name = match[1].strip().partition(".")
         return f"${{{{{new}.{name}}}}}" if group == old else match[0]
 
-    return _EXPRESSION.sub(renamed, command)
+    return EXPRESSION.sub(renamed, command)
 
 
 @lru_cache(maxsize=256)
@@ -118,47 +115,13 @@ def render(command: str, values: Mapping[str, str | Path]) -> str:
             return match[0]
         return match[1] if all(name in values for name in names(match[1])) else ""
 
-    position = _ShellPosition()
+    position = ShellPosition()
 
     def shell(match: re.Match[str]) -> str:
         if match[1] is not None:
             value = values[match[1].strip()]
             return value if isinstance(value, str) else position.quoted(value)
-        position.read(match[0])
+        position.read(match)
         return match[0]
 
-    return _SHELL.sub(shell, _OPTIONAL.sub(optional, command))
-
-
-class _ShellPosition:
-    """The quotes, parentheses and comment around a position in a bash command.
-
-    Quoting starts anew inside of `$( )` and backquotes, also within double quotes.
-    """
-
-    def __init__(self) -> None:
-        self._open = [""]
-        self._in_comment = False
-
-    def read(self, token: str) -> None:
-        """Advance over a token of `_SHELL`."""
-        innermost = self._open[-1]
-        if self._in_comment:
-            self._in_comment = token != "\n"
-        elif innermost == "'":
-            if token[-1] == "'":  # also behind a backslash, which escapes nothing here
-                self._open.pop()
-        elif token == innermost or (token, innermost) == (")", "("):
-            self._open.pop()
-        elif token in ('"', "`", "$(") or (innermost != '"' and token in ("'", "(")):
-            self._open.append(token.removeprefix("$"))
-        elif token == "#":
-            self._in_comment = innermost != '"'
-
-    def quoted(self, path: Path) -> str:
-        """The path as the position requires."""
-        if self._open[-1] == "'":
-            return str(path).replace("'", "'\\''")
-        if self._open[-1] == '"':
-            return re.sub(r'([\\"$`])', r"\\\1", str(path))
-        return shlex.quote(str(path))
+    return SHELL.sub(shell, _OPTIONAL.sub(optional, command))

@@ -1,5 +1,6 @@
 """Failed nodes: their messages, which nodes still run, and what the next run does."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -147,6 +148,23 @@ def test_an_error_of_bash_has_the_line_of_the_command(project: Project) -> None:
     project.write("pipeline.yml", "jobs:\n  bad:\n    command: |\n      true\n      nothing-like-this\n")
     project.run()
     assert (project.folder / "bad/log.txt").read_text() == "bash: line 2: nothing-like-this: command not found\n"
+
+
+def test_the_exit_code_of_a_command_is_that_of_bash_without_options(project: Project) -> None:
+    """As on Azure ML: a pipeline has that of its last program, and a line that fails does not end the command."""
+    commands = {
+        "pipe": ("false | true", 0),
+        "lines": ("false\ntrue", 0),
+        "both": ("true && false && touch here", 1),
+        "pipefail": ("set -o pipefail; false | true", 1),
+        "errexit": ("set -e\nfalse\ntrue", 1),
+        "last": ("true; (exit 7)", 7),
+    }
+    nodes = {name: {"command": command} for name, (command, _) in commands.items()}
+    settings = {"continue_on_step_failure": True}
+    project.write("pipeline.yml", json.dumps({"settings": settings, "jobs": nodes}))
+    codes = {name: node.exit_code for name, node in project.run().nodes.items()}
+    assert codes == {name: code for name, (_, code) in commands.items()}
 
 
 def test_only_the_end_of_a_large_log_is_read(project: Project) -> None:

@@ -117,18 +117,27 @@ setsid sleep 7001@ &
 setsid env -i bash -c 'trap "" TERM HUP; while true; do setsid sleep 7003@; done' &
 """
 
+# The last command of a node, and what else its pipeline has.
+ENDS_OF_A_NODE = {
+    "its end": ("true", ""),
+    "its failure": ("exit 3", ""),
+    "its time limit": ("sleep 60", "    limits: {timeout: 1}\n"),
+    "the failure of another": ("sleep 60", "  fails: {command: 'until [ -e @ ]; do sleep 0.1; done; exit 3'}\n"),
+}
+
 
 @pytest.mark.skipif(sys.platform != "linux", reason="docs/engine.md: other systems have no adoption of processes")
-@pytest.mark.parametrize("end", ["its end", "its failure", "a signal", "a kill of the engine"])
+@pytest.mark.parametrize("end", [*ENDS_OF_A_NODE, "a signal", "a kill of the engine"])
 def test_programs_in_sessions_of_their_own_end_with_their_node(project: Project, engines: Engines, end: str) -> None:
     number = os.getpid()
     left = LEFT.replace("@", str(number)).strip().replace("\n", "\n      ")
-    last = {"its end": "true", "its failure": "exit 3"}.get(end, "sleep 60")
-    long(project, f"{left}\n      sleep 0.5; touch @; {last}")
+    last, more = ENDS_OF_A_NODE.get(end, ("sleep 60", ""))
+    mark = long(project, f"{left}\n      sleep 0.5; touch @; {last}")
+    project.write("pipeline.yml", project.pipeline.read_text() + more.replace("@", mark))
     other = subprocess.Popen(["sleep", f"7000{number}"], start_new_session=True)
     engine = engines(project)
     until((project.root / "here").exists)
-    if last == "sleep 60":
+    if end not in ENDS_OF_A_NODE:
         # Each next to the shell of the node, whose command line names it.
         assert all(len(alive(f"sleep 700{kind}{number}")) > 1 for kind in (1, 2, 3))
         engine.send_signal(signal.SIGTERM if end == "a signal" else signal.SIGKILL)
