@@ -7,8 +7,8 @@ class ComparedRun(Result):
     """The student of one run.
 
     `score` is its value of the compared metric, `rows` the test rows that count for it. `difference` is its mean score
-    minus that of the first run on the `shared_rows` test rows of both; both are None for the first run. `model` are
-    the metrics and the profile of the student.
+    minus that of the first run on the `shared_rows` test rows of both, of which `different_answers` have other answers.
+    These are None for the first run. `model` are the metrics and the profile of the student.
     """
 
     name: str
@@ -18,6 +18,7 @@ class ComparedRun(Result):
     retention: Interval
     gain: Interval
     shared_rows: int | None = None
+    different_answers: int | None = None
     difference: Interval | None = None
     model: ModelMetrics
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,7 +10,13 @@ from azdistill.contracts.comparison import ComparedRun, RunComparison
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.results import GateDecision, Interval, Metrics, ModelMetrics, RowScores
 from azdistill.evaluation.intervals import PairedBootstrap
-from azdistill.evaluation.metrics import mean_interval
+
+
+class ScoredAnswer(NamedTuple):
+    """The student's answer to one row, as the task extracts it, and its score."""
+
+    answer: str | None
+    score: float
 
 
 @dataclass(frozen=True)
@@ -29,30 +36,33 @@ def compare(runs: Mapping[str, RunResults], bootstrap: PairedBootstrap, metric: 
     different ones, or if a run has no such metric.
     """
     metric = metric or _common_primary_metric(runs)
-    scores = {name: _student_scores(name, run.scores, metric) for name, run in runs.items()}
+    answers = {name: _student_answers(name, run.scores, metric) for name, run in runs.items()}
     first = next(iter(runs))
 
     def compared(name: str) -> ComparedRun:
-        run, own = runs[name], np.array(list(scores[name].values()), dtype=float)
-        shared = [identity for identity in scores[name] if identity in scores[first]]
-        own_shared, first_shared = (np.array([scores[of][row] for row in shared]) for of in (name, first))
+        run, own, reference = runs[name], answers[name], answers[first]
+        shared = [] if name == first else [(own[row], reference[row]) for row in own if row in reference]
         return ComparedRun(
             name=name,
             decision=run.decision.decision,
             rows=len(own),
-            score=mean_interval(own, bootstrap),
+            score=run.metrics.models["student"].interval(metric),
             retention=run.metrics.retention,
             gain=run.metrics.gain,
             shared_rows=None if name == first else len(shared),
-            difference=None if name == first else _difference(own_shared, first_shared, bootstrap),
+            different_answers=None if name == first else sum(one != other for one, other in shared),
+            difference=None if name == first else _difference(shared, bootstrap),
             model=run.student,
         )
 
     return RunComparison(metric=metric, runs=tuple(map(compared, runs)))
 
 
-def _difference(own: np.ndarray, first: np.ndarray, bootstrap: PairedBootstrap) -> Interval:
-    return bootstrap.gain(own, first) if len(own) else Interval()
+def _difference(shared: Sequence[tuple[ScoredAnswer, ScoredAnswer]], bootstrap: PairedBootstrap) -> Interval:
+    if not shared:
+        return Interval()
+    own, reference = np.array([[one.score, other.score] for one, other in shared]).T
+    return bootstrap.gain(own, reference)
 
 
 def _common_primary_metric(runs: Mapping[str, RunResults]) -> str:
@@ -72,8 +82,8 @@ def _row_metrics(runs: Mapping[str, RunResults]) -> list[str]:
     return sorted(set.intersection(*names)) if names else []
 
 
-def _student_scores(name: str, rows: Sequence[RowScores], metric: str) -> dict[str, float]:
-    """Scores of the student by the id of the row, of the rows that count."""
+def _student_answers(name: str, rows: Sequence[RowScores], metric: str) -> dict[str, ScoredAnswer]:
+    """Answers of the student by the id of the row, of the rows that count."""
     if rows and metric not in rows[0].scores:
         raise InputError(
             f"no metric {metric!r} of single rows",
@@ -81,5 +91,5 @@ def _student_scores(name: str, rows: Sequence[RowScores], metric: str) -> dict[s
             code="unknown_metric",
             fix=f"choose one of {', '.join(rows[0].scores)}",
         )
-    scores = {row.id: row.score(metric, "student") for row in rows}
-    return {identity: score for identity, score in scores.items() if score is not None}
+    scores = {row.id: (row.answers.get("student"), row.score(metric, "student")) for row in rows}
+    return {row: ScoredAnswer(answer, score) for row, (answer, score) in scores.items() if score is not None}

@@ -33,6 +33,8 @@ def difference(run: ComparedRun) -> str:
         return ""
     if not run.shared_rows:
         return "no shared test rows"
+    if run.different_answers == 0:
+        return f"the same answers on all {run.shared_rows:,} shared rows"
     return f"{direction(run.difference)}: {ratio_interval(run.difference)} on {run.shared_rows:,} shared rows"
 
 

@@ -12,7 +12,7 @@ from tests.damaged import CONTENTS
 
 def compared_run(name: str, correct: int) -> None:
     """A finished run whose student is right on some of 40 test rows."""
-    path = evaluated(a_run(Path(name), evaluate="completed", report="completed"))
+    path = evaluated(a_run(Path(name), evaluate="completed", report="completed"), accuracy=correct / 40)
     scores = [{"id": str(row), "answers": {}, "scores": {"accuracy": {"student": row < correct}}} for row in range(40)]
     (path / "evaluate/evaluation/scores.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in scores))
     (path / "report/report").mkdir(parents=True)
@@ -32,6 +32,14 @@ def test_runs_are_compared_with_the_first(azdistill: Command) -> None:
     page = Path("page.html").read_text()
     assert "&lt;b&gt;lora is better." in page
     assert "<b>" not in page
+
+
+def test_the_same_answers_are_called_so(azdistill: Command) -> None:
+    for name in ("runs/full", "runs/again"):
+        compared_run(name, 20)
+    done = azdistill("compare", "full", "again", "--output", "page.html")
+    assert "the same answers on all 40 shared rows" in " ".join(done.out.replace("│", "").split())
+    assert "again gives the same answers." in Path("page.html").read_text()
 
 
 def test_a_damaged_file_of_a_run_is_named(azdistill: Command) -> None:

@@ -13,8 +13,9 @@ BOOTSTRAP = PairedBootstrap(seed=0, resamples=500, confidence=0.95)
 def run(scores: dict[str, float | bool | None], metric: str = "accuracy") -> RunResults:
     """A run whose student has these scores of a metric by row."""
     rows = [RowScores(id=name, answers={}, scores={metric: {"student": score}}) for name, score in scores.items()]
-    metrics = {"task": "qa", "primary_metric": metric, "reference": "gold", "rows": 1, "unscored": 0, "models": {}}
     interval = {"value": 0.5, "low": 0.4, "high": 0.6}
+    metrics = {"task": "qa", "primary_metric": metric, "reference": "gold", "rows": 1, "unscored": 0}
+    metrics["models"] = {"student": {metric: interval}}
     decision = GateDecision(decision="passed", enforced=True, register_student=True, gates=())
     return RunResults(
         Metrics.model_validate(metrics | {"retention": interval, "gain": interval}), decision, rows, ModelMetrics({})
@@ -27,8 +28,8 @@ def test_a_difference_is_paired_on_the_shared_rows() -> None:
     comparison = compare({"first": first, "second": second}, BOOTSTRAP)
     reference, compared = comparison.runs
     assert (comparison.metric, reference.difference, reference.shared_rows) == ("accuracy", None, None)
-    assert (reference.score.value, compared.score.value) == (0.5, 0.6)
-    assert (compared.rows, compared.shared_rows) == (100, 50)
+    assert compared.score == Interval(value=0.5, low=0.4, high=0.6)  # as the run reported it
+    assert (compared.rows, compared.shared_rows, compared.different_answers) == (100, 50, 5)
     assert compared.difference
     assert compared.difference.value == 0.1
     # Unpaired, the interval of two shares near a half of 50 rows is .39 wide.
@@ -41,7 +42,7 @@ def test_graded_scores_and_rows_that_do_not_count() -> None:
     first = run({"a": 0.2, "b": 0.4, "c": None}, "f1")
     second = run({"a": 0.4, "b": None, "c": 0.5}, "f1")
     compared = compare({"first": first, "second": second}, BOOTSTRAP).runs[1]
-    assert (compared.rows, compared.shared_rows, compared.score.value) == (2, 1, 0.45)
+    assert (compared.rows, compared.shared_rows, compared.different_answers) == (2, 1, 1)
     assert compared.difference
     assert compared.difference.value == pytest.approx(0.2)
 
