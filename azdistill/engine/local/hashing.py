@@ -2,19 +2,15 @@
 
 import hashlib
 import json
-import os
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
 from azdistill.engine.errors import DataError
 from azdistill.engine.files import read_json
+from azdistill.engine.folders import files_under
 from azdistill.engine.local.storage import own_file
 
 Stamp = tuple[int, int, int, int]
-
-
-# The cache of hashes in a run folder.
-HASHES = ".hashes.json"
 
 
 class FileHashes:
@@ -57,28 +53,6 @@ class FileHashes:
 def combine(digests: Mapping[str, str]) -> str:
     """One sha256 over names and hashes, in the order of names."""
     return hashlib.sha256("".join(f"{name}\0{digests[name]}\n" for name in sorted(digests)).encode()).hexdigest()
-
-
-def files_under(folder: Path, own: Container[Path] = ()) -> Iterator[tuple[str, Path]]:
-    """Relative name and path of every file in a folder. Follows links to folders, as an upload does.
-
-    Run folders inside it, and those of `own`, which are absolute, are left out: a run with `code: .` and the default
-    run folder would never be reused, and would contain itself.
-    """
-
-    def is_skipped(path: Path) -> bool:
-        return path.absolute() in own or (path / HASHES).is_file() or _is_cycle(path)
-
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not is_skipped(Path(parent, name))]
-        for path in (Path(parent, name) for name in names):
-            if path.is_file():
-                yield path.relative_to(folder).as_posix(), path
-
-
-def _is_cycle(folder: Path) -> bool:
-    """True for a link to a folder that contains the link, such as `latest -> .`."""
-    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
 
 
 def _digest(path: Path) -> str:

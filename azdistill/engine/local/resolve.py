@@ -14,7 +14,7 @@ from azdistill.engine.local.environments import Environments
 from azdistill.engine.local.hashing import FileHashes, combine
 from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.records import MAX_LISTED_FILES, ReuseKey, without_secret
-from azdistill.engine.local.snapshots import snapshot
+from azdistill.engine.local.snapshots import snapshot_hashes
 from azdistill.engine.local.storage import (
     DEFAULT_DATASTORE,
     data_option,
@@ -28,6 +28,7 @@ from azdistill.engine.pipeline.flatten import SEPARATOR
 from azdistill.engine.pipeline.model import Data, Environment, Node, OutputSetting, Pipeline, Scalar
 from azdistill.engine.pipeline.parallel import reuse_settings
 from azdistill.engine.pipeline.run_settings import process_layout
+from azdistill.engine.pipeline.snapshots import Snapshot, snapshot_of
 from azdistill.engine.problems import FieldPath, Problem
 
 
@@ -48,15 +49,15 @@ NodeOutputs = Mapping[tuple[str, str], HashedPath]
 class ResolvedNode:
     """A node ready to run or to be reused.
 
-    `ports` are the values of the expressions in its command, such as `inputs.rows`. `code` are the files of its
-    snapshot by name.
+    `ports` are the values of the expressions in its command, such as `inputs.rows`. `code` is its
+    snapshot.
     """
 
     ports: Mapping[str, str | Path]
     key: ReuseKey
     outputs: Mapping[str, Path]
     settings: Mapping[str, str]
-    code: dict[str, Path]
+    code: Snapshot
     inputs: Mapping[str, HashedPath] = field(default_factory=dict)
 
 
@@ -89,7 +90,7 @@ class Resolver:
 
     def resolve(self, node: Node, produced: NodeOutputs) -> ResolvedNode:
         """The ports and the reuse key of `node`, once all its inputs are produced."""
-        code = snapshot(node.component, self.hashes.own)
+        code = snapshot_of(node.component.code, node.component.folder, node.component.includes, self.hashes.own)
         values, files = self._definition(node, code)
         ports: dict[str, str | Path] = {}
         inputs: dict[str, HashedPath] = {}
@@ -213,11 +214,11 @@ class Resolver:
         """The values of the expressions in an output's address."""
         return {"name": self.job_name(node), "default_datastore": self._datastore, "output_name": output}
 
-    def _definition(self, node: Node, code: dict[str, Path]) -> tuple[dict[str, str], dict[str, Mapping[str, str]]]:
+    def _definition(self, node: Node, code: Snapshot) -> tuple[dict[str, str], dict[str, Mapping[str, str]]]:
         """The part of the reuse key that does not depend on inputs: values and file hashes by label."""
         component = node.component
         files: dict[str, Mapping[str, str]] = {
-            "code": self.hashes.files(code.items()),
+            "code": snapshot_hashes(code, self.hashes),
             "environment": self._environment_files(component.environment),
         }
         values = {label: combine(digests) for label, digests in files.items()} | {"command": component.command}

@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from azdistill.engine.errors import Interrupted
+from azdistill.engine.folders import HASHES
 from azdistill.engine.local.attempts import CODE, LOG, LOGS_OF_PROCESSES, NodeAttempt, append_note
 from azdistill.engine.local.downloads import download
 from azdistill.engine.local.environments import Environments
 from azdistill.engine.local.executors import execute
-from azdistill.engine.local.hashing import HASHES, FileHashes
+from azdistill.engine.local.hashing import FileHashes
 from azdistill.engine.local.mlflow_tracking import Tracking, installed_version
 from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.overlay import OVERLAY, create_overlay, overlay_variables
@@ -194,7 +195,7 @@ class Run:
             for log in (folder / LOG, *folder.glob(LOGS_OF_PROCESSES)):
                 remove(log)
         write_record(folder, NodeRecord("running", resolved.key, resolved.settings))
-        if warning := large_snapshot(resolved.code):
+        if warning := large_snapshot(resolved.code.files):
             logger.warning(f"{node.name}: warning: {warning}")
         stage(resolved.code, folder / CODE)
         if self.environments.interpreter(node.name) is None:

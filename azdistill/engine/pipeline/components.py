@@ -14,6 +14,7 @@ from azdistill.engine.pipeline.model import ANY, Component, InputPort, Scalar
 from azdistill.engine.pipeline.parallel import JOB_FIELDS as PARALLEL_FIELDS
 from azdistill.engine.pipeline.parallel import check_declared, check_task, read_parallel
 from azdistill.engine.pipeline.run_settings import RUN_SETTINGS, check_run_settings
+from azdistill.engine.pipeline.snapshots import Source, is_zipped, snapshot_of
 from azdistill.engine.pipeline.types import is_known, mismatch
 from azdistill.engine.pipeline.yaml_node import YamlNode
 from azdistill.engine.pipeline.yaml_readings import warn_of_readings
@@ -26,6 +27,8 @@ _FIELDS = frozenset(
 SEARCH_SPACE = "search_space"
 
 _SCHEMA = re.compile(r"/(\w+)\.schema\.json$")
+# Files of a snapshot that are checked, and problems that are listed: one of its folders may be of another kind.
+MAX_CHECKED_FILES, MAX_REFUSALS = 20_000, 5
 # File systems limit a name to this length.
 MAX_NAME_LENGTH = 255
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
@@ -110,10 +113,12 @@ def _component(
         parallel=read_parallel(node) if kind == "parallel" else None,
     )
     check_run_settings(node)
-    for path in component.includes:
-        if not os.path.exists(path):
-            includes = node.at("additional_includes")
-            includes.error("missing_file", "no such file or folder", value=os.path.relpath(path, folder))
+    missing = [path for path in component.includes if not os.path.exists(path) and not is_zipped(path)]
+    for path in missing:
+        includes = node.at("additional_includes")
+        includes.error("missing_file", "no such file or folder", value=os.path.relpath(path, folder))
+    if not missing and (component.code is None or os.path.exists(component.code)):
+        _check_snapshot({"code": task, "additional_includes": node}, component)
     if kind == "command":
         _check_command(node, component)
     if kind == "parallel":
@@ -192,6 +197,26 @@ def _code(node: YamlNode) -> Path | None:
     if not os.path.exists(path):
         node.error("missing_file", "no such folder", "paths are relative to this file")
     return path
+
+
+def _check_snapshot(owners: Mapping[Source, YamlNode], component: Component) -> None:
+    """Report what Azure ML's client refuses in the first files of the snapshot, and names that differ only by case."""
+    snapshot = snapshot_of(component.code, component.folder, component.includes, most=MAX_CHECKED_FILES)
+    for refusal in snapshot.refusals[:MAX_REFUSALS]:
+        owners[refusal.source].at(refusal.source).error(
+            refusal.code,
+            refusal.message,
+            refusal.fix,
+            value=refusal.value,
+            scope="azure" if refusal.runs_here else "everywhere",
+        )
+    names_by_key: dict[str, str] = {}
+    for name in snapshot.files:
+        other = names_by_key.setdefault(name.casefold(), name)
+        if other != name:
+            message = f"has {other!r} too: on a disk of Windows or macOS they are one file"
+            owners["code"].at("code").warning("similar_names", message, "rename one of them", value=name)
+            break
 
 
 def _check_command(node: YamlNode, component: Component) -> None:

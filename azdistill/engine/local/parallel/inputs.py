@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from azdistill.engine.errors import InputError
-from azdistill.engine.local.hashing import files_under
+from azdistill.engine.folders import files_under
 from azdistill.engine.pipeline.model import ANY
 from azdistill.engine.yaml_document import read_document
 
