@@ -166,11 +166,11 @@ def test_a_snapshot_that_the_client_refuses_is_an_error_at_its_line(tmp_path: Pa
     fields = (
         "type: command\nname: c\ncommand: echo\nenvironment: azureml:e:1\ncode: src\nadditional_includes: [shared]\n"
     )
-    (tmp_path / "c.yml").write_text("type: pipeline\njobs:\n  a:\n    component:\n" + indent(fields, "      "))
+    (tmp_path / "c.yml").write_text("type: pipeline\njobs:\n  a:\n    compute: serverless\n    component:\n" + indent(fields, "      "))
     problems = validate_file(tmp_path / "c.yml")
     assert [(problem.severity, problem.code, problem.line, problem.value) for problem in problems] == [
-        ("warning", "similar_names", 9, "a.py"),
-        ("error", "link_loop", 9, "l"),
-        ("error", "broken_link", 9, "no.txt"),
-        ("error", "duplicate_name", 10, "shared"),
+        ("warning", "similar_names", 10, "a.py"),
+        ("error", "link_loop", 10, "l"),
+        ("error", "broken_link", 10, "no.txt"),
+        ("error", "duplicate_name", 11, "shared"),
     ]
