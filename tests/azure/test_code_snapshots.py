@@ -166,7 +166,8 @@ def test_a_snapshot_that_the_client_refuses_is_an_error_at_its_line(tmp_path: Pa
     fields = (
         "type: command\nname: c\ncommand: echo\nenvironment: azureml:e:1\ncode: src\nadditional_includes: [shared]\n"
     )
-    (tmp_path / "c.yml").write_text("type: pipeline\njobs:\n  a:\n    compute: serverless\n    component:\n" + indent(fields, "      "))
+    job = "type: pipeline\njobs:\n  a:\n    compute: serverless\n    component:\n"
+    (tmp_path / "c.yml").write_text(job + indent(fields, "      "))
     problems = validate_file(tmp_path / "c.yml")
     assert [(problem.severity, problem.code, problem.line, problem.value) for problem in problems] == [
         ("warning", "similar_names", 10, "a.py"),
