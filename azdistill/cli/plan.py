@@ -91,7 +91,7 @@ def _figures(
         yield "prompt tokens", _tokens(estimated.input_tokens)
         limit = f"at most max_tokens={job.teacher.max_tokens} per answer"
         yield "answer tokens", f"{_tokens(estimated.output_tokens)}, {limit}"
-        yield "cost", _cost(estimated)
+        yield "cost", _cost(estimated, job.teacher.budget)
     yield from _judge(job, estimated)
     yield from _scorer(job, estimated)
     if minutes:
@@ -121,13 +121,13 @@ def _augment(job: "DistillationJob", estimated: "Estimate") -> Iterator[tuple[st
     if augment:
         asked = f"{augment.asked.low:,} to {augment.asked.high:,} requests, the more of them the more are rejected"
         yield "new prompts", f"{augment.name}: {asked}"
-        yield from _cost_lines(augment)
+        yield from _cost_lines(augment, job.data.augment.budget if job.data.augment else None)
     elif job.data.augment and job.teacher.teacher_route == "endpoint":
         yield "new prompts", UNKNOWN
 
 
-def _cost_lines(planned: "PlannedTeacher") -> Iterator[tuple[str, str]]:
-    cost = "no prices: set input_price and output_price" if planned.cost is None else _amount(planned.cost)
+def _cost_lines(planned: "PlannedTeacher", budget: float | None) -> Iterator[tuple[str, str]]:
+    cost = "no prices: set input_price and output_price" if planned.cost is None else _amount(planned.cost, budget)
     yield "  tokens", f"{_tokens(planned.input_tokens)} of prompts, {_tokens(planned.output_tokens)} of replies"
     yield "  cost", cost
 
@@ -141,18 +141,20 @@ def _judge(job: "DistillationJob", estimated: "Estimate") -> Iterator[tuple[str,
         return
     if minimum is not None:
         purpose = f"for curate.min_judge_score={minimum:g}"
-        yield from _judge_requests("judge, answers", name, estimated.judge_answers, purpose)
-    yield from _judge_requests("judge, test", name, estimated.judge, f"mode {job.judge.mode}")
+        yield from _judge_requests("judge, answers", name, estimated.judge_answers, purpose, job.judge.budget)
+    yield from _judge_requests("judge, test", name, estimated.judge, f"mode {job.judge.mode}", job.judge.budget)
     if minimum is not None and estimated.judge_cost:
-        yield "judge, cost", f"{_amount(estimated.judge_cost)} of both"
+        yield "judge, cost", f"of both: {_amount(estimated.judge_cost, job.judge.budget)}"
 
 
-def _judge_requests(label: str, name: str, planned: "PlannedTeacher | None", purpose: str) -> Iterator[tuple[str, str]]:
+def _judge_requests(
+    label: str, name: str, planned: "PlannedTeacher | None", purpose: str, budget: float | None
+) -> Iterator[tuple[str, str]]:
     if planned is None:
         yield label, f"{name}: {UNKNOWN}"
     else:
         yield label, f"{name}: {_count(planned.asked)}, {purpose}"
-        yield from _cost_lines(planned)
+        yield from _cost_lines(planned, budget)
 
 
 def _scorer(job: "DistillationJob", estimated: "Estimate") -> Iterator[tuple[str, str]]:
@@ -170,7 +172,7 @@ def _scorer(job: "DistillationJob", estimated: "Estimate") -> Iterator[tuple[str
         yield "  tokens", f"{_tokens(scorer.input_tokens)} of prompts and sampled answers"
     else:
         yield "scorer", f"{scorer.name}: {_count(scorer.asked)}, one for each sampled answer"
-        yield from _cost_lines(scorer)
+        yield from _cost_lines(scorer, job.scorer.budget)
 
 
 def _requests(job: "DistillationJob", estimated: "Estimate") -> str:
@@ -189,9 +191,9 @@ def _tokens(tokens: "EstimatedRange | None") -> str:
     return UNKNOWN if tokens is None else f"{tokens.low:,.0f} to {tokens.high:,.0f}"
 
 
-def _cost(estimated: "Estimate") -> str:
+def _cost(estimated: "Estimate", budget: float | None) -> str:
     if estimated.cost is not None:
-        return f"{_amount(estimated.cost)}, in the currency of the prices"
+        return f"in the currency of the prices: {_amount(estimated.cost, budget)}"
     if estimated.asked is None:
         return UNKNOWN
     names = [repr(teacher.name) for teacher in estimated.teachers if teacher.cost is None]
@@ -199,8 +201,14 @@ def _cost(estimated: "Estimate") -> str:
     return f"no prices: set input_price and output_price of {teachers}"
 
 
-def _amount(cost: "EstimatedRange") -> str:
-    return f"{cost.low:,.2f} to {cost.high:,.2f}"
+def _amount(cost: "EstimatedRange", budget: float | None = None) -> str:
+    """A cost, which is at most the budget, and whether the budget may end the requests."""
+    from azdistill.reporting.messages import amount
+
+    text = f"{amount(cost.low)} to {amount(cost.high)}"
+    if budget is None or cost.high < budget:
+        return text
+    return f"{text}: the budget of {amount(budget)} {'is too small' if cost.low >= budget else 'may be too small'}"
 
 
 def _training(training: "PlannedTraining") -> Iterator[tuple[str, str]]:

@@ -32,6 +32,12 @@ def planned(azdistill: Command, job: Path) -> dict:  # type: ignore[type-arg]
     return parsed
 
 
+@pytest.mark.parametrize(("budget", "words"), [("0.5", "0.023 to 0.5: the budget of 0.5 may be"), ("0.01", "0.01 is")])
+def test_a_budget_that_may_end_the_requests_is_shown(azdistill: Command, job: Path, budget: str, words: str) -> None:
+    job.write_text(job.read_text().replace("student:\n", f"  budget: {budget}\nstudent:\n"))
+    assert f"{words} too small" in " ".join(azdistill("plan", job).out.replace("│", " ").split())
+
+
 def test_it_shows_nodes_rows_cost_and_memory(azdistill: Command, job: Path) -> None:
     done = azdistill("plan", job)
     assert (done.code, done.err) == (0, "")
@@ -41,7 +47,7 @@ def test_it_shows_nodes_rows_cost_and_memory(azdistill: Command, job: Path) -> N
     assert "DeepSeek-V3.2: at most 100 requests" in text
     assert "13,000 to 21,667" in text
     assert "1,000 to 102,400, at most max_tokens=1024 per answer" in text
-    assert "0.02 to 1.05" in text
+    assert "cost in the currency of the prices: 0.023 to 1.05 " in text
     assert "8 rows of 2,048 tokens, a GPU of Standard_NC24ads_A100_v4 has 80: fits; the largest is the" in text
     assert [part for part in PARTS if f" {part} " not in text] == []
     assert "full, chosen: " in text

@@ -193,6 +193,6 @@ def test_the_plan_shows_the_judge(rows: str, tmp_path: Path, monkeypatch, capsys
     out = capsys.readouterr().out
     assert "gpt-4.1: at most 1,200 requests, mode pairwise" in out
     assert "gpt-4.1: at most 200 requests, for curate.min_judge_score=3" in out
-    assert " of both" in out
+    assert " of both: " in out
     plan_command(tmp_path / "job.yaml", Format.json)
     assert json.loads(capsys.readouterr().out)["judge"]["asked"] == {"low": 1200, "high": 1200}
