@@ -111,5 +111,18 @@ def _located(pipeline: Path, messages: Sequence[tuple[FieldPath, str]]) -> list[
             field=field,
             refused_by=CLIENT,
         )
-        for field, message in messages
+        for field, message in _at_jobs(messages, document.value)
     ]
+
+
+def _at_jobs(messages: Sequence[tuple[FieldPath, str]], document: Any) -> list[tuple[FieldPath, str]]:
+    """The messages, where the client has the fields of a job without a component below a component. It misses this
+    component, too, where the job has another error."""
+    at_jobs = []
+    for field, message in messages:
+        job = document.get("jobs", {}).get(field[1]) if field[:1] == ("jobs",) and len(field) > 2 else None
+        is_own = isinstance(job, dict) and field[2] == "component" and "component" not in job
+        others = [other for other, _ in messages if other[:2] == field[:2] and other != field]
+        if not (is_own and others and field[3:] == ()):
+            at_jobs.append(((*field[:2], *field[3:]) if is_own else field, message))
+    return at_jobs

@@ -63,17 +63,19 @@ _CONSTRUCTOR = yaml.constructor.SafeConstructor()
 _CONSTRUCTORS_1_1: Mapping[str, Callable[[yaml.ScalarNode], Any]] = {
     type: getattr(_CONSTRUCTOR, f"construct_yaml_{type}") for type in ("null", "bool", "int", "float", "timestamp")
 }
+_TAGS_1_1 = frozenset("null bool int float binary timestamp omap pairs set str seq map".split())
 _LOADERS: Mapping[Version, Any] = {"1.1": _SafeLoader, "1.2": _Loader}
 
 
 class Reading(NamedTuple):
-    """A field whose value in YAML 1.1 is another than a person would read, or that replaces an earlier one of its name.
+    """A field whose value in YAML 1.1 is another than a person would read, whose name is no text there, or that
+    replaces an earlier one of its name.
 
     `text` is that of the file, `value` what is read.
     """
 
     field: FieldPath
-    code: Literal["yaml_1_1", "duplicate_key"]
+    code: Literal["yaml_1_1", "key_is_no_text", "duplicate_key"]
     text: str
     value: Any
 
@@ -189,6 +191,8 @@ class _Values:
 
     def of(self, node: yaml.Node, field: FieldPath = ()) -> Any:
         self._count(1)
+        if self.version == AZURE_YAML:
+            _check_tag(node)
         if isinstance(node, yaml.MappingNode):
             return {key: self.of(value, (*field, key)) for key, value in self.fields(node, field).items()}
         if isinstance(node, yaml.SequenceNode):
@@ -198,14 +202,7 @@ class _Values:
 
     def _of_1_1(self, node: yaml.ScalarNode, field: FieldPath) -> Any:
         """The value that PyYAML reads, but for a date, which stays text: Azure's client has no use for it."""
-        value, construct = node.value, _CONSTRUCTORS_1_1.get(node.tag.removeprefix(_TAG))
-        if construct:
-            _check_digits(node)
-            try:
-                value = construct(node)
-            except (ValueError, KeyError, AttributeError, OverflowError):  # PyYAML does not check what a tag claims
-                message = f"{node.value[:MAX_DIGITS]!r} is not of type {node.tag.removeprefix(_TAG)}"
-                raise yaml.composer.ComposerError(problem=message, problem_mark=node.start_mark) from None
+        value = _constructed(node)
         if _is_surprising(node.value, value):
             self.readings.append(Reading(field, "yaml_1_1", node.value, value))
         return node.value if isinstance(value, datetime.date) else value
@@ -245,6 +242,8 @@ class _Values:
                     message = f"duplicate key {key.value!r}"
                     raise yaml.composer.ComposerError(problem=message, problem_mark=key.start_mark)
                 self.readings.append(Reading((*field, key.value), "duplicate_key", key.value, None))
+            if self.version == AZURE_YAML and not isinstance(name := _constructed(key), str):
+                self.readings.append(Reading((*field, key.value), "key_is_no_text", key.value, name))
             fields[key.value] = value
         return merged | fields
 
@@ -256,6 +255,25 @@ class _Values:
             fields = self.fields(mapping)
             self._count(1 + len(fields))
             yield from fields.items()
+
+
+def _constructed(node: yaml.ScalarNode) -> Any:
+    """The value that PyYAML constructs of a scalar."""
+    construct = _CONSTRUCTORS_1_1.get(node.tag.removeprefix(_TAG))
+    if construct is None:
+        return node.value
+    _check_digits(node)
+    try:
+        return construct(node)
+    except (ValueError, KeyError, AttributeError, OverflowError):  # PyYAML does not check what a tag claims
+        message = f"{node.value[:MAX_DIGITS]!r} is not of type {node.tag.removeprefix(_TAG)}"
+        raise yaml.composer.ComposerError(problem=message, problem_mark=node.start_mark) from None
+
+
+def _check_tag(node: yaml.Node) -> None:
+    """PyYAML's SafeLoader refuses a tag that it does not know."""
+    if node.tag.removeprefix(_TAG) not in _TAGS_1_1:
+        raise yaml.composer.ComposerError(problem=f"unknown tag {node.tag!r}", problem_mark=node.start_mark)
 
 
 def _check_digits(node: yaml.ScalarNode) -> None:

@@ -135,12 +135,12 @@ def test_a_bundle_that_the_client_does_not_load_is_not_sent(
 def test_validate_runs_the_client_with_its_option(azdistill: Command, job: Path, small: Path) -> None:
     assert azdistill("validate", job, "--sdk").code == 0
     assert azdistill("validate", small, "--sdk").code == 0
-    path = edit(small, COMPUTE, "    services: {tensor: {type: board, port: x}}\n    compute: azureml:c\n")
+    path = edit(small, "jobs:\n", "jobs:\n  words: {type: spark, component: azureml:words:1, args: [5]}\n")
     assert azdistill("validate", small).code == 0
     done = azdistill("validate", small, "--sdk")
     assert done.code == 2
     assert "anonymous registration" not in done.err
-    assert f"{path}:14: jobs.register.services.tensor: " in done.err
+    assert f"{path}:11: jobs.words.args: " in done.err
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ import pytest
 from tests.corpus.verdicts import FILES, VERDICTS, compare, recorded, refused_later, verdict, verdicts_text
 
 # Files that azdistill does not refuse, though Azure ML does, with the reason.
-MISSES: dict[str, str] = {}
+MISSES = {
+    "wrong/components/pipeline_name_capital.yml": "the name of a pipeline component is not checked yet",
+}
 
 RECORDED = recorded()
 

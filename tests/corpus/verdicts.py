@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
+
 from azdistill.azure.offline import sdk_problems
 from azdistill.cli.paths import pipeline_file
 from azdistill.cli.workspace import quiet_sdk, suppress_output
@@ -75,18 +77,21 @@ def client_verdict(name: str) -> Refused:
         if kind.command and kind.command != "az ml job create":
             return _loaded(path, kind.command.split()[2].replace("-", "_"))
         try:
-            return {dotted(problem.field): _portable(problem.message) for problem in sdk_problems(path)}
+            messages = {dotted(problem.field): _portable(problem.message) for problem in sdk_problems(path)}
+            return dict(sorted(messages.items()))
         except PipelineError:  # azdistill cannot read it as YAML
             return _loaded(path, "job")
 
 
 def _loaded(path: Path, entity: str) -> Refused:
     from azure.ai.ml.entities import _load_functions
+    from azure.ai.ml.exceptions import MlException
 
     try:
         getattr(_load_functions, f"load_{entity}")(path)
     except Exception as error:  # the client raises errors of any type for values that it does not expect
-        return {"": _portable(f"{type(error).__name__}: {error}")}
+        message = str(error) if isinstance(error, MlException) else ""  # others depend on the depth of the stack
+        return {"": _portable(f"{type(error).__name__}: {message}")}
     return {}
 
 
@@ -148,8 +153,12 @@ def compare(name: str, verdict: Verdict, client: Refused) -> Comparison:
 
 def _field(name: str, problem: Problem) -> str:
     """The field of a problem of the file; empty for one in a file that it names, which the client has at another
-    field."""
-    return dotted(problem.field) if problem.file == CORPUS / name else ""
+    field. A wrong type is one of all fields next to it. The client has names that are not text as JSON."""
+    if problem.file != CORPUS / name:
+        return ""
+    field = problem.field[:-1] if problem.field[-1:] == ("type",) else problem.field
+    names = [key if isinstance(value := yaml.safe_load(str(key)), str) else json.dumps(value) for key in field]
+    return ".".join(map(str, names))
 
 
 def _related(field: str, other: str) -> bool:

@@ -88,11 +88,12 @@ def execution_order(nodes: Mapping[str, Node]) -> list[str]:
 
 
 def _check_files(pipeline: Pipeline, root: YamlNode) -> None:
-    values = {("inputs", name): value for name, value in pipeline.inputs.items()} | {
+    # A job outside a pipeline has its inputs at the fields of those of its pipeline, which have the values.
+    values = {
         (*pipeline.field_of(node.name), "inputs", name): value
         for node in pipeline.nodes.values()
         for name, value in node.inputs.items()
-    }
+    } | {("inputs", name): value for name, value in pipeline.inputs.items()}
     for field, value in values.items():
         if isinstance(value, Data) and not value.is_remote and "${{" not in value.path:
             _check_file(root.at(*field), value)
@@ -150,7 +151,9 @@ def _check_outputs(pipeline: Pipeline, root: YamlNode) -> None:
 
 def _check_compute(pipeline: Pipeline, root: YamlNode) -> None:
     """A component uses the compute of the job that contains it, and a job outside a pipeline serverless compute."""
-    if pipeline.is_component or pipeline.is_single or pipeline.default_compute:
+    settings = root.at("settings").value
+    is_unknown = settings is not None and not isinstance(settings, Mapping)
+    if pipeline.is_component or pipeline.is_single or pipeline.default_compute or is_unknown:
         return
     for node in pipeline.nodes.values():
         if node.component.kind in _NEED_COMPUTE and not node.settings.get("compute"):

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from azdistill.engine.pipeline.expressions import is_expression
-from azdistill.engine.pipeline.labels import check_job_name, check_labels, check_output_name, unsafe_path
-from azdistill.engine.pipeline.model import DATA_TYPES, LITERAL_TYPES
+from azdistill.engine.pipeline.labels import check_job_name, check_labels
+from azdistill.engine.pipeline.model import LITERAL_TYPES
 from azdistill.engine.pipeline.yaml_node import YamlNode
 
 # `texts` is a mapping of names to texts, `list` is a list of texts, `arguments` is a text or a list of texts. `any` is
@@ -116,14 +116,20 @@ COMPONENT: Fields = {
 LITERAL_PORT: Fields = {
     "optional": "boolean",
     "description": "text",
-    **dict.fromkeys(("type", "default", "min", "max", "enum"), "any"),
+    "enum": "list",
+    **dict.fromkeys(("type", "default", "min", "max"), "any"),
 }
 DATA_PORT: Fields = {
     "optional": "boolean",
-    "description": "text",
-    **dict.fromkeys(("type", "default", "mode"), "any"),
+    **dict.fromkeys(("description", "default"), "text"),
+    **dict.fromkeys(("type", "mode"), "any"),
 }
 OUTPUT_PORT: Fields = {"description": "text", "type": "any", "mode": "any"}
+# Modes of an input or output that a component declares. Their case matters.
+PORT_MODES = tuple("direct download eval_download eval_mount link mount ro_mount rw_mount upload".split())
+# A service of a job has the fields of its type, and that of another type has no fields of its own.
+SERVICE_FIELDS: Fields = {"type": "any", "port": "integer", "nodes": "text", "properties": "mapping"}
+SERVICE_OF_TYPE: Mapping[str, Fields] = {"ssh": {"ssh_public_keys": "text"}, "tensor_board": {"log_dir": "text"}}
 ENVIRONMENT: Fields = {
     **_READ_ONLY,
     **dict.fromkeys(("name", "description", "image", "datastore"), "text"),
@@ -131,8 +137,6 @@ ENVIRONMENT: Fields = {
     **dict.fromkeys(("latest_version", "auto_delete_setting", "intellectual_property"), "any"),
 }
 BUILD: Fields = {"path": "text", "dockerfile_path": "text"}
-# Only a component may have the older type `path`.
-_OUTPUT_TYPES = tuple(type for type in DATA_TYPES if type != "path")
 OPERATING_SYSTEMS = ("linux", "windows")
 ROUTES = ("liveness_route", "readiness_route", "scoring_route")
 ROUTE: Fields = {"port": "integer", "path": "text"}
@@ -213,6 +217,7 @@ def check_pipeline_job(root: YamlNode) -> None:
     for field in (settings.at("default_compute"), settings.at("default_datastore")):
         _check_address(field)
     check_identity(root.at("identity"))
+    _check_services(root.at("services"))
     check_job_name(root.at("name"))
     check_labels(root)
 
@@ -235,13 +240,14 @@ def _check_address(node: YamlNode) -> None:
 def check_node(job: YamlNode, kind: str) -> None:
     """Check the fields of a command, parallel or sweep job: one with its own command, or one that names a component."""
     inline = {"command": INLINE_COMMAND, "parallel": INLINE_PARALLEL}.get(kind)
-    is_inline = inline is not None and not job.value.get("component")
+    is_inline = inline is not None and not (job.field and job.value.get("component"))
     if inline and is_inline:
         refuse_unknown(job, inline, expressions=False)
     else:
         check_types(job, COMPONENT_NODE)
     check_labels(job)
     check_identity(job.at("identity"))
+    _check_services(job.at("services"))
     refuse_unknown(job.at("resources"), RESOURCES, expressions=not is_inline)
     _check_queue(job.at("queue_settings"))
     if kind == "command":
@@ -274,33 +280,34 @@ def check_component_file(root: YamlNode) -> None:
 
 
 def check_identity(node: YamlNode) -> None:
-    """Check the identity of a pipeline or a job. Its type is spelt in lower case."""
+    """Check the identity of a pipeline or a job. Its type may be in camel case, such as `UserIdentity`."""
     if node.value is None:
         return
     fields = node.mapping()
-    known = IDENTITIES.get(str(fields.get("type")))
+    known = IDENTITIES.get(_snake_case(str(fields.get("type"))))
     if fields and known is None:
         node.at("type").error("invalid_choice", f"must be one of {', '.join(IDENTITIES)}", scope="azure")
     elif known:
         refuse_unknown(node, known)
 
 
+def _snake_case(text: str) -> str:
+    """A name as the client reads it: `AMLToken` is `aml_token`."""
+    text = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", text)
+    return re.sub("([a-z0-9])([A-Z])", r"\1_\2", text).lower()
+
+
+def _check_services(node: YamlNode) -> None:
+    for _, service in node.entries():
+        fields = service.mapping()
+        own = SERVICE_OF_TYPE.get(str(fields.get("type")).lower(), {})
+        refuse_unknown(service, {**SERVICE_FIELDS, **own}, expressions=False)
+
+
 def _check_distribution(node: YamlNode) -> None:
     """Check the fields of a job's distribution. An unknown type is reported elsewhere."""
     if known := DISTRIBUTIONS.get(str(node.mapping().get("type")).lower()):
         refuse_unknown(node, known)
-
-
-def check_output(node: YamlNode) -> None:
-    """Check an output of a pipeline or a job that is not only a binding."""
-    refuse_unknown(node, OUTPUT)
-    check_output_name(node.at("name"))
-    path = node.at("path").value
-    if isinstance(path, str) and (reason := unsafe_path(path)):
-        node.error("unsafe_path", reason, "write the path without them", value=path)
-    type = node.at("type")
-    if type.value is not None and type.value not in _OUTPUT_TYPES and not _is_expression(type.value):
-        type.error("invalid_choice", f"must be one of {', '.join(_OUTPUT_TYPES)}", scope="azure")
 
 
 def _check_queue(node: YamlNode) -> None:
@@ -323,6 +330,7 @@ def check_port(node: YamlNode) -> None:
         node.error("missing_field", "Azure ML requires a type", "write type: string", scope="azure", value=None)
     else:
         refuse_unknown(node, LITERAL_PORT if node.value["type"] in LITERAL_TYPES else DATA_PORT)
+        _check_port_mode(node.at("mode"))
 
 
 def check_output_port(node: YamlNode) -> None:
@@ -331,6 +339,12 @@ def check_output_port(node: YamlNode) -> None:
         node.error("missing_field", "Azure ML requires a type", "write {type: uri_folder}", scope="azure", value=None)
     elif node.value["type"] not in LITERAL_TYPES:
         refuse_unknown(node, OUTPUT_PORT)
+        _check_port_mode(node.at("mode"))
+
+
+def _check_port_mode(node: YamlNode) -> None:
+    if node.value is not None and node.value not in PORT_MODES:
+        node.error("invalid_choice", f"must be one of {', '.join(PORT_MODES)}", scope="azure")
 
 
 def check_environment_name(node: YamlNode) -> None:

@@ -10,6 +10,7 @@ from azdistill.engine.pipeline.authorities import SERVICE
 from azdistill.engine.pipeline.client_fields import check_component, check_output_port, check_port
 from azdistill.engine.pipeline.environments import read_environment
 from azdistill.engine.pipeline.expressions import is_expression, names, with_group
+from azdistill.engine.pipeline.job_values import lower
 from azdistill.engine.pipeline.model import ANY, Component, InputPort, Scalar
 from azdistill.engine.pipeline.parallel import JOB_FIELDS as PARALLEL_FIELDS
 from azdistill.engine.pipeline.parallel import check_declared, check_task, read_parallel
@@ -29,6 +30,8 @@ SEARCH_SPACE = "search_space"
 _SCHEMA = re.compile(r"/(\w+)\.schema\.json$")
 # Files of a snapshot that are checked, and problems that are listed: one of its folders may be of another kind.
 MAX_CHECKED_FILES, MAX_REFUSALS = 20_000, 5
+# Pattern of the command in the REST specification (mfe.json in Azure/azure-rest-api-specs).
+_SENT_COMMAND = re.compile(r"[a-zA-Z0-9_]")
 # File systems limit a name to this length.
 MAX_NAME_LENGTH = 255
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
@@ -39,7 +42,7 @@ def read_component(node: YamlNode, name: str) -> Component:
 
     Paths are relative to the file.
     """
-    kind = str(node.value.get("type") or "command")
+    kind = lower(node.value.get("type"), "command")
     _check_schema(node.at("$schema"), kind)
     check_component(node)
     if kind == "parallel":
@@ -72,8 +75,8 @@ def job_as_component(node: YamlNode, name: str, kind: str) -> Component:
     """The component of a job with its own command. The types of its ports are those of the values."""
     inputs = {port: InputPort(_type_of(value)) for port, value in node.at("inputs").mapping().items()}
     for port, input in node.at("inputs").entries():
-        _check_name(input, port)
-    return _component(node, name, kind, inputs, _outputs(node))
+        check_name(input, port)
+    return _component(node, name, kind, inputs, _job_outputs(node))
 
 
 def trial_as_component(job: YamlNode, name: str) -> Component:
@@ -83,8 +86,8 @@ def trial_as_component(job: YamlNode, name: str) -> Component:
     inputs = {port: InputPort(_type_of(value)) for port, value in job.at("inputs").mapping().items()}
     inputs |= {port: InputPort(ANY) for port in job.at(SEARCH_SPACE).mapping()}
     for port, input in [*job.at("inputs").entries(), *job.at(SEARCH_SPACE).entries()]:
-        _check_name(input, port)
-    return _component(trial, name, "command", inputs, _outputs(job), is_trial=True)
+        check_name(input, port)
+    return _component(trial, name, "command", inputs, _job_outputs(job), is_trial=True)
 
 
 def _component(
@@ -129,7 +132,7 @@ def _component(
 def _declared_inputs(node: YamlNode) -> dict[str, InputPort]:
     ports = {}
     for name, input in node.at("inputs").entries():
-        _check_name(input, name)
+        check_name(input, name)
         check_port(input)
         ports[name] = read_port(input)
     return ports
@@ -163,9 +166,10 @@ def _as_number(value: Any) -> float | None:
 
 
 def _outputs(node: YamlNode) -> dict[str, str]:
+    """Types of the outputs of a component."""
     types = {}
     for name, output in node.at("outputs").entries():
-        _check_name(output, name)
+        check_name(output, name)
         fields = output.value if isinstance(output.value, Mapping) else {}
         types[name] = str(fields.get("type") or "uri_folder")
         if not is_known(types[name]):
@@ -173,16 +177,29 @@ def _outputs(node: YamlNode) -> dict[str, str]:
     return types
 
 
-def _check_name(node: YamlNode, name: str) -> None:
+def _job_outputs(node: YamlNode) -> dict[str, str]:
+    """Types of the outputs of a job, in which case does not matter. They are checked with the other fields of an
+    output."""
+    types = {}
+    for name, output in node.at("outputs").entries():
+        check_name(output, name)
+        types[name] = lower(output.value.get("type") if isinstance(output.value, Mapping) else None, "uri_folder")
+    return types
+
+
+def check_name(node: YamlNode, name: str) -> None:
+    """Check the name of an input or output."""
     if not _NAME.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
         message = "names of inputs and outputs have at most 255 letters, digits and _, and do not start with a digit"
         node.error("invalid_name", message, value=name)
 
 
 def _type_of(value: Any) -> str:
+    if isinstance(value, Mapping) and set(value) == {"value"}:
+        return _type_of(value["value"])
     if isinstance(value, Mapping):
         path = value.get("path")
-        return ANY if isinstance(path, str) and is_expression(path) else str(value.get("type") or "uri_folder")
+        return ANY if isinstance(path, str) and is_expression(path) else lower(value.get("type"), "uri_folder")
     if isinstance(value, str) and is_expression(value):
         return ANY
     return {bool: "boolean", int: "integer", float: "number"}.get(type(value), "string")
@@ -222,6 +239,9 @@ def _check_snapshot(owners: Mapping[Source, YamlNode], component: Component) -> 
 def _check_command(node: YamlNode, component: Component) -> None:
     if not component.command:
         node.at("command").error("missing_field", "required field is missing")
+    elif not _SENT_COMMAND.search(component.command):
+        message = "Azure ML requires a letter or a digit in a command"
+        node.at("command").error("wrong_format", message, scope="azure", refused_by=SERVICE)
     if node.value.get("environment") is None:
         node.at("environment").error(
             "missing_field", "Azure ML requires an environment", "name one, as in azureml:NAME:VERSION", scope="azure"

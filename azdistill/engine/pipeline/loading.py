@@ -8,16 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from azdistill.engine.errors import PipelineError
-from azdistill.engine.pipeline.client_fields import (
-    INPUT,
-    check_node,
-    check_output,
-    check_pipeline_job,
-    check_sweep_job,
-    refuse_unknown,
-)
+from azdistill.engine.pipeline.authorities import CLIENT, CLIENT_AND_ENGINE
+from azdistill.engine.pipeline.client_fields import check_node, check_pipeline_job, check_sweep_job
 from azdistill.engine.pipeline.components import (
     as_scalar,
+    check_name,
     job_as_component,
     read_component,
     read_port,
@@ -25,7 +20,8 @@ from azdistill.engine.pipeline.components import (
 )
 from azdistill.engine.pipeline.environments import read_environment, warn_unpinned
 from azdistill.engine.pipeline.expressions import PipelineInput, PipelineOutput, input_text, is_expression, reference
-from azdistill.engine.pipeline.kinds import kind_of
+from azdistill.engine.pipeline.job_values import check_input, check_output, lower
+from azdistill.engine.pipeline.kinds import OtherKind, kind_of
 from azdistill.engine.pipeline.labels import check_job_name
 from azdistill.engine.pipeline.model import (
     ANY,
@@ -69,9 +65,6 @@ _IGNORED_FIELDS = {"command": ("retry_settings",), "sweep": ("identity", "enviro
 MAX_JOBS = 1000
 MAX_PORTS = 100_000
 
-_INPUT_MODES = ("download", "ro_mount", "direct", "eval_mount", "eval_download")
-_OUTPUT_MODES = ("rw_mount", "upload", "mount", "direct")
-
 # Path of the file of a registered component by its `azureml:` address; the file may not exist. None: unknown.
 Registered = Callable[[str], Path | None]
 
@@ -113,10 +106,12 @@ class _Reader:
         inputs = self.root.at("inputs").entries()
         outputs = {name: _output_setting(output, ANY) for name, output in self.root.at("outputs").entries()}
         for _, output in self.root.at("outputs").entries():
-            _check_job_output(output)
+            check_output(output)
         settings = self.root.at("settings").mapping()
         nodes = self._nodes(outputs)
-        ports = {name: port for name, input in inputs if (port := _declaration(input))}
+        for name, input in inputs:
+            check_name(input, name)
+        ports = {name: port for name, input in inputs if (port := self._declaration(input))}
         warn_of_readings(self.root, _boolean_inputs(nodes, ports))
         return Pipeline(
             document=self.root.document,
@@ -198,16 +193,25 @@ class _Reader:
         if not isinstance(value, Mapping):
             return value  # type: ignore[no-any-return]
         if not self.is_component:
-            _check_job_input(node)
-        if value.get("type") in DATA_TYPES or "path" in value:
+            check_input(node)
+        if lower(value.get("type"), "") in DATA_TYPES or "path" in value:
             return self._data(node) if value.get("path") else None
         return as_scalar(value.get("default", value.get("value")))
+
+    def _declaration(self, node: YamlNode) -> InputPort | None:
+        """The declaration of a pipeline input; a literal declares none."""
+        if not isinstance(node.value, Mapping) or not node.value.get("type"):
+            return None
+        if self.is_component:
+            return read_port(node)
+        type = lower(node.value["type"], ANY)
+        return InputPort(type, optional=node.value.get("optional") is True) if type in DATA_TYPES else None
 
     def _data(self, node: YamlNode) -> Data:
         path = str(node.value["path"])
         if path.endswith("@latest"):
             warn_unpinned(node.at("path"))
-        return Data(str(node.value.get("type") or ANY), path, self.folder)
+        return Data(lower(node.value.get("type"), ANY), path, self.folder)
 
     def _node(self, name: str, job: YamlNode, pipeline_outputs: Mapping[str, OutputSetting]) -> Node:
         component = self._component(name, job)
@@ -215,7 +219,7 @@ class _Reader:
             component = replace(component, outputs={**component.outputs, **_promoted_types(job, pipeline_outputs)})
         _check_node_fields(job, component.kind)
         for _, output in job.at("outputs").entries():
-            _check_job_output(output)
+            check_output(output)
         outputs = {port: _default_setting(type) for port, type in component.outputs.items()}
         outputs |= {
             port: _output_setting(node, outputs[port].type)
@@ -234,7 +238,7 @@ class _Reader:
             inputs={port: value for port, value in inputs.items() if value is not None},
             outputs=outputs,
             promoted=promoted,
-            variables={key: node.text() or "" for key, node in job.at("environment_variables").entries()},
+            variables={key: _variable(node) for key, node in job.at("environment_variables").entries()},
             settings=dict(component.settings) | own_settings,
             sweep=read_sweep(job) if component.kind == "sweep" else None,
         )
@@ -242,6 +246,7 @@ class _Reader:
     def _component(self, name: str, job: YamlNode) -> Component:
         """The component of a job: a component file, a mapping, the job itself, or one known to Azure ML only."""
         kind = str(job.value.get("type") or "command")
+        kind = kind.lower() if job.field else kind  # the client has types of jobs outside a pipeline in lower case only
         if kind not in JOB_TYPES:
             job.at("type").error("invalid_choice", f"must be one of {', '.join(sorted(JOB_TYPES))}")
         if kind == "sweep" and not job.field and isinstance(job.at("trial").value, Mapping):
@@ -288,8 +293,15 @@ class _Reader:
                 self.components[file] = None
             else:
                 component = read_component(YamlNode(document, node.problems), path.parent.name)
+                self._check_kind(node, document)
                 self.components[file] = replace(component, pipeline=self._inner_pipeline(node, document, component))
         return self.components[file]
+
+    def _check_kind(self, node: YamlNode, document: Document) -> None:
+        """A file that is named as a component must be one."""
+        kind = kind_of(document.value)
+        if isinstance(kind, OtherKind) and kind.command != "az ml component create":
+            node.error("wrong_file_type", f"this file is {kind}, not a component", refused_by=CLIENT_AND_ENGINE)
 
     def _inner_pipeline(self, node: YamlNode, document: Document, component: Component) -> Pipeline | None:
         """The pipeline of a pipeline component, None for other components."""
@@ -305,7 +317,7 @@ class _Reader:
         if kind == "sweep":
             return replace(component, kind=kind)
         if job.value.get("type") and kind in JOB_TYPES and kind != component.kind:
-            job.at("type").error("type_mismatch", f"the component is of type {component.kind}")
+            named.error("type_mismatch", f"the component is of type {component.kind}, but the job of type {kind}")
         if named.value and job.value.get("environment"):
             component = replace(component, environment=read_environment(job.at("environment")))
         if named.value and component.parallel:
@@ -318,7 +330,7 @@ class _Reader:
             path = value.get("path")
             if isinstance(path, str) and is_expression(path):
                 return _reference(node.at("path"), path)
-            _check_job_input(node)
+            check_input(node)
             return self._data(node) if path is not None else as_scalar(value.get("value"))
         if isinstance(value, list):
             node.error("wrong_type", "must be a literal, an expression, or a mapping with type and path")
@@ -338,6 +350,15 @@ def _boolean_inputs(nodes: Mapping[str, Node], ports: Mapping[str, InputPort]) -
                 fields.add(("jobs", node.name, "inputs", name))
                 fields |= {("inputs", value.name)} if isinstance(value, PipelineInput) else set()
     return fields
+
+
+def _variable(node: YamlNode) -> str:
+    """The text of an environment variable. The client sends a list or a mapping as Python writes it."""
+    if isinstance(node.value, (Mapping, list)):
+        node.warning(
+            "wrong_type", f"Azure ML gives the command the text {str(node.value)!r}", "write a text", value=None
+        )
+    return "" if node.value is None else str(node.value)
 
 
 def _real_path(path: Path) -> str:
@@ -360,6 +381,8 @@ def _check_node_fields(job: YamlNode, kind: str) -> None:
             job.at(name).warning("ignored_field", message, "remove it", value=None)
     if kind in _CHECKED_TYPES:
         check_node(job, kind)
+    if kind == "import":
+        job.at("type").error("invalid_choice", "azure-ai-ml 1.35 fails on jobs of this type", refused_by=CLIENT)
     if kind in _CONTROL_FLOW:
         message = "Azure ML accepts this type of job in a private preview only"
         job.at("type").error("invalid_choice", message, scope="azure")
@@ -375,38 +398,6 @@ def _reference(node: YamlNode, text: str) -> Value | None:
     return target
 
 
-def _declaration(node: YamlNode) -> InputPort | None:
-    """The declaration of a pipeline input; a literal declares none."""
-    return read_port(node) if isinstance(node.value, Mapping) and node.value.get("type") else None
-
-
-def _check_job_input(node: YamlNode) -> None:
-    """An input of a job is a mapping with type and path, or `{value: 3}`. Only a component has types and defaults."""
-    fields = node.mapping()
-    if set(fields) == {"value"}:
-        return
-    if "path" not in fields and "path_on_compute" not in fields:
-        default = fields.get("default", fields.get("value"))
-        fix = "write a literal, or type and path" if default is None else f"write {node.field[-1]}: {default}"
-        node.error("wrong_type", "an input of a job is its value, not a declaration", fix, scope="azure", value=None)
-    else:
-        refuse_unknown(node, INPUT)
-    mode = node.at("mode")
-    if mode.value is not None and mode.value not in _INPUT_MODES:
-        fix = "use ro_mount or download; only outputs can be written"
-        mode.error("invalid_choice", f"must be one of {', '.join(_INPUT_MODES)}", fix, scope="azure")
-
-
-def _check_job_output(node: YamlNode) -> None:
-    mode = node.at("mode")
-    if isinstance(node.value, Mapping):
-        check_output(node)
-    if isinstance(node.value, Mapping) and mode.value is not None and mode.value not in _OUTPUT_MODES:
-        mode.error("invalid_choice", f"must be one of {', '.join(_OUTPUT_MODES)}", scope="azure")
-    if isinstance(node.value, list):
-        node.error("wrong_type", "must be ${{parent.outputs.NAME}}, or a mapping with mode and path")
-
-
 @cache
 def _default_setting(type: str) -> OutputSetting:
     """The setting of an output that a job does not set. A thousand jobs may have a component with thousands."""
@@ -418,7 +409,8 @@ def _output_setting(node: YamlNode, type: str) -> OutputSetting:
     path = fields.get("path")
     if path is not None and is_expression(str(path)):
         path = None
-    return OutputSetting(str(fields.get("type") or type), fields.get("mode"), path and str(path))
+    mode = fields.get("mode")
+    return OutputSetting(lower(fields.get("type"), type), mode and lower(mode, ""), path and str(path))
 
 
 def _promoted_types(job: YamlNode, pipeline_outputs: Mapping[str, OutputSetting]) -> dict[str, str]:

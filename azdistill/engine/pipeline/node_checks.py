@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from azdistill.engine.pipeline.authorities import SERVICE
+from azdistill.engine.pipeline.authorities import CLIENT, SERVICE
 from azdistill.engine.pipeline.expressions import InputText, JobOutput, PipelineInput, names, reference, required_names
 from azdistill.engine.pipeline.model import ANY, Data, InputPort, Node, Pipeline
 from azdistill.engine.pipeline.parallel import check_parallel
@@ -102,6 +102,10 @@ class NodeCheck:
         if port.is_data:
             message = f"is text, but the input is of type {port.type}"
             node.error("type_mismatch", message, "write a mapping with type and path")
+        first, last = str(node.value)[:9], str(node.value)[-2:]
+        if (first, last) == ("${{parent", "}}") and not self.job.value.get("component"):
+            message = "azure-ai-ml takes several expressions from the first to the last letter for a single one"
+            node.error("invalid_reference", message, "put text before or after them", refused_by=CLIENT)
         for part in text.parts:
             if not isinstance(part, PipelineInput):
                 continue

@@ -11,6 +11,8 @@ from azdistill.engine.problems import FieldPath
 _BOOLEANS = frozenset(
     "is_deterministic optional force_rerun continue_on_step_failure include_dashboard enable_async_mode".split()
 )
+# Fields with names that the user chooses, which must be text.
+_NAMES = frozenset("inputs outputs jobs tags properties search_space services".split())
 
 
 def warn_of_readings(root: YamlNode, booleans: Container[FieldPath]) -> None:
@@ -20,6 +22,10 @@ def warn_of_readings(root: YamlNode, booleans: Container[FieldPath]) -> None:
         if code == "duplicate_key":
             message = f"the key {text} is there twice, and only the last one counts"
             node.warning(code, message, "remove one of them", value=None)
+        elif code == "key_is_no_text":
+            if field[-2:-1] and field[-2] in _NAMES:
+                message = f"Azure ML reads this name as {_shown(value)}, and refuses names that are not text"
+                node.error("invalid_name", message, f"put it in quotes: '{text}'", scope="azure", value=None)
         elif isinstance(value, datetime.date):
             message = "Azure ML reads a date here, which it refuses"
             node.error(code, message, f"put it in quotes: '{text}'", scope="azure", value=text)
