@@ -18,6 +18,7 @@ from azdistill.engine.errors import AzdistillError, InputError
 from azdistill.engine.local.assets import parse_asset
 from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.overlay import OVERLAY
+from azdistill.engine.local.pythons import Python, describe_python
 from azdistill.engine.local.requirements import Requirements, read_requirements
 from azdistill.engine.pipeline.model import Environment, Node
 from azdistill.engine.problems import suggest
@@ -27,7 +28,10 @@ logger = logging.getLogger("azdistill.engine")
 # Written last: a virtual environment without this file is incomplete and is created again.
 COMPLETE_MARKER = "complete"
 
-_PRINT_VERSION = "import platform; print(platform.python_version())"
+# A command that installs packages: of Python, in an environment of conda, or in the system.
+_PIP = re.compile(r"\bpip[\d.]*\s+(-\S+\s+)*install\b")
+_CONDA = re.compile(r"\b(conda|mamba|micromamba)\s+(-\S+\s+)*(install|update|create|env|run|activate)\b")
+_SYSTEM = re.compile(r"\b(apt-get|apt|yum|dnf|apk)\s+(-\S+\s+)*(install|update|upgrade|add)\b")
 # Variables of this process that would change what another interpreter imports.
 _PYTHON_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 
@@ -118,13 +122,21 @@ class Environments:
         self._to_create: dict[str, VirtualEnvironment] = {}
         self._without_packages: dict[str, None] = {}
         self._by_node = {name: python for name, node in nodes.items() if (python := self._choose(node))}
-        self._installing = [
-            name for name, node in nodes.items() if name not in self._by_node and _installs(node.component.command)
-        ]
+        self._commands = {name: node.component.command for name, node in nodes.items()}
 
     def interpreter(self, node: str) -> Interpreter | None:
         """The interpreter of a node. None means that of this process."""
         return self._by_node.get(node)
+
+    def python(self, node: str) -> Python:
+        """The interpreter of a node, which must be created."""
+        interpreter = self._by_node.get(node)
+        return describe_python(interpreter.python if interpreter else None)
+
+    def has_overlay(self, node: str) -> bool:
+        """True if a node has a virtual environment above its interpreter: always above that of this process, and above
+        others where its command installs packages."""
+        return node not in self._by_node or bool(_PIP.search(self._commands[node]))
 
     def create(self) -> None:
         """Create the virtual environments that do not exist yet. Raises AzdistillError when pip fails."""
@@ -132,9 +144,9 @@ class Environments:
             logger.info(f"environment {name}: lists no pip packages; its nodes run in this interpreter")
         for environment in self._to_create.values():
             environment.create()
-        for name in self._installing:
-            where = f"they are for this node only, in {OVERLAY} of its folder"
-            logger.warning(f"{name}: warning: its command installs packages; {where}")
+        for name, command in self._commands.items():
+            for warning in _installation_warnings(command):
+                logger.warning(f"{name}: warning: its command {warning}")
 
     def _choose(self, node: Node) -> Interpreter | None:
         environment = node.component.environment
@@ -164,9 +176,18 @@ def check_names(interpreters: Iterable[str], nodes: Iterable[Node]) -> None:
             )
 
 
-def _installs(command: str) -> bool:
-    """True if a command installs packages itself."""
-    return bool(re.search(r"\b(pip3?|conda|mamba)\s+install\b", command))
+def _installation_warnings(command: str) -> Iterator[str]:
+    """What a command installs, and where."""
+    if _PIP.search(command):
+        yield f"installs packages; they are for this node only, in {OVERLAY} of its folder"
+    if conda := _CONDA.search(command):
+        if shutil.which(conda[1]):
+            yield f"calls {conda[1]}, which has environments of this machine, not of the node"
+        else:
+            fix = "run its environment with --env or --make-environments"
+            yield f"calls {conda[1]}, which this machine does not have; {fix}"
+    if system := _SYSTEM.search(command):
+        yield f"calls {system[1]}: on Azure ML it changes the node's container, here this machine, and only as root"
 
 
 def _names(environment: Environment) -> Iterator[str]:
@@ -189,7 +210,7 @@ def _interpreter(name: str, path: Path) -> Interpreter:
         fix = "name an interpreter, or the folder of a virtual environment"
         raise InputError("no Python interpreter in this path", subject=option, fix=fix)
     try:
-        done = subprocess.run([python, "-c", _PRINT_VERSION], capture_output=True, text=True, timeout=60, check=True)
-    except (OSError, subprocess.SubprocessError) as error:
+        version = describe_python(python).version
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise InputError(f"cannot be run as a Python interpreter: {error}", subject=option) from None
-    return Interpreter(python, f"{python} (Python {done.stdout.strip()})")
+    return Interpreter(python, f"{python} (Python {version})")

@@ -7,18 +7,16 @@ not that of this process sends its metrics to a server of this version, over HTT
 import logging
 import os
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from select import POLLIN, poll
 from shlex import join
 
 from azdistill.engine.local.processes import Launch, Processes, Stopped
+from azdistill.engine.local.pythons import Python
 from azdistill.engine.local.variables import ARTIFACTS, LOOPBACK, TRACKING_URI, database_address
 
 logger = logging.getLogger("azdistill.engine")
@@ -26,15 +24,6 @@ logger = logging.getLogger("azdistill.engine")
 LOG = "mlflow-server.log"
 
 _SCRIPT = Path(__file__).with_name("mlflow_script.py")
-_PRINT_VERSION = """
-from importlib import metadata
-for name in ("mlflow", "mlflow-skinny"):
-    try:
-        print(metadata.version(name))
-        break
-    except metadata.PackageNotFoundError:
-        pass
-"""
 _POLL_INTERVAL_S = 0.2
 
 
@@ -42,14 +31,13 @@ class Tracking:
     """The tracking of the nodes of one run. The server starts with the first request, which it answers once it is up:
     importing MLflow takes seconds, and most runs have no such node."""
 
-    def __init__(self, home: Path, own_version: str | None) -> None:
-        """`own_version` is that of MLflow in this process."""
-        self._home, self._database, self._own_version = home.absolute(), database_address(home), own_version
-        self._server = _Server(self._home, self._database) if own_version else None
+    def __init__(self, home: Path, own: Python) -> None:
+        """`own` is the interpreter of this process."""
+        self._home, self._database, self._own = home.absolute(), database_address(home), own
+        self._server = _Server(self._home, self._database) if own.mlflow_server else None
 
-    def variables(self, variables: Mapping[str, str], python: Path | None) -> Mapping[str, str]:
-        """Those that replace the address of the database in the `variables` of a node. `python` is its interpreter, if
-        that is not the one of this process.
+    def variables(self, variables: Mapping[str, str], python: Python) -> Mapping[str, str]:
+        """Those that replace the address of the database in the `variables` of a node. `python` is its interpreter.
 
         Without MLflow in this process, nodes log to files, which all versions can share.
         """
@@ -57,7 +45,7 @@ class Tracking:
             return {}
         if self._server is None:
             return {TRACKING_URI: (self._home / ARTIFACTS).as_uri(), "MLFLOW_ALLOW_FILE_STORE": "true"}
-        if python is None or _version_of(python) == self._own_version:
+        if python.mlflow == self._own.mlflow:
             return {}
         return {TRACKING_URI: self._server.address}
 
@@ -120,19 +108,3 @@ class _Server:
             logger.warning(f"warning: the MLflow server of this run could not start: {error.strerror or error}")
         finally:
             processes.close()
-
-
-def installed_version() -> str | None:
-    """The version of MLflow in this process, without importing it. None without the packages of a server and of a
-    database: mlflow-skinny has neither."""
-    try:
-        return metadata.version("mlflow")
-    except metadata.PackageNotFoundError:
-        return None
-
-
-@lru_cache
-def _version_of(python: Path) -> str | None:
-    """The version of MLflow in another interpreter; None without it."""
-    done = subprocess.run([python, "-c", _PRINT_VERSION], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or None

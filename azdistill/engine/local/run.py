@@ -16,10 +16,11 @@ from azdistill.engine.local.downloads import download
 from azdistill.engine.local.environments import Environments
 from azdistill.engine.local.executors import execute
 from azdistill.engine.local.hashing import FileHashes
-from azdistill.engine.local.mlflow_tracking import Tracking, installed_version
+from azdistill.engine.local.mlflow_tracking import Tracking
 from azdistill.engine.local.options import RunOptions
-from azdistill.engine.local.overlay import OVERLAY, create_overlay, overlay_variables
+from azdistill.engine.local.overlay import OVERLAY, create_overlay, overlay_variables, scripts_folder
 from azdistill.engine.local.processes import Processes, Stopped
+from azdistill.engine.local.pythons import describe_python
 from azdistill.engine.local.read_only import ReadOnlyInputs
 from azdistill.engine.local.records import (
     RECORD_FILE,
@@ -35,7 +36,7 @@ from azdistill.engine.local.results import Event, Explanation, NodeRun, RunResul
 from azdistill.engine.local.selection import dependents
 from azdistill.engine.local.snapshots import large_snapshot, stage
 from azdistill.engine.local.storage import remove
-from azdistill.engine.local.variables import job_variables, own_variables
+from azdistill.engine.local.variables import job_variables, own_path, own_variables
 from azdistill.engine.pipeline.checks import execution_order
 from azdistill.engine.pipeline.model import Node, Pipeline
 
@@ -73,7 +74,7 @@ class Run:
 
     def run(self, interrupted: threading.Event) -> RunResult:
         """Run all nodes. Raises Interrupted when the event is set."""
-        tracking = Tracking(self.options.home, installed_version())
+        tracking = Tracking(self.options.home, describe_python(None))
         with ThreadPoolExecutor(self.options.jobs) as pool, closing(tracking) as self.tracking:
             try:
                 self._start_ready(pool)
@@ -198,8 +199,9 @@ class Run:
         if warning := large_snapshot(resolved.code.files):
             logger.warning(f"{node.name}: warning: {warning}")
         stage(resolved.code, folder / CODE)
-        if self.environments.interpreter(node.name) is None:
-            create_overlay((folder / OVERLAY).absolute(), self.tracking.replacement)
+        if self.environments.has_overlay(node.name):
+            base = self.environments.python(node.name)
+            create_overlay((folder / OVERLAY).absolute(), base, self.tracking.replacement)
         for name, path in resolved.outputs.items():
             is_file = node.outputs[name].type == "uri_file"
             if not self.resolver.is_shared(node, name) and (is_file or path.is_symlink() or path.is_file()):
@@ -209,12 +211,9 @@ class Run:
     def _execute(self, node: Node, resolved: ResolvedNode) -> NodeRun:
         """Run a node from start to end, in a separate thread."""
         folder, started = self.folder / node.name, time.monotonic()
-        python = self.environments.interpreter(node.name)
-        variables = own_variables(self.options.home)
-        overlay = (folder / OVERLAY).absolute()
-        variables |= python.variables if python else overlay_variables(overlay, variables["PATH"])
+        variables = own_variables(self.options.home) | self._environment(node.name)
         variables |= {**self._job_variables(node), **node.variables, **self.options.variables}
-        variables |= self.tracking.variables(variables, python.python if python else None)
+        variables |= self.tracking.variables(variables, self.environments.python(node.name))
         attempt = NodeAttempt(node, resolved, folder.absolute(), self.processes, variables, self.options)
         code: int | None = None
         try:
@@ -229,6 +228,15 @@ class Run:
             attempt.note(change)
             state = "failed"
         return NodeRun(node.name, state, folder / LOG, time.monotonic() - started, code)
+
+    def _environment(self, node: str) -> dict[str, str]:
+        """PATH and VIRTUAL_ENV of a node."""
+        interpreter, python = self.environments.interpreter(node), self.environments.python(node)
+        variables = dict(interpreter.variables if interpreter else {"PATH": own_path()})
+        if not self.environments.has_overlay(node):
+            return variables
+        scripts = scripts_folder(self.options.home, python)
+        return overlay_variables((self.folder / node / OVERLAY).absolute(), scripts, variables["PATH"])
 
     def _job_variables(self, node: Node) -> Mapping[str, str]:
         run, job = self.resolver.run_name, self.resolver.job_name(node)

@@ -44,8 +44,12 @@ def own_variables(home: Path) -> dict[str, str]:
     """
     inherited = {name: value for name, value in os.environ.items() if not _OF_THIS_JOB.fullmatch(name)}
     variables = {TRACKING_URI: database_address(home), _ARTIFACT_ROOT: str(home.absolute() / ARTIFACTS), **inherited}
-    variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), variables.get("PATH", "")])
-    return variables | {"PYTHONUNBUFFERED": "1", **_bytecode(home)}
+    return variables | {"PATH": own_path(), "PYTHONUNBUFFERED": "1", **_bytecode(home)}
+
+
+def own_path() -> str:
+    """PATH with this interpreter's `bin` first."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 
 def database_address(home: Path) -> str:

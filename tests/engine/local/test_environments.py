@@ -224,6 +224,71 @@ def test_packages_that_a_command_installs_are_for_its_node_only(
     assert warning.startswith("install: warning: its command installs packages; they are for this node only")
 
 
+SCRIPTS = """
+jobs:
+  own:
+    command: >-
+      pip install -q --no-index --disable-pip-version-check wheels/tinything-1.0-py3-none-any.whl && which-version
+    code: ./src
+    environment: "azureml:own:1"
+  pinned:
+    command: pip%s install -q --no-index --disable-pip-version-check wheels/*.whl; python -m pip uninstall -qy pyyaml;
+      python -c 'import tinything, yaml; print(tinything.version)'
+    code: ./src
+"""
+
+
+def test_scripts_and_every_pip_run_in_the_environment_of_the_node(project: Project, bare: Path) -> None:
+    """The first line of a script names its interpreter, which does not see what the command of a node installs."""
+    before = {path.name for path in bare.rglob("*")}
+    script = bare / "bin/which-version"
+    script.write_text(f"#!{bare}/bin/python\nimport tinything\nprint(tinything.version)\n")
+    script.chmod(0o755)
+    project.write("pipeline.yml", SCRIPTS % f"{sys.version_info[0]}.{sys.version_info[1]}")
+    wheel(project.root / "src/wheels", "tinything", "1.0")
+    project.run(interpreters={"own": bare}).check()
+    assert log_lines(project, "own")[-1] == "1.0"
+    assert log_lines(project, "pinned")[-1] == "1.0"
+    script.unlink()
+    assert {path.name for path in bare.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("command", "warning"),
+    [
+        ("pip -q install x", "installs packages; they are for this node only, in .environment of its folder"),
+        ("conda install -y x", "calls conda, which this machine does not have; run its environment with --env or"),
+        ("apt-get -y install x", "calls apt-get: on Azure ML it changes the node's container, here this machine, and"),
+        ("echo pip list && conda --version", ""),
+    ],
+)
+def test_a_command_that_installs_something_is_a_warning(
+    project: Project, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, command: str, warning: str
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    project.write("pipeline.yml", f"jobs: {{go: {{command: '{command} --help >/dev/null || true'}}}}")
+    project.run().check()
+    shown = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [text.startswith(f"go: warning: its command {warning}") for text in shown] == [True] * bool(warning)
+
+
+def test_conda_changes_no_environment_of_this_machine_by_chance(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conda = project.write("tools/conda", '#!/bin/sh\necho "conda $*"\n')
+    conda.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{conda.parent}:/usr/bin:/bin")
+    command = "conda list; conda install -y -n own x; conda install -y x || echo $?"
+    project.write("pipeline.yml", f"jobs: {{go: {{command: {command!r}}}}}")
+    project.run().check()
+    assert log_lines(project, "go") == [
+        "conda list",
+        "conda install -y -n own x",
+        "azdistill: conda would change an environment of this machine: name one with -n, or use pip",
+        "1",
+    ]
+
+
 MAKES = """
 jobs:
   use:

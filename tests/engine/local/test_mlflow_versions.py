@@ -4,12 +4,14 @@ import json
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from azdistill.engine.local.mlflow_tracking import Tracking
+from azdistill.engine.local.pythons import describe_python
 from azdistill.engine.local.variables import TRACKING_URI, database_address
 from tests.engine.local.conftest import Project
 
@@ -60,8 +62,7 @@ def test_only_a_node_with_our_mlflow_has_the_address_of_the_database(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    overlay = project.folder / "installs/.environment"
-    install = f"mkdir $(echo {overlay}/lib/*/site-packages)/mlflow"
+    install = "mkdir $(echo $VIRTUAL_ENV/lib/*/site-packages)/mlflow"
     versions = {"same": OWN, "older": "1.2.3", "none": None}
     interpreters = {name: environment(project.root / name, version) for name, version in versions.items()}
     nodes = dict.fromkeys(("plain", *versions), SHOW) | {"installs": f"{SHOW}; {install}; {SHOW}"}
@@ -77,12 +78,13 @@ def test_only_a_node_with_our_mlflow_has_the_address_of_the_database(
     }
     assert (project.folder / "installs/log.txt").read_text().startswith(f"{database}\n")
     assert address(project, "own") == "file:own"
-    assert not project.home.exists()  # no server was started
+    assert not (project.home / "mlflow-server.log").exists()  # no server was started
 
 
 def test_without_mlflow_in_this_process_nodes_log_to_files(tmp_path: Path) -> None:
-    tracking = Tracking(tmp_path, None)
-    replaced = tracking.variables({TRACKING_URI: database_address(tmp_path)}, None)
+    without = replace(describe_python(None), mlflow=None, mlflow_server=False)
+    tracking = Tracking(tmp_path, without)
+    replaced = tracking.variables({TRACKING_URI: database_address(tmp_path)}, without)
     assert replaced == {TRACKING_URI: f"file://{tmp_path}/mlruns", "MLFLOW_ALLOW_FILE_STORE": "true"}
     assert tracking.replacement is None
 
