@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,17 +123,22 @@ def read_job(path: Path, settings: Mapping[str, str] | None = None) -> "Distilla
     return job
 
 
-def read_pipeline(path: Path, registered: "Registered", compiled: bool = False) -> "Pipeline":
-    """Read a pipeline file and print its warnings. Its errors are not raised here: the run raises them.
+def read_pipeline(path: Path, registered: "Registered", compiled: bool = False, force: bool = False) -> "Pipeline":
+    """Read a pipeline file and print its warnings. Its errors are not raised here: the run raises them, and those of a
+    run with `force` that it does not raise are printed as warnings.
 
     `registered` resolves registered components. For a `compiled` pipeline, fields without effect on this machine are
     not reported, because the user has not written them.
     """
     from azdistill.engine.pipeline.checks import azure_only, pipeline_problems
     from azdistill.engine.pipeline.loading import load_pipeline
+    from azdistill.engine.problems import can_be_forced
 
     pipeline = load_pipeline(path, registered)
-    warnings = [problem for problem in pipeline_problems(pipeline) if problem.severity == "warning"]
+    problems = pipeline_problems(pipeline)
+    warnings = [problem for problem in problems if problem.severity == "warning"]
+    forced = [problem for problem in problems if can_be_forced(problem) and problem.scope != "azure"]
+    print_warnings(replace(problem, severity="warning") for problem in (forced if force else ()))
     print_warnings(problem for problem in warnings if not (compiled and problem.scope == "azure"))
     print_warnings(() if compiled else azure_only(pipeline))
     return pipeline

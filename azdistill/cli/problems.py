@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from azdistill.contracts.errors import AzdistillError
-from azdistill.engine.problems import Problem, dotted
+from azdistill.engine.problems import Problem, can_be_forced, dotted
 
 
 class ProblemFormat(StrEnum):
@@ -28,6 +28,18 @@ def render_error(error: AzdistillError) -> str:
     text = str(error)
     is_located = any(problem.file for problem in error.problems)
     return text if is_located or "\n" in text else f"azdistill: {text}"
+
+
+def force_advice(problems: Iterable[Problem], command: str) -> str:
+    """How to run a pipeline file here in spite of its errors; empty where the local engine cannot run it.
+
+    `command` is the command line without --force, which a run needs unless all errors are about Azure ML only.
+    """
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if not errors or not all(map(can_be_forced, errors)):
+        return ""
+    option = "" if all(problem.scope == "azure" for problem in errors) else " --force"
+    return f"The local engine can run it nevertheless: {command}{option}"
 
 
 def as_object(problem: Problem) -> Mapping[str, Any]:

@@ -97,6 +97,10 @@ def run(
         bool,
         typer.Option("--dry-run", help="test a job: simulated teacher, tiny student, first rows, gates not enforced"),
     ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="run a pipeline in spite of errors that only Azure's client or service refuses"),
+    ] = False,
     explain: Annotated[bool, typer.Option("--explain", help="show which nodes would run, and why; run none")] = False,
     simulate_workspace: Annotated[
         bool,
@@ -136,12 +140,16 @@ def run(
     options = replace(read_options(context.params), home=home_folder(path if path.is_dir() else path.parent))
     if dry_run and isinstance(source, Path):
         raise InputError("a dry run needs a job file", subject=f"--dry-run {str(path)!r}", fix="give the job file")
+    if force and not isinstance(source, Path):
+        message = "the errors of a job are those of azdistill itself, and none can be passed over"
+        raise InputError(message, subject=f"--force {str(path)!r}", fix="remove --force")
     folder = output or Path("runs", f"{_run_name(source)}{'-dry-run' if dry_run else ''}")
     request = RunRequest(source, folder, options, dry_run)
-    if explain:
-        _print_explanations(request)
-    else:
-        _run(request, path, continue_command(context, folder))
+    with _force_advised(continue_command(context, folder)):
+        if explain:
+            _print_explanations(request)
+        else:
+            _run(request, path, continue_command(context, folder))
 
 
 def read_options(params: Mapping[str, Any]) -> "RunOptions":
@@ -247,7 +255,23 @@ def _read_pipeline(request: "RunRequest") -> Any:
 
     from azdistill.cli.paths import read_pipeline
 
-    return partial(read_pipeline, compiled=not isinstance(request.source, Path))
+    return partial(read_pipeline, compiled=not isinstance(request.source, Path), force=request.options.force)
+
+
+@contextmanager
+def _force_advised(command: str) -> Iterator[None]:
+    """Print the command with --force below the errors of a pipeline, where it passes all of them."""
+    from azdistill.cli.problems import force_advice, render_error
+    from azdistill.contracts.errors import PipelineError
+
+    try:
+        yield
+    except PipelineError as error:
+        if not (advice := force_advice(error.problems, command)):
+            raise
+        print_text(render_error(error), file=sys.stderr)
+        print_text(advice, file=sys.stderr)
+        raise typer.Exit(error.exit_code) from None
 
 
 def _run(request: "RunRequest", path: Path, continue_with: str) -> None:

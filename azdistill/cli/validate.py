@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -49,7 +50,7 @@ def validate(
 
     Exit codes: 0 no errors, 2 errors.
     """
-    from azdistill.cli.problems import render
+    from azdistill.cli.problems import force_advice, render
     from azdistill.contracts.errors import InputError
     from azdistill.engine.problems import has_errors
 
@@ -66,6 +67,10 @@ def validate(
     if format != ProblemFormat.text:
         print_text(render(problems, format))
         raise typer.Exit(InputError.exit_code if failed else 0)
+    if advice := force_advice(problems, shlex.join(["azdistill", "run", str(path)])):
+        print_text(render(problems, format), file=sys.stderr)
+        print_text(advice, file=sys.stderr)
+        raise typer.Exit(InputError.exit_code)
     if failed:
         raise InputError(problems=problems)
     if problems:

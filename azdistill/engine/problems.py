@@ -233,6 +233,11 @@ def too_many_problems(file: Path | None = None) -> Problem:
     return Problem(code="too_many_problems", message=message, fix="fix these first", file=file)
 
 
+def can_be_forced(problem: Problem) -> bool:
+    """True for an error that Azure's client or service refuses, and the local engine can run."""
+    return problem.severity == "error" and bool(problem.refused_by) and "engine" not in problem.refused_by
+
+
 def has_errors(problems: Iterable[Problem]) -> bool:
     """True if any of the problems is an error."""
     return any(problem.severity == "error" for problem in problems)

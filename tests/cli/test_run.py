@@ -143,6 +143,29 @@ def test_warnings_are_printed_before_the_run(azdistill: Command, pipeline: Write
     assert ": warning: outputs.unused: no job writes this output" in done.err.splitlines()[0]
 
 
+def test_errors_of_azure_alone_are_passed_with_force(azdistill: Command, pipeline: Writer) -> None:
+    path = pipeline({"a": command("echo hi", limits={"timeoutt": 3})})
+    refused, advice = azdistill("run", path).err.splitlines()
+    assert "jobs.a.limits.timeoutt: unknown field" in refused
+    run = f"azdistill run {path} -o {Path('runs', path.parent.name)}"
+    assert advice == f"The local engine can run it nevertheless: {run} --force"
+    assert azdistill("validate", path).err.endswith(f"nevertheless: azdistill run {path} --force\n")
+    done = azdistill("run", path, "--force")
+    assert (done.code, done.err.splitlines()[0]) == (0, refused.replace(": jobs.a", ": warning: jobs.a"))
+
+
+def test_a_cycle_cannot_be_forced(azdistill: Command, pipeline: Writer) -> None:
+    reads, writes = {"x": "${{parent.jobs.a.outputs.y}}"}, {"y": {"type": "uri_file"}}
+    done = azdistill("run", pipeline({"a": command("true", inputs=reads, outputs=writes)}), "--force")
+    assert done.code == 2
+    assert all("cycle" in line for line in done.err.splitlines())
+
+
+def test_the_errors_of_a_job_cannot_be_forced(azdistill: Command, job: Path) -> None:
+    done = azdistill("run", job, "--force")
+    assert (done.code, done.err.startswith("azdistill: --force")) == (2, True)
+
+
 def gate(folder: Path, text: str) -> dict[str, Any]:
     """A node whose output `evaluation` has `text` as its gate.json."""
     (folder / "gate.json").write_text(text)

@@ -67,7 +67,7 @@ def explain(
 def _load(path: Path, options: RunOptions) -> Pipeline:
     """Read, check and flatten a pipeline, and select its nodes."""
     pipeline = override_inputs(load_pipeline(path, registered_in(options.home)), options.inputs)
-    require_runnable(pipeline)
+    require_runnable(pipeline, options.force)
     flattened = flatten(pipeline)
     check_names(options.interpreters, flattened.nodes.values())
     _check_faults(options.faults, flattened)

@@ -48,6 +48,8 @@ class RunOptions:
     interpreters: Mapping[str, Path] = field(default_factory=dict)
     # Create a virtual environment for every other environment that lists pip packages.
     make_environments: bool = False
+    # Run in spite of errors that only Azure's client or service refuses.
+    force: bool = False
     # Maximum number of nodes that run at the same time. Default: the number of cores.
     jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
     # Seconds that a process has to end after an interruption, before it is killed.

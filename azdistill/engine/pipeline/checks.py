@@ -12,7 +12,7 @@ from azdistill.engine.pipeline.loading import load_pipeline
 from azdistill.engine.pipeline.model import Data, Node, Pipeline
 from azdistill.engine.pipeline.node_checks import NodeCheck
 from azdistill.engine.pipeline.yaml_node import YamlNode, has_unlisted_errors
-from azdistill.engine.problems import SECRET_URL, Problem
+from azdistill.engine.problems import SECRET_URL, Problem, can_be_forced
 
 _NEED_COMPUTE = ("command", "sweep", "parallel")
 
@@ -33,14 +33,15 @@ def validate_file(path: Path) -> list[Problem]:
     return [problem for problem in pipeline_problems(pipeline) if problem.scope != "local"]
 
 
-def require_runnable(pipeline: Pipeline) -> None:
+def require_runnable(pipeline: Pipeline, force: bool = False) -> None:
     """Raise PipelineError with all problems that prevent a local run.
 
-    What only Azure ML rejects, such as a missing compute, does not prevent it.
+    What only Azure ML rejects, such as a missing compute, does not prevent it. `force`: neither does any other error
+    that the engine itself does not refuse.
     """
     problems = pipeline_problems(pipeline)
     errors = [problem for problem in problems if problem.severity == "error" and problem.scope != "azure"]
-    if errors:
+    if errors := [problem for problem in errors if not (force and can_be_forced(problem))]:
         raise PipelineError(problems=errors)
 
 
