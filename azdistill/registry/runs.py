@@ -1,10 +1,11 @@
 """The MLflow client of a registration, and the run that records it."""
 
 import logging
+import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mlflow.entities import Metric, RunTag
 from mlflow.tracking import MlflowClient
@@ -57,6 +58,24 @@ def mlflow_client(uri: str) -> Iterator[MlflowClient]:
             subject=f"model registry {shown!r}",
             fix="check MLFLOW_TRACKING_URI and your access",
         ) from None
+
+
+@contextmanager
+def command_on_failure(model_type: str, arguments: Callable[[], Sequence[str]]) -> Iterator[None]:
+    """Add the command that registers a model by hand to an error without one. `arguments` are its other arguments.
+
+    `--path` requires a version: https://learn.microsoft.com/cli/azure/ml/model#az-ml-model-create
+    """
+    try:
+        yield
+    except AzdistillError as error:
+        last = error.problems[-1]
+        if last.command:
+            raise
+        command = ["az", "ml", "model", "create", "--type", model_type, *arguments()]
+        fix = "; or ".join(filter(None, (last.fix, f"register the {model_type} by hand")))
+        problems = [*error.problems[:-1], replace(last, fix=fix, command=shlex.join(command))]
+        raise type(error)(problems=problems) from None
 
 
 def log_lineage(client: MlflowClient, run_id: str, lineage: Lineage) -> None:

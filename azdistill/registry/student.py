@@ -1,7 +1,8 @@
 """Register a student in an MLflow registry: one version for the same content."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -14,9 +15,15 @@ from azdistill.contracts.layout import MODEL_CARD_FILE
 from azdistill.engine.redaction import redact
 from azdistill.registry.card import description
 from azdistill.registry.lineage import DIGEST_TAG, Lineage
-from azdistill.registry.runs import Registration, log_lineage, mlflow_client
+from azdistill.registry.runs import Registration, command_on_failure, log_lineage, mlflow_client
 
 LOCAL_SCHEMES = frozenset({"", "file", "sqlite"})
+# The workspace of an MLflow tracking URI of Azure ML.
+WORKSPACE = re.compile(
+    r"^azureml://.*/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)/providers/"
+    r"Microsoft\.MachineLearningServices/workspaces/(?P<name>[^/?]+)",
+    re.IGNORECASE,
+)
 
 
 def register_student(
@@ -28,11 +35,14 @@ def register_student(
     copied; a remote registry gets the files and the model card as artifacts of the run. The card is the description of
     the version, as far as it fits. An existing version counts only while its files exist. Metrics and tags go to the
     run `run_id`, such as the one that Azure ML opened for the job, or to a new run.
-    Raises AzdistillError when the registry cannot be used.
+    Raises AzdistillError when the registry cannot be used; that of a workspace has the command that registers `folder`.
     """
-    with mlflow_client(registry) as client:
+    number = 1
+    with _command_on_failure(folder, name, registry, lambda: number), mlflow_client(registry) as client:
         _ensure_name(client, name)
-        version = _version_with_digest(client, name, lineage.model_digest)
+        versions = client.search_model_versions(f"name='{name}'")
+        number = max((int(version.version) for version in versions), default=0) + 1
+        version = _version_with_digest(versions, lineage.model_digest)
         if version is None:
             with _run(client, name, run_id) as run:
                 log_lineage(client, run, lineage)
@@ -57,14 +67,26 @@ def _ensure_name(client: MlflowClient, name: str) -> None:
             raise
 
 
-def _version_with_digest(client: MlflowClient, name: str, digest: str) -> ModelVersion | None:
+def _command_on_failure(
+    folder: Path, name: str, registry: str, number: Callable[[], int]
+) -> AbstractContextManager[None]:
+    """Add the command that uploads and registers `folder` to an error of a registry that is a workspace."""
+    workspace = WORKSPACE.search(registry)
+    if workspace is None:
+        return nullcontext()
+    place = ["--resource-group", workspace["group"], "--workspace-name", workspace["name"]]
+    place += ["--subscription", workspace["subscription"]]
+
+    def arguments() -> list[str]:
+        return ["--name", name, "--version", str(number()), "--path", str(folder.resolve()), *place]
+
+    return command_on_failure("custom_model", arguments)
+
+
+def _version_with_digest(versions: Iterable[ModelVersion], digest: str) -> ModelVersion | None:
     """The newest version with this content whose files still exist."""
-    versions = [
-        version
-        for version in client.search_model_versions(f"name='{name}'")
-        if version.tags.get(DIGEST_TAG) == digest and _exists(version.source)
-    ]
-    return max(versions, key=lambda version: int(version.version), default=None)
+    same = [version for version in versions if version.tags.get(DIGEST_TAG) == digest and _exists(version.source)]
+    return max(same, key=lambda version: int(version.version), default=None)
 
 
 def _exists(source: str) -> bool:

@@ -2,10 +2,9 @@
 
 import logging
 import re
-import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -16,7 +15,7 @@ from azdistill.contracts.register import MLFLOW_MODELS_PATH, RegisterConfig
 from azdistill.registry.card import description
 from azdistill.registry.lineage import DIGEST_TAG, Lineage
 from azdistill.registry.mlflow_layout import write_mlflow_layout
-from azdistill.registry.runs import JobRun, Registration, log_lineage_of_job
+from azdistill.registry.runs import JobRun, Registration, command_on_failure, log_lineage_of_job
 
 logger = logging.getLogger("azdistill.registry")
 
@@ -113,24 +112,17 @@ def mlflow_models_address(model: str) -> str:
     return f"{datastore[0]}/paths/{MLFLOW_MODELS_PATH.partition('/paths/')[2]}" if datastore else MLFLOW_MODELS_PATH
 
 
-@contextmanager
-def _command_on_failure(models: "WorkspaceModels", name: str, model_type: str, address: str) -> Iterator[None]:
-    """Add the command that registers `address` to an error without one.
+def _command_on_failure(
+    models: "WorkspaceModels", name: str, model_type: str, address: str
+) -> AbstractContextManager[None]:
+    """Add the command that registers `address` as the next version of `name` to an error without one."""
+    workspace = models.workspace
+    place = ["--resource-group", workspace.group, "--workspace-name", workspace.name]
 
-    `--path` requires a version: https://learn.microsoft.com/cli/azure/ml/model#az-ml-model-create
-    """
-    try:
-        yield
-    except AzdistillError as error:
-        last = error.problems[-1]
-        if last.command:
-            raise
-        command = ["az", "ml", "model", "create", "--name", name, "--version", str(models.numbers.get(name, 1))]
-        command += ["--type", model_type, "--path", address]
-        command += ["--resource-group", models.workspace.group, "--workspace-name", models.workspace.name]
-        fix = "; or ".join(filter(None, (last.fix, f"register the {model_type} by hand")))
-        problems = [*error.problems[:-1], replace(last, fix=fix, command=shlex.join(command))]
-        raise type(error)(problems=problems) from None
+    def arguments() -> list[str]:
+        return ["--name", name, "--version", str(models.numbers.get(name, 1)), "--path", address, *place]
+
+    return command_on_failure(model_type, arguments)
 
 
 def _register_reference(models: "WorkspaceModels", name: str, properties: Mapping[str, Any]) -> str | None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("azdistill.steps")
 
+# The time that Azure ML's plugin of MLflow has for the files of a model: 300 seconds by default, and here a day.
+UPLOAD_TIMEOUT, UPLOAD_TIMEOUT_S = "AZUREML_ARTIFACTS_DEFAULT_TIMEOUT", "86400"
+
 
 def body(arguments: Arguments[RegisterConfig]) -> None:
     """Write lineage.json and the model card.
@@ -64,6 +67,7 @@ def _register(arguments: Arguments[RegisterConfig], lineage: "Lineage", card: st
         return register_in_workspace(stored, lineage, config, workspace, JobRun(job, tracking), card)
     from azdistill.registry.student import register_student
 
+    os.environ.setdefault(UPLOAD_TIMEOUT, UPLOAD_TIMEOUT_S)
     if not tracking:
         raise InputError(
             "MLFLOW_TRACKING_URI is not set", fix="name a model registry, such as sqlite:////home/me/mlflow.db"

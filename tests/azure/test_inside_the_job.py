@@ -285,7 +285,7 @@ def test_an_error_of_the_workspace_is_one_line_with_the_command_that_registers(r
         register()
     (problem,) = error.value.problems
     at = f"--path {ADDRESS} --resource-group simulated-group --workspace-name simulated"
-    assert problem.command == f"az ml model create --name support --version 4 --type custom_model {at}"
+    assert problem.command == f"az ml model create --type custom_model --name support --version 4 {at}"
     assert problem_of(shlex.split(problem.command)[1:]) == ""
 
 
@@ -297,7 +297,7 @@ def test_an_mlflow_layout_that_cannot_be_written_leaves_the_command_for_the_plai
         register(model_type="mlflow_model")
     (problem,) = error.value.problems
     assert problem.code == "layout_failed"
-    assert f"--type custom_model --path {ADDRESS} " in problem.command
+    assert f"--type custom_model --name support --version 1 --path {ADDRESS} " in problem.command
 
 
 def test_a_refused_mlflow_model_leaves_the_command_for_its_layout(register, inputs, workspace):
@@ -308,7 +308,7 @@ def test_a_refused_mlflow_model_leaves_the_command_for_its_layout(register, inpu
         register(model_type="mlflow_model")
     (problem,) = error.value.problems
     assert (
-        "--type mlflow_model --path azureml://datastores/workspaceblobstore/paths/azdistill/mlflow-models/"
+        "--type mlflow_model --name support --version 1 --path azureml://datastores/workspaceblobstore/paths/azdistill/mlflow-models/"
         in problem.command
     )
 

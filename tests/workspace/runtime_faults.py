@@ -106,10 +106,25 @@ def _registers(
     hosts = {DATA_PLANE: ""} if mlflow_away else {}
     done = _step("register", values, workspace, folder, hosts)
     if model_refused:
-        command = f"az ml model create --name student --version 1 --type custom_model --path {ADDRESS}"
+        command = f"az ml model create --type custom_model --name student --version 1 --path {ADDRESS}"
         return done.returncode == 1 and command in done.stderr
     uploads = [seen for seen in workspace.requests.all if "artifact" in seen.request.path]
     return done.returncode == 0 and client.models.get("student", "1").path == ADDRESS and not uploads
+
+
+def _offers_to_upload(workspace: "SimulatedWorkspace", client: "MLClient", folder: Path) -> bool:
+    """True if the step of a local run, which cannot upload its model, prints the command that does."""
+    from tests.azure.canary import input_folders
+
+    inputs = input_folders(folder)
+    values = {**inputs, "model-address": inputs["model"]}
+    values |= {name: folder / name for name in ("registration", "mlflow-models")}
+    done = _step("register", values, workspace, folder, {DATA_PLANE: ""})
+    place = (
+        f"--resource-group {workspace.group} --workspace-name {workspace.name} --subscription {workspace.subscription}"
+    )
+    command = f"az ml model create --type custom_model --name student --version 1 --path {inputs['model']} {place}"
+    return done.returncode == 1 and command in done.stderr
 
 
 def _trains(
@@ -201,6 +216,7 @@ RUNTIME_FAULTS = [
     RuntimeFault("the job may not write models", partial(_registers, True, False), slow=True),
     RuntimeFault("MLflow has 300 seconds for the files of a model", partial(_registers, False, False), slow=True),
     RuntimeFault("MLflow is away when the student is registered", partial(_registers, False, True), slow=True),
+    RuntimeFault("MLflow is away when a model on this machine is registered", _offers_to_upload, slow=True),
     RuntimeFault("the token of a training has expired", partial(_trains, -10, {}, 0), slow=True),
     RuntimeFault("MLflow cannot be reached by a training", partial(_trains, 3600, {DATA_PLANE: ""}, 0), slow=True),
     RuntimeFault("MLflow rejects metrics for some time", partial(_trains, 3600, {}, 1), slow=True),

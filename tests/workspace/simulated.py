@@ -39,7 +39,7 @@ from tests.workspace.resources.tracking import Tracking
 from tests.workspace.routes import PROVIDER, Route, find
 from tests.workspace.wire import ArmError, Reply, Request
 
-SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
+SUBSCRIPTION = "66666666-6666-6666-6666-666666666666"
 GROUP = "simulated-group"
 NAME = "simulated"
 
