@@ -22,12 +22,18 @@ SHOWN_FIRST = ("failed", "running", "interrupted")
 def logs(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="run folder, or its name in runs/")],
     node: Annotated[
-        str | None, typer.Argument(metavar="NODE", help="default: the failed or running node, else the last one")
+        str | None,
+        typer.Argument(
+            metavar="NODE",
+            help="default: the failed or running node, else the last one; NODE/NUMBER for a trial, a rank or a worker",
+        ),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="show new lines until the node ends")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="number of last lines; 0 for all")] = 20,
 ) -> None:
     """Show the last lines of a node's log.
+
+    The logs of its trials, ranks or workers and its files in ./outputs and ./logs are named.
 
     Example: azdistill logs quickstart train -f
 
@@ -36,7 +42,9 @@ def logs(
     from azdistill.local_runs.run_folder import find_run
 
     run_folder = find_run(run)
-    _print_log(run_folder, _select_node(run_folder, node), lines, follow)
+    name, _, number = (node or "").partition("/")
+    selected = _select_node(run_folder, name or None)
+    _print_log(run_folder, selected, _log_path(run_folder, selected, number), lines, follow)
 
 
 def _select_node(run: "RunFolder", name: str | None) -> str:
@@ -55,15 +63,39 @@ def _select_node(run: "RunFolder", name: str | None) -> str:
     return name or next(selected, list(run.records)[-1])
 
 
-def _print_log(run: "RunFolder", node: str, lines: int, follow: bool) -> None:
-    """Print the last `lines` of the node's log, 0 for all; with `follow` also the lines that it still writes."""
+def _log_path(run: "RunFolder", node: str, number: str) -> Path:
+    """The log of a node, or of its process with this number. Raises InputError."""
+    from azdistill.contracts.errors import InputError
+    from azdistill.engine.local.artifacts import process_logs
+    from azdistill.engine.local.attempts import LOG
+
+    if not number:
+        return run.path / node / LOG
+    logs = process_logs(run.path / node)
+    if number not in logs:
+        fix = f"give one of {', '.join(logs)}" if logs else f"it has one log: leave out '/{number}'"
+        raise InputError("no such log", subject=f"node '{node}/{number}'", code="unknown_node", fix=fix)
+    return logs[number]
+
+
+def _print_other_files(node: Path) -> None:
+    """Name the logs of a node's processes, and its artifacts."""
+    from azdistill.engine.local.artifacts import artifacts, process_logs
+
+    if logs := list(process_logs(node)):
+        shown = f"{node.name}/{logs[0]}" + (f" to {node.name}/{logs[-1]}" if len(logs) > 1 else "")
+        print_text(f"more logs: {shown}", file=sys.stderr)
+    for path, count in artifacts(node):
+        print_text(f"{count} file{'s' if count > 1 else ''}: {path}", file=sys.stderr)
+
+
+def _print_log(run: "RunFolder", node: str, log: Path, lines: int, follow: bool) -> None:
+    """Print the last `lines` of a log of a node, 0 for all; with `follow` also the lines that it still writes."""
     from collections import deque
     from itertools import chain
 
-    from azdistill.engine.local.attempts import LOG
-
     print_text(f"{node}: {run.records[node].state}", file=sys.stderr)
-    log = run.path / node / LOG
+    _print_other_files(run.path / node)
     if not log.is_file():
         return
     with log.open(encoding="utf-8", errors="replace", newline="\n") as stream:

@@ -380,11 +380,16 @@ def _print_report(summary: "Group", report: Path, folder: Path) -> None:
 
 
 def _print_outputs(result: "RunResult") -> None:
-    """The pipeline's own outputs, or those of its nodes when it has none."""
+    """The pipeline's own outputs, or those of its nodes when it has none, and the files in ./outputs and ./logs."""
+    from azdistill.engine.local.artifacts import artifacts
+
     pipeline_outputs = {name: path for (node, name), path in result.outputs.items() if not node}
     node_outputs = {f"{node}.{name}": path for (node, name), path in result.outputs.items()}
     for name, path in (pipeline_outputs or node_outputs).items():
         print_text(f"{name}: {_relative(path)}")
+    for node in result.nodes:
+        for path, count in artifacts(result.folder / node):
+            print_text(f"{node}, {count} file{'s' if count > 1 else ''}: {_relative(path)}")
 
 
 def _is_refusal(result: "RunResult") -> bool:

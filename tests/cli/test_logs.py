@@ -54,6 +54,28 @@ def test_an_unknown_node_or_run_is_one_line(azdistill: Command) -> None:
     assert "yours: not a run folder; give a run folder, or a name in runs/, which has: mine" in done.err
 
 
+def test_logs_of_processes_and_files_in_outputs_and_logs_are_named(azdistill: Command) -> None:
+    node = a_run(Path("r"), tune="completed") / "tune"
+    for path in ("log.1.txt", "log.10.txt", "log.2.txt", ".code/logs/own/a.txt"):
+        (node / path).parent.mkdir(parents=True, exist_ok=True)
+        (node / path).write_text(f"{path}\n")
+    for trial in ("11", "12"):
+        (node / "trials" / trial / ".code/outputs").mkdir(parents=True)
+        (node / "trials" / trial / "log.txt").write_text(f"trial {trial}\n")
+        (node / "trials" / trial / ".code/outputs/a.txt").touch()
+    done = azdistill("logs", "r", "tune")
+    assert done.err.splitlines() == [
+        "tune: completed",
+        "more logs: tune/1 to tune/12",
+        "1 file: r/tune/.code/logs",
+        "2 files: r/tune/trials/*/.code/outputs",
+    ]
+    assert azdistill("logs", "r", "tune/10").out == "log.10.txt\n"
+    assert azdistill("logs", "r", "tune/12").out == "trial 12\n"
+    done = azdistill("logs", "r", "tune/3")
+    assert (done.code, done.err) == (2, "azdistill: node 'tune/3': no such log; give one of 1, 2, 10, 11, 12\n")
+
+
 def test_a_log_is_followed_until_its_node_ends(pipeline: Writer, start: Any, folder: Path) -> None:
     slow = command(
         "echo one; printf t; while [ ! -e ${{inputs.go}} ]; do sleep .05; done; echo wo",

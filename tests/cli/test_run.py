@@ -54,6 +54,15 @@ def test_a_pipeline_without_outputs_prints_those_of_its_nodes(azdistill: Command
     assert azdistill("run", pipeline({"touch": touch}), "-o", "r").out == "touch.file: r/touch/file\n"
 
 
+def test_files_in_outputs_and_logs_are_kept_and_named(azdistill: Command, pipeline: Writer) -> None:
+    write = command("mkdir outputs/deep; echo a | tee outputs/deep/a > outputs/b; [ -d logs ]")
+    named = "write, 2 files: r/write/.code/outputs\n"
+    path = pipeline({"write": write})
+    assert azdistill("run", path, "-o", "r").out == named
+    assert azdistill("run", path, "-o", "r").out == named
+    assert Path("r/write/.code/outputs/deep/a").read_text() == "a\n"
+
+
 @pytest.mark.parametrize(("file", "name"), [("hello.yml", "hello"), ("greet/pipeline.yml", "greet")])
 def test_the_run_folder_is_named_after_the_file(azdistill: Command, pipeline: Writer, file: str, name: str) -> None:
     assert azdistill("run", pipeline({"say": "echo hello"}, file=file)).code == 0

@@ -1,0 +1,25 @@
+"""What a command leaves next to its outputs: files in `./outputs` and `./logs`, and the logs of its processes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from azdistill.engine.local.attempts import CODE, LOG, LOGS_OF_PROCESSES
+from azdistill.engine.local.snapshots import ARTIFACTS
+from azdistill.engine.pipeline.sweep_checks import TRIALS
+
+
+def artifacts(node: Path) -> Iterator[tuple[Path, int]]:
+    """The folders of artifacts of a node that have files, and their number. Those of all trials are one, with `*`."""
+    trials = sorted(node.glob(f"{TRIALS}/*/{CODE}"))
+    for code, folders in ((node / CODE, [node / CODE]), (node / TRIALS / "*" / CODE, trials)):
+        for name in ARTIFACTS:
+            count = sum(path.is_file() for folder in folders for path in (folder / name).rglob("*"))
+            if count:
+                yield code / name, count
+
+
+def process_logs(node: Path) -> dict[str, Path]:
+    """The logs of a node's trials, of its ranks but the first, or of its workers, by their number."""
+    logs = {path.name.split(".")[1]: path for path in node.glob(LOGS_OF_PROCESSES)}
+    logs |= {path.parent.name: path for path in node.glob(f"{TRIALS}/*/{LOG}")}
+    return dict(sorted(logs.items(), key=lambda entry: (len(entry[0]), entry[0])))
