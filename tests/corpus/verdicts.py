@@ -4,14 +4,16 @@
 message. A file that it accepts has none. Files in `tests/corpus/shared` are used by the others and have no verdict.
 
 The client reads a file without the service, and does not open the files that a job uploads. A comment in a file of the
-corpus says what is refused later, and by whom: `# refused later: FIELD: REASON (SOURCE)`.
+corpus says what is refused later, with the documentation of the service, or the module of the client:
+`# refused later by the AUTHORITY: FIELD: REASON (SOURCE)`. An authority is the client (when it submits the job), the
+service, or the engine, for what cannot run on this machine.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import yaml
 
@@ -22,6 +24,7 @@ from azdistill.contracts.errors import InputError, PipelineError
 from azdistill.contracts.problems import Problem, dotted
 from azdistill.engine.pipeline.checks import validate_file
 from azdistill.engine.pipeline.kinds import OtherKind, kind_of
+from azdistill.engine.problems import Authority
 from azdistill.engine.yaml_document import AZURE_YAML, read_document
 
 CORPUS = Path(__file__).parent
@@ -32,10 +35,18 @@ FILES = tuple(
     if path.relative_to(CORPUS).parts[0] != "shared"
 )
 
-_REFUSED_LATER = re.compile(r"^# refused later: ([\w.$-]*): (.+)$", re.MULTILINE)
+_REFUSED_LATER = re.compile(r"^# refused later by the (client|service|engine): ([\w.$-]*): (.+)$", re.MULTILINE)
 
-# Fields that are refused, with a message.
+# Fields that the client refuses, with a message.
 Refused = Mapping[str, str]
+
+
+class Refusal(NamedTuple):
+    """A field of a file that is refused."""
+
+    authority: Authority
+    field: str
+    reason: str
 
 
 class Verdict(NamedTuple):
@@ -103,10 +114,10 @@ def _portable(message: str) -> str:
     return " ".join(message.replace(f"{CORPUS}/", "").replace(str(CORPUS), ".").removesuffix("(azure-ai-ml)").split())
 
 
-def refused_later(name: str) -> Refused:
-    """The fields that are refused after the client has read the file, with reason and source, from its comments."""
+def refused_later(name: str) -> list[Refusal]:
+    """What is refused after the client has read the file, by its comments."""
     text = (CORPUS / name).read_bytes().decode("utf-8", "replace")
-    return {match[1]: match[2] for match in _REFUSED_LATER.finditer(text)}
+    return [Refusal(cast(Authority, match[1]), match[2], match[3]) for match in _REFUSED_LATER.finditer(text)]
 
 
 class Comparison(NamedTuple):
@@ -114,7 +125,8 @@ class Comparison(NamedTuple):
     disagreement.
 
     False alarm: an error in a file that is accepted. Miss: no error in a file that is refused. Contradiction: both
-    refuse the file, but at unrelated fields, or azdistill says that Azure ML ignores what it refuses.
+    refuse the file, but at unrelated fields, or azdistill says that the client refuses what it accepts, or that Azure
+    ML ignores what it refuses.
     """
 
     kind: str
@@ -125,30 +137,40 @@ class Comparison(NamedTuple):
 
 def compare(name: str, verdict: Verdict, client: Refused) -> Comparison:
     """Compare the verdict of azdistill on a file with the fields that the client refuses."""
-    refused = {**refused_later(name), **client}
     if verdict.command:  # azdistill only names the command that takes the file
         wrong = [f"contradiction: {name}: {verdict.command} refuses it: {text}" for text in client.values()]
         return Comparison(verdict.kind, contradictions=() if name.startswith("wrong/") else tuple(wrong))
-    errors = [(f"{name}: {problem}", _field(name, problem)) for problem in verdict.errors]
-    if errors and not refused:
-        return Comparison(verdict.kind, false_alarms=tuple(f"false alarm: {text}" for text, _ in errors))
-    if refused and not errors:
-        return Comparison(verdict.kind, misses=tuple(f"miss: {name}: {field}: {why}" for field, why in refused.items()))
-    alone = [text for text, field in errors if not any(_related(field, other) for other in refused)]
-    ignored = [
-        f"{name}: {problem}, but the client refuses it"
-        for problem in verdict.problems
-        if problem.severity == "warning" and "ignores" in problem.message and _field(name, problem) in client
-    ]
-    fields = [field for _, field in errors]
-    unsaid = [
-        f"{name}: no error at {field}: {why}"
-        for field, why in refused.items()
-        if not any(_related(own, field) for own in fields)
-    ]
+    refusals = [Refusal("client", field, why) for field, why in client.items()] + refused_later(name)
+    if verdict.errors and not refusals:
+        return Comparison(verdict.kind, false_alarms=tuple(f"false alarm: {error}" for error in verdict.errors))
+    if refusals and not verdict.errors:
+        misses = [f"miss: {name}: {refusal.field}: {refusal.reason}" for refusal in refusals]
+        return Comparison(verdict.kind, misses=tuple(misses))
     return Comparison(
-        verdict.kind, contradictions=tuple(f"contradiction: {text}" for text in (*alone, *ignored, *unsaid))
+        verdict.kind,
+        contradictions=tuple(f"contradiction: {text}" for text in _contradictions(name, verdict, refusals)),
     )
+
+
+def _contradictions(name: str, verdict: Verdict, refusals: list["Refusal"]) -> Iterator[str]:
+    errors = [(problem, _field(name, problem)) for problem in verdict.errors]
+    for problem, field in errors:
+        others = {refusal.authority for refusal in refusals if _related(field, refusal.field)}
+        if not others:
+            yield f"{problem}, but only other fields are refused"
+        elif "client" in problem.refused_by and "client" not in others:
+            yield f"{problem}, but the client accepts it"
+    for _, refused, reason in refusals:
+        if not any(_related(field, refused) for _, field in errors):
+            yield f"{name}: no error at {refused}: {reason}"
+    refused_by_client = {refusal.field for refusal in refusals if refusal.authority == "client"}
+    for problem in verdict.problems:
+        if (
+            problem.severity == "warning"
+            and "ignores" in problem.message
+            and _field(name, problem) in refused_by_client
+        ):
+            yield f"{problem}, but the client refuses it"
 
 
 def _field(name: str, problem: Problem) -> str:

@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from azdistill.engine.errors import PipelineError
-from azdistill.engine.pipeline.authorities import CLIENT, CLIENT_AND_ENGINE
-from azdistill.engine.pipeline.client_fields import check_node, check_pipeline_job, check_sweep_job
+from azdistill.engine.pipeline.authorities import CLIENT, CLIENT_AND_ENGINE, ENGINE, SERVICE_AND_ENGINE
+from azdistill.engine.pipeline.client_fields import (
+    check_component_file,
+    check_node,
+    check_pipeline_job,
+    check_sweep_job,
+)
 from azdistill.engine.pipeline.components import (
     as_scalar,
     check_name,
@@ -158,6 +163,8 @@ class _Reader:
             type.error("invalid_choice", "is not a pipeline file", "write type: pipeline")
         if self.is_component:
             self.root.check_fields(_COMPONENT_FIELDS)
+            if len(self.open_files) == 1:  # a file of its own, not part of a pipeline
+                check_component_file(self.root)
             return
         check_pipeline_job(self.root)
         if type.value is None:
@@ -172,7 +179,8 @@ class _Reader:
             if jobs.value:
                 component.error("duplicate_value", "a pipeline has jobs or a component, not both", "remove one of them")
         elif not jobs.mapping():
-            jobs.error("missing_field", "a pipeline has a mapping of node names to jobs", value=None)
+            message = "a pipeline has a mapping of node names to jobs"
+            jobs.error("missing_field", message, value=None, refused_by=ENGINE)
         if len(jobs.mapping()) > MAX_JOBS:
             jobs.error(
                 "too_many_jobs", f"more than {MAX_JOBS:,} jobs", "divide them among pipeline components", value=None
@@ -261,7 +269,8 @@ class _Reader:
         if kind == "sweep":
             job.at("trial").error("missing_field", "required field is missing")
         elif kind == "command" and not job.value.get("command"):
-            job.error("missing_field", "a command job has a component or a command")
+            authorities = SERVICE_AND_ENGINE if job.value.get("command") == "" else CLIENT_AND_ENGINE
+            job.error("missing_field", "a command job has a component or a command", refused_by=authorities)
         elif kind in _TYPES_WITH_OWN_COMPONENT:
             return job_as_component(job, name, kind)
         return None

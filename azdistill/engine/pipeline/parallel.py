@@ -50,8 +50,7 @@ def check_task(node: YamlNode, component: Component) -> None:
     """Check the task of a component, or of a job that is its own component."""
     if node.value is None:
         message, fix = "required field is missing", "write a mapping with type, code, entry_script and environment"
-        authorities = SERVICE_AND_ENGINE if node.field == ("task",) else CLIENT_AND_ENGINE  # of a component file
-        node.error("missing_field", message, fix, refused_by=authorities)
+        node.error("missing_field", message, fix, refused_by=SERVICE_AND_ENGINE)
         return
     type = node.at("type")
     name = str(type.value).lower()

@@ -80,7 +80,8 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
 def read_space(node: YamlNode) -> dict[str, Distribution]:
     """The readable distributions of `search_space`, by input of the trial."""
     if not node.mapping():
-        node.error("missing_field", "a sweep has a mapping of the trial's inputs to distributions", value=None)
+        message = "a sweep has a mapping of the trial's inputs to distributions"
+        node.error("missing_field", message, value=None, refused_by=SERVICE_AND_ENGINE)
     distributions = {name: _distribution(input) for name, input in node.entries()}
     return {name: distribution for name, distribution in distributions.items() if distribution is not None}
 
