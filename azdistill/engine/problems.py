@@ -113,7 +113,8 @@ class Problem:
         """`job.yaml:12`, empty without a file."""
         if self.file is None:
             return ""
-        return f"{self.file}:{self.line}" if self.line else str(self.file)
+        file = str(self.file).replace("\n", "\\n")
+        return f"{file}:{self.line}" if self.line else file
 
     @property
     def text(self) -> str:

@@ -99,6 +99,10 @@ def test_a_long_value_is_shortened_and_control_characters_are_escaped() -> None:
     assert text == f"a\\x1b[2J='{'y' * 37}...{'y' * 37}': is wrong"
 
 
+def test_a_newline_in_the_name_of_a_file_is_escaped() -> None:
+    assert str(Problem(code="x", message="wrong", file=Path("a\nb.yml"), line=3)) == r"a\nb.yml:3: wrong"
+
+
 def test_numbers_are_written_as_people_write_them() -> None:
     assert [format_number(number) for number in (2e-5, 0.01, 3.0, 1e20)] == ["2e-5", "0.01", "3", "1e+20"]
 

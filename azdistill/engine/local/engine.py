@@ -7,7 +7,7 @@ from typing import Any
 
 from azdistill.engine.errors import InputError
 from azdistill.engine.local.environments import check_names
-from azdistill.engine.local.guards import check_system, disk_errors, interrupts, locked
+from azdistill.engine.local.guards import check_system, create_folder, disk_errors, interrupts, locked
 from azdistill.engine.local.options import Faults, RunOptions
 from azdistill.engine.local.overrides import override_inputs
 from azdistill.engine.local.registered import registered_in
@@ -44,7 +44,8 @@ def run_pipeline(
     options = replace(options or RunOptions(), **overrides)
     loaded = _load(pipeline, options)
     run = Run(loaded, folder, options, watch)
-    with disk_errors(folder), locked(folder):
+    with disk_errors(folder, options.home), locked(folder):
+        create_folder(options.home, f"AZDISTILL_HOME {str(options.home)!r}")
         run.prepare_machine()
         with interrupts() as interrupted:
             if options.selection.start:

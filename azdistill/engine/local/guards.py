@@ -1,6 +1,8 @@
 """Lock a run folder, end a run cleanly on signals, and report disk errors."""
 
+import math
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -22,14 +24,22 @@ def check_system() -> None:
         raise InputError("pipelines need bash and process groups", subject=f"os.name={os.name!r}", fix="use WSL")
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Create and lock a run folder. Raises InputError when another run holds it or it is not a folder."""
-    subject = f"run folder {str(folder)!r}"
+def create_folder(folder: Path, subject: str) -> None:
+    """Create a folder and those above it. Raises InputError where a file is in its place, and for a file system
+    without new folders, such as /proc."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise InputError("it, or a folder above it, is a file", subject=subject, fix="name another folder") from None
+    except FileNotFoundError:
+        raise InputError("it cannot be created there", subject=subject, fix="name another folder") from None
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Create and lock a run folder. Raises InputError when another run holds it or it is not a folder."""
+    subject = f"run folder {str(folder)!r}"
+    create_folder(folder, subject)
     lock = FileLock(own_file(folder / ".lock"))
     try:
         lock.acquire(timeout=0)
@@ -69,9 +79,11 @@ def interrupts() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def disk_errors(folder: Path) -> Iterator[None]:
-    """Raise AzdistillError for a full or read-only disk instead of OSError."""
+def disk_errors(folder: Path, home: Path) -> Iterator[None]:
+    """Raise AzdistillError for a full or read-only disk instead of OSError. Where the error names no file, the one of
+    both folders with less free space is named."""
     try:
         yield
     except OSError as error:
-        raise disk_error(error, f"run folder {str(folder)!r}", folder) from None
+        path = min((folder, home), key=lambda path: shutil.disk_usage(path).free if path.exists() else math.inf)
+        raise disk_error(error, f"run folder {str(folder)!r}", path) from None

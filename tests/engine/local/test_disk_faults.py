@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from azdistill.contracts.errors import AzdistillError, PipelineError
+from azdistill.contracts.errors import AzdistillError, InputError, PipelineError
 from azdistill.engine.local.sweeps.tracking import TrackingFailed, TrialTracker
 from tests.engine.local.conftest import Project
 
@@ -29,6 +29,14 @@ def test_a_full_disk_is_one_sentence_and_the_next_run_continues(project: Project
     (problem,) = error.value.problems
     assert (problem.code, problem.subject) == ("disk_error", f"run folder {str(project.folder)!r}")
     assert project.states() == {"a": "completed", "b": "completed"}
+
+
+@pytest.mark.parametrize(("home", "words"), [("pipeline.yml", "is a file"), ("/proc/azdistill", "cannot be created")])
+def test_a_home_folder_that_cannot_be_created_is_one_sentence(project: Project, home: str, words: str) -> None:
+    project.write("pipeline.yml", "jobs: {a: {command: 'true'}}")
+    project.home = project.root / home
+    with pytest.raises(InputError, match=f"AZDISTILL_HOME .*{words}"):
+        project.run()
 
 
 def test_a_node_may_remove_its_folder(project: Project) -> None:
