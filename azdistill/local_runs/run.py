@@ -12,13 +12,14 @@ from azdistill.engine.local.guards import locked
 from azdistill.engine.local.registered import registered_in
 from azdistill.engine.local.results import Event, Explanation, RunResult
 from azdistill.engine.local.storage import own_folder
+from azdistill.engine.pipeline.flatten import node_count
 from azdistill.engine.pipeline.loading import Registered, load_pipeline
 from azdistill.engine.pipeline.model import Pipeline
 from azdistill.job.graph import GRAPH
 from azdistill.job.student_folder import check_student
 from azdistill.local_runs.keys import check_keys
 from azdistill.local_runs.request import RunRequest
-from azdistill.local_runs.run_folder import PIPELINE_PATH
+from azdistill.local_runs.run_folder import NODE_COUNT, PIPELINE_PATH
 from azdistill.local_runs.simulated_teachers import simulated_teachers, with_simulation
 
 # Nodes that load the student of a job.
@@ -42,6 +43,7 @@ def run(
         _check_packages(request, pipeline)
         _check_before_payment(request, pipeline)
         write_text(request.folder / PIPELINE_PATH, f"{pipeline.path.absolute()}\n")
+        write_text(request.folder / NODE_COUNT, f"{node_count(pipeline)}\n")
     with simulated_teachers(pipeline, request) as addresses:
         variables = {**addresses, **request.options.variables}
         return run_pipeline(pipeline.path, request.folder, request.options, variables=variables, watch=watch)

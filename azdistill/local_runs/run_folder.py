@@ -18,6 +18,10 @@ RUNS = Path("runs")
 LOCK = ".lock"
 # File with the path of the pipeline that last ran in a run folder. Hidden, because the other entries are nodes.
 PIPELINE_PATH = ".pipeline"
+# File with the number of nodes of this pipeline.
+NODE_COUNT = ".nodes"
+# States of a run whose evaluation and report are its own, and not those of an earlier attempt.
+REPORTED = ("completed", "refused", "inconclusive")
 
 
 @dataclass(frozen=True)
@@ -40,18 +44,28 @@ class RunFolder:
 
     @property
     def state(self) -> str:
-        """running, refused, failed, interrupted or completed. A killed run is interrupted."""
+        """running, failed, interrupted or completed; the gate's decision, refused or inconclusive, if that alone ended
+        the run. A killed run is interrupted."""
         states = {record.state for record in self.records.values()}
         if self.in_use:
             return "running"
         if "failed" in states:
-            return "refused" if self._is_refused else "failed"
+            return self.decision if self._is_refused else "failed"
         return "interrupted" if states & {"running", "interrupted"} else "completed"
 
     @property
     def _is_refused(self) -> bool:
         codes = {record.exit_code for record in self.records.values() if record.state == "failed"}
         return codes == {GateRefused.exit_code} and self.decision not in ("", "passed")
+
+    @property
+    def node_count(self) -> int:
+        """The number of nodes of its pipeline, those that did not run included."""
+        try:
+            count = int((self.path / NODE_COUNT).read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # a run of an earlier version, or a damaged file
+            count = 0
+        return max(count, len(self.records))
 
     @property
     def decision(self) -> str:

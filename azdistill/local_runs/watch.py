@@ -15,7 +15,7 @@ from azdistill.engine.local.attempts import LOG
 from azdistill.engine.local.records import RECORD_FILE
 from azdistill.engine.pipeline.flatten import flatten
 from azdistill.engine.pipeline.loading import load_pipeline
-from azdistill.local_runs.run_folder import LOCK, PIPELINE_PATH, RUNS, RunFolder, find_run, read_run
+from azdistill.local_runs.run_folder import LOCK, PIPELINE_PATH, REPORTED, RUNS, RunFolder, find_run, read_run
 
 if TYPE_CHECKING:
     from azdistill.reporting.report import CurvePoint
@@ -28,9 +28,6 @@ PERIOD_S = 1.0
 
 # Of a log: its last lines for the page, the bytes that are read for them, and those that are read for the losses.
 LINES, TAIL_BYTES, LOSS_BYTES = 20, 1 << 15, 1 << 22
-
-# States of a run after which its report is that of this run.
-REPORTED = ("completed", "refused")
 
 # A line of the training's progress: `train: 104/1266 (17.1/s, 68 s left) loss 3.163`.
 LOSS_LINE = re.compile(r"^train: (?P<step>\d+)/\d+ \(.*\) loss (?P<loss>\d+\.\d+)$", re.MULTILINE)

@@ -58,6 +58,9 @@ def test_a_refusal_is_distinguished_from_a_failure(folder: Path) -> None:
     assert state(path) == "refused"
     exited_with(path, "report", 1)
     assert state(path) == "failed"
+    undecided = evaluated(a_run(folder / "u", evaluate="completed"), decision="inconclusive")
+    exited_with(undecided, "register", 3)
+    assert state(undecided) == "inconclusive"
 
 
 def test_the_evaluation_of_an_earlier_attempt_is_not_shown(azdistill: Command) -> None:
@@ -67,7 +70,16 @@ def test_the_evaluation_of_an_earlier_attempt_is_not_shown(azdistill: Command) -
 
 def test_a_run_of_the_engine_is_listed(azdistill: Command, pipeline: Writer) -> None:
     azdistill("run", pipeline({"say": command("echo hello")}), "-o", "elsewhere/mine")
-    assert azdistill("runs", "elsewhere").out.splitlines()[1].startswith("mine  completed")
+    listed = azdistill("runs", "elsewhere").out
+    assert listed.splitlines()[1].startswith("mine  completed")
+    assert azdistill("runs", "elsewhere/mine").out == listed
+
+
+def test_nodes_that_did_not_run_are_counted(azdistill: Command, pipeline: Writer) -> None:
+    pipeline({"b": "true", "c": "true"}, file="inner.yml")
+    jobs = {"a": command("true"), "inner": {"type": "pipeline", "component": "./inner.yml"}}
+    assert azdistill("run", pipeline(jobs), "--until", "a", "-o", "runs/r").code == 0
+    assert "1 of 3" in azdistill("runs").out
 
 
 def test_a_run_with_damaged_files_is_listed(azdistill: Command) -> None:
@@ -103,7 +115,8 @@ def test_a_missing_folder_is_one_line(azdistill: Command) -> None:
 
 def test_a_folder_without_runs_lists_none(azdistill: Command, folder: Path) -> None:
     (folder / "runs").mkdir()
-    assert azdistill("runs").out.count("\n") == 1
+    done = azdistill("runs")
+    assert (done.out.count("\n"), done.err.count("\n")) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,17 @@ def flatten(pipeline: Pipeline) -> Pipeline:
     return replace(pipeline, nodes={node.name: node for node in nodes})
 
 
+def node_count(pipeline: Pipeline, counted: dict[int, int] | None = None) -> int:
+    """Number of nodes of the flattened pipeline, which may have errors. A pipeline component is counted once: `counted`
+    has those by id."""
+    counted = {} if counted is None else counted
+    for component in (node.component for node in pipeline.nodes.values()):
+        if component.pipeline and id(component.pipeline) not in counted:
+            counted[id(component.pipeline)] = node_count(component.pipeline, counted)
+    inner = (node.component.pipeline for node in pipeline.nodes.values())
+    return sum(counted[id(nested)] if nested else 1 for nested in inner)
+
+
 def _writers(inner: Pipeline) -> Mapping[str, JobOutput]:
     """The inner node output that is each output of a pipeline component, by name."""
     return {
