@@ -40,5 +40,10 @@ def init(
     job = folder / "job.yaml"
     read_job(job)
     print_text(f"wrote {job}")
-    print_text(f"check it: {shlex.join(['azdistill', 'validate', str(job)])}")
-    print_text(f"run it:   {shlex.join(['azdistill', 'run', str(job), *([] if example else ['--dry-run'])])}")
+    if example:
+        print_text(f"check it: {shlex.join(['azdistill', 'validate', str(job)])}")
+        print_text(f"run it:   {shlex.join(['azdistill', 'run', str(job)])}")
+    else:
+        print_text(f"try it:   {shlex.join(['azdistill', 'run', str(job), '--dry-run'])}")
+        check = shlex.join(["azdistill", "validate", str(job)])
+        print_text(f"check it: {check}, once it has the endpoint of your teacher")

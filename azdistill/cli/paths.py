@@ -100,10 +100,11 @@ def _check_local_files(path: Path, job: "DistillationJob") -> None:
     from azdistill.doctor.data import check_files
     from azdistill.engine.problems import has_errors
     from azdistill.job.loading import located
+    from azdistill.job.placeholders import placeholder_problems
     from azdistill.job.student_folder import student_problems
 
     rows = [problem for file in check_files(job) for problem in file.problems]
-    problems = located(path, [*student_problems(job), *rows])
+    problems = located(path, [*placeholder_problems(job), *student_problems(job), *rows])
     if has_errors(problems):
         raise SpecError(problems=problems)
     print_warnings(problems)

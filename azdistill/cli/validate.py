@@ -112,6 +112,7 @@ def _check(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
 def _check_job(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
     from azdistill.doctor.data import check_files
     from azdistill.job.loading import check_job, located
+    from azdistill.job.placeholders import placeholder_problems
     from azdistill.job.student_folder import student_problems
 
     job, problems = check_job(path)
@@ -121,7 +122,7 @@ def _check_job(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
     summary = f"{path}: valid job {job.name}: {teachers} -> {job.student.model} ({job.task})"
     files = list(check_files(job))
     rows = [problem for file in files for problem in file.problems]
-    others = located(path, [*student_problems(job), *_suite_problems(job), *rows])
+    others = located(path, [*placeholder_problems(job), *student_problems(job), *_suite_problems(job), *rows])
     summary = "\n".join([summary, *(f"  {file.name}: {file.summary}" for file in files if file.summary)])
     return summary, [*problems, *others, *(_check_bundle(job) if sdk else ())]
 

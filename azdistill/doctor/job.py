@@ -6,9 +6,10 @@ from pathlib import Path
 
 from azdistill.azure.checks.result import CheckResult, from_problem, ok
 from azdistill.doctor.data import check_files
-from azdistill.job.loading import check_job
+from azdistill.job.loading import check_job, located
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import is_remote
+from azdistill.job.placeholders import placeholder_problems
 from azdistill.job.student_folder import student_problems
 
 
@@ -18,6 +19,7 @@ def check_job_file(path: Path, today: date) -> tuple[DistillationJob | None, lis
     A warning has the status unknown.
     """
     job, problems = check_job(path, today)
+    problems += located(path, placeholder_problems(job) if job else ())
     results = [
         from_problem(problem.location, problem, "problem" if problem.severity == "error" else "unknown")
         for problem in problems

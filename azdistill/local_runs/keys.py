@@ -9,6 +9,7 @@ from azdistill.contracts.problems import Problem
 from azdistill.contracts.teacher import Teacher
 from azdistill.engine.local.records import read_record
 from azdistill.engine.problems import FieldPath
+from azdistill.job.placeholders import asked
 from azdistill.local_runs.request import RunRequest
 
 if TYPE_CHECKING:
@@ -25,22 +26,12 @@ def check_keys(
     pending = {name for name in nodes if not _is_complete(request, name)}
     problems = [
         problem
-        for field, teacher, callers in _asked_later(job, request.options.inputs)
-        if callers & pending
+        for field, teacher, callers in asked(job, request.options.inputs)
+        if field[0] != "teacher" and callers & pending  # the teacher's step reports its own before it asks
         for problem in _key_problems(field, teacher, environ)
     ]
     if problems:
         raise SpecError(problems=problems)
-
-
-def _asked_later(job: "DistillationJob", inputs: Mapping[str, object]) -> Iterator[tuple[FieldPath, Teacher, Set[str]]]:
-    """Field of each model behind an endpoint, its settings, and the nodes that ask it. Without those that this run
-    simulates."""
-    judge, scorer = job.judge, job.scorer
-    if judge and inputs.get("judge_route", judge.judge_route) == "endpoint":
-        yield ("judge", "judge_model"), judge.judge_model, {"judge_answers", "judge"}
-    if scorer and scorer.teacher and inputs.get("scorer_route", scorer.scorer_route) == "endpoint":
-        yield ("scorer", "teacher"), scorer.teacher, {"train"}
 
 
 def _is_complete(request: RunRequest, node: str) -> bool:

@@ -16,6 +16,7 @@ from azdistill.engine.pipeline.flatten import node_count
 from azdistill.engine.pipeline.loading import Registered, load_pipeline
 from azdistill.engine.pipeline.model import Pipeline
 from azdistill.job.graph import GRAPH
+from azdistill.job.placeholders import check_placeholders
 from azdistill.job.student_folder import check_student
 from azdistill.local_runs.keys import check_keys
 from azdistill.local_runs.request import RunRequest
@@ -82,6 +83,7 @@ def _check_before_payment(request: RunRequest, pipeline: Pipeline) -> None:
     if isinstance(request.source, Path):
         return
     nodes = request.options.selection.apply(pipeline).nodes.keys()
+    check_placeholders(request.source, request.options.inputs, nodes)
     if STUDENT_NODES & nodes and "student" not in request.options.inputs:
         check_student(request.source)
     check_keys(request.source, request, nodes)

@@ -25,6 +25,11 @@ from tests.small_job import QUICKSTART
 def test_the_job_and_its_rows_are_valid(azdistill: Command, task: str, tmp_path: Path) -> None:
     done = azdistill("init", "my-job", "--task", task)
     assert (done.code, done.err) == (0, "")
+    placeholder = azdistill("validate", "my-job/job.yaml")
+    assert placeholder.code == 2
+    assert "job.yaml:16: teacher.teachers.0.endpoint='https://YOUR-RESOURCE." in placeholder.err
+    written = Path("my-job/job.yaml")
+    written.write_text(written.read_text().replace("YOUR-RESOURCE", "foundry-7"))
     assert azdistill("validate", "my-job/job.yaml").code == 0
     job = load_job("my-job/job.yaml")
     files = {"train": Path(job.data.training_data), "test": Path(job.data.test_data or "")}
@@ -40,12 +45,20 @@ def test_it_prints_the_next_commands(azdistill: Command) -> None:
     done = azdistill("init", "my job")
     assert done.out.splitlines() == [
         "wrote my job/job.yaml",
-        "check it: azdistill validate 'my job/job.yaml'",
-        "run it:   azdistill run 'my job/job.yaml' --dry-run",
+        "try it:   azdistill run 'my job/job.yaml' --dry-run",
+        "check it: azdistill validate 'my job/job.yaml', once it has the endpoint of your teacher",
     ]
     names = {path.name for path in Path("my job").iterdir()}
     assert names == {"job.yaml", "job.schema.json", "training_data.jsonl", "test_data.jsonl", "README.md", ".gitignore"}
     assert load_job("my job/job.yaml").name == "my-job"
+
+
+def test_the_teacher_of_a_new_job_cannot_be_asked(azdistill: Command) -> None:
+    azdistill("init", "my-job")
+    assert "YOUR-RESOURCE is a placeholder" in azdistill("run", "my-job/job.yaml", "--until", "teacher").err
+    assert "YOUR-RESOURCE is a placeholder" in azdistill("plan", "my-job/job.yaml").out
+    assert "YOUR-RESOURCE is a placeholder" in azdistill("doctor", "my-job/job.yaml", "--offline").out
+    assert azdistill("run", "my-job/job.yaml", "--until", "prepare").code == 0
 
 
 def commands_of(readme: Path) -> list[list[str]]:
@@ -65,7 +78,12 @@ def test_the_readme_lists_the_files_and_its_commands_work(
     assert {row.split("`")[1].rstrip("/") for row in readme.read_text().splitlines() if row.startswith("| `")} == files
     monkeypatch.chdir(folder / "job")
     commands = commands_of(readme)
-    assert [command[0] for command in commands] == ["validate", "run", "chat" if "support" in options else "plan"]
+    is_example = "support" in options
+    assert [command[0] for command in commands] == (
+        ["validate", "run", "chat"] if is_example else ["run", "validate", "plan"]
+    )
+    job = folder / "job" / "job.yaml"
+    job.write_text(job.read_text().replace("YOUR-RESOURCE", "foundry-7"))
     for command in commands:
         explains = ["--explain"] if command[0] == "run" else []
         if command[0] != "chat" and "--dry-run" not in command:
