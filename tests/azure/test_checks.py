@@ -274,6 +274,25 @@ def test_a_connection_without_a_key_needs_a_role_on_its_resource(
     assert f"--assignee-object-id {JOBS.principal_id}" in result.problem.command
 
 
+def test_the_training_needs_the_roles_for_its_scorer_and_the_teacher_step_does_not(
+    bundle, client, workspace, connection
+):
+    """They run as the identities of two clusters."""
+    workspace.connections.by_name["scorer"] = {
+        "category": "AzureOpenAI",
+        "target": "https://house.openai.azure.com",
+        "authType": "AAD",
+    }
+    scorer = {"scorer": {"teacher": {"model": "big", "connection": "scorer"}}, "train": {"on_policy": {}}}
+    results = list(check_bundle(client, bundle(compute=CLUSTERS, **scorer)))
+    named = [result.checked for result in results if result.checked.startswith(("role 'Azure Machine", "role 'Cog"))]
+    system = "the identity of compute 'cpu-cluster'"
+    assert sorted(named) == [
+        f"role 'Azure Machine Learning Workspace Connection Secrets Reader' of {name} on simulated"
+        for name in ("identity 'jobs'", system)
+    ] + ["role 'Cognitive Services User' of identity 'jobs' on house"]
+
+
 def test_data_that_is_not_looked_up_is_named(bundle, client, connection):
     path = "azureml://datastores/workspaceblobstore/paths/rows.jsonl"
     results = check_bundle(client, bundle(data={"training_data": path}))

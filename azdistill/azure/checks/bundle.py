@@ -16,9 +16,9 @@ from azdistill.azure.checks.storage import check_writing, open_datastore, open_n
 from azdistill.azure.checks.teachers import (
     check_connections,
     check_retired,
+    endpoint_accesses,
     read_connections,
     read_teachers,
-    token_urls,
 )
 from azdistill.azure.checks.workspace import open_workspace
 from azdistill.azure.identities import JobIdentity
@@ -69,8 +69,8 @@ def check_bundle(
     identities = list(check_identities(client, workspace, nodes, clusters))
     yield from (result for _, result in identities)
     principals = [known for known, _ in identities if known]
-    urls, stores = token_urls(teachers, connections), [datastore, named]
-    required = required_roles(client, workspace, stores, principals, urls, reads_connections=bool(connections))
+    accesses = endpoint_accesses(bundle, connections)
+    required = required_roles(client, workspace, [datastore, named], principals, accesses)
     yield from check_roles(client, required)
     yield from check_connections(teachers, connections)
     if today is not None:

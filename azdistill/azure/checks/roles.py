@@ -1,7 +1,7 @@
 """Check the roles of the identities that a job runs as."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -62,19 +62,25 @@ class RequiredRole:
         return assign_role(self.role, scope, self.principal)
 
 
+@dataclass(frozen=True)
+class EndpointAccess:
+    """What a step needs rights for that asks models at endpoints. It has no key for `token_urls`."""
+
+    reads_connections: bool
+    token_urls: Sequence[str]
+
+
 def required_roles(
     client: "MLClient",
     workspace: Any,
     datastores: Sequence[Any],
     principals: Sequence[ComputePrincipals],
-    token_urls: Sequence[str],
-    *,
-    reads_connections: bool,
+    accesses: Mapping[str, EndpointAccess],
 ) -> list[RequiredRole]:
-    """The roles that the steps of a job need, and no others.
+    """The roles that the steps of a job need, and no others. `accesses` are those of steps, by name.
 
     Mounts use the key of a datastore that has one: then no role on its storage account is needed. `datastores` may
-    contain None. `token_urls` are those of endpoints that the teacher step has no key for.
+    contain None.
     """
     registry, own_account = workspace.container_registry, workspace.storage_account or ""
     accounts = dict.fromkeys(datastore.account_name for datastore in datastores if has_no_key(datastore))
@@ -85,13 +91,15 @@ def required_roles(
         for account in accounts:
             scope = own_account if own_account.endswith(f"/{account}") else account_scope(account, "")
             required.append(RequiredRole(compute.runs_as, BLOB_CONTRIBUTOR, account, scope))
+        own = [access for step, access in accesses.items() if step in compute.steps]
         roles = {
             DATA_SCIENTIST: "register" in compute.steps,
-            SECRETS_READER: "teacher" in compute.steps and reads_connections,
+            SECRETS_READER: any(access.reads_connections for access in own),
         }
         for role in (role for role, is_needed in roles.items() if is_needed):
             required.append(RequiredRole(compute.runs_as, role, str(workspace.name), workspace_id(client)))
-        required += _inference_roles(client, compute.runs_as, token_urls) if "teacher" in compute.steps else ()
+        for access in own:
+            required += _inference_roles(client, compute.runs_as, access.token_urls)
     return list(dict.fromkeys(required))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azdistill.azure.checks.result import CheckResult, failed, from_problem, look_up, ok, unknown
+from azdistill.azure.checks.roles import EndpointAccess
 from azdistill.azure.roles import workspace_options
 from azdistill.azure.workspace import cloud_of_client
 from azdistill.azure_rest.connections import ConnectionProperties, read_properties
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
 
-# Files of a bundle with models at endpoints.
-INPUTS = (TEACHERS_INPUT, JUDGE_INPUT, SCORER_INPUT)
+# Steps that ask models at endpoints, by which the compute is chosen: those that ask the judge run where teacher does.
+ASKING_STEPS = ("teacher", "train")
 
 # By name: properties of a connection, None if a teacher cannot use it, and the result of its check.
 Connections = Mapping[str, tuple[ConnectionProperties | None, CheckResult]]
@@ -41,11 +42,17 @@ def check_connections(teachers: Sequence[Mapping[str, Any]], connections: Connec
             yield _local_key(teacher)
 
 
-def token_urls(teachers: Sequence[Mapping[str, Any]], connections: Connections) -> list[str]:
-    """URLs that the teacher step authenticates for with an Entra token of its identity."""
+def endpoint_accesses(bundle: Path, connections: Connections) -> dict[str, EndpointAccess]:
+    """What the identity of each asking step needs rights for, by step."""
+    return {step: _access(asked_by(bundle, step), connections) for step in ASKING_STEPS}
+
+
+def _access(teachers: Sequence[Mapping[str, Any]], connections: Connections) -> EndpointAccess:
     urls = [teacher["endpoint"] for teacher in teachers if teacher.get("entra_scope") and teacher.get("endpoint")]
-    usable = (connection for connection, _ in connections.values() if connection)
-    return [*urls, *(connection.target for connection in usable if connection.authentication == "token")]
+    names = dict.fromkeys(str(teacher["connection"]) for teacher in teachers if teacher.get("connection"))
+    usable = [connection for name in names if (connection := connections[name][0])]
+    targets = [connection.target for connection in usable if connection.authentication == "token"]
+    return EndpointAccess(reads_connections=bool(names), token_urls=(*urls, *targets))
 
 
 def _read_checked(client: "MLClient", name: str) -> tuple[ConnectionProperties | None, CheckResult]:
@@ -123,6 +130,17 @@ def check_retired(bundle: Path, today: date) -> Iterator[CheckResult]:
 
 def read_teachers(bundle: Path) -> list[dict[str, Any]]:
     """The teachers of a bundle, its judge and its scorer, none where it is of another kind."""
-    teachers, judge, scorer = (read_json(path) if (path := bundle / name).is_file() else None for name in INPUTS)
-    others = (judge, scorer and scorer["teacher"])
-    return [*(teachers or []), *(teacher for teacher in others if teacher)]
+    return [teacher for step in ASKING_STEPS for teacher in asked_by(bundle, step)]
+
+
+def asked_by(bundle: Path, step: str) -> list[dict[str, Any]]:
+    """The models that a step of ASKING_STEPS asks: the scorer by train, and all others by teacher."""
+    if step == "train":
+        scorer = _read(bundle / SCORER_INPUT)
+        return [scorer["teacher"]] if scorer and scorer["teacher"] else []
+    judge = _read(bundle / JUDGE_INPUT)
+    return [*(_read(bundle / TEACHERS_INPUT) or []), *([judge] if judge else [])]
+
+
+def _read(path: Path) -> Any:
+    return read_json(path) if path.is_file() else None
