@@ -86,7 +86,7 @@ def client_verdict(name: str) -> Refused:
     kind = verdict(name)
     with quiet_sdk(), suppress_output():
         if kind.command and kind.command != "az ml job create":
-            return _loaded(path, kind.command.split()[2].replace("-", "_"))
+            return _loaded(path, *_entities(kind.command))
         try:
             messages = {dotted(problem.field): _portable(problem.message) for problem in sdk_problems(path)}
             return dict(sorted(messages.items()))
@@ -94,7 +94,16 @@ def client_verdict(name: str) -> Refused:
             return _loaded(path, "job")
 
 
-def _loaded(path: Path, entity: str) -> Refused:
+def _entities(command: str) -> list[str]:
+    """The client's entities of the files that a command takes."""
+    entity = command.split()[2].replace("-", "_")
+    return (
+        ["model_batch_deployment", "pipeline_component_batch_deployment"] if entity == "batch_deployment" else [entity]
+    )
+
+
+def _loaded(path: Path, entity: str, *others: str) -> Refused:
+    """The client's error for a file that is none of some entities."""
     from azure.ai.ml.entities import _load_functions
     from azure.ai.ml.exceptions import MlException
 
@@ -102,7 +111,8 @@ def _loaded(path: Path, entity: str) -> Refused:
         getattr(_load_functions, f"load_{entity}")(path)
     except Exception as error:  # the client raises errors of any type for values that it does not expect
         message = str(error) if isinstance(error, MlException) else ""  # others depend on the depth of the stack
-        return {"": _portable(f"{type(error).__name__}: {message}")}
+        refused = {"": _portable(f"{type(error).__name__}: {message}")}
+        return _loaded(path, *others) if others else refused
     return {}
 
 

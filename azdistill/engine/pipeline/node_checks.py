@@ -88,6 +88,9 @@ class NodeCheck:
             hint = node.suggest(value.name, self.pipeline.inputs)
             node.error("unknown_input", "the pipeline has no such input", hint)
             return
+        if "." in value.name and not self.job.value.get("component"):
+            message = "azure-ai-ml finds an input with a dot in its name only for a job with a component"
+            node.error("invalid_reference", message, "rename it", refused_by=CLIENT)
         declared = self.pipeline.ports.get(value.name)
         if declared is not None and not accepts_type(port.type, declared.type):
             message = f"inputs.{value.name} is of type {declared.type}, but this input is of type {port.type}"
