@@ -1,6 +1,6 @@
 """One attempt to run a node: its processes' folder, variables, log and time limit."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -23,7 +23,10 @@ TIMED_OUT = 124
 
 @dataclass(frozen=True)
 class NodeAttempt:
-    """A resolved node in its folder, which is absolute. `variables` are the complete environment of its processes."""
+    """A resolved node in its folder, which is absolute. `variables` are the complete environment of its processes.
+
+    `new_environment` creates a virtual environment for a trial in the folder of the trial, and returns the variables.
+    """
 
     node: Node
     resolved: ResolvedNode
@@ -31,6 +34,7 @@ class NodeAttempt:
     processes: Processes
     variables: Mapping[str, str]
     options: RunOptions
+    new_environment: Callable[[Path], Mapping[str, str]]
 
     @property
     def log(self) -> Path:

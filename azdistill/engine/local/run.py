@@ -3,22 +3,23 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from azdistill.engine.errors import Interrupted
 from azdistill.engine.folders import HASHES
 from azdistill.engine.local.attempts import CODE, LOG, LOGS_OF_PROCESSES, NodeAttempt, append_note
+from azdistill.engine.local.command_environments import CommandEnvironments
 from azdistill.engine.local.downloads import download
 from azdistill.engine.local.environments import Environments
 from azdistill.engine.local.executors import execute
 from azdistill.engine.local.hashing import FileHashes
 from azdistill.engine.local.mlflow_tracking import Tracking
 from azdistill.engine.local.options import RunOptions
-from azdistill.engine.local.overlay import OVERLAY, create_overlay, overlay_variables, scripts_folder
 from azdistill.engine.local.processes import Processes, Stopped
 from azdistill.engine.local.pythons import describe_python
 from azdistill.engine.local.read_only import ReadOnlyInputs
@@ -36,7 +37,6 @@ from azdistill.engine.local.results import Event, Explanation, NodeRun, RunResul
 from azdistill.engine.local.selection import dependents
 from azdistill.engine.local.snapshots import large_snapshot, stage
 from azdistill.engine.local.storage import remove
-from azdistill.engine.local.variables import job_variables, own_path, own_variables
 from azdistill.engine.pipeline.checks import execution_order
 from azdistill.engine.pipeline.model import Node, Pipeline
 
@@ -75,7 +75,8 @@ class Run:
     def run(self, interrupted: threading.Event) -> RunResult:
         """Run all nodes. Raises Interrupted when the event is set."""
         tracking = Tracking(self.options.home, describe_python(None))
-        with ThreadPoolExecutor(self.options.jobs) as pool, closing(tracking) as self.tracking:
+        with ThreadPoolExecutor(self.options.jobs) as pool, closing(tracking):
+            self.commands = CommandEnvironments(self.resolver, self.environments, tracking)
             try:
                 self._start_ready(pool)
                 while self.running and not interrupted.is_set():
@@ -199,9 +200,7 @@ class Run:
         if warning := large_snapshot(resolved.code.files):
             logger.warning(f"{node.name}: warning: {warning}")
         stage(resolved.code, folder / CODE)
-        if self.environments.has_overlay(node.name):
-            base = self.environments.python(node.name)
-            create_overlay((folder / OVERLAY).absolute(), base, self.tracking.replacement)
+        self.commands.create(node, folder)
         for name, path in resolved.outputs.items():
             is_file = node.outputs[name].type == "uri_file"
             if not self.resolver.is_shared(node, name) and (is_file or path.is_symlink() or path.is_file()):
@@ -211,10 +210,8 @@ class Run:
     def _execute(self, node: Node, resolved: ResolvedNode) -> NodeRun:
         """Run a node from start to end, in a separate thread."""
         folder, started = self.folder / node.name, time.monotonic()
-        variables = own_variables(self.options.home) | self._environment(node.name)
-        variables |= {**self._job_variables(node), **node.variables, **self.options.variables}
-        variables |= self.tracking.variables(variables, self.environments.python(node.name))
-        attempt = NodeAttempt(node, resolved, folder.absolute(), self.processes, variables, self.options)
+        variables, new = self.commands.variables(node, folder), partial(self.commands.new, node)
+        attempt = NodeAttempt(node, resolved, folder.absolute(), self.processes, variables, self.options, new)
         code: int | None = None
         try:
             code = execute(attempt, lambda: self._prepare(node, resolved))
@@ -228,19 +225,6 @@ class Run:
             attempt.note(change)
             state = "failed"
         return NodeRun(node.name, state, folder / LOG, time.monotonic() - started, code)
-
-    def _environment(self, node: str) -> dict[str, str]:
-        """PATH and VIRTUAL_ENV of a node."""
-        interpreter, python = self.environments.interpreter(node), self.environments.python(node)
-        variables = dict(interpreter.variables if interpreter else {"PATH": own_path()})
-        if not self.environments.has_overlay(node):
-            return variables
-        scripts = scripts_folder(self.options.home, python)
-        return overlay_variables((self.folder / node / OVERLAY).absolute(), scripts, variables["PATH"])
-
-    def _job_variables(self, node: Node) -> Mapping[str, str]:
-        run, job = self.resolver.run_name, self.resolver.job_name(node)
-        return job_variables(self.pipeline, run, job, simulate_workspace=self.options.simulate_workspace)
 
     def _finish_some(self, timeout: float | None) -> None:
         done, _ = wait(self.running, timeout=timeout, return_when=FIRST_COMPLETED)

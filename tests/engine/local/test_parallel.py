@@ -515,9 +515,8 @@ def task_of(project: Project, jobs: int = 1, faults: Faults = NO_FAULTS) -> Node
     shutil.copytree(project.root / "src", folder / CODE)
     ports = {"inputs.files": project.root / "files", "outputs.out": folder / "out"}
     resolved = ResolvedNode(ports, ReuseKey({}), {"out": folder / "out"}, {}, {})
-    return NodeAttempt(
-        node, resolved, folder, Processes(), own_variables(project.home), RunOptions(jobs=jobs, faults=faults)
-    )
+    variables, options = own_variables(project.home), RunOptions(jobs=jobs, faults=faults)
+    return NodeAttempt(node, resolved, folder, Processes(), variables, options, lambda _: variables)
 
 
 def test_a_duplicate_is_appended_twice_and_counted_once(batch: Batch) -> None:

@@ -204,7 +204,8 @@ def test_concurrent_trials_are_limited_by_the_sweep_and_by_jobs(tuning: SweepPro
 
 
 def test_a_trial_has_its_own_working_folder_output_and_log(tuning: SweepProject) -> None:
-    tuning.trial(f"ls; touch scratch; echo rate $AZUREML_SWEEP_rate; {TRAIN}; log eval_loss 1")
+    has_own = '[ "$(python -c "import sys; print(sys.prefix)")" = $(dirname ${{outputs.model}})/.environment ]'
+    tuning.trial(f"ls; touch scratch; echo rate $AZUREML_SWEEP_rate; {TRAIN}; {has_own} && log eval_loss 1")
     tuning.run().check()
     for number, rate in enumerate((0.3, 0.1, 0.2), 1):
         folder = tuning.folder / "tune" / "trials" / str(number)

@@ -130,6 +130,7 @@ class _TrialRuns:
             folder=folder,
             processes=running.processes,
             variables={**self.attempt.variables, **variables},
+            new_environment=lambda folder: {**self.attempt.new_environment(folder), **variables},
         )
 
     def _finish(self, running: _RunningTrial, code: int | None) -> None:
@@ -176,8 +177,12 @@ class _TrialRuns:
 
 
 def _run_trial(attempt: NodeAttempt) -> int | None:
-    """Run a trial from start to end, in a separate thread. Returns its exit code; None when it was ended."""
+    """Run a trial from start to end, in a separate thread. Returns its exit code; None when it was ended.
+
+    It has a virtual environment of its own: trials that install packages at the same time would damage a common one.
+    """
     try:
+        attempt = replace(attempt, variables=attempt.new_environment(attempt.folder))
         stage(attempt.resolved.code, attempt.folder / CODE)
         for name, path in attempt.resolved.outputs.items():
             is_file = attempt.node.outputs[name].type == "uri_file"
