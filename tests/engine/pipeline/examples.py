@@ -1,4 +1,4 @@
-"""Valid pipeline files in the styles that people write for Azure ML."""
+"""Valid pipeline files, which tests make wrong."""
 
 PIPELINE = """\
 $schema: https://azuremlschemas.azureedge.net/latest/pipelineJob.schema.json
@@ -205,83 +205,6 @@ PARALLEL_FILES = {
 HEAD = "$schema: https://azuremlschemas.azureedge.net/latest/pipelineJob.schema.json\ntype: pipeline\n"
 
 STYLES: dict[str, str] = {
-    "inline jobs": """
-display_name: weather_regression
-description: Train a regression, inline.
-experiment_name: weather
-tags: {owner: team-a}
-compute: azureml:cpu-cluster
-inputs:
-  weather_data: {type: uri_folder, path: ./data, mode: ro_mount}
-  depth: 4
-jobs:
-  clean:
-    type: command
-    code: ./src
-    environment: azureml:sklearn-1.5:3
-    command: python clean.py --in ${{inputs.weather}} --depth ${{inputs.depth}} --out ${{outputs.cleaned}}
-    inputs:
-      weather: ${{parent.inputs.weather_data}}
-      depth: ${{parent.inputs.depth}}
-    outputs:
-      cleaned: {type: uri_folder, mode: upload}
-  fit:
-    command: >-
-      python fit.py --data ${{inputs.data}} --rate ${{inputs.rate}} --out ${{outputs.model}}
-    code: ./src
-    environment: {image: "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04", conda_file: ./conda.yml}
-    environment_variables: {OMP_NUM_THREADS: "4"}
-    inputs:
-      data: {path: "${{parent.jobs.clean.outputs.cleaned}}", mode: download}
-      rate: 1.0e-2
-    outputs:
-      model:
-""",
-    "component files and promoted outputs": """
-settings: {default_compute: "azureml:cpu-cluster", default_datastore: "azureml:workspaceblobstore"}
-identity: {type: managed_identity}
-inputs:
-  words: {type: uri_file, path: "https://example.org/words.csv", mode: download}
-  share: 0.5
-  title: {value: spring}
-outputs:
-  final: {type: uri_folder, mode: rw_mount}
-jobs:
-  split:
-    type: command
-    component: ./components/split.yml
-    inputs:
-      words: ${{parent.inputs.words}}
-      share: ${{parent.inputs.share}}
-  score:
-    type: command
-    component: file:./components/score.yml
-    compute: azureml:gpu-cluster
-    resources: {instance_count: 2, shm_size: 100M}
-    inputs:
-      rows: ${{parent.jobs.split.outputs.rows}}
-      title: ${{parent.inputs.title}}
-      limit: 10
-    outputs:
-      scores: ${{parent.outputs.final}}
-""",
-    "distributed training": """
-settings: {default_compute: serverless, continue_on_step_failure: false, force_rerun: true}
-jobs:
-  train:
-    type: command
-    code: ./src
-    environment: azureml:acpt:12
-    command: python train.py --data ${{inputs.data}} --out ${{outputs.checkpoints}}
-    inputs:
-      data: {type: uri_folder, path: "azureml://datastores/blob/paths/rows/", mode: ro_mount}
-    outputs:
-      checkpoints: {type: uri_folder, mode: rw_mount, path: "azureml://datastores/blob/paths/ckpt/${{name}}/"}
-    resources: {instance_type: Standard_ND96isr_H100_v5, instance_count: 2, shm_size: 32g}
-    distribution: {type: pytorch, process_count_per_instance: 8}
-    limits: {timeout: 7200}
-    queue_settings: {job_tier: spot}
-""",
     "sweep": """
 settings: {default_compute: "azureml:gpu"}
 outputs:
@@ -347,131 +270,12 @@ jobs:
     environment: azureml:sklearn-1.5:3
     inputs: {model: "${{parent.jobs.inner.outputs.model}}"}
 """,
-    "registered components": """
-settings: {default_compute: "azureml:cpu"}
-inputs: {rows: {type: uri_folder, path: "azureml:rows:3"}}
-jobs:
-  mine:
-    type: command
-    component: azureml:train:1
-    inputs: {anything: "${{parent.inputs.rows}}", n: 3}
-  theirs:
-    type: command
-    component: azureml://registries/azureml/components/evaluate/versions/1
-    inputs: {model: "${{parent.jobs.mine.outputs.model}}"}
-""",
-    "text with inputs, and expressions in settings": """
-settings: {default_compute: "azureml:cpu"}
-inputs:
-  first: a
-  size: 2g
-  count: 2
-  raw: {type: uri_file, path: ./data/a.csv}
-jobs:
-  score:
-    type: command
-    component: ./components/score.yml
-    resources: {shm_size: "${{parent.inputs.size}}", instance_count: "${{parent.inputs.count}}"}
-    inputs:
-      rows: {type: uri_folder, path: ./data}
-      title: "${{parent.inputs.first}},b-${{parent.inputs.first}}"
-""",
-    "literals as text, and an older type": """
-settings: {default_compute: "azureml:cpu"}
-inputs:
-  rows: {type: uri_folder, path: ./data}
-jobs:
-  typed:
-    type: command
-    component: ./components/typed.yml
-    inputs: {rows: "${{parent.inputs.rows}}", count: "10", rate: 1e-5, deep: "True", mode: "True"}
-""",
-    "an optional input for a component of Azure ML": """
-settings: {default_compute: "azureml:cpu"}
-jobs:
-  inner:
-    type: pipeline
-    component: ./components/optional.yml
-""",
-    "an entry script by its module": """
-settings: {default_compute: "azureml:cpu"}
-jobs:
-  batch:
-    type: parallel
-    mini_batch_size: "5"
-    input_data: ${{inputs.images}}
-    inputs: {images: {type: uri_folder, path: ./data}}
-    outputs: {result: {type: uri_file}}
-    task:
-      type: run_function
-      code: ./src
-      entry_script: package.module
-      environment: azureml:sklearn-1.5:3
-      append_row_to: ${{outputs.result}}
-""",
-    "a schedule's time": """
-settings: {default_compute: "azureml:cpu"}
-inputs:
-  title: spring
-  at: ${{creation_context.trigger_time}}
-jobs:
-  score:
-    type: command
-    component: ./components/score.yml
-    inputs:
-      rows: {type: uri_folder, path: ./data}
-      title: ${{parent.inputs.title}}
-      at: ${{parent.inputs.at}}
-""",
 }
 
 # Files that the styles use.
 STYLE_FILES = {
     "data/a.csv": "a\n",
-    "conda.yml": "dependencies: [python]\n",
-    "src/clean.py": "",
     "src/score.py": "",
-    "src/package/module.py": "",
-    "components/typed.yml": """
-type: command
-name: typed
-inputs:
-  rows: {type: path}
-  count: {type: integer, max: 20}
-  rate: {type: number, min: 0}
-  deep: {type: boolean}
-  mode: {type: string, enum: ["True", "False"]}
-environment: azureml:sklearn-1.5:3
-command: >-
-  ls ${{inputs.rows}} ${{inputs.count}} ${{inputs.rate}} ${{inputs.deep}} ${{inputs.mode}}
-""",
-    "components/optional.yml": """
-$schema: https://azuremlschemas.azureedge.net/latest/pipelineComponent.schema.json
-type: pipeline
-name: optional
-version: "1"
-inputs: {rows: {type: uri_folder, optional: true}}
-jobs:
-  mine:
-    type: command
-    component: azureml:train:1
-    inputs: {rows: "${{parent.inputs.rows}}"}
-""",
-    "components/split.yml": """
-$schema: https://azuremlschemas.azureedge.net/latest/commandComponent.schema.json
-type: command
-name: split
-version: 1
-display_name: Split
-inputs:
-  words: {type: uri_file, description: one a line}
-  share: {type: number, min: 0, max: 1, default: 0.8}
-outputs:
-  rows: {type: uri_folder}
-code: ../src
-environment: azureml:sklearn-1.5:3
-command: python split.py ${{inputs.words}} ${{inputs.share}} ${{outputs.rows}}
-""",
     "components/score.yml": """
 type: command
 name: score
