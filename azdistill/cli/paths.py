@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from azdistill.cli.render import print_text
 from azdistill.contracts.errors import InputError, SpecError
@@ -42,18 +42,37 @@ def pipeline_file(path: Path) -> Path | None:
         raise InputError("is a data file", file=path, code="other_kind", fix=fix, command=f"azdistill data show {path}")
     from azdistill.engine.pipeline.kinds import OtherKind, kind_of
 
-    kind = kind_of(_read(path).value)
+    fields = _read(path).value
+    kind = kind_of(fields)
+    if kind is None and not _is_job(fields):
+        raise InputError(
+            "is no distillation job, as it has none of task, data, teacher and student, and no job of Azure ML, as it "
+            "has no jobs, command or search_space",
+            file=path,
+            code="other_kind",
+            refused_by=("engine",),
+        )
     if isinstance(kind, OtherKind):
         raise InputError(
             f"is {kind}, which only Azure ML reads: azdistill runs distillation, pipeline, command and sweep jobs, and "
             "components",
             file=path,
             code="other_kind",
-            fix="create it in Azure ML",
-            command=f"{kind.command} --file {path}",
+            fix="create it in Azure ML" if kind.command else "",
+            command=f"{kind.command} --file {path}" if kind.command else "",
             refused_by=("engine",),
         )
     return path if kind else None
+
+
+def _is_job(fields: Mapping[str, Any]) -> bool:
+    """True if a file can be a distillation job, complete or not."""
+    from azdistill.job.model import DistillationJob
+    from azdistill.job.shorthand import SHORT
+
+    if fields.get("type") == "distillation" or fields.keys() <= DistillationJob.model_fields.keys():
+        return True
+    return not fields.keys().isdisjoint(("task", "data", "teacher", "student", *SHORT))
 
 
 def _read(path: Path) -> "Document":

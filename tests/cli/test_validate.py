@@ -295,6 +295,8 @@ def test_a_file_that_cannot_be_read_is_a_problem_in_json(
     [
         ("rows.csv", "a,b\n", "azdistill data show rows.csv"),
         ("schedule.yml", "name: weekly\ncreate_job: ./job.yml\n", "az ml schedule create --file schedule.yml"),
+        ("flow.yml", "$schema: http://azureml/sdk-2-0/Flow.json\nnodes: []\n", "and components (local engine)"),
+        ("inputs.yml", "inputs: {}\noutputs: {}\n", "has no jobs, command or search_space (local engine)"),
     ],
 )
 def test_a_file_of_another_kind_is_one_line_with_its_command(

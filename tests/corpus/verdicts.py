@@ -35,6 +35,10 @@ FILES = tuple(
     if path.relative_to(CORPUS).parts[0] != "shared"
 )
 
+# Where the client's code failed.
+_SOURCE = re.compile(r' from File ".*', re.DOTALL)
+# Characters that are kept of a message that azdistill has shortened.
+_SHORTENED = 120
 _REFUSED_LATER = re.compile(r"^# refused later by the (client|service|engine): ([\w.$-]*): (.+)$", re.MULTILINE)
 
 # Fields that the client refuses, with a message.
@@ -121,7 +125,10 @@ def _portable(message: str) -> str:
     the fields of each, in another order each time."""
     if "{'" in message:
         return "is none of the types that can be here"
-    return " ".join(message.replace(f"{CORPUS}/", "").replace(str(CORPUS), ".").removesuffix("(azure-ai-ml)").split())
+    text = _SOURCE.sub("", message.replace(f"{CORPUS}/", "").replace(str(CORPUS), ".").removesuffix("(azure-ai-ml)"))
+    text = " ".join(text.split())
+    # A shortened message has fewer words where the path of the corpus is longer.
+    return f"{text[:_SHORTENED]}..." if text.endswith("...") else text
 
 
 def refused_later(name: str) -> list[Refusal]:

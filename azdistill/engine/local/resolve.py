@@ -131,12 +131,12 @@ class Resolver:
             yield from (path for name, path in self.outputs(node).items() if self.is_shared(node, name))
 
     def is_read(self, node: Node, output: str) -> bool:
-        """True if another node, or the pipeline, reads an output."""
-        return JobOutput(node.name, output) in self._read or output in node.promoted
+        """True if another node reads an output."""
+        return JobOutput(node.name, output) in self._read
 
     def hash_output(self, node: Node, output: str, path: Path) -> HashedPath:
         """An output with its current content. A shared output can be large: it is hashed only when a node reads it."""
-        if self.is_shared(node, output) and JobOutput(node.name, output) not in self._read:
+        if self.is_shared(node, output) and not self.is_read(node, output):
             return HashedPath(path, "shared")
         return self._hash(path)
 

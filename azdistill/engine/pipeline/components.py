@@ -124,6 +124,9 @@ def _component(
         _check_snapshot({"code": task, "additional_includes": node}, component)
     if kind == "command":
         _check_command(node, component)
+        if component.code is None and node.value.get("code"):
+            message = "the local engine has no copy of this code"
+            node.at("code").error("unsupported_locally", message, "name a local folder", scope="local")
     if kind == "parallel":
         check_task(task, component)
     return component

@@ -14,7 +14,8 @@ RunnableKind = Literal["pipeline", "pipeline component", "component", "command j
 
 @dataclass(frozen=True)
 class OtherKind:
-    """A kind of file that only Azure ML reads. `command` is the one that takes it, without the file."""
+    """A kind of file that only Azure ML reads. `command` is the one that takes it, without the file; empty if none
+    does."""
 
     name: str
     command: str
@@ -29,6 +30,7 @@ def _job(name: str) -> OtherKind:
 
 _AUTOML, _SPARK, _FINE_TUNING = _job("an automated ML job"), _job("a Spark job"), _job("a fine-tuning job")
 _IMPORT, _PARALLEL = _job("an import job"), _job("a parallel job outside a pipeline")
+_DATA_IMPORT = OtherKind("a data import", "az ml data import")
 _SCHEDULE = OtherKind("a schedule", "az ml schedule create")
 _ENDPOINT = OtherKind("an online endpoint", "az ml online-endpoint create")
 _DEPLOYMENT = OtherKind("an online deployment", "az ml online-deployment create")
@@ -50,6 +52,9 @@ _COMPONENT = OtherKind("a component of another type", "az ml component create")
 _FEATURE_SET = OtherKind("a feature set", "az ml feature-set create")
 _FEATURE_STORE = OtherKind("a feature store", "az ml feature-store create")
 _FEATURE_ENTITY = OtherKind("a feature store entity", "az ml feature-store-entity create")
+_FEATURE_SPECIFICATION = OtherKind("the specification of a feature set", "")
+_UNKNOWN = OtherKind("a file of another schema of Azure ML", "")
+FLOW = OtherKind("a prompt flow", "")
 
 # By the name of the schema in lower case.
 _SCHEMAS: Mapping[str, RunnableKind | OtherKind] = {
@@ -63,7 +68,8 @@ _SCHEMAS: Mapping[str, RunnableKind | OtherKind] = {
     **dict.fromkeys(("automljob", "automl"), _AUTOML),
     "sparkjob": _SPARK,
     **dict.fromkeys(("finetuningjob", "finetuning"), _FINE_TUNING),
-    **dict.fromkeys(("importjob", "dataimport"), _IMPORT),
+    "importjob": _IMPORT,
+    "dataimport": _DATA_IMPORT,
     **dict.fromkeys(("schedule", "monitorschedule", "jobschedule"), _SCHEDULE),
     **dict.fromkeys(("onlineendpoint", "managedonlineendpoint", "kubernetesonlineendpoint"), _ENDPOINT),
     **dict.fromkeys(("onlinedeployment", "managedonlinedeployment", "kubernetesonlinedeployment"), _DEPLOYMENT),
@@ -89,6 +95,8 @@ _SCHEMAS: Mapping[str, RunnableKind | OtherKind] = {
     **dict.fromkeys(("workspaceconnection", "connection"), _CONNECTION),
     **dict.fromkeys(("sparkcomponent", "datatransfercomponent", "importcomponent", "automlcomponent"), _COMPONENT),
     "featureset": _FEATURE_SET,
+    "featuresetspec": _FEATURE_SPECIFICATION,
+    **dict.fromkeys(("flow", "run"), FLOW),  # a flow, and a run of one: both can be the component of a job
     "featurestore": _FEATURE_STORE,
     "featurestoreentity": _FEATURE_ENTITY,
 }
@@ -115,7 +123,7 @@ _TYPES: Mapping[str, RunnableKind | OtherKind] = {
 _FIELDS: Mapping[str, RunnableKind | OtherKind] = {
     "jobs": "pipeline",
     **dict.fromkeys(("search_space", "trial"), "sweep job"),
-    **dict.fromkeys(("create_job", "create_monitor"), _SCHEDULE),
+    **dict.fromkeys(("create_job", "create_monitor", "import_data"), _SCHEDULE),
     "auth_mode": _ENDPOINT,
     "endpoint_name": _DEPLOYMENT,
     **dict.fromkeys(("conda_file", "image"), _ENVIRONMENT),
@@ -126,13 +134,16 @@ _OF_JOB = frozenset("compute experiment_name services identity parent_job_name".
 _OF_COMPONENT = frozenset("version is_deterministic".split())
 _DECLARATION = frozenset("type description optional default min max enum mode".split())
 
-_SCHEMA = re.compile(r"([\w-]+)\.schema\.json$")
+# As in `latest/pipelineJob.schema.json`, and as in `http://azureml/sdk-2-0/PipelineJob.json`.
+_SCHEMA = re.compile(r"([\w-]+)\.schema\.json$|azureml/sdk-[\d-]+/(\w+)\.json$")
+_OF_AZURE_ML = re.compile(r"azureml(schemas\.azureedge\.net|sdk2\.blob\.core\.windows\.net|/sdk-)")
 
 
 def kind_of(fields: Mapping[str, Any]) -> RunnableKind | OtherKind | None:
     """The kind of a file by its fields; None for any other file, such as a distillation job, that of Azure ML too."""
-    match = _SCHEMA.search(str(fields.get("$schema") or ""))
-    by_schema, type = _SCHEMAS.get(match[1].lower()) if match else None, str(fields.get("type") or "").lower()
+    schema, type = str(fields.get("$schema") or ""), str(fields.get("type") or "").lower()
+    match = _SCHEMA.search(schema)
+    by_schema = _SCHEMAS.get((match[1] or match[2]).lower()) if match else None
     # Azure ML reads no schema, but only the schema distinguishes a component from a job, and a deployment of
     # `type: pipeline` from a pipeline.
     if by_schema and not _is_job(by_schema):
@@ -141,7 +152,8 @@ def kind_of(fields: Mapping[str, Any]) -> RunnableKind | OtherKind | None:
         return None
     if type == "command" and "jobs" not in fields:
         return by_schema if by_schema in ("component", "command job") else _command(fields)
-    return _TYPES.get(type) or ("pipeline" if "jobs" in fields else by_schema or _by_fields(fields))
+    known = _TYPES.get(type) or ("pipeline" if "jobs" in fields else by_schema or _by_fields(fields))
+    return known or (_UNKNOWN if _OF_AZURE_ML.search(schema) else None)
 
 
 def _is_job(kind: RunnableKind | OtherKind) -> bool:

@@ -26,7 +26,7 @@ from azdistill.engine.pipeline.components import (
 from azdistill.engine.pipeline.environments import read_environment, warn_unpinned
 from azdistill.engine.pipeline.expressions import PipelineInput, PipelineOutput, input_text, is_expression, reference
 from azdistill.engine.pipeline.job_values import check_input, check_output, lower
-from azdistill.engine.pipeline.kinds import OtherKind, kind_of
+from azdistill.engine.pipeline.kinds import FLOW, OtherKind, kind_of
 from azdistill.engine.pipeline.labels import check_job_name
 from azdistill.engine.pipeline.model import (
     ANY,
@@ -301,16 +301,21 @@ class _Reader:
                 node.error(error.problems[0].code, error.problems[0].unattributed)
                 self.components[file] = None
             else:
-                component = read_component(YamlNode(document, node.problems), path.parent.name)
-                self._check_kind(node, document)
-                self.components[file] = replace(component, pipeline=self._inner_pipeline(node, document, component))
+                self.components[file] = self._read_component(node, document)
         return self.components[file]
 
-    def _check_kind(self, node: YamlNode, document: Document) -> None:
-        """A file that is named as a component must be one."""
+    def _read_component(self, node: YamlNode, document: Document) -> Component | None:
+        """The component of a file; None for a file of another kind. Azure's client reads a prompt flow as a component
+        with ports that the file does not declare."""
         kind = kind_of(document.value)
+        if kind == FLOW:
+            node.error("unsupported_locally", f"this file is {kind}, which only Azure ML runs", scope="local")
+            return None
         if isinstance(kind, OtherKind) and kind.command != "az ml component create":
             node.error("wrong_file_type", f"this file is {kind}, not a component", refused_by=CLIENT_AND_ENGINE)
+            return None
+        component = read_component(YamlNode(document, node.problems), document.path.parent.name)
+        return replace(component, pipeline=self._inner_pipeline(node, document, component))
 
     def _inner_pipeline(self, node: YamlNode, document: Document, component: Component) -> Pipeline | None:
         """The pipeline of a pipeline component, None for other components."""

@@ -135,6 +135,10 @@ def _choice(node: YamlNode) -> Choice | None:
         authorities = SERVICE_AND_ENGINE if values == [] else CLIENT_AND_ENGINE
         node.error("wrong_type", "must be a list of at least one value", refused_by=authorities)
         return None
+    if any(isinstance(value, str) and is_expression(value) for value in values):
+        message = "Azure ML replaces no expression in the values of a choice"
+        node.error("invalid_reference", message, "write the value itself", refused_by=SERVICE_AND_ENGINE)
+        return None
     if any(isinstance(value, Mapping) for value in values):
         message = "the local engine cannot choose between mappings"
         node.error("unsupported_locally", message, "write texts or numbers", scope="local")

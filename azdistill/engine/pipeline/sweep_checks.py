@@ -25,6 +25,9 @@ def check_sweep(job: YamlNode, node: Node) -> set[str]:
     for name, distribution in node.sweep.space.items() if node.sweep else ():
         if name in trial.inputs and (reason := _mismatch(trial.inputs[name], distribution)):
             job.at("search_space", name).error(*reason, refused_by=SERVICE)
+        elif name in trial.inputs and trial.inputs[name].type == "integer" and _has_fractions(distribution):
+            message = f"{distribution} gives fractions, but the input is an integer: the command gets the fraction"
+            job.at("search_space", name).warning("type_mismatch", message, "use randint, or the q form with q: 1")
     _check_local(job, node)
     return set(job.at("search_space").mapping())
 
@@ -49,14 +52,15 @@ def _mismatch(port: InputPort, distribution: Distribution) -> Mismatch | None:
         return None
     if port.type not in ("integer", "number", "string", "any"):
         return Mismatch("type_mismatch", f"{distribution} gives numbers, but the input is of type {port.type}")
-    if port.type == "integer" and not isinstance(distribution, Randint) and not isinstance(distribution.q, int):
-        message = f"{distribution} gives fractions, but the input is an integer"
-        return Mismatch("type_mismatch", message, "use randint, or the q form with q: 1")
     number = replace(port, type="number", options=())
     for bound in _bounds(distribution):
         if reason := mismatch(number, bound):
             return reason._replace(message=f"{distribution} includes {bound:g}, which {reason.message}")
     return None
+
+
+def _has_fractions(distribution: Distribution) -> bool:
+    return not isinstance(distribution, (Choice, Randint)) and not isinstance(distribution.q, int)
 
 
 def _choice_mismatch(port: InputPort, value: Candidate) -> Mismatch | None:

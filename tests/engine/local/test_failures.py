@@ -96,8 +96,11 @@ jobs:
     )
 
 
-def test_an_empty_folder_that_no_node_reads_is_accepted(project: Project) -> None:
-    project.write("pipeline.yml", "jobs: {make: {command: 'true', outputs: {spare: {type: uri_folder}}}}")
+@pytest.mark.parametrize("output", ["{type: uri_folder}", "'${{parent.outputs.spare}}'"])
+def test_an_empty_folder_that_no_node_reads_is_accepted(project: Project, output: str) -> None:
+    """Azure ML completes such a node too, also where the output is one of the pipeline."""
+    job = f"{{command: 'true', outputs: {{spare: {output}}}}}"
+    project.write("pipeline.yml", f"outputs: {{spare: {{type: uri_folder}}}}\njobs: {{make: {job}}}")
     assert project.states() == {"make": "completed"}
     assert project.states() == {"make": "reused"}
 

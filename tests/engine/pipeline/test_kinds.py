@@ -9,6 +9,7 @@ from azdistill.engine.pipeline.checks import validate_file
 from azdistill.engine.pipeline.kinds import OtherKind, kind_of
 
 SCHEMAS = "https://azuremlschemas.azureedge.net/latest"
+SDK_SCHEMAS = "http://azureml/sdk-2-0"
 DECLARED = {"command": "ls", "inputs": {"rows": {"type": "uri_folder", "optional": True}}}
 
 
@@ -21,6 +22,8 @@ DECLARED = {"command": "ls", "inputs": {"rows": {"type": "uri_folder", "optional
         ({"$schema": f"{SCHEMAS}/pipelineComponent.schema.json", "type": "pipeline"}, "pipeline component"),
         ({"$schema": f"{SCHEMAS}/commandComponent.schema.json", "command": "ls", "compute": "c"}, "component"),
         ({"$schema": f"{SCHEMAS}/commandJob.schema.json", **DECLARED}, "command job"),
+        ({"$schema": f"{SDK_SCHEMAS}/PipelineJob.json", "jobs": {}}, "pipeline"),
+        ({"$schema": f"{SDK_SCHEMAS}/ParallelComponent.json", "type": "parallel"}, "component"),
         ({"type": "command", **DECLARED}, "component"),
         ({"command": "ls", "name": "list"}, "component"),
         ({"command": "ls"}, "command job"),
@@ -51,6 +54,14 @@ def test_a_file_that_runs_here_is_recognised(fields: dict[str, Any], kind: str) 
         ({"name": "d", "type": "uri_file", "path": "rows.csv"}, "az ml data create"),
         ({"name": "c", "type": "amlcompute"}, "az ml compute create"),
         ({"$schema": f"{SCHEMAS}/workspaceConnection.schema.json", "type": "git"}, "az ml connection create"),
+        ({"$schema": f"{SDK_SCHEMAS}/AutoMLComponent.json", "type": "automl"}, "az ml component create"),
+        ({"$schema": f"{SDK_SCHEMAS}/BatchDeployment.json", "type": "pipeline"}, "az ml batch-deployment create"),
+        ({"$schema": f"{SDK_SCHEMAS}/DataImport.json", "type": "uri_folder"}, "az ml data import"),
+        ({"$schema": f"{SDK_SCHEMAS}/Featureset.json", "name": "f"}, "az ml feature-set create"),
+        ({"name": "weekly", "import_data": "./data.yml"}, "az ml schedule create"),
+        ({"$schema": f"{SDK_SCHEMAS}/FeatureSetSpec.json", "source": {}}, ""),
+        ({"$schema": f"{SCHEMAS}/Flow.schema.json", "nodes": []}, ""),
+        ({"$schema": f"{SCHEMAS}/evaluator.schema.json", "name": "e"}, ""),
     ],
 )  # fmt: skip
 def test_a_file_that_only_azure_ml_reads_has_its_command(fields: dict[str, Any], command: str) -> None:
