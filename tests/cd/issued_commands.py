@@ -63,6 +63,7 @@ def _called(tree: ast.AST) -> Iterator[str]:
             yield command.name if command else " ".join(words)
 
 
+@functools.cache
 def in_package() -> list[list[str]]:
     """Arguments of the commands in the texts of azdistill, such as those that `azdistill doctor` prints.
 

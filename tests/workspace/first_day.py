@@ -189,6 +189,15 @@ ENVIRONMENTS = [
         edit=_replace(GPU_PACKAGES, r"-cu12==", "-cu13=="),
     ),
     FirstDayFault(
+        "torch for CUDA 13 on a cluster with Azure's GRID driver",
+        lambda workspace: workspace.computes.sizes.update({"gpu-cluster": "STANDARD_NV36ADS_A10_V5"}),
+        "environment 'azdistill-gpu'",
+        "driver_too_old",
+        "unknown",
+        {"compute": CLUSTERS},
+        edit=_replace(GPU_PACKAGES, r"-cu12==", "-cu13=="),
+    ),
+    FirstDayFault(
         "the base image is off Microsoft's list",
         nothing,
         "environment 'azdistill-gpu'",

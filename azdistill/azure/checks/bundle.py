@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azdistill.azure.checks.assets import check_assets, check_published
-from azdistill.azure.checks.computes import check_computes, read_clusters
+from azdistill.azure.checks.computes import check_computes, read_clusters, vm_sizes
 from azdistill.azure.checks.environments import check_environments
 from azdistill.azure.checks.identity import check_identities, check_serverless_identity
 from azdistill.azure.checks.nodes import compute_nodes
@@ -76,7 +76,7 @@ def check_bundle(
     if today is not None:
         yield from check_retired(bundle, today)
     yield from check_assets(client, document)
-    yield from check_environments(bundle, document)
+    yield from check_environments(bundle, vm_sizes(nodes, clusters))
     if registry is not None:
         yield check_published(client, bundle, registry)
     yield no_datastore or check_writing(client, workspace, datastore)

@@ -34,6 +34,12 @@ def _read_cluster(client: "MLClient", name: str, count: int) -> tuple[Any, Check
     return look_up(f"compute {name!r}", lambda: client.compute.get(name), "create it", command)
 
 
+def vm_sizes(nodes: Sequence[ComputeNode], clusters: Clusters) -> set[str]:
+    """The VM sizes of the nodes, those of their clusters too."""
+    sizes = [node.vm_size for node in nodes]
+    return set(filter(None, (*sizes, *(getattr(cluster, "size", None) for cluster, _ in clusters.values()))))
+
+
 def check_computes(
     client: "MLClient", nodes: Sequence[ComputeNode], clusters: Clusters, home: str, training: Training | None
 ) -> Iterator[CheckResult]:

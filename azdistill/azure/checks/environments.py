@@ -1,7 +1,7 @@
 """Check the environments of a bundle: base image, packages that are too old, and the NVIDIA driver that CUDA needs."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,8 @@ GRID_VMS, GRID_DRIVER = "standard_nv", 570
 README = "environments/README.md"
 
 
-def check_environments(bundle: Path, document: Mapping[str, Any]) -> Iterator[CheckResult]:
-    """One result for each problem of an environment, or one result ok. `document` is the pipeline file."""
-    sizes = {str(node.get("resources", {}).get("instance_type")) for node in document["jobs"].values()}
+def check_environments(bundle: Path, sizes: Collection[str]) -> Iterator[CheckResult]:
+    """One result for each problem of an environment, or one result ok. `sizes` are the VM sizes of the nodes."""
     for path in sorted(bundle.glob(f"{ENVIRONMENTS}/*/environment.yml")):
         environment = read_document(path, InputError, "environment file").value
         image, packages = str(environment.get("image", "")), _packages(path.parent, environment)
@@ -74,7 +73,7 @@ def _mlflow(checked: str, packages: Mapping[str, str]) -> Iterator[CheckResult]:
         yield failed(checked, "old_package", message, "require azureml-mlflow>=1.62")
 
 
-def _driver(checked: str, packages: Mapping[str, str], sizes: set[str]) -> Iterator[CheckResult]:
+def _driver(checked: str, packages: Mapping[str, str], sizes: Collection[str]) -> Iterator[CheckResult]:
     """The driver of the NV series against what the CUDA of the environment's torch needs."""
     cuda = _cuda(packages)
     needed = minimum_driver(cuda) if cuda else 0
