@@ -38,6 +38,13 @@ def test_every_command_of_a_page_is_documented(page):
     assert [problem for line in commands_in_text(text) if (problem := problem_of(line, complete=False))] == []
 
 
+def test_every_command_of_a_workflow_is_documented():
+    paths = [*(ROOT / ".github").rglob("*.yml"), *ROOT.glob(".azuredevops/*.yml"), ROOT / "azure-pipelines.yml"]
+    lines = [line for path in paths for line in commands_in_shell(path.read_text())]
+    assert [problem for line in lines if (problem := problem_of(line))] == []
+    assert lines
+
+
 def test_every_command_in_a_message_of_azdistill_is_documented():
     lines = in_package()
     assert len(lines) > 50

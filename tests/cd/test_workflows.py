@@ -1,12 +1,14 @@
 """The workflows: clean for three linters, and the rules that a security review asks for."""
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.cd import linters
 from tests.cd.linters import GITHUB, ROOT, SCHEMAS, workflows
+from tests.infra.bicep import BICEP_FILES
 
 ACTION = re.compile(r"^ *(?:- )?uses: +(\S+)(?: +# (\S+))?$", re.MULTILINE)
 # Commits of releases, each seen in public workflows with this version as comment.
@@ -120,6 +122,14 @@ def test_a_training_is_cancelled_with_its_run_and_its_results_are_kept():
         assert kept["if"] == "${{ !cancelled() }}"
         # Not the report and the scores, which contain test rows.
         assert kept["with"]["path"].split() == ["cd-results/comment.md", "cd-results/job.json"]
+
+
+def test_a_change_of_any_file_of_the_infrastructure_is_deployed():
+    """The Bicep files read the table of roles, which is not in their folder."""
+    read = set(re.findall(r"loadJsonContent\('(?:\.\./)+(.*?)'\)", "".join(map(Path.read_text, BICEP_FILES))))
+    triggers = content(GITHUB / "workflows" / "infra.yml")[True]  # the key `on`
+    for event in ("pull_request", "push"):
+        assert set(triggers[event]["paths"]) == {"infra/**", *read}
 
 
 def test_only_a_student_that_passed_is_promoted_by_a_schedule():
