@@ -18,12 +18,17 @@ from tests.engine.local.conftest import Project
 UV = Path(sys.executable).with_name("uv")
 OWN = metadata.version("mlflow")
 
-# As a client of any version creates an experiment.
+# As a client of any version creates an experiment; and as a web page would, whose name leads to this machine.
 CREATE = """
-import json, os, urllib.request
+import json, os, urllib.error, urllib.request
 url = os.environ["MLFLOW_TRACKING_URI"] + "/api/2.0/mlflow/experiments/create"
 request = urllib.request.Request(url, json.dumps({"name": "by http"}).encode(), {"Content-Type": "application/json"})
 print(json.load(urllib.request.urlopen(request))["experiment_id"])
+request.add_header("Host", "page.example")
+try:
+    urllib.request.urlopen(request)
+except urllib.error.HTTPError as error:
+    print(error.code)
 """
 LOG = """
 import sys, mlflow
@@ -105,7 +110,8 @@ def test_the_server_starts_with_the_first_request_and_ends_with_the_run(
     node = {"command": "python create.py", "code": "./src"}
     project.write("pipeline.yml", json.dumps({"jobs": {"older": node | {"environment": "azureml:older:1"}}}))
     project.run(interpreters={"older": environment(project.root / "older", "1.2.3")}).check()
-    experiment = (project.folder / "older/log.txt").read_text().strip()
+    experiment, refused = (project.folder / "older/log.txt").read_text().split()
+    assert refused == "403"
     with sqlite3.connect(project.home / "mlflow.db") as database:
         ((location,),) = database.execute("select artifact_location from experiments where name = 'by http'")
     assert location == f"{project.home}/mlruns/{experiment}"
