@@ -44,6 +44,14 @@ def read_job_settings(settings: Sequence[str] | None, is_job: bool) -> dict[str,
     return dict(_split(setting, form) for setting in fields)
 
 
+def read_job_fields(settings: Sequence[str] | None) -> dict[str, str]:
+    """Fields of a job by dotted name, for a command that runs no pipeline. Raises InputError for a pipeline input."""
+    inputs = [setting for setting in settings or () if setting.startswith(INPUTS)]
+    if inputs:
+        raise _wrong_form(inputs[0], "NAME=VALUE of a field of the job", "a pipeline input is set for a run")
+    return read_job_settings(settings, is_job=True)
+
+
 def _split(setting: str, form: str) -> tuple[str, str]:
     name, equals, value = setting.partition("=")
     if not (name.removeprefix(INPUTS) and equals):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from azdistill.cli.options import Format
+from azdistill.cli.options import Format, Settings, read_job_fields
 from azdistill.cli.render import print_text
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ UNKNOWN = "unknown, because not all rows are on this machine"
 
 def plan(
     job: Annotated[Path, typer.Argument(metavar="JOB", help="job file (YAML)")],
+    settings: Settings = None,
     format: Annotated[Format, typer.Option("--format", help="json: one object, for programs")] = Format.text,
 ) -> None:
     """Show what a job does and needs: nodes, rows, cost, memory.
@@ -41,7 +42,7 @@ def plan(
     from azdistill.job.teacher_time import teacher_minutes, time_problems
 
     job = job_file(job)
-    valid_job, problems = check_job(job)
+    valid_job, problems = check_job(job, settings=read_job_fields(settings))
     if valid_job is None:
         raise SpecError(problems=problems)
     rows = [problem for file in check_files(valid_job) for problem in file.problems]

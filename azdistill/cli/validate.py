@@ -4,7 +4,7 @@ import gc
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from azdistill.cli.options import Settings, read_job_fields, read_job_settings, read_settings
 from azdistill.cli.problems import ProblemFormat
 from azdistill.cli.render import print_text
 
@@ -29,6 +30,7 @@ SUITE_ROWS = 200
 
 def validate(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="a job file, a bundle, or any pipeline file")],
+    settings: Settings = None,
     format: Annotated[
         ProblemFormat,
         typer.Option("--format", help="json: a list of problems for programs; github: annotations for GitHub Actions"),
@@ -58,7 +60,7 @@ def validate(
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         with _garbage_collection_paused():
-            summary, problems = _check(path, sdk)
+            summary, problems = _check(path, settings, sdk)
     except InputError as error:
         if format == ProblemFormat.text:
             raise
@@ -91,7 +93,7 @@ def _garbage_collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _check(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
+def _check(path: Path, settings: Sequence[str] | None, sdk: bool) -> "tuple[str, Sequence[Problem]]":
     """The line to print for a valid file, and the problems. Raises InputError for a file that cannot be read."""
     from azdistill.cli.paths import pipeline_file
     from azdistill.contracts.errors import InputError
@@ -102,20 +104,21 @@ def _check(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
         with nullcontext() if sdk else time_limit(LIMIT_S):
             pipeline = pipeline_file(path)
             if pipeline:
-                return _check_pipeline(pipeline, sdk)
-            return _check_job(path / JOB_FILE if path.is_dir() else path, sdk)
+                read_job_settings(settings, is_job=False)
+                return _check_pipeline(pipeline, read_settings(settings, None), sdk)
+            return _check_job(path / JOB_FILE if path.is_dir() else path, read_job_fields(settings), sdk)
     except TimeLimitExceeded as error:
         fix = "a large component or environment may be named by too many jobs"
         raise InputError(f"its validation {error}", file=path, code="too_complex", fix=fix) from None
 
 
-def _check_job(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
+def _check_job(path: Path, settings: Mapping[str, str], sdk: bool) -> "tuple[str, Sequence[Problem]]":
     from azdistill.doctor.data import check_files
     from azdistill.job.loading import check_job, located
     from azdistill.job.placeholders import placeholder_problems
     from azdistill.job.student_folder import student_problems
 
-    job, problems = check_job(path)
+    job, problems = check_job(path, settings=settings)
     if job is None:
         return "", problems
     teachers = ", ".join(teacher.called for teacher in job.teacher.teachers)
@@ -165,11 +168,14 @@ def _check_bundle(job: "DistillationJob") -> "Sequence[Problem]":
         return _check_with_sdk(compile_job(job, Path(folder, "bundle")))
 
 
-def _check_pipeline(path: Path, sdk: bool) -> "tuple[str, Sequence[Problem]]":
+def _check_pipeline(path: Path, inputs: Mapping[str, str], sdk: bool) -> "tuple[str, Sequence[Problem]]":
+    from functools import partial
+
+    from azdistill.engine.local.overrides import override_inputs
     from azdistill.engine.pipeline.checks import validate_file as validate_pipeline
     from azdistill.engine.problems import has_errors
 
-    problems = validate_pipeline(path)
+    problems = validate_pipeline(path, partial(override_inputs, values=inputs))
     if sdk and not has_errors(problems):
         problems = [*problems, *_check_with_sdk(path)]
     return f"{path}: valid: Azure ML accepts it, as far as can be checked here", problems

@@ -54,6 +54,10 @@ def test_it_shows_nodes_rows_cost_and_memory(azdistill: Command, job: Path) -> N
     assert "job.yaml:3: warning: data.test_data: not set" in text
 
 
+def test_set_replaces_a_field(azdistill: Command, job: Path) -> None:
+    assert "at most max_tokens=77 per answer" in azdistill("plan", job, "--set", "teacher.max_tokens=77").out
+
+
 def test_it_shows_price_and_memory_of_the_endpoint(azdistill: Command, job: Path) -> None:
     text = job.read_text()
     job.write_text(f"{text}deployment: {{endpoint_name: support}}\n")

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -20,14 +20,15 @@ _NEED_COMPUTE = ("command", "sweep", "parallel")
 _AZURE_ONLY = ("identity", "queue_settings", "services")
 
 
-def validate_file(path: Path) -> list[Problem]:
-    """Find all that Azure ML would reject or ignore in a pipeline or component file.
+def validate_file(path: Path, change: Callable[[Pipeline], Pipeline] = lambda pipeline: pipeline) -> list[Problem]:
+    """Find all that Azure ML would reject or ignore in a pipeline or component file, after a `change`, such as other
+    values of its inputs, which may raise PipelineError.
 
     Never raises because of the file's content. What only the local engine cannot run, such as a registered component,
     is not a problem here.
     """
     try:
-        pipeline = load_pipeline(path)
+        pipeline = change(load_pipeline(path))
     except PipelineError as error:
         return list(error.problems)
     return [problem for problem in pipeline_problems(pipeline) if problem.scope != "local"]
