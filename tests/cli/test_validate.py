@@ -28,7 +28,7 @@ def test_set_replaces_a_field_of_a_job_or_an_input_of_a_pipeline(
     wrong = azdistill("validate", job, "--set", "train.learning_rate=7")
     assert (wrong.code, "train.learning_rate='7': must be at most" in wrong.err) == (2, True)
     assert "must be NAME=VALUE of a field" in azdistill("validate", job, "--set", "inputs.rows=7").err
-    path = pipeline({"a": command("true")}, inputs={"n": {"type": "integer", "default": 1}})
+    path = pipeline({"a": command("true")}, inputs={"n": 1})
     assert azdistill("validate", path, "--set", "inputs.n=3").code == 0
     assert "inputs.n='x': " in azdistill("validate", path, "--set", "inputs.n=x").err
     assert "must be inputs.NAME=VALUE" in azdistill("validate", path, "--set", "n=3").err
