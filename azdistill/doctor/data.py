@@ -1,5 +1,6 @@
 """Check the rows of a job's local files, as step prepare reads them."""
 
+import filecmp
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,9 @@ from azdistill.tasks.shards import text_bytes
 
 # A larger file is checked by its first rows.
 MAX_BYTES, MAX_ROWS = 10_000_000, 2_000
+
+# A larger file is not compared with others.
+MAX_COMPARED_BYTES = 1_000_000_000
 
 # Shapes that the description of a file names.
 MOST_SHAPES = 4
@@ -96,11 +100,11 @@ def check_files(job: DistillationJob) -> Iterator[FileCheck]:
 
 
 def _training_data(job: DistillationJob, checked: FileCheck) -> Iterator[Problem]:
-    """An error for held-out data that is the training data: step prepare leaves no training row."""
+    """An error for held-out data that is the training data, or a copy of it: step prepare leaves no training row."""
     path, training = getattr(job.data, checked.name), job.data.training_data
     if checked.name == "training_data" or is_remote(training) or not Path(training).exists():
         return
-    if Path(path).samefile(training):
+    if _are_equal(Path(path), Path(training)):
         yield Problem(
             code="repeated_file",
             message="is also the training data, and a held-out row is never a training row",
@@ -108,6 +112,14 @@ def _training_data(job: DistillationJob, checked: FileCheck) -> Iterator[Problem
             field=("data", checked.name),
             value=path,
         )
+
+
+def _are_equal(file: Path, other: Path) -> bool:
+    """True for one file or folder, and for two files with the same bytes."""
+    if file.samefile(other):
+        return True
+    is_readable = file.is_file() and other.is_file() and file.stat().st_size <= MAX_COMPARED_BYTES
+    return is_readable and filecmp.cmp(file, other, shallow=False)
 
 
 def _no_references(job: DistillationJob, checked: FileCheck) -> Iterator[Problem]:

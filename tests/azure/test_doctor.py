@@ -86,9 +86,9 @@ def bare_path(tmp_path, monkeypatch) -> Path:
 def doctor(folder, bare_path, monkeypatch, capfd, client) -> Command:
     """Run `azdistill doctor` with the client of the user, or with `mine`."""
     (folder / "config.json").write_text(json.dumps(CONFIG))
-    row = json.dumps({"messages": [{"role": "user", "content": "hello"}], "gold": "yes"})
-    for name in ("rows.jsonl", "test.jsonl"):
-        (folder / name).write_text(row + "\n")
+    for name, text in (("rows.jsonl", "hello"), ("test.jsonl", "good morning")):
+        row = {"messages": [{"role": "user", "content": text}], "gold": "yes"}
+        (folder / name).write_text(json.dumps(row) + "\n")
     (folder / "job.yaml").write_text(JOB)
 
     def call(*arguments, ml_client=client) -> Done:

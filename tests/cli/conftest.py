@@ -85,8 +85,8 @@ def job(folder: Path) -> Path:
     (folder / "student/config.json").write_text("{}")
     (folder / "student/tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
     (folder / "student/model.safetensors").touch()
-    for name in ("rows.jsonl", "test.jsonl"):
-        (folder / name).write_text('{"prompt": "Hi", "completion": "Hello"}\n')
+    for name, prompt in (("rows.jsonl", "Hi"), ("test.jsonl", "Hey")):
+        (folder / name).write_text(json.dumps({"prompt": prompt, "completion": "Hello"}) + "\n")
     (folder / "job.yaml").write_text(JOB)
     return folder / "job.yaml"
 

@@ -16,8 +16,8 @@ KEY = "EXAMPLE-KEY-0a1b2c3d"
 def native(folder: Path) -> Path:
     """A native job and its rows."""
     rows = '{"messages": [{"role": "user", "content": "Premise: it rains. Hypothesis: it is wet. %d"}]}\n'
-    for name in ("rows.jsonl", "test.jsonl"):
-        (folder / name).write_text("".join(rows % number for number in range(20)))
+    for name, first in (("rows.jsonl", 0), ("test.jsonl", 20)):
+        (folder / name).write_text("".join(rows % number for number in range(first, first + 20)))
     return Path(shutil.copy(PUBLISHED, folder)).relative_to(folder)
 
 

@@ -1,6 +1,7 @@
 """azdistill validate: a valid job, bundle or pipeline, or all problems at once, in three formats."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_the_rows_of_a_job_are_checked(
     azdistill: Command, job: Path, rows: str, severity: str, code: str, words: str
 ) -> None:
     for name in ("rows.jsonl", "test.jsonl"):
-        job.with_name(name).write_text(rows)
+        job.with_name(name).write_text(rows + "\n" * (name == "test.jsonl"))
     done = azdistill("validate", job, "--format", "json")
     assert done.code == (2 if severity == "error" else 0)
     problem = next(problem for problem in json.loads(done.out) if problem["code"] == code)
@@ -67,6 +68,9 @@ def test_held_out_data_that_is_the_training_data_is_an_error(azdistill: Command,
     done = azdistill("validate", job)
     assert done.code == 2
     assert f"{job}:5: data.{name}='./other/../rows.jsonl': is also the training data" in done.err
+    job.write_text(JOB.replace("test_data: ./test.jsonl", f"{name}: ./copy.jsonl"))
+    shutil.copy(job.with_name("rows.jsonl"), job.with_name("copy.jsonl"))
+    assert f"{job}:5: data.{name}='./copy.jsonl': is also the training data" in azdistill("validate", job).err
 
 
 @pytest.mark.parametrize(
