@@ -22,11 +22,13 @@ OWN = metadata.version("mlflow")
 CREATE = """
 import json, os, urllib.error, urllib.request
 url = os.environ["MLFLOW_TRACKING_URI"] + "/api/2.0/mlflow/experiments/create"
-request = urllib.request.Request(url, json.dumps({"name": "by http"}).encode(), {"Content-Type": "application/json"})
-print(json.load(urllib.request.urlopen(request))["experiment_id"])
-request.add_header("Host", "page.example")
+def create(name, **headers):
+    content = json.dumps({"name": name}).encode()
+    request = urllib.request.Request(url, content, {"Content-Type": "application/json", **headers})
+    return json.load(urllib.request.urlopen(request))["experiment_id"]
+print(create("by http"))
 try:
-    urllib.request.urlopen(request)
+    create("by a page", Host="page.example")
 except urllib.error.HTTPError as error:
     print(error.code)
 """
