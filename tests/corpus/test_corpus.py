@@ -20,7 +20,11 @@ from tests.corpus.verdicts import (
 )
 
 # Files that azdistill does not refuse, though Azure ML does, with the reason.
-MISSES: dict[str, str] = {}
+NOT_CHECKED = "the local engine does not run jobs of this type, and does not check their own fields"
+MISSES = {
+    "wrong/pipeline/automl_misplaced_fields.yml": NOT_CHECKED,
+    "wrong/pipeline/spark_without_entry.yml": NOT_CHECKED,
+}
 
 RECORDED = recorded()
 

@@ -33,7 +33,6 @@ def check_input(node: YamlNode) -> None:
         if not isinstance(fields["value"], (str, int, float)):
             node.at("value").error("wrong_type", "must be a text, a number or true or false", refused_by=CLIENT)
         return
-    _check_choice(node.at("type"), JOB_TYPES)
     if "path" not in fields and "path_on_compute" not in fields:
         default = fields.get("default", fields.get("value"))
         fix = "write a literal, or type and path" if default is None else f"write {node.field[-1]}: {default}"
@@ -42,6 +41,7 @@ def check_input(node: YamlNode) -> None:
         node.error("wrong_type", message, fix, scope="azure", value=None, refused_by=by)
     else:
         refuse_unknown(node, INPUT)
+        _check_choice(node.at("type"), JOB_TYPES)
         _check_path_on_compute(node)
     modes = _TABLE_MODES if lower(fields.get("type"), "mltable") == "mltable" else _FILE_MODES
     fix = "use ro_mount or download; only outputs can be written"
