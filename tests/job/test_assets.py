@@ -61,4 +61,6 @@ def test_the_quickstart_comes_from_an_installed_package_and_compiles(installed: 
 
 def test_a_job_folder_comes_from_an_installed_package(installed: Path, tmp_path: Path) -> None:
     azdistill(installed, tmp_path, "init", "mine", "--task", "own")
+    job = tmp_path / "mine/job.yaml"
+    job.write_text(job.read_text().replace("YOUR-RESOURCE", "foundry-7"))
     assert "valid job mine" in azdistill(installed, tmp_path, "validate", "mine/job.yaml")
