@@ -1,5 +1,6 @@
 """What a command leaves next to its outputs: files in `./outputs` and `./logs`, and the logs of its processes."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +11,10 @@ from azdistill.engine.pipeline.sweep_checks import TRIALS
 
 def artifacts(node: Path) -> Iterator[tuple[Path, int]]:
     """The folders of artifacts of a node that have files, and their number. Those of all trials are one, with `*`."""
-    trials = sorted(node.glob(f"{TRIALS}/*/{CODE}"))
+    trials = sorted(node.glob(f"{TRIALS}/*/{CODE}")) if (node / TRIALS).is_dir() else []
     for code, folders in ((node / CODE, [node / CODE]), (node / TRIALS / "*" / CODE, trials)):
         for name in ARTIFACTS:
-            count = sum(path.is_file() for folder in folders for path in (folder / name).rglob("*"))
+            count = sum(len(files) for folder in folders for _, _, files in os.walk(folder / name))
             if count:
                 yield code / name, count
 

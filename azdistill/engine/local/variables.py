@@ -58,7 +58,9 @@ def database_address(home: Path) -> str:
 
 
 def job_variables(pipeline: Pipeline, run: str, job: str, *, simulate_workspace: bool) -> dict[str, str]:
-    """Those that identify the job of a node: `job` is its id, `run` that of the pipeline."""
+    """Those that identify the job of a node. `job` and `run` name the node's job and that of the pipeline. As on Azure
+    ML, ids have no blanks."""
+    job, run = (re.sub(r"[^\w.-]", "_", name) for name in (job, run))
     experiment = pipeline.document.value.get("experiment_name") or pipeline.path.resolve().parent.name
     variables = {
         RUN_ID: job,

@@ -80,6 +80,15 @@ def test_a_simulated_workspace_has_names_and_is_not_taken_for_one_of_azure(proje
     assert project.states() == {"show": "reused"}
 
 
+def test_ids_of_jobs_have_no_blanks(project: Project) -> None:
+    project.write(
+        "pipeline.yml", "jobs: {show: {command: 'mkdir outputs/$AZUREML_RUN_ID outputs/$AZUREML_ROOT_RUN_ID'}}"
+    )
+    project.run(folder=project.root / "my first (run)").check()
+    outputs = project.root / "my first (run)/show/.code/outputs"
+    assert sorted(path.name for path in outputs.iterdir()) == ["my_first__run_", "my_first__run_-show"]
+
+
 def test_the_only_node_of_a_file_is_its_own_root(project: Project) -> None:
     project.write("pipeline.yml", "command: 'echo $AZUREML_RUN_ID $AZUREML_ROOT_RUN_ID > outputs/ids'\ntype: command")
     project.run().check()
