@@ -319,6 +319,18 @@ def test_a_registry_with_an_admin_user_needs_no_role(bundle, client, workspace, 
     assert problems(check_bundle(client, bundle())) == []
 
 
+@pytest.mark.parametrize("type", ["ComputeInstance", "Kubernetes", "VirtualMachine", "SynapseSpark", "Databricks"])
+def test_every_type_of_compute_has_a_result(bundle, client, workspace, connection, type):
+    """Other types than AmlCompute have no tier, and some no VM size and no identity in the SDK."""
+    workspace.computes.types["gpu-cluster"] = type
+    results = list(check_bundle(client, bundle(compute=CLUSTERS)))
+    statuses = {result.checked: result.status for result in results}
+    is_visible = type not in ("VirtualMachine", "Databricks")
+    assert statuses["identity on compute 'gpu-cluster'"] == ("ok" if is_visible else "unknown")
+    other = {"SynapseSpark": "problem", "Databricks": "unknown"}
+    assert statuses["compute 'gpu-cluster'"] == other.get(type, "ok")
+
+
 def test_a_service_principal_is_no_user(bundle, workspace, connection):
     """In CI, a job on behalf of the user is refused before it is sent."""
 

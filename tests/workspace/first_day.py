@@ -369,6 +369,15 @@ def with_size(size: str) -> Plant:
     return lambda workspace: workspace.computes.sizes.update({"gpu-cluster": size})
 
 
+def with_type(name: str, type: str, state: str = "Running") -> Plant:
+    """Type of a compute, and the state of a compute instance."""
+
+    def plant(workspace: "SimulatedWorkspace") -> None:
+        workspace.computes.types[name], workspace.computes.states[name] = type, state
+
+    return plant
+
+
 SERVERLESS_GPU, GPU_CLUSTER = "serverless Standard_NC24ads_A100_v4", "compute 'gpu-cluster'"
 QUOTA = [
     FirstDayFault(
@@ -389,6 +398,37 @@ QUOTA = [
         "too_few_instances",
         sections={"compute": CLUSTERS | {"teacher_instances": 20}},
         command="az ml compute update --name cpu-cluster --max-instances 20",
+    ),
+    FirstDayFault(
+        "more instances than a compute instance has",
+        with_type("cpu-cluster", "ComputeInstance"),
+        "compute 'cpu-cluster'",
+        "too_few_instances",
+        sections={"compute": CLUSTERS | {"teacher_instances": 2}},
+    ),
+    FirstDayFault(
+        "the compute instance is stopped",
+        with_type("gpu-cluster", "ComputeInstance", "Stopped"),
+        GPU_CLUSTER,
+        "not_running",
+        "unknown",
+        sections={"compute": CLUSTERS},
+        command="az ml compute start --name gpu-cluster",
+    ),
+    FirstDayFault(
+        "the compute is a Spark pool",
+        with_type("gpu-cluster", "SynapseSpark"),
+        GPU_CLUSTER,
+        "no_command_jobs",
+        sections={"compute": CLUSTERS},
+    ),
+    FirstDayFault(
+        "the compute is one that the client cannot read",
+        with_type("gpu-cluster", "Databricks"),
+        GPU_CLUSTER,
+        "unknown_type",
+        "unknown",
+        sections={"compute": CLUSTERS},
     ),
     FirstDayFault(
         "the GPU cluster has no GPU",

@@ -5,15 +5,20 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from azdistill.azure.checks.nodes import SERVERLESS, ComputeNode
-from azdistill.azure.checks.result import CheckResult, failed, from_problem, look_up, ok
+from azdistill.azure.checks.result import CheckResult, failed, from_problem, look_up, ok, unknown
 from azdistill.azure.checks.vm_sizes import Region, check_serverless, check_size_of_cluster, read_region
 from azdistill.azure.errors import translate_errors
+from azdistill.azure.nodes import text_of
 from azdistill.azure.roles import workspace_options
 from azdistill.contracts.errors import AzdistillError
 from azdistill.job.memory import Training
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
+
+# Types of computes in the SDK.
+INSTANCE, SPARK = "computeinstance", "synapsespark"
+KNOWN_TYPES = frozenset({"amlcompute", "kubernetes", "virtualmachine", INSTANCE, SPARK})
 
 # By name: the SDK's object of a cluster, or the result with the reason why it cannot be read.
 Clusters = Mapping[str, tuple[Any, CheckResult | None]]
@@ -91,17 +96,58 @@ def grouped(nodes: Sequence[ComputeNode], key: Callable[[ComputeNode], Hashable]
 def _check_cluster(
     client: "MLClient", region: Region | None, cluster: Any, nodes: Sequence[ComputeNode], training: Training | None
 ) -> Iterator[CheckResult]:
-    """One result for a cluster that fits. Only a compute of type AmlCompute has a VM size."""
-    name, count = nodes[0].compute, max(node.instances for node in nodes)
-    checked = f"compute {name!r}"
+    """One result for a compute that fits. Only clusters and compute instances have a VM size."""
+    checked = f"compute {nodes[0].compute!r}"
     if cluster.provisioning_state != "Succeeded":
         message = f"its provisioning state is {cluster.provisioning_state}"
         yield failed(checked, "compute_not_ready", message, "see it in the studio, under Compute")
         return
-    size, most = getattr(cluster, "size", None), getattr(cluster, "max_instances", None)
-    problems = list(check_size_of_cluster(client, region, checked, cluster, nodes, training) if region and size else [])
-    if most is not None and count > most:
-        message = f"{count} instances needed, and it has at most {most}"
-        options = f"--name {shlex.quote(name)} --max-instances {count} {workspace_options(client)}"
-        problems.append(failed(checked, "too_few_instances", message, "raise it", f"az ml compute update {options}"))
-    yield from problems or [ok(checked, ", ".join(filter(None, (size or cluster.type, most and f"at most {most}"))))]
+    size, most = getattr(cluster, "size", None), _max_instances(cluster)
+    problems = [
+        *_check_type(client, checked, cluster),
+        *(check_size_of_cluster(client, region, checked, cluster, nodes, training) if region and size else ()),
+        *_check_instances(client, checked, cluster, nodes),
+    ]
+    facts = [str(size or cluster.type), *([f"at most {most}"] if most else [])]
+    yield from problems or [ok(checked, ", ".join(facts))]
+
+
+def _check_type(client: "MLClient", checked: str, cluster: Any) -> Iterator[CheckResult]:
+    """Types of computes that run no steps, and a compute instance that does not run.
+
+    Source: https://learn.microsoft.com/azure/machine-learning/concept-compute-target
+    """
+    kind = _kind(cluster)
+    if kind == SPARK:
+        fix = "name a cluster, or remove it for serverless compute"
+        yield failed(checked, "no_command_jobs", "a Spark pool runs Spark jobs only", fix)
+    elif kind not in KNOWN_TYPES:
+        fix = "name a cluster where it does not"
+        yield unknown(checked, "unknown_type", "azure-ai-ml cannot read it, so it may not run the steps of a job", fix)
+    elif kind == INSTANCE and (state := text_of(cluster.state)) != "Running":
+        command = f"az ml compute start --name {shlex.quote(cluster.name)} {workspace_options(client)}"
+        message = f"the compute instance has the state {state}, and its steps wait until it runs"
+        yield unknown(checked, "not_running", message, "start it", command)
+
+
+def _check_instances(
+    client: "MLClient", checked: str, cluster: Any, nodes: Sequence[ComputeNode]
+) -> Iterator[CheckResult]:
+    count, most = max(node.instances for node in nodes), _max_instances(cluster)
+    if most is None or count <= most:
+        return
+    message = f"{count} instances needed, and it has at most {most}"
+    if _kind(cluster) == INSTANCE:
+        yield failed(checked, "too_few_instances", f"{message}: it is a compute instance", "name a cluster")
+        return
+    options = f"--name {shlex.quote(cluster.name)} --max-instances {count} {workspace_options(client)}"
+    yield failed(checked, "too_few_instances", message, "raise it", f"az ml compute update {options}")
+
+
+def _max_instances(cluster: Any) -> int | None:
+    """The number of nodes that a compute has at most, None where that is not known."""
+    return 1 if _kind(cluster) == INSTANCE else getattr(cluster, "max_instances", None)
+
+
+def _kind(cluster: Any) -> str:
+    return str(cluster.type).casefold()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from azdistill.azure.checks.computes import Clusters, grouped
 from azdistill.azure.checks.nodes import SERVERLESS, ComputeNode
-from azdistill.azure.checks.result import CheckResult, failed, ok
+from azdistill.azure.checks.result import CheckResult, failed, ok, unknown
 from azdistill.azure.identities import (
     AssignedIdentities,
     JobIdentity,
@@ -94,6 +94,9 @@ def check_cluster_identity(
     checked, assigned = f"identity on compute {name!r}", assigned_identities(cluster)
     if identity.type == "user_identity":
         return _check_user(client, checked, cluster, assigned)
+    if not hasattr(cluster, "identity"):
+        fix = "see it in the studio, under Compute, and assign its roles"
+        return None, unknown(checked, "identity_unknown", f"azure-ai-ml does not read it for {cluster.type}", fix)
     if not assigned.system and not assigned.user_assigned:
         message, fix = "the cluster has no managed identity", "add one, then assign its roles"
         options = f"--name {shlex.quote(name)} --identity-type SystemAssigned {workspace_options(client)}"

@@ -77,7 +77,7 @@ def check_size_of_cluster(
         fix = "if its nodes do not start, create a cluster of a size of this list"
         yield unknown(checked, "unknown_vm_size", message, fix, list_sizes(client, region))
         return
-    spot = str(cluster.tier).casefold() in ("low_priority", "lowpriority")
+    spot = str(getattr(cluster, "tier", "")).casefold() in ("low_priority", "lowpriority")
     quota = _check_quota(client, region, checked, size, max(node.instances for node in nodes), spot)
     if quota.status == "problem":
         yield quota

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 class Computes:
     """`sizes`: VM size by name of a cluster. `quota`: cores in use and limit, by VM family and for spot.
-    `spot_offered`: whether a VM size is offered as spot, by default true. `types` and `max_nodes`: by name of a
-    cluster, by default AmlCompute and 4."""
+    `spot_offered`: whether a VM size is offered as spot, by default true. `types`, `states` and `max_nodes`: by
+    name of a cluster, by default AmlCompute, Running and 4. Only a compute instance has a state."""
 
     def __init__(self) -> None:
         self.sizes = {"cpu-cluster": "STANDARD_E4S_V3", "gpu-cluster": "STANDARD_NC24ADS_A100_V4"}
@@ -22,11 +22,16 @@ class Computes:
         self.quota["TotalLowPriorityCores"] = (0, 48)
         self.spot_offered: dict[str, bool] = {}
         self.types: dict[str, str] = {}
+        self.states: dict[str, str] = {}
         self.max_nodes: dict[str, int] = {}
 
     def resource(self, workspace: "SimulatedWorkspace", name: str) -> dict[str, Any]:
         nodes = self.max_nodes.get(name, 4)
         scale = {"minNodeCount": 0, "maxNodeCount": nodes, "nodeIdleTimeBeforeScaleDown": "PT2M"}
+        kind, size = self.types.get(name, "AmlCompute"), {"vmSize": self.sizes[name]}
+        own: dict[str, Any] = {**size, "vmPriority": "Dedicated", "scaleSettings": scale}
+        if kind == "ComputeInstance":
+            own = {**size, "state": self.states.get(name, "Running")}
         return {
             "id": f"{workspace.arm_id}/computes/{name}",
             "name": name,
@@ -34,9 +39,9 @@ class Computes:
             "location": REGION,
             "identity": workspace.managed_identities.of_compute(name).body(workspace.group_id),
             "properties": {
-                "computeType": self.types.get(name, "AmlCompute"),
+                "computeType": kind,
                 "provisioningState": "Succeeded",
-                "properties": {"vmSize": self.sizes[name], "vmPriority": "Dedicated", "scaleSettings": scale},
+                "properties": own,
             },
         }
 
