@@ -24,9 +24,8 @@ _SUPERVISOR = (sys.executable, "-I", "-S", str(Path(__file__).with_name("supervi
 # Seconds that it has to end the processes of its command.
 _END_TIMEOUT_S = 10.0
 
-# On SIGTERM, the shell waits for its current program, which may be saving, before it exits. Without this only the shell
-# would end. It is on the first line of the command, so that the line numbers of bash's errors are those of the user.
-_WAIT_FOR_CHILD = "trap 'exit 143' TERM; "
+# Read by bash before a command.
+_PREPARATION = Path(__file__).with_name("command.bash")
 
 
 class Stopped(Exception):
@@ -114,9 +113,9 @@ class Supervisors:
                 socket.send_fds(self._requests, [b"+"], [theirs.fileno(), log, *launch.descriptors])
             request = json.dumps(
                 {
-                    "command": ["bash", "-c", _WAIT_FOR_CHILD + launch.command],
+                    "command": ["bash", "-c", launch.command],
                     "folder": str(launch.folder),
-                    "variables": dict(launch.variables),
+                    "variables": _with_preparation(launch.variables),
                     "descriptors": launch.descriptors,
                 }
             ).encode()
@@ -209,6 +208,14 @@ class Processes:
         for running in alive:
             if running.wait(0) is None:
                 running.kill()
+
+
+def _with_preparation(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables that make bash read `command.bash`, and then the file that BASH_ENV names already."""
+    own = {"BASH_ENV": str(_PREPARATION)}
+    if before := variables.get("BASH_ENV"):
+        own["AZDISTILL_BASH_ENV"] = before
+    return {**variables, **own}
 
 
 def _is_readable(channel: socket.socket, timeout: float | None) -> bool:

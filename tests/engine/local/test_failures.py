@@ -153,6 +153,25 @@ def test_an_error_of_bash_has_the_line_of_the_command(project: Project) -> None:
     assert (project.folder / "bad/log.txt").read_text() == "bash: line 2: nothing-like-this: command not found\n"
 
 
+def test_an_error_of_bash_shows_the_command_as_it_was_written(project: Project) -> None:
+    project.write("pipeline.yml", json.dumps({"jobs": {"say": {"command": "echo (a)"}}}))
+    log = project.run().nodes["say"].log.read_text()
+    assert log.splitlines() == [
+        "bash: -c: line 1: syntax error near unexpected token `a'",
+        "bash: -c: line 1: `echo (a)'",
+    ]
+
+
+def test_a_file_that_bash_reads_first_is_read_by_commands(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = "echo ${READ-} ${BASH_ENV-none} ${AZDISTILL_BASH_ENV-none}; bash -c 'trap; echo ${READ-}'"
+    project.write("pipeline.yml", json.dumps({"jobs": {"say": {"command": command}}}))
+    assert project.run().nodes["say"].log.read_text() == "none none\n\n"
+    file = project.write("first.sh", "READ=${READ-}yes\n")
+    monkeypatch.setenv("BASH_ENV", str(file))
+    log = project.run(folder=project.root / "other").nodes["say"].log.read_text()
+    assert log == f"yes {file} none\nyes\n"
+
+
 def test_the_exit_code_of_a_command_is_that_of_bash_without_options(project: Project) -> None:
     """As on Azure ML: a pipeline has that of its last program, and a line that fails does not end the command."""
     commands = {
