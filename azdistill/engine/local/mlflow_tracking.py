@@ -45,7 +45,7 @@ class Tracking:
             return {}
         if self._server is None:
             return {TRACKING_URI: (self._home / ARTIFACTS).as_uri(), "MLFLOW_ALLOW_FILE_STORE": "true"}
-        if python.mlflow == self._own.mlflow:
+        if python.mlflow_server and python.mlflow == self._own.mlflow:  # mlflow-skinny cannot open a database
             return {}
         return {TRACKING_URI: self._server.address}
 

@@ -42,14 +42,14 @@ with mlflow.start_run(run_name=mlflow.__version__):
 SHOW = "python -c 'import os; print(os.environ[\"MLFLOW_TRACKING_URI\"])'"
 
 
-def environment(folder: Path, mlflow: str | None) -> Path:
+def environment(folder: Path, mlflow: str | None, package: str = "mlflow") -> Path:
     """A virtual environment without packages, but for the metadata of MLflow."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     if mlflow:
         (packages,) = folder.glob("lib/*/site-packages")
-        information = packages / f"mlflow_skinny-{mlflow}.dist-info"
+        information = packages / f"{package}-{mlflow}.dist-info"
         information.mkdir()
-        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: mlflow-skinny\nVersion: {mlflow}\n")
+        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {mlflow}\n")
     return folder
 
 
@@ -72,7 +72,8 @@ def test_only_a_node_with_our_mlflow_has_the_address_of_the_database(
     install = "mkdir $(echo $VIRTUAL_ENV/lib/*/site-packages)/mlflow"
     versions = {"same": OWN, "older": "1.2.3", "none": None}
     interpreters = {name: environment(project.root / name, version) for name, version in versions.items()}
-    nodes = dict.fromkeys(("plain", *versions), SHOW) | {"installs": f"{SHOW}; {install}; {SHOW}"}
+    interpreters["skinny"] = environment(project.root / "skinny", OWN, "mlflow_skinny")
+    nodes = dict.fromkeys(("plain", *interpreters), SHOW) | {"installs": f"{SHOW}; {install}; {SHOW}"}
     project.write("pipeline.yml", pipeline(**nodes, own=f"export MLFLOW_TRACKING_URI=file:own; {install}; {SHOW}"))
     project.run(interpreters=interpreters).check()
     database = f"sqlite:///{project.home}/mlflow.db"
@@ -80,6 +81,7 @@ def test_only_a_node_with_our_mlflow_has_the_address_of_the_database(
         "plain": database,
         "same": database,
         "older": "http://127.0.0.1:",
+        "skinny": "http://127.0.0.1:",
         "none": "http://127.0.0.1:",
         "installs": "http://127.0.0.1:",
     }
