@@ -313,6 +313,14 @@ def test_the_datastore_of_the_outputs_must_exist_and_needs_a_role_on_its_account
     assert other.problem.command.endswith('"$(az storage account show --name otheraccount --query id --output tsv)"')
 
 
+def test_a_datastore_on_one_lake_needs_no_role_on_a_storage_account(bundle, client, workspace, connection):
+    workspace.datastores.containers["lake"] = "unused"
+    workspace.datastores.one_lake.add("lake")
+    results = list(check_bundle(client, bundle(compute={"default_datastore": "lake"})))
+    assert [str(result) for result in results if result.status != "ok"] == []
+    assert not [result for result in results if "Storage Blob" in result.checked]
+
+
 def test_a_registry_with_an_admin_user_needs_no_role(bundle, client, workspace, connection):
     workspace.roles.remove(ACR_PULL)
     workspace.roles.registry_admin = True

@@ -83,7 +83,9 @@ def required_roles(
     contain None.
     """
     registry, own_account = workspace.container_registry, workspace.storage_account or ""
-    accounts = dict.fromkeys(datastore.account_name for datastore in datastores if has_no_key(datastore))
+    # A datastore on OneLake has no storage account.
+    names = [getattr(datastore, "account_name", None) for datastore in datastores if has_no_key(datastore)]
+    accounts = dict.fromkeys(filter(None, names))
     required: list[RequiredRole] = []
     for compute in principals:
         if registry and compute.pulls_as:

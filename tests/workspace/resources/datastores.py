@@ -19,11 +19,12 @@ ARTIFACT_STORE = "workspaceartifactstore"
 
 class Datastores:
     """`containers`: name of a datastore -> container. `accounts`: storage accounts other than the simulated one, by
-    name of a datastore. With `identity` they need the caller's own token."""
+    name of a datastore. With `identity` they need the caller's own token. Those of `one_lake` are on OneLake."""
 
     def __init__(self, blobs: Blobs, workspace_id: str) -> None:
         self.identity = False
         self.accounts: dict[str, str] = {}
+        self.one_lake: set[str] = set()
         self.containers = {
             BLOB_STORE: f"azureml-blobstore-{workspace_id}",
             ARTIFACT_STORE: f"azureml-{workspace_id}",
@@ -32,6 +33,14 @@ class Datastores:
             blobs.create(container)
 
     def properties(self, name: str) -> dict[str, Any]:
+        if name in self.one_lake:
+            return {
+                "datastoreType": "OneLake",
+                "oneLakeWorkspaceName": "fabric",
+                "artifact": {"artifactType": "LakeHouse", "artifactName": "lake"},
+                "credentials": {"credentialsType": "None"},
+                "isDefault": False,
+            }
         return {
             "datastoreType": "AzureBlob",
             "accountName": self.accounts.get(name, ACCOUNT),
