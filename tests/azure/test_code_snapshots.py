@@ -12,12 +12,19 @@ from textwrap import indent
 from zipfile import ZipFile
 
 import pytest
-from azure.ai.ml._utils._asset_utils import get_upload_files_from_folder
+from azure.ai.ml._utils._asset_utils import (
+    get_directory_size,
+    get_ignore_file,
+    get_object_hash,
+    get_upload_files_from_folder,
+    upload_directory,
+)
 from azure.ai.ml.entities import CommandComponent
+from azure.ai.ml.exceptions import EmptyDirectoryError
 
 from azdistill.engine.local.snapshots import stage
 from azdistill.engine.pipeline.checks import validate_file
-from azdistill.engine.pipeline.snapshots import snapshot_of
+from azdistill.engine.pipeline.snapshots import data_upload, snapshot_of
 
 # Text of a file, `-> target` of a link, or None for an empty folder.
 Tree = Mapping[str, str | None]
@@ -158,6 +165,64 @@ def test_a_random_snapshot_is_that_of_the_client(seed: int, tmp_path: Path) -> N
     write(tmp_path, tree)
     includes = tuple(rng.sample(("lib", "other/lib", "other/a"), rng.randint(0, 2)))
     assert own_snapshot(tmp_path, "src", includes) == client_snapshot(tmp_path, "src", includes)
+
+
+class BlobStorageClient:
+    """The names of the blobs that the client would upload. It asks for the name of this class."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.uploaded_file_count, self.overwrite, self.container_client = 0, True, self
+
+    def check_blob_exists(self) -> None:
+        """No blob exists."""
+
+    def upload_blob(self, name: str, **_: object) -> None:
+        self.names.append(name.removeprefix("asset/data/"))
+
+
+def client_upload(folder: Path) -> set[str] | str:
+    """What the client does with a folder that is an input: `_upload_to_datastore` and `BlobStorageClient.upload`."""
+    storage, ignore = BlobStorageClient(), get_ignore_file(folder)
+    try:
+        get_object_hash(folder, ignore)
+        get_directory_size(folder, ignore_file=ignore)
+        upload_directory(storage, folder, "asset", "", False, ignore)
+    except (OSError, ValueError, RuntimeError, EmptyDirectoryError):
+        return REFUSED
+    return set(storage.names)
+
+
+@pytest.mark.parametrize(
+    ("tree", "ignored"),
+    [
+        ({"a": "", "b/c": "", "b/__pycache__/d": "", ".hidden": ""}, []),
+        ({"a": "", "b/c": "", ".gitignore": "b/"}, ["b/c"]),
+        ({"a": "", ".gitignore": "*"}, [".gitignore", "a"]),
+        ({"a": "", "b": "-> none"}, []),
+        ({"a": "", "b": "-> ."}, []),
+        ({"a": "", "b": "-> ../other", "../other/c": ""}, []),
+        ({".": None}, []),
+    ],
+)
+def test_an_input_has_the_files_that_the_client_uploads(tree: Tree, ignored: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    write(folder, tree)
+    upload, left_out = data_upload(folder, 100)
+    assert (REFUSED if upload.refusals else set(upload.files)) == client_upload(folder)
+    assert left_out == ignored
+
+
+def test_data_that_the_client_leaves_out_is_a_warning_of_its_first_use(tmp_path: Path) -> None:
+    write(tmp_path, {"data/a": "", "data/b": "", "data/.gitignore": "[ab]", "empty": None})
+    job = "{command: echo, environment: 'azureml:e:1', compute: c, inputs: {x: {path: data}, y: {path: empty}}}"
+    (tmp_path / "p.yml").write_text(f"type: pipeline\njobs:\n  first: {job}\n  second: {job}\n")
+    problems = validate_file(tmp_path / "p.yml")
+    assert [(problem.severity, problem.code, problem.line) for problem in problems] == [
+        ("warning", "ignored_data", 3),
+        ("error", "empty_data", 3),
+    ]
+    assert "leaves 2 files such as 'a' out" in problems[0].message
 
 
 def test_a_snapshot_that_the_client_refuses_is_an_error_at_its_line(tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ SERVICE_AND_ENGINE = (*SERVICE, *ENGINE)
 _REFUSED_BY: Mapping[str, tuple[Authority, ...]] = {
     **dict.fromkeys(("unknown_field", "missing_compute", "missing_value", "missing_version"), CLIENT),
     **dict.fromkeys(("wrong_format", "yaml_1_1"), CLIENT),
-    **dict.fromkeys(("broken_link", "link_loop", "duplicate_name", "invalid_ignore_file", "empty_code"), CLIENT),
+    **dict.fromkeys(
+        ("broken_link", "link_loop", "duplicate_name", "invalid_ignore_file", "empty_code", "empty_data"), CLIENT
+    ),
     **dict.fromkeys(("invalid_yaml", "not_utf8", "not_a_mapping", "unreadable_file"), CLIENT_AND_ENGINE),
     **dict.fromkeys(("missing_field", "missing_input", "missing_file", "wrong_type"), CLIENT_AND_ENGINE),
     **dict.fromkeys(("invalid_choice", "invalid_name", "duplicate_value", "recursive_pipeline"), CLIENT_AND_ENGINE),

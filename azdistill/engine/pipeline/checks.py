@@ -11,6 +11,7 @@ from azdistill.engine.pipeline.labels import unsafe_path, unversioned_asset
 from azdistill.engine.pipeline.loading import load_pipeline
 from azdistill.engine.pipeline.model import Data, Node, Pipeline
 from azdistill.engine.pipeline.node_checks import NodeCheck
+from azdistill.engine.pipeline.snapshots import MAX_CHECKED_FILES, MAX_REFUSALS, data_upload
 from azdistill.engine.pipeline.yaml_node import YamlNode, has_unlisted_errors
 from azdistill.engine.problems import SECRET_URL, Problem, can_be_forced
 
@@ -96,9 +97,11 @@ def _check_files(pipeline: Pipeline, root: YamlNode) -> None:
         for node in pipeline.nodes.values()
         for name, value in node.inputs.items()
     } | {("inputs", name): value for name, value in pipeline.inputs.items()}
+    uploads: dict[str, tuple[YamlNode, Data]] = {}
     for field, value in values.items():
         if isinstance(value, Data) and not value.is_remote and "${{" not in value.path:
             _check_file(root.at(*field), value)
+            uploads.setdefault(str(value.local), (root.at(*field), value))
         elif isinstance(value, Data) and value.path.startswith("azureml://") and (reason := unsafe_path(value.path)):
             root.at(*field).error("unsafe_path", reason, "write the path without them", value=value.path)
         elif isinstance(value, Data) and (name := unversioned_asset(value.path)) is not None:
@@ -108,6 +111,9 @@ def _check_files(pipeline: Pipeline, root: YamlNode) -> None:
             message = "has a password or a parameter that authenticates, and everyone who sees the job can read it"
             fix = "create a datastore for it and write azureml://datastores/NAME/paths/..."
             root.at(*field).warning("secret_in_url", message, fix, value=None)
+    for node, data in uploads.values():
+        if os.path.isdir(data.local):
+            _check_upload(node, data)
 
 
 def _check_file(node: YamlNode, data: Data) -> None:
@@ -117,6 +123,19 @@ def _check_file(node: YamlNode, data: Data) -> None:
         node.error("wrong_file_type", "is a folder, but the input is a uri_file", value=data.path)
     elif data.type in ("uri_folder", "mltable") and os.path.isfile(data.local):
         node.error("wrong_file_type", f"is a file, but the input is of type {data.type}", value=data.path)
+
+
+def _check_upload(node: YamlNode, data: Data) -> None:
+    """Report what Azure's client refuses or leaves out when it uploads a folder. A local run reads all files."""
+    snapshot, ignored = data_upload(Path(data.local), MAX_CHECKED_FILES)
+    for refusal in snapshot.refusals[:MAX_REFUSALS]:
+        value = data.path if refusal.value is None else os.path.join(data.path, refusal.value)
+        node.error(refusal.code, refusal.message, refusal.fix, value=value, scope="azure")
+    if ignored and snapshot.files:
+        files = repr(ignored[0]) if len(ignored) == 1 else f"{len(ignored):,} files such as {ignored[0]!r}"
+        message = f"its ignore file leaves {files} out of the upload, and a local run reads all files"
+        fix = "remove what the ignore file names, or its line there"
+        node.warning("ignored_data", message, fix, value=data.path, scope="azure")
 
 
 def _check_cycles(nodes: Mapping[str, Node], root: YamlNode) -> None:

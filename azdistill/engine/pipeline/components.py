@@ -15,7 +15,7 @@ from azdistill.engine.pipeline.model import ANY, Component, InputPort, Scalar
 from azdistill.engine.pipeline.parallel import JOB_FIELDS as PARALLEL_FIELDS
 from azdistill.engine.pipeline.parallel import check_declared, check_task, read_parallel
 from azdistill.engine.pipeline.run_settings import RUN_SETTINGS, check_run_settings
-from azdistill.engine.pipeline.snapshots import Source, is_zipped, snapshot_of
+from azdistill.engine.pipeline.snapshots import MAX_CHECKED_FILES, MAX_REFUSALS, Source, is_zipped, snapshot_of
 from azdistill.engine.pipeline.types import is_known, mismatch
 from azdistill.engine.pipeline.yaml_node import YamlNode
 from azdistill.engine.pipeline.yaml_readings import warn_of_readings
@@ -28,8 +28,6 @@ _FIELDS = frozenset(
 SEARCH_SPACE = "search_space"
 
 _SCHEMA = re.compile(r"/(\w+)\.schema\.json$")
-# Files of a snapshot that are checked, and problems that are listed: one of its folders may be of another kind.
-MAX_CHECKED_FILES, MAX_REFUSALS = 20_000, 5
 # Pattern of the command in the REST specification (mfe.json in Azure/azure-rest-api-specs).
 _SENT_COMMAND = re.compile(r"[a-zA-Z0-9_]")
 # File systems limit a name to this length.

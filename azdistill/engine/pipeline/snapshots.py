@@ -24,7 +24,10 @@ from azdistill.engine.folders import read_folder, walk
 _IGNORE_FILES = (".amlignore", ".gitignore")
 _ALWAYS_IGNORED = "__pycache__"
 
-Source = Literal["code", "additional_includes"]
+# Files of a snapshot that are checked, and problems that are listed: one of its folders may be of another kind.
+MAX_CHECKED_FILES, MAX_REFUSALS = 20_000, 5
+
+Source = Literal["code", "additional_includes", "path"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,20 @@ def snapshot_of(
     return snapshot
 
 
+def data_upload(folder: Path, most: int) -> tuple[Snapshot, list[str]]:
+    """The upload of a folder that is an input, and the names of files that its ignore file leaves out, which a local
+    run reads. Stops after `most` files."""
+    reader = _Reader((), most)
+    ignored: list[str] = []
+    with suppress(_TooMany):
+        reader.read_data(folder, ignored)
+    snapshot = reader.snapshot
+    if not snapshot.files and not snapshot.refusals:
+        message = f"has no files to upload{', because its ignore file leaves out all' if ignored else ''}"
+        snapshot.refusals.append(Refusal("path", "empty_data", None, message, "add a file, or change the path", True))
+    return snapshot, ignored
+
+
 class _Patterns:
     """The patterns of an ignore file. Of those that match a file, the last one decides."""
 
@@ -114,6 +131,20 @@ class _Reader:
         base = os.path.realpath(code)
         for name, file in self._walk("code", code, lambda path: patterns.match(_relative(path, base))):
             self.add("code", name, file)
+
+    def read_data(self, folder: Path, ignored: list[str]) -> None:
+        """Read a data folder in place. Names of ignored files are added to `ignored`."""
+        base, path = os.path.realpath(folder), _ignore_file(folder)
+        patterns = self._read("path", path, ()) if path else _Patterns(())
+
+        def is_ignored(path: str) -> bool:
+            if patterns.match(name := _relative(path, base)):
+                ignored.append(name)
+                return True
+            return False
+
+        for name, file in self._walk("path", folder, is_ignored):
+            self.add("path", name, file)
 
     def merge(self, code: Path | None, folder: Path, includes: Sequence[Path]) -> None:
         """Copy code and includes into one folder, in this order."""
@@ -225,11 +256,11 @@ class _Reader:
         """The patterns of a folder's ignore file, and the one for caches of Python."""
         return self._read(source, _ignore_file(folder))
 
-    def _read(self, source: Source, path: Path | None) -> _Patterns:
+    def _read(self, source: Source, path: Path | None, always: Sequence[str] = (_ALWAYS_IGNORED,)) -> _Patterns:
         if path is None:
             return _ALWAYS
         try:
-            return _Patterns([*path.read_text(encoding="utf-8-sig").splitlines(), _ALWAYS_IGNORED])
+            return _Patterns([*path.read_text(encoding="utf-8-sig").splitlines(), *always])
         except (ValueError, OSError) as error:  # no pattern, or not UTF-8
             message = f"cannot be read as ignore file ({error})"
             self._refuse(source, "invalid_ignore_file", path.name, message, "correct it")
