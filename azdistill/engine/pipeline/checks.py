@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -176,8 +176,25 @@ def _check_compute(pipeline: Pipeline, root: YamlNode) -> None:
     is_unknown = settings is not None and not isinstance(settings, Mapping)
     if pipeline.is_component or pipeline.is_single or pipeline.default_compute or is_unknown:
         return
+    fix = "set it here or in settings.default_compute, for example to serverless"
     for node in pipeline.nodes.values():
-        if node.component.kind in _NEED_COMPUTE and not node.settings.get("compute"):
-            fix = "set it here or in settings.default_compute, for example to serverless"
-            compute = root.at("jobs", node.name, "compute")
-            compute.error("missing_compute", "no compute is set", fix, scope="azure")
+        job = root.at("jobs", node.name)
+        if _lacks_compute(node):
+            job.at("compute").error("missing_compute", "no compute is set", fix, scope="azure")
+        elif node.component.pipeline and (inner := list(_jobs_without_compute(node.component.pipeline))):
+            more = f" and {len(inner) - 3} more" if len(inner) > 3 else ""
+            message, fix_inner = f"no compute is set for {', '.join(inner[:3])}{more}", "set settings.default_compute"
+            job.error("missing_compute", message, fix_inner, scope="azure", value=None)
+
+
+def _lacks_compute(node: Node) -> bool:
+    return node.component.kind in _NEED_COMPUTE and not node.settings.get("compute")
+
+
+def _jobs_without_compute(pipeline: Pipeline) -> Iterator[str]:
+    """Fields of the jobs of a pipeline component, and of those inside of it, that name no compute."""
+    for node in pipeline.nodes.values():
+        if _lacks_compute(node):
+            yield f"jobs.{node.name}"
+        if node.component.pipeline:
+            yield from (f"jobs.{node.name}.{inner}" for inner in _jobs_without_compute(node.component.pipeline))

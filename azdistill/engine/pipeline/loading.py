@@ -165,6 +165,9 @@ class _Reader:
             self.root.check_fields(_COMPONENT_FIELDS)
             if len(self.open_files) == 1:  # a file of its own, not part of a pipeline
                 check_component_file(self.root)
+                if type.value is None:
+                    message, fix = "without a type, Azure ML reads a command component", "write type: pipeline"
+                    type.error("missing_field", message, fix, scope="azure")
             return
         check_pipeline_job(self.root)
         if type.value is None:
@@ -268,8 +271,11 @@ class _Reader:
     def _own_component(self, name: str, job: YamlNode, kind: str) -> Component | None:
         if kind == "sweep":
             job.at("trial").error("missing_field", "required field is missing")
+        elif kind == "pipeline":
+            job.error("missing_field", "a job of type pipeline has a component", value=None)
         elif kind == "command" and not job.value.get("command"):
-            authorities = SERVICE_AND_ENGINE if job.value.get("command") == "" else CLIENT_AND_ENGINE
+            is_refused = job.value.get("command") != "" and job.value.get("type")
+            authorities = CLIENT_AND_ENGINE if is_refused else SERVICE_AND_ENGINE
             job.error("missing_field", "a command job has a component or a command", refused_by=authorities)
         elif kind in _TYPES_WITH_OWN_COMPONENT:
             return job_as_component(job, name, kind)
