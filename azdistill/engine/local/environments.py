@@ -32,6 +32,7 @@ COMPLETE_MARKER = "complete"
 _PIP = re.compile(r"\bpip[\d.]*\s+(-\S+\s+)*install\b")
 _CONDA = re.compile(r"\b(conda|mamba|micromamba)\s+(-\S+\s+)*(install|update|create|env|run|activate)\b")
 _SYSTEM = re.compile(r"\b(apt-get|apt|yum|dnf|apk)\s+(-\S+\s+)*(install|update|upgrade|add)\b")
+_MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 # Variables of this process that would change what another interpreter imports.
 _PYTHON_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 
@@ -137,6 +138,19 @@ class Environments:
         """True if a node has a virtual environment above its interpreter: always above that of this process, and above
         others where its command installs packages."""
         return node not in self._by_node or bool(_PIP.search(self._commands[node]))
+
+    def missing_module(self, node: Node, log: Iterable[str]) -> str | None:
+        """What to do about the last missing module in the log of a failed node; None if it has none."""
+        modules = [match[1] for line in log if (match := _MISSING_MODULE.match(line))]
+        if not modules:
+            return None
+        if interpreter := self._by_node.get(node.name):
+            return f"the node ran in {interpreter.python}: install the package of {modules[-1]} there"
+        environment = node.component.environment
+        options = ["--make-environments"] if environment.conda is not None or environment.build else []
+        options += [f"--env {name}=PYTHON" for name in list(_names(environment))[-1:]]
+        fix = " or add ".join([f"install the package of {modules[-1]} there,", *options]).rstrip(",")
+        return f"the node ran in the Python of azdistill, {sys.executable}, not in its environment: {fix}"
 
     def create(self) -> None:
         """Create the virtual environments that do not exist yet. Raises AzdistillError when pip fails."""

@@ -65,11 +65,11 @@ class Explanation:
 
 def describe_failure(node: NodeRun, lines: int = 15) -> str:
     """Exit code of a failed node, the last lines of its log, and the path of the log."""
-    shown = [f"  | {line}" for line in _tail(node.log)[-lines:]]
+    shown = [f"  | {line}" for line in last_lines(node.log)[-lines:]]
     return "\n".join([f"node {node.name} {_describe_exit(node.exit_code)}", *shown, f"  log: {node.log}"])
 
 
-def _tail(log: Path) -> list[str]:
+def last_lines(log: Path) -> list[str]:
     """The last lines of a log of any size, without colours and characters that could control a terminal."""
     if not log.is_file():
         return []

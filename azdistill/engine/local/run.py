@@ -33,7 +33,7 @@ from azdistill.engine.local.records import (
     write_record,
 )
 from azdistill.engine.local.resolve import HashedPath, ResolvedNode, Resolver
-from azdistill.engine.local.results import Event, Explanation, NodeRun, RunResult
+from azdistill.engine.local.results import Event, Explanation, NodeRun, RunResult, last_lines
 from azdistill.engine.local.selection import dependents
 from azdistill.engine.local.snapshots import large_snapshot, stage
 from azdistill.engine.local.storage import remove
@@ -216,6 +216,8 @@ class Run:
         try:
             code = execute(attempt, lambda: self._prepare(node, resolved))
             state: NodeState = "failed" if code else "completed"
+            if code and (advice := self.environments.missing_module(node, last_lines(attempt.log))):
+                attempt.note(advice)
         except Stopped:
             state = "interrupted"
         except OSError as error:  # bash is missing, the command is too long, or the node's folder was removed

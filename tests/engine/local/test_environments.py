@@ -13,6 +13,7 @@ from azdistill.contracts.errors import AzdistillError, InputError, PipelineError
 from azdistill.engine.local.environments import COMPLETE_MARKER
 from azdistill.engine.local.overlay import OVERLAY
 from azdistill.engine.local.requirements import read_requirements
+from azdistill.engine.local.results import describe_failure
 from azdistill.engine.local.selection import NodeSelection
 from azdistill.engine.pipeline.model import Environment
 from tests.engine.local.conftest import Project
@@ -40,6 +41,33 @@ def which(project: Project) -> Project:
 
 def log_lines(project: Project, node: str) -> list[str]:
     return (project.folder / node / "log.txt").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("environment", "advice"),
+    [
+        ("azureml:trees:3", "install the package of lightgbm2 there, or add --env trees=PYTHON"),
+        ("{image: python, conda_file: {dependencies: []}}", "there, or add --make-environments"),
+        ("{name: mine, image: python, conda_file: {}}", "there, or add --make-environments or add --env mine=PYTHON"),
+    ],
+)
+def test_a_missing_module_names_the_interpreter_and_the_options(
+    project: Project, bare: Path, environment: str, advice: str
+) -> None:
+    """Without it, nothing says that a local run does not have the environment of the node."""
+    command = "python -c 'import lightgbm2.basic'"
+    project.write("pipeline.yml", f'jobs: {{fit: {{command: "{command}", environment: {environment}}}}}')
+    result = project.run()
+    last = log_lines(project, "fit")[-1]
+    assert f"the node ran in the Python of azdistill, {sys.executable}, not in its environment: install" in last
+    assert last.endswith(advice)
+    assert last in describe_failure(result.nodes["fit"])
+    if environment.startswith("azureml:"):
+        project.run(interpreters={"trees": bare})
+        assert (
+            f"the node ran in {bare}/bin/python: install the package of lightgbm2 there"
+            in log_lines(project, "fit")[-1]
+        )
 
 
 @pytest.mark.parametrize("name", ["other", "other:2", "azureml:other:2", "azureml:other"])
