@@ -19,11 +19,13 @@ from azdistill.engine.pipeline.snapshots import MAX_CHECKED_FILES, MAX_REFUSALS,
 from azdistill.engine.pipeline.types import is_known, mismatch
 from azdistill.engine.pipeline.yaml_node import YamlNode
 from azdistill.engine.pipeline.yaml_readings import warn_of_readings
+from azdistill.engine.problems import shorten
 
 _FIELDS = frozenset(
     "$schema type name version display_name description tags properties is_deterministic inputs outputs command code "
     "additional_includes environment environment_variables resources distribution limits queue_settings".split()
 )
+_OPTION = re.compile(r"\s*--?[A-Za-z]")
 # Field of a sweep job, and group of the names in the command of its trial.
 SEARCH_SPACE = "search_space"
 
@@ -237,12 +239,29 @@ def _check_snapshot(owners: Mapping[Source, YamlNode], component: Component) -> 
             break
 
 
+def _line_of_options(command: str) -> str | None:
+    """The first line of a command with options only: YAML folds no line that is indented more than the first one.
+    Lines in quotes, of a here-document and after a `\\` or an operator are none of their own."""
+    lines = [] if "<<" in command else command.splitlines()
+    before = ""
+    for line in lines:
+        is_open = any(before.count(quote) % 2 for quote in "'\"")
+        if before and _OPTION.match(line) and not is_open and not before.rstrip(" ").endswith(("\\", "|", "&", "(")):
+            return line.strip()
+        before += f"\n{line}" if line.strip() else ""
+    return None
+
+
 def _check_command(node: YamlNode, component: Component) -> None:
     if not component.command:
         node.at("command").error("missing_field", "required field is missing")
     elif not _SENT_COMMAND.search(component.command):
         message = "Azure ML requires a letter or a digit in a command"
         node.at("command").error("wrong_format", message, scope="azure", refused_by=SERVICE)
+    if line := _line_of_options(component.command):
+        message = f"its line {shorten(line)} is a command of its own, and not options of the line before"
+        fix = "end the line before with \\, or indent all lines of a text after >- alike"
+        node.at("command").warning("line_of_options", message, fix, value=None)
     if node.value.get("environment") is None:
         node.at("environment").error(
             "missing_field", "Azure ML requires an environment", "name one, as in azureml:NAME:VERSION", scope="azure"

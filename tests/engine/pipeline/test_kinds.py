@@ -101,3 +101,23 @@ def test_a_component_that_needs_an_optional_input_is_named(tmp_path: Path, brack
     inputs = "inputs: {n: {type: integer, optional: true}}"
     path.write_text(f"name: list\ncommand: {command}\nenvironment: azureml:e:1\n{inputs}\n")
     assert [problem.code for problem in validate_file(path) if problem.severity == "warning"] == problems
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (">-\n  python train.py\n    --rows 3\n    --seed 1", "--rows 3"),
+        ("|\n  python train.py\n  -n 3", "-n 3"),
+        (">-\n  python train.py\n  --rows 3", None),
+        ("|\n  python train.py \\\n    --rows 3", None),
+        ("|\n  sh -c 'python train.py\n  --rows 3'", None),
+        ("|\n  python - <<EOF\n  -1\n  EOF", None),
+        ("|\n  cat rows |\n  -n", None),
+    ],
+)
+def test_a_line_of_options_is_a_warning(tmp_path: Path, command: str, line: str | None) -> None:
+    """Each line of a command is one of its own: https://github.com/Azure/azureml-examples/issues/1991."""
+    path = tmp_path / "job.yml"
+    path.write_text(f"environment: azureml:e:1\ncompute: azureml:c\ncommand: {command}\n")
+    warnings = [problem for problem in validate_file(path) if problem.code == "line_of_options"]
+    assert [f"its line {line!r} is a command" in warning.message for warning in warnings] == [True] * (line is not None)
