@@ -68,14 +68,14 @@ _LOADERS: Mapping[Version, Any] = {"1.1": _SafeLoader, "1.2": _Loader}
 
 
 class Reading(NamedTuple):
-    """A field whose value in YAML 1.1 is another than a person would read, whose name is no text there, or that
-    replaces an earlier one of its name.
+    """A field whose value in YAML 1.1 is another than a person would read, whose name is no text there, that replaces
+    an earlier one of its name, or that libyaml can read and PyYAML cannot (`invalid_yaml`).
 
     `text` is that of the file, `value` what is read.
     """
 
     field: FieldPath
-    code: Literal["yaml_1_1", "key_is_no_text", "duplicate_key"]
+    code: Literal["yaml_1_1", "key_is_no_text", "duplicate_key", "invalid_yaml"]
     text: str
     value: Any
 
@@ -189,15 +189,19 @@ class _Values:
         self.version = version
         self.readings: list[Reading] = []
 
-    def of(self, node: yaml.Node, field: FieldPath = ()) -> Any:
+    def of(self, node: yaml.Node, field: FieldPath = (), in_flow: bool = False) -> Any:
         self._count(1)
         if self.version == AZURE_YAML:
             _check_tag(node)
         if isinstance(node, yaml.MappingNode):
-            return {key: self.of(value, (*field, key)) for key, value in self.fields(node, field).items()}
+            fields = self.fields(node, field).items()
+            return {key: self.of(value, (*field, key), bool(node.flow_style)) for key, value in fields}
         if isinstance(node, yaml.SequenceNode):
-            return [self.of(entry, (*field, index)) for index, entry in enumerate(node.value)]
+            in_flow = bool(node.flow_style)
+            return [self.of(entry, (*field, index), in_flow) for index, entry in enumerate(node.value)]
         assert isinstance(node, yaml.ScalarNode)
+        if in_flow and not node.style and "?" in node.value and self.version == AZURE_YAML:
+            self.readings.append(Reading(field, "invalid_yaml", node.value, node.value))
         return self._of_1_1(node, field) if self.version == AZURE_YAML else self._of_1_2(node)
 
     def _of_1_1(self, node: yaml.ScalarNode, field: FieldPath) -> Any:

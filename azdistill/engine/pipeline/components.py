@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from azdistill.engine.pipeline.authorities import SERVICE
-from azdistill.engine.pipeline.client_fields import check_component, check_output_port, check_port
+from azdistill.engine.pipeline.authorities import CLIENT_AND_ENGINE, SERVICE, SERVICE_AND_ENGINE
+from azdistill.engine.pipeline.client_fields import (
+    check_component,
+    check_output_port,
+    check_parallel_fields,
+    check_port,
+)
 from azdistill.engine.pipeline.environments import read_environment
-from azdistill.engine.pipeline.expressions import is_expression, names, with_group
+from azdistill.engine.pipeline.expressions import in_plain_brackets, is_expression, names, with_group
 from azdistill.engine.pipeline.job_values import lower
 from azdistill.engine.pipeline.model import ANY, Component, InputPort, Scalar
 from azdistill.engine.pipeline.parallel import JOB_FIELDS as PARALLEL_FIELDS
@@ -47,6 +52,7 @@ def read_component(node: YamlNode, name: str) -> Component:
     check_component(node)
     if kind == "parallel":
         node.check_fields(PARALLEL_FIELDS)
+        check_parallel_fields(node, expressions=False)
     if kind == "command":
         node.check_fields(_FIELDS)
         if node.value.get("environment_variables"):
@@ -254,7 +260,8 @@ def _line_of_options(command: str) -> str | None:
 
 def _check_command(node: YamlNode, component: Component) -> None:
     if not component.command:
-        node.at("command").error("missing_field", "required field is missing")
+        authorities = SERVICE_AND_ENGINE if node.value.get("command") == "" else CLIENT_AND_ENGINE
+        node.at("command").error("missing_field", "required field is missing", refused_by=authorities)
     elif not _SENT_COMMAND.search(component.command):
         message = "Azure ML requires a letter or a digit in a command"
         node.at("command").error("wrong_format", message, scope="azure", refused_by=SERVICE)
@@ -266,6 +273,11 @@ def _check_command(node: YamlNode, component: Component) -> None:
         node.at("environment").error(
             "missing_field", "Azure ML requires an environment", "name one, as in azureml:NAME:VERSION", scope="azure"
         )
+    for name in in_plain_brackets(component.command):
+        port = component.inputs.get(name.removeprefix("inputs."))
+        if port is not None and port.optional:
+            message, fix = f"has the optional {name} in [ ], which the shell gets as they are", "write $[[ ]]"
+            node.at("command").warning("plain_brackets", message, fix, value=None)
     declared = {f"inputs.{name}" for name in component.inputs} | {f"outputs.{name}" for name in component.outputs}
     if node.field == ("trial",):  # of a sweep job outside a pipeline
         declared |= {f"{SEARCH_SPACE}.{name}" for name in component.inputs}

@@ -79,6 +79,12 @@ def input_text(text: str) -> InputText | None:
     return InputText((*parts, text[end:]))
 
 
+def in_plain_brackets(command: str) -> Iterator[str]:
+    """Names in the expressions of a command that are between `[` and `]`, which Azure ML passes on to the shell."""
+    for match in re.finditer(r"(?<![$\[])\[(?!\[)([^\[\]]*)\](?!\])", command):
+        yield from names(match[1])
+
+
 def names(command: str) -> Iterator[str]:
     """Names in the expressions of a command, such as `inputs.rows`."""
     yield from (match[1].strip() for match in EXPRESSION.finditer(command))

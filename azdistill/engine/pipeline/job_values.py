@@ -26,8 +26,11 @@ def lower(value: Any, default: str) -> str:
     return str(value or default).lower()
 
 
-def check_input(node: YamlNode) -> None:
-    """Check an input of a job that is a mapping: one with type and path, or `{value: 3}`."""
+def check_input(node: YamlNode, expressions: bool) -> None:
+    """Check an input of a job that is a mapping: one with type and path, or `{value: 3}`.
+
+    `expressions`: its type and mode may be a `${{ }}`.
+    """
     fields = node.mapping()
     if set(fields) == {"value"}:
         if not isinstance(fields["value"], (str, int, float)):
@@ -40,12 +43,12 @@ def check_input(node: YamlNode) -> None:
         message, by = "an input of a job is its value, not a declaration", SERVICE if is_file else CLIENT
         node.error("wrong_type", message, fix, scope="azure", value=None, refused_by=by)
     else:
-        refuse_unknown(node, INPUT)
-        _check_choice(node.at("type"), JOB_TYPES)
+        refuse_unknown(node, INPUT, expressions)
+        _check_choice(node.at("type"), JOB_TYPES, expressions)
         _check_path_on_compute(node)
     modes = _TABLE_MODES if lower(fields.get("type"), "mltable") == "mltable" else _FILE_MODES
     fix = "use ro_mount or download; only outputs can be written"
-    _check_choice(node.at("mode"), modes, fix)
+    _check_choice(node.at("mode"), modes, expressions, fix)
 
 
 def _check_path_on_compute(node: YamlNode) -> None:
@@ -60,23 +63,25 @@ def _check_path_on_compute(node: YamlNode) -> None:
         path.error("missing_file", message, "remove it", scope="azure")
 
 
-def check_output(node: YamlNode) -> None:
-    """Check an output of a job. It is a binding, or a mapping."""
-    if isinstance(node.value, list):
+def check_output(node: YamlNode, expressions: bool = False, is_pipeline: bool = False) -> None:
+    """Check an output of a job. It is a binding, which an output of a pipeline is not, or a mapping."""
+    if is_pipeline and node.value is not None and not isinstance(node.value, Mapping):
+        node.error("wrong_type", "must be a mapping with type", "write {type: uri_folder}")
+    elif node.value is not None and not isinstance(node.value, (str, Mapping)):
         node.error("wrong_type", "must be ${{parent.outputs.NAME}}, or a mapping with mode and path")
     if not isinstance(node.value, Mapping):
         return
-    refuse_unknown(node, OUTPUT)
+    refuse_unknown(node, OUTPUT, expressions)
     check_output_name(node.at("name"))
     path = node.at("path").value
     if isinstance(path, str) and (reason := unsafe_path(path)):
         node.error("unsafe_path", reason, "write the path without them", value=path)
-    _check_choice(node.at("type"), JOB_TYPES)
-    _check_choice(node.at("mode"), _OUTPUT_MODES)
+    _check_choice(node.at("type"), JOB_TYPES, expressions=False)
+    _check_choice(node.at("mode"), _OUTPUT_MODES, expressions)
 
 
-def _check_choice(node: YamlNode, choices: tuple[str, ...], fix: str = "") -> None:
+def _check_choice(node: YamlNode, choices: tuple[str, ...], expressions: bool, fix: str = "") -> None:
     value = node.value
-    is_binding = isinstance(value, str) and is_expression(value)
+    is_binding = expressions and isinstance(value, str) and is_expression(value)
     if value is not None and not is_binding and (not isinstance(value, str) or value.lower() not in choices):
         node.error("invalid_choice", f"must be one of {', '.join(choices)}", fix, scope="azure")

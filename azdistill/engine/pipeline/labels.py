@@ -14,7 +14,7 @@ from azdistill.engine.pipeline.yaml_node import YamlNode
 
 # Names of jobs, and of models and other assets of a workspace. Names of a registry may have dots, too.
 ASSET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
-OUTPUT_NAME = re.compile(r"[A-Za-z0-9_-]{0,255}")
+OUTPUT_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 NAME_FORM = "at most 255 letters, digits, '_' and '-'"
 
 # Short address of an asset of the workspace: azureml:NAME:VERSION or azureml:NAME@LABEL. Others have slashes.

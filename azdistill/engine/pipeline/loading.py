@@ -12,8 +12,11 @@ from azdistill.engine.pipeline.authorities import CLIENT, CLIENT_AND_ENGINE, ENG
 from azdistill.engine.pipeline.client_fields import (
     check_component_file,
     check_node,
+    check_output_port,
     check_pipeline_job,
+    check_port,
     check_sweep_job,
+    takes_expressions,
 )
 from azdistill.engine.pipeline.components import (
     as_scalar,
@@ -50,10 +53,10 @@ from azdistill.engine.pipeline.yaml_readings import warn_of_readings
 from azdistill.engine.problems import FieldPath
 from azdistill.engine.yaml_document import Document
 
-JOB_TYPES = frozenset("command sweep parallel pipeline spark automl import data_transfer if_else do_while".split())
+_CONTROL_FLOW = frozenset({"if_else", "do_while", "parallel_for"})
+JOB_TYPES = frozenset("command sweep parallel pipeline spark automl import data_transfer".split()) | _CONTROL_FLOW
 _TYPES_WITH_OWN_COMPONENT = frozenset({"command", "parallel", "spark"})
 _CHECKED_TYPES = frozenset({"command", "parallel", "sweep"})
-_CONTROL_FLOW = frozenset({"if_else", "do_while"})
 _COMPONENT_FIELDS = frozenset(
     "$schema type name version display_name description tags is_deterministic inputs outputs jobs".split()
 )
@@ -111,7 +114,10 @@ class _Reader:
         inputs = self.root.at("inputs").entries()
         outputs = {name: _output_setting(output, ANY) for name, output in self.root.at("outputs").entries()}
         for _, output in self.root.at("outputs").entries():
-            check_output(output)
+            if self.is_component:
+                check_output_port(output)
+            else:
+                check_output(output, is_pipeline=True)
         settings = self.root.at("settings").mapping()
         nodes = self._nodes(outputs)
         for name, input in inputs:
@@ -196,15 +202,17 @@ class _Reader:
 
     def _pipeline_input(self, node: YamlNode) -> Scalar | Data | None:
         value = node.value
-        if value is None and not self.is_component:
+        if self.is_component:
+            check_port(node)
+        elif value is None:
             node.error("missing_value", "Azure ML refuses an input without a value", "give it a value", scope="azure")
-        if isinstance(value, list):
+        if isinstance(value, list) and not self.is_component:
             node.error("wrong_type", "must be a literal, or a mapping with type and path")
             return None
         if not isinstance(value, Mapping):
-            return value  # type: ignore[no-any-return]
+            return as_scalar(value)
         if not self.is_component:
-            check_input(node)
+            check_input(node, expressions=False)
         if lower(value.get("type"), "") in DATA_TYPES or "path" in value:
             return self._data(node) if value.get("path") else None
         return as_scalar(value.get("default", value.get("value")))
@@ -229,8 +237,9 @@ class _Reader:
         if not job.value.get("component") and not job.value.get("trial"):
             component = replace(component, outputs={**component.outputs, **_promoted_types(job, pipeline_outputs)})
         _check_node_fields(job, component.kind)
+        expressions = takes_expressions(job)
         for _, output in job.at("outputs").entries():
-            check_output(output)
+            check_output(output, expressions)
         outputs = {port: _default_setting(type) for port, type in component.outputs.items()}
         outputs |= {
             port: _output_setting(node, outputs[port].type)
@@ -242,7 +251,7 @@ class _Reader:
             if target_name in pipeline_outputs and port in outputs:
                 outputs[port] = replace(pipeline_outputs[target_name], type=outputs[port].type)
         own_settings = {name: job.value[name] for name in RUN_SETTINGS if job.value.get(name) is not None}
-        inputs = {port: self._value(node) for port, node in job.at("inputs").entries()}
+        inputs = {port: self._value(node, expressions) for port, node in job.at("inputs").entries()}
         return Node(
             name=name,
             component=component,
@@ -344,13 +353,13 @@ class _Reader:
             component = replace(component, parallel=read_parallel(job, component.parallel))
         return component
 
-    def _value(self, node: YamlNode) -> Value | None:
+    def _value(self, node: YamlNode, expressions: bool) -> Value | None:
         value = node.value
         if isinstance(value, Mapping):
             path = value.get("path")
             if isinstance(path, str) and is_expression(path):
                 return _reference(node.at("path"), path)
-            check_input(node)
+            check_input(node, expressions)
             return self._data(node) if path is not None else as_scalar(value.get("value"))
         if isinstance(value, list):
             node.error("wrong_type", "must be a literal, an expression, or a mapping with type and path")
@@ -395,7 +404,7 @@ def _check_node_fields(job: YamlNode, kind: str) -> None:
         job.check_fields(_COMMAND_FIELDS)
     if kind == "parallel" and has_component:
         job.check_fields(PARALLEL_FIELDS)
-    for name in _IGNORED_FIELDS.get(kind, ()):
+    for name in _IGNORED_FIELDS.get(kind, ()) if job.field else ():
         if job.value.get(name) is not None and (has_component or kind != "command"):
             message = f"Azure ML ignores this field of a {kind} job"
             job.at(name).warning("ignored_field", message, "remove it", value=None)

@@ -14,7 +14,7 @@ from typing import Any
 from azdistill.engine.pipeline.authorities import CLIENT_AND_ENGINE, SERVICE, SERVICE_AND_ENGINE
 from azdistill.engine.pipeline.expressions import names, required_names
 from azdistill.engine.pipeline.model import LITERAL_TYPES, Component, Node, Parallel
-from azdistill.engine.pipeline.yaml_node import YamlNode
+from azdistill.engine.pipeline.yaml_node import YamlNode, integer_of, is_unreplaced
 from azdistill.engine.problems import MAX_KNOWN_NAMES
 
 JOB_FIELDS = frozenset(
@@ -131,7 +131,11 @@ def _size(node: YamlNode) -> dict[str, Any]:
 
 def _limits(node: YamlNode) -> dict[str, Any]:
     level = node.at("logging_level")
-    if level.value is not None and str(level.value) not in _LOGGING_LEVELS:
+    if (
+        level.value is not None
+        and not is_unreplaced(level, "write the level for a local run")
+        and str(level.value) not in _LOGGING_LEVELS
+    ):
         level.error("invalid_choice", f"must be one of {', '.join(_LOGGING_LEVELS)}")
     return {
         "item_errors": _integer(node.at("error_threshold"), -1),
@@ -176,13 +180,13 @@ def _port(node: YamlNode, group: str) -> str | None:
 def _integer(node: YamlNode, minimum: int, maximum: int | None = None) -> int | None:
     if node.value is None or _is_expression(node):
         return None
-    text = str(node.value)
-    if not re.fullmatch(r"-?\d{1,15}", text) or int(text) < minimum or (maximum is not None and int(text) > maximum):
+    value = integer_of(node)
+    if value is None or value < minimum or (maximum is not None and value > maximum):
         bounds = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
-        authorities = SERVICE_AND_ENGINE if text.lstrip("-").isdigit() else CLIENT_AND_ENGINE
+        authorities = CLIENT_AND_ENGINE if value is None else SERVICE_AND_ENGINE
         node.error("out_of_range", f"must be an integer {bounds}", refused_by=authorities)
         return None
-    return int(text)
+    return value
 
 
 def _is_expression(node: YamlNode) -> bool:

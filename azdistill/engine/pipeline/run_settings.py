@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from azdistill.engine.pipeline.authorities import CLIENT, CLIENT_AND_ENGINE, SERVICE, SERVICE_AND_ENGINE
 from azdistill.engine.pipeline.vm_sizes import check_name, vm_size
-from azdistill.engine.pipeline.yaml_node import YamlNode
+from azdistill.engine.pipeline.yaml_node import YamlNode, integer_of
 
 RUN_SETTINGS = ("compute", "resources", "distribution", "limits", "identity", "queue_settings")
 _SHM_SIZE = re.compile(r"[1-9]\d*[bkmg]", re.IGNORECASE)
@@ -27,8 +27,11 @@ def check_run_settings(node: YamlNode) -> None:
     if distribution.value is not None and str(type.value).lower() not in _DISTRIBUTIONS:
         type.error("invalid_choice", f"must be one of {', '.join(_DISTRIBUTIONS)}")
     for count in (resources.at("instance_count"), distribution.at("process_count_per_instance")):
-        if count.value is not None and not _is_count(count.value):
-            authorities = SERVICE_AND_ENGINE if isinstance(count.value, int) else CLIENT_AND_ENGINE
+        if count.value is None or "${{" in str(count.value):
+            continue
+        number = integer_of(count)
+        if number is None or number < 1:
+            authorities = CLIENT_AND_ENGINE if number is None else SERVICE_AND_ENGINE
             count.error("out_of_range", "must be an integer of at least 1", refused_by=authorities)
 
 
@@ -88,7 +91,7 @@ def timeout(settings: Mapping[str, Any]) -> float | None:
 def check_processes(node: YamlNode, settings: Mapping[str, Any]) -> None:
     """Warn about several instances without a distribution that the local engine can start."""
     count = _setting(settings, "resources", "instance_count")
-    if count in (None, 1) or not _is_count(count) or process_layout(settings) is not None:
+    if count is None or _count(settings, "resources", "instance_count") <= 1 or process_layout(settings) is not None:
         return
     type = _setting(settings, "distribution", "type")
     reason = f"only Azure ML starts distribution.type={type!r}" if type else "there is no distribution"
@@ -98,15 +101,9 @@ def check_processes(node: YamlNode, settings: Mapping[str, Any]) -> None:
 
 def _count(settings: Mapping[str, Any], section: str, name: str) -> int:
     value = _setting(settings, section, name)
-    return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdigit()) else 1
+    return int(value) if isinstance(value, (int, float)) or (isinstance(value, str) and value.isdigit()) else 1
 
 
 def _setting(settings: Mapping[str, Any], section: str, name: str) -> Any:
     fields = settings.get(section)
     return fields.get(name) if isinstance(fields, Mapping) else None
-
-
-def _is_count(value: Any) -> bool:
-    """An integer of at least 1, which the client also reads from text, or an expression."""
-    is_integer = isinstance(value, int) and not isinstance(value, bool)
-    return "${{" in str(value) or ((is_integer or (isinstance(value, str) and value.isdigit())) and int(value) >= 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 from azdistill.engine.pipeline.authorities import CLIENT_AND_ENGINE, SERVICE_AND_ENGINE
 from azdistill.engine.pipeline.expressions import is_expression
-from azdistill.engine.pipeline.yaml_node import YamlNode
+from azdistill.engine.pipeline.yaml_node import YamlNode, is_unreplaced
 
 # A value that a trial gets.
 Candidate = str | int | float | bool
@@ -107,6 +107,8 @@ def read_number(node: YamlNode) -> float | None:
 
 def _distribution(node: YamlNode) -> Distribution | None:
     type = type_of(node)
+    if is_unreplaced(node, "write a distribution for a local run"):
+        return None
     if type not in _FIELDS:
         node.at("type").error("invalid_choice", f"must be one of {', '.join(_FIELDS)}")
         return None

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from azdistill.engine.pipeline.authorities import SERVICE_AND_ENGINE
-from azdistill.engine.pipeline.expressions import is_expression
+from azdistill.engine.pipeline.authorities import CLIENT_AND_ENGINE, SERVICE_AND_ENGINE
 from azdistill.engine.pipeline.search_space import Choice, Distribution, Uniform, read_number, read_space, type_of
-from azdistill.engine.pipeline.yaml_node import YamlNode
+from azdistill.engine.pipeline.yaml_node import YamlNode, integer_of, is_unreplaced
 
 Goal = Literal["minimize", "maximize"]
 MAX_TRIALS = 1000
@@ -112,7 +111,8 @@ def read_sweep(job: YamlNode) -> Sweep:
 
 
 def _sampling_type(node: YamlNode) -> str:
-    type = type_of(node) if isinstance(node.value, Mapping) else str(node.value or "random").lower()
+    type = type_of(node) if isinstance(node.value, Mapping) else str("random" if node.value is None else node.value)
+    type = type.lower()
     return type if type in _SAMPLINGS else ""
 
 
@@ -133,7 +133,9 @@ def _sampling(node: YamlNode) -> Sampling:
 def _rule(node: YamlNode) -> str:
     """`sobol`, or empty for the default rule."""
     rule = node.at("rule")
-    name = str(rule.value or "random").lower()
+    name = str("random" if rule.value is None else rule.value).lower()
+    if is_unreplaced(rule, "write random or sobol for a local run"):
+        return ""
     if name not in ("random", "sobol"):
         rule.error("invalid_choice", "must be one of random, sobol")
     return "sobol" if name == "sobol" else ""
@@ -157,15 +159,19 @@ def _check_sampling(job: YamlNode, space: Mapping[str, Distribution]) -> None:
 def _objective(node: YamlNode) -> Objective:
     metric, goal = node.at("primary_metric"), node.at("goal")
     if not node.mapping().get("primary_metric"):
-        metric.error("missing_field", "required field is missing", "name a metric as the trial logs it")
+        authorities = SERVICE_AND_ENGINE if metric.value == "" else CLIENT_AND_ENGINE
+        fix = "name a metric as the trial logs it"
+        metric.error("missing_field", "required field is missing", fix, refused_by=authorities)
     name = str(goal.value).lower()
+    if is_unreplaced(goal, "write minimize or maximize for a local run"):
+        name = "minimize"
     if name not in ("minimize", "maximize"):
         goal.error("invalid_choice", "must be one of minimize, maximize")
     return Objective(metric.text() or "", "maximize" if name == "maximize" else "minimize")
 
 
 def _policy(node: YamlNode) -> Policy | None:
-    if node.value is None:
+    if node.value is None or is_unreplaced(node, "write a policy for a local run"):
         return None
     known = {name.replace("_", ""): name for name in _POLICIES}
     type = known.get(type_of(node).replace("_", ""))
@@ -213,17 +219,15 @@ def _limits(node: YamlNode) -> Limits:
 
 def _integer(node: YamlNode, minimum: int | None, maximum: int | None = None) -> int | None:
     """An integer within bounds. None where it is absent or, with a problem, wrong."""
-    value = node.value
-    if value is None:
+    if node.value is None:
         return None
     bounds = (
         "" if minimum is None else f" of at least {minimum}" if maximum is None else f" from {minimum} to {maximum}"
     )
-    if isinstance(value, str) and is_expression(value):
-        message, fix = "only Azure ML replaces this expression", f"write an integer{bounds} for a local run"
-        node.error("unsupported_locally", message, fix, scope="local")
+    if is_unreplaced(node, f"write an integer{bounds} for a local run"):
         return None
-    if isinstance(value, bool) or not isinstance(value, int):
+    value = integer_of(node)
+    if value is None:
         node.error("wrong_type", f"must be an integer{bounds}")
         return None
     if (minimum is not None and value < minimum) or (maximum is not None and value > maximum):

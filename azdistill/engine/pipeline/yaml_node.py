@@ -1,5 +1,7 @@
 """Read a YAML file node by node. A wrong value adds a problem to a list and never raises."""
 
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -8,6 +10,7 @@ from typing import Any, TypedDict, Unpack
 
 from azdistill.engine.errors import PipelineError
 from azdistill.engine.pipeline.authorities import CLIENT_AND_ENGINE, refused_by
+from azdistill.engine.pipeline.expressions import is_expression
 from azdistill.engine.problems import (
     MAX_PROBLEMS,
     Authority,
@@ -76,10 +79,10 @@ class YamlNode:
             self.error("wrong_type", "must be a list")
         return [str(entry) for entry in self.value] if isinstance(self.value, list) else []
 
-    def text(self) -> str | None:
-        """The value as text, None where it is absent. A mapping or a list is a problem."""
+    def text(self, **fields: Unpack[_Fields]) -> str | None:
+        """The value as text, None where it is absent. A mapping or a list is a problem, with these fields."""
         if isinstance(self.value, (Mapping, list)):
-            self.error("wrong_type", "must be text")
+            self.error("wrong_type", "must be text", **fields)
             return None
         return None if self.value is None else str(self.value)
 
@@ -138,6 +141,27 @@ class YamlNode:
         unlisted = self.problems[MAX_PROBLEMS:]
         if not any((more.file, more.severity, more.scope) == (path, severity, scope) for more in unlisted):
             self.problems.append(replace(too_many_problems(path), severity=severity, scope=scope))
+
+
+def is_unreplaced(node: YamlNode, fix: str) -> bool:
+    """True if the value is a `${{ }}`, which only the service replaces: an error of a local run."""
+    if not isinstance(node.value, str) or not is_expression(node.value):
+        return False
+    node.error("unsupported_locally", "only Azure ML replaces this expression", fix, scope="local")
+    return True
+
+
+def integer_of(node: YamlNode) -> int | None:
+    """The integer that Azure's client reads, None for none: it takes text of digits, and cuts the fraction of a number,
+    which is a warning."""
+    value = node.value
+    if isinstance(value, float) and math.isfinite(value):
+        if not value.is_integer():
+            node.warning("truncated", f"must be an integer, and Azure ML reads {int(value)}", f"write {int(value)}")
+        return int(value)
+    if isinstance(value, str) and re.fullmatch(r"\s*[-+]?\d{1,15}\s*", value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def has_unlisted_errors(problems: Sequence[Problem]) -> bool:

@@ -26,6 +26,9 @@ def warn_of_readings(root: YamlNode, booleans: Container[FieldPath]) -> None:
             if field[-2:-1] and field[-2] in _NAMES:
                 message = f"Azure ML reads this name as {_shown(value)}, and refuses names that are not text"
                 node.error("invalid_name", message, f"put it in quotes: '{text}'", scope="azure", value=None)
+        elif code == "invalid_yaml":
+            message = "Azure's client cannot read a file with ? in a text without quotes between { } or [ ]"
+            node.error(code, message, "put it in quotes", scope="azure", value=text)
         elif isinstance(value, datetime.date):
             message = "Azure ML reads a date here, which it refuses"
             node.error(code, message, f"put it in quotes: '{text}'", scope="azure", value=text)

@@ -94,7 +94,9 @@ def test_a_wrong_job_outside_a_pipeline_gives_its_problem(tmp_path: Path, text: 
     assert (code, field) in [(problem.code, ".".join(map(str, problem.field))) for problem in validate_file(path)]
 
 
-@pytest.mark.parametrize(("brackets", "problems"), [("$[[{}]]", []), ("[{}]", ["optional_for_required"])])
+@pytest.mark.parametrize(
+    ("brackets", "problems"), [("$[[{}]]", []), ("[{}]", ["plain_brackets", "optional_for_required"])]
+)
 def test_a_component_that_needs_an_optional_input_is_named(tmp_path: Path, brackets: str, problems: list[str]) -> None:
     path = tmp_path / "component.yml"
     command = f"ls {brackets.format('--n ${{inputs.n}}')}"
