@@ -1,10 +1,14 @@
 """Check a pipeline file with Azure's own client, azure-ai-ml: on this machine, without a login."""
 
+import copy
+import io
 import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
+
+import yaml
 
 from azdistill.azure.errors import in_one_line
 from azdistill.azure.workspace import fast_validation, require_sdk
@@ -13,11 +17,15 @@ from azdistill.contracts.problems import FieldPath, Problem
 from azdistill.engine.pipeline.authorities import CLIENT
 from azdistill.engine.pipeline.kinds import kind_of
 from azdistill.engine.pipeline.yaml_node import read_azure_document
+from azdistill.engine.yaml_document import Document
 
 if TYPE_CHECKING:
     from azure.ai.ml.entities import Job
 
 Kind = Literal["component", "job"]
+
+# How often the client reads a file on which it fails, to find the field.
+MAX_TRIES = 60
 
 # The client adds this to the errors of every field that could also hold a `${{ }}`.
 _NOT_AN_EXPRESSION = re.compile(r"(?:^|(?<=; ))Value passed is not a data binding string: [^;]*(?:; |$)")
@@ -37,8 +45,50 @@ def sdk_problems(pipeline: Path) -> list[Problem]:
         except PipelineError as error:
             return list(error.problems)
         except Exception as error:  # the client raises errors of any type for values that it does not expect
-            return _located(pipeline, [((), f"the client failed with {type(error).__name__}: {error}")])
+            return _located(pipeline, [(_failing_field(kind, document, type(error)), _words(error))])
     return _located(pipeline, [(_field_path(path), message) for path, message in messages.items()])
+
+
+def _words(error: Exception) -> str:
+    """The message of an error of the client, with its type where it is no error of validation."""
+    messages = getattr(error, "messages", None)  # of marshmallow
+    if isinstance(messages, list):
+        return "; ".join(map(str, messages))
+    return f"the client failed with {type(error).__name__}: {error}"
+
+
+def _failing_field(kind: Kind, document: Document, error: type[Exception]) -> FieldPath:
+    """The innermost field without which the client no longer fails with such an error, which has no field itself.
+
+    The client reads the file again without each of its fields. Empty where they are too many, or where it is no one
+    field.
+    """
+    tries = iter(range(MAX_TRIES))
+    tree = copy.deepcopy(document.tree)
+
+    def failure() -> type[Exception] | None:
+        try:
+            _validation_messages(_load(kind, document.path, io.StringIO(yaml.serialize(tree, allow_unicode=True))))
+        except Exception as other:
+            return type(other)
+        return None
+
+    def within(node: yaml.Node, field: FieldPath) -> FieldPath:
+        entries = list(node.value) if isinstance(node, yaml.MappingNode) else []
+        causes: dict[bool, tuple[yaml.Node, FieldPath]] = {}
+        for key, value in entries:
+            if key.value in ("$schema", "type") or next(tries, None) is None:
+                continue
+            node.value = [entry for entry in entries if entry[0] is not key]
+            other = failure()
+            if other is not error:
+                causes.setdefault(other is None, (value, (*field, key.value)))
+        node.value = entries
+        # Without a required field, the client fails with another error.
+        cause = causes.get(True) or causes.get(False)
+        return within(*cause) if cause else field
+
+    return within(tree, ())
 
 
 def _validation_messages(entity: Any) -> dict[str, str]:

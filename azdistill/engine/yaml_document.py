@@ -275,7 +275,9 @@ def _constructed(node: yaml.ScalarNode) -> Any:
 
 
 def _check_tag(node: yaml.Node) -> None:
-    """PyYAML's SafeLoader refuses a tag that it does not know."""
+    """PyYAML's SafeLoader refuses a tag that it does not know, and Azure's client a set, which JSON has not."""
+    if node.tag == f"{_TAG}set":
+        raise yaml.composer.ComposerError(problem="a !!set is no value of a job", problem_mark=node.start_mark)
     if node.tag.removeprefix(_TAG) not in _TAGS_1_1:
         raise yaml.composer.ComposerError(problem=f"unknown tag {node.tag!r}", problem_mark=node.start_mark)
 

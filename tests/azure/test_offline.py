@@ -156,3 +156,42 @@ def test_a_job_outside_a_pipeline_is_checked_as_a_job(tmp_path: Path, text: str,
     path = tmp_path / "job.yml"
     path.write_text(text)
     assert [dotted(problem.field) for problem in sdk_problems(path)] == ([field] if field else [])
+
+
+ODD = """\
+type: pipeline
+settings: {default_compute: "azureml:cpu"}
+inputs: {a: 1}
+jobs:
+  say:
+    command: echo
+    environment: azureml:x:1
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "location", "words"),
+    [
+        ("a: 1", "b: 2, a: 2024-01-01", "3: inputs.a: ", "Object of type date is not JSON serializable"),
+        ("command: echo", "command: 5\n    outputs: {a: 5}", "7: jobs.say.outputs.a: ", "AttributeError"),
+        ("a: 1", "1: 2", "3: inputs.1: ", "TypeError"),
+        ("  say:\n", "  tune: {type: sweep, trial: [x]}\n  say:\n", "5: jobs.tune.trial: ", "AttributeError"),
+        (
+            "  say:\n",
+            "  s: {type: spark, code: ., entry: {file: a.py}, resources: {instance_type: x, runtime_version: '3.3'}}\n"
+            "  say:\n",
+            "5: jobs.s.resources.instance_type: ",
+            "Value 'x' passed is not in set",
+        ),
+    ],
+)
+def test_an_exception_of_the_client_is_one_line_with_its_field(
+    tmp_path: Path, before: str, after: str, location: str, words: str
+) -> None:
+    path = tmp_path / PIPELINE
+    assert before in ODD
+    path.write_text(ODD.replace(before, after, 1))
+    (problem,) = sdk_problems(path)
+    assert str(problem).startswith(f"{path}:{location}")
+    assert words in problem.message
+    assert "\n" not in str(problem)

@@ -263,7 +263,8 @@ def _has_type(value: object, kind: Kind) -> bool:
             return _has_type(value, "text") or _has_type(value, "list")
         case "integer":
             is_digits = isinstance(value, str) and value.strip().lstrip("+-").isdigit()
-            return is_digits or (isinstance(value, (int, float)) and not isinstance(value, bool))
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+            return is_digits or is_number
         case "boolean":
             return isinstance(value, (str, int)) and str(value).lower() in _BOOLEANS
         case "mapping":

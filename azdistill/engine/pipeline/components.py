@@ -31,6 +31,7 @@ _FIELDS = frozenset(
     "additional_includes environment environment_variables resources distribution limits queue_settings".split()
 )
 _OPTION = re.compile(r"\s*--?[A-Za-z]")
+_KINDS = ("command", "parallel", "pipeline", "spark", "data_transfer", "import", "automl")
 # Field of a sweep job, and group of the names in the command of its trial.
 SEARCH_SPACE = "search_space"
 
@@ -50,6 +51,8 @@ def read_component(node: YamlNode, name: str) -> Component:
     kind = lower(node.value.get("type"), "command")
     _check_schema(node.at("$schema"), kind)
     check_component(node)
+    if kind not in _KINDS:
+        node.at("type").error("invalid_choice", f"must be one of {', '.join(_KINDS)}")
     if kind == "parallel":
         node.check_fields(PARALLEL_FIELDS)
         check_parallel_fields(node, expressions=False)

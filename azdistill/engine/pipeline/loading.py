@@ -1,5 +1,6 @@
 """Read a pipeline file with its components. Wrong values become problems, and the rest is still read."""
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -210,6 +211,7 @@ class _Reader:
             node.error("wrong_type", "must be a literal, or a mapping with type and path")
             return None
         if not isinstance(value, Mapping):
+            _check_finite(node)
             return as_scalar(value)
         if not self.is_component:
             check_input(node, expressions=False)
@@ -286,6 +288,9 @@ class _Reader:
             is_refused = job.value.get("command") != "" and job.value.get("type")
             authorities = CLIENT_AND_ENGINE if is_refused else SERVICE_AND_ENGINE
             job.error("missing_field", "a command job has a component or a command", refused_by=authorities)
+        elif kind == "pipeline":
+            fix = "name the file of a pipeline component"
+            job.at("component").error("missing_field", "required field is missing", fix)
         elif kind in _TYPES_WITH_OWN_COMPONENT:
             return job_as_component(job, name, kind)
         return None
@@ -364,9 +369,15 @@ class _Reader:
         if isinstance(value, list):
             node.error("wrong_type", "must be a literal, an expression, or a mapping with type and path")
             return None
+        _check_finite(node)
         if not isinstance(value, str) or "${{" not in value:
             return value
         return (None if is_expression(value) else input_text(value)) or _reference(node, value)
+
+
+def _check_finite(node: YamlNode) -> None:
+    if isinstance(node.value, float) and not math.isfinite(node.value):
+        node.error("wrong_type", "must be a finite number", refused_by=CLIENT)
 
 
 def _boolean_inputs(nodes: Mapping[str, Node], ports: Mapping[str, InputPort]) -> set[FieldPath]:

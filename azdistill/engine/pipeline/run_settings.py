@@ -1,5 +1,6 @@
 """Run settings of a job on Azure ML: compute, resources, distribution, limits."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -101,7 +102,8 @@ def check_processes(node: YamlNode, settings: Mapping[str, Any]) -> None:
 
 def _count(settings: Mapping[str, Any], section: str, name: str) -> int:
     value = _setting(settings, section, name)
-    return int(value) if isinstance(value, (int, float)) or (isinstance(value, str) and value.isdigit()) else 1
+    is_number = isinstance(value, (int, float)) and math.isfinite(value)
+    return int(value) if is_number or (isinstance(value, str) and value.isdigit()) else 1
 
 
 def _setting(settings: Mapping[str, Any], section: str, name: str) -> Any:

@@ -185,6 +185,7 @@ def test_instances_that_the_local_engine_does_not_start_are_a_warning(
         ("a: &b [*b]\n", "invalid_yaml", 0, "an alias contains itself"),
         (f"a: {'[' * 5000}{']' * 5000}\n", "invalid_yaml", 0, "nested too deeply"),
         ("a: !!int x\n", "invalid_yaml", 1, "'x' is not of type int"),
+        ("tags: !!set {me}\n", "invalid_yaml", 1, "a !!set is no value of a job"),
     ],
 )
 def test_a_file_that_is_not_a_yaml_mapping_is_a_problem(
