@@ -158,6 +158,7 @@ def test_a_job_outside_a_pipeline_is_checked_as_a_job(tmp_path: Path, text: str,
     assert [dotted(problem.field) for problem in sdk_problems(path)] == ([field] if field else [])
 
 
+SPARK = "{type: spark, code: ., entry: {file: a.py}, resources: {instance_type: x, runtime_version: '3.3'}}"
 ODD = """\
 type: pipeline
 settings: {default_compute: "azureml:cpu"}
@@ -178,8 +179,7 @@ jobs:
         ("  say:\n", "  tune: {type: sweep, trial: [x]}\n  say:\n", "5: jobs.tune.trial: ", "AttributeError"),
         (
             "  say:\n",
-            "  s: {type: spark, code: ., entry: {file: a.py}, resources: {instance_type: x, runtime_version: '3.3'}}\n"
-            "  say:\n",
+            f"  s: {SPARK}\n  say:\n",
             "5: jobs.s.resources.instance_type: ",
             "Value 'x' passed is not in set",
         ),
