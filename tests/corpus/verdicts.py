@@ -11,7 +11,7 @@ service, or the engine, for what cannot run on this machine.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -157,7 +157,9 @@ def compare(name: str, verdict: Verdict, client: Refused) -> Comparison:
     if verdict.command:  # azdistill only names the command that takes the file
         wrong = [f"contradiction: {name}: {verdict.command} refuses it: {text}" for text in client.values()]
         return Comparison(verdict.kind, contradictions=() if name.startswith("wrong/") else tuple(wrong))
-    refusals = [Refusal("client", field, why) for field, why in client.items()] + refused_later(name)
+    refusals = [Refusal("client", _as_json(field.split(".") if field else ()), why) for field, why in client.items()] + refused_later(
+        name
+    )
     if verdict.errors and not refusals:
         return Comparison(verdict.kind, false_alarms=tuple(f"false alarm: {error}" for error in verdict.errors))
     if refusals and not verdict.errors:
@@ -196,8 +198,12 @@ def _field(name: str, problem: Problem) -> str:
     if problem.file != CORPUS / name:
         return ""
     field = problem.field[:-1] if problem.field[-1:] == ("type",) else problem.field
-    names = [key if isinstance(value := yaml.safe_load(str(key)), str) else json.dumps(value) for key in field]
-    return ".".join(map(str, names))
+    return _as_json(map(str, field))
+
+
+def _as_json(field: Iterable[str]) -> str:
+    names = [key if isinstance(value := yaml.safe_load(key), str) else json.dumps(value) for key in field]
+    return ".".join(names)
 
 
 def _related(field: str, other: str) -> bool:
