@@ -157,9 +157,9 @@ def compare(name: str, verdict: Verdict, client: Refused) -> Comparison:
     if verdict.command:  # azdistill only names the command that takes the file
         wrong = [f"contradiction: {name}: {verdict.command} refuses it: {text}" for text in client.values()]
         return Comparison(verdict.kind, contradictions=() if name.startswith("wrong/") else tuple(wrong))
-    refusals = [Refusal("client", _as_json(field.split(".") if field else ()), why) for field, why in client.items()] + refused_later(
-        name
-    )
+    refusals = [
+        Refusal("client", _as_json(field.split(".") if field else ()), why) for field, why in client.items()
+    ] + refused_later(name)
     if verdict.errors and not refusals:
         return Comparison(verdict.kind, false_alarms=tuple(f"false alarm: {error}" for error in verdict.errors))
     if refusals and not verdict.errors:

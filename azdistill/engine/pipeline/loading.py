@@ -288,9 +288,6 @@ class _Reader:
             is_refused = job.value.get("command") != "" and job.value.get("type")
             authorities = CLIENT_AND_ENGINE if is_refused else SERVICE_AND_ENGINE
             job.error("missing_field", "a command job has a component or a command", refused_by=authorities)
-        elif kind == "pipeline":
-            fix = "name the file of a pipeline component"
-            job.at("component").error("missing_field", "required field is missing", fix)
         elif kind in _TYPES_WITH_OWN_COMPONENT:
             return job_as_component(job, name, kind)
         return None

@@ -396,7 +396,7 @@ AREAS: Mapping[str, Area] = {
             "raw: {type: file, path: ./raw.csv}",
             "invalid_choice", "pipeline.yml:30", "jobs.prepare.inputs.raw.type", "file", scope="azure"),
         "a pipeline without a component": Case(P, "jobs:\n", "jobs:\n  inner: {type: pipeline, jobs: {}}\n",
-            "missing_field", "pipeline.yml:12", "jobs.inner.component"),
+            "missing_field", "pipeline.yml:12", "jobs.inner"),
         "an unknown type of component": Case(P, "component: ./prepare.yml", "component: {type: shell}",
             "invalid_choice", "pipeline.yml:26", "jobs.prepare.component.type", "shell"),
         "an infinite input": Case(P, "n: 3", "n: .inf",
