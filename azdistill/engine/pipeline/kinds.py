@@ -119,6 +119,9 @@ _TYPES: Mapping[str, RunnableKind | OtherKind] = {
     ),
 }
 
+# Types of a job and of a component, whose file is either of them where it has no schema.
+JOB_OR_COMPONENT = ("spark", "data_transfer")
+
 # Fields of which one is in every file of a kind and in no distillation job, where there is neither schema nor type.
 _FIELDS: Mapping[str, RunnableKind | OtherKind] = {
     "jobs": "pipeline",
@@ -152,6 +155,8 @@ def kind_of(fields: Mapping[str, Any]) -> RunnableKind | OtherKind | None:
         return None
     if type == "command" and "jobs" not in fields:
         return by_schema if by_schema in ("component", "command job") else _command(fields)
+    if type in JOB_OR_COMPONENT and not by_schema and _command(fields) == "component":
+        return _COMPONENT
     known = _TYPES.get(type) or ("pipeline" if "jobs" in fields else by_schema or _by_fields(fields))
     return known or (_UNKNOWN if _OF_AZURE_ML.search(schema) else None)
 
@@ -169,7 +174,7 @@ def _by_fields(fields: Mapping[str, Any]) -> RunnableKind | OtherKind | None:
 
 
 def _command(fields: Mapping[str, Any]) -> RunnableKind:
-    """Of a file with a command: a job gives its inputs values, a component declares them."""
+    """Of a file that can be a job or a component: a job gives its inputs values, a component declares them."""
     if fields.keys() & _OF_JOB:
         return "command job"
     if fields.keys() & _OF_COMPONENT:

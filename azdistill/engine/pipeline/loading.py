@@ -30,7 +30,7 @@ from azdistill.engine.pipeline.components import (
 from azdistill.engine.pipeline.environments import read_environment, warn_unpinned
 from azdistill.engine.pipeline.expressions import PipelineInput, PipelineOutput, input_text, is_expression, reference
 from azdistill.engine.pipeline.job_values import check_input, check_output, lower
-from azdistill.engine.pipeline.kinds import FLOW, OtherKind, kind_of
+from azdistill.engine.pipeline.kinds import FLOW, JOB_OR_COMPONENT, OtherKind, kind_of
 from azdistill.engine.pipeline.labels import check_job_name
 from azdistill.engine.pipeline.model import (
     ANY,
@@ -328,7 +328,8 @@ class _Reader:
         if kind == FLOW:
             node.error("unsupported_locally", f"this file is {kind}, which only Azure ML runs", scope="local")
             return None
-        if isinstance(kind, OtherKind) and kind.command != "az ml component create":
+        is_other = isinstance(kind, OtherKind) and kind.command != "az ml component create"
+        if is_other and document.value.get("type") not in JOB_OR_COMPONENT:
             node.error("wrong_file_type", f"this file is {kind}, not a component", refused_by=CLIENT_AND_ENGINE)
             return None
         component = read_component(YamlNode(document, node.problems), document.path.parent.name)

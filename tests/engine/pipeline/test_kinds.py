@@ -58,6 +58,8 @@ def test_a_file_that_runs_here_is_recognised(fields: dict[str, Any], kind: str) 
         ({"$schema": f"{SDK_SCHEMAS}/BatchDeployment.json", "type": "pipeline"}, "az ml batch-deployment create"),
         ({"$schema": f"{SDK_SCHEMAS}/DataImport.json", "type": "uri_folder"}, "az ml data import"),
         ({"$schema": f"{SDK_SCHEMAS}/Featureset.json", "name": "f"}, "az ml feature-set create"),
+        ({"type": "spark", "name": "count", "version": "1"}, "az ml component create"),
+        ({"type": "data_transfer", "compute": "azureml:c", "version": "1"}, "az ml job create"),
         ({"name": "weekly", "import_data": "./data.yml"}, "az ml schedule create"),
         ({"$schema": f"{SDK_SCHEMAS}/FeatureSetSpec.json", "source": {}}, ""),
         ({"$schema": f"{SCHEMAS}/Flow.schema.json", "nodes": []}, ""),
