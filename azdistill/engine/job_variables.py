@@ -1,9 +1,12 @@
-"""Environment variables that Azure ML sets in a job: those that a local run sets too, and how to tell the two apart."""
+"""Environment variables that Azure ML sets in a job, those of a local run, and how to tell the two apart."""
 
 # The id of the job. For a node of a pipeline it is that of the node.
 RUN_ID = "AZUREML_RUN_ID"
 # The workspace, which a local run does not have.
 SUBSCRIPTION, GROUP, WORKSPACE = "AZUREML_ARM_SUBSCRIPTION", "AZUREML_ARM_RESOURCEGROUP", "AZUREML_ARM_WORKSPACE_NAME"
+
+# The address of the database of MLflow, where MLFLOW_TRACKING_URI is a server that ends with a local run.
+TRACKING_DATABASE = "AZDISTILL_TRACKING_DATABASE"
 
 # The subscription of a simulated workspace. No subscription of Azure has this id.
 SIMULATED_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"

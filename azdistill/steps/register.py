@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from azdistill.azure_rest.identity import ambient_credential
@@ -15,6 +15,7 @@ from azdistill.contracts.layout import LINEAGE_FILE, MODEL_CARD_FILE, TRAINING_M
 from azdistill.contracts.manifest import close_folder, open_folder, provenance_of, read_manifest
 from azdistill.contracts.register import STEP, RegisterConfig
 from azdistill.contracts.step import Arguments
+from azdistill.engine.job_variables import TRACKING_DATABASE
 from azdistill.steps.runner import run_step
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def _register(arguments: Arguments[RegisterConfig], lineage: "Lineage", card: st
         raise InputError(
             "MLFLOW_TRACKING_URI is not set", fix="name a model registry, such as sqlite:////home/me/mlflow.db"
         )
-    return register_student(model, config.registered_model, lineage, tracking, card, run_id)
+    registration = register_student(model, config.registered_model, lineage, tracking, card, run_id)
+    return replace(registration, registry=os.environ.get(TRACKING_DATABASE, registration.registry))
 
 
 if __name__ == "__main__":

@@ -12,15 +12,18 @@ from mlflow.tracking import MlflowClient
 
 from azdistill.contracts.layout import MANIFEST_FILE
 from azdistill.contracts.manifest import read_manifest
+from azdistill.engine.job_variables import TRACKING_DATABASE
 from azdistill.steps.register import UPLOAD_TIMEOUT
 
 
-def register(inputs: dict[str, Path], output: Path, registry: str | None) -> subprocess.CompletedProcess[str]:
+def register(
+    inputs: dict[str, Path], output: Path, registry: str | None, **variables: str
+) -> subprocess.CompletedProcess[str]:
     ports = [word for name, path in inputs.items() for word in (f"--{name.replace('_', '-')}", str(path))]
     ports += ["--model-address", str(inputs["model"]), "--mlflow-models", str(output.parent / "mlflow-models")]
     command = [sys.executable, "-m", "azdistill.steps.register", *ports, "--registration", str(output)]
     known = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    environment = known | ({"MLFLOW_TRACKING_URI": registry} if registry else {})
+    environment = known | ({"MLFLOW_TRACKING_URI": registry} if registry else {}) | variables
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
 
 
@@ -44,6 +47,9 @@ def test_registers_and_says_where(inputs: dict[str, Path], registry: str, tmp_pa
     version = MlflowClient(tracking_uri=registry).get_model_version("student", "1")
     assert version.description in card
     assert read_manifest(tmp_path / "out").counts == {"registered_model": "student", "version": 1}
+    # The server of a local run ends with it: lineage names its database.
+    done = register(inputs, tmp_path / "again", registry, **{TRACKING_DATABASE: "sqlite:///home/mlflow.db"})
+    assert done.stdout == "registered models:/student/1 in sqlite:///home/mlflow.db\n"
 
 
 def test_refuses_with_3_before_anything_is_created(

@@ -15,6 +15,7 @@ from pathlib import Path
 from select import POLLIN, poll
 from shlex import join
 
+from azdistill.engine.job_variables import TRACKING_DATABASE
 from azdistill.engine.local.processes import Launch, Processes, Stopped
 from azdistill.engine.local.pythons import Python
 from azdistill.engine.local.variables import ARTIFACTS, LOOPBACK, TRACKING_URI, database_address
@@ -47,7 +48,7 @@ class Tracking:
             return {TRACKING_URI: (self._home / ARTIFACTS).as_uri(), "MLFLOW_ALLOW_FILE_STORE": "true"}
         if python.mlflow_server and python.mlflow == self._own.mlflow:  # mlflow-skinny cannot open a database
             return {}
-        return {TRACKING_URI: self._server.address}
+        return {TRACKING_URI: self._server.address, TRACKING_DATABASE: self._database}
 
     @property
     def replacement(self) -> tuple[str, str] | None:

@@ -39,7 +39,8 @@ with mlflow.start_run(run_name=mlflow.__version__):
     mlflow.log_metric("loss", 0.5)
     mlflow.log_text("kept", "note.txt")
 """
-SHOW = "python -c 'import os; print(os.environ[\"MLFLOW_TRACKING_URI\"])'"
+SHOW = """python -c 'import os
+print(os.environ.get("AZDISTILL_TRACKING_DATABASE", "none"), os.environ["MLFLOW_TRACKING_URI"])'"""
 
 
 def environment(folder: Path, mlflow: str | None, package: str = "mlflow") -> Path:
@@ -61,7 +62,7 @@ def pipeline(**commands: str) -> str:
 
 def address(project: Project, node: str) -> str:
     """The last line of a node's log, without a port."""
-    *_, last = (project.folder / node / "log.txt").read_text().split()
+    *_, last = (project.folder / node / "log.txt").read_text().splitlines()
     return last.rstrip("0123456789")
 
 
@@ -78,15 +79,15 @@ def test_only_a_node_with_our_mlflow_has_the_address_of_the_database(
     project.run(interpreters=interpreters).check()
     database = f"sqlite:///{project.home}/mlflow.db"
     assert {name: address(project, name) for name in nodes} == {
-        "plain": database,
-        "same": database,
-        "older": "http://127.0.0.1:",
-        "skinny": "http://127.0.0.1:",
-        "none": "http://127.0.0.1:",
-        "installs": "http://127.0.0.1:",
+        "plain": f"none {database}",
+        "same": f"none {database}",
+        "older": f"{database} http://127.0.0.1:",
+        "skinny": f"{database} http://127.0.0.1:",
+        "none": f"{database} http://127.0.0.1:",
+        "installs": f"{database} http://127.0.0.1:",
     }
-    assert (project.folder / "installs/log.txt").read_text().startswith(f"{database}\n")
-    assert address(project, "own") == "file:own"
+    assert (project.folder / "installs/log.txt").read_text().startswith(f"none {database}\n")
+    assert address(project, "own") == "none file:own"
     assert not (project.home / "mlflow-server.log").exists()  # no server was started
 
 
@@ -102,7 +103,7 @@ def test_an_address_of_the_user_is_kept(project: Project, monkeypatch: pytest.Mo
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking.invalid")
     project.write("pipeline.yml", pipeline(older=SHOW))
     project.run(interpreters={"older": environment(project.root / "older", "1.2.3")}).check()
-    assert address(project, "older") == "http://tracking.invalid"
+    assert address(project, "older") == "none http://tracking.invalid"
 
 
 @pytest.mark.slow  # the server imports MLflow and creates a database
