@@ -236,7 +236,7 @@ def test_a_snapshot_that_the_client_refuses_is_an_error_at_its_line(tmp_path: Pa
     problems = validate_file(tmp_path / "c.yml")
     assert [(problem.severity, problem.code, problem.line, problem.value) for problem in problems] == [
         ("warning", "similar_names", 10, "a.py"),
-        ("error", "link_loop", 10, "l"),
-        ("error", "broken_link", 10, "no.txt"),
+        ("error", "link_loop", 10, "src/l"),
+        ("error", "broken_link", 10, "src/no.txt"),
         ("error", "duplicate_name", 11, "shared"),
     ]

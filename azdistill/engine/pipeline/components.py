@@ -20,7 +20,7 @@ from azdistill.engine.pipeline.model import ANY, Component, InputPort, Scalar
 from azdistill.engine.pipeline.parallel import JOB_FIELDS as PARALLEL_FIELDS
 from azdistill.engine.pipeline.parallel import check_declared, check_task, read_parallel
 from azdistill.engine.pipeline.run_settings import RUN_SETTINGS, check_run_settings
-from azdistill.engine.pipeline.snapshots import MAX_CHECKED_FILES, MAX_REFUSALS, Source, is_zipped, snapshot_of
+from azdistill.engine.pipeline.snapshots import MAX_CHECKED_FILES, MAX_REFUSALS, Refusal, Source, is_zipped, snapshot_of
 from azdistill.engine.pipeline.types import is_known, mismatch
 from azdistill.engine.pipeline.yaml_node import YamlNode
 from azdistill.engine.pipeline.yaml_readings import warn_of_readings
@@ -228,6 +228,12 @@ def _code(node: YamlNode) -> Path | None:
     return path
 
 
+def _shown(owner: YamlNode, refusal: Refusal) -> str | None:
+    """The file of a refusal, below the code folder as it is written."""
+    code = owner.at("code").text() or ""
+    return os.path.join(code, refusal.value) if refusal.value and refusal.source == "code" else refusal.value
+
+
 def _check_snapshot(owners: Mapping[Source, YamlNode], component: Component) -> None:
     """Report what Azure ML's client refuses in the first files of the snapshot, and names that differ only by case."""
     snapshot = snapshot_of(component.code, component.folder, component.includes, most=MAX_CHECKED_FILES)
@@ -236,7 +242,7 @@ def _check_snapshot(owners: Mapping[Source, YamlNode], component: Component) -> 
             refusal.code,
             refusal.message,
             refusal.fix,
-            value=refusal.value,
+            value=_shown(owners["code"], refusal),
             scope="azure" if refusal.runs_here else "everywhere",
         )
     names_by_key: dict[str, str] = {}

@@ -209,7 +209,7 @@ class _Reader:
             if file.is_file():
                 entries[os.path.relpath(file.resolve(), folder.parent)] = file
             else:
-                self._refuse_link("additional_includes", name)
+                self._refuse_file("additional_includes", name, file)
         return entries
 
     def _walk(self, source: Source, top: Path, is_ignored: Callable[[str], bool]) -> Iterator[tuple[str, Path]]:
@@ -235,7 +235,7 @@ class _Reader:
         """Copy a file. One with the name of a folder comes into this folder."""
         files = self.snapshot.files
         if not path.is_file():
-            self._refuse_link(source, name)
+            self._refuse_file(source, name, path)
             return
         if name in self._folders:
             name = f"{name}/{path.name}"
@@ -266,8 +266,8 @@ class _Reader:
             self._refuse(source, "invalid_ignore_file", path.name, message, "correct it")
             return _ALWAYS
 
-    def _refuse_link(self, source: Source, name: str) -> None:
-        message = "leads to no file"
+    def _refuse_file(self, source: Source, name: str, path: Path) -> None:
+        message = "is a broken link" if path.is_symlink() else "is neither a file nor a folder"
         self._refuse(source, "broken_link", name, message, "remove it, or list it in .amlignore")
 
     def _refuse_loop(self, source: Source, name: str) -> None:
