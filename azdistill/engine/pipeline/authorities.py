@@ -18,7 +18,16 @@ _REFUSED_BY: Mapping[str, tuple[Authority, ...]] = {
     **dict.fromkeys(("unknown_field", "missing_compute", "missing_value", "missing_version"), CLIENT),
     **dict.fromkeys(("wrong_format", "yaml_1_1"), CLIENT),
     **dict.fromkeys(
-        ("broken_link", "link_loop", "duplicate_name", "invalid_ignore_file", "empty_code", "empty_data"), CLIENT
+        (
+            "broken_link",
+            "link_loop",
+            "duplicate_name",
+            "similar_names",
+            "invalid_ignore_file",
+            "empty_code",
+            "empty_data",
+        ),
+        CLIENT,
     ),
     **dict.fromkeys(("invalid_yaml", "not_utf8", "not_a_mapping", "unreadable_file"), CLIENT_AND_ENGINE),
     **dict.fromkeys(("missing_field", "missing_input", "missing_file", "wrong_type"), CLIENT_AND_ENGINE),

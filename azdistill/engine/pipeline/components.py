@@ -63,6 +63,7 @@ def read_component(node: YamlNode, name: str) -> Component:
             variables.warning("ignored_field", "Azure ML ignores this field of a component", "set it in the job")
     for _, output in node.at("outputs").entries():
         check_output_port(output)
+    _check_case(node)
     inputs = _declared_inputs(node)
     component = _component(node, str(node.value.get("name") or name), kind, inputs, _outputs(node))
     if not node.field:
@@ -85,6 +86,8 @@ def job_as_component(node: YamlNode, name: str, kind: str) -> Component:
     inputs = {port: InputPort(_type_of(value)) for port, value in node.at("inputs").mapping().items()}
     for port, input in node.at("inputs").entries():
         check_name(input, port)
+    if node.field:  # the client makes a component of a node, and of no other job
+        _check_case(node)
     return _component(node, name, kind, inputs, _job_outputs(node))
 
 
@@ -204,6 +207,16 @@ def check_name(node: YamlNode, name: str) -> None:
     if not _NAME.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
         message = "names of inputs and outputs have at most 255 letters, digits and _, and do not start with a digit"
         node.error("invalid_name", message, value=name)
+
+
+def _check_case(node: YamlNode) -> None:
+    """Inputs, or outputs, that differ only by case: the client refuses their component when it creates it."""
+    for group in ("inputs", "outputs"):
+        first: dict[str, str] = {}
+        for name, port in node.at(group).entries():
+            if (other := first.setdefault(name.lower(), name)) != name:
+                message = f"differs from {other!r} only by case"
+                port.error("similar_names", message, "rename one of them", value=None)
 
 
 def _type_of(value: Any) -> str:
