@@ -213,6 +213,13 @@ def test_an_input_has_the_files_that_the_client_uploads(tree: Tree, ignored: lis
     assert left_out == ignored
 
 
+def test_a_check_stops_after_some_files_ignored_ones_included(tmp_path: Path) -> None:
+    write(tmp_path, {**{f"src/old/{number}": "" for number in range(9)}, "src/.amlignore": "old", "src/z/a": "-> none"})
+    assert [refusal.code for refusal in snapshot_of(tmp_path / "src", tmp_path).refusals] == ["broken_link"]
+    stopped = snapshot_of(tmp_path / "src", tmp_path, most=5)
+    assert (list(stopped.files), stopped.refusals) == ([".amlignore"], [])
+
+
 def test_data_that_the_client_leaves_out_is_a_warning_of_its_first_use(tmp_path: Path) -> None:
     write(tmp_path, {"data/a": "", "data/b": "", "data/.gitignore": "[ab]", "empty": None})
     job = "{command: echo, environment: 'azureml:e:1', compute: c, inputs: {x: {path: data}, y: {path: empty}}}"

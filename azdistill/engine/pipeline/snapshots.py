@@ -18,7 +18,7 @@ from typing import Literal
 
 from pathspec import GitIgnoreSpec
 
-from azdistill.engine.folders import read_folder, walk
+from azdistill.engine.folders import Folder, read_folder, walk
 
 # The first of them in a folder counts.
 _IGNORE_FILES = (".amlignore", ".gitignore")
@@ -59,8 +59,8 @@ def snapshot_of(
 ) -> Snapshot:
     """The snapshot of `code` and `additional_includes` of a component whose file is in `folder`.
 
-    Files that are refused are not in it. `most`: stop after this number of files. Reads ignore files, and no other
-    content. Folders of the engine are never included: see `azdistill.engine.folders.walk`.
+    Files that are refused are not in it. `most`: stop after this number of files, ignored ones included. Reads ignore
+    files, and no other content. Folders of the engine are never included: see `azdistill.engine.folders.walk`.
     """
     reader = _Reader(own, most)
     snapshot = reader.snapshot
@@ -71,12 +71,10 @@ def snapshot_of(
             reader.read(code)
         elif code is not None and code.exists():
             reader.add("code", code.name, code)
-    if (code is not None or includes) and not (snapshot.files or snapshot.zips or snapshot.refusals):
-        fix = "add a file, or remove this field"
-        message = "has no files to upload"
-        snapshot.refusals.append(
-            Refusal("code" if code else "additional_includes", "empty_code", None, message, fix, True)
-        )
+        if (code is not None or includes) and not (snapshot.files or snapshot.zips or snapshot.refusals):
+            source: Source = "additional_includes" if code is None else "code"
+            message, fix = "has no files to upload", "add a file, or remove this field"
+            snapshot.refusals.append(Refusal(source, "empty_code", None, message, fix, True))
     return snapshot
 
 
@@ -85,12 +83,14 @@ def data_upload(folder: Path, most: int) -> tuple[Snapshot, list[str]]:
     run reads. Stops after `most` files."""
     reader = _Reader((), most)
     ignored: list[str] = []
+    snapshot = reader.snapshot
     with suppress(_TooMany):
         reader.read_data(folder, ignored)
-    snapshot = reader.snapshot
-    if not snapshot.files and not snapshot.refusals:
-        message = f"has no files to upload{', because its ignore file leaves out all' if ignored else ''}"
-        snapshot.refusals.append(Refusal("path", "empty_data", None, message, "add a file, or change the path", True))
+        if not snapshot.files and not snapshot.refusals:
+            message = f"has no files to upload{', because its ignore file leaves out all' if ignored else ''}"
+            snapshot.refusals.append(
+                Refusal("path", "empty_data", None, message, "add a file, or change the path", True)
+            )
     return snapshot, ignored
 
 
@@ -124,6 +124,7 @@ class _Reader:
     def __init__(self, own: Container[Path], most: int | None) -> None:
         self.snapshot, self._own, self._most = Snapshot(), own, most
         self._folders: set[str] = set()
+        self._read_files = 0
 
     def read(self, code: Path) -> None:
         """Read a code folder in place."""
@@ -185,6 +186,7 @@ class _Reader:
             folder = read_folder(name, path, above, self._own)
             if folder is None:
                 continue
+            self._count(folder)
             for entry in folder.files:
                 if not _is_ignored(rules, entry):
                     self.add(source, folder.name_of(entry), Path(path, entry))
@@ -215,6 +217,7 @@ class _Reader:
     def _walk(self, source: Source, top: Path, is_ignored: Callable[[str], bool]) -> Iterator[tuple[str, Path]]:
         """Name and path of each file of a folder that is not ignored, by its path in a folder without links."""
         for folder in walk(top, self._own):
+            self._count(folder)
             for entry in (*folder.files, *folder.loops):
                 if is_ignored(os.path.join(folder.real, entry)):
                     continue
@@ -231,6 +234,12 @@ class _Reader:
         copied.files = {name: file for name, file in copied.files.items() if not patterns.match(name)}
         copied.zips = {name: entries for name, entries in copied.zips.items() if not patterns.match(name)}
 
+    def _count(self, folder: Folder) -> None:
+        """Count the files of a folder, ignored ones included. Raises _TooMany where no more are read."""
+        self._read_files += len(folder.files)
+        if self._most is not None and self._read_files > self._most:
+            raise _TooMany
+
     def add(self, source: Source, name: str, path: Path) -> None:
         """Copy a file. One with the name of a folder comes into this folder."""
         files = self.snapshot.files
@@ -244,8 +253,6 @@ class _Reader:
             message = f"{name!r} and the file {clash!r} cannot both be in this snapshot"
             self._refuse("additional_includes", "duplicate_name", clash, message, "rename one of them")
             return
-        if self._most is not None and len(files) >= self._most:
-            raise _TooMany
         self._folders.update(parents)
         files[name] = path
 
