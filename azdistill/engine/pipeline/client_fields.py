@@ -311,7 +311,10 @@ def check_unreplaced(node: YamlNode) -> None:
 def check_sweep_job(root: YamlNode) -> None:
     """Check the fields of a sweep job outside a pipeline, and of its trial."""
     refuse_unknown(root, SWEEP_JOB, expressions=False)
-    refuse_unknown(root.at("trial"), TRIAL, expressions=False)
+    trial = root.at("trial")
+    refuse_unknown(trial, TRIAL, expressions=False)
+    refuse_unknown(trial.at("resources"), RESOURCES, expressions=False)
+    _check_typed(trial.at("distribution"), DISTRIBUTIONS, expressions=False)
 
 
 def _check_address(node: YamlNode) -> None:
@@ -328,7 +331,8 @@ def check_node(job: YamlNode, kind: str) -> None:
     inline = {"command": INLINE_COMMAND, "parallel": INLINE_PARALLEL}.get(kind)
     is_inline = inline is not None and not (job.field and job.value.get("component"))
     expressions = takes_expressions(job)
-    if inline and is_inline:
+    has_kind = bool(not job.field or job.value.get("type") or job.value.get("command"))
+    if inline and is_inline and has_kind:
         refuse_unknown(job, inline, expressions)
     else:
         check_types(job, COMPONENT_NODE)
@@ -403,7 +407,7 @@ def check_identity(node: YamlNode) -> None:
         return
     fields = node.mapping()
     known = IDENTITIES.get(_snake_case(str(fields.get("type"))))
-    if fields and known is None:
+    if isinstance(node.value, Mapping) and known is None:
         node.at("type").error("invalid_choice", f"must be one of {', '.join(IDENTITIES)}", scope="azure")
     elif known:
         refuse_unknown(node, known)
@@ -420,8 +424,11 @@ def _check_services(node: YamlNode, expressions: bool) -> None:
         if not isinstance(service.value, Mapping):
             service.error("wrong_type", "Azure ML requires a mapping", "write {type: ssh}", refused_by=CLIENT)
             continue
-        own = SERVICE_OF_TYPE.get(str(service.value.get("type")).lower(), {})
-        refuse_unknown(service, {**SERVICE_FIELDS, **own}, expressions)
+        type = service.value.get("type")
+        known = dict(SERVICE_FIELDS)
+        for name, fields in SERVICE_OF_TYPE.items():
+            known |= fields if type is None or str(type).lower() == name else {}
+        refuse_unknown(service, known, expressions)
 
 
 def _check_queue(node: YamlNode) -> None:

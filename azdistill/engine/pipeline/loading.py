@@ -360,9 +360,9 @@ class _Reader:
         value = node.value
         if isinstance(value, Mapping):
             path = value.get("path")
+            check_input(node, expressions)
             if isinstance(path, str) and is_expression(path):
                 return _reference(node.at("path"), path)
-            check_input(node, expressions)
             return self._data(node) if path is not None else as_scalar(value.get("value"))
         if isinstance(value, list):
             node.error("wrong_type", "must be a literal, an expression, or a mapping with type and path")

@@ -134,7 +134,7 @@ def _from_numbers(type: str, numbers: list[float]) -> Distribution:
 def _choice(node: YamlNode) -> Choice | None:
     values = node.value
     if not isinstance(values, list) or not values:
-        authorities = SERVICE_AND_ENGINE if values == [] else CLIENT_AND_ENGINE
+        authorities = CLIENT_AND_ENGINE if values else SERVICE_AND_ENGINE
         node.error("wrong_type", "must be a list of at least one value", refused_by=authorities)
         return None
     if any(isinstance(value, str) and is_expression(value) for value in values):
