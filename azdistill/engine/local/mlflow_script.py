@@ -1,8 +1,10 @@
 """MLflow's server for one database: `python -P mlflow_script.py LISTENER DATABASE ARTIFACTS`.
 
-LISTENER is the file descriptor of a socket that listens already, on which requests may be waiting.
+LISTENER is the file descriptor of a socket that listens already, on which requests may be waiting. A request needs the
+token of $AZDISTILL_TRACKING_TOKEN.
 """
 
+import hmac
 import os
 import socket
 import sys
@@ -31,6 +33,19 @@ class Handler(WSGIRequestHandler):
         pass
 
 
+class WithToken:
+    """A WSGI application that refuses requests without a token."""
+
+    def __init__(self, application: Any, token: str) -> None:
+        self._application, self._expected = application, f"Bearer {token}".encode()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        if hmac.compare_digest(environ.get("HTTP_AUTHORIZATION", "").encode(), self._expected):
+            return self._application(environ, start_response)
+        start_response("401 Unauthorized", [("Content-Type", "text/plain")])
+        return [b"the token is missing or wrong\n"]
+
+
 def serve(listener: int, database: str, artifacts: str) -> None:
     # Also makes MLflow refuse requests of web pages. Source: mlflow.server.
     os.environ["_MLFLOW_SERVER_FILE_STORE"] = database
@@ -38,7 +53,7 @@ def serve(listener: int, database: str, artifacts: str) -> None:
     from mlflow.server import app
 
     server = Server(listener)
-    server.set_app(app)
+    server.set_app(WithToken(app, os.environ["AZDISTILL_TRACKING_TOKEN"]))
     server.serve_forever()
 
 

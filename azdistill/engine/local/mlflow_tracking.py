@@ -6,6 +6,7 @@ not that of this process sends its metrics to a server of this version, over HTT
 
 import logging
 import os
+import secrets
 import socket
 import sys
 import threading
@@ -15,7 +16,7 @@ from pathlib import Path
 from select import POLLIN, poll
 from shlex import join
 
-from azdistill.engine.job_variables import TRACKING_DATABASE
+from azdistill.engine.job_variables import TRACKING_DATABASE, TRACKING_TOKEN
 from azdistill.engine.local.processes import Launch, Processes, Stopped
 from azdistill.engine.local.pythons import Python
 from azdistill.engine.local.variables import ARTIFACTS, LOOPBACK, TRACKING_URI, database_address
@@ -46,9 +47,11 @@ class Tracking:
             return {}
         if self._server is None:
             return {TRACKING_URI: (self._home / ARTIFACTS).as_uri(), "MLFLOW_ALLOW_FILE_STORE": "true"}
+        token = self._server.token
         if python.mlflow_server and python.mlflow == self._own.mlflow:  # mlflow-skinny cannot open a database
-            return {}
-        return {TRACKING_URI: self._server.address, TRACKING_DATABASE: self._database}
+            return {TRACKING_TOKEN: token}
+        own = {"MLFLOW_TRACKING_USERNAME": "", "MLFLOW_TRACKING_TOKEN": token}  # MLflow prefers a name to a token
+        return {TRACKING_URI: self._server.address, TRACKING_DATABASE: self._database, TRACKING_TOKEN: token, **own}
 
     @property
     def replacement(self) -> tuple[str, str] | None:
@@ -66,6 +69,7 @@ class _Server:
 
     def __init__(self, home: Path, database: str) -> None:
         self._home, self._database = home, database
+        self.token = secrets.token_urlsafe()
         self._listener = socket.create_server((LOOPBACK, 0))
         self.address = f"http://{LOOPBACK}:{self._listener.getsockname()[1]}"
         self._ending, self._end = socket.socketpair()
@@ -95,7 +99,7 @@ class _Server:
         arguments = (str(self._listener.fileno()), self._database, str(self._home / ARTIFACTS))
         command = join([sys.executable, "-P", str(_SCRIPT), *arguments])
         log = self._home / LOG
-        variables = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+        variables = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", TRACKING_TOKEN: self.token}
         launch = Launch(f"exec {command}", self._home, log, variables, (self._listener.fileno(),))
         processes = Processes(grace=0)
         try:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
 
-from azdistill.engine.job_variables import TRACKING_DATABASE
+from azdistill.engine.job_variables import TRACKING_DATABASE, TRACKING_TOKEN
 from azdistill.engine.local.pythons import Python
 from azdistill.engine.local.storage import remove
 from azdistill.engine.local.variables import TRACKING_URI
@@ -64,7 +64,9 @@ def create_overlay(folder: Path, base: Python, tracking: tuple[str, str] | None)
 def _tracking_line(packages: Path, database: str, server: str) -> str:
     is_installed = f"os.path.isdir({str(packages / 'mlflow')!a})"
     is_database = f"os.environ.get({TRACKING_URI!a}) == {database!a}"
+    token = f"os.environ.get({TRACKING_TOKEN!a}, '')"
     variables = f"{TRACKING_URI}={server!a}, {TRACKING_DATABASE}={database!a}"
+    variables += f", MLFLOW_TRACKING_TOKEN={token}, MLFLOW_TRACKING_USERNAME=''"
     return f"import os; {is_installed} and {is_database} and os.environ.update({variables})\n"
 
 

@@ -18,19 +18,21 @@ from tests.engine.local.conftest import Project
 UV = Path(sys.executable).with_name("uv")
 OWN = metadata.version("mlflow")
 
-# As a client of any version creates an experiment; and as a web page would, whose name leads to this machine.
+# As a client of any version creates an experiment; and as a web page and another user of the machine would.
 CREATE = """
 import json, os, urllib.error, urllib.request
 url = os.environ["MLFLOW_TRACKING_URI"] + "/api/2.0/mlflow/experiments/create"
 def create(name, **headers):
     content = json.dumps({"name": name}).encode()
     request = urllib.request.Request(url, content, {"Content-Type": "application/json", **headers})
-    return json.load(urllib.request.urlopen(request))["experiment_id"]
-print(create("by http"))
-try:
-    create("by a page", Host="page.example")
-except urllib.error.HTTPError as error:
-    print(error.code)
+    try:
+        return json.load(urllib.request.urlopen(request))["experiment_id"]
+    except urllib.error.HTTPError as error:
+        return error.code
+token = "Bearer " + os.environ["MLFLOW_TRACKING_TOKEN"]
+print(create("by http", Authorization=token))
+print(create("by a page", Authorization=token, Host="page.example"))
+print(create("by another user"), create("by another user", Authorization="Bearer x"))
 """
 LOG = """
 import sys, mlflow
@@ -115,8 +117,8 @@ def test_the_server_starts_with_the_first_request_and_ends_with_the_run(
     node = {"command": "python create.py", "code": "./src"}
     project.write("pipeline.yml", json.dumps({"jobs": {"older": node | {"environment": "azureml:older:1"}}}))
     project.run(interpreters={"older": environment(project.root / "older", "1.2.3")}).check()
-    experiment, refused = (project.folder / "older/log.txt").read_text().split()
-    assert refused == "403"
+    experiment, *refused = (project.folder / "older/log.txt").read_text().split()
+    assert refused == ["403", "401", "401"]
     with sqlite3.connect(project.home / "mlflow.db") as database:
         ((location,),) = database.execute("select artifact_location from experiments where name = 'by http'")
     assert location == f"{project.home}/mlruns/{experiment}"

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from azdistill.engine.job_variables import TRACKING_DATABASE
 from azdistill.engine.local.sweeps.sampling import Values
 from azdistill.engine.local.variables import ARTIFACTS, TRACKING_URI
 
@@ -30,7 +31,9 @@ class TrialTracker:
 
     def __init__(self, variables: Mapping[str, str], sweep: str) -> None:
         """Raises TrackingFailed. MLflow needs some seconds to create a sqlite database."""
-        address = variables[TRACKING_URI]
+        address = variables.get(
+            TRACKING_DATABASE, variables[TRACKING_URI]
+        )  # this process has the version of the database
         self.experiment = variables.get(EXPERIMENT_NAME) or sweep
         with _OPEN_LOCK:
             _import_mlflow()
