@@ -43,7 +43,7 @@ def test_a_command_has_the_variables_of_a_job_but_no_workspace(project: Project)
         "OWN": "yes",
     }
     assert {name: shown.get(name) for name in expected} == expected
-    assert not [name for name in shown if name.startswith(("AZUREML_ARM", "AZUREML_WORKSPACE")) or "TOKEN" in name]
+    assert not [name for name in shown if name.startswith(("AZUREML_ARM", "AZUREML_WORKSPACE")) or "RUN_TOKEN" in name]
     assert azure_ml_job(shown) is None
 
 

@@ -31,9 +31,8 @@ class TrialTracker:
 
     def __init__(self, variables: Mapping[str, str], sweep: str) -> None:
         """Raises TrackingFailed. MLflow needs some seconds to create a sqlite database."""
-        address = variables.get(
-            TRACKING_DATABASE, variables[TRACKING_URI]
-        )  # this process has the version of the database
+        # This process has the version of the database, and needs no server.
+        address = variables.get(TRACKING_DATABASE, variables[TRACKING_URI])
         self.experiment = variables.get(EXPERIMENT_NAME) or sweep
         with _OPEN_LOCK:
             _import_mlflow()
