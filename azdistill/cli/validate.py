@@ -69,7 +69,8 @@ def validate(
     if format != ProblemFormat.text:
         print_text(render(problems, format))
         raise typer.Exit(InputError.exit_code if failed else 0)
-    if advice := force_advice(problems, shlex.join(["azdistill", "run", str(path)])):
+    advice = force_advice(problems, shlex.join(["azdistill", "run", str(path)]))
+    if advice and _runs_here(path):
         print_text(render(problems, format), file=sys.stderr)
         print_text(advice, file=sys.stderr)
         raise typer.Exit(InputError.exit_code)
@@ -179,6 +180,25 @@ def _check_pipeline(path: Path, inputs: Mapping[str, str], sdk: bool) -> "tuple[
     if sdk and not has_errors(problems):
         problems = [*problems, *_check_with_sdk(path)]
     return f"{path}: valid: Azure ML accepts it, as far as can be checked here", problems
+
+
+def _runs_here(path: Path) -> bool:
+    """True if the local engine refuses nothing of a pipeline, with --force."""
+    from azdistill.cli.paths import pipeline_file
+    from azdistill.contracts.errors import InputError
+    from azdistill.engine.local.registered import registered_in
+    from azdistill.engine.local.storage import home_folder
+    from azdistill.engine.pipeline.checks import require_runnable
+    from azdistill.engine.pipeline.loading import load_pipeline
+
+    try:
+        pipeline = pipeline_file(path)
+        home = home_folder(path if path.is_dir() else path.parent)
+        if pipeline:
+            require_runnable(load_pipeline(pipeline, registered_in(home)), force=True)
+    except InputError:
+        return False
+    return pipeline is not None
 
 
 def _check_with_sdk(pipeline: Path) -> "Sequence[Problem]":

@@ -163,6 +163,13 @@ def test_errors_of_azure_alone_are_passed_with_force(azdistill: Command, pipelin
     assert (done.code, done.err.splitlines()[0]) == (0, refused.replace(": jobs.a", ": warning: jobs.a"))
 
 
+def test_validate_advises_no_run_of_what_cannot_run_here(azdistill: Command, pipeline: Writer) -> None:
+    registered = {"type": "command", "component": "azureml:none:1", "limits": {"timeoutt": 3}}
+    done = azdistill("validate", pipeline({"a": registered}))
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "timeoutt" in done.err
+
+
 def test_a_cycle_cannot_be_forced(azdistill: Command, pipeline: Writer) -> None:
     reads, writes = {"x": "${{parent.jobs.a.outputs.y}}"}, {"y": {"type": "uri_file"}}
     done = azdistill("run", pipeline({"a": command("true", inputs=reads, outputs=writes)}), "--force")
