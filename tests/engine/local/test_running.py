@@ -183,6 +183,22 @@ def test_ignored_files_are_not_in_the_snapshot(project: Project) -> None:
     assert sorted(project.text("show").split()) == ["./.amlignore", "./.gitignore", "./kept.py"]
 
 
+def test_a_zip_of_an_included_folder_is_reused_until_the_folder_changes(project: Project) -> None:
+    list_zip = "python -m zipfile -l lib.zip | tail -n +3 | cut -d' ' -f1 > ${{outputs.out}}"
+    component = (
+        f"type: command\ncommand: {list_zip}\nadditional_includes: [lib.zip]\noutputs: {{out: {{type: uri_file}}}}\n"
+    )
+    project.write("c.yml", component)
+    project.write("pipeline.yml", "jobs: {show: {component: ./c.yml}}")
+    project.write("lib/a.py", "1")
+    assert project.states() == {"show": "completed"}
+    assert project.text("show") == "lib/a.py\n"
+    assert project.states() == {"show": "reused"}
+    project.write("lib/b.py", "2")
+    assert project.states() == {"show": "completed"}
+    assert project.text("show") == "lib/a.py\nlib/b.py\n"
+
+
 def test_run_folders_and_the_home_folder_are_not_in_the_snapshot(project: Project) -> None:
     project.write("pipeline.yml", single_job("find . -name '*.y*ml' > ${{outputs.out}}", "code: ."))
     assert project.states() == {"show": "completed"}
