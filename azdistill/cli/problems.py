@@ -31,7 +31,7 @@ def render_error(error: AzdistillError) -> str:
 
 
 def force_advice(problems: Iterable[Problem], command: str) -> str:
-    """How to run a pipeline file here in spite of its errors; empty where the local engine cannot run it.
+    """How to run a pipeline file here in spite of these errors; empty where the local engine has one of them, too.
 
     `command` is the command line without --force, which a run needs unless all errors are about Azure ML only.
     """
@@ -39,7 +39,7 @@ def force_advice(problems: Iterable[Problem], command: str) -> str:
     if not errors or not all(map(can_be_forced, errors)):
         return ""
     option = "" if all(problem.scope == "azure" for problem in errors) else " --force"
-    return f"The local engine can run it nevertheless: {command}{option}"
+    return f"A local run can ignore these errors: {command}{option}"
 
 
 def as_object(problem: Problem) -> Mapping[str, Any]:

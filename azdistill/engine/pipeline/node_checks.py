@@ -88,7 +88,7 @@ class NodeCheck:
             hint = node.suggest(value.name, self.pipeline.inputs)
             node.error("unknown_input", "the pipeline has no such input", hint)
             return
-        if "." in value.name and not self.job.value.get("component"):
+        if "." in value.name and not self.job.value.get("component") and not self.pipeline.is_single:
             message = "azure-ai-ml finds an input with a dot in its name only for a job with a component"
             node.error("invalid_reference", message, "rename it", refused_by=CLIENT)
         declared = self.pipeline.ports.get(value.name)
