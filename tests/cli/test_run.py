@@ -158,7 +158,7 @@ def test_errors_of_azure_alone_are_passed_with_force(azdistill: Command, pipelin
     assert "jobs.a.limits.timeoutt: unknown field" in refused
     run = f"azdistill run {path} -o {Path('runs', path.parent.name)}"
     assert advice == f"A local run can ignore these errors: {run} --force"
-    assert azdistill("validate", path).err.endswith(f"nevertheless: azdistill run {path} --force\n")
+    assert azdistill("validate", path).err.endswith(f"these errors: azdistill run {path} --force\n")
     done = azdistill("run", path, "--force")
     assert (done.code, done.err.splitlines()[0]) == (0, refused.replace(": jobs.a", ": warning: jobs.a"))
 
