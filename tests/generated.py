@@ -17,6 +17,7 @@ from azdistill.job.model import DistillationJob
 from azdistill.job.plan import plan
 from azdistill.job.schema import job_schema
 from azdistill.reporting.report import report_schema
+from tests.engine.pipeline.conformance import conformance_page
 from tests.engine.pipeline.wrong import wording
 from tests.infra.roles_page import PAGE as INFRA_PAGE
 from tests.infra.roles_page import roles_page
@@ -49,6 +50,7 @@ def generated() -> dict[Path, str]:
             (ROOT / "tests" / "goldens" / "tutorial.yml", _pipeline(TUTORIAL)),
             (ROOT / "tests" / "engine" / "pipeline" / "wording.txt", wording()),
             (ROOT / "docs" / "reference.md", reference()),
+            (ROOT / "docs" / "conformance.md", conformance_page()),
             (ROOT / "docs" / "faults.md", fault_page()),
             (ROOT / "docs" / "mounts.md", mount_page()),
             (INFRA_PAGE, roles_page()),

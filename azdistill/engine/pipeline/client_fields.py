@@ -20,7 +20,7 @@ from azdistill.engine.pipeline.yaml_node import YamlNode
 # `texts` is a mapping of names to texts, of which those of `nullable texts` may be null. `name` is a text that is not
 # empty, and `definition` is one or a mapping. `list` is a list of texts, `arguments` is a text or a list of texts,
 # `scalar` is text or a number. `setting` and `any` may be anything but null, and `nullable` that, too.
-Text = Literal["text", "name", "definition", "texts", "nullable texts", "list", "arguments"]
+Text = Literal["text", "nullable text", "name", "definition", "texts", "nullable texts", "list", "arguments"]
 Kind = Text | Literal["integer", "bound", "boolean", "mapping", "scalar", "setting", "any", "nullable"]
 Fields = Mapping[str, Kind]
 
@@ -76,7 +76,8 @@ TRIAL: Fields = {
 COMPONENT_NODE: Fields = {
     "type": "name",
     "properties": "nullable texts",
-    **dict.fromkeys(("name", "comment", "compute"), "text"),
+    **dict.fromkeys(("name", "command", "comment", "compute"), "text"),
+    "code": "nullable text",
     "environment": "definition",
     **dict.fromkeys((*_RUN_SETTINGS, "identity", "services"), "any"),
 }
@@ -192,7 +193,7 @@ ROUTE: Fields = {"port": "integer", "path": "text"}
 
 _COMPONENT_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TYPES = {
-    "text": "text",
+    **dict.fromkeys(("text", "nullable text"), "text"),
     "name": "text",
     "definition": "text or a mapping",
     **dict.fromkeys(("texts", "nullable texts"), "a mapping of names to texts"),
@@ -228,7 +229,7 @@ def check_types(node: YamlNode, fields: Fields, expressions: bool = True) -> Non
 
 
 def _check_type(node: YamlNode, kind: Kind, expressions: bool) -> None:
-    if kind == "nullable":
+    if kind == "nullable" or (kind == "nullable text" and node.value is None):
         return
     if node.value is None:
         node.error("wrong_type", "Azure ML refuses an empty field", "remove it or give it a value", scope="azure")
@@ -244,7 +245,7 @@ def _check_type(node: YamlNode, kind: Kind, expressions: bool) -> None:
 
 def _has_type(value: object, kind: Kind) -> bool:
     match kind:
-        case "text":
+        case "text" | "nullable text":
             return isinstance(value, str)
         case "name":
             return isinstance(value, str) and value != ""

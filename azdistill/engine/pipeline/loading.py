@@ -11,12 +11,15 @@ from typing import Literal
 from azdistill.engine.errors import PipelineError
 from azdistill.engine.pipeline.authorities import CLIENT, CLIENT_AND_ENGINE, ENGINE, SERVICE_AND_ENGINE
 from azdistill.engine.pipeline.client_fields import (
+    COMPONENT,
     check_component_file,
     check_node,
     check_output_port,
     check_pipeline_job,
     check_port,
     check_sweep_job,
+    check_types,
+    check_unreplaced,
     takes_expressions,
 )
 from azdistill.engine.pipeline.components import (
@@ -170,6 +173,8 @@ class _Reader:
             type.error("invalid_choice", "is not a pipeline file", "write type: pipeline")
         if self.is_component:
             self.root.check_fields(_COMPONENT_FIELDS)
+            check_types(self.root, COMPONENT, expressions=False)
+            check_unreplaced(self.root)
             if len(self.open_files) == 1:  # a file of its own, not part of a pipeline
                 check_component_file(self.root)
                 if type.value is None:

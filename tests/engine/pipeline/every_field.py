@@ -88,7 +88,7 @@ sampling_algorithm: {type: random, seed: 1, rule: sobol}
 search_space:
   n: {type: choice, values: [1, 2]}
 objective: {goal: minimize, primary_metric: loss}
-early_termination: {type: bandit, slack_factor: 0.1, evaluation_interval: 1, delay_evaluation: 2}
+early_termination: {type: bandit, slack_factor: 0.1, evaluation_interval: 2, delay_evaluation: 2}
 limits: {max_total_trials: 4, max_concurrent_trials: 2, timeout: 60, trial_timeout: 30}
 queue_settings: {job_tier: spot, priority: low}
 """
