@@ -136,7 +136,7 @@ def _component(
         _check_snapshot({"code": task, "additional_includes": node}, component)
     if kind == "command":
         _check_command(node, component)
-        if component.code is None and node.value.get("code"):
+        if component.code is None and isinstance(node.value.get("code"), str):
             message = "the local engine has no copy of this code"
             node.at("code").error("unsupported_locally", message, "name a local folder", scope="local")
     if kind == "parallel":
@@ -231,7 +231,10 @@ def _type_of(value: Any) -> str:
 
 
 def _code(node: YamlNode) -> Path | None:
-    """The local code folder, None for a remote folder or none."""
+    """The local code folder, None for a remote folder or none. Previews of Azure ML had `{local_path: FOLDER}`."""
+    if folder := node.value.get("local_path") if isinstance(node.value, Mapping) else None:
+        node.error("wrong_type", "must be text", f"write code: {folder}", value=None)
+        return None
     text = node.text()
     if text is None or re.match(r"azureml:|https?:|git\+", text):
         return None

@@ -162,6 +162,8 @@ AREAS: Mapping[str, Area] = {
             "missing_compute", "pipeline.yml:10", "jobs.prepare.compute", scope="azure"),
         "missing component file": Case(P, "./train.yml", "./trian.yml",
             "unreadable_file", "pipeline.yml:19", "jobs.train.component", "./trian.yml"),
+        "code of a preview": Case(A, "code: ./src", "code: {local_path: ./src}",
+            "wrong_type", "prepare.yml:8", "code"),
         "code of a repository": Case(A, "code: ./src", "code: git+https://example.com/repository.git",
             "unsupported_locally", "prepare.yml:8", "code", "git+https://example.com/repository.git", scope="local"),
         "missing code": Case(A, "code: ./src", "code: ./source",
