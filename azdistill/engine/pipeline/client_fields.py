@@ -34,12 +34,11 @@ _JOB: Fields = {
     "compute": "text",
     "type": "name",
     "identity": "setting",
-    "services": "any",
-    **dict.fromkeys(("inputs", "outputs"), "nullable"),
+    **dict.fromkeys(("$schema", "services", "inputs", "outputs"), "any"),
 }
 PIPELINE: Fields = {
     **_JOB,
-    **dict.fromkeys(("$schema", "settings"), "any"),
+    "settings": "any",
     **dict.fromkeys(("jobs", "component"), "nullable"),
 }
 SETTINGS: Fields = {
@@ -59,6 +58,7 @@ INLINE_PARALLEL: Fields = {
     **dict.fromkeys(("task", "input_data", "mini_batch_size", "partition_keys", "retry_settings"), "any"),
     **dict.fromkeys(("error_threshold", "mini_batch_error_threshold", "max_concurrency_per_instance"), "any"),
     **dict.fromkeys(("logging_level", "resources", "environment_variables"), "any"),
+    "tags": "mapping",
 }
 # A sweep job outside a pipeline, and its trial.
 SWEEP_JOB: Fields = {
@@ -79,7 +79,7 @@ COMPONENT_NODE: Fields = {
     **dict.fromkeys(("name", "command", "comment", "compute"), "text"),
     "code": "nullable text",
     "environment": "definition",
-    **dict.fromkeys((*_RUN_SETTINGS, "identity", "services"), "any"),
+    **dict.fromkeys((*_RUN_SETTINGS, "identity", "services", "inputs", "outputs"), "any"),
 }
 
 # The types of counts and of shm_size are checked with their bounds.
@@ -146,7 +146,7 @@ COMPONENT: Fields = {
     "is_deterministic": "boolean",
     **dict.fromkeys(("tags", "properties"), "mapping"),
     "environment": "definition",
-    **dict.fromkeys(("resources", "distribution", "queue_settings", "code"), "any"),
+    **dict.fromkeys(("resources", "distribution", "queue_settings", "code", "inputs", "outputs"), "any"),
     "additional_includes": "list",
 }
 # Fields of a parallel job or component that may not be empty.

@@ -219,7 +219,7 @@ class _Reader:
             _check_finite(node)
             return as_scalar(value)
         if not self.is_component:
-            check_input(node, expressions=False)
+            check_input(node, expressions=True)
         if lower(value.get("type"), "") in DATA_TYPES or "path" in value:
             return self._data(node) if value.get("path") else None
         return as_scalar(value.get("default", value.get("value")))
