@@ -19,8 +19,8 @@ UNKNOWN = "unknown, because not all rows are on this machine"
 
 def plan(
     job: Annotated[Path, typer.Argument(metavar="JOB", help="job file (YAML)")],
-    settings: Settings = None,
     format: Annotated[Format, typer.Option("--format", help="json: one object, for programs")] = Format.text,
+    settings: Settings = None,
 ) -> None:
     """Show what a job does and needs: nodes, rows, cost, memory.
 
