@@ -81,7 +81,7 @@ def verdict(name: str) -> Verdict:
     if file is None:
         problem = Problem(code="other_kind", message="is taken for a distillation job", file=path)
         return Verdict("distillation job", problems=(problem,))
-    return Verdict(str(kind), problems=tuple(validate_file(file)))
+    return Verdict(str(kind or "not readable"), problems=tuple(validate_file(file)))
 
 
 def client_verdict(name: str) -> Refused:
