@@ -20,8 +20,9 @@ LITERAL_TYPES = ("string", "integer", "number", "boolean")
 # Type of a port that declares none: it accepts everything.
 ANY = "any"
 
-# `azureml:`, `azureml://`, `https://`; a single letter is a drive.
-_ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:")
+# `azureml:`, `azureml://`, `https://`; a single letter is a drive. The client takes the id of an asset in Azure Resource
+# Manager without `azureml:`, too.
+_ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:|/subscriptions/[^/]+/resourceGroups/", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
