@@ -20,8 +20,8 @@ LITERAL_TYPES = ("string", "integer", "number", "boolean")
 # Type of a port that declares none: it accepts everything.
 ANY = "any"
 
-# `azureml:`, `azureml://`, `https://`; a single letter is a drive. The client takes the id of an asset in Azure Resource
-# Manager without `azureml:`, too.
+# `azureml:`, `azureml://`, `https://`; a single letter is a drive. The client also takes the id of an asset in Azure
+# Resource Manager without `azureml:`.
 _ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:|/subscriptions/[^/]+/resourceGroups/", re.IGNORECASE)
 
 
