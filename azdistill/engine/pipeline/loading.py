@@ -70,7 +70,10 @@ _COMMAND_FIELDS = frozenset(
     "additional_includes comment retry_settings".split()
 )
 # Fields that Azure ML reads and then ignores, by type of job.
-_IGNORED_FIELDS = {"command": ("retry_settings",), "sweep": ("identity", "environment_variables")}
+_IGNORED_FIELDS = {
+    "command": ("retry_settings", "command", "code", "environment"),
+    "sweep": ("identity", "environment_variables"),
+}
 
 # Maximum numbers of jobs, and of inputs and outputs of their components, that are read. A small pipeline file may name
 # a component with thousands of inputs in each job.
@@ -350,13 +353,13 @@ class _Reader:
         return _Reader(document, self.open_files, self.registered).pipeline()
 
     def _with_job_settings(self, job: YamlNode, named: YamlNode, component: Component, kind: str) -> Component:
-        """The component with what a job that names it overrides: kind, environment and parallel settings."""
+        """The component with what a job that names it overrides: kind and parallel settings."""
         if kind == "sweep":
             return replace(component, kind=kind)
         if job.value.get("type") and kind in JOB_TYPES and kind != component.kind:
             named.error("type_mismatch", f"the component is of type {component.kind}, but the job of type {kind}")
         if named.value and job.value.get("environment"):
-            component = replace(component, environment=read_environment(job.at("environment")))
+            read_environment(job.at("environment"))  # only for its problems: that of the component counts
         if named.value and component.parallel:
             component = replace(component, parallel=read_parallel(job, component.parallel))
         return component
@@ -420,7 +423,7 @@ def _check_node_fields(job: YamlNode, kind: str) -> None:
         job.check_fields(PARALLEL_FIELDS)
     for name in _IGNORED_FIELDS.get(kind, ()) if job.field else ():
         if job.value.get(name) is not None and (has_component or kind != "command"):
-            message = f"Azure ML ignores this field of a {kind} job"
+            message = f"Azure ML ignores this field of a {kind} job{' with a component' * has_component}"
             job.at(name).warning("ignored_field", message, "remove it", value=None)
     if kind in _CHECKED_TYPES:
         check_node(job, kind)

@@ -223,6 +223,8 @@ _IN_DEFINITION = Local("run", _DEFINITION, "local/test_reuse.py::"
 _NO_CLUSTER = Local("ignored", "the command starts once, with a warning where it has several instances")
 SPECIAL: dict[tuple[str, str], Local] = {
     ("Pipeline job", "component"): Local("refused", "run the file of the component instead"),
+    **{("Command job with a component", name): Local("ignored", "as on Azure ML: the component's counts")
+       for name in ("command", "code", "environment")},
     ("Command component", "name"): _COMPONENT_NAME,
     ("Parallel component", "name"): _COMPONENT_NAME,
     ("Pipeline component", "version"): Local("ignored", "registers the asset on Azure ML"),
