@@ -142,7 +142,7 @@ OUTPUT: Fields = {
 }
 COMPONENT: Fields = {
     **dict.fromkeys(("$schema", "display_name", "description", "command"), "text"),
-    "version": "scalar",
+    "version": "any",
     "is_deterministic": "boolean",
     **dict.fromkeys(("tags", "properties"), "mapping"),
     "environment": "definition",
@@ -375,7 +375,7 @@ def check_parallel_fields(node: YamlNode, expressions: bool = True) -> None:
     check_types(node, PARALLEL, expressions)
     for section, fields in (("task", TASK), ("retry_settings", RETRY_SETTINGS)):
         if isinstance(node.at(section).value, Mapping):
-            check_types(node.at(section), fields, expressions)
+            check_types(node.at(section), fields)
 
 
 def check_component(node: YamlNode) -> None:
@@ -399,7 +399,7 @@ def check_component_file(root: YamlNode) -> None:
     elif not _COMPONENT_NAME.fullmatch(str(name.value)) or not isinstance(name.value, str):
         message = "names of components have lower case letters, digits and _, and start with a letter"
         name.error("invalid_name", message, scope="azure")
-    check_types(root, dict.fromkeys(("tags", "properties"), "texts"))
+    check_types(root, {"tags": "texts"})
 
 
 def check_identity(node: YamlNode) -> None:
