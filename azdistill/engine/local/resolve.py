@@ -23,7 +23,7 @@ from azdistill.engine.local.storage import (
     local_path,
     output_path,
 )
-from azdistill.engine.pipeline.expressions import InputText, JobOutput, PipelineInput
+from azdistill.engine.pipeline.expressions import InputText, JobOutput, PipelineInput, required_names
 from azdistill.engine.pipeline.flatten import SEPARATOR
 from azdistill.engine.pipeline.model import Data, Environment, Node, OutputSetting, Pipeline, Scalar
 from azdistill.engine.pipeline.parallel import reuse_settings
@@ -73,9 +73,9 @@ class Resolver:
         self._read = {value for node in pipeline.nodes.values() for value in node.inputs.values()}
 
     def check(self) -> None:
-        """Raises PipelineError with every input that this machine does not have and every output whose path is
-        not inside its datastore."""
-        problems = dict.fromkeys((*self._input_problems(), *self._output_problems()))
+        """Raises PipelineError with every input that this machine does not have, every optional one that a command
+        needs, and every output whose path is not inside its datastore."""
+        problems = dict.fromkeys((*self._input_problems(), *self._value_problems(), *self._output_problems()))
         if problems:
             raise PipelineError(problems=list(problems))
 
@@ -151,6 +151,27 @@ class Resolver:
                     self._check_input(data, self._field(node, name))
                 except PipelineError as error:
                     yield from error.problems
+
+    def _value_problems(self) -> Iterator[Problem]:
+        """Optional inputs that have no value in this run, and are not inside of `$[[ ]]`."""
+        for node in self.pipeline.nodes.values():
+            parallel, searched = node.component.parallel, node.sweep.space if node.sweep else {}
+            required = required_names(parallel.arguments if parallel else node.component.command)
+            for name in node.component.inputs:
+                if f"inputs.{name}" in required and name not in searched and self._input_value(node, name) is None:
+                    yield self._missing_value(node, name)
+
+    def _missing_value(self, node: Node, name: str) -> Problem:
+        field = self._field(node, name)
+        return Problem(
+            code="missing_value",
+            message=f"the command of {node.name} needs its value: it is not inside of $[[ ]]",
+            fix=f"set it with --set inputs.{field[1]}=VALUE" if field[0] == "inputs" else "give it a value",
+            field=field,
+            file=self.pipeline.path,
+            line=self.pipeline.document.line(field),
+            refused_by=("engine",),
+        )
 
     def _check_input(self, data: Data, path: FieldPath) -> None:
         file, line = self.pipeline.path, self.pipeline.document.line(path)

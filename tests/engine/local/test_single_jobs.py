@@ -2,6 +2,7 @@
 
 import pytest
 
+from azdistill.engine.errors import PipelineError
 from tests.engine.local.conftest import Project
 
 COMMAND_JOB = """
@@ -46,3 +47,44 @@ def test_a_sweep_job_gives_the_output_of_its_best_trial(project: Project) -> Non
     project.write("pipeline.yml", SWEEP_JOB)
     project.run().check()
     assert project.text("pipeline") == "3 0.25\n"
+
+
+COMPONENT = """
+name: say
+type: command
+command: echo ${{inputs.word}} ${{inputs.other}} > ${{outputs.out}}
+environment: azureml:e:1
+inputs:
+  word: {type: string}
+  other: {type: string, optional: true}
+outputs: {out: {type: uri_file}}
+"""
+
+PIPELINE = """
+type: pipeline
+settings: {default_compute: azureml:c}
+inputs: {other: {type: string, optional: true}}
+jobs:
+  say:
+    component: ./say.yml
+    inputs: {word: a, other: "${{parent.inputs.other}}"}
+"""
+
+
+@pytest.mark.parametrize(("pipeline", "inputs"), [(COMPONENT, {"word": "a"}), (PIPELINE, {})])
+def test_an_optional_input_that_the_command_needs_is_an_error_of_a_run_without_it(
+    project: Project, pipeline: str, inputs: dict[str, str]
+) -> None:
+    project.write("say.yml", COMPONENT)
+    project.write("pipeline.yml", pipeline)
+    with pytest.raises(PipelineError, match=r"inputs\.other: the command of say needs its value") as error:
+        project.run(inputs=inputs)
+    (problem,) = error.value.problems
+    assert (problem.code, problem.line, problem.refused_by) == (
+        "missing_value",
+        pipeline.split("other:")[0].count("\n") + 1,
+        ("engine",),
+    )
+    assert problem.fix == "set it with --set inputs.other=VALUE"
+    project.run(inputs={**inputs, "other": "b"}).check()
+    assert project.text("say") == "a b\n"
