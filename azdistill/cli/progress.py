@@ -114,7 +114,8 @@ def describe(node: NodeRun) -> str:
     if node.state == "completed":
         return f"completed in {node.seconds:.1f} s"
     if node.state == "failed":
-        return f"failed with exit code {node.exit_code} after {node.seconds:.1f} s"
+        code = "" if node.exit_code is None else f" with exit code {node.exit_code}"
+        return f"failed{code} after {node.seconds:.1f} s"
     return {"running": "started", "skipped": "skipped, because a node failed"}.get(node.state, node.state)
 
 

@@ -73,6 +73,14 @@ def test_the_log_of_a_single_node_is_shown_as_it_is_written(tmp_path: Path) -> N
     assert out.getvalue().endswith("fit: reused; --from fit runs it again\n")
 
 
+def test_a_node_that_could_not_be_started_has_no_exit_code(tmp_path: Path) -> None:
+    out, log = io.StringIO(), tmp_path / "log.txt"
+    log.write_text("azdistill: could not be started: Argument list too long\n")
+    with progress(out) as show:
+        show(Event({"a": NodeRun("a", "failed", log, 0.0)}))
+    assert out.getvalue() == "a: failed after 0.0 s\n"
+
+
 def test_the_last_line_of_a_log_is_its_last_one_with_text(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     assert last_line(log) == ""
