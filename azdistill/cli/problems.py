@@ -31,7 +31,7 @@ def render_error(error: AzdistillError) -> str:
 
 
 def force_advice(problems: Iterable[Problem], command: str) -> str:
-    """How to run a pipeline file here in spite of these errors; empty where the local engine has one of them, too.
+    """The command that runs a pipeline file here in spite of these errors; empty if the local engine refuses it, too.
 
     `command` is the command line without --force, which a run needs unless all errors are about Azure ML only.
     """

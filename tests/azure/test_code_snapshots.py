@@ -182,7 +182,7 @@ class BlobStorageClient:
 
 
 def client_upload(folder: Path) -> set[str] | str:
-    """What the client does with a folder that is an input: `_upload_to_datastore` and `BlobStorageClient.upload`."""
+    """Upload a folder that is an input as the client does: `_upload_to_datastore` and `BlobStorageClient.upload`."""
     storage, ignore = BlobStorageClient(), get_ignore_file(folder)
     try:
         get_object_hash(folder, ignore)

@@ -132,7 +132,7 @@ def _portable(message: str) -> str:
 
 
 def refused_later(name: str) -> list[Refusal]:
-    """What is refused after the client has read the file, by its comments."""
+    """Refusals after the client has read the file, by its comments."""
     text = (CORPUS / name).read_bytes().decode("utf-8", "replace")
     return [Refusal(cast(Authority, match[1]), match[2], match[3]) for match in _REFUSED_LATER.finditer(text)]
 

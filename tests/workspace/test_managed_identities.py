@@ -67,7 +67,7 @@ REFUSED = {
 def test_a_job_without_the_identity_of_its_compute_is_refused(
     client: MLClient, workspace: SimulatedWorkspace, tmp_path: Path, fault: FirstDayFault
 ) -> None:
-    """What the checks of `azdistill submit` report would be refused without them."""
+    """Without the checks of `azdistill submit`, the workspace refuses the same jobs."""
     bundle = compile_small_job(tmp_path, **fault.sections)
     if fault.plant is not nothing:
         assert submit(client, bundle).status == "NotStarted"

@@ -64,7 +64,7 @@ class RequiredRole:
 
 @dataclass(frozen=True)
 class EndpointAccess:
-    """What a step needs rights for that asks models at endpoints. It has no key for `token_urls`."""
+    """Resources that a step with requests to endpoints reads. It has no key for `token_urls`."""
 
     reads_connections: bool
     token_urls: Sequence[str]

@@ -43,7 +43,7 @@ def check_connections(teachers: Sequence[Mapping[str, Any]], connections: Connec
 
 
 def endpoint_accesses(bundle: Path, connections: Connections) -> dict[str, EndpointAccess]:
-    """What the identity of each asking step needs rights for, by step."""
+    """Resources that the identity of each step with requests to endpoints reads, by step."""
     return {step: _access(asked_by(bundle, step), connections) for step in ASKING_STEPS}
 
 

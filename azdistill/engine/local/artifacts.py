@@ -1,4 +1,4 @@
-"""What a command leaves next to its outputs: files in `./outputs` and `./logs`, and the logs of its processes."""
+"""Files that a command writes besides its outputs: in `./outputs` and `./logs`, and the logs of its processes."""
 
 import os
 from collections.abc import Iterator

@@ -140,7 +140,7 @@ class Environments:
         return node not in self._by_node or bool(_PIP.search(self._commands[node]))
 
     def missing_module(self, node: Node, log: Iterable[str]) -> str | None:
-        """What to do about the last missing module in the log of a failed node; None if it has none."""
+        """Advice about the last missing module in the log of a failed node; None if it has none."""
         modules = [match[1] for line in log if (match := _MISSING_MODULE.match(line))]
         if not modules:
             return None
@@ -191,7 +191,7 @@ def check_names(interpreters: Iterable[str], nodes: Iterable[Node]) -> None:
 
 
 def _installation_warnings(command: str) -> Iterator[str]:
-    """What a command installs, and where."""
+    """Warnings of the packages that a command installs, with the place."""
     if _PIP.search(command):
         yield f"installs packages; they are for this node only, in {OVERLAY} of its folder"
     if conda := _CONDA.search(command):

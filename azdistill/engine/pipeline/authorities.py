@@ -1,4 +1,4 @@
-"""Who refuses an error of a pipeline file: Azure's client, Azure ML's service, or the local engine.
+"""Authorities that refuse an error of a pipeline file: Azure's client, Azure ML's service, or the local engine.
 
 Verified with azure-ai-ml 1.35: `tests/engine/pipeline/test_authorities.py` gives it each wrong file of the tests.
 """
@@ -42,7 +42,7 @@ _REFUSED_BY: Mapping[str, tuple[Authority, ...]] = {
 
 
 def refused_by(code: str, scope: Scope) -> tuple[Authority, ...]:
-    """Who refuses an error of a code, where its check does not say it. An error of a local run is one of the engine,
-    and an error of Azure ML only is none of it."""
+    """Authorities that refuse an error of a code, where its check does not name them. An error of a local run is one of
+    the engine, and an error of Azure ML only is none of it."""
     authorities = ENGINE if scope == "local" else _REFUSED_BY.get(code, ENGINE)
     return tuple(name for name in authorities if scope != "azure" or name != "engine")

@@ -1,4 +1,4 @@
-"""How bash reads the text around a position in a command: its quotes, substitutions, here-documents and comments.
+"""Quotes, substitutions, here-documents and comments of bash around a position in a command.
 
 Paths of this machine are inserted into commands that were written for paths without blanks and quotes.
 """

@@ -29,7 +29,7 @@ jobs:
 
 @pytest.mark.parametrize("area", AREAS)
 def test_a_wrong_pipeline_can_be_forced_if_nothing_of_it_is_refused_here(area: str, tmp_path: Path) -> None:
-    """What cannot run stays an error at its line. Data that is not here, or not as its type says, is one of the
+    """An error that the engine has stays at its line. Data that is not here, or not as its type says, is one of the
     resolver."""
     for number, (name, case) in enumerate(AREAS[area].cases.items()):
         folder = tmp_path / str(number)
