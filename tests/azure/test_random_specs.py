@@ -132,7 +132,9 @@ def _sections(job: DistillationJob) -> dict[str, StepConfig]:
     return {
         "prepare": job.prepare,
         **({"augment": step_configs(job)["augment"]} if job.data.augment else {}),
-        "teacher": job.teacher,
+        "teacher": job.teacher.model_copy(
+            update={"require_logprobs": job.teacher.require_logprobs or job.train.loss_weights.top_k > 0}
+        ),
         "curate": job.curate,
         "train": step_configs(job)["train"],  # with the settings that the memory plan chooses
         "predict_student": job.predict,
