@@ -31,7 +31,7 @@ def compare(
     from rich.table import Table
     from rich.text import Text
 
-    from azdistill.contracts.files import write_text
+    from azdistill.cli.paths import write_output
     from azdistill.local_runs.compare import compare_runs
     from azdistill.local_runs.run_folder import RUNS
     from azdistill.reporting.comparison import comparison_page, comparison_table
@@ -43,5 +43,5 @@ def compare(
         table.add_row(*map(Text, row))
     console().print(table)
     if output is not None:
-        write_text(output, comparison_page(comparison))
+        write_output(output, comparison_page(comparison))
         print_text(f"page: {output}")

@@ -23,10 +23,12 @@ def compile_(
 
     Exit codes: 0 written, 2 wrong input.
     """
-    from azdistill.cli.paths import job_file, read_job
+    from azdistill.cli.paths import job_file, read_job, writable
     from azdistill.job.bundle import compile_job
 
-    pipeline = compile_job(read_job(job_file(job)), output)
+    model = read_job(job_file(job))
+    with writable(output):
+        pipeline = compile_job(model, output)
     print_text(f"wrote {pipeline}")
     print_text(f"run it on this machine:  azdistill run {output}")
     print_text(f"run it on Azure ML:      az ml job create -f {pipeline}")

@@ -65,6 +65,7 @@ def deploy(
     Exit codes: 0 deployed, 1 failed, 2 wrong input, 3 the smoke test refused the deployment.
     """
     from azdistill.azure.deployment.files import release_of, write_files
+    from azdistill.cli.paths import writable
 
     job = _read_job(path, settings)
     if batch:
@@ -74,8 +75,9 @@ def deploy(
     needs_group = job.deployment and job.deployment.identity and "/" not in job.deployment.identity
     release = release_of(job, model, _group_id(config) if needs_group else None)
     if write_only:
-        for file in write_files(release, write_only):
-            print_text(file)
+        with writable(write_only):
+            files = write_files(release, write_only)
+        print_text(*files, sep="\n")
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # releases the lock of the endpoint
     _roll_out(context, release, run, take_over, config)
@@ -112,11 +114,13 @@ def _deploy_batch(
     context: typer.Context, job: "DistillationJob", model: str, write_only: Path | None, config: Path | None
 ) -> None:
     from azdistill.azure.deployment.batch_files import batch_release_of, write_batch_files
+    from azdistill.cli.paths import writable
 
     release = batch_release_of(job, model)
     if write_only:
-        for file in write_batch_files(release, write_only):
-            print_text(file)
+        with writable(write_only):
+            files = write_batch_files(release, write_only)
+        print_text(*files, sep="\n")
         return
     _create_batch(context, release, config)
 

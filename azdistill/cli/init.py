@@ -33,10 +33,11 @@ def init(
 
     Exit codes: 0 written, 2 wrong input.
     """
-    from azdistill.cli.paths import read_job
+    from azdistill.cli.paths import read_job, writable
     from azdistill.job.scaffold.folder import bring_example, start_job
 
-    bring_example(example, folder) if example else start_job(folder, task, teacher, student)
+    with writable(folder):
+        bring_example(example, folder) if example else start_job(folder, task, teacher, student)
     job = folder / "job.yaml"
     read_job(job)
     print_text(f"wrote {job}")

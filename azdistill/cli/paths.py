@@ -1,7 +1,8 @@
 """Read the PATH of a command line: a job file, a bundle, or any pipeline or component file."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,16 +165,23 @@ def read_pipeline(path: Path, registered: "Registered", compiled: bool = False, 
     return pipeline
 
 
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Raise InputError for an OSError while files are written to a path that the user named."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            str(error.strerror), file=path, code="not_writable", fix="give a path that can be written"
+        ) from None
+
+
 def write_output(path: Path, text: str) -> None:
     """Write a file that the user named. Raises InputError when that is not possible."""
     from azdistill.contracts.files import write_text
 
-    try:
+    with writable(path):
         write_text(path, text)
-    except OSError as error:
-        raise InputError(
-            str(error.strerror), file=path, code="not_writable", fix="give the path of a file that can be written"
-        ) from None
 
 
 def print_warnings(problems: "Iterable[Problem]") -> None:

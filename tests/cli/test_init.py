@@ -183,3 +183,12 @@ def test_models_of_a_fresh_clone_are_not_said_to_be_generated_with_the_data(azdi
         "no such file",
         "python signals/generate.py --out signals/data",
     )
+
+
+@pytest.mark.parametrize("command", [("init",), ("compile", "small/job.yaml", "-o"), ("schema", "-o")])
+def test_a_path_that_cannot_be_written_is_one_line(azdistill: Command, command: tuple[str, ...]) -> None:
+    assert azdistill("init", "small").code == 0
+    done = azdistill(*command, "small/job.yaml/new")
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert done.err.startswith("small/job.yaml/new: ")
+    assert done.err.endswith("; give a path that can be written\n")
