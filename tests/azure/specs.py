@@ -284,7 +284,10 @@ def jobs(draw: st.DrawFn) -> Values:
         values.setdefault("catalog", {}).setdefault("students", {})[CATALOG_STUDENT] = {"address": address}
     names = [_teacher_name(teacher) for teacher in _teachers(values["teacher"])]
     values["simulation"] = draw(st.dictionaries(st.sampled_from(names), fields(Simulation), max_size=3))
-    if (losses := values.get("train", {}).get("losses")) and not values["teacher"].get("top_logprobs"):
+    teacher = values["teacher"]
+    if (losses := values.get("train", {}).get("losses")) and (
+        not teacher.get("top_logprobs") or teacher.get("completions") is not None
+    ):
         losses.pop("top_k", None)
     if task in typing.get_args(TaskName) and task != "summarization":
         _without_summary_settings(values["teacher"])
