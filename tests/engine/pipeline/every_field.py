@@ -65,7 +65,7 @@ _OUTPUTS = """
   out: {type: uri_folder, mode: upload, path: "azureml://datastores/blob/paths/${{name}}", name: rows, version: "1"}
 """
 _COMMAND = "ls ${{inputs.rows}} ${{inputs.n}} > ${{outputs.out}}/n"
-_PARALLEL = f"""
+_BATCHES = f"""
 logging_level: INFO
 mini_batch_size: "2"
 partition_keys: [day]
@@ -75,6 +75,9 @@ retry_settings: {{max_retries: 1, timeout: 60}}
 max_concurrency_per_instance: 2
 error_threshold: 1
 mini_batch_error_threshold: 1
+"""
+_PARALLEL = f"""
+{_BATCHES}
 task:
   type: run_function
   code: ./src
@@ -235,15 +238,7 @@ compute: azureml:cpu
 properties: {{a: b}}
 identity: {{type: user_identity}}
 environment_variables: {{LEVEL: "1"}}
-logging_level: INFO
-mini_batch_size: "2"
-partition_keys: [day]
-input_data: ${{{{inputs.rows}}}}
-resources: {_RESOURCES}
-retry_settings: {{max_retries: 1, timeout: 60}}
-max_concurrency_per_instance: 2
-error_threshold: 1
-mini_batch_error_threshold: 1
+{_BATCHES}
 inputs: {_INPUTS}
 outputs: {{rows: {{type: uri_file}}}}
 """
