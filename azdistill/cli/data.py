@@ -133,7 +133,7 @@ def _task(name: str, labels: str | None) -> Any:
 def _print_summary(file: Path, read: "Preview") -> None:
     from azdistill.doctor.data import describe
 
-    print_columns([(f"{file.name}:", describe(read))])
+    print_columns([(f"{file.name or file}:", describe(read))])
     examples = {reject.reason: reject for reject in reversed(read.rejects)}
     print_columns(
         [

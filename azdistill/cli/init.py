@@ -10,6 +10,7 @@ from azdistill.cli.render import print_text
 
 
 def init(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="a new or empty folder")],
     task: Annotated[
         str, typer.Option(help="conversation, nli, qa, math, summarization, or own: a Python file that you write")
@@ -36,6 +37,8 @@ def init(
     from azdistill.cli.paths import read_job, writable
     from azdistill.job.scaffold.folder import bring_example, start_job
 
+    if example:
+        _refuse_choices(context)
     with writable(folder):
         bring_example(example, folder) if example else start_job(folder, task, teacher, student)
     job = folder / "job.yaml"
@@ -48,3 +51,14 @@ def init(
         print_text(f"try it:   {shlex.join(['azdistill', 'run', str(job), '--dry-run'])}")
         check = shlex.join(["azdistill", "validate", str(job)])
         print_text(f"check it: {check}, once it has the endpoint of your teacher")
+
+
+def _refuse_choices(context: typer.Context) -> None:
+    """Raise InputError for an option that an example does not have: it is copied as it is."""
+    from azdistill.contracts.errors import InputError
+
+    for name in ("task", "teacher", "student"):
+        source = context.get_parameter_source(name)
+        if source and source.name == "COMMANDLINE":
+            message = "an example has its own task, teacher and student"
+            raise InputError(message, subject=f"--{name} {context.params[name]!r}", fix=f"remove --{name} or --example")

@@ -166,6 +166,19 @@ def read_pipeline(path: Path, registered: "Registered", compiled: bool = False, 
 
 
 @contextmanager
+def located_in(job: Path) -> Iterator[None]:
+    """Add file and line to the problems of a valid job that only its run reports."""
+    from azdistill.job.loading import located
+
+    try:
+        yield
+    except SpecError as error:
+        if any(problem.file for problem in error.problems):
+            raise
+        raise SpecError(problems=located(job_file(job), error.problems)) from None
+
+
+@contextmanager
 def writable(path: Path) -> Iterator[None]:
     """Raise InputError for an OSError while files are written to a path that the user named."""
     try:

@@ -5,7 +5,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -129,7 +129,7 @@ def run(
     Exit codes: 0 done, 1 a node failed, 2 wrong input, 3 the gate refused the student, 130 interrupted.
     """
     from azdistill.cli.options import read_job_settings
-    from azdistill.cli.paths import pipeline_file, read_job
+    from azdistill.cli.paths import located_in, pipeline_file, read_job
     from azdistill.contracts.errors import InputError
     from azdistill.engine.local.storage import home_folder
     from azdistill.local_runs.request import RunRequest
@@ -145,7 +145,7 @@ def run(
         raise InputError(message, subject=f"--force {str(path)!r}", fix="remove --force")
     folder = output or Path("runs", f"{_run_name(source)}{'-dry-run' if dry_run else ''}")
     request = RunRequest(source, folder, options, dry_run)
-    with _force_advised(continue_command(context, folder)):
+    with _force_advised(continue_command(context, folder)), nullcontext() if pipeline else located_in(path):
         if explain:
             _print_explanations(request)
         else:

@@ -35,8 +35,8 @@ def tiny_student(home: Path, architecture: str | None, files: Iterable[str], row
 
     Reuses the folder of an earlier call with the same architecture and rows. Files that do not exist are ignored.
     """
-    texts = [text for row in _existing_rows(files, rows) for text in row_texts(row)]
-    digest = hashlib.sha256("\0".join([str(architecture), *texts]).encode(errors="replace")).hexdigest()[:12]
+    texts = [_valid_unicode(text) for row in _existing_rows(files, rows) for text in row_texts(row)]
+    digest = hashlib.sha256("\0".join([str(architecture), *texts]).encode()).hexdigest()[:12]
     folder = home / f"student-{digest}"
     if not folder.is_dir():
         from azdistill.students.tiny import write_tiny_student
@@ -54,7 +54,7 @@ def required_length(student: Path, files: Iterable[str], rows: int, limit: int) 
     """
     from tokenizers import Tokenizer
 
-    texts = [" ".join(row_texts(row)) for row in _existing_rows(files, rows)]
+    texts = [_valid_unicode(" ".join(row_texts(row))) for row in _existing_rows(files, rows)]
     texts = [text for text in texts if len(text) <= limit * MOST_CHARACTERS]
     return max(map(len, Tokenizer.from_file(str(student / "tokenizer.json")).encode_batch(texts)), default=0)
 
@@ -63,6 +63,11 @@ def _existing_rows(files: Iterable[str], rows: int) -> Iterator[Any]:
     for path in map(Path, files):
         if path.exists():
             yield from first_rows(path, rows or None)
+
+
+def _valid_unicode(text: str) -> str:
+    """The text with `?` for half characters, which no tokenizer accepts. Step prepare rejects their rows."""
+    return text.encode(errors="replace").decode()
 
 
 def tiny_baseline(student: Path) -> Path:

@@ -58,6 +58,7 @@ def test_a_folder_of_shards_is_shown(azdistill: Command, folder: Path) -> None:
     assert (done.code, done.err) == (0, "")
     assert "JSONL; 1 file, 2 rows (chat messages)" in done.out
     assert "part-00000.jsonl:1\nuser: Hi" in done.out
+    assert azdistill("data", "show", ".").out.startswith(".:")
 
 
 def test_a_run_needs_a_row(azdistill: Command, folder: Path) -> None:

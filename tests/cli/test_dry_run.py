@@ -237,6 +237,13 @@ def test_remote_data_is_an_error_with_the_options_that_provide_local_copies(
         with_dry_run_inputs(*request(production, training_data="train.jsonl"))
 
 
+def test_half_characters_do_not_end_the_dry_run(production: Path) -> None:
+    """The bytes of a CSV file in Latin-1 are half characters, which no tokenizer accepts."""
+    Path("train.jsonl").write_text('{"premise": "Sch\\udcf6n", "hypothesis": "Es ist sch\\ud83dn."}\n')
+    student = Path(with_dry_run_inputs(*request(production)).options.inputs["student"])
+    assert (student / "tokenizer.json").is_file()
+
+
 def test_an_unknown_architecture_is_replaced_by_a_llama_with_a_notice(
     production: Path, log: pytest.LogCaptureFixture
 ) -> None:

@@ -55,7 +55,9 @@ def test_it_prints_the_next_commands(azdistill: Command) -> None:
 
 def test_the_teacher_of_a_new_job_cannot_be_asked(azdistill: Command) -> None:
     azdistill("init", "my-job")
-    assert "YOUR-RESOURCE is a placeholder" in azdistill("run", "my-job/job.yaml", "--until", "teacher").err
+    for path in ("my-job/job.yaml", "my-job"):
+        refused = azdistill("run", path, "--until", "teacher").err.splitlines()[-1]
+        assert refused.startswith("my-job/job.yaml:16: teacher.teachers.0.endpoint='https://YOUR-RESOURCE.services.")
     assert "YOUR-RESOURCE is a placeholder" in azdistill("plan", "my-job/job.yaml").out
     assert "YOUR-RESOURCE is a placeholder" in azdistill("doctor", "my-job/job.yaml", "--offline").out
     assert azdistill("run", "my-job/job.yaml", "--until", "prepare").code == 0
@@ -192,3 +194,13 @@ def test_a_path_that_cannot_be_written_is_one_line(azdistill: Command, command: 
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
     assert done.err.startswith("small/job.yaml/new: ")
     assert done.err.endswith("; give a path that can be written\n")
+
+
+@pytest.mark.parametrize("option", ["--task", "--teacher", "--student"])
+def test_an_example_has_no_choices(azdistill: Command, option: str) -> None:
+    refused = azdistill("init", "shop", "--example", "support", option, "qa")
+    assert (refused.code, refused.err) == (
+        2,
+        f"azdistill: {option} 'qa': an example has its own task, teacher and student; remove {option} or --example\n",
+    )
+    assert not Path("shop").exists()
