@@ -94,7 +94,7 @@ def _print_log(run: "RunFolder", node: str, log: Path, lines: int, follow: bool)
     from collections import deque
     from itertools import chain
 
-    print_text(f"{node}: {run.records[node].state}", file=sys.stderr)
+    print_text(f"{node}: {run.node_state(node)}", file=sys.stderr)
     _print_other_files(run.path / node)
     if not log.is_file():
         return

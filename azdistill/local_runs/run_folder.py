@@ -53,6 +53,11 @@ class RunFolder:
             return self.decision if self._is_refused else "failed"
         return "interrupted" if states & {"running", "interrupted"} else "completed"
 
+    def node_state(self, node: str) -> str:
+        """State of a node. A node that ran when its run was killed is interrupted."""
+        state = self.records[node].state
+        return "interrupted" if state == "running" and not self.in_use else state
+
     @property
     def _is_refused(self) -> bool:
         codes = {record.exit_code for record in self.records.values() if record.state == "failed"}

@@ -42,8 +42,8 @@ def report_of(run: Path) -> Path:
             f"{recorded.state}, without a report",
             file=recorded.path,
             code="no_report",
-            fix="watch it while it runs, or see its logs",
-            command=f"azdistill report {run} --watch",
+            fix="watch it" if recorded.in_use else "run it again, or see its logs",
+            command=f"azdistill report {run} --watch" if recorded.in_use else f"azdistill logs {run}",
         )
     return path
 
@@ -119,7 +119,7 @@ def _node(run: RunFolder, name: str, needs: Sequence[str]) -> "WatchedNode":
     record = run.records.get(name)
     if record is None:
         return WatchedNode(name, "waiting" if run.in_use else "not run", needs=tuple(needs))
-    state = "interrupted" if record.state == "running" and not run.in_use else record.state
+    state = run.node_state(name)
     seconds = record.seconds
     if state == "running":
         seconds = time.time() - (run.path / name / RECORD_FILE).stat().st_mtime

@@ -17,7 +17,6 @@ THREE = "{0} line 1\n{0} line 2\n{0} line 3\n"
     ("states", "node"),
     [
         ({"prepare": "completed", "teacher": "failed", "curate": "completed"}, "teacher"),
-        ({"prepare": "completed", "teacher": "running"}, "teacher"),
         ({"prepare": "interrupted", "other": "completed"}, "prepare"),
         ({"prepare": "completed", "teacher": "completed"}, "teacher"),
     ],
@@ -95,4 +94,5 @@ def test_a_log_is_followed_until_its_node_ends(pipeline: Writer, start: Any, fol
 
 def test_the_log_of_a_killed_run_is_not_followed(azdistill: Command, folder: Path) -> None:
     a_run(folder / "r", say="running")
-    assert azdistill("logs", "r", "-f").out == THREE.format("say")
+    done = azdistill("logs", "r", "-f")
+    assert (done.out, done.err) == (THREE.format("say"), "say: interrupted\n")
