@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from azdistill.api.progress import show_progress
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.results import ModelMetrics
 from azdistill.metrics.registry import METRICS
@@ -124,7 +125,8 @@ class ModelOperations:
         if max_new_tokens is not None:
             changed = settings.predict.model_copy(update={"max_new_tokens": max_new_tokens})
             settings = replace(settings, predict=changed)
-        (evaluated,) = evaluate_models([model], Path(test_data), replace(settings, metrics=names)).models
+        with show_progress():
+            (evaluated,) = evaluate_models([model], Path(test_data), replace(settings, metrics=names)).models
         return EvaluationResult({name: evaluated.metrics.value(metric) for name, metric in requested.items()})
 
     def _reported(self, model_name: str) -> Mapping[str, Any]:
@@ -198,4 +200,4 @@ class DistillationClient:
         """
         from azdistill.local_runs.jobs import LocalJobs
 
-        return cls(LocalJobs(Path(path), dry_run=dry_run))
+        return cls(LocalJobs(Path(path), dry_run=dry_run, progress=show_progress))

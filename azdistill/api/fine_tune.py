@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from azdistill.api.generate import TeacherResponses
 from azdistill.api.inputs import Rows, task_field_and_file, validated
-from azdistill.api.progress import show_progress
+from azdistill.api.progress import import_warnings_hidden, show_progress
 from azdistill.contracts.curate import CurateConfig
 from azdistill.contracts.files import read_rows
 from azdistill.contracts.layout import COMPLETIONS_FILE
@@ -84,7 +84,6 @@ def fine_tune_student(
     Raises DataError (an InputError) for a student or rows that can't be used, InputError for invalid settings.
     """
     from azdistill.data.curate import TRACE
-    from azdistill.training.fine_tune import fine_tune
 
     settings = hyperparameters or {}
     config = settings if isinstance(settings, TrainConfig) else validated(TrainConfig, settings, "hyperparameters")
@@ -96,7 +95,9 @@ def fine_tune_student(
     template = None if chat_template is None else read_chat_template(chat_template)
     teachers = [Path(teacher) for teacher in white_box]
     inputs_hash = _hash_inputs(config, train_rows, [Path(student), *teachers], template)
-    with _checkpoint_folder(checkpoints) as folder, show_progress(progress):
+    with _checkpoint_folder(checkpoints) as folder, show_progress(progress), import_warnings_hidden():
+        from azdistill.training.fine_tune import fine_tune
+
         tuned = fine_tune(
             train_rows,
             validation_rows,

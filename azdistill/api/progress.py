@@ -36,6 +36,18 @@ def show_progress(enabled: bool = True) -> Iterator[None]:
 
 
 @contextmanager
+def import_warnings_hidden() -> Iterator[None]:
+    """Hide the warning of bitsandbytes about a kernel for quantized models, when it is imported on some CPUs."""
+    logger = logging.getLogger("bitsandbytes")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
 def _handler_on_stdout() -> Iterator[None]:
     logger = logging.getLogger("azdistill")
     if logger.isEnabledFor(logging.INFO) and logger.hasHandlers():

@@ -1,7 +1,8 @@
 """Local runs as the jobs of `DistillationClient`: each run folder is a job."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,10 +39,16 @@ class LocalJob:
 
 
 class LocalJobs:
-    """Runs in folders below `path`, named after their jobs. With `dry_run` all of them are dry runs."""
+    """Runs in folders below `path`, named after their jobs. With `dry_run` all of them are dry runs.
 
-    def __init__(self, path: Path, *, dry_run: bool = False) -> None:
+    `progress` shows what is logged while a job runs.
+    """
+
+    def __init__(
+        self, path: Path, *, dry_run: bool = False, progress: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
         self.path, self.dry_run = path, dry_run
+        self._progress = progress
         self._requests: dict[str, RunRequest] = {}
         self.submitted: dict[str, DistillationJob] = {}
 
@@ -51,10 +58,11 @@ class LocalJobs:
         Raises InputError for a job that cannot run on this machine.
         """
         name = self.job_name(job.name)
-        request = with_replacements(RunRequest(job, self.path / name, dry_run=self.dry_run))
-        request = replace(request, dry_run=False)  # the inputs of a dry run are already replaced
-        self._requests[name], self.submitted[name] = request, job
-        run(request, _StateLog())
+        with self._progress():
+            request = with_replacements(RunRequest(job, self.path / name, dry_run=self.dry_run))
+            request = replace(request, dry_run=False)  # the inputs of a dry run are already replaced
+            self._requests[name], self.submitted[name] = request, job
+            run(request, _StateLog())
         return self.get(name)
 
     def get(self, name: str) -> LocalJob:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from azdistill.api.progress import show_progress
+from azdistill.api.progress import import_warnings_hidden, show_progress
 
 logger = logging.getLogger("azdistill.progress")
 
@@ -75,3 +75,11 @@ def test_an_error_in_the_block_restores_the_logger() -> None:
     with pytest.raises(ZeroDivisionError), show_progress():
         raise ZeroDivisionError
     assert state() == before
+
+
+def test_warnings_of_an_import_are_hidden_inside_the_block_only(caplog: pytest.LogCaptureFixture) -> None:
+    imported = logging.getLogger("bitsandbytes")
+    before = imported.level
+    with import_warnings_hidden():
+        imported.warning("no kernels")
+    assert (caplog.messages, imported.level) == ([], before)

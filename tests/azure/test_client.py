@@ -10,6 +10,7 @@ from azdistill.azure.workspace_jobs import WorkspaceJobs
 from azdistill.contracts.errors import DataError, InputError
 from azdistill.job.plan import plan
 from tests.azure.tutorial import SNIPPET
+from tests.small_job import QUICKSTART
 
 STUDENT = {
     "accuracy": {"value": 0.8, "low": 0.7, "high": 0.9},
@@ -147,6 +148,18 @@ def test_an_unknown_run_of_this_machine_is_an_error(tmp_path):
             method("none")
     with pytest.raises(InputError, match="job 'none': "):
         local.models.evaluate("none-distilled")
+
+
+def test_the_progress_of_a_local_job_is_shown(rows, capsys):
+    (rows / "training_data.jsonl").write_text("no row\n")
+    job = DistillationJob(
+        task="conversation",
+        data={"training_data": "training_data.jsonl"},
+        teacher={"completions": "test_data.jsonl"},
+        student={"model": str(QUICKSTART / "student"), "weights": "random"},
+    )
+    assert DistillationClient.local("runs").jobs.create_or_update(job).status == "Failed"
+    assert capsys.readouterr().out.startswith("prepare: running\nprepare: failed\nteacher: skipped\n")
 
 
 @pytest.mark.slow
