@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from azdistill.contracts.rows import Prompt, Reject, Split, gold_texts, prompt_id
+from azdistill.contracts.rows import Message, Prompt, Reject, Split, gold_texts, prompt_id
 from azdistill.tasks.chat import chat_case
 from azdistill.tasks.chat_shapes import turns_of
 from azdistill.tasks.conversation import case as conversation_case
@@ -32,9 +32,9 @@ class SourcedCase:
     source: str
     columns: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def fingerprint(self) -> Fingerprint:
-        return tuple((turn.role, _plain(turn.content)) for turn in self.case.messages)
+
+def fingerprint(messages: tuple[Message, ...]) -> Fingerprint:
+    return tuple((turn.role, _plain(turn.content)) for turn in messages)
 
 
 def _plain(text: str) -> str:

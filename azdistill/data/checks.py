@@ -8,7 +8,7 @@ from azdistill.contracts.errors import DataError
 from azdistill.contracts.problems import FieldPath, Problem
 from azdistill.contracts.rows import Gold
 from azdistill.contracts.task import TaskChoice
-from azdistill.data.reject_counts import RejectCounts as RejectCounts
+from azdistill.data.reject_counts import RejectCounts
 
 # Rows from which on a label that never occurs is no accident: the chance is below 1 in 100,000.
 FEWEST_LABELS = 30

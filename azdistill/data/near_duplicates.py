@@ -52,8 +52,8 @@ class Rows(Protocol):
 def near_duplicates(rows: Rows, threshold: float) -> dict[int, int]:
     """Index of each row that repeats an earlier one, and the index of that row, which repeats none.
 
-    Two rows are near duplicates when each text of one has the
-    numbers of the other's, and their n-grams have a Jaccard similarity of at least `threshold`.
+    Two rows are near duplicates when each text of one has the numbers of the other's, and their n-grams have a Jaccard
+    similarity of at least `threshold`.
     """
     if not len(rows):
         return {}

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from azdistill.contracts.errors import DataError
-from azdistill.contracts.files import new_file, write_rows
+from azdistill.contracts.files import line_of, new_file, write_rows
 from azdistill.contracts.layout import LEAKS_FILE, LEFT_OUT_FILE, PROMPTS_FILE, REJECTS_FILE
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.rows import SPLITS, Gold, Prompt, Reject, Split
 from azdistill.contracts.task import OWN
 from azdistill.data.cases import SourcedCase, cases_of, convert, prompt_of, read_cases
-from azdistill.data.checks import RejectCounts, check_labels, check_rejects, missing_columns
+from azdistill.data.checks import check_labels, check_rejects, missing_columns
 from azdistill.data.overlap import CHECK, find_overlaps, template_ngrams
 from azdistill.data.personal_data import redact_case, redact_text
 from azdistill.data.processes import map_in_processes
+from azdistill.data.reject_counts import RejectCounts
 from azdistill.data.row_store import RowStore, StoredRows
 from azdistill.data.splits import LEFT_OUT, TEST, TRAIN, VALIDATION, Assignment, assign, check_splits
 from azdistill.tasks.records import Unparsed, parse, read_unparsed
@@ -92,7 +93,7 @@ def _read(
                 store.add(part.rows, split)
                 for reject in part.rejects:
                     rejects.add(reject)
-                    stream.write(reject.model_dump_json().encode() + b"\n")
+                    stream.write(line_of(reject))
                 rows += len(part.rows)
                 columns |= part.columns
                 names |= part.names
@@ -198,20 +199,16 @@ def read_data(
 
 
 def _check_columns(present: Collection[str], config: PrepareConfig) -> None:
-    for name in config.sliced_by:
+    """Raise DataError for a slice column or group column that no row has."""
+    fields = [(("data", "slice_columns"), name) for name in config.sliced_by]
+    if config.group_column:
+        fields.append((("prepare", "group_column"), config.group_column))
+    for field, name in fields:
         if name not in present:
             raise DataError(
                 "no row has this column",
                 code="unknown_column",
-                field=("data", "slice_columns"),
+                field=field,
                 value=name,
                 fix="name a column of the rows that is a text, a number or a boolean",
             )
-    if config.group_column and config.group_column not in present:
-        raise DataError(
-            "no row has this column",
-            code="unknown_column",
-            field=("prepare", "group_column"),
-            value=config.group_column,
-            fix="name a column of the rows that is a text, a number or a boolean",
-        )

@@ -114,13 +114,13 @@ def check_public_test_sets(folder: Path, test_sets: Path) -> dict[str, dict[str,
     """
     prompts = folder / PROMPTS_FILE
     sets = PublicTestSets(test_sets, (text for _, text in _prompts(prompts)))
-    overlaps = [
-        (overlap.test_set, Reject(source=batch[index][0], reason=overlap.test_set, detail=overlap.detail))
+    rejects = [
+        Reject(source=batch[index][0], reason=overlap.test_set, detail=overlap.detail)
         for batch in _batches(_prompts(prompts))
         for index, overlap in sorted(sets.overlaps([text for _, text in batch]).items())
     ]
-    write_rows(folder / CONTAMINATION_FILE, (reject for _, reject in overlaps))
-    overlapping = Counter(name for name, _ in overlaps)
+    write_rows(folder / CONTAMINATION_FILE, rejects)
+    overlapping = Counter(reject.reason for reject in rejects)
     return {name: {"rows": rows, "prompts": overlapping[name]} for name, rows in sets.counts().items()}
 
 

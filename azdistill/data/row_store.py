@@ -13,7 +13,7 @@ import orjson
 
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.rows import SPLITS, Split, prompt_id
-from azdistill.data.cases import SourcedCase
+from azdistill.data.cases import SourcedCase, fingerprint
 
 Integers = npt.NDArray[np.int64]
 # Types of the columns, as in module array, in the order of RowTable.
@@ -84,7 +84,7 @@ class StoredRows:
             self.names.setdefault(name, len(self.names)),
             int(line),
             int(identity, 16),
-            hash(case.fingerprint),
+            hash(fingerprint(case.case.messages)),
             _draw(config.seed, identity if group is None else f"group {group}"),
             0 if group is None else hash(group),
             0 if gold is None else hash(gold),

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from azdistill.contracts.errors import DataError
-from azdistill.contracts.rows import Message, Prompt, Reject, prompt_id
+from azdistill.contracts.rows import Prompt, Reject, prompt_id
 from azdistill.contracts.suites import Suite, SuiteRow
-from azdistill.data.cases import Fingerprint, SourcedCase, cases_of
-from azdistill.data.checks import RejectCounts, check_labels, check_rejects
+from azdistill.data.cases import Fingerprint, SourcedCase, cases_of, fingerprint
+from azdistill.data.checks import check_labels, check_rejects
+from azdistill.data.reject_counts import RejectCounts
 from azdistill.tasks.records import read_records
 from azdistill.tasks.registry import task_of
-from azdistill.tasks.task import Case
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,14 @@ def suite_rows(suites: Iterable[ReadSuite], prompts: Iterable[Prompt]) -> SuiteR
 
     Rows that differ only in case and white space are the same. Raises DataError when a suite has no row left.
     """
-    trained = {_fingerprint(prompt.messages) for prompt in prompts if prompt.split != "test"}
+    trained = {fingerprint(prompt.messages) for prompt in prompts if prompt.split != "test"}
     rows: list[SuiteRow] = []
     duplicates = leaked = 0
     for read in suites:
         unique: dict[Fingerprint, SourcedCase] = {}
         for case in read.cases:
-            unique.setdefault(case.fingerprint, case)
-        kept = [case for fingerprint, case in unique.items() if fingerprint not in trained]
+            unique.setdefault(fingerprint(case.case.messages), case)
+        kept = [case for key, case in unique.items() if key not in trained]
         duplicates += len(read.cases) - len(unique)
         leaked += len(unique) - len(kept)
         if not kept:
@@ -95,10 +95,6 @@ def counts(suites: Sequence[ReadSuite], rows: SuiteRows) -> dict[str, Any]:
     left_out = {"rejected": len(rejects), "duplicates": rows.duplicates, "leaked": rows.leaked}
     reasons: Mapping[str, int] = Counter(reject.reason for reject in rejects)
     return {"rows": dict(by_suite), **left_out, "reasons": dict(sorted(reasons.items()))}
-
-
-def _fingerprint(messages: tuple[Message, ...]) -> Fingerprint:
-    return SourcedCase(Case(messages, None), "").fingerprint
 
 
 def _row(suite: Suite, sourced: SourcedCase) -> SuiteRow:

@@ -18,7 +18,7 @@ FEWEST, MOST = 20, 1000
 
 
 @dataclass(frozen=True)
-class Wrong:
+class WrongAnswer:
     """A row on which the teacher is wrong, with both answers as the task reads them."""
 
     source: str
@@ -61,10 +61,10 @@ class TeacherCheck:
         )
 
 
-def _wrong(row: Completion, task: Task) -> Wrong | None:
+def _wrong(row: Completion, task: Task) -> WrongAnswer | None:
     """None where the answer of a row is right."""
     answer = task.answer(row.completion) if row.finish_reason == "stop" else None
     golds = [gold for text in gold_texts(row.gold) if (gold := task.answer(text)) is not None]
     if answer is not None and any(task.correct(answer, gold) for gold in golds):
         return None
-    return Wrong(row.source, answer, golds[0] if golds else str(row.gold))
+    return WrongAnswer(row.source, answer, golds[0] if golds else str(row.gold))
