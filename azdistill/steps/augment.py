@@ -5,19 +5,19 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from azdistill.contracts.augment import STEP, AugmentConfig, AugmentSettings
 from azdistill.contracts.augmenting import MOST_REQUESTS, AnsweredRequest
-from azdistill.contracts.errors import AzdistillError, DataError
+from azdistill.contracts.errors import DataError
 from azdistill.contracts.files import read_rows, write_json, write_rows
 from azdistill.contracts.layout import PROMPTS_FILE, REJECTS_FILE, REQUESTS_FILE, USAGE_FILE
 from azdistill.contracts.manifest import close_folder, open_folder, read_manifest, settings_of
-from azdistill.contracts.problems import Problem
 from azdistill.contracts.rows import Prompt, Reject
 from azdistill.contracts.step import Arguments
 from azdistill.steps.runner import run_step
+from azdistill.steps.teacher_errors import in_section
 
 if TYPE_CHECKING:
     from azdistill.data.augment import SeededRequest, Seeds
@@ -50,7 +50,7 @@ def body(arguments: Arguments[AugmentConfig]) -> None:
     read_manifest(arguments.inputs["prompts"])
     prompts = list(read_rows(arguments.inputs["prompts"] / PROMPTS_FILE, Prompt))
     seeds = Seeds(prompts, config, config.seed)
-    new = _no_new_prompts(prompts, seeds, arguments)
+    new = _new_prompts(prompts, seeds, arguments)
     asked = _ask_until_enough(new, seeds, arguments)
     write_rows(folder / REJECTS_FILE, [*asked.collected.rejects, *new.unusable_replies, *new.rejects])
     accepted = _accepted(new, asked, config)
@@ -62,7 +62,7 @@ def body(arguments: Arguments[AugmentConfig]) -> None:
     logger.info("%(new)d new prompts of %(requests)d requests; %(rejected)d rejected", counts)
 
 
-def _no_new_prompts(prompts: Sequence[Prompt], seeds: "Seeds", arguments: Arguments[AugmentConfig]) -> "NewPrompts":
+def _new_prompts(prompts: Sequence[Prompt], seeds: "Seeds", arguments: Arguments[AugmentConfig]) -> "NewPrompts":
     from azdistill.data.new_prompts import NewPrompts
     from azdistill.data.public_test_sets import PublicTestSets
 
@@ -108,17 +108,8 @@ def _ask(rows: Sequence[Prompt], arguments: Arguments[AugmentConfig]) -> "Collec
 
     config = arguments.config.requests
     endpoints = resolve_all(config, simulation=arguments.inputs.get("simulation"))
-    try:
+    with in_section("data", "augment", fields=AugmentSettings.model_fields):
         return run(collect(rows, config, endpoints, open_store(arguments.outputs["store"])))
-    except AzdistillError as error:
-        raise type(error)(problems=[_of_augment(problem) for problem in error.problems]) from None
-
-
-def _of_augment(problem: Problem) -> Problem:
-    """The problem with the field of data.augment in place of the one of section teacher, if both have it."""
-    section, *field = problem.field or ("",)
-    is_own = section == "teacher" and field and field[0] in AugmentSettings.model_fields
-    return replace(problem, field=("data", "augment", *field)) if is_own else problem
 
 
 def _accepted(new: "NewPrompts", asked: Asked, config: AugmentConfig) -> Sequence[Prompt]:

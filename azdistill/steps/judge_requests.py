@@ -1,14 +1,12 @@
 """Requests to a judge, for the steps that ask one."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.judge_requests import JudgeSettings
-from azdistill.contracts.problems import Problem
 from azdistill.contracts.rows import Prompt
 from azdistill.contracts.step import Arguments
+from azdistill.steps.teacher_errors import in_section
 
 if TYPE_CHECKING:
     from azdistill.teacher.collect import Collected
@@ -17,7 +15,7 @@ SettingsType = TypeVar("SettingsType", bound=JudgeSettings)
 
 
 def ask_judge(questions: Sequence[Prompt], arguments: Arguments[SettingsType], spent: float = 0.0) -> "Collected":
-    """Ask the judge of a step. `spent` is what other steps have spent of the budget. Problems name section judge."""
+    """Ask the judge of a step. `spent` is what other steps have spent of the budget. Errors name section judge."""
     from azdistill.teacher.collect import collect
     from azdistill.teacher.endpoint import resolve_all
     from azdistill.teacher.event_loop import run
@@ -25,18 +23,10 @@ def ask_judge(questions: Sequence[Prompt], arguments: Arguments[SettingsType], s
 
     config = arguments.config.requests
     endpoints = resolve_all(config, simulation=arguments.inputs.get("judge_simulation"))
-    try:
+    with in_section("judge"):
         return run(collect(questions, config, endpoints, open_store(arguments.outputs["store"]), spent=spent))
-    except AzdistillError as error:
-        raise type(error)(problems=[_of_judge(problem) for problem in error.problems]) from None
 
 
 def complete_replies(collected: "Collected") -> dict[str, str]:
     """The complete replies by the id of their question."""
     return {row.id: row.completion for row in collected.completions if row.finish_reason == "stop"}
-
-
-def _of_judge(problem: Problem) -> Problem:
-    """The problem with the field of section judge in place of the one of section teacher."""
-    section, *field = problem.field or ("",)
-    return replace(problem, field=("judge", *field)) if section == "teacher" else problem

@@ -1,4 +1,4 @@
-"""Render the report from what the steps wrote."""
+"""`python -m azdistill.steps.report`: render the report from the files of the other steps."""
 
 import logging
 import os
@@ -15,6 +15,7 @@ logger = logging.getLogger("azdistill.steps")
 
 
 def body(arguments: Arguments[ReportConfig]) -> None:
+    """Write report.json, report.html and report.md."""
     from azdistill.reporting.collect import Folders, collect
     from azdistill.reporting.render import html, markdown
     from azdistill.reporting.trials import read_trials

@@ -4,16 +4,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.files import read_json
-from azdistill.contracts.problems import Problem
 from azdistill.contracts.step import Arguments
 from azdistill.contracts.train_scored import MODEL_PORT, STEP, ScoredTrainConfig
 from azdistill.steps.runner import run_step
+from azdistill.steps.teacher_errors import in_section
 from azdistill.steps.train import ScoringSource, train
 from azdistill.students.folders import fingerprint, model_folder
 
@@ -24,10 +22,8 @@ if TYPE_CHECKING:
 
 def body(arguments: Arguments[ScoredTrainConfig]) -> None:
     """Like step train. The scores are in the response store, and the metrics have usage.json."""
-    try:
+    with in_section("scorer"):
         train(arguments, _scoring(arguments))
-    except AzdistillError as error:
-        raise type(error)(problems=[_of_scorer(problem) for problem in error.problems]) from None
 
 
 def _scoring(arguments: Arguments[ScoredTrainConfig]) -> ScoringSource:
@@ -110,12 +106,6 @@ def _longest_sequence(arguments: Arguments[ScoredTrainConfig]) -> int:
     positions = config.get("max_position_embeddings")
     longest = arguments.config.max_length
     return min(longest, positions) if isinstance(positions, int) else longest
-
-
-def _of_scorer(problem: Problem) -> Problem:
-    """The problem with the field of section scorer in place of the one of section teacher."""
-    section, *field = problem.field or ("",)
-    return replace(problem, field=("scorer", *field)) if section == "teacher" else problem
 
 
 if __name__ == "__main__":
