@@ -146,12 +146,12 @@ async def ask_prompts(
 
 def _log_start(dispatcher: Dispatcher, rank: Rank, unreadable: int) -> None:
     role = dispatcher.config.role
-    who = role if rank.world == 1 else f"{role}, {rank}"
+    asker = role if rank.world == 1 else f"{role}, {rank}"
     teachers = ", ".join(f"{client.teacher.called} at {client.endpoint.url}" for client in dispatcher.clients)
     skipped = f", {unreadable} unreadable {'line' if unreadable == 1 else 'lines'} skipped" if unreadable else ""
     logger.info(
         "%s: %s: %d prompts to ask, %d answered from the store%s",
-        who,
+        asker,
         teachers,
         len(dispatcher.missing),
         dispatcher.from_store,
@@ -163,9 +163,17 @@ def to_rows(prompts: AskedPrompts, config: RequestConfig) -> Collected:
     """Completions, rejects and usage of a job."""
     results = [result for result in prompts.results if result is not None]
     conversations = [conversation for result in results for conversation in result]
-    answered = [(talk, talk.outcome) for talk in conversations if isinstance(talk.outcome, Answer)]
-    completions = [_completion(talk, answer, config) for talk, answer in answered]
-    rejects = [_reject(talk, talk.outcome, config) for talk in conversations if isinstance(talk.outcome, RowRejected)]
+    answered = [
+        (conversation, conversation.outcome)
+        for conversation in conversations
+        if isinstance(conversation.outcome, Answer)
+    ]
+    completions = [_completion(conversation, answer, config) for conversation, answer in answered]
+    rejects = [
+        _reject(conversation, conversation.outcome, config)
+        for conversation in conversations
+        if isinstance(conversation.outcome, RowRejected)
+    ]
     usage = {
         "teacher": ", ".join(teacher.called for teacher in config.teachers),
         "route": config.teacher_route,
@@ -179,12 +187,12 @@ def to_rows(prompts: AskedPrompts, config: RequestConfig) -> Collected:
     }
     calls = [
         AnswerCall(
-            key=talk.key,
+            key=conversation.key,
             model=answer.model,
             attempts=answer.attempts,
-            from_store=None if prompts.stored is None else talk.key in prompts.stored,
+            from_store=None if prompts.stored is None else conversation.key in prompts.stored,
         )
-        for talk, answer in answered
+        for conversation, answer in answered
     ]
     unanswered = sum(not is_answered(result) for result in results)
     return Collected(completions, rejects, usage, unanswered, calls, prompts.spent)

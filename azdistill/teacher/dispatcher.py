@@ -181,7 +181,7 @@ class Dispatcher:
 
 
 def is_answered(conversations: Conversations) -> bool:
-    return any(isinstance(talk.outcome, Answer) for talk in conversations)
+    return any(isinstance(conversation.outcome, Answer) for conversation in conversations)
 
 
 async def answer_from_store(

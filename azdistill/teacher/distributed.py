@@ -35,7 +35,7 @@ from azdistill.teacher.usage import add_counts
 if TYPE_CHECKING:
     from azdistill.tasks.task import Task
 
-# A mount may show a file so long after it was closed on another node.
+# Longest time until a mount shows a file that was closed on another node.
 LONGEST_DELAY_S = 120.0
 RESCAN_EVERY_S = 5.0
 
@@ -68,15 +68,14 @@ async def collect_together(
     """
     rank, index, task = barrier.rank, store.index(), load_task(config, task_file)
     capabilities = await detect_logprobs(endpoints, config, store, index, rank.budget(config))
-    keys = first_keys(
-        prompts, config, capabilities.endpoints
-    )  # prompts with the same first request go to one rank, which sends it once
+    # Prompts with the same first request go to one rank, which sends it once.
+    keys = first_keys(prompts, config, capabilities.endpoints)
     own_prompts = [prompt for prompt, key in zip(prompts, keys, strict=True) if rank.takes(key)]
     results = await ask_prompts(own_prompts, len(prompts), config, capabilities, store, index, task, barrier)
-    own = to_rows(results, config)
-    if rank.leads and own.unanswered > allowed_rejects(len(prompts), config):
-        return own  # written with the reasons, without waiting for the other ranks
-    check_rejects(own, len(prompts), config)
+    collected = to_rows(results, config)
+    if rank.leads and collected.unanswered > allowed_rejects(len(prompts), config):
+        return collected  # written with the reasons, without waiting for the other ranks
+    check_rejects(collected, len(prompts), config)
     rejected = {key: [outcome.reason, outcome.detail] for key, outcome in results.rejected.items()}
     report = {"counts": results.counts, "rejected": rejected}
     if not rank.leads:

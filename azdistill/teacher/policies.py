@@ -36,7 +36,7 @@ class Router(Converser):
         conversations = await POLICIES[self.config.policy](self, prompt, number)
         if prompt.split != "test":
             return conversations
-        return [next((talk for talk in conversations if talk.is_complete), conversations[0])]
+        return [next((conversation for conversation in conversations if conversation.is_complete), conversations[0])]
 
     async def samples_of(self, prompt: Prompt, number: int, teachers: Iterable[int]) -> Conversations:
         """All samples of some teachers, asked concurrently."""
@@ -100,8 +100,10 @@ async def _concurrently(conversations: Sequence[Coroutine[Any, Any, Conversation
 def agree(conversations: Conversations, task: "Task") -> bool:
     """True if all answers are complete, valid for the task, and equal to it."""
     answers = [
-        task.answer(talk.outcome.completion) if talk.is_complete and isinstance(talk.outcome, Answer) else None
-        for talk in conversations
+        task.answer(conversation.outcome.completion)
+        if conversation.is_complete and isinstance(conversation.outcome, Answer)
+        else None
+        for conversation in conversations
     ]
     return None not in answers and all(task.correct(first, second) for first, second in pairwise(filter(None, answers)))
 

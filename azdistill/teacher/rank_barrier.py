@@ -140,9 +140,8 @@ class RankBarrier:
     def _poll_until_over(self) -> None:
         """Publish heartbeats from a thread, so that a rank with long work is not reported as silent."""
         while not self._over.wait(self.poll_s):
-            with contextlib.suppress(
-                OSError, AzdistillError
-            ):  # a mount may fail temporarily; other ranks detect silence
+            # A mount may fail temporarily; other ranks detect silence.
+            with contextlib.suppress(OSError, AzdistillError):
                 has_new = self._poll()
                 if has_new or time.monotonic() - self._published_at > self.heartbeat_s:
                     self._publish()

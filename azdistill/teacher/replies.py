@@ -226,10 +226,7 @@ def _answer(content: Any, logprobs: bytes | None) -> ParsedReply:
         tokens = _logprobs(choice.get("logprobs"), logprobs)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         return RowRejected(NO_COMPLETION, f"HTTP 200 without a chat completion in it ({error!r})")
-    usage = content.get("usage")
-    counts = usage if isinstance(usage, dict) else {}
-    prompt_tokens, completion_tokens = token_count(counts, "prompt_tokens"), token_count(counts, "completion_tokens")
-    return Answer(text, reason, prompt_tokens, completion_tokens, trace, tokens, reported_model(content))
+    return Answer(text, reason, *token_counts(content), trace, tokens, reported_model(content))
 
 
 def reported_model(content: Mapping[str, Any]) -> str | None:
@@ -243,9 +240,14 @@ def _name(value: Any) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) <= LONGEST_NAME else None
 
 
-def token_count(usage: Mapping[str, Any], name: str) -> int:
-    """A token count; 0 where the endpoint reports none, or one that is impossible."""
-    count = usage.get(name)
+def token_counts(content: Mapping[str, Any]) -> tuple[int, int]:
+    """Prompt and completion tokens of a reply; 0 where the endpoint reports no count, or an impossible one."""
+    usage = content.get("usage")
+    counts = usage if isinstance(usage, dict) else {}
+    return _token_count(counts.get("prompt_tokens")), _token_count(counts.get("completion_tokens"))
+
+
+def _token_count(count: Any) -> int:
     if not isinstance(count, int | float) or isinstance(count, bool):
         return 0
     return int(count) if 0 < count <= MOST_TOKENS else 0

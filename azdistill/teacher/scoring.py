@@ -24,7 +24,7 @@ from azdistill.teacher.replies import (
     RowRejected,
     read_reply,
     reported_model,
-    token_count,
+    token_counts,
 )
 from azdistill.teacher.requests import Request, keyed_request
 
@@ -87,10 +87,7 @@ class SplitRequest(Request):
 
 
 def _scored_answer(content: Mapping[str, Any], logprobs: bytes) -> Answer:
-    usage = content.get("usage")
-    counts = usage if isinstance(usage, dict) else {}
-    prompt, completion = token_count(counts, "prompt_tokens"), token_count(counts, "completion_tokens")
-    return Answer("", SCORED, prompt, completion, logprobs=logprobs, model=reported_model(content))
+    return Answer("", SCORED, *token_counts(content), logprobs=logprobs, model=reported_model(content))
 
 
 class Unscored(ValueError):
@@ -183,7 +180,6 @@ def scored_tokens(
     """Scores from the `prompt_logprobs` of a reply. Raises Unscored for a position without them."""
     if len(positions) != len(token_ids):
         raise Unscored(f"it scored {len(positions)} tokens of a sequence of {len(token_ids)}")
-    scored = ScoredTokens(first, [], [], [])
     logprobs, top_ids, top_logprobs = list[float](), list[list[int]](), list[list[float]]()
     for index in range(first, len(token_ids)):
         position = positions[index] or {}
@@ -200,7 +196,7 @@ def scored_tokens(
         top_ids.append([token for _, token in top])
         top_logprobs.append([round(logprob, DECIMALS) for logprob, _ in top])
     _check_values(top_logprobs)
-    return replace(scored, logprobs=logprobs, top_ids=top_ids, top_logprobs=top_logprobs)
+    return ScoredTokens(first, logprobs, top_ids, top_logprobs)
 
 
 def _check_values(top_logprobs: Sequence[Sequence[float]]) -> None:

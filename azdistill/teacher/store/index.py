@@ -22,10 +22,8 @@ def position(number: int, offset: int, record: bytes) -> int:
 class StoreIndex:
     """The records of a store at the time it is read.
 
-    A record is read from disk when it is needed, also after a compaction has moved it. Of
-    several records with one key an answer counts before a rejection, then the earliest.
-
-    `unreadable` counts torn and foreign lines.
+    A record is read from disk when it is needed, also after a compaction has moved it. Of several records with one key
+    an answer counts before a rejection, then the earliest. `unreadable` counts torn and foreign lines.
     """
 
     def __init__(self, folder: Path) -> None:
