@@ -17,8 +17,9 @@ from pathlib import Path
 from random import Random
 
 from azdistill.contracts.errors import AzdistillError
+from azdistill.contracts.requests import Teacher
 from azdistill.contracts.rows import Message, Prompt, prompt_id
-from azdistill.contracts.teacher import Teacher, TeacherConfig
+from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.collect import collect
 from azdistill.teacher.distributed import first_keys
 from azdistill.teacher.endpoint import resolve_all

@@ -8,8 +8,9 @@ from typing import Any
 from azdistill.api.inputs import Rows, task_field_and_file, validated
 from azdistill.api.progress import show_progress
 from azdistill.contracts.prepare import PrepareConfig
+from azdistill.contracts.requests import STORE_PATH, Teacher
 from azdistill.contracts.rows import Completion, Reject
-from azdistill.contracts.teacher import STORE_PATH, Teacher, TeacherConfig
+from azdistill.contracts.teacher import TeacherConfig
 from azdistill.engine.local.storage import datastore_path, home_folder
 
 

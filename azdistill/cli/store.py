@@ -137,7 +137,7 @@ def compact(
 
 
 def _folder(folder: Path | None) -> Path:
-    from azdistill.contracts.teacher import STORE_PATH
+    from azdistill.contracts.requests import STORE_PATH
     from azdistill.engine.local.storage import datastore_path, home_folder
 
     in_home = datastore_path(STORE_PATH, folder or home_folder())

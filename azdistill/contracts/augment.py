@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from azdistill.contracts.layout import PROMPTS_FILE, REJECTS_FILE, REQUESTS_FILE, USAGE_FILE
 from azdistill.contracts.personal_data import PersonalData
-from azdistill.contracts.requests import STORE_PATH, RequestConfig, Teacher, check_endpoints_and_prices
+from azdistill.contracts.requests import SIMULATION, STORE, RequestConfig, Teacher, check_endpoints_and_prices
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 
 
@@ -71,12 +71,10 @@ STEP = Step(
     inputs={
         "prompts": Port("uri_folder", "prompts.jsonl of step prepare"),
         "public_test_sets": Port("uri_folder", "files of public test sets, one each", optional=True),
-        "simulation": Port(
-            "uri_file", "JSON list: settings of the simulated teachers, for teacher_route simulated", optional=True
-        ),
+        "simulation": SIMULATION,
     },
     outputs={
         "augmented": Port("uri_folder", f"{PROMPTS_FILE}, {REJECTS_FILE}, {REQUESTS_FILE} and {USAGE_FILE}"),
-        "store": Port("uri_folder", "the response store, shared by all runs", mode="rw_mount", path=STORE_PATH),
+        "store": STORE,
     },
 )

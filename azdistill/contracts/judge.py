@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from azdistill.contracts.judge_requests import JudgeSettings
-from azdistill.contracts.requests import STORE_PATH
+from azdistill.contracts.judge_requests import JUDGE_SIMULATION, JudgeSettings
+from azdistill.contracts.requests import STORE
 from azdistill.contracts.step import Port, Step
 
 
@@ -34,12 +34,10 @@ STEP = Step(
         ),
         "rubric": Port("uri_file", "text by which the judge decides"),
         "human_labels": Port("uri_file", "JSONL file of verdicts by people", optional=True),
-        "judge_simulation": Port(
-            "uri_file", "JSON list: settings of the simulated judge, for judge_route simulated", optional=True
-        ),
+        "judge_simulation": JUDGE_SIMULATION,
     },
     outputs={
         "judgements": Port("uri_folder", "verdicts.jsonl, labels.jsonl, summary.json and usage.json"),
-        "store": Port("uri_folder", "the response store, shared by all runs", mode="rw_mount", path=STORE_PATH),
+        "store": STORE,
     },
 )

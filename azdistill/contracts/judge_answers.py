@@ -1,8 +1,8 @@
 """Step judge_answers: a language model scores the teacher's answers before they become training rows."""
 
-from azdistill.contracts.judge_requests import JudgeSettings
+from azdistill.contracts.judge_requests import JUDGE_SIMULATION, JudgeSettings
 from azdistill.contracts.layout import ANSWER_SCORES_FILE, JUDGE_SUMMARY_FILE, USAGE_FILE
-from azdistill.contracts.requests import STORE_PATH
+from azdistill.contracts.requests import STORE
 from azdistill.contracts.step import Port, Step
 
 STEP = Step(
@@ -12,12 +12,10 @@ STEP = Step(
     inputs={
         "completions": Port("uri_folder", "completions.jsonl of the teacher"),
         "rubric": Port("uri_file", "text by which the judge decides"),
-        "judge_simulation": Port(
-            "uri_file", "JSON list: settings of the simulated judge, for judge_route simulated", optional=True
-        ),
+        "judge_simulation": JUDGE_SIMULATION,
     },
     outputs={
         "answer_scores": Port("uri_folder", f"{ANSWER_SCORES_FILE}, {JUDGE_SUMMARY_FILE} and {USAGE_FILE}"),
-        "store": Port("uri_folder", "the response store, shared by all runs", mode="rw_mount", path=STORE_PATH),
+        "store": STORE,
     },
 )

@@ -6,9 +6,14 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from azdistill.contracts.requests import RequestConfig, Teacher, simulator_variable
-from azdistill.contracts.step import RunInput, StepConfig
+from azdistill.contracts.step import Port, RunInput, StepConfig
 
 SIMULATED_JUDGE_VARIABLE = simulator_variable("judge")
+
+# Port of the steps that ask a judge.
+JUDGE_SIMULATION = Port(
+    "uri_file", "JSON list: settings of the simulated judge, for judge_route simulated", optional=True
+)
 
 
 class JudgeSettings(StepConfig):

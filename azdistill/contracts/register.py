@@ -25,8 +25,7 @@ class RegisterConfig(StepConfig):
     model_type: Literal["custom_model", "mlflow_model"] = Field(
         "custom_model",
         description="Type of the model in a workspace. custom_model: a plain folder, which vLLM serves. "
-        "mlflow_model: MLflow's "
-        "layout, with a chat signature.",
+        "mlflow_model: MLflow's layout, with a chat signature.",
     )
     baseline: str | None = Field(
         None,

@@ -10,10 +10,16 @@ from azdistill.contracts.chat_url import chat_url
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.problems import looks_like_key
 from azdistill.contracts.request_parameters import check_parameter
-from azdistill.contracts.step import RunInput, StepConfig
+from azdistill.contracts.step import Port, RunInput, StepConfig
 from azdistill.contracts.task import Labels, TaskChoice
 
 STORE_PATH = "azureml://datastores/workspaceblobstore/paths/azdistill/store"
+
+# Ports of the steps that ask teachers.
+STORE = Port("uri_folder", "the response store, shared by all runs", mode="rw_mount", path=STORE_PATH)
+SIMULATION = Port(
+    "uri_file", "JSON list: settings of the simulated teachers, for teacher_route simulated", optional=True
+)
 
 
 def simulator_variable(role: str) -> str:
@@ -211,8 +217,8 @@ class RequestConfig(StepConfig):
     policy: Policy = Field(
         "route",
         description="route: each prompt goes to one teacher, by weight. all: each prompt goes to all teachers. "
-        "cascade: to the "
-        "next teacher if answers are invalid or disagree. fallback: to the next teacher if an answer is incomplete.",
+        "cascade: to the next teacher if answers are invalid or disagree. fallback: to the next teacher if an answer "
+        "is incomplete.",
     )
     samples: int = Field(
         1,

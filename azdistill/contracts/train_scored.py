@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from azdistill.contracts import train
-from azdistill.contracts.requests import STORE_PATH, RequestConfig, Teacher
+from azdistill.contracts.requests import STORE, RequestConfig, Teacher
 from azdistill.contracts.step import Port, RunInput, Step, StepConfig
 from azdistill.contracts.train import TrainConfig
 
@@ -109,7 +109,7 @@ STEP = Step(
     },
     outputs={
         **train.STEP.outputs,
-        "store": Port("uri_folder", "the response store, shared by all runs", mode="rw_mount", path=STORE_PATH),
+        "store": STORE,
     },
     environment=train.STEP.environment,
 )

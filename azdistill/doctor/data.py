@@ -14,9 +14,10 @@ from azdistill.contracts.results import MOST_TRUNCATED
 from azdistill.contracts.rows import Gold, gold_texts
 from azdistill.contracts.task import OWN
 from azdistill.data.cases import GENERAL_PROMPTS
-from azdistill.data.checks import RejectCounts, check_labels, check_rejects, missing_columns
+from azdistill.data.checks import check_labels, check_rejects, missing_columns
 from azdistill.data.columns import ADD_HEADER
 from azdistill.data.preview import Preview, preview
+from azdistill.data.reject_counts import RejectCounts
 from azdistill.doctor.gates import few_rows
 from azdistill.doctor.prompt_lengths import prompts_without_room
 from azdistill.job.model import DistillationJob

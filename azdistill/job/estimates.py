@@ -12,8 +12,8 @@ from azdistill.contracts.augmenting import render as render_request
 from azdistill.contracts.judging import REQUESTS
 from azdistill.contracts.judging import render as render_case
 from azdistill.contracts.prompting import render
+from azdistill.contracts.requests import Prompting, Teacher
 from azdistill.contracts.rows import Message
-from azdistill.contracts.teacher import Prompting, Teacher
 from azdistill.engine.pipeline import expressions
 from azdistill.job.bundle import pipeline_document
 from azdistill.job.judge_section import JudgeSection

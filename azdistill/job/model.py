@@ -24,11 +24,11 @@ from azdistill.contracts.predict import PredictConfig
 from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.problems import Problem, limited, suggest
 from azdistill.contracts.register import REGISTRY_ADDRESS
+from azdistill.contracts.requests import Prompting
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.step import StepConfig
 from azdistill.contracts.suites import MOST_SUITES
 from azdistill.contracts.task import OWN, TaskName
-from azdistill.contracts.teacher import Prompting
 from azdistill.contracts.train import MOST_WHITE_BOX, TrainConfig
 from azdistill.engine.pipeline.labels import MAX_LENGTHS, tag_problems, unsafe_path, unversioned_asset
 from azdistill.job.catalog import REGISTRIES, Catalog, ModelType, built_in

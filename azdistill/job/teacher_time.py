@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from azdistill.contracts.problems import Problem
-from azdistill.contracts.teacher import Teacher
+from azdistill.contracts.requests import Teacher
 from azdistill.job.estimates import EstimatedRange, PlannedTeacher
 from azdistill.job.model import DistillationJob
 from azdistill.job.run_settings import timeout

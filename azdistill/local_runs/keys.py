@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from azdistill.contracts.errors import SpecError
 from azdistill.contracts.problems import Problem
-from azdistill.contracts.teacher import Teacher
+from azdistill.contracts.requests import Teacher
 from azdistill.engine.local.records import read_record
 from azdistill.engine.problems import FieldPath
 from azdistill.job.placeholders import asked

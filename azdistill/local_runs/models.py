@@ -18,10 +18,11 @@ from azdistill.contracts.files import read_json, read_rows, write_rows
 from azdistill.contracts.layout import PREDICTIONS_FILE, PROFILE_FILE, PROMPTS_FILE, RUN_MODEL
 from azdistill.contracts.manifest import close_folder, open_folder, read_manifest
 from azdistill.contracts.predict import STEP, PredictConfig
+from azdistill.contracts.requests import STORE_PATH, Teacher
 from azdistill.contracts.results import MetricValue
 from azdistill.contracts.rows import Prediction, Prompt
 from azdistill.contracts.step import flag
-from azdistill.contracts.teacher import STORE_PATH, Teacher, TeacherConfig
+from azdistill.contracts.teacher import TeacherConfig
 from azdistill.engine.local.storage import datastore_path, home_folder
 from azdistill.job.catalog import built_in
 from azdistill.local_runs.run_folder import RUNS

@@ -13,8 +13,9 @@ from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json, write_json
 from azdistill.contracts.judge_requests import SIMULATED_JUDGE_VARIABLE
 from azdistill.contracts.problems import explain as explain_findings
+from azdistill.contracts.requests import SIMULATOR_VARIABLE, Teacher
 from azdistill.contracts.simulation import Simulation
-from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig
+from azdistill.contracts.teacher import TeacherConfig
 from azdistill.engine.local.engine import explain
 from azdistill.engine.local.overrides import override_inputs
 from azdistill.engine.local.storage import local_path

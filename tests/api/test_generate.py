@@ -15,8 +15,9 @@ import pytest
 
 from azdistill import generate_teacher_responses, generate_teacher_responses_async
 from azdistill.contracts.errors import AzdistillError, DataError, InputError
+from azdistill.contracts.requests import STORE_PATH, Teacher
 from azdistill.contracts.simulation import Simulation
-from azdistill.contracts.teacher import STORE_PATH, Teacher, TeacherConfig
+from azdistill.contracts.teacher import TeacherConfig
 from azdistill.engine.local.storage import datastore_path
 from azdistill.simulate.process import running
 from tests.api.conftest import question_rows

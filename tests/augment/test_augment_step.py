@@ -13,9 +13,9 @@ from azdistill.contracts.augment import STEP
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.files import write_rows
 from azdistill.contracts.manifest import close_folder, read_manifest
+from azdistill.contracts.requests import SIMULATOR_VARIABLE
 from azdistill.contracts.rows import Prompt
 from azdistill.contracts.simulation import Simulation
-from azdistill.contracts.teacher import SIMULATOR_VARIABLE
 from azdistill.data.near_duplicates import near_duplicates
 from azdistill.simulate.experts import nli
 from azdistill.simulate.teacher import SimulatedTeacher

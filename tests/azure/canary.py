@@ -21,9 +21,10 @@ from typing import Any
 
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.files import write_json, write_text
+from azdistill.contracts.requests import Teacher
 from azdistill.contracts.rows import Message, Prompt, prompt_id
 from azdistill.contracts.simulation import Simulation
-from azdistill.contracts.teacher import Teacher, TeacherConfig
+from azdistill.contracts.teacher import TeacherConfig
 from azdistill.simulate.teacher import SimulatedTeacher
 from tests.registry.conftest import METRICS, USAGE, gate
 from tests.registry.conftest import folder as complete_folder

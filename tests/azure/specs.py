@@ -21,9 +21,9 @@ from pydantic_core import PydanticCustomError
 from azdistill.contracts.curate import CurateConfig
 from azdistill.contracts.evaluate import SLICES, EvaluateConfig, Gates
 from azdistill.contracts.request_parameters import check_parameter
+from azdistill.contracts.requests import Prompting, Teacher
 from azdistill.contracts.simulation import Simulation
 from azdistill.contracts.task import TaskName
-from azdistill.contracts.teacher import Prompting, Teacher
 from azdistill.contracts.train import CUDA_SETTINGS, FSDP_OPTIMIZERS, LossWeights, TrainConfig
 from azdistill.engine.pipeline.vm_sizes import gpu_count, vm_size
 from azdistill.engine.problems import looks_like_key, may_be_secret

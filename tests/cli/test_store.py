@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from azdistill.contracts.teacher import STORE_PATH
+from azdistill.contracts.requests import STORE_PATH
 from azdistill.engine.local.storage import datastore_path
 from azdistill.teacher.replies import Answer
 from azdistill.teacher.store import StoredAnswer

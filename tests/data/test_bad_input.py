@@ -13,8 +13,9 @@ import pytest
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.files import write_rows
 from azdistill.contracts.prepare import PrepareConfig
+from azdistill.contracts.requests import Teacher
 from azdistill.contracts.rows import Message
-from azdistill.contracts.teacher import Teacher, TeacherConfig
+from azdistill.contracts.teacher import TeacherConfig
 from azdistill.data.cases import prompt_of, read_cases
 from azdistill.data.prepare import PART, prepare
 from azdistill.data.preview import preview

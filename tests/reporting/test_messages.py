@@ -2,8 +2,9 @@
 
 import pytest
 
+from azdistill.contracts.requests import Teacher
 from azdistill.contracts.results import Interval
-from azdistill.contracts.teacher import Teacher, TeacherConfig
+from azdistill.contracts.teacher import TeacherConfig
 from azdistill.reporting.messages import (
     count,
     percent_interval,

@@ -16,9 +16,10 @@ import pytest
 
 from azdistill.contracts.files import write_rows
 from azdistill.contracts.manifest import close_folder
+from azdistill.contracts.requests import SIMULATOR_VARIABLE, Teacher
 from azdistill.contracts.rows import Message, Prompt, prompt_id
 from azdistill.contracts.simulation import Simulation
-from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig
+from azdistill.contracts.teacher import TeacherConfig
 from azdistill.simulate.server import listening
 from azdistill.simulate.teacher import SimulatedTeacher
 

@@ -14,7 +14,7 @@ from azdistill.azure_rest.cloud import cloud_of
 from azdistill.azure_rest.identity import AzureMLOnBehalfOfCredential, BearerToken, ambient_credential
 from azdistill.azure_rest.workspace import Workspace
 from azdistill.contracts.errors import EndpointError, InputError
-from azdistill.contracts.teacher import Teacher
+from azdistill.contracts.requests import Teacher
 from azdistill.teacher.auth import Auth, ConnectionKey, EntraToken, EnvironmentKey
 from azdistill.teacher.collect import collect
 from azdistill.teacher.endpoint import resolve

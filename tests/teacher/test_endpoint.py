@@ -7,8 +7,9 @@ from pydantic import ValidationError
 
 from azdistill.contracts.chat_url import chat_url, default_scope, inference_role
 from azdistill.contracts.errors import InputError
+from azdistill.contracts.requests import SIMULATOR_VARIABLE, Teacher
 from azdistill.contracts.simulation import Simulation
-from azdistill.contracts.teacher import SIMULATOR_VARIABLE, Teacher, TeacherConfig
+from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.endpoint import resolve, resolve_all, simulated_identity
 from tests.job_variables import job_variables
 

@@ -24,9 +24,10 @@ from aiohttp import web
 from azdistill.contracts.curate import CurateConfig
 from azdistill.contracts.errors import EndpointError
 from azdistill.contracts.files import read_json, read_rows
+from azdistill.contracts.requests import Prompting, Teacher
 from azdistill.contracts.rows import Completion, Message, Prompt, Reject, prompt_id
 from azdistill.contracts.simulation import Simulation
-from azdistill.contracts.teacher import STEP, Prompting, Teacher, TeacherConfig
+from azdistill.contracts.teacher import STEP, TeacherConfig
 from azdistill.data.curate import curate
 from azdistill.simulate.teacher import SimulatedTeacher
 from azdistill.simulate.wire import HttpReply

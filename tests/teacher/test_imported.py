@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from azdistill.contracts.errors import DataError
+from azdistill.contracts.requests import Teacher
 from azdistill.contracts.results import Usage
 from azdistill.contracts.rows import Message, Prompt, prompt_id
-from azdistill.contracts.teacher import Teacher, TeacherConfig
+from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.imported import load_completions
 from tests.data.shapes import BEDROCK_LOG, COLLECTED, COLLECTED_RESPONSE, STORED_COMPLETION, SYSTEM, A, Q, jsonl
 

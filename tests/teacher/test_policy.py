@@ -13,8 +13,9 @@ import pytest
 from aiohttp import web
 
 from azdistill.contracts.errors import EndpointError
+from azdistill.contracts.requests import Teacher
 from azdistill.contracts.rows import Prompt
-from azdistill.contracts.teacher import Teacher, TeacherConfig
+from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.collect import Collected, collect
 from azdistill.teacher.endpoint import resolve_all
 from azdistill.teacher.policies import draw

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from azdistill.azure_rest.identity import BearerToken
 from azdistill.contracts.errors import EndpointError, InputError
-from azdistill.contracts.teacher import Teacher
+from azdistill.contracts.requests import Teacher
 from azdistill.teacher.endpoint import resolve
 from azdistill.teacher.preflight import ProbeResult, find_problem, preflight
 from tests.refusing_proxy import refusing_proxy

@@ -10,8 +10,9 @@ from ruamel.yaml import YAML
 
 from azdistill.contracts.curate import CurateConfig
 from azdistill.contracts.prompting import CHAIN_OF_THOUGHT, chain_of_density, render
+from azdistill.contracts.requests import Prompting
 from azdistill.contracts.rows import Completion, Message, TokenUsage, TrainRow, prompt_id
-from azdistill.contracts.teacher import Prompting, TeacherConfig
+from azdistill.contracts.teacher import TeacherConfig
 from azdistill.data.curate import curate
 from azdistill.teacher.prompting import apply_trace, missing_reasoning
 from azdistill.teacher.replies import read_reply

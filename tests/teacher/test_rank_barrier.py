@@ -11,7 +11,7 @@ import time
 import pytest
 
 from azdistill.contracts.errors import AzdistillError, EndpointError, InputError
-from azdistill.contracts.teacher import SIMULATOR_VARIABLE
+from azdistill.contracts.requests import SIMULATOR_VARIABLE
 from azdistill.teacher.endpoint import resolve
 from azdistill.teacher.rank import Rank, rank_of
 from azdistill.teacher.rank_barrier import RankBarrier, barrier_folder

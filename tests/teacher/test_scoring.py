@@ -11,10 +11,9 @@ import torch
 from tokenizers import Tokenizer
 
 from azdistill.contracts.errors import EndpointError, InputError
-from azdistill.contracts.requests import RequestConfig
+from azdistill.contracts.requests import RequestConfig, Teacher
 from azdistill.contracts.scoring import can_score
 from azdistill.contracts.simulation import Simulation
-from azdistill.contracts.teacher import Teacher
 from azdistill.simulate.model.teacher import ModelTeacher
 from azdistill.students.loading import load_student
 from azdistill.students.probe import tokenizer_probe

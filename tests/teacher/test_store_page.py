@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from azdistill.contracts.teacher import STORE_PATH
+from azdistill.contracts.requests import STORE_PATH
 from azdistill.engine.local.storage import datastore_path
 from azdistill.teacher.store.compaction import LARGEST_BYTES
 from azdistill.teacher.store.records import decode, encode, key_of

@@ -6,8 +6,9 @@ from typing import get_args
 
 import yaml
 
+from azdistill.contracts.requests import Policy
 from azdistill.contracts.rows import Completion
-from azdistill.contracts.teacher import Policy, TeacherConfig
+from azdistill.contracts.teacher import TeacherConfig
 from azdistill.teacher.usage import UsageCounter
 
 TEXT = (Path(__file__).parents[2] / "docs/teachers.md").read_text(encoding="utf-8")

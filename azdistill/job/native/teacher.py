@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from azdistill.contracts.problems import FieldPath, authenticates, dotted
-from azdistill.contracts.teacher import LONGEST_SUMMARY, Teacher, TeacherConfig
+from azdistill.contracts.requests import LONGEST_SUMMARY, Teacher
+from azdistill.contracts.teacher import TeacherConfig
 from azdistill.job.catalog import built_in
 from azdistill.job.messages import PATTERNS
 from azdistill.job.native.draft import Draft
