@@ -68,9 +68,12 @@ def _worst_slice(
     measured = [_measure_rows(gate, metric, corrected, group.rows) for group in slices]
     if not measured:
         return Measured(Interval(), 0)
-    values = [one.value for one in measured]
     worst = max if gate.at_least is None else min
-    bounds = {name: [getattr(value, name) for value in values] for name in Interval.model_fields}
-    defined = {name: [bound for bound in all_bounds if bound is not None] for name, all_bounds in bounds.items()}
-    interval = Interval(**{name: worst(some) if some else None for name, some in defined.items()})
+    bounds = {name: [getattr(one.value, name) for one in measured] for name in Interval.model_fields}
+    interval = Interval(
+        **{
+            name: worst((value for value in of_slices if value is not None), default=None)
+            for name, of_slices in bounds.items()
+        }
+    )
     return Measured(interval, next(one.rows for one in measured if one.value.value == interval.value))

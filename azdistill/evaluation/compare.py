@@ -40,12 +40,12 @@ def compare(runs: Mapping[str, RunResults], bootstrap: PairedBootstrap, metric: 
     first = next(iter(runs))
 
     def compared(name: str) -> ComparedRun:
-        run, own, reference = runs[name], answers[name], answers[first]
-        shared = [] if name == first else [(own[row], reference[row]) for row in own if row in reference]
+        run, student, reference = runs[name], answers[name], answers[first]
+        shared = [] if name == first else [(student[row], reference[row]) for row in student if row in reference]
         return ComparedRun(
             name=name,
             decision=run.decision.decision,
-            rows=len(own),
+            rows=len(student),
             score=run.metrics.models["student"].interval(metric),
             retention=run.metrics.retention,
             gain=run.metrics.gain,
@@ -61,8 +61,8 @@ def compare(runs: Mapping[str, RunResults], bootstrap: PairedBootstrap, metric: 
 def _difference(shared: Sequence[tuple[ScoredAnswer, ScoredAnswer]], bootstrap: PairedBootstrap) -> Interval:
     if not shared:
         return Interval()
-    own, reference = np.array([[one.score, other.score] for one, other in shared]).T
-    return bootstrap.gain(own, reference)
+    scores, reference_scores = np.array([[one.score, other.score] for one, other in shared]).T
+    return bootstrap.gain(scores, reference_scores)
 
 
 def _common_primary_metric(runs: Mapping[str, RunResults]) -> str:

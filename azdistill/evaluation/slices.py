@@ -53,7 +53,7 @@ def slices_of(prompts: Sequence[Prompt], scores: Sequence[RowScores], metric: st
         if not 2 <= len(distinct) <= MOST_VALUES:
             continue
         for value in distinct:
-            rows = [by_id[prompt.id] for prompt, own in zip(members, values, strict=True) if own == value]
+            rows = [by_id[prompt.id] for prompt, of_row in zip(members, values, strict=True) if of_row == value]
             slices.append(Slice(name, value, tuple(rows)))
     return slices
 

@@ -22,6 +22,7 @@ from azdistill.generation import vllm_process
 from azdistill.generation.generate import GeneratedAnswer, generate
 from azdistill.students.folders import adapter_base, model_folder
 from azdistill.students.loading import Student, max_positions
+from azdistill.students.vllm import ENVIRONMENT
 
 logger = logging.getLogger("azdistill.generation")
 
@@ -31,9 +32,6 @@ SAMPLE, LEAST_AGREEMENT = 16, 0.75
 
 # Part of the free memory of the GPU, on which the student is loaded too.
 MEMORY_FRACTION = 0.9
-
-# No access to the model hub, and no usage statistics to vLLM's authors.
-ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,11 @@ def _run(student: Student, prompts: Sequence[list[int]], max_new_tokens: int) ->
             str(folder / "answers.json"),
         ]
         done = subprocess.run(
-            command, env={**os.environ, **ENVIRONMENT}, stderr=subprocess.PIPE, text=True, check=False
+            command,
+            env={**os.environ, **ENVIRONMENT, "VLLM_LOGGING_LEVEL": "ERROR"},
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
         if done.returncode:
             sys.stderr.write(done.stderr)

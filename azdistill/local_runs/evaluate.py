@@ -69,11 +69,11 @@ def evaluate_models(
     from azdistill.evaluation import models as library
 
     requested = requested_metrics(settings)
-    own = next((Path(name) for name in requested if name.endswith(METRIC_FILE_SUFFIX)), settings.metric_file)
+    metric_file = next((Path(name) for name in requested if name.endswith(METRIC_FILE_SUFFIX)), settings.metric_file)
     shared = {"task": settings.task, "labels": settings.labels}
     config = EvaluateConfig.model_validate(shared)
     _check_names(models)
-    _check_metric_file(own)
+    _check_metric_file(metric_file)
     prepare = PrepareConfig.model_validate({**shared, "rows": settings.rows})
     rows = read_evaluation_rows(data, gold, prepare, settings.task_file)
     with _folder(output) as folder:
@@ -88,7 +88,7 @@ def evaluate_models(
             config,
             tuple(dict.fromkeys(requested.values())),
             settings.task_file,
-            own,
+            metric_file,
         )
         evaluation = ModelEvaluation(
             task=str(settings.task_file or settings.task),

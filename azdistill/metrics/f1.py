@@ -22,9 +22,9 @@ def shared_words(answer: str, reference: str) -> float:
     """F1 of the words of two answers. "No answer" is right or wrong, and shares no word."""
     if NO_ANSWER in (answer, reference):
         return float(answer == reference)
-    found, expected = Counter(words(answer)), Counter(words(reference))
-    shared = (found & expected).total()
-    return 2 * shared / (found.total() + expected.total()) if shared else 0.0
+    actual, expected = Counter(words(answer)), Counter(words(reference))
+    shared = (actual & expected).total()
+    return 2 * shared / (actual.total() + expected.total()) if shared else 0.0
 
 
 METRIC = RowMetric(

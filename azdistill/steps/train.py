@@ -85,12 +85,12 @@ def train(arguments: Arguments[Config], scoring: ScoringSource | None = None) ->
         scoring.identity if scoring else "",
     )
     jobs = outputs["checkpoints"] / inputs_hash[:HASH_DIGITS]
-    own = jobs / job_folder(outputs["model"])
+    checkpoints = jobs / job_folder(outputs["model"])
     with saving(jobs, "the outputs"):
         open_folder(outputs["model"])
         open_folder(outputs["metrics"])
-        own.mkdir(parents=True, exist_ok=True)
-    tokenized = local_folder(f"azdistill-{inputs_hash[:HASH_DIGITS]}-{own.name}")
+        checkpoints.mkdir(parents=True, exist_ok=True)
+    tokenized = local_folder(f"azdistill-{inputs_hash[:HASH_DIGITS]}-{checkpoints.name}")
     is_main = int(os.environ.get("RANK", "0")) == 0
     with scoring.open() if scoring and is_main else nullcontext() as scorer:
         tuned = fine_tune(
@@ -98,9 +98,9 @@ def train(arguments: Arguments[Config], scoring: ScoringSource | None = None) ->
             TrainRows(inputs["curated"] / VALIDATION_FILE),
             inputs["student"],
             config,
-            own,
+            checkpoints,
             inputs_hash,
-            [folder for folder in jobs.iterdir() if folder != own],
+            [folder for folder in jobs.iterdir() if folder != checkpoints],
             chat_template,
             tokenized=tokenized,
             workers=os.cpu_count() or 1,
@@ -112,7 +112,7 @@ def train(arguments: Arguments[Config], scoring: ScoringSource | None = None) ->
         models = {"student": inputs["student"], **teachers, **(scoring.models if scoring else {})}
         provenance = provenance_of(config, {name: fingerprint(folder) for name, folder in models.items()})
         _write_outputs(tuned, outputs, provenance, scorer)
-        delete_all(jobs, own, inputs_hash)
+        delete_all(jobs, checkpoints, inputs_hash)
         shutil.rmtree(tokenized, ignore_errors=True)
 
 

@@ -42,8 +42,9 @@ class RowCache(Cache):
         rows, length = keys.shape[0], keys.shape[-2]
         if length > self.end:
             self._reallocate(max(length, self.length))
-        for own, other in zip(self.row_layers, prompts.layers, strict=True):
-            own.write(slice(self.rows, self.rows + rows), slice(self.end - length, self.end), other.keys, other.values)
+        added, columns = slice(self.rows, self.rows + rows), slice(self.end - length, self.end)
+        for layer, of_prompts in zip(self.row_layers, prompts.layers, strict=True):
+            layer.write(added, columns, of_prompts.keys, of_prompts.values)
         self.rows, self.start = self.rows + rows, min(self.start, self.end - length)
 
     def remove(self, row: int) -> None:

@@ -67,8 +67,8 @@ def can_drop_rows(model: Any) -> bool:
 
     It does not where rows can't leave the cache, and where the model prepares the inputs of each step itself.
     """
-    own = type(model).prepare_inputs_for_generation is not GenerationMixin.prepare_inputs_for_generation
-    return cache_layers(model) is not None and (not own or type(model).__name__ in SWITCHING_ROPE)
+    prepares_inputs = type(model).prepare_inputs_for_generation is not GenerationMixin.prepare_inputs_for_generation
+    return cache_layers(model) is not None and (not prepares_inputs or type(model).__name__ in SWITCHING_ROPE)
 
 
 def short_positions(model: Any) -> int | None:

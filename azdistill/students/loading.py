@@ -132,9 +132,8 @@ def load_model(
             model = _random_model(folder, seed, dtype, attention)
             if quantization is None:
                 return model.to(device).eval()
-            with (
-                tempfile.TemporaryDirectory() as saved
-            ):  # transformers quantizes weights while it reads them from files
+            # transformers quantizes weights while it reads them from files.
+            with tempfile.TemporaryDirectory() as saved:
                 model.save_pretrained(saved)
                 return load_model(
                     Path(saved),
@@ -190,8 +189,12 @@ def greedy_generation(model: Any, tokenizer: Any) -> GenerationConfig:
     It replaces the settings of the model's authors (sampling, penalties) and is saved with the student, so that the
     student is served as it was evaluated.
     """
-    own = model.generation_config.eos_token_id
-    ends = {*(own if isinstance(own, list) else [own]), tokenizer.eos_token_id, end_of_turn_id(tokenizer)} - {None}
+    of_model = model.generation_config.eos_token_id
+    ends = {
+        *(of_model if isinstance(of_model, list) else [of_model]),
+        tokenizer.eos_token_id,
+        end_of_turn_id(tokenizer),
+    } - {None}
     return GenerationConfig(
         do_sample=False,
         eos_token_id=sorted(ends),

@@ -186,7 +186,8 @@ class ChatTokenizer:
             ]
         )
         answer_ids = [
-            self._up_to_end(own or ids[len(tail) :]) for tail, ids, own in zip(before, complete, separate, strict=True)
+            self._up_to_end(alone or ids[len(tail) :])
+            for tail, ids, alone in zip(before, complete, separate, strict=True)
         ]
         return self.encode(prompts), answer_ids
 

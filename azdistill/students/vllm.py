@@ -10,5 +10,5 @@ ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
 
 def executable() -> str | None:
     """Path of the command `vllm`, in this environment or on the PATH; None where it is not installed."""
-    own = Path(sys.executable).with_name("vllm")
-    return str(own) if own.is_file() else shutil.which("vllm")
+    program = Path(sys.executable).with_name("vllm")
+    return str(program) if program.is_file() else shutil.which("vllm")

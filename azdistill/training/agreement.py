@@ -34,17 +34,17 @@ def agreement_sums(
     if of_likely_tokens:
         assert targets.top_ids is not None
         assert targets.top_logprobs is not None
-        others = targets.top_ids[sampled, :TOP_TOKENS].long()
+        of_teacher = targets.top_ids[sampled, :TOP_TOKENS].long()
         sums["teacher_mass"] = targets.top_logprobs[sampled].exp().sum()
     else:
         teacher = targets.of_sampled[0]
         logits = logits[:, : teacher.vocabulary]
-        of_teacher = teacher.transform(_logits(teacher.hidden[sampled], teacher.head))[:, : teacher.vocabulary]
-        others = of_teacher.topk(min(TOP_TOKENS, logits.shape[1])).indices
-    is_used = others >= 0
-    own = logits.topk(others.shape[1]).indices
-    shared = (own[:, :, None] == others[:, None]).any(1).sum(1) / is_used.sum(1).clamp(min=1)
-    mass = (logits.softmax(-1).gather(1, others.clamp(min=0)) * is_used).sum()
+        teacher_logits = teacher.transform(_logits(teacher.hidden[sampled], teacher.head))[:, : teacher.vocabulary]
+        of_teacher = teacher_logits.topk(min(TOP_TOKENS, logits.shape[1])).indices
+    is_used = of_teacher >= 0
+    of_student = logits.topk(of_teacher.shape[1]).indices
+    shared = (of_student[:, :, None] == of_teacher[:, None]).any(1).sum(1) / is_used.sum(1).clamp(min=1)
+    mass = (logits.softmax(-1).gather(1, of_teacher.clamp(min=0)) * is_used).sum()
     return {"overlap": shared.sum(), "shared_mass": mass, **sums}
 
 

@@ -140,6 +140,6 @@ def _place(answer: AnswerLogprobs, targets: bytes) -> tuple[int, list[int]] | No
         begin = targets.rfind(stripped) if stripped else -1
     if begin < 0:
         return None
-    begins = [begin + max(place - trimmed, 0) for place in np.cumsum([0, *map(len, tokens)]).tolist()]
+    begins = [begin + max(offset - trimmed, 0) for offset in np.cumsum([0, *map(len, tokens)]).tolist()]
     first = next(index for index in range(len(tokens)) if begins[index + 1] > begin)
     return first, begins

@@ -13,6 +13,11 @@ from azdistill.training.losses.chunks import LogitTransform
 COMPARED_TOKENS = 8
 
 
+def without_adapters(model: Any) -> Any:
+    """The causal language model inside of a PeftModel; any other model is returned as it is."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 def logit_transform(config: Any) -> LogitTransform:
     """The transform of an architecture, from its config: Granite and Cohere scale the logits, Gemma 2 caps them."""
     divisor = getattr(config, "logits_scaling", None) or 1.0

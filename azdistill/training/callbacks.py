@@ -38,9 +38,9 @@ class LogProgress(TrainerCallback):
 class SaveOnSchedule(TrainerCallback):
     """Save a checkpoint every `checkpoint_steps` steps and every `checkpoint_minutes`, besides those of Trainer.
 
-    All processes must save after the same step. The main process has the clock. It tells the others how many steps to
-    take until they ask again, half of those that the remaining time allows: asking after each step would make every
-    GPU wait.
+    All processes must save after the same step. The main process reads the clock, and broadcasts the number of steps
+    until the next broadcast, half of those that the remaining time allows: one after each step would make every GPU
+    wait.
     """
 
     def __init__(self, config: TrainConfig, inputs_hash: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -49,16 +49,16 @@ class SaveOnSchedule(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._started = self._saved = self._clock()
-        self._first_step, self._next_question = state.global_step, state.global_step + 1
+        self._first_step, self._next_broadcast = state.global_step, state.global_step + 1
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self._steps and state.global_step % self._steps == 0:
             control.should_save = True
-        if state.global_step < self._next_question:
+        if state.global_step < self._next_broadcast:
             return
-        answer = [self._steps_to_wait(args, state.global_step) if args.process_index == 0 else None]
-        (steps,) = broadcast_object_list(answer)
-        self._next_question = state.global_step + max(steps, 1)
+        steps_to_wait = self._steps_to_wait(args, state.global_step) if args.process_index == 0 else None
+        (steps,) = broadcast_object_list([steps_to_wait])
+        self._next_broadcast = state.global_step + max(steps, 1)
         if steps == 0:
             control.should_save = True
 
@@ -66,7 +66,7 @@ class SaveOnSchedule(TrainerCallback):
         self._saved = self._clock()
 
     def _steps_to_wait(self, args: Any, step: int) -> int:
-        """The number of steps until the main process is asked again, 0: save now."""
+        """The number of steps until the next broadcast, 0: save now."""
         now = self._clock()
         remaining = self._saved + self._seconds - now
         if remaining <= 0:

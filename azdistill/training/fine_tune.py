@@ -43,7 +43,7 @@ from azdistill.training.objective import TrainingObjective
 from azdistill.training.privileged import PrivilegedPrompts
 from azdistill.training.requirements import check_requirements
 from azdistill.training.resume import ForgetBest, StartingPoint, find_start, from_main_process
-from azdistill.training.rows import contain_thoughts, tokenize_training_rows, tokenize_validation_rows
+from azdistill.training.rows import contain_thoughts, tokenize_training_rows
 from azdistill.training.self_teacher import SelfTeacher
 from azdistill.training.sharding import gather_weights, without_unused_sharding
 from azdistill.training.teacher_logprobs import TeacherLogprobs
@@ -232,7 +232,9 @@ def _tokenize(
     with PartialState().local_main_process_first():
         return _Rows(
             tokenize_training_rows(train, student.tokenizer, config, positions, files[0], workers, aligner, privileged),
-            tokenize_validation_rows(validation, student.tokenizer, config, positions, files[1], workers),
+            tokenize_training_rows(
+                validation, student.tokenizer, config, positions, files[1], workers, may_be_empty=True
+            ),
         )
 
 

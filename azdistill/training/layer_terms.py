@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from azdistill.contracts.train import UNIFORM, TrainConfig
+from azdistill.training.architecture import without_adapters
 from azdistill.training.batches import IGNORE_INDEX
 from azdistill.training.losses.attention import attention_loss_sum
 from azdistill.training.losses.hidden_states import HiddenStateProjections, LayerMap, hidden_state_loss_sum, layer_map
@@ -107,7 +108,7 @@ def layer_terms(model: Any, teachers: Sequence[WhiteBoxTeacher], config: TrainCo
     if not config.loss_weights.hidden_states:
         yield LayerTerms(config, teachers, maps)
         return
-    student = model.get_base_model() if hasattr(model, "get_base_model") else model
+    student = without_adapters(model)
     of_teachers = [
         HiddenStateProjections(layers, _width(student), _width(teacher.model))
         for layers, teacher in zip(maps, teachers, strict=True)
@@ -122,15 +123,15 @@ def layer_terms(model: Any, teachers: Sequence[WhiteBoxTeacher], config: TrainCo
 
 def projections_of(model: Any) -> Projections | None:
     """The projections that are trained with a student."""
-    student = model.get_base_model() if hasattr(model, "get_base_model") else model
+    student = without_adapters(model)
     projections: Projections | None = getattr(student, ATTRIBUTE, None)
     return projections
 
 
 def _layer_map(student: Any, teacher: Any, config: TrainConfig) -> LayerMap:
     pairs = None if config.layer_map == UNIFORM else parse_layer_map(config.layer_map)
-    own, other = (model.config.get_text_config().num_hidden_layers for model in (student, teacher))
-    return layer_map(own, other, pairs, field=("train", "layer_map"))
+    student_layers, teacher_layers = (model.config.get_text_config().num_hidden_layers for model in (student, teacher))
+    return layer_map(student_layers, teacher_layers, pairs, field=("train", "layer_map"))
 
 
 def parse_layer_map(text: str) -> Mapping[int, int]:

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from azdistill.contracts.errors import InputError
 from azdistill.training.agreement import agreement_sums
-from azdistill.training.architecture import has_known_logits, logit_transform
+from azdistill.training.architecture import has_known_logits, logit_transform, without_adapters
 from azdistill.training.batches import IGNORE_INDEX
 from azdistill.training.layer_terms import NO_LAYERS, LayerTerms, target_weights
 from azdistill.training.objective import TEXT_ONLY, Targets, TrainingObjective
@@ -66,7 +66,7 @@ def loss_in_forward(
     same tokens, without gradients; `layers` compares their layers with the student's; `self_teacher` scores sampled
     tokens by `privileged_ids`.
     """
-    causal_lm = model.get_base_model() if hasattr(model, "get_base_model") else model
+    causal_lm = without_adapters(model)
     is_known = has_known_logits(causal_lm)
     if not is_known and objective.has_distributions:
         raise InputError(

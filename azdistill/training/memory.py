@@ -69,10 +69,11 @@ def peak_bytes(peaks: Peaks) -> int:
 
 @contextmanager
 def _setup(device: Device) -> Iterator[None]:
-    """Let fake tensors take the way of real ones: chunks of the loss as on `device`, attention masks as for data.
+    """Run the same code for fake tensors as for real ones: chunks of the loss as on `device`, attention masks as for
+    data.
 
-    No garbage is collected: tensors in reference cycles would be freed at some time or another. Counted to the end,
-    they are the same in every run.
+    Garbage collection is off: it frees tensors in reference cycles at a time that differs between runs. They count to
+    the end, as in every other run.
     """
     collects = gc.isenabled()
     gc.disable()

@@ -17,6 +17,7 @@ from azdistill.contracts.train import OnPolicy, TrainConfig
 from azdistill.students.decode import DecodedAnswer, GenerationRequest, can_drop_rows, context_of, decode
 from azdistill.students.loading import Student
 from azdistill.students.template import TokenizedRow
+from azdistill.training.architecture import evaluated
 from azdistill.training.batches import collate, group, privileged_inputs
 from azdistill.training.rollout_diagnostics import RolloutCounts, has_loop, warnings_of
 from azdistill.training.rollout_scores import with_scores
@@ -121,12 +122,12 @@ class OnPolicyBatches:
             loops=sum(map(has_loop, tokens)),
             seconds=time.perf_counter() - started,
         )
-        rollouts = [_rollout(rows[chosen[place // number]], ids) for place, ids in enumerate(tokens)]
+        rollouts = [_rollout(rows[chosen[index // number]], ids) for index, ids in enumerate(tokens)]
         if self._config.has_scorer:
             rollouts = self._scored(rollouts)
         return {
-            index: [(row, True) for row in rollouts[place * number : (place + 1) * number]]
-            for place, index in enumerate(chosen)
+            index: [(row, True) for row in rollouts[position * number : (position + 1) * number]]
+            for position, index in enumerate(chosen)
         }
 
     def _scored(self, rollouts: Sequence[TokenizedRow]) -> list[TokenizedRow]:
@@ -155,16 +156,13 @@ class OnPolicyBatches:
 
     def _answers(self, requests: Sequence[GenerationRequest]) -> list[DecodedAnswer]:
         """In evaluation mode, because dropout would change the student's distribution."""
-        model = self._student.model
-        was_training = model.training
-        model.eval()
         together = min(ROLLOUTS_TOGETHER, len(requests))
         order = sorted(range(len(requests)), key=lambda index: -len(requests[index].prompt))
-        answers = decode(
-            self._student, [requests[index] for index in order], together, max(1, round(together * JOIN_AT))
-        )
-        by_request = {order[answer.index]: answer for answer in answers}
-        model.train(was_training)
+        with evaluated(self._student.model):
+            answers = decode(
+                self._student, [requests[index] for index in order], together, max(1, round(together * JOIN_AT))
+            )
+            by_request = {order[answer.index]: answer for answer in answers}
         return [by_request[index] for index in range(len(requests))]
 
 

@@ -64,40 +64,29 @@ def tokenize_training_rows(
     workers: int = 0,
     aligner: Aligner | None = None,
     privileged: PrivilegedPrompts | None = None,
+    *,
+    may_be_empty: bool = False,
 ) -> TokenizedRows:
     """Rows of at most `max_length` tokens, and at most `positions`, which the model has.
 
     With `aligner`, they have the teacher's likely tokens, with `privileged` these prompts. With `path` they are written
     there and mapped into memory; an undamaged file that is there is used. `workers` is the number of processes that
     tokenize a large number of rows. They import `__main__`, as those of multiprocessing do. Raises DataError when too
-    many rows are longer, or none is left.
+    many rows are longer, or none is left and they may not be empty.
     """
-    tokenized = tokenize_validation_rows(rows, tokenizer, config, positions, path, workers, aligner, privileged)
-    if not tokenized:
+    named = _tokenized(rows, tokenizer, Tokenization(config.train_on, privileged), workers, aligner)
+    batches = (record_batch(chunk) for chunk in _fitting(named, config, positions))
+    if path is None:
+        tokenized = TokenizedRows(table_of(batches))
+    else:
+        if not is_intact(path):
+            with writing(path) as writer:
+                for batch in batches:
+                    writer.write_batch(batch)
+        tokenized = TokenizedRows.open(path)
+    if not (tokenized or may_be_empty):
         raise _no_rows(rows, config.train_on)
     return tokenized
-
-
-def tokenize_validation_rows(
-    rows: Iterable[TrainRow],
-    tokenizer: Any,
-    config: TrainConfig,
-    positions: int | None = None,
-    path: Path | None = None,
-    workers: int = 0,
-    aligner: Aligner | None = None,
-    privileged: PrivilegedPrompts | None = None,
-) -> TokenizedRows:
-    """Like `tokenize_training_rows`, but there may be no rows."""
-    tokenized = _tokenized(rows, tokenizer, Tokenization(config.train_on, privileged), workers, aligner)
-    batches = (record_batch(chunk) for chunk in _fitting(tokenized, config, positions))
-    if path is None:
-        return TokenizedRows(table_of(batches))
-    if not is_intact(path):
-        with writing(path) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
-    return TokenizedRows.open(path)
 
 
 def _tokenized(

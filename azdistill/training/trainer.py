@@ -21,6 +21,7 @@ from azdistill.students.errors import saving
 from azdistill.students.gpus import require_bfloat16
 from azdistill.students.loading import Student, best_device, best_dtype
 from azdistill.students.usage import peak_memory_bytes
+from azdistill.training.architecture import without_adapters
 from azdistill.training.batches import TokenBudgetDataLoader, TokenBudgetSampler, collate, collate_packed
 from azdistill.training.checkpoints import (
     CHECKPOINTS_KEPT,
@@ -164,7 +165,7 @@ class StudentTrainer(Trainer):
     def sample_rows(self, student: Student, scorer: Scorer | None, self_teacher: SelfTeacher | None) -> None:
         """Let rollouts of the student take the place of a share of the training rows."""
         self._scorer, self._self_teacher = scorer, self_teacher
-        model = student.model.get_base_model() if hasattr(student.model, "get_base_model") else student.model
+        model = without_adapters(student.model)
         budget = self.get_train_dataloader().sampler_of_batches.token_budget
         # Processes compute gradients together, so each must have as many forward passes as the others.
         several = self.args.world_size > 1

@@ -151,19 +151,19 @@ def shared_vocabulary(teacher: Any, student: Any, folder: Path) -> int:
     a token that the student has at a lower id than its last one, or if both split a text differently: a tokenizer with
     more merges has the tokens of the one with fewer.
     """
-    own, others = _tokens(teacher), _tokens(student)
-    length = min(max(own), max(others)) + 1
+    of_teacher, of_student = _tokens(teacher), _tokens(student)
+    length = min(max(of_teacher), max(of_student)) + 1
     for index in range(length):
-        if index in others and own.get(index) != others[index]:
+        if index in of_student and of_teacher.get(index) != of_student[index]:
             raise _other_tokenizer(
-                folder, f"token {index} is {own.get(index)!r}, and {others[index]!r} for the student"
+                folder, f"token {index} is {of_teacher.get(index)!r}, and {of_student[index]!r} for the student"
             )
     for text in (TEXT, *_texts_of_later_tokens(teacher, length), *_texts_of_later_tokens(student, length)):
-        ours, students = (tokenizer.tokenize(text, add_special_tokens=False) for tokenizer in (teacher, student))
-        if ours != students:
-            start = next(index for index, pair in enumerate(zip_longest(ours, students)) if pair[0] != pair[1])
-            shown, expected = (tokens[start : start + SHOWN_TOKENS] for tokens in (ours, students))
-            raise _other_tokenizer(folder, f"it splits a text into {shown}, and that of the student into {expected}")
+        split, expected = (tokenizer.tokenize(text, add_special_tokens=False) for tokenizer in (teacher, student))
+        if split != expected:
+            start = next(index for index, pair in enumerate(zip_longest(split, expected)) if pair[0] != pair[1])
+            split, expected = (tokens[start : start + SHOWN_TOKENS] for tokens in (split, expected))
+            raise _other_tokenizer(folder, f"it splits a text into {split}, and that of the student into {expected}")
     return length
 
 

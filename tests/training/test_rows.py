@@ -5,7 +5,7 @@ import pytest
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.rows import Message, TrainRow
 from azdistill.contracts.train import TrainConfig
-from azdistill.training.rows import contain_thoughts, tokenize_training_rows, tokenize_validation_rows
+from azdistill.training.rows import contain_thoughts, tokenize_training_rows
 from tests.students import tiny
 from tests.students.tiny import turns
 
@@ -70,7 +70,7 @@ def test_no_usable_training_row_is_an_error(unusable):
 
 
 def test_validation_rows_are_optional():
-    assert len(tokenize_validation_rows([], tiny.tokenizer(), TrainConfig())) == 0
+    assert len(tokenize_training_rows([], tiny.tokenizer(), TrainConfig(), may_be_empty=True)) == 0
 
 
 def test_rows_beyond_the_positions_of_the_model_are_dropped_and_the_error_names_its_config():
