@@ -15,7 +15,7 @@ from azdistill.contracts.curate import CurateConfig
 from azdistill.contracts.files import read_rows
 from azdistill.contracts.layout import COMPLETIONS_FILE
 from azdistill.contracts.prepare import PrepareConfig
-from azdistill.contracts.rows import Completion, Message, Reject, TrainRow
+from azdistill.contracts.rows import TRACE, Completion, Message, Reject, TrainRow
 from azdistill.contracts.train import STEP, TrainConfig, resumable_settings
 from azdistill.job.chat_template import read_chat_template
 
@@ -83,8 +83,6 @@ def fine_tune_student(
 
     Raises DataError (an InputError) for a student or rows that can't be used, InputError for invalid settings.
     """
-    from azdistill.data.curate import TRACE
-
     settings = hyperparameters or {}
     config = settings if isinstance(settings, TrainConfig) else validated(TrainConfig, settings, "hyperparameters")
     config = config.resolved()

@@ -205,7 +205,7 @@ def _cost(estimated: "Estimate", budget: float | None) -> str:
 
 def _amount(cost: "EstimatedRange", budget: float | None = None) -> str:
     """A cost, which is at most the budget, and whether the budget may end the requests."""
-    from azdistill.reporting.messages import amount
+    from azdistill.reporting.figures import amount
 
     text = f"{amount(cost.low)} to {amount(cost.high)}"
     if budget is None or cost.high < budget:

@@ -93,6 +93,10 @@ class AnswerCall(Row):
     from_store: Annotated[bool | None, Field(exclude_if=lambda value: value is None)] = None
 
 
+# Suffix of the id of a training row whose target is a reasoning trace.
+TRACE = "-trace"
+
+
 class TrainRow(Row):
     """A training conversation, which ends with the target turn. `weight` multiplies the loss of its targets.
 

@@ -13,6 +13,9 @@ OWN: Literal["own"] = "own"
 
 TaskChoice = Literal[TaskName, "own"]
 
+# Tasks whose answers are sentences: an exact match with the reference says nothing about an answer.
+SENTENCE_TASKS: frozenset[TaskChoice] = frozenset({"conversation", "summarization"})
+
 # A field of the steps with a task.
 Labels = Annotated[
     str | None,

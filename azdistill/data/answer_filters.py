@@ -7,7 +7,7 @@ from azdistill.contracts.errors import InputError
 from azdistill.contracts.rows import Completion, gold_texts
 from azdistill.data.refusals import is_refusal
 from azdistill.tasks.languages import LanguageDetector
-from azdistill.tasks.task import BadRow, Task
+from azdistill.tasks.task import BadRow, Task, valid_answers
 from azdistill.tasks.texts import without_reasoning
 
 
@@ -64,7 +64,7 @@ class AnswerFilter:
     def _disagreement(self, row: Completion, answer: str) -> BadRow | None:
         if not self._config.drop_disagreeing:
             return None
-        golds = [gold for text in gold_texts(row.gold) if (gold := self._task.answer(text)) is not None]
+        golds = valid_answers(self._task, gold_texts(row.gold))
         if not golds or any(self._task.correct(answer, gold) for gold in golds):
             return None
         return BadRow("disagrees", f"the teacher's answer is {answer[:60]!r}, the reference {golds[0][:60]!r}")

@@ -10,7 +10,7 @@ from typing import Any, Self
 from azdistill.contracts.curate import CurateConfig
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.layout import DROPS_FILE
-from azdistill.contracts.rows import Completion, Message, Reject, Split, TrainRow
+from azdistill.contracts.rows import TRACE, Completion, Message, Reject, Split, TrainRow
 from azdistill.data.answer_filters import AnswerFilter
 from azdistill.data.reject_counts import RejectCounts
 from azdistill.data.selection import select
@@ -23,9 +23,6 @@ NO_FAULT = frozenset({"duplicate", "minority", "near_duplicate", "label_surplus"
 # Asks for the trace that was split off a row, so that the student's answers to the row itself stay without one.
 # Source: Hsieh et al., Distilling Step-by-Step! (2023), where rationales are a second task next to the labels.
 TRACE_INSTRUCTION = "Instead of the answer, write the reasoning that leads to it."
-
-# Suffix of the id of a row whose target is a trace.
-TRACE = "-trace"
 
 
 @dataclass

@@ -7,11 +7,9 @@ from pathlib import Path
 from azdistill.contracts.curate import CurateConfig
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.rows import Completion, gold_texts
+from azdistill.contracts.task import SENTENCE_TASKS
 from azdistill.tasks.registry import task_of
-from azdistill.tasks.task import Task
-
-# Tasks of sentences: their metrics are graded, and an exact match says nothing about the teacher.
-GRADED = frozenset({"conversation", "summarization"})
+from azdistill.tasks.task import Task, valid_answers
 
 # Rows with a reference: fewer prove nothing, and more would only take time.
 FEWEST, MOST = 20, 1000
@@ -31,7 +29,7 @@ class TeacherCheck:
 
     def __init__(self, config: CurateConfig, task_file: Path | None = None) -> None:
         self._config = config
-        self._task = None if config.task in GRADED else task_of(config.task, task_file, config.labels)
+        self._task = None if config.task in SENTENCE_TASKS else task_of(config.task, task_file, config.labels)
         self._rows: list[Completion] = []
 
     def observe(self, completions: Iterable[Completion]) -> Iterator[Completion]:
@@ -64,7 +62,7 @@ class TeacherCheck:
 def _wrong(row: Completion, task: Task) -> WrongAnswer | None:
     """None where the answer of a row is right."""
     answer = task.answer(row.completion) if row.finish_reason == "stop" else None
-    golds = [gold for text in gold_texts(row.gold) if (gold := task.answer(text)) is not None]
+    golds = valid_answers(task, gold_texts(row.gold))
     if answer is not None and any(task.correct(answer, gold) for gold in golds):
         return None
     return WrongAnswer(row.source, answer, golds[0] if golds else str(row.gold))

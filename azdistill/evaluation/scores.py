@@ -6,7 +6,7 @@ from azdistill.contracts.results import MODEL_ROLES, ModelRole, ReferenceSource,
 from azdistill.contracts.rows import Gold, gold_texts
 from azdistill.evaluation.answers import AnswerText, EvaluationRow
 from azdistill.metrics.metric import ModelAnswer, RowMetric
-from azdistill.tasks.task import Task
+from azdistill.tasks.task import Task, valid_answers
 from azdistill.tasks.texts import without_reasoning
 
 AnswersByModel = dict[ModelRole, ModelAnswer]
@@ -57,7 +57,7 @@ def _extract_complete(answer: AnswerText, task: Task) -> str | None:
 
 def _extract_all(texts: Iterable[str], task: Task) -> tuple[str, ...]:
     """The different valid answers in reference texts."""
-    return tuple(dict.fromkeys(answer for text in texts if (answer := task.answer(text)) is not None))
+    return tuple(dict.fromkeys(valid_answers(task, texts)))
 
 
 def _one_or_several(answers: tuple[str, ...]) -> Gold | None:

@@ -21,17 +21,11 @@ from azdistill.contracts.rows import Prompt
 from azdistill.contracts.task import OWN, TaskChoice, TaskName
 from azdistill.local_runs.evaluation_rows import read_evaluation_rows
 from azdistill.local_runs.models import Answers, Model
-from azdistill.metrics.registry import METRICS
+from azdistill.metrics.registry import METRICS, METRICS_BY_NAME
 from azdistill.tasks.source import metric_problems
 
 if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
-    from azdistill.metrics.metric import Metric
-
-# Metrics by the names that users may request: those of report.json, and those of the tutorials.
-METRIC_NAMES: Mapping[str, "Metric"] = {
-    name: metric for metric in METRICS for name in (metric.name, *metric.client_names)
-}
 
 # Suffix of a requested metric that is a Python file.
 METRIC_FILE_SUFFIX = ".py"
@@ -160,10 +154,10 @@ def requested_metrics(settings: EvaluationSettings) -> dict[str, str]:
         has_own = settings.metric_file is not None
         names = [metric.name for metric in METRICS if metric.suits(settings.task) and metric.in_report]
         return {name: name for name in [*names, *(["own"] if has_own else [])]}
-    known = [name for name in settings.metrics if name in METRIC_NAMES or name.endswith(METRIC_FILE_SUFFIX)]
+    known = [name for name in settings.metrics if name in METRICS_BY_NAME or name.endswith(METRIC_FILE_SUFFIX)]
     if unknown := [name for name in settings.metrics if name not in known]:
         raise InputError(problems=[_unknown_metric(name) for name in unknown])
-    return {name: METRIC_NAMES[name].name if name in METRIC_NAMES else "own" for name in known}
+    return {name: METRICS_BY_NAME[name].name if name in METRICS_BY_NAME else "own" for name in known}
 
 
 def _unknown_metric(name: str) -> Problem:
@@ -172,7 +166,7 @@ def _unknown_metric(name: str) -> Problem:
         field=("metrics",),
         value=name,
         message="unknown metric",
-        fix=suggest(name, METRIC_NAMES),
+        fix=suggest(name, METRICS_BY_NAME),
     )
 
 

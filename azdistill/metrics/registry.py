@@ -36,8 +36,10 @@ METRICS: tuple[Metric, ...] = (
     *profile.METRICS,
 )
 
-# Names that `client.models.evaluate` accepts -> names in report.json.
-CLIENT_METRICS: Mapping[str, str] = {name: metric.name for metric in METRICS for name in metric.client_names}
+# Metrics by the names that users may write: those in report.json, and those that `client.models.evaluate` accepts.
+METRICS_BY_NAME: Mapping[str, Metric] = {
+    name: metric for metric in METRICS for name in (metric.name, *metric.client_names)
+}
 
 
 def gated_metric(name: str) -> Metric:
@@ -50,7 +52,7 @@ def gated_metric(name: str) -> Metric:
 
 def metric_named(name: str) -> Metric:
     """The metric with a name, or with a name of the client. Raises InputError when there is none."""
-    metric = next((metric for metric in METRICS if name in (metric.name, *metric.client_names)), None)
+    metric = METRICS_BY_NAME.get(name)
     if metric is None:
         raise InputError(problems=gate_problems([name]))
     return metric

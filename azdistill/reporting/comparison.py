@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from azdistill.contracts.comparison import ComparedRun, RunComparison
 from azdistill.contracts.results import Interval
-from azdistill.reporting.messages import count, format_metric, metric_named, ratio_interval, seconds, size
+from azdistill.metrics.registry import metric_named
+from azdistill.reporting.figures import count, format_metric, ratio_interval, seconds, size
 from azdistill.reporting.render import render_page
 
 Row = tuple[str, ...]

@@ -7,17 +7,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from azdistill.reporting.messages import (
-    SIMULATED,
-    judge_warning,
-    metric_named,
-    ratio_interval,
-    reasons,
-    registration,
-    trials_sentence,
-    truncation,
-)
+from azdistill.metrics.registry import metric_named
+from azdistill.reporting.figures import ratio_interval
+from azdistill.reporting.messages import SIMULATED, judge_warning, reasons, registration, trials_sentence, truncation
 from azdistill.reporting.report import Report
+from azdistill.reporting.tables import Table as Cells
 from azdistill.reporting.tables import comparison, suite_table, teacher_table
 
 COLOURS = {"passed": "green", "refused": "red", "inconclusive": "yellow"}
@@ -33,8 +27,7 @@ def summary(report_json: Mapping[str, Any]) -> Group:
             f"{metric_named(report.primary_metric).label}: retention {ratio_interval(report.retention)}, "
             f"gain {ratio_interval(report.gain)}"
         ),
-        *_suites(report),
-        *_teachers(report),
+        *_tables(suite_table(report), teacher_table(report.usage)),
         *([Text(trials_sentence(report.trials))] if report.trials else []),
         *(
             Text(f"{stage.name}: {stage.rows:,} rows; removed: {reasons(stage.left_behind)}")
@@ -59,17 +52,9 @@ def _metrics(report: Report) -> Table:
     return table
 
 
-def _suites(report: Report) -> Iterator[Table]:
-    if suites := suite_table(report):
-        table = Table(*suites.columns)
-        for row in suites.rows:
-            table.add_row(*map(Text, row))
-        yield table
-
-
-def _teachers(report: Report) -> Iterator[Table]:
-    if teachers := teacher_table(report.usage):
-        table = Table(*teachers.columns)
-        for row in teachers.rows:
-            table.add_row(*map(Text, row))
-        yield table
+def _tables(*tables: Cells | None) -> Iterator[Table]:
+    for table in filter(None, tables):
+        shown = Table(*table.columns)
+        for row in table.rows:
+            shown.add_row(*map(Text, row))
+        yield shown

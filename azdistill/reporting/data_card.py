@@ -8,13 +8,13 @@ from pathlib import Path
 
 from azdistill.contracts.files import read_rows
 from azdistill.contracts.layout import COMPLETIONS_FILE, PROMPTS_FILE, TRAIN_FILE
-from azdistill.contracts.rows import Completion, Prompt, TrainRow, gold_texts
-from azdistill.contracts.task import OWN, TaskChoice
+from azdistill.contracts.rows import TRACE, Completion, Prompt, TrainRow, gold_texts
+from azdistill.contracts.task import OWN, SENTENCE_TASKS, TaskChoice
 from azdistill.reporting.report import DataCard, LabelCount, LanguageCount, LengthBin
 from azdistill.reporting.row_samples import RowSamples
 from azdistill.tasks.languages import LanguageDetector
 from azdistill.tasks.registry import task_of
-from azdistill.tasks.task import Task
+from azdistill.tasks.task import Task, valid_answers
 
 # Ends of the groups of lengths: 10, 15, 20, 30, 50, 70, 100, ... characters.
 EDGES = tuple(step * 10**power for power in range(7) for step in (10, 15, 20, 30, 50, 70))
@@ -23,12 +23,6 @@ EDGES = tuple(step * 10**power for power in range(7) for step in (10, 15, 20, 30
 MOST_LABELS = 20
 # Characters of a label that are shown.
 LONGEST_LABEL = 60
-
-# Suffix of the id of a row whose target is a trace, see azdistill.data.curate.
-TRACE = "-trace"
-
-# Tasks whose answers are sentences: an exact match with the reference says nothing about the teacher.
-SENTENCES = frozenset({"conversation", "summarization"})
 
 
 def data_card(
@@ -44,7 +38,7 @@ def data_card(
         prompt_lengths[sum(len(message.content) for message in prompt.messages)] += 1
         samples.add_prompt(prompt)
     task = None if task_name == OWN else task_of(task_name, None, labels)
-    label_counts, agreement = _Labels(task), _Agreement(None if task_name in SENTENCES else task)
+    label_counts, agreement = _Labels(task), _Agreement(None if task_name in SENTENCE_TASKS else task)
     for row in read_rows(completions / COMPLETIONS_FILE, Completion):
         samples.add_completion(row)
         agreement.add(row)
@@ -113,7 +107,7 @@ class _Agreement:
     def add(self, row: Completion) -> None:
         if self._task is None or self.correct is None or row.gold is None or row.finish_reason != "stop":
             return
-        golds = [gold for text in gold_texts(row.gold) if (gold := self._task.answer(text)) is not None]
+        golds = valid_answers(self._task, gold_texts(row.gold))
         answer = self._task.answer(row.completion)
         self.rows += bool(golds)
         self.correct += answer is not None and any(self._task.correct(answer, gold) for gold in golds)

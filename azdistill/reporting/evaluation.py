@@ -1,8 +1,9 @@
 """Table of the evaluation of one or several models on the same rows."""
 
 from azdistill.contracts.evaluation import EvaluatedModel, ModelEvaluation
+from azdistill.metrics.registry import metric_named
 from azdistill.reporting.comparison import direction
-from azdistill.reporting.messages import format_metric, metric_named, ratio_interval
+from azdistill.reporting.figures import format_metric, ratio_interval
 
 Row = tuple[str, ...]
 

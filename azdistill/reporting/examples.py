@@ -7,6 +7,7 @@ from azdistill.contracts.files import read_rows
 from azdistill.contracts.layout import COMPLETIONS_FILE, PREDICTIONS_FILE, PROMPTS_FILE
 from azdistill.contracts.results import ModelRole, RowScores
 from azdistill.contracts.rows import Completion, Prediction, Prompt, gold_texts
+from azdistill.reporting.figures import shorten
 from azdistill.reporting.report import EXAMPLE_KINDS, Example, ExampleKind
 
 # Rows of each kind in the report.
@@ -70,13 +71,13 @@ def _example(
         id=prompt.id,
         source=prompt.source.rpartition(":")[0],
         columns=prompt.columns,
-        messages=tuple(message.model_copy(update={"content": shorten(message.content)}) for message in prompt.messages),
-        gold=shorten("\n".join(gold_texts(prompt.gold))) or None,
-        answers={role: shorten(texts[prompt.id]) if prompt.id in texts else None for role, texts in answers.items()},
+        messages=tuple(
+            message.model_copy(update={"content": shorten(message.content, LONGEST)}) for message in prompt.messages
+        ),
+        gold=shorten("\n".join(gold_texts(prompt.gold)), LONGEST) or None,
+        answers={
+            role: shorten(texts[prompt.id], LONGEST) if prompt.id in texts else None for role, texts in answers.items()
+        },
         correct={role: scores.correct(role) for role in answers},
         scores={role: scores.score(metric, role) for role in answers},
     )
-
-
-def shorten(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} … ({len(text) - LONGEST} more characters)"

@@ -6,17 +6,9 @@ from typing import Literal
 
 from azdistill.contracts.results import GateOutcome, GateResult, Interval
 from azdistill.metrics.metric import Metric
-from azdistill.reporting.messages import (
-    amount,
-    format_metric,
-    gate_result,
-    metric_named,
-    percent,
-    ratio_interval,
-    registration,
-    seconds,
-    size,
-)
+from azdistill.metrics.registry import metric_named
+from azdistill.reporting.figures import amount, format_metric, percent, ratio_interval, seconds, size
+from azdistill.reporting.messages import gate_result, registration
 from azdistill.reporting.report import Report
 
 NO_PRICES = "Set input_price and output_price of the teacher, and prices.serving_hour"

@@ -1,4 +1,4 @@
-"""Numbers and sentences of the report, the same in every form."""
+"""Sentences of the report, the same in every form."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,24 +6,34 @@ from typing import Any
 from azdistill.contracts.results import (
     GateDecision,
     GateResult,
-    Interval,
     LogprobsUsage,
     Metrics,
-    MetricValue,
     ModelRole,
     ScorerUsage,
     Usage,
 )
 from azdistill.contracts.verdicts import HumanAgreement, JudgeResults
 from azdistill.engine.problems import format_number
-from azdistill.metrics.metric import Metric, Unit
-from azdistill.metrics.registry import METRICS
+from azdistill.metrics.metric import Metric
+from azdistill.metrics.registry import metric_named
+from azdistill.reporting.figures import (
+    amount,
+    count,
+    format_metric,
+    loss,
+    percent,
+    percent_interval,
+    ratio,
+    ratio_interval,
+    rows,
+    seconds,
+    size,
+)
 from azdistill.reporting.report import AnswerScoreCounts, DataCard, Example, LengthBin, Report, SampleGroup, Trials
 
 # A label and its value.
 Fact = tuple[str, str]
 
-UNKNOWN = "n/a"
 SIMULATED = (
     "The teacher was simulated by rules of the task. "
     "Its answers, latency and tokens say nothing about the real teacher."
@@ -73,11 +83,6 @@ def example_slices(example: Example) -> list[str]:
     """Slices of an example row, such as `topic: billing`."""
     properties = {**example.columns, **({"source": example.source} if example.source else {})}
     return [f"{name}: {value}" for name, value in properties.items()]
-
-
-def metric_named(name: str) -> Metric:
-    """The declaration of a metric."""
-    return next(metric for metric in METRICS if metric.name == name)
 
 
 def _missed(decision: GateDecision, outcome: str) -> str:
@@ -298,35 +303,6 @@ def reasons(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{reason} {count:,}" for reason, count in counts.items())
 
 
-def format_metric(metric: Metric, value: MetricValue) -> str:
-    """A metric's value in its unit, with the interval where it has one."""
-    if isinstance(value, str):
-        return value
-    interval = value if isinstance(value, Interval) else Interval(value=value)
-    if metric.unit == "fraction":
-        return percent_interval(interval)
-    if metric.unit == "score":
-        return ratio_interval(interval)
-    if metric.unit == "ratio":
-        return _with_bounds(interval, "{:.2f}")
-    if metric.unit == "points":
-        return _with_bounds(interval, "{:.1f}")
-    formats: dict[Unit, Callable[[float | None], str]] = {
-        "rows": rows,
-        "seconds": seconds,
-        "milliseconds": milliseconds,
-        "bytes": size,
-    }
-    return formats.get(metric.unit, count)(interval.value)
-
-
-def amount(value: float | None) -> str:
-    """An amount of money without its currency, which the job does not name: 12.30, or 0.00042."""
-    if value is None:
-        return UNKNOWN
-    return f"{value:,.2f}" if value >= 1 or value == 0 else f"{value:.2g}"
-
-
 def cost_facts(report: Report) -> list[Fact]:
     """The costs that the job's prices allow to compute."""
     costs, requests = report.costs, report.costs.break_even_requests
@@ -349,90 +325,9 @@ def _optional_amount(value: float | None) -> str | None:
     return None if value is None else amount(value)
 
 
-def percent(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{100 * value:.1f}%"
-
-
-def percent_interval(interval: Interval) -> str:
-    if interval.value is None or interval.low is None or interval.high is None:
-        return percent(interval.value)
-    return f"{percent(interval.value)} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
-
-
-def ratio_interval(interval: Interval) -> str:
-    return _with_bounds(interval, "{:.3f}")
-
-
-def _with_bounds(interval: Interval, form: str) -> str:
-    if interval.value is None:
-        return UNKNOWN
-    if interval.low is None or interval.high is None:
-        return form.format(interval.value)
-    return f"{form} [{form}, {form}]".format(interval.value, interval.low, interval.high)
-
-
-def ratio(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.3f}"
-
-
-def span(interval: Interval) -> str:
-    """The bounds alone; empty where there are none."""
-    if interval.low is None or interval.high is None:
-        return ""
-    return f"between {interval.low:.3f} and {interval.high:.3f}"
-
-
-def width(fraction: float | None) -> str:
-    """A fraction as the width of a bar in percent, limited to its track."""
-    return f"{100 * min(max(fraction or 0.0, 0.0), 1.0):.2f}"
-
-
-def loss(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.4f}"
-
-
-def rows(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:,.0f}"
-
-
-def seconds(value: float | None) -> str:
-    if value is None:
-        return UNKNOWN
-    if value >= 1:
-        return f"{value:.1f} s"
-    return f"{1000 * value:.1f} ms" if value < 0.01 else f"{1000 * value:.0f} ms"
-
-
-def milliseconds(value: float | None) -> str:
-    return seconds(None if value is None else value / 1000)
-
-
-def size(value: float | None) -> str:
-    """Bytes in the largest unit that is not above the value."""
-    return UNKNOWN if value is None else _scaled(value, 1024, (" B", " KiB", " MiB", " GiB"))
-
-
-def count(value: float | None) -> str:
-    """A large number with three digits and a unit: 27.9 k."""
-    return UNKNOWN if value is None else _scaled(value, 1000, ("", " k", " M", " B"))
-
-
-def _scaled(value: float, base: int, units: tuple[str, ...]) -> str:
-    power = 0
-    while value >= base and power < len(units) - 1:
-        value, power = value / base, power + 1
-    return f"{value:.0f}{units[power]}" if value >= 100 else f"{value:.3g}{units[power]}"
-
-
-def times(value: float | None, reference: float | None, label: str) -> str:
-    """`0.42 x teacher`; empty where either is unknown."""
-    return "" if value is None or not reference else f"{value / reference:.2f} x {label}"
-
-
 OF_SEVERAL_PROCESSES = ("processes", "sharding")
 
-# Key in metrics.json of train, label, format.
-# Diagnostics of the answers that the student sampled since the last log.
+# Diagnostics of the answers that the student sampled since the last log: key in metrics.json of train, label, format.
 ROLLOUTS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("eos_share", "sampled answers that end", percent),
     ("mean_length", "tokens of a sampled answer", lambda value: f"{value:.1f}"),
@@ -446,6 +341,7 @@ ROLLOUTS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 
 # Only trainings with the term top_k have it.
 ALIGNED = "aligned_share"
+# Key in metrics.json of train, label, format.
 
 TRAINING: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("train_rows", "rows", rows),

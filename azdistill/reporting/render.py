@@ -10,7 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from azdistill.contracts.markdown import inline
 from azdistill.contracts.results import MODEL_ROLES, NO_REFERENCES
-from azdistill.reporting import first_screen, messages, row_samples
+from azdistill.metrics.registry import metric_named
+from azdistill.reporting import figures, first_screen, messages, row_samples
 from azdistill.reporting.curve import curve
 from azdistill.reporting.examples import MOST_ROWS
 from azdistill.reporting.report import EXAMPLE_KINDS, Example, Report
@@ -36,9 +37,6 @@ from azdistill.tasks.languages import SHORTEST
 
 TEMPLATES = Path(__file__).parent
 SCRIPT = (TEMPLATES / "report.js").read_text(encoding="utf-8")
-
-# The browser runs a script with this hash and no other. Source: Content Security Policy Level 3, section 2.3.1.
-SCRIPT_HASH = "sha256-" + base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
 
 # Examples of each kind in Markdown.
 FEW_ROWS = 3
@@ -77,11 +75,11 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         new_prompts=new_prompt_table(report),
         answer_scores=answer_score_table(report),
         curve=curve(report.curve),
-        primary=messages.metric_named(report.primary_metric),
+        primary=metric_named(report.primary_metric),
         cost_facts=messages.cost_facts(report),
         answers=first_screen.answers(report),
         script=SCRIPT,
-        script_hash=SCRIPT_HASH,
+        script_hash=script_hash(SCRIPT),
         example_slices=_example_slices(report),
         few_examples=_few_examples(report),
         MOST_ROWS=MOST_ROWS,
@@ -92,8 +90,16 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
     )
 
 
+def script_hash(script: str) -> str:
+    """Hash of a script for the page's security policy: the browser runs this script and no other.
+
+    Source: Content Security Policy Level 3, section 2.3.1.
+    """
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
 def render_page(template: str, *, autoescape: bool = True, **values: Any) -> str:
-    """A template of this package with `values`; `messages` is the module with the formats of figures."""
+    """A template of this package with `values`, and the modules `messages` and `figures`."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=autoescape,
@@ -103,7 +109,7 @@ def render_page(template: str, *, autoescape: bool = True, **values: Any) -> str
         keep_trailing_newline=True,
     )
     environment.filters |= {"inline": inline, "literal": literal}
-    return environment.get_template(template).render(messages=messages, **values)
+    return environment.get_template(template).render(messages=messages, figures=figures, **values)
 
 
 def _example_slices(report: Report) -> list[str]:

@@ -16,6 +16,7 @@ from azdistill.contracts.layout import DROPS_FILE, LEFT_OUT_FILE, REJECTS_FILE, 
 from azdistill.contracts.rows import Completion, Message, Prompt, Reject, TrainRow
 from azdistill.engine.problems import looks_like_key
 from azdistill.engine.redaction import redact
+from azdistill.reporting.figures import shorten
 from azdistill.reporting.report import RowSample, SampleGroup
 
 # Rows of each group, and training rows for other facts than texts.
@@ -125,7 +126,7 @@ class RowSamples:
 def clean(text: str) -> str:
     """Text without what looks like a secret, of at most LONGEST characters."""
     text = LONG_WORD.sub(lambda word: REDACTED if looks_like_key(word[0]) else word[0], redact(text))
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} … ({len(text) - LONGEST} more characters)"
+    return shorten(text, LONGEST)
 
 
 def _clean(messages: Sequence[Message]) -> tuple[Message, ...]:

@@ -6,20 +6,9 @@ from dataclasses import dataclass
 from azdistill.contracts.results import MODEL_ROLES, ModelMetrics, SuiteMetrics, TeacherUsage, Usage
 from azdistill.contracts.verdicts import JudgeResults
 from azdistill.metrics.metric import CorpusMetric, Metric, RowMetric
-from azdistill.metrics.registry import METRICS
-from azdistill.reporting.messages import (
-    UNKNOWN,
-    format_metric,
-    gate_bound,
-    loss,
-    metric_named,
-    percent,
-    ratio,
-    ratio_interval,
-    reasons,
-    spaced,
-    times,
-)
+from azdistill.metrics.registry import METRICS, metric_named
+from azdistill.reporting.figures import UNKNOWN, format_metric, loss, percent, ratio, ratio_interval, times
+from azdistill.reporting.messages import gate_bound, reasons, spaced
 from azdistill.reporting.report import Report, Trials
 
 

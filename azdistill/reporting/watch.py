@@ -1,19 +1,14 @@
 """The page of a run in progress: its graph, the last lines of its logs, and the loss."""
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from azdistill.reporting.curve import curve
 from azdistill.reporting.graph import graph
-from azdistill.reporting.render import TEMPLATES, render_page
+from azdistill.reporting.render import TEMPLATES, render_page, script_hash
 from azdistill.reporting.report import CurvePoint
 
 SCRIPT = (TEMPLATES / "watch.js").read_text(encoding="utf-8")
-
-# The browser runs a script with this hash and no other.
-SCRIPT_HASH = "sha256-" + base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
 
 # Nodes in these states are shown with their log.
 OPEN = ("running", "failed", "interrupted")
@@ -60,5 +55,5 @@ def watch_page(run: WatchedRun, *, refreshing: bool) -> str:
         OPEN=OPEN,
         refreshing=refreshing,
         script=SCRIPT,
-        script_hash=SCRIPT_HASH,
+        script_hash=script_hash(SCRIPT),
     )

@@ -1,6 +1,6 @@
 """The interface of a task: how its rows become prompts, how answers are extracted, and when they are correct."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,3 +41,8 @@ class Task(Protocol):
 
     def correct(self, answer: str, reference: str, /) -> bool:
         """True if an answer is correct. Both texts are results of `answer`."""
+
+
+def valid_answers(task: Task, texts: Iterable[str]) -> list[str]:
+    """The answers that a task extracts from texts, such as references. A text without a valid answer is left out."""
+    return [answer for text in texts if (answer := task.answer(text)) is not None]

@@ -11,7 +11,7 @@ from azdistill.evaluation.gates import decide
 from azdistill.evaluation.metrics import evaluate
 from azdistill.job.bundle import compile_job
 from azdistill.job.loading import check_job, load_job
-from azdistill.reporting.messages import metric_named
+from azdistill.metrics.registry import metric_named
 
 ORDER = """\
 def score(answer, references):

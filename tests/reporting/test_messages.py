@@ -5,16 +5,8 @@ import pytest
 from azdistill.contracts.requests import Teacher
 from azdistill.contracts.results import Interval
 from azdistill.contracts.teacher import TeacherConfig
-from azdistill.reporting.messages import (
-    count,
-    percent_interval,
-    seconds,
-    settings_facts,
-    size,
-    times,
-    training_facts,
-    width,
-)
+from azdistill.reporting.figures import count, percent_interval, seconds, size, times, width
+from azdistill.reporting.messages import settings_facts, training_facts
 
 
 @pytest.mark.parametrize(
