@@ -75,7 +75,8 @@ def _print_as_text(
     nodes, figures = Table("node", "after", "compute", "time limit"), Table("item", "estimate")
     for node in estimated.nodes:
         compute = " ".join(filter(None, (node.compute, node.instance_type)))
-        nodes.add_row(node.name, ", ".join(node.after), compute, f"{node.timeout / 3600:g} h")
+        trials = f" for each of {node.trials} trials" if node.trials > 1 else ""
+        nodes.add_row(node.name, ", ".join(node.after), compute, f"{node.timeout / 3600:g} h{trials}")
     for figure in _figures(job, estimated, minutes):
         figures.add_row(*figure)
     console().print(nodes, figures, *warnings, sep="\n", markup=False, highlight=False, soft_wrap=True)

@@ -57,7 +57,8 @@ class EstimatedRange:
 class EstimatedNode:
     """A node, the nodes it depends on, its compute and its time limit in seconds.
 
-    `instance_type` is None on a cluster, which has a fixed one.
+    `instance_type` is None on a cluster, which has a fixed one. With section `tuning`, train is a sweep of at most
+    `trials` trainings, and the time limit is that of each one. 1 for every other node.
     """
 
     name: str
@@ -65,6 +66,7 @@ class EstimatedNode:
     compute: str
     instance_type: str | None
     timeout: int
+    trials: int
 
 
 @dataclass(frozen=True)
@@ -187,15 +189,18 @@ def estimate(job: DistillationJob) -> Estimate:
 
 def planned_nodes(job: DistillationJob) -> tuple[EstimatedNode, ...]:
     """The nodes of the pipeline that is submitted."""
-    return tuple(
-        EstimatedNode(
-            name=name,
-            after=_upstream(node["inputs"]),
-            compute=node["compute"],
-            instance_type=node.get("resources", {}).get("instance_type"),
-            timeout=node["limits"]["timeout"],
-        )
-        for name, node in pipeline_document(plan(job))["jobs"].items()
+    return tuple(_planned_node(name, node) for name, node in pipeline_document(plan(job))["jobs"].items())
+
+
+def _planned_node(name: str, node: Mapping[str, Any]) -> EstimatedNode:
+    limits = node["limits"]
+    return EstimatedNode(
+        name=name,
+        after=_upstream(node["inputs"]),
+        compute=node["compute"],
+        instance_type=node.get("resources", {}).get("instance_type"),
+        timeout=limits["trial_timeout" if node["type"] == "sweep" else "timeout"],
+        trials=limits.get("max_total_trials", 1),
     )
 
 

@@ -80,6 +80,7 @@ def test_it_is_one_object_for_programs(azdistill: Command, job: Path) -> None:
         "compute": "serverless",
         "instance_type": "Standard_E4s_v3",
         "timeout": 604_800,
+        "trials": 1,
     }
     assert (plan["job"], plan["asked"], plan["rows"]["train"]) == ("small", {"low": 100, "high": 100}, 85)
     training = plan["training"]
@@ -89,6 +90,13 @@ def test_it_is_one_object_for_programs(azdistill: Command, job: Path) -> None:
     assert (training["rows_length"], training["rows_gb"] < training["needed_gb"]) == (1241, True)
     assert training["largest_rows"] >= training["rows"] == 8
     assert len(plan["warnings"]) == 1
+
+
+def test_the_time_limit_of_a_sweep_is_that_of_each_trial(azdistill: Command, job: Path) -> None:
+    job.write_text(f"{job.read_text()}tuning: {{search_space: {{num_epochs: [2, 3]}}, max_trials: 4}}\n")
+    assert "24 h for each of 4 trials" in " ".join(azdistill("plan", job).out.replace("│", " ").split())
+    (train,) = (node for node in planned(azdistill, job)["nodes"] if node["name"] == "train")
+    assert (train["timeout"], train["trials"]) == (86_400, 4)
 
 
 def test_without_prices_no_cost_is_shown(azdistill: Command, job: Path) -> None:
