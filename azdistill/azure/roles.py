@@ -56,7 +56,7 @@ BLOB_OWNER = "b7e6dc6d-f1e8-4753-8033-0f276bb0955b"
 
 DATA_SCIENTIST = built_in_role("dataScientist", MANAGERS)
 BLOB_CONTRIBUTOR = built_in_role("blobContributor", frozenset({BLOB_OWNER}))
-BLOB_READER = built_in_role("blobReader")
+BLOB_READER = built_in_role("blobReader", frozenset({BLOB_CONTRIBUTOR.id, BLOB_OWNER}))
 SECRETS_READER = built_in_role("secretsReader", MANAGERS)
 ACR_PULL = built_in_role("acrPull", MANAGERS | {built_in_role("acrPush").id})
 AI_USER = built_in_role("aiUser")

@@ -293,11 +293,52 @@ def test_the_training_needs_the_roles_for_its_scorer_and_the_teacher_step_does_n
     ] + ["role 'Cognitive Services User' of identity 'jobs' on house"]
 
 
-def test_data_that_is_not_looked_up_is_named(bundle, client, connection):
-    path = "azureml://datastores/workspaceblobstore/paths/rows.jsonl"
+STORE = "azureml://datastores/workspaceblobstore/paths/"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "https://example.blob.core.windows.net/rows/rows.jsonl",
+        "azureml://subscriptions/s/resourcegroups/g/workspaces/another/datastores/workspaceblobstore/paths/rows.jsonl",
+        f"{STORE}rows/*.jsonl",
+        "azureml://datastores/lake/paths/rows.jsonl",  # of an account that cannot be read from here
+    ],
+)
+def test_data_that_is_not_looked_up_is_named(bundle, client, workspace, connection, path):
+    workspace.datastores.containers["lake"], workspace.datastores.accounts["lake"] = "rows", "lakeaccount"
     results = check_bundle(client, bundle(data={"training_data": path}))
     (result,) = [result for result in results if result.status != "ok"]
     assert (result.status, result.checked) == ("unknown", f"inputs.training_data {path!r}")
+    assert "check that it exists" in str(result)
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("rows.jsonl", None),
+        ("folder/", None),
+        ("fol", "not_found"),
+        ("folder", "type_mismatch"),
+        ("rows.jsonl/", "type_mismatch"),
+    ],
+)
+def test_a_path_in_a_datastore_is_looked_up(bundle, client, workspace, connection, path, code):
+    for blob in ("rows.jsonl", "folder/1.jsonl"):
+        workspace.blobs.write(workspace.datastores.containers["workspaceblobstore"], blob, b"{}")
+    found = problems(check_bundle(client, bundle(data={"training_data": STORE + path})))
+    assert [problem.code for problem in found] == ([code] if code else [])
+
+
+def test_only_the_steps_that_read_a_datastore_need_a_role_on_its_account(bundle, client, workspace, connection):
+    """prepare reads the rows on the CPU cluster, and no step on the GPU cluster does."""
+    workspace.datastores.identity = True
+    workspace.datastores.containers["lake"], workspace.datastores.accounts["lake"] = "rows", "lakeaccount"
+    compute = {"cpu": "cpu-cluster", "gpu": "gpu-cluster"}
+    data = {"training_data": "azureml://datastores/lake/paths/rows.jsonl"}
+    checked = [result.checked for result in check_bundle(client, bundle(data=data, compute=compute))]
+    roles = [name for name in checked if "Storage Blob Data Reader" in name]
+    assert roles == ["role 'Storage Blob Data Reader' of the identity of compute 'cpu-cluster' on lakeaccount"]
 
 
 def test_the_datastore_of_the_outputs_must_exist_and_needs_a_role_on_its_account(bundle, client, workspace, connection):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tests.workspace.resources.managed_identities import (
     ACR_PULL,
     BLOB_CONTRIBUTOR,
+    BLOB_READER,
     DATA_SCIENTIST,
     JOBS,
     SECRETS_READER,
@@ -63,6 +64,7 @@ class FirstDayFault:
 
 
 STUDENT = "azureml://registries/azureml/models/Phi-4-mini-instruct/versions/1"
+BLOB_STORE = "azureml://datastores/workspaceblobstore/paths/"
 
 
 def compile_small_job(folder: Path, **sections: object) -> Path:
@@ -110,11 +112,12 @@ def prepare(workspace: "SimulatedWorkspace") -> None:
         "credentials": {"key": "a key"},
     }
     _put_rows(workspace, "uri_file")
+    for container in workspace.datastores.containers.values():
+        workspace.blobs.write(container, "rows", b"{}")
 
 
 def _put_rows(workspace: "SimulatedWorkspace", type: str) -> None:
-    uri = "azureml://datastores/workspaceblobstore/paths/rows"
-    workspace.assets.put("data", "rows", "1", {"dataType": type, "dataUri": uri})
+    workspace.assets.put("data", "rows", "1", {"dataType": type, "dataUri": f"{BLOB_STORE}rows"})
 
 
 def _no_connection(workspace: "SimulatedWorkspace") -> None:
@@ -123,6 +126,16 @@ def _no_connection(workspace: "SimulatedWorkspace") -> None:
 
 def _rows_in_a_folder(workspace: "SimulatedWorkspace") -> None:
     _put_rows(workspace, "uri_folder")
+
+
+def _folder_of_rows(workspace: "SimulatedWorkspace") -> None:
+    workspace.blobs.write(workspace.datastores.containers["workspaceblobstore"], "rows/1.jsonl", b"{}")
+
+
+def _rows_in_another_account(workspace: "SimulatedWorkspace") -> None:
+    """A datastore without a key, of an account on which the jobs have no role."""
+    workspace.datastores.identity = True
+    workspace.datastores.accounts["workspaceartifactstore"] = "lakeaccount"
 
 
 CLUSTERS = {"cpu": "cpu-cluster", "gpu": "gpu-cluster"}
@@ -161,6 +174,28 @@ RESOURCES = [
         "inputs.training_data 'azureml:rows:1'",
         "type_mismatch",
         sections={"data": {"training_data": "azureml:rows:1"}},
+    ),
+    FirstDayFault(
+        "the student is not where its address says",
+        nothing,
+        f"inputs.student {BLOB_STORE + 'phi-4-mini'!r}",
+        "not_found",
+        sections={"student": {"model": f"{BLOB_STORE}phi-4-mini"}},
+    ),
+    FirstDayFault(
+        "the address of a folder in a datastore has no slash at its end",
+        _folder_of_rows,
+        f"inputs.training_data {BLOB_STORE + 'rows'!r}",
+        "type_mismatch",
+        sections={"data": {"training_data": f"{BLOB_STORE}rows"}},
+    ),
+    FirstDayFault(
+        "the datastore of the training data is missing",
+        nothing,
+        "inputs.training_data 'azureml://datastores/lake/paths/rows/'",
+        "not_found",
+        sections={"data": {"training_data": "azureml://datastores/lake/paths/rows/"}},
+        command="az ml datastore list",
     ),
 ]
 
@@ -312,6 +347,10 @@ def _no_role_on_storage(workspace: "SimulatedWorkspace") -> None:
     without_role(BLOB_CONTRIBUTOR)(workspace)
 
 
+def _no_container_registry(workspace: "SimulatedWorkspace") -> None:
+    workspace.has_container_registry = False
+
+
 def _hidden_roles(workspace: "SimulatedWorkspace") -> None:
     workspace.roles.readable = False
 
@@ -348,11 +387,27 @@ ROLES = [
         command=f"--role {ACR_PULL} --assignee-object-id {JOBS.principal_id}",
     ),
     FirstDayFault(
+        "no image has been built in the workspace yet",
+        _no_container_registry,
+        "container registry",
+        "no_registry",
+        "unknown",
+    ),
+    FirstDayFault(
         "steps may not write to a storage account without keys",
         _no_role_on_storage,
         "role 'Storage Blob Data Contributor' of identity 'jobs' on simulated",
         "role_missing",
         command=f"--role {BLOB_CONTRIBUTOR} --assignee-object-id {JOBS.principal_id}",
+    ),
+    FirstDayFault(
+        "steps may not read the storage account of the training data",
+        _rows_in_another_account,
+        "role 'Storage Blob Data Reader' of identity 'jobs' on lakeaccount",
+        "role_unknown",
+        "unknown",
+        {"data": {"training_data": "azureml://datastores/workspaceartifactstore/paths/rows"}},
+        command=f"--role {BLOB_READER} --assignee-object-id {JOBS.principal_id}",
     ),
     FirstDayFault("the user may not list roles", _hidden_roles, SCIENTIST_OF_JOBS, "role_unknown", "unknown"),
     FirstDayFault("a role has a condition", _conditional_role, SCIENTIST_OF_JOBS, "role_unknown", "unknown"),

@@ -51,6 +51,7 @@ class SimulatedWorkspace:
         self.subscription, self.group, self.name = SUBSCRIPTION, GROUP, NAME
         self.workspace_id = str(uuid.uuid4())
         self.page_size = 100
+        self.has_container_registry = True
         self.blobs = blobs
         self.requests, self.faults = RequestLog(), Faults()
         self.operations = Operations(SUBSCRIPTION)

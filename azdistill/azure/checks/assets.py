@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from azdistill.azure.checks.datastores import DataSource, check_path, parse_address, read_datastore
+from azdistill.azure.checks.nodes import steps_that_read
 from azdistill.azure.checks.result import CheckResult, failed, look_up, ok, unknown
 from azdistill.azure.registry import missing_assets
 from azdistill.azure.roles import workspace_options
@@ -36,39 +38,62 @@ TYPE_FIELDS = {
 
 @dataclass(frozen=True)
 class AssetInput:
-    """A pipeline input that is a registered asset, declared with a type."""
+    """A pipeline input that is no file of the bundle, declared with a type. `steps` read it."""
 
     name: str
     type: str
     address: str
+    steps: frozenset[str]
 
     @property
     def checked(self) -> str:
         return f"inputs.{self.name} {self.address!r}"
 
 
-def check_assets(client: "MLClient", document: Mapping[str, Any]) -> Iterator[CheckResult]:
-    """One result for each pipeline input that is not a file of the bundle. `document` is the pipeline file.
+def check_assets(client: "MLClient", document: Mapping[str, Any]) -> Iterator[tuple[DataSource | None, CheckResult]]:
+    """For each pipeline input that is no file of the bundle: a result, and its datastore if it has one of the
+    workspace. `document` is the pipeline file.
 
-    Whether the jobs can read a path of a datastore or a URL is not visible from here.
+    The files of a registered asset are not looked up. Whether the jobs can read a URL is not visible from here.
     """
-    ports = ((name, port) for name, port in document.get("inputs", {}).items() if isinstance(port, dict))
-    for name, port in ports:
-        asset = AssetInput(name, str(port.get("type")), str(port.get("path")))
-        if match := IN_WORKSPACE.fullmatch(asset.address):
-            yield _check_in_workspace(client, asset, match)
-        elif match := IN_REGISTRY.fullmatch(asset.address):
-            yield _check_in_registry(client, asset, match)
-        elif is_remote(asset.address):
-            yield unknown(asset.checked, "not_checked", "it is not looked up", "check that it exists")
+    for port in _asset_inputs(document):
+        if match := IN_WORKSPACE.fullmatch(port.address):
+            yield _check_in_workspace(client, port, match)
+        elif match := IN_REGISTRY.fullmatch(port.address):
+            yield None, _check_in_registry(client, port, match)
+        elif path := parse_address(client, port.address):
+            yield _check_in_datastore(client, port, *path)
+        else:
+            yield None, unknown(port.checked, "not_checked", "it is not looked up", "check that it exists")
 
 
-def _check_in_workspace(client: "MLClient", port: AssetInput, match: re.Match[str]) -> CheckResult:
+def _asset_inputs(document: Mapping[str, Any]) -> Iterator[AssetInput]:
+    for name, port in document.get("inputs", {}).items():
+        if isinstance(port, dict) and is_remote(address := str(port.get("path"))):
+            yield AssetInput(name, str(port.get("type")), address, steps_that_read(document, name))
+
+
+def _check_in_datastore(
+    client: "MLClient", port: AssetInput, name: str, path: str
+) -> tuple[DataSource | None, CheckResult]:
+    datastore, problem = read_datastore(client, port.checked, name)
+    if problem:
+        return None, problem
+    return DataSource(datastore, port.steps), check_path(client, port.checked, port.type, name, path)
+
+
+def _check_in_workspace(
+    client: "MLClient", port: AssetInput, match: re.Match[str]
+) -> tuple[DataSource | None, CheckResult]:
     kind = "models" if port.type.endswith("_model") else "data"
     get = _getter(getattr(client, kind), match["name"], match["version"], by_label="@" in match[0])
     fix, command = "register it, or correct its name and version", _list_command(kind, workspace_options(client))
     asset, problem = look_up(port.checked, get, fix, command)
-    return problem or _check_type(port, asset)
+    if problem:
+        return None, problem
+    path = parse_address(client, str(asset.path))
+    datastore, _ = read_datastore(client, port.checked, path[0]) if path else (None, None)
+    return datastore and DataSource(datastore, port.steps), _check_type(port, asset)
 
 
 def _check_type(port: AssetInput, asset: Any) -> CheckResult:

@@ -11,7 +11,7 @@ from azdistill.azure.checks.environments import check_environments
 from azdistill.azure.checks.identity import check_identities, check_serverless_identity
 from azdistill.azure.checks.nodes import compute_nodes
 from azdistill.azure.checks.result import CheckResult, from_problem
-from azdistill.azure.checks.roles import check_roles, required_roles
+from azdistill.azure.checks.roles import check_registry, check_roles, required_roles
 from azdistill.azure.checks.storage import check_writing, open_datastore, open_named_datastore
 from azdistill.azure.checks.teachers import (
     check_connections,
@@ -70,12 +70,15 @@ def check_bundle(
     yield from (result for _, result in identities)
     principals = [known for known, _ in identities if known]
     accesses = endpoint_accesses(bundle, connections)
-    required = required_roles(client, workspace, [datastore, named], principals, accesses)
+    assets = list(check_assets(client, document))
+    sources = [source for source, _ in assets if source]
+    required = required_roles(client, workspace, [datastore, named], principals, accesses, sources)
+    yield from check_registry(workspace)
     yield from check_roles(client, required)
     yield from check_connections(teachers, connections)
     if today is not None:
         yield from check_retired(bundle, today)
-    yield from check_assets(client, document)
+    yield from (result for _, result in assets)
     yield from check_environments(bundle, vm_sizes(nodes, clusters))
     if registry is not None:
         yield check_published(client, bundle, registry)

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from azdistill.azure.identities import JobIdentity, job_identity
+from azdistill.engine.pipeline.expressions import PipelineInput, reference
 
 SERVERLESS, SPOT = "serverless", "spot"
 
@@ -34,7 +35,7 @@ def _node(document: Mapping[str, Any], name: str, node: Mapping[str, Any], compu
     resources, distribution = node.get("resources") or {}, node.get("distribution") or {}
     return ComputeNode(
         name,
-        PurePosixPath(str(node.get("component", name))).parent.name or name,
+        step_of_node(name, node),
         compute.removeprefix("azureml:"),
         resources.get("instance_type"),
         str((node.get("queue_settings") or {}).get("job_tier")).casefold() == SPOT,
@@ -42,3 +43,19 @@ def _node(document: Mapping[str, Any], name: str, node: Mapping[str, Any], compu
         int(distribution.get("process_count_per_instance", 1)),
         job_identity(document, node),
     )
+
+
+def step_of_node(name: str, node: Mapping[str, Any]) -> str:
+    """The step of a node: the folder of its component, or its name."""
+    return PurePosixPath(str(node.get("component", name))).parent.name or name
+
+
+def steps_that_read(document: Mapping[str, Any], name: str) -> frozenset[str]:
+    """The steps of the nodes that an input of the pipeline is bound to."""
+    nodes = document["jobs"].items()
+    return frozenset(step_of_node(key, node) for key, node in nodes if _reads(node.get("inputs") or {}, name))
+
+
+def _reads(inputs: Mapping[str, Any], name: str) -> bool:
+    values = (value.get("path") if isinstance(value, dict) else value for value in inputs.values())
+    return PipelineInput(name) in (reference(value) for value in values if isinstance(value, str))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from azdistill.azure.arm import get_resource
+from azdistill.azure.checks.datastores import DataSource
 from azdistill.azure.checks.identity import ComputePrincipals
 from azdistill.azure.checks.result import CheckResult, failed, ok, unknown
 from azdistill.azure.checks.storage import account_scope
@@ -76,23 +77,24 @@ def required_roles(
     datastores: Sequence[Any],
     principals: Sequence[ComputePrincipals],
     accesses: Mapping[str, EndpointAccess],
+    sources: Sequence[DataSource],
 ) -> list[RequiredRole]:
     """The roles that the steps of a job need, and no others. `accesses` are those of steps, by name.
 
-    Mounts use the key of a datastore that has one: then no role on its storage account is needed. `datastores` may
-    contain None.
+    Steps write to `datastores`, which may contain None, and read from `sources`. Mounts use the key of a datastore
+    that has one: then no role on its storage account is needed.
     """
     registry, own_account = workspace.container_registry, workspace.storage_account or ""
-    # A datastore on OneLake has no storage account.
-    names = [getattr(datastore, "account_name", None) for datastore in datastores if has_no_key(datastore)]
-    accounts = dict.fromkeys(filter(None, names))
+    written = dict.fromkeys(filter(None, map(_account_without_key, datastores)))
     required: list[RequiredRole] = []
     for compute in principals:
         if registry and compute.pulls_as:
             required.append(RequiredRole(compute.pulls_as, ACR_PULL, registry.rpartition("/")[2], registry))
-        for account in accounts:
-            scope = own_account if own_account.endswith(f"/{account}") else account_scope(account, "")
-            required.append(RequiredRole(compute.runs_as, BLOB_CONTRIBUTOR, account, scope))
+        for account in written:
+            required.append(_storage_role(compute.runs_as, BLOB_CONTRIBUTOR, account, own_account))
+        read = [_account_without_key(source.datastore) for source in sources if source.steps & compute.steps]
+        for account in dict.fromkeys(name for name in read if name and name not in written):
+            required.append(_storage_role(compute.runs_as, BLOB_READER, account, own_account))
         own = [access for step, access in accesses.items() if step in compute.steps]
         roles = {
             DATA_SCIENTIST: "register" in compute.steps,
@@ -103,6 +105,16 @@ def required_roles(
         for access in own:
             required += _inference_roles(client, compute.runs_as, access.token_urls)
     return list(dict.fromkeys(required))
+
+
+def _account_without_key(datastore: Any) -> str | None:
+    """The storage account of a datastore without a key. None for a datastore with a key, and for one on OneLake."""
+    return getattr(datastore, "account_name", None) if has_no_key(datastore) else None
+
+
+def _storage_role(principal: Principal, role: Role, account: str, own_account: str) -> RequiredRole:
+    scope = own_account if own_account.endswith(f"/{account}") else account_scope(account, "")
+    return RequiredRole(principal, role, account, scope)
 
 
 def _inference_roles(client: "MLClient", principal: Principal, urls: Sequence[str]) -> Iterator[RequiredRole]:
@@ -141,6 +153,15 @@ def has_no_key(datastore: Any) -> bool:
     from azure.ai.ml.entities import NoneCredentialConfiguration
 
     return datastore is not None and isinstance(datastore.credentials, NoneCredentialConfiguration)
+
+
+def check_registry(workspace: Any) -> Iterator[CheckResult]:
+    """A workspace without a container registry, which Azure ML creates for the first image unless the workspace was
+    created with one. Source: https://learn.microsoft.com/azure/machine-learning/concept-workspace"""
+    if not workspace.container_registry:
+        message = "the workspace has none before its first image, so the role 'AcrPull' is not checked"
+        fix = "if a node cannot pull its image, run azdistill doctor again: then the registry exists"
+        yield unknown("container registry", "no_registry", message, fix)
 
 
 def check_roles(client: "MLClient", required: Sequence[RequiredRole]) -> Iterator[CheckResult]:

@@ -47,9 +47,7 @@ def open_named_datastore(client: "MLClient", document: Mapping[str, Any]) -> tup
 def check_writing(client: "MLClient", workspace: Any, datastore: Any) -> CheckResult:
     """Write and remove an empty blob where the SDK uploads code, with the credential that the SDK would use: the key of
     the datastore, or the user's own identity where it has none."""
-    target, problem = look_up(
-        CHECKED, lambda: _upload_target(client, datastore.name), "see the workspace in the studio"
-    )
+    target, problem = look_up(CHECKED, lambda: upload_target(client, datastore.name), "see the workspace in the studio")
     if problem:
         return problem
     access = "its own key" if isinstance(target["credential"], str) else "your own identity"
@@ -61,7 +59,7 @@ def check_writing(client: "MLClient", workspace: Any, datastore: Any) -> CheckRe
         return from_problem(CHECKED, error.problems[0], "unknown")
 
 
-def _upload_target(client: "MLClient", datastore: str) -> dict[str, Any]:
+def upload_target(client: "MLClient", datastore: str) -> dict[str, Any]:
     """Account URL, container and credential of the SDK's uploads."""
     from azure.ai.ml._artifacts._artifact_utilities import get_datastore_info
 

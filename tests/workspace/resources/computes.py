@@ -63,7 +63,7 @@ def workspace_itself(workspace: "SimulatedWorkspace", _: Request) -> Reply:
                 "discoveryUrl": f"https://{DATA_PLANE}/discovery",
                 "mlFlowTrackingUri": f"azureml://{DATA_PLANE}/mlflow/v1.0{workspace.arm_id}",
                 "storageAccount": workspace.storage_id,
-                "containerRegistry": workspace.container_registry_id,
+                "containerRegistry": workspace.container_registry_id if workspace.has_container_registry else None,
                 "keyVault": f"{providers}/Microsoft.KeyVault/vaults/simulated",
                 "applicationInsights": f"{providers}/microsoft.insights/components/simulated",
                 "provisioningState": "Succeeded",
