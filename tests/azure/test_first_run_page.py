@@ -56,12 +56,5 @@ def test_the_extras_of_its_commands_are_installed() -> None:
 
 def test_the_roles_have_their_ids() -> None:
     named = dict(re.findall(r"\| jobs \| ([^|]+) \| `([0-9a-f-]{36})`", TEXT))
-    needed = (
-        roles.DATA_SCIENTIST,
-        roles.BLOB_CONTRIBUTOR,
-        roles.BLOB_READER,
-        roles.SECRETS_READER,
-        roles.ACR_PULL,
-        roles.COGNITIVE_USER,
-    )
+    needed = (roles.DATA_SCIENTIST, roles.BLOB_CONTRIBUTOR, roles.SECRETS_READER, roles.ACR_PULL, roles.COGNITIVE_USER)
     assert named == {role.name: role.id for role in needed}
