@@ -1,6 +1,7 @@
 """Submitted jobs: status, log, outputs, cancellation, and the gate's decision."""
 
 import contextlib
+import itertools
 import tempfile
 import threading
 import time
@@ -35,6 +36,9 @@ FINALIZING_POLL_S = 5.0
 # Seconds between two looks at the nodes of a job whose log is streamed.
 NODES_POLL_S = 20.0
 
+# Jobs that a list shows.
+MAX_LISTED = 50
+
 
 @dataclass(frozen=True)
 class JobStatus:
@@ -60,13 +64,10 @@ def status(client: "MLClient", name: str, *, nodes: bool = True) -> JobStatus:
         return _status(job, *node_statuses(client, name))
 
 
-def list_jobs(client: "MLClient", limit: int = 50) -> Iterator[JobStatus]:
-    """The latest pipeline jobs of the workspace, without their nodes."""
+def list_jobs(client: "MLClient") -> Iterator[JobStatus]:
+    """The MAX_LISTED latest jobs of the workspace, without their nodes."""
     with translate_errors("jobs"):
-        for number, job in enumerate(client.jobs.list()):
-            if number == limit:
-                return
-            yield _status(job)
+        yield from map(_status, itertools.islice(client.jobs.list(), MAX_LISTED))
 
 
 def stream(

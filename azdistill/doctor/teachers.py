@@ -3,7 +3,7 @@
 import asyncio
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,9 +25,7 @@ WITHOUT_ENDPOINT = {
 }
 
 
-def check_teachers(
-    config: RequestConfig, *, offline: bool, environ: Mapping[str, str] = os.environ
-) -> list[CheckResult]:
+def check_teachers(config: RequestConfig, *, offline: bool) -> list[CheckResult]:
     """One result for each teacher, or for the judge. With `offline`, or on another route than endpoint, no request is
     sent."""
     names = [f"{config.role} {teacher.called!r}" for teacher in config.teachers]
@@ -35,12 +33,10 @@ def check_teachers(
         return [ok(name, detail.format(role=config.role)) for name in names]
     if offline:
         return [unknown(name, "offline", "not checked: --offline") for name in names]
-    return run(_check_all(names, config, environ))
+    return run(_check_all(names, config))
 
 
-def check_scorer(
-    scorer: ScorerConfig, route: str, *, offline: bool, environ: Mapping[str, str] = os.environ
-) -> CheckResult:
+def check_scorer(scorer: ScorerConfig, route: str, *, offline: bool) -> CheckResult:
     """Ask an endpoint for one score, as step train does first. With `offline`, or on another route than endpoint, no
     request is sent. Its tokenizer is compared by step train."""
     config = scorer.requests
@@ -50,12 +46,12 @@ def check_scorer(
         return ok(name, "simulated, for local runs; to submit the job, set scorer_route to endpoint")
     if offline:
         return unknown(name, "offline", "not checked: --offline")
-    if result := _not_reachable_from_here(name, teacher, environ):
+    if result := _not_reachable_from_here(name, teacher):
         return result
     limits = {"max_attempts": 1, "timeout_s": min(config.timeout_s, LONGEST_CALL_S), "budget": None}
     once = config.model_copy(update=limits)
     try:
-        endpoint = resolve(teacher, config.teacher_route, environ, role=config.role)
+        endpoint = resolve(teacher, config.teacher_route, role=config.role)
         with (
             tempfile.TemporaryDirectory() as folder,
             ScoringClient(endpoint, once, open_store(Path(folder)), None, scorer.top_k) as client,
@@ -66,28 +62,28 @@ def check_scorer(
         return from_problem(name, problem, "unknown" if problem.code == "no_answer" else "problem")
 
 
-async def _check_all(names: Sequence[str], config: RequestConfig, environ: Mapping[str, str]) -> list[CheckResult]:
+async def _check_all(names: Sequence[str], config: RequestConfig) -> list[CheckResult]:
     checks = zip(names, config.teachers, strict=True)
-    return list(await asyncio.gather(*(_check(name, teacher, config, environ) for name, teacher in checks)))
+    return list(await asyncio.gather(*(_check(name, teacher, config) for name, teacher in checks)))
 
 
-async def _check(name: str, teacher: Teacher, config: RequestConfig, environ: Mapping[str, str]) -> CheckResult:
-    if result := _not_reachable_from_here(name, teacher, environ):
+async def _check(name: str, teacher: Teacher, config: RequestConfig) -> CheckResult:
+    if result := _not_reachable_from_here(name, teacher):
         return result
     try:
-        return _result(name, await probe(resolve(teacher, config.teacher_route, environ, role=config.role), config))
+        return _result(name, await probe(resolve(teacher, config.teacher_route, role=config.role), config))
     except InputError as error:
         return from_problem(name, error.problems[0])
 
 
-def _not_reachable_from_here(name: str, teacher: Teacher, environ: Mapping[str, str]) -> CheckResult | None:
+def _not_reachable_from_here(name: str, teacher: Teacher) -> CheckResult | None:
     """A key that is missing on this machine is no problem for a job that has a connection."""
     if teacher.endpoint is None:
         message = f"not checked: a job in Azure reads connection {teacher.connection!r}"
         fix = "to check it from this machine, set endpoint and key_variable, too"
         return unknown(name, "connection_only", message, fix)
     variable = teacher.key_variable
-    if variable is None or environ.get(variable, "").strip():
+    if variable is None or os.environ.get(variable, "").strip():
         return None
     problem = Problem(
         code="no_key",

@@ -99,14 +99,14 @@ def _redacted_record(*arguments: Any, **options: Any) -> logging.LogRecord:
     return record
 
 
-def environment_secrets(environ: Mapping[str, str] = os.environ) -> set[str]:
+def environment_secrets() -> set[str]:
     """Passwords of proxies and of other URLs in the environment, and values of variables with names of secrets."""
     from urllib.request import getproxies_environment  # it imports http.client and ssl
 
     secrets = set()
     for proxy in getproxies_environment().values():
         secrets |= _password(proxy.partition("://")[2].rpartition("@")[0])
-    for name, value in environ.items():
+    for name, value in os.environ.items():
         if "://" in value:
             secrets |= url_secrets(value)
         elif _SECRET_VARIABLE.search(name) and len(value) >= FRAGMENT and not value.startswith(("/", "~", ".")):

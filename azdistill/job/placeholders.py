@@ -11,15 +11,13 @@ if TYPE_CHECKING:
     from azdistill.contracts.requests import Teacher
     from azdistill.job.model import DistillationJob
 
-NO_INPUTS: Mapping[str, object] = {}
-
 # `YOUR-RESOURCE` of the job that `azdistill init` writes, `<resource>` of Azure's documentation. No host has them.
 _PLACEHOLDER = re.compile(r"YOUR[-_][A-Z]+|<[\w-]+>")
 
 
-def placeholder_problems(job: "DistillationJob", inputs: Mapping[str, object] = NO_INPUTS) -> Iterator[Problem]:
-    """An error for each endpoint that is a placeholder and would be asked, with these inputs of the pipeline."""
-    for field, teacher, _ in asked(job, inputs):
+def placeholder_problems(job: "DistillationJob") -> Iterator[Problem]:
+    """An error for each endpoint that is a placeholder and would be asked."""
+    for field, teacher, _ in asked(job, {}):
         if problem := _problem(field, teacher):
             yield problem
 

@@ -1,7 +1,7 @@
 """Keys of the models that a run asks after the teacher, checked before the teacher is paid."""
 
 import os
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Set
 from typing import TYPE_CHECKING
 
 from azdistill.contracts.errors import SpecError
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from azdistill.job.model import DistillationJob
 
 
-def check_keys(
-    job: "DistillationJob", request: RunRequest, nodes: Set[str], environ: Mapping[str, str] = os.environ
-) -> None:
+def check_keys(job: "DistillationJob", request: RunRequest, nodes: Set[str]) -> None:
     """Raise SpecError if the key of a judge or scorer is missing on this machine.
 
     Not for a node that has completed in this run folder: its answers are stored, and need no key.
@@ -28,7 +26,7 @@ def check_keys(
         problem
         for field, teacher, callers in asked(job, request.options.inputs)
         if field[0] != "teacher" and callers & pending  # the teacher's step reports its own before it asks
-        for problem in _key_problems(field, teacher, environ)
+        for problem in _key_problems(field, teacher)
     ]
     if problems:
         raise SpecError(problems=problems)
@@ -39,7 +37,7 @@ def _is_complete(request: RunRequest, node: str) -> bool:
     return record is not None and record.state == "completed"
 
 
-def _key_problems(field: FieldPath, teacher: Teacher, environ: Mapping[str, str]) -> Iterator[Problem]:
+def _key_problems(field: FieldPath, teacher: Teacher) -> Iterator[Problem]:
     variable = teacher.key_variable
     if teacher.endpoint is None:
         yield Problem(
@@ -49,7 +47,7 @@ def _key_problems(field: FieldPath, teacher: Teacher, environ: Mapping[str, str]
             field=(*field, "connection"),
             value=teacher.connection,
         )
-    elif variable and not environ.get(variable, "").strip():
+    elif variable and not os.environ.get(variable, "").strip():
         yield Problem(
             code="missing_variable",
             message=f"variable {variable} is not set in the environment",

@@ -161,7 +161,7 @@ def _prompts_file(run: Path) -> Path:
     return augmented if augmented.is_file() else run / RUN_PROMPTS
 
 
-def near_training_rows(run: Path, messages: Sequence[Message], count: int = NEIGHBORS) -> list[NearTrainingRow]:
+def near_training_rows(run: Path, messages: Sequence[Message]) -> list[NearTrainingRow]:
     """The training rows whose prompts are most similar to a prompt; none before step curate has completed."""
     from azdistill.data.nearest import nearest
 
@@ -169,7 +169,7 @@ def near_training_rows(run: Path, messages: Sequence[Message], count: int = NEIG
     if not path.is_file():
         return []
     text = _text(message.model_dump() for message in messages)
-    matches = nearest(text, (_text(orjson.loads(line)["messages"][:-1]) for line in _lines(path)), count)
+    matches = nearest(text, (_text(orjson.loads(line)["messages"][:-1]) for line in _lines(path)), NEIGHBORS)
     positions = {match.position for match in matches}
     with path.open("rb") as stream:
         lines = {number: line for number, line in enumerate(stream) if number in positions}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from azdistill.contracts.errors import InputError
-from azdistill.contracts.problems import FieldPath, Problem, suggest
+from azdistill.contracts.problems import Problem, suggest
 from azdistill.contracts.task import TaskChoice
 from azdistill.metrics import agreement, form, judge, own
 from azdistill.metrics.metric import Metric, RowMetric
@@ -27,9 +27,7 @@ def needs_reference(metric: RowMetric) -> bool:
     return metric.name not in {own.METRIC.name, *(other.name for other in form.METRICS)}
 
 
-def suite_metric_problems(
-    name: str, task: TaskChoice, declared: Sequence[Metric], field: FieldPath = ("metric",)
-) -> list[Problem]:
+def suite_metric_problems(name: str, task: TaskChoice, declared: Sequence[Metric]) -> list[Problem]:
     """A problem for a metric that does not score rows, or does not suit the task."""
     metrics = {metric.name: metric for metric in _row_metrics(declared)}
     suitable = [metric.name for metric in metrics.values() if metric.suits(task)]
@@ -37,9 +35,9 @@ def suite_metric_problems(
         return []
     if name not in metrics:
         message, fix = "not a metric that scores rows of a suite", suggest(name, suitable)
-        return [Problem(code="unknown_metric", field=field, value=name, message=message, fix=fix)]
+        return [Problem(code="unknown_metric", field=("metric",), value=name, message=message, fix=fix)]
     message, fix = f"does not suit task {task}", f"choose one of {', '.join(suitable)}, or another task"
-    return [Problem(code="unsuitable_metric", field=field, value=name, message=message, fix=fix)]
+    return [Problem(code="unsuitable_metric", field=("metric",), value=name, message=message, fix=fix)]
 
 
 def _row_metrics(declared: Sequence[Metric]) -> list[RowMetric]:

@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Callable
 
 from azdistill.contracts.simulation import SimulatedLimits
 
@@ -37,14 +36,16 @@ class Bucket:
 class Limiter:
     """The limits of one endpoint. A rejected request takes nothing from them."""
 
-    def __init__(self, limits: SimulatedLimits, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limits, self._clock = limits, clock
+    def __init__(self, limits: SimulatedLimits) -> None:
+        self._limits = limits
         per_minute = {"requests": limits.requests_per_minute, "tokens": limits.tokens_per_minute}
-        self._buckets = {name: Bucket(rate, limits.burst_s, clock()) for name, rate in per_minute.items() if rate}
+        self._buckets = {
+            name: Bucket(rate, limits.burst_s, time.monotonic()) for name, rate in per_minute.items() if rate
+        }
 
     def wait_s(self) -> float:
         """Seconds until a request is accepted; 0 means now."""
-        now = self._clock()
+        now = time.monotonic()
         return max((bucket.wait_s(now) for bucket in self._buckets.values()), default=0.0)
 
     def count_request(self, tokens: int) -> None:
@@ -60,7 +61,7 @@ class Limiter:
     def headers(self) -> dict[str, str]:
         if self._limits.headers == "absent":
             return {}
-        now, headers = self._clock(), dict[str, str]()
+        now, headers = time.monotonic(), dict[str, str]()
         for name, bucket in self._buckets.items():
             remaining = -1 if self._limits.headers == "negative" else math.floor(bucket.remaining(now))
             headers[f"x-ratelimit-limit-{name}"] = str(bucket.per_minute)

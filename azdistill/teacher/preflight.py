@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import aiohttp
@@ -96,10 +97,11 @@ class ProbeResult:
     def quote(self, text: str) -> str:
         return self.endpoint.auth.redact(text)
 
-    def skew_s(self, now: float) -> float:
+    @cached_property
+    def skew_s(self) -> float:
         """Seconds by which this machine's clock is ahead of the endpoint's."""
         date = http_date(self.headers.get("Date", ""))
-        return 0.0 if date is None else now - date
+        return 0.0 if date is None else time.time() - date
 
 
 async def preflight(endpoint: Endpoint, config: RequestConfig) -> Answer | None:
@@ -137,7 +139,7 @@ async def probe(endpoint: Endpoint, config: RequestConfig) -> ProbeResult:
         return ProbeResult(endpoint, parameters, error=error)
 
 
-def find_problem(result: ProbeResult, now: float | None = None) -> Problem | None:
+def find_problem(result: ProbeResult) -> Problem | None:
     """Find what makes every request fail. Returns None when nothing does, or when a retry may succeed."""
     if result.error:
         return _connection_problem(result.error, result.quote)
@@ -158,12 +160,12 @@ def find_problem(result: ProbeResult, now: float | None = None) -> Problem | Non
             fix=f"endpoint has the form {URL_EXAMPLES}",
         )
     if result.status == 401:
-        return _unauthorized(result, time.time() if now is None else now)
+        return _unauthorized(result)
     check = CHECKS.get(result.status)
     return check(result) if check else None
 
 
-def find_warning(result: ProbeResult, now: float | None = None) -> Problem | None:
+def find_warning(result: ProbeResult) -> Problem | None:
     """Find what delays requests or may make them fail later."""
     if result.status == 424:
         reason = result.header("ms-azureml-model-error-reason", "model_not_ready")
@@ -173,9 +175,8 @@ def find_warning(result: ProbeResult, now: float | None = None) -> Problem | Non
             message=f"its model is not ready ({reason})",
             fix="rows are retried until it is",
         )
-    skew_s = result.skew_s(time.time() if now is None else now)
-    if isinstance(result.endpoint.auth, EntraToken) and abs(skew_s) > LARGEST_SKEW_S:
-        return replace(_wrong_clock(skew_s), severity="warning")
+    if isinstance(result.endpoint.auth, EntraToken) and abs(result.skew_s) > LARGEST_SKEW_S:
+        return replace(_wrong_clock(result.skew_s), severity="warning")
     return None
 
 
@@ -214,10 +215,10 @@ def _connection_problem(error: Exception, quote: Callable[[str], str]) -> Proble
     return None
 
 
-def _unauthorized(result: ProbeResult, now: float) -> Problem:
+def _unauthorized(result: ProbeResult) -> Problem:
     auth = result.endpoint.auth
     if isinstance(auth, EntraToken):
-        return _token_rejected(result, auth, result.skew_s(now))
+        return _token_rejected(result, auth)
     if type(auth) is Auth:
         return Problem(
             code="no_credentials", message="it requires authentication", fix="set key_variable or entra_scope"
@@ -229,9 +230,9 @@ def _unauthorized(result: ProbeResult, now: float) -> Problem:
     )
 
 
-def _token_rejected(result: ProbeResult, auth: EntraToken, skew_s: float) -> Problem:
-    if abs(skew_s) > LARGEST_SKEW_S:
-        return _wrong_clock(skew_s)
+def _token_rejected(result: ProbeResult, auth: EntraToken) -> Problem:
+    if abs(result.skew_s) > LARGEST_SKEW_S:
+        return _wrong_clock(result.skew_s)
     scope = _required_scope(result)
     fix = f"set entra_scope to {scope!r}" if scope != auth.scope else "sign in to the tenant of the endpoint"
     return Problem(code="token_rejected", message=f"it rejected a token for entra_scope {auth.scope!r}", fix=fix)

@@ -43,10 +43,9 @@ class ScoringClient:
 
     Entering it starts a thread with an event loop, and checks with one request that the teacher scores given tokens and
     has the tokenizer of `probe`. Without a probe only the former is checked. `config` has the budget, the attempts and
-    the timeout; of its teachers, the one of `endpoint` is asked. `share` is the fraction of rate limits and budget that
-    this process may use, `route` the source of the scores in `usage`. `longest` is the length of the longest sequence
-    with the token that is generated after it, None if unknown: vLLM's tokenizer reports the length of the teacher's
-    context.
+    the timeout; of its teachers, the one of `endpoint` is asked. `route` is the source of the scores in `usage`.
+    `longest` is the length of the longest sequence with the token that is generated after it, None if unknown: vLLM's
+    tokenizer reports the length of the teacher's context.
 
     Raises InputError or EndpointError on entry for a teacher that cannot score the tokens of the student.
     """
@@ -59,16 +58,14 @@ class ScoringClient:
         probe: TokenizerProbe | None,
         top_k: int,
         *,
-        share: float = 1.0,
         route: str = "endpoint",
         longest: int | None = None,
     ) -> None:
         self.endpoint, self.top_k, self._store, self._probe = scoring_endpoint(endpoint, top_k), top_k, store, probe
         self._config = config.model_copy(update={"max_tokens": 1})
         store.check_writable()
-        budget = Budget(None if config.budget is None else config.budget * share)
-        self._answers = JobAnswers(self._config, store.index(), budget)
-        self._client = TeacherClient(self.endpoint, self._config, store, self._answers, share=share)
+        self._answers = JobAnswers(self._config, store.index(), Budget(config.budget))
+        self._client = TeacherClient(self.endpoint, self._config, store, self._answers)
         self._loop = new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="scoring", daemon=True)
         self._commits: asyncio.Task[None] | None = None

@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from numbers import Real
 from typing import Any
@@ -37,14 +37,13 @@ class LogToMLflow(TrainerCallback):
         config: TrainConfig,
         inputs_hash: str = "",
         environ: Mapping[str, str] = os.environ,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._params = {**dict(config), "inputs_hash": inputs_hash}
-        self._environ, self._clock = environ, clock
+        self._environ = environ
         self._enabled = bool(environ.get(RUN_ID) and environ.get(TRACKING_URI))
         self._metrics: list[tuple[str, float, int, int]] = []  # not yet accepted: name, value, milliseconds, step
         self._params_sent = self._warned = False
-        self._pause_s, self._next_attempt = FIRST_PAUSE_S, clock()
+        self._pause_s, self._next_attempt = FIRST_PAUSE_S, time.monotonic()
 
     @property
     def run(self) -> str | None:
@@ -63,17 +62,17 @@ class LogToMLflow(TrainerCallback):
         now = int(time.time() * 1000)
         self._metrics += [(name, float(value), now, step) for name, value in values.items() if isinstance(value, Real)]
         if last:
-            self._next_attempt = self._clock()
+            self._next_attempt = time.monotonic()
         self._send()
 
     def _send(self) -> None:
-        if not self._enabled or self._clock() < self._next_attempt:
+        if not self._enabled or time.monotonic() < self._next_attempt:
             return
         try:
             self._send_params()
             self._send_metrics()
         except Exception as error:  # MLflow, its plugins, requests and azure-core have no common base class
-            self._next_attempt = self._clock() + self._pause_s
+            self._next_attempt = time.monotonic() + self._pause_s
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
             self._warn(error)
         else:

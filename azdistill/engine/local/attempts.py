@@ -19,6 +19,8 @@ LOG = "log.txt"
 LOGS_OF_PROCESSES = "log.*.txt"
 # The exit code of the program `timeout`.
 TIMED_OUT = 124
+# Seconds after which a wait for a command without a time limit is repeated.
+LONGEST_WAIT_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,9 @@ class Deadline:
         return seconds if self._at is None else max(min(seconds, self._at - monotonic()), 0)
 
 
-def wait_until(running: Running, deadline: Deadline, interval: float = 3600) -> int | None:
+def wait_until(running: Running, deadline: Deadline) -> int | None:
     """The exit code of a command. None when it was ended at the deadline."""
-    while (code := running.wait(deadline.within(interval))) is None:
+    while (code := running.wait(deadline.within(LONGEST_WAIT_S))) is None:
         if deadline.passed():
             running.end()
             return None
