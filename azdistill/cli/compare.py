@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from azdistill.cli.render import console, print_text
+from azdistill.cli.render import console, framed_table, print_text
 
 FOLDERS = typer.Argument(
     metavar="RUN RUN...", help="folders of finished runs, or their names in runs/; the first one is the reference"
@@ -28,9 +28,6 @@ def compare(
 
     Exit codes: 0 compared, 2 wrong input.
     """
-    from rich.table import Table
-    from rich.text import Text
-
     from azdistill.cli.paths import write_output
     from azdistill.local_runs.compare import compare_runs
     from azdistill.local_runs.run_folder import RUNS
@@ -38,10 +35,7 @@ def compare(
 
     comparison = compare_runs([run if run.exists() else RUNS / run for run in runs], metric)
     columns, rows = comparison_table(comparison)
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console().print(table)
+    console().print(framed_table(columns, rows))
     if output is not None:
         write_output(output, comparison_page(comparison))
         print_text(f"page: {output}")

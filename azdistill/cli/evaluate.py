@@ -129,18 +129,10 @@ def _names(metrics: str | None) -> Sequence[str] | None:
 
 
 def _print_table(evaluation: "ModelEvaluation") -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from azdistill.cli.render import console
+    from azdistill.cli.render import console, framed_table
     from azdistill.reporting.evaluation import evaluation_table, notes
 
     columns, rows = evaluation_table(evaluation)
-    table = Table()
-    for column in columns:
-        table.add_column(Text(column))
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console().print(table)
+    console().print(framed_table(columns, rows))
     for note in notes(evaluation):
         print_text(note)

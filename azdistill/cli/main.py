@@ -1,5 +1,6 @@
 """The command line `azdistill`: its commands, and the exit code and text of errors."""
 
+import io
 import logging
 import os
 import sys
@@ -117,6 +118,8 @@ def main(open_workspace: object = None) -> None:
 
     `open_workspace` replaces `azdistill.azure.workspace.connect`: it creates the client for an address.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # as standard error: a locale such as C has no umlauts
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with _log_to_stderr():
             app(obj=open_workspace)

@@ -68,18 +68,22 @@ def _print_as_text(
     job: "DistillationJob", estimated: "Estimate", minutes: "EstimatedRange | None", warnings: list[str]
 ) -> None:
     """Two tables, and the warnings below them."""
-    from rich.table import Table
+    from azdistill.cli.render import console, framed_table
 
-    from azdistill.cli.render import console
-
-    nodes, figures = Table("node", "after", "compute", "time limit"), Table("item", "estimate")
-    for node in estimated.nodes:
-        compute = " ".join(filter(None, (node.compute, node.instance_type)))
-        trials = f" for each of {node.trials} trials" if node.trials > 1 else ""
-        nodes.add_row(node.name, ", ".join(node.after), compute, f"{node.timeout / 3600:g} h{trials}")
-    for figure in _figures(job, estimated, minutes):
-        figures.add_row(*figure)
-    console().print(nodes, figures, *warnings, sep="\n", markup=False, highlight=False, soft_wrap=True)
+    nodes = [
+        (
+            node.name,
+            ", ".join(node.after),
+            " ".join(filter(None, (node.compute, node.instance_type))),
+            f"{node.timeout / 3600:g} h" + (f" for each of {node.trials} trials" if node.trials > 1 else ""),
+        )
+        for node in estimated.nodes
+    ]
+    tables = (
+        framed_table(("node", "after", "compute", "time limit"), nodes),
+        framed_table(("item", "estimate"), list(_figures(job, estimated, minutes))),
+    )
+    console().print(*tables, *warnings, sep="\n", markup=False, highlight=False, soft_wrap=True)
 
 
 def _figures(

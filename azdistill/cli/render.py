@@ -12,6 +12,7 @@ from azdistill.engine.problems import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 # Width of the output in characters if it is not a terminal.
 WIDTH = 120
@@ -48,6 +49,17 @@ def console(stream: TextIO | None = None) -> "Console":
 
     stream = stream or sys.stdout
     return PrintableConsole(file=stream, width=None if stream.isatty() else WIDTH)
+
+
+def framed_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> "Table":
+    """A table for `console`. A word that is wider than its column continues on the next line; nothing is cut off."""
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    table = Table(*(Column(Text(heading), overflow="fold") for heading in columns))
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:

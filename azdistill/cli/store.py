@@ -200,16 +200,10 @@ def _print_tables(*tables: Table) -> None:
     """Print tables, with frames on a terminal and as plain columns elsewhere."""
     import sys
 
-    from azdistill.cli.render import console, print_columns
+    from azdistill.cli.render import console, framed_table, print_columns
 
     for headings, rows in tables:
         if not sys.stdout.isatty():
             print_columns([headings, *rows])
             continue
-        from rich.table import Table as FramedTable
-        from rich.text import Text
-
-        framed = FramedTable(*headings)
-        for row in rows:
-            framed.add_row(*map(Text, row))
-        console().print(framed)
+        console().print(framed_table(headings, rows))

@@ -42,7 +42,7 @@ def report_of(run: Path) -> Path:
             f"{recorded.state}, without a report",
             file=recorded.path,
             code="no_report",
-            fix="watch it" if recorded.in_use else "run it again, or see its logs",
+            fix="watch it" if recorded.in_use else "see its logs",
             command=f"azdistill report {run} --watch" if recorded.in_use else f"azdistill logs {run}",
         )
     return path

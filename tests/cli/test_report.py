@@ -113,7 +113,7 @@ def test_the_path_of_a_report_or_what_to_do(azdistill: Command) -> None:
     assert azdistill("report", "none").code == 2
     done = azdistill("report", "first")
     assert (done.code, "failed, without a report" in done.err) == (2, True)
-    assert done.err.endswith("run it again, or see its logs: azdistill logs first\n")
+    assert done.err.endswith("see its logs: azdistill logs first\n")
     assert azdistill("report", "first", "-o", "page.html").code == 2
     (run / "report/report").mkdir(parents=True)
     (run / "report/report/report.html").touch()

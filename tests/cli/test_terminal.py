@@ -4,6 +4,7 @@ import ast
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -13,7 +14,7 @@ from rich.text import Text
 import azdistill.cli
 from azdistill.cli.live_table import LiveTable
 from azdistill.cli.progress import ProgressLines
-from azdistill.cli.render import PrintableStream, console, print_text
+from azdistill.cli.render import PrintableStream, console, framed_table, print_text
 from azdistill.engine.local.results import Event, NodeRun
 from azdistill.teacher.replies import Answer
 from azdistill.teacher.store import StoredAnswer
@@ -46,6 +47,23 @@ def test_tables_and_text_are_filtered(as_table: bool) -> None:
         PrintableStream(stream).write(HOSTILE)
     assert not CONTROLS & set(stream.getvalue())
     assert "title" in stream.getvalue()
+
+
+def test_no_word_of_a_narrow_table_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("azdistill.cli.render.WIDTH", 20)
+    console(stream).print(framed_table(["node", "compute"], [["predict_student", "Standard_E4s_v3"]]))
+    lines = [line.split("│")[1:3] for line in stream.getvalue().splitlines() if "│" in line]
+    assert ["".join(map(str.strip, column)) for column in zip(*lines, strict=True)] == [
+        "predict_student",
+        "Standard_E4s_v3",
+    ]
+
+
+def test_letters_that_the_locale_lacks_are_escaped(folder: Path, start: Any) -> None:
+    (folder / "rows.jsonl").write_text('{"prompt": "Where is Köln?", "response": "There."}\n', encoding="utf-8")
+    out, err = start("data", "show", "rows.jsonl", PYTHONIOENCODING="ascii").communicate()
+    assert (err, "user: Where is K\\xf6ln?" in out) == ("", True)
 
 
 def test_the_last_line_of_a_log_is_filtered(tmp_path: Path) -> None:
