@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -94,7 +95,7 @@ def _read_pipeline(bundle: Path, inputs: Mapping[str, str]) -> Mapping[str, Any]
             file=bundle,
             code="no_bundle",
             fix="compile a job into it",
-            command=f"azdistill compile JOB -o {bundle}",
+            command=shlex.join(["azdistill", "compile", "JOB", "-o", str(bundle)]),
         )
     document: dict[str, Any] = read_document(bundle / PIPELINE_FILE, PipelineError, "pipeline").value
     known = document.get("inputs", {})

@@ -1,5 +1,6 @@
 """azdistill compile: compile a job file to a bundle."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -30,5 +31,5 @@ def compile_(
     with writable(output):
         pipeline = compile_job(model, output)
     print_text(f"wrote {pipeline}")
-    print_text(f"run it on this machine:  azdistill run {output}")
-    print_text(f"run it on Azure ML:      az ml job create -f {pipeline}")
+    print_text(f"run it on this machine:  {shlex.join(['azdistill', 'run', str(output)])}")
+    print_text(f"run it on Azure ML:      {shlex.join(['az', 'ml', 'job', 'create', '-f', str(pipeline)])}")

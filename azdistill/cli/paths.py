@@ -1,5 +1,6 @@
 """Read the PATH of a command line: a job file, a bundle, or any pipeline or component file."""
 
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,7 +41,8 @@ def pipeline_file(path: Path) -> Path | None:
         return path / PIPELINE_FILE
     if path.suffix.lower() in ROWS and path.is_file():
         fix = "give the path of a job file, a bundle or a pipeline file, or show its rows"
-        raise InputError("is a data file", file=path, code="other_kind", fix=fix, command=f"azdistill data show {path}")
+        command = shlex.join(["azdistill", "data", "show", str(path)])
+        raise InputError("is a data file", file=path, code="other_kind", fix=fix, command=command)
     from azdistill.engine.pipeline.kinds import OtherKind, kind_of
 
     fields = _read(path).value
@@ -60,7 +62,7 @@ def pipeline_file(path: Path) -> Path | None:
             file=path,
             code="other_kind",
             fix="create it in Azure ML" if kind.command else "",
-            command=f"{kind.command} --file {path}" if kind.command else "",
+            command=f"{kind.command} --file {shlex.quote(str(path))}" if kind.command else "",
             refused_by=("engine",),
         )
     return path if kind else None

@@ -1,6 +1,7 @@
 """Watch a run: rewrite a page about it until it ends."""
 
 import re
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,7 +44,9 @@ def report_of(run: Path) -> Path:
             file=recorded.path,
             code="no_report",
             fix="watch it" if recorded.in_use else "see its logs",
-            command=f"azdistill report {run} --watch" if recorded.in_use else f"azdistill logs {run}",
+            command=shlex.join(
+                ["azdistill", *(["report", "--watch"] if recorded.in_use else ["logs"]), str(run)],
+            ),
         )
     return path
 

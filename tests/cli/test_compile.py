@@ -14,6 +14,11 @@ def test_it_writes_a_bundle_and_prints_how_to_run_it(azdistill: Command, job: Pa
         "run it on this machine:  azdistill run bundle",
         "run it on Azure ML:      az ml job create -f bundle/pipeline.yml",
     ]
+    quoted = azdistill("compile", job, "-o", "my bundle").out.splitlines()[1:]
+    assert [line.split(":", 1)[1].strip() for line in quoted] == [
+        "azdistill run 'my bundle'",
+        "az ml job create -f 'my bundle/pipeline.yml'",
+    ]
 
 
 def test_a_folder_with_other_files_is_not_overwritten(azdistill: Command, job: Path) -> None:

@@ -114,6 +114,8 @@ def test_the_path_of_a_report_or_what_to_do(azdistill: Command) -> None:
     done = azdistill("report", "first")
     assert (done.code, "failed, without a report" in done.err) == (2, True)
     assert done.err.endswith("see its logs: azdistill logs first\n")
+    a_run(Path("runs/my run"), train="failed")
+    assert azdistill("report", "my run").err.endswith("azdistill logs 'my run'\n")
     assert azdistill("report", "first", "-o", "page.html").code == 2
     (run / "report/report").mkdir(parents=True)
     (run / "report/report/report.html").touch()

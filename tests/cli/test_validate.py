@@ -309,8 +309,8 @@ def test_a_file_that_cannot_be_read_is_a_problem_in_json(
 @pytest.mark.parametrize(
     ("name", "content", "command"),
     [
-        ("rows.csv", "a,b\n", "azdistill data show rows.csv"),
-        ("schedule.yml", "name: weekly\ncreate_job: ./job.yml\n", "az ml schedule create --file schedule.yml"),
+        ("my rows.csv", "a,b\n", "azdistill data show 'my rows.csv'"),
+        ("a job.yml", "name: weekly\ncreate_job: ./job.yml\n", "az ml schedule create --file 'a job.yml'"),
         ("flow.yml", "$schema: http://azureml/sdk-2-0/Flow.json\nnodes: []\n", "and components (local engine)"),
         ("inputs.yml", "inputs: {}\noutputs: {}\n", "has no jobs, command or search_space (local engine)"),
     ],
