@@ -1,8 +1,9 @@
-"""REST calls to the Azure ML workspace of the job that this process runs in.
+"""REST calls to an Azure ML workspace: that of the job in which this process runs, or that of a tracking URI.
 
 They use azure-core alone, so that the image of a step does not need azure-ai-ml.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,11 +18,24 @@ from azdistill.engine.redaction import quote
 
 API_VERSION = "2024-10-01"
 
+# The workspace in an MLflow tracking URI of Azure ML.
+_TRACKING_URI = re.compile(
+    rf"^azureml://.*/subscriptions/(?P<{SUBSCRIPTION}>[^/]+)/resourceGroups/(?P<{GROUP}>[^/]+)/providers/"
+    rf"Microsoft\.MachineLearningServices/workspaces/(?P<{WORKSPACE}>[^/?]+)",
+    re.IGNORECASE,
+)
+
 
 def has_workspace(environ: Mapping[str, str]) -> bool:
     """True if the environment names a workspace of Azure. That of every Azure ML job does."""
     named = all(environ.get(name) for name in (SUBSCRIPTION, GROUP, WORKSPACE))
     return named and environ[SUBSCRIPTION] != SIMULATED_SUBSCRIPTION
+
+
+def workspace_of_tracking_uri(uri: str) -> dict[str, str]:
+    """The variables that name the workspace of an MLflow tracking URI, empty for one that is no workspace."""
+    match = _TRACKING_URI.match(uri)
+    return match.groupdict() if match else {}
 
 
 @dataclass(frozen=True)
@@ -46,13 +60,16 @@ class Workspace(HoldsSecret):
         management: str | None = None,
         transport: Any = None,
     ) -> None:
-        self.name, self.group = environ[WORKSPACE], environ[GROUP]
-        self._environ, self._transport = environ, transport
+        self.name, self.group, self.subscription = environ[WORKSPACE], environ[GROUP], environ[SUBSCRIPTION]
+        # requests does not read SSL_CERT_FILE, which applies to all other connections of a step.
+        self.certificates: str | bool = environ.get("SSL_CERT_FILE") or True
+        self.credential = credential
+        self._transport = transport
         self._cloud = cloud_of(environ)
         self._management = management or self._cloud.management
         self._credential = _RememberedCredential(credential)
         self._url = (
-            f"{self._management}/subscriptions/{environ[SUBSCRIPTION]}/resourceGroups/{environ[GROUP]}"
+            f"{self._management}/subscriptions/{self.subscription}/resourceGroups/{self.group}"
             f"/providers/Microsoft.MachineLearningServices/workspaces/{self.name}"
         )
 
@@ -96,8 +113,7 @@ class Workspace(HoldsSecret):
 
         from azdistill.azure_rest.retry import BoundedRetryPolicy
 
-        # requests does not read SSL_CERT_FILE, which applies to all other connections of a step.
-        transport = self._transport or RequestsTransport(connection_verify=self._environ.get("SSL_CERT_FILE") or True)
+        transport = self._transport or RequestsTransport(connection_verify=self.certificates)
         policies = [BoundedRetryPolicy(), BearerTokenCredentialPolicy(self._credential, self._cloud.scope)]
         return PipelineClient(self._management, policies=policies, transport=transport)
 

@@ -19,6 +19,7 @@ from azdistill.job.graph import GRAPH
 from azdistill.job.placeholders import check_placeholders
 from azdistill.job.student_folder import check_student
 from azdistill.local_runs.keys import check_keys
+from azdistill.local_runs.registry import check_registry
 from azdistill.local_runs.request import RunRequest
 from azdistill.local_runs.run_folder import NODE_COUNT, PIPELINE_PATH
 from azdistill.local_runs.simulated_teachers import simulated_teachers, with_simulation
@@ -78,8 +79,8 @@ def _check_packages(request: RunRequest, pipeline: Pipeline) -> None:
 
 
 def _check_before_payment(request: RunRequest, pipeline: Pipeline) -> None:
-    """Raise SpecError for an incomplete student's folder and for missing keys, which selected nodes would report after
-    the teacher is paid."""
+    """Raise AzdistillError for an incomplete student's folder, for missing keys and for a workspace that cannot be
+    reached, which selected nodes would report after the teacher is paid."""
     if isinstance(request.source, Path):
         return
     nodes = request.options.selection.apply(pipeline).nodes.keys()
@@ -87,6 +88,8 @@ def _check_before_payment(request: RunRequest, pipeline: Pipeline) -> None:
     if STUDENT_NODES & nodes and "student" not in request.options.inputs:
         check_student(request.source)
     check_keys(request.source, request, nodes)
+    if "register" in nodes:
+        check_registry(request.options)
 
 
 def _pipeline_file(request: RunRequest, bundle: Path) -> Path:

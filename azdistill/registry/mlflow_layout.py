@@ -2,13 +2,15 @@
 
 import json
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.files import read_json, write_text
 from azdistill.contracts.layout import MANIFEST_FILE, MODEL_CARD_FILE
-from azdistill.contracts.progress import Progress
+from azdistill.registry.transfer import TransferProgress
 
 CHAT = "llm/v1/chat"
 
@@ -16,53 +18,67 @@ CHAT = "llm/v1/chat"
 REQUIREMENTS = ("accelerate", "mlflow>=3.5", "torch", "transformers>=5.0")
 ENVIRONMENT = "conda.yaml"
 
-
-# File that MLflow reads first. It is written last: a folder that has it is complete.
+# File that MLflow reads first.
 MLMODEL = "MLmodel"
 
-MEGABYTE = 2**20
-CHUNK = 64 * MEGABYTE
+CHUNK_BYTES = 64 * 2**20
+
+
+def mlflow_layout(folder: Path, card: str) -> dict[str, Path | str]:
+    """The files of MLflow's layout of the model in `folder`, by their paths in it: existing files, or texts.
+
+    MLMODEL is the last one: a folder that has it is complete. Raises AzdistillError when pandas is missing, which
+    MLflow needs for signatures.
+    """
+    mlmodel = _mlmodel(read_json(folder / "config.json"))
+    return {
+        **_model_files(folder),
+        "requirements.txt": "".join(f"{name}\n" for name in REQUIREMENTS),
+        MODEL_CARD_FILE: card,
+        ENVIRONMENT: json.dumps(_environment(), indent=2),  # JSON is YAML
+        MLMODEL: mlmodel,
+    }
 
 
 def write_mlflow_layout(folder: Path, target: Path, card: str) -> None:
     """Copy the model in `folder` to `target` in MLflow's layout with a model card, unless it is complete there.
 
-    Each file is on the disk, or in the storage that is mounted there, when this returns. Raises AzdistillError when
-    pandas is missing, which MLflow needs for signatures.
+    Each file is on the disk, or in the storage that is mounted there, when this returns. Raises AzdistillError as
+    `mlflow_layout` does.
     """
     if (target / MLMODEL).is_file():
         return
-    mlmodel = _mlmodel(read_json(folder / "config.json"))  # fails before gigabytes are copied
-    _copy_files(folder, target)
-    write_text(target / "requirements.txt", "".join(f"{name}\n" for name in REQUIREMENTS))
-    write_text(target / MODEL_CARD_FILE, card)
-    write_text(target / ENVIRONMENT, json.dumps(_environment(), indent=2))  # JSON is YAML
-    write_text(target / MLMODEL, mlmodel)
+    layout = mlflow_layout(folder, card)
+    progress, done = TransferProgress("register: MB written", layout.values()), 0
+    for path, content in layout.items():
+        if isinstance(content, str):
+            write_text(target / path, content)
+        else:
+            _copy_file(content, target / path, partial(progress.reach, done))
+            done += content.stat().st_size
 
 
-def _copy_files(folder: Path, target: Path) -> None:
-    """Copy to where MLflow's transformers flavor reads; files other than weights may be the tokenizer's.
+def _model_files(folder: Path) -> dict[str, Path]:
+    """Files of the model where MLflow's transformers flavor reads them: all but weights may be the tokenizer's.
 
-    A folder, such as that of an adapter, is not copied: its weights are merged into the model.
+    A folder, such as that of an adapter, is left out: its weights are merged into the model.
     """
-    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name != MANIFEST_FILE]
-    copies = [
-        (path, target / subfolder / path.name)
-        for path in files
+    return {
+        f"{subfolder}/{path.name}": path
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path.name != MANIFEST_FILE
         for subfolder in (["model"] if path.suffix == ".safetensors" else ["model", "components/tokenizer"])
-    ]
-    total = sum(source.stat().st_size for source, _ in copies)
-    progress = Progress("register: MB written", max(total // MEGABYTE, 1))
-    for source, copy in copies:
-        _copy_file(source, copy, progress)
+    }
 
 
-def _copy_file(source: Path, copy: Path, progress: Progress) -> None:
+def _copy_file(source: Path, copy: Path, progress: Callable[[int], None]) -> None:
     copy.parent.mkdir(parents=True, exist_ok=True)
+    written = 0
     with source.open("rb") as reader, copy.open("wb") as writer:
-        while chunk := reader.read(CHUNK):
+        while chunk := reader.read(CHUNK_BYTES):
             writer.write(chunk)
-            progress.advance(len(chunk) // MEGABYTE)
+            written += len(chunk)
+            progress(written)
         writer.flush()
         os.fsync(writer.fileno())
 

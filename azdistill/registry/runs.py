@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from mlflow.entities import Metric, RunTag
 from mlflow.tracking import MlflowClient
@@ -16,6 +17,8 @@ from azdistill.engine.redaction import quote, redact, url_secrets
 from azdistill.registry.lineage import Lineage
 
 logger = logging.getLogger("azdistill.registry")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,47 @@ class Registration:
 
 
 @dataclass(frozen=True)
-class JobRun(HoldsSecret):
-    """The MLflow run that Azure ML opened for the job. `tracking` may contain a password."""
+class TrackedRun(HoldsSecret):
+    """The MLflow run of a registration in a workspace: the one that Azure ML opened for the job, or a new one.
 
-    run_id: str
+    `tracking` may contain a password. A registration does not depend on MLflow: what it cannot log is a warning, and is
+    also in lineage.json and in the tags of the model version.
+    """
+
+    run_id: str | None
     tracking: str | None = field(default=None, repr=False)
+
+    @contextmanager
+    def recorded(self, name: str, lineage: Lineage) -> Iterator[str | None]:
+        """Yield the id of the run, None without one. Log tags and metrics to it unless the block fails.
+
+        A new run is in the experiment `name`.
+        """
+        if not self.tracking:
+            yield self.run_id
+            return
+        client = MlflowClient(tracking_uri=self.tracking)
+        run_id = self.run_id or self._warn(lambda: start_run(client, name))
+        try:
+            yield run_id
+        except BaseException:
+            if run_id and not self.run_id:
+                self._warn(lambda: client.set_terminated(run_id, "FAILED"))
+            raise
+        if run_id:
+            self._warn(lambda: log_lineage(client, run_id, lineage))
+            if not self.run_id:
+                self._warn(lambda: client.set_terminated(run_id))
+
+    def _warn(self, request: Callable[[], T]) -> T | None:
+        """The result of a request, None with a warning when it fails."""
+        try:
+            return request()
+        except Exception as error:  # exceptions of an MLflow plugin have no common base
+            reason = type(error).__name__  # its text may contain the URI with a password
+            run = f"MLflow run {self.run_id!r}" if self.run_id else "MLflow"
+            logger.warning("register: %s: logging failed (%s); see lineage.json", run, reason)
+            return None
 
 
 @contextmanager
@@ -86,12 +125,8 @@ def log_lineage(client: MlflowClient, run_id: str, lineage: Lineage) -> None:
     client.log_batch(run_id, metrics=metrics, tags=tags)
 
 
-def log_lineage_of_job(run: JobRun, lineage: Lineage) -> None:
-    """Set the tags and metrics of the job's run if MLflow works: the model version and lineage.json have them too."""
-    if not run.tracking:
-        return
-    try:
-        log_lineage(MlflowClient(tracking_uri=run.tracking), run.run_id, lineage)
-    except Exception as error:  # as above: a registration must not depend on it
-        reason = type(error).__name__  # its text may contain the URI with a password
-        logger.warning("register: MLflow run %r: logging failed (%s); see lineage.json", run.run_id, reason)
+def start_run(client: MlflowClient, name: str) -> str:
+    """The id of a new run in the experiment `name`."""
+    experiment = client.get_experiment_by_name(name)
+    experiment_id = experiment.experiment_id if experiment else client.create_experiment(name)
+    return str(client.create_run(experiment_id, run_name=f"register {name}").info.run_id)

@@ -1,8 +1,7 @@
 """Register a student in an MLflow registry: one version for the same content."""
 
-import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -15,15 +14,9 @@ from azdistill.contracts.layout import MODEL_CARD_FILE
 from azdistill.engine.redaction import redact
 from azdistill.registry.card import description
 from azdistill.registry.lineage import DIGEST_TAG, Lineage
-from azdistill.registry.runs import Registration, command_on_failure, log_lineage, mlflow_client
+from azdistill.registry.runs import Registration, log_lineage, mlflow_client, start_run
 
 LOCAL_SCHEMES = frozenset({"", "file", "sqlite"})
-# The workspace of an MLflow tracking URI of Azure ML.
-WORKSPACE = re.compile(
-    r"^azureml://.*/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)/providers/"
-    r"Microsoft\.MachineLearningServices/workspaces/(?P<name>[^/?]+)",
-    re.IGNORECASE,
-)
 
 
 def register_student(
@@ -35,13 +28,11 @@ def register_student(
     copied; a remote registry gets the files and the model card as artifacts of the run. The card is the description of
     the version, as far as it fits. An existing version counts only while its files exist. Metrics and tags go to the
     run `run_id`, such as the one that Azure ML opened for the job, or to a new run.
-    Raises AzdistillError when the registry cannot be used; that of a workspace has the command that registers `folder`.
+    Raises AzdistillError when the registry cannot be used.
     """
-    number = 1
-    with _command_on_failure(folder, name, registry, lambda: number), mlflow_client(registry) as client:
+    with mlflow_client(registry) as client:
         _ensure_name(client, name)
         versions = client.search_model_versions(f"name='{name}'")
-        number = max((int(version.version) for version in versions), default=0) + 1
         version = _version_with_digest(versions, lineage.model_digest)
         if version is None:
             with _run(client, name, run_id) as run:
@@ -67,22 +58,6 @@ def _ensure_name(client: MlflowClient, name: str) -> None:
             raise
 
 
-def _command_on_failure(
-    folder: Path, name: str, registry: str, number: Callable[[], int]
-) -> AbstractContextManager[None]:
-    """Add the command that uploads and registers `folder` to an error of a registry that is a workspace."""
-    workspace = WORKSPACE.search(registry)
-    if workspace is None:
-        return nullcontext()
-    place = ["--resource-group", workspace["group"], "--workspace-name", workspace["name"]]
-    place += ["--subscription", workspace["subscription"]]
-
-    def arguments() -> list[str]:
-        return ["--name", name, "--version", str(number()), "--path", str(folder.resolve()), *place]
-
-    return command_on_failure("custom_model", arguments)
-
-
 def _version_with_digest(versions: Iterable[ModelVersion], digest: str) -> ModelVersion | None:
     """The newest version with this content whose files still exist."""
     same = [version for version in versions if version.tags.get(DIGEST_TAG) == digest and _exists(version.source)]
@@ -101,9 +76,7 @@ def _run(client: MlflowClient, student: str, run_id: str | None) -> Iterator[str
     if run_id:
         yield run_id
         return
-    experiment = client.get_experiment_by_name(student)
-    experiment_id = experiment.experiment_id if experiment else client.create_experiment(student)
-    run_id = str(client.create_run(experiment_id, run_name=f"register {student}").info.run_id)
+    run_id = start_run(client, student)
     try:
         yield run_id
     except BaseException:
@@ -114,10 +87,7 @@ def _run(client: MlflowClient, student: str, run_id: str | None) -> Iterator[str
 
 
 def _source(client: MlflowClient, folder: Path, run_id: str, registry: str, card: str) -> str:
-    """Upload the version's files and return their URI; a local registry refers to `folder`.
-
-    They are logged as plain artifacts, because Azure ML answers `log_model` with 404.
-    """
+    """Upload the version's files and return their URI; a local registry refers to `folder`."""
     if urlsplit(registry).scheme in LOCAL_SCHEMES:
         return folder.resolve().as_uri()
     client.log_artifacts(run_id, str(folder), "model")

@@ -6,28 +6,44 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
+from azdistill.azure_rest.blobs import BlobContainer
 from azdistill.azure_rest.workspace import ArmResponse, Workspace
 from azdistill.contracts.errors import AzdistillError
 from azdistill.contracts.register import MLFLOW_MODELS_PATH, RegisterConfig
 from azdistill.registry.card import description
 from azdistill.registry.lineage import DIGEST_TAG, Lineage
-from azdistill.registry.mlflow_layout import write_mlflow_layout
-from azdistill.registry.runs import JobRun, Registration, command_on_failure, log_lineage_of_job
+from azdistill.registry.mlflow_layout import mlflow_layout, write_mlflow_layout
+from azdistill.registry.runs import Registration, TrackedRun, command_on_failure
+from azdistill.registry.transfer import upload
 
 logger = logging.getLogger("azdistill.registry")
 
 DISTILLED, BASELINE, BASELINE_TAG = "-distilled", "-baseline", "azdistill.baseline"
 
+# Folder of the container for models of this machine, by their type. Jobs write layouts of MLflow to the second one.
+UPLOADS = {"custom_model": "azdistill/models", "mlflow_model": MLFLOW_MODELS_PATH.partition("/paths/")[2]}
+
 # Attempts to take the next version number while other jobs take it first.
 ATTEMPTS = 5
 
 FIX_BY_STATUS = {
-    401: "run the job in the workspace's own tenant: the identity of this job was rejected",
-    403: "give the identity of this job the role 'AzureML Data Scientist' on the workspace: it may not write models",
+    401: "use an identity of the workspace's own tenant: this one was rejected",
+    403: "assign the role 'AzureML Data Scientist' on the workspace to this identity: it may not write models",
 }
+
+
+class ModelFiles(Protocol):
+    """The files of a model. `address` is where they are now: a path, or an address in the workspace."""
+
+    @property
+    def address(self) -> str: ...
+
+    def source(self, model_type: str, digest: str, card: str) -> str:
+        """Address in the workspace of the files of a version. Those that are not there are written. `digest` is that of
+        the model. Raises AzdistillError when they cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -41,29 +57,65 @@ class StoredModel:
     address: str
     mlflow_models: Path
 
+    def source(self, model_type: str, digest: str, card: str) -> str:
+        """The model itself for a custom_model. Azure ML's data runtime writes the layout of an mlflow_model through to
+        the storage."""
+        if model_type == "custom_model":
+            return self.address
+        try:
+            write_mlflow_layout(self.folder, self.mlflow_models / digest, card)
+        except OSError as error:
+            raise AzdistillError(
+                f"the MLflow layout could not be written ({error.strerror or type(error).__name__})",
+                code="layout_failed",
+                subject=MLFLOW_MODELS_PATH,
+                fix="run the job again",
+            ) from None
+        return f"{mlflow_models_address(self.address)}/{digest}/"
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model in a folder of this machine, which is uploaded to the container of a workspace."""
+
+    folder: Path
+    workspace: Workspace
+
+    @property
+    def address(self) -> str:
+        return str(self.folder.resolve())
+
+    def source(self, model_type: str, digest: str, card: str) -> str:
+        if model_type == "custom_model":
+            paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
+            files: Mapping[str, Path | str] = {path.relative_to(self.folder).as_posix(): path for path in paths}
+        else:
+            files = mlflow_layout(self.folder, card)
+        folder = f"{UPLOADS[model_type]}/{digest}"
+        with BlobContainer(self.workspace) as container:
+            upload(files, container, folder)
+            return f"{container.address}/paths/{folder}/"
+
 
 def register_in_workspace(
-    model: StoredModel, lineage: Lineage, config: RegisterConfig, workspace: Workspace, run: JobRun, card: str
+    model: ModelFiles, lineage: Lineage, config: RegisterConfig, workspace: Workspace, run: TrackedRun, card: str
 ) -> Registration:
     """Register a model as the next version of its name, or return the version with the same content.
 
-    The version points at the model where the training has written it: nothing is uploaded. An mlflow_model gets its
-    layout in a mounted output first, which Azure ML's data runtime writes through to the storage. Metrics and tags go
-    to the run, too. The model card is the description of the version, as far as it fits, and a file of the layout of an
-    mlflow_model. `config.baseline` becomes a version that points into the registry, or only a tag where the
-    workspace refuses such a reference. Raises AzdistillError for what the workspace refuses, InputError without an
-    identity; the last problem has the command that registers the stored model.
+    Metrics and tags go to the run, too. The model card is the description of the version, as far as it fits, and a file
+    of the layout of an mlflow_model. `config.baseline` becomes a version that points into the registry, or only a tag
+    where the workspace refuses such a reference. Raises AzdistillError for what the workspace refuses, InputError
+    without an identity; the last problem has the command that registers the model.
     """
     models, name = WorkspaceModels(workspace), config.registered_model
     tags = lineage.tags() | ({BASELINE_TAG: config.baseline} if config.baseline else {})
     with _command_on_failure(models, name, "custom_model", model.address):
         version = models.find(name, {"modelType": config.model_type}, {DIGEST_TAG: lineage.model_digest})
         if version is None:
-            source = _source(model, config.model_type, lineage.model_digest, card)
-            with _command_on_failure(models, name, config.model_type, source):
-                properties = _properties(config.model_type, source, tags) | {"jobName": run.run_id}
+            source = model.source(config.model_type, lineage.model_digest, card)
+            with _command_on_failure(models, name, config.model_type, source), run.recorded(name, lineage) as run_id:
+                properties = _properties(config.model_type, source, tags) | ({"jobName": run_id} if run_id else {})
                 version = _add_described(models, name, properties, description(card))
-            log_lineage_of_job(run, lineage)
     baseline = None
     if config.baseline:
         reference = name.removesuffix(DISTILLED) + BASELINE
@@ -75,7 +127,7 @@ def register_in_workspace(
         version=version.number,
         model_uri=f"azureml:{name}:{version.number}",
         source=version.uri,
-        run_id=run.run_id,
+        run_id=run.run_id or version.job,
         registry=f"workspace {workspace.name!r}",
         baseline=baseline,
     )
@@ -90,22 +142,6 @@ def _add_described(models: "WorkspaceModels", name: str, properties: Mapping[str
         return models.add(name, properties)
 
 
-def _source(model: StoredModel, model_type: str, digest: str, card: str) -> str:
-    """Address of the files of the version."""
-    if model_type == "custom_model":
-        return model.address
-    try:
-        write_mlflow_layout(model.folder, model.mlflow_models / digest, card)
-    except OSError as error:
-        raise AzdistillError(
-            f"the MLflow layout could not be written ({error.strerror or type(error).__name__})",
-            code="layout_failed",
-            subject=MLFLOW_MODELS_PATH,
-            fix="run the job again",
-        ) from None
-    return f"{mlflow_models_address(model.address)}/{digest}/"
-
-
 def mlflow_models_address(model: str) -> str:
     """Address of the output `mlflow_models`: in the datastore of the model, the default datastore of the job."""
     datastore = re.match(r"azureml://(?:.*/)?datastores/[^/]+(?=/paths/)", model)
@@ -117,10 +153,11 @@ def _command_on_failure(
 ) -> AbstractContextManager[None]:
     """Add the command that registers `address` as the next version of `name` to an error without one."""
     workspace = models.workspace
-    place = ["--resource-group", workspace.group, "--workspace-name", workspace.name]
+    scope = ["--resource-group", workspace.group, "--workspace-name", workspace.name]
+    scope += ["--subscription", workspace.subscription]
 
     def arguments() -> list[str]:
-        return ["--name", name, "--version", str(models.numbers.get(name, 1)), "--path", address, *place]
+        return ["--name", name, "--version", str(models.numbers.get(name, 1)), "--path", address, *scope]
 
     return command_on_failure(model_type, arguments)
 
@@ -144,10 +181,11 @@ class ReferenceRefused(AzdistillError):
 
 
 class ModelVersion(NamedTuple):
-    """A version of a model in a workspace."""
+    """A version of a model in a workspace. `job` is the run that registered it, empty if it is not known."""
 
     number: int
     uri: str
+    job: str
 
 
 class WorkspaceModels:
@@ -163,7 +201,7 @@ class WorkspaceModels:
     def find(self, name: str, properties: Mapping[str, str], tags: Mapping[str, str]) -> ModelVersion | None:
         """The newest version that is not archived and has these properties and tags."""
         versions = [
-            ModelVersion(number, version["modelUri"])
+            ModelVersion(number, version["modelUri"], version.get("jobName") or "")
             for number, version in self._versions(name)
             if not version.get("isArchived")
             and properties.items() <= version.items()
@@ -177,7 +215,7 @@ class WorkspaceModels:
             number = self._next_number(name)
             reply = self._request("PUT", name, f"models/{name}/versions/{number}", {"properties": dict(properties)})
             if reply.status in (200, 201):
-                return ModelVersion(number, properties["modelUri"])
+                return ModelVersion(number, properties["modelUri"], properties.get("jobName", ""))
             if self._next_number(name) == number:
                 raise self._refused(name, reply)
         raise AzdistillError(

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from azdistill.azure_rest.identity import ambient_credential
-from azdistill.azure_rest.workspace import Workspace, has_workspace
+from azdistill.azure_rest.workspace import Workspace, has_workspace, workspace_of_tracking_uri
 from azdistill.contracts.azure_ml import azure_ml_job
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json, write_json, write_text
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from azdistill.registry.runs import Registration
 
 logger = logging.getLogger("azdistill.steps")
-
-# The time that Azure ML's plugin of MLflow has for the files of a model: 300 seconds by default, and here a day.
-UPLOAD_TIMEOUT, UPLOAD_TIMEOUT_S = "AZUREML_ARTIFACTS_DEFAULT_TIMEOUT", "86400"
 
 
 def body(arguments: Arguments[RegisterConfig]) -> None:
@@ -52,23 +49,29 @@ def body(arguments: Arguments[RegisterConfig]) -> None:
 
 
 def _register(arguments: Arguments[RegisterConfig], lineage: "Lineage", card: str) -> "Registration":
-    """In the workspace of the job if the model has an address there, else in the registry of MLFLOW_TRACKING_URI.
+    """Register the model in the workspace of the job, in that of MLFLOW_TRACKING_URI, or in its MLflow registry.
 
-    The address is a path in a local run, also in one on a machine of a workspace.
+    The address of the model is a path in a local run, also in one on a machine of a workspace.
     """
     model, config, address = arguments.inputs["model"], arguments.config, arguments.addresses["model_address"]
-    tracking, run_id = os.environ.get("MLFLOW_TRACKING_URI"), os.environ.get("MLFLOW_RUN_ID")
+    tracking, run_id = os.environ.get("MLFLOW_TRACKING_URI", ""), os.environ.get("MLFLOW_RUN_ID")
     job = azure_ml_job()
     if "://" in address and job and has_workspace(os.environ):
-        from azdistill.registry.runs import JobRun
+        from azdistill.registry.runs import TrackedRun
         from azdistill.registry.workspace import StoredModel, register_in_workspace
 
-        stored = StoredModel(model, address, arguments.outputs["mlflow_models"])
         workspace = Workspace(os.environ, ambient_credential())
-        return register_in_workspace(stored, lineage, config, workspace, JobRun(job, tracking), card)
+        stored = StoredModel(model, address, arguments.outputs["mlflow_models"])
+        return register_in_workspace(stored, lineage, config, workspace, TrackedRun(job, tracking), card)
+    if variables := workspace_of_tracking_uri(tracking):
+        from azdistill.registry.runs import TrackedRun
+        from azdistill.registry.workspace import LocalModel, register_in_workspace
+
+        workspace = Workspace({**os.environ, **variables}, ambient_credential())
+        local = LocalModel(model, workspace)
+        return register_in_workspace(local, lineage, config, workspace, TrackedRun(run_id, tracking), card)
     from azdistill.registry.student import register_student
 
-    os.environ.setdefault(UPLOAD_TIMEOUT, UPLOAD_TIMEOUT_S)
     if not tracking:
         raise InputError(
             "MLFLOW_TRACKING_URI is not set", fix="name a model registry, such as sqlite:////home/me/mlflow.db"

@@ -311,7 +311,7 @@ def _collect_objects(search: SecretSearch) -> None:
 
 def _secret_holders() -> list[Any]:
     from azdistill.azure_rest.identity import BearerToken
-    from azdistill.registry.runs import JobRun
+    from azdistill.registry.runs import TrackedRun
     from azdistill.teacher.auth import ConnectionKey, EntraToken, EnvironmentKey
     from azdistill.teacher.connection import Connection
 
@@ -321,7 +321,7 @@ def _secret_holders() -> list[Any]:
         ConnectionKey(SECRETS["key of a connection"], "deepseek"),
         Connection("https://h", SECRETS["key of a connection"]),
         BearerToken(SECRETS["key of a connection"], 1),
-        JobRun("run-1", MLFLOW),
+        TrackedRun("run-1", MLFLOW),
         token,
     ]
 

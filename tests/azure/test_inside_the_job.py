@@ -165,7 +165,7 @@ def register(inputs, registry, workspace, credential, tmp_path):
     """Function that registers the student in this process, as a job does."""
     from azdistill.registry.gate import read_gate
     from azdistill.registry.lineage import read_lineage
-    from azdistill.registry.runs import JobRun
+    from azdistill.registry.runs import TrackedRun
     from azdistill.registry.workspace import StoredModel, register_in_workspace
 
     _, run = run_of(registry, tmp_path)
@@ -176,7 +176,7 @@ def register(inputs, registry, workspace, credential, tmp_path):
         at = WorkspaceClient(job.environ(), who, f"http://{job.address}", RecordingTransport(waits))
         config = RegisterConfig(registered_model="support", **config)
         stored = StoredModel(inputs["model"], ADDRESS, tmp_path / "mlflow")
-        return register_in_workspace(stored, lineage, config, at, JobRun(run, registry), CARD)
+        return register_in_workspace(stored, lineage, config, at, TrackedRun(run, registry), CARD)
 
     with job_process(workspace, tmp_path / "way") as job:
         register.waits = waits
@@ -274,7 +274,7 @@ def test_a_baseline_that_the_workspace_rejects_stays_a_tag(register, workspace, 
 @pytest.mark.parametrize(
     ("status", "advice"),
     [
-        (403, "HTTP 403: .*; give the identity of this job the role 'AzureML Data Scientist'"),
+        (403, "HTTP 403: .*; assign the role 'AzureML Data Scientist' on the workspace to this identity"),
         (500, "This failure was injected"),
     ],
 )
@@ -284,8 +284,9 @@ def test_an_error_of_the_workspace_is_one_line_with_the_command_that_registers(r
     with pytest.raises(AzdistillError, match=f"model 'support' of workspace 'simulated': .*{advice}") as error:
         register()
     (problem,) = error.value.problems
-    at = f"--path {ADDRESS} --resource-group simulated-group --workspace-name simulated"
-    assert problem.command == f"az ml model create --type custom_model --name support --version 4 {at}"
+    scope = f"--resource-group simulated-group --workspace-name simulated --subscription {workspace.subscription}"
+    version = f"--type custom_model --name support --version 4 --path {ADDRESS}"
+    assert problem.command == f"az ml model create {version} {scope}"
     assert problem_of(shlex.split(problem.command)[1:]) == ""
 
 

@@ -13,7 +13,6 @@ from mlflow.tracking import MlflowClient
 from azdistill.contracts.layout import MANIFEST_FILE
 from azdistill.contracts.manifest import read_manifest
 from azdistill.engine.job_variables import TRACKING_DATABASE
-from azdistill.steps.register import UPLOAD_TIMEOUT
 
 
 def register(
@@ -82,9 +81,3 @@ def test_no_registry_named(inputs: dict[str, Path], tmp_path: Path) -> None:
     done = register(inputs, tmp_path / "out", None)
     assert done.returncode == 2
     assert "MLFLOW_TRACKING_URI is not set" in done.stderr
-
-
-def test_the_time_for_an_upload_is_a_variable_of_azure_mls_plugin() -> None:
-    from azureml.mlflow._client.artifact.base_artifact_client import AZUREML_ARTIFACTS_TIMEOUT_ENV_VAR
-
-    assert UPLOAD_TIMEOUT == AZUREML_ARTIFACTS_TIMEOUT_ENV_VAR

@@ -16,7 +16,10 @@ from tests.workspace.certificate import write_certificate
 
 @contextlib.contextmanager
 def redirecting_proxy(folder: Path, hosts: Mapping[str, str], password: str = "") -> Iterator[dict[str, str]]:
-    """Redirect each of `hosts` to an address ("127.0.0.1:port"). Yields the variables for the process."""
+    """Redirect each of `hosts` to an address: "127.0.0.1:port", or "https://127.0.0.1:port" of a server with TLS.
+
+    Yields the variables for the process.
+    """
     certificate, private = write_certificate(folder, *hosts)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, private)
@@ -57,9 +60,14 @@ class _Proxy:
             return
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         await writer.start_tls(self._context)
-        target = urlsplit("//" + self._hosts[host])
-        target_reader, target_writer = await asyncio.open_connection(target.hostname, target.port)
-        await asyncio.gather(_copy(reader, target_writer), _copy(target_reader, writer))
+        address = self._hosts[host]
+        target = urlsplit(address if "://" in address else f"//{address}")
+        tls = ssl._create_unverified_context() if target.scheme == "https" else None  # on loopback
+        target_reader, target_writer = await asyncio.open_connection(target.hostname, target.port, ssl=tls)
+        try:
+            await asyncio.gather(_copy(reader, target_writer), _copy(target_reader, writer))
+        finally:
+            await asyncio.gather(_end(writer), _end(target_writer))
 
 
 async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
@@ -68,3 +76,11 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
             target.write(data)
             await target.drain()
     target.close()
+
+
+async def _end(writer: asyncio.StreamWriter) -> None:
+    """Close a connection, which sends what is left, but do not wait for the TLS shutdown of a peer that is silent."""
+    writer.close()
+    with contextlib.suppress(TimeoutError, ConnectionError, ssl.SSLError):
+        await asyncio.wait_for(writer.wait_closed(), 0.2)
+    writer.transport.abort()

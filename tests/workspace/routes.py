@@ -82,8 +82,8 @@ def location(method: str, path: str, *api_versions: str) -> Decorator:
     return _register(method, MANAGEMENT, LOCATION + path, api_versions, ARM_AUDIENCE)
 
 
-def data_plane(method: str, path: str, *api_versions: str, audience: str | None = ARM_AUDIENCE) -> Decorator:
-    return _register(method, DATA_PLANE, path, api_versions, *([audience] if audience else []))
+def data_plane(method: str, path: str, *api_versions: str, audiences: tuple[str, ...] = (ARM_AUDIENCE,)) -> Decorator:
+    return _register(method, DATA_PLANE, path, api_versions, *audiences)
 
 
 def node(method: str, path: str, *api_versions: str) -> Decorator:

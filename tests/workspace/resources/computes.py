@@ -73,7 +73,7 @@ def workspace_itself(workspace: "SimulatedWorkspace", _: Request) -> Reply:
     )
 
 
-@data_plane("GET", "/discovery", audience=None)
+@data_plane("GET", "/discovery", audiences=())
 def discovery(_workspace: "SimulatedWorkspace", _request: Request) -> Reply:
     """URLs of the data plane. All services have the same, as in most regions."""
     return Reply(body=dict.fromkeys(("api", "history", "modelmanagement"), f"https://{DATA_PLANE}"))

@@ -12,7 +12,7 @@ from tests.workspace.wire import ArmError, Reply, Request, not_found
 if TYPE_CHECKING:
     from tests.workspace.simulated import SimulatedWorkspace
 
-API_VERSION = "2024-10-01-preview"
+API_VERSIONS = ("2024-10-01", "2024-10-01-preview")
 BLOB_STORE = "workspaceblobstore"
 ARTIFACT_STORE = "workspaceartifactstore"
 
@@ -61,12 +61,12 @@ def _resource(workspace: "SimulatedWorkspace", name: str) -> dict[str, Any]:
     return resource(workspace, f"datastores/{name}", workspace.datastores.properties(name))
 
 
-@arm("GET", "/datastores/{name}", API_VERSION)
+@arm("GET", "/datastores/{name}", *API_VERSIONS)
 def datastore(workspace: "SimulatedWorkspace", request: Request) -> Reply:
     return Reply(body=_resource(workspace, request.names["name"]))
 
 
-@arm("GET", "/datastores", API_VERSION)
+@arm("GET", "/datastores", API_VERSIONS[-1])
 def datastores(workspace: "SimulatedWorkspace", request: Request) -> Reply:
     stores = [_resource(workspace, name) for name in workspace.datastores.containers]
     if request.query.get("isDefault", "").lower() == "true":
@@ -74,7 +74,7 @@ def datastores(workspace: "SimulatedWorkspace", request: Request) -> Reply:
     return page(request, stores, workspace.page_size)
 
 
-@arm("POST", "/datastores/{name}/listSecrets", API_VERSION)
+@arm("POST", "/datastores/{name}/listSecrets", *API_VERSIONS)
 def list_secrets(workspace: "SimulatedWorkspace", request: Request) -> Reply:
     if workspace.datastores.identity:
         raise ArmError(400, "UserError", "The datastore has no credentials: it needs the caller's identity.")
