@@ -19,7 +19,9 @@ from azdistill.contracts.layout import (
     COMPONENTS,
     EVALUATION_OUTPUT,
     GATE_FILE,
+    LINEAGE_FILE,
     PIPELINE_FILE,
+    REGISTRATION_OUTPUT,
     REPORT_FILE,
     REPORT_HTML_FILE,
     REPORT_OUTPUT,
@@ -337,7 +339,7 @@ def print_outcome(result: "RunResult") -> None:
     report = result.outputs.get(("", REPORT_OUTPUT))
     summary = _read_summary(report) if report else None
     if report and summary:
-        _print_report(summary, report, result.folder)
+        _print_report(summary, report, result)
     elif not result.failed:
         _print_outputs(result)
     if _is_refusal(result):
@@ -371,12 +373,25 @@ def _read_summary(report: Path) -> "Group | None":
         return None
 
 
-def _print_report(summary: "Group", report: Path, folder: Path) -> None:
+def _print_report(summary: "Group", report: Path, result: "RunResult") -> None:
     from azdistill.cli.render import console
 
     console().print(summary)
+    if registered := _registered(result):
+        print_text(f"registered:             {registered}")
     print_text(f"report:                 {_relative(report / REPORT_HTML_FILE)}")
-    print_text(f"chat with the student:  {shlex.join(['azdistill', 'chat', str(folder)])}")
+    print_text(f"chat with the student:  {shlex.join(['azdistill', 'chat', str(result.folder)])}")
+
+
+def _registered(result: "RunResult") -> str:
+    """The registered model version and its registry, empty if the student is not registered."""
+    from azdistill.contracts.files import read_json
+
+    registration = result.outputs.get(("", REGISTRATION_OUTPUT))  # only of a node that has completed
+    if not registration or not (registration / LINEAGE_FILE).is_file():
+        return ""
+    lineage = read_json(registration / LINEAGE_FILE)
+    return f"{lineage['model_uri']} in {lineage['registry']}"
 
 
 def _print_outputs(result: "RunResult") -> None:

@@ -25,7 +25,8 @@ class TransferProgress:
         with self._lock:
             count = before + sent
             megabytes = self._progress.total if count == self._total else count // MEGABYTE
-            self._progress.advance(max(megabytes - self._progress.done, 0))
+            if megabytes > self._progress.done:
+                self._progress.advance(megabytes - self._progress.done)
 
 
 def upload(files: Mapping[str, Path | str], container: BlobContainer, folder: str) -> None:

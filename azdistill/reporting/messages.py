@@ -101,7 +101,7 @@ def registration(report: Report) -> str:
         return f"Not registered: the register step refuses {name!r} with exit code 3."
     despite = "" if report.verdict.decision == "passed" else ", although its gates did not pass"
     return (
-        f"The register step registers the student as models:/{name}{despite}; "
+        f"The register step registers the student as {name!r}{despite}; "
         "it writes the version to registration/lineage.json."
     )
 

@@ -6,6 +6,7 @@ import sys
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from azdistill.azure_rest.cloud import CLOUD_VARIABLE, cloud_of
 from azdistill.azure_rest.identity import ambient_credential
 from azdistill.azure_rest.workspace import Workspace, has_workspace, workspace_of_tracking_uri
 from azdistill.contracts.azure_ml import azure_ml_job
@@ -67,6 +68,8 @@ def _register(arguments: Arguments[RegisterConfig], lineage: "Lineage", card: st
         from azdistill.registry.runs import TrackedRun
         from azdistill.registry.workspace import LocalModel, register_in_workspace
 
+        # Otherwise MLflow's plugin asks the public cloud for the list of clouds.
+        os.environ.setdefault(CLOUD_VARIABLE, cloud_of(os.environ).name)
         workspace = Workspace({**os.environ, **variables}, ambient_credential())
         local = LocalModel(model, workspace)
         return register_in_workspace(local, lineage, config, workspace, TrackedRun(run_id, tracking), card)

@@ -32,7 +32,13 @@ __all__ = ["evaluated", "inputs"]
 
 CARD = "---\nlicense: mit\n---\n\n# support\n"
 # Variables of a job, which a local run does not have.
-JOB_VARIABLES = ("AZUREML_", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "DEFAULT_IDENTITY_CLIENT_ID")
+JOB_VARIABLES = (
+    "AZUREML_",
+    "MLFLOW_RUN_ID",
+    "MLFLOW_EXPERIMENT_ID",
+    "MLFLOW_TRACKING_TOKEN",
+    "DEFAULT_IDENTITY_CLIENT_ID",
+)
 
 
 @pytest.fixture

@@ -66,14 +66,22 @@ def test_the_summary_is_printed_with_the_path_of_the_report_and_the_chat_command
     azdistill: Command, pipeline: Writer, folder: Path
 ) -> None:
     write_json(folder / "found.json", report("passed").model_dump(mode="json"))
-    path = pipeline({"report": reporting(folder, "found.json")}, outputs=folders("report"))
+    write_json(folder / "lineage.json", {"model_uri": "azureml:support:1", "registry": "workspace 'w'"})
+    register = command(
+        "cp ${{inputs.lineage}} ${{outputs.registration}}/lineage.json",
+        inputs={"lineage": {"type": "uri_file", "path": "./lineage.json"}},
+        outputs=promoted("registration"),
+    )
+    nodes = {"report": reporting(folder, "found.json"), "register": register}
+    path = pipeline(nodes, outputs=folders("report", "registration"))
     first, again = azdistill("run", path, "-o", "a run"), azdistill("run", path, "-o", "a run")
     assert (first.code, again.code) == (0, 0)
     assert first.out == again.out
     lines = first.out.splitlines()
     assert lines[0] == "The student passed. It is right on 95.0% of 40 held-out rows."
     assert any("accuracy" in line and "98.0%" in line and "95.0%" in line for line in lines)
-    assert lines[-2:] == [
+    assert lines[-3:] == [
+        "registered:             azureml:support:1 in workspace 'w'",
         "report:                 a run/report/report/report.html",
         "chat with the student:  azdistill chat 'a run'",
     ]
