@@ -69,7 +69,7 @@ def find_model(client: "MLClient", address: str) -> RegisteredModel:
     try:
         with translate_errors(subject, fixes):
             models = _client_of(client, registry).models
-            found: Any = (
+            version: Any = (
                 models.get(asset.name, version=asset.version)
                 if asset.version
                 else models.get(asset.name, label=asset.label or LATEST)
@@ -79,15 +79,15 @@ def find_model(client: "MLClient", address: str) -> RegisteredModel:
             raise
         fields: ProblemFields = {**fixes[404], "subject": subject}
         raise InputError(error.problems[0].message, **fields) from None
-    if registry is None and _IN_REGISTRY.match(found.path or ""):  # the baseline of a student refers to its registry
-        return find_model(client, found.path)
+    if registry is None and _IN_REGISTRY.match(version.path or ""):  # the baseline of a student refers to its registry
+        return find_model(client, version.path)
     return RegisteredModel(
         asset.name,
-        str(found.version),
+        str(version.version),
         registry,
-        found.description or "",
-        dict(found.tags or {}),
-        getattr(found, "job_name", None) or "",
+        version.description or "",
+        dict(version.tags or {}),
+        getattr(version, "job_name", None) or "",
     )
 
 

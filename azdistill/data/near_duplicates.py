@@ -157,9 +157,9 @@ def _grams(texts: Sequence[str], common: Hashes) -> tuple[Hashes, NDArray[np.int
     covering = np.cumsum(starts)
     reach = PASSAGE - GRAM + 1
     covering[reach:] -= covering[:-reach].copy()
-    own = covering == 0
-    own |= (np.bincount(row, own, minlength=len(texts)) == 0)[row]
-    return hashes[own], row[own]
+    is_kept = covering == 0
+    is_kept |= (np.bincount(row, is_kept, minlength=len(texts)) == 0)[row]
+    return hashes[is_kept], row[is_kept]
 
 
 def _common_passages(rows: Rows) -> Hashes:

@@ -217,8 +217,8 @@ def _of_file(problem: Problem, name: str, path: Path) -> Problem:
     """The problem of a data file at its field of the job. In a folder the message names the file."""
     if problem.field:
         return problem
-    place = problem.location.removeprefix(f"{path}/") if problem.file not in (None, path) or problem.line else ""
-    message = f"{place}: {problem.message}" if place else problem.message
+    location = problem.location.removeprefix(f"{path}/") if problem.file not in (None, path) or problem.line else ""
+    message = f"{location}: {problem.message}" if location else problem.message
     return replace(problem, field=("data", name), value=str(path), message=message)
 
 

@@ -89,8 +89,8 @@ def _how_to_sign_in(client: "MLClient", environ: Mapping[str, str]) -> tuple[str
             f"unset {' '.join(variables)}"
         )
     if (cloud := _cloud_of_az(environ)) not in ("", cloud_of_client(client).name):
-        own = cloud_of_client(client).name
-        fix = f"the Azure CLI is set to {cloud}, and Azure's SDK to {own}: set the SDK's cloud, too"
+        sdk_cloud = cloud_of_client(client).name
+        fix = f"the Azure CLI is set to {cloud}, and Azure's SDK to {sdk_cloud}: set the SDK's cloud, too"
         return fix, f"export {CLOUD_VARIABLE}={cloud}"
     if any(environ.get(name) for name in CI_VARIABLES):
         return "in CI run the action azure/login first, with permissions id-token: write; otherwise", "az login"

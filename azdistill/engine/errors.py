@@ -29,8 +29,8 @@ class AzdistillError(Exception):
     ) -> None:
         fields.setdefault("code", self.code)
         fields.setdefault("refused_by", self.refused_by)
-        own = (Problem(message=message, **fields),) if message else ()
-        self.problems: tuple[Problem, ...] = (*own, *problems)
+        first = (Problem(message=message, **fields),) if message else ()
+        self.problems: tuple[Problem, ...] = (*first, *problems)
         super().__init__("\n".join(map(str, self.problems)))
 
     def __reduce__(self) -> tuple[Callable[[], "AzdistillError"], tuple[()]]:

@@ -30,23 +30,23 @@ class Folder:
         return f"{self.name}/{entry}" if self.name else entry
 
 
-def walk(top: Path, own: Container[Path] = ()) -> Iterator[Folder]:
+def walk(top: Path, excluded: Container[Path] = ()) -> Iterator[Folder]:
     """Every folder below `top` in the order of names, itself first. Follows links to folders, as an upload does.
 
-    Run folders inside it, and those of `own`, which are absolute, are left out: a run with `code: .` and the default
-    run folder would never be reused, and would contain itself. A folder that cannot be read is left out too.
+    Run folders inside it, and those in `excluded`, which are absolute paths, are left out: a run with `code: .` and the
+    default run folder would never be reused, and would contain itself. A folder that cannot be read is left out too.
     """
     waiting: list[tuple[str, str, tuple[str, ...]]] = [("", str(top), ())]
     while waiting:
         name, path, above = waiting.pop()
-        folder = read_folder(name, path, above, own)
+        folder = read_folder(name, path, above, excluded)
         if folder is None:
             continue
         yield folder
         waiting += [(folder.name_of(inner), os.path.join(path, inner), folder.above) for inner in folder.folders[::-1]]
 
 
-def read_folder(name: str, path: str, above: tuple[str, ...], own: Container[Path] = ()) -> Folder | None:
+def read_folder(name: str, path: str, above: tuple[str, ...], excluded: Container[Path] = ()) -> Folder | None:
     """One folder of a walk; `above` are the paths without links of those above it. None if it cannot be read, or is
     one that is left out."""
     real = os.path.realpath(path)
@@ -55,7 +55,7 @@ def read_folder(name: str, path: str, above: tuple[str, ...], own: Container[Pat
     except OSError:
         return None
     is_run = any(entry.name == HASHES for entry in entries)
-    if above and (is_run or Path(os.path.abspath(path)) in own):
+    if above and (is_run or Path(os.path.abspath(path)) in excluded):
         return None
     above = (*above, real)
     folders = [entry for entry in entries if _is_folder(entry)]
@@ -72,9 +72,9 @@ def read_folder(name: str, path: str, above: tuple[str, ...], own: Container[Pat
     )
 
 
-def files_under(folder: Path, own: Container[Path] = ()) -> Iterator[tuple[str, Path]]:
+def files_under(folder: Path, excluded: Container[Path] = ()) -> Iterator[tuple[str, Path]]:
     """Relative name and path of every file of a walk."""
-    for inner in walk(folder, own):
+    for inner in walk(folder, excluded):
         for name in inner.files:
             path = Path(inner.path, name)
             if path.is_file():

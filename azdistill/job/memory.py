@@ -136,13 +136,16 @@ class Training:
 
         A GPU without bfloat16, for which the student is not measured, is left out.
         """
-        own = self.memory()
+        memory_here = self.memory()
         candidates = ((name, replace(self, gpu=VM_SIZES[name])) for name in RECOMMENDED)
         return next(
             (
                 name
                 for name, training in candidates
-                if own and (memory := training.memory()) and memory.is_rough == own.is_rough and training.fits()
+                if memory_here
+                and (memory := training.memory())
+                and memory.is_rough == memory_here.is_rough
+                and training.fits()
             ),
             None,
         )
@@ -225,13 +228,13 @@ class Training:
         scale = self._adapter_scale()
         gradients = cell.gradients * scale
         # The gradients of the batches before are there from the start.
-        own = gradients if self.config.gradient_accumulation_steps > 1 else parts["gradients"] * scale
+        of_batches = gradients if self.config.gradient_accumulation_steps > 1 else parts["gradients"] * scale
         # Each process has the gradients in the buckets that it sends, too: gradient_as_bucket_view is off.
         buckets = gradients if self.processes > 1 else 0
         more_adapters = 4 * cell.trained * (scale - 1)
         return {
             "weights": parts["weights"] + more_adapters,
-            "gradients": own + buckets,
+            "gradients": of_batches + buckets,
             "optimizer": self._optimizer(cell) * scale,
             "activations": parts["activations"],
             "logits": parts["logits"],
@@ -245,13 +248,13 @@ class Training:
         """
         assert self.measured is not None
         units, scale, item_size = memory_table().units[self.measured], self._adapter_scale(), self._item_size()
-        own = min(line.weights for line in cell.lines) + 4 * cell.trained * (scale - 1)
+        weights = min(line.weights for line in cell.lines) + 4 * cell.trained * (scale - 1)
         gradients = cell.gradients if self.config.gradient_accumulation_steps > 1 else parts["gradients"]
         is_full = self._setting().method == "full"
         if is_full and self.config.sharding == "deepspeed":
-            own += item_size * cell.trained  # ZeRO has the weights in the type of the arithmetic, too
+            weights += item_size * cell.trained  # ZeRO has the weights in the type of the arithmetic, too
         return {
-            "weights": own / self.shards,
+            "weights": weights / self.shards,
             "gathered layers": item_size * (GATHERED_LAYERS * units.layer + units.ends),
             "gradients": gradients * scale / self.shards + (item_size + REDUCED_BYTES) * units.layer * is_full,
             "optimizer": self._optimizer(cell) * scale / self.shards,
@@ -303,8 +306,8 @@ def training_of(job: "DistillationJob") -> Training | None:
     facts, name = job.known.student(job.student.model), job.known.student_name(job.student.model)
     if facts is None:
         return None
-    own = job.catalog.student(name or "")
-    measured = None if own and (own.memory or own.parameters) else name
+    user_facts = job.catalog.student(name or "")
+    measured = None if user_facts and (user_facts.memory or user_facts.parameters) else name
     teachers = tuple(size for teacher in job.white_box if (size := _parameters(job, teacher.model)))
     served = job.scorer.gpu_memory if job.scorer and job.scorer.model else 0.0
     return Training(facts, measured, job.train, gpu_of(job), train_processes(job.compute), teachers, served)

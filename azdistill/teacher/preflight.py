@@ -297,14 +297,14 @@ def _rejected_parameter(result: ProbeResult) -> Problem | None:
     parameter = named if named in result.parameters else _mentioned_parameter(result)
     if parameter is None:
         return None
-    own = result.endpoint.teacher.parameters
+    configured = result.endpoint.teacher.parameters
     fix = "remove reasoning" if parameter == "max_completion_tokens" else "set reasoning to true"
     return Problem(
         code="rejected_parameter",
         message=f"it does not accept the parameter {parameter!r}",
-        field=("parameters", parameter) if parameter in own else (),
-        value=own.get(parameter),
-        fix=f"{f'correct or remove parameters.{parameter}' if parameter in own else fix} for this teacher",
+        field=("parameters", parameter) if parameter in configured else (),
+        value=configured.get(parameter),
+        fix=f"{f'correct or remove parameters.{parameter}' if parameter in configured else fix} for this teacher",
     )
 
 

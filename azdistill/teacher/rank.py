@@ -34,8 +34,8 @@ class Rank:
     def portion(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint with this rank's fraction of the requests in flight, at least one."""
         count, remainder = divmod(endpoint.teacher.max_in_flight, self.world)
-        own = max(count + (self.number < remainder), 1)
-        return replace(endpoint, teacher=endpoint.teacher.model_copy(update={"max_in_flight": own}))
+        slots = max(count + (self.number < remainder), 1)
+        return replace(endpoint, teacher=endpoint.teacher.model_copy(update={"max_in_flight": slots}))
 
     def budget(self, config: RequestConfig) -> float | None:
         """This rank's fraction of the budget."""

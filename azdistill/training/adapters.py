@@ -131,8 +131,8 @@ def merge_adapters(
     """
     model, device = student.model, student.device
     adapter = _adapter(model, gathered)
-    own, trained = getattr(torch, saved_dtype(folder, config)), getattr(torch, precision(config))
-    if config.method == "qlora" or torch.promote_types(own, trained) != trained or gathered is not None:
+    stored, trained = getattr(torch, saved_dtype(folder, config)), getattr(torch, precision(config))
+    if config.method == "qlora" or torch.promote_types(stored, trained) != trained or gathered is not None:
         model = _peft_model(_load_again(student, folder, config), adapter.config)
         set_peft_model_state_dict(model, adapter.weights)
     return Student(merge(model).to(device), student.tokenizer, adapter)

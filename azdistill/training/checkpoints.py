@@ -167,12 +167,12 @@ def find_best(folder: Path, inputs_hash: str, step: int, resumed: Path | None = 
     return best if is_usable else None
 
 
-def delete_all(folder: Path, own: Path, inputs_hash: str) -> None:
-    """Delete the checkpoints of a finished training in `own`, and the complete ones of earlier jobs in `folder`.
+def delete_all(folder: Path, of_job: Path, inputs_hash: str) -> None:
+    """Delete the checkpoints of a finished training in `of_job`, and the complete ones of earlier jobs in `folder`.
 
     An incomplete one may be written by a job that trains the same at this moment.
     """
-    delete_checkpoints(own, inputs_hash)
+    delete_checkpoints(of_job, inputs_hash)
     for checkpoint in (path for job in folder.iterdir() for path in _our_checkpoints(job, inputs_hash)):
         if _state_of(checkpoint) != "incomplete":
             shutil.rmtree(checkpoint, ignore_errors=True)

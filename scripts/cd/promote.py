@@ -125,10 +125,10 @@ def _dry_lineage(promotion: Promotion) -> dict[str, Any]:
 def _find_in_registry(az: AzureCli, target: Target, promotion: Promotion) -> Mapping[str, Any] | None:
     options = ("--name", promotion.model, "--version", promotion.version, "--registry-name", target.registry)
     try:
-        found: Mapping[str, Any] | None = az("ml", "model", "show", *options)
+        model: Mapping[str, Any] = az("ml", "model", "show", *options)
     except AzNotFound:
         return None
-    return found
+    return model
 
 
 def _share(az: AzureCli, target: Target, promotion: Promotion, tags: Mapping[str, str]) -> None:

@@ -254,9 +254,9 @@ training_data: rows.jsonl
 hyperparameters:
   num_epochs: 9
 """
-    job, found = check(text)
+    job, problems = check(text)
     assert job is not None
-    assert [line.partition("=")[0].partition(": not")[0] for line in found] == [
+    assert [line.partition("=")[0].partition(": not")[0] for line in problems] == [
         "1 no_test_data: test_data",
         "2 retired_model: teacher_model",
         "6 unusual_hyperparameter: hyperparameters.num_epochs",

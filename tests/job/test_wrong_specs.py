@@ -85,10 +85,10 @@ train:
 evaluate: {gates: {min_retention: 95}}
 catalog: {students: {house: {parameters: -1}}}
 """
-    job, found = check(text)
+    job, problems = check(text)
     assert job is None
-    assert [int(line.partition(" ")[0]) for line in found] == [1, 2, 4, 7, 7, 8, 9, 10, 12, 13, 14, 15, 16]
-    assert all("\n" not in line for line in found)
+    assert [int(line.partition(" ")[0]) for line in problems] == [1, 2, 4, 7, 7, 8, 9, 10, 12, 13, 14, 15, 16]
+    assert all("\n" not in line for line in problems)
 
 
 def test_python_users_read_the_same_sentences():
@@ -152,6 +152,6 @@ def test_no_value_anywhere_makes_it_stumble(folder, right):
     for number, document in enumerate(spoiled(YAML(typ="safe", pure=True).load(text))):
         path = folder / f"{number}.yaml"
         path.write_text(json.dumps(document))
-        job, found = check_job(path)
-        assert (job is None) == any(finding.severity == "error" for finding in found)
-        assert all("\n" not in finding.text and finding.line >= 1 for finding in found)
+        job, problems = check_job(path)
+        assert (job is None) == any(problem.severity == "error" for problem in problems)
+        assert all("\n" not in problem.text and problem.line >= 1 for problem in problems)

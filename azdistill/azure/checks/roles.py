@@ -95,14 +95,14 @@ def required_roles(
         read = [_account_without_key(source.datastore) for source in sources if source.steps & compute.steps]
         for account in dict.fromkeys(name for name in read if name and name not in written):
             required.append(_storage_role(compute.runs_as, BLOB_READER, account, own_account))
-        own = [access for step, access in accesses.items() if step in compute.steps]
+        of_compute = [access for step, access in accesses.items() if step in compute.steps]
         roles = {
             DATA_SCIENTIST: "register" in compute.steps,
-            SECRETS_READER: any(access.reads_connections for access in own),
+            SECRETS_READER: any(access.reads_connections for access in of_compute),
         }
         for role in (role for role, is_needed in roles.items() if is_needed):
             required.append(RequiredRole(compute.runs_as, role, str(workspace.name), workspace_id(client)))
-        for access in own:
+        for access in of_compute:
             required += _inference_roles(client, compute.runs_as, access.token_urls)
     return list(dict.fromkeys(required))
 

@@ -78,8 +78,8 @@ class BatchRelease:
     def step_files(self) -> Mapping[str, Content]:
         """The files that the pipeline component names."""
         task_file = self.job.task_file
-        own = {TASK_FILE: Path(task_file)} if task_file and not is_remote(task_file) else {}
-        return {**dict(step_files([step_of("prepare"), step_of("predict")])), **own}
+        task_files = {TASK_FILE: Path(task_file)} if task_file and not is_remote(task_file) else {}
+        return {**dict(step_files([step_of("prepare"), step_of("predict")])), **task_files}
 
 
 def batch_release_of(job: DistillationJob, model: str) -> BatchRelease:

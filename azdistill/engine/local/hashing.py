@@ -14,10 +14,10 @@ Stamp = tuple[int, int, int, int]
 
 
 class FileHashes:
-    """sha256 of files, cached in the file `cache` between runs. `own` are folders of the engine: see `files_under`."""
+    """sha256 of files, cached in the file `cache` between runs. `excluded` folders are left out: see `files_under`."""
 
-    def __init__(self, cache: Path, own: Container[Path] = ()) -> None:
-        self._cache, self.own = cache, own
+    def __init__(self, cache: Path, excluded: Container[Path] = ()) -> None:
+        self._cache, self.excluded = cache, excluded
         self._before = _read(cache)
         self._known: dict[str, tuple[Stamp, str]] = {}
 
@@ -35,7 +35,7 @@ class FileHashes:
 
     def tree_files(self, path: Path) -> dict[str, str]:
         """Name -> sha256 of a file, or of every file in a folder."""
-        return self.files([(path.name, path)] if path.is_file() else files_under(path, self.own))
+        return self.files([(path.name, path)] if path.is_file() else files_under(path, self.excluded))
 
     def tree(self, path: Path) -> str:
         """sha256 of a file, or one hash over the names and contents of a folder."""

@@ -33,10 +33,10 @@ class Tracking:
     """The tracking of the nodes of one run. The server starts with the first request, which it answers once it is up:
     importing MLflow takes seconds, and most runs have no such node."""
 
-    def __init__(self, home: Path, own: Python) -> None:
-        """`own` is the interpreter of this process."""
-        self._home, self._database, self._own = home.absolute(), database_address(home), own
-        self._server = _Server(self._home, self._database) if own.mlflow_server else None
+    def __init__(self, home: Path, python: Python) -> None:
+        """`python` is the interpreter of this process."""
+        self._home, self._database, self._python = home.absolute(), database_address(home), python
+        self._server = _Server(self._home, self._database) if python.mlflow_server else None
 
     def variables(self, variables: Mapping[str, str], python: Python) -> Mapping[str, str]:
         """Those that replace the address of the database in the `variables` of a node. `python` is its interpreter.
@@ -48,10 +48,18 @@ class Tracking:
         if self._server is None:
             return {TRACKING_URI: (self._home / ARTIFACTS).as_uri(), "MLFLOW_ALLOW_FILE_STORE": "true"}
         token = self._server.token
-        if python.mlflow_server and python.mlflow == self._own.mlflow:  # mlflow-skinny cannot open a database
+        if python.mlflow_server and python.mlflow == self._python.mlflow:  # mlflow-skinny cannot open a database
             return {TRACKING_TOKEN: token}
-        own = {"MLFLOW_TRACKING_USERNAME": "", "MLFLOW_TRACKING_TOKEN": token}  # MLflow prefers a name to a token
-        return {TRACKING_URI: self._server.address, TRACKING_DATABASE: self._database, TRACKING_TOKEN: token, **own}
+        credentials = {
+            "MLFLOW_TRACKING_USERNAME": "",
+            "MLFLOW_TRACKING_TOKEN": token,
+        }  # MLflow prefers a name to a token
+        return {
+            TRACKING_URI: self._server.address,
+            TRACKING_DATABASE: self._database,
+            TRACKING_TOKEN: token,
+            **credentials,
+        }
 
     @property
     def replacement(self) -> tuple[str, str] | None:

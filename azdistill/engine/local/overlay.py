@@ -83,8 +83,8 @@ def scripts_folder(home: Path, base: Python) -> Path:
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         new = Path(tempfile.mkdtemp(dir=folder.parent))
-        own = {name: _CONDA.format(name=name, path=quote(path)) for name, path in condas.items()}
-        for name, text in {**dict(_scripts(base)), **own}.items():
+        conda_scripts = {name: _CONDA.format(name=name, path=quote(path)) for name, path in condas.items()}
+        for name, text in {**dict(_scripts(base)), **conda_scripts}.items():
             (new / name).write_text(text, encoding="utf-8")
             (new / name).chmod(0o755)
         try:

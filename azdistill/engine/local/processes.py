@@ -212,10 +212,10 @@ class Processes:
 
 def _with_preparation(variables: Mapping[str, str]) -> dict[str, str]:
     """The variables that make bash read `command.bash`, and then the file that BASH_ENV names already."""
-    own = {"BASH_ENV": str(_PREPARATION)}
+    added = {"BASH_ENV": str(_PREPARATION)}
     if before := variables.get("BASH_ENV"):
-        own["AZDISTILL_BASH_ENV"] = before
-    return {**variables, **own}
+        added["AZDISTILL_BASH_ENV"] = before
+    return {**variables, **added}
 
 
 def _is_readable(channel: socket.socket, timeout: float | None) -> bool:

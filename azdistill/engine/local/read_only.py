@@ -12,11 +12,11 @@ class ReadOnlyInputs:
     """Inputs that no node may change.
 
     An input that contains a folder where nodes may write, or is inside one, is not checked. These folders are
-    `shared`, the outputs that all runs share, and `own`, the folders of this run and of the home.
+    `shared`, the outputs that all runs share, and `engine_folders`, those of this run and of the home.
     """
 
-    def __init__(self, hashes: FileHashes, shared: Iterable[Path], own: Iterable[Path]) -> None:
-        self._hashes, self._shared, self._own = hashes, tuple(shared), tuple(own)
+    def __init__(self, hashes: FileHashes, shared: Iterable[Path], engine_folders: Iterable[Path]) -> None:
+        self._hashes, self._shared, self._engine_folders = hashes, tuple(shared), tuple(engine_folders)
 
     def changes(self, inputs: Mapping[str, HashedPath]) -> Iterator[str]:
         """A message for each input that has changed since it was hashed."""
@@ -25,7 +25,7 @@ class ReadOnlyInputs:
                 yield f"input {name!r} {change} ({before.path}); a node must not change its inputs: copy them first"
 
     def _is_checked(self, path: Path) -> bool:
-        contains = any(folder.is_relative_to(path) for folder in (*self._own, *self._shared))
+        contains = any(folder.is_relative_to(path) for folder in (*self._engine_folders, *self._shared))
         return not contains and not any(path.is_relative_to(folder) for folder in self._shared)
 
     def _change(self, before: HashedPath) -> str | None:

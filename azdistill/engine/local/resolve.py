@@ -90,7 +90,7 @@ class Resolver:
 
     def resolve(self, node: Node, produced: NodeOutputs) -> ResolvedNode:
         """The ports and the reuse key of `node`, once all its inputs are produced."""
-        code = snapshot_of(node.component.code, node.component.folder, node.component.includes, self.hashes.own)
+        code = snapshot_of(node.component.code, node.component.folder, node.component.includes, self.hashes.excluded)
         values, files = self._definition(node, code)
         ports: dict[str, str | Path] = {}
         inputs: dict[str, HashedPath] = {}
@@ -115,9 +115,9 @@ class Resolver:
 
     def outputs(self, node: Node) -> dict[str, Path]:
         """The path of each output: in the node's folder, or at its address."""
-        own = self.folder.absolute() / node.name
+        node_folder = self.folder.absolute() / node.name
         return {
-            name: output_path(setting, self.options.home, self._expressions(node, name)) or own / name
+            name: output_path(setting, self.options.home, self._expressions(node, name)) or node_folder / name
             for name, setting in node.outputs.items()
         }
 

@@ -54,12 +54,12 @@ class Run:
         """Raises PipelineError for an input that this machine does not have or an output with an unsafe path."""
         self.pipeline, self.folder, self.options, self.watch = pipeline, folder, options, watch
         self.forced = dependents(pipeline.nodes, start) if (start := options.selection.start) else frozenset()
-        own = (folder.absolute(), options.home.absolute())
-        self.hashes = FileHashes(folder / HASHES, own)
+        engine_folders = (folder.absolute(), options.home.absolute())
+        self.hashes = FileHashes(folder / HASHES, engine_folders)
         self.environments = Environments(pipeline.nodes, options)
         self.resolver = Resolver(pipeline, folder, options, self.environments, self.hashes)
         self.resolver.check()
-        self.read_only = ReadOnlyInputs(self.hashes, self.resolver.shared_outputs(), own)
+        self.read_only = ReadOnlyInputs(self.hashes, self.resolver.shared_outputs(), engine_folders)
         self.processes = Processes(options.grace)
         self.produced: dict[tuple[str, str], HashedPath] = {}
         self.upstream = {name: node.upstream() for name, node in pipeline.nodes.items()}

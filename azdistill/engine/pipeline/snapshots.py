@@ -55,14 +55,18 @@ class Snapshot:
 
 
 def snapshot_of(
-    code: Path | None, folder: Path, includes: Sequence[Path] = (), own: Container[Path] = (), most: int | None = None
+    code: Path | None,
+    folder: Path,
+    includes: Sequence[Path] = (),
+    excluded: Container[Path] = (),
+    most: int | None = None,
 ) -> Snapshot:
     """The snapshot of `code` and `additional_includes` of a component whose file is in `folder`.
 
     Files that are refused are not in it. `most`: stop after this number of files, ignored ones included. Reads ignore
-    files, and no other content. Folders of the engine are never included: see `azdistill.engine.folders.walk`.
+    files, and no other content. `excluded` folders and run folders are left out: see `azdistill.engine.folders.walk`.
     """
-    reader = _Reader(own, most)
+    reader = _Reader(excluded, most)
     snapshot = reader.snapshot
     with suppress(_TooMany):
         if includes:
@@ -121,8 +125,8 @@ class _TooMany(Exception):
 
 
 class _Reader:
-    def __init__(self, own: Container[Path], most: int | None) -> None:
-        self.snapshot, self._own, self._most = Snapshot(), own, most
+    def __init__(self, excluded: Container[Path], most: int | None) -> None:
+        self.snapshot, self._excluded, self._most = Snapshot(), excluded, most
         self._folders: set[str] = set()
         self._read_files = 0
 
@@ -172,9 +176,15 @@ class _Reader:
         elif root.match(path.name):
             return
         elif path.is_dir():
-            own = self._own_patterns("additional_includes", str(path))
-            rules = ((root, f"{path.name}/"), *((patterns, "") for patterns in own))
-            self._copy("additional_includes", str(path), path.name, rules, any(patterns.match(".") for patterns in own))
+            ignore_files = self._ignore_files("additional_includes", str(path))
+            rules = ((root, f"{path.name}/"), *((patterns, "") for patterns in ignore_files))
+            self._copy(
+                "additional_includes",
+                str(path),
+                path.name,
+                rules,
+                any(patterns.match(".") for patterns in ignore_files),
+            )
         elif path.exists():
             self.add("additional_includes", path.name, path)
 
@@ -183,7 +193,7 @@ class _Reader:
         waiting: list[tuple[str, str, _Rules, tuple[str, ...]]] = [] if is_ignored else [(name, path, rules, ())]
         while waiting:
             name, path, rules, above = waiting.pop()
-            folder = read_folder(name, path, above, self._own)
+            folder = read_folder(name, path, above, self._excluded)
             if folder is None:
                 continue
             self._count(folder)
@@ -194,17 +204,20 @@ class _Reader:
                 if not _is_ignored(rules, entry):
                     self._refuse_loop(source, folder.name_of(entry))
             for entry in reversed(folder.folders):
-                own = self._own_patterns(source, os.path.join(path, entry))
-                if not _is_ignored(rules, entry) and not any(patterns.match(".") for patterns in own):
-                    inner = (*((patterns, f"{prefix}{entry}/") for patterns, prefix in rules), *((p, "") for p in own))
+                ignore_files = self._ignore_files(source, os.path.join(path, entry))
+                if not _is_ignored(rules, entry) and not any(patterns.match(".") for patterns in ignore_files):
+                    inner = (
+                        *((patterns, f"{prefix}{entry}/") for patterns, prefix in rules),
+                        *((p, "") for p in ignore_files),
+                    )
                     waiting.append((folder.name_of(entry), os.path.join(path, entry), inner, folder.above))
 
     def _zipped(self, folder: Path, root: _Patterns) -> dict[str, Path]:
         """The entries of a zip of a folder. A link is an entry with the name of its target, as the client has it."""
-        own = self._patterns("additional_includes", folder)
+        inner = self._patterns("additional_includes", folder)
 
         def is_ignored(path: str) -> bool:
-            return root.match(_relative(path, str(folder.parent))) or own.match(_relative(path, str(folder)))
+            return root.match(_relative(path, str(folder.parent))) or inner.match(_relative(path, str(folder)))
 
         entries = {}
         for name, file in self._walk("additional_includes", folder, is_ignored):
@@ -216,7 +229,7 @@ class _Reader:
 
     def _walk(self, source: Source, top: Path, is_ignored: Callable[[str], bool]) -> Iterator[tuple[str, Path]]:
         """Name and path of each file of a folder that is not ignored, by its path in a folder without links."""
-        for folder in walk(top, self._own):
+        for folder in walk(top, self._excluded):
             self._count(folder)
             for entry in (*folder.files, *folder.loops):
                 if is_ignored(os.path.join(folder.real, entry)):
@@ -256,7 +269,7 @@ class _Reader:
         self._folders.update(parents)
         files[name] = path
 
-    def _own_patterns(self, source: Source, folder: str) -> tuple[_Patterns, ...]:
+    def _ignore_files(self, source: Source, folder: str) -> tuple[_Patterns, ...]:
         return (self._patterns(source, Path(folder)),) if _ignore_file(Path(folder)) else ()
 
     def _patterns(self, source: Source, folder: Path) -> _Patterns:

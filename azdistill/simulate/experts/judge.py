@@ -33,8 +33,8 @@ def _scores(messages: Sequence[Message]) -> list[int]:
 
 def score(answer: str, reference: str) -> int:
     """5 for the words of the reference in its order, else 1 to 4 by the share of words that both have."""
-    own, expected = words(answer.casefold()), words(reference.casefold())
-    if own == expected:
+    actual, expected = words(answer.casefold()), words(reference.casefold())
+    if actual == expected:
         return HIGHEST
-    shared = len(set(own) & set(expected)) / max(len(set(own) | set(expected)), 1)
+    shared = len(set(actual) & set(expected)) / max(len(set(actual) | set(expected)), 1)
     return LOWEST + round(shared * (HIGHEST - LOWEST - 1))

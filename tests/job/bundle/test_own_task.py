@@ -74,21 +74,21 @@ def test_an_edit_of_the_file_changes_nothing_else_in_the_bundle(spec: Path, tmp_
 def test_a_wrong_task_file_is_a_finding_of_the_job_with_the_line_of_the_file(spec: Path) -> None:
     (spec.parent / "mails.py").write_text(f"import requests\n{TASK}".replace("answer, reference", "answer"))
     spec.write_text(spec.read_text() + "train:\n  learning_rate: 7\n")
-    job, found = check_job(spec)
+    job, problems = check_job(spec)
     assert job is None
-    assert [(finding.file.name, finding.line) for finding in found] == [
+    assert [(problem.file.name, problem.line) for problem in problems] == [
         ("job.yaml", 12),
         ("mails.py", 1),
         ("mails.py", 15),
     ]
-    assert found[2].text == "correct(answer) cannot be called with 2 arguments; define correct(answer, reference)"
+    assert problems[2].text == "correct(answer) cannot be called with 2 arguments; define correct(answer, reference)"
 
 
 def test_a_task_file_that_is_not_there_is_a_finding_of_the_job(spec: Path) -> None:
     spec.write_text(spec.read_text().replace("./mails.py", "./mail.py"))
-    job, found = check_job(spec)
+    job, problems = check_job(spec)
     assert job is None
-    assert [finding.text for finding in found] == ["task='./mail.py': no such file; did you mean ./mails.py?"]
+    assert [problem.text for problem in problems] == ["task='./mail.py': no such file; did you mean ./mails.py?"]
 
 
 def test_a_job_built_in_python_is_checked_before_a_bundle_is_written(spec: Path, tmp_path: Path) -> None:

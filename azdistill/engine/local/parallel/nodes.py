@@ -91,7 +91,7 @@ def _worker_settings(parallel: Parallel, limits: ParallelLimits, arguments: list
     As on Azure ML, the worker's arguments come before those of the script: a script that calls `parse_args` instead
     of `parse_known_args` fails here too.
     """
-    own = {
+    of_azure = {
         "scoring_module_name": parallel.entry_script,
         "mini_batch_size": parallel.size or 1,
         "error_threshold": limits.failed_items,
@@ -100,5 +100,5 @@ def _worker_settings(parallel: Parallel, limits: ParallelLimits, arguments: list
         "run_invocation_timeout": parallel.timeout,
         "run_max_try": 1 + parallel.retries,
     }
-    before = [text for name, value in own.items() for text in (f"--{name}", str(value))]
+    before = [text for name, value in of_azure.items() for text in (f"--{name}", str(value))]
     return {"script": parallel.entry_script, "arguments": before + arguments, "logging_level": parallel.logging_level}

@@ -51,9 +51,9 @@ def _reason(policy: Policy, goal: Goal, series: Series, trial: int, interval: in
 
 
 def _bandit(policy: Policy, goal: Goal, scores: Mapping[int, Sequence[float]], trial: int) -> str | None:
-    own, best = max(scores[trial]), max(map(max, scores.values()))
-    if own < best - _allowed_distance(policy, goal, best):
-        return f"its best value, {abs(own):g}, is too far from {abs(best):g}"
+    value, best = max(scores[trial]), max(map(max, scores.values()))
+    if value < best - _allowed_distance(policy, goal, best):
+        return f"its best value, {abs(value):g}, is too far from {abs(best):g}"
     return None
 
 
