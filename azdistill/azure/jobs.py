@@ -31,9 +31,9 @@ from azdistill.engine.problems import Problem, suggest
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
-# Seconds between two looks at a job whose log has ended, but which Azure ML still finalizes.
+# Seconds between two polls of a job whose log has ended, but which Azure ML still finalizes.
 FINALIZING_POLL_S = 5.0
-# Seconds between two looks at the nodes of a job whose log is streamed.
+# Seconds between two polls of the nodes of a job whose log is streamed.
 NODES_POLL_S = 20.0
 
 # Jobs that a list shows.

@@ -25,7 +25,7 @@ POLL_S = 15.0
 
 
 class WorkspaceJobs:
-    """Submit jobs to a workspace and follow them. `poll_s`: seconds between two looks at a job that is waited for."""
+    """Submit jobs to a workspace and follow them. `poll_s`: seconds between two polls of a job that is waited for."""
 
     def __init__(self, client: "MLClient", poll_s: float = POLL_S) -> None:
         self._client, self._poll_s = client, poll_s

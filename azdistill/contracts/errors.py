@@ -1,4 +1,4 @@
-"""The errors that users can meet.
+"""Errors with a message for the user, and their exit codes.
 
 ::
 

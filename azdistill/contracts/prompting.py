@@ -3,7 +3,7 @@
 from azdistill.contracts.requests import Prompting
 from azdistill.contracts.rows import Message
 
-# A teacher's reasoning stands between these tags, before the answer.
+# A teacher's reasoning is between these tags, before the answer.
 THINK, THOUGHT = "<think>", "</think>"
 
 # The texts below are part of the store keys: another wording would buy all answers again.

@@ -60,7 +60,7 @@ class Preview:
 
 
 class _ReadFields(dict[str, Any]):
-    """A row that remembers which of its fields were read."""
+    """A row that records which of its fields were read."""
 
     def __init__(self, record: Mapping[str, Any]) -> None:
         super().__init__(record)

@@ -137,7 +137,7 @@ class _Span:
 
 @dataclass(frozen=True)
 class _View:
-    """A decoded text. The character at an index stands for `starts[index]:ends[index]` of the original text."""
+    """A decoded text. The character at an index is that of `starts[index]:ends[index]` of the original text."""
 
     text: str
     starts: Sequence[int]

@@ -1,4 +1,4 @@
-"""Latency of requests as their users meet it: one at a time, and several at the same time."""
+"""Latency of requests: one at a time, and several concurrently."""
 
 import sys
 import time

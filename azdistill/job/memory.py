@@ -320,7 +320,7 @@ def scorer_gb(job: "DistillationJob") -> float | None:
 
 
 def _parameters(job: "DistillationJob", model: str) -> float | None:
-    """Billions of parameters of a teacher on the GPU, if the catalog knows it as a student or as a teacher."""
+    """Billions of parameters of a teacher on the GPU, if the catalog has it as a student or as a teacher."""
     facts = job.known.student(model) or job.known.teacher(model)
     return facts.parameters if facts else None
 

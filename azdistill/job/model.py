@@ -183,7 +183,7 @@ class DistillationJob(Section):
 
     @property
     def student_type(self) -> ModelType:
-        """Type of the student as an asset of Azure ML. The catalog knows it for models of registries."""
+        """Type of the student as an asset of Azure ML. The catalog has it for models of registries."""
         return self.student.type or self._catalog_type(self.student.model) or "custom_model"
 
     @property

@@ -30,7 +30,7 @@ FAULTS = (
 
 
 class FaultInjector:
-    """Decides which request gets which fault, and remembers those that had it. Requests are known by their draw key."""
+    """Decides which request gets which fault, and records those that had it. The draw key identifies a request."""
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation

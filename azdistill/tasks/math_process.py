@@ -1,4 +1,4 @@
-"""Compare expressions with math-verify, in a process that is reused, and restarted when it hangs or dies."""
+"""Compare expressions with math-verify, in a process that is reused, and restarted when it hangs or ends."""
 
 import atexit
 import json

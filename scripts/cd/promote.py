@@ -168,7 +168,7 @@ def _set_tags(az: AzureCli, target: Target, promotion: Promotion, tags: Mapping[
 
 
 def _tag_command(target: Target, promotion: Promotion, tags: Mapping[str, str]) -> list[str]:
-    """`az ml model update` wants a resource group also where it updates a model of a registry."""
+    """`az ml model update` requires a resource group also where it updates a model of a registry."""
     options = ("--name", promotion.model, "--version", promotion.version, "--registry-name", target.registry)
     values = [option for name, value in tags.items() for option in ("--set", f"tags.{name}={value}")]
     return ["ml", "model", "update", *options, *target.group_options, "--force-string", *values]

@@ -23,7 +23,7 @@ from scripts.cd.errors import AzFailed, AzNotFound, WaitTimedOut
 from scripts.cd.results import Job, Outcome, read_job, read_outcome, show_job, write_job
 from scripts.cd.settings import Target, annotate, write_outputs
 
-# Failed looks at a job in a row after which the wait ends. The job continues, and the verb can be run again.
+# Failed polls of a job in a row after which the wait ends. The job continues, and the verb can be run again.
 MOST_FAILED_LOOKS = 10
 MOST_ATTEMPTS = 50
 # GitHub ends a cancelled step seconds after it has signalled it.

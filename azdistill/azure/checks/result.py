@@ -34,7 +34,7 @@ def ok(checked: str, detail: str) -> CheckResult:
 
 
 def failed(checked: str, code: str, message: str, fix: str = "", command: str = "") -> CheckResult:
-    """A run would meet this problem."""
+    """A run would fail with this problem."""
     return CheckResult(
         checked, "problem", problem=Problem(code=code, subject=checked, message=message, fix=fix, command=command)
     )

@@ -24,7 +24,7 @@ from azdistill.contracts.errors import AzdistillError
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
-# Seconds between two looks at an operation that an interrupted rollout has started.
+# Seconds between two polls of an operation that an interrupted rollout has started.
 POLL_S = 15.0
 MAX_UPDATE_S = 300.0
 

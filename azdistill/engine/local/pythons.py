@@ -14,7 +14,7 @@ _TIMEOUT_S = 60
 
 @dataclass(frozen=True)
 class Python:
-    """An interpreter with its `bin`, and what `python_description` knows of it."""
+    """An interpreter with its `bin`, and its description by `python_description`."""
 
     binaries: Path
     executable: str

@@ -144,7 +144,7 @@ def _replace(folder: Path, old: Sequence[Path], new: Iterable[tuple[Path, Path]]
 
 
 def _write(folder: Path, lines: Iterator[bytes], largest: int) -> Iterator[tuple[Path, Path]]:
-    """Write complete segments under names that no reader looks at; yields these and the final names, which contain a
+    """Write complete segments under names that no reader opens; yields these and the final names, which contain a
     hash of the content, so that a name never gets another content."""
     for number in count():
         partial = folder / f"{number}{PARTIAL}"

@@ -14,7 +14,7 @@ if sys.platform != "win32":
     import fcntl
 
 SUFFIX = ".jsonl"
-# Added to the name of a segment that is written on a mount, until it is complete. No reader looks at such a name.
+# Added to the name of a segment that is written on a mount, until it is complete. No reader opens such a name.
 WRITING = ".writing"
 SCAN_BYTES = 1024 * 1024
 

@@ -131,7 +131,7 @@ class ResponseStore:
 
     def _add(self, lines: bytes) -> None:
         """Add a complete segment. It is durable once it is renamed; its name is free, as no other process has `prefix`.
-        What a killed process leaves keeps its first name, which no reader looks at."""
+        What a killed process leaves keeps its first name, which no reader opens."""
         path = self._next_path()
         writing = path.with_name(path.name + WRITING)
         try:
