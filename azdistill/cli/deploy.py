@@ -170,7 +170,7 @@ def _roll_out(
 
 
 def _print(lines: "Iterator[str]") -> None:
-    """Print each line at once. What the SDK prints while it waits is hidden."""
+    """Print each line immediately. What the SDK prints while it waits is hidden."""
     from azdistill.cli.workspace import suppress_output
 
     while True:

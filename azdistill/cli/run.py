@@ -143,7 +143,7 @@ def run(
     if dry_run and isinstance(source, Path):
         raise InputError("a dry run needs a job file", subject=f"--dry-run {str(path)!r}", fix="give the job file")
     if force and not isinstance(source, Path):
-        message = "the errors of a job are those of azdistill itself, and none can be passed over"
+        message = "the errors of a job are those of azdistill itself, and none can be ignored"
         raise InputError(message, subject=f"--force {str(path)!r}", fix="remove --force")
     folder = output or Path("runs", f"{_run_name(source)}{'-dry-run' if dry_run else ''}")
     request = RunRequest(source, folder, options, dry_run)

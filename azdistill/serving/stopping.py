@@ -9,7 +9,7 @@ STOP_TIMEOUT_S = 20.0
 
 
 def stop_on_signals() -> asyncio.Event:
-    """An event that the first SIGTERM or SIGINT sets. A second signal ends the process at once."""
+    """An event that the first SIGTERM or SIGINT sets. A second signal ends the process immediately."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
     def handle() -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from azdistill.tasks.fields import json_type
+from azdistill.tasks.fields import as_object, json_type
 from azdistill.tasks.task import BadRow
 
 # Roles of ShareGPT's files and of OpenAI's, by the role of a chat message.
@@ -101,10 +101,6 @@ def _answer_turns(answer: Any) -> list[Any]:
     return [] if answer is None else [{"role": "assistant", "content": answer}]
 
 
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
 def _is_plain(turn: Any) -> bool:
     """True for a turn that needs no conversion, or that is no turn and is rejected as it is."""
     if not isinstance(turn, dict):
@@ -148,7 +144,7 @@ def _calls(turn: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Name and arguments of each call of a turn. Arguments that are JSON text become values."""
     calls = turn.get("tool_calls") or turn.get("function_call") or ()
     for call in calls if isinstance(calls, list | tuple) else [calls]:
-        function = _object(_object(call).get("function")) or _object(call)
+        function = as_object(as_object(call).get("function")) or as_object(call)
         arguments = function.get("arguments")
         try:
             values = json.loads(arguments) if isinstance(arguments, str) else arguments

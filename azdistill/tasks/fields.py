@@ -81,6 +81,11 @@ def _number(name: str, value: int | float) -> str:
     return str(value)
 
 
+def as_object(value: Any) -> Mapping[str, Any]:
+    """A JSON object; empty for any other value."""
+    return value if isinstance(value, dict) else {}
+
+
 def json_type(value: Any) -> str:
     """JSON's name for the type of a value, with an article."""
     names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", type(None): "null"}

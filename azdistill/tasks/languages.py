@@ -9,7 +9,7 @@ from azdistill.contracts.errors import InputError
 # language with at least this confidence; code, formulas and lists of names have less.
 SHORTEST, CONFIDENCE = 60, 0.7
 
-# Characters that are looked at: more change nothing and take longer.
+# Characters that are classified: more do not change the result, and take longer.
 LONGEST = 300
 
 

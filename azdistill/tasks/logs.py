@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from azdistill.tasks.chat_shapes import as_message
-from azdistill.tasks.fields import json_type
+from azdistill.tasks.fields import as_object, json_type
 from azdistill.tasks.task import BadRow
 
 # Types of lines that Azure ML's data collector writes, each in a file of its own. Source:
@@ -59,7 +59,7 @@ def request_of(record: Mapping[str, Any]) -> Mapping[str, Any]:
             raise BadRow("not_an_object", f"data of the collected request is {json_type(record['data'])}, no object")
         return record["data"]
     if (body := bedrock_request(record)) is not None:
-        tools = body.get("tools") or _object(body.get("toolConfig")).get("tools")
+        tools = body.get("tools") or as_object(body.get("toolConfig")).get("tools")
         others = {name: value for name, value in record.items() if name not in ("input", "output")}
         return {**others, **({"tools": tools} if tools else {}), "messages": _bedrock_messages(body)}
     if "messages" in record and isinstance(record.get("choices"), list):
@@ -71,7 +71,7 @@ def log_name(record: Mapping[str, Any]) -> str | None:
     """Name of the log that a line is of; None for another row."""
     if record.get("type") in (COLLECTED_REQUEST, COLLECTED_RESPONSE):
         return "traffic of the data collector"
-    if isinstance(_object(record.get("input")).get("inputBodyJson"), dict):
+    if isinstance(as_object(record.get("input")).get("inputBodyJson"), dict):
         return "Bedrock log"
     is_stored = "messages" in record and isinstance(record.get("choices"), list)
     return "stored completions" if is_stored else None
@@ -80,7 +80,7 @@ def log_name(record: Mapping[str, Any]) -> str | None:
 def answer_of(record: Mapping[str, Any]) -> LoggedAnswer | None:
     """The answer in a line of a log; None without one. Raises BadRow for an answer that is not text."""
     if record.get("type") == COLLECTED_RESPONSE:
-        return _of_completion(_object(record.get("data")))
+        return _of_completion(as_object(record.get("data")))
     if bedrock_request(record) is not None:
         return _of_bedrock(record)
     return _of_completion(record)
@@ -92,10 +92,10 @@ def bedrock_request(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
     Raises BadRow for one that the log has as a file in S3. Source:
     https://docs.aws.amazon.com/bedrock/latest/userguide/model-invocation-logging.html
     """
-    request = _object(record.get("input"))
+    request = as_object(record.get("input"))
     if "inputBodyS3Path" in request and "inputBodyJson" not in request:
         raise BadRow("not_an_object", f"the request is in a file of its own, {request['inputBodyS3Path']!r}")
-    body = _object(request.get("inputBodyJson"))
+    body = as_object(request.get("inputBodyJson"))
     return body if "messages" in body else None
 
 
@@ -107,9 +107,9 @@ def _bedrock_messages(body: Mapping[str, Any]) -> Any:
 
 def _of_bedrock(record: Mapping[str, Any]) -> LoggedAnswer | None:
     """The answer of Converse, or of InvokeModel with the messages API of Anthropic."""
-    output = _object(record.get("output"))
-    body = _object(output.get("outputBodyJson"))
-    message = _object(_object(body.get("output")).get("message")) or body
+    output = as_object(record.get("output"))
+    body = as_object(output.get("outputBodyJson"))
+    message = as_object(as_object(body.get("output")).get("message")) or body
     text = _text(message)
     if text is None:
         return None
@@ -118,7 +118,7 @@ def _of_bedrock(record: Mapping[str, Any]) -> LoggedAnswer | None:
         text,
         STOP_REASONS.get(str(reason), str(reason)) if reason else "stop",
         _name(record.get("modelId")),
-        _tokens(_object(record.get("input")).get("inputTokenCount")),
+        _tokens(as_object(record.get("input")).get("inputTokenCount")),
         _tokens(output.get("outputTokenCount")),
     )
 
@@ -129,8 +129,8 @@ def _of_completion(body: Mapping[str, Any]) -> LoggedAnswer | None:
     Source: https://platform.openai.com/docs/api-reference/chat/object
     """
     choices = body.get("choices")
-    choice = _object(choices[0]) if isinstance(choices, list) and choices else {}
-    text, usage = _text(_object(choice.get("message"))), _object(body.get("usage"))
+    choice = as_object(choices[0]) if isinstance(choices, list) and choices else {}
+    text, usage = _text(as_object(choice.get("message"))), as_object(body.get("usage"))
     if text is None:
         return None
     return LoggedAnswer(
@@ -156,7 +156,3 @@ def _name(value: Any) -> str | None:
 
 def _tokens(value: Any) -> int:
     return value if type(value) is int and value > 0 else 0
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

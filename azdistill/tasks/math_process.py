@@ -40,12 +40,12 @@ class _Worker:
 
     def ask(self, *request: str) -> bool:
         with self._lock:
-            # A process that died gets a second try: it may have died of an earlier request.
+            # A process that has ended gets a second try: an earlier request may have ended it.
             answer = self._try(request)
             return self._try(request) == "true" if answer == "" else answer == "true"
 
     def _try(self, request: Sequence[str]) -> str | None:
-        """`true` or `false`, empty if the process died, None if it hangs. Both end it."""
+        """`true` or `false`, empty if the process has ended, None if it hangs. It is stopped in both cases."""
         process = self._running()
         assert process.stdin
         try:

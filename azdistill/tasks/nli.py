@@ -21,12 +21,12 @@ NO_LABEL = frozenset({"-", "-1"})
 _STEMS = {"entailment": "entail", "contradiction": "contradict", "neutral": "neutral"}
 
 # A negation, and up to three words between it and the label: "does not necessarily entail". A word that begins another
-# thought ends it: "not neutral but entailment".
+# clause ends it: "not neutral but entailment".
 _NEGATION = re.compile(
     r"(?:\b(?:not|no|never|neither|nor|non|cannot|without)|n['\N{RIGHT SINGLE QUOTATION MARK}]t)"
     r"(?:[\s_-]+(?!(?:but|rather|instead|so|hence|thus|therefore)\b)[\w'-]+){0,3}[\s_-]*$"
 )
-# "neither entailment nor contradiction": the negation goes on.
+# "neither entailment nor contradiction": the negation continues.
 _CONTINUED = re.compile(r"^\w*[\s*]+(?:or|nor)[\s*]+(?:an?\s+|as\s+)?[\W_]*$")
 
 

@@ -172,7 +172,7 @@ class Pipeline:
     """A pipeline file with its components, and the problems found while reading them.
 
     `inputs` are values. `ports` are declarations, where an input has one: a component declares inputs, a job gives
-    them values. `is_component`: the file declares a component and runs nothing by itself. `is_single`: the file has one
+    them values. `is_component`: the file declares a component and runs nothing alone. `is_single`: the file has one
     job or component, and no `jobs`.
     """
 

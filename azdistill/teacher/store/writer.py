@@ -66,7 +66,7 @@ class ResponseStore:
             raise self._not_writable(error) from None
 
     async def write(self, stored: StoredAnswer) -> None:
-        """Return once an outcome is durable. It is queued at once, so cancellation does not lose it."""
+        """Return once an outcome is durable. It is queued immediately, so cancellation does not lose it."""
         durable = asyncio.get_running_loop().create_future()
         self.put(stored, lambda: None if durable.done() else durable.set_result(None))
         await durable

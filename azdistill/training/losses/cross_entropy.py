@@ -13,11 +13,11 @@ def cross_entropy_sum(
     transform: LogitTransform = NO_TRANSFORM,
     chunk: int | None = None,
 ) -> Tensor:
-    """Weighted sum of the cross entropies of `targets`, in nats, float32, without the logits of all positions at once.
+    """Weighted sum of the cross entropies of `targets`, in nats, float32.
 
-    `hidden` has shape (positions, width), `head.weight` (vocabulary, width), `targets` and `weights` (positions,).
-    `chunk` is the number of positions whose logits exist at a time; None chooses it by CHUNK_BYTES. The result has a
-    first derivative only.
+    The logits of all positions are never in memory together. `hidden` has shape (positions, width), `head.weight`
+    (vocabulary, width), `targets` and `weights` (positions,). `chunk` is the number of positions whose logits exist at
+    a time; None chooses it by CHUNK_BYTES. The result has a first derivative only.
     """
     targets, weights = targets.unsqueeze(-1), ones_unless(weights, hidden).unsqueeze(-1)
 
