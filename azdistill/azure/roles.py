@@ -61,7 +61,7 @@ SECRETS_READER = built_in_role("secretsReader", MANAGERS)
 ACR_PULL = built_in_role("acrPull", MANAGERS | {built_in_role("acrPush").id})
 AI_USER = built_in_role("aiUser")
 COGNITIVE_USER = built_in_role("cognitiveUser")
-READER = built_in_role("reader")
+REGISTRY_READER = built_in_role("reader", MANAGERS | {built_in_role("registryUser").id})
 
 ASSIGNMENTS = tuple(
     RoleAssignment(item["principal"], built_in_role(item["role"]), item["scope"], item["why"])

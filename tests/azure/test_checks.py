@@ -19,7 +19,7 @@ from tests.workspace.clients import client_for
 from tests.workspace.clouds import US_GOVERNMENT
 from tests.workspace.credential import SIGNING_KEY, USER, SimulatedCredential
 from tests.workspace.first_day import FOUNDRY, prepare
-from tests.workspace.resources.managed_identities import ACR_PULL, JOBS
+from tests.workspace.resources.managed_identities import ACR_PULL, JOBS, REGISTRY_USER
 
 
 def problems(results: list[CheckResult]) -> list[Problem]:
@@ -181,6 +181,20 @@ def test_a_student_is_looked_up_in_its_registry(bundle, client, connection, mode
     problem = only_problem(check_bundle(client, bundle(student={"model": address})))
     assert (problem.subject, problem.code, problem.command) == (f"inputs.student {address!r}", "not_found", command)
     assert message in problem.message
+
+
+def test_the_jobs_need_a_role_on_a_registry_of_your_own(bundle, client, workspace, connection):
+    assets = workspace.registries.create("house")
+    assets.put(
+        "models", "Phi-4", "1", {"modelType": "custom_model", "modelUri": "https://storage.example/models/Phi-4"}
+    )
+    folder = bundle(student={"model": "azureml://registries/house/models/Phi-4/versions/1", "type": "custom_model"})
+    (result,) = [result for result in check_bundle(client, folder) if result.status != "ok"]
+    assert (result.checked, result.status) == ("role 'Reader' of identity 'jobs' on registry 'house'", "unknown")
+    registry = f"{workspace.group_id}/providers/Microsoft.MachineLearningServices/registries/house"
+    assert result.problem.command.endswith(f" --scope {registry}")
+    workspace.roles.assign(JOBS.principal_id, REGISTRY_USER, registry)
+    assert all(result.status == "ok" for result in check_bundle(client, folder))
 
 
 def test_a_registry_without_access_leaves_the_student_unknown(bundle, client, workspace, connection):

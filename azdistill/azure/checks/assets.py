@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azdistill.azure.checks.datastores import DataSource, check_path, parse_address, read_datastore
+from azdistill.azure.checks.datastores import DataSource, RegistrySource, check_path, parse_address, read_datastore
 from azdistill.azure.checks.nodes import steps_that_read
 from azdistill.azure.checks.result import CheckResult, failed, look_up, ok, unknown
 from azdistill.azure.registry import missing_assets
@@ -24,6 +24,9 @@ IN_REGISTRY = re.compile(
     r"azureml://registries/(?P<registry>[^/]+)/(?P<kind>models|data)/(?P<name>[^/]+)/"
     r"(?P<by>versions|labels)/(?P<version>[^/]+)"
 )
+
+# Starts of the names of registries with models of the catalog, which everybody may read.
+PUBLIC_REGISTRIES = ("azureml", "azure-openai", "HuggingFace")
 
 # By kind of asset: the name of its operations in the SDK.
 LIST_COMMANDS = {"models": "az ml model list", "data": "az ml data list"}
@@ -50,9 +53,11 @@ class AssetInput:
         return f"inputs.{self.name} {self.address!r}"
 
 
-def check_assets(client: "MLClient", document: Mapping[str, Any]) -> Iterator[tuple[DataSource | None, CheckResult]]:
+def check_assets(
+    client: "MLClient", document: Mapping[str, Any]
+) -> Iterator[tuple[DataSource | RegistrySource | None, CheckResult]]:
     """For each pipeline input that is no file of the bundle: a result, and its datastore if it has one of the
-    workspace. `document` is the pipeline file.
+    workspace, or its registry unless everybody may read that. `document` is the pipeline file.
 
     The files of a registered asset are not looked up. Whether the jobs can read a URL is not visible from here.
     """
@@ -60,7 +65,7 @@ def check_assets(client: "MLClient", document: Mapping[str, Any]) -> Iterator[tu
         if match := IN_WORKSPACE.fullmatch(port.address):
             yield _check_in_workspace(client, port, match)
         elif match := IN_REGISTRY.fullmatch(port.address):
-            yield None, _check_in_registry(client, port, match)
+            yield _check_in_registry(client, port, match)
         elif path := parse_address(client, port.address):
             yield _check_in_datastore(client, port, *path)
         else:
@@ -115,13 +120,26 @@ def _check_type(port: AssetInput, asset: Any) -> CheckResult:
     return unknown(port.checked, "type_mismatch", f"{message}; whether Azure ML accepts that is not documented", fix)
 
 
-def _check_in_registry(client: "MLClient", port: AssetInput, match: re.Match[str]) -> CheckResult:
-    """A version that is missing is reported with the versions that the registry has."""
-    checked = port.checked
-    registry, problem = _open_registry(client, checked, match["registry"])
+def _check_in_registry(
+    client: "MLClient", port: AssetInput, match: re.Match[str]
+) -> tuple[RegistrySource | None, CheckResult]:
+    registry, problem = _open_registry(client, port.checked, match["registry"])
     if problem:
-        return problem
-    operations = getattr(registry, match["kind"])
+        return None, problem
+    return _registry_source(registry, match["registry"], port.steps), _check_version(registry, port, match)
+
+
+def _registry_source(registry: "MLClient", name: str, steps: frozenset[str]) -> RegistrySource | None:
+    """None for a registry that everybody may read."""
+    if name.startswith(PUBLIC_REGISTRIES):
+        return None
+    group = f"/subscriptions/{registry.subscription_id}/resourceGroups/{registry.resource_group_name}"
+    return RegistrySource(name, f"{group}/providers/Microsoft.MachineLearningServices/registries/{name}", steps)
+
+
+def _check_version(registry: "MLClient", port: AssetInput, match: re.Match[str]) -> CheckResult:
+    """A version that is missing is reported with the versions that the registry has."""
+    checked, operations = port.checked, getattr(registry, match["kind"])
     get = _getter(operations, match["name"], match["version"], by_label=match["by"] == "labels")
     asset, problem = look_up(checked, get)
     if problem is None or problem.status != "problem":

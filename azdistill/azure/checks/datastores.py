@@ -32,6 +32,15 @@ class DataSource:
     steps: frozenset[str]
 
 
+@dataclass(frozen=True)
+class RegistrySource:
+    """A registry of Azure ML that `steps` read models or data from. `id` is its resource id."""
+
+    name: str
+    id: str
+    steps: frozenset[str]
+
+
 def parse_address(client: "MLClient", address: str) -> tuple[str, str] | None:
     """Datastore and path of an address in a datastore of this workspace. None for any other address."""
     match = _ADDRESS.fullmatch(address)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from azdistill.azure.arm import get_resource
-from azdistill.azure.checks.datastores import DataSource
+from azdistill.azure.checks.datastores import DataSource, RegistrySource
 from azdistill.azure.checks.identity import ComputePrincipals
 from azdistill.azure.checks.result import CheckResult, failed, ok, unknown
 from azdistill.azure.checks.storage import account_scope
@@ -21,7 +21,7 @@ from azdistill.azure.roles import (
     COGNITIVE_USER,
     DATA_SCIENTIST,
     MANAGERS,
-    READER,
+    REGISTRY_READER,
     SECRETS_READER,
     Role,
     assign_role,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 ASSIGNMENTS_VERSION, REGISTRY_VERSION = "2022-04-01", "2023-07-01"
 # Roles that allow nothing that a role of this module does, other than themselves.
 NARROW = frozenset(
-    role.id for role in (SECRETS_READER, BLOB_CONTRIBUTOR, ACR_PULL, COGNITIVE_USER, READER, BLOB_READER)
+    role.id for role in (SECRETS_READER, BLOB_CONTRIBUTOR, ACR_PULL, COGNITIVE_USER, REGISTRY_READER, BLOB_READER)
 )
 
 # Roles by the names that `inference_role` returns for resources and projects.
@@ -77,7 +77,7 @@ def required_roles(
     datastores: Sequence[Any],
     principals: Sequence[ComputePrincipals],
     accesses: Mapping[str, EndpointAccess],
-    sources: Sequence[DataSource],
+    sources: Sequence[DataSource | RegistrySource],
 ) -> list[RequiredRole]:
     """The roles that the steps of a job need, and no others. `accesses` are those of steps, by name.
 
@@ -92,9 +92,13 @@ def required_roles(
             required.append(RequiredRole(compute.pulls_as, ACR_PULL, registry.rpartition("/")[2], registry))
         for account in written:
             required.append(_storage_role(compute.runs_as, BLOB_CONTRIBUTOR, account, own_account))
-        read = [_account_without_key(source.datastore) for source in sources if source.steps & compute.steps]
+        inputs = [source for source in sources if source.steps & compute.steps]
+        read = [_account_without_key(source.datastore) for source in inputs if isinstance(source, DataSource)]
         for account in dict.fromkeys(name for name in read if name and name not in written):
             required.append(_storage_role(compute.runs_as, BLOB_READER, account, own_account))
+        for source in inputs:
+            if isinstance(source, RegistrySource):
+                required.append(RequiredRole(compute.runs_as, REGISTRY_READER, f"registry {source.name!r}", source.id))
         of_compute = [access for step, access in accesses.items() if step in compute.steps]
         roles = {
             DATA_SCIENTIST: "register" in compute.steps,
@@ -215,6 +219,11 @@ def _check_role(client: "MLClient", need: RequiredRole, assigned: frozenset[str]
     if others := assigned - NARROW - (MANAGERS - need.role.included_in):
         message = f"it is not assigned, and another role may allow the same ({', '.join(sorted(others))})"
         return unknown(need.checked, "role_unknown", message, "assign it, if that role does not", need.command)
+    if need.role == REGISTRY_READER:
+        message = (
+            "it is not assigned; whether a node reads the registry as its own identity or as yours is not documented"
+        )
+        return unknown(need.checked, "role_unknown", message, "assign it, to be sure", need.command)
     return failed(
         need.checked, "role_missing", "it is not assigned", "assign it; that takes effect minutes later", need.command
     )
