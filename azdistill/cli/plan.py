@@ -10,8 +10,10 @@ from azdistill.cli.options import Format, Settings, read_job_fields
 from azdistill.cli.render import print_text
 
 if TYPE_CHECKING:
-    from azdistill.job.estimates import Estimate, EstimatedRange, PlannedTeacher, PlannedTraining
+    from azdistill.job.estimates import Estimate
     from azdistill.job.model import DistillationJob
+    from azdistill.job.planned_requests import EstimatedRange, PlannedTeacher
+    from azdistill.job.planned_training import PlannedTraining
     from azdistill.job.serving import PlannedServing
 
 UNKNOWN = "unknown, because not all rows are on this machine"

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from azdistill.contracts.problems import Problem
 from azdistill.contracts.requests import Teacher
-from azdistill.job.estimates import EstimatedRange, PlannedTeacher
 from azdistill.job.model import DistillationJob
+from azdistill.job.planned_requests import EstimatedRange, PlannedTeacher
 from azdistill.job.run_settings import timeout
 
 

@@ -10,9 +10,10 @@ from azdistill.cli.options import Format
 from azdistill.cli.plan import plan as plan_command
 from azdistill.contracts.errors import SpecError
 from azdistill.job.bundle import compile_job, pipeline_document
-from azdistill.job.estimates import EstimatedRange, estimate
+from azdistill.job.estimates import estimate
 from azdistill.job.model import DistillationJob
 from azdistill.job.plan import plan
+from azdistill.job.planned_requests import EstimatedRange
 
 PRICES = {"input_price": 2, "output_price": 8}
 

@@ -10,9 +10,10 @@ from azdistill.cli.plan import plan as plan_command
 from azdistill.contracts.problems import dotted
 from azdistill.job.advice import advice
 from azdistill.job.bundle import compile_job, pipeline_document
-from azdistill.job.estimates import EstimatedRange, PlannedTeacher, estimate
+from azdistill.job.estimates import estimate
 from azdistill.job.model import DistillationJob
 from azdistill.job.plan import plan
+from azdistill.job.planned_requests import EstimatedRange, PlannedTeacher
 
 JUDGE = {"judge_model": {"model": "gpt-4.1", "connection": "boss"}, "rubric": "The answer is right."}
 PRICED = {"model": "gpt-4.1", "connection": "boss", "input_price": 2, "output_price": 8}

@@ -8,9 +8,10 @@ import pytest
 
 from azdistill.contracts.errors import SpecError
 from azdistill.job.bundle import pipeline_document
-from azdistill.job.estimates import Estimate, EstimatedRange, estimate
+from azdistill.job.estimates import Estimate, estimate
 from azdistill.job.model import DistillationJob
 from azdistill.job.plan import Plan, plan
+from azdistill.job.planned_requests import EstimatedRange
 from azdistill.job.snapshot import closure
 
 ENDPOINT = {"model": "big", "endpoint": "https://big.eastus.inference.ml.azure.com/v1"}
