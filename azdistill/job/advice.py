@@ -11,20 +11,14 @@ from azdistill.engine.pipeline.vm_sizes import check_name, vm_size
 from azdistill.job.catalog import Facts, TeacherFacts, built_in
 from azdistill.job.compute_checks import SIZES
 from azdistill.job.gpu_settings import missing_packages
-from azdistill.job.memory import (
-    choose_settings,
-    gpu_of,
-    scorer_gb,
-    teachers_of_unknown_size,
-    training_of,
-    what_would_fit,
-)
+from azdistill.job.memory import gpu_of, scorer_gb, teachers_of_unknown_size, training_of
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES, is_remote
 from azdistill.job.plan import step_configs
 from azdistill.job.run_settings import SERVERLESS, train_processes
 from azdistill.job.serving import serving_advice
 from azdistill.job.student_folder import ignored_weights
+from azdistill.job.training_settings import choose_settings, what_would_fit
 
 # Usual minimum and maximum from pretrained weights: for full fine-tuning, and for adapters.
 USUAL_EPOCHS = (2, 5)

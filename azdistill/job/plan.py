@@ -24,11 +24,11 @@ from azdistill.job.catalog import REGISTRIES, Facts, ModelType
 from azdistill.job.chat_template import chat_template_file
 from azdistill.job.components import STEPS, step_of
 from azdistill.job.graph import GRAPH, PUBLISHED, Scalar, Wiring, graph_of
-from azdistill.job.memory import choose_settings
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES, is_remote, is_rubric_file
 from azdistill.job.run_settings import required_gpus
 from azdistill.job.simulation import as_json, judge_as_json
+from azdistill.job.training_settings import choose_settings
 from azdistill.job.tuning import sweep_of
 
 Fields = TypeVar("Fields", bound=BaseModel)

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from azdistill.job.memory import Memory, Training, choose_settings, gpu_of, training_of, what_would_fit
+from azdistill.job.memory import Memory, Training, gpu_of, training_of
 from azdistill.job.model import DistillationJob
 from azdistill.job.planned_requests import CHARACTERS, SampledFile, added_characters
 from azdistill.job.run_settings import SERVERLESS, train_processes
+from azdistill.job.training_settings import choose_settings, what_would_fit
 
 # Largest batch that is looked for.
 MOST_ROWS = 1024

@@ -9,8 +9,8 @@ from pathlib import Path
 from azdistill.cli.models import ROWS, lifecycle, number, training_memory
 from azdistill.contracts.train import TrainConfig
 from azdistill.job.catalog import Facts, StudentFacts, TeacherFacts, built_in
-from azdistill.job.memory import METHODS
 from azdistill.job.memory_table import memory_table
+from azdistill.job.training_settings import METHODS
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 

@@ -10,10 +10,11 @@ from azdistill.contracts.train import TrainConfig
 from azdistill.engine.pipeline.vm_sizes import VM_SIZES
 from azdistill.job.bundle import pipeline_document
 from azdistill.job.catalog import StudentFacts, built_in
-from azdistill.job.memory import Training, choose_settings, training_of, training_of_pipeline, what_would_fit
+from azdistill.job.memory import Training, training_of, training_of_pipeline
 from azdistill.job.memory_table import TABLE_FILE, memory_table
 from azdistill.job.model import DistillationJob
 from azdistill.job.plan import plan
+from azdistill.job.training_settings import choose_settings, what_would_fit
 
 T4, A10 = "Standard_NC4as_T4_v3", "Standard_NV36ads_A10_v5"
 A100, H100 = "Standard_NC24ads_A100_v4", "Standard_NC40ads_H100_v5"

@@ -9,10 +9,11 @@ import pytest
 from azdistill.contracts.errors import SpecError
 from azdistill.job.advice import advice
 from azdistill.job.bundle import compile_job, pipeline_document
-from azdistill.job.memory import choose_settings, training_of
+from azdistill.job.memory import training_of
 from azdistill.job.model import DistillationJob
 from azdistill.job.plan import plan
 from azdistill.job.student_folder import student_problems
+from azdistill.job.training_settings import choose_settings
 
 TEMPLATE = "{% for m in messages %}{{ m.content }}{% endfor %}"
 SEVEN_B = {"parameters": 7, "address": "azureml:qwen:1"}

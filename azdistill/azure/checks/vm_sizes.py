@@ -9,7 +9,8 @@ from azdistill.azure.checks.result import CheckResult, failed, ok, unknown
 from azdistill.azure.roles import workspace_options
 from azdistill.engine.pipeline.vm_sizes import vm_size
 from azdistill.job.components import STEPS, step_of
-from azdistill.job.memory import Training, what_would_fit
+from azdistill.job.memory import Training
+from azdistill.job.training_settings import what_would_fit
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
