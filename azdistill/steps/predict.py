@@ -39,14 +39,22 @@ def body(arguments: Arguments[PredictConfig]) -> None:
 
     Answers to suites do not count for the profile. A row of two suites is answered once.
     """
-    inputs, config = arguments.inputs, arguments.config
+    inputs = arguments.inputs
     for name in {"prompts", "completions", "regressions"} & inputs.keys():
         read_manifest(inputs[name])  # fails before the slow imports
-    from azdistill.generation.predict import predict
+    from azdistill.students.errors import fitting_memory
     from azdistill.students.gpus import check_gpus
-    from azdistill.students.loading import load_student
 
     check_gpus(os.environ)
+    with fitting_memory("lower predict.batch_size, or choose a VM size with a larger GPU"):
+        _answer_rows(arguments)
+
+
+def _answer_rows(arguments: Arguments[PredictConfig]) -> None:
+    from azdistill.generation.predict import predict
+    from azdistill.students.loading import load_student
+
+    inputs, config = arguments.inputs, arguments.config
     folder = open_folder(arguments.outputs["predictions"])
     prompts = [prompt for prompt in read_rows(inputs["prompts"] / PROMPTS_FILE, Prompt) if prompt.split == "test"]
     template = inputs.get("chat_template")

@@ -41,6 +41,11 @@ if TYPE_CHECKING:
 
 Config = TypeVar("Config", bound=TrainConfig)
 
+MEMORY_FIX = (
+    "lower train.batch_size or raise train.gradient_accumulation_steps, set train.gradient_checkpointing: true or "
+    "train.method: lora, or choose a VM size with a larger GPU; `azdistill plan` estimates the memory"
+)
+
 # Length of the folder name; the complete hash is in the checkpoints.
 HASH_DIGITS = 16
 
@@ -65,7 +70,7 @@ def train(arguments: Arguments[Config], scoring: ScoringSource | None = None) ->
     Each job has a separate folder of checkpoints, so that concurrent jobs do not overwrite each other's.
     """
     read_manifest(arguments.inputs["curated"])  # fails before the slow imports
-    from azdistill.students.errors import saving
+    from azdistill.students.errors import fitting_memory, saving
     from azdistill.students.gpus import check_gpus
     from azdistill.training.checkpoints import delete_all
     from azdistill.training.fine_tune import fine_tune
@@ -92,7 +97,7 @@ def train(arguments: Arguments[Config], scoring: ScoringSource | None = None) ->
         checkpoints.mkdir(parents=True, exist_ok=True)
     tokenized = local_folder(f"azdistill-{inputs_hash[:HASH_DIGITS]}-{checkpoints.name}")
     is_main = int(os.environ.get("RANK", "0")) == 0
-    with scoring.open() if scoring and is_main else nullcontext() as scorer:
+    with fitting_memory(MEMORY_FIX), scoring.open() if scoring and is_main else nullcontext() as scorer:
         tuned = fine_tune(
             TrainRows(inputs["curated"] / TRAIN_FILE),
             TrainRows(inputs["curated"] / VALIDATION_FILE),

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
+
 from azdistill.contracts.errors import AzdistillError, DataError
 
 
@@ -17,6 +19,8 @@ def loading(folder: Path, what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if _lacks_memory(error):
+            raise
         needs_code = "trust_remote_code" in str(error)
         raise DataError(
             f"can't load the {what} ({_one_line(error)})",
@@ -36,7 +40,27 @@ def saving(folder: Path, what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # of Python, torch and safetensors
+        if _lacks_memory(error):
+            raise
         raise unwritable(folder, what, error) from error
+
+
+@contextmanager
+def fitting_memory(fix: str) -> Iterator[None]:
+    """Turn torch's error for too little memory inside the block into an AzdistillError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not _lacks_memory(error):
+            raise
+        device = "GPU" if isinstance(error, torch.OutOfMemoryError) else "machine"
+        message = f"the {device} has too little memory ({_one_line(error)})"
+        raise AzdistillError(message, code="out_of_memory", fix=fix) from error
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """True for torch's error when a GPU, or the machine, has too little memory."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def unwritable(path: Path, what: str, error: Exception) -> AzdistillError:

@@ -23,8 +23,10 @@ class TokenBudgetSampler(Sampler[list[int]]):
     A batch has rows of similar length, whose padded size (its rows times its longest row) is within the token budget;
     with `packing`, rows of any length whose sum is. The budget is `batch_size` times the average row length, divided
     into `accumulation_steps` batches. A longer row is a separate batch. Rows of equal length are shuffled before
-    batches are formed, so that a batch holds other rows in each epoch. Process `rank` of `world_size` yields every
-    `world_size`-th batch; where the number of batches isn't a multiple of `world_size`, the first batches are repeated.
+    batches are formed, so that a batch holds other rows in each epoch. The second step of the first epoch has the
+    largest batch, when the optimizer has its state: a training that does not fit the GPU fails there, not after hours.
+    Process `rank` of `world_size` yields every `world_size`-th batch; where the number of batches isn't a multiple of
+    `world_size`, the first batches are repeated.
     """
 
     def __init__(
@@ -45,6 +47,8 @@ class TokenBudgetSampler(Sampler[list[int]]):
         ascending = np.sort(self.lengths).tolist()
         self._batches: Sequence[slice | list[int]] = (pack if packing else group)(ascending, self.token_budget)
         self._num_batches = math.ceil(len(self._batches) / world_size)
+        sizes = [_padded_size(ascending, batch, packing) for batch in self._batches]
+        self._largest, self._second_step = sizes.index(max(sizes)), accumulation_steps * world_size
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next iteration. Trainer calls this, also after a resume."""
@@ -58,6 +62,9 @@ class TokenBudgetSampler(Sampler[list[int]]):
         shuffled = rng.permutation(len(self.lengths))
         by_length = shuffled[np.argsort(self.lengths[shuffled], kind="stable")]
         order = rng.permutation(len(self._batches))
+        if self.epoch == 0:
+            others = order[order != self._largest]
+            order = np.insert(others, min(self._second_step, len(others)), self._largest)
         for number in range(self.rank, self._num_batches * self.world_size, self.world_size):
             yield by_length[self._batches[order[number % len(order)]]].tolist()
 
@@ -87,6 +94,12 @@ def pack(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
         if free > length:
             insort(with_space, (free - length, batch))
     return batches
+
+
+def _padded_size(lengths: Sequence[int], batch: slice | list[int], packing: bool) -> int:
+    """Number of tokens of a batch, with padding."""
+    rows = lengths[batch] if isinstance(batch, slice) else [lengths[index] for index in batch]
+    return sum(rows) if packing else len(rows) * max(rows)
 
 
 class TokenBudgetDataLoader(DataLoader[TokenizedRow]):

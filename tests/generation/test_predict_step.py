@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from azdistill.contracts.files import read_json, read_rows, write_rows
+from azdistill.contracts.files import read_json, read_rows, write_json, write_rows
 from azdistill.contracts.gpus import REQUIRED_GPUS
 from azdistill.contracts.manifest import close_folder, read_manifest
 from azdistill.contracts.predict import STEP
@@ -217,3 +217,12 @@ def test_wrong_input_is_one_line_and_the_output_is_incomplete(tmp_path, prompts,
     assert stderr.startswith("predict: ")
     assert message in stderr
     assert not (tmp_path / "predictions" / "manifest.json").exists()
+
+
+def test_too_little_memory_ends_the_step_with_one_line(tmp_path, prompts, capfd):
+    model = tiny.write(tmp_path / "student", weights=False)
+    write_json(model / "config.json", {**read_json(model / "config.json"), "intermediate_size": 2**48})
+    assert run_step(STEP, body, argv(tmp_path, model, prompts, weights="random")) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "too little memory" in line
+    assert "lower predict.batch_size" in line

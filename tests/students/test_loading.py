@@ -9,8 +9,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig
 from transformers.utils import logging
 
-from azdistill.contracts.errors import DataError, InputError
+from azdistill.contracts.errors import AzdistillError, DataError, InputError
 from azdistill.students.chat_template import original_template
+from azdistill.students.errors import fitting_memory, saving
 from azdistill.students.loading import gpu_index, load_student
 from tests.students import tiny
 
@@ -214,3 +215,31 @@ def test_each_process_has_the_gpu_of_its_local_rank():
         gpu_index({"LOCAL_RANK": "1"}, 1)
     (problem,) = error.value.problems
     assert (problem.code, problem.field) == ("too_many_processes", ("compute", "train_processes"))
+
+
+def load_large(folder):
+    change_json(folder / "config.json", intermediate_size=2**48)
+    load_student(folder, "random")
+
+
+def save_large(folder):
+    with saving(folder, "the student"):
+        torch.empty(2**60)
+
+
+@pytest.mark.parametrize("use", [load_large, save_large])
+def test_too_little_memory_is_no_error_of_the_folder(folder, use):
+    """Neither a folder that is incomplete nor a full disk: their fixes would not help."""
+    with pytest.raises(AzdistillError) as error, fitting_memory("lower the batch size"):
+        use(folder)
+    (problem,) = error.value.problems
+    assert (problem.code, problem.fix, error.value.exit_code) == ("out_of_memory", "lower the batch size", 1)
+    assert problem.message.startswith("the machine has too little memory (RuntimeError: ")
+
+
+def test_too_little_memory_of_a_gpu_is_named():
+    with (
+        pytest.raises(AzdistillError, match=r"the GPU has too little memory \(OutOfMemoryError: CUDA out"),
+        fitting_memory(""),
+    ):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")

@@ -214,7 +214,7 @@ def test_a_training_that_is_killed_resumes_to_the_same_weights(serve, train, stu
     assert train(url, student, checkpoint_steps=2)[0] == 0
     assert metrics_of(folder)["resumed_from_step"] > 0
     paid_again = sum(teacher.bought.values()) - len(teacher.bought)
-    assert paid_again <= 8, "rollouts of a step"
+    assert paid_again <= 12, "rollouts of a step, whose batch has more than 8 rows if they are short"
     unstopped = train(url, student, "unstopped")[1]
     assert usage_of(unstopped).asked == 0
     assert usage_of(unstopped).spent == pytest.approx(usage_of(folder).spent)

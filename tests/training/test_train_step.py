@@ -12,7 +12,7 @@ import time
 import pytest
 from safetensors.torch import load_file
 
-from azdistill.contracts.files import read_json, read_rows, write_rows
+from azdistill.contracts.files import read_json, read_rows, write_json, write_rows
 from azdistill.contracts.gpus import REQUIRED_GPUS
 from azdistill.contracts.manifest import close_folder, read_manifest
 from azdistill.contracts.rows import TrainRow
@@ -240,3 +240,12 @@ def test_a_finished_step_deletes_its_own_checkpoints_only(curated, student, tmp_
     assert train(tmp_path, curated, student, num_epochs=0.1) == 0
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == ["checkpoint-500-merged", "checkpoint-notes.txt"]
+
+
+def test_too_little_memory_ends_the_step_with_one_line(curated, tmp_path, capfd):
+    student = tiny.write(tmp_path / "student", weights=False)
+    write_json(student / "config.json", {**read_json(student / "config.json"), "intermediate_size": 2**48})
+    assert train(tmp_path, curated, student, weights="random") == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "too little memory" in line
+    assert "lower train.batch_size" in line
