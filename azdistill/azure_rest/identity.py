@@ -39,8 +39,9 @@ def get_token(subject: str, scope: str, credential: Callable[[], Credential]) ->
     except InputError:
         raise
     except Exception as error:  # credentials raise exceptions of many types
+        reason = str(error).strip().partition("\n")[0]  # the other lines are one for each kind of login
         raise InputError(
-            f"no Entra token for {scope!r} ({type(error).__name__}: {quote(str(error))})",
+            f"no Entra token for {scope!r} ({type(error).__name__}: {quote(reason)})",
             code="no_token",
             subject=subject,
             fix="sign in with `az login`, or inside Azure ML give the pipeline `identity: {type: managed_identity}` "

@@ -11,7 +11,7 @@ from azure.core.pipeline.transport import RequestsTransport
 
 from azdistill.azure_rest.blobs import BACKOFF, BLOCK_BYTES, RETRIES, BlobContainer
 from azdistill.azure_rest.workspace import Workspace, workspace_of_tracking_uri
-from azdistill.contracts.errors import AzdistillError
+from azdistill.contracts.errors import AzdistillError, InputError
 from azdistill.contracts.files import read_json, write_text
 from azdistill.contracts.manifest import close_folder
 from azdistill.contracts.register import RegisterConfig
@@ -242,3 +242,23 @@ def test_a_local_run_checks_its_workspace_before_the_teacher_is_paid(opened, pro
     requests = len(workspace.requests.all)
     check_registry(RunOptions(variables={"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"}), {})
     assert len(workspace.requests.all) == requests
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("azureml://other", "MLFLOW_TRACKING_URI='azureml://other': it is no tracking URI of a workspace; copy it"),
+        ("http://me:secret@127.0.0.1:9/", "MLflow server 'http://127.0.0.1:9/': cannot be reached .*refused"),
+        ("http://[", "MLflow server 'http://\\[': cannot be reached"),
+    ],
+)
+def test_a_registry_that_cannot_be_used_is_reported_before_the_teacher_is_paid(uri, message):
+    with pytest.raises(InputError, match=message) as error:
+        check_registry(RunOptions(variables={"MLFLOW_TRACKING_URI": uri}), {})
+    assert "secret" not in str(error.value)
+
+
+def test_a_server_that_answers_is_reachable(process, workspace):
+    uri = f"http://{process.address}{workspace.arm_id}?api-version=2024-10-01-preview"
+    check_registry(RunOptions(variables={"MLFLOW_TRACKING_URI": uri}), {})
+    assert [request.status for request in workspace.requests.all] == [401]
