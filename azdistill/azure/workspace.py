@@ -67,7 +67,7 @@ def find_address(
         return WorkspaceAddress(**{field: environ[variable] for field, variable in FIELDS.items()})
     if path is None:
         raise InputError(
-            f"no {CONFIG} in this folder or one above",
+            f"no {CONFIG} of a workspace in this folder or one above",
             subject="workspace",
             code="no_workspace",
             fix="download it from the studio (click the workspace's name, top right), or write "

@@ -40,8 +40,12 @@ def chat(
         list[str] | None,
         typer.Option("--message", "-m", metavar="TEXT", help="send this message and end; repeatable for more turns"),
     ] = None,
-    system: Annotated[str | None, typer.Option(help="system prompt; default: that of the run's rows")] = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="maximum length of an answer in tokens")] = 256,
+    system: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="system prompt; default: that of the run's rows")
+    ] = None,
+    max_new_tokens: Annotated[
+        int, typer.Option(min=1, metavar="N", help="maximum length of an answer in tokens")
+    ] = 256,
 ) -> None:
     """Chat with the student of a run.
 

@@ -17,7 +17,7 @@ CHECKPOINTS = "*/checkpoints/*"
 
 
 def clean(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders, or their names in runs/")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="run folders, or their names in runs/")],
     checkpoints: Annotated[
         bool, typer.Option("--checkpoints", help="delete only the checkpoints, from which a training would continue")
     ] = False,

@@ -8,16 +8,19 @@ import typer
 from azdistill.cli.render import console, framed_table, print_text
 
 FOLDERS = typer.Argument(
-    metavar="RUN RUN...", help="folders of finished runs, or their names in runs/; the first one is the reference"
+    metavar="RUN", help="folders of two or more finished runs, or their names in runs/; the first one is the reference"
 )
 
 
 def compare(
     runs: Annotated[list[Path], FOLDERS],
     metric: Annotated[
-        str | None, typer.Option("--metric", help="metric of single rows; default: the primary metric of the runs")
+        str | None,
+        typer.Option("--metric", metavar="NAME", help="metric of single rows; default: the primary metric of the runs"),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="also write an HTML page to this file")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="also write an HTML page to this file")
+    ] = None,
 ) -> None:
     """Compare the students of several runs.
 

@@ -12,7 +12,10 @@ from azdistill.cli.render import print_text
 def compile_(
     job: Annotated[Path, typer.Argument(metavar="JOB", help="job file (YAML)")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="folder for the bundle: a new or empty one, or an older bundle")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="folder for the bundle: a new or empty one, or an older bundle"
+        ),
     ],
 ) -> None:
     """Compile a job to a bundle, for this machine and Azure ML.

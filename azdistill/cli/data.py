@@ -36,16 +36,16 @@ def show(
         ),
     ],
     row: Annotated[
-        str | None, typer.Argument(metavar="[ROW]", help="id of a row, the beginning of one, or its FILE:LINE")
+        str | None, typer.Argument(metavar="ROW", help="id of a row, the beginning of one, or its FILE:LINE")
     ] = None,
-    task: Annotated[str, typer.Option(help="task of the rows: conversation, nli, qa, math or summarization")] = (
-        "conversation"
-    ),
-    labels: Annotated[str | None, typer.Option(help="labels of task nli, separated by commas")] = None,
+    task: Annotated[
+        str, typer.Option(metavar="TASK", help="task of the rows: conversation, nli, qa, math or summarization")
+    ] = ("conversation"),
+    labels: Annotated[str | None, typer.Option(metavar="NAMES", help="labels of task nli, separated by commas")] = None,
     student: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="show the rows as this model reads them, with its targets")
     ] = None,
-    rows: Annotated[int, typer.Option(min=0, help="number of rows to show")] = 3,
+    rows: Annotated[int, typer.Option(min=0, metavar="N", help="number of rows to show")] = 3,
 ) -> None:
     """Show how the rows of a file are read, or what a run did with one row.
 

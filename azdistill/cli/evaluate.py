@@ -27,7 +27,10 @@ def evaluate(
     context: typer.Context,
     models: Annotated[list[str], MODELS],
     data: Annotated[
-        Path, typer.Option("--data", "-d", metavar="FILE", help="JSONL file of rows, or a run folder: its test rows")
+        Path,
+        typer.Option(
+            "--data", "-d", metavar="FILE", help="JSONL file of rows, or a run folder or name of a run: its test rows"
+        ),
     ],
     metrics: Annotated[
         str | None,
@@ -97,7 +100,9 @@ def evaluate(
     from azdistill.contracts.predict import PredictConfig
     from azdistill.local_runs.evaluate import evaluate_models, read_task
     from azdistill.local_runs.models import find_model
+    from azdistill.local_runs.run_folder import RUNS
 
+    data = data if data.exists() or not (RUNS / data).is_dir() else RUNS / data
     named = [baseline, *models] if baseline else models
     settings: EvaluationSettings = replace(
         read_task(task or "nli", labels) if task or labels else _recorded_task([str(data), *named]),

@@ -13,7 +13,10 @@ def init(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="a new or empty folder")],
     task: Annotated[
-        str, typer.Option(help="conversation, nli, qa, math, summarization, or own: a Python file that you write")
+        str,
+        typer.Option(
+            metavar="TASK", help="conversation, nli, qa, math, summarization, or own: a Python file that you write"
+        ),
     ] = "conversation",
     teacher: Annotated[
         str, typer.Option(metavar="MODEL", help="name of the teacher, see `azdistill models`")

@@ -29,7 +29,9 @@ def logs(
         ),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="show new lines until the node ends")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="number of last lines; 0 for all")] = 20,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=0, metavar="N", help="number of last lines; 0 for all")
+    ] = 20,
 ) -> None:
     """Show the last lines of a node's log.
 

@@ -47,7 +47,8 @@ def run(
         Path, typer.Argument(metavar="PATH", help="job file, bundle, or any Azure ML pipeline or component file")
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="run folder; default: runs/NAME of the job or file")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="run folder; default: runs/NAME of the job or file"),
     ] = None,
     settings: Settings = None,
     rows: Rows = None,
@@ -109,7 +110,8 @@ def run(
         typer.Option("--simulate-workspace", help="set AZUREML_ARM_*, as in a job, to a workspace that does not exist"),
     ] = False,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="maximum number of nodes at the same time; default: number of cores")
+        int | None,
+        typer.Option(min=1, metavar="N", help="maximum number of nodes at the same time; default: number of cores"),
     ] = None,
 ) -> None:
     """Run a job, bundle, pipeline or component on this machine.

@@ -20,7 +20,7 @@ def simulate(
         str | None,
         typer.Option(metavar="NAME", help="teacher of the job, by name or model; default: the first"),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="port on 127.0.0.1; 0: any free port")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="port on 127.0.0.1; 0: any free port")] = 0,
     model: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="serve this causal language model, with vLLM's API")
     ] = None,

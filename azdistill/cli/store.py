@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Folder = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[FOLDER]",
+        metavar="FOLDER",
         help="a store, or a folder .azdistill that has one; default: that of the runs of the current folder",
     ),
 ]
@@ -76,7 +76,9 @@ def inspect(folder: Folder = None, format: OutputFormat = Format.text) -> None:
 
 @store.command("show")
 def show(
-    words: Annotated[list[str], typer.Argument(metavar="[FOLDER] KEY_PREFIX", help="start of a record's key")],
+    words: Annotated[
+        list[str], typer.Argument(metavar="KEY", help="start of a record's key; before it, a store of another folder")
+    ],
     format: OutputFormat = Format.text,
 ) -> None:
     """Show one record: key, answer, tokens and latency.

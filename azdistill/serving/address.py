@@ -20,7 +20,7 @@ def listen(host: str, port: int) -> socket.socket:
             f"this address cannot be used ({reason})",
             subject=f"--host {host} --port {port}",
             code="port_unavailable",
-            fix="use --port 0 for a free port",
+            fix="use --port 0 for a free port" if port else "give --host an address of this machine",
         ) from None
 
 

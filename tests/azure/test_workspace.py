@@ -45,7 +45,7 @@ def test_inside_a_job_the_address_comes_from_its_variables(tmp_path):
 @pytest.mark.parametrize(
     ("content", "code", "message"),
     [
-        (None, "no_workspace", "no config.json in this folder or one above"),
+        (None, "no_workspace", "no config.json of a workspace in this folder or one above"),
         ('{"workspace_name": "w"}', "missing_field", "has no subscription_id, resource_group"),
         ('{"workspace_name": "w", "subscription_id": 7, "resource_group": "g"}', "missing_field", "no subscription_id"),
     ],

@@ -65,7 +65,11 @@ def checks(azdistill, job):
 def test_without_a_config_the_workspace_is_unknown(azdistill):
     done = azdistill("doctor")
     lines = done.out.splitlines()
-    (number,) = (n for n, line in enumerate(lines) if line.startswith("unknown  workspace: no config.json in this"))
+    (number,) = (
+        n
+        for n, line in enumerate(lines)
+        if line.startswith("unknown  workspace: no config.json of a workspace in this")
+    )
     assert lines[number + 1].startswith("         download it from the studio")
     assert done.code == 0
     assert lines[-1].startswith("problems: 0, unknown: ")

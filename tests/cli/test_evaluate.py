@@ -107,7 +107,7 @@ def test_the_task_of_a_run_is_the_default(azdistill: Command, simulate: Any) -> 
     assert (evaluation.task, evaluation.rows) == ("nli", 3)
     assert evaluation.models[0].metrics.value("accuracy") == pytest.approx(1 / 3, abs=1e-6)  # `You said: yes`
     assert evaluation.models[0].metrics.value("answered") == 2  # `You said: perhaps` is not valid
-    done = azdistill("evaluate", "-m", url, "-d", "runs/first", "--task", "conversation", "--json")
+    done = azdistill("evaluate", "-m", url, "-d", "first", "--task", "conversation", "--json")
     assert ModelEvaluation.model_validate_json(done.out).task == "conversation"
 
 

@@ -186,4 +186,4 @@ def test_an_address_of_other_machines_is_pointed_out(azdistill: Command, folder:
 def test_an_unknown_host_is_wrong_input(azdistill: Command, run: Path) -> None:
     done = azdistill("serve", run, "--host", "192.0.2.1", "--port", "0")
     assert done.code == 2
-    assert "this address cannot be used (Cannot assign requested address)" in done.err
+    assert "this address cannot be used (Cannot assign requested address); give --host an address" in done.err
