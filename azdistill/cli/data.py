@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from azdistill.data.cases import SourcedCase
     from azdistill.data.preview import Preview
 
+# Reasons for which a row with another label, or with an integer of another data set, is rejected.
+LABEL_REASONS = ("label_order", "unknown_label")
+
 data = typer.Typer(rich_markup_mode=None)
 
 
@@ -93,7 +96,7 @@ def _show_file(file: Path, task: str, labels: str | None, student: Path | None, 
         fix = "name a row too: azdistill data show RUN ROW; or name a file or folder of rows"
         raise InputError("a run", file=file, code="no_row", fix=fix)
     max_rows = MAX_ROWS if text_bytes(file) > MAX_BYTES else 0
-    read = preview(file, _task(task, labels), max_rows=max_rows, kept=rows)
+    read = preview(file, _task(task, labels), max_rows=max_rows, kept=rows, task_name=task)
     _print_summary(file, read)
     if not read.usable:
         raise DataError("no row can be used", file=file, code="no_rows", fix=_fix(read))
@@ -107,6 +110,8 @@ def _fix(read: "Preview") -> str:
     """The change that makes the rows usable, by the most frequent reason for which they are rejected."""
     from azdistill.data.columns import ADD_HEADER
 
+    if read.reasons[0][0] in LABEL_REASONS:
+        return "name the labels of the rows in the order of their integers: --labels, or labels in a job"
     if read.reasons[0][0] != "missing_field":
         return "correct the rows"
     if read.lacks_header:

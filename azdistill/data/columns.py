@@ -13,6 +13,13 @@ ANSWERS = (
     "reponse", "reply", "resolution", "respuesta", "resposta", "response", "risposta", "solution", "target",
 )  # fmt: skip
 
+# Of columns with the passage that a question is about.
+PASSAGES = ("article", "context", "document", "kontext", "paragraph", "passage", "text")
+
+# Fields of question and answer in rows of a task. The other tasks read a prompt and its completion.
+FIELDS = {"qa": ("question", "answer"), "math": ("question", "answer"), "summarization": ("document", "summary")}
+GENERAL_FIELDS = ("prompt", "completion")
+
 # Longer names are no names of columns.
 LONGEST_NAME, MOST_WORDS = 60, 5
 
@@ -25,8 +32,9 @@ def are_values(names: Iterable[str]) -> bool:
     return any(name.endswith((".", "?", "!")) or len(name.split()) > MOST_WORDS or name.isdecimal() for name in names)
 
 
-def suggested_columns(record: Mapping[str, Any]) -> str:
-    """A value of `data.columns` for a row: its conversation, its named question and answer, or its first two texts.
+def suggested_columns(record: Mapping[str, Any], task: str = "conversation") -> str:
+    """A value of `data.columns` for a row: its conversation, its named question and answer, or its first two texts; for
+    task qa also its passage.
 
     Empty for a row with fewer texts.
     """
@@ -34,14 +42,21 @@ def suggested_columns(record: Mapping[str, Any]) -> str:
         return f"{{messages: {_scalar(conversation)}}}"
     texts = [name for name, value in record.items() if isinstance(value, str) and value.strip()]
     names = [name for name in texts if 0 < len(name) <= LONGEST_NAME and name.isprintable()]
-    question = _first(names, QUESTIONS)
-    answer = _first([name for name in names if name != question], ANSWERS)
+    short = {name.casefold(): name for name in names}
+    question, answer = short.get("q"), short.get("a")
+    if question is None or answer is None:
+        question = _first(names, QUESTIONS)
+        answer = _first([name for name in names if name != question], ANSWERS)
     others = [name for name in names if name not in (question, answer)]
+    passage = _first(others, PASSAGES) if task == "qa" and len(names) > len(GENERAL_FIELDS) else None
+    others = [name for name in others if name != passage]
     question = question or (others.pop(0) if others else None)
     answer = answer or (others.pop(0) if others else None)
     if question is None or answer is None:
         return ""
-    return f"{{prompt: {_scalar(question)}, completion: {_scalar(answer)}}}"
+    columns = dict(zip(FIELDS.get(task, GENERAL_FIELDS), (question, answer), strict=True))
+    columns |= {} if passage is None else {"context": passage}
+    return f"{{{', '.join(f'{field}: {_scalar(name)}' for field, name in columns.items())}}}"
 
 
 def _is_conversation(value: Any) -> bool:

@@ -92,9 +92,10 @@ def preview(
     renames: Renames = NO_RENAMES,
     max_rows: int = 0,
     kept: int = 0,
+    task_name: str = "conversation",
 ) -> Preview:
     """Read the first `max_rows` rows of a file or folder, 0 for all, and keep the first `kept` cases. Raises DataError
-    as `read_records` does."""
+    as `read_records` does. `task_name` chooses the fields of the suggestion."""
     cases: list[SourcedCase] = []
     golds: Counter[Gold | None] = Counter()
     rejects: list[Reject] = []
@@ -121,7 +122,7 @@ def preview(
         except BadRow as error:
             rejects.append(Reject(source=source, reason=error.reason, detail=error.detail))
             if error.reason == "missing_field" and not suggestion and not isinstance(record, BadRow):
-                suggestion = suggested_columns(record)
+                suggestion = suggested_columns(record, task_name)
                 lacks_header = are_values(record) and any(shard.detected().format == "CSV" for shard in shards_of(path))
     return Preview(
         describe_files(path), cases, golds, rejects, shapes, suggestion, lacks_header, unused, names, is_complete

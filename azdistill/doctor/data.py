@@ -9,13 +9,13 @@ from pathlib import Path
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.evaluate import EvaluateConfig
 from azdistill.contracts.prepare import PrepareConfig
-from azdistill.contracts.problems import Problem, has_errors
+from azdistill.contracts.problems import Problem, has_errors, suggest
 from azdistill.contracts.results import MOST_TRUNCATED
 from azdistill.contracts.rows import Gold, gold_texts
 from azdistill.contracts.task import OWN
 from azdistill.data.cases import GENERAL_PROMPTS
 from azdistill.data.checks import check_labels, check_rejects, missing_columns
-from azdistill.data.columns import ADD_HEADER
+from azdistill.data.columns import ADD_HEADER, FIELDS, GENERAL_FIELDS
 from azdistill.data.preview import Preview, preview
 from azdistill.data.reject_counts import RejectCounts
 from azdistill.doctor.gates import few_rows
@@ -193,7 +193,7 @@ def _check_file(config: PrepareConfig, name: str, path: Path) -> FileCheck:
     try:
         max_rows = MAX_ROWS if text_bytes(path) > MAX_BYTES else 0
         task = task_of(config.task, labels=config.labels)
-        read = preview(path, task, config.sliced_by, config.columns or {}, max_rows)
+        read = preview(path, task, config.sliced_by, config.columns or {}, max_rows, task_name=config.task)
     except DataError as error:
         return FileCheck(name, "", [_of_file(problem, name, path) for problem in error.problems])
     checked = FileCheck(name, "", [], columns=read.columns, is_complete=read.is_complete)
@@ -205,12 +205,29 @@ def _check_file(config: PrepareConfig, name: str, path: Path) -> FileCheck:
     return replace(
         checked,
         summary=f"{path.name}: {describe(read)}",
-        problems=[replace(problem, field=("data", name), value=str(path)) for problem in _warnings(read)],
+        problems=[
+            *(replace(problem, field=("data", name), value=str(path)) for problem in _warnings(read)),
+            *_unread_columns(config, read),
+        ],
         rows=read.usable if read.is_complete else None,
         references=read.references,
         reference_fix=_reference_fix(config, read),
         golds=read.golds,
     )
+
+
+def _unread_columns(config: PrepareConfig, read: Preview) -> Iterator[Problem]:
+    """An error for each field of `data.columns` that the task does not read, such as a misspelt one."""
+    shapes = {field for shape in read.shapes for field in shape.split(" + ")}
+    for name, column in (config.columns or {}).items():
+        if name in read.unused and name not in shapes:
+            yield Problem(
+                code="unread_column",
+                message=f"task {config.task} does not read field {name!r}",
+                fix=suggest(name, sorted({*FIELDS.get(config.task, GENERAL_FIELDS), *CONTENT})),
+                field=("data", "columns", name),
+                value=column,
+            )
 
 
 def _of_file(problem: Problem, name: str, path: Path) -> Problem:

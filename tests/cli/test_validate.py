@@ -99,6 +99,15 @@ def test_columns_that_no_row_has_are_errors(
     assert [line[: len(text)] for line, text in zip(lines, expected, strict=True)] == expected
 
 
+def test_a_field_that_the_task_does_not_read_is_an_error(azdistill: Command, job: Path) -> None:
+    for name in ("rows.jsonl", "test.jsonl"):
+        job.with_name(name).write_text(f'{{"Q": "Where is {name}?", "A": "Here."}}\n')
+    job.write_text(JOB.replace("data:\n", "data:\n  columns: {prompt: Q, completoin: A}\n", 1))
+    done = azdistill("validate", job)
+    expected = f"{job}:4: data.columns.completoin='A': task conversation does not read field 'completoin'; did you mean"
+    assert (done.code, done.err.splitlines()[0]) == (2, f"{expected} 'completion'?")
+
+
 @pytest.mark.parametrize(("words", "warning"), [(2, ""), (3, "2 of 3 reference answers are longer, so the student's")])
 def test_a_limit_that_would_cut_answers_as_long_as_the_references(
     azdistill: Command, job: Path, words: int, warning: str

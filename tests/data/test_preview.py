@@ -85,6 +85,19 @@ def test_columns_are_suggested_by_their_names_and_order(row: dict[str, Any], exp
     assert suggested_columns(row) == ("{prompt: user_message, completion: reply}" if expected is None else expected)
 
 
+@pytest.mark.parametrize(
+    ("task", "row", "expected"),
+    [
+        ("qa", {"Passage": "Rome.", "Q": "Where?", "A": "Rome"}, "{question: Q, answer: A, context: Passage}"),
+        ("qa", {"text": "Where?", "reply": "Rome"}, "{question: text, answer: reply}"),
+        ("summarization", {"body": "Long.", "tldr": "Short."}, "{document: body, summary: tldr}"),
+        ("nli", {"Frage": "A?", "Antwort": "neutral"}, "{prompt: Frage, completion: Antwort}"),
+    ],
+)
+def test_the_fields_of_a_suggestion_are_those_of_the_task(task: str, row: dict[str, str], expected: str) -> None:
+    assert suggested_columns(row, task) == expected
+
+
 def test_the_suggested_columns_read_the_file(tmp_path: Path, yaml_value: Callable[[str], Any]) -> None:
     (tmp_path / "rows.csv").write_text("Nr;Frage;Antwort\n1;Wo?;Hier.\n")
     suggestion = preview(tmp_path / "rows.csv", TASKS["conversation"]).suggestion
