@@ -26,7 +26,7 @@ TEXT = "text"
 PAGE = """# What each signal adds
 
 A student can learn from more than the text of the teacher's answers: [training losses](losses.md) has all signals.
-This page compares them on one small task, and tells what each adds to text alone. `make bench-signals` measures it
+This page compares them on one small task, and shows what each adds to text alone. `make bench-signals` measures it
 and writes this page; the jobs are in [pipelines/signals](../pipelines/signals/README.md).
 
 **The task** is translation from a small invented language. Most words have two translations, of which one fits the
@@ -78,7 +78,7 @@ than too small. The intervals cover the choice of rows, and neither the seeds no
 endpoint forms its batches by the time at which requests arrive, so its scores differ in the last digits, and with them
 the training: two studies gave 52% and 61% for `scorer`.
 
-The teacher's answers are samples here, which is where distributions tell most; with answers at temperature 0 there is
+The teacher's answers are samples here, for which distributions add most; with answers at temperature 0 there is
 less to add. Self-distillation needs a student that uses an answer in its prompt, as models that follow instructions
 do. This one starts from random weights: the stored answer is less likely for it with that prompt than without. A
 signal that adds nothing here may add something to a large student, and the other way round. Compare the signals on

@@ -12,8 +12,6 @@ from azdistill.contracts.prepare import PrepareConfig
 from azdistill.contracts.rows import SPLITS, Split
 from azdistill.data.row_store import Integers, RowTable
 
-# Splits that are drawn from the training rows when they have no file, in this order.
-DRAWN: tuple[Split, ...] = ("test", "validation")
 TRAIN, VALIDATION, TEST = map(SPLITS.index, ("train", "validation", "test"))
 
 # Reasons of rows that are left out, and what a row of the reason does to the other row.

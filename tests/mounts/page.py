@@ -20,10 +20,10 @@ disk does. Storage with a hierarchical namespace was not tried.
   leaves an empty file where one was open, even after `fsync`.
 - **A file that is open for writing is visible, and empty.** A reader on another node that opens it then sees it empty
   for as long as its own mount lasts.
-- **A mount remembers what it has read.** When another node replaces or deletes a file, a mount that has looked at it
+- **A mount caches what it has read.** When another node replaces or deletes a file, a mount that has read it
   before shows the old one, until it is mounted again. The runtime's setting `DATASET_MOUNT_ATTRIBUTE_CACHE_TTL` is the
   number of seconds; by default it never expires.
-- **New names appear at once** in listings and for `open`, on all nodes.
+- **New names appear immediately** in listings and for `open`, on all nodes.
 - **A folder that is renamed over an empty folder is moved into it.** Rename folders to free names only.
 - **A file that is deleted while it is open** is called `.fuse_hidden*` until it is closed, and a moment longer.
 - **Locks and permissions end at the node.** `flock` works among processes of one node, and other nodes do not see it.
