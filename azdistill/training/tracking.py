@@ -69,8 +69,8 @@ class LogToMLflow(TrainerCallback):
         if not self._enabled or time.monotonic() < self._next_attempt:
             return
         try:
+            self._send_metrics()  # first: a sweep needs its objective, and no parameter
             self._send_params()
-            self._send_metrics()
         except Exception as error:  # MLflow, its plugins, requests and azure-core have no common base class
             self._next_attempt = time.monotonic() + self._pause_s
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
