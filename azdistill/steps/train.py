@@ -72,7 +72,7 @@ def train(arguments: Arguments[Config], scoring: ScoringSource | None = None) ->
     read_manifest(arguments.inputs["curated"])  # fails before the slow imports
     from azdistill.students.errors import fitting_memory, saving
     from azdistill.students.gpus import check_gpus
-    from azdistill.training.checkpoints import delete_all
+    from azdistill.training.checkpoints import checkpoints_of_jobs, delete_all
     from azdistill.training.fine_tune import fine_tune
 
     config, inputs, outputs = arguments.config.resolved(), arguments.inputs, arguments.outputs
@@ -95,6 +95,7 @@ def train(arguments: Arguments[Config], scoring: ScoringSource | None = None) ->
         open_folder(outputs["model"])
         open_folder(outputs["metrics"])
         checkpoints.mkdir(parents=True, exist_ok=True)
+        at_start = checkpoints_of_jobs(jobs, inputs_hash)
     tokenized = local_folder(f"azdistill-{inputs_hash[:HASH_DIGITS]}-{checkpoints.name}")
     is_main = int(os.environ.get("RANK", "0")) == 0
     with fitting_memory(MEMORY_FIX), scoring.open() if scoring and is_main else nullcontext() as scorer:
@@ -117,7 +118,7 @@ def train(arguments: Arguments[Config], scoring: ScoringSource | None = None) ->
         models = {"student": inputs["student"], **teachers, **(scoring.models if scoring else {})}
         provenance = provenance_of(config, {name: fingerprint(folder) for name, folder in models.items()})
         _write_outputs(tuned, outputs, provenance, scorer)
-        delete_all(jobs, checkpoints, inputs_hash)
+        delete_all(jobs, checkpoints, inputs_hash, at_start)
         shutil.rmtree(tokenized, ignore_errors=True)
 
 

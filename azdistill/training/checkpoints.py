@@ -8,7 +8,7 @@ import hashlib
 import logging
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -167,15 +167,23 @@ def find_best(folder: Path, inputs_hash: str, step: int, resumed: Path | None = 
     return best if is_usable else None
 
 
-def delete_all(folder: Path, of_job: Path, inputs_hash: str) -> None:
+def checkpoints_of_jobs(folder: Path, inputs_hash: str) -> frozenset[Path]:
+    """Our checkpoints in the folders of all jobs in `folder`."""
+    return frozenset(path for job in folder.iterdir() for path in _our_checkpoints(job, inputs_hash))
+
+
+def delete_all(folder: Path, of_job: Path, inputs_hash: str, at_start: Collection[Path]) -> None:
     """Delete the checkpoints of a finished training in `of_job`, and the complete ones of earlier jobs in `folder`.
 
-    An incomplete one may be written by a job that trains the same at this moment.
+    A job with a checkpoint that is not among those `at_start` of this training trains the same at this moment, and
+    needs its own. It may be writing an incomplete one.
     """
     delete_checkpoints(of_job, inputs_hash)
-    for checkpoint in (path for job in folder.iterdir() for path in _our_checkpoints(job, inputs_hash)):
-        if _state_of(checkpoint) != "incomplete":
-            shutil.rmtree(checkpoint, ignore_errors=True)
+    for job in folder.iterdir():
+        checkpoints = _our_checkpoints(job, inputs_hash)
+        for checkpoint in checkpoints if set(checkpoints) <= set(at_start) else ():
+            if _state_of(checkpoint) != "incomplete":
+                shutil.rmtree(checkpoint, ignore_errors=True)
     for empty in (*folder.iterdir(), folder):
         with suppress(OSError):  # not empty, or not a folder
             empty.rmdir()

@@ -13,6 +13,7 @@ from azdistill.contracts.errors import InputError
 from azdistill.training.callbacks import SaveOnSchedule, has_stopped_early
 from azdistill.training.checkpoints import (
     MARKER,
+    checkpoints_of_jobs,
     complete_checkpoint,
     damaged_file,
     delete_all,
@@ -171,9 +172,22 @@ def test_checkpoints_of_other_jobs_are_resumed_if_newer_and_never_deleted(tmp_pa
     before = contents(other)
     assert last_checkpoint(own, "same", [other]) == other / "checkpoint-9"
     assert contents(other) == before
-    delete_all(tmp_path, own, "same")
+    delete_all(tmp_path, own, "same", checkpoints_of_jobs(tmp_path, "same"))
     assert names(tmp_path) == ["other"]
     assert names(other) == ["checkpoint-10", "checkpoint-11"]
+
+
+def test_the_checkpoints_of_a_job_that_trains_the_same_at_this_moment_are_kept(tmp_path):
+    """Else it could not be resumed, and would save its last weights in place of the best ones."""
+    own, ended, running = (tmp_path / name for name in ("own", "ended", "running"))
+    for job in (own, ended, running):
+        write_checkpoint(job, 8)
+    at_start = checkpoints_of_jobs(tmp_path, "same")
+    write_checkpoint(own, 9)
+    write_checkpoint(running, 9)
+    delete_all(tmp_path, own, "same", at_start)
+    assert names(tmp_path) == ["running"]
+    assert names(running) == ["checkpoint-8", "checkpoint-9"]
 
 
 def test_foreign_files_are_neither_resumed_nor_deleted(tmp_path):
