@@ -1,15 +1,13 @@
 """Render prompts for the teacher as `teacher.prompting` asks. See docs/prompting.md."""
 
+from azdistill.contracts.reasoning import END_THINK, THINK
 from azdistill.contracts.requests import Prompting
 from azdistill.contracts.rows import Message
-
-# A teacher's reasoning is between these tags, before the answer.
-THINK, THOUGHT = "<think>", "</think>"
 
 # The texts below are part of the store keys: another wording would buy all answers again.
 CHAIN_OF_THOUGHT = (
     f"Reason before you answer. Begin with {THINK}, work towards the answer step by step and check what you found, "
-    f"and end the reasoning with {THOUGHT}. After it write only the answer, in the form that was asked for, and "
+    f"and end the reasoning with {END_THINK}. After it write only the answer, in the form that was asked for, and "
     "nothing about how you came to it."
 )
 
@@ -26,7 +24,7 @@ def chain_of_density(words: int) -> str:
         "these entities too. An entity is a person, place, thing, number, date or event. It matters to the text, is "
         "specific, is named in five words or fewer, and stands in the text itself. Make room by joining and shortening "
         "sentences and by leaving out empty phrases, never by dropping an entity. Each draft has to be understood by "
-        f"someone who doesn't know the text. End the drafts with {THOUGHT}, and after it write only the fifth draft "
+        f"someone who doesn't know the text. End the drafts with {END_THINK}, and after it write only the fifth draft "
         f"again, of at most {words} words, without a heading."
     )
 

@@ -1,12 +1,12 @@
 """Turn an expert's answer into a choice of the response: truncated, with reasoning and with log probabilities."""
 
+from azdistill.contracts.reasoning import END_THINK, THINK
 from azdistill.contracts.simulation import Simulation
 from azdistill.simulate.logprobs import logprobs
 from azdistill.simulate.rng import draw
 from azdistill.simulate.wire import ChatRequest, ResponseChoice, count_tokens, first_tokens
 
 QUOTED_TOKENS = 24
-THINK = "<think>"
 CONCLUSIONS = (
     "I look at what was said before, then answer.",
     "Nothing that was said before speaks against it.",
@@ -19,7 +19,7 @@ def build_choice(simulation: Simulation, request: ChatRequest, answer: str, inde
     form = simulation.reasoning or ("think" if _asks_for_reasoning(request) else None)
     trace = reasoning_trace(simulation, request, index) if form else ""
     text = _truncate(simulation, request, answer, count_tokens(trace), index)
-    content = f"{THINK}\n{trace}\n</think>\n\n{text}" if form == "think" else text
+    content = f"{THINK}\n{trace}\n{END_THINK}\n\n{text}" if form == "think" else text
     return ResponseChoice(
         content=content,
         finish_reason="stop" if text == answer else "length",

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import TemplateError
 
 from azdistill.contracts.errors import DataError
+from azdistill.contracts.reasoning import END_THINK, THINK
 from azdistill.contracts.rows import Message
 from azdistill.contracts.time_limit import TimeLimitExceeded, time_limit
 
@@ -24,7 +25,6 @@ PINNED_DATE = date(2024, 7, 26)
 # Separates the lines that are added to a template from the original.
 MARKER = "{# azdistill #}"
 
-THINK, END_THINK = "<think>", "</think>"
 # A thinking phase without thoughts, as Qwen3 writes it.
 EMPTY_THINKING = f"{THINK}\n\n{END_THINK}\n\n"
 

@@ -9,12 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from azdistill.contracts.errors import DataError
+from azdistill.contracts.reasoning import END_THINK, THINK
 from azdistill.contracts.rows import Message
 from azdistill.students.chat_template import (
     ASSISTANT,
-    END_THINK,
     SYSTEM,
-    THINK,
     USER,
     open_thinking,
     render,

@@ -4,14 +4,16 @@ import re
 import unicodedata
 from collections.abc import Callable
 
+from azdistill.contracts.reasoning import END_THINK, THINK
+
 _STATED = re.compile(r"(?:\b(?:answer|label)\b\W{0,4}(?:is\b|:|=)|####)\W{0,2}?[ \t]*(\S[^\n]*)", re.IGNORECASE)
 
 
 def without_reasoning(text: str) -> str:
     """The answer without a reasoning trace in <think> before it; empty when the trace never ends."""
-    if "</think>" in text:
-        return text.rpartition("</think>")[2].strip()
-    return "" if text.lstrip().startswith("<think>") else text.strip()
+    if END_THINK in text:
+        return text.rpartition(END_THINK)[2].strip()
+    return "" if text.lstrip().startswith(THINK) else text.strip()
 
 
 def stated_answer(text: str) -> str | None:

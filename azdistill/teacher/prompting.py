@@ -1,6 +1,6 @@
 """Apply `teacher.trace` to the reasoning in a teacher's answers. See docs/prompting.md."""
 
-from azdistill.contracts.prompting import THINK, THOUGHT
+from azdistill.contracts.reasoning import END_THINK, THINK
 from azdistill.contracts.requests import Prompting, RequestConfig
 
 # Reject reason of a row whose answer lacks the reasoning that the job asks for.
@@ -10,7 +10,7 @@ NO_TRACE = "no_trace"
 def apply_trace(completion: str, trace: str | None, config: RequestConfig) -> tuple[str, str | None]:
     """Completion and trace of a row by `teacher.trace`: strip the reasoning, keep it in the completion, or split it."""
     if config.trace == "keep" and not _is_blank(trace):
-        return f"{THINK}\n{trace}\n{THOUGHT}\n\n{completion}", None
+        return f"{THINK}\n{trace}\n{END_THINK}\n\n{completion}", None
     return completion, trace if config.trace == "split" else None
 
 

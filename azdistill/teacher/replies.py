@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from azdistill.contracts.prompting import THINK, THOUGHT
+from azdistill.contracts.reasoning import END_THINK, THINK
 
 RETRIED = frozenset({408, 424, 429})
 FATAL = {
@@ -280,7 +280,7 @@ def _text_and_trace(message: Mapping[str, Any]) -> tuple[str, str | None]:
 def _split_trace(text: str) -> tuple[str, str | None]:
     """A trace that was cut has no end tag, and no answer after it. One whose `<think>` is part of the chat template has
     no start tag."""
-    head, end, answer = text.partition(THOUGHT)
+    head, end, answer = text.partition(END_THINK)
     begins = head.lstrip().startswith(THINK)
     if begins or (end and THINK not in head):
         return answer.lstrip(), head.lstrip().removeprefix(THINK).strip()

@@ -15,9 +15,10 @@ import numpy as np
 
 from azdistill.contracts.errors import DataError
 from azdistill.contracts.logprobs import NO_TOKEN
+from azdistill.contracts.reasoning import THINK
 from azdistill.contracts.rows import Message, TrainRow, canonical
 from azdistill.contracts.train import TrainConfig
-from azdistill.students.chat_template import REJECTED_BY_TEMPLATE, THINK
+from azdistill.students.chat_template import REJECTED_BY_TEMPLATE
 from azdistill.students.template import TokenizedRow, TopK, TrainOn, target_turns, tokenize_rows
 from azdistill.training.alignment import Aligner
 from azdistill.training.dataset import TokenizedRows, is_intact, record_batch, table_of, writing
