@@ -1,10 +1,10 @@
 """Summary of a run on the terminal, from report.json."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from azdistill.metrics.registry import metric_named
@@ -45,16 +45,18 @@ def _judge_warning(report: Report) -> str | None:
 
 
 def _metrics(report: Report) -> Table:
-    table = Table("", "teacher", "baseline", "student", "student is", title_justify="left")
-    for row in comparison(report):
-        if row.on_console:
-            table.add_row(*map(Text, (row.label, *row.cells, row.compared)))
-    return table
+    rows = [(row.label, *row.cells, row.compared) for row in comparison(report) if row.on_console]
+    return _table(("", "teacher", "baseline", "student", "student is"), rows)
 
 
 def _tables(*tables: Cells | None) -> Iterator[Table]:
     for table in filter(None, tables):
-        shown = Table(*table.columns)
-        for row in table.rows:
-            shown.add_row(*map(Text, row))
-        yield shown
+        yield _table(table.columns, table.rows)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A word that is wider than its column continues on the next line."""
+    table = Table(*(Column(column, overflow="fold") for column in columns))
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table

@@ -106,6 +106,10 @@ def test_every_form_has_the_figures(distil: Distil, form: Callable[[Report], str
     assert "simulated" in text
 
 
+def test_no_word_is_cut_off_on_a_narrow_terminal(distil: Distil) -> None:
+    assert "…" not in terminal(read_report(distil()), width=50)
+
+
 @pytest.mark.parametrize("form", [html, markdown])
 def test_the_terms_of_a_loss_have_a_table(distil: Distil, form: Callable[[Report], str]) -> None:
     report = read_report(distil())

@@ -165,7 +165,7 @@ class Run:
         if changed := differences(record.key, resolved.key):
             return changed
         if record.state != "completed":
-            return [f"its last attempt was {'interrupted' if record.state == 'running' else record.state}"]
+            return ["its last attempt " + ("failed" if record.state == "failed" else "was interrupted")]
         if self.pipeline.force_rerun or not node.component.deterministic:
             return ["settings.force_rerun: true" if self.pipeline.force_rerun else "is_deterministic: false"]
         if node.name in self.forced:

@@ -72,7 +72,7 @@ jobs:
   after: {command: "cat ${{inputs.x}}", inputs: {x: "${{parent.jobs.bad.outputs.out}}"}}
 """.replace("@FLAG@", str(project.root / "flag")))  # fmt: skip
     assert project.states() == {"bad": "failed", "after": "skipped"}
-    assert project.explain()["bad"].reasons == ("its last attempt was failed",)
+    assert project.explain()["bad"].reasons == ("its last attempt failed",)
     project.write("flag", "x")
     assert project.states() == {"bad": "completed", "after": "completed"}
 
