@@ -508,6 +508,14 @@ QUOTA = [
         sections={"compute": CLUSTERS},
     ),
     FirstDayFault(
+        "the job uses one of several GPUs of the cluster's nodes",
+        with_size("STANDARD_NC48ADS_A100_V4"),
+        GPU_CLUSTER,
+        "idle_gpus",
+        "unknown",
+        sections={"compute": CLUSTERS},
+    ),
+    FirstDayFault(
         "the region does not list the VM size of the cluster",
         with_size("STANDARD_NC6"),
         GPU_CLUSTER,

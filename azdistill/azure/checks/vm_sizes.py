@@ -83,6 +83,7 @@ def check_size_of_cluster(
     if quota.status == "problem":
         yield quota
     yield from _check_gpus(checked, size, nodes, training)
+    yield from _idle_gpus(checked, size, nodes)
 
 
 def _check_quota(client: "MLClient", region: Region, checked: str, size: Any, count: int, spot: bool) -> CheckResult:
@@ -120,6 +121,16 @@ def _check_gpus(
             return
     if any(node.step == "train" for node in nodes):
         yield from _check_memory(checked, str(size.name), training)
+
+
+def _idle_gpus(checked: str, size: Any, nodes: Sequence[ComputeNode]) -> Iterator[CheckResult]:
+    """GPUs of a cluster's nodes that step train leaves idle: the job does not know the VM size of a cluster."""
+    gpus = int(size.gpus or 0)
+    for node in nodes:
+        if node.step == "train" and node.processes < gpus:
+            message = f"step train uses {node.processes} of the {gpus} GPUs of {size.name}"
+            fix = f"set compute.train_processes to {gpus}, or name a cluster whose nodes have one GPU"
+            yield unknown(checked, "idle_gpus", message, fix)
 
 
 def _needs_gpu(node: ComputeNode) -> bool:

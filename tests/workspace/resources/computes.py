@@ -114,6 +114,7 @@ def usages(workspace: "SimulatedWorkspace", request: Request) -> Reply:
 def vm_sizes(workspace: "SimulatedWorkspace", _request: Request) -> Reply:
     sizes = [
         ("Standard_NC24ads_A100_v4", "standardNCADSA100v4Family", 24, 1),
+        ("Standard_NC48ads_A100_v4", "standardNCADSA100v4Family", 48, 2),
         ("Standard_NC4as_T4_v3", "standardNCASv3_T4Family", 4, 1),
         ("Standard_E4s_v3", "standardESv3Family", 4, 0),
     ]
