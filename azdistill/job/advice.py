@@ -11,7 +11,14 @@ from azdistill.engine.pipeline.vm_sizes import check_name, vm_size
 from azdistill.job.catalog import Facts, TeacherFacts, built_in
 from azdistill.job.compute_checks import SIZES
 from azdistill.job.gpu_settings import missing_packages
-from azdistill.job.memory import gpu_of, scorer_gb, teachers_of_unknown_size, training_of
+from azdistill.job.memory import (
+    gpu_of,
+    prediction_gb,
+    scorer_gb,
+    teachers_of_unknown_size,
+    training_of,
+    vm_for_prediction,
+)
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES, is_remote
 from azdistill.job.plan import step_configs
@@ -64,6 +71,7 @@ def advice(job: DistillationJob, today: date | None = None) -> list[Problem]:
         _model_name,
         _vm_sizes,
         _gpu_memory,
+        _prediction_memory,
         _teacher_memory,
         _scorer_memory,
         _idle_gpus,
@@ -297,6 +305,24 @@ def _gpu_memory(job: DistillationJob) -> Iterator[Problem]:
         fix = ", or ".join(what_would_fit(training)) or "choose a smaller student"
         message = f"{needed} {extent}, and a GPU of this size has {gpu.gpu_memory_gb}"
         yield _warning("exceeds_gpu_memory", GPU_SIZE, job.compute.gpu_instance_type, message, fix)
+
+
+def _prediction_memory(job: DistillationJob) -> Iterator[Problem]:
+    """A student that is trained on this GPU, by QLoRA or divided, or on another one, and does not fit it in predict."""
+    own = job.compute.predict_instance_type
+    name = own or job.compute.gpu_instance_type
+    student, gpu = job.known.student(job.student.model), vm_size(name) if job.compute.gpu == SERVERLESS else None
+    needed = prediction_gb(student, gpu) if student and gpu else None
+    if student and gpu and needed and needed > gpu.gpu_memory_gb:
+        dtype = "bfloat16" if gpu.bfloat16 else "float32"
+        message = (
+            f"the steps predict need at least {needed:,.0f} GB for the weights of {student.name} in {dtype}, and a GPU "
+            f"of this size has {gpu.gpu_memory_gb}"
+        )
+        larger = vm_for_prediction(student)
+        fix = f"set compute.predict_instance_type to {larger}" if larger else "choose a smaller student"
+        field = ("compute", "predict_instance_type") if own else GPU_SIZE
+        yield _warning("exceeds_gpu_memory", field, name, message, fix)
 
 
 def _teacher_memory(job: DistillationJob) -> Iterator[Problem]:

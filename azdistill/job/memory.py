@@ -325,6 +325,20 @@ def teachers_of_unknown_size(job: "DistillationJob") -> list[tuple[int, str]]:
     return [(n, teacher.model) for n, teacher in enumerate(job.white_box) if _parameters(job, teacher.model) is None]
 
 
+def prediction_gb(student: StudentFacts, gpu: VmSize) -> float | None:
+    """GB that step predict needs at least on a GPU: the weights, as it loads them, and the reserve. The cache of the
+    batch is not counted. None if the student's size is unknown."""
+    if student.parameters is None:
+        return None
+    return student.parameters * (2 if gpu.bfloat16 else 4) + RESERVE_GB + RESERVE_FRACTION * gpu.gpu_memory_gb
+
+
+def vm_for_prediction(student: StudentFacts) -> str | None:
+    """The first recommended VM size whose GPU has that memory. None if no size has, or the size is unknown."""
+    needed = ((name, prediction_gb(student, VM_SIZES[name])) for name in RECOMMENDED)
+    return next((name for name, gb in needed if gb and gb <= VM_SIZES[name].gpu_memory_gb), None)
+
+
 def training_of_pipeline(document: Mapping[str, Any]) -> Training | None:
     """The training of a compiled pipeline on an unknown GPU. None without a student of the built-in catalog."""
     inputs, node = document.get("inputs", {}), document["jobs"].get("train")

@@ -1,5 +1,6 @@
 """Warnings about valid jobs."""
 
+import re
 from datetime import date
 from typing import Any
 
@@ -20,6 +21,7 @@ BASE = {
 
 # A VM size that is not known here, so that its memory is not compared with the student.
 CLUSTER = {"gpu": "a-cluster"}
+T4, A10 = "Standard_NC4as_T4_v3", "Standard_NV36ads_A10_v5"
 
 
 def warned(**fields: object) -> list[str]:
@@ -292,3 +294,23 @@ def test_a_model_name_with_a_dot_is_a_warning_and_the_default_has_none() -> None
     assert "support-v2" in problem.fix
     assert warned(outputs={"registered_model": "support-v2"}) == []
     assert DistillationJob.model_validate(BASE | {"name": "support.v2"}).registered_model == "support-v2-distilled"
+
+
+@pytest.mark.parametrize(
+    ("student", "train", "compute", "field", "words"),
+    [
+        # Phi-4-mini has 3.84 billion weights, and a T4 computes them in float32.
+        ("phi-4-mini", {}, {"predict_instance_type": T4}, "predict_instance_type", "17 GB .* in float32, .* has 16"),
+        # QLoRA trains 14.7 billion weights in 4 bits, and predict loads them in 16.
+        ("phi-4", {"method": "qlora", "batch_size": 1}, {"gpu_instance_type": A10}, "gpu_instance_type", "31 GB .* 24"),
+    ],
+)
+def test_a_student_that_is_trained_and_does_not_fit_the_gpu_of_predict(
+    student: str, train: dict[str, object], compute: dict[str, str], field: str, words: str
+) -> None:
+    """Else it is known when the teacher and the training are paid."""
+    problems = warnings(student={"model": student}, train=train, compute=compute)
+    (problem,) = (problem for problem in problems if problem.code == "exceeds_gpu_memory")
+    assert dotted(problem.field) == f"compute.{field}"
+    assert re.search(words, problem.message)
+    assert re.search("set compute.predict_instance_type to Standard_N", problem.fix)

@@ -163,7 +163,10 @@ def test_a_secret_is_no_environment_variable() -> None:
         ({"cpu": "a-cluster", "cpu_instance_type": "Standard_ND96new_v9"}, []),
         (
             {"gpu_instance_type": "Standard_NC6s_v3"},
-            [("retired_vm_size", "gpu_instance_type", None), ("exceeds_gpu_memory", "gpu_instance_type", None)],
+            [
+                ("retired_vm_size", "gpu_instance_type", None),
+                *2 * [("exceeds_gpu_memory", "gpu_instance_type", None)],  # of train, and of predict
+            ],
         ),
         ({"predict_instance_type": ONE_GPU, "gpu_instance_type": FOUR_GPUS}, [("several_processes", "batch_size", 8)]),
         (

@@ -508,6 +508,14 @@ QUOTA = [
         sections={"compute": CLUSTERS},
     ),
     FirstDayFault(
+        "the GPU that answers the test rows is too small for the student",
+        nothing,
+        "serverless Standard_NC4as_T4_v3",
+        "prediction_memory",
+        "unknown",
+        sections={"compute": {"predict_instance_type": "Standard_NC4as_T4_v3"}},
+    ),
+    FirstDayFault(
         "the job uses one of several GPUs of the cluster's nodes",
         with_size("STANDARD_NC48ADS_A100_V4"),
         GPU_CLUSTER,

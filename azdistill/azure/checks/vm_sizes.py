@@ -9,7 +9,7 @@ from azdistill.azure.checks.result import CheckResult, failed, ok, unknown
 from azdistill.azure.roles import workspace_options
 from azdistill.engine.pipeline.vm_sizes import vm_size
 from azdistill.job.components import STEPS, step_of
-from azdistill.job.memory import Training
+from azdistill.job.memory import Training, prediction_gb, vm_for_prediction
 from azdistill.job.training_settings import what_would_fit
 
 if TYPE_CHECKING:
@@ -121,6 +121,8 @@ def _check_gpus(
             return
     if any(node.step == "train" for node in nodes):
         yield from _check_memory(checked, str(size.name), training)
+    if any(node.step == "predict" for node in nodes):
+        yield from _check_prediction_memory(checked, str(size.name), training)
 
 
 def _idle_gpus(checked: str, size: Any, nodes: Sequence[ComputeNode]) -> Iterator[CheckResult]:
@@ -148,6 +150,19 @@ def _check_memory(checked: str, size: str, training: Training | None) -> Iterato
             f"{training.gpu.gpu_memory_gb} GB"
         )
         yield unknown(checked, "gpu_memory", message, ", or ".join(what_would_fit(training)) or "use a smaller student")
+
+
+def _check_prediction_memory(checked: str, size: str, training: Training | None) -> Iterator[CheckResult]:
+    """A student whose weights do not fit the GPU of the steps predict, which load them unquantized."""
+    gpu = vm_size(size)
+    needed = prediction_gb(training.student, gpu) if training and gpu else None
+    if training and gpu and needed and needed > gpu.gpu_memory_gb:
+        message = (
+            f"predict needs at least {needed:.0f} GB for the weights, and a GPU of {size} has {gpu.gpu_memory_gb} GB"
+        )
+        larger = vm_for_prediction(training.student)
+        fix = f"run predict on {larger}" if larger else "use a smaller student"
+        yield unknown(checked, "prediction_memory", message, fix)
 
 
 def list_sizes(client: "MLClient", region: Region) -> str:
