@@ -104,8 +104,8 @@ def _check_files(pipeline: Pipeline, root: YamlNode) -> None:
             uploads.setdefault(str(value.local), (root.at(*field), value))
         elif isinstance(value, Data) and value.path.startswith("azureml://") and (reason := unsafe_path(value.path)):
             root.at(*field).error("unsafe_path", reason, "write the path without them", value=value.path)
-        elif isinstance(value, Data) and (name := unversioned_asset(value.path)) is not None:
-            message, fix = "Azure ML requires a version", f"write azureml:{name.rstrip(':@')}:VERSION"
+        elif isinstance(value, Data) and (name := unversioned_asset(value.path)):
+            message, fix = "Azure ML requires a version", f"write azureml:{name}:VERSION"
             root.at(*field).error("missing_version", message, fix, scope="azure", value=value.path)
         if isinstance(value, Data) and value.is_remote and SECRET_URL.search(value.path):
             message = "has a password or a parameter that authenticates, and everyone who sees the job can read it"

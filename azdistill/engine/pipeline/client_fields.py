@@ -13,7 +13,7 @@ from typing import Literal
 
 from azdistill.engine.pipeline.authorities import CLIENT
 from azdistill.engine.pipeline.expressions import is_expression, names
-from azdistill.engine.pipeline.labels import check_job_name, check_labels
+from azdistill.engine.pipeline.labels import check_asset_address, check_job_name, check_labels
 from azdistill.engine.pipeline.model import LITERAL_TYPES
 from azdistill.engine.pipeline.yaml_node import YamlNode
 
@@ -473,8 +473,9 @@ def _check_port_mode(node: YamlNode) -> None:
 def check_environment_name(node: YamlNode) -> None:
     """The name of a registered environment has the prefix `azureml:` or is an address."""
     text = str(node.value)
+    check_asset_address(node)
     if not text.startswith(("azureml:", "file:")) and not is_expression(text):
-        fix = f"write azureml:{text}" if ":" in text else f"write azureml:{text}:VERSION"
+        fix = f"write azureml:{text}" if ":" in text or text.startswith("/") else f"write azureml:{text}:VERSION"
         message = "Azure ML requires the prefix azureml: before the name of an environment"
         node.error("wrong_format", message, fix, scope="azure")
 

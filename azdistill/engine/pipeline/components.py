@@ -16,6 +16,7 @@ from azdistill.engine.pipeline.client_fields import (
 from azdistill.engine.pipeline.environments import read_environment
 from azdistill.engine.pipeline.expressions import in_plain_brackets, is_expression, names, with_group
 from azdistill.engine.pipeline.job_values import lower
+from azdistill.engine.pipeline.labels import unversioned_asset
 from azdistill.engine.pipeline.model import ANY, Component, InputPort, Scalar
 from azdistill.engine.pipeline.parallel import JOB_FIELDS as PARALLEL_FIELDS
 from azdistill.engine.pipeline.parallel import check_declared, check_task, read_parallel
@@ -237,6 +238,8 @@ def _code(node: YamlNode) -> Path | None:
         return None
     text = node.text()
     if text is None or re.match(r"azureml:|https?:|git\+", text):
+        if text and (name := unversioned_asset(text)):
+            node.error("missing_version", "Azure ML requires a version", f"write azureml:{name}:VERSION", scope="azure")
         return None
     path = node.document.path.parent / text.removeprefix("file:")
     if not os.path.exists(path):

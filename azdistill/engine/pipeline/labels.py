@@ -29,9 +29,12 @@ MAX_TAGS, MAX_TAG_NAME, MAX_TAG_VALUE = 50, 100, 1000
 
 
 def unversioned_asset(path: str) -> str | None:
-    """The name in the address of an asset of the workspace that has no version, which Azure's client refuses."""
+    """The name in the address of an asset of the workspace that has no version, which Azure's client refuses. NAME for
+    an address without one."""
     match = _SHORT_ADDRESS.fullmatch(path)
-    return None if match is None or _VERSIONED.fullmatch(match["asset"]) else match["asset"]
+    if match is None or _VERSIONED.fullmatch(match["asset"]):
+        return None
+    return re.split("[/:@]", match["asset"])[0] or "NAME"
 
 
 def unsafe_path(address: str) -> str:
@@ -72,6 +75,15 @@ def check_job_name(node: YamlNode) -> None:
     if isinstance(node.value, str) and not ASSET_NAME.fullmatch(node.value):
         message = f"must be {NAME_FORM}, starting with a letter or digit"
         node.error("invalid_name", message, scope="azure", refused_by=SERVICE)
+
+
+def check_asset_address(node: YamlNode) -> None:
+    """Check the address of an environment or a component: slashes are those of an `azureml://` address or of an id in
+    Azure Resource Manager."""
+    text = node.value
+    if isinstance(text, str) and re.match(r"azureml:[^/$]+/", text):
+        message = "Azure ML reads slashes only in the address of a registry (azureml://registries/...)"
+        node.error("wrong_format", message, "write azureml:NAME:VERSION", scope="azure")
 
 
 def check_output_name(node: YamlNode) -> None:

@@ -34,7 +34,7 @@ from azdistill.engine.pipeline.environments import read_environment, warn_unpinn
 from azdistill.engine.pipeline.expressions import PipelineInput, PipelineOutput, input_text, is_expression, reference
 from azdistill.engine.pipeline.job_values import check_input, check_output, lower
 from azdistill.engine.pipeline.kinds import FLOW, JOB_OR_COMPONENT, OtherKind, kind_of
-from azdistill.engine.pipeline.labels import check_job_name
+from azdistill.engine.pipeline.labels import check_asset_address, check_job_name
 from azdistill.engine.pipeline.model import (
     ANY,
     DATA_TYPES,
@@ -306,6 +306,7 @@ class _Reader:
         text = node.text() or ""
         if not text.startswith("azureml:"):
             return self._component_file(node, self.folder / text.removeprefix("file:"))
+        check_asset_address(node)
         if text.endswith("@latest") or "/labels/" in text:
             warn_unpinned(node)
         path = self.registered(text)
