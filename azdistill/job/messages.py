@@ -25,7 +25,7 @@ from azdistill.contracts.problems import (
 )
 from azdistill.contracts.step import StepConfig
 from azdistill.job.catalog import Catalog
-from azdistill.job.shorthand import INHERITED, SHORT, Values, as_written
+from azdistill.job.shorthand import FLAT, INHERITED, SHORT, Values, as_written
 
 # Patterns of the models, as text for messages.
 PATTERNS = {
@@ -91,6 +91,11 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], values: Values) -> Pr
     if kind == "extra_forbidden":
         return replace(problem, fix=_suggestion(detail["loc"], model))
     if kind == "missing":
+        target = FLAT.get(dotted(problem.field))
+        if target and problem.field != detail["loc"]:  # of the short form, whose fields have no sections
+            target = (*target, 0, "model") if target == FLAT["teacher_model"] else target
+            fix = f"add `{dotted(problem.field)}:` ({_description(_field(model, target))})"
+            return replace(problem, message="required field is missing", fix=fix)
         message = "required section is missing" if _section_of(field) else "required field is missing"
         return replace(problem, message=message, fix=f"add {_example(problem.field, field)}")
     if value in (None, ""):

@@ -48,6 +48,18 @@ def test_the_short_form_of_the_tutorials_fills_the_sections() -> None:
     assert parsed.teacher.teachers[0].model == "DeepSeek-V3.2"
 
 
+def test_missing_fields_of_the_short_form_are_no_sections() -> None:
+    with pytest.raises(SpecError) as caught:
+        DistillationJob(task_type="qa")
+    fields = {problem.field[0]: (problem.message, problem.fix) for problem in caught.value.problems}
+    assert fields["teacher_model"] == (
+        "required field is missing",
+        "add `teacher_model:` (name of the model or deployment at the endpoint)",
+    )
+    assert fields["training_data"][1].startswith("add `training_data:` (training rows: a file in JSONL, ")
+    assert fields["student_model"][1].startswith("add `student_model:` (a folder, an azureml: address, or a model ")
+
+
 def test_short_and_full_form_may_not_contradict() -> None:
     with pytest.raises(SpecError, match=r"^training_data: data\.training_data sets the same field; keep one of them$"):
         tutorial(data={"training_data": "other.jsonl"})
