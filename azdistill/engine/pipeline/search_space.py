@@ -131,6 +131,14 @@ def _from_numbers(type: str, numbers: list[float]) -> Distribution:
     return cls(numbers[0], numbers[1], "log" in type, numbers[2] if len(numbers) > 2 else None)
 
 
+def _check_conditional(node: YamlNode) -> None:
+    """Check the distributions in the mappings of a choice: a conditional search space."""
+    for index, value in enumerate(node.value):
+        for name, inner in value.items() if isinstance(value, Mapping) else ():
+            if isinstance(inner, Mapping):
+                _distribution(node.at(index, name))
+
+
 def _choice(node: YamlNode) -> Choice | None:
     values = node.value
     if not isinstance(values, list) or not values:
@@ -144,6 +152,7 @@ def _choice(node: YamlNode) -> Choice | None:
     if any(isinstance(value, Mapping) for value in values):
         message = "the local engine cannot choose between mappings"
         node.error("unsupported_locally", message, "write texts or numbers", scope="local")
+        _check_conditional(node)
         return None
     if not all(isinstance(value, (str, int, float)) for value in values):
         node.error("wrong_type", "must be a list of texts and numbers")

@@ -57,10 +57,13 @@ class YamlNode:
     def value(self) -> Any:
         value: Any = self.document.value
         for key in self.field:
-            value = value.get(key) if isinstance(value, dict) else None
+            if isinstance(value, list) and isinstance(key, int):
+                value = value[key]
+            else:
+                value = value.get(key) if isinstance(value, dict) else None
         return value
 
-    def at(self, *keys: str) -> "YamlNode":
+    def at(self, *keys: str | int) -> "YamlNode":
         return YamlNode(self.document, self.problems, (*self.field, *keys))
 
     def mapping(self) -> Mapping[str, Any]:

@@ -475,6 +475,9 @@ AREAS: Mapping[str, Area] = {
     "sweep": Area({P: SWEEP}, {
         "type: unifrom": Case(P, "type: uniform", "type: unifrom",
             "invalid_choice", "pipeline.yml:19", "jobs.tune.search_space.rate.type", "unifrom"),
+        "a distribution in a conditional search space": Case(P, SPACE,
+            "rate: {type: choice, values: [{a: 1}, {a: {type: uniform, min_value: low, max_value: 1}}]}",
+            "wrong_type", "pipeline.yml:19", "jobs.tune.search_space.rate.values.1.a.min_value", "low"),
         "without min_value: 0.1,": Case(P, "min_value: 0.1, ", "",
             "missing_field", "pipeline.yml:19", "jobs.tune.search_space.rate.min_value"),
         "min_value: low": Case(P, "min_value: 0.1", "min_value: low",
