@@ -1,5 +1,6 @@
 """URL and Entra scope of the chat completions of an endpoint, from the URL that a user pastes."""
 
+import ipaddress
 import re
 from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
@@ -135,3 +136,11 @@ def _other_api(parts: SplitResult, parent: str, last: str) -> InputError:
     else:
         message, fix = f"'/{last}' is another API than chat completions", f"use {base}"
     return InputError(message, code="other_api", fix=fix)
+
+
+def is_loopback(host: str) -> bool:
+    """True for the name or address of a host that only the machine itself reaches."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -1,6 +1,5 @@
 """Resolve the endpoint URL and the authentication of a teacher."""
 
-import ipaddress
 import json
 import os
 import urllib.request
@@ -15,7 +14,7 @@ from azdistill.azure_rest.connections import ConnectionProperties
 from azdistill.azure_rest.identity import Credential, ambient_credential
 from azdistill.azure_rest.workspace import has_workspace
 from azdistill.contracts.azure_ml import azure_ml_job
-from azdistill.contracts.chat_url import chat_url, default_scope
+from azdistill.contracts.chat_url import chat_url, default_scope, is_loopback
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
 from azdistill.contracts.requests import RequestConfig, Teacher, simulator_variable
@@ -188,10 +187,3 @@ def simulated_identity(simulation: Mapping[str, Any]) -> str:
     """Identity of a simulated endpoint for store keys. It replaces the address, which differs in each run."""
     fields = {name: simulation[name] for name in DECIDING_FIELDS if name in simulation}
     return f"simulated:{json.dumps(fields, sort_keys=True)}"
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -307,6 +307,16 @@ def test_the_training_needs_the_roles_for_its_scorer_and_the_teacher_step_does_n
     ] + ["role 'Cognitive Services User' of identity 'jobs' on house"]
 
 
+def test_the_teacher_of_imported_completions_is_not_asked(bundle, client, tmp_path):
+    """Its connection need not exist, nor may the jobs have to read it."""
+    (tmp_path / "answers.jsonl").write_text('{"messages": [], "completion": ""}\n')
+    teacher = {"teachers": [{"model": "DeepSeek-V3.2", "connection": "deepseek"}]}
+    imported = bundle(teacher={**teacher, "completions": str(tmp_path / "answers.jsonl")})
+    results = list(check_bundle(client, imported))
+    assert problems(results) == []
+    assert not [result for result in results if "Secrets Reader" in result.checked]
+
+
 STORE = "azureml://datastores/workspaceblobstore/paths/"
 
 

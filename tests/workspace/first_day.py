@@ -569,4 +569,21 @@ CONNECTIONS = [
     ),
 ]
 
-FAULTS = [*RESOURCES, *ENVIRONMENTS, *IDENTITIES, *ROLES, *QUOTA, *CONNECTIONS]
+
+def _local_model(section: str, **sections: Any) -> FirstDayFault:
+    return FirstDayFault(
+        f"the {section} runs on the user's machine",
+        nothing,
+        "teacher 'local'",
+        "local_endpoint",
+        sections=sections,
+    )
+
+
+LOCAL_MODEL = {"model": "local", "endpoint": "http://localhost:8000/v1"}
+ENDPOINTS = [
+    _local_model("teacher", teacher={"teachers": [LOCAL_MODEL]}),
+    _local_model("judge", judge={"judge_model": LOCAL_MODEL, "rubric": "It is right."}),
+]
+
+FAULTS = [*RESOURCES, *ENVIRONMENTS, *IDENTITIES, *ROLES, *QUOTA, *CONNECTIONS, *ENDPOINTS]

@@ -14,11 +14,11 @@ from azdistill.azure.checks.result import CheckResult, from_problem
 from azdistill.azure.checks.roles import check_registry, check_roles, required_roles
 from azdistill.azure.checks.storage import check_writing, open_datastore, open_named_datastore
 from azdistill.azure.checks.teachers import (
+    asked_models,
     check_connections,
     check_retired,
     endpoint_accesses,
     read_connections,
-    read_teachers,
 )
 from azdistill.azure.checks.workspace import open_workspace
 from azdistill.azure.identities import JobIdentity
@@ -63,13 +63,14 @@ def check_bundle(
     named, no_named = open_named_datastore(client, document)
     if no_named:
         yield no_named
-    nodes, teachers = compute_nodes(document), read_teachers(bundle)
+    nodes, asked = compute_nodes(document), asked_models(bundle, document)
+    teachers = [model for models in asked.values() for model in models]
     clusters, connections = read_clusters(client, nodes), read_connections(client, teachers)
     yield from check_computes(client, nodes, clusters, workspace.location, training_of_pipeline(document))
     identities = list(check_identities(client, workspace, nodes, clusters))
     yield from (result for _, result in identities)
     principals = [known for known, _ in identities if known]
-    accesses = endpoint_accesses(bundle, connections)
+    accesses = endpoint_accesses(asked, connections)
     assets = list(check_assets(client, document))
     sources = [source for source, _ in assets if source]
     required = required_roles(client, workspace, [datastore, named], principals, accesses, sources)
@@ -77,7 +78,7 @@ def check_bundle(
     yield from check_roles(client, required)
     yield from check_connections(teachers, connections)
     if today is not None:
-        yield from check_retired(bundle, today)
+        yield from check_retired(teachers, today)
     yield from (result for _, result in assets)
     yield from check_environments(bundle, vm_sizes(nodes, clusters))
     if registry is not None:

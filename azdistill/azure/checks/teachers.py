@@ -6,12 +6,14 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from azdistill.azure.checks.result import CheckResult, failed, from_problem, look_up, ok, unknown
 from azdistill.azure.checks.roles import EndpointAccess
 from azdistill.azure.roles import workspace_options
 from azdistill.azure.workspace import cloud_of_client
 from azdistill.azure_rest.connections import ConnectionProperties, read_properties
+from azdistill.contracts.chat_url import is_loopback
 from azdistill.contracts.errors import InputError
 from azdistill.contracts.files import read_json
 from azdistill.contracts.layout import JUDGE_INPUT, SCORER_INPUT, TEACHERS_INPUT
@@ -20,9 +22,6 @@ from azdistill.job.catalog import built_in
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
-
-# Steps that ask models at endpoints, by which the compute is chosen: those that ask the judge run where teacher does.
-ASKING_STEPS = ("teacher", "train")
 
 # By name: properties of a connection, None if a teacher cannot use it, and the result of its check.
 Connections = Mapping[str, tuple[ConnectionProperties | None, CheckResult]]
@@ -35,16 +34,22 @@ def read_connections(client: "MLClient", teachers: Sequence[Mapping[str, Any]]) 
 
 
 def check_connections(teachers: Sequence[Mapping[str, Any]], connections: Connections) -> Iterator[CheckResult]:
-    """One result for each connection, and one for each teacher whose key only this machine has."""
+    """One result for each connection, and one for each teacher whose key or endpoint only this machine has."""
     yield from (result for _, result in connections.values())
-    for teacher in teachers:
-        if teacher.get("key_variable") and not teacher.get("connection"):
+    for teacher in (teacher for teacher in teachers if not teacher.get("connection")):
+        if teacher.get("key_variable"):
             yield _local_key(teacher)
+        if is_loopback(urlsplit(str(teacher.get("endpoint"))).hostname or ""):
+            message = f"its endpoint {teacher['endpoint']} is on this machine, which no job in Azure reaches"
+            fix = "give it the address of a server that the network of the jobs reaches"
+            yield failed(f"teacher {teacher['model']!r}", "local_endpoint", message, fix)
 
 
-def endpoint_accesses(bundle: Path, connections: Connections) -> dict[str, EndpointAccess]:
+def endpoint_accesses(
+    asked: Mapping[str, Sequence[Mapping[str, Any]]], connections: Connections
+) -> dict[str, EndpointAccess]:
     """Resources that the identity of each step with requests to endpoints reads, by step."""
-    return {step: _access(asked_by(bundle, step), connections) for step in ASKING_STEPS}
+    return {step: _access(models, connections) for step, models in asked.items()}
 
 
 def _access(teachers: Sequence[Mapping[str, Any]], connections: Connections) -> EndpointAccess:
@@ -114,12 +119,12 @@ def _local_key(teacher: Mapping[str, Any]) -> CheckResult:
     return failed(f"teacher {teacher['model']!r}", "local_key", message, fix)
 
 
-def check_retired(bundle: Path, today: date) -> Iterator[CheckResult]:
+def check_retired(teachers: Sequence[Mapping[str, Any]], today: date) -> Iterator[CheckResult]:
     """One result for each teacher that Azure has retired by `today`.
 
     Unknown, not a problem: the catalog has a date, and an endpoint of one's own may serve the model for ever.
     """
-    for name in dict.fromkeys(str(teacher["model"]) for teacher in read_teachers(bundle)):
+    for name in dict.fromkeys(str(teacher["model"]) for teacher in teachers):
         model = built_in().teacher(name)
         if model and model.is_retired(today):
             when = f" on {model.retires}" if model.retires else ""
@@ -128,18 +133,16 @@ def check_retired(bundle: Path, today: date) -> Iterator[CheckResult]:
             yield unknown(f"teacher {name!r}", "retired_model", message, fix)
 
 
-def read_teachers(bundle: Path) -> list[dict[str, Any]]:
-    """The teachers of a bundle, its judge and its scorer, none where it is of another kind."""
-    return [teacher for step in ASKING_STEPS for teacher in asked_by(bundle, step)]
-
-
-def asked_by(bundle: Path, step: str) -> list[dict[str, Any]]:
-    """The models that a step of ASKING_STEPS asks: the scorer by train, and all others by teacher."""
-    if step == "train":
-        scorer = _read(bundle / SCORER_INPUT)
-        return [scorer["teacher"]] if scorer and scorer["teacher"] else []
-    judge = _read(bundle / JUDGE_INPUT)
-    return [*(_read(bundle / TEACHERS_INPUT) or []), *([judge] if judge else [])]
+def asked_models(bundle: Path, document: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The models that steps ask, by the step whose compute sends the requests: the scorer by train, all others by
+    teacher. The teachers of imported completions are not asked. None in a bundle of another kind."""
+    is_imported = document.get("inputs", {}).get("teacher_route") == "completions"
+    teachers = [] if is_imported else _read(bundle / TEACHERS_INPUT) or []
+    judge, scorer = _read(bundle / JUDGE_INPUT), _read(bundle / SCORER_INPUT)
+    return {
+        "teacher": [*teachers, *([judge] if judge else [])],
+        "train": [scorer["teacher"]] if scorer and scorer["teacher"] else [],
+    }
 
 
 def _read(path: Path) -> Any:
