@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
+from urllib.parse import urlsplit
 
+from azdistill.contracts.chat_url import ONLINE_ENDPOINT_HOSTS, RESOURCE_HOSTS
 from azdistill.contracts.problems import FieldPath, Problem, format_number
+from azdistill.contracts.requests import Teacher
 from azdistill.contracts.train import TrainConfig
 from azdistill.engine.pipeline.labels import ASSET_NAME
 from azdistill.engine.pipeline.vm_sizes import check_name, vm_size
@@ -36,6 +39,9 @@ USUAL_LORA = {"learning_rate": (1e-4, 5e-4), "num_epochs": USUAL_EPOCHS}
 LORA_FIELDS = ("lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "use_dora", "use_rslora")
 FULL_FIELDS = ("float32_master_weights",)
 
+# Hosts of endpoints of Azure, which all require authentication.
+AZURE_HOSTS = (*RESOURCE_HOSTS, *ONLINE_ENDPOINT_HOSTS, ".models.ai.azure.com")
+
 MUTABLE = "azureml://datastores/"
 LATEST = ("@latest", "/labels/latest")
 
@@ -59,6 +65,7 @@ def advice(job: DistillationJob, today: date | None = None) -> list[Problem]:
         _random_base,
         _licences,
         _message_api,
+        _authentication,
         _unused_weights,
         _untrained_turns,
         _ignored_sampling,
@@ -178,6 +185,21 @@ def _message_api(job: DistillationJob) -> Iterator[Problem]:
         if facts.route == "messages":
             message = "is served by the Messages API, and azdistill sends chat completions requests"
             yield _warning("unsupported_api", field, name, message, "put a gateway between the two")
+
+
+def _authentication(job: DistillationJob) -> Iterator[Problem]:
+    """Endpoints of Azure without a key or a token. That of a judge is asked when the training is paid."""
+    teachers = job.teacher.teachers if job.teacher.teacher_route == "endpoint" else ()
+    models: dict[FieldPath, Teacher] = {("teacher", "teachers", n): teacher for n, teacher in enumerate(teachers)}
+    if job.judge:
+        models[("judge", "judge_model")] = job.judge.judge_model
+    if job.scorer and job.scorer.teacher:
+        models[("scorer", "teacher")] = job.scorer.teacher
+    for field, model in models.items():
+        is_keyless = not (model.key_variable or model.connection or model.entra_scope)
+        if model.endpoint and is_keyless and (urlsplit(model.endpoint).hostname or "").endswith(AZURE_HOSTS):
+            message, fix = "refuses requests without a key or a token", "set connection, key_variable or entra_scope"
+            yield _warning("no_authentication", (*field, "endpoint"), model.endpoint, message, fix)
 
 
 def _unused_weights(job: DistillationJob) -> Iterator[Problem]:

@@ -314,3 +314,27 @@ def test_a_student_that_is_trained_and_does_not_fit_the_gpu_of_predict(
     assert dotted(problem.field) == f"compute.{field}"
     assert re.search(words, problem.message)
     assert re.search("set compute.predict_instance_type to Standard_N", problem.fix)
+
+
+RESOURCE = "https://r.services.ai.azure.com/openai/v1"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "fields", "is_warned"),
+    [
+        (RESOURCE, {}, True),
+        ("https://e.eastus2.models.ai.azure.com", {}, True),
+        (RESOURCE, {"key_variable": "KEY"}, False),
+        (RESOURCE, {"connection": "boss"}, False),
+        (RESOURCE, {"entra_scope": "https://cognitiveservices.azure.com/.default"}, False),
+        ("http://10.0.0.4:8000/v1", {}, False),
+    ],
+)
+def test_an_endpoint_of_azure_needs_a_key_or_a_token(endpoint: str, fields: dict[str, str], is_warned: bool) -> None:
+    model = {"model": "a-model", "endpoint": endpoint, **fields}
+    judge = {"judge_model": model, "rubric": "It is right."}
+    problems = warnings(teacher={"teachers": [model]}, judge=judge)
+    fields_of = [dotted(problem.field) for problem in problems if problem.code == "no_authentication"]
+    assert fields_of == (["teacher.teachers.0.endpoint", "judge.judge_model.endpoint"] if is_warned else [])
+    imported = warnings(teacher={"teachers": [model], "completions": "a.jsonl"})
+    assert "no_authentication" not in [problem.code for problem in imported]
