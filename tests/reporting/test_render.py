@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,11 @@ def test_every_form_has_the_figures(distil: Distil, form: Callable[[Report], str
         assert figure in text, figure
     assert "The register step registers the student as" in text
     assert "simulated" in text
+
+
+def test_in_markdown_a_blank_line_is_before_each_table(distil: Distil) -> None:
+    lines = ["", *markdown(read_report(distil())).splitlines()]
+    assert {before for before, line in pairwise(lines) if line.startswith("|") and not before.startswith("|")} == {""}
 
 
 def test_no_word_is_cut_off_on_a_narrow_terminal(distil: Distil) -> None:
