@@ -1,6 +1,7 @@
 """azdistill data: show rows as they are read, and what a run did with a row."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,6 +46,9 @@ def show(
         str, typer.Option(metavar="TASK", help="task of the rows: conversation, nli, qa, math or summarization")
     ] = ("conversation"),
     labels: Annotated[str | None, typer.Option(metavar="NAMES", help="labels of task nli, separated by commas")] = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="MAPPING", help="data.columns of a job, such as '{prompt: Q, completion: A}'")
+    ] = None,
     student: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="show the rows as this model reads them, with its targets")
     ] = None,
@@ -69,7 +73,7 @@ def show(
     Exit codes: 0 shown, 2 the file cannot be read, or no row can be used, or there is no such run or row.
     """
     if row is None:
-        _show_file(path, task, labels, student, rows)
+        _show_file(path, task, labels, columns, student, rows)
     else:
         _show_row(path, row)
 
@@ -85,8 +89,9 @@ def _show_row(path: Path, row: str) -> None:
     print_story(row_story(find_prompts_run(path), row))
 
 
-def _show_file(file: Path, task: str, labels: str | None, student: Path | None, rows: int) -> None:
+def _show_file(file: Path, task: str, labels: str | None, columns: str | None, student: Path | None, rows: int) -> None:
     from azdistill.contracts.errors import DataError, InputError
+    from azdistill.data.checks import missing_columns
     from azdistill.data.preview import preview
     from azdistill.doctor.data import MAX_BYTES, MAX_ROWS
     from azdistill.local_runs.run_folder import RUNS, read_run
@@ -96,7 +101,10 @@ def _show_file(file: Path, task: str, labels: str | None, student: Path | None, 
         fix = "name a row too: azdistill data show RUN ROW; or name a file or folder of rows"
         raise InputError("a run", file=file, code="no_row", fix=fix)
     max_rows = MAX_ROWS if text_bytes(file) > MAX_BYTES else 0
-    read = preview(file, _task(task, labels), max_rows=max_rows, kept=rows, task_name=task)
+    renames = _columns(columns) if columns else {}
+    read = preview(file, _task(task, labels), renames=renames, max_rows=max_rows, kept=rows, task_name=task)
+    if read.columns and (missing := list(missing_columns(renames, read.columns))):
+        raise DataError(problems=missing)
     _print_summary(file, read)
     if not read.usable:
         raise DataError("no row can be used", file=file, code="no_rows", fix=_fix(read))
@@ -116,8 +124,25 @@ def _fix(read: "Preview") -> str:
         return "correct the rows"
     if read.lacks_header:
         return ADD_HEADER
-    columns = f", such as data.columns: {read.suggestion} in a job" if read.suggestion else ""
-    return f"choose another --task, or rename fields{columns}"
+    if not read.suggestion:
+        return "choose another --task, or rename fields"
+    return f"choose another --task, or --columns {shlex.quote(read.suggestion)}, which is data.columns in a job"
+
+
+def _columns(text: str) -> Mapping[str, str]:
+    """Columns by field, from a YAML mapping. Raises InputError for another text."""
+    import yaml
+
+    from azdistill.contracts.errors import InputError
+
+    try:
+        columns = yaml.safe_load(text)
+    except yaml.YAMLError:
+        columns = None
+    if not isinstance(columns, dict) or not all(isinstance(name, str) for name in (*columns, *columns.values())):
+        fix = "for example '{prompt: Question, completion: Answer}'"
+        raise InputError("must be a mapping of fields", subject=f"--columns {text!r}", code="wrong_format", fix=fix)
+    return columns
 
 
 def _task(name: str, labels: str | None) -> Any:

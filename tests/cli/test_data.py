@@ -38,9 +38,23 @@ def test_a_file_without_a_usable_row_is_wrong_input(azdistill: Command, folder: 
     done = azdistill("data", "show", "rows.csv")
     assert done.code == 2
     assert "missing_field" in done.out
-    assert "such as data.columns: {prompt: frage, completion: antwort} in a job" in done.err
+    columns = "{prompt: frage, completion: antwort}"
+    assert done.err.endswith(f"or --columns '{columns}', which is data.columns in a job\n")
+    done = azdistill("data", "show", "rows.csv", "--columns", columns)
+    assert (done.code, done.err, "user: a\nreference: b\n" in done.out) == (0, "", True)
     assert azdistill("data", "show", "rows.csv", "--task", "qaa").code == 2
     assert azdistill("data", "show", "other.csv").err == "other.csv: no such file; check the path\n"
+
+
+def test_wrong_columns_are_named(azdistill: Command, folder: Path) -> None:
+    (folder / "rows.csv").write_text("frage,antwort\na,b\n")
+    misspelt = azdistill("data", "show", "rows.csv", "--columns", "{prompt: frage, completion: antwrt}")
+    assert (
+        misspelt.code,
+        "completion='antwrt': no row has a value in this column; did you mean 'antwort'?" in misspelt.err,
+    ) == (2, True)
+    for text in ("prompt=frage", "{prompt: 1}", "{prompt: "):
+        assert "must be a mapping of fields" in azdistill("data", "show", "rows.csv", "--columns", text).err
 
 
 def test_rows_that_cannot_be_read_have_to_be_corrected(azdistill: Command, folder: Path) -> None:
