@@ -3,9 +3,8 @@
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from azdistill.contracts.requests import RequestConfig, Teacher, simulator_variable
+from azdistill.contracts.requests import RequestConfig, Teacher, check_endpoints_and_prices, simulator_variable
 from azdistill.contracts.step import Port, RunInput, StepConfig
 
 SIMULATED_JUDGE_VARIABLE = simulator_variable("judge")
@@ -45,19 +44,7 @@ class JudgeSettings(StepConfig):
 
     @model_validator(mode="after")
     def _has_endpoint_and_prices(self) -> "JudgeSettings":
-        judge = self.judge_model
-        if self.judge_route == "endpoint" and not (judge.endpoint or judge.connection):
-            raise PydanticCustomError(
-                "no_endpoint",
-                "judge_model {name} has neither endpoint nor connection",
-                {"name": repr(judge.model), "fix": "set one, or judge_route: simulated for a dry run"},
-            )
-        if self.budget is not None and None in (judge.input_price, judge.output_price):
-            raise PydanticCustomError(
-                "no_prices",
-                "budget needs the prices of judge_model {name}",
-                {"name": repr(judge.model), "fix": "set its input_price and output_price"},
-            )
+        check_endpoints_and_prices((self.judge_model,), self.judge_route, self.budget, role="judge")
         return self
 
     @property

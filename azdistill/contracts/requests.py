@@ -185,21 +185,27 @@ class Prompting(BaseModel):
         return self
 
 
-def check_endpoints_and_prices(teachers: Iterable[Teacher], route: str, budget: float | None) -> None:
-    """Raise PydanticCustomError for a teacher without the endpoint that the route needs, or the prices that a budget
-    needs."""
+def check_endpoints_and_prices(
+    teachers: Iterable[Teacher], route: str, budget: float | None, role: str = "teacher"
+) -> None:
+    """Raise PydanticCustomError for a teacher or judge without the endpoint that the route needs, or the prices that a
+    budget needs."""
     for teacher in teachers:
         if route == "endpoint" and not (teacher.endpoint or teacher.connection):
             raise PydanticCustomError(
                 "no_endpoint",
-                "teacher {name} has neither endpoint nor connection",
-                {"name": repr(teacher.model), "fix": "set one, or teacher_route: simulated for a dry run"},
+                "{role} {name} has neither endpoint nor connection",
+                {
+                    "role": role,
+                    "name": repr(teacher.model),
+                    "fix": f"set one, or {role}_route: simulated for a dry run",
+                },
             )
         if budget is not None and None in (teacher.input_price, teacher.output_price):
             raise PydanticCustomError(
                 "no_prices",
-                "budget needs the prices of teacher {name}",
-                {"name": repr(teacher.model), "fix": "set its input_price and output_price"},
+                "budget needs the prices of {role} {name}",
+                {"role": role, "name": repr(teacher.model), "fix": "set its input_price and output_price"},
             )
 
 
