@@ -4,9 +4,11 @@ Not run on a GPU yet: the command line follows vLLM's documentation of `vllm ser
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -54,7 +56,7 @@ def serve_command(words: Sequence[str], url: str, ready: Callable[[], None]) -> 
 
 async def _serve(words: Sequence[str], url: str, ready: Callable[[], None]) -> None:
     stop = stop_on_signals()
-    # In a session of its own, so that it gets one signal, from here, and not that of the terminal, too.
+    # In a session of its own: the signal of the terminal does not reach it, and its process group has its id.
     process = await asyncio.create_subprocess_exec(*words, env={**os.environ, **ENVIRONMENT}, start_new_session=True)
     ended = asyncio.create_task(process.wait())
     healthy = asyncio.create_task(_wait_until_healthy(url))
@@ -93,12 +95,11 @@ async def _wait_until_healthy(url: str) -> None:
 
 
 async def _terminate(process: asyncio.subprocess.Process) -> None:
-    """End a process by SIGTERM, and by SIGKILL if it does not end."""
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+    """End the server by SIGTERM, and what is left of its process group, which holds GPU memory, by SIGKILL."""
+    if process.returncode is None:
+        process.terminate()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS denies it for a group that has ended
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()

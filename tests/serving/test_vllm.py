@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import sys
 import threading
@@ -67,6 +68,16 @@ def test_an_early_end_is_one_line(address: tuple[str, int]) -> None:
     words = [sys.executable, "-c", "import sys; sys.exit(3)"]
     with pytest.raises(AzdistillError, match="ended with exit code 3; its messages are above"):
         vllm.serve_command(words, address[0], lambda: pytest.fail("it is not ready"))
+
+
+def test_processes_that_a_server_leaves_are_killed(tmp_path: Path, address: tuple[str, int]) -> None:
+    words = ["bash", "-c", "exec > pipe; sleep 60 & exit 3"]
+    os.mkfifo(tmp_path / "pipe")
+    with open(os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK), "rb") as pipe:
+        with pytest.raises(AzdistillError, match="ended with exit code 3"):
+            vllm.serve_command(words, address[0], lambda: pytest.fail("it is not ready"))
+        readable, _, _ = select.select([pipe], [], [], 20)  # at its end, when no process has it open
+        assert readable
 
 
 def test_only_a_saved_student_is_served_without_a_copy(tmp_path: Path) -> None:
