@@ -1,5 +1,6 @@
 """azdistill deploy: serve a registered student by an endpoint of Azure ML, a managed online one or a batch one."""
 
+import contextlib
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -166,7 +167,8 @@ def _roll_out(
             registered = find_model(client, release.model)
             rows = rows_for(client, run, registered.job, release.deployment.smoke_rows)
             write_files(release, Path(folder))
-        _print(roll_out(client, release, rows, Path(folder), take_over=take_over))
+        with contextlib.closing(roll_out(client, release, rows, Path(folder), take_over=take_over)) as lines:
+            _print(lines)
 
 
 def _print(lines: "Iterator[str]") -> None:

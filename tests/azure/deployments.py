@@ -1,6 +1,6 @@
 """A job with a deployment, its model in the simulated workspace, and its rollout."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +63,7 @@ class Deployments:
             properties = {"modelType": "custom_model", "modelUri": uri}
             self.workspace.assets.put("models", "support", version, properties)
 
-    def start(self, version: str = "1", *, take_over: bool = False, **deployment: Any) -> Iterator[str]:
+    def start(self, version: str = "1", *, take_over: bool = False, **deployment: Any) -> Generator[str, None, None]:
         released = release(version, **deployment)
         folder = self.folder / released.content
         write_files(released, folder)

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -172,6 +173,14 @@ def test_an_interrupted_rollout_goes_on(serving: Deployments) -> None:
     steps = [traffic for traffic, _ in serving.workspace.online.traffic]
     assert steps[-3:] == [{"blue": 90, "green": 10}, {"blue": 50, "green": 50}, {"green": 100}]
     assert list(serving.endpoint.deployments) == ["green"]
+
+
+def test_a_rollout_whose_lines_are_no_longer_read_gives_the_old_deployment_all_requests(serving: Deployments) -> None:
+    with closing(serving.start("2")) as lines:
+        assert any("answers 10%" in line for line in lines)
+        assert serving.endpoint.traffic == {"blue": 90, "green": 10}
+    assert serving.endpoint.traffic == {"blue": 100}
+    assert LOCK_TAG not in serving.endpoint.body["tags"]
 
 
 def _killed_at_ten_percent(serving: Deployments) -> Iterator[str]:

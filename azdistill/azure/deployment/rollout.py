@@ -7,7 +7,7 @@ deleted.
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -46,13 +46,14 @@ def roll_out(
     *,
     take_over: bool = False,
     sleep: Sleep = time.sleep,
-) -> Iterator[str]:
+) -> Generator[str, None, None]:
     """Deploy a release whose files are in `folder`. Yields a line for each thing that was done.
 
-    A rollout of the same release that was interrupted continues; if it still runs, it stops before its next change.
-    `take_over` ignores the lock of a rollout of another release. Raises SmokeTestRefused when the answers differ,
-    EndpointLocked during another rollout, InputError for an endpoint that cannot be used, AzdistillError for other
-    failures.
+    Closing the generator interrupts the rollout. An interrupted rollout of the same release continues; if it still
+    runs, it stops before its next change. `take_over` ignores the lock of a rollout of another release.
+
+    Raises SmokeTestRefused when the answers differ, EndpointLocked during another rollout, InputError for an endpoint
+    that cannot be used, AzdistillError for other failures.
     """
     endpoint = OnlineEndpoint(client, release.deployment.endpoint_name)
     lock = RolloutLock(release.model, release.content, timedelta(minutes=release.deployment.step_minutes))
@@ -132,6 +133,9 @@ class _Rollout:
                 yield from self._create(decision.target, state)
                 yield from self._move_traffic(decision)
         except EndpointLocked:  # the traffic is that of the other rollout
+            raise
+        except GeneratorExit:  # the caller reads no more lines, such as after Ctrl-C while it printed one
+            self._restore(before, decision.target)
             raise
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, AzdistillError):
