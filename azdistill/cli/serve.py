@@ -85,7 +85,7 @@ def serve(
 def _serve(folder: Path, name: str, listening: "socket.socket", max_new_tokens: int, batch_size: int) -> None:
     with _report_loading(name):
         from azdistill.serving.address import base_url
-        from azdistill.serving.own import serve_student
+        from azdistill.serving.transformers import serve_student
         from azdistill.students.loading import load_student
 
         student = load_student(folder)

@@ -9,7 +9,7 @@ import pytest
 
 from azdistill.serving.address import base_url, listen
 from azdistill.serving.app import StudentServer
-from azdistill.serving.own import serving
+from azdistill.serving.transformers import serving
 from azdistill.students.loading import Student
 
 Serve = Callable[..., "Served"]

@@ -17,7 +17,7 @@ import pytest
 
 from azdistill.generation.generate import generate
 from azdistill.serving.address import base_url, listen
-from azdistill.serving.own import serve_student
+from azdistill.serving.transformers import serve_student
 from azdistill.students.chat_template import pin_template
 from azdistill.students.loading import Student, greedy_generation
 from azdistill.students.template import tokenize_prompts
