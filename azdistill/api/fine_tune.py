@@ -124,7 +124,7 @@ def read_training_rows(data: TrainingData, task: str) -> tuple[list[TrainRow], l
     return [*curated.train, *curated.validation], list(curated.drops)
 
 
-def _rows_or_completions(data: TrainingData) -> tuple[Path | Sequence[Mapping[str, Any]] | None, list[Completion]]:
+def _rows_or_completions(data: TrainingData) -> tuple[Path | Sequence[Any] | None, list[Completion]]:
     """Either rows in a user's format, or the completions of a teacher, as in a run's completions.jsonl."""
     if isinstance(data, TeacherResponses):
         return None, data.completions
@@ -132,7 +132,7 @@ def _rows_or_completions(data: TrainingData) -> tuple[Path | Sequence[Mapping[st
         path = Path(data)
         return (None, list(read_rows(path, Completion))) if path.name == COMPLETIONS_FILE else (path, [])
     completions = [row for row in data if isinstance(row, Completion)]
-    return (None, completions) if completions else ([row for row in data if isinstance(row, Mapping)], [])
+    return (None, completions) if completions and len(completions) == len(data) else (data, [])
 
 
 def _is_empty(data: TrainingData) -> bool:

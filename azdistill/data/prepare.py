@@ -23,7 +23,7 @@ from azdistill.data.processes import map_in_processes
 from azdistill.data.reject_counts import RejectCounts
 from azdistill.data.row_store import RowStore, StoredRows
 from azdistill.data.splits import LEFT_OUT, TEST, TRAIN, VALIDATION, Assignment, assign, check_splits
-from azdistill.tasks.records import Unparsed, parse, read_unparsed
+from azdistill.tasks.records import Unparsed, as_record, parse, read_unparsed
 from azdistill.tasks.registry import task_of
 from azdistill.tasks.task import Task
 
@@ -190,7 +190,7 @@ def read_data(
     if isinstance(data, Path):
         cases, rejects = read_cases(data, task, config.rows, columns, renames)
     else:
-        rows = ((f"row {number}", row) for number, row in enumerate(data, 1))
+        rows = ((f"row {number}", as_record(row)) for number, row in enumerate(data, 1))
         cases, rejects = cases_of(rows, task, columns, renames)
     check_rejects(RejectCounts(rejects), len(cases), config.max_reject_ratio)
     if not cases:

@@ -86,10 +86,20 @@ def as_object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+JSON_TYPES: Mapping[type, str] = {
+    dict: "an object",
+    list: "a list",
+    str: "text",
+    int: "a number",
+    float: "a number",
+    bool: "a boolean",
+    type(None): "null",
+}
+
+
 def json_type(value: Any) -> str:
-    """JSON's name for the type of a value, with an article."""
-    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")
+    """JSON's name for the type of a value, with an article, or Python's name for a type that JSON does not have."""
+    return JSON_TYPES.get(type(value), type(value).__name__)
 
 
 def ask(text: str) -> tuple[Message, ...]:

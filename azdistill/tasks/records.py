@@ -127,9 +127,14 @@ def _read_object(line: bytes) -> Record:
         return BadRow("broken_json", f"{error.msg} at column {error.colno}")
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, or deeply nested lists
         return BadRow("broken_json", str(error).partition(";")[0])
-    if not isinstance(value, dict):
-        return BadRow("not_an_object", f"the row is {json_type(value)}, not a JSON object")
-    return value
+    return as_record(value)
+
+
+def as_record(value: Any) -> Record:
+    """A value as a row, which has to be a JSON object."""
+    if isinstance(value, Mapping):
+        return value
+    return BadRow("not_an_object", f"the row is {json_type(value)}, not a JSON object")
 
 
 def _parse_json(line: bytes) -> Any:
@@ -209,10 +214,8 @@ def _json_array(path: Path, detected: DataFormat) -> Iterator[tuple[int, Record]
                 # A row begins in the last chunk that was read for the row before.
                 if counted.count - before > MAX_ROW_BYTES + CHUNK_BYTES:
                     yield number, _row_too_long()
-                elif isinstance(value, dict):
-                    yield number, value
                 else:
-                    yield number, BadRow("not_an_object", f"the row is {json_type(value)}, not a JSON object")
+                    yield number, as_record(value)
                 before = counted.count
         except (ijson.JSONError, UnicodeDecodeError) as error:  # the latter for half a character
             reason = " ".join(str(error).split())[:100]

@@ -112,6 +112,12 @@ def test_the_target_is_the_teachers_completion_and_not_the_reference(teacher: di
         assert train_row.messages[-1].content == completion.completion != "the reference"
 
 
+def test_a_list_of_answers_and_other_rows_is_refused(teacher: dict[str, Any]) -> None:
+    completions = generate_teacher_responses(teacher, question_rows(1)).completions
+    with pytest.raises(DataError, match="row 1: the row is Completion, not a JSON object"):
+        read_training_rows([*completions, *answered_rows(2)], "conversation")
+
+
 def test_a_truncated_answer_is_dropped(teacher: dict[str, Any]) -> None:
     completions = generate_teacher_responses(teacher, question_rows(1, 2)).completions
     truncated = completions[1].model_copy(update={"finish_reason": "length"})
@@ -123,6 +129,7 @@ def test_a_truncated_answer_is_dropped(teacher: dict[str, Any]) -> None:
 UNUSABLE = [
     (question_rows(1), {}, DataError, "row 1: the row has no answer"),
     ([], {}, DataError, "no row can be used"),
+    (["text"], {}, DataError, "row 1: the row is text, not a JSON object"),
     (answered_rows(1), {"hyperparameters": {"learning_rate": 7}}, InputError, "hyperparameters.learning_rate=7: "),
     (answered_rows(1), {"hyperparameters": {"lr": 1e-5}}, InputError, "hyperparameters.lr: unknown field"),
     (answered_rows(1), {"task": "chat"}, InputError, "^task='chat': "),
