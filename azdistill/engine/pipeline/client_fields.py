@@ -19,9 +19,9 @@ from azdistill.engine.pipeline.yaml_node import YamlNode
 
 # `texts` is a mapping of names to texts, of which those of `nullable texts` may be null. `name` is a text that is not
 # empty, and `definition` is one or a mapping. `list` is a list of texts, `arguments` is a text or a list of texts,
-# `scalar` is text or a number. `setting` and `any` may be anything but null, and `nullable` that, too.
+# `values` is a mapping without null. `scalar` is text or a number. `setting` and `any` may be anything but null, and `nullable` that, too.
 Text = Literal["text", "nullable text", "name", "definition", "texts", "nullable texts", "list", "arguments"]
-Kind = Text | Literal["integer", "bound", "boolean", "mapping", "scalar", "setting", "any", "nullable"]
+Kind = Text | Literal["integer", "bound", "boolean", "mapping", "values", "scalar", "setting", "any", "nullable"]
 Fields = Mapping[str, Kind]
 
 # Fields that the client reads from the service: a file may have them, and they have no effect.
@@ -144,11 +144,14 @@ COMPONENT: Fields = {
     **dict.fromkeys(("$schema", "display_name", "description", "command"), "text"),
     "version": "any",
     "is_deterministic": "boolean",
-    **dict.fromkeys(("tags", "properties"), "mapping"),
+    "tags": "mapping",
+    "properties": "values",
+    "auto_delete_setting": "mapping",
     "environment": "definition",
     **dict.fromkeys(("resources", "distribution", "queue_settings", "code", "inputs", "outputs"), "any"),
     "additional_includes": "list",
 }
+AUTO_DELETE_SETTING: Fields = dict.fromkeys(("condition", "value"), "text")
 # Fields of a parallel job or component that may not be empty.
 PARALLEL: Fields = {
     **dict.fromkeys(("logging_level", "partition_keys", "retry_settings"), "any"),
@@ -204,12 +207,14 @@ _TYPES = {
     "scalar": "text or a number",
     "boolean": "true or false",
     "mapping": "a mapping",
+    "values": "a mapping without empty values",
 }
 _DESCRIPTIONS = ("name", "description", "experiment_name", "comment")
 # Kinds of settings of a job that may be a `${{ }}`, which the service replaces.
 _REPLACED_KINDS: frozenset[Kind] = frozenset({"integer", "list", "boolean", "mapping", "definition", "setting"})
 # Texts and numbers that the client reads as booleans.
-_BOOLEANS = frozenset("t f true false on off y n yes no 1 0".split())
+_TRUE = frozenset("t true on y yes 1".split())
+_BOOLEANS = _TRUE | frozenset("f false off n no 0".split())
 
 
 def refuse_unknown(node: YamlNode, fields: Fields, expressions: bool = True) -> None:
@@ -270,8 +275,15 @@ def _has_type(value: object, kind: Kind) -> bool:
             return isinstance(value, (str, int)) and str(value).lower() in _BOOLEANS
         case "mapping":
             return isinstance(value, Mapping)
+        case "values":
+            return isinstance(value, Mapping) and None not in value.values()
         case _:
             return True
+
+
+def is_true(value: object) -> bool:
+    """True if the client reads a value as true."""
+    return isinstance(value, (str, int)) and str(value).lower() in _TRUE
 
 
 def _is_number(value: object) -> bool:
@@ -381,6 +393,8 @@ def check_parallel_fields(node: YamlNode, expressions: bool = True) -> None:
 def check_component(node: YamlNode) -> None:
     """Check the fields of a component file or of an inline component. The client ignores unknown ones."""
     check_types(node, COMPONENT, expressions=False)
+    if isinstance(node.value.get("auto_delete_setting"), Mapping):
+        refuse_unknown(node.at("auto_delete_setting"), AUTO_DELETE_SETTING, expressions=False)
     check_unreplaced(node)
     resources = node.at("resources")
     resources.check_fields(RESOURCES)
@@ -389,6 +403,7 @@ def check_component(node: YamlNode) -> None:
     distribution = node.at("distribution")
     known = DISTRIBUTIONS.get(str(distribution.mapping().get("type")).lower())
     distribution.check_fields(known or distribution.mapping())
+    check_types(distribution, known or {}, expressions=False)
 
 
 def check_component_file(root: YamlNode) -> None:

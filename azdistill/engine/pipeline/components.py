@@ -12,6 +12,7 @@ from azdistill.engine.pipeline.client_fields import (
     check_output_port,
     check_parallel_fields,
     check_port,
+    is_true,
 )
 from azdistill.engine.pipeline.environments import read_environment
 from azdistill.engine.pipeline.expressions import in_plain_brackets, is_expression, names, with_group
@@ -29,7 +30,8 @@ from azdistill.engine.problems import shorten
 
 _FIELDS = frozenset(
     "$schema type name version display_name description tags properties is_deterministic inputs outputs command code "
-    "additional_includes environment environment_variables resources distribution limits queue_settings".split()
+    "additional_includes environment environment_variables resources distribution limits queue_settings "
+    "auto_delete_setting".split()
 )
 _OPTION = re.compile(r"\s*--?[A-Za-z]")
 _KINDS = ("command", "parallel", "pipeline", "spark", "data_transfer", "import", "automl")
@@ -59,8 +61,8 @@ def read_component(node: YamlNode, name: str) -> Component:
         check_parallel_fields(node, expressions=False)
     if kind == "command":
         node.check_fields(_FIELDS)
-        if node.value.get("environment_variables"):
-            variables = node.at("environment_variables")
+        variables = node.at("environment_variables")
+        if variables.mapping():
             variables.warning("ignored_field", "Azure ML ignores this field of a component", "set it in the job")
     for _, output in node.at("outputs").entries():
         check_output_port(output)
@@ -159,7 +161,7 @@ def read_port(node: YamlNode) -> InputPort:
     fields = node.value if isinstance(node.value, Mapping) else {"type": node.value}
     port = InputPort(
         type=str(fields.get("type") or "string"),
-        optional=fields.get("optional") is True,
+        optional=is_true(fields.get("optional")),
         default=as_scalar(fields.get("default")),
         minimum=_as_number(fields.get("min")),
         maximum=_as_number(fields.get("max")),

@@ -23,6 +23,15 @@ def test_a_valid_pipeline_can_run_locally(files: PipelineFolder) -> None:
     require_runnable(load_pipeline(files.pipeline))
 
 
+@pytest.mark.parametrize("optional", ["true", "'true'", "1", "'yes'"])
+def test_an_optional_input_may_be_any_value_that_the_client_reads_as_true(files: PipelineFolder, optional: str) -> None:
+    """Azure's client refuses a job without a value for the input otherwise."""
+    files.edit("prepare.yml", "seed: {type: integer, default: 0}", f"seed: {{type: integer, optional: {optional}}}")
+    files.edit("prepare.yml", "--seed ${{inputs.seed}}", "$[[--seed ${{inputs.seed}}]]")
+    files.edit("pipeline.yml", "      seed: ${{parent.inputs.seed}}\n", "")
+    assert [problem for problem in files.problems() if problem.severity == "error"] == []
+
+
 @pytest.mark.parametrize("style", STYLES)
 def test_sweep_parallel_and_nested_jobs_can_run_locally(pipeline: Path, style: str) -> None:
     pipeline.write_text(HEAD + STYLES[style])
