@@ -24,8 +24,17 @@ CHATML = "chatml"
 # Number of levels, and of folders of a level, that `folder_tree` lists.
 MAX_LEVELS, MAX_FOLDERS = 6, 300
 
+# A page of the Hugging Face Hub, which is no file of it.
+_HUB_PAGE = re.compile(r"^https://(www\.)?huggingface\.co/(?!.*/resolve/)")
+MODEL_OF_HUB = (
+    "models of the Hub are not downloaded: name a folder that `hf download NAME --local-dir FOLDER` has written"
+)
+
 # Fix for an address of a data set on the Hugging Face Hub.
 FROM_HUB = "data sets of the Hub are not downloaded: name a local folder with its Parquet files, or of save_to_disk"
+
+# Fix for a path with ~ or a variable of the shell.
+NOT_EXPANDED = "~ and variables are not expanded: write the complete path"
 
 FILES = ("training_data", "validation_data", "test_data")
 
@@ -112,6 +121,7 @@ def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterato
             command = _generator(path, base) if field[0] == "data" else ""
             fix = "generate it" if command else _similar(path, base) or "paths are relative to the job file"
             fix = FROM_HUB if path.startswith("hf://") else fix
+            fix = NOT_EXPANDED if path.startswith(("~", "$")) else fix
             message = "no such folder" if field[-1] == "model" else "no such file"
             yield Problem(code="file_not_found", message=message, fix=fix, field=field, value=path, command=command)
         elif isinstance(path, str) and field not in code and _is_empty(path, base):
@@ -122,6 +132,11 @@ def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterato
         yield Problem(
             code="not_a_folder", message="is a file", fix="name the folder that it is in", field=where, value=sets
         )
+    for field, path in {**files, ("student", "model"): student.get("model")}.items():
+        if isinstance(path, str) and _HUB_PAGE.match(path):
+            fix = FROM_HUB if field[0] == "data" else MODEL_OF_HUB
+            message = "is a page of the Hugging Face Hub"
+            yield Problem(code="hub_page", message=message, fix=fix, field=field, value=path)
     folders: dict[FieldPath, Any] = {("student", name): student.get(name) for name in ("model", "baseline")}
     for field, path in {**folders, **files}.items():
         if isinstance(path, str) and not is_remote(path):
@@ -206,6 +221,8 @@ def _missing_student(student: str, catalog: "Catalog", base: Path) -> Problem:
         field=("student", "model"),
         value=student,
     )
+    if student.startswith(("~", "$")):
+        return replace(problem, message="no such folder", fix=NOT_EXPANDED)
     facts, name = catalog.student(student), Path(student).name.casefold()
     if facts and facts.source and name in catalog.students:
         return replace(
