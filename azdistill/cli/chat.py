@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from azdistill.cli.loading import report_loading
 from azdistill.cli.render import print_text
 from azdistill.contracts.layout import RUN_PROMPTS
 
@@ -75,10 +76,11 @@ def load_reply(run: Path, max_new_tokens: int) -> "Reply":
     from azdistill.local_runs.models import student_folder
 
     model = student_folder(run)
-    from azdistill.generation.generate import chat_reply
-    from azdistill.students.loading import load_student
+    with report_loading(str(run)):
+        from azdistill.generation.generate import chat_reply
+        from azdistill.students.loading import load_student
 
-    student = load_student(model)
+        student = load_student(model)
     return lambda history: chat_reply(student, history, max_new_tokens)
 
 

@@ -1,27 +1,18 @@
 """azdistill serve: serve a student as an OpenAI-compatible endpoint."""
 
-import logging
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from azdistill.cli.loading import report_loading
 from azdistill.cli.render import print_text
 from azdistill.cli.workspace import Config
 
 if TYPE_CHECKING:
     import socket
-
-logger = logging.getLogger("azdistill.serving")
-
-# Seconds until loading is reported, and between two reports.
-QUIET_S, REPORT_S = 2.0, 10.0
 
 
 class Engine(StrEnum):
@@ -83,7 +74,7 @@ def serve(
 
 
 def _serve(folder: Path, name: str, listening: "socket.socket", max_new_tokens: int, batch_size: int) -> None:
-    with _report_loading(name):
+    with report_loading(name):
         from azdistill.serving.address import base_url
         from azdistill.serving.transformers import serve_student
         from azdistill.students.loading import load_student
@@ -113,7 +104,7 @@ def _serve_by_vllm(folder: Path, name: str, listening: "socket.socket", max_new_
     if program is None:
         raise InputError("is not installed", subject="vllm", code="not_installed", fix="use --engine transformers")
     with tempfile.TemporaryDirectory() as copy:
-        with _report_loading(name):
+        with report_loading(name):
             from azdistill.students.loading import best_dtype, load_student
 
             dtype = best_dtype()
@@ -142,23 +133,3 @@ def _announce(name: str, url: str, about: str) -> None:
     print_text(f"{name} ({about}) answers at {url}/v1")
     print_text(f"curl {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'")
     print_text("press Ctrl-C to stop it", flush=True)
-
-
-@contextmanager
-def _report_loading(name: str) -> Iterator[None]:
-    """Log that a model is being loaded, if the block takes longer than QUIET_S."""
-    loaded, started = threading.Event(), time.monotonic()
-
-    def report() -> None:
-        wait = QUIET_S
-        while not loaded.wait(wait):
-            logger.info("loading %s (%.0f s)", name, time.monotonic() - started)
-            wait = REPORT_S
-
-    thread = threading.Thread(target=report, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        loaded.set()
-        thread.join()

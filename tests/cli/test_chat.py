@@ -125,12 +125,14 @@ def distilled(folder: Path) -> Path:
     return folder / "r"
 
 
-def test_the_student_of_a_run_answers(azdistill: Command, distilled: Path) -> None:
+def test_the_student_of_a_run_answers(azdistill: Command, distilled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("azdistill.cli.loading.QUIET_S", 0.0)
     done = azdistill("chat", distilled, "-m", "Hi", "-m", "/example", "--max-new-tokens", "3")
     assert done.code == 0, done.err
     assert done.out.count("student> ") == 2
     assert "user> Where is order 4711?\n" in done.out
     assert done.out.endswith("reference> On its way.\n")
+    assert f"loading {distilled} (0 s)\n" in done.err
 
 
 def test_lines_can_come_from_a_pipe(azdistill: Command, distilled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
