@@ -14,16 +14,10 @@ from azdistill.job.student_folder import student_problems
 
 
 def check_job_file(path: Path, today: date) -> tuple[DistillationJob | None, list[CheckResult]]:
-    """The job, None where the file has errors, and the results. `today` decides which models are retired.
-
-    A warning has the status unknown.
-    """
+    """The job, None where the file has errors, and the results. `today` decides which models are retired."""
     job, problems = check_job(path, today)
     problems += located(path, placeholder_problems(job) if job else ())
-    results = [
-        from_problem(problem.location, problem, "problem" if problem.severity == "error" else "unknown")
-        for problem in problems
-    ]
+    results = [from_problem(problem.location, problem) for problem in problems]
     if job is None:
         return None, results
     teachers = ", ".join(teacher.called for teacher in job.teacher.teachers)
@@ -35,7 +29,7 @@ def _check_rows(job: DistillationJob) -> Iterator[CheckResult]:
     for file in check_files(job):
         checked = f"data.{file.name}"
         for problem in file.problems:
-            yield from_problem(checked, problem, "problem" if problem.severity == "error" else "unknown")
+            yield from_problem(checked, problem)
         if file.summary:
             yield ok(checked, file.summary)
 

@@ -196,6 +196,13 @@ def test_the_folder_of_a_student_is_checked(checks, job):
     assert (code, result["problem"]["code"]) == (2, "no_weights")
 
 
+def test_a_warning_of_the_student_is_unknown(checks, job):
+    job.write_text(job.read_text().replace("model: ./student", "model: ./student\n  weights: random"))
+    code, results = checks("--offline", model="m", endpoint="http://127.0.0.1:9")
+    (result,) = (result for checked, result in results.items() if checked.startswith("student "))
+    assert (code, result["status"], result["problem"]["code"]) == (0, "unknown", "ignored_weights")
+
+
 def test_a_warning_of_the_job_is_unknown_and_has_a_line(job):
     job.write_text(job.read_text().replace("DeepSeek-V3.2", "DeepSeek-R1"))
     valid, results = check_job_file(job, date(2026, 11, 1))

@@ -47,8 +47,10 @@ def unknown(checked: str, code: str, message: str, fix: str = "", command: str =
     )
 
 
-def from_problem(checked: str, problem: Problem, status: Status = "problem") -> CheckResult:
-    """The result of a check that found `problem`, a warning where the status is unknown."""
+def from_problem(checked: str, problem: Problem, status: Status | None = None) -> CheckResult:
+    """The result of a check that found `problem`. The status is by default unknown for a warning, and it decides
+    whether the result has an error or a warning."""
+    status = status or ("problem" if problem.severity == "error" else "unknown")
     if not problem.subject and problem.file is None:
         problem = replace(problem, subject=checked)
     return CheckResult(
