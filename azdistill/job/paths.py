@@ -89,61 +89,86 @@ def missing_files(job: "DistillationJob") -> Iterator[Problem]:
 
 def absent(values: Mapping[str, Any], catalog: "Catalog", base: Path) -> Iterator[Problem]:
     """Same as `missing_files`, for values that may be invalid in other ways. `base` is the folder of relative paths."""
-    data, teacher, student, judge, scorer = (
-        section if isinstance(section := values.get(name), dict) else {}
-        for name in ("data", "teacher", "student", "judge", "scorer")
-    )
-    files: dict[FieldPath, Any] = {("data", name): data.get(name) for name in FILES}
-    files[("data", "public_test_sets")] = data.get("public_test_sets")
-    suites = values.get("regressions")
-    for index, suite in enumerate(suites if isinstance(suites, list) else ()):
-        files[("regressions", index, "data")] = suite.get("data") if isinstance(suite, dict) else None
-    white_box = values.get("white_box")
-    models: dict[FieldPath, Any] = {("scorer",): scorer}
-    for index, model in enumerate(white_box if isinstance(white_box, list) else ()):
-        models[("white_box", index)] = model
-    for place, model in models.items():
-        address = model.get("model") if isinstance(model, dict) else None
-        is_name = isinstance(address, str) and catalog.address(address) != address
-        files[(*place, "model")] = None if is_name else address
-    files[("teacher", "completions")] = teacher.get("completions")
-    if (template := student.get("chat_template")) != CHATML:
-        files[("student", "chat_template")] = template
-    files[("student", "baseline")] = student.get("baseline")
-    files[("judge", "human_labels")] = judge.get("human_labels")
-    if isinstance(rubric := judge.get("rubric"), str) and is_rubric_file(rubric):
-        files[("judge", "rubric")] = rubric
-    task = values.get("task")
-    code: dict[FieldPath, Any] = {("task",): task if str(task).endswith(".py") else None}
-    code[("metrics",)] = values.get("metrics")
+    code, files = _code_files(values), _data_files(values, catalog)
     for field, path in {**code, **files}.items():
-        if isinstance(path, str) and not _exists(path, base):
-            command = _generator(path, base) if field[0] == "data" else ""
-            fix = "generate it" if command else _similar(path, base) or "paths are relative to the job file"
-            fix = FROM_HUB if path.startswith("hf://") else fix
-            fix = NOT_EXPANDED if path.startswith(("~", "$")) else fix
-            message = "no such folder" if field[-1] == "model" else "no such file"
-            yield Problem(code="file_not_found", message=message, fix=fix, field=field, value=path, command=command)
-        elif isinstance(path, str) and field not in code and _is_empty(path, base):
+        if not _exists(path, base):
+            yield _missing_file(field, path, base)
+        elif field not in code and _is_empty(path, base):
             yield Problem(code="empty_file", message="is empty", fix="write its content", field=field, value=path)
-    sets = data.get("public_test_sets")
-    if isinstance(sets, str) and not is_remote(sets) and os.path.isfile(Path(base, sets)):
-        where: FieldPath = ("data", "public_test_sets")
-        yield Problem(
-            code="not_a_folder", message="is a file", fix="name the folder that it is in", field=where, value=sets
-        )
-    for field, path in {**files, ("student", "model"): student.get("model")}.items():
-        if isinstance(path, str) and _HUB_PAGE.match(path):
+    sets: FieldPath = ("data", "public_test_sets")
+    if sets in files and not is_remote(files[sets]) and os.path.isfile(Path(base, files[sets])):
+        fix = "name the folder that it is in"
+        yield Problem(code="not_a_folder", message="is a file", fix=fix, field=sets, value=files[sets])
+    model = _section(values, "student").get("model")
+    folders: dict[FieldPath, str] = {("student", "model"): model} if isinstance(model, str) else {}
+    for field, path in {**files, **folders}.items():
+        if _HUB_PAGE.match(path):
             fix = FROM_HUB if field[0] == "data" else MODEL_OF_HUB
             message = "is a page of the Hugging Face Hub"
             yield Problem(code="hub_page", message=message, fix=fix, field=field, value=path)
-    folders: dict[FieldPath, Any] = {("student", name): student.get(name) for name in ("model", "baseline")}
     for field, path in {**folders, **files}.items():
-        if isinstance(path, str) and not is_remote(path):
+        if not is_remote(path):
             yield from _links_outside(Path(base, path), field, path)
-    model = student.get("model")
     if isinstance(model, str) and not _exists(catalog.address(model), base):
         yield _missing_student(model, catalog, base)
+
+
+def _code_files(values: Mapping[str, Any]) -> dict[FieldPath, str]:
+    """The Python files of a job by field."""
+    task, metrics = values.get("task"), values.get("metrics")
+    code = {("task",): task if str(task).endswith(".py") else None, ("metrics",): metrics}
+    return {field: path for field, path in code.items() if isinstance(path, str)}
+
+
+def _data_files(values: Mapping[str, Any], catalog: "Catalog") -> dict[FieldPath, str]:
+    """The other files and folders of a job by field, except for the student's model. Values that are no paths are left
+    out."""
+    student, judge = _section(values, "student"), _section(values, "judge")
+    files: dict[FieldPath, Any] = {
+        ("data", name): _section(values, "data").get(name) for name in (*FILES, "public_test_sets")
+    }
+    for index, suite in enumerate(_list(values, "regressions")):
+        files["regressions", index, "data"] = suite.get("data")
+    models: dict[FieldPath, Mapping[str, Any]] = {("scorer",): _section(values, "scorer")}
+    models |= {("white_box", index): model for index, model in enumerate(_list(values, "white_box"))}
+    for field, model in models.items():
+        address = model.get("model")
+        is_name = isinstance(address, str) and catalog.address(address) != address
+        files[(*field, "model")] = None if is_name else address
+    files["teacher", "completions"] = _section(values, "teacher").get("completions")
+    if (template := student.get("chat_template")) != CHATML:
+        files["student", "chat_template"] = template
+    files["student", "baseline"] = student.get("baseline")
+    files["judge", "human_labels"] = judge.get("human_labels")
+    if isinstance(rubric := judge.get("rubric"), str) and is_rubric_file(rubric):
+        files["judge", "rubric"] = rubric
+    return {field: path for field, path in files.items() if isinstance(path, str)}
+
+
+def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A section of a job; empty for one that is absent or of another type."""
+    section = values.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def _list(values: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """The sections in a list of a job, with an empty one in place of another value."""
+    sections = values.get(name)
+    return [item if isinstance(item, dict) else {} for item in sections] if isinstance(sections, list) else []
+
+
+def _missing_file(field: FieldPath, path: str, base: Path) -> Problem:
+    command = _generator(path, base) if field[0] == "data" else ""
+    fix = "generate it" if command else _similar(path, base) or "paths are relative to the job file"
+    fix = FROM_HUB if path.startswith("hf://") else fix
+    return Problem(
+        code="file_not_found",
+        message="no such folder" if field[-1] == "model" else "no such file",
+        fix=NOT_EXPANDED if path.startswith(("~", "$")) else fix,
+        field=field,
+        value=path,
+        command=command,
+    )
 
 
 def files_of(folder: Path) -> Iterator[Path]:
