@@ -44,7 +44,7 @@ def show(
     ] = None,
     task: Annotated[
         str, typer.Option(metavar="TASK", help="task of the rows: conversation, nli, qa, math or summarization")
-    ] = ("conversation"),
+    ] = "conversation",
     labels: Annotated[str | None, typer.Option(metavar="NAMES", help="labels of task nli, separated by commas")] = None,
     columns: Annotated[
         str | None, typer.Option(metavar="MAPPING", help="data.columns of a job, such as '{prompt: Q, completion: A}'")

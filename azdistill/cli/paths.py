@@ -119,14 +119,11 @@ def bundle_of(path: Path, settings: Sequence[str] | None = None, *, to_submit: b
 
 def _check_local_files(path: Path, job: "DistillationJob") -> None:
     """Print the warnings of the student's folder and of the rows. Raises SpecError for their errors."""
-    from azdistill.doctor.data import check_files
+    from azdistill.doctor.data import check_files, local_problems
     from azdistill.engine.problems import has_errors
     from azdistill.job.loading import located
-    from azdistill.job.placeholders import placeholder_problems
-    from azdistill.job.student_folder import student_problems
 
-    rows = [problem for file in check_files(job) for problem in file.problems]
-    problems = located(path, [*placeholder_problems(job), *student_problems(job), *rows])
+    problems = located(path, local_problems(job, check_files(job)))
     if has_errors(problems):
         raise SpecError(problems=problems)
     print_warnings(problems)

@@ -36,19 +36,16 @@ def plan(
     """
     from azdistill.cli.paths import job_file
     from azdistill.contracts.errors import SpecError
-    from azdistill.doctor.data import check_files
+    from azdistill.doctor.data import check_files, local_problems
     from azdistill.job.estimates import estimate
     from azdistill.job.loading import check_job, located
-    from azdistill.job.placeholders import placeholder_problems
-    from azdistill.job.student_folder import student_problems
     from azdistill.job.teacher_time import teacher_minutes, time_problems
 
     job = job_file(job)
     valid_job, problems = check_job(job, settings=read_job_fields(settings))
     if valid_job is None:
         raise SpecError(problems=problems)
-    rows = [problem for file in check_files(valid_job) for problem in file.problems]
-    problems += located(job, [*placeholder_problems(valid_job), *student_problems(valid_job), *rows])
+    problems += located(job, local_problems(valid_job, check_files(valid_job)))
     estimated = estimate(valid_job)
     minutes = teacher_minutes(valid_job, estimated.teachers)
     warnings = [str(problem) for problem in (*problems, *time_problems(valid_job, minutes))]

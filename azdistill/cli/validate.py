@@ -114,10 +114,8 @@ def _check(path: Path, settings: Sequence[str] | None, sdk: bool) -> "tuple[str,
 
 
 def _check_job(path: Path, settings: Mapping[str, str], sdk: bool) -> "tuple[str, Sequence[Problem]]":
-    from azdistill.doctor.data import check_files
+    from azdistill.doctor.data import check_files, local_problems
     from azdistill.job.loading import check_job, located
-    from azdistill.job.placeholders import placeholder_problems
-    from azdistill.job.student_folder import student_problems
 
     job, problems = check_job(path, settings=settings)
     if job is None:
@@ -125,8 +123,7 @@ def _check_job(path: Path, settings: Mapping[str, str], sdk: bool) -> "tuple[str
     teachers = ", ".join(teacher.called for teacher in job.teacher.teachers)
     summary = f"{path}: valid job {job.name}: {teachers} -> {job.student.model} ({job.task})"
     files = list(check_files(job))
-    rows = [problem for file in files for problem in file.problems]
-    others = located(path, [*placeholder_problems(job), *student_problems(job), *_suite_problems(job), *rows])
+    others = located(path, [*local_problems(job, files), *_suite_problems(job)])
     summary = "\n".join([summary, *(f"  {file.name}: {file.summary}" for file in files if file.summary)])
     return summary, [*problems, *others, *(_check_bundle(job) if sdk else ())]
 

@@ -2,7 +2,7 @@
 
 import filecmp
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,7 +22,9 @@ from azdistill.doctor.gates import few_rows
 from azdistill.doctor.prompt_lengths import prompts_without_room
 from azdistill.job.model import DistillationJob
 from azdistill.job.paths import FILES, is_remote
+from azdistill.job.placeholders import placeholder_problems
 from azdistill.job.plan import step_configs
+from azdistill.job.student_folder import student_problems
 from azdistill.job.student_rows import MOST_CHARACTERS
 from azdistill.tasks.registry import task_of
 from azdistill.tasks.shards import text_bytes
@@ -98,6 +100,13 @@ def check_files(job: DistillationJob) -> Iterator[FileCheck]:
             *_long_prompts(job, config, file),
         )
         yield replace(file, problems=[*file.problems, *others])
+
+
+def local_problems(job: DistillationJob, files: Iterable[FileCheck]) -> list[Problem]:
+    """What a valid job needs of this machine: no placeholder in an endpoint, a student that can be trained, and rows
+    that can be used, from `check_files`."""
+    rows = [problem for file in files for problem in file.problems]
+    return [*placeholder_problems(job), *student_problems(job), *rows]
 
 
 def _training_data(job: DistillationJob, checked: FileCheck) -> Iterator[Problem]:
