@@ -19,7 +19,8 @@ from azdistill.engine.pipeline.yaml_node import YamlNode
 
 # `texts` is a mapping of names to texts, of which those of `nullable texts` may be null. `name` is a text that is not
 # empty, and `definition` is one or a mapping. `list` is a list of texts, `arguments` is a text or a list of texts,
-# `values` is a mapping without null. `scalar` is text or a number. `setting` and `any` may be anything but null, and `nullable` that, too.
+# `values` is a mapping without null. `scalar` is text or a number. `setting` and `any` may be anything but null, and
+# `nullable` that, too.
 Text = Literal["text", "nullable text", "name", "definition", "texts", "nullable texts", "list", "arguments"]
 Kind = Text | Literal["integer", "bound", "boolean", "mapping", "values", "scalar", "setting", "any", "nullable"]
 Fields = Mapping[str, Kind]
