@@ -1,12 +1,14 @@
 """azdistill doctor: check everything that a run needs."""
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from azdistill.cli.loading import report_loading
 from azdistill.cli.problems import ProblemFormat
 from azdistill.cli.render import print_text
 from azdistill.cli.workspace import Config
@@ -66,7 +68,8 @@ def doctor(
         else check_all(job_path, config, lambda: workspace_client(context, config), offline=offline)
     )
     if format == ProblemFormat.text:
-        results = _print_as_text(checks)
+        with report_loading("torch") if gpu else nullcontext():
+            results = _print_as_text(checks)
     elif format == ProblemFormat.json:
         results = _print_as_json(checks)
     else:

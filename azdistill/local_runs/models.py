@@ -187,6 +187,10 @@ def find_model(text: str, connect: Connect, key_variable: str | None = None) -> 
     folder = next((path for path in (Path(text), RUNS / text) if path.exists()), None)
     if folder is not None:
         return FolderModel(text, student_folder(folder))
+    if text.startswith("models:/"):
+        message = "is a model that a local run has registered with MLflow"
+        fix = "give the folder of this run, or its name in runs/"
+        raise InputError(message, field=("model",), value=text, code="other_registry", fix=fix)
     if not text.startswith("azureml:") and (os.sep in text or text.startswith(".")):
         raise InputError(
             "no such folder",

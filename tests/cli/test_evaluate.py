@@ -203,6 +203,7 @@ def test_a_metric_of_ones_own_has_the_name_that_was_requested(folder: Path, simu
 WRONG_MODELS = [
     ("./none", "missing_file", InputError),
     ("empty", "no_model", InputError),
+    ("models:/support-student/1", "other_registry", InputError),
     ("https://me:pw@teacher.example/v1", "secret_in_url", InputError),
     ("https://x.openai.azure.com/embeddings", "other_api", InputError),
 ]
