@@ -37,7 +37,7 @@ class RunFolder:
         if not (self.path / LOCK).is_file():
             return False
         try:
-            with locked(self.path):
+            with locked(self.path, wait_s=0):
                 return False
         except InputError:
             return True

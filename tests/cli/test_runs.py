@@ -1,5 +1,6 @@
 """azdistill runs: one line for each run, with its state."""
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,21 @@ def test_a_run_is_running_while_another_process_has_locked_it(folder: Path) -> N
     with locked(path):
         assert state(path) == "running"
     assert state(path) == "interrupted"
+
+
+def test_a_run_waits_for_a_command_that_shows_its_folder(folder: Path) -> None:
+    path, is_held = a_run(folder / "r", prepare="completed"), threading.Event()
+
+    def show() -> None:
+        with locked(path):
+            is_held.set()
+            time.sleep(0.1)
+
+    shown = threading.Thread(target=show)
+    shown.start()
+    is_held.wait()
+    with locked(path):
+        shown.join()
 
 
 def test_a_refusal_is_distinguished_from_a_failure(folder: Path) -> None:

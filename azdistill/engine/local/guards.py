@@ -35,14 +35,19 @@ def create_folder(folder: Path, subject: str) -> None:
         raise InputError("it cannot be created there", subject=subject, fix="name another folder") from None
 
 
+# Seconds that a run waits for the lock of its folder: a command that shows the run holds it for a moment.
+LOCK_WAIT_S = 0.5
+
+
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Create and lock a run folder. Raises InputError when another run holds it or it is not a folder."""
+def locked(folder: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
+    """Create and lock a run folder. Raises InputError when another run holds it for `wait_s` seconds or it is not a
+    folder."""
     subject = f"run folder {str(folder)!r}"
     create_folder(folder, subject)
     lock = FileLock(own_file(folder / ".lock"))
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=wait_s)
     except Timeout:
         fix = "wait for it, or name another folder"
         raise InputError("it is in use by another run", subject=subject, fix=fix) from None
