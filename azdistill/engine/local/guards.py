@@ -91,4 +91,12 @@ def disk_errors(folder: Path, home: Path) -> Iterator[None]:
         yield
     except OSError as error:
         path = min((folder, home), key=lambda path: shutil.disk_usage(path).free if path.exists() else math.inf)
-        raise disk_error(error, f"run folder {str(folder)!r}", path) from None
+        raise disk_error(error, _folder_of(error, folder, home), path) from None
+
+
+def _folder_of(error: OSError, folder: Path, home: Path) -> str:
+    """The run folder, or AZDISTILL_HOME for an error there, which another run folder does not avoid."""
+    path = Path(error.filename or folder).absolute()
+    if path.is_relative_to(home.absolute()) and not path.is_relative_to(folder.absolute()):
+        return f"AZDISTILL_HOME {str(home)!r}"
+    return f"run folder {str(folder)!r}"

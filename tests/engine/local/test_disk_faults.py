@@ -1,12 +1,15 @@
 """Full disks, names that are too long and folders that a node removed are one sentence, and the next run continues."""
 
+import errno
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from azdistill.contracts.errors import AzdistillError, InputError, PipelineError
+from azdistill.engine.local.guards import disk_errors
 from azdistill.engine.local.sweeps.tracking import TrackingFailed, TrialTracker
 from tests.engine.local.conftest import Project
 
@@ -37,6 +40,21 @@ def test_a_home_folder_that_cannot_be_created_is_one_sentence(project: Project, 
     project.home = project.root / home
     with pytest.raises(InputError, match=f"AZDISTILL_HOME .*{words}"):
         project.run()
+
+
+@pytest.mark.parametrize(
+    ("file", "home", "subject"),
+    [
+        ("home/mlflow.db", "home", "AZDISTILL_HOME"),
+        ("run/a/log.txt", "home", "run folder"),
+        ("run/a/log.txt", ".", "run folder"),
+        ("run/.dry-run/mlflow.db", "run/.dry-run", "run folder"),
+    ],
+)
+def test_an_error_names_the_folder_that_can_be_replaced(tmp_path: Path, file: str, home: str, subject: str) -> None:
+    with pytest.raises(AzdistillError) as error, disk_errors(tmp_path / "run", tmp_path / home):
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / file))
+    assert error.value.problems[0].subject.startswith(subject)
 
 
 def test_a_node_may_remove_its_folder(project: Project) -> None:
