@@ -51,6 +51,8 @@ def test_it_prints_the_next_commands(azdistill: Command) -> None:
     names = {path.name for path in Path("my job").iterdir()}
     assert names == {"job.yaml", "job.schema.json", "training_data.jsonl", "test_data.jsonl", "README.md", ".gitignore"}
     assert load_job("my job/job.yaml").name == "my-job"
+    again = azdistill("init", "my job")
+    assert again.err == "azdistill: folder 'my job' contains 'README.md'; name a new or empty folder\n"
 
 
 def test_the_teacher_of_a_new_job_cannot_be_asked(azdistill: Command) -> None:

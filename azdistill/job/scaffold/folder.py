@@ -71,7 +71,8 @@ def _check_choice(option: str, value: str, known: "tuple[str, ...] | dict[str, s
 
 
 def _check_empty(folder: Path) -> None:
-    entries = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    entries = sorted(names, key=lambda name: (name.startswith("."), name))  # a file that `ls` shows is named first
     if entries or folder.is_file():
         reason = f"contains {entries[0]!r}" if entries else "is a file"
         raise InputError(f"folder {str(folder)!r} {reason}", fix="name a new or empty folder")
