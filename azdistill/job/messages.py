@@ -105,7 +105,7 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], values: Values) -> Pr
         form = PATTERNS.get(detail["ctx"]["pattern"], f"like {detail['ctx']['pattern']}")
         return replace(problem, message=f"must be {form}", fix=_respelled(detail))
     if kind == "model_type" and (section := _model(model, detail["loc"])):
-        return replace(problem, fix=f"its fields are {_listed(_own(section), 6)}")
+        return replace(problem, fix=_as_section(section, problem) or f"its fields are {_listed(_own(section), 6)}")
     if kind == "too_short" and detail["ctx"]["min_length"] == 1:
         return replace(problem, message="must have at least one entry")
     if kind == "string_type" and isinstance(value, (int, float)):
@@ -113,6 +113,17 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], values: Values) -> Pr
     if kind == "literal_error":
         return replace(problem, fix=_closest(str(value), detail["ctx"]["expected"]))
     return replace(problem, fix=problem.fix or _number_suggestion(detail, field))
+
+
+def _as_section(section: type[BaseModel], problem: Problem) -> str:
+    """The fix for a text in place of a section that requires one text. Empty for another one."""
+    required = [name for name, info in section.model_fields.items() if info.is_required()]
+    value, last = problem.value, problem.field[-1]
+    is_name = isinstance(value, str) and re.fullmatch(r"[\w./-]+", value) and not may_be_secret(str(last), value)
+    if not is_name or len(required) != 1 or section.model_fields[required[0]].annotation is not str:
+        return ""
+    name = "" if isinstance(last, int) else f"{last}: "
+    return f"write {name}{{{required[0]}: {value}}}"
 
 
 def _suggestion(loc: FieldPath, model: type[BaseModel]) -> str:
