@@ -7,6 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from azdistill.engine.errors import PipelineError
+from azdistill.engine.pipeline.authorities import CLIENT, SERVICE
 from azdistill.engine.pipeline.labels import unsafe_path, unversioned_asset
 from azdistill.engine.pipeline.loading import load_pipeline
 from azdistill.engine.pipeline.model import Data, Node, Pipeline
@@ -180,7 +181,9 @@ def _check_compute(pipeline: Pipeline, root: YamlNode) -> None:
     for node in pipeline.nodes.values():
         job = root.at("jobs", node.name)
         if _lacks_compute(node):
-            job.at("compute").error("missing_compute", "no compute is set", fix, scope="azure")
+            compute = job.at("compute")  # the client accepts an empty text
+            by = SERVICE if "" in (compute.value, root.at("compute").value) else CLIENT
+            compute.error("missing_compute", "no compute is set", fix, scope="azure", refused_by=by)
         elif node.component.pipeline and (inner := list(_jobs_without_compute(node.component.pipeline))):
             more = f" and {len(inner) - 3} more" if len(inner) > 3 else ""
             message, fix_inner = f"no compute is set for {', '.join(inner[:3])}{more}", "set settings.default_compute"

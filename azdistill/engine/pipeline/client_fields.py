@@ -76,6 +76,7 @@ TRIAL: Fields = {
 # Fields of a job with a component whose type the client checks.
 COMPONENT_NODE: Fields = {
     "type": "name",
+    "tags": "mapping",
     "properties": "nullable texts",
     **dict.fromkeys(("name", "command", "comment", "compute"), "text"),
     "code": "nullable text",
@@ -195,6 +196,7 @@ OPERATING_SYSTEMS = ("linux", "windows")
 ROUTES = ("liveness_route", "readiness_route", "scoring_route")
 ROUTE: Fields = {"port": "integer", "path": "text"}
 
+_SERVICE_NODES = re.compile(r"all|\s*\d+\s*(,\s*\d+\s*)*")
 _COMPONENT_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TYPES = {
     **dict.fromkeys(("text", "nullable text"), "text"),
@@ -446,6 +448,9 @@ def _check_services(node: YamlNode, expressions: bool) -> None:
         for name, fields in SERVICE_OF_TYPE.items():
             known |= fields if type is None or str(type).lower() == name else {}
         refuse_unknown(service, known, expressions)
+        nodes = service.at("nodes")
+        if isinstance(nodes.value, str) and not _SERVICE_NODES.fullmatch(nodes.value):
+            nodes.error("wrong_format", "Azure ML requires all, or indexes such as 0,1", scope="azure")
 
 
 def _check_queue(node: YamlNode) -> None:

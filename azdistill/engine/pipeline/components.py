@@ -26,7 +26,7 @@ from azdistill.engine.pipeline.snapshots import MAX_CHECKED_FILES, MAX_REFUSALS,
 from azdistill.engine.pipeline.types import is_known, mismatch
 from azdistill.engine.pipeline.yaml_node import YamlNode
 from azdistill.engine.pipeline.yaml_readings import warn_of_readings
-from azdistill.engine.problems import shorten
+from azdistill.engine.problems import Authority, shorten
 
 _FIELDS = frozenset(
     "$schema type name version display_name description tags properties is_deterministic inputs outputs command code "
@@ -54,7 +54,7 @@ def read_component(node: YamlNode, name: str) -> Component:
     kind = lower(node.value.get("type"), "command")
     _check_schema(node.at("$schema"), kind)
     check_component(node)
-    if kind not in _KINDS:
+    if kind not in _KINDS or node.value.get("type") in ("", 0, {}, []):
         node.at("type").error("invalid_choice", f"must be one of {', '.join(_KINDS)}")
     if kind == "parallel":
         node.check_fields(PARALLEL_FIELDS)
@@ -87,9 +87,10 @@ def _check_schema(node: YamlNode, kind: str) -> None:
 def job_as_component(node: YamlNode, name: str, kind: str) -> Component:
     """The component of a job with its own command. The types of its ports are those of the values."""
     inputs = {port: InputPort(_type_of(value)) for port, value in node.at("inputs").mapping().items()}
+    is_node = bool(node.field)  # the client makes a component of a node, and of no other job
     for port, input in node.at("inputs").entries():
-        check_name(input, port)
-    if node.field:  # the client makes a component of a node, and of no other job
+        check_name(input, port, CLIENT_AND_ENGINE if is_node else SERVICE_AND_ENGINE)
+    if is_node:
         _check_case(node)
     return _component(node, name, kind, inputs, _job_outputs(node))
 
@@ -205,11 +206,11 @@ def _job_outputs(node: YamlNode) -> dict[str, str]:
     return types
 
 
-def check_name(node: YamlNode, name: str) -> None:
+def check_name(node: YamlNode, name: str, refused_by: tuple[Authority, ...] = CLIENT_AND_ENGINE) -> None:
     """Check the name of an input or output."""
     if not _NAME.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
         message = "names of inputs and outputs have at most 255 letters, digits and _, and do not start with a digit"
-        node.error("invalid_name", message, value=name)
+        node.error("invalid_name", message, value=name, refused_by=refused_by)
 
 
 def _check_case(node: YamlNode) -> None:

@@ -39,7 +39,8 @@ def check_input(node: YamlNode, expressions: bool) -> None:
     if "path" not in fields and "path_on_compute" not in fields:
         default = fields.get("default", fields.get("value"))
         fix = "write a literal, or type and path" if default is None else f"write {node.field[-1]}: {default}"
-        is_file = fields.keys() <= {"type", "mode"} and lower(fields.get("type"), JOB_TYPES[0]) in JOB_TYPES
+        type = lower(fields.get("type"), JOB_TYPES[0])
+        is_file = fields.keys() <= {"type", "mode"} and (type in JOB_TYPES or is_expression(type))
         message, by = "an input of a job is its value, not a declaration", SERVICE if is_file else CLIENT
         node.error("wrong_type", message, fix, scope="azure", value=None, refused_by=by)
     else:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from azdistill.engine.pipeline.authorities import CLIENT, SERVICE
+from azdistill.engine.pipeline.authorities import CLIENT, CLIENT_AND_ENGINE, SERVICE, SERVICE_AND_ENGINE
 from azdistill.engine.pipeline.expressions import InputText, JobOutput, PipelineInput, names, reference, required_names
 from azdistill.engine.pipeline.model import ANY, Data, InputPort, Node, Pipeline
 from azdistill.engine.pipeline.parallel import check_parallel
@@ -35,7 +35,8 @@ class NodeCheck:
     def run(self) -> None:
         if not _NODE_NAME.fullmatch(self.node.name):
             message = "node names have at most 255 lower case letters, digits and _, and do not start with a digit"
-            self.job.error("invalid_name", message)
+            is_too_long = _NODE_NAME.fullmatch(self.node.name[:255])
+            self.job.error("invalid_name", message, refused_by=SERVICE_AND_ENGINE if is_too_long else CLIENT_AND_ENGINE)
         if self.component.kind not in LOCAL_TYPES:
             fix = f"it runs {', '.join(sorted(LOCAL_TYPES))} jobs"
             message = "the local engine does not run this type of job"

@@ -107,6 +107,9 @@ def read_number(node: YamlNode) -> float | None:
 
 def _distribution(node: YamlNode) -> Distribution | None:
     type = type_of(node)
+    if isinstance(node.value, str) and is_expression(node.value) and len(node.field) == 2:  # of a job of its own
+        node.error("wrong_type", "Azure ML takes no expression here", "write a distribution")
+        return None
     if is_unreplaced(node, "write a distribution for a local run"):
         return None
     if type not in _FIELDS:

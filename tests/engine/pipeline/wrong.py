@@ -261,6 +261,13 @@ AREAS: Mapping[str, Area] = {
             "unused_output", "pipeline.yml:9", "outputs.model", severity="warning"),
     }),
     REFUSED: Area(CLIENT_FILES, {
+        "an empty type of a component": Case(A, "type: command", "type: ''",
+            "invalid_choice", "prepare.yml:1", "type", ""),
+        "nodes of a service": Case(P, "display_name: two jobs",
+            "display_name: two jobs\nservices: {shell: {type: ssh, nodes: first}}",
+            "wrong_format", "pipeline.yml:3", "services.shell.nodes", "first", scope="azure"),
+        "tags of a job with a component": Case(P, "    component: ./prepare", "    tags: 5\n    component: ./prepare",
+            "wrong_type", "pipeline.yml:26", "jobs.prepare.tags", 5, scope="azure"),
         "an empty property of a component": Case(A, "name: prepare", "name: prepare\nproperties: {a: }",
             "wrong_type", "prepare.yml:3", "properties", scope="azure"),
         "a count of a component's distribution": Case(A, "name: prepare",
