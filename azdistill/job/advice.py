@@ -331,8 +331,8 @@ def _gpu_memory(job: DistillationJob) -> Iterator[Problem]:
 
 def _prediction_memory(job: DistillationJob) -> Iterator[Problem]:
     """A student that is trained on this GPU, by QLoRA or divided, or on another one, and does not fit it in predict."""
-    own = job.compute.predict_instance_type
-    name = own or job.compute.gpu_instance_type
+    predict_size = job.compute.predict_instance_type
+    name = predict_size or job.compute.gpu_instance_type
     student, gpu = job.known.student(job.student.model), vm_size(name) if job.compute.gpu == SERVERLESS else None
     needed = prediction_gb(student, gpu) if student and gpu else None
     if student and gpu and needed and needed > gpu.gpu_memory_gb:
@@ -343,7 +343,7 @@ def _prediction_memory(job: DistillationJob) -> Iterator[Problem]:
         )
         larger = vm_for_prediction(student)
         fix = f"set compute.predict_instance_type to {larger}" if larger else "choose a smaller student"
-        field = ("compute", "predict_instance_type") if own else GPU_SIZE
+        field = ("compute", "predict_instance_type") if predict_size else GPU_SIZE
         yield _warning("exceeds_gpu_memory", field, name, message, fix)
 
 

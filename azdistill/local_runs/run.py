@@ -11,7 +11,7 @@ from azdistill.engine.local.engine import run_pipeline
 from azdistill.engine.local.guards import locked
 from azdistill.engine.local.registered import registered_in
 from azdistill.engine.local.results import Event, Explanation, RunResult
-from azdistill.engine.local.storage import own_folder
+from azdistill.engine.local.storage import engine_folder
 from azdistill.engine.pipeline.flatten import node_count
 from azdistill.engine.pipeline.loading import Registered, load_pipeline
 from azdistill.engine.pipeline.model import Pipeline
@@ -98,4 +98,4 @@ def _pipeline_file(request: RunRequest, bundle: Path) -> Path:
         return request.source
     from azdistill.job.bundle import compile_job
 
-    return compile_job(request.source, own_folder(bundle), link=True)
+    return compile_job(request.source, engine_folder(bundle), link=True)

@@ -8,7 +8,7 @@ from time import monotonic
 from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.processes import Launch, Processes, Running
 from azdistill.engine.local.resolve import ResolvedNode
-from azdistill.engine.local.storage import own_file
+from azdistill.engine.local.storage import engine_file
 from azdistill.engine.local.variables import WORKING_FOLDER, port_variables
 from azdistill.engine.pipeline.model import Node
 
@@ -47,7 +47,7 @@ class NodeAttempt:
         """A command of this node. `variables` are added to the node's; `log` replaces the node's log."""
         folder = self.folder / CODE
         ports = port_variables(self.resolved.ports) | {WORKING_FOLDER: str(folder)}
-        return Launch(command, folder, own_file(log or self.log), {**ports, **self.variables, **(variables or {})})
+        return Launch(command, folder, engine_file(log or self.log), {**ports, **self.variables, **(variables or {})})
 
     def note(self, text: str) -> None:
         """Append a message of the engine to the node's log."""
@@ -81,5 +81,5 @@ def wait_until(running: Running, deadline: Deadline) -> int | None:
 
 def append_note(log: Path, text: str) -> None:
     """Append a message of the engine to a log."""
-    with own_file(log).open("a", encoding="utf-8") as stream:
+    with engine_file(log).open("a", encoding="utf-8") as stream:
         stream.write(f"azdistill: {text}\n")

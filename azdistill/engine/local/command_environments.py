@@ -8,7 +8,7 @@ from azdistill.engine.local.mlflow_tracking import Tracking
 from azdistill.engine.local.options import RunOptions
 from azdistill.engine.local.overlay import OVERLAY, create_overlay, overlay_variables, scripts_folder
 from azdistill.engine.local.resolve import Resolver
-from azdistill.engine.local.variables import job_variables, own_path, own_variables
+from azdistill.engine.local.variables import inherited_variables, job_variables, path_variable
 from azdistill.engine.pipeline.model import Node
 
 
@@ -31,7 +31,7 @@ class CommandEnvironments:
     def variables(self, node: Node, folder: Path) -> dict[str, str]:
         """The variables of a command whose virtual environment is in `folder`. Those that the job's file has replace
         others, and those of the run replace all."""
-        variables = own_variables(self._options.home) | self._python(node.name, folder)
+        variables = inherited_variables(self._options.home) | self._python(node.name, folder)
         variables |= {**self._job(node), **node.variables, **self._options.variables}
         return {**variables, **self._tracking.variables(variables, self._environments.python(node.name))}
 
@@ -43,7 +43,7 @@ class CommandEnvironments:
     def _python(self, node: str, folder: Path) -> dict[str, str]:
         """PATH and VIRTUAL_ENV."""
         interpreter = self._environments.interpreter(node)
-        variables = dict(interpreter.variables if interpreter else {"PATH": own_path()})
+        variables = dict(interpreter.variables if interpreter else {"PATH": path_variable()})
         if not self._environments.has_overlay(node):
             return variables
         scripts = scripts_folder(self._options.home, self._environments.python(node))

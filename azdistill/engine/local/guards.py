@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from azdistill.engine.errors import InputError
 from azdistill.engine.files import disk_error
-from azdistill.engine.local.storage import own_file
+from azdistill.engine.local.storage import engine_file
 from azdistill.engine.local.supervisor import ENDING
 
 
@@ -45,7 +45,7 @@ def locked(folder: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
     folder."""
     subject = f"run folder {str(folder)!r}"
     create_folder(folder, subject)
-    lock = FileLock(own_file(folder / ".lock"))
+    lock = FileLock(engine_file(folder / ".lock"))
     try:
         lock.acquire(timeout=wait_s)
     except Timeout:

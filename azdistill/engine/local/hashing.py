@@ -8,7 +8,7 @@ from pathlib import Path
 from azdistill.engine.errors import DataError
 from azdistill.engine.files import read_json
 from azdistill.engine.folders import files_under
-from azdistill.engine.local.storage import own_file
+from azdistill.engine.local.storage import engine_file
 
 Stamp = tuple[int, int, int, int]
 
@@ -45,7 +45,7 @@ class FileHashes:
         """Write the hashes that this run used to the cache."""
         if self._known == self._before:
             return
-        partial = own_file(self._cache.with_suffix(".partial"))
+        partial = engine_file(self._cache.with_suffix(".partial"))
         partial.write_text(json.dumps(self._known), encoding="utf-8")
         partial.replace(self._cache)
 

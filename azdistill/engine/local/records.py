@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from azdistill.engine.errors import DataError
 from azdistill.engine.files import read_json
-from azdistill.engine.local.storage import own_file
+from azdistill.engine.local.storage import engine_file
 from azdistill.engine.problems import may_be_secret
 
 NodeState = Literal["waiting", "running", "completed", "reused", "failed", "skipped", "interrupted"]
@@ -102,9 +102,9 @@ def _maps_texts(value: Any) -> bool:
 
 def write_record(folder: Path, record: NodeRecord) -> None:
     """Write to a temporary file and rename it, so that a record is never partial."""
-    partial = own_file(folder / f".{RECORD_FILE}")
+    partial = engine_file(folder / f".{RECORD_FILE}")
     partial.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
-    partial.replace(own_file(folder / RECORD_FILE))
+    partial.replace(engine_file(folder / RECORD_FILE))
 
 
 def differences(before: ReuseKey, now: ReuseKey) -> list[str]:

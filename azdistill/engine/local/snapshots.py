@@ -6,7 +6,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from azdistill.engine.local.hashing import FileHashes, combine
-from azdistill.engine.local.storage import own_folder, remove
+from azdistill.engine.local.storage import engine_folder, remove
 from azdistill.engine.pipeline.snapshots import Snapshot
 
 # Folders in the working folder of a command that exist from its start.
@@ -38,7 +38,7 @@ def large_snapshot(files: Mapping[str, Path]) -> str:
 def stage(snapshot: Snapshot, folder: Path) -> None:
     """Copy the files of a snapshot into `folder`, each under its name, and remove everything else there. The folders of
     artifacts are there too, which Azure ML uploads to the job."""
-    own_folder(folder.parent)
+    engine_folder(folder.parent)
     remove(folder)
     folder.mkdir()
     for name, source in snapshot.files.items():

@@ -137,7 +137,7 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def own_folder(path: Path) -> Path:
+def engine_folder(path: Path) -> Path:
     """A folder of the engine, created if it is missing. A file or link that a node put in its place is deleted: behind
     a link, the engine would write outside the run folder."""
     if path.is_symlink() or path.is_file():
@@ -146,9 +146,9 @@ def own_folder(path: Path) -> Path:
     return path
 
 
-def own_file(path: Path) -> Path:
-    """The path of a file that the engine writes, in a folder of its own. A link or folder in its place is deleted."""
-    own_folder(path.parent)
+def engine_file(path: Path) -> Path:
+    """The path of a file that the engine writes. Its folder is created; a link or folder in its place is deleted."""
+    engine_folder(path.parent)
     if path.is_symlink() or path.is_dir():
         remove(path)
     return path

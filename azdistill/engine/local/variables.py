@@ -37,17 +37,17 @@ _OF_THIS_JOB = re.compile(
 _SIMULATED = "simulated"
 
 
-def own_variables(home: Path) -> dict[str, str]:
-    """Those of this process without those of its own job, if it runs in one. This interpreter's `bin` is first on PATH.
+def inherited_variables(home: Path) -> dict[str, str]:
+    """Those of this process, without those of the job if it runs in one. This interpreter's `bin` is first on PATH.
 
     As on Azure ML, MLFLOW_TRACKING_URI is set: here to a sqlite file in `home`, unless this process has another.
     """
     inherited = {name: value for name, value in os.environ.items() if not _OF_THIS_JOB.fullmatch(name)}
     variables = {TRACKING_URI: database_address(home), _ARTIFACT_ROOT: str(home.absolute() / ARTIFACTS), **inherited}
-    return variables | {"PATH": own_path(), "PYTHONUNBUFFERED": "1", **_bytecode(home)}
+    return variables | {"PATH": path_variable(), "PYTHONUNBUFFERED": "1", **_bytecode(home)}
 
 
-def own_path() -> str:
+def path_variable() -> str:
     """PATH with this interpreter's `bin` first."""
     return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 

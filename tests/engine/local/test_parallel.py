@@ -15,7 +15,7 @@ from azdistill.engine.local.parallel.nodes import max_workers, run_parallel
 from azdistill.engine.local.processes import Processes
 from azdistill.engine.local.records import ReuseKey
 from azdistill.engine.local.resolve import ResolvedNode
-from azdistill.engine.local.variables import own_variables
+from azdistill.engine.local.variables import inherited_variables
 from azdistill.engine.pipeline.loading import load_pipeline
 from azdistill.engine.pipeline.model import Parallel
 from tests.engine.local.conftest import Project, alive, until
@@ -515,7 +515,7 @@ def task_of(project: Project, jobs: int = 1, faults: Faults = NO_FAULTS) -> Node
     shutil.copytree(project.root / "src", folder / CODE)
     ports = {"inputs.files": project.root / "files", "outputs.out": folder / "out"}
     resolved = ResolvedNode(ports, ReuseKey({}), {"out": folder / "out"}, {}, {})
-    variables, options = own_variables(project.home), RunOptions(jobs=jobs, faults=faults)
+    variables, options = inherited_variables(project.home), RunOptions(jobs=jobs, faults=faults)
     return NodeAttempt(node, resolved, folder, Processes(), variables, options, lambda _: variables)
 
 

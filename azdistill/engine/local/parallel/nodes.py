@@ -15,7 +15,7 @@ from azdistill.engine.local.parallel.batches import MiniBatch, split_input, with
 from azdistill.engine.local.parallel.limits import BatchCounts, ParallelLimits, read_limits
 from azdistill.engine.local.parallel.pool import NodeAborted, WorkerPool
 from azdistill.engine.local.parallel.results import BatchResults
-from azdistill.engine.local.storage import own_folder
+from azdistill.engine.local.storage import engine_folder
 from azdistill.engine.pipeline.expressions import render
 from azdistill.engine.pipeline.model import Parallel
 
@@ -41,7 +41,7 @@ def run_parallel(attempt: NodeAttempt) -> int:
 
 def _run(attempt: NodeAttempt, parallel: Parallel) -> None:
     arguments = _arguments(attempt, parallel)
-    limits, folder = read_limits(parallel, arguments), own_folder(attempt.folder / BATCHES)
+    limits, folder = read_limits(parallel, arguments), engine_folder(attempt.folder / BATCHES)
     batches, results = split_input(attempt, parallel, folder / "table"), BatchResults(folder / "results")
     deliveries = with_duplicates(batches, attempt.options.faults)
     counts = BatchCounts(len(batches), sum(batch.items for batch in batches))

@@ -11,7 +11,7 @@ from azdistill.engine.local.attempts import CODE, Deadline, NodeAttempt
 from azdistill.engine.local.commands import run_command
 from azdistill.engine.local.processes import Processes, Stopped
 from azdistill.engine.local.snapshots import stage
-from azdistill.engine.local.storage import own_folder, remove
+from azdistill.engine.local.storage import engine_folder, remove
 from azdistill.engine.local.sweeps.early_termination import trials_to_end
 from azdistill.engine.local.sweeps.outcome import describe_trial, finish_sweep
 from azdistill.engine.local.sweeps.sampling import sample_trials
@@ -103,7 +103,7 @@ class _TrialRuns:
 
     def _start(self, pool: ThreadPoolExecutor, trial: SweepTrial) -> None:
         """Start a trial. An interrupted one continues in its folder, as a preempted job does. Others start empty."""
-        own_folder(self._folder(trial.number).parent)
+        engine_folder(self._folder(trial.number).parent)
         if trial.state == "waiting":
             remove(self._folder(trial.number))
         run = self.tracker.open(f"{self.attempt.node.name}/{trial.number}", trial.values, trial.run, self.sweep_run)

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from azdistill.engine.errors import DataError
 from azdistill.engine.files import read_json, write_json
-from azdistill.engine.local.storage import own_file, own_folder, remove
+from azdistill.engine.local.storage import engine_file, engine_folder, remove
 from azdistill.engine.local.sweeps.early_termination import score
 from azdistill.engine.local.sweeps.sampling import Values
 from azdistill.engine.pipeline.sweep_checks import TRIALS
@@ -70,7 +70,7 @@ def best_trial(trials: Collection[SweepTrial], objective: Objective) -> SweepTri
 
 def write_trial(folder: Path, trial: SweepTrial) -> None:
     """Write the record of a trial. Raises OSError."""
-    write_json(own_file(own_folder(folder / TRIALS) / str(trial.number) / RECORD_FILE), asdict(trial))
+    write_json(engine_file(engine_folder(folder / TRIALS) / str(trial.number) / RECORD_FILE), asdict(trial))
 
 
 def write_summary(folder: Path, trials: Collection[SweepTrial], objective: Objective, best: SweepTrial | None) -> None:
