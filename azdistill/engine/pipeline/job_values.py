@@ -73,6 +73,8 @@ def check_output(node: YamlNode, expressions: bool = False, is_pipeline: bool = 
     if not isinstance(node.value, Mapping):
         return
     refuse_unknown(node, OUTPUT, expressions)
+    if node.value.get("version") is not None and node.value.get("name") is None:
+        node.at("version").error("missing_field", "Azure ML requires a name with a version", "add name", scope="azure")
     check_output_name(node.at("name"))
     path = node.at("path").value
     if isinstance(path, str) and (reason := unsafe_path(path)):

@@ -275,7 +275,8 @@ class _Reader:
 
     def _component(self, name: str, job: YamlNode) -> Component:
         """The component of a job: a component file, a mapping, the job itself, or one known to Azure ML only."""
-        kind = str(job.value.get("type") or "command")
+        type = job.value.get("type")
+        kind = "command" if type in (None, "") else str(type)
         kind = kind.lower() if job.field else kind  # the client has types of jobs outside a pipeline in lower case only
         if kind not in JOB_TYPES:
             job.at("type").error("invalid_choice", f"must be one of {', '.join(sorted(JOB_TYPES))}")

@@ -261,6 +261,10 @@ AREAS: Mapping[str, Area] = {
             "unused_output", "pipeline.yml:9", "outputs.model", severity="warning"),
     }),
     REFUSED: Area(CLIENT_FILES, {
+        "a version of an output without a name": Case(P, "{type: uri_folder}", "{type: uri_folder, version: 3}",
+            "missing_field", "pipeline.yml:10", "outputs.result.version", 3, scope="azure"),
+        "a list as type of a job": Case(P, "    type: command\n    component", "    type: []\n    component",
+            "invalid_choice", "pipeline.yml:25", "jobs.prepare.type"),
         "an empty type of a component": Case(A, "type: command", "type: ''",
             "invalid_choice", "prepare.yml:1", "type", ""),
         "nodes of a service": Case(P, "display_name: two jobs",
