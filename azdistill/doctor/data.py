@@ -195,7 +195,7 @@ def _few_rows(job: DistillationJob, checked: FileCheck) -> Iterator[Problem]:
     if checked.name == "test_data":
         yield from few_rows(evaluate, checked.rows)
     elif checked.name == "training_data" and job.data.test_data is None:
-        yield from few_rows(evaluate, round(checked.rows * job.prepare.test_fraction), "about ")
+        yield from few_rows(evaluate, max(round(checked.rows * job.prepare.test_fraction), 1), "about ")
 
 
 def _check_file(config: PrepareConfig, name: str, path: Path) -> FileCheck:

@@ -56,11 +56,11 @@ def _write(collected: "Collected", prompts: int, arguments: Arguments[TeacherCon
     write_json(folder / USAGE_FILE, {**collected.usage, **_write_logprobs(collected, arguments)})
     close_folder(folder, STEP.name, collected.counts(), provenance_of(arguments.config))
     logger.info(
-        "%d answers to %d prompts; %d prompts were answered from the store, %d rejected",
+        "%d answers to %d prompts, %d rejected; the store had the results of %d prompts",
         len(collected.completions),
         prompts,
-        collected.usage["from_store"],
         len(collected.rejects),
+        collected.usage["from_store"],
     )
 
 

@@ -150,7 +150,7 @@ def _log_start(dispatcher: Dispatcher, rank: Rank, unreadable: int) -> None:
     teachers = ", ".join(f"{client.teacher.called} at {client.endpoint.url}" for client in dispatcher.clients)
     skipped = f", {unreadable} unreadable {'line' if unreadable == 1 else 'lines'} skipped" if unreadable else ""
     logger.info(
-        "%s: %s: %d prompts to ask, %d answered from the store%s",
+        "%s: %s: %d prompts to ask, the store has the results of %d%s",
         asker,
         teachers,
         len(dispatcher.missing),

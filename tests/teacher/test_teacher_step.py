@@ -25,7 +25,7 @@ def test_every_prompt_is_answered_in_order_despite_faults(step, simulate, prompt
     refused = list(read_rows(step.completions / "rejects.jsonl", Reject))
     assert [row.id for row in answers] == [row.id for row in rows if row.id in {a.id for a in answers}]
     assert len(answers) + len(refused) == 200
-    summary = f"{len(answers)} answers to 200 prompts; 0 prompts were answered from the store, {len(refused)} rejected"
+    summary = f"{len(answers)} answers to 200 prompts, {len(refused)} rejected; the store had the results of 0 prompts"
     assert out.splitlines()[-1] == summary
     assert {reject.reason for reject in refused} == {"content_filter"}
     assert {answer.finish_reason for answer in answers} == {"stop", "length"}
