@@ -12,6 +12,7 @@ from tests.azure.test_verbs import azdistill, ready
 from tests.cd.az_reference import commands_in_shell, problem_of
 from tests.cli.conftest import folder
 from tests.workspace.first_day import small_job
+from tests.workspace.resources.datastores import BLOB_STORE
 
 __all__ = ["azdistill", "folder", "ready"]
 
@@ -37,6 +38,7 @@ def job(folder: Path):
 
 def test_each_run_trains_anew_and_has_to_beat_the_registered_student(azdistill, ready, job, workspace, folder):
     workspace.assets.put("models", "support", "3", {"modelType": "custom_model", "modelUri": f"{TRAFFIC}/model"})
+    workspace.blobs.write(workspace.datastores.containers[BLOB_STORE], "traffic/rows.jsonl", b"{}")
     weekly = ("schedule", job(data={"training_data": TRAFFIC}), "--cron", "0  6 * * 1", "--set")
     weekly += ("student.baseline=azureml:support:3",)
     done = azdistill(*weekly, "--time-zone", "W. Europe Standard Time")
