@@ -103,8 +103,8 @@ def check_files(job: DistillationJob) -> Iterator[FileCheck]:
 
 
 def local_problems(job: DistillationJob, files: Iterable[FileCheck]) -> list[Problem]:
-    """What a valid job needs of this machine: no placeholder in an endpoint, a student that can be trained, and rows
-    that can be used, from `check_files`."""
+    """Problems of a valid job on this machine: placeholders in endpoints, a student that cannot be trained, and rows
+    that cannot be used, from `check_files`."""
     rows = [problem for file in files for problem in file.problems]
     return [*placeholder_problems(job), *student_problems(job), *rows]
 

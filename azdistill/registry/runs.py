@@ -55,10 +55,10 @@ class TrackedRun(HoldsSecret):
 
         A new run is in the experiment `name`.
         """
-        if not self.tracking:
+        client = self._warn(lambda: MlflowClient(tracking_uri=self.tracking)) if self.tracking else None
+        if client is None:
             yield self.run_id
             return
-        client = MlflowClient(tracking_uri=self.tracking)
         run_id = self.run_id or self._warn(lambda: start_run(client, name))
         try:
             yield run_id

@@ -350,8 +350,8 @@ def test_data_that_is_not_looked_up_is_named(bundle, client, workspace, connecti
 def test_a_path_in_a_datastore_is_looked_up(bundle, client, workspace, connection, path, code):
     for blob in ("rows.jsonl", "folder/1.jsonl"):
         workspace.blobs.write(workspace.datastores.containers["workspaceblobstore"], blob, b"{}")
-    found = problems(check_bundle(client, bundle(data={"training_data": STORE + path})))
-    assert [problem.code for problem in found] == ([code] if code else [])
+    reported = problems(check_bundle(client, bundle(data={"training_data": STORE + path})))
+    assert [problem.code for problem in reported] == ([code] if code else [])
 
 
 def test_only_the_steps_that_read_a_datastore_need_a_role_on_its_account(bundle, client, workspace, connection):

@@ -12,6 +12,7 @@ from azdistill.contracts.manifest import close_folder
 from azdistill.engine.redaction import redact
 from azdistill.registry.gate import read_gate
 from azdistill.registry.lineage import Lineage, model_digest, read_lineage
+from azdistill.registry.runs import TrackedRun
 from azdistill.registry.student import register_student
 from azdistill.registry.workspace import mlflow_models_address
 from tests.registry.conftest import METRICS, Evaluated
@@ -81,6 +82,16 @@ def test_the_run_of_the_job_is_used_and_left_open(inputs: dict[str, Path], regis
     run = client.get_run(job)
     assert (run.info.status, run.data.metrics["gain"]) == ("RUNNING", 0.948)
     assert client.get_experiment_by_name("support") is None
+
+
+def test_a_registration_in_a_workspace_does_not_depend_on_mlflow(
+    inputs: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    run = TrackedRun(None, "nosuch://me:hunter2@server.example")
+    with run.recorded("support", lineage(inputs)) as run_id:
+        assert run_id is None
+    assert "register: MLflow: logging failed (Unsupported" in caplog.text
+    assert "hunter2" not in caplog.text
 
 
 def test_counts_in_the_manifest_do_not_make_another_model(inputs: dict[str, Path]) -> None:

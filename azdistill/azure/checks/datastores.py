@@ -67,15 +67,15 @@ def check_path(client: "MLClient", checked: str, type: str, datastore: str, path
     if problem or target["storage_type"] != "AzureBlob" or _SPECIAL & set(path):
         return problem or unknown(checked, "not_checked", "it is not looked up", FIX)
     try:
-        found = _type_of(target, path)
+        actual = _type_of(target, path)
     except AzureError as error:
         reason = str(getattr(error, "error_code", None) or error.__class__.__name__)
         return unknown(checked, "not_checked", f"you cannot read it from here ({reason})", FIX)
-    if found is None:
+    if actual is None:
         message = f"datastore {datastore!r} has no file or folder of this path"
         return failed(checked, "not_found", message, "correct the path, or upload it")
-    if is_unlikely(type, found):
-        is_folder = found == "uri_folder"
+    if is_unlikely(type, actual):
+        is_folder = actual == "uri_folder"
         message = f"the input is declared as {type}, and the path is a {'folder' if is_folder else 'file'}"
         return failed(checked, "type_mismatch", message, f"write it {'with' if is_folder else 'without'} a final '/'")
     return ok(checked, "it exists")
